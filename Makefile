@@ -1,0 +1,53 @@
+# `make demo` and `make test` need Python 3.11 or newer and make; all else is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint lab sandbox down lock notebooks clean
+
+help:
+	@echo "make demo       the whole sequence on a made-up clinic: dev, then prod"
+	@echo "make test       the whole test suite"
+	@echo "make lint       ruff and mypy"
+	@echo "make lab        JupyterLab on the runbook, with the sandbox running"
+	@echo "make notebooks  execute the runbook's notebooks on the sandbox and keep their outputs"
+	@echo "make lock       resolve the dependencies anew (needs uv)"
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/nexus-reimport demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lab: $(READY)
+	$(BIN)/nexus-reimport sandbox up
+	NEXUS_REIMPORT_ENVIRONMENT=sandbox-dev $(BIN)/jupyter lab --notebook-dir=runbook
+
+sandbox: $(READY)
+	$(BIN)/nexus-reimport sandbox up
+
+down: $(READY)
+	$(BIN)/nexus-reimport sandbox down
+
+lock:
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra sandbox \
+	  --extra dev --no-emit-index-url --no-header --no-annotate --quiet \
+	  --output-file requirements.lock pyproject.toml
+
+clean: down
+	rm -rf $(VENV) .sandbox
