@@ -1,0 +1,8 @@
+"""Wipe all patient data of Nexus and reimport it fresh from FileMaker, without a doubt left.
+
+The stages, in the order of a run: ``snapshot``, ``census``, ``survey``, ``backup``, ``checks``,
+``plan``, ``gate``, ``reimport``, ``verify``; ``runbook`` puts them together for notebooks and for
+the command line, ``record`` keeps what happened. ARCHITECTURE.md has the flow on one page.
+"""
+
+__version__ = "0.1.0"

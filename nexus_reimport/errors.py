@@ -1,0 +1,100 @@
+"""Every error that the package raises, as one tree.
+
+    ReimportError
+    ├── SettingsError    an environment file, a secret, a parameter: nothing was read or written
+    ├── MappingError     the mapping is wrong, or does not fit the schema or FileMaker
+    ├── SourceError      FileMaker: unreachable, refused, or not all there
+    ├── TargetError      PostgreSQL
+    │   ├── Busy         another run holds the lock, or writers did not let us in
+    │   └── InDoubt      the connection was lost at COMMIT: nobody knows yet whether it happened
+    ├── StorageError     S3
+    ├── StopError        a check or a gate said no
+    ├── RecordError      a run's folder, journal or seal
+    └── SandboxError     the made-up clinic
+
+Each says what happened with numbers, where, what state is left, and what to do next. None ever
+holds a field's value: those would end up in a saved notebook.
+"""
+
+from __future__ import annotations
+
+NOTHING_WRITTEN = "nothing was written"
+
+
+class ReimportError(Exception):
+    """The root: four lines that an engineer can act on at night."""
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        state: str = NOTHING_WRITTEN,
+        next: str = "",
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.state = state
+        self.next = next
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        for label, text in (("where", self.where), ("state", self.state), ("next", self.next)):
+            if text:
+                lines.append(f"  {label + ':':<7}{text}")
+        return "\n".join(lines)
+
+
+class SettingsError(ReimportError):
+    """An environment file, a secret or a parameter is missing or wrong."""
+
+    exit_code = 2
+
+
+class MappingError(ReimportError):
+    """The mapping is wrong in itself, or does not fit the live schema or FileMaker."""
+
+    exit_code = 2
+
+
+class SourceError(ReimportError):
+    """FileMaker could not be reached, refused us, or what arrived is not all there is."""
+
+
+class TargetError(ReimportError):
+    """PostgreSQL refused a statement. Holds SQLSTATE and names, never a value."""
+
+
+class Busy(TargetError):
+    """Somebody else holds what the run needs."""
+
+    exit_code = 1
+
+
+class InDoubt(TargetError):
+    """The connection was lost while COMMIT was on its way."""
+
+    exit_code = 5
+
+
+class StorageError(ReimportError):
+    """S3 could not be reached or refused us."""
+
+
+class StopError(ReimportError):
+    """A check or a gate said no."""
+
+    exit_code = 1
+
+
+class RecordError(ReimportError):
+    """A run's folder, journal or seal is missing, open elsewhere, or was changed."""
+
+    exit_code = 2
+
+
+class SandboxError(ReimportError):
+    """The made-up clinic could not be started or stopped."""

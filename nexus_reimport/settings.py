@@ -1,0 +1,335 @@
+"""Environments and secrets, read once.
+
+An environment is one TOML file, ``runbook/environments/<name>.toml``. A secret is never in it: a
+value ``{ env = "NAME" }`` is taken from the environment variable NAME, or from the git-ignored
+file ``.env.<name>`` beside the TOML file, which must have mode 0600. No default names an
+environment.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from nexus_reimport.errors import SettingsError
+
+ENVIRONMENT_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENT"
+FOLDER_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENTS"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Kind(StrEnum):
+    """What an environment is for; ``prod`` asks for more before it lets anything happen."""
+
+    DEV = "dev"
+    PROD = "prod"
+
+
+class Cause(StrEnum):
+    """Why FileMaker does not bring a row of Nexus back."""
+
+    NOT_IN_FILEMAKER = "not_in_filemaker"
+    LEFT_OUT_BY_RULE = "left_out_by_rule"
+    NO_FILEMAKER_ID = "no_filemaker_id"
+
+
+Decision = Literal["keep", "purge"]
+Different = Literal["filemaker", "nexus"]
+
+
+class _FromEnvironment(str):
+    """Text that came from an environment variable: the only text a secret may be."""
+
+    __slots__ = ()
+
+
+def _only_from_environment(value: object) -> object:
+    if not isinstance(value, _FromEnvironment):
+        raise ValueError('write { env = "NAME" }: a secret has no place in this file')
+    return str(value)
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_only_from_environment)]
+
+
+class Strict(BaseModel):
+    """A frozen part of a file: unknown names are errors, and no error repeats a value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Postgres(Strict):
+    """Where Nexus is. Beyond loopback and sockets, ``verify-full`` or a reason not to."""
+
+    host: str
+    port: int = 5432
+    database: str
+    user: str
+    password: Secret
+    sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = "verify-full"
+    sslmode_waiver: str = ""
+    sslrootcert: str = ""
+    binaries: Path | None = None  # folder of pg_dump and pg_restore, of the server's major version
+    lock_wait: float = Field(default=30.0, gt=0)  # seconds that we try to get our locks
+    max_writers_wait: float = Field(default=60.0, gt=0)  # seconds that others may wait for us
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the connection never leaves this machine."""
+        return self.host in LOOPBACK or self.host.startswith("/")
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Postgres:
+        if not self.is_local and self.sslmode != "verify-full" and not self.sslmode_waiver:
+            raise ValueError(
+                'sslmode must be "verify-full" beyond loopback, or sslmode_waiver give the reason'
+            )
+        return self
+
+
+class FileMaker(Strict):
+    """Where the source is. Read only; https beyond loopback."""
+
+    url: str
+    database: str
+    user: str
+    password: Secret
+    tables: dict[str, str] = {}  # source of the mapping -> the layout's name on this server
+    page: int = Field(default=1000, ge=1, le=10_000)
+    workers: int = Field(default=4, ge=1, le=4)
+
+    @field_validator("url")
+    @classmethod
+    def _https(cls, url: str) -> str:
+        parts = urlsplit(url)
+        local = parts.hostname in LOOPBACK
+        if parts.scheme != "https" and not (parts.scheme == "http" and local):
+            raise ValueError("must start with https:// (http:// only on loopback)")
+        return url.rstrip("/")
+
+
+class S3(Strict):
+    """Where the files of documents and images are. Listed, never written."""
+
+    bucket: str
+    region: str
+    endpoint: str = ""  # empty: the provider's own
+    prefixes: tuple[str, ...] = ("",)
+    access_key: Secret
+    secret_key: Secret
+
+    @field_validator("endpoint")
+    @classmethod
+    def _https(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and parts.scheme != "https" and parts.hostname not in LOOPBACK:
+            raise ValueError("must start with https:// (http:// only on loopback)")
+        return url
+
+
+class EntityDecisions(Strict):
+    """What becomes of rows that FileMaker does not bring back, and of edits made in Nexus.
+
+    ``when_different`` maps a column (``column`` or ``column.key``; ``*`` for all others) to who
+    is right where both hold another value.
+    """
+
+    not_in_filemaker: Decision | None = None
+    left_out_by_rule: Decision | None = None
+    no_filemaker_id: Decision | None = None
+    when_different: dict[str, Different] = {}
+
+    def of(self, cause: Cause) -> Decision | None:
+        """The decision for rows of ``cause``; None while nobody has decided."""
+        chosen: Decision | None = getattr(self, cause.value)
+        return chosen
+
+
+class Waiver(Strict):
+    """Lets one check be off by at most so many, with a name and a date under it."""
+
+    check: str
+    at_most: int = Field(ge=0)
+    reason: str = Field(min_length=1)
+    who: str = Field(min_length=1)
+    until: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+
+
+class Folders(Strict):
+    """Where records and private files go; relative to the environment's file."""
+
+    runs: Path
+    private: Path
+
+
+class Settings(Strict):
+    """One environment, complete and checked."""
+
+    name: str
+    kind: Kind
+    sandbox: bool = False
+    mapping: str = "nexus"
+    timezone: str
+    postgres: Postgres
+    filemaker: FileMaker
+    s3: S3
+    folders: Folders
+    decisions: dict[str, EntityDecisions] = {}
+    waivers: tuple[Waiver, ...] = ()
+    counts_may_differ: float = Field(default=0.05, ge=0, le=1)
+    dev_environment: str = ""  # prod only: whose COMPLETE record must come first
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError('no such time zone; write one like "Australia/Sydney"') from None
+        return name
+
+    @model_validator(mode="after")
+    def _prod_needs_dev(self) -> Settings:
+        if self.kind is Kind.PROD and not self.dev_environment:
+            raise ValueError("dev_environment: name the environment that was run before")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The clinic's time zone: FileMaker's wall clock."""
+        return ZoneInfo(self.timezone)
+
+    def decisions_for(self, entity: str) -> EntityDecisions:
+        """The decisions for ``entity``; none made where the file has none."""
+        return self.decisions.get(entity, EntityDecisions())
+
+    def public(self) -> dict[str, Any]:
+        """Everything but secrets and hosts' credentials, as JSON values for the record."""
+        return self.model_dump(
+            mode="json",
+            exclude={
+                "postgres": {"password"},
+                "filemaker": {"password"},
+                "s3": {"access_key", "secret_key"},
+            },
+        )
+
+
+def folder() -> Path:
+    """The folder of environment files: from NEXUS_REIMPORT_ENVIRONMENTS, else the checkout's."""
+    given = os.environ.get(FOLDER_VARIABLE)
+    return Path(given) if given else _checkout() / "runbook" / "environments"
+
+
+def _checkout() -> Path:
+    return Path(__file__).resolve().parent.parent
+
+
+def load(environment: str, environments: Path | None = None) -> Settings:
+    """The settings of ``environment``, an empty name read from NEXUS_REIMPORT_ENVIRONMENT.
+
+    Raises:
+        SettingsError: all problems of the file at once. Nothing was read or written beyond it.
+    """
+    name = environment or os.environ.get(ENVIRONMENT_VARIABLE, "")
+    where = environments or folder()
+    path = where / f"{name}.toml"
+    if not name or not path.is_file():
+        known = ", ".join(sorted(p.stem for p in where.glob("*.toml"))) or "none"
+        raise SettingsError(
+            f"no environment is called {name!r}" if name else "no environment was named",
+            where=f"known: {known}",
+            next=f"name one of these, or set {ENVIRONMENT_VARIABLE}",
+        )
+    raw, problems = _read(path)
+    try:
+        settings = Settings.model_validate(_absolute(raw, where)) if raw else None
+    except ValidationError as error:
+        settings = None
+        problems += [f"{_dotted(e['loc'])}: {_plain(e['msg'])}" for e in error.errors()]
+    if settings is not None and settings.name != name:
+        problems.append(f'name: is "{settings.name}", but the file is called {path.name}')
+    if settings is None or problems:
+        raise SettingsError(
+            f"{path.name}: {len(problems)} problem(s)\n" + "\n".join(f"    {p}" for p in problems),
+            where=str(path.name),
+            next="mend the file and start again",
+        )
+    return settings
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "the file"
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return {}, [f"not a TOML file: {error}"]
+    problems: list[str] = []
+    secrets = {**_dotenv(path.parent / f".env.{path.stem}", problems), **os.environ}
+    resolved = _resolve(raw, secrets, problems, path.stem)
+    return resolved, problems
+
+
+def _dotenv(path: Path, problems: list[str]) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        problems.append(f"{path.name}: others can read it; chmod 600 {path.name}")
+        return {}
+    return dict(_assignments(path))
+
+
+def _assignments(path: Path) -> Iterator[tuple[str, str]]:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith("#"):
+            yield name.strip(), value.strip().strip("'\"")
+
+
+def _resolve(value: Any, secrets: Mapping[str, str], problems: list[str], stem: str) -> Any:
+    """``value`` with each ``{ env = "NAME" }`` replaced by what NAME holds."""
+    if isinstance(value, dict) and set(value) == {"env"}:
+        name = value["env"]
+        if secrets.get(name):
+            return _FromEnvironment(secrets[name])
+        problems.append(f"{name}: not set; export it, or put it into .env.{stem} (mode 0600)")
+        return _FromEnvironment("0")
+    if isinstance(value, dict):
+        return {k: _resolve(v, secrets, problems, stem) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_resolve(v, secrets, problems, stem) for v in value]
+    return value
+
+
+def _absolute(raw: dict[str, Any], base: Path) -> dict[str, Any]:
+    """``raw`` with the folders made absolute, seen from the environment's file."""
+    folders = raw.get("folders")
+    if isinstance(folders, dict):
+        made = {k: (base / v).resolve() if isinstance(v, str) else v for k, v in folders.items()}
+        raw = {**raw, "folders": made}
+    return raw
