@@ -1,0 +1,234 @@
+"""A FileMaker server on loopback that speaks the Data API over made-up tables.
+
+In a test, in process:
+
+    with Simulator(tables, password="…") as simulator:
+        DataApi(simulator.url, "WalkClinic", "nexus_reader", "…")
+
+Alone, for any other client:
+
+    python -m nexus_reimport.sandbox.filemaker --folder F --port N --password-env NAME
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Self
+
+from nexus_reimport.errors import SandboxError
+from nexus_reimport.sandbox.filemaker_api import Api
+from nexus_reimport.sandbox.filemaker_faults import Fault
+from nexus_reimport.sandbox.filemaker_file import Table, load
+from nexus_reimport.sandbox.filemaker_message import Reply, Request
+from nexus_reimport.sandbox.filemaker_sessions import Sessions
+
+HOST = "127.0.0.1"
+ACCOUNT = "nexus_reader"
+DATABASE = "WalkClinic"
+IDLE_SECONDS = 15 * 60
+
+
+class Simulator:
+    """The server. ``requests`` counts by (verb, path), tokens masked; add to ``faults`` freely."""
+
+    def __init__(
+        self,
+        tables: Iterable[Table],
+        *,
+        password: str,
+        account: str = ACCOUNT,
+        database: str = DATABASE,
+        port: int = 0,
+        latency_ms: float = 0,
+        idle_seconds: float = IDLE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self.faults: list[Fault] = []
+        self.latency_ms = latency_ms
+        self._port = port
+        self._lock = threading.RLock()
+        self._sessions = Sessions(account, password, idle_seconds, clock)
+        self._api = Api(database, {table.name: table for table in tables}, self._sessions)
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def __repr__(self) -> str:
+        return f"Simulator({self._api.database!r}, {len(self.tables)} tables)"
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        if self._server is None:
+            raise SandboxError("the FileMaker simulator is not running", next="start it")
+        return f"http://{HOST}:{self._server.server_address[1]}"
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The tables by name. To change them while it runs use ``edit``."""
+        return self._api.tables
+
+    @property
+    def open_sessions(self) -> int:
+        """How many tokens are good now."""
+        return len(self._sessions)
+
+    @contextlib.contextmanager
+    def edit(self) -> Iterator[dict[str, Table]]:
+        """The tables, for changing: no request is answered meanwhile."""
+        with self._lock:
+            yield self._api.tables
+            self._api.forget_orders()
+
+    def expire_tokens(self) -> None:
+        """End every session, as 15 idle minutes do."""
+        with self._lock:
+            self._sessions.expire()
+
+    def start(self) -> Self:
+        """Listen. A port of 0 takes a free one."""
+        try:
+            self._server = _Server(self, self._port)
+        except OSError as error:
+            raise SandboxError(
+                f"the FileMaker simulator cannot listen: {error.strerror}",
+                where=f"{HOST}:{self._port}",
+                next="choose another port, or stop what listens there",
+            ) from None
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening and end every connection."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server.end_connections()
+            self._thread.join()
+            self._server = self._thread = None
+
+    def answer(self, request: Request) -> tuple[Reply, bool]:
+        """The reply to ``request``, faults included, and whether to cut it off in the middle."""
+        with self._lock:
+            path = re.sub(r"(/sessions)/.+", r"\1/*", request.path)
+            self.requests[request.verb, path] += 1
+            faults = [fault for fault in self.faults if fault.strikes(request)]
+            for fault in faults:
+                if fault.before is not None:
+                    fault.before(self)
+            replies = [fault.instead for fault in faults if fault.instead is not None]
+            reply = replies[0] if replies else self._api.answer(request)
+        for fault in faults:
+            reply = fault.change(reply) if fault.change is not None else reply
+        is_page = path.endswith(("/records", "/_find"))
+        time.sleep(sum(fault.delay for fault in faults) + self.latency_ms / 1000 * is_page)
+        return reply, any(fault.cut for fault in faults)
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread per connection; connections are known, so that ``stop`` can end them."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, simulator: Simulator, port: int) -> None:
+        self.simulator = simulator
+        self.connections: set[socket.socket] = set()
+        super().__init__((HOST, port), _Handler)
+
+    def end_connections(self) -> None:
+        for connection in list(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is no event; anything else is, in the way of the library."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """HTTP/1.1 with kept connections around ``Simulator.answer``."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "FileMakerSimulator"
+    sys_version = ""
+    disable_nagle_algorithm = True  # else 40 ms pass between header and body of each answer
+    wbufsize = -1
+    server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.connections.discard(self.connection)
+        super().finish()
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        request = Request.read(self.command, self.path, dict(self.headers), body)
+        reply, cut = self.server.simulator.answer(request)
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body[: len(reply.body) // 2] if cut else reply.body)
+        self.close_connection = self.close_connection or cut
+
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - the library's names
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: a path may hold a token."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve the tables of a folder until interrupted. Prints one line: its URL."""
+    parser = argparse.ArgumentParser(description="A FileMaker Data API over made-up tables.")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--latency-ms", type=float, default=0)
+    parser.add_argument("--account", default=ACCOUNT)
+    parser.add_argument("--database", default=DATABASE)
+    parser.add_argument("--password-env", required=True, help="the variable with the password")
+    chosen = parser.parse_args(arguments)
+    password = os.environ.get(chosen.password_env, "")
+    if not password:
+        parser.error(f"the environment variable {chosen.password_env} is empty")
+    simulator = Simulator(
+        load(chosen.folder),
+        password=password,
+        account=chosen.account,
+        database=chosen.database,
+        port=chosen.port,
+        latency_ms=chosen.latency_ms,
+    )
+    with simulator, contextlib.suppress(KeyboardInterrupt):
+        sys.stdout.write(f"{simulator.url}\n")
+        sys.stdout.flush()
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

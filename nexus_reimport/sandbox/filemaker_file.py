@@ -1,0 +1,122 @@
+"""A made-up FileMaker file on disk: one JSON file per table, as the simulator serves it.
+
+Values are canonical, one form per type, whatever a channel makes of them later:
+
+    text        str, ``\\r`` between paragraphs
+    number      int or float; a str where FileMaker's number field holds something else
+    date        "YYYY-MM-DD"
+    time        "HH:MM:SS", a duration: 24:00:00 and more are allowed
+    timestamp   "YYYY-MM-DD HH:MM:SS", wall clock, no zone
+    container   a file name
+    empty       "" for every type
+
+The second repetition of a field ``Face`` is the value of the name ``Face(2)``. A name that a
+record does not hold is empty.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from nexus_reimport.errors import SandboxError
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a layout. ``type`` is one of the six of this module's docstring."""
+
+    name: str
+    type: str
+    is_global: bool = False
+    is_calculation: bool = False
+    repetitions: int = 1
+    auto_enter: bool = False
+    is_summary: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its values in a record: one per repetition."""
+        more = (f"{self.name}({number})" for number in range(2, self.repetitions + 1))
+        return (self.name, *more)
+
+
+@dataclass(slots=True)
+class Record:
+    """One record: FileMaker's own ids, and its values by name."""
+
+    record_id: int
+    mod_id: int
+    values: dict[str, object]
+
+
+@dataclass(slots=True)
+class Table:
+    """A layout and the records behind it, in the order of creation."""
+
+    name: str
+    fields: tuple[Field, ...]
+    records: list[Record]
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """Every name that a record may hold a value for, in the order of the layout."""
+        return tuple(name for field in self.fields for name in field.names)
+
+
+def save(tables: Iterable[Table], folder: Path) -> None:
+    """Write each table to ``folder``; a table of the same name that is there is replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        path = folder / f"{quote(table.name, safe=' @')}.json"
+        path.write_text("\n".join(_lines(table)), encoding="utf-8")
+
+
+def load(folder: Path) -> list[Table]:
+    """The tables that ``save`` wrote, in the order of their names.
+
+    Raises:
+        SandboxError: there is none, or a file is not one of ours.
+    """
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise SandboxError(
+            "there is no FileMaker table in the folder",
+            where=str(folder),
+            next="start the sandbox again: it writes them",
+        )
+    return [_read(path) for path in paths]
+
+
+def _lines(table: Table) -> Iterator[str]:
+    """One JSON document, with a line per record so that two files can be compared by eye."""
+    names = table.value_names
+    known = set(names)
+    head = {"name": table.name, "fields": [asdict(field) for field in table.fields]}
+    yield json.dumps(head)[:-1] + ', "records": ['
+    for number, record in enumerate(table.records, 1):
+        if not record.values.keys() <= known:
+            odd = ", ".join(sorted(record.values.keys() - known))
+            raise SandboxError(f"{table.name}: a record holds fields that are unknown: {odd}")
+        row = [record.record_id, record.mod_id, *(record.values.get(name, "") for name in names)]
+        yield json.dumps(row, ensure_ascii=False) + ("," if number < len(table.records) else "")
+    yield "]}"
+
+
+def _read(path: Path) -> Table:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        table = Table(content["name"], tuple(Field(**field) for field in content["fields"]), [])
+        names = table.value_names
+        for record_id, mod_id, *values in content["records"]:
+            table.records.append(Record(record_id, mod_id, dict(zip(names, values, strict=True))))
+    except (ValueError, KeyError, TypeError) as error:
+        raise SandboxError(
+            "a table of the made-up FileMaker cannot be read",
+            where=f"{path} ({type(error).__name__})",
+            next="start the sandbox again with a fresh folder",
+        ) from None
+    return table

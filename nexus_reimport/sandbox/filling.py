@@ -1,0 +1,148 @@
+"""Puts the made-up clinic into its databases and buckets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from nexus_reimport.errors import SandboxError
+from nexus_reimport.sandbox.clinic import Clinic, generate
+from nexus_reimport.sandbox.postgres_access import Postgres
+from nexus_reimport.sandbox.stack_access import (
+    ENVIRONMENTS,
+    ROLE,
+    Stack,
+    bucket,
+    database,
+    template,
+)
+
+_KEYS = "objects.json"
+
+Rows = tuple[Sequence[str], Sequence[tuple[object, ...]]]
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+def fill(stack: Stack, clinic: Clinic) -> None:
+    """Make the role, the templates and the databases, and fill the buckets meanwhile."""
+    server = stack.postgres.with_role(ROLE)
+    server.remember(stack.folder / "postgres")
+    with ThreadPoolExecutor(1) as meanwhile:
+        objects = meanwhile.submit(_fill_buckets, stack, clinic)
+        for name in ENVIRONMENTS:
+            make_template(server, template(name), clinic.nexus(name))
+            _copy_template(server, name)
+        objects.result()
+
+
+def reset_databases(stack: Stack) -> None:
+    """Make both databases again from their templates; whoever is connected is cut off."""
+    for name in ENVIRONMENTS:
+        stack.postgres.drop_database(database(name))
+        _copy_template(stack.postgres, name)
+
+
+def refill_buckets(stack: Stack) -> None:
+    """Put back the objects that are missing. None is looked into: the product changes none."""
+    there = {name: set(stack.storage.keys(bucket(name))) for name in ENVIRONMENTS}
+    if {name: _digest(keys) for name, keys in there.items()} == _remembered(stack):
+        return
+    clinic = generate(stack.scale, stack.seed)
+    for name in ENVIRONMENTS:
+        missing = [stored for stored in clinic.objects(name) if stored.key not in there[name]]
+        stack.storage.fill(bucket(name), missing)
+
+
+def make_template(postgres: Postgres, name: str, tables: Mapping[str, Rows]) -> None:
+    """A database of the reference schema with these rows, which nobody can change: a template.
+
+    Everything in it belongs to ``ROLE``.
+
+    Raises:
+        SandboxError: the rows do not fit the schema. The database is there, without a table.
+    """
+    postgres.create_database(name, owner=ROLE)
+    with psycopg.connect(postgres.dsn(name, ROLE)) as connection:
+        connection.execute(_schema())
+        for table, (columns, rows) in tables.items():
+            with _scrubbed(table):
+                _copy(connection, table, columns, rows)
+        with _scrubbed("all tables"):
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        _set_sequences(connection)
+    with psycopg.connect(postgres.dsn(name, ROLE), autocommit=True) as connection:
+        connection.execute("VACUUM (ANALYZE)")
+    with postgres.connect() as connection:
+        closed = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name))
+        connection.execute(closed)
+
+
+def _schema() -> bytes:
+    return Path(__file__).with_name("schema.sql").read_bytes()
+
+
+def _copy(
+    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
+) -> None:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+@contextmanager
+def _scrubbed(what: str) -> Iterator[None]:
+    """Names instead of the values that PostgreSQL quotes."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise SandboxError(
+            f"{what}: made-up rows were refused with SQLSTATE {error.sqlstate}",
+            where=f"table={error.diag.table_name}, column={error.diag.column_name}, "
+            f"constraint={error.diag.constraint_name}",
+            state="the sandbox is not complete",
+            next="mend the generator of the clinic, then run sandbox up again",
+        ) from None
+
+
+def _set_sequences(connection: Connection) -> None:
+    """Let identities go on after the rows that brought their own."""
+    identities = connection.execute(
+        "SELECT table_name, column_name FROM information_schema.columns "
+        "WHERE table_schema = 'public' AND is_identity = 'YES'"
+    ).fetchall()
+    statement = sql.SQL("SELECT setval(pg_get_serial_sequence({}, {}), max({})) FROM {}")
+    for table, column in identities:
+        names = (sql.Identifier(str(column)), sql.Identifier(str(table)))
+        connection.execute(statement.format(sql.Literal(table), sql.Literal(column), *names))
+
+
+def _copy_template(server: Postgres, name: str) -> None:
+    server.create_database(database(name), template=template(name), owner=ROLE)
+
+
+def _fill_buckets(stack: Stack, clinic: Clinic) -> None:
+    digests = {}
+    for name in ENVIRONMENTS:
+        objects = clinic.objects(name)
+        stack.storage.fill(bucket(name), objects)
+        digests[name] = _digest(stored.key for stored in objects)
+    (stack.folder / _KEYS).write_text(json.dumps(digests))
+
+
+def _remembered(stack: Stack) -> dict[str, str]:
+    held: dict[str, str] = json.loads((stack.folder / _KEYS).read_text())
+    return held
+
+
+def _digest(keys: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(sorted(keys)).encode()).hexdigest()

@@ -1,0 +1,253 @@
+"""FileMaker's Data API, read only.
+
+The module sends GET, POST to ``sessions`` and ``_find``, and DELETE to ``sessions``: it has no way
+to write a record. Dates are asked for in ISO 8601 always (``dateformats=2``).
+
+Source: Claris FileMaker Data API Guide.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+from nexus_reimport.errors import ReimportError
+from nexus_reimport.source import Field, Page, Product, Usage, codes, paging
+from nexus_reimport.source.envelope import Envelope, opened, page_of
+from nexus_reimport.source.http import Patience, Wire
+from nexus_reimport.source.paging import Fetch
+from nexus_reimport.source.session import Session
+
+BASE = "/fmi/data/v1"
+JSON = Mapping[str, Any]
+Query = Sequence[Mapping[str, str]]
+TYPE_OF_RESULT = {"timeStamp": "timestamp"}  # the others are called the same
+
+
+class DataApi:
+    """One FileMaker file by its Data API. A ``Source``; several threads may use it at a time.
+
+    It logs in at the first request that needs it, and out in ``close``.
+
+    Raises:
+        SettingsError: the address is not one that a password may be sent to.
+    """
+
+    channel = "data_api"
+    date_format = "iso"
+
+    def __init__(
+        self,
+        url: str,
+        database: str,
+        account: str,
+        password: str,
+        *,
+        verify: bool | str = True,
+        patience: Patience | None = None,
+    ) -> None:
+        self._wire = Wire(url, verify=verify, patience=patience or Patience())
+        self._database = database
+        self._session = Session(self._wire, self._at("/sessions"), self._where(), account, password)
+
+    def __repr__(self) -> str:
+        return f"DataApi({self._wire.origin!r}, {self._database!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def product(self) -> Product:
+        """The server, as it names itself. Needs no account."""
+        where = self._where()
+        path = f"{BASE}/productInfo"
+        answer = self._wire.patiently(
+            lambda: opened(self._wire.send("GET", path, where=where), where).settled()
+        )
+        info = answer.expect().response["productInfo"]
+        return Product(info["name"], info["version"], info.get("dateFormat", ""))
+
+    def tables(self) -> tuple[str, ...]:
+        """The names of all layouts, those in folders too."""
+        answer = self._ask("GET", self._at("/layouts"), self._where())
+        return tuple(_names(answer.expect().response["layouts"]))
+
+    def fields(self, table: str) -> dict[str, Field]:
+        """The fields that are on the layout ``table``: no other can be read."""
+        answer = self._ask("GET", self._at("/layouts/", table), self._where(table))
+        self._expect(answer, table)
+        return {
+            found["name"]: Field(
+                name=found["name"],
+                type=TYPE_OF_RESULT.get(found["result"], found["result"]),
+                is_global=found["global"],
+                is_calculation=found["type"] != "normal",
+                repetitions=int(found["maxRepeat"]),
+            )
+            for found in answer.response["fieldMetaData"]
+        }
+
+    def count(self, table: str) -> int:
+        """FileMaker's own count. That a table is empty is asked twice."""
+        for _ in range(2):
+            answer = self._ask("GET", self._records(table, {"_limit": 1}), self._where(table))
+            self._expect(answer, table, codes.NO_RECORD)
+            if answer.code == codes.OK and answer.found:
+                return answer.found
+        return 0
+
+    def newest(self, table: str, field: str) -> str:
+        """The greatest value of ``field``; ``""`` if there is none."""
+        parameters = {"_limit": 1, "_sort": _order(field, descend=True), "dateformats": 2}
+        answer = self._ask("GET", self._records(table, parameters), self._where(table))
+        self._expect(answer, table, codes.NO_RECORD, field=field)
+        page = page_of(answer, offset=1)
+        return page.rows[0][field] if page.rows else ""
+
+    def records(self, table: str, *, sort: str, page: int = 1000) -> Iterator[Page]:
+        """Every record of ``table`` in the order of the field ``sort``, page by page.
+
+        Pages after the first are asked for with the last record of the one before, so that a
+        record which slips over the edge of a page is noticed even where the count is unchanged.
+
+        Raises:
+            SourceError: what arrived differs from FileMaker's own count. Nothing was written.
+            MappingError: there is no such layout, or no such field on it.
+
+        Source: Claris FileMaker Data API Guide, "Get a range of records" (offset starts at 1).
+        """
+
+        def fetch(offset: int, limit: int) -> Envelope:
+            parameters = {
+                "_offset": offset,
+                "_limit": limit,
+                "_sort": _order(sort),
+                "dateformats": 2,
+            }
+            answer = self._ask(
+                "GET", self._records(table, parameters), self._where(table), rows_from=offset
+            )
+            return self._expect(answer, table, codes.NO_RECORD, field=sort)
+
+        first = True
+        for part in self._pages(table, fetch, page):
+            first = False
+            yield part
+        if first and (there := self.count(table)):
+            raise paging.torn(f"{table}: {there:,} in FileMaker, 0 arrived", self._where(table))
+
+    def find(self, table: str, query: Query, *, sort: str, page: int = 1000) -> Iterator[Page]:
+        """The records that ``query`` matches, as ``records`` gives them; none is no error.
+
+        Criteria within one mapping all have to match, one of the mappings has to.
+        """
+
+        def fetch(offset: int, limit: int) -> Envelope:
+            body = {
+                "query": list(query),
+                "sort": json.loads(_order(sort)),
+                "offset": str(offset),
+                "limit": str(limit),
+                "dateformats": 2,
+                "portal": [],
+            }
+            path, where = self._at("/layouts/", table, "/_find"), self._where(table)
+            answer = self._ask("POST", path, where, body, rows_from=offset)
+            return self._expect(answer, table, codes.NO_MATCH, codes.NO_RECORD, field=sort)
+
+        return self._pages(table, fetch, page)
+
+    def usage(self) -> Usage:
+        """What was read so far, and at what cost."""
+        return self._wire.meter.read()
+
+    def close(self) -> None:
+        """Log out and close every connection. A server that is gone is no error here."""
+        self._session.give_back()
+        self._wire.close()
+
+    def _pages(self, table: str, fetch: Fetch, size: int) -> Iterator[Page]:
+        for page in paging.whole(table, fetch, size, self._where(table)):
+            self._wire.meter.add(repaired=page.repaired)
+            yield page
+
+    def _ask(
+        self,
+        verb: str,
+        path: str,
+        where: str,
+        body: JSON | None = None,
+        *,
+        rows_from: int = 0,
+    ) -> Envelope:
+        """An answer of FileMaker. A session that has run out is renewed once.
+
+        With ``rows_from`` a page without a new row before the end of the found set is asked for
+        again.
+        """
+        content = None if body is None else json.dumps(body).encode()
+
+        def once() -> Envelope:
+            for _ in range(2):
+                token = self._session.current()
+                answer = opened(
+                    self._wire.send(
+                        verb, path, where=where, authorization=f"Bearer {token}", body=content
+                    ),
+                    where,
+                )
+                if answer.code not in codes.EXPIRED:
+                    break
+                self._session.forget(token)
+            return answer.full(rows_from) if rows_from else answer.settled()
+
+        return self._wire.patiently(once)
+
+    def _expect(self, answer: Envelope, table: str, *also: int, field: str = "") -> Envelope:
+        """``answer``, if FileMaker agreed or its code is one of ``also``."""
+        hint = ""
+        if answer.code == codes.NO_LAYOUT:
+            hint = self._nearest(table, self.tables)
+        elif answer.code == codes.NO_FIELD:
+            hint = self._nearest(field, lambda: tuple(self.fields(table)))
+        return answer.expect(*also, hint=hint)
+
+    def _nearest(self, name: str, names: Callable[[], tuple[str, ...]]) -> str:
+        with contextlib.suppress(ReimportError):
+            close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
+            return f"{name!r}; nearest: {', '.join(close) or 'none'}"
+        return repr(name)
+
+    def _at(self, *parts: str) -> str:
+        """The path of a call: every second part is a name, and encoded."""
+        encoded = (
+            quote(part, safe="") if number % 2 else part for number, part in enumerate(parts)
+        )
+        return f"{BASE}/databases/{quote(self._database, safe='')}{''.join(encoded)}"
+
+    def _records(self, table: str, parameters: Mapping[str, object]) -> str:
+        query = urlencode({**parameters, "portal": "[]"}, quote_via=quote)
+        return f"{self._at('/layouts/', table, '/records')}?{query}"
+
+    def _where(self, table: str = "") -> str:
+        places = f"channel={self.channel}, server={self._wire.server}, database={self._database}"
+        return f"{places}, table={table}" if table else places
+
+
+def _order(field: str, *, descend: bool = False) -> str:
+    return json.dumps([{"fieldName": field, "sortOrder": "descend" if descend else "ascend"}])
+
+
+def _names(layouts: Sequence[JSON]) -> Iterator[str]:
+    """Layout names in their order; a folder's own name is none."""
+    for layout in layouts:
+        if "folderLayoutNames" in layout:
+            yield from _names(layout["folderLayoutNames"])
+        else:
+            yield layout["name"]

@@ -1,0 +1,249 @@
+"""What goes over the wire to FileMaker: one origin, one connection per thread, patience.
+
+Encrypted beyond loopback. No redirect is followed, no proxy and no ``.netrc`` of the environment
+is used, so a token or password reaches the named server and nobody else. An error holds a status
+and names of ours, never an address with a token, a credential or a part of an answer.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import tenacity
+
+from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.source.meter import Meter
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+LONGEST_PAUSE = 300.0  # seconds; a server that asks for more stops the run
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, and how often to try again.
+
+    Pauses between tries grow from 1 to 60 seconds, with jitter; ``Retry-After`` lengthens them.
+    """
+
+    connect: float = 10.0  # seconds
+    read: float = 120.0  # seconds without a byte
+    tries: int = 8
+    first_tries: int = 3  # as long as the server has never answered: nobody may be there
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whatever its status."""
+
+    status: int
+    content: bytes
+    retry_after: float = 0.0  # seconds
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, {len(self.content)} bytes)"
+
+
+class TransientError(SourceError):
+    """A failure that may pass: worth ``tries`` tries in all, each after ``pause`` at least."""
+
+    def __init__(self, what: str, *, where: str, next: str, tries: int, pause: float = 0.0) -> None:
+        super().__init__(what, where=where, next=next)
+        self.tries = tries
+        self.pause = pause
+
+
+def origin(url: str) -> str:
+    """``https://server`` or ``https://server:port`` of a server's address.
+
+    Raises:
+        SettingsError: it is not https (http goes on loopback only), or holds more than a server.
+    """
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+        host = parts.hostname or ""
+    except ValueError:
+        parts, port, host = urlsplit(""), "", ""
+    name = f"[{host}]" if ":" in host else host
+    if not host or parts.username is not None or parts.path.strip("/") or parts.query:
+        raise SettingsError(
+            "the address of FileMaker has to be a server's, without account, path or query",
+            where=f"server={name or '?'}",
+            next="write it as https://server",
+        )
+    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
+        raise SettingsError(
+            "the address of FileMaker is not encrypted: beyond loopback it has to be",
+            where=f"server={name}{port}",
+            next="write it as https://server",
+        )
+    return f"{parts.scheme}://{name}{port}"
+
+
+class Wire:
+    """Requests to one origin, from any number of threads."""
+
+    def __init__(self, url: str, *, verify: bool | str, patience: Patience) -> None:
+        self.origin = origin(url)
+        self.server = urlsplit(self.origin).netloc
+        self.meter = Meter()
+        self._verify = verify
+        self._patience = patience
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+        self._has_answered = False
+
+    def __repr__(self) -> str:
+        return f"Wire({self.origin!r})"
+
+    def send(
+        self,
+        verb: str,
+        path: str,
+        *,
+        where: str,
+        authorization: str = "",
+        body: bytes | None = None,
+    ) -> Answer:
+        """One request, tried once. ``path`` is encoded already and may hold a query.
+
+        Raises:
+            TransientError: no answer, or only a part of one.
+            SourceError: it redirects, or its certificate is not to be trusted.
+        """
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if authorization:
+            headers["Authorization"] = authorization
+        self.meter.add(requests=1)
+        response = self._response(verb, path, headers, body)
+        if isinstance(response, str):
+            raise self._silence(response, where)
+        self._has_answered = True
+        self.meter.add(bytes_read=len(response.content))
+        if response.is_redirect or 300 <= response.status_code < 400:
+            raise SourceError(
+                f"FileMaker redirects to another address (HTTP {response.status_code})",
+                where=where,
+                next="name the server's own address: a redirect is never followed",
+            )
+        return Answer(
+            response.status_code,
+            response.content,
+            _seconds(response.headers.get("Retry-After", "")),
+            response.headers.get("X-FM-Data-Access-Token", ""),
+        )
+
+    def patiently(self, call: Callable[[], T]) -> T:
+        """``call``, again and again while it raises ``TransientError`` and patience lasts.
+
+        Raises:
+            SourceError: the last failure, with the number of tries.
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TransientError),
+            stop=lambda state: state.attempt_number >= min(_failure(state).tries, self._tries),
+            wait=lambda state: max(_failure(state).pause, _BACK_OFF(state)),
+            sleep=self._patience.sleep,
+            before_sleep=lambda _: self.meter.add(retries=1),
+            reraise=True,
+        )
+        try:
+            return retrying(call)
+        except TransientError as failure:
+            last = failure
+        tries = retrying.statistics["attempt_number"]
+        raise SourceError(f"{last.what}: {tries} tries", where=last.where, next=last.next)
+
+    def close(self) -> None:
+        """Close the connections of every thread."""
+        with self._lock:
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
+            self._local = threading.local()
+
+    @property
+    def _tries(self) -> int:
+        return self._patience.tries if self._has_answered else self._patience.first_tries
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.trust_env = False
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def _response(
+        self, verb: str, path: str, headers: dict[str, str], body: bytes | None
+    ) -> requests.Response | str:
+        """The response, or what went wrong. The library's error names the address: it ends here."""
+        try:
+            return self._session().request(
+                verb,
+                self.origin + path,
+                headers=headers,
+                data=body,
+                timeout=(self._patience.connect, self._patience.read),
+                verify=self._verify,
+                allow_redirects=False,
+            )
+        except requests.exceptions.RequestException as error:
+            kinds = (text for kind, text in _FAILURES if isinstance(error, kind))
+            return next(kinds, f"a request to FileMaker failed ({type(error).__name__})")
+
+    def _silence(self, reason: str, where: str) -> SourceError:
+        if reason == _CERTIFICATE:
+            return SourceError(
+                reason,
+                where=where,
+                next="have it renewed, or name the file of the authority that signed it",
+            )
+        return TransientError(
+            reason,
+            where=where,
+            next="check the address, the network, and that the server runs; then run again",
+            tries=self._patience.tries,
+        )
+
+
+_CERTIFICATE = "the certificate of FileMaker's server is not to be trusted"
+_FAILURES = (  # the first that fits: the library's errors inherit from each other
+    (requests.exceptions.SSLError, _CERTIFICATE),
+    (requests.exceptions.ConnectTimeout, "FileMaker did not take the connection in time"),
+    (requests.exceptions.Timeout, "FileMaker did not answer in time"),
+    (requests.exceptions.ChunkedEncodingError, "FileMaker broke off in the middle of an answer"),
+    (requests.exceptions.ConnectionError, "FileMaker could not be reached"),
+)
+_BACK_OFF = tenacity.wait_random_exponential(multiplier=2, min=1, max=60)
+
+
+def _failure(state: tenacity.RetryCallState) -> TransientError:
+    failure = state.outcome.exception() if state.outcome else None
+    if not isinstance(failure, TransientError):
+        raise TypeError("only TransientError is tried again")
+    return failure
+
+
+def _seconds(retry_after: str) -> float:
+    """``Retry-After``, which is a number of seconds or a date; 0 without one."""
+    if retry_after.strip().isdigit():
+        return float(retry_after)
+    try:
+        until = email.utils.parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    return max(0.0, until.timestamp() - time.time())
