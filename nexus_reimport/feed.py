@@ -1,0 +1,223 @@
+"""One record of FileMaker -> the values that it feeds to Nexus's columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from nexus_reimport import convert, rowfile
+from nexus_reimport import mapping as mappings
+from nexus_reimport.mapping import Column
+from nexus_reimport.model import Snapshot, Survey
+
+Record = Mapping[str, str]
+Resolver = Mapping[str, Mapping[str, str]]  # entity -> FileMaker id -> Nexus id
+
+
+@dataclass(slots=True)
+class Fed:
+    """What one record feeds: column (or column.key) -> PostgreSQL's text, or a JSON value.
+
+    ``unresolved`` are the columns whose entity was not found, ``misfits`` column and reason.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    unresolved: set[str] = field(default_factory=set)
+    misfits: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Feeder:
+    """Converts the records of all entities; knows lookups, joined sources and column lengths."""
+
+    def __init__(
+        self,
+        mapping: mappings.Mapping,
+        snapshot: Snapshot,
+        survey: Survey,
+        folder: Path,
+        *,
+        zone: ZoneInfo,
+        as_of: datetime,
+        lengths: Mapping[tuple[str, str], int],
+    ) -> None:
+        self._mapping, self._zone, self._as_of, self._lengths = mapping, zone, as_of, lengths
+        self._snapshot, self._folder = snapshot, folder
+        self._lookups = {
+            name: _lookup_table(rowfile.read(folder, file)) for name, file in survey.lookups.items()
+        }
+        self._joined = self._read_joined()
+        self._gathered = self._read_gathered()
+
+    def records(self, source: str) -> Iterable[dict[str, str]]:
+        """The records of ``source`` as read."""
+        rows = rowfile.read_dicts(self._folder, self._snapshot.extracts[source].file)
+        return ({name: value or "" for name, value in row.items()} for row in rows)
+
+    def key(self, source: str, record: Record) -> str:
+        """The FileMaker id of ``record``, as ids compare."""
+        return convert.identifier(record[self._mapping.sources[source].key])
+
+    def feed(self, entity: str, record: Record, known: Resolver) -> Fed:
+        """The values that ``record`` feeds; what does not fit is None and told."""
+        fed = Fed()
+        spec = self._mapping.entities[entity]
+        for name, column in spec.columns.items():
+            try:
+                value = self._value(column, record, spec.source, name, known, fed)
+            except convert.Misfit as misfit:
+                fed.misfits.append((name, str(misfit)))
+                value = None
+            longest = self._lengths.get((spec.table, name))
+            if longest is not None and isinstance(value, str) and len(value) > longest:
+                fed.misfits.append((name, f"longer than {longest} characters"))
+                value = None
+            fed.values[name] = value
+        return fed
+
+    def new_value(self, spec: mappings.NewValue, record: Record, row: Mapping[str, Any]) -> Any:
+        """What a named rule gives a new row."""
+        as_of = convert.as_text(self._as_of)
+        if spec.rule == "as_of":
+            return as_of
+        if spec.rule == "from":
+            try:
+                return _SIMPLE[spec.convert](self, record[spec.source_field]) or as_of
+            except convert.Misfit:
+                return as_of
+        value = row.get(spec.column)
+        if spec.rule == "sent_if":
+            return spec.past if value else spec.future
+        today = self._as_of.astimezone(self._zone).date().isoformat()
+        limit = as_of if value and len(value) > len(today) else today
+        return spec.past if value and value < limit else spec.future
+
+    def _value(
+        self, column: Column, record: Record, source: str, name: str, known: Resolver, fed: Fed
+    ) -> Any:
+        if column.gather:
+            return self._gather(column, self.key(source, record), name, fed)
+        raw = record[column.source_field]
+        if column.convert == "lookup":
+            return self._look_up(column, record, name, fed)
+        if column.convert == "entity":
+            return _entity(column, raw, name, known, fed)
+        if column.convert == "choice":
+            return convert.choice(raw, column.choices)
+        special = _SPECIAL.get(column.convert)
+        if special is not None:
+            return special(self, column, record)
+        return _SIMPLE[column.convert](self, raw)
+
+    def _look_up(self, column: Column, record: Record, name: str, fed: Fed) -> str | None:
+        asked = False
+        for step in column.lookup:
+            value = record[step.source_field]
+            if step.through:
+                value = self._joined[step.through, step.take].get(convert.identifier(value), "")
+            asked = asked or bool(record[step.source_field].strip())
+            found = self._lookups[f"{step.table}.{step.match}"].get(_lookup_key(value))
+            if found:
+                return found
+        if asked:
+            fed.misfits.append((name, f"names no row of {column.lookup[0].table}"))
+        return None
+
+    def _gather(self, column: Column, key: str, name: str, fed: Fed) -> dict[str, Any]:
+        details = self._gathered.get((column.gather, key), ())
+        chosen = [{k: d[f] for k, f in column.with_.items()} for d in details]
+        if column.convert == "address_card":
+            own = [d for d in chosen if convert.name_key(d["kind"]) in ("address", "")]
+            return convert.address_card(own)
+        card, misfits = convert.contact_card(chosen)
+        fed.misfits += [(name, "an e-mail without @")] * misfits
+        return card
+
+    def _read_joined(self) -> dict[tuple[str, str], dict[str, str]]:
+        """(source, field) -> key -> value, for lookups that go through another source."""
+        steps = {
+            (step.through, step.take)
+            for entity in self._mapping.entities.values()
+            for column in entity.columns.values()
+            for step in column.lookup
+            if step.through
+        }
+        return {
+            (source, take): {self.key(source, r): r[take] for r in self.records(source)}
+            for source, take in steps
+        }
+
+    def _read_gathered(self) -> dict[tuple[str, str], list[dict[str, str]]]:
+        """(source, owner's key) -> its records, in the order of their own keys."""
+        sources = {c.gather for e in self._mapping.entities.values() for c in e.columns.values()}
+        found: dict[tuple[str, str], list[dict[str, str]]] = {}
+        for source in sorted(sources - {""}):
+            link = self._mapping.sources[source].links[0].field
+            for record in sorted(self.records(source), key=lambda r: self.key(source, r)):
+                found.setdefault((source, convert.identifier(record[link])), []).append(record)
+        return found
+
+
+def _lookup_key(value: str) -> str:
+    return convert.name_key(convert.identifier(value))
+
+
+def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, str]:
+    """Folded value -> id; the first id where two rows have one value."""
+    found: dict[str, str] = {}
+    for key, value in rows:
+        if key and value:
+            found.setdefault(_lookup_key(value), key)
+    return found
+
+
+def _entity(column: Column, raw: str, name: str, known: Resolver, fed: Fed) -> str | None:
+    if not raw.strip():
+        fed.unresolved.add(name)
+        return None
+    found = known[column.entity].get(convert.identifier(raw))
+    if found is None:
+        fed.unresolved.add(name)
+        if column.may_miss:
+            fed.misfits.append((name, f"names no row of {column.entity}"))
+    return found
+
+
+def _sentence(column: Column, record: Record) -> str | None:
+    """The text of ``with`` with fields put in; a part whose field is empty is left out."""
+    kept = [
+        re.sub(r"{([^}]+)}", lambda m: record[m[1]].strip(), part)
+        for part in re.split(r"(?<=\.)\s+", column.with_["text"])
+        if all(record[f].strip() for f in re.findall(r"{([^}]+)}", part))
+    ]
+    return convert.text(" ".join(kept))
+
+
+_SIMPLE: dict[str, Callable[[Any, str], str | None]] = {
+    "text": lambda _, raw: convert.text(raw),
+    "paragraphs": lambda _, raw: convert.paragraphs(raw),
+    "uuid": lambda _, raw: convert.as_uuid(raw),
+    "whole": lambda _, raw: convert.whole(raw),
+    "date": lambda _, raw: convert.iso_date(raw),
+    "birth_date": lambda self, raw: convert.birth_date(raw, self._as_of),
+    "timestamp": lambda self, raw: convert.timestamp(raw, self._zone),
+}
+_SPECIAL: dict[str, Callable[[Any, Column, Record], Any]] = {
+    "phone": lambda _, c, r: convert.phone(r[c.source_field], r.get(c.with_.get("else", ""), "")),
+    "moment": lambda self, c, r: convert.moment(r[c.source_field], r[c.with_["time"]], self._zone),
+    "end_moment": lambda self, c, r: convert.end_moment(
+        (r[c.source_field], r[c.with_["time"]]),
+        (r[c.with_["start_date"]], r[c.with_["start_time"]]),
+        int(c.with_["minutes"]),
+        self._zone,
+    ),
+    "dated": lambda self, c, r: convert.dated(
+        r[c.source_field], r[c.with_["timestamp"]], self._zone
+    ),
+    "html_pages": lambda _, c, r: convert.html_pages(r[c.source_field], r[c.with_["opening"]]),
+    "sentence": lambda _, c, r: _sentence(c, r),
+}

@@ -1,0 +1,141 @@
+"""Which record of FileMaker is which row of Nexus.
+
+Rules in order, the first match wins: FileMaker's id in the row; what the run before remembers; the
+id derived from FileMaker's; then equal values. Equal candidates pair up in sorted order, so that
+the same data gives the same pairs.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import simplejson
+
+from nexus_reimport import convert
+from nexus_reimport.mapping import Entity, Identity
+
+Row = Mapping[str, str | None]
+Values = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Matches:
+    """FileMaker id -> Nexus id, how many by which rule, and ids that two rows claim."""
+
+    pairs: dict[str, str] = field(default_factory=dict)
+    by_rule: Counter[str] = field(default_factory=Counter)
+    ambiguous: set[str] = field(default_factory=set)
+
+
+def stored_id(row: Row, place: str) -> str:
+    """FileMaker's id as ``place`` (a column, or ``column.key`` of a JSON column) holds it."""
+    column, _, path = place.partition(".")
+    value: Any = row.get(column)
+    if path and value:
+        value = simplejson.loads(value)
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+    return convert.identifier(str(value)) if value else ""
+
+
+def derived_id(namespace: uuid.UUID, entity: str, filemaker_id: str) -> str:
+    """The version-5 UUID of a row that FileMaker brings first."""
+    return str(uuid.uuid5(namespace, f"{entity}:{filemaker_id}"))
+
+
+def match(
+    entity: str,
+    spec: Entity,
+    fed: Mapping[str, Values],
+    rows: Mapping[str, Row],
+    remembered: Mapping[str, str],
+    namespace: uuid.UUID,
+) -> Matches:
+    """Pairs of records (FileMaker id -> fed values) and rows (Nexus id -> columns)."""
+    found = Matches()
+    free = _Free(found, set(fed), set(rows))
+    if spec.filemaker_id:
+        claimed = _claims(rows, spec.filemaker_id)
+        found.ambiguous = {i for i, keys in claimed.items() if len(keys) > 1}
+        free.pair(_own_rule(spec), ((i, min(keys)) for i, keys in sorted(claimed.items())))
+    free.pair("remembered", sorted(remembered.items()))
+    free.pair("derived id", ((i, derived_id(namespace, entity, i)) for i in sorted(fed)))
+    for rule in spec.identity:
+        if rule.by != "filemaker_id":
+            for compared in ((*rule.by, *rule.then), rule.by) if rule.then else (rule.by,):
+                free.pair(rule.name, _equal(rule, compared, free, fed, rows))
+    return found
+
+
+class _Free:
+    """What is not paired yet, on both sides."""
+
+    def __init__(self, found: Matches, records: set[str], rows: set[str]) -> None:
+        self._found, self.records, self.rows = found, records, rows
+
+    def pair(self, rule: str, pairs: Iterable[tuple[str, str]]) -> None:
+        for record, row in pairs:
+            if record in self.records and row in self.rows:
+                self._found.pairs[record] = row
+                self._found.by_rule[rule] += 1
+                self.records.discard(record)
+                self.rows.discard(row)
+
+
+def _own_rule(spec: Entity) -> str:
+    return next((r.name for r in spec.identity if r.by == "filemaker_id"), "filemaker_id")
+
+
+def _claims(rows: Mapping[str, Row], place: str) -> dict[str, list[str]]:
+    claimed: dict[str, list[str]] = defaultdict(list)
+    for key, row in rows.items():
+        filemaker_id = stored_id(row, place)
+        if filemaker_id:
+            claimed[filemaker_id].append(key)
+    return claimed
+
+
+def _equal(
+    rule: Identity,
+    columns: tuple[str, ...],
+    free: _Free,
+    fed: Mapping[str, Values],
+    rows: Mapping[str, Row],
+) -> list[tuple[str, str]]:
+    """Pairs whose ``columns`` are equal; several equal ones in the order of ``then`` and of ids."""
+    records = _grouped(free.records, fed, rule, columns)
+    targets = _grouped(free.rows, rows, rule, columns)
+    return [
+        pair
+        for key in sorted(records.keys() & targets.keys())
+        for pair in zip(
+            sorted(records[key], key=_order(fed, rule.then)),
+            sorted(targets[key], key=_order(rows, rule.then)),
+            strict=False,
+        )
+    ]
+
+
+def _grouped(
+    ids: set[str], values: Mapping[str, Values], rule: Identity, columns: tuple[str, ...]
+) -> dict[tuple[str, ...], list[str]]:
+    grouped: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for one in ids:
+        compared = [values[one].get(column) for column in columns]
+        if all(compared):
+            key = tuple(
+                convert.folded(str(v)) if c in rule.folded else str(v)
+                for c, v in zip(columns, compared, strict=True)
+            )
+            grouped[key].append(one)
+    return grouped
+
+
+def _order(
+    values: Mapping[str, Values], then: tuple[str, ...]
+) -> Callable[[str], tuple[list[str], str]]:
+    return lambda one: ([str(values[one].get(column) or "") for column in then], one)

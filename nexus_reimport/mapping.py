@@ -1,0 +1,387 @@
+"""Reads and checks a mapping: how one FileMaker file feeds one Nexus.
+
+The shipped mapping is ``mappings/nexus.toml``, whose head explains the parts. A mapping is checked
+in itself when it is loaded; against FileMaker's fields in ``snapshot``, against the live schema
+in ``survey``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+import uuid
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from nexus_reimport.errors import MappingError
+from nexus_reimport.settings import Different, Strict
+
+FieldType = Literal["text", "number", "date", "time", "timestamp"]
+Converter = Literal[
+    "text", "paragraphs", "uuid", "whole", "date", "birth_date", "timestamp", "moment",
+    "end_moment", "dated", "choice", "phone", "lookup", "entity", "contact_card", "address_card",
+    "html_pages", "sentence",
+]  # fmt: skip
+NEEDED_WITH: dict[str, frozenset[str]] = {
+    "moment": frozenset({"time"}),
+    "end_moment": frozenset({"time", "start_date", "start_time", "minutes"}),
+    "dated": frozenset({"timestamp"}),
+    "sentence": frozenset({"text"}),
+    "html_pages": frozenset({"opening"}),
+    "contact_card": frozenset({"kind", "value", "label", "default_mobile", "default_email"}),
+    "address_card": frozenset(
+        {"kind", "label", "line1", "line2", "suburb", "state", "postcode", "country"}
+    ),
+}
+NOT_FIELDS = frozenset({"minutes", "text"})  # entries of `with` that are values
+
+
+class SourceField(Strict):
+    """One field of FileMaker: its type, and other names under which it may be found."""
+
+    type: FieldType
+    also: tuple[str, ...] = ()
+    optional: bool = False
+
+
+class Link(Strict):
+    """A field that holds the key of another source's records, and how well it must do so."""
+
+    field: str
+    to: str
+    resolves_at_least: float = 0.0  # of the rows that hold a key
+    covers_at_least: float = 0.0  # of the other source's records
+
+
+class SourceTable(Strict):
+    """One table to read from FileMaker."""
+
+    table: str
+    key: str
+    modified: str = ""
+    fields: dict[str, SourceField]
+    links: tuple[Link, ...] = ()
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _short_form(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        return {n: {"type": f} if isinstance(f, str) else f for n, f in fields.items()}
+
+
+class Lookup(Strict):
+    """One way to find a row of a protected table; ``through`` goes by another source first."""
+
+    source_field: str = Field(alias="from")
+    table: str
+    match: str
+    through: str = ""
+    take: str = ""
+
+
+class Column(Strict):
+    """What feeds one column, or one key of a JSON column (``column.key``)."""
+
+    source_field: str = Field(alias="from", default="")
+    convert: Converter = "text"
+    with_: dict[str, str] = Field(alias="with", default={})
+    choices: dict[str, tuple[str, ...]] = {}
+    lookup: tuple[Lookup, ...] = ()
+    entity: str = ""
+    may_miss: bool = False
+    gather: str = ""
+    keys: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    folded: bool = False
+    when_empty: Literal["keep", "clear"] = "keep"
+    when_different: Different | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Column:
+        missing = NEEDED_WITH.get(self.convert, frozenset()) - set(self.with_)
+        if missing:
+            raise ValueError(f"{self.convert}: `with` lacks {', '.join(sorted(missing))}")
+        if not self.source_field and not self.gather:
+            raise ValueError("neither `from` nor `gather`")
+        for needed, given in (("choice", self.choices), ("lookup", self.lookup)):
+            if self.convert == needed and not given:
+                raise ValueError(f"{needed}: none are given")
+        if self.convert == "entity" and not self.entity:
+            raise ValueError("entity: which?")
+        if self.gather and not self.keys:
+            raise ValueError("gather: `keys` says which JSON keys FileMaker decides")
+        return self
+
+    @property
+    def fields_used(self) -> tuple[str, ...]:
+        """The fields of the entity's own source that this column reads."""
+        if self.gather:
+            return ()
+        given = [self.source_field, *(step.source_field for step in self.lookup)]
+        given += [name for key, name in self.with_.items() if key not in NOT_FIELDS]
+        given += re.findall(r"{([^}]+)}", self.with_.get("text", ""))
+        return tuple(dict.fromkeys(given))
+
+
+class LeftOut(Strict):
+    """A named rule by which a source record is not loaded."""
+
+    name: str
+    empty: tuple[str, ...] = ()  # all of these fields are empty
+    unresolved: str = ""  # this column's entity was not found
+
+    @model_validator(mode="after")
+    def _one_reason(self) -> LeftOut:
+        if bool(self.empty) == bool(self.unresolved):
+            raise ValueError("give either `empty` or `unresolved`")
+        return self
+
+
+class Identity(Strict):
+    """One rule by which a source record is the same as a row of Nexus.
+
+    ``by = "filemaker_id"``, or columns whose fed values equal the row's; ``folded`` ones compare
+    with blanks folded, and ``then`` breaks ties between equal candidates.
+    """
+
+    name: str
+    by: Literal["filemaker_id"] | tuple[str, ...]
+    folded: tuple[str, ...] = ()
+    then: tuple[str, ...] = ()
+
+
+class NewValue(Strict):
+    """A named rule that gives a new row's value."""
+
+    rule: Literal["as_of", "from", "completed_if_past", "sent_if"]
+    source_field: str = Field(alias="from", default="")
+    convert: Converter = "text"
+    column: str = ""
+    past: str = ""
+    future: str = ""
+
+
+class Entity(Strict):
+    """One table that is wiped and reimported."""
+
+    table: str
+    source: str
+    model: str = ""
+    filemaker_id: str = ""  # column, or column.key, that holds FileMaker's id in Nexus
+    identity: tuple[Identity, ...]
+    matched_at_least: float = 0.0
+    left_out: tuple[LeftOut, ...] = ()
+    columns: dict[str, Column]
+    new: dict[str, str | NewValue] = {}
+    serves: str = ""
+
+    def fed_columns(self) -> tuple[str, ...]:
+        """The columns that FileMaker feeds, wholly or by keys, in the mapping's order."""
+        return tuple(dict.fromkeys(name.partition(".")[0] for name in self.columns))
+
+
+class Owner(Strict):
+    """Which field of an attachment's source names its owner."""
+
+    field: str
+    entity: str
+
+
+class AttachmentIdentity(Strict):
+    """A column of Nexus that equals a field of FileMaker; ``pattern`` takes a part of it."""
+
+    column: str
+    field: str
+    pattern: str = ""
+
+
+class AttachmentFile(Strict):
+    """The columns that hold the keys of the files."""
+
+    column: str
+    also: tuple[str, ...] = ()
+
+
+class Through(Strict):
+    """The table that holds the link where the attachment itself does not."""
+
+    table: str
+    column: str
+
+
+class AttachmentLink(Strict):
+    """A generic key (content type and object), or a plain foreign key (object alone)."""
+
+    object: str
+    content_type: str = ""
+
+
+class Attachment(Strict):
+    """One table whose rows survive and are re-linked."""
+
+    table: str
+    source: str
+    owner: Owner
+    identity: tuple[AttachmentIdentity, ...]
+    file: AttachmentFile
+    link: AttachmentLink
+    through: Through | None = None
+    active: str = ""
+    exported: str = ""
+    serves: str = ""
+
+    @property
+    def link_table(self) -> str:
+        """The table whose rows hold the link."""
+        return self.through.table if self.through else self.table
+
+
+class Reference(Strict):
+    """A column that points at an entity's rows without a foreign key."""
+
+    table: str
+    object: str
+    content_type: str = ""
+    entities: tuple[str, ...] = ()
+
+
+class Calendar(Strict):
+    """What the application's calendar reads."""
+
+    entity: str
+    start: str
+    end: str
+    patient: str
+    clinic: str = ""
+    clinician: str = ""
+    type: str = ""
+
+
+class Application(Strict):
+    """What the application asks, so that verify can ask the same."""
+
+    patient_name: tuple[str, ...]
+    search: tuple[str, ...]
+    archived: str = ""
+    patient_clinic: str = ""
+    calendar: Calendar
+
+
+class Mapping(Strict):
+    """One mapping, checked in itself."""
+
+    version: Literal[1]
+    schema_name: str = Field(alias="schema", default="public")
+    namespace: uuid.UUID
+    content_types: str = ""
+    sources: dict[str, SourceTable]
+    entities: dict[str, Entity]
+    attachments: dict[str, Attachment] = {}
+    references: tuple[Reference, ...] = ()
+    application: Application
+    volatile: dict[str, tuple[str, ...]] = {}
+    digest: str = ""
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Mapping:
+        problems = [*self._unknown_fields(), *self._unknown_names()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _unknown_fields(self) -> Iterator[str]:
+        for name, source in self.sources.items():
+            wanted = [source.key, *(link.field for link in source.links)]
+            wanted += [source.modified] if source.modified else []
+            yield from self._absent(f"sources.{name}", name, wanted)
+        for name, entity in self.entities.items():
+            for column, feed in entity.columns.items():
+                yield from self._absent(f"{name}.{column}", entity.source, feed.fields_used)
+                if feed.gather:
+                    used = [f for k, f in feed.with_.items() if k not in NOT_FIELDS]
+                    yield from self._absent(f"{name}.{column}", feed.gather, used)
+            for rule in entity.left_out:
+                yield from self._absent(f"{name}.{rule.name}", entity.source, rule.empty)
+                if rule.unresolved and rule.unresolved not in entity.columns:
+                    yield f"{name}.{rule.name}: no column {rule.unresolved}"
+        for name, attachment in self.attachments.items():
+            wanted = [attachment.owner.field, *(i.field for i in attachment.identity)]
+            yield from self._absent(f"attachments.{name}", attachment.source, wanted)
+
+    def _absent(self, where: str, source: str, fields: Any) -> Iterator[str]:
+        if source not in self.sources:
+            yield f"{where}: no source is called {source}"
+            return
+        known = self.sources[source].fields
+        yield from (f"{where}: {source} has no field {f}" for f in fields if f not in known)
+
+    def _unknown_names(self) -> Iterator[str]:
+        order = list(self.entities)
+        for name, entity in self.entities.items():
+            for column, feed in entity.columns.items():
+                if feed.entity and feed.entity not in order[: order.index(name)]:
+                    yield f"{name}.{column}: {feed.entity} must be an entity listed before {name}"
+            for rule in entity.identity:
+                if rule.by == "filemaker_id" and not entity.filemaker_id:
+                    yield f"{name}: identity by filemaker_id, but filemaker_id names no column"
+        for reference in self.references:
+            unknown = [e for e in reference.entities if e not in order]
+            yield from (f"references.{reference.table}: no entity {e}" for e in unknown)
+
+    def wiped_tables(self) -> dict[str, str]:
+        """Table -> entity, parents first as the mapping lists them."""
+        return {entity.table: name for name, entity in self.entities.items()}
+
+    def link_tables(self) -> dict[str, AttachmentLink]:
+        """Table -> the link that it holds, for the tables that re-linking may write."""
+        return {a.link_table: a.link for a in self.attachments.values()}
+
+    def people(self) -> str:
+        """The entity of the patients: the one that the application's calendar points at."""
+        calendar = self.application.calendar
+        return self.entities[calendar.entity].columns[calendar.patient].entity
+
+    def entity_of_model(self, model: str) -> str | None:
+        """The entity whose Django model is ``app_label.model``."""
+        return next((n for n, e in self.entities.items() if e.model == model), None)
+
+
+def load(name: str, base: Path | None = None) -> Mapping:
+    """The mapping ``name``: a shipped one, or a path to a TOML file (relative to ``base``).
+
+    Raises:
+        MappingError: all problems at once. Nothing was read beyond the file.
+    """
+    text = _text(name, base)
+    try:
+        raw = tomllib.loads(text)
+        mapping = Mapping.model_validate(raw)
+    except tomllib.TOMLDecodeError as error:
+        raise MappingError(f"the mapping {name} is not a TOML file: {error}") from None
+    except ValidationError as error:
+        problems = [
+            f"    {'.'.join(str(p) for p in e['loc']) or 'mapping'}: "
+            f"{e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        ]
+        raise MappingError(
+            f"the mapping {name} has {len(problems)} problem(s)\n" + "\n".join(problems),
+            next="mend the mapping and start again",
+        ) from None
+    return mapping.model_copy(update={"digest": hashlib.sha256(text.encode()).hexdigest()})
+
+
+def _text(name: str, base: Path | None) -> str:
+    shipped = resources.files("nexus_reimport") / "mappings" / f"{name}.toml"
+    if shipped.is_file():
+        return shipped.read_text(encoding="utf-8")
+    path = (base or Path()) / name
+    if not path.is_file():
+        raise MappingError(f"no mapping {name}: neither shipped nor a file", where=str(path))
+    return path.read_text(encoding="utf-8")

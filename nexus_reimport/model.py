@@ -1,0 +1,441 @@
+"""The frozen values that pass between stages, and how they are saved.
+
+A value holds counts, names, decisions, digests and names of files; rows lie in row files beside
+it. Saved as JSON, read back with every field checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from nexus_reimport.errors import RecordError
+from nexus_reimport.rowfile import RowFile
+from nexus_reimport.settings import Cause, Decision, Different
+from nexus_reimport.target.catalog import Column
+from nexus_reimport.target.fingerprint import Fingerprint
+from nexus_reimport.target.links import AttachmentState
+from nexus_reimport.target.state import Role
+
+T = TypeVar("T")
+
+
+def save(value: Any, path: Path) -> None:
+    """Write ``value`` as JSON; readable by the owner alone."""
+    data = TypeAdapter(type(value)).dump_json(value, indent=1)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_bytes(data + b"\n")
+    path.chmod(0o600)
+
+
+def load(kind: type[T], path: Path) -> T:
+    """The value of ``kind`` that ``save`` wrote.
+
+    Raises:
+        RecordError: the stage before has not written it, or it is not what was written.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise RecordError(
+            f"this run has no {path.stem} yet",
+            next="run the cells before this one, from the top of the notebook",
+        ) from None
+    except ValidationError:
+        raise RecordError(
+            f"{path.name} cannot be read back",
+            next="run 01_preflight again; a run never goes on from a changed file",
+        ) from None
+
+
+def digest(said: Any) -> str:
+    """SHA-256 of ``said`` as JSON with sorted keys."""
+    plain = TypeAdapter(type(said)).dump_python(said, mode="json")
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+# ---------------------------------------------------------------- snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFound:
+    """A field of the mapping and the name under which FileMaker has it ("" where it has not)."""
+
+    name: str
+    found_as: str
+    nearest: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """One table as read, with the proof that it is all there is."""
+
+    source: str
+    table: str
+    count_at_start: int
+    rows: int
+    distinct_keys: int
+    count_at_end: int
+    newest: str  # the latest modification stamp, wall clock, "" where the table has none
+    seconds: float
+    fields: tuple[FieldFound, ...]
+    file: RowFile
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """FileMaker at one time: one row file per source."""
+
+    product: str
+    channel: str
+    database: str
+    taken_at: datetime
+    seconds: float
+    requests: int
+    retries: int
+    bytes_read: int
+    extracts: dict[str, Extract]
+
+    @property
+    def digest(self) -> str:
+        """A digest of what was read, not of when."""
+        return digest({name: e.file.sha256 for name, e in self.extracts.items()})
+
+
+# ---------------------------------------------------------------- census
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What the bucket holds: a row file of key, size, etag in the order of keys."""
+
+    bucket: str
+    taken_at: datetime
+    objects: int
+    bytes_stored: int
+    file: RowFile
+
+
+# ---------------------------------------------------------------- survey
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """One table before: its role, rows, and the fingerprint of its steady columns."""
+
+    name: str
+    role: Role
+    rows: int
+    fingerprint: Fingerprint
+    left_out: tuple[str, ...] = ()  # volatile columns outside the fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A column that points at rows of an entity, and how many do."""
+
+    table: str
+    column: str
+    kind: str  # foreign key, generic key, id in a column
+    entity: str
+    rows: int
+    dangling: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something about the database that must be settled first, and the statement that would."""
+
+    what: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Nexus at one moment: schema, what points where, counts, fingerprints."""
+
+    database: str
+    server_version: str
+    taken_at: datetime
+    schema_digest: str
+    content_types: dict[str, int]
+    tables: dict[str, TableState]
+    pointers: tuple[Pointer, ...]
+    attachments: dict[str, AttachmentState]
+    problems: tuple[Problem, ...]
+    scanned_columns: int
+    rows: dict[str, RowFile]  # of each wiped table
+    attachment_rows: dict[str, RowFile]
+    lookups: dict[str, RowFile]
+    pointed_at: RowFile
+    remembered: RowFile
+    next_keys: dict[str, int]  # integer keys: the first free one
+    columns: dict[str, tuple[Column, ...]]  # of each wiped table, by entity
+    keys: dict[str, str]  # the key column of each entity's table
+
+    def fingerprints(self, *roles: Role) -> dict[str, Fingerprint]:
+        """The fingerprints of the tables with one of ``roles``."""
+        return {n: t.fingerprint for n, t in sorted(self.tables.items()) if t.role in roles}
+
+
+# ---------------------------------------------------------------- backup
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A dump and CSVs of the moment of the survey; all in the private folder."""
+
+    dump: str
+    dump_bytes: int
+    dump_sha256: str
+    tables_in_dump: int
+    server_version: str
+    client_version: str
+    csv_rows: dict[str, int]  # file -> rows
+
+
+# ---------------------------------------------------------------- plan
+
+
+class Outcome(StrEnum):
+    """What becomes of one row."""
+
+    REPLACED = "replaced"
+    NEW = "new"
+    KEPT = "kept"
+    PURGED = "purged"
+    LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChange:
+    """One column (or key of a JSON column) over all replaced rows."""
+
+    column: str
+    filled: int = 0  # was empty, FileMaker has a value
+    different: int = 0  # both have a value, and another one
+    cleared: int = 0
+    kept: int = 0  # FileMaker is empty, Nexus's value stays
+    same: int = 0
+    decision: Different | None = None
+    filled_before: int = 0  # rows with a value, of all rows that were there
+    filled_after: int = 0  # of all rows that will be there
+
+
+@dataclass(frozen=True, slots=True)
+class Misfits:
+    """Values that do not fit one column, by reason; the ids of FileMaker, never the values."""
+
+    column: str
+    reason: str
+    count: int
+    sample: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreturned:
+    """Rows that FileMaker does not bring back, of one cause, and what was decided."""
+
+    cause: Cause
+    count: int
+    decision: Decision | None
+    kept_by_closure: int = 0  # decided to be purged, but something that stays points at them
+
+
+@dataclass(frozen=True, slots=True)
+class EntityPlan:
+    """One entity: the ledger of both sides, and the rows that will be there."""
+
+    entity: str
+    table: str
+    file: RowFile
+    source_rows: int
+    left_out: dict[str, int]  # rule -> records of FileMaker
+    matched: dict[str, int]  # identity rule -> records
+    rows_before: int
+    replaced: int
+    new: int
+    kept: int
+    purged: int
+    unreturned: tuple[Unreturned, ...]
+    changes: tuple[ColumnChange, ...]
+    misfits: tuple[Misfits, ...]
+    ambiguous: tuple[str, ...]  # FileMaker ids that two rows of Nexus claim
+
+    @property
+    def loaded(self) -> int:
+        """Records of FileMaker that will be rows."""
+        return self.replaced + self.new
+
+    @property
+    def rows_after(self) -> int:
+        """Rows that will be there."""
+        return self.replaced + self.new + self.kept
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPlan:
+    """One kind of attachment: which links are mended, and where the others stand."""
+
+    attachment: str
+    table: str
+    file: RowFile  # key, object, content type ("" where the link is a plain key)
+    rows: int
+    placed: int  # FileMaker knows the record and its owner will be there
+    right_already: int
+    mended: dict[str, int]  # why -> links: dangling, unlinked, another owner
+    elsewhere: int  # hangs on something else that exists; left alone
+    owner_unknown: int  # FileMaker knows the record, but not its owner
+    not_in_filemaker: int
+    reachable_before: int
+    reachable_after: int
+    torn: tuple[str, ...] = ()  # groups whose members belong to several owners
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the run will do: everything decided, nothing done."""
+
+    as_of: datetime
+    entities: dict[str, EntityPlan]
+    links: dict[str, LinkPlan]
+    ledger: RowFile  # entity, outcome, rule or cause, FileMaker id, Nexus id
+    memory: RowFile  # entity, FileMaker id, Nexus id: what `loaded` will hold
+    misfits: RowFile  # entity, column, reason, FileMaker id
+    differences: RowFile  # entity, Nexus id, column, and both values: private
+    before: dict[str, Fingerprint]  # of wiped tables and link columns
+    digest: str
+
+    def undecided(self) -> tuple[str, ...]:
+        """What a person must still choose, as lines for the environment's file."""
+        rows = [
+            f"decisions.{e.entity}: {u.cause} = keep or purge ({u.count} rows)"
+            for e in self.entities.values()
+            for u in e.unreturned
+            if u.decision is None
+        ]
+        columns = [
+            f"decisions.{e.entity}.when_different: {c.column} = filemaker or nexus"
+            f" ({c.different} rows)"
+            for e in self.entities.values()
+            for c in e.changes
+            if c.different and c.decision is None
+        ]
+        return (*rows, *columns)
+
+
+# ---------------------------------------------------------------- checks
+
+
+class Level(StrEnum):
+    """What a failed check does."""
+
+    STOP = "STOP"
+    REVIEW = "REVIEW"
+    INFO = "INFO"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One check's outcome: counts, and at most five keys (ids, never values)."""
+
+    check: str
+    claim: str
+    serves: tuple[str, ...]
+    level: Level
+    looked_at: int
+    offending: int
+    sample: tuple[str, ...] = ()
+    waived: int = 0
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Nothing offends beyond what was waived, and something was looked at."""
+        return self.offending <= self.waived and self.looked_at > 0
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the run must stop here."""
+        return self.level is Level.STOP and not self.passed
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The results of one stage's checks, passed or not."""
+
+    stage: str
+    results: tuple[Result, ...]
+
+    @property
+    def blocking(self) -> tuple[Result, ...]:
+        """The results that stop the run."""
+        return tuple(r for r in self.results if r.blocks)
+
+    @property
+    def passed(self) -> bool:
+        """Nothing blocks."""
+        return not self.blocking
+
+
+# ---------------------------------------------------------------- rehearsal, gate, apply
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What the dry run gave: the state after, and how long writers would have waited."""
+
+    kind: str
+    after: dict[str, Fingerprint]
+    writers_waited: float
+    seconds: float
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What approval is asked for, and its digest."""
+
+    environment: str
+    snapshot: str
+    mapping: str
+    code: str
+    schema: str
+    decisions: str
+    plan: str
+    before: dict[str, Fingerprint]
+    after: dict[str, Fingerprint]
+    digest: str = field(default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who let which digest pass, when and how."""
+
+    digest: str
+    who: str
+    how: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What the writing transaction did."""
+
+    committed: bool
+    at: datetime
+    deleted: dict[str, int]
+    inserted: dict[str, int]
+    relinked: dict[str, int]
+    after: dict[str, Fingerprint]
+    writers_waited: float
+    timings: dict[str, float]
+    report: Report
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,149 @@
+"""Row files: rows on their way between stages, as text, in Parquet, readable by the owner alone.
+
+Every value is the text that PostgreSQL or FileMaker wrote, or None. The digest of a row file is of
+its content, so that equal rows give equal digests whatever wrote them.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nexus_reimport.errors import RecordError
+
+BATCH = 5_000
+Row = Sequence[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class RowFile:
+    """What a stage passes on about a row file: its name in the private folder, and its content."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: int
+    sha256: str
+
+
+class _Sink(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
+def _feed(sink: _Sink, row: Row) -> None:
+    for value in row:
+        if value is None:
+            sink.update(b"\xff;")
+        else:
+            data = value.encode("utf-8", "surrogatepass")
+            sink.update(b"%d:" % len(data) + data)
+
+
+class Writer:
+    """Adds rows to one file; ``done`` says what was written."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._columns = tuple(columns)
+        self._schema = pa.schema([(name, pa.string()) for name in self._columns])
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.unlink(missing_ok=True)
+        self._handle = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        self._parquet = pq.ParquetWriter(self._handle, self._schema)
+        self._hash = hashlib.sha256()
+        self._batch: list[Row] = []
+        self._rows = 0
+
+    def add(self, row: Row) -> None:
+        """Add one row, in the order of the columns."""
+        _feed(self._hash, row)
+        self._batch.append(row)
+        self._rows += 1
+        if len(self._batch) >= BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        columns: list[Any] = list(zip(*self._batch, strict=True)) if self._batch else []
+        if columns:
+            arrays = [pa.array(column, pa.string()) for column in columns]
+            self._parquet.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._batch = []
+
+    def close(self) -> None:
+        """Write what is left and sync it to the disk."""
+        self._flush()
+        self._parquet.close()
+        self._handle.flush()
+        os.fsync(self._handle.fileno())
+        self._handle.close()
+
+    def done(self) -> RowFile:
+        """What was written."""
+        return RowFile(self._path.name, self._columns, self._rows, self._hash.hexdigest())
+
+
+@contextmanager
+def writer(path: Path, columns: Sequence[str]) -> Iterator[Writer]:
+    """A writer of ``path``, closed and synced at the end; an earlier file there is replaced."""
+    made = Writer(path, columns)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def read(path: Path, file: RowFile) -> Iterator[tuple[str | None, ...]]:
+    """The rows of ``file`` under ``path``'s folder, in order, checked against its digest.
+
+    Raises:
+        RecordError: the file is gone, or is not what the stage wrote.
+    """
+    import pyarrow.parquet as pq
+
+    where = path / file.name
+    hashed, rows = hashlib.sha256(), 0
+    try:
+        source = pq.ParquetFile(where)
+    except (OSError, ValueError):
+        raise _changed(where.name) from None
+    with source:
+        for batch in source.iter_batches(batch_size=BATCH):
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                _feed(hashed, row)
+                rows += 1
+                yield row
+    if rows != file.rows or hashed.hexdigest() != file.sha256:
+        raise _changed(where.name)
+
+
+def read_dicts(path: Path, file: RowFile) -> Iterator[dict[str, str | None]]:
+    """The rows of ``file`` as dictionaries by column."""
+    return (dict(zip(file.columns, row, strict=True)) for row in read(path, file))
+
+
+def to_csv(folder: Path, file: RowFile, path: Path, keep: Callable[[Row], bool]) -> None:
+    """The rows of ``file`` that ``keep`` wants, as CSV with a header, for a person to open."""
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
+        written = csv.writer(out)
+        written.writerow(file.columns)
+        written.writerows(row for row in read(folder, file) if keep(row))
+
+
+def _changed(name: str) -> RecordError:
+    return RecordError(
+        f"{name} is not what the run wrote there",
+        where="the run's private folder",
+        next="run 01_preflight again; a run never goes on from a changed file",
+    )

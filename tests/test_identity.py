@@ -1,0 +1,90 @@
+"""Which record is which row: rules in order, equal candidates in sorted order."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexus_reimport import identity
+from nexus_reimport.mapping import Entity
+
+SPACE = uuid.UUID("0d0c1c5e-6f9b-5f7e-9a3c-2c1f6f3a7b11")
+NOTES = Entity.model_validate(
+    {
+        "table": "notes", "source": "notes", "columns": {},
+        "identity": [{"name": "text", "by": ["patient", "content"], "folded": ["content"],
+                      "then": ["at"]}],
+    }
+)  # fmt: skip
+PEOPLE = Entity.model_validate(
+    {
+        "table": "p", "source": "p", "columns": {}, "filemaker_id": "meta.id",
+        "identity": [{"name": "id", "by": "filemaker_id"}],
+    }
+)  # fmt: skip
+
+
+def matched(spec: Entity, fed: Any, rows: Any, remembered: Any = None) -> identity.Matches:
+    return identity.match("e", spec, fed, rows, remembered or {}, SPACE)
+
+
+def test_an_id_in_a_json_column_matches_in_any_case() -> None:
+    held = uuid.uuid4()
+    rows = {"n1": {"meta": f'{{"id": "{str(held).upper()}"}}'}, "n2": {"meta": None}}
+    assert matched(PEOPLE, {str(held): {}}, rows).pairs == {str(held): "n1"}
+
+
+def test_two_rows_with_one_id_are_told_and_never_merged() -> None:
+    held = str(uuid.uuid4())
+    rows = {key: {"meta": f'{{"id": "{held}"}}'} for key in ("n2", "n1")}
+    found = matched(PEOPLE, {held: {}}, rows)
+    assert found.ambiguous == {held}
+
+
+def test_a_note_is_found_by_its_text_with_blanks_folded() -> None:
+    fed = {"f": {"patient": "p", "content": "two\nwords", "at": "2"}}
+    rows = {"n": {"patient": "p", "content": "two  words", "at": "9"}}
+    found = matched(NOTES, fed, rows)
+    assert found.pairs == {"f": "n"}
+    assert found.by_rule == {"text": 1}
+
+
+def test_the_same_text_of_another_patient_is_another_note() -> None:
+    fed = {"f": {"patient": "p", "content": "x"}}
+    assert matched(NOTES, fed, {"n": {"patient": "q", "content": "x"}}).pairs == {}
+
+
+def test_the_date_breaks_ties_between_equal_texts() -> None:
+    fed = {"f1": {"patient": "p", "content": "x", "at": "2"},
+           "f2": {"patient": "p", "content": "x", "at": "1"}}  # fmt: skip
+    rows = {"a": {"patient": "p", "content": "x", "at": "1"},
+            "b": {"patient": "p", "content": "x", "at": "2"}}  # fmt: skip
+    assert matched(NOTES, fed, rows).pairs == {"f1": "b", "f2": "a"}
+
+
+def test_what_was_loaded_before_is_remembered_whatever_its_text_is_now() -> None:
+    fed = {"f": {"patient": "p", "content": "edited since"}}
+    rows = {"n": {"patient": "p", "content": "x"}}
+    assert matched(NOTES, fed, rows, {"f": "n"}).pairs == {"f": "n"}
+    assert matched(NOTES, fed, rows, {"f": "gone"}).pairs == {}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("pq"), st.sampled_from("xyz")), max_size=12), st.randoms()
+)
+def test_pairs_do_not_depend_on_the_order_of_rows(
+    notes: list[tuple[str, str]], shuffle: random.Random
+) -> None:
+    fed = {f"f{n}": {"patient": p, "content": c, "at": "1"} for n, (p, c) in enumerate(notes)}
+    rows = {f"n{n}": {"patient": p, "content": c, "at": "2"} for n, (p, c) in enumerate(notes)}
+    items, others = list(fed.items()), list(rows.items())
+    shuffle.shuffle(items)
+    shuffle.shuffle(others)
+    first, second = matched(NOTES, fed, rows), matched(NOTES, dict(items), dict(others))
+    assert first.pairs == second.pairs
+    assert len(first.pairs) == len(notes)
+    assert len(set(first.pairs.values())) == len(notes)

@@ -1,0 +1,105 @@
+"""FileMaker decides what it knows, Nexus keeps what only Nexus knows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from nexus_reimport.mapping import Entity
+from nexus_reimport.merge import Merger
+
+
+def merger(columns: dict[str, Any], **decisions: Any) -> Merger:
+    spec = Entity.model_validate({"table": "t", "source": "s", "identity": [], "columns": columns})
+    return Merger(spec, decisions, {"data", "card"})
+
+
+def merged(made: Merger, row: dict[str, Any], fed: dict[str, Any]) -> dict[str, Any]:
+    return made.merge("key", row, fed, existed=True)
+
+
+def test_an_empty_field_keeps_what_nexus_has() -> None:
+    made = merger({"name": {"from": "n"}})
+    assert merged(made, {"name": "x", "other": "y"}, {"name": None}) == {"name": "x", "other": "y"}
+    assert made.changes()[0].kept == 1
+
+
+def test_an_empty_field_clears_where_the_mapping_says_so() -> None:
+    made = merger({"name": {"from": "n", "when_empty": "clear"}})
+    assert merged(made, {"name": "x"}, {"name": None}) == {"name": None}
+    assert made.changes()[0].cleared == 1
+
+
+@pytest.mark.parametrize(("who", "left"), [("filemaker", "b"), ("nexus", "a")])
+def test_another_value_is_settled_by_the_decision(who: str, left: str) -> None:
+    made = merger({"name": {"from": "n"}}, name=who)
+    assert merged(made, {"name": "a"}, {"name": "b"}) == {"name": left}
+    assert made.changes()[0].different == 1
+    assert made.differences == [("key", "name", "a", "b")]
+
+
+def test_a_difference_that_nobody_decided_is_counted_and_has_no_decision() -> None:
+    made = merger({"name": {"from": "n"}})
+    merged(made, {"name": "a"}, {"name": "b"})
+    assert made.changes()[0].decision is None
+
+
+def test_an_id_in_another_case_is_the_same_and_stays_as_it_was_written() -> None:
+    made = merger({"data.id": {"from": "n"}})
+    held = "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE"
+    row = {"data": json.dumps({"id": held})}
+    assert merged(made, row, {"data.id": held.lower()}) == row
+    assert made.changes()[0].same == 1
+
+
+def test_keys_that_nobody_feeds_survive_with_every_digit() -> None:
+    made = merger({"data.id": {"from": "n"}})
+    row = {"data": '{"own": 0.10000000000000000001, "list": [1.50]}'}
+    after = merged(made, row, {"data.id": "7"})
+    assert '"own": 0.10000000000000000001' in str(after["data"])
+    assert "1.50" in str(after["data"])
+    assert json.loads(str(after["data"]))["id"] == "7"
+
+
+def test_a_key_inside_a_key_is_merged_and_its_neighbours_stay() -> None:
+    made = merger({"data.ndis.name": {"from": "n"}})
+    after = merged(made, {"data": '{"ndis": {"phone": "1"}}'}, {"data.ndis.name": "x"})
+    assert json.loads(str(after["data"])) == {"ndis": {"phone": "1", "name": "x"}}
+
+
+CARD = {"card": {"gather": "d", "convert": "contact_card", "keys": ["phones", "emails", "email"],
+                 "replaces": ["phone", "mobile"],
+                 "with": {"kind": "k", "value": "v", "label": "l", "default_mobile": "m",
+                          "default_email": "e"}}}  # fmt: skip
+NEW = {"phones": [{"type": "mobile", "number": "0491 570 001", "phone": "0491 570 001",
+                   "label": ""}]}  # fmt: skip
+
+
+def test_an_old_shape_that_says_the_same_is_replaced_and_own_keys_stay() -> None:
+    made = merger(CARD)
+    row = {"card": '{"mobile": {"home": {"value": "0491570001"}}, "preferred": "post"}'}
+    after = json.loads(str(merged(made, row, {"card": NEW})["card"]))
+    assert after == {**NEW, "preferred": "post"}
+    assert made.changes()[0].same == 1
+
+
+def test_a_number_that_only_nexus_has_is_a_difference() -> None:
+    made = merger(CARD, card="nexus")
+    row = {"card": '{"mobile": {"home": {"value": "0491570002"}}}'}
+    assert merged(made, row, {"card": NEW}) == row
+    assert made.changes()[0].different == 1
+
+
+def test_a_person_without_details_keeps_their_card() -> None:
+    made = merger(CARD)
+    row = {"card": '{"mobile": "0491570002"}'}
+    assert merged(made, row, {"card": {}}) == row
+    assert made.changes()[0].kept == 1
+
+
+def test_a_second_merge_changes_nothing() -> None:
+    made = merger(CARD, card="filemaker")
+    once = merged(made, {"card": '{"mobile": "0491570002", "x": 1}'}, {"card": NEW})
+    assert merged(merger(CARD), once, {"card": NEW}) == once
