@@ -1,0 +1,178 @@
+"""Documents and images: whose each one is by FileMaker, and which links must be mended.
+
+An attachment is found in FileMaker by its id, or by the number in its file's key. Its owner is the
+row that FileMaker's owner became. Only the link is ever written, and only where it is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nexus_reimport import convert, rowfile
+from nexus_reimport.mapping import Attachment
+from nexus_reimport.model import LinkPlan, Snapshot, Survey
+
+LINK_COLUMNS = ("key", "object", "content_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Where owners stand: FileMaker id -> Nexus id, and the ids that live before and after."""
+
+    by_filemaker_id: Mapping[str, str]
+    before: frozenset[str]
+    after: frozenset[str]
+    content_type: int | None
+    live_elsewhere: Mapping[str, frozenset[str]]  # other content types -> ids after
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One attachment and what FileMaker says of it."""
+
+    key: str
+    link_key: str
+    object: str | None
+    content_type: str | None
+    known: bool  # FileMaker has the record
+    owner: str | None  # the Nexus id of the owner that FileMaker names
+
+
+def place(
+    spec: Attachment,
+    snapshot: Snapshot,
+    survey_rows: rowfile.RowFile,
+    owners: Mapping[str, str],
+    folder: Path,
+    key_field: str,
+) -> list[Placed]:
+    """Every attachment of Nexus with the owner that FileMaker names."""
+    by_field = _by_field(spec, snapshot, folder, key_field)
+    placed = []
+    for row in rowfile.read_dicts(folder, survey_rows):
+        found = _owner(spec, row, by_field)
+        placed.append(
+            Placed(
+                key=row["key"] or "",
+                link_key=row["link_key"] or "",
+                object=row["object"],
+                content_type=row["content_type"],
+                known=found is not None,
+                owner=owners.get(found) if found else None,
+            )
+        )
+    return placed
+
+
+def _by_field(
+    spec: Attachment, snapshot: Snapshot, folder: Path, key_field: str
+) -> dict[str, dict[str, str]]:
+    """field -> its value -> the owner's FileMaker id."""
+    found: dict[str, dict[str, str]] = {i.field: {} for i in spec.identity}
+    for record in rowfile.read_dicts(folder, snapshot.extracts[spec.source].file):
+        owner = convert.identifier(record[spec.owner.field] or "")
+        for field, values in found.items():
+            value = _key(record[field] or "")
+            if value:
+                values[value] = owner
+    return found
+
+
+def _key(value: str) -> str:
+    return convert.identifier(value).removesuffix(".0")
+
+
+def _owner(
+    spec: Attachment, row: Mapping[str, str | None], by_field: Mapping[str, Mapping[str, str]]
+) -> str | None:
+    """The owner's FileMaker id; "" where FileMaker has the record without one, None unknown."""
+    for number, identity in enumerate(spec.identity):
+        value = row[f"identity:{number}:{identity.column}"] or ""
+        if identity.pattern:
+            found = re.search(identity.pattern, value)
+            value = found[1] if found else ""
+        if value and _key(value) in by_field[identity.field]:
+            return by_field[identity.field][_key(value)]
+    return None
+
+
+def plan(
+    name: str, spec: Attachment, placed: list[Placed], owners: Owners, folder: Path
+) -> LinkPlan:
+    """Which links are mended, and a row file of them: key of the linking row, object, type."""
+    groups: dict[str, list[Placed]] = defaultdict(list)
+    for one in placed:
+        groups[one.link_key].append(one)
+    mended: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    torn = []
+    content_type = "" if owners.content_type is None else str(owners.content_type)
+    with rowfile.writer(folder / f"links_{name}.parquet", LINK_COLUMNS) as out:
+        for link_key in sorted(groups):
+            members = groups[link_key]
+            targets = sorted({m.owner for m in members if m.owner})
+            linked = _linked(members[0], owners)
+            target = targets[0] if len(targets) == 1 else None
+            if len(targets) > 1:
+                torn.append(link_key)
+            why = _why(linked, target, members[0].object)
+            if why:
+                mended[why] += 1
+                out.add((link_key, target, content_type))
+            final = target if why else members[0].object if linked == "owner" else None
+            counts["reachable_before"] += len(members) * (
+                linked == "owner" and members[0].object in owners.before
+            )
+            counts["reachable_after"] += len(members) * (final in owners.after)
+            counts["elsewhere"] += len(members) * (linked == "elsewhere")
+            counts["right_already"] += len(members) * bool(target and not why)
+    return LinkPlan(
+        attachment=name,
+        table=spec.link_table,
+        file=out.done(),
+        rows=len(placed),
+        placed=sum(m.owner is not None for m in placed),
+        right_already=counts["right_already"],
+        mended=dict(sorted(mended.items())),
+        elsewhere=counts["elsewhere"],
+        owner_unknown=sum(m.known and m.owner is None for m in placed),
+        not_in_filemaker=sum(not m.known for m in placed),
+        reachable_before=counts["reachable_before"],
+        reachable_after=counts["reachable_after"],
+        torn=tuple(torn[:5]),
+    )
+
+
+def _linked(one: Placed, owners: Owners) -> str:
+    """Where a link stands: on an ``owner``, ``dangling``, ``unlinked``, or ``elsewhere``."""
+    if one.object is None:
+        return "unlinked"
+    of_owner = owners.content_type is None or one.content_type == str(owners.content_type)
+    if of_owner:
+        return "owner" if one.object in owners.after else "dangling"
+    others = owners.live_elsewhere.get(one.content_type or "")
+    return "dangling" if others is not None and one.object not in others else "elsewhere"
+
+
+def _why(linked: str, target: str | None, current: str | None) -> str:
+    """Why a link must be mended; "" where it must not, or nobody knows the owner."""
+    if target is None or linked == "elsewhere":
+        return ""
+    if linked == "owner":
+        return "another owner" if current != target else ""
+    return linked
+
+
+def kept_files(survey: Survey, folder: Path) -> dict[str, tuple[str, ...]]:
+    """Attachment -> the keys of all its files, for the census to be compared with."""
+    found = {}
+    for name, file in survey.attachment_rows.items():
+        columns = [n for n, column in enumerate(file.columns) if column.startswith("file:")]
+        found[name] = tuple(
+            row[n] or "" for row in rowfile.read(folder, file) for n in columns if row[n]
+        )
+    return found

@@ -1,0 +1,89 @@
+"""What a check is: a claim, the line of the checklist that it serves, and the keys that offend.
+
+A check's name is its id, its docstring's first line the claim that the operator reads. It gives a
+``Finding``; it never raises for what it looks for and never prints. A check that looked at
+nothing fails. Keys are FileMaker's or Nexus's ids, names of tables or columns: never values.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from nexus_reimport.model import Level, Report, Result
+from nexus_reimport.settings import Waiver
+
+SAMPLE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How many were looked at, and which of them offend; ``count`` where keys are not listed."""
+
+    looked_at: int
+    offending: Collection[str] = ()
+    count: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of one stage, as declared."""
+
+    name: str
+    claim: str
+    stage: type
+    level: Level
+    serves: tuple[str, ...]
+    look: Callable[[Any], Finding]
+
+
+REGISTRY: list[Check] = []
+
+
+def check(
+    stage: type, level: Level, serves: Sequence[str] = ()
+) -> Callable[[Callable[[Any], Finding]], Callable[[Any], Finding]]:
+    """Declare a check of the stage whose subject is a ``stage``."""
+
+    def declare(look: Callable[[Any], Finding]) -> Callable[[Any], Finding]:
+        claim = (inspect.getdoc(look) or look.__name__).splitlines()[0]
+        REGISTRY.append(Check(look.__name__, claim, stage, level, tuple(serves), look))
+        return look
+
+    return declare
+
+
+def of_stage(stage: type) -> tuple[Check, ...]:
+    """The checks of one stage, as they were declared."""
+    return tuple(c for c in REGISTRY if c.stage is stage)
+
+
+def run(subject: object, waivers: Iterable[Waiver] = (), *, today: date, name: str = "") -> Report:
+    """Every check of the subject's stage, waived where a waiver in force names it."""
+    by_check = {w.check: w for w in waivers if w.until >= today.isoformat()}
+    results = tuple(_result(c, subject, by_check.get(c.name)) for c in of_stage(type(subject)))
+    return Report(name or type(subject).__name__.lower(), results)
+
+
+def _result(declared: Check, subject: object, waiver: Waiver | None) -> Result:
+    found = declared.look(subject)
+    offending = len(found.offending) if found.count is None else found.count
+    notes = [found.note] if found.note else []
+    if waiver is not None:
+        said = f"waived up to {waiver.at_most:,} by {waiver.who} until {waiver.until}"
+        notes.append(f"{said}: {waiver.reason}" if offending else f"{said}: no longer needed")
+    return Result(
+        check=declared.name,
+        claim=declared.claim,
+        serves=declared.serves,
+        level=declared.level,
+        looked_at=found.looked_at,
+        offending=offending,
+        sample=tuple(sorted(found.offending)[:SAMPLE]),
+        waived=waiver.at_most if waiver is not None else 0,
+        note="; ".join(notes),
+    )

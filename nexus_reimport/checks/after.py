@@ -1,0 +1,283 @@
+"""Checks after COMMIT, on a fresh connection, every row looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import simplejson
+
+from nexus_reimport import attachments, census, rowfile
+from nexus_reimport.checks import Finding, check
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.model import Census, Level, Plan, Snapshot, Survey
+from nexus_reimport.rowfile import RowFile
+from nexus_reimport.target.fingerprint import Fingerprint
+from nexus_reimport.target.links import AttachmentState
+from nexus_reimport.target.state import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the application's own queries gave; keys of the rows that did not appear."""
+
+    opened: int  # patients that open by their id
+    not_opened: tuple[str, ...]
+    shown: dict[str, int]  # attachments that the patients' pages show
+    calendar_events: int
+    calendar_broken: tuple[str, ...]  # appointments on which the calendar's code fails
+    found_by_name: int
+    not_found: tuple[str, ...]
+    sample: str  # one patient drawn at random: its FileMaker id, and what its page shows
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What the checks after look at: Nexus read afresh, beside what was planned."""
+
+    mapping: Mapping
+    snapshot: Snapshot
+    survey: Survey
+    plan: Plan
+    census: Census
+    folder: Path
+    now: dict[str, RowFile]  # each wiped table as it is
+    attachments: dict[str, RowFile]
+    states: dict[str, AttachmentState]
+    fingerprints: dict[str, Fingerprint]
+    census_now: Census
+    answers: Answers
+
+    def rows(self, entity: str) -> Iterator[dict[str, str | None]]:
+        """The rows of one entity as they are."""
+        return rowfile.read_dicts(self.folder, self.now[entity])
+
+
+def _filemaker_ids(after: After, entity: str) -> Finding:
+    """Every loaded record of ``entity`` is a row now, under the id that the plan gave it."""
+    key = after.survey.keys[entity]
+    there = {row[key] for row in after.rows(entity)}
+    loaded = [
+        (filemaker_id or "", nexus_id)
+        for name, filemaker_id, nexus_id in rowfile.read(after.folder, after.plan.memory)
+        if name == entity
+    ]
+    source = after.mapping.entities[entity].source
+    plan = after.plan.entities[entity]
+    in_filemaker = after.snapshot.extracts[source].rows - sum(plan.left_out.values())
+    note = f"{in_filemaker:,} in FileMaker, {len(loaded):,} loaded, {plan.kept:,} kept beside them"
+    missing = [filemaker_id for filemaker_id, nexus_id in loaded if nexus_id not in there]
+    off = [*missing, *(["count"] if in_filemaker != len(loaded) else [])]
+    return Finding(len(loaded), off, note=note)
+
+
+@check(After, Level.STOP, serves=("A1", "R2", "D1"))
+def every_patient_of_filemaker_is_there(after: After) -> Finding:
+    """The patients that FileMaker has are in Nexus, each under its own id."""
+    return _filemaker_ids(after, after.mapping.people())
+
+
+@check(After, Level.STOP, serves=("A2", "R3", "D2"))
+def every_appointment_of_filemaker_is_there(after: After) -> Finding:
+    """The appointments that FileMaker has are in Nexus, each under its own id."""
+    return _filemaker_ids(after, after.mapping.application.calendar.entity)
+
+
+@check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"))
+def every_row_is_as_planned(after: After) -> Finding:
+    """Every row of every wiped table equals the plan's, value by value."""
+    looked, off = 0, []
+    for entity, plan in after.plan.entities.items():
+        key = after.survey.keys[entity]
+        json = {c.name for c in after.survey.columns[entity] if c.type in ("json", "jsonb")}
+        planned = {r[key]: r for r in rowfile.read_dicts(after.folder, plan.file)}
+        for row in after.rows(entity):
+            looked += 1
+            wanted = planned.pop(row[key], None)
+            if wanted is None or any(_differ(row[c], wanted[c], c in json) for c in wanted):
+                off.append(f"{entity} {row[key]}")
+        off += [f"{entity} {missing}" for missing in planned]
+    return Finding(looked, off)
+
+
+@check(After, Level.STOP, serves=("K7", "K8", "X4"))
+def what_only_nexus_knows_was_carried_over(after: After) -> Finding:
+    """Columns that FileMaker does not feed are what they were, in every row that was there."""
+    looked, off = 0, []
+    for entity, spec in after.mapping.entities.items():
+        fed = set(spec.fed_columns())
+        key = after.survey.keys[entity]
+        was = {r[key]: r for r in rowfile.read_dicts(after.folder, after.survey.rows[entity])}
+        for row in after.rows(entity):
+            then = was.get(row[key])
+            if then is not None:
+                looked += 1
+                if any(row[c] != then[c] for c in row if c not in fed):
+                    off.append(f"{entity} {row[key]}")
+    return Finding(looked, off)
+
+
+def _differ(now: str | None, wanted: str | None, is_json: bool) -> bool:
+    if now == wanted:
+        return False
+    if is_json and now is not None and wanted is not None:
+        return bool(_parsed(now) != _parsed(wanted))
+    return True
+
+
+def _parsed(text: str) -> Any:
+    return simplejson.loads(text, use_decimal=True)
+
+
+def _without(after: After, entity: str, column: str) -> Finding:
+    looked, off = 0, []
+    key = after.survey.keys[entity]
+    for row in after.rows(entity):
+        looked += 1
+        if column and not row[column]:
+            off.append(row[key] or "")
+    return Finding(looked, off)
+
+
+@check(After, Level.STOP, serves=("A3", "X5"))
+def every_patient_has_a_clinic(after: After) -> Finding:
+    """Every patient has a clinic."""
+    return _without(after, after.mapping.people(), after.mapping.application.patient_clinic)
+
+
+@check(After, Level.STOP, serves=("A4",))
+def every_appointment_has_a_clinic(after: After) -> Finding:
+    """Every appointment has a clinic."""
+    calendar = after.mapping.application.calendar
+    return _without(after, calendar.entity, calendar.clinic)
+
+
+@check(After, Level.STOP, serves=("A4", "X4"))
+def every_appointment_has_a_clinician(after: After) -> Finding:
+    """Every appointment has a clinician."""
+    calendar = after.mapping.application.calendar
+    return _without(after, calendar.entity, calendar.clinician)
+
+
+@check(After, Level.STOP, serves=("A4", "X4"))
+def every_appointment_has_a_type(after: After) -> Finding:
+    """Every appointment has a type."""
+    calendar = after.mapping.application.calendar
+    return _without(after, calendar.entity, calendar.type)
+
+
+def _hang_right(after: After, name: str) -> Finding:
+    """Every attachment that FileMaker can place hangs on the patient that FileMaker names.
+
+    Worked out afresh from FileMaker's records and Nexus's rows as they are, not from the plan.
+    """
+    spec = after.mapping.attachments.get(name)
+    if spec is None:
+        return Finding(1, note="not in this mapping")
+    owner = spec.owner.entity
+    owners = {
+        filemaker_id or "": nexus_id or ""
+        for entity, filemaker_id, nexus_id in rowfile.read(after.folder, after.plan.memory)
+        if entity == owner
+    }
+    key = after.mapping.sources[spec.source].key
+    placed = attachments.place(
+        spec, after.snapshot, after.attachments[name], owners, after.folder, key
+    )
+    model = after.mapping.entities[owner].model
+    wanted_type = str(after.survey.content_types.get(model, "")) if spec.link.content_type else None
+    wrong = [
+        p.key
+        for p in placed
+        if p.owner and p.content_type in (None, wanted_type) and p.object != p.owner
+    ]
+    state, plan = after.states[name], after.plan.links[name]
+    if state.linked != plan.reachable_after or len(placed) != plan.rows:
+        wrong.append("count")
+    note = (
+        f"{state.linked:,} of {state.rows:,} on a live patient, {plan.reachable_before:,} before;"
+        f" {state.linked_elsewhere:,} on something else, {state.dangling + state.unlinked:,} on"
+        f" nothing"
+    )
+    return Finding(max(1, len(placed)), wrong, note=note)
+
+
+@check(After, Level.STOP, serves=("A5", "R4", "R6", "K3"))
+def every_document_hangs_on_its_patient(after: After) -> Finding:
+    """Every document that FileMaker can place hangs on the patient that FileMaker names."""
+    return _hang_right(after, "documents")
+
+
+@check(After, Level.STOP, serves=("A6", "R5", "R6", "K4", "K5"))
+def every_image_hangs_on_its_patient(after: After) -> Finding:
+    """Every image that FileMaker can place hangs, by its batch, on the patient it names."""
+    return _hang_right(after, "images")
+
+
+@check(After, Level.STOP, serves=("A7",))
+def every_patient_opens_with_its_attachments(after: After) -> Finding:
+    """Every patient opens, and the patients' pages show all linked documents and images."""
+    answers = after.answers
+    off = list(answers.not_opened)
+    off += [name for name, shown in answers.shown.items() if shown != after.states[name].linked]
+    return Finding(answers.opened + len(answers.not_opened), off, note=answers.sample)
+
+
+@check(After, Level.STOP, serves=("A8",))
+def the_calendar_shows_every_appointment(after: After) -> Finding:
+    """The calendar's query gives every appointment, and none on which the calendar fails."""
+    calendar = after.mapping.application.calendar
+    planned = after.plan.entities[calendar.entity].rows_after
+    off = list(after.answers.calendar_broken)
+    if after.answers.calendar_events != planned:
+        off.append("count")
+    note = f"{after.answers.calendar_events:,} events, {planned:,} appointments"
+    return Finding(max(1, planned), off, note=note)
+
+
+@check(After, Level.STOP, serves=("A9",))
+def search_finds_every_patient_by_name(after: After) -> Finding:
+    """The application's search finds every patient by its own name."""
+    answers = after.answers
+    return Finding(answers.found_by_name + len(answers.not_found), answers.not_found)
+
+
+@check(After, Level.REVIEW, serves=("K6", "K7", "K8", "K9", "K10", "K11", "K12", "K13"))
+def protected_tables_are_as_they_were(after: After) -> Finding:
+    """Protected tables hold what they held, volatile columns aside.
+
+    The run itself wrote to none of them: that is checked inside the transaction. What differs here
+    was written by others in the meantime.
+    """
+    before = after.survey.fingerprints(Role.PROTECTED)
+    differ = [t for t, f in before.items() if f.digest and after.fingerprints.get(t) != f]
+    skipped = sum(not f.digest for f in before.values())
+    note = f"{skipped} tables are volatile as a whole and only counted" if skipped else ""
+    return Finding(len(before), differ, note=note)
+
+
+@check(After, Level.STOP, serves=("K1", "K2"))
+def no_file_was_lost(after: After) -> Finding:
+    """Every file that was in S3 before is there, unchanged."""
+    before = dict(_sized(after.folder, after.census.file))
+    now = dict(_sized(after.folder, after.census_now.file))
+    wanted = attachments.kept_files(after.survey, after.folder)
+    ours = [key for keys in wanted.values() for key in keys if key in before]
+    lost = sum(now.get(key) != before[key] for key in ours)
+    return Finding(max(1, len(ours)), count=lost, note=f"{len(now):,} objects in the bucket")
+
+
+def _sized(folder: Path, file: RowFile) -> Iterator[tuple[str, str]]:
+    for key, size, etag in rowfile.read(folder, file):
+        yield key or "", f"{size}:{etag}"
+
+
+@check(After, Level.REVIEW, serves=("K1", "K2"))
+def no_more_files_are_missing(after: After) -> Finding:
+    """Every document and image has its file in S3."""
+    there = census.keys(after.census_now, after.folder)
+    wanted = attachments.kept_files(after.survey, after.folder)
+    keys = [key for listed in wanted.values() for key in listed]
+    return Finding(max(1, len(keys)), count=sum(key not in there for key in keys))

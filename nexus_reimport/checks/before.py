@@ -1,0 +1,367 @@
+"""Checks before anything is deleted: FileMaker's data, the plan, the backup, the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nexus_reimport import attachments, census, convert, rowfile
+from nexus_reimport.checks import Finding, check
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.model import Backup, Census, EntityPlan, Level, Plan, Snapshot, Survey
+from nexus_reimport.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the checks before look at; row files lie in ``folder``."""
+
+    mapping: Mapping
+    settings: Settings
+    snapshot: Snapshot
+    census: Census
+    survey: Survey
+    backup: Backup
+    plan: Plan
+    folder: Path
+
+    def records(self, source: str) -> Iterator[dict[str, str | None]]:
+        """The records of one source as read."""
+        return rowfile.read_dicts(self.folder, self.snapshot.extracts[source].file)
+
+    def planned(self, entity: str) -> Iterator[dict[str, str | None]]:
+        """The rows of one entity that will be there."""
+        return rowfile.read_dicts(self.folder, self.plan.entities[entity].file)
+
+
+# ------------------------------------------------------------------ the source
+
+
+@check(Before, Level.STOP, serves=("B1", "B2", "S1"))
+def filemaker_was_read_completely(before: Before) -> Finding:
+    """Every table was read to its end: count at start, rows, distinct keys, count at end."""
+    extracts = before.snapshot.extracts
+    gaps = [
+        name
+        for name, e in extracts.items()
+        if not e.count_at_start == e.rows == e.distinct_keys == e.count_at_end
+    ]
+    return Finding(len(extracts), gaps)
+
+
+@check(Before, Level.STOP, serves=("B1", "B2", "M3"))
+def no_source_is_empty(before: Before) -> Finding:
+    """Every table that feeds rows which Nexus has holds records in FileMaker."""
+    used = {e.source: len_before(before, n) for n, e in before.mapping.entities.items()}
+    used |= {a.source: before.survey.attachments[n].rows
+             for n, a in before.mapping.attachments.items()}  # fmt: skip
+    empty = [s for s, rows in used.items() if rows and not before.snapshot.extracts[s].rows]
+    return Finding(len(used), empty)
+
+
+def len_before(before: Before, entity: str) -> int:
+    """How many rows of ``entity`` are there now."""
+    return before.survey.rows[entity].rows
+
+
+def _as_expected(before: Before, entity: str) -> Finding:
+    plan = before.plan.entities[entity]
+    had = plan.rows_before - sum(
+        u.count for u in plan.unreturned if u.cause.value == "no_filemaker_id"
+    )
+    off = abs(plan.loaded - had)
+    allowed = int(before.settings.counts_may_differ * had)
+    note = f"FileMaker brings {plan.loaded:,}, Nexus holds {had:,} from FileMaker; band {allowed:,}"
+    return Finding(plan.source_rows, count=max(0, off - allowed), note=note)
+
+
+@check(Before, Level.STOP, serves=("B1",))
+def patients_are_as_many_as_expected(before: Before) -> Finding:
+    """FileMaker brings about as many patients as Nexus has from it."""
+    return _as_expected(before, before.mapping.people())
+
+
+@check(Before, Level.STOP, serves=("B2",))
+def appointments_are_as_many_as_expected(before: Before) -> Finding:
+    """FileMaker brings about as many appointments as Nexus has from it."""
+    return _as_expected(before, before.mapping.application.calendar.entity)
+
+
+@check(Before, Level.STOP, serves=("M3",))
+def links_between_tables_resolve(before: Before) -> Finding:
+    """The keys by which FileMaker's tables point at each other find their records."""
+    keys = {
+        name: {convert.identifier(r[spec.key] or "") for r in before.records(name)}
+        for name, spec in before.mapping.sources.items()
+        if any(link.to == name for s in before.mapping.sources.values() for link in s.links)
+    }
+    looked, poor = 0, []
+    for name, spec in before.mapping.sources.items():
+        for link in spec.links:
+            held = [convert.identifier(r[link.field] or "") for r in before.records(name)]
+            held = [key for key in held if key]
+            looked += len(held)
+            resolved = sum(key in keys[link.to] for key in held)
+            covered = len(keys[link.to].intersection(held))
+            if resolved < link.resolves_at_least * len(held):
+                poor.append(f"{name}.{link.field}: {resolved:,} of {len(held):,} resolve")
+            if covered < link.covers_at_least * len(keys[link.to]):
+                poor.append(f"{name}: {covered:,} of {len(keys[link.to]):,} {link.to} have one")
+    return Finding(looked, poor)
+
+
+# ------------------------------------------------------------------ the plan
+
+
+@check(Before, Level.STOP, serves=("T3",))
+def everything_is_decided(before: Before) -> Finding:
+    """A person has decided about every kind of row and value that FileMaker does not settle."""
+    causes = sum(len(e.unreturned) for e in before.plan.entities.values())
+    return Finding(causes + len(before.plan.entities), before.plan.undecided())
+
+
+@check(Before, Level.STOP, serves=("S1", "D1", "D2", "D3", "D4", "D5", "D6"))
+def every_record_is_accounted_for(before: Before) -> Finding:
+    """Records = loaded + left out by rules; rows = replaced + kept + purged."""
+    off = [
+        entity.entity
+        for entity in before.plan.entities.values()
+        if entity.source_rows != entity.loaded + sum(entity.left_out.values())
+        or entity.source_rows != _extract_rows(before, entity)
+        or entity.rows_before != entity.replaced + entity.kept + entity.purged
+        or entity.rows_after != entity.file.rows
+    ]
+    return Finding(sum(e.source_rows for e in before.plan.entities.values()), off)
+
+
+def _extract_rows(before: Before, entity: EntityPlan) -> int:
+    source = before.mapping.entities[entity.entity].source
+    return before.snapshot.extracts[source].rows
+
+
+@check(Before, Level.STOP, serves=("M2",))
+def no_two_rows_claim_one_record(before: Before) -> Finding:
+    """No two rows of Nexus carry the same FileMaker id: merging them is for a person."""
+    entities = before.plan.entities.values()
+    return Finding(sum(e.rows_before for e in entities), [i for e in entities for i in e.ambiguous])
+
+
+@check(Before, Level.STOP, serves=("M2", "M3"))
+def rows_are_recognised(before: Before) -> Finding:
+    """As many records of FileMaker are recognised in Nexus as the mapping asks for."""
+    poor = []
+    for name, plan in before.plan.entities.items():
+        asked = before.mapping.entities[name].matched_at_least
+        matched = sum(plan.matched.values())
+        if matched < asked * min(plan.loaded, plan.rows_before):
+            poor.append(f"{name}: {matched:,} of {plan.loaded:,}")
+    return Finding(sum(e.loaded for e in before.plan.entities.values()), poor)
+
+
+@check(Before, Level.REVIEW, serves=("M3",))
+def every_value_fits(before: Before) -> Finding:
+    """Every value of FileMaker fits the column that it feeds; others count as empty."""
+    found = [(e.entity, m) for e in before.plan.entities.values() for m in e.misfits]
+    keys = [f"{entity}.{m.column}: {m.reason} ({m.count:,})" for entity, m in found]
+    looked = sum(e.loaded for e in before.plan.entities.values())
+    return Finding(looked, keys, count=sum(m.count for _, m in found))
+
+
+def _missing(before: Before, entity: str, column: str) -> Finding:
+    looked, missing = 0, []
+    key = before.survey.keys[entity]
+    for row in before.planned(entity):
+        looked += 1
+        if column and not row[column]:
+            missing.append(row[key] or "")
+    return Finding(looked, missing)
+
+
+@check(Before, Level.STOP, serves=("B3", "X5"))
+def every_planned_patient_has_a_clinic(before: Before) -> Finding:
+    """Every patient that will be there has a clinic.
+
+    Without one the calendar cannot place the patient; settle it in FileMaker or waive it by name.
+    """
+    application = before.mapping.application
+    return _missing(before, before.mapping.people(), application.patient_clinic)
+
+
+@check(Before, Level.STOP, serves=("B4",))
+def every_planned_appointment_has_a_clinic(before: Before) -> Finding:
+    """Every appointment that will be there has a clinic."""
+    calendar = before.mapping.application.calendar
+    return _missing(before, calendar.entity, calendar.clinic)
+
+
+@check(Before, Level.STOP, serves=("B4", "X4"))
+def every_planned_appointment_has_a_clinician(before: Before) -> Finding:
+    """Every appointment that will be there has a clinician; FileMaker holds none."""
+    calendar = before.mapping.application.calendar
+    return _missing(before, calendar.entity, calendar.clinician)
+
+
+@check(Before, Level.STOP, serves=("B4", "X4"))
+def every_planned_appointment_has_a_type(before: Before) -> Finding:
+    """Every appointment that will be there has a type; FileMaker holds none."""
+    calendar = before.mapping.application.calendar
+    return _missing(before, calendar.entity, calendar.type)
+
+
+@check(Before, Level.REVIEW, serves=("P5", "F1", "X5"))
+def filemaker_names_a_clinic_for_every_patient(before: Before) -> Finding:
+    """In FileMaker every patient has a clinic that Nexus knows."""
+    return _fed_by(before, before.mapping.people(),
+                   before.mapping.application.patient_clinic)  # fmt: skip
+
+
+@check(Before, Level.REVIEW, serves=("P6", "F4", "X4"))
+def filemaker_names_clinic_clinician_and_type(before: Before) -> Finding:
+    """In FileMaker every appointment has clinic, clinician and type."""
+    calendar = before.mapping.application.calendar
+    fed = before.mapping.entities[calendar.entity].columns
+    absent = [c for c in (calendar.clinic, calendar.clinician, calendar.type) if c and c not in fed]
+    found = _fed_by(before, calendar.entity, calendar.clinic)
+    note = f"FileMaker has no field for {', '.join(absent)}" if absent else ""
+    count = found.looked_at if absent else found.count
+    return Finding(found.looked_at, found.offending, count=count, note=note)
+
+
+def _fed_by(before: Before, entity: str, column: str) -> Finding:
+    """Records whose feed of ``column`` is empty or names nothing that Nexus knows."""
+    feed = before.mapping.entities[entity].columns.get(column)
+    if feed is None:
+        return Finding(before.plan.entities[entity].source_rows, count=0, note="not fed")
+    source = before.mapping.entities[entity].source
+    loaded = {row[3] for row in rowfile.read(before.folder, before.plan.ledger)
+              if row[0] == entity and row[1] in ("new", "replaced")}  # fmt: skip
+    fields = feed.fields_used
+    key = before.mapping.sources[source].key
+    empty = [
+        record[key] or ""
+        for record in before.records(source)
+        if convert.identifier(record[key] or "") in loaded
+        and not any((record[f] or "").strip() for f in fields)
+    ]
+    unknown = sum(m.count for m in before.plan.entities[entity].misfits if m.column == column)
+    note = f"{len(empty):,} empty, {unknown:,} unknown to Nexus"
+    return Finding(len(loaded), empty, count=len(empty) + unknown, note=note)
+
+
+@check(Before, Level.REVIEW, serves=("X1", "X2", "X3", "F2"))
+def asked_for_fields_exist(before: Before) -> Finding:
+    """Every field that the clinic asks for exists in FileMaker."""
+    fields = [(e.table, f) for e in before.snapshot.extracts.values() for f in e.fields]
+    absent = [
+        f"{table}.{f.name}" + (f" (nearest: {', '.join(f.nearest)})" if f.nearest else "")
+        for table, f in fields
+        if not f.found_as
+    ]
+    return Finding(len(fields), absent, note="Nexus keeps what it has" if absent else "")
+
+
+# ------------------------------------------------------------------ documents and images
+
+
+def _not_exported(before: Before, name: str) -> Finding:
+    spec = before.mapping.attachments.get(name)
+    if spec is None or not spec.exported:
+        return Finding(1, note="not in this mapping")
+    key = before.mapping.sources[spec.source].key
+    looked, empty = 0, []
+    for record in before.records(spec.source):
+        looked += 1
+        if not (record[spec.exported] or "").strip():
+            empty.append(record[key] or "")
+    return Finding(looked, empty, note="S3 decides whether the file is there")
+
+
+@check(Before, Level.REVIEW, serves=("B5", "P7", "F5"))
+def documents_carry_an_export_date(before: Before) -> Finding:
+    """Every document of FileMaker has a NexusExportDate."""
+    return _not_exported(before, "documents")
+
+
+@check(Before, Level.REVIEW, serves=("B6", "P7", "F5"))
+def images_carry_an_export_date(before: Before) -> Finding:
+    """Every image of FileMaker has a NexusExportDate."""
+    return _not_exported(before, "images")
+
+
+@check(Before, Level.REVIEW, serves=("K1", "K2"))
+def every_file_is_in_s3(before: Before) -> Finding:
+    """Every document and image of Nexus has its file in the bucket."""
+    stored = census.keys(before.census, before.folder)
+    wanted = attachments.kept_files(before.survey, before.folder)
+    looked = sum(map(len, wanted.values()))
+    missing = {name: sum(k not in stored for k in keys) for name, keys in wanted.items()}
+    note = ", ".join(f"{name}: {count:,} missing" for name, count in missing.items() if count)
+    return Finding(looked, count=sum(missing.values()), note=note)
+
+
+@check(Before, Level.STOP, serves=("K1", "K2", "K13"))
+def the_bucket_is_the_right_one(before: Before) -> Finding:
+    """The bucket holds the files of at least nine in ten rows: it is this installation's."""
+    stored = census.keys(before.census, before.folder)
+    wanted = [k for keys in attachments.kept_files(before.survey, before.folder).values()
+              for k in keys]  # fmt: skip
+    found = sum(key in stored for key in wanted)
+    off = [] if not wanted or found >= 0.9 * len(wanted) else [before.census.bucket]
+    return Finding(max(1, len(wanted)), off, note=f"{found:,} of {len(wanted):,} files are there")
+
+
+@check(Before, Level.STOP, serves=("K5", "M2"))
+def no_batch_holds_images_of_two_patients(before: Before) -> Finding:
+    """No batch holds images that FileMaker gives to different patients."""
+    links = before.plan.links.values()
+    return Finding(max(1, sum(p.rows for p in links)), [t for p in links for t in p.torn])
+
+
+@check(Before, Level.STOP, serves=("R4", "R5", "K3", "K4", "K5"))
+def no_attachment_is_lost_by_the_plan(before: Before) -> Finding:
+    """As many documents and images hang on a live patient after as before, or more."""
+    fewer = [
+        f"{name}: {p.reachable_before:,} before, {p.reachable_after:,} after"
+        for name, p in before.plan.links.items()
+        if p.reachable_after < p.reachable_before
+    ]
+    return Finding(max(1, sum(p.rows for p in before.plan.links.values())), fewer)
+
+
+# ------------------------------------------------------------------ the database and the backup
+
+
+@check(Before, Level.STOP, serves=("M1", "K11"))
+def nothing_unexplained_points_at_the_rows(before: Before) -> Finding:
+    """The schema is safe to wipe: keys deferrable, no triggers, no unexplained ids, all rights."""
+    problems = before.survey.problems
+    return Finding(
+        len(before.survey.tables) + before.survey.scanned_columns,
+        [p.what for p in problems],
+        note=" ".join(p.mend for p in problems),
+    )
+
+
+@check(Before, Level.STOP, serves=("P1", "P2", "P3", "P4", "S4", "M1"))
+def the_backup_is_whole(before: Before) -> Finding:
+    """The dump lists every table, and each CSV has the rows that the survey saw."""
+    short = [
+        f"{entity.table}.csv"
+        for name, entity in before.mapping.entities.items()
+        if before.backup.csv_rows.get(f"{entity.table}.csv") != before.survey.rows[name].rows
+    ]
+    if before.backup.tables_in_dump < len(before.survey.tables):
+        short.append(before.backup.dump)
+    if not before.backup.dump_bytes:
+        short.append(before.backup.dump)
+    return Finding(len(before.backup.csv_rows) + before.backup.tables_in_dump, short)
+
+
+@check(Before, Level.INFO, serves=("P8", "T1"))
+def the_state_before_is_written_down(before: Before) -> Finding:
+    """Counts of patients, appointments, documents and images before the run are recorded."""
+    counts = [f"{n} {len_before(before, n):,}" for n in before.mapping.entities]
+    counts += [f"{n} {s.linked:,} of {s.rows:,} linked"
+               for n, s in before.survey.attachments.items()]  # fmt: skip
+    return Finding(len(counts), note=", ".join(counts))

@@ -1,0 +1,107 @@
+"""Checks inside the writing transaction, before COMMIT: one that fails rolls everything back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Map
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from nexus_reimport.checks import Finding, check
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.model import Level, Plan, Survey
+from nexus_reimport.target import links, references
+from nexus_reimport.target.catalog import Catalog
+from nexus_reimport.target.fingerprint import Fingerprint
+from nexus_reimport.target.postgres import Connection, scalar, table_name
+from nexus_reimport.target.state import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What the checks inside look at: the transaction's own view, and what was planned."""
+
+    connection: Connection
+    catalog: Catalog
+    mapping: Mapping
+    survey: Survey
+    plan: Plan
+    after: Map[str, Fingerprint]
+    writes: Map[str, tuple[int, int, int]]  # inserted, updated, deleted by this transaction
+
+
+@check(Inside, Level.STOP, serves=("R1", "R2", "R3", "D1", "D2", "D3", "D4", "D5", "D6"))
+def tables_hold_as_many_rows_as_planned(inside: Inside) -> Finding:
+    """Every wiped table holds exactly as many rows as the plan says."""
+    off = [
+        f"{e.table}: {inside.after[e.table].rows:,} rows, planned {e.rows_after:,}"
+        for e in inside.plan.entities.values()
+        if inside.after[e.table].rows != e.rows_after
+    ]
+    return Finding(sum(e.rows_after for e in inside.plan.entities.values()), off)
+
+
+@check(
+    Inside,
+    Level.STOP,
+    serves=("K3", "K4", "K5", "K6", "K7", "K8", "K9", "K10", "K11", "K12", "K13"),
+)
+def protected_tables_were_not_written(inside: Inside) -> Finding:
+    """This transaction wrote to no protected table, and of linking tables only planned links."""
+    planned: dict[str, int] = {}
+    for link in inside.plan.links.values():
+        planned[link.table] = planned.get(link.table, 0) + link.file.rows
+    off = []
+    for name, state in inside.survey.tables.items():
+        inserted, updated, deleted = inside.writes.get(name, (0, 0, 0))
+        if state.role is Role.PROTECTED and (inserted or updated or deleted):
+            off.append(f"{name}: {inserted + updated + deleted:,} rows written")
+        if state.role is Role.LINK and (inserted or deleted or updated != planned.get(name, 0)):
+            off.append(f"{name}: {updated:,} updated, planned {planned.get(name, 0):,}")
+    return Finding(len(inside.survey.tables), off)
+
+
+@check(Inside, Level.STOP, serves=("K11", "R6"))
+def everything_that_pointed_still_points(inside: Inside) -> Finding:
+    """No reference from outside dangles that did not dangle before, and none points less."""
+    known = references.declared(inside.mapping, inside.catalog, inside.survey.content_types)
+    before = {(p.table, p.column, p.entity): p for p in inside.survey.pointers}
+    looked, off = 0, []
+    for reference in known:
+        if reference.table in inside.mapping.wiped_tables():
+            continue
+        then = before[reference.table, reference.column, reference.entity]
+        rows, dangling = references.count(inside.connection, inside.mapping.schema_name, reference)
+        looked += then.rows + 1
+        shared = then.kind == "id in a column" and then.dangling == 0
+        if rows < then.rows or (dangling > then.dangling and not shared):
+            off.append(f"{reference.table}.{reference.column}: {then.rows:,} then, {rows:,} now")
+    return Finding(looked, off)
+
+
+@check(Inside, Level.STOP, serves=("R4", "R5", "R6", "A5", "A6"))
+def attachments_hang_as_planned(inside: Inside) -> Finding:
+    """As many documents and images as planned hang on a live patient."""
+    now = links.attachment_states(
+        inside.connection, inside.mapping, inside.catalog, inside.survey.content_types
+    )
+    off = [
+        f"{name}: {now[name].linked:,} linked, planned {p.reachable_after:,}"
+        for name, p in inside.plan.links.items()
+        if now[name].linked != p.reachable_after or now[name].rows != p.rows
+    ]
+    return Finding(max(1, sum(s.rows for s in now.values())), off)
+
+
+@check(Inside, Level.STOP, serves=("A4",))
+def no_appointment_of_a_patient_lacks_its_end(inside: Inside) -> Finding:
+    """Every appointment of a patient has an end: without one the application's calendar fails."""
+    mapping = inside.mapping
+    calendar = mapping.application.calendar
+    table = table_name(mapping.schema_name, mapping.entities[calendar.entity].table)
+    query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL AND {} IS NOT NULL").format(
+        table, sql.Identifier(calendar.end), sql.Identifier(calendar.patient)
+    )
+    without = int(scalar(inside.connection, query))
+    before = inside.survey.rows[calendar.entity].rows
+    return Finding(max(1, before), count=without)

@@ -1,0 +1,143 @@
+"""What approval is asked for, and whether it was given: to one digest, of before and after."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nexus_reimport.errors import StopError
+from nexus_reimport.model import Approval, Plan, Proposal, Rehearsal, Snapshot, Survey, digest
+from nexus_reimport.settings import Kind, Settings
+from nexus_reimport.target.fingerprint import Fingerprint
+
+SHOWN = 12  # characters of a digest that a person types
+
+
+@dataclass(frozen=True, slots=True)
+class Forerunner:
+    """The dev run that prod asks for: its record's name, verdict, and what it was made with."""
+
+    run: str
+    verdict: str
+    code: str
+    mapping: str
+    schema: str
+
+
+def code_digest() -> str:
+    """The digest of the package's own files: what ran, not what it called itself."""
+    root = Path(__file__).parent
+    files = sorted(p for p in root.rglob("*") if p.suffix in (".py", ".sql", ".toml"))
+    hashed = hashlib.sha256()
+    for path in files:
+        hashed.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return hashed.hexdigest()
+
+
+def propose(
+    settings: Settings,
+    mapping_digest: str,
+    snapshot: Snapshot,
+    survey: Survey,
+    plan: Plan,
+    rehearsal: Rehearsal,
+) -> Proposal:
+    """What the preflight asks approval for."""
+    decisions = {name: d.model_dump(mode="json") for name, d in sorted(settings.decisions.items())}
+    proposal = Proposal(
+        environment=settings.name,
+        snapshot=snapshot.digest,
+        mapping=mapping_digest,
+        code=code_digest(),
+        schema=survey.schema_digest,
+        decisions=digest(decisions),
+        plan=plan.digest,
+        before=dict(plan.before),
+        after=dict(rehearsal.after),
+    )
+    return replace(proposal, digest=digest(proposal))
+
+
+def require(
+    settings: Settings,
+    proposal: Proposal,
+    typed: str,
+    *,
+    mapping_digest: str,
+    how: str,
+    forerunner: Forerunner | None,
+    rehearsed_is_enough: bool = False,
+) -> Approval:
+    """The approval of ``proposal``, if ``typed`` is its digest and nothing moved since.
+
+    ``rehearsed_is_enough`` lets a dev environment go on with what it has just rehearsed.
+
+    Raises:
+        StopError: no approval, another digest, or prod without its dev run. Nothing was written.
+    """
+    if rehearsed_is_enough and settings.kind is Kind.PROD and not settings.sandbox:
+        raise StopError(
+            "--approve-rehearsed is for dev environments; prod needs the digest, typed",
+            next=f"read 01_preflight, then give --approve {proposal.digest[:SHOWN]}",
+        )
+    if not typed and not rehearsed_is_enough:
+        raise StopError(
+            "nobody has approved this plan yet",
+            next=f"read 01_preflight to its end; then approve with {proposal.digest[:SHOWN]}",
+        )
+    typed = typed.strip().lower()
+    if typed and (len(typed) < SHOWN or not proposal.digest.startswith(typed)):
+        raise StopError(
+            "the digest that was typed is not that of this run's plan",
+            next="take the digest from the last cell of this run's own 01_preflight",
+        )
+    _same("the mapping", proposal.mapping, mapping_digest)
+    _same("the package", proposal.code, code_digest())
+    if settings.kind is Kind.PROD:
+        _forerun(settings, proposal, forerunner)
+    return Approval(proposal.digest, getpass.getuser(), how, datetime.now(UTC))
+
+
+def _same(what: str, then: str, now: str) -> None:
+    if then != now:
+        raise StopError(
+            f"{what} was changed since the preflight",
+            next="run 01_preflight again and read what it says now",
+        )
+
+
+def _forerun(settings: Settings, proposal: Proposal, forerunner: Forerunner | None) -> None:
+    dev = settings.dev_environment
+    if forerunner is None:
+        raise StopError(
+            f"{dev} has no COMPLETE run",
+            next=f"run `nexus-reimport run {dev}` to its end first",
+        )
+    differ = [
+        name
+        for name, then, now in (
+            ("package", forerunner.code, proposal.code),
+            ("mapping", forerunner.mapping, proposal.mapping),
+            ("schema", forerunner.schema, proposal.schema),
+        )
+        if then != now
+    ]
+    if differ:
+        raise StopError(
+            f"{dev} was run with another {' and another '.join(differ)} ({forerunner.run})",
+            next=f"run `nexus-reimport run {dev}` again, as things are now",
+        )
+
+
+def moved(expected: Mapping[str, Fingerprint], found: Mapping[str, Fingerprint]) -> tuple[str, ...]:
+    """The tables whose fingerprints differ, with their row counts."""
+    return tuple(
+        f"{table}: {then.rows:,} rows then, {now.rows:,} now"
+        + (", other content" if then.rows == now.rows else "")
+        for table in sorted(expected)
+        if (then := expected[table]) != (now := found.get(table, Fingerprint(0, "gone")))
+    )

@@ -1,0 +1,404 @@
+"""Decides everything, does nothing: what each row becomes, and why.
+
+Pure: it reads row files of the snapshot and of the survey, and writes row files for ``reimport``.
+The same inputs and the same ``as_of`` give the same digest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nexus_reimport import attachments, identity, rowfile
+from nexus_reimport import mapping as mappings
+from nexus_reimport.feed import Fed, Feeder
+from nexus_reimport.mapping import Entity, Mapping, NewValue
+from nexus_reimport.merge import Merger, Row
+from nexus_reimport.model import (
+    EntityPlan,
+    LinkPlan,
+    Misfits,
+    Outcome,
+    Plan,
+    Snapshot,
+    Survey,
+    Unreturned,
+    digest,
+)
+from nexus_reimport.settings import Cause, EntityDecisions, Settings
+from nexus_reimport.target.state import Role
+
+Progress = Callable[[int, int], None]
+LEDGER_COLUMNS = ("entity", "outcome", "why", "filemaker_id", "nexus_id")
+MEMORY_COLUMNS = ("entity", "filemaker_id", "nexus_id")
+MISFIT_COLUMNS = ("entity", "column", "reason", "filemaker_id")
+DIFFERENCE_COLUMNS = ("entity", "nexus_id", "column", "nexus", "filemaker")
+SAMPLE = 5
+
+
+@dataclass(slots=True)
+class _Work:
+    """One entity while it is being planned."""
+
+    name: str
+    spec: Entity
+    key: str
+    rows: dict[str, Row]
+    merger: Merger
+    left_out: dict[str, str] = field(default_factory=dict)  # FileMaker id -> rule
+    pairs: dict[str, str] = field(default_factory=dict)  # FileMaker id -> Nexus id
+    new: set[str] = field(default_factory=set)
+    made: dict[str, Row] = field(default_factory=dict)
+    unreturned: dict[str, tuple[Cause, str]] = field(default_factory=dict)  # id -> cause, FM id
+    purged: set[str] = field(default_factory=set)
+    closure: set[str] = field(default_factory=set)
+    by_rule: Counter[str] = field(default_factory=Counter)
+    ambiguous: tuple[str, ...] = ()
+    misfits: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+def make(
+    mapping: Mapping,
+    settings: Settings,
+    snapshot: Snapshot,
+    survey: Survey,
+    folder: Path,
+    *,
+    as_of: datetime,
+    progress: Progress | None = None,
+) -> Plan:
+    """The plan for what ``snapshot`` and ``survey`` saw, its row files beside theirs."""
+    lengths = {
+        (mapping.entities[n].table, c.name): c.max_length
+        for n, columns in survey.columns.items()
+        for c in columns
+        if c.max_length is not None
+    }
+    feeder = Feeder(
+        mapping, snapshot, survey, folder, zone=settings.zone, as_of=as_of, lengths=lengths
+    )
+    remembered = _remembered(survey, folder)
+    outside = _pointed_at(survey, folder)
+    works: dict[str, _Work] = {}
+    known: dict[str, dict[str, str]] = {}
+    for number, name in enumerate(mapping.entities):
+        work = _begin(name, mapping, survey, settings, folder)
+        _plan_entity(work, mapping, feeder, remembered.get(name, {}), known, survey)
+        decisions = settings.decisions_for(name)
+        known[name] = _resolvable(work, decisions, outside.get(name, set()))
+        works[name] = work
+        if progress:
+            progress(number + 1, len(mapping.entities) + 1)
+    _decide(works, settings, survey, outside)
+    entities = {name: _finish(work, settings, folder) for name, work in works.items()}
+    links = _plan_links(mapping, snapshot, survey, works, known, folder)
+    made = Plan(
+        as_of=as_of,
+        entities=entities,
+        links=links,
+        ledger=_write_ledger(works, folder),
+        memory=_write_memory(works, folder),
+        misfits=_write_misfits(works, folder),
+        differences=_write_differences(works, folder),
+        before=survey.fingerprints(Role.WIPED, Role.LINK),
+        digest="",
+    )
+    if progress:
+        progress(len(mapping.entities) + 1, len(mapping.entities) + 1)
+    return replace(made, digest=digest(made))
+
+
+def _begin(name: str, mapping: Mapping, survey: Survey, settings: Settings, folder: Path) -> _Work:
+    spec, key = mapping.entities[name], survey.keys[name]
+    json = {c.name for c in survey.columns[name] if c.type in ("jsonb", "json")}
+    rows = {row[key] or "": row for row in rowfile.read_dicts(folder, survey.rows[name])}
+    merger = Merger(spec, settings.decisions_for(name).when_different, json)
+    return _Work(name, spec, key, rows, merger)
+
+
+def _remembered(survey: Survey, folder: Path) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for entity, filemaker_id, nexus_id in rowfile.read(folder, survey.remembered):
+        found[entity or ""][filemaker_id or ""] = nexus_id or ""
+    return found
+
+
+def _pointed_at(survey: Survey, folder: Path) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for entity, key, _, _ in rowfile.read(folder, survey.pointed_at):
+        found[entity or ""].add(key or "")
+    return found
+
+
+def _plan_entity(
+    work: _Work,
+    mapping: Mapping,
+    feeder: Feeder,
+    remembered: dict[str, str],
+    known: dict[str, dict[str, str]],
+    survey: Survey,
+) -> None:
+    """Feed, leave out by rule, match, merge: one entity."""
+    spec = work.spec
+    records: dict[str, dict[str, str]] = {}
+    fed: dict[str, Fed] = {}
+    for record in feeder.records(spec.source):
+        filemaker_id = feeder.key(spec.source, record)
+        rule = _empty_rule(spec, record)
+        values = None if rule else feeder.feed(work.name, record, known)
+        rule = rule or _unresolved_rule(spec, values)
+        if rule or values is None:
+            work.left_out[filemaker_id] = rule
+            continue
+        for column, reason in values.misfits:
+            work.misfits[column, reason].append(filemaker_id)
+        records[filemaker_id], fed[filemaker_id] = record, values
+    found = identity.match(
+        work.name,
+        spec,
+        {i: f.values for i, f in fed.items()},
+        work.rows,
+        remembered,
+        mapping.namespace,
+    )
+    work.pairs, work.by_rule = found.pairs, found.by_rule
+    work.ambiguous = tuple(sorted(found.ambiguous)[:SAMPLE])
+    _make_rows(work, mapping, feeder, records, fed, survey)
+    _name_causes(work, remembered)
+
+
+def _empty_rule(spec: Entity, record: dict[str, str]) -> str:
+    return next(
+        (r.name for r in spec.left_out if r.empty and not any(record[f].strip() for f in r.empty)),
+        "",
+    )
+
+
+def _unresolved_rule(spec: Entity, values: Fed | None) -> str:
+    if values is None:
+        return ""
+    return next((r.name for r in spec.left_out if r.unresolved in values.unresolved), "")
+
+
+def _make_rows(
+    work: _Work,
+    mapping: Mapping,
+    feeder: Feeder,
+    records: dict[str, dict[str, str]],
+    fed: dict[str, Fed],
+    survey: Survey,
+) -> None:
+    next_key = survey.next_keys.get(work.name)
+    for row in work.rows.values():
+        work.merger.count_before(row)
+    for filemaker_id in sorted(fed):
+        values, existing = fed[filemaker_id].values, work.pairs.get(filemaker_id)
+        if existing is not None:
+            made = work.merger.merge(existing, work.rows[existing], values, existed=True)
+        else:
+            if next_key is None:
+                key = identity.derived_id(mapping.namespace, work.name, filemaker_id)
+            else:
+                key, next_key = str(next_key), next_key + 1
+            made = _new_row(work, survey, feeder, key, records[filemaker_id], values)
+            work.new.add(filemaker_id)
+            work.pairs[filemaker_id] = key
+        work.merger.count_after(made)
+        work.made[made[work.key] or ""] = made
+
+
+def _new_row(
+    work: _Work,
+    survey: Survey,
+    feeder: Feeder,
+    key: str,
+    record: dict[str, str],
+    values: dict[str, Any],
+) -> Row:
+    row: Row = {c.name: None for c in survey.columns[work.name] if not c.generated}
+    fixed = {n: v for n, v in work.spec.new.items() if isinstance(v, str)}
+    row = {**row, **fixed, work.key: key}
+    row = work.merger.merge(key, row, values, existed=False)
+    for name, rule in work.spec.new.items():
+        if isinstance(rule, NewValue) and not row.get(name):
+            row[name] = feeder.new_value(rule, record, row)
+    return row
+
+
+def _name_causes(work: _Work, remembered: dict[str, str]) -> None:
+    """Why each row that nothing matched is not brought back."""
+    by_row = {nexus_id: filemaker_id for filemaker_id, nexus_id in remembered.items()}
+    for key in work.rows.keys() - work.made.keys():
+        place = work.spec.filemaker_id
+        filemaker_id = (place and identity.stored_id(work.rows[key], place)) or by_row.get(key, "")
+        if not filemaker_id:
+            cause = Cause.NO_FILEMAKER_ID
+        elif filemaker_id in work.left_out:
+            cause = Cause.LEFT_OUT_BY_RULE
+        else:
+            cause = Cause.NOT_IN_FILEMAKER
+        work.unreturned[key] = (cause, filemaker_id)
+
+
+def _resolvable(work: _Work, decisions: EntityDecisions, pointed_at: set[str]) -> dict[str, str]:
+    """FileMaker id -> Nexus id of every row that will be there under that id."""
+    kept = {
+        filemaker_id: key
+        for key, (cause, filemaker_id) in sorted(work.unreturned.items())
+        if filemaker_id and (decisions.of(cause) != "purge" or key in pointed_at)
+    }
+    return {**kept, **work.pairs}
+
+
+def _decide(
+    works: dict[str, _Work], settings: Settings, survey: Survey, outside: dict[str, set[str]]
+) -> None:
+    """What is purged: what was decided so, and nothing that stays points at, to the last row."""
+    for name, work in works.items():
+        decisions = settings.decisions_for(name)
+        work.purged = {k for k, (c, _) in work.unreturned.items() if decisions.of(c) == "purge"}
+        work.closure = work.purged & outside.get(name, set())
+        work.purged -= work.closure
+    inner = [(p.table, p.column, p.entity) for p in survey.pointers]
+    by_table = {work.spec.table: work for work in works.values()}
+    grew = True
+    while grew:
+        grew = False
+        for table, column, entity in inner:
+            if table not in by_table:
+                continue
+            source, target = by_table[table], works[entity]
+            pointed = {row.get(column) for row in _staying(source)}
+            saved = target.purged & pointed
+            target.purged -= saved
+            target.closure |= saved
+            grew = grew or bool(saved)
+
+
+def _staying(work: _Work) -> list[Row]:
+    kept = [work.rows[key] for key in work.unreturned if key not in work.purged]
+    return [*work.made.values(), *kept]
+
+
+def _finish(work: _Work, settings: Settings, folder: Path) -> EntityPlan:
+    """The rows that will be there, in the order of their keys, and the entity's sums."""
+    rows = {row[work.key] or "": row for row in _staying(work)}
+    columns = tuple(next(iter(rows.values()))) if rows else (work.key,)
+    with rowfile.writer(folder / f"plan_{work.name}.parquet", columns) as out:
+        for key in sorted(rows):
+            out.add([rows[key][column] for column in columns])
+    for key in work.unreturned.keys() - work.purged:
+        work.merger.count_after(work.rows[key])
+    decisions = settings.decisions_for(work.name)
+    causes = Counter(cause for cause, _ in work.unreturned.values())
+    closed = Counter(work.unreturned[key][0] for key in work.closure)
+    return EntityPlan(
+        entity=work.name,
+        table=work.spec.table,
+        file=out.done(),
+        source_rows=len(work.left_out) + len(work.pairs),
+        left_out=dict(sorted(Counter(work.left_out.values()).items())),
+        matched=dict(work.by_rule),
+        rows_before=len(work.rows),
+        replaced=len(work.pairs) - len(work.new),
+        new=len(work.new),
+        kept=len(work.unreturned) - len(work.purged),
+        purged=len(work.purged),
+        unreturned=tuple(
+            Unreturned(cause, causes[cause], decisions.of(cause), closed[cause])
+            for cause in Cause
+            if causes[cause]
+        ),
+        changes=work.merger.changes(),
+        misfits=tuple(
+            Misfits(column, reason, len(ids), tuple(sorted(ids)[:SAMPLE]))
+            for (column, reason), ids in sorted(work.misfits.items())
+        ),
+        ambiguous=work.ambiguous,
+    )
+
+
+def _plan_links(
+    mapping: Mapping,
+    snapshot: Snapshot,
+    survey: Survey,
+    works: dict[str, _Work],
+    known: dict[str, dict[str, str]],
+    folder: Path,
+) -> dict[str, LinkPlan]:
+    after = {name: frozenset(_after_ids(work)) for name, work in works.items()}
+    types = {
+        str(survey.content_types[work.spec.model]): after[name]
+        for name, work in works.items()
+        if work.spec.model in survey.content_types
+    }
+    found = {}
+    for name, spec in mapping.attachments.items():
+        owner = spec.owner.entity
+        owners = attachments.Owners(
+            by_filemaker_id=known[owner],
+            before=frozenset(works[owner].rows),
+            after=after[owner],
+            content_type=_content_type(spec, works[owner].spec, survey),
+            live_elsewhere=types,
+        )
+        key_field = mapping.sources[spec.source].key
+        placed = attachments.place(
+            spec, snapshot, survey.attachment_rows[name], known[owner], folder, key_field
+        )
+        found[name] = attachments.plan(name, spec, placed, owners, folder)
+    return found
+
+
+def _content_type(spec: mappings.Attachment, owner: Entity, survey: Survey) -> int | None:
+    return survey.content_types.get(owner.model) if spec.link.content_type else None
+
+
+def _after_ids(work: _Work) -> set[str]:
+    return set(work.made) | (work.unreturned.keys() - work.purged)
+
+
+def _write_ledger(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
+    """One line for every record of FileMaker and every row of Nexus: what became of it, and why."""
+    with rowfile.writer(folder / "ledger.parquet", LEDGER_COLUMNS) as out:
+        for name, work in works.items():
+            for filemaker_id, rule in sorted(work.left_out.items()):
+                out.add((name, Outcome.LEFT_OUT, rule, filemaker_id, None))
+            for filemaker_id, key in sorted(work.pairs.items()):
+                outcome = Outcome.NEW if filemaker_id in work.new else Outcome.REPLACED
+                out.add((name, outcome, None, filemaker_id, key))
+            for key, (cause, filemaker_id) in sorted(work.unreturned.items()):
+                outcome = Outcome.PURGED if key in work.purged else Outcome.KEPT
+                why = f"{cause}, something points at it" if key in work.closure else str(cause)
+                out.add((name, outcome, why, filemaker_id or None, key))
+    return out.done()
+
+
+def _write_memory(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
+    with rowfile.writer(folder / "memory.parquet", MEMORY_COLUMNS) as out:
+        for name, work in works.items():
+            for filemaker_id, key in sorted(work.pairs.items()):
+                out.add((name, filemaker_id, key))
+    return out.done()
+
+
+def _write_misfits(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
+    with rowfile.writer(folder / "misfits.parquet", MISFIT_COLUMNS) as out:
+        for name, work in works.items():
+            for (column, reason), ids in sorted(work.misfits.items()):
+                for filemaker_id in sorted(ids):
+                    out.add((name, column, reason, filemaker_id))
+    return out.done()
+
+
+def _write_differences(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
+    """Where both sides hold another value: for the person who decides, in the private folder."""
+    with rowfile.writer(folder / "differences.parquet", DIFFERENCE_COLUMNS) as out:
+        for name, work in works.items():
+            for key, column, here, there in work.merger.differences:
+                out.add((name, key, column, str(here), str(there)))
+    return out.done()

@@ -1,0 +1,420 @@
+"""One run's record: folder, journal, verdict, seal, chain.
+
+``<runs>/<environment>/<run>/`` goes to the archive: executed notebooks, ``journal.jsonl``, the
+stages' values, ``verdict.json``, ``manifest.json``. It holds counts, ids and names of columns.
+``<private>/<environment>/<run>/`` holds values: row files, the dump, CSVs; mode 0700.
+
+The verdict is made from the journal, whose every line is on the disk before the work goes on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import hashlib
+import json
+import os
+import platform
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nexus_reimport import model
+from nexus_reimport.errors import Busy, RecordError, ReimportError
+from nexus_reimport.settings import Settings
+
+T = TypeVar("T")
+JOURNAL, VERDICT, MANIFEST = "journal.jsonl", "verdict.json", "manifest.json"
+RUNNER_VARIABLE = "NEXUS_REIMPORT_RUNNER"
+
+
+class Verdict(StrEnum):
+    """What became of a run."""
+
+    COMPLETE = "COMPLETE"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+    PARTIAL = "PARTIAL"
+    COMMITTED_UNVERIFIED = "COMMITTED_UNVERIFIED"
+    IN_DOUBT = "IN_DOUBT"
+
+
+EXIT_CODES = {
+    Verdict.COMPLETE: 0,
+    Verdict.STOPPED: 1,
+    Verdict.FAILED: 3,
+    Verdict.KILLED: 3,
+    Verdict.PARTIAL: 1,
+    Verdict.COMMITTED_UNVERIFIED: 4,
+    Verdict.IN_DOUBT: 5,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of one environment: where its record and its private files lie."""
+
+    environment: str
+    id: str
+    folder: Path
+    private: Path
+
+    # -------------------------------------------------------------- journal
+
+    def journal(self, event: str, **facts: Any) -> None:
+        """Add one line to the journal; it is on the disk when this returns."""
+        line = {"at": datetime.now(UTC).isoformat(), "event": event, **facts}
+        with (self.folder / JOURNAL).open("ab") as file:
+            file.write(json.dumps(line).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def events(self) -> list[dict[str, Any]]:
+        """The journal's lines; a last one that was cut by a kill is left out."""
+        path = self.folder / JOURNAL
+        found = []
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+            try:
+                found.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+        return found
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Journals that a stage started, and that it finished or failed, whatever happens."""
+        self.require_open()
+        self.journal("started", stage=name, pid=os.getpid())
+        try:
+            yield
+        except BaseException as error:
+            self.journal("failed", stage=name, **_told(error))
+            raise
+        self.journal("finished", stage=name)
+
+    # -------------------------------------------------------------- values
+
+    def save(self, name: str, value: Any) -> None:
+        """Keep a stage's value in the record."""
+        model.save(value, self.folder / f"{name}.json")
+
+    def load(self, kind: type[T], name: str) -> T:
+        """A stage's value.
+
+        Raises:
+            RecordError: the stage has not been run, or its value was changed.
+        """
+        return model.load(kind, self.folder / f"{name}.json")
+
+    def has(self, name: str) -> bool:
+        """Whether a stage's value is there."""
+        return (self.folder / f"{name}.json").is_file()
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the record is closed for good."""
+        return (self.folder / MANIFEST).is_file()
+
+    def require_open(self) -> None:
+        """Raise RecordError if the record is sealed."""
+        if self.is_sealed:
+            raise RecordError(
+                f"run {self.id} is sealed; a sealed record is never written to",
+                where=f"environment {self.environment}",
+                next="start a new run with 01_preflight",
+            )
+
+    # -------------------------------------------------------------- verdict and seal
+
+    def verdict(self) -> Verdict:
+        """What the journal says became of the run."""
+        return judge(self.events())
+
+    def exit_code(self) -> int:
+        """The exit code of the command that made this run."""
+        return exit_code(self.events())
+
+    def seal(self) -> str:
+        """Write verdict and manifest; the digest of the manifest, to be anchored elsewhere."""
+        self.require_open()
+        verdict = self.verdict()
+        self.journal("sealed", verdict=verdict)
+        last = next((e for e in reversed(self.events()) if e["event"] == "failed"), None)
+        said = {
+            "run": self.id,
+            "environment": self.environment,
+            "verdict": verdict,
+            "exit_code": self.exit_code(),
+            "failed": last,
+        }
+        _write(self.folder / VERDICT, said)
+        before = last_sealed(self.folder.parent)
+        files = {
+            path.relative_to(self.folder).as_posix(): _sha256(path)
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file() and path.name != MANIFEST
+        }
+        manifest = {
+            "run": self.id,
+            "environment": self.environment,
+            "verdict": verdict,
+            "sealed_at": datetime.now(UTC).isoformat(),
+            "before": {"run": before.id, "seal": before.seal_digest()} if before else None,
+            "files": files,
+        }
+        _write(self.folder / MANIFEST, manifest)
+        return self.seal_digest()
+
+    def seal_digest(self) -> str:
+        """The digest of the manifest; "" while the record is open."""
+        return _sha256(self.folder / MANIFEST) if self.is_sealed else ""
+
+    def manifest(self) -> dict[str, Any]:
+        """The sealed record's manifest."""
+        return dict(json.loads((self.folder / MANIFEST).read_text(encoding="utf-8")))
+
+    def problems(self) -> list[str]:
+        """What of a sealed record is not as it was sealed: changed, missing, added files."""
+        if not self.is_sealed:
+            return ["not sealed"]
+        manifest = self.manifest()
+        files = manifest["files"]
+        there = {p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*")
+                 if p.is_file() and p.name != MANIFEST}  # fmt: skip
+        found = [f"{name}: missing" for name in sorted(files.keys() - there)]
+        found += [f"{name}: added after the seal" for name in sorted(there - files.keys())]
+        found += [
+            f"{name}: changed after the seal"
+            for name in sorted(there & files.keys())
+            if _sha256(self.folder / name) != files[name]
+        ]
+        before = manifest["before"]
+        if before is not None:
+            earlier = _run_at(self.folder.parent / before["run"], self)
+            if earlier.seal_digest() != before["seal"]:
+                found.append(f"the record before, {before['run']}, is not the one that was sealed")
+        return found
+
+
+def judge(events: list[dict[str, Any]]) -> Verdict:
+    """The verdict that a journal's events give."""
+    failed = [e for e in events if e["event"] == "failed"]
+    open_stages = _unfinished(events)
+    settled = [e["committed"] for e in events if e["event"] == "settled"]
+    doubt = any(e.get("kind") == "InDoubt" for e in failed) or "apply" in open_stages
+    committed = any(e["event"] == "committed" for e in events) or any(settled)
+    if doubt and not committed and not settled:
+        return Verdict.IN_DOUBT
+    if committed:
+        signed = any(e["event"] == "verified" for e in events)
+        return Verdict.COMPLETE if signed else Verdict.COMMITTED_UNVERIFIED
+    if open_stages:
+        return Verdict.KILLED
+    if failed:
+        last = failed[-1]
+        if last.get("killed"):
+            return Verdict.KILLED
+        return Verdict.STOPPED if last.get("exit_code") in (1, 2) else Verdict.FAILED
+    return Verdict.PARTIAL
+
+
+def exit_code(events: list[dict[str, Any]]) -> int:
+    """The exit code that a journal's events give: that of the error where one stopped the run."""
+    verdict = judge(events)
+    if verdict is Verdict.STOPPED:
+        return int(next(e["exit_code"] for e in reversed(events) if e["event"] == "failed"))
+    return EXIT_CODES[verdict]
+
+
+def _unfinished(events: list[dict[str, Any]]) -> set[str]:
+    """The stages that started and neither finished nor failed."""
+    running: set[str] = set()
+    for event in events:
+        if event["event"] == "started":
+            running.add(event["stage"])
+        elif event["event"] in ("finished", "failed"):
+            running.discard(event["stage"])
+    return running
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    """What the journal says of an error: its own four lines, or only the kind of a foreign one."""
+    told: dict[str, Any] = {"kind": type(error).__name__}
+    if isinstance(error, ReimportError):
+        told |= {"what": error.what, "where": error.where, "state": error.state}
+        told |= {"next": error.next, "exit_code": error.exit_code}
+    elif isinstance(error, KeyboardInterrupt | SystemExit):
+        told |= {"what": "interrupted", "killed": True, "exit_code": 3}
+    else:
+        told |= {"what": f"an unforeseen {type(error).__name__}", "exit_code": 3}
+    return told
+
+
+# ---------------------------------------------------------------- finding runs
+
+
+def create(settings: Settings) -> Run:
+    """A new run of the environment; an unfinished earlier one that did nothing is sealed.
+
+    Raises:
+        RecordError: an earlier run is committed but unverified, or in doubt: finish that first.
+        Busy: another run of this environment is at work.
+    """
+    _refuse_second(settings)
+    for earlier in open_runs(settings):
+        verdict = earlier.verdict()
+        if verdict in (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT):
+            raise RecordError(
+                f"run {earlier.id} is {verdict}",
+                where=f"environment {settings.name}",
+                state="nothing new was started",
+                next=f"finish it first: nexus-reimport finish {settings.name}",
+            )
+        earlier.seal()
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    run = _run(settings, f"{stamp}-{secrets.token_hex(2)}")
+    for folder in (run.folder, run.private):
+        folder.mkdir(parents=True, mode=0o700)
+    run.folder.parent.chmod(0o700)
+    run.private.parent.chmod(0o700)
+    python = platform.python_version()
+    run.journal("opened", who=getpass.getuser(), host=platform.node(), python=python)
+    _write(run.folder / "environment.json", settings.public())
+    return run
+
+
+def find(settings: Settings, run_id: str = "") -> Run:
+    """The run ``run_id``; an empty one means the environment's one open run.
+
+    Raises:
+        RecordError: there is no such run, or none or several are open.
+        Busy: another run of this environment is at work.
+    """
+    _refuse_second(settings)
+    if run_id:
+        run = _run(settings, run_id)
+        if Path(run_id).name != run_id or not (run.folder / JOURNAL).is_file():
+            raise RecordError(
+                f"no run {run_id} of {settings.name}", next="see nexus-reimport record list"
+            )
+        return run
+    candidates = open_runs(settings)
+    if len(candidates) != 1:
+        listed = ", ".join(r.id for r in candidates) or "none"
+        raise RecordError(
+            f"{settings.name} has {len(candidates)} open runs: {listed}",
+            next="run 01_preflight" if not candidates else "name one of them as run_id",
+        )
+    return candidates[0]
+
+
+def every(settings: Settings) -> list[Run]:
+    """All runs of the environment, oldest first."""
+    place = settings.folders.runs / settings.name
+    return [_run(settings, p.parent.name) for p in sorted(place.glob(f"*/{JOURNAL}"))]
+
+
+def open_runs(settings: Settings) -> list[Run]:
+    """The runs that are not sealed, oldest first."""
+    return [run for run in every(settings) if not run.is_sealed]
+
+
+def last_sealed(environment_folder: Path) -> Run | None:
+    """The run that was sealed last."""
+    sealed = [
+        _run_at(path.parent, None) for path in sorted(environment_folder.glob(f"*/{MANIFEST}"))
+    ]
+    return max(sealed, key=lambda run: str(run.manifest()["sealed_at"]), default=None)
+
+
+def _run(settings: Settings, run_id: str) -> Run:
+    return Run(
+        settings.name,
+        run_id,
+        settings.folders.runs / settings.name / run_id,
+        settings.folders.private / settings.name / run_id,
+    )
+
+
+def _run_at(folder: Path, like: Run | None) -> Run:
+    private = like.private.parent / folder.name if like else folder
+    return Run(folder.parent.name, folder.name, folder, private)
+
+
+# ---------------------------------------------------------------- one run at a time
+
+
+@contextmanager
+def at_work(settings: Settings) -> Iterator[None]:
+    """Held by the runner while it is at work; its kernels know it by an environment variable.
+
+    Raises:
+        Busy: another runner is at work in this environment.
+    """
+    path = _lock_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("a+") as file:
+        if not _try_lock(file.fileno()):
+            raise _busy(settings)
+        file.truncate(0)
+        token = secrets.token_hex(8)
+        file.write(token)
+        file.flush()
+        os.environ[RUNNER_VARIABLE] = token
+        try:
+            yield
+        finally:
+            os.environ.pop(RUNNER_VARIABLE, None)
+            file.truncate(0)
+
+
+def _refuse_second(settings: Settings) -> None:
+    path = _lock_path(settings)
+    if not path.is_file():
+        return
+    with path.open("r") as file:
+        token = file.read()
+        if token and token == os.environ.get(RUNNER_VARIABLE):
+            return
+        if not _try_lock(file.fileno()):
+            raise _busy(settings)
+
+
+def _lock_path(settings: Settings) -> Path:
+    return settings.folders.runs / settings.name / ".at_work"
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _busy(settings: Settings) -> Busy:
+    return Busy(
+        f"another run of {settings.name} is at work",
+        state="nothing new was started",
+        next="wait until it has ended; `nexus-reimport record list` shows it",
+    )
+
+
+def _write(path: Path, value: Any) -> None:
+    data = json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    path.chmod(0o600)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

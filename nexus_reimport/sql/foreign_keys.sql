@@ -1,0 +1,19 @@
+-- Which foreign keys point at tables of a schema, from wherever, and how do they act?
+SELECT k.conname, fn.nspname, f.relname,
+       (SELECT array_agg(a.attname::text ORDER BY u.position)
+          FROM unnest(k.conkey) WITH ORDINALITY AS u (attnum, position)
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
+       t.relname,
+       (SELECT array_agg(a.attname::text ORDER BY u.position)
+          FROM unnest(k.confkey) WITH ORDINALITY AS u (attnum, position)
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum),
+       k.condeferrable, k.confdeltype IN ('a', 'r') AND k.confupdtype IN ('a', 'r'),
+       k.confdeltype = 'r'
+FROM pg_catalog.pg_constraint k
+JOIN pg_catalog.pg_class f ON f.oid = k.conrelid
+JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
+JOIN pg_catalog.pg_class t ON t.oid = k.confrelid
+JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+WHERE tn.nspname = %(schema)s AND k.contype = 'f'
+  AND fn.nspname NOT LIKE 'nexus\_reimport%%'
+ORDER BY f.relname, k.conname

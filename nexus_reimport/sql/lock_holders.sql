@@ -1,0 +1,11 @@
+-- Who else holds locks on ordinary tables of this database?
+SELECT DISTINCT a.pid, a.application_name
+FROM pg_catalog.pg_locks l
+JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind = 'r'
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT LIKE 'pg\_%'
+WHERE l.locktype = 'relation'
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND l.pid <> pg_backend_pid()
+  AND l.mode NOT IN ('AccessShareLock')
+ORDER BY a.pid

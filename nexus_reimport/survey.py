@@ -1,0 +1,278 @@
+"""Reads Nexus at one moment: schema, what points where, links, counts, fingerprints, rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from psycopg import sql
+
+from nexus_reimport import rowfile
+from nexus_reimport.errors import MappingError
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.model import Pointer, Problem, Survey, TableState
+from nexus_reimport.rowfile import RowFile
+from nexus_reimport.target import catalog as catalogs
+from nexus_reimport.target import fingerprint, links, references
+from nexus_reimport.target.catalog import Catalog, Table
+from nexus_reimport.target.postgres import (
+    OWN_SCHEMA,
+    Connection,
+    copy_out,
+    names,
+    scalar,
+    table_name,
+)
+from nexus_reimport.target.state import fingerprinted
+
+
+def read(connection: Connection, mapping: Mapping, folder: Path) -> Survey:
+    """Everything the later stages need of Nexus, as the connection's transaction sees it.
+
+    Call it inside ``postgres.exported_snapshot``, so that the backup shows the same moment.
+
+    Raises:
+        MappingError: the mapping does not fit the live schema. Nothing was written.
+    """
+    catalog = catalogs.read(connection, mapping.schema_name)
+    check_mapping(mapping, catalog)
+    types = catalogs.content_types(connection, mapping)
+    known = references.declared(mapping, catalog, types)
+    scanned, hits = references.unexplained(connection, mapping, catalog, known)
+    return Survey(
+        database=str(scalar(connection, "SELECT current_database()")),
+        server_version=str(scalar(connection, "SHOW server_version")),
+        taken_at=datetime.now(UTC),
+        schema_digest=catalog.digest(mapped_tables(mapping)),
+        content_types=types,
+        tables={t: _state(connection, mapping, catalog.tables[t], mapping.schema_name)
+                for t in sorted(catalog.tables)},
+        pointers=_pointers(connection, mapping, known),
+        attachments=links.attachment_states(connection, mapping, catalog, types),
+        problems=tuple(_problems(connection, mapping, catalog, hits)),
+        scanned_columns=scanned,
+        rows={n: dump_table(connection, mapping, catalog.tables[e.table],
+                            folder / f"before_{n}.parquet")
+              for n, e in mapping.entities.items()},
+        attachment_rows={n: links.dump_attachment(connection, mapping, catalog, a,
+                                                  folder / f"attached_{n}.parquet")
+                         for n, a in mapping.attachments.items()},
+        lookups=_lookups(connection, mapping, catalog, folder),
+        pointed_at=_pointed_at(connection, mapping, known, folder),
+        remembered=_remembered(connection, folder),
+        next_keys=_next_keys(connection, mapping, catalog),
+        columns={n: catalog.tables[e.table].columns for n, e in mapping.entities.items()},
+        keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
+    )  # fmt: skip
+
+
+def mapped_tables(mapping: Mapping) -> set[str]:
+    """The tables whose schema the approval is bound to."""
+    looked_up = {s.table for e in mapping.entities.values() for c in e.columns.values()
+                 for s in c.lookup}  # fmt: skip
+    attached = {a.table for a in mapping.attachments.values()}
+    return {*mapping.wiped_tables(), *mapping.link_tables(), *attached, *looked_up}
+
+
+def check_mapping(mapping: Mapping, catalog: Catalog) -> None:
+    """Whether the live schema has what the mapping names.
+
+    Raises:
+        MappingError: all that is missing, at once.
+    """
+    problems: list[str] = []
+    wanted: list[tuple[str, str]] = []
+    for name, entity in mapping.entities.items():
+        wanted += [(entity.table, c) for c in (*entity.fed_columns(), *entity.new)]
+        wanted += [(s.table, s.match) for c in entity.columns.values() for s in c.lookup]
+        table = catalog.tables.get(entity.table)
+        if table is None:
+            continue
+        if len(table.primary_key) != 1:
+            problems.append(f"{entity.table}: needs a primary key of one column")
+        filled = {*entity.fed_columns(), *entity.new, *table.primary_key}
+        problems += [
+            f"{name}: {c.name} must not be empty, and a new row has no value for it"
+            for c in table.columns
+            if c.not_null and not c.filled_by_database and c.name not in filled
+        ]
+    for attachment in mapping.attachments.values():
+        link = attachment.link
+        wanted += [(attachment.link_table, c) for c in (link.object, link.content_type) if c]
+        wanted += [(attachment.table, i.column) for i in attachment.identity]
+        wanted += [(attachment.table, attachment.file.column)]
+    for table_wanted, column in dict.fromkeys(wanted):
+        if table_wanted not in catalog.tables:
+            problems.append(f"no table {table_wanted}")
+        elif catalog.tables[table_wanted].column(column) is None:
+            problems.append(f"{table_wanted}: no column {column}")
+    if problems:
+        unique = list(dict.fromkeys(problems))
+        raise MappingError(
+            f"the mapping does not fit the database: {len(unique)} problem(s)\n"
+            + "\n".join(f"    {p}" for p in unique),
+            where=f"schema {catalog.schema}",
+            next="mend the mapping for this installation, then run again",
+        )
+
+
+def _state(connection: Connection, mapping: Mapping, table: Table, schema: str) -> TableState:
+    columns, role, left_out = fingerprinted(mapping, table)
+    if not columns:
+        rows = scalar(
+            connection, sql.SQL("SELECT count(*) FROM {}").format(table_name(schema, table.name))
+        )
+        return TableState(table.name, role, rows, fingerprint.Fingerprint(rows, ""), left_out)
+    found = fingerprint.of(connection, table_name(schema, table.name), columns, table.primary_key)
+    return TableState(table.name, role, found.rows, found, left_out)
+
+
+def dump_table(connection: Connection, mapping: Mapping, table: Table, path: Path) -> RowFile:
+    """All rows of ``table``, in the order of their keys."""
+    query = sql.SQL("SELECT {} FROM {} ORDER BY {} COLLATE \"C\"").format(
+        names(table.names()),
+        table_name(mapping.schema_name, table.name),
+        sql.SQL("{}::text").format(sql.Identifier(table.primary_key[0])),
+    )  # fmt: skip
+    return copy_out(connection, query, path, table.names())
+
+
+def _pointers(
+    connection: Connection, mapping: Mapping, known: list[references.Reference]
+) -> tuple[Pointer, ...]:
+    shared = [(r.table, r.column) for r in known if r.kind == "id in a column"]
+    found = []
+    for r in known:
+        rows, dangling = references.count(connection, mapping.schema_name, r)
+        if shared.count((r.table, r.column)) > 1:
+            dangling = 0
+        found.append(Pointer(r.table, r.column, r.kind, r.entity, rows, dangling))
+    return tuple(found)
+
+
+def _pointed_at(
+    connection: Connection, mapping: Mapping, known: list[references.Reference], folder: Path
+) -> RowFile:
+    """Which wiped rows something outside the wiped tables points at: entity, id, table, column."""
+    outside = [r for r in known if r.table not in mapping.wiped_tables()]
+    columns = ("entity", "id", "table", "column")
+    parts = [
+        sql.SQL("SELECT {} AS entity, id, {}, {} FROM ({}) AS p JOIN ({}) AS t USING (id)").format(
+            sql.Literal(r.entity), sql.Literal(r.table), sql.Literal(r.column),
+            references.pointing(mapping.schema_name, r), references.ids(mapping.schema_name, r),
+        )
+        for r in outside
+    ]  # fmt: skip
+    if not parts:
+        with rowfile.writer(folder / "pointed_at.parquet", columns) as out:
+            pass
+        return out.done()
+    query = sql.SQL("SELECT DISTINCT * FROM ({}) AS pointed ORDER BY 1, 2, 3, 4").format(
+        sql.SQL(" UNION ALL ").join(parts)
+    )
+    return copy_out(connection, query, folder / "pointed_at.parquet", columns)
+
+
+def _lookups(
+    connection: Connection, mapping: Mapping, catalog: Catalog, folder: Path
+) -> dict[str, RowFile]:
+    """``table.column`` -> the rows (id, value) by which lookups find a row of that table."""
+    wanted = {(s.table, s.match) for e in mapping.entities.values() for c in e.columns.values()
+              for s in c.lookup}  # fmt: skip
+    found = {}
+    for table, column in sorted(wanted):
+        key = catalog.tables[table].primary_key[0]
+        query = sql.SQL("SELECT {0}, {1} FROM {2} WHERE {1} IS NOT NULL ORDER BY 1").format(
+            sql.Identifier(key), sql.Identifier(column), table_name(mapping.schema_name, table)
+        )
+        path = folder / f"lookup_{table}_{column}.parquet"
+        found[f"{table}.{column}"] = copy_out(connection, query, path, ("id", "value"))
+    return found
+
+
+def _remembered(connection: Connection, folder: Path) -> RowFile:
+    """Which FileMaker id became which row in the run before."""
+    columns = ("entity", "filemaker_id", "nexus_id")
+    path = folder / "remembered.parquet"
+    if scalar(connection, "SELECT to_regclass(%s)", (f"{OWN_SCHEMA}.loaded",)) is None:
+        with rowfile.writer(path, columns) as out:
+            pass
+        return out.done()
+    query = sql.SQL("SELECT entity, filemaker_id, nexus_id FROM {} ORDER BY 1, 2").format(
+        table_name(OWN_SCHEMA, "loaded")
+    )
+    return copy_out(connection, query, path, columns)
+
+
+def _next_keys(connection: Connection, mapping: Mapping, catalog: Catalog) -> dict[str, int]:
+    """For entities with integer keys: one more than the largest."""
+    found = {}
+    for name, entity in mapping.entities.items():
+        table = catalog.tables[entity.table]
+        key = table.column(table.primary_key[0])
+        if key is not None and key.type in ("integer", "bigint", "smallint"):
+            query = sql.SQL("SELECT coalesce(max({}), 0) + 1 FROM {}").format(
+                sql.Identifier(key.name), table_name(mapping.schema_name, entity.table)
+            )
+            found[name] = int(scalar(connection, query))
+    return found
+
+
+def _problems(
+    connection: Connection, mapping: Mapping, catalog: Catalog, hits: list[tuple[str, str, int]]
+) -> list[Problem]:
+    wiped = mapping.wiped_tables()
+    found = [
+        Problem(
+            f"foreign key {k.name} ({k.table} -> {k.target}) "
+            + ("acts on a delete" if k.acts else "is not deferrable"),
+            f"ALTER TABLE {k.schema}.{k.table} ALTER CONSTRAINT {k.name} DEFERRABLE INITIALLY"
+            " DEFERRED; -- an action can only be changed by making the constraint again",
+        )
+        for k in catalog.foreign_keys
+        if k.target in wiped and (k.acts or not k.deferrable)
+    ]
+    found += [
+        Problem(
+            f"trigger or rule {name} on {table} would fire for every row",
+            f"ALTER TABLE {catalog.schema}.{table} DISABLE TRIGGER {name};",
+        )
+        for table, name in catalog.triggers
+        if table in wiped or table in mapping.link_tables()
+    ]
+    found += [
+        Problem(
+            f"{table}.{column} holds {rows} ids of rows to be wiped, and nothing explains it",
+            f'name it in the mapping: [[references]] table = "{table}", object = "{column}"',
+        )
+        for table, column, rows in hits
+    ]
+    return found + _missing_rights(connection, mapping)
+
+
+def _missing_rights(connection: Connection, mapping: Mapping) -> list[Problem]:
+    wanted = [(t, "SELECT, INSERT, DELETE") for t in mapping.wiped_tables()]
+    wanted += [(t, "SELECT, UPDATE") for t in mapping.link_tables()]
+    found = []
+    for table, rights in wanted:
+        full = sql.SQL("{}").format(table_name(mapping.schema_name, table)).as_string(connection)
+        missing = [
+            right
+            for right in rights.split(", ")
+            if not scalar(connection, "SELECT has_table_privilege(%s, %s)", (full, right))
+        ]
+        if missing:
+            listed = ", ".join(missing)
+            found.append(Problem(f"no right to {listed} on {table}", f"GRANT {listed} ON {full};"))
+    if scalar(connection, "SELECT pg_is_in_recovery()"):
+        found.append(Problem("the server is a replica in recovery", "name the primary server"))
+    may_create = "SELECT has_database_privilege(current_database(), 'CREATE')"
+    has_schema = "SELECT to_regnamespace(%s) IS NOT NULL"
+    if not scalar(connection, may_create) and not scalar(connection, has_schema, (OWN_SCHEMA,)):
+        found.append(
+            Problem(
+                "no right to create the schema nexus_reimport",
+                "GRANT CREATE ON DATABASE … TO …; or create the schema, owned by this role",
+            )
+        )
+    return found

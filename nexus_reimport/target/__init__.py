@@ -1,0 +1,1 @@
+"""Nexus: the one way into its PostgreSQL."""

@@ -1,0 +1,294 @@
+"""The one way into PostgreSQL: the engine, scrubbed errors, COPY, the writing transaction.
+
+SQLAlchemy makes the connection; the psycopg connection under it does the work. Autocommit, so
+that an idle kernel holds no lock; ``lock_timeout`` and ``statement_timeout`` are always set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from nexus_reimport import rowfile, settings
+from nexus_reimport.errors import NOTHING_WRITTEN, Busy, InDoubt, TargetError
+
+Connection = psycopg.Connection[Any]
+APPLICATION = "nexus_reimport"
+OWN_SCHEMA = "nexus_reimport"
+UNDO_SCHEMA = "nexus_reimport_undo"
+READ_TIMEOUT = "10min"
+SESSION = {
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+    "statement_timeout": READ_TIMEOUT,
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "30min",
+    "search_path": "pg_catalog",
+}
+LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+
+
+def engine(target: settings.Postgres) -> Engine:
+    """An engine that hides parameters, keeps no idle connection, and commits each statement."""
+    url = URL.create(
+        "postgresql+psycopg",
+        username=target.user,
+        password=target.password.get_secret_value(),
+        host=target.host,
+        port=target.port,
+        database=target.database,
+    )
+    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}"
+                       for name, value in SESSION.items())  # fmt: skip
+    arguments = {
+        "options": options,
+        "application_name": APPLICATION,
+        "connect_timeout": 10,
+        "sslmode": target.sslmode,
+        **({"sslrootcert": target.sslrootcert} if target.sslrootcert else {}),
+    }
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        isolation_level="AUTOCOMMIT",
+        connect_args=arguments,
+    )
+
+
+@contextmanager
+def connected(target: settings.Postgres, state: str = NOTHING_WRITTEN) -> Iterator[Connection]:
+    """A psycopg connection; every driver error inside becomes ours, without a value.
+
+    Raises:
+        TargetError: SQLSTATE, table, column and constraint only. ``state`` is what it says is left.
+    """
+    where = f"postgres {target.host}:{target.port}/{target.database}"
+    with scrubbed(where, state):
+        raw = engine(target).raw_connection()
+        try:
+            yield cast(Connection, raw.driver_connection)
+        finally:
+            raw.invalidate()
+
+
+@contextmanager
+def scrubbed(where: str, state: str) -> Iterator[None]:
+    """Turns every driver error into a TargetError that holds no value and no driver's text."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _ours(error.orig, where, state) from None
+    except psycopg.Error as error:
+        raise _ours(error, where, state) from None
+
+
+def _ours(error: object, where: str, state: str) -> TargetError:
+    if not isinstance(error, psycopg.Error):
+        return TargetError("PostgreSQL's driver failed", where=where, state=state)
+    diag = error.diag
+    names = [("table", diag.table_name), ("column", diag.column_name)]
+    names.append(("constraint", diag.constraint_name))
+    told = "".join(f", {label} {name}" for label, name in names if name)
+    if error.sqlstate is None:
+        return TargetError(
+            "PostgreSQL could not be reached, or the connection was lost",
+            where=where,
+            state=state,
+            next="look at host, port and the server's log; then run this step again",
+        )
+    what = f"PostgreSQL refused a statement: SQLSTATE {error.sqlstate} ({type(error).__name__})"
+    return TargetError(what + told, where=where, state=state, next=_advice(error))
+
+
+def _advice(error: psycopg.Error) -> str:
+    advice = {
+        psycopg.errors.InvalidPassword: "the password that the environment names is not right",
+        psycopg.errors.InvalidCatalogName: "no such database: look at the environment's file",
+        psycopg.errors.InsufficientPrivilege: "grant the role what the table needs, then run again",
+        psycopg.errors.QueryCanceled: "a time limit was reached: look for what holds the server up",
+        psycopg.errors.LockNotAvailable: "somebody holds a lock: see pg_stat_activity, try later",
+    }
+    known = next((text for kind, text in advice.items() if isinstance(error, kind)), "")
+    return known or "look the SQLSTATE up, mend the cause, run this step again"
+
+
+@cache
+def statement(name: str) -> sql.SQL:
+    """The fixed statement ``sql/<name>.sql``."""
+    file = resources.files("nexus_reimport") / "sql" / f"{name}.sql"
+    return sql.SQL(file.read_text(encoding="utf-8"))
+
+
+def table_name(schema: str, table: str) -> sql.Identifier:
+    """``schema.table``, quoted."""
+    return sql.Identifier(schema, table)
+
+
+def names(columns: Sequence[str]) -> sql.Composed:
+    """A list of quoted column names."""
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+def scalar(connection: Connection, query: Any, parameters: Any = None) -> Any:
+    """The first value of the first row, None where there is none."""
+    row = connection.execute(query, parameters).fetchone()
+    return row[0] if row else None
+
+
+def copy_out(
+    connection: Connection, query: sql.Composed, path: Path, columns: Sequence[str]
+) -> rowfile.RowFile:
+    """The rows of ``query`` as a row file, each value as PostgreSQL prints it."""
+    with rowfile.writer(path, columns) as out:
+        command = sql.SQL("COPY ({}) TO STDOUT").format(query)
+        with connection.cursor() as cursor, cursor.copy(command) as copy:
+            for row in copy.rows():
+                out.add(row)
+    return out.done()
+
+
+def copy_in(
+    connection: Connection, table: sql.Composable, folder: Path, file: rowfile.RowFile
+) -> int:
+    """Load a row file into ``table``; the number of rows. Its digest is checked on the way."""
+    command = sql.SQL("COPY {} ({}) FROM STDIN").format(table, names(file.columns))
+    with connection.cursor() as cursor:
+        with cursor.copy(command) as copy:
+            for row in rowfile.read(folder, file):
+                copy.write_row(row)
+        return cursor.rowcount
+
+
+@contextmanager
+def exported_snapshot(connection: Connection) -> Iterator[str]:
+    """A read-only transaction whose view of the data others can share; gives its id."""
+    connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        yield str(scalar(connection, "SELECT pg_export_snapshot()"))
+    finally:
+        if not connection.closed:
+            connection.execute("ROLLBACK")
+
+
+@contextmanager
+def advisory_lock(connection: Connection, key: int) -> Iterator[None]:
+    """The lock that lets one run at a time into this database.
+
+    Raises:
+        Busy: another run holds it.
+    """
+    if not scalar(connection, "SELECT pg_try_advisory_lock(%s)", (key,)):
+        raise Busy(
+            "another run is at work in this database",
+            next="wait until it has ended, then run this step again",
+        )
+    try:
+        yield
+    finally:
+        if not connection.closed and not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
+
+
+def lock_tables(connection: Connection, tables: Sequence[sql.Identifier], patience: float) -> None:
+    """EXCLUSIVE locks on ``tables``, tried again and again for at most ``patience`` seconds.
+
+    Readers go on, writers wait. Nothing is waited for in the lock queue, so that we hold nobody up
+    while we do not have all of them.
+
+    Raises:
+        Busy: somebody held one of them all the time; names pid and application.
+    """
+    command = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE NOWAIT").format(sql.SQL(", ").join(tables))
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with connection.transaction():
+                connection.execute(command)
+            return
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() >= deadline:
+                raise _held(connection) from None
+        time.sleep(0.2)
+
+
+def _held(connection: Connection) -> Busy:
+    rows = connection.execute(statement("lock_holders")).fetchall()
+    holders = ", ".join(f"pid {pid} ({application or 'no name'})" for pid, application in rows)
+    return Busy(
+        f"the tables are held by {holders or 'somebody who let go just now'}",
+        state="rolled back, the database is as it was",
+        next="end that work or wait for it, then run 02_execute again",
+    )
+
+
+class Deadline:
+    """How long others may wait for us, counted from our first lock."""
+
+    def __init__(self, connection: Connection, seconds: float) -> None:
+        self._connection = connection
+        self._end = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Bound the next statement by what is left of the time.
+
+        Raises:
+            Busy: the time is up.
+        """
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise Busy(
+                "others have waited for us as long as max_writers_wait allows",
+                state="rolled back, the database is as it was",
+                next="choose a quieter hour, or raise max_writers_wait in the environment",
+            )
+        self._connection.execute(
+            sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(int(left * 1000) + 1))
+        )
+
+
+def writing_transaction(
+    connection: Connection, work: Callable[[Connection], Any], *, commit: bool
+) -> Any:
+    """The only transaction that writes clinic data: ``work`` in it, then COMMIT or ROLLBACK.
+
+    Raises:
+        InDoubt: the connection was lost while COMMIT was on its way.
+    """
+    connection.execute("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    try:
+        result = work(connection)
+        if not commit:
+            connection.execute("ROLLBACK")
+            return result
+    except BaseException:
+        if not connection.closed and not connection.broken:
+            connection.execute("ROLLBACK")
+        raise
+    try:
+        connection.execute("COMMIT")
+    except psycopg.Error as error:
+        if isinstance(error, LOST) and (connection.closed or connection.broken):
+            raise InDoubt(
+                "the connection was lost while COMMIT was on its way",
+                state="either as before or wholly reimported: not known yet",
+                next="run `nexus-reimport settle RUN`; it asks the database",
+            ) from None
+        raise
+    return result

@@ -1,0 +1,153 @@
+"""What points at the rows that will be wiped: by foreign key, by generic key, by an id in a column.
+
+And, by looking, what points there unexplained: every uuid and short text column is compared with
+the ids that will be wiped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import LiteralString
+
+from psycopg import sql
+
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.target.catalog import Catalog, Column
+from nexus_reimport.target.postgres import Connection, scalar, table_name
+
+LONGEST_ID_COLUMN = 512
+_TEXT_ID: LiteralString = "CASE WHEN length({0}) = 36 THEN lower({0}) END"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A column whose values are ids of an entity's rows.
+
+    ``content_type`` restricts a generic key to the rows that mean this entity.
+    """
+
+    table: str
+    column: str
+    kind: str
+    entity: str
+    target: str
+    target_column: str
+    content_type_column: str = ""
+    content_type: int | None = None
+
+
+def declared(mapping: Mapping, catalog: Catalog, content_types: dict[str, int]) -> list[Reference]:
+    """What points into an entity: the catalog's foreign keys, the mapping's loose references."""
+    wiped = mapping.wiped_tables()
+    found = [
+        Reference(k.table, k.columns[0], "foreign key", wiped[k.target], k.target,
+                  k.target_columns[0])
+        for k in catalog.foreign_keys
+        if k.target in wiped and k.schema == catalog.schema
+    ]  # fmt: skip
+    for reference in mapping.references:
+        if reference.table not in catalog.tables:
+            continue
+        for name, entity in mapping.entities.items():
+            key = catalog.tables[entity.table].primary_key[0]
+            if reference.content_type and entity.model in content_types:
+                found.append(
+                    Reference(reference.table, reference.object, "generic key", name, entity.table,
+                              key, reference.content_type, content_types[entity.model])
+                )  # fmt: skip
+            elif not reference.content_type and name in reference.entities:
+                found.append(
+                    Reference(reference.table, reference.object, "id in a column", name,
+                              entity.table, key)
+                )  # fmt: skip
+    return found
+
+
+def pointing(schema: str, reference: Reference) -> sql.Composed:
+    """The ids (as lower-case text) that ``reference`` holds, one row each: id."""
+    condition = sql.SQL("{} IS NOT NULL").format(sql.Identifier(reference.column))
+    if reference.content_type is not None:
+        condition += sql.SQL(" AND {} = {}").format(
+            sql.Identifier(reference.content_type_column), sql.Literal(reference.content_type)
+        )
+    return sql.SQL("SELECT lower({}::text) AS id FROM {} WHERE {}").format(
+        sql.Identifier(reference.column), table_name(schema, reference.table), condition
+    )
+
+
+def ids(schema: str, reference: Reference) -> sql.Composed:
+    """The ids of the rows that ``reference`` can point at."""
+    return sql.SQL("SELECT lower({}::text) AS id FROM {}").format(
+        sql.Identifier(reference.target_column), table_name(schema, reference.target)
+    )
+
+
+def count(connection: Connection, schema: str, reference: Reference) -> tuple[int, int]:
+    """How many rows point at a live row by ``reference``, and how many at none.
+
+    A loose reference that serves several entities has rows that mean another one: only what
+    points here counts for it, and nothing is called dangling.
+    """
+    row = connection.execute(
+        sql.SQL(
+            "SELECT count(*) FILTER (WHERE target.id IS NOT NULL),"
+            " count(*) FILTER (WHERE target.id IS NULL AND pointing.id <> '')"
+            " FROM ({}) AS pointing LEFT JOIN ({}) AS target USING (id)"
+        ).format(pointing(schema, reference), ids(schema, reference))
+    ).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
+def unexplained(
+    connection: Connection, mapping: Mapping, catalog: Catalog, known: list[Reference]
+) -> tuple[int, list[tuple[str, str, int]]]:
+    """How many columns were looked at, and those that hold wiped ids without a reason.
+
+    Integer keys are not looked for: equal numbers say nothing.
+    """
+    every_id = _every_id(mapping, catalog)
+    if every_id is None:
+        return 0, []
+    explained = {(r.table, r.column) for r in known}
+    looked, hits = 0, []
+    for table, column in _candidates(catalog, explained):
+        looked += 1
+        shape = "{0}::text" if column.type == "uuid" else _TEXT_ID
+        value = sql.SQL(shape).format(sql.Identifier(column.name))
+        found = scalar(
+            connection,
+            sql.SQL("SELECT count(*) FROM {} WHERE {} IN ({})").format(
+                table_name(catalog.schema, table), value, every_id
+            ),
+        )
+        if found:
+            hits.append((table, column.name, int(found)))
+    return looked, hits
+
+
+def _every_id(mapping: Mapping, catalog: Catalog) -> sql.Composed | None:
+    parts = []
+    for table in mapping.wiped_tables():
+        key = catalog.tables[table].primary_key
+        column = catalog.tables[table].column(key[0]) if len(key) == 1 else None
+        if column is not None and column.type == "uuid":
+            parts.append(
+                sql.SQL("SELECT {}::text FROM {}").format(
+                    sql.Identifier(key[0]), table_name(catalog.schema, table)
+                )
+            )
+    return sql.SQL(" UNION ALL ").join(parts) if parts else None
+
+
+def _candidates(catalog: Catalog, explained: set[tuple[str, str]]) -> Iterator[tuple[str, Column]]:
+    bound = {(k.table, c) for k in catalog.foreign_keys for c in k.columns}
+    for table in catalog.tables.values():
+        for column in table.columns:
+            place = (table.name, column.name)
+            is_own_key = table.primary_key == (column.name,)
+            if place in explained or place in bound or is_own_key:
+                continue
+            short = column.max_length is not None and column.max_length <= LONGEST_ID_COLUMN
+            if column.type in ("uuid", "text") or (short and column.type.startswith("character")):
+                yield table.name, column

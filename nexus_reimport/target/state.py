@@ -1,0 +1,46 @@
+"""What state tables are in: which columns a fingerprint covers, and the fingerprints now."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.target import fingerprint
+from nexus_reimport.target.catalog import Catalog, Table
+from nexus_reimport.target.postgres import Connection, table_name
+
+
+class Role(StrEnum):
+    """What a run may do to a table."""
+
+    WIPED = "wiped and reimported"
+    LINK = "only the link"
+    PROTECTED = "protected"
+
+
+def fingerprinted(mapping: Mapping, table: Table) -> tuple[tuple[str, ...], Role, tuple[str, ...]]:
+    """The columns of ``table`` that its fingerprint covers, its role, and what is left out."""
+    every = tuple(c.name for c in table.columns)
+    if table.name in mapping.wiped_tables():
+        return every, Role.WIPED, ()
+    if table.name in mapping.link_tables():
+        link = mapping.link_tables()[table.name]
+        linked = (*table.primary_key, link.object, *([link.content_type] * bool(link.content_type)))
+        return linked, Role.LINK, tuple(c for c in every if c not in linked)
+    volatile = mapping.volatile.get(table.name, ())
+    if "*" in volatile:
+        return (), Role.PROTECTED, every
+    return tuple(c for c in every if c not in volatile), Role.PROTECTED, volatile
+
+
+def fingerprints_now(
+    connection: Connection, mapping: Mapping, catalog: Catalog, *roles: Role
+) -> dict[str, fingerprint.Fingerprint]:
+    """The fingerprints of all tables with one of ``roles``, as this connection sees them now."""
+    found = {}
+    for name, table in sorted(catalog.tables.items()):
+        columns, role, _ = fingerprinted(mapping, table)
+        if role in roles and columns:
+            place = table_name(mapping.schema_name, name)
+            found[name] = fingerprint.of(connection, place, columns, table.primary_key)
+    return found

@@ -1,0 +1,224 @@
+"""Real servers for all tests, started once; a fresh pair of databases for each test that asks."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from nexus_reimport import runbook
+from nexus_reimport.sandbox import filling
+from nexus_reimport.sandbox.clinic import Clinic as MadeUp
+from nexus_reimport.sandbox.clinic import generate
+from nexus_reimport.sandbox.filemaker import Simulator
+from nexus_reimport.sandbox.postgres import PostgresServer
+from nexus_reimport.sandbox.s3 import S3Server
+from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
+
+SCALE = 0.03
+ROLE = "nexus"
+PASSWORD = "a made-up password of the simulator"
+BUCKETS = ("walk-nexus-dev", "walk-nexus-prod")
+ENVIRONMENTS = Path(__file__).parent.parent / "runbook" / "environments"
+_number = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL of this session's own."""
+    with PostgresServer.start(tmp_path_factory.mktemp("pg") / "server", durable=False) as server:
+        server.create_role(ROLE)
+        yield server
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def made_up() -> MadeUp:
+    """The made-up clinic, a few dozen patients large."""
+    return generate(SCALE)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server of this session's own, its buckets empty."""
+    with S3Server.start(tmp_path_factory.mktemp("s3") / "server", BUCKETS) as server:
+        yield server
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def filled_s3(s3: S3Server, made_up: MadeUp) -> S3Server:
+    """The S3 server with the made-up clinic's files."""
+    for bucket in BUCKETS:
+        s3.access.fill(bucket, made_up.objects(bucket.rpartition("-")[2]))
+    return s3
+
+
+@pytest.fixture(scope="session")
+def templates(postgres: PostgresServer, made_up: MadeUp) -> dict[str, str]:
+    """Environment -> the template database that holds it."""
+    for name in ("dev", "prod"):
+        filling.make_template(postgres.access, f"template_{name}", made_up.nexus(name))
+    return {"dev": "template_dev", "prod": "template_prod"}
+
+
+@dataclass(slots=True)
+class Clinic:
+    """A clinic of one test's own: two databases, a FileMaker, its environment files."""
+
+    server: PostgresServer
+    simulator: Simulator
+    s3: S3Server
+    folder: Path
+    databases: dict[str, str]
+    made_up: MadeUp
+    environments: tuple[str, ...] = ("sandbox-dev", "sandbox-prod")
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def connect(self, kind: str = "dev") -> psycopg.Connection[Any]:
+        """A connection to one of the databases, autocommit, as the application's role."""
+        dsn = self.server.dsn(self.databases[kind], ROLE)
+        return psycopg.connect(dsn, autocommit=True, options="-c timezone=UTC")
+
+    def rows(self, query: str, kind: str = "dev", *parameters: object) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        with self.connect(kind) as connection:
+            return connection.execute(query, parameters or None).fetchall()
+
+    def value(self, query: str, kind: str = "dev", *parameters: object) -> Any:
+        """The first value of a query."""
+        return self.rows(query, kind, *parameters)[0][0]
+
+    def do(self, statement: str, kind: str = "dev", *parameters: object) -> None:
+        """Execute one statement."""
+        with self.connect(kind) as connection:
+            connection.execute(statement, parameters or None)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Change the text of an environment file."""
+        path = self.folder / f"{name}.toml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def preflight(self, name: str = "sandbox-dev") -> runbook.Runbook:
+        """A preflight to its end."""
+        book = runbook.begin(name)
+        book.snapshot()
+        book.census()
+        book.survey_and_backup()
+        book.plan()
+        book.check_before()
+        book.rehearse()
+        book.propose()
+        return book
+
+    def whole(self, name: str = "sandbox-dev") -> runbook.Runbook:
+        """A run to its end, sealed."""
+        book = self.preflight(name)
+        book.approve(rehearsed=True)
+        book.apply()
+        book.verify()
+        book.sign_off()
+        book.seal()
+        return book
+
+    def state(self, kind: str = "dev") -> dict[str, tuple[int, str]]:
+        """A fingerprint of every table of the application, made by the test's own query."""
+        query = (
+            "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+            " WHERE nspname = 'public' AND relkind = 'r' ORDER BY 1"
+        )
+        with self.connect(kind) as connection:
+            return {
+                table: connection.execute(
+                    f"SELECT count(*), md5(string_agg(t::text, '|' ORDER BY t::text))"
+                    f' FROM "{table}" AS t'
+                ).fetchone()
+                for (table,) in connection.execute(query).fetchall()
+            }
+
+
+@pytest.fixture
+def clinic(
+    postgres: PostgresServer,
+    templates: dict[str, str],
+    filled_s3: S3Server,
+    made_up: MadeUp,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Clinic]:
+    """Databases as they are found, FileMaker as it is, environments sandbox-dev and -prod."""
+    number = next(_number)
+    databases = {kind: f"nexus_{kind}_{number}" for kind in templates}
+    for kind, template in templates.items():
+        postgres.create_database(databases[kind], template=template, owner=ROLE)
+    tables = copy.deepcopy(list(made_up.filemaker))
+    with Simulator(tables, password=PASSWORD) as simulator:
+        folder = tmp_path / "environments"
+        write_environments(folder, postgres, simulator, filled_s3, databases)
+        monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
+        monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
+        yield Clinic(postgres, simulator, filled_s3, folder, databases, made_up)
+    for database in databases.values():
+        postgres.drop_database(database)
+
+
+SECRETS = {
+    "NEXUS_SANDBOX_PG_PORT": "5999",
+    "NEXUS_SANDBOX_PG_PASSWORD": "tell-nobody",
+    "NEXUS_SANDBOX_FILEMAKER_URL": "http://127.0.0.1:1",
+    "NEXUS_SANDBOX_FILEMAKER_PASSWORD": "tell-nobody",
+    "NEXUS_SANDBOX_S3_ENDPOINT": "http://127.0.0.1:2",
+    "NEXUS_SANDBOX_S3_ACCESS_KEY": "key",
+    "NEXUS_SANDBOX_S3_SECRET_KEY": "tell-nobody",
+}
+
+
+@pytest.fixture
+def environment_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The sandbox's environment files, filled in, with no server behind them."""
+    monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
+    for name in SECRETS:
+        monkeypatch.delenv(name, raising=False)
+    for name in ("sandbox-dev", "sandbox-prod"):
+        shutil.copy(ENVIRONMENTS / f"{name}.toml", tmp_path)
+        path = tmp_path / f".env.{name}"
+        path.touch(0o600)
+        path.write_text("".join(f"{k}={v}\n" for k, v in SECRETS.items()))
+    return tmp_path
+
+
+def write_environments(
+    folder: Path,
+    server: PostgresServer,
+    simulator: Simulator,
+    s3: S3Server,
+    databases: dict[str, str],
+) -> None:
+    """The sandbox's own environment files, for these servers."""
+    folder.mkdir(parents=True)
+    for kind, database in databases.items():
+        name = f"sandbox-{kind}"
+        text = (ENVIRONMENTS / f"{name}.toml").read_text()
+        text = text.replace(f'database = "nexus_{kind}"', f'database = "{database}"')
+        (folder / f"{name}.toml").write_text(text.replace("../../", "../"))
+        secrets = {
+            "NEXUS_SANDBOX_PG_PORT": server.port,
+            "NEXUS_SANDBOX_PG_PASSWORD": server.access.passwords[ROLE],
+            "NEXUS_SANDBOX_FILEMAKER_URL": simulator.url,
+            "NEXUS_SANDBOX_FILEMAKER_PASSWORD": PASSWORD,
+            "NEXUS_SANDBOX_S3_ENDPOINT": s3.access.endpoint,
+            "NEXUS_SANDBOX_S3_ACCESS_KEY": s3.access.access_key,
+            "NEXUS_SANDBOX_S3_SECRET_KEY": s3.access.secret_key,
+        }
+        path = folder / f".env.{name}"
+        path.touch(0o600)
+        path.write_text("".join(f"{k}={v}\n" for k, v in secrets.items()))

@@ -1,0 +1,383 @@
+"""All or nothing: every way to break the transaction ends with the database as it was."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from conftest import Clinic
+
+from nexus_reimport import record, reimport, runbook
+from nexus_reimport.errors import Busy, ReimportError, StopError, TargetError
+from nexus_reimport.model import Applied, Approval, Level, Plan, Proposal, Report, Result
+from nexus_reimport.record import Verdict
+from nexus_reimport.target.postgres import Connection
+
+STEPS = range(1, reimport.STEPS + 1)
+COMMITTED_AT = reimport.STEPS
+
+
+def approved(clinic: Clinic) -> runbook.Runbook:
+    book = clinic.preflight()
+    book.approve(rehearsed=True)
+    return book
+
+
+def order_of(book: runbook.Runbook) -> reimport.Order:
+    load = book.run.load
+    return reimport.Order(
+        book.run.id, book.settings.name, load(Plan, "plan"), book.folder,
+        load(Proposal, "proposal"), load(Approval, "approval"),
+    )  # fmt: skip
+
+
+def apply_with(
+    book: runbook.Runbook,
+    before_commit: reimport.BeforeCommit | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Applied:
+    return reimport.apply(
+        book.settings.postgres, book.mapping, order_of(book),
+        before_commit or book._check_inside, commit=True, progress=progress,
+    )  # fmt: skip
+
+
+def no_checks(*_: Any) -> Report:
+    return Report("inside", ())
+
+
+def at_step(step: int, work: Callable[[], None]) -> Callable[[int, int], None]:
+    def progress(done: int, _: int) -> None:
+        if done == step:
+            work()
+
+    return progress
+
+
+@contextmanager
+def halted(clinic: Clinic, book: runbook.Runbook, step: int, marker: Path) -> Iterator[Any]:
+    """An apply in a process of its own, waiting after ``step``."""
+    command = [sys.executable, str(Path(__file__).parent / "apply_until.py")]
+    arguments = [book.settings.name, book.run.id, str(step), str(marker)]
+    process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE)
+    try:
+        for _ in range(600):
+            if marker.exists() or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        assert marker.exists(), process.communicate()[1].decode()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def settled(book: runbook.Runbook) -> Verdict:
+    book.settle()
+    return book.run.verdict()
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_killed_process_leaves_the_database_as_it_was_or_whole(
+    clinic: Clinic, tmp_path: Path, step: int
+) -> None:
+    book = approved(clinic)
+    before = clinic.state()
+    with halted(clinic, book, step, tmp_path / "marker") as process:
+        process.kill()
+        process.wait()
+        assert book.run.verdict() is Verdict.IN_DOUBT
+        verdict = settled(book)
+    if step < COMMITTED_AT:
+        assert verdict is Verdict.KILLED
+        assert clinic.state() == before
+        nothing_left(clinic)
+    else:
+        assert verdict is Verdict.COMMITTED_UNVERIFIED
+        assert book.verify().passed
+        book.sign_off()
+        assert book.run.verdict() is Verdict.COMPLETE
+
+
+@pytest.mark.parametrize("step", [1, 2, 4, 7, 9, 11])
+def test_a_killed_backend_leaves_the_database_as_it_was(
+    clinic: Clinic, tmp_path: Path, step: int
+) -> None:
+    book = approved(clinic)
+    before = clinic.state()
+    with halted(clinic, book, step, tmp_path / "marker"):
+        pid = clinic.value(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'nexus_reimport'"
+            " AND datname = current_database()"
+        )
+        subprocess.run(["kill", "-9", str(pid)], check=True)
+        wait_until_up(clinic)
+    assert settled(book) is Verdict.KILLED
+    assert clinic.state() == before
+    nothing_left(clinic)
+
+
+def wait_until_up(clinic: Clinic) -> None:
+    for _ in range(100):
+        try:
+            clinic.value("SELECT 1")
+        except psycopg.OperationalError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("the server did not come back")
+
+
+def nothing_left(clinic: Clinic) -> None:
+    left = clinic.rows(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'nexus_reimport'"
+        " AND datname = current_database()"
+    )
+    assert left == []
+    locks = clinic.rows(
+        "SELECT * FROM pg_locks WHERE locktype = 'advisory' AND database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    assert locks == []
+
+
+def test_a_failed_check_inside_the_transaction_leaves_no_trace(clinic: Clinic) -> None:
+    book = approved(clinic)
+    before = clinic.state()
+    no = Result("a_made_up_check", "It never holds.", ("D1",), Level.STOP, 10, 3, ("X",))
+    with pytest.raises(StopError, match=r"a_made_up_check: 3 of 10 \(e.g. X\)"):
+        apply_with(book, lambda *_: Report("inside", (no,)))
+    assert clinic.state() == before
+    nothing_left(clinic)
+    assert not book.settle()
+
+
+def test_an_error_of_the_server_leaves_no_trace_and_shows_no_value(clinic: Clinic) -> None:
+    book = approved(clinic)
+    before = clinic.state()
+
+    def breaks(connection: Connection, *_: Any) -> Report:
+        connection.execute("UPDATE public.patients SET last_name = NULL")
+        return no_checks()
+
+    with pytest.raises(TargetError) as told:
+        apply_with(book, breaks)
+    assert "SQLSTATE 23502" in str(told.value)
+    assert "table patients" in str(told.value)
+    assert "DETAIL" not in str(told.value)
+    assert told.value.__suppress_context__
+    assert clinic.state() == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("UPDATE public.clinics SET color = '#000000'", "clinics: .* rows written"),
+        ("DELETE FROM public.xero_sync_logs", "xero_sync_logs: .* rows written"),
+        ("UPDATE public.documents_document SET description = 'x'", "documents_document: .*updated"),
+    ],
+)
+def test_a_write_to_a_protected_table_is_noticed_and_rolled_back(
+    clinic: Clinic, statement: str, told: str
+) -> None:
+    book = approved(clinic)
+    before = clinic.state()
+
+    def meddle(connection: Connection, catalog: Any, after: Any, writes: Any) -> Report:
+        connection.execute(statement)
+        now = {t: (i, u, d) for t, i, u, d in connection.execute(
+            "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del"
+            " FROM pg_catalog.pg_stat_xact_user_tables WHERE schemaname = 'public'")}  # fmt: skip
+        return book._check_inside(connection, catalog, after, now)
+
+    with pytest.raises(StopError, match="protected_tables_were_not_written"):
+        apply_with(book, meddle)
+    assert clinic.state() == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "table"),
+    [
+        ("INSERT INTO appointments SELECT (jsonb_populate_record(a, jsonb_build_object('id',"
+         " gen_random_uuid(), 'filemaker_event_id', null))).* FROM appointments a LIMIT 1",
+         "appointments"),
+        ("UPDATE patients SET notes = 'edited' WHERE id = (SELECT min(id::text)::uuid"
+         " FROM patients)", "patients"),
+        ("UPDATE documents_document SET object_id = NULL WHERE id ="
+         " (SELECT min(id::text)::uuid FROM documents_document WHERE object_id IS NOT NULL)",
+         "documents_document"),
+    ],
+)  # fmt: skip
+def test_what_was_booked_or_edited_after_the_preflight_stops_the_execution(
+    clinic: Clinic, statement: str, table: str
+) -> None:
+    book = approved(clinic)
+    clinic.do(statement)
+    before = clinic.state()
+    with pytest.raises(StopError, match=f"changed since the preflight\n    {table}: "):
+        book.apply()
+    assert clinic.state() == before
+    assert book.run.verdict() is Verdict.STOPPED
+
+
+def test_another_result_than_the_rehearsed_one_is_not_committed(clinic: Clinic) -> None:
+    book = approved(clinic)
+    before = clinic.state()
+    clinic.do(
+        "CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.notes := 'meddled'; RETURN NEW; END $$"
+    )
+    clinic.do(
+        "CREATE TRIGGER meddle BEFORE INSERT ON public.patients FOR EACH ROW"
+        " EXECUTE FUNCTION public.meddle()"
+    )
+    with pytest.raises(StopError, match="not the one that was rehearsed"):
+        apply_with(book, no_checks)
+    assert clinic.state() == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO xero_contact_links SELECT (jsonb_populate_record(x, jsonb_build_object('id',"
+        " gen_random_uuid(), 'connection_id', null))).* FROM xero_contact_links x"
+        " WHERE patient_id IS NOT NULL LIMIT 1",
+        "SELECT id FROM patients ORDER BY id LIMIT 1 FOR UPDATE",
+        "INSERT INTO notes SELECT (jsonb_populate_record(n, jsonb_build_object('id',"
+        " gen_random_uuid()))).* FROM notes n LIMIT 1",
+    ],
+)
+def test_another_connection_that_writes_meanwhile_waits_and_succeeds(
+    clinic: Clinic, statement: str
+) -> None:
+    book = approved(clinic)
+    outcome: dict[str, Any] = {}
+
+    def other() -> None:
+        began = time.monotonic()
+        try:
+            clinic.do(statement)
+            outcome["waited"] = time.monotonic() - began
+        except psycopg.Error as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=other)
+
+    def meanwhile() -> None:
+        thread.start()
+        time.sleep(0.5)
+
+    applied = apply_with(book, progress=at_step(5, meanwhile))
+    thread.join(30)
+    assert applied.committed
+    assert "error" not in outcome
+    assert outcome["waited"] > 0.3
+
+
+def test_readers_go_on_while_the_run_is_at_work(clinic: Clinic) -> None:
+    book = approved(clinic)
+    seen: list[int] = []
+    before = clinic.value("SELECT count(*) FROM patients")
+    apply_with(book, progress=at_step(7, lambda: seen.append(
+        clinic.value("SELECT count(*) FROM patients"))))  # fmt: skip
+    assert seen == [before]
+
+
+def test_of_two_runs_at_a_time_the_second_is_refused(clinic: Clinic) -> None:
+    book = approved(clinic)
+    told: list[ReimportError] = []
+
+    def second() -> None:
+        with pytest.raises(Busy) as error:
+            apply_with(book)
+        told.append(error.value)
+
+    assert apply_with(book, progress=at_step(5, second)).committed
+    assert "another run is at work in this database" in str(told[0])
+
+
+def test_a_held_lock_ends_the_run_cleanly_and_names_the_holder(clinic: Clinic) -> None:
+    clinic.edit("sandbox-dev", "lock_wait = 10", "lock_wait = 0.5")
+    book = approved(clinic)
+    before = clinic.state()
+    with clinic.connect() as holder:
+        holder.execute("SET application_name = 'the front desk'")
+        holder.execute("BEGIN; LOCK TABLE patients IN ROW EXCLUSIVE MODE")
+        with pytest.raises(Busy, match=rf"pid {holder.info.backend_pid} \(the front desk\)"):
+            book.apply()
+        holder.execute("ROLLBACK")
+    assert clinic.state() == before
+    assert book.run.verdict() is Verdict.STOPPED
+
+
+def test_others_never_wait_longer_than_allowed(clinic: Clinic) -> None:
+    book = approved(clinic)
+    clinic.edit("sandbox-dev", "max_writers_wait = 30", "max_writers_wait = 0.2")
+    before = clinic.state()
+    late = runbook.resume("sandbox-dev", book.run.id)
+    with pytest.raises((Busy, TargetError)) as told:
+        apply_with(late, progress=at_step(4, lambda: time.sleep(0.5)))
+    assert told.value.state == reimport.ROLLED_BACK
+    assert clinic.state() == before
+
+
+def test_a_row_file_that_was_changed_is_never_loaded(clinic: Clinic) -> None:
+    book = approved(clinic)
+    before = clinic.state()
+    victim = book.folder / "plan_notes.parquet"
+    victim.write_bytes((book.folder / "plan_letters.parquet").read_bytes())
+    with pytest.raises(ReimportError, match=r"plan_notes.parquet is not what the run wrote"):
+        book.apply()
+    assert clinic.state() == before
+
+
+def test_without_its_own_approval_nothing_is_executed(clinic: Clinic) -> None:
+    book = clinic.preflight()
+    before = clinic.state()
+    for typed in ("", "0" * 12, book.run.load(Proposal, "proposal").digest[:6]):
+        with pytest.raises(StopError):
+            book.approve(typed)
+    with pytest.raises(ReimportError, match="no approval yet"):
+        book.apply()
+    with pytest.raises(StopError, match="no approval of its own"):
+        reimport.apply(
+            book.settings.postgres, book.mapping,
+            reimport.Order(book.run.id, "x", book.run.load(Plan, "plan"), book.folder),
+            no_checks, commit=True,
+        )  # fmt: skip
+    assert clinic.state() == before
+
+
+def test_a_second_execution_of_a_committed_run_does_nothing(clinic: Clinic) -> None:
+    book = approved(clinic)
+    book.apply()
+    after = clinic.state()
+    with pytest.raises(StopError, match="committed already"):
+        book.apply()
+    assert clinic.state() == after
+    assert record.find(book.settings, book.run.id).verdict() is Verdict.COMMITTED_UNVERIFIED
+
+
+def test_a_connection_lost_at_commit_is_settled_from_the_database(clinic: Clinic) -> None:
+    book = approved(clinic)
+    before = clinic.state()
+
+    def cut(*_: Any) -> Report:
+        clinic.do(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'nexus_reimport' AND datname = current_database()"
+        )
+        return no_checks()
+
+    with pytest.raises(TargetError):
+        apply_with(book, cut)
+    assert not book.settle()
+    assert clinic.state() == before

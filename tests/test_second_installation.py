@@ -1,0 +1,122 @@
+"""A different installation changes the mapping, not the code."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from second_installation import SCHEMA, filemaker
+
+from nexus_reimport import runbook
+from nexus_reimport.sandbox.clinic import StoredObject
+from nexus_reimport.sandbox.filemaker import Simulator
+from nexus_reimport.sandbox.postgres import PostgresServer
+from nexus_reimport.sandbox.s3 import S3Server
+from nexus_reimport.settings import FOLDER_VARIABLE
+
+ENVIRONMENT = """
+name = "second"
+kind = "dev"
+sandbox = true
+mapping = "second_installation.toml"
+timezone = "Australia/Sydney"
+counts_may_differ = 1.0
+[postgres]
+host = "127.0.0.1"
+port = {{ env = "PORT" }}
+database = "second"
+user = "nexus"
+password = {{ env = "PG" }}
+sslmode = "disable"
+[filemaker]
+url = "{url}"
+database = "WalkClinic"
+user = "nexus_reader"
+password = {{ env = "FM" }}
+[s3]
+bucket = "walk-nexus-dev"
+region = "us-east-1"
+prefixes = ["scans/", "uploads/"]
+endpoint = "{endpoint}"
+access_key = {{ env = "KEY" }}
+secret_key = {{ env = "SECRET" }}
+[folders]
+runs = "runs"
+private = "private"
+[decisions.people]
+no_filemaker_id = "keep"
+when_different = {{ "*" = "filemaker" }}
+[decisions.visits]
+no_filemaker_id = "keep"
+"""
+
+
+@pytest.fixture
+def second(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[psycopg.Connection[Any]]:
+    postgres.create_database("second", owner="nexus")
+    keys = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
+    s3.access.fill("walk-nexus-dev", [StoredObject(key, b"x") for key in keys])
+    shutil.copy(Path(__file__).parent / "second_installation.toml", tmp_path)
+    with (
+        Simulator(filemaker(), password="opensesame") as simulator,
+        psycopg.connect(postgres.dsn("second", "nexus"), autocommit=True) as connection,
+    ):
+        connection.execute(SCHEMA)
+        text = ENVIRONMENT.format(url=simulator.url, endpoint=s3.access.endpoint)
+        (tmp_path / "second.toml").write_text(text)
+        for name, value in {
+            FOLDER_VARIABLE: str(tmp_path),
+            "PORT": str(postgres.port),
+            "PG": postgres.access.passwords["nexus"],
+            "FM": "opensesame",
+            "KEY": s3.access.access_key,
+            "SECRET": s3.access.secret_key,
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield connection
+    postgres.drop_database("second")
+
+
+def test_a_second_installation_is_reimported_by_its_mapping_alone(
+    second: psycopg.Connection[Any],
+) -> None:
+    book = runbook.begin("second")
+    book.snapshot()
+    book.census()
+    book.survey_and_backup()
+    book.plan()
+    report = book.check_before()
+    assert not report.blocking, report.blocking
+    book.rehearse()
+    book.propose()
+    book.approve(rehearsed=True)
+    book.apply()
+    after = book.verify()
+    assert not after.blocking, after.blocking
+    book.sign_off()
+    people = second.execute(
+        "SELECT id, legacy_no, born::text, shoe_size::text, site_id FROM practice.person ORDER BY 1"
+    ).fetchall()
+    assert people == [
+        (1, "P1", "1960-02-01", "41.5", 1),
+        (2, "P2", "1970-03-05", "44.0", 2),
+        (3, None, None, "39.0", 2),
+        (4, "P3", "1980-04-05", None, 2),
+    ]
+    documents = second.execute("SELECT scan_no, patient_id FROM practice.document ORDER BY id")
+    assert documents.fetchall() == [("S1", 1), ("S2", 2), ("S3", 4), (None, 3)]
+    visits = second.execute(
+        "SELECT id, person_id, starts::text, room, remark FROM practice.visit ORDER BY id"
+    ).fetchall()
+    assert [v[:2] for v in visits] == [(1, 1), (2, 2), (3, 3), (4, 4)]
+    assert visits[1][4] == "second"
+    next_id = second.execute(
+        "INSERT INTO practice.person (given, family) VALUES ('a', 'b') RETURNING id"
+    ).fetchone()
+    assert next_id == (5,)
