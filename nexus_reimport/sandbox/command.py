@@ -13,7 +13,7 @@ from typing import IO, cast
 from nexus_reimport.errors import SandboxError
 from nexus_reimport.sandbox import kept, process
 
-_PATIENCE = 20.0
+_PATIENCE = 90.0  # longer than that of any server
 _ours: dict[Path, Supervisor] = {}  # open pipes: a supervisor ends when the other end is closed
 
 
@@ -43,6 +43,8 @@ class Supervisor:
         if launched._answer()["said"] == "taken":
             launched.end()
             return None
+        if (former := _ours.get(folder)) is not None:
+            former.end()
         _ours[folder] = launched
         return launched
 

@@ -61,10 +61,7 @@ class FileMakerServer:
 
 def end_leftover(folder: Path) -> None:
     """Where nobody told it that its starter is gone (macOS), it still runs."""
-    pid = _pid(folder)
-    if pid.exists():
-        process.end_leftover(int(pid.read_text()), _MODULE)
-        pid.unlink()
+    process.end_noted(_pid(folder), _MODULE)
 
 
 def _launch(folder: Path, port: int, password: str) -> subprocess.Popen[bytes]:
@@ -78,7 +75,7 @@ def _launch(folder: Path, port: int, password: str) -> subprocess.Popen[bytes]:
         log=_log(folder),
         environment={**process.python_path(), _PASSWORD: password},
     )
-    _pid(folder).write_text(str(server.pid))
+    process.note(server, _pid(folder))
     return server
 
 

@@ -19,7 +19,7 @@ from typing import Self
 
 from nexus_reimport.errors import SandboxError
 from nexus_reimport.sandbox import process
-from nexus_reimport.sandbox.private import private_folder, write_private
+from nexus_reimport.sandbox.private import write_private
 
 SUPERVISOR = "nexus_reimport.sandbox.supervisor"
 _MEMORY = "sandbox.json"
@@ -77,12 +77,13 @@ def recipe() -> str:
     return digest.hexdigest()
 
 
-def own(folder: Path) -> Path:
-    """The folder, made if need be, ours and closed to everybody else.
+def ours(folder: Path) -> Path:
+    """The folder in full, which need not exist.
 
     Raises:
         SandboxError: another user made it. Nothing was touched.
     """
+    folder = folder.resolve()
     if folder.exists() and folder.stat().st_uid != os.geteuid():
         raise SandboxError(
             "the sandbox's folder belongs to another user",
@@ -90,7 +91,7 @@ def own(folder: Path) -> Path:
             state="nothing was touched",
             next="use it as that user, or have that user remove it",
         )
-    return private_folder(folder)
+    return folder
 
 
 class Hold:

@@ -24,6 +24,7 @@ from nexus_reimport.sandbox.private import private_folder
 
 __all__ = ["SUPERUSER", "Postgres", "PostgresServer", "binaries", "delete"]
 
+_PATIENCE = 60.0  # its last checkpoint may be long on a busy machine
 _ATTEMPTS = 3  # another process may take a free port between our look and the server's
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
@@ -122,7 +123,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         """End all sessions and stop; the data stays."""
-        process.stop(self._server, polite=signal.SIGINT)
+        process.stop(self._server, polite=signal.SIGINT, patience=_PATIENCE)
 
     def remove(self) -> None:
         """Stop, and delete the data."""
@@ -164,7 +165,7 @@ def _launch(folder: Path, access: Postgres, settings: Mapping[str, str]) -> subp
         [postgres_home.programs(access.home) / "postgres", "-D", access.data, *options],
         log=_log(folder),
         user=postgres_home.server_user(),
-        farewell=signal.SIGINT,
+        farewell=signal.SIGQUIT,  # at once: what was committed is recovered at the next start
     )
 
 
@@ -182,7 +183,7 @@ def _end_leftover(data: Path) -> None:
     lock = data / "postmaster.pid"
     first = lock.read_text().split("\n", 1)[0] if lock.exists() else ""
     if first.isdigit():
-        process.end_leftover(int(first), str(data), polite=signal.SIGINT)
+        process.end_leftover(int(first), str(data), polite=signal.SIGINT, patience=_PATIENCE)
     lock.unlink(missing_ok=True)
 
 

@@ -8,18 +8,21 @@ user everything lies in the folder that was named.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from nexus_reimport.errors import SandboxError
 from nexus_reimport.sandbox import process
 from nexus_reimport.sandbox.postgres_access import SUPERUSER, Postgres
 from nexus_reimport.sandbox.private import private_folder, write_private
+
+_PREFIX = "nexus-sandbox-"
+_OWNER = "belongs-to"
 
 
 def binaries() -> Path:
@@ -40,18 +43,13 @@ def server_user() -> int | None:
 
 
 def make(folder: Path) -> Path:
-    """A new, empty home for a server that belongs to ``folder``.
-
-    Its name tells whose it is, so that one that was forgotten (somebody deleted ``folder``) goes.
-    """
+    """A new, empty home for a server that belongs to ``folder``."""
     if server_user() is None:
         return private_folder(folder / "server")
-    owner = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
-    prefix = f"nexus-sandbox-{owner}-"
     for parent in _places():
-        for forgotten in Path(parent).glob(f"{prefix}*"):
-            shutil.rmtree(forgotten, ignore_errors=True)
-        home = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        _sweep(parent, folder)
+        home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        write_private(home / _OWNER, str(folder.resolve()))
         home.chmod(0o711)  # ours; the server's user may pass, and owns the data alone
         if _run(programs(home)):
             return home
@@ -108,6 +106,19 @@ def initialise(access: Postgres) -> None:
             next=f"its last words: {done.stderr.strip()[-500:]}",
         )
     draft.rename(access.data)
+
+
+def _sweep(parent: str, folder: Path) -> None:
+    """Delete homes that nobody can find any more: their folder is gone, or is being made anew."""
+    for home in Path(parent).glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # somebody else's, or going just now
+            owner = Path((home / _OWNER).read_text())
+            if home.stat().st_uid == os.geteuid() and _is_lost(owner, folder):
+                shutil.rmtree(home, ignore_errors=True)
+
+
+def _is_lost(owner: Path, folder: Path) -> bool:
+    return owner == folder.resolve() or not owner.exists()
 
 
 def _places() -> Iterator[str]:

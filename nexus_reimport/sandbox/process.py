@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from nexus_reimport.errors import SandboxError
+from nexus_reimport.sandbox.private import write_private
 
 NOBODY = 65534
 """The user that PostgreSQL runs as where we are root: it refuses to run as root."""
@@ -104,6 +105,18 @@ def end_leftover(
             return
         _send(pid, sign)
         until(lambda: mark not in command(pid), seconds)
+
+
+def note(server: subprocess.Popen[bytes], path: Path) -> None:
+    """Keep the server's number for ``end_noted``."""
+    write_private(path, str(server.pid))
+
+
+def end_noted(path: Path, mark: str, *, polite: signal.Signals = signal.SIGTERM) -> None:
+    """``end_leftover`` for the number that ``note`` kept, if it kept one."""
+    if path.exists():
+        end_leftover(int(path.read_text()), mark, polite=polite)
+        path.unlink()
 
 
 def command(pid: int) -> str:

@@ -151,7 +151,7 @@ def _launch(folder: Path, access: Storage) -> subprocess.Popen[bytes]:
         folder=folder,
         farewell=signal.SIGKILL,  # it takes seconds to say good-bye; what was put is in its files
     )
-    _pid(folder).write_text(str(server.pid))
+    process.note(server, _pid(folder))
     return server
 
 
@@ -177,10 +177,7 @@ def _program() -> Path:
 
 
 def _end_leftover(folder: Path) -> None:
-    pid = _pid(folder)
-    if pid.exists():
-        process.end_leftover(int(pid.read_text()), str(folder), polite=signal.SIGKILL)
-        pid.unlink()
+    process.end_noted(_pid(folder), str(folder), polite=signal.SIGKILL)
 
 
 def _pid(folder: Path) -> Path:

@@ -31,13 +31,14 @@ from nexus_reimport.sandbox import (
 from nexus_reimport.sandbox.clinic import generate
 from nexus_reimport.sandbox.kept import Kept
 from nexus_reimport.sandbox.postgres_access import Postgres
+from nexus_reimport.sandbox.private import private_folder
 from nexus_reimport.sandbox.s3_access import Storage
 from nexus_reimport.sandbox.stack_access import Stack
 
 __all__ = ["SEED", "Server", "Stack", "Status", "down", "reset", "running", "status", "up"]
 
 SEED = 20251109
-_BUSY_SECONDS = 20.0
+_BUSY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def up(
     Raises:
         SandboxError: it is not running; what was made before is kept.
     """
-    folder = kept.own(folder.resolve())
+    folder = private_folder(kept.ours(folder))
     _refuse_other(folder, scale, seed)
     supervisor = _launch(folder)
     if supervisor is not None:
@@ -116,7 +117,7 @@ def running(
 
 def status(folder: Path) -> Status:
     """What is kept and what runs. Changes nothing, and does not fail where there is nothing."""
-    folder = folder.resolve()
+    folder = kept.ours(folder)
     held = Kept.at(folder)
     made = held is not None and held.complete
     return Status(
@@ -137,7 +138,7 @@ def reset(folder: Path) -> None:
     Raises:
         SandboxError: the clinic is not running. Nothing was changed.
     """
-    folder = folder.resolve()
+    folder = kept.ours(folder)
     if not kept.is_ready(folder):
         raise SandboxError(
             "the sandbox is not running",
@@ -151,7 +152,7 @@ def reset(folder: Path) -> None:
 
 def down(folder: Path, *, remove: bool = False) -> None:
     """Stop all servers; nothing happens if none runs. What was made is kept unless ``remove``."""
-    folder = folder.resolve()
+    folder = kept.ours(folder)
     if not folder.exists():
         return
     command.end(folder)

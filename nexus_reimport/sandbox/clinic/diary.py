@@ -9,17 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import accumulate
 
-from nexus_reimport.sandbox.clinic.world import (
-    TODAY,
-    Calendar,
-    Event,
-    Person,
-    Place,
-    World,
-    clock,
-    upper,
-    wall,
-)
+from nexus_reimport.sandbox.clinic.times import TODAY, clock, working_time
+from nexus_reimport.sandbox.clinic.world import Calendar, Event, Person, Place, World, upper
 
 BLOCKS = 5_292
 NEXUS_BOOKED, CLINIC_EVENTS = 280, 20
@@ -43,20 +34,20 @@ class _Fate:
     dated: bool = True
 
 
-_FATES = (
-    _Fate(8_254, "shared"),
-    _Fate(15, "shared", moved=True),
-    _Fate(20, "shared", in_filemaker=False),
-    _Fate(20, "vanished"),
-    _Fate(20, "vanished", in_filemaker=False),
-    _Fate(1_191, "shared", has_id=False),
-    _Fate(6, "shared", has_id=False, moved=True),
-    _Fate(4, "vanished", has_id=False),
-    _Fate(317, "shared", in_nexus=False),
-    _Fate(20, "new", in_nexus=False),
-    _Fate(6, "nameless", in_nexus=False),
-    _Fate(2, "shared", in_nexus=False, dated=False),
-)
+_FATES = {
+    "the same": _Fate(8_254, "shared"),
+    "moved since": _Fate(15, "shared", moved=True),
+    "deleted since": _Fate(20, "shared", in_filemaker=False),
+    "of a vanished patient": _Fate(20, "vanished"),
+    "vanished with its patient": _Fate(20, "vanished", in_filemaker=False),
+    "the same, no id": _Fate(1_191, "shared", has_id=False),
+    "moved since, no id": _Fate(6, "shared", has_id=False, moved=True),
+    "of a vanished patient, no id": _Fate(4, "vanished", has_id=False),
+    "new": _Fate(317, "shared", in_nexus=False),
+    "of a new patient": _Fate(20, "new", in_nexus=False),
+    "of a nameless contact": _Fate(6, "nameless", in_nexus=False),
+    "without a date": _Fate(2, "shared", in_nexus=False, dated=False),
+}
 
 
 class _Diary:
@@ -76,7 +67,7 @@ class _Diary:
 
     def start(self, person: Person | None, first: date = _FIRST, last: date = _LAST) -> datetime:
         """A start at which that patient has nothing else."""
-        while (found := (id(person), wall(self.rng, first, last))) in self._taken:
+        while (found := (id(person), working_time(self.rng, first, last))) in self._taken:
             pass
         if person is not None:
             self._taken.add(found)
@@ -109,11 +100,11 @@ class _Diary:
 def make(world: World) -> None:
     """Fill in all events."""
     diary = _Diary(world)
-    fated = [(fate, _of_patients(diary, fate)) for fate in _FATES]
-    ours = [event for _, events in fated for event in events]
+    fated = {name: _of_patients(diary, fate) for name, fate in _FATES.items()}
+    ours = [event for events in fated.values() for event in events]
     imported = [event for event in ours if event.in_nexus]
     blocks = [_block(diary) for _ in range(world.size(BLOCKS))]
-    _odd_times(diary, fated[0][1])
+    _odd_times(diary, fated["the same"])
     _calendars_that_match_nothing(diary, fated, blocks)
     _without_staff(diary, imported)
     world.events = [*ours, *blocks, *_booked(diary), *_clinic_events(diary)]
@@ -121,7 +112,7 @@ def make(world: World) -> None:
 
 
 def _of_patients(diary: _Diary, fate: _Fate) -> list[Event]:
-    people: list[Person] = getattr(diary.world, fate.whose)
+    people = diary.world.group(fate.whose)
     return [_one(diary, fate, diary.person(people)) for _ in range(diary.world.size(fate.count))]
 
 
@@ -170,13 +161,13 @@ def _odd_times(diary: _Diary, events: list[Event]) -> None:
 
 
 def _calendars_that_match_nothing(
-    diary: _Diary, fated: list[tuple[_Fate, list[Event]]], blocks: list[Event]
+    diary: _Diary, fated: dict[str, list[Event]], blocks: list[Event]
 ) -> None:
     """Ids of calendars that no longer exist; for 32 of their appointments Nexus has no clinic."""
     size, rng, invent = diary.world.size, diary.rng, diary.world.invent
     gone = [upper(invent.uuid()) for _ in range(5)]
-    old = [e for e in (*fated[0][1], *fated[5][1]) if e.person is not None]
-    new = rng.sample(fated[8][1], min(size(12), len(fated[8][1])))
+    old = [*fated["the same"], *fated["the same, no id"]]
+    new = rng.sample(fated["new"], min(size(12), len(fated["new"])))
     of_patients = rng.sample(old, min(size(UNKNOWN_CALENDARS["patients"]) - len(new), len(old)))
     of_blocks = rng.sample(blocks, min(size(UNKNOWN_CALENDARS["blocks"]), len(blocks)))
     for event in (*of_patients, *new, *of_blocks):

@@ -15,14 +15,8 @@ from nexus_reimport.sandbox.clinic.filemaker_texts import (
     plan_rows,
     reply_rows,
 )
-from nexus_reimport.sandbox.clinic.world import (
-    IMPORTED,
-    Detail,
-    Person,
-    World,
-    clock,
-    upper,
-)
+from nexus_reimport.sandbox.clinic.times import IMPORTED, clock
+from nexus_reimport.sandbox.clinic.world import Detail, Person, World, upper
 from nexus_reimport.sandbox.filemaker_file import Record, Table
 
 Values = Mapping[str, object]

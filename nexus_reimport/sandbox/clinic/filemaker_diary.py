@@ -51,13 +51,17 @@ def _title(event: Event) -> str:
 
 
 def _times(event: Event) -> Values:
-    """The end is told as a time on the day of the start: what goes past midnight passes 24 h."""
+    """The end is told as a time on the day of the start: what goes past midnight passes 24 h.
+
+    Where the day of the end is empty, it is that of the start.
+    """
     day = event.start.date().isoformat()
+    same_day = event.filemaker_id.startswith("0")
     end = _duration(event.start, event.end) if event.end else ""
     return {
         "startDate": day,
         "startTime": f"{event.start:%H:%M:%S}",
-        "endDate": day if event.end else "",
+        "endDate": day if event.end and not same_day else "",
         "endTime": end,
     }
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 
 from nexus_reimport.sandbox.clinic.invent import international
-from nexus_reimport.sandbox.clinic.world import Person, World, upper, wall
+from nexus_reimport.sandbox.clinic.times import working_time
+from nexus_reimport.sandbox.clinic.world import Person, World, upper
 
 Values = Mapping[str, object]
 _LETTERS, _PLANS = 10, 118
@@ -105,7 +106,7 @@ def letter_rows(world: World) -> Iterable[Values]:
     for number in range(world.size(_LETTERS)):
         person = rng.choice(world.shared)
         referrer = rng.choice(world.referrers)
-        at = wall(rng, date(2016, 1, 4), date(2020, 6, 30))
+        at = working_time(rng, date(2016, 1, 4), date(2020, 6, 30))
         yield {
             "id": upper(world.invent.uuid()),
             "id.key": upper(world.invent.uuid()) if number == 9 else person.filemaker_id,
@@ -130,7 +131,7 @@ def plan_rows(world: World) -> Iterable[Values]:
     for number in range(world.size(_PLANS)):
         person = rng.choice(planned)
         end = person.plan[1] if person.plan else date(2026, 1, 31)
-        made = wall(rng, date(2024, 7, 1), date(2025, 11, 7))
+        made = working_time(rng, date(2024, 7, 1), date(2025, 11, 7))
         yield {
             "PrimaryKey": upper(world.invent.uuid()),
             "Contact_ID": upper(world.invent.uuid()) if number % 30 == 29 else person.filemaker_id,

@@ -110,7 +110,7 @@ def _owner(world: World, rng: Random, fate: _Fate, number: int) -> tuple[str, Pe
     """The FileMaker id that is named, and the person behind it."""
     if fate.whose in ("nobody", "without"):
         return (upper(world.invent.uuid()) if fate.whose == "nobody" else ""), None
-    people: list[Person] = getattr(world, fate.whose)
+    people = world.group(fate.whose)
     person = people[number % len(people)] if fate.whose == "vanished" else rng.choice(people)
     return person.filemaker_id, person
 

@@ -9,6 +9,7 @@ from nexus_reimport.sandbox.clinic import (
     nexus_diary,
     nexus_files,
     nexus_framework,
+    nexus_mail,
     nexus_partners,
     nexus_people,
     nexus_texts,
@@ -95,12 +96,12 @@ def _ties(world: World) -> Tables:
 
 
 def _mail(world: World) -> Tables:
-    boxes = nexus_config.gmail_rows(world)
-    templates = nexus_config.mail_template_rows(world)
+    boxes = nexus_mail.gmail_rows(world)
+    templates = nexus_mail.mail_template_rows(world)
     return {
         "gmail_connections": boxes,
         "email_templates": templates,
-        "sent_emails": nexus_config.sent_mail_rows(world, boxes, templates),
+        "sent_emails": nexus_mail.sent_mail_rows(world, boxes, templates),
     }
 
 

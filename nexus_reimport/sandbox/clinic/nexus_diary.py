@@ -8,7 +8,8 @@ from random import Random
 from uuid import UUID
 
 from nexus_reimport.sandbox.clinic.environments import Row
-from nexus_reimport.sandbox.clinic.world import IMPORTED, TODAY, Event, Staff, World, instant
+from nexus_reimport.sandbox.clinic.times import IMPORTED, TODAY, instant
+from nexus_reimport.sandbox.clinic.world import Event, Staff, World
 from nexus_reimport.sandbox.clinic.writing import nexus_text
 
 TYPES = ("Assessment", "Fitting", "Review", "Follow up")
@@ -151,7 +152,7 @@ def encounter_rows(world: World) -> Iterator[Row]:
             "summary": f"Ref {world.invent.word()}",
             "created_at": start,
             "updated_at": start,
-            "appointment_id": event.id if number % 4 else None,
+            "appointment_id": event.id if number % 4 < 3 else None,
             "clinician_id": rng.choice(world.clinicians).id,
             "patient_id": event.person.id if event.person else None,
         }

@@ -13,7 +13,8 @@ from psycopg.types.json import Jsonb
 
 from nexus_reimport.sandbox.clinic import files
 from nexus_reimport.sandbox.clinic.environments import Row, Rows, Varies, content_type
-from nexus_reimport.sandbox.clinic.world import IMPORTED, Batch, World
+from nexus_reimport.sandbox.clinic.times import IMPORTED
+from nexus_reimport.sandbox.clinic.world import Batch, World
 
 _MIME = {
     "pdf": "application/pdf",

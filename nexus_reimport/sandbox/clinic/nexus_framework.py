@@ -9,7 +9,8 @@ from psycopg.types.json import Jsonb
 
 from nexus_reimport.sandbox.clinic.environments import MODELS, Row, content_type, later
 from nexus_reimport.sandbox.clinic.nexus_config import SET_UP
-from nexus_reimport.sandbox.clinic.world import IMPORTED, World
+from nexus_reimport.sandbox.clinic.times import IMPORTED
+from nexus_reimport.sandbox.clinic.world import World
 
 _GROUPS = ("Clinicians", "Reception", "Managers")
 _ACTIONS = ("add", "change", "delete", "view")

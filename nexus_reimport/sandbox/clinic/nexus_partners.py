@@ -10,7 +10,8 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from nexus_reimport.sandbox.clinic.environments import Row, content_type
-from nexus_reimport.sandbox.clinic.world import IMPORTED, Partner, World
+from nexus_reimport.sandbox.clinic.times import IMPORTED
+from nexus_reimport.sandbox.clinic.world import Partner, World
 
 _SPECIALTIES = (
     "GP, Podiatry, Physiotherapy, Rheumatology, Endocrinology, Orthopaedics, Vascular Surgery, "

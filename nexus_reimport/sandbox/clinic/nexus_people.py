@@ -10,7 +10,8 @@ from psycopg.types.json import Jsonb
 
 from nexus_reimport.sandbox.clinic.environments import Row, later
 from nexus_reimport.sandbox.clinic.nexus_cards import address_card, contact_card
-from nexus_reimport.sandbox.clinic.world import IMPORTED, Person, World
+from nexus_reimport.sandbox.clinic.times import IMPORTED
+from nexus_reimport.sandbox.clinic.world import Person, World
 
 _TITLES = ("Mr", "Mrs", "Ms", "Miss", "Dr", "Prof")
 _SEXES = {"m": "M", "male": "M", "f": "F", "female": "F", "other": "O", "unknown": "U"}

@@ -17,7 +17,8 @@ from nexus_reimport.sandbox.clinic.filemaker_texts import (
     status,
 )
 from nexus_reimport.sandbox.clinic.invent import international
-from nexus_reimport.sandbox.clinic.world import IMPORTED, Text, World, clock, instant
+from nexus_reimport.sandbox.clinic.times import IMPORTED, clock, instant
+from nexus_reimport.sandbox.clinic.world import Text, World
 from nexus_reimport.sandbox.clinic.writing import nexus_text
 
 _LETTERS, _REMINDERS = 120, 80

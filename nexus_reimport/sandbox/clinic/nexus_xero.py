@@ -11,7 +11,8 @@ from psycopg.types.json import Jsonb
 
 from nexus_reimport.sandbox.clinic.environments import Row, later
 from nexus_reimport.sandbox.clinic.nexus_config import SET_UP
-from nexus_reimport.sandbox.clinic.world import IMPORTED, Event, World
+from nexus_reimport.sandbox.clinic.times import IMPORTED
+from nexus_reimport.sandbox.clinic.world import Event, World
 
 _CONTACTS, _INVOICES, _QUOTES, _LOGS = {"patients": 700, "companies": 60}, 900, 200, 700
 _STAMPS: Row = {"created_at": IMPORTED, "updated_at": IMPORTED}

@@ -9,11 +9,12 @@ from datetime import date, datetime, timedelta
 from random import Random
 
 from nexus_reimport.sandbox.clinic import places
-from nexus_reimport.sandbox.clinic.world import TODAY, Detail, Person, World, upper, wall
+from nexus_reimport.sandbox.clinic.times import TODAY, working_time
+from nexus_reimport.sandbox.clinic.world import Detail, Person, World, upper
 
 DETAILS = 10_688
 _BORN = 2_433 / 2_842
-_TITLES = ("Mr", "Mrs", "Ms", "Miss", "Dr", "Mr.", "Mrs.", "Ms.", "Prof", "", "", "Master")
+_TITLES = ("Mr", "Mrs", "Ms", "Miss", "Dr", "Mr.", "Mrs.", "Ms.", "Prof", "", "")
 _GENDERS = ("Male", "Female", "M", "F", "male", "female ", "Other", "Unknown", "", "")
 _LABELS = ("Home", "Work", "", "Carer", "Own")
 
@@ -53,14 +54,14 @@ def _person(world: World, rng: Random, *, recent: bool = False) -> Person:
     return Person(
         id=world.invent.uuid(),
         filemaker_id=upper(world.invent.uuid()),
-        title=rng.choice(_TITLES),
+        title="Master" if rng.random() < 0.01 else rng.choice(_TITLES),
         first=first,
         middle=world.invent.first_name() if rng.random() < 0.15 else "",
         last=last,
         born=None,
         gender=rng.choice(_GENDERS),
         health_number=world.invent.health_number() if rng.random() < 0.7 else "",
-        created=wall(rng, start, end) + timedelta(seconds=rng.randrange(900)),
+        created=working_time(rng, start, end) + timedelta(seconds=rng.randrange(900)),
         details=_details(world, rng, first, last),
         funding=_funding(rng),
         area=rng.choice(("", "North", "South")),
@@ -115,8 +116,7 @@ def _births(world: World, rng: Random) -> None:
 
 def _namesakes(world: World, rng: Random) -> None:
     """Some share a name and nothing else; one writes the name with blanks, one has no first."""
-    count = world.size(40) // 2 * 2
-    chosen = rng.sample(world.shared, min(count, len(world.shared) // 2 * 2))
+    chosen = rng.sample(world.shared, 2 * world.size(20))
     for one, other in zip(chosen[::2], chosen[1::2], strict=True):
         other.first, other.last = one.first, one.last
     world.shared[0].last += "  "
@@ -147,7 +147,9 @@ def _plans(world: World, rng: Random) -> None:
         person.funding = "NDIS"
         begin = date(2024, 7, 1) + timedelta(days=rng.randrange(480))
         person.plan = (begin, begin + timedelta(days=364))
-        person.plan_notes = rng.choice(("", "Plan managed", f"Review {world.invent.word()}"))
+        person.plan_notes = rng.choice(("", "Plan managed", "Review"))
+        if person.plan_notes == "Review":
+            person.plan_notes += f" {world.invent.word()}"
     for person in (*rng.sample(world.shared, world.size(688)), *world.vanished):
         person.xero_id = str(world.invent.uuid())
 

@@ -7,27 +7,11 @@ became of it: in FileMaker, in Nexus, or in both, and where the two have drifted
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from datetime import date, datetime
 from random import Random
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from nexus_reimport.sandbox.clinic.invent import Inventor
-
-TODAY = date(2025, 11, 15)
-IMPORTED = datetime(2025, 11, 10, 3, 0, tzinfo=UTC)
-"""When the last import of the past ran: what it brought into Nexus says so."""
-
-
-@cache
-def _sydney() -> ZoneInfo:
-    return ZoneInfo("Australia/Sydney")
-
-
-def instant(wall: datetime) -> datetime:
-    """The instant of a Sydney wall clock; the first of two where the hour repeats."""
-    return wall.replace(tzinfo=_sydney(), fold=0).astimezone(UTC)
 
 
 @dataclass(slots=True)
@@ -249,6 +233,16 @@ class World:
         """The random numbers of one part: what one part draws does not shift another."""
         return Random(f"{self.seed}:{part}")
 
+    def group(self, name: str) -> list[Person]:
+        """The patients of one kind; none under any other name."""
+        groups = {
+            "shared": self.shared,
+            "new": self.new,
+            "nameless": self.nameless,
+            "vanished": self.vanished,
+        }
+        return groups.get(name, [])
+
     @property
     def in_nexus(self) -> list[Person]:
         """Everyone with a row in Nexus."""
@@ -264,17 +258,6 @@ class World:
     def clinicians(self) -> list[Staff]:
         """Those who see patients."""
         return [one for one in self.staff if one.role == "PEDORTHIST"]
-
-
-def clock(day: date, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
-    """A wall clock, as FileMaker has it: without a zone."""
-    return datetime.combine(day, time(hour, minute, second))
-
-
-def wall(rng: Random, first: date, last: date) -> datetime:
-    """A quarter of an hour in working time between two days."""
-    day = first + timedelta(days=rng.randrange((last - first).days + 1))
-    return clock(day, rng.randrange(8, 18), rng.randrange(0, 60, 15))
 
 
 def upper(identifier: UUID) -> str:

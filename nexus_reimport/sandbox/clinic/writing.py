@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
 
-from nexus_reimport.sandbox.clinic.world import Event, Person, Text, World, upper, wall
+from nexus_reimport.sandbox.clinic.times import working_time
+from nexus_reimport.sandbox.clinic.world import Event, Person, Text, World, upper
 
 NOTE_TYPES = (
     "Clinical Notes",
@@ -126,7 +127,7 @@ def nexus_text(text: str) -> str:
 
 def _texts(world: World, rng: Random, fates: tuple[_Fate, ...], write: Sentence) -> Iterator[Text]:
     for fate in fates:
-        people: list[Person] = getattr(world, fate.whose, [])
+        people = world.group(fate.whose)
         person, words = None, ""
         for number in range(world.size(fate.count)):
             if not words or number % fate.repeats_every:  # else the same to the same patient again
@@ -140,7 +141,7 @@ def _fated(world: World, rng: Random, fate: _Fate, text: Text) -> Text:
     if fate.whose == "nobody":
         text.owner = upper(world.invent.uuid())
     if not fate.in_nexus:
-        text.at = wall(rng, date(2025, 11, 10), date(2025, 11, 14))
+        text.at = working_time(rng, date(2025, 11, 10), date(2025, 11, 14))
     if fate.changed:
         text.nexus = nexus_text(text.text)
         text.text += f"\rLater: {world.invent.word()}"
@@ -152,7 +153,7 @@ def _own(world: World, rng: Random, count: int, write: Sentence) -> Iterator[Tex
     for number in range(world.size(count)):
         person = rng.choice(world.own if number % 4 == 0 else world.shared)
         text = _text(world, rng, person, write(world, rng, person))
-        text.at = wall(rng, date(2025, 10, 1), date(2025, 11, 14))
+        text.at = working_time(rng, date(2025, 10, 1), date(2025, 11, 14))
         text.filemaker_id, text.in_filemaker, text.in_nexus = "", False, True
         yield text
 
@@ -164,7 +165,7 @@ def _text(world: World, rng: Random, person: Person | None, words: str) -> Text:
         person=person,
         owner=person.filemaker_id if person else "",
         text=words,
-        at=wall(rng, _FIRST, _LAST) + timedelta(seconds=rng.randrange(60)),
+        at=working_time(rng, _FIRST, _LAST) + timedelta(seconds=rng.randrange(60)),
     )
 
 
@@ -175,7 +176,7 @@ def _note(world: World, rng: Random, _: Person | None) -> str:
 
 
 def _message(world: World, rng: Random, person: Person | None) -> str:
-    at = wall(rng, _FIRST, _LAST)
+    at = working_time(rng, _FIRST, _LAST)
     first = (person.first if person else "") or "patient"
     text = rng.choice(_REMINDERS).replace("{first}", first)
     text = text.replace("{day}", f"{at:%d/%m/%Y}").replace("{time}", f"{at:%H:%M}")
