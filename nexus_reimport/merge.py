@@ -39,6 +39,7 @@ class Merger:
 
     def __init__(self, spec: Entity, decisions: Mapping[str, Different], json: set[str]) -> None:
         self._spec, self._json = spec, json
+        self._json_fed = json.intersection(spec.fed_columns())
         self._decisions = {
             name: column.when_different or decisions.get(name) or decisions.get("*")
             for name, column in spec.columns.items()
@@ -93,11 +94,12 @@ class Merger:
         self._count(row, before=False)
 
     def _count(self, row: Row, *, before: bool) -> None:
+        documents = {base: _parsed(row.get(base)) for base in self._json_fed}
         for name, column in self._spec.columns.items():
             base, _, path = name.partition(".")
             value: Any = row.get(base)
-            if base in self._json and value:
-                document = _parsed(value)
+            if base in documents:
+                document = documents[base]
                 value = _part(document, column) if column.gather else document
                 value = _at(document, path) if path else value
             if value:

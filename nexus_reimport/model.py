@@ -28,11 +28,13 @@ T = TypeVar("T")
 
 
 def save(value: Any, path: Path) -> None:
-    """Write ``value`` as JSON; readable by the owner alone."""
+    """Write ``value`` as JSON, wholly or not at all; readable by the owner alone."""
     data = TypeAdapter(type(value)).dump_json(value, indent=1)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.write_bytes(data + b"\n")
-    path.chmod(0o600)
+    made = path.with_suffix(".new")
+    made.touch(0o600)
+    made.write_bytes(data + b"\n")
+    made.replace(path)
 
 
 def load(kind: type[T], path: Path) -> T:

@@ -20,7 +20,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from nexus_reimport import rowfile
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.gate import moved
 from nexus_reimport.mapping import Mapping as Nexus
 from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report
@@ -113,15 +113,26 @@ def settle(target: Postgres, run: str) -> bool:
         TargetError: the database cannot be reached; the run stays in doubt.
     """
     with connected(target, "not known yet") as connection:
-        for _ in range(100):
-            with connection.transaction():
-                if scalar(connection, "SELECT pg_try_advisory_xact_lock(%s)", (LOCK_KEY,)):
-                    break
-            time.sleep(0.1)
+        if not _is_over(connection):
+            raise TargetError(
+                "the run's own session still holds its lock: its COMMIT may be on its way",
+                state="not known yet",
+                next=f"wait a minute, then ask again: nexus-reimport settle, run {run}",
+            )
         if scalar(connection, "SELECT to_regclass(%s)", (f"{OWN_SCHEMA}.runs",)) is None:
             return False
         query = sql.SQL("SELECT count(*) FROM {} WHERE run = %s")
         return bool(scalar(connection, query.format(table_name(OWN_SCHEMA, "runs")), (run,)))
+
+
+def _is_over(connection: Connection) -> bool:
+    """Whether nobody is in the writing transaction any more; waits ten seconds for it."""
+    for _ in range(100):
+        if scalar(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
+            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
+            return True
+        time.sleep(0.1)
+    return False
 
 
 class _Work:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,12 +37,7 @@ class _Sink(Protocol):
 
 
 def _feed(sink: _Sink, row: Row) -> None:
-    for value in row:
-        if value is None:
-            sink.update(b"\xff;")
-        else:
-            data = value.encode("utf-8", "surrogatepass")
-            sink.update(b"%d:" % len(data) + data)
+    sink.update(json.dumps(row).encode() + b"\n")
 
 
 class Writer:

@@ -6,6 +6,7 @@ import copy
 import itertools
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,10 @@ class Clinic:
     environments: tuple[str, ...] = ("sandbox-dev", "sandbox-prod")
     extra: dict[str, Any] = field(default_factory=dict)
 
+    def add_prod(self) -> None:
+        """Make the second database, which most tests do not need."""
+        self.server.create_database(self.databases["prod"], template="template_prod", owner=ROLE)
+
     def connect(self, kind: str = "dev") -> psycopg.Connection[Any]:
         """A connection to one of the databases, autocommit, as the application's role."""
         dsn = self.server.dsn(self.databases[kind], ROLE)
@@ -120,6 +125,12 @@ class Clinic:
         book.propose()
         return book
 
+    def approved(self, rehearsed: Path) -> runbook.Runbook:
+        """The session's rehearsed and approved run, as if it had been made here."""
+        for place in ("runs", "private"):
+            shutil.copytree(rehearsed / place, self.folder.parent / place)
+        return runbook.resume("sandbox-dev")
+
     def whole(self, name: str = "sandbox-dev") -> runbook.Runbook:
         """A run to its end, sealed."""
         book = self.preflight(name)
@@ -146,6 +157,29 @@ class Clinic:
             }
 
 
+@contextmanager
+def opened(
+    folder: Path,
+    server: PostgresServer,
+    s3: S3Server,
+    made_up: MadeUp,
+    templates: dict[str, str],
+) -> Iterator[Clinic]:
+    """Databases as they are found, FileMaker as it is, environment files in ``folder``."""
+    number = next(_number)
+    databases = {kind: f"nexus_{kind}_{number}" for kind in templates}
+    server.create_database(databases["dev"], template=templates["dev"], owner=ROLE)
+    tables = copy.deepcopy(list(made_up.filemaker))
+    with Simulator(tables, password=PASSWORD) as simulator, pytest.MonkeyPatch.context() as patch:
+        environments = folder / "environments"
+        write_environments(environments, server, simulator, s3, databases)
+        patch.setenv(FOLDER_VARIABLE, str(environments))
+        patch.delenv(ENVIRONMENT_VARIABLE, raising=False)
+        yield Clinic(server, simulator, s3, environments, databases, made_up)
+    for database in databases.values():
+        server.drop_database(database)
+
+
 @pytest.fixture
 def clinic(
     postgres: PostgresServer,
@@ -153,22 +187,28 @@ def clinic(
     filled_s3: S3Server,
     made_up: MadeUp,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Clinic]:
-    """Databases as they are found, FileMaker as it is, environments sandbox-dev and -prod."""
-    number = next(_number)
-    databases = {kind: f"nexus_{kind}_{number}" for kind in templates}
-    for kind, template in templates.items():
-        postgres.create_database(databases[kind], template=template, owner=ROLE)
-    tables = copy.deepcopy(list(made_up.filemaker))
-    with Simulator(tables, password=PASSWORD) as simulator:
-        folder = tmp_path / "environments"
-        write_environments(folder, postgres, simulator, filled_s3, databases)
-        monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
-        monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
-        yield Clinic(postgres, simulator, filled_s3, folder, databases, made_up)
-    for database in databases.values():
-        postgres.drop_database(database)
+    """A clinic of this test's own, as it is found."""
+    with opened(tmp_path, postgres, filled_s3, made_up, templates) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def rehearsed(
+    postgres: PostgresServer,
+    templates: dict[str, str],
+    filled_s3: S3Server,
+    made_up: MadeUp,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The folders of a run of sandbox-dev that was rehearsed and approved, once a session.
+
+    A preflight changes nothing, so its run can be executed on any database of the same template.
+    """
+    folder = tmp_path_factory.mktemp("rehearsed")
+    with opened(folder, postgres, filled_s3, made_up, templates) as found:
+        found.preflight().approve(rehearsed=True)
+    return folder
 
 
 SECRETS = {

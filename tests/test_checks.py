@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import pytest
 from conftest import Clinic
@@ -14,9 +15,8 @@ from nexus_reimport.record import Verdict
 
 
 @pytest.fixture
-def committed(clinic: Clinic) -> tuple[Clinic, runbook.Runbook]:
-    book = clinic.preflight()
-    book.approve(rehearsed=True)
+def committed(clinic: Clinic, rehearsed: Path) -> tuple[Clinic, runbook.Runbook]:
+    book = clinic.approved(rehearsed)
     book.apply()
     return clinic, book
 

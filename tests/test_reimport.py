@@ -25,12 +25,6 @@ STEPS = range(1, reimport.STEPS + 1)
 COMMITTED_AT = reimport.STEPS
 
 
-def approved(clinic: Clinic) -> runbook.Runbook:
-    book = clinic.preflight()
-    book.approve(rehearsed=True)
-    return book
-
-
 def order_of(book: runbook.Runbook) -> reimport.Order:
     load = book.run.load
     return reimport.Order(
@@ -87,9 +81,9 @@ def settled(book: runbook.Runbook) -> Verdict:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_killed_process_leaves_the_database_as_it_was_or_whole(
-    clinic: Clinic, tmp_path: Path, step: int
+    clinic: Clinic, rehearsed: Path, tmp_path: Path, step: int
 ) -> None:
-    book = approved(clinic)
+    book = clinic.approved(rehearsed)
     before = clinic.state()
     with halted(clinic, book, step, tmp_path / "marker") as process:
         process.kill()
@@ -109,9 +103,9 @@ def test_a_killed_process_leaves_the_database_as_it_was_or_whole(
 
 @pytest.mark.parametrize("step", [1, 2, 4, 7, 9, 11])
 def test_a_killed_backend_leaves_the_database_as_it_was(
-    clinic: Clinic, tmp_path: Path, step: int
+    clinic: Clinic, rehearsed: Path, tmp_path: Path, step: int
 ) -> None:
-    book = approved(clinic)
+    book = clinic.approved(rehearsed)
     before = clinic.state()
     with halted(clinic, book, step, tmp_path / "marker"):
         pid = clinic.value(
@@ -149,8 +143,10 @@ def nothing_left(clinic: Clinic) -> None:
     assert locks == []
 
 
-def test_a_failed_check_inside_the_transaction_leaves_no_trace(clinic: Clinic) -> None:
-    book = approved(clinic)
+def test_a_failed_check_inside_the_transaction_leaves_no_trace(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
     before = clinic.state()
     no = Result("a_made_up_check", "It never holds.", ("D1",), Level.STOP, 10, 3, ("X",))
     with pytest.raises(StopError, match=r"a_made_up_check: 3 of 10 \(e.g. X\)"):
@@ -160,8 +156,10 @@ def test_a_failed_check_inside_the_transaction_leaves_no_trace(clinic: Clinic) -
     assert not book.settle()
 
 
-def test_an_error_of_the_server_leaves_no_trace_and_shows_no_value(clinic: Clinic) -> None:
-    book = approved(clinic)
+def test_an_error_of_the_server_leaves_no_trace_and_shows_no_value(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
     before = clinic.state()
 
     def breaks(connection: Connection, *_: Any) -> Report:
@@ -186,9 +184,9 @@ def test_an_error_of_the_server_leaves_no_trace_and_shows_no_value(clinic: Clini
     ],
 )
 def test_a_write_to_a_protected_table_is_noticed_and_rolled_back(
-    clinic: Clinic, statement: str, told: str
+    clinic: Clinic, rehearsed: Path, statement: str, told: str
 ) -> None:
-    book = approved(clinic)
+    book = clinic.approved(rehearsed)
     before = clinic.state()
 
     def meddle(connection: Connection, catalog: Any, after: Any, writes: Any) -> Report:
@@ -217,9 +215,9 @@ def test_a_write_to_a_protected_table_is_noticed_and_rolled_back(
     ],
 )  # fmt: skip
 def test_what_was_booked_or_edited_after_the_preflight_stops_the_execution(
-    clinic: Clinic, statement: str, table: str
+    clinic: Clinic, rehearsed: Path, statement: str, table: str
 ) -> None:
-    book = approved(clinic)
+    book = clinic.approved(rehearsed)
     clinic.do(statement)
     before = clinic.state()
     with pytest.raises(StopError, match=f"changed since the preflight\n    {table}: "):
@@ -228,8 +226,10 @@ def test_what_was_booked_or_edited_after_the_preflight_stops_the_execution(
     assert book.run.verdict() is Verdict.STOPPED
 
 
-def test_another_result_than_the_rehearsed_one_is_not_committed(clinic: Clinic) -> None:
-    book = approved(clinic)
+def test_another_result_than_the_rehearsed_one_is_not_committed(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
     before = clinic.state()
     clinic.do(
         "CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS"
@@ -256,9 +256,9 @@ def test_another_result_than_the_rehearsed_one_is_not_committed(clinic: Clinic) 
     ],
 )
 def test_another_connection_that_writes_meanwhile_waits_and_succeeds(
-    clinic: Clinic, statement: str
+    clinic: Clinic, rehearsed: Path, statement: str
 ) -> None:
-    book = approved(clinic)
+    book = clinic.approved(rehearsed)
     outcome: dict[str, Any] = {}
 
     def other() -> None:
@@ -282,8 +282,8 @@ def test_another_connection_that_writes_meanwhile_waits_and_succeeds(
     assert outcome["waited"] > 0.3
 
 
-def test_readers_go_on_while_the_run_is_at_work(clinic: Clinic) -> None:
-    book = approved(clinic)
+def test_readers_go_on_while_the_run_is_at_work(clinic: Clinic, rehearsed: Path) -> None:
+    book = clinic.approved(rehearsed)
     seen: list[int] = []
     before = clinic.value("SELECT count(*) FROM patients")
     apply_with(book, progress=at_step(7, lambda: seen.append(
@@ -291,8 +291,8 @@ def test_readers_go_on_while_the_run_is_at_work(clinic: Clinic) -> None:
     assert seen == [before]
 
 
-def test_of_two_runs_at_a_time_the_second_is_refused(clinic: Clinic) -> None:
-    book = approved(clinic)
+def test_of_two_runs_at_a_time_the_second_is_refused(clinic: Clinic, rehearsed: Path) -> None:
+    book = clinic.approved(rehearsed)
     told: list[ReimportError] = []
 
     def second() -> None:
@@ -304,9 +304,11 @@ def test_of_two_runs_at_a_time_the_second_is_refused(clinic: Clinic) -> None:
     assert "another run is at work in this database" in str(told[0])
 
 
-def test_a_held_lock_ends_the_run_cleanly_and_names_the_holder(clinic: Clinic) -> None:
+def test_a_held_lock_ends_the_run_cleanly_and_names_the_holder(
+    clinic: Clinic, rehearsed: Path
+) -> None:
     clinic.edit("sandbox-dev", "lock_wait = 10", "lock_wait = 0.5")
-    book = approved(clinic)
+    book = clinic.approved(rehearsed)
     before = clinic.state()
     with clinic.connect() as holder:
         holder.execute("SET application_name = 'the front desk'")
@@ -318,8 +320,8 @@ def test_a_held_lock_ends_the_run_cleanly_and_names_the_holder(clinic: Clinic) -
     assert book.run.verdict() is Verdict.STOPPED
 
 
-def test_others_never_wait_longer_than_allowed(clinic: Clinic) -> None:
-    book = approved(clinic)
+def test_others_never_wait_longer_than_allowed(clinic: Clinic, rehearsed: Path) -> None:
+    book = clinic.approved(rehearsed)
     clinic.edit("sandbox-dev", "max_writers_wait = 30", "max_writers_wait = 0.2")
     before = clinic.state()
     late = runbook.resume("sandbox-dev", book.run.id)
@@ -329,8 +331,8 @@ def test_others_never_wait_longer_than_allowed(clinic: Clinic) -> None:
     assert clinic.state() == before
 
 
-def test_a_row_file_that_was_changed_is_never_loaded(clinic: Clinic) -> None:
-    book = approved(clinic)
+def test_a_row_file_that_was_changed_is_never_loaded(clinic: Clinic, rehearsed: Path) -> None:
+    book = clinic.approved(rehearsed)
     before = clinic.state()
     victim = book.folder / "plan_notes.parquet"
     victim.write_bytes((book.folder / "plan_letters.parquet").read_bytes())
@@ -356,8 +358,10 @@ def test_without_its_own_approval_nothing_is_executed(clinic: Clinic) -> None:
     assert clinic.state() == before
 
 
-def test_a_second_execution_of_a_committed_run_does_nothing(clinic: Clinic) -> None:
-    book = approved(clinic)
+def test_a_second_execution_of_a_committed_run_does_nothing(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
     book.apply()
     after = clinic.state()
     with pytest.raises(StopError, match="committed already"):
@@ -366,8 +370,10 @@ def test_a_second_execution_of_a_committed_run_does_nothing(clinic: Clinic) -> N
     assert record.find(book.settings, book.run.id).verdict() is Verdict.COMMITTED_UNVERIFIED
 
 
-def test_a_connection_lost_at_commit_is_settled_from_the_database(clinic: Clinic) -> None:
-    book = approved(clinic)
+def test_a_connection_lost_at_commit_is_settled_from_the_database(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
     before = clinic.state()
 
     def cut(*_: Any) -> Report:
@@ -381,3 +387,15 @@ def test_a_connection_lost_at_commit_is_settled_from_the_database(clinic: Clinic
         apply_with(book, cut)
     assert not book.settle()
     assert clinic.state() == before
+
+
+def test_a_run_whose_session_is_still_at_work_stays_in_doubt(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    with (
+        halted(clinic, book, 9, tmp_path / "marker"),
+        pytest.raises(TargetError, match="may be on its way"),
+    ):
+        book.settle()
+    assert settled(book) is Verdict.KILLED

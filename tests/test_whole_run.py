@@ -10,6 +10,7 @@ import pytest
 from conftest import Clinic
 
 from nexus_reimport import census, runbook
+from nexus_reimport.errors import StopError
 from nexus_reimport.model import Census, Plan, Proposal, Rehearsal, Report, Survey
 from nexus_reimport.record import Verdict
 from nexus_reimport.target.state import Role
@@ -131,9 +132,8 @@ def test_a_second_run_changes_only_what_filemaker_changed(clinic: Clinic) -> Non
     clinic.whole()
     before = clinic.state()
     with clinic.simulator.edit() as tables:
-        note = next(r for r in tables["API_Notes"].records if r.values.get("Note"))
+        note, gone = [r for r in tables["API_Notes"].records if r.values.get("Note")][:2]
         note.values["Note"] = "quite another text"
-        gone = next(r for r in tables["API_Notes"].records if r.values.get("Note") and r is not note)
         tables["API_Notes"].records.remove(gone)
     clinic.whole()
     after = clinic.state()
@@ -165,9 +165,8 @@ def test_purged_rows_go_and_what_is_pointed_at_stays(clinic: Clinic) -> None:
 
 
 def test_dev_and_then_prod_and_prod_not_without_dev(clinic: Clinic) -> None:
+    clinic.add_prod()
     book = clinic.preflight("sandbox-prod")
-    from nexus_reimport.errors import StopError
-
     with pytest.raises(StopError, match="sandbox-dev has no COMPLETE run"):
         book.approve(rehearsed=True)
     clinic.whole("sandbox-dev")

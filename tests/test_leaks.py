@@ -1,0 +1,84 @@
+"""No patient's value and no secret in a record, on a terminal, in a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from conftest import PASSWORD, Clinic
+from test_stops import STOPS
+
+ROOT = Path(__file__).parent.parent
+PROVOKED = (
+    "FileMaker unreachable", "FileMaker's password wrong", "PostgreSQL's password wrong",
+    "bucket missing", "S3's secret wrong", "field missing", "field of another type",
+    "column missing", "rows undecided", "no notes in FileMaker", "two patients with one id",
+    "a trigger", "an unexplained id",
+)  # fmt: skip
+
+
+def leaks(clinic: Clinic, texts: Iterable[tuple[str, str]]) -> list[str]:
+    """Where a made-up value or a secret stands: kind and place, for the message."""
+    said = clinic.made_up.canaries()
+    secrets = [PASSWORD, clinic.s3.access.secret_key, *clinic.server.access.passwords.values()]
+    kinds = {**said, "secret": tuple(secrets)}
+    found = []
+    for place, text in texts:
+        folded = text.casefold()
+        found += [
+            f"{kind} in {place}"
+            for kind, values in kinds.items()
+            for value in values
+            if value.casefold() in folded
+        ]
+    return sorted(set(found))
+
+
+def files(folder: Path) -> Iterable[tuple[str, str]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield path.name, path.read_text(encoding="utf-8", errors="replace")
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "nexus_reimport.cli", *arguments],
+        capture_output=True, text=True, check=False, env=dict(os.environ), timeout=280,
+    )  # fmt: skip
+
+
+def test_the_canaries_can_be_found(clinic: Clinic) -> None:
+    said = clinic.made_up.canaries()
+    assert {"name", "phone", "email", "address", "birth_date", "health_number"} <= said.keys()
+    name = said["name"][0]
+    assert leaks(clinic, [("a place", f"the patient {name.upper()}")]) == ["name in a place"]
+
+
+def test_a_whole_run_by_papermill_leaks_nothing(clinic: Clinic) -> None:
+    clinic.add_prod()
+    done = command("run", "sandbox-dev", "sandbox-prod", "--approve-rehearsed")
+    assert done.returncode == 0, done.stderr + done.stdout
+    runs = clinic.folder.parent / "runs"
+    names = {name for name, _ in files(runs)}
+    assert {"01_preflight.ipynb", "02_execute.html", "manifest.json", "journal.jsonl"} <= names
+    texts = [*files(runs), ("stdout", done.stdout), ("stderr", done.stderr)]
+    assert leaks(clinic, texts) == []
+
+
+@pytest.mark.parametrize("name", PROVOKED)
+def test_a_provoked_error_leaks_nothing(clinic: Clinic, name: str) -> None:
+    spoil, told, exit_code = STOPS[name]
+    spoil(clinic)
+    done = command("run", "sandbox-dev", "--approve-rehearsed")
+    assert done.returncode == exit_code
+    assert told in done.stdout + done.stderr
+    texts = [
+        *files(clinic.folder.parent / "runs"),
+        ("stdout", done.stdout),
+        ("stderr", done.stderr),
+    ]
+    assert leaks(clinic, texts) == []
