@@ -1,0 +1,5 @@
+"""``python -m nexus_reimport.cli``."""
+
+from nexus_reimport.cli import main
+
+main()

@@ -1,0 +1,116 @@
+"""The commands, and the way out of each: an exit code, and four lines on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from nexus_reimport import demo as demonstration
+from nexus_reimport import runner, show
+from nexus_reimport.cli import records, sandbox
+from nexus_reimport.cli.output import AsJson, Environment, RunId, give_outcomes, progress
+from nexus_reimport.errors import ReimportError
+from nexus_reimport.gate import SHOWN
+from nexus_reimport.model import Proposal
+from nexus_reimport.record import Run
+
+app = typer.Typer(
+    help="Wipes Nexus's patient data and reimports it fresh from FileMaker.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(records.app, name="record")
+app.add_typer(sandbox.app, name="sandbox")
+
+
+@app.command("run")
+def run_sequence(
+    environments: Annotated[list[str], typer.Argument(help="In this order, e.g. dev prod.")],
+    approve: Annotated[str, typer.Option(help="The digest from 01_preflight.")] = "",
+    approve_rehearsed: Annotated[
+        bool, typer.Option("--approve-rehearsed", help="dev and the sandbox only.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run preflight, execute and verify; stop at the first environment that is not green.
+
+    Without an approval it stops after the preflight, and --approve goes on from there.
+    """
+    outcomes = runner.run(
+        environments,
+        approve=approve,
+        approve_rehearsed=approve_rehearsed,
+        ask=_ask if sys.stdin.isatty() and not as_json else None,
+        progress=progress,
+    )
+    give_outcomes(outcomes, as_json=as_json)
+
+
+@app.command()
+def finish(environment: Environment, run: RunId = "", as_json: AsJson = False) -> None:
+    """Go on with a run that is in doubt, or committed but unverified."""
+    give_outcomes([runner.finish(environment, run, progress)], as_json=as_json)
+
+
+@app.command()
+def settle(environment: Environment, run: RunId = "", as_json: AsJson = False) -> None:
+    """Ask the database whether a run in doubt was committed."""
+    give_outcomes([runner.settle(environment, run)], as_json=as_json)
+
+
+@app.command()
+def seal(environment: Environment, run: RunId = "", as_json: AsJson = False) -> None:
+    """Close an open run's record as it is."""
+    give_outcomes([runner.seal(environment, run)], as_json=as_json)
+
+
+@app.command()
+def demo(
+    folder: sandbox.Folder = sandbox.HERE, scale: sandbox.Scale = None, as_json: AsJson = False
+) -> None:
+    """Run the whole sequence on a made-up clinic: dev, then prod."""
+    size = sandbox.chosen_scale(folder, scale)
+    give_outcomes(demonstration.run(folder, size, progress), as_json=as_json)
+
+
+def _ask(run: Run, proposal: Proposal) -> str:
+    """What a person types after reading the preflight."""
+    typer.echo(f"{show.summary(run)}\n\nRead {run.folder / '01_preflight.html'}", err=True)
+    words = f"To execute on {proposal.environment}, type the digest ({SHOWN} characters or more)"
+    return str(typer.prompt(words, default="", show_default=False, err=True))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command; leaves with its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(given, prog_name="nexus-reimport")
+    except ReimportError as error:
+        sys.exit(_fail(given, error.exit_code, str(error)))
+    except Exception as error:
+        sys.exit(_fail(given, 3, _unforeseen(error)))
+
+
+def _unforeseen(error: Exception) -> str:
+    """An error that is not ours, without its text: that may hold a patient's value."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return str(
+        ReimportError(
+            f"an unforeseen {type(error).__name__}",
+            where=f"{where.name}, line {where.lineno}",
+            state="see nexus-reimport record list",
+            next="report it with these lines; its own text may hold data and is withheld",
+        )
+    )
+
+
+def _fail(arguments: list[str], exit_code: int, text: str) -> int:
+    typer.echo(text, err=True)
+    if "--json" in arguments:
+        typer.echo(json.dumps({"error": text, "exit_code": exit_code}))
+    return exit_code

@@ -1,0 +1,199 @@
+"""One page of the runbook, executed by papermill; what became of it is in the run's journal.
+
+papermill marks the cells of a killed kernel as completed, so nothing here looks at a notebook to
+learn how it went. What an exception says is kept out of the record unless it is one of ours: the
+page as executed then goes to the private folder too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from nexus_reimport import errors
+from nexus_reimport.errors import ReimportError, SettingsError
+from nexus_reimport.record import Run
+
+PREFLIGHT, EXECUTE, VERIFY = "01_preflight", "02_execute", "03_verify"
+FOLDER = Path(__file__).resolve().parents[2] / "runbook"
+Parameters = Mapping[str, str | bool]
+_SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
+_LINES = ("where", "state", "next")
+
+
+def check(page: str, parameters: Parameters, folder: Path = FOLDER) -> None:
+    """Whether the page has exactly these parameters.
+
+    Raises:
+        SettingsError: it has others, or is not there. No kernel was started.
+    """
+    import papermill
+
+    path = folder / f"{page}.ipynb"
+    if not path.is_file():
+        raise SettingsError(
+            f"the runbook has no page {page}",
+            where=str(folder),
+            next="run from a checkout: the notebooks are not part of the installed package",
+        )
+    own = set(papermill.inspect_notebook(str(path)))
+    unknown, missing = sorted(parameters.keys() - own), sorted(own - parameters.keys())
+    if unknown or missing:
+        raise SettingsError(
+            f"{page} was given {', '.join(unknown) or 'nothing'} that it does not know,"
+            f" and not given {', '.join(missing) or 'nothing'} that it asks for",
+            where=f"{page}.ipynb, the cell tagged parameters",
+            next="name the parameters in the notebook as the runner gives them",
+        )
+
+
+def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) -> None:
+    """Run one page in a kernel of its own, into the run's folder, and make its HTML.
+
+    Raises nothing that the page raised: that is in the journal when this returns.
+    """
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    output = _new_file(run.folder, page)
+    known = len(run.events())
+    try:
+        with _own_home():
+            _papermill(folder / f"{page}.ipynb", output, parameters)
+    except (PapermillExecutionError, CellExecutionError) as error:
+        if not any(e["event"] == "failed" for e in run.events()[known:]):
+            run.journal("failed", stage=page, **_told(error.ename, error.evalue))
+    except DeadKernelError:
+        run.journal("failed", stage=page, kind="DeadKernel", **_killed("the kernel died"))
+    except KeyboardInterrupt:
+        run.journal("failed", stage=page, kind="KeyboardInterrupt", **_killed("interrupted"))
+    _tidy(run, output)
+
+
+def html(path: Path) -> str:
+    """An executed notebook as one HTML file without scripts: it asks no other host for anything."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(embed_images=True)  # type: ignore[no-untyped-call]
+    text, _ = exporter.from_filename(str(path))
+    return _SCRIPT.sub("", str(text))
+
+
+def last_error(run: Run) -> str:
+    """The last error of the journal, in its four lines; "" where none was journalled."""
+    failed = next((e for e in reversed(run.events()) if e["event"] == "failed"), None)
+    if failed is None:
+        return ""
+    lines = {name: str(failed.get(name, "")) for name in _LINES}
+    return str(ReimportError(str(failed["what"]), **lines))
+
+
+def _papermill(page: Path, output: Path, parameters: Parameters) -> None:
+    import papermill
+    from traitlets.config import Config
+
+    config = Config()
+    config.KernelManager.transport_encryption = "required"  # else plain TCP on loopback
+    papermill.execute_notebook(
+        str(page),
+        str(output),
+        parameters=dict(parameters),
+        kernel_name="python3",
+        cwd=str(page.parent),
+        progress_bar=False,
+        log_output=False,
+        autosave_cell_every=2,
+        config=config,
+    )
+
+
+@contextmanager
+def _own_home() -> Iterator[None]:
+    """Nobody's start-up files, kernels or history: only those of this Python."""
+    with tempfile.TemporaryDirectory(prefix="nexus-reimport-") as home:
+        named = {
+            name: str(Path(home, name.lower()))
+            for name in (
+                "IPYTHONDIR",
+                "JUPYTER_DATA_DIR",
+                "JUPYTER_CONFIG_DIR",
+                "JUPYTER_RUNTIME_DIR",
+            )
+        }
+        changed = (*named, "JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH")
+        before = {name: os.environ.pop(name) for name in changed if name in os.environ}
+        os.environ.update(named)
+        try:
+            yield
+        finally:
+            for name in named:
+                del os.environ[name]
+            os.environ.update(before)
+
+
+def _new_file(folder: Path, page: str) -> Path:
+    """A file that was not there: a page that is run again gets a name of its own."""
+    names = (page, *(f"{page}-{number}" for number in range(2, 100)))
+    path = next(p for p in (folder / f"{name}.ipynb" for name in names) if not p.exists())
+    path.touch(mode=0o600, exist_ok=False)
+    return path
+
+
+def _killed(what: str) -> dict[str, Any]:
+    return {"what": what, "killed": True, "exit_code": 3}
+
+
+def _told(name: str, text: str) -> dict[str, Any]:
+    """What the journal says of an exception that no stage has journalled."""
+    if not _is_ours(name):
+        return {"kind": name, "what": f"an unforeseen {name}", "exit_code": 3}
+    kind: type[ReimportError] = getattr(errors, name)
+    what, *rest = text.splitlines()
+    told: dict[str, Any] = {"kind": name, "what": what, "exit_code": kind.exit_code}
+    for line in rest:
+        label, _, said = line.strip().partition(":")
+        if line.startswith("  ") and label in _LINES:
+            told[label] = said.strip()
+        else:
+            told["what"] += f"\n{line}"
+    return told
+
+
+def _is_ours(name: str) -> bool:
+    kind = getattr(errors, name, None)
+    return isinstance(kind, type) and issubclass(kind, ReimportError)
+
+
+def _tidy(run: Run, path: Path) -> None:
+    """Make the page fit for the record, then its HTML. One that cannot be read stays as it is."""
+    try:
+        page = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError):
+        return
+    failed = [o for c in page.cells for o in c.get("outputs", []) if o.output_type == "error"]
+    if failed:
+        run.private.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.copyfile(path, run.private / path.name)
+        (run.private / path.name).chmod(0o600)
+        for output in failed:
+            _without_values(output)
+        nbformat.write(page, path)  # type: ignore[no-untyped-call]
+    path.chmod(0o600)
+    made = path.with_suffix(".html")
+    made.touch(mode=0o600, exist_ok=False)
+    made.write_text(html(path), encoding="utf-8")
+
+
+def _without_values(output: Any) -> None:
+    """An error as the record may hold it: ours in its four lines, others by their name alone."""
+    if not _is_ours(output.ename):
+        output.evalue = "its text and traceback are in the run's private folder"
+    output.traceback = [f"{output.ename}: {output.evalue}"]

@@ -1,0 +1,46 @@
+"""Tells a person what a run's journal says, while the kernel is at work."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from nexus_reimport.record import Run
+
+Say = Callable[[str], None]
+_PAUSE = 0.2
+
+
+@contextmanager
+def watching(run: Run, say: Say | None) -> Iterator[None]:
+    """Each stage is told when it has ended, with its seconds, until the block ends."""
+    if say is None:
+        yield
+        return
+    done = threading.Event()
+    thread = threading.Thread(target=_tell, args=(run, say, done), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _tell(run: Run, say: Say, done: threading.Event) -> None:
+    seen = len(run.events())
+    began: dict[str, float] = {}
+    while True:
+        last_look = done.wait(_PAUSE)
+        for event in run.events()[seen:]:
+            seen += 1
+            stage = event.get("stage", "")
+            if event["event"] == "started":
+                began[stage] = time.monotonic()
+            elif event["event"] in ("finished", "failed"):
+                seconds = time.monotonic() - began.get(stage, time.monotonic())
+                say(f"{run.environment}: {stage} {event['event']} ({seconds:,.1f} s)")
+        if last_look:
+            return

@@ -1,0 +1,47 @@
+"""Values -> what a cell displays: tables and pictures, one function for each value.
+
+Each gives a ``Page`` that is HTML in a notebook and plain text elsewhere. Only counts, ids and
+names of columns are shown, never a value.
+"""
+
+from nexus_reimport.show.before import backup, census, counts, snapshot, survey
+from nexus_reimport.show.page import Page, table
+from nexus_reimport.show.pictures import completeness, flow, stage_times, transaction_times
+from nexus_reimport.show.planned import plan, plan_text
+from nexus_reimport.show.progress import bar
+from nexus_reimport.show.result import (
+    applied,
+    approval,
+    drift,
+    proposal,
+    rehearsal,
+    report,
+    report_text,
+)
+from nexus_reimport.show.run_summary import signed_off, summary
+
+__all__ = [
+    "Page",
+    "applied",
+    "approval",
+    "backup",
+    "bar",
+    "census",
+    "completeness",
+    "counts",
+    "drift",
+    "flow",
+    "plan",
+    "plan_text",
+    "proposal",
+    "rehearsal",
+    "report",
+    "report_text",
+    "signed_off",
+    "snapshot",
+    "stage_times",
+    "summary",
+    "survey",
+    "table",
+    "transaction_times",
+]

@@ -1,0 +1,140 @@
+"""What the preflight read: FileMaker, S3, Nexus, the backup."""
+
+from __future__ import annotations
+
+from nexus_reimport.model import Backup, Census, Snapshot, Survey
+from nexus_reimport.show.page import Line, Marked, Page, Table, Tone, equal, look, table
+
+
+def snapshot(value: Snapshot) -> Page:
+    """FileMaker as read, and the proof that it is all there is."""
+    extracts = value.extracts.values()
+    proof = table(
+        "Every table, read to its end",
+        "table | count at start | rows | distinct keys | count at end | whole | newest | seconds",
+        [
+            (
+                e.table, e.count_at_start, e.rows, e.distinct_keys, e.count_at_end,
+                equal(e.count_at_start, e.rows, e.distinct_keys, e.count_at_end),
+                e.newest, e.seconds,
+            )
+            for e in extracts
+        ],
+    )  # fmt: skip
+    renamed = [
+        (e.table, f.name, f.found_as or Marked("not there", Tone.LOOK), ", ".join(f.nearest))
+        for e in extracts
+        for f in e.fields
+        if f.found_as != f.name
+    ]
+    fields = table(
+        "Fields found under another name, or not at all",
+        "table | field | found as | nearest names",
+        renamed,
+    )
+    return Page(
+        f"FileMaker as read: {value.database}, {value.product}",
+        (
+            Line(
+                f"Channel {value.channel}: {value.requests:,} requests, {value.retries:,} of them"
+                f" repeated, {_size(value.bytes_read)} in {value.seconds:,.2f} s."
+            ),
+            proof,
+            fields if renamed else Line("Every field has the name that the mapping gives it."),
+        ),
+    )
+
+
+def census(value: Census) -> Page:
+    """What the bucket holds."""
+    words = f"{value.objects:,} objects, {_size(value.bytes_stored)}, listed and not touched."
+    return Page(f"S3: bucket {value.bucket}", (Line(words),))
+
+
+def survey(value: Survey) -> Page:
+    """Nexus as it is: what points at the rows to be wiped, links, counts, problems."""
+    roles = table(
+        "Tables by what a run may do to them",
+        "role | tables | rows",
+        [
+            (role, len(rows), sum(rows))
+            for role in dict.fromkeys(t.role for t in value.tables.values())
+            if (rows := [t.rows for t in value.tables.values() if t.role is role])
+        ],
+    )
+    pointers = table(
+        "Blast radius: what points at rows that will be wiped",
+        "table | column | by | points at | rows | dangling",
+        [
+            (p.table, p.column, p.kind, p.entity, p.rows, look(p.dangling))
+            for p in value.pointers
+            if p.rows or p.dangling
+        ],
+    )
+    silent = sum(not (p.rows or p.dangling) for p in value.pointers)
+    return Page(
+        f"Nexus as it is: {value.database}, PostgreSQL {value.server_version}",
+        (
+            _counts(value),
+            _attachments(value),
+            roles,
+            pointers,
+            Line(
+                f"{silent:,} more columns could point at them and do not;"
+                f" {value.scanned_columns:,} columns were looked through for ids."
+            ),
+            *_problems(value),
+        ),
+    )
+
+
+def counts(value: Survey) -> Page:
+    """The current state in numbers: patients, appointments and the rest, documents, images."""
+    return Page("The current state, written down", (_counts(value), _attachments(value)))
+
+
+def backup(value: Backup) -> Page:
+    """What was saved before anything else, and where its rows are."""
+    return Page(
+        "The backup, in the run's private folder",
+        (
+            Line(
+                f"{value.dump}: {_size(value.dump_bytes)}, {value.tables_in_dump:,} tables, by"
+                f" pg_dump {value.client_version} of PostgreSQL {value.server_version}."
+            ),
+            table("Rows exported to CSV", "file | rows", sorted(value.csv_rows.items())),
+            Line(
+                "Dump and CSVs show the moment of the survey, and hold patients' data: mode 0600."
+            ),
+        ),
+    )
+
+
+def _counts(value: Survey) -> Table:
+    rows = [(entity, file.rows) for entity, file in value.rows.items()]
+    return table("Rows to be wiped and reimported", "entity | rows", rows)
+
+
+def _attachments(value: Survey) -> Table:
+    return table(
+        "Documents and images: protected, only their links are looked at",
+        "attachment | rows | on a live patient | on something else | dangling | on nothing",
+        [
+            (a.name, a.rows, a.linked, a.linked_elsewhere, look(a.dangling), look(a.unlinked))
+            for a in value.attachments.values()
+        ],
+    )
+
+
+def _problems(value: Survey) -> tuple[Line | Table, ...]:
+    if not value.problems:
+        return (Line("Nothing about the database stands in the way.", Tone.GOOD),)
+    rows = [(Marked(p.what, Tone.BAD), p.mend) for p in value.problems]
+    return (table("To be settled first", "what | statement that would mend it", rows),)
+
+
+def _size(count: int) -> str:
+    """Bytes in the unit that a person would use."""
+    if count < 10_000:
+        return f"{count:,} bytes"
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"

@@ -1,0 +1,196 @@
+"""What a cell displays: a title, lines, tables and pictures, as HTML and as plain text.
+
+Only counts, ids and names of columns ever come here. The HTML asks no other host for anything, and
+the same value always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from html import escape
+
+
+class Tone(StrEnum):
+    """How a word is coloured; the word itself says the same."""
+
+    PLAIN = ""
+    GOOD = "#1a7f37"
+    LOOK = "#9a6700"
+    BAD = "#cf222e"
+    FAINT = "#6e7781"
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A word or a number with a tone."""
+
+    value: str | int | float
+    tone: Tone
+
+
+Cell = str | int | float | Marked | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of text."""
+
+    text: str
+    tone: Tone = Tone.PLAIN
+
+    def as_html(self) -> str:
+        """The line as a paragraph."""
+        return f"<p{_style(self.tone, bold=bool(self.tone))}>{escape(self.text)}</p>"
+
+    def as_text(self) -> str:
+        """The line."""
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under named columns; ``last_is_sum`` sets the last row apart."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    last_is_sum: bool = False
+
+    def as_html(self) -> str:
+        """The table; numbers stand to the right."""
+        head = "".join(_th(name, right=self._is_number(n)) for n, name in enumerate(self.columns))
+        body = "".join(self._row(n) for n in range(len(self.rows)))
+        caption = f"<p><b>{escape(self.caption)}</b></p>" if self.caption else ""
+        return f"{caption}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _row(self, number: int) -> str:
+        bold = self.last_is_sum and number == len(self.rows) - 1
+        cells = (
+            _td(cell, right=self._is_number(n), bold=bold)
+            for n, cell in enumerate(self.rows[number])
+        )
+        return f"<tr>{''.join(cells)}</tr>"
+
+    def _is_number(self, column: int) -> bool:
+        values = [row[column] for row in self.rows]
+        plain = [v.value if isinstance(v, Marked) else v for v in values]
+        return any(isinstance(v, int | float) for v in plain)
+
+    def as_text(self) -> str:
+        """The table in columns as wide as their longest cell."""
+        texts = [[said(cell) for cell in row] for row in self.rows]
+        widths = [max(map(len, column)) for column in zip(self.columns, *texts, strict=True)]
+        right = [self._is_number(n) for n in range(len(self.columns))]
+
+        def line(cells: Iterable[str]) -> str:
+            parts = (
+                c.rjust(w) if r else c.ljust(w)
+                for c, w, r in zip(cells, widths, right, strict=True)
+            )
+            return "  ".join(parts).rstrip()
+
+        ruled = "  ".join("-" * w for w in widths)
+        caption = [self.caption] if self.caption else []
+        return "\n".join([*caption, line(self.columns), ruled, *map(line, texts)])
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An SVG, and what it shows in words."""
+
+    svg: str
+    words: str
+
+    def as_html(self) -> str:
+        """The picture itself inside the page: no second file, no other host."""
+        return f'<figure style="margin:0" aria-label="{escape(self.words)}">{self.svg}</figure>'
+
+    def as_text(self) -> str:
+        """What it shows."""
+        return f"[picture: {self.words}]"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Page:
+    """A title and what stands under it."""
+
+    title: str
+    parts: tuple[Line | Table | Picture, ...]
+
+    def _repr_html_(self) -> str:
+        shown = "".join(part.as_html() for part in self.parts)
+        return f"<h4>{escape(self.title)}</h4>{shown}"
+
+    def __repr__(self) -> str:
+        return "\n\n".join([f"{self.title}\n{'=' * len(self.title)}", *self._texts()])
+
+    def _texts(self) -> list[str]:
+        """Tables set apart by an empty line, lines that follow each other kept together."""
+        blocks: list[str] = []
+        before: Line | Table | Picture | None = None
+        for part in self.parts:
+            if isinstance(part, Line) and isinstance(before, Line):
+                blocks[-1] += f"\n{part.as_text()}"
+            else:
+                blocks.append(part.as_text())
+            before = part
+        return blocks
+
+
+def said(cell: Cell) -> str:
+    """A cell's text: thousands separated, seconds with two decimals, nothing for None."""
+    value = cell.value if isinstance(cell, Marked) else cell
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def listed(counts: Mapping[str, int], otherwise: str = "none") -> str:
+    """``3 without_a_name, 2 unknown``; ``otherwise`` where nothing is left to list."""
+    return ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or otherwise
+
+
+def table(
+    caption: str,
+    columns: str,
+    rows: Iterable[tuple[Cell, ...]],
+    *,
+    last_is_sum: bool = False,
+) -> Table:
+    """A table whose column names are written with ``|`` between them."""
+    names = tuple(name.strip() for name in columns.split("|"))
+    return Table(caption, names, tuple(rows), last_is_sum)
+
+
+def equal(first: int, *others: int) -> Marked:
+    """Whether counts that must agree do."""
+    same = all(other == first for other in others)
+    return Marked("yes", Tone.GOOD) if same else Marked("NO", Tone.BAD)
+
+
+def look(count: int) -> Cell:
+    """A count that a person should look at where it is not zero."""
+    return Marked(count, Tone.LOOK) if count else 0
+
+
+def _style(tone: Tone, *, right: bool = False, bold: bool = False) -> str:
+    rules = []
+    if tone:
+        rules.append(f"color:{tone.value}")
+    if tone or bold:
+        rules.append("font-weight:bold")
+    rules.append(f"text-align:{'right' if right else 'left'}")
+    return f' style="{";".join(rules)}"'
+
+
+def _th(name: str, *, right: bool) -> str:
+    return f"<th{_style(Tone.PLAIN, right=right)}>{escape(name)}</th>"
+
+
+def _td(cell: Cell, *, right: bool, bold: bool) -> str:
+    tone = cell.tone if isinstance(cell, Marked) else Tone.PLAIN
+    return f"<td{_style(tone, right=right, bold=bold)}>{escape(said(cell))}</td>"

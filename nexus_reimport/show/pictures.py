@@ -1,0 +1,146 @@
+"""The few pictures: completeness by field, the flow of records, where the time went."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nexus_reimport.model import Applied, EntityPlan, Plan
+from nexus_reimport.show.page import Page, Picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BEFORE, _AFTER = "#a8b3bd", "#0969da"
+_COLOURS = {
+    "into its row": "#0969da",
+    "into a new row": "#1a7f37",
+    "left out": "#d4a72c",
+    "replaced": "#0969da",
+    "kept": "#8250df",
+    "purged": "#cf222e",
+}
+Event = dict[str, Any]
+
+
+def completeness(value: Plan, entity: str = "") -> Page:
+    """How many rows of one entity hold each fed field; the first entity unless one is named."""
+    one = value.entities[entity or next(iter(value.entities))]
+    changes = [c for c in one.changes if c.filled_before or c.filled_after]
+    figure, axes = _figure(len(changes) * 0.3 + 1.1)
+    places = list(range(len(changes)))
+    before = [_part(c.filled_before, one.rows_before) for c in changes]
+    after = [_part(c.filled_after, one.rows_after) for c in changes]
+    axes.barh([p - 0.2 for p in places], before, 0.38, color=_BEFORE, label="before")
+    axes.barh([p + 0.2 for p in places], after, 0.38, color=_AFTER, label="after")
+    for place, change in zip(places, changes, strict=True):
+        words = f"{change.filled_before:,} → {change.filled_after:,}"
+        axes.text(101, place, words, va="center", fontsize=8)
+    _label(axes, [c.column for c in changes], "% of rows")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    words = f"completeness of {one.entity} by field, before and after"
+    return Page(f"Completeness of {one.entity} by field", (Picture(_svg(figure), words),))
+
+
+def flow(value: Plan) -> Page:
+    """What becomes of each record of FileMaker, and of each row of Nexus."""
+    figure, (left, right) = _figures(len(value.entities) * 0.42 + 1.1)
+    names = list(value.entities)
+    _stack(
+        left, names, [_filemaker(e) for e in value.entities.values()], "% of FileMaker's records"
+    )
+    _stack(right, names, [_nexus(e) for e in value.entities.values()], "% of Nexus's rows")
+    words = "what becomes of FileMaker's records and of Nexus's rows, by entity"
+    return Page("The flow of records", (Picture(_svg(figure), words),))
+
+
+def stage_times(events: Iterable[Event]) -> Page:
+    """Where the time of a run went, stage by stage, from its journal."""
+    spent: dict[str, float] = {}
+    began: dict[str, datetime] = {}
+    for event in events:
+        at, name = datetime.fromisoformat(event["at"]), event.get("stage", "")
+        if event["event"] == "started":
+            began[name] = at
+        elif event["event"] in ("finished", "failed") and name in began:
+            spent[name] = spent.get(name, 0) + (at - began.pop(name)).total_seconds()
+    return _times("Where the time went", spent)
+
+
+def transaction_times(value: Applied) -> Page:
+    """Where the time of the transaction went, step by step."""
+    return _times("Where the transaction's time went", value.timings)
+
+
+def _times(title: str, spent: dict[str, float]) -> Page:
+    figure, axes = _figure(len(spent) * 0.32 + 0.9)
+    axes.barh(range(len(spent)), list(spent.values()), 0.6, color=_AFTER)
+    for place, seconds in enumerate(spent.values()):
+        axes.text(seconds, place, f" {seconds:,.2f} s", va="center", fontsize=8)
+    _label(axes, list(spent), "seconds")
+    axes.margins(x=0.15)
+    words = ", ".join(f"{name} {seconds:,.2f} s" for name, seconds in spent.items())
+    return Page(title, (Picture(_svg(figure), words or "nothing was timed yet"),))
+
+
+def _filemaker(entity: EntityPlan) -> dict[str, int]:
+    left_out = sum(entity.left_out.values())
+    return {"into its row": entity.replaced, "into a new row": entity.new, "left out": left_out}
+
+
+def _nexus(entity: EntityPlan) -> dict[str, int]:
+    return {"replaced": entity.replaced, "kept": entity.kept, "purged": entity.purged}
+
+
+def _stack(axes: Axes, names: list[str], parts: list[dict[str, int]], unit: str) -> None:
+    """One bar per name, as long as 100%, cut into its parts."""
+    totals = [sum(part.values()) for part in parts]
+    starts = [0.0] * len(names)
+    for label in parts[0] if parts else ():
+        lengths = [_part(p[label], total) for p, total in zip(parts, totals, strict=True)]
+        axes.barh(range(len(names)), lengths, 0.6, starts, color=_COLOURS[label], label=label)
+        starts = [s + n for s, n in zip(starts, lengths, strict=True)]
+    for place, part in enumerate(parts):
+        said = " + ".join(f"{count:,}" for count in part.values())
+        axes.text(101, place, said, va="center", fontsize=7)
+    _label(axes, names, unit)
+    if parts:
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=8)
+
+
+def _label(axes: Axes, names: Sequence[str], unit: str) -> None:
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlabel(unit)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _part(count: int, whole: int) -> float:
+    return 100 * count / whole if whole else 0.0
+
+
+def _figure(height: float) -> tuple[Figure, Axes]:
+    figure, (axes,) = _figures(height, 1)
+    return figure, axes
+
+
+def _figures(height: float, side_by_side: int = 2) -> tuple[Figure, list[Axes]]:
+    """A figure that belongs to no window and to no other figure's settings."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.0 * side_by_side + 3, max(height, 1.4)), layout="constrained")
+    return figure, list(figure.subplots(1, side_by_side, squeeze=False)[0])
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as SVG; letters stay letters, and equal figures give equal bytes."""
+    from matplotlib import rc_context
+
+    out = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "nexus-reimport"}):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]

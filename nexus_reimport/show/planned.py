@@ -1,0 +1,203 @@
+"""The page that a person approves: what will be done, and why, entity by entity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nexus_reimport.model import ColumnChange, EntityPlan, LinkPlan, Plan
+from nexus_reimport.show.page import (
+    Cell,
+    Line,
+    Marked,
+    Page,
+    Table,
+    Tone,
+    equal,
+    listed,
+    look,
+    table,
+)
+
+_WINS = {"filemaker": "FileMaker's value", "nexus": "Nexus's value stays"}
+
+
+def plan(value: Plan) -> Page:
+    """Everything decided, nothing done."""
+    entities = tuple(value.entities.values())
+    return Page(
+        "The plan",
+        (
+            Line(f"As of {value.as_of:%Y-%m-%d %H:%M:%S} UTC. Nothing has been written."),
+            _filemaker_side(entities),
+            _nexus_side(entities),
+            *_some("Every record of FileMaker is loaded.", _left_out(entities)),
+            _recognised(entities),
+            *_some("FileMaker brings back every row of Nexus.", _unreturned(entities)),
+            *_some("No value of a row that stays is changed.", _changes(entities)),
+            *_some("Every value fits its column.", _misfits(entities)),
+            _links(value.links.values()),
+            *_some("No link has to be mended.", _mended(value.links.values())),
+            Line(
+                "Id by id in ledger.csv and misfits.csv; the"
+                f" {value.differences.rows:,} values that differ in the private differences.csv."
+            ),
+            *_ambiguous(entities),
+            *_undecided(value),
+            Line(f"Plan {value.digest}"),
+        ),
+    )
+
+
+def plan_text(value: Plan) -> str:
+    """The same page as plain text."""
+    return repr(plan(value))
+
+
+def changed(entity: EntityPlan) -> int:
+    """How many values of rows that stay will be others than before."""
+    return sum(
+        c.filled + c.cleared + (c.different if c.decision == "filemaker" else 0)
+        for c in entity.changes
+    )
+
+
+def _filemaker_side(entities: tuple[EntityPlan, ...]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            e.entity, e.source_rows, sum(e.left_out.values()), e.replaced, e.new,
+            equal(e.source_rows, sum(e.left_out.values()) + e.loaded),
+        )
+        for e in entities
+    ]  # fmt: skip
+    return table(
+        "FileMaker's side: records = left out + loaded into a row that is there + into a new row",
+        "entity | records | left out | into its row | into a new row | adds up",
+        rows,
+    )
+
+
+def _nexus_side(entities: tuple[EntityPlan, ...]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            e.entity, e.table, e.rows_before, e.replaced, e.kept, look(e.purged), e.new,
+            e.rows_after, equal(e.rows_before, e.replaced + e.kept + e.purged),
+        )
+        for e in entities
+    ]  # fmt: skip
+    return table(
+        "Nexus's side: rows before = replaced + kept + purged; rows after = replaced + kept + new",
+        "entity | table | rows before | replaced | kept | purged | new | rows after | adds up",
+        rows,
+    )
+
+
+def _left_out(entities: tuple[EntityPlan, ...]) -> Table:
+    rows = [(e.entity, rule, count) for e in entities for rule, count in e.left_out.items()]
+    return table("Records of FileMaker left out, by rule", "entity | rule | records", rows)
+
+
+def _recognised(entities: tuple[EntityPlan, ...]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (e.entity, listed(e.matched), sum(e.matched.values()), e.loaded, _share(e))
+        for e in entities
+    ]
+    return table(
+        "How records of FileMaker were recognised in Nexus",
+        "entity | by rule | recognised | of | part",
+        rows,
+    )
+
+
+def _unreturned(entities: tuple[EntityPlan, ...]) -> Table:
+    rows = [
+        (e.entity, u.cause, u.count, _decision(u.decision), u.kept_by_closure)
+        for e in entities
+        for u in e.unreturned
+    ]
+    return table(
+        "Rows that FileMaker does not bring back",
+        "entity | cause | rows | decision | of these kept since something points at them",
+        rows,
+    )
+
+
+def _changes(entities: tuple[EntityPlan, ...]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (e.entity, c.column, c.filled, c.different, _wins(c), c.cleared, c.kept, c.same)
+        for e in entities
+        for c in e.changes
+        if c.filled or c.different or c.cleared
+    ]
+    return table(
+        "Values that change in rows that stay, by column; a column that is not here keeps all",
+        "entity | column | was empty | was another | then right is | cleared"
+        " | empty in FileMaker, kept | equal",
+        rows,
+    )
+
+
+def _misfits(entities: tuple[EntityPlan, ...]) -> Table:
+    rows = [
+        (e.entity, m.column, m.reason, look(m.count), ", ".join(m.sample))
+        for e in entities
+        for m in e.misfits
+    ]
+    return table(
+        "Values of FileMaker that do not fit and count as empty",
+        "entity | column | reason | records | for example",
+        rows,
+    )
+
+
+def _links(links: Iterable[LinkPlan]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            p.attachment, p.rows, p.right_already, p.file.rows, p.elsewhere, p.owner_unknown,
+            p.not_in_filemaker, p.reachable_before, p.reachable_after,
+        )
+        for p in links
+    ]  # fmt: skip
+    return table(
+        "Documents and images",
+        "attachment | rows | right already | links to mend | on something else, left alone"
+        " | patient not in FileMaker | record not in FileMaker"
+        " | on a live patient before | after",
+        rows,
+    )
+
+
+def _mended(links: Iterable[LinkPlan]) -> Table:
+    rows = [(p.attachment, why, count) for p in links for why, count in p.mended.items() if count]
+    return table("Links to mend", "attachment | it was | links", rows)
+
+
+def _ambiguous(entities: tuple[EntityPlan, ...]) -> Iterator[Line]:
+    for e in entities:
+        if e.ambiguous:
+            ids = ", ".join(e.ambiguous)
+            yield Line(f"{e.entity}: two rows of Nexus claim one record: {ids}", Tone.BAD)
+
+
+def _undecided(value: Plan) -> Iterator[Line]:
+    lines = value.undecided()
+    if lines:
+        yield Line("To be decided in the environment's file before this can go on:", Tone.BAD)
+    yield from (Line(f"  {line}", Tone.BAD) for line in lines)
+
+
+def _some(otherwise: str, found: Table) -> tuple[Table | Line, ...]:
+    return (found,) if found.rows else (Line(otherwise),)
+
+
+def _share(entity: EntityPlan) -> str:
+    return f"{sum(entity.matched.values()) / entity.loaded:.1%}" if entity.loaded else ""
+
+
+def _decision(decision: str | None) -> Cell:
+    return decision or Marked("UNDECIDED", Tone.BAD)
+
+
+def _wins(change: ColumnChange) -> Cell:
+    if not change.different:
+        return ""
+    return _WINS.get(change.decision or "", Marked("UNDECIDED", Tone.BAD))

@@ -1,0 +1,152 @@
+"""What checks, rehearsal, gate and transaction gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nexus_reimport.gate import SHOWN
+from nexus_reimport.model import Applied, Approval, Level, Proposal, Rehearsal, Report, Result
+from nexus_reimport.show.page import Cell, Line, Marked, Page, Table, Tone, table
+
+_ORDER = ("STOPS", "REVIEW", "noted", "waived", "passed")
+_TONES = {
+    "STOPS": Tone.BAD,
+    "REVIEW": Tone.LOOK,
+    "noted": Tone.FAINT,
+    "waived": Tone.LOOK,
+    "passed": Tone.GOOD,
+}
+
+
+def report(value: Report) -> Page:
+    """Every check of one stage, those that failed first."""
+    said = Line("No check stops the run.", Tone.GOOD)
+    if not value.passed:
+        said = Line(f"{len(value.blocking):,} of them stop the run.", Tone.BAD)
+    return Page(f"Checks {value.stage}: {counted(value)}", (said, _checks(value)))
+
+
+def report_text(value: Report) -> str:
+    """The same page as plain text."""
+    return repr(report(value))
+
+
+def word(result: Result) -> str:
+    """What became of one check, in one word."""
+    if result.passed:
+        return "waived" if result.offending else "passed"
+    return {Level.STOP: "STOPS", Level.REVIEW: "REVIEW", Level.INFO: "noted"}[result.level]
+
+
+def rehearsal(value: Rehearsal) -> Page:
+    """The dry run: how long writers would wait, and the state that it gave."""
+    return Page(
+        "The dry run",
+        (
+            Line(
+                f"Done {value.kind}, in {value.seconds:,.2f} s."
+                f" Writers would have waited {value.writers_waited:,.2f} s."
+            ),
+            table(
+                "The state after, which the execution must give again",
+                "table | rows | fingerprint",
+                [(name, f.rows, f.digest[:SHOWN]) for name, f in sorted(value.after.items())],
+            ),
+            Line(f"Checks inside the transaction: {counted(value.report)}"),
+            _checks(value.report),
+        ),
+    )
+
+
+def proposal(value: Proposal) -> Page:
+    """What is to be approved, and how."""
+    typed = value.digest[:SHOWN]
+    bound = [
+        (name, getattr(value, name)[:SHOWN])
+        for name in ("snapshot", "mapping", "code", "schema", "decisions", "plan")
+    ]
+    return Page(
+        f"GO, if you approve: {typed}",
+        (
+            Line(f"The digest of this run of {value.environment} is {value.digest}", Tone.GOOD),
+            Line(f"On the command line: nexus-reimport run {value.environment} --approve {typed}"),
+            Line(f'In JupyterLab: approve = "{typed}" in the second cell of 02_execute'),
+            table(
+                "Approval is of these, and of the state before and after", "what | digest", bound
+            ),
+            table(
+                "State before and after, by table",
+                "table | rows before | rows after | before | after",
+                [
+                    (name, then.rows, after.rows, then.digest[:SHOWN], after.digest[:SHOWN])
+                    for name, then in sorted(value.before.items())
+                    if (after := value.after.get(name)) is not None
+                ],
+            ),
+        ),
+    )
+
+
+def drift(value: Mapping[str, str]) -> Page:
+    """What FileMaker changed since it was read."""
+    title = "FileMaker since the preflight"
+    if not value:
+        return Page(title, (Line("Counts and newest stamps are those that were read.", Tone.GOOD),))
+    return Page(
+        title,
+        (
+            table("Edited since", "table | what", sorted(value.items())),
+            Line(
+                "These edits are not in the plan. If they must be, stop here and run 01_preflight"
+                " again; else they come with the next reimport.",
+                Tone.LOOK,
+            ),
+        ),
+    )
+
+
+def approval(value: Approval) -> Page:
+    """Who let which digest pass."""
+    words = f"{value.digest[:SHOWN]} by {value.who}, {value.how}, {value.at:%Y-%m-%d %H:%M:%S} UTC"
+    return Page("Approved", (Line(words, Tone.GOOD),))
+
+
+def applied(value: Applied) -> Page:
+    """What the transaction did."""
+    title = "Committed" if value.committed else "Rolled back"
+    rows = [
+        (name, value.deleted.get(name, 0), count, value.after[name].rows)
+        for name, count in value.inserted.items()
+    ]
+    links = list(value.relinked.items())
+    return Page(
+        title,
+        (
+            Line(f"Writers waited {value.writers_waited:,.2f} s at most."),
+            table("Wiped and loaded", "table | deleted | inserted | rows now", rows),
+            table("Re-linked", "attachment | links written", links),
+            Line(f"Checks inside the transaction: {counted(value.report)}"),
+            *(Line(warning, Tone.LOOK) for warning in value.warnings),
+        ),
+    )
+
+
+def _checks(value: Report) -> Table:
+    ordered = sorted(value.results, key=lambda r: _ORDER.index(word(r)))
+    rows: list[tuple[Cell, ...]] = [
+        (
+            Marked(word(r), _TONES[word(r)]), r.level, r.check, r.claim, " ".join(r.serves),
+            r.looked_at, r.offending, r.waived or None, ", ".join(r.sample), r.note,
+        )
+        for r in ordered
+    ]  # fmt: skip
+    return table(
+        "",
+        "verdict | level | check | claim | serves | looked at | offend | waived | e.g. | note",
+        rows,
+    )
+
+
+def counted(value: Report) -> str:
+    words = [word(r) for r in value.results]
+    return ", ".join(f"{words.count(w):,} {w}" for w in _ORDER if w in words) or "none was run"

@@ -1,0 +1,273 @@
+"""What a cell displays: the words that people approve, and HTML that says the same."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from nexus_reimport import show
+from nexus_reimport.model import (
+    Applied,
+    ColumnChange,
+    EntityPlan,
+    Level,
+    LinkPlan,
+    Misfits,
+    Plan,
+    Proposal,
+    Report,
+    Result,
+    Unreturned,
+)
+from nexus_reimport.record import RUNNER_VARIABLE
+from nexus_reimport.rowfile import RowFile
+from nexus_reimport.settings import Cause
+from nexus_reimport.show.page import Line, Marked, Page, Tone, listed, said, table
+from nexus_reimport.target.fingerprint import Fingerprint
+
+FILE = RowFile("plan_patients.parquet", ("id",), 3, "ab" * 32)
+PATIENTS = EntityPlan(
+    entity="patients",
+    table="patients",
+    file=FILE,
+    source_rows=2845,
+    left_out={"without_a_name": 3},
+    matched={"filemaker_id": 2830},
+    rows_before=2867,
+    replaced=2830,
+    new=12,
+    kept=37,
+    purged=0,
+    unreturned=(
+        Unreturned(Cause.NOT_IN_FILEMAKER, 12, "purge", 12),
+        Unreturned(Cause.NO_FILEMAKER_ID, 25, None),
+    ),
+    changes=(
+        ColumnChange("title", 1, 0, 0, 0, 2829, None, 100, 113),
+        ColumnChange("dob", 0, 7, 2, 0, 2821, None, 2867, 2865),
+        ColumnChange("clinic_id", 86, 4, 0, 1, 2739, "nexus", 2756, 2842),
+        ColumnChange("sex", 0, 0, 0, 0, 2830, "filemaker", 2830, 2842),
+    ),
+    misfits=(Misfits("dob", "no date", 2, ("F-1", "F-2")),),
+    ambiguous=(),
+)
+LINKS = LinkPlan(
+    attachment="documents",
+    table="documents_document",
+    file=replace(FILE, rows=3),
+    rows=10190,
+    placed=10100,
+    right_already=10097,
+    mended={"dangling": 2, "unlinked": 1},
+    elsewhere=1,
+    owner_unknown=4,
+    not_in_filemaker=85,
+    reachable_before=10186,
+    reachable_after=10189,
+)
+PLAN = Plan(
+    as_of=datetime(2026, 3, 1, 2, 0, tzinfo=UTC),
+    entities={"patients": PATIENTS},
+    links={"documents": LINKS},
+    ledger=FILE,
+    memory=FILE,
+    misfits=FILE,
+    differences=replace(FILE, name="differences.parquet", rows=11),
+    before={},
+    digest="0123456789abcdef" * 4,
+)
+PLAN_TEXT = """\
+The plan
+========
+
+As of 2026-03-01 02:00:00 UTC. Nothing has been written.
+
+FileMaker's side: records = left out + loaded into a row that is there + into a new row
+entity    records  left out  into its row  into a new row  adds up
+--------  -------  --------  ------------  --------------  -------
+patients    2,845         3         2,830              12  yes
+
+Nexus's side: rows before = replaced + kept + purged; rows after = replaced + kept + new
+entity    table     rows before  replaced  kept  purged  new  rows after  adds up
+--------  --------  -----------  --------  ----  ------  ---  ----------  -------
+patients  patients        2,867     2,830    37       0   12       2,879  yes
+
+Records of FileMaker left out, by rule
+entity    rule            records
+--------  --------------  -------
+patients  without_a_name        3
+
+How records of FileMaker were recognised in Nexus
+entity    by rule             recognised     of  part
+--------  ------------------  ----------  -----  -----
+patients  2,830 filemaker_id       2,830  2,842  99.6%
+
+Rows that FileMaker does not bring back
+entity    cause             rows  decision   of these kept since something points at them
+--------  ----------------  ----  ---------  --------------------------------------------
+patients  not_in_filemaker    12  purge                                                12
+patients  no_filemaker_id     25  UNDECIDED                                             0
+
+Values that change in rows that stay, by column; a column that is not here keeps all
+entity    column     was empty  was another  then right is        cleared  empty in FileMaker, kept  equal
+--------  ---------  ---------  -----------  -------------------  -------  ------------------------  -----
+patients  title              1            0                             0                         0  2,829
+patients  dob                0            7  UNDECIDED                  2                         0  2,821
+patients  clinic_id         86            4  Nexus's value stays        0                         1  2,739
+
+Values of FileMaker that do not fit and count as empty
+entity    column  reason   records  for example
+--------  ------  -------  -------  -----------
+patients  dob     no date        2  F-1, F-2
+
+Documents and images
+attachment    rows  right already  links to mend  on something else, left alone  patient not in FileMaker  record not in FileMaker  on a live patient before   after
+----------  ------  -------------  -------------  -----------------------------  ------------------------  -----------------------  ------------------------  ------
+documents   10,190         10,097              3                              1                         4                       85                    10,186  10,189
+
+Links to mend
+attachment  it was    links
+----------  --------  -----
+documents   dangling      2
+documents   unlinked      1
+
+Id by id in ledger.csv and misfits.csv; the 11 values that differ in the private differences.csv.
+To be decided in the environment's file before this can go on:
+  decisions.patients: no_filemaker_id = keep or purge (25 rows)
+  decisions.patients.when_different: dob = filemaker or nexus (7 rows)
+Plan 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"""  # noqa: E501
+REPORT = Report(
+    "before",
+    (
+        Result("all_is_well", "All is well.", ("A1",), Level.STOP, 10, 0),
+        Result("look_here", "Nobody minds.", ("B5", "P7"), Level.REVIEW, 10, 2, ("F-1", "F-2")),
+        Result(
+            "was_waived", "It was.", ("B3",), Level.STOP, 2842, 86, ("F-3",), 86, "by A. Person"
+        ),
+        Result("looked_at_nothing", "It looked.", (), Level.STOP, 0, 0),
+    ),
+)
+REPORT_TEXT = """\
+Checks before: 1 STOPS, 1 REVIEW, 1 waived, 1 passed
+====================================================
+
+1 of them stop the run.
+
+verdict  level   check              claim          serves  looked at  offend  waived  e.g.      note
+-------  ------  -----------------  -------------  ------  ---------  ------  ------  --------  ------------
+STOPS    STOP    looked_at_nothing  It looked.                     0       0
+REVIEW   REVIEW  look_here          Nobody minds.  B5 P7          10       2          F-1, F-2
+waived   STOP    was_waived         It was.        B3          2,842      86      86  F-3       by A. Person
+passed   STOP    all_is_well        All is well.   A1             10       0"""  # noqa: E501
+
+
+def test_the_plan_reads_as_people_approve_it() -> None:
+    assert show.plan_text(PLAN) == PLAN_TEXT
+
+
+def test_a_report_puts_what_stops_the_run_first() -> None:
+    assert show.report_text(REPORT) == REPORT_TEXT
+
+
+def test_html_says_what_the_text_says() -> None:
+    for page, text in ((show.plan(PLAN), PLAN_TEXT), (show.report(REPORT), REPORT_TEXT)):
+        html = re.sub(r"<[^>]+>", " ", page._repr_html_()).replace("&#x27;", "'")
+        words = set(re.split(r"\s+", re.sub(r"[-=]{3,}", " ", text)))
+        assert words - set(re.split(r"\s+", html)) == set()
+
+
+def test_no_markup_comes_out_of_a_name() -> None:
+    page = Page("<b>", (Line("<script>"), table("<i>", "<a> | n", [("<td>", 1)])))
+    assert not re.findall(r"<(?:script|i|a)>", page._repr_html_())
+
+
+def test_a_page_asks_no_other_host_for_anything() -> None:
+    for page in (show.plan(PLAN), show.flow(PLAN), show.completeness(PLAN)):
+        outside = re.findall(r"(?:src|href)=\"(?!#)", page._repr_html_())
+        assert outside == []
+
+
+def test_the_same_value_gives_the_same_picture() -> None:
+    first, second = show.completeness(PLAN), show.completeness(PLAN)
+    assert first._repr_html_() == second._repr_html_()
+    assert "clinic_id" in first._repr_html_(), "letters stay letters"
+    assert repr(first).endswith("[picture: completeness of patients by field, before and after]")
+
+
+def test_an_empty_plan_can_be_drawn() -> None:
+    empty = replace(PLAN, entities={}, links={})
+    assert "<svg" in show.flow(empty)._repr_html_()
+    assert "Every record of FileMaker is loaded." in show.plan_text(empty)
+
+
+def test_a_sum_that_does_not_add_up_is_said_in_a_word_and_a_colour() -> None:
+    odd = replace(PLAN, entities={"patients": replace(PATIENTS, source_rows=1)})
+    assert re.search(r"patients +1 .* NO", show.plan_text(odd))
+    assert f"color:{Tone.BAD.value}" in show.plan(odd)._repr_html_()
+
+
+def test_where_the_time_went_comes_from_the_journal() -> None:
+    at = "2026-03-01T02:00:{}+00:00"
+    events = [
+        {"at": at.format("00"), "event": "opened"},
+        {"at": at.format("01"), "event": "started", "stage": "snapshot"},
+        {"at": at.format("03"), "event": "finished", "stage": "snapshot"},
+        {"at": at.format("04"), "event": "started", "stage": "census"},
+    ]
+    assert repr(show.stage_times(events)).endswith("[picture: snapshot 2.00 s]")
+    assert repr(show.stage_times([])).endswith("[picture: nothing was timed yet]")
+
+
+def test_a_proposal_says_how_it_is_approved() -> None:
+    same = {"patients": Fingerprint(3, "ab" * 16)}
+    proposal = Proposal("dev", "a", "b", "c", "d", "e", "f", same, same, "fedcba9876543210" * 4)
+    text = repr(show.proposal(proposal))
+    assert "GO, if you approve: fedcba987654" in text
+    assert "nexus-reimport run dev --approve fedcba987654" in text
+
+
+def test_a_transaction_that_was_rolled_back_is_not_called_committed() -> None:
+    applied = Applied(
+        committed=False,
+        at=datetime(2026, 3, 1, tzinfo=UTC),
+        deleted={"patients": 3},
+        inserted={"patients": 3},
+        relinked={"documents": 1},
+        after={"patients": Fingerprint(3, "ab" * 16)},
+        writers_waited=0.5,
+        timings={"delete": 0.1},
+        report=REPORT,
+        warnings=("VACUUM (ANALYZE) notes failed",),
+    )
+    text = repr(show.applied(applied))
+    assert text.startswith("Rolled back")
+    assert "Writers waited 0.50 s at most." in text
+    assert "VACUUM (ANALYZE) notes failed" in text
+
+
+def test_drift_says_what_it_means() -> None:
+    assert "are those that were read" in repr(show.drift({}))
+    assert "run 01_preflight again" in repr(show.drift({"notes": "a record was edited"}))
+
+
+def test_cells_are_written_as_people_read_them() -> None:
+    assert [said(c) for c in (1234567, 1234.5, None, "x", Marked(1000, Tone.LOOK))] == [
+        "1,234,567", "1,234.50", "", "x", "1,000",
+    ]  # fmt: skip
+    assert listed({"a": 1200, "b": 0}) == "1,200 a"
+    assert listed({}, "nothing") == "nothing"
+
+
+def test_under_the_runner_no_bar_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(RUNNER_VARIABLE, "a token")
+    show.bar("records")(1, 2)
+    monkeypatch.delenv(RUNNER_VARIABLE)
+    bar = show.bar("records")
+    bar(1, 2)
+    bar(2, 2)
+    assert capsys.readouterr().out == ""
