@@ -27,7 +27,7 @@ demo: $(READY)
 	$(BIN)/nexus-reimport demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -43,6 +43,9 @@ sandbox: $(READY)
 
 down: $(READY)
 	$(BIN)/nexus-reimport sandbox down
+
+notebooks: $(READY)
+	$(BIN)/python tests/keep_notebooks.py
 
 lock:
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra sandbox \
