@@ -36,7 +36,10 @@ lint: $(READY)
 
 lab: $(READY)
 	$(BIN)/nexus-reimport sandbox up
-	NEXUS_REIMPORT_ENVIRONMENT=sandbox-dev $(BIN)/jupyter lab --notebook-dir=runbook
+	NEXUS_REIMPORT_ENVIRONMENT=sandbox-dev $(BIN)/jupyter lab --notebook-dir=runbook \
+	  --LabApp.news_url=None \
+	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	  $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
 sandbox: $(READY)
 	$(BIN)/nexus-reimport sandbox up

@@ -163,6 +163,7 @@ class _Work:
             self._fix_session()
             self._own_schema()
             self._load_temporary()
+            self._remember_loaded()
         with self._timed("wait for locks"):
             tables = [*self._mapping.wiped_tables(), *self._mapping.link_tables()]
             places = [table_name(self._mapping.schema_name, t) for t in tables]
@@ -396,13 +397,16 @@ class _Work:
                 next="keep this record, run 01_preflight again, and compare the two",
             )
 
-    def _remember(self, after: Mapping[str, Fingerprint]) -> None:
-        order, connection = self._order, self._connection
+    def _remember_loaded(self) -> None:
+        """Which record became which row: in a table of our own, so before anyone must wait."""
         loaded = table_name(OWN_SCHEMA, "loaded")
-        self._bounded(sql.SQL("DELETE FROM {}").format(loaded))
-        copy_in(connection, loaded, order.folder, order.plan.memory)
+        self._connection.execute(sql.SQL("DELETE FROM {}").format(loaded))
+        copy_in(self._connection, loaded, self._order.folder, self._order.plan.memory)
+
+    def _remember(self, after: Mapping[str, Fingerprint]) -> None:
+        order = self._order
         approval, proposal = order.approval, order.proposal
-        connection.execute(
+        self._connection.execute(
             sql.SQL(
                 "INSERT INTO {} (run, environment, digest, approved_by, before, after)"
                 " VALUES (%s, %s, %s, %s, %s, %s)"

@@ -26,7 +26,7 @@ from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
 SCALE = 0.03
 ROLE = "nexus"
 PASSWORD = "a made-up password of the simulator"
-BUCKETS = ("walk-nexus-dev", "walk-nexus-prod")
+BUCKETS = ("walk-nexus-dev", "walk-nexus-prod", "second-installation")
 ENVIRONMENTS = Path(__file__).parent.parent / "runbook" / "environments"
 _number = itertools.count(1)
 
@@ -57,7 +57,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def filled_s3(s3: S3Server, made_up: MadeUp) -> S3Server:
     """The S3 server with the made-up clinic's files."""
-    for bucket in BUCKETS:
+    for bucket in BUCKETS[:2]:
         s3.access.fill(bucket, made_up.objects(bucket.rpartition("-")[2]))
     return s3
 

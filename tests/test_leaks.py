@@ -74,7 +74,7 @@ def test_a_provoked_error_leaks_nothing(clinic: Clinic, name: str) -> None:
     spoil, told, exit_code = STOPS[name]
     spoil(clinic)
     done = command("run", "sandbox-dev", "--approve-rehearsed")
-    assert done.returncode == exit_code
+    assert done.returncode == exit_code, done.stderr
     assert told in done.stdout + done.stderr
     texts = [
         *files(clinic.folder.parent / "runs"),

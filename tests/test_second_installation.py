@@ -38,7 +38,7 @@ database = "WalkClinic"
 user = "nexus_reader"
 password = {{ env = "FM" }}
 [s3]
-bucket = "walk-nexus-dev"
+bucket = "second-installation"
 region = "us-east-1"
 prefixes = ["scans/", "uploads/"]
 endpoint = "{endpoint}"
@@ -61,7 +61,7 @@ def second(
 ) -> Iterator[psycopg.Connection[Any]]:
     postgres.create_database("second", owner="nexus")
     keys = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
-    s3.access.fill("walk-nexus-dev", [StoredObject(key, b"x") for key in keys])
+    s3.access.fill("second-installation", [StoredObject(key, b"x") for key in keys])
     shutil.copy(Path(__file__).parent / "second_installation.toml", tmp_path)
     with (
         Simulator(filemaker(), password="opensesame") as simulator,

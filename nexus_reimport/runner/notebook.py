@@ -75,6 +75,10 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
         run.journal("failed", stage=page, kind="DeadKernel", **_killed("the kernel died"))
     except KeyboardInterrupt:
         run.journal("failed", stage=page, kind="KeyboardInterrupt", **_killed("interrupted"))
+    except Exception as error:
+        # A kernel that did not start, or a channel that broke: the stages' own word goes first.
+        if not any(e["event"] == "failed" for e in run.events()[known:]):
+            run.journal("failed", stage=page, **_told(type(error).__name__, ""))
     _tidy(run, output)
 
 
@@ -118,7 +122,10 @@ def _papermill(page: Path, output: Path, parameters: Parameters) -> None:
 @contextmanager
 def _own_home() -> Iterator[None]:
     """Nobody's start-up files, kernels or history: only those of this Python."""
-    with tempfile.TemporaryDirectory(prefix="nexus-reimport-") as home:
+    with tempfile.TemporaryDirectory(
+        prefix="nexus-reimport-",
+        ignore_cleanup_errors=True,  # a kernel that is on its way out may still write there
+    ) as home:
         named = {
             name: str(Path(home, name.lower()))
             for name in (
