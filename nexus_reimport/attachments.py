@@ -39,7 +39,8 @@ class Placed:
     object: str | None
     content_type: str | None
     known: bool  # FileMaker has the record
-    owner: str | None  # the Nexus id of the owner that FileMaker names
+    filemaker_owner: str  # the owner that FileMaker names, "" where it names none
+    owner: str | None  # the Nexus id of that owner
 
 
 def place(
@@ -62,6 +63,7 @@ def place(
                 object=row["object"],
                 content_type=row["content_type"],
                 known=found is not None,
+                filemaker_owner=found or "",
                 owner=owners.get(found) if found else None,
             )
         )
@@ -71,14 +73,21 @@ def place(
 def _by_field(
     spec: Attachment, snapshot: Snapshot, folder: Path, key_field: str
 ) -> dict[str, dict[str, str]]:
-    """field -> its value -> the owner's FileMaker id."""
+    """field -> its value -> the owner's FileMaker id.
+
+    A value that records of several owners share names nobody: it is as if FileMaker did not
+    know the attachment, and its link stays as it is.
+    """
     found: dict[str, dict[str, str]] = {i.field: {} for i in spec.identity}
+    shared: set[tuple[str, str]] = set()
     for record in rowfile.read_dicts(folder, snapshot.extracts[spec.source].file):
         owner = convert.identifier(record[spec.owner.field] or "")
         for field, values in found.items():
             value = _key(record[field] or "")
-            if value:
-                values[value] = owner
+            if value and values.setdefault(value, owner) != owner:
+                shared.add((field, value))
+    for field, value in shared:
+        del found[field][value]
     return found
 
 
@@ -117,8 +126,9 @@ def plan(
             targets = sorted({m.owner for m in members if m.owner})
             linked = _linked(members[0], owners)
             target = targets[0] if len(targets) == 1 else None
-            if len(targets) > 1:
+            if _is_torn(members, target, linked):
                 torn.append(link_key)
+                target = None
             why = _why(linked, target, members[0].object)
             if why:
                 mended[why] += 1
@@ -143,8 +153,21 @@ def plan(
         not_in_filemaker=sum(not m.known for m in placed),
         reachable_before=counts["reachable_before"],
         reachable_after=counts["reachable_after"],
-        torn=tuple(torn[:5]),
+        torn=tuple(torn),
     )
+
+
+def _is_torn(members: list[Placed], target: str | None, linked: str) -> bool:
+    """Whether a group's members belong to several owners, so that no link can be right for all.
+
+    Members whose owner FileMaker names count, whether Nexus has that owner or not; and a group
+    that hangs on somebody alive is not moved while it holds members that nobody can place.
+    """
+    named = {m.filemaker_owner for m in members if m.known and m.filemaker_owner}
+    if len(named) > 1:
+        return True
+    moves = target is not None and linked == "owner" and members[0].object != target
+    return moves and any(m.owner is None for m in members)
 
 
 def _linked(one: Placed, owners: Owners) -> str:

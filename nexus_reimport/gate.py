@@ -48,13 +48,14 @@ def propose(
 ) -> Proposal:
     """What the preflight asks approval for."""
     decisions = {name: d.model_dump(mode="json") for name, d in sorted(settings.decisions.items())}
+    waivers = [waiver.model_dump(mode="json") for waiver in settings.waivers]
     proposal = Proposal(
         environment=settings.name,
         snapshot=snapshot.digest,
         mapping=mapping_digest,
         code=code_digest(),
         schema=survey.schema_digest,
-        decisions=digest(decisions),
+        decisions=digest([decisions, waivers]),
         plan=plan.digest,
         before=dict(plan.before),
         after=dict(rehearsal.after),

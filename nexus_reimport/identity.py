@@ -1,8 +1,9 @@
 """Which record of FileMaker is which row of Nexus.
 
 Rules in order, the first match wins: FileMaker's id in the row; what the run before remembers; the
-id derived from FileMaker's; then equal values. Equal candidates pair up in sorted order, so that
-the same data gives the same pairs.
+id derived from FileMaker's; then equal values, all of them. Only where nothing is remembered, on
+the first run after imports that lost the dates, is a row with another date taken. Equal candidates
+pair up in sorted order, so that the same data gives the same pairs.
 """
 
 from __future__ import annotations
@@ -65,9 +66,13 @@ def match(
     free.pair("remembered", sorted(remembered.items()))
     free.pair("derived id", ((i, derived_id(namespace, entity, i)) for i in sorted(fed)))
     for rule in spec.identity:
-        if rule.by != "filemaker_id":
-            for compared in ((*rule.by, *rule.then), rule.by) if rule.then else (rule.by,):
-                free.pair(rule.name, _equal(rule, compared, free, fed, rows))
+        if rule.by == "filemaker_id":
+            continue
+        exact = (*rule.by, *rule.then)
+        free.pair(rule.name, _equal(rule, exact, free, fed, rows))
+        if rule.then and not remembered:
+            loosely = f"{rule.name}, other {' or '.join(rule.then)}"
+            free.pair(loosely, _equal(rule, rule.by, free, fed, rows))
     return found
 
 

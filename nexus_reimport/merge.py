@@ -70,6 +70,8 @@ class Merger:
                 if column.gather:
                     new = self._merge_card(key, name, column, old_document, fed[name], existed)
                     documents[base] = new
+                elif path and _is_blocked(old_document, path):
+                    self._tallies[name].kept += 1  # plain text where FileMaker has parts
                 elif path:
                     old = _at(old_document, path)
                     value = self._choose(key, name, column, old, fed[name], existed)
@@ -133,8 +135,7 @@ class Merger:
         self, key: str, name: str, column: Column, old: Any, new: dict[str, Any], existed: bool
     ) -> Any:
         """A contact or address column: compared by what it says, whatever its shape."""
-        known = convert.contents(_part(old, column))
-        says = convert.contents(new)
+        known, says = _says(_part(old, column)), _says(new)
         tally = self._tallies[name]
         if not new and (column.when_empty == "keep" or not known):
             tally.kept += bool(existed and known)
@@ -144,6 +145,8 @@ class Merger:
                 tally.cleared += 1
             elif known == says:
                 tally.same += 1
+                if not any(key in old for key in column.replaces):
+                    return _readable(old)
             elif known < says:
                 tally.filled += 1
             else:
@@ -154,6 +157,34 @@ class Merger:
         dropped = {*column.keys, *column.replaces}
         rest = {k: v for k, v in old.items() if k not in dropped} if isinstance(old, dict) else {}
         return {**rest, **new}
+
+
+def _says(part: Any) -> frozenset[str]:
+    """What a card says; which e-mail is the first is part of it."""
+    first = part.get("email") if isinstance(part, dict) else None
+    said = convert.contents(part)
+    return said | {f"first: {first.casefold()}"} if isinstance(first, str) and first else said
+
+
+def _readable(card: dict[str, Any]) -> dict[str, Any]:
+    """``card`` as it is, each phone under both keys, since the application's readers disagree."""
+    phones = card.get("phones")
+    if not isinstance(phones, list):
+        return card
+    made = []
+    for phone in phones:
+        number = phone.get("number") or phone.get("phone") if isinstance(phone, dict) else None
+        made.append({**phone, "number": number, "phone": number} if number else phone)
+    return {**card, "phones": made}
+
+
+def _is_blocked(document: Any, path: str) -> bool:
+    """Whether a part on the way to ``path`` is something else than an object."""
+    for key in path.split(".")[:-1]:
+        document = document.get(key) if isinstance(document, dict) else None
+        if document is not None and not isinstance(document, dict):
+            return True
+    return False
 
 
 def _part(document: Any, column: Column) -> Any:

@@ -166,7 +166,7 @@ def _plan_entity(
         mapping.namespace,
     )
     work.pairs, work.by_rule = found.pairs, found.by_rule
-    work.ambiguous = tuple(sorted(found.ambiguous)[:SAMPLE])
+    work.ambiguous = tuple(sorted(found.ambiguous))
     _make_rows(work, mapping, feeder, records, fed, survey)
     _name_causes(work, remembered)
 
@@ -381,7 +381,12 @@ def _write_ledger(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
 def _write_memory(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
     with rowfile.writer(folder / "memory.parquet", MEMORY_COLUMNS) as out:
         for name, work in works.items():
-            for filemaker_id, key in sorted(work.pairs.items()):
+            kept = {
+                filemaker_id: key
+                for key, (_, filemaker_id) in work.unreturned.items()
+                if filemaker_id and key not in work.purged
+            }
+            for filemaker_id, key in sorted({**kept, **work.pairs}.items()):
                 out.add((name, filemaker_id, key))
     return out.done()
 

@@ -16,7 +16,7 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -116,6 +116,11 @@ class Run:
         """Whether a stage's value is there."""
         return (self.folder / f"{name}.json").is_file()
 
+    def forget(self, names: Iterable[str]) -> None:
+        """Take away values that a step, run again, has made void."""
+        for name in names:
+            (self.folder / f"{name}.json").unlink(missing_ok=True)
+
     @property
     def is_sealed(self) -> bool:
         """Whether the record is closed for good."""
@@ -153,6 +158,7 @@ class Run:
             "exit_code": self.exit_code(),
             "failed": last,
         }
+        (self.folder / VERDICT).unlink(missing_ok=True)  # of a seal that a kill cut short
         _write(self.folder / VERDICT, said)
         before = last_sealed(self.folder.parent)
         files = {
@@ -206,14 +212,20 @@ def judge(events: list[dict[str, Any]]) -> Verdict:
     """The verdict that a journal's events give."""
     failed = [e for e in events if e["event"] == "failed"]
     open_stages = _unfinished(events)
-    settled = [e["committed"] for e in events if e["event"] == "settled"]
-    doubt = any(e.get("kind") == "InDoubt" for e in failed) or "apply" in open_stages
-    committed = any(e["event"] == "committed" for e in events) or any(settled)
-    if doubt and not committed and not settled:
-        return Verdict.IN_DOUBT
+    committed = any(
+        e["event"] == "committed" or (e["event"] == "settled" and e["committed"]) for e in events
+    )
     if committed:
-        signed = any(e["event"] == "verified" for e in events)
+        checked = ("checks_after", "sign_off")
+        ends = [
+            e["event"]
+            for e in events
+            if e["event"] == "verified" or (e["event"] == "failed" and e.get("stage") in checked)
+        ]
+        signed = bool(ends) and ends[-1] == "verified"
         return Verdict.COMPLETE if signed else Verdict.COMMITTED_UNVERIFIED
+    if _in_doubt(events):
+        return Verdict.IN_DOUBT
     if open_stages:
         return Verdict.KILLED
     if failed:
@@ -230,6 +242,18 @@ def exit_code(events: list[dict[str, Any]]) -> int:
     if verdict is Verdict.STOPPED:
         return int(next(e["exit_code"] for e in reversed(events) if e["event"] == "failed"))
     return EXIT_CODES[verdict]
+
+
+def _in_doubt(events: list[dict[str, Any]]) -> bool:
+    """Whether the last attempt may have been committed, and nobody has asked the database yet."""
+    attempts = [n for n, e in enumerate(events)
+                if e["event"] == "started" and e["stage"] == "apply"]  # fmt: skip
+    last = events[attempts[-1] :] if attempts else []
+    names = [e["event"] for e in last]
+    if not attempts or "settled" in names:
+        return False
+    sent = "committing" in names and "not committed" not in names
+    return sent or "apply" in _unfinished(last) or any(e.get("kind") == "InDoubt" for e in last)
 
 
 def _unfinished(events: list[dict[str, Any]]) -> set[str]:

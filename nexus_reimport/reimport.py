@@ -23,7 +23,7 @@ from nexus_reimport import rowfile
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.gate import moved
 from nexus_reimport.mapping import Mapping as Nexus
-from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report
+from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report, digest
 from nexus_reimport.settings import Postgres
 from nexus_reimport.target import catalog as catalogs
 from nexus_reimport.target.catalog import Catalog
@@ -76,6 +76,8 @@ class Order:
             and self.approval is not None
             and self.approval.digest == self.proposal.digest
             and self.proposal.plan == self.plan.digest
+            and digest(replace(self.proposal, digest="")) == self.proposal.digest
+            and digest(replace(self.plan, digest="")) == self.plan.digest
         )
 
 
@@ -86,9 +88,12 @@ def apply(
     before_commit: BeforeCommit,
     *,
     commit: bool,
+    tell: Callable[[str], None] = lambda _: None,
     progress: Progress | None = None,
 ) -> Applied:
     """Wipe, load, re-link and check in one transaction; COMMIT only if ``commit`` and approved.
+
+    ``tell`` hears of COMMIT as it happens, for the journal: "committing", then "committed".
 
     Raises:
         StopError: not approved, another state than planned, or a check inside said no.
@@ -101,8 +106,8 @@ def apply(
             "this plan has no approval of its own", next="run 01_preflight, approve its digest"
         )
     with connected(target, ROLLED_BACK) as connection, advisory_lock(connection, LOCK_KEY):
-        work = _Work(connection, target, mapping, order, before_commit, progress)
-        applied: Applied = writing_transaction(connection, work.do, commit=commit)
+        work = _Work(connection, target, mapping, order, before_commit, progress, commit=commit)
+        applied: Applied = writing_transaction(connection, work.do, commit=commit, tell=tell)
         return work.after_commit(applied) if commit else applied
 
 
@@ -146,8 +151,11 @@ class _Work:
         order: Order,
         before_commit: BeforeCommit,
         progress: Progress | None,
+        *,
+        commit: bool,
     ) -> None:
         self._connection, self._target, self._mapping = connection, target, mapping
+        self._commit = commit
         self._order, self._before_commit = order, before_commit
         self._progress = progress
         self._catalog: Catalog = catalogs.read(connection, mapping.schema_name)
@@ -360,15 +368,26 @@ class _Work:
         return done
 
     def _advance_sequence(self, table: str) -> None:
-        """An integer key's own sequence must not give out a key that we loaded."""
+        """An integer key's own sequence must not give out a key that we loaded.
+
+        A sequence is not rolled back: it is never lowered, and a dry run leaves it alone.
+        """
+        if not self._commit:
+            return
         place = table_name(self._mapping.schema_name, table)
         key = self._catalog.tables[table].primary_key[0]
         full = place.as_string(self._connection)
         sequence = scalar(self._connection, "SELECT pg_get_serial_sequence(%s, %s)", (full, key))
         if sequence:
             self._bounded(
-                sql.SQL("SELECT setval({}, greatest((SELECT max({}) FROM {}), 1))").format(
-                    sql.Literal(sequence), sql.Identifier(key), place
+                sql.SQL(
+                    "SELECT setval({name}, greatest((SELECT max({key}) FROM {table}), last_value))"
+                    " FROM {sequence} WHERE last_value < (SELECT max({key}) FROM {table})"
+                ).format(
+                    name=sql.Literal(sequence),
+                    key=sql.Identifier(key),
+                    table=place,
+                    sequence=_sequence(sequence),
                 )
             )
 
@@ -420,6 +439,11 @@ class _Work:
                 Jsonb(_plain(after)),
             ),
         )
+
+
+def _sequence(full_name: str) -> sql.Identifier:
+    """The name that pg_get_serial_sequence gives, quoted anew."""
+    return sql.Identifier(*(part.strip('"') for part in full_name.split(".")))
 
 
 def _incoming(name: str) -> sql.Identifier:

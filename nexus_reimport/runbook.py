@@ -50,7 +50,7 @@ from nexus_reimport.model import (
     Survey,
 )
 from nexus_reimport.record import Run, Verdict
-from nexus_reimport.settings import Settings
+from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.source.data_api import DataApi
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
@@ -63,6 +63,8 @@ from nexus_reimport.target.postgres import (
 )
 
 T = TypeVar("T")
+ORDER = ("snapshot", "census", "survey", "backup", "plan", "checks_before", "rehearsal",
+         "checks_inside", "proposal", "approval")  # fmt: skip
 Progress = Callable[[int, int], None]
 Bar = Callable[[str], Progress]
 
@@ -139,6 +141,7 @@ class Runbook:
                 )
             return seen, saved
 
+        self._begin_step("survey")
         with self.run.stage("survey_and_backup"):
             seen, saved = work()
             self.run.save("survey", seen)
@@ -267,7 +270,7 @@ class Runbook:
             try:
                 applied = reimport.apply(
                     self.settings.postgres, self.mapping, order, self._check_inside,
-                    commit=True, progress=self.bar("steps"),
+                    commit=True, tell=self.run.journal, progress=self.bar("steps"),
                 )  # fmt: skip
             except InDoubt as doubt:
                 if not self._settled(doubt):
@@ -281,7 +284,6 @@ class Runbook:
                     state="committed, not verified yet",
                     next="go on with 03_verify",
                 ) from None
-            self.run.journal("committed", writers_waited=round(applied.writers_waited, 3))
             return applied
 
         return self._step("applied", work, stage="apply")
@@ -359,7 +361,20 @@ class Runbook:
 
     # -------------------------------------------------------------- parts
 
+    def _begin_step(self, name: str) -> None:
+        """A step that is run again makes void what was made from what it gave before."""
+        if name not in ORDER:
+            return
+        if any(e["event"] in ("committing", "committed") for e in self.run.events()):
+            raise StopError(
+                "this run has been executed; its preflight is not changed any more",
+                state="nothing was written; plan, backup and approval are as they were",
+                next="finish this run with 03_verify; for another one begin a new run",
+            )
+        self.run.forget(ORDER[ORDER.index(name) + 1 :])
+
     def _step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
+        self._begin_step(name)
         with self.run.stage(stage or name):
             value = work()
             self.run.save(name, value)
@@ -405,9 +420,7 @@ class Runbook:
             after=prints,
             writes=writes,
         )
-        report = checks.run(
-            subject, self.settings.waivers, today=_today(self.settings), name="inside"
-        )
+        report = checks.run(subject, today=_today(self.settings), name="inside")  # none is waived
         self.run.save("checks_inside", report)
         return report
 
@@ -415,11 +428,26 @@ class Runbook:
         if not self.settings.dev_environment:
             return None
         dev = environments.load(self.settings.dev_environment)
+        here, there = self.settings.postgres, dev.postgres
+        other_database = (here.host, here.port, here.database) != (
+            there.host, there.port, there.database,
+        )  # fmt: skip
+        if dev.kind is not Kind.DEV or dev.sandbox != self.settings.sandbox or not other_database:
+            raise StopError(
+                f"{dev.name} cannot stand for dev: it must be of kind dev, another database, and"
+                " a sandbox only for a sandbox",
+                next="name the right one: dev_environment in the environment's file",
+            )
         complete = [r for r in record.every(dev) if r.is_sealed and not r.problems()
                     and r.verdict() is Verdict.COMPLETE]  # fmt: skip
         if not complete:
             return None
         last = complete[-1]
+        if Runbook(dev, self.mapping, last).anchored() != last.seal_digest():
+            raise StopError(
+                f"the record {last.id} of {dev.name} is not the one that its database knows",
+                next=f"run `nexus-reimport run {dev.name}` again",
+            )
         proposal = last.load(Proposal, "proposal")
         return gate.Forerunner(
             last.id, Verdict.COMPLETE, proposal.code, proposal.mapping, proposal.schema

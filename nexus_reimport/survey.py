@@ -205,16 +205,24 @@ def _remembered(connection: Connection, folder: Path) -> RowFile:
 
 
 def _next_keys(connection: Connection, mapping: Mapping, catalog: Catalog) -> dict[str, int]:
-    """For entities with integer keys: one more than the largest."""
+    """For entities with integer keys: one more than the largest that was ever given out."""
     found = {}
     for name, entity in mapping.entities.items():
         table = catalog.tables[entity.table]
         key = table.column(table.primary_key[0])
         if key is not None and key.type in ("integer", "bigint", "smallint"):
-            query = sql.SQL("SELECT coalesce(max({}), 0) + 1 FROM {}").format(
-                sql.Identifier(key.name), table_name(mapping.schema_name, entity.table)
+            place = table_name(mapping.schema_name, entity.table)
+            query = sql.SQL("SELECT coalesce(max({}), 0) FROM {}").format(
+                sql.Identifier(key.name), place
             )
-            found[name] = int(scalar(connection, query))
+            given_out = scalar(
+                connection,
+                "SELECT last_value FROM pg_sequences"
+                " WHERE format('%%I.%%I', schemaname, sequencename)"
+                " = pg_get_serial_sequence(%s, %s)",
+                (place.as_string(connection), key.name),
+            )
+            found[name] = max(int(scalar(connection, query)), int(given_out or 0)) + 1
     return found
 
 

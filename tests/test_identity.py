@@ -50,7 +50,7 @@ def test_a_note_is_found_by_its_text_with_blanks_folded() -> None:
     rows = {"n": {"patient": "p", "content": "two  words", "at": "9"}}
     found = matched(NOTES, fed, rows)
     assert found.pairs == {"f": "n"}
-    assert found.by_rule == {"text": 1}
+    assert found.by_rule == {"text, other at": 1}
 
 
 def test_the_same_text_of_another_patient_is_another_note() -> None:

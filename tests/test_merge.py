@@ -103,3 +103,27 @@ def test_a_second_merge_changes_nothing() -> None:
     made = merger(CARD, card="filemaker")
     once = merged(made, {"card": '{"mobile": "0491570002", "x": 1}'}, {"card": NEW})
     assert merged(merger(CARD), once, {"card": NEW}) == once
+
+
+def test_a_card_that_says_the_same_keeps_its_labels_and_gets_both_keys() -> None:
+    made = merger(CARD, card="filemaker")
+    row = {"card": '{"phones": [{"number": "0491570001", "label": "Daughter"}]}'}
+    after = json.loads(str(merged(made, row, {"card": NEW})["card"]))
+    assert after == {
+        "phones": [{"number": "0491570001", "phone": "0491570001", "label": "Daughter"}]
+    }
+
+
+def test_another_first_email_is_a_difference() -> None:
+    made = merger(CARD, card="nexus")
+    emails = [{"address": "a@b.example", "label": ""}, {"address": "c@d.example", "label": ""}]
+    row = {"card": json.dumps({"emails": emails, "email": "c@d.example"})}
+    assert merged(made, row, {"card": {"emails": emails, "email": "a@b.example"}}) == row
+    assert made.changes()[0].different == 1
+
+
+def test_text_where_filemaker_has_parts_is_left_alone() -> None:
+    made = merger({"data.ndis.name": {"from": "n"}}, **{"*": "filemaker"})
+    row = {"data": '{"ndis": "free text"}'}
+    assert merged(made, row, {"data.ndis.name": "x"}) == row
+    assert made.changes()[0].kept == 1

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from conftest import Clinic
 
-from nexus_reimport import record, reimport, runbook
+from nexus_reimport import record, reimport, rowfile, runbook
 from nexus_reimport.errors import Busy, ReimportError, StopError, TargetError
 from nexus_reimport.model import Applied, Approval, Level, Plan, Proposal, Report, Result
 from nexus_reimport.record import Verdict
@@ -399,3 +399,64 @@ def test_a_run_whose_session_is_still_at_work_stays_in_doubt(
     ):
         book.settle()
     assert settled(book) is Verdict.KILLED
+
+
+def test_what_came_to_point_at_a_row_that_goes_stops_the_execution(clinic: Clinic) -> None:
+    head = '[decisions.appointments]\nnot_in_filemaker = "keep"\nleft_out_by_rule = "keep"\n'
+    clinic.edit(
+        "sandbox-dev", head + 'no_filemaker_id = "keep"', head + 'no_filemaker_id = "purge"'
+    )
+    book = clinic.preflight()
+    book.approve(rehearsed=True)
+    rows = rowfile.read(book.folder, book.run.load(Plan, "plan").ledger)
+    gone = next(row[4] for row in rows if row[:2] == ("appointments", "purged"))
+    clinic.do(
+        "UPDATE sent_emails SET related_appointment_id = %s"
+        " WHERE id = (SELECT min(id::text)::uuid FROM sent_emails)",
+        "dev",
+        gone,
+    )
+    before = clinic.state()
+    with pytest.raises(StopError, match="everything_that_pointed_still_points"):
+        book.apply()
+    assert clinic.state() == before
+
+
+def test_an_interrupt_after_the_commit_is_never_called_rolled_back(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    clinic.approved(rehearsed)
+
+    def interrupt(done: int, _: int) -> None:
+        if done == COMMITTED_AT:
+            raise KeyboardInterrupt
+
+    book = runbook.resume("sandbox-dev", "", lambda _: interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        book.apply()
+    assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
+    assert book.settle()
+    quiet = runbook.resume("sandbox-dev")
+    assert quiet.verify().passed
+
+
+def test_the_preflight_of_an_executed_run_is_not_changed_any_more(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    book.apply()
+    dump = (book.folder / "nexus.dump").read_bytes()
+    for step in (book.snapshot, book.survey_and_backup, book.plan, book.rehearse):
+        with pytest.raises(StopError, match="has been executed"):
+            step()
+    assert (book.folder / "nexus.dump").read_bytes() == dump
+
+
+def test_a_step_that_is_run_again_makes_void_what_came_after(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    book.plan()
+    for later in (book.rehearse, book.propose, book.approve, book.apply):
+        with pytest.raises(ReimportError, match=r"no .* yet"):
+            later()

@@ -148,6 +148,12 @@ def test_purged_rows_go_and_what_is_pointed_at_stays(clinic: Clinic) -> None:
         clinic.edit("sandbox-dev", head + 'not_in_filemaker = "keep"\nleft_out_by_rule = "keep"\n'
                     'no_filemaker_id = "keep"', head + 'not_in_filemaker = "purge"\n'
                     'left_out_by_rule = "purge"\nno_filemaker_id = "purge"')  # fmt: skip
+    with pytest.raises(StopError, match="no_more_is_purged_than_expected"):
+        clinic.preflight()
+    waiver = 'check = "no_more_is_purged_than_expected"\nat_most = 4\nreason = "meant so"\n'
+    path = clinic.folder / "sandbox-dev.toml"
+    text = f'{path.read_text()}\n[[waivers]]\n{waiver}who = "x"\nuntil = "2099-01-01"\n'
+    path.write_text(text)
     book = clinic.preflight()
     plan = book.run.load(Plan, "plan")
     assert plan.entities["letters"].purged > 0
@@ -179,6 +185,10 @@ def test_dev_and_then_prod_and_prod_not_without_dev(clinic: Clinic) -> None:
     seal = book.seal()
     assert book.anchored() == seal
     assert book.run.problems() == []
+    own = ('dev_environment = "sandbox-dev"', 'dev_environment = "sandbox-prod"')
+    clinic.edit("sandbox-prod", *own)
+    with pytest.raises(StopError, match="cannot stand for dev"):
+        clinic.preflight("sandbox-prod").approve(rehearsed=True)
 
 
 def test_every_stage_gives_what_the_next_needs_and_the_sums_are_exact(clinic: Clinic) -> None:

@@ -38,6 +38,7 @@ class Check:
     stage: type
     level: Level
     serves: tuple[str, ...]
+    waivable: bool
     look: Callable[[Any], Finding]
 
 
@@ -45,13 +46,17 @@ REGISTRY: list[Check] = []
 
 
 def check(
-    stage: type, level: Level, serves: Sequence[str] = ()
+    stage: type, level: Level, serves: Sequence[str] = (), *, waivable: bool = True
 ) -> Callable[[Callable[[Any], Finding]], Callable[[Any], Finding]]:
-    """Declare a check of the stage whose subject is a ``stage``."""
+    """Declare a check of the stage whose subject is a ``stage``.
+
+    One that is not ``waivable`` holds whatever the environment's file says: its sums are the
+    product's own, or its keys stand for more than themselves.
+    """
 
     def declare(look: Callable[[Any], Finding]) -> Callable[[Any], Finding]:
         claim = (inspect.getdoc(look) or look.__name__).splitlines()[0]
-        REGISTRY.append(Check(look.__name__, claim, stage, level, tuple(serves), look))
+        REGISTRY.append(Check(look.__name__, claim, stage, level, tuple(serves), waivable, look))
         return look
 
     return declare
@@ -65,7 +70,10 @@ def of_stage(stage: type) -> tuple[Check, ...]:
 def run(subject: object, waivers: Iterable[Waiver] = (), *, today: date, name: str = "") -> Report:
     """Every check of the subject's stage, waived where a waiver in force names it."""
     by_check = {w.check: w for w in waivers if w.until >= today.isoformat()}
-    results = tuple(_result(c, subject, by_check.get(c.name)) for c in of_stage(type(subject)))
+    results = tuple(
+        _result(c, subject, by_check.get(c.name) if c.waivable else None)
+        for c in of_stage(type(subject))
+    )
     return Report(name or type(subject).__name__.lower(), results)
 
 

@@ -11,8 +11,8 @@ import simplejson
 
 from nexus_reimport import attachments, census, rowfile
 from nexus_reimport.checks import Finding, check
-from nexus_reimport.mapping import Mapping
-from nexus_reimport.model import Census, Level, Plan, Snapshot, Survey
+from nexus_reimport.mapping import Entity, Mapping
+from nexus_reimport.model import Census, Level, Outcome, Plan, Snapshot, Survey
 from nexus_reimport.rowfile import RowFile
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.links import AttachmentState
@@ -61,8 +61,10 @@ def _filemaker_ids(after: After, entity: str) -> Finding:
     there = {row[key] for row in after.rows(entity)}
     loaded = [
         (filemaker_id or "", nexus_id)
-        for name, filemaker_id, nexus_id in rowfile.read(after.folder, after.plan.memory)
-        if name == entity
+        for name, outcome, _, filemaker_id, nexus_id in rowfile.read(
+            after.folder, after.plan.ledger
+        )
+        if name == entity and outcome in (Outcome.NEW, Outcome.REPLACED)
     ]
     source = after.mapping.entities[entity].source
     plan = after.plan.entities[entity]
@@ -104,19 +106,50 @@ def every_row_is_as_planned(after: After) -> Finding:
 
 @check(After, Level.STOP, serves=("K7", "K8", "X4"))
 def what_only_nexus_knows_was_carried_over(after: After) -> Finding:
-    """Columns that FileMaker does not feed are what they were, in every row that was there."""
+    """Columns, and keys in JSON columns, that FileMaker does not feed are what they were."""
     looked, off = 0, []
     for entity, spec in after.mapping.entities.items():
         fed = set(spec.fed_columns())
+        by_key = {n.partition(".")[0] for n, c in spec.columns.items() if c.gather or "." in n}
         key = after.survey.keys[entity]
         was = {r[key]: r for r in rowfile.read_dicts(after.folder, after.survey.rows[entity])}
         for row in after.rows(entity):
             then = was.get(row[key])
             if then is not None:
                 looked += 1
-                if any(row[c] != then[c] for c in row if c not in fed):
+                carried = all(row[c] == then[c] for c in row if c not in fed)
+                if not carried or any(
+                    _unfed(spec, c, row[c]) != _unfed(spec, c, then[c]) for c in by_key
+                ):
                     off.append(f"{entity} {row[key]}")
     return Finding(looked, off)
+
+
+def _unfed(spec: Entity, column: str, text: str | None) -> Any:
+    """What of a JSON column FileMaker does not feed."""
+    document = _parsed(text) if text else {}
+    if not isinstance(document, dict):
+        return {}
+    for name, feed in spec.columns.items():
+        base, _, path = name.partition(".")
+        if base == column and feed.gather:
+            dropped = {*feed.keys, *feed.replaces}
+            document = {k: v for k, v in document.items() if k not in dropped}
+        elif base == column and path:
+            document = _pruned(document, path)
+    return document
+
+
+def _pruned(document: dict[str, Any], path: str) -> dict[str, Any]:
+    """``document`` without ``path``, nor an object that has nothing else."""
+    head, _, rest = path.partition(".")
+    inner = document.get(head)
+    if rest and isinstance(inner, dict):
+        inner = _pruned(inner, rest)
+        return {**document, head: inner} if inner else _pruned(document, head)
+    if rest:
+        return document
+    return {k: v for k, v in document.items() if k != head}
 
 
 def _differ(now: str | None, wanted: str | None, is_json: bool) -> bool:

@@ -114,14 +114,14 @@ def links_between_tables_resolve(before: Before) -> Finding:
 # ------------------------------------------------------------------ the plan
 
 
-@check(Before, Level.STOP, serves=("T3",))
+@check(Before, Level.STOP, serves=("T3",), waivable=False)
 def everything_is_decided(before: Before) -> Finding:
     """A person has decided about every kind of row and value that FileMaker does not settle."""
     causes = sum(len(e.unreturned) for e in before.plan.entities.values())
     return Finding(causes + len(before.plan.entities), before.plan.undecided())
 
 
-@check(Before, Level.STOP, serves=("S1", "D1", "D2", "D3", "D4", "D5", "D6"))
+@check(Before, Level.STOP, serves=("S1", "D1", "D2", "D3", "D4", "D5", "D6"), waivable=False)
 def every_record_is_accounted_for(before: Before) -> Finding:
     """Records = loaded + left out by rules; rows = replaced + kept + purged."""
     off = [
@@ -140,11 +140,24 @@ def _extract_rows(before: Before, entity: EntityPlan) -> int:
     return before.snapshot.extracts[source].rows
 
 
-@check(Before, Level.STOP, serves=("M2",))
+@check(Before, Level.STOP, serves=("M2",), waivable=False)
 def no_two_rows_claim_one_record(before: Before) -> Finding:
     """No two rows of Nexus carry the same FileMaker id: merging them is for a person."""
     entities = before.plan.entities.values()
     return Finding(sum(e.rows_before for e in entities), [i for e in entities for i in e.ambiguous])
+
+
+@check(Before, Level.STOP, serves=("M1", "M3"))
+def no_more_is_purged_than_expected(before: Before) -> Finding:
+    """What is decided to be purged stays within the band for counts, table by table."""
+    band = before.settings.counts_may_differ
+    entities = before.plan.entities.values()
+    over = [
+        f"{e.entity}: {e.purged:,} of {e.rows_before:,}"
+        for e in entities
+        if e.purged > band * e.rows_before
+    ]
+    return Finding(len(before.plan.entities), over)
 
 
 @check(Before, Level.STOP, serves=("M2", "M3"))
@@ -311,7 +324,7 @@ def the_bucket_is_the_right_one(before: Before) -> Finding:
     return Finding(max(1, len(wanted)), off, note=f"{found:,} of {len(wanted):,} files are there")
 
 
-@check(Before, Level.STOP, serves=("K5", "M2"))
+@check(Before, Level.STOP, serves=("K5", "M2"), waivable=False)
 def no_batch_holds_images_of_two_patients(before: Before) -> Finding:
     """No batch holds images that FileMaker gives to different patients."""
     links = before.plan.links.values()

@@ -79,7 +79,10 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
         # A kernel that did not start, or a channel that broke: the stages' own word goes first.
         if not any(e["event"] == "failed" for e in run.events()[known:]):
             run.journal("failed", stage=page, **_told(type(error).__name__, ""))
-    _tidy(run, output)
+    try:
+        _tidy(run, output)
+    except Exception as error:
+        run.journal("untidy", page=page, kind=type(error).__name__)  # the journal stays the truth
 
 
 def html(path: Path) -> str:

@@ -264,12 +264,18 @@ class Deadline:
 
 
 def writing_transaction(
-    connection: Connection, work: Callable[[Connection], Any], *, commit: bool
+    connection: Connection,
+    work: Callable[[Connection], Any],
+    *,
+    commit: bool,
+    tell: Callable[[str], None],
 ) -> Any:
     """The only transaction that writes clinic data: ``work`` in it, then COMMIT or ROLLBACK.
 
+    ``tell`` hears "committing" before COMMIT is sent and "committed" as soon as it has succeeded.
+
     Raises:
-        InDoubt: the connection was lost while COMMIT was on its way.
+        InDoubt: the connection was lost, or we were interrupted, while COMMIT was on its way.
     """
     connection.execute("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED")
     try:
@@ -281,14 +287,23 @@ def writing_transaction(
         if not connection.closed and not connection.broken:
             connection.execute("ROLLBACK")
         raise
+    tell("committing")
     try:
         connection.execute("COMMIT")
     except psycopg.Error as error:
         if isinstance(error, LOST) and (connection.closed or connection.broken):
-            raise InDoubt(
-                "the connection was lost while COMMIT was on its way",
-                state="either as before or wholly reimported: not known yet",
-                next="run `nexus-reimport settle RUN`; it asks the database",
-            ) from None
+            raise _in_doubt("the connection was lost") from None
+        tell("not committed")
         raise
+    except BaseException:
+        raise _in_doubt("the run was interrupted") from None
+    tell("committed")
     return result
+
+
+def _in_doubt(what: str) -> InDoubt:
+    return InDoubt(
+        f"{what} while COMMIT was on its way",
+        state="either as before or wholly reimported: not known yet",
+        next="run `nexus-reimport settle ENV`; it asks the database",
+    )

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.target.catalog import Catalog, Column
-from nexus_reimport.target.postgres import Connection, scalar, table_name
+from nexus_reimport.target.postgres import UNDO_SCHEMA, Connection, scalar, table_name
 
 LONGEST_ID_COLUMN = 512
 _TEXT_ID: LiteralString = "CASE WHEN length({0}) = 36 THEN lower({0}) END"
@@ -97,6 +97,19 @@ def count(connection: Connection, schema: str, reference: Reference) -> tuple[in
         ).format(pointing(schema, reference), ids(schema, reference))
     ).fetchone()
     return (row[0], row[1]) if row else (0, 0)
+
+
+def lost(connection: Connection, schema: str, reference: Reference) -> int:
+    """How many rows point by ``reference`` at a row that the undo copies have and the table not."""
+    query = sql.SQL(
+        "SELECT count(*) FROM ({pointing}) AS pointing JOIN ({was}) AS was USING (id)"
+        " LEFT JOIN ({now}) AS now USING (id) WHERE now.id IS NULL"
+    ).format(
+        pointing=pointing(schema, reference),
+        was=ids(UNDO_SCHEMA, reference),
+        now=ids(schema, reference),
+    )
+    return int(scalar(connection, query))
 
 
 def unexplained(

@@ -1,0 +1,58 @@
+"""Which links are mended, and which are never moved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nexus_reimport import attachments, mapping, rowfile
+from nexus_reimport.attachments import Owners, Placed
+from nexus_reimport.model import LinkPlan
+
+BATCHES = mapping.load("nexus").attachments["images"]
+OWNERS = Owners({"A": "a", "B": "b"}, frozenset("ab"), frozenset("ab"), 7, {"7": frozenset("ab")})
+
+
+def planned(folder: Path, *members: Placed) -> tuple[LinkPlan, list[tuple[str | None, ...]]]:
+    made = attachments.plan("images", BATCHES, list(members), OWNERS, folder)
+    return made, list(rowfile.read(folder, made.file))
+
+
+def member(key: str, hangs_on: str | None, says: str | None) -> Placed:
+    """An image of one batch; ``says`` is FileMaker's owner, None where it knows no record."""
+    owner = {"A": "a", "B": "b"}.get(says or "")
+    return Placed(key, "batch", hangs_on, "7", says is not None, says or "", owner)
+
+
+def test_a_batch_of_one_patient_is_moved_to_that_patient(tmp_path: Path) -> None:
+    made, rows = planned(tmp_path, member("1", "b", "A"), member("2", "b", "A"))
+    assert rows == [("batch", "a", "7")]
+    assert made.mended == {"another owner": 1}
+
+
+def test_a_batch_of_two_patients_is_torn_and_stays(tmp_path: Path) -> None:
+    made, rows = planned(tmp_path, member("1", "b", "A"), member("2", "b", "B"))
+    assert (made.torn, rows) == (("batch",), [])
+
+
+def test_an_owner_that_was_left_out_counts_as_another_patient(tmp_path: Path) -> None:
+    made, rows = planned(tmp_path, member("1", "b", "A"), member("2", "b", "NAMELESS"))
+    assert (made.torn, rows) == (("batch",), [])
+
+
+def test_a_batch_on_a_live_patient_is_not_moved_with_an_image_that_nobody_can_place(
+    tmp_path: Path,
+) -> None:
+    made, rows = planned(tmp_path, member("1", "b", "A"), member("2", "b", None))
+    assert (made.torn, rows) == (("batch",), [])
+
+
+def test_a_dangling_batch_is_mended_though_one_image_cannot_be_placed(tmp_path: Path) -> None:
+    made, rows = planned(tmp_path, member("1", "gone", "A"), member("2", "gone", None))
+    assert rows == [("batch", "a", "7")]
+    assert made.torn == ()
+
+
+def test_what_hangs_on_nothing_and_nobody_can_place_stays_so(tmp_path: Path) -> None:
+    made, rows = planned(tmp_path, member("1", None, None))
+    assert rows == []
+    assert made.reachable_after == 0
