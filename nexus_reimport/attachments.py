@@ -21,9 +21,8 @@ LINK_COLUMNS = ("key", "object", "content_type")
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """Where owners stand: FileMaker id -> Nexus id, and the ids that live before and after."""
+    """Where owners stand: the ids that live before and after."""
 
-    by_filemaker_id: Mapping[str, str]
     before: frozenset[str]
     after: frozenset[str]
     content_type: int | None

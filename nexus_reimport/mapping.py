@@ -347,10 +347,6 @@ class Mapping(Strict):
         calendar = self.application.calendar
         return self.entities[calendar.entity].columns[calendar.patient].entity
 
-    def entity_of_model(self, model: str) -> str | None:
-        """The entity whose Django model is ``app_label.model``."""
-        return next((n for n, e in self.entities.items() if e.model == model), None)
-
 
 def load(name: str, base: Path | None = None) -> Mapping:
     """The mapping ``name``: a shipped one, or a path to a TOML file (relative to ``base``).

@@ -340,7 +340,6 @@ def _plan_links(
     for name, spec in mapping.attachments.items():
         owner = spec.owner.entity
         owners = attachments.Owners(
-            by_filemaker_id=known[owner],
             before=frozenset(works[owner].rows),
             after=after[owner],
             content_type=_content_type(spec, works[owner].spec, survey),

@@ -7,7 +7,7 @@ import itertools
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,6 @@ class Clinic:
     databases: dict[str, str]
     made_up: MadeUp
     environments: tuple[str, ...] = ("sandbox-dev", "sandbox-prod")
-    extra: dict[str, Any] = field(default_factory=dict)
 
     def add_prod(self) -> None:
         """Make the second database, which most tests do not need."""

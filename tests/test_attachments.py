@@ -9,7 +9,7 @@ from nexus_reimport.attachments import Owners, Placed
 from nexus_reimport.model import LinkPlan
 
 BATCHES = mapping.load("nexus").attachments["images"]
-OWNERS = Owners({"A": "a", "B": "b"}, frozenset("ab"), frozenset("ab"), 7, {"7": frozenset("ab")})
+OWNERS = Owners(frozenset("ab"), frozenset("ab"), 7, {"7": frozenset("ab")})
 
 
 def planned(folder: Path, *members: Placed) -> tuple[LinkPlan, list[tuple[str | None, ...]]]:
