@@ -1,0 +1,129 @@
+"""``python -m crash``: play all cases on two workers, print the table, write the paper."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import secrets
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.queues import Queue
+from pathlib import Path
+
+from conftest import BUCKETS
+
+from nexus_reimport.sandbox.clinic import Clinic, generate
+from nexus_reimport.sandbox.s3 import S3Server
+
+from . import report
+from .cases import Case, Reference, every
+from .fixture import SCALE, opened
+from .trial import Result, furnish, play
+
+PAPER = Path(__file__).resolve().parents[2] / "docs" / "crash-matrix.md"
+_FORK = multiprocessing.get_context("fork")  # workers begin with what was made up once
+Answers = Queue  # of what a worker has to say
+
+
+def main() -> int:
+    """0 if every case went as promised, 1 if not."""
+    chosen = _arguments()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="crash-") as place, _storage(Path(place)) as (s3, made):
+        results, references = _played(chosen, Path(place), s3, made)
+    table = report.Matrix(
+        tuple(results), tuple(references), chosen.seed, time.monotonic() - began, chosen.workers
+    )
+    sys.stdout.write(table.text())
+    if not chosen.only:
+        PAPER.write_text(table.paper(), encoding="utf-8")
+    return 1 if any(result.violations for result in results) else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m crash", description=__doc__)
+    parser.add_argument("--only", default="", help='part of a case\'s name: "apply/delete × kern"')
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000))
+    parser.add_argument("--random", type=int, default=60, help="cases at random instants")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--list", action="store_true", help="name the cases, play none")
+    parser.add_argument("--verbose", action="store_true", help="show what the commands said")
+    return parser.parse_args()
+
+
+@contextmanager
+def _storage(place: Path) -> Iterator[tuple[S3Server, Clinic]]:
+    made = generate(SCALE)
+    with S3Server.start(place / "s3", BUCKETS[:1]) as s3:
+        s3.access.fill(BUCKETS[0], made.objects("dev"))
+        yield s3, made
+        s3.remove()
+
+
+def _played(
+    chosen: argparse.Namespace, place: Path, s3: S3Server, made: Clinic
+) -> tuple[list[Result], list[Reference]]:
+    orders: Answers = _FORK.Queue()
+    answers: Answers = _FORK.Queue()
+    workers = [
+        _FORK.Process(target=_work, args=(place / f"worker-{n}", s3, made, orders, answers))
+        for n in range(chosen.workers)
+    ]
+    for worker in workers:
+        worker.start()
+    references: list[Reference] = answers.get(timeout=300)
+    cases = [c for c in every(references, chosen.seed, chosen.random) if chosen.only in str(c)]
+    for case in [] if chosen.list else cases:
+        orders.put((case, references))
+    for _ in workers:
+        orders.put(None)
+    results: list[Result] = []
+    if chosen.list:
+        sys.stdout.writelines(f"{case}\n" for case in cases)
+    while not chosen.list and len(results) < len(cases):
+        answer = answers.get(timeout=900)
+        if isinstance(answer, Result):
+            results.append(answer)
+            _tell(answer, len(results), len(cases), verbose=chosen.verbose)
+    for worker in workers:
+        worker.join()
+    return results, references
+
+
+def _work(folder: Path, s3: S3Server, made: Clinic, orders: Answers, answers: Answers) -> None:
+    """One worker: a clinic of its own, case after case."""
+    with opened(folder, s3, made) as world:
+        answers.put(furnish(world))
+        while order := orders.get():
+            case, references = order
+            own = next(r for r in references if r.kind == case.kind)
+            try:
+                answers.put(play(world, case, own))
+            except Exception:  # the harness's own fault is a failed case, too
+                answers.put(_broken(case, traceback.format_exc()))
+
+
+def _broken(case: Case, trace: str) -> Result:
+    told = f"the harness failed: {trace.splitlines()[-1]}"
+    return Result(case, False, None, "", None, (), (told,), 0.0, trace)
+
+
+def _tell(result: Result, done: int, of: int, *, verbose: bool) -> None:
+    verdict = result.verdict or "no run"
+    sys.stdout.write(
+        f"{done:>4}/{of} {result.seconds:5.1f} s  {result.case}: {result.word}, {verdict}, "
+        f"struck at {result.at if result.hit else 'nothing'}, then {', '.join(result.taken)}\n"
+    )
+    for violation in result.violations:
+        sys.stdout.write(f"          VIOLATION {violation}\n")
+    if result.violations or verbose:
+        sys.stdout.write("".join(f"          | {line}\n" for line in result.said.splitlines()))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

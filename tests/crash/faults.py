@@ -1,0 +1,171 @@
+"""The faults: each does its harm at one instant, and is taken back before the next run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+from . import disk, look
+from .fixture import DATABASE, Command, World
+from .journal import TICK, Journal, Point
+
+PRODUCT = "nexus_reimport"  # the name under which it connects
+DOWN = 1.0  # seconds that PostgreSQL is gone while the run goes on
+_OURS = (
+    "SELECT pid FROM pg_stat_activity WHERE application_name = %s"
+    " ORDER BY query_start DESC NULLS LAST"
+)
+
+
+class Fault(StrEnum):
+    """What goes wrong."""
+
+    RUNNER = "runner killed"
+    KERNEL = "kernel killed"
+    BACKEND = "backend killed"
+    STOP = "server stopped"
+    CUT = "connection cut"
+    DISK = "disk full"
+    FILEMAKER = "FileMaker gone"
+    STORAGE = "S3 gone"
+    LOST = "COMMIT not delivered"
+    LOST_AWAY = "COMMIT not delivered, server out of reach"
+    UNHEARD = "answer to COMMIT lost"
+    UNHEARD_AWAY = "answer to COMMIT lost, server out of reach"
+
+
+AT_COMMIT = (Fault.LOST, Fault.LOST_AWAY, Fault.UNHEARD, Fault.UNHEARD_AWAY)
+KILLS_COMMAND = (Fault.RUNNER,)  # after these the command has no exit code of its own
+NEEDS_SESSION = (Fault.BACKEND, Fault.CUT)  # there is nothing to strike without one
+
+
+class Struck:
+    """How a strike went: where the run really was, and whether there was anything to strike."""
+
+    def __init__(self) -> None:
+        self.at: Point | None = None
+        self.hit = False
+
+
+def sessions(world: World) -> list[int]:
+    """The server's processes that work for the product, the busiest first."""
+    with look.connect(world.server.dsn()) as connection:
+        return [pid for (pid,) in connection.execute(_OURS, (PRODUCT,))]
+
+
+def strike(
+    world: World, command: Command, journal: Journal, fault: Fault, came: Callable[[], bool]
+) -> Struck:
+    """Wait until ``came`` says that the instant is there, then do ``fault`` to the run.
+
+    The notebook's kernel is halted meanwhile, so that nothing moves under the blow.
+    """
+    struck = Struck()
+    if fault in AT_COMMIT:
+        return _at_commit(world, command, journal, fault)
+    if not came() or not command.runs():
+        return struck
+    if fault in NEEDS_SESSION and not _session_appears(world, command, journal):
+        return struck
+    with _halted(journal.kernel or command.kernel()) as kernel:
+        journal.look()
+        struck.at = journal.last
+        struck.hit = _do(world, command, fault, kernel)
+    if fault is Fault.STOP:
+        time.sleep(DOWN)
+        world.start_server()
+    elif fault is Fault.BACKEND:
+        world.await_server()
+    return struck
+
+
+def take_back(world: World) -> None:
+    """Everything is there again."""
+    for proxy in (world.postgres, world.filemaker, world.storage):
+        proxy.come_back()
+    if world.disk:
+        world.disk.empty()
+    world.await_server()
+
+
+def _do(world: World, command: Command, fault: Fault, kernel: int) -> bool:
+    """The blow itself; False if there was nothing to strike."""
+    match fault:
+        case Fault.RUNNER:
+            command.process.kill()
+        case Fault.KERNEL:
+            return _kill(kernel)
+        case Fault.BACKEND:
+            return _kill(next(iter(sessions(world)), 0))
+        case Fault.STOP:
+            world.stop_server()
+        case Fault.CUT:
+            return world.postgres.cut() > 0
+        case Fault.DISK:
+            return _fill(world, kernel)
+        case Fault.FILEMAKER:
+            world.filemaker.go_away()
+        case Fault.STORAGE:
+            world.storage.go_away()
+    return True
+
+
+def _fill(world: World, kernel: int) -> bool:
+    if world.disk:
+        world.disk.fill()
+    elif kernel:
+        disk.limit(kernel, world.runs)
+    return bool(world.disk or kernel)
+
+
+def _at_commit(world: World, command: Command, journal: Journal, fault: Fault) -> Struck:
+    struck = Struck()
+    snare = world.postgres.at_commit(
+        DATABASE, PRODUCT,
+        "before" if fault in (Fault.LOST, Fault.LOST_AWAY) else "after",
+        stays_away=fault in (Fault.LOST_AWAY, Fault.UNHEARD_AWAY),
+    )  # fmt: skip
+    while command.runs() and not snare.sprung.wait(TICK):
+        pass
+    journal.look()
+    struck.at, struck.hit = journal.last, snare.sprung.is_set()
+    return struck
+
+
+def _session_appears(world: World, command: Command, journal: Journal) -> bool:
+    """Wait until the product is connected: a step may begin before its connection does."""
+    began = len(journal.points)
+    while command.runs() and len(journal.points) <= began:
+        if world.postgres.open and sessions(world):
+            return True
+        time.sleep(TICK)
+        journal.look()
+    return False
+
+
+@contextmanager
+def _halted(pid: int) -> Iterator[int]:
+    _signal(pid, signal.SIGSTOP)
+    try:
+        yield pid
+    finally:
+        _signal(pid, signal.SIGCONT)
+
+
+def _kill(pid: int) -> bool:
+    return _signal(pid, signal.SIGKILL)
+
+
+def _signal(pid: int, sign: signal.Signals) -> bool:
+    """Send it; False if there is no such process."""
+    if pid <= 0:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, sign)
+        return True
+    return False

@@ -1,0 +1,260 @@
+"""One worker's clinic: a server of its own, proxies before it, and states to begin cases with."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from conftest import BUCKETS, PASSWORD, ROLE, write_environments
+
+from nexus_reimport import record
+from nexus_reimport import settings as environments
+from nexus_reimport.model import Proposal
+from nexus_reimport.sandbox import filling
+from nexus_reimport.sandbox.clinic import Clinic
+from nexus_reimport.sandbox.filemaker import Simulator
+from nexus_reimport.sandbox.postgres import PostgresServer
+from nexus_reimport.sandbox.process import python_path, until
+from nexus_reimport.sandbox.s3 import S3Server
+from nexus_reimport.settings import FOLDER_VARIABLE
+
+from . import look
+from .disk import SmallDisk
+from .proxy import PostgresProxy, Proxy
+
+SCALE = 0.02
+ENVIRONMENT, DATABASE, BUCKET = "sandbox-dev", "nexus_dev", BUCKETS[0]
+PATIENCE = 300.0  # seconds for one command
+GRACE = 10.0  # seconds in which what a killed process left behind has to be gone
+_TUNED = {"fsync": "off"}  # the machine does not crash here, only processes do
+
+
+@dataclass(slots=True)
+class Command:
+    """A command line of the product in a process of its own."""
+
+    words: tuple[str, ...]
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def runs(self) -> bool:
+        """Whether it is still at work."""
+        return self.process.poll() is None
+
+    def wait(self) -> int:
+        """Its exit code; negative for a signal. One that never ends is killed: that is a -9."""
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def kernel(self) -> int:
+        """The process of the notebook that it runs now; 0 where there is none."""
+        try:
+            children = psutil.Process(self.process.pid).children(recursive=True)
+            return next((c.pid for c in children if "ipykernel_launcher" in " ".join(c.cmdline())), 0)
+        except psutil.Error:
+            return 0
+
+    @property
+    def said(self) -> str:
+        """What it wrote for the person before the screen."""
+        return self.output.read_text(errors="replace")
+
+
+@dataclass(slots=True)
+class World:
+    """Everything that a case plays on."""
+
+    folder: Path
+    server: PostgresServer
+    simulator: Simulator
+    postgres: PostgresProxy
+    filemaker: Proxy
+    storage: Proxy
+    made_up: Clinic
+    disk: SmallDisk | None = None
+    states: dict[str, look.State] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+
+    @property
+    def runs(self) -> Path:
+        """The folder of all records."""
+        return self.folder / "runs"
+
+    @property
+    def private(self) -> Path:
+        """The folder of all private files."""
+        return self.folder / "private"
+
+    @property
+    def scratch(self) -> Path:
+        """TMPDIR of every command of a case; marks its processes, too."""
+        return self.folder / "tmp"
+
+    @property
+    def dsn(self) -> str:
+        """The way to the database past the proxy."""
+        return self.server.dsn(DATABASE, ROLE)
+
+    # -------------------------------------------------------------- states to begin with
+
+    def begin(self, start: str, *, small_disk: bool = False) -> None:
+        """Put database, records and private files into the state that was kept as ``start``."""
+        self.close_disk()
+        self.server.drop_database(DATABASE)
+        self.server.create_database(DATABASE, template=f"kept_{start}", owner=ROLE)
+        for folder in (self.runs, self.private, self.scratch):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.scratch.mkdir(mode=0o700)
+        kept = self.folder / "kept" / start
+        if (kept / "runs").exists():
+            shutil.copytree(kept / "runs", self.runs)
+        self.disk = SmallDisk.on(self.private) if small_disk else None
+        if (kept / "private").exists():
+            there = self.disk.folder if self.disk else self.private
+            shutil.copytree(kept / "private", there, dirs_exist_ok=True)
+        self.known = look.databases(self.server.dsn())
+
+    def keep(self, name: str) -> None:
+        """Keep database, records and private files as a state to begin with."""
+        self.server.create_database(f"kept_{name}", template=DATABASE, owner=ROLE)
+        for folder in (self.runs, self.private):
+            if folder.exists():
+                shutil.copytree(folder, self.folder / "kept" / name / folder.name)
+
+    def close_disk(self) -> None:
+        """Take the small disk away, if there is one."""
+        if self.disk:
+            self.disk.close()
+            self.disk = None
+
+    # -------------------------------------------------------------- the product
+
+    def start(self, words: Sequence[str]) -> Command:
+        """Start ``nexus-reimport`` with these words."""
+        output = self.folder / f"said-{time.monotonic_ns()}.txt"
+        command = [*(self.disk.prefix if self.disk else ()),
+                   sys.executable, "-m", "nexus_reimport.cli", *words]  # fmt: skip
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                command, env=self._variables(), cwd=self.folder,
+                stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+            )  # fmt: skip
+        return Command(tuple(words), process, output)
+
+    def _variables(self) -> dict[str, str]:
+        ours = {k: v for k, v in os.environ.items() if not k.startswith("NEXUS_")}
+        return {**ours, **python_path(), "TMPDIR": str(self.scratch),
+                FOLDER_VARIABLE: str(self.folder / "environments")}  # fmt: skip
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """This process itself sees the environment, for steps that no command takes alone."""
+        before = os.environ.get(FOLDER_VARIABLE)
+        os.environ[FOLDER_VARIABLE] = str(self.folder / "environments")
+        try:
+            yield
+        finally:
+            del os.environ[FOLDER_VARIABLE]
+            if before is not None:
+                os.environ[FOLDER_VARIABLE] = before
+
+    def settings(self) -> environments.Settings:
+        """The environment as the product reads it."""
+        return environments.load(ENVIRONMENT, self.folder / "environments")
+
+    def records(self) -> list[record.Run]:
+        """All runs, oldest first."""
+        return record.every(self.settings())
+
+    def digest(self) -> str:
+        """What approves the newest run."""
+        return self.records()[-1].load(Proposal, "proposal").digest[:12]
+
+    # -------------------------------------------------------------- what is there
+
+    def state(self) -> look.State:
+        """The application's tables now."""
+        return look.state(self.dsn, self.runs)
+
+    def state_name(self) -> str:
+        """"found", "reimported", or the tables in which it is neither."""
+        now = self.state()
+        known = next((name for name, one in self.states.items() if one == now), "")
+        return known or "between: " + "; ".join(
+            f"not {name} in {look.differing(one, now)}" for name, one in self.states.items()
+        )
+
+    def leftovers(self) -> list[str]:
+        """What a run left behind and should not have."""
+
+        def found() -> list[str]:
+            return [*look.on_this_machine(self.scratch, self.runs),
+                    *look.on_the_server(self.server.dsn(), self.known)]  # fmt: skip
+
+        until(lambda: not found(), GRACE, 0.1)
+        return found()
+
+    # -------------------------------------------------------------- the server's own life
+
+    def stop_server(self) -> None:
+        """Stop PostgreSQL at once: no checkpoint, every session gone."""
+        os.kill(self.server.pid, signal.SIGQUIT)
+        until(self.server.exited, 30)
+
+    def start_server(self) -> None:
+        """Start it again on the same port; it recovers what was committed."""
+        self.server = PostgresServer.start(
+            self.server.folder, port=self.server.port, tuned=_TUNED
+        )
+
+    def await_server(self) -> None:
+        """Wait until it takes connections."""
+        until(self.server.access.takes_password, 30)
+
+
+@contextmanager
+def opened(folder: Path, s3: S3Server, made_up: Clinic) -> Iterator[World]:
+    """A worker's clinic, the state "found" kept in it."""
+    folder.mkdir(parents=True)
+    tables = copy.deepcopy(list(made_up.filemaker))
+    server = PostgresServer.start(folder / "server", tuned=_TUNED)
+    with Simulator(tables, password=PASSWORD) as simulator, \
+         PostgresProxy(server.port) as postgres, \
+         Proxy(int(simulator.url.rpartition(":")[2])) as filemaker, \
+         Proxy(s3.access.ports["s3"]) as storage:  # fmt: skip
+        world = World(folder, server, simulator, postgres, filemaker, storage, made_up)
+        try:
+            _furnish(world, s3)
+            yield world
+        finally:
+            world.close_disk()
+            for process in look.processes(world.scratch):
+                process.kill()
+            world.server.remove()
+
+
+def _furnish(world: World, s3: S3Server) -> None:
+    world.server.create_role(ROLE)
+    filling.make_template(world.server.access, "kept_found", world.made_up.nexus("dev"))
+    places = world.folder / "environments"
+    write_environments(places, world.server, world.simulator, s3, {"dev": DATABASE})
+    through = {
+        "NEXUS_SANDBOX_PG_PORT": world.postgres.port,
+        "NEXUS_SANDBOX_FILEMAKER_URL": f"http://127.0.0.1:{world.filemaker.port}",
+        "NEXUS_SANDBOX_S3_ENDPOINT": f"http://127.0.0.1:{world.storage.port}",
+    }
+    with (places / f".env.{ENVIRONMENT}").open("a") as file:
+        file.writelines(f"{name}={value}\n" for name, value in through.items())
