@@ -23,6 +23,7 @@ from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.record import Run
 
 PREFLIGHT, EXECUTE, VERIFY = "01_preflight", "02_execute", "03_verify"
+HOME = ".kernel"  # of the kernels, in the environment's private folder
 FOLDER = Path(__file__).resolve().parents[2] / "runbook"
 Parameters = Mapping[str, str | bool]
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
@@ -66,7 +67,7 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
     output = _new_file(run.folder, page)
     known = len(run.events())
     try:
-        with _own_home():
+        with _own_home(run.private.parent):
             _papermill(folder / f"{page}.ipynb", output, parameters)
     except (PapermillExecutionError, CellExecutionError) as error:
         if not any(e["event"] == "failed" for e in run.events()[known:]):
@@ -123,30 +124,37 @@ def _papermill(page: Path, output: Path, parameters: Parameters) -> None:
 
 
 @contextmanager
-def _own_home() -> Iterator[None]:
-    """Nobody's start-up files, kernels or history: only those of this Python."""
-    with tempfile.TemporaryDirectory(
-        prefix="nexus-reimport-",
-        ignore_cleanup_errors=True,  # a kernel that is on its way out may still write there
-    ) as home:
-        named = {
-            name: str(Path(home, name.lower()))
-            for name in (
-                "IPYTHONDIR",
-                "JUPYTER_DATA_DIR",
-                "JUPYTER_CONFIG_DIR",
-                "JUPYTER_RUNTIME_DIR",
-            )
-        }
-        changed = (*named, "JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH")
-        before = {name: os.environ.pop(name) for name in changed if name in os.environ}
-        os.environ.update(named)
-        try:
-            yield
-        finally:
-            for name in named:
-                del os.environ[name]
-            os.environ.update(before)
+def _own_home(private: Path) -> Iterator[None]:
+    """Nobody's start-up files, kernels or history, and no temporary file anywhere else.
+
+    The folder has one name for all runs of an environment, of which one is at work at a time: what
+    a killed runner left there, keys of its kernel's channel among it, goes with the next page.
+    """
+    home = private / HOME
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True, mode=0o700)
+    named = {
+        name: str(home / name.lower())
+        for name in (
+            "IPYTHONDIR",
+            "JUPYTER_DATA_DIR",
+            "JUPYTER_CONFIG_DIR",
+            "JUPYTER_RUNTIME_DIR",
+        )
+    } | {"TMPDIR": str(home)}
+    changed = (*named, "JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH")
+    before = {name: os.environ.pop(name) for name in changed if name in os.environ}
+    os.environ.update(named)
+    temporary, tempfile.tempdir = tempfile.tempdir, str(home)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = temporary
+        for name in named:
+            del os.environ[name]
+        os.environ.update(before)
+        # A kernel that is on its way out may still write there; the next page sweeps up.
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def _new_file(folder: Path, page: str) -> Path:
