@@ -13,20 +13,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import Any
 
 from conftest import BUCKETS
 
 from nexus_reimport.sandbox.clinic import Clinic, generate
 from nexus_reimport.sandbox.s3 import S3Server
 
-from . import report
+from . import disk, report
 from .cases import Case, Reference, every
 from .fixture import SCALE, opened
 from .trial import Result, furnish, play
 
 PAPER = Path(__file__).resolve().parents[2] / "docs" / "crash-matrix.md"
 _FORK = multiprocessing.get_context("fork")  # workers begin with what was made up once
-Answers = Queue  # of what a worker has to say
 
 
 def main() -> int:
@@ -35,12 +35,14 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crash-") as place, _storage(Path(place)) as (s3, made):
         results, references = _played(chosen, Path(place), s3, made)
-    table = report.Matrix(
-        tuple(results), tuple(references), chosen.seed, time.monotonic() - began, chosen.workers
-    )
-    sys.stdout.write(table.text())
-    if not chosen.only:
-        PAPER.write_text(table.paper(), encoding="utf-8")
+        small_disk = disk.SmallDisk.is_possible(Path(place) / "disk")
+    paper = report.Matrix(
+        tuple(results), tuple(references), chosen.seed, time.monotonic() - began, chosen.workers,
+        small_disk=small_disk,
+    ).paper()  # fmt: skip
+    sys.stdout.write(paper)
+    if not chosen.only and not chosen.list:
+        PAPER.write_text(paper, encoding="utf-8")
     return 1 if any(result.violations for result in results) else 0
 
 
@@ -67,8 +69,8 @@ def _storage(place: Path) -> Iterator[tuple[S3Server, Clinic]]:
 def _played(
     chosen: argparse.Namespace, place: Path, s3: S3Server, made: Clinic
 ) -> tuple[list[Result], list[Reference]]:
-    orders: Answers = _FORK.Queue()
-    answers: Answers = _FORK.Queue()
+    orders: Queue[Any] = _FORK.Queue()
+    answers: Queue[Any] = _FORK.Queue()
     workers = [
         _FORK.Process(target=_work, args=(place / f"worker-{n}", s3, made, orders, answers))
         for n in range(chosen.workers)
@@ -94,7 +96,9 @@ def _played(
     return results, references
 
 
-def _work(folder: Path, s3: S3Server, made: Clinic, orders: Answers, answers: Answers) -> None:
+def _work(
+    folder: Path, s3: S3Server, made: Clinic, orders: Queue[Any], answers: Queue[Any]
+) -> None:
     """One worker: a clinic of its own, case after case."""
     with opened(folder, s3, made) as world:
         answers.put(furnish(world))

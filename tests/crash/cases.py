@@ -27,6 +27,7 @@ class Kind:
     """
 
     name: str
+    says: str
     start: str
     words: Callable[[World], tuple[str, ...]]
     before: str
@@ -43,19 +44,35 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind(
-            "preflight", "found", lambda _: ("run", ENVIRONMENT), "found", "reimported",
-            {"before": NOT_DONE, "after": ()},
+            "preflight",
+            says="`run`, up to the digest",
+            start="found",
+            words=lambda _: ("run", ENVIRONMENT),
+            before="found",
+            after="reimported",
+            allowed={"before": NOT_DONE, "after": ()},
         ),
         Kind(
-            "execute", "rehearsed", lambda w: ("run", ENVIRONMENT, "--approve", w.digest()),
-            "found", "reimported", {"before": NOT_DONE, "after": DONE}, until="checks_after",
+            "execute",
+            says="`run --approve`, up to COMMIT",
+            start="rehearsed",
+            words=lambda world: ("run", ENVIRONMENT, "--approve", world.digest()),
+            before="found",
+            after="reimported",
+            allowed={"before": NOT_DONE, "after": DONE},
+            until="checks_after",
         ),
         Kind(
-            "verify", "committed", lambda _: ("finish", ENVIRONMENT), "found", "reimported",
-            {"before": (), "after": DONE},
+            "verify",
+            says="`finish` of what is committed",
+            start="committed",
+            words=lambda _: ("finish", ENVIRONMENT),
+            before="found",
+            after="reimported",
+            allowed={"before": (), "after": DONE},
         ),
     )
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)

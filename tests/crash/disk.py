@@ -42,6 +42,14 @@ class SmallDisk:
         holder.communicate()
         return None
 
+    @classmethod
+    def is_possible(cls, place: Path) -> bool:
+        """Whether this system lets us have one."""
+        made = cls.on(place)
+        if made:
+            made.close()
+        return made is not None
+
     @property
     def prefix(self) -> list[str]:
         """What a command begins with so as to see this disk."""

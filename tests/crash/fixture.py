@@ -62,10 +62,12 @@ class Command:
     def kernel(self) -> int:
         """The process of the notebook that it runs now; 0 where there is none."""
         try:
-            children = psutil.Process(self.process.pid).children(recursive=True)
-            return next((c.pid for c in children if "ipykernel_launcher" in " ".join(c.cmdline())), 0)
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                if any("ipykernel_launcher" in part for part in child.cmdline()):
+                    return child.pid
         except psutil.Error:
-            return 0
+            pass  # it ended while we looked
+        return 0
 
     @property
     def said(self) -> str:
@@ -190,7 +192,7 @@ class World:
         return look.state(self.dsn, self.runs)
 
     def state_name(self) -> str:
-        """"found", "reimported", or the tables in which it is neither."""
+        """Which of the known states it is, or the tables in which it is none of them."""
         now = self.state()
         known = next((name for name, one in self.states.items() if one == now), "")
         return known or "between: " + "; ".join(
@@ -216,9 +218,7 @@ class World:
 
     def start_server(self) -> None:
         """Start it again on the same port; it recovers what was committed."""
-        self.server = PostgresServer.start(
-            self.server.folder, port=self.server.port, tuned=_TUNED
-        )
+        self.server = PostgresServer.start(self.server.folder, port=self.server.port, tuned=_TUNED)
 
     def await_server(self) -> None:
         """Wait until it takes connections."""

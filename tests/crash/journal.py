@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Journal:
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
-        self._read = {path: path.stat().st_size for path in runs.glob("*/journal.jsonl")}
+        self._read = {path: path.stat().st_size for path in self._paths()}
         self._stage = ""
         self.points: list[Point] = []
         self.kernel = 0  # the process that is at work on a stage
@@ -56,7 +57,7 @@ class Journal:
 
     def _events(self) -> list[dict[str, Any]]:
         found = []
-        for path in sorted(self._runs.glob("*/journal.jsonl")):
+        for path in self._paths():
             start = self._read.get(path, 0)
             if path.stat().st_size > start:
                 with path.open("rb") as file:
@@ -66,6 +67,14 @@ class Journal:
                     self._read[path] = start + len(whole) + 1
                     found += [event for line in whole.splitlines() if (event := _parsed(line))]
         return found
+
+    def _paths(self) -> list[Path]:
+        try:
+            folders = sorted(e.path for e in os.scandir(self._runs) if e.name[0] != ".")
+        except FileNotFoundError:
+            return []
+        found = [Path(folder, "journal.jsonl") for folder in folders]
+        return [path for path in found if path.exists()]
 
     def _point(self, event: dict[str, Any]) -> Point | None:
         name = event["event"]

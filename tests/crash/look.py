@@ -18,9 +18,10 @@ _TABLES = (
     "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
     " WHERE nspname = 'public' AND relkind = 'r' ORDER BY 1"
 )
+_DATABASES = "SELECT datname FROM pg_database"
 _SESSIONS = (
     "SELECT application_name, datname FROM pg_stat_activity"
-    " WHERE backend_type = 'client backend' AND application_name <> %s"
+    " WHERE backend_type = 'client backend' AND application_name <> %s AND datname IS NOT NULL"
 )
 _LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
 
@@ -40,7 +41,7 @@ def state(dsn: str, runs: Path) -> State:
     """
     found: State = {}
     with connect(dsn) as connection:
-        row = sql.SQL("t::text")
+        row: sql.Composable = sql.SQL("t::text")
         for instant in sorted(_instants(runs)):
             masked = sql.SQL("replace({}, {}::timestamptz::text, 'as of')")
             row = masked.format(row, sql.Literal(instant))
@@ -66,15 +67,16 @@ def differing(one: State, other: State) -> str:
 def databases(dsn: str) -> set[str]:
     """The names of all databases."""
     with connect(dsn) as connection:
-        return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+        return {name for (name,) in connection.execute(_DATABASES)}
 
 
 def on_the_server(dsn: str, known: set[str]) -> list[str]:
     """Databases, sessions and advisory locks that should not be there."""
     with connect(dsn) as connection:
-        found = [f"database {name}" for name in sorted(databases(dsn) - known)]
-        found += [f"session of {application or 'no name'} in {database}"
-                  for application, database in connection.execute(_SESSIONS, (APPLICATION,))]  # fmt: skip
+        there = {name for (name,) in connection.execute(_DATABASES)}
+        found = [f"database {name}" for name in sorted(there - known)]
+        for application, database in connection.execute(_SESSIONS, (APPLICATION,)):
+            found.append(f"session of {application or 'no name'} in {database}")
         (locks,) = connection.execute(_LOCKS).fetchone() or (0,)
         return found + [f"{locks} advisory lock(s)"] * bool(locks)
 

@@ -14,6 +14,7 @@ HOST = "127.0.0.1"
 Side = Literal["before", "after"]
 _NO_STARTUP = {80877102, 80877103, 80877104}  # cancel, SSL, GSS: another packet or nothing follows
 _COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"  # CommandComplete
+_WRITES = {b"INSERT", b"UPDATE", b"DELETE"}
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: closing sends RST
 
 
@@ -176,12 +177,16 @@ class PostgresProxy(Proxy):
 
 
 class _PostgresPair(_Pair):
-    """Reads the client's messages one by one, and knows when one of them is COMMIT."""
+    """Reads the client's messages one by one, and knows when one ends a transaction that wrote.
+
+    A driver's own first look at a database may be a transaction, too.
+    """
 
     def __init__(self, client: socket.socket, server: socket.socket, proxy: PostgresProxy) -> None:
         super().__init__(client, server)
         self._proxy = proxy
         self._startup: dict[str, str] = {}
+        self._wrote = False
         self._lost: Snare | None = None  # COMMIT was sent on: its answer is to be lost
 
     def forward(self) -> None:
@@ -195,12 +200,17 @@ class _PostgresPair(_Pair):
             self._startup = _parameters(body)
         while len(head := read.read(5)) == 5:
             body = read.read(struct.unpack("!I", head[1:])[0] - 4)
-            snare = self._proxy.snare_for(self._startup) if _is_commit(head[:1], body) else None
+            snare = self._proxy.snare_for(self._startup) if self._commits(head, body) else None
             if snare is not None and snare.side == "before":
                 self._proxy.spring(snare)
                 return
             self._lost = snare or self._lost
             self.server.sendall(head + body)
+
+    def _commits(self, head: bytes, body: bytes) -> bool:
+        word = _first_word(head[:1], body)
+        self._wrote = (self._wrote or word in _WRITES) and word != b"BEGIN"
+        return self._wrote and word == b"COMMIT"
 
     def backward(self) -> None:
         kept = b""
@@ -222,10 +232,10 @@ def _parameters(body: bytes) -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=False))
 
 
-def _is_commit(kind: bytes, body: bytes) -> bool:
-    """Whether a message is COMMIT, as a simple query or as the text of a prepared one."""
+def _first_word(kind: bytes, body: bytes) -> bytes:
+    """The first word of a simple query, or of the text of a prepared one."""
     text = body if kind == b"Q" else body.partition(b"\0")[2] if kind == b"P" else b""
-    return text.split(b"\0")[0].strip(b" ;\n").upper() == b"COMMIT"
+    return (text.replace(b";", b" ").replace(b"\0", b" ").split(None, 1) or [b""])[0].upper()
 
 
 def _close(side: socket.socket) -> None:

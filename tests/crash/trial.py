@@ -82,7 +82,8 @@ def play(world: World, case: Case, reference: Reference) -> Result:
     world.begin(kind.start, small_disk=case.fault is Fault.DISK)
     journal = Journal(world.runs / ENVIRONMENT)
     command = world.start(kind.words(world))
-    struck = strike(world, command, journal, case.fault, _instant(case, reference, journal, command))
+    came = _instant(case, reference, journal, command)
+    struck = strike(world, command, journal, case.fault, came)
     code = command.wait()
     wrong = [f"left behind: {thing}" for thing in world.leftovers()]
     take_back(world)
