@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint lab sandbox down lock notebooks clean
+.PHONY: help demo test crash lint lab sandbox down lock notebooks clean
 
 help:
 	@echo "make demo       the whole sequence on a made-up clinic: dev, then prod"
 	@echo "make test       the whole test suite"
+	@echo "make crash      the crash matrix: every step times every fault, about 45 minutes"
 	@echo "make lint       ruff and mypy"
 	@echo "make lab        JupyterLab on the runbook, with the sandbox running"
 	@echo "make notebooks  execute the runbook's notebooks on the sandbox and keep their outputs"
@@ -28,6 +29,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+crash: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m crash $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -21,9 +21,10 @@ from nexus_reimport.sandbox.clinic import Clinic, generate
 from nexus_reimport.sandbox.s3 import S3Server
 
 from . import disk, report
-from .cases import Case, Reference, every
+from .cases import KINDS, Case, Reference, every
 from .fixture import SCALE, opened
-from .trial import Result, furnish, play
+from .trial import Result, play
+from .undisturbed import furnish, reference
 
 PAPER = Path(__file__).resolve().parents[2] / "docs" / "crash-matrix.md"
 _FORK = multiprocessing.get_context("fork")  # workers begin with what was made up once
@@ -79,8 +80,9 @@ def _played(
         worker.start()
     references: list[Reference] = answers.get(timeout=300)
     cases = [c for c in every(references, chosen.seed, chosen.random) if chosen.only in str(c)]
+    usual = {known.kind: known.seconds for known in references}
     for case in [] if chosen.list else cases:
-        orders.put((case, references))
+        orders.put((case, usual[case.kind]))
     for _ in workers:
         orders.put(None)
     results: list[Result] = []
@@ -101,12 +103,12 @@ def _work(
 ) -> None:
     """One worker: a clinic of its own, case after case."""
     with opened(folder, s3, made) as world:
-        answers.put(furnish(world))
+        furnish(world)
+        answers.put([reference(world, kind) for kind in KINDS.values()])
         while order := orders.get():
-            case, references = order
-            own = next(r for r in references if r.kind == case.kind)
+            case, usual = order
             try:
-                answers.put(play(world, case, own))
+                answers.put(play(world, case, usual))
             except Exception:  # the harness's own fault is a failed case, too
                 answers.put(_broken(case, traceback.format_exc()))
 

@@ -33,7 +33,13 @@ class Kind:
     before: str
     after: str
     allowed: Mapping[str, tuple[Verdict | None, ...]]
+    exit_code: int = 0  # undisturbed
     until: str = ""  # the stage with which another kind's points begin
+
+    @property
+    def leaves(self) -> str:
+        """The state that an undisturbed run leaves."""
+        return self.after if self.allowed["after"] else self.before
 
     def word(self, state: str) -> str:
         """``state`` as the table says it."""
@@ -51,6 +57,7 @@ KINDS = {
             before="found",
             after="reimported",
             allowed={"before": NOT_DONE, "after": ()},
+            exit_code=1,
         ),
         Kind(
             "execute",

@@ -158,11 +158,11 @@ class PostgresProxy(Proxy):
     def spring(self, snare: Snare) -> None:
         """Do what the snare is for, once."""
         self._snare = None
+        snare.sprung.set()
         if snare.stays_away:
             self.go_away()
         else:
             self.cut()
-        snare.sprung.set()
 
     def snare_for(self, startup: dict[str, str]) -> Snare | None:
         """The snare that waits for a connection that began with these parameters."""

@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nexus_reimport import runbook
 from nexus_reimport.record import Verdict
 
-from .cases import DONE, KINDS, RUN, Case, Kind, Reference
+from .cases import DONE, KINDS, RUN, Case, Kind
 from .faults import KILLS_COMMAND, Fault, strike, take_back
-from .faults import sessions as open_sessions
 from .fixture import ENVIRONMENT, Command, World
 from .journal import TICK, Journal, Point
+from .undisturbed import step_through
 
 MOST_STEPS = 6  # commands that an engineer would follow before calling somebody
 _ADVISED = re.compile(
@@ -37,52 +36,16 @@ class Result:
     said: str
 
 
-def undisturbed(world: World, kind: Kind) -> Reference:
-    """Run a kind without any fault, and see where it comes along."""
-    world.begin(kind.start)
-    journal = Journal(world.runs / ENVIRONMENT)
-    began = time.monotonic()
-    command = world.start(kind.words(world))
-    connected: set[Point] = set()
-    while command.runs():
-        journal.look()
-        if journal.last and world.postgres.open and open_sessions(world):
-            connected.add(journal.last)
-        time.sleep(TICK)
-    journal.look()
-    points = tuple(dict.fromkeys(journal.points))
-    stages = [point.stage for point in points]
-    if kind.until in stages:
-        points = points[: stages.index(kind.until)]
-    return Reference(kind.name, points, frozenset(connected), time.monotonic() - began)
+def play(world: World, case: Case, usual: float = 0.0, *, briskly: bool = False) -> Result:
+    """One case. ``usual`` is how long an undisturbed run takes.
 
-
-def furnish(world: World) -> list[Reference]:
-    """Make every state that a kind begins with, by runs that nobody disturbs."""
-    world.begin("found")
-    world.states["found"] = world.state()
-    preflight = undisturbed(world, KINDS["preflight"])
-    world.keep("rehearsed")
-    execute = undisturbed(world, KINDS["execute"])
-    world.states["reimported"] = world.state()
-    world.begin("rehearsed")
-    with world.inside():
-        book = runbook.resume(ENVIRONMENT)
-        book.approve(rehearsed=True)
-        book.apply()
-    if world.state_name() != "reimported":
-        raise AssertionError(f"the same plan, applied twice: {world.state_name()}")
-    world.keep("committed")
-    return [preflight, execute, undisturbed(world, KINDS["verify"])]
-
-
-def play(world: World, case: Case, reference: Reference) -> Result:
-    """One case."""
+    ``briskly`` steps through the next run in this process, which is three times as fast.
+    """
     kind, began = KINDS[case.kind], time.monotonic()
     world.begin(kind.start, small_disk=case.fault is Fault.DISK)
     journal = Journal(world.runs / ENVIRONMENT)
     command = world.start(kind.words(world))
-    came = _instant(case, reference, journal, command)
+    came = _instant(case, usual, journal, command)
     struck = strike(world, command, journal, case.fault, came)
     code = command.wait()
     wrong = [f"left behind: {thing}" for thing in world.leftovers()]
@@ -94,7 +57,7 @@ def play(world: World, case: Case, reference: Reference) -> Result:
     if case.fault not in KILLS_COMMAND and runs and code != runs[-1].exit_code():
         wrong.append(f"exit code {code} with the verdict {verdict}")
     texts = [command.said]
-    taken, more = _follow(world, command, texts)
+    taken, more = _follow(world, texts, briskly=briskly)
     wrong += more
     if runs and verdict is not Verdict.PARTIAL:
         wrong += _judge_at_last(world, runs[-1].id, kind.word(state))
@@ -105,13 +68,11 @@ def play(world: World, case: Case, reference: Reference) -> Result:
     )  # fmt: skip
 
 
-def _instant(
-    case: Case, reference: Reference, journal: Journal, command: Command
-) -> Callable[[], bool]:
+def _instant(case: Case, usual: float, journal: Journal, command: Command) -> Callable[[], bool]:
     point = case.point
     if point is not None:
         return lambda: journal.reach(point, command.runs)
-    end = time.monotonic() + case.share * reference.seconds
+    end = time.monotonic() + case.share * usual
 
     def over() -> bool:
         while command.runs() and time.monotonic() < end:
@@ -145,30 +106,34 @@ def _judge_at_last(world: World, run: str, word: str) -> list[str]:
     return found
 
 
-def _follow(world: World, first: Command, texts: list[str]) -> tuple[list[str], list[str]]:
+def _follow(world: World, texts: list[str], *, briskly: bool) -> tuple[list[str], list[str]]:
     """What an engineer does next: what the last message advises, else the run again.
 
-    Gives the commands, and what was wrong with them.
+    Adds to ``texts`` what was said. Gives the commands, and what was wrong with them.
     """
     taken: list[str] = []
-    words = _advised(first) or RUN
-    for _ in range(MOST_STEPS):
-        command = world.start(words)
-        code = command.wait()
-        texts.append(f"$ {' '.join(words)}\n{command.said}")
+    while len(taken) < MOST_STEPS:
+        words = _advised(texts[-1]) or RUN
+        code, said = _give(world, words, briskly=briskly)
         taken.append(words[0])
-        advised = _advised(command)
+        texts.append(f"$ nexus-reimport {' '.join(words)}\n{said}")
         if words[0] == "run" and code == 0:
             return taken, _after_all(world)
-        if words[0] == "run" and (not advised or advised[0] == "run"):
+        if words[0] == "run" and _advised(said)[:1] in ((), ("run",)):
             return taken, [f"the run after it failed with exit code {code}"]
-        words = advised or RUN
     return taken, [f"the advice led nowhere: {', '.join(taken)}"]
 
 
-def _advised(command: Command) -> tuple[str, ...]:
+def _give(world: World, words: tuple[str, ...], *, briskly: bool) -> tuple[int, str]:
+    if briskly and words[0] == "run":
+        return step_through(world)
+    command = world.start(words)
+    return command.wait(), command.said
+
+
+def _advised(said: str) -> tuple[str, ...]:
     """The first command that a message names; ENV stands for the environment."""
-    found = _ADVISED.search(command.said)
+    found = _ADVISED.search(said.partition("\n")[2] if said.startswith("$ ") else said)
     words = found[1].replace("ENV", ENVIRONMENT).split() if found else []
     return tuple([*words, ENVIRONMENT] if len(words) == 1 else words)
 

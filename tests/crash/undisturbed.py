@@ -1,0 +1,75 @@
+"""Runs that nobody disturbs: to begin with, to compare with, and the one after a case."""
+
+from __future__ import annotations
+
+import time
+
+from nexus_reimport import runbook
+from nexus_reimport.errors import ReimportError
+
+from .cases import Kind, Reference
+from .faults import sessions
+from .fixture import ENVIRONMENT, World
+from .journal import TICK, Journal, Point
+
+
+def furnish(world: World) -> None:
+    """Make every state that a kind begins with, by steps that nobody disturbs."""
+    world.begin("found")
+    world.states["found"] = world.state()
+    with world.inside():
+        book = runbook.begin(ENVIRONMENT)
+        _preflight(book)
+        world.keep("rehearsed")
+        book.approve(rehearsed=True)
+        book.apply()
+    world.states["reimported"] = world.state()
+    world.keep("committed")
+
+
+def step_through(world: World) -> tuple[int, str]:
+    """A whole run as an engineer steps through it, in this process: exit code and message."""
+    with world.inside():
+        try:
+            book = runbook.begin(ENVIRONMENT)
+            _preflight(book)
+            book.approve(rehearsed=True)
+            book.apply()
+            book.verify()
+            book.sign_off()
+            book.seal()
+        except ReimportError as error:
+            return error.exit_code, str(error)
+    return 0, ""
+
+
+def _preflight(book: runbook.Runbook) -> None:
+    book.snapshot()
+    book.census()
+    book.survey_and_backup()
+    book.plan()
+    book.check_before()
+    book.rehearse()
+    book.propose()
+
+
+def reference(world: World, kind: Kind) -> Reference:
+    """Run a kind without any fault, and see where it comes along and what it leaves."""
+    world.begin(kind.start)
+    journal = Journal(world.runs / ENVIRONMENT)
+    began = time.monotonic()
+    command = world.start(kind.words(world))
+    connected: set[Point] = set()
+    while command.runs():
+        journal.look()
+        if journal.last and world.postgres.open and sessions(world):
+            connected.add(journal.last)
+        time.sleep(TICK)
+    journal.look()
+    if (code := command.wait()) != kind.exit_code or world.state_name() != kind.leaves:
+        raise AssertionError(f"undisturbed, {kind.name} ends with {code}: {command.said}")
+    points = tuple(dict.fromkeys(journal.points))
+    stages = [point.stage for point in points]
+    if kind.until in stages:
+        points = points[: stages.index(kind.until)]
+    return Reference(kind.name, points, frozenset(connected), time.monotonic() - began)
