@@ -15,7 +15,7 @@ from conftest import Clinic
 
 from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import RecordError, SettingsError, StopError
+from nexus_reimport.errors import InDoubt, RecordError, SettingsError, StopError
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runner import Outcome, notebook
@@ -209,6 +209,31 @@ def test_the_text_of_a_foreign_error_stays_out_of_the_record(clinic: Clinic) -> 
     outputs = nbformat.read(run.folder / "page.ipynb", 4).cells[-1].outputs
     assert "Canary" not in str(outputs)
     assert "Canary" in (run.private / "page.ipynb").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("committed", "said"), [(True, "did happen"), (False, "did not happen")])
+def test_a_doubt_that_was_settled_is_told_as_what_the_database_said(
+    clinic: Clinic, committed: bool, said: str
+) -> None:
+    run = record.create(environments.load(DEV))
+    with pytest.raises(InDoubt), run.stage("apply"):
+        raise InDoubt("the connection was lost", state="not known yet", next="settle it")
+    assert "not known yet" in notebook.last_error(run)
+    run.journal("settled", committed=committed)
+    assert said in notebook.last_error(run)
+    assert "not known yet" not in notebook.last_error(run)
+
+
+def test_a_killed_runner_leaves_its_kernels_files_to_the_next_page_alone(clinic: Clinic) -> None:
+    run = run_page(clinic, "1")
+    left = run.private.parent / notebook.HOME
+    assert not left.exists()
+    left.mkdir()
+    (left / "kernel.json").write_text("a key")
+    source = "import tempfile; from pathlib import Path; Path(tempfile.gettempdir()).name"
+    run = run_page(clinic, f"{source} + str(len(list(Path(tempfile.gettempdir()).glob('k*'))))")
+    assert f"'{notebook.HOME}0'" in (run.folder / "page.html").read_text().replace("&#39;", "'")
+    assert not left.exists()
 
 
 def test_a_page_that_leaves_early_is_partial(clinic: Clinic) -> None:

@@ -28,6 +28,16 @@ FOLDER = Path(__file__).resolve().parents[2] / "runbook"
 Parameters = Mapping[str, str | bool]
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
 _LINES = ("where", "state", "next")
+_HAPPENED = {
+    "what": "the connection was lost at COMMIT, but the COMMIT did happen",
+    "state": "committed, not verified yet",
+    "next": "go on with 03_verify",
+}
+_DID_NOT_HAPPEN = {
+    "what": "the connection was lost at COMMIT, and the COMMIT did not happen",
+    "state": "the database is as it was",
+    "next": "look at the server's log, then begin a new run",
+}
 
 
 def check(page: str, parameters: Parameters, folder: Path = FOLDER) -> None:
@@ -96,10 +106,18 @@ def html(path: Path) -> str:
 
 
 def last_error(run: Run) -> str:
-    """The last error of the journal, in its four lines; "" where none was journalled."""
-    failed = next((e for e in reversed(run.events()) if e["event"] == "failed"), None)
-    if failed is None:
+    """The last error of the journal, in its four lines; "" where none was journalled.
+
+    A doubt is told as long as it is one: once the database was asked, what it said is told.
+    """
+    events = run.events()
+    place = max((n for n, e in enumerate(events) if e["event"] == "failed"), default=None)
+    if place is None:
         return ""
+    failed = events[place]
+    settled = next((e for e in events[place:] if e["event"] == "settled"), None)
+    if failed.get("kind") == "InDoubt" and settled is not None:
+        failed = _HAPPENED if settled["committed"] else _DID_NOT_HAPPEN
     lines = {name: str(failed.get(name, "")) for name in _LINES}
     return str(ReimportError(str(failed["what"]), **lines))
 
