@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from nexus_reimport.sandbox.s3 import S3Server
 
 from . import disk, report
 from .cases import KINDS, Case, Reference, every
+from .faults import ORDERLY
 from .fixture import SCALE, opened
 from .trial import Result, play
 from .undisturbed import furnish, reference
@@ -33,6 +35,7 @@ _FORK = multiprocessing.get_context("fork")  # workers begin with what was made 
 def main() -> int:
     """0 if every case went as promised, 1 if not."""
     chosen = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # workers inherit it: servers stop
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crash-") as place, _storage(Path(place)) as (s3, made):
         results, references = _played(chosen, Path(place), s3, made)
@@ -73,7 +76,9 @@ def _played(
     orders: Queue[Any] = _FORK.Queue()
     answers: Queue[Any] = _FORK.Queue()
     workers = [
-        _FORK.Process(target=_work, args=(place / f"worker-{n}", s3, made, orders, answers))
+        _FORK.Process(
+            target=_work, args=(place / f"worker-{n}", s3, made, orders, answers), daemon=True
+        )
         for n in range(chosen.workers)
     ]
     for worker in workers:
@@ -108,7 +113,8 @@ def _work(
         while order := orders.get():
             case, usual = order
             try:
-                answers.put(play(world, case, usual))
+                brisk = case.point is not None and case.fault in ORDERLY
+                answers.put(play(world, case, usual, briskly=brisk))
             except Exception:  # the harness's own fault is a failed case, too
                 answers.put(_broken(case, traceback.format_exc()))
 

@@ -40,7 +40,8 @@ class Fault(StrEnum):
 
 
 AT_COMMIT = (Fault.LOST, Fault.LOST_AWAY, Fault.UNHEARD, Fault.UNHEARD_AWAY)
-KILLS_COMMAND = (Fault.RUNNER,)  # after these the command has no exit code of its own
+KILLS_COMMAND = (Fault.RUNNER,)  # after it the command has no exit code of its own
+ORDERLY = (Fault.BACKEND, Fault.STOP, Fault.CUT, Fault.DISK, Fault.FILEMAKER, Fault.STORAGE)
 NEEDS_SESSION = (Fault.BACKEND, Fault.CUT)  # there is nothing to strike without one
 
 

@@ -101,8 +101,13 @@ class World:
         return self.folder / "private"
 
     @property
+    def places(self) -> Path:
+        """The folder of environment files; every command of ours knows it by a variable."""
+        return self.folder / "environments"
+
+    @property
     def scratch(self) -> Path:
-        """TMPDIR of every command of a case; marks its processes, too."""
+        """TMPDIR of every command of a case."""
         return self.folder / "tmp"
 
     @property
@@ -159,13 +164,13 @@ class World:
     def _variables(self) -> dict[str, str]:
         ours = {k: v for k, v in os.environ.items() if not k.startswith("NEXUS_")}
         return {**ours, **python_path(), "TMPDIR": str(self.scratch),
-                FOLDER_VARIABLE: str(self.folder / "environments")}  # fmt: skip
+                FOLDER_VARIABLE: str(self.places)}  # fmt: skip
 
     @contextmanager
     def inside(self) -> Iterator[None]:
         """This process itself sees the environment, for steps that no command takes alone."""
         before = os.environ.get(FOLDER_VARIABLE)
-        os.environ[FOLDER_VARIABLE] = str(self.folder / "environments")
+        os.environ[FOLDER_VARIABLE] = str(self.places)
         try:
             yield
         finally:
@@ -175,7 +180,7 @@ class World:
 
     def settings(self) -> environments.Settings:
         """The environment as the product reads it."""
-        return environments.load(ENVIRONMENT, self.folder / "environments")
+        return environments.load(ENVIRONMENT, self.places)
 
     def records(self) -> list[record.Run]:
         """All runs, oldest first."""
@@ -203,7 +208,7 @@ class World:
         """What a run left behind and should not have."""
 
         def found() -> list[str]:
-            return [*look.on_this_machine(self.scratch, self.runs),
+            return [*look.on_this_machine(self.places, self.scratch, self.runs),
                     *look.on_the_server(self.server.dsn(), self.known)]  # fmt: skip
 
         until(lambda: not found(), GRACE, 0.1)
@@ -241,7 +246,7 @@ def opened(folder: Path, s3: S3Server, made_up: Clinic) -> Iterator[World]:
             yield world
         finally:
             world.close_disk()
-            for process in look.processes(world.scratch):
+            for process in look.processes(world.places):
                 process.kill()
             world.server.remove()
 
@@ -249,12 +254,11 @@ def opened(folder: Path, s3: S3Server, made_up: Clinic) -> Iterator[World]:
 def _furnish(world: World, s3: S3Server) -> None:
     world.server.create_role(ROLE)
     filling.make_template(world.server.access, "kept_found", world.made_up.nexus("dev"))
-    places = world.folder / "environments"
-    write_environments(places, world.server, world.simulator, s3, {"dev": DATABASE})
+    write_environments(world.places, world.server, world.simulator, s3, {"dev": DATABASE})
     through = {
         "NEXUS_SANDBOX_PG_PORT": world.postgres.port,
         "NEXUS_SANDBOX_FILEMAKER_URL": f"http://127.0.0.1:{world.filemaker.port}",
         "NEXUS_SANDBOX_S3_ENDPOINT": f"http://127.0.0.1:{world.storage.port}",
     }
-    with (places / f".env.{ENVIRONMENT}").open("a") as file:
+    with (world.places / f".env.{ENVIRONMENT}").open("a") as file:
         file.writelines(f"{name}={value}\n" for name, value in through.items())

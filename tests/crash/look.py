@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import psutil
 import psycopg
 from psycopg import sql
+
+from nexus_reimport.settings import FOLDER_VARIABLE
 
 State = dict[str, tuple[int, str]]
 APPLICATION = "crash"  # so that our own look is not taken for the product's
@@ -20,7 +23,7 @@ _TABLES = (
 )
 _DATABASES = "SELECT datname FROM pg_database"
 _SESSIONS = (
-    "SELECT application_name, datname FROM pg_stat_activity"
+    "SELECT application_name, datname, state, wait_event FROM pg_stat_activity"
     " WHERE backend_type = 'client backend' AND application_name <> %s AND datname IS NOT NULL"
 )
 _LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
@@ -75,29 +78,29 @@ def on_the_server(dsn: str, known: set[str]) -> list[str]:
     with connect(dsn) as connection:
         there = {name for (name,) in connection.execute(_DATABASES)}
         found = [f"database {name}" for name in sorted(there - known)]
-        for application, database in connection.execute(_SESSIONS, (APPLICATION,)):
-            found.append(f"session of {application or 'no name'} in {database}")
+        for application, *where in connection.execute(_SESSIONS, (APPLICATION,)):
+            found.append(f"session of {application or 'no name'}: {', '.join(map(str, where))}")
         (locks,) = connection.execute(_LOCKS).fetchone() or (0,)
         return found + [f"{locks} advisory lock(s)"] * bool(locks)
 
 
-def processes(mark: Path) -> list[psutil.Process]:
-    """The processes that a command started: its TMPDIR is ``mark``, and theirs by inheritance."""
+def processes(environments: Path) -> list[psutil.Process]:
+    """The processes that our commands started: by a variable that they inherit, all of them."""
     found = []
     for process in psutil.process_iter():
         try:
-            ours = process.environ().get("TMPDIR") == str(mark)
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
+            ours = process.environ().get(FOLDER_VARIABLE) == str(environments)
+            if ours and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
                 found.append(process)
         except psutil.Error:
             continue
     return found
 
 
-def on_this_machine(mark: Path, runs: Path) -> list[str]:
+def on_this_machine(environments: Path, temporary: Path, runs: Path) -> list[str]:
     """Processes, temporary files and held locks of files that should not be there."""
-    found = [f"process {_name(process)}" for process in processes(mark)]
-    found += [f"temporary file {path.name}" for path in mark.iterdir()]
+    found = [f"process {_name(process)}" for process in processes(environments)]
+    found += [f"temporary file {path.name}" for path in temporary.iterdir()]
     return found + [f"{path.name} is held" for path in runs.glob("*/.at_work") if _is_held(path)]
 
 

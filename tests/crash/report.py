@@ -37,6 +37,8 @@ After each case this was asked for, and anything else is a failed case:
   or held lock file left;
 - whoever then did what the last message advised, or, where there was none, gave the command
   `nexus-reimport run` again, got a COMPLETE run and the state after, and touched nothing else.
+  Where the disturbed command had ended in good order at a known point, that run was stepped through
+  as in JupyterLab, which costs a quarter; wherever a process was killed, it was the whole command.
 
 A case is played again by its name: `make crash ONLY="apply/delete × kernel killed" SEED={seed}`
 (any part of a name, as the tables give it: kind, row, column).
