@@ -71,9 +71,10 @@ def strike(
         return _at_commit(world, command, journal, fault)
     if not came() or not command.runs():
         return struck
-    if fault in NEEDS_SESSION and not _session_appears(world, command, journal):
+    target = _TARGETS.get(fault)
+    if target and not _appears(lambda: target(world, command, journal), command, journal):
         return struck
-    with _halted(journal.kernel or command.kernel()) as kernel:
+    with _halted(command.kernel(journal.kernel)) as kernel:
         journal.look()
         struck.at = journal.last
         struck.hit = _do(world, command, fault, kernel)
@@ -138,15 +139,26 @@ def _at_commit(world: World, command: Command, journal: Journal, fault: Fault) -
     return struck
 
 
-def _session_appears(world: World, command: Command, journal: Journal) -> bool:
-    """Wait until the product is connected: a step may begin before its connection does."""
+def _appears(there: Callable[[], object], command: Command, journal: Journal) -> bool:
+    """Wait for what is to be struck: a step may begin before its connection or its kernel does."""
     began = len(journal.points)
     while command.runs() and len(journal.points) <= began:
-        if world.postgres.open and sessions(world):
+        if there():
             return True
         time.sleep(TICK)
         journal.look()
     return False
+
+
+def _kernel(world: World, command: Command, journal: Journal) -> object:
+    return command.kernel(journal.kernel)
+
+
+def _session(world: World, command: Command, journal: Journal) -> object:
+    return world.postgres.open and sessions(world)
+
+
+_TARGETS = {Fault.KERNEL: _kernel, Fault.BACKEND: _session, Fault.CUT: _session}
 
 
 @contextmanager

@@ -59,20 +59,30 @@ class Command:
             self.process.kill()
             return self.process.wait()
 
-    def kernel(self) -> int:
-        """The process of the notebook that it runs now; 0 where there is none."""
+    def kernel(self, known: int = 0) -> int:
+        """The process of the notebook that it runs now; 0 where there is none.
+
+        ``known`` is looked at first, since a look at all processes takes milliseconds.
+        """
+        if known and _is_kernel(known):
+            return known
         try:
-            for child in psutil.Process(self.process.pid).children(recursive=True):
-                if any("ipykernel_launcher" in part for part in child.cmdline()):
-                    return child.pid
+            children = psutil.Process(self.process.pid).children(recursive=True)
         except psutil.Error:
-            pass  # it ended while we looked
-        return 0
+            return 0
+        return next((child.pid for child in children if _is_kernel(child.pid)), 0)
 
     @property
     def said(self) -> str:
         """What it wrote for the person before the screen."""
         return self.output.read_text(errors="replace")
+
+
+def _is_kernel(pid: int) -> bool:
+    try:
+        return any("ipykernel_launcher" in part for part in psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
 
 
 @dataclass(slots=True)
