@@ -31,6 +31,7 @@ from nexus_reimport.settings import Settings
 T = TypeVar("T")
 JOURNAL, VERDICT, MANIFEST = "journal.jsonl", "verdict.json", "manifest.json"
 RUNNER_VARIABLE = "NEXUS_REIMPORT_RUNNER"
+WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
 
 
 class Verdict(StrEnum):
@@ -64,6 +65,12 @@ class Run:
     id: str
     folder: Path
     private: Path
+
+    @property
+    def kind(self) -> str:
+        """What the run is for: reimport, relink or rollback."""
+        return next((e.get("kind", "reimport") for e in self.events() if e["event"] == "opened"),
+                    "reimport")  # fmt: skip
 
     # -------------------------------------------------------------- journal
 
@@ -247,13 +254,15 @@ def exit_code(events: list[dict[str, Any]]) -> int:
 def _in_doubt(events: list[dict[str, Any]]) -> bool:
     """Whether the last attempt may have been committed, and nobody has asked the database yet."""
     attempts = [n for n, e in enumerate(events)
-                if e["event"] == "started" and e["stage"] == "apply"]  # fmt: skip
+                if e["event"] == "started" and e["stage"] in WRITING]  # fmt: skip
     last = events[attempts[-1] :] if attempts else []
     names = [e["event"] for e in last]
     if not attempts or "settled" in names:
         return False
     sent = "committing" in names and "not committed" not in names
-    return sent or "apply" in _unfinished(last) or any(e.get("kind") == "InDoubt" for e in last)
+    return (
+        sent or bool(_unfinished(last) & WRITING) or any(e.get("kind") == "InDoubt" for e in last)
+    )
 
 
 def _unfinished(events: list[dict[str, Any]]) -> set[str]:
@@ -283,8 +292,10 @@ def _told(error: BaseException) -> dict[str, Any]:
 # ---------------------------------------------------------------- finding runs
 
 
-def create(settings: Settings) -> Run:
+def create(settings: Settings, kind: str = "reimport", *, undoes: str = "") -> Run:
     """A new run of the environment; an unfinished earlier one that did nothing is sealed.
+
+    ``kind`` is what it is for. A rollback may begin while the run that it ``undoes`` is unverified.
 
     Raises:
         RecordError: an earlier run is committed but unverified, or in doubt: finish that first.
@@ -293,6 +304,8 @@ def create(settings: Settings) -> Run:
     _refuse_second(settings)
     for earlier in open_runs(settings):
         verdict = earlier.verdict()
+        if verdict is Verdict.COMMITTED_UNVERIFIED and earlier.id == undoes:
+            continue
         if verdict in (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT):
             raise RecordError(
                 f"run {earlier.id} is {verdict}",
@@ -308,7 +321,7 @@ def create(settings: Settings) -> Run:
     run.folder.parent.chmod(0o700)
     run.private.parent.chmod(0o700)
     python = platform.python_version()
-    run.journal("opened", who=getpass.getuser(), host=platform.node(), python=python)
+    run.journal("opened", kind=kind, who=getpass.getuser(), host=platform.node(), python=python)
     _write(run.folder / "environment.json", settings.public())
     return run
 

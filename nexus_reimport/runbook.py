@@ -7,8 +7,8 @@ of the calls: a step whose inputs are not there, or not approved, stops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -22,10 +22,12 @@ from nexus_reimport import (
     gate,
     plan,
     record,
+    rehearsal,
     reimport,
     rowfile,
     snapshot,
     survey,
+    undo,
     verify,
 )  # fmt: skip
 from nexus_reimport import (
@@ -34,7 +36,7 @@ from nexus_reimport import (
 from nexus_reimport import (
     settings as environments,
 )
-from nexus_reimport.checks import before, inside
+from nexus_reimport.checks import before, inside, rehearsed, rollback
 from nexus_reimport.errors import InDoubt, StopError, TargetError
 from nexus_reimport.mapping import Mapping as NexusMapping
 from nexus_reimport.model import (
@@ -42,25 +44,23 @@ from nexus_reimport.model import (
     Approval,
     Backup,
     Census,
+    Newer,
     Plan,
     Proposal,
     Rehearsal,
     Report,
+    Scope,
     Snapshot,
     Survey,
+    Undone,
 )
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.target.catalog import Catalog
-from nexus_reimport.target.fingerprint import Fingerprint
-from nexus_reimport.target.postgres import (
-    OWN_SCHEMA,
-    Connection,
-    connected,
-    exported_snapshot,
-    table_name,
-)
+from nexus_reimport.target import scratch
+from nexus_reimport.target.postgres import OWN_SCHEMA, connected, exported_snapshot, table_name
+from nexus_reimport.target.scratch import Scratch
+from nexus_reimport.target.state import Role
 
 T = TypeVar("T")
 ORDER = ("snapshot", "census", "survey", "backup", "plan", "checks_before", "rehearsal",
@@ -73,11 +73,18 @@ def _no_bar(_: str) -> Progress:
     return lambda done, total: None
 
 
-def begin(environment: str = "", run_id: str = "", bar: Bar = _no_bar) -> Runbook:
-    """A new run, or the named one again; what 01_preflight opens with."""
+def begin(
+    environment: str = "", run_id: str = "", bar: Bar = _no_bar, *, links_only: bool = False
+) -> Runbook:
+    """A new run, or the named one again; what 01_preflight opens with.
+
+    ``links_only`` begins one that re-links documents and images and does nothing else.
+    """
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
-    run = record.find(settings, run_id) if run_id else record.create(settings)
+    clear_scratch(settings)
+    kind = Scope.RELINK if links_only else Scope.REIMPORT
+    run = record.find(settings, run_id) if run_id else record.create(settings, kind)
     return Runbook(settings, mapping, run, bar)
 
 
@@ -86,6 +93,17 @@ def resume(environment: str = "", run_id: str = "", bar: Bar = _no_bar) -> Runbo
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
     return Runbook(settings, mapping, record.find(settings, run_id), bar)
+
+
+def clear_scratch(settings: Settings) -> tuple[str, ...]:
+    """Drop the copies that a killed run has left, if any; their names.
+
+    A server that cannot be asked keeps them, written down for the next command.
+    """
+    try:
+        return scratch.sweep(settings.rehearsal_server, settings.scratch_register)
+    except TargetError:
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +116,11 @@ class Runbook:
     bar: Bar = _no_bar
 
     @property
+    def scope(self) -> Scope:
+        """How much this run does."""
+        return Scope(self.run.kind)
+
+    @property
     def folder(self) -> Path:
         """The run's private folder: row files, dump, CSVs."""
         return self.run.private
@@ -105,7 +128,8 @@ class Runbook:
     # -------------------------------------------------------------- 01_preflight
 
     def snapshot(self) -> Snapshot:
-        """Read FileMaker wholly."""
+        """Read FileMaker wholly; to re-link alone, only what documents and images need."""
+        sources = {a.source for a in self.mapping.attachments.values()}
 
         def work() -> Snapshot:
             with self._source() as source:
@@ -114,6 +138,7 @@ class Runbook:
                     self.mapping,
                     self.folder,
                     layouts=self.settings.filemaker.tables,
+                    sources=sources if self.scope is Scope.RELINK else (),
                     database=self.settings.filemaker.database,
                     workers=self.settings.filemaker.workers,
                     page=self.settings.filemaker.page,
@@ -136,8 +161,13 @@ class Runbook:
             with connected(self.settings.postgres) as connection, \
                  exported_snapshot(connection) as shared:  # fmt: skip
                 seen = survey.read(connection, self.mapping, self.folder)
+                known = {
+                    f"{self.mapping.schema_name}.{name}": table.fingerprint
+                    for name, table in seen.tables.items()
+                    if table.role is not Role.LINK and not table.left_out
+                }
                 saved = backup.take(
-                    connection, shared, self.settings.postgres, self.mapping, self.folder
+                    connection, shared, self.settings.postgres, self.mapping, self.folder, known
                 )
             return seen, saved
 
@@ -153,6 +183,8 @@ class Runbook:
         seen, read = self.run.load(Survey, "survey"), self.run.load(Snapshot, "snapshot")
 
         def work() -> Plan:
+            if self.scope is Scope.RELINK:
+                return plan.relink(self.mapping, read, seen, self.folder, as_of=seen.taken_at)
             made = plan.make(
                 self.mapping, self.settings, read, seen, self.folder,
                 as_of=seen.taken_at, progress=self.bar("entities planned"),
@@ -172,33 +204,73 @@ class Runbook:
     def check_before(self) -> Report:
         """Every check before; look at the report, then ask ``rehearse`` to go on."""
         return self._step("checks_before", lambda: checks.run(
-            self._before(), self.settings.waivers, today=_today(self.settings), name="before"
+            self._before(), self.settings.waivers, today=_today(self.settings), name="before",
+            only_links=self.scope is Scope.RELINK,
         ))  # fmt: skip
 
     def rehearse(self) -> Rehearsal:
-        """Run the whole transaction and roll it back; gives the state after.
+        """Run everything on a restored copy, take it back, run it again; gives the state after.
+
+        Where no copy can be made: the whole transaction, rolled back, and nothing is proven of the
+        backup; prod needs a waiver for that.
 
         Raises:
-            StopError: a check before blocks. Nothing was written.
+            StopError: a check before blocks, or the rehearsal found what must not be. The real
+                database was only read.
         """
-        stop_if_blocked(self.run.load(Report, "checks_before"), "01_preflight")
-        made = self.run.load(Plan, "plan")
+        checks.require(self.run.load(Report, "checks_before"), where="01_preflight")
+        made, saved = self.run.load(Plan, "plan"), self.run.load(Backup, "backup")
+        server = self.settings.rehearsal_server
 
         def work() -> Rehearsal:
-            began = datetime.now(UTC)
-            applied = reimport.apply(
-                self.settings.postgres, self.mapping, self._order(made), self._check_inside,
-                commit=False, progress=self.bar("dry run"),
+            why = rehearsal.why_not(server, saved)
+            possible = self._check(rehearsed.Rehearsing(self.settings, why), "rehearsal")
+            self.run.save("checks_rehearsal", possible)
+            checks.require(possible, where="01_preflight")
+            if why:
+                return self._rehearse_inside(made, why)
+            return rehearsal.on_a_copy(
+                server, saved, self.settings.scratch_register, self._acts(made, saved),
+                tell=self.run.journal, progress=self.bar("rehearsal"),
             )  # fmt: skip
-            return Rehearsal(
-                kind="inside the real transaction, rolled back",
-                after=applied.after,
-                writers_waited=applied.writers_waited,
-                seconds=(datetime.now(UTC) - began).total_seconds(),
-                report=applied.report,
-            )
 
         return self._step("rehearsal", work)
+
+    def _acts(self, made: Plan, saved: Backup) -> rehearsal.Acts:
+        """What is rehearsed on a copy, under names of runs that exist there alone."""
+        load, name = self.run.load, f"{self.run.id}-rehearsal"
+
+        def verified(copy: Scratch) -> Report:
+            return verify.run(
+                self.settings, self.mapping, load(Snapshot, "snapshot"), load(Survey, "survey"),
+                made, load(Census, "census"), self.folder, today=_today(self.settings),
+                copy=copy.place,
+            )  # fmt: skip
+
+        def undone(copy: Scratch, number: int) -> Undone:
+            order = undo.Order(f"{name}-undo-{number}", self.settings.name, f"{name}-{number}",
+                               Newer.UNDECIDED, self.folder, scratch=copy)  # fmt: skip
+            return undo.run(copy.place, self.mapping, order, self.check_undoing)
+
+        return rehearsal.Acts(
+            restore=lambda place: backup.restore(saved, self.folder, place, to_look_at=True),
+            apply=lambda copy, number: reimport.apply(
+                copy.place, self.mapping,
+                replace(self._order(made), run=f"{name}-{number}", scratch=copy),
+                self._check_inside, commit=True,
+            ),
+            verify=verified,
+            undo=undone,
+            left_out=backup.left_out(saved),
+        )  # fmt: skip
+
+    def _rehearse_inside(self, made: Plan, why: str) -> Rehearsal:
+        began = datetime.now(UTC)
+        applied = reimport.apply(
+            self.settings.postgres, self.mapping, self._order(made), self._check_inside,
+            commit=False, progress=self.bar("dry run"),
+        )  # fmt: skip
+        return rehearsal.inside(applied, why, (datetime.now(UTC) - began).total_seconds())
 
     def propose(self) -> Proposal:
         """What approval is asked for; the end of the preflight."""
@@ -327,7 +399,7 @@ class Runbook:
         """
         report = self.run.load(Report, "checks_after")
         with self.run.stage("sign_off"):
-            stop_if_blocked(report, "03_verify", state="committed, but not as it should be")
+            checks.require(report, where="03_verify", state="committed, but not as it should be")
         self.run.journal("verified")
         return report
 
@@ -404,25 +476,45 @@ class Runbook:
             folder=self.folder,
         )
 
-    def _check_inside(
-        self,
-        connection: Connection,
-        catalog: Catalog,
-        prints: Mapping[str, Fingerprint],
-        writes: reimport.Writes,
-    ) -> Report:
+    def _check(self, subject: object, name: str) -> Report:
+        return checks.run(
+            subject, self.settings.waivers, today=_today(self.settings), name=name,
+            only_links=self.scope is Scope.RELINK,
+        )  # fmt: skip
+
+    def _check_inside(self, done: reimport.Done) -> Report:
         subject = inside.Inside(
-            connection=connection,
-            catalog=catalog,
+            connection=done.connection,
+            catalog=done.catalog,
             mapping=self.mapping,
             survey=self.run.load(Survey, "survey"),
             plan=self.run.load(Plan, "plan"),
-            after=prints,
-            writes=writes,
+            after=done.after,
+            writes=done.writes,
+            undo=done.undo,
         )
-        report = checks.run(subject, today=_today(self.settings), name="inside")  # none is waived
+        report = checks.run(
+            subject, today=_today(self.settings), name="inside",  # none is waived
+            only_links=self.scope is Scope.RELINK,
+        )  # fmt: skip
         self.run.save("checks_inside", report)
         return report
+
+    def check_undoing(self, done: undo.Done) -> Report:
+        """The checks inside a rollback's transaction; none is waived."""
+        subject = rollback.Undoing(
+            transaction=done.transaction,
+            catalog=done.catalog,
+            mapping=self.mapping,
+            undoes=done.undoes,
+            undo=done.undo,
+            since=done.since,
+            keep=done.keep,
+            known=done.known,
+            after=done.after,
+        )
+        return checks.run(subject, today=_today(self.settings), name="undoing",
+                          only_links=not done.undo.tables)  # fmt: skip
 
     def _forerunner(self) -> gate.Forerunner | None:
         if not self.settings.dev_environment:
@@ -452,24 +544,6 @@ class Runbook:
         return gate.Forerunner(
             last.id, Verdict.COMPLETE, proposal.code, proposal.mapping, proposal.schema
         )
-
-
-def stop_if_blocked(report: Report, where: str, state: str = "") -> None:
-    """Raise StopError naming each check of ``report`` that blocks."""
-    if report.passed:
-        return
-    listed = "\n".join(
-        f"    {r.check}: {r.offending:,} of {r.looked_at:,}"
-        + (f", {r.waived:,} waived" if r.waived else "")
-        + (f" (e.g. {', '.join(r.sample)})" if r.sample else "")
-        for r in report.blocking
-    )
-    raise StopError(
-        f"{len(report.blocking)} check(s) said no\n{listed}",
-        where=where,
-        state=state or "nothing was written",
-        next="settle each in FileMaker or in the environment's file, or waive it by name there",
-    )
 
 
 def _today(settings: Settings) -> date:

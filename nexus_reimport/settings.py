@@ -145,6 +145,12 @@ class S3(Strict):
         return url
 
 
+class Rehearsing(Strict):
+    """Where a run is rehearsed: on the real server, or on another one of the same major version."""
+
+    server: Postgres | None = None  # its ``database`` is where we connect to make the copy
+
+
 class EntityDecisions(Strict):
     """What becomes of rows that FileMaker does not bring back, and of edits made in Nexus.
 
@@ -191,6 +197,7 @@ class Settings(Strict):
     postgres: Postgres
     filemaker: FileMaker
     s3: S3
+    rehearsal: Rehearsing = Rehearsing()
     folders: Folders
     decisions: dict[str, EntityDecisions] = {}
     waivers: tuple[Waiver, ...] = ()
@@ -221,12 +228,23 @@ class Settings(Strict):
         """The decisions for ``entity``; none made where the file has none."""
         return self.decisions.get(entity, EntityDecisions())
 
+    @property
+    def rehearsal_server(self) -> Postgres:
+        """Where the restored copy is made."""
+        return self.rehearsal.server or self.postgres
+
+    @property
+    def scratch_register(self) -> Path:
+        """The private folder in which databases of our own making are written down."""
+        return self.folders.private / self.name / "scratch"
+
     def public(self) -> dict[str, Any]:
         """Everything but secrets and hosts' credentials, as JSON values for the record."""
         return self.model_dump(
             mode="json",
             exclude={
                 "postgres": {"password"},
+                "rehearsal": {"server": {"password"}},
                 "filemaker": {"password"},
                 "s3": {"access_key", "secret_key"},
             },

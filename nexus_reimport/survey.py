@@ -23,7 +23,7 @@ from nexus_reimport.target.postgres import (
     scalar,
     table_name,
 )
-from nexus_reimport.target.state import fingerprinted
+from nexus_reimport.target.state import fingerprinted, mapped_tables
 
 
 def read(connection: Connection, mapping: Mapping, folder: Path) -> Survey:
@@ -64,14 +64,6 @@ def read(connection: Connection, mapping: Mapping, folder: Path) -> Survey:
         columns={n: catalog.tables[e.table].columns for n, e in mapping.entities.items()},
         keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
     )  # fmt: skip
-
-
-def mapped_tables(mapping: Mapping) -> set[str]:
-    """The tables whose schema the approval is bound to."""
-    looked_up = {s.table for e in mapping.entities.values() for c in e.columns.values()
-                 for s in c.lookup}  # fmt: skip
-    attached = {a.table for a in mapping.attachments.values()}
-    return {*mapping.wiped_tables(), *mapping.link_tables(), *attached, *looked_up}
 
 
 def check_mapping(mapping: Mapping, catalog: Catalog) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from nexus_reimport import record, reimport, rowfile, runbook
 from nexus_reimport.errors import Busy, ReimportError, StopError, TargetError
 from nexus_reimport.model import Applied, Approval, Level, Plan, Proposal, Report, Result
 from nexus_reimport.record import Verdict
-from nexus_reimport.target.postgres import Connection
 
 STEPS = range(1, reimport.STEPS + 1)
 COMMITTED_AT = reimport.STEPS
@@ -163,8 +163,8 @@ def test_an_error_of_the_server_leaves_no_trace_and_shows_no_value(
     book = clinic.approved(rehearsed)
     before = clinic.state()
 
-    def breaks(connection: Connection, *_: Any) -> Report:
-        connection.execute("UPDATE public.patients SET last_name = NULL")
+    def breaks(done: reimport.Done) -> Report:
+        done.connection.execute("UPDATE public.patients SET last_name = NULL")
         return no_checks()
 
     with pytest.raises(TargetError) as told:
@@ -190,12 +190,12 @@ def test_a_write_to_a_protected_table_is_noticed_and_rolled_back(
     book = clinic.approved(rehearsed)
     before = clinic.state()
 
-    def meddle(connection: Connection, catalog: Any, after: Any, writes: Any) -> Report:
-        connection.execute(statement)
-        now = {t: (i, u, d) for t, i, u, d in connection.execute(
+    def meddle(done: reimport.Done) -> Report:
+        done.connection.execute(statement)
+        now = {t: (i, u, d) for t, i, u, d in done.connection.execute(
             "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del"
             " FROM pg_catalog.pg_stat_xact_user_tables WHERE schemaname = 'public'")}  # fmt: skip
-        return book._check_inside(connection, catalog, after, now)
+        return book._check_inside(replace(done, writes=now))
 
     with pytest.raises(StopError, match="protected_tables_were_not_written"):
         apply_with(book, meddle)
@@ -240,8 +240,11 @@ def test_another_result_than_the_rehearsed_one_is_not_committed(
         "CREATE TRIGGER meddle BEFORE INSERT ON public.patients FOR EACH ROW"
         " EXECUTE FUNCTION public.meddle()"
     )
-    with pytest.raises(StopError, match="not the one that was rehearsed"):
+    with pytest.raises(StopError, match="not the one that was rehearsed") as told:
         apply_with(book, no_checks)
+    rows = book.run.load(Plan, "plan").entities["patients"].rows_after
+    assert f"patients: {rows:,} rows then, {rows:,} now, other content" in told.value.what
+    assert f"{rows:,} rows differ from the plan" in told.value.what
     assert clinic.state() == before
 
 

@@ -10,6 +10,10 @@ CREATE TABLE IF NOT EXISTS nexus_reimport.runs (
     committed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     seal text NOT NULL DEFAULT ''
 );
+ALTER TABLE nexus_reimport.runs
+    ADD COLUMN IF NOT EXISTS kind text NOT NULL DEFAULT 'reimport',
+    ADD COLUMN IF NOT EXISTS undo jsonb,
+    ADD COLUMN IF NOT EXISTS undone_by text NOT NULL DEFAULT '';
 CREATE TABLE IF NOT EXISTS nexus_reimport.loaded (
     entity text NOT NULL,
     filemaker_id text NOT NULL,
