@@ -17,7 +17,13 @@ from nexus_reimport.settings import Postgres
 from nexus_reimport.target import contents, programs, scratch
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.own import UNDO_PREFIX
-from nexus_reimport.target.postgres import Connection, scalar, statement, table_name
+from nexus_reimport.target.postgres import (
+    Connection,
+    connected,
+    scalar,
+    statement,
+    table_name,
+)
 
 DUMP = "nexus.dump"
 LOG = "pg_dump.log"
@@ -71,12 +77,12 @@ def take(
     )
 
 
-def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -> None:
-    """The dump into an empty database. It stops at the first statement that is refused.
+def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -> tuple[str, ...]:
+    """The dump into an empty database; the extensions that were left out.
 
-    A copy ``to_look_at`` belongs to the role that restores, extensions that no table needs are
-    left out, and nobody is granted anything. Otherwise it is the database as it was; what the role
-    may not give away stays its own.
+    It stops at the first statement that is refused. A copy ``to_look_at`` belongs to the role that
+    restores, extensions that no table needs are left out, and nobody is granted anything. Otherwise
+    it is the database as it was, its owners included where the role may give things away.
 
     Raises:
         StopError: the dump is not the one that was written.
@@ -90,18 +96,30 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
             next="take another run's dump, or run 01_preflight again for a new one",
         )
     binaries = programs.folder(backup.server_version, into.binaries)
+    listed = programs.run([binaries / "pg_restore", "--list", dump], into, folder / LOG)
+    with connected(into) as connection:
+        is_superuser = bool(scalar(connection, statement("is_superuser")))
+        owners = set(re.findall(r"^\d+; \d+ \d+ .* (\S+)$", listed, flags=re.MULTILINE))
+        may_give_away = all(_is_member(connection, owner) for owner in owners)
+    without = left_out(backup) if to_look_at or not is_superuser else ()
+    chosen = folder / "restore.list"
+    chosen.touch(mode=0o600)
+    chosen.write_text(_without_extensions(listed, without), encoding="utf-8")
     command: list[str | Path] = [
         binaries / "pg_restore", "--exit-on-error", "--no-password", "--jobs=2",
-        "--no-publications", "--no-subscriptions", "--no-tablespaces",
+        "--no-publications", "--no-subscriptions", "--no-tablespaces", f"--use-list={chosen}",
     ]  # fmt: skip
+    if to_look_at or not may_give_away:
+        command.append("--no-owner")
     if to_look_at:
-        listed = programs.run([binaries / "pg_restore", "--list", dump], into, folder / LOG)
-        chosen = folder / "restore.list"
-        chosen.touch(mode=0o600)
-        chosen.write_text(_without_extensions(listed, left_out(backup)), encoding="utf-8")
-        command += ["--no-owner", "--no-privileges", "--no-security-labels",
-                    f"--use-list={chosen}"]  # fmt: skip
+        command += ["--no-privileges", "--no-security-labels"]
     programs.run([*command, f"--dbname={into.database}", dump], into, folder / "pg_restore.log")
+    return without
+
+
+def _is_member(connection: Connection, role: str) -> bool:
+    query = "SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = %s"
+    return bool(scalar(connection, query, (role,)))
 
 
 def left_out(backup: Backup) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from nexus_reimport.settings import Cause, Decision, Different
 from nexus_reimport.target.catalog import Column
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.links import AttachmentState
+from nexus_reimport.target.own import UndoSize
 from nexus_reimport.target.scratch import Shape
 from nexus_reimport.target.since import Since
 from nexus_reimport.target.state import Role
@@ -183,6 +184,7 @@ class Survey:
     next_keys: dict[str, int]  # integer keys: the first free one
     columns: dict[str, tuple[Column, ...]]  # of each wiped table, by entity
     keys: dict[str, str]  # the key column of each entity's table
+    undo: tuple[UndoSize, ...]  # the undo data of earlier runs that the database holds
 
     def fingerprints(self, *roles: Role) -> dict[str, Fingerprint]:
         """The fingerprints of the tables with one of ``roles``."""

@@ -44,6 +44,7 @@ class Verdict(StrEnum):
     PARTIAL = "PARTIAL"
     COMMITTED_UNVERIFIED = "COMMITTED_UNVERIFIED"
     IN_DOUBT = "IN_DOUBT"
+    UNDONE = "UNDONE"  # committed, never verified, and taken back by a rollback
 
 
 EXIT_CODES = {
@@ -54,6 +55,7 @@ EXIT_CODES = {
     Verdict.PARTIAL: 1,
     Verdict.COMMITTED_UNVERIFIED: 4,
     Verdict.IN_DOUBT: 5,
+    Verdict.UNDONE: 1,
 }
 
 
@@ -223,14 +225,16 @@ def judge(events: list[dict[str, Any]]) -> Verdict:
         e["event"] == "committed" or (e["event"] == "settled" and e["committed"]) for e in events
     )
     if committed:
-        checked = ("checks_after", "sign_off")
+        checked = ("checks_after", "checks_rollback", "sign_off")
         ends = [
             e["event"]
             for e in events
             if e["event"] == "verified" or (e["event"] == "failed" and e.get("stage") in checked)
         ]
         signed = bool(ends) and ends[-1] == "verified"
-        return Verdict.COMPLETE if signed else Verdict.COMMITTED_UNVERIFIED
+        undone = any(e["event"] == "undone" for e in events)
+        unsigned = Verdict.UNDONE if undone else Verdict.COMMITTED_UNVERIFIED
+        return Verdict.COMPLETE if signed else unsigned
     if _in_doubt(events):
         return Verdict.IN_DOUBT
     if open_stages:

@@ -39,7 +39,7 @@ Progress = Callable[[int, int], None]
 class Acts:
     """What is rehearsed, each on the scratch database: ``number`` tells first and second apart."""
 
-    restore: Callable[[Postgres], None]
+    restore: Callable[[Postgres], object]
     apply: Callable[[Scratch, int], Applied]
     verify: Callable[[Scratch], Report]
     undo: Callable[[Scratch, int], Undone]
@@ -123,7 +123,8 @@ def on_a_copy(
             undone = acts.undo(copy, 1)
         with clock.step("compare again"):
             _compare(copy.place, backup.contents, "the undo does not give back what was there",
-                     "do not execute: report it with this record", besides=contents.OF_THE_RUN)  # fmt: skip
+                     "do not execute: report it with this record",
+                     besides=contents.OF_THE_RUN)  # fmt: skip
         with clock.step("apply again"):
             second = acts.apply(copy, 2)
             _require_same(first, second)

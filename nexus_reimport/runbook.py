@@ -63,18 +63,20 @@ from nexus_reimport.target.scratch import Scratch
 from nexus_reimport.target.state import Role
 
 T = TypeVar("T")
+# What is made from what: a step that is run again makes void what stands after it.
 ORDER = ("snapshot", "census", "survey", "backup", "plan", "checks_before", "rehearsal",
          "checks_inside", "proposal", "approval")  # fmt: skip
+ROLLBACK_ORDER = ("rollback_backup", "look", "rollback_proposal", "approval")
 Progress = Callable[[int, int], None]
 Bar = Callable[[str], Progress]
 
 
-def _no_bar(_: str) -> Progress:
+def no_bar(_: str) -> Progress:
     return lambda done, total: None
 
 
 def begin(
-    environment: str = "", run_id: str = "", bar: Bar = _no_bar, *, links_only: bool = False
+    environment: str = "", run_id: str = "", bar: Bar = no_bar, *, links_only: bool = False
 ) -> Runbook:
     """A new run, or the named one again; what 01_preflight opens with.
 
@@ -88,7 +90,7 @@ def begin(
     return Runbook(settings, mapping, run, bar)
 
 
-def resume(environment: str = "", run_id: str = "", bar: Bar = _no_bar) -> Runbook:
+def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
     """The named run, or the environment's one open run; what the later notebooks open with."""
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
@@ -113,7 +115,7 @@ class Runbook:
     settings: Settings
     mapping: NexusMapping
     run: Run
-    bar: Bar = _no_bar
+    bar: Bar = no_bar
 
     @property
     def scope(self) -> Scope:
@@ -145,11 +147,11 @@ class Runbook:
                     progress=self.bar("records read"),
                 )
 
-        return self._step("snapshot", work)
+        return self.step("snapshot", work)
 
     def census(self) -> Census:
         """List what S3 holds."""
-        return self._step(
+        return self.step(
             "census",
             lambda: census.take(self.settings.s3, self.folder, progress=self.bar("objects")),
         )
@@ -192,7 +194,7 @@ class Runbook:
             self._list(made)
             return made
 
-        return self._step("plan", work)
+        return self.step("plan", work)
 
     def _list(self, made: Plan) -> None:
         """Lists for people: ids into the record; values into the private folder alone."""
@@ -203,8 +205,8 @@ class Runbook:
 
     def check_before(self) -> Report:
         """Every check before; look at the report, then ask ``rehearse`` to go on."""
-        return self._step("checks_before", lambda: checks.run(
-            self._before(), self.settings.waivers, today=_today(self.settings), name="before",
+        return self.step("checks_before", lambda: checks.run(
+            self._before(), self.settings.waivers, today=today(self.settings), name="before",
             only_links=self.scope is Scope.RELINK,
         ))  # fmt: skip
 
@@ -234,7 +236,7 @@ class Runbook:
                 tell=self.run.journal, progress=self.bar("rehearsal"),
             )  # fmt: skip
 
-        return self._step("rehearsal", work)
+        return self.step("rehearsal", work)
 
     def _acts(self, made: Plan, saved: Backup) -> rehearsal.Acts:
         """What is rehearsed on a copy, under names of runs that exist there alone."""
@@ -243,7 +245,7 @@ class Runbook:
         def verified(copy: Scratch) -> Report:
             return verify.run(
                 self.settings, self.mapping, load(Snapshot, "snapshot"), load(Survey, "survey"),
-                made, load(Census, "census"), self.folder, today=_today(self.settings),
+                made, load(Census, "census"), self.folder, today=today(self.settings),
                 copy=copy.place,
             )  # fmt: skip
 
@@ -275,7 +277,7 @@ class Runbook:
     def propose(self) -> Proposal:
         """What approval is asked for; the end of the preflight."""
         load = self.run.load
-        return self._step(
+        return self.step(
             "proposal",
             lambda: gate.propose(
                 self.settings, self.mapping.digest, load(Snapshot, "snapshot"),
@@ -308,7 +310,7 @@ class Runbook:
             StopError: it is not, or prod has no dev run before it. Nothing was written.
         """
         proposal = self.run.load(Proposal, "proposal")
-        return self._step(
+        return self.step(
             "approval",
             lambda: gate.require(
                 self.settings,
@@ -331,34 +333,37 @@ class Runbook:
         load = self.run.load
         order = self._order(load(Plan, "plan"), load(Proposal, "proposal"),
                             load(Approval, "approval"))  # fmt: skip
+        self.refuse_second_commit("this run has been committed already")
+        return self.step("applied", lambda: self.settled_if_lost(lambda: reimport.apply(
+            self.settings.postgres, self.mapping, order, self._check_inside,
+            commit=True, tell=self.run.journal, progress=self.bar("steps"),
+        ), "02_execute"), stage="apply")  # fmt: skip
+
+    def refuse_second_commit(self, what: str) -> None:
+        """Raise StopError where this run has been committed."""
         if any(e["event"] == "committed" for e in self.run.events()):
             raise StopError(
-                "this run has been committed already",
+                what,
                 state="committed by this run; nothing was written again",
-                next="go on with 03_verify",
+                next=f"nexus-reimport finish {self.settings.name} verifies and seals it",
             )
 
-        def work() -> Applied:
-            try:
-                applied = reimport.apply(
-                    self.settings.postgres, self.mapping, order, self._check_inside,
-                    commit=True, tell=self.run.journal, progress=self.bar("steps"),
-                )  # fmt: skip
-            except InDoubt as doubt:
-                if not self._settled(doubt):
-                    raise StopError(
-                        "the connection was lost at COMMIT, and the COMMIT did not happen",
-                        state="the database is as it was",
-                        next="look at the server's log, then run 02_execute again",
-                    ) from None
+    def settled_if_lost(self, work: Callable[[], T], page: str) -> T:
+        """``work``, and where its connection is lost at COMMIT, what the database says of it."""
+        try:
+            return work()
+        except InDoubt as doubt:
+            if not self._settled(doubt):
                 raise StopError(
-                    "the connection was lost at COMMIT, but the COMMIT did happen",
-                    state="committed, not verified yet",
-                    next="go on with 03_verify",
+                    "the connection was lost at COMMIT, and the COMMIT did not happen",
+                    state="the database is as it was",
+                    next=f"look at the server's log, then run {page} again",
                 ) from None
-            return applied
-
-        return self._step("applied", work, stage="apply")
+            raise StopError(
+                "the connection was lost at COMMIT, but the COMMIT did happen",
+                state="committed, not verified yet",
+                next=f"nexus-reimport finish {self.settings.name} verifies and seals it",
+            ) from None
 
     def _settled(self, doubt: InDoubt) -> bool:
         try:
@@ -382,12 +387,12 @@ class Runbook:
                 "this run has committed nothing that could be verified",
                 next="run 02_execute first",
             )
-        return self._step(
+        return self.step(
             "checks_after",
             lambda: verify.run(
                 self.settings, self.mapping, load(Snapshot, "snapshot"), load(Survey, "survey"),
                 load(Plan, "plan"), load(Census, "census"), self.folder,
-                today=_today(self.settings), progress=self.bar("verified"),
+                today=today(self.settings), progress=self.bar("verified"),
             ),
         )  # fmt: skip
 
@@ -435,7 +440,8 @@ class Runbook:
 
     def _begin_step(self, name: str) -> None:
         """A step that is run again makes void what was made from what it gave before."""
-        if name not in ORDER:
+        order = ORDER if name in ORDER and self.run.kind != "rollback" else ROLLBACK_ORDER
+        if name not in order:
             return
         if any(e["event"] in ("committing", "committed") for e in self.run.events()):
             raise StopError(
@@ -443,9 +449,10 @@ class Runbook:
                 state="nothing was written; plan, backup and approval are as they were",
                 next="finish this run with 03_verify; for another one begin a new run",
             )
-        self.run.forget(ORDER[ORDER.index(name) + 1 :])
+        self.run.forget(order[order.index(name) + 1 :])
 
-    def _step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
+    def step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
+        """One step: what it gives is journalled, kept and returned."""
         self._begin_step(name)
         with self.run.stage(stage or name):
             value = work()
@@ -478,7 +485,7 @@ class Runbook:
 
     def _check(self, subject: object, name: str) -> Report:
         return checks.run(
-            subject, self.settings.waivers, today=_today(self.settings), name=name,
+            subject, self.settings.waivers, today=today(self.settings), name=name,
             only_links=self.scope is Scope.RELINK,
         )  # fmt: skip
 
@@ -494,7 +501,7 @@ class Runbook:
             undo=done.undo,
         )
         report = checks.run(
-            subject, today=_today(self.settings), name="inside",  # none is waived
+            subject, today=today(self.settings), name="inside",  # none is waived
             only_links=self.scope is Scope.RELINK,
         )  # fmt: skip
         self.run.save("checks_inside", report)
@@ -513,7 +520,7 @@ class Runbook:
             known=done.known,
             after=done.after,
         )
-        return checks.run(subject, today=_today(self.settings), name="undoing",
+        return checks.run(subject, today=today(self.settings), name="undoing",
                           only_links=not done.undo.tables)  # fmt: skip
 
     def _forerunner(self) -> gate.Forerunner | None:
@@ -530,8 +537,9 @@ class Runbook:
                 " a sandbox only for a sandbox",
                 next="name the right one: dev_environment in the environment's file",
             )
+        kinds = {Scope.REIMPORT, self.scope}
         complete = [r for r in record.every(dev) if r.is_sealed and not r.problems()
-                    and r.verdict() is Verdict.COMPLETE]  # fmt: skip
+                    and r.verdict() is Verdict.COMPLETE and r.kind in kinds]  # fmt: skip
         if not complete:
             return None
         last = complete[-1]
@@ -546,5 +554,6 @@ class Runbook:
         )
 
 
-def _today(settings: Settings) -> date:
+def today(settings: Settings) -> date:
+    """The clinic's date: by it waivers end."""
     return datetime.now(settings.zone).date()

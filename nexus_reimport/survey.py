@@ -13,7 +13,7 @@ from nexus_reimport.mapping import Mapping
 from nexus_reimport.model import Pointer, Problem, Survey, TableState
 from nexus_reimport.rowfile import RowFile
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import fingerprint, links, references
+from nexus_reimport.target import fingerprint, links, own, references
 from nexus_reimport.target.catalog import Catalog, Table
 from nexus_reimport.target.postgres import (
     OWN_SCHEMA,
@@ -62,6 +62,7 @@ def read(connection: Connection, mapping: Mapping, folder: Path) -> Survey:
         remembered=_remembered(connection, folder),
         next_keys=_next_keys(connection, mapping, catalog),
         columns={n: catalog.tables[e.table].columns for n, e in mapping.entities.items()},
+        undo=tuple(own.undo_sizes(connection)),
         keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
     )  # fmt: skip
 

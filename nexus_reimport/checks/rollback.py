@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.mapping import Mapping
-from nexus_reimport.model import Level, Undone
+from nexus_reimport.model import Level
 from nexus_reimport.target import since
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
@@ -38,7 +38,7 @@ class Undoing:
 class Restored:
     """What the checks after look at: the state afresh, beside what the transaction has seen."""
 
-    undone: Undone
+    after: Map[str, Fingerprint]  # as the transaction has remembered it
     fingerprints: Map[str, Fingerprint]
     states: Map[str, AttachmentState]
 
@@ -70,7 +70,7 @@ def the_state_is_the_one_before_the_run(undoing: Undoing) -> Finding:
 @check(Undoing, Level.STOP, serves=("K3", "K4", "K5", "K6", "K7", "K8", "K9", "K10", "K11", "K12",
                                     "K13"), links=True)  # fmt: skip
 def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
-    """The rollback wrote to the wiped tables and to links that the run had mended, to nothing else."""
+    """The rollback wrote to wiped tables and to links that the run had mended, and nothing else."""
     writes = undoing.transaction.writes()
     wiped = {part.table for part in undoing.undo.tables}
     off = []
@@ -101,7 +101,7 @@ def nothing_points_at_what_was_taken_back(undoing: Undoing) -> Finding:
 @check(Restored, Level.STOP, serves=("M1", "S6"), links=True)
 def the_rollback_is_what_was_committed(restored: Restored) -> Finding:
     """Read afresh, every table is what the rollback's transaction has left."""
-    after = restored.undone.after
+    after = restored.after
     differ = [table for table, was in after.items() if restored.fingerprints.get(table) != was]
     return Finding(max(1, len(after)), differ)
 

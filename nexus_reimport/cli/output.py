@@ -11,6 +11,10 @@ from nexus_reimport.runner import Outcome
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Environment = Annotated[str, typer.Argument(help="A file in runbook/environments, without .toml.")]
+Approve = Annotated[str, typer.Option(help="The digest that the page shows at its end.")]
+ApproveRehearsed = Annotated[
+    bool, typer.Option("--approve-rehearsed", help="dev and the sandbox only.")
+]
 RunId = Annotated[str, typer.Option("--run", help="Which run; else the environment's open one.")]
 
 

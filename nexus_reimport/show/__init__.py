@@ -18,6 +18,14 @@ from nexus_reimport.show.result import (
     report,
     report_text,
 )
+from nexus_reimport.show.rollback import (
+    restored,
+    rollback,
+    rollback_proposal,
+    rollback_text,
+    undo_data,
+    undone,
+)
 from nexus_reimport.show.run_summary import signed_off, summary
 
 __all__ = [
@@ -37,6 +45,10 @@ __all__ = [
     "rehearsal",
     "report",
     "report_text",
+    "restored",
+    "rollback",
+    "rollback_proposal",
+    "rollback_text",
     "signed_off",
     "snapshot",
     "stage_times",
@@ -44,4 +56,6 @@ __all__ = [
     "survey",
     "table",
     "transaction_times",
+    "undo_data",
+    "undone",
 ]

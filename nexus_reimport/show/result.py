@@ -32,7 +32,7 @@ def report(value: Report) -> Page:
     said = Line("No check stops the run.", Tone.GOOD)
     if not value.passed:
         said = Line(f"{len(value.blocking):,} of them stop the run.", Tone.BAD)
-    return Page(f"Checks {value.stage}: {counted(value)}", (said, _checks(value)))
+    return Page(f"Checks {value.stage}: {counted(value)}", (said, checks_table(value)))
 
 
 def report_text(value: Report) -> str:
@@ -48,8 +48,7 @@ def word(result: Result) -> str:
 
 
 def rehearsal(value: Rehearsal) -> Page:
-    """The rehearsal: what was proven, how long writers and a recovery would take, the state after.
-    """
+    """The rehearsal: what it has proven, how long a recovery would take, the state after."""
     proven = _on_a_copy(value) if value.ground is Ground.COPY else _inside(value)
     return Page(
         f"The rehearsal, {value.ground}",
@@ -61,7 +60,7 @@ def rehearsal(value: Rehearsal) -> Page:
                 [(name, f.rows, f.digest[:SHOWN]) for name, f in sorted(value.after.items())],
             ),
             Line(f"Checks inside the transaction: {counted(value.report)}"),
-            _checks(value.report),
+            checks_table(value.report),
         ),
     )
 
@@ -183,7 +182,8 @@ def applied(value: Applied) -> Page:
     )
 
 
-def _checks(value: Report) -> Table:
+def checks_table(value: Report) -> Table:
+    """The checks of a report, those that failed first."""
     ordered = sorted(value.results, key=lambda r: _ORDER.index(word(r)))
     rows: list[tuple[Cell, ...]] = [
         (
@@ -200,5 +200,6 @@ def _checks(value: Report) -> Table:
 
 
 def counted(value: Report) -> str:
+    """How many checks passed, were waived, want a look, stop."""
     words = [word(r) for r in value.results]
     return ", ".join(f"{words.count(w):,} {w}" for w in _ORDER if w in words) or "none was run"

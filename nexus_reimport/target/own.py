@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import sql
@@ -172,12 +172,8 @@ def undo_sizes(connection: Connection) -> list[UndoSize]:
                 undone_by=run.undone_by if run else "",
             )
         )
-    oldest = datetime.min.replace(tzinfo=None)
-    return sorted(
-        found,
-        key=lambda u: (u.committed_at.replace(tzinfo=None) if u.committed_at else oldest, u.schema),
-        reverse=True,
-    )
+    oldest = datetime.min.replace(tzinfo=UTC)
+    return sorted(found, key=lambda u: (u.committed_at or oldest, u.schema), reverse=True)
 
 
 def drop_undo(connection: Connection, schema: str) -> None:

@@ -71,7 +71,7 @@ def run(command: list[str | Path], target: Postgres, log: Path) -> str:
             [str(part) for part in command],
             env=_environment(target), capture_output=True, text=True, check=False,
             timeout=TIMEOUT, stdin=subprocess.DEVNULL,
-            preexec_fn=ends_with_us(signal.SIGKILL),  # noqa: PLW1509 - two system calls, no lock
+            preexec_fn=ends_with_us(signal.SIGKILL),
         )  # fmt: skip
         log.write_text(done.stderr, encoding="utf-8")
     finally:

@@ -17,6 +17,7 @@ from nexus_reimport.target.catalog import Catalog, Column
 from nexus_reimport.target.postgres import Connection, scalar, table_name
 
 LONGEST_ID_COLUMN = 512
+_ALL = sql.SQL("true")
 _TEXT_ID: LiteralString = "CASE WHEN length({0}) = 36 THEN lower({0}) END"
 
 
@@ -69,9 +70,7 @@ def declared(mapping: Mapping, catalog: Catalog, content_types: dict[str, int]) 
     return found
 
 
-def pointing(
-    schema: str, reference: Reference, where: sql.Composable = sql.SQL("true")
-) -> sql.Composed:
+def pointing(schema: str, reference: Reference, where: sql.Composable = _ALL) -> sql.Composed:
     """The ids (as lower-case text) that ``reference`` holds, one row each: id.
 
     ``where`` restricts the rows that point.

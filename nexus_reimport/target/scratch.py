@@ -125,6 +125,20 @@ def create(connection: Connection, name: str, like: Shape, mark: str) -> None:
     )
 
 
+def give_name(connection: Connection, copy: Scratch, name: str) -> None:
+    """Make a scratch database a lasting one of another name: from here on we never drop it.
+
+    Raises:
+        StopError: it is not ours. The name that is taken is the server's own refusal.
+    """
+    copy.require(connection)
+    connection.execute(
+        sql.SQL("COMMENT ON DATABASE {} IS NULL; ALTER DATABASE {} RENAME TO {}").format(
+            sql.Identifier(copy.name), sql.Identifier(copy.name), sql.Identifier(name)
+        )
+    )
+
+
 def exists(connection: Connection, name: str) -> bool:
     """Whether the server has a database of that name."""
     query = "SELECT count(*) FROM pg_database WHERE datname = %s"

@@ -53,7 +53,7 @@ def fingerprints_now(
 def fingerprints_of(
     connection: Connection, mapping: Mapping, catalog: Catalog, tables: Iterable[str]
 ) -> dict[str, fingerprint.Fingerprint]:
-    """The fingerprints of ``tables`` now; those that are not there, or wholly volatile, have none."""
+    """The fingerprints of ``tables`` now; one that is not there, or wholly volatile, has none."""
     found = {}
     for name in sorted(set(tables) & catalog.tables.keys()):
         table = catalog.tables[name]
