@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import Clinic
+from halting import halted, nothing_left, wait_until_up
 
 from nexus_reimport import record, reimport, rowfile, runbook
 from nexus_reimport.errors import Busy, ReimportError, StopError, TargetError
@@ -56,24 +55,6 @@ def at_step(step: int, work: Callable[[], None]) -> Callable[[int, int], None]:
     return progress
 
 
-@contextmanager
-def halted(clinic: Clinic, book: runbook.Runbook, step: int, marker: Path) -> Iterator[Any]:
-    """An apply in a process of its own, waiting after ``step``."""
-    command = [sys.executable, str(Path(__file__).parent / "apply_until.py")]
-    arguments = [book.settings.name, book.run.id, str(step), str(marker)]
-    process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE)
-    try:
-        for _ in range(600):
-            if marker.exists() or process.poll() is not None:
-                break
-            time.sleep(0.05)
-        assert marker.exists(), process.communicate()[1].decode()
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def settled(book: runbook.Runbook) -> Verdict:
     book.settle()
     return book.run.verdict()
@@ -85,7 +66,7 @@ def test_a_killed_process_leaves_the_database_as_it_was_or_whole(
 ) -> None:
     book = clinic.approved(rehearsed)
     before = clinic.state()
-    with halted(clinic, book, step, tmp_path / "marker") as process:
+    with halted(book.settings.name, book.run.id, step, tmp_path / "marker") as process:
         process.kill()
         process.wait()
         known = step == COMMITTED_AT  # "committed" is on the disk as soon as it is true
@@ -108,7 +89,7 @@ def test_a_killed_backend_leaves_the_database_as_it_was(
 ) -> None:
     book = clinic.approved(rehearsed)
     before = clinic.state()
-    with halted(clinic, book, step, tmp_path / "marker"):
+    with halted(book.settings.name, book.run.id, step, tmp_path / "marker"):
         pid = clinic.value(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'nexus_reimport'"
             " AND datname = current_database()"
@@ -118,30 +99,6 @@ def test_a_killed_backend_leaves_the_database_as_it_was(
     assert settled(book) is Verdict.KILLED
     assert clinic.state() == before
     nothing_left(clinic)
-
-
-def wait_until_up(clinic: Clinic) -> None:
-    for _ in range(100):
-        try:
-            clinic.value("SELECT 1")
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("the server did not come back")
-
-
-def nothing_left(clinic: Clinic) -> None:
-    left = clinic.rows(
-        "SELECT pid FROM pg_stat_activity WHERE application_name = 'nexus_reimport'"
-        " AND datname = current_database()"
-    )
-    assert left == []
-    locks = clinic.rows(
-        "SELECT * FROM pg_locks WHERE locktype = 'advisory' AND database ="
-        " (SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
-    assert locks == []
 
 
 def test_a_failed_check_inside_the_transaction_leaves_no_trace(
@@ -398,7 +355,7 @@ def test_a_run_whose_session_is_still_at_work_stays_in_doubt(
 ) -> None:
     book = clinic.approved(rehearsed)
     with (
-        halted(clinic, book, 9, tmp_path / "marker"),
+        halted(book.settings.name, book.run.id, 9, tmp_path / "marker"),
         pytest.raises(TargetError, match="may be on its way"),
     ):
         book.settle()
