@@ -27,6 +27,7 @@ from nexus_reimport import (
     snapshot,
     survey,
     verify,
+    window,
 )  # fmt: skip
 from nexus_reimport import (
     mapping as mappings,
@@ -77,8 +78,15 @@ def begin(environment: str = "", run_id: str = "", bar: Bar = _no_bar) -> Runboo
     """A new run, or the named one again; what 01_preflight opens with."""
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
-    run = record.find(settings, run_id) if run_id else record.create(settings)
+    run = record.find(settings, run_id) if run_id else create(settings)
     return Runbook(settings, mapping, run, bar)
+
+
+def create(settings: Settings) -> Run:
+    """A new run; a maintenance window that a killed one has left up is taken down."""
+    made = record.create(settings)
+    window.leave(settings, made)
+    return made
 
 
 def resume(environment: str = "", run_id: str = "", bar: Bar = _no_bar) -> Runbook:
@@ -255,6 +263,8 @@ class Runbook:
         Raises:
             StopError, Busy, TargetError: the database is as it was.
             InDoubt: the connection was lost at COMMIT and the database cannot be asked.
+
+        The maintenance window stays up from here to the sign-off, unless nothing was committed.
         """
         load = self.run.load
         order = self._order(load(Plan, "plan"), load(Proposal, "proposal"),
@@ -286,7 +296,11 @@ class Runbook:
                 ) from None
             return applied
 
-        return self._step("applied", work, stage="apply")
+        def work_in_window() -> Applied:
+            with window.held(self.settings, self.run, stays_up=self._is_committed):
+                return work()
+
+        return self._step("applied", work_in_window, stage="apply")
 
     def _settled(self, doubt: InDoubt) -> bool:
         try:
@@ -326,23 +340,29 @@ class Runbook:
             StopError: one does; the data is committed, and a person must decide.
         """
         report = self.run.load(Report, "checks_after")
-        with self.run.stage("sign_off"):
-            stop_if_blocked(report, "03_verify", state="committed, but not as it should be")
-        self.run.journal("verified")
+        with window.left_on_error(self.settings):
+            with self.run.stage("sign_off"):
+                stop_if_blocked(report, "03_verify", state="committed, but not as it should be")
+            self.run.journal("verified")
+        window.leave(self.settings)
         return report
 
     # -------------------------------------------------------------- sealing
 
     def seal(self) -> str:
         """Close the record; its digest goes into the database too. Gives the digest."""
+        self.run.require_open()
+        window.leave(self.settings, self.run)  # while there is a journal to write it into
         digest = self.run.seal()
-        committed = any(
+        if self._is_committed():
+            self._anchor(digest)
+        return digest
+
+    def _is_committed(self) -> bool:
+        return any(
             e["event"] == "committed" or (e["event"] == "settled" and e["committed"])
             for e in self.run.events()
         )
-        if committed:
-            self._anchor(digest)
-        return digest
 
     def _anchor(self, digest: str) -> None:
         query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''")
