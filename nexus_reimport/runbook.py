@@ -7,7 +7,8 @@ of the calls: a step whose inputs are not there, or not approved, stops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -53,6 +54,8 @@ from nexus_reimport.model import (
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.source.data_api import DataApi
+from nexus_reimport.target import activity
+from nexus_reimport.target.activity import Activity, Watched
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.postgres import (
@@ -62,6 +65,7 @@ from nexus_reimport.target.postgres import (
     exported_snapshot,
     table_name,
 )
+from nexus_reimport.target.state import Role
 
 T = TypeVar("T")
 ORDER = ("snapshot", "census", "survey", "backup", "plan", "checks_before", "rehearsal",
@@ -150,7 +154,7 @@ class Runbook:
             return seen, saved
 
         self._begin_step("survey")
-        with self.run.stage("survey_and_backup"):
+        with self.run.stage("survey_and_backup"), self._watched(anew=True):
             seen, saved = work()
             self.run.save("survey", seen)
             self.run.save("backup", saved)
@@ -206,7 +210,34 @@ class Runbook:
                 report=applied.report,
             )
 
-        return self._step("rehearsal", work)
+        return self._step("rehearsal", self._watched(own_writes=True)(work))
+
+    def activity(self) -> Activity:
+        """Who else wrote to the plan's tables since the survey, and whether the plan still stands.
+
+        Raises:
+            StopError: this run has been executed: what it wrote itself would be counted.
+        """
+        self._refuse_executed()
+        seen, watched = self.run.load(Survey, "survey"), self.run.load(Watched, "watched")
+        before = seen.fingerprints(Role.WIPED, Role.LINK)
+        return self._step("activity", lambda: activity.told(
+            watched, self.settings.postgres, self.mapping, before
+        ))  # fmt: skip
+
+    @contextmanager
+    def _watched(self, *, anew: bool = False, own_writes: bool = False) -> Iterator[None]:
+        """Others who write meanwhile are noted; ``own_writes``: the block itself does, too."""
+        tables = (*self.mapping.wiped_tables(), *self.mapping.link_tables())
+        place = (self.settings.postgres, self.mapping.schema_name, tables)
+        known = activity.start(*place) if anew else self.run.load(Watched, "watched")
+        self.run.forget(("activity",))
+
+        def keep(seen: Watched) -> None:
+            self.run.save("watched", seen)
+
+        with activity.noting(known, *place, keep, own_writes=own_writes):
+            yield
 
     def propose(self) -> Proposal:
         """What approval is asked for; the end of the preflight."""
@@ -385,13 +416,16 @@ class Runbook:
         """A step that is run again makes void what was made from what it gave before."""
         if name not in ORDER:
             return
+        self._refuse_executed()
+        self.run.forget(ORDER[ORDER.index(name) + 1 :])
+
+    def _refuse_executed(self) -> None:
         if any(e["event"] in ("committing", "committed") for e in self.run.events()):
             raise StopError(
                 "this run has been executed; its preflight is not changed any more",
                 state="nothing was written; plan, backup and approval are as they were",
                 next="finish this run with 03_verify; for another one begin a new run",
             )
-        self.run.forget(ORDER[ORDER.index(name) + 1 :])
 
     def _step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
         self._begin_step(name)
