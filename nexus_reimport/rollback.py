@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from nexus_reimport import backup, checks, gate, record, undo
+from nexus_reimport import backup, checks, gate, record, undo, window
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.rollback import Restored
@@ -26,7 +26,7 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.record import Run, Verdict
-from nexus_reimport.runbook import Bar, Runbook, clear_scratch, no_bar, today
+from nexus_reimport.runbook import Bar, Runbook, clear_scratch, create, no_bar, today
 from nexus_reimport.settings import Settings
 from nexus_reimport.target import catalog as catalogs
 from nexus_reimport.target import links, own
@@ -54,7 +54,7 @@ def begin(
         undoes = next(e["undoes"] for e in run.events() if e["event"] == "rollback")
     else:
         undoes = _latest(settings, mapping, undo_run)
-        run = record.create(settings, "rollback", undoes=undoes)
+        run = create(settings, "rollback", undoes=undoes)
         run.journal("rollback", undoes=undoes)
     return Rollback(Runbook(settings, mapping, run, bar), undoes, choice)
 
@@ -178,10 +178,10 @@ class Rollback:
             approval=self.run.load(Approval, "approval"),
         )
         book.refuse_second_commit("this rollback has been committed already")
-        return book.step("undone", lambda: book.settled_if_lost(lambda: undo.run(
+        return book.execute("undone", "undo", "90_rollback", lambda: undo.run(
             book.settings.postgres, book.mapping, order, book.check_undoing,
             tell=self.run.journal, progress=book.bar("steps"),
-        ), "90_rollback"), stage="undo")  # fmt: skip
+        ))  # fmt: skip
 
     def verify(self) -> Report:
         """Every table read afresh, on a new connection."""
@@ -214,7 +214,7 @@ class Rollback:
             StopError: a check says no; the rollback is committed, and a person must decide.
         """
         report = self.run.load(Report, "checks_rollback")
-        with self.run.stage("sign_off"):
+        with window.left_on_error(self.book.settings), self.run.stage("sign_off"):
             checks.require(
                 report, where="90_rollback", state="taken back, but not as it should be",
                 next=f"nexus-reimport restore {self.undoes} --into NAME gives the whole database"
@@ -222,6 +222,7 @@ class Rollback:
             )  # fmt: skip
             self._close_undone()
         self.run.journal("verified")
+        window.leave(self.book.settings)
         return report
 
     def _close_undone(self) -> None:

@@ -7,7 +7,8 @@ of the calls: a step whose inputs are not there, or not approved, stops.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from nexus_reimport import (
     survey,
     undo,
     verify,
+    window,
 )  # fmt: skip
 from nexus_reimport import (
     mapping as mappings,
@@ -57,7 +59,8 @@ from nexus_reimport.model import (
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.target import scratch
+from nexus_reimport.target import activity, scratch
+from nexus_reimport.target.activity import Activity, Watched
 from nexus_reimport.target.postgres import OWN_SCHEMA, connected, exported_snapshot, table_name
 from nexus_reimport.target.scratch import Scratch
 from nexus_reimport.target.state import Role
@@ -86,8 +89,15 @@ def begin(
     mapping = mappings.load(settings.mapping, environments.folder())
     clear_scratch(settings)
     kind = Scope.RELINK if links_only else Scope.REIMPORT
-    run = record.find(settings, run_id) if run_id else record.create(settings, kind)
+    run = record.find(settings, run_id) if run_id else create(settings, kind)
     return Runbook(settings, mapping, run, bar)
+
+
+def create(settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "") -> Run:
+    """A new run; a maintenance window that a killed one has left up is taken down."""
+    made = record.create(settings, kind, undoes=undoes)
+    window.leave(settings, made)
+    return made
 
 
 def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
@@ -174,7 +184,7 @@ class Runbook:
             return seen, saved
 
         self._begin_step("survey")
-        with self.run.stage("survey_and_backup"):
+        with self.run.stage("survey_and_backup"), self._watched(anew=True):
             seen, saved = work()
             self.run.save("survey", seen)
             self.run.save("backup", saved)
@@ -229,12 +239,13 @@ class Runbook:
             possible = self._check(rehearsed.Rehearsing(self.settings, why), "rehearsal")
             self.run.save("checks_rehearsal", possible)
             checks.require(possible, where="01_preflight")
-            if why:
-                return self._rehearse_inside(made, why)
-            return rehearsal.on_a_copy(
-                server, saved, self.settings.scratch_register, self._acts(made, saved),
-                tell=self.run.journal, progress=self.bar("rehearsal"),
-            )  # fmt: skip
+            with self._watched(own_writes=bool(why)):
+                if why:
+                    return self._rehearse_inside(made, why)
+                return rehearsal.on_a_copy(
+                    server, saved, self.settings.scratch_register, self._acts(made, saved),
+                    tell=self.run.journal, progress=self.bar("rehearsal"),
+                )  # fmt: skip
 
         return self.step("rehearsal", work)
 
@@ -273,6 +284,33 @@ class Runbook:
             commit=False, progress=self.bar("dry run"),
         )  # fmt: skip
         return rehearsal.inside(applied, why, (datetime.now(UTC) - began).total_seconds())
+
+    def activity(self) -> Activity:
+        """Who else wrote to the plan's tables since the survey, and whether the plan still stands.
+
+        Raises:
+            StopError: this run has been executed: what it wrote itself would be counted.
+        """
+        self._refuse_executed()
+        seen, watched = self.run.load(Survey, "survey"), self.run.load(Watched, "watched")
+        before = seen.fingerprints(Role.WIPED, Role.LINK)
+        return self.step("activity", lambda: activity.told(
+            watched, self.settings.postgres, self.mapping, before
+        ))  # fmt: skip
+
+    @contextmanager
+    def _watched(self, *, anew: bool = False, own_writes: bool = False) -> Iterator[None]:
+        """Others who write meanwhile are noted; ``own_writes``: the block itself does, too."""
+        tables = (*self.mapping.wiped_tables(), *self.mapping.link_tables())
+        place = (self.settings.postgres, self.mapping.schema_name, tables)
+        known = activity.start(*place) if anew else self.run.load(Watched, "watched")
+        self.run.forget(("activity",))
+
+        def keep(seen: Watched) -> None:
+            self.run.save("watched", seen)
+
+        with activity.noting(known, *place, keep, own_writes=own_writes):
+            yield
 
     def propose(self) -> Proposal:
         """What approval is asked for; the end of the preflight."""
@@ -329,15 +367,26 @@ class Runbook:
         Raises:
             StopError, Busy, TargetError: the database is as it was.
             InDoubt: the connection was lost at COMMIT and the database cannot be asked.
+
+        The maintenance window stays up from here to the sign-off, unless nothing was committed.
         """
         load = self.run.load
         order = self._order(load(Plan, "plan"), load(Proposal, "proposal"),
                             load(Approval, "approval"))  # fmt: skip
         self.refuse_second_commit("this run has been committed already")
-        return self.step("applied", lambda: self.settled_if_lost(lambda: reimport.apply(
+        return self.execute("applied", "apply", "02_execute", lambda: reimport.apply(
             self.settings.postgres, self.mapping, order, self._check_inside,
             commit=True, tell=self.run.journal, progress=self.bar("steps"),
-        ), "02_execute"), stage="apply")  # fmt: skip
+        ))  # fmt: skip
+
+    def execute(self, name: str, stage: str, page: str, work: Callable[[], T]) -> T:
+        """A step that commits: inside the maintenance window, and settled where it is in doubt."""
+
+        def in_window() -> T:
+            with window.held(self.settings, self.run, stays_up=self._is_committed):
+                return self._settled_if_lost(work, page)
+
+        return self.step(name, in_window, stage=stage)
 
     def refuse_second_commit(self, what: str) -> None:
         """Raise StopError where this run has been committed."""
@@ -348,7 +397,7 @@ class Runbook:
                 next=f"nexus-reimport finish {self.settings.name} verifies and seals it",
             )
 
-    def settled_if_lost(self, work: Callable[[], T], page: str) -> T:
+    def _settled_if_lost(self, work: Callable[[], T], page: str) -> T:
         """``work``, and where its connection is lost at COMMIT, what the database says of it."""
         try:
             return work()
@@ -403,23 +452,31 @@ class Runbook:
             StopError: one does; the data is committed, and a person must decide.
         """
         report = self.run.load(Report, "checks_after")
-        with self.run.stage("sign_off"):
-            checks.require(report, where="03_verify", state="committed, but not as it should be")
-        self.run.journal("verified")
+        with window.left_on_error(self.settings):
+            with self.run.stage("sign_off"):
+                checks.require(
+                    report, where="03_verify", state="committed, but not as it should be"
+                )
+            self.run.journal("verified")
+        window.leave(self.settings)
         return report
 
     # -------------------------------------------------------------- sealing
 
     def seal(self) -> str:
         """Close the record; its digest goes into the database too. Gives the digest."""
+        self.run.require_open()
+        window.leave(self.settings, self.run)  # while there is a journal to write it into
         digest = self.run.seal()
-        committed = any(
+        if self._is_committed():
+            self._anchor(digest)
+        return digest
+
+    def _is_committed(self) -> bool:
+        return any(
             e["event"] == "committed" or (e["event"] == "settled" and e["committed"])
             for e in self.run.events()
         )
-        if committed:
-            self._anchor(digest)
-        return digest
 
     def _anchor(self, digest: str) -> None:
         query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''")
@@ -443,13 +500,16 @@ class Runbook:
         order = ORDER if name in ORDER and self.run.kind != "rollback" else ROLLBACK_ORDER
         if name not in order:
             return
+        self._refuse_executed()
+        self.run.forget(order[order.index(name) + 1 :])
+
+    def _refuse_executed(self) -> None:
         if any(e["event"] in ("committing", "committed") for e in self.run.events()):
             raise StopError(
                 "this run has been executed; its preflight is not changed any more",
                 state="nothing was written; plan, backup and approval are as they were",
                 next="finish this run with 03_verify; for another one begin a new run",
             )
-        self.run.forget(order[order.index(name) + 1 :])
 
     def step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
         """One step: what it gives is journalled, kept and returned."""

@@ -67,7 +67,14 @@ def _only_from_environment(value: object) -> object:
     return str(value)
 
 
+def _never_from_environment(value: object) -> object:
+    if isinstance(value, list | tuple) and any(isinstance(v, _FromEnvironment) for v in value):
+        raise ValueError("an argument is recorded and shown: a secret has no place in it")
+    return value
+
+
 Secret = Annotated[SecretStr, BeforeValidator(_only_from_environment)]
+Command = Annotated[tuple[str, ...], BeforeValidator(_never_from_environment)]
 
 
 class Strict(BaseModel):
@@ -179,6 +186,33 @@ class Waiver(Strict):
     until: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
 
 
+class Hooks(Strict):
+    """The clinic's own commands around an execution: a maintenance page up, and down again.
+
+    Each is a list of arguments, started without a shell. Both must be safe to run twice, and
+    ``leave`` without ``enter``: after a kill nobody can know how far ``enter`` came.
+    """
+
+    enter: Command = ()
+    leave: Command = ()
+    timeout: float = Field(default=60.0, gt=0)  # seconds, for each of them
+
+    @field_validator("enter", "leave")
+    @classmethod
+    def _a_program(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        if command and "/" in command[0] and not command[0].startswith("/"):
+            raise ValueError("the program must be a name found in PATH, or its whole path")
+        if any(not part or "\0" in part for part in command):
+            raise ValueError("an argument is empty")
+        return command
+
+    @model_validator(mode="after")
+    def _both(self) -> Hooks:
+        if bool(self.enter) != bool(self.leave):
+            raise ValueError("enter and leave belong together: give both, or neither")
+        return self
+
+
 class Folders(Strict):
     """Where records and private files go; relative to the environment's file."""
 
@@ -199,6 +233,7 @@ class Settings(Strict):
     s3: S3
     rehearsal: Rehearsing = Rehearsing()
     folders: Folders
+    hooks: Hooks = Hooks()
     decisions: dict[str, EntityDecisions] = {}
     waivers: tuple[Waiver, ...] = ()
     counts_may_differ: float = Field(default=0.05, ge=0, le=1)

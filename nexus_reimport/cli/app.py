@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from nexus_reimport import demo as demonstration
-from nexus_reimport import runner, show
+from nexus_reimport import runner, show, window
 from nexus_reimport.cli import records, recovery, sandbox
 from nexus_reimport.cli.output import (
     Approve,
@@ -119,9 +119,14 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(given, prog_name="nexus-reimport")
     except ReimportError as error:
-        sys.exit(_fail(given, error.exit_code, str(error)))
+        sys.exit(_fail(given, error.exit_code, "\n\n".join([str(error), *_notes(error)])))
     except Exception as error:
-        sys.exit(_fail(given, 3, _unforeseen(error)))
+        sys.exit(_fail(given, 3, "\n\n".join([_unforeseen(error), *_notes(error)])))
+
+
+def _notes(error: Exception) -> list[str]:
+    """That the maintenance window is still up; other notes may hold data and are withheld."""
+    return [n for n in getattr(error, "__notes__", []) if n.startswith(window.HEADLINE)]
 
 
 def _unforeseen(error: Exception) -> str:

@@ -34,7 +34,7 @@ def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
     text = "\n\n".join(o.summary for o in outcomes if o.summary)
     give({"outcomes": [plain(o) for o in outcomes], "exit_code": last.exit_code}, text,
          as_json=as_json)  # fmt: skip
-    for said in (last.error, last.advice):
+    for said in (last.error, last.advice, *(o.window for o in outcomes)):
         if said:
             typer.echo(f"\n{said}", err=True)
     raise typer.Exit(last.exit_code)

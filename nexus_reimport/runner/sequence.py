@@ -1,7 +1,8 @@
 """Preflight, execute, verify, environment by environment, and the seal at the end of each.
 
 The verdict is the journal's, whatever the notebooks look like. A run that is committed but not
-verified, or in doubt, is not sealed: ``finish`` goes on with it.
+verified, or in doubt, is not sealed: ``finish`` goes on with it. However a command ends, it has
+taken the maintenance window down, or says how a person does.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nexus_reimport import record, rollback, runbook, show
+from nexus_reimport import record, rollback, runbook, show, window
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
     RecordError,
@@ -45,6 +46,7 @@ class Outcome:
     error: str
     advice: str
     summary: str
+    window: str = ""  # what a person must do where the maintenance window is still up
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
     """Settle a run in doubt, verify a committed one, seal it."""
     settings = environments.load(name)
     notebook.check(VERIFY, _parameters(VERIFY))
-    with record.at_work(settings):
+    with record.at_work(settings), window.left_on_error(settings):
         found = record.find(settings, run_id)
         found.require_open()
         settle_doubt(found)
@@ -112,17 +114,18 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
 def settle(name: str, run_id: str = "") -> Outcome:
     """Ask the database whether a run in doubt was committed; it stays open."""
     settings = environments.load(name)
-    with record.at_work(settings):
+    with record.at_work(settings), window.left_on_error(settings):
         found = record.find(settings, run_id)
         if found.verdict() is Verdict.IN_DOUBT:
             runbook.resume(name, found.id).settle()
+        window.leave(settings)
         return outcome(found)
 
 
 def seal(name: str, run_id: str = "") -> Outcome:
     """Close an open run as it is, whatever its verdict."""
     settings = environments.load(name)
-    with record.at_work(settings):
+    with record.at_work(settings), window.left_on_error(settings):
         found = record.find(settings, run_id)
         runbook.resume(name, found.id).seal()
         return outcome(found)
@@ -144,21 +147,22 @@ def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> Non
 
 def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     try:
-        with record.at_work(settings):
+        with record.at_work(settings), window.left_on_error(settings):
             return _sequence(settings, consent, say)
     except ReimportError as error:  # before a run was there to journal it
         return Outcome(
             settings.name, "", None, error.exit_code, sealed=False, record="", error=str(error),
-            advice="", summary="",
+            advice="", summary="", window=window.still_up(settings),
         )  # fmt: skip
 
 
 def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     if consent.digest:
         made = _waiting(settings, consent.digest)
+        window.leave(settings)
     else:
         kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
-        made = record.create(settings, kind)
+        made = runbook.create(settings, kind)
         _execute(made, PREFLIGHT, say)
         if made.verdict() is not Verdict.PARTIAL or not made.has("proposal"):
             return close(made)
@@ -237,6 +241,7 @@ def settle_doubt(made: Run) -> None:
 def close(made: Run) -> Outcome:
     """Seal the run, unless a person must decide first; what became of it."""
     if made.verdict() in _STAYS_OPEN:
+        window.leave(environments.load(made.environment))
         return outcome(made)
     try:
         runbook.resume(made.environment, made.id).seal()
@@ -259,6 +264,7 @@ def outcome(made: Run, error: str = "") -> Outcome:
         error=error or ("" if complete else notebook.last_error(made)),
         advice=_how_to_approve(made) if _waits(made) else advice(verdict, made),
         summary=_summary(made),
+        window=window.still_up(environments.load(made.environment)),
     )
 
 

@@ -5,6 +5,7 @@ names of columns are shown, never a value.
 """
 
 from nexus_reimport.show.before import backup, census, counts, snapshot, survey
+from nexus_reimport.show.meanwhile import activity
 from nexus_reimport.show.page import Page, table
 from nexus_reimport.show.pictures import completeness, flow, stage_times, transaction_times
 from nexus_reimport.show.planned import plan, plan_text
@@ -30,6 +31,7 @@ from nexus_reimport.show.run_summary import signed_off, summary
 
 __all__ = [
     "Page",
+    "activity",
     "applied",
     "approval",
     "backup",

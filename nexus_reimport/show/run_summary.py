@@ -7,6 +7,7 @@ from nexus_reimport.record import EXIT_CODES, Run
 from nexus_reimport.show.page import Line, Page, Tone, listed
 from nexus_reimport.show.planned import changed
 from nexus_reimport.show.result import counted
+from nexus_reimport.window import ENTERED, FAILED, LEFT
 
 _REPORTS = (
     ("checks_before", "before"),
@@ -39,7 +40,7 @@ def summary(run: Run) -> str:
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
-    return [*_planned(run), *_done(run), *_checked(run)]
+    return [*_planned(run), *_done(run), *_checked(run), *_window(run)]
 
 
 def _planned(run: Run) -> list[tuple[str, str]]:
@@ -96,3 +97,11 @@ def _checked(run: Run) -> list[tuple[str, str]]:
         for name, when in _REPORTS
         if run.has(name)
     ]
+
+
+def _window(run: Run) -> list[tuple[str, str]]:
+    """Only where the maintenance window could not be taken down."""
+    events = [e for e in run.events() if e["event"] in (ENTERED, LEFT, FAILED)]
+    if not events or events[-1]["event"] != FAILED or events[-1]["hook"] != "leave":
+        return []
+    return [("window", f"STILL UP, {events[-1]['how']}; nexus-reimport says how to take it down")]
