@@ -26,6 +26,7 @@ from nexus_reimport.mapping import Mapping as Nexus
 from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report, digest
 from nexus_reimport.settings import Postgres
 from nexus_reimport.target import catalog as catalogs
+from nexus_reimport.target import deployment
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.postgres import (
@@ -96,7 +97,8 @@ def apply(
     ``tell`` hears of COMMIT as it happens, for the journal: "committing", then "committed".
 
     Raises:
-        StopError: not approved, another state than planned, or a check inside said no.
+        StopError: not approved, not this environment's database, another state than planned, or a
+            check inside said no.
         Busy: another run, or writers that did not let us in.
         InDoubt: the connection was lost at COMMIT.
         TargetError: PostgreSQL refused. All but InDoubt leave the database as it was.
@@ -106,6 +108,8 @@ def apply(
             "this plan has no approval of its own", next="run 01_preflight, approve its digest"
         )
     with connected(target, ROLLED_BACK) as connection, advisory_lock(connection, LOCK_KEY):
+        if commit:
+            deployment.require(connection, order.environment)
         work = _Work(connection, target, mapping, order, before_commit, progress, commit=commit)
         applied: Applied = writing_transaction(connection, work.do, commit=commit, tell=tell)
         return work.after_commit(applied) if commit else applied

@@ -35,7 +35,7 @@ from nexus_reimport import (
     settings as environments,
 )
 from nexus_reimport.checks import before, inside
-from nexus_reimport.errors import InDoubt, StopError, TargetError
+from nexus_reimport.errors import NOTHING_WRITTEN, InDoubt, StopError, TargetError
 from nexus_reimport.mapping import Mapping as NexusMapping
 from nexus_reimport.model import (
     Applied,
@@ -52,6 +52,7 @@ from nexus_reimport.model import (
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.source.data_api import DataApi
+from nexus_reimport.target import deployment
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.postgres import (
@@ -74,18 +75,39 @@ def _no_bar(_: str) -> Progress:
 
 
 def begin(environment: str = "", run_id: str = "", bar: Bar = _no_bar) -> Runbook:
-    """A new run, or the named one again; what 01_preflight opens with."""
+    """A new run, or the named one again; what 01_preflight opens with.
+
+    Raises:
+        StopError: the database is not the one that this environment adopted. No run was opened.
+    """
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
+    _require_own_database(settings)
     run = record.find(settings, run_id) if run_id else record.create(settings)
     return Runbook(settings, mapping, run, bar)
 
 
 def resume(environment: str = "", run_id: str = "", bar: Bar = _no_bar) -> Runbook:
-    """The named run, or the environment's one open run; what the later notebooks open with."""
+    """The named run, or the environment's one open run; what the later notebooks open with.
+
+    Raises:
+        StopError: the database is not the one that this environment adopted.
+    """
+    _require_own_database(environments.load(environment))
+    return reopen(environment, run_id, bar)
+
+
+def reopen(environment: str = "", run_id: str = "", bar: Bar = _no_bar) -> Runbook:
+    """As ``resume``, its database not asked: to settle and to seal, which ask it themselves."""
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
     return Runbook(settings, mapping, record.find(settings, run_id), bar)
+
+
+def _require_own_database(settings: Settings, state: str = NOTHING_WRITTEN) -> None:
+    """Nothing is read from FileMaker and nothing written before the database is known."""
+    with connected(settings.postgres, state) as connection:
+        deployment.require(connection, settings.name, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,11 +313,16 @@ class Runbook:
     def _settled(self, doubt: InDoubt) -> bool:
         try:
             return self.settle()
-        except TargetError:
+        except (TargetError, StopError):
             raise doubt from None
 
     def settle(self) -> bool:
-        """Ask the database whether this run was committed, and journal what it says."""
+        """Ask the database whether this run was committed, and journal what it says.
+
+        Raises:
+            StopError: it is not this environment's own, and what it says would be about another.
+        """
+        _require_own_database(self.settings, "not known yet")
         committed = reimport.settle(self.settings.postgres, self.run.id)
         self.run.journal("settled", committed=committed)
         return committed
@@ -348,6 +375,7 @@ class Runbook:
         query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''")
         state = "committed; the seal is in the run's folder only"
         with connected(self.settings.postgres, state) as connection:
+            deployment.require(connection, self.settings.name, state)
             connection.execute(query.format(table_name(OWN_SCHEMA, "runs")), (digest, self.run.id))
 
     def anchored(self) -> str:
@@ -392,7 +420,7 @@ class Runbook:
         )
 
     def _before(self) -> before.Before:
-        load = self.run.load
+        load, earlier = self.run.load, self._earlier()
         return before.Before(
             mapping=self.mapping,
             settings=self.settings,
@@ -402,7 +430,16 @@ class Runbook:
             backup=load(Backup, "backup"),
             plan=load(Plan, "plan"),
             folder=self.folder,
+            earlier=earlier.load(Snapshot, "snapshot") if earlier else None,
+            earlier_run=f"{earlier.environment} {earlier.id}" if earlier else "",
         )
+
+    def _earlier(self) -> Run | None:
+        """The record before this one: of this environment, else of the one that runs before it."""
+        found = _last_complete(self.settings)
+        if found is None and self.settings.dev_environment:
+            found = _last_complete(environments.load(self.settings.dev_environment))
+        return found
 
     def _check_inside(
         self,
@@ -438,11 +475,9 @@ class Runbook:
                 " a sandbox only for a sandbox",
                 next="name the right one: dev_environment in the environment's file",
             )
-        complete = [r for r in record.every(dev) if r.is_sealed and not r.problems()
-                    and r.verdict() is Verdict.COMPLETE]  # fmt: skip
-        if not complete:
+        last = _last_complete(dev)
+        if last is None:
             return None
-        last = complete[-1]
         if Runbook(dev, self.mapping, last).anchored() != last.seal_digest():
             raise StopError(
                 f"the record {last.id} of {dev.name} is not the one that its database knows",
@@ -452,6 +487,16 @@ class Runbook:
         return gate.Forerunner(
             last.id, Verdict.COMPLETE, proposal.code, proposal.mapping, proposal.schema
         )
+
+
+def _last_complete(settings: Settings) -> Run | None:
+    """The last run that is COMPLETE and sealed, its record as it was sealed."""
+    found = (
+        run
+        for run in reversed(record.every(settings))
+        if run.is_sealed and run.verdict() is Verdict.COMPLETE and not run.problems()
+    )
+    return next(found, None)
 
 
 def stop_if_blocked(report: Report, where: str, state: str = "") -> None:

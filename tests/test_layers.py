@@ -13,7 +13,7 @@ ORDER = (
     "attachments", "feed", "identity", "merge", "checks",
 )  # fmt: skip
 STAGES = ("snapshot", "census", "survey", "backup", "plan", "gate", "reimport", "verify")
-FACES = ("record", "runbook", "show", "runner", "sandbox", "demo", "cli")
+FACES = ("record", "adoption", "runbook", "show", "runner", "sandbox", "demo", "cli")
 # A stage's own small tools that others may use: gate.moved compares states, census.keys reads keys.
 SHARED = {("reimport", "gate"), ("checks", "census"), ("verify", "census")}
 

@@ -11,7 +11,7 @@ import typer
 
 from nexus_reimport import demo as demonstration
 from nexus_reimport import runner, show
-from nexus_reimport.cli import records, sandbox
+from nexus_reimport.cli import deployment, records, sandbox
 from nexus_reimport.cli.output import AsJson, Environment, RunId, give_outcomes, progress
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.gate import SHOWN
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(records.app, name="record")
 app.add_typer(sandbox.app, name="sandbox")
+app.command("adopt")(deployment.adopt)
 
 
 @app.command("run")

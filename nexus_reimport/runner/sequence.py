@@ -111,7 +111,7 @@ def settle(name: str, run_id: str = "") -> Outcome:
     with record.at_work(settings):
         found = record.find(settings, run_id)
         if found.verdict() is Verdict.IN_DOUBT:
-            runbook.resume(name, found.id).settle()
+            runbook.reopen(name, found.id).settle()
         return _outcome(found)
 
 
@@ -120,7 +120,7 @@ def seal(name: str, run_id: str = "") -> Outcome:
     settings = environments.load(name)
     with record.at_work(settings):
         found = record.find(settings, run_id)
-        runbook.resume(name, found.id).seal()
+        runbook.reopen(name, found.id).seal()
         return _outcome(found)
 
 
@@ -222,8 +222,8 @@ def _settle(made: Run) -> None:
     if made.verdict() is not Verdict.IN_DOUBT:
         return
     try:
-        runbook.resume(made.environment, made.id).settle()
-    except TargetError as error:
+        runbook.reopen(made.environment, made.id).settle()
+    except (TargetError, StopError) as error:
         made.journal("unsettled", what=error.what)
 
 
@@ -231,8 +231,11 @@ def _close(made: Run) -> Outcome:
     if made.verdict() in _STAYS_OPEN:
         return _outcome(made)
     try:
-        runbook.resume(made.environment, made.id).seal()
-    except TargetError as error:  # sealed, but the database could not be given the seal
+        runbook.reopen(made.environment, made.id).seal()
+    except (
+        TargetError,
+        StopError,
+    ) as error:  # sealed; the database has not got the seal
         return _outcome(made, str(error))
     return _outcome(made)
 
