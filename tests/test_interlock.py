@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,59 +11,35 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import PASSWORD, ROLE, Clinic
+from interlock import (
+    DEV,
+    PROD,
+    adopted,
+    elsewhere,
+    oid,
+    refusal,
+    replica,
+    secret,
+    untouched,
+)
 from psycopg import sql
 
 from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.before import filemaker_is_the_file_of_the_record_before
 from nexus_reimport.cli import main
-from nexus_reimport.errors import ReimportError, SettingsError, StopError
+from nexus_reimport.errors import SettingsError
 from nexus_reimport.model import Report, Snapshot
 from nexus_reimport.record import Verdict
 from nexus_reimport.runner import notebook
-from nexus_reimport.sandbox import postgres_home, process
 from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.postgres_access import Postgres
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE
 from nexus_reimport.target.postgres import statement
 
-DEV, PROD = "sandbox-dev", "sandbox-prod"
+__all__ = ["elsewhere", "replica"]
+
 FILE_CHECK = "filemaker_is_the_file_of_the_record_before"
-
-
-def secret(clinic: Clinic, name: str, value: object, environment: str = DEV) -> None:
-    """Set one line of an environment's file of secrets."""
-    path = clinic.folder / f".env.{environment}"
-    lines = [line for line in path.read_text().splitlines() if not line.startswith(f"{name}=")]
-    path.write_text("\n".join([*lines, f"{name}={value}"]) + "\n")
-
-
-def runs_in(clinic: Clinic, kind: str) -> int:
-    """How many runs the database says that it was written by."""
-    known = clinic.value("SELECT to_regclass('nexus_reimport.runs') IS NOT NULL", kind)
-    return int(clinic.value("SELECT count(*) FROM nexus_reimport.runs", kind)) if known else 0
-
-
-@contextmanager
-def untouched(clinic: Clinic, *kinds: str) -> Iterator[None]:
-    """Whatever happens inside, these databases are as they were, and no run wrote into them."""
-    before = {kind: (clinic.state(kind), runs_in(clinic, kind)) for kind in kinds}
-    yield
-    assert {kind: (clinic.state(kind), runs_in(clinic, kind)) for kind in kinds} == before
-
-
-def refusal(
-    call: Callable[[], object], kind: type[ReimportError] = StopError, exit_code: int = 1
-) -> str:
-    """The four lines in which ``call`` refuses."""
-    with pytest.raises(ReimportError) as told:
-        call()
-    assert type(told.value) is kind
-    assert told.value.exit_code == exit_code
-    assert told.value.next, "it says what to do next"
-    assert PASSWORD not in str(told.value)
-    return str(told.value)
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -73,20 +47,6 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
     with pytest.raises(SystemExit) as left:
         main(list(arguments))
     return int(left.value.code or 0), capsys.readouterr().err
-
-
-def oid(clinic: Clinic, kind: str) -> int:
-    question = "SELECT oid::bigint FROM pg_database WHERE datname = current_database()"
-    return int(clinic.value(question, kind))
-
-
-def adopted(clinic: Clinic, kind: str) -> str:
-    """How a message says when and by whom a database was adopted."""
-    question = (
-        "SELECT format('adopted as %s by %s on %s UTC', environment, adopted_by,"
-        " to_char(adopted_at, 'YYYY-MM-DD HH24:MI')) FROM nexus_reimport.deployment"
-    )
-    return str(clinic.value(question, kind))
 
 
 # ------------------------------------------------------------------ 1 to 7: another database
@@ -169,34 +129,6 @@ def test_a_restored_copy_of_prod_under_devs_name_is_refused(clinic: Clinic) -> N
     assert not clinic.simulator.requests
 
 
-@pytest.fixture
-def replica(clinic: Clinic, tmp_path: Path) -> Iterator[PostgresServer]:
-    """A hot standby of this session's server."""
-    folder, primary = tmp_path / "replica", clinic.server.access
-    folder.mkdir(mode=0o700)
-    access = Postgres(0, postgres_home.make(folder), primary.passwords)
-    user = postgres_home.server_user()
-    draft = access.home / "draft"
-    draft.mkdir(mode=0o700)
-    if user is not None:
-        os.chown(draft, user, user)
-    tool = postgres_home.programs(access.home) / "pg_basebackup"
-    done = process.run(
-        [tool, f"--dbname={primary.dsn()}", f"--pgdata={draft}", "--wal-method=fetch",
-         "--checkpoint=fast", "--no-sync"],
-        user=user,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    (draft / "standby.signal").touch()
-    if user is not None:
-        os.chown(draft / "standby.signal", user, user)
-    draft.rename(access.data)
-    access.remember(folder)
-    with PostgresServer.start(folder, durable=False) as server:
-        yield server
-        server.remove()
-
-
 def test_a_replica_in_recovery_is_refused(clinic: Clinic, replica: PostgresServer) -> None:
     secret(clinic, "NEXUS_SANDBOX_PG_PORT", replica.port)
     question = "SELECT count(*) FROM patients"
@@ -224,15 +156,6 @@ def test_another_database_of_the_server_is_refused(clinic: Clinic) -> None:
         "  next:  if it is, say so once: nexus-reimport adopt sandbox-dev"
     )
     assert clinic.value("SELECT to_regnamespace('nexus_reimport') IS NULL", "prod")
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[PostgresServer]:
-    """Another server altogether."""
-    with PostgresServer.start(tmp_path / "elsewhere", durable=False) as server:
-        server.create_role(ROLE)
-        yield server
-        server.remove()
 
 
 def test_a_marker_that_was_carried_to_another_server_is_refused(

@@ -46,8 +46,9 @@ def _ask(seen: Candidate) -> None:
             next="run it on a terminal, or give --yes if you know",
         )
     typer.echo(_page(seen), err=True)
-    words = f"If this is the database of {seen.environment}, type its name"
-    typed = str(typer.prompt(words, default="", show_default=False, err=True)).strip()
+    words = f"If this is the database of {seen.environment}, type its name: "
+    typer.echo(words, nl=False, err=True)  # stdout is for the answer alone
+    typed = sys.stdin.readline().strip()
     if typed != seen.environment:
         raise StopError(
             f"what was typed is not {seen.environment}",
