@@ -24,7 +24,7 @@ from nexus_reimport.mapping import Mapping as Nexus
 from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report, digest
 from nexus_reimport.settings import Postgres
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import own, references, undodata
+from nexus_reimport.target import deployment, own, references, undodata
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.postgres import (
@@ -110,7 +110,8 @@ def apply(
     ``tell`` hears of each step, and of COMMIT as it happens, for the journal.
 
     Raises:
-        StopError: not approved, another state than planned, or a check inside said no.
+        StopError: not approved, not this environment's database, another state than planned, or a
+            check inside said no.
         Busy: another run, or writers that did not let us in.
         InDoubt: the connection was lost at COMMIT.
         TargetError: PostgreSQL refused. All but InDoubt leave the database as it was.
@@ -122,6 +123,8 @@ def apply(
     with connected(target, ROLLED_BACK) as connection, alone(connection):
         if order.scratch is not None:
             order.scratch.require(connection)
+        elif commit:
+            deployment.require(connection, order.environment)
         transaction = Transaction(
             connection, target, mapping.schema_name, "apply", STEPS, tell, progress
         )

@@ -26,7 +26,15 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.record import Run, Verdict
-from nexus_reimport.runbook import Bar, Runbook, clear_scratch, create, no_bar, today
+from nexus_reimport.runbook import (
+    Bar,
+    Runbook,
+    clear_scratch,
+    create,
+    no_bar,
+    require_own_database,
+    today,
+)
 from nexus_reimport.settings import Settings
 from nexus_reimport.target import catalog as catalogs
 from nexus_reimport.target import links, own
@@ -47,6 +55,7 @@ def begin(
     """
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
+    require_own_database(settings)
     clear_scratch(settings)
     choice = _choice(newer)
     if run_id:

@@ -39,7 +39,7 @@ from nexus_reimport import (
     settings as environments,
 )
 from nexus_reimport.checks import before, inside, rehearsed, rollback
-from nexus_reimport.errors import InDoubt, StopError, TargetError
+from nexus_reimport.errors import NOTHING_WRITTEN, InDoubt, StopError, TargetError
 from nexus_reimport.mapping import Mapping as NexusMapping
 from nexus_reimport.model import (
     Applied,
@@ -59,7 +59,7 @@ from nexus_reimport.model import (
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.target import activity, scratch
+from nexus_reimport.target import activity, deployment, scratch
 from nexus_reimport.target.activity import Activity, Watched
 from nexus_reimport.target.postgres import OWN_SCHEMA, connected, exported_snapshot, table_name
 from nexus_reimport.target.scratch import Scratch
@@ -84,9 +84,13 @@ def begin(
     """A new run, or the named one again; what 01_preflight opens with.
 
     ``links_only`` begins one that re-links documents and images and does nothing else.
+
+    Raises:
+        StopError: the database is not the one that this environment adopted. No run was opened.
     """
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
+    require_own_database(settings)
     clear_scratch(settings)
     kind = Scope.RELINK if links_only else Scope.REIMPORT
     run = record.find(settings, run_id) if run_id else create(settings, kind)
@@ -101,7 +105,17 @@ def create(settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "") 
 
 
 def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
-    """The named run, or the environment's one open run; what the later notebooks open with."""
+    """The named run, or the environment's one open run; what the later notebooks open with.
+
+    Raises:
+        StopError: the database is not the one that this environment adopted.
+    """
+    require_own_database(environments.load(environment))
+    return reopen(environment, run_id, bar)
+
+
+def reopen(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
+    """As ``resume``, its database not asked: to settle and to seal, which ask it themselves."""
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
     return Runbook(settings, mapping, record.find(settings, run_id), bar)
@@ -116,6 +130,16 @@ def clear_scratch(settings: Settings) -> tuple[str, ...]:
         return scratch.sweep(settings.rehearsal_server, settings.scratch_register)
     except TargetError:
         return ()
+
+
+def require_own_database(settings: Settings, state: str = NOTHING_WRITTEN) -> None:
+    """Nothing is read from FileMaker and nothing written before the database is known.
+
+    Raises:
+        StopError: it is not the one that this environment adopted.
+    """
+    with connected(settings.postgres, state) as connection:
+        deployment.require(connection, settings.name, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,11 +441,16 @@ class Runbook:
     def _settled(self, doubt: InDoubt) -> bool:
         try:
             return self.settle()
-        except TargetError:
+        except (TargetError, StopError):
             raise doubt from None
 
     def settle(self) -> bool:
-        """Ask the database whether this run was committed, and journal what it says."""
+        """Ask the database whether this run was committed, and journal what it says.
+
+        Raises:
+            StopError: it is not this environment's own, and what it says would be about another.
+        """
+        require_own_database(self.settings, "not known yet")
         committed = reimport.settle(self.settings.postgres, self.run.id)
         self.run.journal("settled", committed=committed)
         return committed
@@ -482,6 +511,7 @@ class Runbook:
         query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''")
         state = "committed; the seal is in the run's folder only"
         with connected(self.settings.postgres, state) as connection:
+            deployment.require(connection, self.settings.name, state)
             connection.execute(query.format(table_name(OWN_SCHEMA, "runs")), (digest, self.run.id))
 
     def anchored(self) -> str:
@@ -531,7 +561,7 @@ class Runbook:
         )
 
     def _before(self) -> before.Before:
-        load = self.run.load
+        load, earlier = self.run.load, self._earlier()
         return before.Before(
             mapping=self.mapping,
             settings=self.settings,
@@ -541,7 +571,18 @@ class Runbook:
             backup=load(Backup, "backup"),
             plan=load(Plan, "plan"),
             folder=self.folder,
+            earlier=earlier.load(Snapshot, "snapshot") if earlier else None,
+            earlier_run=f"{earlier.environment} {earlier.id}" if earlier else "",
         )
+
+    def _earlier(self) -> Run | None:
+        """The record before this one: of this environment, else of the one that runs before it."""
+        found = _last_complete(self.settings, {Scope.REIMPORT})
+        if found is None and self.settings.dev_environment:
+            found = _last_complete(
+                environments.load(self.settings.dev_environment), {Scope.REIMPORT}
+            )
+        return found
 
     def _check(self, subject: object, name: str) -> Report:
         return checks.run(
@@ -597,12 +638,9 @@ class Runbook:
                 " a sandbox only for a sandbox",
                 next="name the right one: dev_environment in the environment's file",
             )
-        kinds = {Scope.REIMPORT, self.scope}
-        complete = [r for r in record.every(dev) if r.is_sealed and not r.problems()
-                    and r.verdict() is Verdict.COMPLETE and r.kind in kinds]  # fmt: skip
-        if not complete:
+        last = _last_complete(dev, {Scope.REIMPORT, self.scope})
+        if last is None:
             return None
-        last = complete[-1]
         if Runbook(dev, self.mapping, last).anchored() != last.seal_digest():
             raise StopError(
                 f"the record {last.id} of {dev.name} is not the one that its database knows",
@@ -612,6 +650,19 @@ class Runbook:
         return gate.Forerunner(
             last.id, Verdict.COMPLETE, proposal.code, proposal.mapping, proposal.schema
         )
+
+
+def _last_complete(settings: Settings, kinds: set[Scope]) -> Run | None:
+    """The last run of one of ``kinds`` that is COMPLETE and sealed, its record as sealed."""
+    found = (
+        run
+        for run in reversed(record.every(settings))
+        if run.kind in kinds
+        and run.is_sealed
+        and run.verdict() is Verdict.COMPLETE
+        and not run.problems()
+    )
+    return next(found, None)
 
 
 def today(settings: Settings) -> date:

@@ -313,6 +313,7 @@ def load(environment: str, environments: Path | None = None) -> Settings:
             next=f"name one of these, or set {ENVIRONMENT_VARIABLE}",
         )
     raw, problems = _read(path)
+    problems += _twins(path)
     try:
         settings = Settings.model_validate(_absolute(raw, where)) if raw else None
     except ValidationError as error:
@@ -327,6 +328,13 @@ def load(environment: str, environments: Path | None = None) -> Settings:
             next="mend the file and start again",
         )
     return settings
+
+
+def _twins(path: Path) -> Iterator[str]:
+    """Other files whose names differ from this one's only in case: on some disks one folder."""
+    for other in sorted(path.parent.glob("*.toml")):
+        if other.name != path.name and other.stem.casefold() == path.stem.casefold():
+            yield f"{other.name} beside it differs only in case: the records of both would mix"
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:

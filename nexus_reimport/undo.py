@@ -22,7 +22,7 @@ from nexus_reimport.mapping import Mapping as Nexus
 from nexus_reimport.model import Approval, Look, Newer, Report, RollbackProposal, Undone, digest
 from nexus_reimport.settings import Postgres
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import own, references, since, undodata
+from nexus_reimport.target import deployment, own, references, since, undodata
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.own import Committed, UndoData
@@ -158,6 +158,8 @@ def run(
     with connected(target, ROLLED_BACK) as connection, alone(connection):
         if order.scratch is not None:
             order.scratch.require(connection)
+        else:
+            deployment.require(connection, order.environment)
         transaction = Transaction(
             connection, target, mapping.schema_name, STAGE, STEPS, tell, progress
         )

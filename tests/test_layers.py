@@ -16,7 +16,18 @@ STAGES = (
     "snapshot", "census", "survey", "backup", "plan", "rehearsal", "gate", "reimport", "undo",
     "restore", "verify",
 )  # fmt: skip
-FACES = ("record", "window", "runbook", "rollback", "show", "runner", "sandbox", "demo", "cli")
+FACES = (
+    "record",
+    "window",
+    "adoption",
+    "runbook",
+    "rollback",
+    "show",
+    "runner",
+    "sandbox",
+    "demo",
+    "cli",
+)
 # A stage's own small tools that others may use: gate.moved compares states, census.keys reads keys.
 SHARED = {("reimport", "gate"), ("undo", "gate"), ("checks", "census"), ("verify", "census")}
 

@@ -25,6 +25,8 @@ class Before:
     backup: Backup
     plan: Plan
     folder: Path
+    earlier: Snapshot | None = None  # of the last COMPLETE record, if there is one
+    earlier_run: str = ""
 
     def records(self, source: str) -> Iterator[dict[str, str | None]]:
         """The records of one source as read."""
@@ -62,6 +64,27 @@ def no_source_is_empty(before: Before) -> Finding:
              for n, a in before.mapping.attachments.items()}  # fmt: skip
     empty = [s for s, rows in used.items() if rows and not before.snapshot.extracts[s].rows]
     return Finding(len(used), empty)
+
+
+_FEW_RECORDS = 10  # a table of a few records may change by as many, whatever the band
+
+
+@check(Before, Level.STOP, serves=("B1", "B2", "M3"))
+def filemaker_is_the_file_of_the_record_before(before: Before) -> Finding:
+    """FileMaker is the file that the last COMPLETE record was made from, about as large as then."""
+    then, now = before.earlier, before.snapshot
+    if then is None:
+        return Finding(1, note="no COMPLETE record before this one: nothing to compare with")
+    off = []
+    if then.database != now.database:
+        off.append(f"file: {then.database} then, {now.database} now")
+    both = [name for name in now.extracts if name in then.extracts]
+    for name in both:
+        had, has = then.extracts[name].rows, now.extracts[name].rows
+        allowed = max(_FEW_RECORDS, int(before.settings.counts_may_differ * had))
+        if abs(has - had) > allowed:
+            off.append(f"{name}: {had:,} then, {has:,} now; band {allowed:,}")
+    return Finding(1 + len(both), off, note=f"compared with {before.earlier_run}")
 
 
 def len_before(before: Before, entity: str) -> int:

@@ -11,7 +11,7 @@ import typer
 
 from nexus_reimport import demo as demonstration
 from nexus_reimport import runner, show, window
-from nexus_reimport.cli import records, recovery, sandbox
+from nexus_reimport.cli import deployment, records, recovery, sandbox
 from nexus_reimport.cli.output import (
     Approve,
     ApproveRehearsed,
@@ -37,6 +37,7 @@ app.add_typer(sandbox.app, name="sandbox")
 app.command("rollback")(recovery.rollback)
 app.command("restore")(recovery.restore)
 app.command("purge-undo")(recovery.purge_undo)
+app.command("adopt")(deployment.adopt)
 
 
 @app.command("run")

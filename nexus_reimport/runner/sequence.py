@@ -117,7 +117,7 @@ def settle(name: str, run_id: str = "") -> Outcome:
     with record.at_work(settings), window.left_on_error(settings):
         found = record.find(settings, run_id)
         if found.verdict() is Verdict.IN_DOUBT:
-            runbook.resume(name, found.id).settle()
+            runbook.reopen(name, found.id).settle()
         window.leave(settings)
         return outcome(found)
 
@@ -127,7 +127,7 @@ def seal(name: str, run_id: str = "") -> Outcome:
     settings = environments.load(name)
     with record.at_work(settings), window.left_on_error(settings):
         found = record.find(settings, run_id)
-        runbook.resume(name, found.id).seal()
+        runbook.reopen(name, found.id).seal()
         return outcome(found)
 
 
@@ -233,8 +233,8 @@ def settle_doubt(made: Run) -> None:
     if made.verdict() is not Verdict.IN_DOUBT:
         return
     try:
-        runbook.resume(made.environment, made.id).settle()
-    except TargetError as error:
+        runbook.reopen(made.environment, made.id).settle()
+    except (TargetError, StopError) as error:
         made.journal("unsettled", what=error.what)
 
 
@@ -244,8 +244,8 @@ def close(made: Run) -> Outcome:
         window.leave(environments.load(made.environment))
         return outcome(made)
     try:
-        runbook.resume(made.environment, made.id).seal()
-    except TargetError as error:  # sealed, but the database could not be given the seal
+        runbook.reopen(made.environment, made.id).seal()
+    except (TargetError, StopError) as error:  # sealed; the database has not got the seal
         return outcome(made, str(error))
     return outcome(made)
 
