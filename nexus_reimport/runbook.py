@@ -619,6 +619,7 @@ class Runbook:
             since=done.since,
             keep=done.keep,
             known=done.known,
+            relinked=done.relinked,
             after=done.after,
         )
         return checks.run(subject, today=today(self.settings), name="undoing",

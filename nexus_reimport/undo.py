@@ -89,6 +89,7 @@ class Done:
     since: Since
     keep: bool
     known: tuple[Reference, ...]
+    relinked: Mapping[str, int]  # attachment -> links put back
     after: Mapping[str, Fingerprint]
 
 
@@ -283,7 +284,9 @@ class _Work:
             after = fingerprints_now(
                 self._connection, self._mapping, catalog, Role.WIPED, Role.LINK
             )
-            done = Done(self._transaction, catalog, undoes, undo, found, self._keep, known, after)
+            done = Done(
+                self._transaction, catalog, undoes, undo, found, self._keep, known, relinked, after
+            )
             report = self._before_commit(done)
             checks.require(
                 report, " inside the transaction", state=ROLLED_BACK,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 
@@ -15,7 +16,6 @@ from nexus_reimport.target.links import AttachmentState
 from nexus_reimport.target.own import Committed, UndoData
 from nexus_reimport.target.references import Reference
 from nexus_reimport.target.since import Since
-from nexus_reimport.target.state import Role, fingerprinted
 from nexus_reimport.target.transaction import Transaction
 
 
@@ -31,6 +31,7 @@ class Undoing:
     since: Since
     keep: bool
     known: tuple[Reference, ...]
+    relinked: Map[str, int]  # attachment -> links put back
     after: Map[str, Fingerprint]
 
 
@@ -73,13 +74,14 @@ def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
     """The rollback wrote to wiped tables and to links that the run had mended, and nothing else."""
     writes = undoing.transaction.writes()
     wiped = {part.table for part in undoing.undo.tables}
+    links: Counter[str] = Counter()
+    for link in undoing.undo.links:
+        links[link.table] += undoing.relinked[link.attachment]
     off = []
-    for name, table in undoing.catalog.tables.items():
+    for name in undoing.catalog.tables:
         inserted, updated, deleted = writes.get(name, (0, 0, 0))
-        role = fingerprinted(undoing.mapping, table)[1]
-        allowed = updated if role is Role.LINK else 0
-        if name not in wiped and inserted + updated + deleted > allowed:
-            off.append(f"{name}: {inserted + updated + deleted:,} rows written")
+        if name not in wiped and (inserted or deleted or updated != links[name]):
+            off.append(f"{name}: {inserted + updated + deleted:,} rows, {links[name]:,} links")
     return Finding(len(undoing.catalog.tables), off)
 
 
