@@ -316,8 +316,8 @@ class Runbook:
             StopError: this run has been executed: what it wrote itself would be counted.
         """
         self._refuse_executed()
-        seen, watched = self.run.load(Survey, "survey"), self.run.load(Watched, "watched")
-        before = seen.fingerprints(Role.WIPED, Role.LINK)
+        watched = self.run.load(Watched, "watched")
+        before = self.run.load(Plan, "plan").before
         return self.step("activity", lambda: activity.told(
             watched, self.settings.postgres, self.mapping, before
         ))  # fmt: skip

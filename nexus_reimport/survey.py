@@ -268,12 +268,13 @@ def _missing_rights(connection: Connection, mapping: Mapping) -> list[Problem]:
     if scalar(connection, "SELECT pg_is_in_recovery()"):
         found.append(Problem("the server is a replica in recovery", "name the primary server"))
     may_create = "SELECT has_database_privilege(current_database(), 'CREATE')"
-    has_schema = "SELECT to_regnamespace(%s) IS NOT NULL"
-    if not scalar(connection, may_create) and not scalar(connection, has_schema, (OWN_SCHEMA,)):
+    if not scalar(connection, may_create):
+        names = connection.execute("SELECT current_database(), current_user").fetchone() or ()
+        database, role = (sql.Identifier(str(n)).as_string(connection) for n in names)
         found.append(
             Problem(
-                "no right to create the schema nexus_reimport",
-                "GRANT CREATE ON DATABASE … TO …; or create the schema, owned by this role",
+                "no right to create schemas: each run keeps its undo data in one of its own",
+                f"GRANT CREATE ON DATABASE {database} TO {role};",
             )
         )
     return found

@@ -1,5 +1,4 @@
 -- Which environment's database is this, and which database was it when a person said so?
-CREATE SCHEMA IF NOT EXISTS nexus_reimport;
 CREATE TABLE IF NOT EXISTS nexus_reimport.deployment (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     environment text NOT NULL CHECK (environment <> ''),

@@ -1,5 +1,4 @@
 -- Where does the project keep what it must remember inside the database?
-CREATE SCHEMA IF NOT EXISTS nexus_reimport;
 CREATE TABLE IF NOT EXISTS nexus_reimport.runs (
     run text PRIMARY KEY,
     environment text NOT NULL,

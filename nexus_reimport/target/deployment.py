@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
-from nexus_reimport.target.postgres import OWN_SCHEMA, Connection, scalar, statement
+from nexus_reimport.target.postgres import (
+    OWN_SCHEMA,
+    Connection,
+    make_own_schema,
+    scalar,
+    statement,
+)
 
 TABLE = f"{OWN_SCHEMA}.deployment"
 _BY_HAND = "DELETE FROM nexus_reimport.deployment;"
@@ -145,6 +151,7 @@ def adopt(connection: Connection, environment: str, *, this_is_a_copy: bool = Fa
     }
     with connection.transaction():
         if found.marker is None:
+            make_own_schema(connection)
             connection.execute(statement("deployment"))
         connection.execute(statement("adopt"), values)
     return True

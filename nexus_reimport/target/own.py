@@ -18,7 +18,14 @@ from psycopg.types.json import Jsonb
 from pydantic import TypeAdapter
 
 from nexus_reimport.target.fingerprint import Fingerprint
-from nexus_reimport.target.postgres import OWN_SCHEMA, Connection, scalar, statement, table_name
+from nexus_reimport.target.postgres import (
+    OWN_SCHEMA,
+    Connection,
+    make_own_schema,
+    scalar,
+    statement,
+    table_name,
+)
 
 UNDO_PREFIX = "nexus_reimport_undo_"
 KEPT_LOADED = "own_loaded"
@@ -102,6 +109,7 @@ def undo_schema(run: str) -> str:
 
 def make(connection: Connection) -> None:
     """Make our own schema where it is not there, or older than this package."""
+    make_own_schema(connection)
     connection.execute(statement("own_schema"))
 
 

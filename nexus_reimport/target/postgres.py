@@ -193,3 +193,9 @@ def rolled_back(connection: Connection) -> Iterator[None]:
     finally:
         if not connection.closed and not connection.broken:
             connection.execute("ROLLBACK")
+
+
+def make_own_schema(connection: Connection) -> None:
+    """Our own schema, where it is not there: IF NOT EXISTS would ask for the right all the same."""
+    if scalar(connection, "SELECT to_regnamespace(%s)", (OWN_SCHEMA,)) is None:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(OWN_SCHEMA)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import psycopg
@@ -21,6 +21,7 @@ from nexus_reimport.target.postgres import SESSION, Connection, scalar, statemen
 T = TypeVar("T")
 LOCK_KEY = 0x6E65787573  # "nexus"
 ROLLED_BACK = "rolled back, the database is as it was"
+AUTOVACUUM = "autovacuum worker"
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
 Progress = Callable[[int, int], None]
@@ -224,16 +225,30 @@ def _lock_tables(connection: Connection, tables: Sequence[sql.Identifier], patie
                 connection.execute(command)
             return
         except psycopg.errors.LockNotAvailable:
-            if time.monotonic() >= deadline:
-                raise _held(connection) from None
+            holders = connection.execute(statement("lock_holders")).fetchall()
+        if holders and all(kind == AUTOVACUUM for _, _, kind in holders):
+            _push_aside(connection, tables)
+        if time.monotonic() >= deadline:
+            raise _held(holders)
         time.sleep(0.2)
 
 
-def _held(connection: Connection) -> Busy:
-    rows = connection.execute(statement("lock_holders")).fetchall()
-    holders = ", ".join(f"pid {pid} ({application or 'no name'})" for pid, application in rows)
+def _push_aside(connection: Connection, tables: Sequence[sql.Identifier]) -> None:
+    """Wait in the queue, for a moment: an autovacuum gives way to whoever waits, to nobody else.
+
+    Source: PostgreSQL, "Routine Vacuuming": it is cancelled after ``deadlock_timeout`` (1 s).
+    """
+    patient = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(sql.SQL(", ").join(tables))
+    with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
+        connection.execute("SET LOCAL lock_timeout = '3s'")
+        connection.execute(patient)
+        raise psycopg.Rollback  # taken again in the ordinary way
+
+
+def _held(holders: Sequence[tuple[int, str, str]]) -> Busy:
+    said = ", ".join(f"pid {pid} ({name or kind or 'no name'})" for pid, name, kind in holders)
     return Busy(
-        f"the tables are held by {holders or 'somebody who let go just now'}",
+        f"the tables are held by {said or 'somebody who let go just now'}",
         state=ROLLED_BACK,
         next="end that work or wait for it, then run this step again",
     )
