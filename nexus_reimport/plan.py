@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from nexus_reimport import attachments, identity, rowfile
-from nexus_reimport import mapping as mappings
 from nexus_reimport.feed import Fed, Feeder
 from nexus_reimport.mapping import Entity, Mapping, NewValue
 from nexus_reimport.merge import Merger, Row
 from nexus_reimport.model import (
     EntityPlan,
-    LinkPlan,
     Misfits,
     Outcome,
     Plan,
+    Scope,
     Snapshot,
     Survey,
     Unreturned,
@@ -95,8 +94,11 @@ def make(
             progress(number + 1, len(mapping.entities) + 1)
     _decide(works, settings, survey, outside)
     entities = {name: _finish(work, settings, folder) for name, work in works.items()}
-    links = _plan_links(mapping, snapshot, survey, works, known, folder)
+    before = {name: frozenset(work.rows) for name, work in works.items()}
+    after = {name: frozenset(_after_ids(work)) for name, work in works.items()}
+    links = attachments.plan_all(mapping, snapshot, survey, before, after, known, folder)
     made = Plan(
+        scope=Scope.REIMPORT,
         as_of=as_of,
         entities=entities,
         links=links,
@@ -110,6 +112,62 @@ def make(
     if progress:
         progress(len(mapping.entities) + 1, len(mapping.entities) + 1)
     return replace(made, digest=digest(made))
+
+
+def relink(
+    mapping: Mapping, snapshot: Snapshot, survey: Survey, folder: Path, *, as_of: datetime
+) -> Plan:
+    """The plan of a run that mends the links of documents and images, and nothing else.
+
+    Owners are the rows that are there, by the FileMaker id that they carry, or under which the
+    last run has loaded them; an id that two rows carry names nobody.
+    """
+    remembered = _remembered(survey, folder)
+    rows: dict[str, frozenset[str]] = {}
+    known: dict[str, dict[str, str]] = {}
+    for name, spec in mapping.entities.items():
+        carried: dict[str, list[str]] = defaultdict(list)
+        keys = set()
+        for row in rowfile.read_dicts(folder, survey.rows[name]):
+            key = row[survey.keys[name]] or ""
+            keys.add(key)
+            filemaker_id = identity.stored_id(row, spec.filemaker_id) if spec.filemaker_id else ""
+            if filemaker_id:
+                carried[filemaker_id].append(key)
+        rows[name] = frozenset(keys)
+        memory = {f: k for f, k in remembered.get(name, {}).items() if k in keys}
+        known[name] = memory | {f: k[0] for f, k in carried.items() if len(k) == 1}
+    with rowfile.writer(folder / "memory.parquet", MEMORY_COLUMNS) as memory_out:
+        for name, found in known.items():
+            for filemaker_id, key in sorted(found.items()):
+                memory_out.add((name, filemaker_id, key))
+    empty = {
+        name: _empty(folder / f"{name}.parquet", columns)
+        for name, columns in (
+            ("ledger", LEDGER_COLUMNS),
+            ("misfits", MISFIT_COLUMNS),
+            ("differences", DIFFERENCE_COLUMNS),
+        )
+    }
+    made = Plan(
+        scope=Scope.RELINK,
+        as_of=as_of,
+        entities={},
+        links=attachments.plan_all(mapping, snapshot, survey, rows, rows, known, folder),
+        ledger=empty["ledger"],
+        memory=memory_out.done(),
+        misfits=empty["misfits"],
+        differences=empty["differences"],
+        before=survey.fingerprints(Role.LINK),
+        digest="",
+    )
+    return replace(made, digest=digest(made))
+
+
+def _empty(path: Path, columns: tuple[str, ...]) -> rowfile.RowFile:
+    with rowfile.writer(path, columns) as out:
+        pass
+    return out.done()
 
 
 def _begin(name: str, mapping: Mapping, survey: Survey, settings: Settings, folder: Path) -> _Work:
@@ -320,41 +378,6 @@ def _finish(work: _Work, settings: Settings, folder: Path) -> EntityPlan:
         ),
         ambiguous=work.ambiguous,
     )
-
-
-def _plan_links(
-    mapping: Mapping,
-    snapshot: Snapshot,
-    survey: Survey,
-    works: dict[str, _Work],
-    known: dict[str, dict[str, str]],
-    folder: Path,
-) -> dict[str, LinkPlan]:
-    after = {name: frozenset(_after_ids(work)) for name, work in works.items()}
-    types = {
-        str(survey.content_types[work.spec.model]): after[name]
-        for name, work in works.items()
-        if work.spec.model in survey.content_types
-    }
-    found = {}
-    for name, spec in mapping.attachments.items():
-        owner = spec.owner.entity
-        owners = attachments.Owners(
-            before=frozenset(works[owner].rows),
-            after=after[owner],
-            content_type=_content_type(spec, works[owner].spec, survey),
-            live_elsewhere=types,
-        )
-        key_field = mapping.sources[spec.source].key
-        placed = attachments.place(
-            spec, snapshot, survey.attachment_rows[name], known[owner], folder, key_field
-        )
-        found[name] = attachments.plan(name, spec, placed, owners, folder)
-    return found
-
-
-def _content_type(spec: mappings.Attachment, owner: Entity, survey: Survey) -> int | None:
-    return survey.content_types.get(owner.model) if spec.link.content_type else None
 
 
 def _after_ids(work: _Work) -> set[str]:

@@ -31,6 +31,7 @@ from nexus_reimport.settings import Settings
 T = TypeVar("T")
 JOURNAL, VERDICT, MANIFEST = "journal.jsonl", "verdict.json", "manifest.json"
 RUNNER_VARIABLE = "NEXUS_REIMPORT_RUNNER"
+WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
 
 
 class Verdict(StrEnum):
@@ -43,6 +44,7 @@ class Verdict(StrEnum):
     PARTIAL = "PARTIAL"
     COMMITTED_UNVERIFIED = "COMMITTED_UNVERIFIED"
     IN_DOUBT = "IN_DOUBT"
+    UNDONE = "UNDONE"  # committed, never verified, and taken back by a rollback
 
 
 EXIT_CODES = {
@@ -53,6 +55,7 @@ EXIT_CODES = {
     Verdict.PARTIAL: 1,
     Verdict.COMMITTED_UNVERIFIED: 4,
     Verdict.IN_DOUBT: 5,
+    Verdict.UNDONE: 1,
 }
 
 
@@ -64,6 +67,12 @@ class Run:
     id: str
     folder: Path
     private: Path
+
+    @property
+    def kind(self) -> str:
+        """What the run is for: reimport, relink or rollback."""
+        return next((e.get("kind", "reimport") for e in self.events() if e["event"] == "opened"),
+                    "reimport")  # fmt: skip
 
     # -------------------------------------------------------------- journal
 
@@ -216,14 +225,16 @@ def judge(events: list[dict[str, Any]]) -> Verdict:
         e["event"] == "committed" or (e["event"] == "settled" and e["committed"]) for e in events
     )
     if committed:
-        checked = ("checks_after", "sign_off")
+        checked = ("checks_after", "checks_rollback", "sign_off")
         ends = [
             e["event"]
             for e in events
             if e["event"] == "verified" or (e["event"] == "failed" and e.get("stage") in checked)
         ]
         signed = bool(ends) and ends[-1] == "verified"
-        return Verdict.COMPLETE if signed else Verdict.COMMITTED_UNVERIFIED
+        undone = any(e["event"] == "undone" for e in events)
+        unsigned = Verdict.UNDONE if undone else Verdict.COMMITTED_UNVERIFIED
+        return Verdict.COMPLETE if signed else unsigned
     if _in_doubt(events):
         return Verdict.IN_DOUBT
     if open_stages:
@@ -247,13 +258,15 @@ def exit_code(events: list[dict[str, Any]]) -> int:
 def _in_doubt(events: list[dict[str, Any]]) -> bool:
     """Whether the last attempt may have been committed, and nobody has asked the database yet."""
     attempts = [n for n, e in enumerate(events)
-                if e["event"] == "started" and e["stage"] == "apply"]  # fmt: skip
+                if e["event"] == "started" and e["stage"] in WRITING]  # fmt: skip
     last = events[attempts[-1] :] if attempts else []
     names = [e["event"] for e in last]
     if not attempts or "settled" in names:
         return False
     sent = "committing" in names and "not committed" not in names
-    return sent or "apply" in _unfinished(last) or any(e.get("kind") == "InDoubt" for e in last)
+    return (
+        sent or bool(_unfinished(last) & WRITING) or any(e.get("kind") == "InDoubt" for e in last)
+    )
 
 
 def _unfinished(events: list[dict[str, Any]]) -> set[str]:
@@ -283,8 +296,10 @@ def _told(error: BaseException) -> dict[str, Any]:
 # ---------------------------------------------------------------- finding runs
 
 
-def create(settings: Settings) -> Run:
+def create(settings: Settings, kind: str = "reimport", *, undoes: str = "") -> Run:
     """A new run of the environment; an unfinished earlier one that did nothing is sealed.
+
+    ``kind`` is what it is for. A rollback may begin while the run that it ``undoes`` is unverified.
 
     Raises:
         RecordError: an earlier run is committed but unverified, or in doubt: finish that first.
@@ -293,6 +308,8 @@ def create(settings: Settings) -> Run:
     _refuse_second(settings)
     for earlier in open_runs(settings):
         verdict = earlier.verdict()
+        if verdict is Verdict.COMMITTED_UNVERIFIED and earlier.id == undoes:
+            continue
         if verdict in (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT):
             raise RecordError(
                 f"run {earlier.id} is {verdict}",
@@ -308,7 +325,7 @@ def create(settings: Settings) -> Run:
     run.folder.parent.chmod(0o700)
     run.private.parent.chmod(0o700)
     python = platform.python_version()
-    run.journal("opened", who=getpass.getuser(), host=platform.node(), python=python)
+    run.journal("opened", kind=kind, who=getpass.getuser(), host=platform.node(), python=python)
     _write(run.folder / "environment.json", settings.public())
     return run
 

@@ -7,8 +7,9 @@ of the calls: a step whose inputs are not there, or not approved, stops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -22,11 +23,14 @@ from nexus_reimport import (
     gate,
     plan,
     record,
+    rehearsal,
     reimport,
     rowfile,
     snapshot,
     survey,
+    undo,
     verify,
+    window,
 )  # fmt: skip
 from nexus_reimport import (
     mapping as mappings,
@@ -34,58 +38,108 @@ from nexus_reimport import (
 from nexus_reimport import (
     settings as environments,
 )
-from nexus_reimport.checks import before, inside
-from nexus_reimport.errors import InDoubt, StopError, TargetError
+from nexus_reimport.checks import before, inside, rehearsed, rollback
+from nexus_reimport.errors import NOTHING_WRITTEN, InDoubt, StopError, TargetError
 from nexus_reimport.mapping import Mapping as NexusMapping
 from nexus_reimport.model import (
     Applied,
     Approval,
     Backup,
     Census,
+    Newer,
     Plan,
     Proposal,
     Rehearsal,
     Report,
+    Scope,
     Snapshot,
     Survey,
+    Undone,
 )
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.target.catalog import Catalog
-from nexus_reimport.target.fingerprint import Fingerprint
-from nexus_reimport.target.postgres import (
-    OWN_SCHEMA,
-    Connection,
-    connected,
-    exported_snapshot,
-    table_name,
-)
+from nexus_reimport.target import activity, deployment, scratch
+from nexus_reimport.target.activity import Activity, Watched
+from nexus_reimport.target.postgres import OWN_SCHEMA, connected, exported_snapshot, table_name
+from nexus_reimport.target.scratch import Scratch
+from nexus_reimport.target.state import Role
 
 T = TypeVar("T")
+# What is made from what: a step that is run again makes void what stands after it.
 ORDER = ("snapshot", "census", "survey", "backup", "plan", "checks_before", "rehearsal",
          "checks_inside", "proposal", "approval")  # fmt: skip
+ROLLBACK_ORDER = ("rollback_backup", "look", "rollback_proposal", "approval")
 Progress = Callable[[int, int], None]
 Bar = Callable[[str], Progress]
 
 
-def _no_bar(_: str) -> Progress:
+def no_bar(_: str) -> Progress:
     return lambda done, total: None
 
 
-def begin(environment: str = "", run_id: str = "", bar: Bar = _no_bar) -> Runbook:
-    """A new run, or the named one again; what 01_preflight opens with."""
+def begin(
+    environment: str = "", run_id: str = "", bar: Bar = no_bar, *, links_only: bool = False
+) -> Runbook:
+    """A new run, or the named one again; what 01_preflight opens with.
+
+    ``links_only`` begins one that re-links documents and images and does nothing else.
+
+    Raises:
+        StopError: the database is not the one that this environment adopted. No run was opened.
+    """
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
-    run = record.find(settings, run_id) if run_id else record.create(settings)
+    require_own_database(settings)
+    clear_scratch(settings)
+    kind = Scope.RELINK if links_only else Scope.REIMPORT
+    run = record.find(settings, run_id) if run_id else create(settings, kind)
     return Runbook(settings, mapping, run, bar)
 
 
-def resume(environment: str = "", run_id: str = "", bar: Bar = _no_bar) -> Runbook:
-    """The named run, or the environment's one open run; what the later notebooks open with."""
+def create(settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "") -> Run:
+    """A new run; a maintenance window that a killed one has left up is taken down."""
+    made = record.create(settings, kind, undoes=undoes)
+    window.leave(settings, made)
+    return made
+
+
+def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
+    """The named run, or the environment's one open run; what the later notebooks open with.
+
+    Raises:
+        StopError: the database is not the one that this environment adopted.
+    """
+    require_own_database(environments.load(environment))
+    return reopen(environment, run_id, bar)
+
+
+def reopen(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
+    """As ``resume``, its database not asked: to settle and to seal, which ask it themselves."""
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
     return Runbook(settings, mapping, record.find(settings, run_id), bar)
+
+
+def clear_scratch(settings: Settings) -> tuple[str, ...]:
+    """Drop the copies that a killed run has left, if any; their names.
+
+    A server that cannot be asked keeps them, written down for the next command.
+    """
+    try:
+        return scratch.sweep(settings.rehearsal_server, settings.scratch_register)
+    except TargetError:
+        return ()
+
+
+def require_own_database(settings: Settings, state: str = NOTHING_WRITTEN) -> None:
+    """Nothing is read from FileMaker and nothing written before the database is known.
+
+    Raises:
+        StopError: it is not the one that this environment adopted.
+    """
+    with connected(settings.postgres, state) as connection:
+        deployment.require(connection, settings.name, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +149,12 @@ class Runbook:
     settings: Settings
     mapping: NexusMapping
     run: Run
-    bar: Bar = _no_bar
+    bar: Bar = no_bar
+
+    @property
+    def scope(self) -> Scope:
+        """How much this run does."""
+        return Scope(self.run.kind)
 
     @property
     def folder(self) -> Path:
@@ -105,7 +164,8 @@ class Runbook:
     # -------------------------------------------------------------- 01_preflight
 
     def snapshot(self) -> Snapshot:
-        """Read FileMaker wholly."""
+        """Read FileMaker wholly; to re-link alone, only what documents and images need."""
+        sources = {a.source for a in self.mapping.attachments.values()}
 
         def work() -> Snapshot:
             with self._source() as source:
@@ -114,17 +174,18 @@ class Runbook:
                     self.mapping,
                     self.folder,
                     layouts=self.settings.filemaker.tables,
+                    sources=sources if self.scope is Scope.RELINK else (),
                     database=self.settings.filemaker.database,
                     workers=self.settings.filemaker.workers,
                     page=self.settings.filemaker.page,
                     progress=self.bar("records read"),
                 )
 
-        return self._step("snapshot", work)
+        return self.step("snapshot", work)
 
     def census(self) -> Census:
         """List what S3 holds."""
-        return self._step(
+        return self.step(
             "census",
             lambda: census.take(self.settings.s3, self.folder, progress=self.bar("objects")),
         )
@@ -136,13 +197,18 @@ class Runbook:
             with connected(self.settings.postgres) as connection, \
                  exported_snapshot(connection) as shared:  # fmt: skip
                 seen = survey.read(connection, self.mapping, self.folder)
+                known = {
+                    f"{self.mapping.schema_name}.{name}": table.fingerprint
+                    for name, table in seen.tables.items()
+                    if table.role is not Role.LINK and not table.left_out
+                }
                 saved = backup.take(
-                    connection, shared, self.settings.postgres, self.mapping, self.folder
+                    connection, shared, self.settings.postgres, self.mapping, self.folder, known
                 )
             return seen, saved
 
         self._begin_step("survey")
-        with self.run.stage("survey_and_backup"):
+        with self.run.stage("survey_and_backup"), self._watched(anew=True):
             seen, saved = work()
             self.run.save("survey", seen)
             self.run.save("backup", saved)
@@ -153,6 +219,8 @@ class Runbook:
         seen, read = self.run.load(Survey, "survey"), self.run.load(Snapshot, "snapshot")
 
         def work() -> Plan:
+            if self.scope is Scope.RELINK:
+                return plan.relink(self.mapping, read, seen, self.folder, as_of=seen.taken_at)
             made = plan.make(
                 self.mapping, self.settings, read, seen, self.folder,
                 as_of=seen.taken_at, progress=self.bar("entities planned"),
@@ -160,7 +228,7 @@ class Runbook:
             self._list(made)
             return made
 
-        return self._step("plan", work)
+        return self.step("plan", work)
 
     def _list(self, made: Plan) -> None:
         """Lists for people: ids into the record; values into the private folder alone."""
@@ -171,39 +239,107 @@ class Runbook:
 
     def check_before(self) -> Report:
         """Every check before; look at the report, then ask ``rehearse`` to go on."""
-        return self._step("checks_before", lambda: checks.run(
-            self._before(), self.settings.waivers, today=_today(self.settings), name="before"
+        return self.step("checks_before", lambda: checks.run(
+            self._before(), self.settings.waivers, today=today(self.settings), name="before",
+            only_links=self.scope is Scope.RELINK,
         ))  # fmt: skip
 
     def rehearse(self) -> Rehearsal:
-        """Run the whole transaction and roll it back; gives the state after.
+        """Run everything on a restored copy, take it back, run it again; gives the state after.
+
+        Where no copy can be made: the whole transaction, rolled back, and nothing is proven of the
+        backup; prod needs a waiver for that.
 
         Raises:
-            StopError: a check before blocks. Nothing was written.
+            StopError: a check before blocks, or the rehearsal found what must not be. The real
+                database was only read.
         """
-        stop_if_blocked(self.run.load(Report, "checks_before"), "01_preflight")
-        made = self.run.load(Plan, "plan")
+        checks.require(self.run.load(Report, "checks_before"), where="01_preflight")
+        made, saved = self.run.load(Plan, "plan"), self.run.load(Backup, "backup")
+        server = self.settings.rehearsal_server
 
         def work() -> Rehearsal:
-            began = datetime.now(UTC)
-            applied = reimport.apply(
-                self.settings.postgres, self.mapping, self._order(made), self._check_inside,
-                commit=False, progress=self.bar("dry run"),
-            )  # fmt: skip
-            return Rehearsal(
-                kind="inside the real transaction, rolled back",
-                after=applied.after,
-                writers_waited=applied.writers_waited,
-                seconds=(datetime.now(UTC) - began).total_seconds(),
-                report=applied.report,
-            )
+            why = rehearsal.why_not(server, saved)
+            possible = self._check(rehearsed.Rehearsing(self.settings, why), "rehearsal")
+            self.run.save("checks_rehearsal", possible)
+            checks.require(possible, where="01_preflight")
+            with self._watched(own_writes=bool(why)):
+                if why:
+                    return self._rehearse_inside(made, why)
+                return rehearsal.on_a_copy(
+                    server, saved, self.settings.scratch_register, self._acts(made, saved),
+                    tell=self.run.journal, progress=self.bar("rehearsal"),
+                )  # fmt: skip
 
-        return self._step("rehearsal", work)
+        return self.step("rehearsal", work)
+
+    def _acts(self, made: Plan, saved: Backup) -> rehearsal.Acts:
+        """What is rehearsed on a copy, under names of runs that exist there alone."""
+        load, name = self.run.load, f"{self.run.id}-rehearsal"
+
+        def verified(copy: Scratch) -> Report:
+            return verify.run(
+                self.settings, self.mapping, load(Snapshot, "snapshot"), load(Survey, "survey"),
+                made, load(Census, "census"), self.folder, today=today(self.settings),
+                copy=copy.place,
+            )  # fmt: skip
+
+        def undone(copy: Scratch, number: int) -> Undone:
+            order = undo.Order(f"{name}-undo-{number}", self.settings.name, f"{name}-{number}",
+                               Newer.UNDECIDED, self.folder, scratch=copy)  # fmt: skip
+            return undo.run(copy.place, self.mapping, order, self.check_undoing)
+
+        return rehearsal.Acts(
+            restore=lambda place: backup.restore(saved, self.folder, place, to_look_at=True),
+            apply=lambda copy, number: reimport.apply(
+                copy.place, self.mapping,
+                replace(self._order(made), run=f"{name}-{number}", scratch=copy),
+                self._check_inside, commit=True,
+            ),
+            verify=verified,
+            undo=undone,
+            left_out=backup.left_out(saved),
+        )  # fmt: skip
+
+    def _rehearse_inside(self, made: Plan, why: str) -> Rehearsal:
+        began = datetime.now(UTC)
+        applied = reimport.apply(
+            self.settings.postgres, self.mapping, self._order(made), self._check_inside,
+            commit=False, progress=self.bar("dry run"),
+        )  # fmt: skip
+        return rehearsal.inside(applied, why, (datetime.now(UTC) - began).total_seconds())
+
+    def activity(self) -> Activity:
+        """Who else wrote to the plan's tables since the survey, and whether the plan still stands.
+
+        Raises:
+            StopError: this run has been executed: what it wrote itself would be counted.
+        """
+        self._refuse_executed()
+        watched = self.run.load(Watched, "watched")
+        before = self.run.load(Plan, "plan").before
+        return self.step("activity", lambda: activity.told(
+            watched, self.settings.postgres, self.mapping, before
+        ))  # fmt: skip
+
+    @contextmanager
+    def _watched(self, *, anew: bool = False, own_writes: bool = False) -> Iterator[None]:
+        """Others who write meanwhile are noted; ``own_writes``: the block itself does, too."""
+        tables = (*self.mapping.wiped_tables(), *self.mapping.link_tables())
+        place = (self.settings.postgres, self.mapping.schema_name, tables)
+        known = activity.start(*place) if anew else self.run.load(Watched, "watched")
+        self.run.forget(("activity",))
+
+        def keep(seen: Watched) -> None:
+            self.run.save("watched", seen)
+
+        with activity.noting(known, *place, keep, own_writes=own_writes):
+            yield
 
     def propose(self) -> Proposal:
         """What approval is asked for; the end of the preflight."""
         load = self.run.load
-        return self._step(
+        return self.step(
             "proposal",
             lambda: gate.propose(
                 self.settings, self.mapping.digest, load(Snapshot, "snapshot"),
@@ -236,7 +372,7 @@ class Runbook:
             StopError: it is not, or prod has no dev run before it. Nothing was written.
         """
         proposal = self.run.load(Proposal, "proposal")
-        return self._step(
+        return self.step(
             "approval",
             lambda: gate.require(
                 self.settings,
@@ -255,47 +391,66 @@ class Runbook:
         Raises:
             StopError, Busy, TargetError: the database is as it was.
             InDoubt: the connection was lost at COMMIT and the database cannot be asked.
+
+        The maintenance window stays up from here to the sign-off, unless nothing was committed.
         """
         load = self.run.load
         order = self._order(load(Plan, "plan"), load(Proposal, "proposal"),
                             load(Approval, "approval"))  # fmt: skip
+        self.refuse_second_commit("this run has been committed already")
+        return self.execute("applied", "apply", "02_execute", lambda: reimport.apply(
+            self.settings.postgres, self.mapping, order, self._check_inside,
+            commit=True, tell=self.run.journal, progress=self.bar("steps"),
+        ))  # fmt: skip
+
+    def execute(self, name: str, stage: str, page: str, work: Callable[[], T]) -> T:
+        """A step that commits: inside the maintenance window, and settled where it is in doubt."""
+
+        def in_window() -> T:
+            with window.held(self.settings, self.run, stays_up=self._is_committed):
+                return self._settled_if_lost(work, page)
+
+        return self.step(name, in_window, stage=stage)
+
+    def refuse_second_commit(self, what: str) -> None:
+        """Raise StopError where this run has been committed."""
         if any(e["event"] == "committed" for e in self.run.events()):
             raise StopError(
-                "this run has been committed already",
+                what,
                 state="committed by this run; nothing was written again",
-                next="go on with 03_verify",
+                next=f"nexus-reimport finish {self.settings.name} verifies and seals it",
             )
 
-        def work() -> Applied:
-            try:
-                applied = reimport.apply(
-                    self.settings.postgres, self.mapping, order, self._check_inside,
-                    commit=True, tell=self.run.journal, progress=self.bar("steps"),
-                )  # fmt: skip
-            except InDoubt as doubt:
-                if not self._settled(doubt):
-                    raise StopError(
-                        "the connection was lost at COMMIT, and the COMMIT did not happen",
-                        state="the database is as it was",
-                        next="look at the server's log, then run 02_execute again",
-                    ) from None
+    def _settled_if_lost(self, work: Callable[[], T], page: str) -> T:
+        """``work``, and where its connection is lost at COMMIT, what the database says of it."""
+        try:
+            return work()
+        except InDoubt as doubt:
+            if not self._settled(doubt):
                 raise StopError(
-                    "the connection was lost at COMMIT, but the COMMIT did happen",
-                    state="committed, not verified yet",
-                    next="go on with 03_verify",
+                    "the connection was lost at COMMIT, and the COMMIT did not happen",
+                    state="the database is as it was",
+                    next=f"look at the server's log, then run {page} again",
                 ) from None
-            return applied
-
-        return self._step("applied", work, stage="apply")
+            raise StopError(
+                "the connection was lost at COMMIT, but the COMMIT did happen",
+                state="committed, not verified yet",
+                next=f"nexus-reimport finish {self.settings.name} verifies and seals it",
+            ) from None
 
     def _settled(self, doubt: InDoubt) -> bool:
         try:
             return self.settle()
-        except TargetError:
+        except (TargetError, StopError):
             raise doubt from None
 
     def settle(self) -> bool:
-        """Ask the database whether this run was committed, and journal what it says."""
+        """Ask the database whether this run was committed, and journal what it says.
+
+        Raises:
+            StopError: it is not this environment's own, and what it says would be about another.
+        """
+        require_own_database(self.settings, "not known yet")
         committed = reimport.settle(self.settings.postgres, self.run.id)
         self.run.journal("settled", committed=committed)
         return committed
@@ -310,12 +465,12 @@ class Runbook:
                 "this run has committed nothing that could be verified",
                 next="run 02_execute first",
             )
-        return self._step(
+        return self.step(
             "checks_after",
             lambda: verify.run(
                 self.settings, self.mapping, load(Snapshot, "snapshot"), load(Survey, "survey"),
                 load(Plan, "plan"), load(Census, "census"), self.folder,
-                today=_today(self.settings), progress=self.bar("verified"),
+                today=today(self.settings), progress=self.bar("verified"),
             ),
         )  # fmt: skip
 
@@ -326,28 +481,37 @@ class Runbook:
             StopError: one does; the data is committed, and a person must decide.
         """
         report = self.run.load(Report, "checks_after")
-        with self.run.stage("sign_off"):
-            stop_if_blocked(report, "03_verify", state="committed, but not as it should be")
-        self.run.journal("verified")
+        with window.left_on_error(self.settings):
+            with self.run.stage("sign_off"):
+                checks.require(
+                    report, where="03_verify", state="committed, but not as it should be"
+                )
+            self.run.journal("verified")
+        window.leave(self.settings)
         return report
 
     # -------------------------------------------------------------- sealing
 
     def seal(self) -> str:
         """Close the record; its digest goes into the database too. Gives the digest."""
+        self.run.require_open()
+        window.leave(self.settings, self.run)  # while there is a journal to write it into
         digest = self.run.seal()
-        committed = any(
+        if self._is_committed():
+            self._anchor(digest)
+        return digest
+
+    def _is_committed(self) -> bool:
+        return any(
             e["event"] == "committed" or (e["event"] == "settled" and e["committed"])
             for e in self.run.events()
         )
-        if committed:
-            self._anchor(digest)
-        return digest
 
     def _anchor(self, digest: str) -> None:
         query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''")
         state = "committed; the seal is in the run's folder only"
         with connected(self.settings.postgres, state) as connection:
+            deployment.require(connection, self.settings.name, state)
             connection.execute(query.format(table_name(OWN_SCHEMA, "runs")), (digest, self.run.id))
 
     def anchored(self) -> str:
@@ -363,17 +527,22 @@ class Runbook:
 
     def _begin_step(self, name: str) -> None:
         """A step that is run again makes void what was made from what it gave before."""
-        if name not in ORDER:
+        order = ORDER if name in ORDER and self.run.kind != "rollback" else ROLLBACK_ORDER
+        if name not in order:
             return
+        self._refuse_executed()
+        self.run.forget(order[order.index(name) + 1 :])
+
+    def _refuse_executed(self) -> None:
         if any(e["event"] in ("committing", "committed") for e in self.run.events()):
             raise StopError(
                 "this run has been executed; its preflight is not changed any more",
                 state="nothing was written; plan, backup and approval are as they were",
                 next="finish this run with 03_verify; for another one begin a new run",
             )
-        self.run.forget(ORDER[ORDER.index(name) + 1 :])
 
-    def _step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
+    def step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
+        """One step: what it gives is journalled, kept and returned."""
         self._begin_step(name)
         with self.run.stage(stage or name):
             value = work()
@@ -392,7 +561,7 @@ class Runbook:
         )
 
     def _before(self) -> before.Before:
-        load = self.run.load
+        load, earlier = self.run.load, self._earlier()
         return before.Before(
             mapping=self.mapping,
             settings=self.settings,
@@ -402,27 +571,59 @@ class Runbook:
             backup=load(Backup, "backup"),
             plan=load(Plan, "plan"),
             folder=self.folder,
+            earlier=earlier.load(Snapshot, "snapshot") if earlier else None,
+            earlier_run=f"{earlier.environment} {earlier.id}" if earlier else "",
         )
 
-    def _check_inside(
-        self,
-        connection: Connection,
-        catalog: Catalog,
-        prints: Mapping[str, Fingerprint],
-        writes: reimport.Writes,
-    ) -> Report:
+    def _earlier(self) -> Run | None:
+        """The record before this one: of this environment, else of the one that runs before it."""
+        found = _last_complete(self.settings, {Scope.REIMPORT})
+        if found is None and self.settings.dev_environment:
+            found = _last_complete(
+                environments.load(self.settings.dev_environment), {Scope.REIMPORT}
+            )
+        return found
+
+    def _check(self, subject: object, name: str) -> Report:
+        return checks.run(
+            subject, self.settings.waivers, today=today(self.settings), name=name,
+            only_links=self.scope is Scope.RELINK,
+        )  # fmt: skip
+
+    def _check_inside(self, done: reimport.Done) -> Report:
         subject = inside.Inside(
-            connection=connection,
-            catalog=catalog,
+            connection=done.connection,
+            catalog=done.catalog,
             mapping=self.mapping,
             survey=self.run.load(Survey, "survey"),
             plan=self.run.load(Plan, "plan"),
-            after=prints,
-            writes=writes,
+            after=done.after,
+            writes=done.writes,
+            undo=done.undo,
         )
-        report = checks.run(subject, today=_today(self.settings), name="inside")  # none is waived
+        report = checks.run(
+            subject, today=today(self.settings), name="inside",  # none is waived
+            only_links=self.scope is Scope.RELINK,
+        )  # fmt: skip
         self.run.save("checks_inside", report)
         return report
+
+    def check_undoing(self, done: undo.Done) -> Report:
+        """The checks inside a rollback's transaction; none is waived."""
+        subject = rollback.Undoing(
+            transaction=done.transaction,
+            catalog=done.catalog,
+            mapping=self.mapping,
+            undoes=done.undoes,
+            undo=done.undo,
+            since=done.since,
+            keep=done.keep,
+            known=done.known,
+            relinked=done.relinked,
+            after=done.after,
+        )
+        return checks.run(subject, today=today(self.settings), name="undoing",
+                          only_links=not done.undo.tables)  # fmt: skip
 
     def _forerunner(self) -> gate.Forerunner | None:
         if not self.settings.dev_environment:
@@ -438,11 +639,9 @@ class Runbook:
                 " a sandbox only for a sandbox",
                 next="name the right one: dev_environment in the environment's file",
             )
-        complete = [r for r in record.every(dev) if r.is_sealed and not r.problems()
-                    and r.verdict() is Verdict.COMPLETE]  # fmt: skip
-        if not complete:
+        last = _last_complete(dev, {Scope.REIMPORT, self.scope})
+        if last is None:
             return None
-        last = complete[-1]
         if Runbook(dev, self.mapping, last).anchored() != last.seal_digest():
             raise StopError(
                 f"the record {last.id} of {dev.name} is not the one that its database knows",
@@ -454,23 +653,19 @@ class Runbook:
         )
 
 
-def stop_if_blocked(report: Report, where: str, state: str = "") -> None:
-    """Raise StopError naming each check of ``report`` that blocks."""
-    if report.passed:
-        return
-    listed = "\n".join(
-        f"    {r.check}: {r.offending:,} of {r.looked_at:,}"
-        + (f", {r.waived:,} waived" if r.waived else "")
-        + (f" (e.g. {', '.join(r.sample)})" if r.sample else "")
-        for r in report.blocking
+def _last_complete(settings: Settings, kinds: set[Scope]) -> Run | None:
+    """The last run of one of ``kinds`` that is COMPLETE and sealed, its record as sealed."""
+    found = (
+        run
+        for run in reversed(record.every(settings))
+        if run.kind in kinds
+        and run.is_sealed
+        and run.verdict() is Verdict.COMPLETE
+        and not run.problems()
     )
-    raise StopError(
-        f"{len(report.blocking)} check(s) said no\n{listed}",
-        where=where,
-        state=state or "nothing was written",
-        next="settle each in FileMaker or in the environment's file, or waive it by name there",
-    )
+    return next(found, None)
 
 
-def _today(settings: Settings) -> date:
+def today(settings: Settings) -> date:
+    """The clinic's date: by it waivers end."""
     return datetime.now(settings.zone).date()

@@ -67,7 +67,14 @@ def _only_from_environment(value: object) -> object:
     return str(value)
 
 
+def _never_from_environment(value: object) -> object:
+    if isinstance(value, list | tuple) and any(isinstance(v, _FromEnvironment) for v in value):
+        raise ValueError("an argument is recorded and shown: a secret has no place in it")
+    return value
+
+
 Secret = Annotated[SecretStr, BeforeValidator(_only_from_environment)]
+Command = Annotated[tuple[str, ...], BeforeValidator(_never_from_environment)]
 
 
 class Strict(BaseModel):
@@ -145,6 +152,12 @@ class S3(Strict):
         return url
 
 
+class Rehearsing(Strict):
+    """Where a run is rehearsed: on the real server, or on another one of the same major version."""
+
+    server: Postgres | None = None  # its ``database`` is where we connect to make the copy
+
+
 class EntityDecisions(Strict):
     """What becomes of rows that FileMaker does not bring back, and of edits made in Nexus.
 
@@ -173,6 +186,33 @@ class Waiver(Strict):
     until: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
 
 
+class Hooks(Strict):
+    """The clinic's own commands around an execution: a maintenance page up, and down again.
+
+    Each is a list of arguments, started without a shell. Both must be safe to run twice, and
+    ``leave`` without ``enter``: after a kill nobody can know how far ``enter`` came.
+    """
+
+    enter: Command = ()
+    leave: Command = ()
+    timeout: float = Field(default=60.0, gt=0)  # seconds, for each of them
+
+    @field_validator("enter", "leave")
+    @classmethod
+    def _a_program(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        if command and "/" in command[0] and not command[0].startswith("/"):
+            raise ValueError("the program must be a name found in PATH, or its whole path")
+        if any(not part or "\0" in part for part in command):
+            raise ValueError("an argument is empty")
+        return command
+
+    @model_validator(mode="after")
+    def _both(self) -> Hooks:
+        if bool(self.enter) != bool(self.leave):
+            raise ValueError("enter and leave belong together: give both, or neither")
+        return self
+
+
 class Folders(Strict):
     """Where records and private files go; relative to the environment's file."""
 
@@ -191,7 +231,9 @@ class Settings(Strict):
     postgres: Postgres
     filemaker: FileMaker
     s3: S3
+    rehearsal: Rehearsing = Rehearsing()
     folders: Folders
+    hooks: Hooks = Hooks()
     decisions: dict[str, EntityDecisions] = {}
     waivers: tuple[Waiver, ...] = ()
     counts_may_differ: float = Field(default=0.05, ge=0, le=1)
@@ -221,12 +263,23 @@ class Settings(Strict):
         """The decisions for ``entity``; none made where the file has none."""
         return self.decisions.get(entity, EntityDecisions())
 
+    @property
+    def rehearsal_server(self) -> Postgres:
+        """Where the restored copy is made."""
+        return self.rehearsal.server or self.postgres
+
+    @property
+    def scratch_register(self) -> Path:
+        """The private folder in which databases of our own making are written down."""
+        return self.folders.private / self.name / "scratch"
+
     def public(self) -> dict[str, Any]:
         """Everything but secrets and hosts' credentials, as JSON values for the record."""
         return self.model_dump(
             mode="json",
             exclude={
                 "postgres": {"password"},
+                "rehearsal": {"server": {"password"}},
                 "filemaker": {"password"},
                 "s3": {"access_key", "secret_key"},
             },
@@ -260,6 +313,7 @@ def load(environment: str, environments: Path | None = None) -> Settings:
             next=f"name one of these, or set {ENVIRONMENT_VARIABLE}",
         )
     raw, problems = _read(path)
+    problems += _twins(path)
     try:
         settings = Settings.model_validate(_absolute(raw, where)) if raw else None
     except ValidationError as error:
@@ -274,6 +328,13 @@ def load(environment: str, environments: Path | None = None) -> Settings:
             next="mend the file and start again",
         )
     return settings
+
+
+def _twins(path: Path) -> Iterator[str]:
+    """Other files whose names differ from this one's only in case: on some disks one folder."""
+    for other in sorted(path.parent.glob("*.toml")):
+        if other.name != path.name and other.stem.casefold() == path.stem.casefold():
+            yield f"{other.name} beside it differs only in case: the records of both would mix"
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:

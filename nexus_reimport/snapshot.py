@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,21 +27,23 @@ def take(
     folder: Path,
     *,
     layouts: Layouts | None = None,
+    sources: Collection[str] = (),
     database: str = "",
     workers: int = 4,
     page: int = 1000,
     progress: Progress | None = None,
 ) -> Snapshot:
-    """Every source of the mapping, read at the same time, ``workers`` at most.
+    """Every source of the mapping (or those of ``sources``), read at one time, by ``workers``.
 
     Raises:
         MappingError: a field is missing, global, or of another type; nothing was read.
         SourceError: FileMaker refused, or counts and rows disagree. Nothing was written to Nexus.
     """
     began, at = time.monotonic(), datetime.now(UTC)
-    tables = {name: (layouts or {}).get(name, s.table) for name, s in mapping.sources.items()}
+    chosen = {n: s for n, s in mapping.sources.items() if n in sources or not sources}
+    tables = {name: (layouts or {}).get(name, s.table) for name, s in chosen.items()}
     product = source.product()
-    fields = _fields(source, mapping, tables)
+    fields = _fields(source, chosen, tables)
     counts = {name: source.count(table) for name, table in tables.items()}
     done = _Counter(sum(counts.values()), progress)
     with ThreadPoolExecutor(workers, thread_name_prefix="extract") as pool:
@@ -50,10 +52,10 @@ def take(
                 _extract, source, name, spec, tables[name], fields[name], counts[name],
                 folder, page, done,
             )
-            for name, spec in sorted(mapping.sources.items(), key=lambda s: -counts[s[0]])
+            for name, spec in sorted(chosen.items(), key=lambda s: -counts[s[0]])
         }  # fmt: skip
         try:
-            extracts = {name: futures[name].result() for name in mapping.sources}
+            extracts = {name: futures[name].result() for name in chosen}
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -88,12 +90,12 @@ def _normal(name: str) -> str:
 
 
 def _fields(
-    source: Source, mapping: Mapping, tables: dict[str, str]
+    source: Source, chosen: dict[str, SourceTable], tables: dict[str, str]
 ) -> dict[str, tuple[FieldFound, ...]]:
     """Where each field of the mapping is found; all that is wrong in one message."""
     problems: list[str] = []
     found: dict[str, tuple[FieldFound, ...]] = {}
-    for name, spec in mapping.sources.items():
+    for name, spec in chosen.items():
         live = source.fields(tables[name])
         found[name] = tuple(
             _find(live, field, wanted, f"{tables[name]}", problems)

@@ -13,7 +13,7 @@ from nexus_reimport.mapping import Mapping
 from nexus_reimport.model import Pointer, Problem, Survey, TableState
 from nexus_reimport.rowfile import RowFile
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import fingerprint, links, references
+from nexus_reimport.target import fingerprint, links, own, references
 from nexus_reimport.target.catalog import Catalog, Table
 from nexus_reimport.target.postgres import (
     OWN_SCHEMA,
@@ -23,7 +23,7 @@ from nexus_reimport.target.postgres import (
     scalar,
     table_name,
 )
-from nexus_reimport.target.state import fingerprinted
+from nexus_reimport.target.state import fingerprinted, mapped_tables
 
 
 def read(connection: Connection, mapping: Mapping, folder: Path) -> Survey:
@@ -62,16 +62,9 @@ def read(connection: Connection, mapping: Mapping, folder: Path) -> Survey:
         remembered=_remembered(connection, folder),
         next_keys=_next_keys(connection, mapping, catalog),
         columns={n: catalog.tables[e.table].columns for n, e in mapping.entities.items()},
+        undo=tuple(own.undo_sizes(connection)),
         keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
     )  # fmt: skip
-
-
-def mapped_tables(mapping: Mapping) -> set[str]:
-    """The tables whose schema the approval is bound to."""
-    looked_up = {s.table for e in mapping.entities.values() for c in e.columns.values()
-                 for s in c.lookup}  # fmt: skip
-    attached = {a.table for a in mapping.attachments.values()}
-    return {*mapping.wiped_tables(), *mapping.link_tables(), *attached, *looked_up}
 
 
 def check_mapping(mapping: Mapping, catalog: Catalog) -> None:
@@ -275,12 +268,13 @@ def _missing_rights(connection: Connection, mapping: Mapping) -> list[Problem]:
     if scalar(connection, "SELECT pg_is_in_recovery()"):
         found.append(Problem("the server is a replica in recovery", "name the primary server"))
     may_create = "SELECT has_database_privilege(current_database(), 'CREATE')"
-    has_schema = "SELECT to_regnamespace(%s) IS NOT NULL"
-    if not scalar(connection, may_create) and not scalar(connection, has_schema, (OWN_SCHEMA,)):
+    if not scalar(connection, may_create):
+        names = connection.execute("SELECT current_database(), current_user").fetchone() or ()
+        database, role = (sql.Identifier(str(n)).as_string(connection) for n in names)
         found.append(
             Problem(
-                "no right to create the schema nexus_reimport",
-                "GRANT CREATE ON DATABASE … TO …; or create the schema, owned by this role",
+                "no right to create schemas: each run keeps its undo data in one of its own",
+                f"GRANT CREATE ON DATABASE {database} TO {role};",
             )
         )
     return found

@@ -1,6 +1,6 @@
-"""Run one apply in a process of its own and halt at a step, so that a test can kill it there.
+"""Run one step in a process of its own and halt in it, so that a test can kill it there.
 
-python apply_until.py ENVIRONMENT RUN STEP MARKER
+python apply_until.py ENVIRONMENT RUN STEP MARKER [apply | rehearse | undo]
 """
 
 from __future__ import annotations
@@ -9,18 +9,23 @@ import sys
 import time
 from pathlib import Path
 
-from nexus_reimport import runbook
+from nexus_reimport import rollback, runbook
 
 
-def main(environment: str, run: str, step: str, marker: str) -> None:
-    """Apply; after ``step`` steps write ``marker`` and wait to be killed."""
+def main(environment: str, run: str, step: str, marker: str, what: str = "apply") -> None:
+    """Work; after ``step`` parts write ``marker`` and wait to be killed."""
 
     def halt(done: int, _: int) -> None:
         if done == int(step):
             Path(marker).write_text("here")
             time.sleep(120)
 
-    runbook.resume(environment, run, lambda _: halt).apply()
+    if what == "undo":
+        rollback.begin(environment, run, bar=lambda _: halt).undo()
+    elif what == "rehearse":
+        runbook.resume(environment, run, lambda _: halt).rehearse()
+    else:
+        runbook.resume(environment, run, lambda _: halt).apply()
 
 
 if __name__ == "__main__":

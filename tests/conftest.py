@@ -22,6 +22,7 @@ from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
+from nexus_reimport.target import deployment
 
 SCALE = 0.03
 ROLE = "nexus"
@@ -85,6 +86,12 @@ class Clinic:
     def add_prod(self) -> None:
         """Make the second database, which most tests do not need."""
         self.server.create_database(self.databases["prod"], template="template_prod", owner=ROLE)
+        self.adopt("prod")
+
+    def adopt(self, kind: str) -> None:
+        """Let one of the databases be its environment's own."""
+        with self.connect(kind) as connection:
+            deployment.adopt(connection, f"sandbox-{kind}")
 
     def connect(self, kind: str = "dev") -> psycopg.Connection[Any]:
         """A connection to one of the databases, autocommit, as the application's role."""
@@ -174,7 +181,9 @@ def opened(
         write_environments(environments, server, simulator, s3, databases)
         patch.setenv(FOLDER_VARIABLE, str(environments))
         patch.delenv(ENVIRONMENT_VARIABLE, raising=False)
-        yield Clinic(server, simulator, s3, environments, databases, made_up)
+        found = Clinic(server, simulator, s3, environments, databases, made_up)
+        found.adopt("dev")
+        yield found
     for database in databases.values():
         server.drop_database(database)
 

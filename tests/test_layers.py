@@ -12,10 +12,24 @@ ORDER = (
     "errors", "settings", "mapping", "convert", "rowfile", "source", "target", "model",
     "attachments", "feed", "identity", "merge", "checks",
 )  # fmt: skip
-STAGES = ("snapshot", "census", "survey", "backup", "plan", "gate", "reimport", "verify")
-FACES = ("record", "runbook", "show", "runner", "sandbox", "demo", "cli")
+STAGES = (
+    "snapshot", "census", "survey", "backup", "plan", "rehearsal", "gate", "reimport", "undo",
+    "restore", "verify",
+)  # fmt: skip
+FACES = (
+    "record",
+    "window",
+    "adoption",
+    "runbook",
+    "rollback",
+    "show",
+    "runner",
+    "sandbox",
+    "demo",
+    "cli",
+)
 # A stage's own small tools that others may use: gate.moved compares states, census.keys reads keys.
-SHARED = {("reimport", "gate"), ("checks", "census"), ("verify", "census")}
+SHARED = {("reimport", "gate"), ("undo", "gate"), ("checks", "census"), ("verify", "census")}
 
 
 def _imports() -> list[tuple[str, str]]:

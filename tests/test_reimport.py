@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from conftest import Clinic
+from halting import halted, nothing_left, wait_until_up
 
 from nexus_reimport import record, reimport, rowfile, runbook
 from nexus_reimport.errors import Busy, ReimportError, StopError, TargetError
 from nexus_reimport.model import Applied, Approval, Level, Plan, Proposal, Report, Result
 from nexus_reimport.record import Verdict
-from nexus_reimport.target.postgres import Connection
 
 STEPS = range(1, reimport.STEPS + 1)
 COMMITTED_AT = reimport.STEPS
@@ -56,24 +55,6 @@ def at_step(step: int, work: Callable[[], None]) -> Callable[[int, int], None]:
     return progress
 
 
-@contextmanager
-def halted(clinic: Clinic, book: runbook.Runbook, step: int, marker: Path) -> Iterator[Any]:
-    """An apply in a process of its own, waiting after ``step``."""
-    command = [sys.executable, str(Path(__file__).parent / "apply_until.py")]
-    arguments = [book.settings.name, book.run.id, str(step), str(marker)]
-    process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE)
-    try:
-        for _ in range(600):
-            if marker.exists() or process.poll() is not None:
-                break
-            time.sleep(0.05)
-        assert marker.exists(), process.communicate()[1].decode()
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def settled(book: runbook.Runbook) -> Verdict:
     book.settle()
     return book.run.verdict()
@@ -85,7 +66,7 @@ def test_a_killed_process_leaves_the_database_as_it_was_or_whole(
 ) -> None:
     book = clinic.approved(rehearsed)
     before = clinic.state()
-    with halted(clinic, book, step, tmp_path / "marker") as process:
+    with halted(book.settings.name, book.run.id, step, tmp_path / "marker") as process:
         process.kill()
         process.wait()
         known = step == COMMITTED_AT  # "committed" is on the disk as soon as it is true
@@ -108,7 +89,7 @@ def test_a_killed_backend_leaves_the_database_as_it_was(
 ) -> None:
     book = clinic.approved(rehearsed)
     before = clinic.state()
-    with halted(clinic, book, step, tmp_path / "marker"):
+    with halted(book.settings.name, book.run.id, step, tmp_path / "marker"):
         pid = clinic.value(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'nexus_reimport'"
             " AND datname = current_database()"
@@ -118,30 +99,6 @@ def test_a_killed_backend_leaves_the_database_as_it_was(
     assert settled(book) is Verdict.KILLED
     assert clinic.state() == before
     nothing_left(clinic)
-
-
-def wait_until_up(clinic: Clinic) -> None:
-    for _ in range(100):
-        try:
-            clinic.value("SELECT 1")
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("the server did not come back")
-
-
-def nothing_left(clinic: Clinic) -> None:
-    left = clinic.rows(
-        "SELECT pid FROM pg_stat_activity WHERE application_name = 'nexus_reimport'"
-        " AND datname = current_database()"
-    )
-    assert left == []
-    locks = clinic.rows(
-        "SELECT * FROM pg_locks WHERE locktype = 'advisory' AND database ="
-        " (SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
-    assert locks == []
 
 
 def test_a_failed_check_inside_the_transaction_leaves_no_trace(
@@ -163,8 +120,8 @@ def test_an_error_of_the_server_leaves_no_trace_and_shows_no_value(
     book = clinic.approved(rehearsed)
     before = clinic.state()
 
-    def breaks(connection: Connection, *_: Any) -> Report:
-        connection.execute("UPDATE public.patients SET last_name = NULL")
+    def breaks(done: reimport.Done) -> Report:
+        done.connection.execute("UPDATE public.patients SET last_name = NULL")
         return no_checks()
 
     with pytest.raises(TargetError) as told:
@@ -190,12 +147,12 @@ def test_a_write_to_a_protected_table_is_noticed_and_rolled_back(
     book = clinic.approved(rehearsed)
     before = clinic.state()
 
-    def meddle(connection: Connection, catalog: Any, after: Any, writes: Any) -> Report:
-        connection.execute(statement)
-        now = {t: (i, u, d) for t, i, u, d in connection.execute(
+    def meddle(done: reimport.Done) -> Report:
+        done.connection.execute(statement)
+        now = {t: (i, u, d) for t, i, u, d in done.connection.execute(
             "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del"
             " FROM pg_catalog.pg_stat_xact_user_tables WHERE schemaname = 'public'")}  # fmt: skip
-        return book._check_inside(connection, catalog, after, now)
+        return book._check_inside(replace(done, writes=now))
 
     with pytest.raises(StopError, match="protected_tables_were_not_written"):
         apply_with(book, meddle)
@@ -240,8 +197,11 @@ def test_another_result_than_the_rehearsed_one_is_not_committed(
         "CREATE TRIGGER meddle BEFORE INSERT ON public.patients FOR EACH ROW"
         " EXECUTE FUNCTION public.meddle()"
     )
-    with pytest.raises(StopError, match="not the one that was rehearsed"):
+    with pytest.raises(StopError, match="not the one that was rehearsed") as told:
         apply_with(book, no_checks)
+    rows = book.run.load(Plan, "plan").entities["patients"].rows_after
+    assert f"patients: {rows:,} rows then, {rows:,} now, other content" in told.value.what
+    assert f"{rows:,} rows differ from the plan" in told.value.what
     assert clinic.state() == before
 
 
@@ -395,7 +355,7 @@ def test_a_run_whose_session_is_still_at_work_stays_in_doubt(
 ) -> None:
     book = clinic.approved(rehearsed)
     with (
-        halted(clinic, book, 9, tmp_path / "marker"),
+        halted(book.settings.name, book.run.id, 9, tmp_path / "marker"),
         pytest.raises(TargetError, match="may be on its way"),
     ):
         book.settle()

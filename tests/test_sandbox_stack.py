@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -198,6 +199,34 @@ def test_reset_puts_back_rows_and_objects_though_somebody_is_connected(sandbox: 
         stack.reset(sandbox.folder)
     assert ask(sandbox.dsn("nexus_prod"), counted) == before != [(0,)]
     assert key in set(sandbox.storage.keys("walk-nexus-prod"))
+
+
+def adopted(sandbox: Stack) -> list[list[tuple[object, ...]]]:
+    question = "SELECT environment, database_name FROM nexus_reimport.deployment"
+    return [ask(sandbox.dsn(f"nexus_{kind}"), question) for kind in ("dev", "prod")]
+
+
+def test_each_database_is_its_environments_own_also_after_a_reset(sandbox: Stack) -> None:
+    own = [[(f"sandbox-{kind}", f"nexus_{kind}")] for kind in ("dev", "prod")]
+    assert adopted(sandbox) == own
+    with psycopg.connect(sandbox.dsn("nexus_dev"), autocommit=True) as connection:
+        connection.execute("DELETE FROM nexus_reimport.deployment")
+    stack.reset(sandbox.folder)
+    assert adopted(sandbox) == own
+
+
+def test_a_clinic_that_was_kept_from_before_it_was_adopted_is_made_again(sandbox: Stack) -> None:
+    for kind in ("dev", "prod"):
+        with psycopg.connect(sandbox.dsn(f"nexus_{kind}"), autocommit=True) as connection:
+            connection.execute("DROP SCHEMA nexus_reimport CASCADE")
+    stack.down(sandbox.folder)
+    held = kept.Kept.at(sandbox.folder)
+    assert held is not None
+    replace(held, recipe="of another version").remember(sandbox.folder)
+    assert adopted(up(sandbox.folder)) == [
+        [("sandbox-dev", "nexus_dev")],
+        [("sandbox-prod", "nexus_prod")],
+    ]
 
 
 def test_another_size_than_the_kept_one_is_refused(sandbox: Stack) -> None:

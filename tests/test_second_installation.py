@@ -17,6 +17,7 @@ from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
 from nexus_reimport.settings import FOLDER_VARIABLE
+from nexus_reimport.target import deployment
 
 ENVIRONMENT = """
 name = "second"
@@ -68,6 +69,7 @@ def second(
         psycopg.connect(postgres.dsn("second", "nexus"), autocommit=True) as connection,
     ):
         connection.execute(SCHEMA)
+        deployment.adopt(connection, "second")
         text = ENVIRONMENT.format(url=simulator.url, endpoint=s3.access.endpoint)
         (tmp_path / "second.toml").write_text(text)
         for name, value in {

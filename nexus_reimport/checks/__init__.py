@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from nexus_reimport.errors import NOTHING_WRITTEN, StopError
 from nexus_reimport.model import Level, Report, Result
 from nexus_reimport.settings import Waiver
 
@@ -39,6 +40,7 @@ class Check:
     level: Level
     serves: tuple[str, ...]
     waivable: bool
+    links: bool
     look: Callable[[Any], Finding]
 
 
@@ -46,17 +48,25 @@ REGISTRY: list[Check] = []
 
 
 def check(
-    stage: type, level: Level, serves: Sequence[str] = (), *, waivable: bool = True
+    stage: type,
+    level: Level,
+    serves: Sequence[str] = (),
+    *,
+    waivable: bool = True,
+    links: bool = False,
 ) -> Callable[[Callable[[Any], Finding]], Callable[[Any], Finding]]:
     """Declare a check of the stage whose subject is a ``stage``.
 
     One that is not ``waivable`` holds whatever the environment's file says: its sums are the
-    product's own, or its keys stand for more than themselves.
+    product's own, or its keys stand for more than themselves. ``links``: it also belongs to a run
+    that re-links alone.
     """
 
     def declare(look: Callable[[Any], Finding]) -> Callable[[Any], Finding]:
         claim = (inspect.getdoc(look) or look.__name__).splitlines()[0]
-        REGISTRY.append(Check(look.__name__, claim, stage, level, tuple(serves), waivable, look))
+        REGISTRY.append(
+            Check(look.__name__, claim, stage, level, tuple(serves), waivable, links, look)
+        )
         return look
 
     return declare
@@ -67,12 +77,23 @@ def of_stage(stage: type) -> tuple[Check, ...]:
     return tuple(c for c in REGISTRY if c.stage is stage)
 
 
-def run(subject: object, waivers: Iterable[Waiver] = (), *, today: date, name: str = "") -> Report:
-    """Every check of the subject's stage, waived where a waiver in force names it."""
+def run(
+    subject: object,
+    waivers: Iterable[Waiver] = (),
+    *,
+    today: date,
+    name: str = "",
+    only_links: bool = False,
+) -> Report:
+    """Every check of the subject's stage, waived where a waiver in force names it.
+
+    ``only_links`` chooses those that belong to a run that re-links alone.
+    """
     by_check = {w.check: w for w in waivers if w.until >= today.isoformat()}
     results = tuple(
         _result(c, subject, by_check.get(c.name) if c.waivable else None)
         for c in of_stage(type(subject))
+        if c.links or not only_links
     )
     return Report(name or type(subject).__name__.lower(), results)
 
@@ -95,3 +116,26 @@ def _result(declared: Check, subject: object, waiver: Waiver | None) -> Result:
         waived=waiver.at_most if waiver is not None else 0,
         note="; ".join(notes),
     )
+
+
+def require(
+    report: Report,
+    what: str = "",
+    *,
+    where: str = "",
+    state: str = NOTHING_WRITTEN,
+    next: str = "settle each in FileMaker or in the environment's file, or waive it by name there",
+) -> None:
+    """Raise StopError naming each check of ``report`` that blocks."""
+    if report.passed:
+        return
+    listed = "\n".join(
+        f"    {r.check}: {r.offending:,} of {r.looked_at:,}"
+        + (f", {r.waived:,} waived" if r.waived else "")
+        + (f" (e.g. {', '.join(r.sample)})" if r.sample else "")
+        for r in report.blocking
+    )
+    raise StopError(
+        f"{len(report.blocking)} check(s){what} said no\n{listed}",
+        where=where, state=state, next=next,
+    )  # fmt: skip

@@ -237,19 +237,19 @@ def _hang_right(after: After, name: str) -> Finding:
     return Finding(max(1, len(placed)), wrong, note=note)
 
 
-@check(After, Level.STOP, serves=("A5", "R4", "R6", "K3"))
+@check(After, Level.STOP, serves=("A5", "R4", "R6", "K3"), links=True)
 def every_document_hangs_on_its_patient(after: After) -> Finding:
     """Every document that FileMaker can place hangs on the patient that FileMaker names."""
     return _hang_right(after, "documents")
 
 
-@check(After, Level.STOP, serves=("A6", "R5", "R6", "K4", "K5"))
+@check(After, Level.STOP, serves=("A6", "R5", "R6", "K4", "K5"), links=True)
 def every_image_hangs_on_its_patient(after: After) -> Finding:
     """Every image that FileMaker can place hangs, by its batch, on the patient it names."""
     return _hang_right(after, "images")
 
 
-@check(After, Level.STOP, serves=("A7",))
+@check(After, Level.STOP, serves=("A7",), links=True)
 def every_patient_opens_with_its_attachments(after: After) -> Finding:
     """Every patient opens, and the patients' pages show all linked documents and images."""
     answers = after.answers
@@ -277,7 +277,7 @@ def search_finds_every_patient_by_name(after: After) -> Finding:
     return Finding(answers.found_by_name + len(answers.not_found), answers.not_found)
 
 
-@check(After, Level.REVIEW, serves=("K6", "K7", "K8", "K9", "K10", "K11", "K12", "K13"))
+@check(After, Level.REVIEW, serves=("K6", "K7", "K8", "K9", "K10", "K11", "K12", "K13"), links=True)
 def protected_tables_are_as_they_were(after: After) -> Finding:
     """Protected tables hold what they held, volatile columns aside.
 
@@ -291,7 +291,7 @@ def protected_tables_are_as_they_were(after: After) -> Finding:
     return Finding(len(before), differ, note=note)
 
 
-@check(After, Level.STOP, serves=("K1", "K2"))
+@check(After, Level.STOP, serves=("K1", "K2"), links=True)
 def no_file_was_lost(after: After) -> Finding:
     """Every file that was in S3 before is there, unchanged."""
     before = dict(_sized(after.folder, after.census.file))
@@ -307,7 +307,7 @@ def _sized(folder: Path, file: RowFile) -> Iterator[tuple[str, str]]:
         yield key or "", f"{size}:{etag}"
 
 
-@check(After, Level.REVIEW, serves=("K1", "K2"))
+@check(After, Level.REVIEW, serves=("K1", "K2"), links=True)
 def no_more_files_are_missing(after: After) -> Finding:
     """Every document and image has its file in S3."""
     there = census.keys(after.census_now, after.folder)

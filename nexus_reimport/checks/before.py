@@ -25,6 +25,8 @@ class Before:
     backup: Backup
     plan: Plan
     folder: Path
+    earlier: Snapshot | None = None  # of the last COMPLETE record, if there is one
+    earlier_run: str = ""
 
     def records(self, source: str) -> Iterator[dict[str, str | None]]:
         """The records of one source as read."""
@@ -38,7 +40,7 @@ class Before:
 # ------------------------------------------------------------------ the source
 
 
-@check(Before, Level.STOP, serves=("B1", "B2", "S1"))
+@check(Before, Level.STOP, serves=("B1", "B2", "S1"), links=True)
 def filemaker_was_read_completely(before: Before) -> Finding:
     """Every table was read to its end: count at start, rows, distinct keys, count at end."""
     extracts = before.snapshot.extracts
@@ -50,14 +52,39 @@ def filemaker_was_read_completely(before: Before) -> Finding:
     return Finding(len(extracts), gaps)
 
 
-@check(Before, Level.STOP, serves=("B1", "B2", "M3"))
+@check(Before, Level.STOP, serves=("B1", "B2", "M3"), links=True)
 def no_source_is_empty(before: Before) -> Finding:
     """Every table that feeds rows which Nexus has holds records in FileMaker."""
-    used = {e.source: len_before(before, n) for n, e in before.mapping.entities.items()}
+    used = {
+        e.source: len_before(before, n)
+        for n, e in before.mapping.entities.items()
+        if n in before.plan.entities
+    }
     used |= {a.source: before.survey.attachments[n].rows
              for n, a in before.mapping.attachments.items()}  # fmt: skip
     empty = [s for s, rows in used.items() if rows and not before.snapshot.extracts[s].rows]
     return Finding(len(used), empty)
+
+
+_FEW_RECORDS = 10  # a table of a few records may change by as many, whatever the band
+
+
+@check(Before, Level.STOP, serves=("B1", "B2", "M3"))
+def filemaker_is_the_file_of_the_record_before(before: Before) -> Finding:
+    """FileMaker is the file that the last COMPLETE record was made from, about as large as then."""
+    then, now = before.earlier, before.snapshot
+    if then is None:
+        return Finding(1, note="no COMPLETE record before this one: nothing to compare with")
+    off = []
+    if then.database != now.database:
+        off.append(f"file: {then.database} then, {now.database} now")
+    both = [name for name in now.extracts if name in then.extracts]
+    for name in both:
+        had, has = then.extracts[name].rows, now.extracts[name].rows
+        allowed = max(_FEW_RECORDS, int(before.settings.counts_may_differ * had))
+        if abs(has - had) > allowed:
+            off.append(f"{name}: {had:,} then, {has:,} now; band {allowed:,}")
+    return Finding(1 + len(both), off, note=f"compared with {before.earlier_run}")
 
 
 def len_before(before: Before, entity: str) -> int:
@@ -290,19 +317,19 @@ def _not_exported(before: Before, name: str) -> Finding:
     return Finding(looked, empty, note="S3 decides whether the file is there")
 
 
-@check(Before, Level.REVIEW, serves=("B5", "P7", "F5"))
+@check(Before, Level.REVIEW, serves=("B5", "P7", "F5"), links=True)
 def documents_carry_an_export_date(before: Before) -> Finding:
     """Every document of FileMaker has a NexusExportDate."""
     return _not_exported(before, "documents")
 
 
-@check(Before, Level.REVIEW, serves=("B6", "P7", "F5"))
+@check(Before, Level.REVIEW, serves=("B6", "P7", "F5"), links=True)
 def images_carry_an_export_date(before: Before) -> Finding:
     """Every image of FileMaker has a NexusExportDate."""
     return _not_exported(before, "images")
 
 
-@check(Before, Level.REVIEW, serves=("K1", "K2"))
+@check(Before, Level.REVIEW, serves=("K1", "K2"), links=True)
 def every_file_is_in_s3(before: Before) -> Finding:
     """Every document and image of Nexus has its file in the bucket."""
     stored = census.keys(before.census, before.folder)
@@ -313,7 +340,7 @@ def every_file_is_in_s3(before: Before) -> Finding:
     return Finding(looked, count=sum(missing.values()), note=note)
 
 
-@check(Before, Level.STOP, serves=("K1", "K2", "K13"))
+@check(Before, Level.STOP, serves=("K1", "K2", "K13"), links=True)
 def the_bucket_is_the_right_one(before: Before) -> Finding:
     """The bucket holds the files of at least nine in ten rows: it is this installation's."""
     stored = census.keys(before.census, before.folder)
@@ -324,14 +351,14 @@ def the_bucket_is_the_right_one(before: Before) -> Finding:
     return Finding(max(1, len(wanted)), off, note=f"{found:,} of {len(wanted):,} files are there")
 
 
-@check(Before, Level.STOP, serves=("K5", "M2"), waivable=False)
+@check(Before, Level.STOP, serves=("K5", "M2"), waivable=False, links=True)
 def no_batch_holds_images_of_two_patients(before: Before) -> Finding:
     """No batch holds images that FileMaker gives to different patients."""
     links = before.plan.links.values()
     return Finding(max(1, sum(p.rows for p in links)), [t for p in links for t in p.torn])
 
 
-@check(Before, Level.STOP, serves=("R4", "R5", "K3", "K4", "K5"))
+@check(Before, Level.STOP, serves=("R4", "R5", "K3", "K4", "K5"), links=True)
 def no_attachment_is_lost_by_the_plan(before: Before) -> Finding:
     """As many documents and images hang on a live patient after as before, or more."""
     fewer = [
@@ -345,7 +372,7 @@ def no_attachment_is_lost_by_the_plan(before: Before) -> Finding:
 # ------------------------------------------------------------------ the database and the backup
 
 
-@check(Before, Level.STOP, serves=("M1", "K11"))
+@check(Before, Level.STOP, serves=("M1", "K11"), links=True)
 def nothing_unexplained_points_at_the_rows(before: Before) -> Finding:
     """The schema is safe to wipe: keys deferrable, no triggers, no unexplained ids, all rights."""
     problems = before.survey.problems
@@ -356,7 +383,7 @@ def nothing_unexplained_points_at_the_rows(before: Before) -> Finding:
     )
 
 
-@check(Before, Level.STOP, serves=("P1", "P2", "P3", "P4", "S4", "M1"))
+@check(Before, Level.STOP, serves=("P1", "P2", "P3", "P4", "S4", "M1"), links=True)
 def the_backup_is_whole(before: Before) -> Finding:
     """The dump lists every table, and each CSV has the rows that the survey saw."""
     short = [
@@ -371,7 +398,7 @@ def the_backup_is_whole(before: Before) -> Finding:
     return Finding(len(before.backup.csv_rows) + before.backup.tables_in_dump, short)
 
 
-@check(Before, Level.INFO, serves=("P8", "T1"))
+@check(Before, Level.INFO, serves=("P8", "T1"), links=True)
 def the_state_before_is_written_down(before: Before) -> Finding:
     """Counts of patients, appointments, documents and images before the run are recorded."""
     counts = [f"{n} {len_before(before, n):,}" for n in before.mapping.entities]

@@ -13,6 +13,7 @@ from nexus_reimport.model import Level, Plan, Survey
 from nexus_reimport.target import links, references
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
+from nexus_reimport.target.own import UndoData
 from nexus_reimport.target.postgres import Connection, scalar, table_name
 from nexus_reimport.target.state import Role
 
@@ -28,6 +29,7 @@ class Inside:
     plan: Plan
     after: Map[str, Fingerprint]
     writes: Map[str, tuple[int, int, int]]  # inserted, updated, deleted by this transaction
+    undo: UndoData
 
 
 @check(Inside, Level.STOP, serves=("R1", "R2", "R3", "D1", "D2", "D3", "D4", "D5", "D6"))
@@ -45,16 +47,19 @@ def tables_hold_as_many_rows_as_planned(inside: Inside) -> Finding:
     Inside,
     Level.STOP,
     serves=("K3", "K4", "K5", "K6", "K7", "K8", "K9", "K10", "K11", "K12", "K13"),
+    links=True,
 )
 def protected_tables_were_not_written(inside: Inside) -> Finding:
     """This transaction wrote to no protected table, and of linking tables only planned links."""
     planned: dict[str, int] = {}
     for link in inside.plan.links.values():
         planned[link.table] = planned.get(link.table, 0) + link.file.rows
+    wiped = {part.table for part in inside.undo.tables}
     off = []
     for name, state in inside.survey.tables.items():
         inserted, updated, deleted = inside.writes.get(name, (0, 0, 0))
-        if state.role is Role.PROTECTED and (inserted or updated or deleted):
+        untouched = state.role is not Role.LINK and name not in wiped
+        if untouched and (inserted or updated or deleted):
             off.append(f"{name}: {inserted + updated + deleted:,} rows written")
         if state.role is Role.LINK and (inserted or deleted or updated != planned.get(name, 0)):
             off.append(f"{name}: {updated:,} updated, planned {planned.get(name, 0):,}")
@@ -67,16 +72,23 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
     known = references.declared(inside.mapping, inside.catalog, inside.survey.content_types)
     before = {(p.table, p.column, p.entity): p for p in inside.survey.pointers}
     looked, off = 0, []
+    kept = {part.table: part.kept_as for part in inside.undo.tables}
     for reference in known:
+        if reference.target not in kept:
+            continue
         then = before[reference.table, reference.column, reference.entity]
-        lost = references.lost(inside.connection, inside.mapping.schema_name, reference)
+        was = sql.SQL("SELECT lower({}::text) AS id FROM {}").format(
+            sql.Identifier(reference.target_column),
+            table_name(inside.undo.schema, kept[reference.target]),
+        )
+        lost = references.lost(inside.connection, inside.mapping.schema_name, reference, was)
         looked += then.rows + 1
         if lost:
             off.append(f"{reference.table}.{reference.column}: {lost:,} point at rows now gone")
     return Finding(looked, off)
 
 
-@check(Inside, Level.STOP, serves=("R4", "R5", "R6", "A5", "A6"))
+@check(Inside, Level.STOP, serves=("R4", "R5", "R6", "A5", "A6"), links=True)
 def attachments_hang_as_planned(inside: Inside) -> Finding:
     """As many documents and images as planned hang on a live patient."""
     now = links.attachment_states(

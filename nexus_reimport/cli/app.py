@@ -10,9 +10,17 @@ from typing import Annotated
 import typer
 
 from nexus_reimport import demo as demonstration
-from nexus_reimport import runner, show
-from nexus_reimport.cli import records, sandbox
-from nexus_reimport.cli.output import AsJson, Environment, RunId, give_outcomes, progress
+from nexus_reimport import runner, show, window
+from nexus_reimport.cli import deployment, records, recovery, sandbox
+from nexus_reimport.cli.output import (
+    Approve,
+    ApproveRehearsed,
+    AsJson,
+    Environment,
+    RunId,
+    give_outcomes,
+    progress,
+)
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.gate import SHOWN
 from nexus_reimport.model import Proposal
@@ -26,15 +34,17 @@ app = typer.Typer(
 )
 app.add_typer(records.app, name="record")
 app.add_typer(sandbox.app, name="sandbox")
+app.command("rollback")(recovery.rollback)
+app.command("restore")(recovery.restore)
+app.command("purge-undo")(recovery.purge_undo)
+app.command("adopt")(deployment.adopt)
 
 
 @app.command("run")
 def run_sequence(
     environments: Annotated[list[str], typer.Argument(help="In this order, e.g. dev prod.")],
-    approve: Annotated[str, typer.Option(help="The digest from 01_preflight.")] = "",
-    approve_rehearsed: Annotated[
-        bool, typer.Option("--approve-rehearsed", help="dev and the sandbox only.")
-    ] = False,
+    approve: Approve = "",
+    approve_rehearsed: ApproveRehearsed = False,
     as_json: AsJson = False,
 ) -> None:
     """Run preflight, execute and verify; stop at the first environment that is not green.
@@ -45,6 +55,25 @@ def run_sequence(
         environments,
         approve=approve,
         approve_rehearsed=approve_rehearsed,
+        ask=_ask if sys.stdin.isatty() and not as_json else None,
+        progress=progress,
+    )
+    give_outcomes(outcomes, as_json=as_json)
+
+
+@app.command()
+def relink(
+    environment: Environment,
+    approve: Approve = "",
+    approve_rehearsed: ApproveRehearsed = False,
+    as_json: AsJson = False,
+) -> None:
+    """Mend the links of documents and images, and nothing else: the same pages, the same record."""
+    outcomes = runner.run(
+        [environment],
+        approve=approve,
+        approve_rehearsed=approve_rehearsed,
+        links_only=True,
         ask=_ask if sys.stdin.isatty() and not as_json else None,
         progress=progress,
     )
@@ -91,9 +120,14 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(given, prog_name="nexus-reimport")
     except ReimportError as error:
-        sys.exit(_fail(given, error.exit_code, str(error)))
+        sys.exit(_fail(given, error.exit_code, "\n\n".join([str(error), *_notes(error)])))
     except Exception as error:
-        sys.exit(_fail(given, 3, _unforeseen(error)))
+        sys.exit(_fail(given, 3, "\n\n".join([_unforeseen(error), *_notes(error)])))
+
+
+def _notes(error: Exception) -> list[str]:
+    """That the maintenance window is still up; other notes may hold data and are withheld."""
+    return [n for n in getattr(error, "__notes__", []) if n.startswith(window.HEADLINE)]
 
 
 def _unforeseen(error: Exception) -> str:

@@ -11,6 +11,10 @@ from nexus_reimport.runner import Outcome
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Environment = Annotated[str, typer.Argument(help="A file in runbook/environments, without .toml.")]
+Approve = Annotated[str, typer.Option(help="The digest that the page shows at its end.")]
+ApproveRehearsed = Annotated[
+    bool, typer.Option("--approve-rehearsed", help="dev and the sandbox only.")
+]
 RunId = Annotated[str, typer.Option("--run", help="Which run; else the environment's open one.")]
 
 
@@ -30,7 +34,7 @@ def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
     text = "\n\n".join(o.summary for o in outcomes if o.summary)
     give({"outcomes": [plain(o) for o in outcomes], "exit_code": last.exit_code}, text,
          as_json=as_json)  # fmt: skip
-    for said in (last.error, last.advice):
+    for said in (last.error, last.advice, *(o.window for o in outcomes)):
         if said:
             typer.echo(f"\n{said}", err=True)
     raise typer.Exit(last.exit_code)

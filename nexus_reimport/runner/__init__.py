@@ -1,5 +1,24 @@
 """papermill runs the runbook: preflight, execute and verify, on one environment after the other."""
 
+from nexus_reimport.runner.recovery import (
+    AskRollback,
+    Wanted,
+    purge_undo,
+    restore_into,
+    rollback,
+)
 from nexus_reimport.runner.sequence import Ask, Outcome, finish, run, seal, settle
 
-__all__ = ["Ask", "Outcome", "finish", "run", "seal", "settle"]
+__all__ = [
+    "Ask",
+    "AskRollback",
+    "Outcome",
+    "Wanted",
+    "finish",
+    "purge_undo",
+    "restore_into",
+    "rollback",
+    "run",
+    "seal",
+    "settle",
+]

@@ -1,27 +1,59 @@
-"""What to do where the database and the record do not tell one finished story."""
+"""What to do where the database and the record do not tell one finished story.
+
+The texts stand in ``runbook/README.md`` too, word for word: a test holds them together.
+"""
 
 from __future__ import annotations
 
 from nexus_reimport.record import Run, Verdict
 
-_UNVERIFIED = """\
-The new data is committed; verification has not said yes. Decide, in this order:
-  1. 03_verify was not run, or could not read something: nexus-reimport finish {environment}
-  2. a check says no, and a person can accept it: waive it by name in {environment}.toml, then
-     nexus-reimport finish {environment}
-  3. a check says no, and the data is wrong: keep people out. The rows as they were are in the
-     schema nexus_reimport_undo, and in the dump {private}/nexus.dump (pg_restore).
-     When it is settled: nexus-reimport seal {environment}"""
-_IN_DOUBT = """\
-The connection was lost at COMMIT: the database is as it was, or holds the whole new data; never
-anything between. As soon as it can be reached:
-  1. nexus-reimport settle {environment}    asks it which of the two
-  2. nexus-reimport finish {environment}    verifies if it was committed, and seals the record
-Start nothing new until then: the next run refuses."""
-_TEXTS = {Verdict.COMMITTED_UNVERIFIED: _UNVERIFIED, Verdict.IN_DOUBT: _IN_DOUBT}
+UNVERIFIED = """\
+The new data is committed; verification has not said yes. Keep people out. Decide, in this order:
+  A. it was not verified, or something could not be read
+       nexus-reimport finish ENV
+  B. a check says no, and a person can accept it
+       waive it by name in ENV.toml, then: nexus-reimport finish ENV
+  C. only links of documents or images are wrong
+       nexus-reimport seal ENV
+       nexus-reimport relink ENV
+  D. the data is wrong: take the run back; it shows what would happen and asks for its digest
+       nexus-reimport rollback RUN
+       where people have written since, choose --keep-newer or --discard-newer
+  E. the rollback is refused: the whole database, from the dump, under another name
+       nexus-reimport restore RUN --into NAME
+       it prints, statement by statement, how to swap it in
+       nexus-reimport seal ENV"""
+ROLLBACK_UNVERIFIED = """\
+The run was taken back and that is committed; it has not been verified. Decide, in this order:
+  A. it was not verified, or something could not be read
+       nexus-reimport finish ENV
+  B. a check says no: the whole database, from the dump of the run that was taken back
+       nexus-reimport restore RUN --into NAME
+       nexus-reimport seal ENV"""
+IN_DOUBT = """\
+The connection was lost at COMMIT: the database is as it was, or holds everything that was approved;
+never anything between. Nothing new starts until it is settled:
+  A. the database can be reached
+       nexus-reimport settle ENV
+       not committed: all is as it was; begin again
+       committed: nexus-reimport finish ENV verifies it, and seals the record
+  B. it cannot be reached yet
+       mend the server or the network, then as A; the answer is kept in the database
+  C. the server is lost for good
+       the dump is PRIVATE/nexus.dump: pg_restore puts it on another server, as before the run
+       nexus-reimport seal ENV"""
 
 
 def advice(verdict: Verdict, run: Run) -> str:
     """The decision that a person must take; "" where there is none."""
-    text = _TEXTS.get(verdict, "")
-    return text.format(environment=run.environment, private=run.private)
+    if verdict is Verdict.COMMITTED_UNVERIFIED:
+        return _said(ROLLBACK_UNVERIFIED if run.kind == "rollback" else UNVERIFIED, run)
+    return _said(IN_DOUBT, run) if verdict is Verdict.IN_DOUBT else ""
+
+
+def _said(text: str, run: Run) -> str:
+    undoes = next((e["undoes"] for e in run.events() if e["event"] == "rollback"), run.id)
+    names = {"ENV": run.environment, "RUN": undoes, "PRIVATE": str(run.private)}
+    for placeholder, name in names.items():
+        text = text.replace(placeholder, name)
+    return text

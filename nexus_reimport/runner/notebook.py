@@ -23,6 +23,7 @@ from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.record import Run
 
 PREFLIGHT, EXECUTE, VERIFY = "01_preflight", "02_execute", "03_verify"
+ROLLBACK = "90_rollback"
 HOME = ".kernel"  # of the kernels, in the environment's private folder
 FOLDER = Path(__file__).resolve().parents[2] / "runbook"
 Parameters = Mapping[str, str | bool]

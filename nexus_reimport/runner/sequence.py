@@ -1,7 +1,8 @@
 """Preflight, execute, verify, environment by environment, and the seal at the end of each.
 
 The verdict is the journal's, whatever the notebooks look like. A run that is committed but not
-verified, or in doubt, is not sealed: ``finish`` goes on with it.
+verified, or in doubt, is not sealed: ``finish`` goes on with it. However a command ends, it has
+taken the maintenance window down, or says how a person does.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nexus_reimport import record, runbook, show
+from nexus_reimport import record, rollback, runbook, show, window
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
     RecordError,
@@ -19,7 +20,7 @@ from nexus_reimport.errors import (
     TargetError,
 )
 from nexus_reimport.gate import SHOWN
-from nexus_reimport.model import Proposal
+from nexus_reimport.model import Proposal, Scope
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
@@ -45,6 +46,7 @@ class Outcome:
     error: str
     advice: str
     summary: str
+    window: str = ""  # what a person must do where the maintenance window is still up
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Consent:
     digest: str = ""
     rehearsed: bool = False
     ask: Ask | None = None
+    links_only: bool = False
 
 
 def run(
@@ -61,6 +64,7 @@ def run(
     *,
     approve: str = "",
     approve_rehearsed: bool = False,
+    links_only: bool = False,
     ask: Ask | None = None,
     progress: Say | None = None,
 ) -> list[Outcome]:
@@ -68,7 +72,7 @@ def run(
 
     ``approve`` goes on with the open run whose proposal it names. Without any consent a run ends
     after its preflight and stays open. ``ask`` gets the run and its proposal, and gives what a
-    person typed.
+    person typed. ``links_only`` mends the links of documents and images, and does nothing else.
 
     Raises:
         SettingsError: an environment or a notebook is not as it must be. Nothing was started.
@@ -77,7 +81,7 @@ def run(
     _refuse(chosen, approve, rehearsed=approve_rehearsed)
     for page in (PREFLIGHT, EXECUTE, VERIFY):
         notebook.check(page, _parameters(page))
-    consent = Consent(approve.strip().lower(), approve_rehearsed, ask)
+    consent = Consent(approve.strip().lower(), approve_rehearsed, ask, links_only)
     outcomes: list[Outcome] = []
     for settings in chosen:
         outcomes.append(_run_one(settings, consent, progress))
@@ -90,11 +94,13 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
     """Settle a run in doubt, verify a committed one, seal it."""
     settings = environments.load(name)
     notebook.check(VERIFY, _parameters(VERIFY))
-    with record.at_work(settings):
+    with record.at_work(settings), window.left_on_error(settings):
         found = record.find(settings, run_id)
         found.require_open()
-        _settle(found)
-        if found.verdict() is Verdict.COMMITTED_UNVERIFIED:
+        settle_doubt(found)
+        if found.kind == "rollback":
+            rollback.finish(found)
+        elif found.verdict() is Verdict.COMMITTED_UNVERIFIED:
             _execute(found, VERIFY, progress)
         elif found.verdict() is Verdict.PARTIAL and found.has("proposal"):
             raise StopError(
@@ -102,26 +108,27 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
                 where=f"environment {name}",
                 next=f"{_how_to_approve(found)}, or give it up: nexus-reimport seal {name}",
             )
-        return _close(found)
+        return close(found)
 
 
 def settle(name: str, run_id: str = "") -> Outcome:
     """Ask the database whether a run in doubt was committed; it stays open."""
     settings = environments.load(name)
-    with record.at_work(settings):
+    with record.at_work(settings), window.left_on_error(settings):
         found = record.find(settings, run_id)
         if found.verdict() is Verdict.IN_DOUBT:
-            runbook.resume(name, found.id).settle()
-        return _outcome(found)
+            runbook.reopen(name, found.id).settle()
+        window.leave(settings)
+        return outcome(found)
 
 
 def seal(name: str, run_id: str = "") -> Outcome:
     """Close an open run as it is, whatever its verdict."""
     settings = environments.load(name)
-    with record.at_work(settings):
+    with record.at_work(settings), window.left_on_error(settings):
         found = record.find(settings, run_id)
-        runbook.resume(name, found.id).seal()
-        return _outcome(found)
+        runbook.reopen(name, found.id).seal()
+        return outcome(found)
 
 
 def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> None:
@@ -140,31 +147,33 @@ def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> Non
 
 def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     try:
-        with record.at_work(settings):
+        with record.at_work(settings), window.left_on_error(settings):
             return _sequence(settings, consent, say)
     except ReimportError as error:  # before a run was there to journal it
         return Outcome(
             settings.name, "", None, error.exit_code, sealed=False, record="", error=str(error),
-            advice="", summary="",
+            advice="", summary="", window=window.still_up(settings),
         )  # fmt: skip
 
 
 def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     if consent.digest:
         made = _waiting(settings, consent.digest)
+        window.leave(settings)
     else:
-        made = record.create(settings)
+        kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
+        made = runbook.create(settings, kind)
         _execute(made, PREFLIGHT, say)
         if made.verdict() is not Verdict.PARTIAL or not made.has("proposal"):
-            return _close(made)
+            return close(made)
     digest = consent.digest or _asked(made, consent)
     if not digest and not consent.rehearsed:
-        return _outcome(made)
+        return outcome(made)
     _execute(made, EXECUTE, say, digest, rehearsed=consent.rehearsed and not digest)
-    _settle(made)
+    settle_doubt(made)
     if made.verdict() is Verdict.COMMITTED_UNVERIFIED:
         _execute(made, VERIFY, say)
-    return _close(made)
+    return close(made)
 
 
 def _waiting(settings: Settings, digest: str) -> Run:
@@ -202,6 +211,8 @@ def _parameters(
     page: str, environment: str = "", run_id: str = "", digest: str = "", *, rehearsed: bool = False
 ) -> notebook.Parameters:
     both: dict[str, str | bool] = {"environment": environment, "run_id": run_id}
+    if page == PREFLIGHT:
+        both |= {"links_only": False}  # the run knows: it has been opened already
     if page == EXECUTE:
         both |= {"approve": digest, "approve_rehearsed": rehearsed}
     return both
@@ -217,27 +228,30 @@ def _execute(
         notebook.execute(made, page, given)
 
 
-def _settle(made: Run) -> None:
+def settle_doubt(made: Run) -> None:
     """Ask the database about a run in doubt; one that cannot be asked leaves it in doubt."""
     if made.verdict() is not Verdict.IN_DOUBT:
         return
     try:
-        runbook.resume(made.environment, made.id).settle()
-    except TargetError as error:
+        runbook.reopen(made.environment, made.id).settle()
+    except (TargetError, StopError) as error:
         made.journal("unsettled", what=error.what)
 
 
-def _close(made: Run) -> Outcome:
+def close(made: Run) -> Outcome:
+    """Seal the run, unless a person must decide first; what became of it."""
     if made.verdict() in _STAYS_OPEN:
-        return _outcome(made)
+        window.leave(environments.load(made.environment))
+        return outcome(made)
     try:
-        runbook.resume(made.environment, made.id).seal()
-    except TargetError as error:  # sealed, but the database could not be given the seal
-        return _outcome(made, str(error))
-    return _outcome(made)
+        runbook.reopen(made.environment, made.id).seal()
+    except (TargetError, StopError) as error:  # sealed; the database has not got the seal
+        return outcome(made, str(error))
+    return outcome(made)
 
 
-def _outcome(made: Run, error: str = "") -> Outcome:
+def outcome(made: Run, error: str = "") -> Outcome:
+    """What became of the run."""
     verdict = made.verdict()
     complete = verdict is Verdict.COMPLETE
     return Outcome(
@@ -250,6 +264,7 @@ def _outcome(made: Run, error: str = "") -> Outcome:
         error=error or ("" if complete else notebook.last_error(made)),
         advice=_how_to_approve(made) if _waits(made) else advice(verdict, made),
         summary=_summary(made),
+        window=window.still_up(environments.load(made.environment)),
     )
 
 
@@ -267,4 +282,5 @@ def _waits(made: Run) -> bool:
 def _how_to_approve(made: Run) -> str:
     digest = made.load(Proposal, "proposal").digest[:SHOWN]
     page = made.folder / f"{PREFLIGHT}.html"
-    return f"read {page}, then: nexus-reimport run {made.environment} --approve {digest}"
+    word = "relink" if made.kind == Scope.RELINK else "run"
+    return f"read {page}, then: nexus-reimport {word} {made.environment} --approve {digest}"

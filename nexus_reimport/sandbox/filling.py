@@ -23,6 +23,7 @@ from nexus_reimport.sandbox.stack_access import (
     database,
     template,
 )
+from nexus_reimport.target import deployment
 
 _KEYS = "objects.json"
 
@@ -128,6 +129,8 @@ def _set_sequences(connection: Connection) -> None:
 
 def _copy_template(server: Postgres, name: str) -> None:
     server.create_database(database(name), template=template(name), owner=ROLE)
+    with server.connect(database(name), ROLE) as connection:
+        deployment.adopt(connection, f"sandbox-{name}")
 
 
 def _fill_buckets(stack: Stack, clinic: Clinic) -> None:

@@ -70,7 +70,10 @@ class Kept:
 def recipe() -> str:
     """A digest of what makes the clinic: a kept one of another recipe is made again."""
     here = Path(__file__).parent
-    sources = sorted([here / "schema.sql", here / "filling.py", *(here / "clinic").rglob("*.py")])
+    own = here.parent / "sql" / "deployment.sql"  # the marker, which filling writes
+    sources = sorted(
+        [here / "schema.sql", here / "filling.py", own, *(here / "clinic").rglob("*.py")]
+    )
     digest = hashlib.sha256()
     for source in sources:
         digest.update(source.read_bytes())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import secrets
 import signal
@@ -15,12 +14,12 @@ from pathlib import Path
 
 from nexus_reimport.errors import SandboxError
 from nexus_reimport.sandbox.private import write_private
+from nexus_reimport.target.programs import ends_with_us
 
 NOBODY = 65534
 """The user that PostgreSQL runs as where we are root: it refuses to run as root."""
 
 _LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_000  # below what systems hand out to outgoing connections
-_PR_SET_PDEATHSIG = 1
 
 
 def start(
@@ -47,7 +46,7 @@ def start(
             cwd=folder,
             env=clean_environment(environment),
             start_new_session=True,
-            preexec_fn=_dies_with_us(farewell),  # noqa: PLW1509 - two system calls, no lock
+            preexec_fn=ends_with_us(farewell),  # noqa: PLW1509 - two system calls, no lock
             user=user,
             group=user,
             extra_groups=_groups(user),
@@ -66,7 +65,7 @@ def run(
         cwd="/",
         env=clean_environment(),
         check=False,
-        preexec_fn=_dies_with_us(signal.SIGKILL),
+        preexec_fn=ends_with_us(signal.SIGKILL),
         user=user,
         group=user,
         extra_groups=_groups(user),
@@ -202,17 +201,3 @@ def locale() -> str:
 
 def _groups(user: int | None) -> list[int] | None:
     return None if user is None else []
-
-
-def _dies_with_us(farewell: signal.Signals) -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    parent = os.getpid()
-
-    def tie() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(farewell), 0, 0, 0)
-        if os.getppid() != parent:  # gone before the tie held
-            os._exit(1)
-
-    return tie

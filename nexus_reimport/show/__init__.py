@@ -5,6 +5,7 @@ names of columns are shown, never a value.
 """
 
 from nexus_reimport.show.before import backup, census, counts, snapshot, survey
+from nexus_reimport.show.meanwhile import activity
 from nexus_reimport.show.page import Page, table
 from nexus_reimport.show.pictures import completeness, flow, stage_times, transaction_times
 from nexus_reimport.show.planned import plan, plan_text
@@ -18,10 +19,19 @@ from nexus_reimport.show.result import (
     report,
     report_text,
 )
+from nexus_reimport.show.rollback import (
+    restored,
+    rollback,
+    rollback_proposal,
+    rollback_text,
+    undo_data,
+    undone,
+)
 from nexus_reimport.show.run_summary import signed_off, summary
 
 __all__ = [
     "Page",
+    "activity",
     "applied",
     "approval",
     "backup",
@@ -37,6 +47,10 @@ __all__ = [
     "rehearsal",
     "report",
     "report_text",
+    "restored",
+    "rollback",
+    "rollback_proposal",
+    "rollback_text",
     "signed_off",
     "snapshot",
     "stage_times",
@@ -44,4 +58,6 @@ __all__ = [
     "survey",
     "table",
     "transaction_times",
+    "undo_data",
+    "undone",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nexus_reimport.model import Backup, Census, Snapshot, Survey
 from nexus_reimport.show.page import Line, Marked, Page, Table, Tone, equal, look, table
+from nexus_reimport.show.rollback import undo_data
 
 
 def snapshot(value: Snapshot) -> Page:
@@ -83,6 +84,7 @@ def survey(value: Survey) -> Page:
                 f"{silent:,} more columns could point at them and do not;"
                 f" {value.scanned_columns:,} columns were looked through for ids."
             ),
+            *([undo_data(value.undo)] if value.undo else []),
             *_problems(value),
         ),
     )

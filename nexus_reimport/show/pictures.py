@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nexus_reimport.model import Applied, EntityPlan, Plan
-from nexus_reimport.show.page import Page, Picture
+from nexus_reimport.show.page import Line, Page, Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,11 +23,14 @@ _COLOURS = {
     "kept": "#8250df",
     "purged": "#cf222e",
 }
+_NO_ROWS = Line("This run re-links alone: no row is wiped or loaded.")
 Event = dict[str, Any]
 
 
 def completeness(value: Plan, entity: str = "") -> Page:
     """How many rows of one entity hold each fed field; the first entity unless one is named."""
+    if not value.entities:
+        return Page("Completeness by field", (_NO_ROWS,))
     one = value.entities[entity or next(iter(value.entities))]
     changes = [c for c in one.changes if c.filled_before or c.filled_after]
     figure, axes = _figure(len(changes) * 0.3 + 1.1)
@@ -47,6 +50,8 @@ def completeness(value: Plan, entity: str = "") -> Page:
 
 def flow(value: Plan) -> Page:
     """What becomes of each record of FileMaker, and of each row of Nexus."""
+    if not value.entities:
+        return Page("What becomes of each record and row", (_NO_ROWS,))
     figure, (left, right) = _figures(len(value.entities) * 0.42 + 1.1)
     names = list(value.entities)
     _stack(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from nexus_reimport.model import ColumnChange, EntityPlan, LinkPlan, Plan
+from nexus_reimport.model import ColumnChange, EntityPlan, LinkPlan, Plan, Scope
 from nexus_reimport.show.page import (
     Cell,
     Line,
@@ -23,6 +23,8 @@ _WINS = {"filemaker": "FileMaker's value", "nexus": "Nexus's value stays"}
 
 def plan(value: Plan) -> Page:
     """Everything decided, nothing done."""
+    if value.scope is Scope.RELINK:
+        return _links_alone(value)
     entities = tuple(value.entities.values())
     return Page(
         "The plan",
@@ -43,6 +45,19 @@ def plan(value: Plan) -> Page:
             ),
             *_ambiguous(entities),
             *_undecided(value),
+            Line(f"Plan {value.digest}"),
+        ),
+    )
+
+
+def _links_alone(value: Plan) -> Page:
+    return Page(
+        "The plan: links alone",
+        (
+            Line(f"As of {value.as_of:%Y-%m-%d %H:%M:%S} UTC. Nothing has been written."),
+            Line("No row is wiped or loaded; only links of documents and images are written."),
+            _links(value.links.values()),
+            *_some("No link has to be mended.", _mended(value.links.values())),
             Line(f"Plan {value.digest}"),
         ),
     )

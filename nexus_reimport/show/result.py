@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nexus_reimport.gate import SHOWN
-from nexus_reimport.model import Applied, Approval, Level, Proposal, Rehearsal, Report, Result
+from nexus_reimport.model import (
+    Applied,
+    Approval,
+    Ground,
+    Level,
+    Proposal,
+    Rehearsal,
+    Report,
+    Result,
+)
 from nexus_reimport.show.page import Cell, Line, Marked, Page, Table, Tone, table
 
 _ORDER = ("STOPS", "REVIEW", "noted", "waived", "passed")
@@ -23,7 +32,7 @@ def report(value: Report) -> Page:
     said = Line("No check stops the run.", Tone.GOOD)
     if not value.passed:
         said = Line(f"{len(value.blocking):,} of them stop the run.", Tone.BAD)
-    return Page(f"Checks {value.stage}: {counted(value)}", (said, _checks(value)))
+    return Page(f"Checks {value.stage}: {counted(value)}", (said, checks_table(value)))
 
 
 def report_text(value: Report) -> str:
@@ -39,21 +48,63 @@ def word(result: Result) -> str:
 
 
 def rehearsal(value: Rehearsal) -> Page:
-    """The dry run: how long writers would wait, and the state that it gave."""
+    """The rehearsal: what it has proven, how long a recovery would take, the state after."""
+    proven = _on_a_copy(value) if value.ground is Ground.COPY else _inside(value)
     return Page(
-        "The dry run",
+        f"The rehearsal, {value.ground}",
         (
-            Line(
-                f"Done {value.kind}, in {value.seconds:,.2f} s."
-                f" Writers would have waited {value.writers_waited:,.2f} s."
-            ),
+            *proven,
             table(
                 "The state after, which the execution must give again",
                 "table | rows | fingerprint",
                 [(name, f.rows, f.digest[:SHOWN]) for name, f in sorted(value.after.items())],
             ),
             Line(f"Checks inside the transaction: {counted(value.report)}"),
-            _checks(value.report),
+            checks_table(value.report),
+        ),
+    )
+
+
+def _on_a_copy(value: Rehearsal) -> tuple[Line | Table, ...]:
+    verified = value.verified or Report("after", ())
+    left_out = ", ".join(value.left_out)
+    done = [
+        ("restored", "the dump, into a database of its own, dropped since", "restore"),
+        ("compared", f"{value.tables:,} tables, {value.rows:,} rows: all equal", "compare"),
+        ("applied", f"checks inside: {counted(value.report)}", "apply"),
+        ("verified", f"checks after: {counted(verified)}", "verify"),
+        ("undone", "from the undo data of the run", "undo"),
+        ("compared", f"{value.tables:,} tables: as before the run", "compare again"),
+        ("applied again", "the same state to the last value", "apply again"),
+    ]
+    return (
+        Line("The backup is proven, and so is the undo, before anything was deleted.", Tone.GOOD),
+        table(
+            f"On {value.where}, {value.seconds:,.2f} s in all",
+            "step | what | seconds",
+            [(step, what, value.times.get(key, 0.0)) for step, what, key in done],
+        ),
+        table(
+            "How long each would take tonight, as measured on the copy",
+            "what | seconds",
+            [
+                ("writers wait for the execution", value.writers_waited),
+                ("recovery by rollback: writers wait", value.undo_waited),
+                ("recovery by restore: the whole dump", value.times.get("restore", 0.0)),
+            ],
+        ),
+        *([Line(f"Extensions that no table needs were left out: {left_out}.")] if left_out else []),
+    )
+
+
+def _inside(value: Rehearsal) -> tuple[Line | Table, ...]:
+    return (
+        Line("UNPROVEN: the backup has not been restored, the undo has not been tried.", Tone.BAD),
+        Line(f"Why: {value.why_inside}.", Tone.BAD),
+        Line(
+            f"The last resort took {value.seconds:,.2f} s, in which writers waited"
+            f" {value.writers_waited:,.2f} s. prod needs a waiver for it, by name:"
+            " the_backup_can_be_proven."
         ),
     )
 
@@ -131,7 +182,8 @@ def applied(value: Applied) -> Page:
     )
 
 
-def _checks(value: Report) -> Table:
+def checks_table(value: Report) -> Table:
+    """The checks of a report, those that failed first."""
     ordered = sorted(value.results, key=lambda r: _ORDER.index(word(r)))
     rows: list[tuple[Cell, ...]] = [
         (
@@ -148,5 +200,6 @@ def _checks(value: Report) -> Table:
 
 
 def counted(value: Report) -> str:
+    """How many checks passed, were waived, want a look, stop."""
     words = [word(r) for r in value.results]
     return ", ".join(f"{words.count(w):,} {w}" for w in _ORDER if w in words) or "none was run"

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from nexus_reimport.model import Applied, Plan, Proposal, Report
+from nexus_reimport.model import Applied, Plan, Proposal, Report, Scope, Undone
 from nexus_reimport.record import EXIT_CODES, Run
 from nexus_reimport.show.page import Line, Page, Tone, listed
 from nexus_reimport.show.planned import changed
 from nexus_reimport.show.result import counted
+from nexus_reimport.window import ENTERED, FAILED, LEFT
 
-_REPORTS = (("checks_before", "before"), ("checks_inside", "inside"), ("checks_after", "after"))
+_REPORTS = (
+    ("checks_before", "before"),
+    ("checks_inside", "inside"),
+    ("checks_after", "after"),
+    ("checks_rollback", "after"),
+)
 
 
 def signed_off(run: Run) -> Page:
@@ -34,7 +40,7 @@ def summary(run: Run) -> str:
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
-    return [*_planned(run), *_done(run), *_checked(run)]
+    return [*_planned(run), *_done(run), *_checked(run), *_window(run)]
 
 
 def _planned(run: Run) -> list[tuple[str, str]]:
@@ -42,6 +48,9 @@ def _planned(run: Run) -> list[tuple[str, str]]:
         return []
     plan = run.load(Plan, "plan")
     entities = plan.entities.values()
+    links = ("re-linked", listed({n: p.file.rows for n, p in plan.links.items()}, "nothing"))
+    if plan.scope is Scope.RELINK:
+        return [links]
     left_out = [f"{e.entity}: {listed(e.left_out)}" for e in entities if e.left_out]
     kept = [
         f"{e.entity}: {listed({str(u.cause): u.count for u in e.unreturned})}"
@@ -59,11 +68,21 @@ def _planned(run: Run) -> list[tuple[str, str]]:
         ("kept", "; ".join(kept) or "nothing"),
         *([("of these", f"{closed:,} kept since something points at them")] if closed else []),
         ("purged", listed({e.entity: e.purged for e in entities}, "nothing")),
-        ("re-linked", listed({n: p.file.rows for n, p in plan.links.items()}, "nothing")),
+        links,
     ]
 
 
 def _done(run: Run) -> list[tuple[str, str]]:
+    if run.has("undone"):
+        undone = run.load(Undone, "undone")
+        put_back = listed(undone.put_back, "no rows")
+        links = listed(undone.relinked, "none")
+        return [
+            ("taken back", undone.undoes),
+            ("put back", f"{put_back}; links of {links}"),
+            ("exact", "yes" if undone.exact else "but for what people have written since"),
+            ("writers", f"waited {undone.writers_waited:,.2f} s at most"),
+        ]
     if run.has("applied"):
         applied = run.load(Applied, "applied")
         return [("writers", f"waited {applied.writers_waited:,.2f} s at most")]
@@ -78,3 +97,11 @@ def _checked(run: Run) -> list[tuple[str, str]]:
         for name, when in _REPORTS
         if run.has(name)
     ]
+
+
+def _window(run: Run) -> list[tuple[str, str]]:
+    """Only where the maintenance window could not be taken down."""
+    events = [e for e in run.events() if e["event"] in (ENTERED, LEFT, FAILED)]
+    if not events or events[-1]["event"] != FAILED or events[-1]["hook"] != "leave":
+        return []
+    return [("window", f"STILL UP, {events[-1]['how']}; nexus-reimport says how to take it down")]

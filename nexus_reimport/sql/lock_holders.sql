@@ -1,5 +1,5 @@
 -- Who else holds locks on ordinary tables of this database?
-SELECT DISTINCT a.pid, a.application_name
+SELECT DISTINCT a.pid, a.application_name, a.backend_type
 FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind = 'r'

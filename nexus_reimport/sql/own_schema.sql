@@ -1,5 +1,4 @@
 -- Where does the project keep what it must remember inside the database?
-CREATE SCHEMA IF NOT EXISTS nexus_reimport;
 CREATE TABLE IF NOT EXISTS nexus_reimport.runs (
     run text PRIMARY KEY,
     environment text NOT NULL,
@@ -10,6 +9,10 @@ CREATE TABLE IF NOT EXISTS nexus_reimport.runs (
     committed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     seal text NOT NULL DEFAULT ''
 );
+ALTER TABLE nexus_reimport.runs
+    ADD COLUMN IF NOT EXISTS kind text NOT NULL DEFAULT 'reimport',
+    ADD COLUMN IF NOT EXISTS undo jsonb,
+    ADD COLUMN IF NOT EXISTS undone_by text NOT NULL DEFAULT '';
 CREATE TABLE IF NOT EXISTS nexus_reimport.loaded (
     entity text NOT NULL,
     filemaker_id text NOT NULL,

@@ -1,4 +1,4 @@
-"""The one way into PostgreSQL: the engine, scrubbed errors, COPY, the writing transaction.
+"""The one way into PostgreSQL: the engine, scrubbed errors, COPY.
 
 SQLAlchemy makes the connection; the psycopg connection under it does the work. Autocommit, so
 that an idle kernel holds no lock; ``lock_timeout`` and ``statement_timeout`` are always set.
@@ -6,8 +6,7 @@ that an idle kernel holds no lock; ``lock_timeout`` and ``statement_timeout`` ar
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -21,12 +20,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from nexus_reimport import rowfile, settings
-from nexus_reimport.errors import NOTHING_WRITTEN, Busy, InDoubt, TargetError
+from nexus_reimport.errors import NOTHING_WRITTEN, TargetError
 
 Connection = psycopg.Connection[Any]
 APPLICATION = "nexus_reimport"
 OWN_SCHEMA = "nexus_reimport"
-UNDO_SCHEMA = "nexus_reimport_undo"
 READ_TIMEOUT = "10min"
 SESSION = {
     "timezone": "UTC",
@@ -41,7 +39,6 @@ SESSION = {
     "idle_in_transaction_session_timeout": "30min",
     "search_path": "pg_catalog",
 }
-LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
 def engine(target: settings.Postgres) -> Engine:
@@ -188,122 +185,17 @@ def exported_snapshot(connection: Connection) -> Iterator[str]:
 
 
 @contextmanager
-def advisory_lock(connection: Connection, key: int) -> Iterator[None]:
-    """The lock that lets one run at a time into this database.
-
-    Raises:
-        Busy: another run holds it.
-    """
-    if not scalar(connection, "SELECT pg_try_advisory_lock(%s)", (key,)):
-        raise Busy(
-            "another run is at work in this database",
-            next="wait until it has ended, then run this step again",
-        )
+def rolled_back(connection: Connection) -> Iterator[None]:
+    """A transaction for looking, with temporary tables of its own: it is never committed."""
+    connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     try:
         yield
     finally:
         if not connection.closed and not connection.broken:
-            connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
-
-
-def lock_tables(connection: Connection, tables: Sequence[sql.Identifier], patience: float) -> None:
-    """EXCLUSIVE locks on ``tables``, tried again and again for at most ``patience`` seconds.
-
-    Readers go on, writers wait. Nothing is waited for in the lock queue, so that we hold nobody up
-    while we do not have all of them.
-
-    Raises:
-        Busy: somebody held one of them all the time; names pid and application.
-    """
-    command = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE NOWAIT").format(sql.SQL(", ").join(tables))
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            with connection.transaction():
-                connection.execute(command)
-            return
-        except psycopg.errors.LockNotAvailable:
-            if time.monotonic() >= deadline:
-                raise _held(connection) from None
-        time.sleep(0.2)
-
-
-def _held(connection: Connection) -> Busy:
-    rows = connection.execute(statement("lock_holders")).fetchall()
-    holders = ", ".join(f"pid {pid} ({application or 'no name'})" for pid, application in rows)
-    return Busy(
-        f"the tables are held by {holders or 'somebody who let go just now'}",
-        state="rolled back, the database is as it was",
-        next="end that work or wait for it, then run 02_execute again",
-    )
-
-
-class Deadline:
-    """How long others may wait for us, counted from our first lock."""
-
-    def __init__(self, connection: Connection, seconds: float) -> None:
-        self._connection = connection
-        self._end = time.monotonic() + seconds
-
-    def check(self) -> None:
-        """Bound the next statement by what is left of the time.
-
-        Raises:
-            Busy: the time is up.
-        """
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise Busy(
-                "others have waited for us as long as max_writers_wait allows",
-                state="rolled back, the database is as it was",
-                next="choose a quieter hour, or raise max_writers_wait in the environment",
-            )
-        self._connection.execute(
-            sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(int(left * 1000) + 1))
-        )
-
-
-def writing_transaction(
-    connection: Connection,
-    work: Callable[[Connection], Any],
-    *,
-    commit: bool,
-    tell: Callable[[str], None],
-) -> Any:
-    """The only transaction that writes clinic data: ``work`` in it, then COMMIT or ROLLBACK.
-
-    ``tell`` hears "committing" before COMMIT is sent and "committed" as soon as it has succeeded.
-
-    Raises:
-        InDoubt: the connection was lost, or we were interrupted, while COMMIT was on its way.
-    """
-    connection.execute("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    try:
-        result = work(connection)
-        if not commit:
             connection.execute("ROLLBACK")
-            return result
-    except BaseException:
-        if not connection.closed and not connection.broken:
-            connection.execute("ROLLBACK")
-        raise
-    tell("committing")
-    try:
-        connection.execute("COMMIT")
-    except psycopg.Error as error:
-        if isinstance(error, LOST) and (connection.closed or connection.broken):
-            raise _in_doubt("the connection was lost") from None
-        tell("not committed")
-        raise
-    except BaseException:
-        raise _in_doubt("the run was interrupted") from None
-    tell("committed")
-    return result
 
 
-def _in_doubt(what: str) -> InDoubt:
-    return InDoubt(
-        f"{what} while COMMIT was on its way",
-        state="either as before or wholly reimported: not known yet",
-        next="run `nexus-reimport settle ENV`; it asks the database",
-    )
+def make_own_schema(connection: Connection) -> None:
+    """Our own schema, where it is not there: IF NOT EXISTS would ask for the right all the same."""
+    if scalar(connection, "SELECT to_regnamespace(%s)", (OWN_SCHEMA,)) is None:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(OWN_SCHEMA)))

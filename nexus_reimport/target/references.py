@@ -14,9 +14,10 @@ from psycopg import sql
 
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.target.catalog import Catalog, Column
-from nexus_reimport.target.postgres import UNDO_SCHEMA, Connection, scalar, table_name
+from nexus_reimport.target.postgres import Connection, scalar, table_name
 
 LONGEST_ID_COLUMN = 512
+_ALL = sql.SQL("true")
 _TEXT_ID: LiteralString = "CASE WHEN length({0}) = 36 THEN lower({0}) END"
 
 
@@ -35,6 +36,11 @@ class Reference:
     target_column: str
     content_type_column: str = ""
     content_type: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it stands, and what it points at: one name for each reference."""
+        return f"{self.table}.{self.column} -> {self.entity}"
 
 
 def declared(mapping: Mapping, catalog: Catalog, content_types: dict[str, int]) -> list[Reference]:
@@ -64,15 +70,18 @@ def declared(mapping: Mapping, catalog: Catalog, content_types: dict[str, int]) 
     return found
 
 
-def pointing(schema: str, reference: Reference) -> sql.Composed:
-    """The ids (as lower-case text) that ``reference`` holds, one row each: id."""
+def pointing(schema: str, reference: Reference, where: sql.Composable = _ALL) -> sql.Composed:
+    """The ids (as lower-case text) that ``reference`` holds, one row each: id.
+
+    ``where`` restricts the rows that point.
+    """
     condition = sql.SQL("{} IS NOT NULL").format(sql.Identifier(reference.column))
     if reference.content_type is not None:
         condition += sql.SQL(" AND {} = {}").format(
             sql.Identifier(reference.content_type_column), sql.Literal(reference.content_type)
         )
-    return sql.SQL("SELECT lower({}::text) AS id FROM {} WHERE {}").format(
-        sql.Identifier(reference.column), table_name(schema, reference.table), condition
+    return sql.SQL("SELECT lower({}::text) AS id FROM {} WHERE {} AND {}").format(
+        sql.Identifier(reference.column), table_name(schema, reference.table), condition, where
     )
 
 
@@ -99,14 +108,14 @@ def count(connection: Connection, schema: str, reference: Reference) -> tuple[in
     return (row[0], row[1]) if row else (0, 0)
 
 
-def lost(connection: Connection, schema: str, reference: Reference) -> int:
-    """How many rows point by ``reference`` at a row that the undo copies have and the table not."""
+def lost(connection: Connection, schema: str, reference: Reference, was: sql.Composable) -> int:
+    """How many rows point by ``reference`` at one of the ids ``was`` that its table has no more."""
     query = sql.SQL(
         "SELECT count(*) FROM ({pointing}) AS pointing JOIN ({was}) AS was USING (id)"
         " LEFT JOIN ({now}) AS now USING (id) WHERE now.id IS NULL"
     ).format(
         pointing=pointing(schema, reference),
-        was=ids(UNDO_SCHEMA, reference),
+        was=was,
         now=ids(schema, reference),
     )
     return int(scalar(connection, query))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from nexus_reimport.mapping import Mapping
@@ -33,14 +34,31 @@ def fingerprinted(mapping: Mapping, table: Table) -> tuple[tuple[str, ...], Role
     return tuple(c for c in every if c not in volatile), Role.PROTECTED, volatile
 
 
+def mapped_tables(mapping: Mapping) -> set[str]:
+    """The tables whose schema the approval is bound to."""
+    looked_up = {s.table for e in mapping.entities.values() for c in e.columns.values()
+                 for s in c.lookup}  # fmt: skip
+    attached = {a.table for a in mapping.attachments.values()}
+    return {*mapping.wiped_tables(), *mapping.link_tables(), *attached, *looked_up}
+
+
 def fingerprints_now(
     connection: Connection, mapping: Mapping, catalog: Catalog, *roles: Role
 ) -> dict[str, fingerprint.Fingerprint]:
     """The fingerprints of all tables with one of ``roles``, as this connection sees them now."""
+    chosen = [n for n, table in catalog.tables.items() if fingerprinted(mapping, table)[1] in roles]
+    return fingerprints_of(connection, mapping, catalog, chosen)
+
+
+def fingerprints_of(
+    connection: Connection, mapping: Mapping, catalog: Catalog, tables: Iterable[str]
+) -> dict[str, fingerprint.Fingerprint]:
+    """The fingerprints of ``tables`` now; one that is not there, or wholly volatile, has none."""
     found = {}
-    for name, table in sorted(catalog.tables.items()):
-        columns, role, _ = fingerprinted(mapping, table)
-        if role in roles and columns:
+    for name in sorted(set(tables) & catalog.tables.keys()):
+        table = catalog.tables[name]
+        columns, _, _ = fingerprinted(mapping, table)
+        if columns:
             place = table_name(mapping.schema_name, name)
             found[name] = fingerprint.of(connection, place, columns, table.primary_key)
     return found

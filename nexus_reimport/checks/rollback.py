@@ -1,0 +1,116 @@
+"""Checks of a rollback: inside its transaction, before COMMIT, and afresh after it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping as Map
+from dataclasses import dataclass
+
+from nexus_reimport.checks import Finding, check
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.model import Level
+from nexus_reimport.target import since
+from nexus_reimport.target.catalog import Catalog
+from nexus_reimport.target.fingerprint import Fingerprint
+from nexus_reimport.target.links import AttachmentState
+from nexus_reimport.target.own import Committed, UndoData
+from nexus_reimport.target.references import Reference
+from nexus_reimport.target.since import Since
+from nexus_reimport.target.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """What the checks inside look at: the transaction's own view, and what the run had left."""
+
+    transaction: Transaction
+    catalog: Catalog
+    mapping: Mapping
+    undoes: Committed
+    undo: UndoData
+    since: Since
+    keep: bool
+    known: tuple[Reference, ...]
+    relinked: Map[str, int]  # attachment -> links put back
+    after: Map[str, Fingerprint]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What the checks after look at: the state afresh, beside what the transaction has seen."""
+
+    after: Map[str, Fingerprint]  # as the transaction has remembered it
+    fingerprints: Map[str, Fingerprint]
+    states: Map[str, AttachmentState]
+
+
+@check(Undoing, Level.STOP, serves=("M1", "S6"), links=True)
+def every_row_is_what_it_was(undoing: Undoing) -> Finding:
+    """Every row, and every link that the run had mended, is what it was before; the rest stays."""
+    off = [
+        f"{table}: {rows:,} rows"
+        for table, rows in since.misplaced(undoing.transaction, undoing.undo, keep=undoing.keep)
+        if rows
+    ]
+    looked = sum(undoing.after[t].rows for t in undoing.undoes.before)
+    return Finding(max(1, looked), off)
+
+
+@check(Undoing, Level.STOP, serves=("M1", "S6"), links=True)
+def the_state_is_the_one_before_the_run(undoing: Undoing) -> Finding:
+    """Where nobody has written since, the fingerprints are those from before the run."""
+    before = undoing.undoes.before
+    if not undoing.since.is_quiet:
+        stays = sum(n.created + n.changed for n in undoing.since.newer)
+        note = f"people have written since: {stays:,} newer rows, compared row by row instead"
+        return Finding(len(before), note=note)
+    differ = [table for table, was in before.items() if undoing.after.get(table) != was]
+    return Finding(max(1, len(before)), differ, note=f"{len(before)} tables compared")
+
+
+@check(Undoing, Level.STOP, serves=("K3", "K4", "K5", "K6", "K7", "K8", "K9", "K10", "K11", "K12",
+                                    "K13"), links=True)  # fmt: skip
+def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
+    """The rollback wrote to wiped tables and to links that the run had mended, and nothing else."""
+    writes = undoing.transaction.writes()
+    wiped = {part.table for part in undoing.undo.tables}
+    links: Counter[str] = Counter()
+    for link in undoing.undo.links:
+        links[link.table] += undoing.relinked[link.attachment]
+    off = []
+    for name in undoing.catalog.tables:
+        inserted, updated, deleted = writes.get(name, (0, 0, 0))
+        if name not in wiped and (inserted or deleted or updated != links[name]):
+            off.append(f"{name}: {inserted + updated + deleted:,} rows, {links[name]:,} links")
+    return Finding(len(undoing.catalog.tables), off)
+
+
+@check(Undoing, Level.STOP, serves=("K11", "R6"))
+def nothing_points_at_what_was_taken_back(undoing: Undoing) -> Finding:
+    """Nothing points at a row that the rollback has taken away."""
+    looked, off = 0, []
+    wiped = {part.table for part in undoing.undo.tables}
+    for reference in undoing.known:
+        if reference.table in wiped:  # put back with all that it pointed at
+            continue
+        lost = since.lost(undoing.transaction, undoing.undo, reference)
+        looked += 1
+        if lost:
+            off.append(f"{reference.table}.{reference.column}: {lost:,} point at rows now gone")
+    return Finding(max(1, looked), off)
+
+
+@check(Restored, Level.STOP, serves=("M1", "S6"), links=True)
+def the_rollback_is_what_was_committed(restored: Restored) -> Finding:
+    """Read afresh, every table is what the rollback's transaction has left."""
+    after = restored.after
+    differ = [table for table, was in after.items() if restored.fingerprints.get(table) != was]
+    return Finding(max(1, len(after)), differ)
+
+
+@check(Restored, Level.INFO, serves=("M1", "T1"), links=True)
+def the_state_after_the_rollback_is_written_down(restored: Restored) -> Finding:
+    """Counts of rows, and of documents and images on a live patient, are recorded."""
+    counts = [f"{table} {f.rows:,}" for table, f in restored.fingerprints.items()]
+    counts += [f"{n} {s.linked:,} of {s.rows:,} linked" for n, s in restored.states.items()]
+    return Finding(len(counts), note=", ".join(counts))

@@ -1,0 +1,155 @@
+"""Taking a run back, restoring its dump, dropping undo data: what the worst night needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from nexus_reimport import backup, record, restore, show
+from nexus_reimport import rollback as rollbacks
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import RecordError, SettingsError, StopError
+from nexus_reimport.gate import SHOWN, undecided
+from nexus_reimport.model import Backup, Look, Newer, RollbackProposal
+from nexus_reimport.runner import notebook, sequence
+from nexus_reimport.runner.notebook import ROLLBACK
+from nexus_reimport.runner.sequence import Outcome
+from nexus_reimport.runner.watch import Say, watching
+from nexus_reimport.settings import Settings
+from nexus_reimport.target import own
+from nexus_reimport.target.own import UndoSize
+from nexus_reimport.target.postgres import connected
+
+AskRollback = Callable[[Look, RollbackProposal], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person asks for: which run, what becomes of newer rows, and with which consent."""
+
+    run: str
+    environment: str = ""  # where the run's own record is not here any more
+    newer: Newer = Newer.UNDECIDED
+    digest: str = ""
+    rehearsed: bool = False
+    ask: AskRollback | None = None
+
+
+def rollback(wanted: Wanted, say: Say | None = None) -> Outcome:
+    """Look; with consent, execute 90_rollback into a record of its own, and seal it.
+
+    Without consent nothing is written, a record included: what would happen is in the outcome.
+
+    Raises:
+        ReimportError: it cannot be taken back, or nobody has decided about newer rows.
+    """
+    settings = environments.load(wanted.environment) if wanted.environment else locate(wanted.run)
+    notebook.check(ROLLBACK, _parameters(settings, wanted, ""))
+    with record.at_work(settings):
+        seen, proposal = rollbacks.preview(settings, wanted.run, wanted.newer)
+        undecided(seen.since, wanted.newer, wanted.run)
+        digest = wanted.digest or ("" if wanted.rehearsed else _asked(wanted, seen, proposal))
+        if not digest and not wanted.rehearsed:
+            return _waiting(settings, wanted, seen, proposal)
+        made = rollbacks.begin(settings.name, "", wanted.run, wanted.newer).run
+        if say:
+            say(f"{settings.name}: {ROLLBACK}, run {made.id}")
+        with watching(made, say):
+            notebook.execute(made, ROLLBACK, _parameters(settings, wanted, digest, made.id))
+        sequence.settle_doubt(made)
+        rollbacks.finish(made)
+        return sequence.close(made)
+
+
+def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restored:
+    """The dump of ``run`` as a database called ``name``; the live one is not touched.
+
+    Raises:
+        ReimportError: the name is taken, the dump is gone or was changed, or it differs.
+    """
+    settings = locate(run)
+    found = record.find(settings, run)
+    if found.is_sealed and (problems := found.problems()):
+        raise RecordError(
+            f"the record of run {run} is not as it was sealed: {problems[0]}",
+            next="a dump is only restored by a record that can be trusted: take another run's",
+        )
+    kept = "backup" if found.has("backup") else "rollback_backup"
+    saved = found.load(Backup, kept)
+    if say:
+        say(f"{settings.name}: restoring the dump of {run} into {name}")
+    return restore.run(
+        settings.postgres, saved, run, name, settings.scratch_register,
+        lambda place: backup.restore(saved, found.private, place, to_look_at=False),
+    )  # fmt: skip
+
+
+def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
+    """Drop the undo data of all runs but the ``keep`` latest; what was dropped."""
+    settings = environments.load(environment)
+    with record.at_work(settings), connected(settings.postgres) as connection:
+        gone = tuple(own.undo_sizes(connection)[keep:])
+        for one in gone:
+            own.drop_undo(connection, one.schema)
+    return gone
+
+
+def locate(run: str) -> Settings:
+    """The environment in whose records ``run`` is.
+
+    Raises:
+        SettingsError: none that can be loaded has it.
+    """
+    for settings in _loadable():
+        if (settings.folders.runs / settings.name / run).is_dir() and run:
+            return settings
+    raise SettingsError(
+        f"no environment has a record of run {run!r}",
+        where=f"known: {', '.join(s.name for s in _loadable()) or 'none'}",
+        next="nexus-reimport record list shows every run; give its name in full",
+    )
+
+
+def _loadable() -> Iterator[Settings]:
+    for path in sorted(environments.folder().glob("*.toml")):
+        try:
+            yield environments.load(path.stem)
+        except SettingsError:
+            continue
+
+
+def _parameters(
+    settings: Settings, wanted: Wanted, digest: str, run_id: str = ""
+) -> notebook.Parameters:
+    return {
+        "environment": settings.name,
+        "run_id": run_id,
+        "undo_run": wanted.run,
+        "newer": str(wanted.newer),
+        "approve": digest,
+        "approve_rehearsed": wanted.rehearsed and not digest,
+    }
+
+
+def _asked(wanted: Wanted, seen: Look, proposal: RollbackProposal) -> str:
+    if wanted.ask is None:
+        return ""
+    for _ in range(3):
+        typed = wanted.ask(seen, proposal).strip().lower()
+        if not typed or (len(typed) >= SHOWN and proposal.digest.startswith(typed)):
+            return typed
+    return ""
+
+
+def _waiting(settings: Settings, wanted: Wanted, seen: Look, proposal: RollbackProposal) -> Outcome:
+    """Nobody has approved: what would be done, and how to say yes."""
+    option = {Newer.KEEP: " --keep-newer", Newer.DISCARD: " --discard-newer"}.get(wanted.newer, "")
+    error = StopError(
+        "nobody has approved this rollback yet",
+        where=f"environment {settings.name}",
+        next=f"nexus-reimport rollback {wanted.run}{option} --approve {proposal.digest[:SHOWN]}",
+    )
+    return Outcome(
+        settings.name, "", None, 1, sealed=False, record="", error=str(error), advice="",
+        summary=show.rollback_text(seen),
+    )  # fmt: skip

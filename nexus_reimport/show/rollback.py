@@ -1,0 +1,153 @@
+"""A rollback: what would be taken back, what is newer, what was done; and a restored database."""
+
+from __future__ import annotations
+
+from nexus_reimport.gate import SHOWN
+from nexus_reimport.model import Look, Newer, RollbackProposal, Undone
+from nexus_reimport.restore import Restored
+from nexus_reimport.show.page import Line, Page, Table, Tone, look, table
+from nexus_reimport.show.result import checks_table, counted
+from nexus_reimport.target.own import UndoSize
+from nexus_reimport.target.since import Since
+
+_FATE = {
+    Newer.UNDECIDED: "undecided",
+    Newer.KEEP: "kept as they are",
+    Newer.DISCARD: "given up; they stay in the private folder",
+}
+
+
+def rollback(value: Look) -> Page:
+    """What taking the run back would do, as things are now."""
+    return Page(
+        f"Taking back run {value.undoes}",
+        (
+            Line(
+                f"A {value.kind}, committed {value.committed_at:%Y-%m-%d %H:%M:%S} UTC. Links of"
+                f" documents and images that go back to what they were:"
+                f" {', '.join(f'{n:,} {name}' for name, n in value.links.items())}."
+            ),
+            table(
+                "Rows that are put back",
+                "table | now | as before the run",
+                [(t, value.rows_now[t], before) for t, before in value.rows_before.items()],
+            ),
+            *_since(value.since, value.newer),
+        ),
+    )
+
+
+def rollback_text(value: Look) -> str:
+    """The same page as plain text."""
+    return repr(rollback(value))
+
+
+def rollback_proposal(value: RollbackProposal) -> Page:
+    """What is to be approved, and how."""
+    typed = value.digest[:SHOWN]
+    option = {Newer.KEEP: " --keep-newer", Newer.DISCARD: " --discard-newer"}.get(value.newer, "")
+    return Page(
+        f"Take run {value.undoes} back? Approve: {typed}",
+        (
+            Line(
+                f"The digest of this rollback of {value.environment} is {value.digest}", Tone.GOOD
+            ),
+            Line(
+                "On the command line:"
+                f" nexus-reimport rollback {value.undoes}{option} --approve {typed}"
+            ),
+            Line(f'In JupyterLab: approve = "{typed}" in the second cell of 90_rollback'),
+            Line("It is void as soon as anybody writes: then look again."),
+        ),
+    )
+
+
+def undone(value: Undone) -> Page:
+    """What the rollback's transaction did."""
+    said = Line("Every table is as it was before the run, to the last value.", Tone.GOOD)
+    if not value.exact:
+        said = Line("Every row is as before the run, but for what people have written since.",
+                    Tone.LOOK)  # fmt: skip
+    return Page(
+        "Taken back" if value.committed else "Rolled back",
+        (
+            said,
+            Line(f"Writers waited {value.writers_waited:,.2f} s at most."),
+            table(
+                "Rows",
+                "table | taken away | put back",
+                [(t, value.deleted.get(t, 0), n) for t, n in value.put_back.items()],
+            ),
+            table("Links put back", "attachment | links", list(value.relinked.items())),
+            Line(f"Checks inside the transaction: {counted(value.report)}"),
+            checks_table(value.report),
+        ),
+    )
+
+
+def restored(value: Restored) -> Page:
+    """A restored database, and the way to swap it in."""
+    steps = [(n, s.database, s.statement) for n, s in enumerate(value.swap, 1)]
+    left_out = ", ".join(value.left_out)
+    return Page(
+        f"Restored: database {value.database}",
+        (
+            Line(
+                f"The dump of run {value.run}: {value.tables:,} tables, {value.rows:,} rows, all"
+                f" compared, in {value.seconds:,.1f} s. {value.live} was not touched.", Tone.GOOD
+            ),
+            *([Line(f"Extensions left out, to be made by an administrator if the application needs"
+                    f" them: {left_out}.", Tone.LOOK)] if left_out else []),
+            Line("To swap it in: stop the application, then run each statement as an administrator,"
+                 " in the database that is named, in this order:"),
+            table("", "step | in database | statement", steps),
+            Line("Then: nexus-reimport adopt ENV --this-is-a-copy, and start the application. The"
+                 " database that was replaced stays under its other name until you drop it."),
+        ),
+    )  # fmt: skip
+
+
+def undo_data(values: tuple[UndoSize, ...]) -> Table:
+    """The undo data that is kept in the database."""
+    rows = [
+        (
+            u.run,
+            f"{u.committed_at:%Y-%m-%d %H:%M} UTC" if u.committed_at else "unknown",
+            f"{u.bytes_stored / 1e6:,.1f} MB",
+            f"taken back by {u.undone_by}" if u.undone_by else "",
+        )
+        for u in values
+    ]
+    return table(
+        "Undo data of earlier runs, in the database", "run | committed | size | used", rows
+    )
+
+
+def _since(since: Since, newer: Newer) -> tuple[Line | Table, ...]:
+    found = [n for n in since.newer if n.rows]
+    parts: list[Line | Table] = []
+    if found:
+        parts += [
+            table(
+                "What people have written since the run",
+                "table | created | changed | deleted | e.g.",
+                [(n.table, look(n.created), look(n.changed), look(n.deleted), ", ".join(n.sample))
+                 for n in found],
+            ),
+            Line(
+                f"What was created or changed: {_FATE[newer]}. What was deleted, and was there"
+                " before the run, comes back.",
+                Tone.BAD if newer is Newer.UNDECIDED else Tone.LOOK,
+            ),
+        ]  # fmt: skip
+    if since.pointed_at:
+        parts += [
+            table(
+                "Rows that the run has made and that stay: something that stays points at them",
+                "table | pointed at by | rows",
+                [(p.table, p.by, p.rows) for p in since.pointed_at],
+            ),
+        ]
+    if not parts:
+        parts = [Line("Nobody has written since: the rollback is exact.", Tone.GOOD)]
+    return tuple(parts)

@@ -1,0 +1,7 @@
+-- Who was granted what on this database itself ("" is everybody), its owner aside?
+SELECT a.privilege_type, coalesce(r.rolname, '')
+FROM pg_catalog.pg_database d
+CROSS JOIN LATERAL pg_catalog.aclexplode(d.datacl) a
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+WHERE d.datname = current_database() AND a.grantee <> d.datdba
+ORDER BY 2, 1

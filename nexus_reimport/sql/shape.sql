@@ -1,0 +1,8 @@
+-- How was this database made: encoding, provider and names of its locale?
+SELECT pg_catalog.pg_encoding_to_char(d.encoding),
+       CASE to_jsonb(d) ->> 'datlocprovider'
+            WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE '' END,
+       d.datcollate, d.datctype,
+       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', '')
+FROM pg_catalog.pg_database d
+WHERE d.datname = current_database()

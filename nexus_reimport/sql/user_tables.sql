@@ -1,0 +1,19 @@
+-- Which tables does this database have, extensions' and undo data aside, with which columns and key?
+SELECT n.nspname, c.relname,
+       (SELECT array_agg(a.attname::text ORDER BY a.attname)
+          FROM pg_catalog.pg_attribute a
+         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+       (SELECT array_agg(a.attname::text ORDER BY k.position)
+          FROM pg_catalog.pg_constraint p
+          CROSS JOIN LATERAL unnest(p.conkey) WITH ORDINALITY AS k (attnum, position)
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+         WHERE p.conrelid = c.oid AND p.contype = 'p')
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence = 'p'
+  AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%%'
+  AND NOT starts_with(n.nspname, %(undo)s)
+  AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_depend d
+      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY n.nspname, c.relname

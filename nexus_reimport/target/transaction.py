@@ -1,0 +1,254 @@
+"""The writing transaction: one at a time, its locks, its steps, its bounded wait, its COMMIT.
+
+``writing`` is the only function that opens one. A stage gives it the work; the stages that do are
+``reimport`` and ``undo``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol, TypeVar
+
+import psycopg
+from psycopg import sql
+
+from nexus_reimport.errors import Busy, InDoubt, TargetError
+from nexus_reimport.settings import Postgres
+from nexus_reimport.target.postgres import SESSION, Connection, scalar, statement, table_name
+
+T = TypeVar("T")
+LOCK_KEY = 0x6E65787573  # "nexus"
+ROLLED_BACK = "rolled back, the database is as it was"
+AUTOVACUUM = "autovacuum worker"
+LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
+Progress = Callable[[int, int], None]
+
+
+class Tell(Protocol):
+    """Hears what happens, as it happens: the run's journal."""
+
+    def __call__(self, event: str, **facts: Any) -> None: ...
+
+
+def no_one(event: str, **facts: Any) -> None:
+    """Nobody is told."""
+
+
+class Transaction:
+    """One writing transaction: its connection, its timed steps, what it has written so far."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        target: Postgres,
+        schema: str,
+        stage: str,
+        steps: int,
+        tell: Tell,
+        progress: Progress | None,
+    ) -> None:
+        self.connection, self.schema = connection, schema
+        self.timings: dict[str, float] = {}
+        self.locked_at = 0.0
+        self._target, self._stage, self._steps = target, stage, steps
+        self._tell, self._progress = tell, progress
+        self._end: float | None = None
+        self._at_start = self._counters()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A named step: journalled when it starts, timed when it has ended."""
+        self._tell("step", stage=self._stage, step=name)
+        began = time.monotonic()
+        yield
+        self.ended(name, time.monotonic() - began)
+
+    def ended(self, name: str, seconds: float) -> None:
+        """A step took so long."""
+        self.timings[name] = seconds
+        if self._progress:
+            self._progress(len(self.timings), self._steps)
+
+    def fix_session(self) -> None:
+        """The settings under which values are printed and hashed, whatever the role's own are."""
+        for name, value in SESSION.items():
+            self.connection.execute(
+                sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value))
+            )
+
+    def lock(self, tables: Sequence[str]) -> None:
+        """EXCLUSIVE locks on ``tables``; from here on others wait, and the time is counted.
+
+        Raises:
+            Busy: somebody held one of them all the time; names pid and application.
+        """
+        places = [table_name(self.schema, table) for table in tables]
+        _lock_tables(self.connection, places, self._target.lock_wait)
+        self.locked_at = time.monotonic()
+        self._end = self.locked_at + self._target.max_writers_wait
+
+    def execute(self, query: sql.SQL | sql.Composed, parameters: Any = None) -> int:
+        """Execute one statement within what is left of ``max_writers_wait``; its row count."""
+        self.check_time()
+        return self.connection.execute(query, parameters).rowcount
+
+    def check_time(self) -> None:
+        """Bound the next statement by what is left of the time that others may wait for us.
+
+        Raises:
+            Busy: the time is up.
+        """
+        if self._end is None:
+            return
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise Busy(
+                "others have waited for us as long as max_writers_wait allows",
+                state=ROLLED_BACK,
+                next="choose a quieter hour, or raise max_writers_wait in the environment",
+            )
+        self.connection.execute(
+            sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(int(left * 1000) + 1))
+        )
+
+    def waited(self) -> float:
+        """Seconds that others may have waited for us so far."""
+        return time.monotonic() - self.locked_at
+
+    def writes(self) -> Writes:
+        """What this transaction has written so far, table by table.
+
+        The server may count earlier work of this session too: that is taken off.
+        """
+        made = {}
+        for table, (inserted, updated, deleted) in self._counters().items():
+            then = self._at_start.get(table, (0, 0, 0))
+            made[table] = (inserted - then[0], updated - then[1], deleted - then[2])
+        return made
+
+    def _counters(self) -> dict[str, tuple[int, int, int]]:
+        rows = self.connection.execute(statement("writes"), {"schema": self.schema})
+        return {table: (i, u, d) for table, i, u, d in rows}
+
+
+def writing(connection: Connection, work: Callable[[], T], *, commit: bool, tell: Tell) -> T:
+    """The only transaction that writes clinic data: ``work`` in it, then COMMIT or ROLLBACK.
+
+    ``tell`` hears "committing" before COMMIT is sent and "committed" as soon as it has succeeded.
+
+    Raises:
+        InDoubt: the connection was lost, or we were interrupted, while COMMIT was on its way.
+    """
+    connection.execute("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    try:
+        result = work()
+        if not commit:
+            connection.execute("ROLLBACK")
+            return result
+    except BaseException:
+        if not connection.closed and not connection.broken:
+            connection.execute("ROLLBACK")
+        raise
+    tell("committing")
+    try:
+        connection.execute("COMMIT")
+    except psycopg.Error as error:
+        if isinstance(error, LOST) and (connection.closed or connection.broken):
+            raise _in_doubt("the connection was lost") from None
+        tell("not committed")
+        raise
+    except BaseException:
+        raise _in_doubt("the run was interrupted") from None
+    tell("committed")
+    return result
+
+
+def _in_doubt(what: str) -> InDoubt:
+    return InDoubt(
+        f"{what} while COMMIT was on its way",
+        state="either as before or with everything that was approved: not known yet",
+        next="run `nexus-reimport settle ENV`; it asks the database",
+    )
+
+
+@contextmanager
+def alone(connection: Connection) -> Iterator[None]:
+    """The lock that lets one run at a time write into this database.
+
+    Raises:
+        Busy: another run holds it.
+    """
+    if not scalar(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
+        raise Busy(
+            "another run is at work in this database",
+            next="wait until it has ended, then run this step again",
+        )
+    try:
+        yield
+    finally:
+        if not connection.closed and not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
+
+
+def wait_until_alone(connection: Connection, run: str) -> None:
+    """Return once nobody is in a writing transaction any more; waits ten seconds for it.
+
+    Raises:
+        TargetError: somebody still is; its COMMIT may be on its way.
+    """
+    for _ in range(100):
+        if scalar(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
+            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
+            return
+        time.sleep(0.1)
+    raise TargetError(
+        "the run's own session still holds its lock: its COMMIT may be on its way",
+        state="not known yet",
+        next=f"wait a minute, then ask again: nexus-reimport settle, run {run}",
+    )
+
+
+def _lock_tables(connection: Connection, tables: Sequence[sql.Identifier], patience: float) -> None:
+    """EXCLUSIVE locks on ``tables``, tried again and again for at most ``patience`` seconds.
+
+    Readers go on, writers wait. Nothing is waited for in the lock queue, so that we hold nobody up
+    while we do not have all of them.
+    """
+    command = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE NOWAIT").format(sql.SQL(", ").join(tables))
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with connection.transaction():
+                connection.execute(command)
+            return
+        except psycopg.errors.LockNotAvailable:
+            holders = connection.execute(statement("lock_holders")).fetchall()
+        if holders and all(kind == AUTOVACUUM for _, _, kind in holders):
+            _push_aside(connection, tables)
+        if time.monotonic() >= deadline:
+            raise _held(holders)
+        time.sleep(0.2)
+
+
+def _push_aside(connection: Connection, tables: Sequence[sql.Identifier]) -> None:
+    """Wait in the queue, for a moment: an autovacuum gives way to whoever waits, to nobody else.
+
+    Source: PostgreSQL, "Routine Vacuuming": it is cancelled after ``deadlock_timeout`` (1 s).
+    """
+    patient = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(sql.SQL(", ").join(tables))
+    with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
+        connection.execute("SET LOCAL lock_timeout = '3s'")
+        connection.execute(patient)
+        raise psycopg.Rollback  # taken again in the ordinary way
+
+
+def _held(holders: Sequence[tuple[int, str, str]]) -> Busy:
+    said = ", ".join(f"pid {pid} ({name or kind or 'no name'})" for pid, name, kind in holders)
+    return Busy(
+        f"the tables are held by {said or 'somebody who let go just now'}",
+        state=ROLLED_BACK,
+        next="end that work or wait for it, then run this step again",
+    )

@@ -1,0 +1,346 @@
+"""The maintenance window: the clinic's own commands before an execution and after its end.
+
+``[hooks]`` of the environment's file names them. That the window is up is a file of its own,
+``<runs>/<environment>/.window``: on the disk before ``enter`` is started, gone only after ``leave``
+has succeeded. A kill at any instant leaves it there, and the next command runs ``leave``.
+
+What a hook prints goes to the private ``hooks.log``, never into a record; a hook gets none of our
+secrets. Whether ``leave`` succeeds never changes what became of a run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from nexus_reimport import record
+from nexus_reimport.errors import Busy, ReimportError, StopError
+from nexus_reimport.record import Run
+from nexus_reimport.settings import ENVIRONMENT_VARIABLE, Settings
+
+RUN_VARIABLE = "NEXUS_REIMPORT_RUN"
+STATE, LOCK, LOG = ".window", ".window_lock", "hooks.log"
+ENTERED, LEFT, FAILED = "window entered", "window left", "window failed"
+HEADLINE = "THE MAINTENANCE WINDOW IS STILL UP"
+_PASSED_ON = ("PATH", "HOME", "LANG")
+
+
+# ---------------------------------------------------------------- what stages are wrapped in
+
+
+@contextmanager
+def held(
+    settings: Settings, run: Run, *, stays_up: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """The block inside the window: ``enter`` before it, ``leave`` at once if it fails.
+
+    After a block that succeeded the window stays up until ``leave`` is called; so does it after
+    one that failed where ``stays_up`` then says so. Without hooks this is only the block.
+
+    Raises:
+        StopError: ``enter`` failed. The block was not started, ``leave`` was run.
+        Busy: another process is inside its block.
+    """
+    if not settings.hooks.enter:
+        yield
+        return
+    with left_on_error(settings, unless=stays_up), _lock(settings) as ours:
+        if not ours:
+            raise _busy(settings)
+        _enter(settings, run)
+        yield
+
+
+@contextmanager
+def left_on_error(
+    settings: Settings, *, unless: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """``leave`` if the block fails; where that fails too, the error carries a note that says so."""
+    try:
+        yield
+    except BaseException as error:
+        if not unless() and (told := leave(settings)):
+            error.add_note(told)
+        raise
+
+
+def leave(settings: Settings, run: Run | None = None) -> str:
+    """Take the window down if it is up; what a person must do where that failed, else "".
+
+    Journalled in ``run``, else in the run that the window was put up for, where that is open.
+    Never raises for a hook. While another process is inside its block nothing is done: that
+    process takes the window down itself.
+    """
+    if not _path(settings, STATE).exists():
+        return ""
+    try:
+        with _lock(settings) as ours:
+            if not ours or (state := _read(settings)) is None:
+                return ""
+            return _take_down(settings, state, _journal(settings, state, run))
+    except OSError:  # the disk, not the hook; it must not become the run's error either
+        return _told(settings, _read(settings) or _UNKNOWN)
+
+
+def still_up(settings: Settings) -> str:
+    """What to tell a person whose window is up though nobody is inside it; "" where it is down."""
+    if not _path(settings, STATE).exists():
+        return ""
+    with _lock(settings) as ours:
+        state = _read(settings) if ours else None
+        return _told(settings, state) if state else ""
+
+
+def _take_down(settings: Settings, state: _State, journal: Callable[..., None]) -> str:
+    if settings.hooks.leave:
+        ended = _run(settings, "leave", state.run)
+    else:
+        ended = _Ended(None, 0.0, "[hooks] has no `leave` any more")
+    if ended.well:
+        try:
+            _remove(settings)
+        except OSError:
+            ended = replace(ended, why="it is down, but that could not be written down")
+        else:
+            journal(LEFT, of=state.run, **ended.facts())
+            return ""
+    state = replace(state, why=ended.why)
+    with suppress(OSError):  # the file as it was says enough
+        _write(settings, state)
+    journal(FAILED, hook="leave", of=state.run, **ended.facts())
+    return _told(settings, state)
+
+
+def _told(settings: Settings, state: _State) -> str:
+    known = {ENVIRONMENT_VARIABLE: settings.name, RUN_VARIABLE: state.run}
+    by_hand = "what takes it down"
+    if settings.hooks.leave:
+        by_hand = shlex.join([*(f"{n}={v}" for n, v in known.items()), *settings.hooks.leave])
+    return str(
+        ReimportError(
+            HEADLINE + (f": {state.why}" if state.why else ""),
+            where=f"environment {settings.name}, put up {state.since} by run {state.run};"
+            f" what the hook printed: {_log_path(settings)}",
+            state="what became of the run does not change by this",
+            next=f"run by hand: {by_hand}\n         the next command for {settings.name}"
+            " (run, finish, settle, seal) tries again",
+        )
+    )
+
+
+# ---------------------------------------------------------------- enter
+
+
+def _enter(settings: Settings, run: Run) -> None:
+    _write(settings, _State(run.id, datetime.now(UTC).isoformat(timespec="seconds")))
+    ended = _run(settings, "enter", run.id)
+    if not ended.well:
+        run.journal(FAILED, hook="enter", **ended.facts())
+        raise StopError(
+            f"the maintenance window could not be put up: {ended}",
+            where=f"environment {settings.name}; what it printed: {_log_path(settings)}",
+            state="the execution was not started, the database is as it was",
+            next="mend [hooks] enter in the environment's file, then run this step again",
+        )
+    run.journal(ENTERED, **ended.facts())
+
+
+def _busy(settings: Settings) -> Busy:
+    return Busy(
+        f"another run of {settings.name} is inside its maintenance window",
+        state="the execution was not started",
+        next="wait until it has ended, then run this step again",
+    )
+
+
+# ---------------------------------------------------------------- one hook
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a hook ended; ``why`` says it where the exit code does not."""
+
+    exit_code: int | None
+    seconds: float
+    why: str
+
+    @property
+    def well(self) -> bool:
+        return self.exit_code == 0
+
+    def facts(self) -> dict[str, Any]:
+        """For the journal: how, and how long; nothing that the hook said."""
+        return {"exit_code": self.exit_code, "seconds": round(self.seconds, 3), "how": self.why}
+
+    def __str__(self) -> str:
+        return self.why
+
+
+def _run(settings: Settings, hook: str, run: str) -> _Ended:
+    """Start one hook and wait for it, at most ``timeout`` seconds; never raises for the hook."""
+    command: Sequence[str] = getattr(settings.hooks, hook)
+    began = time.monotonic()
+    try:
+        with _log(settings) as log:
+            _say(log, f"{hook} of run {run}: {json.dumps(list(command))}")
+            code = _wait(command, settings, run, log)
+            seconds = time.monotonic() - began
+            ended = _Ended(code, seconds, f"`{hook}` {_how(code, settings.hooks.timeout, seconds)}")
+            _say(log, str(ended))
+    except (OSError, ValueError) as error:
+        why = (error.strerror or "") if isinstance(error, OSError) else ""
+        why = why or type(error).__name__
+        ended = _Ended(None, time.monotonic() - began, f"`{hook}` could not be started: {why}")
+    return ended
+
+
+def _wait(command: Sequence[str], settings: Settings, run: str, log: IO[bytes]) -> int | None:
+    """The exit code, None where it took too long; nothing of its group is left then."""
+    process = subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=_environment(settings, run),
+        cwd="/",
+        start_new_session=True,
+    )
+    try:
+        return process.wait(settings.hooks.timeout)
+    except BaseException as error:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if isinstance(error, subprocess.TimeoutExpired):
+            return None
+        raise
+
+
+def _how(code: int | None, timeout: float, seconds: float) -> str:
+    if code is None:
+        return f"was ended with all its children, after the {timeout:g} s that it may take"
+    if code < 0:
+        return f"was ended by signal {-code} after {seconds:,.1f} s"
+    return f"ended with exit code {code} after {seconds:,.1f} s"
+
+
+def _environment(settings: Settings, run: str) -> Mapping[str, str]:
+    """All that a hook gets to know: none of the secrets that may be around us."""
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {**passed, ENVIRONMENT_VARIABLE: settings.name, RUN_VARIABLE: run}
+
+
+def _log_path(settings: Settings) -> Path:
+    return settings.folders.private / settings.name / LOG
+
+
+@contextmanager
+def _log(settings: Settings) -> Iterator[IO[bytes]]:
+    """The private file of what hooks print, to add to."""
+    path = _log_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(handle, "ab", buffering=0) as file:
+        yield file
+
+
+def _say(log: IO[bytes], line: str) -> None:
+    log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {line}\n".encode())
+
+
+# ---------------------------------------------------------------- that it is up
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """For which run the window was put up and when; ``why`` it did not come down."""
+
+    run: str
+    since: str
+    why: str = ""
+
+
+_UNKNOWN = _State("unknown", "at an unknown time")
+
+
+def _path(settings: Settings, name: str) -> Path:
+    return settings.folders.runs / settings.name / name
+
+
+def _read(settings: Settings) -> _State | None:
+    """None where the window is down; a file that cannot be read means that it is up."""
+    path = _path(settings, STATE)
+    try:
+        return _State(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        return _UNKNOWN
+
+
+def _write(settings: Settings, state: _State) -> None:
+    """On the disk when this returns: the file, and its name in the folder."""
+    path = _path(settings, STATE)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = path.with_name(f"{STATE}.new")
+    handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump({name: getattr(state, name) for name in _State.__slots__}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    made.replace(path)
+    _sync(path.parent)
+
+
+def _remove(settings: Settings) -> None:
+    path = _path(settings, STATE)
+    path.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _lock(settings: Settings) -> Iterator[bool]:
+    """Whether nobody else is inside a block or taking the window down; held until the end.
+
+    A process that is killed lets go of it.
+    """
+    path = _path(settings, LOCK)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+def _journal(settings: Settings, state: _State, run: Run | None) -> Callable[..., None]:
+    """Where what happens to the window is journalled: nowhere if no run is open."""
+    known = (r for r in record.every(settings) if r.id == state.run)
+    found = run or next(known, None)
+    if found is None or found.is_sealed:
+        return lambda event, **facts: None
+    return found.journal

@@ -1,0 +1,440 @@
+"""The exact way back: every row, every link, what Nexus people wrote since, whoever is killed."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Clinic
+from halting import halted, nothing_left, wait_until_up
+
+from nexus_reimport import record, rollback, rowfile, runbook, undo
+from nexus_reimport.errors import ReimportError, StopError, TargetError
+from nexus_reimport.model import Look, Newer, Plan, RollbackProposal, Undone
+from nexus_reimport.record import Verdict
+from nexus_reimport.rollback import Rollback
+
+DEV = "sandbox-dev"
+LOADED = "SELECT * FROM nexus_reimport.loaded ORDER BY 1, 2"
+
+
+def executed(clinic: Clinic, rehearsed: Path, *, verified: bool = True) -> runbook.Runbook:
+    """The session's approved run, executed here."""
+    book = clinic.approved(rehearsed)
+    book.apply()
+    if verified:
+        book.verify()
+        book.sign_off()
+        book.seal()
+    return book
+
+
+def approved(newer: str = "") -> Rollback:
+    """A rollback of the latest run, looked at and approved."""
+    book = rollback.begin(DEV, newer=newer)
+    book.back_up()
+    book.look()
+    book.propose()
+    book.approve(rehearsed=True)
+    return book
+
+
+def taken_back(newer: str = "") -> tuple[Rollback, Undone]:
+    """A rollback to its end, sealed."""
+    book = approved(newer)
+    done = book.undo()
+    assert book.verify().passed
+    book.sign_off()
+    book.book.seal()
+    return book, done
+
+
+def new_patient(book: runbook.Runbook) -> str:
+    """The Nexus id of a patient that the run has made."""
+    rows = rowfile.read(book.folder, book.run.load(Plan, "plan").ledger)
+    return next(r[4] or "" for r in rows if r[0] == "patients" and r[1] == "new")
+
+
+def copy_row(clinic: Clinic, table: str, **changed: object) -> str:
+    """A new row like one that is there, with another id; its id."""
+    key = str(uuid.uuid4())
+    fields = {"id": key, **{c: None if v is None else str(v) for c, v in changed.items()}}
+    pairs = ", ".join(f"'{c}', %s::text" for c in fields)
+    clinic.do(
+        f"INSERT INTO {table} SELECT (jsonb_populate_record(t, jsonb_build_object({pairs}))).*"
+        f" FROM {table} AS t ORDER BY id LIMIT 1",
+        "dev",
+        *fields.values(),
+    )
+    return key
+
+
+def test_the_way_back_is_exact_to_the_last_value(clinic: Clinic, rehearsed: Path) -> None:
+    before = clinic.state()
+    first = executed(clinic, rehearsed)
+    assert clinic.state() != before
+    book, done = taken_back()
+    assert clinic.state() == before
+    assert done.exact
+    assert clinic.rows(LOADED) == []
+    assert book.run.verdict() is Verdict.COMPLETE
+    assert book.run.problems() == []
+    assert first.run.verdict() is Verdict.COMPLETE, "a sealed record is never written to"
+    assert clinic.value(
+        "SELECT undone_by FROM nexus_reimport.runs WHERE run = %s", "dev", first.run.id
+    ) == book.run.id  # fmt: skip
+    nothing_left(clinic)
+
+
+def test_what_people_wrote_since_stops_the_command_until_somebody_decides(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    executed(clinic, rehearsed)
+    created = copy_row(clinic, "notes")
+    edited = clinic.value("SELECT min(id::text) FROM patients")
+    clinic.do("UPDATE patients SET notes = 'edited since' WHERE id = %s", "dev", edited)
+    unused = " AND ".join(
+        f"NOT EXISTS (SELECT FROM {table} WHERE {column} = a.id)"
+        for table, column in (
+            ("encounters", "appointment_id"), ("xero_invoice_links", "appointment_id"),
+            ("xero_quote_links", "appointment_id"), ("sms_messages", "appointment_id"),
+            ("appointments", "parent_appointment_id"),
+        )
+    )  # fmt: skip
+    gone = clinic.value(f"SELECT min(id::text) FROM appointments AS a WHERE {unused}")
+    clinic.do("DELETE FROM appointments WHERE id = %s", "dev", gone)
+    before = clinic.state()
+    book = rollback.begin(DEV)
+    book.back_up()
+    found = {n.table: n for n in book.look().since.newer if n.rows}
+    assert {t: (n.created, n.changed, n.deleted) for t, n in found.items()} == {
+        "notes": (1, 0, 0), "patients": (0, 1, 0), "appointments": (0, 0, 1)
+    }  # fmt: skip
+    assert found["notes"].sample == (f"{created} (created)",)
+    book.propose()
+    with pytest.raises(StopError, match="people have written since run") as told:
+        book.approve(rehearsed=True)
+    assert "notes: 1 created, 0 changed, 0 deleted" in told.value.what
+    assert "--keep-newer" in told.value.next
+    assert "edited since" not in str(told.value)
+    with pytest.raises(ReimportError, match="no approval yet"):
+        book.undo()
+    assert clinic.state() == before
+
+
+def test_keep_keeps_newer_rows_with_everything_that_they_point_at(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    before = clinic.state()
+    run = executed(clinic, rehearsed)
+    patient = new_patient(run)
+    assert clinic.value("SELECT count(*) FROM patients WHERE id = %s", "dev", patient) == 1
+    booked = copy_row(clinic, "appointments", patient_id=patient, filemaker_event_id=None,
+                      parent_appointment_id=None)  # fmt: skip
+    note = copy_row(clinic, "notes")
+    edited = clinic.value("SELECT min(id::text) FROM patients WHERE id <> %s", "dev", patient)
+    clinic.do("UPDATE patients SET notes = 'edited since' WHERE id = %s", "dev", edited)
+    book, done = taken_back("keep")
+    assert not done.exact
+    stays = {(p.table, p.by): p.rows for p in done.since.pointed_at}
+    assert stays == {("patients", "appointments.patient_id"): 1}
+    for table, key in (("appointments", booked), ("notes", note), ("patients", patient)):
+        assert clinic.value(f"SELECT count(*) FROM {table} WHERE id = %s", "dev", key) == 1, table
+    assert clinic.value("SELECT notes FROM patients WHERE id = %s", "dev", edited) == "edited since"
+    clinic.do("DELETE FROM appointments WHERE id = %s", "dev", booked)
+    clinic.do("DELETE FROM notes WHERE id = %s", "dev", note)
+    clinic.do("DELETE FROM patients WHERE id = %s", "dev", patient)
+    now = clinic.state()
+    assert {t for t in now if now[t] != before[t]} == {"patients"}
+    others = "SELECT t::text FROM {} AS t WHERE id <> %s ORDER BY id"
+    kept = f"nexus_reimport_undo_{run.run.id.lower().replace('-', '_')}.patients"
+    assert clinic.rows(others.format("patients"), "dev", edited) == clinic.rows(
+        others.format(kept), "dev", edited
+    ), "but for what was kept, all is as it was"
+    assert book.run.verdict() is Verdict.COMPLETE
+
+
+def test_discard_gives_newer_rows_up_but_leaves_them_in_the_private_folder(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    before = clinic.state()
+    executed(clinic, rehearsed)
+    created = copy_row(clinic, "notes")
+    book, done = taken_back("discard")
+    assert clinic.state() == before
+    assert not done.exact, "somebody had written since, and the record says so"
+    saved = book.run.load(Look, "look").saved["notes"]
+    rows = list(rowfile.read_dicts(book.book.folder, saved))
+    assert [r["id"] for r in rows] == [created]
+    assert not list(book.run.folder.glob("*.parquet")), "values are no part of the record"
+
+
+@pytest.mark.parametrize("newer", ["keep", "discard"])
+def test_what_a_protected_row_points_at_stays_whatever_was_chosen(
+    clinic: Clinic, rehearsed: Path, newer: str
+) -> None:
+    run = executed(clinic, rehearsed)
+    patient = new_patient(run)
+    copy_row(clinic, "xero_contact_links", patient_id=patient, company_id=None)
+    book, done = taken_back(newer)
+    stays = {(p.table, p.by): p.rows for p in done.since.pointed_at}
+    assert stays == {("patients", "xero_contact_links.patient_id"): 1}
+    assert clinic.value("SELECT count(*) FROM patients WHERE id = %s", "dev", patient) == 1
+    assert book.run.verdict() is Verdict.COMPLETE
+
+
+def test_a_document_uploaded_since_keeps_the_patient_that_it_hangs_on(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    run = executed(clinic, rehearsed)
+    patient = new_patient(run)
+    kind = "(SELECT id FROM django_content_type WHERE app_label = 'patients' AND model = 'patient')"
+    document = copy_row(clinic, "documents_document", object_id=patient, filemaker_id=None)
+    clinic.do(f"UPDATE documents_document SET content_type_id = {kind} WHERE id = %s",
+              "dev", document)  # fmt: skip
+    _, done = taken_back("discard")
+    assert [p.by for p in done.since.pointed_at] == ["documents_document.object_id"]
+    owner = clinic.value("SELECT object_id::text FROM documents_document WHERE id = %s", "dev",
+                         document)  # fmt: skip
+    assert clinic.value("SELECT count(*) FROM patients WHERE id = %s", "dev", owner) == 1
+
+
+def test_a_link_that_dangled_before_the_run_is_no_reason_to_keep_a_row(clinic: Clinic) -> None:
+    book = clinic.preflight()
+    patient = new_patient(book)
+    clinic.do("UPDATE sent_emails SET related_patient_id = %s WHERE id ="
+              " (SELECT min(id::text)::uuid FROM sent_emails)", "dev", patient)  # fmt: skip
+    before = clinic.state()
+    again = clinic.whole()
+    assert new_patient(again) == patient
+    _, done = taken_back()
+    assert done.exact
+    assert clinic.state() == before
+
+
+@pytest.mark.parametrize(("newer", "stays"), [("keep", True), ("discard", False)])
+def test_a_link_that_a_person_changed_since_is_kept_or_put_back(
+    clinic: Clinic, rehearsed: Path, newer: str, stays: bool
+) -> None:
+    links = "SELECT id::text, object_id::text FROM documents_document ORDER BY id"
+    before = dict(clinic.rows(links))
+    executed(clinic, rehearsed)
+    mended = next(i for i, o in clinic.rows(links) if before[i] != o)
+    other = clinic.value("SELECT max(id::text) FROM patients WHERE filemaker_metadata"
+                         " ? 'filemaker_id' AND created_at < now() - interval '1 day'")  # fmt: skip
+    clinic.do("UPDATE documents_document SET object_id = %s WHERE id = %s", "dev", other, mended)
+    _, done = taken_back(newer)
+    assert [n.changed for n in done.since.newer if n.table == "documents_document"] == [1]
+    now = dict(clinic.rows(links))
+    assert now.pop(mended) == (other if stays else before[mended])
+    assert now == {i: o for i, o in before.items() if i != mended}
+
+
+def test_only_the_latest_run_can_be_taken_back(clinic: Clinic, rehearsed: Path) -> None:
+    first = executed(clinic, rehearsed)
+    second = clinic.whole()
+    with pytest.raises(StopError, match=f"is not the latest; the latest is {second.run.id}"):
+        rollback.begin(DEV, undo_run=first.run.id)
+    taken_back()
+    with pytest.raises(StopError, match="was taken back by"):
+        rollback.begin(DEV, undo_run=second.run.id)
+    taken_back()
+    with pytest.raises(StopError, match="no run was committed here"):
+        rollback.begin(DEV)
+
+
+def test_a_schema_that_was_changed_since_is_refused(clinic: Clinic, rehearsed: Path) -> None:
+    executed(clinic, rehearsed)
+    clinic.do("ALTER TABLE notes ADD COLUMN mood text")
+    before = clinic.state()
+    with pytest.raises(StopError, match="the schema of the tables was changed") as told:
+        rollback.begin(DEV)
+    assert "nexus-reimport restore" in told.value.next
+    assert clinic.state() == before
+
+
+def test_undo_data_that_is_gone_is_said_and_the_dump_is_named(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    from nexus_reimport import runner
+
+    run = executed(clinic, rehearsed)
+    (dropped,) = runner.purge_undo(DEV, 0)
+    assert (dropped.run, dropped.undone_by) == (run.run.id, "")
+    assert dropped.bytes_stored > 0
+    with pytest.raises(StopError, match=r"undo data of run .* is not there any more") as told:
+        rollback.begin(DEV)
+    assert f"nexus-reimport restore {run.run.id} --into NAME" in told.value.next
+
+
+def test_purging_keeps_the_latest_and_the_preflight_shows_what_there_is(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    from nexus_reimport import runner, show
+
+    first = executed(clinic, rehearsed)
+    second = clinic.whole()
+    seen, _ = clinic.preflight().survey_and_backup()
+    assert [u.run for u in seen.undo] == [second.run.id, first.run.id]
+    assert f"{first.run.id}" in repr(show.survey(seen))
+    gone = runner.purge_undo(DEV, 1)
+    assert [u.run for u in gone] == [first.run.id]
+    taken_back()
+
+
+def test_nothing_is_taken_back_without_its_own_digest(clinic: Clinic, rehearsed: Path) -> None:
+    executed(clinic, rehearsed)
+    before = clinic.state()
+    book = rollback.begin(DEV)
+    book.back_up()
+    book.look()
+    proposal = book.propose()
+    for typed in ("", "0" * 12, proposal.digest[:6]):
+        with pytest.raises(StopError):
+            book.approve(typed)
+    order = undo.Order(book.run.id, DEV, book.undoes, Newer.UNDECIDED, book.book.folder, proposal)
+    with pytest.raises(StopError, match="no approval of its own"):
+        undo.run(book.book.settings.postgres, book.book.mapping, order, book.book.check_undoing)
+    assert clinic.state() == before
+    book.approve(proposal.digest[:12])
+    book.undo()
+
+
+def test_what_was_written_after_the_look_stops_the_undo(clinic: Clinic, rehearsed: Path) -> None:
+    executed(clinic, rehearsed)
+    book = approved()
+    copy_row(clinic, "notes")
+    before = clinic.state()
+    with pytest.raises(StopError, match="changed since you looked\n    notes: "):
+        book.undo()
+    assert clinic.state() == before
+    assert book.run.verdict() is Verdict.STOPPED
+
+
+def test_a_rollback_that_would_not_be_exact_is_rolled_back(clinic: Clinic, rehearsed: Path) -> None:
+    executed(clinic, rehearsed)
+    book = approved()
+    clinic.do("CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS"
+              " $$ BEGIN NEW.content := NEW.content || '.'; RETURN NEW; END $$")  # fmt: skip
+    clinic.do("CREATE TRIGGER meddle BEFORE INSERT ON public.notes FOR EACH ROW"
+              " EXECUTE FUNCTION public.meddle()")  # fmt: skip
+    before = clinic.state()
+    with pytest.raises(StopError, match="every_row_is_what_it_was") as told:
+        book.undo()
+    assert "the_state_is_the_one_before_the_run" in told.value.what
+    assert clinic.state() == before
+
+
+def test_undo_data_that_somebody_has_edited_is_noticed(clinic: Clinic, rehearsed: Path) -> None:
+    run = executed(clinic, rehearsed)
+    kept = f"nexus_reimport_undo_{run.run.id.lower().replace('-', '_')}.notes"
+    book = approved()
+    clinic.do(
+        f"UPDATE {kept} SET content = 'x' WHERE id = (SELECT min(id::text)::uuid FROM {kept})"
+    )
+    before = clinic.state()
+    with pytest.raises(StopError, match="the_state_is_the_one_before_the_run"):
+        book.undo()
+    assert clinic.state() == before
+
+
+@pytest.mark.parametrize("statement", [
+    "UPDATE public.clinics SET color = '#000000'",
+    "UPDATE public.documents_document SET description = 'x'",
+    "DELETE FROM public.xero_sync_logs",
+])  # fmt: skip
+def test_a_rollback_that_writes_elsewhere_is_noticed(
+    clinic: Clinic, rehearsed: Path, statement: str
+) -> None:
+    executed(clinic, rehearsed)
+    book = approved()
+    before = clinic.state()
+
+    def meddle(done: undo.Done) -> Any:
+        done.transaction.connection.execute(statement)
+        return book.book.check_undoing(done)
+
+    order = undo.Order(
+        book.run.id, DEV, book.undoes, Newer.UNDECIDED, book.book.folder,
+        book.run.load(RollbackProposal, "rollback_proposal"),
+        book.run.load(runbook.Approval, "approval"),
+    )  # fmt: skip
+    with pytest.raises(StopError, match="the_rollback_wrote_to_nothing_else"):
+        undo.run(book.book.settings.postgres, book.book.mapping, order, meddle)
+    assert clinic.state() == before
+
+
+def test_a_run_that_was_never_verified_is_closed_as_undone(clinic: Clinic, rehearsed: Path) -> None:
+    run = executed(clinic, rehearsed, verified=False)
+    assert run.run.verdict() is Verdict.COMMITTED_UNVERIFIED
+    book, _ = taken_back()
+    assert (run.run.verdict(), run.run.is_sealed) == (Verdict.UNDONE, True)
+    assert book.run.verdict() is Verdict.COMPLETE
+    assert record.open_runs(run.settings) == []
+    clinic.preflight()
+
+
+@pytest.mark.parametrize("step", [1, 2, 4, 5, 7, 8, 9])
+def test_a_killed_rollback_leaves_the_database_as_it_was(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path, step: int
+) -> None:
+    executed(clinic, rehearsed)
+    before = clinic.state()
+    book = approved()
+    with halted(DEV, book.run.id, step, tmp_path / "marker", "undo") as process:
+        process.kill()
+        process.wait()
+        assert book.run.verdict() is Verdict.IN_DOUBT
+        assert not book.book.settle()
+    assert book.run.verdict() is Verdict.KILLED
+    assert clinic.state() == before
+    nothing_left(clinic)
+    taken_back()
+
+
+def test_a_rollback_killed_after_its_commit_is_finished_by_the_next_command(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path
+) -> None:
+    from nexus_reimport import runner
+
+    before = clinic.state()
+    executed(clinic, rehearsed)
+    book = approved()
+    with halted(DEV, book.run.id, undo.STEPS, tmp_path / "marker", "undo") as process:
+        process.kill()
+        process.wait()
+    assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
+    done = runner.finish(DEV)
+    assert (done.run, done.verdict, done.sealed) == (book.run.id, Verdict.COMPLETE, True)
+    assert clinic.state() == before
+
+
+def test_a_killed_backend_of_a_rollback_leaves_the_database_as_it_was(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path
+) -> None:
+    executed(clinic, rehearsed)
+    before = clinic.state()
+    book = approved()
+    with halted(DEV, book.run.id, 6, tmp_path / "marker", "undo"):
+        pid = clinic.value(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'nexus_reimport'"
+            " AND datname = current_database()"
+        )
+        subprocess.run(["kill", "-9", str(pid)], check=True)
+        wait_until_up(clinic)
+    assert not book.book.settle()
+    assert clinic.state() == before
+    nothing_left(clinic)
+
+
+def test_a_rollback_in_another_database_than_the_approved_one_is_an_error(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    executed(clinic, rehearsed)
+    book = approved()
+    clinic.edit(DEV, clinic.databases["dev"], "nowhere")
+    with pytest.raises(TargetError):
+        rollback.begin(DEV, book.run.id).undo()
