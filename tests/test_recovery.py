@@ -1,0 +1,388 @@
+"""The worst night: restore under another name and swap it in, re-link alone, every branch taken."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from conftest import ROLE, Clinic
+from halting import halted
+from test_undo import DEV, approved, executed
+
+from nexus_reimport import adoption, record, restore, runbook, runner
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import RecordError, SettingsError, StopError
+from nexus_reimport.model import Newer, Plan, Scope
+from nexus_reimport.record import Verdict
+from nexus_reimport.runner import Wanted
+from nexus_reimport.runner.advice import IN_DOUBT, ROLLBACK_UNVERIFIED, UNVERIFIED
+
+README = Path(__file__).parent.parent / "runbook" / "README.md"
+LINKS = "SELECT id::text, object_id::text FROM documents_document ORDER BY id"
+
+
+@pytest.fixture
+def named(clinic: Clinic) -> Iterator[str]:
+    """A name for a database to restore into, dropped afterwards."""
+    name = f"{clinic.databases['dev']}_back"
+    yield name
+    clinic.server.drop_database(name)
+
+
+def administrator(clinic: Clinic, database: str = "postgres") -> psycopg.Connection[object]:
+    return psycopg.connect(clinic.server.dsn(database), autocommit=True)
+
+
+def swap_in(clinic: Clinic, done: restore.Restored) -> None:
+    """Run the printed statements, each in the database that it names."""
+    for step in done.swap:
+        with administrator(clinic, step.database) as connection:
+            connection.execute(step.statement)
+
+
+def drop_aside(clinic: Clinic) -> None:
+    with administrator(clinic) as connection:
+        rows = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s",
+                                  (f"{clinic.databases['dev']}_before_%",)).fetchall()  # fmt: skip
+    for (name,) in rows:
+        clinic.server.drop_database(str(name))
+
+
+def test_a_dump_comes_back_whole_under_another_name(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    before = clinic.state()
+    run = executed(clinic, rehearsed)
+    after = clinic.state()
+    done = runner.restore_into(run.run.id, named)
+    assert (done.database, done.live) == (named, clinic.databases["dev"])
+    assert clinic.state() == after, "the live database is not touched"
+    clinic.databases["restored"] = named
+    assert clinic.state("restored") == before
+
+
+def test_the_printed_statements_swap_it_in_with_owner_settings_and_grants(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    live = clinic.databases["dev"]
+    before = clinic.state()
+    with administrator(clinic, live) as admin:
+        admin.execute(f"CREATE ROLE reader_{live} NOLOGIN")
+        admin.execute(f"GRANT SELECT ON notes TO reader_{live}")
+        admin.execute(f"GRANT CONNECT ON DATABASE {live} TO reader_{live}")
+        admin.execute(f"ALTER DATABASE {live} SET work_mem = '5MB'")
+    try:
+        book = clinic.preflight()
+        book.approve(rehearsed=True)
+        book.apply()
+        done = runner.restore_into(book.run.id, named)
+        swap_in(clinic, done)
+        assert clinic.state() == before
+        assert clinic.value("SHOW work_mem") == "5MB"
+        assert clinic.value(f"SELECT has_table_privilege('reader_{live}', 'notes', 'SELECT')")
+        assert clinic.value(f"SELECT has_database_privilege('reader_{live}', '{live}', 'CONNECT')")
+        with pytest.raises(StopError, match="a copy of"):
+            runbook.begin(DEV)
+        adoption.adopt(adoption.look(DEV, this_is_a_copy=True), this_is_a_copy=True)
+        runner.seal(DEV)
+        assert clinic.whole().run.verdict() is Verdict.COMPLETE
+    finally:
+        drop_aside(clinic)
+        with administrator(clinic, live) as admin:
+            admin.execute(f"DROP OWNED BY reader_{live}")
+            admin.execute(f"REVOKE ALL ON DATABASE {live} FROM reader_{live}")
+            admin.execute(f"DROP ROLE reader_{live}")
+
+
+def test_tables_of_another_owner_get_it_back_by_the_printed_statements(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    live = clinic.databases["dev"]
+    with administrator(clinic, live) as admin:
+        admin.execute(f"CREATE ROLE app_{live} NOLOGIN")
+        admin.execute(f"GRANT USAGE, CREATE ON SCHEMA public TO app_{live}")
+        admin.execute(f"ALTER TABLE general_contacts OWNER TO app_{live}")
+        admin.execute(f"GRANT ALL ON general_contacts TO {ROLE}")
+    try:
+        book = clinic.preflight()
+        done = runner.restore_into(book.run.id, named)
+        owner = f'ALTER TABLE public.general_contacts OWNER TO "app_{live}";'
+        assert restore.Step(named, owner) in done.swap
+        swap_in(clinic, done)
+        assert clinic.value("SELECT tableowner FROM pg_tables WHERE tablename ="
+                            " 'general_contacts'") == f"app_{live}"  # fmt: skip
+    finally:
+        drop_aside(clinic)
+        with administrator(clinic, live) as admin:
+            admin.execute(f"DROP OWNED BY app_{live} CASCADE")
+            admin.execute(f"DROP ROLE app_{live}")
+
+
+def test_it_never_overwrites_and_takes_only_plain_names(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    run = executed(clinic, rehearsed).run.id
+    runner.restore_into(run, named)
+    live = clinic.databases["dev"]
+    for name, told in (
+        (named, f"there is a database {named} already"),
+        (live, f"there is a database {live} already: the live one"),
+        ("nexus_reimport_scratch_x", "dropped by themselves"),
+        ('x"; DROP DATABASE y', "not a plain one"),
+        ("", "not a plain one"),
+    ):
+        with pytest.raises(StopError, match=told):
+            runner.restore_into(run, name)
+
+
+def test_a_dump_is_only_restored_by_a_record_that_can_be_trusted(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    run = executed(clinic, rehearsed)
+    dump = run.folder / "nexus.dump"
+    whole = dump.read_bytes()
+    dump.write_bytes(whole[:-1])
+    with pytest.raises(StopError, match=r"nexus.dump is not what was written"):
+        runner.restore_into(run.run.id, named)
+    dump.unlink()
+    with pytest.raises(StopError, match=r"nexus.dump is not there"):
+        runner.restore_into(run.run.id, named)
+    (run.run.folder / "backup.json").write_text("{}")
+    with pytest.raises(RecordError, match="not as it was sealed"):
+        runner.restore_into(run.run.id, named)
+    with pytest.raises(SettingsError, match="no environment has a record of run 'nowhere'"):
+        runner.restore_into("nowhere", named)
+    with administrator(clinic) as connection:
+        assert not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s",
+                                      (named,)).fetchone()  # fmt: skip
+
+
+# ---------------------------------------------------------------- re-linking alone
+
+
+def linked_wrongly(clinic: Clinic) -> tuple[dict[str, str], str]:
+    """The right links, and a document whose link has been broken since."""
+    right = dict(clinic.rows(LINKS))
+    victim = clinic.value(
+        "SELECT min(d.id::text) FROM documents_document d JOIN patients p ON p.id = d.object_id"
+        " WHERE d.filemaker_id IS NOT NULL AND p.filemaker_metadata ? 'filemaker_id'"
+    )
+    clinic.do("UPDATE documents_document SET object_id = gen_random_uuid() WHERE id = %s",
+              "dev", victim)  # fmt: skip
+    return right, victim
+
+
+def test_relinking_alone_mends_links_and_writes_nothing_else(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    executed(clinic, rehearsed)
+    right, _ = linked_wrongly(clinic)
+    broken = clinic.state()
+    (done,) = runner.run([DEV], approve_rehearsed=True, links_only=True)
+    assert (done.verdict, done.exit_code, done.sealed) == (Verdict.COMPLETE, 0, True)
+    assert dict(clinic.rows(LINKS)) == right
+    now = clinic.state()
+    assert {t for t in now if now[t] != broken[t]} == {"documents_document"}
+    run = record.every(environments.load(DEV))[-1]
+    assert run.kind == Scope.RELINK
+    made = run.load(Plan, "plan")
+    assert (made.entities, made.links["documents"].file.rows) == ({}, 1)
+    assert {p.stem for p in run.folder.glob("*.ipynb")} == {
+        "01_preflight", "02_execute", "03_verify"
+    }  # fmt: skip
+
+
+def test_what_is_booked_meanwhile_does_not_stop_a_run_that_re_links_alone(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    executed(clinic, rehearsed)
+    linked_wrongly(clinic)
+    book = runbook.begin(DEV, links_only=True)
+    for step in (book.snapshot, book.census, book.survey_and_backup, book.plan, book.check_before,
+                 book.rehearse, book.propose):  # fmt: skip
+        step()
+    clinic.do(
+        "UPDATE notes SET content = 'since' WHERE id = (SELECT min(id::text)::uuid FROM notes)"
+    )
+    book.approve(rehearsed=True)
+    assert book.apply().relinked["documents"] == 1
+    assert clinic.value("SELECT count(*) FROM notes WHERE content = 'since'") == 1
+
+
+def test_a_run_that_re_linked_alone_is_taken_back_like_any_other(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    executed(clinic, rehearsed)
+    linked_wrongly(clinic)
+    broken = clinic.state()
+    (done,) = runner.run([DEV], approve_rehearsed=True, links_only=True)
+    back = runner.rollback(Wanted(done.run, rehearsed=True))
+    assert back.verdict is Verdict.COMPLETE
+    assert clinic.state() == broken
+
+
+# ---------------------------------------------------------------- the decision tree, walked
+
+
+def spoilt_after_commit(clinic: Clinic, rehearsed: Path) -> tuple[runbook.Runbook, runner.Outcome]:
+    """Exit code 4: a note was changed between COMMIT and verification."""
+    book = executed(clinic, rehearsed, verified=False)
+    clinic.do("UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"
+              " FROM notes)")  # fmt: skip
+    outcome = runner.finish(DEV)
+    assert (outcome.exit_code, outcome.sealed) == (4, False)
+    return book, outcome
+
+
+def test_the_decision_trees_stand_in_the_runbook_word_for_word() -> None:
+    text = README.read_text(encoding="utf-8")
+    for tree in (UNVERIFIED, ROLLBACK_UNVERIFIED, IN_DOUBT):
+        assert tree in text
+
+
+def test_exit_4_prints_the_tree_with_the_names_of_this_night(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book, outcome = spoilt_after_commit(clinic, rehearsed)
+    for line in (f"nexus-reimport finish {DEV}", f"nexus-reimport rollback {book.run.id}",
+                 f"nexus-reimport restore {book.run.id} --into NAME", f"nexus-reimport seal {DEV}",
+                 f"nexus-reimport relink {DEV}"):  # fmt: skip
+        assert line in outcome.advice
+
+
+def test_exit_4_a_not_verified_is_finished(clinic: Clinic, rehearsed: Path) -> None:
+    executed(clinic, rehearsed, verified=False)
+    assert runner.finish(DEV).verdict is Verdict.COMPLETE
+
+
+def test_exit_4_b_what_a_person_accepts_is_waived_by_name(clinic: Clinic, rehearsed: Path) -> None:
+    spoilt_after_commit(clinic, rehearsed)
+    path = clinic.folder / f"{DEV}.toml"
+    waived = ("every_row_is_as_planned", "what_only_nexus_knows_was_carried_over")
+    path.write_text(path.read_text() + "".join(
+        f'\n[[waivers]]\ncheck = "{name}"\nat_most = 1\nreason = "a dot"\nwho = "x"\n'
+        'until = "2099-12-31"\n' for name in waived))  # fmt: skip
+    assert runner.finish(DEV).verdict is Verdict.COMPLETE
+
+
+def test_exit_4_c_wrong_links_are_mended_alone(clinic: Clinic, rehearsed: Path) -> None:
+    executed(clinic, rehearsed, verified=False)
+    right, _ = linked_wrongly(clinic)
+    assert runner.finish(DEV).exit_code == 4
+    assert runner.seal(DEV).sealed
+    (done,) = runner.run([DEV], approve_rehearsed=True, links_only=True)
+    assert done.verdict is Verdict.COMPLETE
+    assert dict(clinic.rows(LINKS)) == right
+
+
+def test_exit_4_d_the_run_is_taken_back(clinic: Clinic, rehearsed: Path) -> None:
+    before = clinic.state()
+    book, _ = spoilt_after_commit(clinic, rehearsed)
+    with pytest.raises(StopError, match="people have written since"):
+        runner.rollback(Wanted(book.run.id))
+    asking = runner.rollback(Wanted(book.run.id, newer=Newer.DISCARD))
+    assert (asking.exit_code, asking.run) == (1, "")
+    digest = asking.error.rsplit("--approve ", 1)[1].split()[0]
+    done = runner.rollback(Wanted(book.run.id, newer=Newer.DISCARD, digest=digest))
+    assert (done.verdict, done.sealed) == (Verdict.COMPLETE, True)
+    assert clinic.state() == before
+    assert book.run.verdict() is Verdict.UNDONE
+
+
+def test_exit_4_e_a_refused_rollback_leads_to_the_dump(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    before = clinic.state()
+    book, _ = spoilt_after_commit(clinic, rehearsed)
+    runner.purge_undo(DEV, 0)
+    with pytest.raises(StopError, match="is not there any more") as told:
+        runner.rollback(Wanted(book.run.id, newer=Newer.DISCARD))
+    assert f"nexus-reimport restore {book.run.id} --into NAME" in told.value.next
+    try:
+        swap_in(clinic, runner.restore_into(book.run.id, named))
+        assert clinic.state() == before
+        assert runner.seal(DEV).sealed
+    finally:
+        drop_aside(clinic)
+
+
+def test_exit_4_of_a_rollback_is_finished_or_leads_to_the_dump(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    first = executed(clinic, rehearsed)
+    book = approved()
+    book.undo()
+    clinic.do("UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"
+              " FROM notes)")  # fmt: skip
+    outcome = runner.finish(DEV)
+    assert (outcome.run, outcome.exit_code) == (book.run.id, 4)
+    assert "taken back" in outcome.advice
+    assert f"nexus-reimport restore {first.run.id} --into NAME" in outcome.advice
+    assert runner.restore_into(first.run.id, named).database == named
+    assert runner.seal(DEV).sealed
+
+
+@pytest.mark.parametrize(("step", "committed"), [(5, False), (12, True)])
+def test_exit_5_a_the_database_is_asked(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path, step: int, committed: bool
+) -> None:
+    before = clinic.state()
+    book = clinic.approved(rehearsed)
+    with halted(DEV, book.run.id, step, tmp_path / "marker") as process:
+        process.kill()
+        process.wait()
+    if not committed:
+        assert book.run.exit_code() == 5
+    outcome = runner.settle(DEV)
+    assert outcome.verdict is (Verdict.COMMITTED_UNVERIFIED if committed else Verdict.KILLED)
+    done = runner.finish(DEV)
+    assert done.verdict is (Verdict.COMPLETE if committed else Verdict.KILLED)
+    assert (clinic.state() == before) is not committed
+    if not committed:
+        (again,) = runner.run([DEV], approve_rehearsed=True)
+        assert again.verdict is Verdict.COMPLETE
+
+
+def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    with halted(DEV, book.run.id, 5, tmp_path / "marker") as process:
+        process.kill()
+        process.wait()
+    secrets = clinic.folder / f".env.{DEV}"
+    there = secrets.read_text()
+    secrets.write_text(there + "NEXUS_SANDBOX_PG_PORT=9\n")
+    outcome = runner.finish(DEV)
+    assert (outcome.verdict, outcome.exit_code, outcome.sealed) == (Verdict.IN_DOUBT, 5, False)
+    assert f"nexus-reimport settle {DEV}" in outcome.advice
+    with pytest.raises(RecordError, match="IN_DOUBT"):
+        record.create(environments.load(DEV))
+    secrets.write_text(there)
+    assert runner.settle(DEV).verdict is Verdict.KILLED
+
+
+def test_exit_5_c_the_dump_of_a_lost_server_is_restored_on_another(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path, named: str
+) -> None:
+    import subprocess
+
+    from nexus_reimport.sandbox.postgres import binaries
+
+    before = clinic.state()
+    book = clinic.approved(rehearsed)
+    with halted(DEV, book.run.id, 5, tmp_path / "marker") as process:
+        process.kill()
+        process.wait()
+    clinic.server.create_database(named, owner=ROLE)  # stands for a new server's empty database
+    dump = book.folder / "nexus.dump"
+    command = [binaries() / "pg_restore", "--no-owner", "--exit-on-error",
+               f"--dbname={clinic.server.dsn(named, ROLE)}", dump]  # fmt: skip
+    subprocess.run(command, check=True)
+    clinic.databases["other"] = named
+    assert clinic.state("other") == before
+    assert runner.seal(DEV).sealed
+    shutil.rmtree(book.folder)
