@@ -22,6 +22,7 @@ The new data is committed; verification has not said yes. Keep people out. Decid
   E. the rollback is refused: the whole database, from the dump, under another name
        nexus-reimport restore RUN --into NAME
        it prints, statement by statement, how to swap it in
+       nexus-reimport adopt ENV --this-is-a-copy
        nexus-reimport seal ENV"""
 ROLLBACK_UNVERIFIED = """\
 The run was taken back and that is committed; it has not been verified. Decide, in this order:
@@ -29,6 +30,7 @@ The run was taken back and that is committed; it has not been verified. Decide, 
        nexus-reimport finish ENV
   B. a check says no: the whole database, from the dump of the run that was taken back
        nexus-reimport restore RUN --into NAME
+       nexus-reimport adopt ENV --this-is-a-copy, once it has been swapped in
        nexus-reimport seal ENV"""
 IN_DOUBT = """\
 The connection was lost at COMMIT: the database is as it was, or holds everything that was approved;

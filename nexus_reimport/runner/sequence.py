@@ -127,8 +127,7 @@ def seal(name: str, run_id: str = "") -> Outcome:
     settings = environments.load(name)
     with record.at_work(settings), window.left_on_error(settings):
         found = record.find(settings, run_id)
-        runbook.reopen(name, found.id).seal()
-        return outcome(found)
+        return _sealed(found)
 
 
 def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> None:
@@ -243,6 +242,10 @@ def close(made: Run) -> Outcome:
     if made.verdict() in _STAYS_OPEN:
         window.leave(environments.load(made.environment))
         return outcome(made)
+    return _sealed(made)
+
+
+def _sealed(made: Run) -> Outcome:
     try:
         runbook.reopen(made.environment, made.id).seal()
     except (TargetError, StopError) as error:  # sealed; the database has not got the seal

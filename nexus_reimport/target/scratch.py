@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+import psycopg
 from psycopg import sql
 
 from nexus_reimport.errors import StopError, TargetError
@@ -30,6 +31,7 @@ from nexus_reimport.target.postgres import Connection, connected, scalar, statem
 PREFIX = "nexus_reimport_scratch_"
 WATCH = "nexus_reimport.target.scratch_watch"
 _MARK = "nexus_reimport scratch "
+_LEAVING = 10.0  # seconds in which a session that was closed is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +134,19 @@ def give_name(connection: Connection, copy: Scratch, name: str) -> None:
         StopError: it is not ours. The name that is taken is the server's own refusal.
     """
     copy.require(connection)
-    connection.execute(
-        sql.SQL("COMMENT ON DATABASE {} IS NULL; ALTER DATABASE {} RENAME TO {}").format(
-            sql.Identifier(copy.name), sql.Identifier(copy.name), sql.Identifier(name)
-        )
+    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+        sql.Identifier(copy.name), sql.Identifier(name)
     )
+    end = time.monotonic() + _LEAVING
+    while True:
+        try:
+            connection.execute(rename)
+            break
+        except psycopg.errors.ObjectInUse:  # a session of ours that is just leaving
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+    connection.execute(sql.SQL("COMMENT ON DATABASE {} IS NULL").format(sql.Identifier(name)))
 
 
 def exists(connection: Connection, name: str) -> bool:
