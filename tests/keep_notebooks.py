@@ -31,10 +31,13 @@ def main() -> None:
         os.environ[FOLDER_VARIABLE] = str(folder)
         with stack.running(Path(home, "sandbox"), scale=SCALE, environments=folder):
             outcome = runner.run(["sandbox-dev"], approve_rehearsed=True)[0]
-        if outcome.exit_code:
-            sys.exit(outcome.error)
+            back = runner.rollback(runner.Wanted(outcome.run, rehearsed=True))
+        if outcome.exit_code or back.exit_code:
+            sys.exit(outcome.error or back.error)
         for page in PAGES:
             keep(notebook.FOLDER / f"{page}.ipynb", Path(outcome.record, f"{page}.ipynb"))
+        page = notebook.ROLLBACK
+        keep(notebook.FOLDER / f"{page}.ipynb", Path(back.record, f"{page}.ipynb"))
 
 
 def keep(page: Path, executed: Path) -> None:

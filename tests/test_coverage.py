@@ -11,7 +11,7 @@ from nexus_reimport import runbook  # declares every check
 from nexus_reimport.checks import REGISTRY
 
 ROOT = Path(__file__).parent.parent
-NOTEBOOKS = {"01": "01_preflight", "02": "02_execute", "03": "03_verify"}
+NOTEBOOKS = {"01": "01_preflight", "02": "02_execute", "03": "03_verify", "90": "90_rollback"}
 LINES = {"K": 13, "D": 6, "P": 8, "T": 5, "R": 6, "F": 5, "X": 5, "B": 6, "A": 9, "M": 4, "S": 7}
 
 

@@ -15,9 +15,9 @@ import pytest
 from conftest import Clinic
 
 from nexus_reimport.record import RUNNER_VARIABLE
-from nexus_reimport.runner.notebook import EXECUTE, FOLDER, PREFLIGHT, VERIFY
+from nexus_reimport.runner.notebook import EXECUTE, FOLDER, PREFLIGHT, ROLLBACK, VERIFY
 
-PAGES = (PREFLIGHT, EXECUTE, VERIFY)
+PAGES = (PREFLIGHT, EXECUTE, VERIFY, ROLLBACK)
 FORBIDDEN = (
     ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.With,
     ast.Lambda, ast.ListComp, ast.DictComp, ast.SetComp, ast.GeneratorExp,
@@ -96,7 +96,7 @@ def test_the_pages_give_what_they_show(clinic: Clinic, tmp_path: Path) -> None:
 
     for page in PAGES:
         given = {"environment": "sandbox-dev"} | (
-            {"approve_rehearsed": True} if page == EXECUTE else {}
+            {"approve_rehearsed": True} if page in (EXECUTE, ROLLBACK) else {}
         )
         copy = parameterize_notebook(load_notebook_node(str(FOLDER / f"{page}.ipynb")), given)
         nbformat.write(copy, tmp_path / f"{page}.ipynb")
