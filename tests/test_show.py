@@ -15,11 +15,15 @@ from nexus_reimport.model import (
     EntityPlan,
     Level,
     LinkPlan,
+    Look,
     Misfits,
+    Newer,
     Plan,
     Proposal,
     Report,
     Result,
+    RollbackProposal,
+    Scope,
     Unreturned,
 )
 from nexus_reimport.record import RUNNER_VARIABLE
@@ -27,6 +31,8 @@ from nexus_reimport.rowfile import RowFile
 from nexus_reimport.settings import Cause
 from nexus_reimport.show.page import Line, Marked, Page, Tone, listed, said, table
 from nexus_reimport.target.fingerprint import Fingerprint
+from nexus_reimport.target.since import Newer as Newest
+from nexus_reimport.target.since import PointedAt, Since
 
 FILE = RowFile("plan_patients.parquet", ("id",), 3, "ab" * 32)
 PATIENTS = EntityPlan(
@@ -69,6 +75,7 @@ LINKS = LinkPlan(
     reachable_after=10189,
 )
 PLAN = Plan(
+    scope=Scope.REIMPORT,
     as_of=datetime(2026, 3, 1, 2, 0, tzinfo=UTC),
     entities={"patients": PATIENTS},
     links={"documents": LINKS},
@@ -271,3 +278,58 @@ def test_under_the_runner_no_bar_is_drawn(
     bar(1, 2)
     bar(2, 2)
     assert capsys.readouterr().out == ""
+
+
+LOOK = Look(
+    undoes="20260301T020000Z-ab12",
+    kind="reimport",
+    committed_at=datetime(2026, 3, 1, 2, 5, tzinfo=UTC),
+    newer=Newer.UNDECIDED,
+    since=Since(
+        (Newest("notes", 2, 1, 0, ("N-1 (created)",)), Newest("reminders", 0, 0, 0, ())),
+        (PointedAt("patients", "xero_contact_links.patient_id", 1),),
+    ),
+    rows_before={"patients": 2867, "notes": 11140},
+    rows_now={"patients": 2879, "notes": 11285},
+    links={"documents": 53, "images": 9},
+    now={},
+    schema="",
+    saved={},
+)
+LOOK_TEXT = """\
+Taking back run 20260301T020000Z-ab12
+=====================================
+
+A reimport, committed 2026-03-01 02:05:00 UTC. Links of documents and images that go back to what they were: 53 documents, 9 images.
+
+Rows that are put back
+table        now  as before the run
+--------  ------  -----------------
+patients   2,879              2,867
+notes     11,285             11,140
+
+What people have written since the run
+table  created  changed  deleted  e.g.
+-----  -------  -------  -------  -------------
+notes        2        1        0  N-1 (created)
+
+What was created or changed: undecided. What was deleted, and was there before the run, comes back.
+
+Rows that the run has made and that stay: something that stays points at them
+table     pointed at by                  rows
+--------  -----------------------------  ----
+patients  xero_contact_links.patient_id     1"""  # noqa: E501
+
+
+def test_what_a_rollback_would_do_reads_as_people_approve_it() -> None:
+    assert show.rollback_text(LOOK) == LOOK_TEXT
+    quiet = replace(LOOK, since=Since((), ()))
+    assert show.rollback_text(quiet).endswith("Nobody has written since: the rollback is exact.")
+
+
+def test_a_rollback_names_the_command_that_approves_it() -> None:
+    proposal = RollbackProposal(
+        "prod", LOOK.undoes, Newer.KEEP, "c", "s", {}, LOOK.since, "ab" * 32
+    )
+    text = repr(show.rollback_proposal(proposal))
+    assert f"nexus-reimport rollback {LOOK.undoes} --keep-newer --approve abababababab" in text

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from nexus_reimport.model import Applied, EntityPlan, Plan
+from nexus_reimport.model import Applied, EntityPlan, Plan, Scope
 from nexus_reimport.show.page import Line, Page, Picture
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Event = dict[str, Any]
 
 def completeness(value: Plan, entity: str = "") -> Page:
     """How many rows of one entity hold each fed field; the first entity unless one is named."""
-    if not value.entities:
+    if value.scope is Scope.RELINK:
         return Page("Completeness by field", (_NO_ROWS,))
     one = value.entities[entity or next(iter(value.entities))]
     changes = [c for c in one.changes if c.filled_before or c.filled_after]
@@ -50,7 +50,7 @@ def completeness(value: Plan, entity: str = "") -> Page:
 
 def flow(value: Plan) -> Page:
     """What becomes of each record of FileMaker, and of each row of Nexus."""
-    if not value.entities:
+    if value.scope is Scope.RELINK:
         return Page("What becomes of each record and row", (_NO_ROWS,))
     figure, (left, right) = _figures(len(value.entities) * 0.42 + 1.1)
     names = list(value.entities)
