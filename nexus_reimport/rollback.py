@@ -6,9 +6,8 @@ approve its digest, undo in one transaction, verify afresh, sign off.
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 from nexus_reimport import backup, checks, gate, record, undo, window
 from nexus_reimport import mapping as mappings
@@ -41,6 +40,8 @@ from nexus_reimport.target import links, own
 from nexus_reimport.target.postgres import connected, exported_snapshot, rolled_back
 from nexus_reimport.target.state import fingerprints_of
 
+PREVIEW = ".preview"  # in the environment's private folder
+
 
 def begin(
     environment: str = "",
@@ -69,10 +70,19 @@ def begin(
 
 
 def preview(settings: Settings, run: str, newer: Newer) -> tuple[Look, RollbackProposal]:
-    """What a rollback would do, without a record: nothing is written anywhere."""
+    """What a rollback would do, without a record: nothing is left anywhere.
+
+    Newer rows are written out meanwhile: in the private folder, under a name that the next preview
+    clears if this one is killed.
+    """
     mapping = mappings.load(settings.mapping, environments.folder())
-    with tempfile.TemporaryDirectory(prefix="nexus-reimport-") as folder:
-        seen = undo.look(settings.postgres, mapping, run, newer, Path(folder))
+    folder = settings.folders.private / settings.name / PREVIEW
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    try:
+        seen = undo.look(settings.postgres, mapping, run, newer, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return seen, gate.propose_rollback(settings, seen)
 
 

@@ -54,7 +54,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m crash", description=__doc__)
     parser.add_argument("--only", default="", help='part of a case\'s name: "apply/delete × kern"')
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000))
-    parser.add_argument("--random", type=int, default=60, help="cases at random instants")
+    parser.add_argument("--random", type=int, default=40, help="cases at random instants")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="name the cases, play none")
     parser.add_argument("--verbose", action="store_true", help="show what the commands said")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nexus_reimport.record import Verdict
 
-from .faults import AT_COMMIT, NEEDS_SESSION, Fault
-from .fixture import ENVIRONMENT, World
+from .faults import AT_COMMIT, KILLING, NEEDS_SESSION, Fault
+from .fixture import ENVIRONMENT, FOUND, World
 from .journal import Point
 
 RUN = ("run", ENVIRONMENT, "--approve-rehearsed")
 NOT_DONE = (None, Verdict.STOPPED, Verdict.FAILED, Verdict.KILLED, Verdict.PARTIAL)
 DONE = (Verdict.COMMITTED_UNVERIFIED, Verdict.COMPLETE)
+EITHER: Mapping[str, tuple[Verdict | None, ...]] = {"before": NOT_DONE, "after": DONE}
 OUTSIDE = (Fault.DISK, Fault.FILEMAKER, Fault.STORAGE)  # struck once a stage, not at each step
+COMMIT = ("committing", "committed")
+Words = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +32,16 @@ class Kind:
     name: str
     says: str
     start: str
-    words: Callable[[World], tuple[str, ...]]
-    before: str
+    words: Callable[[World], Words]
     after: str
-    allowed: Mapping[str, tuple[Verdict | None, ...]]
+    before: str = FOUND
+    allowed: Mapping[str, tuple[Verdict | None, ...]] = field(default_factory=lambda: EITHER)
+    again: Callable[[World], Words] = lambda _: RUN  # what is done next where it did not happen
+    goal: str = "reimported"  # the state that this leaves
+    continues: bool = True  # goes on with a run that is there, and begins none of its own
     exit_code: int = 0  # undisturbed
     until: str = ""  # the stage with which another kind's points begin
+    turns: int = len(KILLING)  # how many of the faults that kill strike at each step, by turns
 
     @property
     def leaves(self) -> str:
@@ -46,27 +53,30 @@ class Kind:
         return {self.before: "before", self.after: "after"}.get(state, "BETWEEN")
 
 
+def _rollback(world: World) -> Words:
+    return ("rollback", world.latest("reimport"), "--discard-newer", "--approve-rehearsed")
+
+
 KINDS = {
     kind.name: kind
     for kind in (
         Kind(
             "preflight",
             says="`run`, up to the digest",
-            start="found",
+            start=FOUND,
             words=lambda _: ("run", ENVIRONMENT),
-            before="found",
             after="reimported",
             allowed={"before": NOT_DONE, "after": ()},
+            continues=False,
             exit_code=1,
+            turns=3,
         ),
         Kind(
             "execute",
             says="`run --approve`, up to COMMIT",
             start="rehearsed",
             words=lambda world: ("run", ENVIRONMENT, "--approve", world.digest()),
-            before="found",
             after="reimported",
-            allowed={"before": NOT_DONE, "after": DONE},
             until="checks_after",
         ),
         Kind(
@@ -74,9 +84,31 @@ KINDS = {
             says="`finish` of what is committed",
             start="committed",
             words=lambda _: ("finish", ENVIRONMENT),
-            before="found",
             after="reimported",
             allowed={"before": (), "after": DONE},
+        ),
+        Kind(
+            "rollback",
+            says="`rollback` of the latest run; *after* is the state before that run",
+            start="complete",
+            words=_rollback,
+            before="reimported",
+            after=FOUND,
+            again=_rollback,
+            goal=FOUND,
+            continues=False,
+            turns=3,
+        ),
+        Kind(
+            "relink",
+            says="`relink --approve`, up to COMMIT",
+            start="rehearsed-links",
+            words=lambda world: ("relink", ENVIRONMENT, "--approve", world.digest()),
+            after="relinked",
+            again=lambda _: ("relink", ENVIRONMENT, "--approve-rehearsed"),
+            goal="relinked",
+            until="checks_after",
+            turns=1,
         ),
     )
 }
@@ -127,9 +159,15 @@ def fits(reference: Reference, point: Point, fault: Fault) -> bool:
         return point.step == "committing"
     if fault in OUTSIDE:
         return not point.step and point.stage not in ("opened", "sealed")
-    if fault in NEEDS_SESSION:
-        return point in reference.connected
-    return fault is not Fault.KERNEL or point.stage != "sealed"  # the runner seals, alone
+    if fault in NEEDS_SESSION and point not in reference.connected:
+        return False
+    if fault is Fault.KERNEL and point.stage == "sealed":
+        return False  # the runner seals, alone
+    turns = KINDS[reference.kind].turns
+    if not point.step or point.step in COMMIT:
+        return True
+    first = reference.points.index(point)
+    return fault in [KILLING[(first + n) % len(KILLING)] for n in range(turns)]
 
 
 def _random(references: list[Reference], seed: int, count: int) -> Iterator[Case]:
@@ -137,4 +175,4 @@ def _random(references: list[Reference], seed: int, count: int) -> Iterator[Case
     for number in range(1, count + 1):
         chance = random.Random(f"{seed}/{number}")
         reference = chance.choices(references, [r.seconds for r in references])[0]
-        yield Case(reference.kind, chance.choice(faults), None, chance.random(), number)
+        yield Case(reference.kind, chance.choice(faults), None, 0.95 * chance.random(), number)

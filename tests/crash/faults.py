@@ -41,6 +41,7 @@ class Fault(StrEnum):
 
 AT_COMMIT = (Fault.LOST, Fault.LOST_AWAY, Fault.UNHEARD, Fault.UNHEARD_AWAY)
 KILLS_COMMAND = (Fault.RUNNER,)  # after it the command has no exit code of its own
+KILLING = (Fault.RUNNER, Fault.KERNEL, Fault.BACKEND, Fault.STOP, Fault.CUT)
 ORDERLY = (Fault.BACKEND, Fault.STOP, Fault.CUT, Fault.DISK, Fault.FILEMAKER, Fault.STORAGE)
 NEEDS_SESSION = (Fault.BACKEND, Fault.CUT)  # there is nothing to strike without one
 
@@ -60,11 +61,18 @@ def sessions(world: World) -> list[int]:
 
 
 def strike(
-    world: World, command: Command, journal: Journal, fault: Fault, came: Callable[[], bool]
+    world: World,
+    command: Command,
+    journal: Journal,
+    fault: Fault,
+    came: Callable[[], bool],
+    *,
+    anywhere: bool = False,
 ) -> Struck:
     """Wait until ``came`` says that the instant is there, then do ``fault`` to the run.
 
-    The notebook's kernel is halted meanwhile, so that nothing moves under the blow.
+    The notebook's kernel is halted meanwhile, so that nothing moves under the blow. What is to be
+    struck may come late: it is waited for until the next point, or, ``anywhere``, to the end.
     """
     struck = Struck()
     if fault in AT_COMMIT:
@@ -72,9 +80,12 @@ def strike(
     if not came() or not command.runs():
         return struck
     target = _TARGETS.get(fault)
-    if target and not _appears(lambda: target(world, command, journal), command, journal):
-        return struck
+    if target:
+        points = None if anywhere else len(journal.points)
+        if not _appears(lambda: target(world, command, journal), command, journal, points):
+            return struck
     with _halted(command.kernel(journal.kernel)) as kernel:
+        world.watched |= command.family()
         journal.look()
         struck.at = journal.last
         struck.hit = _do(world, command, fault, kernel)
@@ -139,10 +150,11 @@ def _at_commit(world: World, command: Command, journal: Journal, fault: Fault) -
     return struck
 
 
-def _appears(there: Callable[[], object], command: Command, journal: Journal) -> bool:
+def _appears(
+    there: Callable[[], object], command: Command, journal: Journal, points: int | None
+) -> bool:
     """Wait for what is to be struck: a step may begin before its connection or its kernel does."""
-    began = len(journal.points)
-    while command.runs() and len(journal.points) <= began:
+    while command.runs() and points in (None, len(journal.points)):
         if there():
             return True
         time.sleep(TICK)

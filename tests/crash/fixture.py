@@ -27,6 +27,7 @@ from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.process import python_path, until
 from nexus_reimport.sandbox.s3 import S3Server
 from nexus_reimport.settings import FOLDER_VARIABLE
+from nexus_reimport.target import deployment
 
 from . import look
 from .disk import SmallDisk
@@ -34,6 +35,7 @@ from .proxy import PostgresProxy, Proxy
 
 SCALE = 0.02
 ENVIRONMENT, DATABASE, BUCKET = "sandbox-dev", "nexus_dev", BUCKETS[0]
+FOUND = "found"  # the state in which the clinic is found; nobody has adopted it
 PATIENCE = 300.0  # seconds for one command
 GRACE = 10.0  # seconds in which what a killed process left behind has to be gone
 _TUNED = {"fsync": "off"}  # the machine does not crash here, only processes do
@@ -59,6 +61,13 @@ class Command:
             self.process.kill()
             return self.process.wait()
 
+    def family(self) -> set[psutil.Process]:
+        """Every process that it has started so far and that still runs."""
+        try:
+            return set(psutil.Process(self.process.pid).children(recursive=True))
+        except psutil.Error:
+            return set()
+
     def kernel(self, known: int = 0) -> int:
         """The process of the notebook that it runs now; 0 where there is none.
 
@@ -66,11 +75,7 @@ class Command:
         """
         if known and _is_kernel(known):
             return known
-        try:
-            children = psutil.Process(self.process.pid).children(recursive=True)
-        except psutil.Error:
-            return 0
-        return next((child.pid for child in children if _is_kernel(child.pid)), 0)
+        return next((child.pid for child in self.family() if _is_kernel(child.pid)), 0)
 
     @property
     def said(self) -> str:
@@ -98,6 +103,7 @@ class World:
     made_up: Clinic
     disk: SmallDisk | None = None
     states: dict[str, look.State] = field(default_factory=dict)
+    watched: set[psutil.Process] = field(default_factory=set)
     known: set[str] = field(default_factory=set)
 
     @property
@@ -142,7 +148,10 @@ class World:
         if (kept / "private").exists():
             there = self.disk.folder if self.disk else self.private
             shutil.copytree(kept / "private", there, dirs_exist_ok=True)
+        with look.connect(self.dsn) as connection:  # a copy has to be adopted anew
+            deployment.adopt(connection, ENVIRONMENT, this_is_a_copy=start != FOUND)
         self.known = look.databases(self.server.dsn())
+        self.watched.clear()
 
     def keep(self, name: str) -> None:
         """Keep database, records and private files as a state to begin with."""
@@ -196,6 +205,10 @@ class World:
         """All runs, oldest first."""
         return record.every(self.settings())
 
+    def latest(self, kind: str) -> str:
+        """The newest run of a kind: reimport, relink, rollback."""
+        return [run.id for run in self.records() if run.kind == kind][-1]
+
     def digest(self) -> str:
         """What approves the newest run."""
         return self.records()[-1].load(Proposal, "proposal").digest[:12]
@@ -218,11 +231,25 @@ class World:
         """What a run left behind and should not have."""
 
         def found() -> list[str]:
-            return [*look.on_this_machine(self.places, self.scratch, self.runs),
+            alive = [*look.processes(self.places), *filter(look.lives, self.watched)]
+            return [*(f"process {look.name(process)}" for process in alive),
+                    *look.files(self.scratch, self.runs),
                     *look.on_the_server(self.server.dsn(), self.known)]  # fmt: skip
 
         until(lambda: not found(), GRACE, 0.1)
         return found()
+
+    def swept(self) -> list[str]:
+        """What may stay until the next command, and has to be gone after it."""
+        private, runs = self.private / ENVIRONMENT, self.runs / ENVIRONMENT
+        found = [private / ".kernel", private / ".preview", runs / ".window", self.closed_sign,
+                 *(private / "scratch").glob("*.json")]  # fmt: skip
+        return [path.name for path in found if path.exists()]
+
+    @property
+    def closed_sign(self) -> Path:
+        """What the clinic's maintenance page is made by: it is up while this file is there."""
+        return self.folder / "closed"
 
     # -------------------------------------------------------------- the server's own life
 
@@ -263,12 +290,15 @@ def opened(folder: Path, s3: S3Server, made_up: Clinic) -> Iterator[World]:
 
 def _furnish(world: World, s3: S3Server) -> None:
     world.server.create_role(ROLE)
-    filling.make_template(world.server.access, "kept_found", world.made_up.nexus("dev"))
+    filling.make_template(world.server.access, f"kept_{FOUND}", world.made_up.nexus("dev"))
     write_environments(world.places, world.server, world.simulator, s3, {"dev": DATABASE})
     through = {
         "NEXUS_SANDBOX_PG_PORT": world.postgres.port,
         "NEXUS_SANDBOX_FILEMAKER_URL": f"http://127.0.0.1:{world.filemaker.port}",
         "NEXUS_SANDBOX_S3_ENDPOINT": f"http://127.0.0.1:{world.storage.port}",
     }
+    sign = world.closed_sign
+    with (world.places / f"{ENVIRONMENT}.toml").open("a") as file:
+        file.write(f'\n[hooks]\nenter = ["touch", "{sign}"]\nleave = ["rm", "-f", "{sign}"]\n')
     with (world.places / f".env.{ENVIRONMENT}").open("a") as file:
         file.writelines(f"{name}={value}\n" for name, value in through.items())

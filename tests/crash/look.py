@@ -90,25 +90,33 @@ def processes(environments: Path) -> list[psutil.Process]:
     for process in psutil.process_iter():
         try:
             ours = process.environ().get(FOLDER_VARIABLE) == str(environments)
-            if ours and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+            if ours and lives(process) and process.pid != os.getpid():
                 found.append(process)
         except psutil.Error:
             continue
     return found
 
 
-def on_this_machine(environments: Path, temporary: Path, runs: Path) -> list[str]:
-    """Processes, temporary files and held locks of files that should not be there."""
-    found = [f"process {_name(process)}" for process in processes(environments)]
-    found += [f"temporary file {path.name}" for path in temporary.iterdir()]
-    return found + [f"{path.name} is held" for path in runs.glob("*/.at_work") if _is_held(path)]
+def lives(process: psutil.Process) -> bool:
+    """Whether it is still there, and not only its exit code."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
-def _name(process: psutil.Process) -> str:
+def name(process: psutil.Process) -> str:
+    """What it is, for a message."""
     try:
         return " ".join(Path(part).name for part in process.cmdline()[:3])
     except psutil.Error:
         return "that has just ended"
+
+
+def files(temporary: Path, runs: Path) -> list[str]:
+    """Temporary files and held locks of files that should not be there."""
+    found = [f"temporary file {path.name}" for path in temporary.iterdir()]
+    return found + [f"{path.name} is held" for path in runs.glob("*/.at_work") if _is_held(path)]
 
 
 def _is_held(path: Path) -> bool:
@@ -118,3 +126,11 @@ def _is_held(path: Path) -> bool:
         except OSError:
             return True
     return False
+
+
+def anchors(dsn: str) -> dict[str, str]:
+    """The seals that the database knows, by run."""
+    with connect(dsn) as connection:
+        if connection.execute("SELECT to_regclass('nexus_reimport.runs')").fetchone() == (None,):
+            return {}
+        return dict(connection.execute("SELECT run, seal FROM nexus_reimport.runs").fetchall())

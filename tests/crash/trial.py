@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nexus_reimport.record import Verdict
+from nexus_reimport.record import Run, Verdict
 
-from .cases import DONE, KINDS, RUN, Case, Kind
+from . import look
+from .cases import DONE, KINDS, RUN, Case, Kind, Words
 from .faults import KILLS_COMMAND, Fault, strike, take_back
 from .fixture import ENVIRONMENT, Command, World
 from .journal import TICK, Journal, Point
@@ -17,7 +18,8 @@ from .undisturbed import step_through
 
 MOST_STEPS = 6  # commands that an engineer would follow before calling somebody
 _ADVISED = re.compile(
-    r"nexus-reimport ((?:run|finish|settle|seal|rollback|relink)\b.*?)(?:\s\s|[`,;\n]|$)"
+    r"nexus-reimport (?:run|finish|settle|seal|rollback|relink)\b"
+    r"(?: [\w-]+(?: --approve [0-9a-f]+| --[\w-]+)*)?"
 )
 
 
@@ -43,29 +45,34 @@ def play(world: World, case: Case, usual: float = 0.0, *, briskly: bool = False)
     """
     kind, began = KINDS[case.kind], time.monotonic()
     world.begin(kind.start, small_disk=case.fault is Fault.DISK)
+    known = {run.id for run in world.records()}
     journal = Journal(world.runs / ENVIRONMENT)
     command = world.start(kind.words(world))
     came = _instant(case, usual, journal, command)
-    struck = strike(world, command, journal, case.fault, came)
+    struck = strike(world, command, journal, case.fault, came, anywhere=case.point is None)
     code = command.wait()
     wrong = [f"left behind: {thing}" for thing in world.leftovers()]
     take_back(world)
-    state = world.state_name()
-    runs = world.records()
-    verdict = runs[-1].verdict() if runs else None
+    word, run = kind.word(state := world.state_name()), _its_own(world, kind, known)
+    verdict = run.verdict() if run else None
     wrong += _judge(kind, state, verdict)
-    if case.fault not in KILLS_COMMAND and runs and code != runs[-1].exit_code():
+    if run and case.fault not in KILLS_COMMAND and code != run.exit_code():
         wrong.append(f"exit code {code} with the verdict {verdict}")
     texts = [command.said]
-    taken, more = _follow(world, texts, briskly=briskly)
-    wrong += more
-    if runs and verdict is not Verdict.PARTIAL:
-        wrong += _judge_at_last(world, runs[-1].id, kind.word(state))
+    taken, more = _follow(world, kind, word, texts, briskly=briskly)
+    wrong += more + _judge_at_last(world, run.id if run else "", word, verdict)
     world.close_disk()
     return Result(
-        case, struck.hit, struck.at, kind.word(state), verdict, tuple(taken), tuple(wrong),
+        case, struck.hit, struck.at, word, verdict, tuple(taken), tuple(wrong),
         time.monotonic() - began, "\n---\n".join(texts),
     )  # fmt: skip
+
+
+def _its_own(world: World, kind: Kind, known: set[str]) -> Run | None:
+    """The record of the disturbed run; None if it was not begun yet."""
+    runs = world.records()
+    candidates = runs if kind.continues else [run for run in runs if run.id not in known]
+    return candidates[-1] if candidates else None
 
 
 def _instant(case: Case, usual: float, journal: Journal, command: Command) -> Callable[[], bool]:
@@ -92,36 +99,42 @@ def _judge(kind: Kind, state: str, verdict: Verdict | None) -> list[str]:
     return [f"the verdict is {verdict}, but the database is as {word} the run"]
 
 
-def _judge_at_last(world: World, run: str, word: str) -> list[str]:
+def _judge_at_last(world: World, run: str, word: str, first: Verdict | None) -> list[str]:
     """Once all is settled, every verdict is a final one, and every record as it was sealed."""
-    found = []
+    found, anchors = [], look.anchors(world.dsn)
     for one in world.records():
         verdict = one.verdict()
         if not one.is_sealed:
             found.append(f"a run stays open as {verdict}")
         elif one.problems():
             found.append(f"a sealed record: {'; '.join(one.problems())}")
-        if one.id == run and (verdict in DONE) != (word == "after"):
+        elif verdict is Verdict.COMPLETE and anchors.get(one.id) != one.seal_digest():
+            found.append("the database does not know the seal of a COMPLETE run")
+        went_on = first is Verdict.PARTIAL and verdict is not first  # approved afterwards
+        if one.id == run and not went_on and (verdict in DONE) != (word == "after"):
             found.append(f"at last the verdict is {verdict}, though the database was as {word}")
-    return found
+    return found + [f"not even the next run has swept up {thing}" for thing in world.swept()]
 
 
-def _follow(world: World, texts: list[str], *, briskly: bool) -> tuple[list[str], list[str]]:
+def _follow(
+    world: World, kind: Kind, word: str, texts: list[str], *, briskly: bool
+) -> tuple[list[str], list[str]]:
     """What an engineer does next: what the last message advises, else the run again.
 
     Adds to ``texts`` what was said. Gives the commands, and what was wrong with them.
     """
+    again, goal = (kind.again(world), kind.goal) if word == "before" else (RUN, "reimported")
     taken: list[str] = []
     while len(taken) < MOST_STEPS:
-        words = _advised(texts[-1]) or RUN
+        words = _advised(texts[-1]) or again
         stepping = briskly and words[0] == "run"
         code, said = step_through(world) if stepping else _given(world.start(words))
         taken.append("steps" if stepping else words[0])
         texts.append(f"$ nexus-reimport {' '.join(words)}\n{said}")
-        if words[0] == "run" and code == 0:
-            return taken, _after_all(world)
-        if words[0] == "run" and not _leads_on(_advised(said)):
-            return taken, [f"the run after it failed with exit code {code}"]
+        if words[0] == again[0] and code == 0:
+            return taken, _after_all(world, goal)
+        if words[0] == again[0] and not _leads_on(_advised(said), again):
+            return taken, [f"the {words[0]} after it failed with exit code {code}"]
     return taken, [f"the advice led nowhere: {', '.join(taken)}"]
 
 
@@ -129,21 +142,23 @@ def _given(command: Command) -> tuple[int, str]:
     return command.wait(), command.said
 
 
-def _leads_on(words: tuple[str, ...]) -> bool:
+def _leads_on(words: Words, again: Words) -> bool:
     """Whether a run that did not end well says what must be done first, or asks for approval."""
-    return words[:1] not in ((), ("run",)) or "--approve" in words
+    return words[:1] not in ((), again[:1]) or "--approve" in words
 
 
-def _advised(said: str) -> tuple[str, ...]:
+def _advised(said: str) -> Words:
     """The first command that a message names; ENV stands for the environment."""
     found = _ADVISED.search(said.partition("\n")[2] if said.startswith("$ ") else said)
-    words = found[1].replace("ENV", ENVIRONMENT).split() if found else []
-    return tuple([*words, ENVIRONMENT] if len(words) == 1 else words)
+    if found is None:
+        return ()
+    name, *rest = found[0].removeprefix("nexus-reimport ").replace("ENV", ENVIRONMENT).split()
+    return (name, *(rest or [ENVIRONMENT]))
 
 
-def _after_all(world: World) -> list[str]:
+def _after_all(world: World, goal: str) -> list[str]:
     found = [f"left behind at last: {thing}" for thing in world.leftovers()]
     state = world.state_name()
-    if state != "reimported":
+    if state != goal:
         found.append(f"after the next run the database is {state}")
     return found

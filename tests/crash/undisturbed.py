@@ -9,22 +9,32 @@ from nexus_reimport.errors import ReimportError
 
 from .cases import Kind, Reference
 from .faults import sessions
-from .fixture import ENVIRONMENT, World
+from .fixture import ENVIRONMENT, FOUND, World
 from .journal import TICK, Journal, Point
 
 
 def furnish(world: World) -> None:
     """Make every state that a kind begins with, by steps that nobody disturbs."""
-    world.begin("found")
-    world.states["found"] = world.state()
+    world.begin(FOUND)
+    world.states[FOUND] = world.state()
     with world.inside():
         book = runbook.begin(ENVIRONMENT)
         _preflight(book)
         world.keep("rehearsed")
         book.approve(rehearsed=True)
         book.apply()
-    world.states["reimported"] = world.state()
-    world.keep("committed")
+        world.states["reimported"] = world.state()
+        world.keep("committed")
+        _to_its_end(book)
+        world.keep("complete")
+    world.begin(FOUND)
+    with world.inside():
+        book = runbook.begin(ENVIRONMENT, links_only=True)
+        _preflight(book)
+        world.keep("rehearsed-links")
+        book.approve(rehearsed=True)
+        book.apply()
+        world.states["relinked"] = world.state()
 
 
 def step_through(world: World) -> tuple[int, str]:
@@ -35,9 +45,7 @@ def step_through(world: World) -> tuple[int, str]:
             _preflight(book)
             book.approve(rehearsed=True)
             book.apply()
-            book.verify()
-            book.sign_off()
-            book.seal()
+            _to_its_end(book)
         except ReimportError as error:
             return error.exit_code, str(error)
     return 0, ""
@@ -50,7 +58,14 @@ def _preflight(book: runbook.Runbook) -> None:
     book.plan()
     book.check_before()
     book.rehearse()
+    book.activity()
     book.propose()
+
+
+def _to_its_end(book: runbook.Runbook) -> None:
+    book.verify()
+    book.sign_off()
+    book.seal()
 
 
 def reference(world: World, kind: Kind) -> Reference:
@@ -72,4 +87,17 @@ def reference(world: World, kind: Kind) -> Reference:
     stages = [point.stage for point in points]
     if kind.until in stages:
         points = points[: stages.index(kind.until)]
-    return Reference(kind.name, points, frozenset(connected), time.monotonic() - began)
+    return Reference(kind.name, points, _without_gaps(points, connected), time.monotonic() - began)
+
+
+def _without_gaps(points: tuple[Point, ...], connected: set[Point]) -> frozenset[Point]:
+    """The points at which a session is open: between two such points of a stage it stays open.
+
+    A look takes longer than the shortest steps.
+    """
+    places: dict[str, list[int]] = {}
+    for place, point in enumerate(points):
+        if point in connected:
+            places.setdefault(point.stage, []).append(place)
+    spans = [range(seen[0], seen[-1] + 1) for seen in places.values()]
+    return frozenset(points[place] for span in spans for place in span)
