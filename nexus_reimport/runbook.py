@@ -8,7 +8,7 @@ of the calls: a step whose inputs are not there, or not approved, stops.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -59,7 +59,7 @@ from nexus_reimport.model import (
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.target import activity, deployment, scratch
+from nexus_reimport.target import activity, deployment, own, scratch
 from nexus_reimport.target.activity import Activity, Watched
 from nexus_reimport.target.postgres import OWN_SCHEMA, connected, exported_snapshot, table_name
 from nexus_reimport.target.scratch import Scratch
@@ -98,10 +98,41 @@ def begin(
 
 
 def create(settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "") -> Run:
-    """A new run; a maintenance window that a killed one has left up is taken down."""
+    """A new run; what a killed one has left is put right first.
+
+    Its maintenance window is taken down, and the database gets its seal.
+    """
     made = record.create(settings, kind, undoes=undoes)
     window.leave(settings, made)
+    with suppress(TargetError, StopError):  # said by the first step that needs the database
+        _anchor_late(settings, made)
     return made
+
+
+def _anchor_late(settings: Settings, made: Run) -> None:
+    """A seal that a kill, or a server that was away, kept from the database; "" there until now."""
+    sealed = {run.id: run for run in record.every(settings) if run.is_sealed}
+    with connected(settings.postgres) as connection:
+        waiting = [known.run for known in own.runs(connection) if not known.seal]
+    for run in (sealed[name] for name in waiting if name in sealed):
+        if not run.problems():
+            anchor(settings, run)
+            made.journal("anchored", of=run.id)
+
+
+def anchor(settings: Settings, run: Run) -> None:
+    """Put a committed run's seal into the database, where there is none yet.
+
+    Raises:
+        TargetError, StopError: the seal is in the run's folder only.
+    """
+    query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''")
+    state = "committed; the seal is in the run's folder only"
+    with connected(settings.postgres, state) as connection:
+        deployment.require(connection, settings.name, state)
+        connection.execute(
+            query.format(table_name(OWN_SCHEMA, "runs")), (run.seal_digest(), run.id)
+        )
 
 
 def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
@@ -498,7 +529,7 @@ class Runbook:
         window.leave(self.settings, self.run)  # while there is a journal to write it into
         digest = self.run.seal()
         if self._is_committed():
-            self._anchor(digest)
+            anchor(self.settings, self.run)
         return digest
 
     def _is_committed(self) -> bool:
@@ -506,13 +537,6 @@ class Runbook:
             e["event"] == "committed" or (e["event"] == "settled" and e["committed"])
             for e in self.run.events()
         )
-
-    def _anchor(self, digest: str) -> None:
-        query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''")
-        state = "committed; the seal is in the run's folder only"
-        with connected(self.settings.postgres, state) as connection:
-            deployment.require(connection, self.settings.name, state)
-            connection.execute(query.format(table_name(OWN_SCHEMA, "runs")), (digest, self.run.id))
 
     def anchored(self) -> str:
         """The digest that the database holds for this run; "" where it holds none."""

@@ -254,3 +254,22 @@ def test_html_asks_no_other_host_for_anything(clinic: Clinic) -> None:
     assert 'src="http' not in text
     assert 'href="http' not in text
     assert "url(http" not in text
+
+
+def test_a_seal_that_a_kill_kept_from_the_database_reaches_it_with_the_next_run(
+    clinic: Clinic,
+) -> None:
+    book = clinic.whole()
+    clinic.do("UPDATE nexus_reimport.runs SET seal = ''")
+    later = runbook.begin(DEV).run
+    assert book.anchored() == book.run.seal_digest()
+    assert [e["of"] for e in later.events() if e["event"] == "anchored"] == [book.run.id]
+
+
+def test_a_record_that_was_edited_is_not_anchored_afterwards(clinic: Clinic) -> None:
+    book = clinic.whole()
+    clinic.do("UPDATE nexus_reimport.runs SET seal = ''")
+    with (book.run.folder / "journal.jsonl").open("a") as file:
+        file.write("{}\n")
+    runbook.begin(DEV)
+    assert book.anchored() == ""

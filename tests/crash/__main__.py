@@ -38,11 +38,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # workers inherit it: servers stop
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crash-") as place, _storage(Path(place)) as (s3, made):
-        results, references = _played(chosen, Path(place), s3, made)
+        results, references, left_out = _played(chosen, Path(place), s3, made)
         small_disk = disk.SmallDisk.is_possible(Path(place) / "disk")
     paper = report.Matrix(
         tuple(results), tuple(references), chosen.seed, time.monotonic() - began, chosen.workers,
-        small_disk=small_disk,
+        left_out=left_out, small_disk=small_disk,
     ).paper()  # fmt: skip
     sys.stdout.write(paper)
     if not chosen.only and not chosen.list:
@@ -55,6 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help='part of a case\'s name: "apply/delete × kern"')
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000))
     parser.add_argument("--random", type=int, default=40, help="cases at random instants")
+    parser.add_argument("--minutes", type=float, default=55, help="begin no case after so many")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="name the cases, play none")
     parser.add_argument("--verbose", action="store_true", help="show what the commands said")
@@ -72,7 +73,7 @@ def _storage(place: Path) -> Iterator[tuple[S3Server, Clinic]]:
 
 def _played(
     chosen: argparse.Namespace, place: Path, s3: S3Server, made: Clinic
-) -> tuple[list[Result], list[Reference]]:
+) -> tuple[list[Result], list[Reference], int]:
     orders: Queue[Any] = _FORK.Queue()
     answers: Queue[Any] = _FORK.Queue()
     workers = [
@@ -85,22 +86,25 @@ def _played(
         worker.start()
     references: list[Reference] = answers.get(timeout=300)
     cases = [c for c in every(references, chosen.seed, chosen.random) if chosen.only in str(c)]
+    ending = time.monotonic() + 60 * chosen.minutes
     usual = {known.kind: known.seconds for known in references}
     for case in [] if chosen.list else cases:
-        orders.put((case, usual[case.kind]))
+        orders.put((case, usual[case.kind], ending))
     for _ in workers:
         orders.put(None)
     results: list[Result] = []
     if chosen.list:
         sys.stdout.writelines(f"{case}\n" for case in cases)
-    while not chosen.list and len(results) < len(cases):
+    left_out = 0
+    while not chosen.list and len(results) + left_out < len(cases):
         answer = answers.get(timeout=900)
         if isinstance(answer, Result):
             results.append(answer)
             _tell(answer, len(results), len(cases), verbose=chosen.verbose)
+        left_out += answer is None
     for worker in workers:
         worker.join()
-    return results, references
+    return results, references, left_out
 
 
 def _work(
@@ -111,7 +115,10 @@ def _work(
         furnish(world)
         answers.put([reference(world, kind) for kind in KINDS.values()])
         while order := orders.get():
-            case, usual = order
+            case, usual, ending = order
+            if time.monotonic() > ending:
+                answers.put(None)
+                continue
             try:
                 brisk = case.point is not None and case.fault in ORDERLY
                 answers.put(play(world, case, usual, briskly=brisk))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from nexus_reimport.record import Verdict
 
@@ -140,10 +141,20 @@ class Case:
 
 
 def every(references: Iterable[Reference], seed: int, randoms: int) -> list[Case]:
-    """All cases: at each point, at COMMIT, and at random instants."""
+    """All cases: at COMMIT, at random instants, and at each point, one fault after the other.
+
+    In the order in which they are played: whoever stops early has struck at every point.
+    """
     known = list(references)
     cases = [case for reference in known for case in _crossed(reference)]
-    return cases + list(_random(known, seed, randoms))
+    at_commit = [case for case in cases if case.fault in AT_COMMIT]
+    turns: list[tuple[int, Case]] = []
+    for number, (_, group) in enumerate(groupby(cases, key=lambda case: (case.kind, case.point))):
+        ordered = [case for case in group if case.fault not in AT_COMMIT]
+        first = number % len(ordered) if ordered else 0
+        turns += enumerate([*ordered[first:], *ordered[:first]])
+    by_turns = [case for _, case in sorted(turns, key=lambda turn: turn[0])]
+    return [*at_commit, *_random(known, seed, randoms), *by_turns]
 
 
 def _crossed(reference: Reference) -> Iterator[Case]:

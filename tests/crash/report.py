@@ -61,6 +61,8 @@ _NOT = """\
 - *server stopped* is an immediate stop; it is started again {down:.0f} s later, while the run goes
   on.
 - A crash of the machine is PostgreSQL's own matter (its write-ahead log): only processes die here.
+- {left_out:,} cases were not begun, since the time that was given (`--minutes`) was up. Cases at
+  COMMIT come first, then one fault at each step, then another at each step, and so on.
 - Two faults at once, and a network that swallows packets without closing a connection.
 """
 
@@ -74,6 +76,7 @@ class Matrix:
     seed: int
     seconds: float
     workers: int
+    left_out: int
     small_disk: bool
 
     def paper(self) -> str:
@@ -95,7 +98,9 @@ class Matrix:
         )
         disk = f"a file system of {SIZE} MB for the private folder, filled to the last byte"
         limited = "a limit on the length of files, since this system lets nobody mount one"
-        yield _NOT.format(disk=disk if self.small_disk else limited, down=DOWN)
+        yield _NOT.format(
+            disk=disk if self.small_disk else limited, down=DOWN, left_out=self.left_out
+        )
         yield "## Failures\n\n" + self._failures()
 
     def _conditions(self) -> str:
