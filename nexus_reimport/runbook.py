@@ -347,8 +347,9 @@ class Runbook:
             StopError: this run has been executed: what it wrote itself would be counted.
         """
         self._refuse_executed()
-        watched = self.run.load(Watched, "watched")
-        before = self.run.load(Plan, "plan").before
+        seen, watched = self.run.load(Survey, "survey"), self.run.load(Watched, "watched")
+        roles = (Role.LINK,) if self.scope is Scope.RELINK else (Role.WIPED, Role.LINK)
+        before = seen.fingerprints(*roles)
         return self.step("activity", lambda: activity.told(
             watched, self.settings.postgres, self.mapping, before
         ))  # fmt: skip
