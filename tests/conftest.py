@@ -201,6 +201,15 @@ def clinic(
         yield found
 
 
+@pytest.fixture
+def no_createdb(clinic: Clinic) -> Iterator[Clinic]:
+    """The clinic, whose role may not create databases: no copy can be made for a rehearsal."""
+    with psycopg.connect(clinic.server.dsn(), autocommit=True) as connection:
+        connection.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
+        yield clinic
+        connection.execute(f"ALTER ROLE {ROLE} CREATEDB")
+
+
 @pytest.fixture(scope="session")
 def rehearsed(
     postgres: PostgresServer,

@@ -15,11 +15,11 @@ import pytest
 from conftest import ROLE, Clinic
 from interlock import DEV, PROD, oid, refusal, replica, secret, untouched
 
-from nexus_reimport import adoption, reimport, runbook
+from nexus_reimport import adoption, runbook
 from nexus_reimport.cli import main
 from nexus_reimport.errors import Busy
 from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.target import deployment
+from nexus_reimport.target import deployment, transaction
 from nexus_reimport.target.deployment import Identity
 
 __all__ = ["replica"]
@@ -239,7 +239,7 @@ def test_no_database_is_adopted_while_a_run_is_at_work_in_it(clinic: Clinic) -> 
     unmarked(clinic)
     seen = adoption.look(DEV)
     with clinic.connect() as other:
-        other.execute("SELECT pg_advisory_lock(%s)", (reimport.LOCK_KEY,))
+        other.execute("SELECT pg_advisory_lock(%s)", (transaction.LOCK_KEY,))
         refusal(lambda: adoption.adopt(seen), Busy, 1)
     assert clinic.value("SELECT to_regnamespace('nexus_reimport') IS NULL")
     assert adoption.adopt(seen).marker is not None

@@ -168,6 +168,7 @@ def test_a_marker_that_was_carried_to_another_server_is_refused(
         names = (sql.Identifier(dev), sql.Identifier(ROLE))
         connection.execute(create.format(*names, sql.Literal(oid(clinic, "dev"))))
     with elsewhere.access.connect(dev, ROLE) as connection:
+        connection.execute("CREATE SCHEMA nexus_reimport")
         connection.execute(statement("deployment"))
         values = sql.SQL(", ").join(map(sql.Literal, marker))
         insert = sql.SQL("INSERT INTO nexus_reimport.deployment VALUES ({})")
@@ -349,7 +350,7 @@ def test_no_other_database_is_given_the_seal(clinic: Clinic, rehearsed: Path) ->
     copy = clinic.databases["prod"]
     clinic.server.create_database(copy, template=clinic.databases["dev"], owner=ROLE)
     prods_place_in_devs_file(clinic)
-    text = refusal(lambda: runner.seal(DEV))
+    text = runner.seal(DEV).error
     assert text.startswith("this database is a copy of sandbox-dev: ")
     assert "  state: committed; the seal is in the run's folder only\n" in text
     assert book.run.is_sealed

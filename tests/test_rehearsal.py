@@ -305,19 +305,6 @@ def test_a_plan_that_gives_two_results_is_not_approved(
         rehearsed_with(book, saved, replace(good, apply=moody))
 
 
-def without_createdb(clinic: Clinic) -> None:
-    with psycopg.connect(clinic.server.dsn(), autocommit=True) as connection:
-        connection.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
-
-
-@pytest.fixture
-def no_createdb(clinic: Clinic) -> Iterator[Clinic]:
-    without_createdb(clinic)
-    yield clinic
-    with psycopg.connect(clinic.server.dsn(), autocommit=True) as connection:
-        connection.execute(f"ALTER ROLE {ROLE} CREATEDB")
-
-
 def test_the_last_resort_is_said_on_the_page_and_dev_goes_on(no_createdb: Clinic) -> None:
     before = no_createdb.state()
     book = up_to_the_rehearsal()
