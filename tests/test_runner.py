@@ -183,7 +183,7 @@ def test_a_committed_run_that_is_wrong_stays_open_until_a_person_closes_it(clini
     assert (unsure.verdict, unsure.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
     assert not unsure.sealed
     assert "every_row_is_as_planned" in unsure.error
-    assert "nexus_reimport_undo" in unsure.advice
+    assert f"nexus-reimport rollback {unsure.run}" in unsure.advice
     closed = runner.seal(DEV)
     assert (closed.verdict, closed.exit_code, closed.sealed) == (unsure.verdict, 4, True)
 

@@ -228,7 +228,7 @@ def killed_in_the_transaction(
     clinic: Clinic, hooks: Hooks, rehearsed: Path, step: int = 7
 ) -> runbook.Runbook:
     book = clinic.approved(rehearsed)
-    with halted(clinic, book, step, hooks.folder / "marker") as process:
+    with halted(book.settings.name, book.run.id, step, hooks.folder / "marker") as process:
         process.kill()
         process.wait()
     assert hooks.did() == ["enter"]
@@ -297,7 +297,7 @@ def test_nobody_takes_down_the_window_that_another_process_is_inside_of(
     clinic: Clinic, hooks: Hooks, rehearsed: Path
 ) -> None:
     book = clinic.approved(rehearsed)
-    with halted(clinic, book, 7, hooks.folder / "marker"):
+    with halted(book.settings.name, book.run.id, 7, hooks.folder / "marker"):
         assert window.leave(settings()) == ""
         assert window.still_up(settings()) == ""
         with pytest.raises(Busy, match="inside its maintenance window"):
