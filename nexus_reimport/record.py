@@ -221,10 +221,7 @@ def judge(events: list[dict[str, Any]]) -> Verdict:
     """The verdict that a journal's events give."""
     failed = [e for e in events if e["event"] == "failed"]
     open_stages = _unfinished(events)
-    committed = any(
-        e["event"] == "committed" or (e["event"] == "settled" and e["committed"]) for e in events
-    )
-    if committed:
+    if is_committed(events):
         checked = ("checks_after", "checks_rollback", "sign_off")
         ends = [
             e["event"]
@@ -245,6 +242,13 @@ def judge(events: list[dict[str, Any]]) -> Verdict:
             return Verdict.KILLED
         return Verdict.STOPPED if last.get("exit_code") in (1, 2) else Verdict.FAILED
     return Verdict.PARTIAL
+
+
+def is_committed(events: list[dict[str, Any]]) -> bool:
+    """Whether the run has been committed, by what it saw itself or by what the database said."""
+    return any(
+        e["event"] == "committed" or (e["event"] == "settled" and e["committed"]) for e in events
+    )
 
 
 def exit_code(events: list[dict[str, Any]]) -> int:

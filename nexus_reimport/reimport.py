@@ -220,8 +220,7 @@ class _Work:
 
     def after_commit(self, applied: Applied) -> Applied:
         """``applied`` with what is only known once the locks are gone."""
-        waited = self._transaction.waited()
-        self._transaction.ended("commit", waited - applied.writers_waited)
+        waited = self._transaction.committed(applied.writers_waited)
         return replace(
             applied,
             committed=True,

@@ -192,11 +192,9 @@ class Rollback:
             environment=book.settings.name,
             undoes=self.undoes,
             newer=self.newer,
-            folder=book.folder,
             proposal=self.run.load(RollbackProposal, "rollback_proposal"),
             approval=self.run.load(Approval, "approval"),
         )
-        book.refuse_second_commit("this rollback has been committed already")
         return book.execute("undone", "undo", "90_rollback", lambda: undo.run(
             book.settings.postgres, book.mapping, order, book.check_undoing,
             tell=self.run.journal, progress=book.bar("steps"),

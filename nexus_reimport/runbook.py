@@ -270,10 +270,7 @@ class Runbook:
 
     def check_before(self) -> Report:
         """Every check before; look at the report, then ask ``rehearse`` to go on."""
-        return self.step("checks_before", lambda: checks.run(
-            self._before(), self.settings.waivers, today=today(self.settings), name="before",
-            only_links=self.scope is Scope.RELINK,
-        ))  # fmt: skip
+        return self.step("checks_before", lambda: self._check(self._before(), "before"))
 
     def rehearse(self) -> Rehearsal:
         """Run everything on a restored copy, take it back, run it again; gives the state after.
@@ -317,7 +314,7 @@ class Runbook:
 
         def undone(copy: Scratch, number: int) -> Undone:
             order = undo.Order(f"{name}-undo-{number}", self.settings.name, f"{name}-{number}",
-                               Newer.UNDECIDED, self.folder, scratch=copy)  # fmt: skip
+                               Newer.UNDECIDED, scratch=copy)  # fmt: skip
             return undo.run(copy.place, self.mapping, order, self.check_undoing)
 
         return rehearsal.Acts(
@@ -429,29 +426,29 @@ class Runbook:
         load = self.run.load
         order = self._order(load(Plan, "plan"), load(Proposal, "proposal"),
                             load(Approval, "approval"))  # fmt: skip
-        self.refuse_second_commit("this run has been committed already")
         return self.execute("applied", "apply", "02_execute", lambda: reimport.apply(
             self.settings.postgres, self.mapping, order, self._check_inside,
             commit=True, tell=self.run.journal, progress=self.bar("steps"),
         ))  # fmt: skip
 
     def execute(self, name: str, stage: str, page: str, work: Callable[[], T]) -> T:
-        """A step that commits: inside the maintenance window, and settled where it is in doubt."""
+        """A step that commits, once: in the maintenance window, settled where it is in doubt.
+
+        Raises:
+            StopError: this run has been committed.
+        """
+        if self._is_committed():
+            raise StopError(
+                "this run has been committed already",
+                state="committed by this run; nothing was written again",
+                next=f"nexus-reimport finish {self.settings.name} verifies and seals it",
+            )
 
         def in_window() -> T:
             with window.held(self.settings, self.run, stays_up=self._is_committed):
                 return self._settled_if_lost(work, page)
 
         return self.step(name, in_window, stage=stage)
-
-    def refuse_second_commit(self, what: str) -> None:
-        """Raise StopError where this run has been committed."""
-        if any(e["event"] == "committed" for e in self.run.events()):
-            raise StopError(
-                what,
-                state="committed by this run; nothing was written again",
-                next=f"nexus-reimport finish {self.settings.name} verifies and seals it",
-            )
 
     def _settled_if_lost(self, work: Callable[[], T], page: str) -> T:
         """``work``, and where its connection is lost at COMMIT, what the database says of it."""
@@ -534,10 +531,7 @@ class Runbook:
         return digest
 
     def _is_committed(self) -> bool:
-        return any(
-            e["event"] == "committed" or (e["event"] == "settled" and e["committed"])
-            for e in self.run.events()
-        )
+        return record.is_committed(self.run.events())
 
     def anchored(self) -> str:
         """The digest that the database holds for this run; "" where it holds none."""
@@ -552,7 +546,7 @@ class Runbook:
 
     def _begin_step(self, name: str) -> None:
         """A step that is run again makes void what was made from what it gave before."""
-        order = ORDER if name in ORDER and self.run.kind != "rollback" else ROLLBACK_ORDER
+        order = ROLLBACK_ORDER if self.run.kind == "rollback" else ORDER
         if name not in order:
             return
         self._refuse_executed()

@@ -61,7 +61,6 @@ class Order:
     environment: str
     undoes: str
     newer: Newer
-    folder: Path
     proposal: RollbackProposal | None = None
     approval: Approval | None = None
     scratch: Scratch | None = None
@@ -312,8 +311,7 @@ class _Work:
 
     def after_commit(self, undone: Undone) -> Undone:
         """``undone`` with what is only known once the locks are gone."""
-        waited = self._transaction.waited()
-        self._transaction.ended("commit", waited - undone.writers_waited)
+        waited = self._transaction.committed(undone.writers_waited)
         return replace(
             undone,
             committed=True,

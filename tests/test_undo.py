@@ -295,7 +295,7 @@ def test_nothing_is_taken_back_without_its_own_digest(clinic: Clinic, rehearsed:
     for typed in ("", "0" * 12, proposal.digest[:6]):
         with pytest.raises(StopError):
             book.approve(typed)
-    order = undo.Order(book.run.id, DEV, book.undoes, Newer.UNDECIDED, book.book.folder, proposal)
+    order = undo.Order(book.run.id, DEV, book.undoes, Newer.UNDECIDED, proposal)
     with pytest.raises(StopError, match="no approval of its own"):
         undo.run(book.book.settings.postgres, book.book.mapping, order, book.book.check_undoing)
     assert clinic.state() == before
@@ -358,7 +358,7 @@ def test_a_rollback_that_writes_elsewhere_is_noticed(
         return book.book.check_undoing(done)
 
     order = undo.Order(
-        book.run.id, DEV, book.undoes, Newer.UNDECIDED, book.book.folder,
+        book.run.id, DEV, book.undoes, Newer.UNDECIDED,
         book.run.load(RollbackProposal, "rollback_proposal"),
         book.run.load(runbook.Approval, "approval"),
     )  # fmt: skip

@@ -118,6 +118,12 @@ class Transaction:
         """Seconds that others may have waited for us so far."""
         return time.monotonic() - self.locked_at
 
+    def committed(self, before: float) -> float:
+        """Seconds that others waited at most, COMMIT included; ``before`` is without it."""
+        waited = self.waited()
+        self.ended("commit", waited - before)
+        return waited
+
     def writes(self) -> Writes:
         """What this transaction has written so far, table by table.
 
