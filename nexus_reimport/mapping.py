@@ -19,7 +19,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nexus_reimport.errors import MappingError
-from nexus_reimport.settings import Different, Strict
+from nexus_reimport.settings import Channel, Different, Strict
 
 FieldType = Literal["text", "number", "date", "time", "timestamp"]
 Converter = Literal[
@@ -59,9 +59,15 @@ class Link(Strict):
 
 
 class SourceTable(Strict):
-    """One table to read from FileMaker."""
+    """One table to read from FileMaker.
+
+    ``tables`` names it where a channel calls it otherwise: a layout, a table occurrence, a file.
+    ``columns`` are the fields of a file that has no line of headers, in their order.
+    """
 
     table: str
+    tables: dict[Channel, str] = {}
+    columns: tuple[str, ...] = ()
     key: str
     modified: str = ""
     fields: dict[str, SourceField]
@@ -73,6 +79,10 @@ class SourceTable(Strict):
         if not isinstance(fields, dict):
             return fields
         return {n: {"type": f} if isinstance(f, str) else f for n, f in fields.items()}
+
+    def table_by(self, channel: Channel) -> str:
+        """What ``channel`` calls the table."""
+        return self.tables.get(channel, self.table)
 
 
 class Lookup(Strict):

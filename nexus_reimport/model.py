@@ -18,7 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from nexus_reimport.errors import RecordError
 from nexus_reimport.rowfile import RowFile
-from nexus_reimport.settings import Cause, Decision, Different
+from nexus_reimport.settings import Cause, Channel, Decision, Different
+from nexus_reimport.source import Origin
 from nexus_reimport.target.catalog import Column
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.links import AttachmentState
@@ -83,6 +84,7 @@ class Extract:
     """One table as read, with the proof that it is all there is."""
 
     source: str
+    channel: Channel
     table: str
     count_at_start: int
     rows: int
@@ -91,21 +93,32 @@ class Extract:
     newest: str  # the latest modification stamp, wall clock, "" where the table has none
     seconds: float
     fields: tuple[FieldFound, ...]
+    fields_there: int  # that the table has; those beyond ``fields`` are not read, or read in vain
     file: RowFile
+    repaired: int = 0  # values that could not be computed there, taken as empty
+    origin: Origin | None = None  # the file that it came from, if it came from one
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelUse:
+    """One channel: what answered, and what reading by it has cost."""
+
+    channel: Channel
+    product: str
+    requests: int
+    retries: int
+    renewals: int
+    bytes_read: int
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """FileMaker at one time: one row file per source."""
 
-    product: str
-    channel: str
     database: str
     taken_at: datetime
     seconds: float
-    requests: int
-    retries: int
-    bytes_read: int
+    channels: tuple[ChannelUse, ...]
     extracts: dict[str, Extract]
 
     @property

@@ -58,7 +58,7 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Kind, Settings
-from nexus_reimport.source.data_api import DataApi
+from nexus_reimport.source.channels import Channels
 from nexus_reimport.target import activity, deployment, own, scratch
 from nexus_reimport.target.activity import Activity, Watched
 from nexus_reimport.target.postgres import OWN_SCHEMA, connected, exported_snapshot, table_name
@@ -199,12 +199,11 @@ class Runbook:
         sources = {a.source for a in self.mapping.attachments.values()}
 
         def work() -> Snapshot:
-            with self._source() as source:
+            with self._channels() as channels:
                 return snapshot.take(
-                    source,
+                    channels,
                     self.mapping,
                     self.folder,
-                    layouts=self.settings.filemaker.tables,
                     sources=sources if self.scope is Scope.RELINK else (),
                     database=self.settings.filemaker.database,
                     workers=self.settings.filemaker.workers,
@@ -382,8 +381,9 @@ class Runbook:
         """What FileMaker changed since the snapshot, table by table; empty where nothing did."""
         read = self.run.load(Snapshot, "snapshot")
         changed = {}
-        with self.run.stage("drift"), self._source() as source:
+        with self.run.stage("drift"), self._channels() as channels:
             for name, extract in read.extracts.items():
+                source = channels.of(name).source
                 now = source.count(extract.table)
                 modified = self.mapping.sources[name].modified
                 found = next((f.found_as for f in extract.fields if f.name == modified), "")
@@ -568,9 +568,8 @@ class Runbook:
             self.run.save(name, value)
         return value
 
-    def _source(self) -> DataApi:
-        place = self.settings.filemaker
-        return DataApi(place.url, place.database, place.user, place.password.get_secret_value())
+    def _channels(self) -> Channels:
+        return Channels(self.settings.filemaker, self.mapping)
 
     def _order(
         self, made: Plan, proposal: Proposal | None = None, approval: Approval | None = None

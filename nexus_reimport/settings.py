@@ -51,6 +51,7 @@ class Cause(StrEnum):
     NO_FILEMAKER_ID = "no_filemaker_id"
 
 
+Channel = Literal["data_api", "odata", "exports"]
 Decision = Literal["keep", "purge"]
 Different = Literal["filemaker", "nexus"]
 
@@ -112,25 +113,60 @@ class Postgres(Strict):
         return self
 
 
-class FileMaker(Strict):
-    """Where the source is. Read only; https beyond loopback."""
+class Exports(Strict):
+    """Files that somebody exported from FileMaker, and how their texts are written.
 
-    url: str
+    The encoding is that of csv and tab files; ``dates`` that of every date which a file holds as
+    text: declared, never tried one after the other.
+    """
+
+    folder: Path
+    encoding: Literal["utf-8", "utf-16", "windows-1252", "macroman"] = "utf-8"
+    dates: Literal["d/m/y", "m/d/y", "y-m-d"] | None = None
+
+
+class FileMaker(Strict):
+    """Where the source is, and by which channel each table is read. Read only.
+
+    ``channel`` is for all sources of the mapping that ``channels`` does not name. ``tables`` are
+    names of layouts, table occurrences or files where they differ from the mapping's. ``workers``
+    tables are read at a time, ``page`` records at a time; a weak server gets a ``pause`` (seconds)
+    before each page.
+    """
+
     database: str
-    user: str
-    password: Secret
-    tables: dict[str, str] = {}  # source of the mapping -> the layout's name on this server
+    url: str = ""
+    user: str = ""
+    password: Secret | None = None
+    channel: Channel = "data_api"
+    channels: dict[str, Channel] = {}
+    tables: dict[str, str] = {}
+    exports: Exports | None = None
     page: int = Field(default=1000, ge=1, le=10_000)
     workers: int = Field(default=4, ge=1, le=4)
+    pause: float = Field(default=0.0, ge=0, le=60)
 
     @field_validator("url")
     @classmethod
     def _https(cls, url: str) -> str:
         parts = urlsplit(url)
         local = parts.hostname in LOOPBACK
-        if parts.scheme != "https" and not (parts.scheme == "http" and local):
+        if url and parts.scheme != "https" and not (parts.scheme == "http" and local):
             raise ValueError("must start with https:// (http:// only on loopback)")
         return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _each_channel_has_its_place(self) -> FileMaker:
+        used = {self.channel, *self.channels.values()}
+        if used - {"exports"} and not (self.url and self.user and self.password):
+            raise ValueError("url, user and password: needed by data_api and odata")
+        if "exports" in used and self.exports is None:
+            raise ValueError("exports: the folder of the files is missing")
+        return self
+
+    def channel_of(self, source: str) -> Channel:
+        """The channel by which ``source`` of the mapping is read."""
+        return self.channels.get(source, self.channel)
 
 
 class S3(Strict):
@@ -388,9 +424,15 @@ def _resolve(value: Any, secrets: Mapping[str, str], problems: list[str], stem: 
 
 
 def _absolute(raw: dict[str, Any], base: Path) -> dict[str, Any]:
-    """``raw`` with the folders made absolute, seen from the environment's file."""
-    folders = raw.get("folders")
+    """``raw`` with its folders made absolute, seen from the environment's file."""
+
+    def whole(place: Any) -> Any:
+        return (base / place).resolve() if isinstance(place, str) else place
+
+    folders, source = raw.get("folders"), raw.get("filemaker")
     if isinstance(folders, dict):
-        made = {k: (base / v).resolve() if isinstance(v, str) else v for k, v in folders.items()}
-        raw = {**raw, "folders": made}
+        raw = {**raw, "folders": {name: whole(place) for name, place in folders.items()}}
+    if isinstance(source, dict) and isinstance(source.get("exports"), dict):
+        exports = {**source["exports"], "folder": whole(source["exports"].get("folder"))}
+        raw = {**raw, "filemaker": {**source, "exports": exports}}
     return raw

@@ -5,28 +5,30 @@ from __future__ import annotations
 import difflib
 import re
 import time
-from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from nexus_reimport import rowfile
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.mapping import Mapping, SourceField, SourceTable
-from nexus_reimport.model import Extract, FieldFound, Snapshot
-from nexus_reimport.source import Field, Source
+from nexus_reimport.model import ChannelUse, Extract, FieldFound, Snapshot
+from nexus_reimport.source import Field, Wanted
+from nexus_reimport.source.channels import Channels, Place
 
 Progress = Callable[[int, int], None]
-Layouts = dict[str, str]  # source -> the table's name on this server
-RECORD_ID = "_record_id"
+T = TypeVar("T")
 
 
 def take(
-    source: Source,
+    channels: Channels,
     mapping: Mapping,
     folder: Path,
     *,
-    layouts: Layouts | None = None,
     sources: Collection[str] = (),
     database: str = "",
     workers: int = 4,
@@ -41,36 +43,64 @@ def take(
     """
     began, at = time.monotonic(), datetime.now(UTC)
     chosen = {n: s for n, s in mapping.sources.items() if n in sources or not sources}
-    tables = {name: (layouts or {}).get(name, s.table) for name, s in chosen.items()}
-    product = source.product()
-    fields = _fields(source, chosen, tables)
-    counts = {name: source.count(table) for name, table in tables.items()}
-    done = _Counter(sum(counts.values()), progress)
-    with ThreadPoolExecutor(workers, thread_name_prefix="extract") as pool:
-        futures = {
-            name: pool.submit(
-                _extract, source, name, spec, tables[name], fields[name], counts[name],
-                folder, page, done,
-            )
-            for name, spec in sorted(chosen.items(), key=lambda s: -counts[s[0]])
-        }  # fmt: skip
-        try:
-            extracts = {name: futures[name].result() for name in chosen}
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    usage = source.usage()
+    places = {name: channels.of(name) for name in chosen}
+    with _each(workers) as pool:
+        metadata = pool(lambda name: places[name].source.fields(places[name].table), chosen)
+        fields = _fields(chosen, places, metadata)
+        counts = pool(lambda name: places[name].source.count(places[name].table), chosen)
+        done = _Counter(sum(counts.values()), progress)
+
+        def extract(name: str) -> Extract:
+            return _extract(
+                _Task(name, chosen[name], places[name], fields[name], len(metadata[name])),
+                counts[name], folder, page, done,
+            )  # fmt: skip
+
+        largest_first = sorted(chosen, key=lambda name: -counts[name])
+        extracts = pool(extract, largest_first)
     return Snapshot(
-        product=f"{product.name} {product.version}",
-        channel=source.channel,
         database=database,
         taken_at=at,
         seconds=time.monotonic() - began,
-        requests=usage.requests,
-        retries=usage.retries,
-        bytes_read=usage.bytes_read,
-        extracts=extracts,
+        channels=tuple(_use(channels)),
+        extracts={name: extracts[name] for name in chosen},
     )
+
+
+@contextmanager
+def _each(workers: int) -> Iterator[Each]:
+    """A function that does one thing for every name, so many at a time; the first error ends it."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="extract") as pool:
+
+        def each(work: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:
+            futures = {name: pool.submit(work, name) for name in names}
+            try:
+                wait(futures.values(), return_when=FIRST_EXCEPTION)
+                return {name: future.result() for name, future in futures.items() if future.done()}
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+        yield each
+
+
+def _use(channels: Channels) -> Iterator[ChannelUse]:
+    for channel, source in channels.opened.items():
+        product, usage = source.product(), source.usage()
+        yield ChannelUse(
+            channel=channel,
+            product=f"{product.name} {product.version}".strip(),
+            requests=usage.requests,
+            retries=usage.retries,
+            renewals=usage.renewals,
+            bytes_read=usage.bytes_read,
+        )
+
+
+class Each(Protocol):
+    """Does one thing for every name; the results by name."""
+
+    def __call__(self, work: Callable[[str], T], names: Iterable[str], /) -> dict[str, T]: ...
 
 
 class _Counter:
@@ -90,22 +120,24 @@ def _normal(name: str) -> str:
 
 
 def _fields(
-    source: Source, chosen: dict[str, SourceTable], tables: dict[str, str]
+    chosen: dict[str, SourceTable],
+    places: dict[str, Place],
+    metadata: dict[str, dict[str, Field]],
 ) -> dict[str, tuple[FieldFound, ...]]:
     """Where each field of the mapping is found; all that is wrong in one message."""
     problems: list[str] = []
-    found: dict[str, tuple[FieldFound, ...]] = {}
-    for name, spec in chosen.items():
-        live = source.fields(tables[name])
-        found[name] = tuple(
-            _find(live, field, wanted, f"{tables[name]}", problems)
+    found = {
+        name: tuple(
+            _find(metadata[name], field, wanted, places[name].table, problems)
             for field, wanted in spec.fields.items()
         )
+        for name, spec in chosen.items()
+    }
     if problems:
         listed = "\n".join(f"    {problem}" for problem in problems)
         raise MappingError(
             f"FileMaker does not have what the mapping needs: {len(problems)} problem(s)\n{listed}",
-            where=f"channel={source.channel}",
+            where=f"channel={', '.join(sorted({p.channel for p in places.values()}))}",
             next="put the field on the layout, or give its name in the mapping; then run again",
         )
     return found
@@ -128,55 +160,71 @@ def _find(
     field = live[real]
     if field.is_global:
         problems.append(f"{table}.{real}: a global field, one value for the whole file")
-    elif field.type != wanted.type:
+    elif field.type and field.type != wanted.type:
         problems.append(f"{table}.{real}: is a {field.type}, the mapping expects a {wanted.type}")
     return FieldFound(name, real)
 
 
-def _extract(
-    source: Source,
-    name: str,
-    spec: SourceTable,
-    table: str,
-    fields: tuple[FieldFound, ...],
-    expected: int,
-    folder: Path,
-    page: int,
-    done: _Counter,
-) -> Extract:
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One table to read."""
+
+    name: str
+    spec: SourceTable
+    place: Place
+    fields: tuple[FieldFound, ...]
+    fields_there: int
+
+    @property
+    def real(self) -> dict[str, str]:
+        """Field of the mapping -> the name that it is read by, "" where there is none."""
+        return {f.name: f.found_as for f in self.fields}
+
+    @property
+    def wanted(self) -> Wanted:
+        types = {real: self.spec.fields[name].type for name, real in self.real.items() if real}
+        return Wanted(self.place.table, self.real[self.spec.key], types)
+
+
+def _extract(task: _Task, expected: int, folder: Path, page: int, done: _Counter) -> Extract:
     began = time.monotonic()
-    real = {f.name: f.found_as for f in fields}
+    source, wanted, real = task.place.source, task.wanted, task.real
+    modified = real.get(task.spec.modified, "")
     keys: set[str] = set()
-    rows = without_key = 0
+    rows = without_key = repaired = 0
     newest = ""
-    with rowfile.writer(folder / f"{name}.parquet", (*real, RECORD_ID)) as out:
-        for part in source.records(table, sort=real[spec.key], page=page):
-            for record_id, record in zip(part.record_ids, part.rows, strict=True):
-                out.add((*(record.get(f, "") if f else "" for f in real.values()), record_id))
-                key = record[real[spec.key]].strip()
+    with rowfile.writer(folder / f"{task.name}.parquet", tuple(real)) as out:
+        for part in source.records(wanted, page=page):
+            repaired += part.repaired
+            for record in part.rows:
+                out.add([record.get(f, "") if f else "" for f in real.values()])
+                key = record[wanted.key].strip()
                 keys.add(key.casefold())
                 without_key += not key
-                if spec.modified:
-                    newest = max(newest, record[real[spec.modified]])
+                newest = max(newest, record[modified]) if modified else ""
                 rows += 1
             done.add(len(part.rows))
-    at_end = source.count(table)
+    at_end = source.count(wanted.table)
     if not expected == rows == at_end == len(keys) or without_key:
         raise SourceError(
-            f"{name}: {expected:,} in FileMaker at the start, {rows:,} in the extract"
+            f"{task.name}: {expected:,} in FileMaker at the start, {rows:,} in the extract"
             f" with {len(keys):,} distinct keys ({without_key:,} without), {at_end:,} at the end",
-            where=f"channel={source.channel}, table={table}",
+            where=f"channel={task.place.channel}, table={wanted.table}",
             next="run 01_preflight again; if the gap stays, someone is editing: freeze the source",
         )
     return Extract(
-        source=name,
-        table=table,
+        source=task.name,
+        channel=task.place.channel,
+        table=wanted.table,
         count_at_start=expected,
         rows=rows,
         distinct_keys=len(keys),
         count_at_end=at_end,
         newest=newest,
         seconds=time.monotonic() - began,
-        fields=fields,
+        fields=task.fields,
+        fields_there=task.fields_there,
         file=out.done(),
+        repaired=repaired,
+        origin=source.origin(wanted.table),
     )

@@ -22,11 +22,12 @@ from nexus_reimport.sandbox.filemaker_faults import Fault
 from nexus_reimport.sandbox.filemaker_file import Field as StoredField
 from nexus_reimport.sandbox.filemaker_file import Record, Table
 from nexus_reimport.sandbox.filemaker_message import Reply, reply
-from nexus_reimport.source import Field, Source
+from nexus_reimport.source import Field, Source, Wanted
 from nexus_reimport.source.data_api import DataApi
 from nexus_reimport.source.http import Patience
 
 RECORDS = "API_Contacts/records"
+CONTACTS = Wanted("API_Contacts", "id", {})
 SESSIONS = "/fmi/data/v1/databases/WalkClinic/sessions"
 
 
@@ -62,7 +63,7 @@ def read(source, table="API_Contacts", sort="id", page=10):
     """Every row, as (record id, values), in the order of arrival."""
     return [
         (record_id, row)
-        for part in source.records(table, sort=sort, page=page)
+        for part in source.records(Wanted(table, sort, {}), page=page)
         for record_id, row in zip(part.record_ids, part.rows, strict=True)
     ]
 
@@ -99,7 +100,7 @@ def test_a_complete_read_equals_the_truth(source, simulator):
 
 @pytest.mark.parametrize("page", [1, 2, 7, 56, 57, 58, 1000])
 def test_every_size_of_page_gives_the_same_rows(source, page):
-    parts = list(source.records("API_Contacts", sort="id", page=page))
+    parts = list(source.records(CONTACTS, page=page))
     assert [part.offset for part in parts] == list(range(1, 58, page))
     assert max(len(part.rows) for part in parts) == min(page, 57)
     assert [i for part in parts for i in part.record_ids] == [i for i, _ in truth(contacts())]
@@ -120,7 +121,7 @@ def test_it_knows_the_product_the_tables_and_their_fields(source):
     assert source.fields("API_event")["endTime"].type == "time"
     assert source.count("API_Contacts") == 57
     assert source.newest("API_Contacts", "modificationTimestamp") == "2025-11-28T09:30:55"
-    assert (source.channel, source.date_format) == ("data_api", "iso")
+    assert source.channel == "data_api"
 
 
 def test_metadata_tells_global_fields(source):
@@ -161,7 +162,7 @@ def test_only_reading_verbs_are_ever_sent(source, simulator):
 def test_no_method_of_the_client_can_write():
     public = {name for name in vars(DataApi) if not name.startswith("_")}
     assert public == {
-        "channel", "close", "count", "date_format", "fields", "find", "newest", "product",
+        "channel", "close", "count", "fields", "find", "newest", "origin", "product",
         "records", "tables", "usage",
     }  # fmt: skip
 
@@ -262,7 +263,7 @@ def test_a_failed_page_is_never_taken_for_the_end_of_the_data(source, simulator,
     simulator.faults.append(fault)
     got = []
     with pytest.raises(SourceError) as failed:
-        got.extend(source.records("API_Contacts", sort="id", page=10))
+        got.extend(source.records(CONTACTS, page=10))
     assert re.search(said, failed.value.what)
     assert "table=API_Contacts" in failed.value.where
     assert failed.value.next
@@ -378,7 +379,7 @@ def test_a_missing_field_is_named_with_the_nearest_that_exist(source):
 def test_a_bare_question_mark_is_repaired_and_counted_and_one_in_a_text_is_left(source, simulator):
     simulator.faults.append(faults.question_mark(RECORDS, "sms", nth=1))
     simulator.faults.append(faults.question_mark(RECORDS, "sms", nth=2))  # in a row that is known
-    pages = list(source.records("API_Contacts", sort="id", page=10))
+    pages = list(source.records(CONTACTS, page=10))
     assert [page.repaired for page in pages] == [1, 0, 0, 0, 0, 0]
     assert pages[0].rows[0]["sms"] == ""
     assert all(row["Name Full"].endswith("née O'Hara?") for page in pages for row in page.rows)
@@ -416,7 +417,7 @@ def test_an_unreachable_server_is_one_clear_message():
 
 def test_a_server_that_dies_in_the_middle_of_a_read_stops_it(simulator):
     with client(simulator, tries=4) as source:
-        pages = source.records("API_Contacts", sort="id", page=10)
+        pages = source.records(CONTACTS, page=10)
         next(pages)
         simulator.stop()
         with pytest.raises(SourceError, match=r"reached: 4 tries|middle of an answer: 4 tries"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexus_reimport.model import Backup, Census, Snapshot, Survey
+from nexus_reimport.model import Backup, Census, Extract, Snapshot, Survey
 from nexus_reimport.show.page import Line, Marked, Page, Table, Tone, equal, look, table
 from nexus_reimport.show.rollback import undo_data
 
@@ -10,14 +10,23 @@ from nexus_reimport.show.rollback import undo_data
 def snapshot(value: Snapshot) -> Page:
     """FileMaker as read, and the proof that it is all there is."""
     extracts = value.extracts.values()
+    used = table(
+        "What reading it has cost",
+        "channel | answered by | requests | of them again | sessions renewed | read",
+        [
+            (c.channel, c.product, c.requests, c.retries, c.renewals, _size(c.bytes_read))
+            for c in value.channels
+        ],
+    )
     proof = table(
         "Every table, read to its end",
-        "table | count at start | rows | distinct keys | count at end | whole | newest | seconds",
+        "table | channel | count at start | rows | distinct keys | count at end | whole | newest"
+        " | repaired ? | fields used | seconds",
         [
             (
-                e.table, e.count_at_start, e.rows, e.distinct_keys, e.count_at_end,
+                e.table, e.channel, e.count_at_start, e.rows, e.distinct_keys, e.count_at_end,
                 equal(e.count_at_start, e.rows, e.distinct_keys, e.count_at_end),
-                e.newest, e.seconds,
+                e.newest, look(e.repaired), f"{_used(e):,} of {e.fields_there:,}", e.seconds,
             )
             for e in extracts
         ],
@@ -33,17 +42,30 @@ def snapshot(value: Snapshot) -> Page:
         "table | field | found as | nearest names",
         renamed,
     )
+    files = [(e.source, e.origin) for e in extracts if e.origin]
+    exported = table(
+        "The files that were read",
+        "source | file | size | changed last (UTC) | SHA-256",
+        [
+            (source, o.name, _size(o.size), f"{o.modified_at:%Y-%m-%d %H:%M:%S}", o.sha256)
+            for source, o in files
+        ],
+    )
+    rows = sum(e.rows for e in extracts)
     return Page(
-        f"FileMaker as read: {value.database}, {value.product}",
+        f"FileMaker as read: {value.database}",
         (
-            Line(
-                f"Channel {value.channel}: {value.requests:,} requests, {value.retries:,} of them"
-                f" repeated, {_size(value.bytes_read)} in {value.seconds:,.2f} s."
-            ),
+            Line(f"{rows:,} records of {len(extracts):,} tables in {value.seconds:,.2f} s."),
+            used,
             proof,
+            *([exported] if files else []),
             fields if renamed else Line("Every field has the name that the mapping gives it."),
         ),
     )
+
+
+def _used(extract: Extract) -> int:
+    return sum(bool(field.found_as) for field in extract.fields)
 
 
 def census(value: Census) -> Page:

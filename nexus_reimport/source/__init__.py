@@ -1,14 +1,15 @@
 """FileMaker, read only: one interface for every channel that its data can come by.
 
-A channel gives text as FileMaker sent it and says how it writes dates; making values of it is
-the business of ``convert``. Nothing in this package can write to FileMaker.
+A channel gives text in one form, whatever it came in; making values of it is the business of
+``convert``. Nothing in this package can write to FileMaker.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +18,14 @@ class Product:
 
     name: str
     version: str
-    date_format: str  # of its own texts; what a channel sends is the channel's ``date_format``
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field of a table, as FileMaker's metadata has it.
 
-    ``type`` is text, number, date, time, timestamp or container. A global field has one value for
-    the whole file: no mapping may use it.
+    ``type`` is text, number, date, time, timestamp or container; ``""`` where the channel cannot
+    tell. A global field has one value for the whole file: no mapping may use it.
     """
 
     name: str
@@ -36,20 +36,45 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to read of one table: the field that is its key, and each field with its type.
+
+    Names are those that the channel has for them. The types are what the mapping expects: a
+    channel that has none of its own reads by them.
+    """
+
+    table: str
+    key: str
+    types: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some records of a table, in the order of its key.
 
-    ``rows`` are ``{field: text}`` as FileMaker sent them: empty is ``""``, a number has every
-    digit that was sent, a second repetition is called ``Field(2)``. ``record_ids`` and ``mod_ids``
-    are FileMaker's own, row by row. ``repaired`` counts values that could not be computed there
+    ``rows`` are ``{field: text}``, the wanted fields at least. Empty is ``""``; a number has every
+    digit that was sent; dates, times and timestamps are in ISO form, wall clock, a time may pass
+    24 hours, a timestamp may carry an offset that means nothing; paragraphs end with ``\\r`` or
+    ``\\n``; a second repetition is called ``Field(2)``. What does not fit its type is passed on as
+    it came, for ``convert`` to tell. ``repaired`` counts values that could not be computed there
     (a bare ``?``) and are given as empty.
     """
 
     offset: int  # of the first row, from 1
     rows: tuple[dict[str, str], ...]
-    record_ids: tuple[str, ...]
-    mod_ids: tuple[str, ...]
+    record_ids: tuple[str, ...] = ()  # FileMaker's own, where the channel tells them
+    mod_ids: tuple[str, ...] = ()
     repaired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The file that a table was read from."""
+
+    name: str
+    size: int  # bytes
+    sha256: str
+    modified_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +92,9 @@ class Source(Protocol):
     """One channel to one FileMaker file. May be used by several threads at a time."""
 
     channel: str
-    date_format: str
-    """How this channel writes dates, times and timestamps: declared, never guessed."""
 
     def product(self) -> Product:
-        """The server."""
+        """What answers."""
 
     def tables(self) -> tuple[str, ...]:
         """The names of all tables that can be read."""
@@ -79,14 +102,17 @@ class Source(Protocol):
     def fields(self, table: str) -> dict[str, Field]:
         """The fields of ``table`` by name, in its order."""
 
+    def origin(self, table: str) -> Origin | None:
+        """The file that ``table`` comes from; None where a server answers."""
+
     def count(self, table: str) -> int:
-        """How many records ``table`` has, by FileMaker's own count."""
+        """How many records ``table`` has, by FileMaker's own count, or the file's."""
 
     def newest(self, table: str, field: str) -> str:
-        """The greatest value of ``field``, such as the last modification; ``""`` if none."""
+        """The greatest value of a timestamp, such as the last modification; ``""`` if none."""
 
-    def records(self, table: str, *, sort: str, page: int = 1000) -> Iterator[Page]:
-        """Every record of ``table`` in the order of the field ``sort``, page by page.
+    def records(self, wanted: Wanted, *, page: int = 1000) -> Iterator[Page]:
+        """Every record of a table in the order of its key, page by page.
 
         Raises:
             SourceError: what arrived is not all there is. Nothing was written.
@@ -97,3 +123,7 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Log out and close every connection."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...

@@ -16,7 +16,7 @@ from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from nexus_reimport.errors import ReimportError
-from nexus_reimport.source import Field, Page, Product, Usage, codes, paging
+from nexus_reimport.source import Field, Origin, Page, Product, Usage, Wanted, codes, paging
 from nexus_reimport.source.envelope import Envelope, opened, page_of
 from nexus_reimport.source.http import Patience, Wire
 from nexus_reimport.source.paging import Fetch
@@ -38,7 +38,6 @@ class DataApi:
     """
 
     channel = "data_api"
-    date_format = "iso"
 
     def __init__(
         self,
@@ -71,7 +70,7 @@ class DataApi:
             lambda: opened(self._wire.send("GET", path, where=where), where).settled()
         )
         info = answer.expect().response["productInfo"]
-        return Product(info["name"], info["version"], info.get("dateFormat", ""))
+        return Product(info["name"], info["version"])
 
     def tables(self) -> tuple[str, ...]:
         """The names of all layouts, those in folders too."""
@@ -93,6 +92,10 @@ class DataApi:
             for found in answer.response["fieldMetaData"]
         }
 
+    def origin(self, table: str) -> Origin | None:
+        """None: a server answers."""
+        return None
+
     def count(self, table: str) -> int:
         """FileMaker's own count. That a table is empty is asked twice."""
         for _ in range(2):
@@ -110,8 +113,8 @@ class DataApi:
         page = page_of(answer, offset=1)
         return page.rows[0][field] if page.rows else ""
 
-    def records(self, table: str, *, sort: str, page: int = 1000) -> Iterator[Page]:
-        """Every record of ``table`` in the order of the field ``sort``, page by page.
+    def records(self, wanted: Wanted, *, page: int = 1000) -> Iterator[Page]:
+        """Every record of a table in the order of its key, page by page, with every field.
 
         Pages after the first are asked for with the last record of the one before, so that a
         record which slips over the edge of a page is noticed even where the count is unchanged.
@@ -122,6 +125,7 @@ class DataApi:
 
         Source: Claris FileMaker Data API Guide, "Get a range of records" (offset starts at 1).
         """
+        table, sort = wanted.table, wanted.key
 
         def fetch(offset: int, limit: int) -> Envelope:
             parameters = {
@@ -173,7 +177,11 @@ class DataApi:
         self._wire.close()
 
     def _pages(self, table: str, fetch: Fetch, size: int) -> Iterator[Page]:
-        for page in paging.whole(table, fetch, size, self._where(table)):
+        def paced(offset: int, limit: int) -> Envelope:
+            self._wire.pace()
+            return fetch(offset, limit)
+
+        for page in paging.whole(table, paced, size, self._where(table)):
             self._wire.meter.add(repaired=page.repaired)
             yield page
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import email.utils
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
 import tenacity
+import urllib3
 
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.source.meter import Meter
@@ -25,6 +26,7 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 LONGEST_PAUSE = 300.0  # seconds; a server that asks for more stops the run
 
 T = TypeVar("T")
+_CHUNK = 1 << 16  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Patience:
 
     connect: float = 10.0  # seconds
     read: float = 120.0  # seconds without a byte
+    whole: float = 900.0  # seconds for one answer, however steadily it drips
+    before_page: float = 0.0  # seconds that a weak server is left alone before each page
     tries: int = 8
     first_tries: int = 3  # as long as the server has never answered: nobody may be there
     sleep: Callable[[float], None] = time.sleep
@@ -61,6 +65,10 @@ class TransientError(SourceError):
         super().__init__(what, where=where, next=next)
         self.tries = tries
         self.pause = pause
+
+
+class _Silence(Exception):
+    """No answer, or only a part of one; says which."""
 
 
 def origin(url: str) -> str:
@@ -116,22 +124,32 @@ class Wire:
         where: str,
         authorization: str = "",
         body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request, tried once. ``path`` is encoded already and may hold a query.
+
+        ``path`` goes over the wire byte by byte as it is given.
 
         Raises:
             TransientError: no answer, or only a part of one.
             SourceError: it redirects, or its certificate is not to be trusted.
         """
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        sent = {"Accept": "application/json", "Content-Type": "application/json"} | dict(
+            headers or {}
+        )
         if authorization:
-            headers["Authorization"] = authorization
+            sent["Authorization"] = authorization
         self.meter.add(requests=1)
-        response = self._response(verb, path, headers, body)
-        if isinstance(response, str):
-            raise self._silence(response, where)
+        try:
+            response, content = self._response(verb, path, sent, body)
+        except _Silence as silence:
+            reason = str(silence)
+        else:
+            reason = ""
+        if reason:
+            raise self._silence(reason, where)
         self._has_answered = True
-        self.meter.add(bytes_read=len(response.content))
+        self.meter.add(bytes_read=len(content))
         if response.is_redirect or 300 <= response.status_code < 400:
             raise SourceError(
                 f"FileMaker redirects to another address (HTTP {response.status_code})",
@@ -140,7 +158,7 @@ class Wire:
             )
         return Answer(
             response.status_code,
-            response.content,
+            content,
             _seconds(response.headers.get("Retry-After", "")),
             response.headers.get("X-FM-Data-Access-Token", ""),
         )
@@ -166,6 +184,11 @@ class Wire:
         tries = retrying.statistics["attempt_number"]
         raise SourceError(f"{last.what}: {tries} tries", where=last.where, next=last.next)
 
+    def pace(self) -> None:
+        """Leave the server alone for a moment, as the environment asks before each page."""
+        if self._patience.before_page:
+            self._patience.sleep(self._patience.before_page)
+
     def close(self) -> None:
         """Close the connections of every thread."""
         with self._lock:
@@ -189,21 +212,42 @@ class Wire:
 
     def _response(
         self, verb: str, path: str, headers: dict[str, str], body: bytes | None
-    ) -> requests.Response | str:
-        """The response, or what went wrong. The library's error names the address: it ends here."""
+    ) -> tuple[requests.Response, bytes]:
+        """The response and all that it holds. The library's errors name the address: they end here.
+
+        Raises:
+            _Silence: with what went wrong.
+        """
         try:
-            return self._session().request(
-                verb,
-                self.origin + path,
-                headers=headers,
-                data=body,
+            request = requests.Request(verb, self.origin, headers=headers, data=body)
+            prepared = self._session().prepare_request(request)
+            prepared.url = self.origin + path
+            response = self._session().send(
+                prepared,
                 timeout=(self._patience.connect, self._patience.read),
                 verify=self._verify,
                 allow_redirects=False,
+                stream=True,
             )
-        except requests.exceptions.RequestException as error:
+            return response, self._content(response)
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             kinds = (text for kind, text in _FAILURES if isinstance(error, kind))
-            return next(kinds, f"a request to FileMaker failed ({type(error).__name__})")
+            reason = next(kinds, f"a request to FileMaker failed ({type(error).__name__})")
+        raise _Silence(reason)
+
+    def _content(self, response: requests.Response) -> bytes:
+        """The body to its end, in the time that an answer may take.
+
+        Read as it arrives: a larger read would wait for its last byte, however slowly that comes.
+        """
+        ends = time.monotonic() + self._patience.whole
+        parts = []
+        with response:
+            while part := response.raw.read1(_CHUNK, decode_content=True):
+                parts.append(part)
+                if time.monotonic() > ends:
+                    raise _Silence("FileMaker's answer came too slowly to its end")
+        return b"".join(parts)
 
     def _silence(self, reason: str, where: str) -> SourceError:
         if reason == _CERTIFICATE:
@@ -225,7 +269,8 @@ _FAILURES = (  # the first that fits: the library's errors inherit from each oth
     (requests.exceptions.SSLError, _CERTIFICATE),
     (requests.exceptions.ConnectTimeout, "FileMaker did not take the connection in time"),
     (requests.exceptions.Timeout, "FileMaker did not answer in time"),
-    (requests.exceptions.ChunkedEncodingError, "FileMaker broke off in the middle of an answer"),
+    (urllib3.exceptions.ReadTimeoutError, "FileMaker did not answer in time"),
+    (urllib3.exceptions.ProtocolError, "FileMaker broke off in the middle of an answer"),
     (requests.exceptions.ConnectionError, "FileMaker could not be reached"),
 )
 _BACK_OFF = tenacity.wait_random_exponential(multiplier=2, min=1, max=60)
