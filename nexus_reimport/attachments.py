@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_reimport import convert, rowfile
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.mapping import Mapping as Nexus
-from nexus_reimport.model import LinkPlan, Snapshot, Survey
+from nexus_reimport.model import LinkPlan, Outcome, Snapshot, Survey
 
 LINK_COLUMNS = ("key", "object", "content_type")
 
@@ -99,14 +99,54 @@ def _owner(
     spec: Attachment, row: Mapping[str, str | None], by_field: Mapping[str, Mapping[str, str]]
 ) -> str | None:
     """The owner's FileMaker id; "" where FileMaker has the record without one, None unknown."""
+    for field, value in _identities(spec, row):
+        if value in by_field[field]:
+            return by_field[field][value]
+    return None
+
+
+def fates(
+    spec: Attachment,
+    snapshot: Snapshot,
+    survey_rows: rowfile.RowFile,
+    owners: Mapping[str, str],
+    folder: Path,
+    key_field: str,
+) -> Iterator[tuple[str, Outcome, str, str | None]]:
+    """What becomes of each record of FileMaker: its id, outcome, rule, and the attachment's key."""
+    there = _by_identity(spec, survey_rows, folder)
+    for record in rowfile.read_dicts(folder, snapshot.extracts[spec.source].file):
+        filemaker_id = convert.identifier(record[key_field] or "")
+        values = ((i.field, _key(record[i.field] or "")) for i in spec.identity)
+        key = next((there[pair] for pair in values if pair in there), None)
+        if key is None:
+            yield filemaker_id, Outcome.LEFT_OUT, "not_in_nexus", None
+        elif convert.identifier(record[spec.owner.field] or "") not in owners:
+            yield filemaker_id, Outcome.LEFT_OUT, "owner_not_loaded", key
+        else:
+            yield filemaker_id, Outcome.LINKED, "", key
+
+
+def _by_identity(
+    spec: Attachment, survey_rows: rowfile.RowFile, folder: Path
+) -> dict[tuple[str, str], str]:
+    """(field, value) -> the key of the attachment that FileMaker would know by it."""
+    found: dict[tuple[str, str], str] = {}
+    for row in rowfile.read_dicts(folder, survey_rows):
+        for field, value in _identities(spec, row):
+            found.setdefault((field, value), row["key"] or "")
+    return found
+
+
+def _identities(spec: Attachment, row: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    """Field and value, for each rule by which FileMaker may know an attachment."""
     for number, identity in enumerate(spec.identity):
         value = row[f"identity:{number}:{identity.column}"] or ""
         if identity.pattern:
             found = re.search(identity.pattern, value)
             value = found[1] if found else ""
-        if value and _key(value) in by_field[identity.field]:
-            return by_field[identity.field][_key(value)]
-    return None
+        if value:
+            yield identity.field, _key(value)
 
 
 def plan_all(

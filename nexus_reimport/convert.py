@@ -7,6 +7,9 @@ reason, never with the value.
 
 Wall-clock times get the clinic's zone. An hour that a clock change repeats is taken as the first
 of the two; a time inside the hour that a clock change skips is moved forward by that hour.
+
+Where a value had to be derived from another one, or only a part of it fits, the converter gives
+``Made``: what came of it, and in words what was wrong or done.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import html
 import re
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -24,6 +28,8 @@ EARLIEST = date(1890, 1, 1)
 _DURATION = re.compile(r"(\d{1,4}):(\d{2})(?::(\d{2})(\.\d{1,6})?)?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TRUE = frozenset({"1", "1.0", "yes", "true"})
+_KINDS = frozenset({"phone", "mobile", "email", "address"})
+_EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 
 Detail = Mapping[str, str]  # one contact-detail record: the names of `with` -> text
 
@@ -32,19 +38,27 @@ class Misfit(Exception):
     """A value does not fit its column. The reason names the kind of trouble, never the value."""
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A value, what of FileMaker's did not fit into it, and what in it was derived."""
+
+    value: Any
+    misfits: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
+
+
 def text(value: str) -> str | None:
-    """``value`` without outer blanks; None when nothing is left.
+    """``paragraphs`` without outer blanks; None when nothing is left."""
+    joined = paragraphs(value)
+    return joined.strip() if joined else None
+
+
+def paragraphs(value: str) -> str | None:
+    """Text with FileMaker's paragraph marks (``\\r``, 0x0B) as newlines; blanks are left alone.
 
     Raises:
         Misfit: a NUL character, which PostgreSQL cannot hold.
     """
-    if "\x00" in value:
-        raise Misfit("holds a NUL character")
-    return value.strip() or None
-
-
-def paragraphs(value: str) -> str | None:
-    """Text with FileMaker's paragraph marks (``\\r``, 0x0B) as newlines; blanks are left alone."""
     if "\x00" in value:
         raise Misfit("holds a NUL character")
     joined = value.replace("\r\n", "\n").replace("\r", "\n").replace("\x0b", "\n")
@@ -165,25 +179,31 @@ def moment(day: str, clock: str, zone: ZoneInfo) -> str | None:
     """Midnight of ``day`` plus the duration ``clock``: 24:00:00 is the next day's midnight."""
     if not day.strip():
         return None
-    wall = datetime.combine(_date(day), time.min)
-    return as_text(instant(wall + (duration(clock) if clock.strip() else timedelta()), zone))
+    return as_text(instant(_wall_moment(day, clock), zone))
 
 
-def end_moment(
-    end: tuple[str, str], start: tuple[str, str], minutes: int, zone: ZoneInfo
-) -> str | None:
+def _wall_moment(day: str, clock: str) -> datetime:
+    midnight = datetime.combine(_date(day), time.min)
+    return midnight + (duration(clock) if clock.strip() else timedelta())
+
+
+def end_moment(end: tuple[str, str], start: tuple[str, str], minutes: int, zone: ZoneInfo) -> Made:
     """When an event ends: its own date and time, else its start plus ``minutes``.
 
-    ``end`` and ``start`` are date and time; an end without a date is on the start's date.
+    ``end`` and ``start`` are date and time; an end without a date is on the start's date. An end
+    before the start is none.
     """
     (day, clock), (start_day, start_clock) = end, start
     if not start_day.strip():
-        return None
-    if clock.strip():
-        return moment(day if day.strip() else start_day, clock, zone)
-    wall = datetime.combine(_date(start_day), time.min)
-    begins = wall + (duration(start_clock) if start_clock.strip() else timedelta())
-    return as_text(instant(begins, zone) + timedelta(minutes=minutes))
+        return Made(None)
+    begins = _wall_moment(start_day, start_clock)
+    assumed = as_text(instant(begins, zone) + timedelta(minutes=minutes))
+    if not clock.strip():
+        return Made(assumed, derived=(f"no end: {minutes} minutes after the start",))
+    ends = _wall_moment(day if day.strip() else start_day, clock)
+    if ends < begins:
+        return Made(assumed, derived=(f"ends before it starts: {minutes} minutes after it",))
+    return Made(as_text(instant(ends, zone)))
 
 
 def dated(day: str, stamp: str, zone: ZoneInfo) -> str | None:
@@ -215,67 +235,127 @@ def flag(value: str) -> bool:
     return value.strip().casefold() in _TRUE
 
 
-def contact_card(details: Iterable[Detail]) -> tuple[dict[str, Any], int]:
-    """Phones, e-mails and the default e-mail of one person, and how many entries did not fit.
+def e164(value: str) -> str | None:
+    """A phone number in the form of E.164; None where its shape does not tell one.
 
-    Shape: ``phones``: [{type, number, phone, label}], ``emails``: [{address, label}], ``email``;
-    an absent kind is left out. The default entry comes first. An e-mail without ``@`` does not fit.
+    Australian numbers with their area code or a mobile's, also where a spreadsheet has taken the
+    leading zero of a mobile; numbers that name their country. Service numbers (13, 1300) have none.
+
+    Source: ITU-T E.164; Australian Communications and Media Authority, "Phone number types".
+    """
+    digits = re.sub(r"[\s().\-/]", "", value)
+    national = re.fullmatch(r"(?:(?:\+|00|0011)?610?|0)([2-478]\d{8})|(4\d{8})", digits)
+    if national:
+        return f"+61{national[1] or national[2]}"
+    return digits if re.fullmatch(r"\+(?!61)[1-9]\d{7,14}", digits) else None
+
+
+def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
+    """The kind and the entry of a contact-detail record; None where it holds no phone or e-mail.
+
+    Shape: email {address, label}; phone or mobile {type, number, phone, label} and, where the
+    number has one, e164. Numbers and addresses stay as they were written.
+
+    Raises:
+        Misfit: an e-mail without ``@``.
+    """
+    kind, value = _kind(detail), detail["value"].strip()
+    label = detail["label"].strip()
+    if not value or kind == "address":
+        return None
+    if kind == "email":
+        if "@" not in value:
+            raise Misfit("an e-mail without @")
+        return kind, {"address": value, "label": label}
+    entry = {"type": kind, "number": value, "phone": value, "label": label}
+    international = e164(value)
+    return kind, {**entry, "e164": international} if international else entry
+
+
+def contact_card(details: Iterable[Detail]) -> Made:
+    """Phones, e-mails and the default e-mail of one person.
+
+    Shape: ``phones`` and ``emails`` of ``contact_entry``, ``email``: the first address; an absent
+    kind is left out. The default entry comes first.
     """
     phones: list[tuple[bool, dict[str, str]]] = []
     emails: list[tuple[bool, dict[str, str]]] = []
-    misfits = 0
+    misfits, derived = [], []
     for detail in details:
-        kind, value = _kind(detail), detail["value"].strip()
-        label = detail["label"].strip()
-        if not value or kind == "address":
+        try:
+            found = contact_entry(detail)
+        except Misfit as misfit:
+            misfits.append(str(misfit))
             continue
+        if found is None:
+            continue
+        kind, entry = found
         if kind == "email":
-            if "@" in value:
-                is_default = flag(detail["default_email"])
-                emails.append((not is_default, {"address": value, "label": label}))
-            else:
-                misfits += 1
+            emails.append((not flag(detail["default_email"]), entry))
+            if not _EMAIL.fullmatch(entry["address"]):
+                derived.append("an e-mail of an odd shape: kept as it was written")
         else:
-            entry = {"type": kind, "number": value, "phone": value, "label": label}
             phones.append((not flag(detail["default_mobile"]), entry))
+        if _declared(detail) not in _KINDS:
+            derived.append(f"of no known kind: taken as a {kind} by what it holds")
     card: dict[str, Any] = {}
     if phones:
         card["phones"] = [entry for _, entry in sorted(phones, key=lambda pair: pair[0])]
     if emails:
         card["emails"] = [entry for _, entry in sorted(emails, key=lambda pair: pair[0])]
         card["email"] = card["emails"][0]["address"]
-    return card, misfits
+    return Made(card, tuple(misfits), tuple(derived))
+
+
+def _declared(detail: Detail) -> str:
+    return name_key(detail["kind"]).replace("-", "")
 
 
 def _kind(detail: Detail) -> str:
-    declared = name_key(detail["kind"]).replace("-", "")
-    if declared in ("phone", "mobile", "email", "address"):
+    declared = _declared(detail)
+    if declared in _KINDS:
         return declared
     value = detail.get("value", "")
     return "email" if "@" in value else "phone" if value.strip() else "address"
 
 
-def address_card(details: Iterable[Detail]) -> dict[str, Any]:
+def address_entry(detail: Detail) -> Made | None:
+    """The address that a contact-detail record holds; None where it holds none."""
+    if _declared(detail) not in ("address", ""):
+        return None
+    parts = {
+        name: (text(detail[name]) or "")
+        for name in ("line1", "line2", "suburb", "state", "postcode", "country")
+    }
+    if not any(value for name, value in parts.items() if name != "country"):
+        return None
+    derived: tuple[str, ...] = ()
+    if re.fullmatch(r"[2-9]\d\d", parts["postcode"]) and _is_australian(parts["country"]):
+        parts["postcode"] = f"0{parts['postcode']}"
+        derived = ("a postcode of three digits: its leading zero was put back",)
+    shown = [v for v in parts.values() if v]
+    entry = {**parts, "label": detail["label"].strip(), "full_address": ", ".join(shown)}
+    return Made(entry, derived=derived)
+
+
+def _is_australian(country: str) -> bool:
+    return name_key(country) in ("", "australia", "au", "aus")
+
+
+def address_card(details: Iterable[Detail]) -> Made:
     """The addresses of one person, and the first of them at the top level as Nexus reads it."""
-    addresses = []
-    for detail in details:
-        parts = {
-            name: (text(detail[name]) or "")
-            for name in ("line1", "line2", "suburb", "state", "postcode", "country")
-        }
-        if any(value for name, value in parts.items() if name != "country"):
-            shown = [v for v in parts.values() if v]
-            parts["label"] = detail["label"].strip()
-            addresses.append({**parts, "full_address": ", ".join(shown)})
-    if not addresses:
-        return {}
-    first = addresses[0]
+    found = [made for detail in details if (made := address_entry(detail))]
+    if not found:
+        return Made({})
+    first = found[0].value
     top = {
         "street": first["line1"],
         "street2": first["line2"],
         **{name: first[name] for name in ("suburb", "state", "postcode")},
     }
-    return {"addresses": addresses, **{name: value for name, value in top.items() if value}}
+    card = {"addresses": [made.value for made in found]}
+    card |= {name: value for name, value in top.items() if value}
+    return Made(card, derived=tuple(said for made in found for said in made.derived))
 
 
 def html_pages(body: str, opening: str) -> list[str]:
@@ -293,7 +373,7 @@ def contents(value: Any) -> frozenset[str]:
     found: set[str] = set()
     if isinstance(value, dict):
         for key, part in value.items():
-            if key not in ("label", "type", "default", "full_address", "country"):
+            if key not in ("label", "type", "default", "full_address", "country", "e164"):
                 found |= contents(part)
     elif isinstance(value, list):
         for part in value:

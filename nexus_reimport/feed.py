@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from nexus_reimport import convert, rowfile
 from nexus_reimport import mapping as mappings
+from nexus_reimport.convert import Made
 from nexus_reimport.mapping import Column
 from nexus_reimport.model import Snapshot, Survey
 
@@ -23,12 +24,14 @@ Resolver = Mapping[str, Mapping[str, str]]  # entity -> FileMaker id -> Nexus id
 class Fed:
     """What one record feeds: column (or column.key) -> PostgreSQL's text, or a JSON value.
 
-    ``unresolved`` are the columns whose entity was not found, ``misfits`` column and reason.
+    ``unresolved`` are the columns whose entity was not found. ``misfits`` are column and reason
+    where FileMaker's value counts as empty, ``derived`` where another one stands for it.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     unresolved: set[str] = field(default_factory=set)
     misfits: list[tuple[str, str]] = field(default_factory=list)
+    derived: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Feeder:
@@ -68,16 +71,40 @@ class Feeder:
         spec = self._mapping.entities[entity]
         for name, column in spec.columns.items():
             try:
-                value = self._value(column, record, spec.source, name, known, fed)
+                made = self._value(column, record, spec.source, name, known, fed)
             except convert.Misfit as misfit:
                 fed.misfits.append((name, str(misfit)))
-                value = None
+                made = None
+            if isinstance(made, Made):
+                fed.misfits += [(name, reason) for reason in made.misfits]
+                fed.derived += [(name, reason) for reason in made.derived]
+                made = made.value
             longest = self._lengths.get((spec.table, name))
-            if longest is not None and isinstance(value, str) and len(value) > longest:
+            if longest is not None and isinstance(made, str) and len(made) > longest:
                 fed.misfits.append((name, f"longer than {longest} characters"))
-                value = None
-            fed.values[name] = value
+                made = None
+            fed.values[name] = made
+        _refuse_too_early(spec.columns, fed)
         return fed
+
+    def gathered_from(self, source: str) -> Iterator[tuple[str, str, bool]]:
+        """Of each record of a gathered source: its id, its owner's, and whether it holds nothing.
+
+        It holds nothing where no card has a place for any of it.
+        """
+        gathering = [
+            column
+            for entity in self._mapping.entities.values()
+            for column in entity.columns.values()
+            if column.gather == source
+        ]
+        link = self._mapping.sources[source].links[0].field
+        for record in self.records(source):
+            holds = any(
+                _entry(column, {k: record[f] for k, f in column.with_.items()})
+                for column in gathering
+            )
+            yield self.key(source, record), convert.identifier(record[link]), not holds
 
     def new_value(self, spec: mappings.NewValue, record: Record, row: Mapping[str, Any]) -> Any:
         """What a named rule gives a new row."""
@@ -92,15 +119,19 @@ class Feeder:
         value = row.get(spec.column)
         if spec.rule == "sent_if":
             return spec.past if value else spec.future
+        return spec.past if self.is_over(value) else spec.future
+
+    def is_over(self, value: str | None) -> bool:
+        """Whether an instant, or a date on the clinic's calendar, lies before the plan's moment."""
         today = self._as_of.astimezone(self._zone).date().isoformat()
-        limit = as_of if value and len(value) > len(today) else today
-        return spec.past if value and value < limit else spec.future
+        limit = convert.as_text(self._as_of) if value and len(value) > len(today) else today
+        return value is not None and value != "" and value < limit
 
     def _value(
         self, column: Column, record: Record, source: str, name: str, known: Resolver, fed: Fed
     ) -> Any:
         if column.gather:
-            return self._gather(column, self.key(source, record), name, fed)
+            return self._gather(column, self.key(source, record))
         raw = record[column.source_field]
         if column.convert == "lookup":
             return self._look_up(column, record, name, fed)
@@ -114,28 +145,27 @@ class Feeder:
         return _SIMPLE[column.convert](self, raw)
 
     def _look_up(self, column: Column, record: Record, name: str, fed: Fed) -> str | None:
-        asked = False
+        asked = several = False
         for step in column.lookup:
             value = record[step.source_field]
             if step.through:
                 value = self._joined[step.through, step.take].get(convert.identifier(value), "")
             asked = asked or bool(record[step.source_field].strip())
-            found = self._lookups[f"{step.table}.{step.match}"].get(_lookup_key(value))
-            if found:
-                return found
-        if asked:
+            found = self._lookups[f"{step.table}.{step.match}"].get(_lookup_key(value), ())
+            if len(found) == 1:
+                return found[0]
+            several = several or len(found) > 1
+        if several:
+            fed.misfits.append((name, f"names several rows of {column.lookup[0].table}"))
+        elif asked:
             fed.misfits.append((name, f"names no row of {column.lookup[0].table}"))
         return None
 
-    def _gather(self, column: Column, key: str, name: str, fed: Fed) -> dict[str, Any]:
+    def _gather(self, column: Column, key: str) -> Made:
         details = self._gathered.get((column.gather, key), ())
         chosen = [{k: d[f] for k, f in column.with_.items()} for d in details]
-        if column.convert == "address_card":
-            own = [d for d in chosen if convert.name_key(d["kind"]) in ("address", "")]
-            return convert.address_card(own)
-        card, misfits = convert.contact_card(chosen)
-        fed.misfits += [(name, "an e-mail without @")] * misfits
-        return card
+        make = convert.address_card if column.convert == "address_card" else convert.contact_card
+        return make(chosen)
 
     def _read_joined(self) -> dict[tuple[str, str], dict[str, str]]:
         """(source, field) -> key -> value, for lookups that go through another source."""
@@ -166,13 +196,33 @@ def _lookup_key(value: str) -> str:
     return convert.name_key(convert.identifier(value))
 
 
-def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, str]:
-    """Folded value -> id; the first id where two rows have one value."""
-    found: dict[str, str] = {}
+def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]]:
+    """Folded value -> the ids of the rows that have it."""
+    found: dict[str, list[str]] = {}
     for key, value in rows:
         if key and value:
-            found.setdefault(_lookup_key(value), key)
+            found.setdefault(_lookup_key(value), []).append(key)
+    found.pop("", None)
     return found
+
+
+def _entry(column: Column, detail: Record) -> object:
+    """What a card takes from one contact-detail record; None where nothing fits."""
+    if column.convert == "address_card":
+        return convert.address_entry(detail)
+    try:
+        return convert.contact_entry(detail)
+    except convert.Misfit:
+        return None
+
+
+def _refuse_too_early(columns: Mapping[str, Column], fed: Fed) -> None:
+    """What comes before the value that it must follow does not fit."""
+    for name, column in columns.items():
+        value, other = fed.values[name], fed.values.get(column.not_before)
+        if column.not_before and value and other and value < other:
+            fed.misfits.append((name, f"before {column.not_before}"))
+            fed.values[name] = None
 
 
 def _entity(column: Column, raw: str, name: str, known: Resolver, fed: Fed) -> str | None:

@@ -19,9 +19,10 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nexus_reimport.errors import MappingError
-from nexus_reimport.settings import Channel, Different, Strict
+from nexus_reimport.settings import Channel, Different, EntityDecisions, Strict
 
 FieldType = Literal["text", "number", "date", "time", "timestamp"]
+LeftAside = Literal["owner_not_loaded", "holds_nothing", "not_in_nexus"]
 Converter = Literal[
     "text", "paragraphs", "uuid", "whole", "date", "birth_date", "timestamp", "moment",
     "end_moment", "dated", "choice", "phone", "lookup", "entity", "contact_card", "address_card",
@@ -62,7 +63,9 @@ class SourceTable(Strict):
     """One table to read from FileMaker.
 
     ``tables`` names it where a channel calls it otherwise: a layout, a table occurrence, a file.
-    ``columns`` are the fields of a file that has no line of headers, in their order.
+    ``columns`` are the fields of a file that has no line of headers, in their order. ``at_most``
+    are budgets, parts of the records, for what is left aside of a source that feeds no rows of its
+    own: contact details, documents, images.
     """
 
     table: str
@@ -72,6 +75,7 @@ class SourceTable(Strict):
     modified: str = ""
     fields: dict[str, SourceField]
     links: tuple[Link, ...] = ()
+    at_most: dict[LeftAside, float] = {}
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -96,7 +100,10 @@ class Lookup(Strict):
 
 
 class Column(Strict):
-    """What feeds one column, or one key of a JSON column (``column.key``)."""
+    """What feeds one column, or one key of a JSON column (``column.key``).
+
+    A value that comes before the one of the column ``not_before`` does not fit.
+    """
 
     source_field: str = Field(alias="from", default="")
     convert: Converter = "text"
@@ -109,6 +116,7 @@ class Column(Strict):
     keys: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     folded: bool = False
+    not_before: str = ""
     when_empty: Literal["keep", "clear"] = "keep"
     when_different: Different | None = None
 
@@ -140,9 +148,13 @@ class Column(Strict):
 
 
 class LeftOut(Strict):
-    """A named rule by which a source record is not loaded."""
+    """A named rule by which a source record is not loaded, and its budget.
+
+    ``at_most`` is a part of the source's records: where more fall under the rule, the run stops.
+    """
 
     name: str
+    at_most: float = Field(ge=0, le=1)
     empty: tuple[str, ...] = ()  # all of these fields are empty
     unresolved: str = ""  # this column's entity was not found
 
@@ -150,6 +162,31 @@ class LeftOut(Strict):
     def _one_reason(self) -> LeftOut:
         if bool(self.empty) == bool(self.unresolved):
             raise ValueError("give either `empty` or `unresolved`")
+        return self
+
+
+class Settled(Strict):
+    """A named rule that gives a column of a row of FileMaker's another value than it has.
+
+    Where ``column`` holds ``was`` it ``becomes`` another, if the column ``filled`` holds a value,
+    or the instant or date in the column ``past`` is over. One that ``asks`` is decided by a
+    person, in the environment's file.
+    """
+
+    name: str
+    column: str
+    was: str
+    becomes: str
+    filled: str = ""
+    past: str = ""
+    asks: bool = False
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Settled:
+        if bool(self.filled) == bool(self.past):
+            raise ValueError("give either `filled` or `past`")
+        if self.asks and self.name not in EntityDecisions.model_fields:
+            raise ValueError(f"asks: [decisions] knows no {self.name}")
         return self
 
 
@@ -187,9 +224,14 @@ class Entity(Strict):
     identity: tuple[Identity, ...]
     matched_at_least: float = 0.0
     left_out: tuple[LeftOut, ...] = ()
+    settled: tuple[Settled, ...] = ()
     columns: dict[str, Column]
     new: dict[str, str | NewValue] = {}
     serves: str = ""
+
+    def gathered(self) -> tuple[str, ...]:
+        """The sources whose records are merged into this entity's rows."""
+        return tuple(dict.fromkeys(c.gather for c in self.columns.values() if c.gather))
 
     def fed_columns(self) -> tuple[str, ...]:
         """The columns that FileMaker feeds, wholly or by keys, in the mapping's order."""
@@ -261,6 +303,22 @@ class Reference(Strict):
     entities: tuple[str, ...] = ()
 
 
+class ByHand(Strict):
+    """Values of one kind that only a person knows; a sheet is written for them.
+
+    ``columns`` are asked for where one of them is empty: column -> ``table.column`` of the names
+    to choose from, or "" for a text or a date. ``show`` tells the person whose row it is
+    (``column``, or ``column.column`` through the entity that it points at). With ``where_any``
+    only rows are listed that hold a value in one of these columns.
+    """
+
+    entity: str
+    columns: dict[str, str] = Field(min_length=1)
+    show: tuple[str, ...]
+    where_any: tuple[str, ...] = ()
+    serves: str = ""
+
+
 class Calendar(Strict):
     """What the application's calendar reads."""
 
@@ -294,6 +352,7 @@ class Mapping(Strict):
     entities: dict[str, Entity]
     attachments: dict[str, Attachment] = {}
     references: tuple[Reference, ...] = ()
+    by_hand: dict[str, ByHand] = {}
     application: Application
     volatile: dict[str, tuple[str, ...]] = {}
     digest: str = ""
@@ -335,11 +394,16 @@ class Mapping(Strict):
         order = list(self.entities)
         for name, entity in self.entities.items():
             for column, feed in entity.columns.items():
+                if feed.not_before and feed.not_before not in entity.columns:
+                    yield f"{name}.{column}: not_before names no column that is fed"
                 if feed.entity and feed.entity not in order[: order.index(name)]:
                     yield f"{name}.{column}: {feed.entity} must be an entity listed before {name}"
             for rule in entity.identity:
                 if rule.by == "filemaker_id" and not entity.filemaker_id:
                     yield f"{name}: identity by filemaker_id, but filemaker_id names no column"
+        for name, kind in self.by_hand.items():
+            if kind.entity not in order:
+                yield f"by_hand.{name}: no entity {kind.entity}"
         for reference in self.references:
             unknown = [e for e in reference.entities if e not in order]
             yield from (f"references.{reference.table}: no entity {e}" for e in unknown)
@@ -347,6 +411,22 @@ class Mapping(Strict):
     def wiped_tables(self) -> dict[str, str]:
         """Table -> entity, parents first as the mapping lists them."""
         return {entity.table: name for name, entity in self.entities.items()}
+
+    def used_sources(self) -> set[str]:
+        """The sources whose records become rows, parts of rows, or links."""
+        entities = {s for e in self.entities.values() for s in (e.source, *e.gathered())}
+        return entities | {a.source for a in self.attachments.values()}
+
+    def chosen_from(self) -> set[tuple[str, str]]:
+        """Table and column of everything that lookups, or people, choose rows by."""
+        found = {
+            (step.table, step.match)
+            for entity in self.entities.values()
+            for column in entity.columns.values()
+            for step in column.lookup
+        }
+        by_hand = [c for kind in self.by_hand.values() for c in kind.columns.values() if c]
+        return found | {(t, c) for t, _, c in (choice.partition(".") for choice in by_hand)}
 
     def link_tables(self) -> dict[str, AttachmentLink]:
         """Table -> the link that it holds, for the tables that re-linking may write."""

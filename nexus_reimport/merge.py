@@ -95,19 +95,28 @@ class Merger:
         """Count what a row that will be there holds."""
         self._count(row, before=False)
 
+    def holds(self, row: Row, name: str) -> bool:
+        """Whether ``row`` holds a value in a column, or a part of one, that FileMaker feeds."""
+        base = name.partition(".")[0]
+        documents = {base: _parsed(row.get(base))} if base in self._json_fed else {}
+        return bool(self._value(row, documents, name, self._spec.columns[name]))
+
     def _count(self, row: Row, *, before: bool) -> None:
         documents = {base: _parsed(row.get(base)) for base in self._json_fed}
         for name, column in self._spec.columns.items():
-            base, _, path = name.partition(".")
-            value: Any = row.get(base)
-            if base in documents:
-                document = documents[base]
-                value = _part(document, column) if column.gather else document
-                value = _at(document, path) if path else value
-            if value:
+            if self._value(row, documents, name, column):
                 tally = self._tallies[name]
                 tally.filled_before += before
                 tally.filled_after += not before
+
+    @staticmethod
+    def _value(row: Row, documents: Mapping[str, Any], name: str, column: Column) -> Any:
+        base, _, path = name.partition(".")
+        if base not in documents:
+            return row.get(base)
+        document = documents[base]
+        value = _part(document, column) if column.gather else document
+        return _at(document, path) if path else value
 
     def _choose(
         self, key: str, name: str, column: Column, old: Any, new: Any, existed: bool

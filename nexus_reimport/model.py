@@ -227,13 +227,40 @@ class Backup:
 
 
 class Outcome(StrEnum):
-    """What becomes of one row."""
+    """What becomes of one record of FileMaker, or of one row of Nexus."""
 
     REPLACED = "replaced"
     NEW = "new"
     KEPT = "kept"
     PURGED = "purged"
+    MERGED = "merged"
+    LINKED = "linked"
+    LOOKED_UP = "looked up"
     LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One source of FileMaker and what it is for: the sums over its records.
+
+    ``entity`` is an entity, a kind of attachment, or "" where records are only looked up.
+    """
+
+    source: str
+    entity: str
+    records: int
+    loaded: int
+    merged: int
+    linked: int
+    looked_up: int
+    left_out: dict[str, int]  # rule -> records
+    budgets: dict[str, int]  # rule -> records that it may leave out
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every record became something."""
+        used = self.loaded + self.merged + self.linked + self.looked_up
+        return self.records == used + sum(self.left_out.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,12 +280,46 @@ class ColumnChange:
 
 @dataclass(frozen=True, slots=True)
 class Misfits:
-    """Values that do not fit one column, by reason; the ids of FileMaker, never the values."""
+    """Values that do not fit one column, by reason; the ids of FileMaker, never the values.
+
+    What became of them: Nexus's value stays, the column is empty, or a derived value stands there.
+    """
 
     column: str
     reason: str
-    count: int
+    stays: int
+    empty: int
+    derived: int
     sample: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.stays + self.empty + self.derived
+
+
+@dataclass(frozen=True, slots=True)
+class SettledRows:
+    """Rows to which a named rule gives another value, and what was decided about it."""
+
+    rule: str
+    column: str
+    becomes: str
+    rows: int
+    asks: bool
+    decision: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """Values that people put into the sheet, one kind of them."""
+
+    kind: str
+    entity: str
+    waiting: int  # rows that still lack a value
+    given: int  # values in the sheet
+    used: int  # of these, put into rows by this plan
+    there: int  # of these, in the database already
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +349,7 @@ class EntityPlan:
     purged: int
     unreturned: tuple[Unreturned, ...]
     changes: tuple[ColumnChange, ...]
+    settled: tuple[SettledRows, ...]
     misfits: tuple[Misfits, ...]
     ambiguous: tuple[str, ...]  # FileMaker ids that two rows of Nexus claim
 
@@ -336,10 +398,14 @@ class Plan:
     as_of: datetime
     entities: dict[str, EntityPlan]
     links: dict[str, LinkPlan]
-    ledger: RowFile  # entity, outcome, rule or cause, FileMaker id, Nexus id
+    accounts: tuple[Account, ...]
+    by_hand: tuple[ByHand, ...]
+    sheet: str  # SHA-256 of the workbook that values by hand came from, "" without one
+    ledger: RowFile  # source, entity, outcome, rule or cause, FileMaker id, Nexus id
     memory: RowFile  # entity, FileMaker id, Nexus id: what `loaded` will hold
-    misfits: RowFile  # entity, column, reason, FileMaker id
+    misfits: RowFile  # entity, column, reason, FileMaker id, what became of it
     differences: RowFile  # entity, Nexus id, column, and both values: private
+    beyond: RowFile  # entity, Nexus id, column, why: set by hand or by a named rule
     before: dict[str, Fingerprint]  # of wiped tables and link columns
     digest: str
 
@@ -358,7 +424,13 @@ class Plan:
             for c in e.changes
             if c.different and c.decision is None
         ]
-        return (*rows, *columns)
+        rules = [
+            f"decisions.{e.entity}: {s.rule} = keep or {s.becomes} ({s.rows} rows)"
+            for e in self.entities.values()
+            for s in e.settled
+            if s.asks and s.rows and s.decision is None
+        ]
+        return (*rows, *columns, *rules)
 
 
 # ---------------------------------------------------------------- checks

@@ -7,22 +7,26 @@ The same inputs and the same ``as_of`` give the same digest.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport import attachments, identity, rowfile
+from nexus_reimport import attachments, identity, ledger, manual, rowfile
 from nexus_reimport.feed import Fed, Feeder
-from nexus_reimport.mapping import Entity, Mapping, NewValue
+from nexus_reimport.ledger import Ledger
+from nexus_reimport.mapping import Entity, Mapping, NewValue, Settled
 from nexus_reimport.merge import Merger, Row
 from nexus_reimport.model import (
+    Account,
+    ByHand,
     EntityPlan,
     Misfits,
     Outcome,
     Plan,
     Scope,
+    SettledRows,
     Snapshot,
     Survey,
     Unreturned,
@@ -32,11 +36,13 @@ from nexus_reimport.settings import Cause, EntityDecisions, Settings
 from nexus_reimport.target.state import Role
 
 Progress = Callable[[int, int], None]
-LEDGER_COLUMNS = ("entity", "outcome", "why", "filemaker_id", "nexus_id")
 MEMORY_COLUMNS = ("entity", "filemaker_id", "nexus_id")
-MISFIT_COLUMNS = ("entity", "column", "reason", "filemaker_id")
+MISFIT_COLUMNS = ("entity", "column", "reason", "filemaker_id", "became")
+BEYOND_COLUMNS = ("entity", "nexus_id", "column", "why")
 DIFFERENCE_COLUMNS = ("entity", "nexus_id", "column", "nexus", "filemaker")
 SAMPLE = 5
+STAYS, EMPTY, DERIVED = "Nexus's value stays", "empty", "derived"
+BY_HAND = "by hand"
 
 
 @dataclass(slots=True)
@@ -57,7 +63,13 @@ class _Work:
     closure: set[str] = field(default_factory=set)
     by_rule: Counter[str] = field(default_factory=Counter)
     ambiguous: tuple[str, ...] = ()
-    misfits: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    misfits: list[tuple[str, str, str, str]] = field(default_factory=list)  # as MISFIT_COLUMNS
+    settled: Counter[str] = field(default_factory=Counter)  # rule -> rows
+    beyond: list[tuple[str, str, str]] = field(default_factory=list)  # Nexus id, column, why
+
+    def row(self, key: str) -> Row | None:
+        """The row that will be there under ``key``; before what is purged is decided, any row."""
+        return self.made.get(key) or (self.rows.get(key) if key not in self.purged else None)
 
 
 def make(
@@ -68,9 +80,16 @@ def make(
     folder: Path,
     *,
     as_of: datetime,
+    given: manual.Given | None = None,
     progress: Progress | None = None,
 ) -> Plan:
-    """The plan for what ``snapshot`` and ``survey`` saw, its row files beside theirs."""
+    """The plan for what ``snapshot`` and ``survey`` saw, its row files beside theirs.
+
+    ``given`` are values that people have put into the sheet.
+
+    Raises:
+        StopError: a line of the sheet cannot be used.
+    """
     lengths = {
         (mapping.entities[n].table, c.name): c.max_length
         for n, columns in survey.columns.items()
@@ -88,24 +107,31 @@ def make(
         work = _begin(name, mapping, survey, settings, folder)
         _plan_entity(work, mapping, feeder, remembered.get(name, {}), known, survey)
         decisions = settings.decisions_for(name)
+        _settle(work, decisions, feeder)
         known[name] = _resolvable(work, decisions, outside.get(name, set()))
         works[name] = work
         if progress:
             progress(number + 1, len(mapping.entities) + 1)
     _decide(works, settings, survey, outside)
+    by_hand = _put_in(given or manual.Given(), works, mapping, settings, survey, folder)
     entities = {name: _finish(work, settings, folder) for name, work in works.items()}
     before = {name: frozenset(work.rows) for name, work in works.items()}
     after = {name: frozenset(_after_ids(work)) for name, work in works.items()}
     links = attachments.plan_all(mapping, snapshot, survey, before, after, known, folder)
+    accounts, lines = _write_ledger(works, mapping, snapshot, survey, feeder, known, folder)
     made = Plan(
         scope=Scope.REIMPORT,
         as_of=as_of,
         entities=entities,
         links=links,
-        ledger=_write_ledger(works, folder),
+        accounts=accounts,
+        by_hand=by_hand,
+        sheet=given.sha256 if given else "",
+        ledger=lines,
         memory=_write_memory(works, folder),
         misfits=_write_misfits(works, folder),
         differences=_write_differences(works, folder),
+        beyond=_write_beyond(works, folder),
         before=survey.fingerprints(Role.WIPED, Role.LINK),
         digest="",
     )
@@ -144,20 +170,26 @@ def relink(
     empty = {
         name: _empty(folder / f"{name}.parquet", columns)
         for name, columns in (
-            ("ledger", LEDGER_COLUMNS),
             ("misfits", MISFIT_COLUMNS),
             ("differences", DIFFERENCE_COLUMNS),
+            ("beyond", BEYOND_COLUMNS),
         )
     }
+    with ledger.opened(mapping, folder / "ledger.parquet") as (book, done):
+        _add_attachments(book, mapping, snapshot, survey, known, folder)
     made = Plan(
         scope=Scope.RELINK,
         as_of=as_of,
         entities={},
         links=attachments.plan_all(mapping, snapshot, survey, rows, rows, known, folder),
-        ledger=empty["ledger"],
+        accounts=book.accounts(),
+        by_hand=(),
+        sheet="",
+        ledger=done(),
         memory=memory_out.done(),
         misfits=empty["misfits"],
         differences=empty["differences"],
+        beyond=empty["beyond"],
         before=survey.fingerprints(Role.LINK),
         digest="",
     )
@@ -212,8 +244,6 @@ def _plan_entity(
         if rule or values is None:
             work.left_out[filemaker_id] = rule
             continue
-        for column, reason in values.misfits:
-            work.misfits[column, reason].append(filemaker_id)
         records[filemaker_id], fed[filemaker_id] = record, values
     found = identity.match(
         work.name,
@@ -265,8 +295,73 @@ def _make_rows(
             made = _new_row(work, survey, feeder, key, records[filemaker_id], values)
             work.new.add(filemaker_id)
             work.pairs[filemaker_id] = key
-        work.merger.count_after(made)
+        _tell_misfits(work, filemaker_id, fed[filemaker_id], made)
         work.made[made[work.key] or ""] = made
+
+
+def _tell_misfits(work: _Work, filemaker_id: str, fed: Fed, made: Row) -> None:
+    """What did not fit, and what became of it."""
+    for column, reason in fed.misfits:
+        became = STAYS if work.merger.holds(made, column) else EMPTY
+        work.misfits.append((column, reason, filemaker_id, became))
+    for column, reason in fed.derived:
+        work.misfits.append((column, reason, filemaker_id, DERIVED))
+
+
+def _settle(work: _Work, decisions: EntityDecisions, feeder: Feeder) -> None:
+    """What named rules make of the rows that FileMaker brings."""
+    for rule in work.spec.settled:
+        wanted = decisions.past_scheduled == rule.becomes if rule.asks else True
+        for key, row in work.made.items():
+            if row.get(rule.column) != rule.was or not _applies(rule, row, feeder):
+                continue
+            work.settled[rule.name] += 1
+            if wanted:
+                row[rule.column] = rule.becomes
+                if key in work.rows:
+                    work.beyond.append((key, rule.column, rule.name))
+
+
+def _applies(rule: Settled, row: Row, feeder: Feeder) -> bool:
+    if rule.filled:
+        return bool(row.get(rule.filled))
+    return feeder.is_over(row.get(rule.past))
+
+
+# ---------------------------------------------------------------- by hand
+
+
+def _put_in(
+    given: manual.Given,
+    works: dict[str, _Work],
+    mapping: Mapping,
+    settings: Settings,
+    survey: Survey,
+    folder: Path,
+) -> tuple[ByHand, ...]:
+    """Put what people gave into the rows that lack it, and count, kind by kind."""
+    kinds = manual.kinds(mapping, survey, folder)
+    shower = manual.Shower(
+        mapping, survey.columns, settings.zone, lambda entity, key: works[entity].row(key)
+    )
+    manual.refuse_unusable(given, kinds, shower.line)
+    counts = []
+    for kind in kinds:
+        work = works[kind.spec.entity]
+        used = there = 0
+        for name, key, column in given.marks:
+            if name != kind.name:
+                continue
+            row, value = work.row(key), given.values[kind.spec.entity, key][column]
+            if row is None or row.get(column):
+                there += 1
+                continue
+            row[column] = value
+            work.beyond.append((key, column, BY_HAND))
+            used += 1
+        waiting = sum(manual.lacks(kind.spec, row) for row in _staying(work))
+        counts.append(ByHand(kind.name, kind.spec.entity, waiting, used + there, used, there))
+    return tuple(counts)
 
 
 def _new_row(
@@ -349,8 +444,8 @@ def _finish(work: _Work, settings: Settings, folder: Path) -> EntityPlan:
     with rowfile.writer(folder / f"plan_{work.name}.parquet", columns) as out:
         for key in sorted(rows):
             out.add([rows[key][column] for column in columns])
-    for key in work.unreturned.keys() - work.purged:
-        work.merger.count_after(work.rows[key])
+    for row in rows.values():
+        work.merger.count_after(row)
     decisions = settings.decisions_for(work.name)
     causes = Counter(cause for cause, _ in work.unreturned.values())
     closed = Counter(work.unreturned[key][0] for key in work.closure)
@@ -372,32 +467,89 @@ def _finish(work: _Work, settings: Settings, folder: Path) -> EntityPlan:
             if causes[cause]
         ),
         changes=work.merger.changes(),
-        misfits=tuple(
-            Misfits(column, reason, len(ids), tuple(sorted(ids)[:SAMPLE]))
-            for (column, reason), ids in sorted(work.misfits.items())
+        settled=tuple(
+            SettledRows(
+                r.name,
+                r.column,
+                r.becomes,
+                work.settled[r.name],
+                r.asks,
+                decisions.past_scheduled if r.asks else None,
+            )
+            for r in work.spec.settled
         ),
+        misfits=tuple(_misfits(work)),
         ambiguous=work.ambiguous,
     )
+
+
+def _misfits(work: _Work) -> Iterator[Misfits]:
+    """The sums by column and reason."""
+    found: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for column, reason, filemaker_id, became in work.misfits:
+        found[column, reason].append((filemaker_id, became))
+    for (column, reason), cases in sorted(found.items()):
+        counts = Counter(became for _, became in cases)
+        sample = tuple(sorted({filemaker_id for filemaker_id, _ in cases})[:SAMPLE])
+        yield Misfits(column, reason, counts[STAYS], counts[EMPTY], counts[DERIVED], sample)
 
 
 def _after_ids(work: _Work) -> set[str]:
     return set(work.made) | (work.unreturned.keys() - work.purged)
 
 
-def _write_ledger(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
-    """One line for every record of FileMaker and every row of Nexus: what became of it, and why."""
-    with rowfile.writer(folder / "ledger.parquet", LEDGER_COLUMNS) as out:
+def _write_ledger(
+    works: dict[str, _Work],
+    mapping: Mapping,
+    snapshot: Snapshot,
+    survey: Survey,
+    feeder: Feeder,
+    known: dict[str, dict[str, str]],
+    folder: Path,
+) -> tuple[tuple[Account, ...], rowfile.RowFile]:
+    """A line for every record of FileMaker and every row of Nexus, and the sums of all sources."""
+    with ledger.opened(mapping, folder / "ledger.parquet") as (book, done):
+        for work in works.values():
+            _add_entity(book, work)
         for name, work in works.items():
-            for filemaker_id, rule in sorted(work.left_out.items()):
-                out.add((name, Outcome.LEFT_OUT, rule, filemaker_id, None))
-            for filemaker_id, key in sorted(work.pairs.items()):
-                outcome = Outcome.NEW if filemaker_id in work.new else Outcome.REPLACED
-                out.add((name, outcome, None, filemaker_id, key))
-            for key, (cause, filemaker_id) in sorted(work.unreturned.items()):
-                outcome = Outcome.PURGED if key in work.purged else Outcome.KEPT
-                why = f"{cause}, something points at it" if key in work.closure else str(cause)
-                out.add((name, outcome, why, filemaker_id or None, key))
-    return out.done()
+            for source in work.spec.gathered():
+                records = feeder.gathered_from(source)
+                book.add_all(source, name, ledger.merged(records, work.pairs))
+        _add_attachments(book, mapping, snapshot, survey, known, folder)
+        for source in snapshot.extracts.keys() - mapping.used_sources():
+            for record in feeder.records(source):
+                book.add(source, "", Outcome.LOOKED_UP, filemaker_id=feeder.key(source, record))
+    return book.accounts(), done()
+
+
+def _add_entity(book: Ledger, work: _Work) -> None:
+    source, name = work.spec.source, work.name
+    book.open(source, name)
+    for filemaker_id, rule in sorted(work.left_out.items()):
+        book.add(source, name, Outcome.LEFT_OUT, rule, filemaker_id)
+    for filemaker_id, key in sorted(work.pairs.items()):
+        outcome = Outcome.NEW if filemaker_id in work.new else Outcome.REPLACED
+        book.add(source, name, outcome, "", filemaker_id, key)
+    for key, (cause, filemaker_id) in sorted(work.unreturned.items()):
+        outcome = Outcome.PURGED if key in work.purged else Outcome.KEPT
+        why = f"{cause}, something points at it" if key in work.closure else str(cause)
+        book.add(source, name, outcome, why, filemaker_id, key)
+
+
+def _add_attachments(
+    book: Ledger,
+    mapping: Mapping,
+    snapshot: Snapshot,
+    survey: Survey,
+    known: dict[str, dict[str, str]],
+    folder: Path,
+) -> None:
+    for name, spec in mapping.attachments.items():
+        key = mapping.sources[spec.source].key
+        fates = attachments.fates(
+            spec, snapshot, survey.attachment_rows[name], known[spec.owner.entity], folder, key
+        )
+        book.add_all(spec.source, name, fates)
 
 
 def _write_memory(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
@@ -416,9 +568,17 @@ def _write_memory(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
 def _write_misfits(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
     with rowfile.writer(folder / "misfits.parquet", MISFIT_COLUMNS) as out:
         for name, work in works.items():
-            for (column, reason), ids in sorted(work.misfits.items()):
-                for filemaker_id in sorted(ids):
-                    out.add((name, column, reason, filemaker_id))
+            for line in sorted(work.misfits):
+                out.add((name, *line))
+    return out.done()
+
+
+def _write_beyond(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
+    """What changes in rows that stay, and comes neither from FileMaker nor from Nexus."""
+    with rowfile.writer(folder / "beyond.parquet", BEYOND_COLUMNS) as out:
+        for name, work in works.items():
+            for line in sorted(work.beyond):
+                out.add((name, *line))
     return out.done()
 
 

@@ -21,11 +21,12 @@ from nexus_reimport import (
     census,
     checks,
     gate,
+    lists,
+    manual,
     plan,
     record,
     rehearsal,
     reimport,
-    rowfile,
     snapshot,
     survey,
     undo,
@@ -251,21 +252,18 @@ class Runbook:
         def work() -> Plan:
             if self.scope is Scope.RELINK:
                 return plan.relink(self.mapping, read, seen, self.folder, as_of=seen.taken_at)
+            given = manual.read(self.settings.sheet, manual.kinds(self.mapping, seen, self.folder))
             made = plan.make(
                 self.mapping, self.settings, read, seen, self.folder,
-                as_of=seen.taken_at, progress=self.bar("entities planned"),
+                as_of=seen.taken_at, given=given, progress=self.bar("entities planned"),
             )  # fmt: skip
-            self._list(made)
+            lists.ids(made, self.folder, self.run.folder)
+            lists.values(made, read, self.mapping, self.folder)
+            lists.sheet(made, seen, self.mapping, self.settings.zone, self.folder,
+                        self.folder / manual.NAME)  # fmt: skip
             return made
 
         return self.step("plan", work)
-
-    def _list(self, made: Plan) -> None:
-        """Lists for people: ids into the record; values into the private folder alone."""
-        here, there = self.folder, self.run.folder
-        rowfile.to_csv(here, made.ledger, there / "ledger.csv", lambda row: row[1] != "replaced")
-        rowfile.to_csv(here, made.misfits, there / "misfits.csv", lambda row: True)
-        rowfile.to_csv(here, made.differences, here / "differences.csv", lambda row: True)
 
     def check_before(self) -> Report:
         """Every check before; look at the report, then ask ``rehearse`` to go on."""

@@ -117,12 +117,14 @@ class Exports(Strict):
     """Files that somebody exported from FileMaker, and how their texts are written.
 
     The encoding is that of csv and tab files; ``dates`` that of every date which a file holds as
-    text: declared, never tried one after the other.
+    text: declared, never tried one after the other. ``columns`` are the fields, in their order, of
+    files that have no line of headers and are not the mapping's own.
     """
 
     folder: Path
     encoding: Literal["utf-8", "utf-16", "windows-1252", "macroman"] = "utf-8"
     dates: Literal["d/m/y", "m/d/y", "y-m-d"] | None = None
+    columns: dict[str, tuple[str, ...]] = {}
 
 
 class FileMaker(Strict):
@@ -198,12 +200,14 @@ class EntityDecisions(Strict):
     """What becomes of rows that FileMaker does not bring back, and of edits made in Nexus.
 
     ``when_different`` maps a column (``column`` or ``column.key``; ``*`` for all others) to who
-    is right where both hold another value.
+    is right where both hold another value. ``past_scheduled`` says whether what is over and still
+    called scheduled is completed.
     """
 
     not_in_filemaker: Decision | None = None
     left_out_by_rule: Decision | None = None
     no_filemaker_id: Decision | None = None
+    past_scheduled: Literal["keep", "completed"] | None = None
     when_different: dict[str, Different] = {}
 
     def of(self, cause: Cause) -> Decision | None:
@@ -308,6 +312,11 @@ class Settings(Strict):
     def scratch_register(self) -> Path:
         """The private folder in which databases of our own making are written down."""
         return self.folders.private / self.name / "scratch"
+
+    @property
+    def sheet(self) -> Path:
+        """Where people put the workbook of values that only they know."""
+        return self.folders.private / self.name / "manual.xlsx"
 
     def public(self) -> dict[str, Any]:
         """Everything but secrets and hosts' credentials, as JSON values for the record."""

@@ -77,7 +77,6 @@ def check_mapping(mapping: Mapping, catalog: Catalog) -> None:
     wanted: list[tuple[str, str]] = []
     for name, entity in mapping.entities.items():
         wanted += [(entity.table, c) for c in (*entity.fed_columns(), *entity.new)]
-        wanted += [(s.table, s.match) for c in entity.columns.values() for s in c.lookup]
         table = catalog.tables.get(entity.table)
         if table is None:
             continue
@@ -89,6 +88,11 @@ def check_mapping(mapping: Mapping, catalog: Catalog) -> None:
             for c in table.columns
             if c.not_null and not c.filled_by_database and c.name not in filled
         ]
+    wanted += sorted(mapping.chosen_from())
+    for kind in mapping.by_hand.values():
+        own = mapping.entities[kind.entity].table
+        shown = [column.partition(".")[0] for column in kind.show]
+        wanted += [(own, column) for column in (*kind.columns, *shown, *kind.where_any)]
     for attachment in mapping.attachments.values():
         link = attachment.link
         wanted += [(attachment.link_table, c) for c in (link.object, link.content_type) if c]
@@ -169,11 +173,9 @@ def _pointed_at(
 def _lookups(
     connection: Connection, mapping: Mapping, catalog: Catalog, folder: Path
 ) -> dict[str, RowFile]:
-    """``table.column`` -> the rows (id, value) by which lookups find a row of that table."""
-    wanted = {(s.table, s.match) for e in mapping.entities.values() for c in e.columns.values()
-              for s in c.lookup}  # fmt: skip
+    """``table.column`` -> (id, value): by what lookups find, and people choose, a row of it."""
     found = {}
-    for table, column in sorted(wanted):
+    for table, column in sorted(mapping.chosen_from()):
         key = catalog.tables[table].primary_key[0]
         query = sql.SQL("SELECT {0}, {1} FROM {2} WHERE {1} IS NOT NULL ORDER BY 1").format(
             sql.Identifier(key), sql.Identifier(column), table_name(mapping.schema_name, table)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_reimport import convert
-from nexus_reimport.convert import Misfit
+from nexus_reimport.convert import Made, Misfit
 
 SYDNEY = ZoneInfo("Australia/Sydney")
 
@@ -75,11 +75,23 @@ def test_an_instant_is_written_as_postgresql_prints_it(moment: datetime) -> None
     assert not written.removesuffix("+00").endswith(".0")
 
 
-def test_an_event_without_an_end_lasts_as_long_as_declared() -> None:
-    end = convert.end_moment(("", ""), ("2025-06-30", "09:00:00"), 30, SYDNEY)
-    assert end == "2025-06-29 23:30:00+00"
-    end = convert.end_moment(("", "10:00:00"), ("2025-06-30", "09:00:00"), 30, SYDNEY)
-    assert end == "2025-06-30 00:00:00+00"
+def ends(end: tuple[str, str], start: tuple[str, str] = ("2025-06-30", "09:00:00")) -> Made:
+    return convert.end_moment(end, start, 30, SYDNEY)
+
+
+def test_an_event_without_an_end_lasts_as_long_as_declared_and_is_marked_as_derived() -> None:
+    made = ends(("", ""))
+    assert made.value == "2025-06-29 23:30:00+00"
+    assert made.derived == ("no end: 30 minutes after the start",)
+    assert ends(("", "10:00:00")) == Made("2025-06-30 00:00:00+00")
+    assert ends(("2025-06-30", "24:00:00")) == Made("2025-06-30 14:00:00+00")
+
+
+def test_an_end_before_the_start_is_none() -> None:
+    made = ends(("2025-06-30", "08:59:59"))
+    assert made.value == "2025-06-29 23:30:00+00"
+    assert made.derived == ("ends before it starts: 30 minutes after it",)
+    assert ends(("2025-06-30", "09:00:00")).derived == ()
 
 
 def test_a_note_gets_the_date_of_the_note_and_the_time_of_its_making() -> None:
@@ -112,26 +124,100 @@ def test_a_value_that_is_no_choice_does_not_fit() -> None:
         convert.choice("Sir", {"Mr": ("mr",)})
 
 
+DETAIL = {
+    **dict.fromkeys(("kind", "value", "label", "default_mobile", "default_email"), ""),
+    **dict.fromkeys(("line1", "line2", "suburb", "state", "postcode", "country"), ""),
+}
+
+
+def details(*given: dict[str, str]) -> list[dict[str, str]]:
+    return [{**DETAIL, **one} for one in given]
+
+
 def test_an_email_comes_from_the_value_and_never_from_the_flag() -> None:
-    detail = {"kind": "Email", "label": "", "default_mobile": "", "default_email": "1"}
-    card, misfits = convert.contact_card(
-        [{**detail, "value": "1"}, {**detail, "value": "a@b.example"}]
+    email = {"kind": "Email", "default_email": "1"}
+    made = convert.contact_card(
+        details({**email, "value": "1"}, {**email, "value": "a@b.example"})
     )
-    assert card["email"] == "a@b.example"
-    assert len(card["emails"]) == 1
-    assert misfits == 1
+    assert made.value["email"] == "a@b.example"
+    assert len(made.value["emails"]) == 1
+    assert made.misfits == ("an e-mail without @",)
+    assert made.derived == ()
+
+
+@pytest.mark.parametrize("value", ["a@b", "a @b.example", "a@b.example; c@d.example", "a@@b.ex"])
+def test_an_email_of_an_odd_shape_is_kept_as_written_and_told(value: str) -> None:
+    made = convert.contact_card(details({"kind": "E-mail", "value": value}))
+    assert made.value["email"] == value
+    assert made.derived == ("an e-mail of an odd shape: kept as it was written",)
 
 
 def test_the_default_mobile_comes_first_and_carries_both_keys() -> None:
-    detail = {"kind": "Mobile", "label": "home", "default_email": ""}
-    card, _ = convert.contact_card(
-        [
-            {**detail, "value": "0491 570 001", "default_mobile": "0"},
-            {**detail, "value": "0491 570 002", "default_mobile": "1"},
-        ]
+    made = convert.contact_card(
+        details(
+            {"kind": "Mobile", "value": "0491 570 001", "default_mobile": "0"},
+            {"kind": "Mobile", "value": "0491 570 002", "default_mobile": "1"},
+        )
     )
-    assert [entry["number"] for entry in card["phones"]] == ["0491 570 002", "0491 570 001"]
-    assert all(entry["number"] == entry["phone"] for entry in card["phones"])
+    assert [p["number"] for p in made.value["phones"]] == ["0491 570 002", "0491 570 001"]
+    assert all(p["number"] == p["phone"] for p in made.value["phones"])
+
+
+@pytest.mark.parametrize(
+    ("written", "international"),
+    [
+        ("0491 570 006", "+61491570006"),
+        ("(02) 5550 1234", "+61255501234"),
+        ("+61 (0)491-570-006", "+61491570006"),
+        ("61491570006", "+61491570006"),
+        ("0011 61 491 570 006", "+61491570006"),
+        ("491570006", "+61491570006"),  # a spreadsheet took the zero
+        ("+44 20 7946 0958", "+442079460958"),
+        ("1300 555 012", None),
+        ("13 11 14", None),
+        ("5550 1234", None),
+        ("0491 570 006 (mum)", None),
+        ("+61 12 3456", None),
+        ("0591 570 006", None),
+    ],
+)
+def test_a_phone_stays_as_written_and_has_an_international_form_where_its_shape_has_one(
+    written: str, international: str | None
+) -> None:
+    assert convert.e164(written) == international
+    (phone,) = convert.contact_card(details({"kind": "Mobile", "value": written})).value["phones"]
+    assert phone["number"] == phone["phone"] == written
+    assert phone.get("e164") == international
+
+
+@given(st.text(alphabet="0123456789 +()-", max_size=20))
+def test_an_international_form_is_of_the_same_number(written: str) -> None:
+    found = convert.e164(written)
+    if found is not None:
+        digits = "".join(c for c in written if c.isdigit())
+        assert found[0] == "+"
+        assert 8 <= len(found[1:]) <= 15
+        assert digits.endswith(found[3:] if found.startswith("+61") else found[1:])
+
+
+def test_a_detail_of_no_known_kind_is_taken_by_what_it_holds_and_told() -> None:
+    made = convert.contact_card(details({"kind": "Fax", "value": "02 5550 1234"}))
+    assert made.value["phones"][0]["type"] == "phone"
+    assert made.derived == ("of no known kind: taken as a phone by what it holds",)
+
+
+def test_a_postcode_is_text_and_gets_back_the_zero_that_a_number_lost() -> None:
+    address = {"kind": "Address", "line1": "1 Made Up St", "postcode": "0800"}
+    assert convert.address_card(details(address)).value["postcode"] == "0800"
+    made = convert.address_card(details({**address, "postcode": "800"}))
+    assert made.value["postcode"] == "0800"
+    assert made.derived == ("a postcode of three digits: its leading zero was put back",)
+    abroad = convert.address_card(details({**address, "postcode": "800", "country": "Iceland"}))
+    assert (abroad.value["postcode"], abroad.derived) == ("800", ())
+
+
+def test_paragraphs_of_a_short_text_are_newlines_too() -> None:
+    assert convert.text(" first\rsecond\x0bthird ") == "first\nsecond\nthird"
 
 
 def test_the_old_and_the_new_shape_of_a_contact_say_the_same() -> None:

@@ -10,13 +10,14 @@ import nexus_reimport
 ROOT = Path(nexus_reimport.__file__).parent
 ORDER = (
     "errors", "settings", "mapping", "convert", "rowfile", "source", "target", "model",
-    "attachments", "feed", "identity", "merge", "checks",
+    "attachments", "feed", "identity", "merge", "ledger", "manual", "checks",
 )  # fmt: skip
 STAGES = (
     "snapshot", "census", "survey", "backup", "plan", "rehearsal", "gate", "reimport", "undo",
     "restore", "verify",
 )  # fmt: skip
 FACES = (
+    "lists",
     "record",
     "window",
     "adoption",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from nexus_reimport import attachments, census, convert, rowfile
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.mapping import Mapping
-from nexus_reimport.model import Backup, Census, EntityPlan, Level, Plan, Snapshot, Survey
+from nexus_reimport.model import Backup, Census, Level, Outcome, Plan, Snapshot, Survey
 from nexus_reimport.settings import Settings
 
 
@@ -31,6 +32,10 @@ class Before:
     def records(self, source: str) -> Iterator[dict[str, str | None]]:
         """The records of one source as read."""
         return rowfile.read_dicts(self.folder, self.snapshot.extracts[source].file)
+
+    def ledger(self) -> Iterator[tuple[str | None, ...]]:
+        """The lines of the ledger: source, entity, outcome, why, FileMaker id, Nexus id."""
+        return rowfile.read(self.folder, self.plan.ledger)
 
     def planned(self, entity: str) -> Iterator[dict[str, str | None]]:
         """The rows of one entity that will be there."""
@@ -148,23 +153,81 @@ def everything_is_decided(before: Before) -> Finding:
     return Finding(causes + len(before.plan.entities), before.plan.undecided())
 
 
-@check(Before, Level.STOP, serves=("S1", "D1", "D2", "D3", "D4", "D5", "D6"), waivable=False)
+@check(
+    Before, Level.STOP, serves=("S1", "D1", "D2", "D3", "D4", "D5", "D6"), waivable=False,
+    links=True,
+)  # fmt: skip
 def every_record_is_accounted_for(before: Before) -> Finding:
-    """Records = loaded + left out by rules; rows = replaced + kept + purged."""
-    off = [
-        entity.entity
-        for entity in before.plan.entities.values()
-        if entity.source_rows != entity.loaded + sum(entity.left_out.values())
-        or entity.source_rows != _extract_rows(before, entity)
-        or entity.rows_before != entity.replaced + entity.kept + entity.purged
-        or entity.rows_after != entity.file.rows
-    ]
-    return Finding(sum(e.source_rows for e in before.plan.entities.values()), off)
+    """Every record of FileMaker stands in the ledger once, and became one thing; the sums agree."""
+    accounts = before.plan.accounts
+    off = [f"{a.source}: sums" for a in accounts if not a.adds_up]
+    off += [f"{name}: not in the ledger" for name in before.snapshot.extracts.keys()
+            - {a.source for a in accounts}]  # fmt: skip
+    listed: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for source, entity, outcome, _, filemaker_id, _ in before.ledger():
+        if outcome not in _OF_NEXUS_ALONE:
+            listed[source or "", entity or ""][filemaker_id or ""] += 1
+    for account in accounts:
+        key = before.mapping.sources[account.source].key
+        wanted = Counter(convert.identifier(r[key] or "") for r in before.records(account.source))
+        off += _unequal(account.source, wanted, listed[account.source, account.entity])
+    return Finding(sum(a.records for a in accounts), off)
 
 
-def _extract_rows(before: Before, entity: EntityPlan) -> int:
-    source = before.mapping.entities[entity.entity].source
-    return before.snapshot.extracts[source].rows
+_OF_NEXUS_ALONE = frozenset({Outcome.KEPT, Outcome.PURGED})
+
+
+def _unequal(name: str, wanted: Counter[str], found: Counter[str]) -> list[str]:
+    """What of two lists of ids is in one alone, or more often."""
+    return [f"{name} {one}" for one in sorted({*(wanted - found), *(found - wanted)})]
+
+
+@check(Before, Level.STOP, serves=("M1", "D1", "D2", "D3", "D4", "D5", "D6"), waivable=False)
+def every_row_is_accounted_for(before: Before) -> Finding:
+    """Every row of Nexus is replaced, kept or purged; what will be there is what the ledger says.
+
+    A record and its row belong together in the ledger as in what the next run will remember.
+    """
+    off = []
+    lines: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for _, entity, outcome, _, filemaker_id, nexus_id in before.ledger():
+        if nexus_id:
+            lines[entity or ""].append((outcome or "", filemaker_id or "", nexus_id))
+    remembered = {(e, f): n for e, f, n in rowfile.read(before.folder, before.plan.memory)}
+    for name, plan in before.plan.entities.items():
+        key = before.survey.keys[name]
+        rows = lines[name]
+        before_rows = rowfile.read_dicts(before.folder, before.survey.rows[name])
+        was = Counter(r[key] or "" for r in before_rows)
+        stays = Counter(r[key] or "" for r in before.planned(name))
+        of_old = Counter(n for o, _, n in rows if o in _OLD)
+        off += _unequal(name, was, of_old)
+        off += _unequal(name, stays, Counter(n for o, _, n in rows if o in _STAYING))
+        off += [f"{name} {n}" for o, f, n in rows
+                if o in _LOADED and remembered.get((name, f)) != n]  # fmt: skip
+        if plan.rows_before != plan.replaced + plan.kept + plan.purged:
+            off.append(f"{name}: sums")
+    looked = sum(e.rows_before + e.rows_after for e in before.plan.entities.values())
+    return Finding(looked, off)
+
+
+_LOADED = frozenset({Outcome.REPLACED, Outcome.NEW})
+_STAYING = _LOADED | {Outcome.KEPT}
+_OLD = frozenset({Outcome.REPLACED, Outcome.KEPT, Outcome.PURGED})
+
+
+@check(Before, Level.STOP, serves=("S1", "M3"), links=True)
+def no_rule_leaves_out_more_than_its_budget(before: Before) -> Finding:
+    """Each named rule leaves out no more records than the mapping allows it."""
+    over = [
+        (f"{a.source}, {rule}: {count:,} of {a.records:,}, budget {a.budgets[rule]:,}",
+         count - a.budgets[rule])
+        for a in before.plan.accounts
+        for rule, count in a.left_out.items()
+        if count > a.budgets[rule]
+    ]  # fmt: skip
+    looked = sum(a.records for a in before.plan.accounts)
+    return Finding(looked, [line for line, _ in over], count=sum(n for _, n in over))
 
 
 @check(Before, Level.STOP, serves=("M2",), waivable=False)
@@ -202,10 +265,13 @@ def rows_are_recognised(before: Before) -> Finding:
 @check(Before, Level.REVIEW, serves=("M3",))
 def every_value_fits(before: Before) -> Finding:
     """Every value of FileMaker fits the column that it feeds; others count as empty."""
-    found = [(e.entity, m) for e in before.plan.entities.values() for m in e.misfits]
-    keys = [f"{entity}.{m.column}: {m.reason} ({m.count:,})" for entity, m in found]
+    found = [(e.entity, m, m.stays + m.empty) for e in before.plan.entities.values()
+             for m in e.misfits]  # fmt: skip
+    keys = [f"{entity}.{m.column}: {m.reason} ({count:,})" for entity, m, count in found if count]
+    derived = sum(m.derived for _, m, _ in found)
     looked = sum(e.loaded for e in before.plan.entities.values())
-    return Finding(looked, keys, count=sum(m.count for _, m in found))
+    note = f"{derived:,} more are derived from another value" if derived else ""
+    return Finding(looked, keys, count=sum(count for *_, count in found), note=note)
 
 
 def _missing(before: Before, entity: str, column: str) -> Finding:
@@ -274,8 +340,7 @@ def _fed_by(before: Before, entity: str, column: str) -> Finding:
     if feed is None:
         return Finding(before.plan.entities[entity].source_rows, count=0, note="not fed")
     source = before.mapping.entities[entity].source
-    loaded = {row[3] for row in rowfile.read(before.folder, before.plan.ledger)
-              if row[0] == entity and row[1] in ("new", "replaced")}  # fmt: skip
+    loaded = {line[4] for line in before.ledger() if line[1] == entity and line[2] in _LOADED}
     fields = feed.fields_used
     key = before.mapping.sources[source].key
     empty = [

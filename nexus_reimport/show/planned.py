@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from nexus_reimport.model import ColumnChange, EntityPlan, LinkPlan, Plan, Scope
+from nexus_reimport.model import ColumnChange, EntityPlan, LinkPlan, Plan, Scope, SettledRows
 from nexus_reimport.show.page import (
     Cell,
     Line,
@@ -30,18 +30,21 @@ def plan(value: Plan) -> Page:
         "The plan",
         (
             Line(f"As of {value.as_of:%Y-%m-%d %H:%M:%S} UTC. Nothing has been written."),
-            _filemaker_side(entities),
+            _filemaker_side(value),
+            *_some("Every record of FileMaker is used.", _left_out(value)),
             _nexus_side(entities),
-            *_some("Every record of FileMaker is loaded.", _left_out(entities)),
             _recognised(entities),
             *_some("FileMaker brings back every row of Nexus.", _unreturned(entities)),
             *_some("No value of a row that stays is changed.", _changes(entities)),
             *_some("Every value fits its column.", _misfits(entities)),
+            *_some("No named rule changes a value.", _settled(entities)),
+            *_some("Nothing is asked of a person.", _by_hand(value)),
             _links(value.links.values()),
             *_some("No link has to be mended.", _mended(value.links.values())),
             Line(
-                "Id by id in ledger.csv and misfits.csv; the"
-                f" {value.differences.rows:,} values that differ in the private differences.csv."
+                "Id by id in ledger.csv and misfits.csv. With their values, in the run's private"
+                " folder alone: left_out, misfits.csv, and the"
+                f" {value.differences.rows:,} that differ in differences.csv."
             ),
             *_ambiguous(entities),
             *_undecided(value),
@@ -56,6 +59,7 @@ def _links_alone(value: Plan) -> Page:
         (
             Line(f"As of {value.as_of:%Y-%m-%d %H:%M:%S} UTC. Nothing has been written."),
             Line("No row is wiped or loaded; only links of documents and images are written."),
+            *_some("Every record of FileMaker is used.", _left_out(value)),
             _links(value.links.values()),
             *_some("No link has to be mended.", _mended(value.links.values())),
             Line(f"Plan {value.digest}"),
@@ -76,17 +80,21 @@ def changed(entity: EntityPlan) -> int:
     )
 
 
-def _filemaker_side(entities: tuple[EntityPlan, ...]) -> Table:
+def _filemaker_side(value: Plan) -> Table:
+    loaded = {e.entity: e for e in value.entities.values()}
     rows: list[tuple[Cell, ...]] = [
         (
-            e.entity, e.source_rows, sum(e.left_out.values()), e.replaced, e.new,
-            equal(e.source_rows, sum(e.left_out.values()) + e.loaded),
+            a.source, a.entity, a.records,
+            loaded[a.entity].replaced if a.loaded else 0, loaded[a.entity].new if a.loaded else 0,
+            a.merged, a.linked, a.looked_up, sum(a.left_out.values()),
+            Marked("yes", Tone.GOOD) if a.adds_up else Marked("NO", Tone.BAD),
         )
-        for e in entities
+        for a in value.accounts
     ]  # fmt: skip
     return table(
-        "FileMaker's side: records = left out + loaded into a row that is there + into a new row",
-        "entity | records | left out | into its row | into a new row | adds up",
+        "FileMaker's side: each record is loaded, merged into a row, linked, looked up or left out",
+        "source | for | records | into its row | into a new row | merged | linked | looked up"
+        " | left out | adds up",
         rows,
     )
 
@@ -106,9 +114,20 @@ def _nexus_side(entities: tuple[EntityPlan, ...]) -> Table:
     )
 
 
-def _left_out(entities: tuple[EntityPlan, ...]) -> Table:
-    rows = [(e.entity, rule, count) for e in entities for rule, count in e.left_out.items()]
-    return table("Records of FileMaker left out, by rule", "entity | rule | records", rows)
+def _left_out(value: Plan) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            a.source, a.entity, rule,
+            Marked(f"{count:,}", Tone.BAD) if count > a.budgets[rule] else count, a.budgets[rule],
+        )
+        for a in value.accounts
+        for rule, count in a.left_out.items()
+    ]  # fmt: skip
+    return table(
+        "Records of FileMaker left out, by rule and budget",
+        "source | for | rule | records | at most",
+        rows,
+    )
 
 
 def _recognised(entities: tuple[EntityPlan, ...]) -> Table:
@@ -152,14 +171,43 @@ def _changes(entities: tuple[EntityPlan, ...]) -> Table:
 
 
 def _misfits(entities: tuple[EntityPlan, ...]) -> Table:
-    rows = [
-        (e.entity, m.column, m.reason, look(m.count), ", ".join(m.sample))
+    rows: list[tuple[Cell, ...]] = [
+        (e.entity, m.column, m.reason, look(m.stays), look(m.empty), m.derived, ", ".join(m.sample))
         for e in entities
         for m in e.misfits
     ]
     return table(
-        "Values of FileMaker that do not fit and count as empty",
-        "entity | column | reason | records | for example",
+        "Values of FileMaker that do not fit, and what became of them",
+        "entity | column | reason | Nexus's value stays | empty | derived | for example",
+        rows,
+    )
+
+
+def _settled(entities: tuple[EntityPlan, ...]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (e.entity, s.rule, s.column, s.rows, s.becomes, _settles(s))
+        for e in entities
+        for s in e.settled
+        if s.rows
+    ]
+    return table(
+        "Values that named rules give",
+        "entity | rule | column | rows | becomes | decision",
+        rows,
+    )
+
+
+def _settles(rule: SettledRows) -> Cell:
+    return _decision(rule.decision) if rule.asks else "always"
+
+
+def _by_hand(value: Plan) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (b.kind, b.entity, b.given, b.used, b.there, look(b.waiting)) for b in value.by_hand
+    ]
+    return table(
+        "What only a person knows: manual.xlsx",
+        "sheet | entity | values given | used | in Nexus already | rows that still lack one",
         rows,
     )
 

@@ -70,8 +70,7 @@ class Channels:
 
     def _headers(self) -> dict[str, tuple[str, ...]]:
         """File -> its columns, where it has no line of headers."""
-        return {
-            self._place.tables.get(name) or spec.table_by("exports"): spec.columns
-            for name, spec in self._mapping.sources.items()
-            if spec.columns
+        own = {
+            s.table_by("exports"): s.columns for s in self._mapping.sources.values() if s.columns
         }
+        return own | (self._place.exports.columns if self._place.exports else {})

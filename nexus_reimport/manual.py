@@ -1,0 +1,386 @@
+"""The sheet of values that only a person knows: written, filled in, put back, read.
+
+One workbook in the private folder, one sheet per kind that the mapping names, one line per row
+that lacks a value; choices are drop-downs. A line carries a mark of what it showed when it was
+written: where the row is another one now, the line is stale and refused, so that no value lands
+with the wrong patient.
+
+Source: Office Open XML, "Data validations" (a list may be at most 255 characters, so that choices
+stand on a sheet of their own).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Mapping as Named
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from nexus_reimport import convert, rowfile
+from nexus_reimport.errors import StopError
+from nexus_reimport.mapping import ByHand, Mapping
+from nexus_reimport.model import Survey
+from nexus_reimport.target.catalog import Column
+
+if TYPE_CHECKING:
+    from openpyxl.worksheet.worksheet import Worksheet
+
+NAME = "manual.xlsx"
+CHOICES = "choices"
+KEY, MARK = "Nexus id", "as it was"
+Row = Named[str, str | None]
+Cells = Sequence[str | None]
+Labels = Named[str, str]  # what a person reads -> the id that it stands for
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of values, with what is needed to write and to read its sheet."""
+
+    name: str
+    spec: ByHand
+    types: Named[str, Column]  # of the columns to be filled in
+    choices: Named[str, Labels]  # column -> its choices, where it has some
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns to be filled in."""
+        return tuple(self.spec.columns)
+
+
+@dataclass(slots=True)
+class Given:
+    """What the sheets say: (entity, Nexus id) -> column -> value, as PostgreSQL prints it."""
+
+    sha256: str = ""
+    values: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    lines: dict[tuple[str, str, str], str] = field(default_factory=dict)  # to name them in errors
+    marks: dict[tuple[str, str, str], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row that a person is asked about: its key, what is shown of it, and the row."""
+
+    key: str
+    shown: tuple[str, ...]
+    row: Row
+
+    @property
+    def mark(self) -> str:
+        """What is shown, as a digest: another one means that the row has changed since."""
+        said = json.dumps([self.key, *self.shown])
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+class Shower:
+    """Makes the line of a row: what of it, and of the rows that it points at, tells whose it is.
+
+    ``find`` gives a row by entity and key. An instant is shown on the clinic's clock.
+    """
+
+    def __init__(
+        self,
+        mapping: Mapping,
+        columns: Named[str, Iterable[Column]],
+        zone: ZoneInfo,
+        find: Callable[[str, str], Row | None],
+    ) -> None:
+        self._mapping, self._zone, self._find = mapping, zone, find
+        self._instants = {
+            (entity, column.name)
+            for entity, there in columns.items()
+            for column in there
+            if column.type == "timestamp with time zone"
+        }
+
+    def line(self, kind: Kind, key: str) -> Line | None:
+        """The line of the row ``key``; None where there is no such row."""
+        row = self._find(kind.spec.entity, key)
+        if row is None:
+            return None
+        shown = (self._shown(kind.spec.entity, row, place) for place in kind.spec.show)
+        return Line(key, tuple(shown), row)
+
+    def _shown(self, entity: str, row: Row, place: str) -> str:
+        column, _, further = place.partition(".")
+        value = row.get(column) or ""
+        if further and value:
+            target = self._mapping.entities[entity].columns[column].entity
+            other = self._find(target, value)
+            return self._shown(target, other, further) if other else ""
+        if value and (entity, column) in self._instants:
+            return f"{datetime.fromisoformat(value).astimezone(self._zone):%Y-%m-%d %H:%M}"
+        return value
+
+
+def kinds(mapping: Mapping, survey: Survey, folder: Path) -> tuple[Kind, ...]:
+    """The kinds of the mapping, with what people can choose from."""
+    return tuple(
+        Kind(
+            name=name,
+            spec=spec,
+            types={c.name: c for c in survey.columns[spec.entity] if c.name in spec.columns},
+            choices={
+                column: _labels(rowfile.read(folder, survey.lookups[place]))
+                for column, place in spec.columns.items()
+                if place
+            },
+        )
+        for name, spec in mapping.by_hand.items()
+    )
+
+
+def _labels(rows: Iterable[Cells]) -> dict[str, str]:
+    """What a person reads -> id; where two rows have one name, a part of the id tells them."""
+    named = [(value, key) for key, value in rows if key and value]
+    often = Counter(convert.name_key(value) for value, _ in named)
+    return {
+        value if often[convert.name_key(value)] == 1 else f"{value} ({key[:8]})": key
+        for value, key in named
+    }
+
+
+def lacks(spec: ByHand, row: Row) -> bool:
+    """Whether a person is asked for a value of ``row``."""
+    wanted = not spec.where_any or any(row.get(c) for c in spec.where_any)
+    return wanted and any(not row.get(column) for column in spec.columns)
+
+
+# ---------------------------------------------------------------- written
+
+
+def write(path: Path, kinds: Sequence[Kind], lines: Named[str, Iterable[Line]]) -> dict[str, int]:
+    """A sheet per kind, with its lines; how many lines each has.
+
+    Values that the rows hold stand in their lines, those of an earlier sheet too, so that the new
+    one can take its place.
+    """
+    from openpyxl import Workbook
+
+    book = Workbook()
+    book.remove(book.worksheets[0])
+    counts = {}
+    places = _write_choices(book.create_sheet(CHOICES), kinds)
+    for kind in kinds:
+        sheet = book.create_sheet(kind.name)
+        counts[kind.name] = _write_kind(sheet, kind, lines.get(kind.name, ()), places)
+    book.move_sheet(CHOICES, len(book.worksheets))
+    book[CHOICES].sheet_state = "hidden"
+    path.unlink(missing_ok=True)
+    path.touch(0o600, exist_ok=False)
+    book.save(path)
+    return counts
+
+
+def _write_choices(sheet: Worksheet, kinds: Sequence[Kind]) -> dict[tuple[str, str], str]:
+    """(kind, column) -> the cells that hold its choices."""
+    from openpyxl.utils import get_column_letter
+
+    places = {}
+    wanted = [(k.name, c, labels) for k in kinds for c, labels in k.choices.items()]
+    for number, (kind, column, labels) in enumerate(wanted, 1):
+        for line, label in enumerate(sorted(labels), 1):
+            _text(sheet, line, number, label)
+        letter = get_column_letter(number)
+        places[kind, column] = f"{CHOICES}!${letter}$1:${letter}${max(1, len(labels))}"
+    return places
+
+
+def _write_kind(
+    sheet: Worksheet,
+    kind: Kind,
+    lines: Iterable[Line],
+    places: Named[tuple[str, str], str],
+) -> int:
+    header = _header(kind)
+    for number, title in enumerate(header, 1):
+        _text(sheet, 1, number, title)
+    last = 1
+    for last, line in enumerate(lines, 2):
+        values = [_shown(kind, c, line.row.get(c) or "") for c in kind.columns]
+        for number, value in enumerate((line.key, *line.shown, *values, line.mark), 1):
+            _text(sheet, last, number, value)
+    sheet.freeze_panes = "A2"
+    _lay_out(sheet, kind, last, places)
+    return last - 1
+
+
+def _lay_out(sheet: Worksheet, kind: Kind, last: int, places: Named[tuple[str, str], str]) -> None:
+    from openpyxl.styles import Font
+    from openpyxl.utils import get_column_letter
+    from openpyxl.worksheet.datavalidation import DataValidation
+
+    first = 2 + len(kind.spec.show)
+    for number, cell in enumerate(sheet[1], 1):
+        cell.font = Font(bold=True)
+        sheet.column_dimensions[get_column_letter(number)].width = 24
+    for number in (1, len(_header(kind))):
+        sheet.column_dimensions[get_column_letter(number)].hidden = True
+    for number, column in enumerate(kind.columns, first):
+        if (kind.name, column) in places and last > 1:
+            letter = get_column_letter(number)
+            allowed = DataValidation("list", f"={places[kind.name, column]}", allow_blank=True)
+            allowed.error, allowed.showErrorMessage = "Choose one of the list.", True
+            allowed.add(f"{letter}2:{letter}{last}")
+            sheet.add_data_validation(allowed)
+
+
+def _header(kind: Kind) -> tuple[str, ...]:
+    return (KEY, *kind.spec.show, *kind.columns, MARK)
+
+
+def _text(sheet: Worksheet, line: int, number: int, value: str) -> None:
+    """A cell of text: never a formula, whatever the text begins with."""
+    cell = sheet.cell(line, number)
+    cell.value = value or None
+    if value:
+        cell.data_type = "s"
+
+
+def _shown(kind: Kind, column: str, value: str) -> str:
+    labels = kind.choices.get(column)
+    if labels is None:
+        return value
+    return next((label for label, meant in labels.items() if meant == value), "")
+
+
+# ---------------------------------------------------------------- read
+
+
+def read(path: Path, kinds: Sequence[Kind]) -> Given:
+    """What the workbook at ``path`` says; nothing where there is none.
+
+    Raises:
+        StopError: a sheet, column or value that is unknown, or a value given twice and not alike;
+            all of them at once, by sheet and line. Nothing was written.
+    """
+    if not path.is_file():
+        return Given()
+    book = _opened(path)
+    known = {kind.name: kind for kind in kinds}
+    given, problems = Given(hashlib.sha256(path.read_bytes()).hexdigest()), []
+    for sheet in book.worksheets:
+        if sheet.title == CHOICES:
+            continue
+        if sheet.title not in known:
+            problems.append(f"sheet {sheet.title}: no such kind of values")
+            continue
+        problems += _read_kind(sheet, known[sheet.title], given)
+    if problems:
+        raise refused(problems)
+    return given
+
+
+def _opened(path: Path) -> Any:
+    from openpyxl import load_workbook
+
+    try:
+        return load_workbook(path, data_only=True)
+    except Exception as error:  # the library raises a dozen kinds
+        kind = type(error).__name__
+    raise StopError(
+        f"{path.name} cannot be read ({kind})",
+        where="the environment's private folder",
+        next="save it as .xlsx without a password, or take it away",
+    )
+
+
+def _read_kind(sheet: Worksheet, kind: Kind, given: Given) -> Iterator[str]:
+    lines = sheet.iter_rows(values_only=True)
+    header = [str(title or "") for title in next(lines, ())]
+    missing = [title for title in _header(kind) if title not in header]
+    if missing:
+        yield f"sheet {kind.name}: no column {', '.join(missing)}"
+        return
+    for number, cells in enumerate(lines, 2):
+        line = dict(zip(header, cells, strict=False))
+        place = f"sheet {kind.name}, line {number}"
+        key = convert.identifier(str(line[KEY] or ""))
+        filled = {c: line[c] for c in kind.columns if line[c] not in (None, "")}
+        if filled and not key:
+            yield f"{place}: has no {KEY}"
+            continue
+        for column, cell in filled.items():
+            value, problem = _value(kind, column, cell)
+            if problem:
+                yield f"{place}: {column}: {problem}"
+                continue
+            target = given.values.setdefault((kind.spec.entity, key), {})
+            if target.setdefault(column, value) != value:
+                yield f"{place}: {column}: another line of this row says otherwise"
+            given.lines[kind.spec.entity, key, column] = place
+            given.marks[kind.name, key, column] = str(line[MARK] or "")
+
+
+def _value(kind: Kind, column: str, cell: Any) -> tuple[str, str]:
+    """A cell as PostgreSQL prints it, or what is wrong with it."""
+    labels = kind.choices.get(column)
+    if labels is not None:
+        folded = {convert.name_key(label): meant for label, meant in labels.items()}
+        found = folded.get(convert.name_key(str(cell)))
+        return (found, "") if found else ("", "is none of the choices")
+    spec = kind.types[column]
+    if spec.type == "date":
+        return _date(cell)
+    text = str(cell).strip()
+    if spec.max_length is not None and len(text) > spec.max_length:
+        return "", f"longer than {spec.max_length} characters"
+    return text, ""
+
+
+def _date(cell: Any) -> tuple[str, str]:
+    if isinstance(cell, datetime | date):
+        cell = cell.date().isoformat() if isinstance(cell, datetime) else cell.isoformat()
+    try:
+        return convert.iso_date(str(cell)) or "", ""
+    except convert.Misfit:
+        return "", "is no date: write it as a date cell, or as 2026-01-31"
+
+
+def refuse_unusable(
+    given: Given, kinds: Sequence[Kind], find: Callable[[Kind, str], Line | None]
+) -> None:
+    """Stop where a line is of a row that is not there, or not as it was when it was written.
+
+    ``find`` gives the line of a row that will be there, by kind and key.
+
+    Raises:
+        StopError: the lines, by sheet and number. Nothing was written.
+    """
+    known = {kind.name: kind for kind in kinds}
+    problems = []
+    for (name, key, column), written in given.marks.items():
+        entity = known[name].spec.entity
+        value = given.values[entity, key][column]
+        problem = _unusable(find(known[name], key), written, column, value)
+        if problem:
+            problems.append(f"{given.lines[entity, key, column]}: {column}: {problem}")
+    if problems:
+        raise refused(problems)
+
+
+def _unusable(line: Line | None, written: str, column: str, value: str) -> str:
+    if line is None:
+        return "there is no such row"
+    if line.mark != written:
+        return "stale: the row shows other values than when the sheet was written"
+    now = line.row.get(column)
+    return "stale: the row holds another value by now" if now and now != value else ""
+
+
+def refused(problems: Iterable[str]) -> StopError:
+    """The lines that cannot be used, by name."""
+    listed = tuple(problems)
+    return StopError(
+        f"{len(listed)} line(s) of {NAME} cannot be used\n"
+        + "\n".join(f"    {problem}" for problem in listed),
+        where="the environment's private folder",
+        next=f"mend or empty these lines, or take {NAME} away; then run 01_preflight again",
+    )
