@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -101,20 +102,20 @@ def sheet(
     entities = {e for k in kinds for e in (k.spec.entity, *_shown_through(k, mapping))}
     rows = {name: _planned(plan, survey, name, private) for name in entities}
     shower = manual.Shower(mapping, survey.columns, zone, lambda e, key: rows[e].get(key))
-    given = {line[:3] for line in rowfile.read(private, plan.beyond) if line[3] == BY_HAND}
-    lines = {
-        kind.name: sorted(
-            (
-                line
-                for key, row in rows[kind.spec.entity].items()
-                if manual.lacks(kind.spec, row)
-                or any((kind.spec.entity, key, column) in given for column in kind.columns)
-                if (line := shower.line(kind, key))
-            ),
-            key=lambda line: (line.shown, line.key),
-        )
-        for kind in kinds
-    }
+    given: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for entity, key, column, why in rowfile.read(private, plan.beyond):
+        if why == BY_HAND:
+            given[entity or "", key or ""].add(column or "")
+    lines = {}
+    for kind in kinds:
+        entity = kind.spec.entity
+        found = []
+        for key, row in rows[entity].items():
+            by_hand = given[entity, key].intersection(kind.columns)
+            line = shower.line(kind, key)
+            if line and (by_hand or manual.lacks(kind.spec, row)):
+                found.append(replace(line, given=frozenset(by_hand)))
+        lines[kind.name] = sorted(found, key=lambda line: (line.shown, line.key))
     return manual.write(path, kinds, lines)
 
 

@@ -66,11 +66,15 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row that a person is asked about: its key, what is shown of it, and the row."""
+    """One row that a person is asked about: its key, what is shown of it, and the row.
+
+    ``given`` are the columns whose values a person gave before.
+    """
 
     key: str
     shown: tuple[str, ...]
     row: Row
+    given: frozenset[str] = frozenset()
 
     @property
     def mark(self) -> str:
@@ -159,8 +163,8 @@ def lacks(spec: ByHand, row: Row) -> bool:
 def write(path: Path, kinds: Sequence[Kind], lines: Named[str, Iterable[Line]]) -> dict[str, int]:
     """A sheet per kind, with its lines; how many lines each has.
 
-    Values that the rows hold stand in their lines, those of an earlier sheet too, so that the new
-    one can take its place.
+    Values that were given before stand in their cells, so that the new sheet can take the place of
+    the one before. A cell for which the row has a value already is grey.
     """
     from openpyxl import Workbook
 
@@ -199,14 +203,18 @@ def _write_kind(
     lines: Iterable[Line],
     places: Named[tuple[str, str], str],
 ) -> int:
-    header = _header(kind)
-    for number, title in enumerate(header, 1):
+    from openpyxl.styles import PatternFill
+
+    for number, title in enumerate(_header(kind), 1):
         _text(sheet, 1, number, title)
-    last = 1
+    grey, last = PatternFill("solid", fgColor="D9D9D9"), 1
     for last, line in enumerate(lines, 2):
-        values = [_shown(kind, c, line.row.get(c) or "") for c in kind.columns]
+        values = [_label(kind, c, line.row.get(c)) if c in line.given else "" for c in kind.columns]
         for number, value in enumerate((line.key, *line.shown, *values, line.mark), 1):
             _text(sheet, last, number, value)
+        for number, column in enumerate(kind.columns, 2 + len(line.shown)):
+            if line.row.get(column) and column not in line.given:
+                sheet.cell(last, number).fill = grey
     sheet.freeze_panes = "A2"
     _lay_out(sheet, kind, last, places)
     return last - 1
@@ -244,10 +252,11 @@ def _text(sheet: Worksheet, line: int, number: int, value: str) -> None:
         cell.data_type = "s"
 
 
-def _shown(kind: Kind, column: str, value: str) -> str:
+def _label(kind: Kind, column: str, value: str | None) -> str:
+    """What a person reads for a value of a column."""
     labels = kind.choices.get(column)
     if labels is None:
-        return value
+        return value or ""
     return next((label for label, meant in labels.items() if meant == value), "")
 
 
@@ -282,7 +291,7 @@ def _opened(path: Path) -> Any:
     from openpyxl import load_workbook
 
     try:
-        return load_workbook(path, data_only=True)
+        return load_workbook(path)
     except Exception as error:  # the library raises a dozen kinds
         kind = type(error).__name__
     raise StopError(
@@ -321,6 +330,8 @@ def _read_kind(sheet: Worksheet, kind: Kind, given: Given) -> Iterator[str]:
 
 def _value(kind: Kind, column: str, cell: Any) -> tuple[str, str]:
     """A cell as PostgreSQL prints it, or what is wrong with it."""
+    if isinstance(cell, str) and cell.startswith("="):
+        return "", "is a formula: put its value there"
     labels = kind.choices.get(column)
     if labels is not None:
         folded = {convert.name_key(label): meant for label, meant in labels.items()}

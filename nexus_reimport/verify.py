@@ -48,6 +48,28 @@ def run(
     Raises:
         TargetError, StorageError: something could not be read. The data is committed; run again.
     """
+    after = look(
+        settings, mapping, snapshot, survey, plan, counted, folder, copy=copy, progress=progress
+    )
+    report = checks.run(after, settings.waivers, today=today, only_links=plan.scope is Scope.RELINK)
+    if progress:
+        progress(STEPS, STEPS)
+    return report
+
+
+def look(
+    settings: Settings,
+    mapping: Mapping,
+    snapshot: Snapshot,
+    survey: Survey,
+    plan: Plan,
+    counted: Census,
+    folder: Path,
+    *,
+    copy: Postgres | None = None,
+    progress: Progress | None = None,
+) -> After:
+    """What the checks after look at, read afresh."""
 
     def step(done: int) -> None:
         if progress:
@@ -75,7 +97,7 @@ def run(
         connection.execute("ROLLBACK")
     census_now = counted if copy else census.take(settings.s3, folder, "census_after")
     step(5)
-    after = After(
+    return After(
         mapping=mapping,
         snapshot=snapshot,
         survey=survey,
@@ -89,9 +111,6 @@ def run(
         census_now=census_now,
         answers=answers,
     )
-    report = checks.run(after, settings.waivers, today=today, only_links=plan.scope is Scope.RELINK)
-    step(6)
-    return report
 
 
 def _rows(

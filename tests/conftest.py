@@ -14,7 +14,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from nexus_reimport import runbook
+from nexus_reimport import runbook, verify
+from nexus_reimport.checks.after import After
+from nexus_reimport.checks.before import Before
+from nexus_reimport.model import Census, Plan, Snapshot, Survey
 from nexus_reimport.sandbox import filling
 from nexus_reimport.sandbox.clinic import Clinic as MadeUp
 from nexus_reimport.sandbox.clinic import generate
@@ -226,6 +229,36 @@ def rehearsed(
     with opened(folder, postgres, filled_s3, made_up, templates) as found:
         found.preflight().approve(rehearsed=True)
     return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What the checks of one whole run look at; the row files lie in its private folder."""
+
+    before: Before
+    after: After
+
+
+@pytest.fixture(scope="session")
+def looked(
+    postgres: PostgresServer,
+    templates: dict[str, str],
+    filled_s3: S3Server,
+    made_up: MadeUp,
+    rehearsed: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Looked:
+    """The session's approved run, executed once, as the checks see it."""
+    folder = tmp_path_factory.mktemp("looked")
+    with opened(folder, postgres, filled_s3, made_up, templates) as found:
+        book = found.approved(rehearsed)
+        book.apply()
+        load = book.run.load
+        after = verify.look(
+            book.settings, book.mapping, load(Snapshot, "snapshot"), load(Survey, "survey"),
+            load(Plan, "plan"), load(Census, "census"), book.folder,
+        )  # fmt: skip
+        return Looked(book._before(), after)
 
 
 SECRETS = {

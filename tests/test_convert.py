@@ -136,9 +136,7 @@ def details(*given: dict[str, str]) -> list[dict[str, str]]:
 
 def test_an_email_comes_from_the_value_and_never_from_the_flag() -> None:
     email = {"kind": "Email", "default_email": "1"}
-    made = convert.contact_card(
-        details({**email, "value": "1"}, {**email, "value": "a@b.example"})
-    )
+    made = convert.contact_card(details({**email, "value": "1"}, {**email, "value": "a@b.example"}))
     assert made.value["email"] == "a@b.example"
     assert len(made.value["emails"]) == 1
     assert made.misfits == ("an e-mail without @",)

@@ -1,0 +1,238 @@
+"""What becomes of values that do not fit, all told: column by column, id by id, fate by fate."""
+
+from __future__ import annotations
+
+import csv
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Clinic
+
+from nexus_reimport import rowfile, runbook, show
+from nexus_reimport.model import Misfits, Plan, Survey
+from nexus_reimport.sandbox.filemaker_file import Record
+
+DEV = "sandbox-dev"
+
+
+def planned(clinic: Clinic) -> runbook.Runbook:
+    """A run up to its plan."""
+    book = runbook.begin(DEV)
+    book.snapshot()
+    book.census()
+    book.survey_and_backup()
+    book.plan()
+    return book
+
+
+def plan_of(book: runbook.Runbook) -> Plan:
+    return book.run.load(Plan, "plan")
+
+
+def misfits(book: runbook.Runbook, entity: str) -> dict[tuple[str, str], Misfits]:
+    return {(m.column, m.reason): m for m in plan_of(book).entities[entity].misfits}
+
+
+def rows(book: runbook.Runbook, entity: str) -> dict[str, dict[str, str | None]]:
+    """The planned rows of an entity, by key."""
+    file = plan_of(book).entities[entity].file
+    key = book.run.load(Survey, "survey").keys[entity]
+    return {row[key] or "": row for row in rowfile.read_dicts(book.folder, file)}
+
+
+def nexus_id(book: runbook.Runbook, entity: str, filemaker_id: object) -> str:
+    wanted = str(filemaker_id).lower()
+    return next(
+        n or "" for e, f, n in rowfile.read(book.folder, plan_of(book).memory)
+        if e == entity and f == wanted
+    )  # fmt: skip
+
+
+def shared(clinic: Clinic, count: int) -> list[Record]:
+    """Contacts that Nexus knows, with a birth date and a clinic."""
+    known = {f.lower() for (f,) in clinic.rows(
+        "SELECT filemaker_metadata->>'filemaker_id' FROM patients"
+        " WHERE filemaker_metadata ? 'filemaker_id' AND dob IS NOT NULL AND clinic_id IS NOT NULL"
+        " AND title <> ''")}  # fmt: skip
+    found = [r for r in clinic.simulator.tables["API_Contacts"].records
+             if str(r.values["id"]).lower() in known]  # fmt: skip
+    assert len(found) >= count
+    return sorted(found, key=lambda r: str(r.values["id"]))[:count]
+
+
+def change(clinic: Clinic, records: list[Record], **values: Any) -> None:
+    with clinic.simulator.edit():
+        for record in records:
+            record.values.update(values)
+
+
+def test_values_that_do_not_fit_are_told_by_column_id_and_what_became_of_them(
+    clinic: Clinic,
+) -> None:
+    who = shared(clinic, 6)
+    change(clinic, who[:2], title="Sir")
+    change(clinic, who[2:3], title="Lady Mayoress")
+    change(clinic, who[3:4], DOB="2199-01-01")
+    change(clinic, who[4:5], **{"Health Number": "9" * 51})
+    change(clinic, who[5:6], id_Clinic="", Clinic_Name="No such place")
+    book = planned(clinic)
+    found = misfits(book, "patients")
+    title = found["title", "no such choice"]
+    assert (title.count, title.stays, title.empty) == (3, 3, 0)
+    assert set(title.sample) == {str(r.values["id"]).lower() for r in who[:3]}
+    assert found["dob", "a birth date in the future"].stays == 1
+    assert found["health_number", "longer than 50 characters"].count == 1
+    assert found["clinic_id", "names no row of clinics"].stays == 1
+    was = dict(clinic.rows("SELECT id::text, dob::text FROM patients"))
+    key = nexus_id(book, "patients", who[3].values["id"])
+    assert rows(book, "patients")[key]["dob"] == was[key]
+    private = lines(book.folder / "misfits.csv")
+    assert "title: Sir" in {line["values"] for line in private}
+    public = (book.run.folder / "misfits.csv").read_text()
+    assert "Sir" not in public
+    assert str(who[0].values["id"]).lower() in public
+    page = repr(show.plan(plan_of(book)))
+    assert "no such choice" in page
+    assert "Lady Mayoress" not in page
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as text:
+        return list(csv.DictReader(text))
+
+
+def test_a_new_patient_whose_value_does_not_fit_gets_none(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        table = tables["API_Contacts"]
+        made = Record(9_999, 0, {**table.records[0].values, "gender": "unclear"})
+        made.values["id"] = "0A0B0C0D-1111-4222-8333-444455556666"
+        table.records.append(made)
+    book = planned(clinic)
+    found = misfits(book, "patients")["sex", "no such choice"]
+    assert (found.stays, found.empty) == (0, 1)
+    key = nexus_id(book, "patients", made.values["id"])
+    assert rows(book, "patients")[key]["sex"] is None
+
+
+def test_a_name_that_two_rows_have_chooses_neither(clinic: Clinic) -> None:
+    name = clinic.value("SELECT min(name) FROM clinics")
+    clinic.do(
+        "INSERT INTO clinics SELECT (jsonb_populate_record(c, jsonb_build_object("
+        "'id', gen_random_uuid(), 'name', upper(name) || ' ', 'filemaker_id', NULL))).*"
+        " FROM clinics c WHERE name = %s",
+        "dev", name,
+    )  # fmt: skip
+    who = shared(clinic, 1)
+    change(clinic, who, id_Clinic="", Clinic_Name=name)
+    found = misfits(planned(clinic), "patients")
+    assert found["clinic_id", "names several rows of clinics"].stays == 1
+
+
+def test_a_plan_that_ends_before_it_starts_does_not_fit(clinic: Clinic) -> None:
+    who = shared(clinic, 1)
+    change(
+        clinic, who, **{"NDIS Plan Start Date": "2025-07-01", "NDIS Plan End Date": "2025-06-30"}
+    )
+    book = planned(clinic)
+    found = misfits(book, "patients")
+    assert found["plan_end_date", "before plan_start_date"].count == 1
+    assert found["ndis_plan_end_date", "before ndis_plan_start_date"].count == 1
+    row = rows(book, "patients")[nexus_id(book, "patients", who[0].values["id"])]
+    assert row["plan_start_date"] == "2025-07-01"
+    assert (row["plan_end_date"] or "9") > "2025-06-30"
+
+
+def test_an_appointment_without_an_end_is_marked_as_derived(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        events = [
+            r
+            for r in tables["API_event"].records
+            if r.values.get("id_Contact") and r.values.get("startTime") == "09:00:00"
+        ]
+        known = {str(r.values["id"]).lower() for r in tables["API_Contacts"].records}  # fmt: skip
+        chosen = [e for e in events if str(e.values["id_Contact"]).lower() in known][:2]
+        chosen[0].values.update(endTime="")
+        chosen[1].values.update(endDate="", endTime="08:00:00")
+    book = planned(clinic)
+    found = misfits(book, "appointments")
+    assert found["end_time", "no end: 30 minutes after the start"].derived >= 1
+    assert found["end_time", "ends before it starts: 30 minutes after it"].derived == 1
+    for event in chosen:
+        row = rows(book, "appointments")[nexus_id(book, "appointments", event.values["id"])]
+        assert row["end_time"] is not None
+        assert row["start_time"] is not None
+        assert minutes(row) == timedelta(minutes=30)
+
+
+def minutes(row: dict[str, str | None]) -> timedelta:
+    from datetime import datetime
+
+    start, end = (datetime.fromisoformat(row[c] or "") for c in ("start_time", "end_time"))
+    return end - start
+
+
+def test_a_message_that_was_sent_is_never_pending(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        people = tables["API_Contacts"].records
+        named = {r.values["id"] for r in people if r.values.get("nameLast")}
+        sent = [
+            r
+            for r in tables["API_Messages"].records
+            if r.values.get("_kf_ContactID") in named and r.values.get("MessageBody")
+        ]
+        for record in sent[:5]:
+            record.values["MessageStatus"] = "Pending"
+        sent[5].values.update(MessageStatus="Pending", SentTimestamp="")
+    book = planned(clinic)
+    messages = rows(book, "sms_messages")
+    for record in sent[:5]:
+        key = nexus_id(book, "sms_messages", record.values["_kp_MessageID"])
+        assert messages[key]["status"] == "sent"
+    (rule,) = plan_of(book).entities["sms_messages"].settled
+    assert (rule.rule, rule.rows >= 5, rule.asks) == ("sent_is_not_pending", True, False)
+    from_filemaker = {n for e, _, n in rowfile.read(book.folder, plan_of(book).memory)
+                      if e == "sms_messages"}  # fmt: skip
+    assert not [k for k in from_filemaker & messages.keys()
+                if messages[k]["status"] == "pending" and messages[k]["sent_at"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("decision", [None, "keep", "completed"])
+def test_what_is_over_and_still_scheduled_is_for_a_person_to_decide(
+    clinic: Clinic, decision: str | None
+) -> None:
+    said = "" if decision is None else f'past_scheduled = "{decision}"\n'
+    clinic.edit(DEV, 'past_scheduled = "keep"\n', said)
+    over = clinic.value(
+        "SELECT count(*) FROM appointments WHERE status = 'scheduled' AND end_time < now()"
+        " AND filemaker_event_id IS NOT NULL"
+    )
+    assert over > 0
+    book = planned(clinic)
+    made = plan_of(book)
+    (rule,) = made.entities["appointments"].settled
+    assert rule.rows >= over
+    asked = [line for line in made.undecided() if "past_scheduled" in line]
+    assert bool(asked) is (decision is None)
+    was = dict(clinic.rows("SELECT id::text, status FROM appointments"))
+    changed = {k for k, r in rows(book, "appointments").items()
+               if k in was and r["status"] != was[k]}  # fmt: skip
+    assert bool(changed) is (decision == "completed")
+    beyond = {line[1] for line in rowfile.read(book.folder, made.beyond)
+              if line[3] == "past_scheduled"}  # fmt: skip
+    assert beyond == changed
+    if decision == "completed":
+        assert {rows(book, "appointments")[k]["status"] for k in changed} == {"completed"}
+
+
+def test_what_a_named_rule_sets_is_executed_and_is_no_alarm(clinic: Clinic) -> None:
+    clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
+    clinic.whole()
+    left = clinic.value(
+        "SELECT count(*) FROM appointments WHERE status = 'scheduled' AND end_time < now()"
+        " - interval '1 day' AND filemaker_event_id IS NOT NULL AND patient_id IS NOT NULL"
+        " AND id IN (SELECT nexus_id::uuid FROM nexus_reimport.loaded"
+        " WHERE entity = 'appointments')"
+    )
+    assert left == 0
