@@ -10,7 +10,9 @@ import pytest
 
 from nexus_reimport import show
 from nexus_reimport.model import (
+    Account,
     Applied,
+    ByHand,
     ColumnChange,
     EntityPlan,
     Level,
@@ -24,6 +26,7 @@ from nexus_reimport.model import (
     Result,
     RollbackProposal,
     Scope,
+    SettledRows,
     Unreturned,
 )
 from nexus_reimport.record import RUNNER_VARIABLE
@@ -57,7 +60,11 @@ PATIENTS = EntityPlan(
         ColumnChange("clinic_id", 86, 4, 0, 1, 2739, "nexus", 2756, 2842),
         ColumnChange("sex", 0, 0, 0, 0, 2830, "filemaker", 2830, 2842),
     ),
-    misfits=(Misfits("dob", "no date", 2, ("F-1", "F-2")),),
+    settled=(SettledRows("past_is_completed", "status", "completed", 4, True, None),),
+    misfits=(
+        Misfits("dob", "no date", 1, 1, 0, ("F-1", "F-2")),
+        Misfits("end_time", "no end: 30 minutes after the start", 0, 0, 9, ("F-3",)),
+    ),
     ambiguous=(),
 )
 LINKS = LinkPlan(
@@ -79,9 +86,48 @@ PLAN = Plan(
     as_of=datetime(2026, 3, 1, 2, 0, tzinfo=UTC),
     entities={"patients": PATIENTS},
     links={"documents": LINKS},
+    accounts=(
+        Account(
+            "contacts",
+            "patients",
+            2845,
+            2842,
+            0,
+            0,
+            0,
+            {"without_a_name": 3},
+            {"without_a_name": 29},
+        ),
+        Account(
+            "contact_details",
+            "patients",
+            10688,
+            0,
+            9500,
+            0,
+            0,
+            {"owner_not_loaded": 1188},
+            {"owner_not_loaded": 1069},
+        ),
+        Account(
+            "docs",
+            "documents",
+            11269,
+            0,
+            0,
+            10100,
+            0,
+            {"not_in_nexus": 1169},
+            {"not_in_nexus": 1691},
+        ),
+        Account("calendars", "", 10, 0, 0, 0, 10, {}, {}),
+    ),
+    by_hand=(ByHand("clinics", "patients", 84, 2, 1, 1),),
+    sheet="",
     ledger=FILE,
     memory=FILE,
     misfits=FILE,
+    beyond=FILE,
     differences=replace(FILE, name="differences.parquet", rows=11),
     before={},
     digest="0123456789abcdef" * 4,
@@ -92,20 +138,25 @@ The plan
 
 As of 2026-03-01 02:00:00 UTC. Nothing has been written.
 
-FileMaker's side: records = left out + loaded into a row that is there + into a new row
-entity    records  left out  into its row  into a new row  adds up
---------  -------  --------  ------------  --------------  -------
-patients    2,845         3         2,830              12  yes
+FileMaker's side: each record is loaded, merged into a row, linked, looked up or left out
+source           for        records  into its row  into a new row  merged  linked  looked up  left out  adds up
+---------------  ---------  -------  ------------  --------------  ------  ------  ---------  --------  -------
+contacts         patients     2,845         2,830              12       0       0          0         3  yes
+contact_details  patients    10,688             0               0   9,500       0          0     1,188  yes
+docs             documents   11,269             0               0       0  10,100          0     1,169  yes
+calendars                        10             0               0       0       0         10         0  yes
+
+Records of FileMaker left out, by rule and budget
+source           for        rule              records  at most  within
+---------------  ---------  ----------------  -------  -------  ------
+contacts         patients   without_a_name          3       29  yes
+contact_details  patients   owner_not_loaded    1,188    1,069  OVER
+docs             documents  not_in_nexus        1,169    1,691  yes
 
 Nexus's side: rows before = replaced + kept + purged; rows after = replaced + kept + new
 entity    table     rows before  replaced  kept  purged  new  rows after  adds up
 --------  --------  -----------  --------  ----  ------  ---  ----------  -------
 patients  patients        2,867     2,830    37       0   12       2,879  yes
-
-Records of FileMaker left out, by rule
-entity    rule            records
---------  --------------  -------
-patients  without_a_name        3
 
 How records of FileMaker were recognised in Nexus
 entity    by rule             recognised     of  part
@@ -125,10 +176,23 @@ patients  title              1            0                             0       
 patients  dob                0            7  UNDECIDED                  2                         0  2,821
 patients  clinic_id         86            4  Nexus's value stays        0                         1  2,739
 
-Values of FileMaker that do not fit and count as empty
-entity    column  reason   records  for example
---------  ------  -------  -------  -----------
-patients  dob     no date        2  F-1, F-2
+Values of FileMaker that do not fit, and what became of them
+entity    column    reason                              Nexus's value stays  empty  derived  for example
+--------  --------  ----------------------------------  -------------------  -----  -------  -----------
+patients  dob       no date                                               1      1        0  F-1, F-2
+patients  end_time  no end: 30 minutes after the start                    0      0        9  F-3
+
+Values that named rules give
+entity    rule               column  rows  becomes    decision
+--------  -----------------  ------  ----  ---------  ---------
+patients  past_is_completed  status     4  completed  UNDECIDED
+
+What only a person knows: manual.xlsx
+sheet    entity    values given  used  in Nexus already  rows that still lack one
+-------  --------  ------------  ----  ----------------  ------------------------
+clinics  patients             2     1                 1                        84
+
+To give such a value: fill in the run's private manual.xlsx, put it into the environment's private folder, and run 01_preflight again.
 
 Documents and images
 attachment    rows  right already  links to mend  on something else, left alone  patient not in FileMaker  record not in FileMaker  on a live patient before   after
@@ -141,10 +205,11 @@ attachment  it was    links
 documents   dangling      2
 documents   unlinked      1
 
-Id by id in ledger.csv and misfits.csv; the 11 values that differ in the private differences.csv.
+Id by id in ledger.csv and misfits.csv. With their values, in the run's private folder alone: left_out, misfits.csv, and the 11 that differ in differences.csv.
 To be decided in the environment's file before this can go on:
   decisions.patients: no_filemaker_id = keep or purge (25 rows)
   decisions.patients.when_different: dob = filemaker or nexus (7 rows)
+  decisions.patients: past_is_completed = keep or completed (4 rows)
 Plan 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"""  # noqa: E501
 REPORT = Report(
     "before",
@@ -205,13 +270,13 @@ def test_the_same_value_gives_the_same_picture() -> None:
 
 
 def test_an_empty_plan_can_be_drawn() -> None:
-    empty = replace(PLAN, entities={}, links={})
+    empty = replace(PLAN, entities={}, links={}, accounts=(), by_hand=())
     assert "<svg" in show.flow(empty)._repr_html_()
-    assert "Every record of FileMaker is loaded." in show.plan_text(empty)
+    assert "Every record of FileMaker is used." in show.plan_text(empty)
 
 
 def test_a_sum_that_does_not_add_up_is_said_in_a_word_and_a_colour() -> None:
-    odd = replace(PLAN, entities={"patients": replace(PATIENTS, source_rows=1)})
+    odd = replace(PLAN, accounts=(replace(PLAN.accounts[0], records=1),))
     assert re.search(r"patients +1 .* NO", show.plan_text(odd))
     assert f"color:{Tone.BAD.value}" in show.plan(odd)._repr_html_()
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from nexus_reimport.model import ColumnChange, EntityPlan, LinkPlan, Plan, Scope, SettledRows
+from nexus_reimport.model import (
+    Account,
+    ColumnChange,
+    EntityPlan,
+    LinkPlan,
+    Plan,
+    Scope,
+    SettledRows,
+)
 from nexus_reimport.show.page import (
     Cell,
     Line,
@@ -38,7 +46,7 @@ def plan(value: Plan) -> Page:
             *_some("No value of a row that stays is changed.", _changes(entities)),
             *_some("Every value fits its column.", _misfits(entities)),
             *_some("No named rule changes a value.", _settled(entities)),
-            *_some("Nothing is asked of a person.", _by_hand(value)),
+            *_asked(value),
             _links(value.links.values()),
             *_some("No link has to be mended.", _mended(value.links.values())),
             Line(
@@ -85,7 +93,7 @@ def _filemaker_side(value: Plan) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
             a.source, a.entity, a.records,
-            loaded[a.entity].replaced if a.loaded else 0, loaded[a.entity].new if a.loaded else 0,
+            *_loaded(loaded.get(a.entity), a),
             a.merged, a.linked, a.looked_up, sum(a.left_out.values()),
             Marked("yes", Tone.GOOD) if a.adds_up else Marked("NO", Tone.BAD),
         )
@@ -114,20 +122,28 @@ def _nexus_side(entities: tuple[EntityPlan, ...]) -> Table:
     )
 
 
+def _loaded(entity: EntityPlan | None, account: Account) -> tuple[int, int]:
+    """Records that go into a row that is there, and into a new one."""
+    if entity is None or not account.loaded:
+        return 0, account.loaded
+    return entity.replaced, entity.new
+
+
 def _left_out(value: Plan) -> Table:
     rows: list[tuple[Cell, ...]] = [
-        (
-            a.source, a.entity, rule,
-            Marked(f"{count:,}", Tone.BAD) if count > a.budgets[rule] else count, a.budgets[rule],
-        )
+        (a.source, a.entity, rule, count, a.budgets[rule], _within(count, a.budgets[rule]))
         for a in value.accounts
         for rule, count in a.left_out.items()
-    ]  # fmt: skip
+    ]
     return table(
         "Records of FileMaker left out, by rule and budget",
-        "source | for | rule | records | at most",
+        "source | for | rule | records | at most | within",
         rows,
     )
+
+
+def _within(count: int, budget: int) -> Marked:
+    return Marked("yes", Tone.GOOD) if count <= budget else Marked("OVER", Tone.BAD)
 
 
 def _recognised(entities: tuple[EntityPlan, ...]) -> Table:
@@ -199,6 +215,15 @@ def _settled(entities: tuple[EntityPlan, ...]) -> Table:
 
 def _settles(rule: SettledRows) -> Cell:
     return _decision(rule.decision) if rule.asks else "always"
+
+
+def _asked(value: Plan) -> Iterator[Table | Line]:
+    yield from _some("Nothing is asked of a person.", _by_hand(value))
+    if any(kind.waiting for kind in value.by_hand):
+        yield Line(
+            "To give such a value: fill in the run's private manual.xlsx, put it into the"
+            " environment's private folder, and run 01_preflight again."
+        )
 
 
 def _by_hand(value: Plan) -> Table:
