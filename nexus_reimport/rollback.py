@@ -24,16 +24,16 @@ from nexus_reimport.model import (
     RollbackProposal,
     Undone,
 )
-from nexus_reimport.record import Run, Verdict
-from nexus_reimport.runbook import (
+from nexus_reimport.opening import (
     Bar,
-    Runbook,
     clear_scratch,
     create,
     no_bar,
     require_own_database,
     today,
 )
+from nexus_reimport.record import Run, Verdict
+from nexus_reimport.runbook import Runbook
 from nexus_reimport.settings import Settings
 from nexus_reimport.target import catalog as catalogs
 from nexus_reimport.target import links, own

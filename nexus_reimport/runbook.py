@@ -8,9 +8,9 @@ of the calls: a step whose inputs are not there, or not approved, stops.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,7 +40,7 @@ from nexus_reimport import (
     settings as environments,
 )
 from nexus_reimport.checks import before, inside, rehearsed, rollback
-from nexus_reimport.errors import NOTHING_WRITTEN, InDoubt, StopError, TargetError
+from nexus_reimport.errors import InDoubt, StopError, TargetError
 from nexus_reimport.mapping import Mapping as NexusMapping
 from nexus_reimport.model import (
     Applied,
@@ -57,10 +57,20 @@ from nexus_reimport.model import (
     Survey,
     Undone,
 )
+from nexus_reimport.opening import (
+    Bar,
+    anchor,
+    clear_scratch,
+    create,
+    last_complete,
+    no_bar,
+    require_own_database,
+    today,
+)
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.source.channels import Channels
-from nexus_reimport.target import activity, deployment, own, scratch
+from nexus_reimport.target import activity
 from nexus_reimport.target.activity import Activity, Watched
 from nexus_reimport.target.postgres import OWN_SCHEMA, connected, exported_snapshot, table_name
 from nexus_reimport.target.scratch import Scratch
@@ -71,12 +81,6 @@ T = TypeVar("T")
 ORDER = ("snapshot", "census", "survey", "backup", "plan", "checks_before", "rehearsal",
          "checks_inside", "proposal", "approval")  # fmt: skip
 ROLLBACK_ORDER = ("rollback_backup", "look", "rollback_proposal", "approval")
-Progress = Callable[[int, int], None]
-Bar = Callable[[str], Progress]
-
-
-def no_bar(_: str) -> Progress:
-    return lambda done, total: None
 
 
 def begin(
@@ -98,44 +102,6 @@ def begin(
     return Runbook(settings, mapping, run, bar)
 
 
-def create(settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "") -> Run:
-    """A new run; what a killed one has left is put right first.
-
-    Its maintenance window is taken down, and the database gets its seal.
-    """
-    made = record.create(settings, kind, undoes=undoes)
-    window.leave(settings, made)
-    with suppress(TargetError, StopError):  # said by the first step that needs the database
-        _anchor_late(settings, made)
-    return made
-
-
-def _anchor_late(settings: Settings, made: Run) -> None:
-    """A seal that a kill, or a server that was away, kept from the database; "" there until now."""
-    sealed = {run.id: run for run in record.every(settings) if run.is_sealed}
-    with connected(settings.postgres) as connection:
-        waiting = [known.run for known in own.runs(connection) if not known.seal]
-    for run in (sealed[name] for name in waiting if name in sealed):
-        if not run.problems():
-            anchor(settings, run)
-            made.journal("anchored", of=run.id)
-
-
-def anchor(settings: Settings, run: Run) -> None:
-    """Put a committed run's seal into the database, where there is none yet.
-
-    Raises:
-        TargetError, StopError: the seal is in the run's folder only.
-    """
-    query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''")
-    state = "committed; the seal is in the run's folder only"
-    with connected(settings.postgres, state) as connection:
-        deployment.require(connection, settings.name, state)
-        connection.execute(
-            query.format(table_name(OWN_SCHEMA, "runs")), (run.seal_digest(), run.id)
-        )
-
-
 def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
     """The named run, or the environment's one open run; what the later notebooks open with.
 
@@ -151,27 +117,6 @@ def reopen(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runboo
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
     return Runbook(settings, mapping, record.find(settings, run_id), bar)
-
-
-def clear_scratch(settings: Settings) -> tuple[str, ...]:
-    """Drop the copies that a killed run has left, if any; their names.
-
-    A server that cannot be asked keeps them, written down for the next command.
-    """
-    try:
-        return scratch.sweep(settings.rehearsal_server, settings.scratch_register)
-    except TargetError:
-        return ()
-
-
-def require_own_database(settings: Settings, state: str = NOTHING_WRITTEN) -> None:
-    """Nothing is read from FileMaker and nothing written before the database is known.
-
-    Raises:
-        StopError: it is not the one that this environment adopted.
-    """
-    with connected(settings.postgres, state) as connection:
-        deployment.require(connection, settings.name, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -593,9 +538,9 @@ class Runbook:
 
     def _earlier(self) -> Run | None:
         """The record before this one: of this environment, else of the one that runs before it."""
-        found = _last_complete(self.settings, {Scope.REIMPORT})
+        found = last_complete(self.settings, {Scope.REIMPORT})
         if found is None and self.settings.dev_environment:
-            found = _last_complete(
+            found = last_complete(
                 environments.load(self.settings.dev_environment), {Scope.REIMPORT}
             )
         return found
@@ -655,7 +600,7 @@ class Runbook:
                 " a sandbox only for a sandbox",
                 next="name the right one: dev_environment in the environment's file",
             )
-        last = _last_complete(dev, {Scope.REIMPORT, self.scope})
+        last = last_complete(dev, {Scope.REIMPORT, self.scope})
         if last is None:
             return None
         if Runbook(dev, self.mapping, last).anchored() != last.seal_digest():
@@ -667,21 +612,3 @@ class Runbook:
         return gate.Forerunner(
             last.id, Verdict.COMPLETE, proposal.code, proposal.mapping, proposal.schema
         )
-
-
-def _last_complete(settings: Settings, kinds: set[Scope]) -> Run | None:
-    """The last run of one of ``kinds`` that is COMPLETE and sealed, its record as sealed."""
-    found = (
-        run
-        for run in reversed(record.every(settings))
-        if run.kind in kinds
-        and run.is_sealed
-        and run.verdict() is Verdict.COMPLETE
-        and not run.problems()
-    )
-    return next(found, None)
-
-
-def today(settings: Settings) -> date:
-    """The clinic's date: by it waivers end."""
-    return datetime.now(settings.zone).date()

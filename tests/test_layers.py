@@ -21,6 +21,7 @@ FACES = (
     "record",
     "window",
     "adoption",
+    "opening",
     "runbook",
     "rollback",
     "show",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nexus_reimport import record, rollback, runbook, show, window
+from nexus_reimport import opening, record, rollback, runbook, show, window
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
     RecordError,
@@ -161,7 +161,7 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
         window.leave(settings)
     else:
         kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
-        made = runbook.create(settings, kind)
+        made = opening.create(settings, kind)
         _execute(made, PREFLIGHT, say)
         if made.verdict() is not Verdict.PARTIAL or not made.has("proposal"):
             return close(made)

@@ -1,0 +1,105 @@
+"""Opening a run: whose database it is, what a killed run has left, a folder of its own.
+
+What every face does before its first step, and the record's part of the last one: the anchor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date, datetime
+
+from psycopg import sql
+
+from nexus_reimport import record, window
+from nexus_reimport.errors import NOTHING_WRITTEN, StopError, TargetError
+from nexus_reimport.model import Scope
+from nexus_reimport.record import Run, Verdict
+from nexus_reimport.settings import Settings
+from nexus_reimport.target import deployment, own, scratch
+from nexus_reimport.target.postgres import OWN_SCHEMA, connected, table_name
+
+Progress = Callable[[int, int], None]
+Bar = Callable[[str], Progress]
+
+
+def no_bar(_: str) -> Progress:
+    """No progress is shown."""
+    return lambda done, total: None
+
+
+def clear_scratch(settings: Settings) -> tuple[str, ...]:
+    """Drop the copies that a killed run has left, if any; their names.
+
+    A server that cannot be asked keeps them, written down for the next command.
+    """
+    try:
+        return scratch.sweep(settings.rehearsal_server, settings.scratch_register)
+    except TargetError:
+        return ()
+
+
+def require_own_database(settings: Settings, state: str = NOTHING_WRITTEN) -> None:
+    """Nothing is read from FileMaker and nothing written before the database is known.
+
+    Raises:
+        StopError: it is not the one that this environment adopted.
+    """
+    with connected(settings.postgres, state) as connection:
+        deployment.require(connection, settings.name, state)
+
+
+def create(settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "") -> Run:
+    """A new run; what a killed one has left is put right first.
+
+    Its maintenance window is taken down, and the database gets its seal.
+    """
+    made = record.create(settings, kind, undoes=undoes)
+    window.leave(settings, made)
+    with suppress(TargetError, StopError):  # said by the first step that needs the database
+        _anchor_late(settings, made)
+    return made
+
+
+def _anchor_late(settings: Settings, made: Run) -> None:
+    """A seal that a kill, or a server that was away, kept from the database; "" there until now."""
+    sealed = {run.id: run for run in record.every(settings) if run.is_sealed}
+    with connected(settings.postgres) as connection:
+        waiting = [known.run for known in own.runs(connection) if not known.seal]
+    for run in (sealed[name] for name in waiting if name in sealed):
+        if not run.problems():
+            anchor(settings, run)
+            made.journal("anchored", of=run.id)
+
+
+def anchor(settings: Settings, run: Run) -> None:
+    """Put a committed run's seal into the database, where there is none yet.
+
+    Raises:
+        TargetError, StopError: the seal is in the run's folder only.
+    """
+    query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''")
+    state = "committed; the seal is in the run's folder only"
+    with connected(settings.postgres, state) as connection:
+        deployment.require(connection, settings.name, state)
+        connection.execute(
+            query.format(table_name(OWN_SCHEMA, "runs")), (run.seal_digest(), run.id)
+        )
+
+
+def last_complete(settings: Settings, kinds: set[Scope]) -> Run | None:
+    """The last run of one of ``kinds`` that is COMPLETE and sealed, its record as sealed."""
+    found = (
+        run
+        for run in reversed(record.every(settings))
+        if run.kind in kinds
+        and run.is_sealed
+        and run.verdict() is Verdict.COMPLETE
+        and not run.problems()
+    )
+    return next(found, None)
+
+
+def today(settings: Settings) -> date:
+    """The clinic's date: by it waivers end."""
+    return datetime.now(settings.zone).date()
