@@ -51,10 +51,12 @@ def take(
         done = _Counter(sum(counts.values()), progress)
 
         def extract(name: str) -> Extract:
-            return _extract(
-                _Task(name, chosen[name], places[name], fields[name], len(metadata[name])),
-                counts[name], folder, page, done,
-            )  # fmt: skip
+            task = _Task(name, chosen[name], places[name], fields[name], len(metadata[name]))
+            try:
+                return _extract(task, counts[name], folder, page, done)
+            except Exception:
+                done.stop()
+                raise
 
         largest_first = sorted(chosen, key=lambda name: -counts[name])
         extracts = pool(extract, largest_first)
@@ -74,12 +76,12 @@ def _each(workers: int) -> Iterator[Each]:
 
         def each(work: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:
             futures = {name: pool.submit(work, name) for name in names}
-            try:
-                wait(futures.values(), return_when=FIRST_EXCEPTION)
-                return {name: future.result() for name, future in futures.items() if future.done()}
-            except BaseException:
+            ended, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
+            errors = [error for one in ended if (error := one.exception())]
+            if errors:
                 pool.shutdown(cancel_futures=True)
-                raise
+                raise next((e for e in errors if not isinstance(e, _Stopped)), errors[0])
+            return {name: future.result() for name, future in futures.items()}
 
         yield each
 
@@ -103,13 +105,24 @@ class Each(Protocol):
     def __call__(self, work: Callable[[str], T], names: Iterable[str], /) -> dict[str, T]: ...
 
 
+class _Stopped(Exception):
+    """Another table could not be read: this one need not be read any further."""
+
+
 class _Counter:
     """Adds up rows over the threads and tells the face; a lost update only moves a bar."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._done, self._total, self._progress = 0, total, progress
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End the reading of every table at its next page."""
+        self._stopped = True
 
     def add(self, rows: int) -> None:
+        if self._stopped:
+            raise _Stopped
         self._done += rows
         if self._progress:
             self._progress(self._done, self._total)

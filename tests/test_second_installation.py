@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from second_installation import SCHEMA, filemaker
 
 from nexus_reimport import runbook
+from nexus_reimport.sandbox import exported
 from nexus_reimport.sandbox.clinic import StoredObject
+from nexus_reimport.sandbox.exported import Style
 from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
@@ -38,6 +41,11 @@ url = "{url}"
 database = "WalkClinic"
 user = "nexus_reader"
 password = {{ env = "FM" }}
+channel = "{channel}"
+[filemaker.exports]
+folder = "exports"
+dates = "m/d/y"
+encoding = "utf-16"
 [s3]
 bucket = "second-installation"
 region = "us-east-1"
@@ -56,9 +64,21 @@ no_filemaker_id = "keep"
 """
 
 
-@pytest.fixture
+ODD = Style(encoding="utf-16-le", mark=True, dates="m/d/y")
+EXPORTED = (
+    ("People.xlsx", Style(empty_rows=3, number_ids=True)),
+    ("Visits.csv", ODD),
+    ("Scans.tab", replace(ODD, headers=False)),
+)
+
+
+@pytest.fixture(params=["data_api", "odata", "exports"])
 def second(
-    postgres: PostgresServer, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    postgres: PostgresServer,
+    s3: S3Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[psycopg.Connection[Any]]:
     postgres.create_database("second", owner="nexus")
     keys = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
@@ -70,8 +90,13 @@ def second(
     ):
         connection.execute(SCHEMA)
         deployment.adopt(connection, "second")
-        text = ENVIRONMENT.format(url=simulator.url, endpoint=s3.access.endpoint)
+        text = ENVIRONMENT.format(
+            url=simulator.url, endpoint=s3.access.endpoint, channel=request.param
+        )
         (tmp_path / "second.toml").write_text(text)
+        (tmp_path / "exports").mkdir()
+        for table, (name, style) in zip(filemaker(), EXPORTED, strict=True):
+            exported.write(table, tmp_path / "exports" / name, style)
         for name, value in {
             FOLDER_VARIABLE: str(tmp_path),
             "PORT": str(postgres.port),
