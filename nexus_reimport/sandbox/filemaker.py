@@ -1,4 +1,4 @@
-"""A FileMaker server on loopback that speaks the Data API over made-up tables.
+"""A FileMaker server on loopback that speaks the Data API and OData over made-up tables.
 
 In a test, in process:
 
@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
@@ -31,7 +31,9 @@ from nexus_reimport.sandbox.filemaker_api import Api
 from nexus_reimport.sandbox.filemaker_faults import Fault
 from nexus_reimport.sandbox.filemaker_file import Table, load
 from nexus_reimport.sandbox.filemaker_message import Reply, Request
+from nexus_reimport.sandbox.filemaker_odata import BASE, Manner, ODataApi, is_page
 from nexus_reimport.sandbox.filemaker_sessions import Sessions
+from nexus_reimport.sandbox.filemaker_shelf import Shelf
 
 HOST = "127.0.0.1"
 ACCOUNT = "nexus_reader"
@@ -40,7 +42,11 @@ IDLE_SECONDS = 15 * 60
 
 
 class Simulator:
-    """The server. ``requests`` counts by (verb, path), tokens masked; add to ``faults`` freely."""
+    """The server. ``requests`` counts by (verb, path), tokens masked; add to ``faults`` freely.
+
+    The tables of ``only_odata`` have no layout: the Data API does not know them. ``odata`` is the
+    manner of its OData, to be changed freely.
+    """
 
     def __init__(
         self,
@@ -53,14 +59,18 @@ class Simulator:
         latency_ms: float = 0,
         idle_seconds: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        only_odata: Collection[str] = (),
     ) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()
         self.faults: list[Fault] = []
         self.latency_ms = latency_ms
         self._port = port
         self._lock = threading.RLock()
+        self.odata = Manner()
         self._sessions = Sessions(account, password, idle_seconds, clock)
-        self._api = Api(database, {table.name: table for table in tables}, self._sessions)
+        self._shelf = Shelf(tables, only_odata)
+        self._api = Api(database, self._shelf, self._sessions)
+        self._odata_api = ODataApi(database, self._shelf, self._sessions, self.odata)
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -83,7 +93,7 @@ class Simulator:
     @property
     def tables(self) -> dict[str, Table]:
         """The tables by name. To change them while it runs use ``edit``."""
-        return self._api.tables
+        return self._shelf.tables
 
     @property
     def open_sessions(self) -> int:
@@ -94,8 +104,8 @@ class Simulator:
     def edit(self) -> Iterator[dict[str, Table]]:
         """The tables, for changing: no request is answered meanwhile."""
         with self._lock:
-            yield self._api.tables
-            self._api.forget_orders()
+            yield self._shelf.tables
+            self._shelf.forget()
 
     def expire_tokens(self) -> None:
         """End every session, as 15 idle minutes do."""
@@ -137,11 +147,12 @@ class Simulator:
                 if fault.before is not None:
                     fault.before(self)
             replies = [fault.instead for fault in faults if fault.instead is not None]
-            reply = replies[0] if replies else self._api.answer(request)
+            api = self._odata_api if path.startswith(BASE) else self._api
+            reply = replies[0] if replies else api.answer(request)
         for fault in faults:
             reply = fault.change(reply) if fault.change is not None else reply
-        is_page = path.endswith(("/records", "/_find"))
-        time.sleep(sum(fault.delay for fault in faults) + self.latency_ms / 1000 * is_page)
+        is_slow = path.endswith(("/records", "/_find")) or is_page(path)
+        time.sleep(sum(fault.delay for fault in faults) + self.latency_ms / 1000 * is_slow)
         return reply, any(fault.cut for fault in faults)
 
 
@@ -205,12 +216,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve the tables of a folder until interrupted. Prints one line: its URL."""
-    parser = argparse.ArgumentParser(description="A FileMaker Data API over made-up tables.")
+    parser = argparse.ArgumentParser(description="A FileMaker over made-up tables.")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--account", default=ACCOUNT)
     parser.add_argument("--database", default=DATABASE)
+    parser.add_argument(
+        "--only-odata", metavar="NAME", action="append", default=[],
+        help="a table without a layout: the Data API does not know it",
+    )  # fmt: skip
     parser.add_argument("--password-env", required=True, help="the variable with the password")
     chosen = parser.parse_args(arguments)
     password = os.environ.get(chosen.password_env, "")
@@ -223,6 +238,7 @@ def main(arguments: list[str] | None = None) -> None:
         database=chosen.database,
         port=chosen.port,
         latency_ms=chosen.latency_ms,
+        only_odata=chosen.only_odata,
     )
     with simulator, contextlib.suppress(KeyboardInterrupt):
         sys.stdout.write(f"{simulator.url}\n")

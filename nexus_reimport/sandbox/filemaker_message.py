@@ -23,6 +23,7 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]  # names in lower case
     body: bytes
+    target: str = ""  # as it came: path and query, encoded
 
     @classmethod
     def read(cls, verb: str, target: str, headers: Mapping[str, str], body: bytes) -> Request:
@@ -30,7 +31,7 @@ class Request:
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         lowered = {name.lower(): value for name, value in headers.items()}
-        return cls(verb, unquote(parts.path), query, lowered, body)
+        return cls(verb, unquote(parts.path), query, lowered, body, target)
 
     @property
     def token(self) -> str:
@@ -61,12 +62,13 @@ class Reply:
 
 
 class Refusal(Exception):
-    """A FileMaker error, with the HTTP status that it travels with."""
+    """A FileMaker error, with the HTTP status that it travels with, and what it was about."""
 
-    def __init__(self, code: int, status: int = 500) -> None:
+    def __init__(self, code: int, status: int = 500, about: str = "") -> None:
         super().__init__(code)
         self.code = code
         self.status = status
+        self.about = about
 
 
 def reply(response: Mapping[str, object], code: int = 0, status: int = 200) -> Reply:

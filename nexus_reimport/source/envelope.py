@@ -58,7 +58,7 @@ def opened(answer: Answer, where: str) -> Envelope:
     """
     envelope = _parsed(answer, where)
     if envelope is None:
-        wordless(answer, where, "the Data API")
+        raise wordless(answer, where, "the Data API")
     return envelope
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NoReturn, Self
+from typing import Self
 
-from nexus_reimport.errors import SourceError
+from nexus_reimport.errors import ReimportError, SourceError
 from nexus_reimport.source import codes
 from nexus_reimport.source.http import LONGEST_PAUSE, Answer, TransientError
 
@@ -49,19 +52,17 @@ class Spoken:
         return f"FileMaker refused with code {self.code}: {codes.lookup(self.code).text}"
 
 
-def wordless(answer: Answer, where: str, service: str) -> NoReturn:
+def wordless(answer: Answer, where: str, service: str) -> SourceError:
     """``answer`` holds no word of FileMaker, as when a web server answers for a dead engine.
 
-    Raises:
-        TransientError: that may pass.
-        SourceError: trying again cannot help. ``service`` is what has to be on.
+    A ``TransientError`` where that may pass; else ``service`` is what has to be on.
     """
     what = f"FileMaker's web server answered HTTP {answer.status} without a word of FileMaker"
     if answer.status in PASSING_STATUSES:
-        raise later(what, where, LATER, tries=codes.MANY, pause=answer.retry_after)
+        return later(what, where, LATER, tries=codes.MANY, pause=answer.retry_after)
     if answer.status == 200:
-        raise later("FileMaker sent something that cannot be read", where, LATER, tries=FEW)
-    raise SourceError(what, where=where, next=f"check the address, and that {service} is on")
+        return later("FileMaker sent something that cannot be read", where, LATER, tries=FEW)
+    return SourceError(what, where=where, next=f"check the address, and that {service} is on")
 
 
 def later(what: str, where: str, next: str, *, tries: int, pause: float = 0.0) -> SourceError:
@@ -71,3 +72,17 @@ def later(what: str, where: str, next: str, *, tries: int, pause: float = 0.0) -
             f"{what}, and asks to be left alone for {pause:,.0f} s", where=where, next=next
         )
     return TransientError(what, where=where, next=next, tries=tries, pause=pause)
+
+
+def nearest(name: str, names: Callable[[], Iterable[str]]) -> str:
+    """``name`` and those that are like it, as far as FileMaker tells its ``names``."""
+    with contextlib.suppress(ReimportError):
+        close = difflib.get_close_matches(name, tuple(names()), n=3, cutoff=0.5)
+        return f"{name!r}; nearest: {', '.join(close) or 'none'}"
+    return repr(name)
+
+
+def place(channel: str, server: str, database: str, table: str = "") -> str:
+    """Where, as errors tell it."""
+    places = f"channel={channel}, server={server}, database={database}"
+    return f"{places}, table={table}" if table else places
