@@ -477,7 +477,7 @@ def test_no_secret_and_no_value_is_in_an_error_a_repr_or_a_traceback(simulator, 
         faults.code(RECORDS, 952, status=401, times=99),
         Fault(path=RECORDS, change=lambda answer: Reply(418, answer.body[:-3]), times=99),
         Fault(path="sessions", instead=Reply(500, b"<html>correct horse</html>"), times=99),
-        Fault(path="sessions", cut=True, times=99),
+        faults.cut("sessions", times=99),
     ]
     tokens = []
     for fault in broken:

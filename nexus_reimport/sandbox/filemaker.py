@@ -30,7 +30,7 @@ from nexus_reimport.errors import SandboxError
 from nexus_reimport.sandbox.filemaker_api import Api
 from nexus_reimport.sandbox.filemaker_faults import Fault
 from nexus_reimport.sandbox.filemaker_file import Table, load
-from nexus_reimport.sandbox.filemaker_message import Reply, Request
+from nexus_reimport.sandbox.filemaker_message import Delivery, Reply, Request
 from nexus_reimport.sandbox.filemaker_odata import BASE, Manner, ODataApi, is_page
 from nexus_reimport.sandbox.filemaker_sessions import Sessions
 from nexus_reimport.sandbox.filemaker_shelf import Shelf
@@ -137,8 +137,8 @@ class Simulator:
             self._thread.join()
             self._server = self._thread = None
 
-    def answer(self, request: Request) -> tuple[Reply, bool]:
-        """The reply to ``request``, faults included, and whether to cut it off in the middle."""
+    def answer(self, request: Request) -> tuple[Reply, Delivery]:
+        """The reply to ``request``, faults included, and how it is to be sent."""
         with self._lock:
             path = re.sub(r"(/sessions)/.+", r"\1/*", request.path)
             self.requests[request.verb, path] += 1
@@ -146,14 +146,22 @@ class Simulator:
             for fault in faults:
                 if fault.before is not None:
                     fault.before(self)
-            replies = [fault.instead for fault in faults if fault.instead is not None]
-            api = self._odata_api if path.startswith(BASE) else self._api
-            reply = replies[0] if replies else api.answer(request)
+            reply = self._reply(request, faults)
         for fault in faults:
             reply = fault.change(reply) if fault.change is not None else reply
         is_slow = path.endswith(("/records", "/_find")) or is_page(path)
         time.sleep(sum(fault.delay for fault in faults) + self.latency_ms / 1000 * is_slow)
-        return reply, any(fault.cut for fault in faults)
+        deliveries = (fault.delivery for fault in faults if fault.delivery != Delivery())
+        return reply, next(deliveries, Delivery())
+
+    def _reply(self, request: Request, faults: Iterable[Fault]) -> Reply:
+        api = self._odata_api if request.path.startswith(BASE) else self._api
+        for fault in faults:
+            if fault.instead is not None:
+                return fault.instead
+            if fault.refusal is not None:
+                return api.refused(request, fault.refusal)
+        return api.answer(request)
 
 
 class _Server(ThreadingHTTPServer):
@@ -199,14 +207,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request = Request.read(self.command, self.path, dict(self.headers), body)
-        reply, cut = self.server.simulator.answer(request)
+        reply, delivery = self.server.simulator.answer(request)
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(reply.body[: len(reply.body) // 2] if cut else reply.body)
-        self.close_connection = self.close_connection or cut
+        self._send(reply.body[: len(reply.body) // 2] if delivery.cut else reply.body, delivery)
+        self.close_connection = self.close_connection or delivery.cut
+
+    def _send(self, body: bytes, delivery: Delivery) -> None:
+        size = -(-len(body) // delivery.pieces) or 1
+        for begin in range(0, len(body), size):
+            time.sleep(delivery.pause if begin else 0)
+            self.wfile.write(body[begin : begin + size])
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - the library's names
 

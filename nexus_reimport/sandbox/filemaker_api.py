@@ -44,7 +44,11 @@ class Api:
         try:
             return self._route(request)
         except Refusal as refusal:
-            return reply({}, refusal.code, refusal.status)
+            return self.refused(request, refusal)
+
+    def refused(self, request: Request, refusal: Refusal) -> Reply:
+        """A refusal in the envelope."""
+        return reply({}, refusal.code, refusal.status)
 
     def _route(self, request: Request) -> Reply:
         match request.path.strip("/").split("/"):

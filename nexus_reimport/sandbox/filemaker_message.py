@@ -61,6 +61,15 @@ class Reply:
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a reply goes over the wire: cut off in the middle, or in pieces with pauses."""
+
+    cut: bool = False
+    pieces: int = 1
+    pause: float = 0.0  # seconds before each piece but the first
+
+
 class Refusal(Exception):
     """A FileMaker error, with the HTTP status that it travels with, and what it was about."""
 

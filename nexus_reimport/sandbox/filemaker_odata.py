@@ -55,8 +55,11 @@ class ODataApi:
         try:
             return self._route(request)
         except Refusal as refusal:
-            accepted = request.headers.get("accept", "*/*")
-            return fmt.refused(refusal, as_json=XML not in accepted)
+            return self.refused(request, refusal)
+
+    def refused(self, request: Request, refusal: Refusal) -> Reply:
+        """A refusal, in the form that was asked for."""
+        return fmt.refused(refusal, as_json=XML not in request.headers.get("accept", ""))
 
     def _route(self, request: Request) -> Reply:
         self._sessions.check(request.headers.get("authorization", ""))

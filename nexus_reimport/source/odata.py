@@ -135,7 +135,8 @@ class OData:
             repaired = jsontext.not_computed(part.rows) if part.repaired else 0
             self._wire.meter.add(repaired=repaired)
             keys.add([row[wanted.key] for row in rows])
-            yield Page(offset=offset, rows=rows, repaired=repaired)
+            if rows:
+                yield Page(offset=offset, rows=rows, repaired=repaired)
             offset += len(rows)
         keys.expect(self._keys(wanted, max(page, MOST)))
 
