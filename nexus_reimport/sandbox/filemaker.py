@@ -219,7 +219,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, body: bytes, delivery: Delivery) -> None:
         size = -(-len(body) // delivery.pieces) or 1
         for begin in range(0, len(body), size):
-            time.sleep(delivery.pause if begin else 0)
+            if begin:
+                self.wfile.flush()
+                time.sleep(delivery.pause)
             self.wfile.write(body[begin : begin + size])
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - the library's names

@@ -168,7 +168,9 @@ def question_mark(path: str, name: str, *, nth: int = 1) -> Fault:
     )
 
 
-def error_inside(path: str, number: int, *, is_json: bool = True, nth: int = 1) -> Fault:
+def error_inside(
+    path: str, number: int, *, is_json: bool = True, nth: int = 1, times: int = 1
+) -> Fault:
     """OData stumbles after half of a page: an error stands in place of a row, with HTTP 200.
 
     Without ``is_json`` it is written where the server was, and what was begun never ends.
@@ -181,7 +183,7 @@ def error_inside(path: str, number: int, *, is_json: bool = True, nth: int = 1) 
             return replace(answer, body=half + json.dumps(error).encode())
         return _changed(answer, lambda content: _end_with(content, error))
 
-    return Fault(path=path, nth=nth, change=stumble)
+    return Fault(path=path, nth=nth, times=times, change=stumble)
 
 
 def wrong_link(path: str, link: Callable[[str], str], *, nth: int = 1, times: int = 1) -> Fault:

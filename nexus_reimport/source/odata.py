@@ -21,7 +21,6 @@ from nexus_reimport.source import (
     Usage,
     Wanted,
     codes,
-    jsontext,
     links,
     metadata,
     query,
@@ -132,7 +131,7 @@ class OData:
         offset = 1
         for part in self._pages(wanted, shape.names, page):
             rows = shape.rows(part)
-            repaired = jsontext.not_computed(part.rows) if part.repaired else 0
+            repaired = shape.not_computed(part)
             self._wire.meter.add(repaired=repaired)
             keys.add([row[wanted.key] for row in rows])
             if rows:

@@ -35,6 +35,13 @@ class Shape:
         """
         return tuple(self._row(row) for row in page.rows)
 
+    def not_computed(self, page: Collection) -> int:
+        """How many wanted values of ``page`` were a bare ``?``."""
+        if not page.repaired:
+            return 0
+        wanted = self.names or tuple(self._fields)
+        return sum(row.get(name) is jsontext.NOT_COMPUTED for row in page.rows for name in wanted)
+
     def _row(self, row: dict[str, Any]) -> dict[str, str]:
         names = self.names or tuple(name for name in row if name in self._fields)
         values = {name: row[name] for name in names if name in row}
