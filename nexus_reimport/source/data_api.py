@@ -18,7 +18,7 @@ from nexus_reimport.source.envelope import Envelope, opened, page_of
 from nexus_reimport.source.http import Patience, Wire
 from nexus_reimport.source.paging import Fetch
 from nexus_reimport.source.session import Session
-from nexus_reimport.source.spoken import nearest, place
+from nexus_reimport.source.spoken import lacking, nearest, place
 
 BASE = "/fmi/data/v1"
 JSON = Mapping[str, Any]
@@ -140,6 +140,9 @@ class DataApi:
         first = True
         for part in self._pages(table, fetch, page):
             first = False
+            for missing in (wanted.types.keys() - row.keys() for row in part.rows):
+                if missing:
+                    raise lacking(min(missing), self._where(table))
             yield part
         if first and (there := self.count(table)):
             raise paging.torn(f"{table}: {there:,} in FileMaker, 0 arrived", self._where(table))

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nexus_reimport.errors import SourceError
 from nexus_reimport.source import Field, jsontext
 from nexus_reimport.source.collection import Collection
+from nexus_reimport.source.spoken import lacking
 
 _OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
@@ -46,7 +46,7 @@ class Shape:
         names = self.names or tuple(name for name in row if name in self._fields)
         values = {name: row[name] for name in names if name in row}
         if len(values) != len(names):
-            raise self._lacking(next(name for name in names if name not in row))
+            raise lacking(next(name for name in names if name not in row), self._where)
         for name in self._repeated:
             _unfold(values, name)
         texts = jsontext.texts(values, self._where)
@@ -54,13 +54,6 @@ class Shape:
             if name in texts:
                 texts[name] = _OFFSET.sub("", texts[name])
         return texts
-
-    def _lacking(self, name: str) -> SourceError:
-        return SourceError(
-            f"field {name} is not in FileMaker's answer",
-            where=self._where,
-            next="OData leaves containers and summaries out; if it is neither, run again",
-        )
 
 
 def _unfold(values: dict[str, Any], name: str) -> None:

@@ -74,6 +74,16 @@ def later(what: str, where: str, next: str, *, tries: int, pause: float = 0.0) -
     return TransientError(what, where=where, next=next, tries=tries, pause=pause)
 
 
+def lacking(name: str, where: str) -> SourceError:
+    """A row came without a field that is wanted: it would be taken for empty."""
+    return SourceError(
+        f"field {name} is not in FileMaker's answer",
+        where=where,
+        next="see that the field is still there and may be read; OData leaves containers and"
+        " summaries out; then run again",
+    )
+
+
 def nearest(name: str, names: Callable[[], Iterable[str]]) -> str:
     """``name`` and those that are like it, as far as FileMaker tells its ``names``."""
     with contextlib.suppress(ReimportError):
