@@ -200,6 +200,7 @@ def test_the_bytes_of_each_request_line_are_pinned(simulator):
         wanted = Wanted("API_Contacts", "id", {"Name Full": "text", "sms": "number"})
         assert list(source.records(wanted, page=500)) == []
         assert list(source.records(Wanted("@ Dates to Connect", "PrimaryKey", {}))) == []
+        assert source._spelt("@Contacts") == "@Contacts"
         assert source.count("API_event") == 0
         assert source.newest("API_Contacts", "modificationTimestamp") == ""
     base = b"GET /fmi/odata/v4/WalkClinic/"
@@ -208,8 +209,9 @@ def test_the_bytes_of_each_request_line_are_pinned(simulator):
         base + b"API_Contacts?$select=%22id%22,%22Name%20Full%22,%22sms%22"
         b"&$orderby=%22id%22&$count=true HTTP/1.1",
         base + b"API_Contacts?$select=%22id%22&$orderby=%22id%22&$count=true HTTP/1.1",
-        base + b"%40%20Dates%20to%20Connect?$orderby=%22PrimaryKey%22&$count=true HTTP/1.1",
-        base + b"%40%20Dates%20to%20Connect?$select=%22PrimaryKey%22"
+        base + b"@%20Dates%20to%20Connect?$count=true&$top=0 HTTP/1.1",
+        base + b"@%20Dates%20to%20Connect?$orderby=%22PrimaryKey%22&$count=true HTTP/1.1",
+        base + b"@%20Dates%20to%20Connect?$select=%22PrimaryKey%22"
         b"&$orderby=%22PrimaryKey%22&$count=true HTTP/1.1",
         base + b"API_event?$count=true&$top=0 HTTP/1.1",
         base + b"API_event?$count=true&$top=0 HTTP/1.1",
@@ -664,6 +666,31 @@ def test_a_container_or_summary_stops_as_a_field_that_does_not_come(source, name
     with pytest.raises(SourceError, match=f"field {name} is not in FileMaker's answer") as lacking:
         read(source, Wanted("API_Contacts", "id", {name: "container"}))
     assert "leaves containers and summaries out" in lacking.value.next
+
+
+@pytest.mark.parametrize("manner", ["any", "quoted", "twice"])
+def test_a_table_whose_name_has_a_blank_is_found_in_the_form_that_the_server_takes(
+    source, simulator, manner
+):
+    simulator.odata.odd_names = manner
+    wanted = Wanted("@ Dates to Connect", "PrimaryKey", {"End_Date": "date"})
+    assert read(source, wanted) == [{"PrimaryKey": "R1", "End_Date": "2026-02-03"}]
+    assert source.count("@ Dates to Connect") == 1
+    assert source.newest("@ Dates to Connect", "End_Date") == "2026-02-03"
+    with simulator.edit() as live:
+        live["@ Dates to Connect"].records += [
+            Record(n, 0, {"PrimaryKey": f"R{n}", "End_Date": ""}) for n in range(2, 8)
+        ]
+    assert len(read(source, wanted, page=2)) == 7
+    with pytest.raises(MappingError, match="'@ Dates'; nearest: @ Dates to Connect"):
+        source.count("@ Dates")
+
+
+def test_rows_without_a_key_arrive_for_their_reader_to_count(source, simulator):
+    with simulator.edit() as live:
+        for record in live["API_Contacts"].records[:2]:
+            record.values["id"] = ""
+    assert [row["id"] for row in read(source)][:3].count("") == 2
 
 
 def test_four_threads_read_at_once(simulator):

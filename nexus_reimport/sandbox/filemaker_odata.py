@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from typing import Literal
+from urllib.parse import quote, unquote, urlsplit
 
 from nexus_reimport.sandbox import filemaker_odata_format as fmt
 from nexus_reimport.sandbox import filemaker_odata_query as asking
@@ -26,6 +27,7 @@ LONGEST_URL = 2_000
 NO_TABLE = -1020
 NO_RECORD = -1023
 XML = "application/xml"
+_PLAIN = re.compile(r"@?\w+", re.ASCII)
 _ENTITY = re.compile(r"(?P<name>.+)\((?:'(?P<key>.*)'|(?P<row>\d+))\)", re.DOTALL)
 TOO_LONG = b"<html><head><title>414 Request-URI Too Large</title></head></html>"
 
@@ -37,6 +39,7 @@ class Manner:
     most_rows: int = 10_000  # of one page
     link_origin: str = ""  # where links to the next page lead; "" is where the request came
     offset: str = "+10:00"  # of every timestamp: the server's own, on a summer's day too
+    odd_names: Literal["any", "quoted", "twice"] = "any"  # how a path has a set's name with blanks
 
 
 class ODataApi:
@@ -92,6 +95,11 @@ class ODataApi:
 
     def _table(self, name: str) -> Table:
         bare = name[1:-1] if name.startswith('"') and name.endswith('"') else name
+        if not _PLAIN.fullmatch(bare):
+            ways = {"any": bare, "quoted": bare * (bare != name), "twice": unquote(name)}
+            if self._manner.odd_names == "twice" and "%" not in name:
+                raise Refusal(asking.SYNTAX, 400, name)
+            bare = ways[self._manner.odd_names]
         if bare not in self._shelf.tables:
             raise Refusal(NO_TABLE, 404, name)
         return self._shelf.tables[bare]

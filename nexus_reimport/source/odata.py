@@ -60,6 +60,7 @@ class OData:
         self._login = Login(account, password, self._where())
         self._lock = threading.Lock()
         self._metadata: Metadata | None = None
+        self._spellings: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"OData({self._wire.origin!r}, {self._database!r})"
@@ -97,7 +98,7 @@ class OData:
     def count(self, table: str) -> int:
         """FileMaker's own count. That a table is empty is asked twice."""
         for _ in range(2):
-            answer = self._ask(query.count(self._database, table), self._where(table))
+            answer = self._count(table, self._spelt(table))
             found = self._expect(answer, table).count
             if found is None:
                 raise links.uncounted(self._where(table))
@@ -108,7 +109,8 @@ class OData:
     def newest(self, table: str, field: str) -> str:
         """The greatest value of ``field``, its offset dropped; ``""`` if there is none."""
         shape = self._shape(Wanted(table, field, {field: ""}))
-        answer = self._ask(query.greatest(self._database, table, field), self._where(table))
+        path = query.greatest(self._database, self._spelt(table), field)
+        answer = self._ask(path, self._where(table))
         rows = shape.rows(self._expect(answer, table))
         return rows[0][field] if rows else ""
 
@@ -159,13 +161,24 @@ class OData:
     def _pages(self, wanted: Wanted, names: tuple[str, ...], size: int) -> Iterator[Collection]:
         table, where = wanted.table, self._where(wanted.table)
         room = query.LONGEST - len(self._wire.origin)
-        path = query.every(self._database, table, names, wanted.key, room=room)
+        path = query.every(self._database, self._spelt(table), names, wanted.key, room=room)
 
         def fetch(path: str) -> Collection:
             self._wire.pace()
             return self._expect(self._ask(path, where, size=size), table)
 
         return links.whole(table, path, fetch, where)
+
+    def _count(self, table: str, spelt: str) -> Collection:
+        return self._ask(query.count(self._database, spelt), self._where(table))
+
+    def _spelt(self, table: str) -> str:
+        """The name of ``table`` as this server wants it in a path, tried out once if need be."""
+        ways = query.spellings(table)
+        if len(ways) > 1 and table not in self._spellings:
+            taken = (way for way in ways if self._count(table, way).code == codes.OK)
+            self._spellings[table] = next(taken, ways[-1])
+        return self._spellings.get(table, ways[0])
 
     def _shape(self, wanted: Wanted) -> Shape:
         """How rows of a table are read.

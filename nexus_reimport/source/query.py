@@ -8,6 +8,7 @@ Source: Claris FileMaker OData Guide, "Query options"; the traps as measured.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -15,6 +16,7 @@ from nexus_reimport.errors import SourceError
 
 BASE = "/fmi/odata/v4"
 LONGEST = 2_000  # characters of a whole address; every server takes as many
+_PLAIN = re.compile(r"@?\w+", re.ASCII)
 
 
 def service(database: str) -> str:
@@ -27,25 +29,37 @@ def metadata(database: str) -> str:
     return f"{service(database)}/$metadata"
 
 
-def every(database: str, table: str, fields: Sequence[str], key: str, *, room: int) -> str:
-    """Every record of ``table`` in the order of ``key``, with ``fields`` alone, and the count.
+def spellings(table: str) -> tuple[str, ...]:
+    """The ways to write a set's name in a path.
 
-    With all of its fields where ``fields`` is empty, or too long for ``room`` characters.
+    Servers agree on plain names alone. One with a blank or a sign is taken by one server as it is,
+    by another in quotes, by a third encoded twice.
+    """
+    plain = quote(table, safe="@")
+    if _PLAIN.fullmatch(table):
+        return (plain,)
+    return (plain, f"%22{plain}%22", quote(plain, safe="@"))
+
+
+def every(database: str, table: str, fields: Sequence[str], key: str, *, room: int) -> str:
+    """Every record of ``table``, as it is spelt, in the order of ``key``, and the count.
+
+    With ``fields`` alone; with all where that is empty, or too long for ``room`` characters.
     """
     rest = f"$orderby={_named(key)}&$count=true"
-    chosen = f"{_of(database, table)}?$select={','.join(map(_named, fields))}&{rest}"
-    return chosen if fields and len(chosen) <= room else f"{_of(database, table)}?{rest}"
+    chosen = f"{service(database)}/{table}?$select={','.join(map(_named, fields))}&{rest}"
+    return chosen if fields and len(chosen) <= room else f"{service(database)}/{table}?{rest}"
 
 
 def count(database: str, table: str) -> str:
-    """No record of ``table``, and the count. FileMaker has no ``/$count``."""
-    return f"{_of(database, table)}?$count=true&$top=0"
+    """No record of ``table``, as it is spelt, and the count. FileMaker has no ``/$count``."""
+    return f"{service(database)}/{table}?$count=true&$top=0"
 
 
 def greatest(database: str, table: str, field: str) -> str:
-    """The record whose ``field`` is the greatest."""
+    """The record of ``table``, as it is spelt, whose ``field`` is the greatest."""
     name = _named(field)
-    return f"{_of(database, table)}?$select={name}&$orderby={name}%20desc&$top=1"
+    return f"{service(database)}/{table}?$select={name}&$orderby={name}%20desc&$top=1"
 
 
 def onward(link: str, path: str, where: str) -> str:
@@ -72,14 +86,10 @@ def onward(link: str, path: str, where: str) -> str:
     return f"{here.path}?{parts.query}"
 
 
-def _of(database: str, table: str) -> str:
-    return f"{service(database)}/{quote(table, safe='')}"
-
-
 def _named(field: str) -> str:
     return f"%22{quote(field, safe='')}%22"
 
 
 def _bare(path: str) -> str:
     """A path as paths compare: servers encode the same one in several ways."""
-    return unquote(path).replace('"', "").replace(".fmp12/", "/")
+    return unquote(unquote(path)).replace('"', "").replace(".fmp12/", "/")
