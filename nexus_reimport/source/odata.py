@@ -184,7 +184,7 @@ class OData:
         """How rows of a table are read.
 
         Raises:
-            MappingError: a field is not there, or OData leaves it out.
+            MappingError: the set or a field is not there.
         """
         fields, names = self.fields(wanted.table), tuple(wanted.types)
         for name in (wanted.key, *names):
