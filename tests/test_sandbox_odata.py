@@ -150,7 +150,7 @@ def test_metadata_tells_types_keys_and_what_filemaker_adds(get):
         "sms": "Edm.Decimal",
         "RECORD_ACTIVE_INDICATOR": "Edm.String",
         "Name Full": "Edm.String",
-        "faceImage": "Edm.Binary",
+        "faceImage": "Edm.Stream",
         "thumbnails": "Collection(Edm.String)",
         "modificationTimestamp": "Edm.DateTimeOffset",
         "summaryListOfLastName": "Edm.String",

@@ -458,6 +458,21 @@ def test_a_link_that_leads_astray_stops(source, simulator, link, said):
     assert simulator.requests["GET", f"{BASE}/API_event"] == 0
 
 
+def test_links_that_lead_on_for_ever_stop_at_the_count(source, simulator):
+    pages = iter(range(1, 1000))
+
+    def another(answer):
+        number = next(pages)
+        content = json.loads(answer.body)
+        content["value"] = [dict(row, id=f"{number} {row['id']}") for row in content["value"]]
+        content["@odata.nextLink"] = f"API_Contacts?$skiptoken=s0t{number}"
+        return Reply(200, json.dumps(content).encode(), answer.headers)
+
+    simulator.faults.append(Fault(path=SET, change=another, times=999))
+    with pytest.raises(SourceError, match="57 in FileMaker, 60 arrived"):
+        read(source)
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -841,23 +856,23 @@ def test_no_secret_and_no_value_is_in_an_error_a_repr_or_a_traceback(simulator, 
     assert "correct horse" not in caplog.text
 
 
-def test_metadata_that_declares_entities_of_its_own_is_not_read():
-    bomb = (
-        b'<!DOCTYPE x [<!ENTITY a "b">]><Schema xmlns="http://docs.oasis-open.org/odata/ns/edm"/>'
-    )
-    assert metadata.read(bomb) is None
+def test_metadata_that_declares_entities_of_its_own_is_not_read(source, simulator):
+    content = source._send(f"{BASE}/$metadata", "here", {}).content
+    assert metadata.read(content) is not None
+    declared = content.replace(b"<edmx:Edmx", b'<!DOCTYPE x [<!ENTITY a "b">]><edmx:Edmx', 1)
+    assert metadata.read(declared) is None
     assert metadata.read(b"<html>") is None
     assert metadata.read(b"<html/>") is None
 
 
 def test_metadata_is_read_as_servers_write_it():
-    # one server writes Edm.Stream, a term without a value, and its version alone
+    # some write Edm.Binary, a term without a value, and their version alone
     content = b"""<?xml version="1.0"?><!-- made -->
     <edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx">
     <edmx:DataServices><Schema Namespace="com.filemaker.odata.A.B.fmp12"
     xmlns="http://docs.oasis-open.org/odata/ns/edm">
     <Annotation Term="Org.OData.Core.V1.ProductVersion" String="21.1.2.500"/>
-    <EntityType Name="a table._"><Property Name="face" Type="Edm.Stream"/>
+    <EntityType Name="a table._"><Property Name="face" Type="Edm.Binary"/>
     <Property Name="odd" Type="Edm.Duration"/>
     <Property Name="many" Type="Collection(Edm.Decimal)"/>
     <Property Name="sum" Type="Edm.Int32"><Annotation Term="com.filemaker.odata.Calculation"/>

@@ -94,15 +94,22 @@ class ODataApi:
         return self._page(request, table)
 
     def _table(self, name: str) -> Table:
-        bare = name[1:-1] if name.startswith('"') and name.endswith('"') else name
-        if not _PLAIN.fullmatch(bare):
-            ways = {"any": bare, "quoted": bare * (bare != name), "twice": unquote(name)}
-            if self._manner.odd_names == "twice" and "%" not in name:
-                raise Refusal(asking.SYNTAX, 400, name)
-            bare = ways[self._manner.odd_names]
-        if bare not in self._shelf.tables:
+        meant = self._meant(name)
+        if meant not in self._shelf.tables:
             raise Refusal(NO_TABLE, 404, name)
-        return self._shelf.tables[bare]
+        return self._shelf.tables[meant]
+
+    def _meant(self, name: str) -> str:
+        """The set that a path means: one with a blank only in the form that this server takes."""
+        quoted = re.fullmatch(r'"(.+)"', name)
+        bare = quoted[1] if quoted else name
+        if _PLAIN.fullmatch(bare) or self._manner.odd_names == "any":
+            return bare
+        if self._manner.odd_names == "quoted":
+            return bare if quoted else ""
+        if "%" not in name:
+            raise Refusal(asking.SYNTAX, 400, name)
+        return unquote(name)
 
     def _one(self, request: Request, table: Table, key: str | None, row: str | None) -> Reply:
         field = fmt.key_of(table)
@@ -149,8 +156,9 @@ class ODataApi:
 
     def _size(self, request: Request) -> int:
         """Of a page: at most what the server gives, or what the client prefers."""
-        preferred = re.search(r"maxpagesize=(\d+)", request.headers.get("prefer", ""))
-        return min(self._manner.most_rows, int(preferred[1]) if preferred else 10**9) or 1
+        preferred = re.search(r"maxpagesize=([1-9]\d*)", request.headers.get("prefer", ""))
+        most = self._manner.most_rows
+        return min(most, int(preferred[1])) if preferred else most
 
     def _next(self, request: Request, begin: int) -> str:
         parts = urlsplit(request.target)

@@ -23,7 +23,7 @@ EDM = {
     "date": "Edm.Date",
     "time": "Edm.TimeOfDay",
     "timestamp": "Edm.DateTimeOffset",
-    "container": "Edm.Binary",
+    "container": "Edm.Stream",
 }
 KEYS = ("id", "PrimaryKey")  # the first that a table has
 KEYLESS = frozenset(
