@@ -391,6 +391,7 @@ def test_tables_come_back_from_disk_as_they_were_written(tmp_path):
 def test_it_runs_alone_and_prints_its_address_only(tmp_path):
     save(tables(), tmp_path)
     command = [sys.executable, "-m", "nexus_reimport.sandbox.filemaker", "--folder", str(tmp_path)]
+    command += ["--only-odata", "API_event", "--only-odata", "@ Dates to Connect"]
     with subprocess.Popen(
         [*command, "--port", "0", "--password-env", "SIMULATOR_PASSWORD"],
         env={**os.environ, "SIMULATOR_PASSWORD": PASSWORD},
@@ -403,7 +404,16 @@ def test_it_runs_alone_and_prints_its_address_only(tmp_path):
             with requests.Session() as http:
                 http.trust_env = False
                 answer = http.get(f"{url}/fmi/data/v1/productInfo", timeout=10)
+                http.auth = ("nexus_reader", PASSWORD)
+                base = f"{url}/fmi/data/v1/databases/WalkClinic"
+                login = http.post(f"{base}/sessions", json={}, timeout=10)
+                http.auth = None
+                http.headers["Authorization"] = f"Bearer {login.json()['response']['token']}"
+                layouts = http.get(f"{base}/layouts", timeout=10).json()["response"]["layouts"]
             assert answer.json()["messages"] == [{"code": "0", "message": "OK"}]
+            (folder,) = layouts
+            listed = [layout["name"] for layout in folder["folderLayoutNames"]]
+            assert listed == ["API_Contacts", "API_Replies"]
         finally:
             process.terminate()
         assert process.stdout.read() == ""

@@ -477,7 +477,7 @@ def test_no_secret_and_no_value_is_in_an_error_a_repr_or_a_traceback(simulator, 
         faults.code(RECORDS, 952, status=401, times=99),
         Fault(path=RECORDS, change=lambda answer: Reply(418, answer.body[:-3]), times=99),
         Fault(path="sessions", instead=Reply(500, b"<html>correct horse</html>"), times=99),
-        Fault(path="sessions", cut=True, times=99),
+        faults.cut("sessions", times=99),
     ]
     tokens = []
     for fault in broken:
@@ -502,6 +502,98 @@ def test_no_secret_and_no_value_is_in_an_error_a_repr_or_a_traceback(simulator, 
         assert failed.value.__context__ is None
     assert sum(map(bool, tokens)) >= 4
     assert "correct horse" not in caplog.text
+
+
+def test_a_record_edited_while_it_is_paged_is_read_as_it_was_or_as_it_is(source, simulator):
+    edited = {"nameLast": "Edited", "modificationTimestamp": "2025-11-30 12:00:00"}
+    simulator.faults.append(faults.edit_record(RECORDS, "API_Contacts", 56, edited, nth=4))
+    rows = without_containers(read(source))
+    was, now = dict(truth(contacts())), dict(truth(simulator.tables["API_Contacts"]))
+    assert len(rows) == 57
+    assert all(row in (was[record_id], now[record_id]) for record_id, row in rows)
+    assert source.newest("API_Contacts", "modificationTimestamp") == "2025-11-30T12:00:00"
+
+
+def test_a_key_edited_while_it_is_paged_stops_where_the_order_moves(source, simulator):
+    edit = faults.edit_record(RECORDS, "API_Contacts", 0, {"id": "ZZZ, sorted last"}, nth=4)
+    simulator.faults.append(edit)
+    with pytest.raises(SourceError, match="the records moved after 30 of 57"):
+        read(source)
+
+
+def test_metadata_tells_a_type_that_changed_and_a_field_that_became_global(source, simulator):
+    layout = "API_Contacts$"
+    assert source.fields("API_Contacts")["Funding"] == Field("Funding", "text")
+    simulator.faults.append(
+        faults.change_field(layout, "API_Contacts", StoredField("Funding", "date"))
+    )
+    assert source.fields("API_Contacts")["Funding"] == Field("Funding", "date")
+    changed = StoredField("Funding", "text", is_global=True)
+    simulator.faults[:] = [faults.change_field(layout, "API_Contacts", changed)]
+    assert source.fields("API_Contacts")["Funding"].is_global
+
+
+def test_a_field_taken_off_the_layout_is_missing_and_never_silently_empty(source, simulator):
+    wanted = Wanted("API_Contacts", "id", {"id": "text", "Funding": "text"})
+    simulator.faults.append(faults.remove_field(RECORDS, "API_Contacts", "Funding", nth=3))
+    with pytest.raises(SourceError, match="field Funding is not in FileMaker's answer") as lacking:
+        list(source.records(wanted, page=10))
+    assert "table=API_Contacts" in lacking.value.where
+    assert "Funding" not in source.fields("API_Contacts")
+    simulator.faults[:] = [faults.remove_field(RECORDS, "API_Contacts", "id", nth=3)]
+    with pytest.raises(MappingError, match="code 102: field is missing: 'id'"):
+        read(source)
+
+
+def test_an_answer_that_drips_is_taken_or_given_up_by_the_time_for_a_whole_one(simulator):
+    simulator.faults.append(faults.drip(RECORDS, pieces=5, pause=0.02, nth=2))
+    with client(simulator) as source:
+        assert without_containers(read(source)) == truth(contacts())
+    simulator.faults[:] = [faults.drip(RECORDS, pieces=200, pause=0.05, times=99)]
+    with (
+        client(simulator, read=5.0, whole=0.2, tries=2) as hurried,
+        pytest.raises(SourceError, match="came too slowly to its end: 2 tries"),
+    ):
+        read(hurried)
+
+
+def test_a_text_of_many_megabytes_arrives_whole(source, simulator):
+    simulator.faults.append(faults.huge_text(RECORDS, "nameLast", 5_000_000))
+    simulator.faults.append(faults.question_mark(RECORDS, "sms"))
+    rows = without_containers(read(source))
+    assert rows[0][1]["nameLast"] == "x" * 5_000_000
+    assert rows[1:] == truth(contacts())[1:]
+
+
+def test_a_fraction_without_its_zero_and_control_characters_in_a_text_are_read(source, simulator):
+    def spoil(answer):
+        body = answer.body.replace(b": 2.5", b": -.06").replace(b"Quill", b"Quill\x0b\t")
+        return Reply(answer.status, body, answer.headers)
+
+    simulator.faults.append(Fault(path=RECORDS, change=spoil, times=99))
+    rows = [row for _, row in read(source)]
+    expected = [row for _, row in truth(contacts())]
+    assert [row["sms"] for row in rows] == [row["sms"].replace("2.5", "-0.06") for row in expected]
+    assert [row["nameLast"] for row in rows] == [
+        row["nameLast"].replace("Quill", "Quill\x0b\t") for row in expected
+    ]
+    assert source.usage().repaired == 0
+
+
+def test_code_401_with_http_500_in_the_middle_is_no_end_of_the_data(source, simulator):
+    def found():
+        query = [{"nameLast": "Quillfeather*"}]
+        return sum(len(p.rows) for p in source.find("API_Contacts", query, sort="id", page=10))
+
+    assert found() == 57
+    simulator.faults.append(faults.code("_find", 401, status=500, nth=3))
+    with pytest.raises(SourceError, match="57 in FileMaker at first, 0 from 20"):
+        found()
+
+
+def test_containers_are_told_by_their_address_alone(source, simulator):
+    read(source)
+    assert not [path for _, path in simulator.requests if "Streaming" in path]
 
 
 def test_an_empty_table_and_a_full_one_can_be_told_apart_by_metadata():

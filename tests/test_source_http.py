@@ -10,6 +10,7 @@ import pytest
 from small_filemaker import PASSWORD, tables
 
 from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.sandbox import filemaker_faults as faults
 from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.filemaker_faults import Fault
 from nexus_reimport.sandbox.filemaker_message import Reply
@@ -167,7 +168,7 @@ def test_an_interrupt_is_never_swallowed_by_patience(wire):
 
 
 def test_a_failure_names_no_path_and_carries_no_error_of_the_library(wire, simulator):
-    simulator.faults.append(Fault(path="secret", cut=True))
+    simulator.faults.append(faults.cut("secret"))
     with pytest.raises(SourceError) as failed:
         wire.send("GET", "/fmi/secret?token=hunter2", where="here", authorization="Bearer hunter2")
     assert failed.value.__context__ is None

@@ -1,4 +1,4 @@
-"""A FileMaker server on loopback that speaks the Data API over made-up tables.
+"""A FileMaker server on loopback that speaks the Data API and OData over made-up tables.
 
 In a test, in process:
 
@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
@@ -30,8 +30,10 @@ from nexus_reimport.errors import SandboxError
 from nexus_reimport.sandbox.filemaker_api import Api
 from nexus_reimport.sandbox.filemaker_faults import Fault
 from nexus_reimport.sandbox.filemaker_file import Table, load
-from nexus_reimport.sandbox.filemaker_message import Reply, Request
+from nexus_reimport.sandbox.filemaker_message import Delivery, Reply, Request
+from nexus_reimport.sandbox.filemaker_odata import BASE, Manner, ODataApi, is_page
 from nexus_reimport.sandbox.filemaker_sessions import Sessions
+from nexus_reimport.sandbox.filemaker_shelf import Shelf
 
 HOST = "127.0.0.1"
 ACCOUNT = "nexus_reader"
@@ -40,7 +42,11 @@ IDLE_SECONDS = 15 * 60
 
 
 class Simulator:
-    """The server. ``requests`` counts by (verb, path), tokens masked; add to ``faults`` freely."""
+    """The server. ``requests`` counts by (verb, path), tokens masked; add to ``faults`` freely.
+
+    The tables of ``only_odata`` have no layout: the Data API does not know them. ``odata`` is the
+    manner of its OData, to be changed freely.
+    """
 
     def __init__(
         self,
@@ -53,14 +59,18 @@ class Simulator:
         latency_ms: float = 0,
         idle_seconds: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        only_odata: Collection[str] = (),
     ) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()
         self.faults: list[Fault] = []
         self.latency_ms = latency_ms
         self._port = port
         self._lock = threading.RLock()
+        self.odata = Manner()
         self._sessions = Sessions(account, password, idle_seconds, clock)
-        self._api = Api(database, {table.name: table for table in tables}, self._sessions)
+        self._shelf = Shelf(tables, only_odata)
+        self._api = Api(database, self._shelf, self._sessions)
+        self._odata_api = ODataApi(database, self._shelf, self._sessions, self.odata)
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -83,7 +93,7 @@ class Simulator:
     @property
     def tables(self) -> dict[str, Table]:
         """The tables by name. To change them while it runs use ``edit``."""
-        return self._api.tables
+        return self._shelf.tables
 
     @property
     def open_sessions(self) -> int:
@@ -94,8 +104,8 @@ class Simulator:
     def edit(self) -> Iterator[dict[str, Table]]:
         """The tables, for changing: no request is answered meanwhile."""
         with self._lock:
-            yield self._api.tables
-            self._api.forget_orders()
+            yield self._shelf.tables
+            self._shelf.forget()
 
     def expire_tokens(self) -> None:
         """End every session, as 15 idle minutes do."""
@@ -127,8 +137,8 @@ class Simulator:
             self._thread.join()
             self._server = self._thread = None
 
-    def answer(self, request: Request) -> tuple[Reply, bool]:
-        """The reply to ``request``, faults included, and whether to cut it off in the middle."""
+    def answer(self, request: Request) -> tuple[Reply, Delivery]:
+        """The reply to ``request``, faults included, and how it is to be sent."""
         with self._lock:
             path = re.sub(r"(/sessions)/.+", r"\1/*", request.path)
             self.requests[request.verb, path] += 1
@@ -136,13 +146,22 @@ class Simulator:
             for fault in faults:
                 if fault.before is not None:
                     fault.before(self)
-            replies = [fault.instead for fault in faults if fault.instead is not None]
-            reply = replies[0] if replies else self._api.answer(request)
+            reply = self._reply(request, faults)
         for fault in faults:
             reply = fault.change(reply) if fault.change is not None else reply
-        is_page = path.endswith(("/records", "/_find"))
-        time.sleep(sum(fault.delay for fault in faults) + self.latency_ms / 1000 * is_page)
-        return reply, any(fault.cut for fault in faults)
+        is_slow = path.endswith(("/records", "/_find")) or is_page(path)
+        time.sleep(sum(fault.delay for fault in faults) + self.latency_ms / 1000 * is_slow)
+        deliveries = (fault.delivery for fault in faults if fault.delivery != Delivery())
+        return reply, next(deliveries, Delivery())
+
+    def _reply(self, request: Request, faults: Iterable[Fault]) -> Reply:
+        api = self._odata_api if request.path.startswith(BASE) else self._api
+        for fault in faults:
+            if fault.instead is not None:
+                return fault.instead
+            if fault.refusal is not None:
+                return api.refused(request, fault.refusal)
+        return api.answer(request)
 
 
 class _Server(ThreadingHTTPServer):
@@ -188,14 +207,22 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request = Request.read(self.command, self.path, dict(self.headers), body)
-        reply, cut = self.server.simulator.answer(request)
+        reply, delivery = self.server.simulator.answer(request)
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(reply.body[: len(reply.body) // 2] if cut else reply.body)
-        self.close_connection = self.close_connection or cut
+        self._send(reply.body[: len(reply.body) // 2] if delivery.cut else reply.body, delivery)
+        self.close_connection = self.close_connection or delivery.cut
+
+    def _send(self, body: bytes, delivery: Delivery) -> None:
+        size = -(-len(body) // delivery.pieces) or 1
+        for begin in range(0, len(body), size):
+            if begin:
+                self.wfile.flush()
+                time.sleep(delivery.pause)
+            self.wfile.write(body[begin : begin + size])
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - the library's names
 
@@ -205,12 +232,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve the tables of a folder until interrupted. Prints one line: its URL."""
-    parser = argparse.ArgumentParser(description="A FileMaker Data API over made-up tables.")
+    parser = argparse.ArgumentParser(description="A FileMaker over made-up tables.")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--account", default=ACCOUNT)
     parser.add_argument("--database", default=DATABASE)
+    parser.add_argument(
+        "--only-odata", metavar="NAME", action="append", default=[],
+        help="a table without a layout: the Data API does not know it",
+    )  # fmt: skip
     parser.add_argument("--password-env", required=True, help="the variable with the password")
     chosen = parser.parse_args(arguments)
     password = os.environ.get(chosen.password_env, "")
@@ -223,6 +254,7 @@ def main(arguments: list[str] | None = None) -> None:
         database=chosen.database,
         port=chosen.port,
         latency_ms=chosen.latency_ms,
+        only_odata=chosen.only_odata,
     )
     with simulator, contextlib.suppress(KeyboardInterrupt):
         sys.stdout.write(f"{simulator.url}\n")

@@ -19,6 +19,7 @@ from nexus_reimport.sandbox import filemaker_format as fmt
 from nexus_reimport.sandbox.filemaker_file import Record, Table
 from nexus_reimport.sandbox.filemaker_message import Refusal, Reply, Request, reply
 from nexus_reimport.sandbox.filemaker_sessions import Sessions
+from nexus_reimport.sandbox.filemaker_shelf import Order, Shelf, ordered
 
 VERSION = "20.3.2.205"
 FOLDER = "API"  # the layouts whose names begin so lie in a folder of that name
@@ -33,22 +34,21 @@ PARAMETERS = {  # a range of records takes them with an underscore, a find witho
 class Api:
     """The Data API over one database."""
 
-    def __init__(self, database: str, tables: dict[str, Table], sessions: Sessions) -> None:
+    def __init__(self, database: str, shelf: Shelf, sessions: Sessions) -> None:
         self.database = database
-        self.tables = tables
         self.sessions = sessions
-        self._orders: dict[tuple[str, str], list[Record]] = {}
-
-    def forget_orders(self) -> None:
-        """Sorted tables are kept between pages; whoever edits a table calls this."""
-        self._orders.clear()
+        self._shelf = shelf
 
     def answer(self, request: Request) -> Reply:
         """The answer to ``request``, FileMaker's refusals included."""
         try:
             return self._route(request)
         except Refusal as refusal:
-            return reply({}, refusal.code, refusal.status)
+            return self.refused(request, refusal)
+
+    def refused(self, request: Request, refusal: Refusal) -> Reply:
+        """A refusal in the envelope."""
+        return reply({}, refusal.code, refusal.status)
 
     def _route(self, request: Request) -> Reply:
         match request.path.strip("/").split("/"):
@@ -85,7 +85,7 @@ class Api:
         self._authorise(request)
         match request.verb, rest:
             case "GET", ["layouts"]:
-                return reply({"layouts": _layout_list(self.tables)})
+                return reply({"layouts": _layout_list(self._shelf.layouts)})
             case "GET", ["scripts"]:
                 return reply({"scripts": []})
             case _, ["layouts", layout, *inner]:
@@ -130,9 +130,9 @@ class Api:
         return answer
 
     def _table(self, layout: str) -> Table:
-        if layout not in self.tables:
+        if layout not in self._shelf.layouts:
             raise Refusal(105)
-        return self.tables[layout]
+        return self._shelf.layouts[layout]
 
     def _one(self, request: Request, table: Table, record_id: str) -> Reply:
         records = [record for record in table.records if str(record.record_id) == record_id]
@@ -152,19 +152,13 @@ class Api:
             found = finding.find(table, parameters.get("query"), dateformats)
             if not found:
                 raise Refusal(401)
-            records = _sorted(table, found, _sort(parameters.get("sort", "[]")))
+            records = ordered(table, found, _sort(parameters.get("sort", "[]")))
         else:
-            records = self._all(table, parameters.get("sort", "[]"))
+            records = self._shelf.all(table, _sort(parameters.get("sort", "[]")))
         page = records[offset - 1 : offset - 1 + limit]
         if not page:
             raise Refusal(101)
         return self._reply(request, table, parameters, page, len(records))
-
-    def _all(self, table: Table, sort: object) -> list[Record]:
-        key = table.name, str(sort)
-        if key not in self._orders:
-            self._orders[key] = _sorted(table, table.records, _sort(sort))
-        return self._orders[key]
 
     def _reply(
         self,
@@ -223,24 +217,13 @@ def _dateformats(parameters: Mapping[str, Any]) -> str:
     return value
 
 
-def _sort(value: Any) -> list[tuple[str, bool]]:
+def _sort(value: Any) -> Order:
     """Names of fields, each with whether it descends."""
     descends = {"ascend": False, "descend": True}
     try:
         wanted = json.loads(value) if isinstance(value, str) else value
-        return [(item["fieldName"], descends[item.get("sortOrder", "ascend")]) for item in wanted]
+        return tuple(
+            (item["fieldName"], descends[item.get("sortOrder", "ascend")]) for item in wanted
+        )
     except (ValueError, TypeError, KeyError, AttributeError):
         raise Refusal(960) from None
-
-
-def _sorted(table: Table, records: list[Record], sort: list[tuple[str, bool]]) -> list[Record]:
-    fields = {name: field for field in table.fields for name in field.names}
-    ordered = list(records)
-    for name, descends in reversed(sort):
-        if name not in fields:
-            raise Refusal(102)
-        keys = {
-            id(record): fmt.order(record.values.get(name, ""), fields[name]) for record in records
-        }
-        ordered.sort(key=lambda record, keys=keys: keys[id(record)], reverse=descends)  # type: ignore[misc]
-    return ordered

@@ -23,6 +23,7 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]  # names in lower case
     body: bytes
+    target: str = ""  # as it came: path and query, encoded
 
     @classmethod
     def read(cls, verb: str, target: str, headers: Mapping[str, str], body: bytes) -> Request:
@@ -30,7 +31,7 @@ class Request:
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         lowered = {name.lower(): value for name, value in headers.items()}
-        return cls(verb, unquote(parts.path), query, lowered, body)
+        return cls(verb, unquote(parts.path), query, lowered, body, target)
 
     @property
     def token(self) -> str:
@@ -60,13 +61,23 @@ class Reply:
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
 
-class Refusal(Exception):
-    """A FileMaker error, with the HTTP status that it travels with."""
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a reply goes over the wire: cut off in the middle, or in pieces with pauses."""
 
-    def __init__(self, code: int, status: int = 500) -> None:
+    cut: bool = False
+    pieces: int = 1
+    pause: float = 0.0  # seconds before each piece but the first
+
+
+class Refusal(Exception):
+    """A FileMaker error, with the HTTP status that it travels with, and what it was about."""
+
+    def __init__(self, code: int, status: int = 500, about: str = "") -> None:
         super().__init__(code)
         self.code = code
         self.status = status
+        self.about = about
 
 
 def reply(response: Mapping[str, object], code: int = 0, status: int = 200) -> Reply:

@@ -27,6 +27,13 @@ class Sessions:
 
     def login(self, authorization: str) -> str:
         """A new token for the right account and password."""
+        self.check(authorization)
+        token = secrets.token_hex(24)
+        self._used[token] = self._clock()
+        return token
+
+    def check(self, authorization: str) -> None:
+        """Account and password, and nothing else, a token neither."""
         scheme, _, encoded = authorization.partition(" ")
         try:
             given = base64.b64decode(encoded) if scheme.lower() == "basic" else b""
@@ -34,9 +41,6 @@ class Sessions:
             given = b""
         if not hmac.compare_digest(given, self._basic):
             raise Refusal(212, 401)
-        token = secrets.token_hex(24)
-        self._used[token] = self._clock()
-        return token
 
     def touch(self, token: str) -> None:
         """Let the idle time of ``token`` begin anew."""

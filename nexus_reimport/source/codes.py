@@ -3,7 +3,8 @@
 The HTTP status says little: most errors of FileMaker come as 500, and 401 is both a status (bad
 login) and a code (no record matches). So the code in the answer decides.
 
-Source: Claris FileMaker Pro help, "FileMaker error codes"; Data API Guide, "Error responses".
+Source: Claris FileMaker Pro help, "FileMaker error codes"; Data API Guide, "Error responses"; the
+codes below 0 and above 8000 are OData's, as measured.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ NO_RECORD = 101  # also an offset past the end, and an empty table
 NO_FIELD = 102
 NO_LAYOUT = 105
 NO_MATCH = 401
+NO_TABLE = -1020  # of OData: a set that is not there, or a type's name in place of its set's
+NO_MEANING = 8309  # of OData: a name that is not there, or not in quotes
 EXPIRED = frozenset({952, 112})  # 112 comes when the session was closed from outside
 
 MANY = 99  # as many tries as the caller's patience has
@@ -33,10 +36,13 @@ class Code:
     pause: float = 0.0  # seconds
 
 
-_ACCESS = "give the account read access to the layout, its table and every field on it"
+_ACCESS = "give the account read access to the table, its layout and every field of them"
 _BUG = "this is a fault of ours: report it with the code and the server's version"
 
 CODES = {
+    -1002: Code("the address cannot be read", _BUG),
+    NO_TABLE: Code("table is missing", "name the table occurrence that does exist", MappingError),
+    -1023: Code("record is missing", "run again; if it stays, compare FileMaker's own count"),
     10: Code("requested data is missing", _BUG),
     NO_RECORD: Code("record is missing", "run again; if it stays, compare FileMaker's own count"),
     NO_FIELD: Code("field is missing", "put the field on the layout", MappingError),
@@ -59,6 +65,7 @@ CODES = {
         SettingsError,
     ),
     301: Code("record is in use", "run again", tries=MANY),
+    303: Code("the schema is being changed", "run again when nobody defines fields", tries=MANY),
     400: Code("find criteria are empty", _BUG),
     NO_MATCH: Code("no records match the request", _BUG),
     500: Code("a date in the request is not valid", _BUG),
@@ -86,6 +93,9 @@ CODES = {
     959: Code("the Data API is switched off", "switch it on in the server's settings"),
     960: Code("a parameter is not valid", _BUG),
     1630: Code("the address is not one of the Data API", "check the server's version"),
+    NO_MEANING: Code(
+        "a name or a type is wrong", "compare the fields with FileMaker", MappingError
+    ),
 }
 
 

@@ -8,19 +8,17 @@ Source: Claris FileMaker Data API Guide.
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from nexus_reimport.errors import ReimportError
 from nexus_reimport.source import Field, Origin, Page, Product, Usage, Wanted, codes, paging
 from nexus_reimport.source.envelope import Envelope, opened, page_of
 from nexus_reimport.source.http import Patience, Wire
 from nexus_reimport.source.paging import Fetch
 from nexus_reimport.source.session import Session
+from nexus_reimport.source.spoken import lacking, nearest, place
 
 BASE = "/fmi/data/v1"
 JSON = Mapping[str, Any]
@@ -142,6 +140,9 @@ class DataApi:
         first = True
         for part in self._pages(table, fetch, page):
             first = False
+            for missing in (wanted.types.keys() - row.keys() for row in part.rows):
+                if missing:
+                    raise lacking(min(missing), self._where(table))
             yield part
         if first and (there := self.count(table)):
             raise paging.torn(f"{table}: {there:,} in FileMaker, 0 arrived", self._where(table))
@@ -221,16 +222,10 @@ class DataApi:
         """``answer``, if FileMaker agreed or its code is one of ``also``."""
         hint = ""
         if answer.code == codes.NO_LAYOUT:
-            hint = self._nearest(table, self.tables)
+            hint = nearest(table, self.tables)
         elif answer.code == codes.NO_FIELD:
-            hint = self._nearest(field, lambda: tuple(self.fields(table)))
+            hint = nearest(field, lambda: self.fields(table))
         return answer.expect(*also, hint=hint)
-
-    def _nearest(self, name: str, names: Callable[[], tuple[str, ...]]) -> str:
-        with contextlib.suppress(ReimportError):
-            close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
-            return f"{name!r}; nearest: {', '.join(close) or 'none'}"
-        return repr(name)
 
     def _at(self, *parts: str) -> str:
         """The path of a call: every second part is a name, and encoded."""
@@ -244,8 +239,7 @@ class DataApi:
         return f"{self._at('/layouts/', table, '/records')}?{query}"
 
     def _where(self, table: str = "") -> str:
-        places = f"channel={self.channel}, server={self._wire.server}, database={self._database}"
-        return f"{places}, table={table}" if table else places
+        return place(self.channel, self._wire.server, self._database, table)
 
 
 def _order(field: str, *, descend: bool = False) -> str:

@@ -1,0 +1,101 @@
+"""Reads FileMaker's JSON as it comes: every digit kept, and what makes it no JSON mended.
+
+Three things do: a bare ``?`` where a value could not be computed, a fraction without its leading
+zero, and control characters inside of a text. Only the first loses something, so it is told apart.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nexus_reimport.errors import SourceError
+
+
+class _NotComputed:
+    """What a bare ``?`` becomes."""
+
+    def __repr__(self) -> str:
+        return "NOT_COMPUTED"
+
+
+NOT_COMPUTED: Final = _NotComputed()
+_MENDED = "NaN"  # a word that only the mending writes: FileMaker has no such number
+_FLAWS = re.compile(
+    rb'("[^"\\]*(?:\\.[^"\\]*)*")'  # a text: left as it is
+    rb"|(?<=[:,\[\s])(\?)(?=\s*[,}\]])"
+    rb"|(?<=[:,\[\s])(-?)(?=\.\d)",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An object of JSON, or None, and how many values of it could not be computed."""
+
+    content: dict[str, Any] | None
+    repaired: int = 0
+
+
+def load(content: bytes) -> Loaded:
+    """What ``content`` holds. Numbers are texts, of the digits that were sent."""
+    loaded = _parsed(content)
+    if loaded is not None:
+        return Loaded(loaded)
+    mended, repaired = _mended(content)
+    return Loaded(_parsed(mended), repaired)
+
+
+def not_computed(rows: Iterable[Mapping[str, Any]]) -> int:
+    """How many values of ``rows`` were a bare ``?``."""
+    return sum(value is NOT_COMPUTED for row in rows for value in row.values())
+
+
+def texts(values: dict[str, Any], where: str) -> dict[str, str]:
+    """``values``, every one as text now: empty where there is none, or none could be computed.
+
+    Raises:
+        SourceError: one is neither text nor a number.
+    """
+    for name, value in values.items():
+        if value is None or value is NOT_COMPUTED:
+            values[name] = ""
+        elif not isinstance(value, str):
+            raise SourceError(
+                f"field {name} holds neither text nor a number ({type(value).__name__})",
+                where=where,
+                next="check the server's version against Claris' guide",
+            )
+    return values
+
+
+def _parsed(content: bytes) -> dict[str, Any] | None:
+    try:
+        loaded = json.loads(
+            content, strict=False, parse_float=str, parse_int=str, parse_constant=_constant
+        )
+    except (ValueError, RecursionError):
+        return None
+    return loaded if isinstance(loaded, dict) else None
+
+
+def _constant(word: str) -> object:
+    return NOT_COMPUTED if word == _MENDED else word
+
+
+def _mended(content: bytes) -> tuple[bytes, int]:
+    count = 0
+
+    def mend(match: re.Match[bytes]) -> bytes:
+        nonlocal count
+        if match[1] is not None:
+            return match[1]
+        if match[2] is None:
+            return match[3] + b"0"
+        count += 1
+        return _MENDED.encode()
+
+    return _FLAWS.sub(mend, content), count
