@@ -92,7 +92,7 @@ def _refuse(lines: Sequence[int], what: str, where: str) -> None:
         named = ", ".join(f"{line:,}" for line in islice(lines, _FEW))
         more = " and others" if len(lines) > _FEW else ""
         raise SourceError(
-            f"{len(lines):,} {what}: line {named}{more}",
+            f"{len(lines):,} {what}: lines {named}{more}",
             where=where,
             next="mend the records in FileMaker, and export the table again",
         )
