@@ -887,6 +887,17 @@ def test_a_file_is_parsed_once_for_all_questions(tmp_path, monkeypatch):
     assert len(parsed) == 2
 
 
+def test_the_case_of_a_suffix_does_not_matter(tmp_path):
+    lines(tmp_path, "id", "1", name="T.CSV")
+    exported.write(contacts(), tmp_path / "c.xlsx")
+    (tmp_path / "c.xlsx").rename(tmp_path / "C.XLSX")
+    source = files(tmp_path)
+    assert [(name, source.count(name)) for name in source.tables()] == [
+        ("C.XLSX", 57),
+        ("T.CSV", 1),
+    ]
+
+
 def test_several_threads_may_read_at_a_time(tmp_path):
     for number in range(4):
         exported.write(contacts(), tmp_path / f"{number}.xlsx")

@@ -4,12 +4,13 @@ A table is the name of a file in the folder of the exports: ``.xlsx``, ``.csv`` 
 quotes, or ``.tab`` as FileMaker writes it. A file tells no types: each column is read by the type
 that the mapping expects of it.
 
-A file is read once, and held from the first question about it until its last row was given: some
-35 MB for 15,000 rows of 40 columns. The rows of a table are put in order in memory, which 100,000
-of them with 25 wanted fields may take; what a file promises no order.
+A file is read once and held from the first question about it until its last row was given, at
+15,000 rows of 40 columns in some 80 MB. A file promises no order, so the rows of a table are put
+into that of their keys in memory: 100,000 of them with 25 wanted fields may take that.
 
-A spreadsheet has no repeating fields and no containers, its numbers have 15 digits, and FileMaker
-cuts its texts.
+A spreadsheet has no containers and no repeating fields, its numbers have 15 digits, and FileMaker
+cuts its texts. In a text file the repetitions of a field are one value, with 0x1D between them, and
+so they are given: who could tell them from a text that holds this character?
 
 Source: Claris FileMaker Pro Help, "Microsoft Excel format", "Comma-separated values format".
 """
@@ -131,7 +132,7 @@ class ExportedFiles:
             found = _page(rows[start : start + page], tuple(types), offset=start + 1)
             self._meter.add(repaired=found.repaired)
             yield found
-        self._given(wanted.table)
+        self._given(file)
 
     def usage(self) -> Usage:
         """What was read so far: the bytes of each file once."""
@@ -156,12 +157,11 @@ class ExportedFiles:
             self._files[table] = file
             return file
 
-    def _given(self, table: str) -> None:
-        """All rows were given: let go of them, and see that the file is still the same."""
+    def _given(self, file: _File) -> None:
+        """All rows were given: see that the file is still the same, and let go of them."""
+        self._refuse_change(file)
         with self._lock:
-            file = self._files[table]
-            self._refuse_change(file)
-            self._files[table] = replace(file, grid=None)
+            self._files[file.origin.name] = replace(file, grid=None)
 
     def _refuse_change(self, file: _File) -> None:
         content = _content(file.path, self._where(file.origin.name))
