@@ -279,6 +279,14 @@ def test_h34_a_blank_header_cell_keeps_its_place_and_shifts_no_column(suffix, tm
     assert read(source, f"t{suffix}", a="text", c="text") == [{"id": "R0", "a": "1a", "c": "1c"}]
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_h34_the_last_header_cell_may_be_blank_too(suffix, tmp_path):
+    made = table({"a": "1a", "b": ""}, {"a": "2a", "b": ""}, a="text", b="text")
+    exported.write(made, tmp_path / f"t{suffix}", Style(blank_headers=("b",)))
+    found = read(files(tmp_path), f"t{suffix}", a="text")
+    assert found == [{"id": "R0", "a": "1a"}, {"id": "R1", "a": "2a"}]
+
+
 def test_columns_are_found_by_name_and_told_in_the_order_of_the_file(tmp_path):
     lines(tmp_path, "b, id ,a", "2,1,3")
     assert list(files(tmp_path).fields("t.csv")) == ["b", "id", "a"]

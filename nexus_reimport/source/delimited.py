@@ -47,8 +47,8 @@ def decoded(content: bytes, encoding: str, where: str) -> str:
             where=where,
             next=f'write encoding = "{_MARKS[mark]}" under [filemaker.exports]',
         )
-    codec = "utf-16-be" if mark == codecs.BOM_UTF16_BE else _CODECS[encoding]
-    body = content.removeprefix(mark) if codec != "utf-16" else content
+    codec = _CODECS[encoding]
+    body = content if codec == "utf-16" else content.removeprefix(mark)  # needs its mark
     try:
         return body.decode(codec)
     except UnicodeDecodeError as error:
