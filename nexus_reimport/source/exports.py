@@ -1,15 +1,248 @@
-"""Files that somebody exported from FileMaker, as a ``Source``."""
+"""Files that somebody exported from FileMaker, as a ``Source``.
+
+A table is the name of a file in the folder of the exports: ``.xlsx``, ``.csv`` with commas and
+quotes, or ``.tab`` as FileMaker writes it. A file tells no types: each column is read by the type
+that the mapping expects of it.
+
+A file is read once and held from the first question about it until its last row was given, at
+15,000 rows of 40 columns in some 80 MB. A file promises no order, so the rows of a table are put
+into that of their keys in memory: 100,000 of them with 25 wanted fields may take that.
+
+A spreadsheet has no containers and no repeating fields, its numbers have 15 digits, and FileMaker
+cuts its texts. In a text file the repetitions of a field are one value, with 0x1D between them, and
+so they are given: who could tell them from a text that holds this character?
+
+Source: Claris FileMaker Pro Help, "Microsoft Excel format", "Comma-separated values format".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
 
+from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.settings import Exports
-from nexus_reimport.source.data_api import DataApi
+from nexus_reimport.source import (
+    Field,
+    Origin,
+    Page,
+    Product,
+    Usage,
+    Wanted,
+    delimited,
+    grid,
+    spreadsheet,
+    typed,
+)
+from nexus_reimport.source.cells import Forms
+from nexus_reimport.source.grid import Grid
+from nexus_reimport.source.meter import Meter
+from nexus_reimport.source.typed import Row
+
+SUFFIXES = (".xlsx", ".csv", ".tab")
+TIMESTAMP = "timestamp"
 
 
-class ExportedFiles(DataApi):
-    """Stands here until the channel does."""
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file as it was read. ``grid`` is None once its rows were given."""
+
+    path: Path
+    origin: Origin
+    forms: Forms
+    columns: tuple[str, ...]
+    count: int
+    grid: Grid | None
+
+
+class ExportedFiles:
+    """The files in the folder of ``place``. A ``Source``; several threads may use it at a time.
+
+    ``headers`` are the columns of those files that have no line of headers.
+    """
+
+    channel = "exports"
 
     def __init__(self, place: Exports, headers: Mapping[str, tuple[str, ...]]) -> None:
-        raise NotImplementedError
+        self._place, self._headers = place, headers
+        self._files: dict[str, _File] = {}
+        self._lock = threading.Lock()
+        self._meter = Meter()
+
+    def __repr__(self) -> str:
+        return f"ExportedFiles({str(self._place.folder)!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def product(self) -> Product:
+        """That these are files; no server says what it is."""
+        return Product("Exported files", "")
+
+    def tables(self) -> tuple[str, ...]:
+        """The names of all files in the folder that can be read."""
+        if not self._place.folder.is_dir():
+            raise SettingsError(
+                "the folder of the exported files does not exist",
+                where=f"channel={self.channel}, folder={self._place.folder}",
+                next="make it and put the files there, or mend `folder` of [filemaker.exports]",
+            )
+        found = (path for path in self._place.folder.iterdir() if path.is_file())
+        return tuple(sorted(path.name for path in found if path.suffix.lower() in SUFFIXES))
+
+    def fields(self, table: str) -> dict[str, Field]:
+        """The columns of the file in their order, without those that have no name."""
+        return {name: Field(name, "") for name in self._file(table).columns if name}
+
+    def origin(self, table: str) -> Origin | None:
+        """The file as it was when it was read."""
+        return self._file(table).origin
+
+    def count(self, table: str) -> int:
+        """How many rows the file has."""
+        return self._file(table).count
+
+    def newest(self, table: str, field: str) -> str:
+        """The greatest value of a column of timestamps; ``""`` if there is none."""
+        file = self._file(table, rows=True)
+        return max((row.texts[0] or "" for row in self._rows(file, {field: TIMESTAMP})), default="")
+
+    def records(self, wanted: Wanted, *, page: int = 1000) -> Iterator[Page]:
+        """Every row of a file in the order of its key, page by page, with the wanted fields.
+
+        Raises:
+            SourceError: a row has no key or one that came before, or the file was changed while
+                it was read. Nothing was written.
+            MappingError: the file has no such column.
+            SettingsError: it holds dates as text, and their form is not declared.
+        """
+        file = self._file(wanted.table, rows=True)
+        types = {wanted.key: "text"} | dict(wanted.types)
+        rows = typed.in_order(self._rows(file, types), self._where(wanted.table))
+        for start in range(0, len(rows), page):
+            found = _page(rows[start : start + page], tuple(types), offset=start + 1)
+            self._meter.add(repaired=found.repaired)
+            yield found
+        self._given(file)
+
+    def usage(self) -> Usage:
+        """What was read so far: the bytes of each file once."""
+        return self._meter.read()
+
+    def close(self) -> None:
+        """Forget what was read."""
+        with self._lock:
+            self._files.clear()
+
+    def _file(self, table: str, *, rows: bool = False) -> _File:
+        """The file ``table``, read if it was not yet; its ``rows`` too if they are needed."""
+        with self._lock:
+            file = self._files.get(table)
+            if file is None:
+                file = self._read(table)
+                self._meter.add(bytes_read=file.origin.size)
+            else:
+                self._refuse_change(file)
+                if rows and file.grid is None:
+                    file = self._read(table)
+            self._files[table] = file
+            return file
+
+    def _given(self, file: _File) -> None:
+        """All rows were given: see that the file is still the same, and let go of them."""
+        self._refuse_change(file)
+        with self._lock:
+            self._files[file.origin.name] = replace(file, grid=None)
+
+    def _refuse_change(self, file: _File) -> None:
+        content = _content(file.path, self._where(file.origin.name))
+        if hashlib.sha256(content).hexdigest() != file.origin.sha256:
+            raise SourceError(
+                f"{file.origin.name} was changed after it was first read",
+                where=self._where(file.origin.name),
+                next="run again once the exports are complete and nobody writes to them",
+            )
+
+    def _read(self, table: str) -> _File:
+        path, where = self._path(table), self._where(table)
+        modified_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        content = _content(path, where)
+        if not content:
+            raise SourceError("the file is empty", where=where, next="export it again")
+        origin = Origin(table, len(content), hashlib.sha256(content).hexdigest(), modified_at)
+        found, forms = self._grid(path.suffix.lower(), content, table)
+        return _File(path, origin, forms, found.columns, len(found.rows), found)
+
+    def _grid(self, suffix: str, content: bytes, table: str) -> tuple[Grid, Forms]:
+        where, given = self._where(table), self._headers.get(table, ())
+        if suffix == ".xlsx":
+            sheet = spreadsheet.opened(content, where)
+            forms = Forms(self._place.dates, sheet.epoch, spreadsheet.CUT_AT)
+            return grid.read(sheet.lines, given, where, padded=True), forms
+        text = delimited.decoded(content, self._place.encoding, where)
+        split = delimited.between_tabs if suffix == ".tab" else delimited.between_commas
+        return grid.read(split(text, where), given, where, padded=False), Forms(self._place.dates)
+
+    def _path(self, table: str) -> Path:
+        """Where ``table`` is: a file within the folder, of a kind that can be read."""
+        there, folder = self.tables(), self._place.folder.resolve()
+        path = (folder / table).resolve()
+        if not path.is_relative_to(folder):
+            raise SettingsError(
+                "the name of a file leads out of the folder of the exports",
+                where=self._where(table),
+                next="put the file into the folder, and give its name alone",
+            )
+        if path.suffix.lower() not in SUFFIXES:
+            old = " (an old Excel file)" if path.suffix.lower() == ".xls" else ""
+            raise SettingsError(
+                f"{path.suffix or 'a file without a suffix'}{old} cannot be read",
+                where=self._where(table),
+                next=f"export the table as one of {', '.join(SUFFIXES)}",
+            )
+        if not path.is_file():
+            near = difflib.get_close_matches(table, there, n=3, cutoff=0.5)
+            raise SourceError(
+                f"there is no file {table}; nearest: {', '.join(near) or 'none'}",
+                where=f"{self._where(table)}, folder={self._place.folder}",
+                next="export it into the folder, or name the file under [filemaker.tables]",
+            )
+        return path
+
+    def _rows(self, file: _File, types: Mapping[str, str]) -> Iterator[Row]:
+        if file.grid is None:
+            raise TypeError("a file is asked for with its rows")
+        return typed.rows(file.grid, types, file.forms, self._where(file.origin.name))
+
+    def _where(self, table: str) -> str:
+        return f"channel={self.channel}, file={table}"
+
+
+def _page(rows: list[Row], names: tuple[str, ...], *, offset: int) -> Page:
+    return Page(
+        offset=offset,
+        rows=tuple(
+            dict(zip(names, (text or "" for text in row.texts), strict=True)) for row in rows
+        ),
+        repaired=sum(row.texts.count(None) for row in rows),
+    )
+
+
+def _content(path: Path, where: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"the file cannot be read: {error.strerror}",
+            where=where,
+            next="see that it is there and that its rights let us read it",
+        ) from None

@@ -1,0 +1,215 @@
+"""One cell of an exported file -> the text that a channel gives for it.
+
+What a cell is, is declared and never tried: a spreadsheet gives each cell a type of its own, and a
+date that is written as text has the one form that the environment declares. What does not fit is
+passed on with a remark behind it, so that ``convert`` refuses it and nothing takes it for a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Literal
+
+from nexus_reimport.errors import ReimportError, SettingsError, SourceError
+
+DateForm = Literal["d/m/y", "m/d/y", "y-m-d"]
+SINCE_1900 = datetime(1899, 12, 30)  # noqa: DTZ001 — a wall clock, as everything in a file is
+
+
+class Failed(Enum):
+    """What stands for a value that could not be computed, such as ``#REF!``."""
+
+    FAILED = "failed"
+
+
+Value = bool | int | float | datetime | date | time | timedelta
+Cell = str | Value | Failed | None
+
+_DATES = {
+    "d/m/y": re.compile(r"(?P<day>[0-9]{1,2})/(?P<month>[0-9]{1,2})/(?P<year>[0-9]{4})"),
+    "m/d/y": re.compile(r"(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/(?P<year>[0-9]{4})"),
+    "y-m-d": re.compile(r"(?P<year>[0-9]{4})-(?P<month>[0-9]{1,2})-(?P<day>[0-9]{1,2})"),
+}
+_CLOCK = re.compile(
+    r"(?P<hours>[0-9]{1,4}):(?P<minutes>[0-9]{2})(?::(?P<seconds>[0-9]{2}(?:\.[0-9]{1,6})?))?"
+    r"(?:\s?(?P<half>[AaPp])\.?[Mm]\.?)?"
+)
+_LONGEST_TIME = timedelta(hours=9_999)  # convert takes no more digits
+_UNCOMPUTED = "?"  # how FileMaker writes what it could not compute
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """How one file writes: its dates where they are text; and if it is a spreadsheet, the day
+    from which that counts, and the length at which FileMaker cuts a text."""
+
+    dates: DateForm | None = None
+    epoch: datetime = SINCE_1900
+    cut_at: int = 0
+
+
+class Refused(Exception):
+    """A cell that ends the reading. Whoever knows the place makes the error of it."""
+
+    def __init__(self, error: type[ReimportError], what: str, next: str) -> None:
+        super().__init__(what)
+        self.error, self.what, self.next = error, what, next
+
+
+def as_text(cell: Cell, kind: str, forms: Forms) -> str | None:
+    """``cell`` as a value of the type ``kind``; None where it could not be computed.
+
+    Raises:
+        Refused: a date as text while no form is declared; a date where none is expected; a text
+            that may have been cut.
+    """
+    if cell is None:
+        return ""
+    if isinstance(cell, Failed):
+        return None
+    if not isinstance(cell, str):
+        return _OF_VALUE[kind](cell, forms)
+    if kind == "text":
+        return _uncut(cell, forms)
+    stripped = cell.strip()
+    if stripped == _UNCOMPUTED:
+        return None
+    return _OF_TEXT[kind](stripped, forms) if stripped else ""
+
+
+def _uncut(text: str, forms: Forms) -> str:
+    """``text``, unless it is as long as a spreadsheet's cell can be.
+
+    Source: Claris FileMaker Pro Help, "Microsoft Excel format" (fields are cut at 32,767).
+    """
+    if forms.cut_at and len(text) * 2 >= forms.cut_at:
+        length = max(len(text), len(text.encode("utf-16-le", "surrogatepass")) // 2)
+        if length >= forms.cut_at:
+            raise Refused(
+                SourceError,
+                f"a text of {forms.cut_at:,} characters, the most that a cell holds: it may be cut",
+                "export this table as .csv or .tab, which have no such limit",
+            )
+    return text
+
+
+def _date_of_text(text: str, forms: Forms) -> str:
+    return _day(text, forms) or f"{text} (not {forms.dates})"
+
+
+def _timestamp_of_text(text: str, forms: Forms) -> str:
+    if forms.dates == "y-m-d":
+        text = text.replace("T", " ", 1)
+    first, _, second = text.partition(" ")
+    day, clock = _day(first, forms), _clock(second.strip())
+    return f"{day} {clock}" if day and clock else f"{text} (not {forms.dates} and a time)"
+
+
+def _day(text: str, forms: Forms) -> str:
+    """The date in ISO form; ``""`` where ``text`` is none of the declared form."""
+    if forms.dates is None:
+        raise Refused(
+            SettingsError,
+            "a date written as text, and how is not declared",
+            'write dates = "d/m/y", "m/d/y" or "y-m-d" under [filemaker.exports], as the file has',
+        )
+    match = _DATES[forms.dates].fullmatch(text)
+    try:
+        return date(*(int(match[n]) for n in ("year", "month", "day"))).isoformat() if match else ""
+    except ValueError:
+        return ""
+
+
+def _time_of_text(text: str, _: Forms) -> str:
+    return _clock(text) or f"{text} (not a time)"
+
+
+def _clock(text: str) -> str:
+    """A time or duration as ``HH:MM:SS``; ``""`` where ``text`` is none."""
+    match = _CLOCK.fullmatch(text)
+    if not match:
+        return ""
+    hours = int(match["hours"])
+    if match["half"]:
+        if not 1 <= hours <= 12:
+            return ""
+        hours = hours % 12 + (12 if match["half"] in "Pp" else 0)
+    return f"{hours:02}:{match['minutes']}:{match['seconds'] or '00'}"
+
+
+def _plain(value: Value, _: Forms) -> str:
+    """A number's digits. What a spreadsheet has for yes and no is a number to FileMaker."""
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
+    raise Refused(
+        SourceError,
+        "a date or time where the mapping expects a text or number",
+        "see in FileMaker whether the field's type was changed; do not save the file from Excel",
+    )
+
+
+def _date_of_value(value: Value, _: Forms) -> str:
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time.min else value.isoformat(" ")
+    return value.isoformat() if isinstance(value, date) else f"{value} (not a date)"
+
+
+def _timestamp_of_value(value: Value, _: Forms) -> str:
+    if isinstance(value, date):
+        return value.isoformat(" ") if isinstance(value, datetime) else f"{value} 00:00:00"
+    return f"{value} (not a timestamp)"
+
+
+def _time_of_value(value: Value, forms: Forms) -> str:
+    """A time of day, a duration, a part of a day, or the moment that a cell of 24 hours looks like.
+
+    A cell of a time's format that holds more than a day is read as so long after the spreadsheet's
+    first day, 1900-01-01 for 24 hours.
+    """
+    span: timedelta | None = None
+    if isinstance(value, time):
+        span = timedelta(
+            hours=value.hour,
+            minutes=value.minute,
+            seconds=value.second,
+            microseconds=value.microsecond,
+        )
+    elif isinstance(value, timedelta):
+        span = value
+    elif isinstance(value, datetime):
+        span = value - forms.epoch
+        if forms.epoch == SINCE_1900 and span < timedelta(days=61):
+            span -= timedelta(days=1)  # Excel has a 29 February 1900
+    elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1_000:
+        span = timedelta(milliseconds=round(value * 86_400_000))
+    if span is None or not timedelta() <= span <= _LONGEST_TIME:
+        return f"{value} (not a time)"
+    return _spelt(span)
+
+
+def _spelt(span: timedelta) -> str:
+    seconds, part = divmod(span // timedelta(microseconds=1), 1_000_000)
+    fraction = f".{part:06}".rstrip("0") if part else ""
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
+
+
+_OF_TEXT: dict[str, Callable[[str, Forms], str]] = {
+    "number": lambda text, _: text,
+    "date": _date_of_text,
+    "time": _time_of_text,
+    "timestamp": _timestamp_of_text,
+}
+_OF_VALUE: dict[str, Callable[[Value, Forms], str]] = {
+    "text": _plain,
+    "number": _plain,
+    "date": _date_of_value,
+    "time": _time_of_value,
+    "timestamp": _timestamp_of_value,
+}

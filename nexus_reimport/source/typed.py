@@ -1,0 +1,98 @@
+"""The rows of an exported file, read by the types that the mapping expects of its columns."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from nexus_reimport.errors import MappingError, SourceError
+from nexus_reimport.source.cells import Forms, Refused, as_text
+from nexus_reimport.source.grid import Grid
+
+_FEW = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The wanted values of one line, the key's first; None where one could not be computed."""
+
+    line: int
+    texts: tuple[str | None, ...]
+
+    @property
+    def key(self) -> str:
+        """The key without outer blanks, and ``""`` where there is none."""
+        return (self.texts[0] or "").strip()
+
+
+def rows(grid: Grid, types: Mapping[str, str], forms: Forms, where: str) -> Iterator[Row]:
+    """Every row with the columns of ``types``, in the order of the file.
+
+    Raises:
+        MappingError: there is no such column.
+        SettingsError: a date is written as text, and its form is not declared.
+        SourceError: a date where none is expected, or a text that may have been cut.
+    """
+    columns = [(name, _place(grid, name, where), kind) for name, kind in types.items()]
+    for line in grid.rows:
+        texts = []
+        for name, place, kind in columns:
+            try:
+                texts.append(as_text(line.cells[place], kind, forms))
+            except Refused as refused:
+                raise refused.error(
+                    f"line {line.number:,}, column {name}: {refused.what}",
+                    where=where,
+                    next=refused.next,
+                ) from None
+        yield Row(line.number, tuple(texts))
+
+
+def in_order(found: Iterable[Row], where: str) -> list[Row]:
+    """``found`` in the order of the key.
+
+    Raises:
+        SourceError: a row has no key, or one that came before; keys compare as ids do, without
+            regard to case.
+    """
+    ordered = list(found)
+    _refuse([row.line for row in ordered if not row.key], "rows hold values and no key", where)
+    _refuse(_repeated(ordered), "rows have a key that came before", where)
+    return sorted(ordered, key=lambda row: (row.key.casefold(), row.key))
+
+
+def _place(grid: Grid, name: str, where: str) -> int:
+    place = grid.places.get(name)
+    if place is None:
+        near = difflib.get_close_matches(name, grid.places, n=3, cutoff=0.5)
+        raise MappingError(
+            f"the file has no column {name}; nearest: {', '.join(near) or 'none'}",
+            where=where,
+            next="export the field too, or give its name in the mapping",
+        )
+    return place
+
+
+def _repeated(ordered: Iterable[Row]) -> list[int]:
+    """The lines whose key an earlier line has."""
+    seen: set[str] = set()
+    lines = []
+    for row in ordered:
+        key = row.key.casefold()
+        if key in seen:
+            lines.append(row.line)
+        seen.add(key)
+    return lines
+
+
+def _refuse(lines: Sequence[int], what: str, where: str) -> None:
+    if lines:
+        named = ", ".join(f"{line:,}" for line in islice(lines, _FEW))
+        more = " and others" if len(lines) > _FEW else ""
+        raise SourceError(
+            f"{len(lines):,} {what}: lines {named}{more}",
+            where=where,
+            next="mend the records in FileMaker, and export the table again",
+        )
