@@ -204,8 +204,9 @@ class Runbook:
             )  # fmt: skip
             lists.ids(made, self.folder, self.run.folder)
             lists.values(made, read, self.mapping, self.folder)
-            lists.sheet(made, seen, self.mapping, self.settings.zone, self.folder,
-                        self.folder / manual.NAME)  # fmt: skip
+            if self.mapping.by_hand:
+                lists.sheet(made, seen, self.mapping, self.settings.zone, self.folder,
+                            self.folder / manual.NAME)  # fmt: skip
             return made
 
         return self.step("plan", work)

@@ -21,6 +21,7 @@ from nexus_reimport.model import Census, Plan, Snapshot, Survey
 from nexus_reimport.sandbox import filling
 from nexus_reimport.sandbox.clinic import Clinic as MadeUp
 from nexus_reimport.sandbox.clinic import generate
+from nexus_reimport.sandbox.clinic.layouts import ONLY_ODATA
 from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
@@ -179,7 +180,10 @@ def opened(
     databases = {kind: f"nexus_{kind}_{number}" for kind in templates}
     server.create_database(databases["dev"], template=templates["dev"], owner=ROLE)
     tables = copy.deepcopy(list(made_up.filemaker))
-    with Simulator(tables, password=PASSWORD) as simulator, pytest.MonkeyPatch.context() as patch:
+    with (
+        Simulator(tables, password=PASSWORD, only_odata=ONLY_ODATA) as simulator,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         environments = folder / "environments"
         write_environments(environments, server, simulator, s3, databases)
         patch.setenv(FOLDER_VARIABLE, str(environments))

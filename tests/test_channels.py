@@ -32,7 +32,7 @@ def read_by(clinic: Clinic, lines: str, more: str = "") -> None:
     """Let the environment read FileMaker as ``lines`` of [filemaker] say."""
     path = clinic.folder / f"{DEV}.toml"
     text = path.read_text()
-    start = text.index('channel = "data_api"')
+    start = text.index("\n", text.index("password", text.index("[filemaker]"))) + 1
     end = text.index("[s3]")
     path.write_text(f"{text[:start]}{lines}\n{more}\n{text[end:]}")
 
@@ -145,7 +145,7 @@ def test_a_table_that_is_not_enabled_for_the_data_api_is_named_with_what_to_do(
 def test_the_first_failure_ends_the_reading_of_all_tables(clinic: Clinic) -> None:
     clinic.simulator.latency_ms = 50
     read_by(clinic, BY + "\npage = 1")
-    clinic.simulator.faults.append(faults.code("API_Replies/records", 200, nth=2, times=99))
+    clinic.simulator.faults.append(faults.code("API_event/records", 200, nth=3, times=99))
     began = time.monotonic()
     with pytest.raises(SourceError, match="code 200"):
         runbook.begin(DEV).snapshot()
@@ -207,6 +207,7 @@ def test_memory_holds_some_pages_and_never_a_whole_table(clinic: Clinic, tmp_pat
     rows, size = 20_000, 5_000
     mapping = runbook.begin(DEV).mapping
     long_text = "x" * size
+    clinic.simulator.only_odata = ()
     with clinic.simulator.edit() as tables:
         notes = tables["API_Notes"]
         notes.records[:] = [Record(n, 0, {"id": f"{n:08}", "Note": long_text}) for n in range(rows)]

@@ -96,6 +96,15 @@ class Simulator:
         return self._shelf.tables
 
     @property
+    def only_odata(self) -> frozenset[str]:
+        """The tables on which no layout stands. May be set while it runs."""
+        return self._shelf.only_odata
+
+    @only_odata.setter
+    def only_odata(self, names: Iterable[str]) -> None:
+        self._shelf.only_odata = frozenset(names)
+
+    @property
     def open_sessions(self) -> int:
         """How many tokens are good now."""
         return len(self._sessions)

@@ -11,6 +11,7 @@ from typing import Self
 
 from nexus_reimport.errors import SandboxError
 from nexus_reimport.sandbox import process
+from nexus_reimport.sandbox.clinic.layouts import ONLY_ODATA
 
 _MODULE = "nexus_reimport.sandbox.filemaker"
 _PASSWORD = "NEXUS_SANDBOX_FILEMAKER_PASSWORD"  # noqa: S105 - the name of a variable
@@ -71,6 +72,7 @@ def _launch(folder: Path, port: int, password: str) -> subprocess.Popen[bytes]:
             *("--folder", folder),
             *("--port", str(port)),
             *("--password-env", _PASSWORD),
+            *(part for name in ONLY_ODATA for part in ("--only-odata", name)),
         ],
         log=_log(folder),
         environment={**process.python_path(), _PASSWORD: password},

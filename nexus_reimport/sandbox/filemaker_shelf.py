@@ -17,13 +17,13 @@ class Shelf:
 
     def __init__(self, tables: Iterable[Table], only_odata: Collection[str] = ()) -> None:
         self.tables = {table.name: table for table in tables}
-        self._hidden = frozenset(only_odata)
+        self.only_odata = frozenset(only_odata)
         self._sorted: dict[tuple[str, Order], list[Record]] = {}
 
     @property
     def layouts(self) -> dict[str, Table]:
         """What the Data API may read."""
-        return {name: table for name, table in self.tables.items() if name not in self._hidden}
+        return {name: table for name, table in self.tables.items() if name not in self.only_odata}
 
     def all(self, table: Table, order: Order) -> list[Record]:
         """Every record of ``table`` in ``order``. Kept between pages, until an edit."""

@@ -48,7 +48,11 @@ CODES = {
     NO_FIELD: Code("field is missing", "put the field on the layout", MappingError),
     103: Code("relationship is missing", "mend the layout in FileMaker", MappingError),
     104: Code("script is missing", "mend the layout in FileMaker", MappingError),
-    NO_LAYOUT: Code("layout is missing", "name the layout that does exist", MappingError),
+    NO_LAYOUT: Code(
+        "layout is missing",
+        "name the layout that does exist, or read this table by another channel",
+        MappingError,
+    ),
     106: Code("table is missing", "mend the layout in FileMaker", MappingError),
     112: Code("window is missing: the session was closed from outside", "run again"),
     200: Code("record access is denied", _ACCESS),

@@ -22,6 +22,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.model import Proposal
 from nexus_reimport.sandbox import filling
 from nexus_reimport.sandbox.clinic import Clinic
+from nexus_reimport.sandbox.clinic.layouts import ONLY_ODATA
 from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.process import python_path, until
@@ -273,7 +274,7 @@ def opened(folder: Path, s3: S3Server, made_up: Clinic) -> Iterator[World]:
     folder.mkdir(parents=True)
     tables = copy.deepcopy(list(made_up.filemaker))
     server = PostgresServer.start(folder / "server", tuned=_TUNED)
-    with Simulator(tables, password=PASSWORD) as simulator, \
+    with Simulator(tables, password=PASSWORD, only_odata=ONLY_ODATA) as simulator, \
          PostgresProxy(server.port) as postgres, \
          Proxy(int(simulator.url.rpartition(":")[2])) as filemaker, \
          Proxy(s3.access.ports["s3"]) as storage:  # fmt: skip

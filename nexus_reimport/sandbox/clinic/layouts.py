@@ -162,6 +162,7 @@ _FUNDINGS = f"""
 text: id, Name, Abbreviation
 {_STAMPS}"""
 
+ONLY_ODATA = ("API_Notes", "API_Messages")  # tables on which no layout stands
 _LAYOUTS = {
     "API_Contacts": _CONTACTS,
     "API_Contact_Details": _DETAILS,
