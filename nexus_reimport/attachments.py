@@ -15,7 +15,7 @@ from pathlib import Path
 from nexus_reimport import convert, rowfile
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.mapping import Mapping as Nexus
-from nexus_reimport.model import LinkPlan, Outcome, Snapshot, Survey
+from nexus_reimport.model import KEY, LinkPlan, Outcome, Snapshot, Survey
 
 LINK_COLUMNS = ("key", "object", "content_type")
 
@@ -49,10 +49,9 @@ def place(
     survey_rows: rowfile.RowFile,
     owners: Mapping[str, str],
     folder: Path,
-    key_field: str,
 ) -> list[Placed]:
     """Every attachment of Nexus with the owner that FileMaker names."""
-    by_field = _by_field(spec, snapshot, folder, key_field)
+    by_field = _by_field(spec, snapshot, folder)
     placed = []
     for row in rowfile.read_dicts(folder, survey_rows):
         found = _owner(spec, row, by_field)
@@ -70,9 +69,7 @@ def place(
     return placed
 
 
-def _by_field(
-    spec: Attachment, snapshot: Snapshot, folder: Path, key_field: str
-) -> dict[str, dict[str, str]]:
+def _by_field(spec: Attachment, snapshot: Snapshot, folder: Path) -> dict[str, dict[str, str]]:
     """field -> its value -> the owner's FileMaker id.
 
     A value that records of several owners share names nobody: it is as if FileMaker did not
@@ -111,12 +108,11 @@ def fates(
     survey_rows: rowfile.RowFile,
     owners: Mapping[str, str],
     folder: Path,
-    key_field: str,
 ) -> Iterator[tuple[str, Outcome, str, str | None]]:
     """What becomes of each record of FileMaker: its id, outcome, rule, and the attachment's key."""
     there = _by_identity(spec, survey_rows, folder)
     for record in rowfile.read_dicts(folder, snapshot.extracts[spec.source].file):
-        filemaker_id = convert.identifier(record[key_field] or "")
+        filemaker_id = record[KEY] or ""
         values = ((i.field, _key(record[i.field] or "")) for i in spec.identity)
         key = next((there[pair] for pair in values if pair in there), None)
         if key is None:
@@ -180,10 +176,7 @@ def plan_all(
             ),
             live_elsewhere=types,
         )
-        placed = place(
-            spec, snapshot, survey.attachment_rows[name], known[owner], folder,
-            mapping.sources[spec.source].key,
-        )  # fmt: skip
+        placed = place(spec, snapshot, survey.attachment_rows[name], known[owner], folder)
         found[name] = plan(name, spec, placed, owners, folder)
     return found
 

@@ -14,7 +14,7 @@ from nexus_reimport import convert, rowfile
 from nexus_reimport import mapping as mappings
 from nexus_reimport.convert import Made
 from nexus_reimport.mapping import Column
-from nexus_reimport.model import Snapshot, Survey
+from nexus_reimport.model import KEY, Snapshot, Survey
 
 Record = Mapping[str, str]
 Resolver = Mapping[str, Mapping[str, str]]  # entity -> FileMaker id -> Nexus id
@@ -61,9 +61,10 @@ class Feeder:
         rows = rowfile.read_dicts(self._folder, self._snapshot.extracts[source].file)
         return ({name: value or "" for name, value in row.items()} for row in rows)
 
-    def key(self, source: str, record: Record) -> str:
+    @staticmethod
+    def key(record: Record) -> str:
         """The FileMaker id of ``record``, as ids compare."""
-        return convert.identifier(record[self._mapping.sources[source].key])
+        return record[KEY]
 
     def feed(self, entity: str, record: Record, known: Resolver) -> Fed:
         """The values that ``record`` feeds; what does not fit is None and told."""
@@ -104,7 +105,7 @@ class Feeder:
                 _entry(column, {k: record[f] for k, f in column.with_.items()})
                 for column in gathering
             )
-            yield self.key(source, record), convert.identifier(record[link]), not holds
+            yield self.key(record), convert.identifier(record[link]), not holds
 
     def new_value(self, spec: mappings.NewValue, record: Record, row: Mapping[str, Any]) -> Any:
         """What a named rule gives a new row."""
@@ -131,7 +132,7 @@ class Feeder:
         self, column: Column, record: Record, source: str, name: str, known: Resolver, fed: Fed
     ) -> Any:
         if column.gather:
-            return self._gather(column, self.key(source, record))
+            return self._gather(column, self.key(record))
         raw = record[column.source_field]
         if column.convert == "lookup":
             return self._look_up(column, record, name, fed)
@@ -177,7 +178,7 @@ class Feeder:
             if step.through
         }
         return {
-            (source, take): {self.key(source, r): r[take] for r in self.records(source)}
+            (source, take): {self.key(r): r[take] for r in self.records(source)}
             for source, take in steps
         }
 
@@ -187,7 +188,7 @@ class Feeder:
         found: dict[tuple[str, str], list[dict[str, str]]] = {}
         for source in sorted(sources - {""}):
             link = self._mapping.sources[source].links[0].field
-            for record in sorted(self.records(source), key=lambda r: self.key(source, r)):
+            for record in sorted(self.records(source), key=self.key):
                 found.setdefault((source, convert.identifier(record[link])), []).append(record)
         return found
 

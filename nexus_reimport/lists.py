@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from nexus_reimport import convert, manual, rowfile
+from nexus_reimport import manual, rowfile
 from nexus_reimport.mapping import Mapping
-from nexus_reimport.model import Outcome, Plan, Snapshot, Survey
+from nexus_reimport.model import KEY, Outcome, Plan, Snapshot, Survey
 from nexus_reimport.plan import BY_HAND
 
 Record = dict[str, str | None]
@@ -48,7 +48,7 @@ def _left_out(plan: Plan, snapshot: Snapshot, mapping: Mapping, private: Path) -
     for source, by_id in rules.items():
         fields = tuple(mapping.sources[source].fields)
         with _csv(private / "left_out" / f"{source}.csv", ("rule", "for", *fields)) as add:
-            for filemaker_id, record in _records(source, snapshot, mapping, private):
+            for filemaker_id, record in _records(source, snapshot, private):
                 for why, entity in by_id.get(filemaker_id, ()):
                     add((why, entity, *(record[f] for f in fields)))
 
@@ -64,19 +64,16 @@ def _misfits(plan: Plan, snapshot: Snapshot, mapping: Mapping, private: Path) ->
     with _csv(private / "misfits.csv", header) as add:
         for entity, by_id in wanted.items():
             spec = mapping.entities[entity]
-            for filemaker_id, record in _records(spec.source, snapshot, mapping, private):
+            for filemaker_id, record in _records(spec.source, snapshot, private):
                 for column, reason, became in by_id.get(filemaker_id, ()):
                     used = spec.columns[column].fields_used
                     held = "; ".join(f"{f}: {record[f] or ''}" for f in used)
                     add((entity, column, reason, became, filemaker_id, held))
 
 
-def _records(
-    source: str, snapshot: Snapshot, mapping: Mapping, private: Path
-) -> Iterator[tuple[str, Record]]:
-    key = mapping.sources[source].key
+def _records(source: str, snapshot: Snapshot, private: Path) -> Iterator[tuple[str, Record]]:
     for record in rowfile.read_dicts(private, snapshot.extracts[source].file):
-        yield convert.identifier(record[key] or ""), record
+        yield record[KEY] or "", record
 
 
 @contextmanager

@@ -62,6 +62,7 @@ class Link(Strict):
 class SourceTable(Strict):
     """One table to read from FileMaker.
 
+    ``key`` is a field that no two records share, or the fields of a table that joins two others.
     ``tables`` names it where a channel calls it otherwise: a layout, a table occurrence, a file.
     ``columns`` are the fields of a file that has no line of headers, in their order. ``at_most``
     are budgets, parts of the records, for what is left aside of a source that feeds no rows of its
@@ -71,11 +72,16 @@ class SourceTable(Strict):
     table: str
     tables: dict[Channel, str] = {}
     columns: tuple[str, ...] = ()
-    key: str
+    key: tuple[str, ...] = Field(min_length=1)
     modified: str = ""
     fields: dict[str, SourceField]
     links: tuple[Link, ...] = ()
     at_most: dict[LeftAside, float] = {}
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _one_field(cls, key: Any) -> Any:
+        return (key,) if isinstance(key, str) else key
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -366,7 +372,7 @@ class Mapping(Strict):
 
     def _unknown_fields(self) -> Iterator[str]:
         for name, source in self.sources.items():
-            wanted = [source.key, *(link.field for link in source.links)]
+            wanted = [*source.key, *(link.field for link in source.links)]
             wanted += [source.modified] if source.modified else []
             yield from self._absent(f"sources.{name}", name, wanted)
         for name, entity in self.entities.items():

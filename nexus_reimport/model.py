@@ -69,6 +69,8 @@ def digest(said: Any) -> str:
 
 # ---------------------------------------------------------------- snapshot
 
+KEY = "_key"  # the column of an extract's row file that holds a record's key, as ids compare
+
 
 @dataclass(frozen=True, slots=True)
 class FieldFound:

@@ -237,7 +237,7 @@ def _plan_entity(
     records: dict[str, dict[str, str]] = {}
     fed: dict[str, Fed] = {}
     for record in feeder.records(spec.source):
-        filemaker_id = feeder.key(spec.source, record)
+        filemaker_id = feeder.key(record)
         rule = _empty_rule(spec, record)
         values = None if rule else feeder.feed(work.name, record, known)
         rule = rule or _unresolved_rule(spec, values)
@@ -518,7 +518,7 @@ def _write_ledger(
         _add_attachments(book, mapping, snapshot, survey, known, folder)
         for source in snapshot.extracts.keys() - mapping.used_sources():
             for record in feeder.records(source):
-                book.add(source, "", Outcome.LOOKED_UP, filemaker_id=feeder.key(source, record))
+                book.add(source, "", Outcome.LOOKED_UP, filemaker_id=feeder.key(record))
     return book.accounts(), done()
 
 
@@ -545,9 +545,8 @@ def _add_attachments(
     folder: Path,
 ) -> None:
     for name, spec in mapping.attachments.items():
-        key = mapping.sources[spec.source].key
         fates = attachments.fates(
-            spec, snapshot, survey.attachment_rows[name], known[spec.owner.entity], folder, key
+            spec, snapshot, survey.attachment_rows[name], known[spec.owner.entity], folder
         )
         book.add_all(spec.source, name, fates)
 

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from nexus_reimport import rowfile
+from nexus_reimport import convert, rowfile
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.mapping import Mapping, SourceField, SourceTable
-from nexus_reimport.model import ChannelUse, Extract, FieldFound, Snapshot
-from nexus_reimport.source import Field, Wanted
+from nexus_reimport.model import KEY, ChannelUse, Extract, FieldFound, Snapshot
+from nexus_reimport.source import JOINT, Field, Wanted
 from nexus_reimport.source.channels import Channels, Place
 
 Progress = Callable[[int, int], None]
@@ -196,7 +196,13 @@ class _Task:
     @property
     def wanted(self) -> Wanted:
         types = {real: self.spec.fields[name].type for name, real in self.real.items() if real}
-        return Wanted(self.place.table, self.real[self.spec.key], types)
+        key, *beside = (self.real[name] for name in self.spec.key)
+        return Wanted(self.place.table, key, types, tuple(beside))
+
+
+def _key(wanted: Wanted, record: dict[str, str]) -> str:
+    """The key of a record as ids compare, in whatever case FileMaker writes it."""
+    return JOINT.join(map(convert.identifier, wanted.key_of(record).split(JOINT)))
 
 
 def _extract(task: _Task, expected: int, folder: Path, page: int, done: _Counter) -> Extract:
@@ -206,12 +212,12 @@ def _extract(task: _Task, expected: int, folder: Path, page: int, done: _Counter
     keys: set[str] = set()
     rows = without_key = repaired = 0
     newest = ""
-    with rowfile.writer(folder / f"{task.name}.parquet", tuple(real)) as out:
+    with rowfile.writer(folder / f"{task.name}.parquet", (KEY, *real)) as out:
         for part in source.records(wanted, page=page):
             repaired += part.repaired
             for record in part.rows:
-                out.add([record.get(f, "") if f else "" for f in real.values()])
-                key = record[wanted.key].strip()
+                key = _key(wanted, record)
+                out.add([key, *(record.get(f, "") if f else "" for f in real.values())])
                 keys.add(key.casefold())
                 without_key += not key
                 newest = max(newest, record[modified]) if modified else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +70,7 @@ EXPORTED = (
     ("People.xlsx", Style(empty_rows=3, number_ids=True)),
     ("Visits.csv", ODD),
     ("Scans.tab", replace(ODD, headers=False)),
+    ("Cares.csv", ODD),
 )
 
 
@@ -143,6 +145,13 @@ def test_a_second_installation_is_reimported_by_its_mapping_alone(
     ).fetchall()
     assert [v[:2] for v in visits] == [(1, 1), (2, 2), (3, 3), (4, 4)]
     assert visits[1][4] == "second"
+    namespace = uuid.UUID("6a1d2f5c-7b0e-5c3a-8f44-0c5d9e2b7a10")
+    carers = second.execute("SELECT id, person_id, named, since::text FROM practice.carer")
+    assert set(carers.fetchall()) == {
+        (uuid.UUID("00000000-0000-4000-8000-000000000001"), 1, "C1", "2020-01-01"),
+        (uuid.uuid5(namespace, "carers:P1+C2"), 1, "C2", "2021-01-01"),
+        (uuid.uuid5(namespace, "carers:P3+C1"), 4, "C1", "2022-01-01"),
+    }
     next_id = second.execute(
         "INSERT INTO practice.person (given, family) VALUES ('a', 'b') RETURNING id"
     ).fetchone()

@@ -220,10 +220,7 @@ def _hang_right(after: After, name: str) -> Finding:
         for entity, filemaker_id, nexus_id in rowfile.read(after.folder, after.plan.memory)
         if entity == owner
     }
-    key = after.mapping.sources[spec.source].key
-    placed = attachments.place(
-        spec, after.snapshot, after.attachments[name], owners, after.folder, key
-    )
+    placed = attachments.place(spec, after.snapshot, after.attachments[name], owners, after.folder)
     model = after.mapping.entities[owner].model
     wanted_type = str(after.survey.content_types.get(model, "")) if spec.link.content_type else None
     wrong = [

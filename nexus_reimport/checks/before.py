@@ -10,7 +10,7 @@ from pathlib import Path
 from nexus_reimport import attachments, census, convert, rowfile
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.mapping import Mapping
-from nexus_reimport.model import Backup, Census, Level, Outcome, Plan, Snapshot, Survey
+from nexus_reimport.model import KEY, Backup, Census, Level, Outcome, Plan, Snapshot, Survey
 from nexus_reimport.settings import Settings
 
 
@@ -124,7 +124,7 @@ def appointments_are_as_many_as_expected(before: Before) -> Finding:
 def links_between_tables_resolve(before: Before) -> Finding:
     """The keys by which FileMaker's tables point at each other find their records."""
     keys = {
-        name: {convert.identifier(r[spec.key] or "") for r in before.records(name)}
+        name: {r[KEY] or "" for r in before.records(name)}
         for name, spec in before.mapping.sources.items()
         if any(link.to == name for s in before.mapping.sources.values() for link in s.links)
     }
@@ -168,8 +168,7 @@ def every_record_is_accounted_for(before: Before) -> Finding:
         if outcome not in _OF_NEXUS_ALONE:
             listed[source or "", entity or ""][filemaker_id or ""] += 1
     for account in accounts:
-        key = before.mapping.sources[account.source].key
-        wanted = Counter(convert.identifier(r[key] or "") for r in before.records(account.source))
+        wanted = Counter(r[KEY] or "" for r in before.records(account.source))
         off += _unequal(account.source, wanted, listed[account.source, account.entity])
     return Finding(sum(a.records for a in accounts), off)
 
@@ -342,14 +341,14 @@ def _fed_by(before: Before, entity: str, column: str) -> Finding:
     source = before.mapping.entities[entity].source
     loaded = {line[4] for line in before.ledger() if line[1] == entity and line[2] in _LOADED}
     fields = feed.fields_used
-    key = before.mapping.sources[source].key
     empty = [
-        record[key] or ""
+        record[KEY] or ""
         for record in before.records(source)
-        if convert.identifier(record[key] or "") in loaded
-        and not any((record[f] or "").strip() for f in fields)
+        if record[KEY] in loaded and not any((record[f] or "").strip() for f in fields)
     ]
-    unknown = sum(m.count for m in before.plan.entities[entity].misfits if m.column == column)
+    unknown = sum(
+        m.stays + m.empty for m in before.plan.entities[entity].misfits if m.column == column
+    )
     note = f"{len(empty):,} empty, {unknown:,} unknown to Nexus"
     return Finding(len(loaded), empty, count=len(empty) + unknown, note=note)
 
@@ -373,12 +372,11 @@ def _not_exported(before: Before, name: str) -> Finding:
     spec = before.mapping.attachments.get(name)
     if spec is None or not spec.exported:
         return Finding(1, note="not in this mapping")
-    key = before.mapping.sources[spec.source].key
     looked, empty = 0, []
     for record in before.records(spec.source):
         looked += 1
         if not (record[spec.exported] or "").strip():
-            empty.append(record[key] or "")
+            empty.append(record[KEY] or "")
     return Finding(looked, empty, note="S3 decides whether the file is there")
 
 

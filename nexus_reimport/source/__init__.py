@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, Self
 
+JOINT = "+"  # between the parts of a key of several fields
+
 
 @dataclass(frozen=True, slots=True)
 class Product:
@@ -39,13 +41,25 @@ class Field:
 class Wanted:
     """What to read of one table: the field that is its key, and each field with its type.
 
-    Names are those that the channel has for them. The types are what the mapping expects: a
-    channel that has none of its own reads by them.
+    A table that joins two others has no key of its own: then ``beside`` are the fields that make
+    one together with ``key``. Names are those that the channel has for them. The types are what
+    the mapping expects: a channel that has none of its own reads by them.
     """
 
     table: str
     key: str
     types: Mapping[str, str]
+    beside: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The fields that are the key together: by these records are put in order."""
+        return (self.key, *self.beside)
+
+    def key_of(self, row: Mapping[str, str]) -> str:
+        """The key of a record, without outer blanks; ``""`` where a part of it is missing."""
+        parts = [row[name].strip() for name in self.keys]
+        return JOINT.join(parts) if all(parts) else ""
 
 
 @dataclass(frozen=True, slots=True)

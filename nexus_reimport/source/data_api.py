@@ -123,19 +123,19 @@ class DataApi:
 
         Source: Claris FileMaker Data API Guide, "Get a range of records" (offset starts at 1).
         """
-        table, sort = wanted.table, wanted.key
+        table = wanted.table
 
         def fetch(offset: int, limit: int) -> Envelope:
             parameters = {
                 "_offset": offset,
                 "_limit": limit,
-                "_sort": _order(sort),
+                "_sort": _order(*wanted.keys),
                 "dateformats": 2,
             }
             answer = self._ask(
                 "GET", self._records(table, parameters), self._where(table), rows_from=offset
             )
-            return self._expect(answer, table, codes.NO_RECORD, field=sort)
+            return self._expect(answer, table, codes.NO_RECORD, field=wanted.key)
 
         first = True
         for part in self._pages(table, fetch, page):
@@ -242,8 +242,9 @@ class DataApi:
         return place(self.channel, self._wire.server, self._database, table)
 
 
-def _order(field: str, *, descend: bool = False) -> str:
-    return json.dumps([{"fieldName": field, "sortOrder": "descend" if descend else "ascend"}])
+def _order(*fields: str, descend: bool = False) -> str:
+    way = "descend" if descend else "ascend"
+    return json.dumps([{"fieldName": field, "sortOrder": way} for field in fields])
 
 
 def _names(layouts: Sequence[JSON]) -> Iterator[str]:

@@ -126,8 +126,13 @@ class ExportedFiles:
             SettingsError: it holds dates as text, and their form is not declared.
         """
         file = self._file(wanted.table, rows=True)
-        types = {wanted.key: "text"} | dict(wanted.types)
-        rows = typed.in_order(self._rows(file, types), self._where(wanted.table))
+        types = dict.fromkeys(wanted.keys, "text") | dict(wanted.types)
+
+        def key_of(row: Row) -> str:
+            texts = zip(types, row.texts, strict=True)
+            return wanted.key_of({name: text or "" for name, text in texts})
+
+        rows = typed.in_order(self._rows(file, types), key_of, self._where(wanted.table))
         for start in range(0, len(rows), page):
             found = _page(rows[start : start + page], tuple(types), offset=start + 1)
             self._meter.add(repaired=found.repaired)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Self
 
 from nexus_reimport.errors import MappingError
@@ -135,7 +136,7 @@ class OData:
             rows = shape.rows(part)
             repaired = shape.not_computed(part)
             self._wire.meter.add(repaired=repaired)
-            keys.add([row[wanted.key] for row in rows])
+            keys.add([wanted.key_of(row) for row in rows])
             if rows:
                 yield Page(offset=offset, rows=rows, repaired=repaired)
             offset += len(rows)
@@ -153,15 +154,15 @@ class OData:
     def _keys(self, wanted: Wanted, page: int) -> links.Keys:
         """The keys of a table alone."""
         keys = links.Keys(wanted.table, self._where(wanted.table))
-        only = self._shape(Wanted(wanted.table, wanted.key, {wanted.key: ""}))
+        only = self._shape(replace(wanted, types=dict.fromkeys(wanted.keys, "")))
         for part in self._pages(wanted, only.names, page):
-            keys.add([row[wanted.key] for row in only.rows(part)])
+            keys.add([wanted.key_of(row) for row in only.rows(part)])
         return keys
 
     def _pages(self, wanted: Wanted, names: tuple[str, ...], size: int) -> Iterator[Collection]:
         table, where = wanted.table, self._where(wanted.table)
         room = query.LONGEST - len(self._wire.origin)
-        path = query.every(self._database, self._spelt(table), names, wanted.key, room=room)
+        path = query.every(self._database, self._spelt(table), names, wanted.keys, room=room)
 
         def fetch(path: str) -> Collection:
             self._wire.pace()
@@ -187,11 +188,11 @@ class OData:
             MappingError: the set or a field is not there.
         """
         fields, names = self.fields(wanted.table), tuple(wanted.types)
-        for name in (wanted.key, *names):
+        for name in (*wanted.keys, *names):
             if name not in fields:
                 raise _missing("field", nearest(name, lambda: fields), self._where(wanted.table))
-        if names and wanted.key not in names:
-            names = (wanted.key, *names)
+        if names:
+            names = tuple(dict.fromkeys((*wanted.keys, *names)))
         return Shape(names, fields, self._where(wanted.table))
 
     def _described(self) -> Metadata:

@@ -41,13 +41,15 @@ def spellings(table: str) -> tuple[str, ...]:
     return (plain, f"%22{plain}%22", quote(plain, safe="@"))
 
 
-def every(database: str, table: str, fields: Sequence[str], key: str, *, room: int) -> str:
-    """Every record of ``table``, as it is spelt, in the order of ``key``, and the count.
+def every(
+    database: str, table: str, fields: Sequence[str], keys: Sequence[str], *, room: int
+) -> str:
+    """Every record of ``table``, as it is spelt, in the order of ``keys``, and the count.
 
     With ``fields`` alone; with all where that is empty, or too long for ``room`` characters.
     """
-    rest = f"$orderby={_named(key)}&$count=true"
-    chosen = f"{service(database)}/{table}?$select={','.join(map(_named, fields))}&{rest}"
+    rest = f"$orderby={_listed(keys)}&$count=true"
+    chosen = f"{service(database)}/{table}?$select={_listed(fields)}&{rest}"
     return chosen if fields and len(chosen) <= room else f"{service(database)}/{table}?{rest}"
 
 
@@ -84,6 +86,10 @@ def onward(link: str, path: str, where: str) -> str:
             next="run again; if it stays, read this table by another channel",
         )
     return f"{here.path}?{parts.query}"
+
+
+def _listed(fields: Sequence[str]) -> str:
+    return ",".join(map(_named, fields))
 
 
 def _named(field: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -16,15 +16,10 @@ _FEW = 5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The wanted values of one line, the key's first; None where one could not be computed."""
+    """The wanted values of one line; None where one could not be computed."""
 
     line: int
     texts: tuple[str | None, ...]
-
-    @property
-    def key(self) -> str:
-        """The key without outer blanks, and ``""`` where there is none."""
-        return (self.texts[0] or "").strip()
 
 
 def rows(grid: Grid, types: Mapping[str, str], forms: Forms, where: str) -> Iterator[Row]:
@@ -50,17 +45,17 @@ def rows(grid: Grid, types: Mapping[str, str], forms: Forms, where: str) -> Iter
         yield Row(line.number, tuple(texts))
 
 
-def in_order(found: Iterable[Row], where: str) -> list[Row]:
-    """``found`` in the order of the key.
+def in_order(found: Iterable[Row], key_of: Callable[[Row], str], where: str) -> list[Row]:
+    """``found`` in the order of the key that ``key_of`` gives, ``""`` where there is none.
 
     Raises:
         SourceError: a row has no key, or one that came before; keys compare as ids do, without
             regard to case.
     """
-    ordered = list(found)
-    _refuse([row.line for row in ordered if not row.key], "rows hold values and no key", where)
-    _refuse(_repeated(ordered), "rows have a key that came before", where)
-    return sorted(ordered, key=lambda row: (row.key.casefold(), row.key))
+    keyed = [(key_of(row), row) for row in found]
+    _refuse([row.line for key, row in keyed if not key], "rows hold values and no key", where)
+    _refuse(_repeated(keyed), "rows have a key that came before", where)
+    return [row for _, row in sorted(keyed, key=lambda pair: (pair[0].casefold(), pair[0]))]
 
 
 def _place(grid: Grid, name: str, where: str) -> int:
@@ -75,15 +70,14 @@ def _place(grid: Grid, name: str, where: str) -> int:
     return place
 
 
-def _repeated(ordered: Iterable[Row]) -> list[int]:
+def _repeated(keyed: Iterable[tuple[str, Row]]) -> list[int]:
     """The lines whose key an earlier line has."""
     seen: set[str] = set()
     lines = []
-    for row in ordered:
-        key = row.key.casefold()
-        if key in seen:
+    for key, row in keyed:
+        if key.casefold() in seen:
             lines.append(row.line)
-        seen.add(key)
+        seen.add(key.casefold())
     return lines
 
 
