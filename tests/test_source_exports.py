@@ -680,6 +680,7 @@ def test_h20_every_time_comes_back_from_the_part_of_a_day(milliseconds):
 )  # fmt: skip
 def test_what_is_no_time_is_passed_on_and_refused(cell):
     text = cells.as_text(cell, "time", cells.Forms())
+    assert str(cell) in text or isinstance(cell, str)
     with pytest.raises(convert.Misfit):
         convert.duration(text)
 
