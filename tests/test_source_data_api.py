@@ -137,7 +137,7 @@ def test_a_number_keeps_every_digit(number):
     answer = reply({"dataInfo": {"foundCount": 1, "returnedCount": 1}, "data": []})
     row = f'{{"fieldData": {{"n": {text}}}, "recordId": "1", "modId": "0"}}'.encode()
     body = answer.body.replace(b'"data": []', b'"data": [' + row + b"]")
-    from nexus_reimport.source.envelope import opened, page_of
+    from nexus_reimport.source.data_api.envelope import opened, page_of
     from nexus_reimport.source.http import Answer
 
     (only,) = page_of(opened(Answer(200, body), "here"), offset=1).rows

@@ -28,10 +28,10 @@ from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.filemaker_file import Field as StoredField
 from nexus_reimport.sandbox.filemaker_file import Record, Table
 from nexus_reimport.settings import Exports, FileMaker
-from nexus_reimport.source import Field, Product, Source, Wanted, cells, delimited, grid
+from nexus_reimport.source import Field, Product, Source, Wanted
 from nexus_reimport.source.channels import Channels
 from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.source.exports import ExportedFiles
+from nexus_reimport.source.exports import ExportedFiles, cells, delimited, grid
 
 SYDNEY = ZoneInfo("Australia/Sydney")
 SUFFIXES = (".xlsx", ".csv", ".tab")

@@ -28,11 +28,11 @@ from nexus_reimport.sandbox.filemaker_faults import Fault
 from nexus_reimport.sandbox.filemaker_file import Field as StoredField
 from nexus_reimport.sandbox.filemaker_file import Record, Table
 from nexus_reimport.sandbox.filemaker_message import Reply
-from nexus_reimport.source import Field, Product, Source, Wanted, metadata
-from nexus_reimport.source.collection import opened
+from nexus_reimport.source import Field, Product, Source, Wanted
 from nexus_reimport.source.data_api import DataApi
 from nexus_reimport.source.http import Answer, Patience
-from nexus_reimport.source.odata import OData
+from nexus_reimport.source.odata import OData, metadata
+from nexus_reimport.source.odata.collection import opened
 
 BASE = "/fmi/odata/v4/WalkClinic"
 SET = f"^{BASE}/API_Contacts$"

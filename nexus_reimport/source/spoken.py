@@ -84,6 +84,15 @@ def lacking(name: str, where: str) -> SourceError:
     )
 
 
+def torn(what: str, where: str) -> SourceError:
+    """What arrived is not all there is, or not of one moment."""
+    return SourceError(
+        what,
+        where=where,
+        next="run again; if it stays, someone is editing: freeze the source",
+    )
+
+
 def nearest(name: str, names: Callable[[], Iterable[str]]) -> str:
     """``name`` and those that are like it, as far as FileMaker tells its ``names``."""
     with contextlib.suppress(ReimportError):

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from nexus_reimport.errors import SourceError
-from nexus_reimport.source.cells import Cell, Failed
-from nexus_reimport.source.grid import Line
+from nexus_reimport.source.exports.cells import Cell, Failed
+from nexus_reimport.source.exports.grid import Line
 
 CUT_AT = 32_767  # characters: FileMaker cuts what is longer
 _OLD_CONTAINER = bytes.fromhex("D0CF11E0A1B11AE1")

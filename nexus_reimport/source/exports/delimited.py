@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 
 from nexus_reimport.errors import SettingsError, SourceError
-from nexus_reimport.source.grid import Line
+from nexus_reimport.source.exports.grid import Line
 
 _CODECS = {
     "utf-8": "utf-8",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from nexus_reimport.errors import MappingError, SourceError
-from nexus_reimport.source.cells import Forms, Refused, as_text
-from nexus_reimport.source.grid import Grid
+from nexus_reimport.source.exports.cells import Forms, Refused, as_text
+from nexus_reimport.source.exports.grid import Grid
 
 _FEW = 5
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from nexus_reimport.errors import SourceError
-from nexus_reimport.source.collection import Collection
-from nexus_reimport.source.paging import torn
-from nexus_reimport.source.query import onward
+from nexus_reimport.source.odata.collection import Collection
+from nexus_reimport.source.odata.query import onward
+from nexus_reimport.source.spoken import torn
 
 Fetch = Callable[[str], Collection]
 """A path with its query in; a page out, with a row where more are to come."""

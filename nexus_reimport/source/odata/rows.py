@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nexus_reimport.source import Field, jsontext
-from nexus_reimport.source.collection import Collection
+from nexus_reimport.source.odata.collection import Collection
 from nexus_reimport.source.spoken import lacking
 
 _OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")

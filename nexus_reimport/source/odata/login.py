@@ -9,8 +9,8 @@ from contextlib import nullcontext
 
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.source import codes
-from nexus_reimport.source.collection import code_of
 from nexus_reimport.source.http import Answer
+from nexus_reimport.source.odata.collection import code_of
 
 _WRONG = 212
 

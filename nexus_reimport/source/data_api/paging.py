@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from nexus_reimport.errors import SourceError
 from nexus_reimport.source import Page, codes
-from nexus_reimport.source.envelope import Envelope, page_of
+from nexus_reimport.source.data_api.envelope import Envelope, page_of
+from nexus_reimport.source.spoken import torn
 
 Fetch = Callable[[int, int], Envelope]
 """An offset from 1 and a limit in; an answer with a new row, or with no record, out."""
@@ -44,12 +44,3 @@ def whole(table: str, fetch: Fetch, size: int, where: str) -> Iterator[Page]:
         yield page
     if len(seen) != found:
         raise torn(f"{table}: {found:,} in FileMaker, {len(seen):,} arrived", where)
-
-
-def torn(what: str, where: str) -> SourceError:
-    """What arrived is not all there is, or not of one moment."""
-    return SourceError(
-        what,
-        where=where,
-        next="run again; if it stays, someone is editing: freeze the source",
-    )

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from nexus_reimport.source import Field, Origin, Page, Product, Usage, Wanted, codes, paging
-from nexus_reimport.source.envelope import Envelope, opened, page_of
+from nexus_reimport.source import Field, Origin, Page, Product, Usage, Wanted, codes
+from nexus_reimport.source.data_api import paging
+from nexus_reimport.source.data_api.envelope import Envelope, opened, page_of
+from nexus_reimport.source.data_api.paging import Fetch
+from nexus_reimport.source.data_api.session import Session
 from nexus_reimport.source.http import Patience, Wire
-from nexus_reimport.source.paging import Fetch
-from nexus_reimport.source.session import Session
-from nexus_reimport.source.spoken import lacking, nearest, place
+from nexus_reimport.source.spoken import lacking, nearest, place, torn
 
 BASE = "/fmi/data/v1"
 JSON = Mapping[str, Any]
@@ -145,7 +146,7 @@ class DataApi:
                     raise lacking(min(missing), self._where(table))
             yield part
         if first and (there := self.count(table)):
-            raise paging.torn(f"{table}: {there:,} in FileMaker, 0 arrived", self._where(table))
+            raise torn(f"{table}: {there:,} in FileMaker, 0 arrived", self._where(table))
 
     def find(self, table: str, query: Query, *, sort: str, page: int = 1000) -> Iterator[Page]:
         """The records that ``query`` matches, as ``records`` gives them; none is no error.

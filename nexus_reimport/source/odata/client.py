@@ -14,23 +14,13 @@ from dataclasses import replace
 from typing import Self
 
 from nexus_reimport.errors import MappingError
-from nexus_reimport.source import (
-    Field,
-    Origin,
-    Page,
-    Product,
-    Usage,
-    Wanted,
-    codes,
-    links,
-    metadata,
-    query,
-)
-from nexus_reimport.source.collection import Collection, code_of, opened
+from nexus_reimport.source import Field, Origin, Page, Product, Usage, Wanted, codes
 from nexus_reimport.source.http import Answer, Patience, Wire
-from nexus_reimport.source.login import Login
-from nexus_reimport.source.metadata import Metadata
-from nexus_reimport.source.rows import Shape
+from nexus_reimport.source.odata import links, metadata, query
+from nexus_reimport.source.odata.collection import Collection, code_of, opened
+from nexus_reimport.source.odata.login import Login
+from nexus_reimport.source.odata.metadata import Metadata
+from nexus_reimport.source.odata.rows import Shape
 from nexus_reimport.source.spoken import FEW, LATER, Spoken, later, nearest, place, wordless
 
 MOST = 10_000  # records of one page, by FileMaker's own limit

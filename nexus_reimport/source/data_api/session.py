@@ -7,7 +7,7 @@ import contextlib
 import threading
 
 from nexus_reimport.errors import ReimportError, SettingsError, SourceError
-from nexus_reimport.source.envelope import opened
+from nexus_reimport.source.data_api.envelope import opened
 from nexus_reimport.source.http import Wire
 
 

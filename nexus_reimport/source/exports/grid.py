@@ -13,7 +13,7 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 from nexus_reimport.errors import SourceError
-from nexus_reimport.source.cells import Cell
+from nexus_reimport.source.exports.cells import Cell
 
 _AGAIN = "export the table from FileMaker again"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

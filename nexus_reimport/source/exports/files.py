@@ -28,22 +28,12 @@ from typing import Self
 
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.settings import Exports
-from nexus_reimport.source import (
-    Field,
-    Origin,
-    Page,
-    Product,
-    Usage,
-    Wanted,
-    delimited,
-    grid,
-    spreadsheet,
-    typed,
-)
-from nexus_reimport.source.cells import Forms
-from nexus_reimport.source.grid import Grid
+from nexus_reimport.source import Field, Origin, Page, Product, Usage, Wanted
+from nexus_reimport.source.exports import delimited, grid, spreadsheet, typed
+from nexus_reimport.source.exports.cells import Forms
+from nexus_reimport.source.exports.grid import Grid
+from nexus_reimport.source.exports.typed import Row
 from nexus_reimport.source.meter import Meter
-from nexus_reimport.source.typed import Row
 
 SUFFIXES = (".xlsx", ".csv", ".tab")
 TIMESTAMP = "timestamp"
