@@ -9,6 +9,7 @@ import pytest
 
 from nexus_reimport import convert, mapping, rowfile, snapshot
 from nexus_reimport.errors import MappingError, SourceError
+from nexus_reimport.model import KEY
 from nexus_reimport.sandbox import filemaker_faults as faults
 from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.filemaker_file import Field
@@ -56,7 +57,7 @@ def values(taken, shipped, folder):
     """Source -> its rows, as the plan gets them."""
 
     def row(found, fields):
-        return {name: CONVERTERS[fields[name].type](text or "") for name, text in found.items()}
+        return {n: CONVERTERS[fields[n].type](text or "") for n, text in found.items() if n != KEY}
 
     return {
         name: [
