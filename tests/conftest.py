@@ -141,10 +141,13 @@ class Clinic:
             shutil.copytree(rehearsed / place, self.folder.parent / place)
         return runbook.resume("sandbox-dev")
 
-    def whole(self, name: str = "sandbox-dev") -> runbook.Runbook:
-        """A run to its end, sealed."""
-        book = self.preflight(name)
-        book.approve(rehearsed=True)
+    def whole(self, name: str = "sandbox-dev", rehearsed: Path | None = None) -> runbook.Runbook:
+        """A run to its end, sealed; of a clinic as it is found, the session's ``rehearsed`` one."""
+        if rehearsed is None:
+            book = self.preflight(name)
+            book.approve(rehearsed=True)
+        else:
+            book = self.approved(rehearsed)
         book.apply()
         book.verify()
         book.sign_off()

@@ -89,9 +89,11 @@ def test_a_run_says_what_it_did_as_text_and_as_json(
 
 
 def test_a_record_that_was_edited_is_found_out(
-    capsys: pytest.CaptureFixture[str], clinic: Clinic
+    capsys: pytest.CaptureFixture[str],
+    clinic: Clinic,
+    rehearsed: Path,
 ) -> None:
-    first, second = clinic.whole(), clinic.whole()
+    first, second = clinic.whole(rehearsed=rehearsed), clinic.whole()
     code, out, _ = command(capsys, "record", "check", DEV)
     assert (code, out.count("as sealed")) == (0, 2)
     (first.run.folder / "plan.json").write_text("{}")
@@ -107,9 +109,11 @@ def test_a_record_that_was_edited_is_found_out(
 
 
 def test_a_record_is_checked_while_the_database_is_down(
-    capsys: pytest.CaptureFixture[str], clinic: Clinic
+    capsys: pytest.CaptureFixture[str],
+    clinic: Clinic,
+    rehearsed: Path,
 ) -> None:
-    clinic.whole()
+    clinic.whole(rehearsed=rehearsed)
     path = clinic.folder / f".env.{DEV}"
     port = f"NEXUS_SANDBOX_PG_PORT={clinic.server.port}"
     path.write_text(path.read_text().replace(port, "NEXUS_SANDBOX_PG_PORT=9"))

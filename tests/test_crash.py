@@ -30,11 +30,8 @@ COMMIT = Point("apply", "committing")
 CASES = [
     (Case("preflight", Fault.KERNEL, Point("survey_and_backup")), "before", Verdict.KILLED),
     (Case("execute", Fault.RUNNER, COMMIT), "after", Verdict.COMMITTED_UNVERIFIED),
-    (Case("execute", Fault.BACKEND, Point("apply")), "before", Verdict.FAILED),
     (Case("execute", Fault.STOP, Point("apply")), "before", Verdict.FAILED),
-    (Case("execute", Fault.CUT, Point("apply")), "before", Verdict.FAILED),
     (Case("execute", Fault.LOST, COMMIT), "before", Verdict.STOPPED),
-    (Case("execute", Fault.UNHEARD, COMMIT), "after", Verdict.COMPLETE),
     (Case("execute", Fault.UNHEARD_AWAY, COMMIT), "after", Verdict.IN_DOUBT),
     (Case("verify", Fault.DISK, Point("checks_after")), "after", Verdict.COMMITTED_UNVERIFIED),
 ]

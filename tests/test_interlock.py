@@ -260,8 +260,10 @@ def test_a_bucket_without_the_rows_files_is_refused(clinic: Clinic) -> None:
     assert "(e.g. second-installation)" in text
 
 
-def test_another_filemaker_file_than_the_record_befores_is_refused(clinic: Clinic) -> None:
-    clinic.whole()
+def test_another_filemaker_file_than_the_record_befores_is_refused(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    clinic.whole(rehearsed=rehearsed)
     tables = list(clinic.simulator.tables.values())
     with Simulator(tables, password=PASSWORD, database="WalkArchive") as other:
         secret(clinic, "NEXUS_SANDBOX_FILEMAKER_URL", other.url)
@@ -272,9 +274,11 @@ def test_another_filemaker_file_than_the_record_befores_is_refused(clinic: Clini
     assert "(e.g. file: WalkClinic then, WalkArchive now)" in text
 
 
-def test_a_filemaker_file_of_another_size_is_refused_and_can_be_waived(clinic: Clinic) -> None:
+def test_a_filemaker_file_of_another_size_is_refused_and_can_be_waived(
+    clinic: Clinic, rehearsed: Path
+) -> None:
     clinic.add_prod()
-    first = clinic.whole()
+    first = clinic.whole(rehearsed=rehearsed)
     had = first.run.load(Snapshot, "snapshot").extracts["notes"].rows
     with clinic.simulator.edit() as tables:
         notes = tables["API_Notes"].records

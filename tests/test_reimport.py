@@ -370,7 +370,7 @@ def test_what_came_to_point_at_a_row_that_goes_stops_the_execution(clinic: Clini
     book = clinic.preflight()
     book.approve(rehearsed=True)
     rows = rowfile.read(book.folder, book.run.load(Plan, "plan").ledger)
-    gone = next(row[4] for row in rows if row[:2] == ("appointments", "purged"))
+    gone = next(row[5] for row in rows if row[1:3] == ("appointments", "purged"))
     clinic.do(
         "UPDATE sent_emails SET related_appointment_id = %s"
         " WHERE id = (SELECT min(id::text)::uuid FROM sent_emails)",

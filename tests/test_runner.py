@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -258,18 +260,28 @@ def test_html_asks_no_other_host_for_anything(clinic: Clinic) -> None:
 
 def test_a_seal_that_a_kill_kept_from_the_database_reaches_it_with_the_next_run(
     clinic: Clinic,
+    rehearsed: Path,
 ) -> None:
-    book = clinic.whole()
+    book = clinic.whole(rehearsed=rehearsed)
     clinic.do("UPDATE nexus_reimport.runs SET seal = ''")
     later = runbook.begin(DEV).run
     assert book.anchored() == book.run.seal_digest()
     assert [e["of"] for e in later.events() if e["event"] == "anchored"] == [book.run.id]
 
 
-def test_a_record_that_was_edited_is_not_anchored_afterwards(clinic: Clinic) -> None:
-    book = clinic.whole()
+def test_a_record_that_was_edited_is_not_anchored_afterwards(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.whole(rehearsed=rehearsed)
     clinic.do("UPDATE nexus_reimport.runs SET seal = ''")
     with (book.run.folder / "journal.jsonl").open("a") as file:
         file.write("{}\n")
     runbook.begin(DEV)
     assert book.anchored() == ""
+
+
+def test_a_command_does_not_wait_for_what_no_notebook_needs() -> None:
+    code = (
+        "import sys, nexus_reimport.cli, papermill; sys.exit(bool(sys.modules['rfc3987_syntax']))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

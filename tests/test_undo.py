@@ -55,7 +55,7 @@ def taken_back(newer: str = "") -> tuple[Rollback, Undone]:
 def new_patient(book: runbook.Runbook) -> str:
     """The Nexus id of a patient that the run has made."""
     rows = rowfile.read(book.folder, book.run.load(Plan, "plan").ledger)
-    return next(r[4] or "" for r in rows if r[0] == "patients" and r[1] == "new")
+    return next(r[5] or "" for r in rows if r[1] == "patients" and r[2] == "new")
 
 
 def copy_row(clinic: Clinic, table: str, **changed: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +31,9 @@ PROTECTED_LINKS = {
 
 
 @pytest.fixture
-def ran(clinic: Clinic) -> Iterator[tuple[Clinic, runbook.Runbook, dict[str, Any]]]:
+def ran(
+    clinic: Clinic, rehearsed: Path
+) -> Iterator[tuple[Clinic, runbook.Runbook, dict[str, Any]]]:
     """A whole run, and what was there before it."""
     before = {
         "patients": dict(clinic.rows(PATIENTS)),
@@ -50,7 +53,7 @@ def ran(clinic: Clinic) -> Iterator[tuple[Clinic, runbook.Runbook, dict[str, Any
         "archived": clinic.rows("SELECT id, archived_at FROM patients WHERE archived ORDER BY id"),
         "objects": {b: sorted(clinic.s3.access.keys(b)) for b in clinic.s3.access.buckets},
     }  # fmt: skip
-    book = clinic.whole()
+    book = clinic.whole(rehearsed=rehearsed)
     return clinic, book, before
 
 
@@ -116,8 +119,8 @@ def test_every_attachment_that_filemaker_can_place_hangs_on_its_patient(
     assert images > 50
 
 
-def test_a_second_run_changes_nothing(clinic: Clinic) -> None:
-    clinic.whole()
+def test_a_second_run_changes_nothing(clinic: Clinic, rehearsed: Path) -> None:
+    clinic.whole(rehearsed=rehearsed)
     before = clinic.state()
     book = clinic.whole()
     assert clinic.state() == before
@@ -128,8 +131,8 @@ def test_a_second_run_changes_nothing(clinic: Clinic) -> None:
     assert all(link.file.rows == 0 for link in plan.links.values())
 
 
-def test_a_second_run_changes_only_what_filemaker_changed(clinic: Clinic) -> None:
-    clinic.whole()
+def test_a_second_run_changes_only_what_filemaker_changed(clinic: Clinic, rehearsed: Path) -> None:
+    clinic.whole(rehearsed=rehearsed)
     before = clinic.state()
     with clinic.simulator.edit() as tables:
         note, gone = [r for r in tables["API_Notes"].records if r.values.get("Note")][:2]
