@@ -516,7 +516,7 @@ def _write_ledger(
                 records = feeder.gathered_from(source)
                 book.add_all(source, name, ledger.merged(records, work.pairs))
         _add_attachments(book, mapping, snapshot, survey, known, folder)
-        for source in snapshot.extracts.keys() - mapping.used_sources():
+        for source in (s for s in snapshot.extracts if s not in mapping.used_sources()):
             for record in feeder.records(source):
                 book.add(source, "", Outcome.LOOKED_UP, filemaker_id=feeder.key(record))
     return book.accounts(), done()

@@ -47,6 +47,7 @@ from nexus_reimport.model import (
     Approval,
     Backup,
     Census,
+    Extract,
     Newer,
     Plan,
     Proposal,
@@ -69,6 +70,7 @@ from nexus_reimport.opening import (
 )
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Kind, Settings
+from nexus_reimport.source import Source
 from nexus_reimport.source.channels import Channels
 from nexus_reimport.target import activity
 from nexus_reimport.target.activity import Activity, Watched
@@ -327,16 +329,23 @@ class Runbook:
         changed = {}
         with self.run.stage("drift"), self._channels() as channels:
             for name, extract in read.extracts.items():
-                source = channels.of(name).source
-                now = source.count(extract.table)
-                modified = self.mapping.sources[name].modified
-                found = next((f.found_as for f in extract.fields if f.name == modified), "")
-                newest = source.newest(extract.table, found) if found else ""
-                if now != extract.rows:
-                    changed[name] = f"{extract.rows:,} records then, {now:,} now"
-                elif newest != extract.newest:
-                    changed[name] = "a record was edited"
+                said = self._drifted(extract, channels.of(name).source)
+                if said:
+                    changed[name] = said
         return changed
+
+    def _drifted(self, extract: Extract, source: Source) -> str:
+        """What was changed in one table since it was read; "" where nothing was."""
+        origin = source.origin(extract.table)
+        if origin and extract.origin and origin.sha256 != extract.origin.sha256:
+            return "the file is another one"
+        now = source.count(extract.table)
+        if now != extract.rows:
+            return f"{extract.rows:,} records then, {now:,} now"
+        modified = self.mapping.sources[extract.source].modified
+        found = next((f.found_as for f in extract.fields if f.name == modified), "")
+        newest = source.newest(extract.table, found) if found else ""
+        return "" if newest == extract.newest else "a record was edited"
 
     def approve(self, typed: str = "", *, rehearsed: bool = False) -> Approval:
         """Let the plan pass, if what was typed is its digest.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,12 @@ from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
 from nexus_reimport.target import deployment
+
+IN_MEMORY, ROOM = Path("/dev/shm"), 3 << 30  # noqa: S108 - bytes
+if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and os.access(IN_MEMORY, os.W_OK) \
+        and shutil.disk_usage(IN_MEMORY).free > ROOM:  # fmt: skip
+    # Some hundred databases of six hundred files each are made and dropped: a third of the time.
+    os.environ["TMPDIR"], tempfile.tempdir = str(IN_MEMORY), None
 
 SCALE = 0.03
 ROLE = "nexus"
@@ -75,6 +83,15 @@ def templates(postgres: PostgresServer, made_up: MadeUp) -> dict[str, str]:
     return {"dev": "template_dev", "prod": "template_prod"}
 
 
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A run that was executed and sealed: its folders, and a template of the database after it."""
+
+    run: str
+    folder: Path
+    template: str
+
+
 @dataclass(slots=True)
 class Clinic:
     """A clinic of one test's own: two databases, a FileMaker, its environment files."""
@@ -86,6 +103,7 @@ class Clinic:
     databases: dict[str, str]
     made_up: MadeUp
     environments: tuple[str, ...] = ("sandbox-dev", "sandbox-prod")
+    executed_once: Callable[[], Executed] | None = None
 
     def add_prod(self) -> None:
         """Make the second database, which most tests do not need."""
@@ -140,6 +158,18 @@ class Clinic:
         for place in ("runs", "private"):
             shutil.copytree(rehearsed / place, self.folder.parent / place)
         return runbook.resume("sandbox-dev")
+
+    def executed(self) -> runbook.Runbook:
+        """The session's run, executed and sealed, as if that had been done here."""
+        assert self.executed_once is not None
+        once = self.executed_once()
+        self.server.drop_database(self.databases["dev"])
+        self.server.create_database(self.databases["dev"], template=once.template, owner=ROLE)
+        with self.connect() as connection:
+            deployment.adopt(connection, "sandbox-dev", this_is_a_copy=True)
+        for place in ("runs", "private"):
+            shutil.copytree(once.folder / place, self.folder.parent / place)
+        return runbook.resume("sandbox-dev", once.run)
 
     def whole(self, name: str = "sandbox-dev", rehearsed: Path | None = None) -> runbook.Runbook:
         """A run to its end, sealed; of a clinic as it is found, the session's ``rehearsed`` one."""
@@ -200,6 +230,7 @@ def opened(
 
 @pytest.fixture
 def clinic(
+    request: pytest.FixtureRequest,
     postgres: PostgresServer,
     templates: dict[str, str],
     filled_s3: S3Server,
@@ -208,6 +239,7 @@ def clinic(
 ) -> Iterator[Clinic]:
     """A clinic of this test's own, as it is found."""
     with opened(tmp_path, postgres, filled_s3, made_up, templates) as found:
+        found.executed_once = lambda: request.getfixturevalue("executed_once")
         yield found
 
 
@@ -236,6 +268,23 @@ def rehearsed(
     with opened(folder, postgres, filled_s3, made_up, templates) as found:
         found.preflight().approve(rehearsed=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def executed_once(
+    postgres: PostgresServer,
+    templates: dict[str, str],
+    filled_s3: S3Server,
+    made_up: MadeUp,
+    rehearsed: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Executed:
+    """The session's approved run, executed once."""
+    folder, template = tmp_path_factory.mktemp("executed"), "template_executed"
+    with opened(folder, postgres, filled_s3, made_up, templates) as found:
+        book = found.whole(rehearsed=rehearsed)
+        postgres.create_database(template, template=found.databases["dev"], owner=ROLE)
+    return Executed(book.run.id, folder, template)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,20 @@ def test_relinking_alone_mends_links_and_writes_nothing_else(
     }  # fmt: skip
 
 
+def relinked(clinic: Clinic) -> runbook.Runbook:
+    """A run that re-links alone, to its end, by its steps."""
+    book = runbook.begin(DEV, links_only=True)
+    for step in (book.snapshot, book.census, book.survey_and_backup, book.plan, book.check_before,
+                 book.rehearse, book.propose):  # fmt: skip
+        step()
+    book.approve(rehearsed=True)
+    book.apply()
+    book.verify()
+    book.sign_off()
+    book.seal()
+    return book
+
+
 def test_what_is_booked_meanwhile_does_not_stop_a_run_that_re_links_alone(
     clinic: Clinic, rehearsed: Path
 ) -> None:
@@ -218,8 +232,7 @@ def test_a_run_that_re_linked_alone_is_taken_back_like_any_other(
     executed(clinic, rehearsed)
     linked_wrongly(clinic)
     broken = clinic.state()
-    (done,) = runner.run([DEV], approve_rehearsed=True, links_only=True)
-    back = runner.rollback(Wanted(done.run, rehearsed=True))
+    back = runner.rollback(Wanted(relinked(clinic).run.id, rehearsed=True))
     assert back.verdict is Verdict.COMPLETE
     assert clinic.state() == broken
 
@@ -273,8 +286,7 @@ def test_exit_4_c_wrong_links_are_mended_alone(clinic: Clinic, rehearsed: Path) 
     right, _ = linked_wrongly(clinic)
     assert runner.finish(DEV).exit_code == 4
     assert runner.seal(DEV).sealed
-    (done,) = runner.run([DEV], approve_rehearsed=True, links_only=True)
-    assert done.verdict is Verdict.COMPLETE
+    assert relinked(clinic).run.verdict() is Verdict.COMPLETE
     assert dict(clinic.rows(LINKS)) == right
 
 
@@ -342,8 +354,7 @@ def test_exit_5_a_the_database_is_asked(
     assert done.verdict is (Verdict.COMPLETE if committed else Verdict.KILLED)
     assert (clinic.state() == before) is not committed
     if not committed:
-        (again,) = runner.run([DEV], approve_rehearsed=True)
-        assert again.verdict is Verdict.COMPLETE
+        assert clinic.whole().run.verdict() is Verdict.COMPLETE
 
 
 def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(

@@ -103,7 +103,8 @@ def test_a_killed_rehearsal_leaves_no_copy_behind(
         assert gone(clinic)
     assert clinic.state() == before
     nothing_left(clinic)
-    book.rehearse()
+    if step == 1:
+        book.rehearse()
 
 
 def test_a_copy_that_even_the_watch_could_not_drop_is_dropped_by_the_next_command(

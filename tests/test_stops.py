@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 
 import pytest
-from conftest import PASSWORD, Clinic
+from conftest import Clinic
+from leaking import files, leaks
 
 from nexus_reimport import runbook
 from nexus_reimport.errors import ReimportError
@@ -139,8 +141,9 @@ def test_it_stops_with_one_clear_message_and_nothing_changed(clinic: Clinic, nam
     assert error.value.exit_code == exit_code
     assert error.value.next, "it says what to do next"
     assert "wrong-secret" not in text
-    assert PASSWORD not in text
     assert clinic.state() == before
+    shown = "".join(traceback.format_exception(error.value))
+    assert leaks(clinic, [*files(clinic.folder.parent / "runs"), ("traceback", shown)]) == []
 
 
 def test_what_is_undecided_is_listed_as_lines_for_the_environment(clinic: Clinic) -> None:

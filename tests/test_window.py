@@ -448,6 +448,8 @@ def test_hooks_that_could_not_work_are_told_before_anything_starts(
 def test_an_interrupt_while_enter_is_at_work_ends_it(
     clinic: Clinic, hooks: Hooks, rehearsed: Path
 ) -> None:
+    # a shell that starts the tests in the background lets them ignore it
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
     hooks.does("enter", f"echo $$ > {hooks.folder}/pid; exec sleep 300")
     book = clinic.approved(rehearsed)
 
@@ -457,8 +459,11 @@ def test_an_interrupt_while_enter_is_at_work_ends_it(
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        book.apply()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            book.apply()
+    finally:
+        signal.signal(signal.SIGINT, ignored)
     assert not is_alive(int((hooks.folder / "pid").read_text()))
     assert hooks.did() == ["enter", "leave"]
     assert not hooks.state.exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from nexus_reimport import attachments, census, convert, rowfile
@@ -55,6 +56,17 @@ def filemaker_was_read_completely(before: Before) -> Finding:
         if not e.count_at_start == e.rows == e.distinct_keys == e.count_at_end
     ]
     return Finding(len(extracts), gaps)
+
+
+@check(Before, Level.REVIEW, serves=("S1", "M3"), links=True)
+def exported_files_are_of_the_day(before: Before) -> Finding:
+    """No exported file is more than a day older than the reading: tables must show one moment."""
+    taken, extracts = before.snapshot.taken_at, before.snapshot.extracts
+    files = [e.origin for e in extracts.values() if e.origin]
+    old = [f"{file.name}: {(taken - file.modified_at).days:,} day(s) old" for file in files
+           if taken - file.modified_at > timedelta(days=1)]  # fmt: skip
+    note = f"{len(files):,} of {len(extracts):,} tables come from files"
+    return Finding(len(extracts), old, note=note)
 
 
 @check(Before, Level.STOP, serves=("B1", "B2", "M3"), links=True)
