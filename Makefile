@@ -28,7 +28,7 @@ demo: $(READY)
 	$(BIN)/nexus-reimport demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 crash: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m crash $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))

@@ -85,11 +85,16 @@ def templates(postgres: PostgresServer, made_up: MadeUp) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """A run that was executed and sealed: its folders, and a template of the database after it."""
+    """A run that was executed and sealed: its folders, and a template of the database after it.
+
+    ``before`` and ``after`` are what its checks look at; row files lie in its private folder.
+    """
 
     run: str
     folder: Path
     template: str
+    before: Before
+    after: After
 
 
 @dataclass(slots=True)
@@ -283,38 +288,13 @@ def executed_once(
     folder, template = tmp_path_factory.mktemp("executed"), "template_executed"
     with opened(folder, postgres, filled_s3, made_up, templates) as found:
         book = found.whole(rehearsed=rehearsed)
-        postgres.create_database(template, template=found.databases["dev"], owner=ROLE)
-    return Executed(book.run.id, folder, template)
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """What the checks of one whole run look at; the row files lie in its private folder."""
-
-    before: Before
-    after: After
-
-
-@pytest.fixture(scope="session")
-def looked(
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
-    rehearsed: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Looked:
-    """The session's approved run, executed once, as the checks see it."""
-    folder = tmp_path_factory.mktemp("looked")
-    with opened(folder, postgres, filled_s3, made_up, templates) as found:
-        book = found.approved(rehearsed)
-        book.apply()
         load = book.run.load
         after = verify.look(
             book.settings, book.mapping, load(Snapshot, "snapshot"), load(Survey, "survey"),
             load(Plan, "plan"), load(Census, "census"), book.folder,
         )  # fmt: skip
-        return Looked(book._before(), after)
+        postgres.create_database(template, template=found.databases["dev"], owner=ROLE)
+        return Executed(book.run.id, folder, template, book._before(), after)
 
 
 SECRETS = {

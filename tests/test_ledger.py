@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Clinic, Looked
+from conftest import Clinic, Executed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -77,16 +77,16 @@ def flagged(found: Finding) -> int:
     return len(found.offending) if found.count is None else found.count
 
 
-def test_there_is_no_false_alarm_on_clean_data(looked: Looked) -> None:
-    assert ledger_findings(looked.before) == 0
-    assert flagged(befores.no_rule_leaves_out_more_than_its_budget(looked.before)) == 0
-    assert flagged(afters.every_row_is_as_planned(looked.after)) == 0
+def test_there_is_no_false_alarm_on_clean_data(executed_once: Executed) -> None:
+    assert ledger_findings(executed_once.before) == 0
+    assert flagged(befores.no_rule_leaves_out_more_than_its_budget(executed_once.before)) == 0
+    assert flagged(afters.every_row_is_as_planned(executed_once.after)) == 0
 
 
-def test_every_source_has_an_account_and_each_adds_up(looked: Looked) -> None:
-    accounts = looked.before.plan.accounts
-    assert {a.source for a in accounts} == set(looked.before.mapping.sources)
-    extracts = looked.before.snapshot.extracts
+def test_every_source_has_an_account_and_each_adds_up(executed_once: Executed) -> None:
+    accounts = executed_once.before.plan.accounts
+    assert {a.source for a in accounts} == set(executed_once.before.mapping.sources)
+    extracts = executed_once.before.snapshot.extracts
     assert all(a.adds_up and a.records == extracts[a.source].rows for a in accounts)
     by_source = {a.source: a for a in accounts}
     assert by_source["contact_details"].merged > 100
@@ -99,9 +99,9 @@ def test_every_source_has_an_account_and_each_adds_up(looked: Looked) -> None:
 @MANY
 @given(PLACES, st.sampled_from([delete, double, swapped(4), swapped(5)]))
 def test_a_line_of_the_ledger_that_is_lost_doubled_or_swapped_is_flagged(
-    looked: Looked, at: tuple[int, int], change: Callable[[Rows, tuple[int, int]], None]
+    executed_once: Executed, at: tuple[int, int], change: Callable[[Rows, tuple[int, int]], None]
 ) -> None:
-    before = looked.before
+    before = executed_once.before
 
     def of_loaded_rows(rows: Rows) -> None:
         loaded = [r for r in rows if r[1] == "notes" and r[2] in ("replaced", "new")]
@@ -116,12 +116,12 @@ def test_a_line_of_the_ledger_that_is_lost_doubled_or_swapped_is_flagged(
 @MANY
 @given(PLACES, st.sampled_from([delete, double]), st.sampled_from(["contacts", "notes", "docs"]))
 def test_a_record_that_is_lost_or_doubled_after_it_was_read_is_flagged(
-    looked: Looked,
+    executed_once: Executed,
     at: tuple[int, int],
     change: Callable[[Rows, tuple[int, int]], None],
     source: str,
 ) -> None:
-    before = looked.before
+    before = executed_once.before
     extract = before.snapshot.extracts[source]
     file = rewritten(before.folder, extract.file, lambda rows: change(rows, at))
     extracts = {**before.snapshot.extracts, source: replace(extract, file=file)}
@@ -132,12 +132,12 @@ def test_a_record_that_is_lost_or_doubled_after_it_was_read_is_flagged(
 @MANY
 @given(PLACES, st.sampled_from([delete, double]), st.sampled_from(["patients", "appointments"]))
 def test_a_planned_row_that_is_lost_or_doubled_is_flagged(
-    looked: Looked,
+    executed_once: Executed,
     at: tuple[int, int],
     change: Callable[[Rows, tuple[int, int]], None],
     entity: str,
 ) -> None:
-    before = looked.before
+    before = executed_once.before
     plan = before.plan.entities[entity]
     file = rewritten(before.folder, plan.file, lambda rows: change(rows, at))
     entities = {**before.plan.entities, entity: replace(plan, file=file)}
@@ -148,20 +148,20 @@ def test_a_planned_row_that_is_lost_or_doubled_is_flagged(
 @MANY
 @given(PLACES, st.sampled_from(["delete", "double", "swap"]), st.data())
 def test_a_row_that_is_lost_doubled_or_swapped_in_nexus_is_flagged(
-    looked: Looked, at: tuple[int, int], how: str, data: st.DataObject
+    executed_once: Executed, at: tuple[int, int], how: str, data: st.DataObject
 ) -> None:
-    after = looked.after
+    after = executed_once.after
     entity = data.draw(st.sampled_from(["patients", "appointments", "notes", "sms_messages"]))
     columns = after.now[entity].columns
-    column = data.draw(st.sampled_from([c for c in columns if varies(looked, entity, c)]))
+    column = data.draw(st.sampled_from([c for c in columns if varies(executed_once, entity, c)]))
     change = {"delete": delete, "double": double, "swap": swapped(columns.index(column))}[how]
     file = rewritten(after.folder, after.now[entity], lambda rows: change(rows, at))
     changed = replace(after, now={**after.now, entity: file})
     assert flagged(afters.every_row_is_as_planned(changed)) > 0
 
 
-def varies(looked: Looked, entity: str, column: str) -> bool:
-    rows = rowfile.read_dicts(looked.after.folder, looked.after.now[entity])
+def varies(executed_once: Executed, entity: str, column: str) -> bool:
+    rows = rowfile.read_dicts(executed_once.after.folder, executed_once.after.now[entity])
     return len({row[column] for row in itertools.islice(rows, 50)}) > 1
 
 
@@ -178,11 +178,11 @@ def test_a_rule_that_leaves_out_more_than_its_budget_stops_and_is_named(clinic: 
 
 
 def test_what_a_rule_left_out_is_listed_by_id_and_with_values_in_private_alone(
-    looked: Looked,
+    executed_once: Executed,
 ) -> None:
-    folder = looked.before.folder
+    folder = executed_once.before.folder
     events = lines(folder / "left_out" / "events.csv")
-    account = next(a for a in looked.before.plan.accounts if a.source == "events")
+    account = next(a for a in executed_once.before.plan.accounts if a.source == "events")
     assert len(events) == sum(account.left_out.values())
     assert {line["rule"] for line in events} == set(account.left_out)
     run = next((folder.parent.parent.parent / "runs").glob("*/*"))
@@ -206,8 +206,8 @@ def test_an_account_that_does_not_add_up_says_so() -> None:
     assert not replace(fine, records=4).adds_up
 
 
-def test_the_plan_of_the_same_data_has_the_same_accounts(looked: Looked) -> None:
-    plan: Plan = looked.before.plan
+def test_the_plan_of_the_same_data_has_the_same_accounts(executed_once: Executed) -> None:
+    plan: Plan = executed_once.before.plan
     assert sum(a.records for a in plan.accounts) == sum(
-        e.rows for e in looked.before.snapshot.extracts.values()
+        e.rows for e in executed_once.before.snapshot.extracts.values()
     )
