@@ -52,14 +52,14 @@ def take(
 
         def extract(name: str) -> Extract:
             task = _Task(name, chosen[name], places[name], fields[name], len(metadata[name]))
-            try:
-                return _extract(task, counts[name], folder, page, done)
-            except Exception:
-                done.stop()
-                raise
+            return _extract(task, counts[name], folder, page, done)
 
         largest_first = sorted(chosen, key=lambda name: -counts[name])
-        extracts = pool(extract, largest_first)
+        try:
+            extracts = pool(extract, largest_first)
+        except BaseException:
+            done.stop()
+            raise
     return Snapshot(
         database=database,
         taken_at=at,
@@ -76,12 +76,15 @@ def _each(workers: int) -> Iterator[Each]:
 
         def each(work: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:
             futures = {name: pool.submit(work, name) for name in names}
-            ended, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
-            errors = [error for one in ended if (error := one.exception())]
-            if errors:
-                pool.shutdown(cancel_futures=True)
-                raise next((e for e in errors if not isinstance(e, _Stopped)), errors[0])
-            return {name: future.result() for name, future in futures.items()}
+            try:
+                wait(futures.values(), return_when=FIRST_EXCEPTION)
+                for future in futures.values():
+                    if future.done():
+                        future.result()  # raises what went wrong
+                return {name: future.result() for name, future in futures.items()}
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
         yield each
 

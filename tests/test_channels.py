@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -172,6 +174,22 @@ def test_the_first_failure_ends_the_reading_of_all_tables(clinic: Clinic) -> Non
     with pytest.raises(SourceError, match="code 200"):
         runbook.begin(DEV).snapshot()
     assert time.monotonic() - began < 6, "the other tables are not read to their ends"
+
+
+def test_an_interrupt_ends_the_reading_of_all_tables(clinic: Clinic) -> None:
+    clinic.simulator.latency_ms = 50
+    read_by(clinic, BY + "\npage = 1")
+    book = runbook.begin(DEV)
+    # a shell that starts the tests in the background lets them ignore it
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    began = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            book.snapshot()
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    assert time.monotonic() - began < 6
 
 
 @pytest.fixture(scope="module")
