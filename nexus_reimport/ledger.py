@@ -15,11 +15,10 @@ from pathlib import Path
 
 from nexus_reimport import rowfile
 from nexus_reimport.mapping import Mapping as Nexus
-from nexus_reimport.model import Account, Outcome
+from nexus_reimport.model import OF_NEXUS_ALONE, Account, Outcome
 
 COLUMNS = ("source", "entity", "outcome", "why", "filemaker_id", "nexus_id")
 Fate = tuple[str, Outcome, str, str | None]  # FileMaker id, outcome, rule, Nexus id
-_OF_A_RECORD = frozenset(Outcome) - {Outcome.KEPT, Outcome.PURGED}
 
 
 class Ledger:
@@ -40,7 +39,7 @@ class Ledger:
     ) -> None:
         """One line. ``entity`` is an entity, an attachment, or "" for what is only looked up."""
         self._out.add((source, entity, outcome, why or None, filemaker_id or None, nexus_id))
-        if outcome in _OF_A_RECORD:
+        if outcome not in OF_NEXUS_ALONE:
             self._counts[source, entity][outcome, why] += 1
 
     def add_all(self, source: str, entity: str, fates: Iterable[Fate]) -> None:

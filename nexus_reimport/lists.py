@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import manual, rowfile
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import Column, Mapping
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot, Survey
 from nexus_reimport.plan import BY_HAND
 
@@ -47,10 +42,13 @@ def _left_out(plan: Plan, snapshot: Snapshot, mapping: Mapping, private: Path) -
             rules[source or ""][filemaker_id or ""].append((why or "", entity or ""))
     for source, by_id in rules.items():
         fields = tuple(mapping.sources[source].fields)
-        with _csv(private / "left_out" / f"{source}.csv", ("rule", "for", *fields)) as add:
-            for filemaker_id, record in _records(source, snapshot, private):
-                for why, entity in by_id.get(filemaker_id, ()):
-                    add((why, entity, *(record[f] for f in fields)))
+        lines = (
+            (why, entity, *(record[f] for f in fields))
+            for filemaker_id, record in _records(source, snapshot, private)
+            for why, entity in by_id.get(filemaker_id, ())
+        )
+        (private / "left_out").mkdir(mode=0o700, exist_ok=True)
+        rowfile.write_csv(private / "left_out" / f"{source}.csv", ("rule", "for", *fields), lines)
 
 
 def _misfits(plan: Plan, snapshot: Snapshot, mapping: Mapping, private: Path) -> None:
@@ -60,15 +58,20 @@ def _misfits(plan: Plan, snapshot: Snapshot, mapping: Mapping, private: Path) ->
     )
     for entity, column, reason, filemaker_id, became in rowfile.read(private, plan.misfits):
         wanted[entity or ""][filemaker_id or ""].append((column or "", reason or "", became or ""))
+    lines = (
+        (entity, column, reason, became, filemaker_id, _held(spec.columns[column], record))
+        for entity, by_id in wanted.items()
+        for spec in (mapping.entities[entity],)
+        for filemaker_id, record in _records(spec.source, snapshot, private)
+        for column, reason, became in by_id.get(filemaker_id, ())
+    )
     header = ("entity", "column", "reason", "became", "filemaker_id", "values")
-    with _csv(private / "misfits.csv", header) as add:
-        for entity, by_id in wanted.items():
-            spec = mapping.entities[entity]
-            for filemaker_id, record in _records(spec.source, snapshot, private):
-                for column, reason, became in by_id.get(filemaker_id, ()):
-                    used = spec.columns[column].fields_used
-                    held = "; ".join(f"{f}: {record[f] or ''}" for f in used)
-                    add((entity, column, reason, became, filemaker_id, held))
+    rowfile.write_csv(private / "misfits.csv", header, lines)
+
+
+def _held(column: Column, record: Record) -> str:
+    """What FileMaker holds of a column, field by field."""
+    return "; ".join(f"{field}: {record[field] or ''}" for field in column.fields_used)
 
 
 def _records(source: str, snapshot: Snapshot, private: Path) -> Iterator[tuple[str, Record]]:
@@ -76,22 +79,10 @@ def _records(source: str, snapshot: Snapshot, private: Path) -> Iterator[tuple[s
         yield record[KEY] or "", record
 
 
-@contextmanager
-def _csv(path: Path, header: Iterable[str]) -> Iterator[Any]:
-    """What adds a line to a new file that its owner alone can read."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-        written = csv.writer(out)
-        written.writerow(header)
-        yield written.writerow
-
-
 def sheet(
     plan: Plan, survey: Survey, mapping: Mapping, zone: ZoneInfo, private: Path, path: Path
-) -> dict[str, int]:
-    """The workbook of what only a person knows; how many lines each of its sheets has.
+) -> None:
+    """The workbook of what only a person knows.
 
     Listed are the rows that lack a value, and those that have one from the sheet before.
     """
@@ -103,17 +94,15 @@ def sheet(
     for entity, key, column, why in rowfile.read(private, plan.beyond):
         if why == BY_HAND:
             given[entity or "", key or ""].add(column or "")
-    lines = {}
-    for kind in kinds:
+
+    def lines(kind: manual.Kind) -> Iterator[manual.Line]:
         entity = kind.spec.entity
-        found = []
         for key, row in rows[entity].items():
             by_hand = given[entity, key].intersection(kind.columns)
-            line = shower.line(kind, key)
-            if line and (by_hand or manual.lacks(kind.spec, row)):
-                found.append(replace(line, given=frozenset(by_hand)))
-        lines[kind.name] = sorted(found, key=lambda line: (line.shown, line.key))
-    return manual.write(path, kinds, lines)
+            if by_hand or manual.lacks(kind.spec, row):
+                yield shower.shown(kind, key, row, frozenset(by_hand))
+
+    manual.write(path, ((kind, lines(kind)) for kind in kinds))
 
 
 def _shown_through(kind: manual.Kind, mapping: Mapping) -> Iterator[str]:

@@ -26,16 +26,15 @@ from nexus_reimport import convert, rowfile
 from nexus_reimport.errors import StopError
 from nexus_reimport.mapping import ByHand, Mapping
 from nexus_reimport.model import Survey
+from nexus_reimport.settings import SHEET
 from nexus_reimport.target.catalog import Column
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
-NAME = "manual.xlsx"
 CHOICES = "choices"
 KEY, MARK = "Nexus id", "as it was"
 Row = Named[str, str | None]
-Cells = Sequence[str | None]
 Labels = Named[str, str]  # what a person reads -> the id that it stands for
 
 
@@ -54,14 +53,21 @@ class Kind:
         return tuple(self.spec.columns)
 
 
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value that a person gave, as PostgreSQL prints it; its line's mark, and where it stands."""
+
+    value: str
+    mark: str
+    place: str
+
+
 @dataclass(slots=True)
 class Given:
-    """What the sheets say: (entity, Nexus id) -> column -> value, as PostgreSQL prints it."""
+    """What the sheets say: (kind, Nexus id, column) -> the cell."""
 
     sha256: str = ""
-    values: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
-    lines: dict[tuple[str, str, str], str] = field(default_factory=dict)  # to name them in errors
-    marks: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +113,12 @@ class Shower:
     def line(self, kind: Kind, key: str) -> Line | None:
         """The line of the row ``key``; None where there is no such row."""
         row = self._find(kind.spec.entity, key)
-        if row is None:
-            return None
+        return None if row is None else self.shown(kind, key, row)
+
+    def shown(self, kind: Kind, key: str, row: Row, given: frozenset[str] = frozenset()) -> Line:
+        """The line of ``row``."""
         shown = (self._shown(kind.spec.entity, row, place) for place in kind.spec.show)
-        return Line(key, tuple(shown), row)
+        return Line(key, tuple(shown), row, given)
 
     def _shown(self, entity: str, row: Row, place: str) -> str:
         column, _, further = place.partition(".")
@@ -141,7 +149,7 @@ def kinds(mapping: Mapping, survey: Survey, folder: Path) -> tuple[Kind, ...]:
     )
 
 
-def _labels(rows: Iterable[Cells]) -> dict[str, str]:
+def _labels(rows: Iterable[rowfile.Row]) -> dict[str, str]:
     """What a person reads -> id; where two rows have one name, a part of the id tells them."""
     named = [(value, key) for key, value in rows if key and value]
     often = Counter(convert.name_key(value) for value, _ in named)
@@ -160,8 +168,8 @@ def lacks(spec: ByHand, row: Row) -> bool:
 # ---------------------------------------------------------------- written
 
 
-def write(path: Path, kinds: Sequence[Kind], lines: Named[str, Iterable[Line]]) -> dict[str, int]:
-    """A sheet per kind, with its lines; how many lines each has.
+def write(path: Path, lines: Iterable[tuple[Kind, Iterable[Line]]]) -> None:
+    """A sheet for each kind, with its lines in the order of what they show.
 
     Values that were given before stand in their cells, so that the new sheet can take the place of
     the one before. A cell for which the row has a value already is grey.
@@ -170,17 +178,16 @@ def write(path: Path, kinds: Sequence[Kind], lines: Named[str, Iterable[Line]]) 
 
     book = Workbook()
     book.remove(book.worksheets[0])
-    counts = {}
-    places = _write_choices(book.create_sheet(CHOICES), kinds)
-    for kind in kinds:
-        sheet = book.create_sheet(kind.name)
-        counts[kind.name] = _write_kind(sheet, kind, lines.get(kind.name, ()), places)
+    by_kind = tuple(lines)
+    places = _write_choices(book.create_sheet(CHOICES), [kind for kind, _ in by_kind])
+    for kind, found in by_kind:
+        shown = sorted(found, key=lambda line: (line.shown, line.key))
+        _write_kind(book.create_sheet(kind.name), kind, shown, places)
     book.move_sheet(CHOICES, len(book.worksheets))
     book[CHOICES].sheet_state = "hidden"
     path.unlink(missing_ok=True)
     path.touch(0o600, exist_ok=False)
     book.save(path)
-    return counts
 
 
 def _write_choices(sheet: Worksheet, kinds: Sequence[Kind]) -> dict[tuple[str, str], str]:
@@ -202,7 +209,7 @@ def _write_kind(
     kind: Kind,
     lines: Iterable[Line],
     places: Named[tuple[str, str], str],
-) -> int:
+) -> None:
     from openpyxl.styles import PatternFill
 
     for number, title in enumerate(_header(kind), 1):
@@ -217,7 +224,6 @@ def _write_kind(
                 sheet.cell(last, number).fill = grey
     sheet.freeze_panes = "A2"
     _lay_out(sheet, kind, last, places)
-    return last - 1
 
 
 def _lay_out(sheet: Worksheet, kind: Kind, last: int, places: Named[tuple[str, str], str]) -> None:
@@ -275,13 +281,14 @@ def read(path: Path, kinds: Sequence[Kind]) -> Given:
     book = _opened(path)
     known = {kind.name: kind for kind in kinds}
     given, problems = Given(hashlib.sha256(path.read_bytes()).hexdigest()), []
+    said: dict[tuple[str, str, str], str] = {}
     for sheet in book.worksheets:
         if sheet.title == CHOICES:
             continue
         if sheet.title not in known:
             problems.append(f"sheet {sheet.title}: no such kind of values")
             continue
-        problems += _read_kind(sheet, known[sheet.title], given)
+        problems += _read_kind(sheet, known[sheet.title], given, said)
     if problems:
         raise refused(problems)
     return given
@@ -301,7 +308,10 @@ def _opened(path: Path) -> Any:
     )
 
 
-def _read_kind(sheet: Worksheet, kind: Kind, given: Given) -> Iterator[str]:
+def _read_kind(
+    sheet: Worksheet, kind: Kind, given: Given, said: dict[tuple[str, str, str], str]
+) -> Iterator[str]:
+    """Read one sheet; what is wrong with it. ``said``: (entity, key, column) -> value so far."""
     lines = sheet.iter_rows(values_only=True)
     header = [str(title or "") for title in next(lines, ())]
     missing = [title for title in _header(kind) if title not in header]
@@ -321,11 +331,9 @@ def _read_kind(sheet: Worksheet, kind: Kind, given: Given) -> Iterator[str]:
             if problem:
                 yield f"{place}: {column}: {problem}"
                 continue
-            target = given.values.setdefault((kind.spec.entity, key), {})
-            if target.setdefault(column, value) != value:
+            if said.setdefault((kind.spec.entity, key, column), value) != value:
                 yield f"{place}: {column}: another line of this row says otherwise"
-            given.lines[kind.spec.entity, key, column] = place
-            given.marks[kind.name, key, column] = str(line[MARK] or "")
+            given.cells[kind.name, key, column] = Cell(value, str(line[MARK] or ""), place)
 
 
 def _value(kind: Kind, column: str, cell: Any) -> tuple[str, str]:
@@ -366,32 +374,29 @@ def refuse_unusable(
         StopError: the lines, by sheet and number. Nothing was written.
     """
     known = {kind.name: kind for kind in kinds}
-    problems = []
-    for (name, key, column), written in given.marks.items():
-        entity = known[name].spec.entity
-        value = given.values[entity, key][column]
-        problem = _unusable(find(known[name], key), written, column, value)
-        if problem:
-            problems.append(f"{given.lines[entity, key, column]}: {column}: {problem}")
+    problems = [
+        f"{cell.place}: {column}: {problem}"
+        for (name, key, column), cell in given.cells.items()
+        if (problem := _unusable(find(known[name], key), column, cell))
+    ]
     if problems:
         raise refused(problems)
 
 
-def _unusable(line: Line | None, written: str, column: str, value: str) -> str:
+def _unusable(line: Line | None, column: str, cell: Cell) -> str:
     if line is None:
         return "there is no such row"
-    if line.mark != written:
+    if line.mark != cell.mark:
         return "stale: the row shows other values than when the sheet was written"
     now = line.row.get(column)
-    return "stale: the row holds another value by now" if now and now != value else ""
+    return "stale: the row holds another value by now" if now and now != cell.value else ""
 
 
-def refused(problems: Iterable[str]) -> StopError:
+def refused(listed: Sequence[str]) -> StopError:
     """The lines that cannot be used, by name."""
-    listed = tuple(problems)
     return StopError(
-        f"{len(listed)} line(s) of {NAME} cannot be used\n"
+        f"{len(listed)} line(s) of {SHEET} cannot be used\n"
         + "\n".join(f"    {problem}" for problem in listed),
         where="the environment's private folder",
-        next=f"mend or empty these lines, or take {NAME} away; then run 01_preflight again",
+        next=f"mend or empty these lines, or take {SHEET} away; then run 01_preflight again",
     )

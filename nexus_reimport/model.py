@@ -241,6 +241,9 @@ class Outcome(StrEnum):
     LEFT_OUT = "left out"
 
 
+OF_NEXUS_ALONE = frozenset({Outcome.KEPT, Outcome.PURGED})  # these stand for no record
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """One source of FileMaker and what it is for: the sums over its records.

@@ -7,7 +7,7 @@ The same inputs and the same ``as_of`` give the same digest.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -36,10 +36,12 @@ from nexus_reimport.settings import Cause, EntityDecisions, Settings
 from nexus_reimport.target.state import Role
 
 Progress = Callable[[int, int], None]
-MEMORY_COLUMNS = ("entity", "filemaker_id", "nexus_id")
-MISFIT_COLUMNS = ("entity", "column", "reason", "filemaker_id", "became")
-BEYOND_COLUMNS = ("entity", "nexus_id", "column", "why")
-DIFFERENCE_COLUMNS = ("entity", "nexus_id", "column", "nexus", "filemaker")
+COLUMNS = {  # of the row files beside those of the entities
+    "memory": ("entity", "filemaker_id", "nexus_id"),
+    "misfits": ("entity", "column", "reason", "filemaker_id", "became"),
+    "differences": ("entity", "nexus_id", "column", "nexus", "filemaker"),
+    "beyond": ("entity", "nexus_id", "column", "why"),
+}
 SAMPLE = 5
 STAYS, EMPTY, DERIVED = "Nexus's value stays", "empty", "derived"
 BY_HAND = "by hand"
@@ -63,7 +65,7 @@ class _Work:
     closure: set[str] = field(default_factory=set)
     by_rule: Counter[str] = field(default_factory=Counter)
     ambiguous: tuple[str, ...] = ()
-    misfits: list[tuple[str, str, str, str]] = field(default_factory=list)  # as MISFIT_COLUMNS
+    misfits: list[tuple[str, str, str, str]] = field(default_factory=list)  # as in COLUMNS
     settled: Counter[str] = field(default_factory=Counter)  # rule -> rows
     beyond: list[tuple[str, str, str]] = field(default_factory=list)  # Nexus id, column, why
 
@@ -128,10 +130,10 @@ def make(
         by_hand=by_hand,
         sheet=given.sha256 if given else "",
         ledger=lines,
-        memory=_write_memory(works, folder),
-        misfits=_write_misfits(works, folder),
-        differences=_write_differences(works, folder),
-        beyond=_write_beyond(works, folder),
+        memory=_write_memory({n: _remembered_next(w) for n, w in works.items()}, folder),
+        misfits=_write(folder, "misfits", _each(works, lambda work: sorted(work.misfits))),
+        differences=_write(folder, "differences", _each(works, _differences)),
+        beyond=_write(folder, "beyond", _each(works, lambda work: sorted(work.beyond))),
         before=survey.fingerprints(Role.WIPED, Role.LINK),
         digest="",
     )
@@ -163,18 +165,6 @@ def relink(
         rows[name] = frozenset(keys)
         memory = {f: k for f, k in remembered.get(name, {}).items() if k in keys}
         known[name] = memory | {f: k[0] for f, k in carried.items() if len(k) == 1}
-    with rowfile.writer(folder / "memory.parquet", MEMORY_COLUMNS) as memory_out:
-        for name, found in known.items():
-            for filemaker_id, key in sorted(found.items()):
-                memory_out.add((name, filemaker_id, key))
-    empty = {
-        name: _empty(folder / f"{name}.parquet", columns)
-        for name, columns in (
-            ("misfits", MISFIT_COLUMNS),
-            ("differences", DIFFERENCE_COLUMNS),
-            ("beyond", BEYOND_COLUMNS),
-        )
-    }
     with ledger.opened(mapping, folder / "ledger.parquet") as (book, done):
         _add_attachments(book, mapping, snapshot, survey, known, folder)
     made = Plan(
@@ -186,20 +176,14 @@ def relink(
         by_hand=(),
         sheet="",
         ledger=done(),
-        memory=memory_out.done(),
-        misfits=empty["misfits"],
-        differences=empty["differences"],
-        beyond=empty["beyond"],
+        memory=_write_memory(known, folder),
+        misfits=_write(folder, "misfits"),
+        differences=_write(folder, "differences"),
+        beyond=_write(folder, "beyond"),
         before=survey.fingerprints(Role.LINK),
         digest="",
     )
     return replace(made, digest=digest(made))
-
-
-def _empty(path: Path, columns: tuple[str, ...]) -> rowfile.RowFile:
-    with rowfile.writer(path, columns) as out:
-        pass
-    return out.done()
 
 
 def _begin(name: str, mapping: Mapping, survey: Survey, settings: Settings, folder: Path) -> _Work:
@@ -349,14 +333,14 @@ def _put_in(
     for kind in kinds:
         work = works[kind.spec.entity]
         used = there = 0
-        for name, key, column in given.marks:
+        for (name, key, column), cell in given.cells.items():
             if name != kind.name:
                 continue
-            row, value = work.row(key), given.values[kind.spec.entity, key][column]
+            row = work.row(key)
             if row is None or row.get(column):
                 there += 1
                 continue
-            row[column] = value
+            row[column] = cell.value
             work.beyond.append((key, column, BY_HAND))
             used += 1
         waiting = sum(manual.lacks(kind.spec, row) for row in _staying(work))
@@ -441,9 +425,8 @@ def _finish(work: _Work, settings: Settings, folder: Path) -> EntityPlan:
     """The rows that will be there, in the order of their keys, and the entity's sums."""
     rows = {row[work.key] or "": row for row in _staying(work)}
     columns = tuple(next(iter(rows.values()))) if rows else (work.key,)
-    with rowfile.writer(folder / f"plan_{work.name}.parquet", columns) as out:
-        for key in sorted(rows):
-            out.add([rows[key][column] for column in columns])
+    planned = ([rows[key][column] for column in columns] for key in sorted(rows))
+    file = rowfile.write(folder / f"plan_{work.name}.parquet", columns, planned)
     for row in rows.values():
         work.merger.count_after(row)
     decisions = settings.decisions_for(work.name)
@@ -452,7 +435,7 @@ def _finish(work: _Work, settings: Settings, folder: Path) -> EntityPlan:
     return EntityPlan(
         entity=work.name,
         table=work.spec.table,
-        file=out.done(),
+        file=file,
         source_rows=len(work.left_out) + len(work.pairs),
         left_out=dict(sorted(Counter(work.left_out.values()).items())),
         matched=dict(work.by_rule),
@@ -551,40 +534,32 @@ def _add_attachments(
         book.add_all(spec.source, name, fates)
 
 
-def _write_memory(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
-    with rowfile.writer(folder / "memory.parquet", MEMORY_COLUMNS) as out:
-        for name, work in works.items():
-            kept = {
-                filemaker_id: key
-                for key, (_, filemaker_id) in work.unreturned.items()
-                if filemaker_id and key not in work.purged
-            }
-            for filemaker_id, key in sorted({**kept, **work.pairs}.items()):
-                out.add((name, filemaker_id, key))
-    return out.done()
-
-
-def _write_misfits(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
-    with rowfile.writer(folder / "misfits.parquet", MISFIT_COLUMNS) as out:
-        for name, work in works.items():
-            for line in sorted(work.misfits):
-                out.add((name, *line))
-    return out.done()
-
-
-def _write_beyond(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
-    """What changes in rows that stay, and comes neither from FileMaker nor from Nexus."""
-    with rowfile.writer(folder / "beyond.parquet", BEYOND_COLUMNS) as out:
-        for name, work in works.items():
-            for line in sorted(work.beyond):
-                out.add((name, *line))
-    return out.done()
-
-
-def _write_differences(works: dict[str, _Work], folder: Path) -> rowfile.RowFile:
+def _differences(work: _Work) -> Iterator[tuple[str, ...]]:
     """Where both sides hold another value: for the person who decides, in the private folder."""
-    with rowfile.writer(folder / "differences.parquet", DIFFERENCE_COLUMNS) as out:
-        for name, work in works.items():
-            for key, column, here, there in work.merger.differences:
-                out.add((name, key, column, str(here), str(there)))
-    return out.done()
+    return (tuple(map(str, difference)) for difference in work.merger.differences)
+
+
+def _remembered_next(work: _Work) -> dict[str, str]:
+    """FileMaker id -> Nexus id, for the next run."""
+    kept = {
+        filemaker_id: key
+        for key, (_, filemaker_id) in work.unreturned.items()
+        if filemaker_id and key not in work.purged
+    }
+    return {**kept, **work.pairs}
+
+
+def _write_memory(found: dict[str, dict[str, str]], folder: Path) -> rowfile.RowFile:
+    lines = ((name, *pair) for name, pairs in found.items() for pair in sorted(pairs.items()))
+    return _write(folder, "memory", lines)
+
+
+def _each(
+    works: dict[str, _Work], lines: Callable[[_Work], Iterable[rowfile.Row]]
+) -> Iterator[rowfile.Row]:
+    """The lines of every entity, its name before them."""
+    return ((name, *line) for name, work in works.items() for line in lines(work))
+
+
+def _write(folder: Path, name: str, rows: Iterable[rowfile.Row] = ()) -> rowfile.RowFile:
+    return rowfile.write(folder / f"{name}.parquet", COLUMNS[name], rows)

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +98,14 @@ def writer(path: Path, columns: Sequence[str]) -> Iterator[Writer]:
         made.close()
 
 
+def write(path: Path, columns: Sequence[str], rows: Iterable[Row] = ()) -> RowFile:
+    """A row file of ``rows``, closed and synced."""
+    with writer(path, columns) as out:
+        for row in rows:
+            out.add(row)
+    return out.done()
+
+
 def read(path: Path, file: RowFile) -> Iterator[tuple[str | None, ...]]:
     """The rows of ``file`` under ``path``'s folder, in order, checked against its digest.
 
@@ -129,12 +137,17 @@ def read_dicts(path: Path, file: RowFile) -> Iterator[dict[str, str | None]]:
 
 def to_csv(folder: Path, file: RowFile, path: Path, keep: Callable[[Row], bool]) -> None:
     """The rows of ``file`` that ``keep`` wants, as CSV with a header, for a person to open."""
+    write_csv(path, file.columns, (row for row in read(folder, file) if keep(row)))
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
+    """A new CSV file for a person to open, which its owner alone can read."""
     path.unlink(missing_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
         written = csv.writer(out)
-        written.writerow(file.columns)
-        written.writerows(row for row in read(folder, file) if keep(row))
+        written.writerow(header)
+        written.writerows(rows)
 
 
 def _changed(name: str) -> RecordError:

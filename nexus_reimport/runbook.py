@@ -208,7 +208,7 @@ class Runbook:
             lists.values(made, read, self.mapping, self.folder)
             if self.mapping.by_hand:
                 lists.sheet(made, seen, self.mapping, self.settings.zone, self.folder,
-                            self.folder / manual.NAME)  # fmt: skip
+                            self.folder / environments.SHEET)  # fmt: skip
             return made
 
         return self.step("plan", work)

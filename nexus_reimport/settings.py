@@ -32,6 +32,7 @@ from pydantic import (
 from nexus_reimport.errors import SettingsError
 
 ENVIRONMENT_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENT"
+SHEET = "manual.xlsx"  # of values that only people know
 FOLDER_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENTS"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -316,7 +317,7 @@ class Settings(Strict):
     @property
     def sheet(self) -> Path:
         """Where people put the workbook of values that only they know."""
-        return self.folders.private / self.name / "manual.xlsx"
+        return self.folders.private / self.name / SHEET
 
     def public(self) -> dict[str, Any]:
         """Everything but secrets and hosts' credentials, as JSON values for the record."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -17,7 +16,7 @@ from nexus_reimport import convert, rowfile
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.mapping import Mapping, SourceField, SourceTable
 from nexus_reimport.model import KEY, ChannelUse, Extract, FieldFound, Snapshot
-from nexus_reimport.source import JOINT, Field, Wanted
+from nexus_reimport.source import JOINT, Field, Wanted, near
 from nexus_reimport.source.channels import Channels, Place
 
 Progress = Callable[[int, int], None]
@@ -168,7 +167,7 @@ def _find(
         (by_name[_normal(t)] for t in tried if _normal(t) in by_name), None
     )
     if real is None:
-        nearest = tuple(difflib.get_close_matches(name, live, n=3, cutoff=0.5))
+        nearest = near.names(name, live)
         if not wanted.optional:
             hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
             problems.append(f"{table}: no field {name}{hint}")

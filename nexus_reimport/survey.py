@@ -161,9 +161,7 @@ def _pointed_at(
         for r in outside
     ]  # fmt: skip
     if not parts:
-        with rowfile.writer(folder / "pointed_at.parquet", columns) as out:
-            pass
-        return out.done()
+        return rowfile.write(folder / "pointed_at.parquet", columns)
     query = sql.SQL("SELECT DISTINCT * FROM ({}) AS pointed ORDER BY 1, 2, 3, 4").format(
         sql.SQL(" UNION ALL ").join(parts)
     )
@@ -190,9 +188,7 @@ def _remembered(connection: Connection, folder: Path) -> RowFile:
     columns = ("entity", "filemaker_id", "nexus_id")
     path = folder / "remembered.parquet"
     if scalar(connection, "SELECT to_regclass(%s)", (f"{OWN_SCHEMA}.loaded",)) is None:
-        with rowfile.writer(path, columns) as out:
-            pass
-        return out.done()
+        return rowfile.write(path, columns)
     query = sql.SQL("SELECT entity, filemaker_id, nexus_id FROM {} ORDER BY 1, 2").format(
         table_name(OWN_SCHEMA, "loaded")
     )

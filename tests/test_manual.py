@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Clinic
+from conftest import Clinic, planned
 from openpyxl import Workbook, load_workbook
-from test_values import plan_of, planned, rows
+from test_values import plan_of, rows
 
 from nexus_reimport import manual, runbook
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Report
+from nexus_reimport.settings import SHEET
 
 Sheet = Any
 
@@ -22,7 +23,7 @@ Sheet = Any
 def put_back(book: runbook.Runbook) -> tuple[Path, Workbook]:
     """The run's sheet, copied to where it is read; to be changed and saved there."""
     target = book.settings.sheet
-    shutil.copy(book.folder / manual.NAME, target)
+    shutil.copy(book.folder / SHEET, target)
     return target, load_workbook(target)
 
 
@@ -45,8 +46,8 @@ def without_clinic(book: runbook.Runbook) -> list[str]:
 
 
 def test_a_sheet_per_kind_lists_the_rows_that_lack_a_value_with_choices(clinic: Clinic) -> None:
-    book = planned(clinic)
-    path = book.folder / manual.NAME
+    book = planned()
+    path = book.folder / SHEET
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not list(book.run.folder.glob("*.xlsx"))
     there = load_workbook(path)
@@ -69,7 +70,7 @@ def test_a_sheet_per_kind_lists_the_rows_that_lack_a_value_with_choices(clinic: 
 
 
 def test_what_was_filled_in_feeds_the_next_run_and_is_counted(clinic: Clinic) -> None:
-    first = planned(clinic)
+    first = planned()
     key = without_clinic(first)[0]
     path, there = put_back(first)
     name, clinic_id = clinic.rows("SELECT name, id::text FROM clinics ORDER BY name LIMIT 1")[0]
@@ -94,20 +95,20 @@ def test_what_was_filled_in_feeds_the_next_run_and_is_counted(clinic: Clinic) ->
     assert book.run.load(Report, "checks_after").passed
     listed = (book.run.folder / "beyond.csv").read_text()
     assert f"patients,{key},clinic_id,by hand" in listed
-    again = planned(clinic)
+    again = planned()
     by_kind = {b.kind: b for b in plan_of(again).by_hand}
     assert (by_kind["clinics"].used, by_kind["clinics"].there) == (0, 1)
 
 
 def test_the_next_sheet_holds_what_was_given_so_that_it_can_take_its_place(clinic: Clinic) -> None:
-    first = planned(clinic)
+    first = planned()
     key = without_clinic(first)[0]
     path, there = put_back(first)
     name = clinic.value("SELECT min(name) FROM clinics")
     fill(there["clinics"], key, clinic_id=name)
     there.save(path)
     for _ in range(2):
-        _, there = put_back(planned(clinic))
+        _, there = put_back(planned())
         sheet = there["clinics"]
         assert sheet.cell(line_of(sheet, key), column_of(sheet, "clinic_id")).value == name
 
@@ -115,7 +116,7 @@ def test_the_next_sheet_holds_what_was_given_so_that_it_can_take_its_place(clini
 def test_dates_and_texts_are_taken_as_they_are_meant(clinic: Clinic) -> None:
     from datetime import date, datetime
 
-    book = planned(clinic)
+    book = planned()
     path, there = put_back(book)
     sheet = there["coordinator"]
     first, second, *_ = sorted(
@@ -126,10 +127,10 @@ def test_dates_and_texts_are_taken_as_they_are_meant(clinic: Clinic) -> None:
     fill(sheet, second, coordinator_date="2026-02-28")
     there.save(path)
     with pytest.raises(StopError, match="coordinator_name: is a formula"):
-        planned(clinic)
+        planned()
     fill(sheet, first, coordinator_date=datetime(2026, 1, 31), coordinator_name=None)
     there.save(path)
-    made = rows(planned(clinic), "patients")
+    made = rows(planned(), "patients")
     assert made[first]["coordinator_date"] == "2026-01-31"
     assert made[second]["coordinator_date"] == "2026-02-28"
 
@@ -138,14 +139,14 @@ def refused(clinic: Clinic, book: Workbook, path: Path) -> str:
     before = clinic.state()
     book.save(path)
     with pytest.raises(StopError, match=r"line\(s\) of manual.xlsx cannot be used") as told:
-        planned(clinic)
+        planned()
     assert clinic.state() == before
     assert "take manual.xlsx away" in told.value.next
     return told.value.what
 
 
 def test_lines_that_cannot_be_used_are_refused_by_name_all_at_once(clinic: Clinic) -> None:
-    book = planned(clinic)
+    book = planned()
     keys = without_clinic(book)
     path, there = put_back(book)
     sheet = there["clinics"]
@@ -166,7 +167,7 @@ def test_lines_that_cannot_be_used_are_refused_by_name_all_at_once(clinic: Clini
 
 
 def test_a_line_of_nobody_and_a_missing_column_are_refused(clinic: Clinic) -> None:
-    book = planned(clinic)
+    book = planned()
     key = without_clinic(book)[0]
     path, there = put_back(book)
     sheet = there["clinics"]
@@ -182,7 +183,7 @@ def test_a_line_of_nobody_and_a_missing_column_are_refused(clinic: Clinic) -> No
 
 
 def test_a_stale_line_is_refused(clinic: Clinic) -> None:
-    book = planned(clinic)
+    book = planned()
     first, second, *_ = sorted(
         k for k, r in rows(book, "patients").items() if not r["funding_type_id"]
     )
@@ -204,10 +205,10 @@ def test_a_stale_line_is_refused(clinic: Clinic) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"\xd0\xcf\x11\xe0 protected"])
 def test_a_file_that_is_no_workbook_is_refused(clinic: Clinic, content: bytes) -> None:
-    book = planned(clinic)
+    book = planned()
     book.settings.sheet.write_bytes(content)
     with pytest.raises(StopError, match=r"manual.xlsx cannot be read") as told:
-        planned(clinic)
+        planned()
     assert "without a password" in told.value.next
     book.settings.sheet.unlink()
-    planned(clinic)
+    planned()

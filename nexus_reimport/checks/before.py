@@ -11,7 +11,17 @@ from pathlib import Path
 from nexus_reimport import attachments, census, convert, rowfile
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.mapping import Mapping
-from nexus_reimport.model import KEY, Backup, Census, Level, Outcome, Plan, Snapshot, Survey
+from nexus_reimport.model import (
+    KEY,
+    OF_NEXUS_ALONE,
+    Backup,
+    Census,
+    Level,
+    Outcome,
+    Plan,
+    Snapshot,
+    Survey,
+)
 from nexus_reimport.settings import Settings
 
 
@@ -177,15 +187,12 @@ def every_record_is_accounted_for(before: Before) -> Finding:
             - {a.source for a in accounts}]  # fmt: skip
     listed: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for source, entity, outcome, _, filemaker_id, _ in before.ledger():
-        if outcome not in _OF_NEXUS_ALONE:
+        if outcome not in OF_NEXUS_ALONE:
             listed[source or "", entity or ""][filemaker_id or ""] += 1
     for account in accounts:
         wanted = Counter(r[KEY] or "" for r in before.records(account.source))
         off += _unequal(account.source, wanted, listed[account.source, account.entity])
     return Finding(sum(a.records for a in accounts), off)
-
-
-_OF_NEXUS_ALONE = frozenset({Outcome.KEPT, Outcome.PURGED})
 
 
 def _unequal(name: str, wanted: Counter[str], found: Counter[str]) -> list[str]:
@@ -224,7 +231,7 @@ def every_row_is_accounted_for(before: Before) -> Finding:
 
 _LOADED = frozenset({Outcome.REPLACED, Outcome.NEW})
 _STAYING = _LOADED | {Outcome.KEPT}
-_OLD = frozenset({Outcome.REPLACED, Outcome.KEPT, Outcome.PURGED})
+_OLD = OF_NEXUS_ALONE | {Outcome.REPLACED}
 
 
 @check(Before, Level.STOP, serves=("S1", "M3"), links=True)

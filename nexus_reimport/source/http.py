@@ -67,8 +67,8 @@ class TransientError(SourceError):
         self.pause = pause
 
 
-class _Silence(Exception):
-    """No answer, or only a part of one; says which."""
+class _TooSlow(requests.exceptions.Timeout):
+    """An answer that drips."""
 
 
 def origin(url: str) -> str:
@@ -134,21 +134,15 @@ class Wire:
             TransientError: no answer, or only a part of one.
             SourceError: it redirects, or its certificate is not to be trusted.
         """
-        sent = {"Accept": "application/json", "Content-Type": "application/json"} | dict(
-            headers or {}
-        )
+        sent = {"Accept": "application/json", "Content-Type": "application/json", **(headers or {})}
         if authorization:
             sent["Authorization"] = authorization
         self.meter.add(requests=1)
-        try:
-            response, content = self._response(verb, path, sent, body)
-        except _Silence as silence:
-            reason = str(silence)
-        else:
-            reason = ""
-        if reason:
-            raise self._silence(reason, where)
+        got = self._response(verb, path, sent, body)
+        if isinstance(got, str):
+            raise self._silence(got, where)
         self._has_answered = True
+        response, content = got
         self.meter.add(bytes_read=len(content))
         if response.is_redirect or 300 <= response.status_code < 400:
             raise SourceError(
@@ -212,11 +206,10 @@ class Wire:
 
     def _response(
         self, verb: str, path: str, headers: dict[str, str], body: bytes | None
-    ) -> tuple[requests.Response, bytes]:
-        """The response and all that it holds. The library's errors name the address: they end here.
+    ) -> tuple[requests.Response, bytes] | str:
+        """The response and all that it holds, or what went wrong.
 
-        Raises:
-            _Silence: with what went wrong.
+        The library's errors name the address: they end here.
         """
         try:
             request = requests.Request(verb, self.origin, headers=headers, data=body)
@@ -232,8 +225,7 @@ class Wire:
             return response, self._content(response)
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             kinds = (text for kind, text in _FAILURES if isinstance(error, kind))
-            reason = next(kinds, f"a request to FileMaker failed ({type(error).__name__})")
-        raise _Silence(reason)
+            return next(kinds, f"a request to FileMaker failed ({type(error).__name__})")
 
     def _content(self, response: requests.Response) -> bytes:
         """The body to its end, in the time that an answer may take.
@@ -246,7 +238,7 @@ class Wire:
             while part := response.raw.read1(_CHUNK, decode_content=True):
                 parts.append(part)
                 if time.monotonic() > ends:
-                    raise _Silence("FileMaker's answer came too slowly to its end")
+                    raise _TooSlow
         return b"".join(parts)
 
     def _silence(self, reason: str, where: str) -> SourceError:
@@ -266,6 +258,7 @@ class Wire:
 
 _CERTIFICATE = "the certificate of FileMaker's server is not to be trusted"
 _FAILURES = (  # the first that fits: the library's errors inherit from each other
+    (_TooSlow, "FileMaker's answer came too slowly to its end"),
     (requests.exceptions.SSLError, _CERTIFICATE),
     (requests.exceptions.ConnectTimeout, "FileMaker did not take the connection in time"),
     (requests.exceptions.Timeout, "FileMaker did not answer in time"),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
 from nexus_reimport.errors import ReimportError, SourceError
-from nexus_reimport.source import codes
+from nexus_reimport.source import codes, near
 from nexus_reimport.source.http import LONGEST_PAUSE, Answer, TransientError
 
 PASSING_STATUSES = frozenset({401, 408, 425, 429, 500, 502, 503, 504})
@@ -96,8 +95,7 @@ def torn(what: str, where: str) -> SourceError:
 def nearest(name: str, names: Callable[[], Iterable[str]]) -> str:
     """``name`` and those that are like it, as far as FileMaker tells its ``names``."""
     with contextlib.suppress(ReimportError):
-        close = difflib.get_close_matches(name, tuple(names()), n=3, cutoff=0.5)
-        return f"{name!r}; nearest: {', '.join(close) or 'none'}"
+        return f"{name!r}; {near.told(name, names())}"
     return repr(name)
 
 

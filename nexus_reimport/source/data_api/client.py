@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from nexus_reimport.source import Field, Origin, Page, Product, Usage, Wanted, codes
@@ -18,8 +18,9 @@ from nexus_reimport.source.data_api import paging
 from nexus_reimport.source.data_api.envelope import Envelope, opened, page_of
 from nexus_reimport.source.data_api.paging import Fetch
 from nexus_reimport.source.data_api.session import Session
-from nexus_reimport.source.http import Patience, Wire
-from nexus_reimport.source.spoken import lacking, nearest, place, torn
+from nexus_reimport.source.http import Patience
+from nexus_reimport.source.server import Server
+from nexus_reimport.source.spoken import lacking, nearest, torn
 
 BASE = "/fmi/data/v1"
 JSON = Mapping[str, Any]
@@ -27,7 +28,7 @@ Query = Sequence[Mapping[str, str]]
 TYPE_OF_RESULT = {"timeStamp": "timestamp"}  # the others are called the same
 
 
-class DataApi:
+class DataApi(Server):
     """One FileMaker file by its Data API. A ``Source``; several threads may use it at a time.
 
     It logs in at the first request that needs it, and out in ``close``.
@@ -48,18 +49,8 @@ class DataApi:
         verify: bool | str = True,
         patience: Patience | None = None,
     ) -> None:
-        self._wire = Wire(url, verify=verify, patience=patience or Patience())
-        self._database = database
+        super().__init__(url, database, verify=verify, patience=patience)
         self._session = Session(self._wire, self._at("/sessions"), self._where(), account, password)
-
-    def __repr__(self) -> str:
-        return f"DataApi({self._wire.origin!r}, {self._database!r})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def product(self) -> Product:
         """The server, as it names itself. Needs no account."""
@@ -176,7 +167,7 @@ class DataApi:
     def close(self) -> None:
         """Log out and close every connection. A server that is gone is no error here."""
         self._session.give_back()
-        self._wire.close()
+        super().close()
 
     def _pages(self, table: str, fetch: Fetch, size: int) -> Iterator[Page]:
         def paced(offset: int, limit: int) -> Envelope:
@@ -238,9 +229,6 @@ class DataApi:
     def _records(self, table: str, parameters: Mapping[str, object]) -> str:
         query = urlencode({**parameters, "portal": "[]"}, quote_via=quote)
         return f"{self._at('/layouts/', table, '/records')}?{query}"
-
-    def _where(self, table: str = "") -> str:
-        return place(self.channel, self._wire.server, self._database, table)
 
 
 def _order(*fields: str, descend: bool = False) -> str:

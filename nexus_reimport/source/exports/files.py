@@ -17,7 +17,6 @@ Source: Claris FileMaker Pro Help, "Microsoft Excel format", "Comma-separated va
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import threading
 from collections.abc import Iterator, Mapping
@@ -28,7 +27,7 @@ from typing import Self
 
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.settings import Exports
-from nexus_reimport.source import Field, Origin, Page, Product, Usage, Wanted
+from nexus_reimport.source import Field, Origin, Page, Product, Usage, Wanted, near
 from nexus_reimport.source.exports import delimited, grid, spreadsheet, typed
 from nexus_reimport.source.exports.cells import Forms
 from nexus_reimport.source.exports.grid import Grid
@@ -205,9 +204,8 @@ class ExportedFiles:
                 next=f"export the table as one of {', '.join(SUFFIXES)}",
             )
         if not path.is_file():
-            near = difflib.get_close_matches(table, there, n=3, cutoff=0.5)
             raise SourceError(
-                f"there is no file {table}; nearest: {', '.join(near) or 'none'}",
+                f"there is no file {table}; {near.told(table, there)}",
                 where=f"{self._where(table)}, folder={self._place.folder}",
                 next="export it into the folder, or name the file under [filemaker.tables]",
             )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from nexus_reimport.errors import MappingError, SourceError
+from nexus_reimport.source import near
 from nexus_reimport.source.exports.cells import Forms, Refused, as_text
 from nexus_reimport.source.exports.grid import Grid
 
@@ -61,9 +61,8 @@ def in_order(found: Iterable[Row], key_of: Callable[[Row], str], where: str) -> 
 def _place(grid: Grid, name: str, where: str) -> int:
     place = grid.places.get(name)
     if place is None:
-        near = difflib.get_close_matches(name, grid.places, n=3, cutoff=0.5)
         raise MappingError(
-            f"the file has no column {name}; nearest: {', '.join(near) or 'none'}",
+            f"the file has no column {name}; {near.told(name, grid.places)}",
             where=where,
             next="export the field too, or give its name in the mapping",
         )

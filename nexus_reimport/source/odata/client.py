@@ -11,23 +11,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Self
 
 from nexus_reimport.errors import MappingError
 from nexus_reimport.source import Field, Origin, Page, Product, Usage, Wanted, codes
-from nexus_reimport.source.http import Answer, Patience, Wire
+from nexus_reimport.source.http import Answer, Patience
 from nexus_reimport.source.odata import links, metadata, query
 from nexus_reimport.source.odata.collection import Collection, code_of, opened
 from nexus_reimport.source.odata.login import Login
 from nexus_reimport.source.odata.metadata import Metadata
 from nexus_reimport.source.odata.rows import Shape
-from nexus_reimport.source.spoken import FEW, LATER, Spoken, later, nearest, place, wordless
+from nexus_reimport.source.server import Server
+from nexus_reimport.source.spoken import FEW, LATER, Spoken, later, nearest, wordless
 
 MOST = 10_000  # records of one page, by FileMaker's own limit
 HEADERS = {"OData-Version": "4.0", "OData-MaxVersion": "4.0"}
 
 
-class OData:
+class OData(Server):
     """One FileMaker file by its OData. A ``Source``; several threads may use it at a time.
 
     Raises:
@@ -46,21 +46,11 @@ class OData:
         verify: bool | str = True,
         patience: Patience | None = None,
     ) -> None:
-        self._wire = Wire(url, verify=verify, patience=patience or Patience())
-        self._database = database
+        super().__init__(url, database, verify=verify, patience=patience)
         self._login = Login(account, password, self._where())
         self._lock = threading.Lock()
         self._metadata: Metadata | None = None
         self._spellings: dict[str, str] = {}
-
-    def __repr__(self) -> str:
-        return f"OData({self._wire.origin!r}, {self._database!r})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def product(self) -> Product:
         """The engine, as it names itself."""
@@ -139,7 +129,7 @@ class OData:
     def close(self) -> None:
         """Close every connection. There is no session to end."""
         self._login.close()
-        self._wire.close()
+        super().close()
 
     def _keys(self, wanted: Wanted, page: int) -> links.Keys:
         """The keys of a table alone."""
@@ -226,9 +216,6 @@ class OData:
     def _expect(self, answer: Collection, table: str) -> Collection:
         hint = nearest(table, self.tables) if answer.code == codes.NO_TABLE else ""
         return answer.expect(hint=hint)
-
-    def _where(self, table: str = "") -> str:
-        return place(self.channel, self._wire.server, self._database, table)
 
 
 def _missing(kind: str, hint: str, where: str) -> MappingError:
