@@ -83,6 +83,25 @@ def templates(postgres: PostgresServer, made_up: MadeUp) -> dict[str, str]:
     return {"dev": "template_dev", "prod": "template_prod"}
 
 
+def planned(name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.Runbook:
+    """A run up to its plan."""
+    book = runbook.begin(name, links_only=links_only)
+    book.snapshot()
+    book.census()
+    book.survey_and_backup()
+    book.plan()
+    return book
+
+
+def finished(book: runbook.Runbook) -> runbook.Runbook:
+    """An approved run, to its end, sealed."""
+    book.apply()
+    book.verify()
+    book.sign_off()
+    book.seal()
+    return book
+
+
 @dataclass(frozen=True, slots=True)
 class Executed:
     """A run that was executed and sealed: its folders, and a template of the database after it.
@@ -146,13 +165,9 @@ class Clinic:
         assert old in text
         path.write_text(text.replace(old, new))
 
-    def preflight(self, name: str = "sandbox-dev") -> runbook.Runbook:
+    def preflight(self, name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.Runbook:
         """A preflight to its end."""
-        book = runbook.begin(name)
-        book.snapshot()
-        book.census()
-        book.survey_and_backup()
-        book.plan()
+        book = planned(name, links_only=links_only)
         book.check_before()
         book.rehearse()
         book.propose()
@@ -178,16 +193,11 @@ class Clinic:
 
     def whole(self, name: str = "sandbox-dev", rehearsed: Path | None = None) -> runbook.Runbook:
         """A run to its end, sealed; of a clinic as it is found, the session's ``rehearsed`` one."""
-        if rehearsed is None:
-            book = self.preflight(name)
-            book.approve(rehearsed=True)
-        else:
-            book = self.approved(rehearsed)
-        book.apply()
-        book.verify()
-        book.sign_off()
-        book.seal()
-        return book
+        if rehearsed is not None:
+            return finished(self.approved(rehearsed))
+        book = self.preflight(name)
+        book.approve(rehearsed=True)
+        return finished(book)
 
     def state(self, kind: str = "dev") -> dict[str, tuple[int, str]]:
         """A fingerprint of every table of the application, made by the test's own query."""

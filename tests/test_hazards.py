@@ -8,8 +8,8 @@ import uuid
 from pathlib import Path
 
 import pytest
-from conftest import Clinic
-from test_values import DEV, change, misfits, nexus_id, plan_of, planned, rows, shared
+from conftest import Clinic, planned
+from test_values import DEV, change, misfits, nexus_id, plan_of, rows, shared
 
 from nexus_reimport import runbook
 from nexus_reimport.errors import StopError
@@ -22,7 +22,7 @@ HAZARDS = {f"H{n}" for n in (*range(1, 15), *range(20, 38))}
 
 
 def checked(clinic: Clinic) -> tuple[runbook.Runbook, Report]:
-    book = planned(clinic)
+    book = planned()
     return book, book.check_before()
 
 
@@ -84,7 +84,7 @@ def test_what_is_no_record_of_a_patient_is_left_out_by_name_and_counted(clinic: 
     silent = sum(not str(r.values.get("Note", "")).strip() for r in tables["API_Notes"].records)
     nameless = sum(not (r.values.get("nameFirst") or r.values.get("nameLast"))
                    for r in tables["API_Contacts"].records)  # fmt: skip
-    book = planned(clinic)
+    book = planned()
     assert account(book, "events").left_out["without_patient"] == blocks > 0
     assert account(book, "notes").left_out["empty_note"] == silent > 0
     assert account(book, "contacts").left_out["without_a_name"] == nameless > 0
@@ -108,7 +108,7 @@ def test_what_filemaker_does_not_hold_of_an_appointment_is_kept_or_told(clinic: 
             values = {"id": made[name], "id_Contact": known, "startDate": day,
                       "startTime": "09:00:00", "endDate": day, "endTime": "09:30:00"}  # fmt: skip
             tables["API_event"].records.append(Record(90_000 + len(made), 0, values))
-    book = planned(clinic)
+    book = planned()
     assert misfits(book, "appointments")["clinic_id", "names no row of clinics"].count >= 1
     appointments = rows(book, "appointments")
     assert appointments[nexus_id(book, "appointments", made["past"])]["status"] == "completed"
@@ -123,7 +123,7 @@ def test_an_id_that_is_no_uuid_names_a_row_in_a_namespace_of_its_own(clinic: Cli
         table = tables["API_Contacts"]
         values = {**table.records[0].values, "id": "Old 1234", "nameLast": "Numbered"}
         table.records.append(Record(91_000, 0, values))
-    book = planned(clinic)
+    book = planned()
     key = str(uuid.uuid5(book.mapping.namespace, "patients:Old 1234"))
     row = rows(book, "patients")[key]
     assert row["last_name"] == "Numbered"
@@ -135,7 +135,7 @@ def test_names_repeat_and_people_match_by_id_alone_while_clinics_fold(clinic: Cl
     change(clinic, [first, second], nameFirst="Same", nameLast="Name", DOB="1960-02-03")
     place = clinic.value("SELECT min(name) FROM clinics")
     change(clinic, [third], id_Clinic="", Clinic_Name=f" {place.upper().replace(' ', '  ')} ")
-    book = planned(clinic)
+    book = planned()
     keys = {nexus_id(book, "patients", r.values["id"]) for r in (first, second)}
     assert len(keys) == 2
     patients = rows(book, "patients")

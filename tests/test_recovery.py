@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import ROLE, Clinic
+from conftest import ROLE, Clinic, finished
 from halting import halted
 from test_undo import DEV, approved, executed
 
@@ -197,16 +197,9 @@ def test_relinking_alone_mends_links_and_writes_nothing_else(
 
 def relinked(clinic: Clinic) -> runbook.Runbook:
     """A run that re-links alone, to its end, by its steps."""
-    book = runbook.begin(DEV, links_only=True)
-    for step in (book.snapshot, book.census, book.survey_and_backup, book.plan, book.check_before,
-                 book.rehearse, book.propose):  # fmt: skip
-        step()
+    book = clinic.preflight(links_only=True)
     book.approve(rehearsed=True)
-    book.apply()
-    book.verify()
-    book.sign_off()
-    book.seal()
-    return book
+    return finished(book)
 
 
 def test_what_is_booked_meanwhile_does_not_stop_a_run_that_re_links_alone(
@@ -214,10 +207,7 @@ def test_what_is_booked_meanwhile_does_not_stop_a_run_that_re_links_alone(
 ) -> None:
     executed(clinic, rehearsed)
     linked_wrongly(clinic)
-    book = runbook.begin(DEV, links_only=True)
-    for step in (book.snapshot, book.census, book.survey_and_backup, book.plan, book.check_before,
-                 book.rehearse, book.propose):  # fmt: skip
-        step()
+    book = clinic.preflight(links_only=True)
     clinic.do(
         "UPDATE notes SET content = 'since' WHERE id = (SELECT min(id::text)::uuid FROM notes)"
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import ROLE, Clinic
+from conftest import ROLE, Clinic, planned
 from halting import halted, nothing_left
 
 from nexus_reimport import backup, checks, record, rehearsal, runbook, show
@@ -52,11 +52,7 @@ def gone(clinic: Clinic, seconds: float = 12) -> bool:
 
 
 def up_to_the_rehearsal(name: str = DEV) -> runbook.Runbook:
-    book = runbook.begin(name)
-    book.snapshot()
-    book.census()
-    book.survey_and_backup()
-    book.plan()
+    book = planned(name)
     book.check_before()
     return book
 

@@ -8,23 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Clinic
+from conftest import Clinic, planned
 
 from nexus_reimport import rowfile, runbook, show
 from nexus_reimport.model import Misfits, Plan, Survey
 from nexus_reimport.sandbox.filemaker_file import Record
 
 DEV = "sandbox-dev"
-
-
-def planned(clinic: Clinic) -> runbook.Runbook:
-    """A run up to its plan."""
-    book = runbook.begin(DEV)
-    book.snapshot()
-    book.census()
-    book.survey_and_backup()
-    book.plan()
-    return book
 
 
 def plan_of(book: runbook.Runbook) -> Plan:
@@ -77,7 +67,7 @@ def test_values_that_do_not_fit_are_told_by_column_id_and_what_became_of_them(
     change(clinic, who[3:4], DOB="2199-01-01")
     change(clinic, who[4:5], **{"Health Number": "9" * 51})
     change(clinic, who[5:6], id_Clinic="", Clinic_Name="No such place")
-    book = planned(clinic)
+    book = planned()
     found = misfits(book, "patients")
     title = found["title", "no such choice"]
     assert (title.count, title.stays, title.empty) == (3, 3, 0)
@@ -109,7 +99,7 @@ def test_a_new_patient_whose_value_does_not_fit_gets_none(clinic: Clinic) -> Non
         made = Record(9_999, 0, {**table.records[0].values, "gender": "unclear"})
         made.values["id"] = "0A0B0C0D-1111-4222-8333-444455556666"
         table.records.append(made)
-    book = planned(clinic)
+    book = planned()
     found = misfits(book, "patients")["sex", "no such choice"]
     assert (found.stays, found.empty) == (0, 1)
     key = nexus_id(book, "patients", made.values["id"])
@@ -126,7 +116,7 @@ def test_a_name_that_two_rows_have_chooses_neither(clinic: Clinic) -> None:
     )  # fmt: skip
     who = shared(clinic, 1)
     change(clinic, who, id_Clinic="", Clinic_Name=name)
-    found = misfits(planned(clinic), "patients")
+    found = misfits(planned(), "patients")
     assert found["clinic_id", "names several rows of clinics"].stays == 1
 
 
@@ -135,7 +125,7 @@ def test_a_plan_that_ends_before_it_starts_does_not_fit(clinic: Clinic) -> None:
     change(
         clinic, who, **{"NDIS Plan Start Date": "2025-07-01", "NDIS Plan End Date": "2025-06-30"}
     )
-    book = planned(clinic)
+    book = planned()
     found = misfits(book, "patients")
     assert found["plan_end_date", "before plan_start_date"].count == 1
     assert found["ndis_plan_end_date", "before ndis_plan_start_date"].count == 1
@@ -155,7 +145,7 @@ def test_an_appointment_without_an_end_is_marked_as_derived(clinic: Clinic) -> N
         chosen = [e for e in events if str(e.values["id_Contact"]).lower() in known][:2]
         chosen[0].values.update(endTime="")
         chosen[1].values.update(endDate="", endTime="08:00:00")
-    book = planned(clinic)
+    book = planned()
     found = misfits(book, "appointments")
     assert found["end_time", "no end: 30 minutes after the start"].derived >= 1
     assert found["end_time", "ends before it starts: 30 minutes after it"].derived == 1
@@ -185,7 +175,7 @@ def test_a_message_that_was_sent_is_never_pending(clinic: Clinic) -> None:
         for record in sent[:5]:
             record.values["MessageStatus"] = "Pending"
         sent[5].values.update(MessageStatus="Pending", SentTimestamp="")
-    book = planned(clinic)
+    book = planned()
     messages = rows(book, "sms_messages")
     for record in sent[:5]:
         key = nexus_id(book, "sms_messages", record.values["_kp_MessageID"])
@@ -209,7 +199,7 @@ def test_what_is_over_and_still_scheduled_is_for_a_person_to_decide(
         " AND filemaker_event_id IS NOT NULL"
     )
     assert over > 0
-    book = planned(clinic)
+    book = planned()
     made = plan_of(book)
     (rule,) = made.entities["appointments"].settled
     assert rule.rows >= over
