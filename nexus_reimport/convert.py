@@ -15,6 +15,7 @@ Where a value had to be derived from another one, or only a part of it fits, the
 from __future__ import annotations
 
 import html
+import math
 import re
 import uuid
 from collections.abc import Iterable, Mapping
@@ -159,6 +160,29 @@ def as_text(moment: datetime) -> str:
     utc = moment.astimezone(UTC)
     fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
     return f"{utc:%Y-%m-%d %H:%M:%S}{fraction}+00"
+
+
+def chronological(value: str) -> tuple[float, str]:
+    """A key that sorts dates and instants as PostgreSQL prints them (UTC, ISO) by time.
+
+    It prints years beyond 9999, ``BC`` and infinity, which Python's own types cannot hold. What is
+    no date sorts as infinity does.
+    """
+    year, _, rest = value.partition("-")
+    if not year.isdecimal():
+        return -math.inf if value == "-infinity" else math.inf, ""
+    return (-int(year) if value.endswith(" BC") else int(year)), rest
+
+
+def on_the_clock(value: str, zone: ZoneInfo) -> str:
+    """An instant as PostgreSQL prints it, on the clock of ``zone``; as it is beyond Python's years.
+
+    Near its ends a zone's own offset may lead out of Python's years.
+    """
+    try:
+        return f"{datetime.fromisoformat(value).astimezone(zone):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError):
+        return value
 
 
 def timestamp(value: str, zone: ZoneInfo) -> str | None:

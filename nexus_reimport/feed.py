@@ -125,8 +125,10 @@ class Feeder:
     def is_over(self, value: str | None) -> bool:
         """Whether an instant, or a date on the clinic's calendar, lies before the plan's moment."""
         today = self._as_of.astimezone(self._zone).date().isoformat()
-        limit = convert.as_text(self._as_of) if value and len(value) > len(today) else today
-        return value is not None and value != "" and value < limit
+        if not value:
+            return False
+        limit = convert.as_text(self._as_of) if ":" in value else today
+        return convert.chronological(value) < convert.chronological(limit)
 
     def _value(
         self, column: Column, record: Record, source: str, name: str, known: Resolver, fed: Fed

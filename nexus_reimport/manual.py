@@ -128,7 +128,7 @@ class Shower:
             other = self._find(target, value)
             return self._shown(target, other, further) if other else ""
         if value and (entity, column) in self._instants:
-            return f"{datetime.fromisoformat(value).astimezone(self._zone):%Y-%m-%d %H:%M}"
+            return convert.on_the_clock(value, self._zone)
         return value
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-import simplejson
 from psycopg import sql
 
 from nexus_reimport import census, checks
@@ -140,16 +139,16 @@ def _ask(
     calendar = _calendar(connection, mapping, catalog)
     not_found = _not_found(connection, mapping, key)
     one = random.SystemRandom().choice(ids) if ids else ""
-    opened = connection.execute(
-        sql.SQL("SELECT * FROM {} WHERE {}::text = %s").format(table, sql.Identifier(key)), (one,)
-    )
-    described = [column.name for column in opened.description or ()]
-    row = opened.fetchone()
+    column = people.filemaker_id.partition(".")[0]
+    row = connection.execute(
+        sql.SQL("SELECT {}::text, t::text FROM {} AS t WHERE {}::text = %s").format(
+            sql.Identifier(column or key), table, sql.Identifier(key)
+        ),
+        (one,),
+    ).fetchone()
     if one and row is None:
         raise StopError("a patient that the list shows does not open", state="committed")
-    pairs = zip(described, row or (), strict=False)
-    text_row = {name: None if value is None else _text(value) for name, value in pairs}
-    filemaker_id = stored_id(text_row, people.filemaker_id) if people.filemaker_id else ""
+    filemaker_id = stored_id({column: row[0]}, people.filemaker_id) if row and column else ""
     pages = ", ".join(f"{counts.get(one, 0)} {name}" for name, counts in shown.items())
     unnamed = [
         str(r[0])
@@ -175,10 +174,6 @@ def _ask(
         not_found=tuple(not_found),
         sample=f"drawn at random: {filemaker_id or 'made in Nexus'}, its page shows {pages}",
     )
-
-
-def _text(value: object) -> str:
-    return simplejson.dumps(value) if isinstance(value, dict | list) else str(value)
 
 
 def _select(key: str, table: sql.Composable) -> sql.Composed:
@@ -223,7 +218,8 @@ def _calendar(
     entity = mapping.entities[calendar.entity]
     key = catalog.tables[entity.table].primary_key[0]
     rows = connection.execute(
-        sql.SQL("SELECT a.{key}::text, a.{start}, a.{end}, a.{patient}, p.{person}"
+        sql.SQL("SELECT a.{key}::text, a.{patient} IS NOT NULL"
+                " AND (a.{end} IS NULL OR p.{person} IS NULL)"
                 " FROM {table} AS a LEFT JOIN {people} AS p ON p.{person} = a.{patient}"
                 " ORDER BY a.{start}").format(
             key=sql.Identifier(key), start=sql.Identifier(calendar.start),
@@ -234,10 +230,7 @@ def _calendar(
             people=table_name(mapping.schema_name, mapping.entities[mapping.people()].table),
         )
     ).fetchall()  # fmt: skip
-    broken = tuple(
-        str(row[0]) for row in rows if row[3] is not None and (row[2] is None or row[4] is None)
-    )
-    return len(rows), broken
+    return len(rows), tuple(key for key, is_broken in rows if is_broken)
 
 
 def _not_found(connection: Connection, mapping: Mapping, key: str) -> list[str]:

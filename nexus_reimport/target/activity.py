@@ -128,8 +128,7 @@ Counters = Mapping[str, TableWrites]
 def start(target: Postgres, schema: str, tables: Sequence[str]) -> Watched:
     """The counters before the survey begins."""
     with connected(target) as connection:
-        since: datetime = scalar(connection, "SELECT clock_timestamp()")
-        return Watched(since, counters(connection, schema, tables))
+        return Watched(_now(connection), counters(connection, schema, tables))
 
 
 @contextmanager
@@ -180,7 +179,7 @@ def told(
         suspects = {t for t in before if not counted or t in seen or written[t].rows}
         return Activity(
             since=watched.since,
-            until=scalar(connection, "SELECT clock_timestamp()"),
+            until=_now(connection),
             tables=len(before),
             counted=counted,
             written={t: w for t, w in written.items() if counted and w.rows},
@@ -248,7 +247,15 @@ def _changed(
 def _others(connection: Connection, since: datetime) -> tuple[Session, ...]:
     asked = {"since": since, "ours": APPLICATION}
     rows = connection.execute(statement("other_sessions"), asked)
-    return tuple(Session(application or "", pid, *times) for pid, application, *times in rows)
+    return tuple(
+        Session(application or "", pid, *(at and datetime.fromisoformat(at) for at in times))
+        for pid, application, *times in rows
+    )
+
+
+def _now(connection: Connection) -> datetime:
+    """The server's clock."""
+    return datetime.fromisoformat(scalar(connection, "SELECT clock_timestamp()"))
 
 
 def merged(*seen: Iterable[Writer]) -> tuple[Writer, ...]:
@@ -306,7 +313,9 @@ class Watch:
         while True:
             rows = connection.execute(statement("writers"), self._asked).fetchall()
             seen = (
-                Writer(name or "", pid, at, at, tuple(tables)) for pid, name, tables, at in rows
+                Writer(name or "", pid, when, when, tuple(tables))
+                for pid, name, tables, at in rows
+                if (when := datetime.fromisoformat(at))
             )
             self.writers = merged(self.writers, seen)
             if self._done.wait(PAUSE):

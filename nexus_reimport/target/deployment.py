@@ -107,7 +107,9 @@ def _marker(connection: Connection) -> Marker | None:
     if scalar(connection, "SELECT to_regclass(%s)", (TABLE,)) is None:
         return None
     row = connection.execute(statement("marker")).fetchone()
-    return Marker(row[0], Identity(*row[1:4]), row[4], row[5]) if row else None
+    return (
+        Marker(row[0], Identity(*row[1:4]), datetime.fromisoformat(row[4]), row[5]) if row else None
+    )
 
 
 def require(connection: Connection, environment: str, state: str = NOTHING_WRITTEN) -> None:

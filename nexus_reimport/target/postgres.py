@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import psycopg
 from psycopg import sql
+from psycopg.types.string import TextLoader
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
@@ -26,6 +27,8 @@ Connection = psycopg.Connection[Any]
 APPLICATION = "nexus_reimport"
 OWN_SCHEMA = "nexus_reimport"
 READ_TIMEOUT = "10min"
+LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 SESSION = {
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
@@ -80,9 +83,19 @@ def connected(target: settings.Postgres, state: str = NOTHING_WRITTEN) -> Iterat
     with scrubbed(where, state):
         raw = engine(target).raw_connection()
         try:
-            yield cast(Connection, raw.driver_connection)
+            yield _reading_text(cast(Connection, raw.driver_connection))
         finally:
             raw.invalidate()
+
+
+def _reading_text(connection: Connection) -> Connection:
+    """Dates and times arrive as PostgreSQL prints them, in arrays and ranges too.
+
+    Python's own types end at the year 9999 and know neither infinity nor BC.
+    """
+    for name in TIME_TYPES:
+        connection.adapters.register_loader(name, TextLoader)
+    return connection
 
 
 @contextmanager
@@ -103,6 +116,13 @@ def _ours(error: object, where: str, state: str) -> TargetError:
     names = [("table", diag.table_name), ("column", diag.column_name)]
     names.append(("constraint", diag.constraint_name))
     told = "".join(f", {label} {name}" for label, name in names if name)
+    if error.sqlstate is None and not isinstance(error, LOST):
+        return TargetError(
+            f"a value could not be passed to or from PostgreSQL ({type(error).__name__})",
+            where=where,
+            state=state,
+            next="the connection is sound; send this record to whoever keeps this package",
+        )
     if error.sqlstate is None:
         return TargetError(
             "PostgreSQL could not be reached, or the connection was lost",

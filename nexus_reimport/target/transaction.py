@@ -16,13 +16,12 @@ from psycopg import sql
 
 from nexus_reimport.errors import Busy, InDoubt, TargetError
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target.postgres import SESSION, Connection, scalar, statement, table_name
+from nexus_reimport.target.postgres import LOST, SESSION, Connection, scalar, statement, table_name
 
 T = TypeVar("T")
 LOCK_KEY = 0x6E65787573  # "nexus"
 ROLLED_BACK = "rolled back, the database is as it was"
 AUTOVACUUM = "autovacuum worker"
-LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
 Progress = Callable[[int, int], None]
 
