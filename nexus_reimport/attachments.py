@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nexus_reimport import convert, rowfile
+from nexus_reimport import rowfile
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.mapping import Mapping as Nexus
 from nexus_reimport.model import KEY, LinkPlan, Outcome, Snapshot, Survey
+from nexus_reimport.text import id_key
 
 LINK_COLUMNS = ("key", "object", "content_type")
 
@@ -50,7 +51,10 @@ def place(
     owners: Mapping[str, str],
     folder: Path,
 ) -> list[Placed]:
-    """Every attachment of Nexus with the owner that FileMaker names."""
+    """Every attachment of Nexus with the owner that FileMaker names.
+
+    ``owners`` holds Nexus ids by FileMaker id, as ``text.id_key`` compares them.
+    """
     by_field = _by_field(spec, snapshot, folder)
     placed = []
     for row in rowfile.read_dicts(folder, survey_rows):
@@ -70,7 +74,7 @@ def place(
 
 
 def _by_field(spec: Attachment, snapshot: Snapshot, folder: Path) -> dict[str, dict[str, str]]:
-    """field -> its value -> the owner's FileMaker id.
+    """field -> its value -> the owner's FileMaker id, both as ids compare.
 
     A value that records of several owners share names nobody: it is as if FileMaker did not
     know the attachment, and its link stays as it is.
@@ -78,18 +82,14 @@ def _by_field(spec: Attachment, snapshot: Snapshot, folder: Path) -> dict[str, d
     found: dict[str, dict[str, str]] = {i.field: {} for i in spec.identity}
     shared: set[tuple[str, str]] = set()
     for record in rowfile.read_dicts(folder, snapshot.extracts[spec.source].file):
-        owner = convert.identifier(record[spec.owner.field] or "")
+        owner = id_key(record[spec.owner.field] or "")
         for field, values in found.items():
-            value = _key(record[field] or "")
+            value = id_key(record[field] or "")
             if value and values.setdefault(value, owner) != owner:
                 shared.add((field, value))
     for field, value in shared:
         del found[field][value]
     return found
-
-
-def _key(value: str) -> str:
-    return convert.identifier(value).removesuffix(".0")
 
 
 def _owner(
@@ -113,11 +113,11 @@ def fates(
     there = _by_identity(spec, survey_rows, folder)
     for record in rowfile.read_dicts(folder, snapshot.extracts[spec.source].file):
         filemaker_id = record[KEY] or ""
-        values = ((i.field, _key(record[i.field] or "")) for i in spec.identity)
+        values = ((i.field, id_key(record[i.field] or "")) for i in spec.identity)
         key = next((there[pair] for pair in values if pair in there), None)
         if key is None:
             yield filemaker_id, Outcome.LEFT_OUT, "not_in_nexus", None
-        elif convert.identifier(record[spec.owner.field] or "") not in owners:
+        elif id_key(record[spec.owner.field] or "") not in owners:
             yield filemaker_id, Outcome.LEFT_OUT, "owner_not_loaded", key
         else:
             yield filemaker_id, Outcome.LINKED, "", key
@@ -142,7 +142,7 @@ def _identities(spec: Attachment, row: Mapping[str, str | None]) -> Iterator[tup
             found = re.search(identity.pattern, value)
             value = found[1] if found else ""
         if value:
-            yield identity.field, _key(value)
+            yield identity.field, id_key(value)
 
 
 def plan_all(

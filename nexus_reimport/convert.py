@@ -25,6 +25,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from nexus_reimport.text import name_key
+
 EARLIEST = date(1890, 1, 1)
 _DURATION = re.compile(r"(\d{1,4}):(\d{2})(?::(\d{2})(\.\d{1,6})?)?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -66,20 +68,10 @@ def paragraphs(value: str) -> str | None:
     return joined if joined.strip() else None
 
 
-def folded(value: str) -> str:
-    """What is left of a text when every run of blanks and line ends counts as one blank."""
-    return " ".join(value.split())
-
-
-def name_key(value: str) -> str:
-    """A name as lookups compare it: case and blanks folded."""
-    return folded(value).casefold()
-
-
 def identifier(value: str) -> str:
-    """A FileMaker id as ids compare: a UUID in lower case, any other text as it stands.
+    """A FileMaker id as it is stored and shown: a UUID in lower case, any other as it stands.
 
-    Asked some twenty times for every record, so by its shape and not by parsing it.
+    How ids compare is ``text.id_key``. By its shape and not by parsing it: asked often.
     """
     stripped = value.strip()
     if _UUID.fullmatch(stripped):

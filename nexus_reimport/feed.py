@@ -15,9 +15,10 @@ from nexus_reimport import mapping as mappings
 from nexus_reimport.convert import Made
 from nexus_reimport.mapping import Column
 from nexus_reimport.model import KEY, Snapshot, Survey
+from nexus_reimport.text import by_id, id_key, name_key
 
 Record = Mapping[str, str]
-Resolver = Mapping[str, Mapping[str, str]]  # entity -> FileMaker id -> Nexus id
+Resolver = Mapping[str, Mapping[str, str]]  # entity -> FileMaker id as ids compare -> Nexus id
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ class Feeder:
 
     @staticmethod
     def key(record: Record) -> str:
-        """The FileMaker id of ``record``, as ids compare."""
+        """The FileMaker id of ``record``, as FileMaker writes it."""
         return record[KEY]
 
     def feed(self, entity: str, record: Record, known: Resolver) -> Fed:
@@ -89,7 +90,8 @@ class Feeder:
         return fed
 
     def gathered_from(self, source: str) -> Iterator[tuple[str, str, bool]]:
-        """Of each record of a gathered source: its id, its owner's, and whether it holds nothing.
+        """Of each record of a gathered source: its id, its owner's as ids compare, and whether it
+        holds nothing.
 
         It holds nothing where no card has a place for any of it.
         """
@@ -105,7 +107,7 @@ class Feeder:
                 _entry(column, {k: record[f] for k, f in column.with_.items()})
                 for column in gathering
             )
-            yield self.key(record), convert.identifier(record[link]), not holds
+            yield self.key(record), id_key(record[link]), not holds
 
     def new_value(self, spec: mappings.NewValue, record: Record, row: Mapping[str, Any]) -> Any:
         """What a named rule gives a new row."""
@@ -152,7 +154,7 @@ class Feeder:
         for step in column.lookup:
             value = record[step.source_field]
             if step.through:
-                value = self._joined[step.through, step.take].get(convert.identifier(value), "")
+                value = self._joined[step.through, step.take].get(id_key(value), "")
             asked = asked or bool(record[step.source_field].strip())
             found = self._lookups[f"{step.table}.{step.match}"].get(_lookup_key(value), ())
             if len(found) == 1:
@@ -165,13 +167,13 @@ class Feeder:
         return None
 
     def _gather(self, column: Column, key: str) -> Made:
-        details = self._gathered.get((column.gather, key), ())
+        details = self._gathered.get((column.gather, id_key(key)), ())
         chosen = [{k: d[f] for k, f in column.with_.items()} for d in details]
         make = convert.address_card if column.convert == "address_card" else convert.contact_card
         return make(chosen)
 
     def _read_joined(self) -> dict[tuple[str, str], dict[str, str]]:
-        """(source, field) -> key -> value, for lookups that go through another source."""
+        """(source, field) -> key as ids compare -> value, for lookups through another source."""
         steps = {
             (step.through, step.take)
             for entity in self._mapping.entities.values()
@@ -180,23 +182,23 @@ class Feeder:
             if step.through
         }
         return {
-            (source, take): {self.key(r): r[take] for r in self.records(source)}
+            (source, take): by_id((self.key(r), r[take]) for r in self.records(source))
             for source, take in steps
         }
 
     def _read_gathered(self) -> dict[tuple[str, str], list[dict[str, str]]]:
-        """(source, owner's key) -> its records, in the order of their own keys."""
+        """(source, owner's key as ids compare) -> its records, in the order of their own keys."""
         sources = {c.gather for e in self._mapping.entities.values() for c in e.columns.values()}
         found: dict[tuple[str, str], list[dict[str, str]]] = {}
         for source in sorted(sources - {""}):
             link = self._mapping.sources[source].links[0].field
             for record in sorted(self.records(source), key=self.key):
-                found.setdefault((source, convert.identifier(record[link])), []).append(record)
+                found.setdefault((source, id_key(record[link])), []).append(record)
         return found
 
 
 def _lookup_key(value: str) -> str:
-    return convert.name_key(convert.identifier(value))
+    return name_key(id_key(value))
 
 
 def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]]:
@@ -232,7 +234,7 @@ def _entity(column: Column, raw: str, name: str, known: Resolver, fed: Fed) -> s
     if not raw.strip():
         fed.unresolved.add(name)
         return None
-    found = known[column.entity].get(convert.identifier(raw))
+    found = known[column.entity].get(id_key(raw))
     if found is None:
         fed.unresolved.add(name)
         if column.may_miss:

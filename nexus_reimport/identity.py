@@ -18,6 +18,7 @@ import simplejson
 
 from nexus_reimport import convert
 from nexus_reimport.mapping import Entity, Identity
+from nexus_reimport.text import by_id, folded, id_key
 
 Row = Mapping[str, str | None]
 Values = Mapping[str, Any]
@@ -33,7 +34,10 @@ class Matches:
 
 
 def stored_id(row: Row, place: str) -> str:
-    """FileMaker's id as ``place`` (a column, or ``column.key`` of a JSON column) holds it."""
+    """FileMaker's id as ``place`` (a column, or ``column.key`` of a JSON column) holds it.
+
+    Written as it is stored; it compares by ``text.id_key``.
+    """
     column, _, path = place.partition(".")
     value: Any = row.get(column)
     if path and value:
@@ -56,14 +60,18 @@ def match(
     remembered: Mapping[str, str],
     namespace: uuid.UUID,
 ) -> Matches:
-    """Pairs of records (FileMaker id -> fed values) and rows (Nexus id -> columns)."""
+    """Pairs of records (FileMaker id -> fed values) and rows (Nexus id -> columns).
+
+    Where Nexus writes an id in another case than FileMaker, the pair has FileMaker's.
+    """
     found = Matches()
+    written = by_id((i, i) for i in fed)
     free = _Free(found, set(fed), set(rows))
     if spec.filemaker_id:
-        claimed = _claims(rows, spec.filemaker_id)
+        claimed = _claims(rows, spec.filemaker_id, written)
         found.ambiguous = {i for i, keys in claimed.items() if len(keys) > 1}
         free.pair(_own_rule(spec), ((i, min(keys)) for i, keys in sorted(claimed.items())))
-    free.pair("remembered", sorted(remembered.items()))
+    free.pair("remembered", _remembered(remembered, written))
     free.pair("derived id", ((i, derived_id(namespace, entity, i)) for i in sorted(fed)))
     for rule in spec.identity:
         if rule.by == "filemaker_id":
@@ -95,13 +103,23 @@ def _own_rule(spec: Entity) -> str:
     return next((r.name for r in spec.identity if r.by == "filemaker_id"), "filemaker_id")
 
 
-def _claims(rows: Mapping[str, Row], place: str) -> dict[str, list[str]]:
+def _claims(
+    rows: Mapping[str, Row], place: str, written: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """FileMaker id, as FileMaker writes it where it has it -> the rows that carry it."""
     claimed: dict[str, list[str]] = defaultdict(list)
+    spelt = dict(written)
     for key, row in rows.items():
         filemaker_id = stored_id(row, place)
         if filemaker_id:
-            claimed[filemaker_id].append(key)
+            claimed[spelt.setdefault(id_key(filemaker_id), filemaker_id)].append(key)
     return claimed
+
+
+def _remembered(remembered: Mapping[str, str], written: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What is remembered, under the ids as FileMaker writes them; an exact spelling comes first."""
+    pairs = [(written.get(id_key(i), i), i, row) for i, row in sorted(remembered.items())]
+    return [(i, row) for i, was, row in sorted(pairs, key=lambda p: (p[0], p[1] != p[0]))]
 
 
 def _equal(
@@ -133,7 +151,7 @@ def _grouped(
         compared = [values[one].get(column) for column in columns]
         if all(compared):
             key = tuple(
-                convert.folded(str(v)) if c in rule.folded else str(v)
+                folded(str(v)) if c in rule.folded else str(v)
                 for c, v in zip(columns, compared, strict=True)
             )
             grouped[key].append(one)

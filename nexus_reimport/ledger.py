@@ -92,7 +92,8 @@ def merged(records: Iterable[tuple[str, str, bool]], loaded: Mapping[str, str]) 
     """What became of records that are gathered into others' rows.
 
     ``records`` are FileMaker id, owner's id, and whether no card has a place for what they hold.
-    ``loaded`` are the owners that are rows: FileMaker id -> Nexus id.
+    ``loaded`` are the owners that are rows: FileMaker id -> Nexus id. Owners' ids are as ids
+    compare.
     """
     for filemaker_id, owner, holds_nothing in records:
         if owner not in loaded:

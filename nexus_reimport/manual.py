@@ -28,6 +28,7 @@ from nexus_reimport.mapping import ByHand, Mapping
 from nexus_reimport.model import Survey
 from nexus_reimport.settings import SHEET
 from nexus_reimport.target.catalog import Column
+from nexus_reimport.text import name_key
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -152,9 +153,9 @@ def kinds(mapping: Mapping, survey: Survey, folder: Path) -> tuple[Kind, ...]:
 def _labels(rows: Iterable[rowfile.Row]) -> dict[str, str]:
     """What a person reads -> id; where two rows have one name, a part of the id tells them."""
     named = [(value, key) for key, value in rows if key and value]
-    often = Counter(convert.name_key(value) for value, _ in named)
+    often = Counter(name_key(value) for value, _ in named)
     return {
-        value if often[convert.name_key(value)] == 1 else f"{value} ({key[:8]})": key
+        value if often[name_key(value)] == 1 else f"{value} ({key[:8]})": key
         for value, key in named
     }
 
@@ -342,8 +343,8 @@ def _value(kind: Kind, column: str, cell: Any) -> tuple[str, str]:
         return "", "is a formula: put its value there"
     labels = kind.choices.get(column)
     if labels is not None:
-        folded = {convert.name_key(label): meant for label, meant in labels.items()}
-        found = folded.get(convert.name_key(str(cell)))
+        folded = {name_key(label): meant for label, meant in labels.items()}
+        found = folded.get(name_key(str(cell)))
         return (found, "") if found else ("", "is none of the choices")
     spec = kind.types[column]
     if spec.type == "date":

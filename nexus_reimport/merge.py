@@ -16,6 +16,7 @@ from nexus_reimport import convert
 from nexus_reimport.mapping import Column, Entity
 from nexus_reimport.model import ColumnChange
 from nexus_reimport.settings import Different
+from nexus_reimport.text import folded
 
 Row = dict[str, str | None]
 Decide = Callable[[str, Column], Different | None]
@@ -205,7 +206,7 @@ def _part(document: Any, column: Column) -> Any:
 
 def _same(old: Any, new: Any, column: Column) -> bool:
     if isinstance(old, str) and isinstance(new, str) and column.folded:
-        return convert.folded(old) == convert.folded(new)
+        return folded(old) == folded(new)
     if isinstance(old, bool):
         old = int(old)
     if isinstance(new, list | dict):

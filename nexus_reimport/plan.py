@@ -34,6 +34,7 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.settings import Cause, EntityDecisions, Settings
 from nexus_reimport.target.state import Role
+from nexus_reimport.text import by_id, id_key
 
 Progress = Callable[[int, int], None]
 COLUMNS = {  # of the row files beside those of the entities
@@ -153,18 +154,22 @@ def relink(
     remembered = _remembered(survey, folder)
     rows: dict[str, frozenset[str]] = {}
     known: dict[str, dict[str, str]] = {}
+    memory: dict[str, dict[str, str]] = {}
     for name, spec in mapping.entities.items():
         carried: dict[str, list[str]] = defaultdict(list)
+        spelt = by_id((f, f) for f in remembered.get(name, {}))
         keys = set()
         for row in rowfile.read_dicts(folder, survey.rows[name]):
             key = row[survey.keys[name]] or ""
             keys.add(key)
             filemaker_id = identity.stored_id(row, spec.filemaker_id) if spec.filemaker_id else ""
             if filemaker_id:
-                carried[filemaker_id].append(key)
+                carried[id_key(filemaker_id)].append(key)
+                spelt.setdefault(id_key(filemaker_id), filemaker_id)
         rows[name] = frozenset(keys)
-        memory = {f: k for f, k in remembered.get(name, {}).items() if k in keys}
-        known[name] = memory | {f: k[0] for f, k in carried.items() if len(k) == 1}
+        loaded = by_id((f, k) for f, k in remembered.get(name, {}).items() if k in keys)
+        known[name] = loaded | {f: k[0] for f, k in carried.items() if len(k) == 1}
+        memory[name] = {spelt.get(f, f): k for f, k in known[name].items()}
     with ledger.opened(mapping, folder / "ledger.parquet") as (book, done):
         _add_attachments(book, mapping, snapshot, survey, known, folder)
     made = Plan(
@@ -176,7 +181,7 @@ def relink(
         by_hand=(),
         sheet="",
         ledger=done(),
-        memory=_write_memory(known, folder),
+        memory=_write_memory(memory, folder),
         misfits=_write(folder, "misfits"),
         differences=_write(folder, "differences"),
         beyond=_write(folder, "beyond"),
@@ -369,12 +374,13 @@ def _new_row(
 def _name_causes(work: _Work, remembered: dict[str, str]) -> None:
     """Why each row that nothing matched is not brought back."""
     by_row = {nexus_id: filemaker_id for filemaker_id, nexus_id in remembered.items()}
+    left_out = {id_key(filemaker_id) for filemaker_id in work.left_out}
     for key in work.rows.keys() - work.made.keys():
         place = work.spec.filemaker_id
         filemaker_id = (place and identity.stored_id(work.rows[key], place)) or by_row.get(key, "")
         if not filemaker_id:
             cause = Cause.NO_FILEMAKER_ID
-        elif filemaker_id in work.left_out:
+        elif id_key(filemaker_id) in left_out:
             cause = Cause.LEFT_OUT_BY_RULE
         else:
             cause = Cause.NOT_IN_FILEMAKER
@@ -382,13 +388,13 @@ def _name_causes(work: _Work, remembered: dict[str, str]) -> None:
 
 
 def _resolvable(work: _Work, decisions: EntityDecisions, pointed_at: set[str]) -> dict[str, str]:
-    """FileMaker id -> Nexus id of every row that will be there under that id."""
-    kept = {
-        filemaker_id: key
+    """FileMaker id, as ids compare -> Nexus id of every row that will be there under that id."""
+    kept = by_id(
+        (filemaker_id, key)
         for key, (cause, filemaker_id) in sorted(work.unreturned.items())
         if filemaker_id and (decisions.of(cause) != "purge" or key in pointed_at)
-    }
-    return {**kept, **work.pairs}
+    )
+    return kept | by_id(work.pairs.items())
 
 
 def _decide(
@@ -497,7 +503,7 @@ def _write_ledger(
         for name, work in works.items():
             for source in work.spec.gathered():
                 records = feeder.gathered_from(source)
-                book.add_all(source, name, ledger.merged(records, work.pairs))
+                book.add_all(source, name, ledger.merged(records, by_id(work.pairs.items())))
         _add_attachments(book, mapping, snapshot, survey, known, folder)
         for source in (s for s in snapshot.extracts if s not in mapping.used_sources()):
             for record in feeder.records(source):
@@ -540,11 +546,12 @@ def _differences(work: _Work) -> Iterator[tuple[str, ...]]:
 
 
 def _remembered_next(work: _Work) -> dict[str, str]:
-    """FileMaker id -> Nexus id, for the next run."""
+    """FileMaker id, as FileMaker writes it -> Nexus id, for the next run."""
+    paired = by_id(work.pairs.items())
     kept = {
         filemaker_id: key
         for key, (_, filemaker_id) in work.unreturned.items()
-        if filemaker_id and key not in work.purged
+        if filemaker_id and key not in work.purged and id_key(filemaker_id) not in paired
     }
     return {**kept, **work.pairs}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -16,8 +15,10 @@ from nexus_reimport import convert, rowfile
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.mapping import Mapping, SourceField, SourceTable
 from nexus_reimport.model import KEY, ChannelUse, Extract, FieldFound, Snapshot
-from nexus_reimport.source import JOINT, Field, Wanted, near
+from nexus_reimport.source import Field, Page, Wanted, near
 from nexus_reimport.source.channels import Channels, Place
+from nexus_reimport.source.keys import Keys
+from nexus_reimport.text import JOINT, find
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -130,10 +131,6 @@ class _Counter:
             self._progress(self._done, self._total)
 
 
-def _normal(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
-
-
 def _fields(
     chosen: dict[str, SourceTable],
     places: dict[str, Place],
@@ -161,11 +158,16 @@ def _fields(
 def _find(
     live: dict[str, Field], name: str, wanted: SourceField, table: str, problems: list[str]
 ) -> FieldFound:
-    by_name = {_normal(real): real for real in sorted(live, reverse=True)}
     tried = (name, *wanted.also)
-    real = next((t for t in tried if t in live), None) or next(
-        (by_name[_normal(t)] for t in tried if _normal(t) in by_name), None
+    alike = next(
+        ((t,) for t in tried if t in live), next(filter(None, (find(t, live) for t in tried)), ())
     )
+    if len(alike) > 1:
+        problems.append(
+            f"{table}: {name} may be any of {', '.join(alike)}: give the exact name in the mapping"
+        )
+        return FieldFound(name, "", alike)
+    real = next(iter(alike), None)
     if real is None:
         nearest = near.names(name, live)
         if not wanted.optional:
@@ -203,43 +205,51 @@ class _Task:
 
 
 def _key(wanted: Wanted, record: dict[str, str]) -> str:
-    """The key of a record as ids compare, in whatever case FileMaker writes it."""
+    """The key of a record as FileMaker writes it; a UUID in lower case."""
     return JOINT.join(map(convert.identifier, wanted.key_of(record).split(JOINT)))
+
+
+def _calls(page: Page) -> Iterable[str]:
+    """What each record of ``page`` is called by in a message."""
+    return page.record_ids or (str(page.offset + n) for n in range(len(page.rows)))
 
 
 def _extract(task: _Task, expected: int, folder: Path, page: int, done: _Counter) -> Extract:
     began = time.monotonic()
     source, wanted, real = task.place.source, task.wanted, task.real
     modified = real.get(task.spec.modified, "")
-    keys: set[str] = set()
-    rows = without_key = repaired = 0
+    keys: Keys | None = None
+    rows = repaired = 0
     newest = ""
     with rowfile.writer(folder / f"{task.name}.parquet", (KEY, *real)) as out:
         for part in source.records(wanted, page=page):
             repaired += part.repaired
-            for record in part.rows:
+            keys = keys or Keys(wanted.keys, "record id" if part.record_ids else "number")
+            for record, called in zip(part.rows, _calls(part), strict=True):
                 key = _key(wanted, record)
                 out.add([key, *(record.get(f, "") if f else "" for f in real.values())])
-                keys.add(key.casefold())
-                without_key += not key
+                keys.add(key, called)
                 newest = max(newest, record[modified]) if modified else ""
                 rows += 1
             done.add(len(part.rows))
     at_end = source.count(wanted.table)
-    if not expected == rows == at_end == len(keys) or without_key:
+    where = f"channel={task.place.channel}, table={wanted.table}"
+    if not expected == rows == at_end:
         raise SourceError(
-            f"{task.name}: {expected:,} in FileMaker at the start, {rows:,} in the extract"
-            f" with {len(keys):,} distinct keys ({without_key:,} without), {at_end:,} at the end",
-            where=f"channel={task.place.channel}, table={wanted.table}",
+            f"{task.name}: {expected:,} in FileMaker at the start, {rows:,} in the extract,"
+            f" {at_end:,} at the end",
+            where=where,
             next="run 01_preflight again; if the gap stays, someone is editing: freeze the source",
         )
+    if keys and (fault := keys.fault()):
+        raise SourceError(f"{task.name}: {fault.what}", where=where, next=fault.next)
     return Extract(
         source=task.name,
         channel=task.place.channel,
         table=wanted.table,
         count_at_start=expected,
         rows=rows,
-        distinct_keys=len(keys),
+        distinct_keys=keys.distinct if keys else 0,
         count_at_end=at_end,
         newest=newest,
         seconds=time.monotonic() - began,

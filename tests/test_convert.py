@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nexus_reimport import convert
 from nexus_reimport.convert import Made, Misfit
+from nexus_reimport.text import folded
 
 SYDNEY = ZoneInfo("Australia/Sydney")
 
@@ -109,7 +110,7 @@ def test_paragraph_marks_become_newlines_and_blanks_stay() -> None:
 
 @given(st.text())
 def test_folding_again_changes_nothing(text: str) -> None:
-    assert convert.folded(convert.folded(text)) == convert.folded(text)
+    assert folded(folded(text)) == folded(text)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import nexus_reimport
 
 ROOT = Path(nexus_reimport.__file__).parent
 ORDER = (
-    "errors", "settings", "mapping", "convert", "rowfile", "source", "target", "model",
+    "errors", "text", "settings", "mapping", "convert", "rowfile", "source", "target", "model",
     "attachments", "feed", "identity", "merge", "ledger", "manual", "checks",
 )  # fmt: skip
 STAGES = (

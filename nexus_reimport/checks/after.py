@@ -17,6 +17,7 @@ from nexus_reimport.rowfile import RowFile
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.links import AttachmentState
 from nexus_reimport.target.state import Role
+from nexus_reimport.text import by_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +216,11 @@ def _hang_right(after: After, name: str) -> Finding:
     if spec is None:
         return Finding(1, note="not in this mapping")
     owner = spec.owner.entity
-    owners = {
-        filemaker_id or "": nexus_id or ""
+    owners = by_id(
+        (filemaker_id or "", nexus_id or "")
         for entity, filemaker_id, nexus_id in rowfile.read(after.folder, after.plan.memory)
         if entity == owner
-    }
+    )
     placed = attachments.place(spec, after.snapshot, after.attachments[name], owners, after.folder)
     model = after.mapping.entities[owner].model
     wanted_type = str(after.survey.content_types.get(model, "")) if spec.link.content_type else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from nexus_reimport import attachments, census, convert, rowfile
+from nexus_reimport import attachments, census, rowfile
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.model import (
@@ -23,6 +23,7 @@ from nexus_reimport.model import (
     Survey,
 )
 from nexus_reimport.settings import Settings
+from nexus_reimport.text import id_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +147,14 @@ def appointments_are_as_many_as_expected(before: Before) -> Finding:
 def links_between_tables_resolve(before: Before) -> Finding:
     """The keys by which FileMaker's tables point at each other find their records."""
     keys = {
-        name: {r[KEY] or "" for r in before.records(name)}
-        for name, spec in before.mapping.sources.items()
+        name: {id_key(r[KEY] or "") for r in before.records(name)}
+        for name in before.mapping.sources
         if any(link.to == name for s in before.mapping.sources.values() for link in s.links)
     }
     looked, poor = 0, []
     for name, spec in before.mapping.sources.items():
         for link in spec.links:
-            held = [convert.identifier(r[link.field] or "") for r in before.records(name)]
+            held = [id_key(r[link.field] or "") for r in before.records(name)]
             held = [key for key in held if key]
             looked += len(held)
             resolved = sum(key in keys[link.to] for key in held)

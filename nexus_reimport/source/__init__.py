@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, Self
 
-JOINT = "+"  # between the parts of a key of several fields
+from nexus_reimport.text import JOINT
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from nexus_reimport.source.exports.cells import Forms
 from nexus_reimport.source.exports.grid import Grid
 from nexus_reimport.source.exports.typed import Row
 from nexus_reimport.source.meter import Meter
+from nexus_reimport.text import composed
 
 SUFFIXES = (".xlsx", ".csv", ".tab")
 TIMESTAMP = "timestamp"
@@ -189,7 +190,7 @@ class ExportedFiles:
     def _path(self, table: str) -> Path:
         """Where ``table`` is: a file within the folder, of a kind that can be read."""
         there, folder = self.tables(), self._place.folder.resolve()
-        path = (folder / table).resolve()
+        path = (folder / self._spelt(table, there)).resolve()
         if not path.is_relative_to(folder):
             raise SettingsError(
                 "the name of a file leads out of the folder of the exports",
@@ -210,6 +211,19 @@ class ExportedFiles:
                 next="export it into the folder, or name the file under [filemaker.tables]",
             )
         return path
+
+    def _spelt(self, table: str, there: tuple[str, ...]) -> str:
+        """The name of a file as the folder has it: macOS decomposes the letters of names."""
+        alike = [name for name in there if composed(name) == composed(table)]
+        if table in alike or not alike:
+            return table
+        if len(alike) > 1:
+            raise SettingsError(
+                f"{len(alike)} files are called {table}, in two forms of Unicode",
+                where=f"{self._where(table)}, folder={self._place.folder}",
+                next="take the older one away",
+            )
+        return alike[0]
 
     def _rows(self, file: _File, types: Mapping[str, str]) -> Iterator[Row]:
         if file.grid is None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from nexus_reimport.errors import SourceError
 from nexus_reimport.source.exports.cells import Cell
+from nexus_reimport.text import fold
 
 _AGAIN = "export the table from FileMaker again"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -112,17 +113,13 @@ def _may_be_a_name(cell: Cell) -> bool:
 
 def _refuse_headers(line: Line, given: tuple[str, ...], where: str) -> None:
     """Stop at a file that has headers although the mapping gives its columns."""
-    names = {_folded(name) for name in given}
-    if sum(_folded(str(cell)) in names for cell in line.cells) * 2 > len(given):
+    names = {fold(name) for name in given} - {""}
+    if sum(fold(str(cell)) in names for cell in line.cells) * 2 > len(given):
         raise SourceError(
             f"line {line.number:,} is a line of headers, and the mapping gives columns as well",
             where=where,
             next="take `columns` out of the mapping, or export without headers",
         )
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"[\W_]", "", name.casefold())
 
 
 def _few(places: Iterable[int]) -> str:

@@ -10,6 +10,7 @@ from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.source import near
 from nexus_reimport.source.exports.cells import Forms, Refused, as_text
 from nexus_reimport.source.exports.grid import Grid
+from nexus_reimport.text import id_key
 
 _FEW = 5
 
@@ -54,8 +55,15 @@ def in_order(found: Iterable[Row], key_of: Callable[[Row], str], where: str) -> 
     """
     keyed = [(key_of(row), row) for row in found]
     _refuse([row.line for key, row in keyed if not key], "rows hold values and no key", where)
-    _refuse(_repeated(keyed), "rows have a key that came before", where)
-    return [row for _, row in sorted(keyed, key=lambda pair: (pair[0].casefold(), pair[0]))]
+    again, spelt_otherwise = _repeated(keyed)
+    hint = ""
+    if spelt_otherwise:
+        hint = (
+            f" (lines {_few(spelt_otherwise)} differ in case or spelling alone, and FileMaker's"
+            " relationships take such keys for one)"
+        )
+    _refuse(again, "rows have a key that came before", where, hint)
+    return [row for _, row in sorted(keyed, key=lambda pair: (id_key(pair[0]), pair[0]))]
 
 
 def _place(grid: Grid, name: str, where: str) -> int:
@@ -69,23 +77,30 @@ def _place(grid: Grid, name: str, where: str) -> int:
     return place
 
 
-def _repeated(keyed: Iterable[tuple[str, Row]]) -> list[int]:
-    """The lines whose key an earlier line has."""
-    seen: set[str] = set()
-    lines = []
+def _repeated(keyed: Iterable[tuple[str, Row]]) -> tuple[list[int], list[int]]:
+    """The lines whose key an earlier line has, and those of them that write it otherwise."""
+    first: dict[str, str] = {}
+    again, spelt_otherwise = [], []
     for key, row in keyed:
-        if key.casefold() in seen:
-            lines.append(row.line)
-        seen.add(key.casefold())
-    return lines
+        one = id_key(key)
+        if one not in first:
+            first[one] = key
+            continue
+        again.append(row.line)
+        if first[one] != key:
+            spelt_otherwise.append(row.line)
+    return again, spelt_otherwise
 
 
-def _refuse(lines: Sequence[int], what: str, where: str) -> None:
+def _refuse(lines: Sequence[int], what: str, where: str, hint: str = "") -> None:
     if lines:
-        named = ", ".join(f"{line:,}" for line in islice(lines, _FEW))
-        more = " and others" if len(lines) > _FEW else ""
         raise SourceError(
-            f"{len(lines):,} {what}: lines {named}{more}",
+            f"{len(lines):,} {what}: lines {_few(lines)}",
             where=where,
-            next="mend the records in FileMaker, and export the table again",
+            next=f"mend the records in FileMaker{hint}, and export the table again",
         )
+
+
+def _few(lines: Sequence[int]) -> str:
+    named = ", ".join(f"{line:,}" for line in islice(lines, _FEW))
+    return f"{named} and others" if len(lines) > _FEW else named

@@ -116,7 +116,8 @@ class OData(Server):
             rows = shape.rows(part)
             repaired = shape.not_computed(part)
             self._wire.meter.add(repaired=repaired)
-            keys.add([wanted.key_of(row) for row in rows])
+            if keys.add([wanted.key_of(row) for row in rows]):
+                keys.expect_twice(self._keys(wanted, max(page, MOST)))
             if rows:
                 yield Page(offset=offset, rows=rows, repaired=repaired)
             offset += len(rows)

@@ -47,20 +47,27 @@ class Keys:
         self._table, self._where = table, where
         self._keys: list[str] = []
         self._seen: set[str] = set()
+        self._twice: set[str] = set()
 
-    def add(self, keys: list[str]) -> None:
-        """Keys of one page. An empty one may come again: whoever reads the rows counts those.
+    def add(self, keys: list[str]) -> bool:
+        """Keys of one page; whether one of them came before. An empty one may come again."""
+        twice = len(self._twice)
+        for key in filter(None, keys):
+            if key in self._seen:
+                self._twice.add(key)
+            self._seen.add(key)
+        self._keys.extend(keys)
+        return len(self._twice) > twice
+
+    def expect_twice(self, again: Keys) -> None:
+        """What came twice is there twice: records that share a key, for whoever reads the rows.
 
         Raises:
-            SourceError: another one came twice.
+            SourceError: it is there once.
         """
-        new = [key for key in keys if key]
-        before = len(self._seen)
-        self._seen.update(new)
-        if len(self._seen) != before + len(new):
-            what = f"{self._table}: a record came twice within {len(self._keys) + len(keys):,}"
+        if not self._twice <= again._twice:
+            what = f"{self._table}: a record came twice within {len(self._keys):,}"
             raise torn(what, self._where)
-        self._keys.extend(keys)
 
     def expect(self, again: Keys) -> None:
         """The same keys in the same order, read a second time.

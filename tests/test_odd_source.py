@@ -1,0 +1,371 @@
+"""What FileMaker's servers may answer, from the snapshot to the checks of a small clinic.
+
+The second installation again, over each channel, with one thing of FileMaker's changed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from second_installation import SCHEMA, filemaker
+from test_second_installation import ENVIRONMENT
+
+from nexus_reimport import rowfile, runbook
+from nexus_reimport.errors import MappingError, SettingsError, SourceError
+from nexus_reimport.model import Plan, Snapshot
+from nexus_reimport.sandbox import exported
+from nexus_reimport.sandbox.clinic import StoredObject
+from nexus_reimport.sandbox.exported import Style
+from nexus_reimport.sandbox.filemaker import Simulator
+from nexus_reimport.sandbox.filemaker_file import Field, Table
+from nexus_reimport.sandbox.postgres import PostgresServer
+from nexus_reimport.sandbox.s3 import S3Server
+from nexus_reimport.settings import FOLDER_VARIABLE
+from nexus_reimport.target import deployment
+
+PASSWORD = "opensesame"
+SERVERS = ("data_api", "odata")
+CHANNELS = (*SERVERS, "exports")
+FILES = ("People.csv", "Visits.csv", "Scans.csv", "Cares.csv")
+OBJECTS = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
+Tables = dict[str, Table]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A run of the small clinic, up to its plan."""
+
+    book: runbook.Runbook
+    snapshot: Snapshot
+    plan: Plan
+
+    def rows(self, entity: str) -> list[dict[str, str | None]]:
+        """The rows of one entity that will be there."""
+        return list(rowfile.read_dicts(self.book.folder, self.plan.entities[entity].file))
+
+    def lines(self, file: rowfile.RowFile) -> list[tuple[str | None, ...]]:
+        """What a row file of the run holds."""
+        return list(rowfile.read(self.book.folder, file))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The small clinic: its folder, its database, and its FileMaker."""
+
+    folder: Path
+    connection: psycopg.Connection[Any]
+    simulator: Simulator
+
+    def read(self) -> Snapshot:
+        """The snapshot of a run."""
+        return runbook.begin("second").snapshot()
+
+    def planned(self) -> Planned:
+        """A run with its plan."""
+        book = runbook.begin("second")
+        taken = book.snapshot()
+        book.census()
+        book.survey_and_backup()
+        return Planned(book, taken, book.plan())
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def small(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Open]:
+    """Opens the small clinic on a channel, FileMaker's tables and the mapping changed as asked."""
+
+    @contextmanager
+    def opened(
+        channel: str,
+        change: Callable[[Tables], object] = lambda _: None,
+        mapping: tuple[tuple[str, str], ...] = (),
+        schema: str = SCHEMA,
+    ) -> Iterator[Place]:
+        tables = {table.name: table for table in filemaker()}
+        change(tables)
+        text = (Path(__file__).parent / "second_installation.toml").read_text(encoding="utf-8")
+        text = text.replace("People.xlsx", "People.csv").replace("Scans.tab", "Scans.csv")
+        text = text.replace('columns = ["ScanNo", "Person"]\n', "")
+        for old, new in mapping:
+            assert old in text
+            text = text.replace(old, new)
+        (tmp_path / "second_installation.toml").write_text(text, encoding="utf-8")
+        shutil.rmtree(tmp_path / "exports", ignore_errors=True)
+        (tmp_path / "exports").mkdir()
+        style = Style(encoding="utf-16-le", mark=True, dates="m/d/y")
+        for table, name in zip(tables.values(), FILES, strict=True):
+            exported.write(table, tmp_path / "exports" / name, style)
+        postgres.create_database("second", owner="nexus")
+        try:
+            with (
+                Simulator(tables.values(), password=PASSWORD) as simulator,
+                psycopg.connect(postgres.dsn("second", "nexus"), autocommit=True) as connection,
+            ):
+                connection.execute(schema)
+                deployment.adopt(connection, "second")
+                environment = ENVIRONMENT.format(
+                    url=simulator.url, endpoint=s3.access.endpoint, channel=channel
+                )
+                (tmp_path / "second.toml").write_text(environment, encoding="utf-8")
+                yield Place(tmp_path, connection, simulator)
+        finally:
+            postgres.drop_database("second")
+
+    s3.access.fill("second-installation", [StoredObject(key, b"x") for key in OBJECTS])
+    for name, value in {
+        FOLDER_VARIABLE: str(tmp_path),
+        "PORT": str(postgres.port),
+        "PG": postgres.access.passwords["nexus"],
+        "FM": PASSWORD,
+        "KEY": s3.access.access_key,
+        "SECRET": s3.access.secret_key,
+    }.items():
+        monkeypatch.setenv(name, value)
+    return opened
+
+
+def renamed(table: Table, old: str, new: str) -> Table:
+    """``table`` with one field under another name."""
+    fields = tuple(replace(f, name=new) if f.name == old else f for f in table.fields)
+    records = [
+        replace(r, values={new if n == old else n: v for n, v in r.values.items()})
+        for r in table.records
+    ]
+    return Table(table.name, fields, records)
+
+
+def rename(table: str, old: str, new: str) -> Callable[[Tables], None]:
+    def change(tables: Tables) -> None:
+        tables[table] = renamed(tables[table], old, new)
+
+    return change
+
+
+def put(table: str, number: int, field: str, value: object) -> Callable[[Tables], None]:
+    def change(tables: Tables) -> None:
+        tables[table].records[number].values[field] = value
+
+    return change
+
+
+def remark_called(name: str) -> tuple[tuple[str, str], ...]:
+    return ('Remark = "text"', f'"{name}" = "text"'), ('from = "Remark"', f'from = "{name}"')
+
+
+def decomposed(value: str) -> str:
+    return unicodedata.normalize("NFD", value)
+
+
+# ---------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_no_other_field_is_taken_for_one_whose_name_is_in_another_script(
+    small: Open, channel: str
+) -> None:
+    change = rename("Visits", "Remark", "住所")
+    with (
+        small(channel, change, remark_called("備考")) as place,
+        pytest.raises(MappingError, match="no field 備考"),
+    ):
+        place.read()
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_two_fields_that_are_spelt_alike_are_both_named_and_an_exact_name_wins(
+    small: Open, channel: str
+) -> None:
+    def change(tables: Tables) -> None:
+        table = tables["Visits"]
+        fields = (*table.fields, Field("re_mark", "text"))
+        records = [replace(r, values={**r.values, "re_mark": "other"}) for r in table.records]
+        tables["Visits"] = Table("Visits", fields, records)
+
+    with (
+        small(channel, change, remark_called("Re-mark")) as place,
+        pytest.raises(MappingError, match=r"Re-mark may be any of Remark, re_mark"),
+    ):
+        place.read()
+    with small(channel, change) as place:
+        rows = place.planned().rows("visits")
+        assert "other" not in {row["remark"] for row in rows}
+        assert "second" in {row["remark"] for row in rows}
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_field_is_found_in_either_form_of_unicode(small: Open, channel: str) -> None:
+    change = rename("Visits", "Remark", decomposed("Bemärkung"))
+    with small(channel, change, remark_called("Bemärkung")) as place:
+        remarks = [row["remark"] for row in place.planned().rows("visits")]
+        assert "first" in remarks
+        assert "second" in remarks
+
+
+def test_a_file_is_found_in_either_form_of_unicode_and_two_of_one_name_stop(small: Open) -> None:
+    name, half = "Präsénz.csv", "Pra\u0308sénz.csv"
+    mapping = (('exports = "Visits.csv"', f'exports = "{name}"'),)
+    with small("exports", mapping=mapping) as place:
+        exports = place.folder / "exports"
+        (exports / "Visits.csv").rename(exports / decomposed(name))
+        assert place.read().extracts["visits"].rows == 4
+        shutil.copy(exports / decomposed(name), exports / half)
+        with pytest.raises(SettingsError, match="2 files are called"):
+            place.read()
+        shutil.copy(exports / half, exports / name)
+        assert place.read().extracts["visits"].rows == 4
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_looked_up_name_is_found_in_either_form_of_unicode(small: Open, channel: str) -> None:
+    change = put("People", 2, "Site", decomposed("nÖrth"))
+    schema = SCHEMA.replace("'North'", "'Nörth'")
+    with small(channel, change, schema=schema) as place:
+        sites = {row["given"]: row["site_id"] for row in place.planned().rows("people")}
+        assert sites["Eulalia"] == "1"
+
+
+# ---------------------------------------------------------------- ids
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_link_finds_its_record_in_whatever_case_it_is_written(small: Open, channel: str) -> None:
+    def change(tables: Tables) -> None:
+        tables["Visits"].records[1].values["Person"] = "p2"
+        tables["Scans"].records[1].values.update(ScanNo="s2", Person=" p2 ")
+        tables["Cares"].records[2].values["Person"] = "p3"
+
+    with small(channel, change) as place:
+        made = place.planned()
+        report = made.book.check_before()
+        assert not report.blocking, report.blocking
+        plan = made.plan
+        assert plan.entities["visits"].left_out == {"nobody": 1}
+        assert [row["person_id"] for row in made.rows("visits")] == ["1", "2", "3", "4"]
+        assert {row["legacy_no"] for row in made.rows("people")} == {
+            "P1", "P2", "P3", None,
+        }  # fmt: skip
+        linked = {row[0]: row[1] for row in made.lines(plan.links["documents"].file)}
+        assert linked["2"] == "2"
+
+
+def test_a_record_whose_id_changes_its_case_stays_the_row_that_it_was(small: Open) -> None:
+    with small("data_api") as place:
+        _finish(place.planned().book)
+        before = _visits(place)
+        carers = place.connection.execute("SELECT id, named FROM practice.carer").fetchall()
+        with place.simulator.edit() as tables:
+            for table, field in (
+                ("Visits", "VisitNo"),
+                ("People", "PersonNo"),
+                ("Cares", "Person"),
+            ):
+                for record in tables[table].records:
+                    record.values[field] = str(record.values[field]).lower()
+        made = place.planned()
+        plan = made.plan
+        assert {n: e.new for n, e in plan.entities.items()} == {
+            "people": 0, "visits": 0, "carers": 0,
+        }  # fmt: skip
+        assert plan.entities["people"].matched == {"legacy_no": 3}
+        assert plan.entities["visits"].matched == {"remembered": 3}
+        memory = {line[1] for line in made.lines(plan.memory)}
+        assert memory == {"p1", "p2", "p3", "v1", "v2", "v3", "p1+C1", "p1+C2", "p3+C1"}
+        _finish(made.book)
+        assert _visits(place) == before
+        after = place.connection.execute("SELECT id, named FROM practice.carer").fetchall()
+        assert {i for i, _ in after} == {i for i, _ in carers}
+        stored = place.connection.execute("SELECT legacy_no FROM practice.person").fetchall()
+        assert {number for (number,) in stored} == {"p1", "p2", "p3", None}  # as FileMaker has it
+
+
+def test_two_rows_of_nexus_whose_ids_differ_in_case_alone_claim_one_record(small: Open) -> None:
+    with small("data_api") as place:
+        place.connection.execute(
+            "INSERT INTO practice.person (legacy_no, given, family) VALUES ('p1', 'A', 'B')"
+        )
+        made = place.planned()
+        assert made.plan.entities["people"].ambiguous == ("P1",)
+        blocking = {result.check for result in made.book.check_before().blocking}
+        assert "no_two_rows_claim_one_record" in blocking
+
+
+@pytest.mark.parametrize("channel", SERVERS)
+def test_ids_that_differ_in_case_alone_stop_and_are_named(small: Open, channel: str) -> None:
+    def change(tables: Tables) -> None:
+        tables["Visits"].records[0].values["VisitNo"] = "aB"
+        tables["Visits"].records[1].values["VisitNo"] = "Ab"
+
+    with small(channel, change) as place, pytest.raises(SourceError) as stopped:
+        place.read()
+    said = "visits: 1 pair(s) of keys differ in case or spelling alone"
+    assert said in str(stopped.value)
+    assert {"aB", "Ab"} <= set(str(stopped.value).replace("(", " ").split())
+    assert "someone is editing" not in str(stopped.value)
+
+
+def test_ids_in_a_file_that_differ_in_case_alone_stop_and_their_lines_are_named(
+    small: Open,
+) -> None:
+    def change(tables: Tables) -> None:
+        tables["Visits"].records[0].values["VisitNo"] = "aB"
+        tables["Visits"].records[1].values["VisitNo"] = "Ab"
+
+    with small("exports", change) as place, pytest.raises(SourceError) as stopped:
+        place.read()
+    assert "1 rows have a key that came before: lines 3\n" in str(stopped.value)
+    assert "lines 3 differ in case or spelling alone" in str(stopped.value)
+
+
+@pytest.mark.parametrize("channel", SERVERS)
+def test_records_that_share_a_key_are_named_by_key_and_record(small: Open, channel: str) -> None:
+    change = put("Visits", 1, "VisitNo", "V1")
+    with small(channel, change) as place, pytest.raises(SourceError) as stopped:
+        place.read()
+    record = "record id" if channel == "data_api" else "number"
+    assert str(stopped.value) == (
+        f"visits: 1 record(s) have the key of another: V1 ({record} 1 and 2)\n"
+        f"  where: channel={channel}, table=Visits\n"
+        "  state: nothing was written\n"
+        "  next:  find them in FileMaker with ! in VisitNo, and give each a key of its own"
+        " (Duplicate Record copies the key); then run 01_preflight again"
+    )
+
+
+@pytest.mark.parametrize("channel", SERVERS)
+def test_records_without_a_key_are_named_by_record(small: Open, channel: str) -> None:
+    change = put("Visits", 1, "VisitNo", " ")
+    with small(channel, change) as place, pytest.raises(SourceError) as stopped:
+        place.read()
+    record = "record id 2" if channel == "data_api" else "number 1"
+    assert f"visits: 1 record(s) have no key: {record}\n" in str(stopped.value)
+    assert "with = in VisitNo" in str(stopped.value)
+
+
+def _finish(book: runbook.Runbook) -> None:
+    report = book.check_before()
+    assert not report.blocking, report.blocking
+    book.rehearse()
+    book.propose()
+    book.approve(rehearsed=True)
+    book.apply()
+    after = book.verify()
+    assert not after.blocking, after.blocking
+    book.sign_off()
+    book.seal()
+
+
+def _visits(place: Place) -> list[tuple[Any, ...]]:
+    rows = place.connection.execute("SELECT id, person_id, remark FROM practice.visit ORDER BY 1")
+    return rows.fetchall()

@@ -1,0 +1,99 @@
+"""How names and ids compare: in every script, in every form of Unicode, in every case."""
+
+from __future__ import annotations
+
+import unicodedata
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexus_reimport.text import by_id, find, fold, id_key, name_key
+
+ACCENTED = "Bemärkung"
+TWO_WORDS_OF_ONE_STEM = ("कि", "का")  # Devanagari: the vowels are marks
+
+
+def decomposed(value: str) -> str:
+    return unicodedata.normalize("NFD", value)
+
+
+@pytest.mark.parametrize("name", ["備考", "住所", "Ärzte", "Имя", "שם", "ชื่อ", "कि", "이름"])
+def test_a_name_in_any_script_folds_to_itself_and_to_no_other(name: str) -> None:
+    assert fold(name) == fold(decomposed(name)) == fold(f" {name}_") != ""
+    others = [other for other in ("備考", "住所", "Имя", "שם", "שָׁם", "कि", "का") if other != name]
+    assert fold(name) not in map(fold, others)
+
+
+def test_the_marks_of_a_script_are_part_of_a_word() -> None:
+    assert len({fold(word) for word in TWO_WORDS_OF_ONE_STEM}) == 2
+
+
+@pytest.mark.parametrize("name", ["", " ", "_", "--", "(#)", "☎", "☎\ufe0f", "→", "\u0301"])
+def test_a_name_without_letter_and_digit_has_no_other_spelling(name: str) -> None:
+    assert fold(name) == ""
+    assert find(name, ["☏", "§", "__", "***"]) == ()
+    assert find(name, ["☏", name]) == (name,)
+
+
+def test_an_exact_name_wins_and_names_that_are_spelt_alike_all_come() -> None:
+    live = ["Health Number", "health_number", "Other"]
+    assert find("Health Number", live) == ("Health Number",)
+    assert find("HealthNumber", live) == ("Health Number", "health_number")
+    assert find("Number", live) == ()
+
+
+def test_a_decomposed_name_is_the_composed_one_before_any_that_is_merely_alike() -> None:
+    live = [decomposed(ACCENTED), f"{ACCENTED}_"]
+    assert find(ACCENTED, live) == (decomposed(ACCENTED),)
+
+
+def test_what_only_a_compatible_form_makes_equal_stays_apart() -> None:
+    assert find("x2", ["x²", "x₂"]) == ()
+
+
+def test_a_looked_up_name_compares_composed_without_case_and_blanks() -> None:
+    assert name_key(decomposed("  NÖRTH \n clinic ")) == name_key("nörth clinic")
+    assert name_key("Große Straße") == name_key("GROSSE STRASSE")
+
+
+@given(st.text())
+def test_a_key_of_a_key_is_itself(value: str) -> None:
+    assert id_key(id_key(value)) == id_key(value)
+    assert name_key(name_key(value)) == name_key(value)
+    assert fold(fold(value)) == fold(value)
+
+
+@given(st.uuids())
+def test_a_uuid_is_one_id_in_whatever_case(value: uuid.UUID) -> None:
+    assert id_key(str(value).upper()) == id_key(f" {value} ") == str(value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("P1", "p1"),
+        (" P1 ", "P1"),
+        ("7", "7.0"),
+        ("7", " 7.000"),
+        ("-7", "-7.0"),
+        ("ä1", decomposed("Ä1")),
+        ("P1+C1", "p1+c1"),
+        ("7+8", "7.0+8.0"),
+    ],
+)
+def test_two_spellings_of_one_id_are_one(one: str, other: str) -> None:
+    assert id_key(one) == id_key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("7", "07"), ("7", "70"), ("7.0", "7.5"), ("70", "7.00"), ("P 1", "P1"), ("1+10", "11+0")],
+)
+def test_two_ids_stay_two(one: str, other: str) -> None:
+    assert id_key(one) != id_key(other)
+
+
+def test_pairs_go_by_their_ids_and_the_last_one_counts() -> None:
+    assert by_id([("P1", 1), ("p2", 2), ("p1", 3)]) == {"p1": 3, "p2": 2}
