@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from nexus_reimport import textfile
 from nexus_reimport.errors import MappingError
 from nexus_reimport.settings import Channel, Different, EntityDecisions, Strict
 
@@ -476,4 +477,7 @@ def _text(name: str, base: Path | None) -> str:
     path = (base or Path()) / name
     if not path.is_file():
         raise MappingError(f"no mapping {name}: neither shipped nor a file", where=str(path))
-    return path.read_text(encoding="utf-8")
+    try:
+        return textfile.read(path)
+    except textfile.Undecodable as error:
+        raise MappingError(error.told(path)) from None

@@ -4,21 +4,24 @@ An environment is one TOML file, ``runbook/environments/<name>.toml``. A secret 
 value ``{ env = "NAME" }`` is taken from the environment variable NAME, or from the git-ignored
 file ``.env.<name>`` beside the TOML file, which must have mode 0600. No default names an
 environment.
+
+What is not a secret is recorded and shown, so that no address, name or argument may hold one.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import stat
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -29,12 +32,14 @@ from pydantic import (
     model_validator,
 )
 
+from nexus_reimport import credentials, textfile
+from nexus_reimport.credentials import LOOPBACK
 from nexus_reimport.errors import SettingsError
+from nexus_reimport.text import composed
 
 ENVIRONMENT_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENT"
 SHEET = "manual.xlsx"  # of values that only people know
 FOLDER_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENTS"
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Kind(StrEnum):
@@ -55,6 +60,9 @@ class Cause(StrEnum):
 Channel = Literal["data_api", "odata", "exports"]
 Decision = Literal["keep", "purge"]
 Different = Literal["filemaker", "nexus"]
+Encoding = Literal["utf-8", "utf-16", "windows-1252", "macroman"]
+
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 
 class _FromEnvironment(str):
@@ -71,12 +79,19 @@ def _only_from_environment(value: object) -> object:
 
 def _never_from_environment(value: object) -> object:
     if isinstance(value, list | tuple) and any(isinstance(v, _FromEnvironment) for v in value):
-        raise ValueError("an argument is recorded and shown: a secret has no place in it")
+        raise ValueError(credentials.NOT_IN_ARGUMENTS)
     return value
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_only_from_environment)]
-Command = Annotated[tuple[str, ...], BeforeValidator(_never_from_environment)]
+Command = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_never_from_environment),
+    AfterValidator(credentials.arguments),
+]
+Address = Annotated[str, AfterValidator(credentials.address)]
+Host = Annotated[str, AfterValidator(credentials.host)]
+Name = Annotated[str, AfterValidator(credentials.name)]
 
 
 class Strict(BaseModel):
@@ -88,10 +103,10 @@ class Strict(BaseModel):
 class Postgres(Strict):
     """Where Nexus is. Beyond loopback and sockets, ``verify-full`` or a reason not to."""
 
-    host: str
+    host: Host
     port: int = 5432
-    database: str
-    user: str
+    database: Name
+    user: Name
     password: Secret
     sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = "verify-full"
     sslmode_waiver: str = ""
@@ -114,18 +129,52 @@ class Postgres(Strict):
         return self
 
 
+class ExportedFile(Strict):
+    """How one exported file is written, where it is not as ``Exports`` says of all."""
+
+    encoding: Encoding | None = None
+    columns: tuple[str, ...] = ()
+
+
 class Exports(Strict):
     """Files that somebody exported from FileMaker, and how their texts are written.
 
     The encoding is that of csv and tab files; ``dates`` that of every date which a file holds as
     text: declared, never tried one after the other. ``columns`` are the fields, in their order, of
-    files that have no line of headers and are not the mapping's own.
+    files that have no line of headers and are not the mapping's own. ``files`` says of single
+    files, by name, what is otherwise with them.
     """
 
     folder: Path
-    encoding: Literal["utf-8", "utf-16", "windows-1252", "macroman"] = "utf-8"
+    encoding: Encoding = "utf-8"
     dates: Literal["d/m/y", "m/d/y", "y-m-d"] | None = None
     columns: dict[str, tuple[str, ...]] = {}
+    files: dict[str, ExportedFile] = {}
+
+    @field_validator("columns", "files")
+    @classmethod
+    def _each_once(cls, by_file: dict[str, Any]) -> dict[str, Any]:
+        names = {composed(name): said for name, said in by_file.items()}
+        if len(names) != len(by_file):
+            raise ValueError("two names of files differ only in how their letters are composed")
+        return names
+
+    @model_validator(mode="after")
+    def _columns_once(self) -> Exports:
+        if any(name in self.columns for name, file in self.files.items() if file.columns):
+            raise ValueError("columns: a file has them under `columns` and under `files`")
+        return self
+
+    def file(self, name: str) -> ExportedFile:
+        """What holds for the file ``name``: its own, else what is said of all."""
+        name = composed(name)
+        own = self.files.get(name, ExportedFile())
+        return own.model_copy(
+            update={
+                "encoding": own.encoding or self.encoding,
+                "columns": own.columns or self.columns.get(name, ()),
+            }
+        )
 
 
 class FileMaker(Strict):
@@ -137,9 +186,9 @@ class FileMaker(Strict):
     before each page.
     """
 
-    database: str
-    url: str = ""
-    user: str = ""
+    database: Name
+    url: Address = ""
+    user: Name = ""
     password: Secret | None = None
     channel: Channel = "data_api"
     channels: dict[str, Channel] = {}
@@ -148,15 +197,6 @@ class FileMaker(Strict):
     page: int = Field(default=1000, ge=1, le=10_000)
     workers: int = Field(default=4, ge=1, le=4)
     pause: float = Field(default=0.0, ge=0, le=60)
-
-    @field_validator("url")
-    @classmethod
-    def _https(cls, url: str) -> str:
-        parts = urlsplit(url)
-        local = parts.hostname in LOOPBACK
-        if url and parts.scheme != "https" and not (parts.scheme == "http" and local):
-            raise ValueError("must start with https:// (http:// only on loopback)")
-        return url.rstrip("/")
 
     @model_validator(mode="after")
     def _each_channel_has_its_place(self) -> FileMaker:
@@ -177,18 +217,10 @@ class S3(Strict):
 
     bucket: str
     region: str
-    endpoint: str = ""  # empty: the provider's own
+    endpoint: Address = ""  # empty: the provider's own
     prefixes: tuple[str, ...] = ("",)
     access_key: Secret
     secret_key: Secret
-
-    @field_validator("endpoint")
-    @classmethod
-    def _https(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if url and parts.scheme != "https" and parts.hostname not in LOOPBACK:
-            raise ValueError("must start with https:// (http:// only on loopback)")
-        return url
 
 
 class Rehearsing(Strict):
@@ -264,7 +296,7 @@ class Folders(Strict):
 class Settings(Strict):
     """One environment, complete and checked."""
 
-    name: str
+    name: Name
     kind: Kind
     sandbox: bool = False
     mapping: str = "nexus"
@@ -358,13 +390,17 @@ def load(environment: str, environments: Path | None = None) -> Settings:
             where=f"known: {known}",
             next=f"name one of these, or set {ENVIRONMENT_VARIABLE}",
         )
-    raw, problems = _read(path)
+    raw, problems, unset = _read(path)
     problems += _twins(path)
     try:
         settings = Settings.model_validate(_absolute(raw, where)) if raw else None
     except ValidationError as error:
         settings = None
-        problems += [f"{_dotted(e['loc'])}: {_plain(e['msg'])}" for e in error.errors()]
+        problems += [
+            f"{_dotted(e['loc'])}: {_plain(e['msg'])}"
+            for e in error.errors()
+            if _dotted(e["loc"]) not in unset
+        ]
     if settings is not None and settings.name != name:
         problems.append(f'name: is "{settings.name}", but the file is called {path.name}')
     if settings is None or problems:
@@ -391,46 +427,81 @@ def _plain(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+def _read(path: Path) -> tuple[dict[str, Any], list[str], set[str]]:
+    """The file with its secrets put in; what is wrong; the places whose secrets are not there."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return {}, [f"not a TOML file: {error}"]
-    problems: list[str] = []
-    secrets = {**_dotenv(path.parent / f".env.{path.stem}", problems), **os.environ}
-    resolved = _resolve(raw, secrets, problems, path.stem)
-    return resolved, problems
+        raw = tomllib.loads(textfile.read(path))
+    except textfile.Undecodable as error:
+        return {}, [error.told(path)], set()
+    except tomllib.TOMLDecodeError as error:
+        return {}, [f"not a TOML file: {error}"], set()
+    except OSError as error:
+        return {}, [f"{path.name}: cannot be read: {error.strerror}"], set()
+    problems = [
+        f"{_dotted(place)}: holds what looks like a login or a token: it is recorded and shown;"
+        ' a secret is written as { env = "NAME" }'
+        for place, text in _texts(raw)
+        if credentials.suspected(text)
+    ]
+    secrets = _Secrets.read(path.parent / f".env.{path.stem}", problems)
+    resolved = secrets.put_into(raw, ())
+    return resolved, problems, secrets.unset
 
 
-def _dotenv(path: Path, problems: list[str]) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        problems.append(f"{path.name}: others can read it; chmod 600 {path.name}")
-        return {}
-    return dict(_assignments(path))
+def _texts(value: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every text of a file, with where it stands."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for name, held in value.items():
+            yield from _texts(held, (*place, name))
+    elif isinstance(value, list):
+        for number, held in enumerate(value):
+            yield from _texts(held, (*place, str(number)))
 
 
-def _assignments(path: Path) -> Iterator[tuple[str, str]]:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        name, equals, value = line.strip().partition("=")
-        if equals and not name.startswith("#"):
-            yield name.strip(), value.strip().strip("'\"")
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Secrets:
+    """What environment variables and ``.env.<name>`` hold, and the problems found on the way."""
 
+    file: str
+    values: Mapping[str, str]
+    problems: list[str]
+    is_readable: bool
+    unset: set[str] = dataclasses.field(default_factory=set)
 
-def _resolve(value: Any, secrets: Mapping[str, str], problems: list[str], stem: str) -> Any:
-    """``value`` with each ``{ env = "NAME" }`` replaced by what NAME holds."""
-    if isinstance(value, dict) and set(value) == {"env"}:
-        name = value["env"]
-        if secrets.get(name):
-            return _FromEnvironment(secrets[name])
-        problems.append(f"{name}: not set; export it, or put it into .env.{stem} (mode 0600)")
+    @classmethod
+    def read(cls, path: Path, problems: list[str]) -> _Secrets:
+        """Environment variables, and the file at ``path`` where a variable is not set."""
+        found: dict[str, str] = {}
+        wrong = list(credentials.read(path, found))
+        problems += wrong
+        return cls(path.name, {**found, **os.environ}, problems, not wrong)
+
+    def put_into(self, value: Any, place: tuple[str, ...]) -> Any:
+        """``value`` with each ``{ env = "NAME" }`` replaced by what NAME holds."""
+        if isinstance(value, dict) and set(value) == {"env"}:
+            return self._named(value["env"], place)
+        if isinstance(value, dict):
+            return {k: self.put_into(v, (*place, k)) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self.put_into(v, (*place, str(n))) for n, v in enumerate(value)]
+        return value
+
+    def _named(self, name: Any, place: tuple[str, ...]) -> _FromEnvironment:
+        if isinstance(name, str) and self.values.get(name):
+            return _FromEnvironment(self.values[name])
+        self.unset.add(_dotted(place))
+        if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+            self.problems.append(
+                f"{_dotted(place)}: env must be the name of a variable, such as NEXUS_DEV_PASSWORD:"
+                " capital letters, digits and _; the secret itself has no place in this file"
+            )
+        elif self.is_readable:
+            self.problems.append(
+                f"{name}: not set; export it, or put it into {self.file} (mode 0600)"
+            )
         return _FromEnvironment("0")
-    if isinstance(value, dict):
-        return {k: _resolve(v, secrets, problems, stem) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_resolve(v, secrets, problems, stem) for v in value]
-    return value
 
 
 def _absolute(raw: dict[str, Any], base: Path) -> dict[str, Any]:

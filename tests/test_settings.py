@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,122 @@ def test_prod_names_the_environment_that_was_run_before(environment_files: Path)
 def test_a_file_that_is_no_toml_is_told(environment_files: Path) -> None:
     (environment_files / "sandbox-dev.toml").write_text("name = [")
     assert "not a TOML file" in refused(environment_files)
+
+
+def test_a_mark_at_the_beginning_is_read_as_what_it_is(environment_files: Path) -> None:
+    """Notepad and PowerShell write one; the first name of .env was said to be not set."""
+    for name in ("sandbox-dev.toml", ".env.sandbox-dev"):
+        path, mark = environment_files / name, b"\xef\xbb\xbf"
+        path.write_bytes(mark + path.read_bytes())
+    assert settings.load("sandbox-dev", environment_files).postgres.port == 5999
+    for name in ("sandbox-dev.toml", ".env.sandbox-dev"):
+        path = environment_files / name
+        path.write_bytes(path.read_bytes().removeprefix(mark).decode().encode("utf-16"))
+    assert settings.load("sandbox-dev", environment_files).postgres.port == 5999
+
+
+def test_a_file_in_another_encoding_is_told_by_line_and_nothing_of_it(
+    environment_files: Path,
+) -> None:
+    path = environment_files / ".env.sandbox-dev"
+    path.write_bytes(path.read_bytes().replace(b"tell-nobody", "tell-nobody-ä".encode("latin-1")))
+    told = refused(environment_files)
+    assert "1 problem(s)" in told
+    assert ".env.sandbox-dev, line 2: is not UTF-8, but probably windows-1252" in told
+    path = environment_files / "sandbox-dev.toml"
+    path.write_bytes(b"# \xe4\n" + path.read_bytes())
+    assert "sandbox-dev.toml, line 1: is not UTF-8" in refused(environment_files)
+
+
+def test_a_secret_that_stands_where_its_name_belongs_is_not_repeated(
+    environment_files: Path,
+) -> None:
+    change(environment_files, '{ env = "NEXUS_SANDBOX_PG_PASSWORD" }', '{ env = "tell-nobody" }')
+    told = refused(environment_files)
+    assert "postgres.password: env must be the name of a variable" in told
+
+
+LOGIN = "reader:tell-nobody@"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ('url = { env = "NEXUS_SANDBOX_FILEMAKER_URL" }', f'url = "https://{LOGIN}fm.example"',
+         "filemaker.url"),
+        ('url = { env = "NEXUS_SANDBOX_FILEMAKER_URL" }',
+         'url = "https://fm.example/?token=tell-nobody"', "filemaker.url"),
+        ('endpoint = { env = "NEXUS_SANDBOX_S3_ENDPOINT" }',
+         'endpoint = "https://s3.example/b?X-Amz-Signature=tell-nobody"', "s3.endpoint"),
+        ('host = "127.0.0.1"', f'host = "postgres://{LOGIN}127.0.0.1"', "postgres.host"),
+        ('host = "127.0.0.1"', 'host = "127.0.0.1 password=tell-nobody"', "postgres.host"),
+        ('database = "nexus_dev"', f'database = "postgresql://{LOGIN}db/nexus"',
+         "postgres.database"),
+        ('database = "nexus_dev"', 'database = "dbname=nexus password=tell-nobody"',
+         "postgres.database"),
+        ('name = "sandbox-dev"', f'name = "https://{LOGIN}x"', "name"),
+        ('timezone = "Australia/Sydney"',
+         'timezone = "Australia/Sydney"\nhooks = { enter = ["env", "PGPASSWORD=tell-nobody"],'
+         ' leave = ["true"] }', "hooks.enter"),
+        ('timezone = "Australia/Sydney"',
+         f'timezone = "Australia/Sydney"\nmapping = "https://{LOGIN}x/nexus.toml"', "mapping"),
+    ],
+)  # fmt: skip
+def test_a_login_in_an_address_a_name_or_an_argument_is_refused_and_not_repeated(
+    environment_files: Path, old: str, new: str, place: str
+) -> None:
+    if place == "mapping":
+        change(environment_files, 'mapping = "nexus"\n', "")
+    change(environment_files, old, new)
+    told = refused(environment_files)
+    assert f"    {place}: " in told
+    assert "reader" not in told
+
+
+@pytest.mark.parametrize("name", ["NEXUS_SANDBOX_FILEMAKER_URL", "NEXUS_SANDBOX_S3_ENDPOINT"])
+def test_an_address_from_the_environment_may_hold_no_login_either(
+    environment_files: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no secret to the settings, and so it is recorded."""
+    monkeypatch.setenv(name, f"https://{LOGIN}host.example")
+    assert "recorded and shown" in refused(environment_files)
+
+
+EXPORTS = """[filemaker.exports]
+folder = "exports"
+columns = { "Scans.tab" = ["ScanNo"] }
+[filemaker.exports.files."Präsenz.csv"]
+encoding = "macroman"
+columns = ["a", "b"]
+"""
+
+
+def test_a_file_may_be_written_otherwise_than_all_others(environment_files: Path) -> None:
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(path.read_text() + unicodedata.normalize("NFD", EXPORTS))
+    exports = settings.load("sandbox-dev", environment_files).filemaker.exports
+    assert exports is not None
+    own = exports.file(unicodedata.normalize("NFD", "Präsenz.csv"))
+    assert (own.encoding, own.columns) == ("macroman", ("a", "b"))
+    other = exports.file("Scans.tab")
+    assert (other.encoding, other.columns) == ("utf-8", ("ScanNo",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"macroman"', '"latin-1"', "encoding: Input should be"),
+        ('"Scans.tab"', '"Präsenz.csv"', "a file has them under `columns` and under `files`"),
+        ("folder", f'files."{unicodedata.normalize("NFD", "Präsenz.csv")}".encoding = "utf-8"'
+         "\nfolder", "differ only in how their letters are composed"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_file_is_said_once_and_known(
+    environment_files: Path, old: str, new: str, problem: str
+) -> None:
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(path.read_text() + EXPORTS.replace(old, new, 1))
+    assert problem in refused(environment_files)
 
 
 @pytest.mark.parametrize("kind", ["dev", "prod"])

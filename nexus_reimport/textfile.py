@@ -1,0 +1,124 @@
+"""Text files that people write and programs save: decoded by their mark, or as declared.
+
+What begins with a mark (EF BB BF, FF FE, ...) is read as what the mark says. Nothing is replaced
+and nothing guessed: what cannot be decoded is told by line, with the encoding that would fit.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+
+MARK = "\ufeff"
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+ONE_BYTE = {"windows-1252": "cp1252", "macroman": "mac_roman"}
+LINE_END = re.compile(r"\r\n|\r|\n")
+_MOST_LOOKED_AT = 1 << 20  # bytes: enough to tell one encoding from another
+
+
+class Undecodable(Exception):
+    """Bytes that mean nothing in an encoding: the line and the byte, both from 1.
+
+    ``likely`` is the encoding that would fit; ``""`` if none is known.
+    """
+
+    def __init__(self, line: int, byte: int, likely: str) -> None:
+        super().__init__(f"line {line:,}, byte {byte:,}")
+        self.line, self.byte, self.likely = line, byte, likely
+
+    def told(self, path: Path) -> str:
+        """The file, the line, and what to do: one line for a person who has it open."""
+        fits = f", but probably {self.likely}" if self.likely not in ("", "utf-8") else ""
+        return f"{path.name}, line {self.line:,}: is not UTF-8{fits}; save the file as UTF-8"
+
+
+def read(path: Path) -> str:
+    """The text of a file in UTF-8, or in what its mark says; the mark is no part of it.
+
+    Raises:
+        Undecodable: it is neither.
+        OSError: it cannot be read.
+    """
+    content = path.read_bytes()
+    text = decoded(content, marked(content) or "utf-8")
+    before, zero, _ = text.partition("\0")
+    if zero:  # UTF-16 without a mark, as some editors save it, is UTF-8 with zeros
+        raise Undecodable(len(LINE_END.findall(before)) + 1, content.index(0) + 1, likely(content))
+    return text
+
+
+def marked(content: bytes) -> str:
+    """The encoding that the mark at the beginning says; ``""`` where there is no mark."""
+    return next((name for mark, name in MARKS.items() if content.startswith(mark)), "")
+
+
+def decoded(content: bytes, encoding: str) -> str:
+    """The text of ``content``, without a mark. UTF-16 needs none: its line ends tell its order.
+
+    Raises:
+        Undecodable: there are bytes that mean nothing in this encoding.
+    """
+    codec = ONE_BYTE.get(encoding, encoding)
+    if encoding == "utf-16" and not marked(content):
+        codec = _order(content)
+        if not codec:
+            raise Undecodable(1, 1, _other(content, encoding))
+    try:
+        return content.decode(codec).lstrip(MARK)
+    except UnicodeDecodeError as error:
+        start = error.start
+    lines = LINE_END.findall(content[:start].decode(codec, "ignore"))
+    raise Undecodable(len(lines) + 1, start + 1, _other(content, encoding))
+
+
+def _other(content: bytes, encoding: str) -> str:
+    """The encoding that would fit, if it is another one than that which does not."""
+    fits = likely(content)
+    return "" if fits == encoding else fits
+
+
+def likely(content: bytes) -> str:
+    """The encoding that ``content`` is probably in. For messages alone: nothing is read by it."""
+    name = marked(content)
+    if name:
+        return name
+    if content[:_MOST_LOOKED_AT].count(0) * 10 > min(len(content), _MOST_LOOKED_AT) and _order(
+        content
+    ):
+        return "utf-16"
+    if is_utf8(content):
+        return "utf-8"
+    looked_at = content[:_MOST_LOOKED_AT]
+    return max(ONE_BYTE, key=lambda name: _words(looked_at.decode(ONE_BYTE[name], "replace")))
+
+
+def is_utf8(content: bytes) -> bool:
+    """Whether ``content`` is UTF-8 throughout."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _order(content: bytes) -> str:
+    """How UTF-16 without a mark is written, by where the zeros of its ASCII are; ``""`` if none."""
+    looked_at = content[:_MOST_LOOKED_AT]
+    even, odd = looked_at[::2].count(0), looked_at[1::2].count(0)
+    if odd > 4 * even:
+        return "utf-16-le"
+    return "utf-16-be" if even > 4 * odd else ""
+
+
+def _words(text: str) -> int:
+    """How many letters beyond ASCII stand where a word would have them."""
+    return len(
+        re.findall(r"(?<=[a-z])[\u00df-\u00f6\u00f8-\u00ff]|\b[\u00c0-\u00de](?=[a-z])", text)
+    )
