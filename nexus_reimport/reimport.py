@@ -120,7 +120,8 @@ def apply(
         raise StopError(
             "this plan has no approval of its own", next="run 01_preflight, approve its digest"
         )
-    with connected(target, ROLLED_BACK) as connection, alone(connection):
+    with connected(target, ROLLED_BACK) as connection, \
+         alone(connection, target.lock_wait, tell):  # fmt: skip
         if order.scratch is not None:
             order.scratch.require(connection)
         elif commit:
@@ -140,7 +141,7 @@ def settle(target: Postgres, run: str) -> bool:
         TargetError: the database cannot be reached; the run stays in doubt.
     """
     with connected(target, "not known yet") as connection:
-        wait_until_alone(connection, run)
+        wait_until_alone(connection, run, target.lock_wait)
         return own.was_committed(connection, run)
 
 

@@ -111,6 +111,8 @@ class Postgres(Strict):
     sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = "verify-full"
     sslmode_waiver: str = ""
     sslrootcert: str = ""
+    sslcert: str = ""  # a client certificate and its key, where the server asks for one
+    sslkey: str = ""
     binaries: Path | None = None  # folder of pg_dump and pg_restore, of the server's major version
     lock_wait: float = Field(default=30.0, gt=0)  # seconds that we try to get our locks
     max_writers_wait: float = Field(default=60.0, gt=0)  # seconds that others may wait for us

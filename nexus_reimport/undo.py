@@ -155,7 +155,8 @@ def run(
             "this rollback has no approval of its own",
             next="read 90_rollback, approve the digest that it shows",
         )
-    with connected(target, ROLLED_BACK) as connection, alone(connection):
+    with connected(target, ROLLED_BACK) as connection, \
+         alone(connection, target.lock_wait, tell):  # fmt: skip
         if order.scratch is not None:
             order.scratch.require(connection)
         else:

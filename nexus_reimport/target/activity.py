@@ -31,13 +31,13 @@ from nexus_reimport.target import catalog as catalogs
 from nexus_reimport.target import fingerprint
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.postgres import (
-    APPLICATION,
     Connection,
     connected,
     scalar,
     statement,
     table_name,
 )
+from nexus_reimport.target.session import APPLICATION
 from nexus_reimport.target.state import fingerprinted
 
 PAUSE = 0.2  # seconds between two looks

@@ -22,26 +22,12 @@ from sqlalchemy.pool import NullPool
 
 from nexus_reimport import rowfile, settings
 from nexus_reimport.errors import NOTHING_WRITTEN, TargetError
+from nexus_reimport.target import session
 
 Connection = psycopg.Connection[Any]
-APPLICATION = "nexus_reimport"
 OWN_SCHEMA = "nexus_reimport"
-READ_TIMEOUT = "10min"
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
-SESSION = {
-    "timezone": "UTC",
-    "datestyle": "ISO, YMD",
-    "intervalstyle": "postgres",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-    "client_encoding": "UTF8",
-    "standard_conforming_strings": "on",
-    "statement_timeout": READ_TIMEOUT,
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "30min",
-    "search_path": "pg_catalog",
-}
 
 
 def engine(target: settings.Postgres) -> Engine:
@@ -54,21 +40,12 @@ def engine(target: settings.Postgres) -> Engine:
         port=target.port,
         database=target.database,
     )
-    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}"
-                       for name, value in SESSION.items())  # fmt: skip
-    arguments = {
-        "options": options,
-        "application_name": APPLICATION,
-        "connect_timeout": 10,
-        "sslmode": target.sslmode,
-        **({"sslrootcert": target.sslrootcert} if target.sslrootcert else {}),
-    }
     return create_engine(
         url,
         poolclass=NullPool,
         hide_parameters=True,
         isolation_level="AUTOCOMMIT",
-        connect_args=arguments,
+        connect_args=session.arguments(target),
     )
 
 
@@ -80,12 +57,19 @@ def connected(target: settings.Postgres, state: str = NOTHING_WRITTEN) -> Iterat
         TargetError: SQLSTATE, table, column and constraint only. ``state`` is what it says is left.
     """
     where = f"postgres {target.host}:{target.port}/{target.database}"
-    with scrubbed(where, state):
+    with scrubbed(where, state), _opened(target) as connection:
+        session.require(connection, where, state, lambda: _opened(target))
+        yield _reading_text(connection)
+
+
+@contextmanager
+def _opened(target: settings.Postgres) -> Iterator[Connection]:
+    with session.without_environment():
         raw = engine(target).raw_connection()
-        try:
-            yield _reading_text(cast(Connection, raw.driver_connection))
-        finally:
-            raw.invalidate()
+    try:
+        yield cast(Connection, raw.driver_connection)
+    finally:
+        raw.invalidate()
 
 
 def _reading_text(connection: Connection) -> Connection:
@@ -130,6 +114,8 @@ def _ours(error: object, where: str, state: str) -> TargetError:
             state=state,
             next="look at host, port and the server's log; then run this step again",
         )
+    if error.sqlstate in session.OF_ANOTHER_SESSION:
+        return session.swapped(where, state)
     what = f"PostgreSQL refused a statement: SQLSTATE {error.sqlstate} ({type(error).__name__})"
     return TargetError(what + told, where=where, state=state, next=_advice(error))
 

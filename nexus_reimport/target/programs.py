@@ -19,9 +19,11 @@ from pathlib import Path
 
 from nexus_reimport.errors import TargetError
 from nexus_reimport.settings import Postgres
+from nexus_reimport.target import session
 
 TIMEOUT = 6 * 3600  # seconds
 _PR_SET_PDEATHSIG = 1
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 def folder(server_version: str, configured: Path | None) -> Path:
@@ -105,17 +107,21 @@ def ends_with_us(farewell: signal.Signals) -> Callable[[], None] | None:
 
 
 def _environment(target: Postgres) -> dict[str, str]:
+    """All that a program gets to know: nothing of libpq's that is around us, English words."""
+    told = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {
-        **os.environ,
+        **told,
+        "LC_ALL": "C",
         "PGHOST": target.host,
         "PGPORT": str(target.port),
         "PGUSER": target.user,
         "PGDATABASE": target.database,
         "PGPASSWORD": target.password.get_secret_value(),
         "PGSSLMODE": target.sslmode,
-        "PGAPPNAME": "nexus_reimport",
-        "PGCONNECT_TIMEOUT": "10",
-        **({"PGSSLROOTCERT": target.sslrootcert} if target.sslrootcert else {}),
+        "PGGSSENCMODE": "disable",
+        "PGAPPNAME": session.APPLICATION,
+        "PGCONNECT_TIMEOUT": str(session.CONNECT_TIMEOUT),
+        **{f"PG{n.upper()}": path for n, path in session.certificates(target).items() if path},
     }
 
 

@@ -16,7 +16,8 @@ from psycopg import sql
 
 from nexus_reimport.errors import Busy, InDoubt, TargetError
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target.postgres import LOST, SESSION, Connection, scalar, statement, table_name
+from nexus_reimport.target import session
+from nexus_reimport.target.postgres import LOST, Connection, scalar, statement, table_name
 
 T = TypeVar("T")
 LOCK_KEY = 0x6E65787573  # "nexus"
@@ -73,10 +74,7 @@ class Transaction:
 
     def fix_session(self) -> None:
         """The settings under which values are printed and hashed, whatever the role's own are."""
-        for name, value in SESSION.items():
-            self.connection.execute(
-                sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value))
-            )
+        session.tell_again(self.connection)
 
     def lock(self, tables: Sequence[str]) -> None:
         """EXCLUSIVE locks on ``tables``; from here on others wait, and the time is counted.
@@ -153,6 +151,7 @@ def writing(connection: Connection, work: Callable[[], T], *, commit: bool, tell
         if not commit:
             connection.execute("ROLLBACK")
             return result
+        session.require_at_commit(connection, ROLLED_BACK)
     except BaseException:
         if not connection.closed and not connection.broken:
             connection.execute("ROLLBACK")
@@ -180,17 +179,26 @@ def _in_doubt(what: str) -> InDoubt:
 
 
 @contextmanager
-def alone(connection: Connection) -> Iterator[None]:
-    """The lock that lets one run at a time write into this database.
+def alone(connection: Connection, patience: float, tell: Tell = no_one) -> Iterator[None]:
+    """The lock that lets one run at a time write into this database, at most ``patience`` later.
+
+    What a killed run has left on the server ends by itself, some seconds after its process: it is
+    waited for, and never ended by us, since it may be somebody else's run. ``tell`` hears which
+    session has the lock then: the server's process and its start.
 
     Raises:
-        Busy: another run holds it.
+        Busy: another session has held it all the time; names pid, application and start.
     """
-    if not scalar(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
+    holder = _taken(connection, patience, tell)
+    if holder:
         raise Busy(
-            "another run is at work in this database",
-            next="wait until it has ended, then run this step again",
+            f"another run is at work in this database: {holder} holds its lock",
+            where=f"waited {patience:g} s for it",
+            next="wait until it has ended, then run this step again. If that run was killed, the"
+            " server ends its session within a minute, by itself",
         )
+    (mine,) = connection.execute(statement("own_session")).fetchall()
+    tell("session", pid=mine[0], since=mine[1])
     try:
         yield
     finally:
@@ -198,22 +206,39 @@ def alone(connection: Connection) -> Iterator[None]:
             connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
 
 
-def wait_until_alone(connection: Connection, run: str) -> None:
-    """Return once nobody is in a writing transaction any more; waits ten seconds for it.
+def wait_until_alone(connection: Connection, run: str, patience: float) -> None:
+    """Return once nobody is in a writing transaction any more; waits at most ``patience`` seconds.
 
     Raises:
         TargetError: somebody still is; its COMMIT may be on its way.
     """
-    for _ in range(100):
-        if scalar(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
-            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
-            return
+    holder = _taken(connection, patience, no_one)
+    if holder:
+        raise TargetError(
+            "the run's own session still holds its lock: its COMMIT may be on its way",
+            where=f"{holder}; waited {patience:g} s for it",
+            state="not known yet",
+            next=f"wait a minute, then ask again: nexus-reimport settle, run {run}",
+        )
+    connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
+
+
+def _taken(connection: Connection, patience: float, tell: Tell) -> str:
+    """Take the lock of one run at a time; "" where it was had, else who had it to the end."""
+    deadline, holder = time.monotonic() + patience, ""
+    while not scalar(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
+        rows = connection.execute(statement("run_lock_holder"), {"key": LOCK_KEY}).fetchall()
+        if rows and not holder:
+            tell("waiting", of="the run's lock", pid=rows[0][0], since=rows[0][2])
+        holder = _session(*rows[0]) if rows else "a session that has just ended"
+        if time.monotonic() >= deadline:
+            return holder
         time.sleep(0.1)
-    raise TargetError(
-        "the run's own session still holds its lock: its COMMIT may be on its way",
-        state="not known yet",
-        next=f"wait a minute, then ask again: nexus-reimport settle, run {run}",
-    )
+    return ""
+
+
+def _session(pid: int, application: str, since: str) -> str:
+    return f"pid {pid} ({application or 'no name'}, connected since {since} UTC)"
 
 
 def _lock_tables(connection: Connection, tables: Sequence[sql.Identifier], patience: float) -> None:
