@@ -21,15 +21,26 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from nexus_reimport import forms
 from nexus_reimport.text import name_key
 
 EARLIEST = date(1890, 1, 1)
-_DURATION = re.compile(r"(\d{1,4}):(\d{2})(?::(\d{2})(\.\d{1,6})?)?")
+_DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?")
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python alone takes 20250630 and 2025-W27-1 too
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+_OFFSET = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(?:Z|[+-][0-9]{2}:?[0-9]{2})$")
+_REMARK = re.compile(r" \(not .*\)$")  # how a channel passes on what has not its form
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_NUMERIC = re.compile(r"numeric\(([0-9]+),([0-9]+)\)")
+_INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+_BOOLEANS = {
+    **dict.fromkeys(("t", "true", "yes", "y", "1", "1.0", "on"), "t"),
+    **dict.fromkeys(("f", "false", "no", "n", "0", "0.0", "off"), "f"),
+}
 _TRUE = frozenset({"1", "1.0", "yes", "true"})
 _KINDS = frozenset({"phone", "mobile", "email", "address"})
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
@@ -90,16 +101,52 @@ def as_uuid(value: str) -> str | None:
 
 
 def whole(value: str) -> str | None:
-    """A whole number; ``"7.0"`` counts as one."""
+    """A whole number; ``"7.0"`` counts as one. A decimal point is a point, and nothing groups."""
     if not value.strip():
         return None
-    try:
-        number = Decimal(value.strip())
-    except InvalidOperation:
-        raise Misfit("not a number") from None
-    if not number.is_finite() or number != number.to_integral_value():
+    if not _NUMBER.fullmatch(value.strip()):
+        raise Misfit("not a number")
+    number = Decimal(value.strip())
+    if number != number.to_integral_value():
         raise Misfit("not a whole number")
     return str(int(number))
+
+
+def for_type(value: str, type_name: str) -> str:
+    """``value`` as PostgreSQL prints it in a column of this type, as far as its type tells.
+
+    Raises:
+        Misfit: the column cannot hold it. Enumerations and domains are PostgreSQL's own affair.
+    """
+    limit = _INTEGERS.get(type_name)
+    if limit is not None:
+        number = whole(value) or ""
+        if not -limit <= int(number or 0) < limit:
+            raise Misfit(f"too large for {type_name}")
+        return number
+    numeric = _NUMERIC.fullmatch(type_name)
+    if numeric:
+        return _numeric(value, int(numeric[1]), int(numeric[2]))
+    if type_name == "date":
+        return iso_date(value) or ""
+    if type_name == "uuid":
+        return as_uuid(value) or ""
+    if type_name == "boolean":
+        if value.strip().casefold() not in _BOOLEANS:
+            raise Misfit("neither yes nor no")
+        return _BOOLEANS[value.strip().casefold()]
+    return value
+
+
+def _numeric(value: str, precision: int, scale: int) -> str:
+    if not _NUMBER.fullmatch(value.strip()):
+        raise Misfit("not a number")
+    number = Decimal(value.strip())
+    if abs(number) >= Decimal(10) ** (precision - scale):
+        raise Misfit(f"too large for numeric({precision},{scale})")
+    if number != round(number, scale):
+        raise Misfit(f"more than {scale} digits behind the point")
+    return format(round(number, scale), "f")
 
 
 def iso_date(value: str) -> str | None:
@@ -121,12 +168,23 @@ def birth_date(value: str, as_of: datetime) -> str | None:
 
 def _date(value: str) -> date:
     try:
-        day = date.fromisoformat(value.strip())
+        day = date.fromisoformat(value.strip()) if _ISO.fullmatch(value.strip()) else None
     except ValueError:
-        raise Misfit("not a date") from None
+        day = None
+    if day is None:
+        raise Misfit(_no_date(value))
     if not EARLIEST <= day < date(2200, 1, 1):
         raise Misfit("a date out of range")
     return day
+
+
+def _no_date(value: str) -> str:
+    """Why ``value`` is no date: the form under which it would be one is named, if there is one."""
+    written = _REMARK.sub("", value.strip()).partition(" ")[0]
+    fitting = " or ".join(forms.orders(written))
+    if fitting:
+        return f"not a date in the form that is read, but one as {fitting}"
+    return "not a date: its year has two digits" if forms.has_short_year(written) else "not a date"
 
 
 def duration(value: str) -> timedelta:
@@ -185,9 +243,7 @@ def timestamp(value: str, zone: ZoneInfo) -> str | None:
 
 
 def _wall(value: str) -> datetime:
-    day, _, clock = re.sub(r"(Z|[+-]\d{2}:?\d{2})$", "", value.strip().replace("T", " ")).partition(
-        " "
-    )
+    day, _, clock = _OFFSET.sub(r"\1", value.strip().replace("T", " ", 1)).partition(" ")
     return datetime.combine(_date(day), time.min) + duration(clock or "00:00:00")
 
 

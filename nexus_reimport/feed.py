@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,7 @@ from nexus_reimport import mapping as mappings
 from nexus_reimport.convert import Made
 from nexus_reimport.mapping import Column
 from nexus_reimport.model import KEY, Snapshot, Survey
+from nexus_reimport.target.catalog import Column as Typed
 from nexus_reimport.text import by_id, id_key, name_key
 
 Record = Mapping[str, str]
@@ -26,17 +28,19 @@ class Fed:
     """What one record feeds: column (or column.key) -> PostgreSQL's text, or a JSON value.
 
     ``unresolved`` are the columns whose entity was not found. ``misfits`` are column and reason
-    where FileMaker's value counts as empty, ``derived`` where another one stands for it.
+    where FileMaker's value counts as empty, ``derived`` where another one stands for it. ``held``
+    counts the values that FileMaker holds for a column: of a card, those of all its records.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     unresolved: set[str] = field(default_factory=set)
     misfits: list[tuple[str, str]] = field(default_factory=list)
     derived: list[tuple[str, str]] = field(default_factory=list)
+    held: Counter[str] = field(default_factory=Counter)
 
 
 class Feeder:
-    """Converts the records of all entities; knows lookups, joined sources and column lengths."""
+    """Converts the records of all entities; knows lookups, joined sources and columns' types."""
 
     def __init__(
         self,
@@ -47,9 +51,9 @@ class Feeder:
         *,
         zone: ZoneInfo,
         as_of: datetime,
-        lengths: Mapping[tuple[str, str], int],
     ) -> None:
-        self._mapping, self._zone, self._as_of, self._lengths = mapping, zone, as_of, lengths
+        self._mapping, self._zone, self._as_of = mapping, zone, as_of
+        self._types = {(n, c.name): c for n, found in survey.columns.items() for c in found}
         self._snapshot, self._folder = snapshot, folder
         self._lookups = {
             name: _lookup_table(rowfile.read(folder, file)) for name, file in survey.lookups.items()
@@ -72,6 +76,7 @@ class Feeder:
         fed = Fed()
         spec = self._mapping.entities[entity]
         for name, column in spec.columns.items():
+            fed.held[name] += self._held(column, record)
             try:
                 made = self._value(column, record, spec.source, name, known, fed)
             except convert.Misfit as misfit:
@@ -81,13 +86,19 @@ class Feeder:
                 fed.misfits += [(name, reason) for reason in made.misfits]
                 fed.derived += [(name, reason) for reason in made.derived]
                 made = made.value
-            longest = self._lengths.get((spec.table, name))
-            if longest is not None and isinstance(made, str) and len(made) > longest:
-                fed.misfits.append((name, f"longer than {longest} characters"))
-                made = None
+            if isinstance(made, str) and (entity, name) in self._types:
+                made = _in_its_column(made, self._types[entity, name], name, fed)
             fed.values[name] = made
         _refuse_too_early(spec.columns, fed)
         return fed
+
+    def _held(self, column: Column, record: Record) -> int:
+        """How many values FileMaker holds for a column of this record."""
+        if not column.gather:
+            return any(record[name].strip() for name in column.fields_used)
+        details = self._gathered.get((column.gather, id_key(self.key(record))), ())
+        wanted = column.with_.get("value", "")
+        return sum(bool(d[wanted].strip()) if wanted else True for d in details)
 
     def gathered_from(self, source: str) -> Iterator[tuple[str, str, bool]]:
         """Of each record of a gathered source: its id, its owner's as ids compare, and whether it
@@ -228,6 +239,18 @@ def _refuse_too_early(columns: Mapping[str, Column], fed: Fed) -> None:
         if column.not_before and value and other and value < other:
             fed.misfits.append((name, f"before {column.not_before}"))
             fed.values[name] = None
+
+
+def _in_its_column(value: str, column: Typed, name: str, fed: Fed) -> str | None:
+    """``value`` as its column will hold it; None where it cannot."""
+    if column.max_length is not None and len(value) > column.max_length:
+        fed.misfits.append((name, f"longer than {column.max_length} characters"))
+        return None
+    try:
+        return convert.for_type(value, column.type)
+    except convert.Misfit as misfit:
+        fed.misfits.append((name, str(misfit)))
+        return None
 
 
 def _entity(column: Column, raw: str, name: str, known: Resolver, fed: Fed) -> str | None:

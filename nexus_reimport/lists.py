@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from nexus_reimport import manual, rowfile
 from nexus_reimport.mapping import Column, Mapping
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot, Survey
-from nexus_reimport.plan import BY_HAND
 
 Record = dict[str, str | None]
 
@@ -92,7 +91,7 @@ def sheet(
     shower = manual.Shower(mapping, survey.columns, zone, lambda e, key: rows[e].get(key))
     given: dict[tuple[str, str], set[str]] = defaultdict(set)
     for entity, key, column, why in rowfile.read(private, plan.beyond):
-        if why == BY_HAND:
+        if why == manual.BY_HAND:
             given[entity or "", key or ""].add(column or "")
 
     def lines(kind: manual.Kind) -> Iterator[manual.Line]:

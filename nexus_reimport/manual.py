@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
 CHOICES = "choices"
+BY_HAND = "by hand"  # why a planned row holds what neither side knew
 KEY, MARK = "Nexus id", "as it was"
 Row = Named[str, str | None]
 Labels = Named[str, str]  # what a person reads -> the id that it stands for
@@ -352,7 +353,10 @@ def _value(kind: Kind, column: str, cell: Any) -> tuple[str, str]:
     text = str(cell).strip()
     if spec.max_length is not None and len(text) > spec.max_length:
         return "", f"longer than {spec.max_length} characters"
-    return text, ""
+    try:
+        return convert.for_type(text, spec.type), ""
+    except convert.Misfit as misfit:
+        return "", str(misfit)
 
 
 def _date(cell: Any) -> tuple[str, str]:

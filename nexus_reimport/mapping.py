@@ -110,6 +110,8 @@ class Column(Strict):
     """What feeds one column, or one key of a JSON column (``column.key``).
 
     A value that comes before the one of the column ``not_before`` does not fit.
+    ``misfits_at_most`` is the part of the values that FileMaker holds which may not fit; where it
+    is not given, 1% of them or five, whichever is more.
     """
 
     source_field: str = Field(alias="from", default="")
@@ -124,6 +126,7 @@ class Column(Strict):
     replaces: tuple[str, ...] = ()
     folded: bool = False
     not_before: str = ""
+    misfits_at_most: float | None = Field(default=None, ge=0, le=1)
     when_empty: Literal["keep", "clear"] = "keep"
     when_different: Different | None = None
 
@@ -158,17 +161,20 @@ class LeftOut(Strict):
     """A named rule by which a source record is not loaded, and its budget.
 
     ``at_most`` is a part of the source's records: where more fall under the rule, the run stops.
+    ``records`` names them one by one, by the FileMaker ids that a message has named.
     """
 
     name: str
     at_most: float = Field(ge=0, le=1)
     empty: tuple[str, ...] = ()  # all of these fields are empty
     unresolved: str = ""  # this column's entity was not found
+    misfit: str = ""  # the value for this column does not fit
+    records: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _one_reason(self) -> LeftOut:
-        if bool(self.empty) == bool(self.unresolved):
-            raise ValueError("give either `empty` or `unresolved`")
+        if sum(map(bool, (self.empty, self.unresolved, self.misfit, self.records))) != 1:
+            raise ValueError("give one of `empty`, `unresolved`, `misfit` and `records`")
         return self
 
 
@@ -384,8 +390,9 @@ class Mapping(Strict):
                     yield from self._absent(f"{name}.{column}", feed.gather, used)
             for rule in entity.left_out:
                 yield from self._absent(f"{name}.{rule.name}", entity.source, rule.empty)
-                if rule.unresolved and rule.unresolved not in entity.columns:
-                    yield f"{name}.{rule.name}: no column {rule.unresolved}"
+                for column in filter(None, (rule.unresolved, rule.misfit)):
+                    if column not in entity.columns:
+                        yield f"{name}.{rule.name}: no column {column}"
         for name, attachment in self.attachments.items():
             wanted = [attachment.owner.field, *(i.field for i in attachment.identity)]
             yield from self._absent(f"attachments.{name}", attachment.source, wanted)

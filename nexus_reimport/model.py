@@ -20,7 +20,7 @@ from nexus_reimport.errors import RecordError
 from nexus_reimport.rowfile import RowFile
 from nexus_reimport.settings import Cause, Channel, Decision, Different
 from nexus_reimport.source import Origin
-from nexus_reimport.target.catalog import Column
+from nexus_reimport.target.catalog import Column, UniqueKey
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.links import AttachmentState
 from nexus_reimport.target.own import UndoSize
@@ -200,6 +200,7 @@ class Survey:
     columns: dict[str, tuple[Column, ...]]  # of each wiped table, by entity
     keys: dict[str, str]  # the key column of each entity's table
     undo: tuple[UndoSize, ...]  # the undo data of earlier runs that the database holds
+    unique_keys: dict[str, tuple[UniqueKey, ...]] = field(default_factory=dict)  # by entity
 
     def fingerprints(self, *roles: Role) -> dict[str, Fingerprint]:
         """The fingerprints of the tables with one of ``roles``."""
@@ -304,6 +305,28 @@ class Misfits:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnFit:
+    """How many of the values that FileMaker holds for one column do not fit, and how many may.
+
+    One value that does not fit is one record's fault, a column full of them that of a declaration:
+    where it holds more than one, more than half of them is too many, however few that are.
+    """
+
+    column: str
+    held: int
+    misfits: int
+    budget: int
+    any_number: bool = False  # the mapping says that all of them may not fit
+
+    @property
+    def is_over(self) -> bool:
+        """Whether so many do not fit that the run must stop."""
+        if self.any_number:
+            return False
+        return self.misfits > self.budget or (self.held > 1 and self.misfits * 2 > self.held)
+
+
+@dataclass(frozen=True, slots=True)
 class SettledRows:
     """Rows to which a named rule gives another value, and what was decided about it."""
 
@@ -357,6 +380,7 @@ class EntityPlan:
     settled: tuple[SettledRows, ...]
     misfits: tuple[Misfits, ...]
     ambiguous: tuple[str, ...]  # FileMaker ids that two rows of Nexus claim
+    fits: tuple[ColumnFit, ...] = ()  # of each fed column
 
     @property
     def loaded(self) -> int:

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from nexus_reimport.merge import Merger, Row
 from nexus_reimport.model import (
     Account,
     ByHand,
+    ColumnFit,
     EntityPlan,
     Misfits,
     Outcome,
@@ -44,8 +46,8 @@ COLUMNS = {  # of the row files beside those of the entities
     "beyond": ("entity", "nexus_id", "column", "why"),
 }
 SAMPLE = 5
+FEW, BUDGET = 5, 0.01  # values of a column that may not fit where the mapping does not say
 STAYS, EMPTY, DERIVED = "Nexus's value stays", "empty", "derived"
-BY_HAND = "by hand"
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class _Work:
     closure: set[str] = field(default_factory=set)
     by_rule: Counter[str] = field(default_factory=Counter)
     ambiguous: tuple[str, ...] = ()
+    held: Counter[str] = field(default_factory=Counter)  # column -> values that FileMaker holds
     misfits: list[tuple[str, str, str, str]] = field(default_factory=list)  # as in COLUMNS
     settled: Counter[str] = field(default_factory=Counter)  # rule -> rows
     beyond: list[tuple[str, str, str]] = field(default_factory=list)  # Nexus id, column, why
@@ -93,15 +96,7 @@ def make(
     Raises:
         StopError: a line of the sheet cannot be used.
     """
-    lengths = {
-        (mapping.entities[n].table, c.name): c.max_length
-        for n, columns in survey.columns.items()
-        for c in columns
-        if c.max_length is not None
-    }
-    feeder = Feeder(
-        mapping, snapshot, survey, folder, zone=settings.zone, as_of=as_of, lengths=lengths
-    )
+    feeder = Feeder(mapping, snapshot, survey, folder, zone=settings.zone, as_of=as_of)
     remembered = _remembered(survey, folder)
     outside = _pointed_at(survey, folder)
     works: dict[str, _Work] = {}
@@ -227,12 +222,13 @@ def _plan_entity(
     fed: dict[str, Fed] = {}
     for record in feeder.records(spec.source):
         filemaker_id = feeder.key(record)
-        rule = _empty_rule(spec, record)
+        rule = _record_rule(spec, filemaker_id, record)
         values = None if rule else feeder.feed(work.name, record, known)
-        rule = rule or _unresolved_rule(spec, values)
+        rule = rule or _fed_rule(spec, values)
         if rule or values is None:
             work.left_out[filemaker_id] = rule
             continue
+        work.held.update(values.held)
         records[filemaker_id], fed[filemaker_id] = record, values
     found = identity.match(
         work.name,
@@ -248,17 +244,32 @@ def _plan_entity(
     _name_causes(work, remembered)
 
 
-def _empty_rule(spec: Entity, record: dict[str, str]) -> str:
+def _record_rule(spec: Entity, filemaker_id: str, record: dict[str, str]) -> str:
+    """The rule that leaves out a record by what it is, or by its fields."""
     return next(
-        (r.name for r in spec.left_out if r.empty and not any(record[f].strip() for f in r.empty)),
+        (
+            rule.name
+            for rule in spec.left_out
+            if id_key(filemaker_id) in map(id_key, rule.records)
+            or (rule.empty and not any(record[field].strip() for field in rule.empty))
+        ),
         "",
     )
 
 
-def _unresolved_rule(spec: Entity, values: Fed | None) -> str:
+def _fed_rule(spec: Entity, values: Fed | None) -> str:
+    """The rule that leaves out a record by what came of its fields."""
     if values is None:
         return ""
-    return next((r.name for r in spec.left_out if r.unresolved in values.unresolved), "")
+    misfits = {column for column, _ in values.misfits}
+    return next(
+        (
+            rule.name
+            for rule in spec.left_out
+            if rule.unresolved in values.unresolved or rule.misfit in misfits
+        ),
+        "",
+    )
 
 
 def _make_rows(
@@ -346,7 +357,7 @@ def _put_in(
                 there += 1
                 continue
             row[column] = cell.value
-            work.beyond.append((key, column, BY_HAND))
+            work.beyond.append((key, column, manual.BY_HAND))
             used += 1
         waiting = sum(manual.lacks(kind.spec, row) for row in _staying(work))
         counts.append(ByHand(kind.name, kind.spec.entity, waiting, used + there, used, there))
@@ -468,6 +479,7 @@ def _finish(work: _Work, settings: Settings, folder: Path) -> EntityPlan:
             for r in work.spec.settled
         ),
         misfits=tuple(_misfits(work)),
+        fits=tuple(_fits(work)),
         ambiguous=work.ambiguous,
     )
 
@@ -481,6 +493,15 @@ def _misfits(work: _Work) -> Iterator[Misfits]:
         counts = Counter(became for _, became in cases)
         sample = tuple(sorted({filemaker_id for filemaker_id, _ in cases})[:SAMPLE])
         yield Misfits(column, reason, counts[STAYS], counts[EMPTY], counts[DERIVED], sample)
+
+
+def _fits(work: _Work) -> Iterator[ColumnFit]:
+    """How many values of each column do not fit, of how many, and how many may."""
+    misfits = Counter(column for column, _, _, became in work.misfits if became != DERIVED)
+    for name, column in work.spec.columns.items():
+        held, most = work.held[name], column.misfits_at_most
+        budget = max(FEW, ceil(BUDGET * held)) if most is None else ceil(most * held)
+        yield ColumnFit(name, held, misfits[name], budget, most == 1)
 
 
 def _after_ids(work: _Work) -> set[str]:

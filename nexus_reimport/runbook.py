@@ -40,6 +40,7 @@ from nexus_reimport import (
     settings as environments,
 )
 from nexus_reimport.checks import before, inside, rehearsed, rollback
+from nexus_reimport.checks import rows as _rows  # noqa: F401 - declares its checks
 from nexus_reimport.errors import InDoubt, StopError, TargetError
 from nexus_reimport.mapping import Mapping as NexusMapping
 from nexus_reimport.model import (

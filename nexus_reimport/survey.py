@@ -62,6 +62,7 @@ def read(connection: Connection, mapping: Mapping, folder: Path) -> Survey:
         remembered=_remembered(connection, folder),
         next_keys=_next_keys(connection, mapping, catalog),
         columns={n: catalog.tables[e.table].columns for n, e in mapping.entities.items()},
+        unique_keys={n: catalog.tables[e.table].unique_keys for n, e in mapping.entities.items()},
         undo=tuple(own.undo_sizes(connection)),
         keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
     )  # fmt: skip

@@ -133,6 +133,7 @@ def require(
         f"    {r.check}: {r.offending:,} of {r.looked_at:,}"
         + (f", {r.waived:,} waived" if r.waived else "")
         + (f" (e.g. {', '.join(r.sample)})" if r.sample else "")
+        + (f"\n      {r.note}" if r.note else "")
         for r in report.blocking
     )
     raise StopError(

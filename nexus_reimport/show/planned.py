@@ -45,6 +45,7 @@ def plan(value: Plan) -> Page:
             *_some("FileMaker brings back every row of Nexus.", _unreturned(entities)),
             *_some("No value of a row that stays is changed.", _changes(entities)),
             *_some("Every value fits its column.", _misfits(entities)),
+            *_over_budget(entities),
             *_some("No named rule changes a value.", _settled(entities)),
             *_asked(value),
             _links(value.links.values()),
@@ -197,6 +198,18 @@ def _misfits(entities: tuple[EntityPlan, ...]) -> Table:
         "entity | column | reason | Nexus's value stays | empty | derived | for example",
         rows,
     )
+
+
+def _over_budget(entities: tuple[EntityPlan, ...]) -> Iterator[Line]:
+    """The columns of which too many values do not fit."""
+    for entity in entities:
+        for fit in entity.fits:
+            if fit.is_over:
+                yield Line(
+                    f"OVER {entity.entity}.{fit.column}: {fit.misfits:,} of {fit.held:,} values do"
+                    f" not fit, and {fit.budget:,} or half of them may.",
+                    Tone.BAD,
+                )
 
 
 def _settled(entities: tuple[EntityPlan, ...]) -> Table:

@@ -27,12 +27,23 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class UniqueKey:
+    """A unique constraint or index; ``is_plain`` if its columns alone say what is the same."""
+
+    name: str
+    columns: tuple[str, ...]
+    is_plain: bool
+    nulls_are_equal: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """One table: columns in the table's order, and the primary key."""
+    """One table: columns in the table's order, the primary key, and all unique keys."""
 
     name: str
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...]
+    unique_keys: tuple[UniqueKey, ...] = ()
 
     def column(self, name: str) -> Column | None:
         """The column ``name``, None where there is none."""
@@ -92,7 +103,14 @@ def read(connection: Connection, schema: str) -> Catalog:
     for table, *rest in connection.execute(statement("columns"), where):
         columns.setdefault(table, []).append(Column(*rest))
     keys = {t: tuple(k) for t, k in connection.execute(statement("primary_keys"), where)}
-    tables = {n: Table(n, tuple(c), keys.get(n, ())) for n, c in columns.items()}
+    unique: dict[str, list[UniqueKey]] = {}
+    for table, name, of, is_plain, nulls_are_equal in connection.execute(
+        statement("unique_keys"), where
+    ):
+        unique.setdefault(table, []).append(UniqueKey(name, tuple(of), is_plain, nulls_are_equal))
+    tables = {
+        n: Table(n, tuple(c), keys.get(n, ()), tuple(unique.get(n, ()))) for n, c in columns.items()
+    }
     foreign = tuple(
         ForeignKey(n, s, t, tuple(c), to, tuple(tc), deferrable, acts=not passive or restricts)
         for n, s, t, c, to, tc, deferrable, passive, restricts in connection.execute(

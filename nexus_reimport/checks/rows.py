@@ -1,0 +1,196 @@
+"""Checks before: whether the values fit, and whether PostgreSQL will take the planned rows.
+
+What is found here is told by FileMaker's ids, before anything is rehearsed, with the line of the
+mapping that would leave those records out. What the rows alone cannot tell (unique keys over
+expressions, checks, foreign keys) is told by ``refusals``, which asks a restored copy.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from math import ceil
+from typing import NamedTuple
+
+from nexus_reimport import manual, rowfile
+from nexus_reimport.checks import Finding, check
+from nexus_reimport.checks.before import Before
+from nexus_reimport.mapping import Entity
+from nexus_reimport.model import Level
+from nexus_reimport.target.catalog import Column
+
+FEW = 5
+
+
+@check(Before, Level.STOP, serves=("M3",))
+def no_column_has_more_misfits_than_its_budget(before: Before) -> Finding:
+    """Of no column do more values not fit than the mapping allows, or more than half of them.
+
+    Many of one column are no record's fault: a declared form is wrong, or a field is another one.
+    """
+    over, count = [], 0
+    for entity in before.plan.entities.values():
+        for fit in entity.fits:
+            if fit.is_over:
+                reasons = {m.reason: m.stays + m.empty for m in entity.misfits
+                           if m.column == fit.column}  # fmt: skip
+                said = ", ".join(f"{n:,} {reason}" for reason, n in reasons.items() if n)
+                over.append(f"{entity.entity}.{fit.column}: {fit.misfits:,} of {fit.held:,} values"
+                            f" do not fit, budget {fit.budget:,} ({said})")  # fmt: skip
+                count += fit.misfits
+    held = sum(fit.held for entity in before.plan.entities.values() for fit in entity.fits)
+    note = "give the form that fits, or the column a `misfits_at_most` in the mapping"
+    return Finding(max(1, held), over, count=count, note=note if over else "")
+
+
+@check(Before, Level.STOP, serves=("M3", "D1", "D2"), waivable=False)
+def no_needed_column_stays_empty(before: Before) -> Finding:
+    """Every planned row has a value in each column that must not be empty."""
+    looked, found = 0, []
+    for name in before.plan.entities:
+        needed = [c for c in before.survey.columns[name] if c.not_null and not c.generated]
+        empty: dict[str, list[str]] = defaultdict(list)
+        for row in before.planned(name):
+            looked += 1
+            for column in needed:
+                if row.get(column.name) is None:
+                    empty[column.name].append(row[before.survey.keys[name]] or "")
+        if empty:
+            records = _records(before, name)
+            found += [_Empty(name, c, keys, records) for c, keys in empty.items()]
+    lines = [f"{e.entity}.{e.column} would be empty: {told(e.keys, e.records)}" for e in found]
+    advice = [_advice(before, e) for e in found]
+    count = sum(len(e.keys) for e in found)
+    return Finding(max(1, looked), lines, count=count, note="; ".join(advice))
+
+
+@check(Before, Level.STOP, serves=("M2", "M3"), waivable=False)
+def no_two_planned_rows_share_a_unique_key(before: Before) -> Finding:
+    """No two planned rows hold the same values under one unique key of their table."""
+    looked, count, lines, advice = 0, 0, [], []
+    for name in before.plan.entities:
+        keys = [k for k in before.survey.unique_keys.get(name, ()) if k.is_plain]
+        groups: dict[tuple[str, tuple[str | None, ...]], list[str]] = defaultdict(list)
+        for row in before.planned(name):
+            looked += 1
+            for key in keys:
+                values = tuple(row.get(column) for column in key.columns)
+                if key.nulls_are_equal or None not in values:
+                    groups[key.name, values].append(row[before.survey.keys[name]] or "")
+        twice: dict[str, list[list[str]]] = defaultdict(list)
+        for (unique, _), rows in groups.items():
+            if len(rows) > 1:
+                twice[unique].append(rows)
+        for key in keys:
+            if twice[key.name]:
+                records = _records(before, name)
+                same = [sorted(rows, key=lambda r: (r not in records, records.get(r, r)))
+                        for rows in twice[key.name]]  # fmt: skip
+                pairs = [" and ".join(_named(rows, records)) for rows in same]
+                lines.append(f"{name}.{', '.join(key.columns)} ({key.name}): {_few(pairs)}")
+                count += sum(len(rows) - 1 for rows in same)
+                advice.append(_of_duplicates(before, name, key.columns, same, records))
+    return Finding(max(1, looked), lines, count=count, note="; ".join(advice))
+
+
+class _Empty(NamedTuple):
+    """One needed column, and the keys of the rows that would have none."""
+
+    entity: str
+    column: str
+    keys: list[str]
+    records: Mapping[str, str]
+
+
+def _records(before: Before, entity: str) -> dict[str, str]:
+    """Nexus id -> FileMaker id of the rows of ``entity``."""
+    memory = rowfile.read(before.folder, before.plan.memory)
+    return {n or "": f or "" for e, f, n in memory if e == entity}
+
+
+def _named(keys: Iterable[str], records: Mapping[str, str]) -> list[str]:
+    """Each row as a person knows it: by its FileMaker id, else by Nexus's own."""
+    return [records.get(key) or f"Nexus id {key}" for key in keys]
+
+
+def told(keys: Iterable[str], records: Mapping[str, str]) -> str:
+    """The rows under ``keys``, the first few by name."""
+    return _few(_named(keys, records))
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - FEW:,} more" if len(names) > FEW else ""
+    return ", ".join(sorted(names)[:FEW]) + more
+
+
+def _advice(before: Before, empty: _Empty) -> str:
+    """What to write into the mapping, for rows whose needed column would be empty."""
+    spec = before.mapping.entities[empty.entity]
+    fed = spec.columns.get(empty.column)
+    if fed is None:
+        column = next(c for c in before.survey.columns[empty.entity] if c.name == empty.column)
+        return _of_no_feed(empty, column)
+    records = {empty.records.get(key, "") for key in empty.keys}
+    misfits = {f for e, c, _, f, _ in rowfile.read(before.folder, before.plan.misfits)
+               if (e, c) == (empty.entity, empty.column)}  # fmt: skip
+    if records & misfits:
+        rule = f'name = "{empty.column}_does_not_fit"', f'misfit = "{empty.column}"'
+    elif fed.entity:
+        rule = f'name = "{empty.column}_unknown"', f'unresolved = "{empty.column}"'
+    else:
+        fields = ", ".join(f'"{field}"' for field in fed.fields_used[:1])
+        rule = f'name = "without_{empty.column}"', f"empty = [{fields}]"
+    return left_out_line(before, spec, empty.entity, len(empty.keys), *rule)
+
+
+def _of_no_feed(empty: _Empty, column: Column) -> str:
+    default = " (its default in the database does not count: rows are inserted whole)"
+    return (
+        f"give new rows a value: {column.name} = … under [entities.{empty.entity}.new]"
+        f"{default if column.filled_by_database else ''}"
+    )
+
+
+def _of_duplicates(
+    before: Before,
+    entity: str,
+    columns: tuple[str, ...],
+    groups: list[list[str]],
+    records: Mapping[str, str],
+) -> str:
+    """What to do about rows under one unique key: a person's value, or records to leave out."""
+    keys = {key for rows in groups for key in rows}
+    by_hand = {n for e, n, c, why in rowfile.read(before.folder, before.plan.beyond)
+               if e == entity and c in columns and why == manual.BY_HAND}  # fmt: skip
+    if keys & by_hand:
+        return f"values given by hand are among them: change {', '.join(columns)} in manual.xlsx"
+    surplus = [[records[r] for r in rows if records.get(r)][-(len(rows) - 1) :] for rows in groups]
+    later = [record for rows in surplus for record in rows]
+    if not later:
+        return "no record of FileMaker is among them: settle it in Nexus"
+    return left_out_records(before, entity, f"same_{columns[-1]}", later)
+
+
+def left_out_records(before: Before, entity: str, name: str, records: Iterable[str]) -> str:
+    """The line of the mapping that leaves out these records, by their ids."""
+    listed = sorted(set(records))
+    ids = ", ".join(f'"{record}"' for record in listed)
+    spec = before.mapping.entities[entity]
+    rule = f'name = "{name}"', f"records = [{ids}]"
+    return left_out_line(before, spec, entity, len(listed), *rule)
+
+
+def left_out_line(
+    before: Before, spec: Entity, entity: str, count: int, name: str, condition: str
+) -> str:
+    """The line of the mapping that leaves out ``count`` records of an entity's source."""
+    return (
+        f"settle it in FileMaker, or paste into left_out of [entities.{entity}]:"
+        f" {{ {name}, at_most = {part(count, before.snapshot.extracts[spec.source].rows)},"
+        f" {condition} }}"
+    )
+
+
+def part(count: int, records: int) -> str:
+    """The smallest ``at_most`` of four digits whose budget is ``count`` of ``records``."""
+    return str(min(1.0, ceil(count / max(1, records) * 10_000) / 10_000))

@@ -1,0 +1,152 @@
+"""The second installation as tests change it: its files, its FileMaker, its mapping, its schema."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from second_installation import SCHEMA, filemaker
+from test_second_installation import ENVIRONMENT, EXPORTED
+
+from nexus_reimport import runbook
+from nexus_reimport.model import Plan, Report, Result
+from nexus_reimport.rowfile import read_dicts
+from nexus_reimport.sandbox import exported
+from nexus_reimport.sandbox.clinic import StoredObject
+from nexus_reimport.sandbox.filemaker import Simulator
+from nexus_reimport.sandbox.postgres import PostgresServer
+from nexus_reimport.sandbox.s3 import S3Server
+from nexus_reimport.settings import FOLDER_VARIABLE
+from nexus_reimport.target import deployment
+
+VISITS = ("VisitNo", "Person", "Day", "From", "To", "Remark")
+CARES = ("Person", "Carer", "Since")
+DECIDED = """
+[decisions.people]
+no_filemaker_id = "keep"
+not_in_filemaker = "keep"
+left_out_by_rule = "keep"
+when_different = { "*" = "filemaker" }
+[decisions.visits]
+no_filemaker_id = "keep"
+not_in_filemaker = "keep"
+left_out_by_rule = "keep"
+when_different = { "*" = "filemaker" }
+[decisions.carers]
+no_filemaker_id = "keep"
+not_in_filemaker = "keep"
+when_different = { "*" = "filemaker" }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """One second installation, read by one channel, and what a test may change of it."""
+
+    folder: Path
+    connection: psycopg.Connection[Any]
+    simulator: Simulator
+
+    def csv(self, name: str, header: tuple[str, ...], *rows: tuple[str, ...]) -> None:
+        """Put a file of values between commas into the place of an exported one."""
+        lines = (",".join(f'"{value}"' for value in row) for row in (header, *rows))
+        path = self.folder / "exports" / name
+        path.write_bytes("".join(f"{line}\r" for line in lines).encode("utf-16"))
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Change the text of ``second.toml``, the environment, or of the mapping."""
+        path = self.folder / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def planned(self) -> runbook.Runbook:
+        """A run up to its plan."""
+        book = runbook.begin("second")
+        book.snapshot()
+        book.census()
+        book.survey_and_backup()
+        book.plan()
+        return book
+
+    def checked(self) -> tuple[runbook.Runbook, Report]:
+        """A run up to its checks before."""
+        book = self.planned()
+        return book, book.check_before()
+
+    def whole(self) -> runbook.Runbook:
+        """A run to its end."""
+        book, report = self.checked()
+        assert not report.blocking, report.blocking
+        book.rehearse()
+        book.propose()
+        book.approve(rehearsed=True)
+        book.apply()
+        assert not book.verify().blocking
+        book.sign_off()
+        book.seal()
+        return book
+
+    def state(self) -> dict[str, str]:
+        """Every table of the application, as text."""
+        tables = ("person", "visit", "carer", "document", "site")
+        query = "SELECT coalesce(string_agg(t::text, '|' ORDER BY t::text), '') FROM practice.{} t"
+        return {t: self.connection.execute(query.format(t)).fetchone()[0] for t in tables}
+
+
+def plan_of(book: runbook.Runbook) -> Plan:
+    """The plan of a run."""
+    return book.run.load(Plan, "plan")
+
+
+def planned_rows(book: runbook.Runbook, entity: str) -> list[dict[str, str | None]]:
+    """The rows of one entity that a plan holds."""
+    return list(read_dicts(book.folder, plan_of(book).entities[entity].file))
+
+
+def result(report: Report, check: str) -> Result:
+    """What one check said."""
+    return next(r for r in report.results if r.check == check)
+
+
+@contextmanager
+def opened(
+    channel: str,
+    postgres: PostgresServer,
+    s3: S3Server,
+    folder: Path,
+    patch: pytest.MonkeyPatch,
+) -> Iterator[Second]:
+    """The installation as it is found, everything decided."""
+    postgres.create_database("second", owner="nexus")
+    keys = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
+    s3.access.fill("second-installation", [StoredObject(key, b"x") for key in keys])
+    shutil.copy(Path(__file__).parent / "second_installation.toml", folder)
+    with (
+        Simulator(filemaker(), password="opensesame") as simulator,
+        psycopg.connect(postgres.dsn("second", "nexus"), autocommit=True) as connection,
+    ):
+        connection.execute(SCHEMA)
+        deployment.adopt(connection, "second")
+        text = ENVIRONMENT.format(url=simulator.url, endpoint=s3.access.endpoint, channel=channel)
+        (folder / "second.toml").write_text(text[: text.index("[decisions")] + DECIDED)
+        (folder / "exports").mkdir()
+        for table, (name, style) in zip(filemaker(), EXPORTED, strict=True):
+            exported.write(table, folder / "exports" / name, style)
+        for name, value in {
+            FOLDER_VARIABLE: str(folder),
+            "PORT": str(postgres.port),
+            "PG": postgres.access.passwords["nexus"],
+            "FM": "opensesame",
+            "KEY": s3.access.access_key,
+            "SECRET": s3.access.secret_key,
+        }.items():
+            patch.setenv(name, value)
+        yield Second(folder, connection, simulator)
+    postgres.drop_database("second")
