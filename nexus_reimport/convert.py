@@ -70,11 +70,8 @@ def text(value: str) -> str | None:
 def paragraphs(value: str) -> str | None:
     """Text with FileMaker's paragraph marks (``\\r``, 0x0B) as newlines; blanks are left alone.
 
-    Raises:
-        Misfit: a NUL character, which PostgreSQL cannot hold.
+    What PostgreSQL cannot hold is gone already: ``text.clean``.
     """
-    if "\x00" in value:
-        raise Misfit("holds a NUL character")
     joined = value.replace("\r\n", "\n").replace("\r", "\n").replace("\x0b", "\n")
     return joined if joined.strip() else None
 

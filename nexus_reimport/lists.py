@@ -12,6 +12,7 @@ from nexus_reimport.mapping import Column, Mapping
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot, Survey
 
 Record = dict[str, str | None]
+CLEANED = "cleaned.csv"
 
 
 def ids(plan: Plan, private: Path, record: Path) -> None:
@@ -21,6 +22,13 @@ def ids(plan: Plan, private: Path, record: Path) -> None:
     )
     rowfile.to_csv(private, plan.misfits, record / "misfits.csv", lambda line: True)
     rowfile.to_csv(private, plan.beyond, record / "beyond.csv", lambda line: True)
+
+
+def cleaned(snapshot: Snapshot, private: Path, record: Path) -> None:
+    """Whose texts were changed so that every later place can hold them, id by id."""
+    (record / CLEANED).unlink(missing_ok=True)  # of an earlier reading by the same run
+    if snapshot.cleaned and snapshot.cleaned.rows:
+        rowfile.to_csv(private, snapshot.cleaned, record / CLEANED, lambda line: True)
 
 
 _AS_A_MATTER = frozenset({Outcome.REPLACED, Outcome.MERGED, Outcome.LINKED, Outcome.LOOKED_UP})

@@ -69,7 +69,7 @@ def digest(said: Any) -> str:
 
 # ---------------------------------------------------------------- snapshot
 
-KEY = "_key"  # the column of an extract's row file that holds a record's key, as ids compare
+KEY = "_key"  # the column of an extract's row file that holds a record's key, as FileMaker has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,16 @@ class FieldFound:
     name: str
     found_as: str
     nearest: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What was done to the texts of one field so that every later place can hold them."""
+
+    field: str
+    what: str
+    records: int
+    sample: tuple[str, ...]  # FileMaker ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,7 @@ class Extract:
     file: RowFile
     repaired: int = 0  # values that could not be computed there, taken as empty
     origin: Origin | None = None  # the file that it came from, if it came from one
+    cleaned: tuple[Cleaned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,7 @@ class Snapshot:
     seconds: float
     channels: tuple[ChannelUse, ...]
     extracts: dict[str, Extract]
+    cleaned: RowFile | None = None  # source, field, what was done, FileMaker id
 
     @property
     def digest(self) -> str:

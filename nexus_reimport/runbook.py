@@ -149,7 +149,7 @@ class Runbook:
 
         def work() -> Snapshot:
             with self._channels() as channels:
-                return snapshot.take(
+                read = snapshot.take(
                     channels,
                     self.mapping,
                     self.folder,
@@ -159,6 +159,8 @@ class Runbook:
                     page=self.settings.filemaker.page,
                     progress=self.bar("records read"),
                 )
+            lists.cleaned(read, self.folder, self.run.folder)
+            return read
 
         return self.step("snapshot", work)
 

@@ -14,11 +14,12 @@ from typing import Protocol, TypeVar
 from nexus_reimport import convert, rowfile
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.mapping import Mapping, SourceField, SourceTable
-from nexus_reimport.model import KEY, ChannelUse, Extract, FieldFound, Snapshot
+from nexus_reimport.model import KEY, ChannelUse, Cleaned, Extract, FieldFound, Snapshot
 from nexus_reimport.source import Field, Page, Wanted, near
 from nexus_reimport.source.channels import Channels, Place
+from nexus_reimport.source.cleaning import Cleaner, apart, loses
 from nexus_reimport.source.keys import Keys
-from nexus_reimport.text import JOINT, find
+from nexus_reimport.text import JOINT, clean, find
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -50,9 +51,12 @@ def take(
         counts = pool(lambda name: places[name].source.count(places[name].table), chosen)
         done = _Counter(sum(counts.values()), progress)
 
+        cleaned: dict[str, list[tuple[str, str, str]]] = {}
+
         def extract(name: str) -> Extract:
-            task = _Task(name, chosen[name], places[name], fields[name], len(metadata[name]))
-            return _extract(task, counts[name], folder, page, done)
+            task = _Task(name, chosen[name], places[name], fields[name], tuple(metadata[name]))
+            made, cleaned[name] = _extract(task, counts[name], folder, page, done)
+            return made
 
         largest_first = sorted(chosen, key=lambda name: -counts[name])
         try:
@@ -66,6 +70,11 @@ def take(
         seconds=time.monotonic() - began,
         channels=tuple(_use(channels)),
         extracts={name: extracts[name] for name in chosen},
+        cleaned=rowfile.write(
+            folder / "cleaned.parquet",
+            ("source", "field", "what", "filemaker_id"),
+            ((name, *line) for name in chosen for line in sorted(set(cleaned[name]))),
+        ),
     )
 
 
@@ -190,7 +199,7 @@ class _Task:
     spec: SourceTable
     place: Place
     fields: tuple[FieldFound, ...]
-    fields_there: int
+    there: tuple[str, ...]  # every field that the table has
 
     @property
     def real(self) -> dict[str, str]:
@@ -204,9 +213,17 @@ class _Task:
         return Wanted(self.place.table, key, types, tuple(beside))
 
 
-def _key(wanted: Wanted, record: dict[str, str]) -> str:
-    """The key of a record as FileMaker writes it; a UUID in lower case."""
-    return JOINT.join(map(convert.identifier, wanted.key_of(record).split(JOINT)))
+def _key(wanted: Wanted, record: dict[str, str]) -> tuple[str, bool]:
+    """The key of a record as FileMaker writes it, a UUID in lower case; whether it lost something.
+
+    A key that lost a character might be another record's.
+    """
+    key, done = clean(wanted.key_of(record))
+    return _spelt(key), any(map(loses, done))
+
+
+def _spelt(key: str) -> str:
+    return JOINT.join(map(convert.identifier, key.split(JOINT)))
 
 
 def _calls(page: Page) -> Iterable[str]:
@@ -214,21 +231,25 @@ def _calls(page: Page) -> Iterable[str]:
     return page.record_ids or (str(page.offset + n) for n in range(len(page.rows)))
 
 
-def _extract(task: _Task, expected: int, folder: Path, page: int, done: _Counter) -> Extract:
+def _extract(
+    task: _Task, expected: int, folder: Path, page: int, done: _Counter
+) -> tuple[Extract, list[tuple[str, str, str]]]:
+    """One table as read, and which texts of it were changed: field, what was done, FileMaker id."""
     began = time.monotonic()
     source, wanted, real = task.place.source, task.wanted, task.real
     modified = real.get(task.spec.modified, "")
-    keys: Keys | None = None
+    keys, cleaner = Keys(wanted.keys), Cleaner(real, task.there)
     rows = repaired = 0
     newest = ""
     with rowfile.writer(folder / f"{task.name}.parquet", (KEY, *real)) as out:
         for part in source.records(wanted, page=page):
             repaired += part.repaired
-            keys = keys or Keys(wanted.keys, "record id" if part.record_ids else "number")
-            for record, called in zip(part.rows, _calls(part), strict=True):
-                key = _key(wanted, record)
-                out.add([key, *(record.get(f, "") if f else "" for f in real.values())])
-                keys.add(key, called)
+            keys.record = "record id" if part.record_ids else "number"
+            found = map(apart, part.rows) if part.separated else part.rows
+            for record, called in zip(found, _calls(part), strict=True):
+                key, odd = _key(wanted, record)
+                out.add([key, *cleaner.texts(record, key)])
+                keys.add(key, called, odd=odd)
                 newest = max(newest, record[modified]) if modified else ""
                 rows += 1
             done.add(len(part.rows))
@@ -241,21 +262,23 @@ def _extract(task: _Task, expected: int, folder: Path, page: int, done: _Counter
             where=where,
             next="run 01_preflight again; if the gap stays, someone is editing: freeze the source",
         )
-    if keys and (fault := keys.fault()):
+    if fault := keys.fault():
         raise SourceError(f"{task.name}: {fault.what}", where=where, next=fault.next)
-    return Extract(
+    made = Extract(
         source=task.name,
         channel=task.place.channel,
         table=wanted.table,
         count_at_start=expected,
         rows=rows,
-        distinct_keys=keys.distinct if keys else 0,
+        distinct_keys=keys.distinct,
         count_at_end=at_end,
         newest=newest,
         seconds=time.monotonic() - began,
         fields=task.fields,
-        fields_there=task.fields_there,
+        fields_there=len(task.there),
         file=out.done(),
         repaired=repaired,
         origin=source.origin(wanted.table),
+        cleaned=tuple(Cleaned(*line) for line in cleaner.counted()),
     )
+    return made, cleaner.changed

@@ -1,4 +1,4 @@
-"""How text compares: names of fields and files, names that people give, and ids.
+"""How text compares: names of fields and files, names that people give, ids; what it may hold.
 
 Everything compares in Unicode's composed form, NFC: macOS writes file names decomposed, and what
 looks alike and is alike by Unicode's own rule is one name. NFKC would go further and make one of
@@ -21,6 +21,13 @@ from typing import TypeVar
 
 T = TypeVar("T")
 JOINT = "+"  # between the parts of a key of several fields
+JOINED = "two halves of a character were joined"
+HALF = "half a character was replaced"
+CONTROL = "a control character was taken out"
+LOSSLESS = frozenset({JOINED})
+_ODD = re.compile("[\x00-\x08\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_HALF = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x08\x0c\x0e-\x1f\ufffe\uffff]")
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 _VARIANTS = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
@@ -87,3 +94,28 @@ def id_key(value: str) -> str:
 def by_id(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
     """``pairs`` of an id and what goes with it, by ``id_key``; of equal ids the last one counts."""
     return {id_key(one): value for one, value in pairs}
+
+
+def clean(value: str) -> tuple[str, tuple[str, ...]]:
+    """``value`` as every later place can hold it, and what was done for that.
+
+    Two surrogates that are one character (CESU-8) are joined, a single one becomes U+FFFD.
+    Characters that neither XML nor JSON in PostgreSQL can hold are taken out; a form feed becomes a
+    line end. FileMaker's paragraph marks (CR, 0x0B), tabs and line ends stay.
+
+    Source: XML 1.0, 2.2, "Characters"; PostgreSQL, "JSON types"; RFC 3629, 3 (no surrogates).
+    """
+    if not _ODD.search(value):
+        return value, ()
+    done = []
+    if _HALF.search(value):
+        joined = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        if len(joined) < len(value):
+            done.append(JOINED)
+        value, halves = _HALF.subn("\ufffd", joined)
+        if halves:
+            done.append(HALF)
+    value, controls = _CONTROL.subn(lambda found: "\n" if found[0] == "\x0c" else "", value)
+    if controls:
+        done.append(CONTROL)
+    return value, tuple(done)

@@ -104,8 +104,6 @@ def test_a_note_gets_the_date_of_the_note_and_the_time_of_its_making() -> None:
 def test_paragraph_marks_become_newlines_and_blanks_stay() -> None:
     assert convert.paragraphs("a\rb\r\nc\x0bd ") == "a\nb\nc\nd "
     assert convert.paragraphs(" \r ") is None
-    with pytest.raises(Misfit, match="NUL"):
-        convert.paragraphs("a\x00b")
 
 
 @given(st.text())

@@ -18,18 +18,22 @@ import pytest
 from second_installation import SCHEMA, filemaker
 from test_second_installation import ENVIRONMENT
 
-from nexus_reimport import rowfile, runbook
+from nexus_reimport import rowfile, runbook, show
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
-from nexus_reimport.model import Plan, Snapshot
+from nexus_reimport.model import Cleaned, Plan, Snapshot
 from nexus_reimport.sandbox import exported
 from nexus_reimport.sandbox.clinic import StoredObject
 from nexus_reimport.sandbox.exported import Style
 from nexus_reimport.sandbox.filemaker import Simulator
+from nexus_reimport.sandbox.filemaker_faults import Fault
 from nexus_reimport.sandbox.filemaker_file import Field, Table
+from nexus_reimport.sandbox.filemaker_message import Reply
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
 from nexus_reimport.settings import FOLDER_VARIABLE
+from nexus_reimport.source.cleaning import MORE
 from nexus_reimport.target import deployment
+from nexus_reimport.text import CONTROL, HALF, JOINED
 
 PASSWORD = "opensesame"
 SERVERS = ("data_api", "odata")
@@ -104,7 +108,7 @@ def small(
         (tmp_path / "second_installation.toml").write_text(text, encoding="utf-8")
         shutil.rmtree(tmp_path / "exports", ignore_errors=True)
         (tmp_path / "exports").mkdir()
-        style = Style(encoding="utf-16-le", mark=True, dates="m/d/y")
+        style = Style(encoding="utf-8", dates="m/d/y")
         for table, name in zip(tables.values(), FILES, strict=True):
             exported.write(table, tmp_path / "exports" / name, style)
         postgres.create_database("second", owner="nexus")
@@ -118,6 +122,7 @@ def small(
                 environment = ENVIRONMENT.format(
                     url=simulator.url, endpoint=s3.access.endpoint, channel=channel
                 )
+                environment = environment.replace("utf-16", "utf-8")
                 (tmp_path / "second.toml").write_text(environment, encoding="utf-8")
                 yield Place(tmp_path, connection, simulator)
         finally:
@@ -351,6 +356,112 @@ def test_records_without_a_key_are_named_by_record(small: Open, channel: str) ->
     record = "record id 2" if channel == "data_api" else "number 1"
     assert f"visits: 1 record(s) have no key: {record}\n" in str(stopped.value)
     assert "with = in VisitNo" in str(stopped.value)
+
+
+# ---------------------------------------------------------------- characters and repetitions
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_character_that_a_later_place_cannot_hold_is_cleaned_counted_and_listed(
+    small: Open, channel: str
+) -> None:
+    def change(tables: Tables) -> None:
+        visits = tables["Visits"].records
+        visits[1].values["Remark"] = "cut \ud83d"
+        visits[2].values["Remark"] = "smile \ud83d\ude00 \x02\x1fend\x0cnext"
+
+    with small(channel, change) as place:
+        made = place.planned()
+        remarks = {row["remark"] for row in made.rows("visits")}
+        assert {"cut \ufffd", "smile \U0001f600 end\nnext"} <= remarks
+        assert made.snapshot.extracts["visits"].cleaned == (
+            Cleaned("Remark", CONTROL, 1, ("V3",)),
+            Cleaned("Remark", HALF, 1, ("V2",)),
+            Cleaned("Remark", JOINED, 1, ("V3",)),
+        )
+        listed = (made.book.run.folder / "cleaned.csv").read_text(encoding="utf-8")
+        assert listed.splitlines() == [
+            "source,field,what,filemaker_id",
+            f"visits,Remark,{CONTROL},V3",
+            f"visits,Remark,{HALF},V2",
+            f"visits,Remark,{JOINED},V3",
+        ]
+        assert f"visits  Remark  {HALF}" in str(show.snapshot(made.snapshot))
+        report = made.book.check_before()
+        assert not report.blocking, report.blocking
+        (fits,) = (r for r in report.results if r.check == "every_value_fits")
+        assert {f"visits.Remark: {CONTROL} (1)", f"visits.Remark: {HALF} (1)"} <= set(fits.sample)
+        assert not any(JOINED in line for line in fits.sample)  # nothing was lost
+
+
+def test_characters_reach_postgresql_and_its_json_as_they_were_cleaned(small: Open) -> None:
+    with small("odata", put("People", 2, "Family", "Brand\ud83d\ude00\x00wine")) as place:
+        _finish(place.planned().book)
+        found = place.connection.execute("SELECT family FROM practice.person WHERE id = 4")
+        assert found.fetchone() == ("Brand\U0001f600wine",)
+
+
+def test_marks_of_paragraphs_tabs_and_line_ends_stay(small: Open) -> None:
+    with small("data_api", put("Visits", 0, "Remark", "a\rb\x0bc\td\ne")) as place:
+        made = place.planned()
+        assert "a\nb\nc\td\ne" in {row["remark"] for row in made.rows("visits")}
+        assert made.snapshot.extracts["visits"].cleaned == ()
+        assert not (made.book.run.folder / "cleaned.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("channel", "key"), [("data_api", "V\x02"), ("odata", "V\ud83d"), ("exports", "V\x00")]
+)
+def test_a_key_with_such_a_character_stops_and_its_record_is_named(
+    small: Open, channel: str, key: str
+) -> None:
+    with small(channel, put("Visits", 1, "VisitNo", key)) as place:
+        with pytest.raises(SourceError) as stopped:
+            place.read()
+        assert "visits: 1 record(s) have a key with control characters" in str(stopped.value)
+        assert ("record id 2" if channel == "data_api" else "number ") in str(stopped.value)
+        str(stopped.value).encode()
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_key_with_a_whole_character_in_two_halves_is_that_character(
+    small: Open, channel: str
+) -> None:
+    with small(channel, put("Visits", 1, "VisitNo", "V\ud83d\ude00")) as place:
+        made = place.planned()
+        assert "V\U0001f600" in {line[1] for line in made.lines(made.plan.memory)}
+
+
+def repeated(tables: Tables) -> None:
+    """Two repetitions of each remark: the second of the first visit alone holds something."""
+    table = tables["Visits"]
+    fields = tuple(replace(f, repetitions=2) if f.name == "Remark" else f for f in table.fields)
+    records = [replace(r, values={**r.values, "Remark(2)": ""}) for r in table.records]
+    records[0].values["Remark(2)"] = "the other"
+    tables["Visits"] = Table("Visits", fields, records)
+
+
+def brackets(answer: Reply) -> Reply:
+    return replace(answer, body=answer.body.replace(b'"Remark":', b'"Remark(1)":'))
+
+
+@pytest.mark.parametrize(
+    ("channel", "in_brackets"),
+    [("data_api", False), ("data_api", True), ("odata", False), ("exports", False)],
+)
+def test_the_first_repetition_is_the_value_and_who_holds_more_is_told(
+    small: Open, channel: str, in_brackets: bool
+) -> None:
+    with small(channel, repeated) as place:
+        if in_brackets:
+            fault = Fault(path="/Visits/records$", change=brackets, times=99)
+            place.simulator.faults.append(fault)
+        made = place.planned()
+        remarks = {row["remark"] for row in made.rows("visits")}
+        assert {"first", "second"} <= remarks
+        assert not any("other" in (remark or "") for remark in remarks)
+        (told,) = made.snapshot.extracts["visits"].cleaned
+        assert told == Cleaned("Remark", MORE, 1, ("V1",))
 
 
 def _finish(book: runbook.Runbook) -> None:

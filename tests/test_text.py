@@ -8,8 +8,9 @@ import uuid
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-from nexus_reimport.text import by_id, find, fold, id_key, name_key
+from nexus_reimport.text import CONTROL, HALF, JOINED, by_id, clean, find, fold, id_key, name_key
 
 ACCENTED = "Bemärkung"
 TWO_WORDS_OF_ONE_STEM = ("कि", "का")  # Devanagari: the vowels are marks
@@ -97,3 +98,34 @@ def test_two_ids_stay_two(one: str, other: str) -> None:
 
 def test_pairs_go_by_their_ids_and_the_last_one_counts() -> None:
     assert by_id([("P1", 1), ("p2", 2), ("p1", 3)]) == {"p1": 3, "p2": 2}
+
+
+@pytest.mark.parametrize(
+    ("value", "kept", "done"),
+    [
+        ("cut \ud83d", "cut \ufffd", (HALF,)),
+        ("\ude00\ud83d", "\ufffd\ufffd", (HALF,)),
+        ("smile \ud83d\ude00 end", "smile \U0001f600 end", (JOINED,)),
+        ("\ud83d\ude00\ud83d", "\U0001f600\ufffd", (JOINED, HALF)),
+        ("a\x00b", "ab", (CONTROL,)),
+        ("a\x02\x1f\x1db", "ab", (CONTROL,)),
+        ("page one\x0cpage two", "page one\npage two", (CONTROL,)),
+        ("a\ufffe\uffffb", "ab", (CONTROL,)),
+        ("\x00\ud83d", "\ufffd", (HALF, CONTROL)),
+        ("a\rb\x0bc\td\ne", "a\rb\x0bc\td\ne", ()),
+    ],
+)
+def test_a_text_is_cleaned_of_what_a_later_place_cannot_hold(
+    value: str, kept: str, done: tuple[str, ...]
+) -> None:
+    assert clean(value) == (kept, done)
+
+
+@given(st.text(st.characters()))
+def test_what_was_cleaned_goes_into_xml_and_json_and_stays_as_it_is(value: str) -> None:
+    cleaned, done = clean(value)
+    assert clean(cleaned) == (cleaned, ())
+    assert bool(done) is (cleaned != value)
+    assert cleaned.encode().decode() == cleaned
+    shown = cleaned.replace("\x0b", "\n")
+    assert not ILLEGAL_CHARACTERS_RE.search(shown)  # of openpyxl

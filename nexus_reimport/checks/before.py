@@ -23,6 +23,7 @@ from nexus_reimport.model import (
     Survey,
 )
 from nexus_reimport.settings import Settings
+from nexus_reimport.source.cleaning import loses
 from nexus_reimport.text import id_key
 
 
@@ -287,10 +288,14 @@ def every_value_fits(before: Before) -> Finding:
     found = [(e.entity, m, m.stays + m.empty) for e in before.plan.entities.values()
              for m in e.misfits]  # fmt: skip
     keys = [f"{entity}.{m.column}: {m.reason} ({count:,})" for entity, m, count in found if count]
+    extracts = before.snapshot.extracts.values()
+    lost = [(e.source, c) for e in extracts for c in e.cleaned if loses(c.what)]
+    keys += [f"{source}.{c.field}: {c.what} ({c.records:,})" for source, c in lost]
     derived = sum(m.derived for _, m, _ in found)
     looked = sum(e.loaded for e in before.plan.entities.values())
     note = f"{derived:,} more are derived from another value" if derived else ""
-    return Finding(looked, keys, count=sum(count for *_, count in found), note=note)
+    count = sum(count for *_, count in found) + sum(c.records for _, c in lost)
+    return Finding(looked, keys, count=count, note=note)
 
 
 def _missing(before: Before, entity: str, column: str) -> Finding:

@@ -105,7 +105,7 @@ def _write_tabs(table: Table, path: Path, style: Style) -> None:
 def _write_text(lines: Iterable[str], path: Path, style: Style) -> None:
     mark = _MARKS[style.encoding] if style.mark else b""
     text = "".join(line + style.line_end for line in lines)
-    path.write_bytes(mark + text.encode(style.encoding))
+    path.write_bytes(mark + text.encode(style.encoding, "surrogatepass"))
 
 
 def _lines(table: Table, style: Style, *, only_numbers: bool = True) -> Iterator[list[str]]:

@@ -84,4 +84,4 @@ def reply(response: Mapping[str, object], code: int = 0, status: int = 200) -> R
     """An answer in FileMaker's envelope. Its code is a string."""
     message = {"code": str(code), "message": ERRORS[code]}
     content = {"response": response, "messages": [message]}
-    return Reply(status, json.dumps(content, ensure_ascii=False).encode())
+    return Reply(status, json.dumps(content, ensure_ascii=False).encode(errors="surrogatepass"))

@@ -196,4 +196,4 @@ def _json(content: dict[str, object], request: Request, context: str) -> Reply:
         for name, value in full.items()
     }
     headers = {"Content-Type": "application/json", "OData-Version": "4.0"}
-    return Reply(200, json.dumps(named, ensure_ascii=False).encode(), headers)
+    return Reply(200, json.dumps(named, ensure_ascii=False).encode(errors="surrogatepass"), headers)

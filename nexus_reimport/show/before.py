@@ -51,6 +51,16 @@ def snapshot(value: Snapshot) -> Page:
             for source, o in files
         ],
     )
+    changed = [
+        (e.source, c.field, c.what, look(c.records), ", ".join(c.sample))
+        for e in extracts
+        for c in e.cleaned
+    ]
+    cleaned = table(
+        "Texts that were not taken as they are; every id is in cleaned.csv of the record",
+        "source | field | what was done | records | e.g.",
+        changed,
+    )
     rows = sum(e.rows for e in extracts)
     return Page(
         f"FileMaker as read: {value.database}",
@@ -59,6 +69,7 @@ def snapshot(value: Snapshot) -> Page:
             used,
             proof,
             *([exported] if files else []),
+            *([cleaned] if changed else []),
             fields if renamed else Line("Every field has the name that the mapping gives it."),
         ),
     )

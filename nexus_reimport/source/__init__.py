@@ -69,9 +69,9 @@ class Page:
     ``rows`` are ``{field: text}``, the wanted fields at least. Empty is ``""``; a number has every
     digit that was sent; dates, times and timestamps are in ISO form, wall clock, a time may pass
     24 hours, a timestamp may carry an offset that means nothing; paragraphs end with ``\\r`` or
-    ``\\n``; a second repetition is called ``Field(2)``. What does not fit its type is passed on as
-    it came, for ``convert`` to tell. ``repaired`` counts values that could not be computed there
-    (a bare ``?``) and are given as empty.
+    ``\\n``; the first repetition of a field is called as the field, the second ``Field(2)``. What
+    does not fit its type is passed on as it came, for ``convert`` to tell. ``repaired`` counts
+    values that could not be computed there (a bare ``?``) and are given as empty.
     """
 
     offset: int  # of the first row, from 1
@@ -79,6 +79,7 @@ class Page:
     record_ids: tuple[str, ...] = ()  # FileMaker's own, where the channel tells them
     mod_ids: tuple[str, ...] = ()
     repaired: int = 0
+    separated: bool = False  # the repetitions of a field are one text, with 0x1D between them
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
 from itertools import islice
 
 from nexus_reimport.text import id_key
@@ -20,34 +20,34 @@ class Fault:
 
 
 class Keys:
-    """The keys of one table, as its records come.
+    """The keys of one table, as its records come. ``fields`` are the fields that are the key.
 
-    ``record`` is what a channel calls a record by: FileMaker's record id, or, where the channel
-    tells none, its number in the order of the key. ``fields`` are the fields that are the key.
+    ``record`` is what the channel calls a record by: FileMaker's record id, or, where it tells
+    none, its number in the order of the key.
     """
 
-    def __init__(self, fields: Iterable[str], record: str) -> None:
-        self._fields, self._record = " and ".join(fields), record
+    def __init__(self, fields: Iterable[str]) -> None:
+        self.record = "number"
+        self._fields = " and ".join(fields)
         self._first: dict[str, tuple[str, str]] = {}  # as ids compare -> as written, its record
-        self._same: list[str] = []
-        self._spelt_otherwise: list[str] = []
+        self._again: list[tuple[str, str, str, str]] = []  # first key, second key, their records
         self._without: list[str] = []
+        self._odd: list[str] = []
 
-    def add(self, key: str, record: str) -> None:
-        """One record: its key as written, ``""`` where it has none."""
-        if not key:
-            self._without.append(f"{self._record} {record}")
+    def add(self, key: str, record: str, *, odd: bool = False) -> None:
+        """One record: its key as written, ``""`` where it has none.
+
+        ``odd``: it is written with characters that cannot be kept.
+        """
+        if odd or not key:
+            (self._odd if odd else self._without).append(record)
             return
         one = id_key(key)
-        if one not in self._first:
-            self._first[one] = key, record
-            return
-        first, before = self._first[one]
-        places = f"({self._record} {before} and {record})"
-        if first == key:
-            self._same.append(f"{key} {places}")
+        if one in self._first:
+            first, before = self._first[one]
+            self._again.append((first, key, before, record))
         else:
-            self._spelt_otherwise.append(f"{first} and {key} {places}")
+            self._first[one] = key, record
 
     @property
     def distinct(self) -> int:
@@ -56,25 +56,40 @@ class Keys:
 
     def fault(self) -> Fault | None:
         """What is wrong; None where every record has a key of its own."""
-        what, todo = [], []
-        if self._same:
-            what.append(f"{len(self._same):,} record(s) have the key of another: {few(self._same)}")
-            todo.append(
-                f"find them in FileMaker with ! in {self._fields}, and give each a key of its own"
-                " (Duplicate Record copies the key)"
-            )
-        if self._spelt_otherwise:
-            what.append(
-                f"{len(self._spelt_otherwise):,} pair(s) of keys differ in case or spelling alone,"
-                f" and FileMaker's relationships take them for one: {few(self._spelt_otherwise)}"
-            )
-            todo.append("give one of each pair another key in FileMaker")
-        if self._without:
-            what.append(f"{len(self._without):,} record(s) have no key: {few(self._without)}")
-            todo.append(f"find them in FileMaker with = in {self._fields}, and give each a key")
-        if not what:
+        found = list(self._faults())
+        if not found:
             return None
-        return Fault("; ".join(what), f"{'; '.join(todo)}; then run 01_preflight again")
+        what, todo = ("; ".join(texts) for texts in zip(*map(astuple, found), strict=True))
+        return Fault(what, f"{todo}; then run 01_preflight again")
+
+    def _faults(self) -> Iterator[Fault]:
+        same = [f"{a} ({self.record} {x} and {y})" for a, b, x, y in self._again if a == b]
+        apart = [f"{a} and {b} ({self.record} {x} and {y})" for a, b, x, y in self._again if a != b]
+        without = [f"{self.record} {x}" for x in self._without]
+        odd = [f"{self.record} {x}" for x in self._odd]
+        if same:
+            yield Fault(
+                f"{len(same):,} record(s) have the key of another: {few(same)}",
+                f"find them in FileMaker with ! in {self._fields}, and give each a key of its own"
+                " (Duplicate Record copies the key)",
+            )
+        if apart:
+            yield Fault(
+                f"{len(apart):,} pair(s) of keys differ in case or spelling alone, and FileMaker's"
+                f" relationships take them for one: {few(apart)}",
+                "give one of each pair another key in FileMaker",
+            )
+        if without:
+            yield Fault(
+                f"{len(without):,} record(s) have no key: {few(without)}",
+                f"find them in FileMaker with = in {self._fields}, and give each a key",
+            )
+        if odd:
+            yield Fault(
+                f"{len(odd):,} record(s) have a key with control characters, or with half a"
+                f" character: {few(odd)}",
+                f"write {self._fields} of these records anew in FileMaker",
+            )
 
 
 def few(names: list[str]) -> str:

@@ -9,7 +9,7 @@ Source: Claris FileMaker Data API Guide.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -132,7 +132,9 @@ class DataApi(Server):
         first = True
         for part in self._pages(table, fetch, page):
             first = False
-            for missing in (wanted.types.keys() - row.keys() for row in part.rows):
+            for row in part.rows:
+                if missing := wanted.types.keys() - row.keys():
+                    missing -= _first_repetitions(row, missing)
                 if missing:
                     raise lacking(min(missing), self._where(table))
             yield part
@@ -234,6 +236,17 @@ class DataApi(Server):
 def _order(*fields: str, descend: bool = False) -> str:
     way = "descend" if descend else "ascend"
     return json.dumps([{"fieldName": field, "sortOrder": way} for field in fields])
+
+
+def _first_repetitions(row: dict[str, str], missing: Iterable[str]) -> set[str]:
+    """Give the first repetition of a field the field's name; which ones of ``missing`` came so.
+
+    The Data API calls it ``Face(1)`` where the layout shows more than one.
+    """
+    found = {name for name in missing if f"{name}(1)" in row}
+    for name in found:
+        row[name] = row.pop(f"{name}(1)")
+    return found
 
 
 def _names(layouts: Sequence[JSON]) -> Iterator[str]:

@@ -50,7 +50,8 @@ def decoded(content: bytes, encoding: str, where: str) -> str:
     codec = _CODECS[encoding]
     body = content if codec == "utf-16" else content.removeprefix(mark)  # needs its mark
     try:
-        return body.decode(codec)
+        # CESU-8, which writes one character as two halves, is joined by ``cleaning``
+        return body.decode(codec, "surrogatepass" if codec == "utf-8" else "strict")
     except UnicodeDecodeError as error:
         before = body[: error.start].decode(codec, "ignore")
         line, byte = len(_END.findall(before)) + 1, len(content) - len(body) + error.start + 1

@@ -124,7 +124,12 @@ class ExportedFiles:
 
         rows = typed.in_order(self._rows(file, types), key_of, self._where(wanted.table))
         for start in range(0, len(rows), page):
-            found = _page(rows[start : start + page], tuple(types), offset=start + 1)
+            found = _page(
+                rows[start : start + page],
+                tuple(types),
+                offset=start + 1,
+                separated=not file.forms.cut_at,
+            )
             self._meter.add(repaired=found.repaired)
             yield found
         self._given(file)
@@ -234,13 +239,14 @@ class ExportedFiles:
         return f"channel={self.channel}, file={table}"
 
 
-def _page(rows: list[Row], names: tuple[str, ...], *, offset: int) -> Page:
+def _page(rows: list[Row], names: tuple[str, ...], *, offset: int, separated: bool) -> Page:
     return Page(
         offset=offset,
         rows=tuple(
             dict(zip(names, (text or "" for text in row.texts), strict=True)) for row in rows
         ),
         repaired=sum(row.texts.count(None) for row in rows),
+        separated=separated,
     )
 
 

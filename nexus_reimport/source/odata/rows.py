@@ -59,5 +59,5 @@ class Shape:
 def _unfold(values: dict[str, Any], name: str) -> None:
     """A list of repetitions as one value for each: ``Face``, ``Face(2)``."""
     if isinstance(repetitions := values.get(name), list):
-        for number, value in enumerate(repetitions, 1):
+        for number, value in enumerate(repetitions or [""], 1):
             values[name if number == 1 else f"{name}({number})"] = value

@@ -1,0 +1,76 @@
+"""The one place where a record's texts become what every later place can hold.
+
+Parquet, PostgreSQL, JSON and spreadsheets each refuse other characters. What is changed here is
+counted by field and listed by FileMaker id; values are never told. Of a repeating field the first
+repetition is read: records that hold more are told as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+
+from nexus_reimport.text import LOSSLESS, clean
+
+REPETITION = "\x1d"  # stands between the repetitions of a field in an exported text file
+MORE = "holds more than one repetition: the first is read"
+_NUMBERED = re.compile(r"(.+)\((\d+)\)", re.DOTALL)
+SAMPLE = 5
+
+
+class Cleaner:
+    """Cleans the records of one table, and remembers of which ones it changed a text.
+
+    ``real`` are the wanted fields: the mapping's name -> the channel's, "" where there is none.
+    ``known`` are all fields of the table: a field may be called ``Score(2)`` and be its own.
+    """
+
+    def __init__(self, real: Mapping[str, str], known: Collection[str]) -> None:
+        self._real = tuple((name, found) for name, found in real.items())
+        self._names = {found: name for name, found in self._real if found}
+        self._known = frozenset(known)
+        self._repetition_of: dict[str, str] = {}  # a record's name -> the mapping's, "" for none
+        self.changed: list[tuple[str, str, str]] = []  # field, what was done, FileMaker id
+
+    def texts(self, record: Mapping[str, str], key: str) -> list[str]:
+        """The wanted texts of ``record``, in the order of the mapping."""
+        cleaned = []
+        for name, found in self._real:
+            value, done = clean(record.get(found, "") if found else "")
+            self.changed += ((name, what, key) for what in done)
+            cleaned.append(value)
+        for found in record:
+            if record[found] and (name := self._repeated(found)):
+                self.changed.append((name, MORE, key))
+        return cleaned
+
+    def counted(self) -> Iterator[tuple[str, str, int, tuple[str, ...]]]:
+        """Field, what was done, how many records, and a few of their ids."""
+        lines = sorted(set(self.changed))
+        counts = Counter((field, what) for field, what, _ in lines)
+        for (field, what), count in counts.items():
+            ids = [i for f, w, i in lines if (f, w) == (field, what)]
+            yield field, what, count, tuple(ids[:SAMPLE])
+
+    def _repeated(self, found: str) -> str:
+        """The mapping's name of the field of which ``found`` is a further repetition."""
+        if found not in self._repetition_of:
+            match = None if found in self._known else _NUMBERED.fullmatch(found)
+            later = match is not None and int(match[2]) > 1
+            self._repetition_of[found] = self._names.get(match[1], "") if match and later else ""
+        return self._repetition_of[found]
+
+
+def loses(what: str) -> bool:
+    """Whether something of FileMaker's is lost by what was done."""
+    return what not in LOSSLESS
+
+
+def apart(record: Mapping[str, str]) -> dict[str, str]:
+    """``record`` with every repetition under a name of its own: ``Face``, ``Face(2)``."""
+    row = {}
+    for name, value in record.items():
+        row[name], *others = value.split(REPETITION)
+        row |= {f"{name}({number})": other for number, other in enumerate(others, 2)}
+    return row
