@@ -432,23 +432,3 @@ def html_pages(body: str, opening: str) -> list[str]:
     lines = [line for part in (opening, body) for line in (paragraphs(part) or "").split("\n")]
     shown = [f"<p>{html.escape(line.strip())}</p>" for line in lines if line.strip()]
     return ["".join(shown)] if shown else []
-
-
-def contents(value: Any) -> frozenset[str]:
-    """What a contact or address column says, in whichever shape: digits, addresses, words.
-
-    Two columns with equal contents differ in shape only. Labels, types and flags do not count.
-    """
-    found: set[str] = set()
-    if isinstance(value, dict):
-        for key, part in value.items():
-            if key not in ("label", "type", "default", "full_address", "country", "e164"):
-                found |= contents(part)
-    elif isinstance(value, list):
-        for part in value:
-            found |= contents(part)
-    elif isinstance(value, str) and value.strip():
-        digits = re.sub(r"\D", "", value)
-        is_number = len(digits) >= 6 and not re.search(r"[A-Za-z@]", value)
-        found.add(digits if is_number else name_key(value))
-    return frozenset(found)

@@ -41,6 +41,13 @@ NEEDED_WITH: dict[str, frozenset[str]] = {
     ),
 }
 NOT_FIELDS = frozenset({"minutes", "text"})  # entries of `with` that are values
+# Converter -> part of its card -> the JSON keys that hold it, those of older shapes among them.
+CARDS: dict[str, dict[str, tuple[str, ...]]] = {
+    "contact_card": {"phones": ("phones", "phone", "mobile"), "emails": ("emails", "email")},
+    "address_card": {
+        "addresses": ("addresses", "street", "street2", "suburb", "state", "postcode")
+    },
+}
 
 
 class SourceField(Strict):
@@ -147,6 +154,19 @@ class Column(Strict):
         return self
 
     @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """Part of a card -> its JSON keys, the list of its entries first.
+
+        A key of ``replaces`` that no part is known for is an older one of the first part.
+        """
+        known = CARDS.get(self.convert, {})
+        fed = [part for part in known if part in self.keys]
+        of = {key: part for part, keys in known.items() for key in keys}
+        used = dict.fromkeys((*fed, *self.keys, *self.replaces))
+        return {part: tuple(k for k in (part, *(u for u in used if u != part))
+                            if of.get(k, fed[0]) == part) for part in fed}  # fmt: skip
+
+    @property
     def fields_used(self) -> tuple[str, ...]:
         """The fields of the entity's own source that this column reads."""
         if self.gather:
@@ -245,6 +265,14 @@ class Entity(Strict):
     def gathered(self) -> tuple[str, ...]:
         """The sources whose records are merged into this entity's rows."""
         return tuple(dict.fromkeys(c.gather for c in self.columns.values() if c.gather))
+
+    def decided(self) -> dict[str, Column]:
+        """What is counted and decided for itself: columns, keys of JSON columns, parts of cards."""
+        return {
+            of: column
+            for name, column in self.columns.items()
+            for of in ([f"{name}.{part}" for part in column.parts] if column.gather else [name])
+        }
 
     def fed_columns(self) -> tuple[str, ...]:
         """The columns that FileMaker feeds, wholly or by keys, in the mapping's order."""

@@ -283,7 +283,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ColumnChange:
-    """One column (or key of a JSON column) over all replaced rows."""
+    """One column (key of a JSON column, part of a card) over all replaced rows."""
 
     column: str
     filled: int = 0  # was empty, FileMaker has a value
@@ -294,6 +294,7 @@ class ColumnChange:
     decision: Different | None = None
     filled_before: int = 0  # rows with a value, of all rows that were there
     filled_after: int = 0  # of all rows that will be there
+    gone: int = 0  # values of Nexus that go; a part of a card may hold several in one row
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,7 +460,7 @@ class Plan:
             if u.decision is None
         ]
         columns = [
-            f"decisions.{e.entity}.when_different: {c.column} = filemaker or nexus"
+            f'decisions.{e.entity}.when_different: "{c.column}" = filemaker or nexus'
             f" ({c.different} rows)"
             for e in self.entities.values()
             for c in e.changes

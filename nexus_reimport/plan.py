@@ -14,7 +14,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport import attachments, identity, ledger, manual, rowfile
+from nexus_reimport import attachments, identity, ledger, manual, merge, rowfile
 from nexus_reimport.feed import Fed, Feeder
 from nexus_reimport.ledger import Ledger
 from nexus_reimport.mapping import Entity, Mapping, NewValue, Settled
@@ -302,7 +302,9 @@ def _make_rows(
 def _tell_misfits(work: _Work, filemaker_id: str, fed: Fed, made: Row) -> None:
     """What did not fit, and what became of it."""
     for column, reason in fed.misfits:
-        became = STAYS if work.merger.holds(made, column) else EMPTY
+        is_card = work.spec.columns[column].convert == "contact_card"  # e-mails alone may not fit
+        held = work.merger.holds(made, f"{column}.emails" if is_card else column)
+        became = STAYS if held else EMPTY
         work.misfits.append((column, reason, filemaker_id, became))
     for column, reason in fed.derived:
         work.misfits.append((column, reason, filemaker_id, DERIVED))
@@ -563,7 +565,10 @@ def _add_attachments(
 
 def _differences(work: _Work) -> Iterator[tuple[str, ...]]:
     """Where both sides hold another value: for the person who decides, in the private folder."""
-    return (tuple(map(str, difference)) for difference in work.merger.differences)
+    return (
+        (key, column, merge.as_text(was), merge.as_text(fed))
+        for key, column, was, fed in work.merger.differences
+    )
 
 
 def _remembered_next(work: _Work) -> dict[str, str]:

@@ -234,8 +234,8 @@ class Rehearsing(Strict):
 class EntityDecisions(Strict):
     """What becomes of rows that FileMaker does not bring back, and of edits made in Nexus.
 
-    ``when_different`` maps a column (``column`` or ``column.key``; ``*`` for all others) to who
-    is right where both hold another value. ``past_scheduled`` says whether what is over and still
+    ``when_different`` maps a column (``column``, ``column.key`` or ``column.part``; ``*`` for all
+    others) to who is right where both hold another value. ``past_scheduled`` says whether what is over and still
     called scheduled is completed.
     """
 

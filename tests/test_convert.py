@@ -217,14 +217,6 @@ def test_paragraphs_of_a_short_text_are_newlines_too() -> None:
     assert convert.text(" first\rsecond\x0bthird ") == "first\nsecond\nthird"
 
 
-def test_the_old_and_the_new_shape_of_a_contact_say_the_same() -> None:
-    old = {"mobile": {"home": {"value": "0491570001", "default": True}},
-           "email": {"work": {"value": "A@b.example", "default": True}}}  # fmt: skip
-    new = {"phones": [{"type": "mobile", "number": "0491 570 001", "label": "home"}],
-           "emails": [{"address": "a@b.example", "label": ""}], "email": "a@b.example"}  # fmt: skip
-    assert convert.contents(old) == convert.contents(new)
-
-
 def test_a_letter_is_escaped() -> None:
     assert convert.html_pages("a < b\rc & d", "") == ["<p>a &lt; b</p><p>c &amp; d</p>"]
     assert convert.html_pages(" ", "") == []

@@ -9,6 +9,7 @@ import pytest
 
 from nexus_reimport.mapping import Entity
 from nexus_reimport.merge import Merger
+from nexus_reimport.model import ColumnChange
 
 
 def merger(columns: dict[str, Any], **decisions: Any) -> Merger:
@@ -20,6 +21,11 @@ def merged(made: Merger, row: dict[str, Any], fed: dict[str, Any]) -> dict[str, 
     return made.merge("key", row, fed, existed=True)
 
 
+def of(made: Merger, column: str) -> ColumnChange:
+    (found,) = [change for change in made.changes() if change.column == column]
+    return found
+
+
 def test_an_empty_field_keeps_what_nexus_has() -> None:
     made = merger({"name": {"from": "n"}})
     assert merged(made, {"name": "x", "other": "y"}, {"name": None}) == {"name": "x", "other": "y"}
@@ -29,7 +35,8 @@ def test_an_empty_field_keeps_what_nexus_has() -> None:
 def test_an_empty_field_clears_where_the_mapping_says_so() -> None:
     made = merger({"name": {"from": "n", "when_empty": "clear"}})
     assert merged(made, {"name": "x"}, {"name": None}) == {"name": None}
-    assert made.changes()[0].cleared == 1
+    assert (made.changes()[0].cleared, made.changes()[0].gone) == (1, 1)
+    assert made.differences == [("key", "name", "x", "")]
 
 
 @pytest.mark.parametrize(("who", "left"), [("filemaker", "b"), ("nexus", "a")])
@@ -81,8 +88,9 @@ def test_an_old_shape_that_says_the_same_is_replaced_and_own_keys_stay() -> None
     made = merger(CARD)
     row = {"card": '{"mobile": {"home": {"value": "0491570001"}}, "preferred": "post"}'}
     after = json.loads(str(merged(made, row, {"card": NEW})["card"]))
-    assert after == {**NEW, "preferred": "post"}
-    assert made.changes()[0].same == 1
+    # whose number it is, Nexus alone knows
+    assert after == {"phones": [{**NEW["phones"][0], "label": "home"}], "preferred": "post"}
+    assert of(made, "card.phones").same == 1
 
 
 def test_a_number_that_only_nexus_has_is_a_difference() -> None:
@@ -119,7 +127,8 @@ def test_another_first_email_is_a_difference() -> None:
     emails = [{"address": "a@b.example", "label": ""}, {"address": "c@d.example", "label": ""}]
     row = {"card": json.dumps({"emails": emails, "email": "c@d.example"})}
     assert merged(made, row, {"card": {"emails": emails, "email": "a@b.example"}}) == row
-    assert made.changes()[0].different == 1
+    assert of(made, "card.emails").different == 1
+    assert made.differences == [("key", "card.emails", "first: c@d.example", "first: a@b.example")]
 
 
 def test_text_where_filemaker_has_parts_is_left_alone() -> None:
@@ -127,3 +136,49 @@ def test_text_where_filemaker_has_parts_is_left_alone() -> None:
     row = {"data": '{"ndis": "free text"}'}
     assert merged(made, row, {"data.ndis.name": "x"}) == row
     assert made.changes()[0].kept == 1
+    assert made.differences == [("key", "data.ndis.name", "free text", "x")]
+
+
+@pytest.mark.parametrize("held", ['"free text"', '["a", "b"]', "7", "true", '{"ndis": ["a"]}'])
+def test_what_is_no_object_where_a_key_belongs_is_never_given_up(held: str) -> None:
+    made = merger({"data.ndis.name": {"from": "n"}, "data.ndis.id": {"from": "i"}})
+    fed = {"data.ndis.name": "x", "data.ndis.id": None}
+    assert merged(made, {"data": held}, fed) == {"data": held}
+    assert [change.kept for change in made.changes()] == [1, 1]
+    assert [line[1] for line in made.differences] == ["data.ndis.name"]
+
+
+@pytest.mark.parametrize("held", [None, "null", '""', "[]", "{}", '{"ndis": null}', '{"ndis": ""}'])
+def test_what_says_nothing_gives_way_to_an_object(held: str | None) -> None:
+    made = merger({"data.ndis.name": {"from": "n"}})
+    after = merged(made, {"data": held}, {"data.ndis.name": "x"})
+    assert json.loads(str(after["data"])) == {"ndis": {"name": "x"}}
+    assert (made.changes()[0].filled, made.differences) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("held", "fed", "is_same"),
+    [
+        ("1", "1", True),
+        ("1.0", "1", True),
+        ("1", "1.0", True),
+        ("true", "1", True),
+        ("false", "0", True),
+        ("1234567890123456789012", "1234567890123456789012", True),
+        ("1234567890123456789012", "1234567890123456789013", False),
+        ("0.10000000000000000001", "0.1", False),
+        ("false", "no", False),
+        ('["1"]', "1", False),
+    ],
+)
+def test_numbers_in_json_are_compared_as_numbers(held: str, fed: str, is_same: bool) -> None:
+    made = merger({"data.n": {"from": "n"}}, **{"data.n": "nexus"})
+    row = {"data": f'{{"n": {held}}}'}
+    assert merged(made, row, {"data.n": fed}) == row
+    assert (made.changes()[0].same, made.changes()[0].different) == (is_same, not is_same)
+
+
+def test_a_whole_json_column_that_is_cleared_keeps_its_kind() -> None:
+    made = merger({"data": {"from": "n", "when_empty": "clear"}})
+    assert merged(made, {"data": '["page"]'}, {"data": []}) == {"data": "[]"}
+    assert made.differences == [("key", "data", ["page"], "")]

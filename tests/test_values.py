@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -226,3 +227,91 @@ def test_what_a_named_rule_sets_is_executed_and_is_no_alarm(clinic: Clinic) -> N
         " WHERE entity = 'appointments')"
     )
     assert left == 0
+
+
+def set_card(clinic: Clinic, record: Record, card: object) -> str:
+    """Give a contact's patient this card in Nexus; the patient's id."""
+    (key,) = clinic.rows(
+        "UPDATE patients SET contact_json = %s::jsonb"
+        " WHERE lower(filemaker_metadata->>'filemaker_id') = lower(%s) RETURNING id::text",
+        "dev", json.dumps(card), record.values["id"],
+    )[0]  # fmt: skip
+    return str(key)
+
+
+def set_details(clinic: Clinic, record: Record, *details: tuple[str, str]) -> None:
+    """Give a contact these contact details alone: kind and value."""
+    with clinic.simulator.edit() as tables:
+        table = tables["API_Contact_Details"]
+        blank = dict.fromkeys(table.records[0].values, "")
+        table.records[:] = [r for r in table.records if r.values["id.key"] != record.values["id"]]
+        table.records += [
+            Record(
+                80_000 + len(table.records) + n,
+                0,
+                {**blank, "id": f"D-{len(table.records)}-{n}", "id.key": record.values["id"],
+                 "type": kind, "ph": value, "modificationTimestamp": "2025-10-01 08:00:00"},
+            )
+            for n, (kind, value) in enumerate(details)
+        ]  # fmt: skip
+
+
+def test_a_number_that_only_nexus_has_goes_neither_unseen_nor_undecided(clinic: Clinic) -> None:
+    clinic.edit(DEV, '[decisions.patients]\nnot_in_filemaker = "keep"\nleft_out_by_rule = "keep"\n'
+                'no_filemaker_id = "keep"\nwhen_different = { "*" = "filemaker" }',
+                '[decisions.patients]\nnot_in_filemaker = "keep"\nleft_out_by_rule = "keep"\n'
+                'no_filemaker_id = "keep"\nwhen_different = { "contact_json.emails" = "nexus" }',
+                )  # fmt: skip
+    phones = {"phones": [{"type": "mobile", "number": "0491 570 001", "label": "Mum"}]}
+    emails = {"emails": [{"address": "old@b.example", "label": ""}], "email": "old@b.example"}
+    who = shared(clinic, 3)
+    keys = [set_card(clinic, r, c) for r, c in zip(who, (phones, phones, emails), strict=True)]
+    set_details(clinic, who[0], ("Email", "a@b.example"))
+    set_details(clinic, who[1], ("Mobile", "0491 570 009"))
+    set_details(clinic, who[2], ("Email", "new@b.example"), ("Email", "no address"))
+    book = planned()
+    made, cards = plan_of(book), rows(book, "patients")
+    after = [json.loads(cards[key]["contact_json"] or "") for key in keys]
+    assert after[0]["phones"] == phones["phones"], "FileMaker holds no phone: Nexus's stay"
+    assert after[2] == emails, "decided for this part alone"
+    differ = [line for line in lines(book.folder / "differences.csv") if line["nexus_id"] in keys]
+    assert [(d["column"], d["nexus"], d["filemaker"]) for d in differ] == [
+        ("contact_json.phones", "0491 570 001 (Mum)", "0491 570 009"),
+        ("contact_json.emails", "first: old@b.example", "first: new@b.example"),
+        ("contact_json.emails", "old@b.example", "new@b.example"),
+    ]
+    asked = [line for line in made.undecided() if "contact_json" in line]
+    changes = {c.column: c for c in made.entities["patients"].changes}
+    counted = changes["contact_json.phones"]
+    assert asked == ['decisions.patients.when_different: "contact_json.phones" = filemaker or nexus'
+                     f" ({counted.different:,} rows)"]  # fmt: skip
+    assert counted.gone >= counted.different >= 1
+    assert changes["contact_json.emails"].gone == 0
+    assert changes["contact_json.phones"].kept >= 1
+    assert misfits(book, "patients")["contact_json", "an e-mail without @"].stays >= 1
+
+
+def test_cards_of_every_shape_go_the_whole_way(clinic: Clinic) -> None:
+    shapes: list[Any] = [
+        "0491 570 001, a@b.example",
+        ["0491 570 001", {"address": "a@b.example"}],
+        None,
+        7,
+        {"phones": "0491 570 001", "emails": None, "email": {"work": "a@b.example"}},
+    ]
+    who = shared(clinic, len(shapes) + 1)
+    keys = [set_card(clinic, record, card) for record, card in zip(who, shapes, strict=False)]
+    clinic.do("UPDATE patients SET filemaker_metadata = filemaker_metadata || '{\"ndis\": null}',"
+              " address_json = '\"2 Other Rd\"' WHERE id = %s", "dev", keys[0])  # fmt: skip
+    for record in who[:-1]:
+        set_details(clinic, record, ("Mobile", "0491570001"))
+    clinic.whole()
+    after = dict(clinic.rows("SELECT id::text, contact_json FROM patients"))
+    assert {json.dumps(after[key]["phones"][0]["number"]) for key in keys} == {'"0491570001"'}
+    assert ["a@b.example" in json.dumps(after[key]) for key in keys] == [
+        True, True, False, False, True,
+    ]  # fmt: skip
+    again = planned()
+    changed = [c for c in plan_of(again).entities["patients"].changes
+               if c.filled or c.different or c.cleared]  # fmt: skip
+    assert changed == []

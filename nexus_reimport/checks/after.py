@@ -125,7 +125,8 @@ def what_only_nexus_knows_was_carried_over(after: After) -> Finding:
                 differ = [c for c in row if c not in fed and row[c] != then[c]]
                 carried = all((entity, row[key], c) in beyond for c in differ)
                 if not carried or any(
-                    _unfed(spec, c, row[c]) != _unfed(spec, c, then[c]) for c in by_key
+                    _strict(_unfed(spec, c, row[c])) != _strict(_unfed(spec, c, then[c]))
+                    for c in by_key
                 ):
                     off.append(f"{entity} {row[key]}")
     return Finding(looked, off)
@@ -139,7 +140,7 @@ def _unfed(spec: Entity, column: str, text: str | None) -> Any:
     for name, feed in spec.columns.items():
         base, _, path = name.partition(".")
         if base == column and feed.gather:
-            dropped = {*feed.keys, *feed.replaces}
+            dropped = {key for keys in feed.parts.values() for key in keys}
             document = {k: v for k, v in document.items() if k not in dropped}
         elif base == column and path:
             document = _pruned(document, path)
@@ -153,7 +154,7 @@ def _pruned(document: dict[str, Any], path: str) -> dict[str, Any]:
     if rest and isinstance(inner, dict):
         inner = _pruned(inner, rest)
         return {**document, head: inner} if inner else _pruned(document, head)
-    if rest:
+    if rest and inner not in (None, "", []):
         return document
     return {k: v for k, v in document.items() if k != head}
 
@@ -162,12 +163,17 @@ def _differ(now: str | None, wanted: str | None, is_json: bool) -> bool:
     if now == wanted:
         return False
     if is_json and now is not None and wanted is not None:
-        return bool(_parsed(now) != _parsed(wanted))
+        return _strict(_parsed(now)) != _strict(_parsed(wanted))
     return True
 
 
 def _parsed(text: str) -> Any:
     return simplejson.loads(text, use_decimal=True)
+
+
+def _strict(document: Any) -> str:
+    """A JSON value as text: to Python ``true`` equals 1, and 1 equals 1.0."""
+    return str(simplejson.dumps(document, use_decimal=True, sort_keys=True))
 
 
 def _without(after: After, entity: str, column: str) -> Finding:

@@ -52,8 +52,9 @@ def plan(value: Plan) -> Page:
             *_some("No link has to be mended.", _mended(value.links.values())),
             Line(
                 "Id by id in ledger.csv and misfits.csv. With their values, in the run's private"
-                " folder alone: left_out, misfits.csv, and the"
-                f" {value.differences.rows:,} that differ in differences.csv."
+                " folder alone: left_out, misfits.csv, and in differences.csv the"
+                f" {value.differences.rows:,} values of Nexus that FileMaker has otherwise or"
+                " clears."
             ),
             *_ambiguous(entities),
             *_undecided(value),
@@ -174,14 +175,18 @@ def _unreturned(entities: tuple[EntityPlan, ...]) -> Table:
 
 def _changes(entities: tuple[EntityPlan, ...]) -> Table:
     rows: list[tuple[Cell, ...]] = [
-        (e.entity, c.column, c.filled, c.different, _wins(c), c.cleared, c.kept, c.same)
+        (
+            e.entity, c.column, c.filled, c.different, _wins(c), c.cleared, look(c.gone), c.kept,
+            c.same,
+        )
         for e in entities
         for c in e.changes
         if c.filled or c.different or c.cleared
-    ]
+    ]  # fmt: skip
     return table(
-        "Values that change in rows that stay, by column; a column that is not here keeps all",
-        "entity | column | was empty | was another | then right is | cleared"
+        "Values that change in rows that stay: rows by column, or by part of a card; what is not"
+        " here keeps all",
+        "entity | column | was empty | was another | then right is | cleared | values that go"
         " | empty in FileMaker, kept | equal",
         rows,
     )

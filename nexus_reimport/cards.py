@@ -1,0 +1,287 @@
+"""Contact and address cards: what a JSON column says, part by part, in whichever shape it is.
+
+Nexus holds shapes side by side: lists of entries (the newer one), label -> value (the first import,
+and every edit on the screen), and plain text, lists or numbers in the place of either.
+
+A card has parts: phones and e-mails, or addresses. A part says a number of things, one by each
+entry. Two entries that say the same differ in how it is written: labels, types, flags and the
+format of a number do not count, but they are not given up either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import simplejson
+
+from nexus_reimport import convert
+from nexus_reimport.text import folded, name_key
+
+Card = Mapping[str, Any]
+Keys = Sequence[str]  # the JSON keys that hold a part, its list of entries first
+
+_VALUES = ("number", "phone", "mobile", "value", "address", "email")  # keys of what an entry says
+_WRITTEN = frozenset({*_VALUES, "label", "type", "default", "e164"})
+_ADDRESS = ("line1", "street", "line2", "street2", "suburb", "state", "postcode")
+_BESIDE = ("full_address", "country")  # count only where an address has nothing else
+_SEPARATORS = re.compile(r"[,;|\n\r\x0b]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One phone, e-mail or address. ``own`` are keys of the entry that FileMaker does not feed."""
+
+    says: frozenset[str]
+    text: str
+    label: str = ""
+    is_default: bool = False
+    own: Card = field(default_factory=dict)
+
+    def shown(self) -> str:
+        """All of the entry, for a person."""
+        label = f" ({self.label})" if self.label else ""
+        own = f" {simplejson.dumps(self.own, use_decimal=True)}" if self.own else ""
+        return f"{self.text}{label}{own}"
+
+
+def opened(document: Any, parts: Mapping[str, Keys]) -> dict[str, Any]:
+    """``document`` as an object: of a text, list or number, each piece in the part it belongs to.
+
+    What has an ``@`` is an e-mail, where the card has e-mails; everything else is of the first
+    part.
+    """
+    if isinstance(document, dict):
+        return document
+    first = next(iter(parts))
+    card: dict[str, Any] = {}
+    for one in _flat(document):
+        text = _scalar(one)
+        for piece in _pieces(text) if text and first != "addresses" else [one]:
+            if piece not in (None, "", [], {}) and not isinstance(piece, bool):
+                part = "emails" if "@" in str(piece) and "emails" in parts else first
+                card.setdefault(part, [[]])[0].append(piece)  # a list in a list: no newer shape
+    return card
+
+
+def closed(card: dict[str, Any], parts: Mapping[str, Keys]) -> dict[str, Any]:
+    """A card that was no object before: its texts as entries, so that the application reads it."""
+    made = {**card, **{part: [_entry(part, one) for one in _flat(card[part])] for part in parts
+                       if part in card}}  # fmt: skip
+    emails = [e.text for e in _details(made.get("emails")) if "@" in e.text]
+    if len(emails) == 1 and "email" in parts["emails"]:
+        made["email"] = emails[0]
+    return made
+
+
+def entries(card: Card, part: str, keys: Keys) -> list[Entry]:
+    """What ``part`` of a card says, each thing once, though a card may say it under two keys."""
+    every = (
+        _addresses(card, keys)
+        if part == "addresses"
+        else (entry for key in keys for entry in _details(card.get(key)))
+    )
+    found: list[Entry] = []
+    for one in every:
+        said = [other for other in found if other.says == one.says]
+        if not said or one.own or one.label not in ("", *(other.label for other in said)):
+            found.append(one)
+    return found
+
+
+def first_email(card: Card) -> str:
+    """The e-mail that is the first, folded; ``""`` where a card does not tell it."""
+    told = card.get("email")
+    if isinstance(told, str):
+        return name_key(told)
+    flagged = [name_key(entry.text) for entry in _details(told) if entry.is_default]
+    return flagged[0] if len(flagged) == 1 else ""
+
+
+def beyond(ours: Iterable[Entry], theirs: Sequence[Entry]) -> list[Entry]:
+    """The entries of ``ours`` that say what no single entry of ``theirs`` says."""
+    return [one for one in ours if not any(one.says <= other.says for other in theirs)]
+
+
+def is_of_the_newer_shape(card: Card, part: str, keys: Keys) -> bool:
+    """Whether a part can stay as it is: the application's screens read it."""
+    listed, names = card.get(part), ("address",) if part == "emails" else ("number", "phone")
+    older = [card.get(key) for key in keys if key not in (part, "email")]
+    is_list = isinstance(listed, list) and all(
+        isinstance(one, dict) and any(name in one for name in names) for one in listed
+    )
+    every = entries(card, part, keys)
+    holds_all = is_list and not any(older) and not beyond(every, entries(card, part, (part,)))
+    is_text = isinstance(card.get("email", ""), str) or "email" not in keys
+    return part == "addresses" or (holds_all and is_text)
+
+
+def readable(card: dict[str, Any], part: str) -> dict[str, Any]:
+    """``card``, each phone under both keys, since the application's readers disagree."""
+    phones = card.get("phones")
+    if part != "phones" or not isinstance(phones, list):
+        return card
+    made = [_both_keys(phone) if isinstance(phone, dict) else phone for phone in phones]
+    return card if made == phones else {**card, "phones": made}
+
+
+def put(
+    card: Card, new: Card, part: str, keys: Keys, *, filemaker_is_right: bool
+) -> dict[str, Any]:
+    """``card`` with FileMaker's ``part`` in the place of its own.
+
+    An entry that Nexus has as well keeps its own keys, and its label where FileMaker has none or
+    nothing else of the part was given up; then the phone that comes first stays the first, too.
+    """
+    old = entries(card, part, keys)
+    leads = next((e.says for e in old if e.is_default), old[0].says if old else frozenset())
+    made = [_joined(one, part, old, filemaker_is_right) for one in new[part]]
+    if part == "phones" and not filemaker_is_right:
+        made.sort(key=lambda one: next(_details(one)).says != leads)
+    fed = {key: new[key] for key in keys if key in new}
+    return {**{k: v for k, v in card.items() if k not in keys}, **fed, part: made}
+
+
+def _joined(
+    new: dict[str, Any], part: str, old: Sequence[Entry], filemaker_is_right: bool
+) -> dict[str, Any]:
+    """One entry of FileMaker's with what Nexus alone has of it."""
+    says = frozenset[str]().union(*(e.says for e in entries({part: [new]}, part, (part,))))
+    same = [one for one in old if one.says <= says]
+    own = {key: value for one in reversed(same) for key, value in one.own.items()}
+    label = next((one.label for one in same if one.label), "")
+    labels = (new["label"], label) if filemaker_is_right else (label, new["label"])
+    filled = {key: value for key, value in new.items() if value}
+    return {**new, **own, **filled, "label": labels[0] or labels[1]}
+
+
+def _details(value: Any, label: str = "") -> Iterator[Entry]:
+    """Phones and e-mails in any shape: lists, objects by label, entries, texts and numbers."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _details(one, label)
+    elif isinstance(value, dict):
+        yield from _of_object(value, label)
+    else:
+        for text in _pieces(_scalar(value)):
+            yield Entry(frozenset({_folded(text)}), text, label)
+
+
+def _of_object(value: Card, label: str) -> Iterator[Entry]:
+    texts = {key: text for key, one in value.items() if (text := _scalar(one))}
+    is_entry = any(key in value and not _is_nested(value[key]) for key in _VALUES)
+    if is_entry:
+        own = {k: v for k, v in value.items() if k not in _WRITTEN and not _is_nested(v)}
+        pieces = [piece for key in _VALUES for piece in _pieces(texts.get(key, ""))]
+        said = {_folded(piece): piece for piece in reversed(pieces)}
+        for folded, text in said.items():
+            yield Entry(
+                frozenset({folded}), text, texts.get("label") or label,
+                value.get("default") is True, own,
+            )  # fmt: skip
+    for key, one in value.items():
+        is_labelled = not is_entry and key in texts and key not in ("type", "e164")
+        if _is_nested(one) or is_labelled:
+            yield from _details(one, key)
+
+
+def _addresses(card: Card, keys: Keys) -> Iterator[Entry]:
+    """The addresses of the list, and the one at the top level where it is none of them."""
+    listed = card.get("addresses")
+    listed = list(_flat(listed)) if isinstance(listed, list) else listed
+    if isinstance(listed, dict) and all(map(_is_nested, listed.values())):
+        listed = list(listed.values())
+    found = [
+        entry
+        for one in (listed if isinstance(listed, list) else [listed])
+        if (entry := _address(one))
+    ]
+    yield from found
+    tops = [{key: card[key] for key in keys if key in _ADDRESS and key in card}]
+    tops += [card[key] for key in keys if key not in ("addresses", *_ADDRESS) and key in card]
+    yield from beyond([entry for top in tops if (entry := _address(top))], found)
+
+
+def _address(value: Any) -> Entry | None:
+    """One address; None where it says nothing. The country counts where it is all there is."""
+    if not isinstance(value, dict):
+        texts = list(_leaves(value))
+        return Entry(frozenset(map(name_key, texts)), ", ".join(texts)) if texts else None
+    texts = [text for key in _ADDRESS for text in _leaves(value.get(key))]
+    texts = texts or [text for key in _BESIDE for text in _leaves(value.get(key))]
+    own = {k: v for k, v in value.items() if k not in (*_ADDRESS, "label", "full_address")}
+    if not texts:
+        texts = [text for key, one in own.items() if key not in _WRITTEN for text in _leaves(one)]
+    if not texts:
+        return None
+    label = _scalar(value.get("label"))
+    return Entry(frozenset(map(name_key, texts)), ", ".join(texts), label, own=own)
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    """What lists hold, however deep."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _flat(one)
+    else:
+        yield value
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """Every text and number in a value of any shape."""
+    if _is_nested(value):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(one)
+    elif text := _scalar(value):
+        yield text
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, dict | list)
+
+
+def _scalar(value: Any) -> str:
+    """A text or number without outer blanks; ``""`` for everything else."""
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return str(value).strip() if isinstance(value, str) or is_number else ""
+
+
+def _folded(text: str) -> str:
+    """A phone by its number, in whichever format; anything else with case and blanks folded."""
+    digits = re.sub(r"\D", "", text)
+    if len(digits) >= 6 and not re.search(r"[^\W\d_]|@", text):
+        return convert.e164(text) or digits
+    return name_key(text)
+
+
+def _pieces(text: str) -> list[str]:
+    """A text that stands for a whole card, taken apart at its separators."""
+    return [piece for part in _SEPARATORS.split(text) for piece in _apart(part.strip()) if piece]
+
+
+def _apart(text: str) -> tuple[str, ...]:
+    """An e-mail and a number that only blanks separate; otherwise the text as it is."""
+    without = re.sub(r"\S*@\S*", " ", text)
+    if "@" in text and len(re.sub(r"\D", "", without)) >= 6:
+        return (folded(without), *re.findall(r"\S*@\S*", text))
+    return (text,)
+
+
+def _entry(part: str, piece: Any) -> Any:
+    """A text or number as an entry of the newer shape; anything else as it is."""
+    text = _scalar(piece)
+    if not text or part == "addresses":
+        return piece
+    if part == "emails":
+        return {"address": text, "label": ""}
+    return {"type": "phone", "number": text, "phone": text, "label": ""}
+
+
+def _both_keys(phone: dict[str, Any]) -> dict[str, Any]:
+    number = phone.get("number") or phone.get("phone")
+    if not number:
+        return phone
+    return {**phone, "number": number, "phone": phone.get("phone") or number}

@@ -1,0 +1,424 @@
+"""Contact details, part by part: what FileMaker does not hold stays, and nothing goes uncounted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexus_reimport import convert
+from nexus_reimport.mapping import CARDS, Entity
+from nexus_reimport.merge import Merger
+from nexus_reimport.model import ColumnChange
+
+CONTACT = {"gather": "d", "convert": "contact_card", "keys": ["phones", "emails", "email"],
+           "replaces": ["phone", "mobile"],
+           "with": {"kind": "k", "value": "v", "label": "l", "default_mobile": "m",
+                    "default_email": "e"}}  # fmt: skip
+KEYS = CARDS["address_card"]["addresses"]
+ADDRESS = {"gather": "d", "convert": "address_card", "keys": KEYS,
+           "with": {name: name for name in ("kind", "label", "line1", "line2", "suburb", "state",
+                                            "postcode", "country")}}  # fmt: skip
+MUM, HOME = "0491 570 001", "(02) 5550 1234"
+BLANK = {"label": "", "default_mobile": "", "default_email": ""}
+
+
+class Side:
+    """One merge of a card: Nexus's ``held`` (JSON), FileMaker's contact details, decisions."""
+
+    def __init__(
+        self, held: Any, details: list[dict[str, str]], decisions: Any = None, **column: Any
+    ) -> None:
+        is_address = any(detail["kind"] == "Address" for detail in details) or "line1" in column
+        column.pop("line1", None)
+        spec = {**(ADDRESS if is_address else CONTACT), **column}
+        entity = {"table": "t", "source": "s", "identity": [], "columns": {"card": spec}}
+        self.merger = Merger(Entity.model_validate(entity), decisions or {}, {"card"})
+        make = convert.address_card if is_address else convert.contact_card
+        self.fed = make(details).value
+        self.row = {"card": held if held is None else json.dumps(held)}
+        self.after = self.merger.merge("key", self.row, {"card": self.fed}, existed=True)
+        self.card = json.loads(str(self.after["card"] or "{}"))
+
+    def of(self, part: str) -> ColumnChange:
+        (found,) = [c for c in self.merger.changes() if c.column == f"card.{part}"]
+        return found
+
+    def listed(self, part: str) -> list[str]:
+        return [line[2] for line in self.merger.differences if line[1] == f"card.{part}"]
+
+
+def mobile(number: str, **more: str) -> dict[str, str]:
+    return {**BLANK, "kind": "Mobile", "value": number, **more}
+
+
+def email(address: str, **more: str) -> dict[str, str]:
+    return {**BLANK, "kind": "Email", "value": address, **more}
+
+
+def address(line1: str, suburb: str = "", country: str = "") -> dict[str, str]:
+    return {"kind": "Address", "label": "", "line1": line1, "line2": "", "suburb": suburb,
+            "state": "", "postcode": "", "country": country}  # fmt: skip
+
+
+def test_phones_that_filemaker_does_not_hold_stay() -> None:
+    held = {"phones": [{"type": "mobile", "number": MUM, "label": "Mum"}], "own": 1}
+    made = Side(held, [email("a@b.example")])
+    assert made.card == {**held, "emails": [{"address": "a@b.example", "label": ""}],
+                         "email": "a@b.example"}  # fmt: skip
+    assert (made.of("phones").kept, made.of("emails").filled) == (1, 1)
+    assert made.merger.differences == []
+
+
+def test_each_part_is_counted_cleared_decided_and_listed_for_itself() -> None:
+    held = {"mobile": {"Mum": {"value": MUM}, "Me": {"value": HOME}}, "email": "old@b.example"}
+    fed = [mobile("0491 570 009"), email("new@b.example")]
+    made = Side(held, fed, {"card.phones": "nexus", "card": "filemaker"})
+    assert made.card == {"mobile": held["mobile"], "email": "new@b.example",
+                         "emails": [{"address": "new@b.example", "label": ""}]}  # fmt: skip
+    assert (made.of("phones").decision, made.of("emails").decision) == ("nexus", "filemaker")
+    assert (made.of("phones").different, made.of("phones").gone) == (1, 0)
+    assert (made.of("emails").different, made.of("emails").gone) == (1, 1)
+    assert made.listed("phones") == [f"{MUM} (Mum)", f"{HOME} (Me)"]
+    assert "old@b.example" in made.listed("emails")
+    wide = Side(held, fed, {"*": "filemaker"})
+    assert [(c.decision, c.gone) for c in wide.merger.changes()] == [("filemaker", 2),
+                                                                     ("filemaker", 1)]  # fmt: skip
+    assert [c.decision for c in Side(held, fed).merger.changes()] == [None, None]
+
+
+def test_a_part_that_is_cleared_is_counted_by_rows_and_by_values() -> None:
+    held = {"phones": [{"number": MUM, "label": "Mum"}, {"number": HOME}], "email": "a@b.example"}
+    made = Side(held, [email("a@b.example")], when_empty="clear")
+    assert "phones" not in made.card
+    assert (made.of("phones").cleared, made.of("phones").gone) == (1, 2)
+    assert made.listed("phones") == [f"{MUM} (Mum)", HOME]
+    assert made.of("emails").cleared == 0
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        f"{MUM}, a@b.example",
+        f"a@b.example {MUM}",
+        [MUM, "a@b.example"],
+        [{"type": "mobile", "value": MUM}, {"type": "email", "value": "a@b.example"}],
+        [{"number": MUM}, {"address": "a@b.example", "label": "work"}],
+        [[MUM], ["a@b.example"]],
+    ],
+)
+def test_a_card_that_is_a_text_or_a_list_is_taken_apart_and_nothing_of_it_is_lost(
+    held: Any,
+) -> None:
+    made = Side(held, [mobile("0491570001")])
+    assert (made.of("phones").same, made.of("emails").kept) == (1, 1)
+    assert "a@b.example" in json.dumps(made.card)
+    assert made.card["phones"][0]["number"] in (MUM, "0491570001")
+    assert made.card["emails"][0].keys() & {"address", "value"}
+    other = Side(held, [mobile("0491 570 009")], {"card.phones": "nexus"})
+    assert other.after == other.row, "as it was, to the letter"
+    gone = Side(held, [mobile("0491 570 009"), email("c@d.example")], {"*": "filemaker"})
+    assert (gone.of("phones").gone, gone.of("emails").gone) == (1, 1)
+    assert gone.listed("phones") == [MUM]
+    assert [one.partition(" ")[0] for one in gone.listed("emails")][-1] == "a@b.example"
+
+
+@pytest.mark.parametrize("held", [None, "", [], {}, "  ", 0, 491570001, True, [None, ""], [True]])
+def test_a_card_of_any_other_kind_breaks_nothing(held: Any) -> None:
+    made = Side(held, [mobile("0491 570 009")], {"*": "filemaker"})
+    assert made.card["phones"][0]["number"] == "0491 570 009"
+    assert made.of("phones").gone == (held in (0, 491570001) and held is not False)
+    assert Side(held, []).after == {"card": held if held is None else json.dumps(held)}
+
+
+@pytest.mark.parametrize(
+    "fed",
+    ["0491570001", "+61 491 570 001", "0491-570-001", "61491570001", "491570001"],
+)
+def test_a_number_in_another_format_is_the_same_number(fed: str) -> None:
+    held = {"phones": [{"number": MUM, "label": "Mum"}]}
+    made = Side(held, [mobile(fed, label="Home")])
+    assert made.card == {"phones": [{"number": MUM, "phone": MUM, "label": "Mum"}]}
+    assert (made.of("phones").same, made.merger.differences) == (1, [])
+
+
+def test_labels_types_flags_and_own_keys_are_no_difference_and_are_not_given_up() -> None:
+    held = {"mobile": {"Mum": {"value": MUM, "default": False, "sms_ok": False},
+                       "Me": {"value": HOME, "default": True}}}  # fmt: skip
+    made = Side(held, [mobile(MUM), mobile(HOME, label="Home")])
+    assert made.of("phones").same == 1
+    me, mum = made.card["phones"]
+    assert (me["number"], me["label"]) == (HOME, "Me"), "what was the default comes first"
+    assert (mum["number"], mum["label"], mum["sms_ok"]) == (MUM, "Mum", False)
+    right = Side(held, [mobile(MUM, label="Daughter")], {"*": "filemaker"})
+    (mum,) = right.card["phones"]
+    assert (mum["label"], mum["sms_ok"]) == ("Daughter", False)
+    assert right.listed("phones") == [f"{HOME} (Me)"]
+
+
+def test_a_phone_that_is_added_does_not_become_the_first() -> None:
+    made = Side({"phones": [{"number": MUM}]}, [mobile(HOME), mobile(MUM)])
+    assert [phone["number"] for phone in made.card["phones"]] == [MUM, HOME]
+    assert made.of("phones").filled == 1
+
+
+def test_another_default_email_of_the_older_shape_is_a_difference() -> None:
+    held = {"email": {"a": {"value": "a@b.example", "default": False},
+                      "c": {"value": "c@d.example", "default": True}}}  # fmt: skip
+    both = [email("a@b.example"), email("c@d.example")]
+    made = Side(held, both)
+    assert made.listed("emails") == ["first: c@d.example"]
+    assert (made.of("emails").different, made.of("emails").gone) == (1, 0)
+    assert Side(held, [both[0], email("c@d.example", default_email="1")]).of("emails").same == 1
+
+
+def test_an_email_beside_a_misfit_goes_only_where_it_is_counted() -> None:
+    held = {"emails": [{"address": "a@b.example", "label": ""},
+                       {"address": "c@d.example", "label": "work"}]}  # fmt: skip
+    made = Side(held, [email("a@b.example"), email("no address")])
+    assert (made.of("emails").different, made.listed("emails")) == (1, ["c@d.example (work)"])
+    alone = Side(held, [email("no address"), mobile(MUM)])
+    assert alone.card["emails"] == held["emails"]
+    assert alone.of("emails").kept == 1
+
+
+def test_a_phone_under_two_keys_that_differ_keeps_both() -> None:
+    held = {"phones": [{"number": MUM, "phone": HOME}]}
+    made = Side(held, [mobile(MUM), mobile(HOME)])
+    assert made.card == held
+    assert made.of("phones").same == 1
+    one = Side(held, [mobile(MUM)], {"*": "filemaker"})
+    assert (one.listed("phones"), one.of("phones").gone) == ([HOME], 1)
+
+
+def test_the_same_number_twice_is_one_value() -> None:
+    held = {"phones": [{"number": MUM}, {"number": "0491570001"}], "phone": HOME}
+    made = Side(held, [mobile(MUM)], {"*": "filemaker"})
+    assert (made.of("phones").gone, made.listed("phones")) == (1, [HOME])
+    assert len(made.card["phones"]) == 1
+
+
+def test_keys_of_an_older_shape_go_with_the_part_that_holds_them() -> None:
+    held = {"tel": HOME, "email": "a@b.example"}
+    made = Side(held, [mobile(MUM)], {"*": "filemaker"}, replaces=["phone", "mobile", "tel"])
+    assert made.listed("phones") == [HOME]
+    assert (made.card["email"], "tel" in made.card) == ("a@b.example", False)
+
+
+def test_a_part_that_the_mapping_does_not_feed_is_nexus_own() -> None:
+    held = {"emails": [{"address": "a@b.example"}], "email": "a@b.example"}
+    made = Side(held, [mobile(MUM), email("c@d.example")], keys=["phones"])
+    assert {key: made.card[key] for key in held} == held
+    assert [change.column for change in made.merger.changes()] == ["card.phones"]
+
+
+def test_filled_is_counted_by_part() -> None:
+    held = {"phones": [{"number": MUM}]}
+    made = Side(held, [email("a@b.example")])
+    made.merger.count_before(made.row)
+    made.merger.count_after(made.after)
+    counts = {c.column: (c.filled_before, c.filled_after) for c in made.merger.changes()}
+    assert counts == {"card.phones": (1, 1), "card.emails": (0, 1)}
+    assert made.merger.holds(made.row, "card.phones")
+    assert not made.merger.holds(made.row, "card.emails")
+
+
+def test_an_address_of_another_shape_that_says_the_same_stays() -> None:
+    held = {"street": "1 Made Up St", "suburb": "Perth", "type": "home", "default": True}
+    made = Side(held, [address(" 1 made up  ST", "Perth")])
+    assert (made.card, made.of("addresses").same) == (held, 1)
+
+
+def test_an_address_of_which_filemaker_has_the_country_alone_stays() -> None:
+    held = {"addresses": [{"line1": "1 Made Up St", "country": "Fiji", "label": ""}]}
+    made = Side(held, [address("", country="Australia")])
+    assert (made.card, made.of("addresses").kept) == (held, 1)
+
+
+def test_a_country_that_is_all_there_is_counts_and_otherwise_is_kept() -> None:
+    alone = Side({"addresses": [{"country": "Fiji"}]}, [address("1 Made Up St")])
+    assert (alone.of("addresses").gone, alone.listed("addresses")) == (
+        1,
+        ['Fiji {"country": "Fiji"}'],
+    )
+    held = {"addresses": [{"line1": "1 Made Up St", "country": "Fiji", "label": "work"}]}
+    made = Side(held, [address("1 Made Up St", "Suva")])
+    (one,) = made.card["addresses"]
+    assert (one["suburb"], one["country"], one["label"]) == ("Suva", "Fiji", "work")
+    assert (made.of("addresses").filled, made.card["suburb"]) == (1, "Suva")
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        "2 Other Rd, Perth",
+        ["2 Other Rd, Perth"],
+        [{"line1": "2 Other Rd", "suburb": "Perth"}],
+        {"addresses": "2 Other Rd, Perth"},
+        {"addresses": {"home": {"street": "2 Other Rd"}}},
+        {"addresses": [{"full_address": "2 Other Rd, Perth"}]},
+        {"street": "2 Other Rd", "addresses": [{"line1": "1 Made Up St"}]},
+    ],
+)
+def test_an_address_in_any_shape_goes_only_where_it_is_counted(held: Any) -> None:
+    made = Side(held, [address("1 Made Up St")], {"*": "filemaker"})
+    assert (made.of("addresses").different, made.of("addresses").gone) == (1, 1)
+    assert "2 Other Rd" in made.listed("addresses")[0]
+    kept = Side(held, [address("1 Made Up St")], {"card.addresses": "nexus"})
+    assert kept.after == kept.row
+
+
+# ---------------------------------------------------------------- for any card
+
+NUMBERS = [f"0491 57{n} 0{m}{n}" for n in range(4) for m in range(3)]
+ADDRESSES = [f"{name}@{host}.example" for name in ("ann", "bo", "cy") for host in ("x", "y")]
+STREETS = [f"{n} Made Up {kind}" for n in (1, 2, 3) for kind in ("St", "Rd")]
+spelt = st.sampled_from(
+    [lambda s: s, lambda s: s.replace(" ", ""), lambda s: f"  {s} ", lambda s: s.replace(" ", "-")]
+)
+labels = st.sampled_from(["", "Mum", "Home", "2"])
+flags = st.booleans()
+
+
+@st.composite
+def part_shapes(draw: st.DrawFn, values: list[str], newer: str, older: tuple[str, ...]) -> Any:
+    """Keys of a card that hold ``values`` in one of the shapes that Nexus holds."""
+    key = "address" if newer == "emails" else "number"
+    entries = [{key: v, "label": draw(labels), "type": "mobile"} for v in values]
+    named = {f"{draw(labels)} {n}": {"value": v, "default": draw(flags)}
+             for n, v in enumerate(values)}  # fmt: skip
+    empty: list[Any] = [{}, {newer: []}, {newer: None}, {older[0]: ""}]
+    filled: list[Any] = [
+        {newer: entries},
+        {newer: entries, older[0]: values[:1]},
+        {newer: entries, older[0]: "".join(values[-1:])},
+        {draw(st.sampled_from(older)): named},
+        {older[0]: "".join(values[:1]), newer: entries[1:]},
+        {newer: values},
+        {newer: "; ".join(values)},
+        {older[-1]: {f"l{n}": v for n, v in enumerate(values[:1])}, newer: entries[1:]},
+    ]
+    return draw(st.sampled_from(filled if values else empty))
+
+
+@st.composite
+def cards(draw: st.DrawFn) -> tuple[Any, list[str], list[str]]:
+    """A contact card, and the phones and e-mails that it holds."""
+    phones = [
+        draw(spelt)(v) for v in draw(st.lists(st.sampled_from(NUMBERS), max_size=3, unique=True))
+    ]
+    emails = draw(st.lists(st.sampled_from(ADDRESSES), max_size=3, unique=True))
+    whole = draw(st.sampled_from(["object", "object", "object", "text", "list"]))
+    if whole == "text":
+        return ", ".join([*phones, *emails]), phones, emails
+    if whole == "list":
+        return (
+            [*phones, *({"address": one, "label": draw(labels)} for one in emails)],
+            phones,
+            emails,
+        )
+    card = {
+        **draw(part_shapes(phones, "phones", ("mobile", "phone"))),
+        **draw(part_shapes(emails, "emails", ("email",))),
+        **draw(st.sampled_from([{}, {"preferred": "post", "n": 1.50}])),
+    }
+    return card, phones, emails
+
+
+@st.composite
+def details(draw: st.DrawFn) -> list[dict[str, str]]:
+    """Contact details of FileMaker, misfits among them."""
+    phones = draw(st.lists(st.sampled_from(NUMBERS), max_size=3))
+    emails = draw(st.lists(st.sampled_from([*ADDRESSES, "no address"]), max_size=3))
+    made = [mobile(draw(spelt)(v), label=draw(labels)) for v in phones]
+    made += [email(v, default_email=draw(st.sampled_from(["", "1"]))) for v in emails]
+    return draw(st.permutations(made))
+
+
+def leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from leaves(one)
+    else:
+        yield re.sub(r"[^a-z0-9@]", "", str(value).casefold())
+
+
+def holds(value: Any, wanted: str) -> bool:
+    """Whether some text of ``value`` says ``wanted``, in whichever format."""
+    (sought,) = leaves(wanted)
+    return any(sought in leaf for leaf in leaves(value))
+
+
+DECISIONS = st.dictionaries(
+    st.sampled_from(["card.phones", "card.emails", "card", "*"]),
+    st.sampled_from(["filemaker", "nexus"]),
+)
+
+
+@given(cards(), details(), DECISIONS, st.sampled_from(["keep", "clear"]))
+def test_every_value_that_goes_is_counted_and_listed_in_its_part(
+    was: tuple[Any, list[str], list[str]],
+    fed: list[dict[str, str]],
+    decisions: Any,
+    when_empty: str,
+) -> None:
+    held, phones, emails = was
+    made = Side(held, fed, decisions, when_empty=when_empty)
+    for part, values in (("phones", phones), ("emails", emails)):
+        change = made.of(part)
+        gone = [value for value in values if not holds(made.card, value)]
+        assert change.gone == len(gone)
+        for value in gone:
+            assert change.cleared + change.different == 1
+            assert holds(made.listed(part), value)
+        if not made.fed.get(part) and when_empty == "keep":
+            assert (gone, change.kept) == ([], bool(values))
+        if change.decision == "nexus" and change.different:
+            assert gone == []
+        elif made.fed.get(part):
+            assert all(holds(made.card[part], entry.get("number") or entry.get("address"))
+                       for entry in made.fed[part])  # fmt: skip
+        total = change.filled + change.different + change.cleared + change.kept + change.same
+        assert total == bool(values or made.fed.get(part))
+    if isinstance(held, dict) and "preferred" in held:
+        assert (made.card["preferred"], made.card["n"]) == ("post", 1.5)
+
+
+@given(cards(), details())
+def test_a_card_that_was_merged_once_is_left_alone_the_second_time(
+    was: tuple[Any, list[str], list[str]], fed: list[dict[str, str]]
+) -> None:
+    once = Side(was[0], fed, {"*": "filemaker"})
+    twice = Side(json.loads(str(once.after["card"])), fed, {"*": "filemaker"})
+    assert twice.card == once.card
+    changed = [c.filled + c.different + c.cleared for c in twice.merger.changes()]
+    assert changed == [0, 0]
+
+
+@given(
+    st.lists(st.sampled_from(STREETS), max_size=3, unique=True),
+    st.lists(st.sampled_from(STREETS), max_size=3, unique=True),
+    st.sampled_from(["newer", "screen", "text"]),
+)
+def test_every_address_that_goes_is_counted_and_listed(
+    ours: list[str], theirs: list[str], shape: str
+) -> None:
+    shown: dict[str, Any] = {
+        "newer": {"addresses": [{"line1": one, "country": "Fiji"} for one in ours],
+                  **({"street": ours[0]} if ours else {})},
+        "screen": {"street": ours[0], "type": "home"} if ours else {},
+        "text": ours[0] if ours else "",
+    }  # fmt: skip
+    there = ours if shape == "newer" else ours[:1]
+    made = Side(shown[shape], [address(one) for one in theirs], {"*": "filemaker"}, line1=True)
+    gone = [one for one in there if not holds(made.card, one)]
+    assert gone == ([one for one in there if one not in theirs] if theirs else [])
+    assert made.of("addresses").gone == len(gone)
+    assert all(holds(made.listed("addresses"), one) for one in gone)
+    again = Side(made.card, [address(one) for one in theirs], line1=True)
+    assert again.card == made.card
