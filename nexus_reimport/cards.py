@@ -177,9 +177,9 @@ def _of_object(value: Card, label: str) -> Iterator[Entry]:
         own = {k: v for k, v in value.items() if k not in _WRITTEN and not _is_nested(v)}
         pieces = [piece for key in _VALUES for piece in _pieces(texts.get(key, ""))]
         said = {_folded(piece): piece for piece in reversed(pieces)}
-        for folded, text in said.items():
+        for what, text in said.items():
             yield Entry(
-                frozenset({folded}), text, texts.get("label") or label,
+                frozenset({what}), text, texts.get("label") or label,
                 value.get("default") is True, own,
             )  # fmt: skip
     for key, one in value.items():

@@ -235,8 +235,8 @@ class EntityDecisions(Strict):
     """What becomes of rows that FileMaker does not bring back, and of edits made in Nexus.
 
     ``when_different`` maps a column (``column``, ``column.key`` or ``column.part``; ``*`` for all
-    others) to who is right where both hold another value. ``past_scheduled`` says whether what is over and still
-    called scheduled is completed.
+    others) to who is right where both hold another value. ``past_scheduled`` says whether what is
+    over and still called scheduled is completed.
     """
 
     not_in_filemaker: Decision | None = None
