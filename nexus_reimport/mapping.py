@@ -459,6 +459,19 @@ class Mapping(Strict):
         entities = {s for e in self.entities.values() for s in (e.source, *e.gathered())}
         return entities | {a.source for a in self.attachments.values()}
 
+    def ids_of(self, source: str) -> frozenset[str]:
+        """The fields of ``source`` that hold ids: its own, and those of other records."""
+        spec = self.sources[source]
+        found = {*spec.key, *(link.field for link in spec.links)}
+        for entity in self.entities.values():
+            if entity.source == source:
+                feeds = entity.columns.values()
+                found |= {f.source_field for f in feeds if f.convert in ("entity", "uuid")}
+        for attachment in self.attachments.values():
+            if attachment.source == source:
+                found |= {attachment.owner.field, *(i.field for i in attachment.identity)}
+        return frozenset(found)
+
     def chosen_from(self) -> set[tuple[str, str]]:
         """Table and column of everything that lookups, or people, choose rows by."""
         found = {

@@ -44,6 +44,7 @@ def take(
     """
     began, at = time.monotonic(), datetime.now(UTC)
     chosen = {n: s for n, s in mapping.sources.items() if n in sources or not sources}
+    channels.require(chosen)
     places = {name: channels.of(name) for name in chosen}
     with _each(workers) as pool:
         metadata = pool(lambda name: places[name].source.fields(places[name].table), chosen)
@@ -54,7 +55,8 @@ def take(
         cleaned: dict[str, list[tuple[str, str, str]]] = {}
 
         def extract(name: str) -> Extract:
-            task = _Task(name, chosen[name], places[name], fields[name], tuple(metadata[name]))
+            there, ids = tuple(metadata[name]), mapping.ids_of(name)
+            task = _Task(name, chosen[name], places[name], fields[name], there, ids)
             made, cleaned[name] = _extract(task, counts[name], folder, page, done)
             return made
 
@@ -200,6 +202,7 @@ class _Task:
     place: Place
     fields: tuple[FieldFound, ...]
     there: tuple[str, ...]  # every field that the table has
+    ids: frozenset[str]
 
     @property
     def real(self) -> dict[str, str]:
@@ -210,7 +213,8 @@ class _Task:
     def wanted(self) -> Wanted:
         types = {real: self.spec.fields[name].type for name, real in self.real.items() if real}
         key, *beside = (self.real[name] for name in self.spec.key)
-        return Wanted(self.place.table, key, types, tuple(beside))
+        ids = frozenset(self.real[name] for name in self.ids if name in self.real)
+        return Wanted(self.place.table, key, types, tuple(beside), ids)
 
 
 def _key(wanted: Wanted, record: dict[str, str]) -> tuple[str, bool]:

@@ -47,8 +47,10 @@ def fold(name: str) -> str:
 
     Letters, digits and the marks that belong to them stay, of any script: without its marks one
     Devanagari or Thai word would be another. ``""`` where there is no letter and no digit: such a
-    name has no other spelling.
+    name has no other spelling. A related field, ``Person::Name``, is not a field ``PersonName``.
     """
+    if "::" in name:
+        return "::".join(fold(part) for part in name.split("::"))
     bare = _VARIANTS.sub("", caseless(name))
     if not any(character.isalnum() for character in bare):
         return ""

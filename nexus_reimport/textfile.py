@@ -59,8 +59,10 @@ def marked(content: bytes) -> str:
     return next((name for mark, name in MARKS.items() if content.startswith(mark)), "")
 
 
-def decoded(content: bytes, encoding: str) -> str:
+def decoded(content: bytes, encoding: str, *, halves: bool = False) -> str:
     """The text of ``content``, without a mark. UTF-16 needs none: its line ends tell its order.
+
+    With ``halves``, UTF-8 may write one character as two surrogates, which are given as they are.
 
     Raises:
         Undecodable: there are bytes that mean nothing in this encoding.
@@ -71,7 +73,8 @@ def decoded(content: bytes, encoding: str) -> str:
         if not codec:
             raise Undecodable(1, 1, _other(content, encoding))
     try:
-        return content.decode(codec).lstrip(MARK)
+        lenient = halves and codec == "utf-8"
+        return content.decode(codec, "surrogatepass" if lenient else "strict").lstrip(MARK)
     except UnicodeDecodeError as error:
         start = error.start
     lines = LINE_END.findall(content[:start].decode(codec, "ignore"))

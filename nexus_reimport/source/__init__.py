@@ -43,13 +43,15 @@ class Wanted:
 
     A table that joins two others has no key of its own: then ``beside`` are the fields that make
     one together with ``key``. Names are those that the channel has for them. The types are what
-    the mapping expects: a channel that has none of its own reads by them.
+    the mapping expects: a channel that has none of its own reads by them. ``ids`` are the fields
+    that hold ids of other records.
     """
 
     table: str
     key: str
     types: Mapping[str, str]
     beside: tuple[str, ...] = ()
+    ids: frozenset[str] = frozenset()
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,7 +11,7 @@ from nexus_reimport.mapping import Mapping
 from nexus_reimport.settings import Channel, FileMaker
 from nexus_reimport.source import Source
 from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.source.exports import ExportedFiles
+from nexus_reimport.source.exports import ExportedFiles, Known, key
 from nexus_reimport.source.http import Patience
 from nexus_reimport.source.odata import OData
 
@@ -53,13 +54,26 @@ class Channels:
         channel = self._place.channel_of(source)
         if channel not in self._opened:
             self._opened[channel] = self._open(channel)
-        table = self._place.tables.get(source) or self._mapping.sources[source].table_by(channel)
-        return Place(channel, self._opened[channel], table)
+        return Place(channel, self._opened[channel], self._table(source, channel))
+
+    def require(self, sources: Iterable[str]) -> None:
+        """See that the files of ``sources`` are there, as far as they are read from files.
+
+        Raises:
+            SourceError: those that are not, all at once. Nothing was read.
+        """
+        names = [name for name in sources if self._place.channel_of(name) == "exports"]
+        tables = {name: self._table(name, "exports") for name in names}
+        if tables and isinstance(files := self.of(names[0]).source, ExportedFiles):
+            files.require(tables)
+
+    def _table(self, source: str, channel: Channel) -> str:
+        return self._place.tables.get(source) or self._mapping.sources[source].table_by(channel)
 
     def _open(self, channel: Channel) -> Source:
         place = self._place
         if channel == "exports" and place.exports is not None:
-            return ExportedFiles(place.exports, self._headers())
+            return ExportedFiles(place.exports, self._known())
         if place.password is None:
             raise TypeError("settings let no server channel through without a password")
         client = OData if channel == "odata" else DataApi
@@ -68,9 +82,16 @@ class Channels:
             patience=Patience(before_page=place.pause),
         )  # fmt: skip
 
-    def _headers(self) -> dict[str, tuple[str, ...]]:
-        """File -> its columns, where it has no line of headers."""
-        own = {
-            s.table_by("exports"): s.columns for s in self._mapping.sources.values() if s.columns
-        }
-        return own | (self._place.exports.columns if self._place.exports else {})
+    def _known(self) -> dict[str, Known]:
+        """File -> what the mapping knows of its columns."""
+        found = {}
+        for name, spec in self._mapping.sources.items():
+            table = self._table(name, "exports")
+            own = spec.columns if table == spec.table_by("exports") else ()
+            wanted = (
+                frozenset(key(one) for one in (field, *said.also))
+                for field, said in spec.fields.items()
+                if not said.optional
+            )
+            found[table] = Known(own, tuple(wanted))
+        return found

@@ -7,6 +7,7 @@ passed on with a remark behind it, so that ``convert`` refuses it and nothing ta
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +28,21 @@ class Failed(Enum):
     FAILED = "failed"
 
 
+class Uncomputed(Enum):
+    """What stands for a formula whose value was not saved: some programs write none."""
+
+    UNCOMPUTED = "uncomputed"
+
+
+@dataclass(frozen=True, slots=True)
+class Dressed:
+    """A number whose format shows it as another text: ``50%``, ``$1.00``, ``00123``."""
+
+    number: int | float
+
+
 Value = bool | int | float | datetime | date | time | timedelta
-Cell = str | Value | Failed | None
+Cell = str | Value | Failed | Uncomputed | Dressed | None
 
 _DATES = {
     "d/m/y": re.compile(r"(?P<day>[0-9]{1,2})/(?P<month>[0-9]{1,2})/(?P<year>[0-9]{4})"),
@@ -39,6 +53,12 @@ _CLOCK = re.compile(
     r"(?P<hours>[0-9]{1,4}):(?P<minutes>[0-9]{2})(?::(?P<seconds>[0-9]{2}(?:\.[0-9]{1,6})?))?"
     r"(?:\s?(?P<half>[AaPp])\.?[Mm]\.?)?"
 )
+_EXPONENT = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,3}")  # as spreadsheets write
+_FRACTION = re.compile(r"[.,][0-9]*[1-9]")
+_DIGITS_OF_A_NUMBER = 15
+_FROM_FILEMAKER = (
+    "export the table from FileMaker again, and do not open and save it in a spreadsheet"
+)
 _LONGEST_TIME = timedelta(hours=9_999)  # convert takes no more digits
 _UNCOMPUTED = "?"  # how FileMaker writes what it could not compute
 
@@ -46,11 +66,13 @@ _UNCOMPUTED = "?"  # how FileMaker writes what it could not compute
 @dataclass(frozen=True, slots=True)
 class Forms:
     """How one file writes: its dates where they are text; and if it is a spreadsheet, the day
-    from which that counts, and the length at which FileMaker cuts a text."""
+    from which that counts, and the length at which FileMaker cuts a text; if it is a text file,
+    the character between the repetitions of a field."""
 
     dates: DateForm | None = None
     epoch: datetime = SINCE_1900
     cut_at: int = 0
+    between_repetitions: str = ""
 
 
 class Refused(Exception):
@@ -73,13 +95,85 @@ def as_text(cell: Cell, kind: str, forms: Forms) -> str | None:
     if isinstance(cell, Failed):
         return None
     if not isinstance(cell, str):
-        return _OF_VALUE[kind](cell, forms)
+        return _OF_VALUE[kind](_value(cell, kind), forms)
     if kind == "text":
         return _uncut(cell, forms)
-    stripped = cell.strip()
+    if forms.between_repetitions and forms.between_repetitions in cell:
+        parts = cell.split(forms.between_repetitions)
+        return forms.between_repetitions.join(_of_text(p, kind, forms) or "" for p in parts)
+    return _of_text(cell, kind, forms)
+
+
+def _of_text(text: str, kind: str, forms: Forms) -> str | None:
+    stripped = text.strip()
     if stripped == _UNCOMPUTED:
         return None
     return _OF_TEXT[kind](stripped, forms) if stripped else ""
+
+
+def _value(cell: Value | Uncomputed | Dressed, kind: str) -> Value:
+    """The value of a cell, unless it is there no more, or is not what a person sees."""
+    if isinstance(cell, Uncomputed):
+        raise Refused(
+            SourceError,
+            "a formula whose value was not saved",
+            "export the table from FileMaker again, or open the workbook in Excel and save it",
+        )
+    if isinstance(cell, Dressed):
+        if kind == "text":
+            raise Refused(SourceError, "a number whose format shows another text", _FROM_FILEMAKER)
+        return cell.number
+    if kind == "text":
+        _refuse_rounded(cell)
+    return cell
+
+
+def as_id(cell: Cell, kind: str, forms: Forms) -> str | None:
+    """``cell`` as a key, or as a field that holds one: as ``as_text``, and with every digit.
+
+    Raises:
+        Refused: it went through a number of a spreadsheet: an exponent, a fraction, more than 15
+            digits, yes or no, an error. Zeros that such a number lost at its beginning leave no
+            trace.
+    """
+    if isinstance(cell, Failed):
+        raise Refused(SourceError, "an error such as #N/A where a key is expected", _FROM_FILEMAKER)
+    if not isinstance(cell, str | None):
+        _refuse_rounded(_value(cell, kind))
+    text = as_text(cell, kind, forms)
+    if text and _EXPONENT.fullmatch(text):
+        raise Refused(
+            SourceError, "a key with an exponent: it went through a number", _FROM_FILEMAKER
+        )
+    if text and (kind == "number" or not isinstance(cell, str)) and _FRACTION.search(text):
+        raise Refused(SourceError, "a key with a fraction", _FROM_FILEMAKER)
+    return text
+
+
+def _refuse_rounded(value: Value) -> None:
+    """Stop at a number that cannot be the text that it was.
+
+    Source: IEEE 754; Microsoft, "Excel specifications and limits" (15 digits of a number).
+    """
+    if isinstance(value, bool):
+        raise Refused(SourceError, "yes or no where a text is expected", _FROM_FILEMAKER)
+    if isinstance(value, int | float) and _digits(value) > _DIGITS_OF_A_NUMBER:
+        raise Refused(
+            SourceError,
+            f"a number of more than {_DIGITS_OF_A_NUMBER} digits where a text is expected:"
+            " a spreadsheet keeps no more of them",
+            "make it a text field in FileMaker, or export this table as .csv or .tab",
+        )
+
+
+def _digits(number: float) -> float:
+    """How many digits ``number`` has, before its point and behind it."""
+    if isinstance(number, float):
+        if not math.isfinite(number):
+            return math.inf
+        if not number.is_integer():
+            return len(Decimal(repr(number)).as_tuple().digits)
+    return len(str(abs(int(number))))
 
 
 def _uncut(text: str, forms: Forms) -> str:

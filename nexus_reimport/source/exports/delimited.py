@@ -8,27 +8,15 @@ Source: Claris FileMaker Pro Help, "Comma-separated values format", "Tab-separat
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
 from collections.abc import Iterator
 
+from nexus_reimport import textfile
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.source.exports.grid import Line
 
-_CODECS = {
-    "utf-8": "utf-8",
-    "utf-16": "utf-16",
-    "windows-1252": "cp1252",
-    "macroman": "mac_roman",
-}
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
-_END = re.compile(r"\r\n|\r|\n")
 _LONGEST_VALUE = 2**31 - 1
 _AGAIN = "export the table from FileMaker again"
 
@@ -37,34 +25,47 @@ def decoded(content: bytes, encoding: str, where: str) -> str:
     """The text of a file in the declared encoding, without a byte-order mark.
 
     Raises:
-        SettingsError: the mark that the file begins with is of another encoding.
+        SettingsError: it is plainly in another encoding: by its mark, by the zeros of UTF-16, or as
+            UTF-8 beyond ASCII, which no text of a one-byte encoding is by chance.
         SourceError: bytes that mean nothing in this encoding; the message says where.
     """
-    mark = next((mark for mark in _MARKS if content.startswith(mark)), b"")
-    if mark and _MARKS[mark] != encoding:
-        raise SettingsError(
-            f"{encoding} is declared, and the file begins with the mark of {_MARKS[mark]}",
-            where=where,
-            next=f'write encoding = "{_MARKS[mark]}" under [filemaker.exports]',
-        )
-    codec = _CODECS[encoding]
-    body = content if codec == "utf-16" else content.removeprefix(mark)  # needs its mark
+    mark = textfile.marked(content)
+    if mark and mark != encoding:
+        raise _declared(encoding, f"the file begins with the mark of {mark}", mark, where)
+    if not mark and encoding != "utf-16" and textfile.likely(content) == "utf-16":
+        raise _declared(encoding, "the file is utf-16 without a mark", "utf-16", where)
+    if encoding in textfile.ONE_BYTE and not content.isascii() and textfile.is_utf8(content):
+        beyond = re.search(rb"[\x80-\xff]", content)
+        before = content[: beyond.start()] if beyond else b""
+        line = len(textfile.LINE_END.findall(before.decode("ascii"))) + 1
+        what = f"the file is utf-8 (line {line:,} has the first letter beyond ASCII)"
+        raise _declared(encoding, what, "utf-8", where)
     try:
         # CESU-8, which writes one character as two halves, is joined by ``cleaning``
-        return body.decode(codec, "surrogatepass" if codec == "utf-8" else "strict")
-    except UnicodeDecodeError as error:
-        before = body[: error.start].decode(codec, "ignore")
-        line, byte = len(_END.findall(before)) + 1, len(content) - len(body) + error.start + 1
+        return textfile.decoded(content, encoding, halves=True)
+    except textfile.Undecodable as error:
+        place, likely = error, error.likely
     raise SourceError(
-        f"line {line:,}, byte {byte:,}: cannot be read as {encoding}",
+        f"line {place.line:,}, byte {place.byte:,}: cannot be read as {encoding}",
         where=where,
-        next="declare the encoding that was chosen at the export, or export again as UTF-8",
+        next="declare the encoding that was chosen at the export"
+        + (f", probably {likely}" if likely else "")
+        + ", or export again as UTF-8",
+    )
+
+
+def _declared(encoding: str, what: str, right: str, where: str) -> SettingsError:
+    return SettingsError(
+        f"{encoding} is declared, and {what}",
+        where=where,
+        next=f'write encoding = "{right}" under [filemaker.exports], or for this file alone under'
+        " [filemaker.exports.files]",
     )
 
 
 def between_tabs(text: str, where: str) -> Iterator[Line]:
     """The lines of ``text``. There are no quotes in this format: a quote is a character."""
-    for number, record in enumerate(_END.split(text), 1):
+    for number, record in enumerate(textfile.LINE_END.split(text), 1):
         yield Line(number, _values(record.split("\t")))
 
 

@@ -10,7 +10,7 @@ into that of their keys in memory: 100,000 of them with 25 wanted fields may tak
 
 A spreadsheet has no containers and no repeating fields, its numbers have 15 digits, and FileMaker
 cuts its texts. In a text file the repetitions of a field are one value, with 0x1D between them, and
-so they are given: who could tell them from a text that holds this character?
+so they are given: ``cleaning`` takes them apart.
 
 Source: Claris FileMaker Pro Help, "Microsoft Excel format", "Comma-separated values format".
 """
@@ -28,12 +28,13 @@ from typing import Self
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.settings import Exports
 from nexus_reimport.source import Field, Origin, Page, Product, Usage, Wanted, near
-from nexus_reimport.source.exports import delimited, grid, spreadsheet, typed
+from nexus_reimport.source.cleaning import REPETITION
+from nexus_reimport.source.exports import delimited, grid, kinds, spreadsheet, typed
 from nexus_reimport.source.exports.cells import Forms
-from nexus_reimport.source.exports.grid import Grid
-from nexus_reimport.source.exports.typed import Row
+from nexus_reimport.source.exports.grid import Grid, Known
+from nexus_reimport.source.exports.typed import Reading, Row
 from nexus_reimport.source.meter import Meter
-from nexus_reimport.text import composed
+from nexus_reimport.text import caseless, composed
 
 SUFFIXES = (".xlsx", ".csv", ".tab")
 TIMESTAMP = "timestamp"
@@ -54,13 +55,14 @@ class _File:
 class ExportedFiles:
     """The files in the folder of ``place``. A ``Source``; several threads may use it at a time.
 
-    ``headers`` are the columns of those files that have no line of headers.
+    ``known`` says of files, by name, what the mapping knows of their columns.
     """
 
     channel = "exports"
 
-    def __init__(self, place: Exports, headers: Mapping[str, tuple[str, ...]]) -> None:
-        self._place, self._headers = place, headers
+    def __init__(self, place: Exports, known: Mapping[str, Known]) -> None:
+        self._place = place
+        self._known = {composed(name): columns for name, columns in known.items()}
         self._files: dict[str, _File] = {}
         self._lock = threading.Lock()
         self._meter = Meter()
@@ -77,6 +79,43 @@ class ExportedFiles:
     def product(self) -> Product:
         """That these are files; no server says what it is."""
         return Product("Exported files", "")
+
+    def require(self, tables: Mapping[str, str]) -> None:
+        """See that the file of each source is there and can be read, before any of them is.
+
+        Raises:
+            SourceError: those that cannot, all at once. Nothing was read.
+        """
+        there = self.tables()
+        problems = [
+            f"{source}: {problem}"
+            for source, table in tables.items()
+            if (problem := self._problem(table))
+        ]
+        used = {composed(name) for name in (*tables.values(), *there)}
+        problems += [
+            f"[filemaker.exports.files]: there is no file {name}; {near.told(name, there)}"
+            for name in self._place.files
+            if name not in used
+        ]
+        if problems:
+            raise SourceError(
+                f"{len(problems):,} problem(s) with the {len(tables):,} exported files\n"
+                + "\n".join(f"    {problem}" for problem in problems),
+                where=f"channel={self.channel}, folder={self._place.folder}",
+                next="export what is missing into the folder, or name the files as they are called"
+                " under [filemaker.tables]; then run 01_preflight again",
+            )
+
+    def _problem(self, table: str) -> str:
+        """Why the file ``table`` cannot be read; ``""`` where nothing is known against it."""
+        try:
+            with self._path(table).open("rb") as file:
+                return "" if file.read(1) else f"{table} is empty"
+        except OSError as error:
+            return f"{table} cannot be read: {error.strerror}"
+        except (SettingsError, SourceError) as error:
+            return error.what
 
     def tables(self) -> tuple[str, ...]:
         """The names of all files in the folder that can be read."""
@@ -104,14 +143,15 @@ class ExportedFiles:
     def newest(self, table: str, field: str) -> str:
         """The greatest value of a column of timestamps; ``""`` if there is none."""
         file = self._file(table, rows=True)
-        return max((row.texts[0] or "" for row in self._rows(file, {field: TIMESTAMP})), default="")
+        how = Reading({field: TIMESTAMP}, file.forms)
+        return max((row.texts[0] or "" for row in self._rows(file, how)), default="")
 
     def records(self, wanted: Wanted, *, page: int = 1000) -> Iterator[Page]:
         """Every row of a file in the order of its key, page by page, with the wanted fields.
 
         Raises:
-            SourceError: a row has no key or one that came before, or the file was changed while
-                it was read. Nothing was written.
+            SourceError: a row has no key or one that came before, a key lost digits, or the file
+                was changed while it was read. Nothing was written.
             MappingError: the file has no such column.
             SettingsError: it holds dates as text, and their form is not declared.
         """
@@ -122,7 +162,8 @@ class ExportedFiles:
             texts = zip(types, row.texts, strict=True)
             return wanted.key_of({name: text or "" for name, text in texts})
 
-        rows = typed.in_order(self._rows(file, types), key_of, self._where(wanted.table))
+        how = Reading(types, file.forms, {*wanted.keys, *wanted.ids})
+        rows = typed.in_order(self._rows(file, how), key_of, self._where(wanted.table))
         for start in range(0, len(rows), page):
             found = _page(
                 rows[start : start + page],
@@ -183,14 +224,24 @@ class ExportedFiles:
         return _File(path, origin, forms, found.columns, len(found.rows), found)
 
     def _grid(self, suffix: str, content: bytes, table: str) -> tuple[Grid, Forms]:
-        where, given = self._where(table), self._headers.get(table, ())
+        where, own = self._where(table), self._place.file(table)
+        known = self._known.get(composed(table), Known())
+        if own.columns:
+            known = replace(known, given=own.columns)
         if suffix == ".xlsx":
             sheet = spreadsheet.opened(content, where)
             forms = Forms(self._place.dates, sheet.epoch, spreadsheet.CUT_AT)
-            return grid.read(sheet.lines, given, where, padded=True), forms
-        text = delimited.decoded(content, self._place.encoding, where)
+            return grid.read(sheet.lines, known, where, padded=True), forms
+        if kind := kinds.of(content):
+            raise SourceError(
+                f"the file is called {suffix} and is {kind}",
+                where=where,
+                next="export the table from FileMaker again, or give the file its right name",
+            )
+        text = delimited.decoded(content, own.encoding or self._place.encoding, where)
         split = delimited.between_tabs if suffix == ".tab" else delimited.between_commas
-        return grid.read(split(text, where), given, where, padded=False), Forms(self._place.dates)
+        forms = Forms(self._place.dates, between_repetitions=REPETITION)
+        return grid.read(split(text, where), known, where, padded=False), forms
 
     def _path(self, table: str) -> Path:
         """Where ``table`` is: a file within the folder, of a kind that can be read."""
@@ -203,37 +254,42 @@ class ExportedFiles:
                 next="put the file into the folder, and give its name alone",
             )
         if path.suffix.lower() not in SUFFIXES:
-            old = " (an old Excel file)" if path.suffix.lower() == ".xls" else ""
+            known = kinds.SUFFIXES.get(path.suffix.lower(), "")
             raise SettingsError(
-                f"{path.suffix or 'a file without a suffix'}{old} cannot be read",
+                f"{path.suffix or 'a file without a suffix'} cannot be read"
+                + (f" ({known})" if known else ""),
                 where=self._where(table),
                 next=f"export the table as one of {', '.join(SUFFIXES)}",
             )
         if not path.is_file():
+            missing = f"there is no file {table}; {near.told(table, there)}"
             raise SourceError(
-                f"there is no file {table}; {near.told(table, there)}",
+                f"{table} is a folder, and no file" if path.is_dir() else missing,
                 where=f"{self._where(table)}, folder={self._place.folder}",
                 next="export it into the folder, or name the file under [filemaker.tables]",
             )
         return path
 
     def _spelt(self, table: str, there: tuple[str, ...]) -> str:
-        """The name of a file as the folder has it: macOS decomposes the letters of names."""
-        alike = [name for name in there if composed(name) == composed(table)]
-        if table in alike or not alike:
-            return table
+        """The name of a file as the folder has it: macOS decomposes the letters of names.
+
+        Two files that differ in case alone are one on other disks: neither is chosen.
+        """
+        alike = [name for name in there if caseless(name) == caseless(table)]
         if len(alike) > 1:
+            named = " and ".join(ascii(name) if not name.isascii() else name for name in alike)
             raise SettingsError(
-                f"{len(alike)} files are called {table}, in two forms of Unicode",
+                f"{len(alike)} files are called {table}, but for case or the form of letters:"
+                f" {named}",
                 where=f"{self._where(table)}, folder={self._place.folder}",
                 next="take the older one away",
             )
-        return alike[0]
+        return next((name for name in alike if composed(name) == composed(table)), table)
 
-    def _rows(self, file: _File, types: Mapping[str, str]) -> Iterator[Row]:
+    def _rows(self, file: _File, how: Reading) -> Iterator[Row]:
         if file.grid is None:
             raise TypeError("a file is asked for with its rows")
-        return typed.rows(file.grid, types, file.forms, self._where(file.origin.name))
+        return typed.rows(file.grid, how, self._where(file.origin.name))
 
     def _where(self, table: str) -> str:
         return f"channel={self.channel}, file={table}"

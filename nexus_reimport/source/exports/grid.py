@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 from nexus_reimport.errors import SourceError
 from nexus_reimport.source.exports.cells import Cell
-from nexus_reimport.text import fold
+from nexus_reimport.text import composed, fold
 
 _AGAIN = "export the table from FileMaker again"
+_AROUND_NAMES = " \t\r\n\u00a0\ufeff\u200b"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -29,75 +30,132 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The columns of a file, ``""`` where a header cell is blank, and its rows, each as wide."""
+    """The columns of a file, ``""`` where a header cell is blank, and its rows, each as wide.
+
+    ``further`` are lines that are no records: FileMaker writes one for each further record of a
+    related table whose field (``Invoices::No``) is exported as well, with nothing but that in it.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[Line, ...]
-
-    @property
-    def places(self) -> dict[str, int]:
-        """Where each column is, by its name."""
-        return {name: place for place, name in enumerate(self.columns) if name}
+    further: tuple[Line, ...] = ()
 
 
-def read(lines: Iterable[Line], given: tuple[str, ...], where: str, *, padded: bool) -> Grid:
-    """The grid of ``lines``; its columns are ``given``, or else the first line.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a file's columns before it is read.
+
+    ``given`` are all of them, of a file without a line of headers. ``wanted`` are the fields that
+    the mapping needs, each by all its names: a line that has none of them is no line of headers.
+    """
+
+    given: tuple[str, ...] = ()
+    wanted: tuple[frozenset[str], ...] = ()
+
+
+def read(lines: Iterable[Line], known: Known, where: str, *, padded: bool) -> Grid:
+    """The grid of ``lines``; its columns are given, or else the first line.
 
     ``padded`` lets a line end early, as spreadsheets do.
 
     Raises:
-        SourceError: the headers are none or not distinct, or a line is not as wide as they are.
+        SourceError: there are no headers, or a line is not as wide as they are.
     """
-    held = (line for line in lines if any(cell not in (None, "") for cell in line.cells))
+    held: Iterator[Line] = (
+        line for line in lines if any(cell not in (None, "") for cell in line.cells)
+    )
     first = next(held, None)
     if first is None:
         raise SourceError("the file holds nothing", where=where, next=_AGAIN)
-    if given:
-        _refuse_headers(first, given, where)
-        return Grid(given, tuple(_even(chain([first], held), len(given), where, padded=padded)))
-    columns = _headers(first, where, padded=padded)
-    return Grid(columns, tuple(_even(held, len(columns), where, padded=padded)))
+    if known.given:
+        _refuse_headers(first, known.given, where)
+        columns, held = known.given, chain([first], held)
+    else:
+        columns = _headers(first, known.wanted, where, padded=padded)
+    rows: list[Line] = []
+    further: list[Line] = []
+    own = [place for place, name in enumerate(columns) if "::" not in name]
+    for line in _even(held, columns, where, padded=padded):
+        is_further = (
+            len(own) < len(columns)
+            and rows
+            and all(line.cells[place] in (None, "") for place in own)
+        )
+        (further if is_further else rows).append(line)
+    return Grid(columns, tuple(rows), tuple(further))
 
 
-def _even(lines: Iterable[Line], width: int, where: str, *, padded: bool) -> Iterator[Line]:
-    """``lines``, each with ``width`` cells."""
+def key(name: str) -> str:
+    """A column's name as it is recognised in a line of headers."""
+    return fold(name) or composed(name)
+
+
+def _even(
+    lines: Iterable[Line], columns: tuple[str, ...], where: str, *, padded: bool
+) -> Iterator[Line]:
+    """``lines``, each as wide as ``columns``, and none of them the headers again."""
+    width = len(columns)
     for line in lines:
         cells = tuple(line.cells)
         if padded:
-            while len(cells) > width and cells[-1] is None:
-                cells = cells[:-1]
-            cells += (None,) * (width - len(cells))
+            end = len(cells)
+            while end > width and cells[end - 1] is None:
+                end -= 1
+            cells = cells[:end] + (None,) * (width - end)
         if len(cells) != width:
             raise SourceError(
                 f"line {line.number:,} holds {len(cells):,} values, there are {width:,} columns",
                 where=where,
                 next=_AGAIN,
             )
+        if any(columns) and all(map(_is_header, cells, columns)):
+            raise SourceError(
+                f"line {line.number:,} is the line of headers again: two exports in one file?",
+                where=where,
+                next=_AGAIN,
+            )
         yield Line(line.number, cells)
 
 
-def _headers(line: Line, where: str, *, padded: bool) -> tuple[str, ...]:
+def _is_header(cell: Cell, name: str) -> bool:
+    return _name(cell) == name
+
+
+def _name(cell: Cell) -> str:
+    """What a header cell says. A field may be called ``1`` or ``-----``."""
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return str(cell)
+    return composed(cell.strip(_AROUND_NAMES)) if isinstance(cell, str) else ""
+
+
+def _headers(
+    line: Line, wanted: tuple[frozenset[str], ...], where: str, *, padded: bool
+) -> tuple[str, ...]:
     """The names in the first line.
 
-    A value of a record must not be taken for a name: names are shown in messages.
+    A value of a record must not be taken for a name: names are shown in messages. A column that
+    nobody wants may be called anything, once enough others are what is wanted; where nothing is
+    known of those, no name may look like a value.
     """
+    names = [_name(cell) for cell in line.cells]
+    there = {key(name) for name in names} - {""}
+    found = sum(not one.isdisjoint(there) for one in wanted)
     odd = [place for place, cell in enumerate(line.cells, 1) if not _may_be_a_name(cell)]
-    if odd:
+    if odd and found * 2 < max(1, len(wanted)):
         raise SourceError(
             f"line {line.number:,} is no line of headers: see column {_few(odd)}",
             where=where,
             next="export with field names as headers, or give the file's columns in the mapping",
         )
-    names = [cell.strip() if isinstance(cell, str) else "" for cell in line.cells]
-    while padded and names and not names[-1]:
-        names.pop()
-    twice = [place for place, name in enumerate(names, 1) if name and names.count(name) > 1]
-    if twice:
+    if wanted and not found:
         raise SourceError(
-            f"columns have the same name: {_few(twice)}",
+            f"line {line.number:,} is no line of headers, or those of another table: it has none"
+            f" of the {len(wanted):,} fields that the mapping needs",
             where=where,
-            next="export every field once",
+            next="export with field names as headers, or give the file's columns in the mapping",
         )
+    while padded and names and not names[-1] and line.cells[len(names) - 1] in (None, ""):
+        names.pop()
     return tuple(names)
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from nexus_reimport import workbook
 from nexus_reimport.errors import SourceError
-from nexus_reimport.source.exports.cells import Cell, Failed
+from nexus_reimport.source.exports import kinds
+from nexus_reimport.source.exports.cells import Cell, Dressed, Failed, Uncomputed
 from nexus_reimport.source.exports.grid import Line
 
-CUT_AT = 32_767  # characters: FileMaker cuts what is longer
-_OLD_CONTAINER = bytes.fromhex("D0CF11E0A1B11AE1")
-_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
-_ESCAPE = re.compile(r"_x(00[01][0-9A-Fa-f]|005[Ff])_")
+CUT_AT = workbook.LONGEST_TEXT  # FileMaker cuts what is longer
+_MARKUP = re.compile(rb"<(?:\w+:)?(f|mergeCell)[\s/>]")
+_MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref=[\"']([A-Z0-9:]+)")
+_PIECE = 1 << 20  # bytes
+_LOOK = re.compile(r"\[(?:red|black|blue|green|white|cyan|magenta|yellow|color\s?\d+)\]|[_*].",
+                   re.IGNORECASE)  # fmt: skip
+_PLAIN = re.compile(r"(?:general|[0#?.,;\-+()@E ]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,37 +42,60 @@ def opened(content: bytes, where: str) -> Sheet:
         SourceError: no workbook, a locked or damaged one, or data on another sheet than the first.
     """
     _refuse_others(content, where)
-    warnings.filterwarnings("ignore", module="openpyxl")  # a warning may quote a cell
     with _guarded(where):
-        from openpyxl import load_workbook
-
-        workbook = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        first = next(sheet for sheet in workbook.worksheets if sheet.sheet_state == "visible")
-        filled = [sheet for sheet in workbook.worksheets if _holds_data(sheet)]
+        book = workbook.opened(content, values=True)
+        first = next(sheet for sheet in book.worksheets if sheet.sheet_state == "visible")
+        filled = [sheet for sheet in book.worksheets if _holds_data(sheet)]
+        has_formulas, merged = _markup(first)
     if any(sheet is not first for sheet in filled):
         raise SourceError(
-            f"{len(filled)} of {len(workbook.worksheets)} sheets hold data; only the first may",
+            f"{len(filled)} of {len(book.worksheets)} sheets hold data; only the first may",
             where=where,
             next="keep the exported sheet alone, or export the table from FileMaker again",
         )
-    return Sheet(_lines(first, where), workbook.epoch)
+    if merged:
+        more = f" and {len(merged) - 1:,} more" if len(merged) > 1 else ""
+        raise SourceError(
+            f"cells are merged: {merged[0]}{more}; all but the first of such cells are empty",
+            where=where,
+            next="export the table from FileMaker again, and do not save it in a spreadsheet",
+        )
+    formulas = None
+    if has_formulas:
+        with _guarded(where):
+            again = workbook.opened(content, values=False)
+            formulas = workbook.rows(again.worksheets[book.worksheets.index(first)])
+    return Sheet(_lines(first, formulas, where), book.epoch)
 
 
 def _refuse_others(content: bytes, where: str) -> None:
     """Stop at what only bears the name of a workbook."""
-    if content.startswith(_OLD_CONTAINER):
-        locked = _ENCRYPTED in content
-        raise SourceError(
-            "the workbook has a password" if locked else "an old Excel file (.xls)",
-            where=where,
-            next="take the password off" if locked else "export it as Excel workbook (.xlsx)",
-        )
-    if not content.startswith(b"PK"):
-        raise SourceError(
-            "the file is called .xlsx and is no Excel workbook",
-            where=where,
-            next="export it as Excel workbook (.xlsx), or give the file its right name",
-        )
+    kind = kinds.of(content)
+    if kind == kinds.WORKBOOK:
+        return
+    if kind == kinds.LOCKED:
+        raise SourceError("the workbook has a password", where=where, next="take the password off")
+    raise SourceError(
+        f"the file is called .xlsx and is {kind or 'no Excel workbook'}",
+        where=where,
+        next="export it as Excel workbook (.xlsx), or give the file its right name",
+    )
+
+
+def _markup(sheet: Any) -> tuple[bool, list[str]]:
+    """Whether a sheet has formulas, and which of its cells are merged.
+
+    The library tells neither of a sheet that it reads row by row.
+    """
+    formulas, merged, rest = False, [], b""
+    with sheet._get_source() as source:  # noqa: SLF001 - of a part that only this names
+        while piece := source.read(_PIECE):
+            window = rest + piece
+            if _MARKUP.search(window):
+                formulas = formulas or any(m[1] == b"f" for m in _MARKUP.finditer(window))
+                merged += [m[1].decode() for m in _MERGED.finditer(window)]
+            rest = window[window.rfind(b"<") :] if window.rfind(b">") < window.rfind(b"<") else b""
+    return formulas, merged
 
 
 @contextlib.contextmanager
@@ -86,33 +112,46 @@ def _guarded(where: str) -> Iterator[None]:
 
 
 def _holds_data(sheet: Any) -> bool:
-    return any(cell.value is not None for row in _rows(sheet) for cell in row)
+    return any(cell.value is not None for row in workbook.rows(sheet) for cell in row)
 
 
-def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
-    sheet.reset_dimensions()
-    return iter(sheet.iter_rows())
-
-
-def _lines(sheet: Any, where: str) -> Iterator[Line]:
-    rows = _rows(sheet)
+def _lines(sheet: Any, formulas: Iterator[tuple[Any, ...]] | None, where: str) -> Iterator[Line]:
+    rows = workbook.rows(sheet)
+    dressed: dict[int, bool] = {}
     for number in itertools.count(1):
         with _guarded(where):
             row = next(rows, None)
+            beside = next(formulas, ()) if formulas is not None else ()
         if row is None:
             return
-        yield Line(number, [_cell(cell) for cell in row])
+        cells = [_cell(cell, dressed) for cell in row]
+        for place, formula in enumerate(beside):
+            is_empty = row[place].value is None and row[place].data_type != "str"
+            if formula.data_type == "f" and is_empty:
+                cells[place] = Uncomputed.UNCOMPUTED
+        yield Line(number, cells)
 
 
-def _cell(found: Any) -> Cell:
+def _cell(found: Any, dressed: dict[int, bool]) -> Cell:
+    """The value of a cell. ``dressed``: style -> whether it shows a number as another text."""
     value: Cell = found.value
+    if value is None:
+        return None
     if found.data_type == "e":
         return Failed.FAILED
-    return _unescaped(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return workbook.unescaped(value).replace("\x0b", "\n")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        style = found._style_id  # noqa: SLF001 - its format costs a look-up for every cell
+        if style not in dressed:
+            dressed[style] = not _is_plain(found.number_format)
+        if dressed[style]:
+            return Dressed(value)
+    return value
 
 
-def _unescaped(text: str) -> str:
-    """``text`` with its control characters back, ``_x000D_`` being one, and 0x0B as a newline."""
-    if "_x" in text:
-        text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
-    return text.replace("\x0b", "\n")
+def _is_plain(number_format: str) -> bool:
+    """Whether a format shows a number by its digits: no sign of its own, no zeros before it."""
+    positive = _LOOK.sub("", number_format).split(";")[0]
+    digits = re.split(r"[.E]", positive)[0]
+    return _PLAIN.fullmatch(positive) is not None and digits.count("0") < 2

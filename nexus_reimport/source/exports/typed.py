@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.source import near
-from nexus_reimport.source.exports.cells import Forms, Refused, as_text
+from nexus_reimport.source.exports.cells import Forms, Refused, as_id, as_text
 from nexus_reimport.source.exports.grid import Grid
 from nexus_reimport.text import id_key
 
@@ -23,20 +23,33 @@ class Row:
     texts: tuple[str | None, ...]
 
 
-def rows(grid: Grid, types: Mapping[str, str], forms: Forms, where: str) -> Iterator[Row]:
-    """Every row with the columns of ``types``, in the order of the file.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the columns of one file are read: which, as which type, and which of them hold ids."""
+
+    types: Mapping[str, str]
+    forms: Forms
+    ids: Collection[str] = ()
+
+
+def rows(grid: Grid, how: Reading, where: str) -> Iterator[Row]:
+    """Every row with the columns of ``how``, in the order of the file.
 
     Raises:
         MappingError: there is no such column.
         SettingsError: a date is written as text, and its form is not declared.
-        SourceError: a date where none is expected, or a text that may have been cut.
+        SourceError: two columns have this name; a related field has several values; a date where
+            none is expected; a key that lost digits; a text that may have been cut.
     """
-    columns = [(name, _place(grid, name, where), kind) for name, kind in types.items()]
+    columns = [
+        (name, _place(grid, name, where), kind, as_id if name in how.ids else as_text)
+        for name, kind in how.types.items()
+    ]
     for line in grid.rows:
         texts = []
-        for name, place, kind in columns:
+        for name, place, kind, read in columns:
             try:
-                texts.append(as_text(line.cells[place], kind, forms))
+                texts.append(read(line.cells[place], kind, how.forms))
             except Refused as refused:
                 raise refused.error(
                     f"line {line.number:,}, column {name}: {refused.what}",
@@ -67,14 +80,29 @@ def in_order(found: Iterable[Row], key_of: Callable[[Row], str], where: str) -> 
 
 
 def _place(grid: Grid, name: str, where: str) -> int:
-    place = grid.places.get(name)
-    if place is None:
+    places = [place for place, column in enumerate(grid.columns) if column == name]
+    if not places:
         raise MappingError(
-            f"the file has no column {name}; {near.told(name, grid.places)}",
+            f"the file has no column {name}; {near.told(name, filter(None, grid.columns))}",
             where=where,
             next="export the field too, or give its name in the mapping",
         )
-    return place
+    if len(places) > 1:
+        numbers = " and ".join(f"{place + 1:,}" for place in places)
+        raise SourceError(
+            f"columns {numbers} are both called {name}, which the mapping reads",
+            where=where,
+            next="export this field once",
+        )
+    further = [line.number for line in grid.further if line.cells[places[0]] not in (None, "")]
+    if further:
+        raise SourceError(
+            f"{name} is a related field with several values for one record: lines {_few(further)}"
+            " hold the others",
+            where=where,
+            next="export the related table itself, and map it as a source of its own",
+        )
+    return places[0]
 
 
 def _repeated(keyed: Iterable[tuple[str, Row]]) -> tuple[list[int], list[int]]:

@@ -1,0 +1,75 @@
+"""What a file is, whatever it is called: by its first bytes, or by what is packed in it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+WORKBOOK = "an Excel workbook (.xlsx)"
+LOCKED = "a workbook with a password"
+_SIGNS = (
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel file (.xls)"),
+    (b"%PDF", "a PDF"),
+    (b"\x1f\x8b", "a packed file (gzip)"),
+    (b"7z\xbc\xaf", "a packed file (7z)"),
+    (b"Rar!", "a packed file (RAR)"),
+    (b"SQLite format 3", "a SQLite database"),
+)
+_IN_ARCHIVES = (
+    ("xl/workbook.bin", "a binary Excel workbook (.xlsb)"),
+    ("word/document.xml", "a Word document"),
+    ("[Content_Types].xml", WORKBOOK),
+    ("Index/Document.iwa", "a Numbers document"),
+    ("Index.zip", "a Numbers document"),
+    ("content.xml", "an OpenDocument spreadsheet (.ods)"),
+)
+_MARKUP = (
+    (b"<!doctype html", "a web page (HTML)"),
+    (b"<html", "a web page (HTML)"),
+    (b"<table", "a web page (HTML)"),
+    (b"<fmpxmlresult", "a FileMaker XML export"),
+    (b"urn:schemas-microsoft-com:office:spreadsheet", "an Excel 2003 XML file"),
+    (b"<?xml", "an XML file"),
+)
+_FILEMAKER_SIGN, _ENCRYPTED = b"HBAM", "EncryptedPackage".encode("utf-16-le")
+SUFFIXES = {
+    ".xls": "an old Excel file: export the table as .xlsx",
+    ".xlsm": "a workbook with macros: export the table as .xlsx",
+    ".xlsb": "a binary Excel workbook: export the table as .xlsx",
+    ".mer": "a merge file: values between commas, with headers: rename it to .csv",
+    ".fmp12": "a FileMaker file: export each table of it as .xlsx, .csv or .tab",
+    ".numbers": "a Numbers document: export the table from FileMaker as .xlsx",
+    ".ods": "an OpenDocument spreadsheet: export the table from FileMaker as .xlsx",
+    ".zip": "an archive: unpack it into the folder of the exports",
+    ".htm": "a web page: export the table as .xlsx, .csv or .tab",
+    ".html": "a web page: export the table as .xlsx, .csv or .tab",
+    ".xml": "an XML file: export the table as .xlsx, .csv or .tab",
+    ".txt": "a text file of no known kind: export the table as .csv or .tab",
+    ".tsv": "tabs between values: rename it to .tab",
+}
+"""Suffixes that are often met and not read: what such a file is, and what to do about it."""
+
+
+def of(content: bytes) -> str:
+    """What ``content`` is; ``""`` for plain text, and for whatever is not known."""
+    if content.startswith(b"PK\x03\x04"):
+        return _archive(content)
+    for sign, kind in _SIGNS:
+        if content.startswith(sign):
+            return LOCKED if _ENCRYPTED in content else kind
+    if _FILEMAKER_SIGN in content[:32]:
+        return "a FileMaker file"
+    head = content[:2048].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith(b"<"):
+        return next((kind for sign, kind in _MARKUP if sign in head), "a file of markup")
+    return ""
+
+
+def _archive(content: bytes) -> str:
+    """What is packed. One that cannot be opened is taken for the workbook that it is called."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return WORKBOOK
+    return next((kind for name, kind in _IN_ARCHIVES if name in names), "a ZIP archive")

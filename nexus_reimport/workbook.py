@@ -1,0 +1,86 @@
+"""Excel workbooks: opened whoever wrote them, and texts that every program reads back.
+
+Source: ISO/IEC 29500-1 (Strict and Transitional differ in the names of their namespaces);
+ISO/IEC 29500-1, 22.9.2.19, "ST_Xstring" (``_x000D_`` stands for a character that XML cannot hold).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+LONGEST_TEXT = 32_767  # characters of a cell
+MOST_ROWS = 1_048_576
+UNPRINTABLE = "\ufffd"
+_NOT_IN_A_CELL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_LIKE_AN_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
+_ESCAPE = re.compile(r"_x(00[01][0-9A-Fa-f]|005[Ff])_")
+_ROOTS = {"xl/workbook.xml", "_rels/.rels"}
+_STRICT = b"http://purl.oclc.org/ooxml/"
+_NAMESPACE = re.compile(rb"""(=\s*["'])http://purl\.oclc\.org/ooxml/(\w+)(?=[/"'])""")
+
+
+def opened(content: bytes, *, values: bool) -> Any:
+    """The workbook ``content``, to be read row by row; of formulas the ``values``, or themselves.
+
+    Raises:
+        Exception: of a dozen kinds, with texts that may quote a cell: none may be shown.
+    """
+    from openpyxl import load_workbook
+
+    warnings.filterwarnings("ignore", module="openpyxl")  # a warning may quote a cell
+    return load_workbook(io.BytesIO(_transitional(content)), read_only=True, data_only=values)
+
+
+def rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of a sheet, each as long as its last cell that is written.
+
+    The size that a sheet claims to have is not believed: some programs write a wrong one, and one
+    cell far away must not make a rectangle of a billion.
+    """
+    sheet.reset_dimensions()
+    return iter(sheet.iter_rows())
+
+
+def text_of(value: str, *, longest: int = LONGEST_TEXT) -> str:
+    """``value`` as a cell can hold it, for people to read; at most ``longest`` characters.
+
+    A character that XML or Excel cannot hold becomes U+FFFD, so that it is seen.
+    """
+    return _NOT_IN_A_CELL.sub(UNPRINTABLE, value)[:longest]
+
+
+def escaped(text: str) -> str:
+    """``text`` such that no program takes a part of it for the number of a character."""
+    return _LIKE_AN_ESCAPE.sub("_x005F_", text)
+
+
+def unescaped(text: str) -> str:
+    """``text`` with the characters that it names by their numbers."""
+    if "_x" not in text:
+        return text
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def _transitional(content: bytes) -> bytes:
+    """``content``; one that was saved as Strict Open XML with the names that all programs know."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if not any(_STRICT in archive.read(name) for name in _ROOTS & {*archive.namelist()}):
+            return content
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as made:
+            for part in archive.infolist():
+                body = archive.read(part)
+                if part.filename.endswith((".xml", ".rels")):
+                    body = _NAMESPACE.sub(_renamed, body)
+                made.writestr(part.filename, body)
+    return out.getvalue()
+
+
+def _renamed(match: re.Match[bytes]) -> bytes:
+    family = {b"officeDocument": b"officeDocument/2006"}.get(match[2], match[2] + b"/2006")
+    return match[1] + b"http://schemas.openxmlformats.org/" + family
