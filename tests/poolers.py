@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 
@@ -185,3 +187,17 @@ class TransactionPool:
             with self._lock:
                 self._free.append(server)
                 self._lock.notify()
+
+
+def with_certificate(certificate: Path) -> Callable[[socket.socket], None]:
+    """A server that encrypts, by this certificate with its key, and then hangs up."""
+
+    def serve(client: socket.socket) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        _exactly(client, 8)
+        client.sendall(b"S")
+        with context.wrap_socket(client, server_side=True) as encrypted:
+            encrypted.recv(1024)
+
+    return serve

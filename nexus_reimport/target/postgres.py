@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from nexus_reimport import rowfile, settings
 from nexus_reimport.errors import NOTHING_WRITTEN, TargetError
-from nexus_reimport.target import session
+from nexus_reimport.target import refusal, session
 
 Connection = psycopg.Connection[Any]
 OWN_SCHEMA = "nexus_reimport"
@@ -57,15 +57,22 @@ def connected(target: settings.Postgres, state: str = NOTHING_WRITTEN) -> Iterat
         TargetError: SQLSTATE, table, column and constraint only. ``state`` is what it says is left.
     """
     where = f"postgres {target.host}:{target.port}/{target.database}"
-    with scrubbed(where, state), _opened(target) as connection:
-        session.require(connection, where, state, lambda: _opened(target))
+    with scrubbed(where, state), _opened(target, where, state) as connection:
+        session.require(connection, where, state, lambda: _opened(target, where, state))
         yield _reading_text(connection)
 
 
 @contextmanager
-def _opened(target: settings.Postgres) -> Iterator[Connection]:
-    with session.without_environment():
-        raw = engine(target).raw_connection()
+def _opened(target: settings.Postgres, where: str, state: str) -> Iterator[Connection]:
+    try:
+        with session.without_environment():
+            raw = engine(target).raw_connection()
+    except (DBAPIError, psycopg.Error) as error:
+        original = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(original, psycopg.Error) and original.sqlstate is not None:
+            raise _ours(original, where, state) from None
+        why = refusal.why(str(original), target)
+        raise TargetError(why.what, where=where, state=state, next=why.next) from None
     try:
         yield cast(Connection, raw.driver_connection)
     finally:
@@ -109,10 +116,10 @@ def _ours(error: object, where: str, state: str) -> TargetError:
         )
     if error.sqlstate is None:
         return TargetError(
-            "PostgreSQL could not be reached, or the connection was lost",
+            "the connection to PostgreSQL was lost",
             where=where,
             state=state,
-            next="look at host, port and the server's log; then run this step again",
+            next="look at the network and at the server's log; then run this step again",
         )
     if error.sqlstate in session.OF_ANOTHER_SESSION:
         return session.swapped(where, state)
@@ -126,6 +133,12 @@ def _advice(error: psycopg.Error) -> str:
         psycopg.errors.InvalidCatalogName: "no such database: look at the environment's file",
         psycopg.errors.InsufficientPrivilege: "grant the role what the table needs, then run again",
         psycopg.errors.QueryCanceled: "a time limit was reached: look for what holds the server up",
+        psycopg.errors.AdminShutdown: "somebody ended our session, or the server is going down:"
+        " look at its log, then run this step again",
+        psycopg.errors.IdleInTransactionSessionTimeout: "the process stood still for too long, and"
+        " the server ended its session: run this step again",
+        psycopg.errors.ReadOnlySqlTransaction: "the server takes no writes: name the primary",
+        psycopg.errors.DiskFull: "the server's disk is full: make room, then run this step again",
         psycopg.errors.LockNotAvailable: "somebody holds a lock: see pg_stat_activity, try later",
     }
     known = next((text for kind, text in advice.items() if isinstance(error, kind)), "")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nexus_reimport.errors import TargetError
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target import session
+from nexus_reimport.target import refusal, session
 
 TIMEOUT = 6 * 3600  # seconds
 _PR_SET_PDEATHSIG = 1
@@ -80,12 +80,20 @@ def run(command: list[str | Path], target: Postgres, log: Path) -> str:
         os.umask(old)
     if done.returncode:
         name = Path(command[0]).name
+        if refusal.is_of_connection(done.stderr):
+            why = refusal.why(done.stderr, target)
+            raise TargetError(f"{name}: {why.what}", where=place(target), next=why.next)
         raise TargetError(
             f"{name} failed with exit code {done.returncode}",
-            where=f"postgres {target.host}:{target.port}/{target.database}",
+            where=place(target),
             next=f"read {log.name} in the run's private folder, mend the cause, run again",
         )
     return done.stdout
+
+
+def place(target: Postgres) -> str:
+    """Where a server and its database are, as messages say it."""
+    return f"postgres {target.host}:{target.port}/{target.database}"
 
 
 def ends_with_us(farewell: signal.Signals) -> Callable[[], None] | None:
