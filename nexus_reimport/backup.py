@@ -53,8 +53,10 @@ def take(
     dump = folder / DUMP
     programs.run(
         [binaries / "pg_dump", "--format=custom", "--compress=1", f"--snapshot={snapshot_id}",
-         f"--exclude-schema={UNDO_PREFIX}*", "--no-password", f"--file={dump}"],
+         f"--exclude-schema={UNDO_PREFIX}*", "--no-password", f"--file={dump}",
+         f"--lock-wait-timeout={programs.LOCK_WAIT * 1000}"],
         target, folder / LOG,
+        lambda: connection.execute("SELECT 1"),  # our snapshot does not stand idle meanwhile
     )  # fmt: skip
     dump.chmod(0o600)
     listing = programs.run([binaries / "pg_restore", "--list", dump], target, folder / LOG)

@@ -6,6 +6,7 @@
     ├── SourceError      FileMaker: unreachable, refused, or not all there
     ├── TargetError      PostgreSQL
     │   ├── Busy         another run holds the lock, or writers did not let us in
+    │   │   └── LockConflict   our reading and another session were in each other's way
     │   └── InDoubt      the connection was lost at COMMIT: nobody knows yet whether it happened
     ├── StorageError     S3
     ├── StopError        a check or a gate said no
@@ -72,6 +73,10 @@ class Busy(TargetError):
     """Somebody else holds what the run needs."""
 
     exit_code = 1
+
+
+class LockConflict(Busy):
+    """Another session waited for what we read, or has locked it; we hold nothing any more."""
 
 
 class InDoubt(TargetError):

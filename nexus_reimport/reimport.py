@@ -234,6 +234,7 @@ class _Work:
     def _load_temporary(self) -> None:
         order, connection = self._order, self._connection
         for name, entity in order.plan.entities.items():
+            self._transaction.let_go_first()
             incoming = _incoming(name)
             connection.execute(
                 sql.SQL("CREATE TEMP TABLE {} (LIKE {}) ON COMMIT DROP").format(

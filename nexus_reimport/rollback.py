@@ -36,10 +36,11 @@ from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook import Runbook
 from nexus_reimport.settings import Settings
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import links, own
+from nexus_reimport.target import links, own, waiters
 from nexus_reimport.target.postgres import connected, exported_snapshot, rolled_back
 from nexus_reimport.target.state import fingerprints_of
 
+COMMITTED = "taken back and committed; nothing was written by this step"
 PREVIEW = ".preview"  # in the environment's private folder
 
 
@@ -136,21 +137,23 @@ class Rollback:
         book = self.book
 
         def work() -> Backup:
-            with connected(book.settings.postgres) as connection, \
+            with waiters.reading(book.settings.postgres) as connection, \
                  exported_snapshot(connection) as shared:  # fmt: skip
                 return backup.take(
                     connection, shared, book.settings.postgres, book.mapping, book.folder, {}
                 )
 
-        return book.step("rollback_backup", work, "back_up")
+        return book.step("rollback_backup", book.reading(work), "back_up")
 
     def look(self) -> Look:
         """What would be taken back, and what people have written since the run."""
         book = self.book
         return book.step(
             "look",
-            lambda: undo.look(
-                book.settings.postgres, book.mapping, self.undoes, self.newer, book.folder
+            book.reading(
+                lambda: undo.look(
+                    book.settings.postgres, book.mapping, self.undoes, self.newer, book.folder
+                )
             ),
         )
 
@@ -210,7 +213,8 @@ class Rollback:
             )
 
         def work() -> Report:
-            with connected(book.settings.postgres) as connection, rolled_back(connection):
+            with waiters.reading(book.settings.postgres, COMMITTED) as connection, \
+                 rolled_back(connection):  # fmt: skip
                 catalog = catalogs.read(connection, book.mapping.schema_name)
                 types = catalogs.content_types(connection, book.mapping)
                 committed = {r.run: r for r in own.runs(connection)}[self.run.id]
@@ -222,7 +226,7 @@ class Rollback:
             return checks.run(subject, book.settings.waivers, today=today(book.settings),
                               name="after the rollback")  # fmt: skip
 
-        return book.step("checks_rollback", work)
+        return book.step("checks_rollback", book.reading(work))
 
     def sign_off(self) -> Report:
         """The end of the rollback; the record of an unverified run that it took back is closed.

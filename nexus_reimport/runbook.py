@@ -73,7 +73,7 @@ from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.source import Source
 from nexus_reimport.source.channels import Channels
-from nexus_reimport.target import activity
+from nexus_reimport.target import activity, waiters
 from nexus_reimport.target.activity import Activity, Watched
 from nexus_reimport.target.postgres import OWN_SCHEMA, connected, exported_snapshot, table_name
 from nexus_reimport.target.scratch import Scratch
@@ -175,7 +175,7 @@ class Runbook:
         """Read Nexus and dump it, both of one exported snapshot."""
 
         def work() -> tuple[Survey, Backup]:
-            with connected(self.settings.postgres) as connection, \
+            with waiters.reading(self.settings.postgres) as connection, \
                  exported_snapshot(connection) as shared:  # fmt: skip
                 seen = survey.read(connection, self.mapping, self.folder)
                 known = {
@@ -190,7 +190,7 @@ class Runbook:
 
         self._begin_step("survey")
         with self.run.stage("survey_and_backup"), self._watched(anew=True):
-            seen, saved = work()
+            seen, saved = self.reading(work)()
             self.run.save("survey", seen)
             self.run.save("backup", saved)
         return seen, saved
@@ -295,9 +295,9 @@ class Runbook:
         seen, watched = self.run.load(Survey, "survey"), self.run.load(Watched, "watched")
         roles = (Role.LINK,) if self.scope is Scope.RELINK else (Role.WIPED, Role.LINK)
         before = seen.fingerprints(*roles)
-        return self.step("activity", lambda: activity.told(
+        return self.step("activity", self.reading(lambda: activity.told(
             watched, self.settings.postgres, self.mapping, before
-        ))  # fmt: skip
+        )))  # fmt: skip
 
     @contextmanager
     def _watched(self, *, anew: bool = False, own_writes: bool = False) -> Iterator[None]:
@@ -452,11 +452,11 @@ class Runbook:
             )
         return self.step(
             "checks_after",
-            lambda: verify.run(
+            self.reading(lambda: verify.run(
                 self.settings, self.mapping, load(Snapshot, "snapshot"), load(Survey, "survey"),
                 load(Plan, "plan"), load(Census, "census"), self.folder,
                 today=today(self.settings), progress=self.bar("verified"),
-            ),
+            )),
         )  # fmt: skip
 
     def sign_off(self) -> Report:
@@ -515,6 +515,10 @@ class Runbook:
                 state="nothing was written; plan, backup and approval are as they were",
                 next="finish this run with 03_verify; for another one begin a new run",
             )
+
+    def reading(self, work: Callable[[], T]) -> Callable[[], T]:
+        """``work``, tried again where others wait for what it reads; it has let go by then."""
+        return lambda: waiters.tried_again(self.settings.postgres, work, self.run.journal)
 
     def step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
         """One step: what it gives is journalled, kept and returned."""

@@ -22,7 +22,7 @@ from nexus_reimport.mapping import Mapping as Nexus
 from nexus_reimport.model import Approval, Look, Newer, Report, RollbackProposal, Undone, digest
 from nexus_reimport.settings import Postgres
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import deployment, own, references, since, undodata
+from nexus_reimport.target import deployment, own, references, since, undodata, waiters
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.own import Committed, UndoData
@@ -103,7 +103,7 @@ def look(target: Postgres, mapping: Nexus, run: str, newer: Newer, folder: Path)
     Raises:
         StopError: it is not the latest run, its undo data is gone, or the schema was changed.
     """
-    with connected(target) as connection, rolled_back(connection):
+    with waiters.reading(target) as connection, rolled_back(connection):
         transaction = Transaction(connection, target, mapping.schema_name, STAGE, STEPS, no_one,
                                   None)  # fmt: skip
         transaction.fix_session()

@@ -18,9 +18,9 @@ from nexus_reimport.model import Census, Plan, Report, Scope, Snapshot, Survey
 from nexus_reimport.rowfile import RowFile
 from nexus_reimport.settings import Postgres, Settings
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import links
+from nexus_reimport.target import links, waiters
 from nexus_reimport.target.catalog import Catalog
-from nexus_reimport.target.postgres import Connection, connected, copy_out, names, table_name
+from nexus_reimport.target.postgres import Connection, copy_out, names, table_name
 from nexus_reimport.target.state import Role, fingerprints_now
 
 Progress = Callable[[int, int], None]
@@ -75,7 +75,7 @@ def look(
             progress(done, STEPS)
 
     place = copy or settings.postgres
-    with connected(place, "committed; nothing was written by this step") as connection:
+    with waiters.reading(place, "committed; nothing was written by this step") as connection:
         connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         catalog = catalogs.read(connection, mapping.schema_name)
         rows = {name: _rows(connection, mapping, catalog, name, folder) for name in plan.entities}

@@ -28,7 +28,7 @@ from nexus_reimport.errors import TargetError
 from nexus_reimport.mapping import Mapping as Nexus
 from nexus_reimport.settings import Postgres
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import fingerprint
+from nexus_reimport.target import fingerprint, waiters
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.postgres import (
     Connection,
@@ -170,7 +170,7 @@ def told(
     watched: Watched, target: Postgres, mapping: Nexus, before: Mapping[str, Fingerprint]
 ) -> Activity:
     """What came of the watch; ``before`` are the fingerprints of the survey."""
-    with connected(target) as connection:
+    with waiters.reading(target) as connection:
         now = counters(connection, mapping.schema_name, tuple(before))
         written = _since(_sum(watched.counters, watched.own), now)
         counted = bool(scalar(connection, "SELECT current_setting('track_counts')::bool"))

@@ -194,12 +194,16 @@ def copy_in(
 
 @contextmanager
 def exported_snapshot(connection: Connection) -> Iterator[str]:
-    """A read-only transaction whose view of the data others can share; gives its id."""
+    """A read-only transaction whose view of the data others can share; gives its id.
+
+    It ends by itself where we stand still for some minutes: a snapshot is in others' way.
+    """
     connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    connection.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")
     try:
         yield str(scalar(connection, "SELECT pg_export_snapshot()"))
     finally:
-        if not connection.closed:
+        if not connection.closed and not connection.broken:
             connection.execute("ROLLBACK")
 
 

@@ -13,15 +13,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from nexus_reimport.errors import TargetError
+from nexus_reimport.errors import LockConflict, TargetError
 from nexus_reimport.settings import Postgres
 from nexus_reimport.target import refusal, session
 
 TIMEOUT = 6 * 3600  # seconds
+LOCK_WAIT = 5  # seconds that pg_dump waits for a lock, as any session of ours
+_PAUSE = 0.5  # seconds
 _PR_SET_PDEATHSIG = 1
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 
@@ -61,34 +65,72 @@ def major(number: str) -> str:
     return number.partition(".")[0].split()[0]
 
 
-def run(command: list[str | Path], target: Postgres, log: Path) -> str:
+def run(
+    command: list[str | Path],
+    target: Postgres,
+    log: Path,
+    meanwhile: Callable[[], object] | None = None,
+) -> str:
     """Run one of them to its end against ``target``; what it printed on stdout.
 
+    ``meanwhile`` is called twice a second; where it fails the program is ended.
+
     Raises:
+        LockConflict: another session has locked what it wants to read.
         TargetError: it failed; its own words are in ``log``, which is private.
     """
+    name = Path(command[0]).name
     old = os.umask(0o077)
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [str(part) for part in command],
-            env=_environment(target), capture_output=True, text=True, check=False,
-            timeout=TIMEOUT, stdin=subprocess.DEVNULL,
-            preexec_fn=ends_with_us(signal.SIGKILL),
+            env=_environment(target), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, errors="replace",
+            preexec_fn=ends_with_us(signal.SIGKILL),  # noqa: PLW1509 - it calls prctl and no more
         )  # fmt: skip
-        log.write_text(done.stderr, encoding="utf-8")
+        printed, errors = _ended(process, meanwhile)
+        log.write_text(errors, encoding="utf-8")
     finally:
         os.umask(old)
-    if done.returncode:
-        name = Path(command[0]).name
-        if refusal.is_of_connection(done.stderr):
-            why = refusal.why(done.stderr, target)
+    if process.returncode:
+        if refusal.is_of_connection(errors):
+            why = refusal.why(errors, target)
             raise TargetError(f"{name}: {why.what}", where=place(target), next=why.next)
+        if re.search(r"canceling statement due to (lock|statement) timeout", errors):
+            raise LockConflict(
+                f"{name} could not read a table within {LOCK_WAIT} s: another session holds it",
+                where=place(target),
+                next="let that work end (ALTER TABLE, VACUUM FULL, LOCK TABLE, a migration); then"
+                " run this step again",
+            )
         raise TargetError(
-            f"{name} failed with exit code {done.returncode}",
+            f"{name} failed with exit code {process.returncode}",
             where=place(target),
             next=f"read {log.name} in the run's private folder, mend the cause, run again",
         )
-    return done.stdout
+    return printed
+
+
+def _ended(
+    process: subprocess.Popen[str], meanwhile: Callable[[], object] | None
+) -> tuple[str, str]:
+    """What the program printed on stdout and stderr; it has ended, whatever happens."""
+    end = time.monotonic() + TIMEOUT
+    try:
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return process.communicate(timeout=_PAUSE)
+            if time.monotonic() > end:
+                raise TargetError(
+                    f"a program of PostgreSQL's did not end within {TIMEOUT // 3600} hours",
+                    next="look at the server and its disk, then run this step again",
+                )
+            if meanwhile is not None:
+                meanwhile()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def place(target: Postgres) -> str:

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from nexus_reimport.errors import Busy, InDoubt, TargetError
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target import session
+from nexus_reimport.target import session, waiters
 from nexus_reimport.target.postgres import LOST, Connection, scalar, statement, table_name
 
 T = TypeVar("T")
@@ -62,9 +62,22 @@ class Transaction:
     def step(self, name: str) -> Iterator[None]:
         """A named step: journalled when it starts, timed when it has ended."""
         self._tell("step", stage=self._stage, step=name)
+        self.let_go_first()
         began = time.monotonic()
         yield
         self.ended(name, time.monotonic() - began)
+
+    def let_go_first(self) -> None:
+        """Stop where somebody waits for us although we have not got our locks yet.
+
+        Reading alone holds up an ALTER TABLE, and with it all who read that table. Once we have
+        our locks, others wait, and that time is bounded.
+
+        Raises:
+            LockConflict: somebody does.
+        """
+        if self._end is None:
+            _let_go(self.connection)
 
     def ended(self, name: str, seconds: float) -> None:
         """A step took so long."""
@@ -256,11 +269,18 @@ def _lock_tables(connection: Connection, tables: Sequence[sql.Identifier], patie
             return
         except psycopg.errors.LockNotAvailable:
             holders = connection.execute(statement("lock_holders")).fetchall()
+        _let_go(connection)
         if holders and all(kind == AUTOVACUUM for _, _, kind in holders):
             _push_aside(connection, tables)
         if time.monotonic() >= deadline:
             raise _held(holders)
         time.sleep(0.2)
+
+
+def _let_go(connection: Connection) -> None:
+    asked = {"ours": session.APPLICATION, "pid": connection.info.backend_pid, "since": "infinity"}
+    if rows := connection.execute(statement("waiters"), asked).fetchall():
+        raise waiters.let_go(rows, ROLLED_BACK)
 
 
 def _push_aside(connection: Connection, tables: Sequence[sql.Identifier]) -> None:

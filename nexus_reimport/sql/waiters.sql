@@ -1,0 +1,15 @@
+-- Which sessions of others wait for one of ours, and for which table?
+-- Ours: the one that reads, and what was started for it since (pg_dump).
+SELECT a.pid, a.application_name, coalesce(c.relname::text, '')
+FROM pg_catalog.pg_locks l
+JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation
+WHERE NOT l.granted
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND a.application_name IS DISTINCT FROM %(ours)s
+  AND pg_blocking_pids(a.pid) && ARRAY(
+      SELECT o.pid FROM pg_catalog.pg_stat_activity o
+      WHERE o.pid = %(pid)s
+         OR (o.application_name = %(ours)s AND o.datname = current_database()
+             AND o.pid <> pg_backend_pid() AND o.backend_start >= %(since)s::timestamptz))
+ORDER BY a.pid
