@@ -48,7 +48,8 @@ def adopt(seen: Candidate, *, this_is_a_copy: bool = False) -> Deployment:
         Busy: a run is at work in it. Nothing was written.
     """
     settings = environments.load(seen.environment)
-    with connected(settings.postgres) as connection, \
+    state = "the marker was written, or not; nothing else was"
+    with connected(settings.postgres, state) as connection, \
          alone(connection, settings.postgres.lock_wait):  # fmt: skip
         found = deployment.read(connection)
         if found != seen.database:

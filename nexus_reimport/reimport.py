@@ -130,7 +130,8 @@ def apply(
             connection, target, mapping.schema_name, "apply", STEPS, tell, progress
         )
         work = _Work(transaction, mapping, order, before_commit, commit=commit)
-        applied: Applied = writing(connection, work.do, commit=commit, tell=tell)
+        with transaction.in_time():
+            applied: Applied = writing(connection, work.do, commit=commit, tell=tell)
         return work.after_commit(applied) if commit else applied
 
 

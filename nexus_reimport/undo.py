@@ -165,7 +165,8 @@ def run(
             connection, target, mapping.schema_name, STAGE, STEPS, tell, progress
         )
         work = _Work(transaction, mapping, order, before_commit)
-        undone = writing(connection, work.do, commit=True, tell=tell)
+        with transaction.in_time():
+            undone = writing(connection, work.do, commit=True, tell=tell)
         return work.after_commit(undone)
 
 

@@ -13,12 +13,14 @@ from nexus_reimport import rollback, runbook
 
 
 def main(environment: str, run: str, step: str, marker: str, what: str = "apply") -> None:
-    """Work; after ``step`` parts write ``marker`` and wait to be killed."""
+    """Work; after ``step`` parts write ``marker`` and wait to be killed, or for ``marker``.go."""
 
     def halt(done: int, _: int) -> None:
         if done == int(step):
             Path(marker).write_text("here")
-            time.sleep(120)
+            end = time.monotonic() + 120
+            while time.monotonic() < end and not Path(f"{marker}.go").exists():
+                time.sleep(0.05)
 
     if what == "undo":
         rollback.begin(environment, run, bar=lambda _: halt).undo()

@@ -87,7 +87,8 @@ def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restore
 def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
     """Drop the undo data of all runs but the ``keep`` latest; what was dropped."""
     settings = environments.load(environment)
-    with record.at_work(settings), connected(settings.postgres) as connection:
+    state = "undo data of older runs may have been dropped; nothing else was written"
+    with record.at_work(settings), connected(settings.postgres, state) as connection:
         gone = tuple(own.undo_sizes(connection)[keep:])
         for one in gone:
             own.drop_undo(connection, one.schema)

@@ -303,11 +303,14 @@ class Watch:
     def _watch(self) -> None:
         while not self._done.is_set():
             try:
-                with connected(self._target) as self._connection:
-                    self._look_again_and_again(self._connection)
+                with connected(self._target, opened=self._opened) as connection:
+                    self._look_again_and_again(connection)
             except Exception:
                 self.interrupted = True
                 self._done.wait(RETRY)
+
+    def _opened(self, connection: Connection) -> None:
+        self._connection = connection
 
     def _look_again_and_again(self, connection: Connection) -> None:
         while True:

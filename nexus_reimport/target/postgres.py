@@ -6,7 +6,7 @@ that an idle kernel holds no lock; ``lock_timeout`` and ``statement_timeout`` ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -50,14 +50,22 @@ def engine(target: settings.Postgres) -> Engine:
 
 
 @contextmanager
-def connected(target: settings.Postgres, state: str = NOTHING_WRITTEN) -> Iterator[Connection]:
+def connected(
+    target: settings.Postgres,
+    state: str = NOTHING_WRITTEN,
+    opened: Callable[[Connection], None] | None = None,
+) -> Iterator[Connection]:
     """A psycopg connection; every driver error inside becomes ours, without a value.
+
+    ``opened`` gets it before it is asked anything, to close it where the server does not answer.
 
     Raises:
         TargetError: SQLSTATE, table, column and constraint only. ``state`` is what it says is left.
     """
     where = f"postgres {target.host}:{target.port}/{target.database}"
     with scrubbed(where, state), _opened(target, where, state) as connection:
+        if opened is not None:
+            opened(connection)
         session.require(connection, where, state, lambda: _opened(target, where, state))
         yield _reading_text(connection)
 

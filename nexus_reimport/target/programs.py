@@ -103,6 +103,12 @@ def run(
                 next="let that work end (ALTER TABLE, VACUUM FULL, LOCK TABLE, a migration); then"
                 " run this step again",
             )
+        if re.search(r"closed the connection unexpectedly|terminating connection", errors):
+            raise TargetError(
+                f"{name}: the connection to PostgreSQL was lost",
+                where=place(target),
+                next="look at the network and at the server's log; then run this step again",
+            )
         raise TargetError(
             f"{name} failed with exit code {process.returncode}",
             where=place(target),

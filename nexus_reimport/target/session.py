@@ -172,7 +172,8 @@ def require(
             state=state,
             next="dump the database and restore it into one with the encoding UTF8",
         )
-    if wrong or pid != connection.info.backend_pid:
+    was_dropped = any(name in SESSION for name in wrong)  # what was sent is stronger than a role's
+    if was_dropped or pid != connection.info.backend_pid:
         with another() as second:
             if _are_swapped(connection, second):
                 raise swapped(where, state)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import psycopg
@@ -17,12 +17,24 @@ from psycopg import sql
 from nexus_reimport.errors import Busy, InDoubt, TargetError
 from nexus_reimport.settings import Postgres
 from nexus_reimport.target import session, waiters
-from nexus_reimport.target.postgres import LOST, Connection, scalar, statement, table_name
+from nexus_reimport.target.postgres import (
+    LOST,
+    Connection,
+    connected,
+    scalar,
+    statement,
+    table_name,
+)
 
 T = TypeVar("T")
 LOCK_KEY = 0x6E65787573  # "nexus"
 ROLLED_BACK = "rolled back, the database is as it was"
 AUTOVACUUM = "autovacuum worker"
+_TRANSACTION_TIMEOUT = 170000  # the version that has it
+# Lost; cancelled by its time limit; ended as idle, or by another session: the one of ``Deadline``.
+_CUT_SHORT = (None, "57014", "25P03", "57P01")
+_ENDED = ("FATAL", "PANIC")  # with these the server ends the session
+_ROUGHLY = 0.5  # seconds: the server's clock began a moment before ours
 Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
 Progress = Callable[[int, int], None]
 
@@ -56,6 +68,7 @@ class Transaction:
         self._target, self._stage, self._steps = target, stage, steps
         self._tell, self._progress = tell, progress
         self._end: float | None = None
+        self._deadline: Deadline | None = None
         self._at_start = self._counters()
 
     @contextmanager
@@ -96,9 +109,38 @@ class Transaction:
             Busy: somebody held one of them all the time; names pid and application.
         """
         places = [table_name(self.schema, table) for table in tables]
-        _lock_tables(self.connection, places, self._target.lock_wait)
+        limit = self._target.max_writers_wait
+        bound = sql.SQL("SET LOCAL idle_in_transaction_session_timeout = {}")
+        self.connection.execute(bound.format(sql.Literal(_milliseconds(limit))))
+        if not _keeps_time(self.connection):
+            self._deadline = Deadline(self._target, self.connection)
+        _lock_tables(self.connection, places, self._target.lock_wait, limit)
+        if self._deadline:
+            self._deadline.start(limit)
         self.locked_at = time.monotonic()
-        self._end = self.locked_at + self._target.max_writers_wait
+        self._end = self.locked_at + limit
+
+    @contextmanager
+    def in_time(self) -> Iterator[None]:
+        """The whole of the transaction, COMMIT included, which the server ends at its time.
+
+        Raises:
+            Busy: it did, or a statement was cut short by it. It is rolled back.
+        """
+        try:
+            yield
+        except psycopg.Error as error:
+            if isinstance(error, psycopg.errors.TransactionTimeout) or self._is_cut_short(error):
+                raise _too_long() from None
+            raise
+        finally:
+            if self._deadline:
+                self._deadline.close()
+
+    def _is_cut_short(self, error: psycopg.Error) -> bool:
+        """Whether the time was up, and an error that the end of it makes."""
+        up = self._end is not None and time.monotonic() > self._end - _ROUGHLY
+        return up and error.sqlstate in _CUT_SHORT and isinstance(error, LOST)
 
     def execute(self, query: sql.SQL | sql.Composed, parameters: Any = None) -> int:
         """Execute one statement within what is left of ``max_writers_wait``; its row count."""
@@ -115,13 +157,9 @@ class Transaction:
             return
         left = self._end - time.monotonic()
         if left <= 0:
-            raise Busy(
-                "others have waited for us as long as max_writers_wait allows",
-                state=ROLLED_BACK,
-                next="choose a quieter hour, or raise max_writers_wait in the environment",
-            )
+            raise _too_long()
         self.connection.execute(
-            sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(int(left * 1000) + 1))
+            sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(_milliseconds(left)))
         )
 
     def waited(self) -> float:
@@ -173,7 +211,7 @@ def writing(connection: Connection, work: Callable[[], T], *, commit: bool, tell
     try:
         connection.execute("COMMIT")
     except psycopg.Error as error:
-        if isinstance(error, LOST) and (connection.closed or connection.broken):
+        if _is_in_doubt(connection, error):
             raise _in_doubt("the connection was lost") from None
         tell("not committed")
         raise
@@ -181,6 +219,17 @@ def writing(connection: Connection, work: Callable[[], T], *, commit: bool, tell
         raise _in_doubt("the run was interrupted") from None
     tell("committed")
     return result
+
+
+def _is_in_doubt(connection: Connection, error: psycopg.Error) -> bool:
+    """Whether the server has ended instead of answering COMMIT.
+
+    Its own time-out is an answer: it is off while the server commits.
+    """
+    if isinstance(error, psycopg.errors.TransactionTimeout):
+        return False
+    ended = connection.closed or connection.broken
+    return isinstance(error, LOST) and (ended or error.diag.severity_nonlocalized in _ENDED)
 
 
 def _in_doubt(what: str) -> InDoubt:
@@ -254,18 +303,72 @@ def _session(pid: int, application: str, since: str) -> str:
     return f"pid {pid} ({application or 'no name'}, connected since {since} UTC)"
 
 
-def _lock_tables(connection: Connection, tables: Sequence[sql.Identifier], patience: float) -> None:
+class Deadline:
+    """Ends a transaction at its time from a session of its own, where the server cannot.
+
+    PostgreSQL knows ``transaction_timeout`` from 17 on. Before, what waits and then ends is sent to
+    the server at once and as a whole, so that the server keeps the time while we stand still. It
+    ends this one transaction, and never another one of the same session.
+    """
+
+    def __init__(self, target: Postgres, transaction: Connection) -> None:
+        about = "SELECT pg_backend_pid(), now()::text"
+        ((self._pid, self._began),) = transaction.execute(about).fetchall()
+        self._open = ExitStack()
+        self._connection = self._open.enter_context(connected(target, ROLLED_BACK))
+
+    def start(self, seconds: float) -> None:
+        """From now on the transaction has that long."""
+        command = sql.SQL(
+            "SET statement_timeout = 0; SELECT pg_sleep({});"
+            " SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid = {} AND xact_start = {}::timestamptz"
+        ).format(*map(sql.Literal, (seconds, self._pid, self._began)))
+        self._connection.pgconn.send_query(command.as_bytes(self._connection))
+        self._connection.pgconn.flush()
+
+    def close(self) -> None:
+        """Nothing is ended any more."""
+        with suppress(psycopg.Error, TargetError):
+            self._connection.cancel_safe()
+        with suppress(psycopg.Error, TargetError):
+            self._open.close()
+
+
+def _keeps_time(connection: Connection) -> bool:
+    """Whether the server itself ends a transaction at its time."""
+    return connection.info.server_version >= _TRANSACTION_TIMEOUT
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000) + 1
+
+
+def _too_long() -> Busy:
+    return Busy(
+        "others have waited for us as long as max_writers_wait allows",
+        state=ROLLED_BACK,
+        next="choose a quieter hour, or raise max_writers_wait in the environment",
+    )
+
+
+def _lock_tables(
+    connection: Connection, tables: Sequence[sql.Identifier], patience: float, limit: float
+) -> None:
     """EXCLUSIVE locks on ``tables``, tried again and again for at most ``patience`` seconds.
 
     Readers go on, writers wait. Nothing is waited for in the lock queue, so that we hold nobody up
-    while we do not have all of them.
+    while we do not have all of them. With the locks comes the time at which the server ends the
+    transaction, ``limit`` seconds later: in one command, since we may stand still between two.
     """
-    command = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE NOWAIT").format(sql.SQL(", ").join(tables))
+    command = sql.SQL("{}LOCK TABLE {} IN EXCLUSIVE MODE NOWAIT").format(
+        _bound(connection, limit), sql.SQL(", ").join(tables)
+    )
     deadline = time.monotonic() + patience
     while True:
         try:
             with connection.transaction():
-                connection.execute(command)
+                connection.execute(command, prepare=False)  # two statements
             return
         except psycopg.errors.LockNotAvailable:
             holders = connection.execute(statement("lock_holders")).fetchall()
@@ -275,6 +378,13 @@ def _lock_tables(connection: Connection, tables: Sequence[sql.Identifier], patie
         if time.monotonic() >= deadline:
             raise _held(holders)
         time.sleep(0.2)
+
+
+def _bound(connection: Connection, limit: float) -> sql.Composable:
+    """The statement that bounds the transaction from here on; rolled back with its savepoint."""
+    if not _keeps_time(connection):
+        return sql.SQL("")
+    return sql.SQL("SET LOCAL transaction_timeout = {}; ").format(sql.Literal(_milliseconds(limit)))
 
 
 def _let_go(connection: Connection) -> None:

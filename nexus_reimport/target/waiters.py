@@ -25,6 +25,7 @@ from nexus_reimport.target.session import APPLICATION
 T = TypeVar("T")
 PAUSE = 0.2  # seconds between two looks: for so long, and a moment, others wait for us
 RETRY = 1.0  # seconds until a lost connection is tried again
+PATIENCE = 5.0  # seconds that a server that does not answer is waited for at the end
 TRIES = 3
 QUIET = 15.0  # seconds at most that a table is waited for between two tries, nothing held
 _NEXT = (
@@ -128,6 +129,7 @@ class _Watch:
         since = "SELECT pg_backend_pid(), clock_timestamp()::text"
         ((pid, at),) = reader.execute(since).fetchall()
         self._asked = {"ours": APPLICATION, "pid": pid, "since": at}
+        self._connection: Connection | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="waiters")
 
@@ -137,11 +139,20 @@ class _Watch:
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive() and self._connection is not None:
+            self._connection.close()  # the server does not answer: the thread's wait ends
         self._thread.join()
+
+    def _opened(self, connection: Connection) -> None:
+        self._connection = connection
 
     def _watch(self) -> None:
         while not self._done.is_set() and not self.seen:
-            with suppress(TargetError), connected(self._target) as connection:
+            with (
+                suppress(TargetError),
+                connected(self._target, opened=self._opened) as connection,
+            ):
                 self._look_again_and_again(connection)
             if not self.seen:
                 self._done.wait(RETRY)
