@@ -1,22 +1,33 @@
-"""Lists what the bucket holds. S3 is read, never written: there is no call here that could."""
+"""Lists what the bucket holds. S3 is read, never written: there is no call here that could.
+
+A listing proves nothing about its own end but by what it says, so each page is looked at: one that
+says there is more and not where, that comes twice, or that is no listing at all, stops the run.
+
+Source: Amazon S3 API Reference, "ListObjectsV2" and "Error responses".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
-from nexus_reimport import rowfile, settings
+from nexus_reimport import rowfile, s3client, settings
 from nexus_reimport.errors import StorageError
 from nexus_reimport.model import Census
+from nexus_reimport.text import composed
 
 Progress = Callable[[int, int], None]
 COLUMNS = ("key", "size", "etag")
+_STRANGE = (
+    "check that the endpoint is S3's own, and not a proxy's, a console's or a web page;"
+    " then run again"
+)
 
 
 def take(
@@ -24,31 +35,28 @@ def take(
 ) -> Census:
     """Every object under the prefixes of ``place``: key, size, etag, in the order of keys.
 
+    Markers of folders (an empty object whose key ends with a slash) are no files and left out. A
+    server that tells no etag is believed; sizes alone are compared then.
+
     Raises:
-        StorageError: the bucket is missing, refused us, or could not be reached.
+        StorageError: the bucket is missing, refused us, could not be reached, or its listing is not
+            one that proves its end.
     """
-    at, found = datetime.now(UTC), {}
+    at = datetime.now(UTC)
+    found: dict[str, tuple[int, str]] = {}
     try:
-        pages = _client(place).get_paginator("list_objects_v2")
+        client = s3client.opened(place)
         for prefix in place.prefixes:
-            for page in pages.paginate(Bucket=place.bucket, Prefix=prefix):
-                for item in page.get("Contents", []):
-                    found[item["Key"]] = (item["Size"], item["ETag"].strip('"'))
+            for page in _pages(client, place, prefix):
+                found.update(page)
                 if progress:
                     progress(len(found), len(found))
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "unknown")
-        raise StorageError(
-            f"S3 refused to list the bucket: {code}",
-            where=f"bucket {place.bucket}",
-            next="look at the bucket's name, the keys and their right to list; then run again",
-        ) from None
+        raise s3client.refused(error, place) from None
     except BotoCoreError as error:
-        raise StorageError(
-            f"S3 could not be reached ({type(error).__name__})",
-            where=f"bucket {place.bucket}",
-            next="look at the endpoint and the network; then run again",
-        ) from None
+        raise s3client.unreached(error, place) from None
+    except (s3client.NoListing, ResponseParserError, ValueError, TypeError):
+        raise _no_listing(place) from None
     with rowfile.writer(folder / f"{name}.parquet", COLUMNS) as out:
         for key in sorted(found):
             size, etag = found[key]
@@ -56,22 +64,89 @@ def take(
     return Census(place.bucket, at, len(found), sum(s for s, _ in found.values()), out.done())
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The keys of a bucket. One that differs from Nexus's in its form of Unicode alone is found."""
+
+    keys: frozenset[str]
+    by_form: Mapping[str, str]  # composed key -> a key of the bucket
+
+    def real(self, key: str) -> str:
+        """The bucket's own spelling of ``key``; ``""`` where it has none."""
+        return key if key in self.keys else self.by_form.get(composed(key), "")
+
+    @property
+    def twins(self) -> int:
+        """How many keys are another one but for their form of Unicode."""
+        return len(self.keys) - len(self.by_form)
+
+
+def stored(census: Census, folder: Path) -> Stored:
+    """What the bucket holds, to be asked for keys."""
+    found = keys(census, folder)
+    return Stored(found, {composed(key): key for key in sorted(found)})
+
+
 def keys(census: Census, folder: Path) -> frozenset[str]:
     """The keys of all objects."""
     return frozenset(row[0] or "" for row in rowfile.read(folder, census.file))
 
 
-def _client(place: settings.S3) -> Any:
-    return boto3.client(
-        "s3",
-        region_name=place.region,
-        endpoint_url=place.endpoint or None,
-        aws_access_key_id=place.access_key.get_secret_value(),
-        aws_secret_access_key=place.secret_key.get_secret_value(),
-        config=Config(
-            connect_timeout=5,
-            read_timeout=30,
-            retries={"max_attempts": 4, "mode": "standard"},
-            s3={"addressing_style": "path" if place.endpoint else "auto"},
-        ),
+def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, tuple[int, str]]]:
+    """The objects under ``prefix``, page by page.
+
+    A server that knows the listing's first version alone tells no token: it is asked for what comes
+    after the last key.
+    """
+    seen: set[str] = set()
+    follow: dict[str, str] = {}
+    asked: list[dict[str, str]] = []
+    while True:
+        asked.append(follow)
+        page = client.list_objects_v2(Bucket=place.bucket, Prefix=prefix, **follow)
+        if not {"IsTruncated", "KeyCount", "Contents", "Name"} & page.keys():
+            raise _no_listing(place)
+        objects = _objects(page, place)
+        if not seen.isdisjoint(objects):
+            raise _endless(place, "the same object twice")
+        seen.update(objects)
+        yield {k: v for k, v in objects.items() if not (k.endswith("/") and not v[0])}
+        token = page.get("NextContinuationToken", "")
+        if not page.get("IsTruncated", bool(token)):
+            return
+        if not token and not objects:
+            raise _endless(place, "that there is more, and neither a key nor where to go on")
+        follow = {"ContinuationToken": token} if token else {"StartAfter": max(objects)}
+        if follow in asked:
+            raise _endless(place, "the same place to go on twice")
+
+
+def _objects(page: Mapping[str, Any], place: settings.S3) -> dict[str, tuple[int, str]]:
+    """Key -> size and etag; an etag that is not told is empty."""
+    found = {}
+    for item in page.get("Contents", []):
+        if "Key" not in item or "Size" not in item:
+            raise StorageError(
+                "S3's listing holds an object without key or size",
+                where=s3client.where(place),
+                next=_STRANGE,
+            )
+        found[item["Key"]] = (item["Size"], item.get("ETag", "").strip('"'))
+    return found
+
+
+def _no_listing(place: settings.S3) -> StorageError:
+    return StorageError(
+        "S3 answered with something that is no listing of a bucket",
+        where=s3client.where(place),
+        next=_STRANGE,
+    )
+
+
+def _endless(place: settings.S3, what: str) -> StorageError:
+    return StorageError(
+        f"S3's listing cannot be read to its end: it tells {what}",
+        where=s3client.where(place),
+        next="run again; if it stays, the server's listing is at fault: update it, or name another"
+        " endpoint",
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import ssl
 import tomllib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -92,6 +93,22 @@ Command = Annotated[
 Address = Annotated[str, AfterValidator(credentials.address)]
 Host = Annotated[str, AfterValidator(credentials.host)]
 Name = Annotated[str, AfterValidator(credentials.name)]
+
+
+def _certificates(path: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except OSError as error:  # an SSLError is one
+        reason = (
+            "holds no certificate (PEM)"
+            if error.strerror is None or isinstance(error, ssl.SSLError)
+            else f"cannot be read: {error.strerror}"
+        )
+        raise ValueError(f"the file of the certificate authority {reason}") from None
+    return path
+
+
+Authority = Annotated[Path, AfterValidator(_certificates)]
 
 
 class Strict(BaseModel):
@@ -196,6 +213,7 @@ class FileMaker(Strict):
     channels: dict[str, Channel] = {}
     tables: dict[str, str] = {}
     exports: Exports | None = None
+    ca_file: Authority | None = None  # of the authority that signed the server's certificate
     page: int = Field(default=1000, ge=1, le=10_000)
     workers: int = Field(default=4, ge=1, le=4)
     pause: float = Field(default=0.0, ge=0, le=60)
@@ -215,14 +233,30 @@ class FileMaker(Strict):
 
 
 class S3(Strict):
-    """Where the files of documents and images are. Listed, never written."""
+    """Where the files of documents and images are. Listed, never written.
+
+    Signed with keys, temporary ones with their ``session_token``, or with the credentials of a
+    ``profile`` in this machine's AWS files.
+    """
 
     bucket: str
     region: str
     endpoint: Address = ""  # empty: the provider's own
     prefixes: tuple[str, ...] = ("",)
-    access_key: Secret
-    secret_key: Secret
+    access_key: Secret | None = None
+    secret_key: Secret | None = None
+    session_token: Secret | None = None
+    profile: str = ""
+    ca_file: Authority | None = None  # of the authority that signed the endpoint's certificate
+
+    @model_validator(mode="after")
+    def _signed_in_one_way(self) -> S3:
+        keys = (self.access_key, self.secret_key)
+        if self.profile and any((*keys, self.session_token)):
+            raise ValueError("profile, or access_key and secret_key: give one of both")
+        if not self.profile and not all(keys):
+            raise ValueError("access_key and secret_key are missing, or the name of a profile")
+        return self
 
 
 class Rehearsing(Strict):
@@ -361,7 +395,7 @@ class Settings(Strict):
                 "postgres": {"password"},
                 "rehearsal": {"server": {"password"}},
                 "filemaker": {"password"},
-                "s3": {"access_key", "secret_key"},
+                "s3": {"access_key", "secret_key", "session_token"},
             },
         )
 
@@ -507,7 +541,7 @@ class _Secrets:
 
 
 def _absolute(raw: dict[str, Any], base: Path) -> dict[str, Any]:
-    """``raw`` with its folders made absolute, seen from the environment's file."""
+    """``raw`` with its folders and files made absolute, seen from the environment's file."""
 
     def whole(place: Any) -> Any:
         return (base / place).resolve() if isinstance(place, str) else place
@@ -518,4 +552,8 @@ def _absolute(raw: dict[str, Any], base: Path) -> dict[str, Any]:
     if isinstance(source, dict) and isinstance(source.get("exports"), dict):
         exports = {**source["exports"], "folder": whole(source["exports"].get("folder"))}
         raw = {**raw, "filemaker": {**source, "exports": exports}}
+    for name in ("filemaker", "s3"):
+        part = raw.get(name)
+        if isinstance(part, dict) and "ca_file" in part:
+            raw = {**raw, name: {**part, "ca_file": whole(part["ca_file"])}}
     return raw

@@ -306,20 +306,27 @@ def no_file_was_lost(after: After) -> Finding:
     before = dict(_sized(after.folder, after.census.file))
     now = dict(_sized(after.folder, after.census_now.file))
     wanted = attachments.kept_files(after.survey, after.folder)
-    ours = [key for keys in wanted.values() for key in keys if key in before]
-    lost = sum(now.get(key) != before[key] for key in ours)
+    stored = census.stored(after.census, after.folder)
+    ours = [real for keys in wanted.values() for key in keys if (real := stored.real(key))]
+    lost = sum(key not in now or not _unchanged(before[key], now[key]) for key in ours)
     return Finding(max(1, len(ours)), count=lost, note=f"{len(now):,} objects in the bucket")
 
 
-def _sized(folder: Path, file: RowFile) -> Iterator[tuple[str, str]]:
+def _sized(folder: Path, file: RowFile) -> Iterator[tuple[str, tuple[str, str]]]:
     for key, size, etag in rowfile.read(folder, file):
-        yield key or "", f"{size}:{etag}"
+        yield key or "", (size or "", etag or "")
+
+
+def _unchanged(before: tuple[str, str], now: tuple[str, str]) -> bool:
+    """Whether size and etag are the same; an etag that the server does not tell is no other one."""
+    (size, etag), (size_now, etag_now) = before, now
+    return size == size_now and (etag == etag_now or not etag or not etag_now)
 
 
 @check(After, Level.REVIEW, serves=("K1", "K2"), links=True)
 def no_more_files_are_missing(after: After) -> Finding:
     """Every document and image has its file in S3."""
-    there = census.keys(after.census_now, after.folder)
+    there = census.stored(after.census_now, after.folder)
     wanted = attachments.kept_files(after.survey, after.folder)
     keys = [key for listed in wanted.values() for key in listed]
-    return Finding(max(1, len(keys)), count=sum(key not in there for key in keys))
+    return Finding(max(1, len(keys)), count=sum(not there.real(key) for key in keys))

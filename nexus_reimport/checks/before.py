@@ -420,21 +420,26 @@ def images_carry_an_export_date(before: Before) -> Finding:
 @check(Before, Level.REVIEW, serves=("K1", "K2"), links=True)
 def every_file_is_in_s3(before: Before) -> Finding:
     """Every document and image of Nexus has its file in the bucket."""
-    stored = census.keys(before.census, before.folder)
+    stored = census.stored(before.census, before.folder)
     wanted = attachments.kept_files(before.survey, before.folder)
     looked = sum(map(len, wanted.values()))
-    missing = {name: sum(k not in stored for k in keys) for name, keys in wanted.items()}
-    note = ", ".join(f"{name}: {count:,} missing" for name, count in missing.items() if count)
-    return Finding(looked, count=sum(missing.values()), note=note)
+    missing = {name: sum(not stored.real(k) for k in keys) for name, keys in wanted.items()}
+    notes = [f"{name}: {count:,} missing" for name, count in missing.items() if count]
+    spelt = sum(stored.real(k) not in ("", k) for keys in wanted.values() for k in keys)
+    if spelt:
+        notes.append(f"{spelt:,} under a key in another form of Unicode than Nexus's")
+    if stored.twins:
+        notes.append(f"{stored.twins:,} keys of the bucket differ from another one in this alone")
+    return Finding(looked, count=sum(missing.values()), note=", ".join(notes))
 
 
 @check(Before, Level.STOP, serves=("K1", "K2", "K13"), links=True)
 def the_bucket_is_the_right_one(before: Before) -> Finding:
     """The bucket holds the files of at least nine in ten rows: it is this installation's."""
-    stored = census.keys(before.census, before.folder)
+    stored = census.stored(before.census, before.folder)
     wanted = [k for keys in attachments.kept_files(before.survey, before.folder).values()
               for k in keys]  # fmt: skip
-    found = sum(key in stored for key in wanted)
+    found = sum(bool(stored.real(key)) for key in wanted)
     off = [] if not wanted or found >= 0.9 * len(wanted) else [before.census.bucket]
     return Finding(max(1, len(wanted)), off, note=f"{found:,} of {len(wanted):,} files are there")
 

@@ -79,6 +79,7 @@ class Channels:
         client = OData if channel == "odata" else DataApi
         return client(
             place.url, place.database, place.user, place.password.get_secret_value(),
+            verify=str(place.ca_file) if place.ca_file else True,
             patience=Patience(before_page=place.pause),
         )  # fmt: skip
 
