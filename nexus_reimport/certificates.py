@@ -11,6 +11,11 @@ _CAUSES = (  # what OpenSSL says, in the order in which it is looked for
         "name the server by the name that is in its certificate",
     ),
     (
+        "doesn't match",
+        "is of another name than the address",
+        "name the server by the name that is in its certificate",
+    ),
+    (
         "IP address mismatch",
         "is of a name, and the address is a number",
         "name the server by the name that is in its certificate",

@@ -82,6 +82,6 @@ class Refusal(Exception):
 
 def reply(response: Mapping[str, object], code: int = 0, status: int = 200) -> Reply:
     """An answer in FileMaker's envelope. Its code is a string."""
-    message = {"code": str(code), "message": ERRORS[code]}
+    message = {"code": str(code), "message": ERRORS.get(code, f"Error {code}")}
     content = {"response": response, "messages": [message]}
     return Reply(status, json.dumps(content, ensure_ascii=False).encode(errors="surrogatepass"))

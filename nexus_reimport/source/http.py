@@ -19,6 +19,7 @@ import requests
 import tenacity
 import urllib3
 
+from nexus_reimport.certificates import distrusted
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.source.meter import Meter
 
@@ -53,6 +54,13 @@ class Answer:
     content: bytes
     retry_after: float = 0.0  # seconds
     token: str = ""
+    kind: str = ""  # the content type, without its parameters
+
+    @property
+    def is_web_page(self) -> bool:
+        """Whether it is HTML, as a login page, a portal or a proxy sends it."""
+        start = self.content[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+        return self.kind == "text/html" or start.startswith((b"<!doctype html", b"<html"))
 
     def __repr__(self) -> str:
         return f"Answer({self.status}, {len(self.content)} bytes)"
@@ -65,6 +73,14 @@ class TransientError(SourceError):
         super().__init__(what, where=where, next=next)
         self.tries = tries
         self.pause = pause
+
+
+@dataclass(frozen=True, slots=True)
+class _Distrusted:
+    """A certificate that is not trusted: what is wrong with it, and what to do."""
+
+    what: str
+    next: str
 
 
 class _TooSlow(requests.exceptions.Timeout):
@@ -139,6 +155,8 @@ class Wire:
             sent["Authorization"] = authorization
         self.meter.add(requests=1)
         got = self._response(verb, path, sent, body)
+        if isinstance(got, _Distrusted):
+            raise SourceError(got.what, where=where, next=got.next)
         if isinstance(got, str):
             raise self._silence(got, where)
         self._has_answered = True
@@ -155,6 +173,7 @@ class Wire:
             content,
             _seconds(response.headers.get("Retry-After", "")),
             response.headers.get("X-FM-Data-Access-Token", ""),
+            response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
         )
 
     def patiently(self, call: Callable[[], T]) -> T:
@@ -206,7 +225,7 @@ class Wire:
 
     def _response(
         self, verb: str, path: str, headers: dict[str, str], body: bytes | None
-    ) -> tuple[requests.Response, bytes] | str:
+    ) -> tuple[requests.Response, bytes] | str | _Distrusted:
         """The response and all that it holds, or what went wrong.
 
         The library's errors name the address: they end here.
@@ -223,6 +242,8 @@ class Wire:
                 stream=True,
             )
             return response, self._content(response)
+        except requests.exceptions.SSLError as error:
+            return _Distrusted(*distrusted(str(error), "FileMaker", "[filemaker]"))
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             kinds = (text for kind, text in _FAILURES if isinstance(error, kind))
             return next(kinds, f"a request to FileMaker failed ({type(error).__name__})")
@@ -242,12 +263,6 @@ class Wire:
         return b"".join(parts)
 
     def _silence(self, reason: str, where: str) -> SourceError:
-        if reason == _CERTIFICATE:
-            return SourceError(
-                reason,
-                where=where,
-                next="have it renewed, or name the file of the authority that signed it",
-            )
         return TransientError(
             reason,
             where=where,
@@ -256,13 +271,12 @@ class Wire:
         )
 
 
-_CERTIFICATE = "the certificate of FileMaker's server is not to be trusted"
 _FAILURES = (  # the first that fits: the library's errors inherit from each other
     (_TooSlow, "FileMaker's answer came too slowly to its end"),
-    (requests.exceptions.SSLError, _CERTIFICATE),
     (requests.exceptions.ConnectTimeout, "FileMaker did not take the connection in time"),
     (requests.exceptions.Timeout, "FileMaker did not answer in time"),
     (urllib3.exceptions.ReadTimeoutError, "FileMaker did not answer in time"),
+    (urllib3.exceptions.DecodeError, "FileMaker's answer is packed and cannot be opened"),
     (urllib3.exceptions.ProtocolError, "FileMaker broke off in the middle of an answer"),
     (requests.exceptions.ConnectionError, "FileMaker could not be reached"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -13,6 +14,7 @@ from nexus_reimport.source.http import LONGEST_PAUSE, Answer, TransientError
 
 PASSING_STATUSES = frozenset({401, 408, 425, 429, 500, 502, 503, 504})
 FEW = 3
+_KIND = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}")
 LATER = "run again later; if it stays, restart FileMaker's web service on the server"
 
 
@@ -59,8 +61,19 @@ def wordless(answer: Answer, where: str, service: str) -> SourceError:
     what = f"FileMaker's web server answered HTTP {answer.status} without a word of FileMaker"
     if answer.status in PASSING_STATUSES:
         return later(what, where, LATER, tries=codes.MANY, pause=answer.retry_after)
+    if answer.status == 200 and answer.is_web_page:
+        return later(
+            "a web page (HTML, HTTP 200) came in place of FileMaker's answer: a login page, a"
+            " portal or a proxy stands between",
+            where,
+            "check the address, and that this machine reaches FileMaker without a page in between;"
+            " then run again",
+            tries=FEW,
+        )
     if answer.status == 200:
-        return later("FileMaker sent something that cannot be read", where, LATER, tries=FEW)
+        what = "an empty answer" if not answer.content else "something that cannot be read"
+        kind = f" ({answer.kind})" if answer.content and _KIND.fullmatch(answer.kind) else ""
+        return later(f"FileMaker sent {what}{kind}", where, LATER, tries=FEW)
     return SourceError(what, where=where, next=f"check the address, and that {service} is on")
 
 
@@ -80,6 +93,15 @@ def lacking(name: str, where: str) -> SourceError:
         where=where,
         next="see that the field is still there and may be read; OData leaves containers and"
         " summaries out; then run again",
+    )
+
+
+def untold(what: str, where: str, next: str = "") -> SourceError:
+    """An answer leaves out what a proof, or a value, rests on."""
+    return SourceError(
+        f"FileMaker's answer does not tell {what}",
+        where=where,
+        next=next or "check the server's version against Claris' guide, or use another channel",
     )
 
 

@@ -20,11 +20,12 @@ from nexus_reimport.source.data_api.paging import Fetch
 from nexus_reimport.source.data_api.session import Session
 from nexus_reimport.source.http import Patience
 from nexus_reimport.source.server import Server
-from nexus_reimport.source.spoken import lacking, nearest, torn
+from nexus_reimport.source.spoken import lacking, nearest, torn, untold
 
 BASE = "/fmi/data/v1"
 JSON = Mapping[str, Any]
 Query = Sequence[Mapping[str, str]]
+ENGINE = "FileMaker Data API Engine"
 TYPE_OF_RESULT = {"timeStamp": "timestamp"}  # the others are called the same
 
 
@@ -59,28 +60,28 @@ class DataApi(Server):
         answer = self._wire.patiently(
             lambda: opened(self._wire.send("GET", path, where=where), where).settled()
         )
-        info = answer.expect().response["productInfo"]
-        return Product(info["name"], info["version"])
+        info = answer.expect().response.get("productInfo")
+        told = info if isinstance(info, dict) else {}
+        return Product(str(told.get("name") or ENGINE), str(told.get("version") or ""))
 
     def tables(self) -> tuple[str, ...]:
         """The names of all layouts, those in folders too."""
         answer = self._ask("GET", self._at("/layouts"), self._where())
-        return tuple(_names(answer.expect().response["layouts"]))
+        layouts = answer.expect().response.get("layouts")
+        if not isinstance(layouts, list):
+            raise untold("its layouts", self._where())
+        return tuple(_names(layouts))
 
     def fields(self, table: str) -> dict[str, Field]:
         """The fields that are on the layout ``table``: no other can be read."""
         answer = self._ask("GET", self._at("/layouts/", table), self._where(table))
         self._expect(answer, table)
-        return {
-            found["name"]: Field(
-                name=found["name"],
-                type=TYPE_OF_RESULT.get(found["result"], found["result"]),
-                is_global=found["global"],
-                is_calculation=found["type"] != "normal",
-                repetitions=int(found["maxRepeat"]),
-            )
-            for found in answer.response["fieldMetaData"]
-        }
+        described = answer.response.get("fieldMetaData")
+        if not isinstance(described, list) or not all(
+            isinstance(found, dict) and found.get("name") for found in described
+        ):
+            raise untold("the fields of the layout", self._where(table))
+        return {field.name: field for field in map(_field, described)}
 
     def origin(self, table: str) -> Origin | None:
         """None: a server answers."""
@@ -249,10 +250,23 @@ def _first_repetitions(row: dict[str, str], missing: Iterable[str]) -> set[str]:
     return found
 
 
+def _field(found: JSON) -> Field:
+    """A field as the metadata tells it; what an older server leaves out is as for most fields."""
+    result = str(found.get("result", ""))
+    repetitions = str(found.get("maxRepeat", ""))
+    return Field(
+        name=str(found["name"]),
+        type=TYPE_OF_RESULT.get(result, result),
+        is_global=str(found.get("global", "")).lower() in ("true", "1"),
+        is_calculation=found.get("type", "normal") != "normal",
+        repetitions=int(repetitions) if repetitions.isdecimal() else 1,
+    )
+
+
 def _names(layouts: Sequence[JSON]) -> Iterator[str]:
     """Layout names in their order; a folder's own name is none."""
     for layout in layouts:
-        if "folderLayoutNames" in layout:
+        if layout.get("folderLayoutNames") is not None:
             yield from _names(layout["folderLayoutNames"])
-        else:
-            yield layout["name"]
+        elif layout.get("name"):
+            yield str(layout["name"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from nexus_reimport.source import Page, codes, jsontext
 from nexus_reimport.source.http import Answer
-from nexus_reimport.source.spoken import FEW, LATER, Spoken, later, wordless
+from nexus_reimport.source.spoken import FEW, LATER, Spoken, later, untold, wordless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -27,12 +27,39 @@ class Envelope(Spoken):
     @property
     def first(self) -> str:
         """FileMaker's id of the first record."""
-        return str(self.response["data"][0]["recordId"])
+        return self.ids([self.data[0]])[0]
 
     @property
     def found(self) -> int:
         """How many records the table or the find has."""
-        return int(self.response["dataInfo"]["foundCount"])
+        info = self.response.get("dataInfo")
+        told = str(info.get("foundCount", "")) if isinstance(info, dict) else ""
+        if not told.isdecimal():
+            raise untold(
+                "how many records there are (dataInfo, which FileMaker Server 17 and older ones"
+                " leave out)",
+                self.where,
+                "update the server, or read this table over OData or from an exported file",
+            )
+        return int(told)
+
+    @property
+    def data(self) -> list[dict[str, Any]]:
+        """The records of the answer, as they came."""
+        data = self.response.get("data")
+        if not isinstance(data, list) or not all(
+            isinstance(record, dict) and isinstance(record.get("fieldData"), dict)
+            for record in data
+        ):
+            raise untold("its records (data, and the fieldData of each)", self.where)
+        return data
+
+    def ids(self, data: list[dict[str, Any]]) -> tuple[str, ...]:
+        """FileMaker's own ids of records, by which a record that comes twice is noticed."""
+        found = tuple(str(record.get("recordId") or "") for record in data)
+        if not all(found):
+            raise untold("which record is which (recordId)", self.where)
+        return found
 
     def full(self, offset: int) -> Envelope:
         """``settled``, and with at least one row that is new.
@@ -42,9 +69,10 @@ class Envelope(Spoken):
         answer = self.settled()
         if answer.code != codes.OK:
             return answer
-        rows, told = len(self.response["data"]), int(self.response["dataInfo"]["returnedCount"])
-        if rows != told or (rows < 1 + (offset > 1) and offset + rows <= self.found):
-            what = f"FileMaker sent {rows:,} rows at {offset:,} of {self.found:,}"
+        found = self.found
+        rows, told = len(self.data), str(self.response["dataInfo"].get("returnedCount", ""))
+        if told not in ("", str(rows)) or (rows < 1 + (offset > 1) and offset + rows <= found):
+            what = f"FileMaker sent {rows:,} rows at {offset:,} of {found:,}"
             raise later(what, self.where, LATER, tries=FEW)
         return answer
 
@@ -67,14 +95,14 @@ def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
 
     There are none where FileMaker said so.
     """
-    data = answer.response["data"][skip:] if answer.code == codes.OK else []
+    data = answer.data[skip:] if answer.code == codes.OK else []
     rows = [record["fieldData"] for record in data]
     repaired = jsontext.not_computed(rows) if answer.repaired else 0
     return Page(
         offset=offset + skip,
         rows=tuple(jsontext.texts(row, answer.where) for row in rows),
-        record_ids=tuple(record["recordId"] for record in data),
-        mod_ids=tuple(record["modId"] for record in data),
+        record_ids=answer.ids(data),
+        mod_ids=tuple(str(record.get("modId", "")) for record in data),
         repaired=repaired,
     )
 
@@ -83,12 +111,12 @@ def _parsed(answer: Answer, where: str) -> Envelope | None:
     loaded = jsontext.load(answer.content)
     try:
         code = int(loaded.content["messages"][0]["code"])  # type: ignore[index]
-        response = loaded.content["response"]  # type: ignore[index]
+        response = loaded.content.get("response")  # type: ignore[union-attr]
     except (TypeError, KeyError, IndexError, ValueError):
         return None
     return Envelope(
         code=code,
-        response=response,
+        response=response if isinstance(response, dict) else {},
         where=where,
         pause=answer.retry_after,
         repaired=loaded.repaired,

@@ -9,6 +9,7 @@ import threading
 from nexus_reimport.errors import ReimportError, SettingsError, SourceError
 from nexus_reimport.source.data_api.envelope import opened
 from nexus_reimport.source.http import Wire
+from nexus_reimport.source.spoken import untold
 
 
 class Session:
@@ -70,4 +71,7 @@ class Session:
         except SettingsError as refusal:
             self._refusal = refusal
             raise
-        return str(answer.response.get("token") or sent.token)
+        token = str(answer.response.get("token") or sent.token)
+        if not token:
+            raise untold("the token of the session", self._where)
+        return token

@@ -192,6 +192,15 @@ class OData(Server):
         code = code_of(answer)
         if code is not None:
             Spoken(code=code, where=where, pause=answer.retry_after).settled().expect()
+        is_page = answer.is_web_page or not answer.content
+        if answer.status == 200 and not is_page and (flaw := metadata.flaw(answer.content)):
+            raise later(
+                f"FileMaker's description of its tables ($metadata) is no XML: {flaw}",
+                where,
+                "run again; if it stays, look for pasted control characters in names and comments"
+                " of fields and tables, or read the tables by another channel",
+                tries=FEW,
+            )
         raise wordless(answer, where, "OData")
 
     def _ask(self, path: str, where: str, *, size: int = 0) -> Collection:

@@ -65,4 +65,5 @@ class Login:
                 next=known.next,
             )
             raise self._refusal
-        self._is_accepted = self._is_accepted or answer.status == 200 or code is not None
+        was_let_in = answer.status == 200 and not answer.is_web_page
+        self._is_accepted = self._is_accepted or code is not None or was_let_in

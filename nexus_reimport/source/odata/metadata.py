@@ -30,7 +30,10 @@ TYPES = {
 }
 ENGINE = "OData Engine"
 VERSION_TERMS = ("ServerVersion", "ProductVersion")
-_EDM = "{http://docs.oasis-open.org/odata/ns/edm}"
+_NO_XML = re.compile(
+    rb"[\x00-\x08\x0b\x0c\x0e-\x1f]"
+    rb"|&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|[xX]0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]));"
+)
 _OF_A_LIST = "Collection("
 _DECLARATION = re.compile(rb"<!(DOCTYPE|ENTITY)")
 
@@ -46,34 +49,56 @@ class Metadata:
 def read(content: bytes) -> Metadata | None:
     """What ``content`` says; None where it is not such a document.
 
-    A document that declares entities of its own is refused: FileMaker's has none.
+    A document that declares entities of its own is refused: FileMaker's has none. Control
+    characters, which FileMaker lets through from the comments of fields, are passed over.
     """
     if _DECLARATION.search(content):
         return None
-    try:
-        root = ElementTree.fromstring(content)  # noqa: S314 - no declarations: see above
-    except ElementTree.ParseError:
+    root, _ = _parsed(content)
+    if root is None:
+        root, _ = _parsed(_NO_XML.sub(b"", content))
+    if root is None or next(_all(root, "Schema"), None) is None:
         return None
-    schema = root.find(f".//{_EDM}Schema")
-    return None if schema is None else _metadata(schema)
+    return _metadata(root)
 
 
-def _metadata(schema: ElementTree.Element) -> Metadata:
-    prefix = f"{schema.get('Namespace')}."
-    types = {
-        f"{prefix}{kind.get('Name')}": {field.name: field for field in _fields(kind)}
-        for kind in schema.iter(f"{_EDM}EntityType")
-    }
+def flaw(content: bytes) -> str:
+    """Line and column at which ``content`` stops being XML; ``""`` where it is XML."""
+    return "" if _DECLARATION.search(content) else _parsed(_NO_XML.sub(b"", content))[1]
+
+
+def _parsed(content: bytes) -> tuple[ElementTree.Element | None, str]:
+    """The root, or where the document is no XML."""
+    try:
+        return ElementTree.fromstring(content), ""  # noqa: S314 - no declarations: see ``read``
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        line, column = getattr(error, "position", (1, 0))
+        return None, f"line {line:,}, column {column + 1:,}"
+
+
+def _all(root: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
+    """Every element of this name; its namespace is another one for each version of OData."""
+    return (found for found in root.iter() if found.tag.rpartition("}")[2] == name)
+
+
+def _metadata(root: ElementTree.Element) -> Metadata:
+    """Types and sets may stand in schemas of their own; an alias is another name of one."""
+    types: dict[str, dict[str, Field]] = {}
+    for schema in _all(root, "Schema"):
+        for kind in _all(schema, "EntityType"):
+            fields = {field.name: field for field in _fields(kind)}
+            for prefix in filter(None, (schema.get("Namespace"), schema.get("Alias"))):
+                types[f"{prefix}.{kind.get('Name')}"] = fields
     tables = {
         str(found.get("Name")): types.get(str(found.get("EntityType")), {})
-        for found in schema.iter(f"{_EDM}EntitySet")
+        for found in _all(root, "EntitySet")
     }
-    return Metadata(_product(schema), tables)
+    return Metadata(_product(root), tables)
 
 
 def _product(schema: ElementTree.Element) -> Product:
     """``OData Engine 20.3.2``; a version alone in some servers."""
-    annotations = schema.iter(f"{_EDM}Annotation")
+    annotations = _all(schema, "Annotation")
     told = {_last(a.get("Term", "")): a.get("String", "") for a in annotations}
     words = next((told[term] for term in VERSION_TERMS if term in told), "")
     name, _, version = words.rpartition(" ")
@@ -81,8 +106,8 @@ def _product(schema: ElementTree.Element) -> Product:
 
 
 def _fields(kind: ElementTree.Element) -> Iterator[Field]:
-    for found in kind.iter(f"{_EDM}Property"):
-        notes = {_last(a.get("Term", "")): a for a in found.iter(f"{_EDM}Annotation")}
+    for found in _all(kind, "Property"):
+        notes = {_last(a.get("Term", "")): a for a in _all(found, "Annotation")}
         edm = found.get("Type", "")
         is_list = edm.startswith(_OF_A_LIST)
         yield Field(
