@@ -15,7 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Literal
 
+DateForm = Literal[
+    "d/m/y", "d.m.y", "d-m-y", "m/d/y", "m.d.y", "m-d-y", "y/m/d", "y.m.d", "y-m-d"
+]  # fmt: skip
+DecimalSign = Literal[".", ","]
 ORDERS = ("d/m/y", "m/d/y", "y/m/d")
 ISO, US = "y/m/d", "m/d/y"
 DECIMALS = (".", ",")

@@ -36,6 +36,7 @@ from pydantic import (
 from nexus_reimport import credentials, textfile
 from nexus_reimport.credentials import LOOPBACK
 from nexus_reimport.errors import SettingsError
+from nexus_reimport.forms import DateForm, DecimalSign
 from nexus_reimport.text import composed
 
 ENVIRONMENT_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENT"
@@ -153,20 +154,24 @@ class ExportedFile(Strict):
 
     encoding: Encoding | None = None
     columns: tuple[str, ...] = ()
+    dates: DateForm | dict[str, DateForm] | None = None  # of all columns, or of some by name
+    decimal: DecimalSign | None = None
 
 
 class Exports(Strict):
     """Files that somebody exported from FileMaker, and how their texts are written.
 
     The encoding is that of csv and tab files; ``dates`` that of every date which a file holds as
-    text: declared, never tried one after the other. ``columns`` are the fields, in their order, of
-    files that have no line of headers and are not the mapping's own. ``files`` says of single
-    files, by name, what is otherwise with them.
+    text: declared, never tried one after the other. It names the order, `/`, `.` and `-` mean the
+    same in it. ``decimal`` is the sign of numbers that are text. ``columns`` are the fields, in
+    their order, of files that have no line of headers and are not the mapping's own. ``files``
+    says of single files, by name, what is otherwise with them.
     """
 
     folder: Path
     encoding: Encoding = "utf-8"
-    dates: Literal["d/m/y", "m/d/y", "y-m-d"] | None = None
+    dates: DateForm | None = None
+    decimal: DecimalSign | None = None
     columns: dict[str, tuple[str, ...]] = {}
     files: dict[str, ExportedFile] = {}
 
@@ -192,6 +197,8 @@ class Exports(Strict):
             update={
                 "encoding": own.encoding or self.encoding,
                 "columns": own.columns or self.columns.get(name, ()),
+                "dates": own.dates or self.dates,
+                "decimal": own.decimal or self.decimal,
             }
         )
 

@@ -143,7 +143,7 @@ def test_what_a_field_was_found_under_is_shown(clinic: Clinic) -> None:
         ('channel = "exports"', "", "exports: the folder of the files is missing"),
         ('channel = "data_api"\nworkers = 5', "", "workers"),
         ('channel = "data_api"\npause = -1', "", "pause"),
-        ('channel = "exports"', '[filemaker.exports]\nfolder = "x"\ndates = "y/m/d"', "dates"),
+        ('channel = "exports"', '[filemaker.exports]\nfolder = "x"\ndates = "d/m/yy"', "dates"),
     ],
 )
 def test_a_channel_without_its_place_is_refused_before_anything_is_read(

@@ -500,22 +500,25 @@ def test_a_sheet_is_read_whole_though_it_claims_to_be_one_cell(tmp_path):
 def test_h21_days_are_never_swapped_and_no_second_form_is_tried(tmp_path):
     """All 2,842 birth dates were once lost, and days up to 12 silently swapped."""
     dates = ("3/4/2025", "13/4/2025", "2025-11-09", "4/13/2025", "31/2/2025", "3/4/25", "20251109",
-             "", "03.04.2025")  # fmt: skip
-    lines(tmp_path, "id,d", *(f"{number},{day}" for number, day in enumerate(dates, 1)))
-    found = {row["id"]: row["d"] for row in read(files(tmp_path), "t.csv", d="date")}
-    assert (found["1"], found["2"]) == ("2025-04-03", "2025-04-13")
-    assert found["3"] == "2025-11-09 (not d/m/y)"
-    assert found["8"] == ""
-    for key in "345679":
-        assert found[key].endswith(" (not d/m/y)")
+             "", "03.04.2025", "03-04/2025")  # fmt: skip
+
+    def by(form):
+        return [cells.as_text(day, "date", cells.Forms(form)) for day in dates]
+
+    found = by("d/m/y")
+    assert found[:2] == ["2025-04-03", "2025-04-13"]
+    assert found[7:9] == ["", "2025-04-03"]
+    for place in (2, 3, 4, 5, 6, 9):
+        assert found[place] == f"{dates[place]} (not d/m/y)"
         with pytest.raises(convert.Misfit):
-            convert.iso_date(found[key])
-    by_month = {row["id"]: row["d"] for row in read(files(tmp_path, "m/d/y"), "t.csv", d="date")}
-    assert (by_month["1"], by_month["2"]) == ("2025-03-04", "13/4/2025 (not m/d/y)")
-    assert by_month["4"] == "2025-04-13"
-    iso = {row["id"]: row["d"] for row in read(files(tmp_path, "y-m-d"), "t.csv", d="date")}
-    assert (iso["1"], iso["3"]) == ("3/4/2025 (not y-m-d)", "2025-11-09")
-    assert iso["7"] == "20251109 (not y-m-d)"
+            convert.iso_date(found[place])
+    by_month = by("m/d/y")
+    assert by_month[:2] == ["2025-03-04", "13/4/2025 (not m/d/y)"]
+    assert (by_month[3], by_month[8]) == ("2025-04-13", "2025-03-04")
+    iso = by("y-m-d")
+    assert (iso[0], iso[2], iso[6]) == (
+        "3/4/2025 (not y-m-d)", "2025-11-09", "20251109 (not y-m-d)",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -530,11 +533,12 @@ def test_h21_a_date_as_text_needs_a_declared_form(suffix, kind, tmp_path):
     with pytest.raises(SettingsError) as stopped:
         read(source, f"t{suffix}", d=kind)
     assert str(stopped.value) == (
-        "line 3, column d: a date written as text, and how is not declared\n"
+        "column d: 1 date(s) are written as text, and how is not declared"
+        " (1 as d/m/y, 1 as m/d/y)\n"
         f"  where: channel=exports, file=t{suffix}\n"
         "  state: nothing was written\n"
-        '  next:  write dates = "d/m/y", "m/d/y" or "y-m-d" under [filemaker.exports],'
-        " as the file has"
+        '  next:  write dates = "d/m/y", "m/d/y" or "y/m/d", as the file has it,'
+        " under [filemaker.exports]"
     )
 
 
@@ -631,6 +635,8 @@ def test_a_declared_iso_timestamp_may_have_a_t(tmp_path):
         ("12:30:00 a.m.", "00:30:00"),
         ("12:30:00 pm", "12:30:00"),
         ("11:59:59 PM", "23:59:59"),
+        ("9.30", "09:30:00"),
+        ("26.30.15", "26:30:15"),
         (None, ""),
         ("?", None),
     ],
@@ -664,7 +670,8 @@ def test_h20_every_time_comes_back_from_the_part_of_a_day(milliseconds):
 @pytest.mark.parametrize(
     "cell",
     [930, -0.5, 1e300, True, datetime(2025, 11, 9, 9, 30), date(2025, 11, 9), timedelta(hours=-1),
-     timedelta(days=500), "930", "9.30", "13:00 PM", "0:30 AM", "9:75", "soon", "9:30:00 Uhr"],
+     timedelta(days=500), "930", "9.75", "9.5", "13:00 PM", "0:30 AM", "9:75", "soon",
+     "9:30:00 Uhr"],
 )  # fmt: skip
 def test_what_is_no_time_is_passed_on_and_refused(cell):
     text = cells.as_text(cell, "time", cells.Forms())

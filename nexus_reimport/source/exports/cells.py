@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Literal
 
+from nexus_reimport import forms as written
 from nexus_reimport.errors import ReimportError, SettingsError, SourceError
+from nexus_reimport.forms import DateForm, DecimalSign
 
-DateForm = Literal["d/m/y", "m/d/y", "y-m-d"]
 SINCE_1900 = datetime(1899, 12, 30)  # noqa: DTZ001 — a wall clock, as everything in a file is
 
 
@@ -44,15 +44,6 @@ class Dressed:
 Value = bool | int | float | datetime | date | time | timedelta
 Cell = str | Value | Failed | Uncomputed | Dressed | None
 
-_DATES = {
-    "d/m/y": re.compile(r"(?P<day>[0-9]{1,2})/(?P<month>[0-9]{1,2})/(?P<year>[0-9]{4})"),
-    "m/d/y": re.compile(r"(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/(?P<year>[0-9]{4})"),
-    "y-m-d": re.compile(r"(?P<year>[0-9]{4})-(?P<month>[0-9]{1,2})-(?P<day>[0-9]{1,2})"),
-}
-_CLOCK = re.compile(
-    r"(?P<hours>[0-9]{1,4}):(?P<minutes>[0-9]{2})(?::(?P<seconds>[0-9]{2}(?:\.[0-9]{1,6})?))?"
-    r"(?:\s?(?P<half>[AaPp])\.?[Mm]\.?)?"
-)
 _EXPONENT = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,3}")  # as spreadsheets write
 _FRACTION = re.compile(r"[.,][0-9]*[1-9]")
 _DIGITS_OF_A_NUMBER = 15
@@ -60,19 +51,32 @@ _FROM_FILEMAKER = (
     "export the table from FileMaker again, and do not open and save it in a spreadsheet"
 )
 _LONGEST_TIME = timedelta(hours=9_999)  # convert takes no more digits
-_UNCOMPUTED = "?"  # how FileMaker writes what it could not compute
+UNCOMPUTED = "?"  # how FileMaker writes what it could not compute
 
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """How one file writes: its dates where they are text; and if it is a spreadsheet, the day
-    from which that counts, and the length at which FileMaker cuts a text; if it is a text file,
-    the character between the repetitions of a field."""
+    """How one file writes: dates, and the decimal sign of numbers, where they are text; and if it
+    is a spreadsheet, the day from which that counts, and the length at which FileMaker cuts a text;
+    if it is a text file, the character between the repetitions of a field.
+
+    ``by_column`` are the dates of single columns that are written otherwise.
+    """
 
     dates: DateForm | None = None
     epoch: datetime = SINCE_1900
     cut_at: int = 0
     between_repetitions: str = ""
+    decimal: DecimalSign | None = None
+    by_column: Mapping[str, DateForm] = field(default_factory=dict)
+
+    def dates_of(self, column: str) -> DateForm | None:
+        """The form of the dates of one column."""
+        return self.by_column.get(column, self.dates)
+
+    def of(self, column: str) -> Forms:
+        """How one column is written."""
+        return replace(self, dates=self.by_column[column]) if column in self.by_column else self
 
 
 class Refused(Exception):
@@ -106,7 +110,7 @@ def as_text(cell: Cell, kind: str, forms: Forms) -> str | None:
 
 def _of_text(text: str, kind: str, forms: Forms) -> str | None:
     stripped = text.strip()
-    if stripped == _UNCOMPUTED:
+    if stripped == UNCOMPUTED:
         return None
     return _OF_TEXT[kind](stripped, forms) if stripped else ""
 
@@ -197,9 +201,8 @@ def _date_of_text(text: str, forms: Forms) -> str:
 
 
 def _timestamp_of_text(text: str, forms: Forms) -> str:
-    if forms.dates == "y-m-d":
-        text = text.replace("T", " ", 1)
-    first, _, second = text.partition(" ")
+    spelt = text.replace("T", " ", 1) if forms.dates and forms.dates[0] == "y" else text
+    first, _, second = spelt.partition(" ")
     day, clock = _day(first, forms), _clock(second.strip())
     return f"{day} {clock}" if day and clock else f"{text} (not {forms.dates} and a time)"
 
@@ -210,13 +213,10 @@ def _day(text: str, forms: Forms) -> str:
         raise Refused(
             SettingsError,
             "a date written as text, and how is not declared",
-            'write dates = "d/m/y", "m/d/y" or "y-m-d" under [filemaker.exports], as the file has',
+            'write dates = "d/m/y", "m/d/y" or "y/m/d" under [filemaker.exports], as the file has',
         )
-    match = _DATES[forms.dates].fullmatch(text)
-    try:
-        return date(*(int(match[n]) for n in ("year", "month", "day"))).isoformat() if match else ""
-    except ValueError:
-        return ""
+    found = written.day(text, written.order_of(forms.dates))
+    return found.isoformat() if found else ""
 
 
 def _time_of_text(text: str, _: Forms) -> str:
@@ -225,15 +225,15 @@ def _time_of_text(text: str, _: Forms) -> str:
 
 def _clock(text: str) -> str:
     """A time or duration as ``HH:MM:SS``; ``""`` where ``text`` is none."""
-    match = _CLOCK.fullmatch(text)
-    if not match:
-        return ""
-    hours = int(match["hours"])
-    if match["half"]:
-        if not 1 <= hours <= 12:
-            return ""
-        hours = hours % 12 + (12 if match["half"] in "Pp" else 0)
-    return f"{hours:02}:{match['minutes']}:{match['seconds'] or '00'}"
+    found = written.clock(text)
+    return found.text if found else ""
+
+
+def _number_of_text(text: str, forms: Forms) -> str:
+    """The digits of a number, with a decimal point. A number field may hold other text too."""
+    sign = forms.decimal or "."
+    spelt = written.number(text, sign)
+    return spelt or (f"{text} (not with a decimal {sign})" if written.decimals(text) else text)
 
 
 def _plain(value: Value, _: Forms) -> str:
@@ -295,7 +295,7 @@ def _spelt(span: timedelta) -> str:
 
 
 _OF_TEXT: dict[str, Callable[[str, Forms], str]] = {
-    "number": lambda text, _: text,
+    "number": _number_of_text,
     "date": _date_of_text,
     "time": _time_of_text,
     "timestamp": _timestamp_of_text,

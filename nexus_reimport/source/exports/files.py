@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from nexus_reimport import forms
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.settings import Exports
 from nexus_reimport.source import Field, Origin, Page, Product, Usage, Wanted, near
@@ -143,8 +144,8 @@ class ExportedFiles:
     def newest(self, table: str, field: str) -> str:
         """The greatest value of a column of timestamps; ``""`` if there is none."""
         file = self._file(table, rows=True)
-        how = Reading({field: TIMESTAMP}, file.forms)
-        return max((row.texts[0] or "" for row in self._rows(file, how)), default="")
+        rows = self._rows(file, Reading({field: TIMESTAMP}, file.forms))
+        return max((forms.stamp(row.texts[0] or "") for row in rows), default="")
 
     def records(self, wanted: Wanted, *, page: int = 1000) -> Iterator[Page]:
         """Every row of a file in the order of its key, page by page, with the wanted fields.
@@ -153,7 +154,7 @@ class ExportedFiles:
             SourceError: a row has no key or one that came before, a key lost digits, or the file
                 was changed while it was read. Nothing was written.
             MappingError: the file has no such column.
-            SettingsError: it holds dates as text, and their form is not declared.
+            SettingsError: it holds dates as text, and their form is not declared, or another.
         """
         file = self._file(wanted.table, rows=True)
         types = dict.fromkeys(wanted.keys, "text") | dict(wanted.types)
@@ -230,8 +231,8 @@ class ExportedFiles:
             known = replace(known, given=own.columns)
         if suffix == ".xlsx":
             sheet = spreadsheet.opened(content, where)
-            forms = Forms(self._place.dates, sheet.epoch, spreadsheet.CUT_AT)
-            return grid.read(sheet.lines, known, where, padded=True), forms
+            sheet_forms = replace(self._forms(table), epoch=sheet.epoch, cut_at=spreadsheet.CUT_AT)
+            return grid.read(sheet.lines, known, where, padded=True), sheet_forms
         if kind := kinds.of(content):
             raise SourceError(
                 f"the file is called {suffix} and is {kind}",
@@ -240,8 +241,15 @@ class ExportedFiles:
             )
         text = delimited.decoded(content, own.encoding or self._place.encoding, where)
         split = delimited.between_tabs if suffix == ".tab" else delimited.between_commas
-        forms = Forms(self._place.dates, between_repetitions=REPETITION)
-        return grid.read(split(text, where), known, where, padded=False), forms
+        text_forms = replace(self._forms(table), between_repetitions=REPETITION)
+        return grid.read(split(text, where), known, where, padded=False), text_forms
+
+    def _forms(self, table: str) -> Forms:
+        """How the file ``table`` writes, as it is declared."""
+        own = self._place.file(table)
+        if isinstance(own.dates, dict):
+            return Forms(self._place.dates, decimal=own.decimal, by_column=own.dates)
+        return Forms(own.dates, decimal=own.decimal)
 
     def _path(self, table: str) -> Path:
         """Where ``table`` is: a file within the folder, of a kind that can be read."""

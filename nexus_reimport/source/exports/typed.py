@@ -9,6 +9,7 @@ from itertools import islice
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.source import near
 from nexus_reimport.source.exports.cells import Forms, Refused, as_id, as_text
+from nexus_reimport.source.exports.columns import refuse_contradictions
 from nexus_reimport.source.exports.grid import Grid
 from nexus_reimport.text import id_key
 
@@ -37,7 +38,8 @@ def rows(grid: Grid, how: Reading, where: str) -> Iterator[Row]:
 
     Raises:
         MappingError: there is no such column.
-        SettingsError: a date is written as text, and its form is not declared.
+        SettingsError: a date is written as text, and its form is not declared, or its column has
+            another one.
         SourceError: two columns have this name; a related field has several values; a date where
             none is expected; a key that lost digits; a text that may have been cut.
     """
@@ -45,11 +47,13 @@ def rows(grid: Grid, how: Reading, where: str) -> Iterator[Row]:
         (name, _place(grid, name, where), kind, as_id if name in how.ids else as_text)
         for name, kind in how.types.items()
     ]
+    places = {name: (place, kind) for name, place, kind, _ in columns}
+    refuse_contradictions(grid, places, how.forms, where)
     for line in grid.rows:
         texts = []
         for name, place, kind, read in columns:
             try:
-                texts.append(read(line.cells[place], kind, how.forms))
+                texts.append(read(line.cells[place], kind, how.forms.of(name)))
             except Refused as refused:
                 raise refused.error(
                     f"line {line.number:,}, column {name}: {refused.what}",
