@@ -122,6 +122,7 @@ class ChannelUse:
     retries: int
     renewals: int
     bytes_read: int
+    dates: str = ""  # the order in which an older server sends them, "" where it is ISO
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from nexus_reimport import (
     backup,
     census,
     checks,
+    forms,
     gate,
     lists,
     manual,
@@ -348,7 +349,7 @@ class Runbook:
         modified = self.mapping.sources[extract.source].modified
         found = next((f.found_as for f in extract.fields if f.name == modified), "")
         newest = source.newest(extract.table, found) if found else ""
-        return "" if newest == extract.newest else "a record was edited"
+        return "" if forms.stamp(newest) == extract.newest else "a record was edited"
 
     def approve(self, typed: str = "", *, rehearsed: bool = False) -> Approval:
         """Let the plan pass, if what was typed is its digest.

@@ -6,16 +6,17 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from nexus_reimport import convert, rowfile
+from nexus_reimport import convert, forms, rowfile
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.mapping import Mapping, SourceField, SourceTable
 from nexus_reimport.model import KEY, ChannelUse, Cleaned, Extract, FieldFound, Snapshot
-from nexus_reimport.source import Field, Page, Wanted, near
+from nexus_reimport.settings import Channel
+from nexus_reimport.source import Field, Page, Wanted, dates, near
 from nexus_reimport.source.channels import Channels, Place
 from nexus_reimport.source.cleaning import Cleaner, apart, loses
 from nexus_reimport.source.keys import Keys
@@ -53,11 +54,13 @@ def take(
         done = _Counter(sum(counts.values()), progress)
 
         cleaned: dict[str, list[tuple[str, str, str]]] = {}
+        tasks = {
+            n: _Task(n, s, places[n], fields[n], tuple(metadata[n]), mapping.ids_of(n))
+            for n, s in chosen.items()
+        }
 
         def extract(name: str) -> Extract:
-            there, ids = tuple(metadata[name]), mapping.ids_of(name)
-            task = _Task(name, chosen[name], places[name], fields[name], there, ids)
-            made, cleaned[name] = _extract(task, counts[name], folder, page, done)
+            made, cleaned[name] = _extract(tasks[name], counts[name], folder, page, done)
             return made
 
         largest_first = sorted(chosen, key=lambda name: -counts[name])
@@ -66,18 +69,51 @@ def take(
         except BaseException:
             done.stop()
             raise
+    orders = _orders(tasks.values())
     return Snapshot(
         database=database,
         taken_at=at,
         seconds=time.monotonic() - began,
-        channels=tuple(_use(channels)),
-        extracts={name: extracts[name] for name in chosen},
+        channels=tuple(_use(channels, orders)),
+        extracts={
+            name: _with_iso_dates(extracts[name], tasks[name], folder)
+            if orders.get(tasks[name].place.channel) == forms.US
+            else extracts[name]
+            for name in chosen
+        },
         cleaned=rowfile.write(
             folder / "cleaned.parquet",
             ("source", "field", "what", "filemaker_id"),
             ((name, *line) for name in chosen for line in sorted(set(cleaned[name]))),
         ),
     )
+
+
+def _orders(tasks: Iterable[_Task]) -> dict[Channel, str]:
+    """Server channel -> the form of its dates, told from all tables that were read by it."""
+    by_channel: dict[Channel, list[dates.Sent]] = {}
+    for task in tasks:
+        if task.place.channel != "exports":  # whose forms are declared
+            by_channel.setdefault(task.place.channel, []).append(task.sent)
+    return {channel: dates.form_of(channel, sent) for channel, sent in by_channel.items()}
+
+
+def _with_iso_dates(extract: Extract, task: _Task, folder: Path) -> Extract:
+    """``extract`` with the dates of an older server in ISO form, as every channel gives them."""
+    real = task.real
+    stamped = [real.get(name) in task.sent.fields for name in extract.file.columns]
+    path = folder / f"{task.name}_iso.parquet"
+    rows = rowfile.read(folder, extract.file)
+    file = rowfile.write(
+        path,
+        extract.file.columns,
+        (
+            [dates.iso(v or "") if s else v for v, s in zip(row, stamped, strict=True)]
+            for row in rows
+        ),
+    )
+    (folder / extract.file.name).unlink()
+    return replace(extract, file=file)
 
 
 @contextmanager
@@ -100,7 +136,7 @@ def _each(workers: int) -> Iterator[Each]:
         yield each
 
 
-def _use(channels: Channels) -> Iterator[ChannelUse]:
+def _use(channels: Channels, orders: dict[Channel, str]) -> Iterator[ChannelUse]:
     for channel, source in channels.opened.items():
         product, usage = source.product(), source.usage()
         yield ChannelUse(
@@ -110,6 +146,7 @@ def _use(channels: Channels) -> Iterator[ChannelUse]:
             retries=usage.retries,
             renewals=usage.renewals,
             bytes_read=usage.bytes_read,
+            dates="" if orders.get(channel, forms.ISO) == forms.ISO else orders[channel],
         )
 
 
@@ -203,6 +240,10 @@ class _Task:
     fields: tuple[FieldFound, ...]
     there: tuple[str, ...]  # every field that the table has
     ids: frozenset[str]
+    sent: dates.Sent = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sent", dates.Sent(self.place.table, self.wanted.types))
 
     @property
     def real(self) -> dict[str, str]:
@@ -254,7 +295,8 @@ def _extract(
                 key, odd = _key(wanted, record)
                 out.add([key, *cleaner.texts(record, key)])
                 keys.add(key, called, odd=odd)
-                newest = max(newest, record[modified]) if modified else ""
+                newest = max(newest, forms.stamp(record[modified])) if modified else ""
+                task.sent.add(record)
                 rows += 1
             done.add(len(part.rows))
     at_end = source.count(wanted.table)

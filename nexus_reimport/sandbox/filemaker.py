@@ -105,6 +105,15 @@ class Simulator:
         self._shelf.only_odata = frozenset(names)
 
     @property
+    def knows_dateformats(self) -> bool:
+        """Whether the Data API obeys ``dateformats``: before 19.6.1 it sends US dates always."""
+        return self._api.knows_dateformats
+
+    @knows_dateformats.setter
+    def knows_dateformats(self, knows: bool) -> None:
+        self._api.knows_dateformats = knows
+
+    @property
     def open_sessions(self) -> int:
         """How many tokens are good now."""
         return len(self._sessions)

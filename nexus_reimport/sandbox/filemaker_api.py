@@ -38,6 +38,7 @@ class Api:
         self.database = database
         self.sessions = sessions
         self._shelf = shelf
+        self.knows_dateformats = True
 
     def answer(self, request: Request) -> Reply:
         """The answer to ``request``, FileMaker's refusals included."""
@@ -170,7 +171,8 @@ class Api:
     ) -> Reply:
         shown = self._table(parameters.get("layout.response") or table.name)
         origin = f"http://{request.headers.get('host', '')}"
-        writers = fmt.writers(shown, _dateformats(parameters), origin)
+        dateformats = _dateformats(parameters) if self.knows_dateformats else fmt.US
+        writers = fmt.writers(shown, dateformats, origin)
         info = {
             "database": self.database,
             "layout": shown.name,

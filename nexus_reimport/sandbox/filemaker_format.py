@@ -90,7 +90,7 @@ def _writer(field: Field, dateformats: str, origin: str) -> Write:
 
 def date_text(value: str, dateformats: str) -> str:
     """``2025-11-09`` as the server writes it: ``11/09/2025`` unless ISO was asked for."""
-    if not value or dateformats == ISO:
+    if dateformats == ISO or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
         return value
     year, month, day = value.split("-")
     return f"{day}/{month}/{year}" if dateformats == LOCALE else f"{month}/{day}/{year}"

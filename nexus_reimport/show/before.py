@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from nexus_reimport.model import Backup, Census, Extract, Snapshot, Survey
 from nexus_reimport.show.page import Line, Marked, Page, Table, Tone, equal, look, table
 from nexus_reimport.show.rollback import undo_data
@@ -67,12 +69,24 @@ def snapshot(value: Snapshot) -> Page:
         (
             Line(f"{rows:,} records of {len(extracts):,} tables in {value.seconds:,.2f} s."),
             used,
+            *_dates(value),
             proof,
             *([exported] if files else []),
             *([cleaned] if changed else []),
             fields if renamed else Line("Every field has the name that the mapping gives it."),
         ),
     )
+
+
+def _dates(value: Snapshot) -> Iterator[Line]:
+    """What was not sent in ISO form, although that was asked for."""
+    for use in value.channels:
+        if use.dates:
+            yield Line(
+                f"{use.channel}: the server sends dates as {use.dates} and not in ISO form (it is"
+                " older than 19.6.1). Every column agrees, so all were read in that form.",
+                Tone.LOOK,
+            )
 
 
 def _used(extract: Extract) -> int:

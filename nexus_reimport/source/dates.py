@@ -1,0 +1,86 @@
+"""The form in which a server sends dates, told from every column of all its tables.
+
+The Data API is asked for ISO dates (``dateformats=2``). A server before 19.6.1 passes over that
+without a word and sends US dates, 06/30/2025. One column may hold none that could not be either
+order, so the server is looked at as a whole: it knows the parameter or it does not. OData has ISO
+dates always.
+
+Source: Claris FileMaker Data API Guide, "Get a range of records" (dateformats); Claris FileMaker
+Server 19.6.1 release notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from nexus_reimport.errors import SourceError
+from nexus_reimport.forms import ISO, ORDERS, US, Seen, day, orders
+
+_DAY_FIRST = "d/m/y"
+_FEW = 5
+
+
+class Sent:
+    """The dates of one table as they were sent, column by column."""
+
+    def __init__(self, table: str, types: Mapping[str, str]) -> None:
+        self.table = table
+        self.fields = tuple(n for n, kind in types.items() if kind in ("date", "timestamp"))
+        self._seen = {name: Seen() for name in self.fields}
+
+    def add(self, record: Mapping[str, str]) -> None:
+        """Look at one record."""
+        for name, seen in self._seen.items():
+            text = record.get(name, "")
+            if text[4:5] == "-":  # nearly all of them, and no other form has it
+                seen.counts[(ISO,)] += 1
+            elif text:
+                seen.counts[orders(_day_of(text))] += 1
+
+    def columns(self) -> Iterator[tuple[str, Seen]]:
+        """What was seen, by table and field."""
+        yield from ((f"{self.table}.{name}", seen) for name, seen in self._seen.items())
+
+
+def form_of(channel: str, sent: Iterable[Sent]) -> str:
+    """The order in which one server sends dates: ISO, or the US order of an older Data API.
+
+    Raises:
+        SourceError: in two forms, in one that may be another, or in one that is not expected.
+    """
+    columns = [column for table in sent for column in table.columns()]
+    others = [(name, seen) for name, seen in columns if seen.under(US) or seen.under(_DAY_FIRST)]
+    if not others:
+        return ISO
+    is_us = (
+        channel == "data_api"
+        and not any(seen.under(ISO) for _, seen in columns)
+        and not any(seen.only_under(_DAY_FIRST, not_under=US) for _, seen in others)
+        and any(seen.only_under(US, not_under=_DAY_FIRST) for _, seen in others)
+    )
+    if is_us:
+        return US
+    counts = ", ".join(
+        f"{total:,} as {order}"
+        for order in ORDERS
+        if (total := sum(seen.under(order) for _, seen in columns))
+    )
+    names = ", ".join(name for name, _ in others[:_FEW])
+    more = f" and {len(others) - _FEW:,} more" if len(others) > _FEW else ""
+    raise SourceError(
+        f"FileMaker was asked for dates in ISO form and sends others, which may mean two dates:"
+        f" its dates can be read {counts}",
+        where=f"channel={channel}, {names}{more}",
+        next="update FileMaker Server to 19.6.1 or later, or read these tables by another channel",
+    )
+
+
+def iso(text: str) -> str:
+    """A US date or timestamp in ISO form; what is neither stays as it is, for ``convert``."""
+    first, blank, clock = text.partition(" ")
+    found = day(first, US)
+    return f"{found.isoformat()}{blank}{clock}" if found else text
+
+
+def _day_of(text: str) -> str:
+    return text.replace("T", " ", 1).partition(" ")[0]
