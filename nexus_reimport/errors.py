@@ -68,6 +68,8 @@ class SourceError(ReimportError):
 class TargetError(ReimportError):
     """PostgreSQL refused a statement. Holds SQLSTATE and names, never a value."""
 
+    sqlstate = ""  # what PostgreSQL answered, where it did
+
 
 class Busy(TargetError):
     """Somebody else holds what the run needs."""

@@ -26,6 +26,7 @@ from nexus_reimport import (
     manual,
     plan,
     record,
+    refused_rows,
     rehearsal,
     reimport,
     snapshot,
@@ -71,7 +72,7 @@ from nexus_reimport.opening import (
     today,
 )
 from nexus_reimport.record import Run, Verdict
-from nexus_reimport.settings import Kind, Settings
+from nexus_reimport.settings import Kind, Postgres, Settings
 from nexus_reimport.source import Source
 from nexus_reimport.source.channels import Channels
 from nexus_reimport.target import activity, waiters
@@ -79,6 +80,7 @@ from nexus_reimport.target.activity import Activity, Watched
 from nexus_reimport.target.postgres import OWN_SCHEMA, connected, exported_snapshot, table_name
 from nexus_reimport.target.scratch import Scratch
 from nexus_reimport.target.state import Role
+from nexus_reimport.target.transaction import ROLLED_BACK
 
 T = TypeVar("T")
 # What is made from what: a step that is run again makes void what stands after it.
@@ -266,13 +268,16 @@ class Runbook:
                                Newer.UNDECIDED, scratch=copy)  # fmt: skip
             return undo.run(copy.place, self.mapping, order, self.check_undoing)
 
+        def applied(copy: Scratch, number: int) -> Applied:
+            order = replace(self._order(made), run=f"{name}-{number}", scratch=copy)
+            with self._explained(copy.place, made, rehearsal.COPY_DROPPED):
+                return reimport.apply(
+                    copy.place, self.mapping, order, self._check_inside, commit=True
+                )
+
         return rehearsal.Acts(
             restore=lambda place: backup.restore(saved, self.folder, place, to_look_at=True),
-            apply=lambda copy, number: reimport.apply(
-                copy.place, self.mapping,
-                replace(self._order(made), run=f"{name}-{number}", scratch=copy),
-                self._check_inside, commit=True,
-            ),
+            apply=applied,
             verify=verified,
             undo=undone,
             left_out=backup.left_out(saved),
@@ -280,11 +285,21 @@ class Runbook:
 
     def _rehearse_inside(self, made: Plan, why: str) -> Rehearsal:
         began = datetime.now(UTC)
-        applied = reimport.apply(
-            self.settings.postgres, self.mapping, self._order(made), self._check_inside,
-            commit=False, progress=self.bar("dry run"),
-        )  # fmt: skip
+        with self._explained(self.settings.postgres, made, ROLLED_BACK):
+            applied = reimport.apply(
+                self.settings.postgres, self.mapping, self._order(made), self._check_inside,
+                commit=False, progress=self.bar("dry run"),
+            )  # fmt: skip
         return rehearsal.inside(applied, why, (datetime.now(UTC) - began).total_seconds())
+
+    @contextmanager
+    def _explained(self, place: Postgres, made: Plan, state: str) -> Iterator[None]:
+        """Where PostgreSQL refuses rows, they are named by FileMaker's ids."""
+        try:
+            yield
+        except TargetError as error:
+            refused_rows.explain(error, place, self.mapping, made, self.folder, state)
+            raise
 
     def activity(self) -> Activity:
         """Who else wrote to the plan's tables since the survey, and whether the plan still stands.

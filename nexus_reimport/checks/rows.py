@@ -2,7 +2,7 @@
 
 What is found here is told by FileMaker's ids, before anything is rehearsed, with the line of the
 mapping that would leave those records out. What the rows alone cannot tell (unique keys over
-expressions, checks, foreign keys) is told by ``refusals``, which asks a restored copy.
+expressions, checks, foreign keys) is told by ``refused_rows``, which asks a restored copy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import NamedTuple
 from nexus_reimport import manual, rowfile
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before import Before
-from nexus_reimport.mapping import Entity
 from nexus_reimport.model import Level
 from nexus_reimport.target.catalog import Column
 
@@ -140,7 +139,8 @@ def _advice(before: Before, empty: _Empty) -> str:
     else:
         fields = ", ".join(f'"{field}"' for field in fed.fields_used[:1])
         rule = f'name = "without_{empty.column}"', f"empty = [{fields}]"
-    return left_out_line(before, spec, empty.entity, len(empty.keys), *rule)
+    total = before.plan.entities[empty.entity].source_rows
+    return left_out_line(empty.entity, total, len(empty.keys), *rule)
 
 
 def _of_no_feed(empty: _Empty, column: Column) -> str:
@@ -168,26 +168,22 @@ def _of_duplicates(
     later = [record for rows in surplus for record in rows]
     if not later:
         return "no record of FileMaker is among them: settle it in Nexus"
-    return left_out_records(before, entity, f"same_{columns[-1]}", later)
+    total = before.plan.entities[entity].source_rows
+    return left_out_records(entity, total, f"same_{columns[-1]}", later)
 
 
-def left_out_records(before: Before, entity: str, name: str, records: Iterable[str]) -> str:
-    """The line of the mapping that leaves out these records, by their ids."""
+def left_out_records(entity: str, total: int, name: str, records: Iterable[str]) -> str:
+    """The line of the mapping that leaves out these records of ``total``, by their ids."""
     listed = sorted(set(records))
     ids = ", ".join(f'"{record}"' for record in listed)
-    spec = before.mapping.entities[entity]
-    rule = f'name = "{name}"', f"records = [{ids}]"
-    return left_out_line(before, spec, entity, len(listed), *rule)
+    return left_out_line(entity, total, len(listed), f'name = "{name}"', f"records = [{ids}]")
 
 
-def left_out_line(
-    before: Before, spec: Entity, entity: str, count: int, name: str, condition: str
-) -> str:
-    """The line of the mapping that leaves out ``count`` records of an entity's source."""
+def left_out_line(entity: str, total: int, count: int, name: str, condition: str) -> str:
+    """The line of the mapping that leaves out ``count`` of the ``total`` records of an entity."""
     return (
         f"settle it in FileMaker, or paste into left_out of [entities.{entity}]:"
-        f" {{ {name}, at_most = {part(count, before.snapshot.extracts[spec.source].rows)},"
-        f" {condition} }}"
+        f" {{ {name}, at_most = {part(count, total)}, {condition} }}"
     )
 
 

@@ -132,7 +132,9 @@ def _ours(error: object, where: str, state: str) -> TargetError:
     if error.sqlstate in session.OF_ANOTHER_SESSION:
         return session.swapped(where, state)
     what = f"PostgreSQL refused a statement: SQLSTATE {error.sqlstate} ({type(error).__name__})"
-    return TargetError(what + told, where=where, state=state, next=_advice(error))
+    ours = TargetError(what + told, where=where, state=state, next=_advice(error))
+    ours.sqlstate = error.sqlstate
+    return ours
 
 
 def _advice(error: psycopg.Error) -> str:
