@@ -120,20 +120,19 @@ class Feeder:
             )
             yield self.key(record), id_key(record[link]), not holds
 
-    def new_value(self, spec: mappings.NewValue, record: Record, row: Mapping[str, Any]) -> Any:
+    def new_value(self, spec: mappings.NewValue, record: Record, row: Mapping[str, Any]) -> Made:
         """What a named rule gives a new row."""
         as_of = convert.as_text(self._as_of)
         if spec.rule == "as_of":
-            return as_of
+            return Made(as_of)
         if spec.rule == "from":
             try:
-                return _SIMPLE[spec.convert](self, record[spec.source_field]) or as_of
-            except convert.Misfit:
-                return as_of
+                return Made(_SIMPLE[spec.convert](self, record[spec.source_field]) or as_of)
+            except convert.Misfit as misfit:
+                return Made(as_of, derived=(f"{misfit}: the moment of the plan",))
         value = row.get(spec.column)
-        if spec.rule == "sent_if":
-            return spec.past if value else spec.future
-        return spec.past if self.is_over(value) else spec.future
+        is_past = bool(value) if spec.rule == "sent_if" else self.is_over(value)
+        return Made(spec.past if is_past else spec.future)
 
     def is_over(self, value: str | None) -> bool:
         """Whether an instant, or a date on the clinic's calendar, lies before the plan's moment."""

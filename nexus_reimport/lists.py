@@ -8,7 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import manual, rowfile
-from nexus_reimport.mapping import Column, Mapping
+from nexus_reimport.mapping import Entity, Mapping, NewValue
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot, Survey
 
 Record = dict[str, str | None]
@@ -66,7 +66,7 @@ def _misfits(plan: Plan, snapshot: Snapshot, mapping: Mapping, private: Path) ->
     for entity, column, reason, filemaker_id, became in rowfile.read(private, plan.misfits):
         wanted[entity or ""][filemaker_id or ""].append((column or "", reason or "", became or ""))
     lines = (
-        (entity, column, reason, became, filemaker_id, _held(spec.columns[column], record))
+        (entity, column, reason, became, filemaker_id, _held(spec, column, record))
         for entity, by_id in wanted.items()
         for spec in (mapping.entities[entity],)
         for filemaker_id, record in _records(spec.source, snapshot, private)
@@ -76,9 +76,11 @@ def _misfits(plan: Plan, snapshot: Snapshot, mapping: Mapping, private: Path) ->
     rowfile.write_csv(private / "misfits.csv", header, lines)
 
 
-def _held(column: Column, record: Record) -> str:
+def _held(spec: Entity, column: str, record: Record) -> str:
     """What FileMaker holds of a column, field by field."""
-    return "; ".join(f"{field}: {record[field] or ''}" for field in column.fields_used)
+    fed, new = spec.columns.get(column), spec.new.get(column)
+    fields = fed.fields_used if fed else (new.source_field,) if isinstance(new, NewValue) else ()
+    return "; ".join(f"{field}: {record[field] or ''}" for field in fields)
 
 
 def _records(source: str, snapshot: Snapshot, private: Path) -> Iterator[tuple[str, Record]]:

@@ -380,7 +380,9 @@ def _new_row(
     row = work.merger.merge(key, row, values, existed=False)
     for name, rule in work.spec.new.items():
         if isinstance(rule, NewValue) and not row.get(name):
-            row[name] = feeder.new_value(rule, record, row)
+            made = feeder.new_value(rule, record, row)
+            row[name] = made.value
+            work.misfits += [(name, why, feeder.key(record), DERIVED) for why in made.derived]
     return row
 
 

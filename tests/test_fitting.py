@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from conftest import Clinic, planned
 from second_clinic import CARES, VISITS, Second, opened, plan_of, planned_rows, result
+from test_manual import put_back
 from test_values import change, shared
 
 from nexus_reimport import convert, mapping, rowfile, show
 from nexus_reimport.checks.rows import part
 from nexus_reimport.errors import MappingError, StopError
 from nexus_reimport.model import ColumnFit, Level, Report
+from nexus_reimport.sandbox.filemaker_file import Record
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
 
@@ -290,6 +292,39 @@ def test_nulls_that_count_as_equal_are_equal(second: Second) -> None:
     second.csv("Cares.csv", CARES, ("P1", "C3", ""), ("P1", "C4", ""), ("P3", "C1", ""))
     found = result(second.checked()[1], UNIQUE)
     assert found.sample == ("carers.person_id, since (one_open): P1+C3 and P1+C4",)
+
+
+def test_values_given_by_hand_that_share_a_unique_key_are_told(second: Second) -> None:
+    second.connection.execute("ALTER TABLE practice.person ADD mrn text UNIQUE")
+    path = second.folder / "second_installation.toml"
+    path.write_text(path.read_text() + '\n[by_hand.numbers]\nentity = "people"\n'
+                    'columns = { mrn = "" }\nshow = ["family"]\n')  # fmt: skip
+    target, there = put_back(second.planned())
+    for line in (2, 3):
+        there["numbers"].cell(line, 3).value = "N-1"
+    there.save(target)
+    book, report = second.checked()
+    found = result(report, UNIQUE)
+    (line,) = found.sample
+    assert line.startswith("people.mrn (person_mrn_key): ")
+    assert "change mrn in manual.xlsx" in found.note
+    assert "N-1" not in line + found.note
+    with pytest.raises(StopError, match="person_mrn_key"):
+        book.rehearse()
+
+
+def test_a_new_row_whose_date_of_making_is_none_says_so(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        table = tables["API_Contacts"]
+        made = Record(9_999, 0, {**table.records[0].values, "creationTimestamp": "never"})
+        made.values["id"] = "0A0B0C0D-1111-4222-8333-444455556666"
+        table.records.append(made)
+    book = planned()
+    (told,) = [m for m in plan_of(book).entities["patients"].misfits if m.column == "created_at"]
+    assert (told.reason, told.derived) == ("not a date: the moment of the plan", 1)
+    assert told.sample == (str(made.values["id"]).lower(),)
+    assert "never" in (book.folder / "misfits.csv").read_text()
+    assert "never" not in (book.run.folder / "misfits.csv").read_text()
 
 
 def test_a_row_of_nexus_alone_that_stands_in_the_way_is_told_by_its_own_id(second: Second) -> None:
