@@ -27,6 +27,9 @@ DECIMALS = (".", ",")
 FEW = 5
 _DATE = re.compile(r"([0-9]{1,4})([/.-])([0-9]{1,2})\2([0-9]{1,4})")
 _SHORT = re.compile(r"[0-9]{1,2}([/.-])[0-9]{1,2}\1[0-9]{1,2}")
+_USUAL = re.compile(  # nearly all that are asked for
+    r"([0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})"
+)
 _STAMP = re.compile(
     r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(?:Z|[+-][0-9:]{4,6})?"
 )
@@ -77,6 +80,9 @@ def stamp(text: str) -> str:
     In ISO form, or in the US form that an older server sends, where nothing else is possible. The
     offset is dropped: it is the server's own.
     """
+    usual = _USUAL.fullmatch(text)
+    if usual:
+        return f"{usual[1]} {usual[2]}"
     first, _, clock = text.strip().replace("T", " ", 1).partition(" ")
     found = day(first, ISO) or day(first, US)
     match = _STAMP.fullmatch(clock or "00:00")

@@ -250,7 +250,7 @@ def _record_rule(spec: Entity, filemaker_id: str, record: dict[str, str]) -> str
         (
             rule.name
             for rule in spec.left_out
-            if id_key(filemaker_id) in map(id_key, rule.records)
+            if (rule.records and id_key(filemaker_id) in map(id_key, rule.records))
             or (rule.empty and not any(record[field].strip() for field in rule.empty))
         ),
         "",
