@@ -78,6 +78,7 @@ class Feeder:
         for name, column in spec.columns.items():
             fed.held[name] += self._held(column, record)
             try:
+                self._refuse_unreadable(column, record, spec.source)
                 made = self._value(column, record, spec.source, name, known, fed)
             except convert.Misfit as misfit:
                 fed.misfits.append((name, str(misfit)))
@@ -91,6 +92,17 @@ class Feeder:
             fed.values[name] = made
         _refuse_too_early(spec.columns, fed)
         return fed
+
+    def _refuse_unreadable(self, column: Column, record: Record, source: str) -> None:
+        """A date or time that is put into a text must be one, as everywhere.
+
+        A channel passes on what has not its form with a remark behind it.
+        """
+        if column.convert in _OF_TEXT:
+            for name in column.fields_used:
+                look = _LOOKS.get(self._mapping.sources[source].fields[name].type)
+                if look and record[name].strip():
+                    look(record[name])
 
     def _held(self, column: Column, record: Record) -> int:
         """How many values FileMaker holds for a column of this record."""
@@ -282,6 +294,12 @@ _SIMPLE: dict[str, Callable[[Any, str], str | None]] = {
     "date": lambda _, raw: convert.iso_date(raw),
     "birth_date": lambda self, raw: convert.birth_date(raw, self._as_of),
     "timestamp": lambda self, raw: convert.timestamp(raw, self._zone),
+}
+_OF_TEXT = frozenset({"text", "paragraphs", "sentence", "html_pages", "choice"})
+_LOOKS: dict[str, Callable[[str], object]] = {
+    "date": convert.iso_date,
+    "time": convert.duration,
+    "timestamp": lambda raw: convert.timestamp(raw, ZoneInfo("UTC")),
 }
 _SPECIAL: dict[str, Callable[[Any, Column, Record], Any]] = {
     "phone": lambda _, c, r: convert.phone(r[c.source_field], r.get(c.with_.get("else", ""), "")),

@@ -141,6 +141,17 @@ def test_a_column_of_words_that_are_no_choice_stops(clinic: Clinic) -> None:
     assert [line.split(" ", 1)[0] for line in found.sample] == ["patients.title:"]
 
 
+def test_a_date_that_is_none_is_put_into_no_text(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        record = next(r for r in tables["@ Dates to Connect"].records
+                      if r.values.get("Contact_ID") and r.values.get("End_Date"))  # fmt: skip
+        record.values["End_Date"] = "13/13/2026 (not d/m/y)"
+    book = planned()
+    (told,) = [m for m in plan_of(book).entities["reminders"].misfits if m.column == "note"]
+    assert (told.reason, told.count) == ("not a date", 1)
+    assert not [r for r in planned_rows(book, "reminders") if "13/13" in str(r["note"])]
+
+
 # ---------------------------------------------------------------- needed columns
 
 

@@ -264,7 +264,7 @@ def test_times_that_may_mean_two_things_stop(
         (",", ("1.234,5", "1.234", "0,5"), ["1234.5", "1234", "0.5"]),
         (",", ("1,234", "12"), ["1.234", "12"]),
         (None, ("n/a", "7", "0412 345", "-2.5"), ["n/a", "7", "0412 345", "-2.5"]),
-        (",", ("2,5", "1.5"), ["2.5", "1.5 (not with a decimal ,)"]),
+        (".", ("2.5", "1,5"), ["2.5", "1,5"]),  # for its converter to tell
     ],
 )
 def test_numbers_are_read_with_their_declared_sign(
@@ -282,6 +282,7 @@ def test_numbers_are_read_with_their_declared_sign(
         (None, ("1,234", "5,678"), SettingsError, "decimal"),
         (None, ("1.234", "7"), SettingsError, "decimal"),
         (".", ("1,234", "2,5", "3.5"), SourceError, "lines 3"),
+        (",", ("2,5", "1.5"), SourceError, "lines 3"),
     ],
 )
 def test_numbers_that_contradict_their_sign_or_may_be_two_stop(

@@ -231,9 +231,7 @@ def _clock(text: str) -> str:
 
 def _number_of_text(text: str, forms: Forms) -> str:
     """The digits of a number, with a decimal point. A number field may hold other text too."""
-    sign = forms.decimal or "."
-    spelt = written.number(text, sign)
-    return spelt or (f"{text} (not with a decimal {sign})" if written.decimals(text) else text)
+    return written.number(text, forms.decimal or ".") or text
 
 
 def _plain(value: Value, _: Forms) -> str:

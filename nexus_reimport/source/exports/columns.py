@@ -202,7 +202,16 @@ def _numbers(column: _Column, forms: Forms) -> _Told | None:
             'write decimal = "." or "," under [filemaker.exports], as the file has it',
         )
     sign = forms.decimal or "."
-    return _contradicted(seen, f'decimal = "{sign}"', sign, DECIMALS, "numbers")
+    told = _contradicted(seen, f'decimal = "{sign}"', sign, DECIMALS, "numbers")
+    points = seen.only_under(".", not_under=",")
+    if told or sign == "." or not points:
+        return told
+    return _Told(  # elsewhere a point would be taken for what it is
+        SourceError,
+        f'decimal = "," is declared, and {points:,} of {seen.total:,} numbers have a point',
+        f"look at lines {', '.join(list(seen.outside(','))[: written.FEW])} of the file; settle"
+        " these records in FileMaker, and export again",
+    )
 
 
 _LOOKS = {"date": _dates, "timestamp": _timestamps, "time": _times, "number": _numbers}
