@@ -146,7 +146,10 @@ def _sha256(path: Path) -> str:
 
 
 def _csv(connection: Connection, schema: str, table: str, path: Path) -> int:
-    """One table as CSV with a header, for a person to open; the number of rows."""
+    """One table as CSV with a header, every value exactly as PostgreSQL prints it; how many rows.
+
+    A backup, which COPY reads back: no mark, and no guard against what a spreadsheet computes.
+    """
     command = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT (FORMAT csv, HEADER true)")
     path.unlink(missing_ok=True)
     with (

@@ -17,18 +17,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as Named
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from nexus_reimport import convert, rowfile
+from nexus_reimport import convert, rowfile, workbook
 from nexus_reimport.errors import StopError
 from nexus_reimport.mapping import ByHand, Mapping
 from nexus_reimport.model import Survey
 from nexus_reimport.settings import SHEET
 from nexus_reimport.target.catalog import Column
-from nexus_reimport.text import name_key
+from nexus_reimport.text import clean, name_key
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 CHOICES = "choices"
 BY_HAND = "by hand"  # why a planned row holds what neither side knew
 KEY, MARK = "Nexus id", "as it was"
+LONGEST_LABEL = 255  # characters that a person chooses by
 Row = Named[str, str | None]
 Labels = Named[str, str]  # what a person reads -> the id that it stands for
 
@@ -152,13 +154,20 @@ def kinds(mapping: Mapping, survey: Survey, folder: Path) -> tuple[Kind, ...]:
 
 
 def _labels(rows: Iterable[rowfile.Row]) -> dict[str, str]:
-    """What a person reads -> id; where two rows have one name, a part of the id tells them."""
-    named = [(value, key) for key, value in rows if key and value]
+    """What a person reads -> id; where two rows show one name, a part of the id tells them."""
+    named = [(workbook.shown(v, longest=LONGEST_LABEL), key) for key, v in rows if key and v]
     often = Counter(name_key(value) for value, _ in named)
-    return {
-        value if often[name_key(value)] == 1 else f"{value} ({key[:8]})": key
-        for value, key in named
-    }
+    labels: dict[str, str] = {}
+    taken = set(often)
+    for value, key in named:
+        if often[name_key(value)] == 1:
+            labels[value] = key
+            continue
+        short, whole = f"{value} ({key[:8]})", f"{value} ({key})"
+        label = whole if name_key(short) in taken else short
+        taken.add(name_key(label))
+        labels[label] = key
+    return labels
 
 
 def lacks(spec: ByHand, row: Row) -> bool:
@@ -174,8 +183,28 @@ def write(path: Path, lines: Iterable[tuple[Kind, Iterable[Line]]]) -> None:
     """A sheet for each kind, with its lines in the order of what they show.
 
     Values that were given before stand in their cells, so that the new sheet can take the place of
-    the one before. A cell for which the row has a value already is grey.
+    the one before. A cell for which the row has a value already is grey. A sheet has room for some
+    million lines: what is beyond comes into the next one, once these are filled in.
+
+    Raises:
+        StopError: the workbook cannot be written. The library's own errors quote the cell.
     """
+    try:
+        _write(path, lines)
+    except OSError as error:
+        kind = error.strerror or type(error).__name__
+    except Exception as error:
+        kind = type(error).__name__
+    else:
+        return
+    raise StopError(
+        f"{path.name} cannot be written ({kind})",
+        where="the run's private folder",
+        next="see that the disk has room, then run this step again",
+    )
+
+
+def _write(path: Path, lines: Iterable[tuple[Kind, Iterable[Line]]]) -> None:
     from openpyxl import Workbook
 
     book = Workbook()
@@ -184,6 +213,7 @@ def write(path: Path, lines: Iterable[tuple[Kind, Iterable[Line]]]) -> None:
     places = _write_choices(book.create_sheet(CHOICES), [kind for kind, _ in by_kind])
     for kind, found in by_kind:
         shown = sorted(found, key=lambda line: (line.shown, line.key))
+        shown = list(islice(shown, workbook.MOST_ROWS - 1))
         _write_kind(book.create_sheet(kind.name), kind, shown, places)
     book.move_sheet(CHOICES, len(book.worksheets))
     book[CHOICES].sheet_state = "hidden"
@@ -249,13 +279,14 @@ def _lay_out(sheet: Worksheet, kind: Kind, last: int, places: Named[tuple[str, s
 
 
 def _header(kind: Kind) -> tuple[str, ...]:
-    return (KEY, *kind.spec.show, *kind.columns, MARK)
+    shown = (f"{place} (as it is)" if place in kind.columns else place for place in kind.spec.show)
+    return (KEY, *shown, *kind.columns, MARK)
 
 
 def _text(sheet: Worksheet, line: int, number: int, value: str) -> None:
-    """A cell of text: never a formula, whatever the text begins with."""
+    """A cell of text: never a formula, whatever the text begins with or holds."""
     cell = sheet.cell(line, number)
-    cell.value = value or None
+    cell.value = workbook.cell_text(value) or None
     if value:
         cell.data_type = "s"
 
@@ -297,10 +328,8 @@ def read(path: Path, kinds: Sequence[Kind]) -> Given:
 
 
 def _opened(path: Path) -> Any:
-    from openpyxl import load_workbook
-
     try:
-        return load_workbook(path)
+        return workbook.opened(path.read_bytes(), values=False)
     except Exception as error:  # the library raises a dozen kinds
         kind = type(error).__name__
     raise StopError(
@@ -313,15 +342,26 @@ def _opened(path: Path) -> Any:
 def _read_kind(
     sheet: Worksheet, kind: Kind, given: Given, said: dict[tuple[str, str, str], str]
 ) -> Iterator[str]:
-    """Read one sheet; what is wrong with it. ``said``: (entity, key, column) -> value so far."""
-    lines = sheet.iter_rows(values_only=True)
-    header = [str(title or "") for title in next(lines, ())]
+    """Read one sheet; what is wrong with it. ``said``: (entity, key, column) -> value so far.
+
+    Columns go by their titles. What stands under another title, or under none, is a person's own
+    note, and hidden lines count like all others.
+    """
+    lines = workbook.rows(sheet)
+    header = [str(_said(title) or "") for title in next(lines, ())]
     missing = [title for title in _header(kind) if title not in header]
     if missing:
         yield f"sheet {kind.name}: no column {', '.join(missing)}"
         return
+    twice = [title for title in _header(kind) if header.count(title) > 1]
+    if twice:
+        yield f"sheet {kind.name}: several columns are called {', '.join(twice)}"
+        return
+    places = {title: header.index(title) for title in _header(kind)}
     for number, cells in enumerate(lines, 2):
-        line = dict(zip(header, cells, strict=False))
+        if not cells:
+            continue
+        line = {t: _said(cells[n]) if n < len(cells) else None for t, n in places.items()}
         place = f"sheet {kind.name}, line {number}"
         key = convert.identifier(str(line[KEY] or ""))
         filled = {c: line[c] for c in kind.columns if line[c] not in (None, "")}
@@ -338,10 +378,42 @@ def _read_kind(
             given.cells[kind.name, key, column] = Cell(value, str(line[MARK] or ""), place)
 
 
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A cell that says no text and no date, and why."""
+
+    problem: str
+
+
+def _said(cell: Any) -> str | date | Unusable | None:
+    """What a cell says: a text, a date, or nothing."""
+    value = cell.value
+    if cell.data_type in _UNUSABLE:
+        return Unusable(_UNUSABLE[cell.data_type])
+    if value is None or isinstance(value, date):
+        return value
+    if isinstance(value, str):
+        text, _ = clean(workbook.unescaped(value))
+        return text if text.strip() else None
+    if isinstance(value, time | timedelta):
+        return Unusable("is a time: format the cell as text")
+    if abs(value) >= _BEYOND_ITS_DIGITS or not workbook.shows_digits(cell.number_format):
+        return Unusable("is a number that may not be what is shown: format the cell as text")
+    return str(int(value)) if value == int(value) else str(value)
+
+
+_UNUSABLE = {
+    "f": "is a formula: put its value there",
+    "e": "is an error such as #N/A",
+    "b": "is yes or no: format the cell as text",
+}
+_BEYOND_ITS_DIGITS = 10**15  # a spreadsheet's number keeps 15
+
+
 def _value(kind: Kind, column: str, cell: Any) -> tuple[str, str]:
     """A cell as PostgreSQL prints it, or what is wrong with it."""
-    if isinstance(cell, str) and cell.startswith("="):
-        return "", "is a formula: put its value there"
+    if isinstance(cell, Unusable):
+        return "", cell.problem
     labels = kind.choices.get(column)
     if labels is not None:
         folded = {name_key(label): meant for label, meant in labels.items()}
@@ -350,13 +422,11 @@ def _value(kind: Kind, column: str, cell: Any) -> tuple[str, str]:
     spec = kind.types[column]
     if spec.type == "date":
         return _date(cell)
-    text = str(cell).strip()
-    if spec.max_length is not None and len(text) > spec.max_length:
-        return "", f"longer than {spec.max_length} characters"
-    try:
-        return convert.for_type(text, spec.type), ""
-    except convert.Misfit as misfit:
-        return "", str(misfit)
+    if not isinstance(cell, str):
+        return "", "is a date: format the cell as text"
+    text = cell.strip()
+    is_long = spec.max_length is not None and len(text) > spec.max_length
+    return ("", f"longer than {spec.max_length} characters") if is_long else (text, "")
 
 
 def _date(cell: Any) -> tuple[str, str]:

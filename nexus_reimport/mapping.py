@@ -40,6 +40,7 @@ NEEDED_WITH: dict[str, frozenset[str]] = {
         {"kind", "label", "line1", "line2", "suburb", "state", "postcode", "country"}
     ),
 }
+_SHEET = re.compile(r"(?!(?:choices|history)$)[^\[\]:*?/\\']{1,31}", re.IGNORECASE)
 NOT_FIELDS = frozenset({"minutes", "text"})  # entries of `with` that are values
 # Converter -> part of its card -> the JSON keys that hold it, those of older shapes among them.
 CARDS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -400,7 +401,7 @@ class Mapping(Strict):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Mapping:
-        problems = [*self._unknown_fields(), *self._unknown_names()]
+        problems = [*self._unknown_fields(), *self._unknown_names(), *self._unusable_sheets()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -449,6 +450,13 @@ class Mapping(Strict):
         for reference in self.references:
             unknown = [e for e in reference.entities if e not in order]
             yield from (f"references.{reference.table}: no entity {e}" for e in unknown)
+
+    def _unusable_sheets(self) -> Iterator[str]:
+        """Each kind of values by hand is a sheet of a workbook, under its own name."""
+        sheets = [name.casefold() for name in self.by_hand]
+        for name in self.by_hand:
+            if not _SHEET.fullmatch(name) or sheets.count(name.casefold()) > 1:
+                yield f"by_hand.{name}: no sheet of a workbook can be called so beside the others"
 
     def wiped_tables(self) -> dict[str, str]:
         """Table -> entity, parents first as the mapping lists them."""

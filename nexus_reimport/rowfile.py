@@ -6,10 +6,10 @@ its content, so that equal rows give equal digests whatever wrote them.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +19,9 @@ from typing import Any, Protocol
 from nexus_reimport.errors import RecordError
 
 BATCH = 5_000
+_COMPUTED = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_NEGATIVE = re.compile(r"-[0-9]+(?:\.[0-9]+)?")
+_QUOTED = re.compile(r"""[",;\t\r\n]|^\s|\s$""")
 Row = Sequence[str | None]
 
 
@@ -141,13 +144,30 @@ def to_csv(folder: Path, file: RowFile, path: Path, keep: Callable[[Row], bool])
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
-    """A new CSV file for a person to open, which its owner alone can read."""
+    """A new CSV file for a person to open in a spreadsheet, which its owner alone can read.
+
+    It begins with a mark, by which Excel knows UTF-8. A text that a spreadsheet would compute is
+    given an apostrophe, so that ``+61 412 …`` stays what it is; a plain negative number needs none.
+
+    Source: OWASP, "CSV Injection".
+    """
     path.unlink(missing_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-        written = csv.writer(out)
-        written.writerow(header)
-        written.writerows(rows)
+    with os.fdopen(handle, "w", encoding="utf-8-sig", errors="replace", newline="") as out:
+        out.write(_line(header))
+        out.writelines(map(_line, rows))
+
+
+def _line(row: Row) -> str:
+    return ",".join(map(_field, row)) + "\r\n"
+
+
+def _field(value: str | None) -> str:
+    """One value; quoted too where a spreadsheet of another country would end it at ``;``."""
+    text = value or ""
+    if _COMPUTED.match(text) and not _NEGATIVE.fullmatch(text):
+        text = f"'{text}"
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
 
 
 def _changed(name: str) -> RecordError:

@@ -19,6 +19,10 @@ UNPRINTABLE = "\ufffd"
 _NOT_IN_A_CELL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _LIKE_AN_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPE = re.compile(r"_x(00[01][0-9A-Fa-f]|005[Ff])_")
+_LOOK = re.compile(
+    r"\[(?:red|black|blue|green|white|cyan|magenta|yellow|color\s?\d+)\]|[_*].", re.IGNORECASE
+)
+_PLAIN = re.compile(r"(?:general|[0#?.,;\-+()@E ]*)", re.IGNORECASE)
 _ROOTS = {"xl/workbook.xml", "_rels/.rels"}
 _STRICT = b"http://purl.oclc.org/ooxml/"
 _NAMESPACE = re.compile(rb"""(=\s*["'])http://purl\.oclc\.org/ooxml/(\w+)(?=[/"'])""")
@@ -46,17 +50,31 @@ def rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
     return iter(sheet.iter_rows())
 
 
-def text_of(value: str, *, longest: int = LONGEST_TEXT) -> str:
-    """``value`` as a cell can hold it, for people to read; at most ``longest`` characters.
+def shown(value: str, *, longest: int = LONGEST_TEXT) -> str:
+    """``value`` as a cell can show it to people; a longer one ends in ``…``.
 
     A character that XML or Excel cannot hold becomes U+FFFD, so that it is seen.
     """
-    return _NOT_IN_A_CELL.sub(UNPRINTABLE, value)[:longest]
+    text = _NOT_IN_A_CELL.sub(UNPRINTABLE, value)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def escaped(text: str) -> str:
-    """``text`` such that no program takes a part of it for the number of a character."""
-    return _LIKE_AN_ESCAPE.sub("_x005F_", text)
+def cell_text(value: str) -> str:
+    """``value`` as it is written into a cell: no part of it is taken for a character's number.
+
+    Source: the same standard, ``_x005F_`` for the underscore of what looks like one.
+    """
+    written = _LIKE_AN_ESCAPE.sub("_x005F_", shown(value))
+    if len(written) <= LONGEST_TEXT:
+        return written
+    return _LIKE_AN_ESCAPE.sub("_x005F_", shown(value, longest=LONGEST_TEXT // 8))
+
+
+def shows_digits(number_format: str) -> bool:
+    """Whether a format shows a number by its digits: no sign of its own, no zeros before it."""
+    positive = _LOOK.sub("", number_format).split(";")[0]
+    digits = re.split(r"[.E]", positive)[0]
+    return _PLAIN.fullmatch(positive) is not None and digits.count("0") < 2
 
 
 def unescaped(text: str) -> str:

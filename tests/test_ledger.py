@@ -196,7 +196,7 @@ def test_what_a_rule_left_out_is_listed_by_id_and_with_values_in_private_alone(
 
 
 def lines(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as text:
+    with path.open(encoding="utf-8-sig", newline="") as text:
         return list(csv.DictReader(text))
 
 

@@ -93,7 +93,7 @@ def test_what_was_filled_in_feeds_the_next_run_and_is_counted(clinic: Clinic) ->
     assert (by_kind["clinics"].given, by_kind["clinics"].used) == (1, 1)
     assert (by_kind["appointments"].given, by_kind["appointments"].used) == (1, 1)
     assert book.run.load(Report, "checks_after").passed
-    listed = (book.run.folder / "beyond.csv").read_text()
+    listed = (book.run.folder / "beyond.csv").read_text(encoding="utf-8-sig")
     assert f"patients,{key},clinic_id,by hand" in listed
     again = planned()
     by_kind = {b.kind: b for b in plan_of(again).by_hand}

@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from openpyxl import load_workbook
 from second_installation import SCHEMA, filemaker
 from test_second_installation import ENVIRONMENT
 
@@ -380,7 +381,7 @@ def test_a_character_that_a_later_place_cannot_hold_is_cleaned_counted_and_liste
             Cleaned("Remark", HALF, 1, ("V2",)),
             Cleaned("Remark", JOINED, 1, ("V3",)),
         )
-        listed = (made.book.run.folder / "cleaned.csv").read_text(encoding="utf-8")
+        listed = (made.book.run.folder / "cleaned.csv").read_text(encoding="utf-8-sig")
         assert listed.splitlines() == [
             "source,field,what,filemaker_id",
             f"visits,Remark,{CONTROL},V3",
@@ -481,3 +482,23 @@ def _finish(book: runbook.Runbook) -> None:
 def _visits(place: Place) -> list[tuple[Any, ...]]:
     rows = place.connection.execute("SELECT id, person_id, remark FROM practice.visit ORDER BY 1")
     return rows.fetchall()
+
+
+def test_a_control_character_of_nexus_itself_does_not_end_the_planning(small: Open) -> None:
+    """The sheet by hand refused the cell, and the error of it was the patient's name."""
+    by_hand = '[by_hand.sites]\nentity = "people"\ncolumns = { site_id = "site.label" }\n'
+    mapping = (("[application]", f'{by_hand}show = ["given", "family"]\n\n[application]'),)
+    schema = SCHEMA.replace(
+        "'Made', 'Here', NULL, 39.0, 2", "E'Ma\\x1dde', 'Here', NULL, 39.0, NULL"
+    )
+    schema = schema.replace("('North')", "(E'Nor\\x1dth')")
+    with small("exports", put("People", 2, "Given", "Eu\x02lalia"), mapping, schema) as place:
+        made = place.planned()
+        book = load_workbook(made.book.folder / "manual.xlsx")
+        shown = {row[:3] for row in book["sites"].iter_rows(min_row=2, values_only=True)}
+        assert ("3", "Ma\ufffdde", "Here") in shown
+        assert {row[0] for row in book["choices"].iter_rows(values_only=True)} == {
+            "Nor\ufffdth",
+            "South",
+        }
+        assert "Ma\x1dde" in {row["given"] for row in made.rows("people")}  # Nexus's own stays

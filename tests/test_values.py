@@ -90,7 +90,7 @@ def test_values_that_do_not_fit_are_told_by_column_id_and_what_became_of_them(
 
 
 def lines(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as text:
+    with path.open(encoding="utf-8-sig", newline="") as text:
         return list(csv.DictReader(text))
 
 

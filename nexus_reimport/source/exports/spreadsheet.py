@@ -20,9 +20,6 @@ CUT_AT = workbook.LONGEST_TEXT  # FileMaker cuts what is longer
 _MARKUP = re.compile(rb"<(?:\w+:)?(f|mergeCell)[\s/>]")
 _MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref=[\"']([A-Z0-9:]+)")
 _PIECE = 1 << 20  # bytes
-_LOOK = re.compile(r"\[(?:red|black|blue|green|white|cyan|magenta|yellow|color\s?\d+)\]|[_*].",
-                   re.IGNORECASE)  # fmt: skip
-_PLAIN = re.compile(r"(?:general|[0#?.,;\-+()@E ]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +141,7 @@ def _cell(found: Any, dressed: dict[int, bool]) -> Cell:
     if isinstance(value, int | float) and not isinstance(value, bool):
         style = found._style_id  # noqa: SLF001 - its format costs a look-up for every cell
         if style not in dressed:
-            dressed[style] = not _is_plain(found.number_format)
+            dressed[style] = not workbook.shows_digits(found.number_format)
         if dressed[style]:
             return Dressed(value)
     return value
-
-
-def _is_plain(number_format: str) -> bool:
-    """Whether a format shows a number by its digits: no sign of its own, no zeros before it."""
-    positive = _LOOK.sub("", number_format).split(";")[0]
-    digits = re.split(r"[.E]", positive)[0]
-    return _PLAIN.fullmatch(positive) is not None and digits.count("0") < 2
