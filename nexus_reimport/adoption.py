@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import psycopg
+
+from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
 from nexus_reimport.settings import Kind
-from nexus_reimport.target import deployment
+from nexus_reimport.target import deployment, rights
 from nexus_reimport.target.deployment import Deployment
 from nexus_reimport.target.postgres import connected
+from nexus_reimport.target.rights import Task
 from nexus_reimport.target.transaction import alone
 
 
@@ -28,12 +32,22 @@ def look(environment: str, *, this_is_a_copy: bool = False) -> Candidate:
     """What a person must see before they say that this is the one.
 
     Raises:
-        StopError: it cannot be adopted, or not in this way. Nothing was written.
+        StopError: it cannot be adopted, or not in this way, or rights are missing. Nothing was
+            written.
     """
     settings = environments.load(environment)
+    mapping = mappings.load(settings.mapping, environments.folder())
     with connected(settings.postgres) as connection:
-        found = deployment.read(connection)
-        must = deployment.must_be_written(found, settings.name, this_is_a_copy=this_is_a_copy)
+        lacking = rights.missing(rights.read(connection, mapping), Task.ADOPT)
+        try:
+            found = deployment.read(connection)
+            must = deployment.must_be_written(found, settings.name, this_is_a_copy=this_is_a_copy)
+        except psycopg.errors.InsufficientPrivilege:  # its marker may not be read
+            must = bool(lacking)
+            if not lacking:
+                raise
+        if must and lacking:
+            raise rights.refusal(lacking, deployment.place(connection))
         size = deployment.size(connection)
     return Candidate(settings.name, settings.kind, found, size, must)
 

@@ -7,6 +7,7 @@
     ├── TargetError      PostgreSQL
     │   ├── Busy         another run holds the lock, or writers did not let us in
     │   │   └── LockConflict   our reading and another session were in each other's way
+    │   ├── Denied       the role lacks a right (SQLSTATE 42501)
     │   └── InDoubt      the connection was lost at COMMIT: nobody knows yet whether it happened
     ├── StorageError     S3
     ├── StopError        a check or a gate said no
@@ -79,6 +80,10 @@ class Busy(TargetError):
 
 class LockConflict(Busy):
     """Another session waited for what we read, or has locked it; we hold nothing any more."""
+
+
+class Denied(TargetError):
+    """The role lacks a right: SQLSTATE 42501, or the same said by pg_dump."""
 
 
 class InDoubt(TargetError):

@@ -5,19 +5,23 @@ What every face does before its first step, and the record's part of the last on
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date, datetime
 
+import psycopg
 from psycopg import sql
 
 from nexus_reimport import record, window
-from nexus_reimport.errors import NOTHING_WRITTEN, StopError, TargetError
+from nexus_reimport.checks import rehearsed
+from nexus_reimport.errors import NOTHING_WRITTEN, Denied, ReimportError, StopError, TargetError
+from nexus_reimport.mapping import Mapping
 from nexus_reimport.model import Scope
 from nexus_reimport.record import Run, Verdict
-from nexus_reimport.settings import Settings
-from nexus_reimport.target import deployment, own, scratch
-from nexus_reimport.target.postgres import OWN_SCHEMA, connected, table_name
+from nexus_reimport.settings import Kind, Settings
+from nexus_reimport.target import deployment, own, rights, scratch
+from nexus_reimport.target.postgres import OWN_SCHEMA, Connection, connected, table_name
+from nexus_reimport.target.rights import Right, Task
 
 Progress = Callable[[int, int], None]
 Bar = Callable[[str], Progress]
@@ -47,6 +51,69 @@ def require_own_database(settings: Settings, state: str = NOTHING_WRITTEN) -> No
     """
     with connected(settings.postgres, state) as connection:
         deployment.require(connection, settings.name, state)
+
+
+def require_ready(
+    settings: Settings, mapping: Mapping, task: Task, state: str = NOTHING_WRITTEN
+) -> None:
+    """That the database is this environment's own, and that every right for ``task`` is there.
+
+    Raises:
+        StopError: it is not, or rights are missing: all of them at once, each with its GRANT.
+            ``state`` is left.
+        TargetError: the database, or the server for rehearsals, cannot be reached.
+    """
+    with connected(settings.postgres, state) as connection:
+        try:
+            deployment.require(connection, settings.name, state)
+        except psycopg.errors.InsufficientPrivilege:  # whose it is may not be read: told below
+            _require_rights(settings, mapping, task, connection, state)
+            raise
+        _require_rights(settings, mapping, task, connection, state)
+
+
+def _require_rights(
+    settings: Settings, mapping: Mapping, task: Task, connection: Connection, state: str
+) -> None:
+    lacking = missing_rights(settings, mapping, task, connection)
+    if lacking:
+        raise rights.refusal(lacking, deployment.place(connection), state)
+
+
+def missing_rights(
+    settings: Settings, mapping: Mapping, task: Task, connection: Connection
+) -> tuple[Right, ...]:
+    """The rights that ``task`` needs and the role has not, on the server for rehearsals too."""
+    with ExitStack() as stack:
+        server = settings.rehearsal.server
+        rehearses = server is not None and task in (Task.RUN, Task.RELINK)
+        there = stack.enter_context(connected(server)) if server and rehearses else None
+        found = rights.read(connection, mapping, there)
+    needed = (rights.RULES["rehearse"],) if _must_rehearse_on_a_copy(settings) else ()
+    return rights.missing(found, task, needed)
+
+
+def _must_rehearse_on_a_copy(settings: Settings) -> bool:
+    """Whether a run without a copy would stop later, after FileMaker has been read."""
+    name = rehearsed.the_backup_can_be_proven.__name__
+    end = today(settings).isoformat()
+    waived = any(w.check == name and w.until >= end for w in settings.waivers)
+    return settings.kind is Kind.PROD and not waived
+
+
+@contextmanager
+def naming_rights(settings: Settings, mapping: Mapping, task: Task) -> Iterator[None]:
+    """What PostgreSQL refuses for want of a right is told with every right that is missing."""
+    try:
+        yield
+    except Denied as error:
+        lacking: tuple[Right, ...] = ()
+        with suppress(ReimportError), connected(settings.postgres) as connection:
+            lacking = missing_rights(settings, mapping, task, connection)
+        if not lacking:
+            raise
+        told = rights.refusal(lacking, error.where, error.state, error.what)
+        raise Denied(told.what, where=told.where, state=told.state, next=told.next) from None
 
 
 def create(settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "") -> Run:

@@ -29,7 +29,7 @@ from nexus_reimport.opening import (
     clear_scratch,
     create,
     no_bar,
-    require_own_database,
+    require_ready,
     today,
 )
 from nexus_reimport.record import Run, Verdict
@@ -38,6 +38,7 @@ from nexus_reimport.settings import Settings
 from nexus_reimport.target import catalog as catalogs
 from nexus_reimport.target import links, own, waiters
 from nexus_reimport.target.postgres import connected, exported_snapshot, rolled_back
+from nexus_reimport.target.rights import Task
 from nexus_reimport.target.state import fingerprints_of
 
 COMMITTED = "taken back and committed; nothing was written by this step"
@@ -57,7 +58,7 @@ def begin(
     """
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
-    require_own_database(settings)
+    require_ready(settings, mapping, Task.ROLLBACK)
     clear_scratch(settings)
     choice = _choice(newer)
     if run_id:
@@ -77,6 +78,7 @@ def preview(settings: Settings, run: str, newer: Newer) -> tuple[Look, RollbackP
     clears if this one is killed.
     """
     mapping = mappings.load(settings.mapping, environments.folder())
+    require_ready(settings, mapping, Task.ROLLBACK)
     folder = settings.folders.private / settings.name / PREVIEW
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
@@ -211,6 +213,8 @@ class Rollback:
                 "this rollback has committed nothing that could be verified",
                 next="run 90_rollback from the top",
             )
+        state = "taken back; nothing was written by this step"
+        require_ready(book.settings, book.mapping, Task.FINISH, state)
 
         def work() -> Report:
             with waiters.reading(book.settings.postgres, COMMITTED) as connection, \

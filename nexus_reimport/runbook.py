@@ -67,8 +67,10 @@ from nexus_reimport.opening import (
     clear_scratch,
     create,
     last_complete,
+    naming_rights,
     no_bar,
     require_own_database,
+    require_ready,
     today,
 )
 from nexus_reimport.record import Run, Verdict
@@ -78,6 +80,7 @@ from nexus_reimport.source.channels import Channels
 from nexus_reimport.target import activity, waiters
 from nexus_reimport.target.activity import Activity, Watched
 from nexus_reimport.target.postgres import OWN_SCHEMA, connected, exported_snapshot, table_name
+from nexus_reimport.target.rights import Task
 from nexus_reimport.target.scratch import Scratch
 from nexus_reimport.target.state import Role
 from nexus_reimport.target.transaction import ROLLED_BACK
@@ -86,6 +89,10 @@ T = TypeVar("T")
 # What is made from what: a step that is run again makes void what stands after it.
 ORDER = ("snapshot", "census", "survey", "backup", "plan", "checks_before", "rehearsal",
          "checks_inside", "proposal", "approval")  # fmt: skip
+# A kind of run -> what it needs rights for.
+TASKS = {
+    str(Scope.REIMPORT): Task.RUN, str(Scope.RELINK): Task.RELINK, "rollback": Task.ROLLBACK,
+}  # fmt: skip
 ROLLBACK_ORDER = ("rollback_backup", "look", "rollback_proposal", "approval")
 
 
@@ -97,15 +104,16 @@ def begin(
     ``links_only`` begins one that re-links documents and images and does nothing else.
 
     Raises:
-        StopError: the database is not the one that this environment adopted. No run was opened.
+        StopError: the database is not the one that this environment adopted, or rights are missing.
+            No run was opened.
     """
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
-    require_own_database(settings)
-    clear_scratch(settings)
     kind = Scope.RELINK if links_only else Scope.REIMPORT
-    run = record.find(settings, run_id) if run_id else create(settings, kind)
-    return Runbook(settings, mapping, run, bar)
+    known = record.find(settings, run_id) if run_id else None
+    require_ready(settings, mapping, TASKS[known.kind if known else kind])
+    clear_scratch(settings)
+    return Runbook(settings, mapping, known or create(settings, kind), bar)
 
 
 def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
@@ -138,6 +146,11 @@ class Runbook:
     def scope(self) -> Scope:
         """How much this run does."""
         return Scope(self.run.kind)
+
+    @property
+    def task(self) -> Task:
+        """What this run needs rights for."""
+        return TASKS[self.run.kind]
 
     @property
     def folder(self) -> Path:
@@ -180,7 +193,7 @@ class Runbook:
         def work() -> tuple[Survey, Backup]:
             with waiters.reading(self.settings.postgres) as connection, \
                  exported_snapshot(connection) as shared:  # fmt: skip
-                seen = survey.read(connection, self.mapping, self.folder)
+                seen = survey.read(connection, self.mapping, self.folder, self.task)
                 known = {
                     f"{self.mapping.schema_name}.{name}": table.fingerprint
                     for name, table in seen.tables.items()
@@ -192,7 +205,11 @@ class Runbook:
             return seen, saved
 
         self._begin_step("survey")
-        with self.run.stage("survey_and_backup"), self._watched(anew=True):
+        with (
+            self.run.stage("survey_and_backup"),
+            naming_rights(self.settings, self.mapping, self.task),
+            self._watched(anew=True),
+        ):
             seen, saved = self.reading(work)()
             self.run.save("survey", seen)
             self.run.save("backup", saved)
@@ -417,6 +434,7 @@ class Runbook:
             )
 
         def in_window() -> T:
+            require_ready(self.settings, self.mapping, self.task)  # a right may have been revoked
             with window.held(self.settings, self.run, stays_up=self._is_committed):
                 return self._settled_if_lost(work, page)
 
@@ -466,6 +484,8 @@ class Runbook:
                 "this run has committed nothing that could be verified",
                 next="run 02_execute first",
             )
+        state = "committed; nothing was written by this step"
+        require_ready(self.settings, self.mapping, Task.FINISH, state)
         return self.step(
             "checks_after",
             self.reading(lambda: verify.run(
@@ -539,7 +559,8 @@ class Runbook:
     def step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
         """One step: what it gives is journalled, kept and returned."""
         self._begin_step(name)
-        with self.run.stage(stage or name):
+        rights = naming_rights(self.settings, self.mapping, self.task)
+        with self.run.stage(stage or name), rights:
             value = work()
             self.run.save(name, value)
         return value

@@ -13,7 +13,7 @@ from nexus_reimport.mapping import Mapping
 from nexus_reimport.model import Pointer, Problem, Survey, TableState
 from nexus_reimport.rowfile import RowFile
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import fingerprint, links, own, references
+from nexus_reimport.target import fingerprint, links, own, references, rights
 from nexus_reimport.target.catalog import Catalog, Table
 from nexus_reimport.target.postgres import (
     OWN_SCHEMA,
@@ -23,13 +23,15 @@ from nexus_reimport.target.postgres import (
     scalar,
     table_name,
 )
+from nexus_reimport.target.rights import Task
 from nexus_reimport.target.state import fingerprinted, mapped_tables
 
 
-def read(connection: Connection, mapping: Mapping, folder: Path) -> Survey:
+def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Task.RUN) -> Survey:
     """Everything the later stages need of Nexus, as the connection's transaction sees it.
 
     Call it inside ``postgres.exported_snapshot``, so that the backup shows the same moment.
+    ``task`` is what the role needs rights for.
 
     Raises:
         MappingError: the mapping does not fit the live schema. Nothing was written.
@@ -49,7 +51,8 @@ def read(connection: Connection, mapping: Mapping, folder: Path) -> Survey:
                 for t in sorted(catalog.tables)},
         pointers=_pointers(connection, mapping, known),
         attachments=links.attachment_states(connection, mapping, catalog, types),
-        problems=tuple(_problems(connection, mapping, catalog, hits)),
+        problems=(*_problems(connection, mapping, catalog, hits),
+                  *_missing_rights(connection, mapping, task)),
         scanned_columns=scanned,
         rows={n: dump_table(connection, mapping, catalog.tables[e.table],
                             folder / f"before_{n}.parquet")
@@ -247,33 +250,12 @@ def _problems(
         )
         for table, column, rows in hits
     ]
-    return found + _missing_rights(connection, mapping)
+    return found
 
 
-def _missing_rights(connection: Connection, mapping: Mapping) -> list[Problem]:
-    wanted = [(t, "SELECT, INSERT, DELETE") for t in mapping.wiped_tables()]
-    wanted += [(t, "SELECT, UPDATE") for t in mapping.link_tables()]
-    found = []
-    for table, rights in wanted:
-        full = sql.SQL("{}").format(table_name(mapping.schema_name, table)).as_string(connection)
-        missing = [
-            right
-            for right in rights.split(", ")
-            if not scalar(connection, "SELECT has_table_privilege(%s, %s)", (full, right))
-        ]
-        if missing:
-            listed = ", ".join(missing)
-            found.append(Problem(f"no right to {listed} on {table}", f"GRANT {listed} ON {full};"))
+def _missing_rights(connection: Connection, mapping: Mapping, task: Task) -> list[Problem]:
+    lacking = rights.missing(rights.read(connection, mapping), task)
+    found = [Problem(f"missing right: {what}", given) for what, given in rights.lines(lacking)]
     if scalar(connection, "SELECT pg_is_in_recovery()"):
         found.append(Problem("the server is a replica in recovery", "name the primary server"))
-    may_create = "SELECT has_database_privilege(current_database(), 'CREATE')"
-    if not scalar(connection, may_create):
-        names = connection.execute("SELECT current_database(), current_user").fetchone() or ()
-        database, role = (sql.Identifier(str(n)).as_string(connection) for n in names)
-        found.append(
-            Problem(
-                "no right to create schemas: each run keeps its undo data in one of its own",
-                f"GRANT CREATE ON DATABASE {database} TO {role};",
-            )
-        )
     return found

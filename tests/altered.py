@@ -12,8 +12,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import finished
-from second_installation import SCHEMA, filemaker
+from conftest import OWNER, ROLE, finished
+from second_installation import SCHEMA, adopt, filemaker
 from test_second_installation import ENVIRONMENT
 
 from nexus_reimport import runbook
@@ -23,7 +23,6 @@ from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
 from nexus_reimport.settings import FOLDER_VARIABLE
-from nexus_reimport.target import deployment
 
 KEYS = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
 _number = itertools.count(1)
@@ -103,20 +102,20 @@ def altered(
 ) -> Iterator[Altered]:
     """The installation with this schema; what ``admin`` says is done by the superuser."""
     database = f"altered_{next(_number)}"
-    postgres.create_database(database, owner="nexus")
+    postgres.create_database(database, owner=OWNER)
     s3.access.fill("second-installation", [StoredObject(key, b"x") for key in KEYS])
     folder.mkdir(exist_ok=True)
     shutil.copy(Path(__file__).parent / "second_installation.toml", folder)
     with (
         Simulator(filemaker(), password="opensesame") as simulator,
-        psycopg.connect(postgres.dsn(database, "nexus"), autocommit=True) as connection,
+        psycopg.connect(postgres.dsn(database, OWNER), autocommit=True) as connection,
         psycopg.connect(postgres.dsn(database), autocommit=True) as superuser,
         pytest.MonkeyPatch.context() as patch,
     ):
         connection.execute(schema)
         if admin:
             superuser.execute(admin)
-        deployment.adopt(connection, "second")
+        adopt(postgres, database, folder)
         text = ENVIRONMENT.format(
             url=simulator.url, endpoint=s3.access.endpoint, channel="data_api"
         )
@@ -126,7 +125,7 @@ def altered(
         for name, value in {
             FOLDER_VARIABLE: str(folder),
             "PORT": str(postgres.port),
-            "PG": postgres.access.passwords["nexus"],
+            "PG": postgres.access.passwords[ROLE],
             "FM": "opensesame",
             "KEY": s3.access.access_key,
             "SECRET": s3.access.secret_key,

@@ -37,7 +37,7 @@ if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and os.access(IN_MEMORY, os
     os.environ["TMPDIR"], tempfile.tempdir = str(IN_MEMORY), None
 
 SCALE = 0.03
-ROLE = "nexus"
+OWNER, ROLE = "nexus", "nexus_reimport"  # whose tables they are; who runs the reimport
 PASSWORD = "a made-up password of the simulator"
 BUCKETS = ("walk-nexus-dev", "walk-nexus-prod", "second-installation")
 ENVIRONMENTS = Path(__file__).parent.parent / "runbook" / "environments"
@@ -48,6 +48,7 @@ _number = itertools.count(1)
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A PostgreSQL of this session's own."""
     with PostgresServer.start(tmp_path_factory.mktemp("pg") / "server", durable=False) as server:
+        server.create_role(OWNER)
         server.create_role(ROLE)
         yield server
         server.remove()
@@ -131,31 +132,33 @@ class Clinic:
 
     def add_prod(self) -> None:
         """Make the second database, which most tests do not need."""
-        self.server.create_database(self.databases["prod"], template="template_prod", owner=ROLE)
+        make_database(self.server, self.databases["prod"], "template_prod")
         self.adopt("prod")
 
     def adopt(self, kind: str) -> None:
         """Let one of the databases be its environment's own."""
-        with self.connect(kind) as connection:
+        with self.connect(kind, ROLE) as connection:
             deployment.adopt(connection, f"sandbox-{kind}")
 
-    def connect(self, kind: str = "dev") -> psycopg.Connection[Any]:
+    def connect(self, kind: str = "dev", role: str = OWNER) -> psycopg.Connection[Any]:
         """A connection to one of the databases, autocommit, as the application's role."""
-        dsn = self.server.dsn(self.databases[kind], ROLE)
+        dsn = self.server.dsn(self.databases[kind], role)
         return psycopg.connect(dsn, autocommit=True, options="-c timezone=UTC")
 
-    def rows(self, query: str, kind: str = "dev", *parameters: object) -> list[tuple[Any, ...]]:
+    def rows(
+        self, query: str, kind: str = "dev", *parameters: object, role: str = OWNER
+    ) -> list[tuple[Any, ...]]:
         """The rows of a query."""
-        with self.connect(kind) as connection:
+        with self.connect(kind, role) as connection:
             return connection.execute(query, parameters or None).fetchall()
 
-    def value(self, query: str, kind: str = "dev", *parameters: object) -> Any:
+    def value(self, query: str, kind: str = "dev", *parameters: object, role: str = OWNER) -> Any:
         """The first value of a query."""
-        return self.rows(query, kind, *parameters)[0][0]
+        return self.rows(query, kind, *parameters, role=role)[0][0]
 
-    def do(self, statement: str, kind: str = "dev", *parameters: object) -> None:
+    def do(self, statement: str, kind: str = "dev", *parameters: object, role: str = OWNER) -> None:
         """Execute one statement."""
-        with self.connect(kind) as connection:
+        with self.connect(kind, role) as connection:
             connection.execute(statement, parameters or None)
 
     def edit(self, name: str, old: str, new: str) -> None:
@@ -184,8 +187,8 @@ class Clinic:
         assert self.executed_once is not None
         once = self.executed_once()
         self.server.drop_database(self.databases["dev"])
-        self.server.create_database(self.databases["dev"], template=once.template, owner=ROLE)
-        with self.connect() as connection:
+        make_database(self.server, self.databases["dev"], once.template)
+        with self.connect(role=ROLE) as connection:
             deployment.adopt(connection, "sandbox-dev", this_is_a_copy=True)
         for place in ("runs", "private"):
             shutil.copytree(once.folder / place, self.folder.parent / place)
@@ -199,13 +202,13 @@ class Clinic:
         book.approve(rehearsed=True)
         return finished(book)
 
-    def state(self, kind: str = "dev") -> dict[str, tuple[int, str]]:
+    def state(self, kind: str = "dev", role: str = OWNER) -> dict[str, tuple[int, str]]:
         """A fingerprint of every table of the application, made by the test's own query."""
         query = (
             "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
             " WHERE nspname = 'public' AND relkind = 'r' ORDER BY 1"
         )
-        with self.connect(kind) as connection:
+        with self.connect(kind, role) as connection:
             return {
                 table: connection.execute(
                     f"SELECT count(*), md5(string_agg(t::text, '|' ORDER BY t::text))"
@@ -213,6 +216,12 @@ class Clinic:
                 ).fetchone()
                 for (table,) in connection.execute(query).fetchall()
             }
+
+
+def make_database(server: PostgresServer, name: str, template: str) -> None:
+    """A database of the application's, in which the reimport's role has what it lists."""
+    server.create_database(name, template=template, owner=OWNER)
+    filling.grant(server.access, name)
 
 
 @contextmanager
@@ -226,7 +235,7 @@ def opened(
     """Databases as they are found, FileMaker as it is, environment files in ``folder``."""
     number = next(_number)
     databases = {kind: f"nexus_{kind}_{number}" for kind in templates}
-    server.create_database(databases["dev"], template=templates["dev"], owner=ROLE)
+    make_database(server, databases["dev"], templates["dev"])
     tables = copy.deepcopy(list(made_up.filemaker))
     with (
         Simulator(tables, password=PASSWORD, only_odata=ONLY_ODATA) as simulator,
@@ -303,7 +312,7 @@ def executed_once(
             book.settings, book.mapping, load(Snapshot, "snapshot"), load(Survey, "survey"),
             load(Plan, "plan"), load(Census, "census"), book.folder,
         )  # fmt: skip
-        postgres.create_database(template, template=found.databases["dev"], owner=ROLE)
+        postgres.create_database(template, template=found.databases["dev"], owner=OWNER)
         return Executed(book.run.id, folder, template, book._before(), after)
 
 

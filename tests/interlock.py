@@ -27,8 +27,9 @@ def secret(clinic: Clinic, name: str, value: object, environment: str = DEV) -> 
 
 def runs_in(clinic: Clinic, kind: str) -> int:
     """How many runs the database says that it was written by."""
-    known = clinic.value("SELECT to_regclass('nexus_reimport.runs') IS NOT NULL", kind)
-    return int(clinic.value("SELECT count(*) FROM nexus_reimport.runs", kind)) if known else 0
+    known = clinic.value("SELECT to_regclass('nexus_reimport.runs') IS NOT NULL", kind, role=ROLE)
+    counted = "SELECT count(*) FROM nexus_reimport.runs"
+    return int(clinic.value(counted, kind, role=ROLE)) if known else 0
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def adopted(clinic: Clinic, kind: str) -> str:
         "SELECT format('adopted as %s by %s on %s UTC', environment, adopted_by,"
         " to_char(adopted_at, 'YYYY-MM-DD HH24:MI')) FROM nexus_reimport.deployment"
     )
-    return str(clinic.value(question, kind))
+    return str(clinic.value(question, kind, role=ROLE))
 
 
 @pytest.fixture

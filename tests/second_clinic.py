@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from second_installation import SCHEMA, filemaker
+from conftest import OWNER, ROLE
+from second_installation import SCHEMA, adopt, filemaker
 from test_second_installation import ENVIRONMENT, EXPORTED
 
 from nexus_reimport import runbook
@@ -23,7 +24,6 @@ from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
 from nexus_reimport.settings import FOLDER_VARIABLE
-from nexus_reimport.target import deployment
 
 VISITS = ("VisitNo", "Person", "Day", "From", "To", "Remark")
 CARES = ("Person", "Carer", "Since")
@@ -124,16 +124,16 @@ def opened(
     patch: pytest.MonkeyPatch,
 ) -> Iterator[Second]:
     """The installation as it is found, everything decided."""
-    postgres.create_database("second", owner="nexus")
+    postgres.create_database("second", owner=OWNER)
     keys = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
     s3.access.fill("second-installation", [StoredObject(key, b"x") for key in keys])
     shutil.copy(Path(__file__).parent / "second_installation.toml", folder)
     with (
         Simulator(filemaker(), password="opensesame") as simulator,
-        psycopg.connect(postgres.dsn("second", "nexus"), autocommit=True) as connection,
+        psycopg.connect(postgres.dsn("second", OWNER), autocommit=True) as connection,
     ):
         connection.execute(SCHEMA)
-        deployment.adopt(connection, "second")
+        adopt(postgres, "second", folder)
         text = ENVIRONMENT.format(url=simulator.url, endpoint=s3.access.endpoint, channel=channel)
         (folder / "second.toml").write_text(text[: text.index("[decisions")] + DECIDED)
         (folder / "exports").mkdir()
@@ -142,7 +142,7 @@ def opened(
         for name, value in {
             FOLDER_VARIABLE: str(folder),
             "PORT": str(postgres.port),
-            "PG": postgres.access.passwords["nexus"],
+            "PG": postgres.access.passwords[ROLE],
             "FM": "opensesame",
             "KEY": s3.access.access_key,
             "SECRET": s3.access.secret_key,

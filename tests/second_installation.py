@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from conftest import ROLE
+
+from nexus_reimport import mapping
+from nexus_reimport.sandbox import filling
 from nexus_reimport.sandbox.filemaker_file import Field, Record, Table
+from nexus_reimport.sandbox.postgres import PostgresServer
+from nexus_reimport.target import deployment
 
 SCHEMA = """
 CREATE SCHEMA practice;
@@ -37,6 +45,14 @@ INSERT INTO practice.document (scan_no, path, patient_id) VALUES
     ('S1', 'scans/1.pdf', 1), ('S2', 'scans/2.pdf', 1), ('S3', 'scans/3.pdf', NULL),
     (NULL, 'uploads/4.pdf', 3);
 """  # noqa: E501
+
+
+def adopt(server: PostgresServer, database: str, folder: Path) -> None:
+    """Give our role the rights that it lists there, and let the database be adopted by it."""
+    spec = mapping.load("second_installation.toml", folder)
+    filling.grant(server.access, database, spec)
+    with server.access.connect(database, ROLE) as connection:
+        deployment.adopt(connection, "second")
 
 
 def filemaker() -> list[Table]:

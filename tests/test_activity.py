@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import Clinic
+from conftest import ROLE, Clinic
 from test_runner import until
 
 from nexus_reimport import runbook, show
@@ -264,7 +264,7 @@ def test_only_locks_under_which_rows_change_are_looked_at(clinic: Clinic) -> Non
 def test_a_watch_that_loses_its_connection_looks_on_and_says_so(clinic: Clinic) -> None:
     with activity.watching(postgres(), "public", ("patients",)) as watch, desk(clinic) as other:
         until(lambda: clinic.value(HOW_MANY) == 1)
-        clinic.do(OURS.format("pg_terminate_backend(pid)"))
+        clinic.do(OURS.format("pg_terminate_backend(pid)"), role=ROLE)
         other.execute("BEGIN; LOCK TABLE patients IN ROW EXCLUSIVE MODE")
         until(lambda: watch.writers, 10)
     assert watch.interrupted

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import Clinic
+from conftest import ROLE, Clinic
 
 from nexus_reimport import record
 from nexus_reimport import settings as environments
@@ -101,8 +101,9 @@ def test_a_record_that_was_edited_is_found_out(
     assert (code, said["as_sealed"]) == (1, False)
     assert said["checked"][0]["problems"] == ["plan.json: changed after the seal"]
     clinic.do(
-        "UPDATE nexus_reimport.runs SET seal = 'another' WHERE run = %s", "dev", second.run.id
-    )
+        "UPDATE nexus_reimport.runs SET seal = 'another' WHERE run = %s", "dev", second.run.id,
+        role=ROLE,
+    )  # fmt: skip
     code, out, _ = command(capsys, "record", "check", DEV, "--run", second.run.id)
     assert code == 1
     assert "the database holds another seal" in out

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import ROLE, Clinic
+from conftest import ROLE, Clinic, make_database
 from interlock import DEV, PROD, oid, refusal, replica, secret, untouched
 
 from nexus_reimport import adoption, runbook
@@ -38,19 +38,17 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
 
 
 def unmarked(clinic: Clinic) -> None:
-    clinic.do("DROP SCHEMA nexus_reimport CASCADE")
+    clinic.do("DROP SCHEMA nexus_reimport CASCADE", role=ROLE)
 
 
 def copied_from_prod(clinic: Clinic) -> None:
     clinic.add_prod()
     clinic.server.drop_database(clinic.databases["dev"])
-    clinic.server.create_database(
-        clinic.databases["dev"], template=clinic.databases["prod"], owner=ROLE
-    )
+    make_database(clinic.server, clinic.databases["dev"], clinic.databases["prod"])
 
 
 def marker(clinic: Clinic, kind: str = "dev") -> list[tuple[Any, ...]]:
-    return clinic.rows("SELECT * FROM nexus_reimport.deployment", kind)
+    return clinic.rows("SELECT * FROM nexus_reimport.deployment", kind, role=ROLE)
 
 
 def test_a_database_is_adopted_once_and_then_it_says_so(
@@ -63,7 +61,9 @@ def test_a_database_is_adopted_once_and_then_it_says_so(
     assert (code, told) == (0, "")
     who = getpass.getuser()
     assert out.startswith(f"{place} is now sandbox-dev: sandbox-dev, written by {who} on 2")
-    assert clinic.rows(MARKER) == [(DEV, clinic.databases["dev"], oid(clinic, "dev"), who)]
+    assert clinic.rows(MARKER, role=ROLE) == [
+        (DEV, clinic.databases["dev"], oid(clinic, "dev"), who)
+    ]
     first = marker(clinic)
     code, out, _ = command(capsys, "adopt", DEV)
     assert code == 0, "what is adopted already asks nobody"
@@ -81,7 +81,7 @@ def test_the_answer_can_be_read_by_a_program(
     said = json.loads(out)
     at = said.pop("adopted_at")
     assert at.startswith(
-        str(clinic.value("SELECT adopted_at::date FROM nexus_reimport.deployment"))
+        str(clinic.value("SELECT adopted_at::date FROM nexus_reimport.deployment", role=ROLE))
     )
     assert said.pop("bytes") > 1_000_000
     assert said.pop("version").startswith("18")
@@ -108,7 +108,7 @@ def test_a_copy_is_adopted_only_by_who_calls_it_one(
     with untouched(clinic, "dev", "prod"):
         code, _, _ = command(capsys, "adopt", DEV, "--this-is-a-copy", "--yes")
     assert code == 0
-    assert [row[:2] for row in clinic.rows(MARKER)] == [(DEV, clinic.databases["dev"])]
+    assert [row[:2] for row in clinic.rows(MARKER, role=ROLE)] == [(DEV, clinic.databases["dev"])]
     assert marker(clinic, "prod") == before, "prod's own marker is as it was"
     runbook.begin(DEV)
 
@@ -132,7 +132,7 @@ def test_prod_itself_is_never_adopted_as_dev(
         " then adopt it"
     )
     assert marker(clinic, "prod") == before
-    clinic.do("DELETE FROM nexus_reimport.deployment", "prod")
+    clinic.do("DELETE FROM nexus_reimport.deployment", "prod", role=ROLE)
     assert command(capsys, "adopt", DEV, "--yes")[0] == 0, "the statement does what it is shown for"
 
 
@@ -222,7 +222,7 @@ def test_on_a_terminal_the_database_is_shown_and_its_name_is_typed(clinic: Clini
     assert abs(shown - size) < 1
     assert "If this is the database of sandbox-dev, type its name" in told
     assert out.startswith(f"postgres 127.0.0.1:{clinic.server.port}/{database} is now sandbox-dev")
-    assert clinic.rows(MARKER)[0][0] == DEV
+    assert clinic.rows(MARKER, role=ROLE)[0][0] == DEV
 
 
 def test_what_was_shown_is_what_is_adopted(clinic: Clinic) -> None:
@@ -252,19 +252,21 @@ def test_a_server_that_hides_its_identifier_is_told_by_name_and_oid(clinic: Clin
     runbook.begin(DEV)
     unmarked(clinic)
     adoption.adopt(adoption.look(DEV))
-    assert clinic.value("SELECT system_identifier FROM nexus_reimport.deployment") == ""
+    hidden = "SELECT system_identifier FROM nexus_reimport.deployment"
+    assert clinic.value(hidden, role=ROLE) == ""
     runbook.begin(DEV)
-    clinic.do("UPDATE nexus_reimport.deployment SET database_oid = database_oid + 1")
+    clinic.do("UPDATE nexus_reimport.deployment SET database_oid = database_oid + 1", role=ROLE)
     assert "its oid was " in refusal(lambda: runbook.begin(DEV))
 
 
 def test_the_marker_holds_one_row_and_a_name(clinic: Clinic) -> None:
     columns = "environment, database_name, database_oid, system_identifier, adopted_by"
     for values in ("'x', 'x', 1, '', 'x'", "'', 'x', 1, '', 'x'"):
+        insert = f"INSERT INTO nexus_reimport.deployment ({columns}) VALUES ({values})"
         with pytest.raises(psycopg.errors.IntegrityError):
-            clinic.do(f"INSERT INTO nexus_reimport.deployment ({columns}) VALUES ({values})")
+            clinic.do(insert, role=ROLE)
     with pytest.raises(psycopg.errors.CheckViolation):
-        clinic.do("UPDATE nexus_reimport.deployment SET only_row = false")
+        clinic.do("UPDATE nexus_reimport.deployment SET only_row = false", role=ROLE)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +287,7 @@ def test_one_difference_is_enough(now: Identity, differs: int, is_still: bool) -
 
 
 def test_what_is_read_is_what_the_server_says(clinic: Clinic) -> None:
-    with clinic.connect() as connection:
+    with clinic.connect(role=ROLE) as connection:
         found = deployment.read(connection)
         assert deployment.size(connection) > 1_000_000
     with psycopg.connect(clinic.server.dsn(clinic.databases["dev"])) as connection:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import PASSWORD, ROLE, Clinic
+from conftest import PASSWORD, ROLE, Clinic, make_database
 from interlock import (
     DEV,
     PROD,
@@ -115,7 +115,7 @@ def test_a_restored_copy_of_prod_under_devs_name_is_refused(clinic: Clinic) -> N
     clinic.add_prod()
     dev, prod = clinic.databases["dev"], clinic.databases["prod"]
     clinic.server.drop_database(dev)
-    clinic.server.create_database(dev, template=prod, owner=ROLE)
+    make_database(clinic.server, dev, prod)
     with untouched(clinic, "dev", "prod"):
         text = refusal(lambda: runbook.begin(DEV))
     assert text == (
@@ -145,7 +145,7 @@ def test_a_replica_in_recovery_is_refused(clinic: Clinic, replica: PostgresServe
 
 
 def test_another_database_of_the_server_is_refused(clinic: Clinic) -> None:
-    clinic.server.create_database(clinic.databases["prod"], template="template_prod", owner=ROLE)
+    make_database(clinic.server, clinic.databases["prod"], "template_prod")
     prods_place_in_devs_file(clinic)
     with untouched(clinic, "dev", "prod"):
         text = refusal(lambda: runbook.begin(DEV))
@@ -162,7 +162,7 @@ def test_a_marker_that_was_carried_to_another_server_is_refused(
     clinic: Clinic, elsewhere: PostgresServer
 ) -> None:
     dev = clinic.databases["dev"]
-    (marker,) = clinic.rows("SELECT * FROM nexus_reimport.deployment")
+    (marker,) = clinic.rows("SELECT * FROM nexus_reimport.deployment", role=ROLE)
     with elsewhere.access.connect() as connection:
         create = sql.SQL("CREATE DATABASE {} OWNER {} OID {}")
         names = (sql.Identifier(dev), sql.Identifier(ROLE))
@@ -338,7 +338,7 @@ def test_the_marker_is_asked_again_on_the_connection_that_writes(
     clinic: Clinic, rehearsed: Path
 ) -> None:
     book = clinic.approved(rehearsed)
-    clinic.do("UPDATE nexus_reimport.deployment SET environment = 'sandbox-prod'")
+    clinic.do("UPDATE nexus_reimport.deployment SET environment = 'sandbox-prod'", role=ROLE)
     with untouched(clinic, "dev"):
         text = refusal(book.apply)
     assert text.startswith("this database is sandbox-prod itself, not sandbox-dev\n")
@@ -352,14 +352,15 @@ def test_no_other_database_is_given_the_seal(clinic: Clinic, rehearsed: Path) ->
     book.verify()
     book.sign_off()
     copy = clinic.databases["prod"]
-    clinic.server.create_database(copy, template=clinic.databases["dev"], owner=ROLE)
+    make_database(clinic.server, copy, clinic.databases["dev"])
     prods_place_in_devs_file(clinic)
     text = runner.seal(DEV).error
     assert text.startswith("this database is a copy of sandbox-dev: ")
     assert "  state: committed; the seal is in the run's folder only\n" in text
     assert book.run.is_sealed
     seals = "SELECT run, seal FROM nexus_reimport.runs"
-    assert clinic.rows(seals, "prod") == clinic.rows(seals) == [(book.run.id, "")]
+    there = clinic.rows(seals, "prod", role=ROLE)
+    assert there == clinic.rows(seals, role=ROLE) == [(book.run.id, "")]
 
 
 def test_no_other_database_is_asked_whether_a_run_was_committed(
@@ -367,7 +368,7 @@ def test_no_other_database_is_asked_whether_a_run_was_committed(
 ) -> None:
     book = clinic.approved(rehearsed)
     copy = clinic.databases["prod"]
-    clinic.server.create_database(copy, template=clinic.databases["dev"], owner=ROLE)
+    make_database(clinic.server, copy, clinic.databases["dev"])
     book.apply()
     journal = book.run.folder / record.JOURNAL
     lines = journal.read_bytes().splitlines(keepends=True)

@@ -15,8 +15,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from conftest import OWNER, ROLE
 from openpyxl import load_workbook
-from second_installation import SCHEMA, filemaker
+from second_installation import SCHEMA, adopt, filemaker
 from test_second_installation import ENVIRONMENT
 
 from nexus_reimport import rowfile, runbook, show
@@ -33,7 +34,6 @@ from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
 from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_reimport.source.cleaning import MORE
-from nexus_reimport.target import deployment
 from nexus_reimport.text import CONTROL, HALF, JOINED
 
 PASSWORD = "opensesame"
@@ -112,14 +112,14 @@ def small(
         style = Style(encoding="utf-8", dates="m/d/y")
         for table, name in zip(tables.values(), FILES, strict=True):
             exported.write(table, tmp_path / "exports" / name, style)
-        postgres.create_database("second", owner="nexus")
+        postgres.create_database("second", owner=OWNER)
         try:
             with (
                 Simulator(tables.values(), password=PASSWORD) as simulator,
-                psycopg.connect(postgres.dsn("second", "nexus"), autocommit=True) as connection,
+                psycopg.connect(postgres.dsn("second", OWNER), autocommit=True) as connection,
             ):
                 connection.execute(schema)
-                deployment.adopt(connection, "second")
+                adopt(postgres, "second", tmp_path)
                 environment = ENVIRONMENT.format(
                     url=simulator.url, endpoint=s3.access.endpoint, channel=channel
                 )
@@ -133,7 +133,7 @@ def small(
     for name, value in {
         FOLDER_VARIABLE: str(tmp_path),
         "PORT": str(postgres.port),
-        "PG": postgres.access.passwords["nexus"],
+        "PG": postgres.access.passwords[ROLE],
         "FM": PASSWORD,
         "KEY": s3.access.access_key,
         "SECRET": s3.access.secret_key,

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import Clinic
+from conftest import ROLE, Clinic
 from halting import halted, nothing_left, wait_until_up
 
 from nexus_reimport import record, reimport, rowfile, runbook
@@ -340,7 +340,8 @@ def test_a_connection_lost_at_commit_is_settled_from_the_database(
     def cut(*_: Any) -> Report:
         clinic.do(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'nexus_reimport' AND datname = current_database()"
+            " WHERE application_name = 'nexus_reimport' AND datname = current_database()",
+            role=ROLE,
         )
         return no_checks()
 

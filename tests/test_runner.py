@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import Clinic
+from conftest import ROLE, Clinic
 
 from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
@@ -153,7 +153,7 @@ def test_a_kernel_killed_in_the_transaction_leaves_the_database_as_it_was(clinic
     with clinic.connect() as other, other.transaction():
         other.execute("LOCK TABLE xero_contact_links")  # read by the checks, after all writes
         thread, outcomes = in_background(lambda: runner.run([DEV], approve=digest))
-        until(lambda: stage_pid("apply") and clinic.value(waiting))
+        until(lambda: stage_pid("apply") and clinic.value(waiting, role=ROLE))
         kill_kernel("apply")
     thread.join(120)
     (killed,) = outcomes
@@ -263,7 +263,7 @@ def test_a_seal_that_a_kill_kept_from_the_database_reaches_it_with_the_next_run(
     rehearsed: Path,
 ) -> None:
     book = clinic.whole(rehearsed=rehearsed)
-    clinic.do("UPDATE nexus_reimport.runs SET seal = ''")
+    clinic.do("UPDATE nexus_reimport.runs SET seal = ''", role=ROLE)
     later = runbook.begin(DEV).run
     assert book.anchored() == book.run.seal_digest()
     assert [e["of"] for e in later.events() if e["event"] == "anchored"] == [book.run.id]
@@ -273,7 +273,7 @@ def test_a_record_that_was_edited_is_not_anchored_afterwards(
     clinic: Clinic, rehearsed: Path
 ) -> None:
     book = clinic.whole(rehearsed=rehearsed)
-    clinic.do("UPDATE nexus_reimport.runs SET seal = ''")
+    clinic.do("UPDATE nexus_reimport.runs SET seal = ''", role=ROLE)
     with (book.run.folder / "journal.jsonl").open("a") as file:
         file.write("{}\n")
     runbook.begin(DEV)

@@ -45,14 +45,14 @@ def test_it_wants_the_password(server: PostgresServer) -> None:
     assert ask(server.dsn(), hba) == [("scram-sha-256",)]
 
 
-def test_a_role_may_make_databases_and_nothing_more(server: PostgresServer) -> None:
+def test_a_role_may_log_in_and_nothing_more(server: PostgresServer) -> None:
     rights = ask(
         server.dsn("postgres", "nexus"),
         "SELECT rolcanlogin, rolcreatedb, rolsuper, rolcreaterole, rolreplication, rolbypassrls,"
         " (SELECT count(*) FROM pg_auth_members WHERE member = pg_roles.oid)"
         " FROM pg_roles WHERE rolname = current_user",
     )
-    assert rights == [(True, True, False, False, False, False, 0)]
+    assert rights == [(True, False, False, False, False, False, 0)]
 
 
 def test_it_speaks_utf8_and_utc_in_a_locale_that_needs_no_installation(

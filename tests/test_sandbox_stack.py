@@ -14,10 +14,13 @@ import psycopg
 import pytest
 import requests
 
+from nexus_reimport import mapping
 from nexus_reimport.errors import SandboxError
 from nexus_reimport.sandbox import kept, process, stack
 from nexus_reimport.sandbox.postgres import Postgres
 from nexus_reimport.sandbox.stack import Stack
+from nexus_reimport.sandbox.stack_access import ROLE
+from nexus_reimport.target import rights
 
 CHECKOUT = Path(__file__).parents[1]
 SCALE = 0.02
@@ -89,7 +92,9 @@ def gone(folder: Path, seconds: float = 15) -> bool:
     return process.until(lambda: not living(folder), seconds, pause=0.2)
 
 
-def test_both_databases_belong_to_an_ordinary_role(sandbox: Stack) -> None:
+def test_both_databases_belong_to_the_applications_role_and_nothing_to_ours(
+    sandbox: Stack,
+) -> None:
     for database in ("nexus_dev", "nexus_prod"):
         assert ask(
             sandbox.dsn(database),
@@ -98,7 +103,20 @@ def test_both_databases_belong_to_an_ordinary_role(sandbox: Stack) -> None:
             " (SELECT string_agg(DISTINCT tableowner, ',') FROM pg_tables"
             "   WHERE schemaname = 'public')"
             " FROM pg_roles WHERE rolname = current_user",
-        ) == [("nexus", False, True, False, "nexus", "nexus")]
+        ) == [("nexus", False, False, False, "nexus", "nexus")]
+        role = sandbox.postgres.dsn(database, ROLE)
+        assert ask(role, "SELECT current_user::text, rolsuper, rolcreaterole, rolbypassrls FROM"
+                   " pg_roles WHERE rolname = current_user") == [
+            ("nexus_reimport", False, False, False)
+        ]  # fmt: skip
+        assert ask(role, "SELECT relnamespace::regnamespace::text, count(*) > 0 FROM pg_class"
+                   " WHERE relowner = current_user::regrole AND relkind IN ('r', 'p', 'S')"
+                   " GROUP BY 1") == [
+            ("nexus_reimport", True)
+        ]  # fmt: skip
+        with psycopg.connect(role, options="-c search_path=pg_catalog") as connection:
+            lacking = [r for r in rights.read(connection, mapping.load("nexus")) if not r.held]
+        assert lacking == []
 
 
 def test_content_types_are_numbered_differently_in_dev_and_prod(sandbox: Stack) -> None:
@@ -203,13 +221,14 @@ def test_reset_puts_back_rows_and_objects_though_somebody_is_connected(sandbox: 
 
 def adopted(sandbox: Stack) -> list[list[tuple[object, ...]]]:
     question = "SELECT environment, database_name FROM nexus_reimport.deployment"
-    return [ask(sandbox.dsn(f"nexus_{kind}"), question) for kind in ("dev", "prod")]
+    places = [sandbox.postgres.dsn(f"nexus_{kind}", ROLE) for kind in ("dev", "prod")]
+    return [ask(place, question) for place in places]
 
 
 def test_each_database_is_its_environments_own_also_after_a_reset(sandbox: Stack) -> None:
     own = [[(f"sandbox-{kind}", f"nexus_{kind}")] for kind in ("dev", "prod")]
     assert adopted(sandbox) == own
-    with psycopg.connect(sandbox.dsn("nexus_dev"), autocommit=True) as connection:
+    with sandbox.postgres.connect("nexus_dev", ROLE) as connection:
         connection.execute("DELETE FROM nexus_reimport.deployment")
     stack.reset(sandbox.folder)
     assert adopted(sandbox) == own
@@ -217,7 +236,7 @@ def test_each_database_is_its_environments_own_also_after_a_reset(sandbox: Stack
 
 def test_a_clinic_that_was_kept_from_before_it_was_adopted_is_made_again(sandbox: Stack) -> None:
     for kind in ("dev", "prod"):
-        with psycopg.connect(sandbox.dsn(f"nexus_{kind}"), autocommit=True) as connection:
+        with sandbox.postgres.connect(f"nexus_{kind}", ROLE) as connection:
             connection.execute("DROP SCHEMA nexus_reimport CASCADE")
     stack.down(sandbox.folder)
     held = kept.Kept.at(sandbox.folder)

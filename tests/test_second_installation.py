@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from second_installation import SCHEMA, filemaker
+from conftest import OWNER, ROLE
+from second_installation import SCHEMA, adopt, filemaker
 
 from nexus_reimport import runbook
 from nexus_reimport.sandbox import exported
@@ -21,7 +22,6 @@ from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
 from nexus_reimport.settings import FOLDER_VARIABLE
-from nexus_reimport.target import deployment
 
 ENVIRONMENT = """
 name = "second"
@@ -34,7 +34,7 @@ counts_may_differ = 1.0
 host = "127.0.0.1"
 port = {{ env = "PORT" }}
 database = "second"
-user = "nexus"
+user = "nexus_reimport"
 password = {{ env = "PG" }}
 sslmode = "disable"
 [filemaker]
@@ -82,16 +82,16 @@ def second(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[psycopg.Connection[Any]]:
-    postgres.create_database("second", owner="nexus")
+    postgres.create_database("second", owner=OWNER)
     keys = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
     s3.access.fill("second-installation", [StoredObject(key, b"x") for key in keys])
     shutil.copy(Path(__file__).parent / "second_installation.toml", tmp_path)
     with (
         Simulator(filemaker(), password="opensesame") as simulator,
-        psycopg.connect(postgres.dsn("second", "nexus"), autocommit=True) as connection,
+        psycopg.connect(postgres.dsn("second", OWNER), autocommit=True) as connection,
     ):
         connection.execute(SCHEMA)
-        deployment.adopt(connection, "second")
+        adopt(postgres, "second", tmp_path)
         text = ENVIRONMENT.format(
             url=simulator.url, endpoint=s3.access.endpoint, channel=request.param
         )
@@ -102,7 +102,7 @@ def second(
         for name, value in {
             FOLDER_VARIABLE: str(tmp_path),
             "PORT": str(postgres.port),
-            "PG": postgres.access.passwords["nexus"],
+            "PG": postgres.access.passwords[ROLE],
             "FM": "opensesame",
             "KEY": s3.access.access_key,
             "SECRET": s3.access.secret_key,

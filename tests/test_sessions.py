@@ -235,7 +235,7 @@ def test_the_session_of_a_killed_run_ends_by_itself_and_is_waited_for(
         process.kill()
         process.wait()
         holder = clinic.rows("SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%'"
-                             " AND pid <> pg_backend_pid()")  # fmt: skip
+                             " AND pid <> pg_backend_pid()", role=ROLE)  # fmt: skip
         assert book.apply().committed
     events = {e["event"]: e for e in book.run.events()}
     assert events["session"]["pid"], "the journal knows the server's process of this run"
@@ -249,7 +249,8 @@ def test_a_session_that_stays_is_named_and_left_alone(clinic: Clinic, rehearsed:
     with at_work() as process:
         pid, since = clinic.rows(
             "SELECT pid, to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
-            " FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'"
+            " FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'",
+            role=ROLE,
         )[0]
         with pytest.raises(Busy) as told:
             book.apply()

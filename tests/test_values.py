@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Clinic, planned
+from conftest import ROLE, Clinic, planned
 
 from nexus_reimport import rowfile, runbook, show
 from nexus_reimport.model import Misfits, Plan, Survey
@@ -224,7 +224,8 @@ def test_what_a_named_rule_sets_is_executed_and_is_no_alarm(clinic: Clinic) -> N
         "SELECT count(*) FROM appointments WHERE status = 'scheduled' AND end_time < now()"
         " - interval '1 day' AND filemaker_event_id IS NOT NULL AND patient_id IS NOT NULL"
         " AND id IN (SELECT nexus_id::uuid FROM nexus_reimport.loaded"
-        " WHERE entity = 'appointments')"
+        " WHERE entity = 'appointments')",
+        role=ROLE,
     )
     assert left == 0
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Clinic
+from conftest import ROLE, Clinic
 from test_cli import command
 from test_reimport import halted
 from test_runner import digest_of, in_background, kill_kernel, stage_pid, until
@@ -315,7 +315,7 @@ def test_a_killed_kernel_leaves_no_window_up(clinic: Clinic, hooks: Hooks) -> No
     with clinic.connect() as other, other.transaction():
         other.execute("LOCK TABLE xero_contact_links")
         thread, outcomes = in_background(lambda: runner.run([DEV], approve=digest))
-        until(lambda: stage_pid("apply") and clinic.value(waiting))
+        until(lambda: stage_pid("apply") and clinic.value(waiting, role=ROLE))
         assert hooks.state.exists()
         kill_kernel("apply")
     thread.join(120)
@@ -391,7 +391,7 @@ def test_hooks_taken_out_of_the_file_meanwhile_do_not_hide_the_window(
 def test_a_hook_knows_environment_and_run_and_no_secret(
     clinic: Clinic, hooks: Hooks, rehearsed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("NEXUS_SANDBOX_PG_PASSWORD", clinic.server.access.passwords["nexus"])
+    monkeypatch.setenv("NEXUS_SANDBOX_PG_PASSWORD", clinic.server.access.passwords[ROLE])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "tell-nobody")
     hooks.does("enter", f"env > {hooks.folder}/environment; pwd >> {hooks.folder}/environment")
     book = clinic.approved(rehearsed)

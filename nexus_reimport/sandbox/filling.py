@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping as Map
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,18 +13,21 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from nexus_reimport import mapping as mappings
 from nexus_reimport.errors import SandboxError
+from nexus_reimport.mapping import Mapping
 from nexus_reimport.sandbox.clinic import Clinic, generate
 from nexus_reimport.sandbox.postgres_access import Postgres
 from nexus_reimport.sandbox.stack_access import (
     ENVIRONMENTS,
+    OWNER,
     ROLE,
     Stack,
     bucket,
     database,
     template,
 )
-from nexus_reimport.target import deployment
+from nexus_reimport.target import deployment, rights
 
 _KEYS = "objects.json"
 
@@ -32,8 +36,8 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 
 def fill(stack: Stack, clinic: Clinic) -> None:
-    """Make the role, the templates and the databases, and fill the buckets meanwhile."""
-    server = stack.postgres.with_role(ROLE)
+    """Make the roles, the templates and the databases, and fill the buckets meanwhile."""
+    server = stack.postgres.with_role(OWNER).with_role(ROLE)
     server.remember(stack.folder / "postgres")
     with ThreadPoolExecutor(1) as meanwhile:
         objects = meanwhile.submit(_fill_buckets, stack, clinic)
@@ -61,16 +65,16 @@ def refill_buckets(stack: Stack) -> None:
         stack.storage.fill(bucket(name), missing)
 
 
-def make_template(postgres: Postgres, name: str, tables: Mapping[str, Rows]) -> None:
+def make_template(postgres: Postgres, name: str, tables: Map[str, Rows]) -> None:
     """A database of the reference schema with these rows, which nobody can change: a template.
 
-    Everything in it belongs to ``ROLE``.
+    Everything in it belongs to ``OWNER``, the application's role; ``ROLE`` gets what it needs.
 
     Raises:
         SandboxError: the rows do not fit the schema. The database is there, without a table.
     """
-    postgres.create_database(name, owner=ROLE)
-    with psycopg.connect(postgres.dsn(name, ROLE)) as connection:
+    postgres.create_database(name, owner=OWNER)
+    with psycopg.connect(postgres.dsn(name, OWNER)) as connection:
         connection.execute(_schema())
         for table, (columns, rows) in tables.items():
             with _scrubbed(table):
@@ -78,8 +82,9 @@ def make_template(postgres: Postgres, name: str, tables: Mapping[str, Rows]) -> 
         with _scrubbed("all tables"):
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         _set_sequences(connection)
-    with psycopg.connect(postgres.dsn(name, ROLE), autocommit=True) as connection:
+    with psycopg.connect(postgres.dsn(name, OWNER), autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")
+    grant(postgres, name)
     with postgres.connect() as connection:
         closed = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name))
         connection.execute(closed)
@@ -127,8 +132,21 @@ def _set_sequences(connection: Connection) -> None:
         connection.execute(statement.format(sql.Literal(table), sql.Literal(column), *names))
 
 
+def grant(postgres: Postgres, database: str, mapping: Mapping | None = None) -> None:
+    """Give ``ROLE`` the rights that the product lists, by the statements that it prints."""
+    spec = mapping or mappings.load("nexus")
+    with postgres.connect(database, ROLE) as connection:
+        connection.execute("SET search_path = pg_catalog")
+        lacking = [right for right in rights.read(connection, spec) if not right.held]
+    with postgres.connect(database) as administrator:
+        for _, given in rights.lines(lacking):
+            administrator.execute(given.encode())
+
+
 def _copy_template(server: Postgres, name: str) -> None:
-    server.create_database(database(name), template=template(name), owner=ROLE)
+    """A copy of a template: what is granted on the database itself is no part of it."""
+    server.create_database(database(name), template=template(name), owner=OWNER)
+    grant(server, database(name))
     with server.connect(database(name), ROLE) as connection:
         deployment.adopt(connection, f"sandbox-{name}")
 

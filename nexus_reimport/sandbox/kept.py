@@ -70,9 +70,10 @@ class Kept:
 def recipe() -> str:
     """A digest of what makes the clinic: a kept one of another recipe is made again."""
     here = Path(__file__).parent
-    own = here.parent / "sql" / "deployment.sql"  # the marker, which filling writes
+    product = here.parent  # filling writes its marker, and grants the rights that it lists
+    own = [product / "sql" / "deployment.sql", product / "target" / "rights.py"]
     sources = sorted(
-        [here / "schema.sql", here / "filling.py", own, *(here / "clinic").rglob("*.py")]
+        [here / "schema.sql", here / "filling.py", *own, *(here / "clinic").rglob("*.py")]
     )
     digest = hashlib.sha256()
     for source in sources:

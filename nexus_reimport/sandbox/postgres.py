@@ -107,7 +107,7 @@ class PostgresServer:
         return self.access.dsn(database, role)
 
     def create_role(self, name: str) -> None:
-        """A role that may log in and create databases and nothing more; ``dsn`` knows it."""
+        """A role that may log in and nothing more; ``dsn`` knows it."""
         self.access = self.access.with_role(name)
         self.access.remember(self.folder)
 

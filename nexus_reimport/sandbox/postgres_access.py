@@ -64,10 +64,10 @@ class Postgres:
         return True
 
     def with_role(self, name: str) -> Self:
-        """Make a role that may log in and create databases and nothing more; knows its password."""
+        """Make a role that may log in and nothing more; knows its password."""
         password = secrets.token_urlsafe(24)
         statement = sql.SQL(
-            "CREATE ROLE {} LOGIN CREATEDB NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS "
+            "CREATE ROLE {} LOGIN NOCREATEDB NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS "
             "PASSWORD {}"
         )
         self._execute(statement.format(sql.Identifier(name), sql.Literal(password)))

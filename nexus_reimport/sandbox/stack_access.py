@@ -13,7 +13,8 @@ from nexus_reimport.sandbox.private import write_private
 from nexus_reimport.sandbox.s3_access import Storage
 
 ENVIRONMENTS = ("dev", "prod")
-ROLE = "nexus"
+OWNER = "nexus"  # the application's role: every table is its own
+ROLE = "nexus_reimport"  # the reimport's role: it owns no table, and has the rights that it lists
 FILEMAKER_ACCOUNT = "nexus_reader"
 FILEMAKER_DATABASE = "WalkClinic"
 
@@ -88,7 +89,7 @@ class Stack:
 
     def dsn(self, database: str) -> str:
         """The way into ``nexus_dev`` or ``nexus_prod`` as the role that owns them."""
-        return self.postgres.dsn(database, ROLE)
+        return self.postgres.dsn(database, OWNER)
 
     def environment(self) -> dict[str, str]:
         """The secrets of the sandbox's environments, by the names that their settings use."""

@@ -19,6 +19,7 @@ from nexus_reimport.show.result import (
     report,
     report_text,
 )
+from nexus_reimport.show.rights import rights_paper
 from nexus_reimport.show.rollback import (
     restored,
     rollback,
@@ -48,6 +49,7 @@ __all__ = [
     "report",
     "report_text",
     "restored",
+    "rights_paper",
     "rollback",
     "rollback_proposal",
     "rollback_text",

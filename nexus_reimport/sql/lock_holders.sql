@@ -1,5 +1,7 @@
 -- Who else holds locks on ordinary tables of this database?
-SELECT DISTINCT a.pid, a.application_name, a.backend_type
+-- To a role without pg_read_all_stats an autovacuum worker shows no type; it alone has no role.
+SELECT DISTINCT a.pid, a.application_name,
+       CASE WHEN a.usesysid IS NULL THEN 'autovacuum worker' ELSE a.backend_type END
 FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind = 'r'

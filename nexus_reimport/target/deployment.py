@@ -98,6 +98,12 @@ def read(connection: Connection) -> Deployment:
     )
 
 
+def place(connection: Connection) -> str:
+    """Where ``connection`` leads, as messages say it."""
+    info = connection.info
+    return f"postgres {info.host}:{info.port}/{info.dbname}"
+
+
 def size(connection: Connection) -> int:
     """How many bytes the database takes."""
     return int(scalar(connection, "SELECT pg_database_size(current_database())"))

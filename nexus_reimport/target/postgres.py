@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from nexus_reimport import rowfile, settings
 from nexus_reimport.errors import NOTHING_WRITTEN, TargetError
-from nexus_reimport.target import refusal, session
+from nexus_reimport.target import denied, refusal, session
 
 Connection = psycopg.Connection[Any]
 OWN_SCHEMA = "nexus_reimport"
@@ -111,6 +111,8 @@ def scrubbed(where: str, state: str) -> Iterator[None]:
 def _ours(error: object, where: str, state: str) -> TargetError:
     if not isinstance(error, psycopg.Error):
         return TargetError("PostgreSQL's driver failed", where=where, state=state)
+    if error.sqlstate == denied.SQLSTATE:
+        return denied.error(error, where, state)
     diag = error.diag
     names = [("table", diag.table_name), ("column", diag.column_name)]
     names.append(("constraint", diag.constraint_name))
@@ -141,7 +143,6 @@ def _advice(error: psycopg.Error) -> str:
     advice = {
         psycopg.errors.InvalidPassword: "the password that the environment names is not right",
         psycopg.errors.InvalidCatalogName: "no such database: look at the environment's file",
-        psycopg.errors.InsufficientPrivilege: "grant the role what the table needs, then run again",
         psycopg.errors.QueryCanceled: "a time limit was reached: look for what holds the server up",
         psycopg.errors.AdminShutdown: "somebody ended our session, or the server is going down:"
         " look at its log, then run this step again",

@@ -19,9 +19,9 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from nexus_reimport.errors import LockConflict, TargetError
+from nexus_reimport.errors import Denied, LockConflict, TargetError
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target import refusal, session
+from nexus_reimport.target import denied, refusal, session
 
 TIMEOUT = 6 * 3600  # seconds
 LOCK_WAIT = 5  # seconds that pg_dump waits for a lock, as any session of ours
@@ -77,6 +77,7 @@ def run(
 
     Raises:
         LockConflict: another session has locked what it wants to read.
+        Denied: a right is missing.
         TargetError: it failed; its own words are in ``log``, which is private.
     """
     name = Path(command[0]).name
@@ -108,6 +109,12 @@ def run(
                 f"{name}: the connection to PostgreSQL was lost",
                 where=place(target),
                 next="look at the network and at the server's log; then run this step again",
+            )
+        if refused := denied.by_program(errors):
+            raise Denied(
+                f"{name} failed with exit code {process.returncode}: a right is missing: {refused}",
+                where=place(target),
+                next=denied.ADVICE,
             )
         raise TargetError(
             f"{name} failed with exit code {process.returncode}",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from conftest import BUCKETS, PASSWORD, ROLE, write_environments
+from conftest import BUCKETS, OWNER, PASSWORD, ROLE, make_database, write_environments
 
 from nexus_reimport import record
 from nexus_reimport import settings as environments
@@ -130,7 +130,7 @@ class World:
     @property
     def dsn(self) -> str:
         """The way to the database past the proxy."""
-        return self.server.dsn(DATABASE, ROLE)
+        return self.server.dsn(DATABASE, OWNER)
 
     # -------------------------------------------------------------- states to begin with
 
@@ -138,7 +138,7 @@ class World:
         """Put database, records and private files into the state that was kept as ``start``."""
         self.close_disk()
         self.server.drop_database(DATABASE)
-        self.server.create_database(DATABASE, template=f"kept_{start}", owner=ROLE)
+        make_database(self.server, DATABASE, f"kept_{start}")
         for folder in (self.runs, self.private, self.scratch):
             shutil.rmtree(folder, ignore_errors=True)
         self.scratch.mkdir(mode=0o700)
@@ -149,14 +149,14 @@ class World:
         if (kept / "private").exists():
             there = self.disk.folder if self.disk else self.private
             shutil.copytree(kept / "private", there, dirs_exist_ok=True)
-        with look.connect(self.dsn) as connection:  # a copy has to be adopted anew
+        with look.connect(self.server.dsn(DATABASE, ROLE)) as connection:  # a copy is adopted
             deployment.adopt(connection, ENVIRONMENT, this_is_a_copy=start != FOUND)
         self.known = look.databases(self.server.dsn())
         self.watched.clear()
 
     def keep(self, name: str) -> None:
         """Keep database, records and private files as a state to begin with."""
-        self.server.create_database(f"kept_{name}", template=DATABASE, owner=ROLE)
+        self.server.create_database(f"kept_{name}", template=DATABASE, owner=OWNER)
         for folder in (self.runs, self.private):
             if folder.exists():
                 shutil.copytree(folder, self.folder / "kept" / name / folder.name)
@@ -290,6 +290,7 @@ def opened(folder: Path, s3: S3Server, made_up: Clinic) -> Iterator[World]:
 
 
 def _furnish(world: World, s3: S3Server) -> None:
+    world.server.create_role(OWNER)
     world.server.create_role(ROLE)
     filling.make_template(world.server.access, f"kept_{FOUND}", world.made_up.nexus("dev"))
     write_environments(world.places, world.server, world.simulator, s3, {"dev": DATABASE})

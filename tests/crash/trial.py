@@ -12,7 +12,7 @@ from nexus_reimport.record import Run, Verdict
 from . import look
 from .cases import DONE, KINDS, RUN, Case, Kind, Words
 from .faults import KILLS_COMMAND, Fault, strike, take_back
-from .fixture import ENVIRONMENT, Command, World
+from .fixture import DATABASE, ENVIRONMENT, Command, World
 from .journal import TICK, Journal, Point
 from .undisturbed import step_through
 
@@ -101,7 +101,7 @@ def _judge(kind: Kind, state: str, verdict: Verdict | None) -> list[str]:
 
 def _judge_at_last(world: World, run: str, word: str, first: Verdict | None) -> list[str]:
     """Once all is settled, every verdict is a final one, and every record as it was sealed."""
-    found, anchors = [], look.anchors(world.dsn)
+    found, anchors = [], look.anchors(world.server.dsn(DATABASE))
     for one in world.records():
         verdict = one.verdict()
         if not one.is_sealed:
