@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterator
 from collections.abc import Mapping as Map
 from pathlib import Path
 
@@ -27,6 +28,10 @@ from nexus_reimport.target.postgres import (
 
 DUMP = "nexus.dump"
 LOG = "pg_dump.log"
+# Lines of pg_restore's list: what only a superuser makes, and who may do what.
+_OF_A_SUPERUSER = r"^\d+; \d+ \d+ (?:COMMENT - )?(?:EVENT TRIGGER|PUBLICATION) "
+_GRANTS = r"^\d+; \d+ \d+ (?:DEFAULT )?ACL "
+_OF_THE_SESSION = ("--", "\\", "SET ", "RESET ", "SELECT pg_catalog.set_config")
 
 
 def take(
@@ -76,15 +81,17 @@ def take(
         contents=contents.read(connection, known),
         shape=scratch.shape(connection),
         extensions=dict(connection.execute(statement("extensions")).fetchall()),
+        owners=_listed(connection, "owners"),
+        tablespaces=_listed(connection, "tablespaces"),
     )
 
 
 def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -> tuple[str, ...]:
     """The dump into an empty database; the extensions that were left out.
 
-    It stops at the first statement that is refused. A copy ``to_look_at`` belongs to the role that
-    restores, extensions that no table needs are left out, and nobody is granted anything. Otherwise
-    it is the database as it was, its owners included where the role may give things away.
+    It stops at the first statement that is refused. The copy belongs to the role that restores, and
+    nobody is granted anything: ``left_to_do`` gives what makes up for it. Extensions that no table
+    needs are left out of a copy ``to_look_at``, and of any where the role is no superuser.
 
     Raises:
         StopError: the dump is not the one that was written.
@@ -101,27 +108,68 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
     listed = programs.run([binaries / "pg_restore", "--list", dump], into, folder / LOG)
     with connected(into) as connection:
         is_superuser = bool(scalar(connection, statement("is_superuser")))
-        owners = set(re.findall(r"^\d+; \d+ \d+ .* (\S+)$", listed, flags=re.MULTILINE))
-        may_give_away = all(_is_member(connection, owner) for owner in owners)
     without = left_out(backup) if to_look_at or not is_superuser else ()
-    chosen = folder / "restore.list"
-    chosen.touch(mode=0o600)
-    chosen.write_text(_without_extensions(listed, without), encoding="utf-8")
+    chosen = _chosen(folder, _without(listed, *_lines_of(without), _OF_A_SUPERUSER))
     command: list[str | Path] = [
-        binaries / "pg_restore", "--exit-on-error", "--no-password", "--jobs=2",
-        "--no-publications", "--no-subscriptions", "--no-tablespaces", f"--use-list={chosen}",
+        binaries / "pg_restore", "--exit-on-error", "--no-password", "--jobs=2", "--no-owner",
+        "--no-privileges", "--no-publications", "--no-subscriptions", "--no-tablespaces",
+        f"--use-list={chosen}",
     ]  # fmt: skip
-    if to_look_at or not may_give_away:
-        command.append("--no-owner")
     if to_look_at:
-        command += ["--no-privileges", "--no-security-labels"]
+        command.append("--no-security-labels")
     programs.run([*command, f"--dbname={into.database}", dump], into, folder / "pg_restore.log")
     return without
 
 
-def _is_member(connection: Connection, role: str) -> bool:
-    query = "SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = %s"
-    return bool(scalar(connection, query, (role,)))
+def left_to_do(
+    backup: Backup, folder: Path, into: Postgres, without: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The statements of the dump that ``restore`` has left to an administrator, by pg_restore.
+
+    First the extensions that it went ``without``. Then, for when the owners have been set: grants,
+    default privileges, publications, event triggers.
+    """
+    listed = programs.run(
+        [programs.folder(backup.server_version, into.binaries) / "pg_restore", "--list",
+         folder / backup.dump],
+        into, folder / LOG,
+    )  # fmt: skip
+    return (
+        _printed(backup, folder, into, _only(listed, *_lines_of(without))),
+        _printed(backup, folder, into, _only(listed, _GRANTS, _OF_A_SUPERUSER)),
+    )
+
+
+def _printed(backup: Backup, folder: Path, into: Postgres, listing: str) -> tuple[str, ...]:
+    """The statements of the dump that ``listing`` names."""
+    if not listing:
+        return ()
+    command: list[str | Path] = [
+        programs.folder(backup.server_version, into.binaries) / "pg_restore",
+        f"--use-list={_chosen(folder, listing)}", "--no-subscriptions", "--file=-",
+        folder / backup.dump,
+    ]  # fmt: skip
+    return tuple(_statements(programs.run(command, into, folder / "pg_restore.log")))
+
+
+def _statements(printed: str) -> Iterator[str]:
+    """The statements of a script of pg_restore's, without those that only set its session.
+
+    A grant that somebody made who is not the owner is made by the owner: the right is the same.
+    """
+    statement = ""
+    for line in printed.splitlines():
+        if not statement and (not line or line.startswith(_OF_THE_SESSION)):
+            continue
+        statement += ("\n" if statement else "") + line
+        if line.endswith(";"):
+            yield statement
+            statement = ""
+
+
+def _listed(connection: Connection, name: str) -> tuple[tuple[str, str, str], ...]:
+    rows = connection.execute(statement(name), {"undo": UNDO_PREFIX}).fetchall()
+    return tuple((str(kind), str(place), str(whose)) for kind, place, whose in rows)
 
 
 def left_out(backup: Backup) -> tuple[str, ...]:
@@ -129,15 +177,32 @@ def left_out(backup: Backup) -> tuple[str, ...]:
     return tuple(name for name, needed in sorted(backup.extensions.items()) if not needed)
 
 
-def _without_extensions(listing: str, names: tuple[str, ...]) -> str:
-    """pg_restore's own list without the lines that make, or comment on, these extensions."""
-    patterns = [
-        rf"^\d+; \d+ \d+ (EXTENSION - {re.escape(n)} |COMMENT - EXTENSION {re.escape(n)} ).*\n"
-        for n in names
-    ]
-    for pattern in patterns:
-        listing = re.sub(pattern, "", listing, flags=re.MULTILINE)
-    return listing
+def _lines_of(extensions: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns of the lines of pg_restore's list that make, or comment on, these extensions."""
+    return tuple(
+        rf"^\d+; \d+ \d+ (?:EXTENSION - {re.escape(n)} |COMMENT - EXTENSION {re.escape(n)} )"
+        for n in extensions
+    )
+
+
+def _only(listing: str, *patterns: str) -> str:
+    """The lines of pg_restore's own list that one of ``patterns`` finds."""
+    wanted = re.compile("|".join(patterns)) if patterns else re.compile("$^")
+    return "".join(line for line in listing.splitlines(keepends=True) if wanted.search(line))
+
+
+def _without(listing: str, *patterns: str) -> str:
+    """pg_restore's own list without those lines."""
+    unwanted = re.compile("|".join(patterns))
+    return "".join(line for line in listing.splitlines(keepends=True) if not unwanted.search(line))
+
+
+def _chosen(folder: Path, listing: str) -> Path:
+    """A list for pg_restore, private."""
+    chosen = folder / "restore.list"
+    chosen.touch(mode=0o600)
+    chosen.write_text(listing, encoding="utf-8")
+    return chosen
 
 
 def _sha256(path: Path) -> str:

@@ -237,6 +237,8 @@ class Backup:
     contents: dict[str, Fingerprint]  # every table of the database, all columns, at that moment
     shape: Shape
     extensions: dict[str, bool]  # name -> whether a table needs it
+    owners: tuple[tuple[str, str, str], ...] = ()  # kind and name as ALTER has them, owner
+    tablespaces: tuple[tuple[str, str, str], ...] = ()  # kind and name, tablespace
 
 
 # ---------------------------------------------------------------- plan

@@ -72,7 +72,8 @@ def why_not(server: Postgres, backup: Backup) -> str:
     """
     with connected(server) as connection:
         if not scratch.may_create(connection):
-            return "the role may not create databases (ALTER ROLE … CREATEDB)"
+            role = scalar(connection, "SELECT quote_ident(current_user)")
+            return f"the role may not create databases (ALTER ROLE {role} CREATEDB;)"
         version = str(scalar(connection, "SHOW server_version"))
         if programs.major(version) != programs.major(backup.server_version):
             return (
@@ -82,6 +83,12 @@ def why_not(server: Postgres, backup: Backup) -> str:
         missing = _missing_extensions(connection, backup)
         if missing:
             return f"the server for rehearsals lacks extensions: {', '.join(missing)}"
+        denied = scratch.extensions_of_a_superuser(connection, backup.extensions)
+        if denied:
+            return (
+                f"tables need extensions that only a superuser may make: {', '.join(denied)};"
+                " name a server for rehearsals on which the role is one"
+            )
     return ""
 
 

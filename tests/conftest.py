@@ -140,6 +140,10 @@ class Clinic:
         with self.connect(kind, ROLE) as connection:
             deployment.adopt(connection, f"sandbox-{kind}")
 
+    def grant(self, kind: str = "dev") -> None:
+        """Give our role what it lists and has not, by the statements that are printed."""
+        filling.grant(self.server.access, self.databases[kind])
+
     def connect(self, kind: str = "dev", role: str = OWNER) -> psycopg.Connection[Any]:
         """A connection to one of the databases, autocommit, as the application's role."""
         dsn = self.server.dsn(self.databases[kind], role)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import ROLE, Clinic, finished
+from conftest import OWNER, ROLE, Clinic, finished
 from halting import halted
 from test_undo import DEV, approved, executed
 
@@ -19,6 +20,7 @@ from nexus_reimport.model import Newer, Plan, Scope
 from nexus_reimport.record import Verdict
 from nexus_reimport.runner import Wanted
 from nexus_reimport.runner.advice import IN_DOUBT, ROLLBACK_UNVERIFIED, UNVERIFIED
+from nexus_reimport.sandbox.postgres import binaries
 
 README = Path(__file__).parent.parent / "runbook" / "README.md"
 LINKS = "SELECT id::text, object_id::text FROM documents_document ORDER BY id"
@@ -61,7 +63,7 @@ def test_a_dump_comes_back_whole_under_another_name(
     assert (done.database, done.live) == (named, clinic.databases["dev"])
     assert clinic.state() == after, "the live database is not touched"
     clinic.databases["restored"] = named
-    assert clinic.state("restored") == before
+    assert clinic.state("restored", ROLE) == before, "our role's own until it is swapped in"
 
 
 def test_the_printed_statements_swap_it_in_with_owner_settings_and_grants(
@@ -95,6 +97,136 @@ def test_the_printed_statements_swap_it_in_with_owner_settings_and_grants(
             admin.execute(f"DROP OWNED BY reader_{live}")
             admin.execute(f"REVOKE ALL ON DATABASE {live} FROM reader_{live}")
             admin.execute(f"DROP ROLE reader_{live}")
+
+
+BELONGINGS = """
+    SELECT 'relation', c.oid::regclass::text, pg_get_userbyid(c.relowner),
+           (SELECT array_agg(DISTINCT (a.grantee::regrole::text, a.privilege_type, a.is_grantable)
+                ::text ORDER BY (a.grantee::regrole::text, a.privilege_type, a.is_grantable)::text)
+              FROM aclexplode(coalesce(c.relacl, acldefault(
+                  CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname IN ('public', 'nexus_reimport') AND c.relkind IN ('r', 'v', 'S')
+    UNION ALL
+    SELECT 'column', a.attrelid::regclass || '.' || a.attname, '',
+           (SELECT array_agg((x.grantee::regrole::text, x.privilege_type)::text
+                ORDER BY (x.grantee::regrole::text, x.privilege_type)::text)
+              FROM aclexplode(a.attacl) x)
+    FROM pg_attribute a WHERE a.attacl IS NOT NULL AND a.attrelid >= 16384
+    UNION ALL
+    SELECT 'schema', n.nspname, pg_get_userbyid(n.nspowner),
+           (SELECT array_agg((x.grantee::regrole::text, x.privilege_type)::text
+                ORDER BY (x.grantee::regrole::text, x.privilege_type)::text)
+              FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) x)
+    FROM pg_namespace n WHERE n.nspname IN ('public', 'nexus_reimport')
+    UNION ALL
+    SELECT 'function', p.oid::regprocedure::text, pg_get_userbyid(p.proowner),
+           (SELECT array_agg((x.grantee::regrole::text, x.privilege_type)::text
+                ORDER BY (x.grantee::regrole::text, x.privilege_type)::text)
+              FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x)
+    FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT 'type', t.oid::regtype::text, pg_get_userbyid(t.typowner), NULL
+    FROM pg_type t WHERE t.typnamespace = 'public'::regnamespace AND t.typtype IN ('e', 'd')
+    UNION ALL
+    SELECT 'default', d.defaclrole::regrole || d.defaclobjtype::text, '',
+           (SELECT array_agg((x.grantee::regrole::text, x.privilege_type)::text
+                ORDER BY (x.grantee::regrole::text, x.privilege_type)::text)
+              FROM aclexplode(d.defaclacl) x)
+    FROM pg_default_acl d
+    UNION ALL
+    SELECT 'database', d.datname || d.datconnlimit || coalesce(
+               shobj_description(d.oid, 'pg_database'), ''), pg_get_userbyid(d.datdba),
+           (SELECT array_agg((x.grantee::regrole::text, x.privilege_type)::text
+                ORDER BY (x.grantee::regrole::text, x.privilege_type)::text)
+              FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x)
+    FROM pg_database d WHERE d.datname = current_database()
+    UNION ALL
+    SELECT 'settings', coalesce(s.setrole::regrole::text, ''), '',
+           (SELECT array_agg(x ORDER BY x) FROM unnest(s.setconfig) x)
+    FROM pg_db_role_setting s
+    WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+    UNION ALL
+    SELECT 'publication', p.pubname, pg_get_userbyid(p.pubowner), NULL FROM pg_publication p
+    UNION ALL
+    SELECT 'extension', e.extname, e.extnamespace::regnamespace::text, NULL FROM pg_extension e
+    ORDER BY 1, 2"""
+
+
+def test_after_the_swap_each_role_may_do_what_it_could_before_and_nothing_else(
+    clinic: Clinic, named: str
+) -> None:
+    """Owners, grants of every kind, default privileges, settings: as the catalog has them."""
+    live = clinic.databases["dev"]
+    reader, clerk = f"reader_{live}", f'Cle"rk {live}'
+    quoted = clerk.replace('"', '""')
+    with administrator(clinic, live) as admin:
+        admin.execute(f"""
+            CREATE ROLE {reader} NOLOGIN; CREATE ROLE "{quoted}" NOLOGIN;
+            CREATE TYPE public.mood AS ENUM ('well'); ALTER TYPE public.mood OWNER TO {OWNER};
+            CREATE FUNCTION public.counted() RETURNS bigint LANGUAGE sql AS
+                'SELECT count(*) FROM public.notes';
+            ALTER FUNCTION public.counted() OWNER TO "{quoted}";
+            REVOKE EXECUTE ON FUNCTION public.counted() FROM PUBLIC;
+            GRANT EXECUTE ON FUNCTION public.counted() TO {reader};
+            CREATE VIEW public.recent AS SELECT id FROM public.notes;
+            ALTER VIEW public.recent OWNER TO {OWNER};
+            GRANT SELECT ON public.recent TO {reader} WITH GRANT OPTION;
+            SET ROLE {reader}; GRANT SELECT ON public.recent TO "{quoted}"; RESET ROLE;
+            GRANT SELECT (id), UPDATE (content) ON public.notes TO "{quoted}";
+            REVOKE DELETE ON public.sms_templates FROM {OWNER};
+            REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {reader};
+            ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} GRANT SELECT ON TABLES TO {reader};
+            REVOKE TEMPORARY ON DATABASE {live} FROM PUBLIC;
+            GRANT TEMPORARY ON DATABASE {live} TO {ROLE}, "{quoted}";
+            ALTER DATABASE {live} CONNECTION LIMIT 77;
+            COMMENT ON DATABASE {live} IS 'it''s the clinic';
+            ALTER DATABASE {live} SET search_path = "$user", public, "Odd, one";
+            ALTER DATABASE {live} SET "nexus.mode" = 'a, b';
+            ALTER ROLE {OWNER} IN DATABASE {live} SET statement_timeout = '7min';
+            CREATE PUBLICATION followed FOR TABLE public.specialties;
+            CREATE EXTENSION pg_trgm SCHEMA public; CREATE EXTENSION pageinspect SCHEMA public;
+        """)
+        before = admin.execute(BELONGINGS).fetchall()
+    try:
+        book = clinic.preflight()
+        done = runner.restore_into(book.run.id, named)
+        swap_in(clinic, done)
+        with administrator(clinic, live) as admin:
+            after = admin.execute(BELONGINGS).fetchall()
+        assert [row for row in after if row not in before] == []
+        assert [row for row in before if row not in after] == []
+        clinic.do(
+            "INSERT INTO public.clinics SELECT gen_random_uuid(), 'made afterwards', abn, phone,"
+            " email, address_json, created_at, updated_at, NULL, color, sms_reminder_template,"
+            " sms_reminders_enabled FROM public.clinics LIMIT 1"
+        )
+        assert clinic.value("SELECT count(*) FROM public.clinics WHERE name LIKE 'made after%'")
+        assert (book.folder / f"swap_{named}.sql").stat().st_mode & 0o777 == 0o600
+        adoption.adopt(adoption.look(DEV, this_is_a_copy=True), this_is_a_copy=True)
+        runner.seal(DEV)
+        runbook.begin(DEV)
+    finally:
+        drop_aside(clinic)
+        for database in (live, "postgres"):
+            with administrator(clinic, database) as admin:
+                admin.execute(f'DROP OWNED BY {reader}, "{quoted}" CASCADE')
+        with administrator(clinic) as admin:
+            admin.execute(f'DROP ROLE {reader}, "{quoted}"')
+
+
+def test_the_script_for_psql_swaps_it_in_too(clinic: Clinic, named: str) -> None:
+    live, before = clinic.databases["dev"], clinic.state()
+    book = clinic.preflight()
+    script = runner.restore_into(book.run.id, named).script
+    command = [binaries() / "psql", "--no-psqlrc", "-d", clinic.server.dsn(), "-f", script]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+        assert clinic.state() == before
+        assert clinic.value("SELECT tableowner FROM pg_tables WHERE tablename = 'notes'") == OWNER
+        assert clinic.value("SELECT current_database()") == live
+    finally:
+        drop_aside(clinic)
 
 
 def test_tables_of_another_owner_get_it_back_by_the_printed_statements(
@@ -369,19 +501,15 @@ def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
 def test_exit_5_c_the_dump_of_a_lost_server_is_restored_on_another(
     clinic: Clinic, rehearsed: Path, tmp_path: Path, named: str
 ) -> None:
-    import subprocess
-
-    from nexus_reimport.sandbox.postgres import binaries
-
     before = clinic.state()
     book = clinic.approved(rehearsed)
     with halted(DEV, book.run.id, 5, tmp_path / "marker") as process:
         process.kill()
         process.wait()
-    clinic.server.create_database(named, owner=ROLE)  # stands for a new server's empty database
+    clinic.server.create_database(named, owner=OWNER)  # stands for a new server's empty database
     dump = book.folder / "nexus.dump"
-    command = [binaries() / "pg_restore", "--no-owner", "--exit-on-error",
-               f"--dbname={clinic.server.dsn(named, ROLE)}", dump]  # fmt: skip
+    command = [binaries() / "pg_restore", "--exit-on-error",
+               f"--dbname={clinic.server.dsn(named)}", dump]  # fmt: skip
     subprocess.run(command, check=True)
     clinic.databases["other"] = named
     assert clinic.state("other") == before

@@ -14,11 +14,13 @@ import pytest
 from conftest import ROLE, Clinic, planned
 from halting import halted, nothing_left
 
-from nexus_reimport import backup, checks, record, rehearsal, runbook, show
+from nexus_reimport import backup, checks, record, rehearsal, runbook, runner, show
+from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.model import Backup, Ground, Plan, Proposal, Rehearsal, Report
 from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.target import scratch
+from nexus_reimport.target import rights, scratch
+from nexus_reimport.target.postgres import connected
 
 DEV, PROD = "sandbox-dev", "sandbox-prod"
 WAIVER = """
@@ -147,6 +149,8 @@ class another_server:  # noqa: N801 - reads as a with statement
 
     def __enter__(self) -> PostgresServer:
         self._server.create_role(ROLE)
+        with self._server.access.connect() as administrator:
+            administrator.execute(f"ALTER ROLE {ROLE} CREATEDB")
         return self._server
 
     def __exit__(self, *_: object) -> None:
@@ -182,6 +186,23 @@ def test_another_server_of_the_same_major_version_may_be_named(
         assert databases(other) == []
         said = (book.run.folder / "environment.json").read_text()
         assert other.access.passwords[ROLE] not in said
+
+
+def test_a_right_on_the_server_for_rehearsals_is_asked_for_there(
+    clinic: Clinic, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with another_server(tmp_path_factory) as other, other.access.connect() as administrator:
+        rehearse_on(clinic, other)
+        administrator.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
+        settings = environments.load(DEV)
+        with connected(settings.postgres) as here, connected(settings.rehearsal_server) as there:
+            (right,) = [r for r in rights.read(here, runbook.begin(DEV).mapping, there)
+                        if r.rule is rights.RULES["rehearse"]]  # fmt: skip
+            assert (right.held, right.place) == (False, f"server 127.0.0.1:{other.port}")
+            administrator.execute(right.statement.encode())
+            (now,) = [r for r in rights.read(here, runbook.begin(DEV).mapping, there)
+                      if r.rule is rights.RULES["rehearse"]]  # fmt: skip
+            assert now.held
 
 
 def test_only_a_database_that_we_made_ourselves_is_ever_dropped(clinic: Clinic) -> None:
@@ -317,9 +338,12 @@ def test_the_last_resort_is_said_on_the_page_and_dev_goes_on(no_createdb: Clinic
 
 
 def test_prod_needs_a_waiver_for_the_last_resort(no_createdb: Clinic) -> None:
-    no_createdb.add_prod()
+    """The right is revoked after the beginning, which would have refused."""
+    no_createdb.add_prod()  # with every right of the list
     before = no_createdb.state("prod")
     book = up_to_the_rehearsal(PROD)
+    with no_createdb.server.access.connect() as administrator:
+        administrator.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
     with pytest.raises(StopError, match="the_backup_can_be_proven: 1 of 1"):
         book.rehearse()
     assert no_createdb.state("prod") == before
@@ -330,6 +354,7 @@ def test_prod_needs_a_waiver_for_the_last_resort(no_createdb: Clinic) -> None:
     (result,) = waived.run.load(Report, "checks_rehearsal").results
     assert result.passed
     assert "waived up to 1 by x" in result.note
+    assert runbook.begin(PROD, book.run.id), "waived, so that its beginning asks for no such right"
 
 
 def test_extensions_that_no_table_needs_are_left_out_and_named(clinic: Clinic) -> None:
@@ -342,6 +367,21 @@ def test_extensions_that_no_table_needs_are_left_out_and_named(clinic: Clinic) -
     done = book.rehearse()
     assert done.left_out == (chosen,)
     assert chosen in repr(show.rehearsal(done))
+
+
+def test_an_extension_that_only_a_superuser_may_make_is_told_and_no_copy_is_begun(
+    clinic: Clinic,
+) -> None:
+    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
+        admin.execute("CREATE EXTENSION bloom SCHEMA public")
+        admin.execute("CREATE INDEX ON public.specialties USING bloom (name)")
+    book = up_to_the_rehearsal()
+    done = book.rehearse()
+    assert done.ground is Ground.INSIDE
+    assert "tables need extensions that only a superuser may make: bloom" in done.why_inside
+    with pytest.raises(StopError, match="only a superuser may make: bloom"):
+        runner.restore_into(book.run.id, f"{clinic.databases['dev']}_back")
+    assert copies(clinic) == []
 
 
 def test_a_rehearsal_is_a_part_of_the_record(clinic: Clinic) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import Clinic
+from conftest import ROLE, Clinic
 from halting import nothing_left
 
 from nexus_reimport import backup, runbook
@@ -104,7 +104,7 @@ def test_a_select_of_the_application_waits_for_a_moment_and_the_preflight_goes_o
         waited.append(seconds(lambda: clinic.value("SELECT count(*) FROM patients")))
 
     def change() -> None:
-        until(lambda: clinic.value(OURS))
+        until(lambda: clinic.value(OURS, role=ROLE))
         with migration(clinic) as other, beside(application):
             if statement.startswith("LOCK"):
                 with other.transaction():
@@ -129,7 +129,7 @@ def test_after_three_tries_it_stops_holds_nothing_and_says_who_waited(clinic: Cl
     def again_and_again() -> None:
         with migration(clinic) as other:
             while not done.is_set():
-                until(lambda: done.is_set() or clinic.value(OURS))
+                until(lambda: done.is_set() or clinic.value(OURS, role=ROLE))
                 with other.transaction():
                     lock = "LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"
                     waited.append(seconds(lambda: other.execute(lock)))  # noqa: B023 - at once
@@ -169,6 +169,7 @@ def test_pg_dump_waits_for_no_lock_longer_than_we_do(
     monkeypatch.setattr(waiters, "QUIET", 0.2)
     clinic.do("CREATE SCHEMA elsewhere")
     clinic.do("CREATE TABLE elsewhere.lists (id int)")
+    clinic.grant()
     book = to_survey(clinic)
     with migration(clinic) as other, other.transaction():
         other.execute("LOCK TABLE elsewhere.lists IN ACCESS EXCLUSIVE MODE")
@@ -183,6 +184,7 @@ def test_a_long_dump_does_not_lose_its_snapshot_to_our_own_time_outs(
 ) -> None:
     clinic.do("CREATE SCHEMA elsewhere")
     clinic.do("CREATE TABLE elsewhere.lists (id int)")
+    clinic.grant()
     book = runbook.begin(DEV)
     held = threading.Event()
 
@@ -210,7 +212,8 @@ def test_a_program_is_ended_with_the_session_that_it_reads_for(
         other.execute("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE")
         command = [programs.folder("18.0", None) / "pg_dump", f"--file={tmp_path / 'dump'}"]
         with connected(place()) as connection:
-            clinic.do("SELECT pg_terminate_backend(%s)", "dev", connection.info.backend_pid)
+            pid = connection.info.backend_pid
+            clinic.do("SELECT pg_terminate_backend(%s)", "dev", pid, role=ROLE)
             with pytest.raises(psycopg.Error):
                 programs.run(
                     command, place(), tmp_path / "log", lambda: connection.execute("SELECT 1")
@@ -252,7 +255,7 @@ def test_a_run_that_waits_for_its_locks_lets_an_alter_table_pass(
 
     def change() -> None:
         with migration(clinic) as other:
-            until(lambda: clinic.value(OURS))
+            until(lambda: clinic.value(OURS, role=ROLE))
             alter = "ALTER TABLE patients ALTER COLUMN id SET STATISTICS 50"
             lock = "LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"
             with other.transaction():

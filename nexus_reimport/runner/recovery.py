@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nexus_reimport import backup, record, restore, show
+from nexus_reimport import mapping as mappings
 from nexus_reimport import rollback as rollbacks
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, SettingsError, StopError
@@ -16,9 +17,10 @@ from nexus_reimport.runner.notebook import ROLLBACK
 from nexus_reimport.runner.sequence import Outcome
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import Settings
-from nexus_reimport.target import own
+from nexus_reimport.target import deployment, own, rights
 from nexus_reimport.target.own import UndoSize
 from nexus_reimport.target.postgres import connected
+from nexus_reimport.target.rights import Task
 
 AskRollback = Callable[[Look, RollbackProposal], str]
 
@@ -65,7 +67,8 @@ def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restore
     """The dump of ``run`` as a database called ``name``; the live one is not touched.
 
     Raises:
-        ReimportError: the name is taken, the dump is gone or was changed, or it differs.
+        ReimportError: a right is missing, the name is taken, the dump is gone or was changed, or it
+            differs.
     """
     settings = locate(run)
     found = record.find(settings, run)
@@ -74,22 +77,47 @@ def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restore
             f"the record of run {run} is not as it was sealed: {problems[0]}",
             next="a dump is only restored by a record that can be trusted: take another run's",
         )
+    mapping = mappings.load(settings.mapping, environments.folder())
+    with connected(settings.postgres) as connection:
+        if lacking := rights.missing(rights.read(connection, mapping), Task.RESTORE):
+            raise rights.refusal(lacking, deployment.place(connection))
     kept = "backup" if found.has("backup") else "rollback_backup"
     saved = found.load(Backup, kept)
     if say:
         say(f"{settings.name}: restoring the dump of {run} into {name}")
-    return restore.run(
-        settings.postgres, saved, run, name, settings.scratch_register,
-        lambda place: backup.restore(saved, found.private, place, to_look_at=False),
-    )  # fmt: skip
+    private = found.private
+    acts = restore.Acts(
+        restore=lambda place: backup.restore(saved, private, place, to_look_at=False),
+        left_to_do=lambda place, without: backup.left_to_do(saved, private, place, without),
+    )
+    done = restore.run(settings.postgres, saved, run, name, settings.scratch_register, acts)
+    script = private / f"swap_{name}.sql"
+    script.touch(mode=0o600)
+    script.write_text(restore.script(done.swap), encoding="utf-8")
+    return replace(done, script=str(script))
 
 
 def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
-    """Drop the undo data of all runs but the ``keep`` latest; what was dropped."""
+    """Drop the undo data of all runs but the ``keep`` latest; what was dropped.
+
+    Raises:
+        StopError: another database than this environment's, or a right is missing. Nothing was
+            dropped.
+    """
     settings = environments.load(environment)
+    mapping = mappings.load(settings.mapping, environments.folder())
     state = "undo data of older runs may have been dropped; nothing else was written"
     with record.at_work(settings), connected(settings.postgres, state) as connection:
+        deployment.require(connection, settings.name)
         gone = tuple(own.undo_sizes(connection)[keep:])
+        dropped = {one.schema for one in gone}
+        lacking = [
+            right
+            for right in rights.missing(rights.read(connection, mapping), Task.PURGE)
+            if right.rule is not rights.RULES["undo_drop"] or right.object in dropped
+        ]
+        if lacking:
+            raise rights.refusal(lacking, deployment.place(connection))
         for one in gone:
             own.drop_undo(connection, one.schema)
     return gone

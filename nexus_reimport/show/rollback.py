@@ -96,10 +96,12 @@ def restored(value: Restored) -> Page:
                 f"The dump of run {value.run}: {value.tables:,} tables, {value.rows:,} rows, all"
                 f" compared, in {value.seconds:,.1f} s. {value.live} was not touched.", Tone.GOOD
             ),
-            *([Line(f"Extensions left out, to be made by an administrator if the application needs"
-                    f" them: {left_out}.", Tone.LOOK)] if left_out else []),
+            *([Line(f"Extensions that only an administrator may make, among the statements:"
+                    f" {left_out}.", Tone.LOOK)] if left_out else []),
             Line("To swap it in: stop the application, then run each statement as an administrator,"
-                 " in the database that is named, in this order:"),
+                 " in the database that is named, in this order. They give back owners, grants,"
+                 " default privileges and settings; without them the application cannot work."),
+            Line(f"The same as one file: psql -d postgres -f {value.script}"),
             table("", "step | in database | statement", steps),
             Line("Then: nexus-reimport adopt ENV --this-is-a-copy, and start the application. The"
                  " database that was replaced stays under its other name until you drop it."),

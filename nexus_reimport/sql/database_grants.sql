@@ -1,5 +1,5 @@
--- Who was granted what on this database itself ("" is everybody), its owner aside?
-SELECT a.privilege_type, coalesce(r.rolname, '')
+-- Who was granted what on this database itself ("" is everybody), and may pass it on?
+SELECT a.privilege_type, coalesce(r.rolname, ''), a.is_grantable
 FROM pg_catalog.pg_database d
 CROSS JOIN LATERAL pg_catalog.aclexplode(d.datacl) a
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee

@@ -15,7 +15,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +77,15 @@ def may_create(connection: Connection) -> bool:
     """Whether the role may make databases on this server."""
     query = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
     return bool(scalar(connection, query))
+
+
+def extensions_of_a_superuser(
+    connection: Connection, extensions: Mapping[str, bool]
+) -> tuple[str, ...]:
+    """Those that a table needs (name -> whether one does) and the role may not make in a copy."""
+    needed = [name for name, is_needed in extensions.items() if is_needed]
+    rows = connection.execute(statement("extensions_of_a_superuser"), {"names": needed})
+    return tuple(name for (name,) in rows)
 
 
 @contextmanager
