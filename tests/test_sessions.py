@@ -6,8 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,8 +19,10 @@ from poolers import TransactionPool, dropping_options, listening
 from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, TargetError
+from nexus_reimport.runner.watch import watching
+from nexus_reimport.sandbox.postgres import binaries
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target import session, transaction
+from nexus_reimport.target import programs, session, transaction
 from nexus_reimport.target.postgres import connected, scalar
 
 DEV = "sandbox-dev"
@@ -111,6 +112,21 @@ def test_no_variable_of_libpq_changes_a_session(
     book.census()
     _, saved = book.survey_and_backup()
     assert saved.tables_in_dump > 0, "pg_dump is told the same"
+
+
+def test_a_program_is_told_nothing_else_either(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = clinic.databases["dev"]
+    with administrator(clinic) as admin:
+        admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    for variable, value in {"PGTZ": "Australia/Sydney", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "x",
+                            "PGSSLROOTCERT": "/nothing", "PGDATESTYLE": "SQL"}.items():  # fmt: skip
+        monkeypatch.setenv(variable, value)
+    for setting, value in (("timezone", "UTC"), ("datestyle", "ISO, MDY"),
+                           ("default_transaction_read_only", "off")):  # fmt: skip
+        command: list[str | Path] = [binaries() / "psql", "-XAtc", f"SHOW {setting}"]
+        assert programs.run(command, place(), tmp_path / "log").strip() == value
 
 
 def test_threads_that_connect_at_once_leave_the_environment_as_it_was(
@@ -260,8 +276,25 @@ def test_a_session_that_stays_is_named_and_left_alone(clinic: Clinic, rehearsed:
     assert told.value.where == "waited 1 s for it"
 
 
-def until(ready: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+def test_who_is_waited_for_is_told_at_the_terminal(clinic: Clinic) -> None:
+    run = runbook.begin(DEV).run
+    said: list[str] = []
+    with watching(run, said.append):
+        run.journal("waiting", of="the run's lock", pid=4711, since="2026-03-01 02:00:00")
+        run.journal("let go", what="another session waited for what we read", attempt=1)
+    assert said == [
+        f"{DEV}: waiting for the run's lock, held by pid 4711 of the server,"
+        " connected since 2026-03-01 02:00:00 UTC",
+        f"{DEV}: another session waited for what we read; it is tried again",
+    ]
+
+
+def test_the_sandbox_does_not_obey_them_either(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"PGTZ": "Australia/Sydney", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "x"
+                        }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    with clinic.server.access.connect(clinic.databases["dev"], ROLE) as connection:
+        row = connection.execute("SHOW timezone").fetchone()
+    assert row == ("UTC",)

@@ -20,7 +20,7 @@ def watching(run: Run, say: Say | None) -> Iterator[None]:
         yield
         return
     done = threading.Event()
-    thread = threading.Thread(target=_tell, args=(run, say, done), daemon=True)
+    thread = threading.Thread(target=_tell, args=(run, say, done, len(run.events())), daemon=True)
     thread.start()
     try:
         yield
@@ -29,8 +29,7 @@ def watching(run: Run, say: Say | None) -> Iterator[None]:
         thread.join()
 
 
-def _tell(run: Run, say: Say, done: threading.Event) -> None:
-    seen = len(run.events())
+def _tell(run: Run, say: Say, done: threading.Event, seen: int) -> None:
     began: dict[str, float] = {}
     while True:
         last_look = done.wait(_PAUSE)
@@ -42,5 +41,10 @@ def _tell(run: Run, say: Say, done: threading.Event) -> None:
             elif event["event"] in ("finished", "failed"):
                 seconds = time.monotonic() - began.get(stage, time.monotonic())
                 say(f"{run.environment}: {stage} {event['event']} ({seconds:,.1f} s)")
+            elif event["event"] == "waiting":
+                holder = f"pid {event['pid']} of the server, connected since {event['since']} UTC"
+                say(f"{run.environment}: waiting for {event['of']}, held by {holder}")
+            elif event["event"] == "let go":
+                say(f"{run.environment}: {event['what']}; it is tried again")
         if last_look:
             return

@@ -74,7 +74,7 @@ def make_template(postgres: Postgres, name: str, tables: Map[str, Rows]) -> None
         SandboxError: the rows do not fit the schema. The database is there, without a table.
     """
     postgres.create_database(name, owner=OWNER)
-    with psycopg.connect(postgres.dsn(name, OWNER)) as connection:
+    with postgres.connect(name, OWNER, autocommit=False) as connection:
         connection.execute(_schema())
         for table, (columns, rows) in tables.items():
             with _scrubbed(table):
@@ -82,7 +82,7 @@ def make_template(postgres: Postgres, name: str, tables: Map[str, Rows]) -> None
         with _scrubbed("all tables"):
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         _set_sequences(connection)
-    with psycopg.connect(postgres.dsn(name, OWNER), autocommit=True) as connection:
+    with postgres.connect(name, OWNER) as connection:
         connection.execute("VACUUM (ANALYZE)")
     grant(postgres, name)
     with postgres.connect() as connection:

@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from nexus_reimport.sandbox.private import write_private
+from nexus_reimport.target.session import without_environment
 
 SUPERUSER = "postgres"
 _MEMORY = "postgres.json"
@@ -50,10 +51,13 @@ class Postgres:
         return f"postgresql://{role}:{self.passwords[role]}@127.0.0.1:{self.port}/{database}"
 
     def connect(
-        self, database: str = SUPERUSER, role: str = SUPERUSER
+        self, database: str = SUPERUSER, role: str = SUPERUSER, *, autocommit: bool = True
     ) -> psycopg.Connection[tuple[object, ...]]:
-        """A connection in autocommit."""
-        return psycopg.connect(self.dsn(database, role), autocommit=True, connect_timeout=10)
+        """A connection in autocommit, or not; libpq's environment variables do not count."""
+        with without_environment():
+            return psycopg.connect(
+                self.dsn(database, role), autocommit=autocommit, connect_timeout=10
+            )
 
     def takes_password(self) -> bool:
         """Whether the server that listens on the port is this one, and ready."""

@@ -180,6 +180,7 @@ def _environment(target: Postgres) -> dict[str, str]:
         "PGUSER": target.user,
         "PGDATABASE": target.database,
         "PGPASSWORD": target.password.get_secret_value(),
+        "PGOPTIONS": "-c default_transaction_read_only=off",  # it sets the rest itself
         "PGSSLMODE": target.sslmode,
         "PGGSSENCMODE": "disable",
         "PGAPPNAME": session.APPLICATION,
