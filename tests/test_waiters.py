@@ -121,6 +121,27 @@ def test_a_select_of_the_application_waits_for_a_moment_and_the_preflight_goes_o
     assert f"({MIGRATION}), table patients" in told["what"]
 
 
+def test_an_index_that_is_built_beside_does_not_wait_for_the_end_of_the_dump(
+    clinic: Clinic,
+) -> None:
+    waited: list[float] = []
+
+    def build() -> None:
+        with migration(clinic) as other:
+            index = "CREATE INDEX CONCURRENTLY beside ON notes (created_at)"
+            waited.append(seconds(lambda: other.execute(index)))
+
+    def read() -> None:
+        with waiters.reading(place()) as connection, exported_snapshot(connection):
+            with beside(build):
+                until(lambda: waited)
+            connection.execute("SELECT 1")
+
+    with pytest.raises(LockConflict, match="a migration"):
+        read()
+    assert waited[0] < PATIENCE
+
+
 def test_after_three_tries_it_stops_holds_nothing_and_says_who_waited(clinic: Clinic) -> None:
     book = to_survey(clinic)
     done = threading.Event()

@@ -1,11 +1,12 @@
 -- Which sessions of others wait for one of ours, and for which table?
--- Ours: the one that reads, and what was started for it since (pg_dump).
+-- Ours: the one that reads, and what was started for it since (pg_dump). CREATE INDEX CONCURRENTLY
+-- waits for the end of a snapshot, and for no table.
 SELECT a.pid, a.application_name, coalesce(c.relname::text, '')
 FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation
 WHERE NOT l.granted
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND a.datname = current_database()
   AND a.application_name IS DISTINCT FROM %(ours)s
   AND pg_blocking_pids(a.pid) && ARRAY(
       SELECT o.pid FROM pg_catalog.pg_stat_activity o

@@ -212,6 +212,11 @@ _SHAPES = (
         "look at [postgres] host and port: a web server or another service listens there",
     ),
     _why(
+        r"SSL error|SSL SYSCALL|could not (accept|create|establish|initiate) SSL",
+        "no encrypted connection (TLS) could be made",
+        "look at [postgres] sslmode and its certificates, and at the server's log",
+    ),
+    _why(
         r"closed the connection unexpectedly|Connection reset|EOF detected|Broken pipe",
         "the connection was closed before the server had said who it is",
         "look at the server's log. No line in it: [postgres] host and port lead to something else,"

@@ -177,10 +177,16 @@ def require(
         with another() as second:
             if _are_swapped(connection, second):
                 raise swapped(where, state)
-    for name, value in ENDS_WITH_CLIENT.items():
-        if found.get(name) not in (None, value):
-            with suppress(psycopg.errors.InvalidParameterValue):  # not on the server's platform
-                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+    _end_with_client(connection, [name for name in ENDS_WITH_CLIENT if found.get(name) is not None])
+
+
+def _end_with_client(connection: Connection, names: list[str]) -> None:
+    """Set what there is of it: one by one where one is not on the server's platform."""
+    try:
+        connection.execute(_SET, (False, names, [ENDS_WITH_CLIENT[name] for name in names]))
+    except psycopg.errors.InvalidParameterValue:
+        for name in names if len(names) > 1 else ():
+            _end_with_client(connection, [name])
 
 
 def tell_again(connection: Connection) -> None:
