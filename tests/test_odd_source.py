@@ -466,6 +466,21 @@ def test_the_first_repetition_is_the_value_and_who_holds_more_is_told(
         assert told == Cleaned("Remark", MORE, 1, ("V1",))
 
 
+# ---------------------------------------------------------------- files in S3
+
+
+def test_a_file_whose_key_is_in_another_form_of_unicode_is_there_and_told(
+    small: Open, s3: S3Server
+) -> None:
+    s3.access.fill("second-installation", [StoredObject(decomposed("scans/Müller.pdf"), b"x")])
+    schema = SCHEMA.replace("scans/1.pdf", "scans/Müller.pdf")
+    with small("data_api", schema=schema) as place:
+        report = place.planned().book.check_before()
+        (files,) = (r for r in report.results if r.check == "every_file_is_in_s3")
+        assert files.offending == 0
+        assert "1 under a key in another form of Unicode than Nexus's" in files.note
+
+
 def _finish(book: runbook.Runbook) -> None:
     report = book.check_before()
     assert not report.blocking, report.blocking

@@ -232,3 +232,39 @@ def test_the_templates_are_complete(
     for name in ("PG_PASSWORD", "FILEMAKER_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY"):
         monkeypatch.setenv(f"NEXUS_{kind.upper()}_{name}", "x")
     assert settings.load(kind, tmp_path).kind == kind
+
+
+AUTHORITY = Path(__file__).parent / "authority"
+
+
+@pytest.mark.parametrize("part", ["filemaker", "s3"])
+def test_the_file_of_an_authority_is_found_beside_the_environments_file(
+    environment_files: Path, part: str
+) -> None:
+    shutil.copy(AUTHORITY / "ca.pem", environment_files / "clinic-ca.pem")
+    change(environment_files, f"[{part}]\n", f'[{part}]\nca_file = "clinic-ca.pem"\n')
+    found = settings.load("sandbox-dev", environment_files)
+    named = found.filemaker.ca_file if part == "filemaker" else found.s3.ca_file
+    assert named == (environment_files / "clinic-ca.pem").resolve()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "cannot be read: No such file"), ("no certificate", "holds no certificate (PEM)")],
+)
+def test_a_file_that_is_no_authoritys_is_refused_when_settings_are_loaded(
+    environment_files: Path, content: str | None, said: str
+) -> None:
+    if content is not None:
+        (environment_files / "clinic-ca.pem").write_text(content)
+    change(environment_files, "[s3]\n", '[s3]\nca_file = "clinic-ca.pem"\n')
+    told = refused(environment_files)
+    assert f"s3.ca_file: the file of the certificate authority {said}" in told
+
+
+def test_a_token_of_temporary_credentials_is_in_no_record(environment_files: Path) -> None:
+    secret = '{ env = "NEXUS_SANDBOX_S3_SECRET_KEY" }'
+    change(environment_files, "[s3]\n", f"[s3]\nsession_token = {secret}\n")
+    found = settings.load("sandbox-dev", environment_files)
+    assert found.s3.session_token is not None
+    assert "session_token" not in found.public()["s3"]
