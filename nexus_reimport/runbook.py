@@ -108,7 +108,7 @@ def begin(
             No run was opened.
     """
     settings = environments.load(environment)
-    mapping = mappings.load(settings.mapping, environments.folder())
+    mapping = mappings.load_for(settings, environments.folder())
     kind = Scope.RELINK if links_only else Scope.REIMPORT
     known = record.find(settings, run_id) if run_id else None
     require_ready(settings, mapping, TASKS[known.kind if known else kind])

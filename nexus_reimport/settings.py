@@ -417,6 +417,25 @@ def _checkout() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
+def names(environments: Path | None = None) -> list[str]:
+    """The environments that there are, whole or broken; a mapping beside them is none."""
+    files = sorted((environments or folder()).glob("*.toml"))
+    return [path.stem for path in files if not _is_mapping(path)]
+
+
+def _is_mapping(path: Path) -> bool:
+    """Whether a TOML file is a mapping, even one that cannot be read as TOML."""
+    try:
+        text = textfile.read(path)
+    except (textfile.Undecodable, OSError):
+        return False
+    try:
+        tables = tomllib.loads(text).keys()
+    except tomllib.TOMLDecodeError:
+        tables = dict.fromkeys(re.findall(r"^\s*\[+\s*\"?([\w-]+)", text, re.MULTILINE)).keys()
+    return bool(tables & {"sources", "entities"}) and not tables & {"postgres", "filemaker"}
+
+
 def load(environment: str, environments: Path | None = None) -> Settings:
     """The settings of ``environment``, an empty name read from NEXUS_REIMPORT_ENVIRONMENT.
 
@@ -426,8 +445,8 @@ def load(environment: str, environments: Path | None = None) -> Settings:
     name = environment or os.environ.get(ENVIRONMENT_VARIABLE, "")
     where = environments or folder()
     path = where / f"{name}.toml"
-    if not name or not path.is_file():
-        known = ", ".join(sorted(p.stem for p in where.glob("*.toml"))) or "none"
+    if not name or not path.is_file() or _is_mapping(path):
+        known = ", ".join(names(where)) or "none"
         raise SettingsError(
             f"no environment is called {name!r}" if name else "no environment was named",
             where=f"known: {known}",
@@ -457,9 +476,9 @@ def load(environment: str, environments: Path | None = None) -> Settings:
 
 def _twins(path: Path) -> Iterator[str]:
     """Other files whose names differ from this one's only in case: on some disks one folder."""
-    for other in sorted(path.parent.glob("*.toml")):
-        if other.name != path.name and other.stem.casefold() == path.stem.casefold():
-            yield f"{other.name} beside it differs only in case: the records of both would mix"
+    for other in names(path.parent):
+        if other != path.stem and other.casefold() == path.stem.casefold():
+            yield f"{other}.toml beside it differs only in case: the records of both would mix"
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from psycopg import sql
 
+from nexus_reimport import mapping as mappings
 from nexus_reimport import rowfile
-from nexus_reimport.errors import MappingError
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import Entity, Mapping
 from nexus_reimport.model import Pointer, Problem, Survey, TableState
 from nexus_reimport.rowfile import RowFile
 from nexus_reimport.target import catalog as catalogs
@@ -37,7 +38,7 @@ def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Ta
         MappingError: the mapping does not fit the live schema. Nothing was written.
     """
     catalog = catalogs.read(connection, mapping.schema_name)
-    check_mapping(mapping, catalog)
+    check_mapping(connection, mapping, catalog)
     types = catalogs.content_types(connection, mapping)
     known = references.declared(mapping, catalog, types)
     scanned, hits = references.unexplained(connection, mapping, catalog, known)
@@ -71,50 +72,75 @@ def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Ta
     )  # fmt: skip
 
 
-def check_mapping(mapping: Mapping, catalog: Catalog) -> None:
+def check_mapping(connection: Connection, mapping: Mapping, catalog: Catalog) -> None:
     """Whether the live schema has what the mapping names.
 
     Raises:
-        MappingError: all that is missing, at once.
+        MappingError: all that is missing, at once, each with its place in the mapping.
     """
-    problems: list[str] = []
-    wanted: list[tuple[str, str]] = []
+    problems = [*_missing(mapping, catalog), *_unfit(mapping, catalog)]
+    if mapping.content_types in ("", *catalog.tables):
+        types = catalogs.content_types(connection, mapping)
+        problems += [
+            (("entities", name, "model"), f"{mapping.content_types} has no {entity.model}")
+            for name, entity in mapping.entities.items()
+            if mapping.content_types and entity.model and entity.model not in types
+        ]
+    if problems:
+        where = f"schema {catalog.schema}"
+        raise mappings.refused(
+            "the mapping does not fit the database:", problems, mapping.text, where
+        )
+
+
+def _missing(mapping: Mapping, catalog: Catalog) -> Iterator[mappings.Problem]:
+    """Tables and columns that are not there; of a table not every column besides."""
+    told = set()
+    for path, table, column in mapping.named():
+        if table not in catalog.tables:
+            if (path[:2], table) not in told:
+                yield path, f"no table {table}"
+            told.add((path[:2], table))
+        elif column and catalog.tables[table].column(column) is None:
+            yield path, f"{table}: no column {column}"
+
+
+def _unfit(mapping: Mapping, catalog: Catalog) -> Iterator[mappings.Problem]:
+    """What the tables of the entities, as they are, cannot take."""
     for name, entity in mapping.entities.items():
-        wanted += [(entity.table, c) for c in (*entity.fed_columns(), *entity.new)]
         table = catalog.tables.get(entity.table)
         if table is None:
             continue
-        if len(table.primary_key) != 1:
-            problems.append(f"{entity.table}: needs a primary key of one column")
-        filled = {*entity.fed_columns(), *entity.new, *table.primary_key}
-        problems += [
-            f"{name}: {c.name} must not be empty, and a new row has no value for it"
-            for c in table.columns
-            if c.not_null and not c.filled_by_database and c.name not in filled
-        ]
-    wanted += sorted(mapping.chosen_from())
-    for kind in mapping.by_hand.values():
-        own = mapping.entities[kind.entity].table
-        shown = [column.partition(".")[0] for column in kind.show]
-        wanted += [(own, column) for column in (*kind.columns, *shown, *kind.where_any)]
-    for attachment in mapping.attachments.values():
-        link = attachment.link
-        wanted += [(attachment.link_table, c) for c in (link.object, link.content_type) if c]
-        wanted += [(attachment.table, i.column) for i in attachment.identity]
-        wanted += [(attachment.table, attachment.file.column)]
-    for table_wanted, column in dict.fromkeys(wanted):
-        if table_wanted not in catalog.tables:
-            problems.append(f"no table {table_wanted}")
-        elif catalog.tables[table_wanted].column(column) is None:
-            problems.append(f"{table_wanted}: no column {column}")
-    if problems:
-        unique = list(dict.fromkeys(problems))
-        raise MappingError(
-            f"the mapping does not fit the database: {len(unique)} problem(s)\n"
-            + "\n".join(f"    {p}" for p in unique),
-            where=f"schema {catalog.schema}",
-            next="mend the mapping for this installation, then run again",
-        )
+        for path, said in (*_without_key(entity, table), *_untakeable(entity, table)):
+            yield ("entities", name, *path), said
+
+
+def _without_key(entity: Entity, table: Table) -> Iterator[mappings.Problem]:
+    if len(table.primary_key) != 1:
+        yield ("table",), f"{entity.table}: needs a primary key of one column"
+    fed = {"columns": entity.fed_columns(), "new": tuple(entity.new)}
+    for part, given in fed.items():
+        for column in (c for c in given if c in table.primary_key):
+            yield (part, column), "is the key, which stays or is made"
+    filled = {*fed["columns"], *fed["new"], *table.primary_key}
+    for c in table.columns:
+        if c.not_null and not c.filled_by_database and c.name not in filled:
+            yield (
+                ("new",),
+                f"{entity.table}.{c.name} must not be empty, and a new row has no value for it",
+            )
+
+
+def _untakeable(entity: Entity, table: Table) -> Iterator[mappings.Problem]:
+    for name, feed in entity.columns.items():
+        column = table.column(name.partition(".")[0])
+        if column is None:
+            continue
+        if column.generated:
+            yield ("columns", name), "is generated by the database"
+        is_nested = bool(feed.gather) or "." in name or feed.convert == "html_pages"
+        if is_nested and column.type not in ("json", "jsonb"):
+            yield ("columns", name), f"is a {column.type}: this needs a JSON column"
 
 
 def _state(connection: Connection, mapping: Mapping, table: Table, schema: str) -> TableState:

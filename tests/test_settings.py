@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import settings
+from nexus_reimport import mapping, settings
 from nexus_reimport.errors import SettingsError
 
 ENVIRONMENTS = Path(__file__).parent.parent / "runbook" / "environments"
@@ -48,6 +48,52 @@ def test_an_empty_name_reads_the_environment_variable(
 
 def test_a_mistyped_environment_names_those_that_are_known(environment_files: Path) -> None:
     assert "sandbox-dev, sandbox-prod" in refused(environment_files, "sandbox-dve")
+
+
+def test_a_mapping_beside_the_environment_files_is_none_of_them(environment_files: Path) -> None:
+    shipped = Path(settings.__file__).parent / "mappings" / "nexus.toml"
+    shutil.copy(shipped, environment_files / "clinic.toml")
+    shutil.copy(shipped, environment_files / "SANDBOX-DEV-mapping.toml")
+    (environment_files / "broken.toml").write_text("[sources.x]\ntable = [")
+    (environment_files / "own.toml").write_text('name = "own"\n')
+    assert settings.names(environment_files) == ["own", "sandbox-dev", "sandbox-prod"]
+    for name in ("nobody", "clinic", "broken"):
+        told = refused(environment_files, name)
+        assert f"no environment is called '{name}'" in told
+        assert "known: own, sandbox-dev, sandbox-prod" in told
+
+
+def test_a_mapping_is_no_twin_of_an_environment(environment_files: Path) -> None:
+    (environment_files / "Sandbox-Dev.toml").write_text("[entities.x]\n")
+    assert settings.load("sandbox-dev", environment_files).name == "sandbox-dev"
+    shutil.copy(environment_files / "sandbox-dev.toml", environment_files / "Sandbox-Dev.toml")
+    assert "differs only in case" in refused(environment_files)
+
+
+def test_what_the_mapping_does_not_have_is_told_at_once(environment_files: Path) -> None:
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(
+        path.read_text()
+        .replace("[decisions.letters]", "[decisions.leters]")
+        .replace('when_different = { "*" = "filemaker" }',
+                 'when_different = { "contact_json.phone" = "nexus", "*" = "filemaker" }', 1)
+        .replace('[decisions.notes]\n', '[decisions.notes]\npast_scheduled = "keep"\n')
+        .replace('channels = { notes = "odata"', 'channels = { note = "odata"')
+    )  # fmt: skip
+    found = settings.load("sandbox-dev", environment_files)
+    with pytest.raises(SettingsError) as told:
+        mapping.load_for(found, environment_files)
+    for part in (
+        "4 problem(s)",
+        "decisions.leters: no entity is called leters",
+        'decisions.patients.when_different."contact_json.phone": no column',
+        "decisions.notes.past_scheduled: notes has no such rule",
+        "filemaker.channels.note: no source is called note",
+    ):
+        assert part in str(told.value)
+    path.write_text(path.read_text().replace('"contact_json.phone"', '"contact_json.phones"'))
+    with pytest.raises(SettingsError, match="3 problem"):
+        mapping.load_for(settings.load("sandbox-dev", environment_files), environment_files)
 
 
 def test_all_problems_come_in_one_message(environment_files: Path) -> None:

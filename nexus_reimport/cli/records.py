@@ -98,11 +98,11 @@ def _chosen(environment: str) -> list[Settings]:
 
 
 def _all() -> Iterator[Settings]:
-    for path in sorted(environments.folder().glob("*.toml")):
+    for name in environments.names():
         try:
-            yield environments.load(path.stem)
+            yield environments.load(name)
         except SettingsError as error:
-            typer.echo(f"{path.stem} is left out: {error.what.splitlines()[0]}", err=True)
+            typer.echo(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
 
 
 def _one(settings: Settings, run_id: str) -> Run:

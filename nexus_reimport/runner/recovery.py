@@ -140,9 +140,9 @@ def locate(run: str) -> Settings:
 
 
 def _loadable() -> Iterator[Settings]:
-    for path in sorted(environments.folder().glob("*.toml")):
+    for name in environments.names():
         try:
-            yield environments.load(path.stem)
+            yield environments.load(name)
         except SettingsError:
             continue
 

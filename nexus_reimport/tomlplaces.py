@@ -1,0 +1,111 @@
+"""Where in a TOML file a key stands: dotted path -> line, for messages about what it says."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+Path = tuple[str | int, ...]
+
+_STRING = r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\''
+_TOKEN = re.compile(rf"{_STRING}|#[^\n]*|[\[\]{{}}]|\n|[^\s\[\]{{}}#\"']+|[^\S\n]+", re.DOTALL)
+_HEADER = re.compile(r"(\[\[?)(.*?)\]\]?\s*(?:#.*)?", re.DOTALL)
+
+
+def lines(text: str) -> dict[Path, int]:
+    """Path of each table, key and element of ``text`` -> its line; ``text`` is a whole TOML file.
+
+    What stands within a value of one line has that line; of a list of several lines, each element
+    has the one where it begins.
+    """
+    found: dict[Path, int] = {}
+    table: Path = ()
+    count: dict[Path, int] = {}
+    for number, statement in _statements(text):
+        header = _HEADER.fullmatch(statement)
+        if header and not re.match(r"\[[^=]*=", statement):
+            table = _within(_keys(f"{header[2]} = 0"), count)
+            if header[1] == "[[":
+                count[table] = count.get(table, -1) + 1
+                table = (*table, count[table])
+        else:
+            key = _keys(statement)
+            found.update(_elements((*table, *key), number, statement))
+            table_or_key = (*table, *key)
+            found.setdefault(table_or_key, number)
+            continue
+        found.setdefault(table, number)
+    return found
+
+
+def line_of(path: Path, places: dict[Path, int]) -> int:
+    """The line of ``path``, or of the nearest part of it that has one; 0 where none has."""
+    return next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), 0)
+
+
+def dotted(path: Path) -> str:
+    """``path`` as one would write it in the file."""
+    return ".".join(
+        str(part) if re.fullmatch(r"[\w-]+", str(part)) else f'"{part}"' for part in path
+    )
+
+
+def _statements(text: str) -> list[tuple[int, str]]:
+    """Line and text of each header and each ``key = value``, however many lines it has."""
+    found, depth, number, start, current = [], 0, 1, 1, ""
+    for piece in _TOKEN.findall(text):
+        if not current.strip():
+            start = number
+        if piece == "\n" and depth == 0:
+            if current.strip():
+                found.append((start, current.strip()))
+            current = ""
+        elif not piece.startswith("#"):
+            current += piece
+            depth += (piece in ("[", "{")) - (piece in ("]", "}"))
+        number += piece.count("\n")
+    return [*found, (start, current.strip())] if current.strip() else found
+
+
+def _elements(path: Path, start: int, statement: str) -> dict[Path, int]:
+    """The lines of the elements of a list that has several lines."""
+    found: dict[Path, int] = {}
+    depth, number, element = 0, start, 0
+    value = statement.partition("=")[2]
+    if "\n" not in value or not value.strip().startswith("["):
+        return found
+    for piece in _TOKEN.findall(value):
+        if piece in ("{", "["):
+            depth += 1
+            if depth == 2:
+                found[(*path, element)] = number
+                element += 1
+        depth -= piece in ("}", "]")
+        number += piece.count("\n")
+    return found
+
+
+def _keys(statement: str) -> Path:
+    """The keys on the left of a statement, as TOML itself reads them."""
+    match = re.match(rf"(?:{_STRING}|[^=\"'])+?(?==)", statement, re.DOTALL)
+    try:
+        document: Any = tomllib.loads(f"{match[0]}= 0" if match else "")
+    except tomllib.TOMLDecodeError:
+        return ()
+    keys: list[str] = []
+    while isinstance(document, dict) and document:
+        key = next(iter(document))
+        keys.append(key)
+        document = document[key]
+    return tuple(keys)
+
+
+def _within(keys: Path, count: dict[Path, int]) -> Path:
+    """The path of a header: below the last element of each list of tables on the way."""
+    path: Path = ()
+    for n, key in enumerate(keys):
+        path = (*path, key)
+        if path in count and n < len(keys) - 1:
+            path = (*path, count[path])
+    return path
