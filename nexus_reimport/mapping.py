@@ -746,7 +746,7 @@ def _of_entity(mapping: Mapping, path: Path, name: str, entity: Entity) -> Itera
     if others and name > min(others):
         yield (*path, "table"), f"{entity.table} is the table of {min(others)} already"
     if entity.filemaker_id and entity.filemaker_id not in entity.columns:
-        yield (*path, "filemaker_id"), f"{entity.filemaker_id} is no column that is fed"
+        yield (*path, "filemaker_id"), f"no column {entity.filemaker_id} is fed"
     for column, feed in entity.columns.items():
         yield from _of_column(mapping, (*path, "columns", column), name, feed)
         yield from _of_neighbours((*path, "columns", column), column, entity)
@@ -794,7 +794,7 @@ def _of_neighbours(path: Path, name: str, entity: Entity) -> Iterator[Problem]:
     """Whether a column can stand beside the entity's others."""
     feed, (base, _, key) = entity.columns[name], name.partition(".")
     if feed.not_before and feed.not_before not in entity.columns:
-        yield (*path, "not_before"), f"{feed.not_before} is no column that is fed"
+        yield (*path, "not_before"), f"no column {feed.not_before} is fed"
     whole = entity.columns.get(base) if key else None
     if whole is not None and not whole.gather:
         yield path, f"{base} is fed as a whole already"
@@ -813,7 +813,7 @@ def _of_identity(path: Path, rule: Identity, entity: Entity) -> Iterator[Problem
     for part, names in (("by", rule.by), ("then", rule.then)):
         for column in names:
             if column not in entity.columns or "." in column or entity.columns[column].gather:
-                yield (*path, part), f"{column} is no column that is fed as a whole"
+                yield (*path, part), f"no column {column} is fed as a whole"
     for column in (c for c in rule.folded if c not in rule.by):
         yield (*path, "folded"), f"{column} is not among those of `by`"
 
@@ -824,7 +824,7 @@ def _of_left_out(
     yield from _absent(mapping, (*path, "empty"), entity.source, rule.empty)
     for part, column in (("unresolved", rule.unresolved), ("misfit", rule.misfit)):
         if column and column not in entity.columns:
-            yield (*path, part), f"{column} is no column that is fed"
+            yield (*path, part), f"no column {column} is fed"
         elif column and part == "unresolved" and entity.columns[column].convert != "entity":
             yield (
                 (*path, part),

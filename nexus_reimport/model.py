@@ -502,11 +502,12 @@ class Result:
     sample: tuple[str, ...] = ()
     waived: int = 0
     note: str = ""
+    is_empty: bool = False  # there is truly nothing to look at; the note says how that is proven
 
     @property
     def passed(self) -> bool:
-        """Nothing offends beyond what was waived, and something was looked at."""
-        return self.offending <= self.waived and self.looked_at > 0
+        """Nothing offends beyond what was waived; something was looked at, or nothing is there."""
+        return self.offending <= self.waived and (self.looked_at > 0 or self.is_empty)
 
     @property
     def blocks(self) -> bool:

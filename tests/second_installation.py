@@ -93,3 +93,13 @@ def _table(name: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> 
             values["Changed"] = f"2025-10-0{number} 08:00:00"
         records.append(Record(number, 1, values))
     return Table(name, tuple(fields), records)
+
+
+EMPTY = (
+    "TRUNCATE practice.document, practice.carer, practice.visit, practice.person RESTART IDENTITY"
+)
+
+
+def empty_filemaker(*names: str) -> list[Table]:
+    """The same file, with no record in the tables ``names``."""
+    return [Table(t.name, t.fields, [] if t.name in names else t.records) for t in filemaker()]

@@ -5,20 +5,24 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from conftest import OWNER, ROLE
-from second_installation import SCHEMA, adopt, filemaker
+from conftest import OWNER, ROLE, finished, planned
+from second_installation import EMPTY, SCHEMA, adopt, empty_filemaker, filemaker
 
 from nexus_reimport import runbook
+from nexus_reimport.model import Report
+from nexus_reimport.record import Verdict
 from nexus_reimport.sandbox import exported
 from nexus_reimport.sandbox.clinic import StoredObject
 from nexus_reimport.sandbox.exported import Style
 from nexus_reimport.sandbox.filemaker import Simulator
+from nexus_reimport.sandbox.filemaker_file import Table
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
 from nexus_reimport.settings import FOLDER_VARIABLE
@@ -74,61 +78,63 @@ EXPORTED = (
 )
 
 
-@pytest.fixture(params=["data_api", "odata", "exports"])
-def second(
-    request: pytest.FixtureRequest,
-    postgres: PostgresServer,
-    s3: S3Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+@contextmanager
+def installed(
+    tables: list[Table], channel: str, postgres: PostgresServer, s3: S3Server, folder: Path
 ) -> Iterator[psycopg.Connection[Any]]:
+    """The second installation, its FileMaker with these tables; its environment in ``folder``."""
     postgres.create_database("second", owner=OWNER)
     keys = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
     s3.access.fill("second-installation", [StoredObject(key, b"x") for key in keys])
-    shutil.copy(Path(__file__).parent / "second_installation.toml", tmp_path)
+    shutil.copy(Path(__file__).parent / "second_installation.toml", folder)
     with (
-        Simulator(filemaker(), password="opensesame") as simulator,
+        Simulator(tables, password="opensesame") as simulator,
         psycopg.connect(postgres.dsn("second", OWNER), autocommit=True) as connection,
+        pytest.MonkeyPatch.context() as patch,
     ):
         connection.execute(SCHEMA)
-        adopt(postgres, "second", tmp_path)
-        text = ENVIRONMENT.format(
-            url=simulator.url, endpoint=s3.access.endpoint, channel=request.param
-        )
-        (tmp_path / "second.toml").write_text(text)
-        (tmp_path / "exports").mkdir()
-        for table, (name, style) in zip(filemaker(), EXPORTED, strict=True):
-            exported.write(table, tmp_path / "exports" / name, style)
+        adopt(postgres, "second", folder)
+        text = ENVIRONMENT.format(url=simulator.url, endpoint=s3.access.endpoint, channel=channel)
+        (folder / "second.toml").write_text(text)
+        (folder / "exports").mkdir()
+        for table, (name, style) in zip(tables, EXPORTED, strict=True):
+            exported.write(table, folder / "exports" / name, style)
         for name, value in {
-            FOLDER_VARIABLE: str(tmp_path),
+            FOLDER_VARIABLE: str(folder),
             "PORT": str(postgres.port),
             "PG": postgres.access.passwords[ROLE],
             "FM": "opensesame",
             "KEY": s3.access.access_key,
             "SECRET": s3.access.secret_key,
         }.items():
-            monkeypatch.setenv(name, value)
+            patch.setenv(name, value)
         yield connection
     postgres.drop_database("second")
 
 
-def test_a_second_installation_is_reimported_by_its_mapping_alone(
-    second: psycopg.Connection[Any],
-) -> None:
-    book = runbook.begin("second")
-    book.snapshot()
-    book.census()
-    book.survey_and_backup()
-    book.plan()
+@pytest.fixture(params=["data_api", "odata", "exports"])
+def second(
+    request: pytest.FixtureRequest, postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> Iterator[psycopg.Connection[Any]]:
+    with installed(filemaker(), request.param, postgres, s3, tmp_path) as connection:
+        yield connection
+
+
+def whole() -> runbook.Runbook:
+    """A run to its end, sealed."""
+    book = planned("second")
     report = book.check_before()
     assert not report.blocking, report.blocking
     book.rehearse()
     book.propose()
     book.approve(rehearsed=True)
-    book.apply()
-    after = book.verify()
-    assert not after.blocking, after.blocking
-    book.sign_off()
+    return finished(book)
+
+
+def test_a_second_installation_is_reimported_by_its_mapping_alone(
+    second: psycopg.Connection[Any],
+) -> None:
+    whole()
     people = second.execute(
         "SELECT id, legacy_no, born::text, shoe_size::text, site_id FROM practice.person ORDER BY 1"
     ).fetchall()
@@ -156,3 +162,50 @@ def test_a_second_installation_is_reimported_by_its_mapping_alone(
         "INSERT INTO practice.person (given, family) VALUES ('a', 'b') RETURNING id"
     ).fetchone()
     assert next_id == (5,)
+
+
+@pytest.mark.parametrize(
+    "empty", [("Scans", "Cares"), ("Scans", "Cares", "Visits"), ("Visits",)], ids=" ".join
+)
+def test_a_first_import_into_empty_tables_is_complete(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, empty: tuple[str, ...]
+) -> None:
+    """Of documents and carers neither side has any; with visits, no link has a record."""
+    with installed(empty_filemaker(*empty), "data_api", postgres, s3, tmp_path) as second:
+        second.execute(EMPTY)
+        if "Scans" not in empty:  # which come to Nexus by another way
+            second.execute("INSERT INTO practice.document (scan_no, path) VALUES"
+                           " ('S1', 'scans/1.pdf'), ('S2', 'scans/2.pdf'), ('S3', 'scans/3.pdf')"
+                           )  # fmt: skip
+        book = whole()
+        assert book.run.verdict() is Verdict.COMPLETE
+        told = {r.check: r for r in book.run.load(Report, "checks_before").results}
+        people = told["patients_are_as_many_as_expected"]
+        assert (people.passed, people.looked_at) == (True, 4)
+        assert (
+            people.note == "the first import of people: Nexus holds none, and no run has loaded any"
+        )
+        claims = told["no_two_rows_claim_one_record"]
+        assert (claims.passed, claims.looked_at, claims.is_empty) == (True, 0, True)
+        visits = told["every_planned_appointment_has_a_clinic"]
+        assert visits.is_empty is ("Visits" in empty)
+        rows = second.execute("SELECT legacy_no FROM practice.person ORDER BY 1").fetchall()
+        assert rows == [("P1",), ("P2",), ("P3",)]
+        every = "SELECT p::text FROM practice.person p ORDER BY 1"
+        state = second.execute(every).fetchall()
+        again = whole()
+        assert again.run.verdict() is Verdict.COMPLETE
+        assert (
+            second.execute("SELECT p::text FROM practice.person p ORDER BY 1").fetchall() == state
+        )
+
+
+def test_a_table_that_was_emptied_after_a_run_is_no_first_import(
+    second: psycopg.Connection[Any],
+) -> None:
+    whole()
+    second.execute("DELETE FROM practice.document; DELETE FROM practice.carer;"
+                   "DELETE FROM practice.visit; DELETE FROM practice.person")  # fmt: skip
+    book = planned("second")
+    stopped = {result.check for result in book.check_before().blocking}
+    assert {"patients_are_as_many_as_expected", "no_two_rows_claim_one_record"} <= stopped

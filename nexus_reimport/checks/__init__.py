@@ -2,7 +2,9 @@
 
 A check's name is its id, its docstring's first line the claim that the operator reads. It gives a
 ``Finding``; it never raises for what it looks for and never prints. A check that looked at
-nothing fails. Keys are FileMaker's or Nexus's ids, names of tables or columns: never values.
+nothing fails, unless it says by what it is proven that there is nothing: a table whose fingerprint
+covers no row, a table of FileMaker that was read to its end and holds no record. Keys are
+FileMaker's or Nexus's ids, names of tables or columns: never values.
 """
 
 from __future__ import annotations
@@ -22,12 +24,16 @@ SAMPLE = 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How many were looked at, and which of them offend; ``count`` where keys are not listed."""
+    """How many were looked at, and which of them offend; ``count`` where keys are not listed.
+
+    ``empty`` says why there was truly nothing to look at, where that is proven.
+    """
 
     looked_at: int
     offending: Collection[str] = ()
     count: int | None = None
     note: str = ""
+    empty: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,8 @@ def run(
 def _result(declared: Check, subject: object, waiver: Waiver | None) -> Result:
     found = declared.look(subject)
     offending = len(found.offending) if found.count is None else found.count
-    notes = [found.note] if found.note else []
+    is_empty = not found.looked_at and bool(found.empty)
+    notes = [note for note in (found.note, found.empty if is_empty else "") if note]
     if waiver is not None:
         said = f"waived up to {waiver.at_most:,} by {waiver.who} until {waiver.until}"
         notes.append(f"{said}: {waiver.reason}" if offending else f"{said}: no longer needed")
@@ -115,6 +122,7 @@ def _result(declared: Check, subject: object, waiver: Waiver | None) -> Result:
         sample=tuple(sorted(found.offending)[:SAMPLE]),
         waived=waiver.at_most if waiver is not None else 0,
         note="; ".join(notes),
+        is_empty=is_empty,
     )
 
 

@@ -51,6 +51,10 @@ class After:
     census_now: Census
     answers: Answers
 
+    def was_empty(self, entity: str) -> bool:
+        """Whether the table held no row before the run, by its fingerprint."""
+        return not self.survey.tables[self.mapping.entities[entity].table].fingerprint.rows
+
     def rows(self, entity: str) -> Iterator[dict[str, str | None]]:
         """The rows of one entity as they are."""
         return rowfile.read_dicts(self.folder, self.now[entity])
@@ -73,7 +77,8 @@ def _filemaker_ids(after: After, entity: str) -> Finding:
     note = f"{in_filemaker:,} in FileMaker, {len(loaded):,} loaded, {plan.kept:,} kept beside them"
     missing = [filemaker_id for filemaker_id, nexus_id in loaded if nexus_id not in there]
     off = [*missing, *(["count"] if in_filemaker != len(loaded) else [])]
-    return Finding(len(loaded), off, note=note)
+    empty = "" if after.snapshot.extracts[source].rows else f"FileMaker has no {entity}"
+    return Finding(len(loaded), off, note=note, empty=empty)
 
 
 @check(After, Level.STOP, serves=("A1", "R2", "D1"))
@@ -129,7 +134,8 @@ def what_only_nexus_knows_was_carried_over(after: After) -> Finding:
                     for c in by_key
                 ):
                     off.append(f"{entity} {row[key]}")
-    return Finding(looked, off)
+    is_new = all(map(after.was_empty, after.mapping.entities))
+    return Finding(looked, off, empty="no table held a row before the run" if is_new else "")
 
 
 def _unfed(spec: Entity, column: str, text: str | None) -> Any:
@@ -183,7 +189,9 @@ def _without(after: After, entity: str, column: str) -> Finding:
         looked += 1
         if column and not row[column]:
             off.append(row[key] or "")
-    return Finding(looked, off)
+    records = after.snapshot.extracts[after.mapping.entities[entity].source].rows
+    empty = f"neither FileMaker nor Nexus has any {entity}"
+    return Finding(looked, off, empty=empty if after.was_empty(entity) and not records else "")
 
 
 @check(After, Level.STOP, serves=("A3", "X5"))

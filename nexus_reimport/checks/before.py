@@ -50,6 +50,20 @@ class Before:
         """The lines of the ledger: source, entity, outcome, why, FileMaker id, Nexus id."""
         return rowfile.read(self.folder, self.plan.ledger)
 
+    def is_new(self, entity: str) -> bool:
+        """Whether nothing was ever loaded: the table holds no row, and no run remembers one."""
+        table = self.survey.tables[self.mapping.entities[entity].table]
+        return not table.fingerprint.rows and not any(
+            line[0] == entity for line in rowfile.read(self.folder, self.survey.remembered)
+        )
+
+    def neither_side(self, entity: str) -> str:
+        """That FileMaker has no record and Nexus no row of ``entity``; "" where one has."""
+        source = self.mapping.entities[entity].source
+        if self.snapshot.extracts[source].rows or not self.is_new(entity):
+            return ""
+        return f"neither FileMaker nor Nexus has any {entity}"
+
     def planned(self, entity: str) -> Iterator[dict[str, str | None]]:
         """The rows of one entity that will be there."""
         return rowfile.read_dicts(self.folder, self.plan.entities[entity].file)
@@ -126,6 +140,9 @@ def _as_expected(before: Before, entity: str) -> Finding:
     had = plan.rows_before - sum(
         u.count for u in plan.unreturned if u.cause.value == "no_filemaker_id"
     )
+    if before.is_new(entity):
+        note = f"the first import of {entity}: Nexus holds none, and no run has loaded any"
+        return Finding(plan.source_rows, note=note, empty=before.neither_side(entity))
     off = abs(plan.loaded - had)
     allowed = int(before.settings.counts_may_differ * had)
     note = f"FileMaker brings {plan.loaded:,}, Nexus holds {had:,} from FileMaker; band {allowed:,}"
@@ -152,6 +169,9 @@ def links_between_tables_resolve(before: Before) -> Finding:
         for name in before.mapping.sources
         if any(link.to == name for s in before.mapping.sources.values() for link in s.links)
     }
+    linking = [n for n, s in before.mapping.sources.items() if s.links]
+    records = sum(before.snapshot.extracts[name].rows for name in linking)
+    empty = "" if records else "no table with a link holds a record" if linking else "no links"
     looked, poor = 0, []
     for name, spec in before.mapping.sources.items():
         for link in spec.links:
@@ -164,7 +184,7 @@ def links_between_tables_resolve(before: Before) -> Finding:
                 poor.append(f"{name}.{link.field}: {resolved:,} of {len(held):,} resolve")
             if covered < link.covers_at_least * len(keys[link.to]):
                 poor.append(f"{name}: {covered:,} of {len(keys[link.to]):,} {link.to} have one")
-    return Finding(looked, poor)
+    return Finding(looked, poor, empty=empty)
 
 
 # ------------------------------------------------------------------ the plan
@@ -254,7 +274,12 @@ def no_rule_leaves_out_more_than_its_budget(before: Before) -> Finding:
 def no_two_rows_claim_one_record(before: Before) -> Finding:
     """No two rows of Nexus carry the same FileMaker id: merging them is for a person."""
     entities = before.plan.entities.values()
-    return Finding(sum(e.rows_before for e in entities), [i for e in entities for i in e.ambiguous])
+    is_new = all(before.is_new(e.entity) for e in entities)
+    return Finding(
+        sum(e.rows_before for e in entities),
+        [i for e in entities for i in e.ambiguous],
+        empty="the first import: Nexus holds no row of any entity" if is_new else "",
+    )
 
 
 @check(Before, Level.STOP, serves=("M1", "M3"))
@@ -305,7 +330,7 @@ def _missing(before: Before, entity: str, column: str) -> Finding:
         looked += 1
         if column and not row[column]:
             missing.append(row[key] or "")
-    return Finding(looked, missing)
+    return Finding(looked, missing, empty=before.neither_side(entity))
 
 
 @check(Before, Level.STOP, serves=("B3", "X5"))
@@ -355,14 +380,15 @@ def filemaker_names_clinic_clinician_and_type(before: Before) -> Finding:
     found = _fed_by(before, calendar.entity, calendar.clinic)
     note = f"FileMaker has no field for {', '.join(absent)}" if absent else ""
     count = found.looked_at if absent else found.count
-    return Finding(found.looked_at, found.offending, count=count, note=note)
+    return Finding(found.looked_at, found.offending, count=count, note=note, empty=found.empty)
 
 
 def _fed_by(before: Before, entity: str, column: str) -> Finding:
     """Records whose feed of ``column`` is empty or names nothing that Nexus knows."""
     feed = before.mapping.entities[entity].columns.get(column)
     if feed is None:
-        return Finding(before.plan.entities[entity].source_rows, count=0, note="not fed")
+        rows = before.plan.entities[entity].source_rows
+        return Finding(rows, count=0, note="not fed", empty=before.neither_side(entity))
     source = before.mapping.entities[entity].source
     loaded = {line[4] for line in before.ledger() if line[1] == entity and line[2] in _LOADED}
     fields = feed.fields_used
@@ -375,7 +401,9 @@ def _fed_by(before: Before, entity: str, column: str) -> Finding:
         m.stays + m.empty for m in before.plan.entities[entity].misfits if m.column == column
     )
     note = f"{len(empty):,} empty, {unknown:,} unknown to Nexus"
-    return Finding(len(loaded), empty, count=len(empty) + unknown, note=note)
+    return Finding(
+        len(loaded), empty, count=len(empty) + unknown, note=note, empty=before.neither_side(entity)
+    )
 
 
 @check(Before, Level.REVIEW, serves=("X1", "X2", "X3", "F2"))
@@ -402,7 +430,8 @@ def _not_exported(before: Before, name: str) -> Finding:
         looked += 1
         if not (record[spec.exported] or "").strip():
             empty.append(record[KEY] or "")
-    return Finding(looked, empty, note="S3 decides whether the file is there")
+    none = "" if before.snapshot.extracts[spec.source].rows else f"FileMaker has no {name}"
+    return Finding(looked, empty, note="S3 decides whether the file is there", empty=none)
 
 
 @check(Before, Level.REVIEW, serves=("B5", "P7", "F5"), links=True)
@@ -430,7 +459,9 @@ def every_file_is_in_s3(before: Before) -> Finding:
         notes.append(f"{spelt:,} under a key in another form of Unicode than Nexus's")
     if stored.twins:
         notes.append(f"{stored.twins:,} keys of the bucket differ from another one in this alone")
-    return Finding(looked, count=sum(missing.values()), note=", ".join(notes))
+    rows = sum(state.rows for state in before.survey.attachments.values())
+    empty = "" if rows else "Nexus has no documents and images"
+    return Finding(looked, count=sum(missing.values()), note=", ".join(notes), empty=empty)
 
 
 @check(Before, Level.STOP, serves=("K1", "K2", "K13"), links=True)

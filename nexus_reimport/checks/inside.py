@@ -85,7 +85,7 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
         looked += then.rows + 1
         if lost:
             off.append(f"{reference.table}.{reference.column}: {lost:,} point at rows now gone")
-    return Finding(looked, off)
+    return Finding(looked, off, empty="" if known else "no column can point at a wiped table")
 
 
 @check(Inside, Level.STOP, serves=("R4", "R5", "R6", "A5", "A6"), links=True)
