@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nexus_reimport import wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import (
     Approval,
@@ -16,6 +17,7 @@ from nexus_reimport.model import (
     Newer,
     Plan,
     Proposal,
+    Refusal,
     Rehearsal,
     RollbackProposal,
     Snapshot,
@@ -107,11 +109,36 @@ def require(
         StopError: no approval, another digest, or prod without its dev run. Nothing was written.
     """
     _consent(settings, proposal.digest, typed, "01_preflight", rehearsed=rehearsed_is_enough)
-    _same("the mapping", proposal.mapping, mapping_digest)
-    _same("the package", proposal.code, code_digest())
-    if settings.kind is Kind.PROD:
-        _forerun(settings, proposal, forerunner)
+    refuse(refusals(settings, proposal, mapping_digest, forerunner))
     return Approval(proposal.digest, getpass.getuser(), how, datetime.now(UTC))
+
+
+def refusals(
+    settings: Settings, proposal: Proposal, mapping_digest: str, forerunner: Forerunner | None
+) -> tuple[Refusal, ...]:
+    """Why this proposal would not pass as things are now, whoever approves it.
+
+    The gate asks it before it lets an approval pass, the preflight before it says GO.
+    """
+    found = [
+        *_changed("the mapping", proposal.mapping, mapping_digest),
+        *_changed("the package", proposal.code, code_digest()),
+    ]
+    if settings.kind is Kind.PROD:
+        found += _forerun(settings, proposal, forerunner)
+    return tuple(found)
+
+
+def refuse(found: tuple[Refusal, ...]) -> None:
+    """Raise StopError that names each of ``found``; nothing where there is none."""
+    if not found:
+        return
+    what = found[0].what
+    if len(found) > 1:
+        what = f"{len(found)} things stand in the way of an approval\n" + wording.lines(
+            [f.what for f in found]
+        )
+    raise StopError(what, next="; ".join(dict.fromkeys(f.next for f in found)))
 
 
 def require_rollback(
@@ -124,7 +151,7 @@ def require_rollback(
     """
     undecided(proposal.since, proposal.newer, proposal.undoes)
     _consent(settings, proposal.digest, typed, "90_rollback", rehearsed=rehearsed)
-    _same("the package", proposal.code, code_digest())
+    refuse(tuple(_changed("the package", proposal.code, code_digest(), "90_rollback")))
     return Approval(proposal.digest, getpass.getuser(), how, datetime.now(UTC))
 
 
@@ -135,7 +162,7 @@ def undecided(since: Since, newer: Newer, run: str) -> None:
         return
     listed = "\n".join(
         f"    {n.table}: {n.created:,} created, {n.changed:,} changed, {n.deleted:,} deleted"
-        f" (e.g. {', '.join(n.sample)})"
+        f" (e.g. {wording.some(n.sample, n.rows)})"
         for n in found
     )
     raise StopError(
@@ -166,21 +193,25 @@ def _consent(
         )
 
 
-def _same(what: str, then: str, now: str) -> None:
+def _changed(what: str, then: str, now: str, page: str = "01_preflight") -> Iterator[Refusal]:
     if then != now:
-        raise StopError(
-            f"{what} was changed since the preflight",
-            next="run 01_preflight again and read what it says now",
+        yield Refusal(
+            f"{what} was changed since the preflight"
+            if page == "01_preflight"
+            else f"{what} was changed since the look",
+            f"run {page} again and read what it says now",
         )
 
 
-def _forerun(settings: Settings, proposal: Proposal, forerunner: Forerunner | None) -> None:
+def _forerun(
+    settings: Settings, proposal: Proposal, forerunner: Forerunner | None
+) -> Iterator[Refusal]:
     dev = settings.dev_environment
     if forerunner is None:
-        raise StopError(
-            f"{dev} has no COMPLETE run",
-            next=f"run `nexus-reimport run {dev}` to its end first",
+        yield Refusal(
+            f"{dev} has no COMPLETE run", f"run `nexus-reimport run {dev}` to its end first"
         )
+        return
     differ = [
         name
         for name, then, now in (
@@ -191,9 +222,9 @@ def _forerun(settings: Settings, proposal: Proposal, forerunner: Forerunner | No
         if then != now
     ]
     if differ:
-        raise StopError(
+        yield Refusal(
             f"{dev} was run with another {' and another '.join(differ)} ({forerunner.run})",
-            next=f"run `nexus-reimport run {dev}` again, as things are now",
+            f"run `nexus-reimport run {dev}` again, as things are now",
         )
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from nexus_reimport import convert, rowfile, workbook
+from nexus_reimport import convert, rowfile, wording, workbook
 from nexus_reimport.errors import StopError
 from nexus_reimport.mapping import ByHand, Mapping
 from nexus_reimport.model import Survey
@@ -59,11 +59,15 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value that a person gave, as PostgreSQL prints it; its line's mark, and where it stands."""
+    """A value that a person gave, as PostgreSQL prints it; its line's mark, and where it stands.
+
+    ``untouched``: we wrote it into the sheet ourselves, from what was given for this row before.
+    """
 
     value: str
     mark: str
     place: str
+    untouched: bool = False
 
 
 @dataclass(slots=True)
@@ -183,8 +187,9 @@ def write(path: Path, lines: Iterable[tuple[Kind, Iterable[Line]]]) -> None:
     """A sheet for each kind, with its lines in the order of what they show.
 
     Values that were given before stand in their cells, so that the new sheet can take the place of
-    the one before. A cell for which the row has a value already is grey. A sheet has room for some
-    million lines: what is beyond comes into the next one, once these are filled in.
+    the one before. A cell for which the row has a value already is grey and shows it; it is there
+    to be read, and what is put into it is not. A sheet has room for some million lines: what is
+    beyond comes into the next one, once these are filled in.
 
     Raises:
         StopError: the workbook cannot be written. The library's own errors quote the cell.
@@ -248,12 +253,18 @@ def _write_kind(
         _text(sheet, 1, number, title)
     grey, last = PatternFill("solid", fgColor="D9D9D9"), 1
     for last, line in enumerate(lines, 2):
-        values = [_label(kind, c, line.row.get(c)) if c in line.given else "" for c in kind.columns]
-        for number, value in enumerate((line.key, *line.shown, *values, line.mark), 1):
+        values = [_label(kind, c, line.row.get(c)) for c in kind.columns]
+        for number, value in enumerate((line.key, *line.shown, *values), 1):
             _text(sheet, last, number, value)
+        written: dict[str, Sequence[str]] = {}
         for number, column in enumerate(kind.columns, 2 + len(line.shown)):
-            if line.row.get(column) and column not in line.given:
-                sheet.cell(last, number).fill = grey
+            cell, held = sheet.cell(last, number), line.row.get(column)
+            if held and column in line.given:
+                written[column] = [_told(_said(cell)), held if column in kind.choices else ""]
+            elif held:
+                written[column] = [_told(_said(cell))]
+                cell.fill = grey
+        _text(sheet, last, len(_header(kind)), _mark(line, written))
     sheet.freeze_panes = "A2"
     _lay_out(sheet, kind, last, places)
 
@@ -292,11 +303,34 @@ def _text(sheet: Worksheet, line: int, number: int, value: str) -> None:
 
 
 def _label(kind: Kind, column: str, value: str | None) -> str:
-    """What a person reads for a value of a column."""
-    labels = kind.choices.get(column)
-    if labels is None:
-        return value or ""
-    return next((label for label, meant in labels.items() if meant == value), "")
+    """What a person reads for a value of a column: itself where it is none of the choices."""
+    labels = kind.choices.get(column, {})
+    return next((label for label, meant in labels.items() if meant == value), value or "")
+
+
+# Column -> the hash of what we wrote into its cell, and the value where it was given before.
+Written = Named[str, Sequence[str]]
+
+
+def _told(cell: Any) -> str:
+    """What a cell says, as a hash; blanks do not count, since programs change them on saving."""
+    return hashlib.sha256(" ".join(str(cell).split()).encode()).hexdigest()[:16]
+
+
+def _mark(line: Line, written: Written) -> str:
+    """What the last cell of a line holds: the line's mark, and what we wrote into the others.
+
+    It belongs to the row's key: copied to another line it says nothing.
+    """
+    said = json.dumps(written, sort_keys=True)
+    return f"{line.mark} {_told(line.key + said)} {said}"
+
+
+def _marked(key: str, text: str) -> tuple[str, Written]:
+    """The mark of a line, and what we wrote into it; nothing where it is of another line."""
+    mark, _, rest = text.partition(" ")
+    proof, _, said = rest.partition(" ")
+    return (mark, json.loads(said)) if said and proof == _told(key + said) else (mark, {})
 
 
 # ---------------------------------------------------------------- read
@@ -364,18 +398,22 @@ def _read_kind(
         line = {t: _said(cells[n]) if n < len(cells) else None for t, n in places.items()}
         place = f"sheet {kind.name}, line {number}"
         key = convert.identifier(str(line[KEY] or ""))
+        mark, written = _marked(key, str(line[MARK] or ""))
         filled = {c: line[c] for c in kind.columns if line[c] not in (None, "")}
         if filled and not key:
             yield f"{place}: has no {KEY}"
             continue
         for column, cell in filled.items():
-            value, problem = _value(kind, column, cell)
+            found = _read_cell(kind, column, cell, written.get(column, ()))
+            if found is None:
+                continue
+            value, problem, untouched = found
             if problem:
                 yield f"{place}: {column}: {problem}"
                 continue
             if said.setdefault((kind.spec.entity, key, column), value) != value:
                 yield f"{place}: {column}: another line of this row says otherwise"
-            given.cells[kind.name, key, column] = Cell(value, str(line[MARK] or ""), place)
+            given.cells[kind.name, key, column] = Cell(value, mark, place, untouched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,6 +446,17 @@ _UNUSABLE = {
     "b": "is yes or no: format the cell as text",
 }
 _BEYOND_ITS_DIGITS = 10**15  # a spreadsheet's number keeps 15
+
+
+def _read_cell(
+    kind: Kind, column: str, cell: Any, was: Sequence[str]
+) -> tuple[str, str, bool] | None:
+    """A value, what is wrong with it, whether we wrote it; None for a grey cell as it ``was``."""
+    if not was or was[0] != _told(cell):
+        return (*_value(kind, column, cell), False)
+    if len(was) == 1:
+        return None  # Nexus's own value, shown to be read
+    return (was[1], "", True) if was[1] else (*_value(kind, column, cell), True)
 
 
 def _value(kind: Kind, column: str, cell: Any) -> tuple[str, str]:
@@ -459,19 +508,22 @@ def refuse_unusable(
 
 
 def _unusable(line: Line | None, column: str, cell: Cell) -> str:
+    """Why a value cannot be put into its row; one that we wrote ourselves was judged before."""
+    now = line.row.get(column) if line else None
+    if cell.untouched or now == cell.value:
+        return ""
     if line is None:
         return "there is no such row"
     if line.mark != cell.mark:
         return "stale: the row shows other values than when the sheet was written"
-    now = line.row.get(column)
-    return "stale: the row holds another value by now" if now and now != cell.value else ""
+    return "the row holds another value by now; only what is empty is filled" if now else ""
 
 
 def refused(listed: Sequence[str]) -> StopError:
     """The lines that cannot be used, by name."""
     return StopError(
-        f"{len(listed)} line(s) of {SHEET} cannot be used\n"
-        + "\n".join(f"    {problem}" for problem in listed),
+        f"{wording.amount(len(listed), 'cell')} of {SHEET} cannot be used\n"
+        + wording.lines(listed, shown=50),
         where="the environment's private folder",
-        next=f"mend or empty these lines, or take {SHEET} away; then run 01_preflight again",
+        next=f"fix or empty these cells, or take {SHEET} away; then run 01_preflight again",
     )

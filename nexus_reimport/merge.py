@@ -35,6 +35,7 @@ class Tally:
     cleared: int = 0
     kept: int = 0
     same: int = 0
+    respelt: int = 0
     filled_before: int = 0
     filled_after: int = 0
     gone: int = 0
@@ -62,7 +63,7 @@ class Merger:
         return tuple(
             ColumnChange(
                 name, t.filled, t.different, t.cleared, t.kept, t.same,
-                self._decisions[name], t.filled_before, t.filled_after, t.gone,
+                self._decisions[name], t.filled_before, t.filled_after, t.gone, t.respelt,
             )
             for name, t in self._tallies.items()
         )  # fmt: skip
@@ -139,6 +140,7 @@ class Merger:
             return new
         if _same(old, new, column):
             tally.same += 1
+            tally.respelt += column.folded and new != old
             return new if column.folded else old
         tally.different += 1
         self.differences.append((key, name, old, new))
@@ -206,8 +208,14 @@ class Merger:
             self._give_up(key, name, gone, theirs)
         elif existed and ours and not cards.beyond(theirs, ours):
             tally.same += 1
-            if cards.is_of_the_newer_shape(card, part, keys):
-                return cards.readable(card, part)
+            newer = cards.is_of_the_newer_shape(card, part, keys)
+            made = (
+                cards.readable(card, part)
+                if newer
+                else cards.put(card, new, part, keys, filemaker_is_right=is_right)
+            )
+            tally.respelt += made != card
+            return made
         elif existed:
             tally.filled += 1
         return cards.put(card, new, part, keys, filemaker_is_right=is_right)

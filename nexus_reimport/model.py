@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from nexus_reimport import wording
 from nexus_reimport.errors import RecordError
 from nexus_reimport.rowfile import RowFile
 from nexus_reimport.settings import Cause, Channel, Decision, Different
@@ -298,6 +300,7 @@ class ColumnChange:
     filled_before: int = 0  # rows with a value, of all rows that were there
     filled_after: int = 0  # of all rows that will be there
     gone: int = 0  # values of Nexus that go; a part of a card may hold several in one row
+    respelt: int = 0  # of those that are the same: FileMaker's blanks and line ends, a newer shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +321,11 @@ class Misfits:
     def count(self) -> int:
         """All of them."""
         return self.stays + self.empty + self.derived
+
+    @property
+    def listed(self) -> str:
+        """The first FileMaker ids, and how many more there are."""
+        return wording.some(self.sample, self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +361,11 @@ class SettledRows:
     asks: bool
     decision: str | None
 
+    @property
+    def changed(self) -> int:
+        """Rows that get the other value."""
+        return self.rows if not self.asks or self.decision == self.becomes else 0
+
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
@@ -363,7 +376,8 @@ class ByHand:
     waiting: int  # rows that still lack a value
     given: int  # values in the sheet
     used: int  # of these, put into rows by this plan
-    there: int  # of these, in the database already
+    there: int  # of these, not needed: the database holds a value already
+    gone: int = 0  # of these, of rows that are not there any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +388,16 @@ class Unreturned:
     count: int
     decision: Decision | None
     kept_by_closure: int = 0  # decided to be purged, but something that stays points at them
+
+    @property
+    def purged(self) -> int:
+        """Rows of this cause that go."""
+        return self.count - self.kept_by_closure if self.decision == "purge" else 0
+
+    @property
+    def kept(self) -> int:
+        """Rows of this cause that stay, whyever."""
+        return self.count - self.purged
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,26 +480,31 @@ class Plan:
 
     def undecided(self) -> tuple[str, ...]:
         """What a person must still choose, as lines for the environment's file."""
-        rows = [
-            f"decisions.{e.entity}: {u.cause} = keep or purge ({u.count} rows)"
-            for e in self.entities.values()
-            for u in e.unreturned
-            if u.decision is None
-        ]
-        columns = [
-            f'decisions.{e.entity}.when_different: "{c.column}" = filemaker or nexus'
-            f" ({c.different} rows)"
-            for e in self.entities.values()
-            for c in e.changes
-            if c.different and c.decision is None
-        ]
-        rules = [
-            f"decisions.{e.entity}: {s.rule} = keep or {s.becomes} ({s.rows} rows)"
-            for e in self.entities.values()
-            for s in e.settled
-            if s.asks and s.rows and s.decision is None
-        ]
-        return (*rows, *columns, *rules)
+        return tuple(line for line, answer in self._questions() if answer is None)
+
+    @property
+    def questions(self) -> int:
+        """How many choices a person has to make, those that were made already among them."""
+        return sum(1 for _ in self._questions())
+
+    def _questions(self) -> Iterator[tuple[str, str | None]]:
+        """Each choice, as a line for the environment's file, and what was chosen."""
+        for e in self.entities.values():
+            for u in e.unreturned:
+                rows = wording.amount(u.count, "row")
+                yield f"decisions.{e.entity}: {u.cause} = keep or purge ({rows})", u.decision
+        for e in self.entities.values():
+            for c in e.changes:
+                rows = wording.amount(c.different, "row")
+                if c.different:
+                    place = f"decisions.{e.entity}.when_different"
+                    yield f'{place}: "{c.column}" = filemaker or nexus ({rows})', c.decision
+        for e in self.entities.values():
+            for s in e.settled:
+                rows = wording.amount(s.rows, "row")
+                if s.asks and s.rows:
+                    place = f"decisions.{e.entity}: {s.rule}"
+                    yield f"{place} = keep or {s.becomes} ({rows})", s.decision
 
 
 # ---------------------------------------------------------------- checks
@@ -503,6 +532,20 @@ class Result:
     waived: int = 0
     note: str = ""
     is_empty: bool = False  # there is truly nothing to look at; the note says how that is proven
+    keys: int = 0  # that offend, of which ``sample`` shows the first
+    waiver: str = ""  # what its waiver is worth, "" where it has none
+
+    @property
+    def found(self) -> str:
+        """How many offend, of how many that were looked at."""
+        if not self.looked_at and not self.offending:
+            return "looked at nothing"
+        return wording.part(self.offending, self.looked_at)
+
+    @property
+    def listed(self) -> str:
+        """The first keys, and how many more there are."""
+        return wording.some(self.sample, self.keys)
 
     @property
     def passed(self) -> bool:
@@ -580,6 +623,27 @@ class Proposal:
     before: dict[str, Fingerprint]
     after: dict[str, Fingerprint]
     digest: str = field(default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an approval would be refused as things are, and what a person does about it."""
+
+    what: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the end of a preflight must say beside its digest.
+
+    ``unproven`` says why the backup and the undo were not proven, "" where they were; ``ending``
+    names waivers that are needed and that end before tomorrow.
+    """
+
+    refusals: tuple[Refusal, ...] = ()
+    unproven: str = ""
+    ending: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

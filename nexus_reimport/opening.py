@@ -12,8 +12,15 @@ from datetime import date, datetime
 import psycopg
 from psycopg import sql
 
-from nexus_reimport import record, window
-from nexus_reimport.checks import rehearsed
+from nexus_reimport import checks, record, window
+from nexus_reimport.checks import (  # noqa: F401 - each declares its checks, whose names are known
+    after,
+    before,
+    inside,
+    rehearsed,
+    rollback,
+    rows,
+)
 from nexus_reimport.errors import NOTHING_WRITTEN, Denied, ReimportError, StopError, TargetError
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.model import Scope
@@ -120,7 +127,12 @@ def create(settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "") 
     """A new run; what a killed one has left is put right first.
 
     Its maintenance window is taken down, and the database gets its seal.
+
+    Raises:
+        SettingsError: a waiver of the environment's file can never be of use.
     """
+    if kind != "rollback":  # the way back is never barred by a mistake in the file
+        checks.refuse_wrong_waivers(settings.waivers)
     made = record.create(settings, kind, undoes=undoes)
     window.leave(settings, made)
     with suppress(TargetError, StopError):  # said by the first step that needs the database

@@ -350,19 +350,20 @@ def _put_in(
     counts = []
     for kind in kinds:
         work = works[kind.spec.entity]
-        used = there = 0
+        used = there = gone = 0
         for (name, key, column), cell in given.cells.items():
             if name != kind.name:
                 continue
             row = work.row(key)
             if row is None or row.get(column):
-                there += 1
+                there, gone = there + (row is not None), gone + (row is None)
                 continue
             row[column] = cell.value
             work.beyond.append((key, column, manual.BY_HAND))
             used += 1
         waiting = sum(manual.lacks(kind.spec, row) for row in _staying(work))
-        counts.append(ByHand(kind.name, kind.spec.entity, waiting, used + there, used, there))
+        told = used + there + gone
+        counts.append(ByHand(kind.name, kind.spec.entity, waiting, told, used, there, gone))
     return tuple(counts)
 
 

@@ -17,14 +17,14 @@ import os
 import platform
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nexus_reimport import model
+from nexus_reimport import model, wording
 from nexus_reimport.errors import Busy, RecordError, ReimportError
 from nexus_reimport.settings import Settings
 
@@ -32,6 +32,8 @@ T = TypeVar("T")
 JOURNAL, VERDICT, MANIFEST = "journal.jsonl", "verdict.json", "manifest.json"
 RUNNER_VARIABLE = "NEXUS_REIMPORT_RUNNER"
 WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
+PROPOSALS = frozenset({"proposal", "rollback_proposal"})  # what approval is asked for
+WORKERS = ".at_work"  # in a run's private folder: one locked file per process that works on it
 
 
 class Verdict(StrEnum):
@@ -42,6 +44,8 @@ class Verdict(StrEnum):
     FAILED = "FAILED"
     KILLED = "KILLED"
     PARTIAL = "PARTIAL"
+    WAITING = "WAITING"  # for an approval; the run is open, and nothing was written
+    RUNNING = "RUNNING"  # a process is at work on it: never judged from a journal alone
     COMMITTED_UNVERIFIED = "COMMITTED_UNVERIFIED"
     IN_DOUBT = "IN_DOUBT"
     UNDONE = "UNDONE"  # committed, never verified, and taken back by a rollback
@@ -53,10 +57,20 @@ EXIT_CODES = {
     Verdict.FAILED: 3,
     Verdict.KILLED: 3,
     Verdict.PARTIAL: 1,
+    Verdict.WAITING: 6,
     Verdict.COMMITTED_UNVERIFIED: 4,
     Verdict.IN_DOUBT: 5,
     Verdict.UNDONE: 1,
 }
+
+
+class State(StrEnum):
+    """What a run has left in the database, as its journal and the database have said."""
+
+    AS_IT_WAS = "as it was: nothing was written"
+    UNKNOWN = "not known: COMMIT may or may not have happened"
+    COMMITTED = "committed"
+    TAKEN_BACK = "committed, and taken back since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +113,43 @@ class Run:
     def stage(self, name: str) -> Iterator[None]:
         """Journals that a stage started, and that it finished or failed, whatever happens."""
         self.require_open()
-        self.journal("started", stage=name, pid=os.getpid())
+        with self.at_work():
+            self.journal("started", stage=name, pid=os.getpid())
+            try:
+                yield
+            except BaseException as error:
+                self.journal("failed", stage=name, **_told(error))
+                raise
+            self.journal("finished", stage=name)
+
+    # -------------------------------------------------------------- who works on it
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Held by a process while it works on this run: by it a live run is told from a killed one.
+
+        A file of its own, locked: the system lets go of the lock when the process ends in any way.
+        """
+        path = self.private / WORKERS / f"{os.getpid()}-{secrets.token_hex(4)}"
+        file = None
+        with suppress(OSError):  # a disk that is full must not become the stage's error
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = path.open("x")
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             yield
-        except BaseException as error:
-            self.journal("failed", stage=name, **_told(error))
-            raise
-        self.journal("finished", stage=name)
+        finally:
+            if file is not None:
+                path.unlink(missing_ok=True)
+                file.close()
+
+    def workers(self) -> tuple[int, ...]:
+        """The processes that are at work on this run: those that hold their lock."""
+        return tuple(
+            int(path.name.partition("-")[0])
+            for path in sorted((self.private / WORKERS).glob("*-*"))
+            if _is_held(path)
+        )
 
     # -------------------------------------------------------------- values
 
@@ -135,6 +179,11 @@ class Run:
         """Whether the record is closed for good."""
         return (self.folder / MANIFEST).is_file()
 
+    def require_idle(self) -> None:
+        """Raise Busy while a process is at work on the run: its record is not closed under it."""
+        if self.workers():
+            raise _at_work(self)
+
     def require_open(self) -> None:
         """Raise RecordError if the record is sealed."""
         if self.is_sealed:
@@ -150,22 +199,33 @@ class Run:
         """What the journal says became of the run."""
         return judge(self.events())
 
+    def standing(self) -> Verdict:
+        """The verdict; RUNNING while a process is at work on the run, whatever the journal says."""
+        return Verdict.RUNNING if not self.is_sealed and self.workers() else self.verdict()
+
+    def state(self) -> State:
+        """What the run has left in the database."""
+        return state(self.events())
+
     def exit_code(self) -> int:
         """The exit code of the command that made this run."""
         return exit_code(self.events())
 
     def seal(self) -> str:
-        """Write verdict and manifest; the digest of the manifest, to be anchored elsewhere."""
+        """Write verdict and manifest; the digest of the manifest, to be anchored elsewhere.
+
+        A run that waits for an approval will not get one any more: it ends as PARTIAL.
+        """
         self.require_open()
-        verdict = self.verdict()
+        verdict = judge([*self.events(), {"event": "sealed"}])
         self.journal("sealed", verdict=verdict)
-        last = next((e for e in reversed(self.events()) if e["event"] == "failed"), None)
         said = {
             "run": self.id,
             "environment": self.environment,
             "verdict": verdict,
             "exit_code": self.exit_code(),
-            "failed": last,
+            "database": self.state(),
+            "failed": last_failure(self.events()),
         }
         (self.folder / VERDICT).unlink(missing_ok=True)  # of a seal that a kill cut short
         _write(self.folder / VERDICT, said)
@@ -219,8 +279,6 @@ class Run:
 
 def judge(events: list[dict[str, Any]]) -> Verdict:
     """The verdict that a journal's events give."""
-    failed = [e for e in events if e["event"] == "failed"]
-    open_stages = _unfinished(events)
     if is_committed(events):
         checked = ("checks_after", "checks_rollback", "sign_off")
         ends = [
@@ -234,14 +292,46 @@ def judge(events: list[dict[str, Any]]) -> Verdict:
         return Verdict.COMPLETE if signed else unsigned
     if _in_doubt(events):
         return Verdict.IN_DOUBT
-    if open_stages:
+    if _unfinished(events):
         return Verdict.KILLED
-    if failed:
-        last = failed[-1]
+    if last := last_failure(events):
         if last.get("killed"):
             return Verdict.KILLED
         return Verdict.STOPPED if last.get("exit_code") in (1, 2) else Verdict.FAILED
-    return Verdict.PARTIAL
+    return Verdict.WAITING if _awaits_approval(events) else Verdict.PARTIAL
+
+
+def last_failure(events: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The last failure that no later try of the same stage has made good."""
+    last = None
+    for event in events:
+        if event["event"] == "failed":
+            last = event
+        elif event["event"] == "finished" and last and event["stage"] == last.get("stage"):
+            last = None
+    return last
+
+
+def _awaits_approval(events: list[dict[str, Any]]) -> bool:
+    """Whether there is a proposal that stands, that nobody has approved, in an open record."""
+    waits = False
+    for event in events:
+        name, stage = event["event"], event.get("stage")
+        if name == "finished" and stage in PROPOSALS:
+            waits = True
+        ends = name == "sealed" or (name == "finished" and stage == "approval")
+        if ends or (name == "void" and PROPOSALS.intersection(event["of"])):
+            waits = False
+    return waits
+
+
+def state(events: list[dict[str, Any]]) -> State:
+    """What a run has left in the database, by its journal's events."""
+    if any(e["event"] == "undone" for e in events):
+        return State.TAKEN_BACK
+    if is_committed(events):
+        return State.COMMITTED
+    return State.UNKNOWN if _in_doubt(events) else State.AS_IT_WAS
 
 
 def is_committed(events: list[dict[str, Any]]) -> bool:
@@ -255,7 +345,7 @@ def exit_code(events: list[dict[str, Any]]) -> int:
     """The exit code that a journal's events give: that of the error where one stopped the run."""
     verdict = judge(events)
     if verdict is Verdict.STOPPED:
-        return int(next(e["exit_code"] for e in reversed(events) if e["event"] == "failed"))
+        return int((last_failure(events) or {})["exit_code"])
     return EXIT_CODES[verdict]
 
 
@@ -312,6 +402,8 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "") -> R
     _refuse_second(settings)
     for earlier in open_runs(settings):
         verdict = earlier.verdict()
+        if earlier.workers():
+            raise _at_work(earlier)
         if verdict is Verdict.COMMITTED_UNVERIFIED and earlier.id == undoes:
             continue
         if verdict in (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT):
@@ -351,9 +443,9 @@ def find(settings: Settings, run_id: str = "") -> Run:
         return run
     candidates = open_runs(settings)
     if len(candidates) != 1:
-        listed = ", ".join(r.id for r in candidates) or "none"
+        listed = wording.some([r.id for r in candidates]) or "none"
         raise RecordError(
-            f"{settings.name} has {len(candidates)} open runs: {listed}",
+            f"{settings.name} has {wording.amount(len(candidates), 'open run')}: {listed}",
             next="run 01_preflight" if not candidates else "name one of them as run_id",
         )
     return candidates[0]
@@ -363,6 +455,16 @@ def every(settings: Settings) -> list[Run]:
     """All runs of the environment, oldest first."""
     place = settings.folders.runs / settings.name
     return [_run(settings, p.parent.name) for p in sorted(place.glob(f"*/{JOURNAL}"))]
+
+
+def taken_back(runs: Iterable[Run]) -> dict[str, str]:
+    """Run -> the rollback that has taken it back, by the rollbacks among ``runs``."""
+    found: dict[str, str] = {}
+    for run in runs:
+        events = run.events()
+        if is_committed(events):
+            found |= {e["undoes"]: run.id for e in events if e["event"] == "rollback"}
+    return found
 
 
 def open_runs(settings: Settings) -> list[Run]:
@@ -443,11 +545,32 @@ def _try_lock(handle: int) -> bool:
     return True
 
 
+def _is_held(path: Path) -> bool:
+    """Whether a process holds the lock of this file; whoever looks at the same time holds none."""
+    try:
+        with path.open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _at_work(run: Run) -> Busy:
+    return Busy(
+        f"run {run.id} is at work: {wording.some([f'pid {pid}' for pid in run.workers()])}",
+        where=f"environment {run.environment}",
+        state="that run goes on; nothing new was started, and no record was closed",
+        next=f"wait until it has ended; nexus-reimport record list {run.environment} shows it",
+    )
+
+
 def _busy(settings: Settings) -> Busy:
     return Busy(
         f"another run of {settings.name} is at work",
         state="nothing new was started",
-        next="wait until it has ended; `nexus-reimport record list` shows it",
+        next=f"wait until it has ended; nexus-reimport record list {settings.name} shows it",
     )
 
 

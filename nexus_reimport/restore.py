@@ -57,6 +57,7 @@ class Restored:
     left_out: tuple[str, ...]  # extensions
     swap: tuple[Step, ...]
     script: str = ""  # a file with the same statements for psql, in the private folder
+    environment: str = "ENV"  # whose the live database is
 
 
 @dataclass(frozen=True, slots=True)

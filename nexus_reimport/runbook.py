@@ -34,6 +34,7 @@ from nexus_reimport import (
     undo,
     verify,
     window,
+    wording,
 )  # fmt: skip
 from nexus_reimport import (
     mapping as mappings,
@@ -43,7 +44,7 @@ from nexus_reimport import (
 )
 from nexus_reimport.checks import before, inside, rehearsed, rollback
 from nexus_reimport.checks import rows as _rows  # noqa: F401 - declares its checks
-from nexus_reimport.errors import InDoubt, StopError, TargetError
+from nexus_reimport.errors import InDoubt, ReimportError, StopError, TargetError
 from nexus_reimport.mapping import Mapping as NexusMapping
 from nexus_reimport.model import (
     Applied,
@@ -51,9 +52,12 @@ from nexus_reimport.model import (
     Backup,
     Census,
     Extract,
+    Ground,
     Newer,
+    Outlook,
     Plan,
     Proposal,
+    Refusal,
     Rehearsal,
     Report,
     Scope,
@@ -88,7 +92,7 @@ from nexus_reimport.target.transaction import ROLLED_BACK
 T = TypeVar("T")
 # What is made from what: a step that is run again makes void what stands after it.
 ORDER = ("snapshot", "census", "survey", "backup", "plan", "checks_before", "rehearsal",
-         "checks_inside", "proposal", "approval")  # fmt: skip
+         "checks_rehearsal", "checks_inside", "proposal", "outlook", "approval")  # fmt: skip
 # A kind of run -> what it needs rights for.
 TASKS = {
     str(Scope.REIMPORT): Task.RUN, str(Scope.RELINK): Task.RELINK, "rollback": Task.ROLLBACK,
@@ -347,15 +351,61 @@ class Runbook:
             yield
 
     def propose(self) -> Proposal:
-        """What approval is asked for; the end of the preflight."""
+        """What approval is asked for; the end of the preflight.
+
+        Raises:
+            StopError: others have changed what the plan rests on: NO-GO.
+        """
         load = self.run.load
-        return self.step(
-            "proposal",
-            lambda: gate.propose(
+
+        def work() -> Proposal:
+            self._require_unchanged()
+            return gate.propose(
                 self.settings, self.mapping.digest, load(Snapshot, "snapshot"),
                 load(Survey, "survey"), load(Plan, "plan"), load(Rehearsal, "rehearsal"),
-            ),
-        )  # fmt: skip
+            )  # fmt: skip
+
+        return self.step("proposal", work)
+
+    def _require_unchanged(self) -> None:
+        """Stop where ``activity`` has found that the plan is void."""
+        seen = self.run.load(Activity, "activity") if self.run.has("activity") else None
+        if seen is not None and seen.changed:
+            raise StopError(
+                "Nexus was changed since the survey, so that the plan is void:"
+                f" {wording.some(seen.changed)}",
+                next=f"run the preflight of {self.settings.name} again, in a quieter hour",
+            )
+
+    def outlook(self) -> Outlook:
+        """Beside the digest: what would still refuse its approval, and what was not proven."""
+        rehearsed = self.run.load(Rehearsal, "rehearsal")
+        found = Outlook(
+            refusals=self.refusals(),
+            unproven=rehearsed.why_inside if rehearsed.ground is Ground.INSIDE else "",
+            ending=tuple(self._ending()),
+        )
+        self.run.save("outlook", found)
+        return found
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        """What the gate would refuse an approval for, as things are now."""
+        proposal = self.run.load(Proposal, "proposal")
+        try:
+            forerunner = self._forerunner()
+        except ReimportError as error:  # the gate would raise it, whatever else it finds
+            return (Refusal(error.what, error.next),)
+        return gate.refusals(self.settings, proposal, self.mapping.digest, forerunner)
+
+    def _ending(self) -> Iterator[str]:
+        """Waivers that are needed, and that end today: verification may come after midnight."""
+        report = self.run.load(Report, "checks_before")
+        needed = {r.check for r in report.results if r.offending and r.waived}
+        for waiver in self.settings.waivers:
+            if waiver.until == today(self.settings).isoformat() and needed.intersection(
+                checks.twins(waiver.check)
+            ):
+                yield f"{waiver.check}, until {waiver.until}"
 
     # -------------------------------------------------------------- 02_execute
 
@@ -461,6 +511,7 @@ class Runbook:
         try:
             return self.settle()
         except (TargetError, StopError):
+            doubt.next = f"nexus-reimport settle {self.settings.name} asks the database"
             raise doubt from None
 
     def settle(self) -> bool:
@@ -542,7 +593,10 @@ class Runbook:
         if name not in order:
             return
         self._refuse_executed()
-        self.run.forget(order[order.index(name) + 1 :])
+        void = [n for n in order[order.index(name) + 1 :] if self.run.has(n)]
+        if void:
+            self.run.journal("void", of=void, by=name)
+            self.run.forget(void)
 
     def _refuse_executed(self) -> None:
         if any(e["event"] in ("committing", "committed") for e in self.run.events()):

@@ -113,7 +113,7 @@ def test_an_old_file_is_told_and_one_that_is_replaced_is_noticed_before_the_exec
     book.plan()
     report = book.check_before()
     old = next(r for r in report.results if r.check == "exported_files_are_of_the_day")
-    assert old.sample == ("Image_DataV6.tab: 3 day(s) old",)
+    assert old.sample == ("Image_DataV6.tab: 3 days old",)
     assert book.drift() == {}
     content = file.read_bytes()
     file.write_bytes(content[: content.rindex(b"\r", 0, -1) + 1])

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 from conftest import Clinic
 
-from nexus_reimport import checks, runbook
+from nexus_reimport import checks, plan, record, runbook
+from nexus_reimport import settings as environments
 from nexus_reimport.checks import after, before, inside
-from nexus_reimport.model import Backup, Level, Plan, Report, Survey
+from nexus_reimport.errors import SettingsError, StopError
+from nexus_reimport.model import Backup, Level, Plan, Rehearsal, Report, Result, Survey
 from nexus_reimport.record import Verdict
+from nexus_reimport.settings import EntityDecisions, Waiver
 
 
 @pytest.fixture
@@ -174,3 +179,110 @@ def test_the_clinics_known_problems_come_out_as_counts(clinic: Clinic) -> None:
     changes = {c.column: c for c in book.run.load(Plan, "plan").entities["patients"].changes}
     assert changes["funding_type_id"].filled_before == 0
     assert changes["funding_type_id"].filled_after > 0
+
+
+# ---------------------------------------------------------------- waivers
+
+TODAY = date(2026, 3, 1)
+TWINS = {
+    "every_planned_patient_has_a_clinic": "every_patient_has_a_clinic",
+    "every_planned_appointment_has_a_clinic": "every_appointment_has_a_clinic",
+    "every_planned_appointment_has_a_clinician": "every_appointment_has_a_clinician",
+    "every_planned_appointment_has_a_type": "every_appointment_has_a_type",
+}
+
+
+def waiver(check: str, at_most: int = 5000, until: str = "2026-03-01") -> Waiver:
+    return Waiver(check=check, at_most=at_most, reason="by hand", who="A. Person", until=until)
+
+
+def results(book: runbook.Runbook, *waivers: Waiver) -> dict[str, Result]:
+    report = checks.run(book._before(), waivers, today=TODAY, name="before")
+    return {r.check: r for r in report.results}
+
+
+@pytest.mark.parametrize("named", ["before", "after"])
+def test_one_waiver_is_for_a_check_before_and_its_twin_after(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    names = TWINS.keys() if named == "before" else TWINS.values()
+    path = clinic.folder / "sandbox-dev.toml"
+    own, _, _ = path.read_text().partition("[[waivers]]")
+    path.write_text(own + "".join(
+        f'[[waivers]]\ncheck = "{name}"\nat_most = 5000\nreason = "r"\nwho = "w"\n'
+        'until = "2099-12-31"\n' for name in names))  # fmt: skip
+    book = clinic.preflight()  # the rehearsal has verified: both stages were asked
+    found = {r.check: r for r in book.run.load(Report, "checks_before").results}
+    verified = book.run.load(Rehearsal, "rehearsal").verified
+    assert verified is not None
+    later = {r.check: r for r in verified.results}
+    for first, second in TWINS.items():
+        assert found[first].offending == later[second].offending > 0
+        assert found[first].passed
+        assert later[second].passed
+        other = found[first] if named == "after" else later[second]
+        assert f"given for {second if named == 'after' else first}" in other.note
+
+
+def test_what_a_waiver_is_worth_is_said(clinic: Clinic, rehearsed: Path) -> None:
+    book = clinic.approved(rehearsed)
+    name = "every_planned_patient_has_a_clinic"
+    count = results(book)[name].offending
+    assert count > 0
+    for given, passed, words in (
+        (waiver(name), True, "waived up to 5,000 by A. Person until 2026-03-01: by hand"),
+        (waiver(name, until="2026-02-28"), False, f"EXPIRED: waived up to 5,000 by A. Person until"
+         f" 2026-02-28: {count} offend"),
+        (waiver(name, 0), False, f"NOT ENOUGH: waived up to 0 by A. Person until 2026-03-01:"
+         f" {count} offend, {count} more"),
+    ):  # fmt: skip
+        result = results(book, given)[name]
+        assert (result.passed, result.waiver) == (passed, words)
+        assert result.note.endswith(words)
+    unneeded = results(book, waiver("the_backup_is_whole"))["the_backup_is_whole"]
+    assert unneeded.waiver.endswith("no longer needed")
+    with pytest.raises(StopError, match="EXPIRED: waived up to 5,000"):
+        checks.require(Report("before", (results(book, waiver(name, until="2001-01-01"))[name],)))
+
+
+def test_waivers_that_can_never_be_of_use_are_refused_all_at_once(clinic: Clinic) -> None:
+    path = clinic.folder / "sandbox-dev.toml"
+    wrong = ("every_pateint_has_a_clinic", "everything_is_decided", "every_patient_has_a_clinic")
+    path.write_text(path.read_text() + "".join(
+        f'\n[[waivers]]\ncheck = "{name}"\nat_most = 1\nreason = "r"\nwho = "w"\n'
+        'until = "2099-12-31"\n' for name in wrong))  # fmt: skip
+    with pytest.raises(SettingsError, match="3 waivers cannot be used") as told:
+        runbook.begin("sandbox-dev")
+    text = str(told.value)
+    assert "every_pateint_has_a_clinic: there is no such check; nearest: every_patient_has" in text
+    assert "everything_is_decided: this check cannot be waived" in text
+    assert "every_patient_has_a_clinic: has 2 waivers; only one may be there" in text
+    assert record.every(environments.load("sandbox-dev")) == []
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def test_no_result_says_more_than_there_is(clinic: Clinic, rehearsed: Path) -> None:
+    book = clinic.approved(rehearsed)
+    subject = book._before()
+    nothing = {e: EntityDecisions() for e in subject.mapping.entities}
+    undecided = plan.make(
+        book.mapping, book.settings.model_copy(update={"decisions": nothing}), subject.snapshot,
+        subject.survey, book.folder, as_of=subject.survey.taken_at,
+    )  # fmt: skip
+    questions = undecided.undecided()
+    assert len(questions) > len(undecided.entities) + 5
+    result = next(r for r in checks.run(replace(subject, plan=undecided), today=TODAY).results
+                  if r.check == "everything_is_decided")  # fmt: skip
+    assert result.found == f"{len(questions)} of {undecided.questions}"
+    assert result.offending <= result.looked_at
+    assert result.listed.endswith(f" and {len(questions) - 5} more")
+    with pytest.raises(StopError, match=rf"and {len(questions) - 5} more\)"):
+        checks.require(Report("before", (result,)))
+
+
+def test_a_count_of_something_else_than_was_looked_at_is_no_part_of_it() -> None:
+    result = Result("c", "It is.", ("A1",), Level.STOP, 7, 11, ("a",), keys=3)
+    assert (result.found, result.listed) == ("11 found, 7 looked at", "a and 2 more")
+    assert replace(result, looked_at=0, offending=0).found == "looked at nothing"

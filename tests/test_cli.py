@@ -132,8 +132,8 @@ def test_runs_of_all_environments_are_listed(
     clinic.preflight("sandbox-prod")
     _, said = as_json(capsys, "record", "list")
     assert [(r["environment"], r["verdict"], r["sealed"]) for r in said["runs"]] == [
-        (DEV, "PARTIAL", False),
-        ("sandbox-prod", "PARTIAL", False),
+        (DEV, "WAITING", False),
+        ("sandbox-prod", "WAITING", False),
     ]
 
 

@@ -288,7 +288,7 @@ def test_a_filemaker_file_of_another_size_is_refused_and_can_be_waived(
     with untouched(clinic, "dev", "prod"):
         for name in (DEV, PROD):  # prod has no record yet: it is compared with dev's
             text = refusal(partial(clinic.preflight, name))
-            assert text.splitlines()[0] == "1 check(s) said no"
+            assert text.splitlines()[0] == "1 check said no"
             assert FILE_CHECK in text
             assert f"(e.g. {said})" in text
     found = runbook.resume(PROD).run.load(Report, "checks_before").results

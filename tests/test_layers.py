@@ -9,7 +9,7 @@ import nexus_reimport
 
 ROOT = Path(nexus_reimport.__file__).parent
 ORDER = (
-    "errors", "certificates", "text", "textfile", "tomlplaces", "workbook", "forms",
+    "errors", "certificates", "wording", "text", "textfile", "tomlplaces", "workbook", "forms",
     "credentials", "settings", "s3client", "mapping", "convert", "cards", "rowfile", "source",
     "target", "model", "attachments", "feed", "identity", "merge", "ledger", "manual", "checks",
 )  # fmt: skip

@@ -12,7 +12,7 @@ from conftest import Clinic, planned
 from openpyxl import Workbook, load_workbook
 from test_values import plan_of, rows
 
-from nexus_reimport import manual, runbook
+from nexus_reimport import manual, rowfile, runbook, show
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Report
 from nexus_reimport.settings import SHEET
@@ -138,7 +138,7 @@ def test_dates_and_texts_are_taken_as_they_are_meant(clinic: Clinic) -> None:
 def refused(clinic: Clinic, book: Workbook, path: Path) -> str:
     before = clinic.state()
     book.save(path)
-    with pytest.raises(StopError, match=r"line\(s\) of manual.xlsx cannot be used") as told:
+    with pytest.raises(StopError, match=r"cells? of manual.xlsx cannot be used") as told:
         planned()
     assert clinic.state() == before
     assert "take manual.xlsx away" in told.value.next
@@ -195,12 +195,97 @@ def test_a_stale_line_is_refused(clinic: Clinic) -> None:
         "UPDATE patients SET funding_type_id = (SELECT id FROM funding_sources WHERE name = %s)"
         " WHERE id::text = %s", "dev", other, first,
     )  # fmt: skip
-    assert "stale: the row holds another value by now" in refused(clinic, there, path)
+    assert "the row holds another value by now; only what is empty is filled" in refused(
+        clinic, there, path
+    )
     clinic.do("UPDATE patients SET funding_type_id = NULL WHERE id::text = %s", "dev", first)
     swapped = sheet.cell(line_of(sheet, second), 1)
     sheet.cell(line_of(sheet, first), 1).value, swapped.value = second, first
     said = refused(clinic, there, path)
     assert "stale: the row shows other values than when the sheet was written" in said
+
+
+def given_and_executed(clinic: Clinic) -> tuple[runbook.Runbook, str]:
+    """A run that was fed by a sheet, and the patient to whom a person gave a clinic."""
+    first = planned()
+    key = without_clinic(first)[0]
+    path, there = put_back(first)
+    fill(there["clinics"], key, clinic_id=clinic.value("SELECT min(name) FROM clinics"))
+    there.save(path)
+    return planned(), key
+
+
+def test_a_sheet_that_nobody_has_touched_is_never_refused(clinic: Clinic) -> None:
+    book, key = given_and_executed(clinic)
+    put_back(book)  # with the value that was given, and every grey cell
+    name, other = (n for (n,) in clinic.rows("SELECT name FROM clinics ORDER BY 1 LIMIT 2"))
+    clinic.do("UPDATE clinics SET name = name || ' (renamed)' WHERE name = %s", "dev", name)
+    clinic.do("UPDATE appointments SET clinic_id = (SELECT id FROM clinics WHERE name = %s)"
+              " WHERE clinic_id IS NOT NULL AND id IN (SELECT id FROM appointments"
+              " WHERE clinician_id IS NULL AND patient_id IS NOT NULL)", "dev", other)  # fmt: skip
+    with clinic.simulator.edit() as tables:
+        for record in tables["API_Contacts"].records:
+            record.values["nameLast"] = "Another"  # every line shows something else by now
+    made = planned()
+    by_kind = {b.kind: b for b in plan_of(made).by_hand}
+    assert (by_kind["clinics"].given, by_kind["clinics"].used) == (1, 1)
+    assert by_kind["appointments"].given == 0, "a grey cell gives nothing"
+    chosen = clinic.value(
+        "SELECT id::text FROM clinics WHERE name = %s", "dev", f"{name} (renamed)"
+    )
+    assert rows(made, "patients")[key]["clinic_id"] == chosen
+
+
+def test_a_value_of_a_row_that_is_gone_is_counted_and_refuses_nothing(clinic: Clinic) -> None:
+    book = planned()
+    known = {key for (key,) in clinic.rows("SELECT id::text FROM appointments")}
+    key = min(rows(book, "appointments").keys() - known)
+    path, sheet = put_back(book)
+    name = clinic.value("SELECT min(full_name) FROM clinicians")
+    fill(sheet["appointments"], key, clinician_id=name)
+    sheet.save(path)
+    book = planned()
+    assert {b.kind: b.used for b in plan_of(book).by_hand}["appointments"] == 1
+    put_back(book)
+    ids = {n: f for _, f, n in rowfile.read(book.folder, plan_of(book).memory)}
+    gone = (ids[key] or "").casefold()
+    with clinic.simulator.edit() as tables:
+        for table in tables.values():
+            there = [
+                r
+                for r in table.records
+                if gone not in map(str.casefold, map(str, r.values.values()))
+            ]
+            table.records[:] = there
+    made = planned()
+    (appointments,) = (b for b in plan_of(made).by_hand if b.kind == "appointments")
+    assert (appointments.given, appointments.used, appointments.gone) == (1, 0, 1)
+    assert "1 value of the sheet: of rows that are not there any more." in show.plan_text(
+        plan_of(made)
+    )
+
+
+def test_a_grey_cell_shows_what_is_there_and_takes_nothing_else(clinic: Clinic) -> None:
+    book = planned()
+    path, there = put_back(book)
+    sheet = there["appointments"]
+    column = column_of(sheet, "clinic_id")
+    planned_rows = rows(book, "appointments")
+    names = dict(clinic.rows("SELECT id::text, name FROM clinics"))
+    grey = [n for n in range(2, sheet.max_row + 1)
+            if sheet.cell(n, column).fill.fgColor.rgb == "00D9D9D9"]  # fmt: skip
+    assert grey
+    for n in grey:
+        held = planned_rows[sheet.cell(n, 1).value]["clinic_id"]
+        assert sheet.cell(n, column).value == names[held]
+    first = sheet.cell(grey[0], column)
+    kept, first.value = first.value, f" {first.value.upper()} "  # filled down: it is the same
+    there.save(path)
+    assert {b.kind: b.used for b in plan_of(planned()).by_hand}["appointments"] == 0
+    first.value = next(n for n in names.values() if n != kept)
+    assert "the row holds another value by now; only what is empty is filled" in refused(
+        clinic, there, path
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"\xd0\xcf\x11\xe0 protected"])

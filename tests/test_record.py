@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -26,6 +29,7 @@ def event(name: str, **facts: Any) -> dict[str, Any]:
     return {"event": name, **facts}
 
 
+PROPOSED = event("finished", stage="proposal")
 STARTED, DONE = event("started", stage="apply"), event("finished", stage="apply")
 
 
@@ -38,6 +42,18 @@ STARTED, DONE = event("started", stage="apply"), event("finished", stage="apply"
          Verdict.STOPPED),
         ([event("started", stage="plan"), event("failed", stage="plan", exit_code=3)],
          Verdict.FAILED),
+        ([event("started", stage="plan"), event("failed", stage="plan", exit_code=1),
+          event("started", stage="plan"), event("finished", stage="plan")], Verdict.PARTIAL),
+        ([event("failed", stage="plan", exit_code=1), event("failed", stage="01_preflight",
+          killed=True), event("finished", stage="plan")], Verdict.KILLED),
+        ([PROPOSED], Verdict.WAITING),
+        ([event("finished", stage="rollback_proposal")], Verdict.WAITING),
+        ([PROPOSED, event("finished", stage="drift")], Verdict.WAITING),
+        ([PROPOSED, event("finished", stage="approval")], Verdict.PARTIAL),
+        ([PROPOSED, event("failed", stage="approval", exit_code=1)], Verdict.STOPPED),
+        ([PROPOSED, event("void", of=["proposal"], by="plan")], Verdict.PARTIAL),
+        ([PROPOSED, event("void", of=["proposal"], by="plan"), PROPOSED], Verdict.WAITING),
+        ([PROPOSED, event("sealed")], Verdict.PARTIAL),
         ([STARTED], Verdict.IN_DOUBT),
         ([STARTED, event("settled", committed=False)], Verdict.KILLED),
         ([STARTED, event("settled", committed=False), STARTED], Verdict.IN_DOUBT),
@@ -169,3 +185,26 @@ def test_a_second_runner_is_refused(known: settings.Settings, monkeypatch: Any) 
                 refused(known)
         with pytest.raises(Busy, match="at work"), record.at_work(known):
             pass
+
+
+def test_every_verdict_of_a_journal_has_an_exit_code_of_the_readmes_table() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    codes = {int(code) for code in re.findall(r"^\| (\d) \|", readme, re.MULTILINE)}
+    assert set(Verdict) - record.EXIT_CODES.keys() == {Verdict.RUNNING}
+    assert set(record.EXIT_CODES.values()) <= codes
+    assert [v for v, code in record.EXIT_CODES.items() if code == 6] == [Verdict.WAITING]
+
+
+def test_two_who_look_at_once_do_not_take_each_other_for_the_run(known: settings.Settings) -> None:
+    run = record.create(known)
+    with run.at_work():
+        (path,) = (run.private / record.WORKERS).iterdir()
+        assert run.standing() is Verdict.RUNNING
+    assert run.standing() is Verdict.PARTIAL
+    path.touch()  # as a kill leaves it
+    with path.open() as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert run.workers() == ()
+    with run.stage("plan"):
+        assert run.workers() == (os.getpid(),)
+    assert run.workers() == ()

@@ -13,7 +13,7 @@ from conftest import OWNER, ROLE, Clinic, finished
 from halting import halted
 from test_undo import DEV, approved, executed
 
-from nexus_reimport import adoption, record, restore, runbook, runner
+from nexus_reimport import adoption, record, restore, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, SettingsError, StopError
 from nexus_reimport.model import Newer, Plan, Scope
@@ -61,6 +61,7 @@ def test_a_dump_comes_back_whole_under_another_name(
     after = clinic.state()
     done = runner.restore_into(run.run.id, named)
     assert (done.database, done.live) == (named, clinic.databases["dev"])
+    assert f"nexus-reimport adopt {DEV} --this-is-a-copy" in repr(show.restored(done))
     assert clinic.state() == after, "the live database is not touched"
     clinic.databases["restored"] = named
     assert clinic.state("restored", ROLE) == before, "our role's own until it is swapped in"
@@ -418,8 +419,8 @@ def test_exit_4_d_the_run_is_taken_back(clinic: Clinic, rehearsed: Path) -> None
     with pytest.raises(StopError, match="people have written since"):
         runner.rollback(Wanted(book.run.id))
     asking = runner.rollback(Wanted(book.run.id, newer=Newer.DISCARD))
-    assert (asking.exit_code, asking.run) == (1, "")
-    digest = asking.error.rsplit("--approve ", 1)[1].split()[0]
+    assert (asking.verdict, asking.exit_code, asking.run) == (Verdict.WAITING, 6, "")
+    digest = asking.advice.rsplit("--approve ", 1)[1].split()[0]
     done = runner.rollback(Wanted(book.run.id, newer=Newer.DISCARD, digest=digest))
     assert (done.verdict, done.sealed) == (Verdict.COMPLETE, True)
     assert clinic.state() == before

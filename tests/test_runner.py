@@ -81,7 +81,7 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
 
     before = clinic.state()
     (waiting,) = runner.run([DEV], ask=decline)
-    assert (waiting.verdict, waiting.exit_code, waiting.sealed) == (Verdict.PARTIAL, 1, False)
+    assert (waiting.verdict, waiting.exit_code, waiting.sealed) == (Verdict.WAITING, 6, False)
     assert len(asked) == 2, "a digest that is not the run's own is asked for again"
     assert asked[0][:12] in waiting.advice
     assert clinic.state() == before

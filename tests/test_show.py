@@ -137,7 +137,7 @@ PLAN_TEXT = """\
 The plan
 ========
 
-As of 2026-03-01 02:00:00 UTC. Nothing has been written.
+As of 2026-03-01 02:00:00 UTC. This is what is to be done, not what was.
 
 FileMaker's side: each record is loaded, merged into a row, linked, looked up or left out
 source           for        records  into its row  into a new row  merged  linked  looked up  left out  adds up
@@ -180,9 +180,9 @@ patients  clinic_id                   86            4  Nexus's value stays      
 
 Values of FileMaker that do not fit, and what became of them
 entity    column    reason                              Nexus's value stays  empty  derived  for example
---------  --------  ----------------------------------  -------------------  -----  -------  -----------
+--------  --------  ----------------------------------  -------------------  -----  -------  --------------
 patients  dob       no date                                               1      1        0  F-1, F-2
-patients  end_time  no end: 30 minutes after the start                    0      0        9  F-3
+patients  end_time  no end: 30 minutes after the start                    0      0        9  F-3 and 8 more
 
 Values that named rules give
 entity    rule               column  rows  becomes    decision
@@ -228,7 +228,7 @@ REPORT_TEXT = """\
 Checks before: 1 STOPS, 1 REVIEW, 1 waived, 1 passed
 ====================================================
 
-1 of them stop the run.
+1 of them stops the run.
 
 verdict  level   check              claim          serves  looked at  offend  waived  e.g.      note
 -------  ------  -----------------  -------------  ------  ---------  ------  ------  --------  ------------
@@ -378,8 +378,8 @@ notes     11,285             11,140
 
 What people have written since the run
 table  created  changed  deleted  e.g.
------  -------  -------  -------  -------------
-notes        2        1        0  N-1 (created)
+-----  -------  -------  -------  ------------------------
+notes        2        1        0  N-1 (created) and 2 more
 
 What was created or changed: undecided. What was deleted, and was there before the run, comes back.
 

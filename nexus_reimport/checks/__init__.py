@@ -9,13 +9,15 @@ FileMaker's or Nexus's ids, names of tables or columns: never values.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from nexus_reimport.errors import NOTHING_WRITTEN, StopError
+from nexus_reimport import wording
+from nexus_reimport.errors import NOTHING_WRITTEN, SettingsError, StopError
 from nexus_reimport.model import Level, Report, Result
 from nexus_reimport.settings import Waiver
 
@@ -48,6 +50,7 @@ class Check:
     waivable: bool
     links: bool
     look: Callable[[Any], Finding]
+    twin: str = ""  # the same question, asked at another stage: one waiver is for both
 
 
 REGISTRY: list[Check] = []
@@ -60,18 +63,20 @@ def check(
     *,
     waivable: bool = True,
     links: bool = False,
+    twin: str = "",
 ) -> Callable[[Callable[[Any], Finding]], Callable[[Any], Finding]]:
     """Declare a check of the stage whose subject is a ``stage``.
 
     One that is not ``waivable`` holds whatever the environment's file says: its sums are the
     product's own, or its keys stand for more than themselves. ``links``: it also belongs to a run
-    that re-links alone.
+    that re-links alone. ``twin`` is the check that asks the same of another stage; it is named by
+    one of the two, and a waiver of either is for both.
     """
 
     def declare(look: Callable[[Any], Finding]) -> Callable[[Any], Finding]:
         claim = (inspect.getdoc(look) or look.__name__).splitlines()[0]
         REGISTRY.append(
-            Check(look.__name__, claim, stage, level, tuple(serves), waivable, links, look)
+            Check(look.__name__, claim, stage, level, tuple(serves), waivable, links, look, twin)
         )
         return look
 
@@ -95,23 +100,67 @@ def run(
 
     ``only_links`` chooses those that belong to a run that re-links alone.
     """
-    by_check = {w.check: w for w in waivers if w.until >= today.isoformat()}
+    given = tuple(waivers)
     results = tuple(
-        _result(c, subject, by_check.get(c.name) if c.waivable else None)
+        _result(c, subject, _waiver_of(c, given), today)
         for c in of_stage(type(subject))
         if c.links or not only_links
     )
     return Report(name or type(subject).__name__.lower(), results)
 
 
-def _result(declared: Check, subject: object, waiver: Waiver | None) -> Result:
+def twins(name: str) -> frozenset[str]:
+    """The check of that name, and the one that asks the same at another stage."""
+    return frozenset(
+        {name}
+        | {c.twin for c in REGISTRY if c.name == name and c.twin}
+        | {c.name for c in REGISTRY if c.twin == name}
+    )
+
+
+def refuse_wrong_waivers(waivers: Iterable[Waiver]) -> None:
+    """Stop at waivers that can never be of use, all at once.
+
+    Raises:
+        SettingsError: a check that does not exist, that nothing waives, or that is named twice.
+    """
+    named = [w.check for w in waivers]
+    known = {c.name: c for c in REGISTRY}
+    problems = []
+    for name in dict.fromkeys(named):
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, 2)
+            problems.append(f"{name}: there is no such check; nearest: {', '.join(nearest)}"
+                            if nearest else f"{name}: there is no such check")  # fmt: skip
+        elif not known[name].waivable:
+            problems.append(f"{name}: this check cannot be waived")
+        if named.count(name) > 1:
+            problems.append(f"{name}: has {named.count(name)} waivers; only one may be there")
+    if problems:
+        raise SettingsError(
+            f"{wording.amount(len(problems), 'waiver')} cannot be used\n{wording.lines(problems)}",
+            where="[[waivers]] of the environment's file",
+            next="correct the names, or take these waivers out; the report of 01_preflight"
+            " names every check",
+        )
+
+
+def _waiver_of(declared: Check, waivers: Sequence[Waiver]) -> Waiver | None:
+    """The waiver that names the check, else the one that names its twin."""
+    if not declared.waivable:
+        return None
+    names = [declared.name, *sorted(twins(declared.name) - {declared.name})]
+    return next((w for name in names for w in waivers if w.check == name), None)
+
+
+def _result(declared: Check, subject: object, waiver: Waiver | None, today: date) -> Result:
     found = declared.look(subject)
     offending = len(found.offending) if found.count is None else found.count
     is_empty = not found.looked_at and bool(found.empty)
-    notes = [note for note in (found.note, found.empty if is_empty else "") if note]
-    if waiver is not None:
-        said = f"waived up to {waiver.at_most:,} by {waiver.who} until {waiver.until}"
-        notes.append(f"{said}: {waiver.reason}" if offending else f"{said}: no longer needed")
+    in_force = waiver is not None and waiver.until >= today.isoformat()
+    waived = waiver.at_most if waiver is not None and in_force else 0
+    words = _of_waiver(declared, waiver, offending, in_force=in_force) if waiver else ""
+    notes = (found.note, found.empty if is_empty else "", words)
     return Result(
         check=declared.name,
         claim=declared.claim,
@@ -120,10 +169,26 @@ def _result(declared: Check, subject: object, waiver: Waiver | None) -> Result:
         looked_at=found.looked_at,
         offending=offending,
         sample=tuple(sorted(found.offending)[:SAMPLE]),
-        waived=waiver.at_most if waiver is not None else 0,
-        note="; ".join(notes),
+        waived=waived,
+        note="; ".join(filter(None, notes)),
         is_empty=is_empty,
+        keys=len(found.offending),
+        waiver=words,
     )
+
+
+def _of_waiver(declared: Check, waiver: Waiver, offending: int, *, in_force: bool) -> str:
+    """What a waiver of the check is worth now, in words."""
+    of_twin = "" if waiver.check == declared.name else f", given for {waiver.check}"
+    said = f"waived up to {waiver.at_most:,} by {waiver.who} until {waiver.until}{of_twin}"
+    if not in_force:
+        need = f"{offending:,} offend" if offending else "no longer needed"
+        return f"EXPIRED: {said}: {need}"
+    if not offending:
+        return f"{said}: no longer needed"
+    if offending > waiver.at_most:
+        return f"NOT ENOUGH: {said}: {offending:,} offend, {offending - waiver.at_most:,} more"
+    return f"{said}: {waiver.reason}"
 
 
 def require(
@@ -138,13 +203,12 @@ def require(
     if report.passed:
         return
     listed = "\n".join(
-        f"    {r.check}: {r.offending:,} of {r.looked_at:,}"
-        + (f", {r.waived:,} waived" if r.waived else "")
-        + (f" (e.g. {', '.join(r.sample)})" if r.sample else "")
+        f"    {r.check}: {r.found}"
+        + (f" (e.g. {r.listed})" if r.sample else "")
         + (f"\n      {r.note}" if r.note else "")
         for r in report.blocking
     )
     raise StopError(
-        f"{len(report.blocking)} check(s){what} said no\n{listed}",
+        f"{wording.amount(len(report.blocking), 'check')}{what} said no\n{listed}",
         where=where, state=state, next=next,
     )  # fmt: skip

@@ -107,6 +107,7 @@ def every_row_is_as_planned(after: After) -> Finding:
             if wanted is None or any(_differ(row[c], wanted[c], c in json) for c in wanted):
                 off.append(f"{entity} {row[key]}")
         off += [f"{entity} {missing}" for missing in planned]
+        looked += len(planned)
     return Finding(looked, off)
 
 
@@ -194,27 +195,27 @@ def _without(after: After, entity: str, column: str) -> Finding:
     return Finding(looked, off, empty=empty if after.was_empty(entity) and not records else "")
 
 
-@check(After, Level.STOP, serves=("A3", "X5"))
+@check(After, Level.STOP, serves=("A3", "X5"), twin="every_planned_patient_has_a_clinic")
 def every_patient_has_a_clinic(after: After) -> Finding:
     """Every patient has a clinic."""
     return _without(after, after.mapping.people(), after.mapping.application.patient_clinic)
 
 
-@check(After, Level.STOP, serves=("A4",))
+@check(After, Level.STOP, serves=("A4",), twin="every_planned_appointment_has_a_clinic")
 def every_appointment_has_a_clinic(after: After) -> Finding:
     """Every appointment has a clinic."""
     calendar = after.mapping.application.calendar
     return _without(after, calendar.entity, calendar.clinic)
 
 
-@check(After, Level.STOP, serves=("A4", "X4"))
+@check(After, Level.STOP, serves=("A4", "X4"), twin="every_planned_appointment_has_a_clinician")
 def every_appointment_has_a_clinician(after: After) -> Finding:
     """Every appointment has a clinician."""
     calendar = after.mapping.application.calendar
     return _without(after, calendar.entity, calendar.clinician)
 
 
-@check(After, Level.STOP, serves=("A4", "X4"))
+@check(After, Level.STOP, serves=("A4", "X4"), twin="every_planned_appointment_has_a_type")
 def every_appointment_has_a_type(after: After) -> Finding:
     """Every appointment has a type."""
     calendar = after.mapping.application.calendar

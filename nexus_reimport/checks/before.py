@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from nexus_reimport import attachments, census, rowfile
+from nexus_reimport import attachments, census, rowfile, wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.model import (
@@ -89,10 +89,14 @@ def exported_files_are_of_the_day(before: Before) -> Finding:
     """No exported file is more than a day older than the reading: tables must show one moment."""
     taken, extracts = before.snapshot.taken_at, before.snapshot.extracts
     files = [e.origin for e in extracts.values() if e.origin]
-    old = [f"{file.name}: {(taken - file.modified_at).days:,} day(s) old" for file in files
+    old = [f"{file.name}: {_days(taken - file.modified_at)} old" for file in files
            if taken - file.modified_at > timedelta(days=1)]  # fmt: skip
     note = f"{len(files):,} of {len(extracts):,} tables come from files"
     return Finding(len(extracts), old, note=note)
+
+
+def _days(age: timedelta) -> str:
+    return wording.amount(age.days, "day")
 
 
 @check(Before, Level.STOP, serves=("B1", "B2", "M3"), links=True)
@@ -146,7 +150,7 @@ def _as_expected(before: Before, entity: str) -> Finding:
     off = abs(plan.loaded - had)
     allowed = int(before.settings.counts_may_differ * had)
     note = f"FileMaker brings {plan.loaded:,}, Nexus holds {had:,} from FileMaker; band {allowed:,}"
-    return Finding(plan.source_rows, count=max(0, off - allowed), note=note)
+    return Finding(max(plan.source_rows, had), count=max(0, off - allowed), note=note)
 
 
 @check(Before, Level.STOP, serves=("B1",))
@@ -177,7 +181,7 @@ def links_between_tables_resolve(before: Before) -> Finding:
         for link in spec.links:
             held = [id_key(r[link.field] or "") for r in before.records(name)]
             held = [key for key in held if key]
-            looked += len(held)
+            looked += 2 * bool(held)
             resolved = sum(key in keys[link.to] for key in held)
             covered = len(keys[link.to].intersection(held))
             if resolved < link.resolves_at_least * len(held):
@@ -193,8 +197,8 @@ def links_between_tables_resolve(before: Before) -> Finding:
 @check(Before, Level.STOP, serves=("T3",), waivable=False)
 def everything_is_decided(before: Before) -> Finding:
     """A person has decided about every kind of row and value that FileMaker does not settle."""
-    causes = sum(len(e.unreturned) for e in before.plan.entities.values())
-    return Finding(causes + len(before.plan.entities), before.plan.undecided())
+    looked = max(len(before.plan.entities), before.plan.questions)
+    return Finding(looked, before.plan.undecided())
 
 
 @check(
@@ -303,7 +307,8 @@ def rows_are_recognised(before: Before) -> Finding:
         asked = before.mapping.entities[name].matched_at_least
         matched = sum(plan.matched.values())
         if matched < asked * min(plan.loaded, plan.rows_before):
-            poor.append(f"{name}: {matched:,} of {plan.loaded:,}")
+            known = min(plan.loaded, plan.rows_before)
+            poor.append(f"{name}: {wording.part(matched, known)}, {asked:.0%} asked for")
     return Finding(sum(e.loaded for e in before.plan.entities.values()), poor)
 
 

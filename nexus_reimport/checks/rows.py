@@ -12,13 +12,11 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import NamedTuple
 
-from nexus_reimport import manual, rowfile
+from nexus_reimport import manual, rowfile, wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before import Before
 from nexus_reimport.model import Level
 from nexus_reimport.target.catalog import Column
-
-FEW = 5
 
 
 @check(Before, Level.STOP, serves=("M3",))
@@ -118,8 +116,7 @@ def told(keys: Iterable[str], records: Mapping[str, str]) -> str:
 
 
 def _few(names: list[str]) -> str:
-    more = f" and {len(names) - FEW:,} more" if len(names) > FEW else ""
-    return ", ".join(sorted(names)[:FEW]) + more
+    return wording.some(sorted(names))
 
 
 def _advice(before: Before, empty: _Empty) -> str:

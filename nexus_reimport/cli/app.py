@@ -25,6 +25,8 @@ from nexus_reimport.errors import ReimportError
 from nexus_reimport.gate import SHOWN
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run
+from nexus_reimport.runner import notebook
+from nexus_reimport.runner.interrupt import Interrupted, listening
 
 app = typer.Typer(
     help="Wipes Nexus's patient data and reimports it fresh from FileMaker.",
@@ -49,7 +51,7 @@ def run_sequence(
 ) -> None:
     """Run preflight, execute and verify; stop at the first environment that is not green.
 
-    Without an approval it stops after the preflight, and --approve goes on from there.
+    Without an approval it waits after the preflight (exit code 6), and --approve goes on.
     """
     outcomes = runner.run(
         environments,
@@ -109,7 +111,7 @@ def demo(
 
 def _ask(run: Run, proposal: Proposal) -> str:
     """What a person types after reading the preflight."""
-    typer.echo(f"{show.summary(run)}\n\nRead {run.folder / '01_preflight.html'}", err=True)
+    typer.echo(f"{show.summary(run)}\n\nRead {notebook.latest(run, notebook.PREFLIGHT)}", err=True)
     words = f"To execute on {proposal.environment}, type the digest ({SHOWN} characters or more)"
     return str(typer.prompt(words, default="", show_default=False, err=True))
 
@@ -118,7 +120,10 @@ def main(arguments: list[str] | None = None) -> None:
     """The command; leaves with its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        app(given, prog_name="nexus-reimport")
+        with listening():
+            app(given, prog_name="nexus-reimport")
+    except Interrupted as interrupt:
+        sys.exit(_fail(given, 3, _ended(interrupt)))
     except ReimportError as error:
         sys.exit(_fail(given, error.exit_code, "\n\n".join([str(error), *_notes(error)])))
     except Exception as error:
@@ -128,6 +133,16 @@ def main(arguments: list[str] | None = None) -> None:
 def _notes(error: Exception) -> list[str]:
     """That the maintenance window is still up; other notes may hold data and are withheld."""
     return [n for n in getattr(error, "__notes__", []) if n.startswith(window.HEADLINE)]
+
+
+def _ended(interrupt: Interrupted) -> str:
+    return str(
+        ReimportError(
+            str(interrupt),
+            state="what was not committed was rolled back",
+            next="nexus-reimport record list shows what became of each run",
+        )
+    )
 
 
 def _unforeseen(error: Exception) -> str:

@@ -14,7 +14,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.cli.output import AsJson, RunId, give
 from nexus_reimport.errors import ReimportError, SettingsError, TargetError
 from nexus_reimport.model import Plan, Report
-from nexus_reimport.record import Run
+from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook import Runbook
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings
@@ -39,12 +39,20 @@ class Checked:
 def list_runs(environment: OneOrAll = "", as_json: AsJson = False) -> None:
     """List all runs, oldest first."""
     runs = [run for settings in _chosen(environment) for run in record.every(settings)]
-    rows = [(r.environment, r.id, r.verdict(), "sealed" if r.is_sealed else "open") for r in runs]
+    undone = record.taken_back(runs)
+    rows = [
+        (
+            r.environment, r.id, r.kind, r.standing(), "sealed" if r.is_sealed else "open",
+            f"taken back by {undone[r.id]}" if r.id in undone else "",
+        )
+        for r in runs
+    ]  # fmt: skip
     found = [
-        {"environment": e, "run": run, "verdict": verdict, "sealed": state == "sealed"}
-        for e, run, verdict, state in rows
-    ]
-    text = show.table("", "environment | run | verdict | record", rows).as_text()
+        {"environment": e, "run": run, "kind": kind, "verdict": verdict,
+         "sealed": state == "sealed", "taken_back_by": undone.get(run, "")}
+        for e, run, kind, verdict, state, _ in rows
+    ]  # fmt: skip
+    text = show.table("", "environment | run | kind | verdict | record | since", rows).as_text()
     give({"runs": found}, text if rows else "no runs yet", as_json=as_json)
 
 
@@ -53,18 +61,24 @@ def show_run(
     environment: Annotated[str, typer.Argument()], run: RunId = "", as_json: AsJson = False
 ) -> None:
     """Show one run, the latest unless named: summary, plan, reports."""
-    found = _one(environments.load(environment), run)
+    settings = environments.load(environment)
+    found = _one(settings, run)
+    verdict = found.standing()
+    undone_by = record.taken_back(record.every(settings)).get(found.id, "")
     said = {
         "environment": found.environment,
         "run": found.id,
-        "verdict": found.verdict(),
-        "exit_code": found.exit_code(),
+        "verdict": verdict,
+        "exit_code": None if verdict is Verdict.RUNNING else found.exit_code(),
+        "database": found.state(),
+        "taken_back_by": undone_by,
         "sealed": found.is_sealed,
         "seal": found.seal_digest(),
         "record": str(found.folder),
         "journal": found.events(),
     }
-    give(said, "\n\n".join(_pages(found)), as_json=as_json)
+    since = f"taken back since, by run {undone_by}\n\n" if undone_by else ""
+    give(said, since + "\n\n".join(_pages(found)), as_json=as_json)
 
 
 @app.command("check")
@@ -125,7 +139,7 @@ def _pages(run: Run) -> Iterator[str]:
         yield error
     if run.has("plan"):
         yield show.plan_text(run.load(Plan, "plan"))
-    for name in ("checks_before", "checks_inside", "checks_after"):
+    for name in ("checks_before", "checks_inside", "checks_after", "checks_rollback"):
         if run.has(name):
             yield show.report_text(run.load(Report, name))
 
@@ -135,7 +149,7 @@ def _check(settings: Settings, run: Run) -> Checked:
     remarks: list[str] = []
     if run.is_sealed and run.has("applied"):
         _compare_anchor(settings, run, problems, remarks)
-    verdict = run.verdict()
+    verdict = run.standing()
     return Checked(run.environment, run.id, verdict, run.is_sealed, tuple(problems), tuple(remarks))
 
 

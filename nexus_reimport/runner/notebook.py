@@ -18,9 +18,10 @@ from typing import Any
 
 import nbformat
 
-from nexus_reimport import errors
+from nexus_reimport import errors, record
 from nexus_reimport.errors import ReimportError, SettingsError
-from nexus_reimport.record import Run
+from nexus_reimport.record import Run, State, Verdict
+from nexus_reimport.runner.interrupt import passed_on
 
 PREFLIGHT, EXECUTE, VERIFY = "01_preflight", "02_execute", "03_verify"
 ROLLBACK = "90_rollback"
@@ -29,6 +30,12 @@ FOLDER = Path(__file__).resolve().parents[2] / "runbook"
 Parameters = Mapping[str, str | bool]
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
 _LINES = ("where", "state", "next")
+_STATES = {
+    State.AS_IT_WAS: "as it was",
+    State.UNKNOWN: "as it was, or holds everything that was approved: not known yet",
+    State.COMMITTED: "reimported, and not verified yet",
+    State.TAKEN_BACK: "as before the run, which was taken back",
+}
 _HAPPENED = {
     "what": "the connection was lost at COMMIT, but the COMMIT did happen",
     "state": "committed, not verified yet",
@@ -78,15 +85,16 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
     output = _new_file(run.folder, page)
     known = len(run.events())
     try:
-        with _own_home(run.private.parent):
+        with _own_home(run.private.parent), passed_on():
             _papermill(folder / f"{page}.ipynb", output, parameters)
     except (PapermillExecutionError, CellExecutionError) as error:
         if not any(e["event"] == "failed" for e in run.events()[known:]):
             run.journal("failed", stage=page, **_told(error.ename, error.evalue))
     except DeadKernelError:
-        run.journal("failed", stage=page, kind="DeadKernel", **_killed("the kernel died"))
-    except KeyboardInterrupt:
-        run.journal("failed", stage=page, kind="KeyboardInterrupt", **_killed("interrupted"))
+        if not any(e["event"] == "failed" for e in run.events()[known:]):  # else it has said why
+            run.journal("failed", stage=page, kind="DeadKernel", **_killed("the kernel died"))
+    except (KeyboardInterrupt, SystemExit) as error:
+        run.journal("failed", stage=page, kind=type(error).__name__, **_killed("interrupted"))
     except Exception as error:
         # A kernel that did not start, or a channel that broke: the stages' own word goes first.
         if not any(e["event"] == "failed" for e in run.events()[known:]):
@@ -95,6 +103,29 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
         _tidy(run, output)
     except Exception as error:
         run.journal("untidy", page=page, kind=type(error).__name__)  # the journal stays the truth
+
+
+def told_of(run: Run, what: str) -> str:
+    """What has happened to the run, with the state that its journal knows and what is next."""
+    lines = {"where": f"environment {run.environment}, run {run.id}"}
+    lines |= {"state": f"the database is {_STATES[run.state()]}", "next": _next(run)}
+    return str(ReimportError(what, **lines))
+
+
+def _next(run: Run) -> str:
+    if run.state() is State.COMMITTED:
+        return f"nexus-reimport finish {run.environment} verifies and seals it"
+    if run.state() is State.UNKNOWN:
+        return f"nexus-reimport settle {run.environment} asks the database"
+    if run.verdict() is Verdict.WAITING:
+        return "the run still waits for its approval"
+    return "begin a new run; nexus-reimport record list shows what became of this one"
+
+
+def latest(run: Run, page: str) -> str:
+    """The newest copy of ``page`` in the record, as a path; its name where none was executed."""
+    made = [*run.folder.glob(f"{page}.html"), *run.folder.glob(f"{page}-*.html")]
+    return str(max(made, key=lambda path: (len(path.name), path.name))) if made else page
 
 
 def html(path: Path) -> str:
@@ -107,18 +138,20 @@ def html(path: Path) -> str:
 
 
 def last_error(run: Run) -> str:
-    """The last error of the journal, in its four lines; "" where none was journalled.
+    """The last error that was not made good since, in its four lines; "" where there is none.
 
     A doubt is told as long as it is one: once the database was asked, what it said is told.
     """
     events = run.events()
-    place = max((n for n, e in enumerate(events) if e["event"] == "failed"), default=None)
-    if place is None:
+    failed = record.last_failure(events)
+    if failed is None:
         return ""
-    failed = events[place]
-    settled = next((e for e in events[place:] if e["event"] == "settled"), None)
+    later = events[events.index(failed) :]
+    settled = next((e for e in later if e["event"] == "settled"), None)
     if failed.get("kind") == "InDoubt" and settled is not None:
         failed = _HAPPENED if settled["committed"] else _DID_NOT_HAPPEN
+    if not failed.get("state"):  # of an error that no stage of ours has raised
+        return told_of(run, str(failed["what"]))
     lines = {name: str(failed.get(name, "")) for name in _LINES}
     return str(ReimportError(str(failed["what"]), **lines))
 

@@ -9,9 +9,10 @@ from nexus_reimport import backup, record, restore, show
 from nexus_reimport import mapping as mappings
 from nexus_reimport import rollback as rollbacks
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import RecordError, SettingsError, StopError
+from nexus_reimport.errors import RecordError, SettingsError
 from nexus_reimport.gate import SHOWN, undecided
 from nexus_reimport.model import Backup, Look, Newer, RollbackProposal
+from nexus_reimport.record import EXIT_CODES, Verdict
 from nexus_reimport.runner import notebook, sequence
 from nexus_reimport.runner.notebook import ROLLBACK
 from nexus_reimport.runner.sequence import Outcome
@@ -56,7 +57,7 @@ def rollback(wanted: Wanted, say: Say | None = None) -> Outcome:
         made = rollbacks.begin(settings.name, "", wanted.run, wanted.newer).run
         if say:
             say(f"{settings.name}: {ROLLBACK}, run {made.id}")
-        with watching(made, say):
+        with made.at_work(), watching(made, say):
             notebook.execute(made, ROLLBACK, _parameters(settings, wanted, digest, made.id))
         sequence.settle_doubt(made)
         rollbacks.finish(made)
@@ -94,7 +95,7 @@ def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restore
     script = private / f"swap_{name}.sql"
     script.touch(mode=0o600)
     script.write_text(restore.script(done.swap), encoding="utf-8")
-    return replace(done, script=str(script))
+    return replace(done, script=str(script), environment=settings.name)
 
 
 def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
@@ -173,12 +174,11 @@ def _asked(wanted: Wanted, seen: Look, proposal: RollbackProposal) -> str:
 def _waiting(settings: Settings, wanted: Wanted, seen: Look, proposal: RollbackProposal) -> Outcome:
     """Nobody has approved: what would be done, and how to say yes."""
     option = {Newer.KEEP: " --keep-newer", Newer.DISCARD: " --discard-newer"}.get(wanted.newer, "")
-    error = StopError(
-        "nobody has approved this rollback yet",
-        where=f"environment {settings.name}",
-        next=f"nexus-reimport rollback {wanted.run}{option} --approve {proposal.digest[:SHOWN]}",
-    )
+    place = f" --environment {wanted.environment}" if wanted.environment else ""
+    command = f"nexus-reimport rollback {wanted.run}{option}{place}"
+    waits = Verdict.WAITING
     return Outcome(
-        settings.name, "", None, 1, sealed=False, record="", error=str(error), advice="",
+        settings.name, "", waits, EXIT_CODES[waits], sealed=False, record="", error="",
+        advice=f"to take it back: {command} --approve {proposal.digest[:SHOWN]}",
         summary=show.rollback_text(seen),
     )  # fmt: skip

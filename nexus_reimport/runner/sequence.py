@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nexus_reimport import opening, record, rollback, runbook, show, window
+from nexus_reimport import gate, opening, record, rollback, runbook, show, window
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
     RecordError,
@@ -20,16 +20,17 @@ from nexus_reimport.errors import (
     TargetError,
 )
 from nexus_reimport.gate import SHOWN
-from nexus_reimport.model import Proposal, Scope
+from nexus_reimport.model import Proposal, Refusal, Scope
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
+from nexus_reimport.runner.interrupt import Interrupted
 from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, VERIFY
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import Kind, Settings
 
 Ask = Callable[[Run, Proposal], str]
-_STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
+_STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT, Verdict.WAITING)
 _TRIES = 3
 
 
@@ -97,16 +98,17 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
     with record.at_work(settings), window.left_on_error(settings):
         found = record.find(settings, run_id)
         found.require_open()
+        found.require_idle()
         settle_doubt(found)
         if found.kind == "rollback":
             rollback.finish(found)
         elif found.verdict() is Verdict.COMMITTED_UNVERIFIED:
             _execute(found, VERIFY, progress)
-        elif found.verdict() is Verdict.PARTIAL and found.has("proposal"):
+        elif found.verdict() in (Verdict.WAITING, Verdict.PARTIAL) and found.has("proposal"):
             raise StopError(
                 f"run {found.id} has been executed by nobody: there is nothing to finish",
                 where=f"environment {name}",
-                next=f"{_how_to_approve(found)}, or give it up: nexus-reimport seal {name}",
+                next=f"{_how_to_approve(found)}; or give it up: nexus-reimport seal {name}",
             )
         return close(found)
 
@@ -127,6 +129,7 @@ def seal(name: str, run_id: str = "") -> Outcome:
     settings = environments.load(name)
     with record.at_work(settings), window.left_on_error(settings):
         found = record.find(settings, run_id)
+        found.require_idle()
         return _sealed(found)
 
 
@@ -153,17 +156,37 @@ def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
             settings.name, "", None, error.exit_code, sealed=False, record="", error=str(error),
             advice="", summary="", window=window.still_up(settings),
         )  # fmt: skip
+    except Interrupted as interrupt:
+        return _interrupted(settings, interrupt)
+
+
+def _interrupted(settings: Settings, interrupt: Interrupted) -> Outcome:
+    """What became of the run that a signal has ended between two pages; it stays as it is."""
+    runs = record.open_runs(settings)
+    if runs:
+        return outcome(runs[-1], notebook.told_of(runs[-1], str(interrupt)))
+    error = StopError(
+        str(interrupt),
+        where=f"environment {settings.name}",
+        state="no run is open",
+        next="nexus-reimport record list shows what was run",
+    )
+    return Outcome(
+        settings.name, "", None, 3, sealed=False, record="", error=str(error), advice="",
+        summary="", window=window.still_up(settings),
+    )  # fmt: skip
 
 
 def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     if consent.digest:
         made = _waiting(settings, consent.digest)
         window.leave(settings)
+        gate.refuse(_refusals(made))
     else:
         kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
         made = opening.create(settings, kind)
         _execute(made, PREFLIGHT, say)
-        if made.verdict() is not Verdict.PARTIAL or not made.has("proposal"):
+        if made.verdict() is not Verdict.WAITING or _refusals(made):
             return close(made)
     digest = consent.digest or _asked(made, consent)
     if not digest and not consent.rehearsed:
@@ -189,6 +212,11 @@ def _waiting(settings: Settings, digest: str) -> Run:
         state="nothing was started",
         next=f"nexus-reimport run {settings.name}, read its 01_preflight, approve its own digest",
     )
+
+
+def _refusals(made: Run) -> tuple[Refusal, ...]:
+    """What the gate would refuse an approval of this run for, as things are now."""
+    return runbook.reopen(made.environment, made.id).refusals()
 
 
 def _names(typed: str, proposal: Proposal) -> bool:
@@ -223,7 +251,7 @@ def _execute(
     if say:
         say(f"{made.environment}: {page}, run {made.id}")
     given = _parameters(page, made.environment, made.id, digest, rehearsed=rehearsed)
-    with watching(made, say):
+    with made.at_work(), watching(made, say):
         notebook.execute(made, page, given)
 
 
@@ -279,11 +307,18 @@ def _summary(made: Run) -> str:
 
 
 def _waits(made: Run) -> bool:
-    return made.verdict() is Verdict.PARTIAL and made.has("proposal") and not made.is_sealed
+    return made.verdict() is Verdict.WAITING and not made.is_sealed
 
 
 def _how_to_approve(made: Run) -> str:
+    """What a person does about a run that waits: first what would refuse the approval."""
     digest = made.load(Proposal, "proposal").digest[:SHOWN]
-    page = made.folder / f"{PREFLIGHT}.html"
     word = "relink" if made.kind == Scope.RELINK else "run"
-    return f"read {page}, then: nexus-reimport {word} {made.environment} --approve {digest}"
+    steps = f"read {notebook.latest(made, PREFLIGHT)}, then:"
+    command = f"nexus-reimport {word} {made.environment} --approve {digest}"
+    refused = [f"  {r.what}: {r.next}" for r in _refusals(made)]
+    if not refused:
+        return f"{steps} {command}"
+    return "\n".join(
+        ["an approval is refused until this is settled:", *refused, steps, f"  {command}"]
+    )

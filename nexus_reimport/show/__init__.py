@@ -28,7 +28,7 @@ from nexus_reimport.show.rollback import (
     undo_data,
     undone,
 )
-from nexus_reimport.show.run_summary import signed_off, summary
+from nexus_reimport.show.run_summary import facts, signed_off, summary
 
 __all__ = [
     "Page",
@@ -41,6 +41,7 @@ __all__ = [
     "completeness",
     "counts",
     "drift",
+    "facts",
     "flow",
     "plan",
     "plan_text",

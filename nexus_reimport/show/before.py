@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nexus_reimport import wording
 from nexus_reimport.model import Backup, Census, Extract, Snapshot, Survey
 from nexus_reimport.show.page import Line, Marked, Page, Table, Tone, equal, look, table
 from nexus_reimport.show.rollback import undo_data
@@ -28,7 +29,7 @@ def snapshot(value: Snapshot) -> Page:
             (
                 e.table, e.channel, e.count_at_start, e.rows, e.distinct_keys, e.count_at_end,
                 equal(e.count_at_start, e.rows, e.distinct_keys, e.count_at_end),
-                e.newest, look(e.repaired), f"{_used(e):,} of {e.fields_there:,}", e.seconds,
+                e.newest, look(e.repaired), wording.part(_used(e), e.fields_there), e.seconds,
             )
             for e in extracts
         ],
@@ -54,7 +55,7 @@ def snapshot(value: Snapshot) -> Page:
         ],
     )
     changed = [
-        (e.source, c.field, c.what, look(c.records), ", ".join(c.sample))
+        (e.source, c.field, c.what, look(c.records), wording.some(c.sample, c.records))
         for e in extracts
         for c in e.cleaned
     ]
@@ -67,7 +68,10 @@ def snapshot(value: Snapshot) -> Page:
     return Page(
         f"FileMaker as read: {value.database}",
         (
-            Line(f"{rows:,} records of {len(extracts):,} tables in {value.seconds:,.2f} s."),
+            Line(
+                f"{wording.amount(rows, 'record')} of {wording.amount(len(extracts), 'table')}"
+                f" in {value.seconds:,.2f} s."
+            ),
             used,
             *_dates(value),
             proof,
@@ -90,12 +94,14 @@ def _dates(value: Snapshot) -> Iterator[Line]:
 
 
 def _used(extract: Extract) -> int:
-    return sum(bool(field.found_as) for field in extract.fields)
+    """Fields that the mapping reads, each once, whatever it is read for."""
+    return len({field.found_as for field in extract.fields if field.found_as})
 
 
 def census(value: Census) -> Page:
     """What the bucket holds."""
-    words = f"{value.objects:,} objects, {_size(value.bytes_stored)}, listed and not touched."
+    objects = wording.amount(value.objects, "object")
+    words = f"{objects}, {_size(value.bytes_stored)}, listed and not touched."
     return Page(f"S3: bucket {value.bucket}", (Line(words),))
 
 

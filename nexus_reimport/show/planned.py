@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from nexus_reimport import wording
 from nexus_reimport.model import (
     Account,
     ColumnChange,
@@ -37,13 +38,14 @@ def plan(value: Plan) -> Page:
     return Page(
         "The plan",
         (
-            Line(f"As of {value.as_of:%Y-%m-%d %H:%M:%S} UTC. Nothing has been written."),
+            Line(_as_of(value)),
             _filemaker_side(value),
             *_some("Every record of FileMaker is used.", _left_out(value)),
             _nexus_side(entities),
             _recognised(entities),
             *_some("FileMaker brings back every row of Nexus.", _unreturned(entities)),
-            *_some("No value of a row that stays is changed.", _changes(entities)),
+            *_some("FileMaker changes no value of a row that stays.", _changes(entities)),
+            *_respelt(entities),
             *_some("Every value fits its column.", _misfits(entities)),
             *_over_budget(entities),
             *_some("No named rule changes a value.", _settled(entities)),
@@ -63,13 +65,17 @@ def plan(value: Plan) -> Page:
     )
 
 
+def _as_of(value: Plan) -> str:
+    return f"As of {value.as_of:%Y-%m-%d %H:%M:%S} UTC. This is what is to be done, not what was."
+
+
 def _links_alone(value: Plan) -> Page:
     return Page(
         "The plan: links alone",
         (
-            Line(f"As of {value.as_of:%Y-%m-%d %H:%M:%S} UTC. Nothing has been written."),
+            Line(_as_of(value)),
             Line("No row is wiped or loaded; only links of documents and images are written."),
-            *_some("Every record of FileMaker is used.", _left_out(value)),
+            *_some("Every record of FileMaker that was read is used.", _left_out(value)),
             _links(value.links.values()),
             *_some("No link has to be mended.", _mended(value.links.values())),
             Line(f"Plan {value.digest}"),
@@ -88,6 +94,11 @@ def changed(entity: EntityPlan) -> int:
         c.filled + c.cleared + (c.different if c.decision == "filemaker" else 0)
         for c in entity.changes
     )
+
+
+def respelt(entity: EntityPlan) -> int:
+    """How many values of rows that stay say the same as before, and are written otherwise."""
+    return sum(c.respelt for c in entity.changes)
 
 
 def _filemaker_side(value: Plan) -> Table:
@@ -192,9 +203,18 @@ def _changes(entities: tuple[EntityPlan, ...]) -> Table:
     )
 
 
+def _respelt(entities: tuple[EntityPlan, ...]) -> Iterator[Line]:
+    found = {e.entity: respelt(e) for e in entities}
+    if any(found.values()):
+        yield Line(
+            "Of the equal ones, these get FileMaker's blanks and line ends, or a card's newer"
+            f" shape: {listed(found)}."
+        )
+
+
 def _misfits(entities: tuple[EntityPlan, ...]) -> Table:
     rows: list[tuple[Cell, ...]] = [
-        (e.entity, m.column, m.reason, look(m.stays), look(m.empty), m.derived, ", ".join(m.sample))
+        (e.entity, m.column, m.reason, look(m.stays), look(m.empty), m.derived, m.listed)
         for e in entities
         for m in e.misfits
     ]
@@ -237,6 +257,9 @@ def _settles(rule: SettledRows) -> Cell:
 
 def _asked(value: Plan) -> Iterator[Table | Line]:
     yield from _some("Nothing is asked of a person.", _by_hand(value))
+    if gone := sum(kind.gone for kind in value.by_hand):
+        values = wording.amount(gone, "value")
+        yield Line(f"{values} of the sheet: of rows that are not there any more.", Tone.LOOK)
     if any(kind.waiting for kind in value.by_hand):
         yield Line(
             "To give such a value: fill in the run's private manual.xlsx, put it into the"
@@ -280,7 +303,7 @@ def _mended(links: Iterable[LinkPlan]) -> Table:
 def _ambiguous(entities: tuple[EntityPlan, ...]) -> Iterator[Line]:
     for e in entities:
         if e.ambiguous:
-            ids = ", ".join(e.ambiguous)
+            ids = wording.some(e.ambiguous)
             yield Line(f"{e.entity}: two rows of Nexus claim one record: {ids}", Tone.BAD)
 
 
@@ -296,7 +319,7 @@ def _some(otherwise: str, found: Table) -> tuple[Table | Line, ...]:
 
 
 def _share(entity: EntityPlan) -> str:
-    return f"{sum(entity.matched.values()) / entity.loaded:.1%}" if entity.loaded else ""
+    return wording.share(sum(entity.matched.values()), entity.loaded)
 
 
 def _decision(decision: str | None) -> Cell:

@@ -10,6 +10,7 @@ from nexus_reimport.model import (
     Approval,
     Ground,
     Level,
+    Outlook,
     Proposal,
     Rehearsal,
     Report,
@@ -31,7 +32,8 @@ def report(value: Report) -> Page:
     """Every check of one stage, those that failed first."""
     said = Line("No check stops the run.", Tone.GOOD)
     if not value.passed:
-        said = Line(f"{len(value.blocking):,} of them stop the run.", Tone.BAD)
+        stop = "stops" if len(value.blocking) == 1 else "stop"
+        said = Line(f"{len(value.blocking):,} of them {stop} the run.", Tone.BAD)
     return Page(f"Checks {value.stage}: {counted(value)}", (said, checks_table(value)))
 
 
@@ -109,16 +111,26 @@ def _inside(value: Rehearsal) -> tuple[Line | Table, ...]:
     )
 
 
-def proposal(value: Proposal) -> Page:
-    """What is to be approved, and how."""
+def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
+    """What is to be approved, and how; before that, what would still refuse the approval."""
     typed = value.digest[:SHOWN]
     bound = [
         (name, getattr(value, name)[:SHOWN])
         for name in ("snapshot", "mapping", "code", "schema", "decisions", "plan")
     ]
+    found = outlook or Outlook()
+    title = f"GO, if you approve: {typed}"
+    if found.refusals:
+        title = f"GO, but an approval of {typed} is refused until what follows is settled"
     return Page(
-        f"GO, if you approve: {typed}",
+        title,
         (
+            *(Line(f"Refused: {r.what}. To settle it: {r.next}.", Tone.BAD)
+              for r in found.refusals),
+            *([Line("UNPROVEN: the backup has not been restored, the undo has not been tried:"
+                    f" {found.unproven}.", Tone.BAD)] if found.unproven else []),
+            *(Line(f"This waiver ends today, and verification after midnight would stop: {w}.",
+                   Tone.BAD) for w in found.ending),
             Line(f"The digest of this run of {value.environment} is {value.digest}", Tone.GOOD),
             Line(f"On the command line: nexus-reimport run {value.environment} --approve {typed}"),
             Line(f'In JupyterLab: approve = "{typed}" in the second cell of 02_execute'),
@@ -135,7 +147,7 @@ def proposal(value: Proposal) -> Page:
                 ],
             ),
         ),
-    )
+    )  # fmt: skip
 
 
 def drift(value: Mapping[str, str]) -> Page:
@@ -163,8 +175,11 @@ def approval(value: Approval) -> Page:
 
 
 def applied(value: Applied) -> Page:
-    """What the transaction did."""
-    title = "Committed" if value.committed else "Rolled back"
+    """What the transaction did; where it was rolled back, what it had done until then."""
+    title = "Committed" if value.committed else "Rolled back: the database is as it was"
+    wiped, relinked = ("Wiped and loaded", "Re-linked")
+    if not value.committed:
+        wiped, relinked = "Would be wiped and loaded", "Would be re-linked"
     rows = [
         (name, value.deleted.get(name, 0), count, value.after[name].rows)
         for name, count in value.inserted.items()
@@ -174,8 +189,8 @@ def applied(value: Applied) -> Page:
         title,
         (
             Line(f"Writers waited {value.writers_waited:,.2f} s at most."),
-            table("Wiped and loaded", "table | deleted | inserted | rows now", rows),
-            table("Re-linked", "attachment | links written", links),
+            table(wiped, "table | deleted | inserted | rows now", rows),
+            table(relinked, "attachment | links written", links),
             Line(f"Checks inside the transaction: {counted(value.report)}"),
             *(Line(warning, Tone.LOOK) for warning in value.warnings),
         ),
@@ -188,7 +203,7 @@ def checks_table(value: Report) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
             Marked(word(r), _TONES[word(r)]), r.level, r.check, r.claim, " ".join(r.serves),
-            r.looked_at, r.offending, r.waived or None, ", ".join(r.sample), r.note,
+            r.looked_at, r.offending, r.waived or None, r.listed, r.note,
         )
         for r in ordered
     ]  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from nexus_reimport import wording
 from nexus_reimport.gate import SHOWN
 from nexus_reimport.model import Look, Newer, RollbackProposal, Undone
 from nexus_reimport.restore import Restored
-from nexus_reimport.show.page import Line, Page, Table, Tone, look, table
+from nexus_reimport.show.page import Line, Page, Table, Tone, listed, look, table
 from nexus_reimport.show.result import checks_table, counted
 from nexus_reimport.target.own import UndoSize
 from nexus_reimport.target.since import Since
@@ -24,8 +25,7 @@ def rollback(value: Look) -> Page:
         (
             Line(
                 f"A {value.kind}, committed {value.committed_at:%Y-%m-%d %H:%M:%S} UTC. Links of"
-                f" documents and images that go back to what they were:"
-                f" {', '.join(f'{n:,} {name}' for name, n in value.links.items())}."
+                f" documents and images that go back to what they were: {listed(value.links)}."
             ),
             table(
                 "Rows that are put back",
@@ -65,7 +65,9 @@ def rollback_proposal(value: RollbackProposal) -> Page:
 def undone(value: Undone) -> Page:
     """What the rollback's transaction did."""
     said = Line("Every table is as it was before the run, to the last value.", Tone.GOOD)
-    if not value.exact:
+    if not value.committed:
+        said = Line("Nothing was taken back: the database is as the run left it.", Tone.BAD)
+    elif not value.exact:
         said = Line("Every row is as before the run, but for what people have written since.",
                     Tone.LOOK)  # fmt: skip
     return Page(
@@ -93,8 +95,9 @@ def restored(value: Restored) -> Page:
         f"Restored: database {value.database}",
         (
             Line(
-                f"The dump of run {value.run}: {value.tables:,} tables, {value.rows:,} rows, all"
-                f" compared, in {value.seconds:,.1f} s. {value.live} was not touched.", Tone.GOOD
+                f"The dump of run {value.run}: {wording.amount(value.tables, 'table')},"
+                f" {wording.amount(value.rows, 'row')}, all compared, in {value.seconds:,.1f} s."
+                f" {value.live} was not touched.", Tone.GOOD
             ),
             *([Line(f"Extensions that only an administrator may make, among the statements:"
                     f" {left_out}.", Tone.LOOK)] if left_out else []),
@@ -103,8 +106,9 @@ def restored(value: Restored) -> Page:
                  " default privileges and settings; without them the application cannot work."),
             Line(f"The same as one file: psql -d postgres -f {value.script}"),
             table("", "step | in database | statement", steps),
-            Line("Then: nexus-reimport adopt ENV --this-is-a-copy, and start the application. The"
-                 " database that was replaced stays under its other name until you drop it."),
+            Line(f"Then: nexus-reimport adopt {value.environment} --this-is-a-copy, and start the"
+                 " application. The database that was replaced stays under its other name until you"
+                 " drop it."),
         ),
     )  # fmt: skip
 
@@ -133,7 +137,8 @@ def _since(since: Since, newer: Newer) -> tuple[Line | Table, ...]:
             table(
                 "What people have written since the run",
                 "table | created | changed | deleted | e.g.",
-                [(n.table, look(n.created), look(n.changed), look(n.deleted), ", ".join(n.sample))
+                [(n.table, look(n.created), look(n.changed), look(n.deleted),
+                  wording.some(n.sample, n.rows))
                  for n in found],
             ),
             Line(

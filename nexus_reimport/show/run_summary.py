@@ -1,20 +1,34 @@
-"""A whole run on one screen: for the last cell, for the command line, for the demo."""
+"""A whole run on one screen: for the last cell, for the command line, for the demo.
+
+``facts`` is the one function that tells a run. What was done is told from what the transaction has
+counted, and only where the run was committed; all else is told as what was planned.
+"""
 
 from __future__ import annotations
 
-from nexus_reimport.model import Applied, Plan, Proposal, Report, Scope, Undone
-from nexus_reimport.record import EXIT_CODES, Run
+from collections.abc import Iterator
+from typing import Any
+
+from nexus_reimport import wording
+from nexus_reimport.model import (
+    Applied,
+    EntityPlan,
+    Ground,
+    Outlook,
+    Plan,
+    Proposal,
+    Rehearsal,
+    Report,
+    Scope,
+    Undone,
+)
+from nexus_reimport.record import EXIT_CODES, WRITING, Run, State, Verdict
 from nexus_reimport.show.page import Line, Page, Tone, listed
-from nexus_reimport.show.planned import changed
+from nexus_reimport.show.planned import changed, respelt
 from nexus_reimport.show.result import counted
 from nexus_reimport.window import ENTERED, FAILED, LEFT
 
-_REPORTS = (
-    ("checks_before", "before"),
-    ("checks_inside", "inside"),
-    ("checks_after", "after"),
-    ("checks_rollback", "after"),
-)
+Fact = tuple[str, str]
 
 
 def signed_off(run: Run) -> Page:
@@ -22,86 +36,217 @@ def signed_off(run: Run) -> Page:
     verdict = run.verdict()
     tone = Tone.GOOD if EXIT_CODES[verdict] == 0 else Tone.BAD
     place = "/".join(run.folder.parts[-3:])
-    lines = [f"{name + ':':<11} {text}" for name, text in [*_facts(run), ("record", place)]]
+    lines = [f"{name + ':':<13} {text}" for name, text in [*facts(run), ("record", place)]]
     return Page(
         f"{run.environment}: run {run.id}", (Line(f"Verdict: {verdict}", tone), *map(Line, lines))
     )
 
 
 def summary(run: Run) -> str:
-    """Wiped, loaded, left out and why, kept and why, re-linked, waited, verdict, record."""
-    verdict = run.verdict()
-    facts = [*_facts(run), ("verdict", f"{verdict}, exit code {run.exit_code()}")]
-    facts.append(("record", str(run.folder)))
+    """The facts, the verdict, and where the record is."""
+    verdict = run.standing()
+    code = "" if verdict is Verdict.RUNNING else f", exit code {run.exit_code()}"
+    told = [*facts(run), ("verdict", f"{verdict}{code}"), ("record", str(run.folder))]
     if run.is_sealed:
-        facts.append(("seal", run.seal_digest()))
-    lines = [f"  {name:<12}{text}" for name, text in facts]
+        told.append(("seal", run.seal_digest()))
+    lines = [f"  {name:<14}{text}" for name, text in told]
     return "\n".join([f"{run.environment}: run {run.id}", *lines])
 
 
-def _facts(run: Run) -> list[tuple[str, str]]:
-    return [*_planned(run), *_done(run), *_checked(run), *_window(run)]
+def facts(run: Run) -> list[Fact]:
+    """What a run has done, or was to do, as its record's values tell it.
+
+    Only a run that was committed has wiped, loaded or put back anything.
+    """
+    return [
+        *_state(run),
+        *_planned(run),
+        *_undone(run),
+        *_waited(run),
+        *_rehearsed(run),
+        *_checked(run),
+        *_waivers(run),
+        *_asked(run),
+        *_void(run),
+        *_window(run),
+    ]
 
 
-def _planned(run: Run) -> list[tuple[str, str]]:
+def _state(run: Run) -> Iterator[Fact]:
+    """Where nothing was committed, and where something is odd about the COMMIT."""
+    state = run.state()
+    if pids := () if run.is_sealed else run.workers():
+        told = "nothing is known yet" if state is State.UNKNOWN else state
+        yield "state", f"at work, {wording.some([f'pid {pid}' for pid in pids])}; {told}"
+    elif state is not State.COMMITTED:
+        yield "state", str(state)
+    elif run.verdict() is not Verdict.COMPLETE:
+        yield "state", "committed, not verified"
+
+
+def _planned(run: Run) -> Iterator[Fact]:
+    """What was planned; as done, by the transaction's own counts, where it was committed."""
     if not run.has("plan"):
-        return []
-    plan = run.load(Plan, "plan")
+        return
+    plan, done = run.load(Plan, "plan"), _applied(run)
+    committed = run.state() in (State.COMMITTED, State.TAKEN_BACK)
+    wipes, loads, relinks = (
+        ("wiped", "loaded", "re-linked") if committed else ("to wipe", "to load", "to re-link")
+    )
+    links = {n: done.relinked.get(n, 0) if done else p.file.rows for n, p in plan.links.items()}
+    if plan.scope is Scope.REIMPORT:
+        entities = tuple(plan.entities.values())
+        if committed and done is None:
+            yield "counts", "by the plan: the transaction's own were lost when it was killed"
+        yield wipes, listed({e.entity: _wiped(e, done) for e in entities}, "nothing")
+        yield loads, listed({e.entity: e.loaded for e in entities}, "nothing")
+        yield "new", listed({e.entity: e.new for e in entities}, "nothing")
+        yield "changed", _changed(plan)
+        yield "left out", _by_entity({e.entity: e.left_out for e in entities})
+        yield (
+            "kept",
+            _by_entity({e.entity: {str(u.cause): u.kept for u in e.unreturned} for e in entities}),
+        )
+        if closed := sum(u.kept_by_closure for e in entities for u in e.unreturned):
+            yield "of these", f"{closed:,} kept since something points at them"
+        yield (
+            "purged" if committed else "to purge",
+            listed({e.entity: e.purged for e in entities}, "nothing"),
+        )
+    yield relinks, listed(links, "nothing")
+
+
+def _applied(run: Run) -> Applied | None:
+    """What the transaction has counted; None where it was not committed, or lost by a kill."""
+    found = run.load(Applied, "applied") if run.has("applied") else None
+    return found if found and found.committed else None
+
+
+def _wiped(entity: EntityPlan, done: Applied | None) -> int:
+    return done.deleted.get(entity.table, 0) if done else entity.rows_before
+
+
+def _changed(plan: Plan) -> str:
+    """Values that are others than before, by who has given them."""
     entities = plan.entities.values()
-    links = ("re-linked", listed({n: p.file.rows for n, p in plan.links.items()}, "nothing"))
-    if plan.scope is Scope.RELINK:
-        return [links]
-    left_out = [f"{e.entity}: {listed(e.left_out)}" for e in entities if e.left_out]
-    kept = [
-        f"{e.entity}: {listed({str(u.cause): u.count for u in e.unreturned})}"
-        for e in entities
-        if e.kept
-    ]
-    closed = sum(u.kept_by_closure for e in entities for u in e.unreturned)
-    changes = {f"values of {e.entity}": changed(e) for e in entities}
-    return [
-        ("wiped", listed({e.entity: e.rows_before for e in entities})),
-        ("loaded", listed({e.entity: e.loaded for e in entities})),
-        ("new", listed({e.entity: e.new for e in entities}, "nothing")),
-        ("changed", listed(changes, "nothing")),
-        ("left out", "; ".join(left_out) or "nothing"),
-        ("kept", "; ".join(kept) or "nothing"),
-        *([("of these", f"{closed:,} kept since something points at them")] if closed else []),
-        ("purged", listed({e.entity: e.purged for e in entities}, "nothing")),
-        links,
-    ]
+    by_hand = {f"by hand in {b.kind}": b.used for b in plan.by_hand}
+    by_rule = {f"by {s.rule} in {e.entity}": s.changed for e in entities for s in e.settled}
+    found = {f"values of {e.entity}": changed(e) for e in entities}
+    found |= {f"spellings of {e.entity}": respelt(e) for e in entities}
+    return listed(found | by_hand | by_rule, "nothing")
 
 
-def _done(run: Run) -> list[tuple[str, str]]:
-    if run.has("undone"):
-        undone = run.load(Undone, "undone")
-        put_back = listed(undone.put_back, "no rows")
-        links = listed(undone.relinked, "none")
-        return [
-            ("taken back", undone.undoes),
-            ("put back", f"{put_back}; links of {links}"),
-            ("exact", "yes" if undone.exact else "but for what people have written since"),
-            ("writers", f"waited {undone.writers_waited:,.2f} s at most"),
-        ]
-    if run.has("applied"):
-        applied = run.load(Applied, "applied")
-        return [("writers", f"waited {applied.writers_waited:,.2f} s at most")]
-    if run.has("proposal"):
-        return [("proposal", f"{run.load(Proposal, 'proposal').digest}, nothing was written")]
-    return [("state", "nothing was written")]
+def _by_entity(counts: dict[str, dict[str, int]]) -> str:
+    told = {name: listed(by_cause, "") for name, by_cause in counts.items()}
+    return "; ".join(f"{name}: {text}" for name, text in told.items() if text) or "nothing"
 
 
-def _checked(run: Run) -> list[tuple[str, str]]:
-    return [
-        ("checks", f"{when}: {counted(run.load(Report, name))}")
-        for name, when in _REPORTS
-        if run.has(name)
-    ]
+def _undone(run: Run) -> Iterator[Fact]:
+    """A rollback: what it has put back, if it was committed."""
+    if run.kind != "rollback":
+        return
+    undoes = next((e["undoes"] for e in run.events() if e["event"] == "rollback"), "unknown")
+    if run.state() is not State.COMMITTED:
+        yield "to take back", undoes
+        return
+    yield "taken back", undoes
+    if not run.has("undone"):
+        yield "counts", "lost when it was killed"
+        return
+    undone = run.load(Undone, "undone")
+    links = listed(undone.relinked, "none")
+    yield "put back", f"{listed(undone.put_back, 'no rows')}; links of {links}"
+    yield "exact", "yes" if undone.exact else "but for what people have written since"
 
 
-def _window(run: Run) -> list[tuple[str, str]]:
+def _waited(run: Run) -> Iterator[Fact]:
+    done: Applied | Undone | None = _applied(run)
+    if done is None and run.has("undone"):
+        done = run.load(Undone, "undone")
+    if done is not None and done.committed:
+        yield "writers", f"waited {done.writers_waited:,.2f} s at most"
+
+
+def _rehearsed(run: Run) -> Iterator[Fact]:
+    """Whether the way back was proven; a run that has nothing more to do keeps quiet about it."""
+    if run.has("rehearsal"):
+        rehearsed = run.load(Rehearsal, "rehearsal")
+        if rehearsed.ground is Ground.INSIDE:
+            yield (
+                "rehearsal",
+                f"UNPROVEN, neither backup nor undo was tried: {rehearsed.why_inside}",
+            )
+    elif run.has("plan"):
+        yield "rehearsal", "was not done, or not to its end"
+
+
+def _checked(run: Run) -> Iterator[Fact]:
+    """The checks of each stage; those inside are of the execution only where that came so far."""
+    inside = "inside" if _came_to_checks(run.events()) else "inside, in the rehearsal"
+    for name, when in (
+        ("checks_before", "before"),
+        ("checks_rehearsal", "rehearsing"),
+        ("checks_inside", inside),
+        ("checks_after", "after"),
+        ("checks_rollback", "after"),
+    ):
+        if run.has(name) and not (name == "checks_rehearsal" and _all_passed(run, name)):
+            yield "checks", f"{when}: {counted(run.load(Report, name))}"
+
+
+def _came_to_checks(events: list[dict[str, Any]]) -> bool:
+    return any(
+        e["event"] == "step" and e["stage"] in WRITING and e["step"] == "checks inside"
+        for e in events
+    )
+
+
+def _all_passed(run: Run, name: str) -> bool:
+    return not any(r.offending or not r.passed for r in run.load(Report, name).results)
+
+
+def _waivers(run: Run) -> Iterator[Fact]:
+    """Waivers that are not what their owner thinks: expired, not enough, needed no longer."""
+    found: dict[str, str] = {}
+    for name in ("checks_before", "checks_rehearsal", "checks_after"):
+        for result in run.load(Report, name).results if run.has(name) else ():
+            for mark, text in (
+                ("EXPIRED", "expired"),
+                ("NOT ENOUGH", "not enough"),
+                ("", "no longer needed"),
+            ):
+                if result.waiver.startswith(mark) and (mark or result.waiver.endswith(text)):
+                    found[result.check] = text
+                    break
+    if found:
+        yield "waivers", ", ".join(f"{name}: {text}" for name, text in found.items())
+
+
+def _asked(run: Run) -> Iterator[Fact]:
+    """What was proposed, where nothing was done with it."""
+    if run.state() is not State.AS_IT_WAS or not run.has("proposal"):
+        return
+    yield "proposal", run.load(Proposal, "proposal").digest
+    if run.verdict() is Verdict.WAITING and run.has("outlook"):
+        for refusal in run.load(Outlook, "outlook").refusals:
+            yield "refused", f"until this is settled: {refusal.what}"
+
+
+def _void(run: Run) -> Iterator[Fact]:
+    """Values that were made void by a step that was run again, and not made anew since."""
+    void: dict[str, str] = {}
+    for event in run.events():
+        if event["event"] == "void":
+            void |= dict.fromkeys(event["of"], event["by"])
+    gone = {name: by for name, by in void.items() if not run.has(name)}
+    if gone:
+        steps = wording.some(dict.fromkeys(gone.values()))
+        yield "void", f"{', '.join(gone)}: {steps} was run again since"
+
+
+def _window(run: Run) -> Iterator[Fact]:
     """Only where the maintenance window could not be taken down."""
     events = [e for e in run.events() if e["event"] in (ENTERED, LEFT, FAILED)]
     if not events or events[-1]["event"] != FAILED or events[-1]["hook"] != "leave":
-        return []
-    return [("window", f"STILL UP, {events[-1]['how']}; nexus-reimport says how to take it down")]
+        return
+    yield "window", f"STILL UP, {events[-1]['how']}; the next command tries to take it down again"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
-from itertools import islice
 
+from nexus_reimport import wording
 from nexus_reimport.text import id_key
-
-_FEW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +67,24 @@ class Keys:
         odd = [f"{self.record} {x}" for x in self._odd]
         if same:
             yield Fault(
-                f"{len(same):,} record(s) have the key of another: {few(same)}",
+                f"{len(same):,} record(s) have the key of another: {wording.some(same)}",
                 f"find them in FileMaker with ! in {self._fields}, and give each a key of its own"
                 " (Duplicate Record copies the key)",
             )
         if apart:
             yield Fault(
                 f"{len(apart):,} pair(s) of keys differ in case or spelling alone, and FileMaker's"
-                f" relationships take them for one: {few(apart)}",
+                f" relationships take them for one: {wording.some(apart)}",
                 "give one of each pair another key in FileMaker",
             )
         if without:
             yield Fault(
-                f"{len(without):,} record(s) have no key: {few(without)}",
+                f"{len(without):,} record(s) have no key: {wording.some(without)}",
                 f"find them in FileMaker with = in {self._fields}, and give each a key",
             )
         if odd:
             yield Fault(
                 f"{len(odd):,} record(s) have a key with control characters, or with half a"
-                f" character: {few(odd)}",
+                f" character: {wording.some(odd)}",
                 f"write {self._fields} of these records anew in FileMaker",
             )
-
-
-def few(names: list[str]) -> str:
-    """The first five of ``names``, and how many more there are."""
-    more = f" and {len(names) - _FEW:,} more" if len(names) > _FEW else ""
-    return ", ".join(islice(names, _FEW)) + more

@@ -280,7 +280,7 @@ def wait_until_alone(connection: Connection, run: str, patience: float) -> None:
             "the run's own session still holds its lock: its COMMIT may be on its way",
             where=f"{holder}; waited {patience:g} s for it",
             state="not known yet",
-            next=f"wait a minute, then ask again: nexus-reimport settle, run {run}",
+            next=f"wait a minute, then settle run {run} again: nexus-reimport settle",
         )
     connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
 

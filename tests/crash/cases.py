@@ -14,7 +14,7 @@ from .fixture import ENVIRONMENT, FOUND, World
 from .journal import Point
 
 RUN = ("run", ENVIRONMENT, "--approve-rehearsed")
-NOT_DONE = (None, Verdict.STOPPED, Verdict.FAILED, Verdict.KILLED, Verdict.PARTIAL)
+NOT_DONE = (None, Verdict.STOPPED, Verdict.FAILED, Verdict.KILLED, Verdict.PARTIAL, Verdict.WAITING)
 DONE = (Verdict.COMMITTED_UNVERIFIED, Verdict.COMPLETE)
 EITHER: Mapping[str, tuple[Verdict | None, ...]] = {"before": NOT_DONE, "after": DONE}
 OUTSIDE = (Fault.DISK, Fault.FILEMAKER, Fault.STORAGE)  # struck once a stage, not at each step
@@ -69,7 +69,7 @@ KINDS = {
             after="reimported",
             allowed={"before": NOT_DONE, "after": ()},
             continues=False,
-            exit_code=1,
+            exit_code=6,
             turns=3,
         ),
         Kind(

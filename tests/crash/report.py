@@ -31,8 +31,9 @@ After each case this was asked for, and anything else is a failed case:
 
 - the application's tables are exactly as before the run, or exactly as after a run that nobody
   disturbed; a cell says which of the two;
-- the verdict of the record tells the same: STOPPED, FAILED, KILLED, PARTIAL stand beside the state
-  before, COMMITTED_UNVERIFIED and COMPLETE beside the state after, IN_DOUBT until it was settled;
+- the verdict of the record tells the same: STOPPED, FAILED, KILLED, PARTIAL, WAITING stand
+  beside the state before, COMMITTED_UNVERIFIED and COMPLETE beside the state after, IN_DOUBT
+  until it was settled;
 - within {grace:.0f} seconds there was no database, session, advisory lock, process, temporary file
   or held lock file left;
 - whoever then did what the last message advised, or, where there was none, gave the command

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import NamedTuple
 
+from nexus_reimport import wording
 from nexus_reimport.errors import SourceError
 from nexus_reimport.source.exports.cells import Cell
 from nexus_reimport.text import composed, fold
@@ -181,5 +182,4 @@ def _refuse_headers(line: Line, given: tuple[str, ...], where: str) -> None:
 
 
 def _few(places: Iterable[int]) -> str:
-    """The first five of ``places``."""
-    return ", ".join(f"{place:,}" for place in islice(places, 5))
+    return wording.some(f"{place:,}" for place in places)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
+from nexus_reimport import wording
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.source import near
 from nexus_reimport.source.exports.cells import Forms, Refused, as_id, as_text
 from nexus_reimport.source.exports.columns import refuse_contradictions
 from nexus_reimport.source.exports.grid import Grid
 from nexus_reimport.text import id_key
-
-_FEW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,5 +132,4 @@ def _refuse(lines: Sequence[int], what: str, where: str, hint: str = "") -> None
 
 
 def _few(lines: Sequence[int]) -> str:
-    named = ", ".join(f"{line:,}" for line in islice(lines, _FEW))
-    return f"{named} and others" if len(lines) > _FEW else named
+    return wording.some(f"{line:,}" for line in lines)
