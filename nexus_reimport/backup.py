@@ -30,6 +30,11 @@ DUMP = "nexus.dump"
 LOG = "pg_dump.log"
 # Lines of pg_restore's list: what only a superuser makes, and who may do what.
 _OF_A_SUPERUSER = r"^\d+; \d+ \d+ (?:COMMENT - )?(?:EVENT TRIGGER|PUBLICATION) "
+# What hides rows, and what is made of other rows: a copy to look at does without.
+_NOT_TO_LOOK_AT = (
+    r"^\d+; \d+ \d+ (?:COMMENT - )?"
+    r"(?:POLICY|ROW SECURITY|MATERIALIZED VIEW DATA|STATISTICS) "
+)
 _GRANTS = r"^\d+; \d+ \d+ (?:DEFAULT )?ACL "
 _OF_THE_SESSION = ("--", "\\", "SET ", "RESET ", "SELECT pg_catalog.set_config")
 
@@ -91,7 +96,8 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
 
     It stops at the first statement that is refused. The copy belongs to the role that restores, and
     nobody is granted anything: ``left_to_do`` gives what makes up for it. Extensions that no table
-    needs are left out of a copy ``to_look_at``, and of any where the role is no superuser.
+    needs are left out of a copy ``to_look_at``, and of any where the role is no superuser; policies
+    and what materialized views hold, of a copy to look at.
 
     Raises:
         StopError: the dump is not the one that was written.
@@ -109,7 +115,8 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
     with connected(into) as connection:
         is_superuser = bool(scalar(connection, statement("is_superuser")))
     without = left_out(backup) if to_look_at or not is_superuser else ()
-    chosen = _chosen(folder, _without(listed, *_lines_of(without), _OF_A_SUPERUSER))
+    patterns = (*_lines_of(without), _OF_A_SUPERUSER, *([_NOT_TO_LOOK_AT] * to_look_at))
+    chosen = _chosen(folder, _without(listed, *patterns))
     command: list[str | Path] = [
         binaries / "pg_restore", "--exit-on-error", "--no-password", "--jobs=2", "--no-owner",
         "--no-privileges", "--no-publications", "--no-subscriptions", "--no-tablespaces",

@@ -28,6 +28,7 @@ from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.since import Since
 
+SCHEMA_LINES = 20  # of what is not the same in two schemas
 SHOWN = 12  # characters of a digest that a person types
 
 
@@ -39,7 +40,7 @@ class Forerunner:
     verdict: str
     code: str
     mapping: str
-    schema: str
+    schema: tuple[str, ...]  # what is not the same in the two schemas
 
 
 def code_digest() -> str:
@@ -217,13 +218,14 @@ def _forerun(
         for name, then, now in (
             ("package", forerunner.code, proposal.code),
             ("mapping", forerunner.mapping, proposal.mapping),
-            ("schema", forerunner.schema, proposal.schema),
+            ("schema", forerunner.schema, ()),
         )
         if then != now
     ]
     if differ:
+        listed = "".join(f"\n    {line}" for line in forerunner.schema[:SCHEMA_LINES])
         yield Refusal(
-            f"{dev} was run with another {' and another '.join(differ)} ({forerunner.run})",
+            f"{dev} was run with another {' and another '.join(differ)} ({forerunner.run}){listed}",
             f"run `nexus-reimport run {dev}` again, as things are now",
         )
 

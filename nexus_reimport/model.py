@@ -25,7 +25,9 @@ from nexus_reimport.source import Origin
 from nexus_reimport.target.catalog import Column, UniqueKey
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.links import AttachmentState
+from nexus_reimport.target.obstacles import Problem
 from nexus_reimport.target.own import UndoSize
+from nexus_reimport.target.schema import Facts
 from nexus_reimport.target.scratch import Shape
 from nexus_reimport.target.since import Since
 from nexus_reimport.target.state import Role
@@ -185,14 +187,6 @@ class Pointer:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Something about the database that must be settled first, and the statement that would."""
-
-    what: str
-    mend: str
-
-
-@dataclass(frozen=True, slots=True)
 class Survey:
     """Nexus at one moment: schema, what points where, counts, fingerprints."""
 
@@ -216,6 +210,8 @@ class Survey:
     keys: dict[str, str]  # the key column of each entity's table
     undo: tuple[UndoSize, ...]  # the undo data of earlier runs that the database holds
     unique_keys: dict[str, tuple[UniqueKey, ...]] = field(default_factory=dict)  # by entity
+    schema: Facts = ()  # of the mapped tables
+    notices: tuple[str, ...] = ()  # what acts beside a run, or must be looked after
 
     def fingerprints(self, *roles: Role) -> dict[str, Fingerprint]:
         """The fingerprints of the tables with one of ``roles``."""
@@ -696,7 +692,7 @@ class Look:
     rows_now: dict[str, int]
     links: dict[str, int]  # attachment -> links that the run has mended
     now: dict[str, Fingerprint]
-    schema: str
+    schema: Facts  # of the mapped tables, now
     saved: dict[str, RowFile]  # what is newer, whole, in the private folder
 
 
@@ -708,7 +704,7 @@ class RollbackProposal:
     undoes: str
     newer: Newer
     code: str
-    schema: str
+    schema: Facts
     now: dict[str, Fingerprint]
     since: Since
     digest: str = field(default="")

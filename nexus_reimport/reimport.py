@@ -24,7 +24,7 @@ from nexus_reimport.mapping import Mapping as Nexus
 from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report, digest
 from nexus_reimport.settings import Postgres
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import deployment, own, references, undodata
+from nexus_reimport.target import deployment, own, references, schema, sequences, undodata
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.postgres import (
@@ -36,6 +36,7 @@ from nexus_reimport.target.postgres import (
     statement,
     table_name,
 )
+from nexus_reimport.target.schema import Facts
 from nexus_reimport.target.scratch import Scratch
 from nexus_reimport.target.state import fingerprints_of
 from nexus_reimport.target.transaction import (
@@ -57,6 +58,8 @@ STEPS = 12  # as timed, COMMIT included
 class Order:
     """What is to be done: the plan and its private folder, and under which run.
 
+    ``schema`` is what the survey has described: another one under the locks stops the run.
+
     It is committed only with an approval of this very proposal, or in a ``scratch`` database that
     we made ourselves; without either it is a dry run and rolled back.
     """
@@ -65,6 +68,7 @@ class Order:
     environment: str
     plan: Plan
     folder: Path
+    schema: Facts = ()
     proposal: Proposal | None = None
     approval: Approval | None = None
     scratch: Scratch | None = None
@@ -77,6 +81,7 @@ class Order:
             and self.approval is not None
             and self.approval.digest == self.proposal.digest
             and self.proposal.plan == self.plan.digest
+            and self.proposal.schema == schema.digest(self.schema)
             and digest(replace(self.proposal, digest="")) == self.proposal.digest
             and digest(replace(self.plan, digest="")) == self.plan.digest
         )
@@ -164,10 +169,12 @@ class _Work:
         self._before_commit = before_commit
         self._catalog: Catalog = catalogs.read(self._connection, mapping.schema_name)
         self._undo = undodata.of(
-            order.run, mapping, self._catalog, order.plan.entities, order.plan.links
+            order.run, mapping, self._catalog, order.plan.entities, order.plan.links, order.schema
         )
         types = catalogs.content_types(self._connection, mapping)
         self._known = references.declared(mapping, self._catalog, types)
+        wiped = [part.table for part in self._undo.tables]
+        self._sequences = sequences.behind(self._connection, mapping.schema_name, wiped)
 
     def do(self) -> Applied:
         """All of it, up to COMMIT."""
@@ -182,7 +189,9 @@ class _Work:
             self._transaction.lock([*(t.table for t in self._undo.tables),
                                     *self._mapping.link_tables()])  # fmt: skip
         with step("compare the state before"):
+            self._compare_schema()
             self._compare_before(plan)
+            self._require_new_keys()
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         with step("copy aside for undo"):
             undodata.copy_aside(self._transaction, self._undo, self._incoming_keys())
@@ -209,6 +218,7 @@ class _Work:
             self._expect_rehearsed(after)
         with step("remember the run"):
             self._remember(after)
+            self._move_sequences()
         return Applied(
             committed=False,
             at=datetime.now(UTC),
@@ -270,6 +280,14 @@ class _Work:
             for link in self._undo.links
         }
 
+    def _compare_schema(self) -> None:
+        """The schema as it was surveyed: with the locks held, nobody can change it any more."""
+        was, now = self._order.schema, schema.describe(self._connection, self._mapping)
+        if self._order.scratch is not None:
+            was, now = schema.structure(was), schema.structure(now)
+        schema.require_same(was, now, "since the preflight", state=ROLLED_BACK,
+                            next="run 01_preflight again: it says what that means")  # fmt: skip
+
     def _compare_before(self, plan: Plan) -> None:
         self._transaction.check_time()
         found = fingerprints_of(self._connection, self._mapping, self._catalog, plan.before)
@@ -303,32 +321,47 @@ class _Work:
                     columns=columns,
                 )
             )
-            self._advance_sequence(entity.table)
         return done
 
-    def _advance_sequence(self, table: str) -> None:
-        """An integer key's own sequence must not give out a key that we loaded.
+    def _require_new_keys(self) -> None:
+        """Stop where a key of a new row was given out since the preflight.
 
-        A sequence is not rolled back: it is never lowered, and a dry run leaves it alone.
+        Whoever holds it may use it later: a sequence does not tell for whom it has moved. On a copy
+        that is ourselves alone: the plan is applied to it twice.
         """
-        if not self._commit:
+        if self._order.scratch is not None:
             return
-        place = table_name(self._mapping.schema_name, table)
-        key = self._catalog.tables[table].primary_key[0]
-        full = place.as_string(self._connection)
-        sequence = scalar(self._connection, "SELECT pg_get_serial_sequence(%s, %s)", (full, key))
-        if sequence:
-            self._transaction.execute(
-                sql.SQL(
-                    "SELECT setval({name}, greatest((SELECT max({key}) FROM {table}), last_value))"
-                    " FROM {sequence} WHERE last_value < (SELECT max({key}) FROM {table})"
-                ).format(
-                    name=sql.Literal(sequence),
-                    key=sql.Identifier(key),
-                    table=place,
-                    sequence=_sequence(sequence),
-                )
+        entities = self._mapping.wiped_tables()
+        for sequence in self._sequences:
+            key = self._catalog.tables[sequence.table].primary_key
+            if not sequence.rises or key != (sequence.column,):
+                continue
+            query = sql.SQL(
+                "SELECT min(i.{key}) FROM {} AS i LEFT JOIN {} AS t USING ({key})"
+                " WHERE t.{key} IS NULL"
+            ).format(
+                _incoming(entities[sequence.table]),
+                table_name(self._mapping.schema_name, sequence.table),
+                key=sql.Identifier(sequence.column),
             )
+            first = scalar(self._connection, query)
+            given_out = sequences.given_out(self._connection, sequence)
+            if first is None or given_out is None or given_out < first:
+                continue
+            raise StopError(
+                f"keys were given out since the preflight: {given_out - first + 1:,} that the plan"
+                f" gives to new rows",
+                where=sequence.what,
+                state=ROLLED_BACK,
+                next="run 01_preflight again: somebody has added rows or tried to, or this plan was"
+                " executed and its COMMIT was lost",
+            )
+
+    def _move_sequences(self) -> None:
+        """The application's next keys must be free: the last act, since it is not rolled back."""
+        for sequence in self._sequences if self._commit else ():
+            self._transaction.check_time()
+            sequences.move_past_keys(self._connection, self._mapping.schema_name, sequence)
 
     def _relink(self, link: own.UndoLinks) -> int:
         return self._transaction.execute(
@@ -408,11 +441,6 @@ def vacuum(transaction: Transaction, undo: own.UndoData) -> Iterator[str]:
             transaction.connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(place))
         except psycopg.Error as error:
             yield f"VACUUM (ANALYZE) {table.table} failed: SQLSTATE {error.sqlstate}; do it by hand"
-
-
-def _sequence(full_name: str) -> sql.Identifier:
-    """The name that pg_get_serial_sequence gives, quoted anew."""
-    return sql.Identifier(*(part.strip('"') for part in full_name.split(".")))
 
 
 def _incoming(name: str) -> sql.Identifier:

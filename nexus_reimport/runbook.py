@@ -81,7 +81,7 @@ from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Kind, Postgres, Settings
 from nexus_reimport.source import Source
 from nexus_reimport.source.channels import Channels
-from nexus_reimport.target import activity, waiters
+from nexus_reimport.target import activity, schema, waiters
 from nexus_reimport.target.activity import Activity, Watched
 from nexus_reimport.target.postgres import OWN_SCHEMA, connected, exported_snapshot, table_name
 from nexus_reimport.target.rights import Task
@@ -626,8 +626,9 @@ class Runbook:
         self, made: Plan, proposal: Proposal | None = None, approval: Approval | None = None
     ) -> reimport.Order:
         return reimport.Order(
-            self.run.id, self.settings.name, made, self.folder, proposal, approval
-        )
+            self.run.id, self.settings.name, made, self.folder,
+            self.run.load(Survey, "survey").schema, proposal, approval,
+        )  # fmt: skip
 
     def _before(self) -> before.Before:
         load, earlier = self.run.load, self._earlier()
@@ -717,6 +718,10 @@ class Runbook:
                 next=f"run `nexus-reimport run {dev.name}` again",
             )
         proposal = last.load(Proposal, "proposal")
-        return gate.Forerunner(
-            last.id, Verdict.COMPLETE, proposal.code, proposal.mapping, proposal.schema
+        before, now = (
+            schema.structure(run.load(Survey, "survey").schema) for run in (last, self.run)
         )
+        return gate.Forerunner(
+            last.id, Verdict.COMPLETE, proposal.code, proposal.mapping,
+            schema.differences(before, now),
+        )  # fmt: skip

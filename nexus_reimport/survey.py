@@ -11,11 +11,21 @@ from psycopg import sql
 from nexus_reimport import mapping as mappings
 from nexus_reimport import rowfile
 from nexus_reimport.mapping import Entity, Mapping
-from nexus_reimport.model import Pointer, Problem, Survey, TableState
+from nexus_reimport.model import Pointer, Survey, TableState
 from nexus_reimport.rowfile import RowFile
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import fingerprint, links, own, references, rights
+from nexus_reimport.target import (
+    fingerprint,
+    links,
+    obstacles,
+    own,
+    references,
+    rights,
+    schema,
+    sequences,
+)
 from nexus_reimport.target.catalog import Catalog, Table
+from nexus_reimport.target.obstacles import Problem
 from nexus_reimport.target.postgres import (
     OWN_SCHEMA,
     Connection,
@@ -25,7 +35,7 @@ from nexus_reimport.target.postgres import (
     table_name,
 )
 from nexus_reimport.target.rights import Task
-from nexus_reimport.target.state import fingerprinted, mapped_tables
+from nexus_reimport.target.state import fingerprinted
 
 
 def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Task.RUN) -> Survey:
@@ -37,22 +47,24 @@ def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Ta
     Raises:
         MappingError: the mapping does not fit the live schema. Nothing was written.
     """
+    obstacles.refuse_hidden_rows(connection)
     catalog = catalogs.read(connection, mapping.schema_name)
     check_mapping(connection, mapping, catalog)
     types = catalogs.content_types(connection, mapping)
     known = references.declared(mapping, catalog, types)
+    described = schema.describe(connection, mapping)
     scanned, hits = references.unexplained(connection, mapping, catalog, known)
     return Survey(
         database=str(scalar(connection, "SELECT current_database()")),
         server_version=str(scalar(connection, "SHOW server_version")),
         taken_at=datetime.now(UTC),
-        schema_digest=catalog.digest(mapped_tables(mapping)),
+        schema_digest=schema.digest(described),
         content_types=types,
-        tables={t: _state(connection, mapping, catalog.tables[t], mapping.schema_name)
+        tables={t: _state(connection, mapping, catalog.tables[t])
                 for t in sorted(catalog.tables)},
         pointers=_pointers(connection, mapping, known),
         attachments=links.attachment_states(connection, mapping, catalog, types),
-        problems=(*_problems(connection, mapping, catalog, hits),
+        problems=(*obstacles.find(connection, mapping, catalog, hits),
                   *_missing_rights(connection, mapping, task)),
         scanned_columns=scanned,
         rows={n: dump_table(connection, mapping, catalog.tables[e.table],
@@ -69,6 +81,8 @@ def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Ta
         unique_keys={n: catalog.tables[e.table].unique_keys for n, e in mapping.entities.items()},
         undo=tuple(own.undo_sizes(connection)),
         keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
+        schema=described,
+        notices=obstacles.notices(connection, mapping),
     )  # fmt: skip
 
 
@@ -143,14 +157,13 @@ def _untakeable(entity: Entity, table: Table) -> Iterator[mappings.Problem]:
             yield ("columns", name), f"is a {column.type}: this needs a JSON column"
 
 
-def _state(connection: Connection, mapping: Mapping, table: Table, schema: str) -> TableState:
+def _state(connection: Connection, mapping: Mapping, table: Table) -> TableState:
     columns, role, left_out = fingerprinted(mapping, table)
+    place = table_name(mapping.schema_name, table.name)
     if not columns:
-        rows = scalar(
-            connection, sql.SQL("SELECT count(*) FROM {}").format(table_name(schema, table.name))
-        )
+        rows = scalar(connection, sql.SQL("SELECT count(*) FROM {}").format(place))
         return TableState(table.name, role, rows, fingerprint.Fingerprint(rows, ""), left_out)
-    found = fingerprint.of(connection, table_name(schema, table.name), columns, table.primary_key)
+    found = fingerprint.of(connection, place, columns, table.primary_key)
     return TableState(table.name, role, found.rows, found, left_out)
 
 
@@ -228,54 +241,20 @@ def _remembered(connection: Connection, folder: Path) -> RowFile:
 def _next_keys(connection: Connection, mapping: Mapping, catalog: Catalog) -> dict[str, int]:
     """For entities with integer keys: one more than the largest that was ever given out."""
     found = {}
+    known = sequences.behind(connection, mapping.schema_name, mapping.wiped_tables())
     for name, entity in mapping.entities.items():
         table = catalog.tables[entity.table]
         key = table.column(table.primary_key[0])
         if key is not None and key.type in ("integer", "bigint", "smallint"):
-            place = table_name(mapping.schema_name, entity.table)
             query = sql.SQL("SELECT coalesce(max({}), 0) FROM {}").format(
-                sql.Identifier(key.name), place
+                sql.Identifier(key.name), table_name(mapping.schema_name, entity.table)
             )
-            given_out = scalar(
-                connection,
-                "SELECT last_value FROM pg_sequences"
-                " WHERE format('%%I.%%I', schemaname, sequencename)"
-                " = pg_get_serial_sequence(%s, %s)",
-                (place.as_string(connection), key.name),
-            )
-            found[name] = max(int(scalar(connection, query)), int(given_out or 0)) + 1
-    return found
-
-
-def _problems(
-    connection: Connection, mapping: Mapping, catalog: Catalog, hits: list[tuple[str, str, int]]
-) -> list[Problem]:
-    wiped = mapping.wiped_tables()
-    found = [
-        Problem(
-            f"foreign key {k.name} ({k.table} -> {k.target}) "
-            + ("acts on a delete" if k.acts else "is not deferrable"),
-            f"ALTER TABLE {k.schema}.{k.table} ALTER CONSTRAINT {k.name} DEFERRABLE INITIALLY"
-            " DEFERRED; -- an action can only be changed by making the constraint again",
-        )
-        for k in catalog.foreign_keys
-        if k.target in wiped and (k.acts or not k.deferrable)
-    ]
-    found += [
-        Problem(
-            f"trigger or rule {name} on {table} would fire for every row",
-            f"ALTER TABLE {catalog.schema}.{table} DISABLE TRIGGER {name};",
-        )
-        for table, name in catalog.triggers
-        if table in wiped or table in mapping.link_tables()
-    ]
-    found += [
-        Problem(
-            f"{table}.{column} holds {rows} ids of rows to be wiped, and nothing explains it",
-            f'name it in the mapping: [[references]] table = "{table}", object = "{column}"',
-        )
-        for table, column, rows in hits
-    ]
+            given_out = [
+                sequences.given_out(connection, s) or 0
+                for s in known
+                if (s.table, s.column) == (entity.table, key.name) and s.rises and s.may_read
+            ]
+            found[name] = max(int(scalar(connection, query)), *given_out, 0) + 1
     return found
 
 

@@ -16,13 +16,13 @@ from pathlib import Path
 from psycopg import sql
 
 from nexus_reimport import checks
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import NOTHING_WRITTEN, StopError
 from nexus_reimport.gate import moved
 from nexus_reimport.mapping import Mapping as Nexus
 from nexus_reimport.model import Approval, Look, Newer, Report, RollbackProposal, Undone, digest
 from nexus_reimport.settings import Postgres
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import deployment, own, references, since, undodata, waiters
+from nexus_reimport.target import deployment, own, references, schema, since, undodata, waiters
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.own import Committed, UndoData
@@ -128,7 +128,7 @@ def look(target: Postgres, mapping: Nexus, run: str, newer: Newer, folder: Path)
             rows_now={p.table: _count(connection, mapping, p.table) for p in undo.tables},
             links={p.attachment: _count_of(connection, undo.schema, p.kept_as) for p in undo.links},
             now=fingerprints_now(connection, mapping, catalog, Role.WIPED, Role.LINK),
-            schema=undo.schema_digest,
+            schema=schema.describe(connection, mapping),
             saved=saved,
         )
 
@@ -206,13 +206,36 @@ def latest(
             where="purged, or the database was restored from a dump since",
             next=restore,
         )
-    if catalog.digest(mapped_tables(mapping)) != found.undo.schema_digest:
-        raise StopError(
-            f"the schema of the tables was changed since run {found.run}",
-            where="columns, types or foreign keys of mapped tables",
-            next=f"take the migration back and try again; or {restore}",
-        )
+    _require_same_schema(connection, mapping, catalog, found, NOTHING_WRITTEN)
     return found, found.undo
+
+
+def _require_same_schema(
+    connection: Connection, mapping: Nexus, catalog: Catalog, undoes: Committed, state: str
+) -> None:
+    """The schema as the run found it, or its rows cannot be put back as they were.
+
+    Raises:
+        StopError: it is another one. ``state`` is left.
+    """
+    since_run = f"since run {undoes.run}"
+    advice = (
+        "take the change back and try again; or nexus-reimport restore"
+        f" {undoes.run} --into NAME gives the whole database back"
+    )
+    kept = undoes.undo
+    if kept is None or (
+        not kept.facts and catalog.digest(mapped_tables(mapping)) != kept.schema_digest
+    ):
+        raise StopError(
+            f"the schema of the tables was changed {since_run}",
+            where="columns, types or foreign keys of mapped tables",
+            state=state,
+            next=advice,
+        )
+    if kept.facts:
+        now = schema.structure(schema.describe(connection, mapping))
+        schema.require_same(kept.facts, now, since_run, state=state, next=advice)
 
 
 def _is_kept(connection: Connection, undo: UndoData) -> bool:
@@ -267,7 +290,7 @@ class _Work:
             tables = [p.table for p in undo.parts]
             self._transaction.lock(tuple(dict.fromkeys(tables)))
         with step("compare with what was approved"):
-            self._compare(catalog)
+            self._compare(catalog, undoes)
             found = since.find(self._transaction, undo, known, keep=self._keep)
             self._require_choice(found)
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
@@ -322,9 +345,17 @@ class _Work:
             timings=dict(self._transaction.timings),
         )
 
-    def _compare(self, catalog: Catalog) -> None:
+    def _compare(self, catalog: Catalog, undoes: Committed) -> None:
+        """With the locks held, neither schema nor rows can change any more."""
+        now = catalogs.read(self._connection, self._mapping.schema_name)
+        _require_same_schema(self._connection, self._mapping, now, undoes, ROLLED_BACK)
         if self._order.proposal is None:
             return
+        schema.require_same(
+            self._order.proposal.schema, schema.describe(self._connection, self._mapping),
+            "since you looked", state=ROLLED_BACK,
+            next="look again, and approve the digest that is shown then",
+        )  # fmt: skip
         found = fingerprints_now(self._connection, self._mapping, catalog, Role.WIPED, Role.LINK)
         differ = moved(self._order.proposal.now, found)
         if differ:

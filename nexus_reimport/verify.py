@@ -18,7 +18,7 @@ from nexus_reimport.model import Census, Plan, Report, Scope, Snapshot, Survey
 from nexus_reimport.rowfile import RowFile
 from nexus_reimport.settings import Postgres, Settings
 from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import links, waiters
+from nexus_reimport.target import links, schema, sequences, waiters
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.postgres import Connection, copy_out, names, table_name
 from nexus_reimport.target.state import Role, fingerprints_now
@@ -91,7 +91,13 @@ def look(
         step(2)
         prints = fingerprints_now(connection, mapping, catalog, *Role)
         step(3)
+        described = schema.describe(connection, mapping)
         answers = _ask(connection, mapping, catalog, types)
+        wiped = [mapping.entities[name].table for name in plan.entities]
+        next_keys = tuple(
+            sequences.read(connection, mapping.schema_name, sequence)
+            for sequence in sequences.behind(connection, mapping.schema_name, wiped)
+        )
         step(4)
         connection.execute("ROLLBACK")
     census_now = counted if copy else census.take(settings.s3, folder, "census_after")
@@ -109,6 +115,14 @@ def look(
         fingerprints=prints,
         census_now=census_now,
         answers=answers,
+        next_keys=next_keys,
+        schema_changes=schema.differences(
+            *(
+                (schema.structure(survey.schema), schema.structure(described))
+                if copy
+                else (survey.schema, described)
+            )
+        ),
     )
 
 

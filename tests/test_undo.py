@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from nexus_reimport.errors import ReimportError, StopError, TargetError
 from nexus_reimport.model import Look, Newer, Plan, RollbackProposal, Undone
 from nexus_reimport.record import Verdict
 from nexus_reimport.rollback import Rollback
+from nexus_reimport.target.state import Role, fingerprints_now
 
 DEV = "sandbox-dev"
 LOADED = "SELECT * FROM nexus_reimport.loaded ORDER BY 1, 2"
@@ -248,8 +250,9 @@ def test_a_schema_that_was_changed_since_is_refused(clinic: Clinic, rehearsed: P
     executed(clinic, rehearsed)
     clinic.do("ALTER TABLE notes ADD COLUMN mood text")
     before = clinic.state()
-    with pytest.raises(StopError, match="the schema of the tables was changed") as told:
+    with pytest.raises(StopError, match="the schema was changed since run") as told:
         rollback.begin(DEV)
+    assert "column public.notes.mood: was not there" in told.value.what
     assert "nexus-reimport restore" in told.value.next
     assert clinic.state() == before
 
@@ -312,16 +315,27 @@ def test_what_was_written_after_the_look_stops_the_undo(clinic: Clinic, rehearse
     assert book.run.verdict() is Verdict.STOPPED
 
 
+def order_of(book: Rollback) -> undo.Order:
+    return undo.Order(
+        book.run.id, DEV, book.undoes, Newer.UNDECIDED,
+        book.run.load(RollbackProposal, "rollback_proposal"),
+        book.run.load(runbook.Approval, "approval"),
+    )  # fmt: skip
+
+
 def test_a_rollback_that_would_not_be_exact_is_rolled_back(clinic: Clinic, rehearsed: Path) -> None:
     executed(clinic, rehearsed)
     book = approved()
-    clinic.do("CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS"
-              " $$ BEGIN NEW.content := NEW.content || '.'; RETURN NEW; END $$")  # fmt: skip
-    clinic.do("CREATE TRIGGER meddle BEFORE INSERT ON public.notes FOR EACH ROW"
-              " EXECUTE FUNCTION public.meddle()")  # fmt: skip
     before = clinic.state()
+
+    def meddle(done: undo.Done) -> Any:
+        connection, mapping = done.transaction.connection, book.book.mapping
+        connection.execute("UPDATE public.notes SET content = content || '.'")
+        after = fingerprints_now(connection, mapping, done.catalog, Role.WIPED, Role.LINK)
+        return book.book.check_undoing(replace(done, after=after))
+
     with pytest.raises(StopError, match="every_row_is_what_it_was") as told:
-        book.undo()
+        undo.run(book.book.settings.postgres, book.book.mapping, order_of(book), meddle)
     assert "the_state_is_the_one_before_the_run" in told.value.what
     assert clinic.state() == before
 
@@ -359,13 +373,8 @@ def test_a_rollback_that_writes_elsewhere_is_noticed(
         done.transaction.connection.execute(statement)
         return book.book.check_undoing(done)
 
-    order = undo.Order(
-        book.run.id, DEV, book.undoes, Newer.UNDECIDED,
-        book.run.load(RollbackProposal, "rollback_proposal"),
-        book.run.load(runbook.Approval, "approval"),
-    )  # fmt: skip
     with pytest.raises(StopError, match="the_rollback_wrote_to_nothing_else"):
-        undo.run(book.book.settings.postgres, book.book.mapping, order, meddle)
+        undo.run(book.book.settings.postgres, book.book.mapping, order_of(book), meddle)
     assert clinic.state() == before
 
 

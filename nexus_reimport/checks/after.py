@@ -16,6 +16,7 @@ from nexus_reimport.model import Census, Level, Outcome, Plan, Snapshot, Survey
 from nexus_reimport.rowfile import RowFile
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.links import AttachmentState
+from nexus_reimport.target.sequences import Reading
 from nexus_reimport.target.state import Role
 from nexus_reimport.text import by_id
 
@@ -50,6 +51,8 @@ class After:
     fingerprints: dict[str, Fingerprint]
     census_now: Census
     answers: Answers
+    next_keys: tuple[Reading, ...]  # of each sequence behind a wiped table
+    schema_changes: tuple[str, ...]  # since the survey
 
     def was_empty(self, entity: str) -> bool:
         """Whether the table held no row before the run, by its fingerprint."""
@@ -93,6 +96,14 @@ def every_appointment_of_filemaker_is_there(after: After) -> Finding:
     return _filemaker_ids(after, after.mapping.application.calendar.entity)
 
 
+@check(After, Level.STOP, serves=("R2", "R3"), waivable=False)
+def the_next_keys_are_free(after: After) -> Finding:
+    """What each sequence gives out next is free: the application can add rows."""
+    off = [str(reading) for reading in after.next_keys if not reading.is_free]
+    note = "" if after.next_keys else "no key comes from a sequence"
+    return Finding(max(1, len(after.next_keys)), off, note=note)
+
+
 @check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"))
 def every_row_is_as_planned(after: After) -> Finding:
     """Every row of every wiped table equals the plan's, value by value."""
@@ -104,7 +115,7 @@ def every_row_is_as_planned(after: After) -> Finding:
         for row in after.rows(entity):
             looked += 1
             wanted = planned.pop(row[key], None)
-            if wanted is None or any(_differ(row[c], wanted[c], c in json) for c in wanted):
+            if wanted is None or any(_differ(row.get(c), wanted[c], c in json) for c in wanted):
                 off.append(f"{entity} {row[key]}")
         off += [f"{entity} {missing}" for missing in planned]
         looked += len(planned)
@@ -128,10 +139,10 @@ def what_only_nexus_knows_was_carried_over(after: After) -> Finding:
             then = was.get(row[key])
             if then is not None:
                 looked += 1
-                differ = [c for c in row if c not in fed and row[c] != then[c]]
+                differ = [c for c in then if c not in fed and row.get(c) != then[c]]
                 carried = all((entity, row[key], c) in beyond for c in differ)
                 if not carried or any(
-                    _strict(_unfed(spec, c, row[c])) != _strict(_unfed(spec, c, then[c]))
+                    _strict(_unfed(spec, c, row.get(c))) != _strict(_unfed(spec, c, then[c]))
                     for c in by_key
                 ):
                     off.append(f"{entity} {row[key]}")
@@ -307,6 +318,15 @@ def protected_tables_are_as_they_were(after: After) -> Finding:
     skipped = sum(not f.digest for f in before.values())
     note = f"{skipped} tables are volatile as a whole and only counted" if skipped else ""
     return Finding(len(before), differ, note=note)
+
+
+@check(After, Level.REVIEW, serves=("M1",), links=True)
+def the_schema_is_as_surveyed(after: After) -> Finding:
+    """The schema of the mapped tables, and what points at them, is what it was.
+
+    Until COMMIT that is certain; what differs here was changed by others after it.
+    """
+    return Finding(max(1, len(after.survey.schema)), after.schema_changes)
 
 
 @check(After, Level.STOP, serves=("K1", "K2"), links=True)

@@ -512,6 +512,12 @@ def nothing_unexplained_points_at_the_rows(before: Before) -> Finding:
     )
 
 
+@check(Before, Level.REVIEW, serves=("M1",), links=True)
+def nothing_acts_beside_the_run(before: Before) -> Finding:
+    """Nothing in the database acts when the run writes, or must be renewed when it is over."""
+    return Finding(len(before.survey.tables), before.survey.notices)
+
+
 @check(Before, Level.STOP, serves=("P1", "P2", "P3", "P4", "S4", "M1"), links=True)
 def the_backup_is_whole(before: Before) -> Finding:
     """The dump lists every table, and each CSV has the rows that the survey saw."""
@@ -520,7 +526,7 @@ def the_backup_is_whole(before: Before) -> Finding:
         for name, entity in before.mapping.entities.items()
         if before.backup.csv_rows.get(f"{entity.table}.csv") != before.survey.rows[name].rows
     ]
-    if before.backup.tables_in_dump < len(before.survey.tables):
+    if before.backup.tables_in_dump < len(before.backup.contents):
         short.append(before.backup.dump)
     if not before.backup.dump_bytes:
         short.append(before.backup.dump)

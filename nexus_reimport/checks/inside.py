@@ -14,8 +14,8 @@ from nexus_reimport.target import links, references
 from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.own import UndoData
-from nexus_reimport.target.postgres import Connection, scalar, table_name
-from nexus_reimport.target.state import Role
+from nexus_reimport.target.postgres import OWN_SCHEMA, Connection, scalar, table_name
+from nexus_reimport.target.transaction import touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +50,25 @@ def tables_hold_as_many_rows_as_planned(inside: Inside) -> Finding:
     links=True,
 )
 def protected_tables_were_not_written(inside: Inside) -> Finding:
-    """This transaction wrote to no protected table, and of linking tables only planned links."""
+    """This transaction wrote to no table outside of the plan in any schema, and else as planned."""
     planned: dict[str, int] = {}
     for link in inside.plan.links.values():
         planned[link.table] = planned.get(link.table, 0) + link.file.rows
-    wiped = {part.table for part in inside.undo.tables}
+    wiped = {
+        part.table: (inside.after[part.table].rows, 0, inside.plan.before[part.table].rows)
+        for part in inside.undo.tables
+    }
+    ours = {OWN_SCHEMA, inside.undo.schema}
     off = []
-    for name, state in inside.survey.tables.items():
-        inserted, updated, deleted = inside.writes.get(name, (0, 0, 0))
-        untouched = state.role is not Role.LINK and name not in wiped
-        if untouched and (inserted or updated or deleted):
-            off.append(f"{name}: {inserted + updated + deleted:,} rows written")
-        if state.role is Role.LINK and (inserted or deleted or updated != planned.get(name, 0)):
-            off.append(f"{name}: {updated:,} updated, planned {planned.get(name, 0):,}")
+    for name in sorted({*inside.survey.tables, *inside.writes}):
+        wrote = inside.writes.get(name, (0, 0, 0))
+        wanted = wiped.get(name, (0, planned.get(name, 0), 0))
+        if wrote != wanted and name.partition(".")[0] not in ours:
+            off.append(f"{name}: {sum(wrote):,} rows written, planned {sum(wanted):,}")
+    may = {*wiped, *inside.mapping.link_tables()}
+    for schema, name in touched(inside.connection):
+        if schema not in ours and not (schema == inside.mapping.schema_name and name in may):
+            off.append(f"{schema}.{name}: locked for writing")
     return Finding(len(inside.survey.tables), off)
 
 

@@ -14,9 +14,10 @@ from nexus_reimport.target.catalog import Catalog
 from nexus_reimport.target.fingerprint import Fingerprint
 from nexus_reimport.target.links import AttachmentState
 from nexus_reimport.target.own import Committed, UndoData
+from nexus_reimport.target.postgres import OWN_SCHEMA
 from nexus_reimport.target.references import Reference
 from nexus_reimport.target.since import Since
-from nexus_reimport.target.transaction import Transaction
+from nexus_reimport.target.transaction import Transaction, touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,15 @@ def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
     for link in undoing.undo.links:
         links[link.table] += undoing.relinked[link.attachment]
     off = []
-    for name in undoing.catalog.tables:
+    ours = {OWN_SCHEMA, undoing.undo.schema}
+    for name in sorted({*undoing.catalog.tables, *writes} - wiped):
         inserted, updated, deleted = writes.get(name, (0, 0, 0))
-        if name not in wiped and (inserted or deleted or updated != links[name]):
+        if name.partition(".")[0] not in ours and (inserted or deleted or updated != links[name]):
             off.append(f"{name}: {inserted + updated + deleted:,} rows, {links[name]:,} links")
+    may = {*wiped, *(link.table for link in undoing.undo.links)}
+    for schema, name in touched(undoing.transaction.connection):
+        if schema not in ours and not (schema == undoing.mapping.schema_name and name in may):
+            off.append(f"{schema}.{name}: locked for writing")
     return Finding(len(undoing.catalog.tables), off)
 
 

@@ -139,6 +139,7 @@ def survey(value: Survey) -> Page:
             ),
             *([undo_data(value.undo)] if value.undo else []),
             *_problems(value),
+            *(Line(notice, Tone.LOOK) for notice in value.notices),
         ),
     )
 

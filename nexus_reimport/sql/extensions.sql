@@ -1,19 +1,23 @@
--- Which extensions does this database have, and which of them does a table need?
+-- Which extensions does this database have, and does anything need them that is not their own?
 SELECT e.extname,
        EXISTS (
            SELECT FROM pg_catalog.pg_depend member
            JOIN pg_catalog.pg_depend use
              ON use.refclassid = member.classid AND use.refobjid = member.objid
             AND use.deptype IN ('n', 'a')
-            AND use.classid IN ('pg_class'::regclass, 'pg_attrdef'::regclass,
-                                'pg_constraint'::regclass, 'pg_trigger'::regclass,
-                                'pg_proc'::regclass, 'pg_type'::regclass)
-           WHERE member.refclassid = 'pg_extension'::regclass AND member.refobjid = e.oid
+            AND use.classid NOT IN ('pg_catalog.pg_event_trigger'::regclass,
+                                    'pg_catalog.pg_policy'::regclass,
+                                    'pg_catalog.pg_statistic_ext'::regclass)
+           WHERE member.refclassid = 'pg_catalog.pg_extension'::regclass AND member.refobjid = e.oid
              AND member.deptype = 'e'
              AND NOT EXISTS (
                  SELECT FROM pg_catalog.pg_depend own
                  WHERE own.classid = use.classid AND own.objid = use.objid
-                   AND own.deptype = 'e'))
+                   AND own.deptype IN ('e', 'i')
+                   AND (own.deptype = 'e' OR EXISTS (
+                       SELECT FROM pg_catalog.pg_depend whole
+                       WHERE whole.classid = own.refclassid AND whole.objid = own.refobjid
+                         AND whole.deptype = 'e'))))
 FROM pg_catalog.pg_extension e
 WHERE e.extname <> 'plpgsql'
 ORDER BY e.extname

@@ -1,4 +1,5 @@
 -- Which foreign keys point at tables of a schema, from wherever, and how do they act?
+-- One that points at a partition points at its root.
 SELECT k.conname, fn.nspname, f.relname,
        (SELECT array_agg(a.attname::text ORDER BY u.position)
           FROM unnest(k.conkey) WITH ORDINALITY AS u (attnum, position)
@@ -8,12 +9,14 @@ SELECT k.conname, fn.nspname, f.relname,
           FROM unnest(k.confkey) WITH ORDINALITY AS u (attnum, position)
           JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum),
        k.condeferrable, k.confdeltype IN ('a', 'r') AND k.confupdtype IN ('a', 'r'),
-       k.confdeltype = 'r'
+       k.confdeltype = 'r',
+       rn.nspname, r.relname, k.confmatchtype = 'f', k.convalidated
 FROM pg_catalog.pg_constraint k
 JOIN pg_catalog.pg_class f ON f.oid = k.conrelid
 JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
-JOIN pg_catalog.pg_class t ON t.oid = k.confrelid
+JOIN pg_catalog.pg_class r ON r.oid = k.confrelid
+JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+JOIN pg_catalog.pg_class t ON t.oid = coalesce(pg_catalog.pg_partition_root(k.confrelid), k.confrelid)
 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
-WHERE tn.nspname = %(schema)s AND k.contype = 'f'
-  AND fn.nspname NOT LIKE 'nexus\_reimport%%'
+WHERE tn.nspname = %(schema)s AND k.contype = 'f' AND k.conparentid = 0
 ORDER BY f.relname, k.conname

@@ -1,13 +1,19 @@
--- Which triggers and rules of their own do the tables of a schema have?
-SELECT c.relname, g.tgname
+-- Which triggers and rules of their own do the tables of a schema, and their partitions, have?
+-- Those that are disabled, that fire on replicas alone, or on TRUNCATE alone, do nothing to a run.
+SELECT root.relname, n.nspname, c.relname, g.tgname, 'TRIGGER'
 FROM pg_catalog.pg_trigger g
 JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %(schema)s AND NOT g.tgisinternal AND g.tgenabled <> 'D'
+JOIN pg_catalog.pg_class root ON root.oid = coalesce(pg_catalog.pg_partition_root(c.oid), c.oid)
+JOIN pg_catalog.pg_namespace rn ON rn.oid = root.relnamespace
+WHERE rn.nspname = %(schema)s AND NOT g.tgisinternal AND g.tgparentid = 0
+  AND g.tgenabled NOT IN ('D', 'R') AND g.tgtype::integer & 28 <> 0
 UNION ALL
-SELECT c.relname, r.rulename
+SELECT root.relname, n.nspname, c.relname, r.rulename, 'RULE'
 FROM pg_catalog.pg_rewrite r
-JOIN pg_catalog.pg_class c ON c.oid = r.ev_class AND c.relkind = 'r'
+JOIN pg_catalog.pg_class c ON c.oid = r.ev_class AND c.relkind IN ('r', 'p')
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %(schema)s
-ORDER BY 1, 2
+JOIN pg_catalog.pg_class root ON root.oid = coalesce(pg_catalog.pg_partition_root(c.oid), c.oid)
+JOIN pg_catalog.pg_namespace rn ON rn.oid = root.relnamespace
+WHERE rn.nspname = %(schema)s AND r.ev_enabled NOT IN ('D', 'R')
+ORDER BY 1, 4

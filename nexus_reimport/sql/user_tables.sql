@@ -10,7 +10,7 @@ SELECT n.nspname, c.relname,
          WHERE p.conrelid = c.oid AND p.contype = 'p')
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.relpersistence = 'p'
+WHERE c.relkind = 'r' AND c.relpersistence <> 't'
   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%%'
   AND NOT starts_with(n.nspname, %(undo)s)
   AND NOT EXISTS (

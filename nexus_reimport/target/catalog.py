@@ -56,7 +56,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """One foreign key into the schema; ``acts`` where a delete does more than be checked."""
+    """One foreign key into the schema; ``acts`` where a delete does more than be checked.
+
+    ``refers`` is the schema and table that it names: of a partitioned ``target`` maybe a part.
+    """
 
     name: str
     schema: str
@@ -66,6 +69,20 @@ class ForeignKey:
     target_columns: tuple[str, ...]
     deferrable: bool
     acts: bool
+    refers: tuple[str, str]
+    match_full: bool
+    valid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A trigger or rule that fires for us, on ``table`` or on a partition of it."""
+
+    table: str
+    schema: str
+    on: str
+    name: str
+    kind: str  # TRIGGER or RULE
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +92,7 @@ class Catalog:
     schema: str
     tables: dict[str, Table]
     foreign_keys: tuple[ForeignKey, ...]
-    triggers: tuple[tuple[str, str], ...]  # table, name
+    triggers: tuple[Trigger, ...]
 
     def digest(self, tables: Iterable[str]) -> str:
         """A digest of ``tables``: columns, types, keys and what points at them."""
@@ -112,12 +129,12 @@ def read(connection: Connection, schema: str) -> Catalog:
         n: Table(n, tuple(c), keys.get(n, ()), tuple(unique.get(n, ()))) for n, c in columns.items()
     }
     foreign = tuple(
-        ForeignKey(n, s, t, tuple(c), to, tuple(tc), deferrable, acts=not passive or restricts)
-        for n, s, t, c, to, tc, deferrable, passive, restricts in connection.execute(
-            statement("foreign_keys"), where
-        )
-    )
-    triggers = tuple((t, n) for t, n in connection.execute(statement("triggers"), where))
+        ForeignKey(n, s, t, tuple(c), to, tuple(tc), deferrable, not passive or restricts,
+                   (rs, r), full, valid)
+        for n, s, t, c, to, tc, deferrable, passive, restricts, rs, r, full, valid
+        in connection.execute(statement("foreign_keys"), where)
+    )  # fmt: skip
+    triggers = tuple(Trigger(*row) for row in connection.execute(statement("triggers"), where))
     return Catalog(schema, tables, foreign, triggers)
 
 

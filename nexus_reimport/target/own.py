@@ -26,6 +26,7 @@ from nexus_reimport.target.postgres import (
     statement,
     table_name,
 )
+from nexus_reimport.target.schema import Facts
 
 UNDO_PREFIX = "nexus_reimport_undo_"
 KEPT_LOADED = "own_loaded"
@@ -67,6 +68,7 @@ class UndoData:
     links: tuple[UndoLinks, ...]
     schema_digest: str  # of the mapped tables as the run found them
     loaded: bool  # whether nexus_reimport.loaded was kept too
+    facts: Facts = ()  # the same schema, described; none where an older version has made the run
 
     @property
     def parts(self) -> tuple[UndoTable | UndoLinks, ...]:

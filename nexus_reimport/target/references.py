@@ -121,9 +121,19 @@ def lost(connection: Connection, schema: str, reference: Reference, was: sql.Com
     return int(scalar(connection, query))
 
 
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A column that holds ids of rows to be wiped, and nothing explains it."""
+
+    table: str
+    column: str
+    rows: int
+    entities: tuple[str, ...]  # those whose ids it holds
+
+
 def unexplained(
     connection: Connection, mapping: Mapping, catalog: Catalog, known: list[Reference]
-) -> tuple[int, list[tuple[str, str, int]]]:
+) -> tuple[int, list[Hit]]:
     """How many columns were looked at, and those that hold wiped ids without a reason.
 
     Integer keys are not looked for: equal numbers say nothing.
@@ -137,26 +147,27 @@ def unexplained(
         looked += 1
         shape = "{0}::text" if column.type == "uuid" else _TEXT_ID
         value = sql.SQL(shape).format(sql.Identifier(column.name))
-        found = scalar(
-            connection,
-            sql.SQL("SELECT count(*) FROM {} WHERE {} IN ({})").format(
-                table_name(catalog.schema, table), value, every_id
-            ),
-        )
+        found = connection.execute(
+            sql.SQL(
+                "SELECT entity, count(*) FROM {} JOIN ({}) AS known ON known.id = {} GROUP BY 1"
+                " ORDER BY 1"
+            ).format(table_name(catalog.schema, table), every_id, value)
+        ).fetchall()
         if found:
-            hits.append((table, column.name, int(found)))
+            rows = sum(int(count) for _, count in found)
+            hits.append(Hit(table, column.name, rows, tuple(entity for entity, _ in found)))
     return looked, hits
 
 
 def _every_id(mapping: Mapping, catalog: Catalog) -> sql.Composed | None:
     parts = []
-    for table in mapping.wiped_tables():
+    for table, entity in mapping.wiped_tables().items():
         key = catalog.tables[table].primary_key
         column = catalog.tables[table].column(key[0]) if len(key) == 1 else None
         if column is not None and column.type == "uuid":
             parts.append(
-                sql.SQL("SELECT {}::text FROM {}").format(
-                    sql.Identifier(key[0]), table_name(catalog.schema, table)
+                sql.SQL("SELECT {}::text AS id, {} AS entity FROM {}").format(
+                    sql.Identifier(key[0]), sql.Literal(entity), table_name(catalog.schema, table)
                 )
             )
     return sql.SQL(" UNION ALL ").join(parts) if parts else None

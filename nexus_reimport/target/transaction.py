@@ -188,6 +188,14 @@ class Transaction:
         return {table: (i, u, d) for table, i, u, d in rows}
 
 
+def touched(connection: Connection) -> tuple[tuple[str, str], ...]:
+    """Schema and name of all that the open transaction can have written to, sequences included.
+
+    By its locks: a proof beside the counters, which another setting may switch off.
+    """
+    return tuple(connection.execute(statement("touched")).fetchall())
+
+
 def writing(connection: Connection, work: Callable[[], T], *, commit: bool, tell: Tell) -> T:
     """The only transaction that writes clinic data: ``work`` in it, then COMMIT or ROLLBACK.
 

@@ -26,6 +26,7 @@ from nexus_reimport.target.own import (
 )
 from nexus_reimport.target.postgres import Connection, names, table_name
 from nexus_reimport.target.references import Reference
+from nexus_reimport.target.schema import Facts, structure
 from nexus_reimport.target.state import mapped_tables
 from nexus_reimport.target.transaction import Transaction
 
@@ -33,9 +34,14 @@ _LONGEST_NAME = 63  # bytes, PostgreSQL's own limit
 
 
 def of(
-    run: str, mapping: Nexus, catalog: Catalog, entities: Collection[str], links: Collection[str]
+    run: str,
+    mapping: Nexus,
+    catalog: Catalog,
+    entities: Collection[str],
+    links: Collection[str],
+    facts: Facts,
 ) -> UndoData:
-    """What the undo data of ``run`` will be: names and columns, nothing made yet.
+    """What the undo data of ``run`` will be: names, columns and schema, nothing made yet.
 
     ``entities`` are those whose tables are wiped, ``links`` the attachments that are re-linked.
     """
@@ -72,6 +78,7 @@ def of(
         links=tuple(linked),
         schema_digest=catalog.digest(mapped_tables(mapping)),
         loaded=bool(tables),
+        facts=structure(facts),
     )
 
 

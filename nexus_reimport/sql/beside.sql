@@ -1,0 +1,37 @@
+-- What in this database acts when a run writes, or is not as new as its tables afterwards?
+WITH RECURSIVE touched AS (
+    SELECT c.oid
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = %(schema)s AND c.relname = ANY (%(tables)s)
+), above AS (
+    SELECT oid FROM touched
+    UNION
+    SELECT r.ev_class
+    FROM above
+    JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = above.oid
+                               AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+    JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+)
+SELECT 'event trigger', evtname, '' FROM pg_catalog.pg_event_trigger
+WHERE evtenabled NOT IN ('D', 'R') AND evtevent <> 'login'
+UNION ALL
+SELECT 'publication', t.pubname, string_agg(t.tablename, ', ' ORDER BY t.tablename)
+FROM pg_catalog.pg_publication_tables t
+WHERE t.schemaname = %(schema)s AND t.tablename = ANY (%(tables)s)
+GROUP BY t.pubname
+UNION ALL
+SELECT 'subscription', s.subname, string_agg(c.relname, ', ' ORDER BY c.relname)
+FROM pg_catalog.pg_subscription_rel sr
+JOIN touched ON touched.oid = sr.srrelid
+JOIN pg_catalog.pg_class c ON c.oid = sr.srrelid
+JOIN pg_catalog.pg_subscription s ON s.oid = sr.srsubid
+GROUP BY s.subname
+UNION ALL
+SELECT 'materialized view', n.nspname, c.relname
+FROM above
+JOIN pg_catalog.pg_class c ON c.oid = above.oid AND c.relkind = 'm'
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+UNION ALL
+SELECT 'large objects', count(*)::text, '' FROM pg_catalog.pg_largeobject_metadata HAVING count(*) > 0
+ORDER BY 1, 2, 3

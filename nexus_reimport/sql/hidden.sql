@@ -1,0 +1,8 @@
+-- Of which tables may rows be hidden from this role by policies?
+SELECT n.nspname, c.relname
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity
+  AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+  AND pg_catalog.row_security_active(c.oid)
+ORDER BY 1, 2

@@ -1,0 +1,68 @@
+-- Which sequences give out the whole numbers of these tables' columns, and may we read them?
+-- An identity's own; else those that the default names, itself or in the functions that it calls;
+-- else those that the column owns.
+WITH numbers AS (
+    SELECT c.oid, c.relname, n.nspname, a.attnum, a.attname, a.attidentity,
+           pg_catalog.pg_get_expr(f.adbin, f.adrelid) AS expression, f.oid AS attrdef,
+           CASE t.typname WHEN 'int2' THEN 32767 WHEN 'int4' THEN 2147483647
+                          ELSE 9223372036854775807 END AS largest
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_catalog.pg_type t ON t.oid = a.atttypid AND t.typname IN ('int2', 'int4', 'int8')
+    LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
+    WHERE n.nspname = %(schema)s AND c.relname = ANY (%(tables)s)
+), functions AS (
+    SELECT m.oid, m.nspname, m.attnum, p.oid AS function, p.prosrc
+    FROM numbers m
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_attrdef'::regclass
+                               AND d.objid = m.attrdef
+                               AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+    JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+), written AS (
+    SELECT oid, nspname, attnum, m[1] AS name
+    FROM numbers CROSS JOIN LATERAL regexp_matches(
+        expression, 'nextval\(\(?''((?:"[^"'']+"|[A-Za-z_][A-Za-z0-9_$]*)(?:\.(?:"[^"'']+"|[A-Za-z_][A-Za-z0-9_$]*))?)''::text', 'g') m
+    UNION
+    SELECT oid, nspname, attnum, m[1]
+    FROM functions CROSS JOIN LATERAL regexp_matches(
+        prosrc, 'nextval\s*\(\s*''((?:"[^"'']+"|[A-Za-z_][A-Za-z0-9_$]*)(?:\.(?:"[^"'']+"|[A-Za-z_][A-Za-z0-9_$]*))?)''', 'gi') m
+), found AS (
+    SELECT m.oid, m.attnum, d.refobjid AS sequence, 1 AS rank
+    FROM numbers m
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_attrdef'::regclass
+                               AND d.objid = m.attrdef
+                               AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    UNION
+    SELECT f.oid, f.attnum, d.refobjid, 1
+    FROM functions f
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass
+                               AND d.objid = f.function
+                               AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    UNION
+    SELECT oid, attnum, coalesce(
+               to_regclass(name),
+               CASE WHEN strpos(name, '.') = 0 THEN to_regclass(format('%%I.%%s', nspname, name)) END,
+               CASE WHEN strpos(name, '.') = 0 THEN to_regclass('public.' || name) END)::oid, 1
+    FROM written
+    UNION
+    SELECT m.oid, m.attnum, d.objid, CASE d.deptype WHEN 'i' THEN 1 ELSE 2 END
+    FROM numbers m
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass
+                               AND d.refclassid = 'pg_catalog.pg_class'::regclass
+                               AND d.refobjid = m.oid AND d.refobjsubid = m.attnum
+                               AND d.deptype IN ('a', 'i')
+), ranked AS (
+    SELECT f.*, min(f.rank) OVER (PARTITION BY f.oid, f.attnum) AS best
+    FROM found f
+    JOIN pg_catalog.pg_class s ON s.oid = f.sequence AND s.relkind = 'S'
+)
+SELECT m.relname, m.attname, sn.nspname, s.relname,
+       q.seqincrement, q.seqmin, least(q.seqmax, m.largest), q.seqcycle,
+       pg_catalog.has_sequence_privilege(s.oid, 'SELECT')
+FROM numbers m
+JOIN ranked r ON r.oid = m.oid AND r.attnum = m.attnum AND r.rank = r.best
+JOIN pg_catalog.pg_class s ON s.oid = r.sequence
+JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+JOIN pg_catalog.pg_sequence q ON q.seqrelid = s.oid
+ORDER BY 1, 2, 3, 4
