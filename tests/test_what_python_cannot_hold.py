@@ -111,7 +111,7 @@ def test_a_value_that_the_driver_cannot_load_is_no_lost_connection(strange: Alte
 
 
 def test_a_lost_connection_is_still_called_that(strange: Altered) -> None:
-    with pytest.raises(TargetError, match="the connection was lost"), scrubbed("here", "x"):
+    with pytest.raises(TargetError, match=r"connection .*was lost"), scrubbed("here", "x"):
         psycopg.connect("host=127.0.0.1 port=1 connect_timeout=2")
 
 
