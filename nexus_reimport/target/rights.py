@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
 from nexus_reimport.mapping import Mapping
-from nexus_reimport.target import own
+from nexus_reimport.target import own, sequences
 from nexus_reimport.target.postgres import OWN_SCHEMA, Connection, statement
 
 OF_A_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
@@ -268,8 +268,8 @@ class _Looked:
                 statement("rights_on_relations"), asked
             )
         ]
-        asked = {"schema": mapping.schema_name, "tables": list(mapping.wiped_tables())}
-        self._filling = connection.execute(statement("sequences_of_tables"), asked).fetchall()
+        filling = sequences.behind(connection, mapping.schema_name, mapping.wiped_tables())
+        self._filling = {(sequence.schema, sequence.name) for sequence in filling}
         self._latest_undo = self._undo_of_the_latest_run()
 
     def right(self, rule: str, on: str, *, held: bool, privilege: str = "") -> Right:
