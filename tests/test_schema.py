@@ -26,6 +26,13 @@ MORE = (
     + """
 SET CONSTRAINTS ALL IMMEDIATE;
 CREATE SCHEMA "Other One";
+GRANT ALL ON SCHEMA "Other One" TO PUBLIC;
+ALTER DEFAULT PRIVILEGES IN SCHEMA "Other One" GRANT ALL ON TABLES TO PUBLIC;
+ALTER DEFAULT PRIVILEGES IN SCHEMA "Other One" GRANT ALL ON SEQUENCES TO PUBLIC;
+CREATE TABLE "Other One".log (n integer);
+CREATE SEQUENCE "Other One".numbers;
+CREATE TABLE "Other One".parts (n integer) PARTITION BY RANGE (n);
+CREATE TABLE "Other One".low PARTITION OF "Other One".parts DEFAULT;
 CREATE FUNCTION practice.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER asleep BEFORE INSERT ON practice.person
     FOR EACH ROW EXECUTE FUNCTION practice.nothing();
@@ -112,11 +119,6 @@ def more(
 @pytest.fixture(scope="module")
 def approved(more: Altered) -> runbook.Runbook:
     """One approved run, executed again and again, and never committed."""
-    more.do(
-        'CREATE TABLE "Other One".log (n integer); CREATE SEQUENCE "Other One".numbers;'
-        'CREATE TABLE "Other One".parts (n integer) PARTITION BY RANGE (n);'
-        'CREATE TABLE "Other One".low PARTITION OF "Other One".parts DEFAULT'
-    )
     return more.approved()
 
 
