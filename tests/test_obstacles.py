@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from altered import Altered, altered
+from conftest import ROLE
 from second_installation import SCHEMA
 
 from nexus_reimport import rollback, runbook
@@ -149,12 +150,12 @@ def test_hidden_rows_stop_the_survey_before_anything_is_counted(
     hidden = SCHEMA + (
         "SET CONSTRAINTS ALL IMMEDIATE; CREATE POLICY mine ON practice.site USING (id = 1);"
         "ALTER TABLE practice.site ENABLE ROW LEVEL SECURITY;"
-        "GRANT ALL ON practice.site TO nexus"
+        "GRANT ALL ON practice.site TO PUBLIC"
     )
     with altered(postgres, s3, tmp_path, hidden) as found:
         found.do(f"ALTER TABLE practice.site {forced}", admin=True)
-        found.do("GRANT ALL ON practice.site, practice.site_id_seq TO nexus", admin=True)
-        found.do("ALTER ROLE nexus NOBYPASSRLS", admin=True)
+        found.do("GRANT ALL ON practice.site, practice.site_id_seq TO PUBLIC", admin=True)
+        found.do(f"ALTER ROLE {ROLE} NOBYPASSRLS", admin=True)
         try:
             with pytest.raises(StopError, match="BYPASSRLS"):
                 runbook.begin("second")
@@ -164,11 +165,11 @@ def test_hidden_rows_stop_the_survey_before_anything_is_counted(
             ):
                 obstacles.refuse_hidden_rows(connection)
             statement = told.value.next.partition("run: ")[2].partition(";")[0]
-            assert statement == 'ALTER ROLE "nexus" BYPASSRLS'
+            assert statement == f'ALTER ROLE "{ROLE}" BYPASSRLS'
             found.do(statement, admin=True)
             assert found.whole().run.verdict() == "COMPLETE"
         finally:
-            found.do("ALTER ROLE nexus NOBYPASSRLS", admin=True)
+            found.do(f"ALTER ROLE {ROLE} NOBYPASSRLS", admin=True)
 
 
 def test_ids_that_nothing_explains_are_explained_by_the_printed_lines(
