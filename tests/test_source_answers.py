@@ -199,7 +199,9 @@ def test_a_passing_page_is_waited_for(simulator):
         assert len(read(source)) == 57
 
 
-@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"{}" * 500)[:-12]])
+@pytest.mark.parametrize(
+    "body", [b"no gzip at all", gzip.compress(b"{}" * 500)[:-12]], ids=["none", "cut short"]
+)
 def test_an_answer_whose_packing_is_broken_is_told(simulator, body):
     packed = Reply(200, body, {"Content-Encoding": "gzip", "Content-Type": "application/json"})
     simulator.faults.append(Fault(path=RECORDS, instead=packed, times=99))
