@@ -489,7 +489,9 @@ def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
         process.wait()
     secrets = clinic.folder / f".env.{DEV}"
     there = secrets.read_text()
-    secrets.write_text(there + "NEXUS_SANDBOX_PG_PORT=9\n")
+    port = f"NEXUS_SANDBOX_PG_PORT={clinic.server.port}"
+    assert port in there
+    secrets.write_text(there.replace(port, "NEXUS_SANDBOX_PG_PORT=9"))
     outcome = runner.finish(DEV)
     assert (outcome.verdict, outcome.exit_code, outcome.sealed) == (Verdict.IN_DOUBT, 5, False)
     assert f"nexus-reimport settle {DEV}" in outcome.advice
