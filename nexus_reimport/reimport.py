@@ -440,7 +440,10 @@ def vacuum(transaction: Transaction, undo: own.UndoData) -> Iterator[str]:
             transaction.connection.execute("SET statement_timeout = '10min'")
             transaction.connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(place))
         except psycopg.Error as error:
-            yield f"VACUUM (ANALYZE) {table.table} failed: SQLSTATE {error.sqlstate}; do it by hand"
+            why = f"SQLSTATE {error.sqlstate}" if error.sqlstate else "the connection was lost"
+            yield f"VACUUM (ANALYZE) {table.table} failed: {why}; do it by hand"
+            if transaction.connection.closed:
+                return  # the data is committed; the other tables are left to autovacuum
 
 
 def _incoming(name: str) -> sql.Identifier:

@@ -109,7 +109,8 @@ def run(
                 state="the copy has been dropped, the live database was not touched",
                 next="take the dump of another run; nexus-reimport record list shows them",
             )
-        with connected(target) as connection:
+        left = f"the live database was not touched; the copy may be there already, as {name}"
+        with connected(target, left) as connection:
             _refuse(connection, target.database, name)
             scratch.give_name(connection, copy, name)
     return Restored(
