@@ -329,6 +329,7 @@ def test_a_rollback_that_would_not_be_exact_is_rolled_back(clinic: Clinic, rehea
     before = clinic.state()
 
     def meddle(done: undo.Done) -> Any:
+        clinic.do(f"GRANT UPDATE ON notes TO {ROLE}")
         connection, mapping = done.transaction.connection, book.book.mapping
         connection.execute("UPDATE public.notes SET content = content || '.'")
         after = fingerprints_now(connection, mapping, done.catalog, Role.WIPED, Role.LINK)
@@ -365,11 +366,11 @@ def test_a_rollback_that_writes_elsewhere_is_noticed(
     executed(clinic, rehearsed)
     book = approved()
     before = clinic.state()
-    clinic.do(  # without this the server itself refuses: our role may not write there
-        f"GRANT SELECT, UPDATE, DELETE ON clinics, documents_document, xero_sync_logs TO {ROLE}"
-    )
 
     def meddle(done: undo.Done) -> Any:
+        clinic.do(  # without this the server itself refuses: our role may not write there
+            f"GRANT SELECT, UPDATE, DELETE ON clinics, documents_document, xero_sync_logs TO {ROLE}"
+        )
         done.transaction.connection.execute(statement)
         return book.book.check_undoing(done)
 

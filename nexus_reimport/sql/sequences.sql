@@ -40,11 +40,13 @@ WITH numbers AS (
                                AND d.objid = f.function
                                AND d.refclassid = 'pg_catalog.pg_class'::regclass
     UNION
-    SELECT oid, attnum, coalesce(
-               to_regclass(name),
-               CASE WHEN strpos(name, '.') = 0 THEN to_regclass(format('%%I.%%s', nspname, name)) END,
-               CASE WHEN strpos(name, '.') = 0 THEN to_regclass('public.' || name) END)::oid, 1
-    FROM written
+    SELECT w.oid, w.attnum, s.oid, 1
+    FROM written w
+    CROSS JOIN LATERAL pg_catalog.parse_ident(w.name) parts
+    JOIN pg_catalog.pg_class s ON s.relname = parts[cardinality(parts)]
+    JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+    WHERE CASE cardinality(parts) WHEN 2 THEN sn.nspname = parts[1]
+                                  ELSE sn.nspname IN (w.nspname, 'public') END
     UNION
     SELECT m.oid, m.attnum, d.objid, CASE d.deptype WHEN 'i' THEN 1 ELSE 2 END
     FROM numbers m
