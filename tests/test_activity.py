@@ -200,9 +200,15 @@ def test_counters_that_were_reset_are_not_believed(clinic: Clinic) -> None:
 def test_a_session_that_hides_its_times_is_listed_as_one_that_could_have(clinic: Clinic) -> None:
     book = surveyed(clinic)
     with psycopg.connect(
-        clinic.server.dsn(clinic.databases["dev"]), application_name="of another role"
-    ):
-        seen = book.activity()
+        clinic.server.dsn(clinic.databases["dev"]),
+        application_name="of another role",
+        autocommit=True,
+    ) as admin:
+        admin.execute(f"REVOKE pg_read_all_stats FROM {ROLE}")
+        try:
+            seen = book.activity()
+        finally:
+            admin.execute(f"GRANT pg_read_all_stats TO {ROLE}")
     (hidden,) = seen.could_have
     assert (hidden.application, hidden.last_active) == ("of another role", None)
     assert "not shown to our role" in repr(show.activity(seen))

@@ -92,9 +92,9 @@ STOPS: dict[str, tuple[Callable[[Clinic], None], str, int]] = {
     "PostgreSQL's password wrong": (
         lambda c: env(c, "NEXUS_SANDBOX_PG_PASSWORD", "wrong-secret"), "PostgreSQL", 3),
     "PostgreSQL unreachable": (
-        lambda c: env(c, "NEXUS_SANDBOX_PG_PORT", "9"), "could not be reached", 3),
+        lambda c: env(c, "NEXUS_SANDBOX_PG_PORT", "9"), "nothing listens", 3),
     "database missing": (
-        lambda c: c.edit("sandbox-dev", c.databases["dev"], "nowhere"), "PostgreSQL", 3),
+        lambda c: c.edit("sandbox-dev", c.databases["dev"], "nowhere"), "no such database", 3),
     "bucket missing": (
         lambda c: c.edit("sandbox-dev", "walk-nexus-dev", "walk-nexus-none"), "NoSuchBucket", 3),
     "S3 unreachable": (
