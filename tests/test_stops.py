@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 
 import pytest
-from conftest import Clinic
+from conftest import ROLE, Clinic
 from leaking import files, leaks
 
 from nexus_reimport import runbook
@@ -81,7 +81,7 @@ def unexplained(clinic: Clinic) -> None:
 
 
 def without_right(clinic: Clinic) -> None:
-    clinic.do("REVOKE DELETE ON notes FROM nexus")
+    clinic.do(f"REVOKE DELETE ON notes FROM {ROLE}")
 
 
 STOPS: dict[str, tuple[Callable[[Clinic], None], str, int]] = {
@@ -125,7 +125,7 @@ STOPS: dict[str, tuple[Callable[[Clinic], None], str, int]] = {
     "a trigger": (with_trigger, "nothing_unexplained_points_at_the_rows", 1),
     "a cascading key": (with_cascade, "nothing_unexplained_points_at_the_rows", 1),
     "an unexplained id": (unexplained, "nothing_unexplained_points_at_the_rows", 1),
-    "a missing right": (without_right, "nothing_unexplained_points_at_the_rows", 1),
+    "a missing right": (without_right, "right(s) are missing", 1),
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import ROLE, Clinic, planned
 
-from nexus_reimport import rowfile, runbook, show
+from nexus_reimport import rowfile, runbook, show, wording
 from nexus_reimport.model import Misfits, Plan, Survey
 from nexus_reimport.sandbox.filemaker_file import Record
 
@@ -285,7 +285,7 @@ def test_a_number_that_only_nexus_has_goes_neither_unseen_nor_undecided(clinic: 
     changes = {c.column: c for c in made.entities["patients"].changes}
     counted = changes["contact_json.phones"]
     assert asked == ['decisions.patients.when_different: "contact_json.phones" = filemaker or nexus'
-                     f" ({counted.different:,} rows)"]  # fmt: skip
+                     f" ({wording.amount(counted.different, 'row')})"]  # fmt: skip
     assert counted.gone >= counted.different >= 1
     assert changes["contact_json.emails"].gone == 0
     assert changes["contact_json.phones"].kept >= 1

@@ -13,7 +13,9 @@ SELECT e.extname,
              AND NOT EXISTS (
                  SELECT FROM pg_catalog.pg_depend own
                  WHERE own.classid = use.classid AND own.objid = use.objid
-                   AND own.deptype IN ('e', 'i')
+                   AND (own.deptype IN ('e', 'i')  -- or added to an operator family of its own
+                        OR own.classid IN ('pg_catalog.pg_amop'::regclass,
+                                           'pg_catalog.pg_amproc'::regclass))
                    AND (own.deptype = 'e' OR EXISTS (
                        SELECT FROM pg_catalog.pg_depend whole
                        WHERE whole.classid = own.refclassid AND whole.objid = own.refobjid

@@ -302,5 +302,8 @@ def _furnish(world: World, s3: S3Server) -> None:
     sign = world.closed_sign
     with (world.places / f"{ENVIRONMENT}.toml").open("a") as file:
         file.write(f'\n[hooks]\nenter = ["touch", "{sign}"]\nleave = ["rm", "-f", "{sign}"]\n')
-    with (world.places / f".env.{ENVIRONMENT}").open("a") as file:
-        file.writelines(f"{name}={value}\n" for name, value in through.items())
+    secrets = world.places / f".env.{ENVIRONMENT}"
+    kept = [
+        line for line in secrets.read_text().splitlines() if line.partition("=")[0] not in through
+    ]
+    secrets.write_text("\n".join([*kept, *(f"{n}={v}" for n, v in through.items())]) + "\n")
