@@ -193,6 +193,34 @@ def test_an_id_in_a_text_file_may_have_been_through_a_spreadsheet_too(suffix, tm
         assert what_stops(key) == ""
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_ids_that_a_spreadsheet_rounded_before_it_wrote_them_as_text_stop(suffix, tmp_path):
+    """It keeps 15 digits: a whole column of longer ids with zeros alone behind them shows it."""
+
+    def held(ids):
+        separated(tmp_path, [["id", "Owner"], *ids], suffix)
+        reader = ExportedFiles(Exports(folder=tmp_path), {})
+        with reader:
+            kinds = {"id": "text", "Owner": "text"}
+            (page,) = reader.records(Wanted(f"t{suffix}", "id", kinds, ids=frozenset({"Owner"})))
+        return len(page.rows)
+
+    first, second = "123456789012345000000", "223456789012345000000"
+    for ids, column, few in (
+        ([[first, "1"], ["7", "2"], [second, "3"]], "id", "2, 4"),
+        ([["1", first], ["2", first], ["3", second]], "Owner", "2, 4"),
+    ):
+        with pytest.raises(SourceError) as caught:
+            held(ids)
+        assert caught.value.what == (
+            f"column {column}: all 2 ids of more than 15 digits have zeros from the 16th on, as a"
+            f" spreadsheet program rounds them: lines {few}"
+        )
+        assert first not in str(caught.value)
+    assert held([[first, "1"], ["7", first], ["8", first]]) == 3, "one alone may be right"
+    assert held([[first, "1"], [second, "2"], ["223456789012345000001", "3"]]) == 3
+
+
 def test_an_error_in_a_key_stops_and_elsewhere_is_counted(tmp_path):
     def spoil(book):
         for cell in ("A3", "B3"):

@@ -7,11 +7,13 @@ what it means, the read stops with the counts and the form that fits.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
 from nexus_reimport import forms as written
+from nexus_reimport import wording
 from nexus_reimport.errors import ReimportError, SettingsError, SourceError
 from nexus_reimport.forms import DECIMALS, ORDERS, Seen
 from nexus_reimport.source import near
@@ -19,6 +21,7 @@ from nexus_reimport.source.exports.cells import UNCOMPUTED, Cell, Forms
 from nexus_reimport.source.exports.grid import Grid
 
 _ORDERS = '"d/m/y", "m/d/y" or "y/m/d"'
+_LONG_ID = re.compile(r"[0-9]{15}([0-9]+)")  # more digits than a spreadsheet's number keeps
 
 
 class _Column(NamedTuple):
@@ -60,6 +63,34 @@ def refuse_contradictions(
         told = _LOOKS[kind](_column(grid, name, place, forms), forms) if kind in _LOOKS else None
         if told:
             raise told.error(f"column {name}: {told.what}", where=where, next=told.next)
+
+
+def refuse_rounded_ids(grid: Grid, places: Mapping[str, int], where: str) -> None:
+    """Stop at a column of ids that a spreadsheet program has rounded before it wrote them as text.
+
+    It keeps 15 digits of a number and writes zeros for the others. One such id may be right; where
+    two or more have more digits, and all of them have zeros there alone, they were rounded.
+
+    Raises:
+        SourceError: the column, with the first few lines.
+    """
+    for name, place in places.items():
+        long = {
+            text: (line.number, match[1])
+            for line in reversed(grid.rows)
+            if isinstance(text := line.cells[place], str)
+            and (match := _LONG_ID.fullmatch(text.strip()))
+        }
+        if len(long) < 2 or any(beyond.strip("0") for _, beyond in long.values()):
+            continue
+        lines = wording.some(f"{number:,}" for number in sorted(n for n, _ in long.values()))
+        raise SourceError(
+            f"column {name}: all {len(long):,} ids of more than 15 digits have zeros from the 16th"
+            f" on, as a spreadsheet program rounds them: lines {lines}",
+            where=where,
+            next="export the table from FileMaker again, and do not open and save it in a"
+            " spreadsheet",
+        )
 
 
 def _column(grid: Grid, name: str, place: int, forms: Forms) -> _Column:

@@ -9,7 +9,7 @@ from nexus_reimport import wording
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.source import near
 from nexus_reimport.source.exports.cells import Forms, Refused, as_id, as_text
-from nexus_reimport.source.exports.columns import refuse_contradictions
+from nexus_reimport.source.exports.columns import refuse_contradictions, refuse_rounded_ids
 from nexus_reimport.source.exports.grid import Grid
 from nexus_reimport.text import id_key
 
@@ -47,6 +47,8 @@ def rows(grid: Grid, how: Reading, where: str) -> Iterator[Row]:
     ]
     places = {name: (place, kind) for name, place, kind, _ in columns}
     refuse_contradictions(grid, places, how.forms, where)
+    ids = {name: place for name, place, _, _ in columns if name in how.ids}
+    refuse_rounded_ids(grid, ids, where)
     for line in grid.rows:
         texts = []
         for name, place, kind, read in columns:
