@@ -25,6 +25,8 @@ Card = Mapping[str, Any]
 Keys = Sequence[str]  # the JSON keys that hold a part, its list of entries first
 
 _VALUES = ("number", "phone", "mobile", "value", "address", "email")  # keys of what an entry says
+_BESIDE_VALUES = ("e164", "label", "type")  # say something where an entry has no value
+_DIGITS_OF_A_PHONE = 6
 _WRITTEN = frozenset({*_VALUES, "label", "type", "default", "e164"})
 _ADDRESS = ("line1", "street", "line2", "street2", "suburb", "state", "postcode")
 _BESIDE = ("full_address", "country")  # count only where an address has nothing else
@@ -111,7 +113,10 @@ def is_of_the_newer_shape(card: Card, part: str, keys: Keys) -> bool:
     listed, names = card.get(part), ("address",) if part == "emails" else ("number", "phone")
     older = [card.get(key) for key in keys if key not in (part, "email")]
     is_list = isinstance(listed, list) and all(
-        isinstance(one, dict) and any(name in one for name in names) for one in listed
+        isinstance(one, dict)
+        and any(name in one for name in names)
+        and (any(one.get(name) for name in names) or not entries({part: [one]}, part, (part,)))
+        for one in listed
     )
     every = entries(card, part, keys)
     holds_all = is_list and not any(older) and not beyond(every, entries(card, part, (part,)))
@@ -176,6 +181,7 @@ def _of_object(value: Card, label: str) -> Iterator[Entry]:
     if is_entry:
         own = {k: v for k, v in value.items() if k not in _WRITTEN and not _is_nested(v)}
         pieces = [piece for key in _VALUES for piece in _pieces(texts.get(key, ""))]
+        pieces = pieces or [texts[key] for key in _BESIDE_VALUES if _is_detail(texts.get(key, ""))]
         said = {_folded(piece): piece for piece in reversed(pieces)}
         for what, text in said.items():
             yield Entry(
@@ -183,9 +189,15 @@ def _of_object(value: Card, label: str) -> Iterator[Entry]:
                 value.get("default") is True, own,
             )  # fmt: skip
     for key, one in value.items():
-        is_labelled = not is_entry and key in texts and key not in ("type", "e164")
+        is_kind = key in ("type", "e164")
+        is_labelled = not is_entry and key in texts and (not is_kind or _is_detail(texts[key]))
         if _is_nested(one) or is_labelled:
-            yield from _details(one, key)
+            yield from _details(one, "" if is_kind else key)
+
+
+def _is_detail(text: str) -> bool:
+    """Whether a text is a phone or an e-mail, though it stands where a label or a type does."""
+    return "@" in text or len(re.sub(r"\D", "", text)) >= _DIGITS_OF_A_PHONE
 
 
 def _addresses(card: Card, keys: Keys) -> Iterator[Entry]:
@@ -252,7 +264,7 @@ def _scalar(value: Any) -> str:
 def _folded(text: str) -> str:
     """A phone by its number, in whichever format; anything else with case and blanks folded."""
     digits = re.sub(r"\D", "", text)
-    if len(digits) >= 6 and not re.search(r"[^\W\d_]|@", text):
+    if len(digits) >= _DIGITS_OF_A_PHONE and not re.search(r"[^\W\d_]|@", text):
         return convert.e164(text) or digits
     return name_key(text)
 
@@ -265,7 +277,7 @@ def _pieces(text: str) -> list[str]:
 def _apart(text: str) -> tuple[str, ...]:
     """An e-mail and a number that only blanks separate; otherwise the text as it is."""
     without = re.sub(r"\S*@\S*", " ", text)
-    if "@" in text and len(re.sub(r"\D", "", without)) >= 6:
+    if "@" in text and len(re.sub(r"\D", "", without)) >= _DIGITS_OF_A_PHONE:
         return (folded(without), *re.findall(r"\S*@\S*", text))
     return (text,)
 

@@ -256,6 +256,25 @@ def test_a_country_that_is_all_there_is_counts_and_otherwise_is_kept() -> None:
 @pytest.mark.parametrize(
     "held",
     [
+        {"phones": [{"e164": "+61491570001"}]},
+        {"phones": [{"number": "", "e164": "+61491570001", "label": "Mum"}]},
+        {"phones": [{"number": "", "label": MUM}]},
+        {"phone": {"type": MUM}},
+    ],
+)
+def test_a_number_that_stands_where_a_label_does_goes_only_where_it_is_counted(held: Any) -> None:
+    made = Side(held, [mobile("0491 570 009")], {"*": "filemaker"})
+    assert (made.of("phones").different, made.of("phones").gone) == (1, 1)
+    assert holds(made.listed("phones"), "491570001") or holds(made.listed("phones"), MUM)
+    kept = Side(held, [mobile("0491 570 009")], {"card.phones": "nexus"})
+    assert kept.after == kept.row
+    same = Side(held, [mobile(MUM)], {"*": "filemaker"})
+    assert (same.of("phones").same, same.card["phones"][0]["number"]) == (1, MUM)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
         "2 Other Rd, Perth",
         ["2 Other Rd, Perth"],
         [{"line1": "2 Other Rd", "suburb": "Perth"}],

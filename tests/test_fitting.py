@@ -274,6 +274,15 @@ def test_what_is_no_date_says_under_which_form_it_would_be_one(value: str, told:
     assert value.split(maxsplit=1)[0] not in str(misfit.value)
 
 
+def test_an_id_that_a_rule_names_and_no_record_has_is_told(second: Second) -> None:
+    rule = '{ name = "named", at_most = 0.5, records = ["v2", "V77"] }'
+    second.edit("second_installation.toml", 'left_out = [{ name = "nobody"',
+                f'left_out = [{rule}, {{ name = "nobody"')  # fmt: skip
+    found = result(second.checked()[1], "no_rule_leaves_out_more_than_its_budget")
+    assert found.passed
+    assert found.note == "left_out names 1 id that no record has: V77 (visits, named)"
+
+
 # ---------------------------------------------------------------- unique keys
 
 

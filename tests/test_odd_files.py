@@ -437,6 +437,13 @@ def test_what_is_not_utf_8_is_told_with_the_encoding_that_would_fit(codec, likel
         files(tmp_path, encoding="utf-16").count("t.csv")
 
 
+def test_an_encoding_that_cannot_be_declared_is_not_advised(tmp_path):
+    (tmp_path / "t.csv").write_bytes("id,a\r1,ö".encode("utf-32"))
+    with pytest.raises(SettingsError, match="begins with the mark of utf-32") as stopped:
+        files(tmp_path).count("t.csv")
+    assert stopped.value.next == "export the table again as UTF-8"
+
+
 def test_each_file_may_have_an_encoding_and_columns_of_its_own(tmp_path):
     (tmp_path / "a.csv").write_bytes("id,ä\r1,ö".encode())
     (tmp_path / decomposed("Präsenz.tab")).write_bytes("1\tö".encode("mac_roman"))

@@ -271,7 +271,22 @@ def no_rule_leaves_out_more_than_its_budget(before: Before) -> Finding:
         if count > a.budgets[rule]
     ]  # fmt: skip
     looked = sum(a.records for a in before.plan.accounts)
-    return Finding(looked, [line for line, _ in over], count=sum(n for _, n in over))
+    count = sum(n for _, n in over)
+    return Finding(looked, [line for line, _ in over], count=count, note=_named_in_vain(before))
+
+
+def _named_in_vain(before: Before) -> str:
+    """The ids that a rule names, and no record has; "" where there are none."""
+    named = {(entity, id_key(record)): f"{record} ({entity}, {rule.name})"
+             for entity, spec in before.mapping.entities.items()
+             for rule in spec.left_out for record in rule.records}  # fmt: skip
+    there = {(entity, id_key(record or "")) for _, entity, _, _, record, _ in before.ledger()}
+    lost = [told for key, told in named.items() if key not in there]
+    if not lost:
+        return ""
+    return f"left_out names {wording.amount(len(lost), 'id')} that no record has: " + (
+        wording.some(lost)
+    )
 
 
 @check(Before, Level.STOP, serves=("M2",), waivable=False)

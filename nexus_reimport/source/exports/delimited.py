@@ -12,9 +12,11 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from typing import get_args
 
 from nexus_reimport import textfile
 from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.settings import Encoding
 from nexus_reimport.source.exports.grid import Line
 
 _LONGEST_VALUE = 2**31 - 1
@@ -55,11 +57,14 @@ def decoded(content: bytes, encoding: str, where: str) -> str:
 
 
 def _declared(encoding: str, what: str, right: str, where: str) -> SettingsError:
+    declare = (
+        f'write encoding = "{right}" under [filemaker.exports], or for this file alone under'
+        " [filemaker.exports.files]"
+    )
     return SettingsError(
         f"{encoding} is declared, and {what}",
         where=where,
-        next=f'write encoding = "{right}" under [filemaker.exports], or for this file alone under'
-        " [filemaker.exports.files]",
+        next=declare if right in get_args(Encoding) else "export the table again as UTF-8",
     )
 
 
