@@ -353,7 +353,9 @@ def read(path: Path, kinds: Sequence[Kind]) -> Given:
         if sheet.title == CHOICES:
             continue
         if sheet.title not in known:
-            problems.append(f"sheet {sheet.title}: no such kind of values")
+            problems.append(
+                f"sheet {sheet.title}: no such kind of values; there are {', '.join(known)}"
+            )
             continue
         problems += _read_kind(sheet, known[sheet.title], given, said)
     if problems:
@@ -473,9 +475,17 @@ def _value(kind: Kind, column: str, cell: Any) -> tuple[str, str]:
         return _date(cell)
     if not isinstance(cell, str):
         return "", "is a date: format the cell as text"
-    text = cell.strip()
-    is_long = spec.max_length is not None and len(text) > spec.max_length
-    return ("", f"longer than {spec.max_length} characters") if is_long else (text, "")
+    return _in_its_column(cell.strip(), spec)
+
+
+def _in_its_column(text: str, spec: Column) -> tuple[str, str]:
+    """A text as its column will hold it, or why it cannot."""
+    if spec.max_length is not None and len(text) > spec.max_length:
+        return "", f"longer than {spec.max_length} characters"
+    try:
+        return convert.for_type(text, spec.type), ""
+    except convert.Misfit as misfit:
+        return "", str(misfit)
 
 
 def _date(cell: Any) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from psycopg import sql
 from nexus_reimport import rowfile
 from nexus_reimport.checks.rows import left_out_records, told
 from nexus_reimport.errors import StopError, TargetError
+from nexus_reimport.manual import BY_HAND
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.model import EntityPlan, Plan
 from nexus_reimport.settings import Postgres
@@ -71,6 +72,8 @@ def explain(
     if not found:
         return
     records = {(e or "", n or ""): f or "" for e, f, n in rowfile.read(folder, plan.memory)}
+    by_hand = {(e or "", n or "") for e, n, _, why in rowfile.read(folder, plan.beyond)
+               if why == BY_HAND}  # fmt: skip
     groups: dict[tuple[str, str], list[Refused]] = defaultdict(list)
     for one in found:
         groups[one.entity, one.by].append(one)
@@ -82,6 +85,8 @@ def explain(
         if surplus or own:
             total, named = plan.entities[entity].source_rows, surplus or list(own.values())
             lines.append(f"      {left_out_records(entity, total, 'refused', named)}")
+        if by_hand.intersection((entity, r.key) for r in rows):
+            lines.append("      among them are rows with values given by hand: see manual.xlsx too")
     more = f" (the first {MOST:,} are named)" if len(found) >= MOST else ""
     raise StopError(
         f"PostgreSQL would refuse {len(found):,} planned row(s){more}\n" + "\n".join(lines),

@@ -333,6 +333,30 @@ def test_values_given_by_hand_that_share_a_unique_key_are_told(second: Second) -
         book.rehearse()
 
 
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("wide", "not a number"),
+        ("9999999", "too large for numeric(4,1)"),
+        ("41.55", "more than 1 digits behind the point"),
+        (41.55, "more than 1 digits behind the point"),
+    ],
+)
+def test_a_value_given_by_hand_that_its_column_cannot_hold_is_told_by_its_line(
+    second: Second, value: object, problem: str
+) -> None:
+    second.connection.execute("UPDATE practice.person SET shoe_size = NULL WHERE id = 1")
+    path = second.folder / "second_installation.toml"
+    path.write_text(path.read_text() + '\n[by_hand.shoes]\nentity = "people"\n'
+                    'columns = { shoe_size = "" }\nshow = ["family"]\n')  # fmt: skip
+    target, there = put_back(second.planned())
+    there["shoes"].cell(2, 3).value = value
+    there.save(target)
+    with pytest.raises(StopError, match="1 cell of manual") as told:
+        second.planned()
+    assert f"sheet shoes, line 2: shoe_size: {problem}" in str(told.value)
+
+
 def test_a_new_row_whose_date_of_making_is_none_says_so(clinic: Clinic) -> None:
     with clinic.simulator.edit() as tables:
         table = tables["API_Contacts"]

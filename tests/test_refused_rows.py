@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from second_clinic import CARES, VISITS, Second, opened, plan_of
+from test_manual import put_back
 
 from nexus_reimport import refused_rows, settings
 from nexus_reimport.errors import StopError, TargetError
@@ -73,6 +74,18 @@ def test_a_check_that_fails_is_told_by_id_and_the_line_given_leads_to_complete(
     assert book.run.verdict() == "COMPLETE"
     account = next(a for a in plan_of(book).accounts if a.source == "visits")
     assert account.left_out == {"refused": 1}
+
+
+def test_a_check_that_fails_on_a_value_given_by_hand_names_the_sheet(second: Second) -> None:
+    second.connection.execute("UPDATE practice.person SET shoe_size = NULL WHERE id = 1")
+    second.connection.execute("ALTER TABLE practice.person ADD CHECK (shoe_size < 100)")
+    path = second.folder / "second_installation.toml"
+    path.write_text(path.read_text() + '\n[by_hand.shoes]\nentity = "people"\n'
+                    'columns = { shoe_size = "" }\nshow = ["family"]\n')  # fmt: skip
+    target, there = put_back(second.planned())
+    there["shoes"].cell(2, 3).value = 412
+    there.save(target)
+    assert "rows with values given by hand: see manual.xlsx too" in refused(second)
 
 
 @pytest.mark.parametrize(
