@@ -184,6 +184,7 @@ class Pointer:
     entity: str
     rows: int
     dangling: int
+    to: str = ""  # the column of the entity's table that it names; "" for the key
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,7 @@ class Survey:
     unique_keys: dict[str, tuple[UniqueKey, ...]] = field(default_factory=dict)  # by entity
     schema: Facts = ()  # of the mapped tables
     notices: tuple[str, ...] = ()  # what acts beside a run, or must be looked after
+    defaults: dict[str, dict[str, str]] = field(default_factory=dict)  # by entity: column -> text
 
     def fingerprints(self, *roles: Role) -> dict[str, Fingerprint]:
         """The fingerprints of the tables with one of ``roles``."""

@@ -377,7 +377,7 @@ def _new_row(
 ) -> Row:
     row: Row = {c.name: None for c in survey.columns[work.name] if not c.generated}
     fixed = {n: v for n, v in work.spec.new.items() if isinstance(v, str)}
-    row = {**row, **fixed, work.key: key}
+    row = {**row, **survey.defaults.get(work.name, {}), **fixed, work.key: key}
     row = work.merger.merge(key, row, values, existed=False)
     for name, rule in work.spec.new.items():
         if isinstance(rule, NewValue) and not row.get(name):
@@ -422,17 +422,17 @@ def _decide(
         work.purged = {k for k, (c, _) in work.unreturned.items() if decisions.of(c) == "purge"}
         work.closure = work.purged & outside.get(name, set())
         work.purged -= work.closure
-    inner = [(p.table, p.column, p.entity) for p in survey.pointers]
+    inner = [(p.table, p.column, p.entity, p.to) for p in survey.pointers]
     by_table = {work.spec.table: work for work in works.values()}
     grew = True
     while grew:
         grew = False
-        for table, column, entity in inner:
+        for table, column, entity, to in inner:
             if table not in by_table:
                 continue
             source, target = by_table[table], works[entity]
-            pointed = {row.get(column) for row in _staying(source)}
-            saved = target.purged & pointed
+            pointed = {row.get(column) for row in _staying(source)} - {None}
+            saved = {k for k in target.purged if target.rows[k].get(to or target.key) in pointed}
             target.purged -= saved
             target.closure |= saved
             grew = grew or bool(saved)

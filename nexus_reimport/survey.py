@@ -15,6 +15,7 @@ from nexus_reimport.model import Pointer, Survey, TableState
 from nexus_reimport.rowfile import RowFile
 from nexus_reimport.target import catalog as catalogs
 from nexus_reimport.target import (
+    defaults,
     fingerprint,
     links,
     obstacles,
@@ -53,6 +54,7 @@ def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Ta
     types = catalogs.content_types(connection, mapping)
     known = references.declared(mapping, catalog, types)
     described = schema.describe(connection, mapping)
+    given, unused = defaults.read(connection, mapping, catalog)
     scanned, hits = references.unexplained(connection, mapping, catalog, known)
     return Survey(
         database=str(scalar(connection, "SELECT current_database()")),
@@ -74,7 +76,7 @@ def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Ta
                                                   folder / f"attached_{n}.parquet")
                          for n, a in mapping.attachments.items()},
         lookups=_lookups(connection, mapping, catalog, folder),
-        pointed_at=_pointed_at(connection, mapping, known, folder),
+        pointed_at=_pointed_at(connection, mapping, catalog, known, folder),
         remembered=_remembered(connection, folder),
         next_keys=_next_keys(connection, mapping, catalog),
         columns={n: catalog.tables[e.table].columns for n, e in mapping.entities.items()},
@@ -82,7 +84,8 @@ def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Ta
         undo=tuple(own.undo_sizes(connection)),
         keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
         schema=described,
-        notices=obstacles.notices(connection, mapping),
+        notices=(*obstacles.notices(connection, mapping), *unused),
+        defaults=given,
     )  # fmt: skip
 
 
@@ -186,20 +189,27 @@ def _pointers(
         rows, dangling = references.count(connection, mapping.schema_name, r)
         if shared.count((r.table, r.column)) > 1:
             dangling = 0
-        found.append(Pointer(r.table, r.column, r.kind, r.entity, rows, dangling))
+        found.append(Pointer(r.table, r.column, r.kind, r.entity, rows, dangling, r.target_column))
     return tuple(found)
 
 
 def _pointed_at(
-    connection: Connection, mapping: Mapping, known: list[references.Reference], folder: Path
+    connection: Connection,
+    mapping: Mapping,
+    catalog: Catalog,
+    known: list[references.Reference],
+    folder: Path,
 ) -> RowFile:
     """Which wiped rows something outside the wiped tables points at: entity, id, table, column."""
     outside = [r for r in known if r.table not in mapping.wiped_tables()]
     columns = ("entity", "id", "table", "column")
     parts = [
-        sql.SQL("SELECT {} AS entity, id, {}, {} FROM ({}) AS p JOIN ({}) AS t USING (id)").format(
+        sql.SQL("SELECT {} AS entity, t.{key}::text AS id, {}, {} FROM ({}) AS p JOIN {} AS t"
+                " ON lower(t.{to}::text) = p.id").format(
             sql.Literal(r.entity), sql.Literal(r.table), sql.Literal(r.column),
-            references.pointing(mapping.schema_name, r), references.ids(mapping.schema_name, r),
+            references.pointing(mapping.schema_name, r), table_name(mapping.schema_name, r.target),
+            key=sql.Identifier(catalog.tables[r.target].primary_key[0]),
+            to=sql.Identifier(r.target_column),
         )
         for r in outside
     ]  # fmt: skip

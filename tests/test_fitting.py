@@ -208,11 +208,11 @@ def test_an_unknown_owner_is_told_with_the_rule_for_it(second: Second) -> None:
     assert 'unresolved = "person_id" }' in found.note
 
 
-def test_a_default_of_the_database_does_not_fill_a_row_that_is_inserted_whole(
+def test_a_default_that_is_another_value_for_each_row_fills_no_needed_column(
     second: Second,
 ) -> None:
     second.connection.execute(
-        "ALTER TABLE practice.visit ADD COLUMN kind text NOT NULL DEFAULT 'x'"
+        "ALTER TABLE practice.visit ADD COLUMN kind text NOT NULL DEFAULT gen_random_uuid()::text"
     )
     found = result(second.checked()[1], NEEDED)
     assert found.sample == ("visits.kind would be empty: V3",)

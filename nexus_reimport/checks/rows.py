@@ -141,7 +141,7 @@ def _advice(before: Before, empty: _Empty) -> str:
 
 
 def _of_no_feed(empty: _Empty, column: Column) -> str:
-    default = " (its default in the database does not count: rows are inserted whole)"
+    default = " (its default in the database is not one value for all rows)"
     return (
         f"give new rows a value: {column.name} = … under [entities.{empty.entity}.new]"
         f"{default if column.filled_by_database else ''}"

@@ -13,7 +13,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from nexus_reimport.mapping import Mapping
-from nexus_reimport.target.catalog import Catalog, Column
+from nexus_reimport.target.catalog import Catalog, Column, ForeignKey
 from nexus_reimport.target.postgres import Connection, scalar, table_name
 
 LONGEST_ID_COLUMN = 512
@@ -25,7 +25,8 @@ _TEXT_ID: LiteralString = "CASE WHEN length({0}) = 36 THEN lower({0}) END"
 class Reference:
     """A column whose values are ids of an entity's rows.
 
-    ``content_type`` restricts a generic key to the rows that mean this entity.
+    ``content_type`` restricts a generic key to the rows that mean this entity. A ``table`` outside
+    of the mapping's schema is named with its own, and ``elsewhere`` is that schema and table.
     """
 
     table: str
@@ -36,6 +37,7 @@ class Reference:
     target_column: str
     content_type_column: str = ""
     content_type: int | None = None
+    elsewhere: tuple[str, str] | None = None
 
     @property
     def place(self) -> str:
@@ -47,11 +49,10 @@ def declared(mapping: Mapping, catalog: Catalog, content_types: dict[str, int]) 
     """What points into an entity: the catalog's foreign keys, the mapping's loose references."""
     wiped = mapping.wiped_tables()
     found = [
-        Reference(k.table, k.columns[0], "foreign key", wiped[k.target], k.target,
-                  k.target_columns[0])
+        _of_key(k, wiped[k.target], catalog.schema)
         for k in catalog.foreign_keys
-        if k.target in wiped and k.schema == catalog.schema
-    ]  # fmt: skip
+        if k.target in wiped
+    ]
     for reference in mapping.references:
         if reference.table not in catalog.tables:
             continue
@@ -70,6 +71,14 @@ def declared(mapping: Mapping, catalog: Catalog, content_types: dict[str, int]) 
     return found
 
 
+def _of_key(key: ForeignKey, entity: str, schema: str) -> Reference:
+    elsewhere = (key.schema, key.table) if key.schema != schema else None
+    return Reference(
+        ".".join(elsewhere) if elsewhere else key.table, key.columns[0], "foreign key", entity,
+        key.target, key.target_columns[0], elsewhere=elsewhere,
+    )  # fmt: skip
+
+
 def pointing(schema: str, reference: Reference, where: sql.Composable = _ALL) -> sql.Composed:
     """The ids (as lower-case text) that ``reference`` holds, one row each: id.
 
@@ -81,7 +90,10 @@ def pointing(schema: str, reference: Reference, where: sql.Composable = _ALL) ->
             sql.Identifier(reference.content_type_column), sql.Literal(reference.content_type)
         )
     return sql.SQL("SELECT lower({}::text) AS id FROM {} WHERE {} AND {}").format(
-        sql.Identifier(reference.column), table_name(schema, reference.table), condition, where
+        sql.Identifier(reference.column),
+        table_name(*(reference.elsewhere or (schema, reference.table))),
+        condition,
+        where,
     )
 
 
@@ -174,7 +186,8 @@ def _every_id(mapping: Mapping, catalog: Catalog) -> sql.Composed | None:
 
 
 def _candidates(catalog: Catalog, explained: set[tuple[str, str]]) -> Iterator[tuple[str, Column]]:
-    bound = {(k.table, c) for k in catalog.foreign_keys for c in k.columns}
+    keys = [k for k in catalog.foreign_keys if k.schema == catalog.schema]
+    bound = {(k.table, c) for k in keys for c in k.columns}
     for table in catalog.tables.values():
         for column in table.columns:
             place = (table.name, column.name)
