@@ -167,6 +167,7 @@ class _Work:
         self._transaction, self._connection = transaction, transaction.connection
         self._mapping, self._order, self._commit = mapping, order, commit
         self._before_commit = before_commit
+        self._compare_schema()  # what is gone cannot even be read; under the locks once more
         self._catalog: Catalog = catalogs.read(self._connection, mapping.schema_name)
         self._undo = undodata.of(
             order.run, mapping, self._catalog, order.plan.entities, order.plan.links, order.schema

@@ -199,6 +199,32 @@ def test_a_schema_that_is_changed_between_approval_and_locks_stops_the_execution
         more.do(back)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("ALTER TABLE practice.visit DROP COLUMN room", "column practice.visit.room: is gone"),
+        ("ALTER TABLE practice.visit RENAME room TO place", "column practice.visit.room"),
+        ("DROP TABLE practice.carer", "practice.carer"),
+        (
+            "ALTER TABLE practice.document RENAME patient_id TO owner",
+            "column practice.document.patient_id",
+        ),
+    ],
+)
+def test_what_was_taken_away_after_the_approval_is_named_before_anything_is_read(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, change: str, told: str
+) -> None:
+    with altered(postgres, s3, tmp_path) as found:
+        book = found.approved()
+        found.do(change)
+        before = found.state()
+        with pytest.raises(StopError, match="the schema was changed since the preflight") as error:
+            book.apply()
+        assert told in str(error.value)
+        assert error.value.state == reimport.ROLLED_BACK
+        assert found.state() == before
+
+
 def test_another_description_than_the_approved_one_is_no_approval(
     approved: runbook.Runbook,
 ) -> None:
