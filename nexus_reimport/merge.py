@@ -8,7 +8,7 @@ counted where it was, and listed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -23,7 +23,6 @@ from nexus_reimport.settings import Different
 from nexus_reimport.text import folded
 
 Row = dict[str, str | None]
-Decide = Callable[[str, Column], Different | None]
 
 
 @dataclass(slots=True)

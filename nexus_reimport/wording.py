@@ -12,7 +12,9 @@ from itertools import islice
 SHOWN = 5  # of a list in one line
 
 
-def some(items: Iterable[str], count: int | None = None, *, shown: int = SHOWN) -> str:
+def some(
+    items: Iterable[str], count: int | None = None, *, shown: int = SHOWN, between: str = ", "
+) -> str:
     """``a, b, c and 6 more``: at most ``shown`` of ``items``, and how many there are beside them.
 
     ``count`` is the length of a list of which ``items`` are the beginning.
@@ -20,7 +22,7 @@ def some(items: Iterable[str], count: int | None = None, *, shown: int = SHOWN) 
     first = list(islice(items, shown + 1)) if count is not None else list(items)
     told = first[:shown]
     rest = max(count or 0, len(first)) - len(told)
-    return ", ".join(told) + (f" and {rest:,} more" if rest else "")
+    return between.join(told) + (f" and {rest:,} more" if rest else "")
 
 
 def lines(items: Collection[str], *, shown: int = 20, indent: str = "    ") -> str:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from nexus_reimport import wording
 from nexus_reimport.errors import SourceError
 from nexus_reimport.forms import ISO, ORDERS, US, Seen, day, orders
 
 _DAY_FIRST = "d/m/y"
-_FEW = 5
 
 
 class Sent:
@@ -65,12 +65,10 @@ def form_of(channel: str, sent: Iterable[Sent]) -> str:
         for order in ORDERS
         if (total := sum(seen.under(order) for _, seen in columns))
     )
-    names = ", ".join(name for name, _ in others[:_FEW])
-    more = f" and {len(others) - _FEW:,} more" if len(others) > _FEW else ""
     raise SourceError(
         f"FileMaker was asked for dates in ISO form and sends others, which may mean two dates:"
         f" its dates can be read {counts}",
-        where=f"channel={channel}, {names}{more}",
+        where=f"channel={channel}, {wording.some(name for name, _ in others)}",
         next="update FileMaker Server to 19.6.1 or later, or read these tables by another channel",
     )
 

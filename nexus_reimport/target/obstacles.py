@@ -12,6 +12,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from nexus_reimport import wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.target import sequences
@@ -40,10 +41,9 @@ def refuse_hidden_rows(connection: Connection) -> None:
     if not hidden:
         return
     role = Name(str(scalar(connection, "SELECT current_user")))
-    more = f" and {len(hidden) - 5:,} more" if len(hidden) > 5 else ""
     raise StopError(
         f"row level security may hide rows of {len(hidden):,} table(s) from this role:"
-        f" {', '.join(hidden[:5])}{more}",
+        f" {wording.some(hidden)}",
         where="a policy decides which rows a role sees; pg_dump refuses such a table too",
         next="let an administrator run: "
         + _said(connection, "ALTER ROLE {} BYPASSRLS;", role)

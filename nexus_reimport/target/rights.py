@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from nexus_reimport import wording
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.target import own, sequences
@@ -451,9 +452,7 @@ def _line(group: list[list[Right]]) -> tuple[str, str]:
     privileges = tuple(dict.fromkeys(r.privilege for r in first))
     reasons = "; ".join(dict.fromkeys(r.rule.why for r in first))
     objects = [rights[0].object for rights in group]
-    shown = ", ".join(objects[:_SHOWN])
-    if len(objects) > _SHOWN:
-        shown += f" and {len(objects) - _SHOWN} more"
+    shown = wording.some(objects, shown=_SHOWN)
     kind = f"{first[0].rule.kind.lower()} " if first[0].rule.kind else ""
     place = f", {first[0].place}" if first[0].place else ""
     what = f"{', '.join(privileges)} on {kind}{shown}{place}: {reasons}"

@@ -12,12 +12,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from nexus_reimport import wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.target.postgres import Connection, statement
 from nexus_reimport.target.state import mapped_tables
 
-SHOWN = 20  # differences in one message
 _DIGEST = 12  # characters: a definition is compared with one other
 
 
@@ -87,11 +87,8 @@ def require_same(
     differ = differences(was, now)
     if not differ:
         return
-    more = f"\n    and {len(differ) - SHOWN:,} more" if len(differ) > SHOWN else ""
     raise StopError(
-        f"the schema was changed {since}: {len(differ):,} thing(s)\n"
-        + "\n".join(f"    {line}" for line in differ[:SHOWN])
-        + more,
+        f"the schema was changed {since}: {len(differ):,} thing(s)\n" + wording.lines(differ),
         where="tables that are wiped, re-linked or looked up, and what points at them",
         state=state,
         next=next,
