@@ -21,7 +21,7 @@ from nexus_reimport import runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, ReimportError, StopError
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target import activity
+from nexus_reimport.target import activity, watch
 from nexus_reimport.target.activity import Activity, TableWrites, Watched, merged
 
 DESK = "the front desk"
@@ -291,7 +291,7 @@ def test_a_server_that_is_not_there_does_not_disturb_the_block(clinic: Clinic) -
 def test_a_server_that_does_not_answer_does_not_keep_the_block_from_ending(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activity, "PATIENCE", 1.0)
+    monkeypatch.setattr(watch, "PATIENCE", 1.0)
     with activity.watching(postgres(), "public", ("patients",)):
         until(lambda: clinic.value(HOW_MANY) == 1)
         pid = clinic.value(OURS.format("pid"))

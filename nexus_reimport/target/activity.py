@@ -17,7 +17,6 @@ The comparison under the locks, when the plan is executed, is exact whatever is 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -39,10 +38,7 @@ from nexus_reimport.target.postgres import (
 )
 from nexus_reimport.target.session import APPLICATION
 from nexus_reimport.target.state import fingerprinted
-
-PAUSE = 0.2  # seconds between two looks
-RETRY = 1.0  # seconds until a lost connection is tried again
-PATIENCE = 5.0  # seconds that a server that does not answer is waited for at the end
+from nexus_reimport.target.watch import PATIENCE, PAUSE, RETRY, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +143,7 @@ def noting(
     meanwhile is set aside then; others are kept out by our locks, or seen.
     """
     at_start = _reading(target, schema, tables) if own_writes else {}
-    watch = Watch(target, schema, tables)
+    watch = Writers(target, schema, tables)
     try:
         with watch:
             yield
@@ -273,44 +269,27 @@ def merged(*seen: Iterable[Writer]) -> tuple[Writer, ...]:
     return tuple(sorted(found.values(), key=lambda w: (w.first_seen, w.pid)))
 
 
-class Watch:
-    """Looks for writers in a thread and on a connection of its own, until its block ends.
+class Writers(Watch):
+    """Looks for writers until its block ends.
 
-    Never raises into the block: where the server cannot be asked, ``interrupted`` says so. When
-    the block has ended, so have the thread and the connection.
+    Never raises into the block: where the server cannot be asked, ``interrupted`` says so.
     """
 
     def __init__(self, target: Postgres, schema: str, tables: Sequence[str]) -> None:
+        super().__init__(target, "writers")
         self.writers: tuple[Writer, ...] = ()
         self.interrupted = False
-        self._target = target
         self._asked = {"schema": schema, "tables": list(tables), "ours": APPLICATION}
-        self._done = threading.Event()
-        self._connection: Connection | None = None
-        self._thread = threading.Thread(target=self._watch, daemon=True, name="writers")
 
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join(PATIENCE)
-        if self._thread.is_alive() and self._connection is not None:
-            self._connection.close()  # the server does not answer: the thread's wait ends
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._done.is_set():
+    def watch(self) -> None:
+        """Until the block ends; a look that fails is tried again."""
+        while not self.done.is_set():
             try:
-                with connected(self._target, opened=self._opened) as connection:
+                with self.connection() as connection:
                     self._look_again_and_again(connection)
             except Exception:
                 self.interrupted = True
-                self._done.wait(RETRY)
-
-    def _opened(self, connection: Connection) -> None:
-        self._connection = connection
+                self.done.wait(RETRY)
 
     def _look_again_and_again(self, connection: Connection) -> None:
         while True:
@@ -321,10 +300,10 @@ class Watch:
                 if (when := datetime.fromisoformat(at))
             )
             self.writers = merged(self.writers, seen)
-            if self._done.wait(PAUSE):
+            if self.done.wait(PAUSE):
                 return
 
 
-def watching(target: Postgres, schema: str, tables: Sequence[str]) -> Watch:
+def watching(target: Postgres, schema: str, tables: Sequence[str]) -> Writers:
     """A watch over ``tables``, for a ``with`` block; afterwards it holds who was seen."""
-    return Watch(target, schema, tables)
+    return Writers(target, schema, tables)

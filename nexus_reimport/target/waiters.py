@@ -9,7 +9,6 @@ again once the table is free.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,15 +16,14 @@ from typing import Any, TypeVar
 
 import psycopg
 
+from nexus_reimport import wording
 from nexus_reimport.errors import NOTHING_WRITTEN, LockConflict, TargetError
 from nexus_reimport.settings import Postgres
 from nexus_reimport.target.postgres import Connection, connected, scalar, statement
 from nexus_reimport.target.session import APPLICATION
+from nexus_reimport.target.watch import PAUSE, RETRY, Watch
 
 T = TypeVar("T")
-PAUSE = 0.2  # seconds between two looks: for so long, and a moment, others wait for us
-RETRY = 1.0  # seconds until a lost connection is tried again
-PATIENCE = 5.0  # seconds that a server that does not answer is waited for at the end
 TRIES = 3
 QUIET = 15.0  # seconds at most that a table is waited for between two tries, nothing held
 _NEXT = (
@@ -110,55 +108,33 @@ def _kept_out(target: Postgres, state: str) -> LockConflict:
 
 
 def _listed(sessions: Sequence[tuple[int, str, str]]) -> str:
-    told = [
+    told = (
         f"pid {pid} ({name or 'no name'})" + (f", table {table}" if table else "")
         for pid, name, table in sessions
-    ]
-    return "; ".join(told[:5]) + (f"; and {len(told) - 5} more" if len(told) > 5 else "")
+    )
+    return wording.some(told, between="; ")
 
 
-class _Watch:
-    """Looks for sessions that wait for ``reader``'s, in a thread and on a connection of its own.
-
-    When the block has ended, so has the thread.
-    """
+class _Watch(Watch):
+    """Looks for sessions that wait for ``reader``'s; a pause and a moment later we let go."""
 
     def __init__(self, target: Postgres, reader: Connection) -> None:
+        super().__init__(target, "waiters")
         self.seen: tuple[tuple[int, str, str], ...] = ()
-        self._target = target
         since = "SELECT pg_backend_pid(), clock_timestamp()::text"
         ((pid, at),) = reader.execute(since).fetchall()
         self._asked = {"ours": APPLICATION, "pid": pid, "since": at}
-        self._connection: Connection | None = None
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True, name="waiters")
 
-    def __enter__(self) -> _Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join(PATIENCE)
-        if self._thread.is_alive() and self._connection is not None:
-            self._connection.close()  # the server does not answer: the thread's wait ends
-        self._thread.join()
-
-    def _opened(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def _watch(self) -> None:
-        while not self._done.is_set() and not self.seen:
-            with (
-                suppress(TargetError),
-                connected(self._target, opened=self._opened) as connection,
-            ):
+    def watch(self) -> None:
+        """Until somebody waits, or the block ends."""
+        while not self.done.is_set() and not self.seen:
+            with suppress(TargetError), self.connection() as connection:
                 self._look_again_and_again(connection)
             if not self.seen:
-                self._done.wait(RETRY)
+                self.done.wait(RETRY)
 
     def _look_again_and_again(self, connection: Connection) -> None:
-        while not self._done.wait(PAUSE):
+        while not self.done.wait(PAUSE):
             rows = connection.execute(statement("waiters"), self._asked).fetchall()
             if rows:
                 self.seen = tuple((pid, name or "", table) for pid, name, table in rows)
