@@ -12,8 +12,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import OWNER, ROLE, finished
-from second_installation import SCHEMA, adopt, filemaker
+from conftest import OWNER, approved, finished, planned
+from second_installation import SCHEMA, adopt, filemaker, set_variables
 from test_second_installation import ENVIRONMENT
 
 from nexus_reimport import runbook
@@ -22,7 +22,6 @@ from nexus_reimport.sandbox.clinic import StoredObject
 from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
-from nexus_reimport.settings import FOLDER_VARIABLE
 
 KEYS = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
 _number = itertools.count(1)
@@ -62,12 +61,7 @@ class Altered:
 
     def begun(self) -> runbook.Runbook:
         """A run up to its plan."""
-        book = runbook.begin("second")
-        book.snapshot()
-        book.census()
-        book.survey_and_backup()
-        book.plan()
-        return book
+        return planned("second")
 
     def checked(self) -> tuple[runbook.Runbook, Report]:
         """A run up to the checks before."""
@@ -76,12 +70,7 @@ class Altered:
 
     def approved(self) -> runbook.Runbook:
         """A run up to its approval."""
-        book, report = self.checked()
-        assert not report.blocking, report.blocking
-        book.rehearse()
-        book.propose()
-        book.approve(rehearsed=True)
-        return book
+        return approved(*self.checked())
 
     def whole(self) -> runbook.Runbook:
         """A run to its end, sealed."""
@@ -122,14 +111,6 @@ def altered(
         (folder / "second.toml").write_text(
             text.replace('database = "second"', f'database = "{database}"')
         )
-        for name, value in {
-            FOLDER_VARIABLE: str(folder),
-            "PORT": str(postgres.port),
-            "PG": postgres.access.passwords[ROLE],
-            "FM": "opensesame",
-            "KEY": s3.access.access_key,
-            "SECRET": s3.access.secret_key,
-        }.items():
-            patch.setenv(name, value)
+        set_variables(patch, folder, postgres, s3)
         yield Altered(postgres, database, connection, superuser, folder, simulator)
     postgres.drop_database(database)

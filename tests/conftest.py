@@ -16,10 +16,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from nexus_reimport import runbook, verify
+from nexus_reimport import rollback, runbook, verify
 from nexus_reimport.checks.after import After
 from nexus_reimport.checks.before import Before
-from nexus_reimport.model import Census, Plan, Snapshot, Survey
+from nexus_reimport.model import Census, Plan, Report, Snapshot, Survey
 from nexus_reimport.sandbox import filling
 from nexus_reimport.sandbox.clinic import Clinic as MadeUp
 from nexus_reimport.sandbox.clinic import generate
@@ -92,6 +92,26 @@ def planned(name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.R
     book.survey_and_backup()
     book.plan()
     return book
+
+
+def approved(book: runbook.Runbook, report: Report) -> runbook.Runbook:
+    """A run whose checks before let it pass, rehearsed and approved."""
+    assert not report.blocking, report.blocking
+    book.rehearse()
+    book.propose()
+    book.approve(rehearsed=True)
+    return book
+
+
+def taken_back(name: str) -> Report:
+    """The latest run of an environment, taken back; what the verification of that says."""
+    back = rollback.begin(name)
+    back.back_up()
+    back.look()
+    back.propose()
+    back.approve(rehearsed=True)
+    back.undo()
+    return back.verify()
 
 
 def finished(book: runbook.Runbook) -> runbook.Runbook:

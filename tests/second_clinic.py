@@ -11,8 +11,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import OWNER, ROLE
-from second_installation import SCHEMA, adopt, filemaker
+from conftest import OWNER, approved, planned
+from second_installation import SCHEMA, adopt, filemaker, set_variables
 from test_second_installation import ENVIRONMENT, EXPORTED
 
 from nexus_reimport import runbook
@@ -23,7 +23,6 @@ from nexus_reimport.sandbox.clinic import StoredObject
 from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
-from nexus_reimport.settings import FOLDER_VARIABLE
 
 VISITS = ("VisitNo", "Person", "Day", "From", "To", "Remark")
 CARES = ("Person", "Carer", "Since")
@@ -68,12 +67,7 @@ class Second:
 
     def planned(self) -> runbook.Runbook:
         """A run up to its plan."""
-        book = runbook.begin("second")
-        book.snapshot()
-        book.census()
-        book.survey_and_backup()
-        book.plan()
-        return book
+        return planned("second")
 
     def checked(self) -> tuple[runbook.Runbook, Report]:
         """A run up to its checks before."""
@@ -82,11 +76,7 @@ class Second:
 
     def whole(self) -> runbook.Runbook:
         """A run to its end."""
-        book, report = self.checked()
-        assert not report.blocking, report.blocking
-        book.rehearse()
-        book.propose()
-        book.approve(rehearsed=True)
+        book = approved(*self.checked())
         book.apply()
         assert not book.verify().blocking
         book.sign_off()
@@ -139,14 +129,6 @@ def opened(
         (folder / "exports").mkdir()
         for table, (name, style) in zip(filemaker(), EXPORTED, strict=True):
             exported.write(table, folder / "exports" / name, style)
-        for name, value in {
-            FOLDER_VARIABLE: str(folder),
-            "PORT": str(postgres.port),
-            "PG": postgres.access.passwords[ROLE],
-            "FM": "opensesame",
-            "KEY": s3.access.access_key,
-            "SECRET": s3.access.secret_key,
-        }.items():
-            patch.setenv(name, value)
+        set_variables(patch, folder, postgres, s3)
         yield Second(folder, connection, simulator)
     postgres.drop_database("second")

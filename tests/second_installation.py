@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from conftest import ROLE
 
 from nexus_reimport import mapping
 from nexus_reimport.sandbox import filling
 from nexus_reimport.sandbox.filemaker_file import Field, Record, Table
 from nexus_reimport.sandbox.postgres import PostgresServer
+from nexus_reimport.sandbox.s3 import S3Server
+from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_reimport.target import deployment
 
 SCHEMA = """
@@ -53,6 +56,21 @@ def adopt(server: PostgresServer, database: str, folder: Path) -> None:
     filling.grant(server.access, database, spec)
     with server.access.connect(database, ROLE) as connection:
         deployment.adopt(connection, "second")
+
+
+def set_variables(
+    patch: pytest.MonkeyPatch, folder: Path, postgres: PostgresServer, s3: S3Server
+) -> None:
+    """What the environment in ``folder`` takes from variables."""
+    for name, value in {
+        FOLDER_VARIABLE: str(folder),
+        "PORT": str(postgres.port),
+        "PG": postgres.access.passwords[ROLE],
+        "FM": "opensesame",
+        "KEY": s3.access.access_key,
+        "SECRET": s3.access.secret_key,
+    }.items():
+        patch.setenv(name, value)
 
 
 def filemaker() -> list[Table]:

@@ -15,9 +15,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import OWNER, ROLE
+from conftest import OWNER
 from openpyxl import load_workbook
-from second_installation import SCHEMA, adopt, filemaker
+from second_installation import SCHEMA, adopt, filemaker, set_variables
 from test_second_installation import ENVIRONMENT
 
 from nexus_reimport import rowfile, runbook, show
@@ -32,7 +32,6 @@ from nexus_reimport.sandbox.filemaker_file import Field, Table
 from nexus_reimport.sandbox.filemaker_message import Reply
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
-from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_reimport.source.cleaning import MORE
 from nexus_reimport.text import CONTROL, HALF, JOINED
 
@@ -130,15 +129,7 @@ def small(
             postgres.drop_database("second")
 
     s3.access.fill("second-installation", [StoredObject(key, b"x") for key in OBJECTS])
-    for name, value in {
-        FOLDER_VARIABLE: str(tmp_path),
-        "PORT": str(postgres.port),
-        "PG": postgres.access.passwords[ROLE],
-        "FM": PASSWORD,
-        "KEY": s3.access.access_key,
-        "SECRET": s3.access.secret_key,
-    }.items():
-        monkeypatch.setenv(name, value)
+    set_variables(monkeypatch, tmp_path, postgres, s3)
     return opened
 
 

@@ -12,8 +12,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import OWNER, ROLE, finished, planned
-from second_installation import EMPTY, SCHEMA, adopt, empty_filemaker, filemaker
+from conftest import OWNER, approved, finished, planned
+from second_installation import (
+    EMPTY,
+    SCHEMA,
+    adopt,
+    empty_filemaker,
+    filemaker,
+    set_variables,
+)
 
 from nexus_reimport import runbook
 from nexus_reimport.model import Report
@@ -25,7 +32,6 @@ from nexus_reimport.sandbox.filemaker import Simulator
 from nexus_reimport.sandbox.filemaker_file import Table
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
-from nexus_reimport.settings import FOLDER_VARIABLE
 
 ENVIRONMENT = """
 name = "second"
@@ -99,15 +105,7 @@ def installed(
         (folder / "exports").mkdir()
         for table, (name, style) in zip(tables, EXPORTED, strict=True):
             exported.write(table, folder / "exports" / name, style)
-        for name, value in {
-            FOLDER_VARIABLE: str(folder),
-            "PORT": str(postgres.port),
-            "PG": postgres.access.passwords[ROLE],
-            "FM": "opensesame",
-            "KEY": s3.access.access_key,
-            "SECRET": s3.access.secret_key,
-        }.items():
-            patch.setenv(name, value)
+        set_variables(patch, folder, postgres, s3)
         yield connection
     postgres.drop_database("second")
 
@@ -123,12 +121,7 @@ def second(
 def whole() -> runbook.Runbook:
     """A run to its end, sealed."""
     book = planned("second")
-    report = book.check_before()
-    assert not report.blocking, report.blocking
-    book.rehearse()
-    book.propose()
-    book.approve(rehearsed=True)
-    return finished(book)
+    return finished(approved(book, book.check_before()))
 
 
 def test_a_second_installation_is_reimported_by_its_mapping_alone(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from altered import Altered, altered
+from conftest import taken_back
 from second_installation import SCHEMA
 
-from nexus_reimport import rollback
 from nexus_reimport.errors import StopError
 from nexus_reimport.sandbox.postgres import PostgresServer
 from nexus_reimport.sandbox.s3 import S3Server
@@ -80,13 +80,7 @@ def test_the_application_can_add_rows_after_a_run_and_after_its_rollback(
         assert run.verdict() == "COMPLETE"
         assert found.next_person() == 5
         found.do("DELETE FROM practice.person WHERE id = 5")
-        back = rollback.begin("second")
-        back.back_up()
-        back.look()
-        back.propose()
-        back.approve(rehearsed=True)
-        back.undo()
-        assert back.verify().passed
+        assert taken_back("second").passed
         assert found.next_person() == 6
 
 

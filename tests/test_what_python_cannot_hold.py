@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from altered import Altered, altered
+from conftest import taken_back
 from second_installation import SCHEMA
 
-from nexus_reimport import convert, rollback
+from nexus_reimport import convert
 from nexus_reimport.errors import TargetError
 from nexus_reimport.feed import Feeder
 from nexus_reimport.sandbox.postgres import PostgresServer
@@ -74,13 +75,7 @@ def test_every_value_that_postgresql_can_hold_is_carried_over_and_taken_back(
     before = held(strange)
     book = strange.whole()
     assert held(strange) == before
-    back = rollback.begin("second")
-    back.back_up()
-    back.look()
-    back.propose()
-    back.approve(rehearsed=True)
-    back.undo()
-    report = back.verify()
+    report = taken_back("second")
     assert report.passed
     assert held(strange) == before
     assert book.run.verdict() == "COMPLETE"
