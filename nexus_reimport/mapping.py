@@ -14,6 +14,7 @@ import tomllib
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from importlib import resources
 from pathlib import Path as Folder
 from typing import Annotated, Any, Literal
@@ -214,7 +215,7 @@ class Column(Strict):
         return {part: tuple(k for k in (part, *(u for u in used if u != part))
                             if of.get(k, fed[0]) == part) for part in fed}  # fmt: skip
 
-    @property
+    @cached_property  # asked for every value of every record
     def fields_used(self) -> tuple[str, ...]:
         """The fields of the entity's own source that this column reads."""
         if self.gather:

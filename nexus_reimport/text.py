@@ -39,7 +39,7 @@ def composed(value: str) -> str:
 
 def caseless(value: str) -> str:
     """``value`` as it compares without regard to case, in every script."""
-    return composed(composed(value).casefold())
+    return value.lower() if value.isascii() else composed(composed(value).casefold())
 
 
 def fold(name: str) -> str:
@@ -90,7 +90,7 @@ def id_key(value: str) -> str:
     way through a spreadsheet. Of a key of several fields, each part compares so.
     """
     parts = (part.strip() for part in caseless(value).split(JOINT))
-    return JOINT.join(_WHOLE.sub(r"\1", part) if _WHOLE.fullmatch(part) else part for part in parts)
+    return JOINT.join(whole[1] if (whole := _WHOLE.fullmatch(part)) else part for part in parts)
 
 
 def by_id(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
