@@ -23,8 +23,8 @@ from nexus_reimport.target import programs, refusal
 from nexus_reimport.target.postgres import connected
 
 DEV = "sandbox-dev"
-CERTIFICATES = Path(__file__).parent / "certificates"
-AUTHORITY = str(CERTIFICATES / "authority.pem")
+CERTIFICATES = Path(__file__).parent / "authority"
+AUTHORITY = str(CERTIFICATES / "ca.pem")
 OTHERS = "Meier Hans"  # what a server may say of others
 
 
@@ -137,8 +137,8 @@ def test_what_a_server_says_is_told_in_our_own_words(
     ("certificate", "change", "what"),
     [
         ("expired", {}, "the server's certificate has expired"),
-        ("another_host", {}, "the server's certificate is for another host name"),
-        ("another_host", {"sslrootcert": str(CERTIFICATES / "expired.pem")},
+        ("other", {}, "the server's certificate is for another host name"),
+        ("other", {"sslrootcert": str(CERTIFICATES / "expired.pem")},
          "the server's certificate cannot be verified"),
         ("expired", {"sslrootcert": "/nowhere/ca.pem"}, "certificate authority is not there"),
         ("expired", {"sslrootcert": __file__}, "authority cannot be read as one"),
