@@ -176,15 +176,20 @@ class TableState:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A column that points at rows of an entity, and how many do."""
+    """A column, or several, pointing at rows of an entity, and how many do."""
 
     table: str
-    column: str
+    columns: tuple[str, ...]
     kind: str  # foreign key, generic key, id in a column
     entity: str
     rows: int
     dangling: int
-    to: str = ""  # the column of the entity's table that it names; "" for the key
+    to: tuple[str, ...]  # the columns of the entity's table that they name
+
+    @property
+    def column(self) -> str:
+        """Its columns, for a message."""
+        return ", ".join(self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +211,7 @@ class Survey:
     lookups: dict[str, RowFile]
     pointed_at: RowFile
     remembered: RowFile
-    next_keys: dict[str, int]  # integer keys: the first free one
+    next_keys: dict[str, tuple[int, int]]  # integer keys: the first free one, and the last
     columns: dict[str, tuple[Column, ...]]  # of each wiped table, by entity
     keys: dict[str, str]  # the key column of each entity's table
     undo: tuple[UndoSize, ...]  # the undo data of earlier runs that the database holds

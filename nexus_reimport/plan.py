@@ -280,7 +280,7 @@ def _make_rows(
     fed: dict[str, Fed],
     survey: Survey,
 ) -> None:
-    next_key = survey.next_keys.get(work.name)
+    next_key, _ = survey.next_keys.get(work.name, (None, None))
     for row in work.rows.values():
         work.merger.count_before(row)
     for filemaker_id in sorted(fed):
@@ -422,20 +422,24 @@ def _decide(
         work.purged = {k for k, (c, _) in work.unreturned.items() if decisions.of(c) == "purge"}
         work.closure = work.purged & outside.get(name, set())
         work.purged -= work.closure
-    inner = [(p.table, p.column, p.entity, p.to) for p in survey.pointers]
     by_table = {work.spec.table: work for work in works.values()}
+    inner = [pointer for pointer in survey.pointers if pointer.table in by_table]
     grew = True
     while grew:
         grew = False
-        for table, column, entity, to in inner:
-            if table not in by_table:
-                continue
-            source, target = by_table[table], works[entity]
-            pointed = {row.get(column) for row in _staying(source)} - {None}
-            saved = {k for k in target.purged if target.rows[k].get(to or target.key) in pointed}
+        for pointer in inner:
+            source, target = by_table[pointer.table], works[pointer.entity]
+            pointed = {_values(row, pointer.columns) for row in _staying(source)} - {None}
+            saved = {k for k in target.purged if _values(target.rows[k], pointer.to) in pointed}
             target.purged -= saved
             target.closure |= saved
             grew = grew or bool(saved)
+
+
+def _values(row: Row, columns: tuple[str, ...]) -> tuple[str, ...] | None:
+    """What ``row`` holds there; None where a column is NULL: such a key points at nothing."""
+    found = tuple(value for column in columns if (value := row.get(column)) is not None)
+    return found if len(found) == len(columns) else None
 
 
 def _staying(work: _Work) -> list[Row]:

@@ -402,9 +402,8 @@ class Runbook:
         report = self.run.load(Report, "checks_before")
         needed = {r.check for r in report.results if r.offending and r.waived}
         for waiver in self.settings.waivers:
-            if waiver.until == today(self.settings).isoformat() and needed.intersection(
-                checks.twins(waiver.check)
-            ):
+            ends_today = waiver.until == today(self.settings)
+            if ends_today and needed.intersection(checks.twins(waiver.check)):
                 yield f"{waiver.check}, until {waiver.until}"
 
     # -------------------------------------------------------------- 02_execute

@@ -16,6 +16,7 @@ import re
 import ssl
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -299,7 +300,19 @@ class Waiver(Strict):
     at_most: int = Field(ge=0)
     reason: str = Field(min_length=1)
     who: str = Field(min_length=1)
-    until: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    until: date
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _a_day(cls, value: object) -> object:
+        """A date, or a text that is one; pydantic would take numbers and moments as well."""
+        try:
+            day = date.fromisoformat(value) if isinstance(value, str) else value
+        except ValueError:
+            day = None
+        if type(day) is not date:
+            raise ValueError("must be a day, as 2026-12-31")
+        return day
 
 
 class Hooks(Strict):

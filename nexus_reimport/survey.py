@@ -38,6 +38,8 @@ from nexus_reimport.target.postgres import (
 from nexus_reimport.target.rights import Task
 from nexus_reimport.target.state import fingerprinted
 
+_LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+
 
 def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Task.RUN) -> Survey:
     """Everything the later stages need of Nexus, as the connection's transaction sees it.
@@ -183,13 +185,15 @@ def dump_table(connection: Connection, mapping: Mapping, table: Table, path: Pat
 def _pointers(
     connection: Connection, mapping: Mapping, known: list[references.Reference]
 ) -> tuple[Pointer, ...]:
-    shared = [(r.table, r.column) for r in known if r.kind == "id in a column"]
+    shared = [(r.table, r.columns) for r in known if r.kind == "id in a column"]
     found = []
     for r in known:
         rows, dangling = references.count(connection, mapping.schema_name, r)
-        if shared.count((r.table, r.column)) > 1:
+        if shared.count((r.table, r.columns)) > 1:
             dangling = 0
-        found.append(Pointer(r.table, r.column, r.kind, r.entity, rows, dangling, r.target_column))
+        found.append(
+            Pointer(r.table, r.columns, r.kind, r.entity, rows, dangling, r.target_columns)
+        )
     return tuple(found)
 
 
@@ -204,15 +208,22 @@ def _pointed_at(
     outside = [r for r in known if r.table not in mapping.wiped_tables()]
     columns = ("entity", "id", "table", "column")
     parts = [
-        sql.SQL("SELECT {} AS entity, t.{key}::text AS id, {}, {} FROM ({}) AS p JOIN {} AS t"
-                " ON lower(t.{to}::text) = p.id").format(
-            sql.Literal(r.entity), sql.Literal(r.table), sql.Literal(r.column),
-            references.pointing(mapping.schema_name, r), table_name(mapping.schema_name, r.target),
-            key=sql.Identifier(catalog.tables[r.target].primary_key[0]),
-            to=sql.Identifier(r.target_column),
+        sql.SQL(
+            "SELECT {} AS entity, t.key::text AS id, {}, {} FROM ({}) AS p"
+            " JOIN ({}) AS t USING (id)"
+        ).format(
+            sql.Literal(r.entity),
+            sql.Literal(r.table),
+            sql.Literal(r.column),
+            references.pointing(mapping.schema_name, r),
+            references.ids(
+                table_name(mapping.schema_name, r.target),
+                r,
+                catalog.tables[r.target].primary_key[0],
+            ),
         )
         for r in outside
-    ]  # fmt: skip
+    ]
     if not parts:
         return rowfile.write(folder / "pointed_at.parquet", columns)
     query = sql.SQL("SELECT DISTINCT * FROM ({}) AS pointed ORDER BY 1, 2, 3, 4").format(
@@ -248,23 +259,30 @@ def _remembered(connection: Connection, folder: Path) -> RowFile:
     return copy_out(connection, query, path, columns)
 
 
-def _next_keys(connection: Connection, mapping: Mapping, catalog: Catalog) -> dict[str, int]:
-    """For entities with integer keys: one more than the largest that was ever given out."""
+def _next_keys(
+    connection: Connection, mapping: Mapping, catalog: Catalog
+) -> dict[str, tuple[int, int]]:
+    """For entities with integer keys: one more than the largest ever given out; the last one."""
     found = {}
     known = sequences.behind(connection, mapping.schema_name, mapping.wiped_tables())
     for name, entity in mapping.entities.items():
         table = catalog.tables[entity.table]
         key = table.column(table.primary_key[0])
-        if key is not None and key.type in ("integer", "bigint", "smallint"):
+        if key is not None and key.type in _LARGEST:
             query = sql.SQL("SELECT coalesce(max({}), 0) FROM {}").format(
                 sql.Identifier(key.name), table_name(mapping.schema_name, entity.table)
             )
-            given_out = [
-                sequences.given_out(connection, s) or 0
+            rising = [
+                s
                 for s in known
                 if (s.table, s.column) == (entity.table, key.name) and s.rises and s.may_read
             ]
-            found[name] = max(int(scalar(connection, query)), *given_out, 0) + 1
+            given_out = [sequences.given_out(connection, s) or 0 for s in rising]
+            limits = [s.largest - s.increment + 1 for s in rising if not s.cycles]
+            found[name] = (
+                max(int(scalar(connection, query)), *given_out, 0) + 1,
+                min([*limits, _LARGEST[key.type]]),
+            )
     return found
 
 

@@ -83,6 +83,16 @@ OBSTACLES = {
     " LANGUAGE plpgsql AS $$BEGIN RETURN nextval(format('%I.%I', 'Odd \" schema', 'Nr')); END$$;"
     " ALTER TABLE practice.visit ALTER id DROP IDENTITY, ALTER id SET DEFAULT practice.hidden()":
         r"visit.id gets its keys from practice.hidden\(\)",
+    "ALTER SEQUENCE practice.person_id_seq MAXVALUE 3":
+        "sequence practice.person_id_seq behind person.id has no value left",
+    "ALTER TABLE practice.visit ALTER id TYPE smallint;"
+    " SELECT setval('practice.visit_id_seq', 32767)":
+        "sequence practice.visit_id_seq behind visit.id has no value left",
+    'CREATE SEQUENCE "Odd "" schema"."Down" INCREMENT -1 MINVALUE -2 MAXVALUE -1;'
+    """ SELECT setval('"Odd "" schema"."Down"', -2);"""
+    " ALTER TABLE practice.visit ALTER id DROP IDENTITY,"
+    """ ALTER id SET DEFAULT nextval('"Odd "" schema"."Down"')""":
+        'sequence Odd " schema.Down behind visit.id has no value left',
 }  # fmt: skip
 
 

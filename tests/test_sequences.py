@@ -68,6 +68,16 @@ FIVE = {
 }
 
 
+WAIVER = """
+[[waivers]]
+check = "keys_are_left_for_new_rows"
+at_most = 1
+reason = "tried"
+who = "a test"
+until = 2099-01-01
+"""
+
+
 @pytest.mark.parametrize("kind", FIVE)
 def test_the_application_can_add_rows_after_a_run_and_after_its_rollback(
     postgres: PostgresServer, s3: S3Server, tmp_path: Path, kind: str
@@ -143,14 +153,20 @@ def test_a_sequence_that_two_tables_share_gives_out_free_keys_to_both(
         ("smallint", "CREATE SEQUENCE practice.person_nr"),
     ],
 )
-def test_a_sequence_without_a_value_left_stops_the_rehearsal_and_is_named(
+def test_a_run_that_would_take_the_last_value_of_a_sequence_is_stopped_in_the_preflight(
     postgres: PostgresServer, s3: S3Server, tmp_path: Path, key: str, sequence: str
 ) -> None:
     full = schema(f"{key} DEFAULT nextval('practice.person_nr')", sequence + ";\n")
     if key == "smallint":  # one key is free, and the run takes it
         full += "SELECT setval('practice.person_nr', 32766);"
+    first = 32767 if key == "smallint" else 4
     with altered(postgres, s3, tmp_path, full) as found:
         before = found.state()
+        book, report = found.checked()
+        (stopped,) = report.blocking
+        assert stopped.check == "keys_are_left_for_new_rows"
+        assert stopped.sample == (f"people: 1 new rows from key {first} on, the last is {first}",)
+        (found.folder / "second.toml").open("a").write(WAIVER)
         book, report = found.checked()
         assert not report.blocking
         with pytest.raises(StopError, match="the_next_keys_are_free") as told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import unicodedata
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,22 @@ def test_the_sandbox_is_ready_to_run(environment_files: Path) -> None:
     assert found.postgres.password.get_secret_value() == "tell-nobody"
     assert "tell-nobody" not in repr(found)
     assert "tell-nobody" not in str(found.public())
+
+
+@pytest.mark.parametrize("written", ['"2031-02-28"', "2031-02-28"])
+def test_a_waiver_ends_on_a_day_as_text_or_as_toml_has_it(
+    environment_files: Path, written: str
+) -> None:
+    change(environment_files, 'until = "2099-12-31"', f"until = {written}")
+    found = settings.load("sandbox-dev", environment_files)
+    assert {w.until for w in found.waivers} == {date(2031, 2, 28)}
+    assert found.public()["waivers"][0]["until"] == "2031-02-28"
+
+
+@pytest.mark.parametrize("written", ['"2031-02-30"', '"soon"', "2031", "2031-02-28T00:00:00", '""'])
+def test_a_waiver_that_ends_on_no_day_is_refused(environment_files: Path, written: str) -> None:
+    change(environment_files, 'until = "2099-12-31"', f"until = {written}")
+    assert "waivers.0.until: must be a day, as 2026-12-31" in refused(environment_files)
 
 
 def test_no_environment_is_chosen_by_itself(environment_files: Path) -> None:

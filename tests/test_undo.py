@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from altered import altered
 from conftest import ROLE, Clinic
+from conftest import taken_back as taken_back_of
 from halting import halted, nothing_left, wait_until_up
+from second_installation import SCHEMA
 
 from nexus_reimport import record, rollback, rowfile, runbook, undo
 from nexus_reimport.errors import ReimportError, StopError, TargetError
 from nexus_reimport.model import Look, Newer, Plan, RollbackProposal, Undone
 from nexus_reimport.record import Verdict
 from nexus_reimport.rollback import Rollback
+from nexus_reimport.sandbox.postgres import PostgresServer
+from nexus_reimport.sandbox.s3 import S3Server
 from nexus_reimport.target.state import Role, fingerprints_now
 
 DEV = "sandbox-dev"
@@ -184,6 +189,39 @@ def test_what_a_protected_row_points_at_stays_whatever_was_chosen(
     assert stays == {("patients", "xero_contact_links.patient_id"): 1}
     assert clinic.value("SELECT count(*) FROM patients WHERE id = %s", "dev", patient) == 1
     assert book.run.verdict() is Verdict.COMPLETE
+
+
+POINTING_BY_OTHER_COLUMNS = """
+CREATE TABLE practice.key_card (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    number text REFERENCES practice.person (legacy_no) DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE practice.locker (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, family text,
+    given text, FOREIGN KEY (given, family) REFERENCES practice.person (given, family)
+    DEFERRABLE INITIALLY DEFERRED);
+"""
+
+
+@pytest.mark.parametrize("places", [("key_card",), ("locker",), ("key_card", "locker"), ()])
+def test_what_a_key_of_other_columns_points_at_stays(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, places: tuple[str, ...]
+) -> None:
+    schema = SCHEMA.replace("legacy_no text,", "legacy_no text UNIQUE, UNIQUE (given, family),", 1)
+    with altered(postgres, s3, tmp_path, schema + POINTING_BY_OTHER_COLUMNS) as found:
+        before = found.rows("SELECT * FROM practice.person ORDER BY id")
+        found.whole()
+        new = "FROM practice.person WHERE id = 4"
+        found.do("INSERT INTO practice.key_card VALUES (DEFAULT)")
+        for _ in range(2 * ("key_card" in places)):
+            found.do(f"INSERT INTO practice.key_card (number) SELECT legacy_no {new}")
+        if "locker" in places:
+            found.do(f"INSERT INTO practice.locker (given, family) SELECT given, family {new}")
+        found.do("INSERT INTO practice.locker (given) VALUES ('points at nobody')")
+        kept = found.rows(f"SELECT * {new}") if places else []
+        pointing = {table: found.rows(f"SELECT * FROM practice.{table}") for table in
+                    ("key_card", "locker")}  # fmt: skip
+        assert taken_back_of("second").passed
+        assert found.rows("SELECT * FROM practice.person ORDER BY id") == [*before, *kept]
+        for table, rows in pointing.items():
+            assert found.rows(f"SELECT * FROM practice.{table}") == rows
 
 
 def test_a_document_uploaded_since_keeps_the_patient_that_it_hangs_on(

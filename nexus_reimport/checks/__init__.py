@@ -157,7 +157,7 @@ def _result(declared: Check, subject: object, waiver: Waiver | None, today: date
     found = declared.look(subject)
     offending = len(found.offending) if found.count is None else found.count
     is_empty = not found.looked_at and bool(found.empty)
-    in_force = waiver is not None and waiver.until >= today.isoformat()
+    in_force = waiver is not None and waiver.until >= today
     waived = waiver.at_most if waiver is not None and in_force else 0
     words = _of_waiver(declared, waiver, offending, in_force=in_force) if waiver else ""
     notes = (found.note, found.empty if is_empty else "", words)

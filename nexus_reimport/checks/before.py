@@ -527,6 +527,18 @@ def nothing_unexplained_points_at_the_rows(before: Before) -> Finding:
     )
 
 
+@check(Before, Level.STOP, serves=("R2", "R3"))
+def keys_are_left_for_new_rows(before: Before) -> Finding:
+    """Whole-number keys last for the plan's new rows and for the application's next one."""
+    off = []
+    for name, (first, last) in before.survey.next_keys.items():
+        new = before.plan.entities[name].new
+        if first + new > last:
+            off.append(f"{name}: {new:,} new rows from key {first} on, the last is {last}")
+    note = "" if before.survey.next_keys else "no key is a whole number"
+    return Finding(max(1, len(before.survey.next_keys)), off, note=note)
+
+
 @check(Before, Level.REVIEW, serves=("M1",), links=True)
 def nothing_acts_beside_the_run(before: Before) -> Finding:
     """Nothing in the database acts when the run writes, or must be renewed when it is over."""

@@ -83,10 +83,7 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
         if reference.target not in kept:
             continue
         then = before[reference.table, reference.column, reference.entity]
-        was = sql.SQL("SELECT lower({}::text) AS id FROM {}").format(
-            sql.Identifier(reference.target_column),
-            table_name(inside.undo.schema, kept[reference.target]),
-        )
+        was = references.ids(table_name(inside.undo.schema, kept[reference.target]), reference)
         lost = references.lost(inside.connection, inside.mapping.schema_name, reference, was)
         looked += then.rows + 1
         if lost:

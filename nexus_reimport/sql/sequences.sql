@@ -60,7 +60,8 @@ WITH numbers AS (
     JOIN pg_catalog.pg_class s ON s.oid = f.sequence AND s.relkind = 'S'
 )
 SELECT m.relname, m.attname, sn.nspname, s.relname,
-       q.seqincrement, q.seqmin, least(q.seqmax, m.largest), q.seqcycle,
+       q.seqincrement, greatest(q.seqmin, -m.largest - 1), least(q.seqmax, m.largest), m.largest,
+       q.seqcycle,
        pg_catalog.has_sequence_privilege(s.oid, 'SELECT')
 FROM numbers m
 JOIN ranked r ON r.oid = m.oid AND r.attnum = m.attnum AND r.rank = r.best

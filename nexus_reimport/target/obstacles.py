@@ -59,6 +59,7 @@ def find(
     found += _relatives(connection, mapping)
     found += _published(connection, mapping)
     found += _unseen_sequences(connection, mapping)
+    found += _used_up_sequences(connection, mapping)
     return found + [_unexplained(hit) for hit in hits]
 
 
@@ -71,7 +72,7 @@ def notices(connection: Connection, mapping: Mapping) -> tuple[str, ...]:
         if not sequence.may_read:
             continue
         reading = sequences.read(connection, mapping.schema_name, sequence)
-        if not reading.is_free:
+        if reading.taken:
             found.append(f"{reading}: nobody can add a row now; the run moves it where it can")
     return tuple(found)
 
@@ -210,6 +211,34 @@ def _unseen_sequences(connection: Connection, mapping: Mapping) -> Iterator[Prob
             " after the run it may give out keys that are taken",
             advice,
         )
+
+
+def _used_up_sequences(connection: Connection, mapping: Mapping) -> Iterator[Problem]:
+    """A larger limit where the column can hold it; else a wider column as well."""
+    schema = mapping.schema_name
+    for sequence in sequences.used_up(connection, schema, mapping.wiped_tables()):
+        place = sequence.place
+        rises = sequence.rises
+        has_room = sequence.largest < sequence.widest
+        if not rises:
+            has_room = sequence.smallest > -sequence.widest - 1
+        what = f"{sequence.what} has no value left: nobody can add a row, before the run or after"
+        limit = sql.SQL("MAXVALUE {}" if rises else "MINVALUE {}").format(
+            sequence.widest if rises else -sequence.widest - 1
+        )
+        wider = _said(connection, "ALTER SEQUENCE {} AS bigint {};", place, limit)
+        if has_room:
+            yield Problem(what, wider)
+            continue
+        column = _said(
+            connection,
+            "ALTER TABLE {} ALTER COLUMN {} TYPE bigint;",
+            table_name(schema, sequence.table),
+            Name(sequence.column),
+        )
+        unlimited = sql.SQL("NO MAXVALUE" if rises else "NO MINVALUE")
+        wider = _said(connection, "ALTER SEQUENCE {} AS bigint {};", place, unlimited)
+        yield Problem(what, f"{column} {wider}")
 
 
 def _unexplained(hit: Hit) -> Problem:

@@ -6,7 +6,7 @@ the ids that will be wiped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -14,7 +14,7 @@ from psycopg import sql
 
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.target.catalog import Catalog, Column, ForeignKey
-from nexus_reimport.target.postgres import Connection, scalar, table_name
+from nexus_reimport.target.postgres import Connection, names, scalar, table_name
 
 LONGEST_ID_COLUMN = 512
 _ALL = sql.SQL("true")
@@ -23,21 +23,26 @@ _TEXT_ID: LiteralString = "CASE WHEN length({0}) = 36 THEN lower({0}) END"
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A column whose values are ids of an entity's rows.
+    """Columns whose values tell a row of an entity: one, or as many as a foreign key has.
 
     ``content_type`` restricts a generic key to the rows that mean this entity. A ``table`` outside
     of the mapping's schema is named with its own, and ``elsewhere`` is that schema and table.
     """
 
     table: str
-    column: str
+    columns: tuple[str, ...]
     kind: str
     entity: str
     target: str
-    target_column: str
+    target_columns: tuple[str, ...]
     content_type_column: str = ""
     content_type: int | None = None
     elsewhere: tuple[str, str] | None = None
+
+    @property
+    def column(self) -> str:
+        """Its columns, for a message."""
+        return ", ".join(self.columns)
 
     @property
     def place(self) -> str:
@@ -60,48 +65,78 @@ def declared(mapping: Mapping, catalog: Catalog, content_types: dict[str, int]) 
             key = catalog.tables[entity.table].primary_key[0]
             if reference.content_type and entity.model in content_types:
                 found.append(
-                    Reference(reference.table, reference.object, "generic key", name, entity.table,
-                              key, reference.content_type, content_types[entity.model])
-                )  # fmt: skip
+                    Reference(
+                        reference.table,
+                        (reference.object,),
+                        "generic key",
+                        name,
+                        entity.table,
+                        (key,),
+                        reference.content_type,
+                        content_types[entity.model],
+                    )
+                )
             elif not reference.content_type and name in reference.entities:
                 found.append(
-                    Reference(reference.table, reference.object, "id in a column", name,
-                              entity.table, key)
-                )  # fmt: skip
+                    Reference(
+                        reference.table,
+                        (reference.object,),
+                        "id in a column",
+                        name,
+                        entity.table,
+                        (key,),
+                    )
+                )
     return found
 
 
 def _of_key(key: ForeignKey, entity: str, schema: str) -> Reference:
     elsewhere = (key.schema, key.table) if key.schema != schema else None
     return Reference(
-        ".".join(elsewhere) if elsewhere else key.table, key.columns[0], "foreign key", entity,
-        key.target, key.target_columns[0], elsewhere=elsewhere,
-    )  # fmt: skip
+        ".".join(elsewhere) if elsewhere else key.table,
+        key.columns,
+        "foreign key",
+        entity,
+        key.target,
+        key.target_columns,
+        elsewhere=elsewhere,
+    )
 
 
 def pointing(schema: str, reference: Reference, where: sql.Composable = _ALL) -> sql.Composed:
     """The ids (as lower-case text) that ``reference`` holds, one row each: id.
 
-    ``where`` restricts the rows that point.
+    ``where`` restricts the rows that point. A key of several columns points where none is NULL.
     """
-    condition = sql.SQL("{} IS NOT NULL").format(sql.Identifier(reference.column))
+    condition: sql.Composable = sql.SQL(" AND ").join(
+        sql.SQL("{} IS NOT NULL").format(sql.Identifier(column)) for column in reference.columns
+    )
     if reference.content_type is not None:
         condition += sql.SQL(" AND {} = {}").format(
             sql.Identifier(reference.content_type_column), sql.Literal(reference.content_type)
         )
-    return sql.SQL("SELECT lower({}::text) AS id FROM {} WHERE {} AND {}").format(
-        sql.Identifier(reference.column),
+    return sql.SQL("SELECT {} AS id FROM {} WHERE {} AND {}").format(
+        _id(reference.columns),
         table_name(*(reference.elsewhere or (schema, reference.table))),
         condition,
         where,
     )
 
 
-def ids(schema: str, reference: Reference) -> sql.Composed:
-    """The ids of the rows that ``reference`` can point at."""
-    return sql.SQL("SELECT lower({}::text) AS id FROM {}").format(
-        sql.Identifier(reference.target_column), table_name(schema, reference.target)
-    )
+def ids(place: sql.Composable, reference: Reference, key: str = "") -> sql.Composed:
+    """The ids by which ``reference`` can point at rows of ``place``: id, and their ``key``."""
+    shown = sql.SQL(", {} AS key").format(sql.Identifier(key)) if key else sql.SQL("")
+    return sql.SQL("SELECT {} AS id{} FROM {}").format(_id(reference.target_columns), shown, place)
+
+
+def _id(columns: Sequence[str]) -> sql.Composed:
+    """What a key of these columns says, as lower-case text."""
+    one = sql.SQL("lower({}::text)" if len(columns) == 1 else "lower(ROW({})::text)")
+    return one.format(names(columns))
+
+
+def _target(schema: str, reference: Reference) -> sql.Identifier:
+    return table_name(schema, reference.target)
 
 
 def count(connection: Connection, schema: str, reference: Reference) -> tuple[int, int]:
@@ -115,7 +150,7 @@ def count(connection: Connection, schema: str, reference: Reference) -> tuple[in
             "SELECT count(*) FILTER (WHERE target.id IS NOT NULL),"
             " count(*) FILTER (WHERE target.id IS NULL AND pointing.id <> '')"
             " FROM ({}) AS pointing LEFT JOIN ({}) AS target USING (id)"
-        ).format(pointing(schema, reference), ids(schema, reference))
+        ).format(pointing(schema, reference), ids(_target(schema, reference), reference))
     ).fetchone()
     return (row[0], row[1]) if row else (0, 0)
 
@@ -128,7 +163,7 @@ def lost(connection: Connection, schema: str, reference: Reference, was: sql.Com
     ).format(
         pointing=pointing(schema, reference),
         was=was,
-        now=ids(schema, reference),
+        now=ids(_target(schema, reference), reference),
     )
     return int(scalar(connection, query))
 
@@ -153,7 +188,7 @@ def unexplained(
     every_id = _every_id(mapping, catalog)
     if every_id is None:
         return 0, []
-    explained = {(r.table, r.column) for r in known}
+    explained = {(r.table, column) for r in known for column in r.columns}
     looked, hits = 0, []
     for table, column in _candidates(catalog, explained):
         looked += 1

@@ -6,7 +6,7 @@ from keys that are there, as the last thing before COMMIT, and never asked for i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -16,7 +16,10 @@ from nexus_reimport.target.postgres import Connection, scalar, statement, table_
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A sequence behind a column of whole numbers; ``largest`` fits the column's type too."""
+    """A sequence behind a column of whole numbers.
+
+    ``smallest`` and ``largest`` fit the column too, whose type holds numbers up to ``widest``.
+    """
 
     table: str
     column: str
@@ -25,6 +28,7 @@ class Sequence:
     increment: int
     smallest: int
     largest: int
+    widest: int
     cycles: bool
     may_read: bool
 
@@ -78,6 +82,13 @@ def unseen(
     seen = {(s.table, s.column) for s in known}
     rows = connection.execute(statement("unseen_defaults"), asked).fetchall()
     return tuple((t, c, function) for t, c, function in rows if (t, c) not in seen)
+
+
+def used_up(connection: Connection, schema: str, tables: Iterable[str]) -> Iterator[Sequence]:
+    """Those that have no value left to give out."""
+    for sequence in behind(connection, schema, tables):
+        if sequence.may_read and _next(connection, sequence) is None:
+            yield sequence
 
 
 def given_out(connection: Connection, sequence: Sequence) -> int | None:

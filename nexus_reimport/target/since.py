@@ -5,12 +5,14 @@ Works in temporary tables of the open transaction, one set for each table of the
     now_<n>     key, hash    each row as it is
     newer_<n>   key, what    created, changed or deleted since the run
     stays_<n>   key, why     rows that are not put back to what they were: "newer", "pointed at"
+    ids_<hash>  id, key      by what a kind of reference can point at the rows as they are
 
 For linking tables, whose rows are protected, ``now`` and ``newer`` alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -141,6 +143,8 @@ def _pointed_at(
     counts: Counter[tuple[str, str]] = Counter()
     parts = {part.table: part for part in undo.tables}
     chosen = [r for r in known if r.target in parts]
+    for reference in chosen:
+        _remember_ids(transaction, parts[reference.target], reference)
     grew = True
     while grew:
         grew = False
@@ -150,13 +154,14 @@ def _pointed_at(
             added = transaction.execute(
                 sql.SQL(
                     "INSERT INTO {stays} SELECT n.key, 'pointed at' FROM {now} AS n"
-                    " JOIN ({pointing}) AS p ON p.id = lower(n.key::text)"
+                    " JOIN ({pointing}) AS p USING (id)"
                     " LEFT JOIN {before} AS b ON b.id = p.id AND b.place = {place}"
                     " WHERE NOT EXISTS (SELECT FROM {kept} AS k WHERE k.{key} = n.key)"
                     " AND NOT EXISTS (SELECT FROM {stays} AS s WHERE s.key = n.key)"
                     " GROUP BY n.key, b.rows HAVING count(*) > coalesce(b.rows, 0)"
                 ).format(
-                    stays=temporary("stays", target), now=temporary("now", target),
+                    stays=temporary("stays", target),
+                    now=_ids(reference),
                     pointing=references.pointing(transaction.schema, reference, where),
                     kept=table_name(undo.schema, target.kept_as),
                     key=sql.Identifier(target.key),
@@ -166,6 +171,22 @@ def _pointed_at(
             counts[target.table, f"{reference.table}.{reference.column}"] += added
             grew = grew or bool(added)
     return tuple(PointedAt(t, by, n) for (t, by), n in sorted(counts.items()) if n)
+
+
+def _ids(reference: Reference) -> sql.Identifier:
+    name = " ".join((reference.target, *reference.target_columns))
+    return sql.Identifier("pg_temp", f"ids_{hashlib.sha256(name.encode()).hexdigest()[:32]}")
+
+
+def _remember_ids(transaction: Transaction, part: UndoTable, reference: Reference) -> None:
+    """By what ``reference`` can point at the rows as they are: once they are gone nobody knows."""
+    there = references.ids(table_name(transaction.schema, part.table), reference, part.key)
+    transaction.execute(
+        sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} ON COMMIT DROP AS {}").format(
+            _ids(reference), there
+        )
+    )
+    transaction.execute(sql.SQL("ANALYZE {}").format(_ids(reference)))
 
 
 def _staying(undo: UndoData, reference: Reference, *, keep: bool) -> sql.Composable:
@@ -232,16 +253,16 @@ def lost(transaction: Transaction, undo: UndoData, reference: Reference) -> int:
 
     Those that pointed there, at nothing, before the run do not count.
     """
-    part = next(p for p in undo.tables if p.table == reference.target)
+    now = references.ids(table_name(transaction.schema, reference.target), reference)
     query = sql.SQL(
         "SELECT coalesce(sum(rows), 0) FROM (SELECT count(*) - coalesce(b.rows, 0) AS rows"
-        " FROM ({pointing}) AS p JOIN {was} AS w ON lower(w.key::text) = p.id"
+        " FROM ({pointing}) AS p JOIN {was} AS w USING (id)"
         " LEFT JOIN ({now}) AS n ON n.id = p.id"
         " LEFT JOIN {before} AS b ON b.id = p.id AND b.place = {place}"
         " WHERE n.id IS NULL GROUP BY p.id, b.rows HAVING count(*) > coalesce(b.rows, 0)) AS more"
     ).format(
         pointing=references.pointing(transaction.schema, reference, not_mended(undo, reference)),
-        was=temporary("now", part), now=references.ids(transaction.schema, reference),
+        was=_ids(reference), now=now,
         before=table_name(undo.schema, POINTED), place=sql.Literal(reference.place),
     )  # fmt: skip
     return int(scalar(transaction.connection, query))

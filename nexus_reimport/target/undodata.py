@@ -142,14 +142,16 @@ def write_down_pointers(
         transaction.execute(
             sql.SQL(
                 "INSERT INTO {place} SELECT {name}, p.id, count(*) FROM ({pointing}) AS p"
-                " JOIN {after} AS a ON lower(a.key::text) = p.id"
-                " WHERE NOT EXISTS (SELECT FROM {kept} AS k WHERE k.{key} = a.key)"
+                " JOIN ({there}) AS t USING (id)"
+                " WHERE NOT EXISTS (SELECT FROM {kept} AS k WHERE k.{key} = t.key)"
                 " GROUP BY p.id"
             ).format(
                 place=place, name=sql.Literal(reference.place),
                 pointing=references.pointing(transaction.schema, reference,
                                              not_mended(undo, reference)),
-                after=table_name(undo.schema, target.after),
+                there=references.ids(
+                    table_name(transaction.schema, target.table), reference, target.key
+                ),
                 kept=table_name(undo.schema, target.kept_as), key=sql.Identifier(target.key),
             )
         )  # fmt: skip
