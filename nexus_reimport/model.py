@@ -35,9 +35,19 @@ from nexus_reimport.target.state import Role
 T = TypeVar("T")
 
 
+_adapters: dict[Any, TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """What reads and writes values of ``kind``: 10 ms to make, the same every time."""
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
+
+
 def save(value: Any, path: Path) -> None:
     """Write ``value`` as JSON, wholly or not at all; readable by the owner alone."""
-    data = TypeAdapter(type(value)).dump_json(value, indent=1)
+    data = _adapter(type(value)).dump_json(value, indent=1)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = path.with_suffix(".new")
     made.touch(0o600)
@@ -52,7 +62,7 @@ def load(kind: type[T], path: Path) -> T:
         RecordError: the stage before has not written it, or it is not what was written.
     """
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        return _adapter(kind).validate_json(path.read_bytes())
     except FileNotFoundError:
         raise RecordError(
             f"this run has no {path.stem} yet",
@@ -67,7 +77,7 @@ def load(kind: type[T], path: Path) -> T:
 
 def digest(said: Any) -> str:
     """SHA-256 of ``said`` as JSON with sorted keys."""
-    plain = TypeAdapter(type(said)).dump_python(said, mode="json")
+    plain = _adapter(type(said)).dump_python(said, mode="json")
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ Source: botocore's configuration reference; Amazon S3 API Reference, "Error resp
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -34,6 +35,7 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.handlers import BUILTIN_HANDLERS
+from botocore.loaders import Loader
 
 from nexus_reimport import settings
 from nexus_reimport.certificates import distrusted
@@ -160,6 +162,7 @@ def _session(profile: str) -> botocore.session.Session:
     Every setting has botocore's own default: variables and files are not among its providers.
     """
     session = botocore.session.Session(profile=profile or None)
+    session.register_component("data_loader", _loader())
     files = SHARED if profile else dict.fromkeys(SHARED, "/dev/null")
     given = {**files, "profile": profile or None}
     constant = {
@@ -175,6 +178,15 @@ def _session(profile: str) -> botocore.session.Session:
         for elsewhere in ("container-role", "iam-role"):  # of this machine, not of the profile
             resolver.remove(elsewhere)
     return session
+
+
+@cache
+def _loader() -> Loader:
+    """What S3's interface is, as botocore ships it: not from a folder of this machine's user.
+
+    Read once a process, since it takes a quarter of a second.
+    """
+    return Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
 
 
 def where(place: settings.S3) -> str:

@@ -6,6 +6,7 @@ import copy
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,12 @@ PASSWORD = "a made-up password of the simulator"
 BUCKETS = ("walk-nexus-dev", "walk-nexus-prod", "second-installation")
 ENVIRONMENTS = Path(__file__).parent.parent / "runbook" / "environments"
 _number = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """Take signals as at a terminal: what is started by ``nohup`` ignores two of them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

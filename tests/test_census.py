@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from nexus_reimport import census, rowfile, settings
+from nexus_reimport import census, rowfile, s3client, settings
 from nexus_reimport.errors import StorageError
 from nexus_reimport.model import Census
 from nexus_reimport.sandbox.clinic import StoredObject
@@ -329,6 +329,11 @@ def test_no_variable_and_no_file_of_the_machine_changes_anything(tmp_path: Path)
     assert "Credential=key/" in headers["authorization"]
     assert "/us-east-1/s3/" in headers["authorization"]
     assert "x-amz-security-token" not in headers
+
+
+def test_what_s3_is_comes_from_no_folder_of_the_user() -> None:
+    folders = s3client._session("").get_component("data_loader").search_paths
+    assert [Path(folder).parts[-2:] for folder in folders] == [("botocore", "data")]
 
 
 @pytest.mark.usefixtures("misleading")

@@ -103,7 +103,8 @@ def test_the_pages_give_what_they_show(clinic: Clinic, tmp_path: Path) -> None:
     sanitize = Path(__file__).with_name("nbval_sanitize.cfg")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-sanitize-with", str(sanitize),
-         "-p", "no:cacheprovider", "-p", "no:xdist", "-q", "--rootdir", str(tmp_path),
+         "-p", "no:cacheprovider", "-p", "no:xdist", "-q", "-o", "addopts=",
+         "--rootdir", str(tmp_path),
          *(str(tmp_path / f"{page}.ipynb") for page in PAGES)],
         capture_output=True, text=True, check=False, cwd=tmp_path,
         env={**os.environ, RUNNER_VARIABLE: "nbval"},
