@@ -19,18 +19,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from nexus_reimport import wording
 from nexus_reimport.errors import RecordError
-from nexus_reimport.rowfile import RowFile
+from nexus_reimport.filemaker import Origin
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.nexus.catalog import Column, UniqueKey
+from nexus_reimport.nexus.changes import Since
+from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.links import AttachmentState
+from nexus_reimport.nexus.obstacles import Problem
+from nexus_reimport.nexus.registry import UndoSize
+from nexus_reimport.nexus.schema import Facts
+from nexus_reimport.nexus.scratch import Shape
+from nexus_reimport.nexus.tables import Role
 from nexus_reimport.settings import Cause, Channel, Decision, Different
-from nexus_reimport.source import Origin
-from nexus_reimport.target.catalog import Column, UniqueKey
-from nexus_reimport.target.fingerprint import Fingerprint
-from nexus_reimport.target.links import AttachmentState
-from nexus_reimport.target.obstacles import Problem
-from nexus_reimport.target.own import UndoSize
-from nexus_reimport.target.schema import Facts
-from nexus_reimport.target.scratch import Shape
-from nexus_reimport.target.since import Since
-from nexus_reimport.target.state import Role
 
 T = TypeVar("T")
 

@@ -16,12 +16,12 @@ from conftest import OWNER, approved, finished, planned
 from second_installation import SCHEMA, adopt, filemaker, set_variables
 from test_second_installation import ENVIRONMENT
 
-from nexus_reimport import runbook
 from nexus_reimport.model import Report
-from nexus_reimport.sandbox.clinic import StoredObject
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
+from nexus_reimport.runbook import steps
+from nexus_sandbox.clinic import StoredObject
+from nexus_sandbox.filemaker.simulator import Simulator
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
 
 KEYS = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
 _number = itertools.count(1)
@@ -59,20 +59,20 @@ class Altered:
             for (table,) in tables
         }
 
-    def begun(self) -> runbook.Runbook:
+    def begun(self) -> steps.Runbook:
         """A run up to its plan."""
         return planned("second")
 
-    def checked(self) -> tuple[runbook.Runbook, Report]:
+    def checked(self) -> tuple[steps.Runbook, Report]:
         """A run up to the checks before."""
         book = self.begun()
         return book, book.check_before()
 
-    def approved(self) -> runbook.Runbook:
+    def approved(self) -> steps.Runbook:
         """A run up to its approval."""
         return approved(*self.checked())
 
-    def whole(self) -> runbook.Runbook:
+    def whole(self) -> steps.Runbook:
         """A run to its end, sealed."""
         return finished(self.approved())
 

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from nexus_reimport import rollback, runbook
+from nexus_reimport.runbook import rollback, steps
 
 
 def main(environment: str, run: str, step: str, marker: str, what: str = "apply") -> None:
@@ -25,9 +25,9 @@ def main(environment: str, run: str, step: str, marker: str, what: str = "apply"
     if what == "undo":
         rollback.begin(environment, run, bar=lambda _: halt).undo()
     elif what == "rehearse":
-        runbook.resume(environment, run, lambda _: halt).rehearse()
+        steps.resume(environment, run, lambda _: halt).rehearse()
     else:
-        runbook.resume(environment, run, lambda _: halt).apply()
+        steps.resume(environment, run, lambda _: halt).apply()
 
 
 if __name__ == "__main__":

@@ -17,19 +17,20 @@ from typing import Any
 import psycopg
 import pytest
 
-from nexus_reimport import rollback, runbook, verify
 from nexus_reimport.checks.after import After
 from nexus_reimport.checks.before import Before
 from nexus_reimport.model import Census, Plan, Report, Snapshot, Survey
-from nexus_reimport.sandbox import filling
-from nexus_reimport.sandbox.clinic import Clinic as MadeUp
-from nexus_reimport.sandbox.clinic import generate
-from nexus_reimport.sandbox.clinic.layouts import ONLY_ODATA
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
+from nexus_reimport.nexus import deployment
+from nexus_reimport.runbook import rollback, steps
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
-from nexus_reimport.target import deployment
+from nexus_reimport.stages import verify
+from nexus_sandbox.clinic import Clinic as MadeUp
+from nexus_sandbox.clinic import generate
+from nexus_sandbox.clinic.layouts import ONLY_ODATA
+from nexus_sandbox.filemaker.simulator import Simulator
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
+from nexus_sandbox.stack import fill
 
 IN_MEMORY, ROOM = Path("/dev/shm"), 3 << 30  # noqa: S108 - bytes
 if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and os.access(IN_MEMORY, os.W_OK) \
@@ -87,13 +88,13 @@ def filled_s3(s3: S3Server, made_up: MadeUp) -> S3Server:
 def templates(postgres: PostgresServer, made_up: MadeUp) -> dict[str, str]:
     """Environment -> the template database that holds it."""
     for name in ("dev", "prod"):
-        filling.make_template(postgres.access, f"template_{name}", made_up.nexus(name))
+        fill.make_template(postgres.access, f"template_{name}", made_up.nexus(name))
     return {"dev": "template_dev", "prod": "template_prod"}
 
 
-def planned(name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.Runbook:
+def planned(name: str = "sandbox-dev", *, links_only: bool = False) -> steps.Runbook:
     """A run up to its plan."""
-    book = runbook.begin(name, links_only=links_only)
+    book = steps.begin(name, links_only=links_only)
     book.snapshot()
     book.census()
     book.survey_and_backup()
@@ -101,7 +102,7 @@ def planned(name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.R
     return book
 
 
-def approved(book: runbook.Runbook, report: Report) -> runbook.Runbook:
+def approved(book: steps.Runbook, report: Report) -> steps.Runbook:
     """A run whose checks before let it pass, rehearsed and approved."""
     assert not report.blocking, report.blocking
     book.rehearse()
@@ -121,7 +122,7 @@ def taken_back(name: str) -> Report:
     return back.verify()
 
 
-def finished(book: runbook.Runbook) -> runbook.Runbook:
+def finished(book: steps.Runbook) -> steps.Runbook:
     """An approved run, to its end, sealed."""
     book.apply()
     book.verify()
@@ -169,7 +170,7 @@ class Clinic:
 
     def grant(self, kind: str = "dev") -> None:
         """Give our role what it lists and has not, by the statements that are printed."""
-        filling.grant(self.server.access, self.databases[kind])
+        fill.grant(self.server.access, self.databases[kind])
 
     def connect(self, kind: str = "dev", role: str = OWNER) -> psycopg.Connection[Any]:
         """A connection to one of the databases, autocommit, as the application's role."""
@@ -199,7 +200,7 @@ class Clinic:
         assert old in text
         path.write_text(text.replace(old, new))
 
-    def preflight(self, name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.Runbook:
+    def preflight(self, name: str = "sandbox-dev", *, links_only: bool = False) -> steps.Runbook:
         """A preflight to its end."""
         book = planned(name, links_only=links_only)
         book.check_before()
@@ -207,13 +208,13 @@ class Clinic:
         book.propose()
         return book
 
-    def approved(self, rehearsed: Path) -> runbook.Runbook:
+    def approved(self, rehearsed: Path) -> steps.Runbook:
         """The session's rehearsed and approved run, as if it had been made here."""
         for place in ("runs", "private"):
             shutil.copytree(rehearsed / place, self.folder.parent / place)
-        return runbook.resume("sandbox-dev")
+        return steps.resume("sandbox-dev")
 
-    def executed(self) -> runbook.Runbook:
+    def executed(self) -> steps.Runbook:
         """The session's run, executed and sealed, as if that had been done here."""
         assert self.executed_once is not None
         once = self.executed_once()
@@ -223,9 +224,9 @@ class Clinic:
             deployment.adopt(connection, "sandbox-dev", this_is_a_copy=True)
         for place in ("runs", "private"):
             shutil.copytree(once.folder / place, self.folder.parent / place)
-        return runbook.resume("sandbox-dev", once.run)
+        return steps.resume("sandbox-dev", once.run)
 
-    def whole(self, name: str = "sandbox-dev", rehearsed: Path | None = None) -> runbook.Runbook:
+    def whole(self, name: str = "sandbox-dev", rehearsed: Path | None = None) -> steps.Runbook:
         """A run to its end, sealed; of a clinic as it is found, the session's ``rehearsed`` one."""
         if rehearsed is not None:
             return finished(self.approved(rehearsed))
@@ -252,7 +253,7 @@ class Clinic:
 def make_database(server: PostgresServer, name: str, template: str) -> None:
     """A database of the application's, in which the reimport's role has what it lists."""
     server.create_database(name, template=template, owner=OWNER)
-    filling.grant(server.access, name)
+    fill.grant(server.access, name)
 
 
 @contextmanager

@@ -11,9 +11,10 @@ import pytest
 from conftest import PASSWORD, ROLE, Clinic
 
 from nexus_reimport.errors import ReimportError, StopError
-from nexus_reimport.sandbox import postgres_home, process
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.postgres_access import Postgres
+from nexus_sandbox import process
+from nexus_sandbox.postgres import home
+from nexus_sandbox.postgres.access import Postgres
+from nexus_sandbox.postgres.server import PostgresServer
 
 DEV, PROD = "sandbox-dev", "sandbox-prod"
 
@@ -72,13 +73,13 @@ def replica(clinic: Clinic, tmp_path: Path) -> Iterator[PostgresServer]:
     """A hot standby of this session's server."""
     folder, primary = tmp_path / "replica", clinic.server.access
     folder.mkdir(mode=0o700)
-    access = Postgres(0, postgres_home.make(folder), primary.passwords)
-    user = postgres_home.server_user()
+    access = Postgres(0, home.make(folder), primary.passwords)
+    user = home.server_user()
     draft = access.home / "draft"
     draft.mkdir(mode=0o700)
     if user is not None:
         os.chown(draft, user, user)
-    tool = postgres_home.programs(access.home) / "pg_basebackup"
+    tool = home.programs(access.home) / "pg_basebackup"
     done = process.run(
         [tool, f"--dbname={primary.dsn()}", f"--pgdata={draft}", "--wal-method=fetch",
          "--checkpoint=fast", "--no-sync"],

@@ -15,8 +15,8 @@ from conftest import ENVIRONMENTS, SCALE
 
 from nexus_reimport import runner
 from nexus_reimport.runner import notebook
-from nexus_reimport.sandbox import stack
 from nexus_reimport.settings import FOLDER_VARIABLE
+from nexus_sandbox.stack import lifecycle
 
 PAGES = (notebook.PREFLIGHT, notebook.EXECUTE, notebook.VERIFY)
 
@@ -29,7 +29,7 @@ def main() -> None:
         text = (ENVIRONMENTS / "sandbox-dev.toml").read_text(encoding="utf-8")
         (folder / "sandbox-dev.toml").write_text(text, encoding="utf-8")
         os.environ[FOLDER_VARIABLE] = str(folder)
-        with stack.running(Path(home, "sandbox"), scale=SCALE, environments=folder):
+        with lifecycle.running(Path(home, "sandbox"), scale=SCALE, environments=folder):
             outcome = runner.run(["sandbox-dev"], approve_rehearsed=True)[0]
             back = runner.rollback(runner.Wanted(outcome.run, rehearsed=True))
         if outcome.exit_code or back.exit_code:

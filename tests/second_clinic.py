@@ -15,14 +15,14 @@ from conftest import OWNER, approved, planned
 from second_installation import SCHEMA, adopt, filemaker, set_variables
 from test_second_installation import ENVIRONMENT, EXPORTED
 
-from nexus_reimport import runbook
+from nexus_reimport.files.rowfile import read_dicts
 from nexus_reimport.model import Plan, Report, Result
-from nexus_reimport.rowfile import read_dicts
-from nexus_reimport.sandbox import exported
-from nexus_reimport.sandbox.clinic import StoredObject
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
+from nexus_reimport.runbook import steps
+from nexus_sandbox.clinic import StoredObject
+from nexus_sandbox.filemaker import exports
+from nexus_sandbox.filemaker.simulator import Simulator
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
 
 VISITS = ("VisitNo", "Person", "Day", "From", "To", "Remark")
 CARES = ("Person", "Carer", "Since")
@@ -65,16 +65,16 @@ class Second:
         assert old in text
         path.write_text(text.replace(old, new))
 
-    def planned(self) -> runbook.Runbook:
+    def planned(self) -> steps.Runbook:
         """A run up to its plan."""
         return planned("second")
 
-    def checked(self) -> tuple[runbook.Runbook, Report]:
+    def checked(self) -> tuple[steps.Runbook, Report]:
         """A run up to its checks before."""
         book = self.planned()
         return book, book.check_before()
 
-    def whole(self) -> runbook.Runbook:
+    def whole(self) -> steps.Runbook:
         """A run to its end."""
         book = approved(*self.checked())
         book.apply()
@@ -90,12 +90,12 @@ class Second:
         return {t: self.connection.execute(query.format(t)).fetchone()[0] for t in tables}
 
 
-def plan_of(book: runbook.Runbook) -> Plan:
+def plan_of(book: steps.Runbook) -> Plan:
     """The plan of a run."""
     return book.run.load(Plan, "plan")
 
 
-def planned_rows(book: runbook.Runbook, entity: str) -> list[dict[str, str | None]]:
+def planned_rows(book: steps.Runbook, entity: str) -> list[dict[str, str | None]]:
     """The rows of one entity that a plan holds."""
     return list(read_dicts(book.folder, plan_of(book).entities[entity].file))
 
@@ -128,7 +128,7 @@ def opened(
         (folder / "second.toml").write_text(text[: text.index("[decisions")] + DECIDED)
         (folder / "exports").mkdir()
         for table, (name, style) in zip(filemaker(), EXPORTED, strict=True):
-            exported.write(table, folder / "exports" / name, style)
+            exports.write(table, folder / "exports" / name, style)
         set_variables(patch, folder, postgres, s3)
         yield Second(folder, connection, simulator)
     postgres.drop_database("second")

@@ -8,12 +8,12 @@ import pytest
 from conftest import ROLE
 
 from nexus_reimport import mapping
-from nexus_reimport.sandbox import filling
-from nexus_reimport.sandbox.filemaker_file import Field, Record, Table
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
+from nexus_reimport.nexus import deployment
 from nexus_reimport.settings import FOLDER_VARIABLE
-from nexus_reimport.target import deployment
+from nexus_sandbox.filemaker.file import Field, Record, Table
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
+from nexus_sandbox.stack import fill
 
 SCHEMA = """
 CREATE SCHEMA practice;
@@ -53,7 +53,7 @@ INSERT INTO practice.document (scan_no, path, patient_id) VALUES
 def adopt(server: PostgresServer, database: str, folder: Path) -> None:
     """Give our role the rights that it lists there, and let the database be adopted by it."""
     spec = mapping.load("second_installation.toml", folder)
-    filling.grant(server.access, database, spec)
+    fill.grant(server.access, database, spec)
     with server.access.connect(database, ROLE) as connection:
         deployment.adopt(connection, "second")
 

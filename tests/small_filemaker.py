@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexus_reimport.sandbox.filemaker_file import Field, Record, Table
+from nexus_sandbox.filemaker.file import Field, Record, Table
 
 PASSWORD = "correct horse, battery staple"
 

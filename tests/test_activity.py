@@ -17,12 +17,13 @@ import pytest
 from conftest import ROLE, Clinic
 from test_runner import until
 
-from nexus_reimport import runbook, show
 from nexus_reimport import settings as environments
+from nexus_reimport import show
 from nexus_reimport.errors import RecordError, ReimportError, StopError
+from nexus_reimport.nexus import activity, watch
+from nexus_reimport.nexus.activity import Activity, TableWrites, Watched, merged
+from nexus_reimport.runbook import steps
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target import activity, watch
-from nexus_reimport.target.activity import Activity, TableWrites, Watched, merged
 
 DESK = "the front desk"
 TEXT = "a word of a patient's note"
@@ -41,16 +42,16 @@ def desk(clinic: Clinic, name: str = DESK) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def surveyed(clinic: Clinic) -> runbook.Runbook:
+def surveyed(clinic: Clinic) -> steps.Runbook:
     """A new run up to its survey."""
-    book = runbook.begin("sandbox-dev")
+    book = steps.begin("sandbox-dev")
     book.snapshot()
     book.census()
     book.survey_and_backup()
     return book
 
 
-def rehearsed_after(book: runbook.Runbook) -> runbook.Runbook:
+def rehearsed_after(book: steps.Runbook) -> steps.Runbook:
     book.plan()
     book.check_before()
     book.rehearse()
@@ -61,7 +62,7 @@ def postgres() -> Postgres:
     return environments.load("sandbox-dev").postgres
 
 
-def saved(book: runbook.Runbook) -> str:
+def saved(book: steps.Runbook) -> str:
     """All that the record holds of others' work."""
     return "".join((book.run.folder / f"{n}.json").read_text() for n in ("activity", "watched"))
 

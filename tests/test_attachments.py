@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nexus_reimport import attachments, mapping, rowfile
-from nexus_reimport.attachments import Owners, Placed
+from nexus_reimport import mapping
+from nexus_reimport.files import rowfile
 from nexus_reimport.model import LinkPlan
+from nexus_reimport.planning import attachments
+from nexus_reimport.planning.attachments import Owners, Placed
 
 BATCHES = mapping.load("nexus").attachments["images"]
 OWNERS = Owners(frozenset("ab"), frozenset("ab"), 7, {"7": frozenset("ab")})

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from nexus_reimport import convert
 from nexus_reimport.mapping import CARDS, Entity
-from nexus_reimport.merge import Merger
 from nexus_reimport.model import ColumnChange
+from nexus_reimport.planning.merge import Merger
 
 CONTACT = {"gather": "d", "convert": "contact_card", "keys": ["phones", "emails", "email"],
            "replaces": ["phone", "mobile"],

@@ -14,12 +14,15 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from nexus_reimport import census, rowfile, s3client, settings
+from nexus_reimport import settings, storage
+from nexus_reimport.checks import bucket
 from nexus_reimport.errors import StorageError
+from nexus_reimport.files import rowfile
 from nexus_reimport.model import Census
-from nexus_reimport.sandbox.clinic import StoredObject
-from nexus_reimport.sandbox.s3 import S3Server
 from nexus_reimport.settings import _FromEnvironment
+from nexus_reimport.stages import census
+from nexus_sandbox.clinic import StoredObject
+from nexus_sandbox.s3.server import S3Server
 
 NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 WHOLE = "<IsTruncated>false</IsTruncated>"
@@ -228,10 +231,10 @@ def test_keys_are_as_they_were_stored(s3: S3Server, tmp_path: Path) -> None:
 
 def test_a_key_is_found_in_either_form_of_unicode_and_twins_are_counted(tmp_path: Path) -> None:
     composed, apart = (unicodedata.normalize(form, "scans/Müller.pdf") for form in ("NFC", "NFD"))
-    found = census.stored(taken(lambda _: listing(apart, "b"), tmp_path), tmp_path)
+    found = bucket.stored(taken(lambda _: listing(apart, "b"), tmp_path), tmp_path)
     assert (found.real(composed), found.real(apart), found.real("c")) == (apart, apart, "")
     assert found.twins == 0
-    found = census.stored(taken(lambda _: listing(apart, composed), tmp_path), tmp_path)
+    found = bucket.stored(taken(lambda _: listing(apart, composed), tmp_path), tmp_path)
     assert (found.real(composed), found.real(apart), found.twins) == (composed, apart, 1)
 
 
@@ -332,7 +335,7 @@ def test_no_variable_and_no_file_of_the_machine_changes_anything(tmp_path: Path)
 
 
 def test_what_s3_is_comes_from_no_folder_of_the_user() -> None:
-    folders = s3client._session("").get_component("data_loader").search_paths
+    folders = storage._session("").get_component("data_loader").search_paths
     assert [Path(folder).parts[-2:] for folder in folders] == [("botocore", "data")]
 
 

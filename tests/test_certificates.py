@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from test_census import listing, place
 
-from nexus_reimport import census
 from nexus_reimport.errors import SourceError, StorageError
-from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.source.http import Patience
-from nexus_reimport.source.odata import OData
+from nexus_reimport.filemaker.data_api import DataApi
+from nexus_reimport.filemaker.http import Patience
+from nexus_reimport.filemaker.odata import OData
+from nexus_reimport.stages import census
 
 AUTHORITY = Path(__file__).parent / "authority"
 ANSWERS = {

@@ -16,15 +16,17 @@ import pytest
 import requests
 from conftest import PASSWORD, Clinic
 
-from nexus_reimport import plan, runbook, settings, show, snapshot
+from nexus_reimport import settings, show
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
+from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.model import Survey
-from nexus_reimport.sandbox import exported
-from nexus_reimport.sandbox import filemaker_faults as faults
-from nexus_reimport.sandbox.clinic import generate
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.filemaker_file import Record
-from nexus_reimport.source.channels import Channels
+from nexus_reimport.planning import plan
+from nexus_reimport.runbook import steps
+from nexus_reimport.stages import snapshot
+from nexus_sandbox.clinic import generate
+from nexus_sandbox.filemaker import exports, faults
+from nexus_sandbox.filemaker.file import Record
+from nexus_sandbox.filemaker.simulator import Simulator
 
 DEV = "sandbox-dev"
 BY = 'channel = "data_api"\nchannels = { notes = "odata", messages = "odata" }'
@@ -44,11 +46,11 @@ EXPORTS = '[filemaker.exports]\nfolder = "../exports"\ndates = "d/m/y"'
 
 
 @pytest.fixture
-def surveyed(clinic: Clinic) -> runbook.Runbook:
+def surveyed(clinic: Clinic) -> steps.Runbook:
     """A run whose survey is taken: all plans of a test are of one moment."""
     clinic.simulator.only_odata = ()
-    exported.export(clinic.made_up.filemaker, clinic.folder.parent / "exports")
-    book = runbook.begin(DEV)
+    exports.export(clinic.made_up.filemaker, clinic.folder.parent / "exports")
+    book = steps.begin(DEV)
     book.snapshot()
     book.census()
     book.survey_and_backup()
@@ -56,7 +58,7 @@ def surveyed(clinic: Clinic) -> runbook.Runbook:
 
 
 def test_the_same_clinic_gives_the_same_plan_by_each_channel(
-    clinic: Clinic, surveyed: runbook.Runbook
+    clinic: Clinic, surveyed: steps.Runbook
 ) -> None:
     survey = surveyed.run.load(Survey, "survey")
     digests = {}
@@ -76,7 +78,7 @@ def test_the_same_clinic_gives_the_same_plan_by_each_channel(
 
 
 def test_each_table_may_come_by_a_channel_of_its_own_and_the_page_says_so(
-    clinic: Clinic, surveyed: runbook.Runbook
+    clinic: Clinic, surveyed: steps.Runbook
 ) -> None:
     read_by(
         clinic,
@@ -84,7 +86,7 @@ def test_each_table_may_come_by_a_channel_of_its_own_and_the_page_says_so(
         'channels = { notes = "odata", images = "exports", events = "exports" }',
         EXPORTS,
     )
-    book = runbook.begin(DEV)
+    book = steps.begin(DEV)
     read = book.snapshot()
     by = {name: e.channel for name, e in read.extracts.items()}
     assert (by["notes"], by["images"], by["events"], by["contacts"]) == (
@@ -100,13 +102,13 @@ def test_each_table_may_come_by_a_channel_of_its_own_and_the_page_says_so(
 
 
 def test_an_old_file_is_told_and_one_that_is_replaced_is_noticed_before_the_execution(
-    clinic: Clinic, surveyed: runbook.Runbook
+    clinic: Clinic, surveyed: steps.Runbook
 ) -> None:
     read_by(clinic, 'channel = "data_api"\nchannels = { images = "exports" }', EXPORTS)
     file = clinic.folder.parent / "exports" / "Image_DataV6.tab"
     long_ago = time.time() - 3 * 86_400
     os.utime(file, (long_ago, long_ago))
-    book = runbook.resume(DEV, surveyed.run.id)
+    book = steps.resume(DEV, surveyed.run.id)
     book.snapshot()
     book.census()
     book.survey_and_backup()
@@ -131,7 +133,7 @@ def test_what_a_field_was_found_under_is_shown(clinic: Clinic) -> None:
         for record in table.records:
             record.values = {renamed.get(k, k): v for k, v in record.values.items()}
         tables["API_Contacts"] = type(table)(table.name, fields, table.records)
-    page = repr(show.snapshot(runbook.begin(DEV).snapshot()))
+    page = repr(show.snapshot(steps.begin(DEV).snapshot()))
     assert "Health Number" in page
     assert "Health_Number" in page
 
@@ -151,7 +153,7 @@ def test_a_channel_without_its_place_is_refused_before_anything_is_read(
 ) -> None:
     read_by(clinic, lines, more)
     with pytest.raises(SettingsError, match=told):
-        runbook.begin(DEV)
+        steps.begin(DEV)
     assert not clinic.simulator.requests
 
 
@@ -161,9 +163,9 @@ def test_a_table_that_is_not_enabled_for_the_data_api_is_named_with_what_to_do(
     clinic.simulator.only_odata = ("API_Notes", "API_Messages")
     read_by(clinic, 'channel = "data_api"')
     with pytest.raises(MappingError, match=r"API_(Notes|Messages)"):
-        runbook.begin(DEV).snapshot()
+        steps.begin(DEV).snapshot()
     read_by(clinic, BY)
-    assert runbook.begin(DEV).snapshot().extracts["notes"].channel == "odata"
+    assert steps.begin(DEV).snapshot().extracts["notes"].channel == "odata"
 
 
 def test_the_first_failure_ends_the_reading_of_all_tables(clinic: Clinic) -> None:
@@ -172,14 +174,14 @@ def test_the_first_failure_ends_the_reading_of_all_tables(clinic: Clinic) -> Non
     clinic.simulator.faults.append(faults.code("API_event/records", 200, nth=3, times=99))
     began = time.monotonic()
     with pytest.raises(SourceError, match="code 200"):
-        runbook.begin(DEV).snapshot()
+        steps.begin(DEV).snapshot()
     assert time.monotonic() - began < 6, "the other tables are not read to their ends"
 
 
 def test_an_interrupt_ends_the_reading_of_all_tables(clinic: Clinic) -> None:
     clinic.simulator.latency_ms = 50
     read_by(clinic, BY + "\npage = 1")
-    book = runbook.begin(DEV)
+    book = steps.begin(DEV)
     # a shell that starts the tests in the background lets them ignore it
     ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -223,7 +225,7 @@ def sequential(simulator: Simulator, tables: dict[str, str], page: int) -> int:
 def test_reading_is_at_least_three_times_as_fast_as_a_plain_loop(
     slow: Simulator, clinic: Clinic, tmp_path: Path
 ) -> None:
-    mapping = runbook.begin(DEV).mapping
+    mapping = steps.begin(DEV).mapping
     place = settings.load(DEV).filemaker
     place = place.model_copy(update={"url": slow.url, "channels": {}, "page": 10})
     tables = {spec.table: spec.key[0] for spec in mapping.sources.values()}
@@ -243,14 +245,14 @@ def test_reading_is_at_least_three_times_as_fast_as_a_plain_loop(
 
 def test_a_weak_server_is_left_alone_before_each_page(slow: Simulator, clinic: Clinic) -> None:
     read_by(clinic, BY + "\npage = 100\npause = 0.05\nworkers = 1")
-    read = runbook.begin(DEV).snapshot()
+    read = steps.begin(DEV).snapshot()
     pages = sum(max(1, -(-e.rows // 100)) for e in read.extracts.values())
     assert read.seconds >= 0.05 * pages
 
 
 def test_memory_holds_some_pages_and_never_a_whole_table(clinic: Clinic, tmp_path: Path) -> None:
     rows, size = 20_000, 5_000
-    mapping = runbook.begin(DEV).mapping
+    mapping = steps.begin(DEV).mapping
     long_text = "x" * size
     clinic.simulator.only_odata = ()
     with clinic.simulator.edit() as tables:

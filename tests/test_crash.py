@@ -21,10 +21,10 @@ from crash.trial import play
 from crash.undisturbed import furnish
 
 from nexus_reimport.record import Verdict
-from nexus_reimport.sandbox.clinic import Clinic
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.process import until
-from nexus_reimport.sandbox.s3 import S3Server
+from nexus_sandbox.clinic import Clinic
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.process import until
+from nexus_sandbox.s3.server import S3Server
 
 COMMIT = Point("apply", "committing")
 CASES = [

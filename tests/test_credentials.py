@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import credentials
+from nexus_reimport.settings import credentials
 
 SECRET = "Tr0ub4dor"
 

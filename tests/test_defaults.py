@@ -8,8 +8,8 @@ import pytest
 from altered import altered
 from second_installation import SCHEMA
 
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
 
 ONE_VALUE = {
     "boolean DEFAULT true": "true",

@@ -12,13 +12,14 @@ from second_clinic import CARES, VISITS, Second, opened, plan_of, planned_rows, 
 from test_manual import put_back
 from test_values import change, shared
 
-from nexus_reimport import convert, mapping, rowfile, show
+from nexus_reimport import convert, mapping, show
 from nexus_reimport.checks.rows import part
 from nexus_reimport.errors import MappingError, StopError
+from nexus_reimport.files import rowfile
 from nexus_reimport.model import ColumnFit, Level, Report
-from nexus_reimport.sandbox.filemaker_file import Record
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
+from nexus_sandbox.filemaker.file import Record
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
 
 BUDGET = "no_column_has_more_misfits_than_its_budget"
 NEEDED = "no_needed_column_stays_empty"

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from nexus_reimport import forms
 from nexus_reimport.errors import ReimportError, SettingsError, SourceError
+from nexus_reimport.filemaker import Wanted
+from nexus_reimport.filemaker.exports import ExportedFiles
 from nexus_reimport.settings import ExportedFile, Exports
-from nexus_reimport.source import Wanted
-from nexus_reimport.source.exports import ExportedFiles
 
 DAYS = st.dates(date(1000, 1, 1), date(9999, 12, 31))
 

@@ -9,8 +9,8 @@ from nexus_reimport import record, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Proposal
-from nexus_reimport.opening import today
 from nexus_reimport.record import Verdict
+from nexus_reimport.runbook.opening import today
 from nexus_reimport.runner import notebook
 
 DEV, PROD = "sandbox-dev", "sandbox-prod"

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_reimport import identity
 from nexus_reimport.mapping import Entity
+from nexus_reimport.planning import matching
 
 SPACE = uuid.UUID("0d0c1c5e-6f9b-5f7e-9a3c-2c1f6f3a7b11")
 NOTES = Entity.model_validate(
@@ -28,8 +28,8 @@ PEOPLE = Entity.model_validate(
 )  # fmt: skip
 
 
-def matched(spec: Entity, fed: Any, rows: Any, remembered: Any = None) -> identity.Matches:
-    return identity.match("e", spec, fed, rows, remembered or {}, SPACE)
+def matched(spec: Entity, fed: Any, rows: Any, remembered: Any = None) -> matching.Matches:
+    return matching.match("e", spec, fed, rows, remembered or {}, SPACE)
 
 
 def test_an_id_in_a_json_column_matches_in_any_case() -> None:

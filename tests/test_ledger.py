@@ -13,14 +13,15 @@ from conftest import Clinic, Executed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nexus_reimport import convert, rowfile
+from nexus_reimport import convert
 from nexus_reimport.checks import Finding
 from nexus_reimport.checks import after as afters
 from nexus_reimport.checks import before as befores
 from nexus_reimport.checks.before import Before
 from nexus_reimport.errors import StopError
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.model import Account, Outcome, Plan
-from nexus_reimport.rowfile import RowFile
 
 Rows = list[tuple[str | None, ...]]
 _number = itertools.count(1)

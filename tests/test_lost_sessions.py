@@ -12,9 +12,10 @@ import psycopg
 import pytest
 from conftest import Clinic
 
-from nexus_reimport import rollback, runbook, undo
 from nexus_reimport.errors import ReimportError, TargetError
 from nexus_reimport.record import Verdict
+from nexus_reimport.runbook import rollback, steps
+from nexus_reimport.stages import undo
 
 DEV = "sandbox-dev"
 BUSY = (
@@ -53,7 +54,7 @@ def lost(clinic: Clinic, step: Callable[[], object]) -> ReimportError:
 
 
 def test_in_the_survey_nothing_was_written(clinic: Clinic) -> None:
-    book = runbook.begin(DEV)
+    book = steps.begin(DEV)
     book.snapshot()
     book.census()
     before = clinic.state()

@@ -12,15 +12,18 @@ from conftest import Clinic, planned
 from openpyxl import Workbook, load_workbook
 from test_values import plan_of, rows
 
-from nexus_reimport import manual, rowfile, runbook, show
+from nexus_reimport import show
 from nexus_reimport.errors import StopError
+from nexus_reimport.files import rowfile
 from nexus_reimport.model import Report
+from nexus_reimport.planning import manual
+from nexus_reimport.runbook import steps
 from nexus_reimport.settings import SHEET
 
 Sheet = Any
 
 
-def put_back(book: runbook.Runbook) -> tuple[Path, Workbook]:
+def put_back(book: steps.Runbook) -> tuple[Path, Workbook]:
     """The run's sheet, copied to where it is read; to be changed and saved there."""
     target = book.settings.sheet
     shutil.copy(book.folder / SHEET, target)
@@ -40,7 +43,7 @@ def fill(sheet: Sheet, key: str, **values: object) -> None:
         sheet.cell(line_of(sheet, key), column_of(sheet, title)).value = value
 
 
-def without_clinic(book: runbook.Runbook) -> list[str]:
+def without_clinic(book: steps.Runbook) -> list[str]:
     """Patients that lack a clinic in Nexus, and by the plan."""
     return sorted(k for k, r in rows(book, "patients").items() if not r["clinic_id"])
 
@@ -205,7 +208,7 @@ def test_a_stale_line_is_refused(clinic: Clinic) -> None:
     assert "stale: the row shows other values than when the sheet was written" in said
 
 
-def given_and_executed(clinic: Clinic) -> tuple[runbook.Runbook, str]:
+def given_and_executed(clinic: Clinic) -> tuple[steps.Runbook, str]:
     """A run that was fed by a sheet, and the patient to whom a person gave a clinic."""
     first = planned()
     key = without_clinic(first)[0]

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from conftest import Clinic
 
-from nexus_reimport import feed, mapping, runbook, tomlplaces
+from nexus_reimport import PACKAGE, mapping
 from nexus_reimport.errors import MappingError
+from nexus_reimport.files import toml_places
+from nexus_reimport.planning import feed
+from nexus_reimport.runbook import steps
 
-SHIPPED = Path(mapping.__file__).parent / "mappings" / "nexus.toml"
+SHIPPED = PACKAGE / "mappings" / "nexus.toml"
 
 
 def broken(tmp_path: Path, *changes: tuple[str, str]) -> str:
@@ -228,10 +231,10 @@ def test_a_mistyped_key_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None
 
 def test_the_line_of_everything_in_the_shipped_mapping_is_found() -> None:
     text = SHIPPED.read_text()
-    lines, rows = tomlplaces.lines(text), text.splitlines()
+    lines, rows = toml_places.lines(text), text.splitlines()
     looked = 0
     for path in walked(tomllib.loads(text)):
-        line = tomlplaces.line_of(path, lines)
+        line = toml_places.line_of(path, lines)
         looked += 1
         if isinstance(path[-1], str) and len(path) > 1:
             assert path[-1] in rows[line - 1], path
@@ -251,11 +254,11 @@ def walked(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
 
 def test_lines_are_those_of_the_file_whatever_is_in_its_texts() -> None:
     text = 'a = """\n[b]\nc = 1\n"""  # "\n[d."e.f"]\ng = [\n  { h = "]" },  # }\n  { i = 2 },\n]\n'
-    lines = tomlplaces.lines(text)
-    assert tomlplaces.line_of(("a",), lines) == 1
-    assert tomlplaces.line_of(("d", "e.f"), lines) == 5
-    assert tomlplaces.line_of(("d", "e.f", "g", 1, "i"), lines) == 8
-    assert tomlplaces.dotted(("d", "e.f", "g", 1)) == 'd."e.f".g.1'
+    lines = toml_places.lines(text)
+    assert toml_places.line_of(("a",), lines) == 1
+    assert toml_places.line_of(("d", "e.f"), lines) == 5
+    assert toml_places.line_of(("d", "e.f", "g", 1, "i"), lines) == 8
+    assert toml_places.dotted(("d", "e.f", "g", 1)) == 'd."e.f".g.1'
 
 
 def test_the_plain_converters_are_those_that_need_nothing_else() -> None:
@@ -289,7 +292,7 @@ def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Cl
     (clinic.folder / "own.toml").write_text(text)
     clinic.edit("sandbox-dev", 'mapping = "nexus"', 'mapping = "own.toml"')
     before = clinic.state()
-    book = runbook.begin("sandbox-dev")
+    book = steps.begin("sandbox-dev")
     with pytest.raises(MappingError) as told:
         book.survey_and_backup()
     said = str(told.value)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from nexus_reimport.mapping import Entity
-from nexus_reimport.merge import Merger
 from nexus_reimport.model import ColumnChange
+from nexus_reimport.planning.merge import Merger
 
 
 def merger(columns: dict[str, Any], **decisions: Any) -> Merger:

@@ -12,14 +12,14 @@ from altered import Altered, altered
 from conftest import ROLE, taken_back
 from second_installation import SCHEMA
 
-from nexus_reimport import runbook
 from nexus_reimport.errors import StopError
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
-from nexus_reimport.target import catalog as catalogs
-from nexus_reimport.target import obstacles, references, schema
-from nexus_reimport.target.obstacles import Problem
-from nexus_reimport.target.postgres import connected
+from nexus_reimport.nexus import catalog as catalogs
+from nexus_reimport.nexus import obstacles, references, schema
+from nexus_reimport.nexus.obstacles import Problem
+from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.runbook import steps
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
 
 NASTY = '"Odd "" schema"."It\'s a Table"'
 OF_NASTY = f'CREATE TABLE {NASTY} ("N o" integer, "Per""son" integer, "Alt\'s" integer, '
@@ -105,7 +105,7 @@ def odd(
 
 
 def found_in(connection: psycopg.Connection, folder: Path) -> list[Problem]:  # type: ignore[type-arg]
-    mapping = runbook.mappings.load("second_installation.toml", folder)
+    mapping = steps.mappings.load("second_installation.toml", folder)
     catalog = catalogs.read(connection, mapping.schema_name)
     known = references.declared(mapping, catalog, {})
     _, hits = references.unexplained(connection, mapping, catalog, known)
@@ -168,9 +168,9 @@ def test_hidden_rows_stop_the_survey_before_anything_is_counted(
         found.do(f"ALTER ROLE {ROLE} NOBYPASSRLS", admin=True)
         try:
             with pytest.raises(StopError, match="BYPASSRLS"):
-                runbook.begin("second")
+                steps.begin("second")
             with (
-                connected(runbook.environments.load("second").postgres) as connection,
+                connected(steps.environments.load("second").postgres) as connection,
                 pytest.raises(StopError, match=r"may hide rows of 1 table.*practice.site") as told,
             ):
                 obstacles.refuse_hidden_rows(connection)
@@ -308,7 +308,7 @@ def test_a_partitioned_table_is_counted_at_its_root_all_the_way(
 def test_a_partition_that_was_changed_after_the_approval_stops_the_execution(
     partitioned: Altered, change: str, told: str
 ) -> None:
-    mapping = runbook.mappings.load("second_installation.toml", partitioned.folder)
+    mapping = steps.mappings.load("second_installation.toml", partitioned.folder)
     with partitioned.connection.transaction(force_rollback=True):
         partitioned.do("CREATE FUNCTION parts.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'")
         was = schema.describe(partitioned.connection, mapping)

@@ -11,11 +11,11 @@ import pytest
 from test_source_exports import SECRET, SUFFIXES, files, lines, raw_workbook, read, table, workbook
 
 from nexus_reimport.errors import SettingsError, SourceError
-from nexus_reimport.sandbox import exported
+from nexus_reimport.filemaker import Wanted
+from nexus_reimport.filemaker.exports import ExportedFiles, Known, cells
 from nexus_reimport.settings import ExportedFile, Exports
-from nexus_reimport.source import Wanted
-from nexus_reimport.source.exports import ExportedFiles, Known, cells
 from nexus_reimport.text import find
+from nexus_sandbox.filemaker import exports
 
 
 def separated(folder, rows, suffix, end="\r\n"):
@@ -45,7 +45,7 @@ def knowing(folder, name):
 def test_a_column_that_nobody_wants_may_be_called_anything(name, suffix, tmp_path):
     """FileMaker's files have fields that are dividers, and an export of all fields has them."""
     made = table({"Remark": "x", "Day": "y"}, Remark="text", Day="text", **{name: "text"})
-    exported.write(made, tmp_path / f"t{suffix}")
+    exports.write(made, tmp_path / f"t{suffix}")
     found = read(knowing(tmp_path, f"t{suffix}"), f"t{suffix}", Remark="text")
     assert found == [{"id": "R0", "Remark": "x"}]
 

@@ -20,20 +20,22 @@ from openpyxl import load_workbook
 from second_installation import SCHEMA, adopt, filemaker, set_variables
 from test_second_installation import ENVIRONMENT
 
-from nexus_reimport import rowfile, runbook, show
+from nexus_reimport import show
 from nexus_reimport.errors import MappingError, SourceError
+from nexus_reimport.filemaker.cleaning import MORE
+from nexus_reimport.files import rowfile
 from nexus_reimport.model import Cleaned, Plan, Snapshot
-from nexus_reimport.sandbox import exported
-from nexus_reimport.sandbox.clinic import StoredObject
-from nexus_reimport.sandbox.exported import Style
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.filemaker_faults import Fault
-from nexus_reimport.sandbox.filemaker_file import Field, Table
-from nexus_reimport.sandbox.filemaker_message import Reply
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
-from nexus_reimport.source.cleaning import MORE
+from nexus_reimport.runbook import steps
 from nexus_reimport.text import CONTROL, HALF, JOINED
+from nexus_sandbox.clinic import StoredObject
+from nexus_sandbox.filemaker import exports as exported
+from nexus_sandbox.filemaker.exports import Style
+from nexus_sandbox.filemaker.faults import Fault
+from nexus_sandbox.filemaker.file import Field, Table
+from nexus_sandbox.filemaker.message import Reply
+from nexus_sandbox.filemaker.simulator import Simulator
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
 
 PASSWORD = "opensesame"
 SERVERS = ("data_api", "odata")
@@ -47,7 +49,7 @@ Tables = dict[str, Table]
 class Planned:
     """A run of the small clinic, up to its plan."""
 
-    book: runbook.Runbook
+    book: steps.Runbook
     snapshot: Snapshot
     plan: Plan
 
@@ -70,11 +72,11 @@ class Place:
 
     def read(self) -> Snapshot:
         """The snapshot of a run."""
-        return runbook.begin("second").snapshot()
+        return steps.begin("second").snapshot()
 
     def planned(self) -> Planned:
         """A run with its plan."""
-        book = runbook.begin("second")
+        book = steps.begin("second")
         taken = book.snapshot()
         book.census()
         book.survey_and_backup()
@@ -472,7 +474,7 @@ def test_a_file_whose_key_is_in_another_form_of_unicode_is_there_and_told(
         assert "1 under a key in another form of Unicode than Nexus's" in files.note
 
 
-def _finish(book: runbook.Runbook) -> None:
+def _finish(book: steps.Runbook) -> None:
     report = book.check_before()
     assert not report.blocking, report.blocking
     book.rehearse()

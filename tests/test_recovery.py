@@ -13,14 +13,16 @@ from conftest import OWNER, ROLE, Clinic, finished
 from halting import halted
 from test_undo import DEV, approved, executed
 
-from nexus_reimport import adoption, record, restore, runbook, runner, show
+from nexus_reimport import record, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, SettingsError, StopError
 from nexus_reimport.model import Newer, Plan, Scope
 from nexus_reimport.record import Verdict
+from nexus_reimport.runbook import adoption, steps
 from nexus_reimport.runner import Wanted
 from nexus_reimport.runner.advice import IN_DOUBT, ROLLBACK_UNVERIFIED, UNVERIFIED
-from nexus_reimport.sandbox.postgres import binaries
+from nexus_reimport.stages import restore
+from nexus_sandbox.postgres.server import binaries
 
 README = Path(__file__).parent.parent / "runbook" / "README.md"
 LINKS = "SELECT id::text, object_id::text FROM documents_document ORDER BY id"
@@ -88,7 +90,7 @@ def test_the_printed_statements_swap_it_in_with_owner_settings_and_grants(
         assert clinic.value(f"SELECT has_table_privilege('reader_{live}', 'notes', 'SELECT')")
         assert clinic.value(f"SELECT has_database_privilege('reader_{live}', '{live}', 'CONNECT')")
         with pytest.raises(StopError, match="a copy of"):
-            runbook.begin(DEV)
+            steps.begin(DEV)
         adoption.adopt(adoption.look(DEV, this_is_a_copy=True), this_is_a_copy=True)
         runner.seal(DEV)
         assert clinic.whole().run.verdict() is Verdict.COMPLETE
@@ -206,7 +208,7 @@ def test_after_the_swap_each_role_may_do_what_it_could_before_and_nothing_else(
         assert (book.folder / f"swap_{named}.sql").stat().st_mode & 0o777 == 0o600
         adoption.adopt(adoption.look(DEV, this_is_a_copy=True), this_is_a_copy=True)
         runner.seal(DEV)
-        runbook.begin(DEV)
+        steps.begin(DEV)
     finally:
         drop_aside(clinic)
         for database in (live, "postgres"):
@@ -328,7 +330,7 @@ def test_relinking_alone_mends_links_and_writes_nothing_else(
     }  # fmt: skip
 
 
-def relinked(clinic: Clinic) -> runbook.Runbook:
+def relinked(clinic: Clinic) -> steps.Runbook:
     """A run that re-links alone, to its end, by its steps."""
     book = clinic.preflight(links_only=True)
     book.approve(rehearsed=True)
@@ -363,7 +365,7 @@ def test_a_run_that_re_linked_alone_is_taken_back_like_any_other(
 # ---------------------------------------------------------------- the decision tree, walked
 
 
-def spoilt_after_commit(clinic: Clinic, rehearsed: Path) -> tuple[runbook.Runbook, runner.Outcome]:
+def spoilt_after_commit(clinic: Clinic, rehearsed: Path) -> tuple[steps.Runbook, runner.Outcome]:
     """Exit code 4: a note was changed between COMMIT and verification."""
     book = executed(clinic, rehearsed, verified=False)
     clinic.do("UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"

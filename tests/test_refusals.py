@@ -13,14 +13,15 @@ from conftest import PASSWORD, ROLE, Clinic
 from poolers import http, listening, refusing, silent, with_certificate, without_tls
 from pydantic import SecretStr
 
-from nexus_reimport import runbook, runner
+from nexus_reimport import runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import TargetError
+from nexus_reimport.nexus import pg_tools, refusal
+from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.record import Verdict
-from nexus_reimport.sandbox.postgres import binaries
+from nexus_reimport.runbook import steps
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target import programs, refusal
-from nexus_reimport.target.postgres import connected
+from nexus_sandbox.postgres.server import binaries
 
 DEV = "sandbox-dev"
 CERTIFICATES = Path(__file__).parent / "authority"
@@ -50,7 +51,7 @@ def told_by(target: Postgres) -> TargetError:
 def dump_is_told(target: Postgres, folder: Path) -> str:
     command: list[str | Path] = [binaries() / "pg_dump", "--no-password", "--schema-only"]
     with pytest.raises(TargetError) as told:
-        programs.run(command, target, folder / "log")
+        pg_tools.run(command, target, folder / "log")
     return told.value.what
 
 
@@ -183,10 +184,10 @@ def test_roles_and_databases_that_are_full_or_closed_are_told(clinic: Clinic) ->
 
 
 def test_the_cause_stands_in_the_record_of_a_run(clinic: Clinic) -> None:
-    book = runbook.begin(DEV)
+    book = steps.begin(DEV)
     clinic.edit(DEV, clinic.databases["dev"], "nosuch")
     with pytest.raises(TargetError, match="has no such database"):
-        runbook.resume(DEV, book.run.id)
+        steps.resume(DEV, book.run.id)
     (outcome,) = runner.run([DEV], approve_rehearsed=True)
     assert outcome.verdict is Verdict.FAILED
     assert outcome.error.startswith("the server has no such database\n")

@@ -11,11 +11,12 @@ import pytest
 from second_clinic import CARES, VISITS, Second, opened, plan_of
 from test_manual import put_back
 
-from nexus_reimport import refused_rows, settings
+from nexus_reimport import settings
 from nexus_reimport.errors import StopError, TargetError
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
-from nexus_reimport.target.postgres import connected
+from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.stages import refused_rows
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
 
 ROWS = (
     ("V1", "P1", "6/30/2025", "09:00:00", "09:30:00", "first"),

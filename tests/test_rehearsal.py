@@ -14,13 +14,15 @@ import pytest
 from conftest import ROLE, Clinic, planned
 from halting import halted, nothing_left
 
-from nexus_reimport import backup, checks, record, rehearsal, runbook, runner, show
+from nexus_reimport import checks, record, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.model import Backup, Ground, Plan, Proposal, Rehearsal, Report
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.target import rights, scratch
-from nexus_reimport.target.postgres import connected
+from nexus_reimport.nexus import rights, scratch
+from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.runbook import steps as runbook
+from nexus_reimport.stages import backup, rehearsal
+from nexus_sandbox.postgres.server import PostgresServer
 
 DEV, PROD = "sandbox-dev", "sandbox-prod"
 WAIVER = """

@@ -15,8 +15,9 @@ import pytest
 from conftest import ROLE, Clinic
 from halting import halted, nothing_left, wait_until_up
 
-from nexus_reimport import record, reimport, rowfile, runbook
+from nexus_reimport import record
 from nexus_reimport.errors import Busy, ReimportError, StopError, TargetError
+from nexus_reimport.files import rowfile
 from nexus_reimport.model import (
     Applied,
     Approval,
@@ -28,27 +29,29 @@ from nexus_reimport.model import (
     Survey,
     digest,
 )
+from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record import Verdict
-from nexus_reimport.target.fingerprint import Fingerprint
+from nexus_reimport.runbook import steps
+from nexus_reimport.stages import apply
 
-STEPS = range(1, reimport.STEPS + 1)
-COMMITTED_AT = reimport.STEPS
+STEPS = range(1, apply.STEPS + 1)
+COMMITTED_AT = apply.STEPS
 
 
-def order_of(book: runbook.Runbook) -> reimport.Order:
+def order_of(book: steps.Runbook) -> apply.Order:
     load = book.run.load
-    return reimport.Order(
+    return apply.Order(
         book.run.id, book.settings.name, load(Plan, "plan"), book.folder,
         load(Survey, "survey").schema, load(Proposal, "proposal"), load(Approval, "approval"),
     )  # fmt: skip
 
 
 def apply_with(
-    book: runbook.Runbook,
-    before_commit: reimport.BeforeCommit | None = None,
+    book: steps.Runbook,
+    before_commit: apply.BeforeCommit | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Applied:
-    return reimport.apply(
+    return apply.apply(
         book.settings.postgres, book.mapping, order_of(book),
         before_commit or book._check_inside, commit=True, progress=progress,
     )  # fmt: skip
@@ -66,7 +69,7 @@ def at_step(step: int, work: Callable[[], None]) -> Callable[[int, int], None]:
     return progress
 
 
-def settled(book: runbook.Runbook) -> Verdict:
+def settled(book: steps.Runbook) -> Verdict:
     book.settle()
     return book.run.verdict()
 
@@ -131,7 +134,7 @@ def test_an_error_of_the_server_leaves_no_trace_and_shows_no_value(
     book = clinic.approved(rehearsed)
     before = clinic.state()
 
-    def breaks(done: reimport.Done) -> Report:
+    def breaks(done: apply.Done) -> Report:
         clinic.do(f"GRANT UPDATE ON patients TO {ROLE}")
         done.connection.execute("UPDATE public.patients SET last_name = NULL")
         return no_checks()
@@ -159,7 +162,7 @@ def test_a_write_to_a_protected_table_is_noticed_and_rolled_back(
     book = clinic.approved(rehearsed)
     before = clinic.state()
 
-    def meddle(done: reimport.Done) -> Report:
+    def meddle(done: apply.Done) -> Report:
         clinic.do(  # without this the server itself refuses: our role may not write there
             f"GRANT SELECT, UPDATE, DELETE ON clinics, documents_document, xero_sync_logs TO {ROLE}"
         )
@@ -214,7 +217,7 @@ def test_another_result_than_the_rehearsed_one_is_not_committed(
     other = replace(other, digest=digest(other))
     approved = replace(order, proposal=other, approval=replace(order.approval, digest=other.digest))
     with pytest.raises(StopError, match="not the one that was rehearsed") as told:
-        reimport.apply(book.settings.postgres, book.mapping, approved, no_checks, commit=True)
+        apply.apply(book.settings.postgres, book.mapping, approved, no_checks, commit=True)
     assert f"patients: {rows:,} rows then, {rows:,} now, other content" in told.value.what
     assert "; 0 rows differ from the plan" in told.value.what
     assert clinic.state() == before
@@ -301,10 +304,10 @@ def test_others_never_wait_longer_than_allowed(clinic: Clinic, rehearsed: Path) 
     book = clinic.approved(rehearsed)
     clinic.edit("sandbox-dev", "max_writers_wait = 30", "max_writers_wait = 0.2")
     before = clinic.state()
-    late = runbook.resume("sandbox-dev", book.run.id)
+    late = steps.resume("sandbox-dev", book.run.id)
     with pytest.raises((Busy, TargetError)) as told:
         apply_with(late, progress=at_step(4, lambda: time.sleep(0.5)))
-    assert told.value.state == reimport.ROLLED_BACK
+    assert told.value.state == apply.ROLLED_BACK
     assert clinic.state() == before
 
 
@@ -327,9 +330,9 @@ def test_without_its_own_approval_nothing_is_executed(clinic: Clinic) -> None:
     with pytest.raises(ReimportError, match="no approval yet"):
         book.apply()
     with pytest.raises(StopError, match="no approval of its own"):
-        reimport.apply(
+        apply.apply(
             book.settings.postgres, book.mapping,
-            reimport.Order(book.run.id, "x", book.run.load(Plan, "plan"), book.folder),
+            apply.Order(book.run.id, "x", book.run.load(Plan, "plan"), book.folder),
             no_checks, commit=True,
         )  # fmt: skip
     assert clinic.state() == before
@@ -409,12 +412,12 @@ def test_an_interrupt_after_the_commit_is_never_called_rolled_back(
         if done == COMMITTED_AT:
             raise KeyboardInterrupt
 
-    book = runbook.resume("sandbox-dev", "", lambda _: interrupt)
+    book = steps.resume("sandbox-dev", "", lambda _: interrupt)
     with pytest.raises(KeyboardInterrupt):
         book.apply()
     assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
     assert book.settle()
-    quiet = runbook.resume("sandbox-dev")
+    quiet = steps.resume("sandbox-dev")
     assert quiet.verify().passed
 
 

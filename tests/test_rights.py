@@ -12,16 +12,18 @@ from conftest import OWNER, ROLE, Clinic, planned
 from psycopg import sql
 from second_installation import SCHEMA
 
-from nexus_reimport import adoption, mapping, record, reimport, runbook, runner, show
+from nexus_reimport import mapping, record, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Denied, StopError, TargetError
 from nexus_reimport.mapping import Mapping
-from nexus_reimport.sandbox import process
-from nexus_reimport.sandbox.postgres import PostgresServer, binaries
-from nexus_reimport.target import denied, programs, rights
-from nexus_reimport.target.postgres import connected, statement
-from nexus_reimport.target.rights import RULES, Right, Task
-from nexus_reimport.target.transaction import AUTOVACUUM
+from nexus_reimport.nexus import denied, pg_tools, rights
+from nexus_reimport.nexus.postgres import connected, statement
+from nexus_reimport.nexus.rights import RULES, Right, Task
+from nexus_reimport.nexus.transaction import AUTOVACUUM
+from nexus_reimport.runbook import adoption, steps
+from nexus_reimport.stages import apply
+from nexus_sandbox import process
+from nexus_sandbox.postgres.server import PostgresServer, binaries
 
 DEV, PROD = "sandbox-dev", "sandbox-prod"
 DOCS = Path(__file__).parent.parent / "docs" / "rights.md"
@@ -215,7 +217,7 @@ def test_pg_dump_fails_without_each_right_that_the_list_asks_for_it(
         admin.execute(f"REVOKE SELECT ON elsewhere.in_no_dump FROM {ROLE}")
         dump: list[str | Path] = [binaries() / "pg_dump", "--format=custom", "--no-password",
                                   f"--file={tmp_path / 'dump'}"]  # fmt: skip
-        programs.run(dump, settings, tmp_path / "log")
+        pg_tools.run(dump, settings, tmp_path / "log")
         for privilege, on, rule, name in (
             ("USAGE", "SCHEMA elsewhere", "usage", "elsewhere"),
             ("SELECT", "TABLE elsewhere.plain", "dump", "elsewhere.plain"),
@@ -226,7 +228,7 @@ def test_pg_dump_fails_without_each_right_that_the_list_asks_for_it(
             admin.execute(f"REVOKE {privilege} ON {on} FROM {ROLE}")
             assert not held(clinic, rule, name)
             with pytest.raises(TargetError) as told:
-                programs.run(dump, settings, tmp_path / "log")
+                pg_tools.run(dump, settings, tmp_path / "log")
             assert isinstance(told.value, Denied), (on, (tmp_path / "log").read_text())
             assert on.split()[-1].rpartition(".")[2] in str(told.value)
             admin.execute(f"GRANT {privilege} ON {on} TO {ROLE}")
@@ -253,7 +255,7 @@ def test_all_that_is_missing_is_told_at_once_before_filemaker_is_read(clinic: Cl
         admin.execute(f"REVOKE UPDATE ON ALL TABLES IN SCHEMA public FROM {ROLE}")
         before = clinic.state()
         with pytest.raises(StopError) as told:
-            runbook.begin(DEV)
+            steps.begin(DEV)
         assert told.value.what.startswith("7 right(s) are missing for role nexus_reimport\n")
         assert all(said in told.value.what for _, said in REVOKED)
         assert not clinic.simulator.requests
@@ -263,7 +265,7 @@ def test_all_that_is_missing_is_told_at_once_before_filemaker_is_read(clinic: Cl
         assert all(s.endswith(f" TO {ROLE};") for s in statements)
         for given in statements:
             admin.execute(given.strip().encode())
-    runbook.begin(DEV)
+    steps.begin(DEV)
 
 
 def test_prod_without_a_copy_to_rehearse_on_is_refused_before_filemaker_is_read(
@@ -273,7 +275,7 @@ def test_prod_without_a_copy_to_rehearse_on_is_refused_before_filemaker_is_read(
     with administrator(no_createdb.server) as admin:
         admin.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
     with pytest.raises(StopError, match=f"ALTER ROLE {ROLE} CREATEDB;"):
-        runbook.begin(PROD)
+        steps.begin(PROD)
     assert not no_createdb.simulator.requests
 
 
@@ -309,11 +311,11 @@ def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
 
     load = book.run.load
     order = book._order(
-        load(reimport.Plan, "plan"), load(reimport.Proposal, "proposal"),
-        load(reimport.Approval, "approval"),
+        load(apply.Plan, "plan"), load(apply.Proposal, "proposal"),
+        load(apply.Approval, "approval"),
     )  # fmt: skip
     with pytest.raises(Denied) as told:
-        book.execute("applied", "apply", "02_execute", lambda: reimport.apply(
+        book.execute("applied", "apply", "02_execute", lambda: apply.apply(
             book.settings.postgres, book.mapping, order, book._check_inside,
             commit=True, tell=tell,
         ))  # fmt: skip
@@ -346,7 +348,7 @@ def test_each_command_asks_for_what_it_needs_before_it_starts(
         admin.execute(f"REVOKE DELETE ON appointments FROM {ROLE}")
         with pytest.raises(StopError, match=r"GRANT DELETE ON TABLE public\.appointments"):
             runner.rollback(runner.Wanted(run=run))
-        runbook.begin(DEV, links_only=True)  # which deletes nothing
+        steps.begin(DEV, links_only=True)  # which deletes nothing
         admin.execute(f"GRANT DELETE ON appointments TO {ROLE}")
         assert clinic.state() == live
         assert runner.purge_undo(DEV, 0)
@@ -364,11 +366,11 @@ def test_adopting_asks_for_its_rights_and_a_marker_of_another_role_is_told(clini
         admin.execute("ALTER SCHEMA nexus_reimport OWNER TO nexus")
         admin.execute("ALTER TABLE nexus_reimport.deployment OWNER TO nexus")
         with pytest.raises(StopError, match=r"ownership on nexus_reimport\.deployment") as told:
-            runbook.begin(DEV)
+            steps.begin(DEV)
         assert f"GRANT USAGE, CREATE ON SCHEMA nexus_reimport TO {ROLE};" in told.value.next
         for given in told.value.next.splitlines()[1:]:
             admin.execute(given.strip().encode())
-    runbook.begin(DEV)
+    steps.begin(DEV)
 
 
 def test_an_autovacuum_is_known_by_a_role_that_may_not_read_what_others_do(tmp_path: Path) -> None:
@@ -439,7 +441,7 @@ def test_a_vacuum_that_is_not_ours_to_do_is_a_warning_that_says_who_may(clinic: 
 def test_a_table_whose_rows_are_hidden_from_the_role_stops(clinic: Clinic) -> None:
     clinic.do("ALTER TABLE notes ENABLE ROW LEVEL SECURITY")
     with pytest.raises(StopError, match=f"ALTER ROLE {ROLE} BYPASSRLS;"):
-        runbook.begin(DEV)
+        steps.begin(DEV)
 
 
 def test_a_sequence_whose_stand_may_not_be_read_or_set_stops(

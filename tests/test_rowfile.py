@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_reimport import rowfile
 from nexus_reimport.errors import RecordError
+from nexus_reimport.files import rowfile
 
 ROWS = st.lists(st.tuples(*[st.none() | st.text(st.characters(exclude_categories=["Cs"]))] * 2))
 

@@ -15,11 +15,12 @@ from test_cli import command
 from test_manual import fill, put_back, without_clinic
 from test_recovery import linked_wrongly, relinked
 
-from nexus_reimport import record, rollback, runbook, runner, show
+from nexus_reimport import record, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import Plan
 from nexus_reimport.record import Run, State, Verdict
+from nexus_reimport.runbook import rollback, steps
 from nexus_reimport.runner import Wanted
 
 DEV = "sandbox-dev"
@@ -193,7 +194,7 @@ def test_a_run_that_failed_says_nothing_was_written(clinic: Clinic, rehearsed: P
 
     before = held(clinic)
     with pytest.raises(ReimportError):
-        runbook.resume(DEV, run.id, bar=lambda _: cut).apply()
+        steps.resume(DEV, run.id, bar=lambda _: cut).apply()
     assert run.verdict() is Verdict.FAILED
     nothing_is_claimed(clinic, run, before)
 

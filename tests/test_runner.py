@@ -15,11 +15,12 @@ import nbformat
 import pytest
 from conftest import ROLE, Clinic
 
-from nexus_reimport import record, runbook, runner
+from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import InDoubt, RecordError, SettingsError, StopError
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run, Verdict
+from nexus_reimport.runbook import steps
 from nexus_reimport.runner import Outcome, notebook
 
 DEV = "sandbox-dev"
@@ -52,7 +53,7 @@ def kill_kernel(stage: str) -> None:
     os.kill(stage_pid(stage), signal.SIGKILL)
 
 
-def digest_of(book: runbook.Runbook) -> str:
+def digest_of(book: steps.Runbook) -> str:
     return book.run.load(Proposal, "proposal").digest[:12]
 
 
@@ -264,7 +265,7 @@ def test_a_seal_that_a_kill_kept_from_the_database_reaches_it_with_the_next_run(
 ) -> None:
     book = clinic.whole(rehearsed=rehearsed)
     clinic.do("UPDATE nexus_reimport.runs SET seal = ''", role=ROLE)
-    later = runbook.begin(DEV).run
+    later = steps.begin(DEV).run
     assert book.anchored() == book.run.seal_digest()
     assert [e["of"] for e in later.events() if e["event"] == "anchored"] == [book.run.id]
 
@@ -276,7 +277,7 @@ def test_a_record_that_was_edited_is_not_anchored_afterwards(
     clinic.do("UPDATE nexus_reimport.runs SET seal = ''", role=ROLE)
     with (book.run.folder / "journal.jsonl").open("a") as file:
         file.write("{}\n")
-    runbook.begin(DEV)
+    steps.begin(DEV)
     assert book.anchored() == ""
 
 

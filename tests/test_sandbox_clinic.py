@@ -15,10 +15,10 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from nexus_reimport.errors import SandboxError
-from nexus_reimport.sandbox import filling
-from nexus_reimport.sandbox.clinic import Clinic, generate
-from nexus_reimport.sandbox.filemaker_file import Table
-from nexus_reimport.sandbox.postgres import PostgresServer
+from nexus_sandbox.clinic import Clinic, generate
+from nexus_sandbox.filemaker.file import Table
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.stack import fill
 
 FILEMAKER = {
     "API_Contacts": 2_845,
@@ -322,7 +322,7 @@ def test_it_fits_the_schema_with_all_its_constraints(
 ) -> None:
     name = f"fits_{environment}"
     tables = small.nexus(environment)
-    filling.make_template(postgres.access, name, tables)
+    fill.make_template(postgres.access, name, tables)
     postgres.create_database(f"{name}_copy", template=name, owner="nexus")
     with psycopg.connect(postgres.dsn(f"{name}_copy", "nexus")) as connection:
         for table, (_, found) in tables.items():

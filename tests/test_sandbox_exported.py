@@ -7,13 +7,13 @@ from openpyxl import load_workbook
 from small_filemaker import contacts, events
 
 from nexus_reimport.errors import SandboxError
-from nexus_reimport.sandbox import exported
-from nexus_reimport.sandbox.exported import Style
-from nexus_reimport.sandbox.filemaker_file import Field, Record, Table
+from nexus_sandbox.filemaker import exports
+from nexus_sandbox.filemaker.exports import Style
+from nexus_sandbox.filemaker.file import Field, Record, Table
 
 
-def written(folder, table, name, style=exported.PLAIN):
-    exported.write(table, folder / name, style)
+def written(folder, table, name, style=exports.PLAIN):
+    exports.write(table, folder / name, style)
     return (folder / name).read_bytes()
 
 
@@ -75,7 +75,7 @@ def test_a_sheet_cuts_a_text_takes_no_formula_and_writes_old_dates_as_text(tmp_p
 
 
 def test_the_clinic_is_exported_to_the_files_that_it_has(made_up, tmp_path):
-    names = exported.export(made_up.filemaker, tmp_path / "exports")
+    names = exports.export(made_up.filemaker, tmp_path / "exports")
     assert names["API_Contacts"] == "Contacts.xlsx"
     assert set(names.values()) == {path.name for path in (tmp_path / "exports").iterdir()}
     assert len(names) == 13
@@ -83,10 +83,10 @@ def test_the_clinic_is_exported_to_the_files_that_it_has(made_up, tmp_path):
     table = next(t for t in made_up.filemaker if t.name == "API_Images")
     assert images.count(b"\r") == len(table.records)
     assert b"\n" not in images
-    assert len(images.split(b"\r")[0].split(b"\t")) == len(exported.IMAGE_COLUMNS)
+    assert len(images.split(b"\r")[0].split(b"\t")) == len(exports.IMAGE_COLUMNS)
     assert (tmp_path / "exports" / "Clinics.csv").read_bytes().startswith(b"\xef\xbb\xbf")
 
 
 def test_a_format_that_filemaker_does_not_have_is_an_error(tmp_path):
     with pytest.raises(SandboxError, match="nothing is exported"):
-        exported.write(events(), tmp_path / "e.pdf")
+        exports.write(events(), tmp_path / "e.pdf")

@@ -13,9 +13,9 @@ import requests
 from small_filemaker import PASSWORD, contacts, events, tables
 
 from nexus_reimport.errors import SandboxError
-from nexus_reimport.sandbox import filemaker_faults as faults
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.filemaker_file import Field, Record, Table, load, save
+from nexus_sandbox.filemaker import faults
+from nexus_sandbox.filemaker.file import Field, Record, Table, load, save
+from nexus_sandbox.filemaker.simulator import Simulator
 
 CONTACTS = "/databases/WalkClinic/layouts/API_Contacts"
 EVENTS = "/databases/WalkClinic/layouts/API_event"
@@ -390,7 +390,7 @@ def test_tables_come_back_from_disk_as_they_were_written(tmp_path):
 
 def test_it_runs_alone_and_prints_its_address_only(tmp_path):
     save(tables(), tmp_path)
-    command = [sys.executable, "-m", "nexus_reimport.sandbox.filemaker", "--folder", str(tmp_path)]
+    command = [sys.executable, "-m", "nexus_sandbox.filemaker.simulator", "--folder", str(tmp_path)]
     command += ["--only-odata", "API_event", "--only-odata", "@ Dates to Connect"]
     with subprocess.Popen(
         [*command, "--port", "0", "--password-env", "SIMULATOR_PASSWORD"],

@@ -13,8 +13,8 @@ import requests
 from fms_odata_spec import basic_auth
 from small_filemaker import PASSWORD, contacts, tables
 
-from nexus_reimport.sandbox import filemaker_faults as faults
-from nexus_reimport.sandbox.filemaker import Simulator
+from nexus_sandbox.filemaker import faults
+from nexus_sandbox.filemaker.simulator import Simulator
 
 BASE = "/fmi/odata/v4/WalkClinic"
 EDM = "{http://docs.oasis-open.org/odata/ns/edm}"

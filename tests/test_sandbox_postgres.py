@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from nexus_reimport.errors import SandboxError
-from nexus_reimport.sandbox import process
-from nexus_reimport.sandbox.postgres import Postgres, PostgresServer, binaries
+from nexus_sandbox import process
+from nexus_sandbox.postgres.server import Postgres, PostgresServer, binaries
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -182,7 +182,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_it_ends_with_a_starter_that_was_killed(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from nexus_reimport.sandbox.postgres import PostgresServer\n"
+        "from nexus_sandbox.postgres.server import PostgresServer\n"
         "print(PostgresServer.start(Path(sys.argv[1]), durable=False).pid, flush=True)\n"
         "time.sleep(60)\n"
     )

@@ -10,8 +10,8 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from nexus_reimport.sandbox import process
-from nexus_reimport.sandbox.s3 import S3Server, Storage
+from nexus_sandbox import process
+from nexus_sandbox.s3.server import S3Server, Storage
 
 CHECKOUT = Path(__file__).parents[1]
 BUCKETS = ("walk-nexus-dev", "walk-nexus-prod")
@@ -95,7 +95,7 @@ def test_ports_credentials_and_objects_stay_when_it_starts_again(tmp_path: Path)
 def test_it_ends_with_a_starter_that_was_killed_and_loses_nothing(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from nexus_reimport.sandbox.s3 import S3Server\n"
+        "from nexus_sandbox.s3.server import S3Server\n"
         f"print(S3Server.start(Path(sys.argv[1]), {BUCKETS!r}).pid, flush=True)\n"
         "time.sleep(60)\n"
     )

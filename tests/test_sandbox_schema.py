@@ -4,10 +4,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from nexus_reimport.sandbox import postgres
-from nexus_reimport.sandbox.postgres import PostgresServer
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.stack import fill
 
-SCHEMA = Path(postgres.__file__).with_name("schema.sql")
+SCHEMA = Path(fill.__file__).with_name("schema.sql")
 
 # columns, of them NOT NULL, unique constraints, foreign keys, indexes beside those of constraints
 TABLES = """

@@ -16,11 +16,12 @@ import requests
 
 from nexus_reimport import mapping
 from nexus_reimport.errors import SandboxError
-from nexus_reimport.sandbox import kept, process, stack
-from nexus_reimport.sandbox.postgres import Postgres
-from nexus_reimport.sandbox.stack import Stack
-from nexus_reimport.sandbox.stack_access import ROLE
-from nexus_reimport.target import rights
+from nexus_reimport.nexus import rights
+from nexus_sandbox import process
+from nexus_sandbox.postgres.server import Postgres
+from nexus_sandbox.stack import lifecycle, state
+from nexus_sandbox.stack.access import ROLE
+from nexus_sandbox.stack.lifecycle import Stack
 
 CHECKOUT = Path(__file__).parents[1]
 SCALE = 0.02
@@ -28,7 +29,7 @@ SCALE = 0.02
 COMMAND = f"""
 import sys, time
 from pathlib import Path
-from nexus_reimport.sandbox import stack
+from nexus_sandbox import stack
 def tell(message): print(message, flush=True)
 folder = Path(sys.argv[1])
 stack.up(folder, scale={SCALE}, environments=folder.parent / "environments",
@@ -43,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One state folder for all: what is made at the first ``up`` serves the later ones."""
     made = tmp_path_factory.mktemp("sandbox") / "state"
     yield made
-    stack.down(made, remove=True)
+    lifecycle.down(made, remove=True)
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def sandbox(folder: Path) -> Stack:
 @pytest.fixture
 def stopped(sandbox: Stack) -> Path:
     """The folder of a clinic that is kept and not running."""
-    stack.down(sandbox.folder)
+    lifecycle.down(sandbox.folder)
     return sandbox.folder
 
 
@@ -63,11 +64,11 @@ def stopped(sandbox: Stack) -> Path:
 def empty(tmp_path: Path) -> Iterator[Path]:
     """A folder in which nothing was made yet, and of which nothing is left."""
     yield tmp_path / "state"
-    stack.down(tmp_path / "state", remove=True)
+    lifecycle.down(tmp_path / "state", remove=True)
 
 
 def up(folder: Path) -> Stack:
-    return stack.up(folder, scale=SCALE, environments=folder.parent / "environments")
+    return lifecycle.up(folder, scale=SCALE, environments=folder.parent / "environments")
 
 
 def ask(dsn: str, question: str) -> list[tuple[object, ...]]:
@@ -172,7 +173,7 @@ def test_the_files_of_secrets_are_private_and_hold_what_settings_ask_for(sandbox
 
 
 def test_no_secret_is_printed_logged_or_in_a_command_line(sandbox: Stack) -> None:
-    seen = [f"{sandbox} {sandbox!r} {stack.status(sandbox.folder)}", *living(sandbox.folder)]
+    seen = [f"{sandbox} {sandbox!r} {lifecycle.status(sandbox.folder)}", *living(sandbox.folder)]
     logs = [*sandbox.folder.glob("*.log"), *sandbox.folder.glob("*/*.log")]
     seen += [log.read_text() for log in logs]
     secrets = [
@@ -197,7 +198,7 @@ def test_up_on_a_running_clinic_gives_it_at_once(sandbox: Stack) -> None:
 
 
 def test_status_tells_what_runs_where(sandbox: Stack) -> None:
-    shown = stack.status(sandbox.folder)
+    shown = lifecycle.status(sandbox.folder)
     assert (shown.made, shown.running, shown.scale) == (True, True, SCALE)
     assert [(server.name, server.port, server.listens) for server in shown.servers] == [
         ("PostgreSQL", sandbox.postgres_port, True),
@@ -214,7 +215,7 @@ def test_reset_puts_back_rows_and_objects_though_somebody_is_connected(sandbox: 
     with psycopg.connect(sandbox.dsn("nexus_prod")) as connection:
         connection.execute("DELETE FROM notes")
         connection.commit()
-        stack.reset(sandbox.folder)
+        lifecycle.reset(sandbox.folder)
     assert ask(sandbox.dsn("nexus_prod"), counted) == before != [(0,)]
     assert key in set(sandbox.storage.keys("walk-nexus-prod"))
 
@@ -230,7 +231,7 @@ def test_each_database_is_its_environments_own_also_after_a_reset(sandbox: Stack
     assert adopted(sandbox) == own
     with sandbox.postgres.connect("nexus_dev", ROLE) as connection:
         connection.execute("DELETE FROM nexus_reimport.deployment")
-    stack.reset(sandbox.folder)
+    lifecycle.reset(sandbox.folder)
     assert adopted(sandbox) == own
 
 
@@ -238,8 +239,8 @@ def test_a_clinic_that_was_kept_from_before_it_was_adopted_is_made_again(sandbox
     for kind in ("dev", "prod"):
         with sandbox.postgres.connect(f"nexus_{kind}", ROLE) as connection:
             connection.execute("DROP SCHEMA nexus_reimport CASCADE")
-    stack.down(sandbox.folder)
-    held = kept.Kept.at(sandbox.folder)
+    lifecycle.down(sandbox.folder)
+    held = state.Kept.at(sandbox.folder)
     assert held is not None
     replace(held, recipe="of another version").remember(sandbox.folder)
     assert adopted(up(sandbox.folder)) == [
@@ -250,7 +251,7 @@ def test_a_clinic_that_was_kept_from_before_it_was_adopted_is_made_again(sandbox
 
 def test_another_size_than_the_kept_one_is_refused(sandbox: Stack) -> None:
     with pytest.raises(SandboxError) as refusal:
-        stack.up(sandbox.folder, scale=0.5)
+        lifecycle.up(sandbox.folder, scale=0.5)
     assert str(refusal.value) == (
         "the kept clinic has scale 0.02 and seed 20251109, not scale 0.5 and seed 20251109\n"
         f"  where: folder={sandbox.folder}\n"
@@ -263,16 +264,16 @@ def test_another_size_than_the_kept_one_is_refused(sandbox: Stack) -> None:
 def test_where_nothing_is_kept_status_says_so_down_does_nothing_and_reset_refuses(
     tmp_path: Path,
 ) -> None:
-    assert not stack.status(tmp_path / "none").made
-    stack.down(tmp_path / "none")
+    assert not lifecycle.status(tmp_path / "none").made
+    lifecycle.down(tmp_path / "none")
     assert not (tmp_path / "none").exists()
     with pytest.raises(SandboxError, match="not running"):
-        stack.reset(tmp_path / "none")
+        lifecycle.reset(tmp_path / "none")
 
 
 def test_a_second_up_keeps_ports_passwords_and_data_and_is_quick(sandbox: Stack) -> None:
     ask(sandbox.dsn("nexus_dev"), "DELETE FROM notes RETURNING id")
-    stack.down(sandbox.folder)
+    lifecycle.down(sandbox.folder)
     assert gone(sandbox.folder, seconds=1)
     before = time.monotonic()
     assert up(sandbox.folder) == sandbox
@@ -281,10 +282,10 @@ def test_a_second_up_keeps_ports_passwords_and_data_and_is_quick(sandbox: Stack)
 
 
 def test_a_with_block_stops_what_it_started_and_nothing_else(stopped: Path) -> None:
-    with stack.running(stopped, scale=SCALE, environments=stopped.parent) as outer:
-        with stack.running(stopped, scale=SCALE, environments=stopped.parent) as inner:
+    with lifecycle.running(stopped, scale=SCALE, environments=stopped.parent) as outer:
+        with lifecycle.running(stopped, scale=SCALE, environments=stopped.parent) as inner:
             assert inner == outer
-        assert stack.status(stopped).running
+        assert lifecycle.status(stopped).running
     assert gone(stopped, seconds=1)
 
 
@@ -296,7 +297,7 @@ def test_nothing_runs_on_when_the_first_up_is_killed(empty: Path, moment: str) -
             assert process.until((empty / "s3").exists, 30)
         running.kill()
     assert gone(empty)
-    assert not stack.status(empty).made
+    assert not lifecycle.status(empty).made
 
 
 def test_what_was_half_made_or_lost_is_made_again(empty: Path) -> None:
@@ -305,7 +306,7 @@ def test_what_was_half_made_or_lost_is_made_again(empty: Path) -> None:
         running.kill()
     again = up(empty)
     assert ask(again.dsn("nexus_prod"), "SELECT count(*) > 0 FROM patients") == [(True,)]
-    stack.down(empty)
+    lifecycle.down(empty)
     shutil.rmtree(again.postgres.home)  # as a cleaner of temporary files does
     anew = up(empty)
     assert ask(anew.dsn("nexus_prod"), "SELECT count(*) > 0 FROM patients") == [(True,)]
@@ -323,15 +324,15 @@ def test_nothing_runs_on_when_a_command_that_is_up_is_killed(stopped: Path) -> N
         wait_for(running, "up")
         running.kill()
     assert gone(stopped)
-    assert stack.status(stopped).made
+    assert lifecycle.status(stopped).made
 
 
 def test_nothing_runs_on_when_the_supervisor_is_killed(stopped: Path) -> None:
     with command(stopped, "detach", 0) as running:
         wait_for(running, "up")
-    os.kill(kept.supervisor(stopped), signal.SIGKILL)
+    os.kill(state.supervisor(stopped), signal.SIGKILL)
     assert gone(stopped)
-    assert not stack.status(stopped).running
+    assert not lifecycle.status(stopped).running
     again = up(stopped)
     assert ask(again.dsn("nexus_prod"), "SELECT count(*) > 0 FROM patients") == [(True,)]
 
@@ -341,8 +342,8 @@ def test_a_detached_clinic_lives_on_until_down(stopped: Path) -> None:
         wait_for(running, "up")
     assert running.returncode == 0
     time.sleep(1)
-    assert stack.status(stopped).running
-    stack.down(stopped)
+    assert lifecycle.status(stopped).running
+    lifecycle.down(stopped)
     assert gone(stopped, seconds=1)
 
 
@@ -356,15 +357,15 @@ def test_a_clinic_that_was_not_detached_ends_with_the_command(stopped: Path) -> 
 def test_when_one_server_dies_the_others_end_and_status_says_so(sandbox: Stack) -> None:
     os.kill(int((sandbox.folder / "filemaker.pid").read_text()), signal.SIGKILL)
     assert gone(sandbox.folder)
-    assert not stack.status(sandbox.folder).running
-    assert not [server for server in stack.status(sandbox.folder).servers if server.listens]
+    assert not lifecycle.status(sandbox.folder).running
+    assert not [server for server in lifecycle.status(sandbox.folder).servers if server.listens]
 
 
 def test_the_folder_of_another_user_is_left_alone(tmp_path: Path) -> None:
     theirs = tmp_path if os.geteuid() == 0 else Path("/")
     if theirs == tmp_path:
         os.chown(theirs, process.NOBODY, process.NOBODY)
-    for touch in (up, stack.status, stack.reset, stack.down):
+    for touch in (up, lifecycle.status, lifecycle.reset, lifecycle.down):
         with pytest.raises(SandboxError, match="belongs to another user"):
             touch(theirs)
 

@@ -12,14 +12,15 @@ from altered import Altered, altered
 from conftest import finished
 from second_installation import SCHEMA
 
-from nexus_reimport import reimport, rollback, runbook
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Approval, Plan, Proposal, Report, Survey
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
-from nexus_reimport.target import schema
-from nexus_reimport.target.postgres import connected
-from nexus_reimport.target.transaction import Transaction, no_one
+from nexus_reimport.nexus import schema
+from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.transaction import Transaction, no_one
+from nexus_reimport.runbook import rollback, steps
+from nexus_reimport.stages import apply as reimport
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
 
 MORE = (
     SCHEMA
@@ -118,14 +119,14 @@ def more(
 
 
 @pytest.fixture(scope="module")
-def approved(more: Altered) -> runbook.Runbook:
+def approved(more: Altered) -> steps.Runbook:
     """One approved run, executed again and again, and never committed."""
     return more.approved()
 
 
 @pytest.mark.parametrize("change", [*CHANGES, *BY_THE_SUPERUSER])
 def test_every_change_of_the_schema_is_told_by_its_object(more: Altered, change: str) -> None:
-    mapping = runbook.mappings.load("second_installation.toml", more.folder)
+    mapping = steps.mappings.load("second_installation.toml", more.folder)
     connection = more.admin if change in BY_THE_SUPERUSER else more.connection
     with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL search_path = pg_catalog")
@@ -137,7 +138,7 @@ def test_every_change_of_the_schema_is_told_by_its_object(more: Altered, change:
 
 
 def test_what_does_no_harm_is_no_change(more: Altered) -> None:
-    mapping = runbook.mappings.load("second_installation.toml", more.folder)
+    mapping = steps.mappings.load("second_installation.toml", more.folder)
     with more.connection.transaction(force_rollback=True):
         was = schema.describe(more.connection, mapping)
         more.do("CREATE INDEX quick ON practice.person (family)")
@@ -146,7 +147,7 @@ def test_what_does_no_harm_is_no_change(more: Altered) -> None:
         assert schema.describe(more.connection, mapping) == was
 
 
-def order_of(book: runbook.Runbook) -> reimport.Order:
+def order_of(book: steps.Runbook) -> reimport.Order:
     load = book.run.load
     return reimport.Order(
         book.run.id, book.settings.name, load(Plan, "plan"), book.folder,
@@ -154,7 +155,7 @@ def order_of(book: runbook.Runbook) -> reimport.Order:
     )  # fmt: skip
 
 
-def apply(book: runbook.Runbook, meanwhile: Callable[[], None] | None = None) -> None:
+def apply(book: steps.Runbook, meanwhile: Callable[[], None] | None = None) -> None:
     def progress(done: int, _: int) -> None:
         if done == 1 and meanwhile:  # all is loaded, no lock is held
             meanwhile()
@@ -179,7 +180,7 @@ DROP = 'DROP TABLE "Other One"."Wears it"'
     ],
 )  # fmt: skip
 def test_a_schema_that_is_changed_between_approval_and_locks_stops_the_execution(
-    more: Altered, approved: runbook.Runbook, change: str, back: str
+    more: Altered, approved: steps.Runbook, change: str, back: str
 ) -> None:
     book = approved
     try:
@@ -226,7 +227,7 @@ def test_what_was_taken_away_after_the_approval_is_named_before_anything_is_read
 
 
 def test_another_description_than_the_approved_one_is_no_approval(
-    approved: runbook.Runbook,
+    approved: steps.Runbook,
 ) -> None:
     book = approved
     order = order_of(book)
@@ -238,8 +239,8 @@ def test_another_description_than_the_approved_one_is_no_approval(
 
 
 def test_a_definition_is_never_shown(more: Altered) -> None:
-    mapping = runbook.mappings.load("second_installation.toml", more.folder)
-    with connected(runbook.environments.load("second").postgres) as connection:
+    mapping = steps.mappings.load("second_installation.toml", more.folder)
+    with connected(steps.environments.load("second").postgres) as connection:
         facts = schema.describe(connection, mapping)
     assert not [f for f in facts if "ends >=" in f"{f.place}{f.shown}{f.digest}"]
 
@@ -301,7 +302,7 @@ BESIDE = {
 
 @pytest.mark.parametrize("statement", BESIDE)
 def test_a_write_beside_the_plan_is_noticed_in_every_schema_and_rolled_back(
-    more: Altered, approved: runbook.Runbook, statement: str
+    more: Altered, approved: steps.Runbook, statement: str
 ) -> None:
     book = approved
     before = more.state()

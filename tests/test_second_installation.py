@@ -22,16 +22,16 @@ from second_installation import (
     set_variables,
 )
 
-from nexus_reimport import runbook
 from nexus_reimport.model import Report
 from nexus_reimport.record import Verdict
-from nexus_reimport.sandbox import exported
-from nexus_reimport.sandbox.clinic import StoredObject
-from nexus_reimport.sandbox.exported import Style
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.filemaker_file import Table
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
+from nexus_reimport.runbook import steps
+from nexus_sandbox.clinic import StoredObject
+from nexus_sandbox.filemaker import exports
+from nexus_sandbox.filemaker.exports import Style
+from nexus_sandbox.filemaker.file import Table
+from nexus_sandbox.filemaker.simulator import Simulator
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
 
 ENVIRONMENT = """
 name = "second"
@@ -104,7 +104,7 @@ def installed(
         (folder / "second.toml").write_text(text)
         (folder / "exports").mkdir()
         for table, (name, style) in zip(tables, EXPORTED, strict=True):
-            exported.write(table, folder / "exports" / name, style)
+            exports.write(table, folder / "exports" / name, style)
         set_variables(patch, folder, postgres, s3)
         yield connection
     postgres.drop_database("second")
@@ -118,7 +118,7 @@ def second(
         yield connection
 
 
-def whole() -> runbook.Runbook:
+def whole() -> steps.Runbook:
     """A run to its end, sealed."""
     book = planned("second")
     return finished(approved(book, book.check_before()))

@@ -10,8 +10,8 @@ from conftest import taken_back
 from second_installation import SCHEMA
 
 from nexus_reimport.errors import StopError
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
 
 IDENTITY = "id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n    legacy_no"
 TABLE = "CREATE TABLE practice.person ("

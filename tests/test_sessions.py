@@ -16,14 +16,14 @@ from conftest import ROLE, Clinic
 from interlock import secret
 from poolers import TransactionPool, dropping_options, listening
 
-from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, TargetError
+from nexus_reimport.nexus import pg_tools, session, transaction
+from nexus_reimport.nexus.postgres import connected, scalar
+from nexus_reimport.runbook import steps
 from nexus_reimport.runner.watch import watching
-from nexus_reimport.sandbox.postgres import binaries
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target import programs, session, transaction
-from nexus_reimport.target.postgres import connected, scalar
+from nexus_sandbox.postgres.server import binaries
 
 DEV = "sandbox-dev"
 ODD = {
@@ -107,7 +107,7 @@ def test_no_variable_of_libpq_changes_a_session(
         assert scalar(connection, "SHOW application_name") == session.APPLICATION
         assert scalar(connection, "SHOW geqo") == "on"
     assert {name: os.environ.get(name) for name in asked} == asked, "and it is left as it was"
-    book = runbook.begin(DEV)
+    book = steps.begin(DEV)
     book.snapshot()
     book.census()
     _, saved = book.survey_and_backup()
@@ -126,7 +126,7 @@ def test_a_program_is_told_nothing_else_either(
     for setting, value in (("timezone", "UTC"), ("datestyle", "ISO, MDY"),
                            ("default_transaction_read_only", "off")):  # fmt: skip
         command: list[str | Path] = [binaries() / "psql", "-XAtc", f"SHOW {setting}"]
-        assert programs.run(command, place(), tmp_path / "log").strip() == value
+        assert pg_tools.run(command, place(), tmp_path / "log").strip() == value
 
 
 def test_threads_that_connect_at_once_leave_the_environment_as_it_was(
@@ -164,7 +164,7 @@ def test_a_setting_that_our_role_may_not_set_is_refused_by_name(clinic: Clinic) 
     with administrator(clinic) as admin:
         admin.execute(f"ALTER DATABASE {database} SET session_replication_role = 'replica'")
     with pytest.raises(TargetError) as told:
-        runbook.begin(DEV)
+        steps.begin(DEV)
     assert "session_replication_role" in str(told.value)
     assert told.value.state == "nothing was written"
     assert not clinic.simulator.requests, "FileMaker is not asked"
@@ -187,7 +187,7 @@ def test_a_pooler_that_lends_sessions_for_a_transaction_is_refused_by_name(
         with listening(pool) as port:
             secret(clinic, "NEXUS_SANDBOX_PG_PORT", port)
             with pytest.raises(TargetError) as told:
-                runbook.begin(DEV)
+                steps.begin(DEV)
     finally:
         pool.close()
     assert told.value.what == (
@@ -218,8 +218,8 @@ def test_commit_waits_for_the_disk_whatever_a_function_has_set(
 HOLDS = """
 import sys, time
 from nexus_reimport import settings
-from nexus_reimport.target import transaction
-from nexus_reimport.target.postgres import connected
+from nexus_reimport.nexus import transaction
+from nexus_reimport.nexus.postgres import connected
 place = settings.load(sys.argv[1]).postgres
 with connected(place) as connection, transaction.alone(connection, 1):
     connection.execute("BEGIN")
@@ -277,7 +277,7 @@ def test_a_session_that_stays_is_named_and_left_alone(clinic: Clinic, rehearsed:
 
 
 def test_who_is_waited_for_is_told_at_the_terminal(clinic: Clinic) -> None:
-    run = runbook.begin(DEV).run
+    run = steps.begin(DEV).run
     said: list[str] = []
     with watching(run, said.append):
         run.journal("waiting", of="the run's lock", pid=4711, since="2026-03-01 02:00:00")

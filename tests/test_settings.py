@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import mapping, settings
+from nexus_reimport import PACKAGE, mapping, settings
 from nexus_reimport.errors import SettingsError
 
 ENVIRONMENTS = Path(__file__).parent.parent / "runbook" / "environments"
@@ -68,7 +68,7 @@ def test_a_mistyped_environment_names_those_that_are_known(environment_files: Pa
 
 
 def test_a_mapping_beside_the_environment_files_is_none_of_them(environment_files: Path) -> None:
-    shipped = Path(settings.__file__).parent / "mappings" / "nexus.toml"
+    shipped = PACKAGE / "mappings" / "nexus.toml"
     shutil.copy(shipped, environment_files / "clinic.toml")
     shutil.copy(shipped, environment_files / "SANDBOX-DEV-mapping.toml")
     (environment_files / "broken.toml").write_text("[sources.x]\ntable = [")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from nexus_reimport import show
+from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.model import (
     Account,
     Applied,
@@ -29,13 +30,12 @@ from nexus_reimport.model import (
     SettledRows,
     Unreturned,
 )
+from nexus_reimport.nexus.changes import Newer as Newest
+from nexus_reimport.nexus.changes import PointedAt, Since
+from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record import RUNNER_VARIABLE
-from nexus_reimport.rowfile import RowFile
 from nexus_reimport.settings import Cause
 from nexus_reimport.show.page import Line, Marked, Page, Tone, listed, said, table
-from nexus_reimport.target.fingerprint import Fingerprint
-from nexus_reimport.target.since import Newer as Newest
-from nexus_reimport.target.since import PointedAt, Since
 
 FILE = RowFile("plan_patients.parquet", ("id",), 3, "ab" * 32)
 PATIENTS = EntityPlan(

@@ -12,14 +12,14 @@ import pytest
 from small_filemaker import PASSWORD, tables
 
 from nexus_reimport.errors import MappingError, ReimportError, SettingsError, SourceError
-from nexus_reimport.sandbox import filemaker_faults as faults
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.filemaker_faults import Fault
-from nexus_reimport.sandbox.filemaker_message import Reply
-from nexus_reimport.source import Product, Wanted, codes
-from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.source.http import Patience
-from nexus_reimport.source.odata import OData, metadata
+from nexus_reimport.filemaker import Product, Wanted, codes
+from nexus_reimport.filemaker.data_api import DataApi
+from nexus_reimport.filemaker.http import Patience
+from nexus_reimport.filemaker.odata import OData, metadata
+from nexus_sandbox.filemaker import faults
+from nexus_sandbox.filemaker.faults import Fault
+from nexus_sandbox.filemaker.message import Reply
+from nexus_sandbox.filemaker.simulator import Simulator
 
 WANTED = Wanted("API_Contacts", "id", {"nameLast": "text"})
 RECORDS = "API_Contacts/records$"

@@ -7,14 +7,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from nexus_reimport import convert, mapping, rowfile, snapshot
+from nexus_reimport import convert, mapping
 from nexus_reimport.errors import MappingError, SourceError
+from nexus_reimport.filemaker.channels import Channels
+from nexus_reimport.files import rowfile
 from nexus_reimport.model import KEY
-from nexus_reimport.sandbox import filemaker_faults as faults
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.filemaker_file import Field
 from nexus_reimport.settings import FileMaker, _FromEnvironment
-from nexus_reimport.source.channels import Channels
+from nexus_reimport.stages import snapshot
+from nexus_sandbox.filemaker import faults
+from nexus_sandbox.filemaker.file import Field
+from nexus_sandbox.filemaker.simulator import Simulator
 
 PASSWORD = "a made-up password of the simulator"
 ONLY_ODATA = ("API_Notes", "API_Messages")

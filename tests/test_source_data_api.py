@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from small_filemaker import PASSWORD, contacts, empty, events, tables
 
 from nexus_reimport.errors import MappingError, ReimportError, SettingsError, SourceError
-from nexus_reimport.sandbox import filemaker_faults as faults
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.filemaker_faults import Fault
-from nexus_reimport.sandbox.filemaker_file import Field as StoredField
-from nexus_reimport.sandbox.filemaker_file import Record, Table
-from nexus_reimport.sandbox.filemaker_message import Reply, reply
-from nexus_reimport.source import Field, Source, Wanted
-from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.source.http import Patience
+from nexus_reimport.filemaker import Field, Source, Wanted
+from nexus_reimport.filemaker.data_api import DataApi
+from nexus_reimport.filemaker.http import Patience
+from nexus_sandbox.filemaker import faults
+from nexus_sandbox.filemaker.faults import Fault
+from nexus_sandbox.filemaker.file import Field as StoredField
+from nexus_sandbox.filemaker.file import Record, Table
+from nexus_sandbox.filemaker.message import Reply, reply
+from nexus_sandbox.filemaker.simulator import Simulator
 
 RECORDS = "API_Contacts/records"
 CONTACTS = Wanted("API_Contacts", "id", {})
@@ -137,8 +137,8 @@ def test_a_number_keeps_every_digit(number):
     answer = reply({"dataInfo": {"foundCount": 1, "returnedCount": 1}, "data": []})
     row = f'{{"fieldData": {{"n": {text}}}, "recordId": "1", "modId": "0"}}'.encode()
     body = answer.body.replace(b'"data": []', b'"data": [' + row + b"]")
-    from nexus_reimport.source.data_api.envelope import opened, page_of
-    from nexus_reimport.source.http import Answer
+    from nexus_reimport.filemaker.data_api.envelope import opened, page_of
+    from nexus_reimport.filemaker.http import Answer
 
     (only,) = page_of(opened(Answer(200, body), "here"), offset=1).rows
     assert only == {"n": text}

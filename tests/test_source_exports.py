@@ -20,18 +20,20 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 from small_filemaker import PASSWORD, contacts, empty, events
 
-from nexus_reimport import convert, mapping, rowfile, snapshot
+from nexus_reimport import convert, mapping
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
-from nexus_reimport.sandbox import exported
-from nexus_reimport.sandbox.exported import Style
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.filemaker_file import Field as StoredField
-from nexus_reimport.sandbox.filemaker_file import Record, Table
+from nexus_reimport.filemaker import Field, Product, Source, Wanted
+from nexus_reimport.filemaker.channels import Channels
+from nexus_reimport.filemaker.data_api import DataApi
+from nexus_reimport.filemaker.exports import ExportedFiles, Known, cells, delimited, grid
+from nexus_reimport.files import rowfile
 from nexus_reimport.settings import Exports, FileMaker
-from nexus_reimport.source import Field, Product, Source, Wanted
-from nexus_reimport.source.channels import Channels
-from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.source.exports import ExportedFiles, Known, cells, delimited, grid
+from nexus_reimport.stages import snapshot
+from nexus_sandbox.filemaker import exports
+from nexus_sandbox.filemaker.exports import Style
+from nexus_sandbox.filemaker.file import Field as StoredField
+from nexus_sandbox.filemaker.file import Record, Table
+from nexus_sandbox.filemaker.simulator import Simulator
 
 SYDNEY = ZoneInfo("Australia/Sydney")
 SUFFIXES = (".xlsx", ".csv", ".tab")
@@ -175,7 +177,7 @@ def key_of(made):
 def test_each_format_gives_the_values_that_the_server_gives(everything, server, suffix, tmp_path):
     source = files(tmp_path)
     for number, made in enumerate(everything.values()):
-        exported.write(made, tmp_path / f"{number}{suffix}")
+        exports.write(made, tmp_path / f"{number}{suffix}")
         key, types = key_of(made), types_of(made)
         found = values(read(source, f"{number}{suffix}", key, **types), types)
         found = sorted(found, key=lambda row: row[key].casefold())
@@ -200,7 +202,7 @@ def test_no_oddity_of_a_format_changes_a_value(
 ):
     for name in ("small API_Contacts", "small API_event"):
         made = everything[name]
-        exported.write(made, tmp_path / f"t{suffix}", style)
+        exports.write(made, tmp_path / f"t{suffix}", style)
         types = types_of(made)
         found = read(files(tmp_path, encoding=encoding), f"t{suffix}", **types)
         assert values(found, types) == truth(server, made, "id", suffix)
@@ -210,7 +212,7 @@ def test_no_oddity_of_a_format_changes_a_value(
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_each_form_of_dates_gives_the_same_values(everything, server, form, suffix, tmp_path):
     made = everything["small API_Contacts"]
-    exported.write(made, tmp_path / f"t{suffix}", Style(dates=form, text_dates=True))
+    exports.write(made, tmp_path / f"t{suffix}", Style(dates=form, text_dates=True))
     types = types_of(made)
     found = read(files(tmp_path, dates=form), f"t{suffix}", **types)
     assert values(found, types) == truth(server, made, "id", suffix)
@@ -230,20 +232,20 @@ def channels(folder, loaded):
         database="WalkClinic",
         channel="exports",
         exports=Exports(folder=folder, dates="d/m/y"),
-        tables={source: exported.EXPORTED[layout][0] for source, layout in CALLED.items()},
+        tables={source: exports.EXPORTED[layout][0] for source, layout in CALLED.items()},
     )
     return Channels(place, loaded)
 
 
 def test_a_whole_clinic_is_read_from_its_files(made_up, server, tmp_path):
-    exported.export(made_up.filemaker, tmp_path / "exports")
+    exports.export(made_up.filemaker, tmp_path / "exports")
     loaded = mapping.load("nexus")
     with channels(tmp_path / "exports", loaded) as opened:
         taken = snapshot.take(opened, loaded, tmp_path / "rows")
     of_server = {made.name: made for made in made_up.filemaker}
     for source, extract in taken.extracts.items():
         spec, made = loaded.sources[source], of_server[CALLED[source]]
-        path = tmp_path / "exports" / exported.EXPORTED[made.name][0]
+        path = tmp_path / "exports" / exports.EXPORTED[made.name][0]
         types = {f.name: spec.fields[f.name].type for f in extract.fields if f.found_as}
         found = values(rowfile.read_dicts(tmp_path / "rows", extract.file), types)
         right = truth(server, made, spec.key[0], path.suffix)
@@ -261,7 +263,7 @@ def test_a_whole_clinic_is_read_from_its_files(made_up, server, tmp_path):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_h34_a_blank_header_cell_keeps_its_place_and_shifts_no_column(suffix, tmp_path):
     made = table({"a": "1a", "b": "1b", "c": "1c"}, a="text", b="text", c="text")
-    exported.write(made, tmp_path / f"t{suffix}", Style(blank_headers=("b",)))
+    exports.write(made, tmp_path / f"t{suffix}", Style(blank_headers=("b",)))
     source = files(tmp_path)
     assert source.fields(f"t{suffix}") == {n: Field(n, "") for n in ("id", "a", "c")}
     assert read(source, f"t{suffix}", a="text", c="text") == [{"id": "R0", "a": "1a", "c": "1c"}]
@@ -270,7 +272,7 @@ def test_h34_a_blank_header_cell_keeps_its_place_and_shifts_no_column(suffix, tm
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_h34_the_last_header_cell_may_be_blank_too(suffix, tmp_path):
     made = table({"a": "1a", "b": ""}, {"a": "2a", "b": ""}, a="text", b="text")
-    exported.write(made, tmp_path / f"t{suffix}", Style(blank_headers=("b",)))
+    exports.write(made, tmp_path / f"t{suffix}", Style(blank_headers=("b",)))
     found = read(files(tmp_path), f"t{suffix}", a="text")
     assert found == [{"id": "R0", "a": "1a"}, {"id": "R1", "a": "2a"}]
 
@@ -297,7 +299,7 @@ def test_a_header_that_comes_twice_stops_where_it_is_wanted_and_nowhere_else(tmp
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_h28_a_file_without_headers_gets_its_columns_from_the_mapping(suffix, tmp_path):
     made = table({"a": "1a"}, {"a": "2a"}, a="text")
-    exported.write(made, tmp_path / f"t{suffix}", Style(headers=False))
+    exports.write(made, tmp_path / f"t{suffix}", Style(headers=False))
     source = files(tmp_path, headers={f"t{suffix}": ("id", "a")})
     assert source.count(f"t{suffix}") == 2
     assert read(source, f"t{suffix}", a="text")[0] == {"id": "R0", "a": "1a"}
@@ -306,7 +308,7 @@ def test_h28_a_file_without_headers_gets_its_columns_from_the_mapping(suffix, tm
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_headers_are_no_record_where_the_mapping_gives_columns_too(suffix, tmp_path):
     made = table({"long name": "1a"}, **{"long name": "text"})
-    exported.write(made, tmp_path / f"t{suffix}", Style(underscores=True))
+    exports.write(made, tmp_path / f"t{suffix}", Style(underscores=True))
     source = files(tmp_path, headers={f"t{suffix}": ("id", "long name")})
     with pytest.raises(SourceError, match="is a line of headers, and the mapping gives columns"):
         source.count(f"t{suffix}")
@@ -327,7 +329,7 @@ def test_a_record_is_never_taken_for_headers(line, tmp_path):
 
 def test_h10_a_column_that_is_missing_stops_before_a_record_is_read(made_up, tmp_path):
     """An export holds only the fields that were chosen: what is not there is not empty."""
-    exported.export(made_up.filemaker, tmp_path / "exports")
+    exports.export(made_up.filemaker, tmp_path / "exports")
     loaded = mapping.load("nexus")
     (tmp_path / "exports" / "Calendars.csv").write_text("id,Nam\n1,Home\n")
     with channels(tmp_path / "exports", loaded) as opened, pytest.raises(MappingError) as error:
@@ -460,7 +462,7 @@ def test_quotes_that_do_not_close_stop(rows, what, tmp_path):
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=5))
 def test_every_text_comes_back_from_commas(tmp_path_factory, texts):
     folder = tmp_path_factory.mktemp("texts")
-    exported.write(table(*({"a": text} for text in texts), a="text"), folder / "t.csv")
+    exports.write(table(*({"a": text} for text in texts), a="text"), folder / "t.csv")
     found = [row["a"] for row in read(files(folder), "t.csv", a="text")]
     assert found == [
         text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0b", "\n") for text in texts
@@ -525,7 +527,7 @@ def test_h21_days_are_never_swapped_and_no_second_form_is_tried(tmp_path):
 @pytest.mark.parametrize("kind", ["date", "timestamp"])
 def test_h21_a_date_as_text_needs_a_declared_form(suffix, kind, tmp_path):
     stored = "2025-11-09 09:30:00"[: 10 if kind == "date" else None]
-    exported.write(
+    exports.write(
         table({"d": ""}, {"d": stored}, d=kind), tmp_path / f"t{suffix}", Style(text_dates=True)
     )
     source = files(tmp_path, dates=None)
@@ -543,7 +545,7 @@ def test_h21_a_date_as_text_needs_a_declared_form(suffix, kind, tmp_path):
 
 
 def test_a_form_is_not_needed_where_no_date_is_text(tmp_path):
-    exported.write(table({"d": "2025-11-09"}, d="date"), tmp_path / "t.xlsx")
+    exports.write(table({"d": "2025-11-09"}, d="date"), tmp_path / "t.xlsx")
     assert read(files(tmp_path, dates=None), "t.xlsx", d="date")[0]["d"] == "2025-11-09"
 
 
@@ -708,7 +710,7 @@ def test_h34_ids_that_are_numbers_in_a_sheet_are_the_same_ids(tmp_path):
         (StoredField("id", "text"), StoredField("a", "text")),
         [Record(n, 0, {"id": i, "a": i}) for n, i in enumerate(("17", "123456789012345", "0017"))],
     )
-    exported.write(made, tmp_path / "t.xlsx", Style(number_ids=True))
+    exports.write(made, tmp_path / "t.xlsx", Style(number_ids=True))
     found = read(files(tmp_path), "t.xlsx", a="text")
     assert {row["a"] for row in found} == {"17", "123456789012345", "0017"}
     assert all(row["a"] == row["id"] for row in found)
@@ -770,7 +772,7 @@ def test_a_date_beyond_all_dates_is_counted_and_nobody_is_warned(tmp_path):
 def test_a_text_as_long_as_a_cell_can_be_stops_since_it_may_be_cut(letter, tmp_path):
     whole = "x" + letter * (32_766 // (2 if letter == "😀" else 1))
     for text, stops in ((whole[:-1], False), (whole, True)):
-        exported.write(table({"a": text}, a="text"), tmp_path / "t.xlsx")
+        exports.write(table({"a": text}, a="text"), tmp_path / "t.xlsx")
         if not stops:
             assert len(read(files(tmp_path), "t.xlsx", a="text")[0]["a"]) == len(text)
             continue
@@ -783,7 +785,7 @@ def test_a_text_as_long_as_a_cell_can_be_stops_since_it_may_be_cut(letter, tmp_p
             "  state: nothing was written\n"
             "  next:  export this table as .csv or .tab, which have no such limit"
         )
-    exported.write(table({"a": whole}, a="text"), tmp_path / "t.csv")
+    exports.write(table({"a": whole}, a="text"), tmp_path / "t.csv")
     assert len(read(files(tmp_path), "t.csv", a="text")[0]["a"]) == len(whole)
 
 
@@ -794,7 +796,7 @@ def test_a_text_as_long_as_a_cell_can_be_stops_since_it_may_be_cut(letter, tmp_p
 def test_h34_rows_in_which_every_cell_is_empty_are_no_rows(suffix, tmp_path):
     made = table({"a": "x"}, {"a": ""}, a="text")
     made.records.insert(1, Record(9, 0, {}))
-    exported.write(made, tmp_path / f"t{suffix}", Style(empty_rows=4))
+    exports.write(made, tmp_path / f"t{suffix}", Style(empty_rows=4))
     source = files(tmp_path)
     assert source.count(f"t{suffix}") == 2
     assert [row["id"] for row in read(source, f"t{suffix}")] == ["R0", "R1"]
@@ -805,7 +807,7 @@ def test_a_row_with_values_and_no_key_stops_and_is_named_by_its_line(suffix, tmp
     made = table(*({"a": SECRET} for _ in range(9)), a="text")
     for record in made.records[2:]:
         record.values["id"] = ("", " ")[record.record_id % 2]
-    exported.write(made, tmp_path / f"t{suffix}")
+    exports.write(made, tmp_path / f"t{suffix}")
     source = files(tmp_path)
     assert source.count(f"t{suffix}") == 9
     with pytest.raises(SourceError) as stopped:
@@ -823,7 +825,7 @@ def test_keys_that_come_twice_stop_and_are_named_by_their_lines(suffix, tmp_path
     made = table(*({} for _ in range(4)))
     made.records[2].values["id"] = "r0"
     made.records[3].values["id"] = " R1"
-    exported.write(made, tmp_path / f"t{suffix}")
+    exports.write(made, tmp_path / f"t{suffix}")
     with pytest.raises(SourceError, match="2 rows have a key that came before: lines 4, 5\n") as e:
         read(files(tmp_path), f"t{suffix}")
     assert "R1" not in str(e.value)
@@ -832,7 +834,7 @@ def test_keys_that_come_twice_stop_and_are_named_by_their_lines(suffix, tmp_path
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("page", [1, 2, 7, 56, 57, 58, 1000])
 def test_every_size_of_page_gives_the_same_rows_in_the_order_of_the_key(suffix, page, tmp_path):
-    exported.write(contacts(), tmp_path / f"t{suffix}")
+    exports.write(contacts(), tmp_path / f"t{suffix}")
     source: Source = files(tmp_path)
     parts = list(source.records(Wanted(f"t{suffix}", "id", {"nameLast": "text"}), page=page))
     assert [part.offset for part in parts] == list(range(1, 58, page))
@@ -844,7 +846,7 @@ def test_every_size_of_page_gives_the_same_rows_in_the_order_of_the_key(suffix, 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_table_without_records_is_read_as_such(suffix, tmp_path):
-    exported.write(empty(), tmp_path / f"t{suffix}")
+    exports.write(empty(), tmp_path / f"t{suffix}")
     source = files(tmp_path)
     assert source.count(f"t{suffix}") == 0
     assert list(source.records(Wanted(f"t{suffix}", "_kp_ReplyID", {}))) == []
@@ -855,8 +857,8 @@ def test_a_table_without_records_is_read_as_such(suffix, tmp_path):
 
 
 def test_it_knows_what_it_is_and_what_is_in_the_folder(tmp_path):
-    exported.write(contacts(), tmp_path / "C.xlsx")
-    exported.write(events(), tmp_path / "E.tab")
+    exports.write(contacts(), tmp_path / "C.xlsx")
+    exports.write(events(), tmp_path / "E.tab")
     for name in ("E.xls", "readme.txt", ".DS_Store"):
         (tmp_path / name).write_text("x")
     (tmp_path / "folder.csv").mkdir()
@@ -877,7 +879,7 @@ def test_it_knows_what_it_is_and_what_is_in_the_folder(tmp_path):
 
 
 def test_a_file_is_parsed_once_for_all_questions(tmp_path, monkeypatch):
-    exported.write(contacts(), tmp_path / "C.csv")
+    exports.write(contacts(), tmp_path / "C.csv")
     parsed = []
     real = grid.read
     monkeypatch.setattr(grid, "read", lambda *a, **k: parsed.append(1) or real(*a, **k))
@@ -891,7 +893,7 @@ def test_a_file_is_parsed_once_for_all_questions(tmp_path, monkeypatch):
 
 def test_the_case_of_a_suffix_does_not_matter(tmp_path):
     lines(tmp_path, "id", "1", name="T.CSV")
-    exported.write(contacts(), tmp_path / "c.xlsx")
+    exports.write(contacts(), tmp_path / "c.xlsx")
     (tmp_path / "c.xlsx").rename(tmp_path / "C.XLSX")
     source = files(tmp_path)
     assert [(name, source.count(name)) for name in source.tables()] == [
@@ -902,7 +904,7 @@ def test_the_case_of_a_suffix_does_not_matter(tmp_path):
 
 def test_several_threads_may_read_at_a_time(tmp_path):
     for number in range(4):
-        exported.write(contacts(), tmp_path / f"{number}.xlsx")
+        exports.write(contacts(), tmp_path / f"{number}.xlsx")
     source = files(tmp_path)
     start = threading.Barrier(8)
 
@@ -918,7 +920,7 @@ def test_several_threads_may_read_at_a_time(tmp_path):
 
 
 def test_a_file_that_changes_while_it_is_read_stops(tmp_path):
-    exported.write(contacts(), tmp_path / "C.csv")
+    exports.write(contacts(), tmp_path / "C.csv")
     source = files(tmp_path)
     pages = source.records(Wanted("C.csv", "id", {}), page=50)
     next(pages)
@@ -963,7 +965,7 @@ def test_a_folder_that_does_not_exist_is_one_error(tmp_path):
 
 def test_a_file_that_is_missing_names_its_nearest(tmp_path):
     for name in ("Contacts.xlsx", "Coms.xlsx"):
-        exported.write(contacts(), tmp_path / name)
+        exports.write(contacts(), tmp_path / name)
     with pytest.raises(SourceError) as stopped:
         files(tmp_path).fields("contacts.xlsx")
     assert str(stopped.value) == (
@@ -1026,7 +1028,7 @@ def _spoilt(content):
     ],
 )
 def test_what_is_no_workbook_is_one_error(spoil, what, tmp_path):
-    exported.write(contacts(), tmp_path / "t.xlsx")
+    exports.write(contacts(), tmp_path / "t.xlsx")
     (tmp_path / "t.xlsx").write_bytes(spoil((tmp_path / "t.xlsx").read_bytes()))
     with pytest.raises(SourceError, match=what) as stopped:
         files(tmp_path).count("t.xlsx")

@@ -10,12 +10,12 @@ import pytest
 from small_filemaker import PASSWORD, tables
 
 from nexus_reimport.errors import SettingsError, SourceError
-from nexus_reimport.sandbox import filemaker_faults as faults
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.filemaker_faults import Fault
-from nexus_reimport.sandbox.filemaker_message import Reply
-from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.source.http import Patience, TransientError, Wire, origin
+from nexus_reimport.filemaker.data_api import DataApi
+from nexus_reimport.filemaker.http import Patience, TransientError, Wire, origin
+from nexus_sandbox.filemaker import faults
+from nexus_sandbox.filemaker.faults import Fault
+from nexus_sandbox.filemaker.message import Reply
+from nexus_sandbox.filemaker.simulator import Simulator
 
 PRODUCT = "/fmi/data/v1/productInfo"
 

@@ -22,17 +22,17 @@ from small_filemaker import PASSWORD, contacts, events, tables
 
 from nexus_reimport import convert
 from nexus_reimport.errors import MappingError, ReimportError, SettingsError, SourceError
-from nexus_reimport.sandbox import filemaker_faults as faults
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.filemaker_faults import Fault
-from nexus_reimport.sandbox.filemaker_file import Field as StoredField
-from nexus_reimport.sandbox.filemaker_file import Record, Table
-from nexus_reimport.sandbox.filemaker_message import Reply
-from nexus_reimport.source import Field, Product, Source, Wanted
-from nexus_reimport.source.data_api import DataApi
-from nexus_reimport.source.http import Answer, Patience
-from nexus_reimport.source.odata import OData, metadata
-from nexus_reimport.source.odata.collection import opened
+from nexus_reimport.filemaker import Field, Product, Source, Wanted
+from nexus_reimport.filemaker.data_api import DataApi
+from nexus_reimport.filemaker.http import Answer, Patience
+from nexus_reimport.filemaker.odata import OData, metadata
+from nexus_reimport.filemaker.odata.collection import opened
+from nexus_sandbox.filemaker import faults
+from nexus_sandbox.filemaker.faults import Fault
+from nexus_sandbox.filemaker.file import Field as StoredField
+from nexus_sandbox.filemaker.file import Record, Table
+from nexus_sandbox.filemaker.message import Reply
+from nexus_sandbox.filemaker.simulator import Simulator
 
 BASE = "/fmi/odata/v4/WalkClinic"
 SET = f"^{BASE}/API_Contacts$"

@@ -12,13 +12,14 @@ from conftest import Clinic
 from halting import halted, nothing_left
 from test_reimport import apply_with, order_of
 
-from nexus_reimport import reimport, rollback, runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, InDoubt
+from nexus_reimport.nexus import transaction
+from nexus_reimport.nexus.postgres import connected, scalar
 from nexus_reimport.record import Verdict
+from nexus_reimport.runbook import rollback, steps
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target import transaction
-from nexus_reimport.target.postgres import connected, scalar
+from nexus_reimport.stages import apply
 
 DEV = "sandbox-dev"
 LIMIT = 2.0  # seconds
@@ -30,10 +31,10 @@ def place() -> Postgres:
     return environments.load(DEV).postgres
 
 
-def limited(clinic: Clinic, rehearsed: Path) -> runbook.Runbook:
+def limited(clinic: Clinic, rehearsed: Path) -> steps.Runbook:
     clinic.edit(DEV, "max_writers_wait = 30", f"max_writers_wait = {LIMIT:g}")
     clinic.approved(rehearsed)
-    return runbook.resume(DEV)
+    return steps.resume(DEV)
 
 
 def seconds_until_let_in(clinic: Clinic) -> float:
@@ -59,11 +60,11 @@ def test_writers_are_let_in_while_the_run_is_stopped_and_it_knows_when_it_goes_o
         process.communicate(timeout=60)
     last = book.run.events()[-1]
     assert last["what"] == "others have waited for us as long as max_writers_wait allows"
-    assert last["state"] == reimport.ROLLED_BACK
+    assert last["state"] == apply.ROLLED_BACK
     assert book.run.verdict() is Verdict.STOPPED
     assert clinic.state() == before
     clinic.edit(DEV, f"max_writers_wait = {LIMIT:g}", "max_writers_wait = 30")
-    assert runbook.resume(DEV).apply().committed
+    assert steps.resume(DEV).apply().committed
 
 
 def test_a_run_that_stands_still_just_before_commit_has_not_committed(
@@ -80,7 +81,7 @@ def test_a_run_that_stands_still_just_before_commit_has_not_committed(
             waited.append(seconds_until_let_in(clinic))
 
     with pytest.raises((Busy, InDoubt)) as told:  # the server's last words may have been lost
-        reimport.apply(place(), book.mapping, order_of(book), book._check_inside,
+        apply.apply(place(), book.mapping, order_of(book), book._check_inside,
                        commit=True, tell=stands_still)  # fmt: skip
     assert waited[0] < BOUND
     assert ("not committed" in events) is (told.type is Busy)

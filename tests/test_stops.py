@@ -9,10 +9,10 @@ import pytest
 from conftest import ROLE, Clinic
 from leaking import files, leaks
 
-from nexus_reimport import runbook
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import Plan
-from nexus_reimport.sandbox.filemaker_file import Field, Table
+from nexus_reimport.runbook import steps
+from nexus_sandbox.filemaker.file import Field, Table
 
 
 def env(clinic: Clinic, name: str, value: str) -> None:
@@ -150,7 +150,7 @@ def test_what_is_undecided_is_listed_as_lines_for_the_environment(clinic: Clinic
     undecided(clinic)
     with pytest.raises(ReimportError):
         clinic.preflight()
-    book = runbook.resume("sandbox-dev")
+    book = steps.resume("sandbox-dev")
     lines = book.run.load(Plan, "plan").undecided()
     assert any(
         line.startswith("decisions.notes: no_filemaker_id = keep or purge") for line in lines

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_reimport import textfile
+from nexus_reimport.files import textfile
 
 TEXT = "Größe = 1\r\nnächste"
 

@@ -15,20 +15,23 @@ from conftest import taken_back as taken_back_of
 from halting import halted, nothing_left, wait_until_up
 from second_installation import SCHEMA
 
-from nexus_reimport import record, rollback, rowfile, runbook, undo
+from nexus_reimport import record
 from nexus_reimport.errors import ReimportError, StopError, TargetError
+from nexus_reimport.files import rowfile
 from nexus_reimport.model import Look, Newer, Plan, RollbackProposal, Undone
+from nexus_reimport.nexus.tables import Role, fingerprints_now
 from nexus_reimport.record import Verdict
-from nexus_reimport.rollback import Rollback
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
-from nexus_reimport.target.state import Role, fingerprints_now
+from nexus_reimport.runbook import rollback, steps
+from nexus_reimport.runbook.rollback import Rollback
+from nexus_reimport.stages import undo
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
 
 DEV = "sandbox-dev"
 LOADED = "SELECT * FROM nexus_reimport.loaded ORDER BY 1, 2"
 
 
-def executed(clinic: Clinic, rehearsed: Path, *, verified: bool = True) -> runbook.Runbook:
+def executed(clinic: Clinic, rehearsed: Path, *, verified: bool = True) -> steps.Runbook:
     """The session's approved run, executed here; with ``verified`` the one that was, and sealed."""
     if verified:
         return clinic.executed()
@@ -57,7 +60,7 @@ def taken_back(newer: str = "") -> tuple[Rollback, Undone]:
     return book, done
 
 
-def new_patient(book: runbook.Runbook) -> str:
+def new_patient(book: steps.Runbook) -> str:
     """The Nexus id of a patient that the run has made."""
     rows = rowfile.read(book.folder, book.run.load(Plan, "plan").ledger)
     return next(r[5] or "" for r in rows if r[1] == "patients" and r[2] == "new")
@@ -357,7 +360,7 @@ def order_of(book: Rollback) -> undo.Order:
     return undo.Order(
         book.run.id, DEV, book.undoes, Newer.UNDECIDED,
         book.run.load(RollbackProposal, "rollback_proposal"),
-        book.run.load(runbook.Approval, "approval"),
+        book.run.load(steps.Approval, "approval"),
     )  # fmt: skip
 
 

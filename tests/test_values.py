@@ -11,29 +11,31 @@ from typing import Any
 import pytest
 from conftest import ROLE, Clinic, planned
 
-from nexus_reimport import rowfile, runbook, show, wording
+from nexus_reimport import show, wording
+from nexus_reimport.files import rowfile
 from nexus_reimport.model import Misfits, Plan, Survey
-from nexus_reimport.sandbox.filemaker_file import Record
+from nexus_reimport.runbook import steps
+from nexus_sandbox.filemaker.file import Record
 
 DEV = "sandbox-dev"
 
 
-def plan_of(book: runbook.Runbook) -> Plan:
+def plan_of(book: steps.Runbook) -> Plan:
     return book.run.load(Plan, "plan")
 
 
-def misfits(book: runbook.Runbook, entity: str) -> dict[tuple[str, str], Misfits]:
+def misfits(book: steps.Runbook, entity: str) -> dict[tuple[str, str], Misfits]:
     return {(m.column, m.reason): m for m in plan_of(book).entities[entity].misfits}
 
 
-def rows(book: runbook.Runbook, entity: str) -> dict[str, dict[str, str | None]]:
+def rows(book: steps.Runbook, entity: str) -> dict[str, dict[str, str | None]]:
     """The planned rows of an entity, by key."""
     file = plan_of(book).entities[entity].file
     key = book.run.load(Survey, "survey").keys[entity]
     return {row[key] or "": row for row in rowfile.read_dicts(book.folder, file)}
 
 
-def nexus_id(book: runbook.Runbook, entity: str, filemaker_id: object) -> str:
+def nexus_id(book: steps.Runbook, entity: str, filemaker_id: object) -> str:
     wanted = str(filemaker_id).lower()
     return next(
         n or "" for e, f, n in rowfile.read(book.folder, plan_of(book).memory)

@@ -14,13 +14,14 @@ import pytest
 from conftest import ROLE, Clinic
 from halting import nothing_left
 
-from nexus_reimport import backup, runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import LockConflict
+from nexus_reimport.nexus import pg_tools, waiters
+from nexus_reimport.nexus.postgres import connected, exported_snapshot
 from nexus_reimport.record import Verdict
+from nexus_reimport.runbook import steps
 from nexus_reimport.settings import Postgres
-from nexus_reimport.target import programs, waiters
-from nexus_reimport.target.postgres import connected, exported_snapshot
+from nexus_reimport.stages import backup
 
 DEV = "sandbox-dev"
 MIGRATION = "a migration"
@@ -78,8 +79,8 @@ def seconds(work: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def to_survey(clinic: Clinic) -> runbook.Runbook:
-    book = runbook.begin(DEV)
+def to_survey(clinic: Clinic) -> steps.Runbook:
+    book = steps.begin(DEV)
     book.snapshot()
     book.census()
     return book
@@ -206,7 +207,7 @@ def test_a_long_dump_does_not_lose_its_snapshot_to_our_own_time_outs(
     clinic.do("CREATE SCHEMA elsewhere")
     clinic.do("CREATE TABLE elsewhere.lists (id int)")
     clinic.grant()
-    book = runbook.begin(DEV)
+    book = steps.begin(DEV)
     held = threading.Event()
 
     def hold() -> None:
@@ -219,9 +220,9 @@ def test_a_long_dump_does_not_lose_its_snapshot_to_our_own_time_outs(
         assert held.wait(30)
         with connected(place()) as connection, exported_snapshot(connection) as shared:
             connection.execute("SET LOCAL idle_in_transaction_session_timeout = '2s'")
-            command = [programs.folder("18.0", None) / "pg_dump", f"--snapshot={shared}",
+            command = [pg_tools.folder("18.0", None) / "pg_dump", f"--snapshot={shared}",
                        f"--file={tmp_path / 'dump'}", "--lock-wait-timeout=60000"]  # fmt: skip
-            programs.run(command, place(), tmp_path / "log", lambda: connection.execute("SELECT 1"))
+            pg_tools.run(command, place(), tmp_path / "log", lambda: connection.execute("SELECT 1"))
             saved = backup.take(connection, shared, place(), book.mapping, tmp_path / "b", {})
     assert saved.tables_in_dump > 0
 
@@ -231,12 +232,12 @@ def test_a_program_is_ended_with_the_session_that_it_reads_for(
 ) -> None:
     with migration(clinic) as other, other.transaction():
         other.execute("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE")
-        command = [programs.folder("18.0", None) / "pg_dump", f"--file={tmp_path / 'dump'}"]
+        command = [pg_tools.folder("18.0", None) / "pg_dump", f"--file={tmp_path / 'dump'}"]
         with connected(place()) as connection:
             pid = connection.info.backend_pid
             clinic.do("SELECT pg_terminate_backend(%s)", "dev", pid, role=ROLE)
             with pytest.raises(psycopg.Error):
-                programs.run(
+                pg_tools.run(
                     command, place(), tmp_path / "log", lambda: connection.execute("SELECT 1")
                 )
     nothing_left(clinic)

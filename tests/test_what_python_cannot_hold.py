@@ -14,10 +14,10 @@ from second_installation import SCHEMA
 
 from nexus_reimport import convert
 from nexus_reimport.errors import TargetError
-from nexus_reimport.feed import Feeder
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.s3 import S3Server
-from nexus_reimport.target.postgres import connected, scrubbed
+from nexus_reimport.nexus.postgres import connected, scrubbed
+from nexus_reimport.planning.feed import Feeder
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
 
 # column -> (type, values of the three persons)
 STRANGE = {

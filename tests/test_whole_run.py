@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from conftest import Clinic
 
-from nexus_reimport import census, runbook
+from nexus_reimport.checks import bucket
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Census, Plan, Proposal, Rehearsal, Report, Survey
+from nexus_reimport.nexus.tables import Role
 from nexus_reimport.record import Verdict
-from nexus_reimport.target.state import Role
+from nexus_reimport.runbook import steps
 
 PATIENTS = "SELECT id, filemaker_metadata->>'filemaker_id' FROM patients"
 PROTECTED_LINKS = {
@@ -31,9 +32,7 @@ PROTECTED_LINKS = {
 
 
 @pytest.fixture
-def ran(
-    clinic: Clinic, rehearsed: Path
-) -> Iterator[tuple[Clinic, runbook.Runbook, dict[str, Any]]]:
+def ran(clinic: Clinic, rehearsed: Path) -> Iterator[tuple[Clinic, steps.Runbook, dict[str, Any]]]:
     """A whole run, and what was there before it."""
     before = {
         "patients": dict(clinic.rows(PATIENTS)),
@@ -58,7 +57,7 @@ def ran(
 
 
 def test_the_run_leaves_what_it_promises(
-    ran: tuple[Clinic, runbook.Runbook, dict[str, Any]],
+    ran: tuple[Clinic, steps.Runbook, dict[str, Any]],
 ) -> None:
     clinic, book, before = ran
     assert book.run.verdict() is Verdict.COMPLETE
@@ -84,12 +83,12 @@ def test_the_run_leaves_what_it_promises(
     assert clinic.rows(
         "SELECT id, archived_at FROM patients WHERE archived ORDER BY id"
     ) == before["archived"]  # fmt: skip
-    for bucket, keys in before["objects"].items():
-        assert sorted(clinic.s3.access.keys(bucket)) == keys
+    for name, keys in before["objects"].items():
+        assert sorted(clinic.s3.access.keys(name)) == keys
 
 
 def test_every_attachment_that_filemaker_can_place_hangs_on_its_patient(
-    ran: tuple[Clinic, runbook.Runbook, dict[str, Any]],
+    ran: tuple[Clinic, steps.Runbook, dict[str, Any]],
 ) -> None:
     clinic, _, _ = ran
     patients = {f.lower(): str(i) for i, f in clinic.rows(PATIENTS) if f}
@@ -208,7 +207,7 @@ def test_every_stage_gives_what_the_next_needs_and_the_sums_are_exact(clinic: Cl
     rehearsal = load(Rehearsal, "rehearsal")
     assert rehearsal.after.keys() == plan.before.keys()
     assert load(Report, "checks_before").passed
-    assert len(census.keys(load(Census, "census"), book.folder)) == load(Census, "census").objects
+    assert len(bucket.keys(load(Census, "census"), book.folder)) == load(Census, "census").objects
 
 
 def test_the_same_inputs_give_the_same_plan(clinic: Clinic) -> None:

@@ -19,10 +19,11 @@ from test_cli import command
 from test_reimport import halted
 from test_runner import digest_of, in_background, kill_kernel, stage_pid, until
 
-from nexus_reimport import record, runbook, runner, show, window
+from nexus_reimport import record, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, RecordError, SettingsError, StopError
 from nexus_reimport.record import Run, Verdict
+from nexus_reimport.runbook import maintenance, steps
 from nexus_reimport.settings import Settings
 
 DEV = "sandbox-dev"
@@ -88,10 +89,10 @@ def test_the_window_is_up_from_before_the_locks_to_the_sign_off(
     def look(done: int, _: int) -> None:
         seen.append((hooks.did(), hooks.state.exists()))
 
-    runbook.resume(DEV, book.run.id, lambda _: look).apply()
+    steps.resume(DEV, book.run.id, lambda _: look).apply()
     assert seen[0] == (["enter"], True)
     assert stat.S_IMODE(hooks.state.stat().st_mode) == 0o600
-    runbook.resume(DEV, book.run.id)
+    steps.resume(DEV, book.run.id)
     book.verify()
     assert hooks.did() == ["enter"], "what people write before the verification would differ"
     book.sign_off()
@@ -192,7 +193,7 @@ def test_an_interrupt_after_the_commit_leaves_it_up_for_the_verification(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        runbook.resume(DEV, book.run.id, lambda _: interrupt).apply()
+        steps.resume(DEV, book.run.id, lambda _: interrupt).apply()
     assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
     assert hooks.did() == ["enter"]
     assert runner.finish(DEV).verdict is Verdict.COMPLETE
@@ -226,7 +227,7 @@ def test_sealing_takes_it_down(clinic: Clinic, hooks: Hooks, rehearsed: Path) ->
 
 def killed_in_the_transaction(
     clinic: Clinic, hooks: Hooks, rehearsed: Path, step: int = 7
-) -> runbook.Runbook:
+) -> steps.Runbook:
     book = clinic.approved(rehearsed)
     with halted(book.settings.name, book.run.id, step, hooks.folder / "marker") as process:
         process.kill()
@@ -274,11 +275,11 @@ def test_a_new_run_takes_it_down_and_the_same_run_resumed_does_not(
     clinic: Clinic, hooks: Hooks, rehearsed: Path
 ) -> None:
     book = killed_in_the_transaction(clinic, hooks, rehearsed)
-    again = runbook.resume(DEV, book.run.id)
-    runbook.begin(DEV, book.run.id)
+    again = steps.resume(DEV, book.run.id)
+    steps.begin(DEV, book.run.id)
     again.settle()
     assert hooks.did() == ["enter"]
-    new = runbook.begin(DEV)
+    new = steps.begin(DEV)
     assert hooks.did() == ["enter", "leave"]
     assert told(new.run) == ["window left"]
     assert new.run.events()[-1]["of"] == book.run.id
@@ -289,7 +290,7 @@ def test_a_window_whose_file_was_cut_short_is_taken_down(
 ) -> None:
     killed_in_the_transaction(clinic, hooks, rehearsed)
     hooks.state.write_text('{"run": "2026')
-    assert window.leave(settings()) == ""
+    assert maintenance.leave(settings()) == ""
     assert not hooks.state.exists()
 
 
@@ -298,13 +299,13 @@ def test_nobody_takes_down_the_window_that_another_process_is_inside_of(
 ) -> None:
     book = clinic.approved(rehearsed)
     with halted(book.settings.name, book.run.id, 7, hooks.folder / "marker"):
-        assert window.leave(settings()) == ""
-        assert window.still_up(settings()) == ""
+        assert maintenance.leave(settings()) == ""
+        assert maintenance.still_up(settings()) == ""
         with pytest.raises(Busy, match="inside its maintenance window"):
-            runbook.resume(DEV, book.run.id).apply()
+            steps.resume(DEV, book.run.id).apply()
         assert hooks.did() == ["enter"]
         assert hooks.state.exists()
-    window.leave(settings())
+    maintenance.leave(settings())
     assert hooks.did() == ["enter", "leave"]
 
 

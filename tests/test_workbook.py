@@ -17,12 +17,15 @@ from hypothesis import strategies as st
 from openpyxl import Workbook, load_workbook
 from test_odd_files import _strict
 
-from nexus_reimport import backup, manual, mapping, rowfile, workbook
+from nexus_reimport import PACKAGE, mapping
 from nexus_reimport.errors import MappingError, StopError
-from nexus_reimport.manual import Kind, Line
+from nexus_reimport.files import rowfile, workbook
 from nexus_reimport.mapping import ByHand
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.target.catalog import Column
+from nexus_reimport.nexus.catalog import Column
+from nexus_reimport.planning import manual
+from nexus_reimport.planning.manual import Kind, Line
+from nexus_reimport.stages import backup
+from nexus_sandbox.postgres.server import PostgresServer
 
 SECRET = "Quillfeather"
 CONTROLS = "".join(map(chr, (*range(32), 0x7F, 0xFFFE, 0xFFFF, 0xD83D)))
@@ -201,7 +204,7 @@ def test_a_text_that_begins_like_a_formula_is_a_choice_like_any_other(tmp_path: 
 def test_a_kind_that_no_sheet_can_be_called_is_refused_with_the_mapping(
     name: str, tmp_path: Path
 ) -> None:
-    text = (Path(mapping.__file__).parent / "mappings" / "nexus.toml").read_text()
+    text = (PACKAGE / "mappings" / "nexus.toml").read_text()
     assert "[by_hand.clinics]" in text
     assert "[by_hand.funding]" in text
     (tmp_path / "own.toml").write_text(text.replace("[by_hand.funding]", f'[by_hand."{name}"]'))

@@ -9,15 +9,16 @@ from typing import Any
 
 import simplejson
 
-from nexus_reimport import attachments, census, rowfile
-from nexus_reimport.checks import Finding, check
+from nexus_reimport.checks import Finding, bucket, check
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import Entity, Mapping
 from nexus_reimport.model import Census, Level, Outcome, Plan, Snapshot, Survey
-from nexus_reimport.rowfile import RowFile
-from nexus_reimport.target.fingerprint import Fingerprint
-from nexus_reimport.target.links import AttachmentState
-from nexus_reimport.target.sequences import Reading
-from nexus_reimport.target.state import Role
+from nexus_reimport.nexus.fingerprint import Fingerprint, differing
+from nexus_reimport.nexus.links import AttachmentState
+from nexus_reimport.nexus.sequences import Reading
+from nexus_reimport.nexus.tables import Role
+from nexus_reimport.planning import attachments
 from nexus_reimport.text import by_id
 
 
@@ -314,7 +315,7 @@ def protected_tables_are_as_they_were(after: After) -> Finding:
     was written by others in the meantime.
     """
     before = after.survey.fingerprints(Role.PROTECTED)
-    differ = [t for t, f in before.items() if f.digest and after.fingerprints.get(t) != f]
+    differ = [t for t in differing(before, after.fingerprints) if before[t].digest]
     skipped = sum(not f.digest for f in before.values())
     note = f"{skipped} tables are volatile as a whole and only counted" if skipped else ""
     return Finding(len(before), differ, note=note)
@@ -335,7 +336,7 @@ def no_file_was_lost(after: After) -> Finding:
     before = dict(_sized(after.folder, after.census.file))
     now = dict(_sized(after.folder, after.census_now.file))
     wanted = attachments.kept_files(after.survey, after.folder)
-    stored = census.stored(after.census, after.folder)
+    stored = bucket.stored(after.census, after.folder)
     ours = [real for keys in wanted.values() for key in keys if (real := stored.real(key))]
     lost = sum(key not in now or not _unchanged(before[key], now[key]) for key in ours)
     return Finding(max(1, len(ours)), count=lost, note=f"{len(now):,} objects in the bucket")
@@ -355,7 +356,7 @@ def _unchanged(before: tuple[str, str], now: tuple[str, str]) -> bool:
 @check(After, Level.REVIEW, serves=("K1", "K2"), links=True)
 def no_more_files_are_missing(after: After) -> Finding:
     """Every document and image has its file in S3."""
-    there = census.stored(after.census_now, after.folder)
+    there = bucket.stored(after.census_now, after.folder)
     wanted = attachments.kept_files(after.survey, after.folder)
     keys = [key for listed in wanted.values() for key in listed]
     return Finding(max(1, len(keys)), count=sum(not there.real(key) for key in keys))

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from nexus_reimport import attachments, census, rowfile, wording
-from nexus_reimport.checks import Finding, check
+from nexus_reimport import wording
+from nexus_reimport.checks import Finding, bucket, check
+from nexus_reimport.filemaker.cleaning import loses
+from nexus_reimport.files import rowfile
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.model import (
     KEY,
@@ -22,8 +24,8 @@ from nexus_reimport.model import (
     Snapshot,
     Survey,
 )
+from nexus_reimport.planning import attachments
 from nexus_reimport.settings import Settings
-from nexus_reimport.source.cleaning import loses
 from nexus_reimport.text import id_key
 
 
@@ -469,7 +471,7 @@ def images_carry_an_export_date(before: Before) -> Finding:
 @check(Before, Level.REVIEW, serves=("K1", "K2"), links=True)
 def every_file_is_in_s3(before: Before) -> Finding:
     """Every document and image of Nexus has its file in the bucket."""
-    stored = census.stored(before.census, before.folder)
+    stored = bucket.stored(before.census, before.folder)
     wanted = attachments.kept_files(before.survey, before.folder)
     looked = sum(map(len, wanted.values()))
     missing = {name: sum(not stored.real(k) for k in keys) for name, keys in wanted.items()}
@@ -487,7 +489,7 @@ def every_file_is_in_s3(before: Before) -> Finding:
 @check(Before, Level.STOP, serves=("K1", "K2", "K13"), links=True)
 def the_bucket_is_the_right_one(before: Before) -> Finding:
     """The bucket holds the files of at least nine in ten rows: it is this installation's."""
-    stored = census.stored(before.census, before.folder)
+    stored = bucket.stored(before.census, before.folder)
     wanted = [k for keys in attachments.kept_files(before.survey, before.folder).values()
               for k in keys]  # fmt: skip
     found = sum(bool(stored.real(key)) for key in wanted)

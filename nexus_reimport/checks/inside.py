@@ -10,12 +10,12 @@ from psycopg import sql
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.model import Level, Plan, Survey
-from nexus_reimport.target import links, references
-from nexus_reimport.target.catalog import Catalog
-from nexus_reimport.target.fingerprint import Fingerprint
-from nexus_reimport.target.own import UndoData
-from nexus_reimport.target.postgres import OWN_SCHEMA, Connection, scalar, table_name
-from nexus_reimport.target.transaction import touched
+from nexus_reimport.nexus import links, references
+from nexus_reimport.nexus.catalog import Catalog
+from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.postgres import OWN_SCHEMA, Connection, scalar, table_name
+from nexus_reimport.nexus.registry import UndoData
+from nexus_reimport.nexus.transaction import touched
 
 
 @dataclass(frozen=True, slots=True)

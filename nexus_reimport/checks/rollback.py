@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.mapping import Mapping
 from nexus_reimport.model import Level
-from nexus_reimport.target import since
-from nexus_reimport.target.catalog import Catalog
-from nexus_reimport.target.fingerprint import Fingerprint
-from nexus_reimport.target.links import AttachmentState
-from nexus_reimport.target.own import Committed, UndoData
-from nexus_reimport.target.postgres import OWN_SCHEMA
-from nexus_reimport.target.references import Reference
-from nexus_reimport.target.since import Since
-from nexus_reimport.target.transaction import Transaction, touched
+from nexus_reimport.nexus import changes as since
+from nexus_reimport.nexus.catalog import Catalog
+from nexus_reimport.nexus.changes import Since
+from nexus_reimport.nexus.fingerprint import Fingerprint, differing
+from nexus_reimport.nexus.links import AttachmentState
+from nexus_reimport.nexus.postgres import OWN_SCHEMA
+from nexus_reimport.nexus.references import Reference
+from nexus_reimport.nexus.registry import Committed, UndoData
+from nexus_reimport.nexus.transaction import Transaction, touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def the_state_is_the_one_before_the_run(undoing: Undoing) -> Finding:
         stays = sum(n.created + n.changed for n in undoing.since.newer)
         note = f"people have written since: {stays:,} newer rows, compared row by row instead"
         return Finding(len(before), note=note)
-    differ = [table for table, was in before.items() if undoing.after.get(table) != was]
+    differ = differing(before, undoing.after)
     return Finding(max(1, len(before)), differ, note=f"{len(before)} tables compared")
 
 
@@ -110,7 +110,7 @@ def nothing_points_at_what_was_taken_back(undoing: Undoing) -> Finding:
 def the_rollback_is_what_was_committed(restored: Restored) -> Finding:
     """Read afresh, every table is what the rollback's transaction has left."""
     after = restored.after
-    differ = [table for table, was in after.items() if restored.fingerprints.get(table) != was]
+    differ = differing(after, restored.fingerprints)
     return Finding(max(1, len(after)), differ)
 
 

@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import NamedTuple
 
-from nexus_reimport import manual, rowfile, wording
+from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before import Before
+from nexus_reimport.files import rowfile
 from nexus_reimport.model import Level
-from nexus_reimport.target.catalog import Column
+from nexus_reimport.nexus.catalog import Column
+from nexus_reimport.planning import manual
 
 
 @check(Before, Level.STOP, serves=("M3",))

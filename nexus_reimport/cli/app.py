@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from nexus_reimport import demo as demonstration
-from nexus_reimport import runner, show, window
+from nexus_reimport import runner, show
+from nexus_reimport.cli import demo as demonstration
 from nexus_reimport.cli import deployment, records, recovery, sandbox
 from nexus_reimport.cli.output import (
     Approve,
@@ -22,11 +22,12 @@ from nexus_reimport.cli.output import (
     progress,
 )
 from nexus_reimport.errors import ReimportError
-from nexus_reimport.gate import SHOWN
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run
+from nexus_reimport.runbook import maintenance
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.interrupt import Interrupted, listening
+from nexus_reimport.stages.approval import SHOWN
 
 app = typer.Typer(
     help="Wipes Nexus's patient data and reimports it fresh from FileMaker.",
@@ -132,7 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _notes(error: Exception) -> list[str]:
     """That the maintenance window is still up; other notes may hold data and are withheld."""
-    return [n for n in getattr(error, "__notes__", []) if n.startswith(window.HEADLINE)]
+    return [n for n in getattr(error, "__notes__", []) if n.startswith(maintenance.HEADLINE)]
 
 
 def _ended(interrupt: Interrupted) -> str:

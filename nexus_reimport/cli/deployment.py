@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from nexus_reimport import adoption
-from nexus_reimport.adoption import Candidate
 from nexus_reimport.cli.output import AsJson, Environment, give
 from nexus_reimport.errors import SettingsError, StopError
-from nexus_reimport.target.deployment import Deployment
+from nexus_reimport.nexus.deployment import Deployment
+from nexus_reimport.runbook import adoption
+from nexus_reimport.runbook.adoption import Candidate
 
 ThisIsACopy = Annotated[
     bool,

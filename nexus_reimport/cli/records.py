@@ -15,7 +15,7 @@ from nexus_reimport.cli.output import AsJson, RunId, give
 from nexus_reimport.errors import ReimportError, SettingsError, TargetError
 from nexus_reimport.model import Plan, Report
 from nexus_reimport.record import Run, Verdict
-from nexus_reimport.runbook import Runbook
+from nexus_reimport.runbook.steps import Runbook
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings
 

@@ -19,8 +19,8 @@ from nexus_reimport.cli.output import (
     progress,
 )
 from nexus_reimport.errors import SettingsError
-from nexus_reimport.gate import SHOWN
 from nexus_reimport.model import Look, Newer, RollbackProposal
+from nexus_reimport.stages.approval import SHOWN
 
 OneRun = Annotated[str, typer.Argument(help="A run, as `record list` names it.")]
 

@@ -14,7 +14,10 @@ import typer
 
 from nexus_reimport import settings as environments
 from nexus_reimport.cli.output import AsJson, give, progress
-from nexus_reimport.sandbox import clinic, filemaker, filemaker_file, stack
+from nexus_sandbox import clinic
+from nexus_sandbox.filemaker import file
+from nexus_sandbox.filemaker import simulator as filemaker
+from nexus_sandbox.stack import lifecycle
 
 app = typer.Typer(help="The made-up clinic on loopback.", no_args_is_help=True)
 PASSWORD_VARIABLE = "NEXUS_SANDBOX_FILEMAKER_PASSWORD"  # noqa: S105 - its name, not the password
@@ -28,9 +31,9 @@ HERE = Path(".sandbox")
 
 
 @app.command()
-def up(folder: Folder = HERE, scale: Scale = None, seed: int = stack.SEED) -> None:
+def up(folder: Folder = HERE, scale: Scale = None, seed: int = lifecycle.SEED) -> None:
     """Start the clinic; it runs until `down`. The first time it is made up."""
-    started = stack.up(
+    started = lifecycle.up(
         folder,
         scale=chosen_scale(folder, scale),
         seed=seed,
@@ -47,7 +50,7 @@ def up(folder: Folder = HERE, scale: Scale = None, seed: int = stack.SEED) -> No
 @app.command()
 def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Say what is kept and what runs."""
-    found = stack.status(folder)
+    found = lifecycle.status(folder)
     kept = f"{found.scale:g} times the real size" if found.made else "not made yet"
     servers = [
         f"  {s.name:<12}127.0.0.1:{s.port} {'listens' if s.listens else 'is silent'}"
@@ -61,7 +64,7 @@ def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
 @app.command()
 def reset(folder: Folder = HERE) -> None:
     """Put both databases and the buckets back as they were made."""
-    stack.reset(folder)
+    lifecycle.reset(folder)
     typer.echo("both databases are as they were made")
 
 
@@ -71,7 +74,7 @@ def down(
     remove: Annotated[bool, typer.Option("--remove", help="Delete the clinic too.")] = False,
 ) -> None:
     """Stop all servers; what was made is kept unless removed."""
-    stack.down(folder, remove=remove)
+    lifecycle.down(folder, remove=remove)
     typer.echo("stopped, and removed" if remove else "stopped")
 
 
@@ -83,9 +86,9 @@ def filemaker_alone(
     latency_ms: Annotated[float, typer.Option(min=0, help="Added to each page.")] = 0,
 ) -> None:
     """Serve FileMaker alone, for any client, until interrupted."""
-    kept = stack.status(folder)
+    kept = lifecycle.status(folder)
     if kept.made and scale in (None, kept.scale):
-        tables = filemaker_file.load(folder / "filemaker")
+        tables = file.load(folder / "filemaker")
     else:
         tables = list(clinic.generate(scale or 1.0).filemaker)
     password = os.environ.get(PASSWORD_VARIABLE) or secrets.token_urlsafe(12)
@@ -101,5 +104,5 @@ def chosen_scale(folder: Path, scale: float | None) -> float:
     """What was asked for, else what is kept, else the real size."""
     if scale is not None:
         return scale
-    found = stack.status(folder)
+    found = lifecycle.status(folder)
     return found.scale if found.made and found.scale else 1.0

@@ -18,7 +18,7 @@ from typing import Any
 
 import nbformat
 
-from nexus_reimport import errors, record
+from nexus_reimport import CHECKOUT, errors, record
 from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.record import Run, State, Verdict
 from nexus_reimport.runner.interrupt import passed_on
@@ -26,7 +26,7 @@ from nexus_reimport.runner.interrupt import passed_on
 PREFLIGHT, EXECUTE, VERIFY = "01_preflight", "02_execute", "03_verify"
 ROLLBACK = "90_rollback"
 HOME = ".kernel"  # of the kernels, in the environment's private folder
-FOLDER = Path(__file__).resolve().parents[2] / "runbook"
+FOLDER = CHECKOUT / "runbook"
 Parameters = Mapping[str, str | bool]
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
 _LINES = ("where", "state", "next")

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from nexus_reimport import backup, record, restore, show
 from nexus_reimport import mapping as mappings
-from nexus_reimport import rollback as rollbacks
+from nexus_reimport import record, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, SettingsError
-from nexus_reimport.gate import SHOWN, undecided
 from nexus_reimport.model import Backup, Look, Newer, RollbackProposal
+from nexus_reimport.nexus import deployment, registry, rights
+from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.registry import UndoSize
+from nexus_reimport.nexus.rights import Task
 from nexus_reimport.record import EXIT_CODES, Verdict
+from nexus_reimport.runbook import rollback as rollbacks
 from nexus_reimport.runner import notebook, sequence
 from nexus_reimport.runner.notebook import ROLLBACK
 from nexus_reimport.runner.sequence import Outcome
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import Settings
-from nexus_reimport.target import deployment, own, rights
-from nexus_reimport.target.own import UndoSize
-from nexus_reimport.target.postgres import connected
-from nexus_reimport.target.rights import Task
+from nexus_reimport.stages import backup, restore
+from nexus_reimport.stages.approval import SHOWN, undecided
 
 AskRollback = Callable[[Look, RollbackProposal], str]
 
@@ -110,7 +111,7 @@ def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
     state = "undo data of older runs may have been dropped; nothing else was written"
     with record.at_work(settings), connected(settings.postgres, state) as connection:
         deployment.require(connection, settings.name)
-        gone = tuple(own.undo_sizes(connection)[keep:])
+        gone = tuple(registry.undo_sizes(connection)[keep:])
         dropped = {one.schema for one in gone}
         lacking = [
             right
@@ -120,7 +121,7 @@ def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
         if lacking:
             raise rights.refusal(lacking, deployment.place(connection))
         for one in gone:
-            own.drop_undo(connection, one.schema)
+            registry.drop_undo(connection, one.schema)
     return gone
 
 

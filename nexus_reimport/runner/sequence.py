@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nexus_reimport import gate, opening, record, rollback, runbook, show, window
+from nexus_reimport import record, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
     RecordError,
@@ -19,15 +19,19 @@ from nexus_reimport.errors import (
     StopError,
     TargetError,
 )
-from nexus_reimport.gate import SHOWN
 from nexus_reimport.model import Proposal, Refusal, Scope
 from nexus_reimport.record import Run, Verdict
+from nexus_reimport.runbook import maintenance as window
+from nexus_reimport.runbook import opening, rollback
+from nexus_reimport.runbook import steps as runbook
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.runner.interrupt import Interrupted
 from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, VERIFY
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import Kind, Settings
+from nexus_reimport.stages import approval
+from nexus_reimport.stages.approval import SHOWN
 
 Ask = Callable[[Run, Proposal], str]
 _STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT, Verdict.WAITING)
@@ -181,7 +185,7 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     if consent.digest:
         made = _waiting(settings, consent.digest)
         window.leave(settings)
-        gate.refuse(_refusals(made))
+        approval.refuse(_refusals(made))
     else:
         kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
         made = opening.create(settings, kind)

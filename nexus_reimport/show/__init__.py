@@ -4,8 +4,8 @@ Each gives a ``Page`` that is HTML in a notebook and plain text elsewhere. Only 
 names of columns are shown, never a value.
 """
 
+from nexus_reimport.show.activity import activity
 from nexus_reimport.show.before import backup, census, counts, snapshot, survey
-from nexus_reimport.show.meanwhile import activity
 from nexus_reimport.show.page import Page, table
 from nexus_reimport.show.pictures import completeness, flow, stage_times, transaction_times
 from nexus_reimport.show.planned import plan, plan_text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nexus_reimport.gate import SHOWN
 from nexus_reimport.model import (
     Applied,
     Approval,
@@ -17,6 +16,7 @@ from nexus_reimport.model import (
     Result,
 )
 from nexus_reimport.show.page import Cell, Line, Marked, Page, Table, Tone, table
+from nexus_reimport.stages.approval import SHOWN
 
 _ORDER = ("STOPS", "REVIEW", "noted", "waived", "passed")
 _TONES = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexus_reimport.target.rights import RULES, Rule
+from nexus_reimport.nexus.rights import RULES, Rule
 
 
 def rights_paper() -> str:

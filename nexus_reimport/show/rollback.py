@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from nexus_reimport import wording
-from nexus_reimport.gate import SHOWN
 from nexus_reimport.model import Look, Newer, RollbackProposal, Undone
-from nexus_reimport.restore import Restored
+from nexus_reimport.nexus.changes import Since
+from nexus_reimport.nexus.registry import UndoSize
 from nexus_reimport.show.page import Line, Page, Table, Tone, listed, look, table
 from nexus_reimport.show.result import checks_table, counted
-from nexus_reimport.target.own import UndoSize
-from nexus_reimport.target.since import Since
+from nexus_reimport.stages.approval import SHOWN
+from nexus_reimport.stages.restore import Restored
 
 _FATE = {
     Newer.UNDECIDED: "undecided",

@@ -23,10 +23,10 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.record import EXIT_CODES, WRITING, Run, State, Verdict
+from nexus_reimport.runbook.maintenance import ENTERED, FAILED, LEFT
 from nexus_reimport.show.page import Line, Page, Tone, listed
 from nexus_reimport.show.planned import changed, respelt
 from nexus_reimport.show.result import counted
-from nexus_reimport.window import ENTERED, FAILED, LEFT
 
 Fact = tuple[str, str]
 

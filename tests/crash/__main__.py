@@ -18,8 +18,8 @@ from typing import Any
 
 from conftest import BUCKETS
 
-from nexus_reimport.sandbox.clinic import Clinic, generate
-from nexus_reimport.sandbox.s3 import S3Server
+from nexus_sandbox.clinic import Clinic, generate
+from nexus_sandbox.s3.server import S3Server
 
 from . import disk, report
 from .cases import KINDS, Case, Reference, every

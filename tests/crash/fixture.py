@@ -20,15 +20,15 @@ from conftest import BUCKETS, OWNER, PASSWORD, ROLE, make_database, write_enviro
 from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.model import Proposal
-from nexus_reimport.sandbox import filling
-from nexus_reimport.sandbox.clinic import Clinic
-from nexus_reimport.sandbox.clinic.layouts import ONLY_ODATA
-from nexus_reimport.sandbox.filemaker import Simulator
-from nexus_reimport.sandbox.postgres import PostgresServer
-from nexus_reimport.sandbox.process import python_path, until
-from nexus_reimport.sandbox.s3 import S3Server
+from nexus_reimport.nexus import deployment
 from nexus_reimport.settings import FOLDER_VARIABLE
-from nexus_reimport.target import deployment
+from nexus_sandbox.clinic import Clinic
+from nexus_sandbox.clinic.layouts import ONLY_ODATA
+from nexus_sandbox.filemaker.simulator import Simulator
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.process import python_path, until
+from nexus_sandbox.s3.server import S3Server
+from nexus_sandbox.stack import fill
 
 from . import look
 from .disk import SmallDisk
@@ -292,7 +292,7 @@ def opened(folder: Path, s3: S3Server, made_up: Clinic) -> Iterator[World]:
 def _furnish(world: World, s3: S3Server) -> None:
     world.server.create_role(OWNER)
     world.server.create_role(ROLE)
-    filling.make_template(world.server.access, f"kept_{FOUND}", world.made_up.nexus("dev"))
+    fill.make_template(world.server.access, f"kept_{FOUND}", world.made_up.nexus("dev"))
     write_environments(world.places, world.server, world.simulator, s3, {"dev": DATABASE})
     through = {
         "NEXUS_SANDBOX_PG_PORT": world.postgres.port,

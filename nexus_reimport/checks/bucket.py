@@ -1,0 +1,39 @@
+"""What the bucket held when it was listed, to be asked for the keys that Nexus names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nexus_reimport.files import rowfile
+from nexus_reimport.model import Census
+from nexus_reimport.text import composed
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The keys of a bucket. One that differs from Nexus's in its form of Unicode alone is found."""
+
+    keys: frozenset[str]
+    by_form: Mapping[str, str]  # composed key -> a key of the bucket
+
+    def real(self, key: str) -> str:
+        """The bucket's own spelling of ``key``; ``""`` where it has none."""
+        return key if key in self.keys else self.by_form.get(composed(key), "")
+
+    @property
+    def twins(self) -> int:
+        """How many keys are another one but for their form of Unicode."""
+        return len(self.keys) - len(self.by_form)
+
+
+def stored(census: Census, folder: Path) -> Stored:
+    """What the bucket holds, to be asked for keys."""
+    found = keys(census, folder)
+    return Stored(found, {composed(key): key for key in sorted(found)})
+
+
+def keys(census: Census, folder: Path) -> frozenset[str]:
+    """The keys of all objects."""
+    return frozenset(row[0] or "" for row in rowfile.read(folder, census.file))

@@ -1,0 +1,98 @@
+"""The channels of one environment, opened: which table of FileMaker is read by which."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from nexus_reimport.filemaker import Source
+from nexus_reimport.filemaker.data_api import DataApi
+from nexus_reimport.filemaker.exports import ExportedFiles, Known, key
+from nexus_reimport.filemaker.http import Patience
+from nexus_reimport.filemaker.odata import OData
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.settings import Channel, FileMaker
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one source of the mapping is read: the channel, and what that calls the table."""
+
+    channel: Channel
+    source: Source
+    table: str
+
+
+class Channels:
+    """Every channel that an environment uses, each opened once. Closed at the end of ``with``.
+
+    Raises:
+        SettingsError: an address is not one that a password may be sent to.
+    """
+
+    def __init__(self, place: FileMaker, mapping: Mapping) -> None:
+        self._place, self._mapping = place, mapping
+        self._opened: dict[Channel, Source] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.ExitStack() as closing:
+            for source in self._opened.values():
+                closing.callback(source.close)
+
+    @property
+    def opened(self) -> dict[Channel, Source]:
+        """The channels that were used so far."""
+        return dict(self._opened)
+
+    def of(self, source: str) -> Place:
+        """Where ``source`` of the mapping is read."""
+        channel = self._place.channel_of(source)
+        if channel not in self._opened:
+            self._opened[channel] = self._open(channel)
+        return Place(channel, self._opened[channel], self._table(source, channel))
+
+    def require(self, sources: Iterable[str]) -> None:
+        """See that the files of ``sources`` are there, as far as they are read from files.
+
+        Raises:
+            SourceError: those that are not, all at once. Nothing was read.
+        """
+        names = [name for name in sources if self._place.channel_of(name) == "exports"]
+        tables = {name: self._table(name, "exports") for name in names}
+        if tables and isinstance(files := self.of(names[0]).source, ExportedFiles):
+            files.require(tables)
+
+    def _table(self, source: str, channel: Channel) -> str:
+        return self._place.tables.get(source) or self._mapping.sources[source].table_by(channel)
+
+    def _open(self, channel: Channel) -> Source:
+        place = self._place
+        if channel == "exports" and place.exports is not None:
+            return ExportedFiles(place.exports, self._known())
+        if place.password is None:
+            raise TypeError("settings let no server channel through without a password")
+        client = OData if channel == "odata" else DataApi
+        return client(
+            place.url, place.database, place.user, place.password.get_secret_value(),
+            verify=str(place.ca_file) if place.ca_file else True,
+            patience=Patience(before_page=place.pause),
+        )  # fmt: skip
+
+    def _known(self) -> dict[str, Known]:
+        """File -> what the mapping knows of its columns."""
+        found = {}
+        for name, spec in self._mapping.sources.items():
+            table = self._table(name, "exports")
+            own = spec.columns if table == spec.table_by("exports") else ()
+            wanted = (
+                frozenset(key(one) for one in (field, *said.also))
+                for field, said in spec.fields.items()
+                if not said.optional
+            )
+            found[table] = Known(own, tuple(wanted))
+        return found

@@ -1,0 +1,5 @@
+"""FileMaker's Data API, read only: layouts, with every field that is on them."""
+
+from nexus_reimport.filemaker.data_api.client import DataApi
+
+__all__ = ["DataApi"]

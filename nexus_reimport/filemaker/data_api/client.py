@@ -1,0 +1,272 @@
+"""FileMaker's Data API, read only.
+
+The module sends GET, POST to ``sessions`` and ``_find``, and DELETE to ``sessions``: it has no way
+to write a record. Dates are asked for in ISO 8601 always (``dateformats=2``).
+
+Source: Claris FileMaker Data API Guide.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from nexus_reimport.filemaker import Field, Origin, Page, Product, Usage, Wanted, codes
+from nexus_reimport.filemaker.answer import lacking, nearest, torn, untold
+from nexus_reimport.filemaker.data_api import paging
+from nexus_reimport.filemaker.data_api.envelope import Envelope, opened, page_of
+from nexus_reimport.filemaker.data_api.paging import Fetch
+from nexus_reimport.filemaker.data_api.session import Session
+from nexus_reimport.filemaker.http import Patience
+from nexus_reimport.filemaker.server import Server
+
+BASE = "/fmi/data/v1"
+JSON = Mapping[str, Any]
+Query = Sequence[Mapping[str, str]]
+ENGINE = "FileMaker Data API Engine"
+TYPE_OF_RESULT = {"timeStamp": "timestamp"}  # the others are called the same
+
+
+class DataApi(Server):
+    """One FileMaker file by its Data API. A ``Source``; several threads may use it at a time.
+
+    It logs in at the first request that needs it, and out in ``close``.
+
+    Raises:
+        SettingsError: the address is not one that a password may be sent to.
+    """
+
+    channel = "data_api"
+
+    def __init__(
+        self,
+        url: str,
+        database: str,
+        account: str,
+        password: str,
+        *,
+        verify: bool | str = True,
+        patience: Patience | None = None,
+    ) -> None:
+        super().__init__(url, database, verify=verify, patience=patience)
+        self._session = Session(self._wire, self._at("/sessions"), self._where(), account, password)
+
+    def product(self) -> Product:
+        """The server, as it names itself. Needs no account."""
+        where = self._where()
+        path = f"{BASE}/productInfo"
+        answer = self._wire.patiently(
+            lambda: opened(self._wire.send("GET", path, where=where), where).settled()
+        )
+        info = answer.expect().response.get("productInfo")
+        told = info if isinstance(info, dict) else {}
+        return Product(str(told.get("name") or ENGINE), str(told.get("version") or ""))
+
+    def tables(self) -> tuple[str, ...]:
+        """The names of all layouts, those in folders too."""
+        answer = self._ask("GET", self._at("/layouts"), self._where())
+        layouts = answer.expect().response.get("layouts")
+        if not isinstance(layouts, list):
+            raise untold("its layouts", self._where())
+        return tuple(_names(layouts))
+
+    def fields(self, table: str) -> dict[str, Field]:
+        """The fields that are on the layout ``table``: no other can be read."""
+        answer = self._ask("GET", self._at("/layouts/", table), self._where(table))
+        self._expect(answer, table)
+        described = answer.response.get("fieldMetaData")
+        if not isinstance(described, list) or not all(
+            isinstance(found, dict) and found.get("name") for found in described
+        ):
+            raise untold("the fields of the layout", self._where(table))
+        return {field.name: field for field in map(_field, described)}
+
+    def origin(self, table: str) -> Origin | None:
+        """None: a server answers."""
+        return None
+
+    def count(self, table: str) -> int:
+        """FileMaker's own count. That a table is empty is asked twice."""
+        for _ in range(2):
+            answer = self._ask("GET", self._records(table, {"_limit": 1}), self._where(table))
+            self._expect(answer, table, codes.NO_RECORD)
+            if answer.code == codes.OK and answer.found:
+                return answer.found
+        return 0
+
+    def newest(self, table: str, field: str) -> str:
+        """The greatest value of ``field``; ``""`` if there is none."""
+        parameters = {"_limit": 1, "_sort": _order(field, descend=True), "dateformats": 2}
+        answer = self._ask("GET", self._records(table, parameters), self._where(table))
+        self._expect(answer, table, codes.NO_RECORD, field=field)
+        page = page_of(answer, offset=1)
+        return page.rows[0][field] if page.rows else ""
+
+    def records(self, wanted: Wanted, *, page: int = 1000) -> Iterator[Page]:
+        """Every record of a table in the order of its key, page by page, with every field.
+
+        Pages after the first are asked for with the last record of the one before, so that a
+        record which slips over the edge of a page is noticed even where the count is unchanged.
+
+        Raises:
+            SourceError: what arrived differs from FileMaker's own count. Nothing was written.
+            MappingError: there is no such layout, or no such field on it.
+
+        Source: Claris FileMaker Data API Guide, "Get a range of records" (offset starts at 1).
+        """
+        table = wanted.table
+
+        def fetch(offset: int, limit: int) -> Envelope:
+            parameters = {
+                "_offset": offset,
+                "_limit": limit,
+                "_sort": _order(*wanted.keys),
+                "dateformats": 2,
+            }
+            answer = self._ask(
+                "GET", self._records(table, parameters), self._where(table), rows_from=offset
+            )
+            return self._expect(answer, table, codes.NO_RECORD, field=wanted.key)
+
+        first = True
+        for part in self._pages(table, fetch, page):
+            first = False
+            for row in part.rows:
+                if missing := wanted.types.keys() - row.keys():
+                    missing -= _first_repetitions(row, missing)
+                if missing:
+                    raise lacking(min(missing), self._where(table))
+            yield part
+        if first and (there := self.count(table)):
+            raise torn(f"{table}: {there:,} in FileMaker, 0 arrived", self._where(table))
+
+    def find(self, table: str, query: Query, *, sort: str, page: int = 1000) -> Iterator[Page]:
+        """The records that ``query`` matches, as ``records`` gives them; none is no error.
+
+        Criteria within one mapping all have to match, one of the mappings has to.
+        """
+
+        def fetch(offset: int, limit: int) -> Envelope:
+            body = {
+                "query": list(query),
+                "sort": json.loads(_order(sort)),
+                "offset": str(offset),
+                "limit": str(limit),
+                "dateformats": 2,
+                "portal": [],
+            }
+            path, where = self._at("/layouts/", table, "/_find"), self._where(table)
+            answer = self._ask("POST", path, where, body, rows_from=offset)
+            return self._expect(answer, table, codes.NO_MATCH, codes.NO_RECORD, field=sort)
+
+        return self._pages(table, fetch, page)
+
+    def usage(self) -> Usage:
+        """What was read so far, and at what cost."""
+        return self._wire.meter.read()
+
+    def close(self) -> None:
+        """Log out and close every connection. A server that is gone is no error here."""
+        self._session.give_back()
+        super().close()
+
+    def _pages(self, table: str, fetch: Fetch, size: int) -> Iterator[Page]:
+        def paced(offset: int, limit: int) -> Envelope:
+            self._wire.pace()
+            return fetch(offset, limit)
+
+        for page in paging.whole(table, paced, size, self._where(table)):
+            self._wire.meter.add(repaired=page.repaired)
+            yield page
+
+    def _ask(
+        self,
+        verb: str,
+        path: str,
+        where: str,
+        body: JSON | None = None,
+        *,
+        rows_from: int = 0,
+    ) -> Envelope:
+        """An answer of FileMaker. A session that has run out is renewed once.
+
+        With ``rows_from`` a page without a new row before the end of the found set is asked for
+        again.
+        """
+        content = None if body is None else json.dumps(body).encode()
+
+        def once() -> Envelope:
+            for _ in range(2):
+                token = self._session.current()
+                answer = opened(
+                    self._wire.send(
+                        verb, path, where=where, authorization=f"Bearer {token}", body=content
+                    ),
+                    where,
+                )
+                if answer.code not in codes.EXPIRED:
+                    break
+                self._session.forget(token)
+            return answer.full(rows_from) if rows_from else answer.settled()
+
+        return self._wire.patiently(once)
+
+    def _expect(self, answer: Envelope, table: str, *also: int, field: str = "") -> Envelope:
+        """``answer``, if FileMaker agreed or its code is one of ``also``."""
+        hint = ""
+        if answer.code == codes.NO_LAYOUT:
+            hint = nearest(table, self.tables)
+        elif answer.code == codes.NO_FIELD:
+            hint = nearest(field, lambda: self.fields(table))
+        return answer.expect(*also, hint=hint)
+
+    def _at(self, *parts: str) -> str:
+        """The path of a call: every second part is a name, and encoded."""
+        encoded = (
+            quote(part, safe="") if number % 2 else part for number, part in enumerate(parts)
+        )
+        return f"{BASE}/databases/{quote(self._database, safe='')}{''.join(encoded)}"
+
+    def _records(self, table: str, parameters: Mapping[str, object]) -> str:
+        query = urlencode({**parameters, "portal": "[]"}, quote_via=quote)
+        return f"{self._at('/layouts/', table, '/records')}?{query}"
+
+
+def _order(*fields: str, descend: bool = False) -> str:
+    way = "descend" if descend else "ascend"
+    return json.dumps([{"fieldName": field, "sortOrder": way} for field in fields])
+
+
+def _first_repetitions(row: dict[str, str], missing: Iterable[str]) -> set[str]:
+    """Give the first repetition of a field the field's name; which ones of ``missing`` came so.
+
+    The Data API calls it ``Face(1)`` where the layout shows more than one.
+    """
+    found = {name for name in missing if f"{name}(1)" in row}
+    for name in found:
+        row[name] = row.pop(f"{name}(1)")
+    return found
+
+
+def _field(found: JSON) -> Field:
+    """A field as the metadata tells it; what an older server leaves out is as for most fields."""
+    result = str(found.get("result", ""))
+    repetitions = str(found.get("maxRepeat", ""))
+    return Field(
+        name=str(found["name"]),
+        type=TYPE_OF_RESULT.get(result, result),
+        is_global=str(found.get("global", "")).lower() in ("true", "1"),
+        is_calculation=found.get("type", "normal") != "normal",
+        repetitions=int(repetitions) if repetitions.isdecimal() else 1,
+    )
+
+
+def _names(layouts: Sequence[JSON]) -> Iterator[str]:
+    """Layout names in their order; a folder's own name is none."""
+    for layout in layouts:
+        if layout.get("folderLayoutNames") is not None:
+            yield from _names(layout["folderLayoutNames"])
+        elif layout.get("name"):
+            yield str(layout["name"])

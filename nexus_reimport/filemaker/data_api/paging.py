@@ -1,0 +1,46 @@
+"""Reads a found set of the Data API to its end, and stops when it moves meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from nexus_reimport.filemaker import Page, codes
+from nexus_reimport.filemaker.answer import torn
+from nexus_reimport.filemaker.data_api.envelope import Envelope, page_of
+
+Fetch = Callable[[int, int], Envelope]
+"""An offset from 1 and a limit in; an answer with a new row, or with no record, out."""
+
+
+def whole(table: str, fetch: Fetch, size: int, where: str) -> Iterator[Page]:
+    """Pages until the found count is reached: a short page is not the last one.
+
+    Each page after the first begins with the last record of the one before, which is left out of
+    what is given: a record that slips over the edge is noticed even where the count stays.
+
+    Raises:
+        SourceError: the count changed, records moved, or one came twice. Nothing was written.
+    """
+    seen: set[str] = set()
+    found, last = 0, ""
+    while not seen or len(seen) < found:
+        overlap = 1 if seen else 0
+        offset = len(seen) + 1 - overlap
+        answer = fetch(offset, size + overlap)
+        now = answer.found if answer.code == codes.OK else 0
+        if not seen and not now:
+            return
+        found = found or now
+        if now != found:
+            raise torn(f"{table}: {found:,} in FileMaker at first, {now:,} from {offset:,}", where)
+        if overlap and answer.first != last:
+            raise torn(f"{table}: the records moved after {len(seen):,} of {found:,}", where)
+        page = page_of(answer, offset=offset, skip=overlap)
+        new = page.record_ids
+        if len(set(new)) != len(new) or not seen.isdisjoint(new):
+            raise torn(f"{table}: a record came twice within {found:,}", where)
+        seen.update(new)
+        last = new[-1]
+        yield page
+    if len(seen) != found:
+        raise torn(f"{table}: {found:,} in FileMaker, {len(seen):,} arrived", where)

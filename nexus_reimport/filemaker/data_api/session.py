@@ -1,0 +1,77 @@
+"""One login to the Data API, shared by threads."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import threading
+
+from nexus_reimport.errors import ReimportError, SettingsError, SourceError
+from nexus_reimport.filemaker.answer import untold
+from nexus_reimport.filemaker.data_api.envelope import opened
+from nexus_reimport.filemaker.http import Wire
+
+
+class Session:
+    """The session's token. Of many threads that find it expired, one logs in."""
+
+    def __init__(self, wire: Wire, path: str, where: str, account: str, password: str) -> None:
+        self._wire = wire
+        self._path = path
+        self._where = where
+        self._basic = f"{account}:{password}".encode()
+        self._lock = threading.Lock()
+        self._token = ""
+        self._logins = 0
+        self._is_closed = False
+        self._refusal: SettingsError | None = None
+
+    def __repr__(self) -> str:
+        return f"Session({self._logins} logins)"
+
+    def current(self) -> str:
+        """The token, after a login if there is none: tried once, its caller has the patience.
+
+        Raises:
+            SettingsError: the password is wrong. It is not sent a second time, by any thread:
+                servers lock an account after a few.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise SourceError("the connection to FileMaker is closed", where=self._where)
+            if self._refusal is not None:
+                raise self._refusal
+            if not self._token:
+                self._token = self._login()
+                self._wire.meter.add(renewals=1 if self._logins else 0)
+                self._logins += 1
+            return self._token
+
+    def forget(self, expired: str) -> None:
+        """Drop ``expired``, unless another thread has renewed it already."""
+        with self._lock:
+            if self._token == expired:
+                self._token = ""
+
+    def give_back(self) -> None:
+        """Log out, tried once."""
+        with self._lock, contextlib.suppress(ReimportError):
+            token, self._token, self._is_closed = self._token, "", True
+            if token:
+                self._wire.send("DELETE", f"{self._path}/{token}", where=self._where)
+
+    def _login(self) -> str:
+        basic = f"Basic {base64.b64encode(self._basic).decode()}"
+        sent = self._wire.send(
+            "POST", self._path, where=self._where, authorization=basic, body=b"{}"
+        )
+        answer = opened(sent, self._where).settled()
+        try:
+            answer.expect()
+        except SettingsError as refusal:
+            self._refusal = refusal
+            raise
+        token = str(answer.response.get("token") or sent.token)
+        if not token:
+            raise untold("the token of the session", self._where)
+        return token

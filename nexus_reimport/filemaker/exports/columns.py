@@ -1,0 +1,248 @@
+"""Looks at whole columns of an exported file before one value of them is read.
+
+A declared form is an error of a person where it is wrong, and one value alone cannot show it:
+03/04/2025 is a date in two forms. Where a column contradicts what is declared, or nobody can tell
+what it means, the read stops with the counts and the form that fits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
+
+from nexus_reimport import forms as written
+from nexus_reimport import wording
+from nexus_reimport.errors import ReimportError, SettingsError, SourceError
+from nexus_reimport.filemaker import suggest
+from nexus_reimport.filemaker.exports.cells import UNCOMPUTED, Cell, Forms
+from nexus_reimport.filemaker.exports.grid import Grid
+from nexus_reimport.forms import DECIMALS, ORDERS, Seen
+
+_ORDERS = '"d/m/y", "m/d/y" or "y/m/d"'
+_LONG_ID = re.compile(r"[0-9]{15}([0-9]+)")  # more digits than a spreadsheet's number keeps
+
+
+class _Column(NamedTuple):
+    """One column: its name, its texts with the lines on which they stand, and its other cells."""
+
+    name: str
+    texts: Sequence[tuple[str, str]]  # text, line
+    others: Sequence[Cell]
+
+
+class _Told(NamedTuple):
+    """What is wrong with a column, and what to do about it."""
+
+    error: type[ReimportError]
+    what: str
+    next: str
+
+
+def refuse_contradictions(
+    grid: Grid, columns: Mapping[str, tuple[int, str]], forms: Forms, where: str
+) -> None:
+    """Stop at the first column that is not written as declared, as a whole.
+
+    Shape: ``columns`` as ``{name: (place, type)}``.
+
+    Raises:
+        SettingsError: a form is not declared, or another one fits the column.
+        SourceError: a column is written in two forms, or may mean two things.
+    """
+    unknown = [name for name in forms.by_column if name not in grid.columns]
+    if unknown:
+        raise SettingsError(
+            f"dates are declared of a column that is not there: {unknown[0]};"
+            f" {suggest.told(unknown[0], grid.columns)}",
+            where=where,
+            next="give the name that the file has, under [filemaker.exports.files]",
+        )
+    for name, (place, kind) in columns.items():
+        told = _LOOKS[kind](_column(grid, name, place, forms), forms) if kind in _LOOKS else None
+        if told:
+            raise told.error(f"column {name}: {told.what}", where=where, next=told.next)
+
+
+def refuse_rounded_ids(grid: Grid, places: Mapping[str, int], where: str) -> None:
+    """Stop at a column of ids that a spreadsheet program has rounded before it wrote them as text.
+
+    It keeps 15 digits of a number and writes zeros for the others. One such id may be right; where
+    two or more have more digits, and all of them have zeros there alone, they were rounded.
+
+    Raises:
+        SourceError: the column, with the first few lines.
+    """
+    for name, place in places.items():
+        long = {
+            text: (line.number, match[1])
+            for line in reversed(grid.rows)
+            if isinstance(text := line.cells[place], str)
+            and (match := _LONG_ID.fullmatch(text.strip()))
+        }
+        if len(long) < 2 or any(beyond.strip("0") for _, beyond in long.values()):
+            continue
+        lines = wording.some(f"{number:,}" for number in sorted(n for n, _ in long.values()))
+        raise SourceError(
+            f"column {name}: all {len(long):,} ids of more than 15 digits have zeros from the 16th"
+            f" on, as a spreadsheet program rounds them: lines {lines}",
+            where=where,
+            next="export the table from FileMaker again, and do not open and save it in a"
+            " spreadsheet",
+        )
+
+
+def _column(grid: Grid, name: str, place: int, forms: Forms) -> _Column:
+    cells = [(line.cells[place], f"{line.number:,}") for line in grid.rows]
+    between = forms.between_repetitions
+    texts = [
+        (part.strip(), number)
+        for cell, number in cells
+        if isinstance(cell, str)
+        for part in (cell.split(between) if between else [cell])
+    ]
+    return _Column(
+        name,
+        [(text, number) for text, number in texts if text and text != UNCOMPUTED],
+        [cell for cell, _ in cells if not isinstance(cell, str)],
+    )
+
+
+def _dates(column: _Column, forms: Forms) -> _Told | None:
+    declared, seen = forms.dates_of(column.name), Seen()
+    firsts = [(_day_of(text), number) for text, number in column.texts]
+    for text, number in firsts:
+        seen.add(written.orders(text), number)
+    if not seen.total:
+        return None
+    if declared is None:
+        return _undeclared(seen)
+    order = written.order_of(declared)
+    short = sum(written.has_short_year(text) for text, _ in firsts)
+    if short and seen.total > 1 and not seen.under(order):
+        return _Told(
+            SourceError,
+            f"{short:,} of {seen.total:,} dates have a year of two digits: nobody can tell which",
+            "export again with years of four digits",
+        )
+    return _contradicted(seen, declared, order, ORDERS, "dates") or _turned(column, order)
+
+
+def _day_of(text: str) -> str:
+    """The date of a date or timestamp, as it is written."""
+    return text.replace("T", " ", 1).partition(" ")[0]
+
+
+def _undeclared(seen: Seen) -> _Told:
+    best = seen.best(ORDERS)
+    fitting = (
+        f'write dates = "{best}", which fits the most'
+        if best
+        else (f"write dates = {_ORDERS}, as the file has it")
+    )
+    return _Told(
+        SettingsError,
+        f"{seen.total:,} date(s) are written as text, and how is not declared"
+        f" ({seen.told(ORDERS)})",
+        f"{fitting}, under [filemaker.exports]",
+    )
+
+
+def _contradicted(
+    seen: Seen, declared: str, form: str, all_forms: tuple[str, ...], noun: str
+) -> _Told | None:
+    """What a column says against its declared form."""
+    other = written.contradiction(seen, form, all_forms)
+    if not other:
+        if not any(map(seen.under, all_forms)) and seen.total > 1 and noun == "dates":
+            return _Told(
+                SourceError,
+                f"none of {seen.total:,} dates can be read in any form",
+                "see in FileMaker what the field holds; export it as day, month and year",
+            )
+        return None
+    what = f"{declared} is declared, and of {seen.total:,} {noun} {seen.told(all_forms)}"
+    readable = seen.total - seen.counts[()]
+    key = "dates" if noun == "dates" else "decimal"
+    if seen.under(other) == readable:
+        return _Told(
+            SettingsError,
+            what,
+            f'write {key} = "{other}", which fits all that can be read, under'
+            " [filemaker.exports], or for this file alone under [filemaker.exports.files]",
+        )
+    odd = ", ".join(list(seen.outside(form))[: written.FEW])
+    return _Told(
+        SourceError,
+        f"{what}: no form fits all",
+        f"look at lines {odd} of the file; settle these records in FileMaker, and export again",
+    )
+
+
+def _turned(column: _Column, order: str) -> _Told | None:
+    """Whether a spreadsheet program has read dates in another order than they were written.
+
+    It makes dates of those that it can, days up to the 12th as months, and leaves the others as
+    text: then no date cell has a later day, and no text an earlier one.
+    """
+    days = [cell.day for cell in column.others if isinstance(cell, date)]
+    if not days or order == written.ISO or max(days) > 12:
+        return None
+    texts = [written.day(_day_of(text), order) for text, _ in column.texts]
+    if not all(day and day.day > 12 for day in texts):
+        return None
+    return _Told(
+        SourceError,
+        f"no date of {len(days):,} is later than the 12th of a month, and every one of"
+        f" {len(texts):,} that are text is: a spreadsheet program has taken days for months",
+        "export the table from FileMaker again, and do not save it from a spreadsheet program",
+    )
+
+
+def _times(column: _Column, _: Forms) -> _Told | None:
+    return _unclear(text for text, _ in column.texts)
+
+
+def _timestamps(column: _Column, forms: Forms) -> _Told | None:
+    clocks = (text.replace("T", " ", 1).partition(" ")[2].strip() for text, _ in column.texts)
+    return _dates(column, forms) or _unclear(clock for clock in clocks if clock)
+
+
+def _unclear(texts: Iterable[str]) -> _Told | None:
+    why = written.unclear_times(texts)
+    if not why:
+        return None
+    return _Told(
+        SourceError, why, "export again with times of 24 hours, with colons and with seconds"
+    )
+
+
+def _numbers(column: _Column, forms: Forms) -> _Told | None:
+    seen = Seen()
+    for text, number in column.texts:
+        found = written.decimals(text)
+        if found:
+            seen.add(found, number)
+    both = seen.both(*DECIMALS)
+    if forms.decimal is None and both and both == seen.total:
+        return _Told(
+            SettingsError,
+            f"{both:,} numbers like 1,234 or 1.234 may be thousands or fractions, and no other"
+            " number of the column tells",
+            'write decimal = "." or "," under [filemaker.exports], as the file has it',
+        )
+    sign = forms.decimal or "."
+    told = _contradicted(seen, f'decimal = "{sign}"', sign, DECIMALS, "numbers")
+    points = seen.only_under(".", not_under=",")
+    if told or sign == "." or not points:
+        return told
+    return _Told(  # elsewhere a point would be taken for what it is
+        SourceError,
+        f'decimal = "," is declared, and {points:,} of {seen.total:,} numbers have a point',
+        f"look at lines {', '.join(list(seen.outside(','))[: written.FEW])} of the file; settle"
+        " these records in FileMaker, and export again",
+    )
+
+
+_LOOKS = {"date": _dates, "timestamp": _timestamps, "time": _times, "number": _numbers}

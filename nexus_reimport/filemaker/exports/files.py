@@ -1,0 +1,325 @@
+"""Files that somebody exported from FileMaker, as a ``Source``.
+
+A table is the name of a file in the folder of the exports: ``.xlsx``, ``.csv`` with commas and
+quotes, or ``.tab`` as FileMaker writes it. A file tells no types: each column is read by the type
+that the mapping expects of it.
+
+A file is read once and held from the first question about it until its last row was given, at
+15,000 rows of 40 columns in some 80 MB. A file promises no order, so the rows of a table are put
+into that of their keys in memory: 100,000 of them with 25 wanted fields may take that.
+
+A spreadsheet has no containers and no repeating fields, its numbers have 15 digits, and FileMaker
+cuts its texts. In a text file the repetitions of a field are one value, with 0x1D between them, and
+so they are given: ``cleaning`` takes them apart.
+
+Source: Claris FileMaker Pro Help, "Microsoft Excel format", "Comma-separated values format".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from nexus_reimport import forms
+from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.filemaker import Field, Origin, Page, Product, Usage, Wanted, suggest
+from nexus_reimport.filemaker.cleaning import REPETITION
+from nexus_reimport.filemaker.exports import delimited, grid, kinds, spreadsheet, typed
+from nexus_reimport.filemaker.exports.cells import Forms
+from nexus_reimport.filemaker.exports.grid import Grid, Known
+from nexus_reimport.filemaker.exports.typed import Reading, Row
+from nexus_reimport.filemaker.usage import Meter
+from nexus_reimport.settings import Exports
+from nexus_reimport.text import caseless, composed
+
+SUFFIXES = (".xlsx", ".csv", ".tab")
+TIMESTAMP = "timestamp"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file as it was read. ``grid`` is None once its rows were given."""
+
+    path: Path
+    origin: Origin
+    forms: Forms
+    columns: tuple[str, ...]
+    count: int
+    grid: Grid | None
+
+
+class ExportedFiles:
+    """The files in the folder of ``place``. A ``Source``; several threads may use it at a time.
+
+    ``known`` says of files, by name, what the mapping knows of their columns.
+    """
+
+    channel = "exports"
+
+    def __init__(self, place: Exports, known: Mapping[str, Known]) -> None:
+        self._place = place
+        self._known = {composed(name): columns for name, columns in known.items()}
+        self._files: dict[str, _File] = {}
+        self._lock = threading.Lock()
+        self._meter = Meter()
+
+    def __repr__(self) -> str:
+        return f"ExportedFiles({str(self._place.folder)!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def product(self) -> Product:
+        """That these are files; no server says what it is."""
+        return Product("Exported files", "")
+
+    def require(self, tables: Mapping[str, str]) -> None:
+        """See that the file of each source is there and can be read, before any of them is.
+
+        Raises:
+            SourceError: those that cannot, all at once. Nothing was read.
+        """
+        there = self.tables()
+        problems = [
+            f"{source}: {problem}"
+            for source, table in tables.items()
+            if (problem := self._problem(table))
+        ]
+        used = {composed(name) for name in (*tables.values(), *there)}
+        problems += [
+            f"[filemaker.exports.files]: there is no file {name}; {suggest.told(name, there)}"
+            for name in self._place.files
+            if name not in used
+        ]
+        if problems:
+            raise SourceError(
+                f"{len(problems):,} problem(s) with the {len(tables):,} exported files\n"
+                + "\n".join(f"    {problem}" for problem in problems),
+                where=f"channel={self.channel}, folder={self._place.folder}",
+                next="export what is missing into the folder, or name the files as they are called"
+                " under [filemaker.tables]; then run 01_preflight again",
+            )
+
+    def _problem(self, table: str) -> str:
+        """Why the file ``table`` cannot be read; ``""`` where nothing is known against it."""
+        try:
+            with self._path(table).open("rb") as file:
+                return "" if file.read(1) else f"{table} is empty"
+        except OSError as error:
+            return f"{table} cannot be read: {error.strerror}"
+        except (SettingsError, SourceError) as error:
+            return error.what
+
+    def tables(self) -> tuple[str, ...]:
+        """The names of all files in the folder that can be read."""
+        if not self._place.folder.is_dir():
+            raise SettingsError(
+                "the folder of the exported files does not exist",
+                where=f"channel={self.channel}, folder={self._place.folder}",
+                next="make it and put the files there, or mend `folder` of [filemaker.exports]",
+            )
+        found = (path for path in self._place.folder.iterdir() if path.is_file())
+        return tuple(sorted(path.name for path in found if path.suffix.lower() in SUFFIXES))
+
+    def fields(self, table: str) -> dict[str, Field]:
+        """The columns of the file in their order, without those that have no name."""
+        return {name: Field(name, "") for name in self._file(table).columns if name}
+
+    def origin(self, table: str) -> Origin | None:
+        """The file as it was when it was read."""
+        return self._file(table).origin
+
+    def count(self, table: str) -> int:
+        """How many rows the file has."""
+        return self._file(table).count
+
+    def newest(self, table: str, field: str) -> str:
+        """The greatest value of a column of timestamps; ``""`` if there is none."""
+        file = self._file(table, rows=True)
+        rows = self._rows(file, Reading({field: TIMESTAMP}, file.forms))
+        return max((forms.stamp(row.texts[0] or "") for row in rows), default="")
+
+    def records(self, wanted: Wanted, *, page: int = 1000) -> Iterator[Page]:
+        """Every row of a file in the order of its key, page by page, with the wanted fields.
+
+        Raises:
+            SourceError: a row has no key or one that came before, a key lost digits, or the file
+                was changed while it was read. Nothing was written.
+            MappingError: the file has no such column.
+            SettingsError: it holds dates as text, and their form is not declared, or another.
+        """
+        file = self._file(wanted.table, rows=True)
+        types = dict.fromkeys(wanted.keys, "text") | dict(wanted.types)
+
+        def key_of(row: Row) -> str:
+            texts = zip(types, row.texts, strict=True)
+            return wanted.key_of({name: text or "" for name, text in texts})
+
+        how = Reading(types, file.forms, {*wanted.keys, *wanted.ids})
+        rows = typed.in_order(self._rows(file, how), key_of, self._where(wanted.table))
+        for start in range(0, len(rows), page):
+            found = _page(
+                rows[start : start + page],
+                tuple(types),
+                offset=start + 1,
+                separated=not file.forms.cut_at,
+            )
+            self._meter.add(repaired=found.repaired)
+            yield found
+        self._given(file)
+
+    def usage(self) -> Usage:
+        """What was read so far: the bytes of each file once."""
+        return self._meter.read()
+
+    def close(self) -> None:
+        """Forget what was read."""
+        with self._lock:
+            self._files.clear()
+
+    def _file(self, table: str, *, rows: bool = False) -> _File:
+        """The file ``table``, read if it was not yet; its ``rows`` too if they are needed."""
+        with self._lock:
+            file = self._files.get(table)
+            if file is None:
+                file = self._read(table)
+                self._meter.add(bytes_read=file.origin.size)
+            else:
+                self._refuse_change(file)
+                if rows and file.grid is None:
+                    file = self._read(table)
+            self._files[table] = file
+            return file
+
+    def _given(self, file: _File) -> None:
+        """All rows were given: see that the file is still the same, and let go of them."""
+        self._refuse_change(file)
+        with self._lock:
+            self._files[file.origin.name] = replace(file, grid=None)
+
+    def _refuse_change(self, file: _File) -> None:
+        content = _content(file.path, self._where(file.origin.name))
+        if hashlib.sha256(content).hexdigest() != file.origin.sha256:
+            raise SourceError(
+                f"{file.origin.name} was changed after it was first read",
+                where=self._where(file.origin.name),
+                next="run again once the exports are complete and nobody writes to them",
+            )
+
+    def _read(self, table: str) -> _File:
+        path, where = self._path(table), self._where(table)
+        modified_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        content = _content(path, where)
+        if not content:
+            raise SourceError("the file is empty", where=where, next="export it again")
+        origin = Origin(table, len(content), hashlib.sha256(content).hexdigest(), modified_at)
+        found, forms = self._grid(path.suffix.lower(), content, table)
+        return _File(path, origin, forms, found.columns, len(found.rows), found)
+
+    def _grid(self, suffix: str, content: bytes, table: str) -> tuple[Grid, Forms]:
+        where, own = self._where(table), self._place.file(table)
+        known = self._known.get(composed(table), Known())
+        if own.columns:
+            known = replace(known, given=own.columns)
+        if suffix == ".xlsx":
+            sheet = spreadsheet.opened(content, where)
+            sheet_forms = replace(self._forms(table), epoch=sheet.epoch, cut_at=spreadsheet.CUT_AT)
+            return grid.read(sheet.lines, known, where, padded=True), sheet_forms
+        if kind := kinds.of(content):
+            raise SourceError(
+                f"the file is called {suffix} and is {kind}",
+                where=where,
+                next="export the table from FileMaker again, or give the file its right name",
+            )
+        text = delimited.decoded(content, own.encoding or self._place.encoding, where)
+        split = delimited.between_tabs if suffix == ".tab" else delimited.between_commas
+        text_forms = replace(self._forms(table), between_repetitions=REPETITION)
+        return grid.read(split(text, where), known, where, padded=False), text_forms
+
+    def _forms(self, table: str) -> Forms:
+        """How the file ``table`` writes, as it is declared."""
+        own = self._place.file(table)
+        if isinstance(own.dates, dict):
+            return Forms(self._place.dates, decimal=own.decimal, by_column=own.dates)
+        return Forms(own.dates, decimal=own.decimal)
+
+    def _path(self, table: str) -> Path:
+        """Where ``table`` is: a file within the folder, of a kind that can be read."""
+        there, folder = self.tables(), self._place.folder.resolve()
+        path = (folder / self._spelt(table, there)).resolve()
+        if not path.is_relative_to(folder):
+            raise SettingsError(
+                "the name of a file leads out of the folder of the exports",
+                where=self._where(table),
+                next="put the file into the folder, and give its name alone",
+            )
+        if path.suffix.lower() not in SUFFIXES:
+            known = kinds.SUFFIXES.get(path.suffix.lower(), "")
+            raise SettingsError(
+                f"{path.suffix or 'a file without a suffix'} cannot be read"
+                + (f" ({known})" if known else ""),
+                where=self._where(table),
+                next=f"export the table as one of {', '.join(SUFFIXES)}",
+            )
+        if not path.is_file():
+            missing = f"there is no file {table}; {suggest.told(table, there)}"
+            raise SourceError(
+                f"{table} is a folder, and no file" if path.is_dir() else missing,
+                where=f"{self._where(table)}, folder={self._place.folder}",
+                next="export it into the folder, or name the file under [filemaker.tables]",
+            )
+        return path
+
+    def _spelt(self, table: str, there: tuple[str, ...]) -> str:
+        """The name of a file as the folder has it: macOS decomposes the letters of names.
+
+        Two files that differ in case alone are one on other disks: neither is chosen.
+        """
+        alike = [name for name in there if caseless(name) == caseless(table)]
+        if len(alike) > 1:
+            named = " and ".join(ascii(name) if not name.isascii() else name for name in alike)
+            raise SettingsError(
+                f"{len(alike)} files are called {table}, but for case or the form of letters:"
+                f" {named}",
+                where=f"{self._where(table)}, folder={self._place.folder}",
+                next="take the older one away",
+            )
+        return next((name for name in alike if composed(name) == composed(table)), table)
+
+    def _rows(self, file: _File, how: Reading) -> Iterator[Row]:
+        if file.grid is None:
+            raise TypeError("a file is asked for with its rows")
+        return typed.rows(file.grid, how, self._where(file.origin.name))
+
+    def _where(self, table: str) -> str:
+        return f"channel={self.channel}, file={table}"
+
+
+def _page(rows: list[Row], names: tuple[str, ...], *, offset: int, separated: bool) -> Page:
+    return Page(
+        offset=offset,
+        rows=tuple(
+            dict(zip(names, (text or "" for text in row.texts), strict=True)) for row in rows
+        ),
+        repaired=sum(row.texts.count(None) for row in rows),
+        separated=separated,
+    )
+
+
+def _content(path: Path, where: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"the file cannot be read: {error.strerror}",
+            where=where,
+            next="see that it is there and that its rights let us read it",
+        ) from None

@@ -1,0 +1,147 @@
+"""Excel workbooks that FileMaker exports: the lines of the one sheet that holds data."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from nexus_reimport.errors import SourceError
+from nexus_reimport.filemaker.exports import kinds
+from nexus_reimport.filemaker.exports.cells import Cell, Dressed, Failed, Uncomputed
+from nexus_reimport.filemaker.exports.grid import Line
+from nexus_reimport.files import workbook
+
+CUT_AT = workbook.LONGEST_TEXT  # FileMaker cuts what is longer
+_MARKUP = re.compile(rb"<(?:\w+:)?(f|mergeCell)[\s/>]")
+_MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref=[\"']([A-Z0-9:]+)")
+_PIECE = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The lines of a sheet as they are read, and the day from which the workbook counts."""
+
+    lines: Iterator[Line]
+    epoch: datetime
+
+
+def opened(content: bytes, where: str) -> Sheet:
+    """The first visible sheet of the workbook ``content``.
+
+    The size that a sheet claims to have is not believed: some programs write a wrong one.
+
+    Raises:
+        SourceError: no workbook, a locked or damaged one, or data on another sheet than the first.
+    """
+    _refuse_others(content, where)
+    with _guarded(where):
+        book = workbook.opened(content, values=True)
+        first = next(sheet for sheet in book.worksheets if sheet.sheet_state == "visible")
+        filled = [sheet for sheet in book.worksheets if _holds_data(sheet)]
+        has_formulas, merged = _markup(first)
+    if any(sheet is not first for sheet in filled):
+        raise SourceError(
+            f"{len(filled)} of {len(book.worksheets)} sheets hold data; only the first may",
+            where=where,
+            next="keep the exported sheet alone, or export the table from FileMaker again",
+        )
+    if merged:
+        more = f" and {len(merged) - 1:,} more" if len(merged) > 1 else ""
+        raise SourceError(
+            f"cells are merged: {merged[0]}{more}; all but the first of such cells are empty",
+            where=where,
+            next="export the table from FileMaker again, and do not save it in a spreadsheet",
+        )
+    formulas = None
+    if has_formulas:
+        with _guarded(where):
+            again = workbook.opened(content, values=False)
+            formulas = workbook.rows(again.worksheets[book.worksheets.index(first)])
+    return Sheet(_lines(first, formulas, where), book.epoch)
+
+
+def _refuse_others(content: bytes, where: str) -> None:
+    """Stop at what only bears the name of a workbook."""
+    kind = kinds.of(content)
+    if kind == kinds.WORKBOOK:
+        return
+    if kind == kinds.LOCKED:
+        raise SourceError("the workbook has a password", where=where, next="take the password off")
+    raise SourceError(
+        f"the file is called .xlsx and is {kind or 'no Excel workbook'}",
+        where=where,
+        next="export it as Excel workbook (.xlsx), or give the file its right name",
+    )
+
+
+def _markup(sheet: Any) -> tuple[bool, list[str]]:
+    """Whether a sheet has formulas, and which of its cells are merged.
+
+    The library tells neither of a sheet that it reads row by row.
+    """
+    formulas, merged, rest = False, [], b""
+    with sheet._get_source() as source:  # noqa: SLF001 - of a part that only this names
+        while piece := source.read(_PIECE):
+            window = rest + piece
+            if _MARKUP.search(window):
+                formulas = formulas or any(m[1] == b"f" for m in _MARKUP.finditer(window))
+                merged += [m[1].decode() for m in _MERGED.finditer(window)]
+            rest = window[window.rfind(b"<") :] if window.rfind(b">") < window.rfind(b"<") else b""
+    return formulas, merged
+
+
+@contextlib.contextmanager
+def _guarded(where: str) -> Iterator[None]:
+    """Make one error of whatever is wrong within a workbook; the library's may quote a cell."""
+    try:
+        yield
+    except Exception as error:
+        raise SourceError(
+            f"the workbook is damaged, or was not written to its end ({type(error).__name__})",
+            where=where,
+            next="export the table from FileMaker again",
+        ) from None
+
+
+def _holds_data(sheet: Any) -> bool:
+    return any(cell.value is not None for row in workbook.rows(sheet) for cell in row)
+
+
+def _lines(sheet: Any, formulas: Iterator[tuple[Any, ...]] | None, where: str) -> Iterator[Line]:
+    rows = workbook.rows(sheet)
+    dressed: dict[int, bool] = {}
+    for number in itertools.count(1):
+        with _guarded(where):
+            row = next(rows, None)
+            beside = next(formulas, ()) if formulas is not None else ()
+        if row is None:
+            return
+        cells = [_cell(cell, dressed) for cell in row]
+        for place, formula in enumerate(beside):
+            is_empty = row[place].value is None and row[place].data_type != "str"
+            if formula.data_type == "f" and is_empty:
+                cells[place] = Uncomputed.UNCOMPUTED
+        yield Line(number, cells)
+
+
+def _cell(found: Any, dressed: dict[int, bool]) -> Cell:
+    """The value of a cell. ``dressed``: style -> whether it shows a number as another text."""
+    value: Cell = found.value
+    if value is None:
+        return None
+    if found.data_type == "e":
+        return Failed.FAILED
+    if isinstance(value, str):
+        return workbook.unescaped(value).replace("\x0b", "\n")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        style = found._style_id  # noqa: SLF001 - its format costs a look-up for every cell
+        if style not in dressed:
+            dressed[style] = not workbook.shows_digits(found.number_format)
+        if dressed[style]:
+            return Dressed(value)
+    return value

@@ -1,0 +1,301 @@
+"""What goes over the wire to FileMaker: one origin, one connection per thread, patience.
+
+Encrypted beyond loopback. No redirect is followed, no proxy and no ``.netrc`` of the environment
+is used, so a token or password reaches the named server and nobody else. An error holds a status
+and names of ours, never an address with a token, a credential or a part of an answer.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import tenacity
+import urllib3
+
+from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.filemaker.usage import Meter
+from nexus_reimport.settings.certificates import distrusted
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+LONGEST_PAUSE = 300.0  # seconds; a server that asks for more stops the run
+
+T = TypeVar("T")
+_CHUNK = 1 << 16  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, and how often to try again.
+
+    Pauses between tries grow from 1 to 60 seconds, with jitter; ``Retry-After`` lengthens them.
+    """
+
+    connect: float = 10.0  # seconds
+    read: float = 120.0  # seconds without a byte
+    whole: float = 900.0  # seconds for one answer, however steadily it drips
+    before_page: float = 0.0  # seconds that a weak server is left alone before each page
+    tries: int = 8
+    first_tries: int = 3  # as long as the server has never answered: nobody may be there
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whatever its status."""
+
+    status: int
+    content: bytes
+    retry_after: float = 0.0  # seconds
+    token: str = ""
+    kind: str = ""  # the content type, without its parameters
+
+    @property
+    def is_web_page(self) -> bool:
+        """Whether it is HTML, as a login page, a portal or a proxy sends it."""
+        start = self.content[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+        return self.kind == "text/html" or start.startswith((b"<!doctype html", b"<html"))
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, {len(self.content)} bytes)"
+
+
+class TransientError(SourceError):
+    """A failure that may pass: worth ``tries`` tries in all, each after ``pause`` at least."""
+
+    def __init__(self, what: str, *, where: str, next: str, tries: int, pause: float = 0.0) -> None:
+        super().__init__(what, where=where, next=next)
+        self.tries = tries
+        self.pause = pause
+
+
+@dataclass(frozen=True, slots=True)
+class _Distrusted:
+    """A certificate that is not trusted: what is wrong with it, and what to do."""
+
+    what: str
+    next: str
+
+
+class _TooSlow(requests.exceptions.Timeout):
+    """An answer that drips."""
+
+
+def origin(url: str) -> str:
+    """``https://server`` or ``https://server:port`` of a server's address.
+
+    Raises:
+        SettingsError: it is not https (http goes on loopback only), or holds more than a server.
+    """
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+        host = parts.hostname or ""
+    except ValueError:
+        parts, port, host = urlsplit(""), "", ""
+    name = f"[{host}]" if ":" in host else host
+    if not host or parts.username is not None or parts.path.strip("/") or parts.query:
+        raise SettingsError(
+            "the address of FileMaker has to be a server's, without account, path or query",
+            where=f"server={name or '?'}",
+            next="write it as https://server",
+        )
+    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
+        raise SettingsError(
+            "the address of FileMaker is not encrypted: beyond loopback it has to be",
+            where=f"server={name}{port}",
+            next="write it as https://server",
+        )
+    return f"{parts.scheme}://{name}{port}"
+
+
+class Wire:
+    """Requests to one origin, from any number of threads."""
+
+    def __init__(self, url: str, *, verify: bool | str, patience: Patience) -> None:
+        self.origin = origin(url)
+        self.server = urlsplit(self.origin).netloc
+        self.meter = Meter()
+        self._verify = verify
+        self._patience = patience
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+        self._has_answered = False
+
+    def __repr__(self) -> str:
+        return f"Wire({self.origin!r})"
+
+    def send(
+        self,
+        verb: str,
+        path: str,
+        *,
+        where: str,
+        authorization: str = "",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request, tried once. ``path`` is encoded already and may hold a query.
+
+        ``path`` goes over the wire byte by byte as it is given.
+
+        Raises:
+            TransientError: no answer, or only a part of one.
+            SourceError: it redirects, or its certificate is not to be trusted.
+        """
+        sent = {"Accept": "application/json", "Content-Type": "application/json", **(headers or {})}
+        if authorization:
+            sent["Authorization"] = authorization
+        self.meter.add(requests=1)
+        got = self._response(verb, path, sent, body)
+        if isinstance(got, _Distrusted):
+            raise SourceError(got.what, where=where, next=got.next)
+        if isinstance(got, str):
+            raise self._silence(got, where)
+        self._has_answered = True
+        response, content = got
+        self.meter.add(bytes_read=len(content))
+        if response.is_redirect or 300 <= response.status_code < 400:
+            raise SourceError(
+                f"FileMaker redirects to another address (HTTP {response.status_code})",
+                where=where,
+                next="name the server's own address: a redirect is never followed",
+            )
+        return Answer(
+            response.status_code,
+            content,
+            _seconds(response.headers.get("Retry-After", "")),
+            response.headers.get("X-FM-Data-Access-Token", ""),
+            response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+        )
+
+    def patiently(self, call: Callable[[], T]) -> T:
+        """``call``, again and again while it raises ``TransientError`` and patience lasts.
+
+        Raises:
+            SourceError: the last failure, with the number of tries.
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TransientError),
+            stop=lambda state: state.attempt_number >= min(_failure(state).tries, self._tries),
+            wait=lambda state: max(_failure(state).pause, _BACK_OFF(state)),
+            sleep=self._patience.sleep,
+            before_sleep=lambda _: self.meter.add(retries=1),
+            reraise=True,
+        )
+        try:
+            return retrying(call)
+        except TransientError as failure:
+            last = failure
+        tries = retrying.statistics["attempt_number"]
+        raise SourceError(f"{last.what}: {tries} tries", where=last.where, next=last.next)
+
+    def pace(self) -> None:
+        """Leave the server alone for a moment, as the environment asks before each page."""
+        if self._patience.before_page:
+            self._patience.sleep(self._patience.before_page)
+
+    def close(self) -> None:
+        """Close the connections of every thread."""
+        with self._lock:
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
+            self._local = threading.local()
+
+    @property
+    def _tries(self) -> int:
+        return self._patience.tries if self._has_answered else self._patience.first_tries
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.trust_env = False
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def _response(
+        self, verb: str, path: str, headers: dict[str, str], body: bytes | None
+    ) -> tuple[requests.Response, bytes] | str | _Distrusted:
+        """The response and all that it holds, or what went wrong.
+
+        The library's errors name the address: they end here.
+        """
+        try:
+            request = requests.Request(verb, self.origin, headers=headers, data=body)
+            prepared = self._session().prepare_request(request)
+            prepared.url = self.origin + path
+            response = self._session().send(
+                prepared,
+                timeout=(self._patience.connect, self._patience.read),
+                verify=self._verify,
+                allow_redirects=False,
+                stream=True,
+            )
+            return response, self._content(response)
+        except requests.exceptions.SSLError as error:
+            return _Distrusted(*distrusted(str(error), "FileMaker", "[filemaker]"))
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            kinds = (text for kind, text in _FAILURES if isinstance(error, kind))
+            return next(kinds, f"a request to FileMaker failed ({type(error).__name__})")
+
+    def _content(self, response: requests.Response) -> bytes:
+        """The body to its end, in the time that an answer may take.
+
+        Read as it arrives: a larger read would wait for its last byte, however slowly that comes.
+        """
+        ends = time.monotonic() + self._patience.whole
+        parts = []
+        with response:
+            while part := response.raw.read1(_CHUNK, decode_content=True):
+                parts.append(part)
+                if time.monotonic() > ends:
+                    raise _TooSlow
+        return b"".join(parts)
+
+    def _silence(self, reason: str, where: str) -> SourceError:
+        return TransientError(
+            reason,
+            where=where,
+            next="check the address, the network, and that the server runs; then run again",
+            tries=self._patience.tries,
+        )
+
+
+_FAILURES = (  # the first that fits: the library's errors inherit from each other
+    (_TooSlow, "FileMaker's answer came too slowly to its end"),
+    (requests.exceptions.ConnectTimeout, "FileMaker did not take the connection in time"),
+    (requests.exceptions.Timeout, "FileMaker did not answer in time"),
+    (urllib3.exceptions.ReadTimeoutError, "FileMaker did not answer in time"),
+    (urllib3.exceptions.DecodeError, "FileMaker's answer is packed and cannot be opened"),
+    (urllib3.exceptions.ProtocolError, "FileMaker broke off in the middle of an answer"),
+    (requests.exceptions.ConnectionError, "FileMaker could not be reached"),
+)
+_BACK_OFF = tenacity.wait_random_exponential(multiplier=2, min=1, max=60)
+
+
+def _failure(state: tenacity.RetryCallState) -> TransientError:
+    failure = state.outcome.exception() if state.outcome else None
+    if not isinstance(failure, TransientError):
+        raise TypeError("only TransientError is tried again")
+    return failure
+
+
+def _seconds(retry_after: str) -> float:
+    """``Retry-After``, which is a number of seconds or a date; 0 without one."""
+    if retry_after.strip().isdigit():
+        return float(retry_after)
+    try:
+        until = email.utils.parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    return max(0.0, until.timestamp() - time.time())

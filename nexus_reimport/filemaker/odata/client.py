@@ -1,0 +1,236 @@
+"""FileMaker's OData, read only.
+
+The module sends GET alone. OData speaks of table occurrences with all of their fields, where the
+Data API speaks of layouts. It has no session: account and password go with every request.
+
+Source: Claris FileMaker OData Guide.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+from nexus_reimport.errors import MappingError
+from nexus_reimport.filemaker import Field, Origin, Page, Product, Usage, Wanted, codes
+from nexus_reimport.filemaker.answer import FEW, LATER, Spoken, later, nearest, wordless
+from nexus_reimport.filemaker.http import Answer, Patience
+from nexus_reimport.filemaker.odata import links, metadata, query
+from nexus_reimport.filemaker.odata.collection import Collection, code_of, opened
+from nexus_reimport.filemaker.odata.login import Login
+from nexus_reimport.filemaker.odata.metadata import Metadata
+from nexus_reimport.filemaker.odata.rows import Shape
+from nexus_reimport.filemaker.server import Server
+
+MOST = 10_000  # records of one page, by FileMaker's own limit
+HEADERS = {"OData-Version": "4.0", "OData-MaxVersion": "4.0"}
+
+
+class OData(Server):
+    """One FileMaker file by its OData. A ``Source``; several threads may use it at a time.
+
+    Raises:
+        SettingsError: the address is not one that a password may be sent to.
+    """
+
+    channel = "odata"
+
+    def __init__(
+        self,
+        url: str,
+        database: str,
+        account: str,
+        password: str,
+        *,
+        verify: bool | str = True,
+        patience: Patience | None = None,
+    ) -> None:
+        super().__init__(url, database, verify=verify, patience=patience)
+        self._login = Login(account, password, self._where())
+        self._lock = threading.Lock()
+        self._metadata: Metadata | None = None
+        self._spellings: dict[str, str] = {}
+
+    def product(self) -> Product:
+        """The engine, as it names itself."""
+        return self._described().product
+
+    def tables(self) -> tuple[str, ...]:
+        """The names of all sets, one for each table occurrence."""
+        answer = self._ask(query.service(self._database), self._where()).expect()
+        return tuple(str(found["name"]) for found in answer.rows)
+
+    def fields(self, table: str) -> dict[str, Field]:
+        """The fields of ``table``, in its order.
+
+        Raises:
+            MappingError: there is no such set.
+        """
+        tables = self._described().tables
+        if table not in tables:
+            raise _missing("table", nearest(table, lambda: tables), self._where(table))
+        return dict(tables[table])
+
+    def origin(self, table: str) -> Origin | None:
+        """None: a server answers."""
+        return None
+
+    def count(self, table: str) -> int:
+        """FileMaker's own count. That a table is empty is asked twice."""
+        for _ in range(2):
+            answer = self._count(table, self._spelt(table))
+            found = self._expect(answer, table).count
+            if found is None:
+                raise links.uncounted(self._where(table))
+            if found:
+                return found
+        return 0
+
+    def newest(self, table: str, field: str) -> str:
+        """The greatest value of ``field``, its offset dropped; ``""`` if there is none."""
+        shape = self._shape(Wanted(table, field, {field: ""}))
+        path = query.greatest(self._database, self._spelt(table), field)
+        answer = self._ask(path, self._where(table))
+        rows = shape.rows(self._expect(answer, table))
+        return rows[0][field] if rows else ""
+
+    def records(self, wanted: Wanted, *, page: int = 1000) -> Iterator[Page]:
+        """Every record of a table in the order of its key, page by page.
+
+        With the fields of ``wanted.types`` alone, or every field where that is empty. At the end
+        the keys are read a second time: they have to be the same ones in the same order, so that
+        a record which slips over the edge of a page is noticed even where the count stays.
+
+        Raises:
+            SourceError: what arrived is not all there is. Nothing was written.
+            MappingError: there is no such set, or no such field in it.
+
+        Source: Claris FileMaker OData Guide, "Request records from a table" (a page has at most
+        10,000 records; a link leads to the next).
+        """
+        shape, where = self._shape(wanted), self._where(wanted.table)
+        keys = links.Keys(wanted.table, where)
+        offset = 1
+        for part in self._pages(wanted, shape.names, page):
+            rows = shape.rows(part)
+            repaired = shape.not_computed(part)
+            self._wire.meter.add(repaired=repaired)
+            if keys.add([wanted.key_of(row) for row in rows]):
+                keys.expect_twice(self._keys(wanted, max(page, MOST)))
+            if rows:
+                yield Page(offset=offset, rows=rows, repaired=repaired)
+            offset += len(rows)
+        keys.expect(self._keys(wanted, max(page, MOST)))
+
+    def usage(self) -> Usage:
+        """What was read so far, and at what cost."""
+        return self._wire.meter.read()
+
+    def close(self) -> None:
+        """Close every connection. There is no session to end."""
+        self._login.close()
+        super().close()
+
+    def _keys(self, wanted: Wanted, page: int) -> links.Keys:
+        """The keys of a table alone."""
+        keys = links.Keys(wanted.table, self._where(wanted.table))
+        only = self._shape(replace(wanted, types=dict.fromkeys(wanted.keys, "")))
+        for part in self._pages(wanted, only.names, page):
+            keys.add([wanted.key_of(row) for row in only.rows(part)])
+        return keys
+
+    def _pages(self, wanted: Wanted, names: tuple[str, ...], size: int) -> Iterator[Collection]:
+        table, where = wanted.table, self._where(wanted.table)
+        room = query.LONGEST - len(self._wire.origin)
+        path = query.every(self._database, self._spelt(table), names, wanted.keys, room=room)
+
+        def fetch(path: str) -> Collection:
+            self._wire.pace()
+            return self._expect(self._ask(path, where, size=size), table)
+
+        return links.whole(table, path, fetch, where)
+
+    def _count(self, table: str, spelt: str) -> Collection:
+        return self._ask(query.count(self._database, spelt), self._where(table))
+
+    def _spelt(self, table: str) -> str:
+        """The name of ``table`` as this server wants it in a path, tried out once if need be."""
+        ways = query.spellings(table)
+        if len(ways) > 1 and table not in self._spellings:
+            taken = (way for way in ways if self._count(table, way).code == codes.OK)
+            self._spellings[table] = next(taken, ways[-1])
+        return self._spellings.get(table, ways[0])
+
+    def _shape(self, wanted: Wanted) -> Shape:
+        """How rows of a table are read.
+
+        Raises:
+            MappingError: the set or a field is not there.
+        """
+        fields, names = self.fields(wanted.table), tuple(wanted.types)
+        for name in (*wanted.keys, *names):
+            if name not in fields:
+                raise _missing("field", nearest(name, lambda: fields), self._where(wanted.table))
+        if names:
+            names = tuple(dict.fromkeys((*wanted.keys, *names)))
+        return Shape(names, fields, self._where(wanted.table))
+
+    def _described(self) -> Metadata:
+        """``$metadata``, which is large: read once."""
+        with self._lock:
+            if self._metadata is None:
+                self._metadata = self._wire.patiently(self._describe)
+            return self._metadata
+
+    def _describe(self) -> Metadata:
+        where = self._where()
+        answer = self._send(query.metadata(self._database), where, {"Accept": "application/xml"})
+        found = metadata.read(answer.content) if answer.status == 200 else None
+        if found is not None:
+            return found
+        code = code_of(answer)
+        if code is not None:
+            Spoken(code=code, where=where, pause=answer.retry_after).settled().expect()
+        is_page = answer.is_web_page or not answer.content
+        if answer.status == 200 and not is_page and (flaw := metadata.flaw(answer.content)):
+            raise later(
+                f"FileMaker's description of its tables ($metadata) is no XML: {flaw}",
+                where,
+                "run again; if it stays, look for pasted control characters in names and comments"
+                " of fields and tables, or read the tables by another channel",
+                tries=FEW,
+            )
+        raise wordless(answer, where, "OData")
+
+    def _ask(self, path: str, where: str, *, size: int = 0) -> Collection:
+        """An answer of FileMaker. A page without a row that has a successor is asked for again."""
+        prefer = {"Prefer": f"odata.maxpagesize={size}"} if size else {}
+
+        def once() -> Collection:
+            answer = opened(self._send(path, where, prefer), where)
+            if answer.code in codes.EXPIRED:  # there is no session that could be renewed
+                what = f"FileMaker refused with code {answer.code}, as if OData had sessions"
+                raise later(what, where, LATER, tries=FEW, pause=answer.pause)
+            return answer.full()
+
+        return self._wire.patiently(once)
+
+    def _send(self, path: str, where: str, headers: dict[str, str]) -> Answer:
+        return self._login.ask(
+            lambda basic: self._wire.send(
+                "GET", path, where=where, authorization=basic, headers=HEADERS | headers
+            )
+        )
+
+    def _expect(self, answer: Collection, table: str) -> Collection:
+        hint = nearest(table, self.tables) if answer.code == codes.NO_TABLE else ""
+        return answer.expect(hint=hint)
+
+
+def _missing(kind: str, hint: str, where: str) -> MappingError:
+    return MappingError(
+        f"FileMaker has no such {kind}: {hint}",
+        where=where,
+        next=f"name the {kind} that does exist in the mapping; then run again",
+    )

@@ -1,0 +1,101 @@
+"""Follows the links of OData from page to page, and stops when the records move meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from nexus_reimport.errors import SourceError
+from nexus_reimport.filemaker.answer import torn
+from nexus_reimport.filemaker.odata.collection import Collection
+from nexus_reimport.filemaker.odata.query import onward
+
+Fetch = Callable[[str], Collection]
+"""A path with its query in; a page out, with a row where more are to come."""
+
+
+def whole(table: str, path: str, fetch: Fetch, where: str) -> Iterator[Collection]:
+    """Pages until one has no link: a short page is not the last one.
+
+    Raises:
+        SourceError: rows and count disagree, the count changed, or a link leads astray.
+    """
+    followed: set[str] = set()
+    found, arrived = -1, 0
+    while path:
+        followed.add(path)
+        page = fetch(path)
+        now = found if page.count is None else page.count
+        if now < 0:
+            raise uncounted(where)
+        if found not in (-1, now):
+            raise torn(f"{table}: {found:,} in FileMaker at first, {now:,} from {arrived:,}", where)
+        found, arrived = now, arrived + len(page.rows)
+        if arrived > found:
+            raise torn(f"{table}: {found:,} in FileMaker, {arrived:,} arrived", where)
+        yield page
+        path = onward(page.link, path, where)
+        if path in followed:
+            raise _endless(where)
+    if arrived != found:
+        raise torn(f"{table}: {found:,} in FileMaker, {arrived:,} arrived", where)
+
+
+class Keys:
+    """The keys of a table in the order of their arrival."""
+
+    def __init__(self, table: str, where: str) -> None:
+        self._table, self._where = table, where
+        self._keys: list[str] = []
+        self._seen: set[str] = set()
+        self._twice: set[str] = set()
+
+    def add(self, keys: list[str]) -> bool:
+        """Keys of one page; whether one of them came before. An empty one may come again."""
+        twice = len(self._twice)
+        for key in filter(None, keys):
+            if key in self._seen:
+                self._twice.add(key)
+            self._seen.add(key)
+        self._keys.extend(keys)
+        return len(self._twice) > twice
+
+    def expect_twice(self, again: Keys) -> None:
+        """What came twice is there twice: records that share a key, for whoever reads the rows.
+
+        Raises:
+            SourceError: it is there once.
+        """
+        if not self._twice <= again._twice:
+            what = f"{self._table}: a record came twice within {len(self._keys):,}"
+            raise torn(what, self._where)
+
+    def expect(self, again: Keys) -> None:
+        """The same keys in the same order, read a second time.
+
+        Raises:
+            SourceError: they are not.
+        """
+        first, second = len(self._keys), len(again._keys)
+        if first != second:
+            what = f"{self._table}: {first:,} records arrived, {second:,} are there afterwards"
+            raise torn(what, self._where)
+        if self._keys != again._keys:
+            what = f"{self._table}: the records moved while the {first:,} of them were read"
+            raise torn(what, self._where)
+
+
+def uncounted(where: str) -> SourceError:
+    """Without a count nothing proves that all has arrived."""
+    return SourceError(
+        "FileMaker did not tell how many records there are",
+        where=where,
+        next="check the server's version against Claris' guide, or use another channel",
+    )
+
+
+def _endless(where: str) -> SourceError:
+    return SourceError(
+        "FileMaker's link to the next page leads back to one that was read",
+        where=where,
+        next="run again; if it stays, read this table by another channel",
+    )

@@ -1,0 +1,69 @@
+"""Account and password, which OData wants with every request."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+
+from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.filemaker import codes
+from nexus_reimport.filemaker.http import Answer
+from nexus_reimport.filemaker.odata.collection import code_of
+
+_WRONG = 212
+
+
+class Login:
+    """Sends account and password, until they are refused: then never again.
+
+    Servers lock an account after a few wrong passwords. So threads wait for the first answer
+    before a second one asks.
+    """
+
+    def __init__(self, account: str, password: str, where: str) -> None:
+        self._basic = f"{account}:{password}".encode()
+        self._where = where
+        self._lock = threading.Lock()
+        self._is_accepted = False
+        self._is_closed = False
+        self._refusal: SettingsError | None = None
+
+    def __repr__(self) -> str:
+        return f"Login(accepted={self._is_accepted})"
+
+    def ask(self, send: Callable[[str], Answer]) -> Answer:
+        """What ``send`` gets for our authorization.
+
+        Raises:
+            SettingsError: account or password are wrong.
+        """
+        with nullcontext() if self._is_accepted else self._lock:
+            if self._is_closed:
+                raise SourceError("the connection to FileMaker is closed", where=self._where)
+            if self._refusal is not None:
+                raise self._refusal
+            answer = send(f"Basic {base64.b64encode(self._basic).decode()}")
+            self._judge(answer)
+            return answer
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._is_closed = True
+
+    def _judge(self, answer: Answer) -> None:
+        """A 401 without a word is a wrong password, unless it was right before."""
+        code = None if answer.status == 200 else code_of(answer)
+        if code is None and answer.status == 401 and not self._is_accepted:
+            code = _WRONG
+        known = codes.lookup(code or codes.OK)
+        if issubclass(known.error, SettingsError):
+            self._refusal = SettingsError(
+                f"FileMaker refused with code {code}: {known.text}",
+                where=self._where,
+                next=known.next,
+            )
+            raise self._refusal
+        was_let_in = answer.status == 200 and not answer.is_web_page
+        self._is_accepted = self._is_accepted or code is not None or was_let_in

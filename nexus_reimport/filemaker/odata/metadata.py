@@ -1,0 +1,134 @@
+"""Reads OData's ``$metadata``: which sets there are, their fields and types, and the engine.
+
+A set is described by a type that is called as the set, with an underscore. FileMaker adds
+annotations: Global, Calculation, Summary, MaxRepetitions.
+
+Source: Claris FileMaker OData Guide, "Get metadata".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from nexus_reimport.filemaker import Field, Product
+
+TYPES = {
+    "Edm.String": "text",
+    "Edm.Decimal": "number",
+    "Edm.Int16": "number",
+    "Edm.Int32": "number",
+    "Edm.Int64": "number",
+    "Edm.Double": "number",
+    "Edm.Date": "date",
+    "Edm.TimeOfDay": "time",
+    "Edm.DateTimeOffset": "timestamp",
+    "Edm.Stream": "container",
+    "Edm.Binary": "container",
+}
+ENGINE = "OData Engine"
+VERSION_TERMS = ("ServerVersion", "ProductVersion")
+_NO_XML = re.compile(
+    rb"[\x00-\x08\x0b\x0c\x0e-\x1f]"
+    rb"|&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|[xX]0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]));"
+)
+_OF_A_LIST = "Collection("
+_DECLARATION = re.compile(rb"<!(DOCTYPE|ENTITY)")
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What FileMaker says of one database."""
+
+    product: Product
+    tables: Mapping[str, dict[str, Field]]
+
+
+def read(content: bytes) -> Metadata | None:
+    """What ``content`` says; None where it is not such a document.
+
+    A document that declares entities of its own is refused: FileMaker's has none. Control
+    characters, which FileMaker lets through from the comments of fields, are passed over.
+    """
+    if _DECLARATION.search(content):
+        return None
+    root, _ = _parsed(content)
+    if root is None:
+        root, _ = _parsed(_NO_XML.sub(b"", content))
+    if root is None or next(_all(root, "Schema"), None) is None:
+        return None
+    return _metadata(root)
+
+
+def flaw(content: bytes) -> str:
+    """Line and column at which ``content`` stops being XML; ``""`` where it is XML."""
+    return "" if _DECLARATION.search(content) else _parsed(_NO_XML.sub(b"", content))[1]
+
+
+def _parsed(content: bytes) -> tuple[ElementTree.Element | None, str]:
+    """The root, or where the document is no XML."""
+    try:
+        return ElementTree.fromstring(content), ""  # noqa: S314 - no declarations: see ``read``
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        line, column = getattr(error, "position", (1, 0))
+        return None, f"line {line:,}, column {column + 1:,}"
+
+
+def _all(root: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
+    """Every element of this name; its namespace is another one for each version of OData."""
+    return (found for found in root.iter() if found.tag.rpartition("}")[2] == name)
+
+
+def _metadata(root: ElementTree.Element) -> Metadata:
+    """Types and sets may stand in schemas of their own; an alias is another name of one."""
+    types: dict[str, dict[str, Field]] = {}
+    for schema in _all(root, "Schema"):
+        for kind in _all(schema, "EntityType"):
+            fields = {field.name: field for field in _fields(kind)}
+            for prefix in filter(None, (schema.get("Namespace"), schema.get("Alias"))):
+                types[f"{prefix}.{kind.get('Name')}"] = fields
+    tables = {
+        str(found.get("Name")): types.get(str(found.get("EntityType")), {})
+        for found in _all(root, "EntitySet")
+    }
+    return Metadata(_product(root), tables)
+
+
+def _product(schema: ElementTree.Element) -> Product:
+    """``OData Engine 20.3.2``; a version alone in some servers."""
+    annotations = _all(schema, "Annotation")
+    told = {_last(a.get("Term", "")): a.get("String", "") for a in annotations}
+    words = next((told[term] for term in VERSION_TERMS if term in told), "")
+    name, _, version = words.rpartition(" ")
+    return Product(name or ENGINE, version)
+
+
+def _fields(kind: ElementTree.Element) -> Iterator[Field]:
+    for found in _all(kind, "Property"):
+        notes = {_last(a.get("Term", "")): a for a in _all(found, "Annotation")}
+        edm = found.get("Type", "")
+        is_list = edm.startswith(_OF_A_LIST)
+        yield Field(
+            name=str(found.get("Name")),
+            type=TYPES.get(edm.removeprefix(_OF_A_LIST).rstrip(")"), ""),
+            is_global=_holds(notes.get("Global")),
+            is_calculation=_holds(notes.get("Calculation")) or _holds(notes.get("Summary")),
+            repetitions=_repetitions(notes.get("MaxRepetitions"), is_list=is_list),
+        )
+
+
+def _last(term: str) -> str:
+    return term.rpartition(".")[2]
+
+
+def _holds(annotation: ElementTree.Element | None) -> bool:
+    """A term that is there without a value is true."""
+    return annotation is not None and annotation.get("Bool", "true").lower() == "true"
+
+
+def _repetitions(annotation: ElementTree.Element | None, *, is_list: bool) -> int:
+    least = 2 if is_list else 1
+    told = "" if annotation is None else annotation.get("Int") or annotation.get("String") or ""
+    return max(least, int(told)) if told.isdigit() else least

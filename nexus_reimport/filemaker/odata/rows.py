@@ -1,0 +1,63 @@
+"""Makes rows of text out of OData's rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from nexus_reimport.filemaker import Field, jsontext
+from nexus_reimport.filemaker.answer import lacking
+from nexus_reimport.filemaker.odata.collection import Collection
+
+_OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
+
+
+class Shape:
+    """The fields of a table that are wanted, or all of them, and how each is read.
+
+    The offset of a timestamp is dropped: it is the server's own, whatever the day was.
+    """
+
+    def __init__(self, names: tuple[str, ...], fields: Mapping[str, Field], where: str) -> None:
+        self.names = names
+        self._fields = fields
+        self._where = where
+        chosen = [field for name, field in fields.items() if name in names or not names]
+        self._stamps = [field.name for field in chosen if field.type == "timestamp"]
+        self._repeated = [field.name for field in chosen if field.repetitions > 1]
+
+    def rows(self, page: Collection) -> tuple[dict[str, str], ...]:
+        """The rows of ``page``, each with every wanted field.
+
+        Raises:
+            SourceError: one lacks a field.
+        """
+        return tuple(self._row(row) for row in page.rows)
+
+    def not_computed(self, page: Collection) -> int:
+        """How many wanted values of ``page`` were a bare ``?``."""
+        if not page.repaired:
+            return 0
+        wanted = self.names or tuple(self._fields)
+        return sum(row.get(name) is jsontext.NOT_COMPUTED for row in page.rows for name in wanted)
+
+    def _row(self, row: dict[str, Any]) -> dict[str, str]:
+        names = self.names or tuple(name for name in row if name in self._fields)
+        values = {name: row[name] for name in names if name in row}
+        if len(values) != len(names):
+            raise lacking(next(name for name in names if name not in row), self._where)
+        for name in self._repeated:
+            _unfold(values, name)
+        texts = jsontext.texts(values, self._where)
+        for name in self._stamps:
+            if name in texts:
+                texts[name] = _OFFSET.sub("", texts[name])
+        return texts
+
+
+def _unfold(values: dict[str, Any], name: str) -> None:
+    """A list of repetitions as one value for each: ``Face``, ``Face(2)``."""
+    if isinstance(repetitions := values.get(name), list):
+        for number, value in enumerate(repetitions or [""], 1):
+            values[name if number == 1 else f"{name}({number})"] = value

@@ -1,0 +1,41 @@
+"""What the channels that ask a server have in common: one file of it, its address, its errors."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from nexus_reimport.filemaker.answer import place
+from nexus_reimport.filemaker.http import Patience, Wire
+
+
+class Server:
+    """One FileMaker file on one server; closed at the end of ``with``.
+
+    Raises:
+        SettingsError: the address is not one that a password may be sent to.
+    """
+
+    channel: str
+
+    def __init__(
+        self, url: str, database: str, *, verify: bool | str, patience: Patience | None
+    ) -> None:
+        self._wire = Wire(url, verify=verify, patience=patience or Patience())
+        self._database = database
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._wire.origin!r}, {self._database!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection. A server that is gone is no error here."""
+        self._wire.close()
+
+    def _where(self, table: str = "") -> str:
+        """Where, as errors tell it."""
+        return place(self.channel, self._wire.server, self._database, table)

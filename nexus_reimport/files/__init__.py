@@ -1,0 +1,1 @@
+"""What lies on disk: row files, text files and workbooks."""

@@ -1,0 +1,303 @@
+"""Who else writes to the tables of the plan while the plan is being made.
+
+PostgreSQL does not remember who wrote a row, so three looks are put together:
+
+1. **How much**: the server's counters of each table, now and when the survey began. Rows that were
+   rolled back count too, and a session that is idle tells its counts up to ten seconds late (all
+   of them once it has ended). What our own dry runs wrote is set aside. So a table that was
+   written to is also compared with the survey: that, and not the number, says whether the plan is
+   void.
+2. **Who, as seen**: five times a second, the sessions that hold a lock under which rows can change.
+   A transaction shorter than that may be missed.
+3. **Who could have**: the sessions that were active since.
+
+An application's name, a process id, times, names of tables: never a query's text, never a value.
+The comparison under the locks, when the plan is executed, is exact whatever is seen here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from nexus_reimport.errors import TargetError
+from nexus_reimport.mapping import Mapping as Nexus
+from nexus_reimport.nexus import catalog as catalogs
+from nexus_reimport.nexus import fingerprint, waiters
+from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.postgres import Connection, connected, scalar, statement, table_name
+from nexus_reimport.nexus.session import APPLICATION
+from nexus_reimport.nexus.tables import fingerprinted
+from nexus_reimport.nexus.watch import PATIENCE, PAUSE, RETRY, Watch
+from nexus_reimport.settings import Postgres
+
+
+@dataclass(frozen=True, slots=True)
+class TableWrites:
+    """Rows of one table that were written."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.inserted + self.updated + self.deleted
+
+    @property
+    def is_impossible(self) -> bool:
+        """Whether the counters went backwards: they were reset in between."""
+        return min(self.inserted, self.updated, self.deleted) < 0
+
+    def plus(self, other: TableWrites, sign: int = 1) -> TableWrites:
+        """The sum; with ``sign=-1`` the difference."""
+        return TableWrites(
+            self.inserted + sign * other.inserted,
+            self.updated + sign * other.updated,
+            self.deleted + sign * other.deleted,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A session that held a lock under which it could write, as seen at these times."""
+
+    application: str
+    pid: int
+    first_seen: datetime
+    last_seen: datetime
+    tables: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Another session of the database; a time is None where our role may not see it."""
+
+    application: str
+    pid: int
+    connected_since: datetime | None
+    last_active: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What was noted from the survey on, for ``told``."""
+
+    since: datetime
+    counters: dict[str, TableWrites]
+    own: dict[str, TableWrites] = field(default_factory=dict)  # written by our own dry runs
+    writers: tuple[Writer, ...] = ()
+    interrupted: bool = False  # for a while nobody could look
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What others did to the tables of the plan between the survey and ``until``."""
+
+    since: datetime
+    until: datetime
+    tables: int  # that were watched
+    counted: bool  # False: the server's counters were reset or are off; every table was compared
+    written: dict[str, TableWrites]  # only tables with any
+    changed: tuple[str, ...]  # tables that are not as surveyed: the plan is void
+    writers: tuple[Writer, ...]
+    could_have: tuple[Session, ...]
+    interrupted: bool
+
+
+Counters = Mapping[str, TableWrites]
+
+
+# ---------------------------------------------------------------- from the survey to the end
+
+
+def start(target: Postgres, schema: str, tables: Sequence[str]) -> Watched:
+    """The counters before the survey begins."""
+    with connected(target) as connection:
+        return Watched(_now(connection), counters(connection, schema, tables))
+
+
+@contextmanager
+def noting(
+    known: Watched,
+    target: Postgres,
+    schema: str,
+    tables: Sequence[str],
+    keep: Callable[[Watched], None],
+    *,
+    own_writes: bool = False,
+) -> Iterator[None]:
+    """Watches while the block is at work; ``keep`` gets ``known`` and what was seen besides.
+
+    ``own_writes``: the block itself writes to these tables and rolls back. All that is counted
+    meanwhile is set aside then; others are kept out by our locks, or seen.
+    """
+    at_start = _reading(target, schema, tables) if own_writes else {}
+    watch = Writers(target, schema, tables)
+    try:
+        with watch:
+            yield
+    finally:
+        own = known.own
+        if own_writes:
+            with suppress(TargetError):  # the server is gone: the block's own error says so
+                own = _sum(own, _since(at_start, _reading(target, schema, tables, alone=True)))
+        keep(
+            replace(
+                known,
+                own=own,
+                writers=merged(known.writers, watch.writers),
+                interrupted=known.interrupted or watch.interrupted,
+            )
+        )
+
+
+def told(
+    watched: Watched, target: Postgres, mapping: Nexus, before: Mapping[str, Fingerprint]
+) -> Activity:
+    """What came of the watch; ``before`` are the fingerprints of the survey."""
+    with waiters.reading(target) as connection:
+        now = counters(connection, mapping.schema_name, tuple(before))
+        written = _since(_sum(watched.counters, watched.own), now)
+        counted = bool(scalar(connection, "SELECT current_setting('track_counts')::bool"))
+        counted &= not any(w.is_impossible for w in written.values())
+        seen = {table for writer in watched.writers for table in writer.tables}
+        suspects = {t for t in before if not counted or t in seen or written[t].rows}
+        return Activity(
+            since=watched.since,
+            until=_now(connection),
+            tables=len(before),
+            counted=counted,
+            written={t: w for t, w in written.items() if counted and w.rows},
+            changed=tuple(_changed(connection, mapping, sorted(suspects), before)),
+            writers=watched.writers,
+            could_have=_others(connection, watched.since),
+            interrupted=watched.interrupted,
+        )
+
+
+# ---------------------------------------------------------------- how much
+
+
+def counters(connection: Connection, schema: str, tables: Sequence[str]) -> dict[str, TableWrites]:
+    """The rows ever written, table by table. Each statement reads the server's counters anew."""
+    asked = {"schema": schema, "tables": list(tables)}
+    found = {t: TableWrites(*n) for t, *n in connection.execute(statement("table_writes"), asked)}
+    return {table: found.get(table, TableWrites()) for table in sorted(tables)}
+
+
+def _reading(
+    target: Postgres, schema: str, tables: Sequence[str], *, alone: bool = False
+) -> dict[str, TableWrites]:
+    """The counters on a connection of its own; ``alone``: once our other sessions have ended."""
+    with connected(target) as connection:
+        deadline = time.monotonic() + PATIENCE
+        while alone and scalar(connection, statement("own_sessions"), {"ours": APPLICATION}):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(PAUSE / 4)
+        return counters(connection, schema, tables)
+
+
+def _since(before: Counters, now: Counters) -> dict[str, TableWrites]:
+    return {t: n.plus(before.get(t, TableWrites()), -1) for t, n in now.items()}
+
+
+def _sum(one: Counters, other: Counters) -> dict[str, TableWrites]:
+    tables = sorted({*one, *other})
+    return {t: one.get(t, TableWrites()).plus(other.get(t, TableWrites())) for t in tables}
+
+
+def _changed(
+    connection: Connection,
+    mapping: Nexus,
+    tables: Iterable[str],
+    before: Mapping[str, Fingerprint],
+) -> Iterator[str]:
+    """The tables whose fingerprint is not that of the survey."""
+    catalog = catalogs.read(connection, mapping.schema_name)
+    for name in tables:
+        table = catalog.tables.get(name)
+        if table is None:
+            yield name
+            continue
+        columns, _, _ = fingerprinted(mapping, table)
+        place = table_name(mapping.schema_name, name)
+        if fingerprint.of(connection, place, columns, table.primary_key) != before[name]:
+            yield name
+
+
+# ---------------------------------------------------------------- who
+
+
+def _others(connection: Connection, since: datetime) -> tuple[Session, ...]:
+    asked = {"since": since, "ours": APPLICATION}
+    rows = connection.execute(statement("other_sessions"), asked)
+    return tuple(
+        Session(application or "", pid, *(at and datetime.fromisoformat(at) for at in times))
+        for pid, application, *times in rows
+    )
+
+
+def _now(connection: Connection) -> datetime:
+    """The server's clock."""
+    return datetime.fromisoformat(scalar(connection, "SELECT clock_timestamp()"))
+
+
+def merged(*seen: Iterable[Writer]) -> tuple[Writer, ...]:
+    """One line for each session, from when it was first seen to when it was last seen."""
+    found: dict[tuple[int, str], Writer] = {}
+    for writer in (w for writers in seen for w in writers):
+        key = (writer.pid, writer.application)
+        known = found.get(key, writer)
+        found[key] = replace(
+            known,
+            first_seen=min(known.first_seen, writer.first_seen),
+            last_seen=max(known.last_seen, writer.last_seen),
+            tables=tuple(sorted({*known.tables, *writer.tables})),
+        )
+    return tuple(sorted(found.values(), key=lambda w: (w.first_seen, w.pid)))
+
+
+class Writers(Watch):
+    """Looks for writers until its block ends.
+
+    Never raises into the block: where the server cannot be asked, ``interrupted`` says so.
+    """
+
+    def __init__(self, target: Postgres, schema: str, tables: Sequence[str]) -> None:
+        super().__init__(target, "writers")
+        self.writers: tuple[Writer, ...] = ()
+        self.interrupted = False
+        self._asked = {"schema": schema, "tables": list(tables), "ours": APPLICATION}
+
+    def watch(self) -> None:
+        """Until the block ends; a look that fails is tried again."""
+        while not self.done.is_set():
+            try:
+                with self.connection() as connection:
+                    self._look_again_and_again(connection)
+            except Exception:
+                self.interrupted = True
+                self.done.wait(RETRY)
+
+    def _look_again_and_again(self, connection: Connection) -> None:
+        while True:
+            rows = connection.execute(statement("writers"), self._asked).fetchall()
+            seen = (
+                Writer(name or "", pid, when, when, tuple(tables))
+                for pid, name, tables, at in rows
+                if (when := datetime.fromisoformat(at))
+            )
+            self.writers = merged(self.writers, seen)
+            if self.done.wait(PAUSE):
+                return
+
+
+def watching(target: Postgres, schema: str, tables: Sequence[str]) -> Writers:
+    """A watch over ``tables``, for a ``with`` block; afterwards it holds who was seen."""
+    return Writers(target, schema, tables)

@@ -1,0 +1,148 @@
+"""What the live catalog says of the schema: the only truth about it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.nexus.postgres import Connection, statement, table_name
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its type as PostgreSQL writes it, and what a load must know."""
+
+    name: str
+    type: str
+    not_null: bool
+    filled_by_database: bool
+    generated: bool
+    max_length: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueKey:
+    """A unique constraint or index; ``is_plain`` if its columns alone say what is the same."""
+
+    name: str
+    columns: tuple[str, ...]
+    is_plain: bool
+    nulls_are_equal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: columns in the table's order, the primary key, and all unique keys."""
+
+    name: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    unique_keys: tuple[UniqueKey, ...] = ()
+
+    def column(self, name: str) -> Column | None:
+        """The column ``name``, None where there is none."""
+        return next((c for c in self.columns if c.name == name), None)
+
+    def names(self) -> tuple[str, ...]:
+        """The columns that a load can fill."""
+        return tuple(c.name for c in self.columns if not c.generated)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """One foreign key into the schema; ``acts`` where a delete does more than be checked.
+
+    ``refers`` is the schema and table that it names: of a partitioned ``target`` maybe a part.
+    """
+
+    name: str
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+    target: str
+    target_columns: tuple[str, ...]
+    deferrable: bool
+    acts: bool
+    refers: tuple[str, str]
+    match_full: bool
+    valid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A trigger or rule that fires for us, on ``table`` or on a partition of it."""
+
+    table: str
+    schema: str
+    on: str
+    name: str
+    kind: str  # TRIGGER or RULE
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The tables of one schema and what hangs on them."""
+
+    schema: str
+    tables: dict[str, Table]
+    foreign_keys: tuple[ForeignKey, ...]
+    triggers: tuple[Trigger, ...]
+
+    def digest(self, tables: Iterable[str]) -> str:
+        """A digest of ``tables``: columns, types, keys and what points at them."""
+        wanted = sorted(set(tables) & set(self.tables))
+        said: list[Any] = [
+            [name, [[c.name, c.type, c.not_null] for c in sorted_columns(self.tables[name])]]
+            for name in wanted
+        ]
+        said.append(
+            [[k.name, k.table, k.columns, k.target, k.deferrable, k.acts]
+             for k in self.foreign_keys if k.target in wanted or k.table in wanted]
+        )  # fmt: skip
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def sorted_columns(table: Table) -> list[Column]:
+    """The columns of ``table`` in the order of their names."""
+    return sorted(table.columns, key=lambda column: column.name)
+
+
+def read(connection: Connection, schema: str) -> Catalog:
+    """The catalog of ``schema`` as this connection sees it."""
+    where = {"schema": schema}
+    columns: dict[str, list[Column]] = {}
+    for table, *rest in connection.execute(statement("columns"), where):
+        columns.setdefault(table, []).append(Column(*rest))
+    keys = {t: tuple(k) for t, k in connection.execute(statement("primary_keys"), where)}
+    unique: dict[str, list[UniqueKey]] = {}
+    for table, name, of, is_plain, nulls_are_equal in connection.execute(
+        statement("unique_keys"), where
+    ):
+        unique.setdefault(table, []).append(UniqueKey(name, tuple(of), is_plain, nulls_are_equal))
+    tables = {
+        n: Table(n, tuple(c), keys.get(n, ()), tuple(unique.get(n, ()))) for n, c in columns.items()
+    }
+    foreign = tuple(
+        ForeignKey(n, s, t, tuple(c), to, tuple(tc), deferrable, not passive or restricts,
+                   (rs, r), full, valid)
+        for n, s, t, c, to, tc, deferrable, passive, restricts, rs, r, full, valid
+        in connection.execute(statement("foreign_keys"), where)
+    )  # fmt: skip
+    triggers = tuple(Trigger(*row) for row in connection.execute(statement("triggers"), where))
+    return Catalog(schema, tables, foreign, triggers)
+
+
+def content_types(connection: Connection, mapping: Mapping) -> dict[str, int]:
+    """``app_label.model`` -> id, which differs between installations."""
+    if not mapping.content_types:
+        return {}
+    query = sql.SQL("SELECT app_label || '.' || model, id FROM {} ORDER BY id").format(
+        table_name(mapping.schema_name, mapping.content_types)
+    )
+    return {model: int(number) for model, number in connection.execute(query)}

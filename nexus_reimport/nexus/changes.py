@@ -1,0 +1,276 @@
+"""What was created, edited or deleted since a run, and which of it must stay when it is undone.
+
+Works in temporary tables of the open transaction, one set for each table of the undo data:
+
+    now_<n>     key, hash    each row as it is
+    newer_<n>   key, what    created, changed or deleted since the run
+    stays_<n>   key, why     rows that are not put back to what they were: "newer", "pointed at"
+    ids_<hash>  id, key      by what a kind of reference can point at the rows as they are
+
+For linking tables, whose rows are protected, ``now`` and ``newer`` alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from nexus_reimport.nexus import references
+from nexus_reimport.nexus.postgres import scalar, table_name
+from nexus_reimport.nexus.references import Reference
+from nexus_reimport.nexus.registry import POINTED, UndoData, UndoLinks, UndoTable
+from nexus_reimport.nexus.transaction import Transaction
+from nexus_reimport.nexus.undo_data import hashed, not_mended
+
+SAMPLE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """One table: how many rows were created, changed, deleted since the run; ids of a few."""
+
+    table: str
+    created: int
+    changed: int
+    deleted: int
+    sample: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.created + self.changed + self.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class PointedAt:
+    """Rows that the run has made and that must stay, since what stays points at them."""
+
+    table: str
+    by: str  # table.column
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """All that happened since a run."""
+
+    newer: tuple[Newer, ...]
+    pointed_at: tuple[PointedAt, ...]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether everything is as the run left it, and nothing must stay."""
+        return not self.pointed_at and not any(n.rows for n in self.newer)
+
+
+def find(
+    transaction: Transaction, undo: UndoData, known: Sequence[Reference], *, keep: bool
+) -> Since:
+    """Compare what is there with what the run left; with ``keep`` newer rows stay."""
+    found = []
+    for part in undo.parts:
+        columns = part.columns if isinstance(part, UndoTable) else (part.key, *part.columns)
+        query = hashed(transaction.schema, part.table, part.key, columns)
+        _temporary(transaction, "now", part, query)
+        _temporary(transaction, "newer", part, sql.SQL(
+            "SELECT coalesce(n.key, a.key) AS key, CASE WHEN a.key IS NULL THEN 'created'"
+            " WHEN n.key IS NULL THEN 'deleted' ELSE 'changed' END AS what"
+            " FROM {} AS n FULL JOIN {} AS a ON a.key = n.key"
+            " WHERE n.hash IS DISTINCT FROM a.hash"
+        ).format(temporary("now", part), table_name(undo.schema, part.after)))  # fmt: skip
+        found.append(_counted(transaction, part))
+        if isinstance(part, UndoTable):
+            condition = sql.SQL("what <> 'deleted'") if keep else sql.SQL("false")
+            _temporary(transaction, "stays", part, sql.SQL(
+                "SELECT key, 'newer' AS why FROM {} WHERE {}"
+            ).format(temporary("newer", part), condition))  # fmt: skip
+    return Since(tuple(found), _pointed_at(transaction, undo, known, keep=keep))
+
+
+def temporary(kind: str, part: UndoTable | UndoLinks) -> sql.Identifier:
+    """The temporary table of one kind for one part of the undo data."""
+    return sql.Identifier("pg_temp", f"{kind}_{part.after}"[:63])
+
+
+def put_back(undo: UndoData, link: UndoLinks, *, keep: bool) -> sql.Composed:
+    """The links of a linking table that are put back: (key, the link's columns) as they were.
+
+    With ``keep``, those that a person has changed since stay as they are.
+    """
+    stays = temporary("newer", link) if keep else None
+    where = (
+        sql.SQL("true")
+        if stays is None
+        else sql.SQL("l.{} NOT IN (SELECT key FROM {})").format(sql.Identifier(link.key), stays)
+    )
+    return sql.SQL("SELECT l.* FROM {} AS l WHERE {}").format(
+        table_name(undo.schema, link.kept_as), where
+    )
+
+
+def _temporary(
+    transaction: Transaction, kind: str, part: UndoTable | UndoLinks, query: sql.Composed
+) -> None:
+    place = temporary(kind, part)
+    transaction.execute(
+        sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(place, query)
+    )
+    transaction.execute(sql.SQL("ANALYZE {}").format(place))
+
+
+def _counted(transaction: Transaction, part: UndoTable | UndoLinks) -> Newer:
+    rows = transaction.connection.execute(
+        sql.SQL("SELECT key::text, what FROM {} ORDER BY key::text").format(
+            temporary("newer", part)
+        )
+    ).fetchall()
+    counts = Counter(what for _, what in rows)
+    sample = tuple(f"{key} ({what})" for key, what in rows[:SAMPLE])
+    return Newer(part.table, counts["created"], counts["changed"], counts["deleted"], sample)
+
+
+def _pointed_at(
+    transaction: Transaction, undo: UndoData, known: Sequence[Reference], *, keep: bool
+) -> tuple[PointedAt, ...]:
+    """Add to what stays: rows that were not there before and that something that stays points at.
+
+    Until nothing is added any more: an appointment that stays keeps its patient.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    parts = {part.table: part for part in undo.tables}
+    chosen = [r for r in known if r.target in parts]
+    for reference in chosen:
+        _remember_ids(transaction, parts[reference.target], reference)
+    grew = True
+    while grew:
+        grew = False
+        for reference in chosen:
+            target = parts[reference.target]
+            where = _staying(undo, reference, keep=keep)
+            added = transaction.execute(
+                sql.SQL(
+                    "INSERT INTO {stays} SELECT n.key, 'pointed at' FROM {now} AS n"
+                    " JOIN ({pointing}) AS p USING (id)"
+                    " LEFT JOIN {before} AS b ON b.id = p.id AND b.place = {place}"
+                    " WHERE NOT EXISTS (SELECT FROM {kept} AS k WHERE k.{key} = n.key)"
+                    " AND NOT EXISTS (SELECT FROM {stays} AS s WHERE s.key = n.key)"
+                    " GROUP BY n.key, b.rows HAVING count(*) > coalesce(b.rows, 0)"
+                ).format(
+                    stays=temporary("stays", target),
+                    now=_ids(reference),
+                    pointing=references.pointing(transaction.schema, reference, where),
+                    kept=table_name(undo.schema, target.kept_as),
+                    key=sql.Identifier(target.key),
+                    before=table_name(undo.schema, POINTED), place=sql.Literal(reference.place),
+                )
+            )  # fmt: skip
+            counts[target.table, f"{reference.table}.{reference.column}"] += added
+            grew = grew or bool(added)
+    return tuple(PointedAt(t, by, n) for (t, by), n in sorted(counts.items()) if n)
+
+
+def _ids(reference: Reference) -> sql.Identifier:
+    name = " ".join((reference.target, *reference.target_columns))
+    return sql.Identifier("pg_temp", f"ids_{hashlib.sha256(name.encode()).hexdigest()[:32]}")
+
+
+def _remember_ids(transaction: Transaction, part: UndoTable, reference: Reference) -> None:
+    """By what ``reference`` can point at the rows as they are: once they are gone nobody knows."""
+    there = references.ids(table_name(transaction.schema, part.table), reference, part.key)
+    transaction.execute(
+        sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} ON COMMIT DROP AS {}").format(
+            _ids(reference), there
+        )
+    )
+    transaction.execute(sql.SQL("ANALYZE {}").format(_ids(reference)))
+
+
+def _staying(undo: UndoData, reference: Reference, *, keep: bool) -> sql.Composable:
+    """Which rows of a table that points will be there as they are now."""
+    for part in undo.tables:
+        if part.table == reference.table:
+            return sql.SQL("{} IN (SELECT key FROM {})").format(
+                sql.Identifier(part.key), temporary("stays", part)
+            )
+    conditions = [
+        sql.SQL("{} NOT IN (SELECT {} FROM ({}) AS back)").format(
+            sql.Identifier(link.key), sql.Identifier(link.key), put_back(undo, link, keep=keep)
+        )
+        for link in undo.links
+        if link.table == reference.table
+    ]
+    return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
+
+
+def newer_rows(transaction: Transaction, part: UndoTable) -> sql.Composed:
+    """A query of the rows that were created or changed since, whole, as they are now."""
+    return sql.SQL("SELECT t.* FROM {} AS t JOIN {} AS n ON n.key = t.{}").format(
+        table_name(transaction.schema, part.table), temporary("newer", part),
+        sql.Identifier(part.key),
+    )  # fmt: skip
+
+
+def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterator[tuple[str, int]]:
+    """Table -> rows that are not what the undo must leave, after it has been done.
+
+    Wiped tables: what was there before, beside it what stays. Linking tables: what was put back,
+    all else untouched.
+    """
+    for part in undo.tables:
+        wanted = sql.SQL(
+            "SELECT {key} AS key, md5(ROW({columns})::text) AS hash FROM {kept}"
+            " WHERE {key} NOT IN (SELECT key FROM {stays})"
+            " UNION ALL SELECT n.key, n.hash FROM {now} AS n JOIN {stays} AS s ON s.key = n.key"
+        ).format(
+            key=sql.Identifier(part.key), kept=table_name(undo.schema, part.kept_as),
+            columns=sql.SQL(", ").join(map(sql.Identifier, part.columns)),
+            stays=temporary("stays", part), now=temporary("now", part),
+        )  # fmt: skip
+        there = hashed(transaction.schema, part.table, part.key, part.columns)
+        yield part.table, _different(transaction, wanted, there)
+    for link in undo.links:
+        columns = tuple(sorted((link.key, *link.columns)))
+        back = put_back(undo, link, keep=keep)
+        wanted = sql.SQL(
+            "SELECT b.{key} AS key, md5(ROW({columns})::text) AS hash FROM ({back}) AS b"
+            " WHERE b.{key} IN (SELECT key FROM {now})"
+            " UNION ALL SELECT n.key, n.hash FROM {now} AS n"
+            " WHERE n.key NOT IN (SELECT {key} FROM ({back}) AS again)"
+        ).format(
+            key=sql.Identifier(link.key), back=back, now=temporary("now", link),
+            columns=sql.SQL(", ").join(sql.SQL("b.{}").format(sql.Identifier(c)) for c in columns),
+        )  # fmt: skip
+        there = hashed(transaction.schema, link.table, link.key, columns)
+        yield link.table, _different(transaction, wanted, there)
+
+
+def lost(transaction: Transaction, undo: UndoData, reference: Reference) -> int:
+    """How many rows point by ``reference`` at a row that the undo has taken away.
+
+    Those that pointed there, at nothing, before the run do not count.
+    """
+    now = references.ids(table_name(transaction.schema, reference.target), reference)
+    query = sql.SQL(
+        "SELECT coalesce(sum(rows), 0) FROM (SELECT count(*) - coalesce(b.rows, 0) AS rows"
+        " FROM ({pointing}) AS p JOIN {was} AS w USING (id)"
+        " LEFT JOIN ({now}) AS n ON n.id = p.id"
+        " LEFT JOIN {before} AS b ON b.id = p.id AND b.place = {place}"
+        " WHERE n.id IS NULL GROUP BY p.id, b.rows HAVING count(*) > coalesce(b.rows, 0)) AS more"
+    ).format(
+        pointing=references.pointing(transaction.schema, reference, not_mended(undo, reference)),
+        was=_ids(reference), now=now,
+        before=table_name(undo.schema, POINTED), place=sql.Literal(reference.place),
+    )  # fmt: skip
+    return int(scalar(transaction.connection, query))
+
+
+def _different(transaction: Transaction, wanted: sql.Composed, there: sql.Composed) -> int:
+    query = sql.SQL(
+        "SELECT count(*) FROM ({}) AS w FULL JOIN ({}) AS t ON t.key = w.key"
+        " WHERE t.hash IS DISTINCT FROM w.hash"
+    ).format(wanted, there)
+    return int(scalar(transaction.connection, query))

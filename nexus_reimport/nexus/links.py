@@ -1,0 +1,113 @@
+"""How documents and images hang on their owners, as the database has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg import sql
+
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.mapping import Attachment, Mapping
+from nexus_reimport.nexus.catalog import Catalog
+from nexus_reimport.nexus.postgres import Connection, copy_out, table_name
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentState:
+    """Documents or images before: how many hang where."""
+
+    name: str
+    rows: int
+    linked: int  # on a live row of the owner's entity
+    linked_elsewhere: int
+    dangling: int
+    unlinked: int
+    missing_files: int = 0
+
+
+def dump_attachment(
+    connection: Connection, mapping: Mapping, catalog: Catalog, attachment: Attachment, path: Path
+) -> RowFile:
+    """Every attachment: key, link_key, object, content_type, active, files, then identity columns.
+
+    ``link_key`` is the key of the row that holds the link: the attachment's own, or its batch's.
+    """
+    own = sql.SQL("a.{}").format(sql.Identifier(catalog.tables[attachment.table].primary_key[0]))
+    source = sql.SQL("{} AS a").format(table_name(mapping.schema_name, attachment.table))
+    holder, link_key = sql.Identifier("a"), own
+    if attachment.through:
+        through = attachment.through
+        link_key = sql.SQL("b.{}").format(
+            sql.Identifier(catalog.tables[through.table].primary_key[0])
+        )
+        holder = sql.Identifier("b")
+        source += sql.SQL(" JOIN {} AS b ON {} = a.{}").format(
+            table_name(mapping.schema_name, through.table), link_key, sql.Identifier(through.column)
+        )
+    link = attachment.link
+    chosen = [
+        own,
+        link_key,
+        sql.SQL("{}.{}").format(holder, sql.Identifier(link.object)),
+        sql.SQL("{}.{}").format(holder, sql.Identifier(link.content_type))
+        if link.content_type
+        else sql.SQL("NULL"),
+        sql.SQL("a.{}").format(sql.Identifier(attachment.active))
+        if attachment.active
+        else sql.SQL("true"),
+        *(sql.SQL("a.{}").format(sql.Identifier(c))
+          for c in (attachment.file.column, *attachment.file.also)),
+        *(sql.SQL("a.{}").format(sql.Identifier(i.column)) for i in attachment.identity),
+    ]  # fmt: skip
+    query = sql.SQL("SELECT {} FROM {} ORDER BY {}::text COLLATE \"C\"").format(
+        sql.SQL(", ").join(chosen), source, own
+    )  # fmt: skip
+    columns = (
+        "key", "link_key", "object", "content_type", "active",
+        *(f"file:{c}" for c in (attachment.file.column, *attachment.file.also)),
+        *(f"identity:{n}:{i.column}" for n, i in enumerate(attachment.identity)),
+    )  # fmt: skip
+    return copy_out(connection, query, path, columns)
+
+
+def attachment_states(
+    connection: Connection, mapping: Mapping, catalog: Catalog, types: dict[str, int]
+) -> dict[str, AttachmentState]:
+    """How many documents and images hang on a live owner, elsewhere, on nothing (P8, A5, A6)."""
+    found = {}
+    for name, attachment in mapping.attachments.items():
+        owner = mapping.entities[attachment.owner.entity]
+        link, schema = attachment.link, mapping.schema_name
+        source = table_name(schema, attachment.table)
+        joined: sql.Composed = sql.SQL("{} AS h").format(source)
+        if attachment.through:
+            joined = sql.SQL("{} AS a JOIN {} AS h ON h.{} = a.{}").format(
+                source,
+                table_name(schema, attachment.through.table),
+                sql.Identifier(catalog.tables[attachment.through.table].primary_key[0]),
+                sql.Identifier(attachment.through.column),
+            )
+        of_owner: sql.Composable = sql.SQL("true")
+        if link.content_type:
+            of_owner = sql.SQL("h.{} IS NOT DISTINCT FROM {}").format(
+                sql.Identifier(link.content_type), sql.Literal(types.get(owner.model))
+            )
+        row = connection.execute(
+            sql.SQL(
+                "SELECT count(*), count(*) FILTER (WHERE {of_owner} AND o.{key} IS NOT NULL),"
+                " count(*) FILTER (WHERE NOT {of_owner} AND h.{object} IS NOT NULL),"
+                " count(*) FILTER"
+                " (WHERE {of_owner} AND o.{key} IS NULL AND h.{object} IS NOT NULL),"
+                " count(*) FILTER (WHERE h.{object} IS NULL)"
+                " FROM {joined} LEFT JOIN {owner} AS o ON o.{key} = h.{object} AND {of_owner}"
+            ).format(
+                of_owner=of_owner,
+                key=sql.Identifier(catalog.tables[owner.table].primary_key[0]),
+                object=sql.Identifier(link.object),
+                joined=joined,
+                owner=table_name(schema, owner.table),
+            )
+        ).fetchone()
+        found[name] = AttachmentState(name, *(row or (0, 0, 0, 0, 0)))
+    return found

@@ -1,0 +1,236 @@
+"""The one way into PostgreSQL: the engine, scrubbed errors, COPY.
+
+SQLAlchemy makes the connection; the psycopg connection under it does the work. Autocommit, so
+that an idle kernel holds no lock; ``lock_timeout`` and ``statement_timeout`` are always set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import psycopg
+from psycopg import sql
+from psycopg.types.string import TextLoader
+from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from nexus_reimport import settings
+from nexus_reimport.errors import NOTHING_WRITTEN, TargetError
+from nexus_reimport.files import rowfile
+from nexus_reimport.nexus import denied, refusal, session
+
+Connection = psycopg.Connection[Any]
+OWN_SCHEMA = "nexus_reimport"
+LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
+
+
+def engine(target: settings.Postgres) -> Engine:
+    """An engine that hides parameters, keeps no idle connection, and commits each statement."""
+    url = URL.create(
+        "postgresql+psycopg",
+        username=target.user,
+        password=target.password.get_secret_value(),
+        host=target.host,
+        port=target.port,
+        database=target.database,
+    )
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        isolation_level="AUTOCOMMIT",
+        connect_args=session.arguments(target),
+    )
+
+
+@contextmanager
+def connected(
+    target: settings.Postgres,
+    state: str = NOTHING_WRITTEN,
+    opened: Callable[[Connection], None] | None = None,
+) -> Iterator[Connection]:
+    """A psycopg connection; every driver error inside becomes ours, without a value.
+
+    ``opened`` gets it before it is asked anything, to close it where the server does not answer.
+
+    Raises:
+        TargetError: SQLSTATE, table, column and constraint only. ``state`` is what it says is left.
+    """
+    where = f"postgres {target.host}:{target.port}/{target.database}"
+    with scrubbed(where, state), _opened(target, where, state) as connection:
+        if opened is not None:
+            opened(connection)
+        session.require(connection, where, state, lambda: _opened(target, where, state))
+        yield _reading_text(connection)
+
+
+@contextmanager
+def _opened(target: settings.Postgres, where: str, state: str) -> Iterator[Connection]:
+    try:
+        with session.without_environment():
+            raw = engine(target).raw_connection()
+    except (DBAPIError, psycopg.Error) as error:
+        original = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(original, psycopg.Error) and original.sqlstate is not None:
+            raise _ours(original, where, state) from None
+        why = refusal.why(str(original), target)
+        raise TargetError(why.what, where=where, state=state, next=why.next) from None
+    try:
+        yield cast(Connection, raw.driver_connection)
+    finally:
+        raw.invalidate()
+
+
+def _reading_text(connection: Connection) -> Connection:
+    """Dates and times arrive as PostgreSQL prints them, in arrays and ranges too.
+
+    Python's own types end at the year 9999 and know neither infinity nor BC.
+    """
+    for name in TIME_TYPES:
+        connection.adapters.register_loader(name, TextLoader)
+    return connection
+
+
+@contextmanager
+def scrubbed(where: str, state: str) -> Iterator[None]:
+    """Turns every driver error into a TargetError that holds no value and no driver's text."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _ours(error.orig, where, state) from None
+    except psycopg.Error as error:
+        raise _ours(error, where, state) from None
+
+
+def _ours(error: object, where: str, state: str) -> TargetError:
+    if not isinstance(error, psycopg.Error):
+        return TargetError("PostgreSQL's driver failed", where=where, state=state)
+    if error.sqlstate == denied.SQLSTATE:
+        return denied.error(error, where, state)
+    diag = error.diag
+    names = [("table", diag.table_name), ("column", diag.column_name)]
+    names.append(("constraint", diag.constraint_name))
+    told = "".join(f", {label} {name}" for label, name in names if name)
+    if error.sqlstate is None and not isinstance(error, LOST):
+        return TargetError(
+            f"a value could not be passed to or from PostgreSQL ({type(error).__name__})",
+            where=where,
+            state=state,
+            next="the connection is sound; send this record to whoever keeps this package",
+        )
+    if error.sqlstate is None:
+        return TargetError(
+            "the connection to PostgreSQL was lost",
+            where=where,
+            state=state,
+            next="look at the network and at the server's log; then run this step again",
+        )
+    if error.sqlstate in session.OF_ANOTHER_SESSION:
+        return session.swapped(where, state)
+    what = f"PostgreSQL refused a statement: SQLSTATE {error.sqlstate} ({type(error).__name__})"
+    ours = TargetError(what + told, where=where, state=state, next=_advice(error))
+    ours.sqlstate = error.sqlstate
+    return ours
+
+
+def _advice(error: psycopg.Error) -> str:
+    advice = {
+        psycopg.errors.InvalidPassword: "the password that the environment names is not right",
+        psycopg.errors.InvalidCatalogName: "no such database: look at the environment's file",
+        psycopg.errors.QueryCanceled: "a time limit was reached: look for what holds the server up",
+        psycopg.errors.AdminShutdown: "somebody ended our session, or the server is going down:"
+        " look at its log, then run this step again",
+        psycopg.errors.IdleInTransactionSessionTimeout: "the process stood still for too long, and"
+        " the server ended its session: run this step again",
+        psycopg.errors.ReadOnlySqlTransaction: "the server takes no writes: name the primary",
+        psycopg.errors.DiskFull: "the server's disk is full: make room, then run this step again",
+        psycopg.errors.LockNotAvailable: "somebody holds a lock: see pg_stat_activity, try later",
+    }
+    known = next((text for kind, text in advice.items() if isinstance(error, kind)), "")
+    return known or "look the SQLSTATE up, mend the cause, run this step again"
+
+
+@cache
+def statement(name: str) -> sql.SQL:
+    """The fixed statement ``sql/<name>.sql``."""
+    file = resources.files("nexus_reimport") / "sql" / f"{name}.sql"
+    return sql.SQL(file.read_text(encoding="utf-8"))
+
+
+def table_name(schema: str, table: str) -> sql.Identifier:
+    """``schema.table``, quoted."""
+    return sql.Identifier(schema, table)
+
+
+def names(columns: Sequence[str]) -> sql.Composed:
+    """A list of quoted column names."""
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+def scalar(connection: Connection, query: Any, parameters: Any = None) -> Any:
+    """The first value of the first row, None where there is none."""
+    row = connection.execute(query, parameters).fetchone()
+    return row[0] if row else None
+
+
+def copy_out(
+    connection: Connection, query: sql.Composed, path: Path, columns: Sequence[str]
+) -> rowfile.RowFile:
+    """The rows of ``query`` as a row file, each value as PostgreSQL prints it."""
+    with rowfile.writer(path, columns) as out:
+        command = sql.SQL("COPY ({}) TO STDOUT").format(query)
+        with connection.cursor() as cursor, cursor.copy(command) as copy:
+            for row in copy.rows():
+                out.add(row)
+    return out.done()
+
+
+def copy_in(
+    connection: Connection, table: sql.Composable, folder: Path, file: rowfile.RowFile
+) -> int:
+    """Load a row file into ``table``; the number of rows. Its digest is checked on the way."""
+    command = sql.SQL("COPY {} ({}) FROM STDIN").format(table, names(file.columns))
+    with connection.cursor() as cursor:
+        with cursor.copy(command) as copy:
+            for row in rowfile.read(folder, file):
+                copy.write_row(row)
+        return cursor.rowcount
+
+
+@contextmanager
+def exported_snapshot(connection: Connection) -> Iterator[str]:
+    """A read-only transaction whose view of the data others can share; gives its id.
+
+    It ends by itself where we stand still for some minutes: a snapshot is in others' way.
+    """
+    connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    connection.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")
+    try:
+        yield str(scalar(connection, "SELECT pg_export_snapshot()"))
+    finally:
+        if not connection.closed and not connection.broken:
+            connection.execute("ROLLBACK")
+
+
+@contextmanager
+def rolled_back(connection: Connection) -> Iterator[None]:
+    """A transaction for looking, with temporary tables of its own: it is never committed."""
+    connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    try:
+        yield
+    finally:
+        if not connection.closed and not connection.broken:
+            connection.execute("ROLLBACK")
+
+
+def make_own_schema(connection: Connection) -> None:
+    """Our own schema, where it is not there: IF NOT EXISTS would ask for the right all the same."""
+    if scalar(connection, "SELECT to_regnamespace(%s)", (OWN_SCHEMA,)) is None:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(OWN_SCHEMA)))

@@ -1,0 +1,234 @@
+"""What points at the rows that will be wiped: by foreign key, by generic key, by an id in a column.
+
+And, by looking, what points there unexplained: every uuid and short text column is compared with
+the ids that will be wiped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import LiteralString
+
+from psycopg import sql
+
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.nexus.catalog import Catalog, Column, ForeignKey
+from nexus_reimport.nexus.postgres import Connection, names, scalar, table_name
+
+LONGEST_ID_COLUMN = 512
+_ALL = sql.SQL("true")
+_TEXT_ID: LiteralString = "CASE WHEN length({0}) = 36 THEN lower({0}) END"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Columns whose values tell a row of an entity: one, or as many as a foreign key has.
+
+    ``content_type`` restricts a generic key to the rows that mean this entity. A ``table`` outside
+    of the mapping's schema is named with its own, and ``elsewhere`` is that schema and table.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    kind: str
+    entity: str
+    target: str
+    target_columns: tuple[str, ...]
+    content_type_column: str = ""
+    content_type: int | None = None
+    elsewhere: tuple[str, str] | None = None
+
+    @property
+    def column(self) -> str:
+        """Its columns, for a message."""
+        return ", ".join(self.columns)
+
+    @property
+    def place(self) -> str:
+        """Where it stands, and what it points at: one name for each reference."""
+        return f"{self.table}.{self.column} -> {self.entity}"
+
+
+def declared(mapping: Mapping, catalog: Catalog, content_types: dict[str, int]) -> list[Reference]:
+    """What points into an entity: the catalog's foreign keys, the mapping's loose references."""
+    wiped = mapping.wiped_tables()
+    found = [
+        _of_key(k, wiped[k.target], catalog.schema)
+        for k in catalog.foreign_keys
+        if k.target in wiped
+    ]
+    for reference in mapping.references:
+        if reference.table not in catalog.tables:
+            continue
+        for name, entity in mapping.entities.items():
+            key = catalog.tables[entity.table].primary_key[0]
+            if reference.content_type and entity.model in content_types:
+                found.append(
+                    Reference(
+                        reference.table,
+                        (reference.object,),
+                        "generic key",
+                        name,
+                        entity.table,
+                        (key,),
+                        reference.content_type,
+                        content_types[entity.model],
+                    )
+                )
+            elif not reference.content_type and name in reference.entities:
+                found.append(
+                    Reference(
+                        reference.table,
+                        (reference.object,),
+                        "id in a column",
+                        name,
+                        entity.table,
+                        (key,),
+                    )
+                )
+    return found
+
+
+def _of_key(key: ForeignKey, entity: str, schema: str) -> Reference:
+    elsewhere = (key.schema, key.table) if key.schema != schema else None
+    return Reference(
+        ".".join(elsewhere) if elsewhere else key.table,
+        key.columns,
+        "foreign key",
+        entity,
+        key.target,
+        key.target_columns,
+        elsewhere=elsewhere,
+    )
+
+
+def pointing(schema: str, reference: Reference, where: sql.Composable = _ALL) -> sql.Composed:
+    """The ids (as lower-case text) that ``reference`` holds, one row each: id.
+
+    ``where`` restricts the rows that point. A key of several columns points where none is NULL.
+    """
+    condition: sql.Composable = sql.SQL(" AND ").join(
+        sql.SQL("{} IS NOT NULL").format(sql.Identifier(column)) for column in reference.columns
+    )
+    if reference.content_type is not None:
+        condition += sql.SQL(" AND {} = {}").format(
+            sql.Identifier(reference.content_type_column), sql.Literal(reference.content_type)
+        )
+    return sql.SQL("SELECT {} AS id FROM {} WHERE {} AND {}").format(
+        _id(reference.columns),
+        table_name(*(reference.elsewhere or (schema, reference.table))),
+        condition,
+        where,
+    )
+
+
+def ids(place: sql.Composable, reference: Reference, key: str = "") -> sql.Composed:
+    """The ids by which ``reference`` can point at rows of ``place``: id, and their ``key``."""
+    shown = sql.SQL(", {} AS key").format(sql.Identifier(key)) if key else sql.SQL("")
+    return sql.SQL("SELECT {} AS id{} FROM {}").format(_id(reference.target_columns), shown, place)
+
+
+def _id(columns: Sequence[str]) -> sql.Composed:
+    """What a key of these columns says, as lower-case text."""
+    one = sql.SQL("lower({}::text)" if len(columns) == 1 else "lower(ROW({})::text)")
+    return one.format(names(columns))
+
+
+def _target(schema: str, reference: Reference) -> sql.Identifier:
+    return table_name(schema, reference.target)
+
+
+def count(connection: Connection, schema: str, reference: Reference) -> tuple[int, int]:
+    """How many rows point at a live row by ``reference``, and how many at none.
+
+    A loose reference that serves several entities has rows that mean another one: only what
+    points here counts for it, and nothing is called dangling.
+    """
+    row = connection.execute(
+        sql.SQL(
+            "SELECT count(*) FILTER (WHERE target.id IS NOT NULL),"
+            " count(*) FILTER (WHERE target.id IS NULL AND pointing.id <> '')"
+            " FROM ({}) AS pointing LEFT JOIN ({}) AS target USING (id)"
+        ).format(pointing(schema, reference), ids(_target(schema, reference), reference))
+    ).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
+def lost(connection: Connection, schema: str, reference: Reference, was: sql.Composable) -> int:
+    """How many rows point by ``reference`` at one of the ids ``was`` that its table has no more."""
+    query = sql.SQL(
+        "SELECT count(*) FROM ({pointing}) AS pointing JOIN ({was}) AS was USING (id)"
+        " LEFT JOIN ({now}) AS now USING (id) WHERE now.id IS NULL"
+    ).format(
+        pointing=pointing(schema, reference),
+        was=was,
+        now=ids(_target(schema, reference), reference),
+    )
+    return int(scalar(connection, query))
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A column that holds ids of rows to be wiped, and nothing explains it."""
+
+    table: str
+    column: str
+    rows: int
+    entities: tuple[str, ...]  # those whose ids it holds
+
+
+def unexplained(
+    connection: Connection, mapping: Mapping, catalog: Catalog, known: list[Reference]
+) -> tuple[int, list[Hit]]:
+    """How many columns were looked at, and those that hold wiped ids without a reason.
+
+    Integer keys are not looked for: equal numbers say nothing.
+    """
+    every_id = _every_id(mapping, catalog)
+    if every_id is None:
+        return 0, []
+    explained = {(r.table, column) for r in known for column in r.columns}
+    looked, hits = 0, []
+    for table, column in _candidates(catalog, explained):
+        looked += 1
+        shape = "{0}::text" if column.type == "uuid" else _TEXT_ID
+        value = sql.SQL(shape).format(sql.Identifier(column.name))
+        found = connection.execute(
+            sql.SQL(
+                "SELECT entity, count(*) FROM {} JOIN ({}) AS known ON known.id = {} GROUP BY 1"
+                " ORDER BY 1"
+            ).format(table_name(catalog.schema, table), every_id, value)
+        ).fetchall()
+        if found:
+            rows = sum(int(count) for _, count in found)
+            hits.append(Hit(table, column.name, rows, tuple(entity for entity, _ in found)))
+    return looked, hits
+
+
+def _every_id(mapping: Mapping, catalog: Catalog) -> sql.Composed | None:
+    parts = []
+    for table, entity in mapping.wiped_tables().items():
+        key = catalog.tables[table].primary_key
+        column = catalog.tables[table].column(key[0]) if len(key) == 1 else None
+        if column is not None and column.type == "uuid":
+            parts.append(
+                sql.SQL("SELECT {}::text AS id, {} AS entity FROM {}").format(
+                    sql.Identifier(key[0]), sql.Literal(entity), table_name(catalog.schema, table)
+                )
+            )
+    return sql.SQL(" UNION ALL ").join(parts) if parts else None
+
+
+def _candidates(catalog: Catalog, explained: set[tuple[str, str]]) -> Iterator[tuple[str, Column]]:
+    keys = [k for k in catalog.foreign_keys if k.schema == catalog.schema]
+    bound = {(k.table, c) for k in keys for c in k.columns}
+    for table in catalog.tables.values():
+        for column in table.columns:
+            place = (table.name, column.name)
+            is_own_key = table.primary_key == (column.name,)
+            if place in explained or place in bound or is_own_key:
+                continue
+            short = column.max_length is not None and column.max_length <= LONGEST_ID_COLUMN
+            if column.type in ("uuid", "text") or (short and column.type.startswith("character")):
+                yield table.name, column

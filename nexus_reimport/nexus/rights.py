@@ -1,0 +1,476 @@
+"""Every right that the project needs of PostgreSQL: the one list, and what a role has of it.
+
+``RULES`` is the list, as docs/rights.md shows it: each right with what it is on, why and at which
+step it is needed, and the statement that gives it. ``read`` looks each of them up for the role of a
+connection, object by object: through groups, PUBLIC and inheritance, as the server itself would
+decide. ``missing`` and ``refusal`` tell all that is not there at once.
+
+Nothing here needs a superuser, nor that the role owns a table of the application. What needs no
+right at all is not listed: advisory locks, exported snapshots, session settings, the catalog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nexus_reimport import wording
+from nexus_reimport.errors import NOTHING_WRITTEN, StopError
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.nexus import registry, sequences
+from nexus_reimport.nexus.postgres import OWN_SCHEMA, Connection, statement
+
+OF_A_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
+MAINTAIN_SINCE = 170000  # server_version_num
+_SHOWN = 8  # objects that a line of a message names
+
+
+class Task(StrEnum):
+    """What the rights are for: the commands that need them."""
+
+    RUN = "run"
+    RELINK = "relink"
+    FINISH = "finish"
+    ROLLBACK = "rollback"
+    RESTORE = "restore"
+    ADOPT = "adopt"
+    SEAL = "seal"
+    PURGE = "purge-undo"
+
+
+READING = (Task.RUN, Task.RELINK, Task.ROLLBACK)
+LOADING = (Task.RUN, Task.ROLLBACK)
+EVERY = tuple(Task)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of right.
+
+    ``kind`` is what GRANT calls the object; where no GRANT gives it, ``template`` is the statement.
+    ``without`` says what a run does without it; "" where it stops.
+    """
+
+    privilege: str
+    on: str
+    why: str
+    step: str
+    tasks: tuple[Task, ...]
+    kind: str = ""
+    template: str = ""
+    without: str = ""
+
+    def statement(self, privileges: Iterable[str], objects: Iterable[str], role: str) -> str:
+        """The statement that gives ``privileges`` on ``objects`` (quoted names) to ``role``."""
+        listed = ", ".join(objects)
+        if self.template:
+            return self.template.format(object=listed, role=role)
+        return f"GRANT {', '.join(privileges)} ON {self.kind} {listed} TO {role};"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One right on one object, and whether the role has it; names are quoted as SQL wants them.
+
+    ``place`` is where the statement is run, where that is not the database itself.
+    """
+
+    rule: Rule
+    privilege: str
+    object: str
+    role: str
+    held: bool
+    place: str = ""
+
+    @property
+    def statement(self) -> str:
+        """The statement that gives it."""
+        return self.rule.statement([self.privilege], [self.object], self.role)
+
+
+def _rules() -> dict[str, Rule]:
+    """The list, in the order in which it is shown."""
+    undo = "each run keeps its undo data in a schema of its own"
+    return {
+        "connect": Rule(
+            "CONNECT", "the database", "every command connects", "the first connection", EVERY,
+            "DATABASE",
+        ),
+        "create": Rule(
+            "CREATE", "the database", undo, "02: before the locks", (Task.RUN, Task.RELINK),
+            "DATABASE",
+        ),
+        "create_own": Rule(
+            "CREATE", "the database", "makes our own schema, where it is not there", "adopt",
+            (Task.ADOPT,), "DATABASE",
+        ),
+        "temporary": Rule(
+            "TEMPORARY", "the database", "what is loaded is first copied into temporary tables",
+            "02: before the locks; 90: the look", READING, "DATABASE",
+        ),
+        "usage": Rule(
+            "USAGE", "each schema that has tables or sequences", "all in it is dumped",
+            "01: survey and backup", (*READING, Task.FINISH), "SCHEMA",
+        ),
+        "select": Rule(
+            "SELECT", "each table of the mapping's schema (single columns are not enough)",
+            "it is counted, compared and dumped",
+            "01: survey and backup; 03; 90", (*READING, Task.FINISH), "TABLE",
+        ),
+        "dump": Rule(
+            "SELECT", "each table of every other schema (of an extension's: its configuration)",
+            "pg_dump dumps the whole database", "01 and 90: the backup", READING, "TABLE",
+        ),
+        "dump_sequence": Rule(
+            "SELECT", "each sequence", "it is dumped, and new integer keys go on where it stands",
+            "01: survey and backup; 90", READING, "SEQUENCE",
+        ),
+        "dump_object": Rule(
+            "SELECT", "each large object", "pg_dump dumps it", "01 and 90: the backup", READING,
+            "LARGE OBJECT",
+        ),
+        "every_row": Rule(
+            "BYPASSRLS", "the role, where a table has row level security that hides rows from it",
+            "a count, a hash and a dump must see every row", "01: survey and backup",
+            (*READING, Task.FINISH), template="ALTER ROLE {role} BYPASSRLS;",
+        ),
+        "insert": Rule(
+            "INSERT", "each wiped table", "rows are loaded, or put back", "02; 90", LOADING,
+            "TABLE",
+        ),
+        "delete": Rule(
+            "DELETE", "each wiped table (LOCK TABLE IN EXCLUSIVE MODE asks for it too)",
+            "rows are wiped, and it is locked", "02; 90", LOADING, "TABLE",
+        ),
+        "link": Rule(
+            "UPDATE (COLUMNS)", "the link columns of each linking table, and no other column",
+            "documents and images are re-linked", "02; 90", READING, "TABLE",
+        ),
+        "lock": Rule(
+            "MAINTAIN", "each linking table. LOCK TABLE IN EXCLUSIVE MODE asks for a right on the"
+            " whole table: UPDATE, DELETE or TRUNCATE will do as well. Before PostgreSQL 17 there"
+            " is no MAINTAIN, and UPDATE is asked for",
+            "it is locked", "02; 90", READING, "TABLE",
+        ),
+        "sequence": Rule(
+            "UPDATE", "each sequence that fills a column of a wiped table",
+            "the application must give out no key that was loaded (setval)", "02", (Task.RUN,),
+            "SEQUENCE",
+        ),
+        "type": Rule(
+            "USAGE", "each type of a column of a wiped or linking table (PUBLIC has it by default)",
+            "temporary tables have the same columns", "02; 90", READING, "TYPE",
+        ),
+        "function": Rule(
+            "EXECUTE", "each function in a check, default, generated column or index of a wiped or"
+            " linking table (PUBLIC has it by default)", "the server calls it for each row",
+            "02; 90", READING, "FUNCTION",
+        ),
+        "own_usage": Rule(
+            "USAGE", "our own schema, where it is there", "the marker and the runs are in it",
+            "the first connection", tuple(t for t in Task if t is not Task.RESTORE), "SCHEMA",
+        ),
+        "own_create": Rule(
+            "CREATE", "our own schema, where it is there", "its tables are made where they lack",
+            "adopt; 02; 90", (*READING, Task.ADOPT), "SCHEMA",
+        ),
+        "own_table": Rule(
+            "ownership", "each table of our own schema",
+            "read, written, and altered where an older version has made it", "adopt; 02; 90; seal",
+            tuple(t for t in Task if t is not Task.RESTORE),
+            template="ALTER TABLE {object} OWNER TO {role};",
+        ),
+        "undo_usage": Rule(
+            "USAGE", "the schema of the latest run's undo data", "it is put back", "90",
+            (Task.ROLLBACK,), "SCHEMA",
+        ),
+        "undo_select": Rule(
+            "SELECT", "each table of the latest run's undo data", "it is put back", "90",
+            (Task.ROLLBACK,), "TABLE",
+        ),
+        "undo_drop": Rule(
+            "ownership", "the schema of undo data that is dropped", "only its owner may drop it",
+            "purge-undo", (Task.PURGE,), template="ALTER SCHEMA {object} OWNER TO {role};",
+        ),
+        "rehearse": Rule(
+            "CREATEDB", "the role, on the server for rehearsals",
+            "the backup is restored into a database of our own, which is dropped again",
+            "01: the rehearsal", (Task.RUN, Task.RELINK), template="ALTER ROLE {role} CREATEDB;",
+            without="the rehearsal runs inside the real transaction and proves no backup; prod"
+            " needs a waiver for that",
+        ),
+        "restore": Rule(
+            "CREATEDB", "the role", "the dump is restored into a new database", "restore",
+            (Task.RESTORE,), template="ALTER ROLE {role} CREATEDB;",
+        ),
+        "later_table": Rule(
+            "SELECT", "tables that the owner of the application's tables makes later",
+            "a migration that makes a table must not stop the next run", "01, after a migration",
+            READING, template="ALTER DEFAULT PRIVILEGES {object} GRANT SELECT ON TABLES TO {role};",
+            without="after such a migration the run stops until SELECT is granted",
+        ),
+        "later_sequence": Rule(
+            "SELECT", "sequences that the owner of the application's tables makes later",
+            "a migration that makes a sequence must not stop the next run", "01, after a migration",
+            READING,
+            template="ALTER DEFAULT PRIVILEGES {object} GRANT SELECT ON SEQUENCES TO {role};",
+            without="after such a migration the run stops until SELECT is granted",
+        ),
+        "vacuum": Rule(
+            "MAINTAIN", "each wiped table (its owner has it; since PostgreSQL 17)",
+            "VACUUM (ANALYZE) after COMMIT", "02: after COMMIT", (Task.RUN,), "TABLE",
+            without="a warning says so, and autovacuum does it later",
+        ),
+        "activity": Rule(
+            "membership", "pg_read_all_stats", "when other sessions were last active",
+            "01: who else writes", (Task.RUN, Task.RELINK),
+            template="GRANT {object} TO {role};",
+            without="their times are not shown",
+        ),
+        "server": Rule(
+            "EXECUTE", "pg_control_system() (PUBLIC has it by default)",
+            "tells this server from a copy of it", "adopt and every first connection", EVERY,
+            "FUNCTION", without="a copy on another server, of the same name and number, is taken"
+            " for the original",
+        ),
+    }  # fmt: skip
+
+
+RULES = _rules()
+
+
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    schema: str
+    name: str
+    quoted: str
+    is_sequence: bool
+    held: tuple[str, ...]
+    is_own: bool
+    hides_rows: bool
+
+
+class _Looked:
+    """The rights of one connection's role, as they are found."""
+
+    def __init__(self, connection: Connection, mapping: Mapping) -> None:
+        self._connection, self._mapping = connection, mapping
+        (row,) = connection.execute(statement("rights_of_database")).fetchall()
+        self.role, self._database, self.version, self.may_create_databases = row[:4]
+        self._sees_every_row, *self._database_rights, self._reads_stats, self._server = row[4:]
+        asked: dict[str, object] = {
+            "privileges": list(table_privileges(self.version)),
+            "schema": mapping.schema_name,
+        }
+        self._relations = [
+            _Relation(s, n, q, is_sequence, tuple(held), is_own, hides)
+            for s, n, q, is_sequence, held, is_own, hides in connection.execute(
+                statement("rights_on_relations"), asked
+            )
+        ]
+        filling = sequences.behind(connection, mapping.schema_name, mapping.wiped_tables())
+        self._filling = {(sequence.schema, sequence.name) for sequence in filling}
+        self._latest_undo = self._undo_of_the_latest_run()
+
+    def right(self, rule: str, on: str, *, held: bool, privilege: str = "") -> Right:
+        """One right of the list."""
+        known = RULES[rule]
+        return Right(known, privilege or known.privilege, on, self.role, held)
+
+    def all(self) -> Iterator[Right]:
+        """Every right, in the order of the list."""
+        connect, create, temporary = self._database_rights
+        yield self.right("connect", self._database, held=connect)
+        yield self.right("create", self._database, held=create)
+        yield self.right("temporary", self._database, held=temporary)
+        yield from self._schemas(may_create=create)
+        for relation in self._relations:
+            yield from self._sequence(relation) if relation.is_sequence else self._table(relation)
+        yield from self._links()
+        yield from self._parts()
+        yield from self._large_objects()
+        if any(r.hides_rows for r in self._relations):
+            yield self.right("every_row", self.role, held=self._sees_every_row)
+        yield from self._later()
+        yield self.right("restore", self.role, held=self.may_create_databases)
+        yield self.right("activity", "pg_read_all_stats", held=self._reads_stats)
+        yield self.right("server", "pg_catalog.pg_control_system()", held=self._server)
+
+    def _schemas(self, *, may_create: bool) -> Iterator[Right]:
+        used = {r.schema for r in self._relations} | {self._mapping.schema_name}
+        schemas = self._connection.execute(statement("rights_on_schemas")).fetchall()
+        if not any(name == OWN_SCHEMA for name, *_ in schemas):
+            yield self.right("create_own", self._database, held=may_create)
+        for name, quoted, usage, create, is_own in schemas:
+            if name == OWN_SCHEMA:
+                yield self.right("own_usage", quoted, held=usage)
+                yield self.right("own_create", quoted, held=create)
+            elif name.startswith(registry.UNDO_PREFIX):
+                if name == self._latest_undo:
+                    yield self.right("undo_usage", quoted, held=usage)
+                yield self.right("undo_drop", quoted, held=is_own)
+            elif name in used:
+                yield self.right("usage", quoted, held=usage)
+
+    def _table(self, table: _Relation) -> Iterator[Right]:
+        readable = "SELECT" in table.held
+        if table.schema == OWN_SCHEMA:
+            yield self.right("own_table", table.quoted, held=table.is_own)
+        elif table.schema.startswith(registry.UNDO_PREFIX):
+            if table.schema == self._latest_undo:
+                yield self.right("undo_select", table.quoted, held=readable)
+        elif table.schema != self._mapping.schema_name:
+            yield self.right("dump", table.quoted, held=readable)
+        else:
+            yield self.right("select", table.quoted, held=readable)
+            if table.name in self._mapping.wiped_tables():
+                yield self.right("insert", table.quoted, held="INSERT" in table.held)
+                yield self.right("delete", table.quoted, held="DELETE" in table.held)
+                if self.version >= MAINTAIN_SINCE:
+                    yield self.right("vacuum", table.quoted, held="MAINTAIN" in table.held)
+
+    def _sequence(self, sequence: _Relation) -> Iterator[Right]:
+        if not sequence.schema.startswith(registry.UNDO_PREFIX):
+            yield self.right("dump_sequence", sequence.quoted, held="SELECT" in sequence.held)
+        if (sequence.schema, sequence.name) in self._filling:
+            yield self.right("sequence", sequence.quoted, held="UPDATE" in sequence.held)
+
+    def _links(self) -> Iterator[Right]:
+        schema = self._mapping.schema_name
+        there = {r.name: r for r in self._relations if r.schema == schema and not r.is_sequence}
+        enough = lock_privileges(self.version)
+        for name, link in self._mapping.link_tables().items():
+            if name not in there:
+                continue
+            table = there[name]
+            wanted = [c for c in (link.object, link.content_type) if c]
+            asked = {"schema": schema, "table": name, "columns": wanted}
+            columns = self._connection.execute(statement("rights_on_columns"), asked).fetchall()
+            yield self.right(
+                "link", table.quoted, held=all(held for _, held in columns),
+                privilege=f"UPDATE ({', '.join(column for column, _ in columns)})",
+            )  # fmt: skip
+            yield self.right(
+                "lock", table.quoted, held=bool({*enough} & {*table.held}),
+                privilege="MAINTAIN" if "MAINTAIN" in enough else "UPDATE",
+            )  # fmt: skip
+
+    def _parts(self) -> Iterator[Right]:
+        """Types and functions that PUBLIC may not use any more; the others are not listed."""
+        tables = [*self._mapping.wiped_tables(), *self._mapping.link_tables()]
+        asked = {"schema": self._mapping.schema_name, "tables": tables}
+        for kind, name in self._connection.execute(statement("rights_on_parts"), asked):
+            yield self.right(kind.lower(), name, held=False)
+
+    def _large_objects(self) -> Iterator[Right]:
+        """Those that may not be read, in one: there may be many thousands."""
+        found = self._connection.execute(statement("rights_on_large_objects")).fetchall()
+        if found:
+            yield self.right("dump_object", ", ".join(str(number) for (number,) in found),
+                             held=False)  # fmt: skip
+
+    def _later(self) -> Iterator[Right]:
+        """Default privileges for what a migration makes."""
+        asked = {"schema": self._mapping.schema_name}
+        for owner, schema, kind, held in self._connection.execute(statement("rights_later"), asked):
+            rule = "later_table" if kind == "r" else "later_sequence"
+            yield self.right(rule, f"FOR ROLE {owner} IN SCHEMA {schema}", held=held)
+
+    def _undo_of_the_latest_run(self) -> str:
+        """The schema of the undo data that a rollback would use; "" where nobody can know it."""
+        there = {r.name: r for r in self._relations if r.schema == OWN_SCHEMA}
+        if "runs" not in there or not there["runs"].is_own:
+            return ""
+        standing = [r for r in registry.runs(self._connection)
+                    if r.kind != "rollback" and not r.undone_by]  # fmt: skip
+        return standing[0].undo.schema if standing and standing[0].undo else ""
+
+
+def table_privileges(version: int) -> tuple[str, ...]:
+    """The privileges that a table can have on a server of ``version`` (server_version_num)."""
+    return (*OF_A_TABLE, "MAINTAIN") if version >= MAINTAIN_SINCE else OF_A_TABLE
+
+
+def lock_privileges(version: int) -> tuple[str, ...]:
+    """Those of which LOCK TABLE IN EXCLUSIVE MODE asks for one, on the whole table.
+
+    Source: PostgreSQL 13 to 18, LOCK, "Notes".
+    """
+    return tuple(p for p in table_privileges(version) if p not in ("SELECT", "INSERT"))
+
+
+def read(
+    connection: Connection, mapping: Mapping, rehearsals: Connection | None = None
+) -> tuple[Right, ...]:
+    """Every right of the list for the role of ``connection``, each with whether it is held.
+
+    ``rehearsals`` is a connection to the server where copies are made, if it is another one.
+    """
+    found = list(_Looked(connection, mapping).all())
+    server = rehearsals or connection
+    (row,) = server.execute(statement("rights_of_database")).fetchall()
+    place = f"server {server.info.host}:{server.info.port}" if rehearsals else ""
+    rule = RULES["rehearse"]
+    found.append(Right(rule, rule.privilege, row[0], row[0], row[3], place))
+    order = list(RULES.values())
+    return tuple(sorted(found, key=lambda right: order.index(right.rule)))
+
+
+def missing(found: Iterable[Right], task: Task, also: Collection[Rule] = ()) -> tuple[Right, ...]:
+    """The rights without which ``task`` stops, and which the role has not.
+
+    ``also`` are rules without which this run stops although others do not.
+    """
+    return tuple(
+        right
+        for right in found
+        if task in right.rule.tasks
+        and not right.held
+        and (not right.rule.without or right.rule in also)
+    )
+
+
+def lines(lacking: Iterable[Right]) -> tuple[tuple[str, str], ...]:
+    """(what is missing and why, the statement that gives it): as few as say all of it."""
+    by_object: dict[tuple[str, ...], list[Right]] = {}
+    for right in lacking:
+        rule = right.rule
+        key = (rule.kind, rule.template, right.role, right.place, right.object)
+        by_object.setdefault(key, []).append(right)
+    alike: dict[tuple[str, ...], list[list[Right]]] = {}
+    for (*kind, on), rights in by_object.items():
+        alone = on if rights[0].rule.template else ""  # one object to a statement
+        same = (*kind, alone, *(r.privilege + r.rule.why for r in rights))
+        alike.setdefault(same, []).append(rights)
+    return tuple(_line(group) for group in alike.values())
+
+
+def _line(group: list[list[Right]]) -> tuple[str, str]:
+    """Objects on which the same rights are missing."""
+    first = group[0]
+    privileges = tuple(dict.fromkeys(r.privilege for r in first))
+    reasons = "; ".join(dict.fromkeys(r.rule.why for r in first))
+    objects = [rights[0].object for rights in group]
+    shown = wording.some(objects, shown=_SHOWN)
+    kind = f"{first[0].rule.kind.lower()} " if first[0].rule.kind else ""
+    place = f", {first[0].place}" if first[0].place else ""
+    what = f"{', '.join(privileges)} on {kind}{shown}{place}: {reasons}"
+    return what, first[0].rule.statement(privileges, objects, first[0].role)
+
+
+def refusal(
+    lacking: Iterable[Right], where: str, state: str = NOTHING_WRITTEN, what: str = ""
+) -> StopError:
+    """The error that tells all of ``lacking`` at once, each with its statement."""
+    rights = tuple(lacking)
+    told = lines(rights)
+    return StopError(
+        (f"{what}\n" if what else "")
+        + f"{len(rights)} right(s) are missing for role {rights[0].role}\n"
+        + "\n".join(f"    {missed}" for missed, _ in told),
+        where=where,
+        state=state,
+        next="have an administrator run these statements in that database, then run this again\n"
+        + "\n".join(f"    {given}" for _, given in told),
+    )

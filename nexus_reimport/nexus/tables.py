@@ -1,0 +1,64 @@
+"""What state tables are in: which columns a fingerprint covers, and the fingerprints now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.nexus import fingerprint
+from nexus_reimport.nexus.catalog import Catalog, Table
+from nexus_reimport.nexus.postgres import Connection, table_name
+
+
+class Role(StrEnum):
+    """What a run may do to a table."""
+
+    WIPED = "wiped and reimported"
+    LINK = "only the link"
+    PROTECTED = "protected"
+
+
+def fingerprinted(mapping: Mapping, table: Table) -> tuple[tuple[str, ...], Role, tuple[str, ...]]:
+    """The columns of ``table`` that its fingerprint covers, its role, and what is left out."""
+    every = tuple(c.name for c in table.columns)
+    if table.name in mapping.wiped_tables():
+        return every, Role.WIPED, ()
+    if table.name in mapping.link_tables():
+        link = mapping.link_tables()[table.name]
+        linked = (*table.primary_key, link.object, *([link.content_type] * bool(link.content_type)))
+        return linked, Role.LINK, tuple(c for c in every if c not in linked)
+    volatile = mapping.volatile.get(table.name, ())
+    if "*" in volatile:
+        return (), Role.PROTECTED, every
+    return tuple(c for c in every if c not in volatile), Role.PROTECTED, volatile
+
+
+def mapped_tables(mapping: Mapping) -> set[str]:
+    """The tables whose schema the approval is bound to."""
+    looked_up = {s.table for e in mapping.entities.values() for c in e.columns.values()
+                 for s in c.lookup}  # fmt: skip
+    attached = {a.table for a in mapping.attachments.values()}
+    return {*mapping.wiped_tables(), *mapping.link_tables(), *attached, *looked_up}
+
+
+def fingerprints_now(
+    connection: Connection, mapping: Mapping, catalog: Catalog, *roles: Role
+) -> dict[str, fingerprint.Fingerprint]:
+    """The fingerprints of all tables with one of ``roles``, as this connection sees them now."""
+    chosen = [n for n, table in catalog.tables.items() if fingerprinted(mapping, table)[1] in roles]
+    return fingerprints_of(connection, mapping, catalog, chosen)
+
+
+def fingerprints_of(
+    connection: Connection, mapping: Mapping, catalog: Catalog, tables: Iterable[str]
+) -> dict[str, fingerprint.Fingerprint]:
+    """The fingerprints of ``tables`` now; one that is not there, or wholly volatile, has none."""
+    found = {}
+    for name in sorted(set(tables) & catalog.tables.keys()):
+        table = catalog.tables[name]
+        columns, _, _ = fingerprinted(mapping, table)
+        if columns:
+            place = table_name(mapping.schema_name, name)
+            found[name] = fingerprint.of(connection, place, columns, table.primary_key)
+    return found

@@ -1,0 +1,210 @@
+"""The undo data of a run: made inside its transaction, so that it is there exactly if the run is.
+
+For each wiped table the rows as they were, and (key, hash) of each row as the run left it; for each
+linking table the links that were mended as they were, and (key, hash) of every link afterwards. By
+the hashes it is known exactly what was created, edited or deleted since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from psycopg import sql
+
+from nexus_reimport.mapping import Mapping as Nexus
+from nexus_reimport.nexus import references
+from nexus_reimport.nexus.catalog import Catalog
+from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.postgres import Connection, names, table_name
+from nexus_reimport.nexus.references import Reference
+from nexus_reimport.nexus.registry import (
+    KEPT_LOADED,
+    LOADED,
+    POINTED,
+    UndoData,
+    UndoLinks,
+    UndoTable,
+    undo_schema,
+)
+from nexus_reimport.nexus.schema import Facts, structure
+from nexus_reimport.nexus.tables import mapped_tables
+from nexus_reimport.nexus.transaction import Transaction
+
+_LONGEST_NAME = 63  # bytes, PostgreSQL's own limit
+
+
+def of(
+    run: str,
+    mapping: Nexus,
+    catalog: Catalog,
+    entities: Collection[str],
+    links: Collection[str],
+    facts: Facts,
+) -> UndoData:
+    """What the undo data of ``run`` will be: names, columns and schema, nothing made yet.
+
+    ``entities`` are those whose tables are wiped, ``links`` the attachments that are re-linked.
+    """
+    wiped = mapping.wiped_tables()
+    tables = [
+        UndoTable(
+            table=table,
+            key=catalog.tables[table].primary_key[0],
+            columns=tuple(sorted(c.name for c in catalog.tables[table].columns)),
+            loads=catalog.tables[table].names(),
+            kept_as=table,
+            after=_named("after_", table),
+        )
+        for table, entity in wiped.items()
+        if entity in entities
+    ]
+    linked = []
+    for name in links:
+        spec = mapping.attachments[name]
+        link = spec.link
+        linked.append(
+            UndoLinks(
+                attachment=name,
+                table=spec.link_table,
+                key=catalog.tables[spec.link_table].primary_key[0],
+                columns=(link.object, link.content_type) if link.content_type else (link.object,),
+                kept_as=_named("links_", name),
+                after=_named("after_links_", name),
+            )
+        )
+    return UndoData(
+        schema=undo_schema(run),
+        tables=tuple(tables),
+        links=tuple(linked),
+        schema_digest=catalog.digest(mapped_tables(mapping)),
+        loaded=bool(tables),
+        facts=structure(facts),
+    )
+
+
+def make(connection: Connection, undo: UndoData) -> None:
+    """The schema, and the memory of what was loaded as it was."""
+    connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(undo.schema)))
+    if undo.loaded:
+        kept = table_name(undo.schema, KEPT_LOADED)
+        connection.execute(sql.SQL("CREATE TABLE {} AS TABLE {}").format(kept, LOADED))
+
+
+def copy_aside(
+    transaction: Transaction, undo: UndoData, written: Mapping[str, sql.Composed]
+) -> None:
+    """The rows as they are; of links only those that are ``written`` (attachment -> their keys)."""
+    for table in undo.tables:
+        transaction.execute(
+            sql.SQL("CREATE TABLE {} AS TABLE {}").format(
+                table_name(undo.schema, table.kept_as), table_name(transaction.schema, table.table)
+            )
+        )
+    for link in undo.links:
+        transaction.execute(
+            sql.SQL("CREATE TABLE {} AS SELECT {} FROM {} WHERE {} IN ({})").format(
+                table_name(undo.schema, link.kept_as), names((link.key, *link.columns)),
+                table_name(transaction.schema, link.table), sql.Identifier(link.key),
+                written[link.attachment],
+            )
+        )  # fmt: skip
+
+
+def hash_after(transaction: Transaction, undo: UndoData) -> dict[str, Fingerprint]:
+    """(key, hash) of every row into the undo data; the fingerprints that they give."""
+    found = {}
+    for table in undo.tables:
+        found[table.table] = _hash(transaction, undo.schema, table.after, table.table,
+                                   table.key, table.columns)  # fmt: skip
+    for link in undo.links:
+        columns = tuple(sorted((link.key, *link.columns)))
+        found[link.table] = _hash(transaction, undo.schema, link.after, link.table,
+                                  link.key, columns)  # fmt: skip
+    return found
+
+
+def write_down_pointers(
+    transaction: Transaction, undo: UndoData, known: Sequence[Reference]
+) -> None:
+    """Which rows that the run has made are pointed at from outside already: place, id, rows.
+
+    A loose reference that dangled before the run may point at a row that the run makes. It is no
+    reason to keep that row when the run is undone; whatever comes to point at it later is. Links
+    that the run has mended are put back, and do not count.
+    """
+    place = table_name(undo.schema, POINTED)
+    transaction.execute(sql.SQL("CREATE TABLE {} (place text, id text, rows bigint)").format(place))
+    parts = {part.table: part for part in undo.tables}
+    for reference in known:
+        target = parts.get(reference.target)
+        if target is None or reference.table in parts:
+            continue
+        transaction.execute(
+            sql.SQL(
+                "INSERT INTO {place} SELECT {name}, p.id, count(*) FROM ({pointing}) AS p"
+                " JOIN ({there}) AS t USING (id)"
+                " WHERE NOT EXISTS (SELECT FROM {kept} AS k WHERE k.{key} = t.key)"
+                " GROUP BY p.id"
+            ).format(
+                place=place, name=sql.Literal(reference.place),
+                pointing=references.pointing(transaction.schema, reference,
+                                             not_mended(undo, reference)),
+                there=references.ids(
+                    table_name(transaction.schema, target.table), reference, target.key
+                ),
+                kept=table_name(undo.schema, target.kept_as), key=sql.Identifier(target.key),
+            )
+        )  # fmt: skip
+
+
+def not_mended(undo: UndoData, reference: Reference) -> sql.Composable:
+    """Of a linking table, the rows whose link the run has not mended; of any other, all rows."""
+    conditions = [
+        sql.SQL("{0} NOT IN (SELECT {0} FROM {1})").format(
+            sql.Identifier(link.key), table_name(undo.schema, link.kept_as)
+        )
+        for link in undo.links
+        if link.table == reference.table
+    ]
+    return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
+
+
+def hashed(schema: str, table: str, key: str, columns: tuple[str, ...]) -> sql.Composed:
+    """A query of (key, hash) of each row as it is now."""
+    return sql.SQL("SELECT {} AS key, md5(ROW({})::text) AS hash FROM {}").format(
+        sql.Identifier(key), names(sorted(columns)), table_name(schema, table)
+    )
+
+
+def link_update(schema: str, link: UndoLinks, source: sql.Composable) -> sql.Composed:
+    """The UPDATE that sets links as ``source`` (key, then the link's columns) has them."""
+    assignments = sql.SQL(", ").join(
+        sql.SQL("{0} = wanted.{0}").format(sql.Identifier(column)) for column in link.columns
+    )
+    return sql.SQL("UPDATE {} AS t SET {} FROM {} AS wanted WHERE t.{key} = wanted.{key}").format(
+        table_name(schema, link.table), assignments, source, key=sql.Identifier(link.key)
+    )
+
+
+def _hash(
+    transaction: Transaction,
+    undo: str,
+    name: str,
+    table: str,
+    key: str,
+    columns: tuple[str, ...],
+) -> Fingerprint:
+    place = table_name(undo, name)
+    query = hashed(transaction.schema, table, key, columns)
+    transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(place, query))
+    row = transaction.connection.execute(
+        sql.SQL(
+            "SELECT count(*), md5(coalesce(string_agg(hash, '' ORDER BY"
+            " ROW(key)::text COLLATE \"C\"), '')) FROM {}"
+        ).format(place)
+    ).fetchone()
+    return Fingerprint(*row) if row else Fingerprint(0, "")
+
+
+def _named(prefix: str, name: str) -> str:
+    return (prefix + name)[:_LONGEST_NAME]

@@ -1,0 +1,49 @@
+"""A look taken again and again beside a block, in a thread and on a connection of its own."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+from typing import Self
+
+from nexus_reimport.nexus.postgres import Connection, connected
+from nexus_reimport.settings import Postgres
+
+PAUSE = 0.2  # seconds between two looks
+RETRY = 1.0  # seconds until a lost connection is tried again
+PATIENCE = 5.0  # seconds that a server that does not answer is waited for at the end
+
+
+class Watch:
+    """What looks while its block goes on. When the block has ended, so have thread and connection.
+
+    A kind of watch says in ``watch`` what is looked for, until ``done`` is set.
+    """
+
+    def __init__(self, target: Postgres, name: str) -> None:
+        self.done = threading.Event()
+        self._target = target
+        self._connection: Connection | None = None
+        self._thread = threading.Thread(target=self.watch, daemon=True, name=name)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive() and self._connection is not None:
+            self._connection.close()  # the server does not answer: the thread's wait ends
+        self._thread.join()
+
+    def watch(self) -> None:
+        """Runs in the thread."""
+        raise NotImplementedError
+
+    def connection(self) -> AbstractContextManager[Connection]:
+        """A connection that is closed at the end even where the server does not answer."""
+        return connected(self._target, opened=self._opened)
+
+    def _opened(self, connection: Connection) -> None:
+        self._connection = connection

@@ -1,0 +1,319 @@
+"""One record of FileMaker -> the values that it feeds to Nexus's columns."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from nexus_reimport import convert
+from nexus_reimport import mapping as mappings
+from nexus_reimport.convert import Made
+from nexus_reimport.files import rowfile
+from nexus_reimport.mapping import Column
+from nexus_reimport.model import KEY, Snapshot, Survey
+from nexus_reimport.nexus.catalog import Column as Typed
+from nexus_reimport.text import by_id, id_key, name_key
+
+Record = Mapping[str, str]
+Resolver = Mapping[str, Mapping[str, str]]  # entity -> FileMaker id as ids compare -> Nexus id
+
+
+@dataclass(slots=True)
+class Fed:
+    """What one record feeds: column (or column.key) -> PostgreSQL's text, or a JSON value.
+
+    ``unresolved`` are the columns whose entity was not found. ``misfits`` are column and reason
+    where FileMaker's value counts as empty, ``derived`` where another one stands for it. ``held``
+    counts the values that FileMaker holds for a column: of a card, those of all its records.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    unresolved: set[str] = field(default_factory=set)
+    misfits: list[tuple[str, str]] = field(default_factory=list)
+    derived: list[tuple[str, str]] = field(default_factory=list)
+    held: Counter[str] = field(default_factory=Counter)
+
+
+class Feeder:
+    """Converts the records of all entities; knows lookups, joined sources and columns' types."""
+
+    def __init__(
+        self,
+        mapping: mappings.Mapping,
+        snapshot: Snapshot,
+        survey: Survey,
+        folder: Path,
+        *,
+        zone: ZoneInfo,
+        as_of: datetime,
+    ) -> None:
+        self._mapping, self._zone, self._as_of = mapping, zone, as_of
+        self._types = {(n, c.name): c for n, found in survey.columns.items() for c in found}
+        self._snapshot, self._folder = snapshot, folder
+        self._lookups = {
+            name: _lookup_table(rowfile.read(folder, file)) for name, file in survey.lookups.items()
+        }
+        self._joined = self._read_joined()
+        self._gathered = self._read_gathered()
+
+    def records(self, source: str) -> Iterable[dict[str, str]]:
+        """The records of ``source`` as read."""
+        rows = rowfile.read_dicts(self._folder, self._snapshot.extracts[source].file)
+        return ({name: value or "" for name, value in row.items()} for row in rows)
+
+    @staticmethod
+    def key(record: Record) -> str:
+        """The FileMaker id of ``record``, as FileMaker writes it."""
+        return record[KEY]
+
+    def feed(self, entity: str, record: Record, known: Resolver) -> Fed:
+        """The values that ``record`` feeds; what does not fit is None and told."""
+        fed = Fed()
+        spec = self._mapping.entities[entity]
+        for name, column in spec.columns.items():
+            fed.held[name] += self._held(column, record)
+            try:
+                self._refuse_unreadable(column, record, spec.source)
+                made = self._value(column, record, spec.source, name, known, fed)
+            except convert.Misfit as misfit:
+                fed.misfits.append((name, str(misfit)))
+                made = None
+            if isinstance(made, Made):
+                fed.misfits += [(name, reason) for reason in made.misfits]
+                fed.derived += [(name, reason) for reason in made.derived]
+                made = made.value
+            if isinstance(made, str) and (entity, name) in self._types:
+                made = _in_its_column(made, self._types[entity, name], name, fed)
+            fed.values[name] = made
+        _refuse_too_early(spec.columns, fed)
+        return fed
+
+    def _refuse_unreadable(self, column: Column, record: Record, source: str) -> None:
+        """A date or time that is put into a text must be one, as everywhere.
+
+        A channel passes on what has not its form with a remark behind it.
+        """
+        if column.convert in _OF_TEXT:
+            for name in column.fields_used:
+                look = _LOOKS.get(self._mapping.sources[source].fields[name].type)
+                if look and record[name].strip():
+                    look(record[name])
+
+    def _held(self, column: Column, record: Record) -> int:
+        """How many values FileMaker holds for a column of this record."""
+        if not column.gather:
+            return any(record[name].strip() for name in column.fields_used)
+        details = self._gathered.get((column.gather, id_key(self.key(record))), ())
+        wanted = column.with_.get("value", "")
+        return sum(bool(d[wanted].strip()) if wanted else True for d in details)
+
+    def gathered_from(self, source: str) -> Iterator[tuple[str, str, bool]]:
+        """Of each record of a gathered source: its id, its owner's as ids compare, and whether it
+        holds nothing.
+
+        It holds nothing where no card has a place for any of it.
+        """
+        gathering = [
+            column
+            for entity in self._mapping.entities.values()
+            for column in entity.columns.values()
+            if column.gather == source
+        ]
+        link = self._mapping.sources[source].links[0].field
+        for record in self.records(source):
+            holds = any(
+                _entry(column, {k: record[f] for k, f in column.with_.items()})
+                for column in gathering
+            )
+            yield self.key(record), id_key(record[link]), not holds
+
+    def new_value(self, spec: mappings.NewValue, record: Record, row: Mapping[str, Any]) -> Made:
+        """What a named rule gives a new row."""
+        as_of = convert.as_text(self._as_of)
+        if spec.rule == "as_of":
+            return Made(as_of)
+        if spec.rule == "from":
+            try:
+                return Made(_SIMPLE[spec.convert](self, record[spec.source_field]) or as_of)
+            except convert.Misfit as misfit:
+                return Made(as_of, derived=(f"{misfit}: the moment of the plan",))
+        value = row.get(spec.column)
+        is_past = bool(value) if spec.rule == "sent_if" else self.is_over(value)
+        return Made(spec.past if is_past else spec.future)
+
+    def is_over(self, value: str | None) -> bool:
+        """Whether an instant, or a date on the clinic's calendar, lies before the plan's moment."""
+        today = self._as_of.astimezone(self._zone).date().isoformat()
+        if not value:
+            return False
+        limit = convert.as_text(self._as_of) if ":" in value else today
+        return convert.chronological(value) < convert.chronological(limit)
+
+    def _value(
+        self, column: Column, record: Record, source: str, name: str, known: Resolver, fed: Fed
+    ) -> Any:
+        if column.gather:
+            return self._gather(column, self.key(record))
+        raw = record[column.source_field]
+        if column.convert == "lookup":
+            return self._look_up(column, record, name, fed)
+        if column.convert == "entity":
+            return _entity(column, raw, name, known, fed)
+        if column.convert == "choice":
+            return convert.choice(raw, column.choices)
+        special = _SPECIAL.get(column.convert)
+        if special is not None:
+            return special(self, column, record)
+        return _SIMPLE[column.convert](self, raw)
+
+    def _look_up(self, column: Column, record: Record, name: str, fed: Fed) -> str | None:
+        asked = several = False
+        for step in column.lookup:
+            value = record[step.source_field]
+            if step.through:
+                value = self._joined[step.through, step.take].get(id_key(value), "")
+            asked = asked or bool(record[step.source_field].strip())
+            found = self._lookups[f"{step.table}.{step.match}"].get(_lookup_key(value), ())
+            if len(found) == 1:
+                return found[0]
+            several = several or len(found) > 1
+        if several:
+            fed.misfits.append((name, f"names several rows of {column.lookup[0].table}"))
+        elif asked:
+            fed.misfits.append((name, f"names no row of {column.lookup[0].table}"))
+        return None
+
+    def _gather(self, column: Column, key: str) -> Made:
+        details = self._gathered.get((column.gather, id_key(key)), ())
+        chosen = [{k: d[f] for k, f in column.with_.items()} for d in details]
+        make = convert.address_card if column.convert == "address_card" else convert.contact_card
+        return make(chosen)
+
+    def _read_joined(self) -> dict[tuple[str, str], dict[str, str]]:
+        """(source, field) -> key as ids compare -> value, for lookups through another source."""
+        steps = {
+            (step.through, step.take)
+            for entity in self._mapping.entities.values()
+            for column in entity.columns.values()
+            for step in column.lookup
+            if step.through
+        }
+        return {
+            (source, take): by_id((self.key(r), r[take]) for r in self.records(source))
+            for source, take in steps
+        }
+
+    def _read_gathered(self) -> dict[tuple[str, str], list[dict[str, str]]]:
+        """(source, owner's key as ids compare) -> its records, in the order of their own keys."""
+        sources = {c.gather for e in self._mapping.entities.values() for c in e.columns.values()}
+        found: dict[tuple[str, str], list[dict[str, str]]] = {}
+        for source in sorted(sources - {""}):
+            link = self._mapping.sources[source].links[0].field
+            for record in sorted(self.records(source), key=self.key):
+                found.setdefault((source, id_key(record[link])), []).append(record)
+        return found
+
+
+def _lookup_key(value: str) -> str:
+    return name_key(id_key(value))
+
+
+def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]]:
+    """Folded value -> the ids of the rows that have it."""
+    found: dict[str, list[str]] = {}
+    for key, value in rows:
+        if key and value:
+            found.setdefault(_lookup_key(value), []).append(key)
+    found.pop("", None)
+    return found
+
+
+def _entry(column: Column, detail: Record) -> object:
+    """What a card takes from one contact-detail record; None where nothing fits."""
+    if column.convert == "address_card":
+        return convert.address_entry(detail)
+    try:
+        return convert.contact_entry(detail)
+    except convert.Misfit:
+        return None
+
+
+def _refuse_too_early(columns: Mapping[str, Column], fed: Fed) -> None:
+    """What comes before the value that it must follow does not fit."""
+    for name, column in columns.items():
+        value, other = fed.values[name], fed.values.get(column.not_before)
+        if column.not_before and value and other and value < other:
+            fed.misfits.append((name, f"before {column.not_before}"))
+            fed.values[name] = None
+
+
+def _in_its_column(value: str, column: Typed, name: str, fed: Fed) -> str | None:
+    """``value`` as its column will hold it; None where it cannot."""
+    if column.max_length is not None and len(value) > column.max_length:
+        fed.misfits.append((name, f"longer than {column.max_length} characters"))
+        return None
+    try:
+        return convert.for_type(value, column.type)
+    except convert.Misfit as misfit:
+        fed.misfits.append((name, str(misfit)))
+        return None
+
+
+def _entity(column: Column, raw: str, name: str, known: Resolver, fed: Fed) -> str | None:
+    if not raw.strip():
+        fed.unresolved.add(name)
+        return None
+    found = known[column.entity].get(id_key(raw))
+    if found is None:
+        fed.unresolved.add(name)
+        if column.may_miss:
+            fed.misfits.append((name, f"names no row of {column.entity}"))
+    return found
+
+
+def _sentence(column: Column, record: Record) -> str | None:
+    """The text of ``with`` with fields put in; a part whose field is empty is left out."""
+    kept = [
+        re.sub(r"{([^}]+)}", lambda m: record[m[1]].strip(), part)
+        for part in re.split(r"(?<=\.)\s+", column.with_["text"])
+        if all(record[f].strip() for f in re.findall(r"{([^}]+)}", part))
+    ]
+    return convert.text(" ".join(kept))
+
+
+_SIMPLE: dict[str, Callable[[Any, str], str | None]] = {
+    "text": lambda _, raw: convert.text(raw),
+    "paragraphs": lambda _, raw: convert.paragraphs(raw),
+    "uuid": lambda _, raw: convert.as_uuid(raw),
+    "whole": lambda _, raw: convert.whole(raw),
+    "date": lambda _, raw: convert.iso_date(raw),
+    "birth_date": lambda self, raw: convert.birth_date(raw, self._as_of),
+    "timestamp": lambda self, raw: convert.timestamp(raw, self._zone),
+}
+_OF_TEXT = frozenset({"text", "paragraphs", "sentence", "html_pages", "choice"})
+_LOOKS: dict[str, Callable[[str], object]] = {
+    "date": convert.iso_date,
+    "time": convert.duration,
+    "timestamp": lambda raw: convert.timestamp(raw, ZoneInfo("UTC")),
+}
+_SPECIAL: dict[str, Callable[[Any, Column, Record], Any]] = {
+    "phone": lambda _, c, r: convert.phone(r[c.source_field], r.get(c.with_.get("else", ""), "")),
+    "moment": lambda self, c, r: convert.moment(r[c.source_field], r[c.with_["time"]], self._zone),
+    "end_moment": lambda self, c, r: convert.end_moment(
+        (r[c.source_field], r[c.with_["time"]]),
+        (r[c.with_["start_date"]], r[c.with_["start_time"]]),
+        int(c.with_["minutes"]),
+        self._zone,
+    ),
+    "dated": lambda self, c, r: convert.dated(
+        r[c.source_field], r[c.with_["timestamp"]], self._zone
+    ),
+    "html_pages": lambda _, c, r: convert.html_pages(r[c.source_field], r[c.with_["opening"]]),
+    "sentence": lambda _, c, r: _sentence(c, r),
+}

@@ -1,0 +1,108 @@
+"""The ledger: what became of every record of FileMaker and of every row of Nexus, a line each.
+
+A record is loaded into a row of its own, merged into another record's row (a contact detail),
+linked (a document or an image that is there), looked up (clinics, calendars), or left out by a
+named rule with a budget. A row of Nexus is replaced, kept or purged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from math import ceil
+from pathlib import Path
+
+from nexus_reimport.files import rowfile
+from nexus_reimport.mapping import Mapping as Nexus
+from nexus_reimport.model import OF_NEXUS_ALONE, Account, Outcome
+
+COLUMNS = ("source", "entity", "outcome", "why", "filemaker_id", "nexus_id")
+Fate = tuple[str, Outcome, str, str | None]  # FileMaker id, outcome, rule, Nexus id
+
+
+class Ledger:
+    """Adds lines, and sums them up by source and by what the source is for."""
+
+    def __init__(self, mapping: Nexus, out: rowfile.Writer) -> None:
+        self._mapping, self._out = mapping, out
+        self._counts: dict[tuple[str, str], Counter[tuple[Outcome, str]]] = defaultdict(Counter)
+
+    def add(
+        self,
+        source: str,
+        entity: str,
+        outcome: Outcome,
+        why: str = "",
+        filemaker_id: str = "",
+        nexus_id: str | None = None,
+    ) -> None:
+        """One line. ``entity`` is an entity, an attachment, or "" for what is only looked up."""
+        self._out.add((source, entity, outcome, why or None, filemaker_id or None, nexus_id))
+        if outcome not in OF_NEXUS_ALONE:
+            self._counts[source, entity][outcome, why] += 1
+
+    def add_all(self, source: str, entity: str, fates: Iterable[Fate]) -> None:
+        """A line for each."""
+        self.open(source, entity)
+        for filemaker_id, outcome, why, nexus_id in fates:
+            self.add(source, entity, outcome, why, filemaker_id, nexus_id)
+
+    def open(self, source: str, entity: str) -> None:
+        """Make sure that a source without any record has its sums too."""
+        self._counts.setdefault((source, entity), Counter())
+
+    def accounts(self) -> tuple[Account, ...]:
+        """The sums, and the budgets of the rules, in the order in which sources were added."""
+        return tuple(
+            Account(
+                source=source,
+                entity=entity,
+                records=counts.total(),
+                loaded=_of(counts, Outcome.REPLACED, Outcome.NEW),
+                merged=_of(counts, Outcome.MERGED),
+                linked=_of(counts, Outcome.LINKED),
+                looked_up=_of(counts, Outcome.LOOKED_UP),
+                left_out=left_out,
+                budgets={r: ceil(self._budget(source, entity, r) * counts.total())
+                         for r in left_out},
+            )
+            for (source, entity), counts in self._counts.items()
+            for left_out in [
+                {w: n for (o, w), n in sorted(counts.items()) if o is Outcome.LEFT_OUT}
+            ]
+        )  # fmt: skip
+
+    def _budget(self, source: str, entity: str, rule: str) -> float:
+        """The part of the records that a rule may leave out."""
+        spec = self._mapping.entities.get(entity)
+        own = {r.name: r.at_most for r in spec.left_out} if spec else {}
+        aside = {str(name): part for name, part in self._mapping.sources[source].at_most.items()}
+        return own.get(rule, aside.get(rule, 0.0))
+
+
+@contextmanager
+def opened(mapping: Nexus, path: Path) -> Iterator[tuple[Ledger, Callable[[], rowfile.RowFile]]]:
+    """A new ledger at ``path``, and what gives its row file once it is closed."""
+    with rowfile.writer(path, COLUMNS) as out:
+        yield Ledger(mapping, out), out.done
+
+
+def merged(records: Iterable[tuple[str, str, bool]], loaded: Mapping[str, str]) -> Iterator[Fate]:
+    """What became of records that are gathered into others' rows.
+
+    ``records`` are FileMaker id, owner's id, and whether no card has a place for what they hold.
+    ``loaded`` are the owners that are rows: FileMaker id -> Nexus id. Owners' ids are as ids
+    compare.
+    """
+    for filemaker_id, owner, holds_nothing in records:
+        if owner not in loaded:
+            yield filemaker_id, Outcome.LEFT_OUT, "owner_not_loaded", None
+        elif holds_nothing:
+            yield filemaker_id, Outcome.LEFT_OUT, "holds_nothing", None
+        else:
+            yield filemaker_id, Outcome.MERGED, "", loaded[owner]
+
+
+def _of(counts: Counter[tuple[Outcome, str]], *outcomes: Outcome) -> int:
+    return sum(n for (outcome, _), n in counts.items() if outcome in outcomes)

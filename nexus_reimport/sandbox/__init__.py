@@ -1,5 +1,0 @@
-"""A whole clinic on loopback: PostgreSQL, FileMaker by its protocols and files, S3, made-up people.
-
-``stack.up`` starts it and ``stack.down`` stops it. Nothing here is used against a real
-installation, and no server of the machine is used.
-"""

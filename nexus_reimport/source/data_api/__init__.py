@@ -1,5 +1,0 @@
-"""FileMaker's Data API, read only: layouts, with every field that is on them."""
-
-from nexus_reimport.source.data_api.client import DataApi
-
-__all__ = ["DataApi"]

@@ -1,0 +1,1 @@
+"""The steps that do the work, a module each. None imports another."""

@@ -1,0 +1,451 @@
+"""Does what the plan says, in one transaction, and nothing else.
+
+Order: session fixed; row files into temporary tables, before any lock; EXCLUSIVE locks; the state
+before compared with the plan's; copies into the undo schema; DELETE children first, INSERT parents
+first; links mended; constraints checked; (key, hash) of every row into the undo schema, and the
+fingerprints of it; the checks inside; the state after compared with the rehearsed one; the run's
+row; COMMIT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from nexus_reimport import checks
+from nexus_reimport.errors import StopError
+from nexus_reimport.files import rowfile
+from nexus_reimport.mapping import Mapping as Nexus
+from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report, digest
+from nexus_reimport.nexus import catalog as catalogs
+from nexus_reimport.nexus import deployment, references, registry, schema, sequences, undo_data
+from nexus_reimport.nexus.catalog import Catalog
+from nexus_reimport.nexus.fingerprint import Fingerprint, moved
+from nexus_reimport.nexus.postgres import (
+    Connection,
+    connected,
+    copy_in,
+    names,
+    scalar,
+    statement,
+    table_name,
+)
+from nexus_reimport.nexus.schema import Facts
+from nexus_reimport.nexus.scratch import Scratch
+from nexus_reimport.nexus.tables import fingerprints_of
+from nexus_reimport.nexus.transaction import (
+    ROLLED_BACK,
+    Progress,
+    Tell,
+    Transaction,
+    Writes,
+    alone,
+    no_one,
+    wait_until_alone,
+    writing,
+)
+from nexus_reimport.settings import Postgres
+
+STEPS = 12  # as timed, COMMIT included
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be done: the plan and its private folder, and under which run.
+
+    ``schema`` is what the survey has described: another one under the locks stops the run.
+
+    It is committed only with an approval of this very proposal, or in a ``scratch`` database that
+    we made ourselves; without either it is a dry run and rolled back.
+    """
+
+    run: str
+    environment: str
+    plan: Plan
+    folder: Path
+    schema: Facts = ()
+    proposal: Proposal | None = None
+    approval: Approval | None = None
+    scratch: Scratch | None = None
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether the approval is of this very proposal."""
+        return (
+            self.proposal is not None
+            and self.approval is not None
+            and self.approval.digest == self.proposal.digest
+            and self.proposal.plan == self.plan.digest
+            and self.proposal.schema == schema.digest(self.schema)
+            and digest(replace(self.proposal, digest="")) == self.proposal.digest
+            and digest(replace(self.plan, digest="")) == self.plan.digest
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the checks before COMMIT look at: the transaction's own view."""
+
+    connection: Connection
+    catalog: Catalog
+    after: Mapping[str, Fingerprint]
+    writes: Writes
+    undo: registry.UndoData
+
+
+BeforeCommit = Callable[[Done], Report]
+
+
+def apply(
+    target: Postgres,
+    mapping: Nexus,
+    order: Order,
+    before_commit: BeforeCommit,
+    *,
+    commit: bool,
+    tell: Tell = no_one,
+    progress: Progress | None = None,
+) -> Applied:
+    """Wipe, load, re-link and check in one transaction; COMMIT only if ``commit`` and allowed.
+
+    ``tell`` hears of each step, and of COMMIT as it happens, for the journal.
+
+    Raises:
+        StopError: not approved, not this environment's database, another state than planned, or a
+            check inside said no.
+        Busy: another run, or writers that did not let us in.
+        InDoubt: the connection was lost at COMMIT.
+        TargetError: PostgreSQL refused. All but InDoubt leave the database as it was.
+    """
+    if commit and order.scratch is None and not order.is_approved:
+        raise StopError(
+            "this plan has no approval of its own", next="run 01_preflight, approve its digest"
+        )
+    with connected(target, ROLLED_BACK) as connection, \
+         alone(connection, target.lock_wait, tell):  # fmt: skip
+        if order.scratch is not None:
+            order.scratch.require(connection)
+        elif commit:
+            deployment.require(connection, order.environment)
+        transaction = Transaction(
+            connection, target, mapping.schema_name, "apply", STEPS, tell, progress
+        )
+        work = _Work(transaction, mapping, order, before_commit, commit=commit)
+        with transaction.in_time():
+            applied: Applied = writing(connection, work.do, commit=commit, tell=tell)
+        return work.after_commit(applied) if commit else applied
+
+
+def settle(target: Postgres, run: str) -> bool:
+    """Whether ``run`` was committed, asked of the database once nobody is committing any more.
+
+    Raises:
+        TargetError: the database cannot be reached; the run stays in doubt.
+    """
+    with connected(target, "not known yet") as connection:
+        wait_until_alone(connection, run, target.lock_wait)
+        return registry.was_committed(connection, run)
+
+
+class _Work:
+    """The steps of the transaction."""
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        mapping: Nexus,
+        order: Order,
+        before_commit: BeforeCommit,
+        *,
+        commit: bool,
+    ) -> None:
+        self._transaction, self._connection = transaction, transaction.connection
+        self._mapping, self._order, self._commit = mapping, order, commit
+        self._before_commit = before_commit
+        self._compare_schema()  # what is gone cannot even be read; under the locks once more
+        self._catalog: Catalog = catalogs.read(self._connection, mapping.schema_name)
+        self._undo = undo_data.of(
+            order.run, mapping, self._catalog, order.plan.entities, order.plan.links, order.schema
+        )
+        types = catalogs.content_types(self._connection, mapping)
+        self._known = references.declared(mapping, self._catalog, types)
+        wiped = [part.table for part in self._undo.tables]
+        self._sequences = sequences.behind(self._connection, mapping.schema_name, wiped)
+
+    def do(self) -> Applied:
+        """All of it, up to COMMIT."""
+        plan, step = self._order.plan, self._transaction.step
+        with step("copy into temporary tables"):
+            self._transaction.fix_session()
+            registry.make(self._connection)
+            undo_data.make(self._connection, self._undo)
+            self._load_temporary()
+            self._remember_loaded()
+        with step("wait for locks"):
+            self._transaction.lock([*(t.table for t in self._undo.tables),
+                                    *self._mapping.link_tables()])  # fmt: skip
+        with step("compare the state before"):
+            self._compare_schema()
+            self._compare_before(plan)
+            self._require_new_keys()
+        self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+        with step("copy aside for undo"):
+            undo_data.copy_aside(self._transaction, self._undo, self._incoming_keys())
+        with step("delete"):
+            deleted = self._delete()
+        with step("insert"):
+            inserted = self._insert()
+        with step("re-link"):
+            relinked = {link.attachment: self._relink(link) for link in self._undo.links}
+        with step("check foreign keys"):
+            self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
+        with step("fingerprint after"):
+            after = undo_data.hash_after(self._transaction, self._undo)
+            undo_data.write_down_pointers(self._transaction, self._undo, self._known)
+        with step("checks inside"):
+            done = Done(
+                self._connection, self._catalog, after, self._transaction.writes(), self._undo
+            )
+            report = self._before_commit(done)
+            checks.require(
+                report, " inside the transaction", state=ROLLED_BACK,
+                next="read each claim in the report, mend the cause, run 01_preflight again",
+            )  # fmt: skip
+            self._expect_rehearsed(after)
+        with step("remember the run"):
+            self._remember(after)
+            self._move_sequences()
+        return Applied(
+            committed=False,
+            at=datetime.now(UTC),
+            deleted=deleted,
+            inserted=inserted,
+            relinked=relinked,
+            after=after,
+            writers_waited=self._transaction.waited(),
+            timings=self._transaction.timings,
+            report=report,
+        )
+
+    def after_commit(self, applied: Applied) -> Applied:
+        """``applied`` with what is only known once the locks are gone."""
+        waited = self._transaction.committed(applied.writers_waited)
+        return replace(
+            applied,
+            committed=True,
+            at=datetime.now(UTC),
+            writers_waited=waited,
+            timings=dict(self._transaction.timings),
+            warnings=tuple(vacuum(self._transaction, self._undo)),
+        )
+
+    def _load_temporary(self) -> None:
+        order, connection = self._order, self._connection
+        for name, entity in order.plan.entities.items():
+            self._transaction.let_go_first()
+            incoming = _incoming(name)
+            connection.execute(
+                sql.SQL("CREATE TEMP TABLE {} (LIKE {}) ON COMMIT DROP").format(
+                    incoming, table_name(self._mapping.schema_name, entity.table)
+                )
+            )
+            copy_in(connection, incoming, order.folder, entity.file)
+        for link in self._undo.links:
+            incoming = _incoming(f"link_{link.attachment}")
+            columns = [sql.Identifier(c) for c in (link.key, *link.columns)]
+            connection.execute(
+                sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {}"
+                        " WITH NO DATA").format(
+                    incoming, sql.SQL(", ").join(columns),
+                    table_name(self._mapping.schema_name, link.table),
+                )
+            )  # fmt: skip
+            command = sql.SQL("COPY {} FROM STDIN").format(incoming)
+            file = order.plan.links[link.attachment].file
+            with connection.cursor() as cursor, cursor.copy(command) as copy:
+                for row in rowfile.read(order.folder, file):
+                    copy.write_row(row[: len(columns)])
+            connection.execute(sql.SQL("ANALYZE {}").format(incoming))
+
+    def _incoming_keys(self) -> dict[str, sql.Composed]:
+        """Attachment -> the keys of the linking rows that will be written."""
+        return {
+            link.attachment: sql.SQL("SELECT {} FROM {}").format(
+                sql.Identifier(link.key), _incoming(f"link_{link.attachment}")
+            )
+            for link in self._undo.links
+        }
+
+    def _compare_schema(self) -> None:
+        """The schema as it was surveyed: with the locks held, nobody can change it any more."""
+        was, now = self._order.schema, schema.describe(self._connection, self._mapping)
+        if self._order.scratch is not None:
+            was, now = schema.structure(was), schema.structure(now)
+        schema.require_same(was, now, "since the preflight", state=ROLLED_BACK,
+                            next="run 01_preflight again: it says what that means")  # fmt: skip
+
+    def _compare_before(self, plan: Plan) -> None:
+        self._transaction.check_time()
+        found = fingerprints_of(self._connection, self._mapping, self._catalog, plan.before)
+        differ = moved(plan.before, found)
+        if differ:
+            raise StopError(
+                "Nexus was changed since the preflight\n"
+                + "\n".join(f"    {line}" for line in differ),
+                state=ROLLED_BACK,
+                next="run 01_preflight again: what was booked or edited since must be in the plan",
+            )
+
+    def _delete(self) -> dict[str, int]:
+        return {
+            t.table: self._transaction.execute(
+                sql.SQL("DELETE FROM {}").format(table_name(self._mapping.schema_name, t.table))
+            )
+            for t in reversed(self._undo.tables)  # children first
+        }
+
+    def _insert(self) -> dict[str, int]:
+        done = {}
+        for name, entity in self._order.plan.entities.items():
+            columns = names(entity.file.columns)
+            done[entity.table] = self._transaction.execute(
+                sql.SQL(
+                    "INSERT INTO {} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {}"
+                ).format(
+                    table_name(self._mapping.schema_name, entity.table),
+                    _incoming(name),
+                    columns=columns,
+                )
+            )
+        return done
+
+    def _require_new_keys(self) -> None:
+        """Stop where a key of a new row was given out since the preflight.
+
+        Whoever holds it may use it later: a sequence does not tell for whom it has moved. On a copy
+        that is ourselves alone: the plan is applied to it twice.
+        """
+        if self._order.scratch is not None:
+            return
+        entities = self._mapping.wiped_tables()
+        for sequence in self._sequences:
+            key = self._catalog.tables[sequence.table].primary_key
+            if not sequence.rises or key != (sequence.column,):
+                continue
+            query = sql.SQL(
+                "SELECT min(i.{key}) FROM {} AS i LEFT JOIN {} AS t USING ({key})"
+                " WHERE t.{key} IS NULL"
+            ).format(
+                _incoming(entities[sequence.table]),
+                table_name(self._mapping.schema_name, sequence.table),
+                key=sql.Identifier(sequence.column),
+            )
+            first = scalar(self._connection, query)
+            given_out = sequences.given_out(self._connection, sequence)
+            if first is None or given_out is None or given_out < first:
+                continue
+            raise StopError(
+                f"keys were given out since the preflight: {given_out - first + 1:,} that the plan"
+                f" gives to new rows",
+                where=sequence.what,
+                state=ROLLED_BACK,
+                next="run 01_preflight again: somebody has added rows or tried to, or this plan was"
+                " executed and its COMMIT was lost",
+            )
+
+    def _move_sequences(self) -> None:
+        """The application's next keys must be free: the last act, since it is not rolled back."""
+        for sequence in self._sequences if self._commit else ():
+            self._transaction.check_time()
+            sequences.move_past_keys(self._connection, self._mapping.schema_name, sequence)
+
+    def _relink(self, link: registry.UndoLinks) -> int:
+        return self._transaction.execute(
+            undo_data.link_update(
+                self._mapping.schema_name, link, _incoming(f"link_{link.attachment}")
+            )
+        )
+
+    def _expect_rehearsed(self, after: Mapping[str, Fingerprint]) -> None:
+        if self._order.proposal is None:
+            return
+        differ = moved(self._order.proposal.after, after)
+        if differ:
+            rows = {n: f"{c:,} rows differ from the plan" for n, c in self._unplanned()}
+            raise StopError(
+                "the result is not the one that was rehearsed and approved\n"
+                + "\n".join(f"    {d}" + (f"; {rows[t]}" if (t := d.partition(':')[0]) in rows
+                                          else "") for d in differ),
+                state=ROLLED_BACK,
+                next="keep this record, run 01_preflight again, and compare the two",
+            )  # fmt: skip
+
+    def _unplanned(self) -> Iterator[tuple[str, int]]:
+        """Table -> how many rows are not what the row files say; only counted when it matters."""
+        for name, entity in self._order.plan.entities.items():
+            key = sql.Identifier(self._catalog.tables[entity.table].primary_key[0])
+            query = sql.SQL(
+                "SELECT count(*) FROM {} AS t FULL JOIN {} AS i ON t.{key} = i.{key}"
+                " WHERE t.{key} IS NULL OR i.{key} IS NULL OR t::text <> i::text"
+            ).format(table_name(self._mapping.schema_name, entity.table), _incoming(name), key=key)
+            yield entity.table, int(scalar(self._connection, query))
+
+    def _remember_loaded(self) -> None:
+        """Which record became which row: in a table of our own, so before anyone must wait."""
+        if not self._undo.loaded:
+            return
+        self._connection.execute(sql.SQL("DELETE FROM {}").format(registry.LOADED))
+        copy_in(self._connection, registry.LOADED, self._order.folder, self._order.plan.memory)
+
+    def _remember(self, after: Mapping[str, Fingerprint]) -> None:
+        order = self._order
+        registry.remember(
+            self._connection,
+            registry.Committed(
+                run=order.run,
+                environment=order.environment,
+                kind=str(order.plan.scope),
+                digest=order.proposal.digest if order.proposal else "",
+                approved_by=order.approval.who if order.approval else "",
+                before=dict(order.plan.before),
+                after=dict(after),
+                undo=self._undo,
+                undone_by="",
+                committed_at=datetime.now(UTC),
+                seal="",
+            ),
+        )
+
+
+def vacuum(transaction: Transaction, undo: registry.UndoData) -> Iterator[str]:
+    """VACUUM (ANALYZE) of the wiped tables; a failure is a warning, the data is committed.
+
+    The server itself passes over a table that is not ours with no more than a notice.
+    """
+    for table in undo.tables:
+        place = table_name(transaction.schema, table.table)
+        asked = {"table": place.as_string(transaction.connection)}
+        if not scalar(transaction.connection, statement("may_vacuum"), asked):
+            owner = scalar(transaction.connection, statement("table_owner"), asked)
+            yield (
+                f"VACUUM (ANALYZE) {table.table} was not done: it needs MAINTAIN on the table, or"
+                f" its owner {owner}; autovacuum does it later"
+            )
+            continue
+        try:
+            transaction.connection.execute("SET statement_timeout = '10min'")
+            transaction.connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(place))
+        except psycopg.Error as error:
+            why = f"SQLSTATE {error.sqlstate}" if error.sqlstate else "the connection was lost"
+            yield f"VACUUM (ANALYZE) {table.table} failed: {why}; do it by hand"
+            if transaction.connection.closed:
+                return  # the data is committed; the other tables are left to autovacuum
+
+
+def _incoming(name: str) -> sql.Identifier:
+    return sql.Identifier("pg_temp", f"incoming_{name}")

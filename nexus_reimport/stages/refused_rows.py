@@ -1,0 +1,306 @@
+"""Which planned rows PostgreSQL refuses, asked of PostgreSQL itself once it has refused.
+
+An error of PostgreSQL names a constraint, at best, and the row only by its values, which no message
+may hold. So the planned rows are put into temporary tables that have the types, the checks and the
+generated columns of the real ones, half by half until the single rows are found; unique keys,
+exclusion constraints and foreign keys are asked by queries. No other table is written to, and the
+transaction is rolled back.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from nexus_reimport.checks.rows import left_out_records, told
+from nexus_reimport.errors import StopError, TargetError
+from nexus_reimport.files import rowfile
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.model import EntityPlan, Plan
+from nexus_reimport.nexus import catalog as catalogs
+from nexus_reimport.nexus.catalog import Catalog, Column, ForeignKey, Table
+from nexus_reimport.nexus.postgres import (
+    Connection,
+    connected,
+    names,
+    rolled_back,
+    statement,
+    table_name,
+)
+from nexus_reimport.planning.manual import BY_HAND
+from nexus_reimport.settings import Postgres
+
+OF_DATA = ("22", "23")  # the classes of SQLSTATE that speak of values and constraints
+MOST = 50  # rows that are looked for one by one
+_LINE = "nexus_reimport_line"
+_AS_THEY_ARE = ("text", "character", '"char"')  # a cast would cut what is too long
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One planned row, and what would not take it: a column or a constraint, and why.
+
+    ``is_first`` of rows that are alike: it would be taken if the others were not there.
+    """
+
+    entity: str
+    key: str
+    by: str
+    is_first: bool = False
+
+
+def explain(
+    error: TargetError, place: Postgres, mapping: Mapping, plan: Plan, folder: Path, state: str
+) -> None:
+    """Raise what names the rows, where ``error`` speaks of rows and they are found at ``place``.
+
+    Raises:
+        StopError: the FileMaker ids, the column or constraint, and the line of the mapping that
+            leaves them out. ``state`` is what it says is left.
+    """
+    if error.sqlstate[:2] not in OF_DATA:
+        return
+    try:
+        found = ask(place, mapping, plan, folder)
+    except TargetError:
+        return
+    if not found:
+        return
+    records = {(e or "", n or ""): f or "" for e, f, n in rowfile.read(folder, plan.memory)}
+    by_hand = {(e or "", n or "") for e, n, _, why in rowfile.read(folder, plan.beyond)
+               if why == BY_HAND}  # fmt: skip
+    groups: dict[tuple[str, str], list[Refused]] = defaultdict(list)
+    for one in found:
+        groups[one.entity, one.by].append(one)
+    lines = []
+    for (entity, by), rows in groups.items():
+        own = {r.key: records[entity, r.key] for r in rows if (entity, r.key) in records}
+        lines.append(f"    {entity}, {by}: {told([r.key for r in rows], own)}")
+        surplus = [own[r.key] for r in rows if r.key in own and not r.is_first]
+        if surplus or own:
+            total, named = plan.entities[entity].source_rows, surplus or list(own.values())
+            lines.append(f"      {left_out_records(entity, total, 'refused', named)}")
+        if by_hand.intersection((entity, r.key) for r in rows):
+            lines.append("      among them are rows with values given by hand: see manual.xlsx too")
+    more = f" (the first {MOST:,} are named)" if len(found) >= MOST else ""
+    raise StopError(
+        f"PostgreSQL would refuse {len(found):,} planned row(s){more}\n" + "\n".join(lines),
+        where=f"rehearsal, SQLSTATE {error.sqlstate}",
+        state=state,
+        next="settle them in FileMaker or in Nexus, or leave the records out by the line given",
+    )
+
+
+def ask(place: Postgres, mapping: Mapping, plan: Plan, folder: Path) -> list[Refused]:
+    """The planned rows that PostgreSQL would refuse, ``MOST`` of them at most.
+
+    Raises:
+        TargetError: the database cannot be reached, or may not be asked.
+    """
+    with connected(place) as connection, rolled_back(connection):
+        catalog = catalogs.read(connection, mapping.schema_name)
+        found: list[Refused] = []
+        for entity in plan.entities.values():
+            work = _Table(connection, catalog.tables[entity.table], entity, mapping.schema_name)
+            work.load(folder)
+            found += work.refused()
+            found += work.not_distinct()
+        if not found:  # a row that was refused would be missed by those that point at it
+            found += _dangling(connection, catalog, plan)
+        return found[:MOST]
+
+
+class _Table:
+    """One table's planned rows: as text, and in a table like the real one."""
+
+    def __init__(
+        self, connection: Connection, table: Table, entity: EntityPlan, schema: str
+    ) -> None:
+        self._connection, self._table, self._entity = connection, table, entity
+        self._real = table_name(schema, table.name)
+        self._texts = sql.Identifier("pg_temp", f"texts_{entity.entity}")
+        self._like = _like(entity.entity)
+        self._columns = [c for n in entity.file.columns if (c := table.column(n)) is not None]
+        self._key = sql.Identifier(table.primary_key[0])
+        self._left = MOST
+
+    def load(self, folder: Path) -> None:
+        """Make both tables, and fill the one of texts."""
+        run = self._connection.execute
+        texts = sql.SQL(", ").join(
+            sql.SQL("{} text").format(sql.Identifier(c.name)) for c in self._columns
+        )
+        run(sql.SQL("CREATE TEMP TABLE {} ({} integer PRIMARY KEY, {}) ON COMMIT DROP").format(
+            self._texts, sql.Identifier(_LINE), texts))  # fmt: skip
+        run(sql.SQL("CREATE TEMP TABLE {} (LIKE {} INCLUDING CONSTRAINTS INCLUDING GENERATED)"
+                    " ON COMMIT DROP").format(self._like, self._real))  # fmt: skip
+        command = sql.SQL("COPY {} FROM STDIN").format(self._texts)
+        with self._connection.cursor() as cursor, cursor.copy(command) as copy:
+            for number, row in enumerate(rowfile.read(folder, self._entity.file)):
+                copy.write_row((str(number), *row))
+
+    def refused(self) -> list[Refused]:
+        """The rows that no table like this one takes: types, lengths, needed columns, checks."""
+        return list(self._halves(0, self._entity.file.rows))
+
+    def _halves(self, first: int, end: int) -> Iterator[Refused]:
+        if first >= end or not self._left:
+            return
+        try:
+            with self._connection.transaction():
+                self._insert(first, end)
+        except psycopg.Error as error:
+            if (error.sqlstate or "")[:2] not in OF_DATA:
+                raise
+            if end - first == 1:
+                self._left -= 1
+                yield Refused(self._entity.entity, self._key_of(first), self._why(error, first))
+                return
+            middle = (first + end) // 2
+            yield from self._halves(first, middle)
+            yield from self._halves(middle, end)
+
+    def _insert(self, first: int, end: int) -> None:
+        columns = [c for c in self._columns if not c.generated]
+        self._connection.execute(
+            sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} >= {} AND {} < {}").format(
+                self._like,
+                names([c.name for c in columns]),
+                sql.SQL(", ").join(map(_cast, columns)),
+                self._texts,
+                *(sql.Identifier(_LINE), sql.Literal(first)),
+                *(sql.Identifier(_LINE), sql.Literal(end)),
+            )
+        )
+
+    def _key_of(self, line: int) -> str:
+        query = sql.SQL("SELECT {} FROM {} WHERE {} = %s").format(
+            self._key, self._texts, sql.Identifier(_LINE)
+        )
+        row = self._connection.execute(query, (line,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def _why(self, error: psycopg.Error, line: int) -> str:
+        """The constraint or column, never a value."""
+        if error.diag.constraint_name:
+            return f"constraint {error.diag.constraint_name}"
+        if error.diag.column_name:
+            return f"column {error.diag.column_name} (it must not be empty)"
+        wrong = [c.name for c in self._columns if not self._is_taken(c, line)]
+        return (
+            f"column {', '.join(wrong)} ({type(error).__name__})"
+            if wrong
+            else (f"SQLSTATE {error.sqlstate}")
+        )
+
+    def _is_taken(self, column: Column, line: int) -> bool:
+        """Whether the type of a column takes the text that stands in it."""
+        query = sql.SQL("SELECT {}, {} FROM {} WHERE {} = {}").format(
+            _cast(column),
+            sql.Identifier(column.name),
+            self._texts,
+            *(sql.Identifier(_LINE), sql.Literal(line)),
+        )
+        try:
+            with self._connection.transaction():
+                row = self._connection.execute(query).fetchone()
+        except psycopg.Error:
+            return False
+        text = row[1] if row else None
+        return text is None or column.max_length is None or len(text) <= column.max_length
+
+    def not_distinct(self) -> Iterator[Refused]:
+        """The rows that a unique key or an exclusion constraint tells apart from no other."""
+        where = {"table": self._real.as_string(self._connection)}
+        for name, parts, operators, condition, nulls_are_equal in self._connection.execute(
+            statement("exclusive_keys"), where
+        ).fetchall():
+            same = operators or ["IS NOT DISTINCT FROM" if nulls_are_equal else "="] * len(parts)
+            for key, is_first in self._alike(parts, same, condition):
+                yield Refused(self._entity.entity, key, f"unique key {name}", is_first)
+
+    def _alike(
+        self, parts: list[str], same: list[str], condition: str
+    ) -> Iterator[tuple[str, bool]]:
+        """Rows of which another one has the same parts, and whether they are the first of these.
+
+        The texts are the catalog's own.
+        """
+        aliases = [sql.Identifier(f"part_{number}") for number in range(len(parts))]
+        rows = sql.SQL("SELECT {} AS key, ctid AS place, {} FROM {} WHERE {}").format(
+            self._key,
+            sql.SQL(", ").join(
+                sql.SQL("({}) AS {}").format(_of_catalog(part), alias)
+                for part, alias in zip(parts, aliases, strict=True)
+            ),
+            self._like,
+            _of_catalog(condition),
+        )
+        equal = sql.SQL(" AND ").join(
+            sql.SQL("a.{0} {1} b.{0}").format(alias, _of_catalog(operator))
+            for alias, operator in zip(aliases, same, strict=True)
+        )
+        query = sql.SQL(
+            "WITH r AS MATERIALIZED ({}) SELECT a.key::text, bool_and(a.place < b.place)"
+            " FROM r AS a JOIN r AS b ON {} AND a.place <> b.place"
+            " GROUP BY 1 ORDER BY 1 LIMIT {}"
+        ).format(rows, equal, sql.Literal(MOST))
+        yield from self._connection.execute(query)
+
+
+def _dangling(connection: Connection, catalog: Catalog, plan: Plan) -> Iterator[Refused]:
+    """The planned rows whose foreign key points at nothing that will be there."""
+    by_table = {e.table: e.entity for e in plan.entities.values()}
+    for key in catalog.foreign_keys:
+        if key.table in by_table and key.schema == catalog.schema:
+            for row in _unfound(connection, catalog, key, by_table):
+                yield Refused(by_table[key.table], row, f"foreign key {key.name}")
+
+
+def _unfound(
+    connection: Connection, catalog: Catalog, key: ForeignKey, by_table: dict[str, str]
+) -> list[str]:
+    target = (
+        _like(by_table[key.target])
+        if key.target in by_table
+        else table_name(catalog.schema, key.target)
+    )
+    own = catalog.tables[key.table].primary_key[0]
+    query = sql.SQL(
+        "SELECT c.{}::text FROM {} AS c WHERE {} AND NOT EXISTS (SELECT FROM {} AS p WHERE {})"
+        " ORDER BY 1 LIMIT {}"
+    ).format(
+        sql.Identifier(own),
+        _like(by_table[key.table]),
+        sql.SQL(" AND ").join(
+            sql.SQL("c.{} IS NOT NULL").format(sql.Identifier(c)) for c in key.columns
+        ),
+        target,
+        sql.SQL(" AND ").join(
+            sql.SQL("p.{} = c.{}").format(sql.Identifier(t), sql.Identifier(c))
+            for t, c in zip(key.target_columns, key.columns, strict=True)
+        ),
+        sql.Literal(MOST),
+    )
+    return [row for (row,) in connection.execute(query)]
+
+
+def _like(entity: str) -> sql.Identifier:
+    return sql.Identifier("pg_temp", f"like_{entity}")
+
+
+def _cast(column: Column) -> sql.Composable:
+    """A column of texts as the type of the real one. What is too long is not cut."""
+    if column.type.startswith(_AS_THEY_ARE):
+        return sql.Identifier(column.name)
+    return sql.SQL("CAST({} AS {})").format(sql.Identifier(column.name), _of_catalog(column.type))
+
+
+def _of_catalog(text: str) -> sql.SQL:
+    """A piece of SQL that PostgreSQL's own catalog wrote."""
+    return sql.SQL(text)

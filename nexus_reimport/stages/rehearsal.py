@@ -1,0 +1,193 @@
+"""Runs the whole plan on a restored copy of the real database, takes it back, and runs it again.
+
+    restore the dump into a scratch database of our own
+    compare every table with the moment of the backup       the backup is proven
+    apply, with every check inside; verify, with every check after
+    undo; compare every table again                          the undo is proven
+    apply again                                               the result is the same each time
+
+The acts are handed in: a stage never imports another one. What they write goes to the scratch
+database, which is dropped at the end, whatever happened.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nexus_reimport import checks
+from nexus_reimport.errors import StopError
+from nexus_reimport.model import Applied, Backup, Ground, Rehearsal, Report, Undone
+from nexus_reimport.nexus import contents, pg_tools, scratch
+from nexus_reimport.nexus.fingerprint import Fingerprint, differing
+from nexus_reimport.nexus.postgres import Connection, connected, scalar
+from nexus_reimport.nexus.scratch import Scratch
+from nexus_reimport.nexus.transaction import Tell
+from nexus_reimport.settings import Postgres
+
+STAGE = "rehearsal"
+STEPS = 7
+WHERE = "rehearsal, before anything real was written"
+COPY_DROPPED = "the real database was only read; the copy has been dropped"
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Acts:
+    """What is rehearsed, each on the scratch database: ``number`` tells first and second apart."""
+
+    restore: Callable[[Postgres], object]
+    apply: Callable[[Scratch, int], Applied]
+    verify: Callable[[Scratch], Report]
+    undo: Callable[[Scratch, int], Undone]
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Steps, journalled and timed."""
+
+    tell: Tell
+    progress: Progress | None
+    times: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        self.tell("step", stage=STAGE, step=name)
+        began = time.monotonic()
+        yield
+        self.times[name] = time.monotonic() - began
+        if self.progress:
+            self.progress(len(self.times), STEPS)
+
+
+def why_not(server: Postgres, backup: Backup) -> str:
+    """Why no copy can be made on ``server``; "" where it can.
+
+    Raises:
+        TargetError: the server cannot be reached.
+    """
+    with connected(server) as connection:
+        if not scratch.may_create(connection):
+            role = scalar(connection, "SELECT quote_ident(current_user)")
+            return f"the role may not create databases (ALTER ROLE {role} CREATEDB;)"
+        version = str(scalar(connection, "SHOW server_version"))
+        if pg_tools.major(version) != pg_tools.major(backup.server_version):
+            return (
+                f"the server for rehearsals is PostgreSQL {pg_tools.major(version)},"
+                f" the real one {pg_tools.major(backup.server_version)}"
+            )
+        missing = _missing_extensions(connection, backup)
+        if missing:
+            return f"the server for rehearsals lacks extensions: {', '.join(missing)}"
+        denied = scratch.extensions_of_a_superuser(connection, backup.extensions)
+        if denied:
+            return (
+                f"tables need extensions that only a superuser may make: {', '.join(denied)};"
+                " name a server for rehearsals on which the role is one"
+            )
+    return ""
+
+
+def _missing_extensions(connection: Connection, backup: Backup) -> tuple[str, ...]:
+    there = {name for (name,) in connection.execute("SELECT name FROM pg_available_extensions")}
+    return tuple(n for n, needed in sorted(backup.extensions.items()) if needed and n not in there)
+
+
+def on_a_copy(
+    server: Postgres,
+    backup: Backup,
+    register: Path,
+    acts: Acts,
+    *,
+    tell: Tell,
+    progress: Progress | None = None,
+) -> Rehearsal:
+    """Restore, compare, apply, verify, undo, compare, apply again; the copy is dropped.
+
+    Raises:
+        StopError: the copy differs from the original, a check said no, the undo is not exact, or
+            a second run gives another result. The real database was only read.
+        TargetError: the dump cannot be restored, or the server went away.
+    """
+    clock, began = _Clock(tell, progress), time.monotonic()
+    with scratch.made(server, backup.shape, register) as copy:
+        with clock.step("restore"):
+            acts.restore(copy.place)
+        with clock.step("compare"):
+            _compare(copy.place, backup.contents, "the restored copy is not what was dumped",
+                     "the backup cannot be trusted: look at pg_restore.log in the private folder,"
+                     " then run 01_preflight again")  # fmt: skip
+        with clock.step("apply"):
+            first = acts.apply(copy, 1)
+        with clock.step("verify"):
+            verified = acts.verify(copy)
+            checks.require(verified, " after, on the copy,", where=WHERE, state=COPY_DROPPED)
+        with clock.step("undo"):
+            undone = acts.undo(copy, 1)
+        with clock.step("compare again"):
+            _compare(copy.place, backup.contents, "the undo does not give back what was there",
+                     "do not execute: report it with this record",
+                     besides=contents.OF_THE_RUN)  # fmt: skip
+        with clock.step("apply again"):
+            second = acts.apply(copy, 2)
+            _require_same(first, second)
+    return Rehearsal(
+        ground=Ground.COPY,
+        after=first.after,
+        writers_waited=first.writers_waited,
+        seconds=time.monotonic() - began,
+        report=first.report,
+        where=f"{server.host}:{server.port}",
+        verified=verified,
+        times=clock.times,
+        tables=len(backup.contents),
+        rows=sum(f.rows for f in backup.contents.values()),
+        left_out=acts.left_out,
+        undo_waited=undone.writers_waited,
+    )
+
+
+def _compare(
+    place: Postgres,
+    was: Mapping[str, Fingerprint],
+    what: str,
+    advice: str,
+    besides: frozenset[str] = frozenset(),
+) -> None:
+    with connected(place) as connection:
+        differ = contents.differences(was, contents.read(connection, {}), besides=besides)
+    if differ:
+        raise StopError(
+            f"{what}: {len(differ)} of {len(was)} tables differ\n"
+            + "\n".join(f"    {line}" for line in differ),
+            where=f"scratch database on {place.host}:{place.port}",
+            state=COPY_DROPPED,
+            next=advice,
+        )
+
+
+def _require_same(first: Applied, second: Applied) -> None:
+    differ = differing(first.after, second.after)
+    if differ:
+        raise StopError(
+            f"the same plan gave two results: {', '.join(sorted(differ))}",
+            where=WHERE,
+            state=COPY_DROPPED,
+            next="something in the database changes rows by itself: look for triggers and rules",
+        )
+
+
+def inside(applied: Applied, why: str, seconds: float) -> Rehearsal:
+    """The last resort: the dry run inside the real transaction, which proves no backup."""
+    return Rehearsal(
+        ground=Ground.INSIDE,
+        after=applied.after,
+        writers_waited=applied.writers_waited,
+        seconds=seconds,
+        report=applied.report,
+        why_inside=why,
+    )

@@ -1,0 +1,331 @@
+"""Reads FileMaker once, wholly, into row files, and proves that it is all there is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from nexus_reimport import convert, forms
+from nexus_reimport.errors import MappingError, SourceError
+from nexus_reimport.filemaker import Field, Page, Wanted, dates, suggest
+from nexus_reimport.filemaker.channels import Channels, Place
+from nexus_reimport.filemaker.cleaning import Cleaner, apart, loses
+from nexus_reimport.filemaker.keys import Keys
+from nexus_reimport.files import rowfile
+from nexus_reimport.mapping import Mapping, SourceField, SourceTable
+from nexus_reimport.model import KEY, ChannelUse, Cleaned, Extract, FieldFound, Snapshot
+from nexus_reimport.settings import Channel
+from nexus_reimport.text import JOINT, clean, find
+
+Progress = Callable[[int, int], None]
+T = TypeVar("T")
+
+
+def take(
+    channels: Channels,
+    mapping: Mapping,
+    folder: Path,
+    *,
+    sources: Collection[str] = (),
+    database: str = "",
+    workers: int = 4,
+    page: int = 1000,
+    progress: Progress | None = None,
+) -> Snapshot:
+    """Every source of the mapping (or those of ``sources``), read at one time, by ``workers``.
+
+    Raises:
+        MappingError: a field is missing, global, or of another type; nothing was read.
+        SourceError: FileMaker refused, or counts and rows disagree. Nothing was written to Nexus.
+    """
+    began, at = time.monotonic(), datetime.now(UTC)
+    chosen = {n: s for n, s in mapping.sources.items() if n in sources or not sources}
+    channels.require(chosen)
+    places = {name: channels.of(name) for name in chosen}
+    with _each(workers) as pool:
+        metadata = pool(lambda name: places[name].source.fields(places[name].table), chosen)
+        fields = _fields(chosen, places, metadata)
+        counts = pool(lambda name: places[name].source.count(places[name].table), chosen)
+        done = _Counter(sum(counts.values()), progress)
+
+        cleaned: dict[str, list[tuple[str, str, str]]] = {}
+        tasks = {
+            n: _Task(n, s, places[n], fields[n], tuple(metadata[n]), mapping.ids_of(n))
+            for n, s in chosen.items()
+        }
+
+        def extract(name: str) -> Extract:
+            made, cleaned[name] = _extract(tasks[name], counts[name], folder, page, done)
+            return made
+
+        largest_first = sorted(chosen, key=lambda name: -counts[name])
+        try:
+            extracts = pool(extract, largest_first)
+        except BaseException:
+            done.stop()
+            raise
+    orders = _orders(tasks.values())
+    return Snapshot(
+        database=database,
+        taken_at=at,
+        seconds=time.monotonic() - began,
+        channels=tuple(_use(channels, orders)),
+        extracts={
+            name: _with_iso_dates(extracts[name], tasks[name], folder)
+            if orders.get(tasks[name].place.channel) == forms.US
+            else extracts[name]
+            for name in chosen
+        },
+        cleaned=rowfile.write(
+            folder / "cleaned.parquet",
+            ("source", "field", "what", "filemaker_id"),
+            ((name, *line) for name in chosen for line in sorted(set(cleaned[name]))),
+        ),
+    )
+
+
+def _orders(tasks: Iterable[_Task]) -> dict[Channel, str]:
+    """Server channel -> the form of its dates, told from all tables that were read by it."""
+    by_channel: dict[Channel, list[dates.Sent]] = {}
+    for task in tasks:
+        if task.place.channel != "exports":  # whose forms are declared
+            by_channel.setdefault(task.place.channel, []).append(task.sent)
+    return {channel: dates.form_of(channel, sent) for channel, sent in by_channel.items()}
+
+
+def _with_iso_dates(extract: Extract, task: _Task, folder: Path) -> Extract:
+    """``extract`` with the dates of an older server in ISO form, as every channel gives them."""
+    real = task.real
+    stamped = [real.get(name) in task.sent.fields for name in extract.file.columns]
+    path = folder / f"{task.name}_iso.parquet"
+    rows = rowfile.read(folder, extract.file)
+    file = rowfile.write(
+        path,
+        extract.file.columns,
+        (
+            [dates.iso(v or "") if s else v for v, s in zip(row, stamped, strict=True)]
+            for row in rows
+        ),
+    )
+    (folder / extract.file.name).unlink()
+    return replace(extract, file=file)
+
+
+@contextmanager
+def _each(workers: int) -> Iterator[Each]:
+    """A function that does one thing for every name, so many at a time; the first error ends it."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="extract") as pool:
+
+        def each(work: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:
+            futures = {name: pool.submit(work, name) for name in names}
+            try:
+                wait(futures.values(), return_when=FIRST_EXCEPTION)
+                for future in futures.values():
+                    if future.done():
+                        future.result()  # raises what went wrong
+                return {name: future.result() for name, future in futures.items()}
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+        yield each
+
+
+def _use(channels: Channels, orders: dict[Channel, str]) -> Iterator[ChannelUse]:
+    for channel, source in channels.opened.items():
+        product, usage = source.product(), source.usage()
+        yield ChannelUse(
+            channel=channel,
+            product=f"{product.name} {product.version}".strip(),
+            requests=usage.requests,
+            retries=usage.retries,
+            renewals=usage.renewals,
+            bytes_read=usage.bytes_read,
+            dates="" if orders.get(channel, forms.ISO) == forms.ISO else orders[channel],
+        )
+
+
+class Each(Protocol):
+    """Does one thing for every name; the results by name."""
+
+    def __call__(self, work: Callable[[str], T], names: Iterable[str], /) -> dict[str, T]: ...
+
+
+class _Stopped(Exception):
+    """Another table could not be read: this one need not be read any further."""
+
+
+class _Counter:
+    """Adds up rows over the threads and tells the face; a lost update only moves a bar."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._done, self._total, self._progress = 0, total, progress
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End the reading of every table at its next page."""
+        self._stopped = True
+
+    def add(self, rows: int) -> None:
+        if self._stopped:
+            raise _Stopped
+        self._done += rows
+        if self._progress:
+            self._progress(self._done, self._total)
+
+
+def _fields(
+    chosen: dict[str, SourceTable],
+    places: dict[str, Place],
+    metadata: dict[str, dict[str, Field]],
+) -> dict[str, tuple[FieldFound, ...]]:
+    """Where each field of the mapping is found; all that is wrong in one message."""
+    problems: list[str] = []
+    found = {
+        name: tuple(
+            _find(metadata[name], field, wanted, places[name].table, problems)
+            for field, wanted in spec.fields.items()
+        )
+        for name, spec in chosen.items()
+    }
+    if problems:
+        listed = "\n".join(f"    {problem}" for problem in problems)
+        raise MappingError(
+            f"FileMaker does not have what the mapping needs: {len(problems)} problem(s)\n{listed}",
+            where=f"channel={', '.join(sorted({p.channel for p in places.values()}))}",
+            next="put the field on the layout, or give its name in the mapping; then run again",
+        )
+    return found
+
+
+def _find(
+    live: dict[str, Field], name: str, wanted: SourceField, table: str, problems: list[str]
+) -> FieldFound:
+    tried = (name, *wanted.also)
+    alike = next(
+        ((t,) for t in tried if t in live), next(filter(None, (find(t, live) for t in tried)), ())
+    )
+    if len(alike) > 1:
+        problems.append(
+            f"{table}: {name} may be any of {', '.join(alike)}: give the exact name in the mapping"
+        )
+        return FieldFound(name, "", alike)
+    real = next(iter(alike), None)
+    if real is None:
+        nearest = suggest.names(name, live)
+        if not wanted.optional:
+            hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
+            problems.append(f"{table}: no field {name}{hint}")
+        return FieldFound(name, "", nearest)
+    field = live[real]
+    if field.is_global:
+        problems.append(f"{table}.{real}: a global field, one value for the whole file")
+    elif field.type and field.type != wanted.type:
+        problems.append(f"{table}.{real}: is a {field.type}, the mapping expects a {wanted.type}")
+    return FieldFound(name, real)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One table to read."""
+
+    name: str
+    spec: SourceTable
+    place: Place
+    fields: tuple[FieldFound, ...]
+    there: tuple[str, ...]  # every field that the table has
+    ids: frozenset[str]
+    sent: dates.Sent = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sent", dates.Sent(self.place.table, self.wanted.types))
+
+    @property
+    def real(self) -> dict[str, str]:
+        """Field of the mapping -> the name that it is read by, "" where there is none."""
+        return {f.name: f.found_as for f in self.fields}
+
+    @property
+    def wanted(self) -> Wanted:
+        types = {real: self.spec.fields[name].type for name, real in self.real.items() if real}
+        key, *beside = (self.real[name] for name in self.spec.key)
+        ids = frozenset(self.real[name] for name in self.ids if name in self.real)
+        return Wanted(self.place.table, key, types, tuple(beside), ids)
+
+
+def _key(wanted: Wanted, record: dict[str, str]) -> tuple[str, bool]:
+    """The key of a record as FileMaker writes it, a UUID in lower case; whether it lost something.
+
+    A key that lost a character might be another record's.
+    """
+    key, done = clean(wanted.key_of(record))
+    return _spelt(key), any(map(loses, done))
+
+
+def _spelt(key: str) -> str:
+    return JOINT.join(map(convert.identifier, key.split(JOINT)))
+
+
+def _calls(page: Page) -> Iterable[str]:
+    """What each record of ``page`` is called by in a message."""
+    return page.record_ids or (str(page.offset + n) for n in range(len(page.rows)))
+
+
+def _extract(
+    task: _Task, expected: int, folder: Path, page: int, done: _Counter
+) -> tuple[Extract, list[tuple[str, str, str]]]:
+    """One table as read, and which texts of it were changed: field, what was done, FileMaker id."""
+    began = time.monotonic()
+    source, wanted, real = task.place.source, task.wanted, task.real
+    modified = real.get(task.spec.modified, "")
+    keys, cleaner = Keys(wanted.keys), Cleaner(real, task.there)
+    rows = repaired = 0
+    newest = ""
+    with rowfile.writer(folder / f"{task.name}.parquet", (KEY, *real)) as out:
+        for part in source.records(wanted, page=page):
+            repaired += part.repaired
+            keys.record = "record id" if part.record_ids else "number"
+            found = map(apart, part.rows) if part.separated else part.rows
+            for record, called in zip(found, _calls(part), strict=True):
+                key, odd = _key(wanted, record)
+                out.add([key, *cleaner.texts(record, key)])
+                keys.add(key, called, odd=odd)
+                newest = max(newest, forms.stamp(record[modified])) if modified else ""
+                task.sent.add(record)
+                rows += 1
+            done.add(len(part.rows))
+    at_end = source.count(wanted.table)
+    where = f"channel={task.place.channel}, table={wanted.table}"
+    if not expected == rows == at_end:
+        raise SourceError(
+            f"{task.name}: {expected:,} in FileMaker at the start, {rows:,} in the extract,"
+            f" {at_end:,} at the end",
+            where=where,
+            next="run 01_preflight again; if the gap stays, someone is editing: freeze the source",
+        )
+    if fault := keys.fault():
+        raise SourceError(f"{task.name}: {fault.what}", where=where, next=fault.next)
+    made = Extract(
+        source=task.name,
+        channel=task.place.channel,
+        table=wanted.table,
+        count_at_start=expected,
+        rows=rows,
+        distinct_keys=keys.distinct,
+        count_at_end=at_end,
+        newest=newest,
+        seconds=time.monotonic() - began,
+        fields=task.fields,
+        fields_there=len(task.there),
+        file=out.done(),
+        repaired=repaired,
+        origin=source.origin(wanted.table),
+        cleaned=tuple(Cleaned(*line) for line in cleaner.counted()),
+    )
+    return made, cleaner.changed

@@ -1,0 +1,294 @@
+"""Reads Nexus at one moment: schema, what points where, links, counts, fingerprints, rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from psycopg import sql
+
+from nexus_reimport import mapping as mappings
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.mapping import Entity, Mapping
+from nexus_reimport.model import Pointer, Survey, TableState
+from nexus_reimport.nexus import catalog as catalogs
+from nexus_reimport.nexus import (
+    defaults,
+    fingerprint,
+    links,
+    obstacles,
+    references,
+    registry,
+    rights,
+    schema,
+    sequences,
+)
+from nexus_reimport.nexus.catalog import Catalog, Table
+from nexus_reimport.nexus.obstacles import Problem
+from nexus_reimport.nexus.postgres import (
+    OWN_SCHEMA,
+    Connection,
+    copy_out,
+    names,
+    scalar,
+    table_name,
+)
+from nexus_reimport.nexus.rights import Task
+from nexus_reimport.nexus.tables import fingerprinted
+
+_LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+
+
+def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Task.RUN) -> Survey:
+    """Everything the later stages need of Nexus, as the connection's transaction sees it.
+
+    Call it inside ``postgres.exported_snapshot``, so that the backup shows the same moment.
+    ``task`` is what the role needs rights for.
+
+    Raises:
+        MappingError: the mapping does not fit the live schema. Nothing was written.
+    """
+    obstacles.refuse_hidden_rows(connection)
+    catalog = catalogs.read(connection, mapping.schema_name)
+    check_mapping(connection, mapping, catalog)
+    types = catalogs.content_types(connection, mapping)
+    known = references.declared(mapping, catalog, types)
+    described = schema.describe(connection, mapping)
+    given, unused = defaults.read(connection, mapping, catalog)
+    scanned, hits = references.unexplained(connection, mapping, catalog, known)
+    return Survey(
+        database=str(scalar(connection, "SELECT current_database()")),
+        server_version=str(scalar(connection, "SHOW server_version")),
+        taken_at=datetime.now(UTC),
+        schema_digest=schema.digest(described),
+        content_types=types,
+        tables={t: _state(connection, mapping, catalog.tables[t])
+                for t in sorted(catalog.tables)},
+        pointers=_pointers(connection, mapping, known),
+        attachments=links.attachment_states(connection, mapping, catalog, types),
+        problems=(*obstacles.find(connection, mapping, catalog, hits),
+                  *_missing_rights(connection, mapping, task)),
+        scanned_columns=scanned,
+        rows={n: dump_table(connection, mapping, catalog.tables[e.table],
+                            folder / f"before_{n}.parquet")
+              for n, e in mapping.entities.items()},
+        attachment_rows={n: links.dump_attachment(connection, mapping, catalog, a,
+                                                  folder / f"attached_{n}.parquet")
+                         for n, a in mapping.attachments.items()},
+        lookups=_lookups(connection, mapping, catalog, folder),
+        pointed_at=_pointed_at(connection, mapping, catalog, known, folder),
+        remembered=_remembered(connection, folder),
+        next_keys=_next_keys(connection, mapping, catalog),
+        columns={n: catalog.tables[e.table].columns for n, e in mapping.entities.items()},
+        unique_keys={n: catalog.tables[e.table].unique_keys for n, e in mapping.entities.items()},
+        undo=tuple(registry.undo_sizes(connection)),
+        keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
+        schema=described,
+        notices=(*obstacles.notices(connection, mapping), *unused),
+        defaults=given,
+    )  # fmt: skip
+
+
+def check_mapping(connection: Connection, mapping: Mapping, catalog: Catalog) -> None:
+    """Whether the live schema has what the mapping names.
+
+    Raises:
+        MappingError: all that is missing, at once, each with its place in the mapping.
+    """
+    problems = [*_missing(mapping, catalog), *_unfit(mapping, catalog)]
+    if mapping.content_types in ("", *catalog.tables):
+        types = catalogs.content_types(connection, mapping)
+        problems += [
+            (("entities", name, "model"), f"{mapping.content_types} has no {entity.model}")
+            for name, entity in mapping.entities.items()
+            if mapping.content_types and entity.model and entity.model not in types
+        ]
+    if problems:
+        where = f"schema {catalog.schema}"
+        raise mappings.refused(
+            "the mapping does not fit the database:", problems, mapping.text, where
+        )
+
+
+def _missing(mapping: Mapping, catalog: Catalog) -> Iterator[mappings.Problem]:
+    """Tables and columns that are not there; of a table not every column besides."""
+    told = set()
+    for path, table, column in mapping.named():
+        if table not in catalog.tables:
+            if (path[:2], table) not in told:
+                yield path, f"no table {table}"
+            told.add((path[:2], table))
+        elif column and catalog.tables[table].column(column) is None:
+            yield path, f"{table}: no column {column}"
+
+
+def _unfit(mapping: Mapping, catalog: Catalog) -> Iterator[mappings.Problem]:
+    """What the tables of the entities, as they are, cannot take."""
+    for name, entity in mapping.entities.items():
+        table = catalog.tables.get(entity.table)
+        if table is None:
+            continue
+        for path, said in (*_without_key(entity, table), *_untakeable(entity, table)):
+            yield ("entities", name, *path), said
+
+
+def _without_key(entity: Entity, table: Table) -> Iterator[mappings.Problem]:
+    if len(table.primary_key) != 1:
+        yield ("table",), f"{entity.table}: needs a primary key of one column"
+    fed = {"columns": entity.fed_columns(), "new": tuple(entity.new)}
+    for part, given in fed.items():
+        for column in (c for c in given if c in table.primary_key):
+            yield (part, column), "is the key, which stays or is made"
+    filled = {*fed["columns"], *fed["new"], *table.primary_key}
+    for c in table.columns:
+        if c.not_null and not c.filled_by_database and c.name not in filled:
+            yield (
+                ("new",),
+                f"{entity.table}.{c.name} must not be empty, and a new row has no value for it",
+            )
+
+
+def _untakeable(entity: Entity, table: Table) -> Iterator[mappings.Problem]:
+    for name, feed in entity.columns.items():
+        column = table.column(name.partition(".")[0])
+        if column is None:
+            continue
+        if column.generated:
+            yield ("columns", name), "is generated by the database"
+        is_nested = bool(feed.gather) or "." in name or feed.convert == "html_pages"
+        if is_nested and column.type not in ("json", "jsonb"):
+            yield ("columns", name), f"is a {column.type}: this needs a JSON column"
+
+
+def _state(connection: Connection, mapping: Mapping, table: Table) -> TableState:
+    columns, role, left_out = fingerprinted(mapping, table)
+    place = table_name(mapping.schema_name, table.name)
+    if not columns:
+        rows = scalar(connection, sql.SQL("SELECT count(*) FROM {}").format(place))
+        return TableState(table.name, role, rows, fingerprint.Fingerprint(rows, ""), left_out)
+    found = fingerprint.of(connection, place, columns, table.primary_key)
+    return TableState(table.name, role, found.rows, found, left_out)
+
+
+def dump_table(connection: Connection, mapping: Mapping, table: Table, path: Path) -> RowFile:
+    """All rows of ``table``, in the order of their keys."""
+    query = sql.SQL("SELECT {} FROM {} ORDER BY {} COLLATE \"C\"").format(
+        names(table.names()),
+        table_name(mapping.schema_name, table.name),
+        sql.SQL("{}::text").format(sql.Identifier(table.primary_key[0])),
+    )  # fmt: skip
+    return copy_out(connection, query, path, table.names())
+
+
+def _pointers(
+    connection: Connection, mapping: Mapping, known: list[references.Reference]
+) -> tuple[Pointer, ...]:
+    shared = [(r.table, r.columns) for r in known if r.kind == "id in a column"]
+    found = []
+    for r in known:
+        rows, dangling = references.count(connection, mapping.schema_name, r)
+        if shared.count((r.table, r.columns)) > 1:
+            dangling = 0
+        found.append(
+            Pointer(r.table, r.columns, r.kind, r.entity, rows, dangling, r.target_columns)
+        )
+    return tuple(found)
+
+
+def _pointed_at(
+    connection: Connection,
+    mapping: Mapping,
+    catalog: Catalog,
+    known: list[references.Reference],
+    folder: Path,
+) -> RowFile:
+    """Which wiped rows something outside the wiped tables points at: entity, id, table, column."""
+    outside = [r for r in known if r.table not in mapping.wiped_tables()]
+    columns = ("entity", "id", "table", "column")
+    parts = [
+        sql.SQL(
+            "SELECT {} AS entity, t.key::text AS id, {}, {} FROM ({}) AS p"
+            " JOIN ({}) AS t USING (id)"
+        ).format(
+            sql.Literal(r.entity),
+            sql.Literal(r.table),
+            sql.Literal(r.column),
+            references.pointing(mapping.schema_name, r),
+            references.ids(
+                table_name(mapping.schema_name, r.target),
+                r,
+                catalog.tables[r.target].primary_key[0],
+            ),
+        )
+        for r in outside
+    ]
+    if not parts:
+        return rowfile.write(folder / "pointed_at.parquet", columns)
+    query = sql.SQL("SELECT DISTINCT * FROM ({}) AS pointed ORDER BY 1, 2, 3, 4").format(
+        sql.SQL(" UNION ALL ").join(parts)
+    )
+    return copy_out(connection, query, folder / "pointed_at.parquet", columns)
+
+
+def _lookups(
+    connection: Connection, mapping: Mapping, catalog: Catalog, folder: Path
+) -> dict[str, RowFile]:
+    """``table.column`` -> (id, value): by what lookups find, and people choose, a row of it."""
+    found = {}
+    for table, column in sorted(mapping.chosen_from()):
+        key = catalog.tables[table].primary_key[0]
+        query = sql.SQL("SELECT {0}, {1} FROM {2} WHERE {1} IS NOT NULL ORDER BY 1").format(
+            sql.Identifier(key), sql.Identifier(column), table_name(mapping.schema_name, table)
+        )
+        path = folder / f"lookup_{table}_{column}.parquet"
+        found[f"{table}.{column}"] = copy_out(connection, query, path, ("id", "value"))
+    return found
+
+
+def _remembered(connection: Connection, folder: Path) -> RowFile:
+    """Which FileMaker id became which row in the run before."""
+    columns = ("entity", "filemaker_id", "nexus_id")
+    path = folder / "remembered.parquet"
+    if scalar(connection, "SELECT to_regclass(%s)", (f"{OWN_SCHEMA}.loaded",)) is None:
+        return rowfile.write(path, columns)
+    query = sql.SQL("SELECT entity, filemaker_id, nexus_id FROM {} ORDER BY 1, 2").format(
+        table_name(OWN_SCHEMA, "loaded")
+    )
+    return copy_out(connection, query, path, columns)
+
+
+def _next_keys(
+    connection: Connection, mapping: Mapping, catalog: Catalog
+) -> dict[str, tuple[int, int]]:
+    """For entities with integer keys: one more than the largest ever given out; the last one."""
+    found = {}
+    known = sequences.behind(connection, mapping.schema_name, mapping.wiped_tables())
+    for name, entity in mapping.entities.items():
+        table = catalog.tables[entity.table]
+        key = table.column(table.primary_key[0])
+        if key is not None and key.type in _LARGEST:
+            query = sql.SQL("SELECT coalesce(max({}), 0) FROM {}").format(
+                sql.Identifier(key.name), table_name(mapping.schema_name, entity.table)
+            )
+            rising = [
+                s
+                for s in known
+                if (s.table, s.column) == (entity.table, key.name) and s.rises and s.may_read
+            ]
+            given_out = [sequences.given_out(connection, s) or 0 for s in rising]
+            limits = [s.largest - s.increment + 1 for s in rising if not s.cycles]
+            found[name] = (
+                max(int(scalar(connection, query)), *given_out, 0) + 1,
+                min([*limits, _LARGEST[key.type]]),
+            )
+    return found
+
+
+def _missing_rights(connection: Connection, mapping: Mapping, task: Task) -> list[Problem]:
+    lacking = rights.missing(rights.read(connection, mapping), task)
+    found = [Problem(f"missing right: {what}", given) for what, given in rights.lines(lacking)]
+    if scalar(connection, "SELECT pg_is_in_recovery()"):
+        found.append(Problem("the server is a replica in recovery", "name the primary server"))
+    return found

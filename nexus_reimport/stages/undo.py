@@ -1,0 +1,459 @@
+"""Takes the latest run back, in one transaction, from the undo data that the run itself has made.
+
+Every wiped table gets the rows that it held before the run, and every link that the run mended is
+as it was. What people created or edited since is known by (key, hash), listed, and either kept,
+with everything that it points at, or discarded: a person chooses. What a protected row points at
+stays in any case: no reference is left dangling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from psycopg import sql
+
+from nexus_reimport import checks
+from nexus_reimport.errors import NOTHING_WRITTEN, StopError
+from nexus_reimport.mapping import Mapping as Nexus
+from nexus_reimport.model import Approval, Look, Newer, Report, RollbackProposal, Undone, digest
+from nexus_reimport.nexus import catalog as catalogs
+from nexus_reimport.nexus import (
+    changes as since,
+)
+from nexus_reimport.nexus import (
+    deployment,
+    references,
+    registry,
+    schema,
+    undo_data,
+    waiters,
+)
+from nexus_reimport.nexus.catalog import Catalog
+from nexus_reimport.nexus.changes import Since
+from nexus_reimport.nexus.fingerprint import Fingerprint, moved
+from nexus_reimport.nexus.postgres import (
+    Connection,
+    connected,
+    copy_out,
+    names,
+    rolled_back,
+    scalar,
+    table_name,
+)
+from nexus_reimport.nexus.references import Reference
+from nexus_reimport.nexus.registry import Committed, UndoData
+from nexus_reimport.nexus.scratch import Scratch
+from nexus_reimport.nexus.tables import Role, fingerprints_now, mapped_tables
+from nexus_reimport.nexus.transaction import (
+    ROLLED_BACK,
+    Progress,
+    Tell,
+    Transaction,
+    alone,
+    no_one,
+    writing,
+)
+from nexus_reimport.settings import Postgres
+
+STEPS = 10  # as timed, COMMIT included
+STAGE = "undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Which run is taken back, by which, and what becomes of what is newer."""
+
+    run: str
+    environment: str
+    undoes: str
+    newer: Newer
+    proposal: RollbackProposal | None = None
+    approval: Approval | None = None
+    scratch: Scratch | None = None
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether the approval is of this very rollback."""
+        return (
+            self.proposal is not None
+            and self.approval is not None
+            and self.approval.digest == self.proposal.digest
+            and digest(replace(self.proposal, digest="")) == self.proposal.digest
+            and (self.proposal.undoes, self.proposal.newer) == (self.undoes, self.newer)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the checks before COMMIT look at."""
+
+    transaction: Transaction
+    catalog: Catalog
+    undoes: Committed
+    undo: UndoData
+    since: Since
+    keep: bool
+    known: tuple[Reference, ...]
+    relinked: Mapping[str, int]  # attachment -> links put back
+    after: Mapping[str, Fingerprint]
+
+
+BeforeCommit = Callable[[Done], Report]
+
+
+def look(target: Postgres, mapping: Nexus, run: str, newer: Newer, folder: Path) -> Look:
+    """What taking ``run`` back would do, now: nothing is written but private files.
+
+    Rows that were created or edited since are written, whole, to the private ``folder``.
+
+    Raises:
+        StopError: it is not the latest run, its undo data is gone, or the schema was changed.
+    """
+    with waiters.reading(target) as connection, rolled_back(connection):
+        transaction = Transaction(connection, target, mapping.schema_name, STAGE, STEPS, no_one,
+                                  None)  # fmt: skip
+        transaction.fix_session()
+        catalog = catalogs.read(connection, mapping.schema_name)
+        undoes, undo = latest(connection, mapping, catalog, run)
+        known = _known(connection, mapping, catalog, undo)
+        found = since.find(transaction, undo, known, keep=newer is Newer.KEEP)
+        saved = {
+            part.table: copy_out(
+                connection, since.newer_rows(transaction, part),
+                folder / f"newer_{part.table}.parquet", part.loads,
+            )
+            for part in undo.tables
+        }  # fmt: skip
+        return Look(
+            undoes=undoes.run,
+            kind=undoes.kind,
+            committed_at=undoes.committed_at,
+            newer=newer,
+            since=found,
+            rows_before={p.table: undoes.before[p.table].rows for p in undo.tables},
+            rows_now={p.table: _count(connection, mapping, p.table) for p in undo.tables},
+            links={p.attachment: _count_of(connection, undo.schema, p.kept_as) for p in undo.links},
+            now=fingerprints_now(connection, mapping, catalog, Role.WIPED, Role.LINK),
+            schema=schema.describe(connection, mapping),
+            saved=saved,
+        )
+
+
+def run(
+    target: Postgres,
+    mapping: Nexus,
+    order: Order,
+    before_commit: BeforeCommit,
+    *,
+    tell: Tell = no_one,
+    progress: Progress | None = None,
+) -> Undone:
+    """Take the run back and check, in one transaction; COMMIT only if approved.
+
+    Raises:
+        StopError: not approved, changed since the look, or a check inside said no.
+        Busy: another run, or writers that did not let us in.
+        InDoubt: the connection was lost at COMMIT.
+        TargetError: PostgreSQL refused. All but InDoubt leave the database as it was.
+    """
+    if order.scratch is None and not order.is_approved:
+        raise StopError(
+            "this rollback has no approval of its own",
+            next="read 90_rollback, approve the digest that it shows",
+        )
+    with connected(target, ROLLED_BACK) as connection, \
+         alone(connection, target.lock_wait, tell):  # fmt: skip
+        if order.scratch is not None:
+            order.scratch.require(connection)
+        else:
+            deployment.require(connection, order.environment)
+        transaction = Transaction(
+            connection, target, mapping.schema_name, STAGE, STEPS, tell, progress
+        )
+        work = _Work(transaction, mapping, order, before_commit)
+        with transaction.in_time():
+            undone = writing(connection, work.do, commit=True, tell=tell)
+        return work.after_commit(undone)
+
+
+def latest(
+    connection: Connection, mapping: Nexus, catalog: Catalog, run: str
+) -> tuple[Committed, UndoData]:
+    """The run that can be taken back, and its undo data; ``run`` must name it, or be empty.
+
+    Raises:
+        StopError: there is none, another one is the latest, or it cannot be taken back exactly.
+    """
+    every = [r for r in registry.runs(connection) if r.kind != "rollback"]
+    standing = [r for r in every if not r.undone_by]
+    if not standing:
+        raise StopError(
+            "no run was committed here that could be taken back",
+            where=f"database {scalar(connection, 'SELECT current_database()')}",
+            next="see nexus-reimport record list",
+        )
+    found = standing[0]
+    if run and run != found.run:
+        known = next((r for r in every if r.run == run), None)
+        said = (
+            f"was taken back by {known.undone_by}"
+            if known and known.undone_by
+            else ("is not the latest" if known else "was never committed here")
+        )
+        raise StopError(
+            f"run {run} {said}; the latest is {found.run}",
+            next=f"only the latest can be taken back: nexus-reimport rollback {found.run};"
+            f" the whole database as before {run}: nexus-reimport restore {run} --into NAME",
+        )
+    restore = f"nexus-reimport restore {found.run} --into NAME gives the whole database back"
+    if found.undo is None or not _is_kept(connection, found.undo):
+        raise StopError(
+            f"the undo data of run {found.run} is not there any more",
+            where="purged, or the database was restored from a dump since",
+            next=restore,
+        )
+    _require_same_schema(connection, mapping, catalog, found, NOTHING_WRITTEN)
+    return found, found.undo
+
+
+def _require_same_schema(
+    connection: Connection, mapping: Nexus, catalog: Catalog, undoes: Committed, state: str
+) -> None:
+    """The schema as the run found it, or its rows cannot be put back as they were.
+
+    Raises:
+        StopError: it is another one. ``state`` is left.
+    """
+    since_run = f"since run {undoes.run}"
+    advice = (
+        "take the change back and try again; or nexus-reimport restore"
+        f" {undoes.run} --into NAME gives the whole database back"
+    )
+    kept = undoes.undo
+    if kept is None or (
+        not kept.facts and catalog.digest(mapped_tables(mapping)) != kept.schema_digest
+    ):
+        raise StopError(
+            f"the schema of the tables was changed {since_run}",
+            where="columns, types or foreign keys of mapped tables",
+            state=state,
+            next=advice,
+        )
+    if kept.facts:
+        now = schema.structure(schema.describe(connection, mapping))
+        schema.require_same(kept.facts, now, since_run, state=state, next=advice)
+
+
+def _is_kept(connection: Connection, undo: UndoData) -> bool:
+    kept = [p.kept_as for p in undo.parts]
+    kept += [p.after for p in undo.parts]
+    return all(
+        scalar(connection, "SELECT to_regclass(format('%%I.%%I', %s::text, %s::text)) IS NOT NULL",
+               (undo.schema, table))
+        for table in kept
+    )  # fmt: skip
+
+
+def _known(
+    connection: Connection, mapping: Nexus, catalog: Catalog, undo: UndoData
+) -> tuple[Reference, ...]:
+    """What can point at a row of a wiped table."""
+    types = catalogs.content_types(connection, mapping)
+    wiped = {part.table for part in undo.tables}
+    return tuple(r for r in references.declared(mapping, catalog, types) if r.target in wiped)
+
+
+def _count(connection: Connection, mapping: Nexus, table: str) -> int:
+    return _count_of(connection, mapping.schema_name, table)
+
+
+def _count_of(connection: Connection, schema: str, table: str) -> int:
+    return int(
+        scalar(connection, sql.SQL("SELECT count(*) FROM {}").format(table_name(schema, table)))
+    )
+
+
+class _Work:
+    """The steps of the transaction."""
+
+    def __init__(
+        self, transaction: Transaction, mapping: Nexus, order: Order, before_commit: BeforeCommit
+    ) -> None:
+        self._transaction, self._connection = transaction, transaction.connection
+        self._mapping, self._order, self._before_commit = mapping, order, before_commit
+        self._keep = order.newer is Newer.KEEP
+
+    def do(self) -> Undone:
+        """All of it, up to COMMIT."""
+        step = self._transaction.step
+        with step("read the undo data"):
+            self._transaction.fix_session()
+            registry.make(self._connection)
+            catalog = catalogs.read(self._connection, self._mapping.schema_name)
+            undoes, undo = latest(self._connection, self._mapping, catalog, self._order.undoes)
+            known = _known(self._connection, self._mapping, catalog, undo)
+        with step("wait for locks"):
+            tables = [p.table for p in undo.parts]
+            self._transaction.lock(tuple(dict.fromkeys(tables)))
+        with step("compare with what was approved"):
+            self._compare(catalog, undoes)
+            found = since.find(self._transaction, undo, known, keep=self._keep)
+            self._require_choice(found)
+        self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+        with step("delete"):
+            self._set_aside(undo)
+            deleted = self._delete(undo)
+        with step("put back"):
+            restored = self._put_back(undo)
+        with step("put links back"):
+            relinked = self._links_back(undo)
+            self._loaded_back(undo)
+        with step("check foreign keys"):
+            self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
+        with step("checks inside"):
+            after = fingerprints_now(
+                self._connection, self._mapping, catalog, Role.WIPED, Role.LINK
+            )
+            done = Done(
+                self._transaction, catalog, undoes, undo, found, self._keep, known, relinked, after
+            )
+            report = self._before_commit(done)
+            checks.require(
+                report, " inside the transaction", state=ROLLED_BACK,
+                next=f"nexus-reimport restore {undoes.run} --into NAME gives the whole"
+                " database back",
+            )  # fmt: skip
+        with step("remember the run"):
+            self._remember(undoes, after)
+        return Undone(
+            committed=False,
+            at=datetime.now(UTC),
+            undoes=undoes.run,
+            exact=found.is_quiet,
+            deleted=deleted,
+            put_back=restored,
+            relinked=relinked,
+            since=found,
+            after=after,
+            writers_waited=self._transaction.waited(),
+            timings=self._transaction.timings,
+            report=report,
+        )
+
+    def after_commit(self, undone: Undone) -> Undone:
+        """``undone`` with what is only known once the locks are gone."""
+        waited = self._transaction.committed(undone.writers_waited)
+        return replace(
+            undone,
+            committed=True,
+            at=datetime.now(UTC),
+            writers_waited=waited,
+            timings=dict(self._transaction.timings),
+        )
+
+    def _compare(self, catalog: Catalog, undoes: Committed) -> None:
+        """With the locks held, neither schema nor rows can change any more."""
+        now = catalogs.read(self._connection, self._mapping.schema_name)
+        _require_same_schema(self._connection, self._mapping, now, undoes, ROLLED_BACK)
+        if self._order.proposal is None:
+            return
+        schema.require_same(
+            self._order.proposal.schema, schema.describe(self._connection, self._mapping),
+            "since you looked", state=ROLLED_BACK,
+            next="look again, and approve the digest that is shown then",
+        )  # fmt: skip
+        found = fingerprints_now(self._connection, self._mapping, catalog, Role.WIPED, Role.LINK)
+        differ = moved(self._order.proposal.now, found)
+        if differ:
+            raise StopError(
+                "Nexus was changed since you looked\n" + "\n".join(f"    {d}" for d in differ),
+                state=ROLLED_BACK,
+                next="look again, and approve the digest that is shown then",
+            )
+
+    def _require_choice(self, found: Since) -> None:
+        if self._order.newer is Newer.UNDECIDED and any(n.rows for n in found.newer):
+            raise StopError(
+                "rows were created or edited since the run, and nobody has decided about them",
+                state=ROLLED_BACK,
+                next="choose --keep-newer or --discard-newer",
+            )
+
+    def _set_aside(self, undo: UndoData) -> None:
+        for part in undo.tables:
+            self._transaction.execute(
+                sql.SQL(
+                    "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT t.* FROM {} AS t"
+                    " JOIN {} AS s ON s.key = t.{}"
+                ).format(
+                    since.temporary("aside", part), table_name(self._mapping.schema_name,
+                                                               part.table),
+                    since.temporary("stays", part), sql.Identifier(part.key),
+                )
+            )  # fmt: skip
+
+    def _delete(self, undo: UndoData) -> dict[str, int]:
+        return {
+            p.table: self._transaction.execute(
+                sql.SQL("DELETE FROM {}").format(table_name(self._mapping.schema_name, p.table))
+            )
+            for p in reversed(undo.tables)  # children first
+        }
+
+    def _put_back(self, undo: UndoData) -> dict[str, int]:
+        done = {}
+        for part in undo.tables:
+            query = sql.SQL(
+                "INSERT INTO {place} ({columns}) OVERRIDING SYSTEM VALUE"
+                " SELECT {columns} FROM {kept} WHERE {key} NOT IN (SELECT key FROM {stays})"
+                " UNION ALL SELECT {columns} FROM {aside}"
+            ).format(
+                place=table_name(self._mapping.schema_name, part.table),
+                columns=names(part.loads), kept=table_name(undo.schema, part.kept_as),
+                key=sql.Identifier(part.key), stays=since.temporary("stays", part),
+                aside=since.temporary("aside", part),
+            )  # fmt: skip
+            done[part.table] = self._transaction.execute(query)
+        return done
+
+    def _links_back(self, undo: UndoData) -> dict[str, int]:
+        return {
+            link.attachment: self._transaction.execute(
+                undo_data.link_update(
+                    self._mapping.schema_name, link,
+                    sql.SQL("({})").format(since.put_back(undo, link, keep=self._keep)),
+                )
+            )
+            for link in undo.links
+        }  # fmt: skip
+
+    def _loaded_back(self, undo: UndoData) -> None:
+        if undo.loaded:
+            kept = table_name(undo.schema, registry.KEPT_LOADED)
+            self._transaction.execute(sql.SQL("DELETE FROM {}").format(registry.LOADED))
+            self._transaction.execute(
+                sql.SQL("INSERT INTO {} SELECT * FROM {}").format(registry.LOADED, kept)
+            )
+
+    def _remember(self, undoes: Committed, after: Mapping[str, Fingerprint]) -> None:
+        order = self._order
+        registry.mark_undone(self._connection, undoes.run, order.run)
+        registry.remember(
+            self._connection,
+            Committed(
+                run=order.run,
+                environment=order.environment,
+                kind="rollback",
+                digest=order.proposal.digest if order.proposal else "",
+                approved_by=order.approval.who if order.approval else "",
+                before=dict(order.proposal.now if order.proposal else undoes.after),
+                after=dict(after),
+                undo=None,
+                undone_by="",
+                committed_at=datetime.now(UTC),
+                seal="",
+            ),
+        )

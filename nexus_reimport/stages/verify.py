@@ -1,0 +1,273 @@
+"""Reads everything afresh after COMMIT, and asks what the application itself asks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from psycopg import sql
+
+from nexus_reimport import checks
+from nexus_reimport.checks.after import After, Answers
+from nexus_reimport.errors import StopError
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.mapping import Attachment, Mapping
+from nexus_reimport.model import Census, Plan, Report, Scope, Snapshot, Survey
+from nexus_reimport.nexus import catalog as catalogs
+from nexus_reimport.nexus import links, schema, sequences, waiters
+from nexus_reimport.nexus.catalog import Catalog
+from nexus_reimport.nexus.postgres import Connection, copy_out, names, table_name
+from nexus_reimport.nexus.tables import Role, fingerprints_now
+from nexus_reimport.planning.matching import stored_id
+from nexus_reimport.settings import Postgres, Settings
+from nexus_reimport.stages import census
+
+Progress = Callable[[int, int], None]
+STEPS = 6
+
+
+def run(
+    settings: Settings,
+    mapping: Mapping,
+    snapshot: Snapshot,
+    survey: Survey,
+    plan: Plan,
+    counted: Census,
+    folder: Path,
+    *,
+    today: date,
+    copy: Postgres | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """The report of every check after, on a fresh connection.
+
+    On a ``copy`` of the database, S3 is not listed again: nothing there could have touched it.
+
+    Raises:
+        TargetError, StorageError: something could not be read. The data is committed; run again.
+    """
+    after = look(
+        settings, mapping, snapshot, survey, plan, counted, folder, copy=copy, progress=progress
+    )
+    report = checks.run(after, settings.waivers, today=today, only_links=plan.scope is Scope.RELINK)
+    if progress:
+        progress(STEPS, STEPS)
+    return report
+
+
+def look(
+    settings: Settings,
+    mapping: Mapping,
+    snapshot: Snapshot,
+    survey: Survey,
+    plan: Plan,
+    counted: Census,
+    folder: Path,
+    *,
+    copy: Postgres | None = None,
+    progress: Progress | None = None,
+) -> After:
+    """What the checks after look at, read afresh."""
+
+    def step(done: int) -> None:
+        if progress:
+            progress(done, STEPS)
+
+    place = copy or settings.postgres
+    with waiters.reading(place, "committed; nothing was written by this step") as connection:
+        connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        catalog = catalogs.read(connection, mapping.schema_name)
+        rows = {name: _rows(connection, mapping, catalog, name, folder) for name in plan.entities}
+        step(1)
+        attached = {
+            name: links.dump_attachment(
+                connection, mapping, catalog, spec, folder / f"after_{name}_attached.parquet"
+            )
+            for name, spec in mapping.attachments.items()
+        }
+        types = catalogs.content_types(connection, mapping)
+        states = links.attachment_states(connection, mapping, catalog, types)
+        step(2)
+        prints = fingerprints_now(connection, mapping, catalog, *Role)
+        step(3)
+        described = schema.describe(connection, mapping)
+        answers = _ask(connection, mapping, catalog, types)
+        wiped = [mapping.entities[name].table for name in plan.entities]
+        next_keys = tuple(
+            sequences.read(connection, mapping.schema_name, sequence)
+            for sequence in sequences.behind(connection, mapping.schema_name, wiped)
+        )
+        step(4)
+        connection.execute("ROLLBACK")
+    census_now = counted if copy else census.take(settings.s3, folder, "census_after")
+    step(5)
+    return After(
+        mapping=mapping,
+        snapshot=snapshot,
+        survey=survey,
+        plan=plan,
+        census=counted,
+        folder=folder,
+        now=rows,
+        attachments=attached,
+        states=states,
+        fingerprints=prints,
+        census_now=census_now,
+        answers=answers,
+        next_keys=next_keys,
+        schema_changes=schema.differences(
+            *(
+                (schema.structure(survey.schema), schema.structure(described))
+                if copy
+                else (survey.schema, described)
+            )
+        ),
+    )
+
+
+def _rows(
+    connection: Connection, mapping: Mapping, catalog: Catalog, name: str, folder: Path
+) -> RowFile:
+    table = catalog.tables[mapping.entities[name].table]
+    query = sql.SQL("SELECT {} FROM {}").format(
+        names(table.names()), table_name(mapping.schema_name, table.name)
+    )
+    return copy_out(connection, query, folder / f"after_{name}.parquet", table.names())
+
+
+def _ask(
+    connection: Connection, mapping: Mapping, catalog: Catalog, types: dict[str, int]
+) -> Answers:
+    """The application's own questions: patient, documents, images, calendar, search."""
+    application = mapping.application
+    people = mapping.entities[mapping.people()]
+    table = table_name(mapping.schema_name, people.table)
+    key = catalog.tables[people.table].primary_key[0]
+    ids = [str(row[0]) for row in connection.execute(_select(key, table))]
+    shown: dict[str, dict[str, int]] = {
+        name: _shown(connection, mapping, catalog, spec, types)
+        for name, spec in mapping.attachments.items()
+    }
+    live = set(ids)
+    calendar = _calendar(connection, mapping, catalog)
+    not_found = _not_found(connection, mapping, key)
+    one = random.SystemRandom().choice(ids) if ids else ""
+    column = people.filemaker_id.partition(".")[0]
+    row = connection.execute(
+        sql.SQL("SELECT {}::text, t::text FROM {} AS t WHERE {}::text = %s").format(
+            sql.Identifier(column or key), table, sql.Identifier(key)
+        ),
+        (one,),
+    ).fetchone()
+    if one and row is None:
+        raise StopError("a patient that the list shows does not open", state="committed")
+    filemaker_id = stored_id({column: row[0]}, people.filemaker_id) if row and column else ""
+    pages = ", ".join(f"{counts.get(one, 0)} {name}" for name, counts in shown.items())
+    unnamed = [
+        str(r[0])
+        for r in connection.execute(
+            sql.SQL("SELECT {} FROM {} WHERE {}").format(
+                sql.Identifier(key), table,
+                sql.SQL(" AND ").join(
+                    sql.SQL("coalesce({}, '') = ''").format(sql.Identifier(c))
+                    for c in application.patient_name
+                ),
+            )
+        )
+    ]  # fmt: skip
+    return Answers(
+        opened=len(ids) - len(unnamed),
+        not_opened=tuple(unnamed),
+        shown={
+            name: sum(n for i, n in counts.items() if i in live) for name, counts in shown.items()
+        },
+        calendar_events=calendar[0],
+        calendar_broken=calendar[1],
+        found_by_name=len(ids) - len(not_found),
+        not_found=tuple(not_found),
+        sample=f"drawn at random: {filemaker_id or 'made in Nexus'}, its page shows {pages}",
+    )
+
+
+def _select(key: str, table: sql.Composable) -> sql.Composed:
+    return sql.SQL("SELECT {} FROM {} ORDER BY 1").format(sql.Identifier(key), table)
+
+
+def _shown(
+    connection: Connection,
+    mapping: Mapping,
+    catalog: Catalog,
+    spec: Attachment,
+    types: dict[str, int],
+) -> dict[str, int]:
+    """Patient -> how many attachments its page shows, by the application's filter."""
+    link, schema = spec.link, mapping.schema_name
+    source = sql.SQL("{} AS h").format(table_name(schema, spec.table))
+    if spec.through:
+        source = sql.SQL("{} AS a JOIN {} AS h ON h.{} = a.{}").format(
+            table_name(schema, spec.table), table_name(schema, spec.through.table),
+            sql.Identifier(catalog.tables[spec.through.table].primary_key[0]),
+            sql.Identifier(spec.through.column),
+        )  # fmt: skip
+    conditions = [sql.SQL("h.{} IS NOT NULL").format(sql.Identifier(link.object))]
+    if link.content_type:
+        model = mapping.entities[spec.owner.entity].model
+        conditions.append(
+            sql.SQL("h.{} = {}").format(
+                sql.Identifier(link.content_type), sql.Literal(types.get(model))
+            )
+        )
+    query = sql.SQL("SELECT h.{}::text, count(*) FROM {} WHERE {} GROUP BY 1").format(
+        sql.Identifier(link.object), source, sql.SQL(" AND ").join(conditions)
+    )
+    return dict(connection.execute(query).fetchall())
+
+
+def _calendar(
+    connection: Connection, mapping: Mapping, catalog: Catalog
+) -> tuple[int, tuple[str, ...]]:
+    """How many events the calendar gives, and the appointments on which its code fails."""
+    calendar = mapping.application.calendar
+    entity = mapping.entities[calendar.entity]
+    key = catalog.tables[entity.table].primary_key[0]
+    rows = connection.execute(
+        sql.SQL("SELECT a.{key}::text, a.{patient} IS NOT NULL"
+                " AND (a.{end} IS NULL OR p.{person} IS NULL)"
+                " FROM {table} AS a LEFT JOIN {people} AS p ON p.{person} = a.{patient}"
+                " ORDER BY a.{start}").format(
+            key=sql.Identifier(key), start=sql.Identifier(calendar.start),
+            end=sql.Identifier(calendar.end), patient=sql.Identifier(calendar.patient),
+            person=sql.Identifier(
+                catalog.tables[mapping.entities[mapping.people()].table].primary_key[0]),
+            table=table_name(mapping.schema_name, entity.table),
+            people=table_name(mapping.schema_name, mapping.entities[mapping.people()].table),
+        )
+    ).fetchall()  # fmt: skip
+    return len(rows), tuple(key for key, is_broken in rows if is_broken)
+
+
+def _not_found(connection: Connection, mapping: Mapping, key: str) -> list[str]:
+    """Patients that the search does not find by their own name.
+
+    The application asks, for each word, whether it stands in one of the searched columns, case
+    folded; whether a row is found depends on that row alone, so each is asked for itself.
+    """
+    application = mapping.application
+    people = mapping.entities[mapping.people()]
+    full_name = sql.SQL(" || ' ' || ").join(
+        sql.SQL("coalesce(p.{}, '')").format(sql.Identifier(c)) for c in application.patient_name
+    )
+    searched = sql.SQL(" || E'\\n' || ").join(
+        sql.SQL("coalesce(p.{}, '')").format(sql.Identifier(c)) for c in application.search
+    )
+    query = sql.SQL(
+        "SELECT p.{key}::text FROM {table} AS p WHERE EXISTS ("
+        " SELECT FROM regexp_split_to_table({name}, '\\s+') AS word"
+        " WHERE word <> '' AND strpos(upper({searched}), upper(word)) = 0)"
+    ).format(
+        key=sql.Identifier(key), table=table_name(mapping.schema_name, people.table),
+        name=full_name, searched=searched,
+    )  # fmt: skip
+    return [row[0] for row in connection.execute(query)]

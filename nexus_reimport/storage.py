@@ -1,0 +1,241 @@
+"""A connection to S3 that knows what the environment's file says and nothing else.
+
+Neither a variable (``AWS_*``, proxies, certificate bundles) nor the shared configuration of this
+machine changes where a request goes or who signs it. Of a named profile the credentials are read,
+never an endpoint or a region.
+
+Source: botocore's configuration reference; Amazon S3 API Reference, "Error responses".
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+from xml.etree import ElementTree
+
+import botocore.session
+from botocore.config import Config
+from botocore.configprovider import (
+    BOTOCORE_DEFAUT_SESSION_VARIABLES,
+    ConfigValueStore,
+    ConstantProvider,
+)
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.handlers import BUILTIN_HANDLERS
+from botocore.loaders import Loader
+
+from nexus_reimport import settings
+from nexus_reimport.errors import StorageError
+from nexus_reimport.settings.certificates import distrusted
+
+SHARED = {"config_file": "~/.aws/config", "credentials_file": "~/.aws/credentials"}
+_RIGHT = (
+    "give the account s3:ListBucket on the bucket itself; s3:GetObject on its objects is no help"
+)
+_KEYS = "correct access_key and secret_key of this environment"
+_OLD = "the temporary credentials have ended: get new ones, and a new session_token"
+_CAUSES = {
+    "AccessDenied": ("this account may not list the bucket", _RIGHT),
+    "AllAccessDisabled": ("access to the bucket is switched off", "ask the provider"),
+    "AccountProblem": ("the account is not in order", "ask the provider"),
+    "AuthorizationHeaderMalformed": ("the bucket is in another region", "correct region of [s3]"),
+    "ExpiredToken": ("the session token has expired", _OLD),
+    "InvalidToken": ("the session token is not valid", _OLD),
+    "TokenRefreshRequired": ("the session token has to be renewed", _OLD),
+    "IllegalLocationConstraintException": (
+        "the bucket is in another region", "correct region of [s3]",
+    ),
+    "InvalidAccessKeyId": ("the access key is not known", _KEYS),
+    "SignatureDoesNotMatch": ("the secret key is wrong", _KEYS),
+    "InvalidBucketName": ("this is no name of a bucket", "correct bucket of [s3]"),
+    "NoSuchBucket": ("there is no such bucket", "correct bucket of [s3], or its endpoint"),
+    "PermanentRedirect": (
+        "the bucket is at another address", "correct region and endpoint of [s3]",
+    ),
+    "RequestTimeTooSkewed": (
+        "the clock of this machine and that of S3 are more than 15 minutes apart",
+        "set this machine's clock (NTP)",
+    ),
+    "SlowDown": ("too many requests", "run again later"),
+    "ServiceUnavailable": ("the service is busy", "run again later"),
+    "InternalError": ("the service failed", "run again later"),
+    "NotImplemented": ("this server cannot list", "name an endpoint that speaks S3"),
+    "MethodNotAllowed": ("this server cannot list", "name an endpoint that speaks S3"),
+}  # fmt: skip
+_OF_STATUS = {
+    301: "PermanentRedirect", 307: "PermanentRedirect", 400: "", 401: "InvalidAccessKeyId",
+    403: "AccessDenied", 404: "NoSuchBucket", 405: "MethodNotAllowed", 500: "InternalError",
+    501: "NotImplemented", 503: "ServiceUnavailable",
+}  # fmt: skip
+_DECLARATION = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
+_ANSWERED = "before-parse.s3.*"
+_NETWORK = "look at endpoint and region of [s3] and at the network; then run again"
+
+
+_OWN_ENDPOINT: dict[str, Any] = {"ignore_configured_endpoint_urls": True}  # not in the stubs
+
+
+def opened(place: settings.S3) -> Any:
+    """A client of S3 at ``place``.
+
+    Raises:
+        StorageError: the profile, the endpoint or the region cannot be used.
+    """
+    try:
+        return _client(place)
+    except (BotoCoreError, ValueError) as error:
+        raise unreached(error, place) from None
+
+
+def _client(place: settings.S3) -> Any:
+    client = _session(place.profile).create_client(
+        "s3",
+        region_name=place.region,
+        endpoint_url=place.endpoint or None,
+        verify=str(place.ca_file) if place.ca_file else True,
+        config=Config(
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"max_attempts": 4, "mode": "standard"},
+            s3={"addressing_style": "path" if place.endpoint else "auto"},
+            proxies={},
+            **_OWN_ENDPOINT,
+        ),
+        **_credentials(place),
+    )
+    for event, handler, *first in BUILTIN_HANDLERS:  # the one that ours stands for
+        if event == _ANSWERED and first:
+            client.meta.events.unregister(event, handler)
+    client.meta.events.register_first(_ANSWERED, _look_at)
+    return client
+
+
+class NoListing(Exception):
+    """An answer that says it is right, and is neither a listing nor an error of S3."""
+
+
+def _look_at(response_dict: dict[str, Any], **_: object) -> None:
+    """Stop at a page of a console or a proxy; an error with status 200 gets another one.
+
+    botocore takes whatever it cannot read for a failure of S3's, and tries again.
+    """
+    body = response_dict["body"]
+    if response_dict["status_code"] != 200:
+        return
+    try:
+        root = None if _DECLARATION.search(body) else ElementTree.fromstring(body)  # noqa: S314
+    except ElementTree.ParseError:
+        root = None
+    kind = "" if root is None else root.tag.rpartition("}")[2]
+    if kind == "Error":
+        response_dict["status_code"] = 500
+    elif kind != "ListBucketResult":
+        raise NoListing
+
+
+def _credentials(place: settings.S3) -> dict[str, Any]:
+    """The keys that sign; none where the profile's are used."""
+    given = {
+        "aws_access_key_id": place.access_key,
+        "aws_secret_access_key": place.secret_key,
+        "aws_session_token": place.session_token,
+    }
+    return {name: secret.get_secret_value() for name, secret in given.items() if secret}
+
+
+def _session(profile: str) -> botocore.session.Session:
+    """A session that reads no variable and, but for a profile's credentials, no file.
+
+    Every setting has botocore's own default: variables and files are not among its providers.
+    """
+    session = botocore.session.Session(profile=profile or None)
+    session.register_component("data_loader", _loader())
+    files = SHARED if profile else dict.fromkeys(SHARED, "/dev/null")
+    given = {**files, "profile": profile or None}
+    constant = {
+        name: given.get(name, default)
+        for name, (_, _, default, _) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
+    }
+    providers = {name: ConstantProvider(value) for name, value in constant.items()}
+    session.register_component("config_store", ConfigValueStore(providers))
+    if profile:
+        if profile not in session.available_profiles:
+            raise ProfileNotFound(profile=profile)
+        resolver = session.get_component("credential_provider")
+        for elsewhere in ("container-role", "iam-role"):  # of this machine, not of the profile
+            resolver.remove(elsewhere)
+    return session
+
+
+@cache
+def _loader() -> Loader:
+    """What S3's interface is, as botocore ships it: not from a folder of this machine's user.
+
+    Read once a process, since it takes a quarter of a second.
+    """
+    return Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+
+
+def where(place: settings.S3) -> str:
+    """Where, as errors tell it."""
+    at = place.endpoint or f"region {place.region}"
+    return f"bucket {place.bucket}, {at}"
+
+
+def refused(error: ClientError, place: settings.S3) -> StorageError:
+    """What S3's refusal means; of its answer only the code is told."""
+    told: dict[str, Any] = dict(error.response.get("Error", {}))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = told.get("Code", "")
+    if code not in _CAUSES:
+        code = _OF_STATUS.get(status, "") or code
+    what, todo = _CAUSES.get(code, ("not a code that we know", "look it up in S3's list of codes"))
+    region = told.get("Region", "")
+    if (
+        code in ("AuthorizationHeaderMalformed", "PermanentRedirect")
+        and region.isascii()
+        and region
+    ):
+        what = f"{what}: {region[:40]}"
+    name = code if code.isalnum() else "?"
+    return StorageError(
+        f"S3 refused to list the bucket ({name}, HTTP {status}): {what}",
+        where=where(place),
+        next=f"{todo}; then run again",
+    )
+
+
+def unreached(error: Exception, place: settings.S3) -> StorageError:
+    """What kept us from an answer of S3; the library's words may hold an address and are left."""
+    what, todo = next((what, todo) for kind, what, todo in _FAILURES if isinstance(error, kind))
+    if isinstance(error, SSLError):
+        what, todo = distrusted(str(error), "S3", "[s3]")
+    return StorageError(what, where=where(place), next=todo)
+
+
+_PROFILE = "correct profile of [s3], or write access_key and secret_key; then run again"
+_FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
+    (ProfileNotFound, "there is no such profile in this machine's AWS files", _PROFILE),
+    (NoCredentialsError, "the profile holds no credentials", _PROFILE),
+    (PartialCredentialsError, "the profile's credentials are not complete", _PROFILE),
+    (CredentialRetrievalError, "the profile's credentials could not be got", _PROFILE),
+    (ParamValidationError, "this is no name of a bucket", "correct bucket of [s3]; then run again"),
+    (ConnectTimeoutError, "S3 did not take the connection in time", _NETWORK),
+    (ReadTimeoutError, "S3 did not answer in time", _NETWORK),
+    (EndpointConnectionError, "S3 could not be reached", _NETWORK),
+    (BotoCoreError, "a request to S3 failed", _NETWORK),
+    (Exception, "the endpoint or the region of S3 is not one", _NETWORK),
+)

@@ -1,0 +1,223 @@
+"""Events: 15,127 in FileMaker, of which 9,835 have a patient; 9,830 appointments in Nexus.
+
+What became of the 9,530 that were imported, by how many, stands in ``_FATES``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import accumulate
+
+from nexus_sandbox.clinic.facts import Calendar, Event, Person, Place, World, upper
+from nexus_sandbox.clinic.times import TODAY, clock, working_time
+
+BLOCKS = 5_292
+NEXUS_BOOKED, CLINIC_EVENTS = 280, 20
+UNKNOWN_CALENDARS = {"patients": 970, "blocks": 522}
+_WITHOUT_CLINIC, _WITHOUT_STAFF = 32, {"with id": 796, "without id": 700}
+_FIRST, _LAST = date(2015, 2, 2), date(2026, 4, 30)
+_REPEATED = date(2024, 4, 7)  # the clocks go back at three
+_NOTES = ("", "", "", "", "New pair", "Review\rbring old shoes", "Casts ", "2nd fitting\tASAP")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fate:
+    """One thing that becomes of an event: where it is, whose it is, and how many there are."""
+
+    count: int
+    whose: str
+    in_filemaker: bool = True
+    in_nexus: bool = True
+    has_id: bool = True
+    moved: bool = False
+    dated: bool = True
+
+
+_FATES = {
+    "the same": _Fate(8_254, "shared"),
+    "moved since": _Fate(15, "shared", moved=True),
+    "deleted since": _Fate(20, "shared", in_filemaker=False),
+    "of a vanished patient": _Fate(20, "vanished"),
+    "vanished with its patient": _Fate(20, "vanished", in_filemaker=False),
+    "the same, no id": _Fate(1_191, "shared", has_id=False),
+    "moved since, no id": _Fate(6, "shared", has_id=False, moved=True),
+    "of a vanished patient, no id": _Fate(4, "vanished", has_id=False),
+    "new": _Fate(317, "shared", in_nexus=False),
+    "of a new patient": _Fate(20, "new", in_nexus=False),
+    "of a nameless contact": _Fate(6, "nameless", in_nexus=False),
+    "without a date": _Fate(2, "shared", in_nexus=False, dated=False),
+}
+
+
+class _Diary:
+    """Makes events such that nobody has two that start at one time."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.rng = world, world.chance("diary")
+        self._taken: set[tuple[int, datetime]] = set()
+        self._weights: dict[int, list[float]] = {}  # of lists of people, summed up
+
+    def person(self, people: list[Person]) -> Person:
+        """Someone of them; some come far more often than others."""
+        if id(people) not in self._weights:
+            drawn = (self.rng.paretovariate(1.3) for _ in people)
+            self._weights[id(people)] = list(accumulate(drawn))
+        return self.rng.choices(people, cum_weights=self._weights[id(people)])[0]
+
+    def start(self, person: Person | None, first: date = _FIRST, last: date = _LAST) -> datetime:
+        """A start at which that patient has nothing else."""
+        while (found := (id(person), working_time(self.rng, first, last))) in self._taken:
+            pass
+        if person is not None:
+            self._taken.add(found)
+        return found[1]
+
+    def event(self, person: Person | None, start: datetime, calendar: Calendar) -> Event:
+        """An event of half an hour or so."""
+        return Event(
+            id=self.world.invent.uuid(),
+            filemaker_id=upper(self.world.invent.uuid()),
+            person=person,
+            owner=person.filemaker_id if person else "",
+            start=start,
+            end=start + timedelta(minutes=self.rng.choice((15, 30, 30, 45, 60))),
+            calendar=calendar.id,
+            note=self.rng.choice(_NOTES),
+            nexus_start=start,
+            place=calendar.place or self.usual_place(person),
+        )
+
+    def usual_place(self, person: Person | None) -> Place:
+        """Where Nexus puts what FileMaker's calendar does not tell."""
+        return (person.nexus_place if person else None) or self.world.places[0]
+
+    def calendar(self) -> Calendar:
+        """A clinic's calendar, or a home visit's."""
+        return self.rng.choice(self.world.calendars)
+
+
+def make(world: World) -> None:
+    """Fill in all events."""
+    diary = _Diary(world)
+    fated = {name: _of_patients(diary, fate) for name, fate in _FATES.items()}
+    ours = [event for events in fated.values() for event in events]
+    imported = [event for event in ours if event.in_nexus]
+    blocks = [_block(diary) for _ in range(world.size(BLOCKS))]
+    _odd_times(diary, fated["the same"])
+    _calendars_that_match_nothing(diary, fated, blocks)
+    _without_staff(diary, imported)
+    world.events = [*ours, *blocks, *_booked(diary), *_clinic_events(diary)]
+    _choose_recent(world)
+
+
+def _of_patients(diary: _Diary, fate: _Fate) -> list[Event]:
+    people = diary.world.group(fate.whose)
+    return [_one(diary, fate, diary.person(people)) for _ in range(diary.world.size(fate.count))]
+
+
+def _one(diary: _Diary, fate: _Fate, person: Person) -> Event:
+    first = date(2025, 11, 11) if not fate.in_nexus else _FIRST
+    event = diary.event(person, diary.start(person, first), diary.calendar())
+    event.in_filemaker, event.in_nexus, event.has_id = fate.in_filemaker, fate.in_nexus, fate.has_id
+    event.dated = fate.dated
+    if fate.moved:
+        event.start = diary.start(person, TODAY, _LAST)
+        event.end = event.start + timedelta(minutes=30)
+    return event
+
+
+def _block(diary: _Diary) -> Event:
+    """A holiday, a meeting, a lunch: an event without a patient."""
+    event = diary.event(None, diary.start(None), diary.calendar())
+    event.note = diary.rng.choice(("", "Public holiday", "Staff meeting", "Lunch", "Order day"))
+    if diary.rng.random() < 0.3:
+        _make_all_day(event)
+    return event
+
+
+def _make_all_day(event: Event) -> None:
+    event.start = event.nexus_start = event.start.replace(hour=0, minute=0)
+    event.end, event.all_day = event.start + timedelta(days=1), True
+
+
+def _odd_times(diary: _Diary, events: list[Event]) -> None:
+    """Whole days, ends that nobody entered, and hours that a clock change repeats."""
+    size = diary.world.size
+    odd = iter(diary.rng.sample(events, min(size(70) + 5, len(events))))
+    days: set[tuple[int, date]] = set()
+    for _, event in zip(range(size(40)), odd, strict=False):
+        if (key := (id(event.person), event.start.date())) not in days:
+            days.add(key)
+            _make_all_day(event)
+    for _, event in zip(range(size(16)), odd, strict=False):
+        event.end = None
+    for number, event in zip(range(5), odd, strict=False):
+        event.start = event.nexus_start = clock(_REPEATED, 2, 10 * number)
+        event.end = clock(_REPEATED, 3, 30)
+    for _, event in zip(range(size(2)), odd, strict=False):  # into the next day
+        event.start = event.nexus_start = event.start.replace(hour=22, minute=15, second=30)
+        event.end = event.start.replace(hour=0, minute=0, second=0) + timedelta(days=1, minutes=90)
+
+
+def _calendars_that_match_nothing(
+    diary: _Diary, fated: dict[str, list[Event]], blocks: list[Event]
+) -> None:
+    """Ids of calendars that no longer exist; for 32 of their appointments Nexus has no clinic."""
+    size, rng, invent = diary.world.size, diary.rng, diary.world.invent
+    gone = [upper(invent.uuid()) for _ in range(5)]
+    old = [*fated["the same"], *fated["the same, no id"]]
+    new = rng.sample(fated["new"], min(size(12), len(fated["new"])))
+    of_patients = rng.sample(old, min(size(UNKNOWN_CALENDARS["patients"]) - len(new), len(old)))
+    of_blocks = rng.sample(blocks, min(size(UNKNOWN_CALENDARS["blocks"]), len(blocks)))
+    for event in (*of_patients, *new, *of_blocks):
+        event.calendar = rng.choice(gone)
+        event.place = diary.usual_place(event.person)
+    for event in of_patients[: size(_WITHOUT_CLINIC)]:
+        event.place = None
+
+
+def _without_staff(diary: _Diary, imported: list[Event]) -> None:
+    """1,496 have neither clinician nor type; the others have both."""
+    for has_id, name in ((True, "with id"), (False, "without id")):
+        those = [e for e in imported if e.has_id is has_id]
+        count = min(diary.world.size(_WITHOUT_STAFF[name]), len(those))
+        for event in diary.rng.sample(those, count):
+            event.staffed = False
+
+
+def _booked(diary: _Diary) -> list[Event]:
+    """Appointments that were made in Nexus."""
+    own, shared = diary.world.own, diary.world.shared
+    made = []
+    for number in range(diary.world.size(NEXUS_BOOKED)):
+        person = own[number % len(own)] if number % 3 == 0 else diary.person(shared)
+        start = diary.start(person, date(2025, 10, 1), _LAST)
+        made.append(_nexus_only(diary.event(person, start, diary.world.calendars[number % 8])))
+    return made
+
+
+def _clinic_events(diary: _Diary) -> list[Event]:
+    """Appointments of nobody, made in Nexus."""
+    made = []
+    for number in range(diary.world.size(CLINIC_EVENTS)):
+        start = diary.start(None, date(2025, 11, 1), _LAST)
+        made.append(_nexus_only(diary.event(None, start, diary.world.calendars[number % 8])))
+    return made
+
+
+def _nexus_only(event: Event) -> Event:
+    event.in_filemaker, event.in_nexus, event.has_id = False, True, False
+    return event
+
+
+def _choose_recent(world: World) -> None:
+    """What prod has and dev has not yet."""
+    rng = world.chance("recent events")
+    imported = [e for e in world.events if e.in_nexus and e.in_filemaker and e.person]
+    booked = [e for e in world.events if e.in_nexus and not e.has_id and not e.in_filemaker]
+    shared = {id(person) for person in world.shared}
+    late = sorted(imported, key=lambda e: (e.start, e.filemaker_id))[-world.size(300) :]
+    late = [e for e in late if id(e.person) in shared]
+    world.recent |= {e.id for e in rng.sample(late, min(len(late), world.size(40)))}
+    world.recent |= {e.id for e in rng.sample(booked, min(len(booked), world.size(20)))}

@@ -1,0 +1,155 @@
+"""FileMaker's notes, messages, replies, letters and dates to connect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+
+from nexus_sandbox.clinic.facts import Person, World, upper
+from nexus_sandbox.clinic.fake import international
+from nexus_sandbox.clinic.times import working_time
+
+Values = Mapping[str, object]
+_LETTERS, _PLANS = 10, 118
+GATEWAY_NUMBER = "0489 999 000"
+
+
+def gateway_id(filemaker_id: str) -> str:
+    """What the SMS gateway calls a message."""
+    return f"GW-{filemaker_id[:13]}"
+
+
+def status(filemaker_id: str) -> str:
+    """What became of a message, in FileMaker's words."""
+    return ("Sent", "Sent", "Delivered", "Failed")[int(filemaker_id[-1], 16) % 4]
+
+
+def credits_of(text: str) -> int:
+    """What a message cost."""
+    return 1 + len(text) // 160
+
+
+def note_rows(world: World) -> Iterable[Values]:
+    """Every note, the empty ones too."""
+    for note in world.notes:
+        if note.in_filemaker:
+            yield {
+                "id": note.filemaker_id,
+                "id_Key": note.owner,
+                "Date": note.at.date().isoformat(),
+                "Note": note.text,
+                "Note Type": note.kind,
+                "creationAccountName": account(world, note.filemaker_id),
+                "creationTimestamp": _stamp(note.at),
+                "creationHostTimestamp": _stamp(note.at),
+                "modificationAccountName": account(world, note.filemaker_id),
+                "modificationTimestamp": _stamp(note.at),
+                "modificationHostTimestamp": _stamp(note.at),
+            }
+
+
+def account(world: World, filemaker_id: str) -> str:
+    """Who wrote a record: always the same one."""
+    return world.staff[int(filemaker_id[:6], 16) % len(world.staff)].last
+
+
+def message_rows(world: World) -> Iterable[Values]:
+    """Every message that was sent."""
+    for number, message in enumerate(world.messages):
+        if not message.in_filemaker:
+            continue
+        failed = status(message.filemaker_id) == "Failed"
+        yield {
+            "_kp_MessageID": message.filemaker_id,
+            "_kf_ContactID": message.owner,
+            "_kf_EventID": message.event_id,
+            "_kf_GatewayMessageID": gateway_id(message.filemaker_id),
+            "MessageBody": message.text,
+            "MessageStatus": status(message.filemaker_id),
+            "SendResult": "Number not reachable" if failed else "",
+            "SentTimestamp": _stamp(message.at),
+            "SMSCredits": credits_of(message.text),
+            "MessageCharacterCount": len(message.text),
+            "RecipientPhoneMobile": message.phone,
+            "RecipientPhoneMobileIntFormat": international(message.phone),
+            "SenderName": "Clinic",
+            "zz_Serial#": number + 1,
+            "zCreatorAccount": account(world, message.filemaker_id),
+            "zTimestampCreated": _stamp(message.at - timedelta(seconds=5)),
+            "zTimestampModified": _stamp(message.at + timedelta(seconds=40)),
+            "SentDate_c": message.at.date().isoformat(),
+        }
+
+
+def reply_rows(world: World) -> Iterable[Values]:
+    """Every answer that came in."""
+    for number, reply in enumerate(world.replies):
+        if reply.in_filemaker:
+            yield {
+                "_kp_ReplyID": reply.filemaker_id,
+                "_kf_ContactID": reply.owner,
+                "_kf_GatewayMessageID": gateway_id(reply.filemaker_id),
+                "ReplyMessageBody": reply.text,
+                "Timestamp": _stamp(reply.at),
+                "SenderPhoneMobileIntFormat": international(reply.phone),
+                "DestinationPhoneMobileIntFormat": international(GATEWAY_NUMBER),
+                "zz_Serial#": number + 1,
+                "zTimestampCreated": _stamp(reply.at),
+                "zTimestampModified": _stamp(reply.at),
+                "SentDate_c": reply.at.date().isoformat(),
+            }
+
+
+def letter_rows(world: World) -> Iterable[Values]:
+    """The few letters of FileMaker; the last is to someone who is not there."""
+    rng = world.chance("letters")
+    for number in range(world.size(_LETTERS)):
+        person = rng.choice(world.shared)
+        referrer = rng.choice(world.referrers)
+        at = working_time(rng, date(2016, 1, 4), date(2020, 6, 30))
+        yield {
+            "id": upper(world.invent.uuid()),
+            "id.key": upper(world.invent.uuid()) if number == 9 else person.filemaker_id,
+            "Name": _name(person),
+            "Date": at.date().isoformat(),
+            "To": f"Dr {referrer.last}",
+            "Dear": f"Dear Dr {referrer.last}",
+            "Title": f"Re {_name(person)}",
+            "Body": f"Thank you for {_name(person)}.\r\rRef {world.invent.word()} & more <b>",
+            "Type": rng.choice(("Report", "Thanks")),
+            "Letter by": account(world, "0" * 6),
+            "creationAccountName": account(world, "0" * 6),
+            "creationTimestamp": _stamp(at),
+            "modificationTimestamp": _stamp(at),
+        }
+
+
+def plan_rows(world: World) -> Iterable[Values]:
+    """Whom to call before a plan ends; every thirtieth is nobody that exists."""
+    rng = world.chance("dates to connect")
+    planned = [person for person in world.shared if person.plan]
+    for number in range(world.size(_PLANS)):
+        person = rng.choice(planned)
+        end = person.plan[1] if person.plan else date(2026, 1, 31)
+        made = working_time(rng, date(2024, 7, 1), date(2025, 11, 7))
+        yield {
+            "PrimaryKey": upper(world.invent.uuid()),
+            "Contact_ID": upper(world.invent.uuid()) if number % 30 == 29 else person.filemaker_id,
+            "End_Date": end.isoformat(),
+            "To_Contact_Date": (end - timedelta(days=28)).isoformat(),
+            "Funding": person.funding,
+            "Clinic": person.place.name if person.place else "",
+            "Full Name": _name(person),
+            "CreatedBy": account(world, person.filemaker_id),
+            "ModifiedBy": account(world, person.filemaker_id),
+            "CreationTimestamp": _stamp(made),
+            "ModificationTimestamp": _stamp(made),
+        }
+
+
+def _name(person: Person) -> str:
+    return f"{person.first} {person.last}".strip()
+
+
+def _stamp(at: datetime) -> str:
+    return at.isoformat(" ")

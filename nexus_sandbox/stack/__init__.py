@@ -1,0 +1,1 @@
+"""All three servers together: started, filled, kept, stopped."""

@@ -1,0 +1,120 @@
+"""A running made-up clinic: where it listens, and every key to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from nexus_reimport import CHECKOUT
+from nexus_reimport.errors import SandboxError
+from nexus_sandbox.postgres.access import Postgres
+from nexus_sandbox.private import write_private
+from nexus_sandbox.s3.access import Storage
+from nexus_sandbox.stack.state import Kept
+
+ENVIRONMENTS = ("dev", "prod")
+OWNER = "nexus"  # the application's role: every table is its own
+ROLE = "nexus_reimport"  # the reimport's role: it owns no table, and has the rights that it lists
+FILEMAKER_ACCOUNT = "nexus_reader"
+FILEMAKER_DATABASE = "WalkClinic"
+
+
+def bucket(environment: str) -> str:
+    """The bucket of "dev" or "prod"."""
+    return f"walk-nexus-{environment}"
+
+
+def database(environment: str) -> str:
+    """The database of "dev" or "prod"."""
+    return f"nexus_{environment}"
+
+
+def template(environment: str) -> str:
+    """The database that ``database`` is a copy of."""
+    return f"nexus_{environment}_template"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running clinic, and every key to it. Printing it shows none."""
+
+    folder: Path
+    scale: float
+    seed: int
+    postgres: Postgres
+    storage: Storage
+    filemaker_port: int
+    filemaker_password: str = field(repr=False)
+
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        """The clinic of this folder as last started.
+
+        Raises:
+            SandboxError: there is none, or a part of it is missing.
+        """
+        kept = Kept.at(folder)
+        postgres, storage = Postgres.at(folder / "postgres"), Storage.at(folder / "s3")
+        if kept is None or postgres is None or storage is None:
+            raise SandboxError(
+                "there is no made-up clinic here",
+                where=f"folder={folder}",
+                state="nothing was changed",
+                next="run sandbox up",
+            )
+        return cls(
+            folder=folder,
+            scale=kept.scale,
+            seed=kept.seed,
+            postgres=postgres,
+            storage=storage,
+            filemaker_port=kept.filemaker_port,
+            filemaker_password=kept.filemaker_password,
+        )
+
+    @property
+    def postgres_port(self) -> int:
+        """Where PostgreSQL listens, on 127.0.0.1."""
+        return self.postgres.port
+
+    @property
+    def s3_port(self) -> int:
+        """Where S3 listens, on 127.0.0.1."""
+        return self.storage.ports["s3"]
+
+    @property
+    def filemaker_url(self) -> str:
+        """Where FileMaker listens."""
+        return f"http://127.0.0.1:{self.filemaker_port}"
+
+    def dsn(self, database: str) -> str:
+        """The way into ``nexus_dev`` or ``nexus_prod`` as the role that owns them."""
+        return self.postgres.dsn(database, OWNER)
+
+    def environment(self) -> dict[str, str]:
+        """The secrets of the sandbox's environments, by the names that their settings use."""
+        return {
+            "NEXUS_SANDBOX_PG_PORT": str(self.postgres_port),
+            "NEXUS_SANDBOX_PG_PASSWORD": self.postgres.passwords[ROLE],
+            "NEXUS_SANDBOX_FILEMAKER_URL": self.filemaker_url,
+            "NEXUS_SANDBOX_FILEMAKER_PASSWORD": self.filemaker_password,
+            "NEXUS_SANDBOX_S3_ENDPOINT": self.storage.endpoint,
+            "NEXUS_SANDBOX_S3_ACCESS_KEY": self.storage.access_key,
+            "NEXUS_SANDBOX_S3_SECRET_KEY": self.storage.secret_key,
+        }
+
+    def write_secrets(self, environments: Path | None = None) -> None:
+        """Write ``.env.sandbox-dev`` and ``.env.sandbox-prod``, of mode 0600.
+
+        Into the folder that is named, else into the checkout's own; where the package was installed
+        without a checkout, nowhere.
+        """
+        own = CHECKOUT / "runbook" / "environments"
+        if environments is None and not own.is_dir():
+            return
+        folder = environments or own
+        folder.mkdir(parents=True, exist_ok=True)
+        text = "".join(f"{name}={value}\n" for name, value in self.environment().items())
+        for environment in ENVIRONMENTS:
+            write_private(folder / f".env.sandbox-{environment}", text)

@@ -1,0 +1,254 @@
+"""The whole made-up clinic: ``up``, ``status``, ``reset``, ``down``.
+
+    with lifecycle.running(Path(".sandbox"), scale=0.02) as sandbox:
+        psycopg.connect(sandbox.dsn("nexus_dev"))
+
+Everything that is kept lies in one folder, closed to other users; as root, PostgreSQL's data lies
+among the system's temporary files (``postgres.home``). The first ``up`` makes the clinic, later
+ones start from what is there, and one that was interrupted is made again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nexus_reimport.errors import SandboxError
+from nexus_sandbox import process
+from nexus_sandbox.clinic import generate
+from nexus_sandbox.filemaker import file
+from nexus_sandbox.filemaker import server as filemaker_server
+from nexus_sandbox.postgres import server as postgres
+from nexus_sandbox.postgres.access import Postgres
+from nexus_sandbox.private import private_folder
+from nexus_sandbox.s3 import server as s3
+from nexus_sandbox.s3.access import Storage
+from nexus_sandbox.stack import client, fill, state
+from nexus_sandbox.stack.access import Stack
+from nexus_sandbox.stack.state import Kept
+
+__all__ = ["SEED", "Server", "Stack", "Status", "down", "reset", "running", "status", "up"]
+
+SEED = 20251109
+_BUSY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One of the three, and whether something listens where it should."""
+
+    name: str
+    port: int
+    listens: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is kept in the folder, and what runs. ``made``: a later ``up`` starts from it."""
+
+    folder: Path
+    made: bool
+    running: bool
+    scale: float | None
+    seed: int | None
+    servers: tuple[Server, ...]
+
+
+def up(
+    folder: Path,
+    *,
+    scale: float = 1.0,
+    seed: int = SEED,
+    environments: Path | None = None,
+    progress: Callable[[str], None] | None = None,
+    detach: bool = False,
+) -> Stack:
+    """Start the clinic, or give the one that runs already.
+
+    ``scale`` is the part of the real size. In ``environments`` (the checkout's own folder unless
+    named) the files with the secrets are written. The clinic lives as long as this process, or with
+    ``detach`` until ``down``.
+
+    Raises:
+        SandboxError: it is not running; what was made before is kept.
+    """
+    folder = private_folder(state.ours(folder))
+    _refuse_other(folder, scale, seed)
+    supervisor = _launch(folder)
+    if supervisor is not None:
+        try:
+            _bring_up(folder, supervisor, Kept(scale, seed, state.recipe()), progress or _silent)
+        except BaseException:
+            supervisor.end()
+            raise
+    if detach and (ours := client.ours(folder)) is not None:
+        ours.detach()
+    stack = Stack.at(folder)
+    stack.write_secrets(environments)
+    return stack
+
+
+@contextmanager
+def running(
+    folder: Path,
+    *,
+    scale: float = 1.0,
+    seed: int = SEED,
+    environments: Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Iterator[Stack]:
+    """The clinic for the time of a ``with`` block; left running if it ran before."""
+    ran = status(folder).running
+    stack = up(folder, scale=scale, seed=seed, environments=environments, progress=progress)
+    try:
+        yield stack
+    finally:
+        if not ran:
+            down(folder)
+
+
+def status(folder: Path) -> Status:
+    """What is kept and what runs. Changes nothing, and does not fail where there is nothing."""
+    folder = state.ours(folder)
+    held = Kept.at(folder)
+    made = held is not None and held.complete
+    return Status(
+        folder=folder,
+        made=made,
+        running=state.is_ready(folder),
+        scale=held.scale if held else None,
+        seed=held.seed if held else None,
+        servers=_servers(Stack.at(folder)) if made else (),
+    )
+
+
+def reset(folder: Path) -> None:
+    """Put both databases back as they were made, and back any object that is missing in S3.
+
+    Whoever is connected to them is cut off.
+
+    Raises:
+        SandboxError: the clinic is not running. Nothing was changed.
+    """
+    folder = state.ours(folder)
+    if not state.is_ready(folder):
+        raise SandboxError(
+            "the sandbox is not running",
+            where=f"folder={folder}",
+            state="nothing was changed",
+            next="run sandbox up first",
+        )
+    fill.reset_databases(Stack.at(folder))
+    fill.refill_buckets(Stack.at(folder))
+
+
+def down(folder: Path, *, remove: bool = False) -> None:
+    """Stop all servers; nothing happens if none runs. What was made is kept unless ``remove``."""
+    folder = state.ours(folder)
+    if not folder.exists():
+        return
+    client.end(folder)
+    if remove:
+        _delete(folder)
+        shutil.rmtree(folder)
+
+
+def _refuse_other(folder: Path, scale: float, seed: int) -> None:
+    """Stop where another clinic than the one that is asked for is kept."""
+    held = Kept.at(folder)
+    if held is None or not held.complete or (held.scale, held.seed) == (scale, seed):
+        return
+    raise SandboxError(
+        f"the kept clinic has scale {held.scale:g} and seed {held.seed}, "
+        f"not scale {scale:g} and seed {seed}",
+        where=f"folder={folder}",
+        state="nothing was changed",
+        next=f"ask for scale {held.scale:g} and seed {held.seed}, or remove it first: "
+        "sandbox down --remove",
+    )
+
+
+def _launch(folder: Path) -> client.Supervisor | None:
+    """A new supervisor; None if the clinic runs under another one."""
+    found: list[client.Supervisor] = []
+
+    def settled() -> bool:
+        if state.supervisor(folder) == 0 and (new := client.Supervisor.launch(folder)) is not None:
+            found.append(new)
+        return bool(found) or state.is_ready(folder)
+
+    if not process.until(settled, _BUSY_SECONDS, pause=0.2):
+        raise SandboxError(
+            "another command is starting or stopping this sandbox",
+            where=f"folder={folder}",
+            state="nothing was changed",
+            next="wait for it to end, then try again",
+        )
+    return found[0] if found else None
+
+
+def _bring_up(
+    folder: Path, supervisor: client.Supervisor, wanted: Kept, say: Callable[[str], None]
+) -> None:
+    if _is_all_there(folder, wanted.recipe):
+        say("starting PostgreSQL, S3 and FileMaker")
+        supervisor.start()
+        return
+    _delete(folder)
+    wanted.remember(folder)
+    say(f"making up a clinic of {wanted.scale:g} times the real size")
+    clinic = generate(wanted.scale, wanted.seed)
+    file.save(clinic.filemaker, folder / "filemaker")
+    say("starting PostgreSQL, S3 and FileMaker")
+    supervisor.start()
+    say("filling the databases and the buckets")
+    fill.fill(Stack.at(folder), clinic)
+    Kept.complete_at(folder)
+
+
+def _is_all_there(folder: Path, recipe: str) -> bool:
+    """Whether a later ``up`` can start from what is kept.
+
+    Not where it was cut off, nor where somebody cleaned the system's temporary files.
+    """
+    held, server = Kept.at(folder), Postgres.at(folder / "postgres")
+    return (
+        held is not None
+        and (held.complete, held.recipe) == (True, recipe)
+        and server is not None
+        and server.data.exists()
+        and Storage.at(folder / "s3") is not None
+        and (folder / "filemaker").exists()
+    )
+
+
+def _servers(stack: Stack) -> tuple[Server, ...]:
+    ports = {
+        "PostgreSQL": stack.postgres_port,
+        "S3": stack.s3_port,
+        "FileMaker": stack.filemaker_port,
+    }
+    return tuple(Server(name, port, _listens(port)) for name, port in ports.items())
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _delete(folder: Path) -> None:
+    """All that was made. The lock stays, and with it whoever holds it."""
+    postgres.delete(folder / "postgres")
+    s3.delete(folder / "s3")
+    filemaker_server.end_leftover(folder / "filemaker")
+    shutil.rmtree(folder / "filemaker", ignore_errors=True)
+    Kept.forget(folder)
+
+
+def _silent(message: str) -> None:
+    """No progress is shown."""

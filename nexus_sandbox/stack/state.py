@@ -1,0 +1,151 @@
+"""What the sandbox's state folder remembers from one ``up`` to the next, and who holds it.
+
+.sandbox/
+  sandbox.json      size, seed, and whether everything is in place; mode 0600, as all secrets
+  supervisor.lock   held by the supervisor as long as it lives; its process id is in it
+  postgres/  s3/  filemaker/  *.log
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from nexus_reimport import PACKAGE
+from nexus_reimport.errors import SandboxError
+from nexus_sandbox import process
+from nexus_sandbox.private import write_private
+
+SUPERVISOR = "nexus_sandbox.stack.supervisor"
+_MEMORY = "sandbox.json"
+_LOCK = "supervisor.lock"
+_READY = "supervisor.ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One made-up clinic. ``complete`` only once its last object is in place."""
+
+    scale: float
+    seed: int
+    recipe: str
+    filemaker_port: int = 0
+    filemaker_password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    complete: bool = False
+
+    @classmethod
+    def at(cls, folder: Path) -> Self | None:
+        """What this folder remembers; None if nothing, or in another version's way."""
+        try:
+            return cls(**json.loads((folder / _MEMORY).read_text()))
+        except (FileNotFoundError, TypeError, ValueError):
+            return None
+
+    def remember(self, folder: Path) -> Self:
+        """Keep it for ``at``."""
+        write_private(folder / _MEMORY, json.dumps(asdict(self)))
+        return self
+
+    @classmethod
+    def complete_at(cls, folder: Path) -> None:
+        """From now on, what this folder remembers is all in place."""
+        if (started := cls.at(folder)) is not None:
+            replace(started, complete=True).remember(folder)
+
+    @staticmethod
+    def forget(folder: Path) -> None:
+        """Nothing is in place any more."""
+        (folder / _MEMORY).unlink(missing_ok=True)
+
+    def on_port(self, port: int, folder: Path) -> Self:
+        """The same, with FileMaker on that port."""
+        return replace(self, filemaker_port=port).remember(folder)
+
+
+def recipe() -> str:
+    """A digest of what makes the clinic: a kept one of another recipe is made again."""
+    here = Path(__file__).parent
+    clinic = here.parent / "clinic"
+    # what fills it writes the product's marker, and grants the rights that the product lists
+    own = [PACKAGE / "sql" / "deployment.sql", PACKAGE / "nexus" / "rights.py"]
+    sources = sorted([here / "schema.sql", here / "fill.py", *own, *clinic.rglob("*.py")])
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def ours(folder: Path) -> Path:
+    """The folder in full, which need not exist.
+
+    Raises:
+        SandboxError: another user made it. Nothing was touched.
+    """
+    folder = folder.resolve()
+    if folder.exists() and folder.stat().st_uid != os.geteuid():
+        raise SandboxError(
+            "the sandbox's folder belongs to another user",
+            where=f"folder={folder}",
+            state="nothing was touched",
+            next="use it as that user, or have that user remove it",
+        )
+    return folder
+
+
+class Hold:
+    """The lock of a state folder: whoever has it is the supervisor. Ends with the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def take(self, patience: float = 2.0) -> bool:
+        """Take it, leaving our process id in it; False if another supervisor has it."""
+        if not process.until(lambda: self._locked(fcntl.LOCK_EX), patience):
+            return False
+        self.ending()
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        return True
+
+    def ready(self) -> None:
+        """Say that all servers answer."""
+        (self._folder / _READY).touch(mode=0o600)
+
+    def ending(self) -> None:
+        """Say that they no longer do, before the first one stops."""
+        (self._folder / _READY).unlink(missing_ok=True)
+
+    def _locked(self, kind: int) -> bool:
+        try:
+            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def supervisor(folder: Path) -> int:
+    """The process id of the live supervisor of this folder, 0 if there is none."""
+    lock = folder / _LOCK
+    if not lock.exists():
+        return 0
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            written = file.read()
+            return int(written) if written.isdigit() else -1
+    return 0
+
+
+def is_ready(folder: Path) -> bool:
+    """Whether a supervisor lives, all its servers have answered, and all data is in place."""
+    kept = Kept.at(folder)
+    ready = (folder / _READY).exists() and kept is not None and kept.complete
+    return ready and supervisor(folder) != 0
