@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test crash lint lab sandbox down lock notebooks clean
+.PHONY: help demo test test-fast crash lint lab sandbox down lock notebooks clean
 
 help:
 	@echo "make demo       the whole sequence on a made-up clinic: dev, then prod"
 	@echo "make test       the whole test suite"
+	@echo "make test-fast  what needs no server: about half of the suite, in a minute"
 	@echo "make crash      the crash matrix: every step times every fault, about 45 minutes"
-	@echo "make lint       ruff and mypy"
+	@echo "make lint       ruff, mypy, and that imports run one way"
 	@echo "make lab        JupyterLab on the runbook, with the sandbox running"
 	@echo "make notebooks  execute the runbook's notebooks on the sandbox and keep their outputs"
 	@echo "make lock       resolve the dependencies anew (needs uv)"
@@ -30,6 +31,9 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
+test-fast: $(READY)
+	$(BIN)/python -m pytest -n 2 tests/unit
+
 crash: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m crash $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))
 
@@ -37,6 +41,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 lab: $(READY)
 	$(BIN)/nexus-reimport sandbox up
@@ -52,7 +57,7 @@ down: $(READY)
 	$(BIN)/nexus-reimport sandbox down
 
 notebooks: $(READY)
-	$(BIN)/python tests/keep_notebooks.py
+	$(BIN)/python tools/keep_notebooks.py
 
 lock:
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra sandbox \

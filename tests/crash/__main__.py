@@ -16,10 +16,10 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
 
-from conftest import BUCKETS
-
+from nexus_reimport import CHECKOUT
 from nexus_sandbox.clinic import Clinic, generate
 from nexus_sandbox.s3.server import S3Server
+from support.clinic import BUCKETS
 
 from . import disk, report
 from .cases import KINDS, Case, Reference, every
@@ -28,7 +28,7 @@ from .fixture import SCALE, opened
 from .trial import Result, play
 from .undisturbed import furnish, reference
 
-PAPER = Path(__file__).resolve().parents[2] / "docs" / "crash-matrix.md"
+PAPER = CHECKOUT / "docs" / "crash-matrix.md"
 _FORK = multiprocessing.get_context("fork")  # workers begin with what was made up once
 
 

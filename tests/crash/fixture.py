@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from conftest import BUCKETS, OWNER, PASSWORD, ROLE, make_database, write_environments
 
 from nexus_reimport import record
 from nexus_reimport import settings as environments
@@ -29,6 +28,7 @@ from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.process import python_path, until
 from nexus_sandbox.s3.server import S3Server
 from nexus_sandbox.stack import fill
+from support.clinic import BUCKETS, OWNER, PASSWORD, ROLE, make_database, write_environments
 
 from . import look
 from .disk import SmallDisk

@@ -1,0 +1,323 @@
+"""What FileMaker's servers answer, older and newer ones, and what stands between: read, or told."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nexus_reimport.errors import MappingError, ReimportError, SettingsError, SourceError
+from nexus_reimport.filemaker import Product, Wanted, codes
+from nexus_reimport.filemaker.data_api import DataApi
+from nexus_reimport.filemaker.http import Patience
+from nexus_reimport.filemaker.odata import OData, metadata
+from nexus_sandbox.filemaker import faults
+from nexus_sandbox.filemaker.faults import Fault
+from nexus_sandbox.filemaker.message import Reply
+from nexus_sandbox.filemaker.simulator import Simulator
+from support.small_filemaker import PASSWORD, tables
+
+WANTED = Wanted("API_Contacts", "id", {"nameLast": "text"})
+RECORDS = "API_Contacts/records$"
+ANY = ".*"
+PAGE = b"<!DOCTYPE html><html><body><form>Please log in: 0412 000 000</form></body></html>"
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def simulator():
+    with Simulator(tables(), password=PASSWORD) as running:
+        yield running
+
+
+def opened(simulator, channel):
+    patience = Patience(sleep=lambda _: None, tries=3)
+    return channel(simulator.url, "WalkClinic", "nexus_reader", PASSWORD, patience=patience)
+
+
+def bent(path: str, change: Change) -> Fault:
+    """An answer whose JSON is changed."""
+
+    def bend(answer: Reply) -> Reply:
+        content = json.loads(answer.body)
+        change(content)
+        return replace(answer, body=json.dumps(content).encode())
+
+    return Fault(path=path, change=bend, times=99)
+
+
+def read(source, wanted=WANTED):
+    return [row for part in source.records(wanted, page=20) for row in part.rows]
+
+
+def without(*path: str) -> Change:
+    def change(content: dict[str, Any]) -> None:
+        for name in path[:-1]:
+            content = content[name]
+        content.pop(path[-1])
+
+    return change
+
+
+# ---------------------------------------------------------------- older and newer servers
+
+
+def test_a_product_that_does_not_say_its_name_or_version_is_read(simulator):
+    simulator.faults.append(bent("productInfo", without("response", "productInfo", "name")))
+    with opened(simulator, DataApi) as source:
+        assert source.product() == Product("FileMaker Data API Engine", "20.3.2.205")
+    simulator.faults[:] = [bent("productInfo", lambda content: content.update(response=None))]
+    with opened(simulator, DataApi) as source:
+        assert source.product() == Product("FileMaker Data API Engine", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (without("response", "dataInfo"), "how many records there are"),
+        (without("response", "dataInfo", "foundCount"), "how many records there are"),
+        (without("response", "data"), "its records"),
+        (lambda content: content.update(response=None), "how many records there are"),
+        (lambda c: [r.pop("fieldData") for r in c["response"]["data"]], "its records"),
+        (lambda c: [r.pop("recordId") for r in c["response"]["data"]], "which record is which"),
+    ],
+)
+def test_what_a_proof_rests_on_is_missed_in_words(simulator, change, said):
+    simulator.faults.append(bent(RECORDS, change))
+    with opened(simulator, DataApi) as source, pytest.raises(SourceError) as stopped:
+        read(source)
+    assert f"FileMaker's answer does not tell {said}" in str(stopped.value)
+    assert "state: nothing was written" in str(stopped.value)
+
+
+def test_an_older_server_is_told_by_what_it_leaves_out(simulator):
+    simulator.faults.append(bent(RECORDS, without("response", "dataInfo")))
+    with opened(simulator, DataApi) as source, pytest.raises(SourceError) as stopped:
+        source.count("API_Contacts")
+    assert "FileMaker Server 17" in str(stopped.value)
+    assert "read this table over OData" in str(stopped.value)
+
+
+def _newer(content):
+    """Members that nobody knows, and numbers as texts and the other way round."""
+    info = content["response"]["dataInfo"]
+    info.update(foundCount=str(info["foundCount"]), more={"x": [1]})
+    info.pop("returnedCount")
+    content["messages"][0].update(code=0, more="x")
+    content["response"]["extra"] = None
+    for record in content["response"]["data"]:
+        record.update(recordId=int(record["recordId"]), extra=1)
+        record.pop("modId")
+
+
+def test_what_a_newer_server_adds_or_writes_otherwise_is_read_as_before(simulator):
+    with opened(simulator, DataApi) as source:
+        truth = read(source)
+    simulator.faults.append(bent(RECORDS, _newer))
+    with opened(simulator, DataApi) as source:
+        assert read(source) == truth
+        assert source.count("API_Contacts") == 57
+
+
+def test_metadata_of_fields_may_leave_out_what_is_usual(simulator):
+    def change(content):
+        for found in content["response"]["fieldMetaData"]:
+            for name in ("maxRepeat", "type"):
+                found.pop(name)
+            found["global"] = str(found["global"]).lower()
+
+    simulator.faults.append(bent("layouts/API_Contacts$", change))
+    with opened(simulator, DataApi) as source:
+        fields = source.fields("API_Contacts")
+    assert [n for n, f in fields.items() if f.is_global] == ["RECORD_ACTIVE_INDICATOR"]
+    assert {f.repetitions for f in fields.values()} == {1}
+    simulator.faults[:] = [bent("layouts/API_Contacts$", without("response", "fieldMetaData"))]
+    with opened(simulator, DataApi) as source, pytest.raises(SourceError, match="the fields of"):
+        source.fields("API_Contacts")
+
+
+@pytest.mark.parametrize("messages", [None, [], [{}], "OK", [{"code": "none"}]])
+def test_an_answer_without_a_code_is_nothing_that_can_be_read(simulator, messages):
+    simulator.faults.append(bent(RECORDS, lambda content: content.update(messages=messages)))
+    with opened(simulator, DataApi) as source, pytest.raises(SourceError, match="cannot be read"):
+        source.count("API_Contacts")
+
+
+def test_a_session_without_a_token_is_told(simulator):
+    def tokenless(answer: Reply) -> Reply:
+        body = b'{"response": {}, "messages": [{"code": "0"}]}'
+        return replace(answer, body=body, headers={})
+
+    simulator.faults.append(Fault(path="/sessions$", verb="POST", change=tokenless, times=9))
+    with opened(simulator, DataApi) as source, pytest.raises(SourceError, match="the token of"):
+        source.count("API_Contacts")
+
+
+# ---------------------------------------------------------------- what stands between
+
+CALLS = {
+    "product": ("productInfo", DataApi, lambda source: source.product()),
+    "session": ("/sessions$", DataApi, lambda source: source.count("API_Contacts")),
+    "layouts": ("/layouts$", DataApi, lambda source: source.tables()),
+    "records": (RECORDS, DataApi, read),
+    "metadata": (r"\$metadata$", OData, lambda source: source.product()),
+    "sets": ("/WalkClinic$", OData, lambda source: source.tables()),
+    "rows": ("/API_Contacts$", OData, read),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/json"])
+def test_a_web_page_in_place_of_an_answer_is_told_as_that(simulator, call, kind):
+    path, channel, ask = CALLS[call]
+    page = Reply(200, b"\xef\xbb\xbf\r\n" + PAGE, {"Content-Type": kind})
+    simulator.faults.append(Fault(path=path, instead=page, times=99))
+    with opened(simulator, channel) as source, pytest.raises(SourceError) as stopped:
+        ask(source)
+    assert "a web page (HTML, HTTP 200) came in place of FileMaker's answer" in str(stopped.value)
+    assert "without a page in between" in str(stopped.value)
+    assert "log in: " not in str(stopped.value)
+    assert "0412" not in str(stopped.value)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_empty_answer_is_told_as_that(simulator, call):
+    path, channel, ask = CALLS[call]
+    simulator.faults.append(Fault(path=path, instead=Reply(200, b""), times=99))
+    with opened(simulator, channel) as source, pytest.raises(SourceError, match="an empty answer"):
+        ask(source)
+
+
+def test_a_passing_page_is_waited_for(simulator):
+    page = Reply(200, PAGE, {"Content-Type": "text/html"})
+    simulator.faults.append(Fault(path=RECORDS, instead=page, nth=2, times=1))
+    with opened(simulator, DataApi) as source:
+        assert len(read(source)) == 57
+
+
+@pytest.mark.parametrize(
+    "body", [b"no gzip at all", gzip.compress(b"{}" * 500)[:-12]], ids=["none", "cut short"]
+)
+def test_an_answer_whose_packing_is_broken_is_told(simulator, body):
+    packed = Reply(200, body, {"Content-Encoding": "gzip", "Content-Type": "application/json"})
+    simulator.faults.append(Fault(path=RECORDS, instead=packed, times=99))
+    with opened(simulator, DataApi) as source, pytest.raises(SourceError) as stopped:
+        source.count("API_Contacts")
+    said = str(stopped.value)
+    assert "packed and cannot be opened" in said or "cannot be read" in said
+
+
+# ---------------------------------------------------------------- $metadata
+
+
+def described(simulator, change: Callable[[bytes], bytes]) -> None:
+    fault = Fault(path=r"\$metadata$", times=99, change=lambda a: replace(a, body=change(a.body)))
+    simulator.faults.append(fault)
+
+
+COMMENT = b'<Annotation Term="com.filemaker.odata.FMComment" String="pasted %s here"/></Property>'
+
+
+@pytest.mark.parametrize("odd", [b"\x0b", b"\x00", b"\x1d", b"&#11;", b"&#x1D;", b"&#0;"])
+def test_control_characters_of_comments_are_passed_over(simulator, odd):
+    with opened(simulator, OData) as source:
+        truth = source.fields("API_Contacts")
+    comment = COMMENT.replace(b"%s", odd)
+    described(simulator, lambda body: body.replace(b"</Property>", comment, 1))
+    with opened(simulator, OData) as source:
+        assert source.fields("API_Contacts") == truth
+        assert len(read(source)) == 57
+
+
+def test_metadata_that_is_no_xml_is_told_with_its_place_and_nothing_of_it(simulator):
+    described(simulator, lambda body: b"<a>\n <secret 0412></a>")
+    with opened(simulator, OData) as source, pytest.raises(SourceError) as stopped:
+        source.product()
+    assert "($metadata) is no XML: line 2, column " in str(stopped.value)
+    assert "0412" not in str(stopped.value)
+    assert "secret" not in str(stopped.value)
+    assert "restart" not in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: b"\xef\xbb\xbf" + body,
+        lambda body: body.replace(b"docs.oasis-open.org/odata/ns/edm", b"example.org/edm/5"),
+        lambda body: body.replace(b'Version="4.0"', b'Version="4.01"'),
+        lambda body: (
+            body.replace(b'Namespace="WalkClinic"', b'Namespace="WalkClinic" Alias="Self"', 1)
+            .replace(b'EntityType="WalkClinic.', b'EntityType="Self.')
+        ),
+        lambda body: body.decode().replace("utf-8", "utf-16").encode("utf-16"),
+    ],
+)  # fmt: skip
+def test_metadata_with_a_mark_another_namespace_version_or_alias_is_read(simulator, change):
+    with opened(simulator, OData) as source:
+        truth = source.fields("API_Contacts")
+    described(simulator, change)
+    with opened(simulator, OData) as source:
+        assert source.fields("API_Contacts") == truth
+
+
+def test_a_declaration_of_entities_is_still_refused():
+    assert metadata.read(b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>') is None
+
+
+# ---------------------------------------------------------------- codes
+
+ACCESS = (9, 200, 202, 203, 204)
+ACCOUNT = (18, 210, 211, 212, 213, 214, 1627, 1703)
+PASSING = (13, 16, 300, 301, 302, 303, 812, 1638, 1701)
+
+
+def asked(simulator, channel, number):
+    path = RECORDS if channel is DataApi else "/API_Contacts$"
+    simulator.faults.append(faults.code(path, number, times=99))
+    with opened(simulator, channel) as source, pytest.raises(ReimportError) as stopped:
+        source.count("API_Contacts")
+    return stopped.value, sum(simulator.requests.values())
+
+
+@pytest.mark.parametrize("channel", [DataApi, OData])
+@pytest.mark.parametrize("number", ACCESS)
+def test_missing_privileges_are_told_with_the_right_that_is_missing(simulator, channel, number):
+    stopped, _ = asked(simulator, channel, number)
+    assert f"code {number}: " in str(stopped)
+    assert "fmrest (Data API) or fmodata (OData)" in str(stopped)
+    assert "tries" not in str(stopped)
+
+
+@pytest.mark.parametrize("number", ACCOUNT)
+def test_what_is_wrong_with_the_account_is_asked_once(simulator, number):
+    stopped, requests = asked(simulator, OData, number)
+    assert isinstance(stopped, SettingsError)
+    assert requests == 1
+
+
+@pytest.mark.parametrize("number", PASSING)
+def test_what_may_pass_is_tried_again(simulator, number):
+    stopped, _ = asked(simulator, DataApi, number)
+    assert f"code {number}: " in str(stopped)
+    assert "3 tries" in str(stopped)
+
+
+@pytest.mark.parametrize("number", sorted(codes.CODES))
+def test_every_code_says_what_it_is_and_what_to_do(number):
+    known = codes.lookup(number)
+    assert known.text
+    assert known.next
+    assert known.error in (SourceError, SettingsError, MappingError)
+    assert not (known.tries > 1 and known.error is not SourceError)
+
+
+def test_claris_list_of_what_a_reader_can_meet_is_known():
+    least = {-1, *range(2, 6), *range(7, 12), 13, 14, 16, 17, 18, 21, *range(100, 112), 113, 114}
+    least |= {200, 202, 204, 210, 211, 212, 213, 214, *range(300, 304), 307, 400, 401, 500, 501}
+    least |= {*range(801, 818), 819, 820, 821, *range(951, 961), *range(1626, 1636), 1638}
+    least |= {*range(1700, 1712), 1713, 1715}
+    assert least - codes.CODES.keys() - {816} == set()

@@ -1,0 +1,177 @@
+"""What is on the wire: one origin, encrypted, nothing that leads elsewhere."""
+
+from __future__ import annotations
+
+import email.utils
+import threading
+import time
+
+import pytest
+
+from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.filemaker.data_api import DataApi
+from nexus_reimport.filemaker.http import Patience, TransientError, Wire, origin
+from nexus_sandbox.filemaker import faults
+from nexus_sandbox.filemaker.faults import Fault
+from nexus_sandbox.filemaker.message import Reply
+from nexus_sandbox.filemaker.simulator import Simulator
+from support.small_filemaker import PASSWORD, tables
+
+PRODUCT = "/fmi/data/v1/productInfo"
+
+
+@pytest.fixture
+def simulator():
+    with Simulator(tables(), password=PASSWORD) as running:
+        yield running
+
+
+@pytest.fixture
+def pauses():
+    return []
+
+
+@pytest.fixture
+def wire(simulator, pauses):
+    wire = Wire(simulator.url, verify=True, patience=Patience(sleep=pauses.append))
+    yield wire
+    wire.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [
+        ("https://filemaker.example", True),
+        ("https://filemaker.example:8443/", True),
+        ("https://[2001:db8::1]:8443", True),
+        ("http://127.0.0.1:3000", True),
+        ("http://localhost", True),
+        ("http://[::1]:80", True),
+        ("http://filemaker.example", False),
+        ("http://10.0.0.8", False),
+        ("http://127.0.0.1.filemaker.example", False),
+        ("ftp://filemaker.example", False),
+    ],
+)
+def test_a_password_goes_over_https_or_stays_on_this_machine(url, is_taken):
+    if is_taken:
+        assert origin(url) == url.rstrip("/")
+        return
+    with pytest.raises(SettingsError, match="not encrypted"):
+        DataApi(url, "WalkClinic", "nexus_reader", PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "filemaker.example",
+        "",
+        "https://",
+        "https://someone:hunter2@filemaker.example",
+        "https://filemaker.example/fmi/data",
+        "https://filemaker.example?x=hunter2",
+        "https://filemaker.example:port",
+    ],
+)
+def test_an_address_that_is_more_or_less_than_a_server_is_refused_unrepeated(url):
+    with pytest.raises(SettingsError, match="has to be a server's") as refused:
+        DataApi(url, "WalkClinic", "nexus_reader", PASSWORD)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed_so_the_token_never_leaves_the_server(simulator, status):
+    with Simulator(tables(), password=PASSWORD) as elsewhere:
+        away = Reply(status, b"", {"Location": f"{elsewhere.url}/fmi/data/v1/validateSession"})
+        simulator.faults.append(Fault(path="API_event/records", instead=away))
+        with (
+            DataApi(simulator.url, "WalkClinic", "nexus_reader", PASSWORD) as source,
+            pytest.raises(SourceError, match="redirects to another address") as refused,
+        ):
+            source.count("API_event")
+        assert elsewhere.url not in str(refused.value)
+        assert not elsewhere.requests
+
+
+def test_proxies_and_passwords_of_the_environment_are_not_used(simulator, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login intruder password elsewhere\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    with DataApi(simulator.url, "WalkClinic", "nexus_reader", PASSWORD) as source:
+        assert source.count("API_event") == 6
+
+
+def test_each_thread_keeps_one_connection_of_its_own(simulator, wire):
+    seen = []
+
+    def twice():
+        for _ in range(2):
+            wire.send("GET", PRODUCT, where="here")
+        seen.append(wire._session())
+
+    threads = [threading.Thread(target=twice) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, seen))) == 3
+    assert len(simulator._server.connections) == 3
+    assert wire.meter.read().requests == 6
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("7", 7, 7),
+        ("soon", 0, 0),
+        ("", 0, 0),
+        (email.utils.formatdate(time.time() + 3600, usegmt=True), 3000, 3600),
+        (email.utils.formatdate(time.time() - 3600, usegmt=True), 0, 0),
+    ],
+    ids=["seconds", "nonsense", "empty", "a date", "a date gone by"],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(simulator, wire, header, least, most):
+    simulator.faults.append(
+        Fault(path="productInfo", instead=Reply(503, b"", {"Retry-After": header}))
+    )
+    assert least <= wire.send("GET", PRODUCT, where="here").retry_after <= most
+
+
+def test_pauses_grow_to_a_minute_with_jitter(wire, pauses):
+    wire.send("GET", PRODUCT, where="here")
+
+    def never():
+        raise TransientError("it did not work", where="here", next="rest", tries=99)
+
+    for _ in range(20):
+        with pytest.raises(SourceError, match="it did not work: 8 tries"):
+            wire.patiently(never)
+    by_try = [pauses[number::7] for number in range(7)]
+    assert [1 <= min(tried) <= max(tried) <= 60 for tried in by_try] == [True] * 7
+    assert max(by_try[0]) <= 2
+    assert max(by_try[-1]) > 30
+    assert all(len(set(tried)) > 10 for tried in by_try[1:])
+    assert wire.meter.read().retries == 140
+
+
+def test_an_interrupt_is_never_swallowed_by_patience(wire):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        wire.patiently(interrupted)
+
+
+def test_a_failure_names_no_path_and_carries_no_error_of_the_library(wire, simulator):
+    simulator.faults.append(faults.cut("secret"))
+    with pytest.raises(SourceError) as failed:
+        wire.send("GET", "/fmi/secret?token=hunter2", where="here", authorization="Bearer hunter2")
+    assert failed.value.__context__ is None
+    assert "hunter2" not in str(failed.value)
+    assert "secret" not in str(failed.value)
+    assert "hunter2" not in repr(wire)

@@ -1,0 +1,337 @@
+"""Who else wrote during the preflight: by application and time, never by query text."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from nexus_reimport import settings as environments
+from nexus_reimport import show
+from nexus_reimport.errors import RecordError, ReimportError, StopError
+from nexus_reimport.nexus import activity, watch
+from nexus_reimport.nexus.activity import Activity, TableWrites, Watched, merged
+from nexus_reimport.runbook import steps
+from nexus_reimport.settings import Postgres
+from support.clinic import ROLE, Clinic
+from support.running import until
+
+DESK = "the front desk"
+TEXT = "a word of a patient's note"
+OURS = (
+    "SELECT {} FROM pg_stat_activity WHERE datname = current_database()"
+    " AND application_name = 'nexus_reimport'"
+)
+HOW_MANY = OURS.format("count(*)")
+
+
+@contextmanager
+def desk(clinic: Clinic, name: str = DESK) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of another application."""
+    with clinic.connect() as connection:
+        connection.execute("SELECT set_config('application_name', %s, false)", (name,))
+        yield connection
+
+
+def surveyed(clinic: Clinic) -> steps.Runbook:
+    """A new run up to its survey."""
+    book = steps.begin("sandbox-dev")
+    book.snapshot()
+    book.census()
+    book.survey_and_backup()
+    return book
+
+
+def rehearsed_after(book: steps.Runbook) -> steps.Runbook:
+    book.plan()
+    book.check_before()
+    book.rehearse()
+    return book
+
+
+def postgres() -> Postgres:
+    return environments.load("sandbox-dev").postgres
+
+
+def saved(book: steps.Runbook) -> str:
+    """All that the record holds of others' work."""
+    return "".join((book.run.folder / f"{n}.json").read_text() for n in ("activity", "watched"))
+
+
+def book_an_appointment(connection: psycopg.Connection[Any], rows: int = 1) -> None:
+    connection.execute(
+        "UPDATE appointments SET notes = %s WHERE id IN"
+        " (SELECT id FROM appointments ORDER BY id LIMIT %s)",
+        (TEXT, rows),
+    )
+
+
+def test_a_quiet_database_gives_nothing(clinic: Clinic) -> None:
+    book = rehearsed_after(surveyed(clinic))
+    seen = book.activity()
+    assert (seen.written, seen.changed, seen.writers, seen.could_have) == ({}, (), (), ())
+    assert seen.counted
+    assert not seen.interrupted
+    assert "Nobody wrote since the survey: the plan stands." in repr(show.activity(seen))
+    assert book.run.load(Activity, "activity") == seen
+
+
+def test_a_transaction_held_open_during_the_survey_is_listed_with_its_tables_and_times(
+    clinic: Clinic,
+) -> None:
+    with desk(clinic) as other:
+        other.execute("BEGIN")
+        book_an_appointment(other)
+        other.execute("UPDATE patients SET updated_at = now() WHERE false")
+        book = surveyed(clinic)
+        other.execute("ROLLBACK")
+        seen = book.activity()
+        (writer,) = seen.writers
+        assert (writer.application, writer.pid) == (DESK, other.info.backend_pid)
+        assert writer.tables == ("appointments", "patients")
+        assert seen.since <= writer.first_seen <= writer.last_seen <= seen.until
+        (session,) = seen.could_have
+        assert (session.application, session.pid) == (DESK, writer.pid)
+        assert session.connected_since is not None
+        assert session.connected_since < seen.since
+        assert session.last_active is not None
+        assert session.last_active > writer.first_seen
+    page = repr(show.activity(seen))
+    assert DESK in page
+    assert "the plan stands" in page, "it was rolled back"
+
+
+def test_what_was_written_briefly_between_two_steps_shows_in_the_numbers(clinic: Clinic) -> None:
+    book = surveyed(clinic)
+    with desk(clinic) as other:
+        book_an_appointment(other, 3)
+    until(lambda: book.activity().written)
+    seen = book.activity()
+    assert seen.written == {"appointments": TableWrites(0, 3, 0)}
+    assert seen.changed == ("appointments",)
+    assert seen.writers == (), "nobody was looking then"
+    page = repr(show.activity(seen))
+    assert "3 rows of appointments were written since the survey: the plan is void" in page
+    assert "quieter hour" in page
+
+
+def test_neither_query_text_nor_a_value_comes_into_the_record(clinic: Clinic) -> None:
+    with desk(clinic) as other:
+        other.execute("BEGIN")
+        book_an_appointment(other)
+        book = surveyed(clinic)
+        other.execute("COMMIT")
+        book.activity()
+    text = saved(book)
+    assert DESK in text
+    for withheld in (TEXT, "update appointments", "limit", "127.0.0.1"):
+        assert withheld.casefold() not in text.casefold()
+
+
+def test_a_rolled_back_write_is_counted_and_the_plan_stands(clinic: Clinic) -> None:
+    book = surveyed(clinic)
+    with desk(clinic) as other:
+        other.execute("BEGIN")
+        other.execute("DELETE FROM reminders")
+        other.execute("ROLLBACK")
+    until(lambda: book.activity().written)
+    seen = book.activity()
+    assert seen.written["reminders"].deleted > 0
+    assert seen.changed == ()
+    assert "is as it was (rolled back" in repr(show.activity(seen))
+
+
+def test_our_own_dry_runs_are_not_taken_for_somebody_elses_work(no_createdb: Clinic) -> None:
+    clinic = no_createdb  # no copy can be made: the dry run is in the real database
+    book = surveyed(clinic)
+    with desk(clinic) as other:
+        book_an_appointment(other, 2)
+    book.survey_and_backup()
+    rehearsed_after(book)
+    book.rehearse()
+    seen = book.activity()
+    assert seen.written == {}
+    assert seen.changed == ()
+    with desk(clinic) as other:
+        book_an_appointment(other, 3)
+    until(lambda: book.activity().written)
+    assert book.activity().written == {"appointments": TableWrites(0, 3, 0)}
+    own = book.run.load(Watched, "watched").own
+    assert own["patients"].deleted > 0, "the dry run was counted by the server, and set aside"
+
+
+def test_an_edit_that_the_copy_does_not_hold_is_seen_all_the_same(clinic: Clinic) -> None:
+    book = surveyed(clinic)
+    book.plan()
+    book.check_before()
+    with desk(clinic) as other:
+        other.execute("UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)"
+                      "::uuid FROM notes)")  # fmt: skip
+    book.rehearse()
+    until(lambda: book.activity().written)
+    assert book.activity().written == {"notes": TableWrites(0, 1, 0)}
+    assert book.activity().changed == ("notes",)
+
+
+def test_counters_that_were_reset_are_not_believed(clinic: Clinic) -> None:
+    with desk(clinic) as other:
+        book_an_appointment(other, 5)
+    book = surveyed(clinic)
+    with desk(clinic) as other:
+        other.execute("DELETE FROM notes WHERE id = (SELECT min(id::text)::uuid FROM notes)")
+    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as superuser:
+        superuser.execute("SELECT pg_stat_reset()")
+    seen = book.activity()
+    assert not seen.counted
+    assert seen.changed == ("notes",)
+    page = repr(show.activity(seen))
+    assert "notes was changed since the survey: the plan is void" in page
+    assert "every table was compared instead" in page
+
+
+def test_a_session_that_hides_its_times_is_listed_as_one_that_could_have(clinic: Clinic) -> None:
+    book = surveyed(clinic)
+    with psycopg.connect(
+        clinic.server.dsn(clinic.databases["dev"]),
+        application_name="of another role",
+        autocommit=True,
+    ) as admin:
+        admin.execute(f"REVOKE pg_read_all_stats FROM {ROLE}")
+        try:
+            seen = book.activity()
+        finally:
+            admin.execute(f"GRANT pg_read_all_stats TO {ROLE}")
+    (hidden,) = seen.could_have
+    assert (hidden.application, hidden.last_active) == ("of another role", None)
+    assert "not shown to our role" in repr(show.activity(seen))
+
+
+def test_an_executed_run_is_not_asked_any_more(clinic: Clinic, rehearsed: Path) -> None:
+    book = clinic.approved(rehearsed)
+    book.apply()
+    with pytest.raises(StopError, match="has been executed"):
+        book.activity()
+
+
+def test_a_new_survey_or_dry_run_voids_what_was_seen_before(clinic: Clinic) -> None:
+    book = surveyed(clinic)
+    with pytest.raises(ReimportError):
+        book.rehearse()
+    book.activity()
+    book.survey_and_backup()
+    with pytest.raises(RecordError, match="no activity yet"):
+        book.run.load(Activity, "activity")
+
+
+# ---------------------------------------------------------------- the watch itself
+
+
+def threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name == "writers"]
+
+
+def test_a_watch_leaves_no_thread_and_no_connection(clinic: Clinic) -> None:
+    with activity.watching(postgres(), "public", ("patients",)):
+        until(lambda: clinic.value(HOW_MANY) == 1)
+        assert threads()
+    assert threads() == []
+    until(lambda: clinic.value(HOW_MANY) == 0, 5)
+    with pytest.raises(ZeroDivisionError), activity.watching(postgres(), "public", ("patients",)):
+        _ = 1 / 0
+    assert threads() == []
+    until(lambda: clinic.value(HOW_MANY) == 0, 5)
+
+
+def test_only_locks_under_which_rows_change_are_looked_at(clinic: Clinic) -> None:
+    with (
+        activity.watching(postgres(), "public", ("patients", "notes")) as watch,
+        desk(clinic, "a reader") as reader,
+        desk(clinic, "an importer") as importer,
+        desk(clinic, "of another table") as elsewhere,
+    ):
+        reader.execute("BEGIN; SELECT 1 FROM patients FOR SHARE")
+        elsewhere.execute("BEGIN; LOCK TABLE reminders IN ROW EXCLUSIVE MODE")
+        importer.execute("BEGIN; LOCK TABLE notes IN EXCLUSIVE MODE")
+        until(lambda: watch.writers)
+        time.sleep(3 * activity.PAUSE)
+    (seen,) = watch.writers
+    assert (seen.application, seen.tables) == ("an importer", ("notes",))
+    assert seen.last_seen > seen.first_seen
+
+
+def test_a_watch_that_loses_its_connection_looks_on_and_says_so(clinic: Clinic) -> None:
+    with activity.watching(postgres(), "public", ("patients",)) as watch, desk(clinic) as other:
+        until(lambda: clinic.value(HOW_MANY) == 1)
+        clinic.do(OURS.format("pg_terminate_backend(pid)"), role=ROLE)
+        other.execute("BEGIN; LOCK TABLE patients IN ROW EXCLUSIVE MODE")
+        until(lambda: watch.writers, 10)
+    assert watch.interrupted
+    assert threads() == []
+
+
+def test_a_server_that_is_not_there_does_not_disturb_the_block(clinic: Clinic) -> None:
+    nowhere = postgres().model_copy(update={"port": 1})
+    worked = False
+    with activity.watching(nowhere, "public", ("patients",)) as watch:
+        until(lambda: watch.interrupted, 15)
+        worked = True
+    assert worked
+    assert watch.writers == ()
+    assert threads() == []
+
+
+def test_a_server_that_does_not_answer_does_not_keep_the_block_from_ending(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "PATIENCE", 1.0)
+    with activity.watching(postgres(), "public", ("patients",)):
+        until(lambda: clinic.value(HOW_MANY) == 1)
+        pid = clinic.value(OURS.format("pid"))
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(3 * activity.PAUSE)
+        began = time.monotonic()
+    try:
+        assert time.monotonic() - began < 5
+        assert threads() == []
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: clinic.value(HOW_MANY) == 0, 5)
+
+
+def test_a_session_seen_twice_is_one_line() -> None:
+    def at(second: int) -> Any:
+        return datetime(2026, 3, 1, 2, 0, second)
+
+    def seen(first: int, last: int, *tables: str) -> activity.Writer:
+        return activity.Writer(DESK, 7, at(first), at(last), tables)
+
+    assert merged([seen(5, 6, "notes")], [seen(1, 2, "patients", "notes")]) == (
+        seen(1, 6, "notes", "patients"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"written": {"notes": TableWrites(1, 0, 0)}, "changed": ("notes",)},
+         "1 row of notes was written since the survey: the plan is void"),
+        ({"interrupted": True}, "who wrote then may be missing"),
+        ({"could_have": (activity.Session("", 9, None, None),)}, "(no name)"),
+    ],
+)  # fmt: skip
+def test_the_page_says_plainly_what_it_means(change: dict[str, Any], said: str) -> None:
+    moment = datetime(2026, 3, 1, 2, 0, 0)
+    quiet: dict[str, Any] = {
+        "since": moment, "until": moment, "tables": 8, "counted": True, "written": {},
+        "changed": (), "writers": (), "could_have": (), "interrupted": False,
+    }  # fmt: skip
+    assert said in repr(show.activity(Activity(**{**quiet, **change})))

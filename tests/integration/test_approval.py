@@ -1,0 +1,82 @@
+"""A preflight says GO only where an approval would pass, and else what it is refused for."""
+
+from __future__ import annotations
+
+import pytest
+
+from nexus_reimport import record, runner, show
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import StopError
+from nexus_reimport.model import Proposal
+from nexus_reimport.record import Verdict
+from nexus_reimport.runbook.opening import today
+from nexus_reimport.runner import notebook
+from support.clinic import Clinic, planned
+
+DEV, PROD = "sandbox-dev", "sandbox-prod"
+
+
+def test_a_go_on_prod_says_what_its_approval_is_refused_for_and_stays_good_for_it(
+    clinic: Clinic,
+) -> None:
+    clinic.add_prod()
+    asked: list[str] = []
+    (waiting,) = runner.run([PROD], ask=lambda run, proposal: asked.append(run.id) or "")
+    assert (waiting.verdict, waiting.exit_code) == (Verdict.WAITING, 6)
+    assert asked == [], "nobody is asked for a digest that would be refused"
+    assert f"  {DEV} has no COMPLETE run: run `nexus-reimport run {DEV}`" in waiting.advice
+    assert f"until this is settled: {DEV} has no COMPLETE run" in waiting.summary
+    (run,) = record.every(environments.load(PROD))
+    page = (run.folder / "01_preflight.html").read_text(encoding="utf-8")
+    assert "is refused until what follows is settled" in page
+    digest = run.load(Proposal, "proposal").digest[:12]
+    before = clinic.state("prod")
+    (refused,) = runner.run([PROD], approve=digest)
+    assert (refused.exit_code, refused.verdict) == (1, None)
+    assert f"{DEV} has no COMPLETE run" in refused.error
+    assert run.verdict() is Verdict.WAITING, "a refused approval costs no preflight"
+    assert clinic.state("prod") == before
+    clinic.whole(DEV)
+    (done,) = runner.run([PROD], approve=digest)
+    assert (done.run, done.verdict) == (run.id, Verdict.COMPLETE)
+
+
+def test_a_dev_environment_that_cannot_stand_for_dev_is_said_with_the_go(clinic: Clinic) -> None:
+    clinic.add_prod()
+    clinic.edit(PROD, f'dev_environment = "{DEV}"', f'dev_environment = "{PROD}"')
+    book = clinic.preflight(PROD)
+    (refusal,) = book.outlook().refusals
+    assert "cannot stand for dev" in refusal.what
+    text = repr(show.proposal(book.run.load(Proposal, "proposal"), book.outlook()))
+    assert text.splitlines()[0].startswith("GO, but an approval of ")
+    assert "cannot stand for dev" in text
+
+
+def test_a_plan_that_others_have_made_void_is_no_go(clinic: Clinic) -> None:
+    book = planned()
+    book.check_before()
+    book.rehearse()
+    clinic.do("UPDATE notes SET content = content || '.'")
+    assert book.activity().changed == ("notes",)
+    with pytest.raises(StopError, match="so that the plan is void: notes"):
+        book.propose()
+    assert book.run.verdict() is Verdict.STOPPED
+    assert not book.run.has("proposal")
+
+
+def test_a_waiver_that_ends_today_is_said_with_the_go(clinic: Clinic) -> None:
+    path = clinic.folder / f"{DEV}.toml"
+    day = today(environments.load(DEV)).isoformat()
+    path.write_text(path.read_text().replace("2099-12-31", day))
+    book = clinic.preflight()
+    assert f"every_patient_has_a_clinic, until {day}" in book.outlook().ending
+    text = repr(show.proposal(book.run.load(Proposal, "proposal"), book.outlook()))
+    assert "verification after midnight would stop: every_patient_has_a_clinic" in text
+
+
+def test_a_page_that_was_executed_is_the_one_that_is_named(clinic: Clinic) -> None:
+    run = record.create(environments.load(DEV))
+    assert notebook.latest(run, "01_preflight") == "01_preflight"
+    for name in ("01_preflight", "01_preflight-2"):
+        (run.folder / f"{name}.html").touch()
+    assert notebook.latest(run, "01_preflight").endswith("01_preflight-2.html")

@@ -1,0 +1,173 @@
+"""The command line: what it says where, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from nexus_reimport import record
+from nexus_reimport import settings as environments
+from support.clinic import ROLE, Clinic
+from support.commands import command
+
+DEV = "sandbox-dev"
+OUTSIDE = Path(__file__).parent
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    code, out, _ = command(capsys, *arguments, "--json")
+    return code, json.loads(out)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["run"], ["run", "--nope", "x"], ["nothing"], ["sandbox", "up", "--scale", "2"]],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str], wrong: list[str]) -> None:
+    code, _, told = command(capsys, *wrong)
+    assert code == 2
+    assert "Usage:" in told
+
+
+def test_an_unknown_environment_is_exit_code_2_and_four_lines(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic
+) -> None:
+    code, out, told = command(capsys, "run", "nowhere")
+    assert (code, out) == (2, "")
+    assert told.splitlines()[0] == "no environment is called 'nowhere'"
+    assert "known: sandbox-dev, sandbox-prod" in told
+
+
+def test_an_error_is_one_json_object_too(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic
+) -> None:
+    code, said = as_json(capsys, "run", "nowhere")
+    assert (code, said["exit_code"]) == (2, 2)
+    assert "no environment is called" in said["error"]
+
+
+def test_an_unforeseen_error_is_told_without_its_text(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic
+) -> None:
+    book = clinic.preflight()
+    (book.run.folder / record.JOURNAL).write_bytes(b"\xff Ms Canary\n")
+    code, out, told = command(capsys, "record", "list", DEV)
+    assert (code, out) == (3, "")
+    assert told.startswith("an unforeseen UnicodeDecodeError")
+    assert "Canary" not in told
+
+
+def test_a_run_says_what_it_did_as_text_and_as_json(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic
+) -> None:
+    code, said = as_json(capsys, "run", DEV, "--approve-rehearsed")
+    (outcome,) = said["outcomes"]
+    assert (code, said["exit_code"], outcome["verdict"]) == (0, 0, "COMPLETE")
+    code, text, _ = command(capsys, "record", "show", DEV)
+    assert code == 0
+    for word in ("wiped", "loaded", "left out", "kept", "re-linked", "waited", "Checks after"):
+        assert word in text
+    _, shown = as_json(capsys, "record", "show", DEV, "--run", outcome["run"])
+    assert shown["seal"] == record.every(environments.load(DEV))[0].seal_digest()
+
+
+def test_a_record_that_was_edited_is_found_out(
+    capsys: pytest.CaptureFixture[str],
+    clinic: Clinic,
+    rehearsed: Path,
+) -> None:
+    first, second = clinic.whole(rehearsed=rehearsed), clinic.whole()
+    code, out, _ = command(capsys, "record", "check", DEV)
+    assert (code, out.count("as sealed")) == (0, 2)
+    (first.run.folder / "plan.json").write_text("{}")
+    code, said = as_json(capsys, "record", "check", DEV)
+    assert (code, said["as_sealed"]) == (1, False)
+    assert said["checked"][0]["problems"] == ["plan.json: changed after the seal"]
+    clinic.do(
+        "UPDATE nexus_reimport.runs SET seal = 'another' WHERE run = %s", "dev", second.run.id,
+        role=ROLE,
+    )  # fmt: skip
+    code, out, _ = command(capsys, "record", "check", DEV, "--run", second.run.id)
+    assert code == 1
+    assert "the database holds another seal" in out
+
+
+def test_a_record_is_checked_while_the_database_is_down(
+    capsys: pytest.CaptureFixture[str],
+    clinic: Clinic,
+    rehearsed: Path,
+) -> None:
+    clinic.whole(rehearsed=rehearsed)
+    path = clinic.folder / f".env.{DEV}"
+    port = f"NEXUS_SANDBOX_PG_PORT={clinic.server.port}"
+    path.write_text(path.read_text().replace(port, "NEXUS_SANDBOX_PG_PORT=9"))
+    code, out, _ = command(capsys, "record", "check", DEV)
+    assert code == 0
+    assert "could not be asked" in out
+
+
+def test_runs_of_all_environments_are_listed(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic
+) -> None:
+    assert command(capsys, "record", "list")[1] == "no runs yet\n"
+    clinic.preflight()
+    clinic.add_prod()
+    clinic.preflight("sandbox-prod")
+    _, said = as_json(capsys, "record", "list")
+    assert [(r["environment"], r["verdict"], r["sealed"]) for r in said["runs"]] == [
+        (DEV, "WAITING", False),
+        ("sandbox-prod", "WAITING", False),
+    ]
+
+
+def test_an_open_run_is_sealed_by_hand(capsys: pytest.CaptureFixture[str], clinic: Clinic) -> None:
+    book = clinic.preflight()
+    code, _, told = command(capsys, "finish", DEV)
+    assert code == 1
+    assert "nothing to finish" in told
+    code, said = as_json(capsys, "seal", DEV)
+    assert (code, said["outcomes"][0]["sealed"]) == (1, True)
+    assert book.run.problems() == []
+
+
+def test_settle_asks_the_database(capsys: pytest.CaptureFixture[str], clinic: Clinic) -> None:
+    book = clinic.preflight()
+    book.run.journal("started", stage="apply", pid=0)  # as a kill would leave it
+    code, said = as_json(capsys, "settle", DEV)
+    assert (code, said["outcomes"][0]["verdict"]) == (3, "KILLED")
+
+
+def test_no_clinic_is_kept_in_an_empty_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, out, _ = command(capsys, "sandbox", "status", "--folder", str(tmp_path / "none"))
+    assert code == 0
+    assert "not made yet, stopped" in out
+    code, _, told = command(capsys, "sandbox", "reset", "--folder", str(tmp_path / "none"))
+    assert code != 0
+    assert "sandbox up" in told
+
+
+def test_filemaker_runs_alone_for_any_client(tmp_path: Path) -> None:
+    arguments = ["sandbox", "filemaker", "--scale", "0.02", "--folder", str(tmp_path)]
+    secret = {"NEXUS_SANDBOX_FILEMAKER_PASSWORD": "of this test"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "nexus_reimport.cli", *arguments],
+        stdout=subprocess.PIPE, text=True, cwd=OUTSIDE, env={**os.environ, **secret},
+    ) as running:  # fmt: skip
+        assert running.stdout is not None
+        url = running.stdout.readline().split()[0]
+        place = f"{url}/fmi/data/v1/databases/WalkClinic/sessions"
+        answer = requests.post(
+            place, auth=("nexus_reader", "of this test"), json={}, timeout=30
+        )  # fmt: skip
+        running.terminate()
+    assert answer.status_code == 200

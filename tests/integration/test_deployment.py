@@ -1,0 +1,299 @@
+"""A person adopts a database for an environment, once; a copy only under its own name."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import pty
+import subprocess
+import sys
+from typing import Any
+
+import psycopg
+import pytest
+
+from nexus_reimport.cli import main
+from nexus_reimport.errors import Busy
+from nexus_reimport.nexus import deployment, transaction
+from nexus_reimport.nexus.deployment import Identity
+from nexus_reimport.runbook import adoption, steps
+from nexus_sandbox.postgres.server import PostgresServer
+from support.clinic import ROLE, Clinic, make_database
+from support.interlock import DEV, PROD, oid, refusal, replica, secret, untouched
+
+__all__ = ["replica"]
+
+MARKER = (
+    "SELECT environment, database_name, database_oid, adopted_by FROM nexus_reimport.deployment"
+)
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr, with nobody at a terminal."""
+    with pytest.raises(SystemExit) as left:
+        main(list(arguments))
+    said = capsys.readouterr()
+    return int(left.value.code or 0), said.out, said.err
+
+
+def unmarked(clinic: Clinic) -> None:
+    clinic.do("DROP SCHEMA nexus_reimport CASCADE", role=ROLE)
+
+
+def copied_from_prod(clinic: Clinic) -> None:
+    clinic.add_prod()
+    clinic.server.drop_database(clinic.databases["dev"])
+    make_database(clinic.server, clinic.databases["dev"], clinic.databases["prod"])
+
+
+def marker(clinic: Clinic, kind: str = "dev") -> list[tuple[Any, ...]]:
+    return clinic.rows("SELECT * FROM nexus_reimport.deployment", kind, role=ROLE)
+
+
+def test_a_database_is_adopted_once_and_then_it_says_so(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unmarked(clinic)
+    with untouched(clinic, "dev"):
+        code, out, told = command(capsys, "adopt", DEV, "--yes")
+    place = f"postgres 127.0.0.1:{clinic.server.port}/{clinic.databases['dev']}"
+    assert (code, told) == (0, "")
+    who = getpass.getuser()
+    assert out.startswith(f"{place} is now sandbox-dev: sandbox-dev, written by {who} on 2")
+    assert clinic.rows(MARKER, role=ROLE) == [
+        (DEV, clinic.databases["dev"], oid(clinic, "dev"), who)
+    ]
+    first = marker(clinic)
+    code, out, _ = command(capsys, "adopt", DEV)
+    assert code == 0, "what is adopted already asks nobody"
+    assert out.startswith(f"{place} was already sandbox-dev: ")
+    assert out.endswith("; nothing was written\n")
+    assert marker(clinic) == first
+    steps.begin(DEV)
+
+
+def test_the_answer_can_be_read_by_a_program(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unmarked(clinic)
+    code, out, _ = command(capsys, "adopt", DEV, "--yes", "--json")
+    said = json.loads(out)
+    at = said.pop("adopted_at")
+    assert at.startswith(
+        str(clinic.value("SELECT adopted_at::date FROM nexus_reimport.deployment", role=ROLE))
+    )
+    assert said.pop("bytes") > 1_000_000
+    assert said.pop("version").startswith("18")
+    assert (code, said) == (0, {
+        "environment": DEV, "adopted": True, "host": "127.0.0.1", "port": clinic.server.port,
+        "database": clinic.databases["dev"], "oid": oid(clinic, "dev"), "marker": DEV,
+        "adopted_by": getpass.getuser(),
+    })  # fmt: skip
+    code, out, _ = command(capsys, "adopt", DEV, "--json")
+    again = json.loads(out)
+    assert (code, again["adopted"], again["adopted_at"]) == (0, False, at)
+
+
+def test_a_copy_is_adopted_only_by_who_calls_it_one(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied_from_prod(clinic)
+    before = marker(clinic)
+    code, _, told = command(capsys, "adopt", DEV, "--yes")
+    assert code == 1
+    assert told.startswith("this database is a copy of sandbox-prod: it was called ")
+    assert "nexus-reimport adopt sandbox-dev --this-is-a-copy" in told
+    assert marker(clinic) == before
+    with untouched(clinic, "dev", "prod"):
+        code, _, _ = command(capsys, "adopt", DEV, "--this-is-a-copy", "--yes")
+    assert code == 0
+    assert [row[:2] for row in clinic.rows(MARKER, role=ROLE)] == [(DEV, clinic.databases["dev"])]
+    assert marker(clinic, "prod") == before, "prod's own marker is as it was"
+    steps.begin(DEV)
+
+
+@pytest.mark.parametrize("more", [[], ["--this-is-a-copy"]])
+def test_prod_itself_is_never_adopted_as_dev(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    clinic.add_prod()
+    clinic.edit(DEV, clinic.databases["dev"], clinic.databases["prod"])
+    before = marker(clinic, "prod")
+    code, _, told = command(capsys, "adopt", DEV, "--yes", *more)
+    assert code == 1
+    what, where, state, after = told.splitlines()
+    assert what == "this database is sandbox-prod itself: it is not adopted as sandbox-dev"
+    assert where.startswith(f"  where: postgres 127.0.0.1:{clinic.server.port}/nexus_prod_")
+    assert state == "  state: nothing was written"
+    assert after == (
+        "  next:  put right where sandbox-dev is. Only if this is a copy of the server's own files,"
+        " or no longer sandbox-prod: run in it by hand DELETE FROM nexus_reimport.deployment;"
+        " then adopt it"
+    )
+    assert marker(clinic, "prod") == before
+    clinic.do("DELETE FROM nexus_reimport.deployment", "prod", role=ROLE)
+    assert command(capsys, "adopt", DEV, "--yes")[0] == 0, "the statement does what it is shown for"
+
+
+def test_prod_under_another_name_is_still_prod(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clinic.add_prod()
+    dev, prod = clinic.databases["dev"], clinic.databases["prod"]
+    clinic.server.drop_database(dev)
+    with clinic.server.access.connect() as connection:
+        connection.execute(f'ALTER DATABASE "{prod}" RENAME TO "{dev}"')
+    with untouched(clinic, "dev"):
+        text = refusal(lambda: steps.begin(DEV))
+        assert text.startswith("this database is sandbox-prod itself, not sandbox-dev\n")
+        assert command(capsys, "adopt", DEV, "--this-is-a-copy", "--yes")[0] == 1
+    clinic.edit(PROD, prod, dev)
+    text = refusal(lambda: steps.begin(PROD))
+    assert f"it was called {prod} then, {dev} now" in text
+    assert command(capsys, "adopt", PROD, "--this-is-a-copy", "--yes")[0] == 0
+    steps.begin(PROD)
+
+
+def test_a_replica_is_not_adopted(
+    clinic: Clinic, replica: PostgresServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret(clinic, "NEXUS_SANDBOX_PG_PORT", replica.port)
+    for more in ([], ["--this-is-a-copy"]):
+        code, _, told = command(capsys, "adopt", DEV, "--yes", *more)
+        assert code == 1
+        assert told.startswith("this server is a replica in recovery: nothing can be written")
+
+
+def test_where_nobody_can_type_the_name_yes_is_asked_for(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unmarked(clinic)
+    code, out, told = command(capsys, "adopt", DEV)
+    assert (code, out) == (2, "")
+    assert told == (
+        "nobody is there to say that this database is sandbox-dev\n"
+        f"  where: postgres 127.0.0.1:{clinic.server.port}/{clinic.databases['dev']}\n"
+        "  state: nothing was written\n"
+        "  next:  run it on a terminal, or give --yes if you know\n"
+    )
+    assert clinic.value("SELECT to_regnamespace('nexus_reimport') IS NULL")
+
+
+def on_a_terminal(typed: str, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr of a command to which a person types one line."""
+    ours, theirs = pty.openpty()
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-m", "nexus_reimport.cli", *arguments], stdin=theirs,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as running:  # fmt: skip
+            os.write(ours, f"{typed}\n".encode())
+            out, told = running.communicate(timeout=60)
+        return running.returncode, out, told
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_on_a_terminal_the_database_is_shown_and_its_name_is_typed(clinic: Clinic) -> None:
+    copied_from_prod(clinic)
+    before = marker(clinic)
+    asked = ("adopt", DEV, "--this-is-a-copy")
+    code, out, told = on_a_terminal(PROD, *asked)
+    assert (code, out) == (1, "")
+    assert "what was typed is not sandbox-dev\n" in told
+    assert marker(clinic) == before
+    code, out, told = on_a_terminal(DEV, *asked)
+    assert code == 0, told
+    database = clinic.databases["dev"]
+    size = clinic.value("SELECT pg_database_size(current_database())") / 1e6
+    when = before[0][5].strftime("%Y-%m-%d %H:%M")
+    assert told.splitlines()[:7] == [
+        "  environment  sandbox-dev, of kind dev",
+        "  host         127.0.0.1",
+        f"  port         {clinic.server.port}",
+        f"  database     {database} (oid {oid(clinic, 'dev')})",
+        f"  PostgreSQL   {clinic.value('SHOW server_version')}",
+        told.splitlines()[5],
+        f"  its marker   sandbox-prod, written by {getpass.getuser()} on {when} UTC",
+    ]
+    shown = float(told.splitlines()[5].removeprefix("  size         ").removesuffix(" MB"))
+    assert abs(shown - size) < 1
+    assert "If this is the database of sandbox-dev, type its name" in told
+    assert out.startswith(f"postgres 127.0.0.1:{clinic.server.port}/{database} is now sandbox-dev")
+    assert clinic.rows(MARKER, role=ROLE)[0][0] == DEV
+
+
+def test_what_was_shown_is_what_is_adopted(clinic: Clinic) -> None:
+    unmarked(clinic)
+    seen = adoption.look(DEV)
+    clinic.adopt("dev")
+    before = marker(clinic)
+    text = refusal(lambda: adoption.adopt(seen))
+    assert text.startswith("this is not the database that was shown, or its marker was changed")
+    assert marker(clinic) == before
+
+
+def test_no_database_is_adopted_while_a_run_is_at_work_in_it(clinic: Clinic) -> None:
+    unmarked(clinic)
+    seen = adoption.look(DEV)
+    with clinic.connect() as other:
+        other.execute("SELECT pg_advisory_lock(%s)", (transaction.LOCK_KEY,))
+        refusal(lambda: adoption.adopt(seen), Busy, 1)
+    assert clinic.value("SELECT to_regnamespace('nexus_reimport') IS NULL")
+    assert adoption.adopt(seen).marker is not None
+
+
+def test_a_server_that_hides_its_identifier_is_told_by_name_and_oid(clinic: Clinic) -> None:
+    database = clinic.databases["dev"]
+    with psycopg.connect(clinic.server.dsn(database), autocommit=True) as connection:
+        connection.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+    steps.begin(DEV)
+    unmarked(clinic)
+    adoption.adopt(adoption.look(DEV))
+    hidden = "SELECT system_identifier FROM nexus_reimport.deployment"
+    assert clinic.value(hidden, role=ROLE) == ""
+    steps.begin(DEV)
+    clinic.do("UPDATE nexus_reimport.deployment SET database_oid = database_oid + 1", role=ROLE)
+    assert "its oid was " in refusal(lambda: steps.begin(DEV))
+
+
+def test_the_marker_holds_one_row_and_a_name(clinic: Clinic) -> None:
+    columns = "environment, database_name, database_oid, system_identifier, adopted_by"
+    for values in ("'x', 'x', 1, '', 'x'", "'', 'x', 1, '', 'x'"):
+        insert = f"INSERT INTO nexus_reimport.deployment ({columns}) VALUES ({values})"
+        with pytest.raises(psycopg.errors.IntegrityError):
+            clinic.do(insert, role=ROLE)
+    with pytest.raises(psycopg.errors.CheckViolation):
+        clinic.do("UPDATE nexus_reimport.deployment SET only_row = false", role=ROLE)
+
+
+@pytest.mark.parametrize(
+    ("now", "differs", "is_still"),
+    [
+        (Identity("a", 1, "s"), 0, True),
+        (Identity("b", 1, "s"), 1, True),  # renamed
+        (Identity("a", 2, "s"), 1, False),
+        (Identity("a", 1, "t"), 1, False),
+        (Identity("a", 1, ""), 0, True),  # not known, not compared
+        (Identity("b", 1, ""), 1, False),
+        (Identity("b", 2, "t"), 3, False),
+    ],
+)
+def test_one_difference_is_enough(now: Identity, differs: int, is_still: bool) -> None:
+    then = Identity("a", 1, "s")
+    assert (len(then.differences(now)), then.is_still(now)) == (differs, is_still)
+
+
+def test_what_is_read_is_what_the_server_says(clinic: Clinic) -> None:
+    with clinic.connect(role=ROLE) as connection:
+        found = deployment.read(connection)
+        assert deployment.size(connection) > 1_000_000
+    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"])) as connection:
+        system = connection.execute("SELECT system_identifier FROM pg_control_system()").fetchone()
+    assert system is not None
+    assert found.identity == Identity(clinic.databases["dev"], oid(clinic, "dev"), str(system[0]))
+    assert found.marker is not None
+    assert (found.marker.environment, found.marker.identity) == (DEV, found.identity)
+    assert (found.host, found.port, found.in_recovery) == ("127.0.0.1", clinic.server.port, False)

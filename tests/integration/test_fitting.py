@@ -1,0 +1,415 @@
+"""Values that do not fit, and rows that PostgreSQL would refuse: told by id before a rehearsal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport import convert, mapping, show
+from nexus_reimport.checks.rows import part
+from nexus_reimport.errors import MappingError, StopError
+from nexus_reimport.files import rowfile
+from nexus_reimport.model import ColumnFit, Level, Report
+from nexus_sandbox.filemaker.file import Record
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
+from support import SUPPORT
+from support.clinic import Clinic, planned
+from support.second_clinic import CARES, VISITS, Second, opened, plan_of, planned_rows, result
+from support.sheets import put_back
+from support.values import change, shared
+
+BUDGET = "no_column_has_more_misfits_than_its_budget"
+NEEDED = "no_needed_column_stays_empty"
+UNIQUE = "no_two_planned_rows_share_a_unique_key"
+GOOD = (
+    ("V1", "P1", "6/30/2025", "09:00:00", "09:30:00", "first"),
+    ("V2", "P2", "7/1/2025", "11:00:00", "", "second"),
+)
+BAD = ("V3", "P3", "2/31/2025", "11:00:00", "", "third")
+
+
+@pytest.fixture
+def second(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Second]:
+    with opened("exports", postgres, s3, tmp_path, monkeypatch) as found:
+        yield found
+
+
+@pytest.fixture
+def over_the_data_api(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Second]:
+    with opened("data_api", postgres, s3, tmp_path, monkeypatch) as found:
+        yield found
+
+
+# ---------------------------------------------------------------- budgets
+
+
+@pytest.mark.parametrize(
+    ("held", "misfits", "is_over"),
+    [
+        (0, 0, False),
+        (1, 1, False),  # one record's fault
+        (2, 1, False),
+        (2, 2, True),
+        (3, 2, True),
+        (5, 5, True),
+        (9, 5, True),
+        (10, 5, False),
+        (11, 6, True),
+        (500, 5, False),
+        (500, 6, True),
+        (1_000, 10, False),
+        (1_000, 11, True),
+    ],
+)
+def test_few_values_may_not_fit_and_never_more_than_half(
+    held: int, misfits: int, is_over: bool
+) -> None:
+    budget = max(5, -(-held // 100))
+    assert ColumnFit("c", held, misfits, budget).is_over is is_over
+
+
+def test_a_column_full_of_values_that_do_not_fit_stops_with_the_form_that_would(
+    over_the_data_api: Second,
+) -> None:
+    second = over_the_data_api
+    with second.simulator.edit() as tables:
+        for record in tables["People"].records[:3]:
+            record.values["Site"] = "Nowhere"
+    before = second.state()
+    book, report = second.checked()
+    found = result(report, BUDGET)
+    assert (found.level, found.offending, found.passed) == (Level.STOP, 3, False)
+    assert found.sample == (
+        "people.site_id: 3 of 3 values do not fit, budget 5 (3 names no row of site)",
+    )
+    with pytest.raises(StopError, match=r"people\.site_id: 3 of 3") as told:
+        book.rehearse()
+    assert "misfits_at_most" in str(told.value)
+    assert second.state() == before
+    page = repr(show.plan(plan_of(book)))
+    assert "OVER" in page
+
+
+def test_a_budget_is_the_mapping_s_and_a_waiver_names_the_check(over_the_data_api: Second) -> None:
+    second = over_the_data_api
+    with second.simulator.edit() as tables:
+        for record in tables["People"].records[:3]:
+            record.values["Site"] = "Nowhere"
+    second.edit("second_installation.toml", 'match = "label" }] }',
+                'match = "label" }], misfits_at_most = 1.0 }')  # fmt: skip
+    assert result(second.checked()[1], BUDGET).passed
+    second.edit("second_installation.toml", "misfits_at_most = 1.0", "misfits_at_most = 0.0")
+    assert not result(second.checked()[1], BUDGET).passed
+    path = second.folder / "second.toml"
+    path.write_text(path.read_text() + f'\n[[waivers]]\ncheck = "{BUDGET}"\nat_most = 3\n'
+                    'reason = "sites closed"\nwho = "x"\nuntil = "2099-01-01"\n')  # fmt: skip
+    found = result(second.checked()[1], BUDGET)
+    assert found.passed
+    assert found.waived == 3
+
+
+def test_values_of_a_contact_card_count_one_by_one(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        details = [r for r in tables["API_Contact_Details"].records if r.values.get("ph")]
+        for record in details[:80]:
+            record.values.update(type="Email", ph="nobody at example")
+    book = planned()
+    (card,) = [f for f in plan_of(book).entities["patients"].fits if f.column == "contact_json"]
+    assert card.held > card.misfits > 5
+    assert card.is_over
+    found = result(book.check_before(), BUDGET)
+    assert any(line.startswith("patients.contact_json: ") for line in found.sample)
+
+
+def test_the_made_up_clinic_fits_with_the_budgets_of_the_shipped_mapping(clinic: Clinic) -> None:
+    report = planned().check_before()
+    assert result(report, BUDGET).passed
+    assert result(report, BUDGET).looked_at > 1_000
+    assert result(report, NEEDED).looked_at > 500
+
+
+def test_a_column_of_words_that_are_no_choice_stops(clinic: Clinic) -> None:
+    who = shared(clinic, 12)
+    change(clinic, who, title="Sir")
+    found = result(planned().check_before(), BUDGET)
+    assert [line.split(" ", 1)[0] for line in found.sample] == ["patients.title:"]
+
+
+def test_a_date_that_is_none_is_put_into_no_text(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        record = next(r for r in tables["@ Dates to Connect"].records
+                      if r.values.get("Contact_ID") and r.values.get("End_Date"))  # fmt: skip
+        record.values["End_Date"] = "13/13/2026 (not d/m/y)"
+    book = planned()
+    (told,) = [m for m in plan_of(book).entities["reminders"].misfits if m.column == "note"]
+    assert (told.reason, told.count) == ("not a date", 1)
+    assert not [r for r in planned_rows(book, "reminders") if "13/13" in str(r["note"])]
+
+
+# ---------------------------------------------------------------- needed columns
+
+
+def test_a_start_that_is_no_date_is_told_by_id_with_the_rule_to_paste(second: Second) -> None:
+    second.csv("Visits.csv", VISITS, *GOOD, BAD)
+    before = second.state()
+    book, report = second.checked()
+    found = result(report, NEEDED)
+    assert found.sample == ("visits.starts would be empty: V3",)
+    line = '{ name = "starts_does_not_fit", at_most = 0.3334, misfit = "starts" }'
+    assert line in found.note
+    with pytest.raises(StopError, match="V3") as told:
+        book.rehearse()
+    assert line in str(told.value)
+    assert "2/31" not in str(told.value)
+    assert second.state() == before
+    second.edit("second_installation.toml", 'left_out = [{ name = "nobody"',
+                f'left_out = [{line}, {{ name = "nobody"')  # fmt: skip
+    book = second.whole()
+    account = next(a for a in plan_of(book).accounts if a.source == "visits")
+    assert (account.left_out, account.budgets) == (
+        {"starts_does_not_fit": 1}, {"starts_does_not_fit": 2},
+    )  # fmt: skip
+    assert account.adds_up
+    lines = [row for row in rowfile.read(book.folder, plan_of(book).ledger) if row[4] == "V3"]
+    assert lines == [("visits", "visits", "left out", "starts_does_not_fit", "V3", None)]
+    starts = second.connection.execute("SELECT starts::text FROM practice.visit ORDER BY id")
+    assert len(starts.fetchall()) == 3
+
+
+def test_a_question_mark_for_a_start_is_told_by_id(over_the_data_api: Second) -> None:
+    second = over_the_data_api
+    with second.simulator.edit() as tables:
+        tables["Visits"].records[2].values["Day"] = "?"
+    book, report = second.checked()
+    found = result(report, NEEDED)
+    assert found.sample == ("visits.starts would be empty: V3",)
+    assert "misfit" in found.note
+    with pytest.raises(StopError, match="V3"):
+        book.rehearse()
+
+
+def test_an_empty_start_is_told_with_the_rule_for_empty_fields(second: Second) -> None:
+    second.csv("Visits.csv", VISITS, *GOOD, ("V3", "P3", "", "11:00:00", "", ""))
+    found = result(second.checked()[1], NEEDED)
+    assert found.sample == ("visits.starts would be empty: V3",)
+    assert '{ name = "without_starts", at_most = 0.3334, empty = ["Day"] }' in found.note
+
+
+def test_an_unknown_owner_is_told_with_the_rule_for_it(second: Second) -> None:
+    second.csv("Cares.csv", CARES, ("P1", "C1", "1/1/2020"), ("P9", "C1", "1/2/2021"))
+    found = result(second.checked()[1], NEEDED)
+    assert found.sample == ("carers.person_id would be empty: P9+C1",)
+    assert 'unresolved = "person_id" }' in found.note
+
+
+def test_a_default_that_is_another_value_for_each_row_fills_no_needed_column(
+    second: Second,
+) -> None:
+    second.connection.execute(
+        "ALTER TABLE practice.visit ADD COLUMN kind text NOT NULL DEFAULT gen_random_uuid()::text"
+    )
+    found = result(second.checked()[1], NEEDED)
+    assert found.sample == ("visits.kind would be empty: V3",)
+    assert "kind = … under [entities.visits.new]" in found.note
+
+
+def test_a_number_that_its_column_cannot_hold_does_not_fit(second: Second) -> None:
+    second.connection.execute("ALTER TABLE practice.visit ADD COLUMN weight numeric(4,1)")
+    second.connection.execute("ALTER TABLE practice.carer ADD COLUMN age smallint")
+    second.edit("second_installation.toml", 'remark = { from = "Remark", convert = "paragraphs" }',
+                'remark = { from = "Remark" }\nweight = { from = "Remark" }')  # fmt: skip
+    second.edit("second_installation.toml", 'since = { from = "Since", convert = "date" }',
+                'age = { from = "Carer" }')  # fmt: skip
+    second.csv("Visits.csv", VISITS, *[
+        (f"V{n}", "P1", f"7/{n}/2025", "9:00", "", weight)
+        for n, weight in enumerate(("71", "71.5", "1e2", "1000", "71.55", "n/a", "7.0"), 1)
+    ])  # fmt: skip
+    second.csv("Cares.csv", CARES, *[
+        ("P1", age, "1/1/2020") for age in ("7", "32767", "32768", "40.0")
+    ])  # fmt: skip
+    book = second.planned()
+    weights = {r["remark"]: r["weight"] for r in planned_rows(book, "visits") if r["remark"]}
+    assert weights == {
+        "71": "71.0", "71.5": "71.5", "1e2": "100.0", "1000": None, "71.55": None, "n/a": None,
+        "7.0": "7.0", "made here": None, "first": None,
+    }  # fmt: skip
+    reasons = {m.reason: m.count for m in plan_of(book).entities["visits"].misfits
+               if m.column == "weight"}  # fmt: skip
+    assert reasons == {
+        "too large for numeric(4,1)": 1, "more than 1 digits behind the point": 1,
+        "not a number": 1,
+    }  # fmt: skip
+    ages = {r["named"]: r["age"] for r in planned_rows(book, "carers")}
+    assert ages == {"C1": None, "7": "7", "32767": "32767", "32768": None, "40.0": "40"}
+
+
+@pytest.mark.parametrize("value", ["1_000", "1,000", "١٢", "1e999999999", "0x10", "12 kg", "NaN"])
+def test_what_only_python_takes_for_a_whole_number_is_none(value: str) -> None:
+    with pytest.raises(convert.Misfit):
+        convert.whole(value)
+    assert convert.whole("7.0") == convert.whole(" 7 ") == "7"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("30.06.2025", "one as d/m/y"),
+        ("03/04/2025", "one as d/m/y or m/d/y"),
+        ("2020.01.01 (not m/d/y)", "one as y/m/d"),
+        ("30/06/25", "two digits"),
+        ("20250630", "not a date"),
+        ("2025-W27-1", "not a date"),
+        ("soon", "not a date"),
+    ],
+)
+def test_what_is_no_date_says_under_which_form_it_would_be_one(value: str, told: str) -> None:
+    with pytest.raises(convert.Misfit, match=told) as misfit:
+        convert.iso_date(value)
+    assert value.split(maxsplit=1)[0] not in str(misfit.value)
+
+
+def test_an_id_that_a_rule_names_and_no_record_has_is_told(second: Second) -> None:
+    rule = '{ name = "named", at_most = 0.5, records = ["v2", "V77"] }'
+    second.edit("second_installation.toml", 'left_out = [{ name = "nobody"',
+                f'left_out = [{rule}, {{ name = "nobody"')  # fmt: skip
+    found = result(second.checked()[1], "no_rule_leaves_out_more_than_its_budget")
+    assert found.passed
+    assert found.note == "left_out names 1 id that no record has: V77 (visits, named)"
+
+
+# ---------------------------------------------------------------- unique keys
+
+
+def test_two_planned_rows_under_one_unique_key_are_told_by_both_ids(second: Second) -> None:
+    second.connection.execute("ALTER TABLE practice.carer ADD UNIQUE (person_id, since)")
+    second.csv("Cares.csv", CARES, ("P1", "C1", "1/1/2020"), ("P1", "C2", "1/1/2020"),
+               ("P1", "C3", ""), ("P1", "C4", ""))  # fmt: skip
+    before = second.state()
+    book, report = second.checked()
+    found = result(report, UNIQUE)
+    assert found.offending == 1
+    assert found.sample == ("carers.person_id, since (carer_person_id_since_key): P1+C1 and P1+C2",)
+    line = '{ name = "same_since", at_most = 0.25, records = ["P1+C2"] }'
+    assert line in found.note
+    with pytest.raises(StopError, match="P1\\+C1 and P1\\+C2"):
+        book.rehearse()
+    assert second.state() == before
+    second.edit("second_installation.toml", 'identity = [{ name = "person_and_carer"',
+                f'left_out = [{line}]\nidentity = [{{ name = "person_and_carer"')  # fmt: skip
+    assert second.whole().run.verdict() == "COMPLETE"
+
+
+def test_nulls_that_count_as_equal_are_equal(second: Second) -> None:
+    second.connection.execute(
+        "CREATE UNIQUE INDEX one_open ON practice.carer (person_id, since) NULLS NOT DISTINCT"
+    )
+    second.csv("Cares.csv", CARES, ("P1", "C3", ""), ("P1", "C4", ""), ("P3", "C1", ""))
+    found = result(second.checked()[1], UNIQUE)
+    assert found.sample == ("carers.person_id, since (one_open): P1+C3 and P1+C4",)
+
+
+def test_values_given_by_hand_that_share_a_unique_key_are_told(second: Second) -> None:
+    second.connection.execute("ALTER TABLE practice.person ADD mrn text UNIQUE")
+    path = second.folder / "second_installation.toml"
+    path.write_text(path.read_text() + '\n[by_hand.numbers]\nentity = "people"\n'
+                    'columns = { mrn = "" }\nshow = ["family"]\n')  # fmt: skip
+    target, there = put_back(second.planned())
+    for line in (2, 3):
+        there["numbers"].cell(line, 3).value = "N-1"
+    there.save(target)
+    book, report = second.checked()
+    found = result(report, UNIQUE)
+    (line,) = found.sample
+    assert line.startswith("people.mrn (person_mrn_key): ")
+    assert "change mrn in manual.xlsx" in found.note
+    assert "N-1" not in line + found.note
+    with pytest.raises(StopError, match="person_mrn_key"):
+        book.rehearse()
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("wide", "not a number"),
+        ("9999999", "too large for numeric(4,1)"),
+        ("41.55", "more than 1 digits behind the point"),
+        (41.55, "more than 1 digits behind the point"),
+    ],
+)
+def test_a_value_given_by_hand_that_its_column_cannot_hold_is_told_by_its_line(
+    second: Second, value: object, problem: str
+) -> None:
+    second.connection.execute("UPDATE practice.person SET shoe_size = NULL WHERE id = 1")
+    path = second.folder / "second_installation.toml"
+    path.write_text(path.read_text() + '\n[by_hand.shoes]\nentity = "people"\n'
+                    'columns = { shoe_size = "" }\nshow = ["family"]\n')  # fmt: skip
+    target, there = put_back(second.planned())
+    there["shoes"].cell(2, 3).value = value
+    there.save(target)
+    with pytest.raises(StopError, match="1 cell of manual") as told:
+        second.planned()
+    assert f"sheet shoes, line 2: shoe_size: {problem}" in str(told.value)
+
+
+def test_a_new_row_whose_date_of_making_is_none_says_so(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        table = tables["API_Contacts"]
+        made = Record(9_999, 0, {**table.records[0].values, "creationTimestamp": "never"})
+        made.values["id"] = "0A0B0C0D-1111-4222-8333-444455556666"
+        table.records.append(made)
+    book = planned()
+    (told,) = [m for m in plan_of(book).entities["patients"].misfits if m.column == "created_at"]
+    assert (told.reason, told.derived) == ("not a date: the moment of the plan", 1)
+    assert told.sample == (str(made.values["id"]).lower(),)
+    assert "never" in (book.folder / "misfits.csv").read_text()
+    assert "never" not in (book.run.folder / "misfits.csv").read_text()
+
+
+def test_a_row_of_nexus_alone_that_stands_in_the_way_is_told_by_its_own_id(second: Second) -> None:
+    second.connection.execute("ALTER TABLE practice.person ADD UNIQUE (given, family)")
+    second.connection.execute(
+        "UPDATE practice.person SET given = 'Eulalia', family = 'Brandywine' WHERE id = 3"
+    )
+    found = result(second.checked()[1], UNIQUE)
+    (line,) = found.sample
+    assert line == "people.given, family (person_given_family_key): P3 and Nexus id 3"
+    assert 'records = ["P3"]' in found.note
+    assert "Eulalia" not in line + found.note
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("records", [3, 10_000, 70_000, 123_457])
+def test_the_budget_of_a_line_to_paste_is_enough(count: int, records: int) -> None:
+    assert ceil(float(part(count, records)) * records) >= count
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ('{ name = "x", at_most = 0.1, misfit = "nothing" }', "no column nothing"),
+        ('{ name = "x", at_most = 0.1, misfit = "starts", empty = ["Day"] }', "give one of"),
+        ('{ name = "x", at_most = 0.1, records = [] }', "give one of"),
+    ],
+)
+def test_a_rule_that_names_no_reason_or_two_is_refused(
+    tmp_path: Path, rule: str, told: str
+) -> None:
+    text = (SUPPORT / "second_installation.toml").read_text()
+    (tmp_path / "own.toml").write_text(
+        text.replace('left_out = [{ name = "nobody"', f'left_out = [{rule}, {{ name = "nobody"')
+    )
+    with pytest.raises(MappingError, match=told):
+        mapping.load("own.toml", tmp_path)
+
+
+def test_reports_are_saved_whole(second: Second) -> None:
+    book, report = second.checked()
+    assert book.run.load(Report, "checks_before") == report

@@ -1,0 +1,101 @@
+"""Ctrl-C, SIGTERM and SIGHUP: whatever ends a command, its verdict and its sentence are right."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport import record, runner
+from nexus_reimport import settings as environments
+from nexus_reimport.model import Proposal
+from nexus_reimport.record import Run, Verdict
+from nexus_reimport.runner.interrupt import Interrupted, listening
+from support.clinic import ROLE, Clinic
+from support.running import digest_of, stage_pid, until
+
+DEV = "sandbox-dev"
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+@contextmanager
+def command(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process of its own."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "nexus_reimport.cli", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
+        cwd=Path(__file__).parent, start_new_session=True,
+    ) as running:  # fmt: skip
+        yield running
+        running.kill()
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_preflight_that_was_interrupted_is_killed_sealed_and_says_so(
+    clinic: Clinic, name: str
+) -> None:
+    clinic.simulator.latency_ms = 400
+    before = clinic.state()
+    with command("run", DEV) as running:
+        until(lambda: stage_pid("snapshot"))
+        running.send_signal(getattr(signal, name))
+        out, err = running.communicate(timeout=120)
+    (run,) = record.every(environments.load(DEV))
+    assert (running.returncode, run.verdict(), run.is_sealed) == (3, Verdict.KILLED, True), err
+    assert "  state: the database is as it was" in err
+    assert "wiped" not in out
+    assert run.workers() == ()
+    assert clinic.state() == before
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_an_execution_that_was_interrupted_leaves_the_database_as_it_was(
+    clinic: Clinic, name: str
+) -> None:
+    digest = digest_of(clinic.preflight())
+    before = clinic.state()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with command("run", DEV, "--approve", digest) as running:
+        with clinic.connect() as other, other.transaction():
+            other.execute("LOCK TABLE xero_contact_links")  # read by the checks, after all writes
+            until(lambda: stage_pid("apply") and clinic.value(waiting, role=ROLE))
+            running.send_signal(getattr(signal, name))
+            until(lambda: not clinic.value(waiting, role=ROLE))
+        _, err = running.communicate(timeout=120)
+    (run,) = record.every(environments.load(DEV))
+    assert (running.returncode, run.verdict(), run.is_sealed) == (3, Verdict.KILLED, True), err
+    assert "  state: the database is as it was" in err
+    assert clinic.state() == before
+
+
+def test_an_interrupt_while_a_person_is_asked_leaves_the_run_waiting(clinic: Clinic) -> None:
+    def interrupted(run: Run, proposal: Proposal) -> str:
+        raise Interrupted("SIGINT")
+
+    (waiting,) = runner.run([DEV], ask=interrupted)
+    assert (waiting.verdict, waiting.exit_code, waiting.sealed) == (Verdict.WAITING, 6, False)
+    assert waiting.error.splitlines()[0] == "interrupted by SIGINT"
+    assert "the run still waits for its approval" in waiting.error
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_is_raised_where_we_are_and_the_handlers_are_put_back(name: str) -> None:
+    before = {n: signal.getsignal(getattr(signal, n)) for n in SIGNALS}
+    with pytest.raises(Interrupted, match=f"interrupted by {name}"), listening():
+        signal.raise_signal(getattr(signal, name))
+    assert {n: signal.getsignal(getattr(signal, n)) for n in SIGNALS} == before
+
+
+def test_a_signal_that_was_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with listening():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -1,0 +1,68 @@
+"""A mapping is compared with the database that it is for."""
+
+from __future__ import annotations
+
+import pytest
+
+from nexus_reimport import PACKAGE
+from nexus_reimport.errors import MappingError
+from nexus_reimport.runbook import steps
+from support.clinic import Clinic
+
+SHIPPED = PACKAGE / "mappings" / "nexus.toml"
+
+
+def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Clinic) -> None:
+    changes = [
+        ('table = "clinics", match = "filemaker_id"', 'table = "clinics", match = "fm_id"'),
+        ('model = "appointments.appointment"', 'model = "appointments.visit"'),
+        ('column = "status", was = "scheduled"', 'column = "state", was = "scheduled"'),
+        ('column = "end_time", past = "completed"', 'column = "ends", past = "completed"'),
+        ('also = ["s3_thumbnail_key"]', 'also = ["thumbnail"]'),
+        ('active = "is_active"', 'active = "alive"'),
+        ('table = "xero_sync_logs"\nobject = "local_entity_id"',
+         'table = "xero_logs"\nobject = "local_entity_id"'),
+        ('content_type = "from_content_type_id"', 'content_type = "from_type"'),
+        ('where_any = ["coordinator_name", "plan', 'where_any = ["coordinator", "plan'),
+        ('"patient_id.first_name"]', '"patient_id.given"]'),
+        ('archived = "archived"', 'archived = "gone"'),
+        ('clinician = "clinician_id", type', 'clinician = "clinician", type'),
+        ('auth_user = ["last_login"]', 'auth_user = ["last_seen"]'),
+        ('"filemaker_metadata.area" =', '"notes.area" ='),
+        ('last_name = { from = "nameLast" }',
+         'id = { from = "id" }\nlast_name = { from = "nameLast" }'),
+    ]  # fmt: skip
+    text = SHIPPED.read_text()
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    (clinic.folder / "own.toml").write_text(text)
+    clinic.edit("sandbox-dev", 'mapping = "nexus"', 'mapping = "own.toml"')
+    before = clinic.state()
+    book = steps.begin("sandbox-dev")
+    with pytest.raises(MappingError) as told:
+        book.survey_and_backup()
+    said = str(told.value)
+    for place, what in (
+        ("entities.patients.columns.clinic_id.lookup.0", "clinics: no column fm_id"),
+        ("entities.appointments.model", "django_content_type has no appointments.visit"),
+        ("entities.appointments.settled.0.column", "appointments: no column state"),
+        ("entities.appointments.new.status.column", "appointments: no column ends"),
+        ("attachments.images.file", "images_image: no column thumbnail"),
+        ("attachments.documents.table", "documents_document: no column alive"),
+        ("references.6.object", "no table xero_logs"),
+        ("references.2.content_type", "contact_relationships: no column from_type"),
+        ("by_hand.plan_dates.where_any", "patients: no column coordinator"),
+        ("by_hand.appointments.show", "patients: no column given"),
+        ("application.archived", "patients: no column gone"),
+        ("application.calendar.clinician", "appointments: no column clinician"),
+        ("volatile.auth_user", "auth_user: no column last_seen"),
+        ('entities.patients.columns."notes.area"', "is a text: this needs a JSON column"),
+        ("entities.patients.columns.id", "is the key, which stays or is made"),
+    ):
+        assert any(
+            f", {place}: {what}" in line and line.lstrip().startswith("line ")
+            for line in said.splitlines()
+        ), (place, said)
+    assert f"{len(changes)} problem(s)" in said
+    assert clinic.state() == before

@@ -1,0 +1,341 @@
+"""Each obstacle is found by catalog, and the statement that is printed for it takes it away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from nexus_reimport.errors import StopError
+from nexus_reimport.nexus import catalog as catalogs
+from nexus_reimport.nexus import obstacles, references, schema
+from nexus_reimport.nexus.obstacles import Problem
+from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.runbook import steps
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
+from support.altered import Altered, altered
+from support.clinic import ROLE, taken_back
+from support.second_installation import SCHEMA
+
+NASTY = '"Odd "" schema"."It\'s a Table"'
+OF_NASTY = f'CREATE TABLE {NASTY} ("N o" integer, "Per""son" integer, "Alt\'s" integer, '
+DO = 'EXECUTE FUNCTION "Odd "" schema"."Do it"()'
+BEFORE = (
+    SCHEMA
+    + """
+SET CONSTRAINTS ALL IMMEDIATE;
+CREATE SCHEMA "Odd "" schema";
+CREATE FUNCTION "Odd "" schema"."Do it"() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN RETURN NEW; END';
+ALTER TABLE practice.person ADD UNIQUE (legacy_no, id);
+"""
+)
+# what is there -> what is said of it
+OBSTACLES = {
+    OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person'
+    " ON DELETE CASCADE)": "foreign key Wears It .* acts on a delete",
+    OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person'
+    ' ON DELETE SET NULL ("Per""son") ON UPDATE CASCADE DEFERRABLE)':
+        "foreign key Wears It .* acts on a delete",
+    OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person'
+    " ON DELETE RESTRICT)": "foreign key Wears It .* acts on a delete",
+    OF_NASTY + 'a text, CONSTRAINT "Wears It" FOREIGN KEY (a, "Per""son")'
+    " REFERENCES practice.person (legacy_no, id) MATCH FULL ON DELETE SET DEFAULT)":
+        "foreign key Wears It .* acts on a delete",
+    OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person)':
+        "foreign key Wears It .* is not deferrable",
+    OF_NASTY + f'''PRIMARY KEY ("N o")); ALTER TABLE {NASTY} ADD CONSTRAINT "Wears It" FOREIGN KEY
+    ("Per""son") REFERENCES practice.person ON DELETE CASCADE NOT VALID''':
+        "foreign key Wears It .* acts on a delete",
+    OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person'
+    ' ON DELETE CASCADE) PARTITION BY LIST ("N o");'
+    f'CREATE TABLE "Odd "" schema"."Part" PARTITION OF {NASTY} DEFAULT':
+        "foreign key Wears It .* acts on a delete",
+    'CREATE TRIGGER "Do It" BEFORE INSERT ON practice.person FOR EACH ROW'
+    ' EXECUTE FUNCTION "Odd "" schema"."Do it"()': "trigger Do It on practice.person would fire",
+    'CREATE TRIGGER "Do It" AFTER DELETE ON practice.visit FOR EACH STATEMENT'
+    ' EXECUTE FUNCTION "Odd "" schema"."Do it"()': "trigger Do It on practice.visit would fire",
+    'CREATE TRIGGER "Do It" AFTER UPDATE ON practice.document FOR EACH ROW'
+    ' EXECUTE FUNCTION "Odd "" schema"."Do it"();'
+    ' ALTER TABLE practice.document ENABLE ALWAYS TRIGGER "Do It"':
+        "trigger Do It on practice.document would fire",
+    'CREATE RULE "Keep It" AS ON DELETE TO practice.visit DO INSTEAD NOTHING':
+        "rule Keep It on practice.visit would fire",
+    'CREATE RULE "Tell It" AS ON UPDATE TO practice.document DO ALSO NOTIFY changed':
+        "rule Tell It on practice.document would fire",
+    'CREATE TABLE "Odd "" schema"."V I P" () INHERITS (practice.person)':
+        'Odd " schema.V I P inherits from practice.person',
+    'CREATE TABLE "Odd "" schema".base (room text); ALTER TABLE practice.visit INHERIT'
+    ' "Odd "" schema".base': 'practice.visit inherits from Odd " schema.base',
+    'ALTER TABLE practice.person REPLICA IDENTITY NOTHING;'
+    'CREATE PUBLICATION "Every Body" FOR TABLE practice.person':
+        "publication Every Body sends changes of practice.person",
+    'CREATE PUBLICATION "Every Body" FOR TABLE practice.person WHERE (shoe_size > 1)':
+        "publication Every Body sends changes of practice.person",
+    'ALTER TABLE practice.person REPLICA IDENTITY FULL;'
+    'CREATE PUBLICATION "Every Body" FOR TABLE practice.person (id, given)':
+        "publication Every Body lists columns of practice.person",
+    'CREATE SEQUENCE "Odd "" schema"."Nr"; CREATE FUNCTION practice.hidden() RETURNS integer'
+    " LANGUAGE plpgsql AS $$BEGIN RETURN nextval(format('%I.%I', 'Odd \" schema', 'Nr')); END$$;"
+    " ALTER TABLE practice.visit ALTER id DROP IDENTITY, ALTER id SET DEFAULT practice.hidden()":
+        r"visit.id gets its keys from practice.hidden\(\)",
+    "ALTER SEQUENCE practice.person_id_seq MAXVALUE 3":
+        "sequence practice.person_id_seq behind person.id has no value left",
+    "ALTER TABLE practice.visit ALTER id TYPE smallint;"
+    " SELECT setval('practice.visit_id_seq', 32767)":
+        "sequence practice.visit_id_seq behind visit.id has no value left",
+    'CREATE SEQUENCE "Odd "" schema"."Down" INCREMENT -1 MINVALUE -2 MAXVALUE -1;'
+    """ SELECT setval('"Odd "" schema"."Down"', -2);"""
+    " ALTER TABLE practice.visit ALTER id DROP IDENTITY,"
+    """ ALTER id SET DEFAULT nextval('"Odd "" schema"."Down"')""":
+        'sequence Odd " schema.Down behind visit.id has no value left',
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def odd(
+    postgres: PostgresServer, s3: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Altered]:
+    with altered(postgres, s3, tmp_path_factory.mktemp("odd"), BEFORE) as found:
+        yield found
+
+
+def found_in(connection: psycopg.Connection, folder: Path) -> list[Problem]:  # type: ignore[type-arg]
+    mapping = steps.mappings.load("second_installation.toml", folder)
+    catalog = catalogs.read(connection, mapping.schema_name)
+    known = references.declared(mapping, catalog, {})
+    _, hits = references.unexplained(connection, mapping, catalog, known)
+    return obstacles.find(connection, mapping, catalog, hits)
+
+
+def test_the_installation_has_no_obstacle_of_its_own(odd: Altered) -> None:
+    assert found_in(odd.connection, odd.folder) == []
+
+
+@pytest.mark.parametrize("what", OBSTACLES)
+def test_each_printed_statement_takes_its_obstacle_away(odd: Altered, what: str) -> None:
+    with odd.admin.transaction(force_rollback=True):
+        odd.admin.execute(what)
+        told = found_in(odd.admin, odd.folder)
+        assert len(told) == 1, told
+        assert re.search(OBSTACLES[what], told[0].what), told
+        odd.admin.execute(told[0].mend)
+        assert found_in(odd.admin, odd.folder) == []
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        'CREATE TRIGGER t BEFORE TRUNCATE ON practice.person ' + DO,
+        'CREATE TRIGGER t BEFORE INSERT ON practice.person ' + DO + ";"
+        "ALTER TABLE practice.person DISABLE TRIGGER t",
+        'CREATE TRIGGER t BEFORE INSERT ON practice.person ' + DO + ";"
+        "ALTER TABLE practice.person ENABLE REPLICA TRIGGER t",
+        'CREATE TRIGGER t BEFORE INSERT ON practice.site ' + DO,
+        "CREATE RULE r AS ON DELETE TO practice.visit DO INSTEAD NOTHING;"
+        "ALTER TABLE practice.visit DISABLE RULE r",
+        "CREATE PUBLICATION everything FOR ALL TABLES",
+        "ALTER TABLE practice.person REPLICA IDENTITY NOTHING;"
+        "CREATE PUBLICATION new_rows FOR TABLE practice.person WITH (publish = 'insert')",
+        "CREATE PUBLICATION partly FOR TABLE practice.person (id, given) WHERE (id > 1)",
+        "CREATE TABLE practice.x (p integer REFERENCES practice.person DEFERRABLE)",
+        "CREATE TABLE practice.x (p integer REFERENCES practice.site ON DELETE CASCADE)",
+        "CREATE VIEW practice.v AS SELECT * FROM practice.person",
+    ],
+)  # fmt: skip
+def test_what_does_nothing_to_a_run_is_no_obstacle(odd: Altered, harmless: str) -> None:
+    with odd.admin.transaction(force_rollback=True):
+        odd.admin.execute(harmless)
+        assert found_in(odd.admin, odd.folder) == []
+
+
+@pytest.mark.parametrize("forced", ["FORCE ROW LEVEL SECURITY", "OWNER TO postgres"])
+def test_hidden_rows_stop_the_survey_before_anything_is_counted(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, forced: str
+) -> None:
+    hidden = SCHEMA + (
+        "SET CONSTRAINTS ALL IMMEDIATE; CREATE POLICY mine ON practice.site USING (id = 1);"
+        "ALTER TABLE practice.site ENABLE ROW LEVEL SECURITY;"
+        "GRANT ALL ON practice.site TO PUBLIC"
+    )
+    with altered(postgres, s3, tmp_path, hidden) as found:
+        found.do(f"ALTER TABLE practice.site {forced}", admin=True)
+        found.do("GRANT ALL ON practice.site, practice.site_id_seq TO PUBLIC", admin=True)
+        found.do(f"ALTER ROLE {ROLE} NOBYPASSRLS", admin=True)
+        try:
+            with pytest.raises(StopError, match="BYPASSRLS"):
+                steps.begin("second")
+            with (
+                connected(steps.environments.load("second").postgres) as connection,
+                pytest.raises(StopError, match=r"may hide rows of 1 table.*practice.site") as told,
+            ):
+                obstacles.refuse_hidden_rows(connection)
+            statement = told.value.next.partition("run: ")[2].partition(";")[0]
+            assert statement == f'ALTER ROLE "{ROLE}" BYPASSRLS'
+            found.do(statement, admin=True)
+            assert found.whole().run.verdict() == "COMPLETE"
+        finally:
+            found.do(f"ALTER ROLE {ROLE} NOBYPASSRLS", admin=True)
+
+
+def test_ids_that_nothing_explains_are_explained_by_the_printed_lines(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    loose = SCHEMA + (
+        'CREATE TABLE practice."Loose ""one""" (id serial PRIMARY KEY, "It\'s" uuid);'
+        'INSERT INTO practice."Loose ""one""" ("It\'s") SELECT id FROM practice.carer'
+    )
+    with altered(postgres, s3, tmp_path, loose) as found:
+        _, report = found.checked()
+        (blocked,) = report.blocking
+        assert blocked.check == "nothing_unexplained_points_at_the_rows"
+        (told,) = found_in(found.connection, tmp_path)
+        assert told.what.startswith('Loose "one".It\'s holds 1 ids')
+        lines = told.mend.partition("\n")[2]
+        mapping = tmp_path / "second_installation.toml"
+        mapping.write_text(f"{mapping.read_text()}\n{lines}\n")
+        _, report = found.checked()
+        assert not report.blocking
+
+
+def test_what_acts_beside_a_run_is_told_before_it(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    beside = (
+        SCHEMA
+        + """
+        SET CONSTRAINTS ALL IMMEDIATE;
+        CREATE VIEW practice.names AS SELECT given FROM practice.person;
+        CREATE MATERIALIZED VIEW practice."Name List" AS SELECT * FROM practice.names;
+        CREATE PUBLICATION partly FOR TABLE practice.visit;
+        SELECT setval('practice.visit_id_seq', 1, false);
+        SELECT lo_create(0);
+    """
+    )
+    admin = (
+        "CREATE FUNCTION public.ev() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+        "CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION public.ev();"
+    )
+    with altered(postgres, s3, tmp_path, beside, admin) as found:
+        book = found.approved()
+        report = book.check_before()
+        (said,) = [r for r in report.results if r.check == "nothing_acts_beside_the_run"]
+        told = "\n".join(said.sample)
+        for part in ("event trigger watch", "publication partly", "1 large objects",
+                     'REFRESH MATERIALIZED VIEW "practice"."Name List";',
+                     "visit_id_seq behind visit.id: 3 rows hold what it gives out"):  # fmt: skip
+            assert part in told, told
+        book.rehearse()
+        book.propose()
+        book.approve(rehearsed=True)
+        book.apply()
+        assert book.verify().passed
+        found.do('REFRESH MATERIALIZED VIEW "practice"."Name List"')
+        found.do("INSERT INTO practice.visit (person_id, starts) VALUES (1, now())")
+        assert found.rows("SELECT last_value FROM practice.visit_id_seq") == [(5,)]
+
+
+def test_an_event_trigger_that_writes_rolls_the_execution_back_and_its_table_is_named(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    admin = (
+        "CREATE TABLE public.audit (at timestamptz); GRANT ALL ON public.audit TO PUBLIC;"
+        "CREATE FUNCTION public.ev() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO public.audit VALUES (now()); END';"
+        "CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION public.ev();"
+    )
+    with altered(postgres, s3, tmp_path, admin=admin) as found:
+        book = found.approved()
+        before = found.state()
+        with pytest.raises(StopError, match=r"public.audit: \d+ rows written, planned 0"):
+            book.apply()
+        assert found.state() == before
+
+
+PARTITIONED = (
+    SCHEMA.replace(
+        "starts timestamptz NOT NULL, ends timestamptz, remark text, room text);",
+        """starts timestamptz NOT NULL, ends timestamptz, remark text, room text)
+    PARTITION BY RANGE (id);
+CREATE SCHEMA parts;
+CREATE TABLE parts.low PARTITION OF practice.visit FOR VALUES FROM (0) TO (3)
+    PARTITION BY RANGE (id);
+CREATE TABLE parts.lowest PARTITION OF parts.low FOR VALUES FROM (0) TO (2);
+CREATE TABLE parts.lower PARTITION OF parts.low DEFAULT;
+CREATE TABLE practice.visit_rest PARTITION OF practice.visit DEFAULT;
+CREATE TABLE practice.log (n integer) PARTITION BY RANGE (n);
+CREATE TABLE practice.log_all PARTITION OF practice.log DEFAULT;
+CREATE TABLE practice.empty (n integer) PARTITION BY RANGE (n);
+CREATE TABLE practice.follow_up (id serial PRIMARY KEY,
+    visit_id bigint REFERENCES practice.visit DEFERRABLE INITIALLY DEFERRED)"""
+        ";",
+    )
+    + "INSERT INTO practice.follow_up (visit_id) VALUES (3); INSERT INTO practice.log VALUES (1);"
+)
+
+
+def test_a_partitioned_table_is_counted_at_its_root_all_the_way(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    with altered(postgres, s3, tmp_path, PARTITIONED) as found:
+        before = found.state()
+        run = found.whole().run
+        assert run.verdict() == "COMPLETE"
+        parts = found.rows("SELECT tableoid::regclass::text, id FROM practice.visit ORDER BY id")
+        assert parts == [("parts.lowest", 1), ("parts.lower", 2), ("practice.visit_rest", 3),
+                         ("practice.visit_rest", 4)]  # fmt: skip
+        found.do("INSERT INTO practice.visit (person_id, starts) VALUES (1, '2020-01-01 00:00+00')")
+        found.do("DELETE FROM practice.visit WHERE starts = '2020-01-01 00:00+00'")
+        assert taken_back("second").passed
+        assert found.state() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("CREATE TABLE parts.more (n serial, v bigint REFERENCES practice.visit ON DELETE CASCADE)",
+         "constraint more_v_fkey of parts.more: was not there"),
+        ("ALTER TABLE parts.low DETACH PARTITION parts.lowest",
+         "table parts.lowest below parts.low: is gone"),
+        ("CREATE TRIGGER t BEFORE INSERT ON parts.lower FOR EACH ROW EXECUTE FUNCTION parts.no()",
+         "trigger t of parts.lower: was not there"),
+    ],
+)  # fmt: skip
+def test_a_partition_that_was_changed_after_the_approval_stops_the_execution(
+    partitioned: Altered, change: str, told: str
+) -> None:
+    mapping = steps.mappings.load("second_installation.toml", partitioned.folder)
+    with partitioned.connection.transaction(force_rollback=True):
+        partitioned.do("CREATE FUNCTION parts.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'")
+        was = schema.describe(partitioned.connection, mapping)
+        partitioned.do(change)
+        now = schema.describe(partitioned.connection, mapping)
+    assert told in schema.differences(was, now)
+
+
+@pytest.fixture(scope="module")
+def partitioned(
+    postgres: PostgresServer, s3: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Altered]:
+    with altered(postgres, s3, tmp_path_factory.mktemp("parts"), PARTITIONED) as found:
+        yield found
+
+
+def test_a_trigger_or_key_on_a_partition_is_an_obstacle_of_its_root(partitioned: Altered) -> None:
+    with partitioned.connection.transaction(force_rollback=True):
+        partitioned.do(
+            "CREATE FUNCTION parts.no() RETURNS trigger LANGUAGE plpgsql"
+            " AS 'BEGIN RETURN NEW; END';"
+            "CREATE TRIGGER t BEFORE INSERT ON parts.lower FOR EACH ROW"
+            " EXECUTE FUNCTION parts.no();"
+            "CREATE TABLE parts.more (n serial, v bigint REFERENCES parts.lowest ON DELETE CASCADE)"
+        )
+        told = found_in(partitioned.connection, partitioned.folder)
+        assert len(told) == 2, told
+        for problem in told:
+            partitioned.do(problem.mend)
+        assert found_in(partitioned.connection, partitioned.folder) == []

@@ -1,0 +1,503 @@
+"""The worst night: restore under another name and swap it in, re-link alone, every branch taken."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from nexus_reimport import CHECKOUT, record, runner, show
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import RecordError, SettingsError, StopError
+from nexus_reimport.model import Newer, Plan, Scope
+from nexus_reimport.record import Verdict
+from nexus_reimport.runbook import adoption, steps
+from nexus_reimport.runner import Wanted
+from nexus_reimport.runner.advice import IN_DOUBT, ROLLBACK_UNVERIFIED, UNVERIFIED
+from nexus_reimport.stages import restore
+from nexus_sandbox.postgres.server import binaries
+from support.clinic import OWNER, ROLE, Clinic
+from support.halting import halted
+from support.relinking import LINKS, linked_wrongly, relinked
+from support.rollbacks import DEV, approved, executed
+
+README = CHECKOUT / "runbook" / "README.md"
+
+
+@pytest.fixture
+def named(clinic: Clinic) -> Iterator[str]:
+    """A name for a database to restore into, dropped afterwards."""
+    name = f"{clinic.databases['dev']}_back"
+    yield name
+    clinic.server.drop_database(name)
+
+
+def administrator(clinic: Clinic, database: str = "postgres") -> psycopg.Connection[object]:
+    return psycopg.connect(clinic.server.dsn(database), autocommit=True)
+
+
+def swap_in(clinic: Clinic, done: restore.Restored) -> None:
+    """Run the printed statements, each in the database that it names."""
+    for step in done.swap:
+        with administrator(clinic, step.database) as connection:
+            connection.execute(step.statement)
+
+
+def drop_aside(clinic: Clinic) -> None:
+    with administrator(clinic) as connection:
+        rows = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s",
+                                  (f"{clinic.databases['dev']}_before_%",)).fetchall()  # fmt: skip
+    for (name,) in rows:
+        clinic.server.drop_database(str(name))
+
+
+def test_a_dump_comes_back_whole_under_another_name(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    before = clinic.state()
+    run = executed(clinic, rehearsed)
+    after = clinic.state()
+    done = runner.restore_into(run.run.id, named)
+    assert (done.database, done.live) == (named, clinic.databases["dev"])
+    assert f"nexus-reimport adopt {DEV} --this-is-a-copy" in repr(show.restored(done))
+    assert clinic.state() == after, "the live database is not touched"
+    clinic.databases["restored"] = named
+    assert clinic.state("restored", ROLE) == before, "our role's own until it is swapped in"
+
+
+def test_the_printed_statements_swap_it_in_with_owner_settings_and_grants(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    live = clinic.databases["dev"]
+    before = clinic.state()
+    with administrator(clinic, live) as admin:
+        admin.execute(f"CREATE ROLE reader_{live} NOLOGIN")
+        admin.execute(f"GRANT SELECT ON notes TO reader_{live}")
+        admin.execute(f"GRANT CONNECT ON DATABASE {live} TO reader_{live}")
+        admin.execute(f"ALTER DATABASE {live} SET work_mem = '5MB'")
+    try:
+        book = clinic.preflight()
+        book.approve(rehearsed=True)
+        book.apply()
+        done = runner.restore_into(book.run.id, named)
+        swap_in(clinic, done)
+        assert clinic.state() == before
+        assert clinic.value("SHOW work_mem") == "5MB"
+        assert clinic.value(f"SELECT has_table_privilege('reader_{live}', 'notes', 'SELECT')")
+        assert clinic.value(f"SELECT has_database_privilege('reader_{live}', '{live}', 'CONNECT')")
+        with pytest.raises(StopError, match="a copy of"):
+            steps.begin(DEV)
+        adoption.adopt(adoption.look(DEV, this_is_a_copy=True), this_is_a_copy=True)
+        runner.seal(DEV)
+        assert clinic.whole().run.verdict() is Verdict.COMPLETE
+    finally:
+        drop_aside(clinic)
+        with administrator(clinic, live) as admin:
+            admin.execute(f"DROP OWNED BY reader_{live}")
+            admin.execute(f"REVOKE ALL ON DATABASE {live} FROM reader_{live}")
+            admin.execute(f"DROP ROLE reader_{live}")
+
+
+BELONGINGS = """
+    SELECT 'relation', c.oid::regclass::text, pg_get_userbyid(c.relowner),
+           (SELECT array_agg(DISTINCT (a.grantee::regrole::text, a.privilege_type, a.is_grantable)
+                ::text ORDER BY (a.grantee::regrole::text, a.privilege_type, a.is_grantable)::text)
+              FROM aclexplode(coalesce(c.relacl, acldefault(
+                  CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname IN ('public', 'nexus_reimport') AND c.relkind IN ('r', 'v', 'S')
+    UNION ALL
+    SELECT 'column', a.attrelid::regclass || '.' || a.attname, '',
+           (SELECT array_agg((x.grantee::regrole::text, x.privilege_type)::text
+                ORDER BY (x.grantee::regrole::text, x.privilege_type)::text)
+              FROM aclexplode(a.attacl) x)
+    FROM pg_attribute a WHERE a.attacl IS NOT NULL AND a.attrelid >= 16384
+    UNION ALL
+    SELECT 'schema', n.nspname, pg_get_userbyid(n.nspowner),
+           (SELECT array_agg((x.grantee::regrole::text, x.privilege_type)::text
+                ORDER BY (x.grantee::regrole::text, x.privilege_type)::text)
+              FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) x)
+    FROM pg_namespace n WHERE n.nspname IN ('public', 'nexus_reimport')
+    UNION ALL
+    SELECT 'function', p.oid::regprocedure::text, pg_get_userbyid(p.proowner),
+           (SELECT array_agg((x.grantee::regrole::text, x.privilege_type)::text
+                ORDER BY (x.grantee::regrole::text, x.privilege_type)::text)
+              FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x)
+    FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT 'type', t.oid::regtype::text, pg_get_userbyid(t.typowner), NULL
+    FROM pg_type t WHERE t.typnamespace = 'public'::regnamespace AND t.typtype IN ('e', 'd')
+    UNION ALL
+    SELECT 'default', d.defaclrole::regrole || d.defaclobjtype::text, '',
+           (SELECT array_agg((x.grantee::regrole::text, x.privilege_type)::text
+                ORDER BY (x.grantee::regrole::text, x.privilege_type)::text)
+              FROM aclexplode(d.defaclacl) x)
+    FROM pg_default_acl d
+    UNION ALL
+    SELECT 'database', d.datname || d.datconnlimit || coalesce(
+               shobj_description(d.oid, 'pg_database'), ''), pg_get_userbyid(d.datdba),
+           (SELECT array_agg((x.grantee::regrole::text, x.privilege_type)::text
+                ORDER BY (x.grantee::regrole::text, x.privilege_type)::text)
+              FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x)
+    FROM pg_database d WHERE d.datname = current_database()
+    UNION ALL
+    SELECT 'settings', coalesce(s.setrole::regrole::text, ''), '',
+           (SELECT array_agg(x ORDER BY x) FROM unnest(s.setconfig) x)
+    FROM pg_db_role_setting s
+    WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+    UNION ALL
+    SELECT 'publication', p.pubname, pg_get_userbyid(p.pubowner), NULL FROM pg_publication p
+    UNION ALL
+    SELECT 'extension', e.extname, e.extnamespace::regnamespace::text, NULL FROM pg_extension e
+    ORDER BY 1, 2"""
+
+
+def test_after_the_swap_each_role_may_do_what_it_could_before_and_nothing_else(
+    clinic: Clinic, named: str
+) -> None:
+    """Owners, grants of every kind, default privileges, settings: as the catalog has them."""
+    live = clinic.databases["dev"]
+    reader, clerk = f"reader_{live}", f'Cle"rk {live}'
+    quoted = clerk.replace('"', '""')
+    with administrator(clinic, live) as admin:
+        admin.execute(f"""
+            CREATE ROLE {reader} NOLOGIN; CREATE ROLE "{quoted}" NOLOGIN;
+            CREATE TYPE public.mood AS ENUM ('well'); ALTER TYPE public.mood OWNER TO {OWNER};
+            CREATE FUNCTION public.counted() RETURNS bigint LANGUAGE sql AS
+                'SELECT count(*) FROM public.notes';
+            ALTER FUNCTION public.counted() OWNER TO "{quoted}";
+            REVOKE EXECUTE ON FUNCTION public.counted() FROM PUBLIC;
+            GRANT EXECUTE ON FUNCTION public.counted() TO {reader};
+            CREATE VIEW public.recent AS SELECT id FROM public.notes;
+            ALTER VIEW public.recent OWNER TO {OWNER};
+            GRANT SELECT ON public.recent TO {reader} WITH GRANT OPTION;
+            SET ROLE {reader}; GRANT SELECT ON public.recent TO "{quoted}"; RESET ROLE;
+            GRANT SELECT (id), UPDATE (content) ON public.notes TO "{quoted}";
+            REVOKE DELETE ON public.sms_templates FROM {OWNER};
+            REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {reader};
+            ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} GRANT SELECT ON TABLES TO {reader};
+            REVOKE TEMPORARY ON DATABASE {live} FROM PUBLIC;
+            GRANT TEMPORARY ON DATABASE {live} TO {ROLE}, "{quoted}";
+            ALTER DATABASE {live} CONNECTION LIMIT 77;
+            COMMENT ON DATABASE {live} IS 'it''s the clinic';
+            ALTER DATABASE {live} SET search_path = "$user", public, "Odd, one";
+            ALTER DATABASE {live} SET "nexus.mode" = 'a, b';
+            ALTER ROLE {OWNER} IN DATABASE {live} SET statement_timeout = '7min';
+            CREATE PUBLICATION followed FOR TABLE public.specialties;
+            CREATE EXTENSION pg_trgm SCHEMA public; CREATE EXTENSION pageinspect SCHEMA public;
+        """)
+        before = admin.execute(BELONGINGS).fetchall()
+    try:
+        book = clinic.preflight()
+        done = runner.restore_into(book.run.id, named)
+        swap_in(clinic, done)
+        with administrator(clinic, live) as admin:
+            after = admin.execute(BELONGINGS).fetchall()
+        assert [row for row in after if row not in before] == []
+        assert [row for row in before if row not in after] == []
+        clinic.do(
+            "INSERT INTO public.clinics SELECT gen_random_uuid(), 'made afterwards', abn, phone,"
+            " email, address_json, created_at, updated_at, NULL, color, sms_reminder_template,"
+            " sms_reminders_enabled FROM public.clinics LIMIT 1"
+        )
+        assert clinic.value("SELECT count(*) FROM public.clinics WHERE name LIKE 'made after%'")
+        assert (book.folder / f"swap_{named}.sql").stat().st_mode & 0o777 == 0o600
+        adoption.adopt(adoption.look(DEV, this_is_a_copy=True), this_is_a_copy=True)
+        runner.seal(DEV)
+        steps.begin(DEV)
+    finally:
+        drop_aside(clinic)
+        for database in (live, "postgres"):
+            with administrator(clinic, database) as admin:
+                admin.execute(f'DROP OWNED BY {reader}, "{quoted}" CASCADE')
+        with administrator(clinic) as admin:
+            admin.execute(f'DROP ROLE {reader}, "{quoted}"')
+
+
+def test_the_script_for_psql_swaps_it_in_too(clinic: Clinic, named: str) -> None:
+    live, before = clinic.databases["dev"], clinic.state()
+    book = clinic.preflight()
+    script = runner.restore_into(book.run.id, named).script
+    command = [binaries() / "psql", "--no-psqlrc", "-d", clinic.server.dsn(), "-f", script]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+        assert clinic.state() == before
+        assert clinic.value("SELECT tableowner FROM pg_tables WHERE tablename = 'notes'") == OWNER
+        assert clinic.value("SELECT current_database()") == live
+    finally:
+        drop_aside(clinic)
+
+
+def test_tables_of_another_owner_get_it_back_by_the_printed_statements(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    live = clinic.databases["dev"]
+    with administrator(clinic, live) as admin:
+        admin.execute(f"CREATE ROLE app_{live} NOLOGIN")
+        admin.execute(f"GRANT USAGE, CREATE ON SCHEMA public TO app_{live}")
+        admin.execute(f"ALTER TABLE general_contacts OWNER TO app_{live}")
+        admin.execute(f"GRANT ALL ON general_contacts TO {ROLE}")
+    try:
+        book = clinic.preflight()
+        done = runner.restore_into(book.run.id, named)
+        owner = f'ALTER TABLE public.general_contacts OWNER TO "app_{live}";'
+        assert restore.Step(named, owner) in done.swap
+        swap_in(clinic, done)
+        assert clinic.value("SELECT tableowner FROM pg_tables WHERE tablename ="
+                            " 'general_contacts'") == f"app_{live}"  # fmt: skip
+    finally:
+        drop_aside(clinic)
+        with administrator(clinic, live) as admin:
+            admin.execute(f"DROP OWNED BY app_{live} CASCADE")
+            admin.execute(f"DROP ROLE app_{live}")
+
+
+def test_it_never_overwrites_and_takes_only_plain_names(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    run = executed(clinic, rehearsed).run.id
+    runner.restore_into(run, named)
+    live = clinic.databases["dev"]
+    for name, told in (
+        (named, f"there is a database {named} already"),
+        (live, f"there is a database {live} already: the live one"),
+        ("nexus_reimport_scratch_x", "dropped by themselves"),
+        ('x"; DROP DATABASE y', "not a plain one"),
+        ("", "not a plain one"),
+    ):
+        with pytest.raises(StopError, match=told):
+            runner.restore_into(run, name)
+
+
+def test_a_dump_is_only_restored_by_a_record_that_can_be_trusted(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    run = executed(clinic, rehearsed)
+    dump = run.folder / "nexus.dump"
+    whole = dump.read_bytes()
+    dump.write_bytes(whole[:-1])
+    with pytest.raises(StopError, match=r"nexus.dump is not what was written"):
+        runner.restore_into(run.run.id, named)
+    dump.unlink()
+    with pytest.raises(StopError, match=r"nexus.dump is not there"):
+        runner.restore_into(run.run.id, named)
+    (run.run.folder / "backup.json").write_text("{}")
+    with pytest.raises(RecordError, match="not as it was sealed"):
+        runner.restore_into(run.run.id, named)
+    with pytest.raises(SettingsError, match="no environment has a record of run 'nowhere'"):
+        runner.restore_into("nowhere", named)
+    with administrator(clinic) as connection:
+        assert not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s",
+                                      (named,)).fetchone()  # fmt: skip
+
+
+# ---------------------------------------------------------------- re-linking alone
+
+
+def test_relinking_alone_mends_links_and_writes_nothing_else(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    executed(clinic, rehearsed)
+    right, _ = linked_wrongly(clinic)
+    broken = clinic.state()
+    (done,) = runner.run([DEV], approve_rehearsed=True, links_only=True)
+    assert (done.verdict, done.exit_code, done.sealed) == (Verdict.COMPLETE, 0, True)
+    assert dict(clinic.rows(LINKS)) == right
+    now = clinic.state()
+    assert {t for t in now if now[t] != broken[t]} == {"documents_document"}
+    run = record.every(environments.load(DEV))[-1]
+    assert run.kind == Scope.RELINK
+    made = run.load(Plan, "plan")
+    assert (made.entities, made.links["documents"].file.rows) == ({}, 1)
+    assert {p.stem for p in run.folder.glob("*.ipynb")} == {
+        "01_preflight", "02_execute", "03_verify"
+    }  # fmt: skip
+
+
+def test_what_is_booked_meanwhile_does_not_stop_a_run_that_re_links_alone(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    executed(clinic, rehearsed)
+    linked_wrongly(clinic)
+    book = clinic.preflight(links_only=True)
+    clinic.do(
+        "UPDATE notes SET content = 'since' WHERE id = (SELECT min(id::text)::uuid FROM notes)"
+    )
+    book.approve(rehearsed=True)
+    assert book.apply().relinked["documents"] == 1
+    assert clinic.value("SELECT count(*) FROM notes WHERE content = 'since'") == 1
+
+
+def test_a_run_that_re_linked_alone_is_taken_back_like_any_other(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    executed(clinic, rehearsed)
+    linked_wrongly(clinic)
+    broken = clinic.state()
+    back = runner.rollback(Wanted(relinked(clinic).run.id, rehearsed=True))
+    assert back.verdict is Verdict.COMPLETE
+    assert clinic.state() == broken
+
+
+# ---------------------------------------------------------------- the decision tree, walked
+
+
+def spoilt_after_commit(clinic: Clinic, rehearsed: Path) -> tuple[steps.Runbook, runner.Outcome]:
+    """Exit code 4: a note was changed between COMMIT and verification."""
+    book = executed(clinic, rehearsed, verified=False)
+    clinic.do("UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"
+              " FROM notes)")  # fmt: skip
+    outcome = runner.finish(DEV)
+    assert (outcome.exit_code, outcome.sealed) == (4, False)
+    return book, outcome
+
+
+def test_the_decision_trees_stand_in_the_runbook_word_for_word() -> None:
+    text = README.read_text(encoding="utf-8")
+    for tree in (UNVERIFIED, ROLLBACK_UNVERIFIED, IN_DOUBT):
+        assert tree in text
+
+
+def test_exit_4_prints_the_tree_with_the_names_of_this_night(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book, outcome = spoilt_after_commit(clinic, rehearsed)
+    for line in (f"nexus-reimport finish {DEV}", f"nexus-reimport rollback {book.run.id}",
+                 f"nexus-reimport restore {book.run.id} --into NAME", f"nexus-reimport seal {DEV}",
+                 f"nexus-reimport relink {DEV}"):  # fmt: skip
+        assert line in outcome.advice
+
+
+def test_exit_4_a_not_verified_is_finished(clinic: Clinic, rehearsed: Path) -> None:
+    executed(clinic, rehearsed, verified=False)
+    assert runner.finish(DEV).verdict is Verdict.COMPLETE
+
+
+def test_exit_4_b_what_a_person_accepts_is_waived_by_name(clinic: Clinic, rehearsed: Path) -> None:
+    spoilt_after_commit(clinic, rehearsed)
+    path = clinic.folder / f"{DEV}.toml"
+    waived = ("every_row_is_as_planned", "what_only_nexus_knows_was_carried_over")
+    path.write_text(path.read_text() + "".join(
+        f'\n[[waivers]]\ncheck = "{name}"\nat_most = 1\nreason = "a dot"\nwho = "x"\n'
+        'until = "2099-12-31"\n' for name in waived))  # fmt: skip
+    assert runner.finish(DEV).verdict is Verdict.COMPLETE
+
+
+def test_exit_4_c_wrong_links_are_mended_alone(clinic: Clinic, rehearsed: Path) -> None:
+    executed(clinic, rehearsed, verified=False)
+    right, _ = linked_wrongly(clinic)
+    assert runner.finish(DEV).exit_code == 4
+    assert runner.seal(DEV).sealed
+    assert relinked(clinic).run.verdict() is Verdict.COMPLETE
+    assert dict(clinic.rows(LINKS)) == right
+
+
+def test_exit_4_d_the_run_is_taken_back(clinic: Clinic, rehearsed: Path) -> None:
+    before = clinic.state()
+    book, _ = spoilt_after_commit(clinic, rehearsed)
+    with pytest.raises(StopError, match="people have written since"):
+        runner.rollback(Wanted(book.run.id))
+    asking = runner.rollback(Wanted(book.run.id, newer=Newer.DISCARD))
+    assert (asking.verdict, asking.exit_code, asking.run) == (Verdict.WAITING, 6, "")
+    digest = asking.advice.rsplit("--approve ", 1)[1].split()[0]
+    done = runner.rollback(Wanted(book.run.id, newer=Newer.DISCARD, digest=digest))
+    assert (done.verdict, done.sealed) == (Verdict.COMPLETE, True)
+    assert clinic.state() == before
+    assert book.run.verdict() is Verdict.UNDONE
+
+
+def test_exit_4_e_a_refused_rollback_leads_to_the_dump(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    before = clinic.state()
+    book, _ = spoilt_after_commit(clinic, rehearsed)
+    runner.purge_undo(DEV, 0)
+    with pytest.raises(StopError, match="is not there any more") as told:
+        runner.rollback(Wanted(book.run.id, newer=Newer.DISCARD))
+    assert f"nexus-reimport restore {book.run.id} --into NAME" in told.value.next
+    try:
+        swap_in(clinic, runner.restore_into(book.run.id, named))
+        assert clinic.state() == before
+        assert runner.seal(DEV).sealed
+    finally:
+        drop_aside(clinic)
+
+
+def test_exit_4_of_a_rollback_is_finished_or_leads_to_the_dump(
+    clinic: Clinic, rehearsed: Path, named: str
+) -> None:
+    first = executed(clinic, rehearsed)
+    book = approved()
+    book.undo()
+    clinic.do("UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"
+              " FROM notes)")  # fmt: skip
+    outcome = runner.finish(DEV)
+    assert (outcome.run, outcome.exit_code) == (book.run.id, 4)
+    assert "taken back" in outcome.advice
+    assert f"nexus-reimport restore {first.run.id} --into NAME" in outcome.advice
+    assert runner.restore_into(first.run.id, named).database == named
+    assert runner.seal(DEV).sealed
+
+
+@pytest.mark.parametrize(("step", "committed"), [(5, False), (12, True)])
+def test_exit_5_a_the_database_is_asked(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path, step: int, committed: bool
+) -> None:
+    before = clinic.state()
+    book = clinic.approved(rehearsed)
+    with halted(DEV, book.run.id, step, tmp_path / "marker") as process:
+        process.kill()
+        process.wait()
+    if not committed:
+        assert book.run.exit_code() == 5
+    outcome = runner.settle(DEV)
+    assert outcome.verdict is (Verdict.COMMITTED_UNVERIFIED if committed else Verdict.KILLED)
+    done = runner.finish(DEV)
+    assert done.verdict is (Verdict.COMPLETE if committed else Verdict.KILLED)
+    assert (clinic.state() == before) is not committed
+    if not committed:
+        assert clinic.whole().run.verdict() is Verdict.COMPLETE
+
+
+def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    with halted(DEV, book.run.id, 5, tmp_path / "marker") as process:
+        process.kill()
+        process.wait()
+    secrets = clinic.folder / f".env.{DEV}"
+    there = secrets.read_text()
+    port = f"NEXUS_SANDBOX_PG_PORT={clinic.server.port}"
+    assert port in there
+    secrets.write_text(there.replace(port, "NEXUS_SANDBOX_PG_PORT=9"))
+    outcome = runner.finish(DEV)
+    assert (outcome.verdict, outcome.exit_code, outcome.sealed) == (Verdict.IN_DOUBT, 5, False)
+    assert f"nexus-reimport settle {DEV}" in outcome.advice
+    with pytest.raises(RecordError, match="IN_DOUBT"):
+        record.create(environments.load(DEV))
+    secrets.write_text(there)
+    assert runner.settle(DEV).verdict is Verdict.KILLED
+
+
+def test_exit_5_c_the_dump_of_a_lost_server_is_restored_on_another(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path, named: str
+) -> None:
+    before = clinic.state()
+    book = clinic.approved(rehearsed)
+    with halted(DEV, book.run.id, 5, tmp_path / "marker") as process:
+        process.kill()
+        process.wait()
+    clinic.server.create_database(named, owner=OWNER)  # stands for a new server's empty database
+    dump = book.folder / "nexus.dump"
+    command = [binaries() / "pg_restore", "--exit-on-error",
+               f"--dbname={clinic.server.dsn(named)}", dump]  # fmt: skip
+    subprocess.run(command, check=True)
+    clinic.databases["other"] = named
+    assert clinic.state("other") == before
+    assert runner.seal(DEV).sealed
+    shutil.rmtree(book.folder)

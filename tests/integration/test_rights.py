@@ -1,0 +1,475 @@
+"""The role owns nothing of the application: every right is listed, asked for first, and enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from nexus_reimport import CHECKOUT, mapping, record, runner, show
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import Denied, StopError, TargetError
+from nexus_reimport.mapping import Mapping
+from nexus_reimport.nexus import denied, pg_tools, rights
+from nexus_reimport.nexus.postgres import connected, statement
+from nexus_reimport.nexus.rights import RULES, Right, Task
+from nexus_reimport.nexus.transaction import AUTOVACUUM
+from nexus_reimport.runbook import adoption, steps
+from nexus_reimport.stages import apply
+from nexus_sandbox import process
+from nexus_sandbox.postgres.server import PostgresServer, binaries
+from support import SUPPORT
+from support.clinic import OWNER, ROLE, Clinic, planned
+from support.second_installation import SCHEMA
+
+DEV, PROD = "sandbox-dev", "sandbox-prod"
+DOCS = CHECKOUT / "docs" / "rights.md"
+ODD = 'Ro"le; of {ours}'
+ODDLY = "\"; Od'd {0}"
+
+
+def administrator(server: PostgresServer, database: str = "postgres") -> psycopg.Connection[Any]:
+    return psycopg.connect(server.dsn(database), autocommit=True)
+
+
+def test_the_paper_is_the_list() -> None:
+    text = DOCS.read_text()
+    assert show.rights_paper() in text
+    assert all(rule.on in text for rule in RULES.values())
+
+
+# ------------------------------------------------------------------ each statement gives its right
+
+
+@pytest.fixture
+def odd(postgres: PostgresServer) -> Iterator[tuple[str, Mapping]]:
+    """A database whose every name is a trap, and a role that has been granted nothing."""
+    spec = mapping.load("second_installation.toml", SUPPORT)
+    entities = {
+        n: e.model_copy(update={"table": e.table + ODDLY}) for n, e in spec.entities.items()
+    }
+    attachments = {
+        n: a.model_copy(update={"table": a.table + ODDLY}) for n, a in spec.attachments.items()
+    }
+    spec = spec.model_copy(
+        update={"schema_name": ODDLY, "entities": entities, "attachments": attachments}
+    )
+    postgres.create_database("odd", owner=OWNER)
+    with administrator(postgres, "odd") as admin:
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x'").format(sql.Identifier(ODD)))
+        admin.execute(SCHEMA)
+        admin.execute("""
+            CREATE TYPE practice.mood AS ENUM ('well'); REVOKE USAGE ON TYPE practice.mood FROM PUBLIC;
+            CREATE FUNCTION practice.fits(text) RETURNS boolean IMMUTABLE LANGUAGE sql
+                AS 'SELECT true';
+            REVOKE EXECUTE ON FUNCTION practice.fits(text) FROM PUBLIC;
+            ALTER TABLE practice.carer ADD mood practice.mood, ADD CHECK (practice.fits(named));
+            CREATE SEQUENCE practice.own_default;
+            ALTER TABLE practice.carer ADD number bigint DEFAULT nextval('practice.own_default');
+            ALTER TABLE practice.carer ENABLE ROW LEVEL SECURITY;
+            CREATE SCHEMA other; CREATE TABLE other.of_nobody (x int);
+            CREATE EXTENSION pg_trgm; CREATE TABLE other.of_an_extension (x int);
+            ALTER EXTENSION pg_trgm ADD TABLE other.of_an_extension;
+            UPDATE pg_extension SET extconfig = ARRAY['other.of_an_extension'::regclass::oid],
+                extcondition = ARRAY[''] WHERE extname = 'pg_trgm';
+            CREATE SCHEMA nexus_reimport; CREATE TABLE nexus_reimport.deployment (x int);
+            CREATE SCHEMA nexus_reimport_undo_x;
+            SELECT lo_create(4711); SELECT lo_create(4712);
+            REVOKE ALL ON DATABASE odd FROM PUBLIC; GRANT CONNECT ON DATABASE odd TO nexus;
+            REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC;
+        """)  # noqa: E501
+        for table in ("person", "visit", "document", "carer"):
+            admin.execute(sql.SQL("ALTER TABLE practice.{} RENAME TO {}").format(
+                sql.Identifier(table), sql.Identifier(table + ODDLY)))  # fmt: skip
+        admin.execute(sql.SQL("ALTER SCHEMA practice RENAME TO {}").format(sql.Identifier(ODDLY)))
+    yield "odd", spec
+    postgres.drop_database("odd")
+    with administrator(postgres) as admin:
+        admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(ODD)))
+
+
+def of_the_odd_role(postgres: PostgresServer, spec: Mapping) -> list[Right]:
+    """The rights of the odd role, asked for as this role would."""
+    with psycopg.connect(
+        postgres.dsn("odd"), autocommit=True, options="-c search_path=pg_catalog"
+    ) as connection:
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(ODD)))
+        return list(rights.read(connection, spec))
+
+
+def test_each_statement_that_is_printed_gives_the_right_whatever_the_names_are(
+    postgres: PostgresServer, odd: tuple[str, Mapping]
+) -> None:
+    _, spec = odd
+    lacking = [r for r in of_the_odd_role(postgres, spec) if not r.held]
+    expected = RULES.keys() - {"create_own", "undo_usage", "undo_select"}  # nothing to be put back
+    assert {name for name, rule in RULES.items() if rule in {r.rule for r in lacking}} == expected
+    with administrator(postgres, "odd") as admin:
+        for right in lacking:
+            admin.execute(right.statement.encode())
+            now = of_the_odd_role(postgres, spec)
+            of_the_object = [r for r in now if (r.rule, r.object) == (right.rule, right.object)]
+            assert all(r.held for r in of_the_object), right.statement
+    assert [r for r in of_the_odd_role(postgres, spec) if not r.held] == []
+
+
+def test_what_is_printed_together_gives_all_of_it(
+    postgres: PostgresServer, odd: tuple[str, Mapping]
+) -> None:
+    _, spec = odd
+    found = of_the_odd_role(postgres, spec)
+    lacking = [r for r in found if not r.held]
+    told = rights.lines(lacking)
+    assert len(told) < len(lacking) / 2
+    assert any("INSERT, DELETE" in given and given.count("practice") == 0 for _, given in told)
+    with administrator(postgres, "odd") as admin:
+        for _, given in told:
+            admin.execute(given.encode())
+    assert [r for r in of_the_odd_role(postgres, spec) if not r.held] == []
+
+
+# ------------------------------------------------------------------ as the server itself decides
+
+
+def held(clinic: Clinic, rule: str, on: str) -> bool:
+    """Whether our role has a right of the list on one object, as the list sees it."""
+    with connected(environments.load(DEV).postgres) as connection:
+        found = rights.read(connection, mapping.load("nexus"))
+    (right,) = [r for r in found if r.rule is RULES[rule] and r.object == on]
+    return right.held
+
+
+@pytest.fixture
+def group(clinic: Clinic) -> Iterator[str]:
+    name = f"group_{clinic.databases['dev']}"
+    with administrator(clinic.server) as admin:
+        admin.execute(f"CREATE ROLE {name} NOLOGIN")
+    yield name
+    for database in (clinic.databases["dev"], "postgres"):
+        with administrator(clinic.server, database) as admin:
+            admin.execute(f"DROP OWNED BY {name}")
+    with administrator(clinic.server) as admin:
+        admin.execute(f"DROP ROLE {name}")
+
+
+def test_groups_public_inheritance_and_single_columns_count_as_the_server_counts_them(
+    clinic: Clinic, group: str
+) -> None:
+    clinic.do(f"REVOKE SELECT ON notes FROM {ROLE}")
+    assert not held(clinic, "select", "public.notes")
+    clinic.do(f"GRANT SELECT (id, content) ON notes TO {ROLE}")
+    assert not held(clinic, "select", "public.notes"), "single columns are not enough for a dump"
+    clinic.do(f"GRANT SELECT ON notes TO {group}")
+    with administrator(clinic.server) as admin:
+        admin.execute(f"GRANT {group} TO {ROLE} WITH INHERIT FALSE")
+        assert not held(clinic, "select", "public.notes"), "it would have to SET ROLE first"
+        admin.execute(f"GRANT {group} TO {ROLE} WITH INHERIT TRUE")
+        assert held(clinic, "select", "public.notes")
+        admin.execute(f"REVOKE {group} FROM {ROLE}")
+    clinic.do("GRANT SELECT ON notes TO PUBLIC")
+    assert held(clinic, "select", "public.notes")
+
+
+def test_a_lock_is_had_with_exactly_the_privileges_that_the_list_names(clinic: Clinic) -> None:
+    """LOCK TABLE IN EXCLUSIVE MODE, privilege by privilege, against the server of these tests."""
+    lock = "BEGIN; LOCK TABLE public.sms_templates IN EXCLUSIVE MODE NOWAIT; ROLLBACK"
+    clinic.do(f"REVOKE ALL ON sms_templates FROM {ROLE}")
+    (version,) = clinic.rows("SELECT current_setting('server_version_num')::int")[0]
+    could = []
+    for privilege in rights.table_privileges(version):
+        clinic.do(f"GRANT {privilege} ON sms_templates TO {ROLE}")
+        try:
+            clinic.do(lock, role=ROLE)
+            could.append(privilege)
+        except psycopg.errors.InsufficientPrivilege:
+            pass
+        clinic.do(f"REVOKE {privilege} ON sms_templates FROM {ROLE}")
+    clinic.do(f"GRANT UPDATE (name) ON sms_templates TO {ROLE}")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        clinic.do(lock, role=ROLE)
+    assert tuple(could) == rights.lock_privileges(version)
+    assert rights.lock_privileges(160004) == ("UPDATE", "DELETE", "TRUNCATE")
+
+
+def test_pg_dump_fails_without_each_right_that_the_list_asks_for_it(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    """Other schemas, sequences, large objects and tables of extensions are in a whole dump."""
+    settings = environments.load(DEV).postgres
+    with administrator(clinic.server, clinic.databases["dev"]) as admin:
+        admin.execute(f"""
+            CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.plain (x int);
+            CREATE EXTENSION pg_trgm; CREATE TABLE elsewhere.of_an_extension (x int);
+            ALTER EXTENSION pg_trgm ADD TABLE elsewhere.of_an_extension;
+            UPDATE pg_extension SET extconfig = ARRAY['elsewhere.of_an_extension'::regclass::oid],
+                extcondition = ARRAY[''] WHERE extname = 'pg_trgm';
+            CREATE EXTENSION hstore; CREATE TABLE elsewhere.in_no_dump (x int);
+            ALTER EXTENSION hstore ADD TABLE elsewhere.in_no_dump;
+            CREATE SEQUENCE elsewhere.counted; SELECT lo_create(4711);
+            GRANT USAGE ON SCHEMA elsewhere TO {ROLE};
+            GRANT SELECT ON ALL TABLES IN SCHEMA elsewhere TO {ROLE};
+            GRANT SELECT ON ALL SEQUENCES IN SCHEMA elsewhere TO {ROLE};
+            GRANT SELECT ON LARGE OBJECT 4711 TO {ROLE};
+        """)
+        admin.execute(f"REVOKE SELECT ON elsewhere.in_no_dump FROM {ROLE}")
+        dump: list[str | Path] = [binaries() / "pg_dump", "--format=custom", "--no-password",
+                                  f"--file={tmp_path / 'dump'}"]  # fmt: skip
+        pg_tools.run(dump, settings, tmp_path / "log")
+        for privilege, on, rule, name in (
+            ("USAGE", "SCHEMA elsewhere", "usage", "elsewhere"),
+            ("SELECT", "TABLE elsewhere.plain", "dump", "elsewhere.plain"),
+            ("SELECT", "TABLE elsewhere.of_an_extension", "dump", "elsewhere.of_an_extension"),
+            ("SELECT", "SEQUENCE elsewhere.counted", "dump_sequence", "elsewhere.counted"),
+            ("SELECT", "LARGE OBJECT 4711", "dump_object", "4711"),
+        ):
+            admin.execute(f"REVOKE {privilege} ON {on} FROM {ROLE}")
+            assert not held(clinic, rule, name)
+            with pytest.raises(TargetError) as told:
+                pg_tools.run(dump, settings, tmp_path / "log")
+            assert isinstance(told.value, Denied), (on, (tmp_path / "log").read_text())
+            assert on.split()[-1].rpartition(".")[2] in str(told.value)
+            admin.execute(f"GRANT {privilege} ON {on} TO {ROLE}")
+
+
+# ------------------------------------------------------------------ asked for before anything
+
+
+REVOKED = (
+    ("INSERT, DELETE ON TABLE notes", "INSERT, DELETE on table public.notes"),
+    ("SELECT ON TABLE clinics", "SELECT on table public.clinics"),
+    ("UPDATE (object_id) ON TABLE documents_document", "on table public.documents_document"),
+    ("USAGE ON SCHEMA public", "USAGE on schema public"),
+    ("CREATE ON DATABASE {database}", "CREATE on database"),
+)
+
+
+def test_all_that_is_missing_is_told_at_once_before_filemaker_is_read(clinic: Clinic) -> None:
+    database = clinic.databases["dev"]
+    with administrator(clinic.server, database) as admin:
+        admin.execute("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+        for given, _ in REVOKED:
+            admin.execute(f"REVOKE {given.format(database=database)} FROM {ROLE}".encode())
+        admin.execute(f"REVOKE UPDATE ON ALL TABLES IN SCHEMA public FROM {ROLE}")
+        before = clinic.state()
+        with pytest.raises(StopError) as told:
+            steps.begin(DEV)
+        assert told.value.what.startswith("7 right(s) are missing for role nexus_reimport\n")
+        assert all(said in told.value.what for _, said in REVOKED)
+        assert not clinic.simulator.requests
+        assert record.every(environments.load(DEV)) == []
+        assert clinic.state() == before
+        statements = told.value.next.splitlines()[1:]
+        assert all(s.endswith(f" TO {ROLE};") for s in statements)
+        for given in statements:
+            admin.execute(given.strip().encode())
+    steps.begin(DEV)
+
+
+def test_prod_without_a_copy_to_rehearse_on_is_refused_before_filemaker_is_read(
+    no_createdb: Clinic,
+) -> None:
+    no_createdb.add_prod()
+    with administrator(no_createdb.server) as admin:
+        admin.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
+    with pytest.raises(StopError, match=f"ALTER ROLE {ROLE} CREATEDB;"):
+        steps.begin(PROD)
+    assert not no_createdb.simulator.requests
+
+
+def test_a_right_that_is_revoked_after_the_preflight_stops_before_the_window(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path
+) -> None:
+    path = clinic.folder / f"{DEV}.toml"
+    sign = tmp_path / "closed"
+    path.write_text(f'{path.read_text()}\n[hooks]\nenter = ["touch", "{sign}"]\nleave = ["true"]\n')
+    book = clinic.approved(rehearsed)
+    before = clinic.state()
+    clinic.do(f"REVOKE INSERT ON notes FROM {ROLE}")
+    with pytest.raises(StopError, match=r"INSERT on table public\.notes") as told:
+        book.apply()
+    assert f"GRANT INSERT ON TABLE public.notes TO {ROLE};" in told.value.next
+    assert not sign.exists(), "no maintenance page went up"
+    assert clinic.state() == before
+    clinic.do(f"GRANT INSERT ON notes TO {ROLE}")
+    assert book.apply().committed
+
+
+def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    before = clinic.state()
+    journal = book.run.journal
+
+    def tell(event: str, **facts: Any) -> None:
+        journal(event, **facts)
+        if facts.get("step") == "insert":
+            clinic.do(f"REVOKE INSERT ON notes FROM {ROLE}")
+
+    load = book.run.load
+    order = book._order(
+        load(apply.Plan, "plan"), load(apply.Proposal, "proposal"),
+        load(apply.Approval, "approval"),
+    )  # fmt: skip
+    with pytest.raises(Denied) as told:
+        book.execute("applied", "apply", "02_execute", lambda: apply.apply(
+            book.settings.postgres, book.mapping, order, book._check_inside,
+            commit=True, tell=tell,
+        ))  # fmt: skip
+    assert "SQLSTATE 42501, a right is missing: table notes" in told.value.what
+    assert "INSERT on table public.notes: rows are loaded" in told.value.what
+    assert f"GRANT INSERT ON TABLE public.notes TO {ROLE};" in told.value.next
+    assert "rolled back" in told.value.state
+    assert clinic.state() == before
+
+
+def test_each_command_asks_for_what_it_needs_before_it_starts(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    run = clinic.whole(rehearsed=rehearsed).run.id
+    schema = f"nexus_reimport_undo_{run.lower().replace('-', '_')}"
+    database, live = clinic.databases["dev"], clinic.state()
+    with administrator(clinic.server, database) as admin:
+        admin.execute(f"ALTER SCHEMA {schema} OWNER TO {OWNER}")
+        with pytest.raises(StopError, match=f"ALTER SCHEMA {schema} OWNER TO {ROLE};"):
+            runner.purge_undo(DEV, 0)
+        with pytest.raises(StopError, match=f"GRANT USAGE ON SCHEMA {schema} TO {ROLE};"):
+            runner.rollback(runner.Wanted(run=run))
+        admin.execute(f"ALTER SCHEMA {schema} OWNER TO {ROLE}")
+        admin.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
+        try:
+            with pytest.raises(StopError, match=f"ALTER ROLE {ROLE} CREATEDB;"):
+                runner.restore_into(run, f"{database}_back")
+        finally:
+            admin.execute(f"ALTER ROLE {ROLE} CREATEDB")
+        admin.execute(f"REVOKE DELETE ON appointments FROM {ROLE}")
+        with pytest.raises(StopError, match=r"GRANT DELETE ON TABLE public\.appointments"):
+            runner.rollback(runner.Wanted(run=run))
+        steps.begin(DEV, links_only=True)  # which deletes nothing
+        admin.execute(f"GRANT DELETE ON appointments TO {ROLE}")
+        assert clinic.state() == live
+        assert runner.purge_undo(DEV, 0)
+
+
+def test_adopting_asks_for_its_rights_and_a_marker_of_another_role_is_told(clinic: Clinic) -> None:
+    database = clinic.databases["dev"]
+    with administrator(clinic.server, database) as admin:
+        admin.execute("DROP SCHEMA nexus_reimport CASCADE")
+        admin.execute(f"REVOKE CREATE ON DATABASE {database} FROM {ROLE}")
+        with pytest.raises(StopError, match=f"GRANT CREATE ON DATABASE {database} TO {ROLE};"):
+            adoption.look(DEV)
+        admin.execute(f"GRANT CREATE ON DATABASE {database} TO {ROLE}")
+        adoption.adopt(adoption.look(DEV))
+        admin.execute("ALTER SCHEMA nexus_reimport OWNER TO nexus")
+        admin.execute("ALTER TABLE nexus_reimport.deployment OWNER TO nexus")
+        with pytest.raises(StopError, match=r"ownership on nexus_reimport\.deployment") as told:
+            steps.begin(DEV)
+        assert f"GRANT USAGE, CREATE ON SCHEMA nexus_reimport TO {ROLE};" in told.value.next
+        for given in told.value.next.splitlines()[1:]:
+            admin.execute(given.strip().encode())
+    steps.begin(DEV)
+
+
+def test_an_autovacuum_is_known_by_a_role_that_may_not_read_what_others_do(tmp_path: Path) -> None:
+    """Who holds a lock: to such a role PostgreSQL hides even that it is an autovacuum."""
+    slow = {"autovacuum_naptime": "1s", "autovacuum_vacuum_cost_delay": "100ms",
+            "autovacuum_vacuum_cost_limit": "1"}  # fmt: skip
+    with PostgresServer.start(tmp_path / "slow", durable=False, tuned=slow) as server:
+        server.create_role(ROLE)
+        with server.access.connect() as admin, server.access.connect("postgres", ROLE) as ours:
+            admin.execute(
+                "CREATE TABLE t AS SELECT repeat('x', 500) FROM generate_series(1, 20000)"
+            )
+            admin.execute("DELETE FROM t")
+            found: list[str] = []
+
+            def seen() -> bool:
+                found[:] = [kind for _, _, kind in ours.execute(statement("lock_holders"))]
+                return bool(found)
+
+            assert process.until(seen, seconds=120, pause=0.1)
+        server.remove()
+    assert set(found) == {AUTOVACUUM}
+
+
+# ------------------------------------------------------------------ what is refused all the same
+
+
+def test_a_refused_right_names_the_object_and_no_text_that_people_wrote(clinic: Clinic) -> None:
+    settings = environments.load(DEV).postgres
+    clinic.do(f"REVOKE SELECT ON notes FROM {ROLE}")
+    with pytest.raises(Denied, match="a right is missing: table notes"), \
+         connected(settings) as connection:  # fmt: skip
+        connection.execute("SELECT count(*) FROM public.notes")
+    clinic.do(
+        "CREATE FUNCTION public.refuses() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
+        " 'permission denied for table Wendelgard' USING ERRCODE = '42501'; END $$"
+    )
+    with pytest.raises(Denied) as told, connected(settings) as connection:
+        connection.execute("SELECT public.refuses()")
+    assert "Wendelgard" not in str(told.value)
+    assert "docs/rights.md" in told.value.next
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ("permission denied for sequence patients_id_seq", "sequence patients_id_seq"),
+        ("must be owner of table runs", "table runs"),
+        ("permission denied for large object 4711", "large object 4711"),
+        ("keine Berechtigung für Tabelle notes", "notes"),
+        ("droit refusé pour la table « notes »", "notes"),
+    ],
+)
+def test_the_object_is_found_in_the_servers_own_message(message: str, named: str) -> None:
+    assert denied._object(message) == named
+
+
+def test_a_vacuum_that_is_not_ours_to_do_is_a_warning_that_says_who_may(clinic: Clinic) -> None:
+    clinic.do(f"REVOKE MAINTAIN ON notes FROM {ROLE}")
+    book = clinic.preflight()
+    book.approve(rehearsed=True)
+    applied = book.apply()
+    (warning,) = applied.warnings
+    assert warning.startswith("VACUUM (ANALYZE) notes was not done: it needs MAINTAIN")
+    assert OWNER in warning
+
+
+def test_a_table_whose_rows_are_hidden_from_the_role_stops(clinic: Clinic) -> None:
+    clinic.do("ALTER TABLE notes ENABLE ROW LEVEL SECURITY")
+    with pytest.raises(StopError, match=f"ALTER ROLE {ROLE} BYPASSRLS;"):
+        steps.begin(DEV)
+
+
+def test_a_sequence_whose_stand_may_not_be_read_or_set_stops(
+    postgres: PostgresServer, odd: tuple[str, Mapping]
+) -> None:
+    """Behind an identity and behind a default that owns no sequence: both are set by a run."""
+    _, spec = odd
+    found = [r.object for r in of_the_odd_role(postgres, spec) if r.rule is RULES["sequence"]]
+    assert len(found) == 4 - 1
+    assert any("own_default" in name for name in found)
+    assert rights.missing(of_the_odd_role(postgres, spec), Task.RUN)
+
+
+def test_what_a_migration_makes_later_can_be_read_by_default(clinic: Clinic) -> None:
+    clinic.do("CREATE TABLE made_by_a_migration (id serial PRIMARY KEY)")
+    assert planned().run.has("plan")
+
+
+def test_a_copy_of_the_database_has_the_tables_rights_and_asks_for_the_rest(
+    clinic: Clinic,
+) -> None:
+    name = f"{clinic.databases['dev']}_copied"
+    clinic.server.create_database(name, template=clinic.databases["dev"], owner=OWNER)
+    try:
+        clinic.edit(DEV, clinic.databases["dev"], name)
+        with connected(environments.load(DEV).postgres) as connection:
+            lacking = rights.missing(rights.read(connection, mapping.load("nexus")), Task.RUN)
+        assert [r.statement for r in lacking] == [f"GRANT CREATE ON DATABASE {name} TO {ROLE};"]
+    finally:
+        clinic.server.drop_database(name)

@@ -1,0 +1,392 @@
+"""What a run says of itself, against what the database holds: each number, and each claim."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nexus_reimport import record, runner, show
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import ReimportError, StopError
+from nexus_reimport.model import Plan
+from nexus_reimport.record import Run, State, Verdict
+from nexus_reimport.runbook import rollback, steps
+from nexus_reimport.runner import Wanted
+from support.clinic import ROLE, Clinic, finished, planned
+from support.commands import command
+from support.halting import halted
+from support.relinking import linked_wrongly, relinked
+from support.sheets import fill, put_back, without_clinic
+
+DEV = "sandbox-dev"
+TABLES = {
+    "patients": "patients", "appointments": "appointments", "notes": "notes",
+    "sms_messages": "sms_messages", "sms_inbound": "sms_inbound",
+    "letters": "letters_patientletter", "reminders": "reminders",
+}  # fmt: skip
+LINKS = {"documents": "documents_document", "images": "images_batch"}
+DONE = {"wiped", "loaded", "purged", "re-linked", "put back", "taken back", "writers"}
+PLANNED = {"to wipe", "to load", "to purge", "to re-link", "to take back"}
+Rows = dict[str, dict[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the database holds: rows of the wiped tables, and the owners of attachments."""
+
+    rows: Rows
+    links: dict[str, dict[str, tuple[Any, ...]]]
+
+
+def held(clinic: Clinic) -> Held:
+    rows = {
+        entity: dict(clinic.rows(f"SELECT id::text, to_jsonb(t) FROM {table} AS t"))
+        for entity, table in TABLES.items()
+    }
+    links = {
+        name: {
+            key: tuple(link)
+            for key, *link in clinic.rows(
+                f"SELECT id::text, object_id::text, content_type_id FROM {table}"
+            )
+        }
+        for name, table in LINKS.items()
+    }
+    return Held(rows, links)
+
+
+def counts(text: str) -> dict[str, int]:
+    """``86 patients, 2 notes`` as numbers; nothing of ``nothing``."""
+    return {name: int(n.replace(",", "")) for n, name in re.findall(r"([\d,]*\d) (\w+)", text)}
+
+
+def told(run: Run) -> dict[str, str]:
+    """The facts, as they are printed; the terminal and the last cell say the same."""
+    found = show.facts(run)
+    terminal, cell = show.summary(run), repr(show.signed_off(run))
+    for name, text in found:
+        assert re.search(rf"^  {re.escape(name)} +{re.escape(text)}$", terminal, re.MULTILINE)
+        assert re.search(rf"^{re.escape(name)}: +{re.escape(text)}$", cell, re.MULTILINE)
+    return dict(found)
+
+
+def committed(clinic: Clinic, run: Run) -> bool:
+    if clinic.value("SELECT to_regclass('nexus_reimport.runs')", role=ROLE) is None:
+        return False
+    query = "SELECT count(*) FROM nexus_reimport.runs WHERE run = %s"
+    return bool(clinic.value(query, "dev", run.id, role=ROLE))
+
+
+def nothing_is_claimed(clinic: Clinic, run: Run, before: Held) -> dict[str, str]:
+    """A run that has written nothing says so, and the database agrees."""
+    facts = told(run)
+    assert held(clinic) == before
+    assert not committed(clinic, run)
+    assert DONE.isdisjoint(facts), facts
+    assert run.verdict() is Verdict.IN_DOUBT or facts["state"] == State.AS_IT_WAS
+    return facts
+
+
+def every_number_is_true(clinic: Clinic, run: Run, before: Held) -> dict[str, str]:
+    """A run that was committed tells what the database holds, entity by entity."""
+    facts, now = told(run), held(clinic)
+    assert committed(clinic, run)
+    assert PLANNED.isdisjoint(facts), facts
+    wiped, loaded, kept = (
+        counts(facts["wiped"]), counts(facts["loaded"]), _by_entity(facts["kept"]),
+    )  # fmt: skip
+    for entity in TABLES:
+        was, there = before.rows[entity], now.rows[entity]
+        assert wiped.get(entity, 0) == len(was), entity
+        assert loaded.get(entity, 0) + kept.get(entity, 0) == len(there), entity
+        assert counts(facts["new"]).get(entity, 0) == len(there.keys() - was.keys()), entity
+        assert counts(facts["purged"]).get(entity, 0) == len(was.keys() - there.keys()), entity
+        assert kept.get(entity, 0) <= len(there.keys() & was.keys()), entity
+    changed = [e for e in TABLES for k, row in now.rows[e].items()
+               if k in before.rows[e] and row != before.rows[e][k]]  # fmt: skip
+    assert (facts["changed"] == "nothing") is not bool(changed), facts["changed"]
+    links_are_true(facts["re-linked"], before, now)
+    return facts
+
+
+def links_are_true(text: str, before: Held, now: Held) -> None:
+    for name, was in before.links.items():
+        moved = sum(link != was[key] for key, link in now.links[name].items())
+        assert counts(text).get(name, 0) == moved, name
+
+
+def _by_entity(text: str) -> dict[str, int]:
+    parts = [part.partition(": ") for part in text.split("; ")]
+    return {name: sum(counts(listed).values()) for name, colon, listed in parts if colon}
+
+
+def journal_until(run: Run, last: str) -> None:
+    """Cut the journal behind the last event of that name, as a kill there leaves it."""
+    path = run.folder / record.JOURNAL
+    lines = path.read_bytes().splitlines(keepends=True)
+    place = max(n for n, line in enumerate(lines) if f'"{last}"'.encode() in line)
+    path.write_bytes(b"".join(lines[: place + 1]))
+
+
+# ---------------------------------------------------------------- nothing was written
+
+
+def test_a_run_that_waits_says_what_is_to_be_done(clinic: Clinic) -> None:
+    before = held(clinic)
+    (waiting,) = runner.run([DEV])
+    (run,) = record.every(environments.load(DEV))
+    assert (waiting.verdict, waiting.exit_code, waiting.sealed) == (Verdict.WAITING, 6, False)
+    assert waiting.error == ""
+    assert f"nexus-reimport run {DEV} --approve " in waiting.advice
+    page = waiting.advice.removeprefix("read ").partition(", then")[0]
+    assert Path(page).is_file(), "the page that a person is to read is there"
+    facts = nothing_is_claimed(clinic, run, before)
+    assert counts(facts["to wipe"]) == {e: len(r) for e, r in before.rows.items() if r}
+    assert facts["checks"] == "inside, in the rehearsal: 5 passed"
+    assert runner.seal(DEV).verdict is Verdict.PARTIAL, "nobody will approve it any more"
+
+
+def test_a_run_that_stopped_before_says_nothing_was_written(clinic: Clinic) -> None:
+    path, before = clinic.folder / f"{DEV}.toml", held(clinic)
+    path.write_text(
+        path.read_text().replace('who = "sandbox"\nuntil = "2099', 'who = "x"\nuntil = "2001')
+    )
+    (stopped,) = runner.run([DEV], approve_rehearsed=True)
+    assert (stopped.verdict, stopped.exit_code) == (Verdict.STOPPED, 1)
+    (run,) = record.every(environments.load(DEV))
+    facts = nothing_is_claimed(clinic, run, before)
+    assert "every_planned_patient_has_a_clinic: expired" in facts["waivers"]
+    assert facts["rehearsal"] == "was not done, or not to its end"
+    assert "EXPIRED: waived up to 86 by x until 2001" in stopped.error
+
+
+def test_a_run_that_stopped_inside_says_nothing_was_written(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    clinic.do(
+        "UPDATE notes SET content = 'since' WHERE id = (SELECT min(id::text)::uuid FROM notes)"
+    )
+    before = held(clinic)
+    with pytest.raises(StopError, match="Nexus was changed"):
+        book.apply()
+    assert book.run.verdict() is Verdict.STOPPED
+    assert nothing_is_claimed(clinic, book.run, before)["checks"].startswith(
+        "inside, in the rehearsal"
+    )
+
+
+def test_a_run_that_failed_says_nothing_was_written(clinic: Clinic, rehearsed: Path) -> None:
+    run = clinic.approved(rehearsed).run
+
+    def cut(done: int, _: int) -> None:
+        if done == 6:
+            clinic.rows(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE"
+                " application_name = 'nexus_reimport' AND datname = current_database()",
+                role=ROLE,
+            )
+
+    before = held(clinic)
+    with pytest.raises(ReimportError):
+        steps.resume(DEV, run.id, bar=lambda _: cut).apply()
+    assert run.verdict() is Verdict.FAILED
+    nothing_is_claimed(clinic, run, before)
+
+
+@pytest.mark.parametrize("step", [2, 7, 10])
+def test_a_live_run_is_running_and_a_killed_one_is_not(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path, step: int
+) -> None:
+    run, before = clinic.approved(rehearsed).run, held(clinic)
+    with halted(DEV, run.id, step, tmp_path / "marker") as process:
+        assert (run.standing(), run.workers()) == (Verdict.RUNNING, (process.pid,))
+        assert told(run)["state"] == f"at work, pid {process.pid}; nothing is known yet"
+        assert "exit code" not in show.summary(run)
+        with pytest.raises(ReimportError, match=f"at work: pid {process.pid}"):
+            runner.seal(DEV)
+        with pytest.raises(ReimportError, match="at work"):
+            record.create(environments.load(DEV))
+        process.kill()
+        process.wait()
+    assert run.standing() is Verdict.IN_DOUBT
+    assert nothing_is_claimed(clinic, run, before)["state"] == State.UNKNOWN
+    assert runner.settle(DEV).verdict is Verdict.KILLED
+    nothing_is_claimed(clinic, run, before)
+
+
+# ---------------------------------------------------------------- it was committed
+
+
+def test_a_complete_run_tells_what_the_database_holds(clinic: Clinic, rehearsed: Path) -> None:
+    before, book = held(clinic), clinic.whole(rehearsed=rehearsed)
+    facts = every_number_is_true(clinic, book.run, before)
+    assert "state" not in facts
+    assert book.run.verdict() is Verdict.COMPLETE
+    now = held(clinic)
+    told_values: Counter[str] = Counter()
+    for n, entity in re.findall(r"([\d,]+) (?:values|spellings) of (\w+)", facts["changed"]):
+        told_values[entity] += int(n.replace(",", ""))
+    for entity in ("notes", "sms_messages", "sms_inbound", "reminders"):  # no JSON that is merged
+        differ = sum(
+            value != before.rows[entity][key][column]
+            for key, row in now.rows[entity].items()
+            if key in before.rows[entity]
+            for column, value in row.items()
+        )
+        assert told_values[entity] == differ, entity
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["counted", "killed before it could count"])
+def test_an_unverified_run_says_that_it_was_committed(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path, lost: bool
+) -> None:
+    book, before = clinic.approved(rehearsed), held(clinic)
+    if lost:
+        with halted(DEV, book.run.id, 12, tmp_path / "marker") as process:
+            process.kill()
+            process.wait()
+    else:
+        book.apply()
+    assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
+    facts = every_number_is_true(clinic, book.run, before)
+    assert facts["state"] == "committed, not verified"
+    assert ("counts" in facts) is lost
+    assert ("writers" in facts) is not lost
+
+
+def test_a_run_in_doubt_claims_nothing_until_the_database_was_asked(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book, before = clinic.approved(rehearsed), held(clinic)
+    book.apply()
+    journal_until(book.run, "committing")
+    (book.run.folder / "applied.json").unlink()
+    facts = told(book.run)
+    assert (book.run.verdict(), facts["state"]) == (Verdict.IN_DOUBT, State.UNKNOWN)
+    assert DONE.isdisjoint(facts)
+    assert runner.settle(DEV).verdict is Verdict.COMMITTED_UNVERIFIED
+    every_number_is_true(clinic, book.run, before)
+
+
+def test_a_run_that_was_taken_back_and_its_rollback_tell_the_truth(
+    clinic: Clinic, rehearsed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book, before = clinic.approved(rehearsed), held(clinic)
+    book.apply()
+    after = held(clinic)
+    back = runner.rollback(Wanted(book.run.id, rehearsed=True))
+    assert (back.verdict, book.run.verdict()) == (Verdict.COMPLETE, Verdict.UNDONE)
+    assert held(clinic) == before
+    assert told(book.run)["state"] == State.TAKEN_BACK
+    own = record.every(environments.load(DEV))[-1]
+    facts = told(own)
+    assert facts["taken back"] == book.run.id
+    back_rows, _, back_links = facts["put back"].partition("; links of ")
+    assert counts(back_rows) == {TABLES[e]: len(r) for e, r in before.rows.items() if r}
+    links_are_true(back_links, after, held(clinic))
+    assert record.taken_back(record.every(environments.load(DEV))) == {book.run.id: own.id}
+    code, out, _ = command(capsys, "record", "list", DEV)
+    assert (code, out.count(f"taken back by {own.id}")) == (0, 1)
+    _, out, _ = command(capsys, "record", "show", DEV, "--run", book.run.id)
+    assert out.startswith(f"taken back since, by run {own.id}")
+
+
+def test_a_rollback_that_was_not_done_has_put_back_nothing(clinic: Clinic) -> None:
+    first = clinic.executed()
+    book = rollback.begin(DEV, "", first.run.id)
+    book.back_up()
+    book.look()
+    book.propose()
+    after = held(clinic)
+    assert book.run.verdict() is Verdict.WAITING
+    assert nothing_is_claimed(clinic, book.run, after)["to take back"] == first.run.id
+
+
+def test_a_run_that_re_linked_alone_claims_links_alone(clinic: Clinic) -> None:
+    clinic.executed()
+    linked_wrongly(clinic)
+    before = held(clinic)
+    facts = told(relinked(clinic).run)
+    now = held(clinic)
+    assert now.rows == before.rows
+    links_are_true(facts["re-linked"], before, now)
+    assert {"wiped", "loaded", "kept", "changed"}.isdisjoint(facts)
+
+
+def test_a_second_run_says_that_nothing_was_changed(clinic: Clinic) -> None:
+    clinic.executed()
+    before = held(clinic)
+    facts = every_number_is_true(clinic, clinic.whole().run, before)
+    assert held(clinic) == before
+    assert {facts[name] for name in ("new", "changed", "purged", "re-linked")} == {"nothing"}
+
+
+def test_values_of_the_sheet_are_counted_as_changes(clinic: Clinic) -> None:
+    clinic.executed()
+    first = planned()
+    keys = without_clinic(first)
+    path, sheet = put_back(first)
+    name = clinic.value("SELECT min(name) FROM clinics")
+    for key in keys:
+        fill(sheet["clinics"], key, clinic_id=name)
+    sheet.save(path)
+    before = held(clinic)
+    facts = every_number_is_true(clinic, clinic.whole().run, before)
+    assert facts["changed"] == f"{len(keys):,} by hand in clinics"
+
+
+def test_what_is_purged_is_not_called_kept(clinic: Clinic) -> None:
+    path = clinic.folder / f"{DEV}.toml"
+    text = path.read_text()
+    for entity in ("patients", "notes", "letters", "appointments"):
+        head, rest = text.split(f"[decisions.{entity}]\n")
+        ours, rest = rest.split("when_different", 1)
+        text = f"{head}[decisions.{entity}]\n{ours.replace('keep', 'purge', 3)}when_different{rest}"
+    waiver = 'check = "no_more_is_purged_than_expected"\nat_most = 4\nreason = "meant so"\n'
+    path.write_text(f'{text}\n[[waivers]]\n{waiver}who = "x"\nuntil = "2099-01-01"\n')
+    before = held(clinic)
+    book = clinic.preflight()
+    book.approve(rehearsed=True)
+    facts = every_number_is_true(clinic, finished(book).run, before)
+    closed = book.run.load(Plan, "plan").entities["patients"].unreturned
+    assert sum(u.kept for u in closed) == _by_entity(facts["kept"])["patients"] > 0
+    assert "letters" not in _by_entity(facts["kept"])
+    assert counts(facts["purged"])["letters"] > 0
+
+
+# ---------------------------------------------------------------- what is void, unproven, refused
+
+
+def test_what_a_step_that_was_run_again_has_made_void_is_said(clinic: Clinic) -> None:
+    book = clinic.preflight()
+    assert book.run.verdict() is Verdict.WAITING
+    book.plan()
+    facts = told(book.run)
+    assert book.run.verdict() is Verdict.PARTIAL
+    assert facts["void"] == (
+        "checks_before, rehearsal, checks_rehearsal, checks_inside, proposal: plan was run again"
+        " since"
+    )
+    assert "proposal" not in facts
+    book.check_before()
+    book.rehearse()
+    book.propose()
+    assert "void" not in told(book.run)
+    assert book.run.verdict() is Verdict.WAITING
+
+
+def test_an_unproven_rehearsal_is_said_at_the_terminal(no_createdb: Clinic) -> None:
+    (waiting,) = runner.run([DEV])
+    assert waiting.verdict is Verdict.WAITING
+    assert "UNPROVEN, neither backup nor undo was tried: the role may not" in waiting.summary
+    (run,) = record.every(environments.load(DEV))
+    page = Path(run.folder, "01_preflight.html").read_text(encoding="utf-8")
+    assert (
+        "UNPROVEN: the backup has not been restored, the undo has not been tried: the role" in page
+    )

@@ -1,0 +1,252 @@
+"""papermill runs the pages; the journal tells what became of them, whoever is killed when."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from nexus_reimport import record, runner
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import InDoubt, RecordError, SettingsError, StopError
+from nexus_reimport.model import Proposal
+from nexus_reimport.record import Run, Verdict
+from nexus_reimport.runbook import steps
+from nexus_reimport.runner import notebook
+from support.clinic import ROLE, Clinic
+from support.running import DEV, digest_of, in_background, kill_kernel, stage_pid, until
+
+
+def page_that(folder: Path, source: str) -> None:
+    """A page with the parameter ``run_id`` and one cell."""
+    parameters = nbformat.v4.new_code_cell('run_id: str = ""', metadata={"tags": ["parameters"]})
+    made = nbformat.v4.new_notebook(cells=[parameters, nbformat.v4.new_code_cell(source)])
+    made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(made, folder / "page.ipynb")
+
+
+def run_page(clinic: Clinic, source: str) -> Run:
+    """A new run in which one page with one cell was executed."""
+    page_that(clinic.folder, source)
+    made = record.create(environments.load(DEV))
+    notebook.execute(made, "page", {"run_id": made.id}, clinic.folder)
+    return made
+
+
+def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic) -> None:
+    asked: list[str] = []
+
+    def decline(run: Run, proposal: Proposal) -> str:
+        asked.append(proposal.digest)
+        return "not that one" if len(asked) == 1 else ""
+
+    before = clinic.state()
+    (waiting,) = runner.run([DEV], ask=decline)
+    assert (waiting.verdict, waiting.exit_code, waiting.sealed) == (Verdict.WAITING, 6, False)
+    assert len(asked) == 2, "a digest that is not the run's own is asked for again"
+    assert asked[0][:12] in waiting.advice
+    assert clinic.state() == before
+    (done,) = runner.run([DEV], approve=asked[0][:12])
+    assert (done.verdict, done.exit_code, done.sealed) == (Verdict.COMPLETE, 0, True)
+    assert done.run == waiting.run
+    names = {p.name for p in Path(done.record).iterdir()}
+    pages = ("01_preflight", "02_execute", "03_verify")
+    assert {f"{page}.{kind}" for page in pages for kind in ("ipynb", "html")} <= names
+    assert record.every(environments.load(DEV))[-1].problems() == []
+    assert "waited" in done.summary
+
+
+def test_a_digest_of_no_open_run_starts_nothing(clinic: Clinic) -> None:
+    (refused,) = runner.run([DEV], approve="0123456789ab")
+    assert (refused.run, refused.exit_code) == ("", 1)
+    assert "no open run" in refused.error
+    assert record.every(environments.load(DEV)) == []
+
+
+def test_one_digest_is_not_taken_for_two_environments(clinic: Clinic) -> None:
+    with pytest.raises(SettingsError, match="cannot approve 2"):
+        runner.run([DEV, "sandbox-prod"], approve="0123456789ab")
+
+
+def test_what_was_rehearsed_is_not_enough_for_a_real_prod(clinic: Clinic) -> None:
+    clinic.edit("sandbox-prod", "sandbox = true", "sandbox = false")
+    with pytest.raises(SettingsError, match="is prod"):
+        runner.run(["sandbox-prod"], approve_rehearsed=True)
+
+
+def test_a_second_run_is_refused_while_one_is_at_work(clinic: Clinic) -> None:
+    with record.at_work(environments.load(DEV)):
+        token = os.environ.pop(record.RUNNER_VARIABLE)
+        (refused,) = runner.run([DEV])
+        os.environ[record.RUNNER_VARIABLE] = token
+    assert refused.exit_code == 1
+    assert "at work" in refused.error
+
+
+def test_a_stop_in_a_page_reaches_the_person_as_four_lines(clinic: Clinic) -> None:
+    clinic.edit(DEV, "walk-nexus-dev", "walk-nexus-none")
+    (failed,) = runner.run([DEV], approve_rehearsed=True)
+    assert (failed.verdict, failed.exit_code, failed.sealed) == (Verdict.FAILED, 3, True)
+    what, *lines = failed.error.splitlines()
+    assert "NoSuchBucket" in what
+    assert [line.split(":")[0].strip() for line in lines][-2:] == ["state", "next"]
+    assert "Traceback" not in failed.error
+
+
+def test_a_kernel_killed_in_the_preflight_is_no_success(clinic: Clinic) -> None:
+    clinic.simulator.latency_ms = 400
+    before = clinic.state()
+    thread, outcomes = in_background(lambda: runner.run([DEV], approve_rehearsed=True))
+    until(lambda: stage_pid("snapshot"))
+    kill_kernel("snapshot")
+    thread.join(120)
+    (killed,) = outcomes
+    assert (killed.verdict, killed.exit_code, killed.sealed) == (Verdict.KILLED, 3, True)
+    assert not (Path(killed.record) / "02_execute.ipynb").exists()
+    assert (Path(killed.record) / "01_preflight.html").is_file()
+    assert clinic.state() == before
+
+
+def test_a_kernel_killed_in_the_transaction_leaves_the_database_as_it_was(clinic: Clinic) -> None:
+    digest = digest_of(clinic.preflight())
+    before = clinic.state()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with clinic.connect() as other, other.transaction():
+        other.execute("LOCK TABLE xero_contact_links")  # read by the checks, after all writes
+        thread, outcomes = in_background(lambda: runner.run([DEV], approve=digest))
+        until(lambda: stage_pid("apply") and clinic.value(waiting, role=ROLE))
+        kill_kernel("apply")
+    thread.join(120)
+    (killed,) = outcomes
+    assert (killed.verdict, killed.exit_code, killed.sealed) == (Verdict.KILLED, 3, True)
+    events = record.every(environments.load(DEV))[-1].events()
+    assert [e["committed"] for e in events if e["event"] == "settled"] == [False]
+    assert clinic.state() == before
+
+
+def test_a_committed_run_is_finished_later(clinic: Clinic) -> None:
+    book = clinic.preflight()
+    with pytest.raises(StopError, match="nothing to finish"):
+        runner.finish(DEV)
+    book.approve(rehearsed=True)
+    book.apply()
+    with pytest.raises(RecordError, match="COMMITTED_UNVERIFIED"):
+        record.create(environments.load(DEV))
+    done = runner.finish(DEV)
+    assert (done.run, done.verdict, done.sealed) == (book.run.id, Verdict.COMPLETE, True)
+
+
+def test_a_committed_run_that_is_wrong_stays_open_until_a_person_closes_it(clinic: Clinic) -> None:
+    book = clinic.preflight()
+    book.approve(rehearsed=True)
+    book.apply()
+    clinic.do("UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"
+              " FROM notes)")  # fmt: skip
+    unsure = runner.finish(DEV)
+    assert (unsure.verdict, unsure.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
+    assert not unsure.sealed
+    assert "every_row_is_as_planned" in unsure.error
+    assert f"nexus-reimport rollback {unsure.run}" in unsure.advice
+    closed = runner.seal(DEV)
+    assert (closed.verdict, closed.exit_code, closed.sealed) == (unsure.verdict, 4, True)
+
+
+def test_parameters_are_compared_with_the_pages_own_before_a_kernel_starts(tmp_path: Path) -> None:
+    page_that(tmp_path, "1 / 0")
+    with pytest.raises(SettingsError) as error:
+        notebook.check("page", {"run": "x"}, tmp_path)
+    assert "given run that it does not know" in str(error.value)
+    assert "not given run_id that it asks for" in str(error.value)
+
+
+def test_the_text_of_a_foreign_error_stays_out_of_the_record(clinic: Clinic) -> None:
+    run = run_page(clinic, "raise ValueError('Ms Canary, born 1970-01-01')")
+    assert run.verdict() is Verdict.FAILED
+    assert notebook.last_error(run).startswith("an unforeseen ValueError")
+    texts = {p.name: p.read_text(encoding="utf-8") for p in run.folder.iterdir()}
+    assert {"page.ipynb", "page.html"} <= texts.keys()
+    source = "raise ValueError('Ms Canary"
+    assert all(
+        "Ms Canary" not in t.replace(source, "") or n == "page.html" for n, t in texts.items()
+    )
+    outputs = nbformat.read(run.folder / "page.ipynb", 4).cells[-1].outputs
+    assert "Canary" not in str(outputs)
+    assert "Canary" in (run.private / "page.ipynb").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("committed", "said"), [(True, "did happen"), (False, "did not happen")])
+def test_a_doubt_that_was_settled_is_told_as_what_the_database_said(
+    clinic: Clinic, committed: bool, said: str
+) -> None:
+    run = record.create(environments.load(DEV))
+    with pytest.raises(InDoubt), run.stage("apply"):
+        raise InDoubt("the connection was lost", state="not known yet", next="settle it")
+    assert "not known yet" in notebook.last_error(run)
+    run.journal("settled", committed=committed)
+    assert said in notebook.last_error(run)
+    assert "not known yet" not in notebook.last_error(run)
+
+
+def test_a_killed_runner_leaves_its_kernels_files_to_the_next_page_alone(clinic: Clinic) -> None:
+    run = run_page(clinic, "1")
+    left = run.private.parent / notebook.HOME
+    assert not left.exists()
+    left.mkdir()
+    (left / "kernel.json").write_text("a key")
+    source = "import tempfile; from pathlib import Path; Path(tempfile.gettempdir()).name"
+    run = run_page(clinic, f"{source} + str(len(list(Path(tempfile.gettempdir()).glob('k*'))))")
+    assert f"'{notebook.HOME}0'" in (run.folder / "page.html").read_text().replace("&#39;", "'")
+    assert not left.exists()
+
+
+def test_a_page_that_leaves_early_is_partial(clinic: Clinic) -> None:
+    run = run_page(clinic, "import sys\nsys.exit(0)")
+    assert run.verdict() is Verdict.PARTIAL
+
+
+def test_a_kernel_that_dies_between_stages_is_killed(clinic: Clinic) -> None:
+    run = run_page(clinic, "import os\nos._exit(9)")
+    assert run.verdict() is Verdict.KILLED
+    assert "the kernel died" in notebook.last_error(run)
+
+
+def test_html_asks_no_other_host_for_anything(clinic: Clinic) -> None:
+    run = run_page(clinic, "import nexus_reimport.show as s\ns.Page('t', ())")
+    text = (run.folder / "page.html").read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert 'src="http' not in text
+    assert 'href="http' not in text
+    assert "url(http" not in text
+
+
+def test_a_seal_that_a_kill_kept_from_the_database_reaches_it_with_the_next_run(
+    clinic: Clinic,
+    rehearsed: Path,
+) -> None:
+    book = clinic.whole(rehearsed=rehearsed)
+    clinic.do("UPDATE nexus_reimport.runs SET seal = ''", role=ROLE)
+    later = steps.begin(DEV).run
+    assert book.anchored() == book.run.seal_digest()
+    assert [e["of"] for e in later.events() if e["event"] == "anchored"] == [book.run.id]
+
+
+def test_a_record_that_was_edited_is_not_anchored_afterwards(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.whole(rehearsed=rehearsed)
+    clinic.do("UPDATE nexus_reimport.runs SET seal = ''", role=ROLE)
+    with (book.run.folder / "journal.jsonl").open("a") as file:
+        file.write("{}\n")
+    steps.begin(DEV)
+    assert book.anchored() == ""
+
+
+def test_a_command_does_not_wait_for_what_no_notebook_needs() -> None:
+    code = (
+        "import sys, nexus_reimport.cli, papermill; sys.exit(bool(sys.modules['rfc3987_syntax']))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

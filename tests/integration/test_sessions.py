@@ -1,0 +1,300 @@
+"""What a session of ours is, whatever lies around it: environment, poolers, roles, dead clients."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import Busy, TargetError
+from nexus_reimport.nexus import pg_tools, session, transaction
+from nexus_reimport.nexus.postgres import connected, scalar
+from nexus_reimport.runbook import steps
+from nexus_reimport.runner.watch import watching
+from nexus_reimport.settings import Postgres
+from nexus_sandbox.postgres.server import binaries
+from support.clinic import ROLE, Clinic
+from support.interlock import secret
+from support.poolers import TransactionPool, dropping_options, listening
+
+DEV = "sandbox-dev"
+ODD = {
+    "timezone": "Australia/Sydney",
+    "datestyle": "SQL, DMY",
+    "intervalstyle": "sql_standard",
+    "bytea_output": "escape",
+    "extra_float_digits": "-5",
+    "default_transaction_read_only": "on",
+    "synchronous_commit": "off",
+    "statement_timeout": "1234",
+    "transaction_timeout": "4321",
+    "search_path": "nowhere",
+}
+
+
+def place() -> Postgres:
+    return environments.load(DEV).postgres
+
+
+def settings_of(target: Postgres) -> dict[str, str | None]:
+    with connected(target) as connection:
+        return dict(session._asked(connection)[1])
+
+
+@contextmanager
+def administrator(clinic: Clinic) -> Iterator[psycopg.Connection[object]]:
+    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as found:
+        yield found
+
+
+def as_told(found: dict[str, str | None]) -> None:
+    wrong = {n: v for n, v in found.items() if n in session.ALLOWED and v is not None
+             and v.casefold() not in [a.casefold() for a in session.ALLOWED[n]]}  # fmt: skip
+    assert wrong == {}
+    assert found["timezone"] == "UTC"
+
+
+# ---------------------------------------------------------------- the environment
+
+
+def test_no_variable_of_libpq_changes_a_session(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = tmp_path / "pg_service.conf"
+    service.write_text(
+        "[another]\nhost=192.0.2.1\nport=9\nsslmode=require\noptions=-c timezone=X\n"
+    )
+    asked = {
+        "PGHOST": "192.0.2.1",
+        "PGHOSTADDR": "192.0.2.1",
+        "PGPORT": "9",
+        "PGDATABASE": "another",
+        "PGUSER": "another",
+        "PGPASSWORD": "another",
+        "PGSERVICE": "another",
+        "PGSERVICEFILE": str(service),
+        "PGPASSFILE": str(tmp_path / "nothing"),
+        "PGOPTIONS": "-c timezone=Australia/Sydney",
+        "PGTZ": "Australia/Sydney",
+        "PGDATESTYLE": "SQL, DMY",
+        "PGGEQO": "off",
+        "PGCLIENTENCODING": "LATIN1",
+        "PGAPPNAME": "another",
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": "/nothing",
+        "PGSSLCERT": "/nothing",
+        "PGSSLKEY": "/nothing",
+        "PGREQUIREAUTH": "password",
+        "PGCHANNELBINDING": "require",
+        "PGGSSENCMODE": "require",
+        "PGTARGETSESSIONATTRS": "standby",
+        "PGCONNECT_TIMEOUT": "1",
+        "PGSYSCONFDIR": str(tmp_path),
+    }
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    with connected(place()) as connection:
+        as_told(dict(session._asked(connection)[1]))
+        assert connection.info.dbname == clinic.databases["dev"]
+        assert scalar(connection, "SHOW application_name") == session.APPLICATION
+        assert scalar(connection, "SHOW geqo") == "on"
+    assert {name: os.environ.get(name) for name in asked} == asked, "and it is left as it was"
+    book = steps.begin(DEV)
+    book.snapshot()
+    book.census()
+    _, saved = book.survey_and_backup()
+    assert saved.tables_in_dump > 0, "pg_dump is told the same"
+
+
+def test_a_program_is_told_nothing_else_either(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = clinic.databases["dev"]
+    with administrator(clinic) as admin:
+        admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    for variable, value in {"PGTZ": "Australia/Sydney", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "x",
+                            "PGSSLROOTCERT": "/nothing", "PGDATESTYLE": "SQL"}.items():  # fmt: skip
+        monkeypatch.setenv(variable, value)
+    for setting, value in (("timezone", "UTC"), ("datestyle", "ISO, MDY"),
+                           ("default_transaction_read_only", "off")):  # fmt: skip
+        command: list[str | Path] = [binaries() / "psql", "-XAtc", f"SHOW {setting}"]
+        assert pg_tools.run(command, place(), tmp_path / "log").strip() == value
+
+
+def test_threads_that_connect_at_once_leave_the_environment_as_it_was(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGTZ", "Australia/Sydney")
+    zones: list[object] = []
+
+    def connect() -> None:
+        for _ in range(5):
+            with connected(place()) as connection:
+                zones.append(scalar(connection, "SHOW timezone"))
+
+    threads = [threading.Thread(target=connect) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert zones == ["UTC"] * 20
+    assert os.environ["PGTZ"] == "Australia/Sydney"
+
+
+# ---------------------------------------------------------------- roles, databases, poolers
+
+
+def test_what_role_and_database_have_as_their_own_does_not_count(clinic: Clinic) -> None:
+    with administrator(clinic) as admin:
+        for name, value in ODD.items():
+            admin.execute(f"ALTER DATABASE {clinic.databases['dev']} SET {name} = '{value}'")
+    as_told(settings_of(place()))
+
+
+def test_a_setting_that_our_role_may_not_set_is_refused_by_name(clinic: Clinic) -> None:
+    database = clinic.databases["dev"]
+    with administrator(clinic) as admin:
+        admin.execute(f"ALTER DATABASE {database} SET session_replication_role = 'replica'")
+    with pytest.raises(TargetError) as told:
+        steps.begin(DEV)
+    assert "session_replication_role" in str(told.value)
+    assert told.value.state == "nothing was written"
+    assert not clinic.simulator.requests, "FileMaker is not asked"
+
+
+def test_a_pooler_that_drops_our_settings_gets_them_one_by_one(clinic: Clinic) -> None:
+    with administrator(clinic) as admin:
+        for name, value in ODD.items():
+            admin.execute(f"ALTER DATABASE {clinic.databases['dev']} SET {name} = '{value}'")
+    with listening(dropping_options(clinic.server.port)) as port:
+        as_told(settings_of(place().model_copy(update={"port": port})))
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_a_pooler_that_lends_sessions_for_a_transaction_is_refused_by_name(
+    clinic: Clinic, in_turn: bool
+) -> None:
+    pool = TransactionPool(clinic.server.dsn(clinic.databases["dev"], ROLE), in_turn=in_turn)
+    try:
+        with listening(pool) as port:
+            secret(clinic, "NEXUS_SANDBOX_PG_PORT", port)
+            with pytest.raises(TargetError) as told:
+                steps.begin(DEV)
+    finally:
+        pool.close()
+    assert told.value.what == (
+        "a connection pooler lies in between, and gives each transaction another session"
+    )
+    assert "[postgres]" in told.value.next
+    assert not clinic.simulator.requests, "FileMaker is not asked"
+
+
+def test_commit_waits_for_the_disk_whatever_a_function_has_set(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    before = clinic.state()
+    with connected(place()) as connection, pytest.raises(TargetError, match="synchronous_commit"):
+        transaction.writing(
+            connection,
+            lambda: connection.execute("SELECT set_config('synchronous_commit', 'off', true)"),
+            commit=True,
+            tell=transaction.no_one,
+        )
+    assert clinic.state() == before
+    assert book.apply().committed
+
+
+# ---------------------------------------------------------------- what a killed run has left
+
+HOLDS = """
+import sys, time
+from nexus_reimport import settings
+from nexus_reimport.nexus import transaction
+from nexus_reimport.nexus.postgres import connected
+place = settings.load(sys.argv[1]).postgres
+with connected(place) as connection, transaction.alone(connection, 1):
+    connection.execute("BEGIN")
+    connection.execute("LOCK TABLE public.patients IN EXCLUSIVE MODE")
+    print("here", flush=True)
+    connection.execute("SELECT pg_sleep(600)")
+"""
+
+
+@contextmanager
+def at_work() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of ours whose session holds all locks and is busy on the server."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDS, DEV], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_session_of_a_killed_run_ends_by_itself_and_is_waited_for(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    clinic.edit(DEV, "lock_wait = 10", "lock_wait = 60")
+    book = clinic.approved(rehearsed)
+    with at_work() as process:
+        process.kill()
+        process.wait()
+        holder = clinic.rows("SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%'"
+                             " AND pid <> pg_backend_pid()", role=ROLE)  # fmt: skip
+        assert book.apply().committed
+    events = {e["event"]: e for e in book.run.events()}
+    assert events["session"]["pid"], "the journal knows the server's process of this run"
+    if holder:  # the server had not seen it yet
+        assert events.get("waiting", {"pid": holder[0][0]})["pid"] == holder[0][0]
+
+
+def test_a_session_that_stays_is_named_and_left_alone(clinic: Clinic, rehearsed: Path) -> None:
+    clinic.edit(DEV, "lock_wait = 10", "lock_wait = 1")
+    book = clinic.approved(rehearsed)
+    with at_work() as process:
+        pid, since = clinic.rows(
+            "SELECT pid, to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+            " FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'",
+            role=ROLE,
+        )[0]
+        with pytest.raises(Busy) as told:
+            book.apply()
+        assert process.poll() is None
+        assert clinic.rows("SELECT 1 FROM pg_stat_activity WHERE pid = %s", "dev", pid)
+    assert f"pid {pid} (nexus_reimport, connected since {since} UTC)" in told.value.what
+    assert told.value.where == "waited 1 s for it"
+
+
+def test_who_is_waited_for_is_told_at_the_terminal(clinic: Clinic) -> None:
+    run = steps.begin(DEV).run
+    said: list[str] = []
+    with watching(run, said.append):
+        run.journal("waiting", of="the run's lock", pid=4711, since="2026-03-01 02:00:00")
+        run.journal("let go", what="another session waited for what we read", attempt=1)
+    assert said == [
+        f"{DEV}: waiting for the run's lock, held by pid 4711 of the server,"
+        " connected since 2026-03-01 02:00:00 UTC",
+        f"{DEV}: another session waited for what we read; it is tried again",
+    ]
+
+
+def test_the_sandbox_does_not_obey_them_either(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"PGTZ": "Australia/Sydney", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "x"
+                        }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    with clinic.server.access.connect(clinic.databases["dev"], ROLE) as connection:
+        row = connection.execute("SHOW timezone").fetchone()
+    assert row == ("UTC",)

@@ -1,0 +1,177 @@
+"""``max_writers_wait`` is kept by the server, while our own process stands still."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import Busy, InDoubt
+from nexus_reimport.nexus import transaction
+from nexus_reimport.nexus.postgres import connected, scalar
+from nexus_reimport.record import Verdict
+from nexus_reimport.runbook import rollback, steps
+from nexus_reimport.settings import Postgres
+from nexus_reimport.stages import apply
+from support.applying import apply_with, order_of
+from support.clinic import Clinic
+from support.halting import halted, nothing_left
+
+DEV = "sandbox-dev"
+LIMIT = 2.0  # seconds
+BOUND = 10.0  # seconds: on a busy machine; for as long as the process stood still, it was before
+WRITE = "UPDATE notes SET content = content WHERE id = (SELECT min(id::text)::uuid FROM notes)"
+
+
+def place() -> Postgres:
+    return environments.load(DEV).postgres
+
+
+def limited(clinic: Clinic, rehearsed: Path) -> steps.Runbook:
+    clinic.edit(DEV, "max_writers_wait = 30", f"max_writers_wait = {LIMIT:g}")
+    clinic.approved(rehearsed)
+    return steps.resume(DEV)
+
+
+def seconds_until_let_in(clinic: Clinic) -> float:
+    began = time.monotonic()
+    clinic.do(WRITE)
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("step", [2, 5, 9, 11])
+def test_writers_are_let_in_while_the_run_is_stopped_and_it_knows_when_it_goes_on(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path, step: int
+) -> None:
+    book = limited(clinic, rehearsed)
+    before = clinic.state()
+    marker = tmp_path / "marker"
+    with halted(DEV, book.run.id, step, marker) as process:
+        process.send_signal(signal.SIGSTOP)
+        assert seconds_until_let_in(clinic) < BOUND
+        assert clinic.state() == before
+        nothing_left(clinic)
+        Path(f"{marker}.go").touch()
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=60)
+    last = book.run.events()[-1]
+    assert last["what"] == "others have waited for us as long as max_writers_wait allows"
+    assert last["state"] == apply.ROLLED_BACK
+    assert book.run.verdict() is Verdict.STOPPED
+    assert clinic.state() == before
+    clinic.edit(DEV, f"max_writers_wait = {LIMIT:g}", "max_writers_wait = 30")
+    assert steps.resume(DEV).apply().committed
+
+
+def test_a_run_that_stands_still_just_before_commit_has_not_committed(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = limited(clinic, rehearsed)
+    before = clinic.state()
+    waited: list[float] = []
+    events: list[str] = []
+
+    def stands_still(event: str, **_: object) -> None:
+        events.append(event)
+        if event == "committing":
+            waited.append(seconds_until_let_in(clinic))
+
+    with pytest.raises((Busy, InDoubt)) as told:  # the server's last words may have been lost
+        apply.apply(place(), book.mapping, order_of(book), book._check_inside,
+                       commit=True, tell=stands_still)  # fmt: skip
+    assert waited[0] < BOUND
+    assert ("not committed" in events) is (told.type is Busy)
+    assert not book.settle()
+    assert clinic.state() == before
+
+
+def test_an_undo_is_bounded_by_the_server_too(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path
+) -> None:
+    clinic.executed()
+    after = clinic.state()
+    clinic.edit(DEV, "max_writers_wait = 30", f"max_writers_wait = {LIMIT:g}")
+    book = rollback.begin(DEV)
+    book.back_up()
+    book.look()
+    book.propose()
+    book.approve(rehearsed=True)
+    marker = tmp_path / "marker"
+    with halted(DEV, book.run.id, 3, marker, "undo") as process:
+        process.send_signal(signal.SIGSTOP)
+        assert seconds_until_let_in(clinic) < BOUND
+        Path(f"{marker}.go").touch()
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=60)
+    assert book.run.verdict() is Verdict.STOPPED
+    assert clinic.state() == after
+
+
+# ---------------------------------------------------------------- servers before 17
+
+
+def in_transaction(connection: psycopg.Connection[object], limit: float) -> transaction.Deadline:
+    connection.execute("BEGIN")
+    deadline = transaction.Deadline(place(), connection)
+    connection.execute("LOCK TABLE public.notes IN EXCLUSIVE MODE")
+    deadline.start(limit)
+    return deadline
+
+
+def test_an_older_server_is_told_in_advance_to_end_the_transaction(clinic: Clinic) -> None:
+    with connected(place()) as connection:
+        deadline = in_transaction(connection, 1)
+        assert seconds_until_let_in(clinic) < BOUND
+        with pytest.raises(psycopg.Error):
+            connection.execute("SELECT 1")
+        deadline.close()
+    nothing_left(clinic)
+
+
+def test_it_ends_that_transaction_alone_and_nothing_once_it_is_closed(clinic: Clinic) -> None:
+    with connected(place()) as connection:
+        deadline = in_transaction(connection, 1)
+        connection.execute("COMMIT")
+        connection.execute("BEGIN")
+        time.sleep(1.5)
+        assert scalar(connection, "SELECT 1") == 1, "another transaction of the same session"
+        connection.execute("COMMIT")
+        deadline.close()
+        closed = in_transaction(connection, 1)
+        closed.close()
+        time.sleep(1.5)
+        assert scalar(connection, "SELECT 1") == 1
+        connection.execute("COMMIT")
+    nothing_left(clinic)
+
+
+def test_a_whole_run_with_such_a_deadline_commits_and_leaves_nothing(
+    clinic: Clinic, rehearsed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "_TRANSACTION_TIMEOUT", 999999)  # as if it were older
+    book = clinic.approved(rehearsed)
+    assert book.apply().committed
+    nothing_left(clinic)
+
+
+def test_such_a_deadline_lets_writers_in_and_the_run_says_so(
+    clinic: Clinic, rehearsed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "_TRANSACTION_TIMEOUT", 999999)  # as if it were older
+    book = limited(clinic, rehearsed)
+    before = clinic.state()
+    waited: list[float] = []
+
+    def stands_still(done: int, _: int) -> None:
+        if done == 5:
+            waited.append(seconds_until_let_in(clinic))
+
+    with pytest.raises(Busy, match="as long as max_writers_wait allows"):
+        apply_with(book, progress=stands_still)
+    assert waited[0] < BOUND
+    assert clinic.state() == before
+    nothing_left(clinic)

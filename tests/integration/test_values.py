@@ -1,0 +1,276 @@
+"""What becomes of values that do not fit, all told: column by column, id by id, fate by fate."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nexus_reimport import show, wording
+from nexus_reimport.files import rowfile
+from nexus_sandbox.filemaker.file import Record
+from support.clinic import ROLE, Clinic, planned
+from support.values import DEV, change, misfits, nexus_id, plan_of, rows, shared
+
+
+def test_values_that_do_not_fit_are_told_by_column_id_and_what_became_of_them(
+    clinic: Clinic,
+) -> None:
+    who = shared(clinic, 6)
+    change(clinic, who[:2], title="Sir")
+    change(clinic, who[2:3], title="Lady Mayoress")
+    change(clinic, who[3:4], DOB="2199-01-01")
+    change(clinic, who[4:5], **{"Health Number": "9" * 51})
+    change(clinic, who[5:6], id_Clinic="", Clinic_Name="No such place")
+    book = planned()
+    found = misfits(book, "patients")
+    title = found["title", "no such choice"]
+    assert (title.count, title.stays, title.empty) == (3, 3, 0)
+    assert set(title.sample) == {str(r.values["id"]).lower() for r in who[:3]}
+    assert found["dob", "a birth date in the future"].stays == 1
+    assert found["health_number", "longer than 50 characters"].count == 1
+    assert found["clinic_id", "names no row of clinics"].stays == 1
+    was = dict(clinic.rows("SELECT id::text, dob::text FROM patients"))
+    key = nexus_id(book, "patients", who[3].values["id"])
+    assert rows(book, "patients")[key]["dob"] == was[key]
+    private = lines(book.folder / "misfits.csv")
+    assert "title: Sir" in {line["values"] for line in private}
+    public = (book.run.folder / "misfits.csv").read_text()
+    assert "Sir" not in public
+    assert str(who[0].values["id"]).lower() in public
+    page = repr(show.plan(plan_of(book)))
+    assert "no such choice" in page
+    assert "Lady Mayoress" not in page
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        return list(csv.DictReader(text))
+
+
+def test_a_new_patient_whose_value_does_not_fit_gets_none(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        table = tables["API_Contacts"]
+        made = Record(9_999, 0, {**table.records[0].values, "gender": "unclear"})
+        made.values["id"] = "0A0B0C0D-1111-4222-8333-444455556666"
+        table.records.append(made)
+    book = planned()
+    found = misfits(book, "patients")["sex", "no such choice"]
+    assert (found.stays, found.empty) == (0, 1)
+    key = nexus_id(book, "patients", made.values["id"])
+    assert rows(book, "patients")[key]["sex"] is None
+
+
+def test_a_name_that_two_rows_have_chooses_neither(clinic: Clinic) -> None:
+    name = clinic.value("SELECT min(name) FROM clinics")
+    clinic.do(
+        "INSERT INTO clinics SELECT (jsonb_populate_record(c, jsonb_build_object("
+        "'id', gen_random_uuid(), 'name', upper(name) || ' ', 'filemaker_id', NULL))).*"
+        " FROM clinics c WHERE name = %s",
+        "dev", name,
+    )  # fmt: skip
+    who = shared(clinic, 1)
+    change(clinic, who, id_Clinic="", Clinic_Name=name)
+    found = misfits(planned(), "patients")
+    assert found["clinic_id", "names several rows of clinics"].stays == 1
+
+
+def test_a_plan_that_ends_before_it_starts_does_not_fit(clinic: Clinic) -> None:
+    who = shared(clinic, 1)
+    change(
+        clinic, who, **{"NDIS Plan Start Date": "2025-07-01", "NDIS Plan End Date": "2025-06-30"}
+    )
+    book = planned()
+    found = misfits(book, "patients")
+    assert found["plan_end_date", "before plan_start_date"].count == 1
+    assert found["ndis_plan_end_date", "before ndis_plan_start_date"].count == 1
+    row = rows(book, "patients")[nexus_id(book, "patients", who[0].values["id"])]
+    assert row["plan_start_date"] == "2025-07-01"
+    assert (row["plan_end_date"] or "9") > "2025-06-30"
+
+
+def test_an_appointment_without_an_end_is_marked_as_derived(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        events = [
+            r
+            for r in tables["API_event"].records
+            if r.values.get("id_Contact") and r.values.get("startTime") == "09:00:00"
+        ]
+        known = {str(r.values["id"]).lower() for r in tables["API_Contacts"].records}  # fmt: skip
+        chosen = [e for e in events if str(e.values["id_Contact"]).lower() in known][:2]
+        chosen[0].values.update(endTime="")
+        chosen[1].values.update(endDate="", endTime="08:00:00")
+    book = planned()
+    found = misfits(book, "appointments")
+    assert found["end_time", "no end: 30 minutes after the start"].derived >= 1
+    assert found["end_time", "ends before it starts: 30 minutes after it"].derived == 1
+    for event in chosen:
+        row = rows(book, "appointments")[nexus_id(book, "appointments", event.values["id"])]
+        assert row["end_time"] is not None
+        assert row["start_time"] is not None
+        assert minutes(row) == timedelta(minutes=30)
+
+
+def minutes(row: dict[str, str | None]) -> timedelta:
+    from datetime import datetime
+
+    start, end = (datetime.fromisoformat(row[c] or "") for c in ("start_time", "end_time"))
+    return end - start
+
+
+def test_a_message_that_was_sent_is_never_pending(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        people = tables["API_Contacts"].records
+        named = {r.values["id"] for r in people if r.values.get("nameLast")}
+        sent = [
+            r
+            for r in tables["API_Messages"].records
+            if r.values.get("_kf_ContactID") in named and r.values.get("MessageBody")
+        ]
+        for record in sent[:5]:
+            record.values["MessageStatus"] = "Pending"
+        sent[5].values.update(MessageStatus="Pending", SentTimestamp="")
+    book = planned()
+    messages = rows(book, "sms_messages")
+    for record in sent[:5]:
+        key = nexus_id(book, "sms_messages", record.values["_kp_MessageID"])
+        assert messages[key]["status"] == "sent"
+    (rule,) = plan_of(book).entities["sms_messages"].settled
+    assert (rule.rule, rule.rows >= 5, rule.asks) == ("sent_is_not_pending", True, False)
+    from_filemaker = {n for e, _, n in rowfile.read(book.folder, plan_of(book).memory)
+                      if e == "sms_messages"}  # fmt: skip
+    assert not [k for k in from_filemaker & messages.keys()
+                if messages[k]["status"] == "pending" and messages[k]["sent_at"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("decision", [None, "keep", "completed"])
+def test_what_is_over_and_still_scheduled_is_for_a_person_to_decide(
+    clinic: Clinic, decision: str | None
+) -> None:
+    said = "" if decision is None else f'past_scheduled = "{decision}"\n'
+    clinic.edit(DEV, 'past_scheduled = "keep"\n', said)
+    over = clinic.value(
+        "SELECT count(*) FROM appointments WHERE status = 'scheduled' AND end_time < now()"
+        " AND filemaker_event_id IS NOT NULL"
+    )
+    assert over > 0
+    book = planned()
+    made = plan_of(book)
+    (rule,) = made.entities["appointments"].settled
+    assert rule.rows >= over
+    asked = [line for line in made.undecided() if "past_scheduled" in line]
+    assert bool(asked) is (decision is None)
+    was = dict(clinic.rows("SELECT id::text, status FROM appointments"))
+    changed = {k for k, r in rows(book, "appointments").items()
+               if k in was and r["status"] != was[k]}  # fmt: skip
+    assert bool(changed) is (decision == "completed")
+    beyond = {line[1] for line in rowfile.read(book.folder, made.beyond)
+              if line[3] == "past_scheduled"}  # fmt: skip
+    assert beyond == changed
+    if decision == "completed":
+        assert {rows(book, "appointments")[k]["status"] for k in changed} == {"completed"}
+
+
+def test_what_a_named_rule_sets_is_executed_and_is_no_alarm(clinic: Clinic) -> None:
+    clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
+    clinic.whole()
+    left = clinic.value(
+        "SELECT count(*) FROM appointments WHERE status = 'scheduled' AND end_time < now()"
+        " - interval '1 day' AND filemaker_event_id IS NOT NULL AND patient_id IS NOT NULL"
+        " AND id IN (SELECT nexus_id::uuid FROM nexus_reimport.loaded"
+        " WHERE entity = 'appointments')",
+        role=ROLE,
+    )
+    assert left == 0
+
+
+def set_card(clinic: Clinic, record: Record, card: object) -> str:
+    """Give a contact's patient this card in Nexus; the patient's id."""
+    (key,) = clinic.rows(
+        "UPDATE patients SET contact_json = %s::jsonb"
+        " WHERE lower(filemaker_metadata->>'filemaker_id') = lower(%s) RETURNING id::text",
+        "dev", json.dumps(card), record.values["id"],
+    )[0]  # fmt: skip
+    return str(key)
+
+
+def set_details(clinic: Clinic, record: Record, *details: tuple[str, str]) -> None:
+    """Give a contact these contact details alone: kind and value."""
+    with clinic.simulator.edit() as tables:
+        table = tables["API_Contact_Details"]
+        blank = dict.fromkeys(table.records[0].values, "")
+        table.records[:] = [r for r in table.records if r.values["id.key"] != record.values["id"]]
+        table.records += [
+            Record(
+                80_000 + len(table.records) + n,
+                0,
+                {**blank, "id": f"D-{len(table.records)}-{n}", "id.key": record.values["id"],
+                 "type": kind, "ph": value, "modificationTimestamp": "2025-10-01 08:00:00"},
+            )
+            for n, (kind, value) in enumerate(details)
+        ]  # fmt: skip
+
+
+def test_a_number_that_only_nexus_has_goes_neither_unseen_nor_undecided(clinic: Clinic) -> None:
+    clinic.edit(DEV, '[decisions.patients]\nnot_in_filemaker = "keep"\nleft_out_by_rule = "keep"\n'
+                'no_filemaker_id = "keep"\nwhen_different = { "*" = "filemaker" }',
+                '[decisions.patients]\nnot_in_filemaker = "keep"\nleft_out_by_rule = "keep"\n'
+                'no_filemaker_id = "keep"\nwhen_different = { "contact_json.emails" = "nexus" }',
+                )  # fmt: skip
+    phones = {"phones": [{"type": "mobile", "number": "0491 570 001", "label": "Mum"}]}
+    emails = {"emails": [{"address": "old@b.example", "label": ""}], "email": "old@b.example"}
+    who = shared(clinic, 3)
+    keys = [set_card(clinic, r, c) for r, c in zip(who, (phones, phones, emails), strict=True)]
+    set_details(clinic, who[0], ("Email", "a@b.example"))
+    set_details(clinic, who[1], ("Mobile", "0491 570 009"))
+    set_details(clinic, who[2], ("Email", "new@b.example"), ("Email", "no address"))
+    book = planned()
+    made, cards = plan_of(book), rows(book, "patients")
+    after = [json.loads(cards[key]["contact_json"] or "") for key in keys]
+    assert after[0]["phones"] == phones["phones"], "FileMaker holds no phone: Nexus's stay"
+    assert after[2] == emails, "decided for this part alone"
+    differ = [line for line in lines(book.folder / "differences.csv") if line["nexus_id"] in keys]
+    assert [(d["column"], d["nexus"], d["filemaker"]) for d in differ] == [
+        ("contact_json.phones", "0491 570 001 (Mum)", "0491 570 009"),
+        ("contact_json.emails", "first: old@b.example", "first: new@b.example"),
+        ("contact_json.emails", "old@b.example", "new@b.example"),
+    ]
+    asked = [line for line in made.undecided() if "contact_json" in line]
+    changes = {c.column: c for c in made.entities["patients"].changes}
+    counted = changes["contact_json.phones"]
+    assert asked == ['decisions.patients.when_different: "contact_json.phones" = filemaker or nexus'
+                     f" ({wording.amount(counted.different, 'row')})"]  # fmt: skip
+    assert counted.gone >= counted.different >= 1
+    assert changes["contact_json.emails"].gone == 0
+    assert changes["contact_json.phones"].kept >= 1
+    assert misfits(book, "patients")["contact_json", "an e-mail without @"].stays >= 1
+
+
+def test_cards_of_every_shape_go_the_whole_way(clinic: Clinic) -> None:
+    shapes: list[Any] = [
+        "0491 570 001, a@b.example",
+        ["0491 570 001", {"address": "a@b.example"}],
+        None,
+        7,
+        {"phones": "0491 570 001", "emails": None, "email": {"work": "a@b.example"}},
+    ]
+    who = shared(clinic, len(shapes) + 1)
+    keys = [set_card(clinic, record, card) for record, card in zip(who, shapes, strict=False)]
+    clinic.do("UPDATE patients SET filemaker_metadata = filemaker_metadata || '{\"ndis\": null}',"
+              " address_json = '\"2 Other Rd\"' WHERE id = %s", "dev", keys[0])  # fmt: skip
+    for record in who[:-1]:
+        set_details(clinic, record, ("Mobile", "0491570001"))
+    clinic.whole()
+    after = dict(clinic.rows("SELECT id::text, contact_json FROM patients"))
+    assert {json.dumps(after[key]["phones"][0]["number"]) for key in keys} == {'"0491570001"'}
+    assert ["a@b.example" in json.dumps(after[key]) for key in keys] == [
+        True, True, False, False, True,
+    ]  # fmt: skip
+    again = planned()
+    changed = [c for c in plan_of(again).entities["patients"].changes
+               if c.filled or c.different or c.cleared]  # fmt: skip
+    assert changed == []

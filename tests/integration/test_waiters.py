@@ -1,0 +1,294 @@
+"""The preflight stops nobody: whoever waits for what it reads is seen, and it lets go first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import LockConflict
+from nexus_reimport.nexus import pg_tools, waiters
+from nexus_reimport.nexus.postgres import connected, exported_snapshot
+from nexus_reimport.record import Verdict
+from nexus_reimport.runbook import steps
+from nexus_reimport.settings import Postgres
+from nexus_reimport.stages import backup
+from support.clinic import ROLE, Clinic
+from support.halting import nothing_left
+
+DEV = "sandbox-dev"
+MIGRATION = "a migration"
+PATIENCE = 25.0  # seconds; without letting go it was as long as the preflight lasts, or for ever
+OURS = (
+    "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+    " WHERE a.application_name = 'nexus_reimport' AND l.granted AND l.mode = 'AccessShareLock'"
+    " AND l.relation = 'public.patients'::regclass AND a.xact_start IS NOT NULL"
+)
+
+
+def place() -> Postgres:
+    return environments.load(DEV).postgres
+
+
+def until(ready: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@contextmanager
+def migration(clinic: Clinic) -> Iterator[psycopg.Connection[Any]]:
+    """A session of another application, which may change the schema."""
+    with clinic.connect() as connection:
+        connection.execute("SELECT set_config('application_name', %s, false)", (MIGRATION,))
+        yield connection
+
+
+@contextmanager
+def beside(work: Callable[[], None]) -> Iterator[None]:
+    """``work`` in a thread of its own; its error is the test's."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(120)
+    assert not thread.is_alive()
+    assert failed == []
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def to_survey(clinic: Clinic) -> steps.Runbook:
+    book = steps.begin(DEV)
+    book.snapshot()
+    book.census()
+    return book
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE patients ADD COLUMN since_when date",
+        "VACUUM (FULL) patients",
+        "LOCK TABLE patients IN ACCESS EXCLUSIVE MODE",
+    ],
+)
+def test_a_select_of_the_application_waits_for_a_moment_and_the_preflight_goes_on(
+    clinic: Clinic, statement: str
+) -> None:
+    book = to_survey(clinic)
+    waited: list[float] = []
+
+    def application() -> None:
+        until(lambda: waited or clinic.value("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        waited.append(seconds(lambda: clinic.value("SELECT count(*) FROM patients")))
+
+    def change() -> None:
+        until(lambda: clinic.value(OURS, role=ROLE))
+        with migration(clinic) as other, beside(application):
+            if statement.startswith("LOCK"):
+                with other.transaction():
+                    other.execute(statement)
+            else:
+                other.execute(statement)
+
+    with beside(change):
+        seen, saved = book.survey_and_backup()
+    assert waited[0] < PATIENCE
+    assert seen.tables["patients"].rows == clinic.value("SELECT count(*) FROM patients")
+    assert saved.tables_in_dump > 0
+    (told, *_) = [e for e in book.run.events() if e["event"] == "let go"]
+    assert f"({MIGRATION}), table patients" in told["what"]
+
+
+def test_an_index_that_is_built_beside_does_not_wait_for_the_end_of_the_dump(
+    clinic: Clinic,
+) -> None:
+    waited: list[float] = []
+
+    def build() -> None:
+        with migration(clinic) as other:
+            index = "CREATE INDEX CONCURRENTLY beside ON notes (created_at)"
+            waited.append(seconds(lambda: other.execute(index)))
+
+    def read() -> None:
+        with waiters.reading(place()) as connection, exported_snapshot(connection):
+            with beside(build):
+                until(lambda: waited)
+            connection.execute("SELECT 1")
+
+    with pytest.raises(LockConflict, match="a migration"):
+        read()
+    assert waited[0] < PATIENCE
+
+
+def test_after_three_tries_it_stops_holds_nothing_and_says_who_waited(clinic: Clinic) -> None:
+    book = to_survey(clinic)
+    done = threading.Event()
+    waited: list[float] = []
+
+    def again_and_again() -> None:
+        with migration(clinic) as other:
+            while not done.is_set():
+                until(lambda: done.is_set() or clinic.value(OURS, role=ROLE))
+                with other.transaction():
+                    lock = "LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"
+                    waited.append(seconds(lambda: other.execute(lock)))  # noqa: B023 - at once
+
+    with beside(again_and_again):
+        with pytest.raises(LockConflict) as told:
+            book.survey_and_backup()
+        done.set()
+    assert max(waited) < PATIENCE
+    error = told.value
+    assert error.what.startswith("another session waited for what we read, so we let go: pid ")
+    assert f"({MIGRATION}), table patients" in error.what
+    assert error.where == "tried 3 times"
+    assert error.state == "nothing was written; no lock and no snapshot is held any more"
+    assert error.next.startswith("let that work end (ALTER TABLE, VACUUM FULL, LOCK TABLE")
+    assert book.run.verdict() is Verdict.STOPPED
+    nothing_left(clinic)
+
+
+def test_what_another_session_has_locked_is_waited_for_briefly_and_named(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiters, "QUIET", 0.2)
+    book = to_survey(clinic)
+    with migration(clinic) as other, other.transaction():
+        other.execute("LOCK TABLE appointments IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(LockConflict) as told:
+            book.survey_and_backup()
+    assert f"({MIGRATION}), table appointments" in told.value.what
+    assert told.value.where == "tried 3 times"
+    nothing_left(clinic)
+
+
+def test_pg_dump_waits_for_no_lock_longer_than_we_do(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiters, "QUIET", 0.2)
+    clinic.do("CREATE SCHEMA elsewhere")
+    clinic.do("CREATE TABLE elsewhere.lists (id int)")
+    clinic.grant()
+    book = to_survey(clinic)
+    with migration(clinic) as other, other.transaction():
+        other.execute("LOCK TABLE elsewhere.lists IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(LockConflict, match="pg_dump could not read a table within 5 s"):
+            book.survey_and_backup()
+        assert clinic.value("SELECT count(*) FROM patients") > 0
+    nothing_left(clinic)
+
+
+def test_a_long_dump_does_not_lose_its_snapshot_to_our_own_time_outs(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    clinic.do("CREATE SCHEMA elsewhere")
+    clinic.do("CREATE TABLE elsewhere.lists (id int)")
+    clinic.grant()
+    book = steps.begin(DEV)
+    held = threading.Event()
+
+    def hold() -> None:
+        with migration(clinic) as other, other.transaction():
+            other.execute("LOCK TABLE elsewhere.lists IN ACCESS EXCLUSIVE MODE")
+            held.set()
+            time.sleep(3)
+
+    with beside(hold):
+        assert held.wait(30)
+        with connected(place()) as connection, exported_snapshot(connection) as shared:
+            connection.execute("SET LOCAL idle_in_transaction_session_timeout = '2s'")
+            command = [pg_tools.folder("18.0", None) / "pg_dump", f"--snapshot={shared}",
+                       f"--file={tmp_path / 'dump'}", "--lock-wait-timeout=60000"]  # fmt: skip
+            pg_tools.run(command, place(), tmp_path / "log", lambda: connection.execute("SELECT 1"))
+            saved = backup.take(connection, shared, place(), book.mapping, tmp_path / "b", {})
+    assert saved.tables_in_dump > 0
+
+
+def test_a_program_is_ended_with_the_session_that_it_reads_for(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    with migration(clinic) as other, other.transaction():
+        other.execute("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE")
+        command = [pg_tools.folder("18.0", None) / "pg_dump", f"--file={tmp_path / 'dump'}"]
+        with connected(place()) as connection:
+            pid = connection.info.backend_pid
+            clinic.do("SELECT pg_terminate_backend(%s)", "dev", pid, role=ROLE)
+            with pytest.raises(psycopg.Error):
+                pg_tools.run(
+                    command, place(), tmp_path / "log", lambda: connection.execute("SELECT 1")
+                )
+    nothing_left(clinic)
+
+
+def test_any_long_read_lets_go(clinic: Clinic) -> None:
+    waited: list[float] = []
+
+    def change() -> None:
+        with migration(clinic) as other, other.transaction():
+            lock = "LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"
+            waited.append(seconds(lambda: other.execute(lock)))
+
+    state = "committed; nothing was written by this step"
+
+    def read() -> None:
+        with waiters.reading(place(), state) as connection:
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM public.patients")
+            with beside(change):
+                until(lambda: waited)
+            connection.execute("SELECT count(*) FROM public.patients")
+
+    with pytest.raises(LockConflict, match="a migration") as told:
+        read()
+    assert waited[0] < PATIENCE
+    assert told.value.state.startswith(state)
+
+
+def test_a_run_that_waits_for_its_locks_lets_an_alter_table_pass(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    clinic.edit(DEV, "lock_wait = 10", "lock_wait = 300")
+    book = clinic.approved(rehearsed)
+    before = clinic.state()
+    waited: list[float] = []
+
+    def change() -> None:
+        with migration(clinic) as other:
+            until(lambda: clinic.value(OURS, role=ROLE))
+            alter = "ALTER TABLE patients ALTER COLUMN id SET STATISTICS 50"
+            lock = "LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"
+            with other.transaction():
+                waited.append(seconds(lambda: other.execute(lock)))
+                other.execute(alter)
+
+    with clinic.connect() as desk:
+        desk.execute("BEGIN; LOCK TABLE notes IN ROW EXCLUSIVE MODE")
+        with beside(change), pytest.raises(LockConflict, match="a migration"):
+            book.apply()
+        desk.execute("ROLLBACK")
+    assert waited[0] < PATIENCE
+    assert clinic.state() == before
+    assert book.run.verdict() is Verdict.STOPPED

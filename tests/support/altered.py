@@ -1,0 +1,116 @@
+"""The second installation with another schema: what PostgreSQL can hold, and do by itself."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from nexus_reimport.model import Report
+from nexus_reimport.runbook import steps
+from nexus_sandbox.clinic import StoredObject
+from nexus_sandbox.filemaker.simulator import Simulator
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
+from support import SUPPORT
+from support.clinic import OWNER, approved, finished, planned
+from support.second_installation import ENVIRONMENT, SCHEMA, adopt, filemaker, set_variables
+
+KEYS = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
+_number = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Altered:
+    """One database with the altered schema: as the application's role, and as the superuser."""
+
+    server: PostgresServer
+    database: str
+    connection: psycopg.Connection[Any]
+    admin: psycopg.Connection[Any]
+    folder: Path
+    simulator: Simulator
+
+    def do(self, statement: str, *, admin: bool = False) -> None:
+        """Execute, as the application's role or as the superuser."""
+        (self.admin if admin else self.connection).execute(statement)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        return self.connection.execute(query).fetchall()
+
+    def state(self) -> dict[str, str]:
+        """A digest of every table of every schema but our own, by the test's own query."""
+        tables = self.admin.execute(
+            "SELECT format('%I.%I', nspname, relname) FROM pg_class c JOIN pg_namespace n"
+            " ON n.oid = relnamespace WHERE relkind = 'r' AND nspname !~ '^(pg_|information|nexus)'"
+        ).fetchall()
+        return {
+            table: self.admin.execute(
+                f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} AS t"
+            ).fetchone()[0]
+            for (table,) in tables
+        }
+
+    def begun(self) -> steps.Runbook:
+        """A run up to its plan."""
+        return planned("second")
+
+    def checked(self) -> tuple[steps.Runbook, Report]:
+        """A run up to the checks before."""
+        book = self.begun()
+        return book, book.check_before()
+
+    def approved(self) -> steps.Runbook:
+        """A run up to its approval."""
+        return approved(*self.checked())
+
+    def whole(self) -> steps.Runbook:
+        """A run to its end, sealed."""
+        return finished(self.approved())
+
+    def next_person(self) -> int:
+        """The id of a person whom the application adds."""
+        row = self.connection.execute(
+            "INSERT INTO practice.person (given, family) VALUES ('a', 'b') RETURNING id"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+@contextmanager
+def altered(
+    postgres: PostgresServer, s3: S3Server, folder: Path, schema: str = SCHEMA, admin: str = ""
+) -> Iterator[Altered]:
+    """The installation with this schema; what ``admin`` says is done by the superuser."""
+    database = f"altered_{next(_number)}"
+    postgres.create_database(database, owner=OWNER)
+    s3.access.fill("second-installation", [StoredObject(key, b"x") for key in KEYS])
+    folder.mkdir(exist_ok=True)
+    shutil.copy(SUPPORT / "second_installation.toml", folder)
+    with (
+        Simulator(filemaker(), password="opensesame") as simulator,
+        psycopg.connect(postgres.dsn(database, OWNER), autocommit=True) as connection,
+        psycopg.connect(postgres.dsn(database), autocommit=True) as superuser,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        connection.execute(schema)
+        if admin:
+            superuser.execute(admin)
+        adopt(postgres, database, folder)
+        text = ENVIRONMENT.format(
+            url=simulator.url, endpoint=s3.access.endpoint, channel="data_api"
+        )
+        (folder / "second.toml").write_text(
+            text.replace('database = "second"', f'database = "{database}"')
+        )
+        set_variables(patch, folder, postgres, s3)
+        yield Altered(postgres, database, connection, superuser, folder, simulator)
+    postgres.drop_database(database)

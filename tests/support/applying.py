@@ -1,0 +1,34 @@
+"""An approved run, executed as a test wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nexus_reimport.model import (
+    Applied,
+    Approval,
+    Plan,
+    Proposal,
+    Survey,
+)
+from nexus_reimport.runbook import steps
+from nexus_reimport.stages import apply
+
+
+def order_of(book: steps.Runbook) -> apply.Order:
+    load = book.run.load
+    return apply.Order(
+        book.run.id, book.settings.name, load(Plan, "plan"), book.folder,
+        load(Survey, "survey").schema, load(Proposal, "proposal"), load(Approval, "approval"),
+    )  # fmt: skip
+
+
+def apply_with(
+    book: steps.Runbook,
+    before_commit: apply.BeforeCommit | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Applied:
+    return apply.apply(
+        book.settings.postgres, book.mapping, order_of(book),
+        before_commit or book._check_inside, commit=True, progress=progress,
+    )  # fmt: skip

@@ -1,0 +1,280 @@
+"""A clinic of one test's own: real databases, a FileMaker, an S3, its environment files."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from nexus_reimport import CHECKOUT
+from nexus_reimport.checks.after import After
+from nexus_reimport.checks.before import Before
+from nexus_reimport.model import Report
+from nexus_reimport.nexus import deployment
+from nexus_reimport.runbook import rollback, steps
+from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
+from nexus_sandbox.clinic import Clinic as MadeUp
+from nexus_sandbox.clinic.layouts import ONLY_ODATA
+from nexus_sandbox.filemaker.simulator import Simulator
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
+from nexus_sandbox.stack import fill
+
+IN_MEMORY, ROOM = Path("/dev/shm"), 3 << 30  # noqa: S108 - bytes
+
+
+SCALE = 0.03
+
+
+OWNER, ROLE = "nexus", "nexus_reimport"  # whose tables they are; who runs the reimport
+
+
+PASSWORD = "a made-up password of the simulator"
+
+
+BUCKETS = ("walk-nexus-dev", "walk-nexus-prod", "second-installation")
+
+
+ENVIRONMENTS = CHECKOUT / "runbook" / "environments"
+
+
+_number = itertools.count(1)
+
+
+def planned(name: str = "sandbox-dev", *, links_only: bool = False) -> steps.Runbook:
+    """A run up to its plan."""
+    book = steps.begin(name, links_only=links_only)
+    book.snapshot()
+    book.census()
+    book.survey_and_backup()
+    book.plan()
+    return book
+
+
+def approved(book: steps.Runbook, report: Report) -> steps.Runbook:
+    """A run whose checks before let it pass, rehearsed and approved."""
+    assert not report.blocking, report.blocking
+    book.rehearse()
+    book.propose()
+    book.approve(rehearsed=True)
+    return book
+
+
+def taken_back(name: str) -> Report:
+    """The latest run of an environment, taken back; what the verification of that says."""
+    back = rollback.begin(name)
+    back.back_up()
+    back.look()
+    back.propose()
+    back.approve(rehearsed=True)
+    back.undo()
+    return back.verify()
+
+
+def finished(book: steps.Runbook) -> steps.Runbook:
+    """An approved run, to its end, sealed."""
+    book.apply()
+    book.verify()
+    book.sign_off()
+    book.seal()
+    return book
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A run that was executed and sealed: its folders, and a template of the database after it.
+
+    ``before`` and ``after`` are what its checks look at; row files lie in its private folder.
+    """
+
+    run: str
+    folder: Path
+    template: str
+    before: Before
+    after: After
+
+
+@dataclass(slots=True)
+class Clinic:
+    """A clinic of one test's own: two databases, a FileMaker, its environment files."""
+
+    server: PostgresServer
+    simulator: Simulator
+    s3: S3Server
+    folder: Path
+    databases: dict[str, str]
+    made_up: MadeUp
+    environments: tuple[str, ...] = ("sandbox-dev", "sandbox-prod")
+    executed_once: Callable[[], Executed] | None = None
+
+    def add_prod(self) -> None:
+        """Make the second database, which most tests do not need."""
+        make_database(self.server, self.databases["prod"], "template_prod")
+        self.adopt("prod")
+
+    def adopt(self, kind: str) -> None:
+        """Let one of the databases be its environment's own."""
+        with self.connect(kind, ROLE) as connection:
+            deployment.adopt(connection, f"sandbox-{kind}")
+
+    def grant(self, kind: str = "dev") -> None:
+        """Give our role what it lists and has not, by the statements that are printed."""
+        fill.grant(self.server.access, self.databases[kind])
+
+    def connect(self, kind: str = "dev", role: str = OWNER) -> psycopg.Connection[Any]:
+        """A connection to one of the databases, autocommit, as the application's role."""
+        dsn = self.server.dsn(self.databases[kind], role)
+        return psycopg.connect(dsn, autocommit=True, options="-c timezone=UTC")
+
+    def rows(
+        self, query: str, kind: str = "dev", *parameters: object, role: str = OWNER
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        with self.connect(kind, role) as connection:
+            return connection.execute(query, parameters or None).fetchall()
+
+    def value(self, query: str, kind: str = "dev", *parameters: object, role: str = OWNER) -> Any:
+        """The first value of a query."""
+        return self.rows(query, kind, *parameters, role=role)[0][0]
+
+    def do(self, statement: str, kind: str = "dev", *parameters: object, role: str = OWNER) -> None:
+        """Execute one statement."""
+        with self.connect(kind, role) as connection:
+            connection.execute(statement, parameters or None)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Change the text of an environment file."""
+        path = self.folder / f"{name}.toml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def preflight(self, name: str = "sandbox-dev", *, links_only: bool = False) -> steps.Runbook:
+        """A preflight to its end."""
+        book = planned(name, links_only=links_only)
+        book.check_before()
+        book.rehearse()
+        book.propose()
+        return book
+
+    def approved(self, rehearsed: Path) -> steps.Runbook:
+        """The session's rehearsed and approved run, as if it had been made here."""
+        for place in ("runs", "private"):
+            shutil.copytree(rehearsed / place, self.folder.parent / place)
+        return steps.resume("sandbox-dev")
+
+    def executed(self) -> steps.Runbook:
+        """The session's run, executed and sealed, as if that had been done here."""
+        assert self.executed_once is not None
+        once = self.executed_once()
+        self.server.drop_database(self.databases["dev"])
+        make_database(self.server, self.databases["dev"], once.template)
+        with self.connect(role=ROLE) as connection:
+            deployment.adopt(connection, "sandbox-dev", this_is_a_copy=True)
+        for place in ("runs", "private"):
+            shutil.copytree(once.folder / place, self.folder.parent / place)
+        return steps.resume("sandbox-dev", once.run)
+
+    def whole(self, name: str = "sandbox-dev", rehearsed: Path | None = None) -> steps.Runbook:
+        """A run to its end, sealed; of a clinic as it is found, the session's ``rehearsed`` one."""
+        if rehearsed is not None:
+            return finished(self.approved(rehearsed))
+        book = self.preflight(name)
+        book.approve(rehearsed=True)
+        return finished(book)
+
+    def state(self, kind: str = "dev", role: str = OWNER) -> dict[str, tuple[int, str]]:
+        """A fingerprint of every table of the application, made by the test's own query."""
+        query = (
+            "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+            " WHERE nspname = 'public' AND relkind = 'r' ORDER BY 1"
+        )
+        with self.connect(kind, role) as connection:
+            return {
+                table: connection.execute(
+                    f"SELECT count(*), md5(string_agg(t::text, '|' ORDER BY t::text))"
+                    f' FROM "{table}" AS t'
+                ).fetchone()
+                for (table,) in connection.execute(query).fetchall()
+            }
+
+
+def make_database(server: PostgresServer, name: str, template: str) -> None:
+    """A database of the application's, in which the reimport's role has what it lists."""
+    server.create_database(name, template=template, owner=OWNER)
+    fill.grant(server.access, name)
+
+
+@contextmanager
+def opened(
+    folder: Path,
+    server: PostgresServer,
+    s3: S3Server,
+    made_up: MadeUp,
+    templates: dict[str, str],
+) -> Iterator[Clinic]:
+    """Databases as they are found, FileMaker as it is, environment files in ``folder``."""
+    number = next(_number)
+    databases = {kind: f"nexus_{kind}_{number}" for kind in templates}
+    make_database(server, databases["dev"], templates["dev"])
+    tables = copy.deepcopy(list(made_up.filemaker))
+    with (
+        Simulator(tables, password=PASSWORD, only_odata=ONLY_ODATA) as simulator,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        environments = folder / "environments"
+        write_environments(environments, server, simulator, s3, databases)
+        patch.setenv(FOLDER_VARIABLE, str(environments))
+        patch.delenv(ENVIRONMENT_VARIABLE, raising=False)
+        found = Clinic(server, simulator, s3, environments, databases, made_up)
+        found.adopt("dev")
+        yield found
+    for database in databases.values():
+        server.drop_database(database)
+
+
+SECRETS = {
+    "NEXUS_SANDBOX_PG_PORT": "5999",
+    "NEXUS_SANDBOX_PG_PASSWORD": "tell-nobody",
+    "NEXUS_SANDBOX_FILEMAKER_URL": "http://127.0.0.1:1",
+    "NEXUS_SANDBOX_FILEMAKER_PASSWORD": "tell-nobody",
+    "NEXUS_SANDBOX_S3_ENDPOINT": "http://127.0.0.1:2",
+    "NEXUS_SANDBOX_S3_ACCESS_KEY": "key",
+    "NEXUS_SANDBOX_S3_SECRET_KEY": "tell-nobody",
+}
+
+
+def write_environments(
+    folder: Path,
+    server: PostgresServer,
+    simulator: Simulator,
+    s3: S3Server,
+    databases: dict[str, str],
+) -> None:
+    """The sandbox's own environment files, for these servers."""
+    folder.mkdir(parents=True)
+    for kind, database in databases.items():
+        name = f"sandbox-{kind}"
+        text = (ENVIRONMENTS / f"{name}.toml").read_text()
+        text = text.replace(f'database = "nexus_{kind}"', f'database = "{database}"')
+        (folder / f"{name}.toml").write_text(text.replace("../../", "../"))
+        secrets = {
+            "NEXUS_SANDBOX_PG_PORT": server.port,
+            "NEXUS_SANDBOX_PG_PASSWORD": server.access.passwords[ROLE],
+            "NEXUS_SANDBOX_FILEMAKER_URL": simulator.url,
+            "NEXUS_SANDBOX_FILEMAKER_PASSWORD": PASSWORD,
+            "NEXUS_SANDBOX_S3_ENDPOINT": s3.access.endpoint,
+            "NEXUS_SANDBOX_S3_ACCESS_KEY": s3.access.access_key,
+            "NEXUS_SANDBOX_S3_SECRET_KEY": s3.access.secret_key,
+        }
+        path = folder / f".env.{name}"
+        path.touch(0o600)
+        path.write_text("".join(f"{k}={v}\n" for k, v in secrets.items()))

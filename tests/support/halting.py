@@ -1,0 +1,64 @@
+"""Halting a step half-way, killing what works for it, and looking at what is left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from support.clinic import Clinic
+
+
+@contextmanager
+def halted(
+    environment: str, run: str, step: int, marker: Path, what: str = "apply"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """One step in a process of its own, waiting after ``step`` of its parts."""
+    command = [sys.executable, str(Path(__file__).parent / "apply_until.py")]
+    arguments = [environment, run, str(step), str(marker), what]
+    process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE)
+    try:
+        for _ in range(4800):  # four minutes: it starts slowly on a busy machine
+            if marker.exists() or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        assert marker.exists(), process.communicate()[1].decode()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_until_up(clinic: Clinic) -> None:
+    for _ in range(100):
+        try:
+            clinic.value("SELECT 1")
+        except psycopg.OperationalError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("the server did not come back")
+
+
+def nothing_left(clinic: Clinic) -> None:
+    """No session and no lock of ours; one that was closed is gone some moments later."""
+    sessions = (
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'nexus_reimport'"
+        " AND datname = current_database()"
+    )
+    locks = (
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    for _ in range(100):
+        left = clinic.rows(sessions), clinic.rows(locks)
+        if left == ([], []):
+            return
+        time.sleep(0.1)
+    assert left == ([], [])

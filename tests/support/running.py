@@ -1,0 +1,48 @@
+"""A run in the background: what it asks, its processes, and killing one of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from nexus_reimport import record
+from nexus_reimport import settings as environments
+from nexus_reimport.model import Proposal
+from nexus_reimport.runbook import steps
+from nexus_reimport.runner import Outcome
+
+DEV = "sandbox-dev"
+
+
+def until(found: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def in_background(call: Callable[[], list[Outcome]]) -> tuple[threading.Thread, list[Outcome]]:
+    outcomes: list[Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.extend(call()))
+    thread.start()
+    return thread, outcomes
+
+
+def stage_pid(stage: str) -> int:
+    """The kernel that is at work on ``stage`` of the newest run; 0 before it is."""
+    runs = record.every(environments.load(DEV))
+    events = runs[-1].events() if runs else []
+    running = [e for e in events if e["event"] == "started" and e["stage"] == stage]
+    return int(running[-1]["pid"]) if running else 0
+
+
+def kill_kernel(stage: str) -> None:
+    assert stage_pid(stage) != os.getpid()
+    os.kill(stage_pid(stage), signal.SIGKILL)
+
+
+def digest_of(book: steps.Runbook) -> str:
+    return book.run.load(Proposal, "proposal").digest[:12]

@@ -1,0 +1,40 @@
+"""The workbook of values that only people know, filled in."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from openpyxl import Workbook, load_workbook
+
+from nexus_reimport.runbook import steps
+from nexus_reimport.settings import SHEET
+from support.values import rows
+
+Sheet = Any
+
+
+def put_back(book: steps.Runbook) -> tuple[Path, Workbook]:
+    """The run's sheet, copied to where it is read; to be changed and saved there."""
+    target = book.settings.sheet
+    shutil.copy(book.folder / SHEET, target)
+    return target, load_workbook(target)
+
+
+def line_of(sheet: Sheet, key: str) -> int:
+    return next(n for n in range(2, sheet.max_row + 1) if sheet.cell(n, 1).value == key)
+
+
+def column_of(sheet: Sheet, title: str) -> int:
+    return next(n for n in range(1, sheet.max_column + 1) if sheet.cell(1, n).value == title)
+
+
+def fill(sheet: Sheet, key: str, **values: object) -> None:
+    for title, value in values.items():
+        sheet.cell(line_of(sheet, key), column_of(sheet, title)).value = value
+
+
+def without_clinic(book: steps.Runbook) -> list[str]:
+    """Patients that lack a clinic in Nexus, and by the plan."""
+    return sorted(k for k, r in rows(book, "patients").items() if not r["clinic_id"])

@@ -1,0 +1,54 @@
+"""What FileMaker says and what becomes of it, value by value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nexus_reimport.files import rowfile
+from nexus_reimport.model import Misfits, Plan, Survey
+from nexus_reimport.runbook import steps
+from nexus_sandbox.filemaker.file import Record
+from support.clinic import Clinic
+
+DEV = "sandbox-dev"
+
+
+def plan_of(book: steps.Runbook) -> Plan:
+    return book.run.load(Plan, "plan")
+
+
+def misfits(book: steps.Runbook, entity: str) -> dict[tuple[str, str], Misfits]:
+    return {(m.column, m.reason): m for m in plan_of(book).entities[entity].misfits}
+
+
+def rows(book: steps.Runbook, entity: str) -> dict[str, dict[str, str | None]]:
+    """The planned rows of an entity, by key."""
+    file = plan_of(book).entities[entity].file
+    key = book.run.load(Survey, "survey").keys[entity]
+    return {row[key] or "": row for row in rowfile.read_dicts(book.folder, file)}
+
+
+def nexus_id(book: steps.Runbook, entity: str, filemaker_id: object) -> str:
+    wanted = str(filemaker_id).lower()
+    return next(
+        n or "" for e, f, n in rowfile.read(book.folder, plan_of(book).memory)
+        if e == entity and f == wanted
+    )  # fmt: skip
+
+
+def shared(clinic: Clinic, count: int) -> list[Record]:
+    """Contacts that Nexus knows, with a birth date and a clinic."""
+    known = {f.lower() for (f,) in clinic.rows(
+        "SELECT filemaker_metadata->>'filemaker_id' FROM patients"
+        " WHERE filemaker_metadata ? 'filemaker_id' AND dob IS NOT NULL AND clinic_id IS NOT NULL"
+        " AND title <> ''")}  # fmt: skip
+    found = [r for r in clinic.simulator.tables["API_Contacts"].records
+             if str(r.values["id"]).lower() in known]  # fmt: skip
+    assert len(found) >= count
+    return sorted(found, key=lambda r: str(r.values["id"]))[:count]
+
+
+def change(clinic: Clinic, records: list[Record], **values: Any) -> None:
+    with clinic.simulator.edit():
+        for record in records:
+            record.values.update(values)

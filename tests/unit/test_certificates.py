@@ -1,0 +1,118 @@
+"""Why a certificate is not trusted is told; an authority of a clinic's own is a setting."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport.errors import SourceError, StorageError
+from nexus_reimport.filemaker.data_api import DataApi
+from nexus_reimport.filemaker.http import Patience
+from nexus_reimport.filemaker.odata import OData
+from nexus_reimport.stages import census
+from support import SUPPORT
+from support.listings import listing, place
+
+AUTHORITY = SUPPORT / "authority"
+ANSWERS = {
+    "productInfo": b'{"response": {"productInfo": {"name": "n", "version": "22"}},'
+    b' "messages": [{"code": "0"}]}',
+    "$metadata": b'<e xmlns="http://docs.oasis-open.org/odata/ns/edm"><Schema Namespace="x"/></e>',
+}
+
+
+@contextmanager
+def server(certificate: str) -> Iterator[str]:
+    """A server of FileMaker's and of S3's, by TLS, with one of the made-up certificates."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            body = next((b for n, b in ANSWERS.items() if n in self.path), listing("a").encode())
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    class Quiet(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that does not trust us hangs up."""
+
+    running = Quiet(("127.0.0.1", 0), Handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(AUTHORITY / certificate)
+        running.socket = context.wrap_socket(
+            running.socket, server_side=True, do_handshake_on_connect=False
+        )
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    try:
+        yield f"https://127.0.0.1:{running.server_address[1]}"
+    finally:
+        running.shutdown()
+        running.server_close()
+
+
+@pytest.fixture(autouse=True)
+def bundles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables that would make every certificate trusted, if anybody obeyed them."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "AWS_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(AUTHORITY / "ca.pem"))
+
+
+def filemaker(url: str, channel: type[DataApi | OData], authority: str = "") -> str:
+    verify = str(AUTHORITY / authority) if authority else True
+    patience = Patience(sleep=lambda _: None)
+    with channel(url, "WalkClinic", "reader", "secret", verify=verify, patience=patience) as source:
+        return source.product().version
+
+
+@pytest.mark.parametrize("channel", [DataApi, OData])
+def test_an_authority_of_ones_own_is_trusted_where_it_is_named(
+    channel: type[DataApi | OData],
+) -> None:
+    with server("signed.pem") as url:
+        filemaker(url, channel, "ca.pem")
+        with pytest.raises(SourceError) as stopped:
+            filemaker(url, channel)
+    assert "is signed by an authority that this machine does not know" in str(stopped.value)
+    assert "write ca_file under [filemaker]" in str(stopped.value)
+
+
+CAUSES = {
+    "other.pem": ("is of", "by the name that is in its certificate"),
+    "expired.pem": ("has expired", "have it renewed"),
+    "self.pem": ("is signed by nobody but itself", "write ca_file under"),
+    "": ("does not speak TLS at this address", "check the port"),
+}
+
+
+@pytest.mark.parametrize("certificate", CAUSES)
+def test_why_a_certificate_is_not_trusted_is_told_apart(certificate: str, tmp_path: Path) -> None:
+    what, todo = CAUSES[certificate]
+    with server(certificate) as url:
+        with pytest.raises(SourceError) as of_filemaker:
+            filemaker(url, DataApi, "ca.pem")
+        with pytest.raises(StorageError) as of_s3:
+            census.take(place(url, ca_file=AUTHORITY / "ca.pem"), tmp_path)
+    for stopped in (of_filemaker, of_s3):
+        assert what in str(stopped.value)
+        assert todo in str(stopped.value)
+        assert stopped.value.__cause__ is None
+
+
+def test_an_authority_of_ones_own_is_trusted_for_s3_where_it_is_named(tmp_path: Path) -> None:
+    with server("signed.pem") as url:
+        assert census.take(place(url, ca_file=AUTHORITY / "ca.pem"), tmp_path).objects == 1
+        with pytest.raises(StorageError) as stopped:
+            census.take(place(url), tmp_path)
+    assert "is signed by an authority that this machine does not know" in str(stopped.value)
+    assert "write ca_file under [s3]" in str(stopped.value)

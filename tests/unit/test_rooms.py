@@ -1,0 +1,60 @@
+"""What import-linter cannot say of the rooms."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import nexus_reimport
+from nexus_reimport import CHECKOUT, PACKAGE
+from nexus_reimport.stages import approval
+
+TESTS = CHECKOUT / "tests"
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_no_test_file_imports_another() -> None:
+    files = [*TESTS.rglob("test_*.py"), *(TESTS / "support").glob("*.py")]
+    assert len(files) > 80
+    wrong = [
+        (path.name, name)
+        for path in files
+        for name in imported(path)
+        if name.split(".")[-1].startswith("test_") or name == "conftest"
+    ]
+    assert wrong == []
+
+
+def test_no_room_is_called_as_ignore_files_call_what_is_built() -> None:
+    names = {p.name for p in PACKAGE.rglob("*") if p.is_dir()}
+    assert names & {"target", "build", "dist", "out", "bin", "obj", "lib", "tmp", "vendor"} == set()
+
+
+def test_an_approval_is_of_the_product_and_not_of_the_made_up_clinic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = tmp_path / "nexus_reimport"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(nexus_reimport.PACKAGE, copied, ignore=ignored)
+    shutil.copytree(CHECKOUT / "nexus_sandbox", tmp_path / "nexus_sandbox", ignore=ignored)
+    monkeypatch.setattr(approval, "PACKAGE", copied)
+    first = approval.code_digest()
+    assert first == approval.code_digest()
+    (tmp_path / "nexus_sandbox" / "clinic" / "people.py").write_text("")
+    assert approval.code_digest() == first
+    for changed in ("stages/apply.py", "sql/deployment.sql", "mappings/nexus.toml"):
+        with (copied / changed).open("a") as out:
+            out.write("\n")
+        assert approval.code_digest() != first
+        first = approval.code_digest()

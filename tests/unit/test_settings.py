@@ -1,0 +1,334 @@
+"""Environments: every problem at once, no secret in a file, none in a message."""
+
+from __future__ import annotations
+
+import shutil
+import unicodedata
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport import CHECKOUT, PACKAGE, mapping, settings
+from nexus_reimport.errors import SettingsError
+from support import SUPPORT
+
+ENVIRONMENTS = CHECKOUT / "runbook" / "environments"
+
+
+def change(environment_files: Path, old: str, new: str) -> None:
+    path = environment_files / "sandbox-dev.toml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def refused(environment_files: Path, name: str = "sandbox-dev") -> str:
+    with pytest.raises(SettingsError) as told:
+        settings.load(name, environment_files)
+    assert "tell-nobody" not in str(told.value)
+    return str(told.value)
+
+
+def test_the_sandbox_is_ready_to_run(environment_files: Path) -> None:
+    found = settings.load("sandbox-dev", environment_files)
+    assert found.postgres.port == 5999
+    assert found.postgres.password.get_secret_value() == "tell-nobody"
+    assert "tell-nobody" not in repr(found)
+    assert "tell-nobody" not in str(found.public())
+
+
+@pytest.mark.parametrize("written", ['"2031-02-28"', "2031-02-28"])
+def test_a_waiver_ends_on_a_day_as_text_or_as_toml_has_it(
+    environment_files: Path, written: str
+) -> None:
+    change(environment_files, 'until = "2099-12-31"', f"until = {written}")
+    found = settings.load("sandbox-dev", environment_files)
+    assert {w.until for w in found.waivers} == {date(2031, 2, 28)}
+    assert found.public()["waivers"][0]["until"] == "2031-02-28"
+
+
+@pytest.mark.parametrize("written", ['"2031-02-30"', '"soon"', "2031", "2031-02-28T00:00:00", '""'])
+def test_a_waiver_that_ends_on_no_day_is_refused(environment_files: Path, written: str) -> None:
+    change(environment_files, 'until = "2099-12-31"', f"until = {written}")
+    assert "waivers.0.until: must be a day, as 2026-12-31" in refused(environment_files)
+
+
+def test_no_environment_is_chosen_by_itself(environment_files: Path) -> None:
+    assert "no environment was named" in refused(environment_files, "")
+
+
+def test_an_empty_name_reads_the_environment_variable(
+    environment_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.ENVIRONMENT_VARIABLE, "sandbox-prod")
+    assert settings.load("", environment_files).name == "sandbox-prod"
+
+
+def test_a_mistyped_environment_names_those_that_are_known(environment_files: Path) -> None:
+    assert "sandbox-dev, sandbox-prod" in refused(environment_files, "sandbox-dve")
+
+
+def test_a_mapping_beside_the_environment_files_is_none_of_them(environment_files: Path) -> None:
+    shipped = PACKAGE / "mappings" / "nexus.toml"
+    shutil.copy(shipped, environment_files / "clinic.toml")
+    shutil.copy(shipped, environment_files / "SANDBOX-DEV-mapping.toml")
+    (environment_files / "broken.toml").write_text("[sources.x]\ntable = [")
+    (environment_files / "own.toml").write_text('name = "own"\n')
+    assert settings.names(environment_files) == ["own", "sandbox-dev", "sandbox-prod"]
+    for name in ("nobody", "clinic", "broken"):
+        told = refused(environment_files, name)
+        assert f"no environment is called '{name}'" in told
+        assert "known: own, sandbox-dev, sandbox-prod" in told
+
+
+def test_a_mapping_is_no_twin_of_an_environment(environment_files: Path) -> None:
+    (environment_files / "Sandbox-Dev.toml").write_text("[entities.x]\n")
+    assert settings.load("sandbox-dev", environment_files).name == "sandbox-dev"
+    shutil.copy(environment_files / "sandbox-dev.toml", environment_files / "Sandbox-Dev.toml")
+    assert "differs only in case" in refused(environment_files)
+
+
+def test_what_the_mapping_does_not_have_is_told_at_once(environment_files: Path) -> None:
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(
+        path.read_text()
+        .replace("[decisions.letters]", "[decisions.leters]")
+        .replace('when_different = { "*" = "filemaker" }',
+                 'when_different = { "contact_json.phone" = "nexus", "*" = "filemaker" }', 1)
+        .replace('[decisions.notes]\n', '[decisions.notes]\npast_scheduled = "keep"\n')
+        .replace('channels = { notes = "odata"', 'channels = { note = "odata"')
+    )  # fmt: skip
+    found = settings.load("sandbox-dev", environment_files)
+    with pytest.raises(SettingsError) as told:
+        mapping.load_for(found, environment_files)
+    for part in (
+        "4 problem(s)",
+        "decisions.leters: no entity is called leters",
+        'decisions.patients.when_different."contact_json.phone": no column',
+        "decisions.notes.past_scheduled: notes has no such rule",
+        "filemaker.channels.note: no source is called note",
+    ):
+        assert part in str(told.value)
+    path.write_text(path.read_text().replace('"contact_json.phone"', '"contact_json.phones"'))
+    with pytest.raises(SettingsError, match="3 problem"):
+        mapping.load_for(settings.load("sandbox-dev", environment_files), environment_files)
+
+
+def test_all_problems_come_in_one_message(environment_files: Path) -> None:
+    change(environment_files, 'kind = "dev"', 'kind = "development"')
+    change(environment_files, "lock_wait = 10", "lock_wiat = 10")
+    change(environment_files, 'timezone = "Australia/Sydney"', 'timezone = "Sydney"')
+    told = refused(environment_files)
+    for part in ("3 problem(s)", "kind:", "postgres.lock_wiat:", "timezone: no such time zone"):
+        assert part in told
+
+
+def test_a_secret_in_the_file_is_refused_and_not_repeated(environment_files: Path) -> None:
+    change(environment_files, '{ env = "NEXUS_SANDBOX_PG_PASSWORD" }', '"tell-nobody"')
+    assert "a secret has no place in this file" in refused(environment_files)
+
+
+def test_a_secret_that_is_nowhere_is_named(environment_files: Path) -> None:
+    path = environment_files / ".env.sandbox-dev"
+    path.write_text(path.read_text().replace("NEXUS_SANDBOX_S3_SECRET_KEY", "OTHER"))
+    assert "NEXUS_SANDBOX_S3_SECRET_KEY: not set" in refused(environment_files)
+
+
+def test_a_file_of_secrets_that_others_can_read_is_refused(environment_files: Path) -> None:
+    (environment_files / ".env.sandbox-dev").chmod(0o644)
+    assert "chmod 600 .env.sandbox-dev" in refused(environment_files)
+
+
+def test_a_file_under_another_name_is_refused(environment_files: Path) -> None:
+    shutil.copy(environment_files / "sandbox-dev.toml", environment_files / "prod.toml")
+    shutil.copy(environment_files / ".env.sandbox-dev", environment_files / ".env.prod")
+    assert 'name: is "sandbox-dev"' in refused(environment_files, "prod")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('host = "127.0.0.1"', 'host = "db.example"', "sslmode must be"),
+        ('url = { env = "NEXUS_SANDBOX_FILEMAKER_URL" }', 'url = "http://fm.example"', "https://"),
+        ('endpoint = { env = "NEXUS_SANDBOX_S3_ENDPOINT" }', 'endpoint = "http://s3.example"',
+         "https://"),
+    ],
+)  # fmt: skip
+def test_beyond_loopback_everything_is_encrypted(
+    environment_files: Path, old: str, new: str, told: str
+) -> None:
+    change(environment_files, old, new)
+    assert told in refused(environment_files)
+
+
+def test_prod_names_the_environment_that_was_run_before(environment_files: Path) -> None:
+    path = environment_files / "sandbox-prod.toml"
+    path.write_text(path.read_text().replace('dev_environment = "sandbox-dev"\n', ""))
+    assert "dev_environment" in refused(environment_files, "sandbox-prod")
+
+
+def test_a_file_that_is_no_toml_is_told(environment_files: Path) -> None:
+    (environment_files / "sandbox-dev.toml").write_text("name = [")
+    assert "not a TOML file" in refused(environment_files)
+
+
+def test_a_mark_at_the_beginning_is_read_as_what_it_is(environment_files: Path) -> None:
+    """Notepad and PowerShell write one; the first name of .env was said to be not set."""
+    for name in ("sandbox-dev.toml", ".env.sandbox-dev"):
+        path, mark = environment_files / name, b"\xef\xbb\xbf"
+        path.write_bytes(mark + path.read_bytes())
+    assert settings.load("sandbox-dev", environment_files).postgres.port == 5999
+    for name in ("sandbox-dev.toml", ".env.sandbox-dev"):
+        path = environment_files / name
+        path.write_bytes(path.read_bytes().removeprefix(mark).decode().encode("utf-16"))
+    assert settings.load("sandbox-dev", environment_files).postgres.port == 5999
+
+
+def test_a_file_in_another_encoding_is_told_by_line_and_nothing_of_it(
+    environment_files: Path,
+) -> None:
+    path = environment_files / ".env.sandbox-dev"
+    path.write_bytes(path.read_bytes().replace(b"tell-nobody", "tell-nobody-ä".encode("latin-1")))
+    told = refused(environment_files)
+    assert "1 problem(s)" in told
+    assert ".env.sandbox-dev, line 2: is not UTF-8, but probably windows-1252" in told
+    path = environment_files / "sandbox-dev.toml"
+    path.write_bytes(b"# \xe4\n" + path.read_bytes())
+    assert "sandbox-dev.toml, line 1: is not UTF-8" in refused(environment_files)
+
+
+def test_a_secret_that_stands_where_its_name_belongs_is_not_repeated(
+    environment_files: Path,
+) -> None:
+    change(environment_files, '{ env = "NEXUS_SANDBOX_PG_PASSWORD" }', '{ env = "tell-nobody" }')
+    told = refused(environment_files)
+    assert "postgres.password: env must be the name of a variable" in told
+
+
+LOGIN = "reader:tell-nobody@"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ('url = { env = "NEXUS_SANDBOX_FILEMAKER_URL" }', f'url = "https://{LOGIN}fm.example"',
+         "filemaker.url"),
+        ('url = { env = "NEXUS_SANDBOX_FILEMAKER_URL" }',
+         'url = "https://fm.example/?token=tell-nobody"', "filemaker.url"),
+        ('endpoint = { env = "NEXUS_SANDBOX_S3_ENDPOINT" }',
+         'endpoint = "https://s3.example/b?X-Amz-Signature=tell-nobody"', "s3.endpoint"),
+        ('host = "127.0.0.1"', f'host = "postgres://{LOGIN}127.0.0.1"', "postgres.host"),
+        ('host = "127.0.0.1"', 'host = "127.0.0.1 password=tell-nobody"', "postgres.host"),
+        ('database = "nexus_dev"', f'database = "postgresql://{LOGIN}db/nexus"',
+         "postgres.database"),
+        ('database = "nexus_dev"', 'database = "dbname=nexus password=tell-nobody"',
+         "postgres.database"),
+        ('name = "sandbox-dev"', f'name = "https://{LOGIN}x"', "name"),
+        ('timezone = "Australia/Sydney"',
+         'timezone = "Australia/Sydney"\nhooks = { enter = ["env", "PGPASSWORD=tell-nobody"],'
+         ' leave = ["true"] }', "hooks.enter"),
+        ('timezone = "Australia/Sydney"',
+         f'timezone = "Australia/Sydney"\nmapping = "https://{LOGIN}x/nexus.toml"', "mapping"),
+    ],
+)  # fmt: skip
+def test_a_login_in_an_address_a_name_or_an_argument_is_refused_and_not_repeated(
+    environment_files: Path, old: str, new: str, place: str
+) -> None:
+    if place == "mapping":
+        change(environment_files, 'mapping = "nexus"\n', "")
+    change(environment_files, old, new)
+    told = refused(environment_files)
+    assert f"    {place}: " in told
+    assert "reader" not in told
+
+
+@pytest.mark.parametrize("name", ["NEXUS_SANDBOX_FILEMAKER_URL", "NEXUS_SANDBOX_S3_ENDPOINT"])
+def test_an_address_from_the_environment_may_hold_no_login_either(
+    environment_files: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no secret to the settings, and so it is recorded."""
+    monkeypatch.setenv(name, f"https://{LOGIN}host.example")
+    assert "recorded and shown" in refused(environment_files)
+
+
+EXPORTS = """[filemaker.exports]
+folder = "exports"
+columns = { "Scans.tab" = ["ScanNo"] }
+[filemaker.exports.files."Präsenz.csv"]
+encoding = "macroman"
+columns = ["a", "b"]
+"""
+
+
+def test_a_file_may_be_written_otherwise_than_all_others(environment_files: Path) -> None:
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(path.read_text() + unicodedata.normalize("NFD", EXPORTS))
+    exports = settings.load("sandbox-dev", environment_files).filemaker.exports
+    assert exports is not None
+    own = exports.file(unicodedata.normalize("NFD", "Präsenz.csv"))
+    assert (own.encoding, own.columns) == ("macroman", ("a", "b"))
+    other = exports.file("Scans.tab")
+    assert (other.encoding, other.columns) == ("utf-8", ("ScanNo",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"macroman"', '"latin-1"', "encoding: Input should be"),
+        ('"Scans.tab"', '"Präsenz.csv"', "a file has them under `columns` and under `files`"),
+        ("folder", f'files."{unicodedata.normalize("NFD", "Präsenz.csv")}".encoding = "utf-8"'
+         "\nfolder", "differ only in how their letters are composed"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_file_is_said_once_and_known(
+    environment_files: Path, old: str, new: str, problem: str
+) -> None:
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(path.read_text() + EXPORTS.replace(old, new, 1))
+    assert problem in refused(environment_files)
+
+
+@pytest.mark.parametrize("kind", ["dev", "prod"])
+def test_the_templates_are_complete(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(ENVIRONMENTS / f"{kind}.toml.template", tmp_path / f"{kind}.toml")
+    for name in ("PG_PASSWORD", "FILEMAKER_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY"):
+        monkeypatch.setenv(f"NEXUS_{kind.upper()}_{name}", "x")
+    assert settings.load(kind, tmp_path).kind == kind
+
+
+AUTHORITY = SUPPORT / "authority"
+
+
+@pytest.mark.parametrize("part", ["filemaker", "s3"])
+def test_the_file_of_an_authority_is_found_beside_the_environments_file(
+    environment_files: Path, part: str
+) -> None:
+    shutil.copy(AUTHORITY / "ca.pem", environment_files / "clinic-ca.pem")
+    change(environment_files, f"[{part}]\n", f'[{part}]\nca_file = "clinic-ca.pem"\n')
+    found = settings.load("sandbox-dev", environment_files)
+    named = found.filemaker.ca_file if part == "filemaker" else found.s3.ca_file
+    assert named == (environment_files / "clinic-ca.pem").resolve()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "cannot be read: No such file"), ("no certificate", "holds no certificate (PEM)")],
+)
+def test_a_file_that_is_no_authoritys_is_refused_when_settings_are_loaded(
+    environment_files: Path, content: str | None, said: str
+) -> None:
+    if content is not None:
+        (environment_files / "clinic-ca.pem").write_text(content)
+    change(environment_files, "[s3]\n", '[s3]\nca_file = "clinic-ca.pem"\n')
+    told = refused(environment_files)
+    assert f"s3.ca_file: the file of the certificate authority {said}" in told
+
+
+def test_a_token_of_temporary_credentials_is_in_no_record(environment_files: Path) -> None:
+    secret = '{ env = "NEXUS_SANDBOX_S3_SECRET_KEY" }'
+    change(environment_files, "[s3]\n", f"[s3]\nsession_token = {secret}\n")
+    found = settings.load("sandbox-dev", environment_files)
+    assert found.s3.session_token is not None
+    assert "session_token" not in found.public()["s3"]

@@ -1,0 +1,233 @@
+"""Workbooks and lists that people open: what they show, and what is given back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time as clock
+import unicodedata
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openpyxl import Workbook, load_workbook
+
+from nexus_reimport import PACKAGE, mapping
+from nexus_reimport.errors import MappingError, StopError
+from nexus_reimport.files import rowfile, workbook
+from nexus_reimport.mapping import ByHand
+from nexus_reimport.nexus.catalog import Column
+from nexus_reimport.planning import manual
+from nexus_reimport.planning.manual import Kind, Line
+from support.exported_files import _strict
+from support.values_of_lists import GUARDED, PLAIN
+
+SECRET = "Quillfeather"
+CONTROLS = "".join(map(chr, (*range(32), 0x7F, 0xFFFE, 0xFFFF, 0xD83D)))
+
+# ---------------------------------------------------------------- texts in cells
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(st.characters(codec=None)))
+def test_every_text_can_be_written_and_says_the_same_when_it_is_read(text: str) -> None:
+    book = Workbook()
+    cell = book.worksheets[0].cell(1, 1)
+    cell.value = workbook.cell_text(text) or None
+    cell.data_type = "s"
+    out = io.BytesIO()
+    book.save(out)
+    (row,) = list(workbook.rows(workbook.opened(out.getvalue(), values=False).worksheets[0])) or [
+        ()
+    ]
+    read = workbook.unescaped(row[0].value or "") if row else ""
+    assert read == workbook.shown(text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def test_what_a_cell_cannot_hold_is_seen() -> None:
+    shown = workbook.shown(f"a{CONTROLS}b")
+    assert shown == "a" + "\ufffd" * 9 + "\t\n\ufffd\ufffd\r" + "\ufffd" * 22 + "b"
+    assert workbook.shown("x" * 40_000) == "x" * 32_766 + "…"
+    assert workbook.unescaped(workbook.cell_text("_x0041_ _x005F_")) == "_x0041_ _x005F_"
+    assert len(workbook.cell_text("_x0041_" * 4_681)) <= workbook.LONGEST_TEXT
+
+
+# ---------------------------------------------------------------- the sheet of values by hand
+
+
+def kind(choices: dict[str, str] | None = None, **types: str) -> Kind:
+    columns = types or {"site_id": "integer"}
+    return Kind(
+        name="sites",
+        spec=ByHand(entity="people", columns=dict.fromkeys(columns, ""), show=("family",)),
+        types={n: Column(n, t, False, False, False, None) for n, t in columns.items()},
+        choices={"site_id": choices} if choices else {},
+    )
+
+
+def written(folder: Path, one: Kind, *names: str) -> Path:
+    """The workbook with a line for each of ``names``."""
+    lines = [Line(str(n), (name,), {"family": name}) for n, name in enumerate(names, 1)]
+    manual.write(folder / "manual.xlsx", [(one, lines)])
+    return folder / "manual.xlsx"
+
+
+def fill(path: Path, *values: object, column: int = 3, **more: object) -> None:
+    """Put ``values`` into one column, as a person does; ``more`` are other cells."""
+    book = load_workbook(path)
+    for line, value in enumerate(values, 2):
+        book["sites"].cell(line, column).value = value
+    for cell, value in more.items():
+        book["sites"][cell] = value
+    book.save(path)
+
+
+def test_a_row_of_nexus_may_hold_any_character(tmp_path: Path) -> None:
+    """The library refused the cell, and its error was the patient's name."""
+    path = written(tmp_path, kind(note="text"), f"{SECRET}\x1d", f"=1+1{CONTROLS}", "_x0041_")
+    shown = {row[0]: row[1] for row in load_workbook(path)["sites"].iter_rows(values_only=True)}
+    assert shown["1"] == f"{SECRET}\ufffd"
+    assert shown["3"] == "_x005F_x0041_"  # which every spreadsheet shows as _x0041_
+    marks = {Line("1", (f"{SECRET}{end}",), {}).mark for end in ("", "\x1d", "\x02", "\ufffd")}
+    assert len(marks) == 4  # a mark is of the row, not of what a cell can show of it
+
+
+def test_a_workbook_that_cannot_be_written_is_told_without_a_value(tmp_path: Path) -> None:
+    broken: Any = [(kind(note="text"), [Line("1", (SECRET,), {"note": 5}, frozenset({"note"}))])]
+    with pytest.raises(StopError, match=r"manual.xlsx cannot be written \(TypeError\)") as told:
+        manual.write(tmp_path / "manual.xlsx", broken)
+    assert SECRET not in str(told.value)
+    assert told.value.__suppress_context__ or told.value.__context__ is None
+    with pytest.raises(StopError, match="cannot be written"):
+        manual.write(tmp_path / "nowhere" / "manual.xlsx", [])
+
+
+def test_choices_that_show_alike_are_told_apart(tmp_path: Path) -> None:
+    key = "0123456789abcdef"
+    rows = [("North\x1d", f"{key}1"), ("North\x02", f"{key}2"), ("north\ufffd", "9"),
+            ("South", "7"), ("x" * 300 + "a", "5"), ("x" * 300 + "b", "6"), ("Präsenz", "3"),
+            (unicodedata.normalize("NFD", "Präsenz"), "4")]  # fmt: skip
+    labels = manual._labels((key, name) for name, key in rows)
+    assert sorted(labels.values()) == sorted(key for _, key in rows)
+    assert {k: v for v, k in labels.items()}[f"{key}2"] == f"North\ufffd ({key}2)"
+    one = kind(labels)
+    path = written(tmp_path, one, *"abcdefgh")
+    fill(path, *labels)
+    given = manual.read(path, [one]).cells
+    assert [cell.value for cell in given.values()] == list(labels.values())
+
+
+def test_a_stray_cell_far_away_does_not_make_the_sheet_endless(tmp_path: Path) -> None:
+    one = kind({"North": "1"})
+    path = written(tmp_path, one, "a", "b")
+    fill(path, "North", XFD1048576="a note", XFD1="own title", H3="beside")
+    started = clock.monotonic()
+    assert [c.value for c in manual.read(path, [one]).cells.values()] == ["1"]
+    assert clock.monotonic() - started < 300  # it was seventeen billion cells
+    fill(path, "North", C1048576="North")
+    with pytest.raises(StopError, match="sheet sites, line 1048576: has no Nexus id"):
+        manual.read(path, [one])
+
+
+def test_columns_may_be_moved_added_and_hidden_and_lines_filtered(tmp_path: Path) -> None:
+    one = kind({"North": "1"})
+    path = written(tmp_path, one, "a", "b")
+    book = load_workbook(path)
+    sheet = book["sites"]
+    sheet.insert_cols(1, 2)
+    sheet["A1"], sheet["A2"] = "my notes", "ask her"
+    sheet.move_range("E1:E3", cols=5)
+    sheet["J2"] = " north "
+    sheet.auto_filter.ref = "A1:J3"
+    sheet.row_dimensions[2].hidden = True
+    book.save(path)
+    assert [c.value for c in manual.read(path, [one]).cells.values()] == ["1"]
+    sheet["K1"] = "site_id"
+    book.save(path)
+    with pytest.raises(StopError, match="sheet sites: several columns are called site_id"):
+        manual.read(path, [one])
+
+
+def test_a_strict_workbook_is_taken_back_too(tmp_path: Path) -> None:
+    one = kind({"North": "1"})
+    path = written(tmp_path, one, "a")
+    fill(path, "North")
+    path.write_bytes(_strict(path.read_bytes()))
+    assert [c.value for c in manual.read(path, [one]).cells.values()] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [("x", "x"), (5, "5"), (5.0, "5"), (2.5, "2.5"), ("0412 345", "0412 345"), ("=x", None),
+     (date(2026, 1, 31), "is a date"), (time(9, 30), "is a time"), (True, "is yes or no"),
+     (1234567890123456, "is a number that may not be"), ("#N/A", "is an error")],
+)  # fmt: skip
+def test_a_text_is_taken_as_it_is_shown_or_refused(cell: Any, value: str, tmp_path: Path) -> None:
+    one = kind(note="text")
+    path = written(tmp_path, one, "a")
+    fill(path, cell)
+    if value and not value.startswith("is "):
+        assert [c.value for c in manual.read(path, [one]).cells.values()] == [value]
+        return
+    with pytest.raises(StopError, match=value or "is a formula"):
+        manual.read(path, [one])
+
+
+def test_a_number_that_shows_another_text_is_refused(tmp_path: Path) -> None:
+    one = kind(note="text")
+    path = written(tmp_path, one, "a")
+    book = load_workbook(path)
+    book["sites"]["C2"].value, book["sites"]["C2"].number_format = 412345678, "0000000000"
+    book.save(path)
+    with pytest.raises(StopError, match="line 2: note: is a number that may not be what is shown"):
+        manual.read(path, [one])
+
+
+def test_a_text_that_begins_like_a_formula_is_a_choice_like_any_other(tmp_path: Path) -> None:
+    one = kind({"=North": "1"})
+    path = written(tmp_path, one, "a")
+    book = load_workbook(path)
+    book["sites"]["C2"].value, book["sites"]["C2"].data_type = "=North", "s"
+    book.save(path)
+    assert [c.value for c in manual.read(path, [one]).cells.values()] == ["1"]
+    fill(path, datetime(2026, 1, 31))
+    with pytest.raises(StopError, match="is none of the choices"):
+        manual.read(path, [one])
+
+
+@pytest.mark.parametrize("name", ["a/b", "x" * 32, "Choices", "history", "CLINICS", "a'b[1]"])
+def test_a_kind_that_no_sheet_can_be_called_is_refused_with_the_mapping(
+    name: str, tmp_path: Path
+) -> None:
+    text = (PACKAGE / "mappings" / "nexus.toml").read_text()
+    assert "[by_hand.clinics]" in text
+    assert "[by_hand.funding]" in text
+    (tmp_path / "own.toml").write_text(text.replace("[by_hand.funding]", f'[by_hand."{name}"]'))
+    with pytest.raises(MappingError, match="no sheet of a workbook can be called so"):
+        mapping.load("own.toml", tmp_path)
+
+
+# ---------------------------------------------------------------- lists for people
+
+
+def test_a_list_for_people_opens_with_its_umlauts_and_computes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    rowfile.write_csv(path, ("was", "wärt"), [(v, v) for v in (*GUARDED, *PLAIN)] + [(None, "x")])
+    content = path.read_bytes()
+    assert content.startswith(b"\xef\xbb\xbfwas,w\xc3\xa4rt\r\n")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["was", "wärt"]
+    assert [row[0] for row in rows] == [*(f"'{value}" for value in GUARDED), *PLAIN, ""]
+    assert [row[1] for row in rows[:-1]] == [row[0] for row in rows[:-1]]
+    assert '"a;=1"' in content.decode()  # where ; separates values, it does not end one here
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_no_value_of_a_list_is_a_formula_and_each_can_be_read_back(text: str) -> None:
+    (back,) = next(csv.reader(io.StringIO(rowfile._line((text, "x")), newline="")))[:1]
+    assert back.removeprefix("'") == text.removeprefix("'")
+    assert not back.lstrip().startswith(("=", "+", "@"))
