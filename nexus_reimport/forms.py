@@ -17,9 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
-DateForm = Literal[
-    "d/m/y", "d.m.y", "d-m-y", "m/d/y", "m.d.y", "m-d-y", "y/m/d", "y.m.d", "y-m-d"
-]  # fmt: skip
+DateForm = Literal["d/m/y", "d.m.y", "d-m-y", "m/d/y", "m.d.y", "m-d-y", "y/m/d", "y.m.d", "y-m-d"]
 DecimalSign = Literal[".", ","]
 ORDERS = ("d/m/y", "m/d/y", "y/m/d")
 ISO, US = "y/m/d", "m/d/y"
@@ -124,8 +122,9 @@ class Seen:
 
     def only_under(self, form: str, *, not_under: str) -> int:
         """How many can be read under ``form`` and not under the other one."""
-        return sum(n for forms, n in self.counts.items()
-                   if form in forms and not_under not in forms)  # fmt: skip
+        return sum(
+            n for forms, n in self.counts.items() if form in forms and not_under not in forms
+        )
 
     def both(self, form: str, other: str) -> int:
         """How many can be read under both."""

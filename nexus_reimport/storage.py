@@ -56,14 +56,16 @@ _CAUSES = {
     "InvalidToken": ("the session token is not valid", _OLD),
     "TokenRefreshRequired": ("the session token has to be renewed", _OLD),
     "IllegalLocationConstraintException": (
-        "the bucket is in another region", "correct region of [s3]",
+        "the bucket is in another region",
+        "correct region of [s3]",
     ),
     "InvalidAccessKeyId": ("the access key is not known", _KEYS),
     "SignatureDoesNotMatch": ("the secret key is wrong", _KEYS),
     "InvalidBucketName": ("this is no name of a bucket", "correct bucket of [s3]"),
     "NoSuchBucket": ("there is no such bucket", "correct bucket of [s3], or its endpoint"),
     "PermanentRedirect": (
-        "the bucket is at another address", "correct region and endpoint of [s3]",
+        "the bucket is at another address",
+        "correct region and endpoint of [s3]",
     ),
     "RequestTimeTooSkewed": (
         "the clock of this machine and that of S3 are more than 15 minutes apart",
@@ -74,12 +76,19 @@ _CAUSES = {
     "InternalError": ("the service failed", "run again later"),
     "NotImplemented": ("this server cannot list", "name an endpoint that speaks S3"),
     "MethodNotAllowed": ("this server cannot list", "name an endpoint that speaks S3"),
-}  # fmt: skip
+}
 _OF_STATUS = {
-    301: "PermanentRedirect", 307: "PermanentRedirect", 400: "", 401: "InvalidAccessKeyId",
-    403: "AccessDenied", 404: "NoSuchBucket", 405: "MethodNotAllowed", 500: "InternalError",
-    501: "NotImplemented", 503: "ServiceUnavailable",
-}  # fmt: skip
+    301: "PermanentRedirect",
+    307: "PermanentRedirect",
+    400: "",
+    401: "InvalidAccessKeyId",
+    403: "AccessDenied",
+    404: "NoSuchBucket",
+    405: "MethodNotAllowed",
+    500: "InternalError",
+    501: "NotImplemented",
+    503: "ServiceUnavailable",
+}
 _DECLARATION = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 _ANSWERED = "before-parse.s3.*"
 _NETWORK = "look at endpoint and region of [s3] and at the network; then run again"

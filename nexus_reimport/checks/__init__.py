@@ -130,8 +130,11 @@ def refuse_wrong_waivers(waivers: Iterable[Waiver]) -> None:
     for name in dict.fromkeys(named):
         if name not in known:
             nearest = difflib.get_close_matches(name, known, 2)
-            problems.append(f"{name}: there is no such check; nearest: {', '.join(nearest)}"
-                            if nearest else f"{name}: there is no such check")  # fmt: skip
+            problems.append(
+                f"{name}: there is no such check; nearest: {', '.join(nearest)}"
+                if nearest
+                else f"{name}: there is no such check"
+            )
         elif not known[name].waivable:
             problems.append(f"{name}: this check cannot be waived")
         if named.count(name) > 1:
@@ -210,5 +213,7 @@ def require(
     )
     raise StopError(
         f"{wording.amount(len(report.blocking), 'check')}{what} said no\n{listed}",
-        where=where, state=state, next=next,
-    )  # fmt: skip
+        where=where,
+        state=state,
+        next=next,
+    )

@@ -91,8 +91,11 @@ def exported_files_are_of_the_day(before: Before) -> Finding:
     """No exported file is more than a day older than the reading: tables must show one moment."""
     taken, extracts = before.snapshot.taken_at, before.snapshot.extracts
     files = [e.origin for e in extracts.values() if e.origin]
-    old = [f"{file.name}: {_days(taken - file.modified_at)} old" for file in files
-           if taken - file.modified_at > timedelta(days=1)]  # fmt: skip
+    old = [
+        f"{file.name}: {_days(taken - file.modified_at)} old"
+        for file in files
+        if taken - file.modified_at > timedelta(days=1)
+    ]
     note = f"{len(files):,} of {len(extracts):,} tables come from files"
     return Finding(len(extracts), old, note=note)
 
@@ -109,8 +112,9 @@ def no_source_is_empty(before: Before) -> Finding:
         for n, e in before.mapping.entities.items()
         if n in before.plan.entities
     }
-    used |= {a.source: before.survey.attachments[n].rows
-             for n, a in before.mapping.attachments.items()}  # fmt: skip
+    used |= {
+        a.source: before.survey.attachments[n].rows for n, a in before.mapping.attachments.items()
+    }
     empty = [s for s, rows in used.items() if rows and not before.snapshot.extracts[s].rows]
     return Finding(len(used), empty)
 
@@ -204,15 +208,20 @@ def everything_is_decided(before: Before) -> Finding:
 
 
 @check(
-    Before, Level.STOP, serves=("S1", "D1", "D2", "D3", "D4", "D5", "D6"), waivable=False,
+    Before,
+    Level.STOP,
+    serves=("S1", "D1", "D2", "D3", "D4", "D5", "D6"),
+    waivable=False,
     links=True,
-)  # fmt: skip
+)
 def every_record_is_accounted_for(before: Before) -> Finding:
     """Every record of FileMaker stands in the ledger once, and became one thing; the sums agree."""
     accounts = before.plan.accounts
     off = [f"{a.source}: sums" for a in accounts if not a.adds_up]
-    off += [f"{name}: not in the ledger" for name in before.snapshot.extracts.keys()
-            - {a.source for a in accounts}]  # fmt: skip
+    off += [
+        f"{name}: not in the ledger"
+        for name in before.snapshot.extracts.keys() - {a.source for a in accounts}
+    ]
     listed: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for source, entity, outcome, _, filemaker_id, _ in before.ledger():
         if outcome not in OF_NEXUS_ALONE:
@@ -249,8 +258,9 @@ def every_row_is_accounted_for(before: Before) -> Finding:
         of_old = Counter(n for o, _, n in rows if o in _OLD)
         off += _unequal(name, was, of_old)
         off += _unequal(name, stays, Counter(n for o, _, n in rows if o in _STAYING))
-        off += [f"{name} {n}" for o, f, n in rows
-                if o in _LOADED and remembered.get((name, f)) != n]  # fmt: skip
+        off += [
+            f"{name} {n}" for o, f, n in rows if o in _LOADED and remembered.get((name, f)) != n
+        ]
         if plan.rows_before != plan.replaced + plan.kept + plan.purged:
             off.append(f"{name}: sums")
     looked = sum(e.rows_before + e.rows_after for e in before.plan.entities.values())
@@ -266,12 +276,14 @@ _OLD = OF_NEXUS_ALONE | {Outcome.REPLACED}
 def no_rule_leaves_out_more_than_its_budget(before: Before) -> Finding:
     """Each named rule leaves out no more records than the mapping allows it."""
     over = [
-        (f"{a.source}, {rule}: {count:,} of {a.records:,}, budget {a.budgets[rule]:,}",
-         count - a.budgets[rule])
+        (
+            f"{a.source}, {rule}: {count:,} of {a.records:,}, budget {a.budgets[rule]:,}",
+            count - a.budgets[rule],
+        )
         for a in before.plan.accounts
         for rule, count in a.left_out.items()
         if count > a.budgets[rule]
-    ]  # fmt: skip
+    ]
     looked = sum(a.records for a in before.plan.accounts)
     count = sum(n for _, n in over)
     return Finding(looked, [line for line, _ in over], count=count, note=_named_in_vain(before))
@@ -279,9 +291,12 @@ def no_rule_leaves_out_more_than_its_budget(before: Before) -> Finding:
 
 def _named_in_vain(before: Before) -> str:
     """The ids that a rule names, and no record has; "" where there are none."""
-    named = {(entity, id_key(record)): f"{record} ({entity}, {rule.name})"
-             for entity, spec in before.mapping.entities.items()
-             for rule in spec.left_out for record in rule.records}  # fmt: skip
+    named = {
+        (entity, id_key(record)): f"{record} ({entity}, {rule.name})"
+        for entity, spec in before.mapping.entities.items()
+        for rule in spec.left_out
+        for record in rule.records
+    }
     there = {(entity, id_key(record or "")) for _, entity, _, _, record, _ in before.ledger()}
     lost = [told for key, told in named.items() if key not in there]
     if not lost:
@@ -332,8 +347,9 @@ def rows_are_recognised(before: Before) -> Finding:
 @check(Before, Level.REVIEW, serves=("M3",))
 def every_value_fits(before: Before) -> Finding:
     """Every value of FileMaker fits the column that it feeds; others count as empty."""
-    found = [(e.entity, m, m.stays + m.empty) for e in before.plan.entities.values()
-             for m in e.misfits]  # fmt: skip
+    found = [
+        (e.entity, m, m.stays + m.empty) for e in before.plan.entities.values() for m in e.misfits
+    ]
     keys = [f"{entity}.{m.column}: {m.reason} ({count:,})" for entity, m, count in found if count]
     extracts = before.snapshot.extracts.values()
     lost = [(e.source, c) for e in extracts for c in e.cleaned if loses(c.what)]
@@ -389,8 +405,7 @@ def every_planned_appointment_has_a_type(before: Before) -> Finding:
 @check(Before, Level.REVIEW, serves=("P5", "F1", "X5"))
 def filemaker_names_a_clinic_for_every_patient(before: Before) -> Finding:
     """In FileMaker every patient has a clinic that Nexus knows."""
-    return _fed_by(before, before.mapping.people(),
-                   before.mapping.application.patient_clinic)  # fmt: skip
+    return _fed_by(before, before.mapping.people(), before.mapping.application.patient_clinic)
 
 
 @check(Before, Level.REVIEW, serves=("P6", "F4", "X4"))
@@ -490,8 +505,9 @@ def every_file_is_in_s3(before: Before) -> Finding:
 def the_bucket_is_the_right_one(before: Before) -> Finding:
     """The bucket holds the files of at least nine in ten rows: it is this installation's."""
     stored = bucket.stored(before.census, before.folder)
-    wanted = [k for keys in attachments.kept_files(before.survey, before.folder).values()
-              for k in keys]  # fmt: skip
+    wanted = [
+        k for keys in attachments.kept_files(before.survey, before.folder).values() for k in keys
+    ]
     found = sum(bool(stored.real(key)) for key in wanted)
     off = [] if not wanted or found >= 0.9 * len(wanted) else [before.census.bucket]
     return Finding(max(1, len(wanted)), off, note=f"{found:,} of {len(wanted):,} files are there")
@@ -566,6 +582,7 @@ def the_backup_is_whole(before: Before) -> Finding:
 def the_state_before_is_written_down(before: Before) -> Finding:
     """Counts of patients, appointments, documents and images before the run are recorded."""
     counts = [f"{n} {len_before(before, n):,}" for n in before.mapping.entities]
-    counts += [f"{n} {s.linked:,} of {s.rows:,} linked"
-               for n, s in before.survey.attachments.items()]  # fmt: skip
+    counts += [
+        f"{n} {s.linked:,} of {s.rows:,} linked" for n, s in before.survey.attachments.items()
+    ]
     return Finding(len(counts), note=", ".join(counts))

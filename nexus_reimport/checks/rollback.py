@@ -69,8 +69,12 @@ def the_state_is_the_one_before_the_run(undoing: Undoing) -> Finding:
     return Finding(max(1, len(before)), differ, note=f"{len(before)} tables compared")
 
 
-@check(Undoing, Level.STOP, serves=("K3", "K4", "K5", "K6", "K7", "K8", "K9", "K10", "K11", "K12",
-                                    "K13"), links=True)  # fmt: skip
+@check(
+    Undoing,
+    Level.STOP,
+    serves=("K3", "K4", "K5", "K6", "K7", "K8", "K9", "K10", "K11", "K12", "K13"),
+    links=True,
+)
 def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
     """The rollback wrote to wiped tables and to links that the run had mended, and nothing else."""
     writes = undoing.transaction.writes()

@@ -31,11 +31,14 @@ def no_column_has_more_misfits_than_its_budget(before: Before) -> Finding:
     for entity in before.plan.entities.values():
         for fit in entity.fits:
             if fit.is_over:
-                reasons = {m.reason: m.stays + m.empty for m in entity.misfits
-                           if m.column == fit.column}  # fmt: skip
+                reasons = {
+                    m.reason: m.stays + m.empty for m in entity.misfits if m.column == fit.column
+                }
                 said = ", ".join(f"{n:,} {reason}" for reason, n in reasons.items() if n)
-                over.append(f"{entity.entity}.{fit.column}: {fit.misfits:,} of {fit.held:,} values"
-                            f" do not fit, budget {fit.budget:,} ({said})")  # fmt: skip
+                over.append(
+                    f"{entity.entity}.{fit.column}: {fit.misfits:,} of {fit.held:,} values"
+                    f" do not fit, budget {fit.budget:,} ({said})"
+                )
                 count += fit.misfits
     held = sum(fit.held for entity in before.plan.entities.values() for fit in entity.fits)
     note = "give the form that fits, or the column a `misfits_at_most` in the mapping"
@@ -83,8 +86,10 @@ def no_two_planned_rows_share_a_unique_key(before: Before) -> Finding:
         for key in keys:
             if twice[key.name]:
                 records = _records(before, name)
-                same = [sorted(rows, key=lambda r: (r not in records, records.get(r, r)))
-                        for rows in twice[key.name]]  # fmt: skip
+                same = [
+                    sorted(rows, key=lambda r: (r not in records, records.get(r, r)))
+                    for rows in twice[key.name]
+                ]
                 pairs = [" and ".join(_named(rows, records)) for rows in same]
                 lines.append(f"{name}.{', '.join(key.columns)} ({key.name}): {_few(pairs)}")
                 count += sum(len(rows) - 1 for rows in same)
@@ -129,8 +134,11 @@ def _advice(before: Before, empty: _Empty) -> str:
         column = next(c for c in before.survey.columns[empty.entity] if c.name == empty.column)
         return _of_no_feed(empty, column)
     records = {empty.records.get(key, "") for key in empty.keys}
-    misfits = {f for e, c, _, f, _ in rowfile.read(before.folder, before.plan.misfits)
-               if (e, c) == (empty.entity, empty.column)}  # fmt: skip
+    misfits = {
+        f
+        for e, c, _, f, _ in rowfile.read(before.folder, before.plan.misfits)
+        if (e, c) == (empty.entity, empty.column)
+    }
     if records & misfits:
         rule = f'name = "{empty.column}_does_not_fit"', f'misfit = "{empty.column}"'
     elif fed.entity:
@@ -159,8 +167,11 @@ def _of_duplicates(
 ) -> str:
     """What to do about rows under one unique key: a person's value, or records to leave out."""
     keys = {key for rows in groups for key in rows}
-    by_hand = {n for e, n, c, why in rowfile.read(before.folder, before.plan.beyond)
-               if e == entity and c in columns and why == manual.BY_HAND}  # fmt: skip
+    by_hand = {
+        n
+        for e, n, c, why in rowfile.read(before.folder, before.plan.beyond)
+        if e == entity and c in columns and why == manual.BY_HAND
+    }
     if keys & by_hand:
         return f"values given by hand are among them: change {', '.join(columns)} in manual.xlsx"
     surplus = [[records[r] for r in rows if records.get(r)][-(len(rows) - 1) :] for rows in groups]

@@ -32,8 +32,11 @@ def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
     """What became of the environments; then leave with the last one's exit code."""
     last = outcomes[-1]
     text = "\n\n".join(o.summary for o in outcomes if o.summary)
-    give({"outcomes": [plain(o) for o in outcomes], "exit_code": last.exit_code}, text,
-         as_json=as_json)  # fmt: skip
+    give(
+        {"outcomes": [plain(o) for o in outcomes], "exit_code": last.exit_code},
+        text,
+        as_json=as_json,
+    )
     for said in (last.error, last.advice, *(o.window for o in outcomes)):
         if said:
             typer.echo(f"\n{said}", err=True)

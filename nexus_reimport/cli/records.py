@@ -42,16 +42,26 @@ def list_runs(environment: OneOrAll = "", as_json: AsJson = False) -> None:
     undone = record.taken_back(runs)
     rows = [
         (
-            r.environment, r.id, r.kind, r.standing(), "sealed" if r.is_sealed else "open",
+            r.environment,
+            r.id,
+            r.kind,
+            r.standing(),
+            "sealed" if r.is_sealed else "open",
             f"taken back by {undone[r.id]}" if r.id in undone else "",
         )
         for r in runs
-    ]  # fmt: skip
+    ]
     found = [
-        {"environment": e, "run": run, "kind": kind, "verdict": verdict,
-         "sealed": state == "sealed", "taken_back_by": undone.get(run, "")}
+        {
+            "environment": e,
+            "run": run,
+            "kind": kind,
+            "verdict": verdict,
+            "sealed": state == "sealed",
+            "taken_back_by": undone.get(run, ""),
+        }
         for e, run, kind, verdict, state, _ in rows
-    ]  # fmt: skip
+    ]
     text = show.table("", "environment | run | kind | verdict | record | since", rows).as_text()
     give({"runs": found}, text if rows else "no runs yet", as_json=as_json)
 

@@ -78,10 +78,13 @@ class Channels:
             raise TypeError("settings let no server channel through without a password")
         client = OData if channel == "odata" else DataApi
         return client(
-            place.url, place.database, place.user, place.password.get_secret_value(),
+            place.url,
+            place.database,
+            place.user,
+            place.password.get_secret_value(),
             verify=str(place.ca_file) if place.ca_file else True,
             patience=Patience(before_page=place.pause),
-        )  # fmt: skip
+        )
 
     def _known(self) -> dict[str, Known]:
         """File -> what the mapping knows of its columns."""

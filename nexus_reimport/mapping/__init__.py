@@ -29,10 +29,25 @@ FieldType = Literal["text", "number", "date", "time", "timestamp"]
 Part = Annotated[float, Field(ge=0, le=1)]  # of a number of records
 LeftAside = Literal["owner_not_loaded", "holds_nothing", "not_in_nexus"]
 Converter = Literal[
-    "text", "paragraphs", "uuid", "whole", "date", "birth_date", "timestamp", "moment",
-    "end_moment", "dated", "choice", "phone", "lookup", "entity", "contact_card", "address_card",
-    "html_pages", "sentence",
-]  # fmt: skip
+    "text",
+    "paragraphs",
+    "uuid",
+    "whole",
+    "date",
+    "birth_date",
+    "timestamp",
+    "moment",
+    "end_moment",
+    "dated",
+    "choice",
+    "phone",
+    "lookup",
+    "entity",
+    "contact_card",
+    "address_card",
+    "html_pages",
+    "sentence",
+]
 NEEDED_WITH: dict[str, frozenset[str]] = {
     "moment": frozenset({"time"}),
     "end_moment": frozenset({"time", "start_date", "start_time", "minutes"}),
@@ -175,8 +190,10 @@ class Column(Strict):
         if unknown := set(self.with_) - known:
             yield f"{self.convert}: `with` knows no {', '.join(sorted(unknown))}"
         for converter, given in (
-            ("choice", self.choices), ("lookup", self.lookup), ("entity", self.entity),
-        ):  # fmt: skip
+            ("choice", self.choices),
+            ("lookup", self.lookup),
+            ("entity", self.entity),
+        ):
             if given and self.convert != converter:
                 yield (
                     f"`{converter if given != self.choices else 'choices'}` is for convert ="
@@ -212,8 +229,12 @@ class Column(Strict):
         fed = [part for part in known if part in self.keys]
         of = {key: part for part, keys in known.items() for key in keys}
         used = dict.fromkeys((*fed, *self.keys, *self.replaces))
-        return {part: tuple(k for k in (part, *(u for u in used if u != part))
-                            if of.get(k, fed[0]) == part) for part in fed}  # fmt: skip
+        return {
+            part: tuple(
+                k for k in (part, *(u for u in used if u != part)) if of.get(k, fed[0]) == part
+            )
+            for part in fed
+        }
 
     @cached_property  # asked for every value of every record
     def fields_used(self) -> tuple[str, ...]:
@@ -298,8 +319,12 @@ class NewValue(Strict):
     @model_validator(mode="after")
     def _complete(self) -> NewValue:
         needed = {"as_of": (), "from": ("from",)}.get(self.rule, ("column", "past", "future"))
-        given = {"from": self.source_field, "column": self.column, "past": self.past,
-                 "future": self.future}  # fmt: skip
+        given = {
+            "from": self.source_field,
+            "column": self.column,
+            "past": self.past,
+            "future": self.future,
+        }
         if missing := [name for name in needed if not given[name]]:
             raise ValueError(f"{self.rule}: lacks {', '.join(missing)}")
         if self.convert not in PLAIN:
@@ -626,8 +651,12 @@ def _not_mapped(mapping: Mapping, settings: Settings) -> Iterator[str]:
 def refused(what: str, problems: Iterable[Problem], text: str, where: str = "") -> MappingError:
     """One error for all ``problems`` of the mapping with this ``text``, in its order."""
     lines = toml_places.lines(text)
-    placed = sorted({(toml_places.line_of(path, lines), toml_places.dotted(path), said)
-                     for path, said in problems})  # fmt: skip
+    placed = sorted(
+        {
+            (toml_places.line_of(path, lines), toml_places.dotted(path), said)
+            for path, said in problems
+        }
+    )
     listed = [f"    {f'line {n}, ' if n else ''}{place}: {said}" for n, place, said in placed]
     return MappingError(
         "\n".join([f"{what} {len(placed)} problem(s)", *listed]),
@@ -665,9 +694,11 @@ def _in_file(raw: Any, place: Path, kind: str) -> Path:
     """``place`` as far as the file has it; what is missing there is named too."""
     found: list[str | int] = []
     for part in place:
-        is_there = part in raw if isinstance(raw, dict) else (
-            isinstance(raw, list) and isinstance(part, int) and part < len(raw)
-        )  # fmt: skip
+        is_there = (
+            part in raw
+            if isinstance(raw, dict)
+            else (isinstance(raw, list) and isinstance(part, int) and part < len(raw))
+        )
         if not is_there:
             return (*found, part) if kind == "missing" else tuple(found)
         found.append(part)
@@ -819,9 +850,7 @@ def _of_identity(path: Path, rule: Identity, entity: Entity) -> Iterator[Problem
         yield (*path, "folded"), f"{column} is not among those of `by`"
 
 
-def _of_left_out(
-    mapping: Mapping, path: Path, rule: LeftOut, entity: Entity
-) -> Iterator[Problem]:  # fmt: skip
+def _of_left_out(mapping: Mapping, path: Path, rule: LeftOut, entity: Entity) -> Iterator[Problem]:
     yield from _absent(mapping, (*path, "empty"), entity.source, rule.empty)
     for part, column in (("unresolved", rule.unresolved), ("misfit", rule.misfit)):
         if column and column not in entity.columns:

@@ -102,9 +102,12 @@ class Catalog:
             for name in wanted
         ]
         said.append(
-            [[k.name, k.table, k.columns, k.target, k.deferrable, k.acts]
-             for k in self.foreign_keys if k.target in wanted or k.table in wanted]
-        )  # fmt: skip
+            [
+                [k.name, k.table, k.columns, k.target, k.deferrable, k.acts]
+                for k in self.foreign_keys
+                if k.target in wanted or k.table in wanted
+            ]
+        )
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
@@ -128,14 +131,14 @@ def read(connection: Connection, schema: str) -> Catalog:
     tables = {
         n: Table(n, tuple(c), keys.get(n, ()), tuple(unique.get(n, ()))) for n, c in columns.items()
     }
-    foreign = tuple(
-        ForeignKey(n, s, t, tuple(c), to, tuple(tc), deferrable, not passive or restricts,
-                   (rs, r), full, valid)
-        for n, s, t, c, to, tc, deferrable, passive, restricts, rs, r, full, valid
-        in connection.execute(statement("foreign_keys"), where)
-    )  # fmt: skip
+    found = connection.execute(statement("foreign_keys"), where)
+    foreign = tuple(ForeignKey(*map(_frozen, row)) for row in found)
     triggers = tuple(Trigger(*row) for row in connection.execute(statement("triggers"), where))
     return Catalog(schema, tables, foreign, triggers)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def content_types(connection: Connection, mapping: Mapping) -> dict[str, int]:

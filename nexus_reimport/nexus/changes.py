@@ -76,18 +76,28 @@ def find(
         columns = part.columns if isinstance(part, UndoTable) else (part.key, *part.columns)
         query = hashed(transaction.schema, part.table, part.key, columns)
         _temporary(transaction, "now", part, query)
-        _temporary(transaction, "newer", part, sql.SQL(
-            "SELECT coalesce(n.key, a.key) AS key, CASE WHEN a.key IS NULL THEN 'created'"
-            " WHEN n.key IS NULL THEN 'deleted' ELSE 'changed' END AS what"
-            " FROM {} AS n FULL JOIN {} AS a ON a.key = n.key"
-            " WHERE n.hash IS DISTINCT FROM a.hash"
-        ).format(temporary("now", part), table_name(undo.schema, part.after)))  # fmt: skip
+        _temporary(
+            transaction,
+            "newer",
+            part,
+            sql.SQL(
+                "SELECT coalesce(n.key, a.key) AS key, CASE WHEN a.key IS NULL THEN 'created'"
+                " WHEN n.key IS NULL THEN 'deleted' ELSE 'changed' END AS what"
+                " FROM {} AS n FULL JOIN {} AS a ON a.key = n.key"
+                " WHERE n.hash IS DISTINCT FROM a.hash"
+            ).format(temporary("now", part), table_name(undo.schema, part.after)),
+        )
         found.append(_counted(transaction, part))
         if isinstance(part, UndoTable):
             condition = sql.SQL("what <> 'deleted'") if keep else sql.SQL("false")
-            _temporary(transaction, "stays", part, sql.SQL(
-                "SELECT key, 'newer' AS why FROM {} WHERE {}"
-            ).format(temporary("newer", part), condition))  # fmt: skip
+            _temporary(
+                transaction,
+                "stays",
+                part,
+                sql.SQL("SELECT key, 'newer' AS why FROM {} WHERE {}").format(
+                    temporary("newer", part), condition
+                ),
+            )
     return Since(tuple(found), _pointed_at(transaction, undo, known, keep=keep))
 
 
@@ -165,9 +175,10 @@ def _pointed_at(
                     pointing=references.pointing(transaction.schema, reference, where),
                     kept=table_name(undo.schema, target.kept_as),
                     key=sql.Identifier(target.key),
-                    before=table_name(undo.schema, POINTED), place=sql.Literal(reference.place),
+                    before=table_name(undo.schema, POINTED),
+                    place=sql.Literal(reference.place),
                 )
-            )  # fmt: skip
+            )
             counts[target.table, f"{reference.table}.{reference.column}"] += added
             grew = grew or bool(added)
     return tuple(PointedAt(t, by, n) for (t, by), n in sorted(counts.items()) if n)
@@ -209,9 +220,10 @@ def _staying(undo: UndoData, reference: Reference, *, keep: bool) -> sql.Composa
 def newer_rows(transaction: Transaction, part: UndoTable) -> sql.Composed:
     """A query of the rows that were created or changed since, whole, as they are now."""
     return sql.SQL("SELECT t.* FROM {} AS t JOIN {} AS n ON n.key = t.{}").format(
-        table_name(transaction.schema, part.table), temporary("newer", part),
+        table_name(transaction.schema, part.table),
+        temporary("newer", part),
         sql.Identifier(part.key),
-    )  # fmt: skip
+    )
 
 
 def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterator[tuple[str, int]]:
@@ -226,10 +238,12 @@ def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterat
             " WHERE {key} NOT IN (SELECT key FROM {stays})"
             " UNION ALL SELECT n.key, n.hash FROM {now} AS n JOIN {stays} AS s ON s.key = n.key"
         ).format(
-            key=sql.Identifier(part.key), kept=table_name(undo.schema, part.kept_as),
+            key=sql.Identifier(part.key),
+            kept=table_name(undo.schema, part.kept_as),
             columns=sql.SQL(", ").join(map(sql.Identifier, part.columns)),
-            stays=temporary("stays", part), now=temporary("now", part),
-        )  # fmt: skip
+            stays=temporary("stays", part),
+            now=temporary("now", part),
+        )
         there = hashed(transaction.schema, part.table, part.key, part.columns)
         yield part.table, _different(transaction, wanted, there)
     for link in undo.links:
@@ -241,9 +255,11 @@ def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterat
             " UNION ALL SELECT n.key, n.hash FROM {now} AS n"
             " WHERE n.key NOT IN (SELECT {key} FROM ({back}) AS again)"
         ).format(
-            key=sql.Identifier(link.key), back=back, now=temporary("now", link),
+            key=sql.Identifier(link.key),
+            back=back,
+            now=temporary("now", link),
             columns=sql.SQL(", ").join(sql.SQL("b.{}").format(sql.Identifier(c)) for c in columns),
-        )  # fmt: skip
+        )
         there = hashed(transaction.schema, link.table, link.key, columns)
         yield link.table, _different(transaction, wanted, there)
 
@@ -262,9 +278,11 @@ def lost(transaction: Transaction, undo: UndoData, reference: Reference) -> int:
         " WHERE n.id IS NULL GROUP BY p.id, b.rows HAVING count(*) > coalesce(b.rows, 0)) AS more"
     ).format(
         pointing=references.pointing(transaction.schema, reference, not_mended(undo, reference)),
-        was=_ids(reference), now=now,
-        before=table_name(undo.schema, POINTED), place=sql.Literal(reference.place),
-    )  # fmt: skip
+        was=_ids(reference),
+        now=now,
+        before=table_name(undo.schema, POINTED),
+        place=sql.Literal(reference.place),
+    )
     return int(scalar(transaction.connection, query))
 
 

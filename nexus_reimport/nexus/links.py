@@ -56,18 +56,24 @@ def dump_attachment(
         sql.SQL("a.{}").format(sql.Identifier(attachment.active))
         if attachment.active
         else sql.SQL("true"),
-        *(sql.SQL("a.{}").format(sql.Identifier(c))
-          for c in (attachment.file.column, *attachment.file.also)),
+        *(
+            sql.SQL("a.{}").format(sql.Identifier(c))
+            for c in (attachment.file.column, *attachment.file.also)
+        ),
         *(sql.SQL("a.{}").format(sql.Identifier(i.column)) for i in attachment.identity),
-    ]  # fmt: skip
-    query = sql.SQL("SELECT {} FROM {} ORDER BY {}::text COLLATE \"C\"").format(
+    ]
+    query = sql.SQL('SELECT {} FROM {} ORDER BY {}::text COLLATE "C"').format(
         sql.SQL(", ").join(chosen), source, own
-    )  # fmt: skip
+    )
     columns = (
-        "key", "link_key", "object", "content_type", "active",
+        "key",
+        "link_key",
+        "object",
+        "content_type",
+        "active",
         *(f"file:{c}" for c in (attachment.file.column, *attachment.file.also)),
         *(f"identity:{n}:{i.column}" for n, i in enumerate(attachment.identity)),
-    )  # fmt: skip
+    )
     return copy_out(connection, query, path, columns)
 
 

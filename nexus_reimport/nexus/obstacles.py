@@ -116,9 +116,11 @@ def _foreign_keys(connection: Connection, mapping: Mapping, catalog: Catalog) ->
 
 def _deferred(connection: Connection, key: ForeignKey) -> str:
     return _said(
-        connection, "ALTER TABLE {} ALTER CONSTRAINT {} DEFERRABLE INITIALLY DEFERRED;",
-        table_name(key.schema, key.table), Name(key.name),
-    )  # fmt: skip
+        connection,
+        "ALTER TABLE {} ALTER CONSTRAINT {} DEFERRABLE INITIALLY DEFERRED;",
+        table_name(key.schema, key.table),
+        Name(key.name),
+    )
 
 
 def _remade(connection: Connection, key: ForeignKey) -> str:
@@ -127,10 +129,14 @@ def _remade(connection: Connection, key: ForeignKey) -> str:
         connection,
         "ALTER TABLE {} DROP CONSTRAINT {name}, ADD CONSTRAINT {name} FOREIGN KEY ({}) REFERENCES"
         " {} ({}){}{} DEFERRABLE INITIALLY DEFERRED;",
-        table_name(key.schema, key.table), names(key.columns), table_name(*key.refers),
-        names(key.target_columns), sql.SQL(" MATCH FULL" if key.match_full else ""),
-        sql.SQL("" if key.valid else " NOT VALID"), name=Name(key.name),
-    )  # fmt: skip
+        table_name(key.schema, key.table),
+        names(key.columns),
+        table_name(*key.refers),
+        names(key.target_columns),
+        sql.SQL(" MATCH FULL" if key.match_full else ""),
+        sql.SQL("" if key.valid else " NOT VALID"),
+        name=Name(key.name),
+    )
 
 
 def _triggers(connection: Connection, mapping: Mapping, catalog: Catalog) -> Iterator[Problem]:
@@ -140,10 +146,11 @@ def _triggers(connection: Connection, mapping: Mapping, catalog: Catalog) -> Ite
         kind = sql.SQL("TRIGGER" if trigger.kind == "TRIGGER" else "RULE")
         place = table_name(trigger.schema, trigger.on)
         off, on = (
-            _said(connection, "ALTER TABLE {} {} {} {};", place, sql.SQL(do), kind,
-                  Name(trigger.name))
+            _said(
+                connection, "ALTER TABLE {} {} {} {};", place, sql.SQL(do), kind, Name(trigger.name)
+            )
             for do in ("DISABLE", "ENABLE")
-        )  # fmt: skip
+        )
         yield Problem(
             f"{trigger.kind.lower()} {trigger.name} on {trigger.schema}.{trigger.on} would fire for"
             " every row",
@@ -175,9 +182,11 @@ def _published(connection: Connection, mapping: Mapping) -> Iterator[Problem]:
         place = table_name(schema, table)
         if why == "list":
             remade = _said(
-                connection, "ALTER PUBLICATION {0} DROP TABLE {1}; ALTER PUBLICATION {0} ADD TABLE"
-                " {1};", Name(publication), place,
-            )  # fmt: skip
+                connection,
+                "ALTER PUBLICATION {0} DROP TABLE {1}; ALTER PUBLICATION {0} ADD TABLE {1};",
+                Name(publication),
+                place,
+            )
             yield Problem(
                 f"publication {publication} lists columns of {schema}.{table} without all that tell"
                 " its rows apart: the database refuses to change them",
@@ -203,9 +212,12 @@ def _unseen_sequences(connection: Connection, mapping: Mapping) -> Iterator[Prob
         if len(loose) == 1:
             sequence = table_name(*loose[0]).as_string(connection)
             advice = _said(
-                connection, "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT nextval({});",
-                table_name(schema, table), Name(column), sql.Literal(sequence),
-            )  # fmt: skip
+                connection,
+                "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT nextval({});",
+                table_name(schema, table),
+                Name(column),
+                sql.Literal(sequence),
+            )
         yield Problem(
             f"{table}.{column} gets its keys from {function}, and nothing says from which sequence:"
             " after the run it may give out keys that are taken",

@@ -85,10 +85,14 @@ def run(
     try:
         process = subprocess.Popen(
             [str(part) for part in command],
-            env=_environment(target), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, errors="replace",
+            env=_environment(target),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
             preexec_fn=ends_with_us(signal.SIGKILL),  # noqa: PLW1509 - it calls prctl and no more
-        )  # fmt: skip
+        )
         printed, errors = _ended(process, meanwhile)
         log.write_text(errors, encoding="utf-8")
     finally:

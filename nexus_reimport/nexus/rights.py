@@ -94,147 +94,257 @@ def _rules() -> dict[str, Rule]:
     undo = "each run keeps its undo data in a schema of its own"
     return {
         "connect": Rule(
-            "CONNECT", "the database", "every command connects", "the first connection", EVERY,
+            "CONNECT",
+            "the database",
+            "every command connects",
+            "the first connection",
+            EVERY,
             "DATABASE",
         ),
         "create": Rule(
-            "CREATE", "the database", undo, "02: before the locks", (Task.RUN, Task.RELINK),
+            "CREATE",
+            "the database",
+            undo,
+            "02: before the locks",
+            (Task.RUN, Task.RELINK),
             "DATABASE",
         ),
         "create_own": Rule(
-            "CREATE", "the database", "makes our own schema, where it is not there", "adopt",
-            (Task.ADOPT,), "DATABASE",
+            "CREATE",
+            "the database",
+            "makes our own schema, where it is not there",
+            "adopt",
+            (Task.ADOPT,),
+            "DATABASE",
         ),
         "temporary": Rule(
-            "TEMPORARY", "the database", "what is loaded is first copied into temporary tables",
-            "02: before the locks; 90: the look", READING, "DATABASE",
+            "TEMPORARY",
+            "the database",
+            "what is loaded is first copied into temporary tables",
+            "02: before the locks; 90: the look",
+            READING,
+            "DATABASE",
         ),
         "usage": Rule(
-            "USAGE", "each schema that has tables or sequences", "all in it is dumped",
-            "01: survey and backup", (*READING, Task.FINISH), "SCHEMA",
+            "USAGE",
+            "each schema that has tables or sequences",
+            "all in it is dumped",
+            "01: survey and backup",
+            (*READING, Task.FINISH),
+            "SCHEMA",
         ),
         "select": Rule(
-            "SELECT", "each table of the mapping's schema (single columns are not enough)",
+            "SELECT",
+            "each table of the mapping's schema (single columns are not enough)",
             "it is counted, compared and dumped",
-            "01: survey and backup; 03; 90", (*READING, Task.FINISH), "TABLE",
+            "01: survey and backup; 03; 90",
+            (*READING, Task.FINISH),
+            "TABLE",
         ),
         "dump": Rule(
-            "SELECT", "each table of every other schema (of an extension's: its configuration)",
-            "pg_dump dumps the whole database", "01 and 90: the backup", READING, "TABLE",
+            "SELECT",
+            "each table of every other schema (of an extension's: its configuration)",
+            "pg_dump dumps the whole database",
+            "01 and 90: the backup",
+            READING,
+            "TABLE",
         ),
         "dump_sequence": Rule(
-            "SELECT", "each sequence", "it is dumped, and new integer keys go on where it stands",
-            "01: survey and backup; 90", READING, "SEQUENCE",
+            "SELECT",
+            "each sequence",
+            "it is dumped, and new integer keys go on where it stands",
+            "01: survey and backup; 90",
+            READING,
+            "SEQUENCE",
         ),
         "dump_object": Rule(
-            "SELECT", "each large object", "pg_dump dumps it", "01 and 90: the backup", READING,
+            "SELECT",
+            "each large object",
+            "pg_dump dumps it",
+            "01 and 90: the backup",
+            READING,
             "LARGE OBJECT",
         ),
         "every_row": Rule(
-            "BYPASSRLS", "the role, where a table has row level security that hides rows from it",
-            "a count, a hash and a dump must see every row", "01: survey and backup",
-            (*READING, Task.FINISH), template="ALTER ROLE {role} BYPASSRLS;",
+            "BYPASSRLS",
+            "the role, where a table has row level security that hides rows from it",
+            "a count, a hash and a dump must see every row",
+            "01: survey and backup",
+            (*READING, Task.FINISH),
+            template="ALTER ROLE {role} BYPASSRLS;",
         ),
         "insert": Rule(
-            "INSERT", "each wiped table", "rows are loaded, or put back", "02; 90", LOADING,
+            "INSERT",
+            "each wiped table",
+            "rows are loaded, or put back",
+            "02; 90",
+            LOADING,
             "TABLE",
         ),
         "delete": Rule(
-            "DELETE", "each wiped table (LOCK TABLE IN EXCLUSIVE MODE asks for it too)",
-            "rows are wiped, and it is locked", "02; 90", LOADING, "TABLE",
+            "DELETE",
+            "each wiped table (LOCK TABLE IN EXCLUSIVE MODE asks for it too)",
+            "rows are wiped, and it is locked",
+            "02; 90",
+            LOADING,
+            "TABLE",
         ),
         "link": Rule(
-            "UPDATE (COLUMNS)", "the link columns of each linking table, and no other column",
-            "documents and images are re-linked", "02; 90", READING, "TABLE",
+            "UPDATE (COLUMNS)",
+            "the link columns of each linking table, and no other column",
+            "documents and images are re-linked",
+            "02; 90",
+            READING,
+            "TABLE",
         ),
         "lock": Rule(
-            "MAINTAIN", "each linking table. LOCK TABLE IN EXCLUSIVE MODE asks for a right on the"
+            "MAINTAIN",
+            "each linking table. LOCK TABLE IN EXCLUSIVE MODE asks for a right on the"
             " whole table: UPDATE, DELETE or TRUNCATE will do as well. Before PostgreSQL 17 there"
             " is no MAINTAIN, and UPDATE is asked for",
-            "it is locked", "02; 90", READING, "TABLE",
+            "it is locked",
+            "02; 90",
+            READING,
+            "TABLE",
         ),
         "sequence": Rule(
-            "UPDATE", "each sequence that fills a column of a wiped table",
-            "the application must give out no key that was loaded (setval)", "02", (Task.RUN,),
+            "UPDATE",
+            "each sequence that fills a column of a wiped table",
+            "the application must give out no key that was loaded (setval)",
+            "02",
+            (Task.RUN,),
             "SEQUENCE",
         ),
         "type": Rule(
-            "USAGE", "each type of a column of a wiped or linking table (PUBLIC has it by default)",
-            "temporary tables have the same columns", "02; 90", READING, "TYPE",
+            "USAGE",
+            "each type of a column of a wiped or linking table (PUBLIC has it by default)",
+            "temporary tables have the same columns",
+            "02; 90",
+            READING,
+            "TYPE",
         ),
         "function": Rule(
-            "EXECUTE", "each function in a check, default, generated column or index of a wiped or"
-            " linking table (PUBLIC has it by default)", "the server calls it for each row",
-            "02; 90", READING, "FUNCTION",
+            "EXECUTE",
+            "each function in a check, default, generated column or index of a wiped or"
+            " linking table (PUBLIC has it by default)",
+            "the server calls it for each row",
+            "02; 90",
+            READING,
+            "FUNCTION",
         ),
         "own_usage": Rule(
-            "USAGE", "our own schema, where it is there", "the marker and the runs are in it",
-            "the first connection", tuple(t for t in Task if t is not Task.RESTORE), "SCHEMA",
+            "USAGE",
+            "our own schema, where it is there",
+            "the marker and the runs are in it",
+            "the first connection",
+            tuple(t for t in Task if t is not Task.RESTORE),
+            "SCHEMA",
         ),
         "own_create": Rule(
-            "CREATE", "our own schema, where it is there", "its tables are made where they lack",
-            "adopt; 02; 90", (*READING, Task.ADOPT), "SCHEMA",
+            "CREATE",
+            "our own schema, where it is there",
+            "its tables are made where they lack",
+            "adopt; 02; 90",
+            (*READING, Task.ADOPT),
+            "SCHEMA",
         ),
         "own_table": Rule(
-            "ownership", "each table of our own schema",
-            "read, written, and altered where an older version has made it", "adopt; 02; 90; seal",
+            "ownership",
+            "each table of our own schema",
+            "read, written, and altered where an older version has made it",
+            "adopt; 02; 90; seal",
             tuple(t for t in Task if t is not Task.RESTORE),
             template="ALTER TABLE {object} OWNER TO {role};",
         ),
         "undo_usage": Rule(
-            "USAGE", "the schema of the latest run's undo data", "it is put back", "90",
-            (Task.ROLLBACK,), "SCHEMA",
+            "USAGE",
+            "the schema of the latest run's undo data",
+            "it is put back",
+            "90",
+            (Task.ROLLBACK,),
+            "SCHEMA",
         ),
         "undo_select": Rule(
-            "SELECT", "each table of the latest run's undo data", "it is put back", "90",
-            (Task.ROLLBACK,), "TABLE",
+            "SELECT",
+            "each table of the latest run's undo data",
+            "it is put back",
+            "90",
+            (Task.ROLLBACK,),
+            "TABLE",
         ),
         "undo_drop": Rule(
-            "ownership", "the schema of undo data that is dropped", "only its owner may drop it",
-            "purge-undo", (Task.PURGE,), template="ALTER SCHEMA {object} OWNER TO {role};",
+            "ownership",
+            "the schema of undo data that is dropped",
+            "only its owner may drop it",
+            "purge-undo",
+            (Task.PURGE,),
+            template="ALTER SCHEMA {object} OWNER TO {role};",
         ),
         "rehearse": Rule(
-            "CREATEDB", "the role, on the server for rehearsals",
+            "CREATEDB",
+            "the role, on the server for rehearsals",
             "the backup is restored into a database of our own, which is dropped again",
-            "01: the rehearsal", (Task.RUN, Task.RELINK), template="ALTER ROLE {role} CREATEDB;",
+            "01: the rehearsal",
+            (Task.RUN, Task.RELINK),
+            template="ALTER ROLE {role} CREATEDB;",
             without="the rehearsal runs inside the real transaction and proves no backup; prod"
             " needs a waiver for that",
         ),
         "restore": Rule(
-            "CREATEDB", "the role", "the dump is restored into a new database", "restore",
-            (Task.RESTORE,), template="ALTER ROLE {role} CREATEDB;",
+            "CREATEDB",
+            "the role",
+            "the dump is restored into a new database",
+            "restore",
+            (Task.RESTORE,),
+            template="ALTER ROLE {role} CREATEDB;",
         ),
         "later_table": Rule(
-            "SELECT", "tables that the owner of the application's tables makes later",
-            "a migration that makes a table must not stop the next run", "01, after a migration",
-            READING, template="ALTER DEFAULT PRIVILEGES {object} GRANT SELECT ON TABLES TO {role};",
+            "SELECT",
+            "tables that the owner of the application's tables makes later",
+            "a migration that makes a table must not stop the next run",
+            "01, after a migration",
+            READING,
+            template="ALTER DEFAULT PRIVILEGES {object} GRANT SELECT ON TABLES TO {role};",
             without="after such a migration the run stops until SELECT is granted",
         ),
         "later_sequence": Rule(
-            "SELECT", "sequences that the owner of the application's tables makes later",
-            "a migration that makes a sequence must not stop the next run", "01, after a migration",
+            "SELECT",
+            "sequences that the owner of the application's tables makes later",
+            "a migration that makes a sequence must not stop the next run",
+            "01, after a migration",
             READING,
             template="ALTER DEFAULT PRIVILEGES {object} GRANT SELECT ON SEQUENCES TO {role};",
             without="after such a migration the run stops until SELECT is granted",
         ),
         "vacuum": Rule(
-            "MAINTAIN", "each wiped table (its owner has it; since PostgreSQL 17)",
-            "VACUUM (ANALYZE) after COMMIT", "02: after COMMIT", (Task.RUN,), "TABLE",
+            "MAINTAIN",
+            "each wiped table (its owner has it; since PostgreSQL 17)",
+            "VACUUM (ANALYZE) after COMMIT",
+            "02: after COMMIT",
+            (Task.RUN,),
+            "TABLE",
             without="a warning says so, and autovacuum does it later",
         ),
         "activity": Rule(
-            "membership", "pg_read_all_stats", "when other sessions were last active",
-            "01: who else writes", (Task.RUN, Task.RELINK),
+            "membership",
+            "pg_read_all_stats",
+            "when other sessions were last active",
+            "01: who else writes",
+            (Task.RUN, Task.RELINK),
             template="GRANT {object} TO {role};",
             without="their times are not shown",
         ),
         "server": Rule(
-            "EXECUTE", "pg_control_system() (PUBLIC has it by default)",
-            "tells this server from a copy of it", "adopt and every first connection", EVERY,
-            "FUNCTION", without="a copy on another server, of the same name and number, is taken"
+            "EXECUTE",
+            "pg_control_system() (PUBLIC has it by default)",
+            "tells this server from a copy of it",
+            "adopt and every first connection",
+            EVERY,
+            "FUNCTION",
+            without="a copy on another server, of the same name and number, is taken"
             " for the original",
         ),
-    }  # fmt: skip
+    }
 
 
 RULES = _rules()
@@ -348,13 +458,17 @@ class _Looked:
             asked = {"schema": schema, "table": name, "columns": wanted}
             columns = self._connection.execute(statement("rights_on_columns"), asked).fetchall()
             yield self.right(
-                "link", table.quoted, held=all(held for _, held in columns),
+                "link",
+                table.quoted,
+                held=all(held for _, held in columns),
                 privilege=f"UPDATE ({', '.join(column for column, _ in columns)})",
-            )  # fmt: skip
+            )
             yield self.right(
-                "lock", table.quoted, held=bool({*enough} & {*table.held}),
+                "lock",
+                table.quoted,
+                held=bool({*enough} & {*table.held}),
                 privilege="MAINTAIN" if "MAINTAIN" in enough else "UPDATE",
-            )  # fmt: skip
+            )
 
     def _parts(self) -> Iterator[Right]:
         """Types and functions that PUBLIC may not use any more; the others are not listed."""
@@ -367,8 +481,9 @@ class _Looked:
         """Those that may not be read, in one: there may be many thousands."""
         found = self._connection.execute(statement("rights_on_large_objects")).fetchall()
         if found:
-            yield self.right("dump_object", ", ".join(str(number) for (number,) in found),
-                             held=False)  # fmt: skip
+            yield self.right(
+                "dump_object", ", ".join(str(number) for (number,) in found), held=False
+            )
 
     def _later(self) -> Iterator[Right]:
         """Default privileges for what a migration makes."""
@@ -382,8 +497,9 @@ class _Looked:
         there = {r.name: r for r in self._relations if r.schema == OWN_SCHEMA}
         if "runs" not in there or not there["runs"].is_own:
             return ""
-        standing = [r for r in registry.runs(self._connection)
-                    if r.kind != "rollback" and not r.undone_by]  # fmt: skip
+        standing = [
+            r for r in registry.runs(self._connection) if r.kind != "rollback" and not r.undone_by
+        ]
         return standing[0].undo.schema if standing and standing[0].undo else ""
 
 

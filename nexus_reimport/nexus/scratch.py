@@ -253,8 +253,13 @@ def _watched(server: Postgres, name: str, token: str, note: Path) -> subprocess.
 
 def _write_down(note: Path, server: Postgres, name: str, token: str) -> None:
     note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    held = {"host": server.host, "port": server.port, "name": name, "token": token,
-            "at": time.time()}  # fmt: skip
+    held = {
+        "host": server.host,
+        "port": server.port,
+        "name": name,
+        "token": token,
+        "at": time.time(),
+    }
     note.touch(mode=0o600)
     note.write_text(json.dumps(held) + "\n", encoding="utf-8")
 

@@ -115,10 +115,12 @@ def read(connection: Connection, schema: str, sequence: Sequence) -> Reading:
 def move_past_keys(connection: Connection, schema: str, sequence: Sequence) -> None:
     """Set it to the last key in its way, so that the application's next one is free."""
     query = sql.SQL("SELECT {}({column}) FROM {} WHERE {column} BETWEEN {} AND {}").format(
-        sql.SQL("max" if sequence.rises else "min"), table_name(schema, sequence.table),
-        sql.Literal(sequence.smallest), sql.Literal(sequence.largest),
+        sql.SQL("max" if sequence.rises else "min"),
+        table_name(schema, sequence.table),
+        sql.Literal(sequence.smallest),
+        sql.Literal(sequence.largest),
         column=sql.Identifier(sequence.column),
-    )  # fmt: skip
+    )
     last = scalar(connection, query)
     if last is None:
         return
@@ -129,9 +131,10 @@ def move_past_keys(connection: Connection, schema: str, sequence: Sequence) -> N
         ).format(
             sql.SQL("<" if sequence.rises else ">"),
             name=sql.Literal(sequence.place.as_string(connection)),
-            last=sql.Literal(last), place=sequence.place,
+            last=sql.Literal(last),
+            place=sequence.place,
         )
-    )  # fmt: skip
+    )
 
 
 def _state(connection: Connection, sequence: Sequence) -> tuple[int, bool]:

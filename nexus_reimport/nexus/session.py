@@ -80,8 +80,9 @@ _OVERRULED = {"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"}
 
 def arguments(target: Postgres) -> dict[str, Any]:
     """What libpq is told beside host, port, database, user and password."""
-    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}"
-                       for name, value in SESSION.items())  # fmt: skip
+    options = " ".join(
+        f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in SESSION.items()
+    )
     return {
         "options": options,
         "application_name": APPLICATION,

@@ -36,8 +36,9 @@ def fingerprinted(mapping: Mapping, table: Table) -> tuple[tuple[str, ...], Role
 
 def mapped_tables(mapping: Mapping) -> set[str]:
     """The tables whose schema the approval is bound to."""
-    looked_up = {s.table for e in mapping.entities.values() for c in e.columns.values()
-                 for s in c.lookup}  # fmt: skip
+    looked_up = {
+        s.table for e in mapping.entities.values() for c in e.columns.values() for s in c.lookup
+    }
     attached = {a.table for a in mapping.attachments.values()}
     return {*mapping.wiped_tables(), *mapping.link_tables(), *attached, *looked_up}
 

@@ -103,23 +103,27 @@ def copy_aside(
     for link in undo.links:
         transaction.execute(
             sql.SQL("CREATE TABLE {} AS SELECT {} FROM {} WHERE {} IN ({})").format(
-                table_name(undo.schema, link.kept_as), names((link.key, *link.columns)),
-                table_name(transaction.schema, link.table), sql.Identifier(link.key),
+                table_name(undo.schema, link.kept_as),
+                names((link.key, *link.columns)),
+                table_name(transaction.schema, link.table),
+                sql.Identifier(link.key),
                 written[link.attachment],
             )
-        )  # fmt: skip
+        )
 
 
 def hash_after(transaction: Transaction, undo: UndoData) -> dict[str, Fingerprint]:
     """(key, hash) of every row into the undo data; the fingerprints that they give."""
     found = {}
     for table in undo.tables:
-        found[table.table] = _hash(transaction, undo.schema, table.after, table.table,
-                                   table.key, table.columns)  # fmt: skip
+        found[table.table] = _hash(
+            transaction, undo.schema, table.after, table.table, table.key, table.columns
+        )
     for link in undo.links:
         columns = tuple(sorted((link.key, *link.columns)))
-        found[link.table] = _hash(transaction, undo.schema, link.after, link.table,
-                                  link.key, columns)  # fmt: skip
+        found[link.table] = _hash(
+            transaction, undo.schema, link.after, link.table, link.key, columns
+        )
     return found
 
 
@@ -146,15 +150,18 @@ def write_down_pointers(
                 " WHERE NOT EXISTS (SELECT FROM {kept} AS k WHERE k.{key} = t.key)"
                 " GROUP BY p.id"
             ).format(
-                place=place, name=sql.Literal(reference.place),
-                pointing=references.pointing(transaction.schema, reference,
-                                             not_mended(undo, reference)),
+                place=place,
+                name=sql.Literal(reference.place),
+                pointing=references.pointing(
+                    transaction.schema, reference, not_mended(undo, reference)
+                ),
                 there=references.ids(
                     table_name(transaction.schema, target.table), reference, target.key
                 ),
-                kept=table_name(undo.schema, target.kept_as), key=sql.Identifier(target.key),
+                kept=table_name(undo.schema, target.kept_as),
+                key=sql.Identifier(target.key),
             )
-        )  # fmt: skip
+        )
 
 
 def not_mended(undo: UndoData, reference: Reference) -> sql.Composable:

@@ -71,8 +71,12 @@ def opened(document: Any, parts: Mapping[str, Keys]) -> dict[str, Any]:
 
 def closed(card: dict[str, Any], parts: Mapping[str, Keys]) -> dict[str, Any]:
     """A card that was no object before: its texts as entries, so that the application reads it."""
-    made = {**card, **{part: [_entry(part, one) for one in _flat(card[part])] for part in parts
-                       if part in card}}  # fmt: skip
+    made = {
+        **card,
+        **{
+            part: [_entry(part, one) for one in _flat(card[part])] for part in parts if part in card
+        },
+    }
     emails = [e.text for e in _details(made.get("emails")) if "@" in e.text]
     if len(emails) == 1 and "email" in parts["emails"]:
         made["email"] = emails[0]
@@ -185,9 +189,12 @@ def _of_object(value: Card, label: str) -> Iterator[Entry]:
         said = {_folded(piece): piece for piece in reversed(pieces)}
         for what, text in said.items():
             yield Entry(
-                frozenset({what}), text, texts.get("label") or label,
-                value.get("default") is True, own,
-            )  # fmt: skip
+                frozenset({what}),
+                text,
+                texts.get("label") or label,
+                value.get("default") is True,
+                own,
+            )
     for key, one in value.items():
         is_kind = key in ("type", "e164")
         is_labelled = not is_entry and key in texts and (not is_kind or _is_detail(texts[key]))

@@ -64,14 +64,15 @@ class Ledger:
                 linked=_of(counts, Outcome.LINKED),
                 looked_up=_of(counts, Outcome.LOOKED_UP),
                 left_out=left_out,
-                budgets={r: ceil(self._budget(source, entity, r) * counts.total())
-                         for r in left_out},
+                budgets={
+                    r: ceil(self._budget(source, entity, r) * counts.total()) for r in left_out
+                },
             )
             for (source, entity), counts in self._counts.items()
             for left_out in [
                 {w: n for (o, w), n in sorted(counts.items()) if o is Outcome.LEFT_OUT}
             ]
-        )  # fmt: skip
+        )
 
     def _budget(self, source: str, entity: str, rule: str) -> float:
         """The part of the records that a rule may leave out."""

@@ -62,11 +62,20 @@ class Merger:
         """The counts, column by column, in the mapping's order."""
         return tuple(
             ColumnChange(
-                name, t.filled, t.different, t.cleared, t.kept, t.same,
-                self._decisions[name], t.filled_before, t.filled_after, t.gone, t.respelt,
+                name,
+                t.filled,
+                t.different,
+                t.cleared,
+                t.kept,
+                t.same,
+                self._decisions[name],
+                t.filled_before,
+                t.filled_after,
+                t.gone,
+                t.respelt,
             )
             for name, t in self._tallies.items()
-        )  # fmt: skip
+        )
 
     def merge(self, key: str, row: Row, fed: Mapping[str, Any], *, existed: bool) -> Row:
         """``row`` with what ``fed`` says; ``existed`` rows count as changes."""

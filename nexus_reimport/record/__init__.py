@@ -85,8 +85,9 @@ class Run:
     @property
     def kind(self) -> str:
         """What the run is for: reimport, relink or rollback."""
-        return next((e.get("kind", "reimport") for e in self.events() if e["event"] == "opened"),
-                    "reimport")  # fmt: skip
+        return next(
+            (e.get("kind", "reimport") for e in self.events() if e["event"] == "opened"), "reimport"
+        )
 
     # -------------------------------------------------------------- journal
 
@@ -260,8 +261,11 @@ class Run:
             return ["not sealed"]
         manifest = self.manifest()
         files = manifest["files"]
-        there = {p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*")
-                 if p.is_file() and p.name != MANIFEST}  # fmt: skip
+        there = {
+            p.relative_to(self.folder).as_posix()
+            for p in self.folder.rglob("*")
+            if p.is_file() and p.name != MANIFEST
+        }
         found = [f"{name}: missing" for name in sorted(files.keys() - there)]
         found += [f"{name}: added after the seal" for name in sorted(there - files.keys())]
         found += [
@@ -351,8 +355,9 @@ def exit_code(events: list[dict[str, Any]]) -> int:
 
 def _in_doubt(events: list[dict[str, Any]]) -> bool:
     """Whether the last attempt may have been committed, and nobody has asked the database yet."""
-    attempts = [n for n, e in enumerate(events)
-                if e["event"] == "started" and e["stage"] in WRITING]  # fmt: skip
+    attempts = [
+        n for n, e in enumerate(events) if e["event"] == "started" and e["stage"] in WRITING
+    ]
     last = events[attempts[-1] :] if attempts else []
     names = [e["event"] for e in last]
     if not attempts or "settled" in names:

@@ -63,8 +63,10 @@ def adopt(seen: Candidate, *, this_is_a_copy: bool = False) -> Deployment:
     """
     settings = environments.load(seen.environment)
     state = "the marker was written, or not; nothing else was"
-    with connected(settings.postgres, state) as connection, \
-         alone(connection, settings.postgres.lock_wait):  # fmt: skip
+    with (
+        connected(settings.postgres, state) as connection,
+        alone(connection, settings.postgres.lock_wait),
+    ):
         found = deployment.read(connection)
         if found != seen.database:
             raise StopError(

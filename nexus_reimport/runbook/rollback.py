@@ -141,8 +141,10 @@ class Rollback:
         book = self.book
 
         def work() -> Backup:
-            with waiters.reading(book.settings.postgres) as connection, \
-                 exported_snapshot(connection) as shared:  # fmt: skip
+            with (
+                waiters.reading(book.settings.postgres) as connection,
+                exported_snapshot(connection) as shared,
+            ):
                 return backup.take(
                     connection, shared, book.settings.postgres, book.mapping, book.folder, {}
                 )
@@ -202,10 +204,19 @@ class Rollback:
             proposal=self.run.load(RollbackProposal, "rollback_proposal"),
             approval=self.run.load(Approval, "approval"),
         )
-        return book.execute("undone", "undo", "90_rollback", lambda: undo.run(
-            book.settings.postgres, book.mapping, order, book.check_undoing,
-            tell=self.run.journal, progress=book.bar("steps"),
-        ))  # fmt: skip
+        return book.execute(
+            "undone",
+            "undo",
+            "90_rollback",
+            lambda: undo.run(
+                book.settings.postgres,
+                book.mapping,
+                order,
+                book.check_undoing,
+                tell=self.run.journal,
+                progress=book.bar("steps"),
+            ),
+        )
 
     def verify(self) -> Report:
         """Every table read afresh, on a new connection."""
@@ -219,8 +230,10 @@ class Rollback:
         require_ready(book.settings, book.mapping, Task.FINISH, state)
 
         def work() -> Report:
-            with waiters.reading(book.settings.postgres, COMMITTED) as connection, \
-                 rolled_back(connection):  # fmt: skip
+            with (
+                waiters.reading(book.settings.postgres, COMMITTED) as connection,
+                rolled_back(connection),
+            ):
                 catalog = catalogs.read(connection, book.mapping.schema_name)
                 types = catalogs.content_types(connection, book.mapping)
                 committed = {r.run: r for r in registry.runs(connection)}[self.run.id]
@@ -229,8 +242,12 @@ class Rollback:
                     fingerprints_of(connection, book.mapping, catalog, committed.after),
                     links.attachment_states(connection, book.mapping, catalog, types),
                 )
-            return checks.run(subject, book.settings.waivers, today=today(book.settings),
-                              name="after the rollback")  # fmt: skip
+            return checks.run(
+                subject,
+                book.settings.waivers,
+                today=today(book.settings),
+                name="after the rollback",
+            )
 
         return book.step("checks_rollback", book.reading(work))
 
@@ -243,10 +260,12 @@ class Rollback:
         report = self.run.load(Report, "checks_rollback")
         with maintenance.left_on_error(self.book.settings), self.run.stage("sign_off"):
             checks.require(
-                report, where="90_rollback", state="taken back, but not as it should be",
+                report,
+                where="90_rollback",
+                state="taken back, but not as it should be",
                 next=f"nexus-reimport restore {self.undoes} --into NAME gives the whole database"
                 " back",
-            )  # fmt: skip
+            )
             self._close_undone()
         self.run.journal("verified")
         maintenance.leave(self.book.settings)

@@ -53,7 +53,7 @@ from nexus_reimport.nexus.tables import Role
 from nexus_reimport.nexus.transaction import ROLLED_BACK
 from nexus_reimport.planning import listings, manual, plan
 from nexus_reimport.record import Run, Verdict
-from nexus_reimport.runbook import maintenance  # fmt: skip
+from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.opening import (
     Bar,
     anchor,
@@ -86,12 +86,26 @@ from nexus_reimport.stages import (
 
 T = TypeVar("T")
 # What is made from what: a step that is run again makes void what stands after it.
-ORDER = ("snapshot", "census", "survey", "backup", "plan", "checks_before", "rehearsal",
-         "checks_rehearsal", "checks_inside", "proposal", "outlook", "approval")  # fmt: skip
+ORDER = (
+    "snapshot",
+    "census",
+    "survey",
+    "backup",
+    "plan",
+    "checks_before",
+    "rehearsal",
+    "checks_rehearsal",
+    "checks_inside",
+    "proposal",
+    "outlook",
+    "approval",
+)
 # A kind of run -> what it needs rights for.
 TASKS = {
-    str(Scope.REIMPORT): Task.RUN, str(Scope.RELINK): Task.RELINK, "rollback": Task.ROLLBACK,
-}  # fmt: skip
+    str(Scope.REIMPORT): Task.RUN,
+    str(Scope.RELINK): Task.RELINK,
+    "rollback": Task.ROLLBACK,
+}
 ROLLBACK_ORDER = ("rollback_backup", "look", "rollback_proposal", "approval")
 
 
@@ -190,8 +204,10 @@ class Runbook:
         """Read Nexus and dump it, both of one exported snapshot."""
 
         def work() -> tuple[Survey, Backup]:
-            with waiters.reading(self.settings.postgres) as connection, \
-                 exported_snapshot(connection) as shared:  # fmt: skip
+            with (
+                waiters.reading(self.settings.postgres) as connection,
+                exported_snapshot(connection) as shared,
+            ):
                 seen = survey.read(connection, self.mapping, self.folder, self.task)
                 known = {
                     f"{self.mapping.schema_name}.{name}": table.fingerprint
@@ -223,14 +239,26 @@ class Runbook:
                 return plan.relink(self.mapping, read, seen, self.folder, as_of=seen.taken_at)
             given = manual.read(self.settings.sheet, manual.kinds(self.mapping, seen, self.folder))
             made = plan.make(
-                self.mapping, self.settings, read, seen, self.folder,
-                as_of=seen.taken_at, given=given, progress=self.bar("entities planned"),
-            )  # fmt: skip
+                self.mapping,
+                self.settings,
+                read,
+                seen,
+                self.folder,
+                as_of=seen.taken_at,
+                given=given,
+                progress=self.bar("entities planned"),
+            )
             listings.ids(made, self.folder, self.run.folder)
             listings.values(made, read, self.mapping, self.folder)
             if self.mapping.by_hand:
-                listings.sheet(made, seen, self.mapping, self.settings.zone, self.folder,
-                            self.folder / environments.SHEET)  # fmt: skip
+                listings.sheet(
+                    made,
+                    seen,
+                    self.mapping,
+                    self.settings.zone,
+                    self.folder,
+                    self.folder / environments.SHEET,
+                )
             return made
 
         return self.step("plan", work)
@@ -262,9 +290,13 @@ class Runbook:
                 if why:
                     return self._rehearse_inside(made, why)
                 return rehearsal.on_a_copy(
-                    server, saved, self.settings.scratch_register, self._acts(made, saved),
-                    tell=self.run.journal, progress=self.bar("rehearsal"),
-                )  # fmt: skip
+                    server,
+                    saved,
+                    self.settings.scratch_register,
+                    self._acts(made, saved),
+                    tell=self.run.journal,
+                    progress=self.bar("rehearsal"),
+                )
 
         return self.step("rehearsal", work)
 
@@ -274,14 +306,25 @@ class Runbook:
 
         def verified(copy: Scratch) -> Report:
             return verify.run(
-                self.settings, self.mapping, load(Snapshot, "snapshot"), load(Survey, "survey"),
-                made, load(Census, "census"), self.folder, today=today(self.settings),
+                self.settings,
+                self.mapping,
+                load(Snapshot, "snapshot"),
+                load(Survey, "survey"),
+                made,
+                load(Census, "census"),
+                self.folder,
+                today=today(self.settings),
                 copy=copy.place,
-            )  # fmt: skip
+            )
 
         def undone(copy: Scratch, number: int) -> Undone:
-            order = undo.Order(f"{name}-undo-{number}", self.settings.name, f"{name}-{number}",
-                               Newer.UNDECIDED, scratch=copy)  # fmt: skip
+            order = undo.Order(
+                f"{name}-undo-{number}",
+                self.settings.name,
+                f"{name}-{number}",
+                Newer.UNDECIDED,
+                scratch=copy,
+            )
             return undo.run(copy.place, self.mapping, order, self.check_undoing)
 
         def applied(copy: Scratch, number: int) -> Applied:
@@ -297,15 +340,19 @@ class Runbook:
             verify=verified,
             undo=undone,
             left_out=backup.left_out(saved),
-        )  # fmt: skip
+        )
 
     def _rehearse_inside(self, made: Plan, why: str) -> Rehearsal:
         began = datetime.now(UTC)
         with self._explained(self.settings.postgres, made, ROLLED_BACK):
             applied = reimport.apply(
-                self.settings.postgres, self.mapping, self._order(made), self._check_inside,
-                commit=False, progress=self.bar("dry run"),
-            )  # fmt: skip
+                self.settings.postgres,
+                self.mapping,
+                self._order(made),
+                self._check_inside,
+                commit=False,
+                progress=self.bar("dry run"),
+            )
         return rehearsal.inside(applied, why, (datetime.now(UTC) - began).total_seconds())
 
     @contextmanager
@@ -327,9 +374,12 @@ class Runbook:
         seen, watched = self.run.load(Survey, "survey"), self.run.load(Watched, "watched")
         roles = (Role.LINK,) if self.scope is Scope.RELINK else (Role.WIPED, Role.LINK)
         before = seen.fingerprints(*roles)
-        return self.step("activity", self.reading(lambda: activity.told(
-            watched, self.settings.postgres, self.mapping, before
-        )))  # fmt: skip
+        return self.step(
+            "activity",
+            self.reading(
+                lambda: activity.told(watched, self.settings.postgres, self.mapping, before)
+            ),
+        )
 
     @contextmanager
     def _watched(self, *, anew: bool = False, own_writes: bool = False) -> Iterator[None]:
@@ -356,9 +406,13 @@ class Runbook:
         def work() -> Proposal:
             self._require_unchanged()
             return gate.propose(
-                self.settings, self.mapping.digest, load(Snapshot, "snapshot"),
-                load(Survey, "survey"), load(Plan, "plan"), load(Rehearsal, "rehearsal"),
-            )  # fmt: skip
+                self.settings,
+                self.mapping.digest,
+                load(Snapshot, "snapshot"),
+                load(Survey, "survey"),
+                load(Plan, "plan"),
+                load(Rehearsal, "rehearsal"),
+            )
 
         return self.step("proposal", work)
 
@@ -457,12 +511,23 @@ class Runbook:
         The maintenance window stays up from here to the sign-off, unless nothing was committed.
         """
         load = self.run.load
-        order = self._order(load(Plan, "plan"), load(Proposal, "proposal"),
-                            load(Approval, "approval"))  # fmt: skip
-        return self.execute("applied", "apply", "02_execute", lambda: reimport.apply(
-            self.settings.postgres, self.mapping, order, self._check_inside,
-            commit=True, tell=self.run.journal, progress=self.bar("steps"),
-        ))  # fmt: skip
+        order = self._order(
+            load(Plan, "plan"), load(Proposal, "proposal"), load(Approval, "approval")
+        )
+        return self.execute(
+            "applied",
+            "apply",
+            "02_execute",
+            lambda: reimport.apply(
+                self.settings.postgres,
+                self.mapping,
+                order,
+                self._check_inside,
+                commit=True,
+                tell=self.run.journal,
+                progress=self.bar("steps"),
+            ),
+        )
 
     def execute(self, name: str, stage: str, page: str, work: Callable[[], T]) -> T:
         """A step that commits, once: in the maintenance window, settled where it is in doubt.
@@ -533,12 +598,20 @@ class Runbook:
         require_ready(self.settings, self.mapping, Task.FINISH, state)
         return self.step(
             "checks_after",
-            self.reading(lambda: verify.run(
-                self.settings, self.mapping, load(Snapshot, "snapshot"), load(Survey, "survey"),
-                load(Plan, "plan"), load(Census, "census"), self.folder,
-                today=today(self.settings), progress=self.bar("verified"),
-            )),
-        )  # fmt: skip
+            self.reading(
+                lambda: verify.run(
+                    self.settings,
+                    self.mapping,
+                    load(Snapshot, "snapshot"),
+                    load(Survey, "survey"),
+                    load(Plan, "plan"),
+                    load(Census, "census"),
+                    self.folder,
+                    today=today(self.settings),
+                    progress=self.bar("verified"),
+                )
+            ),
+        )
 
     def sign_off(self) -> Report:
         """The end of the run: journalled as verified if no check after blocks.
@@ -620,9 +693,14 @@ class Runbook:
         self, made: Plan, proposal: Proposal | None = None, approval: Approval | None = None
     ) -> reimport.Order:
         return reimport.Order(
-            self.run.id, self.settings.name, made, self.folder,
-            self.run.load(Survey, "survey").schema, proposal, approval,
-        )  # fmt: skip
+            self.run.id,
+            self.settings.name,
+            made,
+            self.folder,
+            self.run.load(Survey, "survey").schema,
+            proposal,
+            approval,
+        )
 
     def _before(self) -> before.Before:
         load, earlier = self.run.load, self._earlier()
@@ -650,9 +728,12 @@ class Runbook:
 
     def _check(self, subject: object, name: str) -> Report:
         return checks.run(
-            subject, self.settings.waivers, today=today(self.settings), name=name,
+            subject,
+            self.settings.waivers,
+            today=today(self.settings),
+            name=name,
             only_links=self.scope is Scope.RELINK,
-        )  # fmt: skip
+        )
 
     def _check_inside(self, done: reimport.Done) -> Report:
         subject = inside.Inside(
@@ -666,9 +747,11 @@ class Runbook:
             undo=done.undo,
         )
         report = checks.run(
-            subject, today=today(self.settings), name="inside",  # none is waived
+            subject,
+            today=today(self.settings),
+            name="inside",  # none is waived
             only_links=self.scope is Scope.RELINK,
-        )  # fmt: skip
+        )
         self.run.save("checks_inside", report)
         return report
 
@@ -686,8 +769,9 @@ class Runbook:
             relinked=done.relinked,
             after=done.after,
         )
-        return checks.run(subject, today=today(self.settings), name="undoing",
-                          only_links=not done.undo.tables)  # fmt: skip
+        return checks.run(
+            subject, today=today(self.settings), name="undoing", only_links=not done.undo.tables
+        )
 
     def _forerunner(self) -> gate.Forerunner | None:
         if not self.settings.dev_environment:
@@ -695,8 +779,10 @@ class Runbook:
         dev = environments.load(self.settings.dev_environment)
         here, there = self.settings.postgres, dev.postgres
         other_database = (here.host, here.port, here.database) != (
-            there.host, there.port, there.database,
-        )  # fmt: skip
+            there.host,
+            there.port,
+            there.database,
+        )
         if dev.kind is not Kind.DEV or dev.sandbox != self.settings.sandbox or not other_database:
             raise StopError(
                 f"{dev.name} cannot stand for dev: it must be of kind dev, another database, and"
@@ -716,6 +802,9 @@ class Runbook:
             schema.structure(run.load(Survey, "survey").schema) for run in (last, self.run)
         )
         return gate.Forerunner(
-            last.id, Verdict.COMPLETE, proposal.code, proposal.mapping,
+            last.id,
+            Verdict.COMPLETE,
+            proposal.code,
+            proposal.mapping,
             schema.differences(before, now),
-        )  # fmt: skip
+        )

@@ -179,7 +179,13 @@ def _waiting(settings: Settings, wanted: Wanted, seen: Look, proposal: RollbackP
     command = f"nexus-reimport rollback {wanted.run}{option}{place}"
     waits = Verdict.WAITING
     return Outcome(
-        settings.name, "", waits, EXIT_CODES[waits], sealed=False, record="", error="",
+        settings.name,
+        "",
+        waits,
+        EXIT_CODES[waits],
+        sealed=False,
+        record="",
+        error="",
         advice=f"to take it back: {command} --approve {proposal.digest[:SHOWN]}",
         summary=show.rollback_text(seen),
-    )  # fmt: skip
+    )

@@ -157,9 +157,17 @@ def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
             return _sequence(settings, consent, say)
     except ReimportError as error:  # before a run was there to journal it
         return Outcome(
-            settings.name, "", None, error.exit_code, sealed=False, record="", error=str(error),
-            advice="", summary="", window=window.still_up(settings),
-        )  # fmt: skip
+            settings.name,
+            "",
+            None,
+            error.exit_code,
+            sealed=False,
+            record="",
+            error=str(error),
+            advice="",
+            summary="",
+            window=window.still_up(settings),
+        )
     except Interrupted as interrupt:
         return _interrupted(settings, interrupt)
 
@@ -176,9 +184,17 @@ def _interrupted(settings: Settings, interrupt: Interrupted) -> Outcome:
         next="nexus-reimport record list shows what was run",
     )
     return Outcome(
-        settings.name, "", None, 3, sealed=False, record="", error=str(error), advice="",
-        summary="", window=window.still_up(settings),
-    )  # fmt: skip
+        settings.name,
+        "",
+        None,
+        3,
+        sealed=False,
+        record="",
+        error=str(error),
+        advice="",
+        summary="",
+        window=window.still_up(settings),
+    )
 
 
 def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:

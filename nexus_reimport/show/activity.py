@@ -64,12 +64,15 @@ def _how_much(value: Activity) -> Iterator[Table]:
             "table | inserted | updated | deleted | for the plan",
             [
                 (
-                    name, w.inserted, w.updated, w.deleted,
+                    name,
+                    w.inserted,
+                    w.updated,
+                    w.deleted,
                     Marked("CHANGED", Tone.BAD) if name in value.changed else "as surveyed",
                 )
                 for name, w in value.written.items()
             ],
-        )  # fmt: skip
+        )
 
 
 def _who(value: Activity) -> Iterator[Table]:
@@ -78,11 +81,16 @@ def _who(value: Activity) -> Iterator[Table]:
             "Seen with a lock to write",
             "application | pid | first seen | last seen | tables",
             [
-                (_named(w.application), str(w.pid), _at(w.first_seen), _at(w.last_seen),
-                 ", ".join(w.tables))
+                (
+                    _named(w.application),
+                    str(w.pid),
+                    _at(w.first_seen),
+                    _at(w.last_seen),
+                    ", ".join(w.tables),
+                )
                 for w in value.writers
             ],
-        )  # fmt: skip
+        )
 
 
 def _who_could_have(value: Activity) -> Iterator[Table]:

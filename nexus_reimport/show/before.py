@@ -27,13 +27,21 @@ def snapshot(value: Snapshot) -> Page:
         " | repaired ? | fields used | seconds",
         [
             (
-                e.table, e.channel, e.count_at_start, e.rows, e.distinct_keys, e.count_at_end,
+                e.table,
+                e.channel,
+                e.count_at_start,
+                e.rows,
+                e.distinct_keys,
+                e.count_at_end,
                 equal(e.count_at_start, e.rows, e.distinct_keys, e.count_at_end),
-                e.newest, look(e.repaired), wording.part(_used(e), e.fields_there), e.seconds,
+                e.newest,
+                look(e.repaired),
+                wording.part(_used(e), e.fields_there),
+                e.seconds,
             )
             for e in extracts
         ],
-    )  # fmt: skip
+    )
     renamed = [
         (e.table, f.name, f.found_as or Marked("not there", Tone.LOOK), ", ".join(f.nearest))
         for e in extracts

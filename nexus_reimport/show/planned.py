@@ -105,13 +105,18 @@ def _filemaker_side(value: Plan) -> Table:
     loaded = {e.entity: e for e in value.entities.values()}
     rows: list[tuple[Cell, ...]] = [
         (
-            a.source, a.entity, a.records,
+            a.source,
+            a.entity,
+            a.records,
             *_loaded(loaded.get(a.entity), a),
-            a.merged, a.linked, a.looked_up, sum(a.left_out.values()),
+            a.merged,
+            a.linked,
+            a.looked_up,
+            sum(a.left_out.values()),
             Marked("yes", Tone.GOOD) if a.adds_up else Marked("NO", Tone.BAD),
         )
         for a in value.accounts
-    ]  # fmt: skip
+    ]
     return table(
         "FileMaker's side: each record is loaded, merged into a row, linked, looked up or left out",
         "source | for | records | into its row | into a new row | merged | linked | looked up"
@@ -123,11 +128,18 @@ def _filemaker_side(value: Plan) -> Table:
 def _nexus_side(entities: tuple[EntityPlan, ...]) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
-            e.entity, e.table, e.rows_before, e.replaced, e.kept, look(e.purged), e.new,
-            e.rows_after, equal(e.rows_before, e.replaced + e.kept + e.purged),
+            e.entity,
+            e.table,
+            e.rows_before,
+            e.replaced,
+            e.kept,
+            look(e.purged),
+            e.new,
+            e.rows_after,
+            equal(e.rows_before, e.replaced + e.kept + e.purged),
         )
         for e in entities
-    ]  # fmt: skip
+    ]
     return table(
         "Nexus's side: rows before = replaced + kept + purged; rows after = replaced + kept + new",
         "entity | table | rows before | replaced | kept | purged | new | rows after | adds up",
@@ -187,13 +199,20 @@ def _unreturned(entities: tuple[EntityPlan, ...]) -> Table:
 def _changes(entities: tuple[EntityPlan, ...]) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
-            e.entity, c.column, c.filled, c.different, _wins(c), c.cleared, look(c.gone), c.kept,
+            e.entity,
+            c.column,
+            c.filled,
+            c.different,
+            _wins(c),
+            c.cleared,
+            look(c.gone),
+            c.kept,
             c.same,
         )
         for e in entities
         for c in e.changes
         if c.filled or c.different or c.cleared
-    ]  # fmt: skip
+    ]
     return table(
         "Values that change in rows that stay: rows by column, or by part of a card; what is not"
         " here keeps all",
@@ -281,11 +300,18 @@ def _by_hand(value: Plan) -> Table:
 def _links(links: Iterable[LinkPlan]) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
-            p.attachment, p.rows, p.right_already, p.file.rows, p.elsewhere, p.owner_unknown,
-            p.not_in_filemaker, p.reachable_before, p.reachable_after,
+            p.attachment,
+            p.rows,
+            p.right_already,
+            p.file.rows,
+            p.elsewhere,
+            p.owner_unknown,
+            p.not_in_filemaker,
+            p.reachable_before,
+            p.reachable_after,
         )
         for p in links
-    ]  # fmt: skip
+    ]
     return table(
         "Documents and images",
         "attachment | rows | right already | links to mend | on something else, left alone"

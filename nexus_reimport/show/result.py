@@ -125,12 +125,28 @@ def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
     return Page(
         title,
         (
-            *(Line(f"Refused: {r.what}. To settle it: {r.next}.", Tone.BAD)
-              for r in found.refusals),
-            *([Line("UNPROVEN: the backup has not been restored, the undo has not been tried:"
-                    f" {found.unproven}.", Tone.BAD)] if found.unproven else []),
-            *(Line(f"This waiver ends today, and verification after midnight would stop: {w}.",
-                   Tone.BAD) for w in found.ending),
+            *(
+                Line(f"Refused: {r.what}. To settle it: {r.next}.", Tone.BAD)
+                for r in found.refusals
+            ),
+            *(
+                [
+                    Line(
+                        "UNPROVEN: the backup has not been restored, the undo has not been tried:"
+                        f" {found.unproven}.",
+                        Tone.BAD,
+                    )
+                ]
+                if found.unproven
+                else []
+            ),
+            *(
+                Line(
+                    f"This waiver ends today, and verification after midnight would stop: {w}.",
+                    Tone.BAD,
+                )
+                for w in found.ending
+            ),
             Line(f"The digest of this run of {value.environment} is {value.digest}", Tone.GOOD),
             Line(f"On the command line: nexus-reimport run {value.environment} --approve {typed}"),
             Line(f'In JupyterLab: approve = "{typed}" in the second cell of 02_execute'),
@@ -147,7 +163,7 @@ def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
                 ],
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 def drift(value: Mapping[str, str]) -> Page:
@@ -202,11 +218,19 @@ def checks_table(value: Report) -> Table:
     ordered = sorted(value.results, key=lambda r: _ORDER.index(word(r)))
     rows: list[tuple[Cell, ...]] = [
         (
-            Marked(word(r), _TONES[word(r)]), r.level, r.check, r.claim, " ".join(r.serves),
-            r.looked_at, r.offending, r.waived or None, r.listed, r.note,
+            Marked(word(r), _TONES[word(r)]),
+            r.level,
+            r.check,
+            r.claim,
+            " ".join(r.serves),
+            r.looked_at,
+            r.offending,
+            r.waived or None,
+            r.listed,
+            r.note,
         )
         for r in ordered
-    ]  # fmt: skip
+    ]
     return table(
         "",
         "verdict | level | check | claim | serves | looked at | offend | waived | e.g. | note",

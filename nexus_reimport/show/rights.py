@@ -9,16 +9,28 @@ def rights_paper() -> str:
     """Every right in Markdown tables: those without which a command stops, then the others."""
     needed = [r for r in RULES.values() if not r.without]
     optional = [r for r in RULES.values() if r.without]
-    return "\n".join([
-        "## Without these it stops", "",
-        "| right | on | why | at | for | statement |", "|---|---|---|---|---|---|",
-        *(f"| {r.privilege} | {r.on} | {r.why} | {r.step} | {', '.join(r.tasks)} |"
-          f" `{_statement(r)}` |" for r in needed),
-        "", "## Without these it goes on", "",
-        "| right | on | why | without it | statement |", "|---|---|---|---|---|",
-        *(f"| {r.privilege} | {r.on} | {r.why} | {r.without} | `{_statement(r)}` |"
-          for r in optional),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "## Without these it stops",
+            "",
+            "| right | on | why | at | for | statement |",
+            "|---|---|---|---|---|---|",
+            *(
+                f"| {r.privilege} | {r.on} | {r.why} | {r.step} | {', '.join(r.tasks)} |"
+                f" `{_statement(r)}` |"
+                for r in needed
+            ),
+            "",
+            "## Without these it goes on",
+            "",
+            "| right | on | why | without it | statement |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {r.privilege} | {r.on} | {r.why} | {r.without} | `{_statement(r)}` |"
+                for r in optional
+            ),
+        ]
+    )
 
 
 def _statement(rule: Rule) -> str:

@@ -68,8 +68,9 @@ def undone(value: Undone) -> Page:
     if not value.committed:
         said = Line("Nothing was taken back: the database is as the run left it.", Tone.BAD)
     elif not value.exact:
-        said = Line("Every row is as before the run, but for what people have written since.",
-                    Tone.LOOK)  # fmt: skip
+        said = Line(
+            "Every row is as before the run, but for what people have written since.", Tone.LOOK
+        )
     return Page(
         "Taken back" if value.committed else "Rolled back",
         (
@@ -97,20 +98,34 @@ def restored(value: Restored) -> Page:
             Line(
                 f"The dump of run {value.run}: {wording.amount(value.tables, 'table')},"
                 f" {wording.amount(value.rows, 'row')}, all compared, in {value.seconds:,.1f} s."
-                f" {value.live} was not touched.", Tone.GOOD
+                f" {value.live} was not touched.",
+                Tone.GOOD,
             ),
-            *([Line(f"Extensions that only an administrator may make, among the statements:"
-                    f" {left_out}.", Tone.LOOK)] if left_out else []),
-            Line("To swap it in: stop the application, then run each statement as an administrator,"
-                 " in the database that is named, in this order. They give back owners, grants,"
-                 " default privileges and settings; without them the application cannot work."),
+            *(
+                [
+                    Line(
+                        f"Extensions that only an administrator may make, among the statements:"
+                        f" {left_out}.",
+                        Tone.LOOK,
+                    )
+                ]
+                if left_out
+                else []
+            ),
+            Line(
+                "To swap it in: stop the application, then run each statement as an administrator,"
+                " in the database that is named, in this order. They give back owners, grants,"
+                " default privileges and settings; without them the application cannot work."
+            ),
             Line(f"The same as one file: psql -d postgres -f {value.script}"),
             table("", "step | in database | statement", steps),
-            Line(f"Then: nexus-reimport adopt {value.environment} --this-is-a-copy, and start the"
-                 " application. The database that was replaced stays under its other name until you"
-                 " drop it."),
+            Line(
+                f"Then: nexus-reimport adopt {value.environment} --this-is-a-copy, and start the"
+                " application. The database that was replaced stays under its other name until you"
+                " drop it."
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def undo_data(values: tuple[UndoSize, ...]) -> Table:
@@ -137,16 +152,23 @@ def _since(since: Since, newer: Newer) -> tuple[Line | Table, ...]:
             table(
                 "What people have written since the run",
                 "table | created | changed | deleted | e.g.",
-                [(n.table, look(n.created), look(n.changed), look(n.deleted),
-                  wording.some(n.sample, n.rows))
-                 for n in found],
+                [
+                    (
+                        n.table,
+                        look(n.created),
+                        look(n.changed),
+                        look(n.deleted),
+                        wording.some(n.sample, n.rows),
+                    )
+                    for n in found
+                ],
             ),
             Line(
                 f"What was created or changed: {_FATE[newer]}. What was deleted, and was there"
                 " before the run, comes back.",
                 Tone.BAD if newer is Newer.UNDECIDED else Tone.LOOK,
             ),
-        ]  # fmt: skip
+        ]
     if since.pointed_at:
         parts += [
             table(

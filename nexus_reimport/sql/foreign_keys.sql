@@ -8,9 +8,9 @@ SELECT k.conname, fn.nspname, f.relname,
        (SELECT array_agg(a.attname::text ORDER BY u.position)
           FROM unnest(k.confkey) WITH ORDINALITY AS u (attnum, position)
           JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum),
-       k.condeferrable, k.confdeltype IN ('a', 'r') AND k.confupdtype IN ('a', 'r'),
-       k.confdeltype = 'r',
-       rn.nspname, r.relname, k.confmatchtype = 'f', k.convalidated
+       k.condeferrable,
+       k.confdeltype <> 'a' OR k.confupdtype NOT IN ('a', 'r'),  -- it acts, or cannot be deferred
+       ARRAY[rn.nspname::text, r.relname::text], k.confmatchtype = 'f', k.convalidated
 FROM pg_catalog.pg_constraint k
 JOIN pg_catalog.pg_class f ON f.oid = k.conrelid
 JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace

@@ -126,8 +126,7 @@ def apply(
         raise StopError(
             "this plan has no approval of its own", next="run 01_preflight, approve its digest"
         )
-    with connected(target, ROLLED_BACK) as connection, \
-         alone(connection, target.lock_wait, tell):  # fmt: skip
+    with connected(target, ROLLED_BACK) as connection, alone(connection, target.lock_wait, tell):
         if order.scratch is not None:
             order.scratch.require(connection)
         elif commit:
@@ -187,8 +186,9 @@ class _Work:
             self._load_temporary()
             self._remember_loaded()
         with step("wait for locks"):
-            self._transaction.lock([*(t.table for t in self._undo.tables),
-                                    *self._mapping.link_tables()])  # fmt: skip
+            self._transaction.lock(
+                [*(t.table for t in self._undo.tables), *self._mapping.link_tables()]
+            )
         with step("compare the state before"):
             self._compare_schema()
             self._compare_before(plan)
@@ -213,9 +213,11 @@ class _Work:
             )
             report = self._before_commit(done)
             checks.require(
-                report, " inside the transaction", state=ROLLED_BACK,
+                report,
+                " inside the transaction",
+                state=ROLLED_BACK,
                 next="read each claim in the report, mend the cause, run 01_preflight again",
-            )  # fmt: skip
+            )
             self._expect_rehearsed(after)
         with step("remember the run"):
             self._remember(after)
@@ -259,12 +261,14 @@ class _Work:
             incoming = _incoming(f"link_{link.attachment}")
             columns = [sql.Identifier(c) for c in (link.key, *link.columns)]
             connection.execute(
-                sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {}"
-                        " WITH NO DATA").format(
-                    incoming, sql.SQL(", ").join(columns),
+                sql.SQL(
+                    "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA"
+                ).format(
+                    incoming,
+                    sql.SQL(", ").join(columns),
                     table_name(self._mapping.schema_name, link.table),
                 )
-            )  # fmt: skip
+            )
             command = sql.SQL("COPY {} FROM STDIN").format(incoming)
             file = order.plan.links[link.attachment].file
             with connection.cursor() as cursor, cursor.copy(command) as copy:
@@ -286,8 +290,13 @@ class _Work:
         was, now = self._order.schema, schema.describe(self._connection, self._mapping)
         if self._order.scratch is not None:
             was, now = schema.structure(was), schema.structure(now)
-        schema.require_same(was, now, "since the preflight", state=ROLLED_BACK,
-                            next="run 01_preflight again: it says what that means")  # fmt: skip
+        schema.require_same(
+            was,
+            now,
+            "since the preflight",
+            state=ROLLED_BACK,
+            next="run 01_preflight again: it says what that means",
+        )
 
     def _compare_before(self, plan: Plan) -> None:
         self._transaction.check_time()
@@ -379,11 +388,13 @@ class _Work:
             rows = {n: f"{c:,} rows differ from the plan" for n, c in self._unplanned()}
             raise StopError(
                 "the result is not the one that was rehearsed and approved\n"
-                + "\n".join(f"    {d}" + (f"; {rows[t]}" if (t := d.partition(':')[0]) in rows
-                                          else "") for d in differ),
+                + "\n".join(
+                    f"    {d}" + (f"; {rows[t]}" if (t := d.partition(":")[0]) in rows else "")
+                    for d in differ
+                ),
                 state=ROLLED_BACK,
                 next="keep this record, run 01_preflight again, and compare the two",
-            )  # fmt: skip
+            )
 
     def _unplanned(self) -> Iterator[tuple[str, int]]:
         """Table -> how many rows are not what the row files say; only counted when it matters."""

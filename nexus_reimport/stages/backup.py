@@ -56,12 +56,20 @@ def take(
     binaries = pg_tools.folder(server, target.binaries)
     dump = folder / DUMP
     pg_tools.run(
-        [binaries / "pg_dump", "--format=custom", "--compress=1", f"--snapshot={snapshot_id}",
-         f"--exclude-schema={UNDO_PREFIX}*", "--no-password", f"--file={dump}",
-         f"--lock-wait-timeout={pg_tools.LOCK_WAIT * 1000}"],
-        target, folder / LOG,
+        [
+            binaries / "pg_dump",
+            "--format=custom",
+            "--compress=1",
+            f"--snapshot={snapshot_id}",
+            f"--exclude-schema={UNDO_PREFIX}*",
+            "--no-password",
+            f"--file={dump}",
+            f"--lock-wait-timeout={pg_tools.LOCK_WAIT * 1000}",
+        ],
+        target,
+        folder / LOG,
         lambda: connection.execute("SELECT 1"),  # our snapshot does not stand idle meanwhile
-    )  # fmt: skip
+    )
     dump.chmod(0o600)
     listing = pg_tools.run([binaries / "pg_restore", "--list", dump], target, folder / LOG)
     return Backup(
@@ -112,10 +120,17 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
     patterns = (*_lines_of(without), _OF_A_SUPERUSER, *([_NOT_TO_LOOK_AT] * to_look_at))
     chosen = _chosen(folder, _without(listed, *patterns))
     command: list[str | Path] = [
-        binaries / "pg_restore", "--exit-on-error", "--no-password", "--jobs=2", "--no-owner",
-        "--no-privileges", "--no-publications", "--no-subscriptions", "--no-tablespaces",
+        binaries / "pg_restore",
+        "--exit-on-error",
+        "--no-password",
+        "--jobs=2",
+        "--no-owner",
+        "--no-privileges",
+        "--no-publications",
+        "--no-subscriptions",
+        "--no-tablespaces",
         f"--use-list={chosen}",
-    ]  # fmt: skip
+    ]
     if to_look_at:
         command.append("--no-security-labels")
     pg_tools.run([*command, f"--dbname={into.database}", dump], into, folder / "pg_restore.log")
@@ -131,10 +146,14 @@ def left_to_do(
     default privileges, publications, event triggers.
     """
     listed = pg_tools.run(
-        [pg_tools.folder(backup.server_version, into.binaries) / "pg_restore", "--list",
-         folder / backup.dump],
-        into, folder / LOG,
-    )  # fmt: skip
+        [
+            pg_tools.folder(backup.server_version, into.binaries) / "pg_restore",
+            "--list",
+            folder / backup.dump,
+        ],
+        into,
+        folder / LOG,
+    )
     return (
         _printed(backup, folder, into, _only(listed, *_lines_of(without))),
         _printed(backup, folder, into, _only(listed, _GRANTS, _OF_A_SUPERUSER)),
@@ -147,9 +166,11 @@ def _printed(backup: Backup, folder: Path, into: Postgres, listing: str) -> tupl
         return ()
     command: list[str | Path] = [
         pg_tools.folder(backup.server_version, into.binaries) / "pg_restore",
-        f"--use-list={_chosen(folder, listing)}", "--no-subscriptions", "--file=-",
+        f"--use-list={_chosen(folder, listing)}",
+        "--no-subscriptions",
+        "--file=-",
         folder / backup.dump,
-    ]  # fmt: skip
+    ]
     return tuple(_statements(pg_tools.run(command, into, folder / "pg_restore.log")))
 
 

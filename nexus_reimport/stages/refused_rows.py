@@ -72,8 +72,9 @@ def explain(
     if not found:
         return
     records = {(e or "", n or ""): f or "" for e, f, n in rowfile.read(folder, plan.memory)}
-    by_hand = {(e or "", n or "") for e, n, _, why in rowfile.read(folder, plan.beyond)
-               if why == BY_HAND}  # fmt: skip
+    by_hand = {
+        (e or "", n or "") for e, n, _, why in rowfile.read(folder, plan.beyond) if why == BY_HAND
+    }
     groups: dict[tuple[str, str], list[Refused]] = defaultdict(list)
     for one in found:
         groups[one.entity, one.by].append(one)
@@ -135,10 +136,17 @@ class _Table:
         texts = sql.SQL(", ").join(
             sql.SQL("{} text").format(sql.Identifier(c.name)) for c in self._columns
         )
-        run(sql.SQL("CREATE TEMP TABLE {} ({} integer PRIMARY KEY, {}) ON COMMIT DROP").format(
-            self._texts, sql.Identifier(_LINE), texts))  # fmt: skip
-        run(sql.SQL("CREATE TEMP TABLE {} (LIKE {} INCLUDING CONSTRAINTS INCLUDING GENERATED)"
-                    " ON COMMIT DROP").format(self._like, self._real))  # fmt: skip
+        run(
+            sql.SQL("CREATE TEMP TABLE {} ({} integer PRIMARY KEY, {}) ON COMMIT DROP").format(
+                self._texts, sql.Identifier(_LINE), texts
+            )
+        )
+        run(
+            sql.SQL(
+                "CREATE TEMP TABLE {} (LIKE {} INCLUDING CONSTRAINTS INCLUDING GENERATED)"
+                " ON COMMIT DROP"
+            ).format(self._like, self._real)
+        )
         command = sql.SQL("COPY {} FROM STDIN").format(self._texts)
         with self._connection.cursor() as cursor, cursor.copy(command) as copy:
             for number, row in enumerate(rowfile.read(folder, self._entity.file)):

@@ -118,9 +118,13 @@ def on_a_copy(
         with clock.step("restore"):
             acts.restore(copy.place)
         with clock.step("compare"):
-            _compare(copy.place, backup.contents, "the restored copy is not what was dumped",
-                     "the backup cannot be trusted: look at pg_restore.log in the private folder,"
-                     " then run 01_preflight again")  # fmt: skip
+            _compare(
+                copy.place,
+                backup.contents,
+                "the restored copy is not what was dumped",
+                "the backup cannot be trusted: look at pg_restore.log in the private folder,"
+                " then run 01_preflight again",
+            )
         with clock.step("apply"):
             first = acts.apply(copy, 1)
         with clock.step("verify"):
@@ -129,9 +133,13 @@ def on_a_copy(
         with clock.step("undo"):
             undone = acts.undo(copy, 1)
         with clock.step("compare again"):
-            _compare(copy.place, backup.contents, "the undo does not give back what was there",
-                     "do not execute: report it with this record",
-                     besides=contents.OF_THE_RUN)  # fmt: skip
+            _compare(
+                copy.place,
+                backup.contents,
+                "the undo does not give back what was there",
+                "do not execute: report it with this record",
+                besides=contents.OF_THE_RUN,
+            )
         with clock.step("apply again"):
             second = acts.apply(copy, 2)
             _require_same(first, second)

@@ -30,9 +30,14 @@ from nexus_reimport.nexus.registry import UNDO_PREFIX
 from nexus_reimport.settings import Postgres
 
 _LONGEST_NAME = 63  # bytes, PostgreSQL's own limit
-_LISTS_OF_NAMES = ("search_path", "local_preload_libraries", "session_preload_libraries",
-                   "shared_preload_libraries", "temp_tablespaces",
-                   "unix_socket_directories")  # fmt: skip
+_LISTS_OF_NAMES = (
+    "search_path",
+    "local_preload_libraries",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "temp_tablespaces",
+    "unix_socket_directories",
+)
 _CUT_OFF = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
 
 

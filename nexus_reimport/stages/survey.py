@@ -64,19 +64,26 @@ def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Ta
         taken_at=datetime.now(UTC),
         schema_digest=schema.digest(described),
         content_types=types,
-        tables={t: _state(connection, mapping, catalog.tables[t])
-                for t in sorted(catalog.tables)},
+        tables={t: _state(connection, mapping, catalog.tables[t]) for t in sorted(catalog.tables)},
         pointers=_pointers(connection, mapping, known),
         attachments=links.attachment_states(connection, mapping, catalog, types),
-        problems=(*obstacles.find(connection, mapping, catalog, hits),
-                  *_missing_rights(connection, mapping, task)),
+        problems=(
+            *obstacles.find(connection, mapping, catalog, hits),
+            *_missing_rights(connection, mapping, task),
+        ),
         scanned_columns=scanned,
-        rows={n: dump_table(connection, mapping, catalog.tables[e.table],
-                            folder / f"before_{n}.parquet")
-              for n, e in mapping.entities.items()},
-        attachment_rows={n: links.dump_attachment(connection, mapping, catalog, a,
-                                                  folder / f"attached_{n}.parquet")
-                         for n, a in mapping.attachments.items()},
+        rows={
+            n: dump_table(
+                connection, mapping, catalog.tables[e.table], folder / f"before_{n}.parquet"
+            )
+            for n, e in mapping.entities.items()
+        },
+        attachment_rows={
+            n: links.dump_attachment(
+                connection, mapping, catalog, a, folder / f"attached_{n}.parquet"
+            )
+            for n, a in mapping.attachments.items()
+        },
         lookups=_lookups(connection, mapping, catalog, folder),
         pointed_at=_pointed_at(connection, mapping, catalog, known, folder),
         remembered=_remembered(connection, folder),
@@ -88,7 +95,7 @@ def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Ta
         schema=described,
         notices=(*obstacles.notices(connection, mapping), *unused),
         defaults=given,
-    )  # fmt: skip
+    )
 
 
 def check_mapping(connection: Connection, mapping: Mapping, catalog: Catalog) -> None:
@@ -174,11 +181,11 @@ def _state(connection: Connection, mapping: Mapping, table: Table) -> TableState
 
 def dump_table(connection: Connection, mapping: Mapping, table: Table, path: Path) -> RowFile:
     """All rows of ``table``, in the order of their keys."""
-    query = sql.SQL("SELECT {} FROM {} ORDER BY {} COLLATE \"C\"").format(
+    query = sql.SQL('SELECT {} FROM {} ORDER BY {} COLLATE "C"').format(
         names(table.names()),
         table_name(mapping.schema_name, table.name),
         sql.SQL("{}::text").format(sql.Identifier(table.primary_key[0])),
-    )  # fmt: skip
+    )
     return copy_out(connection, query, path, table.names())
 
 

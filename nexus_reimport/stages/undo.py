@@ -113,8 +113,9 @@ def look(target: Postgres, mapping: Nexus, run: str, newer: Newer, folder: Path)
         StopError: it is not the latest run, its undo data is gone, or the schema was changed.
     """
     with waiters.reading(target) as connection, rolled_back(connection):
-        transaction = Transaction(connection, target, mapping.schema_name, STAGE, STEPS, no_one,
-                                  None)  # fmt: skip
+        transaction = Transaction(
+            connection, target, mapping.schema_name, STAGE, STEPS, no_one, None
+        )
         transaction.fix_session()
         catalog = catalogs.read(connection, mapping.schema_name)
         undoes, undo = latest(connection, mapping, catalog, run)
@@ -122,11 +123,13 @@ def look(target: Postgres, mapping: Nexus, run: str, newer: Newer, folder: Path)
         found = since.find(transaction, undo, known, keep=newer is Newer.KEEP)
         saved = {
             part.table: copy_out(
-                connection, since.newer_rows(transaction, part),
-                folder / f"newer_{part.table}.parquet", part.loads,
+                connection,
+                since.newer_rows(transaction, part),
+                folder / f"newer_{part.table}.parquet",
+                part.loads,
             )
             for part in undo.tables
-        }  # fmt: skip
+        }
         return Look(
             undoes=undoes.run,
             kind=undoes.kind,
@@ -164,8 +167,7 @@ def run(
             "this rollback has no approval of its own",
             next="read 90_rollback, approve the digest that it shows",
         )
-    with connected(target, ROLLED_BACK) as connection, \
-         alone(connection, target.lock_wait, tell):  # fmt: skip
+    with connected(target, ROLLED_BACK) as connection, alone(connection, target.lock_wait, tell):
         if order.scratch is not None:
             order.scratch.require(connection)
         else:
@@ -251,10 +253,13 @@ def _is_kept(connection: Connection, undo: UndoData) -> bool:
     kept = [p.kept_as for p in undo.parts]
     kept += [p.after for p in undo.parts]
     return all(
-        scalar(connection, "SELECT to_regclass(format('%%I.%%I', %s::text, %s::text)) IS NOT NULL",
-               (undo.schema, table))
+        scalar(
+            connection,
+            "SELECT to_regclass(format('%%I.%%I', %s::text, %s::text)) IS NOT NULL",
+            (undo.schema, table),
+        )
         for table in kept
-    )  # fmt: skip
+    )
 
 
 def _known(
@@ -322,10 +327,12 @@ class _Work:
             )
             report = self._before_commit(done)
             checks.require(
-                report, " inside the transaction", state=ROLLED_BACK,
+                report,
+                " inside the transaction",
+                state=ROLLED_BACK,
                 next=f"nexus-reimport restore {undoes.run} --into NAME gives the whole"
                 " database back",
-            )  # fmt: skip
+            )
         with step("remember the run"):
             self._remember(undoes, after)
         return Undone(
@@ -361,10 +368,12 @@ class _Work:
         if self._order.proposal is None:
             return
         schema.require_same(
-            self._order.proposal.schema, schema.describe(self._connection, self._mapping),
-            "since you looked", state=ROLLED_BACK,
+            self._order.proposal.schema,
+            schema.describe(self._connection, self._mapping),
+            "since you looked",
+            state=ROLLED_BACK,
             next="look again, and approve the digest that is shown then",
-        )  # fmt: skip
+        )
         found = fingerprints_now(self._connection, self._mapping, catalog, Role.WIPED, Role.LINK)
         differ = moved(self._order.proposal.now, found)
         if differ:
@@ -389,11 +398,12 @@ class _Work:
                     "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT t.* FROM {} AS t"
                     " JOIN {} AS s ON s.key = t.{}"
                 ).format(
-                    since.temporary("aside", part), table_name(self._mapping.schema_name,
-                                                               part.table),
-                    since.temporary("stays", part), sql.Identifier(part.key),
+                    since.temporary("aside", part),
+                    table_name(self._mapping.schema_name, part.table),
+                    since.temporary("stays", part),
+                    sql.Identifier(part.key),
                 )
-            )  # fmt: skip
+            )
 
     def _delete(self, undo: UndoData) -> dict[str, int]:
         return {
@@ -412,10 +422,12 @@ class _Work:
                 " UNION ALL SELECT {columns} FROM {aside}"
             ).format(
                 place=table_name(self._mapping.schema_name, part.table),
-                columns=names(part.loads), kept=table_name(undo.schema, part.kept_as),
-                key=sql.Identifier(part.key), stays=since.temporary("stays", part),
+                columns=names(part.loads),
+                kept=table_name(undo.schema, part.kept_as),
+                key=sql.Identifier(part.key),
+                stays=since.temporary("stays", part),
                 aside=since.temporary("aside", part),
-            )  # fmt: skip
+            )
             done[part.table] = self._transaction.execute(query)
         return done
 
@@ -423,12 +435,13 @@ class _Work:
         return {
             link.attachment: self._transaction.execute(
                 undo_data.link_update(
-                    self._mapping.schema_name, link,
+                    self._mapping.schema_name,
+                    link,
                     sql.SQL("({})").format(since.put_back(undo, link, keep=self._keep)),
                 )
             )
             for link in undo.links
-        }  # fmt: skip
+        }
 
     def _loaded_back(self, undo: UndoData) -> None:
         if undo.loaded:

@@ -169,14 +169,15 @@ def _ask(
         str(r[0])
         for r in connection.execute(
             sql.SQL("SELECT {} FROM {} WHERE {}").format(
-                sql.Identifier(key), table,
+                sql.Identifier(key),
+                table,
                 sql.SQL(" AND ").join(
                     sql.SQL("coalesce({}, '') = ''").format(sql.Identifier(c))
                     for c in application.patient_name
                 ),
             )
         )
-    ]  # fmt: skip
+    ]
     return Answers(
         opened=len(ids) - len(unnamed),
         not_opened=tuple(unnamed),
@@ -207,10 +208,11 @@ def _shown(
     source = sql.SQL("{} AS h").format(table_name(schema, spec.table))
     if spec.through:
         source = sql.SQL("{} AS a JOIN {} AS h ON h.{} = a.{}").format(
-            table_name(schema, spec.table), table_name(schema, spec.through.table),
+            table_name(schema, spec.table),
+            table_name(schema, spec.through.table),
             sql.Identifier(catalog.tables[spec.through.table].primary_key[0]),
             sql.Identifier(spec.through.column),
-        )  # fmt: skip
+        )
     conditions = [sql.SQL("h.{} IS NOT NULL").format(sql.Identifier(link.object))]
     if link.content_type:
         model = mapping.entities[spec.owner.entity].model
@@ -233,18 +235,23 @@ def _calendar(
     entity = mapping.entities[calendar.entity]
     key = catalog.tables[entity.table].primary_key[0]
     rows = connection.execute(
-        sql.SQL("SELECT a.{key}::text, a.{patient} IS NOT NULL"
-                " AND (a.{end} IS NULL OR p.{person} IS NULL)"
-                " FROM {table} AS a LEFT JOIN {people} AS p ON p.{person} = a.{patient}"
-                " ORDER BY a.{start}").format(
-            key=sql.Identifier(key), start=sql.Identifier(calendar.start),
-            end=sql.Identifier(calendar.end), patient=sql.Identifier(calendar.patient),
+        sql.SQL(
+            "SELECT a.{key}::text, a.{patient} IS NOT NULL"
+            " AND (a.{end} IS NULL OR p.{person} IS NULL)"
+            " FROM {table} AS a LEFT JOIN {people} AS p ON p.{person} = a.{patient}"
+            " ORDER BY a.{start}"
+        ).format(
+            key=sql.Identifier(key),
+            start=sql.Identifier(calendar.start),
+            end=sql.Identifier(calendar.end),
+            patient=sql.Identifier(calendar.patient),
             person=sql.Identifier(
-                catalog.tables[mapping.entities[mapping.people()].table].primary_key[0]),
+                catalog.tables[mapping.entities[mapping.people()].table].primary_key[0]
+            ),
             table=table_name(mapping.schema_name, entity.table),
             people=table_name(mapping.schema_name, mapping.entities[mapping.people()].table),
         )
-    ).fetchall()  # fmt: skip
+    ).fetchall()
     return len(rows), tuple(key for key, is_broken in rows if is_broken)
 
 
@@ -267,7 +274,9 @@ def _not_found(connection: Connection, mapping: Mapping, key: str) -> list[str]:
         " SELECT FROM regexp_split_to_table({name}, '\\s+') AS word"
         " WHERE word <> '' AND strpos(upper({searched}), upper(word)) = 0)"
     ).format(
-        key=sql.Identifier(key), table=table_name(mapping.schema_name, people.table),
-        name=full_name, searched=searched,
-    )  # fmt: skip
+        key=sql.Identifier(key),
+        table=table_name(mapping.schema_name, people.table),
+        name=full_name,
+        searched=searched,
+    )
     return [row[0] for row in connection.execute(query)]

@@ -42,8 +42,9 @@ def connection_row(world: World) -> Row:
 def contact_rows(world: World, connection: Row) -> Iterator[Row]:
     """Patients and companies that Xero knows too."""
     known: list[tuple[UUID | None, UUID | None, str, str]]
-    known = [(p.id, None, p.xero_id, f"{p.first} {p.last.strip()}") for p in world.in_nexus
-             if p.xero_id]  # fmt: skip
+    known = [
+        (p.id, None, p.xero_id, f"{p.first} {p.last.strip()}") for p in world.in_nexus if p.xero_id
+    ]
     firms = world.companies[: world.size(_CONTACTS["companies"])]
     known += [(None, f.id, str(world.invent.uuid()), f.organisation) for f in firms]
     for number, (patient, company, xero_id, name) in enumerate(known):

@@ -28,10 +28,16 @@ EDM = {
 KEYS = ("id", "PrimaryKey")  # the first that a table has
 KEYLESS = frozenset(
     {
-        "API_event", "API_calendar", "API_event_calendar", "API_ContactToReferrer",
-        "API_ReferrerToCompany_Join", "API_Messages", "API_Replies", "API_Templates",
+        "API_event",
+        "API_calendar",
+        "API_event_calendar",
+        "API_ContactToReferrer",
+        "API_ReferrerToCompany_Join",
+        "API_Messages",
+        "API_Replies",
+        "API_Templates",
     }
-)  # fmt: skip
+)
 ERRORS = {
     -1002: "Error: syntax error in URL at: '{}'",
     -1020: "Table '{}' not defined in database",

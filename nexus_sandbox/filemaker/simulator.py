@@ -257,9 +257,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--account", default=ACCOUNT)
     parser.add_argument("--database", default=DATABASE)
     parser.add_argument(
-        "--only-odata", metavar="NAME", action="append", default=[],
+        "--only-odata",
+        metavar="NAME",
+        action="append",
+        default=[],
         help="a table without a layout: the Data API does not know it",
-    )  # fmt: skip
+    )
     parser.add_argument("--password-env", required=True, help="the variable with the password")
     chosen = parser.parse_args(arguments)
     password = os.environ.get(chosen.password_env, "")
