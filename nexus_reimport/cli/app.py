@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from nexus_reimport import runner, show
+from nexus_reimport import __version__, runner, show
 from nexus_reimport.cli import demo as demonstration
 from nexus_reimport.cli import deployment, records, recovery, sandbox
 from nexus_reimport.cli.output import (
@@ -41,6 +41,23 @@ app.command("rollback")(recovery.rollback)
 app.command("restore")(recovery.restore)
 app.command("purge-undo")(recovery.purge_undo)
 app.command("adopt")(deployment.adopt)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nexus-reimport {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Wipes Nexus's patient data and reimports it fresh from FileMaker."""
 
 
 @app.command("run")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from nexus_reimport import CHECKOUT
+from nexus_reimport import CHECKOUT, __version__
+from support.commands import command
 
 ROOT = CHECKOUT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -69,3 +71,29 @@ def test_every_target_of_the_makefile_that_a_paper_names_is_there() -> None:
     named = set(re.findall(r"(?:`|^ +)make ([a-z]+)", text, re.M))
     assert {"demo", "test", "lint", "lab"} <= named
     assert named - targets == set()
+
+
+def test_the_version_is_the_same_in_the_package_the_project_and_the_changelog() -> None:
+    sections = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert sections[0] == "Unreleased"
+    released = re.fullmatch(r"([0-9.]+) \((\d{4}-\d\d-\d\d)\)", sections[1])
+    assert released, sections[1]
+    assert PROJECT["version"] == __version__ == released[1]
+
+
+def test_the_command_shows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(capsys, "--version") == (0, f"nexus-reimport {__version__}\n", "")
+
+
+def test_every_hook_before_a_commit_calls_what_the_project_has() -> None:
+    described = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    hooks = [hook for repo in described["repos"] for hook in repo["hooks"]]
+    assert {repo["repo"] for repo in described["repos"]} == {"local"}
+    lint = (ROOT / "Makefile").read_text()
+    for hook in hooks:
+        program, *arguments = hook["entry"].split()
+        assert hook["language"] == "system"
+        assert program.startswith(".venv/bin/")
+        scripts = [a for a in arguments if a.startswith("tools/")]
+        assert all((ROOT / script).is_file() for script in scripts)
+        assert scripts or program.removeprefix(".venv/bin/") in lint
