@@ -12,8 +12,9 @@ import simplejson
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.mapping import Entity, Mapping
-from nexus_reimport.model import Census, Level, Outcome, Plan, Snapshot, Survey
+from nexus_reimport.intake import OfIntake
+from nexus_reimport.mapping import Entity
+from nexus_reimport.model import Census, Level, Outcome, Plan
 from nexus_reimport.nexus.fingerprint import Fingerprint, differing
 from nexus_reimport.nexus.links import AttachmentState
 from nexus_reimport.nexus.sequences import Reading
@@ -37,15 +38,11 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class After:
+class After(OfIntake):
     """What the checks after look at: Nexus read afresh, beside what was planned."""
 
-    mapping: Mapping
-    snapshot: Snapshot
-    survey: Survey
     plan: Plan
     census: Census
-    folder: Path
     now: dict[str, RowFile]  # each wiped table as it is
     attachments: dict[str, RowFile]
     states: dict[str, AttachmentState]
@@ -62,6 +59,10 @@ class After:
     def rows(self, entity: str) -> Iterator[dict[str, str | None]]:
         """The rows of one entity as they are."""
         return rowfile.read_dicts(self.folder, self.now[entity])
+
+    def attached(self, attachment: str) -> Iterator[dict[str, str | None]]:
+        """The documents or images as they are, with what links and identifies each."""
+        return rowfile.read_dicts(self.folder, self.attachments[attachment])
 
 
 def _filemaker_ids(after: After, entity: str) -> Finding:
@@ -135,7 +136,7 @@ def what_only_nexus_knows_was_carried_over(after: After) -> Finding:
         fed = set(spec.fed_columns())
         by_key = {n.partition(".")[0] for n, c in spec.columns.items() if c.gather or "." in n}
         key = after.survey.keys[entity]
-        was = {r[key]: r for r in rowfile.read_dicts(after.folder, after.survey.rows[entity])}
+        was = {r[key]: r for r in after.intake.rows(entity)}
         for row in after.rows(entity):
             then = was.get(row[key])
             if then is not None:
@@ -248,7 +249,7 @@ def _hang_right(after: After, name: str) -> Finding:
         for entity, filemaker_id, nexus_id in rowfile.read(after.folder, after.plan.memory)
         if entity == owner
     )
-    placed = attachments.place(spec, after.snapshot, after.attachments[name], owners, after.folder)
+    placed = attachments.place(after.intake, name, after.attached(name), owners)
     model = after.mapping.entities[owner].model
     wanted_type = str(after.survey.content_types.get(model, "")) if spec.link.content_type else None
     wrong = [
@@ -335,7 +336,7 @@ def no_file_was_lost(after: After) -> Finding:
     """Every file that was in S3 before is there, unchanged."""
     before = dict(_sized(after.folder, after.census.file))
     now = dict(_sized(after.folder, after.census_now.file))
-    wanted = attachments.kept_files(after.survey, after.folder)
+    wanted = attachments.kept_files(after.intake)
     stored = bucket.stored(after.census, after.folder)
     ours = [real for keys in wanted.values() for key in keys if (real := stored.real(key))]
     lost = sum(key not in now or not _unchanged(before[key], now[key]) for key in ours)
@@ -357,6 +358,6 @@ def _unchanged(before: tuple[str, str], now: tuple[str, str]) -> bool:
 def no_more_files_are_missing(after: After) -> Finding:
     """Every document and image has its file in S3."""
     there = bucket.stored(after.census_now, after.folder)
-    wanted = attachments.kept_files(after.survey, after.folder)
+    wanted = attachments.kept_files(after.intake)
     keys = [key for listed in wanted.values() for key in listed]
     return Finding(max(1, len(keys)), count=sum(not there.real(key) for key in keys))

@@ -6,13 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from nexus_reimport import wording
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.filemaker.cleaning import loses
 from nexus_reimport.files import rowfile
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.intake import OfIntake
 from nexus_reimport.model import (
     KEY,
     OF_NEXUS_ALONE,
@@ -22,7 +21,6 @@ from nexus_reimport.model import (
     Outcome,
     Plan,
     Snapshot,
-    Survey,
 )
 from nexus_reimport.planning import attachments
 from nexus_reimport.settings import Settings
@@ -30,23 +28,15 @@ from nexus_reimport.text import id_key
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class Before(OfIntake):
     """What the checks before look at; row files lie in ``folder``."""
 
-    mapping: Mapping
     settings: Settings
-    snapshot: Snapshot
     census: Census
-    survey: Survey
     backup: Backup
     plan: Plan
-    folder: Path
     earlier: Snapshot | None = None  # of the last COMPLETE record, if there is one
     earlier_run: str = ""
-
-    def records(self, source: str) -> Iterator[dict[str, str | None]]:
-        """The records of one source as read."""
-        return rowfile.read_dicts(self.folder, self.snapshot.extracts[source].file)
 
     def ledger(self) -> Iterator[tuple[str | None, ...]]:
         """The lines of the ledger: source, entity, outcome, why, FileMaker id, Nexus id."""
@@ -55,9 +45,7 @@ class Before:
     def is_new(self, entity: str) -> bool:
         """Whether nothing was ever loaded: the table holds no row, and no run remembers one."""
         table = self.survey.tables[self.mapping.entities[entity].table]
-        return not table.fingerprint.rows and not any(
-            line[0] == entity for line in rowfile.read(self.folder, self.survey.remembered)
-        )
+        return not table.fingerprint.rows and not self.intake.ids()[entity]
 
     def neither_side(self, entity: str) -> str:
         """That FileMaker has no record and Nexus no row of ``entity``; "" where one has."""
@@ -175,7 +163,7 @@ def appointments_are_as_many_as_expected(before: Before) -> Finding:
 def links_between_tables_resolve(before: Before) -> Finding:
     """The keys by which FileMaker's tables point at each other find their records."""
     keys = {
-        name: {id_key(r[KEY] or "") for r in before.records(name)}
+        name: {id_key(r[KEY]) for r in before.intake.records(name)}
         for name in before.mapping.sources
         if any(link.to == name for s in before.mapping.sources.values() for link in s.links)
     }
@@ -185,7 +173,7 @@ def links_between_tables_resolve(before: Before) -> Finding:
     looked, poor = 0, []
     for name, spec in before.mapping.sources.items():
         for link in spec.links:
-            held = [id_key(r[link.field] or "") for r in before.records(name)]
+            held = [id_key(r[link.field]) for r in before.intake.records(name)]
             held = [key for key in held if key]
             looked += 2 * bool(held)
             resolved = sum(key in keys[link.to] for key in held)
@@ -227,7 +215,7 @@ def every_record_is_accounted_for(before: Before) -> Finding:
         if outcome not in OF_NEXUS_ALONE:
             listed[source or "", entity or ""][filemaker_id or ""] += 1
     for account in accounts:
-        wanted = Counter(r[KEY] or "" for r in before.records(account.source))
+        wanted = Counter(r[KEY] for r in before.intake.records(account.source))
         off += _unequal(account.source, wanted, listed[account.source, account.entity])
     return Finding(sum(a.records for a in accounts), off)
 
@@ -252,7 +240,7 @@ def every_row_is_accounted_for(before: Before) -> Finding:
     for name, plan in before.plan.entities.items():
         key = before.survey.keys[name]
         rows = lines[name]
-        before_rows = rowfile.read_dicts(before.folder, before.survey.rows[name])
+        before_rows = before.intake.rows(name)
         was = Counter(r[key] or "" for r in before_rows)
         stays = Counter(r[key] or "" for r in before.planned(name))
         of_old = Counter(n for o, _, n in rows if o in _OLD)
@@ -431,7 +419,7 @@ def _fed_by(before: Before, entity: str, column: str) -> Finding:
     fields = feed.fields_used
     empty = [
         record[KEY] or ""
-        for record in before.records(source)
+        for record in before.intake.records(source)
         if record[KEY] in loaded and not any((record[f] or "").strip() for f in fields)
     ]
     unknown = sum(
@@ -463,7 +451,7 @@ def _not_exported(before: Before, name: str) -> Finding:
     if spec is None or not spec.exported:
         return Finding(1, note="not in this mapping")
     looked, empty = 0, []
-    for record in before.records(spec.source):
+    for record in before.intake.records(spec.source):
         looked += 1
         if not (record[spec.exported] or "").strip():
             empty.append(record[KEY] or "")
@@ -487,7 +475,7 @@ def images_carry_an_export_date(before: Before) -> Finding:
 def every_file_is_in_s3(before: Before) -> Finding:
     """Every document and image of Nexus has its file in the bucket."""
     stored = bucket.stored(before.census, before.folder)
-    wanted = attachments.kept_files(before.survey, before.folder)
+    wanted = attachments.kept_files(before.intake)
     looked = sum(map(len, wanted.values()))
     missing = {name: sum(not stored.real(k) for k in keys) for name, keys in wanted.items()}
     notes = [f"{name}: {count:,} missing" for name, count in missing.items() if count]
@@ -505,9 +493,7 @@ def every_file_is_in_s3(before: Before) -> Finding:
 def the_bucket_is_the_right_one(before: Before) -> Finding:
     """The bucket holds the files of at least nine in ten rows: it is this installation's."""
     stored = bucket.stored(before.census, before.folder)
-    wanted = [
-        k for keys in attachments.kept_files(before.survey, before.folder).values() for k in keys
-    ]
+    wanted = [k for keys in attachments.kept_files(before.intake).values() for k in keys]
     found = sum(bool(stored.real(key)) for key in wanted)
     off = [] if not wanted or found >= 0.9 * len(wanted) else [before.census.bucket]
     return Finding(max(1, len(wanted)), off, note=f"{found:,} of {len(wanted):,} files are there")

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_reimport.files import rowfile
+from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import Attachment
-from nexus_reimport.mapping import Mapping as Nexus
-from nexus_reimport.model import KEY, LinkPlan, Outcome, Snapshot, Survey
+from nexus_reimport.model import KEY, LinkPlan, Outcome
 from nexus_reimport.text import id_key
 
 LINK_COLUMNS = ("key", "object", "content_type")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerRows:
+    """The rows of an entity that can own documents: ids before, ids after, and by FileMaker id."""
+
+    before: frozenset[str]
+    after: frozenset[str]
+    by_filemaker_id: Mapping[str, str]  # as ids compare -> Nexus id
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +54,20 @@ class Placed:
 
 
 def place(
-    spec: Attachment,
-    snapshot: Snapshot,
-    survey_rows: rowfile.RowFile,
+    intake: Intake,
+    name: str,
+    rows: Iterable[Mapping[str, str | None]],
     owners: Mapping[str, str],
-    folder: Path,
 ) -> list[Placed]:
     """Every attachment of Nexus with the owner that FileMaker names.
 
-    ``owners`` holds Nexus ids by FileMaker id, as ``text.id_key`` compares them.
+    ``rows`` are the attachments, before a run or after it; ``owners`` holds
+    Nexus ids by FileMaker id, as ``text.id_key`` compares them.
     """
-    by_field = _by_field(spec, snapshot, folder)
+    spec = intake.mapping.attachments[name]
+    by_field = _by_field(intake, spec)
     placed = []
-    for row in rowfile.read_dicts(folder, survey_rows):
+    for row in rows:
         found = _owner(spec, row, by_field)
         placed.append(
             Placed(
@@ -73,7 +83,7 @@ def place(
     return placed
 
 
-def _by_field(spec: Attachment, snapshot: Snapshot, folder: Path) -> dict[str, dict[str, str]]:
+def _by_field(intake: Intake, spec: Attachment) -> dict[str, dict[str, str]]:
     """field -> its value -> the owner's FileMaker id, both as ids compare.
 
     A value that records of several owners share names nobody: it is as if FileMaker did not
@@ -81,10 +91,10 @@ def _by_field(spec: Attachment, snapshot: Snapshot, folder: Path) -> dict[str, d
     """
     found: dict[str, dict[str, str]] = {i.field: {} for i in spec.identity}
     shared: set[tuple[str, str]] = set()
-    for record in rowfile.read_dicts(folder, snapshot.extracts[spec.source].file):
-        owner = id_key(record[spec.owner.field] or "")
+    for record in intake.records(spec.source):
+        owner = id_key(record[spec.owner.field])
         for field, values in found.items():
-            value = id_key(record[field] or "")
+            value = id_key(record[field])
             if value and values.setdefault(value, owner) != owner:
                 shared.add((field, value))
     for field, value in shared:
@@ -102,33 +112,30 @@ def _owner(
     return None
 
 
-def fates(
-    spec: Attachment,
-    snapshot: Snapshot,
-    survey_rows: rowfile.RowFile,
-    owners: Mapping[str, str],
-    folder: Path,
+def outcomes(
+    intake: Intake, name: str, owners: Mapping[str, str]
 ) -> Iterator[tuple[str, Outcome, str, str | None]]:
     """What becomes of each record of FileMaker: its id, outcome, rule, and the attachment's key."""
-    there = _by_identity(spec, survey_rows, folder)
-    for record in rowfile.read_dicts(folder, snapshot.extracts[spec.source].file):
-        filemaker_id = record[KEY] or ""
-        values = ((i.field, id_key(record[i.field] or "")) for i in spec.identity)
+    spec = intake.mapping.attachments[name]
+    there = _by_identity(spec, intake.attached(name))
+    for record in intake.records(spec.source):
+        filemaker_id = record[KEY]
+        values = ((i.field, id_key(record[i.field])) for i in spec.identity)
         key = next((there[pair] for pair in values if pair in there), None)
         if key is None:
             yield filemaker_id, Outcome.LEFT_OUT, "not_in_nexus", None
-        elif id_key(record[spec.owner.field] or "") not in owners:
+        elif id_key(record[spec.owner.field]) not in owners:
             yield filemaker_id, Outcome.LEFT_OUT, "owner_not_loaded", key
         else:
             yield filemaker_id, Outcome.LINKED, "", key
 
 
 def _by_identity(
-    spec: Attachment, survey_rows: rowfile.RowFile, folder: Path
+    spec: Attachment, rows: Iterable[Mapping[str, str | None]]
 ) -> dict[tuple[str, str], str]:
     """(field, value) -> the key of the attachment that FileMaker would know by it."""
     found: dict[tuple[str, str], str] = {}
-    for row in rowfile.read_dicts(folder, survey_rows):
+    for row in rows:
         for field, value in _identities(spec, row):
             found.setdefault((field, value), row["key"] or "")
     return found
@@ -145,22 +152,11 @@ def _identities(spec: Attachment, row: Mapping[str, str | None]) -> Iterator[tup
             yield identity.field, id_key(value)
 
 
-def plan_all(
-    mapping: Nexus,
-    snapshot: Snapshot,
-    survey: Survey,
-    before: Mapping[str, frozenset[str]],
-    after: Mapping[str, frozenset[str]],
-    known: Mapping[str, Mapping[str, str]],
-    folder: Path,
-) -> dict[str, LinkPlan]:
-    """Which links of every kind of attachment are mended.
-
-    ``before`` and ``after`` hold the ids of each entity's rows, ``known`` the Nexus id of each
-    FileMaker id.
-    """
+def plan_all(intake: Intake, rows: Mapping[str, OwnerRows]) -> dict[str, LinkPlan]:
+    """Which links of every kind of attachment are fixed; ``rows`` are those of each entity."""
+    mapping, survey = intake.mapping, intake.survey
     types = {
-        str(survey.content_types[spec.model]): after[name]
+        str(survey.content_types[spec.model]): rows[name].after
         for name, spec in mapping.entities.items()
         if spec.model in survey.content_types
     }
@@ -169,15 +165,15 @@ def plan_all(
         owner = spec.owner.entity
         generic = bool(spec.link.content_type)
         owners = Owners(
-            before=before[owner],
-            after=after[owner],
+            before=rows[owner].before,
+            after=rows[owner].after,
             content_type=(
                 survey.content_types.get(mapping.entities[owner].model) if generic else None
             ),
             live_elsewhere=types,
         )
-        placed = place(spec, snapshot, survey.attachment_rows[name], known[owner], folder)
-        found[name] = plan(name, spec, placed, owners, folder)
+        placed = place(intake, name, intake.attached(name), rows[owner].by_filemaker_id)
+        found[name] = plan(name, spec, placed, owners, intake.folder)
     return found
 
 
@@ -262,12 +258,12 @@ def _why(linked: str, target: str | None, current: str | None) -> str:
     return linked
 
 
-def kept_files(survey: Survey, folder: Path) -> dict[str, tuple[str, ...]]:
+def kept_files(intake: Intake) -> dict[str, tuple[str, ...]]:
     """Attachment -> the keys of all its files, for the census to be compared with."""
     found = {}
-    for name, file in survey.attachment_rows.items():
-        columns = [n for n, column in enumerate(file.columns) if column.startswith("file:")]
+    for name, file in intake.survey.attachment_rows.items():
+        columns = [column for column in file.columns if column.startswith("file:")]
         found[name] = tuple(
-            row[n] or "" for row in rowfile.read(folder, file) for n in columns if row[n]
+            row[column] or "" for row in intake.attached(name) for column in columns if row[column]
         )
     return found

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,8 +14,9 @@ from nexus_reimport import convert
 from nexus_reimport import mapping as mappings
 from nexus_reimport.convert import Made
 from nexus_reimport.files import rowfile
+from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import Column
-from nexus_reimport.model import KEY, Snapshot, Survey
+from nexus_reimport.model import KEY
 from nexus_reimport.nexus.catalog import Column as Typed
 from nexus_reimport.text import by_id, id_key, name_key
 
@@ -43,29 +43,16 @@ class Fed:
 class Feeder:
     """Converts the records of all entities; knows lookups, joined sources and columns' types."""
 
-    def __init__(
-        self,
-        mapping: mappings.Mapping,
-        snapshot: Snapshot,
-        survey: Survey,
-        folder: Path,
-        *,
-        zone: ZoneInfo,
-        as_of: datetime,
-    ) -> None:
-        self._mapping, self._zone, self._as_of = mapping, zone, as_of
+    def __init__(self, intake: Intake, *, zone: ZoneInfo, as_of: datetime) -> None:
+        self._intake, self._mapping, self._zone, self._as_of = intake, intake.mapping, zone, as_of
+        survey = intake.survey
         self._types = {(n, c.name): c for n, found in survey.columns.items() for c in found}
-        self._snapshot, self._folder = snapshot, folder
         self._lookups = {
-            name: _lookup_table(rowfile.read(folder, file)) for name, file in survey.lookups.items()
+            name: _lookup_table(rowfile.read(intake.folder, file))
+            for name, file in survey.lookups.items()
         }
         self._joined = self._read_joined()
         self._gathered = self._read_gathered()
-
-    def records(self, source: str) -> Iterable[dict[str, str]]:
-        """The records of ``source`` as read."""
-        rows = rowfile.read_dicts(self._folder, self._snapshot.extracts[source].file)
-        return ({name: value or "" for name, value in row.items()} for row in rows)
 
     @staticmethod
     def key(record: Record) -> str:
@@ -126,7 +113,7 @@ class Feeder:
             if column.gather == source
         ]
         link = self._mapping.sources[source].links[0].field
-        for record in self.records(source):
+        for record in self._intake.records(source):
             holds = any(
                 _entry(column, {k: record[f] for k, f in column.with_.items()})
                 for column in gathering
@@ -205,7 +192,7 @@ class Feeder:
             if step.through
         }
         return {
-            (source, take): by_id((self.key(r), r[take]) for r in self.records(source))
+            (source, take): by_id((self.key(r), r[take]) for r in self._intake.records(source))
             for source, take in steps
         }
 
@@ -215,7 +202,7 @@ class Feeder:
         found: dict[tuple[str, str], list[dict[str, str]]] = {}
         for source in sorted(sources - {""}):
             link = self._mapping.sources[source].links[0].field
-            for record in sorted(self.records(source), key=self.key):
+            for record in sorted(self._intake.records(source), key=self.key):
                 found.setdefault((source, id_key(record[link])), []).append(record)
         return found
 

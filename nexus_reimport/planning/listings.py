@@ -8,11 +8,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from nexus_reimport.files import rowfile
+from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import Entity, Mapping, NewValue
-from nexus_reimport.model import KEY, Outcome, Plan, Snapshot, Survey
+from nexus_reimport.model import KEY, Outcome, Plan, Snapshot
 from nexus_reimport.planning import manual
 
-Record = dict[str, str | None]
+Record = dict[str, str]
+Row = dict[str, str | None]
 CLEANED = "cleaned.csv"
 
 
@@ -35,43 +37,46 @@ def cleaned(snapshot: Snapshot, private: Path, record: Path) -> None:
 _AS_A_MATTER = frozenset({Outcome.REPLACED, Outcome.MERGED, Outcome.LINKED, Outcome.LOOKED_UP})
 
 
-def values(plan: Plan, snapshot: Snapshot, mapping: Mapping, private: Path) -> None:
+def values(plan: Plan, intake: Intake) -> None:
     """With values: records left out, values that do not fit, values that differ."""
+    private = intake.folder
     rowfile.to_csv(private, plan.differences, private / "differences.csv", lambda line: True)
-    _left_out(plan, snapshot, mapping, private)
-    _misfits(plan, snapshot, mapping, private)
+    _left_out(plan, intake)
+    _misfits(plan, intake)
 
 
-def _left_out(plan: Plan, snapshot: Snapshot, mapping: Mapping, private: Path) -> None:
+def _left_out(plan: Plan, intake: Intake) -> None:
     """One file per source: rule, what the source is for, and the whole record."""
+    private = intake.folder
     rules: dict[str, dict[str, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
     for source, entity, outcome, why, filemaker_id, _ in rowfile.read(private, plan.ledger):
         if outcome == Outcome.LEFT_OUT:
             rules[source or ""][filemaker_id or ""].append((why or "", entity or ""))
     for source, by_id in rules.items():
-        fields = tuple(mapping.sources[source].fields)
+        fields = tuple(intake.mapping.sources[source].fields)
         lines = (
             (why, entity, *(record[f] for f in fields))
-            for filemaker_id, record in _records(source, snapshot, private)
-            for why, entity in by_id.get(filemaker_id, ())
+            for record in intake.records(source)
+            for why, entity in by_id.get(record[KEY], ())
         )
         (private / "left_out").mkdir(mode=0o700, exist_ok=True)
         rowfile.write_csv(private / "left_out" / f"{source}.csv", ("rule", "for", *fields), lines)
 
 
-def _misfits(plan: Plan, snapshot: Snapshot, mapping: Mapping, private: Path) -> None:
+def _misfits(plan: Plan, intake: Intake) -> None:
     """Each value that does not fit, as FileMaker has it; of a card, the ids alone."""
+    private = intake.folder
     wanted: dict[str, dict[str, list[tuple[str, str, str]]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for entity, column, reason, filemaker_id, became in rowfile.read(private, plan.misfits):
         wanted[entity or ""][filemaker_id or ""].append((column or "", reason or "", became or ""))
     lines = (
-        (entity, column, reason, became, filemaker_id, _held(spec, column, record))
+        (entity, column, reason, became, record[KEY], _held(spec, column, record))
         for entity, by_id in wanted.items()
-        for spec in (mapping.entities[entity],)
-        for filemaker_id, record in _records(spec.source, snapshot, private)
-        for column, reason, became in by_id.get(filemaker_id, ())
+        for spec in (intake.mapping.entities[entity],)
+        for record in intake.records(spec.source)
+        for column, reason, became in by_id.get(record[KEY], ())
     )
     header = ("entity", "column", "reason", "became", "filemaker_id", "values")
     rowfile.write_csv(private / "misfits.csv", header, lines)
@@ -81,27 +86,20 @@ def _held(spec: Entity, column: str, record: Record) -> str:
     """What FileMaker holds of a column, field by field."""
     fed, new = spec.columns.get(column), spec.new.get(column)
     fields = fed.fields_used if fed else (new.source_field,) if isinstance(new, NewValue) else ()
-    return "; ".join(f"{field}: {record[field] or ''}" for field in fields)
+    return "; ".join(f"{field}: {record[field]}" for field in fields)
 
 
-def _records(source: str, snapshot: Snapshot, private: Path) -> Iterator[tuple[str, Record]]:
-    for record in rowfile.read_dicts(private, snapshot.extracts[source].file):
-        yield record[KEY] or "", record
-
-
-def sheet(
-    plan: Plan, survey: Survey, mapping: Mapping, zone: ZoneInfo, private: Path, path: Path
-) -> None:
+def sheet(plan: Plan, intake: Intake, zone: ZoneInfo, path: Path) -> None:
     """The workbook of what only a person knows.
 
     Listed are the rows that lack a value, and those that have one from the sheet before.
     """
-    kinds = manual.kinds(mapping, survey, private)
-    entities = {e for k in kinds for e in (k.spec.entity, *_shown_through(k, mapping))}
-    rows = {name: _planned(plan, survey, name, private) for name in entities}
-    shower = manual.Shower(mapping, survey.columns, zone, lambda e, key: rows[e].get(key))
+    kinds = manual.kinds(intake)
+    entities = {e for k in kinds for e in (k.spec.entity, *_shown_through(k, intake.mapping))}
+    rows = {name: _planned(plan, intake, name) for name in entities}
+    shower = manual.Shower(intake, zone, lambda e, key: rows[e].get(key))
     given: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for entity, key, column, why in rowfile.read(private, plan.beyond):
+    for entity, key, column, why in rowfile.read(intake.folder, plan.beyond):
         if why == manual.BY_HAND:
             given[entity or "", key or ""].add(column or "")
 
@@ -121,6 +119,6 @@ def _shown_through(kind: manual.Kind, mapping: Mapping) -> Iterator[str]:
     yield from (columns[p.partition(".")[0]].entity for p in kind.spec.show if "." in p)
 
 
-def _planned(plan: Plan, survey: Survey, entity: str, private: Path) -> dict[str, Record]:
-    rows = rowfile.read_dicts(private, plan.entities[entity].file)
-    return {row[survey.keys[entity]] or "": row for row in rows}
+def _planned(plan: Plan, intake: Intake, entity: str) -> dict[str, Row]:
+    rows = rowfile.read_dicts(intake.folder, plan.entities[entity].file)
+    return {row[intake.survey.keys[entity]] or "": row for row in rows}

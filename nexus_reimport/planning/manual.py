@@ -26,8 +26,8 @@ from zoneinfo import ZoneInfo
 from nexus_reimport import convert, wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import rowfile, workbook
-from nexus_reimport.mapping import ByHand, Mapping
-from nexus_reimport.model import Survey
+from nexus_reimport.intake import Intake
+from nexus_reimport.mapping import ByHand
 from nexus_reimport.nexus.catalog import Column
 from nexus_reimport.settings import SHEET
 from nexus_reimport.text import clean, name_key
@@ -106,15 +106,14 @@ class Shower:
 
     def __init__(
         self,
-        mapping: Mapping,
-        columns: Named[str, Iterable[Column]],
+        intake: Intake,
         zone: ZoneInfo,
         find: Callable[[str, str], Row | None],
     ) -> None:
-        self._mapping, self._zone, self._find = mapping, zone, find
+        self._mapping, self._zone, self._find = intake.mapping, zone, find
         self._instants = {
             (entity, column.name)
-            for entity, there in columns.items()
+            for entity, there in intake.survey.columns.items()
             for column in there
             if column.type == "timestamp with time zone"
         }
@@ -141,8 +140,9 @@ class Shower:
         return value
 
 
-def kinds(mapping: Mapping, survey: Survey, folder: Path) -> tuple[Kind, ...]:
+def kinds(intake: Intake) -> tuple[Kind, ...]:
     """The kinds of the mapping, with what people can choose from."""
+    survey, folder = intake.survey, intake.folder
     return tuple(
         Kind(
             name=name,
@@ -154,7 +154,7 @@ def kinds(mapping: Mapping, survey: Survey, folder: Path) -> tuple[Kind, ...]:
                 if place
             },
         )
-        for name, spec in mapping.by_hand.items()
+        for name, spec in intake.mapping.by_hand.items()
     )
 
 

@@ -24,6 +24,7 @@ from nexus_reimport.checks import rows as _rows  # noqa: F401 - declares its che
 from nexus_reimport.errors import InDoubt, ReimportError, StopError, TargetError
 from nexus_reimport.filemaker import Source
 from nexus_reimport.filemaker.channels import Channels
+from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import Mapping as NexusMapping
 from nexus_reimport.model import (
     Applied,
@@ -83,6 +84,7 @@ from nexus_reimport.stages import (
     undo,
     verify,
 )
+from nexus_reimport.stages.verify import Expected
 
 T = TypeVar("T")
 # What is made from what: a step that is run again makes void what stands after it.
@@ -232,33 +234,24 @@ class Runbook:
 
     def plan(self) -> Plan:
         """Decide everything; the instant of the plan is that of the survey."""
-        seen, read = self.run.load(Survey, "survey"), self.run.load(Snapshot, "snapshot")
+        intake = self.intake()
+        as_of = intake.survey.taken_at
 
         def work() -> Plan:
             if self.scope is Scope.RELINK:
-                return plan.relink(self.mapping, read, seen, self.folder, as_of=seen.taken_at)
-            given = manual.read(self.settings.sheet, manual.kinds(self.mapping, seen, self.folder))
+                return plan.relink(intake, as_of=as_of)
             made = plan.make(
-                self.mapping,
+                intake,
                 self.settings,
-                read,
-                seen,
-                self.folder,
-                as_of=seen.taken_at,
-                given=given,
+                as_of=as_of,
+                given=manual.read(self.settings.sheet, manual.kinds(intake)),
                 progress=self.bar("entities planned"),
             )
             listings.ids(made, self.folder, self.run.folder)
-            listings.values(made, read, self.mapping, self.folder)
+            listings.values(made, intake)
             if self.mapping.by_hand:
-                listings.sheet(
-                    made,
-                    seen,
-                    self.mapping,
-                    self.settings.zone,
-                    self.folder,
-                    self.folder / environments.SHEET,
-                )
+                path = self.folder / environments.SHEET
+                listings.sheet(made, intake, self.settings.zone, path)
             return made
 
         return self.step("plan", work)
@@ -302,17 +295,14 @@ class Runbook:
 
     def _acts(self, made: Plan, saved: Backup) -> rehearsal.Acts:
         """What is rehearsed on a copy, under names of runs that exist there alone."""
-        load, name = self.run.load, f"{self.run.id}-rehearsal"
+        name = f"{self.run.id}-rehearsal"
 
         def verified(copy: Scratch) -> Report:
+            expected = self.expected()
             return verify.run(
                 self.settings,
-                self.mapping,
-                load(Snapshot, "snapshot"),
-                load(Survey, "survey"),
-                made,
-                load(Census, "census"),
-                self.folder,
+                expected,
+                lambda: expected.census,
                 today=today(self.settings),
                 copy=copy.place,
             )
@@ -588,7 +578,6 @@ class Runbook:
 
     def verify(self) -> Report:
         """Every check after, on a fresh connection."""
-        load = self.run.load
         if self.run.verdict() not in (Verdict.COMMITTED_UNVERIFIED, Verdict.COMPLETE):
             raise StopError(
                 "this run has committed nothing that could be verified",
@@ -601,12 +590,8 @@ class Runbook:
             self.reading(
                 lambda: verify.run(
                     self.settings,
-                    self.mapping,
-                    load(Snapshot, "snapshot"),
-                    load(Survey, "survey"),
-                    load(Plan, "plan"),
-                    load(Census, "census"),
-                    self.folder,
+                    self.expected(),
+                    lambda: census.take(self.settings.s3, self.folder, "census_after"),
                     today=today(self.settings),
                     progress=self.bar("verified"),
                 )
@@ -702,17 +687,24 @@ class Runbook:
             approval,
         )
 
+    def intake(self) -> Intake:
+        """What this run has read."""
+        read, seen = self.run.load(Snapshot, "snapshot"), self.run.load(Survey, "survey")
+        return Intake(self.mapping, read, seen, self.folder)
+
+    def expected(self) -> Expected:
+        """What verification compares Nexus with."""
+        planned, counted = self.run.load(Plan, "plan"), self.run.load(Census, "census")
+        return Expected(self.intake(), planned, counted)
+
     def _before(self) -> before.Before:
         load, earlier = self.run.load, self._earlier()
         return before.Before(
-            mapping=self.mapping,
+            intake=self.intake(),
             settings=self.settings,
-            snapshot=load(Snapshot, "snapshot"),
             census=load(Census, "census"),
-            survey=load(Survey, "survey"),
             backup=load(Backup, "backup"),
             plan=load(Plan, "plan"),
-            folder=self.folder,
             earlier=earlier.load(Snapshot, "snapshot") if earlier else None,
             earlier_run=f"{earlier.environment} {earlier.id}" if earlier else "",
         )

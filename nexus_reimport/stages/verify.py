@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from nexus_reimport import checks
 from nexus_reimport.checks.after import After, Answers
 from nexus_reimport.errors import StopError
 from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import Attachment, Mapping
-from nexus_reimport.model import Census, Plan, Report, Scope, Snapshot, Survey
+from nexus_reimport.model import Census, Plan, Report, Scope
 from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus import links, schema, sequences, waiters
 from nexus_reimport.nexus.catalog import Catalog
@@ -22,20 +24,24 @@ from nexus_reimport.nexus.postgres import Connection, copy_out, names, table_nam
 from nexus_reimport.nexus.tables import Role, fingerprints_now
 from nexus_reimport.planning.matching import stored_id
 from nexus_reimport.settings import Postgres, Settings
-from nexus_reimport.stages import census
 
 Progress = Callable[[int, int], None]
 STEPS = 6
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a verification compares Nexus with: what was read and planned, and S3 before."""
+
+    intake: Intake
+    plan: Plan
+    census: Census
+
+
 def run(
     settings: Settings,
-    mapping: Mapping,
-    snapshot: Snapshot,
-    survey: Survey,
-    plan: Plan,
-    counted: Census,
-    folder: Path,
+    expected: Expected,
+    list_objects: Callable[[], Census],
     *,
     today: date,
     copy: Postgres | None = None,
@@ -43,15 +49,15 @@ def run(
 ) -> Report:
     """The report of every check after, on a fresh connection.
 
-    On a ``copy`` of the database, S3 is not listed again: nothing there could have touched it.
+    On a ``copy`` of the database ``list_objects`` may give the census before: nothing that happens
+    there can touch S3.
 
     Raises:
         TargetError, StorageError: something could not be read. The data is committed; run again.
     """
-    after = look(
-        settings, mapping, snapshot, survey, plan, counted, folder, copy=copy, progress=progress
-    )
-    report = checks.run(after, settings.waivers, today=today, only_links=plan.scope is Scope.RELINK)
+    after = look(settings, expected, list_objects, copy=copy, progress=progress)
+    only_links = expected.plan.scope is Scope.RELINK
+    report = checks.run(after, settings.waivers, today=today, only_links=only_links)
     if progress:
         progress(STEPS, STEPS)
     return report
@@ -59,17 +65,15 @@ def run(
 
 def look(
     settings: Settings,
-    mapping: Mapping,
-    snapshot: Snapshot,
-    survey: Survey,
-    plan: Plan,
-    counted: Census,
-    folder: Path,
+    expected: Expected,
+    list_objects: Callable[[], Census],
     *,
     copy: Postgres | None = None,
     progress: Progress | None = None,
 ) -> After:
     """What the checks after look at, read afresh."""
+    intake, plan = expected.intake, expected.plan
+    mapping, survey, folder = intake.mapping, intake.survey, intake.folder
 
     def step(done: int) -> None:
         if progress:
@@ -101,15 +105,12 @@ def look(
         )
         step(4)
         connection.execute("ROLLBACK")
-    census_now = counted if copy else census.take(settings.s3, folder, "census_after")
+    census_now = list_objects()
     step(5)
     return After(
-        mapping=mapping,
-        snapshot=snapshot,
-        survey=survey,
+        intake=intake,
         plan=plan,
-        census=counted,
-        folder=folder,
+        census=expected.census,
         now=rows,
         attachments=attached,
         states=states,

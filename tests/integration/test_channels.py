@@ -18,6 +18,7 @@ import requests
 from nexus_reimport import settings, show
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
 from nexus_reimport.filemaker.channels import Channels
+from nexus_reimport.intake import Intake
 from nexus_reimport.model import Survey
 from nexus_reimport.planning import plan
 from nexus_reimport.runbook import steps
@@ -57,9 +58,8 @@ def test_the_same_clinic_gives_the_same_plan_by_each_channel(
             read = snapshot.take(channels, surveyed.mapping, surveyed.folder)
         assert {e.channel for e in read.extracts.values()} == {channel}
         assert [c.channel for c in read.channels] == [channel]
-        made = plan.make(
-            surveyed.mapping, now, read, survey, surveyed.folder, as_of=survey.taken_at
-        )
+        intake = Intake(surveyed.mapping, read, survey, surveyed.folder)
+        made = plan.make(intake, now, as_of=survey.taken_at)
         assert sum(e.loaded for e in made.entities.values()) > 700
         digests[channel] = made.digest
     assert len(set(digests.values())) == 1, digests

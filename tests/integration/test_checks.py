@@ -271,9 +271,10 @@ def test_no_result_says_more_than_there_is(clinic: Clinic, rehearsed: Path) -> N
     subject = book._before()
     nothing = {e: EntityDecisions() for e in subject.mapping.entities}
     undecided = plan.make(
-        book.mapping, book.settings.model_copy(update={"decisions": nothing}), subject.snapshot,
-        subject.survey, book.folder, as_of=subject.survey.taken_at,
-    )  # fmt: skip
+        subject.intake,
+        book.settings.model_copy(update={"decisions": nothing}),
+        as_of=subject.survey.taken_at,
+    )
     questions = undecided.undecided()
     assert len(questions) > len(undecided.entities) + 5
     result = next(r for r in checks.run(replace(subject, plan=undecided), today=TODAY).results

@@ -327,7 +327,12 @@ def test_the_band_is_a_tenth_here_and_never_less_than_ten_records(
         return replace(before.snapshot, extracts=extracts)
 
     found = filemaker_is_the_file_of_the_record_before(
-        replace(before, snapshot=of(now), earlier=of(then), earlier_run="dev x")
+        replace(
+            before,
+            intake=replace(before.intake, snapshot=of(now)),
+            earlier=of(then),
+            earlier_run="dev x",
+        )
     )
     assert len(found.offending) == offends
 

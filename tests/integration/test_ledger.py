@@ -126,7 +126,9 @@ def test_a_record_that_is_lost_or_doubled_after_it_was_read_is_flagged(
     extract = before.snapshot.extracts[source]
     file = rewritten(before.folder, extract.file, lambda rows: change(rows, at))
     extracts = {**before.snapshot.extracts, source: replace(extract, file=file)}
-    changed = replace(before, snapshot=replace(before.snapshot, extracts=extracts))
+    changed = replace(
+        before, intake=replace(before.intake, snapshot=replace(before.snapshot, extracts=extracts))
+    )
     assert ledger_findings(changed) > 0
 
 
