@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_reimport.files import rowfile
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Snapshot, Survey
 
 
@@ -20,7 +20,7 @@ class Intake:
         RecordError: a row file is gone, or is not what the stage wrote.
     """
 
-    mapping: Mapping
+    mapping: FieldMapping
     snapshot: Snapshot
     survey: Survey
     folder: Path
@@ -61,7 +61,7 @@ class OfIntake:
     intake: Intake
 
     @property
-    def mapping(self) -> Mapping:
+    def mapping(self) -> FieldMapping:
         """How FileMaker's fields become Nexus's columns."""
         return self.intake.mapping
 

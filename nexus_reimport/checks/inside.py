@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Map
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from nexus_reimport.checks import Finding, check
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Level, Plan, Survey
 from nexus_reimport.nexus import links, references
 from nexus_reimport.nexus.catalog import Catalog
@@ -24,11 +24,11 @@ class Inside:
 
     connection: Connection
     catalog: Catalog
-    mapping: Mapping
+    mapping: FieldMapping
     survey: Survey
     plan: Plan
-    after: Map[str, Fingerprint]
-    writes: Map[str, tuple[int, int, int]]  # inserted, updated, deleted by this transaction
+    after: Mapping[str, Fingerprint]
+    writes: Mapping[str, tuple[int, int, int]]  # inserted, updated, deleted by this transaction
     undo: UndoData
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping as Map
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nexus_reimport.checks import Finding, check
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Level
 from nexus_reimport.nexus import changes as since
 from nexus_reimport.nexus.catalog import Catalog
@@ -26,23 +26,23 @@ class Undoing:
 
     transaction: Transaction
     catalog: Catalog
-    mapping: Mapping
+    mapping: FieldMapping
     undoes: Committed
     undo: UndoData
     since: Since
     keep: bool
     known: tuple[Reference, ...]
-    relinked: Map[str, int]  # attachment -> links put back
-    after: Map[str, Fingerprint]
+    relinked: Mapping[str, int]  # attachment -> links put back
+    after: Mapping[str, Fingerprint]
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
     """What the checks after look at: the state afresh, beside what the transaction has seen."""
 
-    after: Map[str, Fingerprint]  # as the transaction has remembered it
-    fingerprints: Map[str, Fingerprint]
-    states: Map[str, AttachmentState]
+    after: Mapping[str, Fingerprint]  # as the transaction has remembered it
+    fingerprints: Mapping[str, Fingerprint]
+    states: Mapping[str, AttachmentState]
 
 
 @check(Undoing, Level.STOP, serves=("M1", "S6"), links=True)

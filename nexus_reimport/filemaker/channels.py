@@ -12,7 +12,7 @@ from nexus_reimport.filemaker.data_api import DataApi
 from nexus_reimport.filemaker.exports import ExportedFiles, Known, key
 from nexus_reimport.filemaker.http import Patience
 from nexus_reimport.filemaker.odata import OData
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.settings import Channel, FileMaker
 
 
@@ -32,7 +32,7 @@ class Channels:
         SettingsError: an address is not one that a password may be sent to.
     """
 
-    def __init__(self, place: FileMaker, mapping: Mapping) -> None:
+    def __init__(self, place: FileMaker, mapping: FieldMapping) -> None:
         self._place, self._mapping = place, mapping
         self._opened: dict[Channel, Source] = {}
 

@@ -467,7 +467,7 @@ class Application(Strict):
     calendar: Calendar
 
 
-class Mapping(Strict):
+class FieldMapping(Strict):
     """One mapping, checked in itself."""
 
     version: Literal[1]
@@ -593,7 +593,7 @@ class Mapping(Strict):
         return self.entities[calendar.entity].columns[calendar.patient].entity
 
 
-def load(name: str, base: Folder | None = None) -> Mapping:
+def load(name: str, base: Folder | None = None) -> FieldMapping:
     """The mapping ``name``: a shipped one, or a path to a TOML file (relative to ``base``).
 
     Raises:
@@ -613,7 +613,7 @@ def load(name: str, base: Folder | None = None) -> Mapping:
     return mapping.model_copy(update={"digest": digest, "text": text})
 
 
-def load_for(settings: Settings, base: Folder) -> Mapping:
+def load_for(settings: Settings, base: Folder) -> FieldMapping:
     """The mapping of an environment, which must have what the environment's file names.
 
     Raises:
@@ -632,7 +632,7 @@ def load_for(settings: Settings, base: Folder) -> Mapping:
     return mapping
 
 
-def _not_mapped(mapping: Mapping, settings: Settings) -> Iterator[str]:
+def _not_mapped(mapping: FieldMapping, settings: Settings) -> Iterator[str]:
     for entity, decisions in settings.decisions.items():
         spec = mapping.entities.get(entity)
         if spec is None:
@@ -665,7 +665,7 @@ def refused(what: str, problems: Iterable[Problem], text: str, where: str = "") 
     )
 
 
-def _validated(raw: dict[str, Any]) -> tuple[Mapping | None, list[Problem]]:
+def _validated(raw: dict[str, Any]) -> tuple[FieldMapping | None, list[Problem]]:
     """The mapping, and what is wrong with its parts.
 
     Names that nothing knows are passed over, so that what else is wrong is found as well.
@@ -674,7 +674,7 @@ def _validated(raw: dict[str, Any]) -> tuple[Mapping | None, list[Problem]]:
     found: list[Problem] = [((name,), "is no name of a mapping") for name in ours]
     for _ in range(2):
         try:
-            return Mapping.model_validate(raw), found
+            return FieldMapping.model_validate(raw), found
         except ValidationError as error:
             wrong = [(e["type"], tuple(e["loc"]), e["msg"]) for e in error.errors()]
         found += [
@@ -734,7 +734,9 @@ def _text(name: str, base: Folder | None) -> str:
 # ---------------------------------------------------------------- what names nothing
 
 
-def _absent(mapping: Mapping, path: Path, source: str, fields: Iterable[str]) -> Iterator[Problem]:
+def _absent(
+    mapping: FieldMapping, path: Path, source: str, fields: Iterable[str]
+) -> Iterator[Problem]:
     """The ``fields`` that ``source`` does not declare; nothing where it is told elsewhere."""
     known = mapping.sources[source].fields if source in mapping.sources else None
     for field in dict.fromkeys(fields):
@@ -742,12 +744,12 @@ def _absent(mapping: Mapping, path: Path, source: str, fields: Iterable[str]) ->
             yield path, f"{source} has no field {field}"
 
 
-def _no_source(mapping: Mapping, path: Path, source: str) -> Iterator[Problem]:
+def _no_source(mapping: FieldMapping, path: Path, source: str) -> Iterator[Problem]:
     if source not in mapping.sources:
         yield path, f"no source is called {source}"
 
 
-def _no_entity(mapping: Mapping, path: Path, entity: str) -> Iterator[Problem]:
+def _no_entity(mapping: FieldMapping, path: Path, entity: str) -> Iterator[Problem]:
     if entity not in mapping.entities:
         yield path, f"no entity is called {entity}"
 
@@ -758,7 +760,7 @@ def _twice(path: Path, names: Iterable[str], what: str) -> Iterator[Problem]:
             yield path, f"{often} {what} are called {name}"
 
 
-def _of_source(mapping: Mapping, path: Path, source: SourceTable) -> Iterator[Problem]:
+def _of_source(mapping: FieldMapping, path: Path, source: SourceTable) -> Iterator[Problem]:
     name = str(path[-1])
     yield from _absent(mapping, (*path, "key"), name, source.key)
     yield from _absent(mapping, (*path, "modified"), name, filter(None, (source.modified,)))
@@ -772,7 +774,7 @@ def _of_source(mapping: Mapping, path: Path, source: SourceTable) -> Iterator[Pr
             yield (*path, "columns"), f"lacks the field {field}"
 
 
-def _of_entity(mapping: Mapping, path: Path, name: str, entity: Entity) -> Iterator[Problem]:
+def _of_entity(mapping: FieldMapping, path: Path, name: str, entity: Entity) -> Iterator[Problem]:
     yield from _no_source(mapping, (*path, "source"), entity.source)
     others = [n for n, e in mapping.entities.items() if e.table == entity.table and n != name]
     if others and name > min(others):
@@ -795,7 +797,7 @@ def _of_entity(mapping: Mapping, path: Path, name: str, entity: Entity) -> Itera
             yield from _absent(mapping, (*path, "new", column, "from"), entity.source, fields)
 
 
-def _of_column(mapping: Mapping, path: Path, entity: str, feed: Column) -> Iterator[Problem]:
+def _of_column(mapping: FieldMapping, path: Path, entity: str, feed: Column) -> Iterator[Problem]:
     source = mapping.entities[entity].source
     yield from _absent(mapping, path, source, feed.fields_used)
     if feed.gather:
@@ -850,7 +852,9 @@ def _of_identity(path: Path, rule: Identity, entity: Entity) -> Iterator[Problem
         yield (*path, "folded"), f"{column} is not among those of `by`"
 
 
-def _of_left_out(mapping: Mapping, path: Path, rule: LeftOut, entity: Entity) -> Iterator[Problem]:
+def _of_left_out(
+    mapping: FieldMapping, path: Path, rule: LeftOut, entity: Entity
+) -> Iterator[Problem]:
     yield from _absent(mapping, (*path, "empty"), entity.source, rule.empty)
     for part, column in (("unresolved", rule.unresolved), ("misfit", rule.misfit)):
         if column and column not in entity.columns:
@@ -865,7 +869,7 @@ def _of_left_out(mapping: Mapping, path: Path, rule: LeftOut, entity: Entity) ->
             )
 
 
-def _of_attachment(mapping: Mapping, path: Path, spec: Attachment) -> Iterator[Problem]:
+def _of_attachment(mapping: FieldMapping, path: Path, spec: Attachment) -> Iterator[Problem]:
     yield from _no_source(mapping, (*path, "source"), spec.source)
     yield from _absent(mapping, (*path, "owner", "field"), spec.source, (spec.owner.field,))
     yield from _no_entity(mapping, (*path, "owner", "entity"), spec.owner.entity)
@@ -893,7 +897,7 @@ def _of_attachment(mapping: Mapping, path: Path, spec: Attachment) -> Iterator[P
         )
 
 
-def _of_reference(mapping: Mapping, path: Path, reference: Reference) -> Iterator[Problem]:
+def _of_reference(mapping: FieldMapping, path: Path, reference: Reference) -> Iterator[Problem]:
     for entity in reference.entities:
         yield from _no_entity(mapping, (*path, "entities"), entity)
     if reference.content_type and not mapping.content_types:
@@ -902,7 +906,7 @@ def _of_reference(mapping: Mapping, path: Path, reference: Reference) -> Iterato
         yield path, "points at nothing: give `content_type` or `entities`"
 
 
-def _of_by_hand(mapping: Mapping, path: Path, name: str, kind: ByHand) -> Iterator[Problem]:
+def _of_by_hand(mapping: FieldMapping, path: Path, name: str, kind: ByHand) -> Iterator[Problem]:
     others = [other for other in mapping.by_hand if other.casefold() == name.casefold()]
     if not _SHEET.fullmatch(name) or others != [name]:
         yield path, "no sheet of a workbook can be called so beside the others"
@@ -919,7 +923,7 @@ def _of_by_hand(mapping: Mapping, path: Path, name: str, kind: ByHand) -> Iterat
             yield (*path, "show"), f"{base} is no column that leads to an entity"
 
 
-def _of_application(mapping: Mapping, path: Path) -> Iterator[Problem]:
+def _of_application(mapping: FieldMapping, path: Path) -> Iterator[Problem]:
     calendar = mapping.application.calendar
     yield from _no_entity(mapping, (*path, "entity"), calendar.entity)
     if calendar.entity in mapping.entities:

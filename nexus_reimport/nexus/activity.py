@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from nexus_reimport.errors import TargetError
-from nexus_reimport.mapping import Mapping as Nexus
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus import fingerprint, waiters
 from nexus_reimport.nexus.fingerprint import Fingerprint
@@ -157,7 +157,7 @@ def noting(
 
 
 def told(
-    watched: Watched, target: Postgres, mapping: Nexus, before: Mapping[str, Fingerprint]
+    watched: Watched, target: Postgres, mapping: FieldMapping, before: Mapping[str, Fingerprint]
 ) -> Activity:
     """What came of the watch; ``before`` are the fingerprints of the survey."""
     with waiters.reading(target) as connection:
@@ -214,7 +214,7 @@ def _sum(one: Counters, other: Counters) -> dict[str, TableWrites]:
 
 def _changed(
     connection: Connection,
-    mapping: Nexus,
+    mapping: FieldMapping,
     tables: Iterable[str],
     before: Mapping[str, Fingerprint],
 ) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg import sql
 
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus.postgres import Connection, statement, table_name
 
 
@@ -141,7 +141,7 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def content_types(connection: Connection, mapping: Mapping) -> dict[str, int]:
+def content_types(connection: Connection, mapping: FieldMapping) -> dict[str, int]:
     """``app_label.model`` -> id, which differs between installations."""
     if not mapping.content_types:
         return {}

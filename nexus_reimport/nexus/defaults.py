@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus.catalog import Catalog
 from nexus_reimport.nexus.postgres import Connection, statement
 
 
 def read(
-    connection: Connection, mapping: Mapping, catalog: Catalog
+    connection: Connection, mapping: FieldMapping, catalog: Catalog
 ) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
     """By entity: column -> text, as COPY writes it; and which defaults a new row does not get.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.mapping import Attachment, Mapping
+from nexus_reimport.mapping import Attachment, FieldMapping
 from nexus_reimport.nexus.catalog import Catalog
 from nexus_reimport.nexus.postgres import Connection, copy_out, table_name
 
@@ -27,7 +27,11 @@ class AttachmentState:
 
 
 def dump_attachment(
-    connection: Connection, mapping: Mapping, catalog: Catalog, attachment: Attachment, path: Path
+    connection: Connection,
+    mapping: FieldMapping,
+    catalog: Catalog,
+    attachment: Attachment,
+    path: Path,
 ) -> RowFile:
     """Every attachment: key, link_key, object, content_type, active, files, then identity columns.
 
@@ -78,7 +82,7 @@ def dump_attachment(
 
 
 def attachment_states(
-    connection: Connection, mapping: Mapping, catalog: Catalog, types: dict[str, int]
+    connection: Connection, mapping: FieldMapping, catalog: Catalog, types: dict[str, int]
 ) -> dict[str, AttachmentState]:
     """How many documents and images hang on a live owner, elsewhere, on nothing (P8, A5, A6)."""
     found = {}

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from nexus_reimport import wording
 from nexus_reimport.errors import StopError
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import sequences
 from nexus_reimport.nexus.catalog import Catalog, ForeignKey
 from nexus_reimport.nexus.postgres import Connection, names, scalar, statement, table_name
@@ -52,7 +52,7 @@ def refuse_hidden_rows(connection: Connection) -> None:
 
 
 def find(
-    connection: Connection, mapping: Mapping, catalog: Catalog, hits: Sequence[Hit]
+    connection: Connection, mapping: FieldMapping, catalog: Catalog, hits: Sequence[Hit]
 ) -> list[Problem]:
     """All of them; ``hits`` are columns that hold ids of wiped rows."""
     found = [*_foreign_keys(connection, mapping, catalog), *_triggers(connection, mapping, catalog)]
@@ -63,7 +63,7 @@ def find(
     return found + [_unexplained(hit) for hit in hits]
 
 
-def notices(connection: Connection, mapping: Mapping) -> tuple[str, ...]:
+def notices(connection: Connection, mapping: FieldMapping) -> tuple[str, ...]:
     """What acts beside a run, or must be looked after when it is over; for a person to know."""
     found = []
     for kind, name, more in connection.execute(statement("beside"), _asked(mapping)):
@@ -99,12 +99,14 @@ def _said(
     return sql.SQL(text).format(*parts, **named).as_string(connection)
 
 
-def _asked(mapping: Mapping) -> dict[str, object]:
+def _asked(mapping: FieldMapping) -> dict[str, object]:
     tables = sorted({*mapping.wiped_tables(), *mapping.link_tables()})
     return {"schema": mapping.schema_name, "tables": tables}
 
 
-def _foreign_keys(connection: Connection, mapping: Mapping, catalog: Catalog) -> Iterator[Problem]:
+def _foreign_keys(
+    connection: Connection, mapping: FieldMapping, catalog: Catalog
+) -> Iterator[Problem]:
     for key in catalog.foreign_keys:
         if key.target in mapping.wiped_tables() and (key.acts or not key.deferrable):
             yield Problem(
@@ -139,7 +141,7 @@ def _remade(connection: Connection, key: ForeignKey) -> str:
     )
 
 
-def _triggers(connection: Connection, mapping: Mapping, catalog: Catalog) -> Iterator[Problem]:
+def _triggers(connection: Connection, mapping: FieldMapping, catalog: Catalog) -> Iterator[Problem]:
     for trigger in catalog.triggers:
         if trigger.table not in {*mapping.wiped_tables(), *mapping.link_tables()}:
             continue
@@ -158,7 +160,7 @@ def _triggers(connection: Connection, mapping: Mapping, catalog: Catalog) -> Ite
         )
 
 
-def _relatives(connection: Connection, mapping: Mapping) -> Iterator[Problem]:
+def _relatives(connection: Connection, mapping: FieldMapping) -> Iterator[Problem]:
     rows = connection.execute(statement("relatives"), _asked(mapping)).fetchall()
     for kind, schema, table, parent_schema, parent in rows:
         places = table_name(schema, table), table_name(parent_schema, parent)
@@ -176,7 +178,7 @@ def _relatives(connection: Connection, mapping: Mapping) -> Iterator[Problem]:
             )
 
 
-def _published(connection: Connection, mapping: Mapping) -> Iterator[Problem]:
+def _published(connection: Connection, mapping: FieldMapping) -> Iterator[Problem]:
     rows = connection.execute(statement("published"), _asked(mapping)).fetchall()
     for _, schema, table, publication, has_key, why in rows:
         place = table_name(schema, table)
@@ -203,7 +205,7 @@ def _published(connection: Connection, mapping: Mapping) -> Iterator[Problem]:
         )
 
 
-def _unseen_sequences(connection: Connection, mapping: Mapping) -> Iterator[Problem]:
+def _unseen_sequences(connection: Connection, mapping: FieldMapping) -> Iterator[Problem]:
     schema, tables = mapping.schema_name, mapping.wiped_tables()
     known = sequences.behind(connection, schema, tables)
     loose = connection.execute(statement("loose_sequences")).fetchall()
@@ -225,7 +227,7 @@ def _unseen_sequences(connection: Connection, mapping: Mapping) -> Iterator[Prob
         )
 
 
-def _used_up_sequences(connection: Connection, mapping: Mapping) -> Iterator[Problem]:
+def _used_up_sequences(connection: Connection, mapping: FieldMapping) -> Iterator[Problem]:
     """A larger limit where the column can hold it; else a wider column as well."""
     schema = mapping.schema_name
     for sequence in sequences.used_up(connection, schema, mapping.wiped_tables()):

@@ -12,7 +12,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus.catalog import Catalog, Column, ForeignKey
 from nexus_reimport.nexus.postgres import Connection, names, scalar, table_name
 
@@ -50,7 +50,9 @@ class Reference:
         return f"{self.table}.{self.column} -> {self.entity}"
 
 
-def declared(mapping: Mapping, catalog: Catalog, content_types: dict[str, int]) -> list[Reference]:
+def declared(
+    mapping: FieldMapping, catalog: Catalog, content_types: dict[str, int]
+) -> list[Reference]:
     """What points into an entity: the catalog's foreign keys, the mapping's loose references."""
     wiped = mapping.wiped_tables()
     found = [
@@ -179,7 +181,7 @@ class Hit:
 
 
 def unexplained(
-    connection: Connection, mapping: Mapping, catalog: Catalog, known: list[Reference]
+    connection: Connection, mapping: FieldMapping, catalog: Catalog, known: list[Reference]
 ) -> tuple[int, list[Hit]]:
     """How many columns were looked at, and those that hold wiped ids without a reason.
 
@@ -206,7 +208,7 @@ def unexplained(
     return looked, hits
 
 
-def _every_id(mapping: Mapping, catalog: Catalog) -> sql.Composed | None:
+def _every_id(mapping: FieldMapping, catalog: Catalog) -> sql.Composed | None:
     parts = []
     for table, entity in mapping.wiped_tables().items():
         key = catalog.tables[table].primary_key

@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from nexus_reimport import wording
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import registry, sequences
 from nexus_reimport.nexus.postgres import OWN_SCHEMA, Connection, statement
 
@@ -364,7 +364,7 @@ class _Relation:
 class _Looked:
     """The rights of one connection's role, as they are found."""
 
-    def __init__(self, connection: Connection, mapping: Mapping) -> None:
+    def __init__(self, connection: Connection, mapping: FieldMapping) -> None:
         self._connection, self._mapping = connection, mapping
         (row,) = connection.execute(statement("rights_of_database")).fetchall()
         self.role, self._database, self.version, self.may_create_databases = row[:4]
@@ -517,7 +517,7 @@ def lock_privileges(version: int) -> tuple[str, ...]:
 
 
 def read(
-    connection: Connection, mapping: Mapping, rehearsals: Connection | None = None
+    connection: Connection, mapping: FieldMapping, rehearsals: Connection | None = None
 ) -> tuple[Right, ...]:
     """Every right of the list for the role of ``connection``, each with whether it is held.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from nexus_reimport import wording
 from nexus_reimport.errors import StopError
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus.postgres import Connection, statement
 from nexus_reimport.nexus.tables import mapped_tables
 
@@ -34,7 +34,7 @@ class Fact:
 Facts = tuple[Fact, ...]
 
 
-def describe(connection: Connection, mapping: Mapping) -> Facts:
+def describe(connection: Connection, mapping: FieldMapping) -> Facts:
     """All that the catalog says of the mapped tables, as it is now.
 
     A definition may hold a constant that somebody wrote into a condition: it is never shown.

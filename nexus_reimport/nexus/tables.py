@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import fingerprint
 from nexus_reimport.nexus.catalog import Catalog, Table
 from nexus_reimport.nexus.postgres import Connection, table_name
@@ -19,7 +19,9 @@ class Role(StrEnum):
     PROTECTED = "protected"
 
 
-def fingerprinted(mapping: Mapping, table: Table) -> tuple[tuple[str, ...], Role, tuple[str, ...]]:
+def fingerprinted(
+    mapping: FieldMapping, table: Table
+) -> tuple[tuple[str, ...], Role, tuple[str, ...]]:
     """The columns of ``table`` that its fingerprint covers, its role, and what is left out."""
     every = tuple(c.name for c in table.columns)
     if table.name in mapping.wiped_tables():
@@ -34,7 +36,7 @@ def fingerprinted(mapping: Mapping, table: Table) -> tuple[tuple[str, ...], Role
     return tuple(c for c in every if c not in volatile), Role.PROTECTED, volatile
 
 
-def mapped_tables(mapping: Mapping) -> set[str]:
+def mapped_tables(mapping: FieldMapping) -> set[str]:
     """The tables whose schema the approval is bound to."""
     looked_up = {
         s.table for e in mapping.entities.values() for c in e.columns.values() for s in c.lookup
@@ -44,7 +46,7 @@ def mapped_tables(mapping: Mapping) -> set[str]:
 
 
 def fingerprints_now(
-    connection: Connection, mapping: Mapping, catalog: Catalog, *roles: Role
+    connection: Connection, mapping: FieldMapping, catalog: Catalog, *roles: Role
 ) -> dict[str, fingerprint.Fingerprint]:
     """The fingerprints of all tables with one of ``roles``, as this connection sees them now."""
     chosen = [n for n, table in catalog.tables.items() if fingerprinted(mapping, table)[1] in roles]
@@ -52,7 +54,7 @@ def fingerprints_now(
 
 
 def fingerprints_of(
-    connection: Connection, mapping: Mapping, catalog: Catalog, tables: Iterable[str]
+    connection: Connection, mapping: FieldMapping, catalog: Catalog, tables: Iterable[str]
 ) -> dict[str, fingerprint.Fingerprint]:
     """The fingerprints of ``tables`` now; one that is not there, or wholly volatile, has none."""
     found = {}

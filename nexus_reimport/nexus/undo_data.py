@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from psycopg import sql
 
-from nexus_reimport.mapping import Mapping as Nexus
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import references
 from nexus_reimport.nexus.catalog import Catalog
 from nexus_reimport.nexus.fingerprint import Fingerprint
@@ -35,7 +35,7 @@ _LONGEST_NAME = 63  # bytes, PostgreSQL's own limit
 
 def of(
     run: str,
-    mapping: Nexus,
+    mapping: FieldMapping,
     catalog: Catalog,
     entities: Collection[str],
     links: Collection[str],

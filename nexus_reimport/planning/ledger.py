@@ -14,7 +14,7 @@ from math import ceil
 from pathlib import Path
 
 from nexus_reimport.files import rowfile
-from nexus_reimport.mapping import Mapping as Nexus
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import OF_NEXUS_ALONE, Account, Outcome
 
 COLUMNS = ("source", "entity", "outcome", "why", "filemaker_id", "nexus_id")
@@ -24,7 +24,7 @@ Fate = tuple[str, Outcome, str, str | None]  # FileMaker id, outcome, rule, Nexu
 class Ledger:
     """Adds lines, and sums them up by source and by what the source is for."""
 
-    def __init__(self, mapping: Nexus, out: rowfile.Writer) -> None:
+    def __init__(self, mapping: FieldMapping, out: rowfile.Writer) -> None:
         self._mapping, self._out = mapping, out
         self._counts: dict[tuple[str, str], Counter[tuple[Outcome, str]]] = defaultdict(Counter)
 
@@ -83,7 +83,9 @@ class Ledger:
 
 
 @contextmanager
-def opened(mapping: Nexus, path: Path) -> Iterator[tuple[Ledger, Callable[[], rowfile.RowFile]]]:
+def opened(
+    mapping: FieldMapping, path: Path
+) -> Iterator[tuple[Ledger, Callable[[], rowfile.RowFile]]]:
     """A new ledger at ``path``, and what gives its row file once it is closed."""
     with rowfile.writer(path, COLUMNS) as out:
         yield Ledger(mapping, out), out.done

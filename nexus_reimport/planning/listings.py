@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import Intake
-from nexus_reimport.mapping import Entity, Mapping, NewValue
+from nexus_reimport.mapping import Entity, FieldMapping, NewValue
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot
 from nexus_reimport.planning import manual
 
@@ -113,7 +113,7 @@ def sheet(plan: Plan, intake: Intake, zone: ZoneInfo, path: Path) -> None:
     manual.write(path, ((kind, lines(kind)) for kind in kinds))
 
 
-def _shown_through(kind: manual.Kind, mapping: Mapping) -> Iterator[str]:
+def _shown_through(kind: manual.Kind, mapping: FieldMapping) -> Iterator[str]:
     """The entities through which a line shows whose it is."""
     columns = mapping.entities[kind.spec.entity].columns
     yield from (columns[p.partition(".")[0]].entity for p in kind.spec.show if "." in p)

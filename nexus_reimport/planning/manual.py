@@ -14,8 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from collections.abc import Mapping as Named
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from itertools import islice
@@ -39,8 +38,8 @@ CHOICES = "choices"
 BY_HAND = "by hand"  # why a planned row holds what neither side knew
 KEY, MARK = "Nexus id", "as it was"
 LONGEST_LABEL = 255  # characters that a person chooses by
-Row = Named[str, str | None]
-Labels = Named[str, str]  # what a person reads -> the id that it stands for
+Row = Mapping[str, str | None]
+Labels = Mapping[str, str]  # what a person reads -> the id that it stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,8 @@ class Kind:
 
     name: str
     spec: ByHand
-    types: Named[str, Column]  # of the columns to be filled in
-    choices: Named[str, Labels]  # column -> its choices, where it has some
+    types: Mapping[str, Column]  # of the columns to be filled in
+    choices: Mapping[str, Labels]  # column -> its choices, where it has some
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -246,7 +245,7 @@ def _write_kind(
     sheet: Worksheet,
     kind: Kind,
     lines: Iterable[Line],
-    places: Named[tuple[str, str], str],
+    places: Mapping[tuple[str, str], str],
 ) -> None:
     from openpyxl.styles import PatternFill
 
@@ -270,7 +269,9 @@ def _write_kind(
     _lay_out(sheet, kind, last, places)
 
 
-def _lay_out(sheet: Worksheet, kind: Kind, last: int, places: Named[tuple[str, str], str]) -> None:
+def _lay_out(
+    sheet: Worksheet, kind: Kind, last: int, places: Mapping[tuple[str, str], str]
+) -> None:
     from openpyxl.styles import Font
     from openpyxl.utils import get_column_letter
     from openpyxl.worksheet.datavalidation import DataValidation
@@ -310,7 +311,7 @@ def _label(kind: Kind, column: str, value: str | None) -> str:
 
 
 # Column -> the hash of what we wrote into its cell, and the value where it was given before.
-Written = Named[str, Sequence[str]]
+Written = Mapping[str, Sequence[str]]
 
 
 def _told(cell: Any) -> str:

@@ -22,7 +22,7 @@ from nexus_reimport.checks import (  # noqa: F401 - each declares its checks, wh
     rows,
 )
 from nexus_reimport.errors import NOTHING_WRITTEN, Denied, ReimportError, StopError, TargetError
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Scope
 from nexus_reimport.nexus import deployment, registry, rights, scratch
 from nexus_reimport.nexus.postgres import OWN_SCHEMA, Connection, connected, table_name
@@ -62,7 +62,7 @@ def require_own_database(settings: Settings, state: str = NOTHING_WRITTEN) -> No
 
 
 def require_ready(
-    settings: Settings, mapping: Mapping, task: Task, state: str = NOTHING_WRITTEN
+    settings: Settings, mapping: FieldMapping, task: Task, state: str = NOTHING_WRITTEN
 ) -> None:
     """That the database is this environment's own, and that every right for ``task`` is there.
 
@@ -81,7 +81,7 @@ def require_ready(
 
 
 def _require_rights(
-    settings: Settings, mapping: Mapping, task: Task, connection: Connection, state: str
+    settings: Settings, mapping: FieldMapping, task: Task, connection: Connection, state: str
 ) -> None:
     lacking = missing_rights(settings, mapping, task, connection)
     if lacking:
@@ -89,7 +89,7 @@ def _require_rights(
 
 
 def missing_rights(
-    settings: Settings, mapping: Mapping, task: Task, connection: Connection
+    settings: Settings, mapping: FieldMapping, task: Task, connection: Connection
 ) -> tuple[Right, ...]:
     """The rights that ``task`` needs and the role has not, on the server for rehearsals too."""
     with ExitStack() as stack:
@@ -110,7 +110,7 @@ def _must_rehearse_on_a_copy(settings: Settings) -> bool:
 
 
 @contextmanager
-def naming_rights(settings: Settings, mapping: Mapping, task: Task) -> Iterator[None]:
+def naming_rights(settings: Settings, mapping: FieldMapping, task: Task) -> Iterator[None]:
     """What PostgreSQL refuses for want of a right is told with every right that is missing."""
     try:
         yield

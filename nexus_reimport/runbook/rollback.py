@@ -14,7 +14,7 @@ from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.rollback import Restored
 from nexus_reimport.errors import ReimportError, StopError
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import (
     Approval,
     Backup,
@@ -117,7 +117,7 @@ def _choice(newer: str) -> Newer:
         ) from None
 
 
-def _latest(settings: Settings, mapping: Mapping, run: str) -> str:
+def _latest(settings: Settings, mapping: FieldMapping, run: str) -> str:
     with connected(settings.postgres) as connection:
         catalog = catalogs.read(connection, mapping.schema_name)
         return undo.latest(connection, mapping, catalog, run)[0].run

@@ -25,7 +25,7 @@ from nexus_reimport.errors import InDoubt, ReimportError, StopError, TargetError
 from nexus_reimport.filemaker import Source
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.intake import Intake
-from nexus_reimport.mapping import Mapping as NexusMapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import (
     Applied,
     Approval,
@@ -153,7 +153,7 @@ class Runbook:
     """One open run: its environment, its mapping, its record."""
 
     settings: Settings
-    mapping: NexusMapping
+    mapping: FieldMapping
     run: Run
     bar: Bar = no_bar
 

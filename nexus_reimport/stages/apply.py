@@ -20,7 +20,7 @@ from psycopg import sql
 from nexus_reimport import checks
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import rowfile
-from nexus_reimport.mapping import Mapping as Nexus
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report, digest
 from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus import deployment, references, registry, schema, sequences, undo_data
@@ -103,7 +103,7 @@ BeforeCommit = Callable[[Done], Report]
 
 def apply(
     target: Postgres,
-    mapping: Nexus,
+    mapping: FieldMapping,
     order: Order,
     before_commit: BeforeCommit,
     *,
@@ -157,7 +157,7 @@ class _Work:
     def __init__(
         self,
         transaction: Transaction,
-        mapping: Nexus,
+        mapping: FieldMapping,
         order: Order,
         before_commit: BeforeCommit,
         *,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from collections.abc import Mapping as Map
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from psycopg import sql
 
 from nexus_reimport.errors import StopError
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Backup
 from nexus_reimport.nexus import contents, pg_tools, scratch
 from nexus_reimport.nexus.fingerprint import Fingerprint
@@ -37,9 +36,9 @@ def take(
     connection: Connection,
     snapshot_id: str,
     target: Postgres,
-    mapping: Mapping,
+    mapping: FieldMapping,
     folder: Path,
-    known: Map[str, Fingerprint],
+    known: Mapping[str, Fingerprint],
 ) -> Backup:
     """The dump of the exported snapshot, read back once, and one CSV per wiped table.
 

@@ -20,7 +20,7 @@ from psycopg import sql
 from nexus_reimport.checks.rows import left_out_records, told
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.files import rowfile
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import EntityPlan, Plan
 from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus.catalog import Catalog, Column, ForeignKey, Table
@@ -55,7 +55,7 @@ class Refused:
 
 
 def explain(
-    error: TargetError, place: Postgres, mapping: Mapping, plan: Plan, folder: Path, state: str
+    error: TargetError, place: Postgres, mapping: FieldMapping, plan: Plan, folder: Path, state: str
 ) -> None:
     """Raise what names the rows, where ``error`` speaks of rows and they are found at ``place``.
 
@@ -97,7 +97,7 @@ def explain(
     )
 
 
-def ask(place: Postgres, mapping: Mapping, plan: Plan, folder: Path) -> list[Refused]:
+def ask(place: Postgres, mapping: FieldMapping, plan: Plan, folder: Path) -> list[Refused]:
     """The planned rows that PostgreSQL would refuse, ``MOST`` of them at most.
 
     Raises:

@@ -18,7 +18,7 @@ from nexus_reimport.filemaker.channels import Channels, Place
 from nexus_reimport.filemaker.cleaning import Cleaner, apart, loses
 from nexus_reimport.filemaker.keys import Keys
 from nexus_reimport.files import rowfile
-from nexus_reimport.mapping import Mapping, SourceField, SourceTable
+from nexus_reimport.mapping import FieldMapping, SourceField, SourceTable
 from nexus_reimport.model import KEY, ChannelUse, Cleaned, Extract, FieldFound, Snapshot
 from nexus_reimport.settings import Channel
 from nexus_reimport.text import JOINT, clean, find
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 def take(
     channels: Channels,
-    mapping: Mapping,
+    mapping: FieldMapping,
     folder: Path,
     *,
     sources: Collection[str] = (),

@@ -11,7 +11,7 @@ from psycopg import sql
 from nexus_reimport import mapping as mappings
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.mapping import Entity, Mapping
+from nexus_reimport.mapping import Entity, FieldMapping
 from nexus_reimport.model import Pointer, Survey, TableState
 from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus import (
@@ -41,7 +41,9 @@ from nexus_reimport.nexus.tables import fingerprinted
 _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 
-def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Task.RUN) -> Survey:
+def read(
+    connection: Connection, mapping: FieldMapping, folder: Path, task: Task = Task.RUN
+) -> Survey:
     """Everything the later stages need of Nexus, as the connection's transaction sees it.
 
     Call it inside ``postgres.exported_snapshot``, so that the backup shows the same moment.
@@ -98,7 +100,7 @@ def read(connection: Connection, mapping: Mapping, folder: Path, task: Task = Ta
     )
 
 
-def check_mapping(connection: Connection, mapping: Mapping, catalog: Catalog) -> None:
+def check_mapping(connection: Connection, mapping: FieldMapping, catalog: Catalog) -> None:
     """Whether the live schema has what the mapping names.
 
     Raises:
@@ -119,7 +121,7 @@ def check_mapping(connection: Connection, mapping: Mapping, catalog: Catalog) ->
         )
 
 
-def _missing(mapping: Mapping, catalog: Catalog) -> Iterator[mappings.Problem]:
+def _missing(mapping: FieldMapping, catalog: Catalog) -> Iterator[mappings.Problem]:
     """Tables and columns that are not there; of a table not every column besides."""
     told = set()
     for path, table, column in mapping.named():
@@ -131,7 +133,7 @@ def _missing(mapping: Mapping, catalog: Catalog) -> Iterator[mappings.Problem]:
             yield path, f"{table}: no column {column}"
 
 
-def _unfit(mapping: Mapping, catalog: Catalog) -> Iterator[mappings.Problem]:
+def _unfit(mapping: FieldMapping, catalog: Catalog) -> Iterator[mappings.Problem]:
     """What the tables of the entities, as they are, cannot take."""
     for name, entity in mapping.entities.items():
         table = catalog.tables.get(entity.table)
@@ -169,7 +171,7 @@ def _untakeable(entity: Entity, table: Table) -> Iterator[mappings.Problem]:
             yield ("columns", name), f"is a {column.type}: this needs a JSON column"
 
 
-def _state(connection: Connection, mapping: Mapping, table: Table) -> TableState:
+def _state(connection: Connection, mapping: FieldMapping, table: Table) -> TableState:
     columns, role, left_out = fingerprinted(mapping, table)
     place = table_name(mapping.schema_name, table.name)
     if not columns:
@@ -179,7 +181,7 @@ def _state(connection: Connection, mapping: Mapping, table: Table) -> TableState
     return TableState(table.name, role, found.rows, found, left_out)
 
 
-def dump_table(connection: Connection, mapping: Mapping, table: Table, path: Path) -> RowFile:
+def dump_table(connection: Connection, mapping: FieldMapping, table: Table, path: Path) -> RowFile:
     """All rows of ``table``, in the order of their keys."""
     query = sql.SQL('SELECT {} FROM {} ORDER BY {} COLLATE "C"').format(
         names(table.names()),
@@ -190,7 +192,7 @@ def dump_table(connection: Connection, mapping: Mapping, table: Table, path: Pat
 
 
 def _pointers(
-    connection: Connection, mapping: Mapping, known: list[references.Reference]
+    connection: Connection, mapping: FieldMapping, known: list[references.Reference]
 ) -> tuple[Pointer, ...]:
     shared = [(r.table, r.columns) for r in known if r.kind == "id in a column"]
     found = []
@@ -206,7 +208,7 @@ def _pointers(
 
 def _pointed_at(
     connection: Connection,
-    mapping: Mapping,
+    mapping: FieldMapping,
     catalog: Catalog,
     known: list[references.Reference],
     folder: Path,
@@ -240,7 +242,7 @@ def _pointed_at(
 
 
 def _lookups(
-    connection: Connection, mapping: Mapping, catalog: Catalog, folder: Path
+    connection: Connection, mapping: FieldMapping, catalog: Catalog, folder: Path
 ) -> dict[str, RowFile]:
     """``table.column`` -> (id, value): by what lookups find, and people choose, a row of it."""
     found = {}
@@ -267,7 +269,7 @@ def _remembered(connection: Connection, folder: Path) -> RowFile:
 
 
 def _next_keys(
-    connection: Connection, mapping: Mapping, catalog: Catalog
+    connection: Connection, mapping: FieldMapping, catalog: Catalog
 ) -> dict[str, tuple[int, int]]:
     """For entities with integer keys: one more than the largest ever given out; the last one."""
     found = {}
@@ -293,7 +295,7 @@ def _next_keys(
     return found
 
 
-def _missing_rights(connection: Connection, mapping: Mapping, task: Task) -> list[Problem]:
+def _missing_rights(connection: Connection, mapping: FieldMapping, task: Task) -> list[Problem]:
     lacking = rights.missing(rights.read(connection, mapping), task)
     found = [Problem(f"missing right: {what}", given) for what, given in rights.lines(lacking)]
     if scalar(connection, "SELECT pg_is_in_recovery()"):

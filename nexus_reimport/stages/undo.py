@@ -17,7 +17,7 @@ from psycopg import sql
 
 from nexus_reimport import checks
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
-from nexus_reimport.mapping import Mapping as Nexus
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Approval, Look, Newer, Report, RollbackProposal, Undone, digest
 from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus import (
@@ -104,7 +104,7 @@ class Done:
 BeforeCommit = Callable[[Done], Report]
 
 
-def look(target: Postgres, mapping: Nexus, run: str, newer: Newer, folder: Path) -> Look:
+def look(target: Postgres, mapping: FieldMapping, run: str, newer: Newer, folder: Path) -> Look:
     """What taking ``run`` back would do, now: nothing is written but private files.
 
     Rows that were created or edited since are written, whole, to the private ``folder``.
@@ -147,7 +147,7 @@ def look(target: Postgres, mapping: Nexus, run: str, newer: Newer, folder: Path)
 
 def run(
     target: Postgres,
-    mapping: Nexus,
+    mapping: FieldMapping,
     order: Order,
     before_commit: BeforeCommit,
     *,
@@ -182,7 +182,7 @@ def run(
 
 
 def latest(
-    connection: Connection, mapping: Nexus, catalog: Catalog, run: str
+    connection: Connection, mapping: FieldMapping, catalog: Catalog, run: str
 ) -> tuple[Committed, UndoData]:
     """The run that can be taken back, and its undo data; ``run`` must name it, or be empty.
 
@@ -222,7 +222,7 @@ def latest(
 
 
 def _require_same_schema(
-    connection: Connection, mapping: Nexus, catalog: Catalog, undoes: Committed, state: str
+    connection: Connection, mapping: FieldMapping, catalog: Catalog, undoes: Committed, state: str
 ) -> None:
     """The schema as the run found it, or its rows cannot be put back as they were.
 
@@ -263,7 +263,7 @@ def _is_kept(connection: Connection, undo: UndoData) -> bool:
 
 
 def _known(
-    connection: Connection, mapping: Nexus, catalog: Catalog, undo: UndoData
+    connection: Connection, mapping: FieldMapping, catalog: Catalog, undo: UndoData
 ) -> tuple[Reference, ...]:
     """What can point at a row of a wiped table."""
     types = catalogs.content_types(connection, mapping)
@@ -271,7 +271,7 @@ def _known(
     return tuple(r for r in references.declared(mapping, catalog, types) if r.target in wiped)
 
 
-def _count(connection: Connection, mapping: Nexus, table: str) -> int:
+def _count(connection: Connection, mapping: FieldMapping, table: str) -> int:
     return _count_of(connection, mapping.schema_name, table)
 
 
@@ -285,7 +285,11 @@ class _Work:
     """The steps of the transaction."""
 
     def __init__(
-        self, transaction: Transaction, mapping: Nexus, order: Order, before_commit: BeforeCommit
+        self,
+        transaction: Transaction,
+        mapping: FieldMapping,
+        order: Order,
+        before_commit: BeforeCommit,
     ) -> None:
         self._transaction, self._connection = transaction, transaction.connection
         self._mapping, self._order, self._before_commit = mapping, order, before_commit

@@ -15,7 +15,7 @@ from nexus_reimport.checks.after import After, Answers
 from nexus_reimport.errors import StopError
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
-from nexus_reimport.mapping import Attachment, Mapping
+from nexus_reimport.mapping import Attachment, FieldMapping
 from nexus_reimport.model import Census, Plan, Report, Scope
 from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus import links, schema, sequences, waiters
@@ -129,7 +129,7 @@ def look(
 
 
 def _rows(
-    connection: Connection, mapping: Mapping, catalog: Catalog, name: str, folder: Path
+    connection: Connection, mapping: FieldMapping, catalog: Catalog, name: str, folder: Path
 ) -> RowFile:
     table = catalog.tables[mapping.entities[name].table]
     query = sql.SQL("SELECT {} FROM {}").format(
@@ -139,7 +139,7 @@ def _rows(
 
 
 def _ask(
-    connection: Connection, mapping: Mapping, catalog: Catalog, types: dict[str, int]
+    connection: Connection, mapping: FieldMapping, catalog: Catalog, types: dict[str, int]
 ) -> Answers:
     """The application's own questions: patient, documents, images, calendar, search."""
     application = mapping.application
@@ -199,7 +199,7 @@ def _select(key: str, table: sql.Composable) -> sql.Composed:
 
 def _shown(
     connection: Connection,
-    mapping: Mapping,
+    mapping: FieldMapping,
     catalog: Catalog,
     spec: Attachment,
     types: dict[str, int],
@@ -229,7 +229,7 @@ def _shown(
 
 
 def _calendar(
-    connection: Connection, mapping: Mapping, catalog: Catalog
+    connection: Connection, mapping: FieldMapping, catalog: Catalog
 ) -> tuple[int, tuple[str, ...]]:
     """How many events the calendar gives, and the appointments on which its code fails."""
     calendar = mapping.application.calendar
@@ -256,7 +256,7 @@ def _calendar(
     return len(rows), tuple(key for key, is_broken in rows if is_broken)
 
 
-def _not_found(connection: Connection, mapping: Mapping, key: str) -> list[str]:
+def _not_found(connection: Connection, mapping: FieldMapping, key: str) -> list[str]:
     """Patients that the search does not find by their own name.
 
     The application asks, for each word, whether it stands in one of the searched columns, case

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Mapping as Map
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from psycopg import sql
 
 from nexus_reimport import mapping as mappings
 from nexus_reimport.errors import SandboxError
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import deployment, rights
 from nexus_sandbox.clinic import Clinic, generate
 from nexus_sandbox.postgres.access import Postgres
@@ -65,7 +64,7 @@ def refill_buckets(stack: Stack) -> None:
         stack.storage.fill(bucket(name), missing)
 
 
-def make_template(postgres: Postgres, name: str, tables: Map[str, Rows]) -> None:
+def make_template(postgres: Postgres, name: str, tables: Mapping[str, Rows]) -> None:
     """A database of the reference schema with these rows, which nobody can change: a template.
 
     Everything in it belongs to ``OWNER``, the application's role; ``ROLE`` gets what it needs.
@@ -132,7 +131,7 @@ def _set_sequences(connection: Connection) -> None:
         connection.execute(statement.format(sql.Literal(table), sql.Literal(column), *names))
 
 
-def grant(postgres: Postgres, database: str, mapping: Mapping | None = None) -> None:
+def grant(postgres: Postgres, database: str, mapping: FieldMapping | None = None) -> None:
     """Give ``ROLE`` the rights that the product lists, by the statements that it prints."""
     spec = mapping or mappings.load("nexus")
     with postgres.connect(database, ROLE) as connection:

@@ -13,7 +13,7 @@ from psycopg import sql
 from nexus_reimport import CHECKOUT, mapping, record, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Denied, StopError, TargetError
-from nexus_reimport.mapping import Mapping
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import denied, pg_tools, rights
 from nexus_reimport.nexus.postgres import connected, statement
 from nexus_reimport.nexus.rights import RULES, Right, Task
@@ -46,7 +46,7 @@ def test_the_paper_is_the_list() -> None:
 
 
 @pytest.fixture
-def odd(postgres: PostgresServer) -> Iterator[tuple[str, Mapping]]:
+def odd(postgres: PostgresServer) -> Iterator[tuple[str, FieldMapping]]:
     """A database whose every name is a trap, and a role that has been granted nothing."""
     spec = mapping.load("second_installation.toml", SUPPORT)
     entities = {
@@ -92,7 +92,7 @@ def odd(postgres: PostgresServer) -> Iterator[tuple[str, Mapping]]:
         admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(ODD)))
 
 
-def of_the_odd_role(postgres: PostgresServer, spec: Mapping) -> list[Right]:
+def of_the_odd_role(postgres: PostgresServer, spec: FieldMapping) -> list[Right]:
     """The rights of the odd role, asked for as this role would."""
     with psycopg.connect(
         postgres.dsn("odd"), autocommit=True, options="-c search_path=pg_catalog"
@@ -102,7 +102,7 @@ def of_the_odd_role(postgres: PostgresServer, spec: Mapping) -> list[Right]:
 
 
 def test_each_statement_that_is_printed_gives_the_right_whatever_the_names_are(
-    postgres: PostgresServer, odd: tuple[str, Mapping]
+    postgres: PostgresServer, odd: tuple[str, FieldMapping]
 ) -> None:
     _, spec = odd
     lacking = [r for r in of_the_odd_role(postgres, spec) if not r.held]
@@ -118,7 +118,7 @@ def test_each_statement_that_is_printed_gives_the_right_whatever_the_names_are(
 
 
 def test_what_is_printed_together_gives_all_of_it(
-    postgres: PostgresServer, odd: tuple[str, Mapping]
+    postgres: PostgresServer, odd: tuple[str, FieldMapping]
 ) -> None:
     _, spec = odd
     found = of_the_odd_role(postgres, spec)
@@ -446,7 +446,7 @@ def test_a_table_whose_rows_are_hidden_from_the_role_stops(clinic: Clinic) -> No
 
 
 def test_a_sequence_whose_stand_may_not_be_read_or_set_stops(
-    postgres: PostgresServer, odd: tuple[str, Mapping]
+    postgres: PostgresServer, odd: tuple[str, FieldMapping]
 ) -> None:
     """Behind an identity and behind a default that owns no sequence: both are set by a run."""
     _, spec = odd
