@@ -247,7 +247,7 @@ class Column(Strict):
         return tuple(dict.fromkeys(given))
 
 
-class LeftOut(Strict):
+class ExclusionRule(Strict):
     """A named rule by which a source record is not loaded, and its budget.
 
     ``at_most`` is a part of the source's records: where more fall under the rule, the run stops.
@@ -262,13 +262,13 @@ class LeftOut(Strict):
     records: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _one_reason(self) -> LeftOut:
+    def _one_reason(self) -> ExclusionRule:
         if sum(map(bool, (self.empty, self.unresolved, self.misfit, self.records))) != 1:
             raise ValueError("give one of `empty`, `unresolved`, `misfit` and `records`")
         return self
 
 
-class Settled(Strict):
+class OverrideRule(Strict):
     """A named rule that gives a column of a row of FileMaker's another value than it has.
 
     Where ``column`` holds ``was`` it ``becomes`` another, if the column ``filled`` holds a value,
@@ -285,7 +285,7 @@ class Settled(Strict):
     asks: bool = False
 
     @model_validator(mode="after")
-    def _one_condition(self) -> Settled:
+    def _one_condition(self) -> OverrideRule:
         if bool(self.filled) == bool(self.past):
             raise ValueError("give either `filled` or `past`")
         if self.asks and self.name not in EntityDecisions.model_fields:
@@ -306,7 +306,7 @@ class Identity(Strict):
     then: tuple[str, ...] = ()
 
 
-class NewValue(Strict):
+class DefaultRule(Strict):
     """A named rule that gives a new row's value."""
 
     rule: Literal["as_of", "from", "completed_if_past", "sent_if"]
@@ -317,7 +317,7 @@ class NewValue(Strict):
     future: str = ""
 
     @model_validator(mode="after")
-    def _complete(self) -> NewValue:
+    def _complete(self) -> DefaultRule:
         needed = {"as_of": (), "from": ("from",)}.get(self.rule, ("column", "past", "future"))
         given = {
             "from": self.source_field,
@@ -341,10 +341,10 @@ class Entity(Strict):
     filemaker_id: str = ""  # column, or column.key, that holds FileMaker's id in Nexus
     identity: tuple[Identity, ...]
     matched_at_least: Part = 0.0
-    left_out: tuple[LeftOut, ...] = ()
-    settled: tuple[Settled, ...] = ()
+    left_out: tuple[ExclusionRule, ...] = ()
+    settled: tuple[OverrideRule, ...] = ()
     columns: dict[str, Column]
-    new: dict[str, str | NewValue] = {}
+    new: dict[str, str | DefaultRule] = {}
     serves: str = ""
 
     def gathered(self) -> tuple[str, ...]:
@@ -792,7 +792,7 @@ def _of_entity(mapping: FieldMapping, path: Path, name: str, entity: Entity) -> 
         rules = getattr(entity, kind)
         yield from _twice((*path, kind), (rule.name for rule in rules), "rules")
     for column, value in entity.new.items():
-        if isinstance(value, NewValue) and value.source_field:
+        if isinstance(value, DefaultRule) and value.source_field:
             fields = (value.source_field,)
             yield from _absent(mapping, (*path, "new", column, "from"), entity.source, fields)
 
@@ -853,7 +853,7 @@ def _of_identity(path: Path, rule: Identity, entity: Entity) -> Iterator[Problem
 
 
 def _of_left_out(
-    mapping: FieldMapping, path: Path, rule: LeftOut, entity: Entity
+    mapping: FieldMapping, path: Path, rule: ExclusionRule, entity: Entity
 ) -> Iterator[Problem]:
     yield from _absent(mapping, (*path, "empty"), entity.source, rule.empty)
     for part, column in (("unresolved", rule.unresolved), ("misfit", rule.misfit)):
@@ -946,7 +946,7 @@ def _named_by_entity(entity: Entity) -> Iterator[tuple[Path, str, str]]:
             yield ("columns", name, "lookup", number), step.table, step.match
     for column, value in entity.new.items():
         yield ("new", column), own, column
-        if isinstance(value, NewValue):
+        if isinstance(value, DefaultRule):
             yield ("new", column, "column"), own, value.column
     for number, rule in enumerate(entity.settled):
         for part in ("column", "filled", "past"):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_reimport.intake import Intake
-from nexus_reimport.mapping import Entity, NewValue, Settled
+from nexus_reimport.mapping import DefaultRule, Entity, OverrideRule
 from nexus_reimport.model import Pointer
 from nexus_reimport.planning import matching
 from nexus_reimport.planning.feed import Fed, Feeder, Record, Resolver
@@ -187,7 +187,7 @@ class EntityPlanner:
         row = {**row, **survey.defaults.get(self._name, {}), **fixed, self._key: key}
         row = self._merger.merge(key, row, values, existed=False)
         for name, rule in self._spec.new.items():
-            if isinstance(rule, NewValue) and not row.get(name):
+            if isinstance(rule, DefaultRule) and not row.get(name):
                 made = self._converter.new_value(rule, record, row)
                 row[name] = made.value
                 filemaker_id = self._converter.key(record)
@@ -219,7 +219,7 @@ class EntityPlanner:
                         overrides.append((key, rule.column, rule.name))
         return counts, overrides
 
-    def _applies(self, rule: Settled, row: Row) -> bool:
+    def _applies(self, rule: OverrideRule, row: Row) -> bool:
         if rule.filled:
             return bool(row.get(rule.filled))
         return self._converter.is_over(row.get(rule.past))

@@ -120,7 +120,7 @@ class Feeder:
             )
             yield self.key(record), id_key(record[link]), not holds
 
-    def new_value(self, spec: mappings.NewValue, record: Record, row: Mapping[str, Any]) -> Made:
+    def new_value(self, spec: mappings.DefaultRule, record: Record, row: Mapping[str, Any]) -> Made:
         """What a named rule gives a new row."""
         as_of = convert.as_text(self._as_of)
         if spec.rule == "as_of":

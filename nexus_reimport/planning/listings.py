@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import Intake
-from nexus_reimport.mapping import Entity, FieldMapping, NewValue
+from nexus_reimport.mapping import DefaultRule, Entity, FieldMapping
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot
 from nexus_reimport.planning import manual
 
@@ -85,7 +85,7 @@ def _misfits(plan: Plan, intake: Intake) -> None:
 def _held(spec: Entity, column: str, record: Record) -> str:
     """What FileMaker holds of a column, field by field."""
     fed, new = spec.columns.get(column), spec.new.get(column)
-    fields = fed.fields_used if fed else (new.source_field,) if isinstance(new, NewValue) else ()
+    fields = fed.fields_used if fed else (new.source_field,) if isinstance(new, DefaultRule) else ()
     return "; ".join(f"{field}: {record[field]}" for field in fields)
 
 
