@@ -8,24 +8,21 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from nexus_reimport.checks import Finding, check
-from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.model import Level, Plan, Survey
+from nexus_reimport.intake import OfIntake
+from nexus_reimport.model import Level, Plan
 from nexus_reimport.nexus import links, references
-from nexus_reimport.nexus.catalog import Catalog
+from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import OWN_SCHEMA, Connection, scalar, table_name
+from nexus_reimport.nexus.postgres import OWN_SCHEMA, scalar, table_name
 from nexus_reimport.nexus.registry import UndoData
 from nexus_reimport.nexus.transaction import touched
 
 
 @dataclass(frozen=True, slots=True)
-class Inside:
-    """What the checks inside look at: the transaction's own view, and what was planned."""
+class Inside(OfIntake):
+    """What the checks inside look at: the transaction's own view, beside what was read."""
 
-    connection: Connection
-    catalog: Catalog
-    mapping: FieldMapping
-    survey: Survey
+    database: Database
     plan: Plan
     after: Mapping[str, Fingerprint]
     writes: Mapping[str, tuple[int, int, int]]  # inserted, updated, deleted by this transaction
@@ -66,7 +63,7 @@ def protected_tables_were_not_written(inside: Inside) -> Finding:
         if wrote != wanted and name.partition(".")[0] not in ours:
             off.append(f"{name}: {sum(wrote):,} rows written, planned {sum(wanted):,}")
     may = {*wiped, *inside.mapping.link_tables()}
-    for schema, name in touched(inside.connection):
+    for schema, name in touched(inside.database.connection):
         if schema not in ours and not (schema == inside.mapping.schema_name and name in may):
             off.append(f"{schema}.{name}: locked for writing")
     return Finding(len(inside.survey.tables), off)
@@ -75,7 +72,7 @@ def protected_tables_were_not_written(inside: Inside) -> Finding:
 @check(Inside, Level.STOP, serves=("K11", "R6"))
 def everything_that_pointed_still_points(inside: Inside) -> Finding:
     """Nothing points at a row that the run has taken away, not even since the preflight."""
-    known = references.declared(inside.mapping, inside.catalog, inside.survey.content_types)
+    known = references.declared(inside.database)
     before = {(p.table, p.column, p.entity): p for p in inside.survey.pointers}
     looked, off = 0, []
     kept = {part.table: part.kept_as for part in inside.undo.tables}
@@ -84,7 +81,9 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
             continue
         then = before[reference.table, reference.column, reference.entity]
         was = references.ids(table_name(inside.undo.schema, kept[reference.target]), reference)
-        lost = references.lost(inside.connection, inside.mapping.schema_name, reference, was)
+        lost = references.lost(
+            inside.database.connection, inside.mapping.schema_name, reference, was
+        )
         looked += then.rows + 1
         if lost:
             off.append(f"{reference.table}.{reference.column}: {lost:,} point at rows now gone")
@@ -94,9 +93,7 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
 @check(Inside, Level.STOP, serves=("R4", "R5", "R6", "A5", "A6"), links=True)
 def attachments_hang_as_planned(inside: Inside) -> Finding:
     """As many documents and images as planned hang on a live patient."""
-    now = links.attachment_states(
-        inside.connection, inside.mapping, inside.catalog, inside.survey.content_types
-    )
+    now = links.attachment_states(inside.database)
     off = [
         f"{name}: {now[name].linked:,} linked, planned {p.reachable_after:,}"
         for name, p in inside.plan.links.items()
@@ -114,6 +111,6 @@ def no_appointment_of_a_patient_lacks_its_end(inside: Inside) -> Finding:
     query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL AND {} IS NOT NULL").format(
         table, sql.Identifier(calendar.end), sql.Identifier(calendar.patient)
     )
-    without = int(scalar(inside.connection, query))
+    without = int(scalar(inside.database.connection, query))
     before = inside.survey.rows[calendar.entity].rows
     return Finding(max(1, before), count=without)

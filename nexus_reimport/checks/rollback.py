@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nexus_reimport.checks import Finding, check
-from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Level
 from nexus_reimport.nexus import changes as since
-from nexus_reimport.nexus.catalog import Catalog
 from nexus_reimport.nexus.changes import Since
+from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint, differing
 from nexus_reimport.nexus.links import AttachmentState
 from nexus_reimport.nexus.postgres import OWN_SCHEMA
@@ -25,8 +24,7 @@ class Undoing:
     """What the checks inside look at: the transaction's own view, and what the run had left."""
 
     transaction: Transaction
-    catalog: Catalog
-    mapping: FieldMapping
+    database: Database
     undoes: Committed
     undo: UndoData
     since: Since
@@ -84,15 +82,17 @@ def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
         links[link.table] += undoing.relinked[link.attachment]
     off = []
     ours = {OWN_SCHEMA, undoing.undo.schema}
-    for name in sorted({*undoing.catalog.tables, *writes} - wiped):
+    for name in sorted({*undoing.database.catalog.tables, *writes} - wiped):
         inserted, updated, deleted = writes.get(name, (0, 0, 0))
         if name.partition(".")[0] not in ours and (inserted or deleted or updated != links[name]):
             off.append(f"{name}: {inserted + updated + deleted:,} rows, {links[name]:,} links")
     may = {*wiped, *(link.table for link in undoing.undo.links)}
     for schema, name in touched(undoing.transaction.connection):
-        if schema not in ours and not (schema == undoing.mapping.schema_name and name in may):
+        if schema not in ours and not (
+            schema == undoing.database.mapping.schema_name and name in may
+        ):
             off.append(f"{schema}.{name}: locked for writing")
-    return Finding(len(undoing.catalog.tables), off)
+    return Finding(len(undoing.database.catalog.tables), off)
 
 
 @check(Undoing, Level.STOP, serves=("K11", "R6"))

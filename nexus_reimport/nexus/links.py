@@ -8,9 +8,9 @@ from pathlib import Path
 from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.mapping import Attachment, FieldMapping
-from nexus_reimport.nexus.catalog import Catalog
-from nexus_reimport.nexus.postgres import Connection, copy_out, table_name
+from nexus_reimport.mapping import Attachment
+from nexus_reimport.nexus.database import Database
+from nexus_reimport.nexus.postgres import copy_out, table_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,7 @@ class AttachmentState:
 
 
 def dump_attachment(
-    connection: Connection,
-    mapping: FieldMapping,
-    catalog: Catalog,
+    database: Database,
     attachment: Attachment,
     path: Path,
 ) -> RowFile:
@@ -37,17 +35,21 @@ def dump_attachment(
 
     ``link_key`` is the key of the row that holds the link: the attachment's own, or its batch's.
     """
-    own = sql.SQL("a.{}").format(sql.Identifier(catalog.tables[attachment.table].primary_key[0]))
-    source = sql.SQL("{} AS a").format(table_name(mapping.schema_name, attachment.table))
+    own = sql.SQL("a.{}").format(
+        sql.Identifier(database.catalog.tables[attachment.table].primary_key[0])
+    )
+    source = sql.SQL("{} AS a").format(table_name(database.mapping.schema_name, attachment.table))
     holder, link_key = sql.Identifier("a"), own
     if attachment.through:
         through = attachment.through
         link_key = sql.SQL("b.{}").format(
-            sql.Identifier(catalog.tables[through.table].primary_key[0])
+            sql.Identifier(database.catalog.tables[through.table].primary_key[0])
         )
         holder = sql.Identifier("b")
         source += sql.SQL(" JOIN {} AS b ON {} = a.{}").format(
-            table_name(mapping.schema_name, through.table), link_key, sql.Identifier(through.column)
+            table_name(database.mapping.schema_name, through.table),
+            link_key,
+            sql.Identifier(through.column),
         )
     link = attachment.link
     chosen = [
@@ -78,32 +80,31 @@ def dump_attachment(
         *(f"file:{c}" for c in (attachment.file.column, *attachment.file.also)),
         *(f"identity:{n}:{i.column}" for n, i in enumerate(attachment.identity)),
     )
-    return copy_out(connection, query, path, columns)
+    return copy_out(database.connection, query, path, columns)
 
 
-def attachment_states(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog, types: dict[str, int]
-) -> dict[str, AttachmentState]:
+def attachment_states(database: Database) -> dict[str, AttachmentState]:
     """How many documents and images hang on a live owner, elsewhere, on nothing (P8, A5, A6)."""
     found = {}
-    for name, attachment in mapping.attachments.items():
-        owner = mapping.entities[attachment.owner.entity]
-        link, schema = attachment.link, mapping.schema_name
+    for name, attachment in database.mapping.attachments.items():
+        owner = database.mapping.entities[attachment.owner.entity]
+        link, schema = attachment.link, database.mapping.schema_name
         source = table_name(schema, attachment.table)
         joined: sql.Composed = sql.SQL("{} AS h").format(source)
         if attachment.through:
             joined = sql.SQL("{} AS a JOIN {} AS h ON h.{} = a.{}").format(
                 source,
                 table_name(schema, attachment.through.table),
-                sql.Identifier(catalog.tables[attachment.through.table].primary_key[0]),
+                sql.Identifier(database.catalog.tables[attachment.through.table].primary_key[0]),
                 sql.Identifier(attachment.through.column),
             )
         of_owner: sql.Composable = sql.SQL("true")
         if link.content_type:
             of_owner = sql.SQL("h.{} IS NOT DISTINCT FROM {}").format(
-                sql.Identifier(link.content_type), sql.Literal(types.get(owner.model))
+                sql.Identifier(link.content_type),
+                sql.Literal(database.content_types.get(owner.model)),
             )
-        row = connection.execute(
+        row = database.connection.execute(
             sql.SQL(
                 "SELECT count(*), count(*) FILTER (WHERE {of_owner} AND o.{key} IS NOT NULL),"
                 " count(*) FILTER (WHERE NOT {of_owner} AND h.{object} IS NOT NULL),"
@@ -113,7 +114,7 @@ def attachment_states(
                 " FROM {joined} LEFT JOIN {owner} AS o ON o.{key} = h.{object} AND {of_owner}"
             ).format(
                 of_owner=of_owner,
-                key=sql.Identifier(catalog.tables[owner.table].primary_key[0]),
+                key=sql.Identifier(database.catalog.tables[owner.table].primary_key[0]),
                 object=sql.Identifier(link.object),
                 joined=joined,
                 owner=table_name(schema, owner.table),

@@ -14,9 +14,9 @@ from psycopg import sql
 
 from nexus_reimport import wording
 from nexus_reimport.errors import StopError
-from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import sequences
-from nexus_reimport.nexus.catalog import Catalog, ForeignKey
+from nexus_reimport.nexus.catalog import ForeignKey
+from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.postgres import Connection, names, scalar, statement, table_name
 from nexus_reimport.nexus.references import Hit
 
@@ -51,27 +51,30 @@ def refuse_hidden_rows(connection: Connection) -> None:
     )
 
 
-def find(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog, hits: Sequence[Hit]
-) -> list[Problem]:
+def find(database: Database, hits: Sequence[Hit]) -> list[Problem]:
     """All of them; ``hits`` are columns that hold ids of wiped rows."""
-    found = [*_foreign_keys(connection, mapping, catalog), *_triggers(connection, mapping, catalog)]
-    found += _relatives(connection, mapping)
-    found += _published(connection, mapping)
-    found += _unseen_sequences(connection, mapping)
-    found += _used_up_sequences(connection, mapping)
+    found = [
+        *_foreign_keys(database),
+        *_triggers(database),
+    ]
+    found += _relatives(database)
+    found += _published(database)
+    found += _unseen_sequences(database)
+    found += _used_up_sequences(database)
     return found + [_unexplained(hit) for hit in hits]
 
 
-def notices(connection: Connection, mapping: FieldMapping) -> tuple[str, ...]:
+def notices(database: Database) -> tuple[str, ...]:
     """What acts beside a run, or must be looked after when it is over; for a person to know."""
     found = []
-    for kind, name, more in connection.execute(statement("beside"), _asked(mapping)):
-        found.append(_notice(connection, kind, name, more))
-    for sequence in sequences.behind(connection, mapping.schema_name, mapping.wiped_tables()):
+    for kind, name, more in database.connection.execute(statement("beside"), _asked(database)):
+        found.append(_notice(database.connection, kind, name, more))
+    for sequence in sequences.behind(
+        database.connection, database.mapping.schema_name, database.mapping.wiped_tables()
+    ):
         if not sequence.may_read:
             continue
-        reading = sequences.read(connection, mapping.schema_name, sequence)
+        reading = sequences.read(database.connection, database.mapping.schema_name, sequence)
         if reading.taken:
             found.append(f"{reading}: nobody can add a row now; the run moves it where it can")
     return tuple(found)
@@ -99,20 +102,20 @@ def _said(
     return sql.SQL(text).format(*parts, **named).as_string(connection)
 
 
-def _asked(mapping: FieldMapping) -> dict[str, object]:
-    tables = sorted({*mapping.wiped_tables(), *mapping.link_tables()})
-    return {"schema": mapping.schema_name, "tables": tables}
+def _asked(database: Database) -> dict[str, object]:
+    tables = sorted({*database.mapping.wiped_tables(), *database.mapping.link_tables()})
+    return {"schema": database.mapping.schema_name, "tables": tables}
 
 
-def _foreign_keys(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog
-) -> Iterator[Problem]:
-    for key in catalog.foreign_keys:
-        if key.target in mapping.wiped_tables() and (key.acts or not key.deferrable):
+def _foreign_keys(database: Database) -> Iterator[Problem]:
+    for key in database.catalog.foreign_keys:
+        if key.target in database.mapping.wiped_tables() and (key.acts or not key.deferrable):
             yield Problem(
                 f"foreign key {key.name} ({key.schema}.{key.table} -> {key.target}) "
                 + ("acts on a delete" if key.acts else "is not deferrable"),
-                _remade(connection, key) if key.acts else _deferred(connection, key),
+                _remade(database.connection, key)
+                if key.acts
+                else _deferred(database.connection, key),
             )
 
 
@@ -141,15 +144,20 @@ def _remade(connection: Connection, key: ForeignKey) -> str:
     )
 
 
-def _triggers(connection: Connection, mapping: FieldMapping, catalog: Catalog) -> Iterator[Problem]:
-    for trigger in catalog.triggers:
-        if trigger.table not in {*mapping.wiped_tables(), *mapping.link_tables()}:
+def _triggers(database: Database) -> Iterator[Problem]:
+    for trigger in database.catalog.triggers:
+        if trigger.table not in {*database.mapping.wiped_tables(), *database.mapping.link_tables()}:
             continue
         kind = sql.SQL("TRIGGER" if trigger.kind == "TRIGGER" else "RULE")
         place = table_name(trigger.schema, trigger.on)
         off, on = (
             _said(
-                connection, "ALTER TABLE {} {} {} {};", place, sql.SQL(do), kind, Name(trigger.name)
+                database.connection,
+                "ALTER TABLE {} {} {} {};",
+                place,
+                sql.SQL(do),
+                kind,
+                Name(trigger.name),
             )
             for do in ("DISABLE", "ENABLE")
         )
@@ -160,31 +168,31 @@ def _triggers(connection: Connection, mapping: FieldMapping, catalog: Catalog) -
         )
 
 
-def _relatives(connection: Connection, mapping: FieldMapping) -> Iterator[Problem]:
-    rows = connection.execute(statement("relatives"), _asked(mapping)).fetchall()
+def _relatives(database: Database) -> Iterator[Problem]:
+    rows = database.connection.execute(statement("relatives"), _asked(database)).fetchall()
     for kind, schema, table, parent_schema, parent in rows:
         places = table_name(schema, table), table_name(parent_schema, parent)
         if kind == "child":
             yield Problem(
                 f"{schema}.{table} inherits from {parent_schema}.{parent}: its rows count as the"
                 " other's, and would be wiped with them",
-                _said(connection, "ALTER TABLE {} NO INHERIT {};", *places),
+                _said(database.connection, "ALTER TABLE {} NO INHERIT {};", *places),
             )
         else:
             yield Problem(
                 f"{schema}.{table}, a partition of {parent_schema}.{parent}, is a foreign table:"
                 " another server's rows cannot be taken back",
-                _said(connection, "ALTER TABLE {1} DETACH PARTITION {0};", *places),
+                _said(database.connection, "ALTER TABLE {1} DETACH PARTITION {0};", *places),
             )
 
 
-def _published(connection: Connection, mapping: FieldMapping) -> Iterator[Problem]:
-    rows = connection.execute(statement("published"), _asked(mapping)).fetchall()
+def _published(database: Database) -> Iterator[Problem]:
+    rows = database.connection.execute(statement("published"), _asked(database)).fetchall()
     for _, schema, table, publication, has_key, why in rows:
         place = table_name(schema, table)
         if why == "list":
             remade = _said(
-                connection,
+                database.connection,
                 "ALTER PUBLICATION {0} DROP TABLE {1}; ALTER PUBLICATION {0} ADD TABLE {1};",
                 Name(publication),
                 place,
@@ -201,20 +209,20 @@ def _published(connection: Connection, mapping: FieldMapping) -> Iterator[Proble
         yield Problem(
             f"publication {publication} sends changes of {schema}.{table}, and its replica identity"
             " does not tell its rows apart: the database refuses to change them",
-            _said(connection, what, place),
+            _said(database.connection, what, place),
         )
 
 
-def _unseen_sequences(connection: Connection, mapping: FieldMapping) -> Iterator[Problem]:
-    schema, tables = mapping.schema_name, mapping.wiped_tables()
-    known = sequences.behind(connection, schema, tables)
-    loose = connection.execute(statement("loose_sequences")).fetchall()
-    for table, column, function in sequences.unseen(connection, schema, tables, known):
+def _unseen_sequences(database: Database) -> Iterator[Problem]:
+    schema, tables = database.mapping.schema_name, database.mapping.wiped_tables()
+    known = sequences.behind(database.connection, schema, tables)
+    loose = database.connection.execute(statement("loose_sequences")).fetchall()
+    for table, column, function in sequences.unseen(database.connection, schema, tables, known):
         advice = "name its sequence in the column's default, or let the column own it"
         if len(loose) == 1:
-            sequence = table_name(*loose[0]).as_string(connection)
+            sequence = table_name(*loose[0]).as_string(database.connection)
             advice = _said(
-                connection,
+                database.connection,
                 "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT nextval({});",
                 table_name(schema, table),
                 Name(column),
@@ -227,10 +235,10 @@ def _unseen_sequences(connection: Connection, mapping: FieldMapping) -> Iterator
         )
 
 
-def _used_up_sequences(connection: Connection, mapping: FieldMapping) -> Iterator[Problem]:
+def _used_up_sequences(database: Database) -> Iterator[Problem]:
     """A larger limit where the column can hold it; else a wider column as well."""
-    schema = mapping.schema_name
-    for sequence in sequences.used_up(connection, schema, mapping.wiped_tables()):
+    schema = database.mapping.schema_name
+    for sequence in sequences.used_up(database.connection, schema, database.mapping.wiped_tables()):
         place = sequence.place
         rises = sequence.rises
         has_room = sequence.largest < sequence.widest
@@ -240,18 +248,18 @@ def _used_up_sequences(connection: Connection, mapping: FieldMapping) -> Iterato
         limit = sql.SQL("MAXVALUE {}" if rises else "MINVALUE {}").format(
             sequence.widest if rises else -sequence.widest - 1
         )
-        wider = _said(connection, "ALTER SEQUENCE {} AS bigint {};", place, limit)
+        wider = _said(database.connection, "ALTER SEQUENCE {} AS bigint {};", place, limit)
         if has_room:
             yield Problem(what, wider)
             continue
         column = _said(
-            connection,
+            database.connection,
             "ALTER TABLE {} ALTER COLUMN {} TYPE bigint;",
             table_name(schema, sequence.table),
             Name(sequence.column),
         )
         unlimited = sql.SQL("NO MAXVALUE" if rises else "NO MINVALUE")
-        wider = _said(connection, "ALTER SEQUENCE {} AS bigint {};", place, unlimited)
+        wider = _said(database.connection, "ALTER SEQUENCE {} AS bigint {};", place, unlimited)
         yield Problem(what, f"{column} {wider}")
 
 

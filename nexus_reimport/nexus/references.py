@@ -12,8 +12,8 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus.catalog import Catalog, Column, ForeignKey
+from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.postgres import Connection, names, scalar, table_name
 
 LONGEST_ID_COLUMN = 512
@@ -50,22 +50,20 @@ class Reference:
         return f"{self.table}.{self.column} -> {self.entity}"
 
 
-def declared(
-    mapping: FieldMapping, catalog: Catalog, content_types: dict[str, int]
-) -> list[Reference]:
+def declared(database: Database) -> list[Reference]:
     """What points into an entity: the catalog's foreign keys, the mapping's loose references."""
-    wiped = mapping.wiped_tables()
+    wiped = database.mapping.wiped_tables()
     found = [
-        _of_key(k, wiped[k.target], catalog.schema)
-        for k in catalog.foreign_keys
+        _of_key(k, wiped[k.target], database.catalog.schema)
+        for k in database.catalog.foreign_keys
         if k.target in wiped
     ]
-    for reference in mapping.references:
-        if reference.table not in catalog.tables:
+    for reference in database.mapping.references:
+        if reference.table not in database.catalog.tables:
             continue
-        for name, entity in mapping.entities.items():
-            key = catalog.tables[entity.table].primary_key[0]
-            if reference.content_type and entity.model in content_types:
+        for name, entity in database.mapping.entities.items():
+            key = database.catalog.tables[entity.table].primary_key[0]
+            if reference.content_type and entity.model in database.content_types:
                 found.append(
                     Reference(
                         reference.table,
@@ -75,7 +73,7 @@ def declared(
                         entity.table,
                         (key,),
                         reference.content_type,
-                        content_types[entity.model],
+                        database.content_types[entity.model],
                     )
                 )
             elif not reference.content_type and name in reference.entities:
@@ -180,27 +178,25 @@ class Hit:
     entities: tuple[str, ...]  # those whose ids it holds
 
 
-def unexplained(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog, known: list[Reference]
-) -> tuple[int, list[Hit]]:
+def unexplained(database: Database, known: list[Reference]) -> tuple[int, list[Hit]]:
     """How many columns were looked at, and those that hold wiped ids without a reason.
 
     Integer keys are not looked for: equal numbers say nothing.
     """
-    every_id = _every_id(mapping, catalog)
+    every_id = _every_id(database)
     if every_id is None:
         return 0, []
     explained = {(r.table, column) for r in known for column in r.columns}
     looked, hits = 0, []
-    for table, column in _candidates(catalog, explained):
+    for table, column in _candidates(database.catalog, explained):
         looked += 1
         shape = "{0}::text" if column.type == "uuid" else _TEXT_ID
         value = sql.SQL(shape).format(sql.Identifier(column.name))
-        found = connection.execute(
+        found = database.connection.execute(
             sql.SQL(
                 "SELECT entity, count(*) FROM {} JOIN ({}) AS known ON known.id = {} GROUP BY 1"
                 " ORDER BY 1"
-            ).format(table_name(catalog.schema, table), every_id, value)
+            ).format(table_name(database.catalog.schema, table), every_id, value)
         ).fetchall()
         if found:
             rows = sum(int(count) for _, count in found)
@@ -208,15 +204,17 @@ def unexplained(
     return looked, hits
 
 
-def _every_id(mapping: FieldMapping, catalog: Catalog) -> sql.Composed | None:
+def _every_id(database: Database) -> sql.Composed | None:
     parts = []
-    for table, entity in mapping.wiped_tables().items():
-        key = catalog.tables[table].primary_key
-        column = catalog.tables[table].column(key[0]) if len(key) == 1 else None
+    for table, entity in database.mapping.wiped_tables().items():
+        key = database.catalog.tables[table].primary_key
+        column = database.catalog.tables[table].column(key[0]) if len(key) == 1 else None
         if column is not None and column.type == "uuid":
             parts.append(
                 sql.SQL("SELECT {}::text AS id, {} AS entity FROM {}").format(
-                    sql.Identifier(key[0]), sql.Literal(entity), table_name(catalog.schema, table)
+                    sql.Identifier(key[0]),
+                    sql.Literal(entity),
+                    table_name(database.catalog.schema, table),
                 )
             )
     return sql.SQL(" UNION ALL ").join(parts) if parts else None

@@ -7,8 +7,9 @@ from enum import StrEnum
 
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import fingerprint
-from nexus_reimport.nexus.catalog import Catalog, Table
-from nexus_reimport.nexus.postgres import Connection, table_name
+from nexus_reimport.nexus.catalog import Table
+from nexus_reimport.nexus.database import Database
+from nexus_reimport.nexus.postgres import table_name
 
 
 class Role(StrEnum):
@@ -45,23 +46,25 @@ def mapped_tables(mapping: FieldMapping) -> set[str]:
     return {*mapping.wiped_tables(), *mapping.link_tables(), *attached, *looked_up}
 
 
-def fingerprints_now(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog, *roles: Role
-) -> dict[str, fingerprint.Fingerprint]:
+def fingerprints_now(database: Database, *roles: Role) -> dict[str, fingerprint.Fingerprint]:
     """The fingerprints of all tables with one of ``roles``, as this connection sees them now."""
-    chosen = [n for n, table in catalog.tables.items() if fingerprinted(mapping, table)[1] in roles]
-    return fingerprints_of(connection, mapping, catalog, chosen)
+    chosen = [
+        n
+        for n, table in database.catalog.tables.items()
+        if fingerprinted(database.mapping, table)[1] in roles
+    ]
+    return fingerprints_of(database, chosen)
 
 
 def fingerprints_of(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog, tables: Iterable[str]
+    database: Database, tables: Iterable[str]
 ) -> dict[str, fingerprint.Fingerprint]:
     """The fingerprints of ``tables`` now; one that is not there, or wholly volatile, has none."""
     found = {}
-    for name in sorted(set(tables) & catalog.tables.keys()):
-        table = catalog.tables[name]
-        columns, _, _ = fingerprinted(mapping, table)
+    for name in sorted(set(tables) & database.catalog.tables.keys()):
+        table = database.catalog.tables[name]
+        columns, _, _ = fingerprinted(database.mapping, table)
         if columns:
-            place = table_name(mapping.schema_name, name)
-            found[name] = fingerprint.of(connection, place, columns, table.primary_key)
+            place = table_name(database.mapping.schema_name, name)
+            found[name] = fingerprint.of(database.connection, place, columns, table.primary_key)
     return found

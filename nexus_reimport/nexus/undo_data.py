@@ -11,9 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from psycopg import sql
 
-from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import references
-from nexus_reimport.nexus.catalog import Catalog
+from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import Connection, names, table_name
 from nexus_reimport.nexus.references import Reference
@@ -35,8 +34,7 @@ _LONGEST_NAME = 63  # bytes, PostgreSQL's own limit
 
 def of(
     run: str,
-    mapping: FieldMapping,
-    catalog: Catalog,
+    database: Database,
     entities: Collection[str],
     links: Collection[str],
     facts: Facts,
@@ -45,6 +43,7 @@ def of(
 
     ``entities`` are those whose tables are wiped, ``links`` the attachments that are re-linked.
     """
+    mapping, catalog = database.mapping, database.catalog
     wiped = mapping.wiped_tables()
     tables = [
         UndoTable(

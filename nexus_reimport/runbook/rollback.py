@@ -24,8 +24,8 @@ from nexus_reimport.model import (
     RollbackProposal,
     Undone,
 )
-from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus import links, registry, waiters
+from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.postgres import connected, exported_snapshot, rolled_back
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.nexus.tables import fingerprints_of
@@ -119,8 +119,7 @@ def _choice(newer: str) -> Newer:
 
 def _latest(settings: Settings, mapping: FieldMapping, run: str) -> str:
     with connected(settings.postgres) as connection:
-        catalog = catalogs.read(connection, mapping.schema_name)
-        return undo.latest(connection, mapping, catalog, run)[0].run
+        return undo.latest(Database.read(connection, mapping), run)[0].run
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +195,7 @@ class Rollback:
             InDoubt: the connection was lost at COMMIT and the database cannot be asked.
         """
         book = self.book
-        order = undo.Order(
+        order = undo.RollbackRequest(
             run=self.run.id,
             environment=book.settings.name,
             undoes=self.undoes,
@@ -234,13 +233,12 @@ class Rollback:
                 waiters.reading(book.settings.postgres, COMMITTED) as connection,
                 rolled_back(connection),
             ):
-                catalog = catalogs.read(connection, book.mapping.schema_name)
-                types = catalogs.content_types(connection, book.mapping)
+                database = Database.read(connection, book.mapping)
                 committed = {r.run: r for r in registry.runs(connection)}[self.run.id]
                 subject = Restored(
                     committed.after,
-                    fingerprints_of(connection, book.mapping, catalog, committed.after),
-                    links.attachment_states(connection, book.mapping, catalog, types),
+                    fingerprints_of(database, committed.after),
+                    links.attachment_states(database),
                 )
             return checks.run(
                 subject,

@@ -19,8 +19,10 @@ from psycopg import sql
 from nexus_reimport import checks, forms, record, wording
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
-from nexus_reimport.checks import before, inside, rehearsed, rollback
+from nexus_reimport.checks import before, rehearsed
 from nexus_reimport.checks import rows as _rows  # noqa: F401 - declares its checks
+from nexus_reimport.checks.inside import Inside
+from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import InDoubt, ReimportError, StopError, TargetError
 from nexus_reimport.filemaker import Source
 from nexus_reimport.filemaker.channels import Channels
@@ -308,7 +310,7 @@ class Runbook:
             )
 
         def undone(copy: Scratch, number: int) -> Undone:
-            order = undo.Order(
+            order = undo.RollbackRequest(
                 f"{name}-undo-{number}",
                 self.settings.name,
                 f"{name}-{number}",
@@ -320,9 +322,7 @@ class Runbook:
         def applied(copy: Scratch, number: int) -> Applied:
             order = replace(self._order(made), run=f"{name}-{number}", scratch=copy)
             with self._explained(copy.place, made, rehearsal.COPY_DROPPED):
-                return reimport.apply(
-                    copy.place, self.mapping, order, self._check_inside, commit=True
-                )
+                return reimport.apply(copy.place, order, self._check_inside, commit=True)
 
         return rehearsal.Acts(
             restore=lambda place: backup.restore(saved, self.folder, place, to_look_at=True),
@@ -337,7 +337,6 @@ class Runbook:
         with self._explained(self.settings.postgres, made, ROLLED_BACK):
             applied = reimport.apply(
                 self.settings.postgres,
-                self.mapping,
                 self._order(made),
                 self._check_inside,
                 commit=False,
@@ -510,7 +509,6 @@ class Runbook:
             "02_execute",
             lambda: reimport.apply(
                 self.settings.postgres,
-                self.mapping,
                 order,
                 self._check_inside,
                 commit=True,
@@ -676,15 +674,9 @@ class Runbook:
 
     def _order(
         self, made: Plan, proposal: Proposal | None = None, approval: Approval | None = None
-    ) -> reimport.Order:
-        return reimport.Order(
-            self.run.id,
-            self.settings.name,
-            made,
-            self.folder,
-            self.run.load(Survey, "survey").schema,
-            proposal,
-            approval,
+    ) -> reimport.ApplyRequest:
+        return reimport.ApplyRequest(
+            self.run.id, self.settings.name, self.intake(), made, proposal, approval
         )
 
     def intake(self) -> Intake:
@@ -727,42 +719,22 @@ class Runbook:
             only_links=self.scope is Scope.RELINK,
         )
 
-    def _check_inside(self, done: reimport.Done) -> Report:
-        subject = inside.Inside(
-            connection=done.connection,
-            catalog=done.catalog,
-            mapping=self.mapping,
-            survey=self.run.load(Survey, "survey"),
-            plan=self.run.load(Plan, "plan"),
-            after=done.after,
-            writes=done.writes,
-            undo=done.undo,
-        )
+    def _check_inside(self, subject: Inside) -> Report:
+        """The checks inside the transaction; none is waived."""
         report = checks.run(
             subject,
             today=today(self.settings),
-            name="inside",  # none is waived
+            name="inside",
             only_links=self.scope is Scope.RELINK,
         )
         self.run.save("checks_inside", report)
         return report
 
-    def check_undoing(self, done: undo.Done) -> Report:
+    def check_undoing(self, subject: Undoing) -> Report:
         """The checks inside a rollback's transaction; none is waived."""
-        subject = rollback.Undoing(
-            transaction=done.transaction,
-            catalog=done.catalog,
-            mapping=self.mapping,
-            undoes=done.undoes,
-            undo=done.undo,
-            since=done.since,
-            keep=done.keep,
-            known=done.known,
-            relinked=done.relinked,
-            after=done.after,
-        )
+        only_links = not subject.undo.tables
         return checks.run(
-            subject, today=today(self.settings), name="undoing", only_links=not done.undo.tables
+            subject, today=today(self.settings), name="undoing", only_links=only_links
         )
 
     def _forerunner(self) -> gate.Forerunner | None:

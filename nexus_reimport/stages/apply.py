@@ -12,22 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
 from nexus_reimport import checks
+from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import rowfile
-from nexus_reimport.mapping import FieldMapping
+from nexus_reimport.intake import Intake
 from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report, digest
-from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus import deployment, references, registry, schema, sequences, undo_data
-from nexus_reimport.nexus.catalog import Catalog
+from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint, moved
 from nexus_reimport.nexus.postgres import (
-    Connection,
     connected,
     copy_in,
     names,
@@ -35,7 +33,6 @@ from nexus_reimport.nexus.postgres import (
     statement,
     table_name,
 )
-from nexus_reimport.nexus.schema import Facts
 from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.nexus.tables import fingerprints_of
 from nexus_reimport.nexus.transaction import (
@@ -43,7 +40,6 @@ from nexus_reimport.nexus.transaction import (
     Progress,
     Tell,
     Transaction,
-    Writes,
     alone,
     no_one,
     wait_until_alone,
@@ -55,10 +51,10 @@ STEPS = 12  # as timed, COMMIT included
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be done: the plan and its private folder, and under which run.
+class ApplyRequest:
+    """What is to be done: the plan for what was read, and under which run.
 
-    ``schema`` is what the survey has described: another one under the locks stops the run.
+    Another schema under the locks than the one that was surveyed stops the run.
 
     It is committed only with an approval of this very proposal, or in a ``scratch`` database that
     we made ourselves; without either it is a dry run and rolled back.
@@ -66,9 +62,8 @@ class Order:
 
     run: str
     environment: str
+    intake: Intake
     plan: Plan
-    folder: Path
-    schema: Facts = ()
     proposal: Proposal | None = None
     approval: Approval | None = None
     scratch: Scratch | None = None
@@ -81,30 +76,18 @@ class Order:
             and self.approval is not None
             and self.approval.digest == self.proposal.digest
             and self.proposal.plan == self.plan.digest
-            and self.proposal.schema == schema.digest(self.schema)
+            and self.proposal.schema == schema.digest(self.intake.survey.schema)
             and digest(replace(self.proposal, digest="")) == self.proposal.digest
             and digest(replace(self.plan, digest="")) == self.plan.digest
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What the checks before COMMIT look at: the transaction's own view."""
-
-    connection: Connection
-    catalog: Catalog
-    after: Mapping[str, Fingerprint]
-    writes: Writes
-    undo: registry.UndoData
-
-
-BeforeCommit = Callable[[Done], Report]
+BeforeCommit = Callable[[Inside], Report]
 
 
 def apply(
     target: Postgres,
-    mapping: FieldMapping,
-    order: Order,
+    request: ApplyRequest,
     before_commit: BeforeCommit,
     *,
     commit: bool,
@@ -122,19 +105,19 @@ def apply(
         InDoubt: the connection was lost at COMMIT.
         TargetError: PostgreSQL refused. All but InDoubt leave the database as it was.
     """
-    if commit and order.scratch is None and not order.is_approved:
+    if commit and request.scratch is None and not request.is_approved:
         raise StopError(
             "this plan has no approval of its own", next="run 01_preflight, approve its digest"
         )
     with connected(target, ROLLED_BACK) as connection, alone(connection, target.lock_wait, tell):
-        if order.scratch is not None:
-            order.scratch.require(connection)
+        if request.scratch is not None:
+            request.scratch.require(connection)
         elif commit:
-            deployment.require(connection, order.environment)
+            deployment.require(connection, request.environment)
         transaction = Transaction(
-            connection, target, mapping.schema_name, "apply", STEPS, tell, progress
+            connection, target, request.intake.mapping.schema_name, "apply", STEPS, tell, progress
         )
-        work = _Work(transaction, mapping, order, before_commit, commit=commit)
+        work = _Work(transaction, request, before_commit, commit=commit)
         with transaction.in_time():
             applied: Applied = writing(connection, work.do, commit=commit, tell=tell)
         return work.after_commit(applied) if commit else applied
@@ -157,28 +140,26 @@ class _Work:
     def __init__(
         self,
         transaction: Transaction,
-        mapping: FieldMapping,
-        order: Order,
+        request: ApplyRequest,
         before_commit: BeforeCommit,
         *,
         commit: bool,
     ) -> None:
         self._transaction, self._connection = transaction, transaction.connection
-        self._mapping, self._order, self._commit = mapping, order, commit
-        self._before_commit = before_commit
+        self._request, self._commit, self._before_commit = request, commit, before_commit
+        self._intake = request.intake
+        self._mapping = mapping = request.intake.mapping
         self._compare_schema()  # what is gone cannot even be read; under the locks once more
-        self._catalog: Catalog = catalogs.read(self._connection, mapping.schema_name)
-        self._undo = undo_data.of(
-            order.run, mapping, self._catalog, order.plan.entities, order.plan.links, order.schema
-        )
-        types = catalogs.content_types(self._connection, mapping)
-        self._known = references.declared(mapping, self._catalog, types)
+        self._database = Database.read(self._connection, mapping)
+        plan, facts = request.plan, request.intake.survey.schema
+        self._undo = undo_data.of(request.run, self._database, plan.entities, plan.links, facts)
+        self._known = references.declared(self._database)
         wiped = [part.table for part in self._undo.tables]
         self._sequences = sequences.behind(self._connection, mapping.schema_name, wiped)
 
     def do(self) -> Applied:
         """All of it, up to COMMIT."""
-        plan, step = self._order.plan, self._transaction.step
+        plan, step = self._request.plan, self._transaction.step
         with step("copy into temporary tables"):
             self._transaction.fix_session()
             registry.make(self._connection)
@@ -208,10 +189,10 @@ class _Work:
             after = undo_data.hash_after(self._transaction, self._undo)
             undo_data.write_down_pointers(self._transaction, self._undo, self._known)
         with step("checks inside"):
-            done = Done(
-                self._connection, self._catalog, after, self._transaction.writes(), self._undo
+            inside = Inside(
+                self._intake, self._database, plan, after, self._transaction.writes(), self._undo
             )
-            report = self._before_commit(done)
+            report = self._before_commit(inside)
             checks.require(
                 report,
                 " inside the transaction",
@@ -247,8 +228,8 @@ class _Work:
         )
 
     def _load_temporary(self) -> None:
-        order, connection = self._order, self._connection
-        for name, entity in order.plan.entities.items():
+        request, connection = self._request, self._connection
+        for name, entity in request.plan.entities.items():
             self._transaction.let_go_first()
             incoming = _incoming(name)
             connection.execute(
@@ -256,7 +237,7 @@ class _Work:
                     incoming, table_name(self._mapping.schema_name, entity.table)
                 )
             )
-            copy_in(connection, incoming, order.folder, entity.file)
+            copy_in(connection, incoming, self._intake.folder, entity.file)
         for link in self._undo.links:
             incoming = _incoming(f"link_{link.attachment}")
             columns = [sql.Identifier(c) for c in (link.key, *link.columns)]
@@ -270,9 +251,9 @@ class _Work:
                 )
             )
             command = sql.SQL("COPY {} FROM STDIN").format(incoming)
-            file = order.plan.links[link.attachment].file
+            file = request.plan.links[link.attachment].file
             with connection.cursor() as cursor, cursor.copy(command) as copy:
-                for row in rowfile.read(order.folder, file):
+                for row in rowfile.read(self._intake.folder, file):
                     copy.write_row(row[: len(columns)])
             connection.execute(sql.SQL("ANALYZE {}").format(incoming))
 
@@ -287,8 +268,8 @@ class _Work:
 
     def _compare_schema(self) -> None:
         """The schema as it was surveyed: with the locks held, nobody can change it any more."""
-        was, now = self._order.schema, schema.describe(self._connection, self._mapping)
-        if self._order.scratch is not None:
+        was, now = self._intake.survey.schema, schema.describe(self._connection, self._mapping)
+        if self._request.scratch is not None:
             was, now = schema.structure(was), schema.structure(now)
         schema.require_same(
             was,
@@ -300,7 +281,7 @@ class _Work:
 
     def _compare_before(self, plan: Plan) -> None:
         self._transaction.check_time()
-        found = fingerprints_of(self._connection, self._mapping, self._catalog, plan.before)
+        found = fingerprints_of(self._database, plan.before)
         differ = moved(plan.before, found)
         if differ:
             raise StopError(
@@ -320,7 +301,7 @@ class _Work:
 
     def _insert(self) -> dict[str, int]:
         done = {}
-        for name, entity in self._order.plan.entities.items():
+        for name, entity in self._request.plan.entities.items():
             columns = names(entity.file.columns)
             done[entity.table] = self._transaction.execute(
                 sql.SQL(
@@ -339,11 +320,11 @@ class _Work:
         Whoever holds it may use it later: a sequence does not tell for whom it has moved. On a copy
         that is ourselves alone: the plan is applied to it twice.
         """
-        if self._order.scratch is not None:
+        if self._request.scratch is not None:
             return
         entities = self._mapping.wiped_tables()
         for sequence in self._sequences:
-            key = self._catalog.tables[sequence.table].primary_key
+            key = self._database.catalog.tables[sequence.table].primary_key
             if not sequence.rises or key != (sequence.column,):
                 continue
             query = sql.SQL(
@@ -381,9 +362,9 @@ class _Work:
         )
 
     def _expect_rehearsed(self, after: Mapping[str, Fingerprint]) -> None:
-        if self._order.proposal is None:
+        if self._request.proposal is None:
             return
-        differ = moved(self._order.proposal.after, after)
+        differ = moved(self._request.proposal.after, after)
         if differ:
             rows = {n: f"{c:,} rows differ from the plan" for n, c in self._unplanned()}
             raise StopError(
@@ -398,8 +379,8 @@ class _Work:
 
     def _unplanned(self) -> Iterator[tuple[str, int]]:
         """Table -> how many rows are not what the row files say; only counted when it matters."""
-        for name, entity in self._order.plan.entities.items():
-            key = sql.Identifier(self._catalog.tables[entity.table].primary_key[0])
+        for name, entity in self._request.plan.entities.items():
+            key = sql.Identifier(self._database.catalog.tables[entity.table].primary_key[0])
             query = sql.SQL(
                 "SELECT count(*) FROM {} AS t FULL JOIN {} AS i ON t.{key} = i.{key}"
                 " WHERE t.{key} IS NULL OR i.{key} IS NULL OR t::text <> i::text"
@@ -411,19 +392,19 @@ class _Work:
         if not self._undo.loaded:
             return
         self._connection.execute(sql.SQL("DELETE FROM {}").format(registry.LOADED))
-        copy_in(self._connection, registry.LOADED, self._order.folder, self._order.plan.memory)
+        copy_in(self._connection, registry.LOADED, self._intake.folder, self._request.plan.memory)
 
     def _remember(self, after: Mapping[str, Fingerprint]) -> None:
-        order = self._order
+        request = self._request
         registry.remember(
             self._connection,
             registry.Committed(
-                run=order.run,
-                environment=order.environment,
-                kind=str(order.plan.scope),
-                digest=order.proposal.digest if order.proposal else "",
-                approved_by=order.approval.who if order.approval else "",
-                before=dict(order.plan.before),
+                run=request.run,
+                environment=request.environment,
+                kind=str(request.plan.scope),
+                digest=request.proposal.digest if request.proposal else "",
+                approved_by=request.approval.who if request.approval else "",
+                before=dict(request.plan.before),
                 after=dict(after),
                 undo=self._undo,
                 undone_by="",

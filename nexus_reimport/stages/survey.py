@@ -26,6 +26,7 @@ from nexus_reimport.nexus import (
     sequences,
 )
 from nexus_reimport.nexus.catalog import Catalog, Table
+from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.obstacles import Problem
 from nexus_reimport.nexus.postgres import (
     OWN_SCHEMA,
@@ -56,46 +57,43 @@ def read(
     catalog = catalogs.read(connection, mapping.schema_name)
     check_mapping(connection, mapping, catalog)
     types = catalogs.content_types(connection, mapping)
-    known = references.declared(mapping, catalog, types)
+    database = Database(connection, mapping, catalog, types)
+    known = references.declared(database)
     described = schema.describe(connection, mapping)
-    given, unused = defaults.read(connection, mapping, catalog)
-    scanned, hits = references.unexplained(connection, mapping, catalog, known)
+    given, unused = defaults.read(database)
+    scanned, hits = references.unexplained(database, known)
     return Survey(
         database=str(scalar(connection, "SELECT current_database()")),
         server_version=str(scalar(connection, "SHOW server_version")),
         taken_at=datetime.now(UTC),
         schema_digest=schema.digest(described),
         content_types=types,
-        tables={t: _state(connection, mapping, catalog.tables[t]) for t in sorted(catalog.tables)},
-        pointers=_pointers(connection, mapping, known),
-        attachments=links.attachment_states(connection, mapping, catalog, types),
+        tables={t: _state(database, catalog.tables[t]) for t in sorted(catalog.tables)},
+        pointers=_pointers(database, known),
+        attachments=links.attachment_states(database),
         problems=(
-            *obstacles.find(connection, mapping, catalog, hits),
+            *obstacles.find(database, hits),
             *_missing_rights(connection, mapping, task),
         ),
         scanned_columns=scanned,
         rows={
-            n: dump_table(
-                connection, mapping, catalog.tables[e.table], folder / f"before_{n}.parquet"
-            )
+            n: dump_table(database, catalog.tables[e.table], folder / f"before_{n}.parquet")
             for n, e in mapping.entities.items()
         },
         attachment_rows={
-            n: links.dump_attachment(
-                connection, mapping, catalog, a, folder / f"attached_{n}.parquet"
-            )
+            n: links.dump_attachment(database, a, folder / f"attached_{n}.parquet")
             for n, a in mapping.attachments.items()
         },
-        lookups=_lookups(connection, mapping, catalog, folder),
-        pointed_at=_pointed_at(connection, mapping, catalog, known, folder),
+        lookups=_lookups(database, folder),
+        pointed_at=_pointed_at(database, known, folder),
         remembered=_remembered(connection, folder),
-        next_keys=_next_keys(connection, mapping, catalog),
+        next_keys=_next_keys(database),
         columns={n: catalog.tables[e.table].columns for n, e in mapping.entities.items()},
         unique_keys={n: catalog.tables[e.table].unique_keys for n, e in mapping.entities.items()},
         undo=tuple(registry.undo_sizes(connection)),
         keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
         schema=described,
-        notices=(*obstacles.notices(connection, mapping), *unused),
+        notices=(*obstacles.notices(database), *unused),
         defaults=given,
     )
 
@@ -171,33 +169,31 @@ def _untakeable(entity: Entity, table: Table) -> Iterator[mappings.Problem]:
             yield ("columns", name), f"is a {column.type}: this needs a JSON column"
 
 
-def _state(connection: Connection, mapping: FieldMapping, table: Table) -> TableState:
-    columns, role, left_out = fingerprinted(mapping, table)
-    place = table_name(mapping.schema_name, table.name)
+def _state(database: Database, table: Table) -> TableState:
+    columns, role, left_out = fingerprinted(database.mapping, table)
+    place = table_name(database.mapping.schema_name, table.name)
     if not columns:
-        rows = scalar(connection, sql.SQL("SELECT count(*) FROM {}").format(place))
+        rows = scalar(database.connection, sql.SQL("SELECT count(*) FROM {}").format(place))
         return TableState(table.name, role, rows, fingerprint.Fingerprint(rows, ""), left_out)
-    found = fingerprint.of(connection, place, columns, table.primary_key)
+    found = fingerprint.of(database.connection, place, columns, table.primary_key)
     return TableState(table.name, role, found.rows, found, left_out)
 
 
-def dump_table(connection: Connection, mapping: FieldMapping, table: Table, path: Path) -> RowFile:
+def dump_table(database: Database, table: Table, path: Path) -> RowFile:
     """All rows of ``table``, in the order of their keys."""
     query = sql.SQL('SELECT {} FROM {} ORDER BY {} COLLATE "C"').format(
         names(table.names()),
-        table_name(mapping.schema_name, table.name),
+        table_name(database.mapping.schema_name, table.name),
         sql.SQL("{}::text").format(sql.Identifier(table.primary_key[0])),
     )
-    return copy_out(connection, query, path, table.names())
+    return copy_out(database.connection, query, path, table.names())
 
 
-def _pointers(
-    connection: Connection, mapping: FieldMapping, known: list[references.Reference]
-) -> tuple[Pointer, ...]:
+def _pointers(database: Database, known: list[references.Reference]) -> tuple[Pointer, ...]:
     shared = [(r.table, r.columns) for r in known if r.kind == "id in a column"]
     found = []
     for r in known:
-        rows, dangling = references.count(connection, mapping.schema_name, r)
+        rows, dangling = references.count(database.connection, database.mapping.schema_name, r)
         if shared.count((r.table, r.columns)) > 1:
             dangling = 0
         found.append(
@@ -207,14 +203,12 @@ def _pointers(
 
 
 def _pointed_at(
-    connection: Connection,
-    mapping: FieldMapping,
-    catalog: Catalog,
+    database: Database,
     known: list[references.Reference],
     folder: Path,
 ) -> RowFile:
     """Which wiped rows something outside the wiped tables points at: entity, id, table, column."""
-    outside = [r for r in known if r.table not in mapping.wiped_tables()]
+    outside = [r for r in known if r.table not in database.mapping.wiped_tables()]
     columns = ("entity", "id", "table", "column")
     parts = [
         sql.SQL(
@@ -224,11 +218,11 @@ def _pointed_at(
             sql.Literal(r.entity),
             sql.Literal(r.table),
             sql.Literal(r.column),
-            references.pointing(mapping.schema_name, r),
+            references.pointing(database.mapping.schema_name, r),
             references.ids(
-                table_name(mapping.schema_name, r.target),
+                table_name(database.mapping.schema_name, r.target),
                 r,
-                catalog.tables[r.target].primary_key[0],
+                database.catalog.tables[r.target].primary_key[0],
             ),
         )
         for r in outside
@@ -238,21 +232,21 @@ def _pointed_at(
     query = sql.SQL("SELECT DISTINCT * FROM ({}) AS pointed ORDER BY 1, 2, 3, 4").format(
         sql.SQL(" UNION ALL ").join(parts)
     )
-    return copy_out(connection, query, folder / "pointed_at.parquet", columns)
+    return copy_out(database.connection, query, folder / "pointed_at.parquet", columns)
 
 
-def _lookups(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog, folder: Path
-) -> dict[str, RowFile]:
+def _lookups(database: Database, folder: Path) -> dict[str, RowFile]:
     """``table.column`` -> (id, value): by what lookups find, and people choose, a row of it."""
     found = {}
-    for table, column in sorted(mapping.chosen_from()):
-        key = catalog.tables[table].primary_key[0]
+    for table, column in sorted(database.mapping.chosen_from()):
+        key = database.catalog.tables[table].primary_key[0]
         query = sql.SQL("SELECT {0}, {1} FROM {2} WHERE {1} IS NOT NULL ORDER BY 1").format(
-            sql.Identifier(key), sql.Identifier(column), table_name(mapping.schema_name, table)
+            sql.Identifier(key),
+            sql.Identifier(column),
+            table_name(database.mapping.schema_name, table),
         )
         path = folder / f"lookup_{table}_{column}.parquet"
-        found[f"{table}.{column}"] = copy_out(connection, query, path, ("id", "value"))
+        found[f"{table}.{column}"] = copy_out(database.connection, query, path, ("id", "value"))
     return found
 
 
@@ -268,28 +262,28 @@ def _remembered(connection: Connection, folder: Path) -> RowFile:
     return copy_out(connection, query, path, columns)
 
 
-def _next_keys(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog
-) -> dict[str, tuple[int, int]]:
+def _next_keys(database: Database) -> dict[str, tuple[int, int]]:
     """For entities with integer keys: one more than the largest ever given out; the last one."""
     found = {}
-    known = sequences.behind(connection, mapping.schema_name, mapping.wiped_tables())
-    for name, entity in mapping.entities.items():
-        table = catalog.tables[entity.table]
+    known = sequences.behind(
+        database.connection, database.mapping.schema_name, database.mapping.wiped_tables()
+    )
+    for name, entity in database.mapping.entities.items():
+        table = database.catalog.tables[entity.table]
         key = table.column(table.primary_key[0])
         if key is not None and key.type in _LARGEST:
             query = sql.SQL("SELECT coalesce(max({}), 0) FROM {}").format(
-                sql.Identifier(key.name), table_name(mapping.schema_name, entity.table)
+                sql.Identifier(key.name), table_name(database.mapping.schema_name, entity.table)
             )
             rising = [
                 s
                 for s in known
                 if (s.table, s.column) == (entity.table, key.name) and s.rises and s.may_read
             ]
-            given_out = [sequences.given_out(connection, s) or 0 for s in rising]
+            given_out = [sequences.given_out(database.connection, s) or 0 for s in rising]
             limits = [s.largest - s.increment + 1 for s in rising if not s.cycles]
             found[name] = (
-                max(int(scalar(connection, query)), *given_out, 0) + 1,
+                max(int(scalar(database.connection, query)), *given_out, 0) + 1,
                 min([*limits, _LARGEST[key.type]]),
             )
     return found

@@ -16,10 +16,10 @@ from pathlib import Path
 from psycopg import sql
 
 from nexus_reimport import checks
+from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Approval, Look, Newer, Report, RollbackProposal, Undone, digest
-from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus import (
     changes as since,
 )
@@ -31,8 +31,8 @@ from nexus_reimport.nexus import (
     undo_data,
     waiters,
 )
-from nexus_reimport.nexus.catalog import Catalog
 from nexus_reimport.nexus.changes import Since
+from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint, moved
 from nexus_reimport.nexus.postgres import (
     Connection,
@@ -63,7 +63,7 @@ STAGE = "undo"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RollbackRequest:
     """Which run is taken back, by which, and what becomes of what is newer."""
 
     run: str
@@ -86,22 +86,7 @@ class Order:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What the checks before COMMIT look at."""
-
-    transaction: Transaction
-    catalog: Catalog
-    undoes: Committed
-    undo: UndoData
-    since: Since
-    keep: bool
-    known: tuple[Reference, ...]
-    relinked: Mapping[str, int]  # attachment -> links put back
-    after: Mapping[str, Fingerprint]
-
-
-BeforeCommit = Callable[[Done], Report]
+BeforeCommit = Callable[[Undoing], Report]
 
 
 def look(target: Postgres, mapping: FieldMapping, run: str, newer: Newer, folder: Path) -> Look:
@@ -117,9 +102,9 @@ def look(target: Postgres, mapping: FieldMapping, run: str, newer: Newer, folder
             connection, target, mapping.schema_name, STAGE, STEPS, no_one, None
         )
         transaction.fix_session()
-        catalog = catalogs.read(connection, mapping.schema_name)
-        undoes, undo = latest(connection, mapping, catalog, run)
-        known = _known(connection, mapping, catalog, undo)
+        database = Database.read(connection, mapping)
+        undoes, undo = latest(database, run)
+        known = _known(database, undo)
         found = since.find(transaction, undo, known, keep=newer is Newer.KEEP)
         saved = {
             part.table: copy_out(
@@ -139,7 +124,7 @@ def look(target: Postgres, mapping: FieldMapping, run: str, newer: Newer, folder
             rows_before={p.table: undoes.before[p.table].rows for p in undo.tables},
             rows_now={p.table: _count(connection, mapping, p.table) for p in undo.tables},
             links={p.attachment: _count_of(connection, undo.schema, p.kept_as) for p in undo.links},
-            now=fingerprints_now(connection, mapping, catalog, Role.WIPED, Role.LINK),
+            now=fingerprints_now(database, Role.WIPED, Role.LINK),
             schema=schema.describe(connection, mapping),
             saved=saved,
         )
@@ -148,7 +133,7 @@ def look(target: Postgres, mapping: FieldMapping, run: str, newer: Newer, folder
 def run(
     target: Postgres,
     mapping: FieldMapping,
-    order: Order,
+    request: RollbackRequest,
     before_commit: BeforeCommit,
     *,
     tell: Tell = no_one,
@@ -162,33 +147,32 @@ def run(
         InDoubt: the connection was lost at COMMIT.
         TargetError: PostgreSQL refused. All but InDoubt leave the database as it was.
     """
-    if order.scratch is None and not order.is_approved:
+    if request.scratch is None and not request.is_approved:
         raise StopError(
             "this rollback has no approval of its own",
             next="read 90_rollback, approve the digest that it shows",
         )
     with connected(target, ROLLED_BACK) as connection, alone(connection, target.lock_wait, tell):
-        if order.scratch is not None:
-            order.scratch.require(connection)
+        if request.scratch is not None:
+            request.scratch.require(connection)
         else:
-            deployment.require(connection, order.environment)
+            deployment.require(connection, request.environment)
         transaction = Transaction(
             connection, target, mapping.schema_name, STAGE, STEPS, tell, progress
         )
-        work = _Work(transaction, mapping, order, before_commit)
+        work = _Work(transaction, mapping, request, before_commit)
         with transaction.in_time():
             undone = writing(connection, work.do, commit=True, tell=tell)
         return work.after_commit(undone)
 
 
-def latest(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog, run: str
-) -> tuple[Committed, UndoData]:
+def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
     """The run that can be taken back, and its undo data; ``run`` must name it, or be empty.
 
     Raises:
         StopError: there is none, another one is the latest, or it cannot be taken back exactly.
     """
+    connection = database.connection
     every = [r for r in registry.runs(connection) if r.kind != "rollback"]
     standing = [r for r in every if not r.undone_by]
     if not standing:
@@ -217,13 +201,11 @@ def latest(
             where="purged, or the database was restored from a dump since",
             next=restore,
         )
-    _require_same_schema(connection, mapping, catalog, found, NOTHING_WRITTEN)
+    _require_same_schema(database, found, NOTHING_WRITTEN)
     return found, found.undo
 
 
-def _require_same_schema(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog, undoes: Committed, state: str
-) -> None:
+def _require_same_schema(database: Database, undoes: Committed, state: str) -> None:
     """The schema as the run found it, or its rows cannot be put back as they were.
 
     Raises:
@@ -236,7 +218,8 @@ def _require_same_schema(
     )
     kept = undoes.undo
     if kept is None or (
-        not kept.facts and catalog.digest(mapped_tables(mapping)) != kept.schema_digest
+        not kept.facts
+        and database.catalog.digest(mapped_tables(database.mapping)) != kept.schema_digest
     ):
         raise StopError(
             f"the schema of the tables was changed {since_run}",
@@ -245,7 +228,7 @@ def _require_same_schema(
             next=advice,
         )
     if kept.facts:
-        now = schema.structure(schema.describe(connection, mapping))
+        now = schema.structure(schema.describe(database.connection, database.mapping))
         schema.require_same(kept.facts, now, since_run, state=state, next=advice)
 
 
@@ -262,13 +245,10 @@ def _is_kept(connection: Connection, undo: UndoData) -> bool:
     )
 
 
-def _known(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog, undo: UndoData
-) -> tuple[Reference, ...]:
+def _known(database: Database, undo: UndoData) -> tuple[Reference, ...]:
     """What can point at a row of a wiped table."""
-    types = catalogs.content_types(connection, mapping)
     wiped = {part.table for part in undo.tables}
-    return tuple(r for r in references.declared(mapping, catalog, types) if r.target in wiped)
+    return tuple(r for r in references.declared(database) if r.target in wiped)
 
 
 def _count(connection: Connection, mapping: FieldMapping, table: str) -> int:
@@ -288,12 +268,12 @@ class _Work:
         self,
         transaction: Transaction,
         mapping: FieldMapping,
-        order: Order,
+        request: RollbackRequest,
         before_commit: BeforeCommit,
     ) -> None:
         self._transaction, self._connection = transaction, transaction.connection
-        self._mapping, self._order, self._before_commit = mapping, order, before_commit
-        self._keep = order.newer is Newer.KEEP
+        self._mapping, self._request, self._before_commit = mapping, request, before_commit
+        self._keep = request.newer is Newer.KEEP
 
     def do(self) -> Undone:
         """All of it, up to COMMIT."""
@@ -301,14 +281,14 @@ class _Work:
         with step("read the undo data"):
             self._transaction.fix_session()
             registry.make(self._connection)
-            catalog = catalogs.read(self._connection, self._mapping.schema_name)
-            undoes, undo = latest(self._connection, self._mapping, catalog, self._order.undoes)
-            known = _known(self._connection, self._mapping, catalog, undo)
+            database = Database.read(self._connection, self._mapping)
+            undoes, undo = latest(database, self._request.undoes)
+            known = _known(database, undo)
         with step("wait for locks"):
             tables = [p.table for p in undo.parts]
             self._transaction.lock(tuple(dict.fromkeys(tables)))
         with step("compare with what was approved"):
-            self._compare(catalog, undoes)
+            self._compare(undoes)
             found = since.find(self._transaction, undo, known, keep=self._keep)
             self._require_choice(found)
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
@@ -323,13 +303,11 @@ class _Work:
         with step("check foreign keys"):
             self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
         with step("checks inside"):
-            after = fingerprints_now(
-                self._connection, self._mapping, catalog, Role.WIPED, Role.LINK
+            after = fingerprints_now(database, Role.WIPED, Role.LINK)
+            undoing = Undoing(
+                self._transaction, database, undoes, undo, found, self._keep, known, relinked, after
             )
-            done = Done(
-                self._transaction, catalog, undoes, undo, found, self._keep, known, relinked, after
-            )
-            report = self._before_commit(done)
+            report = self._before_commit(undoing)
             checks.require(
                 report,
                 " inside the transaction",
@@ -365,21 +343,21 @@ class _Work:
             timings=dict(self._transaction.timings),
         )
 
-    def _compare(self, catalog: Catalog, undoes: Committed) -> None:
+    def _compare(self, undoes: Committed) -> None:
         """With the locks held, neither schema nor rows can change any more."""
-        now = catalogs.read(self._connection, self._mapping.schema_name)
-        _require_same_schema(self._connection, self._mapping, now, undoes, ROLLED_BACK)
-        if self._order.proposal is None:
+        now = Database.read(self._connection, self._mapping)
+        _require_same_schema(now, undoes, ROLLED_BACK)
+        if self._request.proposal is None:
             return
         schema.require_same(
-            self._order.proposal.schema,
+            self._request.proposal.schema,
             schema.describe(self._connection, self._mapping),
             "since you looked",
             state=ROLLED_BACK,
             next="look again, and approve the digest that is shown then",
         )
-        found = fingerprints_now(self._connection, self._mapping, catalog, Role.WIPED, Role.LINK)
-        differ = moved(self._order.proposal.now, found)
+        found = fingerprints_now(now, Role.WIPED, Role.LINK)
+        differ = moved(self._request.proposal.now, found)
         if differ:
             raise StopError(
                 "Nexus was changed since you looked\n" + "\n".join(f"    {d}" for d in differ),
@@ -388,7 +366,7 @@ class _Work:
             )
 
     def _require_choice(self, found: Since) -> None:
-        if self._order.newer is Newer.UNDECIDED and any(n.rows for n in found.newer):
+        if self._request.newer is Newer.UNDECIDED and any(n.rows for n in found.newer):
             raise StopError(
                 "rows were created or edited since the run, and nobody has decided about them",
                 state=ROLLED_BACK,
@@ -456,17 +434,17 @@ class _Work:
             )
 
     def _remember(self, undoes: Committed, after: Mapping[str, Fingerprint]) -> None:
-        order = self._order
-        registry.mark_undone(self._connection, undoes.run, order.run)
+        request = self._request
+        registry.mark_undone(self._connection, undoes.run, request.run)
         registry.remember(
             self._connection,
             Committed(
-                run=order.run,
-                environment=order.environment,
+                run=request.run,
+                environment=request.environment,
                 kind="rollback",
-                digest=order.proposal.digest if order.proposal else "",
-                approved_by=order.approval.who if order.approval else "",
-                before=dict(order.proposal.now if order.proposal else undoes.after),
+                digest=request.proposal.digest if request.proposal else "",
+                approved_by=request.approval.who if request.approval else "",
+                before=dict(request.proposal.now if request.proposal else undoes.after),
                 after=dict(after),
                 undo=None,
                 undone_by="",

@@ -15,12 +15,11 @@ from nexus_reimport.checks.after import After, Answers
 from nexus_reimport.errors import StopError
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
-from nexus_reimport.mapping import Attachment, FieldMapping
+from nexus_reimport.mapping import Attachment
 from nexus_reimport.model import Census, Plan, Report, Scope
-from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus import links, schema, sequences, waiters
-from nexus_reimport.nexus.catalog import Catalog
-from nexus_reimport.nexus.postgres import Connection, copy_out, names, table_name
+from nexus_reimport.nexus.database import Database
+from nexus_reimport.nexus.postgres import copy_out, names, table_name
 from nexus_reimport.nexus.tables import Role, fingerprints_now
 from nexus_reimport.planning.matching import stored_id
 from nexus_reimport.settings import Postgres, Settings
@@ -82,22 +81,19 @@ def look(
     place = copy or settings.postgres
     with waiters.reading(place, "committed; nothing was written by this step") as connection:
         connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        catalog = catalogs.read(connection, mapping.schema_name)
-        rows = {name: _rows(connection, mapping, catalog, name, folder) for name in plan.entities}
+        database = Database.read(connection, mapping)
+        rows = {name: _rows(database, name, folder) for name in plan.entities}
         step(1)
         attached = {
-            name: links.dump_attachment(
-                connection, mapping, catalog, spec, folder / f"after_{name}_attached.parquet"
-            )
+            name: links.dump_attachment(database, spec, folder / f"after_{name}_attached.parquet")
             for name, spec in mapping.attachments.items()
         }
-        types = catalogs.content_types(connection, mapping)
-        states = links.attachment_states(connection, mapping, catalog, types)
+        states = links.attachment_states(database)
         step(2)
-        prints = fingerprints_now(connection, mapping, catalog, *Role)
+        prints = fingerprints_now(database, *Role)
         step(3)
         described = schema.describe(connection, mapping)
-        answers = _ask(connection, mapping, catalog, types)
+        answers = _ask(database)
         wiped = [mapping.entities[name].table for name in plan.entities]
         next_keys = tuple(
             sequences.read(connection, mapping.schema_name, sequence)
@@ -128,35 +124,30 @@ def look(
     )
 
 
-def _rows(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog, name: str, folder: Path
-) -> RowFile:
-    table = catalog.tables[mapping.entities[name].table]
+def _rows(database: Database, name: str, folder: Path) -> RowFile:
+    table = database.catalog.tables[database.mapping.entities[name].table]
     query = sql.SQL("SELECT {} FROM {}").format(
-        names(table.names()), table_name(mapping.schema_name, table.name)
+        names(table.names()), table_name(database.mapping.schema_name, table.name)
     )
-    return copy_out(connection, query, folder / f"after_{name}.parquet", table.names())
+    return copy_out(database.connection, query, folder / f"after_{name}.parquet", table.names())
 
 
-def _ask(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog, types: dict[str, int]
-) -> Answers:
+def _ask(database: Database) -> Answers:
     """The application's own questions: patient, documents, images, calendar, search."""
-    application = mapping.application
-    people = mapping.entities[mapping.people()]
-    table = table_name(mapping.schema_name, people.table)
-    key = catalog.tables[people.table].primary_key[0]
-    ids = [str(row[0]) for row in connection.execute(_select(key, table))]
+    application = database.mapping.application
+    people = database.mapping.entities[database.mapping.people()]
+    table = table_name(database.mapping.schema_name, people.table)
+    key = database.catalog.tables[people.table].primary_key[0]
+    ids = [str(row[0]) for row in database.connection.execute(_select(key, table))]
     shown: dict[str, dict[str, int]] = {
-        name: _shown(connection, mapping, catalog, spec, types)
-        for name, spec in mapping.attachments.items()
+        name: _shown(database, spec) for name, spec in database.mapping.attachments.items()
     }
     live = set(ids)
-    calendar = _calendar(connection, mapping, catalog)
-    not_found = _not_found(connection, mapping, key)
+    calendar = _calendar(database)
+    not_found = _not_found(database, key)
     one = random.SystemRandom().choice(ids) if ids else ""
     column = people.filemaker_id.partition(".")[0]
-    row = connection.execute(
+    row = database.connection.execute(
         sql.SQL("SELECT {}::text, t::text FROM {} AS t WHERE {}::text = %s").format(
             sql.Identifier(column or key), table, sql.Identifier(key)
         ),
@@ -168,7 +159,7 @@ def _ask(
     pages = ", ".join(f"{counts.get(one, 0)} {name}" for name, counts in shown.items())
     unnamed = [
         str(r[0])
-        for r in connection.execute(
+        for r in database.connection.execute(
             sql.SQL("SELECT {} FROM {} WHERE {}").format(
                 sql.Identifier(key),
                 table,
@@ -198,44 +189,39 @@ def _select(key: str, table: sql.Composable) -> sql.Composed:
 
 
 def _shown(
-    connection: Connection,
-    mapping: FieldMapping,
-    catalog: Catalog,
+    database: Database,
     spec: Attachment,
-    types: dict[str, int],
 ) -> dict[str, int]:
     """Patient -> how many attachments its page shows, by the application's filter."""
-    link, schema = spec.link, mapping.schema_name
+    link, schema = spec.link, database.mapping.schema_name
     source = sql.SQL("{} AS h").format(table_name(schema, spec.table))
     if spec.through:
         source = sql.SQL("{} AS a JOIN {} AS h ON h.{} = a.{}").format(
             table_name(schema, spec.table),
             table_name(schema, spec.through.table),
-            sql.Identifier(catalog.tables[spec.through.table].primary_key[0]),
+            sql.Identifier(database.catalog.tables[spec.through.table].primary_key[0]),
             sql.Identifier(spec.through.column),
         )
     conditions = [sql.SQL("h.{} IS NOT NULL").format(sql.Identifier(link.object))]
     if link.content_type:
-        model = mapping.entities[spec.owner.entity].model
+        model = database.mapping.entities[spec.owner.entity].model
         conditions.append(
             sql.SQL("h.{} = {}").format(
-                sql.Identifier(link.content_type), sql.Literal(types.get(model))
+                sql.Identifier(link.content_type), sql.Literal(database.content_types.get(model))
             )
         )
     query = sql.SQL("SELECT h.{}::text, count(*) FROM {} WHERE {} GROUP BY 1").format(
         sql.Identifier(link.object), source, sql.SQL(" AND ").join(conditions)
     )
-    return dict(connection.execute(query).fetchall())
+    return dict(database.connection.execute(query).fetchall())
 
 
-def _calendar(
-    connection: Connection, mapping: FieldMapping, catalog: Catalog
-) -> tuple[int, tuple[str, ...]]:
+def _calendar(database: Database) -> tuple[int, tuple[str, ...]]:
     """How many events the calendar gives, and the appointments on which its code fails."""
-    calendar = mapping.application.calendar
-    entity = mapping.entities[calendar.entity]
-    key = catalog.tables[entity.table].primary_key[0]
-    rows = connection.execute(
+    calendar = database.mapping.application.calendar
+    entity = database.mapping.entities[calendar.entity]
+    key = database.catalog.tables[entity.table].primary_key[0]
+    rows = database.connection.execute(
         sql.SQL(
             "SELECT a.{key}::text, a.{patient} IS NOT NULL"
             " AND (a.{end} IS NULL OR p.{person} IS NULL)"
@@ -247,23 +233,28 @@ def _calendar(
             end=sql.Identifier(calendar.end),
             patient=sql.Identifier(calendar.patient),
             person=sql.Identifier(
-                catalog.tables[mapping.entities[mapping.people()].table].primary_key[0]
+                database.catalog.tables[
+                    database.mapping.entities[database.mapping.people()].table
+                ].primary_key[0]
             ),
-            table=table_name(mapping.schema_name, entity.table),
-            people=table_name(mapping.schema_name, mapping.entities[mapping.people()].table),
+            table=table_name(database.mapping.schema_name, entity.table),
+            people=table_name(
+                database.mapping.schema_name,
+                database.mapping.entities[database.mapping.people()].table,
+            ),
         )
     ).fetchall()
     return len(rows), tuple(key for key, is_broken in rows if is_broken)
 
 
-def _not_found(connection: Connection, mapping: FieldMapping, key: str) -> list[str]:
+def _not_found(database: Database, key: str) -> list[str]:
     """Patients that the search does not find by their own name.
 
     The application asks, for each word, whether it stands in one of the searched columns, case
     folded; whether a row is found depends on that row alone, so each is asked for itself.
     """
-    application = mapping.application
-    people = mapping.entities[mapping.people()]
+    application = database.mapping.application
+    people = database.mapping.entities[database.mapping.people()]
     full_name = sql.SQL(" || ' ' || ").join(
         sql.SQL("coalesce(p.{}, '')").format(sql.Identifier(c)) for c in application.patient_name
     )
@@ -276,8 +267,8 @@ def _not_found(connection: Connection, mapping: FieldMapping, key: str) -> list[
         " WHERE word <> '' AND strpos(upper({searched}), upper(word)) = 0)"
     ).format(
         key=sql.Identifier(key),
-        table=table_name(mapping.schema_name, people.table),
+        table=table_name(database.mapping.schema_name, people.table),
         name=full_name,
         searched=searched,
     )
-    return [row[0] for row in connection.execute(query)]
+    return [row[0] for row in database.connection.execute(query)]

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from nexus_reimport import record
+from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import Busy, ReimportError, StopError, TargetError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import (
@@ -113,9 +114,9 @@ def test_an_error_of_the_server_leaves_no_trace_and_shows_no_value(
     book = clinic.approved(rehearsed)
     before = clinic.state()
 
-    def breaks(done: apply.Done) -> Report:
+    def breaks(done: Inside) -> Report:
         clinic.do(f"GRANT UPDATE ON patients TO {ROLE}")
-        done.connection.execute("UPDATE public.patients SET last_name = NULL")
+        done.database.connection.execute("UPDATE public.patients SET last_name = NULL")
         return no_checks()
 
     with pytest.raises(TargetError) as told:
@@ -141,12 +142,12 @@ def test_a_write_to_a_protected_table_is_noticed_and_rolled_back(
     book = clinic.approved(rehearsed)
     before = clinic.state()
 
-    def meddle(done: apply.Done) -> Report:
+    def meddle(done: Inside) -> Report:
         clinic.do(  # without this the server itself refuses: our role may not write there
             f"GRANT SELECT, UPDATE, DELETE ON clinics, documents_document, xero_sync_logs TO {ROLE}"
         )
-        done.connection.execute(statement)
-        now = {t: (i, u, d) for t, i, u, d in done.connection.execute(
+        done.database.connection.execute(statement)
+        now = {t: (i, u, d) for t, i, u, d in done.database.connection.execute(
             "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del"
             " FROM pg_catalog.pg_stat_xact_user_tables WHERE schemaname = 'public'")}  # fmt: skip
         return book._check_inside(replace(done, writes=now))
@@ -196,7 +197,7 @@ def test_another_result_than_the_rehearsed_one_is_not_committed(
     other = replace(other, digest=digest(other))
     approved = replace(order, proposal=other, approval=replace(order.approval, digest=other.digest))
     with pytest.raises(StopError, match="not the one that was rehearsed") as told:
-        apply.apply(book.settings.postgres, book.mapping, approved, no_checks, commit=True)
+        apply.apply(book.settings.postgres, approved, no_checks, commit=True)
     assert f"patients: {rows:,} rows then, {rows:,} now, other content" in told.value.what
     assert "; 0 rows differ from the plan" in told.value.what
     assert clinic.state() == before
@@ -310,8 +311,8 @@ def test_without_its_own_approval_nothing_is_executed(clinic: Clinic) -> None:
         book.apply()
     with pytest.raises(StopError, match="no approval of its own"):
         apply.apply(
-            book.settings.postgres, book.mapping,
-            apply.Order(book.run.id, "x", book.run.load(Plan, "plan"), book.folder),
+            book.settings.postgres,
+            apply.ApplyRequest(book.run.id, "x", book.intake(), book.run.load(Plan, "plan")),
             no_checks, commit=True,
         )  # fmt: skip
     assert clinic.state() == before

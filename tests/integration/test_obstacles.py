@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from nexus_reimport.errors import StopError
-from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus import obstacles, references, schema
+from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.obstacles import Problem
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.runbook import steps
@@ -106,10 +106,9 @@ def odd(
 
 def found_in(connection: psycopg.Connection, folder: Path) -> list[Problem]:  # type: ignore[type-arg]
     mapping = steps.mappings.load("second_installation.toml", folder)
-    catalog = catalogs.read(connection, mapping.schema_name)
-    known = references.declared(mapping, catalog, {})
-    _, hits = references.unexplained(connection, mapping, catalog, known)
-    return obstacles.find(connection, mapping, catalog, hits)
+    database = Database.read(connection, mapping)
+    _, hits = references.unexplained(database, references.declared(database))
+    return obstacles.find(database, hits)
 
 
 def test_the_installation_has_no_obstacle_of_its_own(odd: Altered) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
-from nexus_reimport.model import Approval, Plan, Proposal, Report, Survey
+from nexus_reimport.model import Approval, Plan, Proposal, Report
 from nexus_reimport.nexus import schema
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.nexus.transaction import Transaction, no_one
@@ -147,12 +148,9 @@ def test_what_does_no_harm_is_no_change(more: Altered) -> None:
         assert schema.describe(more.connection, mapping) == was
 
 
-def order_of(book: steps.Runbook) -> reimport.Order:
+def order_of(book: steps.Runbook) -> reimport.ApplyRequest:
     load = book.run.load
-    return reimport.Order(
-        book.run.id, book.settings.name, load(Plan, "plan"), book.folder,
-        load(Survey, "survey").schema, load(Proposal, "proposal"), load(Approval, "approval"),
-    )  # fmt: skip
+    return book._order(load(Plan, "plan"), load(Proposal, "proposal"), load(Approval, "approval"))
 
 
 def apply(book: steps.Runbook, meanwhile: Callable[[], None] | None = None) -> None:
@@ -161,7 +159,7 @@ def apply(book: steps.Runbook, meanwhile: Callable[[], None] | None = None) -> N
             meanwhile()
 
     reimport.apply(
-        book.settings.postgres, book.mapping, order_of(book), book._check_inside, commit=True,
+        book.settings.postgres, order_of(book), book._check_inside, commit=True,
         progress=progress,
     )  # fmt: skip
 
@@ -232,10 +230,12 @@ def test_another_description_than_the_approved_one_is_no_approval(
     book = approved
     order = order_of(book)
     assert order.is_approved
-    other = replace(order, schema=order.schema[1:])
+    survey = order.intake.survey
+    shorter = replace(survey, schema=survey.schema[1:])
+    other = replace(order, intake=replace(order.intake, survey=shorter))
     assert not other.is_approved
     with pytest.raises(StopError, match="no approval of its own"):
-        reimport.apply(book.settings.postgres, book.mapping, other, book._check_inside, commit=True)
+        reimport.apply(book.settings.postgres, other, book._check_inside, commit=True)
 
 
 def test_a_definition_is_never_shown(more: Altered) -> None:
@@ -307,11 +307,11 @@ def test_a_write_beside_the_plan_is_noticed_in_every_schema_and_rolled_back(
     book = approved
     before = more.state()
 
-    def meddle(done: reimport.Done) -> Report:
+    def meddle(done: Inside) -> Report:
         already = Transaction(
-            done.connection, book.settings.postgres, "practice", "test", 1, no_one, None
+            done.database.connection, book.settings.postgres, "practice", "test", 1, no_one, None
         )
-        done.connection.execute(statement)
+        done.database.connection.execute(statement)
         writes = {
             table: tuple(map(sum, zip(done.writes.get(table, (0, 0, 0)), more, strict=True)))
             for table, more in already.writes().items()
@@ -319,7 +319,7 @@ def test_a_write_beside_the_plan_is_noticed_in_every_schema_and_rolled_back(
         return book._check_inside(replace(done, writes={**done.writes, **writes}))
 
     with pytest.raises(StopError, match="protected_tables_were_not_written") as told:
-        reimport.apply(book.settings.postgres, book.mapping, order_of(book), meddle, commit=True)
+        reimport.apply(book.settings.postgres, order_of(book), meddle, commit=True)
     assert re.search(BESIDE[statement], told.value.what), told.value.what
     assert more.state() == before
 

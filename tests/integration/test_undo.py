@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from nexus_reimport import record
+from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import ReimportError, StopError, TargetError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Look, Newer, Plan, RollbackProposal, Undone
@@ -318,7 +319,7 @@ def test_nothing_is_taken_back_without_its_own_digest(clinic: Clinic, rehearsed:
     for typed in ("", "0" * 12, proposal.digest[:6]):
         with pytest.raises(StopError):
             book.approve(typed)
-    order = undo.Order(book.run.id, DEV, book.undoes, Newer.UNDECIDED, proposal)
+    order = undo.RollbackRequest(book.run.id, DEV, book.undoes, Newer.UNDECIDED, proposal)
     with pytest.raises(StopError, match="no approval of its own"):
         undo.run(book.book.settings.postgres, book.book.mapping, order, book.book.check_undoing)
     assert clinic.state() == before
@@ -337,8 +338,8 @@ def test_what_was_written_after_the_look_stops_the_undo(clinic: Clinic, rehearse
     assert book.run.verdict() is Verdict.STOPPED
 
 
-def order_of(book: Rollback) -> undo.Order:
-    return undo.Order(
+def order_of(book: Rollback) -> undo.RollbackRequest:
+    return undo.RollbackRequest(
         book.run.id, DEV, book.undoes, Newer.UNDECIDED,
         book.run.load(RollbackProposal, "rollback_proposal"),
         book.run.load(steps.Approval, "approval"),
@@ -350,11 +351,10 @@ def test_a_rollback_that_would_not_be_exact_is_rolled_back(clinic: Clinic, rehea
     book = approved()
     before = clinic.state()
 
-    def meddle(done: undo.Done) -> Any:
+    def meddle(done: Undoing) -> Any:
         clinic.do(f"GRANT UPDATE ON notes TO {ROLE}")
-        connection, mapping = done.transaction.connection, book.book.mapping
-        connection.execute("UPDATE public.notes SET content = content || '.'")
-        after = fingerprints_now(connection, mapping, done.catalog, Role.WIPED, Role.LINK)
+        done.transaction.connection.execute("UPDATE public.notes SET content = content || '.'")
+        after = fingerprints_now(done.database, Role.WIPED, Role.LINK)
         return book.book.check_undoing(replace(done, after=after))
 
     with pytest.raises(StopError, match="every_row_is_what_it_was") as told:
@@ -389,7 +389,7 @@ def test_a_rollback_that_writes_elsewhere_is_noticed(
     book = approved()
     before = clinic.state()
 
-    def meddle(done: undo.Done) -> Any:
+    def meddle(done: Undoing) -> Any:
         clinic.do(  # without this the server itself refuses: our role may not write there
             f"GRANT SELECT, UPDATE, DELETE ON clinics, documents_document, xero_sync_logs TO {ROLE}"
         )

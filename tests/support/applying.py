@@ -9,18 +9,14 @@ from nexus_reimport.model import (
     Approval,
     Plan,
     Proposal,
-    Survey,
 )
 from nexus_reimport.runbook import steps
 from nexus_reimport.stages import apply
 
 
-def order_of(book: steps.Runbook) -> apply.Order:
+def order_of(book: steps.Runbook) -> apply.ApplyRequest:
     load = book.run.load
-    return apply.Order(
-        book.run.id, book.settings.name, load(Plan, "plan"), book.folder,
-        load(Survey, "survey").schema, load(Proposal, "proposal"), load(Approval, "approval"),
-    )  # fmt: skip
+    return book._order(load(Plan, "plan"), load(Proposal, "proposal"), load(Approval, "approval"))
 
 
 def apply_with(
@@ -29,6 +25,6 @@ def apply_with(
     progress: Callable[[int, int], None] | None = None,
 ) -> Applied:
     return apply.apply(
-        book.settings.postgres, book.mapping, order_of(book),
+        book.settings.postgres, order_of(book),
         before_commit or book._check_inside, commit=True, progress=progress,
     )  # fmt: skip

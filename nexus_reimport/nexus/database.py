@@ -1,0 +1,46 @@
+"""Nexus's database as one connection sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from psycopg import sql
+
+from nexus_reimport.mapping import FieldMapping
+from nexus_reimport.nexus import catalog as catalogs
+from nexus_reimport.nexus.catalog import Catalog
+from nexus_reimport.nexus.postgres import Connection, table_name
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A connection, the mapping that it is read by, and what its catalog says.
+
+    ``content_types`` are Django's: ``app_label.model`` -> id, which differs between installations.
+    """
+
+    connection: Connection
+    mapping: FieldMapping
+    catalog: Catalog
+    content_types: Mapping[str, int]
+
+    @classmethod
+    def read(cls, connection: Connection, mapping: FieldMapping) -> Self:
+        """The database as it is now; the mapping must fit it (``survey.check_mapping``)."""
+        catalog = catalogs.read(connection, mapping.schema_name)
+        return cls(connection, mapping, catalog, catalogs.content_types(connection, mapping))
+
+    @property
+    def schema(self) -> str:
+        """The schema of the application's tables."""
+        return self.mapping.schema_name
+
+    def place(self, table: str) -> sql.Identifier:
+        """The full name of one of the application's tables, for a statement."""
+        return table_name(self.schema, table)
+
+    def key(self, table: str) -> str:
+        """The column of the primary key of ``table``."""
+        return self.catalog.tables[table].primary_key[0]
