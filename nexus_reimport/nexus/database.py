@@ -28,7 +28,7 @@ class Database:
 
     @classmethod
     def read(cls, connection: Connection, mapping: FieldMapping) -> Self:
-        """The database as it is now; the mapping must fit it (``survey.check_mapping``)."""
+        """The database as it is now; the mapping must fit it (``nexus.fit.check``)."""
         catalog = catalogs.read(connection, mapping.schema_name)
         return cls(connection, mapping, catalog, catalogs.content_types(connection, mapping))
 

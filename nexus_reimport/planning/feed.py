@@ -11,11 +11,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import convert
-from nexus_reimport import mapping as mappings
 from nexus_reimport.convert import Made
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import Intake
-from nexus_reimport.mapping import Column
+from nexus_reimport.mapping import Column, DefaultRule
 from nexus_reimport.model import KEY
 from nexus_reimport.nexus.catalog import Column as Typed
 from nexus_reimport.text import by_id, id_key, name_key
@@ -120,7 +119,7 @@ class Feeder:
             )
             yield self.key(record), id_key(record[link]), not holds
 
-    def new_value(self, spec: mappings.DefaultRule, record: Record, row: Mapping[str, Any]) -> Made:
+    def new_value(self, spec: DefaultRule, record: Record, row: Mapping[str, Any]) -> Made:
         """What a named rule gives a new row."""
         as_of = convert.as_text(self._as_of)
         if spec.rule == "as_of":

@@ -12,6 +12,7 @@ import pytest
 from nexus_reimport import PACKAGE, mapping
 from nexus_reimport.errors import MappingError
 from nexus_reimport.files import toml_places
+from nexus_reimport.mapping import columns
 from nexus_reimport.planning import feed
 
 SHIPPED = PACKAGE / "mappings" / "nexus.toml"
@@ -260,4 +261,4 @@ def test_lines_are_those_of_the_file_whatever_is_in_its_texts() -> None:
 
 
 def test_the_plain_converters_are_those_that_need_nothing_else() -> None:
-    assert feed._SIMPLE.keys() == mapping.PLAIN
+    assert feed._SIMPLE.keys() == columns.PLAIN

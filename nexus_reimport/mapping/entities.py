@@ -1,0 +1,128 @@
+"""What is wiped and reimported: tables, the rules for their rows, and what feeds their columns."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from nexus_reimport.mapping.columns import PLAIN, Column, Converter
+from nexus_reimport.mapping.sources import Part
+from nexus_reimport.settings import EntityDecisions, Strict
+
+
+class ExclusionRule(Strict):
+    """A named rule by which a source record is not loaded, and its budget.
+
+    ``at_most`` is a part of the source's records: where more fall under the rule, the run stops.
+    ``records`` names them one by one, by the FileMaker ids that a message has named.
+    """
+
+    name: str
+    at_most: float = Field(ge=0, le=1)
+    empty: tuple[str, ...] = ()  # all of these fields are empty
+    unresolved: str = ""  # this column's entity was not found
+    misfit: str = ""  # the value for this column does not fit
+    records: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_reason(self) -> ExclusionRule:
+        if sum(map(bool, (self.empty, self.unresolved, self.misfit, self.records))) != 1:
+            raise ValueError("give one of `empty`, `unresolved`, `misfit` and `records`")
+        return self
+
+
+class OverrideRule(Strict):
+    """A named rule that gives a column of a row of FileMaker's another value than it has.
+
+    Where ``column`` holds ``was`` it ``becomes`` another, if the column ``filled`` holds a value,
+    or the instant or date in the column ``past`` is over. One that ``asks`` is decided by a
+    person, in the environment's file.
+    """
+
+    name: str
+    column: str
+    was: str
+    becomes: str
+    filled: str = ""
+    past: str = ""
+    asks: bool = False
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> OverrideRule:
+        if bool(self.filled) == bool(self.past):
+            raise ValueError("give either `filled` or `past`")
+        if self.asks and self.name not in EntityDecisions.model_fields:
+            raise ValueError(f"asks: [decisions] knows no {self.name}")
+        return self
+
+
+class Identity(Strict):
+    """One rule by which a source record is the same as a row of Nexus.
+
+    ``by = "filemaker_id"``, or columns whose fed values equal the row's; ``folded`` ones compare
+    with blanks folded, and ``then`` breaks ties between equal candidates.
+    """
+
+    name: str
+    by: Literal["filemaker_id"] | Annotated[tuple[str, ...], Field(min_length=1)]
+    folded: tuple[str, ...] = ()
+    then: tuple[str, ...] = ()
+
+
+class DefaultRule(Strict):
+    """A named rule that gives a new row's value."""
+
+    rule: Literal["as_of", "from", "completed_if_past", "sent_if"]
+    source_field: str = Field(alias="from", default="")
+    convert: Converter = "text"
+    column: str = ""
+    past: str = ""
+    future: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> DefaultRule:
+        needed = {"as_of": (), "from": ("from",)}.get(self.rule, ("column", "past", "future"))
+        given = {
+            "from": self.source_field,
+            "column": self.column,
+            "past": self.past,
+            "future": self.future,
+        }
+        if missing := [name for name in needed if not given[name]]:
+            raise ValueError(f"{self.rule}: lacks {', '.join(missing)}")
+        if self.convert not in PLAIN:
+            raise ValueError(f"convert: {self.convert} needs more than a new value can give")
+        return self
+
+
+class Entity(Strict):
+    """One table that is wiped and reimported."""
+
+    table: str
+    source: str
+    model: str = ""
+    filemaker_id: str = ""  # column, or column.key, that holds FileMaker's id in Nexus
+    identity: tuple[Identity, ...]
+    matched_at_least: Part = 0.0
+    left_out: tuple[ExclusionRule, ...] = ()
+    settled: tuple[OverrideRule, ...] = ()
+    columns: dict[str, Column]
+    new: dict[str, str | DefaultRule] = {}
+    serves: str = ""
+
+    def gathered(self) -> tuple[str, ...]:
+        """The sources whose records are merged into this entity's rows."""
+        return tuple(dict.fromkeys(c.gather for c in self.columns.values() if c.gather))
+
+    def decided(self) -> dict[str, Column]:
+        """What is counted and decided for itself: columns, keys of JSON columns, parts of cards."""
+        return {
+            of: column
+            for name, column in self.columns.items()
+            for of in ([f"{name}.{part}" for part in column.parts] if column.gather else [name])
+        }
+
+    def fed_columns(self) -> tuple[str, ...]:
+        """The columns that FileMaker feeds, wholly or by keys, in the mapping's order."""
+        return tuple(dict.fromkeys(name.partition(".")[0] for name in self.columns))

@@ -1,0 +1,75 @@
+"""One mapping as a whole."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Literal
+
+from pydantic import Field
+
+from nexus_reimport.mapping.application import Application
+from nexus_reimport.mapping.attachments import Attachment, AttachmentLink, Reference
+from nexus_reimport.mapping.by_hand import ByHand
+from nexus_reimport.mapping.entities import Entity
+from nexus_reimport.mapping.sources import SourceTable
+from nexus_reimport.settings import Strict
+
+
+class FieldMapping(Strict):
+    """One mapping, checked in itself."""
+
+    version: Literal[1]
+    schema_name: str = Field(alias="schema", default="public")
+    namespace: uuid.UUID
+    content_types: str = ""
+    sources: dict[str, SourceTable]
+    entities: dict[str, Entity]
+    attachments: dict[str, Attachment] = {}
+    references: tuple[Reference, ...] = ()
+    by_hand: dict[str, ByHand] = {}
+    application: Application
+    volatile: dict[str, tuple[str, ...]] = {}
+    digest: str = ""
+    text: str = Field(default="", repr=False)  # of the file, to find the lines of what is wrong
+
+    def wiped_tables(self) -> dict[str, str]:
+        """Table -> entity, parents first as the mapping lists them."""
+        return {entity.table: name for name, entity in self.entities.items()}
+
+    def used_sources(self) -> set[str]:
+        """The sources whose records become rows, parts of rows, or links."""
+        entities = {s for e in self.entities.values() for s in (e.source, *e.gathered())}
+        return entities | {a.source for a in self.attachments.values()}
+
+    def ids_of(self, source: str) -> frozenset[str]:
+        """The fields of ``source`` that hold ids: its own, and those of other records."""
+        spec = self.sources[source]
+        found = {*spec.key, *(link.field for link in spec.links)}
+        for entity in self.entities.values():
+            if entity.source == source:
+                feeds = entity.columns.values()
+                found |= {f.source_field for f in feeds if f.convert in ("entity", "uuid")}
+        for attachment in self.attachments.values():
+            if attachment.source == source:
+                found |= {attachment.owner.field, *(i.field for i in attachment.identity)}
+        return frozenset(found)
+
+    def chosen_from(self) -> set[tuple[str, str]]:
+        """Table and column of everything that lookups, or people, choose rows by."""
+        found = {
+            (step.table, step.match)
+            for entity in self.entities.values()
+            for column in entity.columns.values()
+            for step in column.lookup
+        }
+        by_hand = [c for kind in self.by_hand.values() for c in kind.columns.values() if c]
+        return found | {(t, c) for t, _, c in (choice.partition(".") for choice in by_hand)}
+
+    def link_tables(self) -> dict[str, AttachmentLink]:
+        """Table -> the link that it holds, for the tables that re-linking may write."""
+        return {a.link_table: a.link for a in self.attachments.values()}
+
+    def people(self) -> str:
+        """The entity of the patients: the one that the application's calendar points at."""
+        calendar = self.application.calendar
+        return self.entities[calendar.entity].columns[calendar.patient].entity

@@ -1,0 +1,252 @@
+"""What is wrong with a mapping in itself: what names nothing, or cannot be together."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from nexus_reimport.errors import MappingError
+from nexus_reimport.files import toml_places
+from nexus_reimport.files.toml_places import Path
+from nexus_reimport.mapping.attachments import Attachment, Reference
+from nexus_reimport.mapping.by_hand import ByHand
+from nexus_reimport.mapping.columns import NOT_FIELDS, Column
+from nexus_reimport.mapping.entities import DefaultRule, Entity, ExclusionRule, Identity
+from nexus_reimport.mapping.field_mapping import FieldMapping
+from nexus_reimport.mapping.sources import SourceTable
+
+Problem = tuple[Path, str]  # where in the file, and what is wrong
+_SHEET = re.compile(r"(?!(?:choices|history)$)[^\[\]:*?/\\']{1,31}", re.IGNORECASE)
+
+
+def find(mapping: FieldMapping) -> Iterator[Problem]:
+    """What names nothing, or cannot be together: where it stands, and what is wrong."""
+    for name, source in mapping.sources.items():
+        yield from _of_source(mapping, ("sources", name), source)
+    for name, entity in mapping.entities.items():
+        yield from _of_entity(mapping, ("entities", name), name, entity)
+    for name, attachment in mapping.attachments.items():
+        yield from _of_attachment(mapping, ("attachments", name), attachment)
+    for number, reference in enumerate(mapping.references):
+        yield from _of_reference(mapping, ("references", number), reference)
+    for name, kind in mapping.by_hand.items():
+        yield from _of_by_hand(mapping, ("by_hand", name), name, kind)
+    yield from _of_application(mapping, ("application", "calendar"))
+    for table in mapping.volatile.keys() & {*mapping.wiped_tables(), *mapping.link_tables()}:
+        yield ("volatile", table), "is written by the run: nothing of it can be left aside"
+
+
+def refused(what: str, problems: Iterable[Problem], text: str, where: str = "") -> MappingError:
+    """One error for all ``problems`` of the mapping with this ``text``, in its order."""
+    lines = toml_places.lines(text)
+    placed = sorted(
+        {
+            (toml_places.line_of(path, lines), toml_places.dotted(path), said)
+            for path, said in problems
+        }
+    )
+    listed = [f"    {f'line {n}, ' if n else ''}{place}: {said}" for n, place, said in placed]
+    return MappingError(
+        "\n".join([f"{what} {len(placed)} problem(s)", *listed]),
+        where=where,
+        next="correct the mapping and start again",
+    )
+
+
+def _absent(
+    mapping: FieldMapping, path: Path, source: str, fields: Iterable[str]
+) -> Iterator[Problem]:
+    """The ``fields`` that ``source`` does not declare; nothing where it is told elsewhere."""
+    known = mapping.sources[source].fields if source in mapping.sources else None
+    for field in dict.fromkeys(fields):
+        if known is not None and field not in known:
+            yield path, f"{source} has no field {field}"
+
+
+def _no_source(mapping: FieldMapping, path: Path, source: str) -> Iterator[Problem]:
+    if source not in mapping.sources:
+        yield path, f"no source is called {source}"
+
+
+def _no_entity(mapping: FieldMapping, path: Path, entity: str) -> Iterator[Problem]:
+    if entity not in mapping.entities:
+        yield path, f"no entity is called {entity}"
+
+
+def _twice(path: Path, names: Iterable[str], what: str) -> Iterator[Problem]:
+    for name, often in Counter(names).items():
+        if often > 1:
+            yield path, f"{often} {what} are called {name}"
+
+
+def _of_source(mapping: FieldMapping, path: Path, source: SourceTable) -> Iterator[Problem]:
+    name = str(path[-1])
+    yield from _absent(mapping, (*path, "key"), name, source.key)
+    yield from _absent(mapping, (*path, "modified"), name, filter(None, (source.modified,)))
+    yield from _twice((*path, "columns"), filter(None, source.columns), "columns")
+    for number, link in enumerate(source.links):
+        yield from _absent(mapping, (*path, "links", number, "field"), name, (link.field,))
+        yield from _no_source(mapping, (*path, "links", number, "to"), link.to)
+    for field, spec in source.fields.items():
+        names = {field, *spec.also}
+        if source.columns and not spec.optional and not names.intersection(source.columns):
+            yield (*path, "columns"), f"lacks the field {field}"
+
+
+def _of_entity(mapping: FieldMapping, path: Path, name: str, entity: Entity) -> Iterator[Problem]:
+    yield from _no_source(mapping, (*path, "source"), entity.source)
+    others = [n for n, e in mapping.entities.items() if e.table == entity.table and n != name]
+    if others and name > min(others):
+        yield (*path, "table"), f"{entity.table} is the table of {min(others)} already"
+    if entity.filemaker_id and entity.filemaker_id not in entity.columns:
+        yield (*path, "filemaker_id"), f"no column {entity.filemaker_id} is fed"
+    for column, feed in entity.columns.items():
+        yield from _of_column(mapping, (*path, "columns", column), name, feed)
+        yield from _of_neighbours((*path, "columns", column), column, entity)
+    for number, rule in enumerate(entity.identity):
+        yield from _of_identity((*path, "identity", number), rule, entity)
+    for number, left_out in enumerate(entity.left_out):
+        yield from _of_left_out(mapping, (*path, "left_out", number), left_out, entity)
+    for kind in ("identity", "left_out", "settled"):
+        rules = getattr(entity, kind)
+        yield from _twice((*path, kind), (rule.name for rule in rules), "rules")
+    for column, value in entity.new.items():
+        if isinstance(value, DefaultRule) and value.source_field:
+            fields = (value.source_field,)
+            yield from _absent(mapping, (*path, "new", column, "from"), entity.source, fields)
+
+
+def _of_column(mapping: FieldMapping, path: Path, entity: str, feed: Column) -> Iterator[Problem]:
+    source = mapping.entities[entity].source
+    yield from _absent(mapping, path, source, feed.fields_used)
+    if feed.gather:
+        yield from _no_source(mapping, (*path, "gather"), feed.gather)
+        used = (field for key, field in feed.with_.items() if key not in NOT_FIELDS)
+        yield from _absent(mapping, (*path, "with"), feed.gather, used)
+        gathered = mapping.sources.get(feed.gather)
+        if gathered is not None and (not gathered.links or gathered.links[0].to != source):
+            yield (
+                ("sources", feed.gather, "links"),
+                f"the first link must lead to {source}, whose records gather these",
+            )
+    order = list(mapping.entities)
+    if feed.entity and feed.entity not in order[: order.index(entity)]:
+        yield (*path, "entity"), f"{feed.entity} must be an entity listed before {entity}"
+    for number, step in enumerate(feed.lookup):
+        place = (*path, "lookup", number)
+        if step.table in mapping.wiped_tables():
+            yield (*place, "table"), f'{step.table} is wiped: convert = "entity" finds its rows'
+        if bool(step.through) != bool(step.take):
+            yield place, "`through` and `take` belong together"
+        elif step.through:
+            yield from _no_source(mapping, (*place, "through"), step.through)
+            yield from _absent(mapping, (*place, "take"), step.through, (step.take,))
+
+
+def _of_neighbours(path: Path, name: str, entity: Entity) -> Iterator[Problem]:
+    """Whether a column can stand beside the entity's others."""
+    feed, (base, _, key) = entity.columns[name], name.partition(".")
+    if feed.not_before and feed.not_before not in entity.columns:
+        yield (*path, "not_before"), f"no column {feed.not_before} is fed"
+    whole = entity.columns.get(base) if key else None
+    if whole is not None and not whole.gather:
+        yield path, f"{base} is fed as a whole already"
+    elif whole is not None and any(key.partition(".")[0] in keys for keys in whole.parts.values()):
+        yield path, f"the card in {base} has this key already"
+    parents = [name.rsplit(".", n)[0] for n in range(1, name.count("."))]
+    for parent in (p for p in parents if p in entity.columns):
+        yield path, f"{parent} is fed as a whole already"
+
+
+def _of_identity(path: Path, rule: Identity, entity: Entity) -> Iterator[Problem]:
+    if rule.by == "filemaker_id":
+        if not entity.filemaker_id:
+            yield path, "by filemaker_id, but filemaker_id of the entity names no column"
+        return
+    for part, names in (("by", rule.by), ("then", rule.then)):
+        for column in names:
+            if column not in entity.columns or "." in column or entity.columns[column].gather:
+                yield (*path, part), f"no column {column} is fed as a whole"
+    for column in (c for c in rule.folded if c not in rule.by):
+        yield (*path, "folded"), f"{column} is not among those of `by`"
+
+
+def _of_left_out(
+    mapping: FieldMapping, path: Path, rule: ExclusionRule, entity: Entity
+) -> Iterator[Problem]:
+    yield from _absent(mapping, (*path, "empty"), entity.source, rule.empty)
+    for part, column in (("unresolved", rule.unresolved), ("misfit", rule.misfit)):
+        if column and column not in entity.columns:
+            yield (*path, part), f"no column {column} is fed"
+        elif column and part == "unresolved" and entity.columns[column].convert != "entity":
+            yield (
+                (*path, part),
+                (
+                    f"{column} is a {entity.columns[column].convert}: only convert = "
+                    '"entity" can be unresolved; of any other, say `misfit` or `empty`'
+                ),
+            )
+
+
+def _of_attachment(mapping: FieldMapping, path: Path, spec: Attachment) -> Iterator[Problem]:
+    yield from _no_source(mapping, (*path, "source"), spec.source)
+    yield from _absent(mapping, (*path, "owner", "field"), spec.source, (spec.owner.field,))
+    yield from _no_entity(mapping, (*path, "owner", "entity"), spec.owner.entity)
+    yield from _absent(mapping, (*path, "exported"), spec.source, filter(None, (spec.exported,)))
+    for number, rule in enumerate(spec.identity):
+        place = (*path, "identity", number)
+        yield from _absent(mapping, (*place, "field"), spec.source, (rule.field,))
+        try:
+            groups = re.compile(rule.pattern).groups
+        except re.error as error:
+            yield (*place, "pattern"), f"is no regular expression: {error}"
+        else:
+            if rule.pattern and groups != 1:
+                yield (*place, "pattern"), f"has {groups} groups; one says what to take"
+    for table in {spec.table, spec.link_table} & mapping.wiped_tables().keys():
+        yield (*path, "table"), f"{table} is wiped, and cannot be re-linked"
+    links = {a.link for a in mapping.attachments.values() if a.link_table == spec.link_table}
+    if len(links) > 1:
+        yield (*path, "link"), f"another attachment has another link in {spec.link_table}"
+    owner = mapping.entities.get(spec.owner.entity)
+    if spec.link.content_type and (not mapping.content_types or not (owner and owner.model)):
+        yield (
+            (*path, "link", "content_type"),
+            "needs `content_types`, the table of them, and the `model` of the owner's entity",
+        )
+
+
+def _of_reference(mapping: FieldMapping, path: Path, reference: Reference) -> Iterator[Problem]:
+    for entity in reference.entities:
+        yield from _no_entity(mapping, (*path, "entities"), entity)
+    if reference.content_type and not mapping.content_types:
+        yield (*path, "content_type"), "needs `content_types`, the table of them"
+    if not reference.content_type and not reference.entities:
+        yield path, "points at nothing: give `content_type` or `entities`"
+
+
+def _of_by_hand(mapping: FieldMapping, path: Path, name: str, kind: ByHand) -> Iterator[Problem]:
+    others = [other for other in mapping.by_hand if other.casefold() == name.casefold()]
+    if not _SHEET.fullmatch(name) or others != [name]:
+        yield path, "no sheet of a workbook can be called so beside the others"
+    yield from _no_entity(mapping, (*path, "entity"), kind.entity)
+    for column, choices in kind.columns.items():
+        if "." in column:
+            yield (*path, "columns", column), "only a whole column can be given by hand"
+        if choices and not all(choices.partition(".")):
+            yield (*path, "columns", column), f"{choices}: write table.column, or nothing"
+    fed = mapping.entities[kind.entity].columns if kind.entity in mapping.entities else None
+    for shown in kind.show:
+        base, _, further = shown.partition(".")
+        if fed is not None and further and (base not in fed or not fed[base].entity):
+            yield (*path, "show"), f"{base} is no column that leads to an entity"
+
+
+def _of_application(mapping: FieldMapping, path: Path) -> Iterator[Problem]:
+    calendar = mapping.application.calendar
+    yield from _no_entity(mapping, (*path, "entity"), calendar.entity)
+    if calendar.entity in mapping.entities:
+        feed = mapping.entities[calendar.entity].columns.get(calendar.patient)
+        if feed is None or not feed.entity:
+            yield (*path, "patient"), f"{calendar.patient} is no column that leads to an entity"
