@@ -1,0 +1,121 @@
+"""The papers are true where a machine can tell: names, paths, links, the order of the glossary."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from nexus_reimport import CHECKOUT, PACKAGE
+
+PAPERS = [
+    *sorted(CHECKOUT.glob("*.md")),
+    *sorted((CHECKOUT / "docs").glob("*.md")),
+    CHECKOUT / "runbook" / "README.md",
+]
+OF_THE_CODE = [
+    p for p in PAPERS if p.name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "decisions.md")
+]
+ROOMS = {p.stem for p in PACKAGE.iterdir() if p.is_dir() or p.suffix == ".py"}
+OF_THE_DATABASE = {"nexus_reimport.runs", "nexus_reimport.loaded", "nexus_reimport.deployment"}
+NAME = re.compile(r"`([a-z_]+(?:\.\w+)+)(?:\(.*?\))?`")
+PATH = re.compile(r"`((?:nexus_reimport|nexus_sandbox|tests|tools|docs|runbook|\.ci)/[\w./-]*)`")
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def found(papers: list[Path], pattern: re.Pattern[str]) -> list[tuple[str, str]]:
+    """(paper, what the pattern finds in it), each once."""
+    pairs = ((paper, paper.read_text(encoding="utf-8")) for paper in papers)
+    return sorted(
+        {
+            (p.relative_to(CHECKOUT).as_posix(), m[1])
+            for p, text in pairs
+            for m in pattern.finditer(text)
+        }
+    )
+
+
+def names() -> list[tuple[str, str]]:
+    """Every dotted name of our own code: whole, or as seen from the package."""
+    whole = []
+    for paper, name in found(OF_THE_CODE, NAME):
+        first = name.partition(".")[0]
+        if name not in OF_THE_DATABASE and first in {*ROOMS, "nexus_reimport", "nexus_sandbox"}:
+            whole.append((paper, name if first.startswith("nexus_") else f"nexus_reimport.{name}"))
+    return whole
+
+
+def exists(name: str) -> bool:
+    """Whether ``name`` is a module, or what hangs on one."""
+    module, rest = importlib.import_module(name.partition(".")[0]), name.split(".")[1:]
+    held: object = module
+    for part in rest:
+        if isinstance(held, ModuleType) and not hasattr(held, part):
+            try:
+                held = importlib.import_module(f"{held.__name__}.{part}")
+            except ModuleNotFoundError:
+                return False
+        elif not hasattr(held, part):
+            return False
+        else:
+            held = getattr(held, part)
+    return True
+
+
+@pytest.mark.parametrize(("paper", "name"), names())
+def test_a_name_of_the_code_that_a_paper_uses_exists(paper: str, name: str) -> None:
+    assert exists(name), f"{paper} names {name}"
+
+
+def test_names_are_found_and_a_wrong_one_is_refused() -> None:
+    assert not exists("nexus_reimport.stages.nothing")
+    assert not exists("nexus_reimport.nexus.transaction.nothing")
+    assert exists("nexus_reimport.nexus.transaction.Transaction.lock")
+
+
+@pytest.mark.parametrize(("paper", "path"), found(PAPERS, PATH))
+def test_a_path_that_a_paper_names_exists(paper: str, path: str) -> None:
+    is_there = (CHECKOUT / path).exists()
+    assert is_there or path.startswith("runbook/environments/"), f"{paper} names {path}"
+
+
+@pytest.mark.parametrize(("paper", "link"), found(PAPERS, LINK))
+def test_a_link_leads_somewhere(paper: str, link: str) -> None:
+    assert (CHECKOUT / paper).parent.joinpath(link).exists(), f"{paper} links {link}"
+
+
+def test_the_glossary_is_in_order_and_names_each_term_once() -> None:
+    text = (CHECKOUT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    terms = re.findall(r"^\| ([^|]+?) \| \w", text, re.M)[1:]
+    plain = [re.sub(r"[^a-z ]", "", term.casefold()) for term in terms]
+    assert len(plain) > 40
+    assert [pair for pair in pairwise(plain) if pair[0] >= pair[1]] == []
+
+
+def test_the_architecture_has_every_room_in_the_order_that_is_enforced() -> None:
+    contracts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = [
+        {room.strip() for room in layer.split("|")} for layer in contracts["contracts"][0]["layers"]
+    ]
+    text = (CHECKOUT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = text.partition("| room in")[2].partition("\n\n")[0]
+    rows = [set(re.findall(r"`(\w+)`", row.split("|")[1])) for row in table.splitlines()[2:]]
+    assert rows == layers[::-1]
+
+
+def test_the_example_of_a_check_in_the_contributors_paper_can_be_declared() -> None:
+    text = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    (example,) = [block for block in blocks if "@check(" in block]
+    shown = "\nfrom nexus_reimport.checks import REGISTRY\nprint(REGISTRY[-1].claim)"
+    done = subprocess.run(
+        [sys.executable, "-c", example + shown], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "Every appointment that will be there ends after it starts.\n"
