@@ -8,14 +8,12 @@ from typing import Annotated
 
 import typer
 
-from nexus_reimport import mapping as mappings
 from nexus_reimport import record, show
 from nexus_reimport import settings as environments
 from nexus_reimport.cli.output import AsJson, RunId, give
 from nexus_reimport.errors import ReimportError, SettingsError, TargetError
 from nexus_reimport.model import Plan, Report
-from nexus_reimport.record import Run, Verdict
-from nexus_reimport.runbook.steps import Runbook
+from nexus_reimport.record import Run, Verdict, anchor
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings
 
@@ -164,9 +162,8 @@ def _check(settings: Settings, run: Run) -> Checked:
 
 
 def _compare_anchor(settings: Settings, run: Run, problems: list[str], remarks: list[str]) -> None:
-    mapping = mappings.load(settings.mapping, environments.folder())
     try:
-        anchored = Runbook(settings, mapping, run).anchored()
+        anchored = anchor.read(settings, run)
     except TargetError:
         remarks.append("the database could not be asked for the seal")
         return

@@ -1,6 +1,6 @@
 """Opening a run: whose database it is, what a killed run has left, a folder of its own.
 
-What every face does before its first step, and the record's part of the last one: the anchor.
+What every face does before its first step.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import date, datetime
 
 import psycopg
-from psycopg import sql
 
 from nexus_reimport import checks, record
 from nexus_reimport.checks import (  # noqa: F401 - each declares its checks, whose names are known
@@ -24,10 +23,10 @@ from nexus_reimport.checks import (  # noqa: F401 - each declares its checks, wh
 from nexus_reimport.errors import NOTHING_WRITTEN, Denied, ReimportError, StopError, TargetError
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Scope
-from nexus_reimport.nexus import deployment, registry, rights, scratch
-from nexus_reimport.nexus.postgres import OWN_SCHEMA, Connection, connected, table_name
+from nexus_reimport.nexus import deployment, rights, scratch
+from nexus_reimport.nexus.postgres import Connection, connected
 from nexus_reimport.nexus.rights import Right, Task
-from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record import Run, Verdict, anchor
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.settings import Kind, Settings
 
@@ -137,34 +136,8 @@ def create(settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "") 
     made = record.create(settings, kind, undoes=undoes)
     maintenance.leave(settings, made)
     with suppress(TargetError, StopError):  # said by the first step that needs the database
-        _anchor_late(settings, made)
+        anchor.write_late(settings, made)
     return made
-
-
-def _anchor_late(settings: Settings, made: Run) -> None:
-    """A seal that a kill, or a server that was away, kept from the database; "" there until now."""
-    sealed = {run.id: run for run in record.every(settings) if run.is_sealed}
-    with connected(settings.postgres) as connection:
-        waiting = [known.run for known in registry.runs(connection) if not known.seal]
-    for run in (sealed[name] for name in waiting if name in sealed):
-        if not run.problems():
-            anchor(settings, run)
-            made.journal("anchored", of=run.id)
-
-
-def anchor(settings: Settings, run: Run) -> None:
-    """Put a committed run's seal into the database, where there is none yet.
-
-    Raises:
-        TargetError, StopError: the seal is in the run's folder only.
-    """
-    query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''")
-    state = "committed; the seal is in the run's folder only"
-    with connected(settings.postgres, state) as connection:
-        deployment.require(connection, settings.name, state)
-        connection.execute(
-            query.format(table_name(OWN_SCHEMA, "runs")), (run.seal_digest(), run.id)
-        )
 
 
 def last_complete(settings: Settings, kinds: set[Scope]) -> Run | None:

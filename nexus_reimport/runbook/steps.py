@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from psycopg import sql
-
 from nexus_reimport import checks, forms, record, wording
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
@@ -49,17 +47,16 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.nexus import activity, schema, waiters
 from nexus_reimport.nexus.activity import Activity, Watched
-from nexus_reimport.nexus.postgres import OWN_SCHEMA, connected, exported_snapshot, table_name
+from nexus_reimport.nexus.postgres import exported_snapshot
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.nexus.tables import Role
 from nexus_reimport.nexus.transaction import ROLLED_BACK
 from nexus_reimport.planning import listings, manual, plan
-from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record import Run, Verdict, anchor
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.opening import (
     Bar,
-    anchor,
     clear_scratch,
     create,
     last_complete,
@@ -523,7 +520,7 @@ class Runbook:
         Raises:
             StopError: this run has been committed.
         """
-        if self._is_committed():
+        if self.run.is_committed():
             raise StopError(
                 "this run has been committed already",
                 state="committed by this run; nothing was written again",
@@ -532,7 +529,7 @@ class Runbook:
 
         def in_window() -> T:
             require_ready(self.settings, self.mapping, self.task)  # a right may have been revoked
-            with maintenance.held(self.settings, self.run, stays_up=self._is_committed):
+            with maintenance.held(self.settings, self.run, stays_up=self.run.is_committed):
                 return self._settled_if_lost(work, page)
 
         return self.step(name, in_window, stage=stage)
@@ -619,21 +616,13 @@ class Runbook:
         self.run.require_open()
         maintenance.leave(self.settings, self.run)  # while there is a journal to write it into
         digest = self.run.seal()
-        if self._is_committed():
-            anchor(self.settings, self.run)
+        if self.run.is_committed():
+            anchor.write(self.settings, self.run)
         return digest
-
-    def _is_committed(self) -> bool:
-        return record.is_committed(self.run.events())
 
     def anchored(self) -> str:
         """The digest that the database holds for this run; "" where it holds none."""
-        query = sql.SQL("SELECT seal FROM {} WHERE run = %s")
-        with connected(self.settings.postgres) as connection:
-            row = connection.execute(
-                query.format(table_name(OWN_SCHEMA, "runs")), (self.run.id,)
-            ).fetchone()
-        return str(row[0]) if row else ""
+        return anchor.read(self.settings, self.run)
 
     # -------------------------------------------------------------- parts
 
@@ -756,7 +745,7 @@ class Runbook:
         last = last_complete(dev, {Scope.REIMPORT, self.scope})
         if last is None:
             return None
-        if Runbook(dev, self.mapping, last).anchored() != last.seal_digest():
+        if anchor.read(dev, last) != last.seal_digest():
             raise StopError(
                 f"the record {last.id} of {dev.name} is not the one that its database knows",
                 next=f"run `nexus-reimport run {dev.name}` again",

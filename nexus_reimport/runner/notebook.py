@@ -18,9 +18,9 @@ from typing import Any
 
 import nbformat
 
-from nexus_reimport import CHECKOUT, errors, record
+from nexus_reimport import CHECKOUT, errors
 from nexus_reimport.errors import ReimportError, SettingsError
-from nexus_reimport.record import Run, State, Verdict
+from nexus_reimport.record import Run, State, Verdict, journal
 from nexus_reimport.runner.interrupt import passed_on
 
 PREFLIGHT, EXECUTE, VERIFY = "01_preflight", "02_execute", "03_verify"
@@ -143,7 +143,7 @@ def last_error(run: Run) -> str:
     A doubt is told as long as it is one: once the database was asked, what it said is told.
     """
     events = run.events()
-    failed = record.last_failure(events)
+    failed = journal.last_failure(events)
     if failed is None:
         return ""
     later = events[events.index(failed) :]

@@ -14,7 +14,8 @@ from nexus_reimport.nexus import deployment, registry, rights
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.nexus.registry import UndoSize
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.record import EXIT_CODES, Verdict
+from nexus_reimport.record import Verdict
+from nexus_reimport.record.verdict import EXIT_CODES
 from nexus_reimport.runbook import rollback as rollbacks
 from nexus_reimport.runner import notebook, sequence
 from nexus_reimport.runner.notebook import ROLLBACK

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from nexus_reimport.record import RUNNER_VARIABLE
+from nexus_reimport.record.lock import RUNNER_VARIABLE
 
 Progress = Callable[[int, int], None]
 

@@ -22,7 +22,8 @@ from nexus_reimport.model import (
     Scope,
     Undone,
 )
-from nexus_reimport.record import EXIT_CODES, WRITING, Run, State, Verdict
+from nexus_reimport.record import Run, State, Verdict
+from nexus_reimport.record.verdict import EXIT_CODES, WRITING
 from nexus_reimport.runbook.maintenance import ENTERED, FAILED, LEFT
 from nexus_reimport.show.page import Line, Page, Tone, listed
 from nexus_reimport.show.planned import changed, respelt

@@ -14,6 +14,7 @@ import requests
 
 from nexus_reimport import record
 from nexus_reimport import settings as environments
+from nexus_reimport.record.journal import JOURNAL
 from support.clinic import ROLE, Clinic
 from support.commands import command
 
@@ -58,7 +59,7 @@ def test_an_unforeseen_error_is_told_without_its_text(
     capsys: pytest.CaptureFixture[str], clinic: Clinic
 ) -> None:
     book = clinic.preflight()
-    (book.run.folder / record.JOURNAL).write_bytes(b"\xff Ms Canary\n")
+    (book.run.folder / JOURNAL).write_bytes(b"\xff Ms Canary\n")
     code, out, told = command(capsys, "record", "list", DEV)
     assert (code, out) == (3, "")
     assert told.startswith("an unforeseen UnicodeDecodeError")

@@ -20,6 +20,7 @@ from nexus_reimport.errors import SettingsError
 from nexus_reimport.model import Report, Snapshot
 from nexus_reimport.nexus.postgres import statement
 from nexus_reimport.record import Verdict
+from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.runbook import steps
 from nexus_reimport.runner import notebook
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE
@@ -376,7 +377,7 @@ def test_no_other_database_is_asked_whether_a_run_was_committed(
     copy = clinic.databases["prod"]
     make_database(clinic.server, copy, clinic.databases["dev"])
     book.apply()
-    journal = book.run.folder / record.JOURNAL
+    journal = book.run.folder / JOURNAL
     lines = journal.read_bytes().splitlines(keepends=True)
     last = next(n for n, line in enumerate(lines) if b'"committing"' in line)
     journal.write_bytes(b"".join(lines[: last + 1]))  # as a kill at COMMIT leaves it

@@ -15,6 +15,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import Plan
 from nexus_reimport.record import Run, State, Verdict
+from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.runbook import rollback, steps
 from nexus_reimport.runner import Wanted
 from support.clinic import ROLE, Clinic, finished, planned
@@ -127,7 +128,7 @@ def _by_entity(text: str) -> dict[str, int]:
 
 def journal_until(run: Run, last: str) -> None:
     """Cut the journal behind the last event of that name, as a kill there leaves it."""
-    path = run.folder / record.JOURNAL
+    path = run.folder / JOURNAL
     lines = path.read_bytes().splitlines(keepends=True)
     place = max(n for n, line in enumerate(lines) if f'"{last}"'.encode() in line)
     path.write_bytes(b"".join(lines[: place + 1]))

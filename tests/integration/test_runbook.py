@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from nexus_reimport.record import RUNNER_VARIABLE
+from nexus_reimport.record.lock import RUNNER_VARIABLE
 from nexus_reimport.runner.notebook import EXECUTE, FOLDER, PREFLIGHT, ROLLBACK, VERIFY
 from support import SUPPORT
 from support.clinic import Clinic

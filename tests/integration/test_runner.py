@@ -14,7 +14,7 @@ from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import InDoubt, RecordError, SettingsError, StopError
 from nexus_reimport.model import Proposal
-from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record import Run, Verdict, lock
 from nexus_reimport.runbook import steps
 from nexus_reimport.runner import notebook
 from support.clinic import ROLE, Clinic
@@ -80,9 +80,9 @@ def test_what_was_rehearsed_is_not_enough_for_a_real_prod(clinic: Clinic) -> Non
 
 def test_a_second_run_is_refused_while_one_is_at_work(clinic: Clinic) -> None:
     with record.at_work(environments.load(DEV)):
-        token = os.environ.pop(record.RUNNER_VARIABLE)
+        token = os.environ.pop(lock.RUNNER_VARIABLE)
         (refused,) = runner.run([DEV])
-        os.environ[record.RUNNER_VARIABLE] = token
+        os.environ[lock.RUNNER_VARIABLE] = token
     assert refused.exit_code == 1
     assert "at work" in refused.error
 

@@ -16,6 +16,8 @@ import pytest
 from nexus_reimport import CHECKOUT, record, settings
 from nexus_reimport.errors import Busy, RecordError, StopError
 from nexus_reimport.record import Verdict
+from nexus_reimport.record.lock import RUNNER_VARIABLE, WORKERS
+from nexus_reimport.record.verdict import EXIT_CODES, judge
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ STARTED, DONE = event("started", stage="apply"), event("finished", stage="apply"
 def test_the_verdict_is_what_the_journal_says(
     events: list[dict[str, Any]], verdict: Verdict
 ) -> None:
-    assert record.judge(events) is verdict
+    assert judge(events) is verdict
 
 
 def test_a_run_has_a_private_folder_that_nobody_else_can_enter(known: settings.Settings) -> None:
@@ -179,7 +181,7 @@ def test_a_new_run_waits_for_one_that_is_committed_and_unverified(
 def test_a_second_runner_is_refused(known: settings.Settings, monkeypatch: Any) -> None:
     with record.at_work(known):
         record.create(known)  # the runner's own kernels know its token
-        monkeypatch.setenv(record.RUNNER_VARIABLE, "another")
+        monkeypatch.setenv(RUNNER_VARIABLE, "another")
         for refused in (record.create, record.find):
             with pytest.raises(Busy, match="at work"):
                 refused(known)
@@ -190,15 +192,15 @@ def test_a_second_runner_is_refused(known: settings.Settings, monkeypatch: Any) 
 def test_every_verdict_of_a_journal_has_an_exit_code_of_the_readmes_table() -> None:
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     codes = {int(code) for code in re.findall(r"^\| (\d) \|", readme, re.MULTILINE)}
-    assert set(Verdict) - record.EXIT_CODES.keys() == {Verdict.RUNNING}
-    assert set(record.EXIT_CODES.values()) <= codes
-    assert [v for v, code in record.EXIT_CODES.items() if code == 6] == [Verdict.WAITING]
+    assert set(Verdict) - EXIT_CODES.keys() == {Verdict.RUNNING}
+    assert set(EXIT_CODES.values()) <= codes
+    assert [v for v, code in EXIT_CODES.items() if code == 6] == [Verdict.WAITING]
 
 
 def test_two_who_look_at_once_do_not_take_each_other_for_the_run(known: settings.Settings) -> None:
     run = record.create(known)
     with run.at_work():
-        (path,) = (run.private / record.WORKERS).iterdir()
+        (path,) = (run.private / WORKERS).iterdir()
         assert run.standing() is Verdict.RUNNING
     assert run.standing() is Verdict.PARTIAL
     path.touch()  # as a kill leaves it

@@ -33,7 +33,7 @@ from nexus_reimport.model import (
 from nexus_reimport.nexus.changes import Newer as Newest
 from nexus_reimport.nexus.changes import PointedAt, Since
 from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.record import RUNNER_VARIABLE
+from nexus_reimport.record.lock import RUNNER_VARIABLE
 from nexus_reimport.settings import Cause
 from nexus_reimport.show.page import Line, Marked, Page, Tone, listed, said, table
 

@@ -1,0 +1,49 @@
+"""A committed run's seal in the database too: a folder that was rewritten is found by it."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from nexus_reimport.nexus import deployment, registry
+from nexus_reimport.nexus.postgres import OWN_SCHEMA, connected, table_name
+from nexus_reimport.record import runs
+from nexus_reimport.record.run import Run
+from nexus_reimport.settings import Settings
+
+
+def write(settings: Settings, run: Run) -> None:
+    """Put a committed run's seal into the database, where there is none yet.
+
+    Raises:
+        TargetError, StopError: the seal is in the run's folder only.
+    """
+    query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''")
+    state = "committed; the seal is in the run's folder only"
+    with connected(settings.postgres, state) as connection:
+        deployment.require(connection, settings.name, state)
+        connection.execute(
+            query.format(table_name(OWN_SCHEMA, "runs")), (run.seal_digest(), run.id)
+        )
+
+
+def read(settings: Settings, run: Run) -> str:
+    """The seal that the database holds for this run; "" where it holds none."""
+    query = sql.SQL("SELECT seal FROM {} WHERE run = %s")
+    with connected(settings.postgres) as connection:
+        row = connection.execute(query.format(table_name(OWN_SCHEMA, "runs")), (run.id,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+def write_late(settings: Settings, made: Run) -> None:
+    """Seals that a kill, or a server that was away, kept from the database; journalled in ``made``.
+
+    Raises:
+        TargetError, StopError: a seal is still in its run's folder only.
+    """
+    sealed = {run.id: run for run in runs.every(settings) if run.is_sealed}
+    with connected(settings.postgres) as connection:
+        waiting = [known.run for known in registry.runs(connection) if not known.seal]
+    for run in (sealed[name] for name in waiting if name in sealed):
+        if not run.problems():
+            write(settings, run)
+            made.journal("anchored", of=run.id)
