@@ -237,10 +237,15 @@ _GROUPED = {
 
 
 def number(text: str, decimal: str) -> str:
-    """``text`` as digits with a decimal point; ``""`` where it is no number with this sign."""
+    """``text`` as digits with a decimal point; ``""`` where it is no number with this sign.
+
+    FileMaker exports ``.5``, and sends it to its servers' clients as ``0.5``: that is taken.
+    """
     other = "," if decimal == "." else "."
     if _PLAIN.fullmatch(text) and other not in text:
-        return text.replace(decimal, ".")
+        digits = text.replace(decimal, ".")
+        sign = digits[: len(digits) - len(digits.lstrip("+-"))]
+        return f"{sign}0{digits[len(sign) :]}" if digits[len(sign) :].startswith(".") else digits
     if _GROUPED[decimal].fullmatch(text):
         return text.replace(other, "").replace(decimal, ".")
     return ""

@@ -10,7 +10,6 @@ import re
 import socket
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from functools import partial
 
 import pytest
@@ -139,9 +138,7 @@ def test_a_number_keeps_every_digit(channel, tmp_path_factory, number):
     bare = re.sub(r"^(-?)0\.", r"\1.", text)  # FileMaker leaves the zero out, which is no JSON
     for digits in (text, f'"{text}"', bare):
         row = channel.one_number(digits, tmp_path_factory.getbasetemp())
-        assert Decimal(row["n"]) == number
-        if channel in SERVERS or digits != bare:
-            assert row == {"n": text}
+        assert row == {"n": text}
 
 
 @every_channel
