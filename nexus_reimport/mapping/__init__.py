@@ -7,7 +7,7 @@ against the live schema in ``nexus.fit``.
 
 from nexus_reimport.mapping.attachments import Attachment, AttachmentLink
 from nexus_reimport.mapping.by_hand import ByHand
-from nexus_reimport.mapping.columns import CARDS, Column
+from nexus_reimport.mapping.columns import Column
 from nexus_reimport.mapping.entities import DefaultRule, Entity, Identity, OverrideRule
 from nexus_reimport.mapping.field_mapping import FieldMapping
 from nexus_reimport.mapping.loading import load, load_for
@@ -15,7 +15,6 @@ from nexus_reimport.mapping.problems import Problem, refused
 from nexus_reimport.mapping.sources import SourceField, SourceTable
 
 __all__ = [
-    "CARDS",
     "Attachment",
     "AttachmentLink",
     "ByHand",

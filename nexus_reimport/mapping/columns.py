@@ -2,56 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
+from nexus_reimport.convert import registry
 from nexus_reimport.settings import Different, Strict
 
-Converter = Literal[
-    "text",
-    "paragraphs",
-    "uuid",
-    "whole",
-    "date",
-    "birth_date",
-    "timestamp",
-    "moment",
-    "end_moment",
-    "dated",
-    "choice",
-    "phone",
-    "lookup",
-    "entity",
-    "contact_card",
-    "address_card",
-    "html_pages",
-    "sentence",
-]
-NEEDED_WITH: dict[str, frozenset[str]] = {
-    "moment": frozenset({"time"}),
-    "end_moment": frozenset({"time", "start_date", "start_time", "minutes"}),
-    "dated": frozenset({"timestamp"}),
-    "sentence": frozenset({"text"}),
-    "html_pages": frozenset({"opening"}),
-    "contact_card": frozenset({"kind", "value", "label", "default_mobile", "default_email"}),
-    "address_card": frozenset(
-        {"kind", "label", "line1", "line2", "suburb", "state", "postcode", "country"}
-    ),
-}
-MAY_WITH: dict[str, frozenset[str]] = {"phone": frozenset({"else"})}
-PLAIN = frozenset({"text", "paragraphs", "uuid", "whole", "date", "birth_date", "timestamp"})
-NOT_FIELDS = frozenset({"minutes", "text"})  # entries of `with` that are values
-# Converter -> part of its card -> the JSON keys that hold it, those of older shapes among them.
-CARDS: dict[str, dict[str, tuple[str, ...]]] = {
-    "contact_card": {"phones": ("phones", "phone", "mobile"), "emails": ("emails", "email")},
-    "address_card": {
-        "addresses": ("addresses", "street", "street2", "suburb", "state", "postcode")
-    },
-}
+
+def _known(name: object) -> str:
+    """``name``, if a converter is called so; told as pydantic tells a choice."""
+    names = tuple(registry.CONVERTERS)
+    if name in names:
+        return str(name)
+    *others, last = (f"'{one}'" for one in names)
+    raise ValueError(f"Input should be {', '.join(others)} or {last}")
+
+
+ConverterName = Annotated[str, PlainValidator(_known)]
 
 
 class Lookup(Strict):
@@ -73,7 +43,7 @@ class Column(Strict):
     """
 
     source_field: str = Field(alias="from", default="")
-    convert: Converter = "text"
+    convert: ConverterName = "text"
     with_: dict[str, str] = Field(alias="with", default={})
     choices: dict[str, tuple[str, ...]] = {}
     lookup: tuple[Lookup, ...] = ()
@@ -95,45 +65,46 @@ class Column(Strict):
             raise ValueError("; ".join(problems))
         return self
 
+    @property
+    def converter(self) -> registry.Converter:
+        """What was declared of its converter."""
+        return registry.of(self.convert)
+
     def _lacking(self) -> Iterator[str]:
-        missing = NEEDED_WITH.get(self.convert, frozenset()) - set(self.with_)
+        converter = self.converter
+        missing = set(converter.needs) - set(self.with_)
         if missing:
             yield f"{self.convert}: `with` lacks {', '.join(sorted(missing))}"
         if not self.source_field and not self.gather:
             yield "neither `from` nor `gather`"
-        for needed, given in (("choice", self.choices), ("lookup", self.lookup)):
-            if self.convert == needed and not given:
-                yield f"{needed}: none are given"
-        if self.convert == "entity" and not self.entity:
-            yield "entity: which?"
-        minutes = self.with_.get("minutes", "0")
-        if not (minutes.isascii() and minutes.isdigit()):
-            yield "minutes must be a whole number"
+        if converter.takes and not getattr(self, converter.takes):
+            which = "which?" if converter.takes == "entity" else "none are given"
+            yield f"{self.convert}: {which}"
+        for name in converter.numbers:
+            number = self.with_.get(name, "0")
+            if not (number.isascii() and number.isdigit()):
+                yield f"{name} must be a whole number"
 
     def _without_effect(self) -> Iterator[str]:
-        known = NEEDED_WITH.get(self.convert, frozenset()) | MAY_WITH.get(self.convert, frozenset())
-        if unknown := set(self.with_) - known:
+        converter = self.converter
+        if unknown := set(self.with_) - converter.knows:
             yield f"{self.convert}: `with` knows no {', '.join(sorted(unknown))}"
-        for converter, given in (
-            ("choice", self.choices),
-            ("lookup", self.lookup),
-            ("entity", self.entity),
-        ):
-            if given and self.convert != converter:
+        for part in registry.TAKEN:
+            if getattr(self, part) and converter.takes != part:
                 yield (
-                    f"`{converter if given != self.choices else 'choices'}` is for convert ="
-                    f' "{converter}", and this is "{self.convert}"'
+                    f"`{part}` is for convert = {registry.taking(part)}, and this is"
+                    f' "{self.convert}"'
                 )
-        if self.may_miss and self.convert != "entity":
-            yield '`may_miss` is for convert = "entity"'
+        if self.may_miss and converter.takes != "entity":
+            yield f"`may_miss` is for convert = {registry.taking('entity')}"
 
     def _of_card(self) -> Iterator[str]:
-        known = CARDS.get(self.convert)
+        known = self.converter.parts
         if bool(known) != bool(self.gather):
-            yield "`gather` belongs to contact_card and address_card, and they to it"
-        elif known is None and (self.keys or self.replaces):
+            yield f"`gather` belongs to {' and '.join(registry.cards())}, and they to it"
+        elif not known and (self.keys or self.replaces):
             yield "`keys` and `replaces` are for cards"
-        if known is None or not self.gather:
+        if not known or not self.gather:
             return
         if not self.keys:
             yield "gather: `keys` says which JSON keys FileMaker decides"
@@ -150,7 +121,7 @@ class Column(Strict):
 
         A key of ``replaces`` that no part is known for is an older one of the first part.
         """
-        known = CARDS.get(self.convert, {})
+        known = self.converter.parts
         fed = [part for part in known if part in self.keys]
         of = {key: part for part, keys in known.items() for key in keys}
         used = dict.fromkeys((*fed, *self.keys, *self.replaces))
@@ -167,6 +138,5 @@ class Column(Strict):
         if self.gather:
             return ()
         given = [self.source_field, *(step.source_field for step in self.lookup)]
-        given += [name for key, name in self.with_.items() if key not in NOT_FIELDS]
-        given += re.findall(r"{([^}]+)}", self.with_.get("text", ""))
+        given += self.converter.fields(self.with_)
         return tuple(dict.fromkeys(given))

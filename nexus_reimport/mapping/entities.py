@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from nexus_reimport.mapping.columns import PLAIN, Column, Converter
+from nexus_reimport.convert import registry
+from nexus_reimport.mapping.columns import Column, ConverterName
 from nexus_reimport.mapping.sources import Part
 from nexus_reimport.settings import EntityDecisions, Strict
 
@@ -75,7 +76,7 @@ class DefaultRule(Strict):
 
     rule: Literal["as_of", "from", "completed_if_past", "sent_if"]
     source_field: str = Field(alias="from", default="")
-    convert: Converter = "text"
+    convert: ConverterName = "text"
     column: str = ""
     past: str = ""
     future: str = ""
@@ -91,7 +92,7 @@ class DefaultRule(Strict):
         }
         if missing := [name for name in needed if not given[name]]:
             raise ValueError(f"{self.rule}: lacks {', '.join(missing)}")
-        if self.convert not in PLAIN:
+        if not registry.of(self.convert).is_plain:
             raise ValueError(f"convert: {self.convert} needs more than a new value can give")
         return self
 

@@ -48,7 +48,7 @@ class FieldMapping(Strict):
         for entity in self.entities.values():
             if entity.source == source:
                 feeds = entity.columns.values()
-                found |= {f.source_field for f in feeds if f.convert in ("entity", "uuid")}
+                found |= {f.source_field for f in feeds if f.converter.is_id}
         for attachment in self.attachments.values():
             if attachment.source == source:
                 found |= {attachment.owner.field, *(i.field for i in attachment.identity)}

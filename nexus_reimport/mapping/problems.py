@@ -11,7 +11,7 @@ from nexus_reimport.files import toml_places
 from nexus_reimport.files.toml_places import Path
 from nexus_reimport.mapping.attachments import Attachment, Reference
 from nexus_reimport.mapping.by_hand import ByHand
-from nexus_reimport.mapping.columns import NOT_FIELDS, Column
+from nexus_reimport.mapping.columns import Column
 from nexus_reimport.mapping.entities import DefaultRule, Entity, ExclusionRule, Identity
 from nexus_reimport.mapping.field_mapping import FieldMapping
 from nexus_reimport.mapping.sources import SourceTable
@@ -122,7 +122,7 @@ def _of_column(mapping: FieldMapping, path: Path, entity: str, feed: Column) -> 
     yield from _absent(mapping, path, source, feed.fields_used)
     if feed.gather:
         yield from _no_source(mapping, (*path, "gather"), feed.gather)
-        used = (field for key, field in feed.with_.items() if key not in NOT_FIELDS)
+        used = feed.converter.fields(feed.with_)
         yield from _absent(mapping, (*path, "with"), feed.gather, used)
         gathered = mapping.sources.get(feed.gather)
         if gathered is not None and (not gathered.links or gathered.links[0].to != source):
@@ -179,7 +179,7 @@ def _of_left_out(
     for part, column in (("unresolved", rule.unresolved), ("misfit", rule.misfit)):
         if column and column not in entity.columns:
             yield (*path, part), f"no column {column} is fed"
-        elif column and part == "unresolved" and entity.columns[column].convert != "entity":
+        elif column and part == "unresolved" and not entity.columns[column].entity:
             yield (
                 (*path, part),
                 (

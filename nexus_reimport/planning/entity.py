@@ -197,8 +197,8 @@ class EntityPlanner:
     def _note_misfits(self, filemaker_id: str, fed: Fed, row: Row) -> None:
         """What did not fit, and what became of it."""
         for column, reason in fed.misfits:
-            is_card = self._spec.columns[column].convert == "contact_card"
-            part = f"{column}.emails" if is_card else column  # of a card, e-mails alone may not fit
+            alone = self._spec.columns[column].converter.misfits_in  # the part of a card
+            part = f"{column}.{alone}" if alone else column
             became = STAYS if self._merger.holds(row, part) else EMPTY
             self._misfits.append((column, reason, filemaker_id, became))
         self._misfits += [(column, why, filemaker_id, DERIVED) for column, why in fed.derived]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import convert
-from nexus_reimport.convert import Made
+from nexus_reimport.convert import Made, registry
+from nexus_reimport.convert.registry import Given
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import Column, DefaultRule
@@ -66,7 +66,7 @@ class Feeder:
             fed.held[name] += self._held(column, record)
             try:
                 self._refuse_unreadable(column, record, spec.source)
-                made = self._value(column, record, spec.source, name, known, fed)
+                made = self._value(column, record, name, known, fed)
             except convert.Misfit as misfit:
                 fed.misfits.append((name, str(misfit)))
                 made = None
@@ -85,7 +85,7 @@ class Feeder:
 
         A channel passes on what has not its form with a remark behind it.
         """
-        if column.convert in _OF_TEXT:
+        if column.converter.keeps_text:
             for name in column.fields_used:
                 look = _LOOKS.get(self._mapping.sources[source].fields[name].type)
                 if look and record[name].strip():
@@ -126,7 +126,8 @@ class Feeder:
             return Made(as_of)
         if spec.rule == "from":
             try:
-                return Made(_SIMPLE[spec.convert](self, record[spec.source_field]) or as_of)
+                given = Given(self._zone, self._as_of, record[spec.source_field], record)
+                return Made(registry.of(spec.convert).make(given) or as_of)
             except convert.Misfit as misfit:
                 return Made(as_of, derived=(f"{misfit}: the moment of the plan",))
         value = row.get(spec.column)
@@ -141,22 +142,22 @@ class Feeder:
         limit = convert.as_text(self._as_of) if ":" in value else today
         return convert.chronological(value) < convert.chronological(limit)
 
-    def _value(
-        self, column: Column, record: Record, source: str, name: str, known: Resolver, fed: Fed
-    ) -> Any:
-        if column.gather:
-            return self._gather(column, self.key(record))
-        raw = record[column.source_field]
-        if column.convert == "lookup":
+    def _value(self, column: Column, record: Record, name: str, known: Resolver, fed: Fed) -> Any:
+        if column.lookup:
             return self._look_up(column, record, name, fed)
-        if column.convert == "entity":
-            return _entity(column, raw, name, known, fed)
-        if column.convert == "choice":
-            return convert.choice(raw, column.choices)
-        special = _SPECIAL.get(column.convert)
-        if special is not None:
-            return special(self, column, record)
-        return _SIMPLE[column.convert](self, raw)
+        if column.entity:
+            return _entity(column, record[column.source_field], name, known, fed)
+        return column.converter.make(
+            Given(
+                zone=self._zone,
+                as_of=self._as_of,
+                value="" if column.gather else record[column.source_field],
+                record=record,
+                named=column.with_,
+                choices=column.choices,
+                details=self._details(column, self.key(record)) if column.gather else (),
+            )
+        )
 
     def _look_up(self, column: Column, record: Record, name: str, fed: Fed) -> str | None:
         asked = several = False
@@ -175,11 +176,10 @@ class Feeder:
             fed.misfits.append((name, f"names no row of {column.lookup[0].table}"))
         return None
 
-    def _gather(self, column: Column, key: str) -> Made:
+    def _details(self, column: Column, key: str) -> tuple[convert.Detail, ...]:
+        """The records that a card of the record ``key`` gathers."""
         details = self._gathered.get((column.gather, id_key(key)), ())
-        chosen = [{k: d[f] for k, f in column.with_.items()} for d in details]
-        make = convert.address_card if column.convert == "address_card" else convert.contact_card
-        return make(chosen)
+        return tuple({k: d[f] for k, f in column.with_.items()} for d in details)
 
     def _read_joined(self) -> dict[tuple[str, str], dict[str, str]]:
         """(source, field) -> key as ids compare -> value, for lookups through another source."""
@@ -220,12 +220,11 @@ def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]
     return found
 
 
-def _entry(column: Column, detail: Record) -> object:
+def _entry(column: Column, detail: convert.Detail) -> object:
     """What a card takes from one contact-detail record; None where nothing fits."""
-    if column.convert == "address_card":
-        return convert.address_entry(detail)
+    entry = column.converter.entry
     try:
-        return convert.contact_entry(detail)
+        return entry(detail) if entry else None
     except convert.Misfit:
         return None
 
@@ -263,43 +262,8 @@ def _entity(column: Column, raw: str, name: str, known: Resolver, fed: Fed) -> s
     return found
 
 
-def _sentence(column: Column, record: Record) -> str | None:
-    """The text of ``with`` with fields put in; a part whose field is empty is left out."""
-    kept = [
-        re.sub(r"{([^}]+)}", lambda m: record[m[1]].strip(), part)
-        for part in re.split(r"(?<=\.)\s+", column.with_["text"])
-        if all(record[f].strip() for f in re.findall(r"{([^}]+)}", part))
-    ]
-    return convert.text(" ".join(kept))
-
-
-_SIMPLE: dict[str, Callable[[Any, str], str | None]] = {
-    "text": lambda _, raw: convert.text(raw),
-    "paragraphs": lambda _, raw: convert.paragraphs(raw),
-    "uuid": lambda _, raw: convert.as_uuid(raw),
-    "whole": lambda _, raw: convert.whole(raw),
-    "date": lambda _, raw: convert.iso_date(raw),
-    "birth_date": lambda self, raw: convert.birth_date(raw, self._as_of),
-    "timestamp": lambda self, raw: convert.timestamp(raw, self._zone),
-}
-_OF_TEXT = frozenset({"text", "paragraphs", "sentence", "html_pages", "choice"})
 _LOOKS: dict[str, Callable[[str], object]] = {
     "date": convert.iso_date,
     "time": convert.duration,
     "timestamp": lambda raw: convert.timestamp(raw, ZoneInfo("UTC")),
-}
-_SPECIAL: dict[str, Callable[[Any, Column, Record], Any]] = {
-    "phone": lambda _, c, r: convert.phone(r[c.source_field], r.get(c.with_.get("else", ""), "")),
-    "moment": lambda self, c, r: convert.moment(r[c.source_field], r[c.with_["time"]], self._zone),
-    "end_moment": lambda self, c, r: convert.end_moment(
-        (r[c.source_field], r[c.with_["time"]]),
-        (r[c.with_["start_date"]], r[c.with_["start_time"]]),
-        int(c.with_["minutes"]),
-        self._zone,
-    ),
-    "dated": lambda self, c, r: convert.dated(
-        r[c.source_field], r[c.with_["timestamp"]], self._zone
-    ),
-    "html_pages": lambda _, c, r: convert.html_pages(r[c.source_field], r[c.with_["opening"]]),
-    "sentence": lambda _, c, r: _sentence(c, r),
 }

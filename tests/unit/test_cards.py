@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_reimport import convert
-from nexus_reimport.mapping import CARDS, Entity
+from nexus_reimport.convert import registry
+from nexus_reimport.mapping import Entity
 from nexus_reimport.model import ColumnChange
 from nexus_reimport.planning.merge import Merger
 
@@ -20,7 +21,7 @@ CONTACT = {"gather": "d", "convert": "contact_card", "keys": ["phones", "emails"
            "replaces": ["phone", "mobile"],
            "with": {"kind": "k", "value": "v", "label": "l", "default_mobile": "m",
                     "default_email": "e"}}  # fmt: skip
-KEYS = CARDS["address_card"]["addresses"]
+KEYS = registry.of("address_card").parts["addresses"]
 ADDRESS = {"gather": "d", "convert": "address_card", "keys": KEYS,
            "with": {name: name for name in ("kind", "label", "line1", "line2", "suburb", "state",
                                             "postcode", "country")}}  # fmt: skip

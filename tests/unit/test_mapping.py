@@ -12,8 +12,6 @@ import pytest
 from nexus_reimport import PACKAGE, mapping
 from nexus_reimport.errors import MappingError
 from nexus_reimport.files import toml_places
-from nexus_reimport.mapping import columns
-from nexus_reimport.planning import feed
 
 SHIPPED = PACKAGE / "mappings" / "nexus.toml"
 
@@ -258,7 +256,3 @@ def test_lines_are_those_of_the_file_whatever_is_in_its_texts() -> None:
     assert toml_places.line_of(("d", "e.f"), lines) == 5
     assert toml_places.line_of(("d", "e.f", "g", 1, "i"), lines) == 8
     assert toml_places.dotted(("d", "e.f", "g", 1)) == 'd."e.f".g.1'
-
-
-def test_the_plain_converters_are_those_that_need_nothing_else() -> None:
-    assert feed._SIMPLE.keys() == columns.PLAIN

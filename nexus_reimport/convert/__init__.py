@@ -1,0 +1,76 @@
+"""FileMaker's text -> values: one function per type, and the converters that a mapping can name.
+
+Each function takes text as the snapshot holds it (``""`` is empty; dates and times in ISO form,
+wall clock, no zone) and gives the text that PostgreSQL itself would print for the value, None for
+empty, or, for JSON columns, plain lists and dicts. What does not fit raises ``Misfit`` with a
+reason, never with the value.
+
+Where a value had to be derived from another one, or only a part of it fits, the converter gives
+``Made``: what came of it, and in words what was wrong or done.
+"""
+
+from nexus_reimport.convert import converters, registry
+from nexus_reimport.convert.cards import (
+    address_card,
+    address_entry,
+    contact_card,
+    contact_entry,
+    e164,
+)
+from nexus_reimport.convert.columns import as_uuid, for_type, whole
+from nexus_reimport.convert.moments import (
+    as_text,
+    birth_date,
+    chronological,
+    dated,
+    duration,
+    end_moment,
+    iso_date,
+    moment,
+    on_the_clock,
+    timestamp,
+)
+from nexus_reimport.convert.outcome import Made, Misfit
+from nexus_reimport.convert.registry import Detail
+from nexus_reimport.convert.texts import (
+    choice,
+    flag,
+    html_pages,
+    identifier,
+    paragraphs,
+    phone,
+    text,
+)
+
+__all__ = [
+    "Detail",
+    "Made",
+    "Misfit",
+    "address_card",
+    "address_entry",
+    "as_text",
+    "as_uuid",
+    "birth_date",
+    "choice",
+    "chronological",
+    "contact_card",
+    "contact_entry",
+    "converters",
+    "dated",
+    "duration",
+    "e164",
+    "end_moment",
+    "flag",
+    "for_type",
+    "html_pages",
+    "identifier",
+    "iso_date",
+    "moment",
+    "on_the_clock",
+    "paragraphs",
+    "phone",
+    "registry",
+    "text",
+    "timestamp",
+    "whole",
+]

@@ -1,0 +1,138 @@
+"""Contact details: a person's phones, e-mails and addresses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from nexus_reimport.convert.outcome import Made, Misfit
+from nexus_reimport.convert.registry import Detail
+from nexus_reimport.convert.texts import flag, text
+from nexus_reimport.text import name_key
+
+_KINDS = frozenset({"phone", "mobile", "email", "address"})
+_EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
+
+
+def e164(value: str) -> str | None:
+    """A phone number in the form of E.164; None where its shape does not tell one.
+
+    Australian numbers with their area code or a mobile's, also where a spreadsheet has taken the
+    leading zero of a mobile; numbers that name their country. Service numbers (13, 1300) have none.
+
+    Source: ITU-T E.164; Australian Communications and Media Authority, "Phone number types".
+    """
+    digits = re.sub(r"[\s().\-/]", "", value)
+    national = re.fullmatch(r"(?:(?:\+|00|0011)?610?|0)([2-478]\d{8})|(4\d{8})", digits)
+    if national:
+        return f"+61{national[1] or national[2]}"
+    return digits if re.fullmatch(r"\+(?!61)[1-9]\d{7,14}", digits) else None
+
+
+def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
+    """The kind and the entry of a contact-detail record; None where it holds no phone or e-mail.
+
+    Shape: email {address, label}; phone or mobile {type, number, phone, label} and, where the
+    number has one, e164. Numbers and addresses stay as they were written.
+
+    Raises:
+        Misfit: an e-mail without ``@``.
+    """
+    kind, value = _kind(detail), detail["value"].strip()
+    label = detail["label"].strip()
+    if not value or kind == "address":
+        return None
+    if kind == "email":
+        if "@" not in value:
+            raise Misfit("an e-mail without @")
+        return kind, {"address": value, "label": label}
+    entry = {"type": kind, "number": value, "phone": value, "label": label}
+    international = e164(value)
+    return kind, {**entry, "e164": international} if international else entry
+
+
+def contact_card(details: Iterable[Detail]) -> Made:
+    """Phones, e-mails and the default e-mail of one person.
+
+    Shape: ``phones`` and ``emails`` of ``contact_entry``, ``email``: the first address; an absent
+    kind is left out. The default entry comes first.
+    """
+    phones: list[tuple[bool, dict[str, str]]] = []
+    emails: list[tuple[bool, dict[str, str]]] = []
+    misfits, derived = [], []
+    for detail in details:
+        try:
+            found = contact_entry(detail)
+        except Misfit as misfit:
+            misfits.append(str(misfit))
+            continue
+        if found is None:
+            continue
+        kind, entry = found
+        if kind == "email":
+            emails.append((not flag(detail["default_email"]), entry))
+            if not _EMAIL.fullmatch(entry["address"]):
+                derived.append("an e-mail of an odd shape: kept as it was written")
+        else:
+            phones.append((not flag(detail["default_mobile"]), entry))
+        if _declared(detail) not in _KINDS:
+            derived.append(f"of no known kind: taken as a {kind} by what it holds")
+    card: dict[str, Any] = {}
+    if phones:
+        card["phones"] = [entry for _, entry in sorted(phones, key=lambda pair: pair[0])]
+    if emails:
+        card["emails"] = [entry for _, entry in sorted(emails, key=lambda pair: pair[0])]
+        card["email"] = card["emails"][0]["address"]
+    return Made(card, tuple(misfits), tuple(derived))
+
+
+def _declared(detail: Detail) -> str:
+    return name_key(detail["kind"]).replace("-", "")
+
+
+def _kind(detail: Detail) -> str:
+    declared = _declared(detail)
+    if declared in _KINDS:
+        return declared
+    value = detail.get("value", "")
+    return "email" if "@" in value else "phone" if value.strip() else "address"
+
+
+def address_entry(detail: Detail) -> Made | None:
+    """The address that a contact-detail record holds; None where it holds none."""
+    if _declared(detail) not in ("address", ""):
+        return None
+    parts = {
+        name: (text(detail[name]) or "")
+        for name in ("line1", "line2", "suburb", "state", "postcode", "country")
+    }
+    if not any(value for name, value in parts.items() if name != "country"):
+        return None
+    derived: tuple[str, ...] = ()
+    if re.fullmatch(r"[2-9]\d\d", parts["postcode"]) and _is_australian(parts["country"]):
+        parts["postcode"] = f"0{parts['postcode']}"
+        derived = ("a postcode of three digits: its leading zero was put back",)
+    shown = [v for v in parts.values() if v]
+    entry = {**parts, "label": detail["label"].strip(), "full_address": ", ".join(shown)}
+    return Made(entry, derived=derived)
+
+
+def _is_australian(country: str) -> bool:
+    return name_key(country) in ("", "australia", "au", "aus")
+
+
+def address_card(details: Iterable[Detail]) -> Made:
+    """The addresses of one person, and the first of them at the top level as Nexus reads it."""
+    found = [made for detail in details if (made := address_entry(detail))]
+    if not found:
+        return Made({})
+    first = found[0].value
+    top = {
+        "street": first["line1"],
+        "street2": first["line2"],
+        **{name: first[name] for name in ("suburb", "state", "postcode")},
+    }
+    card = {"addresses": [made.value for made in found]}
+    card |= {name: value for name, value in top.items() if value}
+    return Made(card, derived=tuple(said for made in found for said in made.derived))

@@ -1,0 +1,77 @@
+"""Values as the columns of PostgreSQL hold them."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from decimal import Decimal
+
+from nexus_reimport.convert.moments import iso_date
+from nexus_reimport.convert.outcome import Misfit
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+_NUMERIC = re.compile(r"numeric\(([0-9]+),([0-9]+)\)")
+_INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+_BOOLEANS = {
+    **dict.fromkeys(("t", "true", "yes", "y", "1", "1.0", "on"), "t"),
+    **dict.fromkeys(("f", "false", "no", "n", "0", "0.0", "off"), "f"),
+}
+
+
+def as_uuid(value: str) -> str | None:
+    """A UUID in lower case."""
+    if not value.strip():
+        return None
+    try:
+        return str(uuid.UUID(value.strip()))
+    except ValueError:
+        raise Misfit("not a UUID") from None
+
+
+def whole(value: str) -> str | None:
+    """A whole number; ``"7.0"`` counts as one. A decimal point is a point, and nothing groups."""
+    if not value.strip():
+        return None
+    if not _NUMBER.fullmatch(value.strip()):
+        raise Misfit("not a number")
+    number = Decimal(value.strip())
+    if number != number.to_integral_value():
+        raise Misfit("not a whole number")
+    return str(int(number))
+
+
+def for_type(value: str, type_name: str) -> str:
+    """``value`` as PostgreSQL prints it in a column of this type, as far as its type tells.
+
+    Raises:
+        Misfit: the column cannot hold it. Enumerations and domains are PostgreSQL's own affair.
+    """
+    limit = _INTEGERS.get(type_name)
+    if limit is not None:
+        number = whole(value) or ""
+        if not -limit <= int(number or 0) < limit:
+            raise Misfit(f"too large for {type_name}")
+        return number
+    numeric = _NUMERIC.fullmatch(type_name)
+    if numeric:
+        return _numeric(value, int(numeric[1]), int(numeric[2]))
+    if type_name == "date":
+        return iso_date(value) or ""
+    if type_name == "uuid":
+        return as_uuid(value) or ""
+    if type_name == "boolean":
+        if value.strip().casefold() not in _BOOLEANS:
+            raise Misfit("neither yes nor no")
+        return _BOOLEANS[value.strip().casefold()]
+    return value
+
+
+def _numeric(value: str, precision: int, scale: int) -> str:
+    if not _NUMBER.fullmatch(value.strip()):
+        raise Misfit("not a number")
+    number = Decimal(value.strip())
+    if abs(number) >= Decimal(10) ** (precision - scale):
+        raise Misfit(f"too large for numeric({precision},{scale})")
+    if number != round(number, scale):
+        raise Misfit(f"more than {scale} digits behind the point")
+    return format(round(number, scale), "f")

@@ -1,0 +1,124 @@
+"""The declarations of all converters: name, what each needs, and how it comes to its value."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from nexus_reimport.convert import cards, columns, moments, texts
+from nexus_reimport.convert.outcome import Made
+from nexus_reimport.convert.registry import Given, converter, fields_in
+
+
+@converter("text", keeps_text=True)
+def _text(given: Given) -> str | None:
+    return texts.text(given.value)
+
+
+@converter("paragraphs", keeps_text=True)
+def _paragraphs(given: Given) -> str | None:
+    return texts.paragraphs(given.value)
+
+
+@converter("uuid", is_id=True)
+def _uuid(given: Given) -> str | None:
+    return columns.as_uuid(given.value)
+
+
+@converter("whole")
+def _whole(given: Given) -> str | None:
+    return columns.whole(given.value)
+
+
+@converter("date")
+def _date(given: Given) -> str | None:
+    return moments.iso_date(given.value)
+
+
+@converter("birth_date")
+def _birth_date(given: Given) -> str | None:
+    return moments.birth_date(given.value, given.as_of)
+
+
+@converter("timestamp")
+def _timestamp(given: Given) -> str | None:
+    return moments.timestamp(given.value, given.zone)
+
+
+@converter("moment", needs=("time",))
+def _moment(given: Given) -> str | None:
+    return moments.moment(given.value, given.beside("time"), given.zone)
+
+
+@converter(
+    "end_moment", needs=("time", "start_date", "start_time", "minutes"), numbers=("minutes",)
+)
+def _end_moment(given: Given) -> Made:
+    return moments.end_moment(
+        (given.value, given.beside("time")),
+        (given.beside("start_date"), given.beside("start_time")),
+        int(given.named["minutes"]),
+        given.zone,
+    )
+
+
+@converter("dated", needs=("timestamp",))
+def _dated(given: Given) -> str | None:
+    return moments.dated(given.value, given.beside("timestamp"), given.zone)
+
+
+@converter("choice", takes="choices", keeps_text=True)
+def _choice(given: Given) -> str | None:
+    return texts.choice(given.value, given.choices)
+
+
+@converter("phone", may=("else",))
+def _phone(given: Given) -> str | None:
+    return texts.phone(given.value, given.beside("else"))
+
+
+@converter("entity", takes="entity", is_id=True)
+@converter("lookup", takes="lookup")
+def _among_rows(given: Given) -> Any:
+    """Both find a row among what was read of Nexus, which the planning has: ``planning.feed``."""
+    raise NotImplementedError
+
+
+@converter(
+    "contact_card",
+    needs=("kind", "value", "label", "default_mobile", "default_email"),
+    parts={"phones": ("phones", "phone", "mobile"), "emails": ("emails", "email")},
+    entry=cards.contact_entry,
+    misfits_in="emails",
+    is_json=True,
+)
+def _contact_card(given: Given) -> Made:
+    return cards.contact_card(given.details)
+
+
+@converter(
+    "address_card",
+    needs=("kind", "label", "line1", "line2", "suburb", "state", "postcode", "country"),
+    parts={"addresses": ("addresses", "street", "street2", "suburb", "state", "postcode")},
+    entry=cards.address_entry,
+    is_json=True,
+)
+def _address_card(given: Given) -> Made:
+    return cards.address_card(given.details)
+
+
+@converter("html_pages", needs=("opening",), keeps_text=True, is_json=True)
+def _html_pages(given: Given) -> list[str]:
+    return texts.html_pages(given.value, given.beside("opening"))
+
+
+@converter("sentence", needs=("text",), templates=("text",), keeps_text=True)
+def _sentence(given: Given) -> str | None:
+    """The text of ``with`` with fields put in; a part whose field is empty is left out."""
+    record = given.record
+    kept = [
+        re.sub(r"{([^}]+)}", lambda found: record[found[1]].strip(), part)
+        for part in re.split(r"(?<=\.)\s+", given.named["text"])
+        if all(record[field].strip() for field in fields_in(part))
+    ]
+    return texts.text(" ".join(kept))

@@ -1,0 +1,158 @@
+"""Dates, times and instants.
+
+Wall-clock times get the clinic's zone. An hour that a clock change repeats is taken as the first
+of the two; a time inside the hour that a clock change skips is moved forward by that hour.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from nexus_reimport import forms
+from nexus_reimport.convert.outcome import Made, Misfit
+
+EARLIEST = date(1890, 1, 1)
+_DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?")
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python alone takes 20250630 and 2025-W27-1 too
+_OFFSET = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(?:Z|[+-][0-9]{2}:?[0-9]{2})$")
+_REMARK = re.compile(r" \(not .*\)$")  # how a channel passes on what has not its form
+
+
+def iso_date(value: str) -> str | None:
+    """A date in ISO form, between 1890 and 2200."""
+    if not value.strip():
+        return None
+    return _date(value).isoformat()
+
+
+def birth_date(value: str, as_of: datetime) -> str | None:
+    """A date that is not in the future of ``as_of``."""
+    if not value.strip():
+        return None
+    day = _date(value)
+    if day > as_of.date():
+        raise Misfit("a birth date in the future")
+    return day.isoformat()
+
+
+def _date(value: str) -> date:
+    try:
+        day = date.fromisoformat(value.strip()) if _ISO.fullmatch(value.strip()) else None
+    except ValueError:
+        day = None
+    if day is None:
+        raise Misfit(_no_date(value))
+    if not EARLIEST <= day < date(2200, 1, 1):
+        raise Misfit("a date out of range")
+    return day
+
+
+def _no_date(value: str) -> str:
+    """Why ``value`` is no date: the form under which it would be one is named, if there is one."""
+    written = _REMARK.sub("", value.strip()).partition(" ")[0]
+    fitting = " or ".join(forms.orders(written))
+    if fitting:
+        return f"not a date in the form that is read, but one as {fitting}"
+    return "not a date: its year has two digits" if forms.has_short_year(written) else "not a date"
+
+
+def duration(value: str) -> timedelta:
+    """A FileMaker time: hours may be 24 and more, seconds may have a fraction."""
+    match = _DURATION.fullmatch(value.strip())
+    if not match:
+        raise Misfit("not a time")
+    hours, minutes, seconds, fraction = match.groups()
+    if int(minutes) > 59 or int(seconds or 0) > 59:
+        raise Misfit("not a time")
+    return timedelta(
+        hours=int(hours), minutes=int(minutes), seconds=float((seconds or "0") + (fraction or ""))
+    )
+
+
+def instant(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The instant of a wall-clock time in ``zone``, in UTC; clock changes as the module says."""
+    return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+
+
+def as_text(moment: datetime) -> str:
+    """An instant as PostgreSQL prints it when the session's zone is UTC."""
+    utc = moment.astimezone(UTC)
+    fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
+    return f"{utc:%Y-%m-%d %H:%M:%S}{fraction}+00"
+
+
+def chronological(value: str) -> tuple[float, str]:
+    """A key that sorts dates and instants as PostgreSQL prints them (UTC, ISO) by time.
+
+    It prints years beyond 9999, ``BC`` and infinity, which Python's own types cannot hold. What is
+    no date sorts as infinity does.
+    """
+    year, _, rest = value.partition("-")
+    if not year.isdecimal():
+        return -math.inf if value == "-infinity" else math.inf, ""
+    return (-int(year) if value.endswith(" BC") else int(year)), rest
+
+
+def on_the_clock(value: str, zone: ZoneInfo) -> str:
+    """An instant as PostgreSQL prints it, on the clock of ``zone``; as it is beyond Python's years.
+
+    Near its ends a zone's own offset may lead out of Python's years.
+    """
+    try:
+        return f"{datetime.fromisoformat(value).astimezone(zone):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError):
+        return value
+
+
+def timestamp(value: str, zone: ZoneInfo) -> str | None:
+    """A wall-clock timestamp; an offset that a server adds is dropped (it is the server's own)."""
+    if not value.strip():
+        return None
+    return as_text(instant(_wall(value), zone))
+
+
+def _wall(value: str) -> datetime:
+    day, _, clock = _OFFSET.sub(r"\1", value.strip().replace("T", " ", 1)).partition(" ")
+    return datetime.combine(_date(day), time.min) + duration(clock or "00:00:00")
+
+
+def moment(day: str, clock: str, zone: ZoneInfo) -> str | None:
+    """Midnight of ``day`` plus the duration ``clock``: 24:00:00 is the next day's midnight."""
+    if not day.strip():
+        return None
+    return as_text(instant(_wall_moment(day, clock), zone))
+
+
+def _wall_moment(day: str, clock: str) -> datetime:
+    midnight = datetime.combine(_date(day), time.min)
+    return midnight + (duration(clock) if clock.strip() else timedelta())
+
+
+def end_moment(end: tuple[str, str], start: tuple[str, str], minutes: int, zone: ZoneInfo) -> Made:
+    """When an event ends: its own date and time, else its start plus ``minutes``.
+
+    ``end`` and ``start`` are date and time; an end without a date is on the start's date. An end
+    before the start is none.
+    """
+    (day, clock), (start_day, start_clock) = end, start
+    if not start_day.strip():
+        return Made(None)
+    begins = _wall_moment(start_day, start_clock)
+    assumed = as_text(instant(begins, zone) + timedelta(minutes=minutes))
+    if not clock.strip():
+        return Made(assumed, derived=(f"no end: {minutes} minutes after the start",))
+    ends = _wall_moment(day if day.strip() else start_day, clock)
+    if ends < begins:
+        return Made(assumed, derived=(f"ends before it starts: {minutes} minutes after it",))
+    return Made(as_text(instant(ends, zone)))
+
+
+def dated(day: str, stamp: str, zone: ZoneInfo) -> str | None:
+    """The date of ``day`` with the time of day of ``stamp``; ``stamp`` alone where day is empty."""
+    if not day.strip():
+        return timestamp(stamp, zone)
+    clock = _wall(stamp).time() if stamp.strip() else time.min
+    return as_text(instant(datetime.combine(_date(day), clock), zone))

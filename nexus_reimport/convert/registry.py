@@ -1,0 +1,118 @@
+"""The converters that a mapping can name, each declared once, with what it needs.
+
+A declaration is all that is known of a converter: checking a mapping, reading the fields, feeding
+a column and fitting it to the database ask here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, get_args
+from zoneinfo import ZoneInfo
+
+Detail = Mapping[str, str]  # one contact-detail record: the names of `with` -> text
+Taken = Literal["choices", "lookup", "entity"]
+TAKEN: tuple[Taken, ...] = get_args(Taken)
+
+
+class Given(NamedTuple):
+    """What a converter is given for one column of one record.
+
+    ``value`` is the text of the field ``from``, ``named`` the ``with`` of the mapping: what it
+    names is a field of the record, unless the converter says otherwise. ``details`` are the
+    records that a card gathers. Not a dataclass: one is made for every value of every record.
+    """
+
+    zone: ZoneInfo
+    as_of: datetime
+    value: str = ""
+    record: Mapping[str, str] = {}
+    named: Mapping[str, str] = {}
+    choices: Mapping[str, tuple[str, ...]] = {}
+    details: tuple[Detail, ...] = ()
+
+    def beside(self, name: str) -> str:
+        """The text of the field that ``with`` calls ``name``; "" where it names none."""
+        return self.record[self.named[name]] if name in self.named else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """One converter: what a column must give it, what it gives, and the function.
+
+    ``needs`` and ``may`` are names of ``with``: fields of the record, but for those that are
+    ``numbers``, or ``templates`` with fields in braces. ``takes`` is a further part of the column.
+    ``parts`` of a card lead to the JSON keys that hold them, those of older shapes among them.
+    """
+
+    name: str
+    make: Callable[[Given], Any]
+    needs: tuple[str, ...] = ()
+    may: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    takes: Taken | None = None
+    keeps_text: bool = False  # dates and times come out as they were written
+    is_id: bool = False  # the field holds an id
+    is_json: bool = False  # gives a list or a dict
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    entry: Callable[[Detail], object] | None = None  # of a card: what one detail gives, or None
+    misfits_in: str = ""  # of a card: the part whose values alone may not fit
+
+    @property
+    def knows(self) -> frozenset[str]:
+        """The names that ``with`` may have."""
+        return frozenset({*self.needs, *self.may})
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the text of one field is all that it can be given."""
+        return not (self.knows or self.takes or self.parts)
+
+    def fields(self, named: Mapping[str, str]) -> Iterator[str]:
+        """The fields of the record that a column's ``with`` names."""
+        for name, given in named.items():
+            if name in self.templates:
+                yield from fields_in(given)
+            elif name not in self.numbers:
+                yield given
+
+
+CONVERTERS: dict[str, Converter] = {}
+
+
+def converter(
+    name: str, **declared: Any
+) -> Callable[[Callable[[Given], Any]], Callable[[Given], Any]]:
+    """Declare the function as the converter that a mapping calls ``name``; see ``Converter``."""
+
+    def declare(make: Callable[[Given], Any]) -> Callable[[Given], Any]:
+        if name in CONVERTERS:
+            raise ValueError(f"two converters are called {name}")
+        CONVERTERS[name] = Converter(name, make, **declared)
+        return make
+
+    return declare
+
+
+def of(name: str) -> Converter:
+    """The converter of this name, which a loaded mapping has checked."""
+    return CONVERTERS[name]
+
+
+def cards() -> tuple[str, ...]:
+    """The converters that make a card of gathered records."""
+    return tuple(name for name, one in CONVERTERS.items() if one.parts)
+
+
+def taking(part: Taken) -> str:
+    """The converters that take this part of a column."""
+    return " or ".join(f'"{name}"' for name, one in CONVERTERS.items() if one.takes == part)
+
+
+def fields_in(template: str) -> list[str]:
+    """The fields that stand in braces in ``template``."""
+    return re.findall(r"{([^}]+)}", template)

@@ -1,0 +1,67 @@
+"""Texts, words and flags."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+
+from nexus_reimport.convert.outcome import Misfit
+from nexus_reimport.text import name_key
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TRUE = frozenset({"1", "1.0", "yes", "true"})
+
+
+def text(value: str) -> str | None:
+    """``paragraphs`` without outer blanks; None when nothing is left."""
+    joined = paragraphs(value)
+    return joined.strip() if joined else None
+
+
+def paragraphs(value: str) -> str | None:
+    """Text with FileMaker's paragraph marks (``\\r``, 0x0B) as newlines; blanks are left alone.
+
+    What PostgreSQL cannot hold is gone already: ``text.clean``.
+    """
+    joined = value.replace("\r\n", "\n").replace("\r", "\n").replace("\x0b", "\n")
+    return joined if joined.strip() else None
+
+
+def identifier(value: str) -> str:
+    """A FileMaker id as it is stored and shown: a UUID in lower case, any other as it stands.
+
+    How ids compare is ``text.id_key``. By its shape and not by parsing it: asked often.
+    """
+    stripped = value.strip()
+    if _UUID.fullmatch(stripped):
+        return stripped.lower()
+    return stripped
+
+
+def choice(value: str, choices: Mapping[str, tuple[str, ...]]) -> str | None:
+    """The choice whose spellings hold ``value``, with case, blanks and dots folded."""
+    if not value.strip():
+        return None
+    spelt = name_key(value.replace(".", ""))
+    for chosen, spellings in choices.items():
+        if spelt == name_key(chosen) or spelt in spellings:
+            return chosen
+    raise Misfit("no such choice")
+
+
+def phone(value: str, other: str = "") -> str | None:
+    """A phone number as written; ``other`` where ``value`` is empty."""
+    return text(value) or text(other)
+
+
+def flag(value: str) -> bool:
+    """Whether a FileMaker 0/1 flag is set."""
+    return value.strip().casefold() in _TRUE
+
+
+def html_pages(body: str, opening: str) -> list[str]:
+    """A letter's plain text as one page of HTML paragraphs; no page where there is no text."""
+    lines = [line for part in (opening, body) for line in (paragraphs(part) or "").split("\n")]
+    shown = [f"<p>{html.escape(line.strip())}</p>" for line in lines if line.strip()]
+    return ["".join(shown)] if shown else []
