@@ -2,11 +2,11 @@
 
 Each function takes text as the snapshot holds it (``""`` is empty; dates and times in ISO form,
 wall clock, no zone) and gives the text that PostgreSQL itself would print for the value, None for
-empty, or, for JSON columns, plain lists and dicts. What does not fit raises ``Misfit`` with a
-reason, never with the value.
+empty, or, for JSON columns, plain lists and dicts. What does not fit raises ``ConversionError``
+with a reason, never with the value.
 
 Where a value had to be derived from another one, or only a part of it fits, the converter gives
-``Made``: what came of it, and in words what was wrong or done.
+``Partial``: what came of it, and in words what was wrong or done.
 """
 
 from nexus_reimport.convert import converters, registry
@@ -30,7 +30,7 @@ from nexus_reimport.convert.moments import (
     on_the_clock,
     timestamp,
 )
-from nexus_reimport.convert.outcome import Made, Misfit
+from nexus_reimport.convert.outcome import ConversionError, Partial
 from nexus_reimport.convert.registry import Detail
 from nexus_reimport.convert.texts import (
     choice,
@@ -43,9 +43,9 @@ from nexus_reimport.convert.texts import (
 )
 
 __all__ = [
+    "ConversionError",
     "Detail",
-    "Made",
-    "Misfit",
+    "Partial",
     "address_card",
     "address_entry",
     "as_text",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from nexus_reimport.convert.outcome import Made, Misfit
+from nexus_reimport.convert.outcome import ConversionError, Partial
 from nexus_reimport.convert.registry import Detail
 from nexus_reimport.convert.texts import flag, text
 from nexus_reimport.text import name_key
@@ -37,7 +37,7 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
     number has one, e164. Numbers and addresses stay as they were written.
 
     Raises:
-        Misfit: an e-mail without ``@``.
+        ConversionError: an e-mail without ``@``.
     """
     kind, value = _kind(detail), detail["value"].strip()
     label = detail["label"].strip()
@@ -45,14 +45,14 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
         return None
     if kind == "email":
         if "@" not in value:
-            raise Misfit("an e-mail without @")
+            raise ConversionError("an e-mail without @")
         return kind, {"address": value, "label": label}
     entry = {"type": kind, "number": value, "phone": value, "label": label}
     international = e164(value)
     return kind, {**entry, "e164": international} if international else entry
 
 
-def contact_card(details: Iterable[Detail]) -> Made:
+def contact_card(details: Iterable[Detail]) -> Partial:
     """Phones, e-mails and the default e-mail of one person.
 
     Shape: ``phones`` and ``emails`` of ``contact_entry``, ``email``: the first address; an absent
@@ -64,8 +64,8 @@ def contact_card(details: Iterable[Detail]) -> Made:
     for detail in details:
         try:
             found = contact_entry(detail)
-        except Misfit as misfit:
-            misfits.append(str(misfit))
+        except ConversionError as error:
+            misfits.append(str(error))
             continue
         if found is None:
             continue
@@ -84,7 +84,7 @@ def contact_card(details: Iterable[Detail]) -> Made:
     if emails:
         card["emails"] = [entry for _, entry in sorted(emails, key=lambda pair: pair[0])]
         card["email"] = card["emails"][0]["address"]
-    return Made(card, tuple(misfits), tuple(derived))
+    return Partial(card, tuple(misfits), tuple(derived))
 
 
 def _declared(detail: Detail) -> str:
@@ -99,7 +99,7 @@ def _kind(detail: Detail) -> str:
     return "email" if "@" in value else "phone" if value.strip() else "address"
 
 
-def address_entry(detail: Detail) -> Made | None:
+def address_entry(detail: Detail) -> Partial | None:
     """The address that a contact-detail record holds; None where it holds none."""
     if _declared(detail) not in ("address", ""):
         return None
@@ -115,18 +115,18 @@ def address_entry(detail: Detail) -> Made | None:
         derived = ("a postcode of three digits: its leading zero was put back",)
     shown = [v for v in parts.values() if v]
     entry = {**parts, "label": detail["label"].strip(), "full_address": ", ".join(shown)}
-    return Made(entry, derived=derived)
+    return Partial(entry, derived=derived)
 
 
 def _is_australian(country: str) -> bool:
     return name_key(country) in ("", "australia", "au", "aus")
 
 
-def address_card(details: Iterable[Detail]) -> Made:
+def address_card(details: Iterable[Detail]) -> Partial:
     """The addresses of one person, and the first of them at the top level as Nexus reads it."""
     found = [made for detail in details if (made := address_entry(detail))]
     if not found:
-        return Made({})
+        return Partial({})
     first = found[0].value
     top = {
         "street": first["line1"],
@@ -135,4 +135,4 @@ def address_card(details: Iterable[Detail]) -> Made:
     }
     card = {"addresses": [made.value for made in found]}
     card |= {name: value for name, value in top.items() if value}
-    return Made(card, derived=tuple(said for made in found for said in made.derived))
+    return Partial(card, derived=tuple(said for made in found for said in made.derived))

@@ -7,7 +7,7 @@ import uuid
 from decimal import Decimal
 
 from nexus_reimport.convert.moments import iso_date
-from nexus_reimport.convert.outcome import Misfit
+from nexus_reimport.convert.outcome import ConversionError
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
 _NUMERIC = re.compile(r"numeric\(([0-9]+),([0-9]+)\)")
@@ -25,7 +25,7 @@ def as_uuid(value: str) -> str | None:
     try:
         return str(uuid.UUID(value.strip()))
     except ValueError:
-        raise Misfit("not a UUID") from None
+        raise ConversionError("not a UUID") from None
 
 
 def whole(value: str) -> str | None:
@@ -33,10 +33,10 @@ def whole(value: str) -> str | None:
     if not value.strip():
         return None
     if not _NUMBER.fullmatch(value.strip()):
-        raise Misfit("not a number")
+        raise ConversionError("not a number")
     number = Decimal(value.strip())
     if number != number.to_integral_value():
-        raise Misfit("not a whole number")
+        raise ConversionError("not a whole number")
     return str(int(number))
 
 
@@ -44,13 +44,14 @@ def for_type(value: str, type_name: str) -> str:
     """``value`` as PostgreSQL prints it in a column of this type, as far as its type tells.
 
     Raises:
-        Misfit: the column cannot hold it. Enumerations and domains are PostgreSQL's own affair.
+        ConversionError: the column cannot hold it. Enumerations and domains are PostgreSQL's own
+            affair.
     """
     limit = _INTEGERS.get(type_name)
     if limit is not None:
         number = whole(value) or ""
         if not -limit <= int(number or 0) < limit:
-            raise Misfit(f"too large for {type_name}")
+            raise ConversionError(f"too large for {type_name}")
         return number
     numeric = _NUMERIC.fullmatch(type_name)
     if numeric:
@@ -61,17 +62,17 @@ def for_type(value: str, type_name: str) -> str:
         return as_uuid(value) or ""
     if type_name == "boolean":
         if value.strip().casefold() not in _BOOLEANS:
-            raise Misfit("neither yes nor no")
+            raise ConversionError("neither yes nor no")
         return _BOOLEANS[value.strip().casefold()]
     return value
 
 
 def _numeric(value: str, precision: int, scale: int) -> str:
     if not _NUMBER.fullmatch(value.strip()):
-        raise Misfit("not a number")
+        raise ConversionError("not a number")
     number = Decimal(value.strip())
     if abs(number) >= Decimal(10) ** (precision - scale):
-        raise Misfit(f"too large for numeric({precision},{scale})")
+        raise ConversionError(f"too large for numeric({precision},{scale})")
     if number != round(number, scale):
-        raise Misfit(f"more than {scale} digits behind the point")
+        raise ConversionError(f"more than {scale} digits behind the point")
     return format(round(number, scale), "f")

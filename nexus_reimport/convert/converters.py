@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from nexus_reimport.convert import cards, columns, moments, texts
-from nexus_reimport.convert.outcome import Made
+from nexus_reimport.convert.outcome import Partial
 from nexus_reimport.convert.registry import Given, converter, fields_in
 
 
@@ -53,7 +53,7 @@ def _moment(given: Given) -> str | None:
 @converter(
     "end_moment", needs=("time", "start_date", "start_time", "minutes"), numbers=("minutes",)
 )
-def _end_moment(given: Given) -> Made:
+def _end_moment(given: Given) -> Partial:
     return moments.end_moment(
         (given.value, given.beside("time")),
         (given.beside("start_date"), given.beside("start_time")),
@@ -92,7 +92,7 @@ def _among_rows(given: Given) -> Any:
     misfits_in="emails",
     is_json=True,
 )
-def _contact_card(given: Given) -> Made:
+def _contact_card(given: Given) -> Partial:
     return cards.contact_card(given.details)
 
 
@@ -103,7 +103,7 @@ def _contact_card(given: Given) -> Made:
     entry=cards.address_entry,
     is_json=True,
 )
-def _address_card(given: Given) -> Made:
+def _address_card(given: Given) -> Partial:
     return cards.address_card(given.details)
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import forms
-from nexus_reimport.convert.outcome import Made, Misfit
+from nexus_reimport.convert.outcome import ConversionError, Partial
 
 EARLIEST = date(1890, 1, 1)
 _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?")
@@ -34,7 +34,7 @@ def birth_date(value: str, as_of: datetime) -> str | None:
         return None
     day = _date(value)
     if day > as_of.date():
-        raise Misfit("a birth date in the future")
+        raise ConversionError("a birth date in the future")
     return day.isoformat()
 
 
@@ -44,9 +44,9 @@ def _date(value: str) -> date:
     except ValueError:
         day = None
     if day is None:
-        raise Misfit(_no_date(value))
+        raise ConversionError(_no_date(value))
     if not EARLIEST <= day < date(2200, 1, 1):
-        raise Misfit("a date out of range")
+        raise ConversionError("a date out of range")
     return day
 
 
@@ -63,10 +63,10 @@ def duration(value: str) -> timedelta:
     """A FileMaker time: hours may be 24 and more, seconds may have a fraction."""
     match = _DURATION.fullmatch(value.strip())
     if not match:
-        raise Misfit("not a time")
+        raise ConversionError("not a time")
     hours, minutes, seconds, fraction = match.groups()
     if int(minutes) > 59 or int(seconds or 0) > 59:
-        raise Misfit("not a time")
+        raise ConversionError("not a time")
     return timedelta(
         hours=int(hours), minutes=int(minutes), seconds=float((seconds or "0") + (fraction or ""))
     )
@@ -131,7 +131,9 @@ def _wall_moment(day: str, clock: str) -> datetime:
     return midnight + (duration(clock) if clock.strip() else timedelta())
 
 
-def end_moment(end: tuple[str, str], start: tuple[str, str], minutes: int, zone: ZoneInfo) -> Made:
+def end_moment(
+    end: tuple[str, str], start: tuple[str, str], minutes: int, zone: ZoneInfo
+) -> Partial:
     """When an event ends: its own date and time, else its start plus ``minutes``.
 
     ``end`` and ``start`` are date and time; an end without a date is on the start's date. An end
@@ -139,15 +141,15 @@ def end_moment(end: tuple[str, str], start: tuple[str, str], minutes: int, zone:
     """
     (day, clock), (start_day, start_clock) = end, start
     if not start_day.strip():
-        return Made(None)
+        return Partial(None)
     begins = _wall_moment(start_day, start_clock)
     assumed = as_text(instant(begins, zone) + timedelta(minutes=minutes))
     if not clock.strip():
-        return Made(assumed, derived=(f"no end: {minutes} minutes after the start",))
+        return Partial(assumed, derived=(f"no end: {minutes} minutes after the start",))
     ends = _wall_moment(day if day.strip() else start_day, clock)
     if ends < begins:
-        return Made(assumed, derived=(f"ends before it starts: {minutes} minutes after it",))
-    return Made(as_text(instant(ends, zone)))
+        return Partial(assumed, derived=(f"ends before it starts: {minutes} minutes after it",))
+    return Partial(as_text(instant(ends, zone)))
 
 
 def dated(day: str, stamp: str, zone: ZoneInfo) -> str | None:

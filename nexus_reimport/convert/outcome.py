@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 
-class Misfit(Exception):
+class ConversionError(Exception):
     """A value does not fit its column. The reason names the kind of trouble, never the value."""
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Partial:
     """A value, what of FileMaker's did not fit into it, and what in it was derived."""
 
     value: Any

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Mapping
 
-from nexus_reimport.convert.outcome import Misfit
+from nexus_reimport.convert.outcome import ConversionError
 from nexus_reimport.text import name_key
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -47,7 +47,7 @@ def choice(value: str, choices: Mapping[str, tuple[str, ...]]) -> str | None:
     for chosen, spellings in choices.items():
         if spelt == name_key(chosen) or spelt in spellings:
             return chosen
-    raise Misfit("no such choice")
+    raise ConversionError("no such choice")
 
 
 def phone(value: str, other: str = "") -> str | None:

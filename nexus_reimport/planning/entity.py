@@ -14,7 +14,7 @@ from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import DefaultRule, Entity, OverrideRule
 from nexus_reimport.model import Pointer
 from nexus_reimport.planning import matching
-from nexus_reimport.planning.feed import Fed, Feeder, Record, Resolver
+from nexus_reimport.planning.feed import Converted, Record, RecordConverter, Resolver
 from nexus_reimport.planning.matching import Matches
 from nexus_reimport.planning.merge import Merger, Row
 from nexus_reimport.settings import Cause, EntityDecisions
@@ -26,10 +26,10 @@ Override = tuple[str, str, str]  # Nexus id, column, why
 
 
 @dataclass(frozen=True, slots=True)
-class Converted:
+class ConvertedRecords:
     """The records of an entity: those that a rule leaves out, and what the others feed."""
 
-    fed: Mapping[str, tuple[Record, Fed]]  # FileMaker id -> its fields, its values
+    fed: Mapping[str, tuple[Record, Converted]]  # FileMaker id -> its fields, its values
     left_out: Mapping[str, str]  # FileMaker id -> rule
     held: Mapping[str, int]  # column -> how many values FileMaker holds
 
@@ -43,7 +43,7 @@ class Merged:
     key: str
     decisions: EntityDecisions
     before: Mapping[str, Row]  # Nexus id -> row, as it was
-    converted: Converted
+    converted: ConvertedRecords
     matches: Matches
     ids: Mapping[str, str]  # FileMaker id -> Nexus id
     new: frozenset[str]  # FileMaker ids of rows that were not there
@@ -94,7 +94,7 @@ class EntityPlanner:
     """Converts, matches and merges one entity."""
 
     def __init__(
-        self, name: str, intake: Intake, decisions: EntityDecisions, converter: Feeder
+        self, name: str, intake: Intake, decisions: EntityDecisions, converter: RecordConverter
     ) -> None:
         self._name, self._intake, self._converter = name, intake, converter
         self._spec, self._decisions = intake.mapping.entities[name], decisions
@@ -151,23 +151,23 @@ class EntityPlanner:
             merger=self._merger,
         )
 
-    def _convert(self, known: Resolver) -> Converted:
-        fed: dict[str, tuple[Record, Fed]] = {}
+    def _convert(self, known: Resolver) -> ConvertedRecords:
+        fed: dict[str, tuple[Record, Converted]] = {}
         left_out: dict[str, str] = {}
         held: Counter[str] = Counter()
         for record in self._intake.records(self._spec.source):
             filemaker_id = self._converter.key(record)
             rule = _record_rule(self._spec, filemaker_id, record)
-            values = None if rule else self._converter.feed(self._name, record, known)
+            values = None if rule else self._converter.convert(self._name, record, known)
             rule = rule or _fed_rule(self._spec, values)
             if rule or values is None:
                 left_out[filemaker_id] = rule
                 continue
             held.update(values.held)
             fed[filemaker_id] = (record, values)
-        return Converted(fed, left_out, held)
+        return ConvertedRecords(fed, left_out, held)
 
-    def _new_ids(self, converted: Converted, matches: Matches) -> dict[str, str]:
+    def _new_ids(self, converted: ConvertedRecords, matches: Matches) -> dict[str, str]:
         """An id for each record that no row was matched with.
 
         With whole-number keys the next ones, in the order of FileMaker's ids; else a version-5
@@ -194,7 +194,7 @@ class EntityPlanner:
                 self._misfits += [(name, why, filemaker_id, DERIVED) for why in made.derived]
         return row
 
-    def _note_misfits(self, filemaker_id: str, fed: Fed, row: Row) -> None:
+    def _note_misfits(self, filemaker_id: str, fed: Converted, row: Row) -> None:
         """What did not fit, and what became of it."""
         for column, reason in fed.misfits:
             alone = self._spec.columns[column].converter.misfits_in  # the part of a card
@@ -225,7 +225,7 @@ class EntityPlanner:
         return self._converter.is_over(row.get(rule.past))
 
     def _unmatched(
-        self, brought: Mapping[str, Row], converted: Converted, loaded: Mapping[str, str]
+        self, brought: Mapping[str, Row], converted: ConvertedRecords, loaded: Mapping[str, str]
     ) -> Iterator[tuple[str, tuple[Cause, str]]]:
         """Why each row that nothing was matched with is not brought back."""
         by_row = {nexus_id: filemaker_id for filemaker_id, nexus_id in loaded.items()}
@@ -306,7 +306,7 @@ def _record_rule(spec: Entity, filemaker_id: str, record: Record) -> str:
     )
 
 
-def _fed_rule(spec: Entity, values: Fed | None) -> str:
+def _fed_rule(spec: Entity, values: Converted | None) -> str:
     """The rule that leaves out a record by what came of its fields."""
     if values is None:
         return ""

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import convert
-from nexus_reimport.convert import Made, registry
+from nexus_reimport.convert import ConversionError, Detail, Partial, registry
 from nexus_reimport.convert.registry import Given
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import Intake
@@ -24,7 +24,7 @@ Resolver = Mapping[str, Mapping[str, str]]  # entity -> FileMaker id as ids comp
 
 
 @dataclass(slots=True)
-class Fed:
+class Converted:
     """What one record feeds: column (or column.key) -> PostgreSQL's text, or a JSON value.
 
     ``unresolved`` are the columns whose entity was not found. ``misfits`` are column and reason
@@ -39,7 +39,7 @@ class Fed:
     held: Counter[str] = field(default_factory=Counter)
 
 
-class Feeder:
+class RecordConverter:
     """Converts the records of all entities; knows lookups, joined sources and columns' types."""
 
     def __init__(self, intake: Intake, *, zone: ZoneInfo, as_of: datetime) -> None:
@@ -58,27 +58,27 @@ class Feeder:
         """The FileMaker id of ``record``, as FileMaker writes it."""
         return record[KEY]
 
-    def feed(self, entity: str, record: Record, known: Resolver) -> Fed:
+    def convert(self, entity: str, record: Record, known: Resolver) -> Converted:
         """The values that ``record`` feeds; what does not fit is None and told."""
-        fed = Fed()
+        converted = Converted()
         spec = self._mapping.entities[entity]
         for name, column in spec.columns.items():
-            fed.held[name] += self._held(column, record)
+            converted.held[name] += self._held(column, record)
             try:
                 self._refuse_unreadable(column, record, spec.source)
-                made = self._value(column, record, name, known, fed)
-            except convert.Misfit as misfit:
-                fed.misfits.append((name, str(misfit)))
-                made = None
-            if isinstance(made, Made):
-                fed.misfits += [(name, reason) for reason in made.misfits]
-                fed.derived += [(name, reason) for reason in made.derived]
-                made = made.value
-            if isinstance(made, str) and (entity, name) in self._types:
-                made = _in_its_column(made, self._types[entity, name], name, fed)
-            fed.values[name] = made
-        _refuse_too_early(spec.columns, fed)
-        return fed
+                value = self._value(column, record, name, known, converted)
+            except ConversionError as error:
+                converted.misfits.append((name, str(error)))
+                value = None
+            if isinstance(value, Partial):
+                converted.misfits += [(name, reason) for reason in value.misfits]
+                converted.derived += [(name, reason) for reason in value.derived]
+                value = value.value
+            if isinstance(value, str) and (entity, name) in self._types:
+                value = _in_its_column(value, self._types[entity, name], name, converted)
+            converted.values[name] = value
+        _refuse_too_early(spec.columns, converted)
+        return converted
 
     def _refuse_unreadable(self, column: Column, record: Record, source: str) -> None:
         """A date or time that is put into a text must be one, as everywhere.
@@ -119,20 +119,20 @@ class Feeder:
             )
             yield self.key(record), id_key(record[link]), not holds
 
-    def new_value(self, spec: DefaultRule, record: Record, row: Mapping[str, Any]) -> Made:
+    def new_value(self, spec: DefaultRule, record: Record, row: Mapping[str, Any]) -> Partial:
         """What a named rule gives a new row."""
         as_of = convert.as_text(self._as_of)
         if spec.rule == "as_of":
-            return Made(as_of)
+            return Partial(as_of)
         if spec.rule == "from":
             try:
                 given = Given(self._zone, self._as_of, record[spec.source_field], record)
-                return Made(registry.of(spec.convert).make(given) or as_of)
-            except convert.Misfit as misfit:
-                return Made(as_of, derived=(f"{misfit}: the moment of the plan",))
+                return Partial(registry.of(spec.convert).make(given) or as_of)
+            except ConversionError as error:
+                return Partial(as_of, derived=(f"{error}: the moment of the plan",))
         value = row.get(spec.column)
         is_past = bool(value) if spec.rule == "sent_if" else self.is_over(value)
-        return Made(spec.past if is_past else spec.future)
+        return Partial(spec.past if is_past else spec.future)
 
     def is_over(self, value: str | None) -> bool:
         """Whether an instant, or a date on the clinic's calendar, lies before the plan's moment."""
@@ -142,11 +142,13 @@ class Feeder:
         limit = convert.as_text(self._as_of) if ":" in value else today
         return convert.chronological(value) < convert.chronological(limit)
 
-    def _value(self, column: Column, record: Record, name: str, known: Resolver, fed: Fed) -> Any:
+    def _value(
+        self, column: Column, record: Record, name: str, known: Resolver, converted: Converted
+    ) -> Any:
         if column.lookup:
-            return self._look_up(column, record, name, fed)
+            return self._look_up(column, record, name, converted)
         if column.entity:
-            return _entity(column, record[column.source_field], name, known, fed)
+            return _entity(column, record[column.source_field], name, known, converted)
         return column.converter.make(
             Given(
                 zone=self._zone,
@@ -159,7 +161,9 @@ class Feeder:
             )
         )
 
-    def _look_up(self, column: Column, record: Record, name: str, fed: Fed) -> str | None:
+    def _look_up(
+        self, column: Column, record: Record, name: str, converted: Converted
+    ) -> str | None:
         asked = several = False
         for step in column.lookup:
             value = record[step.source_field]
@@ -171,12 +175,12 @@ class Feeder:
                 return found[0]
             several = several or len(found) > 1
         if several:
-            fed.misfits.append((name, f"names several rows of {column.lookup[0].table}"))
+            converted.misfits.append((name, f"names several rows of {column.lookup[0].table}"))
         elif asked:
-            fed.misfits.append((name, f"names no row of {column.lookup[0].table}"))
+            converted.misfits.append((name, f"names no row of {column.lookup[0].table}"))
         return None
 
-    def _details(self, column: Column, key: str) -> tuple[convert.Detail, ...]:
+    def _details(self, column: Column, key: str) -> tuple[Detail, ...]:
         """The records that a card of the record ``key`` gathers."""
         details = self._gathered.get((column.gather, id_key(key)), ())
         return tuple({k: d[f] for k, f in column.with_.items()} for d in details)
@@ -220,45 +224,47 @@ def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]
     return found
 
 
-def _entry(column: Column, detail: convert.Detail) -> object:
+def _entry(column: Column, detail: Detail) -> object:
     """What a card takes from one contact-detail record; None where nothing fits."""
     entry = column.converter.entry
     try:
         return entry(detail) if entry else None
-    except convert.Misfit:
+    except ConversionError:
         return None
 
 
-def _refuse_too_early(columns: Mapping[str, Column], fed: Fed) -> None:
+def _refuse_too_early(columns: Mapping[str, Column], converted: Converted) -> None:
     """What comes before the value that it must follow does not fit."""
     for name, column in columns.items():
-        value, other = fed.values[name], fed.values.get(column.not_before)
+        value, other = converted.values[name], converted.values.get(column.not_before)
         if column.not_before and value and other and value < other:
-            fed.misfits.append((name, f"before {column.not_before}"))
-            fed.values[name] = None
+            converted.misfits.append((name, f"before {column.not_before}"))
+            converted.values[name] = None
 
 
-def _in_its_column(value: str, column: Typed, name: str, fed: Fed) -> str | None:
+def _in_its_column(value: str, column: Typed, name: str, converted: Converted) -> str | None:
     """``value`` as its column will hold it; None where it cannot."""
     if column.max_length is not None and len(value) > column.max_length:
-        fed.misfits.append((name, f"longer than {column.max_length} characters"))
+        converted.misfits.append((name, f"longer than {column.max_length} characters"))
         return None
     try:
         return convert.for_type(value, column.type)
-    except convert.Misfit as misfit:
-        fed.misfits.append((name, str(misfit)))
+    except ConversionError as error:
+        converted.misfits.append((name, str(error)))
         return None
 
 
-def _entity(column: Column, raw: str, name: str, known: Resolver, fed: Fed) -> str | None:
+def _entity(
+    column: Column, raw: str, name: str, known: Resolver, converted: Converted
+) -> str | None:
     if not raw.strip():
-        fed.unresolved.add(name)
+        converted.unresolved.add(name)
         return None
     found = known[column.entity].get(id_key(raw))
     if found is None:
-        fed.unresolved.add(name)
+        converted.unresolved.add(name)
         if column.may_miss:
-            fed.misfits.append((name, f"names no row of {column.entity}"))
+            converted.misfits.append((name, f"names no row of {column.entity}"))
     return found
 
 

@@ -486,8 +486,8 @@ def _in_its_column(text: str, spec: Column) -> tuple[str, str]:
         return "", f"longer than {spec.max_length} characters"
     try:
         return convert.for_type(text, spec.type), ""
-    except convert.Misfit as misfit:
-        return "", str(misfit)
+    except convert.ConversionError as error:
+        return "", str(error)
 
 
 def _date(cell: Any) -> tuple[str, str]:
@@ -495,7 +495,7 @@ def _date(cell: Any) -> tuple[str, str]:
         cell = cell.date().isoformat() if isinstance(cell, datetime) else cell.isoformat()
     try:
         return convert.iso_date(str(cell)) or "", ""
-    except convert.Misfit:
+    except convert.ConversionError:
         return "", "is no date: write it as a date cell, or as 2026-01-31"
 
 

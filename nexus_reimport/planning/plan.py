@@ -33,7 +33,7 @@ from nexus_reimport.nexus.tables import Role
 from nexus_reimport.planning import attachments, entity, ledger, manual, matching, merge
 from nexus_reimport.planning.attachments import OwnerRows
 from nexus_reimport.planning.entity import DERIVED, EMPTY, STAYS, Decided, EntityPlanner, Merged
-from nexus_reimport.planning.feed import Feeder
+from nexus_reimport.planning.feed import RecordConverter
 from nexus_reimport.planning.ledger import Ledger
 from nexus_reimport.settings import Cause, Settings
 from nexus_reimport.text import by_id, id_key
@@ -65,7 +65,7 @@ def make(
         StopError: a line of the sheet cannot be used.
     """
     mapping, survey, folder = intake.mapping, intake.survey, intake.folder
-    converter = Feeder(intake, zone=settings.zone, as_of=as_of)
+    converter = RecordConverter(intake, zone=settings.zone, as_of=as_of)
     loaded, pointed_at = intake.ids(), intake.pointed_at()
     merged: dict[str, Merged] = {}
     known: dict[str, dict[str, str]] = {}  # of the entities so far: each may point at them
@@ -289,7 +289,7 @@ def _write(folder: Path, name: str, rows: Iterable[rowfile.Row] = ()) -> RowFile
 def _write_ledger(
     entities: Mapping[str, Decided],
     intake: Intake,
-    converter: Feeder,
+    converter: RecordConverter,
     owners: Mapping[str, OwnerRows],
 ) -> tuple[tuple[Account, ...], RowFile]:
     """A line for every record of FileMaker and every row of Nexus, and the sums of all sources."""

@@ -12,7 +12,7 @@ import pytest
 from nexus_reimport import convert
 from nexus_reimport.errors import TargetError
 from nexus_reimport.nexus.postgres import connected, scrubbed
-from nexus_reimport.planning.feed import Feeder
+from nexus_reimport.planning.feed import RecordConverter
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import Altered, altered
@@ -137,9 +137,9 @@ def test_dates_sort_by_time_and_not_by_their_digits() -> None:
 def test_what_is_over_is_told_for_every_date_that_postgresql_prints(
     value: str | None, over: bool
 ) -> None:
-    feeder = Feeder.__new__(Feeder)
-    feeder._as_of, feeder._zone = datetime(2026, 3, 1, 12, tzinfo=UTC), ZoneInfo("UTC")
-    assert feeder.is_over(value) is over
+    records = RecordConverter.__new__(RecordConverter)
+    records._as_of, records._zone = datetime(2026, 3, 1, 12, tzinfo=UTC), ZoneInfo("UTC")
+    assert records.is_over(value) is over
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_reimport import convert
-from nexus_reimport.convert import Made, Misfit
+from nexus_reimport.convert import ConversionError, Partial
 from nexus_reimport.text import folded
 
 SYDNEY = ZoneInfo("Australia/Sydney")
@@ -24,7 +24,7 @@ def test_a_uuid_is_one_id_in_whatever_case(value: uuid.UUID) -> None:
 
 def test_an_id_that_is_no_uuid_stays_text() -> None:
     assert convert.identifier(" 1234 ") == "1234"
-    with pytest.raises(Misfit, match="not a UUID"):
+    with pytest.raises(ConversionError, match="not a UUID"):
         convert.as_uuid("1234")
 
 
@@ -35,7 +35,7 @@ def test_a_date_goes_through_unchanged(day: date) -> None:
 
 @pytest.mark.parametrize("value", ["03/04/2025", "2025-13-01", "1889-12-31", "tomorrow", "?"])
 def test_a_date_in_another_form_does_not_fit_and_is_never_guessed(value: str) -> None:
-    with pytest.raises(Misfit) as told:
+    with pytest.raises(ConversionError) as told:
         convert.iso_date(value)
     assert value not in str(told.value)
 
@@ -43,7 +43,7 @@ def test_a_date_in_another_form_does_not_fit_and_is_never_guessed(value: str) ->
 def test_a_birth_date_is_not_in_the_future() -> None:
     as_of = datetime(2025, 11, 15, tzinfo=UTC)
     assert convert.birth_date("2025-11-15", as_of) == "2025-11-15"
-    with pytest.raises(Misfit, match="future"):
+    with pytest.raises(ConversionError, match="future"):
         convert.birth_date("2025-11-16", as_of)
 
 
@@ -76,7 +76,7 @@ def test_an_instant_is_written_as_postgresql_prints_it(moment: datetime) -> None
     assert not written.removesuffix("+00").endswith(".0")
 
 
-def ends(end: tuple[str, str], start: tuple[str, str] = ("2025-06-30", "09:00:00")) -> Made:
+def ends(end: tuple[str, str], start: tuple[str, str] = ("2025-06-30", "09:00:00")) -> Partial:
     return convert.end_moment(end, start, 30, SYDNEY)
 
 
@@ -84,8 +84,8 @@ def test_an_event_without_an_end_lasts_as_long_as_declared_and_is_marked_as_deri
     made = ends(("", ""))
     assert made.value == "2025-06-29 23:30:00+00"
     assert made.derived == ("no end: 30 minutes after the start",)
-    assert ends(("", "10:00:00")) == Made("2025-06-30 00:00:00+00")
-    assert ends(("2025-06-30", "24:00:00")) == Made("2025-06-30 14:00:00+00")
+    assert ends(("", "10:00:00")) == Partial("2025-06-30 00:00:00+00")
+    assert ends(("2025-06-30", "24:00:00")) == Partial("2025-06-30 14:00:00+00")
 
 
 def test_an_end_before_the_start_is_none() -> None:
@@ -119,7 +119,7 @@ def test_a_choice_is_found_in_every_spelling(written: str, chosen: str) -> None:
 
 
 def test_a_value_that_is_no_choice_does_not_fit() -> None:
-    with pytest.raises(Misfit, match="no such choice"):
+    with pytest.raises(ConversionError, match="no such choice"):
         convert.choice("Sir", {"Mr": ("mr",)})
 
 

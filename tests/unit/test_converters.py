@@ -17,7 +17,7 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Snapshot, Survey
-from nexus_reimport.planning.feed import Feeder
+from nexus_reimport.planning.feed import RecordConverter
 
 MAPPING = """
 version = 1
@@ -103,9 +103,9 @@ def test_a_converter_that_a_test_declares_is_fed(tmp_path: Path) -> None:
     loaded = load(tmp_path, ', with = { called = "nick", times = "2" }')
     column = loaded.entities["people"].columns["name"]
     assert column.fields_used == ("name", "nick"), "a number is no field"
-    feeder = Feeder(read(loaded, tmp_path), zone=ZoneInfo("UTC"), as_of=NOW)
+    records = RecordConverter(read(loaded, tmp_path), zone=ZoneInfo("UTC"), as_of=NOW)
     record = {"key": "1", "id": "1", "name": "Anna", "nick": "an"}
-    assert feeder.feed("people", record, {}).values["name"] == "ANNA AN! ANNA AN!"
+    assert records.convert("people", record, {}).values["name"] == "ANNA AN! ANNA AN!"
 
 
 @pytest.mark.usefixtures("shouted")

@@ -452,7 +452,7 @@ def test_h21_days_are_never_swapped_and_no_second_form_is_tried(tmp_path):
     assert found[7:9] == ["", "2025-04-03"]
     for place in (2, 3, 4, 5, 6, 9):
         assert found[place] == f"{dates[place]} (not d/m/y)"
-        with pytest.raises(convert.Misfit):
+        with pytest.raises(convert.ConversionError):
             convert.iso_date(found[place])
     by_month = by("m/d/y")
     assert by_month[:2] == ["2025-03-04", "13/4/2025 (not m/d/y)"]
@@ -513,7 +513,7 @@ def test_dates(cell, text):
 def test_what_is_no_date_is_passed_on_and_refused(cell):
     text = cells.as_text(cell, "date", cells.Forms("d/m/y"))
     assert str(cell) in text
-    with pytest.raises(convert.Misfit):
+    with pytest.raises(convert.ConversionError):
         convert.iso_date(text)
 
 
@@ -546,7 +546,7 @@ def test_timestamps(cell, text):
 def test_what_is_no_timestamp_is_passed_on_and_refused(cell):
     text = cells.as_text(cell, "timestamp", cells.Forms("d/m/y"))
     assert str(cell) in text
-    with pytest.raises(convert.Misfit):
+    with pytest.raises(convert.ConversionError):
         convert.timestamp(text, SYDNEY)
 
 
@@ -618,7 +618,7 @@ def test_h20_every_time_comes_back_from_the_part_of_a_day(milliseconds):
 def test_what_is_no_time_is_passed_on_and_refused(cell):
     text = cells.as_text(cell, "time", cells.Forms())
     assert str(cell) in text or isinstance(cell, str)
-    with pytest.raises(convert.Misfit):
+    with pytest.raises(convert.ConversionError):
         convert.duration(text)
 
 
@@ -676,7 +676,7 @@ def test_h9_a_text_or_number_that_has_become_a_date_stops(kind, value, tmp_path)
 def test_h9_a_date_that_has_become_something_else_is_refused_by_its_converter(tmp_path):
     workbook(tmp_path, ["id", "Date"], ["1", "Scan"], ["2", 7])
     for row in read(files(tmp_path), "t.xlsx", Date="date"):
-        with pytest.raises(convert.Misfit, match="not a date"):
+        with pytest.raises(convert.ConversionError, match="not a date"):
             convert.iso_date(row["Date"])
 
 
