@@ -20,7 +20,7 @@ RUNBOOK = Path(__file__).resolve().parent.parent / "runbook"
 PLAIN = {"execute_result", "display_data"}  # a stream or an error is somebody's bad night
 NOTEBOOK_METADATA = {"kernelspec", "language_info"}
 LANGUAGE = {"name": "python"}  # a version would be that of one machine
-CELL_METADATA = {"tags"}  # papermill and JupyterLab add times and machines
+CELL_METADATA = {"tags", "serves"}  # papermill and JupyterLab add times and machines
 _PICTURE = re.compile(r"data:[\w/+;.-]+;base64,[A-Za-z0-9+/=]+")
 _PATH = re.compile(r"(?<![\w/.:<>])/[A-Za-z][\w.-]*(?:/[\w.-]+)+|\b[A-Za-z]:\\\w")
 _RUN = re.compile(r"([\w-]+): run \d{8}T\d{6}Z")

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import nbformat
 
-from nexus_reimport import runner
+from nexus_reimport import CHECKOUT, runner
 from nexus_reimport.runner import notebook
 from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_sandbox.stack import lifecycle
-from support.clinic import ENVIRONMENTS, SCALE
 
+ENVIRONMENTS = CHECKOUT / "runbook" / "environments"
+SCALE = 0.03  # of the real size
 PAGES = (notebook.PREFLIGHT, notebook.EXECUTE, notebook.VERIFY)
 
 

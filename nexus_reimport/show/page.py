@@ -16,10 +16,23 @@ class Tone(StrEnum):
     """How a word is coloured; the word itself says the same."""
 
     PLAIN = ""
-    GOOD = "#1a7f37"
-    LOOK = "#9a6700"
-    BAD = "#cf222e"
-    FAINT = "#6e7781"
+    GOOD = "good"
+    LOOK = "look"
+    BAD = "bad"
+    FAINT = "faint"
+
+
+# Once for a page. The element's name before the class outweighs JupyterLab's own rules for tables.
+STYLE = """<style>
+section.nexus p, section.nexus th, section.nexus td { text-align: left }
+section.nexus th.number, section.nexus td.number { text-align: right }
+section.nexus .sum { font-weight: bold }
+section.nexus .good { color: #1a7f37; font-weight: bold }
+section.nexus .look { color: #9a6700; font-weight: bold }
+section.nexus .bad { color: #cf222e; font-weight: bold }
+section.nexus .faint { color: #6e7781; font-weight: bold }
+section.nexus figure { margin: 0 }
+</style>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +55,7 @@ class Line:
 
     def as_html(self) -> str:
         """The line as a paragraph."""
-        return f"<p{_style(self.tone, bold=bool(self.tone))}>{escape(self.text)}</p>"
+        return f"<p{_class(self.tone)}>{escape(self.text)}</p>"
 
     def as_text(self) -> str:
         """The line."""
@@ -105,7 +118,7 @@ class Picture:
 
     def as_html(self) -> str:
         """The picture itself inside the page: no second file, no other host."""
-        return f'<figure style="margin:0" aria-label="{escape(self.words)}">{self.svg}</figure>'
+        return f'<figure aria-label="{escape(self.words)}">{self.svg}</figure>'
 
     def as_text(self) -> str:
         """What it shows."""
@@ -121,7 +134,7 @@ class Page:
 
     def _repr_html_(self) -> str:
         shown = "".join(part.as_html() for part in self.parts)
-        return f"<h4>{escape(self.title)}</h4>{shown}"
+        return f'{STYLE}<section class="nexus"><h4>{escape(self.title)}</h4>{shown}</section>'
 
     def __repr__(self) -> str:
         return "\n\n".join([f"{self.title}\n{'=' * len(self.title)}", *self._texts()])
@@ -177,20 +190,15 @@ def look(count: int) -> Cell:
     return Marked(count, Tone.LOOK) if count else 0
 
 
-def _style(tone: Tone, *, right: bool = False, bold: bool = False) -> str:
-    rules = []
-    if tone:
-        rules.append(f"color:{tone.value}")
-    if tone or bold:
-        rules.append("font-weight:bold")
-    rules.append(f"text-align:{'right' if right else 'left'}")
-    return f' style="{";".join(rules)}"'
+def _class(*names: str) -> str:
+    told = " ".join(name for name in names if name)
+    return f' class="{told}"' if told else ""
 
 
 def _th(name: str, *, right: bool) -> str:
-    return f"<th{_style(Tone.PLAIN, right=right)}>{escape(name)}</th>"
+    return f"<th{_class('number' * right)}>{escape(name)}</th>"
 
 
 def _td(cell: Cell, *, right: bool, bold: bool) -> str:
     tone = cell.tone if isinstance(cell, Marked) else Tone.PLAIN
-    return f"<td{_style(tone, right=right, bold=bold)}>{escape(said(cell))}</td>"
+    return f"<td{_class('number' * right, 'sum' * bold, tone)}>{escape(said(cell))}</td>"

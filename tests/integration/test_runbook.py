@@ -82,12 +82,20 @@ def test_no_secret_and_no_place_of_a_machine_is_stored(page: str) -> None:
     assert "walk-nexus-prod" not in text
 
 
-def test_the_checklists_ids_stand_beside_the_cells_that_serve_them() -> None:
-    words = [c.source for page in PAGES for c in read(page).cells if c.cell_type == "markdown"]
-    served = " ".join(re.findall(r"^Serves ([A-Z0-9, ]+)\.$", "\n".join(words), re.MULTILINE))
+def test_the_checklists_ids_stand_with_the_cells_that_serve_them_and_in_no_text() -> None:
+    cells = [cell for page in PAGES for cell in read(page).cells]
+    served = {line for cell in cells for line in cell.metadata.get("serves", ())}
+    words = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert not re.findall(r"\b(?!S3\b)[A-FKMPRSTX]\d{1,2}\b", words)
     numbered = {"A": 9, "B": 6, "D": 6, "P": 8, "R": 6, "X": 5, "K": 13}
     wanted = {f"{kind}{n}" for kind, last in numbered.items() for n in range(1, last + 1)}
-    assert wanted - set(re.split(r"[ ,]+", served)) == set()
+    assert wanted - served == set()
+
+
+def test_cells_are_numbered_in_their_order() -> None:
+    for page in PAGES:
+        ids = [cell.id for cell in read(page).cells]
+        assert ids == [f"{page[:2]}-{number:02}" for number in range(len(ids))]
 
 
 def test_the_pages_give_what_they_show(clinic: Clinic, tmp_path: Path) -> None:

@@ -38,13 +38,8 @@ def known_tests() -> set[str]:
 
 def served_by_cells(notebook: str) -> set[str]:
     path = ROOT / "runbook" / f"{notebook}.ipynb"
-    text = "\n".join("".join(c["source"]) for c in json.loads(path.read_text())["cells"])
-    ids: set[str] = set()
-    for listed in re.findall(r"Serves ([^.\n]+)", text):
-        for first, _, last in re.findall(r"([A-Z]\d+)( to ([A-Z]\d+))?", listed):
-            numbers = range(int(first[1:]), int((last or first)[1:]) + 1)
-            ids |= {f"{first[0]}{n}" for n in numbers}
-    return ids
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return {line for cell in cells for line in cell["metadata"].get("serves", ())}
 
 
 def test_every_line_of_the_checklist_stands_in_the_table() -> None:
