@@ -57,7 +57,7 @@ down: $(READY)
 	$(BIN)/nexus-reimport sandbox down
 
 notebooks: $(READY)
-	PYTHONPATH=tests $(BIN)/python tools/keep_notebooks.py
+	$(BIN)/python tools/keep_notebooks.py
 
 lock:
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra sandbox \

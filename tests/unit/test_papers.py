@@ -110,12 +110,24 @@ def test_the_architecture_has_every_room_in_the_order_that_is_enforced() -> None
     assert rows == layers[::-1]
 
 
-def test_the_example_of_a_check_in_the_contributors_paper_can_be_declared() -> None:
+def printed(example: str, then: str) -> str:
+    """What ``then`` prints after an example of the contributors' paper, in a process of its own."""
     text = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)
-    (example,) = [block for block in blocks if "@check(" in block]
-    shown = "\nfrom nexus_reimport.checks import REGISTRY\nprint(REGISTRY[-1].claim)"
+    (block,) = [block for block in blocks if example in block]
     done = subprocess.run(
-        [sys.executable, "-c", example + shown], capture_output=True, text=True, check=True
+        [sys.executable, "-c", f"{block}\n{then}"], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "Every appointment that will be there ends after it starts.\n"
+    return done.stdout
+
+
+def test_the_example_of_a_check_in_the_contributors_paper_can_be_declared() -> None:
+    claim = printed(
+        "@check(", "from nexus_reimport.checks import REGISTRY as r; print(r[-1].claim)"
+    )
+    assert claim == "Every appointment that will be there ends after it starts.\n"
+
+
+def test_the_example_of_a_converter_in_the_contributors_paper_converts() -> None:
+    given = "Given(None, None, 'Ada', {'Last': ' Lovelace '}, {'then': 'Last'})"
+    assert printed("@converter(", f"print(_joined({given}))") == "Ada Lovelace\n"
