@@ -116,15 +116,11 @@ def _chosen(environment: str) -> list[Settings]:
     """One environment, or all that can be loaded."""
     if environment:
         return [environments.load(environment)]
-    return list(_all())
+    return list(environments.every(_say_left_out))
 
 
-def _all() -> Iterator[Settings]:
-    for name in environments.names():
-        try:
-            yield environments.load(name)
-        except SettingsError as error:
-            typer.echo(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
+def _say_left_out(name: str, error: SettingsError) -> None:
+    typer.echo(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
 
 
 def _one(settings: Settings, run_id: str) -> Run:

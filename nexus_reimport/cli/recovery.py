@@ -20,7 +20,7 @@ from nexus_reimport.cli.output import (
 )
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.model import Look, Newer, RollbackProposal
-from nexus_reimport.stages.approval import SHOWN
+from nexus_reimport.stages.approval import short
 
 OneRun = Annotated[str, typer.Argument(help="A run, as `record list` names it.")]
 
@@ -83,5 +83,5 @@ def purge_undo(
 
 def _ask(seen: Look, proposal: RollbackProposal) -> str:
     typer.echo(show.rollback_text(seen), err=True)
-    words = f"To take run {seen.undoes} back, type the digest {proposal.digest[:SHOWN]}"
+    words = f"To take run {seen.undoes} back, type the digest {short(proposal.digest)}"
     return str(typer.prompt(words, default="", show_default=False, err=True))

@@ -22,8 +22,8 @@ import urllib3
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.filemaker.usage import Meter
 from nexus_reimport.settings.certificates import distrusted
+from nexus_reimport.settings.credentials import is_protected
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 LONGEST_PAUSE = 300.0  # seconds; a server that asks for more stops the run
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ def origin(url: str) -> str:
             where=f"server={name or '?'}",
             next="write it as https://server",
         )
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
+    if not is_protected(parts):
         raise SettingsError(
             "the address of FileMaker is not encrypted: beyond loopback it has to be",
             where=f"server={name}{port}",

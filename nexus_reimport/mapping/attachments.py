@@ -51,7 +51,6 @@ class Attachment(Strict):
     file: AttachmentFile
     link: AttachmentLink
     through: Through | None = None
-    active: str = ""
     exported: str = ""
     serves: str = ""
 

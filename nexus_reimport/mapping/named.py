@@ -52,7 +52,6 @@ def _by_entity(entity: Entity) -> Iterator[tuple[Path, str, str]]:
 
 
 def _by_attachment(spec: Attachment) -> Iterator[tuple[Path, str, str]]:
-    yield ("table",), spec.table, spec.active
     for number, rule in enumerate(spec.identity):
         yield ("identity", number, "column"), spec.table, rule.column
     for column in (spec.file.column, *spec.file.also):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from nexus_reimport.nexus import references
-from nexus_reimport.nexus.postgres import scalar, table_name
+from nexus_reimport.nexus.postgres import LONGEST_NAME, scalar, table_name
 from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import POINTED, UndoData, UndoLinks, UndoTable
 from nexus_reimport.nexus.transaction import Transaction
@@ -103,7 +103,7 @@ def find(
 
 def temporary(kind: str, part: UndoTable | UndoLinks) -> sql.Identifier:
     """The temporary table of one kind for one part of the undo data."""
-    return sql.Identifier("pg_temp", f"{kind}_{part.after}"[:63])
+    return sql.Identifier("pg_temp", f"{kind}_{part.after}"[:LONGEST_NAME])
 
 
 def put_back(undo: UndoData, link: UndoLinks, *, keep: bool) -> sql.Composed:

@@ -23,7 +23,6 @@ class AttachmentState:
     linked_elsewhere: int
     dangling: int
     unlinked: int
-    missing_files: int = 0
 
 
 def dump_attachment(
@@ -31,7 +30,7 @@ def dump_attachment(
     attachment: Attachment,
     path: Path,
 ) -> RowFile:
-    """Every attachment: key, link_key, object, content_type, active, files, then identity columns.
+    """Every attachment: key, link_key, object, content_type, files, then identity columns.
 
     ``link_key`` is the key of the row that holds the link: the attachment's own, or its batch's.
     """
@@ -59,9 +58,6 @@ def dump_attachment(
         sql.SQL("{}.{}").format(holder, sql.Identifier(link.content_type))
         if link.content_type
         else sql.SQL("NULL"),
-        sql.SQL("a.{}").format(sql.Identifier(attachment.active))
-        if attachment.active
-        else sql.SQL("true"),
         *(
             sql.SQL("a.{}").format(sql.Identifier(c))
             for c in (attachment.file.column, *attachment.file.also)
@@ -76,7 +72,6 @@ def dump_attachment(
         "link_key",
         "object",
         "content_type",
-        "active",
         *(f"file:{c}" for c in (attachment.file.column, *attachment.file.also)),
         *(f"identity:{n}:{i.column}" for n, i in enumerate(attachment.identity)),
     )

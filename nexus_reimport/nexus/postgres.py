@@ -26,6 +26,7 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.nexus import denied, refusal, session
 
 Connection = psycopg.Connection[Any]
+LONGEST_NAME = 63  # bytes, of any name in PostgreSQL
 OWN_SCHEMA = "nexus_reimport"
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")

@@ -14,7 +14,7 @@ from psycopg import sql
 from nexus_reimport.nexus import references
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import Connection, names, table_name
+from nexus_reimport.nexus.postgres import LONGEST_NAME, Connection, names, table_name
 from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import (
     KEPT_LOADED,
@@ -28,8 +28,6 @@ from nexus_reimport.nexus.registry import (
 from nexus_reimport.nexus.schema import Facts, structure
 from nexus_reimport.nexus.tables import mapped_tables
 from nexus_reimport.nexus.transaction import Transaction
-
-_LONGEST_NAME = 63  # bytes, PostgreSQL's own limit
 
 
 def of(
@@ -213,4 +211,4 @@ def _hash(
 
 
 def _named(prefix: str, name: str) -> str:
-    return (prefix + name)[:_LONGEST_NAME]
+    return (prefix + name)[:LONGEST_NAME]

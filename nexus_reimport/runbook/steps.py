@@ -726,7 +726,7 @@ class Runbook:
             subject, today=today(self.settings), name="undoing", only_links=only_links
         )
 
-    def _forerunner(self) -> gate.Forerunner | None:
+    def _forerunner(self) -> gate.DevRun | None:
         if not self.settings.dev_environment:
             return None
         dev = environments.load(self.settings.dev_environment)
@@ -754,9 +754,8 @@ class Runbook:
         before, now = (
             schema.structure(run.load(Survey, "survey").schema) for run in (last, self.run)
         )
-        return gate.Forerunner(
+        return gate.DevRun(
             last.id,
-            Verdict.COMPLETE,
             proposal.code,
             proposal.mapping,
             schema.differences(before, now),

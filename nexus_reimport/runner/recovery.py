@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from nexus_reimport import mapping as mappings
@@ -23,7 +23,7 @@ from nexus_reimport.runner.sequence import Outcome
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import backup, restore
-from nexus_reimport.stages.approval import SHOWN, undecided
+from nexus_reimport.stages.approval import is_meant, short, undecided
 
 AskRollback = Callable[[Look, RollbackProposal], str]
 
@@ -132,22 +132,14 @@ def locate(run: str) -> Settings:
     Raises:
         SettingsError: none that can be loaded has it.
     """
-    for settings in _loadable():
+    for settings in environments.every():
         if (settings.folders.runs / settings.name / run).is_dir() and run:
             return settings
     raise SettingsError(
         f"no environment has a record of run {run!r}",
-        where=f"known: {', '.join(s.name for s in _loadable()) or 'none'}",
+        where=f"known: {', '.join(s.name for s in environments.every()) or 'none'}",
         next="nexus-reimport record list shows every run; give its name in full",
     )
-
-
-def _loadable() -> Iterator[Settings]:
-    for name in environments.names():
-        try:
-            yield environments.load(name)
-        except SettingsError:
-            continue
 
 
 def _parameters(
@@ -168,7 +160,7 @@ def _asked(wanted: Wanted, seen: Look, proposal: RollbackProposal) -> str:
         return ""
     for _ in range(3):
         typed = wanted.ask(seen, proposal).strip().lower()
-        if not typed or (len(typed) >= SHOWN and proposal.digest.startswith(typed)):
+        if not typed or is_meant(typed, proposal.digest):
             return typed
     return ""
 
@@ -187,6 +179,6 @@ def _waiting(settings: Settings, wanted: Wanted, seen: Look, proposal: RollbackP
         sealed=False,
         record="",
         error="",
-        advice=f"to take it back: {command} --approve {proposal.digest[:SHOWN]}",
+        advice=f"to take it back: {command} --approve {short(proposal.digest)}",
         summary=show.rollback_text(seen),
     )

@@ -31,7 +31,7 @@ from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, VERIFY
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import Kind, Settings
 from nexus_reimport.stages import approval
-from nexus_reimport.stages.approval import SHOWN
+from nexus_reimport.stages.approval import is_meant, short
 
 Ask = Callable[[Run, Proposal], str]
 _STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT, Verdict.WAITING)
@@ -225,7 +225,9 @@ def _waiting(settings: Settings, digest: str) -> Run:
         StopError: there is none; a new preflight would have another digest.
     """
     for candidate in record.open_runs(settings):
-        if candidate.has("proposal") and _names(digest, candidate.load(Proposal, "proposal")):
+        if candidate.has("proposal") and is_meant(
+            digest, candidate.load(Proposal, "proposal").digest
+        ):
             return candidate
     raise StopError(
         f"no open run of {settings.name} has a proposal of that digest",
@@ -239,17 +241,13 @@ def _refusals(made: Run) -> tuple[Refusal, ...]:
     return runbook.reopen(made.environment, made.id).refusals()
 
 
-def _names(typed: str, proposal: Proposal) -> bool:
-    return len(typed) >= SHOWN and proposal.digest.startswith(typed)
-
-
 def _asked(made: Run, consent: Consent) -> str:
     if consent.rehearsed or consent.ask is None:
         return ""
     proposal = made.load(Proposal, "proposal")
     for _ in range(_TRIES):
         typed = consent.ask(made, proposal).strip().lower()
-        if not typed or _names(typed, proposal):
+        if not typed or is_meant(typed, proposal.digest):
             return typed
     return ""
 
@@ -332,7 +330,7 @@ def _waits(made: Run) -> bool:
 
 def _how_to_approve(made: Run) -> str:
     """What a person does about a run that waits: first what would refuse the approval."""
-    digest = made.load(Proposal, "proposal").digest[:SHOWN]
+    digest = short(made.load(Proposal, "proposal").digest)
     word = "relink" if made.kind == Scope.RELINK else "run"
     steps = f"read {notebook.latest(made, PREFLIGHT)}, then:"
     command = f"nexus-reimport {word} {made.environment} --approve {digest}"

@@ -15,7 +15,7 @@ import os
 import re
 import ssl
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -426,6 +426,16 @@ def folder() -> Path:
     """The folder of environment files: from NEXUS_REIMPORT_ENVIRONMENTS, else the checkout's."""
     given = os.environ.get(FOLDER_VARIABLE)
     return Path(given) if given else CHECKOUT / "runbook" / "environments"
+
+
+def every(broken: Callable[[str, SettingsError], None] | None = None) -> Iterator[Settings]:
+    """The environments that can be loaded; ``broken`` hears of each other one."""
+    for name in names():
+        try:
+            yield load(name)
+        except SettingsError as error:
+            if broken:
+                broken(name, error)
 
 
 def names(environments: Path | None = None) -> list[str]:

@@ -11,7 +11,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from nexus_reimport.files import textfile
 
@@ -60,10 +60,14 @@ def address(url: str) -> str:
         is_one = False
     if not is_one:
         raise ValueError("is no address; write one like https://filemaker.example")
-    local = parts.hostname in LOOPBACK
-    if url and parts.scheme != "https" and not (parts.scheme == "http" and local):
+    if url and not is_protected(parts):
         raise ValueError("must start with https:// (http:// only on loopback)")
     return url.rstrip("/")
+
+
+def is_protected(parts: SplitResult) -> bool:
+    """Whether what goes to an address cannot be read on its way: encrypted, or on loopback."""
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 def host(name: str) -> str:

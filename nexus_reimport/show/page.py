@@ -10,6 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas
 
 
 class Tone(StrEnum):
@@ -78,6 +82,17 @@ class Table:
         caption = f"<p><b>{escape(self.caption)}</b></p>" if self.caption else ""
         return f"{caption}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
+    def as_frame(self) -> pandas.DataFrame:
+        """The table as pandas has it, for whoever wants to sort, filter or sum it in a notebook.
+
+        Shape: a row for each row, the last one without if it is a sum; cells without their tone.
+        """
+        import pandas
+
+        rows = self.rows[:-1] if self.last_is_sum else self.rows
+        plain = [[c.value if isinstance(c, Marked) else c for c in row] for row in rows]
+        return pandas.DataFrame(plain, columns=list(self.columns))
+
     def _row(self, number: int) -> str:
         bold = self.last_is_sum and number == len(self.rows) - 1
         cells = (
@@ -135,6 +150,11 @@ class Page:
     def _repr_html_(self) -> str:
         shown = "".join(part.as_html() for part in self.parts)
         return f'{STYLE}<section class="nexus"><h4>{escape(self.title)}</h4>{shown}</section>'
+
+    def frames(self) -> dict[str, pandas.DataFrame]:
+        """The page's tables by their captions (or numbers), as pandas has them."""
+        tables = [part for part in self.parts if isinstance(part, Table)]
+        return {one.caption or f"table {n}": one.as_frame() for n, one in enumerate(tables, 1)}
 
     def __repr__(self) -> str:
         return "\n\n".join([f"{self.title}\n{'=' * len(self.title)}", *self._texts()])

@@ -16,7 +16,7 @@ from nexus_reimport.model import (
     Result,
 )
 from nexus_reimport.show.page import Cell, Line, Marked, Page, Table, Tone, table
-from nexus_reimport.stages.approval import SHOWN
+from nexus_reimport.stages.approval import short
 
 _ORDER = ("STOPS", "REVIEW", "noted", "waived", "passed")
 _TONES = {
@@ -59,7 +59,7 @@ def rehearsal(value: Rehearsal) -> Page:
             table(
                 "The state after, which the execution must give again",
                 "table | rows | fingerprint",
-                [(name, f.rows, f.digest[:SHOWN]) for name, f in sorted(value.after.items())],
+                [(name, f.rows, short(f.digest)) for name, f in sorted(value.after.items())],
             ),
             Line(f"Checks inside the transaction: {counted(value.report)}"),
             checks_table(value.report),
@@ -113,9 +113,9 @@ def _inside(value: Rehearsal) -> tuple[Line | Table, ...]:
 
 def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
     """What is to be approved, and how; before that, what would still refuse the approval."""
-    typed = value.digest[:SHOWN]
+    typed = short(value.digest)
     bound = [
-        (name, getattr(value, name)[:SHOWN])
+        (name, short(getattr(value, name)))
         for name in ("snapshot", "mapping", "code", "schema", "decisions", "plan")
     ]
     found = outlook or Outlook()
@@ -157,7 +157,7 @@ def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
                 "State before and after, by table",
                 "table | rows before | rows after | before | after",
                 [
-                    (name, then.rows, after.rows, then.digest[:SHOWN], after.digest[:SHOWN])
+                    (name, then.rows, after.rows, short(then.digest), short(after.digest))
                     for name, then in sorted(value.before.items())
                     if (after := value.after.get(name)) is not None
                 ],
@@ -186,7 +186,7 @@ def drift(value: Mapping[str, str]) -> Page:
 
 def approval(value: Approval) -> Page:
     """Who let which digest pass."""
-    words = f"{value.digest[:SHOWN]} by {value.who}, {value.how}, {value.at:%Y-%m-%d %H:%M:%S} UTC"
+    words = f"{short(value.digest)} by {value.who}, {value.how}, {value.at:%Y-%m-%d %H:%M:%S} UTC"
     return Page("Approved", (Line(words, Tone.GOOD),))
 
 

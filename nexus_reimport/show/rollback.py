@@ -8,7 +8,7 @@ from nexus_reimport.nexus.changes import Since
 from nexus_reimport.nexus.registry import UndoSize
 from nexus_reimport.show.page import Line, Page, Table, Tone, listed, look, table
 from nexus_reimport.show.result import checks_table, counted
-from nexus_reimport.stages.approval import SHOWN
+from nexus_reimport.stages.approval import short
 from nexus_reimport.stages.restore import Restored
 
 _FATE = {
@@ -44,7 +44,7 @@ def rollback_text(value: Look) -> str:
 
 def rollback_proposal(value: RollbackProposal) -> Page:
     """What is to be approved, and how."""
-    typed = value.digest[:SHOWN]
+    typed = short(value.digest)
     option = {Newer.KEEP: " --keep-newer", Newer.DISCARD: " --discard-newer"}.get(value.newer, "")
     return Page(
         f"Take run {value.undoes} back? Approve: {typed}",

@@ -30,12 +30,22 @@ SCHEMA_LINES = 20  # of what is not the same in two schemas
 SHOWN = 12  # characters of a digest that a person types
 
 
+def short(whole: str) -> str:
+    """As much of a digest as a person reads and types."""
+    return whole[:SHOWN]
+
+
+def is_meant(typed: str, whole: str) -> bool:
+    """Whether what a person typed is a digest: its beginning, long enough, in any case."""
+    typed = typed.strip().lower()
+    return len(typed) >= SHOWN and whole.startswith(typed)
+
+
 @dataclass(frozen=True, slots=True)
-class Forerunner:
-    """The dev run that prod asks for: its record's name, verdict, and what it was made with."""
+class DevRun:
+    """The dev run that prod asks for: its record's name, and what it was made with."""
 
     run: str
-    verdict: str
     code: str
     mapping: str
     schema: tuple[str, ...]  # what is not the same in the two schemas
@@ -96,7 +106,7 @@ def require(
     *,
     mapping_digest: str,
     how: str,
-    forerunner: Forerunner | None,
+    forerunner: DevRun | None,
     rehearsed_is_enough: bool = False,
 ) -> Approval:
     """The approval of ``proposal``, if ``typed`` is its digest and nothing moved since.
@@ -112,7 +122,7 @@ def require(
 
 
 def refusals(
-    settings: Settings, proposal: Proposal, mapping_digest: str, forerunner: Forerunner | None
+    settings: Settings, proposal: Proposal, mapping_digest: str, forerunner: DevRun | None
 ) -> tuple[Refusal, ...]:
     """Why this proposal would not pass as things are now, whoever approves it.
 
@@ -176,15 +186,14 @@ def _consent(
     if rehearsed and settings.kind is Kind.PROD and not settings.sandbox:
         raise StopError(
             "--approve-rehearsed is for dev environments; prod needs the digest, typed",
-            next=f"read {page}, then give --approve {digest_asked[:SHOWN]}",
+            next=f"read {page}, then give --approve {short(digest_asked)}",
         )
-    if not typed and not rehearsed:
+    if not typed.strip() and not rehearsed:
         raise StopError(
             "nobody has approved this plan yet",
-            next=f"read {page} to its end; then approve with {digest_asked[:SHOWN]}",
+            next=f"read {page} to its end; then approve with {short(digest_asked)}",
         )
-    typed = typed.strip().lower()
-    if typed and (len(typed) < SHOWN or not digest_asked.startswith(typed)):
+    if typed.strip() and not is_meant(typed, digest_asked):
         raise StopError(
             "the digest that was typed is not that of this run's plan",
             next=f"take the digest from {page} of this very run: it changes with the data",
@@ -202,7 +211,7 @@ def _changed(what: str, then: str, now: str, page: str = "01_preflight") -> Iter
 
 
 def _forerun(
-    settings: Settings, proposal: Proposal, forerunner: Forerunner | None
+    settings: Settings, proposal: Proposal, forerunner: DevRun | None
 ) -> Iterator[Refusal]:
     dev = settings.dev_environment
     if forerunner is None:

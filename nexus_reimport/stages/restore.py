@@ -25,11 +25,10 @@ from psycopg import sql
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Backup
 from nexus_reimport.nexus import contents, scratch
-from nexus_reimport.nexus.postgres import Connection, connected, statement
+from nexus_reimport.nexus.postgres import LONGEST_NAME, Connection, connected, statement
 from nexus_reimport.nexus.registry import UNDO_PREFIX
 from nexus_reimport.settings import Postgres
 
-_LONGEST_NAME = 63  # bytes, PostgreSQL's own limit
 _LISTS_OF_NAMES = (
     "search_path",
     "local_preload_libraries",
@@ -141,7 +140,7 @@ def script(steps: tuple[Step, ...]) -> str:
 
 def _refuse(connection: Connection, live: str, name: str) -> None:
     """Stop unless ``name`` is a name that nothing has, and that can be typed without quotes."""
-    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or len(name) > _LONGEST_NAME:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or len(name) > LONGEST_NAME:
         raise StopError(
             "the name of the database to restore into is not a plain one",
             next="take small letters, digits and underscores, at most 63 of them",
@@ -194,7 +193,7 @@ def _in_its_place(connection: Connection, live: str, name: str) -> Iterator[Step
     """The statements that give ``name`` the place of ``live``, and all that ``live`` has itself."""
     new = _quoted(connection, live)
     both = ", ".join(sql.Literal(n).as_string(connection) for n in (live, name))
-    aside = f"{live}_before_{datetime.now(UTC):%Y%m%d_%H%M}"[:_LONGEST_NAME]
+    aside = f"{live}_before_{datetime.now(UTC):%Y%m%d_%H%M}"[:LONGEST_NAME]
     steps = [
         f"{_CUT_OFF} WHERE datname IN ({both}) AND pid <> pg_backend_pid();",
         f"ALTER DATABASE {new} RENAME TO {_quoted(connection, aside)};",

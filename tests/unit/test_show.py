@@ -35,7 +35,7 @@ from nexus_reimport.nexus.changes import PointedAt, Since
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record.lock import RUNNER_VARIABLE
 from nexus_reimport.settings import Cause
-from nexus_reimport.show.page import Line, Marked, Page, Tone, listed, said, table
+from nexus_reimport.show.page import Line, Marked, Page, Tone, equal, listed, said, table
 
 FILE = RowFile("plan_patients.parquet", ("id",), 3, "ab" * 32)
 PATIENTS = EntityPlan(
@@ -401,3 +401,18 @@ def test_a_rollback_names_the_command_that_approves_it() -> None:
     )
     text = repr(show.rollback_proposal(proposal))
     assert f"nexus-reimport rollback {LOOK.undoes} --keep-newer --approve abababababab" in text
+
+
+def test_a_pages_tables_are_frames_to_go_on_with() -> None:
+    counted = table(
+        "Rows", "table | rows | same", [("patients", 3, equal(3, 3)), ("notes", 1_200, None),
+                                        ("all", 1_203, None)], last_is_sum=True,
+    )  # fmt: skip
+    page = Page("Counts", (counted, Line("as it was"), table("", "a | b", [(1, 2)])))
+    frames = page.frames()
+    assert list(frames) == ["Rows", "table 2"]
+    rows = frames["Rows"]
+    assert list(rows.columns) == ["table", "rows", "same"]
+    assert rows["rows"].sum() == 1_203, "the sum is not counted twice"
+    assert rows["same"].dropna().to_list() == ["yes"]
+    assert frames["table 2"].iloc[0].to_dict() == {"a": 1, "b": 2}
