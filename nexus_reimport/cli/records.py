@@ -83,7 +83,7 @@ def show_run(
         "sealed": found.is_sealed,
         "seal": found.seal_digest(),
         "record": str(found.folder),
-        "journal": found.events(),
+        "journal": [dict(entry.line) for entry in found.events()],
     }
     since = f"taken back since, by run {undone_by}\n\n" if undone_by else ""
     give(said, since + "\n\n".join(_pages(found)), as_json=as_json)

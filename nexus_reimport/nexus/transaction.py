@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
 
 from nexus_reimport.errors import Busy, InDoubt, TargetError
+from nexus_reimport.events import Event, Tell, no_one
 from nexus_reimport.nexus import session, waiters
 from nexus_reimport.nexus.postgres import (
     LOST,
@@ -37,16 +38,6 @@ _ENDED = ("FATAL", "PANIC")  # with these the server ends the session
 _ROUGHLY = 0.5  # seconds: the server's clock began a moment before ours
 Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
 Progress = Callable[[int, int], None]
-
-
-class Tell(Protocol):
-    """Hears what happens, as it happens: the run's journal."""
-
-    def __call__(self, event: str, **facts: Any) -> None: ...
-
-
-def no_one(event: str, **facts: Any) -> None:
-    """Nobody is told."""
 
 
 class Transaction:
@@ -74,7 +65,7 @@ class Transaction:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """A named step: journalled when it starts, timed when it has ended."""
-        self._tell("step", stage=self._stage, step=name)
+        self._tell(Event.STEP, stage=self._stage, step=name)
         self.let_go_first()
         began = time.monotonic()
         yield
@@ -215,17 +206,17 @@ def writing(connection: Connection, work: Callable[[], T], *, commit: bool, tell
         if not connection.closed and not connection.broken:
             connection.execute("ROLLBACK")
         raise
-    tell("committing")
+    tell(Event.COMMITTING)
     try:
         connection.execute("COMMIT")
     except psycopg.Error as error:
         if _is_in_doubt(connection, error):
             raise _in_doubt("the connection was lost") from None
-        tell("not committed")
+        tell(Event.NOT_COMMITTED)
         raise
     except BaseException:
         raise _in_doubt("the run was interrupted") from None
-    tell("committed")
+    tell(Event.COMMITTED)
     return result
 
 
@@ -268,7 +259,7 @@ def alone(connection: Connection, patience: float, tell: Tell = no_one) -> Itera
             " server ends its session within a minute, by itself",
         )
     (mine,) = connection.execute(statement("own_session")).fetchall()
-    tell("session", pid=mine[0], since=mine[1])
+    tell(Event.SESSION, pid=mine[0], since=mine[1])
     try:
         yield
     finally:
@@ -299,7 +290,7 @@ def _taken(connection: Connection, patience: float, tell: Tell) -> str:
     while not scalar(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
         rows = connection.execute(statement("run_lock_holder"), {"key": LOCK_KEY}).fetchall()
         if rows and not holder:
-            tell("waiting", of="the run's lock", pid=rows[0][0], since=rows[0][2])
+            tell(Event.WAITING, of="the run's lock", pid=rows[0][0], since=rows[0][2])
         holder = _session(*rows[0]) if rows else "a session that has just ended"
         if time.monotonic() >= deadline:
             return holder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
 from nexus_reimport.nexus.postgres import OWN_SCHEMA, connected, table_name
 from nexus_reimport.record import runs
@@ -46,4 +47,4 @@ def write_late(settings: Settings, made: Run) -> None:
     for run in (sealed[name] for name in waiting if name in sealed):
         if not run.problems():
             write(settings, run)
-            made.journal("anchored", of=run.id)
+            made.journal(Event.ANCHORED, of=run.id)

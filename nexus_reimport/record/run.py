@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from nexus_reimport import model, wording
 from nexus_reimport.errors import Busy, RecordError
+from nexus_reimport.events import Event
 from nexus_reimport.record import journal, lock, manifest, seal, verdict
-from nexus_reimport.record.journal import Event
+from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.verdict import State, Verdict
 from nexus_reimport.settings import Settings
 
@@ -37,17 +38,20 @@ class Run:
     @property
     def kind(self) -> str:
         """What the run is for: reimport, relink or rollback."""
-        return next(
-            (e.get("kind", "reimport") for e in self.events() if e["event"] == "opened"), "reimport"
-        )
+        return journal.kind(self.events())
+
+    @property
+    def undoes(self) -> str:
+        """The run that this one takes back; "" where it takes back none."""
+        return journal.undoes(self.events())
 
     # -------------------------------------------------------------- journal
 
-    def journal(self, event: str, **facts: Any) -> None:
+    def journal(self, event: Event, **facts: Any) -> None:
         """Add one line to the journal; it is on the disk when this returns."""
         journal.append(self.folder, event, **facts)
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[Entry]:
         """The journal's lines; a last one that was cut by a kill is left out."""
         return journal.read(self.folder)
 
@@ -56,13 +60,13 @@ class Run:
         """Journals that a stage started, and that it finished or failed, whatever happens."""
         self.require_open()
         with self.at_work():
-            self.journal("started", stage=name, pid=os.getpid())
+            self.journal(Event.STARTED, stage=name, pid=os.getpid())
             try:
                 yield
             except BaseException as error:
-                self.journal("failed", stage=name, **journal.failure(error))
+                self.journal(Event.FAILED, stage=name, **journal.failure(error))
                 raise
-            self.journal("finished", stage=name)
+            self.journal(Event.FINISHED, stage=name)
 
     # -------------------------------------------------------------- who works on it
 

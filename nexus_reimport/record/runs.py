@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nexus_reimport import wording
 from nexus_reimport.errors import RecordError
+from nexus_reimport.events import Event
 from nexus_reimport.record import lock, manifest, run
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.run import Run
@@ -35,8 +36,8 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "") -> R
         folder.mkdir(parents=True, mode=0o700)
     made.folder.parent.chmod(0o700)
     made.private.parent.chmod(0o700)
-    python = platform.python_version()
-    made.journal("opened", kind=kind, who=getpass.getuser(), host=platform.node(), python=python)
+    where = {"host": platform.node(), "python": platform.python_version()}
+    made.journal(Event.OPENED, kind=kind, who=getpass.getuser(), **where)
     manifest.write_new(made.folder / "environment.json", settings.public())
     return made
 
@@ -97,6 +98,6 @@ def taken_back(runs: Iterable[Run]) -> dict[str, str]:
     """Run -> the rollback that has taken it back, by the rollbacks among ``runs``."""
     found: dict[str, str] = {}
     for one in runs:
-        if one.is_committed():
-            found |= {e["undoes"]: one.id for e in one.events() if e["event"] == "rollback"}
+        if one.is_committed() and (undone := one.undoes):
+            found[undone] = one.id
     return found

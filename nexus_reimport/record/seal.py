@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nexus_reimport.events import Event
 from nexus_reimport.record import chain, journal, manifest, verdict
 
 VERDICT = "verdict.json"
@@ -12,14 +13,15 @@ VERDICT = "verdict.json"
 
 def write(folder: Path, run: str, environment: str) -> str:
     """Write verdict and manifest; the digest of the manifest."""
-    judged = verdict.judge([*journal.read(folder), {"event": "sealed"}])
-    journal.append(folder, "sealed", verdict=judged)
+    judged = verdict.judge([*journal.read(folder), journal.Entry(Event.SEALED, {})])
+    journal.append(folder, Event.SEALED, verdict=judged)
     events = journal.read(folder)
+    failed = journal.last_failure(events)
     head = {"run": run, "environment": environment, "verdict": judged}
     told = {
         "exit_code": verdict.exit_code(events),
         "database": verdict.state(events),
-        "failed": journal.last_failure(events),
+        "failed": failed.line if failed else None,
     }
     (folder / VERDICT).unlink(missing_ok=True)  # of a seal that a kill cut short
     manifest.write_new(folder / VERDICT, head | told)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from typing import TypeVar
 
-from nexus_reimport.record.journal import Event, last_failure, unfinished
+from nexus_reimport.events import Event
+from nexus_reimport.record.journal import WRITING, Entry, last_failure, unfinished
 
-WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
+S = TypeVar("S")
 PROPOSALS = frozenset({"proposal", "rollback_proposal"})  # what approval is asked for
+CHECKED = frozenset({"checks_after", "checks_rollback", "sign_off"})  # after a COMMIT
 
 
 class Verdict(StrEnum):
@@ -47,75 +51,194 @@ class State(StrEnum):
     TAKEN_BACK = "committed, and taken back since"
 
 
-def judge(events: list[Event]) -> Verdict:
+# ---------------------------------------------------------------- the tables
+
+
+class Sign(StrEnum):
+    """What one line of the journal means for the verdict."""
+
+    TRIED = "a stage that ends in a COMMIT began"
+    SENT = "COMMIT is about to be sent"
+    REFUSED = "the server answered COMMIT with an error"
+    LOST = "a stage failed in doubt: the connection was lost at COMMIT"
+    COMMITTED = "COMMIT succeeded, or the database said so when it was asked"
+    NOT_THERE = "the database was asked, and said that nothing was committed"
+    PROPOSED = "a proposal was finished"
+    APPROVED = "an approval was finished"
+    WITHDRAWN = "a proposal was made void"
+    SEALED = "the record was sealed"
+    VERIFIED = "the run was signed off"
+    UNVERIFIED = "a check after failed, or could not be made"
+    UNDONE = "the run was taken back"
+
+
+_WHATEVER_ELSE = {  # a line of this event always means this
+    Event.COMMITTING: Sign.SENT,
+    Event.NOT_COMMITTED: Sign.REFUSED,
+    Event.COMMITTED: Sign.COMMITTED,
+    Event.SEALED: Sign.SEALED,
+    Event.VERIFIED: Sign.VERIFIED,
+    Event.UNDONE: Sign.UNDONE,
+}
+
+
+def signs(entry: Entry) -> Iterator[Sign]:
+    """What a line of the journal means for the verdict; most mean nothing for it."""
+    match entry.event:
+        case Event.STARTED if entry.stage in WRITING:
+            yield Sign.TRIED
+        case Event.SETTLED:
+            yield Sign.COMMITTED if entry.is_commit else Sign.NOT_THERE
+        case Event.FINISHED if entry.stage in PROPOSALS:
+            yield Sign.PROPOSED
+        case Event.FINISHED if entry.stage == "approval":
+            yield Sign.APPROVED
+        case Event.VOID if PROPOSALS.intersection(entry.line["of"]):
+            yield Sign.WITHDRAWN
+        case Event.FAILED:
+            yield from _of_failure(entry)
+        case event if event in _WHATEVER_ELSE:
+            yield _WHATEVER_ELSE[event]
+
+
+def _of_failure(entry: Entry) -> Iterator[Sign]:
+    if entry.stage in CHECKED:
+        yield Sign.UNVERIFIED
+    if entry.text("kind") == "InDoubt":
+        yield Sign.LOST
+
+
+class Commit(StrEnum):
+    """What is known of the run's last attempt to write."""
+
+    NONE = "there was none, or it is known to have left nothing"
+    TRIED = "it began"
+    SENT = "COMMIT was sent"
+    REFUSED = "COMMIT was refused"
+    LOST = "COMMIT was sent, and the connection lost"
+    DONE = "committed"
+
+
+class Asked(StrEnum):
+    """Whether the run waits for an approval."""
+
+    NO = "nothing is proposed, or it was approved"
+    YES = "a proposal stands that nobody has approved"
+
+
+class Review(StrEnum):
+    """What was found after a COMMIT."""
+
+    OPEN = "not verified"
+    SIGNED = "verified"
+    UNDONE = "taken back, not verified"
+    SIGNED_UNDONE = "taken back, verified"
+
+
+# State -> what a sign makes of it. A sign that is not in a row does not change that state.
+COMMIT: Mapping[Commit, Mapping[Sign, Commit]] = {
+    Commit.NONE: {
+        Sign.TRIED: Commit.TRIED,
+        Sign.COMMITTED: Commit.DONE,
+    },
+    Commit.TRIED: {
+        Sign.SENT: Commit.SENT,
+        Sign.REFUSED: Commit.REFUSED,
+        Sign.LOST: Commit.LOST,
+        Sign.COMMITTED: Commit.DONE,
+        Sign.NOT_THERE: Commit.NONE,
+    },
+    Commit.SENT: {
+        Sign.TRIED: Commit.TRIED,
+        Sign.REFUSED: Commit.REFUSED,
+        Sign.LOST: Commit.LOST,
+        Sign.COMMITTED: Commit.DONE,
+        Sign.NOT_THERE: Commit.NONE,
+    },
+    Commit.REFUSED: {
+        Sign.TRIED: Commit.TRIED,
+        Sign.LOST: Commit.LOST,
+        Sign.COMMITTED: Commit.DONE,
+        Sign.NOT_THERE: Commit.NONE,
+    },
+    Commit.LOST: {
+        Sign.TRIED: Commit.TRIED,
+        Sign.COMMITTED: Commit.DONE,
+        Sign.NOT_THERE: Commit.NONE,
+    },
+    Commit.DONE: {},  # nothing that comes later takes it away
+}
+ASKED: Mapping[Asked, Mapping[Sign, Asked]] = {
+    Asked.NO: {Sign.PROPOSED: Asked.YES},
+    Asked.YES: {Sign.APPROVED: Asked.NO, Sign.WITHDRAWN: Asked.NO, Sign.SEALED: Asked.NO},
+}
+REVIEW: Mapping[Review, Mapping[Sign, Review]] = {
+    Review.OPEN: {Sign.VERIFIED: Review.SIGNED, Sign.UNDONE: Review.UNDONE},
+    Review.SIGNED: {Sign.UNVERIFIED: Review.OPEN, Sign.UNDONE: Review.SIGNED_UNDONE},
+    Review.UNDONE: {Sign.VERIFIED: Review.SIGNED_UNDONE},
+    Review.SIGNED_UNDONE: {Sign.UNVERIFIED: Review.UNDONE},
+}
+_OF_COMMITTED = {
+    Review.OPEN: Verdict.COMMITTED_UNVERIFIED,
+    Review.SIGNED: Verdict.COMPLETE,
+    Review.UNDONE: Verdict.UNDONE,
+    Review.SIGNED_UNDONE: Verdict.COMPLETE,
+}
+
+
+def _walked(table: Mapping[S, Mapping[Sign, S]], entries: Sequence[Entry], start: S) -> S:
+    """The state that all of a journal leads to."""
+    for entry in entries:
+        for sign in signs(entry):
+            start = table[start].get(sign, start)
+    return start
+
+
+# ---------------------------------------------------------------- the judgement
+
+
+def judge(entries: Sequence[Entry]) -> Verdict:
     """The verdict that a journal's events give."""
-    if is_committed(events):
-        checked = ("checks_after", "checks_rollback", "sign_off")
-        ends = [
-            e["event"]
-            for e in events
-            if e["event"] == "verified" or (e["event"] == "failed" and e.get("stage") in checked)
-        ]
-        signed = bool(ends) and ends[-1] == "verified"
-        undone = any(e["event"] == "undone" for e in events)
-        unsigned = Verdict.UNDONE if undone else Verdict.COMMITTED_UNVERIFIED
-        return Verdict.COMPLETE if signed else unsigned
-    if _in_doubt(events):
+    if is_committed(entries):
+        return _OF_COMMITTED[_walked(REVIEW, entries, Review.OPEN)]
+    if _in_doubt(entries):
         return Verdict.IN_DOUBT
-    if unfinished(events):
+    if unfinished(entries):
         return Verdict.KILLED
-    if last := last_failure(events):
-        if last.get("killed"):
+    if last := last_failure(entries):
+        if last.is_killed:
             return Verdict.KILLED
-        return Verdict.STOPPED if last.get("exit_code") in (1, 2) else Verdict.FAILED
-    return Verdict.WAITING if _awaits_approval(events) else Verdict.PARTIAL
+        return Verdict.STOPPED if last.line.get("exit_code") in (1, 2) else Verdict.FAILED
+    waits = _walked(ASKED, entries, Asked.NO) is Asked.YES
+    return Verdict.WAITING if waits else Verdict.PARTIAL
 
 
-def state(events: list[Event]) -> State:
+def state(entries: Sequence[Entry]) -> State:
     """What a run has left in the database, by its journal's events."""
-    if any(e["event"] == "undone" for e in events):
+    if _walked(REVIEW, entries, Review.OPEN) in (Review.UNDONE, Review.SIGNED_UNDONE):
         return State.TAKEN_BACK
-    if is_committed(events):
+    if is_committed(entries):
         return State.COMMITTED
-    return State.UNKNOWN if _in_doubt(events) else State.AS_IT_WAS
+    return State.UNKNOWN if _in_doubt(entries) else State.AS_IT_WAS
 
 
-def is_committed(events: list[Event]) -> bool:
+def is_committed(entries: Sequence[Entry]) -> bool:
     """Whether the run has been committed, by what it saw itself or by what the database said."""
-    return any(
-        e["event"] == "committed" or (e["event"] == "settled" and e["committed"]) for e in events
-    )
+    return _walked(COMMIT, entries, Commit.NONE) is Commit.DONE
 
 
-def exit_code(events: list[Event]) -> int:
+def exit_code(entries: Sequence[Entry]) -> int:
     """The exit code that a journal's events give: that of the error where one stopped the run."""
-    verdict = judge(events)
-    if verdict is Verdict.STOPPED:
-        return int((last_failure(events) or {})["exit_code"])
+    verdict, last = judge(entries), last_failure(entries)
+    if verdict is Verdict.STOPPED and last:
+        return int(last.line["exit_code"])
     return EXIT_CODES[verdict]
 
 
-def _awaits_approval(events: list[Event]) -> bool:
-    """Whether there is a proposal that stands, that nobody has approved, in an open record."""
-    waits = False
-    for event in events:
-        name, stage = event["event"], event.get("stage")
-        if name == "finished" and stage in PROPOSALS:
-            waits = True
-        ends = name == "sealed" or (name == "finished" and stage == "approval")
-        if ends or (name == "void" and PROPOSALS.intersection(event["of"])):
-            waits = False
-    return waits
-
-
-def _in_doubt(events: list[Event]) -> bool:
+def _in_doubt(entries: Sequence[Entry]) -> bool:
     """Whether the last attempt may have been committed, and nobody has asked the database yet."""
-    attempts = [
-        n for n, e in enumerate(events) if e["event"] == "started" and e["stage"] in WRITING
-    ]
-    last = events[attempts[-1] :] if attempts else []
-    names = [e["event"] for e in last]
-    if not attempts or "settled" in names:
-        return False
-    sent = "committing" in names and "not committed" not in names
-    return sent or bool(unfinished(last) & WRITING) or any(e.get("kind") == "InDoubt" for e in last)
+    known = _walked(COMMIT, entries, Commit.NONE)
+    if known in (Commit.TRIED, Commit.REFUSED):  # whether its stage has come to an end
+        tried = [e.stage for e in entries if Sign.TRIED in signs(e)]
+        return tried[-1] in unfinished(entries)
+    return known in (Commit.SENT, Commit.LOST)

@@ -26,12 +26,12 @@ from typing import IO, Any
 
 from nexus_reimport import record
 from nexus_reimport.errors import Busy, ReimportError, StopError
+from nexus_reimport.events import Event, Tell, no_one
 from nexus_reimport.record import Run
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, Settings
 
 RUN_VARIABLE = "NEXUS_REIMPORT_RUN"
 STATE, LOCK, LOG = ".window", ".window_lock", "hooks.log"
-ENTERED, LEFT, FAILED = "window entered", "window left", "window failed"
 HEADLINE = "THE MAINTENANCE WINDOW IS STILL UP"
 _PASSED_ON = ("PATH", "HOME", "LANG")
 
@@ -102,7 +102,7 @@ def still_up(settings: Settings) -> str:
         return _told(settings, state) if state else ""
 
 
-def _take_down(settings: Settings, state: _State, journal: Callable[..., None]) -> str:
+def _take_down(settings: Settings, state: _State, journal: Tell) -> str:
     if settings.hooks.leave:
         ended = _run(settings, "leave", state.run)
     else:
@@ -113,12 +113,12 @@ def _take_down(settings: Settings, state: _State, journal: Callable[..., None]) 
         except OSError:
             ended = replace(ended, why="it is down, but that could not be written down")
         else:
-            journal(LEFT, of=state.run, **ended.facts())
+            journal(Event.WINDOW_LEFT, of=state.run, **ended.facts())
             return ""
     state = replace(state, why=ended.why)
     with suppress(OSError):  # the file as it was says enough
         _write(settings, state)
-    journal(FAILED, hook="leave", of=state.run, **ended.facts())
+    journal(Event.WINDOW_FAILED, hook="leave", of=state.run, **ended.facts())
     return _told(settings, state)
 
 
@@ -146,14 +146,14 @@ def _enter(settings: Settings, run: Run) -> None:
     _write(settings, _State(run.id, datetime.now(UTC).isoformat(timespec="seconds")))
     ended = _run(settings, "enter", run.id)
     if not ended.well:
-        run.journal(FAILED, hook="enter", **ended.facts())
+        run.journal(Event.WINDOW_FAILED, hook="enter", **ended.facts())
         raise StopError(
             f"the maintenance window could not be put up: {ended}",
             where=f"environment {settings.name}; what it printed: {_log_path(settings)}",
             state="the execution was not started, the database is as it was",
             next="mend [hooks] enter in the environment's file, then run this step again",
         )
-    run.journal(ENTERED, **ended.facts())
+    run.journal(Event.WINDOW_ENTERED, **ended.facts())
 
 
 def _busy(settings: Settings) -> Busy:
@@ -337,10 +337,10 @@ def _lock(settings: Settings) -> Iterator[bool]:
         os.close(handle)
 
 
-def _journal(settings: Settings, state: _State, run: Run | None) -> Callable[..., None]:
+def _journal(settings: Settings, state: _State, run: Run | None) -> Tell:
     """Where what happens to the window is journalled: nowhere if no run is open."""
     known = (r for r in record.every(settings) if r.id == state.run)
     found = run or next(known, None)
     if found is None or found.is_sealed:
-        return lambda event, **facts: None
+        return no_one
     return found.journal

@@ -13,7 +13,8 @@ from nexus_reimport import checks, record
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.rollback import Restored
-from nexus_reimport.errors import ReimportError, StopError
+from nexus_reimport.errors import RecordError, ReimportError, StopError
+from nexus_reimport.events import Event
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import (
     Approval,
@@ -29,7 +30,7 @@ from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.postgres import connected, exported_snapshot, rolled_back
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.nexus.tables import fingerprints_of
-from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record import Run, Verdict, journal
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.opening import (
     Bar,
@@ -65,11 +66,17 @@ def begin(
     choice = _choice(newer)
     if run_id:
         run = record.find(settings, run_id)
-        undoes = next(e["undoes"] for e in run.events() if e["event"] == "rollback")
+        undoes = run.undoes
+        if not undoes:
+            raise RecordError(
+                f"run {run.id} is not a rollback",
+                where=f"environment {settings.name}",
+                next="name a rollback's own run as run_id; see nexus-reimport record list",
+            )
     else:
         undoes = _latest(settings, mapping, undo_run)
         run = create(settings, "rollback", undoes=undoes)
-        run.journal("rollback", undoes=undoes)
+        run.journal(Event.ROLLBACK, undoes=undoes)
     return Rollback(Runbook(settings, mapping, run, bar), undoes, choice)
 
 
@@ -96,7 +103,7 @@ def finish(run: Run) -> None:
 
     What it finds is in the journal when this returns.
     """
-    failed = [e.get("stage") for e in run.events() if e["event"] == "failed"]
+    failed = [e.stage for e in journal.only(run.events(), Event.FAILED)]
     if run.verdict() is not Verdict.COMMITTED_UNVERIFIED or failed[-1:] == ["sign_off"]:
         return
     book = begin(run.environment, run.id)
@@ -265,7 +272,7 @@ class Rollback:
                 " back",
             )
             self._close_undone()
-        self.run.journal("verified")
+        self.run.journal(Event.VERIFIED)
         maintenance.leave(self.book.settings)
         return report
 
@@ -273,5 +280,5 @@ class Rollback:
         """An unfinished run that was taken back has nothing left to finish: seal its record."""
         for earlier in record.open_runs(self.book.settings):
             if earlier.id == self.undoes:
-                earlier.journal("undone", by=self.run.id)
+                earlier.journal(Event.UNDONE, by=self.run.id)
                 Runbook(self.book.settings, self.book.mapping, earlier).seal()

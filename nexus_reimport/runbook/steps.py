@@ -22,6 +22,7 @@ from nexus_reimport.checks import rows as _rows  # noqa: F401 - declares its che
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import InDoubt, ReimportError, StopError, TargetError
+from nexus_reimport.events import Event
 from nexus_reimport.filemaker import Source
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.intake import Intake
@@ -53,7 +54,7 @@ from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.nexus.tables import Role
 from nexus_reimport.nexus.transaction import ROLLED_BACK
 from nexus_reimport.planning import listings, manual, plan
-from nexus_reimport.record import Run, Verdict, anchor
+from nexus_reimport.record import Run, Verdict, anchor, journal
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.opening import (
     Bar,
@@ -566,7 +567,7 @@ class Runbook:
         """
         require_own_database(self.settings, "not known yet")
         committed = reimport.settle(self.settings.postgres, self.run.id)
-        self.run.journal("settled", committed=committed)
+        self.run.journal(Event.SETTLED, committed=committed)
         return committed
 
     # -------------------------------------------------------------- 03_verify
@@ -588,7 +589,7 @@ class Runbook:
                     self.expected(),
                     lambda: census.take(self.settings.s3, self.folder, "census_after"),
                     today=today(self.settings),
-                    progress=self.bar("verified"),
+                    progress=self.bar(Event.VERIFIED),
                 )
             ),
         )
@@ -605,7 +606,7 @@ class Runbook:
                 checks.require(
                     report, where="03_verify", state="committed, but not as it should be"
                 )
-            self.run.journal("verified")
+            self.run.journal(Event.VERIFIED)
         maintenance.leave(self.settings)
         return report
 
@@ -634,11 +635,11 @@ class Runbook:
         self._refuse_executed()
         void = [n for n in order[order.index(name) + 1 :] if self.run.has(n)]
         if void:
-            self.run.journal("void", of=void, by=name)
+            self.run.journal(Event.VOID, of=void, by=name)
             self.run.forget(void)
 
     def _refuse_executed(self) -> None:
-        if any(e["event"] in ("committing", "committed") for e in self.run.events()):
+        if journal.was_executed(self.run.events()):
             raise StopError(
                 "this run has been executed; its preflight is not changed any more",
                 state="nothing was written; plan, backup and approval are as they were",

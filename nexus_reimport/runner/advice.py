@@ -54,8 +54,7 @@ def advice(verdict: Verdict, run: Run) -> str:
 
 
 def _said(text: str, run: Run) -> str:
-    undoes = next((e["undoes"] for e in run.events() if e["event"] == "rollback"), run.id)
-    names = {"ENV": run.environment, "RUN": undoes, "PRIVATE": str(run.private)}
+    names = {"ENV": run.environment, "RUN": run.undoes or run.id, "PRIVATE": str(run.private)}
     for placeholder, name in names.items():
         text = text.replace(placeholder, name)
     return text

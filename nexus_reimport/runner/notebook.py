@@ -20,6 +20,7 @@ import nbformat
 
 from nexus_reimport import CHECKOUT, errors
 from nexus_reimport.errors import ReimportError, SettingsError
+from nexus_reimport.events import Event
 from nexus_reimport.record import Run, State, Verdict, journal
 from nexus_reimport.runner.interrupt import passed_on
 
@@ -88,21 +89,22 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
         with _own_home(run.private.parent), passed_on():
             _papermill(folder / f"{page}.ipynb", output, parameters)
     except (PapermillExecutionError, CellExecutionError) as error:
-        if not any(e["event"] == "failed" for e in run.events()[known:]):
-            run.journal("failed", stage=page, **_told(error.ename, error.evalue))
+        if not journal.only(run.events()[known:], Event.FAILED):
+            run.journal(Event.FAILED, stage=page, **_told(error.ename, error.evalue))
     except DeadKernelError:
-        if not any(e["event"] == "failed" for e in run.events()[known:]):  # else it has said why
-            run.journal("failed", stage=page, kind="DeadKernel", **_killed("the kernel died"))
+        if not journal.only(run.events()[known:], Event.FAILED):  # else it has said why
+            run.journal(Event.FAILED, stage=page, kind="DeadKernel", **_killed("the kernel died"))
     except (KeyboardInterrupt, SystemExit) as error:
-        run.journal("failed", stage=page, kind=type(error).__name__, **_killed("interrupted"))
+        run.journal(Event.FAILED, stage=page, kind=type(error).__name__, **_killed("interrupted"))
     except Exception as error:
         # A kernel that did not start, or a channel that broke: the stages' own word goes first.
-        if not any(e["event"] == "failed" for e in run.events()[known:]):
-            run.journal("failed", stage=page, **_told(type(error).__name__, ""))
+        if not journal.only(run.events()[known:], Event.FAILED):
+            run.journal(Event.FAILED, stage=page, **_told(type(error).__name__, ""))
     try:
         _tidy(run, output)
     except Exception as error:
-        run.journal("untidy", page=page, kind=type(error).__name__)  # the journal stays the truth
+        # The page is only a picture of the run: its journal stays the truth.
+        run.journal(Event.UNTIDY, page=page, kind=type(error).__name__)
 
 
 def told_of(run: Run, what: str) -> str:
@@ -146,14 +148,14 @@ def last_error(run: Run) -> str:
     failed = journal.last_failure(events)
     if failed is None:
         return ""
-    later = events[events.index(failed) :]
-    settled = next((e for e in later if e["event"] == "settled"), None)
-    if failed.get("kind") == "InDoubt" and settled is not None:
-        failed = _HAPPENED if settled["committed"] else _DID_NOT_HAPPEN
-    if not failed.get("state"):  # of an error that no stage of ours has raised
-        return told_of(run, str(failed["what"]))
-    lines = {name: str(failed.get(name, "")) for name in _LINES}
-    return str(ReimportError(str(failed["what"]), **lines))
+    told = failed.line
+    settled = journal.settlement(events, failed)
+    if failed.text("kind") == "InDoubt" and settled is not None:
+        told = _HAPPENED if settled else _DID_NOT_HAPPEN
+    if not told.get("state"):  # of an error that no stage of ours has raised
+        return told_of(run, str(told["what"]))
+    lines = {name: str(told.get(name, "")) for name in _LINES}
+    return str(ReimportError(str(told["what"]), **lines))
 
 
 def _papermill(page: Path, output: Path, parameters: Parameters) -> None:

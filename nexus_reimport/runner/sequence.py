@@ -19,6 +19,7 @@ from nexus_reimport.errors import (
     StopError,
     TargetError,
 )
+from nexus_reimport.events import Event
 from nexus_reimport.model import Proposal, Refusal, Scope
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook import maintenance as window
@@ -280,7 +281,7 @@ def settle_doubt(made: Run) -> None:
     try:
         runbook.reopen(made.environment, made.id).settle()
     except (TargetError, StopError) as error:
-        made.journal("unsettled", what=error.what)
+        made.journal(Event.UNSETTLED, what=error.what)
 
 
 def close(made: Run) -> Outcome:

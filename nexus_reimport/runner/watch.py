@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from nexus_reimport.events import Event
 from nexus_reimport.record import Run
 
 Say = Callable[[str], None]
@@ -33,18 +34,19 @@ def _tell(run: Run, say: Say, done: threading.Event, seen: int) -> None:
     began: dict[str, float] = {}
     while True:
         last_look = done.wait(_PAUSE)
-        for event in run.events()[seen:]:
+        for entry in run.events()[seen:]:
             seen += 1
-            stage = event.get("stage", "")
-            if event["event"] == "started":
-                began[stage] = time.monotonic()
-            elif event["event"] in ("finished", "failed"):
-                seconds = time.monotonic() - began.get(stage, time.monotonic())
-                say(f"{run.environment}: {stage} {event['event']} ({seconds:,.1f} s)")
-            elif event["event"] == "waiting":
-                holder = f"pid {event['pid']} of the server, connected since {event['since']} UTC"
-                say(f"{run.environment}: waiting for {event['of']}, held by {holder}")
-            elif event["event"] == "let go":
-                say(f"{run.environment}: {event['what']}; it is tried again")
+            line = entry.line
+            match entry.event:
+                case Event.STARTED:
+                    began[entry.stage] = time.monotonic()
+                case Event.FINISHED | Event.FAILED:
+                    seconds = time.monotonic() - began.get(entry.stage, time.monotonic())
+                    say(f"{run.environment}: {entry.stage} {entry.event} ({seconds:,.1f} s)")
+                case Event.WAITING:
+                    holder = f"pid {line['pid']} of the server, connected since {line['since']} UTC"
+                    say(f"{run.environment}: waiting for {line['of']}, held by {holder}")
+                case Event.LET_GO:
+                    say(f"{run.environment}: {line['what']}; it is tried again")
         if last_look:
             return

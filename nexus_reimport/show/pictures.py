@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nexus_reimport.events import Event
 from nexus_reimport.model import Applied, EntityPlan, Plan, Scope
+from nexus_reimport.record.journal import Entry
 from nexus_reimport.show.page import Line, Page, Picture
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ _COLOURS = {
     "purged": "#cf222e",
 }
 _NO_ROWS = Line("This run re-links alone: no row is wiped or loaded.")
-Event = dict[str, Any]
 
 
 def completeness(value: Plan, entity: str = "") -> Page:
@@ -62,15 +63,15 @@ def flow(value: Plan) -> Page:
     return Page("The flow of records", (Picture(_svg(figure), words),))
 
 
-def stage_times(events: Iterable[Event]) -> Page:
+def stage_times(events: Iterable[Entry]) -> Page:
     """Where the time of a run went, stage by stage, from its journal."""
     spent: dict[str, float] = {}
     began: dict[str, datetime] = {}
-    for event in events:
-        at, name = datetime.fromisoformat(event["at"]), event.get("stage", "")
-        if event["event"] == "started":
+    for entry in events:
+        at, name = entry.at, entry.stage
+        if entry.event is Event.STARTED:
             began[name] = at
-        elif event["event"] in ("finished", "failed") and name in began:
+        elif entry.event in (Event.FINISHED, Event.FAILED) and name in began:
             spent[name] = spent.get(name, 0) + (at - began.pop(name)).total_seconds()
     return _times("Where the time went", spent)
 

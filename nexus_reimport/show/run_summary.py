@@ -7,7 +7,6 @@ counted, and only where the run was committed; all else is told as what was plan
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from nexus_reimport import wording
 from nexus_reimport.model import (
@@ -22,9 +21,8 @@ from nexus_reimport.model import (
     Scope,
     Undone,
 )
-from nexus_reimport.record import Run, State, Verdict
-from nexus_reimport.record.verdict import EXIT_CODES, WRITING
-from nexus_reimport.runbook.maintenance import ENTERED, FAILED, LEFT
+from nexus_reimport.record import Run, State, Verdict, journal
+from nexus_reimport.record.verdict import EXIT_CODES
 from nexus_reimport.show.page import Line, Page, Tone, listed
 from nexus_reimport.show.planned import changed, respelt
 from nexus_reimport.show.result import counted
@@ -146,7 +144,7 @@ def _undone(run: Run) -> Iterator[Fact]:
     """A rollback: what it has put back, if it was committed."""
     if run.kind != "rollback":
         return
-    undoes = next((e["undoes"] for e in run.events() if e["event"] == "rollback"), "unknown")
+    undoes = run.undoes or "unknown"
     if run.state() is not State.COMMITTED:
         yield "to take back", undoes
         return
@@ -183,7 +181,7 @@ def _rehearsed(run: Run) -> Iterator[Fact]:
 
 def _checked(run: Run) -> Iterator[Fact]:
     """The checks of each stage; those inside are of the execution only where that came so far."""
-    inside = "inside" if _came_to_checks(run.events()) else "inside, in the rehearsal"
+    inside = "inside" if journal.came_to_checks_inside(run.events()) else "inside, in the rehearsal"
     for name, when in (
         ("checks_before", "before"),
         ("checks_rehearsal", "rehearsing"),
@@ -193,13 +191,6 @@ def _checked(run: Run) -> Iterator[Fact]:
     ):
         if run.has(name) and not (name == "checks_rehearsal" and _all_passed(run, name)):
             yield "checks", f"{when}: {counted(run.load(Report, name))}"
-
-
-def _came_to_checks(events: list[dict[str, Any]]) -> bool:
-    return any(
-        e["event"] == "step" and e["stage"] in WRITING and e["step"] == "checks inside"
-        for e in events
-    )
 
 
 def _all_passed(run: Run, name: str) -> bool:
@@ -235,10 +226,7 @@ def _asked(run: Run) -> Iterator[Fact]:
 
 def _void(run: Run) -> Iterator[Fact]:
     """Values that were made void by a step that was run again, and not made anew since."""
-    void: dict[str, str] = {}
-    for event in run.events():
-        if event["event"] == "void":
-            void |= dict.fromkeys(event["of"], event["by"])
+    void = journal.made_void(run.events())
     gone = {name: by for name, by in void.items() if not run.has(name)}
     if gone:
         steps = wording.some(dict.fromkeys(gone.values()))
@@ -247,7 +235,5 @@ def _void(run: Run) -> Iterator[Fact]:
 
 def _window(run: Run) -> Iterator[Fact]:
     """Only where the maintenance window could not be taken down."""
-    events = [e for e in run.events() if e["event"] in (ENTERED, LEFT, FAILED)]
-    if not events or events[-1]["event"] != FAILED or events[-1]["hook"] != "leave":
-        return
-    yield "window", f"STILL UP, {events[-1]['how']}; the next command tries to take it down again"
+    if why := journal.window_still_up(run.events()):
+        yield "window", f"STILL UP, {why}; the next command tries to take it down again"

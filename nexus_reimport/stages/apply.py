@@ -19,6 +19,7 @@ from psycopg import sql
 from nexus_reimport import checks
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
+from nexus_reimport.events import Tell, no_one
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report, digest
@@ -38,10 +39,8 @@ from nexus_reimport.nexus.tables import fingerprints_of
 from nexus_reimport.nexus.transaction import (
     ROLLED_BACK,
     Progress,
-    Tell,
     Transaction,
     alone,
-    no_one,
     wait_until_alone,
     writing,
 )

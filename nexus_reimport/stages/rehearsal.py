@@ -20,12 +20,12 @@ from pathlib import Path
 
 from nexus_reimport import checks
 from nexus_reimport.errors import StopError
+from nexus_reimport.events import Event, Tell
 from nexus_reimport.model import Applied, Backup, Ground, Rehearsal, Report, Undone
 from nexus_reimport.nexus import contents, pg_tools, scratch
 from nexus_reimport.nexus.fingerprint import Fingerprint, differing
 from nexus_reimport.nexus.postgres import Connection, connected, scalar
 from nexus_reimport.nexus.scratch import Scratch
-from nexus_reimport.nexus.transaction import Tell
 from nexus_reimport.settings import Postgres
 
 STAGE = "rehearsal"
@@ -56,7 +56,7 @@ class _Clock:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        self.tell("step", stage=STAGE, step=name)
+        self.tell(Event.STEP, stage=STAGE, step=name)
         began = time.monotonic()
         yield
         self.times[name] = time.monotonic() - began

@@ -18,6 +18,7 @@ from psycopg import sql
 from nexus_reimport import checks
 from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
+from nexus_reimport.events import Tell, no_one
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Approval, Look, Newer, Report, RollbackProposal, Undone, digest
 from nexus_reimport.nexus import (
@@ -50,10 +51,8 @@ from nexus_reimport.nexus.tables import Role, fingerprints_now, mapped_tables
 from nexus_reimport.nexus.transaction import (
     ROLLED_BACK,
     Progress,
-    Tell,
     Transaction,
     alone,
-    no_one,
     writing,
 )
 from nexus_reimport.settings import Postgres

@@ -14,6 +14,7 @@ import requests
 
 from nexus_reimport import record
 from nexus_reimport import settings as environments
+from nexus_reimport.events import Event
 from nexus_reimport.record.journal import JOURNAL
 from support.clinic import ROLE, Clinic
 from support.commands import command
@@ -141,7 +142,7 @@ def test_an_open_run_is_sealed_by_hand(capsys: pytest.CaptureFixture[str], clini
 
 def test_settle_asks_the_database(capsys: pytest.CaptureFixture[str], clinic: Clinic) -> None:
     book = clinic.preflight()
-    book.run.journal("started", stage="apply", pid=0)  # as a kill would leave it
+    book.run.journal(Event.STARTED, stage="apply", pid=0)  # as a kill would leave it
     code, said = as_json(capsys, "settle", DEV)
     assert (code, said["outcomes"][0]["verdict"]) == (3, "KILLED")
 

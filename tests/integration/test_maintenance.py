@@ -70,7 +70,7 @@ def hooks(clinic: Clinic) -> Hooks:
 
 
 def told(run: Run) -> list[str]:
-    return [e["event"] for e in run.events() if e["event"].startswith("window")]
+    return [e.event for e in run.events() if str(e.event).startswith("window")]
 
 
 def settings() -> Settings:
@@ -100,10 +100,10 @@ def test_the_window_is_up_from_before_the_locks_to_the_sign_off(
     assert not hooks.state.exists()
     assert told(book.run) == ["window entered", "window left"]
     assert book.run.verdict() is Verdict.COMPLETE
-    names = [e["event"] for e in book.run.events()]
+    names = [e.event for e in book.run.events()]
     assert names.index("window entered") < names.index("committing")
     assert names.index("verified") < names.index("window left")
-    facts = next(e for e in book.run.events() if e["event"] == "window entered")
+    facts = next(e.line for e in book.run.events() if e.event == "window entered")
     assert facts["exit_code"] == 0
     assert facts["seconds"] >= 0
 
@@ -160,7 +160,7 @@ def test_a_hanging_hook_is_ended_with_its_children(
         book.apply()
     until(lambda: not is_alive(int(child.read_text())), 5)
     assert hooks.did() == ["enter", "leave"]
-    failed = next(e for e in book.run.events() if e["event"] == "window failed")
+    failed = next(e.line for e in book.run.events() if e.event == "window failed")
     assert failed["exit_code"] is None
 
 
@@ -282,7 +282,7 @@ def test_a_new_run_takes_it_down_and_the_same_run_resumed_does_not(
     new = steps.begin(DEV)
     assert hooks.did() == ["enter", "leave"]
     assert told(new.run) == ["window left"]
-    assert new.run.events()[-1]["of"] == book.run.id
+    assert new.run.events()[-1].line["of"] == book.run.id
 
 
 def test_a_window_whose_file_was_cut_short_is_taken_down(

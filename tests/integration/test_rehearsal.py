@@ -388,10 +388,10 @@ def test_an_extension_that_only_a_superuser_may_make_is_told_and_no_copy_is_begu
 
 def test_a_rehearsal_is_a_part_of_the_record(clinic: Clinic) -> None:
     book = clinic.preflight()
-    steps = [e["step"] for e in book.run.events()
-             if e["event"] == "step" and e["stage"] == "rehearsal"]  # fmt: skip
+    happened = book.run.events()
+    steps = [e.text("step") for e in happened if e.event == "step" and e.stage == "rehearsal"]
     assert steps == ["restore", "compare", "apply", "verify", "undo", "compare again",
                      "apply again"]  # fmt: skip
-    assert "committed" not in {e["event"] for e in book.run.events()}
+    assert "committed" not in {e.event for e in happened}
     assert record.find(book.settings, book.run.id).verdict() is record.Verdict.WAITING
     assert checks.of_stage(type(book._before()))

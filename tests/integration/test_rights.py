@@ -13,6 +13,7 @@ from psycopg import sql
 from nexus_reimport import CHECKOUT, mapping, record, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Denied, StopError, TargetError
+from nexus_reimport.events import Event
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import denied, pg_tools, rights
 from nexus_reimport.nexus.postgres import connected, statement
@@ -305,7 +306,7 @@ def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
     before = clinic.state()
     journal = book.run.journal
 
-    def tell(event: str, **facts: Any) -> None:
+    def tell(event: Event, **facts: Any) -> None:
         journal(event, **facts)
         if facts.get("step") == "insert":
             clinic.do(f"REVOKE INSERT ON notes FROM {ROLE}")

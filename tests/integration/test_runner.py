@@ -13,6 +13,7 @@ import pytest
 from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import InDoubt, RecordError, SettingsError, StopError
+from nexus_reimport.events import Event
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run, Verdict, lock
 from nexus_reimport.runbook import steps
@@ -124,7 +125,7 @@ def test_a_kernel_killed_in_the_transaction_leaves_the_database_as_it_was(clinic
     (killed,) = outcomes
     assert (killed.verdict, killed.exit_code, killed.sealed) == (Verdict.KILLED, 3, True)
     events = record.every(environments.load(DEV))[-1].events()
-    assert [e["committed"] for e in events if e["event"] == "settled"] == [False]
+    assert [e.line["committed"] for e in events if e.event == "settled"] == [False]
     assert clinic.state() == before
 
 
@@ -186,7 +187,7 @@ def test_a_doubt_that_was_settled_is_told_as_what_the_database_said(
     with pytest.raises(InDoubt), run.stage("apply"):
         raise InDoubt("the connection was lost", state="not known yet", next="settle it")
     assert "not known yet" in notebook.last_error(run)
-    run.journal("settled", committed=committed)
+    run.journal(Event.SETTLED, committed=committed)
     assert said in notebook.last_error(run)
     assert "not known yet" not in notebook.last_error(run)
 
@@ -231,7 +232,7 @@ def test_a_seal_that_a_kill_kept_from_the_database_reaches_it_with_the_next_run(
     clinic.do("UPDATE nexus_reimport.runs SET seal = ''", role=ROLE)
     later = steps.begin(DEV).run
     assert book.anchored() == book.run.seal_digest()
-    assert [e["of"] for e in later.events() if e["event"] == "anchored"] == [book.run.id]
+    assert [e.line["of"] for e in later.events() if e.event == "anchored"] == [book.run.id]
 
 
 def test_a_record_that_was_edited_is_not_anchored_afterwards(

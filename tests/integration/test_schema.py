@@ -11,10 +11,11 @@ import pytest
 
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
+from nexus_reimport.events import no_one
 from nexus_reimport.model import Approval, Plan, Proposal, Report
 from nexus_reimport.nexus import schema
 from nexus_reimport.nexus.postgres import connected
-from nexus_reimport.nexus.transaction import Transaction, no_one
+from nexus_reimport.nexus.transaction import Transaction
 from nexus_reimport.runbook import rollback, steps
 from nexus_reimport.stages import apply as reimport
 from nexus_sandbox.postgres.server import PostgresServer

@@ -15,6 +15,7 @@ import pytest
 
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, TargetError
+from nexus_reimport.events import Event, no_one
 from nexus_reimport.nexus import pg_tools, session, transaction
 from nexus_reimport.nexus.postgres import connected, scalar
 from nexus_reimport.runbook import steps
@@ -207,7 +208,7 @@ def test_commit_waits_for_the_disk_whatever_a_function_has_set(
             connection,
             lambda: connection.execute("SELECT set_config('synchronous_commit', 'off', true)"),
             commit=True,
-            tell=transaction.no_one,
+            tell=no_one,
         )
     assert clinic.state() == before
     assert book.apply().committed
@@ -253,7 +254,7 @@ def test_the_session_of_a_killed_run_ends_by_itself_and_is_waited_for(
         holder = clinic.rows("SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%'"
                              " AND pid <> pg_backend_pid()", role=ROLE)  # fmt: skip
         assert book.apply().committed
-    events = {e["event"]: e for e in book.run.events()}
+    events = {e.event: e.line for e in book.run.events()}
     assert events["session"]["pid"], "the journal knows the server's process of this run"
     if holder:  # the server had not seen it yet
         assert events.get("waiting", {"pid": holder[0][0]})["pid"] == holder[0][0]
@@ -280,8 +281,8 @@ def test_who_is_waited_for_is_told_at_the_terminal(clinic: Clinic) -> None:
     run = steps.begin(DEV).run
     said: list[str] = []
     with watching(run, said.append):
-        run.journal("waiting", of="the run's lock", pid=4711, since="2026-03-01 02:00:00")
-        run.journal("let go", what="another session waited for what we read", attempt=1)
+        run.journal(Event.WAITING, of="the run's lock", pid=4711, since="2026-03-01 02:00:00")
+        run.journal(Event.LET_GO, what="another session waited for what we read", attempt=1)
     assert said == [
         f"{DEV}: waiting for the run's lock, held by pid 4711 of the server,"
         " connected since 2026-03-01 02:00:00 UTC",

@@ -58,7 +58,7 @@ def test_writers_are_let_in_while_the_run_is_stopped_and_it_knows_when_it_goes_o
         Path(f"{marker}.go").touch()
         process.send_signal(signal.SIGCONT)
         process.communicate(timeout=60)
-    last = book.run.events()[-1]
+    last = book.run.events()[-1].line
     assert last["what"] == "others have waited for us as long as max_writers_wait allows"
     assert last["state"] == apply.ROLLED_BACK
     assert book.run.verdict() is Verdict.STOPPED

@@ -118,7 +118,7 @@ def test_a_select_of_the_application_waits_for_a_moment_and_the_preflight_goes_o
     assert waited[0] < PATIENCE
     assert seen.tables["patients"].rows == clinic.value("SELECT count(*) FROM patients")
     assert saved.tables_in_dump > 0
-    (told, *_) = [e for e in book.run.events() if e["event"] == "let go"]
+    (told, *_) = [e.line for e in book.run.events() if e.event == "let go"]
     assert f"({MIGRATION}), table patients" in told["what"]
 
 

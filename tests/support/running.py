@@ -35,7 +35,7 @@ def stage_pid(stage: str) -> int:
     """The kernel that is at work on ``stage`` of the newest run; 0 before it is."""
     runs = record.every(environments.load(DEV))
     events = runs[-1].events() if runs else []
-    running = [e for e in events if e["event"] == "started" and e["stage"] == stage]
+    running = [e.line for e in events if e.event == "started" and e.stage == stage]
     return int(running[-1]["pid"]) if running else 0
 
 

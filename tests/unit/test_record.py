@@ -15,7 +15,9 @@ import pytest
 
 from nexus_reimport import CHECKOUT, record, settings
 from nexus_reimport.errors import Busy, RecordError, StopError
+from nexus_reimport.events import Event
 from nexus_reimport.record import Verdict
+from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE, WORKERS
 from nexus_reimport.record.verdict import EXIT_CODES, judge
 
@@ -27,8 +29,8 @@ def known(environment_files: Path) -> settings.Settings:
     return settings.load("sandbox-dev", environment_files)
 
 
-def event(name: str, **facts: Any) -> dict[str, Any]:
-    return {"event": name, **facts}
+def event(name: str, **facts: Any) -> Entry:
+    return Entry.of({"event": name, **facts})
 
 
 PROPOSED = event("finished", stage="proposal")
@@ -78,9 +80,7 @@ STARTED, DONE = event("started", stage="apply"), event("finished", stage="apply"
         ([STARTED, event("committed"), DONE, event("verified")], Verdict.COMPLETE),
     ],
 )  # fmt: skip
-def test_the_verdict_is_what_the_journal_says(
-    events: list[dict[str, Any]], verdict: Verdict
-) -> None:
+def test_the_verdict_is_what_the_journal_says(events: list[Entry], verdict: Verdict) -> None:
     assert judge(events) is verdict
 
 
@@ -104,7 +104,7 @@ def test_a_stopped_stage_says_what_happened_and_what_next(known: settings.Settin
     run = record.create(known)
     with pytest.raises(StopError), run.stage("plan"):
         raise StopError("3 undecided", next="decide")
-    last = run.events()[-1]
+    last = run.events()[-1].line
     assert (last["what"], last["next"], last["exit_code"]) == ("3 undecided", "decide", 1)
 
 
@@ -173,7 +173,7 @@ def test_a_new_run_seals_an_unfinished_one_that_did_nothing(known: settings.Sett
 def test_a_new_run_waits_for_one_that_is_committed_and_unverified(
     known: settings.Settings,
 ) -> None:
-    record.create(known).journal("committed")
+    record.create(known).journal(Event.COMMITTED)
     with pytest.raises(RecordError, match="COMMITTED_UNVERIFIED"):
         record.create(known)
 

@@ -33,6 +33,7 @@ from nexus_reimport.model import (
 from nexus_reimport.nexus.changes import Newer as Newest
 from nexus_reimport.nexus.changes import PointedAt, Since
 from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE
 from nexus_reimport.settings import Cause
 from nexus_reimport.show.page import Line, Marked, Page, Tone, equal, listed, said, table
@@ -292,7 +293,7 @@ def test_where_the_time_went_comes_from_the_journal() -> None:
         {"at": at.format("03"), "event": "finished", "stage": "snapshot"},
         {"at": at.format("04"), "event": "started", "stage": "census"},
     ]
-    assert repr(show.stage_times(events)).endswith("[picture: snapshot 2.00 s]")
+    assert repr(show.stage_times(map(Entry.of, events))).endswith("[picture: snapshot 2.00 s]")
     assert repr(show.stage_times([])).endswith("[picture: nothing was timed yet]")
 
 
