@@ -12,7 +12,7 @@ from nexus_reimport import record, show
 from nexus_reimport import settings as environments
 from nexus_reimport.cli.output import AsJson, RunId, give
 from nexus_reimport.errors import ReimportError, SettingsError, TargetError
-from nexus_reimport.model import Plan, Report
+from nexus_reimport.model import Applied, Plan, Report
 from nexus_reimport.record import Run, Verdict, anchor
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings
@@ -141,17 +141,17 @@ def _pages(run: Run) -> Iterator[str]:
     yield show.summary(run)
     if error := last_error(run):
         yield error
-    if run.has("plan"):
-        yield show.plan_text(run.load(Plan, "plan"))
+    if run.has(Plan):
+        yield show.plan_text(run.load(Plan))
     for name in ("checks_before", "checks_inside", "checks_after", "checks_rollback"):
-        if run.has(name):
+        if run.has(Report, name):
             yield show.report_text(run.load(Report, name))
 
 
 def _check(settings: Settings, run: Run) -> Checked:
     problems = run.problems() if run.is_sealed else []
     remarks: list[str] = []
-    if run.is_sealed and run.has("applied"):
+    if run.is_sealed and run.has(Applied):
         _compare_anchor(settings, run, problems, remarks)
     verdict = run.standing()
     return Checked(run.environment, run.id, verdict, run.is_sealed, tuple(problems), tuple(remarks))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from nexus_reimport import model, wording
 from nexus_reimport.errors import Busy, RecordError
 from nexus_reimport.events import Event
-from nexus_reimport.record import journal, lock, manifest, seal, verdict
+from nexus_reimport.record import journal, lock, manifest, seal, values, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.verdict import State, Verdict
 from nexus_reimport.settings import Settings
@@ -93,21 +93,25 @@ class Run:
 
     # -------------------------------------------------------------- values
 
-    def save(self, name: str, value: Any) -> None:
-        """Keep a stage's value in the record."""
-        model.save(value, self.folder / f"{name}.json")
+    def save(self, value: object, name: str = "") -> None:
+        """Keep a stage's value in the record; ``name`` where its type has several files."""
+        model.save(value, self.folder / values.file_name(type(value), name))
 
-    def load(self, kind: type[T], name: str) -> T:
-        """A stage's value.
+    def load(self, kind: type[T], name: str = "") -> T:
+        """A stage's value; ``name`` where its type has several files.
 
         Raises:
             RecordError: the stage has not been run, or its value was changed.
         """
-        return model.load(kind, self.folder / f"{name}.json")
+        return model.load(kind, self.folder / values.file_name(kind, name))
 
-    def has(self, name: str) -> bool:
-        """Whether a stage's value is there."""
-        return (self.folder / f"{name}.json").is_file()
+    def has(self, kind: type, name: str = "") -> bool:
+        """Whether a stage's value is there; ``name`` where its type has several files."""
+        return (self.folder / values.file_name(kind, name)).is_file()
+
+    def kept(self) -> set[str]:
+        """The names of all values that are there."""
+        return {path.stem for path in self.folder.glob("*.json")}
 
     def forget(self, names: Iterable[str]) -> None:
         """Take away values that a step, run again, has made void."""

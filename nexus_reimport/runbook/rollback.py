@@ -174,7 +174,7 @@ class Rollback:
         book = self.book
         return book.step(
             "rollback_proposal",
-            lambda: approval.propose_rollback(book.settings, self.run.load(Look, "look")),
+            lambda: approval.propose_rollback(book.settings, self.run.load(Look)),
         )
 
     def approve(self, typed: str = "", *, rehearsed: bool = False) -> Approval:
@@ -187,7 +187,7 @@ class Rollback:
             "approval",
             lambda: approval.require_rollback(
                 self.book.settings,
-                self.run.load(RollbackProposal, "rollback_proposal"),
+                self.run.load(RollbackProposal),
                 typed,
                 how="as rehearsed" if rehearsed and not typed else "digest given",
                 rehearsed=rehearsed and not typed,
@@ -207,8 +207,8 @@ class Rollback:
             environment=book.settings.name,
             undoes=self.undoes,
             newer=self.newer,
-            proposal=self.run.load(RollbackProposal, "rollback_proposal"),
-            approval=self.run.load(Approval, "approval"),
+            proposal=self.run.load(RollbackProposal),
+            approval=self.run.load(Approval),
         )
         return book.execute(
             "undone",

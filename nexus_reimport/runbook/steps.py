@@ -228,8 +228,8 @@ class Runbook:
             self._watched(anew=True),
         ):
             seen, saved = self.reading(work)()
-            self.run.save("survey", seen)
-            self.run.save("backup", saved)
+            self.run.save(seen)
+            self.run.save(saved, "backup")
         return seen, saved
 
     def plan(self) -> Plan:
@@ -271,13 +271,13 @@ class Runbook:
                 database was only read.
         """
         checks.require(self.run.load(Report, "checks_before"), where="01_preflight")
-        made, saved = self.run.load(Plan, "plan"), self.run.load(Backup, "backup")
+        made, saved = self.run.load(Plan), self.run.load(Backup, "backup")
         server = self.settings.rehearsal_server
 
         def work() -> Rehearsal:
             why = rehearsal.why_not(server, saved)
             possible = self._check(rehearsed.Rehearsing(self.settings, why), "rehearsal")
-            self.run.save("checks_rehearsal", possible)
+            self.run.save(possible, "checks_rehearsal")
             checks.require(possible, where="01_preflight")
             with self._watched(own_writes=bool(why)):
                 if why:
@@ -358,7 +358,7 @@ class Runbook:
             StopError: this run has been executed: what it wrote itself would be counted.
         """
         self._refuse_executed()
-        seen, watched = self.run.load(Survey, "survey"), self.run.load(Watched, "watched")
+        seen, watched = self.run.load(Survey), self.run.load(Watched)
         roles = (Role.LINK,) if self.scope is Scope.RELINK else (Role.WIPED, Role.LINK)
         before = seen.fingerprints(*roles)
         return self.step(
@@ -373,11 +373,11 @@ class Runbook:
         """Others who write meanwhile are noted; ``own_writes``: the block itself does, too."""
         tables = (*self.mapping.wiped_tables(), *self.mapping.link_tables())
         place = (self.settings.postgres, self.mapping.schema_name, tables)
-        known = activity.start(*place) if anew else self.run.load(Watched, "watched")
+        known = activity.start(*place) if anew else self.run.load(Watched)
         self.run.forget(("activity",))
 
         def keep(seen: Watched) -> None:
-            self.run.save("watched", seen)
+            self.run.save(seen)
 
         with activity.noting(known, *place, keep, own_writes=own_writes):
             yield
@@ -395,17 +395,17 @@ class Runbook:
             return gate.propose(
                 self.settings,
                 self.mapping.digest,
-                load(Snapshot, "snapshot"),
-                load(Survey, "survey"),
-                load(Plan, "plan"),
-                load(Rehearsal, "rehearsal"),
+                load(Snapshot),
+                load(Survey),
+                load(Plan),
+                load(Rehearsal),
             )
 
         return self.step("proposal", work)
 
     def _require_unchanged(self) -> None:
         """Stop where ``activity`` has found that the plan is void."""
-        seen = self.run.load(Activity, "activity") if self.run.has("activity") else None
+        seen = self.run.load(Activity) if self.run.has(Activity) else None
         if seen is not None and seen.changed:
             raise StopError(
                 "Nexus was changed since the survey, so that the plan is void:"
@@ -415,18 +415,18 @@ class Runbook:
 
     def outlook(self) -> Outlook:
         """Beside the digest: what would still refuse its approval, and what was not proven."""
-        rehearsed = self.run.load(Rehearsal, "rehearsal")
+        rehearsed = self.run.load(Rehearsal)
         found = Outlook(
             refusals=self.refusals(),
             unproven=rehearsed.why_inside if rehearsed.ground is Ground.INSIDE else "",
             ending=tuple(self._ending()),
         )
-        self.run.save("outlook", found)
+        self.run.save(found)
         return found
 
     def refusals(self) -> tuple[Refusal, ...]:
         """What the gate would refuse an approval for, as things are now."""
-        proposal = self.run.load(Proposal, "proposal")
+        proposal = self.run.load(Proposal)
         try:
             forerunner = self._forerunner()
         except ReimportError as error:  # the gate would raise it, whatever else it finds
@@ -446,7 +446,7 @@ class Runbook:
 
     def drift(self) -> dict[str, str]:
         """What FileMaker changed since the snapshot, table by table; empty where nothing did."""
-        read = self.run.load(Snapshot, "snapshot")
+        read = self.run.load(Snapshot)
         changed = {}
         with self.run.stage("drift"), self._channels() as channels:
             for name, extract in read.extracts.items():
@@ -474,7 +474,7 @@ class Runbook:
         Raises:
             StopError: it is not, or prod has no dev run before it. Nothing was written.
         """
-        proposal = self.run.load(Proposal, "proposal")
+        proposal = self.run.load(Proposal)
         return self.step(
             "approval",
             lambda: gate.require(
@@ -498,9 +498,7 @@ class Runbook:
         The maintenance window stays up from here to the sign-off, unless nothing was committed.
         """
         load = self.run.load
-        order = self._order(
-            load(Plan, "plan"), load(Proposal, "proposal"), load(Approval, "approval")
-        )
+        order = self._order(load(Plan), load(Proposal), load(Approval))
         return self.execute(
             "applied",
             "apply",
@@ -633,7 +631,8 @@ class Runbook:
         if name not in order:
             return
         self._refuse_executed()
-        void = [n for n in order[order.index(name) + 1 :] if self.run.has(n)]
+        kept = self.run.kept()
+        void = [later for later in order[order.index(name) + 1 :] if later in kept]
         if void:
             self.run.journal(Event.VOID, of=void, by=name)
             self.run.forget(void)
@@ -656,7 +655,7 @@ class Runbook:
         rights = naming_rights(self.settings, self.mapping, self.task)
         with self.run.stage(stage or name), rights:
             value = work()
-            self.run.save(name, value)
+            self.run.save(value, name)
         return value
 
     def _channels(self) -> Channels:
@@ -671,12 +670,12 @@ class Runbook:
 
     def intake(self) -> Intake:
         """What this run has read."""
-        read, seen = self.run.load(Snapshot, "snapshot"), self.run.load(Survey, "survey")
+        read, seen = self.run.load(Snapshot), self.run.load(Survey)
         return Intake(self.mapping, read, seen, self.folder)
 
     def expected(self) -> Expected:
         """What verification compares Nexus with."""
-        planned, counted = self.run.load(Plan, "plan"), self.run.load(Census, "census")
+        planned, counted = self.run.load(Plan), self.run.load(Census)
         return Expected(self.intake(), planned, counted)
 
     def _before(self) -> before.Before:
@@ -684,10 +683,10 @@ class Runbook:
         return before.Before(
             intake=self.intake(),
             settings=self.settings,
-            census=load(Census, "census"),
+            census=load(Census),
             backup=load(Backup, "backup"),
-            plan=load(Plan, "plan"),
-            earlier=earlier.load(Snapshot, "snapshot") if earlier else None,
+            plan=load(Plan),
+            earlier=earlier.load(Snapshot) if earlier else None,
             earlier_run=f"{earlier.environment} {earlier.id}" if earlier else "",
         )
 
@@ -717,7 +716,7 @@ class Runbook:
             name="inside",
             only_links=self.scope is Scope.RELINK,
         )
-        self.run.save("checks_inside", report)
+        self.run.save(report, "checks_inside")
         return report
 
     def check_undoing(self, subject: Undoing) -> Report:
@@ -751,10 +750,8 @@ class Runbook:
                 f"the record {last.id} of {dev.name} is not the one that its database knows",
                 next=f"run `nexus-reimport run {dev.name}` again",
             )
-        proposal = last.load(Proposal, "proposal")
-        before, now = (
-            schema.structure(run.load(Survey, "survey").schema) for run in (last, self.run)
-        )
+        proposal = last.load(Proposal)
+        before, now = (schema.structure(run.load(Survey).schema) for run in (last, self.run))
         return gate.DevRun(
             last.id,
             proposal.code,

@@ -84,7 +84,7 @@ def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restore
     with connected(settings.postgres) as connection:
         if lacking := rights.missing(rights.read(connection, mapping), Task.RESTORE):
             raise rights.refusal(lacking, deployment.place(connection))
-    kept = "backup" if found.has("backup") else "rollback_backup"
+    kept = "backup" if found.has(Backup, "backup") else "rollback_backup"
     saved = found.load(Backup, kept)
     if say:
         say(f"{settings.name}: restoring the dump of {run} into {name}")

@@ -109,7 +109,7 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
             rollback.finish(found)
         elif found.verdict() is Verdict.COMMITTED_UNVERIFIED:
             _execute(found, VERIFY, progress)
-        elif found.verdict() in (Verdict.WAITING, Verdict.PARTIAL) and found.has("proposal"):
+        elif found.verdict() in (Verdict.WAITING, Verdict.PARTIAL) and found.has(Proposal):
             raise StopError(
                 f"run {found.id} has been executed by nobody: there is nothing to finish",
                 where=f"environment {name}",
@@ -226,9 +226,7 @@ def _waiting(settings: Settings, digest: str) -> Run:
         StopError: there is none; a new preflight would have another digest.
     """
     for candidate in record.open_runs(settings):
-        if candidate.has("proposal") and is_meant(
-            digest, candidate.load(Proposal, "proposal").digest
-        ):
+        if candidate.has(Proposal) and is_meant(digest, candidate.load(Proposal).digest):
             return candidate
     raise StopError(
         f"no open run of {settings.name} has a proposal of that digest",
@@ -245,7 +243,7 @@ def _refusals(made: Run) -> tuple[Refusal, ...]:
 def _asked(made: Run, consent: Consent) -> str:
     if consent.rehearsed or consent.ask is None:
         return ""
-    proposal = made.load(Proposal, "proposal")
+    proposal = made.load(Proposal)
     for _ in range(_TRIES):
         typed = consent.ask(made, proposal).strip().lower()
         if not typed or is_meant(typed, proposal.digest):
@@ -331,7 +329,7 @@ def _waits(made: Run) -> bool:
 
 def _how_to_approve(made: Run) -> str:
     """What a person does about a run that waits: first what would refuse the approval."""
-    digest = short(made.load(Proposal, "proposal").digest)
+    digest = short(made.load(Proposal).digest)
     word = "relink" if made.kind == Scope.RELINK else "run"
     steps = f"read {notebook.latest(made, PREFLIGHT)}, then:"
     command = f"nexus-reimport {word} {made.environment} --approve {digest}"

@@ -85,9 +85,9 @@ def _state(run: Run) -> Iterator[Fact]:
 
 def _planned(run: Run) -> Iterator[Fact]:
     """What was planned; as done, by the transaction's own counts, where it was committed."""
-    if not run.has("plan"):
+    if not run.has(Plan):
         return
-    plan, done = run.load(Plan, "plan"), _applied(run)
+    plan, done = run.load(Plan), _applied(run)
     committed = run.state() in (State.COMMITTED, State.TAKEN_BACK)
     wipes, loads, relinks = (
         ("wiped", "loaded", "re-linked") if committed else ("to wipe", "to load", "to re-link")
@@ -117,7 +117,7 @@ def _planned(run: Run) -> Iterator[Fact]:
 
 def _applied(run: Run) -> Applied | None:
     """What the transaction has counted; None where it was not committed, or lost by a kill."""
-    found = run.load(Applied, "applied") if run.has("applied") else None
+    found = run.load(Applied) if run.has(Applied) else None
     return found if found and found.committed else None
 
 
@@ -149,10 +149,10 @@ def _undone(run: Run) -> Iterator[Fact]:
         yield "to take back", undoes
         return
     yield "taken back", undoes
-    if not run.has("undone"):
+    if not run.has(Undone):
         yield "counts", "lost when it was killed"
         return
-    undone = run.load(Undone, "undone")
+    undone = run.load(Undone)
     links = listed(undone.relinked, "none")
     yield "put back", f"{listed(undone.put_back, 'no rows')}; links of {links}"
     yield "exact", "yes" if undone.exact else "but for what people have written since"
@@ -160,22 +160,22 @@ def _undone(run: Run) -> Iterator[Fact]:
 
 def _waited(run: Run) -> Iterator[Fact]:
     done: Applied | Undone | None = _applied(run)
-    if done is None and run.has("undone"):
-        done = run.load(Undone, "undone")
+    if done is None and run.has(Undone):
+        done = run.load(Undone)
     if done is not None and done.committed:
         yield "writers", f"waited {done.writers_waited:,.2f} s at most"
 
 
 def _rehearsed(run: Run) -> Iterator[Fact]:
     """Whether the way back was proven; a run that has nothing more to do keeps quiet about it."""
-    if run.has("rehearsal"):
-        rehearsed = run.load(Rehearsal, "rehearsal")
+    if run.has(Rehearsal):
+        rehearsed = run.load(Rehearsal)
         if rehearsed.ground is Ground.INSIDE:
             yield (
                 "rehearsal",
                 f"UNPROVEN, neither backup nor undo was tried: {rehearsed.why_inside}",
             )
-    elif run.has("plan"):
+    elif run.has(Plan):
         yield "rehearsal", "was not done, or not to its end"
 
 
@@ -189,7 +189,7 @@ def _checked(run: Run) -> Iterator[Fact]:
         ("checks_after", "after"),
         ("checks_rollback", "after"),
     ):
-        if run.has(name) and not (name == "checks_rehearsal" and _all_passed(run, name)):
+        if run.has(Report, name) and not (name == "checks_rehearsal" and _all_passed(run, name)):
             yield "checks", f"{when}: {counted(run.load(Report, name))}"
 
 
@@ -201,7 +201,7 @@ def _waivers(run: Run) -> Iterator[Fact]:
     """Waivers that are not what their owner thinks: expired, not enough, needed no longer."""
     found: dict[str, str] = {}
     for name in ("checks_before", "checks_rehearsal", "checks_after"):
-        for result in run.load(Report, name).results if run.has(name) else ():
+        for result in run.load(Report, name).results if run.has(Report, name) else ():
             for mark, text in (
                 ("EXPIRED", "expired"),
                 ("NOT ENOUGH", "not enough"),
@@ -216,18 +216,19 @@ def _waivers(run: Run) -> Iterator[Fact]:
 
 def _asked(run: Run) -> Iterator[Fact]:
     """What was proposed, where nothing was done with it."""
-    if run.state() is not State.AS_IT_WAS or not run.has("proposal"):
+    if run.state() is not State.AS_IT_WAS or not run.has(Proposal):
         return
-    yield "proposal", run.load(Proposal, "proposal").digest
-    if run.verdict() is Verdict.WAITING and run.has("outlook"):
-        for refusal in run.load(Outlook, "outlook").refusals:
+    yield "proposal", run.load(Proposal).digest
+    if run.verdict() is Verdict.WAITING and run.has(Outlook):
+        for refusal in run.load(Outlook).refusals:
             yield "refused", f"until this is settled: {refusal.what}"
 
 
 def _void(run: Run) -> Iterator[Fact]:
     """Values that were made void by a step that was run again, and not made anew since."""
     void = journal.made_void(run.events())
-    gone = {name: by for name, by in void.items() if not run.has(name)}
+    kept = run.kept()
+    gone = {name: by for name, by in void.items() if name not in kept}
     if gone:
         steps = wording.some(dict.fromkeys(gone.values()))
         yield "void", f"{', '.join(gone)}: {steps} was run again since"

@@ -212,7 +212,7 @@ class World:
 
     def digest(self) -> str:
         """What approves the newest run."""
-        return self.records()[-1].load(Proposal, "proposal").digest[:12]
+        return self.records()[-1].load(Proposal).digest[:12]
 
     # -------------------------------------------------------------- what is there
 

@@ -82,7 +82,7 @@ def test_a_quiet_database_gives_nothing(clinic: Clinic) -> None:
     assert seen.counted
     assert not seen.interrupted
     assert "Nobody wrote since the survey: the plan stands." in repr(show.activity(seen))
-    assert book.run.load(Activity, "activity") == seen
+    assert book.run.load(Activity) == seen
 
 
 def test_a_transaction_held_open_during_the_survey_is_listed_with_its_tables_and_times(
@@ -165,7 +165,7 @@ def test_our_own_dry_runs_are_not_taken_for_somebody_elses_work(no_createdb: Cli
         book_an_appointment(other, 3)
     until(lambda: book.activity().written)
     assert book.activity().written == {"appointments": TableWrites(0, 3, 0)}
-    own = book.run.load(Watched, "watched").own
+    own = book.run.load(Watched).own
     assert own["patients"].deleted > 0, "the dry run was counted by the server, and set aside"
 
 
@@ -229,7 +229,7 @@ def test_a_new_survey_or_dry_run_voids_what_was_seen_before(clinic: Clinic) -> N
     book.activity()
     book.survey_and_backup()
     with pytest.raises(RecordError, match="no activity yet"):
-        book.run.load(Activity, "activity")
+        book.run.load(Activity)
 
 
 # ---------------------------------------------------------------- the watch itself

@@ -304,7 +304,7 @@ def test_a_row_file_that_was_changed_is_never_loaded(clinic: Clinic, rehearsed: 
 def test_without_its_own_approval_nothing_is_executed(clinic: Clinic) -> None:
     book = clinic.preflight()
     before = clinic.state()
-    for typed in ("", "0" * 12, book.run.load(Proposal, "proposal").digest[:6]):
+    for typed in ("", "0" * 12, book.run.load(Proposal).digest[:6]):
         with pytest.raises(StopError):
             book.approve(typed)
     with pytest.raises(ReimportError, match="no approval yet"):
@@ -312,7 +312,7 @@ def test_without_its_own_approval_nothing_is_executed(clinic: Clinic) -> None:
     with pytest.raises(StopError, match="no approval of its own"):
         apply.apply(
             book.settings.postgres,
-            apply.ApplyRequest(book.run.id, "x", book.intake(), book.run.load(Plan, "plan")),
+            apply.ApplyRequest(book.run.id, "x", book.intake(), book.run.load(Plan)),
             no_checks, commit=True,
         )  # fmt: skip
     assert clinic.state() == before
@@ -369,7 +369,7 @@ def test_what_came_to_point_at_a_row_that_goes_stops_the_execution(clinic: Clini
     )
     book = clinic.preflight()
     book.approve(rehearsed=True)
-    rows = rowfile.read(book.folder, book.run.load(Plan, "plan").ledger)
+    rows = rowfile.read(book.folder, book.run.load(Plan).ledger)
     gone = next(row[5] for row in rows if row[1:3] == ("appointments", "purged"))
     clinic.do(
         "UPDATE sent_emails SET related_appointment_id = %s"

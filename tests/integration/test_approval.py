@@ -29,7 +29,7 @@ def test_a_go_on_prod_says_what_its_approval_is_refused_for_and_stays_good_for_i
     (run,) = record.every(environments.load(PROD))
     page = (run.folder / "01_preflight.html").read_text(encoding="utf-8")
     assert "is refused until what follows is settled" in page
-    digest = run.load(Proposal, "proposal").digest[:12]
+    digest = run.load(Proposal).digest[:12]
     before = clinic.state("prod")
     (refused,) = runner.run([PROD], approve=digest)
     assert (refused.exit_code, refused.verdict) == (1, None)
@@ -47,7 +47,7 @@ def test_a_dev_environment_that_cannot_stand_for_dev_is_said_with_the_go(clinic:
     book = clinic.preflight(PROD)
     (refusal,) = book.outlook().refusals
     assert "cannot stand for dev" in refusal.what
-    text = repr(show.proposal(book.run.load(Proposal, "proposal"), book.outlook()))
+    text = repr(show.proposal(book.run.load(Proposal), book.outlook()))
     assert text.splitlines()[0].startswith("GO, but an approval of ")
     assert "cannot stand for dev" in text
 
@@ -61,7 +61,7 @@ def test_a_plan_that_others_have_made_void_is_no_go(clinic: Clinic) -> None:
     with pytest.raises(StopError, match="so that the plan is void: notes"):
         book.propose()
     assert book.run.verdict() is Verdict.STOPPED
-    assert not book.run.has("proposal")
+    assert not book.run.has(Proposal)
 
 
 def test_a_waiver_that_ends_today_is_said_with_the_go(clinic: Clinic) -> None:
@@ -70,7 +70,7 @@ def test_a_waiver_that_ends_today_is_said_with_the_go(clinic: Clinic) -> None:
     path.write_text(path.read_text().replace("2099-12-31", day))
     book = clinic.preflight()
     assert f"every_patient_has_a_clinic, until {day}" in book.outlook().ending
-    text = repr(show.proposal(book.run.load(Proposal, "proposal"), book.outlook()))
+    text = repr(show.proposal(book.run.load(Proposal), book.outlook()))
     assert "verification after midnight would stop: every_patient_has_a_clinic" in text
 
 

@@ -49,7 +49,7 @@ def surveyed(clinic: Clinic) -> steps.Runbook:
 def test_the_same_clinic_gives_the_same_plan_by_each_channel(
     clinic: Clinic, surveyed: steps.Runbook
 ) -> None:
-    survey = surveyed.run.load(Survey, "survey")
+    survey = surveyed.run.load(Survey)
     digests = {}
     for channel in CHANNELS:
         read_by(clinic, f'channel = "{channel}"', EXPORTS)

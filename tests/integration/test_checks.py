@@ -158,7 +158,7 @@ def _superuser(clinic: Clinic) -> object:
 
 def test_the_backup_holds_what_the_survey_saw(clinic: Clinic) -> None:
     book = clinic.preflight()
-    backup, survey = book.run.load(Backup, "backup"), book.run.load(Survey, "survey")
+    backup, survey = book.run.load(Backup, "backup"), book.run.load(Survey)
     for entity, spec in book.mapping.entities.items():
         with (book.folder / f"{spec.table}.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
@@ -178,7 +178,7 @@ def test_the_clinics_known_problems_come_out_as_counts(clinic: Clinic) -> None:
         assert results[waived].offending > 0
         assert results[waived].passed
     assert "coordinator_date" in " ".join(results["asked_for_fields_exist"].sample)
-    changes = {c.column: c for c in book.run.load(Plan, "plan").entities["patients"].changes}
+    changes = {c.column: c for c in book.run.load(Plan).entities["patients"].changes}
     assert changes["funding_type_id"].filled_before == 0
     assert changes["funding_type_id"].filled_after > 0
 
@@ -216,7 +216,7 @@ def test_one_waiver_is_for_a_check_before_and_its_twin_after(
         'until = "2099-12-31"\n' for name in names))  # fmt: skip
     book = clinic.preflight()  # the rehearsal has verified: both stages were asked
     found = {r.check: r for r in book.run.load(Report, "checks_before").results}
-    verified = book.run.load(Rehearsal, "rehearsal").verified
+    verified = book.run.load(Rehearsal).verified
     assert verified is not None
     later = {r.check: r for r in verified.results}
     for first, second in TWINS.items():

@@ -281,7 +281,7 @@ def test_a_filemaker_file_of_another_size_is_refused_and_can_be_waived(
 ) -> None:
     clinic.add_prod()
     first = clinic.whole(rehearsed=rehearsed)
-    had = first.run.load(Snapshot, "snapshot").extracts["notes"].rows
+    had = first.run.load(Snapshot).extracts["notes"].rows
     with clinic.simulator.edit() as tables:
         notes = tables["API_Notes"].records
         del notes[-(len(notes) // 5) :]

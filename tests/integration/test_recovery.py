@@ -311,7 +311,7 @@ def test_relinking_alone_mends_links_and_writes_nothing_else(
     assert {t for t in now if now[t] != broken[t]} == {"documents_document"}
     run = record.every(environments.load(DEV))[-1]
     assert run.kind == Scope.RELINK
-    made = run.load(Plan, "plan")
+    made = run.load(Plan)
     assert (made.entities, made.links["documents"].file.rows) == ({}, 1)
     assert {p.stem for p in run.folder.glob("*.ipynb")} == {
         "01_preflight", "02_execute", "03_verify"

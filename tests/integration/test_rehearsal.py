@@ -83,8 +83,8 @@ def test_the_rehearsal_proves_backup_and_undo_and_leaves_nothing(clinic: Clinic)
 
 def test_the_result_of_the_copy_is_what_approval_is_bound_to(clinic: Clinic) -> None:
     book = clinic.preflight()
-    rehearsed = book.run.load(Rehearsal, "rehearsal")
-    assert book.run.load(Proposal, "proposal").after == rehearsed.after
+    rehearsed = book.run.load(Rehearsal)
+    assert book.run.load(Proposal).after == rehearsed.after
     book.approve(rehearsed=True)
     assert book.apply().after == rehearsed.after
 
@@ -242,7 +242,7 @@ def test_a_dump_that_cannot_be_restored_stops_with_the_place_of_its_words(clinic
     dump = book.folder / backup.DUMP
     dump.write_bytes(dump.read_bytes()[:-100])
     saved = book.run.load(Backup, "backup")
-    book.run.save("backup", replace(saved, dump_sha256=backup._sha256(dump)))
+    book.run.save(replace(saved, dump_sha256=backup._sha256(dump)), "backup")
     with pytest.raises(TargetError, match="pg_restore failed with exit code"):
         book.rehearse()
     assert gone(clinic, 0.5)
@@ -252,7 +252,7 @@ def test_a_copy_that_differs_by_one_value_stops_and_names_the_table(clinic: Clin
     book = up_to_the_rehearsal()
     saved = book.run.load(Backup, "backup")
     notes = replace(saved.contents["public.notes"], digest="0" * 32)
-    book.run.save("backup", replace(saved, contents={**saved.contents, "public.notes": notes}))
+    book.run.save(replace(saved, contents={**saved.contents, "public.notes": notes}), "backup")
     with pytest.raises(StopError, match="the restored copy is not what was dumped: 1 of") as told:
         book.rehearse()
     assert f"public.notes: {notes.rows:,} rows, in the copy {notes.rows:,}, other content" in (
@@ -265,7 +265,7 @@ def test_a_copy_that_differs_by_one_value_stops_and_names_the_table(clinic: Clin
 def acts(clinic: Clinic) -> Iterator[tuple[runbook.Runbook, Backup, rehearsal.Acts]]:
     book = up_to_the_rehearsal()
     saved = book.run.load(Backup, "backup")
-    yield book, saved, book._acts(book.run.load(Plan, "plan"), saved)
+    yield book, saved, book._acts(book.run.load(Plan), saved)
     assert gone(clinic, 0.5)
 
 

@@ -313,8 +313,8 @@ def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
 
     load = book.run.load
     order = book._order(
-        load(apply.Plan, "plan"), load(apply.Proposal, "proposal"),
-        load(apply.Approval, "approval"),
+        load(apply.Plan), load(apply.Proposal),
+        load(apply.Approval),
     )  # fmt: skip
     with pytest.raises(Denied) as told:
         book.execute("applied", "apply", "02_execute", lambda: apply.apply(
@@ -459,7 +459,7 @@ def test_a_sequence_whose_stand_may_not_be_read_or_set_stops(
 
 def test_what_a_migration_makes_later_can_be_read_by_default(clinic: Clinic) -> None:
     clinic.do("CREATE TABLE made_by_a_migration (id serial PRIMARY KEY)")
-    assert planned().run.has("plan")
+    assert planned().run.has(apply.Plan)
 
 
 def test_a_copy_of_the_database_has_the_tables_rights_and_asks_for_the_rest(

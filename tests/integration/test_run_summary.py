@@ -355,7 +355,7 @@ def test_what_is_purged_is_not_called_kept(clinic: Clinic) -> None:
     book = clinic.preflight()
     book.approve(rehearsed=True)
     facts = every_number_is_true(clinic, finished(book).run, before)
-    closed = book.run.load(Plan, "plan").entities["patients"].unreturned
+    closed = book.run.load(Plan).entities["patients"].unreturned
     assert sum(u.kept for u in closed) == _by_entity(facts["kept"])["patients"] > 0
     assert "letters" not in _by_entity(facts["kept"])
     assert counts(facts["purged"])["letters"] > 0

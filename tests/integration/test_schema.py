@@ -151,7 +151,7 @@ def test_what_does_no_harm_is_no_change(more: Altered) -> None:
 
 def order_of(book: steps.Runbook) -> reimport.ApplyRequest:
     load = book.run.load
-    return book._order(load(Plan, "plan"), load(Proposal, "proposal"), load(Approval, "approval"))
+    return book._order(load(Plan), load(Proposal), load(Approval))
 
 
 def apply(book: steps.Runbook, meanwhile: Callable[[], None] | None = None) -> None:

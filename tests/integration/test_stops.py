@@ -39,7 +39,7 @@ def test_what_is_undecided_is_listed_as_lines_for_the_environment(clinic: Clinic
     with pytest.raises(ReimportError):
         clinic.preflight()
     book = steps.resume("sandbox-dev")
-    lines = book.run.load(Plan, "plan").undecided()
+    lines = book.run.load(Plan).undecided()
     assert any(
         line.startswith("decisions.notes: no_filemaker_id = keep or purge") for line in lines
     )

@@ -44,7 +44,7 @@ def taken_back(newer: str = "") -> tuple[Rollback, Undone]:
 
 def new_patient(book: steps.Runbook) -> str:
     """The Nexus id of a patient that the run has made."""
-    rows = rowfile.read(book.folder, book.run.load(Plan, "plan").ledger)
+    rows = rowfile.read(book.folder, book.run.load(Plan).ledger)
     return next(r[5] or "" for r in rows if r[1] == "patients" and r[2] == "new")
 
 
@@ -156,7 +156,7 @@ def test_discard_gives_newer_rows_up_but_leaves_them_in_the_private_folder(
     book, done = taken_back("discard")
     assert clinic.state() == before
     assert not done.exact, "somebody had written since, and the record says so"
-    saved = book.run.load(Look, "look").saved["notes"]
+    saved = book.run.load(Look).saved["notes"]
     rows = list(rowfile.read_dicts(book.book.folder, saved))
     assert [r["id"] for r in rows] == [created]
     assert not list(book.run.folder.glob("*.parquet")), "values are no part of the record"
@@ -341,8 +341,8 @@ def test_what_was_written_after_the_look_stops_the_undo(clinic: Clinic, rehearse
 def order_of(book: Rollback) -> undo.RollbackRequest:
     return undo.RollbackRequest(
         book.run.id, DEV, book.undoes, Newer.UNDECIDED,
-        book.run.load(RollbackProposal, "rollback_proposal"),
-        book.run.load(steps.Approval, "approval"),
+        book.run.load(RollbackProposal),
+        book.run.load(steps.Approval),
     )  # fmt: skip
 
 

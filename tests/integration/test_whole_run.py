@@ -123,7 +123,7 @@ def test_a_second_run_changes_nothing(clinic: Clinic, rehearsed: Path) -> None:
     before = clinic.state()
     book = clinic.whole()
     assert clinic.state() == before
-    plan = book.run.load(Plan, "plan")
+    plan = book.run.load(Plan)
     for entity in plan.entities.values():
         assert entity.new == 0, entity.entity
         assert sum(c.filled + c.different + c.cleared for c in entity.changes) == 0, entity.entity
@@ -157,7 +157,7 @@ def test_purged_rows_go_and_what_is_pointed_at_stays(clinic: Clinic) -> None:
     text = f'{path.read_text()}\n[[waivers]]\n{waiver}who = "x"\nuntil = "2099-01-01"\n'
     path.write_text(text)
     book = clinic.preflight()
-    plan = book.run.load(Plan, "plan")
+    plan = book.run.load(Plan)
     assert plan.entities["letters"].purged > 0
     closed = sum(u.kept_by_closure for u in plan.entities["patients"].unreturned)
     assert closed > 0, "vanished patients with protected rows stay"
@@ -179,7 +179,7 @@ def test_dev_and_then_prod_and_prod_not_without_dev(clinic: Clinic) -> None:
         book.approve(rehearsed=True)
     clinic.whole("sandbox-dev")
     book = clinic.preflight("sandbox-prod")
-    digest = book.run.load(Proposal, "proposal").digest
+    digest = book.run.load(Proposal).digest
     book.approve(digest[:12])
     book.apply()
     assert book.verify().passed
@@ -196,7 +196,7 @@ def test_dev_and_then_prod_and_prod_not_without_dev(clinic: Clinic) -> None:
 def test_every_stage_gives_what_the_next_needs_and_the_sums_are_exact(clinic: Clinic) -> None:
     book = clinic.preflight()
     load = book.run.load
-    plan, survey = load(Plan, "plan"), load(Survey, "survey")
+    plan, survey = load(Plan), load(Survey)
     for entity in plan.entities.values():
         assert entity.source_rows == entity.loaded + sum(entity.left_out.values())
         assert entity.rows_before == entity.replaced + entity.kept + entity.purged
@@ -204,15 +204,15 @@ def test_every_stage_gives_what_the_next_needs_and_the_sums_are_exact(clinic: Cl
         "without_a_name": plan.entities["patients"].left_out["without_a_name"]
     }
     assert survey.fingerprints(Role.WIPED, Role.LINK) == plan.before
-    rehearsal = load(Rehearsal, "rehearsal")
+    rehearsal = load(Rehearsal)
     assert rehearsal.after.keys() == plan.before.keys()
     assert load(Report, "checks_before").passed
-    assert len(bucket.keys(load(Census, "census"), book.folder)) == load(Census, "census").objects
+    assert len(bucket.keys(load(Census), book.folder)) == load(Census).objects
 
 
 def test_the_same_inputs_give_the_same_plan(clinic: Clinic) -> None:
     book = clinic.preflight()
-    first = book.run.load(Plan, "plan").digest
+    first = book.run.load(Plan).digest
     assert book.plan().digest == first
     assert json.loads((book.run.folder / "plan.json").read_text())["digest"] == first
 

@@ -16,7 +16,7 @@ from nexus_reimport.stages import apply
 
 def order_of(book: steps.Runbook) -> apply.ApplyRequest:
     load = book.run.load
-    return book._order(load(Plan, "plan"), load(Proposal, "proposal"), load(Approval, "approval"))
+    return book._order(load(Plan), load(Proposal), load(Approval))
 
 
 def apply_with(

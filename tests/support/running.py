@@ -45,4 +45,4 @@ def kill_kernel(stage: str) -> None:
 
 
 def digest_of(book: steps.Runbook) -> str:
-    return book.run.load(Proposal, "proposal").digest[:12]
+    return book.run.load(Proposal).digest[:12]

@@ -99,7 +99,7 @@ class Second:
 
 def plan_of(book: steps.Runbook) -> Plan:
     """The plan of a run."""
-    return book.run.load(Plan, "plan")
+    return book.run.load(Plan)
 
 
 def planned_rows(book: steps.Runbook, entity: str) -> list[dict[str, str | None]]:

@@ -14,7 +14,7 @@ DEV = "sandbox-dev"
 
 
 def plan_of(book: steps.Runbook) -> Plan:
-    return book.run.load(Plan, "plan")
+    return book.run.load(Plan)
 
 
 def misfits(book: steps.Runbook, entity: str) -> dict[tuple[str, str], Misfits]:
@@ -24,7 +24,7 @@ def misfits(book: steps.Runbook, entity: str) -> dict[tuple[str, str], Misfits]:
 def rows(book: steps.Runbook, entity: str) -> dict[str, dict[str, str | None]]:
     """The planned rows of an entity, by key."""
     file = plan_of(book).entities[entity].file
-    key = book.run.load(Survey, "survey").keys[entity]
+    key = book.run.load(Survey).keys[entity]
     return {row[key] or "": row for row in rowfile.read_dicts(book.folder, file)}
 
 

@@ -16,10 +16,13 @@ import pytest
 from nexus_reimport import CHECKOUT, record, settings
 from nexus_reimport.errors import Busy, RecordError, StopError
 from nexus_reimport.events import Event
+from nexus_reimport.model import Outlook, Report
 from nexus_reimport.record import Verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE, WORKERS
+from nexus_reimport.record.values import NAMES
 from nexus_reimport.record.verdict import EXIT_CODES, judge
+from nexus_reimport.runbook import steps
 
 
 @pytest.fixture
@@ -210,3 +213,31 @@ def test_two_who_look_at_once_do_not_take_each_other_for_the_run(known: settings
     with run.stage("plan"):
         assert run.workers() == (os.getpid(),)
     assert run.workers() == ()
+
+
+def test_a_value_is_kept_under_the_name_of_its_type(known: settings.Settings) -> None:
+    run = record.create(known)
+    found = Outlook(unproven="no server")
+    run.save(found)
+    assert run.has(Outlook)
+    assert run.load(Outlook) == found
+    assert (run.folder / "outlook.json").is_file()
+    assert "outlook" in run.kept()
+
+
+def test_a_type_with_several_files_is_asked_for_by_name(known: settings.Settings) -> None:
+    run = record.create(known)
+    run.save(Report("after", ()), "checks_after")
+    assert run.has(Report, "checks_after")
+    assert not run.has(Report, "checks_before")
+    for name in ("", "plan"):
+        with pytest.raises(LookupError, match="Report is kept as checks_before or"):
+            run.load(Report, name)
+    with pytest.raises(LookupError, match="dict is kept as nothing"):
+        run.save({})
+
+
+def test_no_name_is_of_two_types_and_every_step_that_makes_void_has_one() -> None:
+    names = [name for several in NAMES.values() for name in several]
+    assert len(set(names)) == len(names)
+    assert {*steps.ORDER, *steps.ROLLBACK_ORDER} <= set(names)
