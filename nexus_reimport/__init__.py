@@ -1,4 +1,4 @@
-"""Wipe all patient data of Nexus and reimport it fresh from FileMaker, without a doubt left.
+"""Wipe all patient data of Nexus and reimport it fresh from FileMaker.
 
 The stages, in the order of a run: ``snapshot``, ``census``, ``survey``, ``backup``, ``checks``,
 ``plan``, ``gate``, ``reimport``, ``verify``; ``runbook`` puts them together for notebooks and for

@@ -10,7 +10,7 @@
     │   ├── Denied       the role lacks a right (SQLSTATE 42501)
     │   └── InDoubt      the connection was lost at COMMIT: nobody knows yet whether it happened
     ├── StorageError     S3
-    ├── StopError        a check or a gate said no
+    ├── StopError        a check or a gate failed
     ├── RecordError      a run's folder, journal or seal
     └── SandboxError     the made-up clinic
 
@@ -97,7 +97,7 @@ class StorageError(ReimportError):
 
 
 class StopError(ReimportError):
-    """A check or a gate said no."""
+    """A check or a gate failed."""
 
     exit_code = 1
 

@@ -119,7 +119,7 @@ class Extract:
     newest: str  # the latest modification stamp, wall clock, "" where the table has none
     seconds: float
     fields: tuple[FieldFound, ...]
-    fields_there: int  # that the table has; those beyond ``fields`` are not read, or read in vain
+    fields_there: int  # on the layout; those beyond ``fields`` are not mapped, and not read
     file: RowFile
     repaired: int = 0  # values that could not be computed there, taken as empty
     origin: Origin | None = None  # the file that it came from, if it came from one
@@ -448,7 +448,7 @@ class EntityPlan:
 
 @dataclass(frozen=True, slots=True)
 class LinkPlan:
-    """One kind of attachment: which links are mended, and where the others stand."""
+    """One kind of attachment: which links are fixed, and where the others stand."""
 
     attachment: str
     table: str
@@ -469,7 +469,7 @@ class Scope(StrEnum):
     """How much a run does."""
 
     REIMPORT = "reimport"
-    RELINK = "relink"  # mends the links of documents and images, and nothing else
+    RELINK = "relink"  # fixes the links of documents and images, and nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -707,7 +707,7 @@ class Look:
     since: Since
     rows_before: dict[str, int]  # table -> rows before the run
     rows_now: dict[str, int]
-    links: dict[str, int]  # attachment -> links that the run has mended
+    links: dict[str, int]  # attachment -> links that the run has fixed
     now: dict[str, Fingerprint]
     schema: Facts  # of the mapped tables, now
     saved: dict[str, RowFile]  # what is newer, whole, in the private folder

@@ -45,7 +45,7 @@ class Restored:
 
 @check(Undoing, Level.STOP, serves=("M1", "S6"), links=True)
 def every_row_is_what_it_was(undoing: Undoing) -> Finding:
-    """Every row, and every link that the run had mended, is what it was before; the rest stays."""
+    """Every row, and every link that the run had fixed, is what it was before; the rest stays."""
     off = [
         f"{table}: {rows:,} rows"
         for table, rows in since.misplaced(undoing.transaction, undoing.undo, keep=undoing.keep)
@@ -74,7 +74,7 @@ def the_state_is_the_one_before_the_run(undoing: Undoing) -> Finding:
     links=True,
 )
 def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
-    """The rollback wrote to wiped tables and to links that the run had mended, and nothing else."""
+    """The rollback wrote to wiped tables and to links that the run had fixed, and nothing else."""
     writes = undoing.transaction.writes()
     wiped = {part.table for part in undoing.undo.tables}
     links: Counter[str] = Counter()

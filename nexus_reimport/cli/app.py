@@ -88,7 +88,7 @@ def relink(
     approve_rehearsed: ApproveRehearsed = False,
     as_json: AsJson = False,
 ) -> None:
-    """Mend the links of documents and images, and nothing else: the same pages, the same record."""
+    """Fix the links of documents and images, and nothing else: the same pages, the same record."""
     outcomes = runner.run(
         [environment],
         approve=approve,

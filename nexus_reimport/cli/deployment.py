@@ -15,7 +15,9 @@ from nexus_reimport.runbook.adoption import Candidate
 
 ThisIsACopy = Annotated[
     bool,
-    typer.Option("--this-is-a-copy", help="Its marker came along with a copy: write it anew."),
+    typer.Option(
+        "--this-is-a-copy", help="Its marker came along with a copy: overwrite the copied marker."
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Ask nobody; needed where there is no terminal.")]
 

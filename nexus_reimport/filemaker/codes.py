@@ -40,7 +40,7 @@ _ACCESS = (
     "give the account's privilege set fmrest (Data API) or fmodata (OData), and read access to the"
     " table, its layout and every field of them"
 )
-_MEND = "mend the layout in FileMaker"
+_MEND = "fix the layout in FileMaker"
 _ACCOUNT = "settle the account in FileMaker, with the person who looks after its accounts"
 _RECOVER = "have the file's state looked at on the server (Recover), before anything is read of it"
 _HOST = "see that the server has the file open for the network; then run again"

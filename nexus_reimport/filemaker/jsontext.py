@@ -1,4 +1,4 @@
-"""Reads FileMaker's JSON as it comes: every digit kept, and what makes it no JSON mended.
+"""Reads FileMaker's JSON as it comes: every digit kept, and what makes it no JSON fixed.
 
 Three things do: a bare ``?`` where a value could not be computed, a fraction without its leading
 zero, and control characters inside of a text. Only the first loses something, so it is told apart.
@@ -23,7 +23,7 @@ class _NotComputed:
 
 
 NOT_COMPUTED: Final = _NotComputed()
-_MENDED = "NaN"  # a word that only the mending writes: FileMaker has no such number
+_MENDED = "NaN"  # a word that only the fixing writes: FileMaker has no such number
 _FLAWS = re.compile(
     rb'("[^"\\]*(?:\\.[^"\\]*)*")'  # a text: left as it is
     rb"|(?<=[:,\[\s])(\?)(?=\s*[,}\]])"

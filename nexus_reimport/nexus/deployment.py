@@ -45,7 +45,7 @@ class Identity:
         return tuple(found)
 
     def is_still(self, now: Identity) -> bool:
-        """Whether ``now`` is this very database, be it renamed: its server gives an oid once."""
+        """Whether ``now`` is this database, even if renamed: a server does not reuse an oid."""
         renamed = self.oid == now.oid and self.system != "" and self.system == now.system
         return renamed or not self.differences(now)
 

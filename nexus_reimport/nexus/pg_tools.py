@@ -123,7 +123,7 @@ def run(
         raise TargetError(
             f"{name} failed with exit code {process.returncode}",
             where=place(target),
-            next=f"read {log.name} in the run's private folder, mend the cause, run again",
+            next=f"read {log.name} in the run's private folder, fix the cause, run again",
         )
     return printed
 

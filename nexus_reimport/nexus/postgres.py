@@ -155,7 +155,7 @@ def _advice(error: psycopg.Error) -> str:
         psycopg.errors.LockNotAvailable: "somebody holds a lock: see pg_stat_activity, try later",
     }
     known = next((text for kind, text in advice.items() if isinstance(error, kind)), "")
-    return known or "look the SQLSTATE up, mend the cause, run this step again"
+    return known or "look the SQLSTATE up, fix the cause, run this step again"
 
 
 @cache

@@ -1,6 +1,6 @@
 """What the project keeps for itself inside the database: the runs, and the undo data of each.
 
-nexus_reimport.runs               a row a run that was committed, written in its transaction
+nexus_reimport.runs               one row per run that was committed, written in its transaction
 nexus_reimport.loaded             which FileMaker record became which row
 nexus_reimport_undo_<run>         the rows as they were before the run, and (key, hash) of each
                                   row as the run left it
@@ -49,7 +49,7 @@ class UndoTable:
 
 @dataclass(frozen=True, slots=True)
 class UndoLinks:
-    """A linking table of a run: the links that were mended as they were, (key, hash) of all."""
+    """A linking table of a run: the links that were fixed as they were, (key, hash) of all."""
 
     attachment: str
     table: str

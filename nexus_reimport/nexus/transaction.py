@@ -393,7 +393,7 @@ def _let_go(connection: Connection) -> None:
 
 
 def _push_aside(connection: Connection, tables: Sequence[sql.Identifier]) -> None:
-    """Wait in the queue, for a moment: an autovacuum gives way to whoever waits, to nobody else.
+    """Wait in the queue for a moment: autovacuum gives way to sessions that already wait.
 
     Source: PostgreSQL, "Routine Vacuuming": it is cancelled after ``deadlock_timeout`` (1 s).
     """

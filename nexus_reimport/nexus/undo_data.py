@@ -1,7 +1,7 @@
 """The undo data of a run: made inside its transaction, so that it is there exactly if the run is.
 
 For each wiped table the rows as they were, and (key, hash) of each row as the run left it; for each
-linking table the links that were mended as they were, and (key, hash) of every link afterwards. By
+linking table the links that were fixed as they were, and (key, hash) of every link afterwards. By
 the hashes it is known exactly what was created, edited or deleted since.
 """
 
@@ -131,7 +131,7 @@ def write_down_pointers(
 
     A loose reference that dangled before the run may point at a row that the run makes. It is no
     reason to keep that row when the run is undone; whatever comes to point at it later is. Links
-    that the run has mended are put back, and do not count.
+    that the run has fixed are put back, and do not count.
     """
     place = table_name(undo.schema, POINTED)
     transaction.execute(sql.SQL("CREATE TABLE {} (place text, id text, rows bigint)").format(place))
@@ -162,7 +162,7 @@ def write_down_pointers(
 
 
 def not_mended(undo: UndoData, reference: Reference) -> sql.Composable:
-    """Of a linking table, the rows whose link the run has not mended; of any other, all rows."""
+    """Of a linking table, the rows whose link the run has not fixed; of any other, all rows."""
     conditions = [
         sql.SQL("{0} NOT IN (SELECT {0} FROM {1})").format(
             sql.Identifier(link.key), table_name(undo.schema, link.kept_as)

@@ -1,4 +1,4 @@
-"""Documents and images: whose each one is by FileMaker, and which links must be mended.
+"""Documents and images: whose each one is by FileMaker, and which links must be fixed.
 
 An attachment is found in FileMaker by its id, or by the number in its file's key. Its owner is the
 row that FileMaker's owner became. Only the link is ever written, and only where it is wrong.
@@ -180,7 +180,7 @@ def plan_all(intake: Intake, rows: Mapping[str, OwnerRows]) -> dict[str, LinkPla
 def plan(
     name: str, spec: Attachment, placed: list[Placed], owners: Owners, folder: Path
 ) -> LinkPlan:
-    """Which links are mended, and a row file of them: key of the linking row, object, type."""
+    """Which links are fixed, and a row file of them: key of the linking row, object, type."""
     groups: dict[str, list[Placed]] = defaultdict(list)
     for one in placed:
         groups[one.link_key].append(one)
@@ -250,7 +250,7 @@ def _linked(one: Placed, owners: Owners) -> str:
 
 
 def _why(linked: str, target: str | None, current: str | None) -> str:
-    """Why a link must be mended; "" where it must not, or nobody knows the owner."""
+    """Why a link must be fixed; "" where it must not, or nobody knows the owner."""
     if target is None or linked == "elsewhere":
         return ""
     if linked == "owner":

@@ -1,8 +1,8 @@
 """The maintenance window: the clinic's own commands before an execution and after its end.
 
-``[hooks]`` of the environment's file names them. That the window is up is a file of its own,
-``<runs>/<environment>/.window``: on the disk before ``enter`` is started, gone only after ``leave``
-has succeeded. A kill at any instant leaves it there, and the next command runs ``leave``.
+``[hooks]`` of the environment's file names them. A file outside the record,
+``<runs>/<environment>/.window``, marks the window as up: on the disk before ``enter`` is started,
+gone only after ``leave`` has succeeded. A kill at any instant leaves it there, and the next command runs ``leave``.
 
 What a hook prints goes to the private ``hooks.log``, never into a record; a hook gets none of our
 secrets. Whether ``leave`` succeeds never changes what became of a run.
@@ -151,7 +151,7 @@ def _enter(settings: Settings, run: Run) -> None:
             f"the maintenance window could not be put up: {ended}",
             where=f"environment {settings.name}; what it printed: {_log_path(settings)}",
             state="the execution was not started, the database is as it was",
-            next="mend [hooks] enter in the environment's file, then run this step again",
+            next="fix [hooks] enter in the environment's file, then run this step again",
         )
     run.journal(Event.WINDOW_ENTERED, **ended.facts())
 

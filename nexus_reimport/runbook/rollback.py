@@ -260,7 +260,7 @@ class Rollback:
         """The end of the rollback; the record of an unverified run that it took back is closed.
 
         Raises:
-            StopError: a check says no; the rollback is committed, and a person must decide.
+            StopError: a check failed; the rollback is committed, and a person must decide.
         """
         report = self.run.load(Report, "checks_rollback")
         with maintenance.left_on_error(self.book.settings), self.run.stage("sign_off"):

@@ -1,4 +1,4 @@
-"""What to do where the database and the record do not tell one finished story.
+"""What to do where the database and the record is unverified or in doubt.
 
 The texts stand in ``runbook/README.md`` too, word for word: a test holds them together.
 """
@@ -11,7 +11,7 @@ UNVERIFIED = """\
 The new data is committed; verification has not said yes. Keep people out. Decide, in this order:
   A. it was not verified, or something could not be read
        nexus-reimport finish ENV
-  B. a check says no, and a person can accept it
+  B. a check failed, and a person can accept it
        waive it by name in ENV.toml, then: nexus-reimport finish ENV
   C. only links of documents or images are wrong
        nexus-reimport seal ENV
@@ -28,7 +28,7 @@ ROLLBACK_UNVERIFIED = """\
 The run was taken back and that is committed; it has not been verified. Decide, in this order:
   A. it was not verified, or something could not be read
        nexus-reimport finish ENV
-  B. a check says no: the whole database, from the dump of the run that was taken back
+  B. a check failed: the whole database, from the dump of the run that was taken back
        nexus-reimport restore RUN --into NAME
        nexus-reimport adopt ENV --this-is-a-copy, once it has been swapped in
        nexus-reimport seal ENV"""
@@ -40,7 +40,7 @@ never anything between. Nothing new starts until it is settled:
        not committed: all is as it was; begin again
        committed: nexus-reimport finish ENV verifies it, and seals the record
   B. it cannot be reached yet
-       mend the server or the network, then as A; the answer is kept in the database
+       fix the server or the network, then as A; the answer is kept in the database
   C. the server is lost for good
        the dump is PRIVATE/nexus.dump: pg_restore puts it on another server, as before the run
        nexus-reimport seal ENV"""

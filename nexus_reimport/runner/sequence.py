@@ -78,7 +78,7 @@ def run(
 
     ``approve`` goes on with the open run whose proposal it names. Without any consent a run ends
     after its preflight and stays open. ``ask`` gets the run and its proposal, and gives what a
-    person typed. ``links_only`` mends the links of documents and images, and does nothing else.
+    person typed. ``links_only`` fixes the links of documents and images, and does nothing else.
 
     Raises:
         SettingsError: an environment or a notebook is not as it must be. Nothing was started.

@@ -296,7 +296,7 @@ class EntityDecisions(Strict):
 
 
 class Waiver(Strict):
-    """Lets one check be off by at most so many, with a name and a date under it."""
+    """Lets one check be off by at most so many: a signed and dated limit."""
 
     check: str
     at_most: int = Field(ge=0)
@@ -490,7 +490,7 @@ def load(environment: str, environments: Path | None = None) -> Settings:
         raise SettingsError(
             f"{path.name}: {len(problems)} problem(s)\n" + "\n".join(f"    {p}" for p in problems),
             where=str(path.name),
-            next="mend the file and start again",
+            next="fix the file and start again",
         )
     return settings
 

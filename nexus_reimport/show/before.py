@@ -15,7 +15,7 @@ def snapshot(value: Snapshot) -> Page:
     extracts = value.extracts.values()
     used = table(
         "What reading it has cost",
-        "channel | answered by | requests | of them again | sessions renewed | read",
+        "channel | answered by | requests | retries | sessions renewed | read",
         [
             (c.channel, c.product, c.requests, c.retries, c.renewals, _size(c.bytes_read))
             for c in value.channels
@@ -194,7 +194,7 @@ def _problems(value: Survey) -> tuple[Line | Table, ...]:
     if not value.problems:
         return (Line("Nothing about the database stands in the way.", Tone.GOOD),)
     rows = [(Marked(p.what, Tone.BAD), p.mend) for p in value.problems]
-    return (table("To be settled first", "what | statement that would mend it", rows),)
+    return (table("To be settled first", "what | statement that would fix it", rows),)
 
 
 def _size(count: int) -> str:

@@ -51,7 +51,7 @@ def plan(value: Plan) -> Page:
             *_some("No named rule changes a value.", _settled(entities)),
             *_asked(value),
             _links(value.links.values()),
-            *_some("No link has to be mended.", _mended(value.links.values())),
+            *_some("No link has to be fixed.", _mended(value.links.values())),
             Line(
                 "Id by id in ledger.csv and misfits.csv. With their values, in the run's private"
                 " folder alone: left_out, misfits.csv, and in differences.csv the"
@@ -77,7 +77,7 @@ def _links_alone(value: Plan) -> Page:
             Line("No row is wiped or loaded; only links of documents and images are written."),
             *_some("Every record of FileMaker that was read is used.", _left_out(value)),
             _links(value.links.values()),
-            *_some("No link has to be mended.", _mended(value.links.values())),
+            *_some("No link has to be fixed.", _mended(value.links.values())),
             Line(f"Plan {value.digest}"),
         ),
     )
@@ -216,7 +216,7 @@ def _changes(entities: tuple[EntityPlan, ...]) -> Table:
     return table(
         "Values that change in rows that stay: rows by column, or by part of a card; what is not"
         " here keeps all",
-        "entity | column | was empty | was another | then right is | cleared | values that go"
+        "entity | column | was empty | was another | winner | cleared | values that go"
         " | empty in FileMaker, kept | equal",
         rows,
     )
@@ -314,7 +314,7 @@ def _links(links: Iterable[LinkPlan]) -> Table:
     ]
     return table(
         "Documents and images",
-        "attachment | rows | right already | links to mend | on something else, left alone"
+        "attachment | rows | right already | links to fix | on something else, left alone"
         " | patient not in FileMaker | record not in FileMaker"
         " | on a live patient before | after",
         rows,
@@ -323,7 +323,7 @@ def _links(links: Iterable[LinkPlan]) -> Table:
 
 def _mended(links: Iterable[LinkPlan]) -> Table:
     rows = [(p.attachment, why, count) for p in links for why, count in p.mended.items() if count]
-    return table("Links to mend", "attachment | it was | links", rows)
+    return table("Links to fix", "attachment | it was | links", rows)
 
 
 def _ambiguous(entities: tuple[EntityPlan, ...]) -> Iterator[Line]:

@@ -2,7 +2,7 @@
 
 Order: session fixed; row files into temporary tables, before any lock; EXCLUSIVE locks; the state
 before compared with the plan's; copies into the undo schema; DELETE children first, INSERT parents
-first; links mended; constraints checked; (key, hash) of every row into the undo schema, and the
+first; links fixed; constraints checked; (key, hash) of every row into the undo schema, and the
 fingerprints of it; the checks inside; the state after compared with the rehearsed one; the run's
 row; COMMIT.
 """
@@ -99,7 +99,7 @@ def apply(
 
     Raises:
         StopError: not approved, not this environment's database, another state than planned, or a
-            check inside said no.
+            check inside failed.
         Busy: another run, or writers that did not let us in.
         InDoubt: the connection was lost at COMMIT.
         TargetError: PostgreSQL refused. All but InDoubt leave the database as it was.
@@ -196,7 +196,7 @@ class _Work:
                 report,
                 " inside the transaction",
                 state=ROLLED_BACK,
-                next="read each claim in the report, mend the cause, run 01_preflight again",
+                next="read each claim in the report, fix the cause, run 01_preflight again",
             )
             self._expect_rehearsed(after)
         with step("remember the run"):

@@ -86,7 +86,7 @@ def propose(
 
 
 def propose_rollback(settings: Settings, look: Look) -> RollbackProposal:
-    """What a rollback asks approval for; the same digest for as long as nothing moves."""
+    """What a rollback asks approval for; the same digest while the database is unchanged."""
     proposal = RollbackProposal(
         environment=settings.name,
         undoes=look.undoes,

@@ -109,7 +109,7 @@ def on_a_copy(
     """Restore, compare, apply, verify, undo, compare, apply again; the copy is dropped.
 
     Raises:
-        StopError: the copy differs from the original, a check said no, the undo is not exact, or
+        StopError: the copy differs from the original, a check failed, the undo is not exact, or
             a second run gives another result. The real database was only read.
         TargetError: the dump cannot be restored, or the server went away.
     """

@@ -119,7 +119,7 @@ def _with_iso_dates(extract: Extract, task: _Task, folder: Path) -> Extract:
 
 @contextmanager
 def _each(workers: int) -> Iterator[Each]:
-    """A function that does one thing for every name, so many at a time; the first error ends it."""
+    """A function that runs work per name on a thread pool; the first error ends it."""
     with ThreadPoolExecutor(workers, thread_name_prefix="extract") as pool:
 
         def each(work: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:

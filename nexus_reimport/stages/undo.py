@@ -1,6 +1,6 @@
 """Takes the latest run back, in one transaction, from the undo data that the run itself has made.
 
-Every wiped table gets the rows that it held before the run, and every link that the run mended is
+Every wiped table gets the rows that it held before the run, and every link that the run fixed is
 as it was. What people created or edited since is known by (key, hash), listed, and either kept,
 with everything that it points at, or discarded: a person chooses. What a protected row points at
 stays in any case: no reference is left dangling.
@@ -141,7 +141,7 @@ def run(
     """Take the run back and check, in one transaction; COMMIT only if approved.
 
     Raises:
-        StopError: not approved, changed since the look, or a check inside said no.
+        StopError: not approved, changed since the look, or a check inside failed.
         Busy: another run, or writers that did not let us in.
         InDoubt: the connection was lost at COMMIT.
         TargetError: PostgreSQL refused. All but InDoubt leave the database as it was.

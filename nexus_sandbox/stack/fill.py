@@ -115,7 +115,7 @@ def _scrubbed(what: str) -> Iterator[None]:
             where=f"table={error.diag.table_name}, column={error.diag.column_name}, "
             f"constraint={error.diag.constraint_name}",
             state="the sandbox is not complete",
-            next="mend the generator of the clinic, then run sandbox up again",
+            next="fix the generator of the clinic, then run sandbox up again",
         ) from None
 
 

@@ -145,7 +145,7 @@ def test_a_corruption_after_the_commit_is_found(
     failed = {r.check for r in report.results if not r.passed}
     assert found_by <= failed
     if any(r.level is Level.STOP for r in report.results if r.check in found_by):
-        with pytest.raises(Exception, match="said no"):
+        with pytest.raises(Exception, match="failed"):
             book.sign_off()
         assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
 

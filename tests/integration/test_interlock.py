@@ -244,7 +244,7 @@ def test_two_environments_of_one_name_are_refused(clinic: Clinic) -> None:
             "    Sandbox-Dev.toml beside it differs only in case: the records of both would mix\n"
             "  where: sandbox-dev.toml\n"
             "  state: nothing was written\n"
-            "  next:  mend the file and start again"
+            "  next:  fix the file and start again"
         )
         told = refusal(lambda: steps.begin("Sandbox-Dev"), SettingsError, 2)
         assert "sandbox-dev.toml beside it differs only in case" in told
@@ -290,7 +290,7 @@ def test_a_filemaker_file_of_another_size_is_refused_and_can_be_waived(
     with untouched(clinic, "dev", "prod"):
         for name in (DEV, PROD):  # prod has no record yet: it is compared with dev's
             text = refusal(partial(clinic.preflight, name))
-            assert text.splitlines()[0] == "1 check said no"
+            assert text.splitlines()[0] == "1 check failed"
             assert FILE_CHECK in text
             assert f"(e.g. {said})" in text
     found = steps.resume(PROD).run.load(Report, "checks_before").results

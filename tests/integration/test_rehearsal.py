@@ -306,7 +306,7 @@ def test_a_check_after_that_says_no_on_the_copy_stops_the_preflight(
         spoilt = replace(report.results[0], offending=3, waived=0)
         return replace(report, results=(spoilt, *report.results[1:]))
 
-    with pytest.raises(StopError, match="after, on the copy, said no") as told:
+    with pytest.raises(StopError, match="after, on the copy, failed") as told:
         rehearsed_with(book, saved, replace(good, verify=severe))
     assert told.value.state == rehearsal.COPY_DROPPED
 

@@ -1,4 +1,4 @@
-"""Which links are mended, and which are never moved."""
+"""Which links are fixed, and which are never moved."""
 
 from __future__ import annotations
 

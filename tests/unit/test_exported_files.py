@@ -756,7 +756,7 @@ def test_a_row_with_values_and_no_key_stops_and_is_named_by_its_line(suffix, tmp
         "7 rows hold values and no key: lines 4, 5, 6, 7, 8 and 2 more\n"
         f"  where: channel=exports, file=t{suffix}\n"
         "  state: nothing was written\n"
-        "  next:  mend the records in FileMaker, and export the table again"
+        "  next:  fix the records in FileMaker, and export the table again"
     )
 
 

@@ -172,7 +172,7 @@ patients  not_in_filemaker    12  purge                                         
 patients  no_filemaker_id     25  UNDECIDED                                             0
 
 Values that change in rows that stay: rows by column, or by part of a card; what is not here keeps all
-entity    column               was empty  was another  then right is        cleared  values that go  empty in FileMaker, kept  equal
+entity    column               was empty  was another  winner               cleared  values that go  empty in FileMaker, kept  equal
 --------  -------------------  ---------  -----------  -------------------  -------  --------------  ------------------------  -----
 patients  title                        1            0                             0               0                         0  2,829
 patients  dob                          0            7  UNDECIDED                  2               9                         0  2,821
@@ -198,11 +198,11 @@ clinics  patients             2     1                 1                        8
 To give such a value: fill in the run's private manual.xlsx, put it into the environment's private folder, and run 01_preflight again.
 
 Documents and images
-attachment    rows  right already  links to mend  on something else, left alone  patient not in FileMaker  record not in FileMaker  on a live patient before   after
-----------  ------  -------------  -------------  -----------------------------  ------------------------  -----------------------  ------------------------  ------
-documents   10,190         10,097              3                              1                         4                       85                    10,186  10,189
+attachment    rows  right already  links to fix  on something else, left alone  patient not in FileMaker  record not in FileMaker  on a live patient before   after
+----------  ------  -------------  ------------  -----------------------------  ------------------------  -----------------------  ------------------------  ------
+documents   10,190         10,097             3                              1                         4                       85                    10,186  10,189
 
-Links to mend
+Links to fix
 attachment  it was    links
 ----------  --------  -----
 documents   dangling      2

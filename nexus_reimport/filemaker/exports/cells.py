@@ -80,7 +80,7 @@ class Forms:
 
 
 class Refused(Exception):
-    """A cell that ends the reading. Whoever knows the place makes the error of it."""
+    """A cell that ends the reading. The caller adds file and line."""
 
     def __init__(self, error: type[ReimportError], what: str, next: str) -> None:
         super().__init__(what)

@@ -124,7 +124,7 @@ class ExportedFiles:
             raise SettingsError(
                 "the folder of the exported files does not exist",
                 where=f"channel={self.channel}, folder={self._place.folder}",
-                next="make it and put the files there, or mend `folder` of [filemaker.exports]",
+                next="make it and put the files there, or fix `folder` of [filemaker.exports]",
             )
         found = (path for path in self._place.folder.iterdir() if path.is_file())
         return tuple(sorted(path.name for path in found if path.suffix.lower() in SUFFIXES))

@@ -129,7 +129,7 @@ def _refuse(lines: Sequence[int], what: str, where: str, hint: str = "") -> None
         raise SourceError(
             f"{len(lines):,} {what}: lines {_few(lines)}",
             where=where,
-            next=f"mend the records in FileMaker{hint}, and export the table again",
+            next=f"fix the records in FileMaker{hint}, and export the table again",
         )
 
 
