@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import simplejson
+
+from nexus_reimport import convert, ids
 from nexus_reimport.files import rowfile
+from nexus_reimport.ids import Id
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.model import Snapshot, Survey
+from nexus_reimport.model import KEY, Snapshot, Survey
+
+Row = Mapping[str, str | None]
+IdMap = tuple[tuple[Id, str], ...]  # FileMaker id, Nexus id
+
+
+class Record(dict[str, str]):
+    """One record of FileMaker: field -> text as it was sent, empty as ``""``; and its id."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__(fields)
+        self.id = ids.of(self[KEY])
+
+    def id_in(self, field: str) -> Id:
+        """The id that ``field`` holds, of another record as a rule."""
+        return ids.of(self[field])
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +47,11 @@ class Intake:
     survey: Survey
     folder: Path
 
-    def records(self, source: str) -> Iterator[dict[str, str]]:
-        """The records of ``source`` as FileMaker sent them: field -> text, empty as ``""``."""
+    def records(self, source: str) -> Iterator[Record]:
+        """The records of ``source`` as FileMaker sent them."""
         file = self.snapshot.extracts[source].file
         rows = rowfile.read_dicts(self.folder, file)
-        return ({field: value or "" for field, value in row.items()} for row in rows)
+        return (Record({field: value or "" for field, value in row.items()}) for row in rows)
 
     def rows(self, entity: str) -> Iterator[dict[str, str | None]]:
         """The rows of ``entity`` before the run: column -> PostgreSQL's text, NULL as None."""
@@ -39,12 +61,10 @@ class Intake:
         """The documents or images before the run, with what links and identifies each."""
         return rowfile.read_dicts(self.folder, self.survey.attachment_rows[attachment])
 
-    def ids(self) -> dict[str, dict[str, str]]:
-        """Entity -> FileMaker id -> Nexus id, as the last run has loaded them."""
-        found: dict[str, dict[str, str]] = {name: {} for name in self.mapping.entities}
-        for entity, filemaker_id, nexus_id in rowfile.read(self.folder, self.survey.remembered):
-            found.setdefault(entity or "", {})[filemaker_id or ""] = nexus_id or ""
-        return found
+    def ids(self) -> dict[str, IdMap]:
+        """Entity -> FileMaker ids and Nexus ids, as the last run has loaded them."""
+        found = id_maps(rowfile.read(self.folder, self.survey.remembered))
+        return {**dict.fromkeys(self.mapping.entities, ()), **found}
 
     def pointed_at(self) -> dict[str, frozenset[str]]:
         """Entity -> ids of its rows at which something outside of the wiped tables points."""
@@ -79,3 +99,22 @@ class OfIntake:
     def folder(self) -> Path:
         """Where the row files lie."""
         return self.intake.folder
+
+
+def id_maps(lines: Iterable[rowfile.Row]) -> dict[str, IdMap]:
+    """Entity -> FileMaker ids and Nexus ids, of ``lines`` with these three."""
+    found: dict[str, list[tuple[Id, str]]] = defaultdict(list)
+    for entity, filemaker_id, nexus_id in lines:
+        found[entity or ""].append((ids.of(filemaker_id or ""), nexus_id or ""))
+    return {entity: tuple(pairs) for entity, pairs in found.items()}
+
+
+def stored_id(row: Row, place: str) -> Id:
+    """FileMaker's id as ``place`` (a column, or ``column.key`` of a JSON column) holds it."""
+    column, _, path = place.partition(".")
+    value: Any = row.get(column)
+    if path and value:
+        value = simplejson.loads(value)
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+    return ids.of(convert.identifier(str(value))) if value else ids.NONE

@@ -17,9 +17,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import TypeVar
 
-T = TypeVar("T")
 JOINT = "+"  # between the parts of a key of several fields
 JOINED = "two halves of a character were joined"
 HALF = "half a character was replaced"
@@ -86,16 +84,13 @@ def name_key(value: str) -> str:
 def id_key(value: str) -> str:
     """A FileMaker id as ids compare: ``P1`` is ``p1``, and ``7.0`` is ``7``.
 
+    ``ids`` alone asks: whoever compares ids has them as values.
+
     Case does not count, nor do outer blanks, nor a fraction of zeros, which a number gets on its
     way through a spreadsheet. Of a key of several fields, each part compares so.
     """
     parts = (part.strip() for part in caseless(value).split(JOINT))
     return JOINT.join(whole[1] if (whole := _WHOLE.fullmatch(part)) else part for part in parts)
-
-
-def by_id(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
-    """``pairs`` of an id and what goes with it, by ``id_key``; of equal ids the last one counts."""
-    return {id_key(one): value for one, value in pairs}
 
 
 def clean(value: str) -> tuple[str, tuple[str, ...]]:

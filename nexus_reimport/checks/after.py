@@ -12,7 +12,7 @@ import simplejson
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.intake import OfIntake
+from nexus_reimport.intake import OfIntake, id_maps
 from nexus_reimport.mapping import Entity
 from nexus_reimport.model import Census, Level, Outcome, Plan
 from nexus_reimport.nexus.fingerprint import Fingerprint, differing
@@ -20,7 +20,6 @@ from nexus_reimport.nexus.links import AttachmentState
 from nexus_reimport.nexus.sequences import Reading
 from nexus_reimport.nexus.tables import Role
 from nexus_reimport.planning import attachments
-from nexus_reimport.text import by_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +243,8 @@ def _hang_right(after: After, name: str) -> Finding:
     if spec is None:
         return Finding(1, note="not in this mapping")
     owner = spec.owner.entity
-    owners = by_id(
-        (filemaker_id or "", nexus_id or "")
-        for entity, filemaker_id, nexus_id in rowfile.read(after.folder, after.plan.memory)
-        if entity == owner
-    )
+    loaded = id_maps(rowfile.read(after.folder, after.plan.memory))
+    owners = dict(loaded.get(owner, ()))
     placed = attachments.place(after.intake, name, after.attached(name), owners)
     model = after.mapping.entities[owner].model
     wanted_type = str(after.survey.content_types.get(model, "")) if spec.link.content_type else None

@@ -11,7 +11,7 @@ from nexus_reimport import wording
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.filemaker.cleaning import loses
 from nexus_reimport.files import rowfile
-from nexus_reimport.intake import OfIntake
+from nexus_reimport.intake import OfIntake, id_maps
 from nexus_reimport.model import (
     KEY,
     OF_NEXUS_ALONE,
@@ -24,7 +24,6 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.planning import attachments
 from nexus_reimport.settings import Settings
-from nexus_reimport.text import id_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ def appointments_are_as_many_as_expected(before: Before) -> Finding:
 def links_between_tables_resolve(before: Before) -> Finding:
     """The keys by which FileMaker's tables point at each other find their records."""
     keys = {
-        name: {id_key(r[KEY]) for r in before.intake.records(name)}
+        name: {r.id for r in before.intake.records(name)}
         for name in before.mapping.sources
         if any(link.to == name for s in before.mapping.sources.values() for link in s.links)
     }
@@ -173,7 +172,7 @@ def links_between_tables_resolve(before: Before) -> Finding:
     looked, poor = 0, []
     for name, spec in before.mapping.sources.items():
         for link in spec.links:
-            held = [id_key(r[link.field]) for r in before.intake.records(name)]
+            held = [r.id_in(link.field) for r in before.intake.records(name)]
             held = [key for key in held if key]
             looked += 2 * bool(held)
             resolved = sum(key in keys[link.to] for key in held)
@@ -280,12 +279,13 @@ def no_rule_leaves_out_more_than_its_budget(before: Before) -> Finding:
 def _named_in_vain(before: Before) -> str:
     """The ids that a rule names, and no record has; "" where there are none."""
     named = {
-        (entity, id_key(record)): f"{record} ({entity}, {rule.name})"
+        (entity, one): f"{one.written} ({entity}, {rule.name})"
         for entity, spec in before.mapping.entities.items()
         for rule in spec.left_out
-        for record in rule.records
+        for one in rule.named_ids
     }
-    there = {(entity, id_key(record or "")) for _, entity, _, _, record, _ in before.ledger()}
+    lines = ((entity, record, row) for _, entity, _, _, record, row in before.ledger())
+    there = {(entity, one) for entity, pairs in id_maps(lines).items() for one, _ in pairs}
     lost = [told for key, told in named.items() if key not in there]
     if not lost:
         return ""

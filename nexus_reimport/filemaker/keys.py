@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 
 from nexus_reimport import wording
-from nexus_reimport.text import id_key
+from nexus_reimport.ids import Id
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +27,24 @@ class Keys:
     def __init__(self, fields: Iterable[str]) -> None:
         self.record = "number"
         self._fields = " and ".join(fields)
-        self._first: dict[str, tuple[str, str]] = {}  # as ids compare -> as written, its record
+        self._first: dict[Id, tuple[str, str]] = {}  # -> as written, its record
         self._again: list[tuple[str, str, str, str]] = []  # first key, second key, their records
         self._without: list[str] = []
         self._odd: list[str] = []
 
-    def add(self, key: str, record: str, *, odd: bool = False) -> None:
-        """One record: its key as written, ``""`` where it has none.
+    def add(self, key: Id, record: str, *, odd: bool = False) -> None:
+        """One record: its key, a false one where it has none.
 
         ``odd``: it is written with characters that cannot be kept.
         """
         if odd or not key:
             (self._odd if odd else self._without).append(record)
             return
-        one = id_key(key)
-        if one in self._first:
-            first, before = self._first[one]
-            self._again.append((first, key, before, record))
+        if key in self._first:
+            first, before = self._first[key]
+            self._again.append((first, key.written, before, record))
         else:
-            self._first[one] = key, record
+            self._first[key] = key.written, record
 
     @property
     def distinct(self) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from nexus_reimport import ids
 from nexus_reimport.convert import registry
+from nexus_reimport.ids import Id
 from nexus_reimport.mapping.columns import Column, ConverterName
 from nexus_reimport.mapping.sources import Part
 from nexus_reimport.settings import EntityDecisions, Strict
@@ -25,6 +28,11 @@ class ExclusionRule(Strict):
     unresolved: str = ""  # this column's entity was not found
     misfit: str = ""  # the value for this column does not fit
     records: tuple[str, ...] = ()
+
+    @cached_property  # asked for every record
+    def named_ids(self) -> tuple[Id, ...]:
+        """The ids of ``records``."""
+        return tuple(map(ids.of, self.records))
 
     @model_validator(mode="after")
     def _one_reason(self) -> ExclusionRule:

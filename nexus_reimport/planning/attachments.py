@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nexus_reimport import ids
 from nexus_reimport.files import rowfile
+from nexus_reimport.ids import Id
 from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import Attachment
-from nexus_reimport.model import KEY, LinkPlan, Outcome
-from nexus_reimport.text import id_key
+from nexus_reimport.model import LinkPlan, Outcome
 
 LINK_COLUMNS = ("key", "object", "content_type")
 
@@ -27,7 +28,7 @@ class OwnerRows:
 
     before: frozenset[str]
     after: frozenset[str]
-    by_filemaker_id: Mapping[str, str]  # as ids compare -> Nexus id
+    by_filemaker_id: Mapping[Id, str]  # -> Nexus id
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Placed:
     object: str | None
     content_type: str | None
     known: bool  # FileMaker has the record
-    filemaker_owner: str  # the owner that FileMaker names, "" where it names none
+    filemaker_owner: str  # the owner that FileMaker names, as ids compare; "" where it names none
     owner: str | None  # the Nexus id of that owner
 
 
@@ -57,12 +58,12 @@ def place(
     intake: Intake,
     name: str,
     rows: Iterable[Mapping[str, str | None]],
-    owners: Mapping[str, str],
+    owners: Mapping[Id, str],
 ) -> list[Placed]:
     """Every attachment of Nexus with the owner that FileMaker names.
 
     ``rows`` are the attachments, before a run or after it; ``owners`` holds
-    Nexus ids by FileMaker id, as ``text.id_key`` compares them.
+    Nexus ids by FileMaker id.
     """
     spec = intake.mapping.attachments[name]
     by_field = _by_field(intake, spec)
@@ -76,25 +77,25 @@ def place(
                 object=row["object"],
                 content_type=row["content_type"],
                 known=found is not None,
-                filemaker_owner=found or "",
+                filemaker_owner=found.compared if found else "",
                 owner=owners.get(found) if found else None,
             )
         )
     return placed
 
 
-def _by_field(intake: Intake, spec: Attachment) -> dict[str, dict[str, str]]:
-    """field -> its value -> the owner's FileMaker id, both as ids compare.
+def _by_field(intake: Intake, spec: Attachment) -> dict[str, dict[Id, Id]]:
+    """field -> its value -> the owner's FileMaker id.
 
     A value that records of several owners share names nobody: it is as if FileMaker did not
     know the attachment, and its link stays as it is.
     """
-    found: dict[str, dict[str, str]] = {i.field: {} for i in spec.identity}
-    shared: set[tuple[str, str]] = set()
+    found: dict[str, dict[Id, Id]] = {i.field: {} for i in spec.identity}
+    shared: set[tuple[str, Id]] = set()
     for record in intake.records(spec.source):
-        owner = id_key(record[spec.owner.field])
+        owner = record.id_in(spec.owner.field)
         for field, values in found.items():
-            value = id_key(record[field])
+            value = record.id_in(field)
             if value and values.setdefault(value, owner) != owner:
                 shared.add((field, value))
     for field, value in shared:
@@ -103,9 +104,9 @@ def _by_field(intake: Intake, spec: Attachment) -> dict[str, dict[str, str]]:
 
 
 def _owner(
-    spec: Attachment, row: Mapping[str, str | None], by_field: Mapping[str, Mapping[str, str]]
-) -> str | None:
-    """The owner's FileMaker id; "" where FileMaker has the record without one, None unknown."""
+    spec: Attachment, row: Mapping[str, str | None], by_field: Mapping[str, Mapping[Id, Id]]
+) -> Id | None:
+    """The owner's FileMaker id; a false one if the record names none, None without a record."""
     for field, value in _identities(spec, row):
         if value in by_field[field]:
             return by_field[field][value]
@@ -113,18 +114,18 @@ def _owner(
 
 
 def outcomes(
-    intake: Intake, name: str, owners: Mapping[str, str]
+    intake: Intake, name: str, owners: Mapping[Id, str]
 ) -> Iterator[tuple[str, Outcome, str, str | None]]:
     """What becomes of each record of FileMaker: its id, outcome, rule, and the attachment's key."""
     spec = intake.mapping.attachments[name]
     there = _by_identity(spec, intake.attached(name))
     for record in intake.records(spec.source):
-        filemaker_id = record[KEY]
-        values = ((i.field, id_key(record[i.field])) for i in spec.identity)
+        filemaker_id = record.id.written
+        values = ((i.field, record.id_in(i.field)) for i in spec.identity)
         key = next((there[pair] for pair in values if pair in there), None)
         if key is None:
             yield filemaker_id, Outcome.LEFT_OUT, "not_in_nexus", None
-        elif id_key(record[spec.owner.field]) not in owners:
+        elif record.id_in(spec.owner.field) not in owners:
             yield filemaker_id, Outcome.LEFT_OUT, "owner_not_loaded", key
         else:
             yield filemaker_id, Outcome.LINKED, "", key
@@ -132,16 +133,16 @@ def outcomes(
 
 def _by_identity(
     spec: Attachment, rows: Iterable[Mapping[str, str | None]]
-) -> dict[tuple[str, str], str]:
+) -> dict[tuple[str, Id], str]:
     """(field, value) -> the key of the attachment that FileMaker would know by it."""
-    found: dict[tuple[str, str], str] = {}
+    found: dict[tuple[str, Id], str] = {}
     for row in rows:
         for field, value in _identities(spec, row):
             found.setdefault((field, value), row["key"] or "")
     return found
 
 
-def _identities(spec: Attachment, row: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+def _identities(spec: Attachment, row: Mapping[str, str | None]) -> Iterator[tuple[str, Id]]:
     """Field and value, for each rule by which FileMaker may know an attachment."""
     for number, identity in enumerate(spec.identity):
         value = row[f"identity:{number}:{identity.column}"] or ""
@@ -149,7 +150,7 @@ def _identities(spec: Attachment, row: Mapping[str, str | None]) -> Iterator[tup
             found = re.search(identity.pattern, value)
             value = found[1] if found else ""
         if value:
-            yield identity.field, id_key(value)
+            yield identity.field, ids.of(value)
 
 
 def plan_all(intake: Intake, rows: Mapping[str, OwnerRows]) -> dict[str, LinkPlan]:

@@ -10,15 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nexus_reimport.intake import Intake
+from nexus_reimport import ids
+from nexus_reimport.ids import Id
+from nexus_reimport.intake import IdMap, Intake, Record, stored_id
 from nexus_reimport.mapping import DefaultRule, Entity, OverrideRule
 from nexus_reimport.model import Pointer
 from nexus_reimport.planning import matching
-from nexus_reimport.planning.feed import Converted, Record, RecordConverter, Resolver
-from nexus_reimport.planning.matching import Matches
+from nexus_reimport.planning.feed import Converted, RecordConverter, Resolver
+from nexus_reimport.planning.matching import Matches, in_order
 from nexus_reimport.planning.merge import Merger, Row
 from nexus_reimport.settings import Cause, EntityDecisions
-from nexus_reimport.text import by_id, id_key
 
 STAYS, EMPTY, DERIVED = "Nexus's value stays", "empty", "derived"
 Misfit = tuple[str, str, str, str]  # column, reason, FileMaker id, what became of it
@@ -29,8 +30,8 @@ Override = tuple[str, str, str]  # Nexus id, column, why
 class ConvertedRecords:
     """The records of an entity: those that a rule leaves out, and what the others feed."""
 
-    fed: Mapping[str, tuple[Record, Converted]]  # FileMaker id -> its fields, its values
-    left_out: Mapping[str, str]  # FileMaker id -> rule
+    fed: Mapping[Id, tuple[Record, Converted]]  # FileMaker id -> its fields, its values
+    left_out: Mapping[Id, str]  # FileMaker id -> rule
     held: Mapping[str, int]  # column -> how many values FileMaker holds
 
 
@@ -45,23 +46,27 @@ class Merged:
     before: Mapping[str, Row]  # Nexus id -> row, as it was
     converted: ConvertedRecords
     matches: Matches
-    ids: Mapping[str, str]  # FileMaker id -> Nexus id
-    new: frozenset[str]  # FileMaker ids of rows that were not there
+    ids: Mapping[Id, str]  # FileMaker id -> Nexus id
+    new: frozenset[Id]  # FileMaker ids of rows that were not there
     brought: Mapping[str, Row]  # Nexus id -> row, as FileMaker brings it
-    unmatched: Mapping[str, tuple[Cause, str]]  # Nexus id -> why, and its FileMaker id
+    unmatched: Mapping[str, tuple[Cause, Id]]  # Nexus id -> why, and its FileMaker id
     misfits: tuple[Misfit, ...]
     overridden: Mapping[str, int]  # rule -> rows
     overrides: tuple[Override, ...]
     merger: Merger
 
-    def resolvable(self, pointed_at: frozenset[str]) -> dict[str, str]:
-        """FileMaker id, as ids compare -> Nexus id of every row that will be there under it."""
-        kept = by_id(
-            (filemaker_id, key)
-            for key, (cause, filemaker_id) in sorted(self.unmatched.items())
-            if filemaker_id and (self.decisions.of(cause) != "purge" or key in pointed_at)
-        )
-        return kept | by_id(self.ids.items())
+    def resolvable(self, pointed_at: frozenset[str]) -> dict[Id, str]:
+        """FileMaker id -> Nexus id of every row that will be there under it."""
+        kept = {
+            self.unmatched[key][1]: key
+            for key in sorted(self.unmatched)
+            if self.unmatched[key][1] and self._stays(key, pointed_at)
+        }
+        return {**kept, **self.ids}
+
+    def _stays(self, key: str, pointed_at: frozenset[str]) -> bool:
+        cause, _ = self.unmatched[key]
+        return self.decisions.of(cause) != "purge" or key in pointed_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +86,13 @@ class Decided:
 
     def id_map(self) -> dict[str, str]:
         """FileMaker id, as FileMaker writes it -> Nexus id, for the next run."""
-        paired = by_id(self.merged.ids.items())
+        paired = self.merged.ids
         kept = {
-            filemaker_id: key
+            filemaker_id.written: key
             for key, (_, filemaker_id) in self.merged.unmatched.items()
-            if filemaker_id and key not in self.purged and id_key(filemaker_id) not in paired
+            if filemaker_id and key not in self.purged and filemaker_id not in paired
         }
-        return {**kept, **self.merged.ids}
+        return {**kept, **{one.written: key for one, key in paired.items()}}
 
 
 class EntityPlanner:
@@ -107,11 +112,8 @@ class EntityPlanner:
         for row in self._before.values():
             self._merger.count_before(row)
 
-    def merge(self, known: Resolver, loaded: Mapping[str, str]) -> Merged:
-        """All steps. ``known`` resolves the entities before this one, ``loaded`` is the last run's.
-
-        Shapes: ``loaded`` is FileMaker id -> Nexus id.
-        """
+    def merge(self, known: Resolver, loaded: IdMap) -> Merged:
+        """All steps. ``known`` resolves the entities before it, ``loaded`` is the last run's."""
         converted = self._convert(known)
         matches = matching.match(
             self._name,
@@ -121,17 +123,18 @@ class EntityPlanner:
             loaded,
             self._intake.mapping.namespace,
         )
-        ids = {**matches.pairs, **self._new_ids(converted, matches)}
+        keys = {**matches.pairs, **self._new_ids(converted, matches)}
         brought: dict[str, Row] = {}
-        for filemaker_id, (record, fed) in sorted(converted.fed.items()):
+        for filemaker_id in in_order(converted.fed):
+            record, fed = converted.fed[filemaker_id]
             key = matches.pairs.get(filemaker_id)
             row = (
-                self._new_row(ids[filemaker_id], record, fed.values)
+                self._new_row(keys[filemaker_id], record, fed.values)
                 if key is None
                 else self._merger.merge(key, self._before[key], fed.values, existed=True)
             )
             self._note_misfits(filemaker_id, fed, row)
-            brought[ids[filemaker_id]] = row
+            brought[keys[filemaker_id]] = row
         overridden, overrides = self._override(brought)
         return Merged(
             name=self._name,
@@ -141,8 +144,8 @@ class EntityPlanner:
             before=self._before,
             converted=converted,
             matches=matches,
-            ids=ids,
-            new=frozenset(ids.keys() - matches.pairs.keys()),
+            ids=keys,
+            new=frozenset(keys.keys() - matches.pairs.keys()),
             brought=brought,
             unmatched=dict(self._unmatched(brought, converted, loaded)),
             misfits=tuple(sorted(self._misfits)),
@@ -152,28 +155,27 @@ class EntityPlanner:
         )
 
     def _convert(self, known: Resolver) -> ConvertedRecords:
-        fed: dict[str, tuple[Record, Converted]] = {}
-        left_out: dict[str, str] = {}
+        fed: dict[Id, tuple[Record, Converted]] = {}
+        left_out: dict[Id, str] = {}
         held: Counter[str] = Counter()
         for record in self._intake.records(self._spec.source):
-            filemaker_id = self._converter.key(record)
-            rule = _record_rule(self._spec, filemaker_id, record)
+            rule = _record_rule(self._spec, record)
             values = None if rule else self._converter.convert(self._name, record, known)
             rule = rule or _fed_rule(self._spec, values)
             if rule or values is None:
-                left_out[filemaker_id] = rule
+                left_out[record.id] = rule
                 continue
             held.update(values.held)
-            fed[filemaker_id] = (record, values)
+            fed[record.id] = (record, values)
         return ConvertedRecords(fed, left_out, held)
 
-    def _new_ids(self, converted: ConvertedRecords, matches: Matches) -> dict[str, str]:
-        """An id for each record that no row was matched with.
+    def _new_ids(self, converted: ConvertedRecords, matches: Matches) -> dict[Id, str]:
+        """A key for each record that no row was matched with.
 
         With whole-number keys the next ones, in the order of FileMaker's ids; else a version-5
         UUID, which is the same in every run and every environment.
         """
-        new = sorted(converted.fed.keys() - matches.pairs.keys())
+        new = in_order(converted.fed.keys() - matches.pairs.keys())
         first, _ = self._intake.survey.next_keys.get(self._name, (None, None))
         if first is not None:
             return {filemaker_id: str(first + n) for n, filemaker_id in enumerate(new)}
@@ -190,18 +192,19 @@ class EntityPlanner:
             if isinstance(rule, DefaultRule) and not row.get(name):
                 made = self._converter.new_value(rule, record, row)
                 row[name] = made.value
-                filemaker_id = self._converter.key(record)
-                self._misfits += [(name, why, filemaker_id, DERIVED) for why in made.derived]
+                self._misfits += [(name, why, record.id.written, DERIVED) for why in made.derived]
         return row
 
-    def _note_misfits(self, filemaker_id: str, fed: Converted, row: Row) -> None:
+    def _note_misfits(self, filemaker_id: Id, fed: Converted, row: Row) -> None:
         """What did not fit, and what became of it."""
         for column, reason in fed.misfits:
             alone = self._spec.columns[column].converter.misfits_in  # the part of a card
             part = f"{column}.{alone}" if alone else column
             became = STAYS if self._merger.holds(row, part) else EMPTY
-            self._misfits.append((column, reason, filemaker_id, became))
-        self._misfits += [(column, why, filemaker_id, DERIVED) for column, why in fed.derived]
+            self._misfits.append((column, reason, filemaker_id.written, became))
+        self._misfits += [
+            (column, why, filemaker_id.written, DERIVED) for column, why in fed.derived
+        ]
 
     def _override(self, brought: Mapping[str, Row]) -> tuple[Counter[str], list[Override]]:
         """What named rules make of the rows that FileMaker brings."""
@@ -225,18 +228,17 @@ class EntityPlanner:
         return self._converter.is_over(row.get(rule.past))
 
     def _unmatched(
-        self, brought: Mapping[str, Row], converted: ConvertedRecords, loaded: Mapping[str, str]
-    ) -> Iterator[tuple[str, tuple[Cause, str]]]:
+        self, brought: Mapping[str, Row], converted: ConvertedRecords, loaded: IdMap
+    ) -> Iterator[tuple[str, tuple[Cause, Id]]]:
         """Why each row that nothing was matched with is not brought back."""
-        by_row = {nexus_id: filemaker_id for filemaker_id, nexus_id in loaded.items()}
-        left_out = {id_key(filemaker_id) for filemaker_id in converted.left_out}
+        by_row = {nexus_id: filemaker_id for filemaker_id, nexus_id in loaded}
         place = self._spec.filemaker_id
         for key in self._before.keys() - brought.keys():
-            stored = matching.stored_id(self._before[key], place) if place else ""
-            filemaker_id = stored or by_row.get(key, "")
+            stored = stored_id(self._before[key], place) if place else ids.NONE
+            filemaker_id = stored or by_row.get(key, ids.NONE)
             if not filemaker_id:
                 cause = Cause.NO_FILEMAKER_ID
-            elif id_key(filemaker_id) in left_out:
+            elif filemaker_id in converted.left_out:
                 cause = Cause.LEFT_OUT_BY_RULE
             else:
                 cause = Cause.NOT_IN_FILEMAKER
@@ -293,13 +295,13 @@ def _values(row: Row, columns: tuple[str, ...]) -> tuple[str, ...] | None:
     return found if len(found) == len(columns) else None
 
 
-def _record_rule(spec: Entity, filemaker_id: str, record: Record) -> str:
+def _record_rule(spec: Entity, record: Record) -> str:
     """The rule that leaves out a record by what it is, or by its fields."""
     return next(
         (
             rule.name
             for rule in spec.left_out
-            if (rule.records and id_key(filemaker_id) in map(id_key, rule.records))
+            if record.id in rule.named_ids
             or (rule.empty and not any(record[field].strip() for field in rule.empty))
         ),
         "",

@@ -9,18 +9,16 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from nexus_reimport import convert
+from nexus_reimport import convert, ids
 from nexus_reimport.convert import ConversionError, Detail, Partial, registry
 from nexus_reimport.convert.registry import Given
 from nexus_reimport.files import rowfile
-from nexus_reimport.intake import Intake
+from nexus_reimport.ids import Id
+from nexus_reimport.intake import Intake, Record
 from nexus_reimport.mapping import Column, DefaultRule
-from nexus_reimport.model import KEY
 from nexus_reimport.nexus.catalog import Column as Typed
-from nexus_reimport.text import by_id, id_key, name_key
 
-Record = Mapping[str, str]
-Resolver = Mapping[str, Mapping[str, str]]  # entity -> FileMaker id as ids compare -> Nexus id
+Resolver = Mapping[str, Mapping[Id, str]]  # entity -> FileMaker id -> Nexus id
 
 
 @dataclass(slots=True)
@@ -52,11 +50,6 @@ class RecordConverter:
         }
         self._joined = self._read_joined()
         self._gathered = self._read_gathered()
-
-    @staticmethod
-    def key(record: Record) -> str:
-        """The FileMaker id of ``record``, as FileMaker writes it."""
-        return record[KEY]
 
     def convert(self, entity: str, record: Record, known: Resolver) -> Converted:
         """The values that ``record`` feeds; what does not fit is None and told."""
@@ -95,13 +88,12 @@ class RecordConverter:
         """How many values FileMaker holds for a column of this record."""
         if not column.gather:
             return any(record[name].strip() for name in column.fields_used)
-        details = self._gathered.get((column.gather, id_key(self.key(record))), ())
+        details = self._gathered.get((column.gather, record.id), ())
         wanted = column.with_.get("value", "")
         return sum(bool(d[wanted].strip()) if wanted else True for d in details)
 
-    def gathered_from(self, source: str) -> Iterator[tuple[str, str, bool]]:
-        """Of each record of a gathered source: its id, its owner's as ids compare, and whether it
-        holds nothing.
+    def gathered_from(self, source: str) -> Iterator[tuple[Id, Id, bool]]:
+        """Of each record of a gathered source: its id, its owner's, and whether it holds nothing.
 
         It holds nothing where no card has a place for any of it.
         """
@@ -117,7 +109,7 @@ class RecordConverter:
                 _entry(column, {k: record[f] for k, f in column.with_.items()})
                 for column in gathering
             )
-            yield self.key(record), id_key(record[link]), not holds
+            yield record.id, record.id_in(link), not holds
 
     def new_value(self, spec: DefaultRule, record: Record, row: Mapping[str, Any]) -> Partial:
         """What a named rule gives a new row."""
@@ -148,7 +140,7 @@ class RecordConverter:
         if column.lookup:
             return self._look_up(column, record, name, converted)
         if column.entity:
-            return _entity(column, record[column.source_field], name, known, converted)
+            return _entity(column, record, name, known, converted)
         return column.converter.make(
             Given(
                 zone=self._zone,
@@ -157,7 +149,7 @@ class RecordConverter:
                 record=record,
                 named=column.with_,
                 choices=column.choices,
-                details=self._details(column, self.key(record)) if column.gather else (),
+                details=self._details(column, record.id) if column.gather else (),
             )
         )
 
@@ -168,9 +160,11 @@ class RecordConverter:
         for step in column.lookup:
             value = record[step.source_field]
             if step.through:
-                value = self._joined[step.through, step.take].get(id_key(value), "")
+                value = self._joined[step.through, step.take].get(
+                    record.id_in(step.source_field), ""
+                )
             asked = asked or bool(record[step.source_field].strip())
-            found = self._lookups[f"{step.table}.{step.match}"].get(_lookup_key(value), ())
+            found = self._lookups[f"{step.table}.{step.match}"].get(ids.looked_up(value), ())
             if len(found) == 1:
                 return found[0]
             several = several or len(found) > 1
@@ -180,13 +174,13 @@ class RecordConverter:
             converted.misfits.append((name, f"names no row of {column.lookup[0].table}"))
         return None
 
-    def _details(self, column: Column, key: str) -> tuple[Detail, ...]:
-        """The records that a card of the record ``key`` gathers."""
-        details = self._gathered.get((column.gather, id_key(key)), ())
+    def _details(self, column: Column, owner: Id) -> tuple[Detail, ...]:
+        """What a card of the record ``owner`` gathers."""
+        details = self._gathered.get((column.gather, owner), ())
         return tuple({k: d[f] for k, f in column.with_.items()} for d in details)
 
-    def _read_joined(self) -> dict[tuple[str, str], dict[str, str]]:
-        """(source, field) -> key as ids compare -> value, for lookups through another source."""
+    def _read_joined(self) -> dict[tuple[str, str], dict[Id, str]]:
+        """(source, field) -> id -> value, for lookups through another source."""
         steps = {
             (step.through, step.take)
             for entity in self._mapping.entities.values()
@@ -195,23 +189,19 @@ class RecordConverter:
             if step.through
         }
         return {
-            (source, take): by_id((self.key(r), r[take]) for r in self._intake.records(source))
+            (source, take): {r.id: r[take] for r in self._intake.records(source)}
             for source, take in steps
         }
 
-    def _read_gathered(self) -> dict[tuple[str, str], list[dict[str, str]]]:
-        """(source, owner's key as ids compare) -> its records, in the order of their own keys."""
+    def _read_gathered(self) -> dict[tuple[str, Id], list[Record]]:
+        """(source, owner's id) -> its records, in the order of their own keys."""
         sources = {c.gather for e in self._mapping.entities.values() for c in e.columns.values()}
-        found: dict[tuple[str, str], list[dict[str, str]]] = {}
+        found: dict[tuple[str, Id], list[Record]] = {}
         for source in sorted(sources - {""}):
             link = self._mapping.sources[source].links[0].field
-            for record in sorted(self._intake.records(source), key=self.key):
-                found.setdefault((source, id_key(record[link])), []).append(record)
+            for record in sorted(self._intake.records(source), key=lambda r: r.id.written):
+                found.setdefault((source, record.id_in(link)), []).append(record)
         return found
-
-
-def _lookup_key(value: str) -> str:
-    return name_key(id_key(value))
 
 
 def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]]:
@@ -219,7 +209,7 @@ def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]
     found: dict[str, list[str]] = {}
     for key, value in rows:
         if key and value:
-            found.setdefault(_lookup_key(value), []).append(key)
+            found.setdefault(ids.looked_up(value), []).append(key)
     found.pop("", None)
     return found
 
@@ -255,12 +245,12 @@ def _in_its_column(value: str, column: Typed, name: str, converted: Converted) -
 
 
 def _entity(
-    column: Column, raw: str, name: str, known: Resolver, converted: Converted
+    column: Column, record: Record, name: str, known: Resolver, converted: Converted
 ) -> str | None:
-    if not raw.strip():
+    if not record[column.source_field].strip():
         converted.unresolved.add(name)
         return None
-    found = known[column.entity].get(id_key(raw))
+    found = known[column.entity].get(record.id_in(column.source_field))
     if found is None:
         converted.unresolved.add(name)
         if column.may_miss:

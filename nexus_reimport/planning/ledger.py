@@ -14,6 +14,7 @@ from math import ceil
 from pathlib import Path
 
 from nexus_reimport.files import rowfile
+from nexus_reimport.ids import Id
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import OF_NEXUS_ALONE, Account, Outcome
 
@@ -91,20 +92,19 @@ def opened(
         yield Ledger(mapping, out), out.done
 
 
-def merged(records: Iterable[tuple[str, str, bool]], loaded: Mapping[str, str]) -> Iterator[Fate]:
+def merged(records: Iterable[tuple[Id, Id, bool]], loaded: Mapping[Id, str]) -> Iterator[Fate]:
     """What became of records that are gathered into others' rows.
 
     ``records`` are FileMaker id, owner's id, and whether no card has a place for what they hold.
-    ``loaded`` are the owners that are rows: FileMaker id -> Nexus id. Owners' ids are as ids
-    compare.
+    ``loaded`` are the owners that are rows: FileMaker id -> Nexus id.
     """
     for filemaker_id, owner, holds_nothing in records:
         if owner not in loaded:
-            yield filemaker_id, Outcome.LEFT_OUT, "owner_not_loaded", None
+            yield filemaker_id.written, Outcome.LEFT_OUT, "owner_not_loaded", None
         elif holds_nothing:
-            yield filemaker_id, Outcome.LEFT_OUT, "holds_nothing", None
+            yield filemaker_id.written, Outcome.LEFT_OUT, "holds_nothing", None
         else:
-            yield filemaker_id, Outcome.MERGED, "", loaded[owner]
+            yield filemaker_id.written, Outcome.MERGED, "", loaded[owner]
 
 
 def _of(counts: Counter[tuple[Outcome, str]], *outcomes: Outcome) -> int:

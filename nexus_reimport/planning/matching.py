@@ -12,15 +12,14 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-import simplejson
-
-from nexus_reimport import convert
+from nexus_reimport.ids import Id
+from nexus_reimport.intake import IdMap, Row, stored_id
 from nexus_reimport.mapping import Entity, Identity
-from nexus_reimport.text import by_id, folded, id_key
+from nexus_reimport.text import folded
 
-Row = Mapping[str, str | None]
+T = TypeVar("T", Id, str)
 Values = Mapping[str, Any]
 
 
@@ -28,36 +27,22 @@ Values = Mapping[str, Any]
 class Matches:
     """FileMaker id -> Nexus id, how many by which rule, and ids that two rows claim."""
 
-    pairs: dict[str, str] = field(default_factory=dict)
+    pairs: dict[Id, str] = field(default_factory=dict)
     by_rule: Counter[str] = field(default_factory=Counter)
-    ambiguous: set[str] = field(default_factory=set)
+    ambiguous: set[Id] = field(default_factory=set)
 
 
-def stored_id(row: Row, place: str) -> str:
-    """FileMaker's id as ``place`` (a column, or ``column.key`` of a JSON column) holds it.
-
-    Written as it is stored; it compares by ``text.id_key``.
-    """
-    column, _, path = place.partition(".")
-    value: Any = row.get(column)
-    if path and value:
-        value = simplejson.loads(value)
-        for key in path.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
-    return convert.identifier(str(value)) if value else ""
-
-
-def derived_id(namespace: uuid.UUID, entity: str, filemaker_id: str) -> str:
+def derived_id(namespace: uuid.UUID, entity: str, filemaker_id: Id) -> str:
     """The version-5 UUID of a row that FileMaker brings first."""
-    return str(uuid.uuid5(namespace, f"{entity}:{filemaker_id}"))
+    return str(uuid.uuid5(namespace, f"{entity}:{filemaker_id.written}"))
 
 
 def match(
     entity: str,
     spec: Entity,
-    fed: Mapping[str, Values],
+    fed: Mapping[Id, Values],
     rows: Mapping[str, Row],
-    remembered: Mapping[str, str],
+    remembered: IdMap,
     namespace: uuid.UUID,
 ) -> Matches:
     """Pairs of records (FileMaker id -> fed values) and rows (Nexus id -> columns).
@@ -65,14 +50,14 @@ def match(
     Where Nexus writes an id in another case than FileMaker, the pair has FileMaker's.
     """
     found = Matches()
-    written = by_id((i, i) for i in fed)
+    known = {one: one for one in fed}
     free = _Free(found, set(fed), set(rows))
     if spec.filemaker_id:
-        claimed = _claims(rows, spec.filemaker_id, written)
+        claimed = _claims(rows, spec.filemaker_id, known)
         found.ambiguous = {i for i, keys in claimed.items() if len(keys) > 1}
-        free.pair(_own_rule(spec), ((i, min(keys)) for i, keys in sorted(claimed.items())))
-    free.pair("remembered", _remembered(remembered, written))
-    free.pair("derived id", ((i, derived_id(namespace, entity, i)) for i in sorted(fed)))
+        free.pair(_own_rule(spec), ((i, min(claimed[i])) for i in in_order(claimed)))
+    free.pair("remembered", _remembered(remembered, known))
+    free.pair("derived id", ((i, derived_id(namespace, entity, i)) for i in in_order(fed)))
     for rule in spec.identity:
         if rule.by == "filemaker_id":
             continue
@@ -84,13 +69,18 @@ def match(
     return found
 
 
+def in_order(found: Iterable[Id]) -> list[Id]:
+    """The ids in the order of what is written, so that the same data gives the same plan."""
+    return sorted(found, key=lambda one: one.written)
+
+
 class _Free:
     """What is not paired yet, on both sides."""
 
-    def __init__(self, found: Matches, records: set[str], rows: set[str]) -> None:
+    def __init__(self, found: Matches, records: set[Id], rows: set[str]) -> None:
         self._found, self.records, self.rows = found, records, rows
 
-    def pair(self, rule: str, pairs: Iterable[tuple[str, str]]) -> None:
+    def pair(self, rule: str, pairs: Iterable[tuple[Id, str]]) -> None:
         for record, row in pairs:
             if record in self.records and row in self.rows:
                 self._found.pairs[record] = row
@@ -103,32 +93,34 @@ def _own_rule(spec: Entity) -> str:
     return next((r.name for r in spec.identity if r.by == "filemaker_id"), "filemaker_id")
 
 
-def _claims(
-    rows: Mapping[str, Row], place: str, written: Mapping[str, str]
-) -> dict[str, list[str]]:
+def _claims(rows: Mapping[str, Row], place: str, known: Mapping[Id, Id]) -> dict[Id, list[str]]:
     """FileMaker id, as FileMaker writes it where it has it -> the rows that carry it."""
-    claimed: dict[str, list[str]] = defaultdict(list)
-    spelt = dict(written)
+    claimed: dict[Id, list[str]] = defaultdict(list)
+    spelt = dict(known)
     for key, row in rows.items():
         filemaker_id = stored_id(row, place)
         if filemaker_id:
-            claimed[spelt.setdefault(id_key(filemaker_id), filemaker_id)].append(key)
+            claimed[spelt.setdefault(filemaker_id, filemaker_id)].append(key)
     return claimed
 
 
-def _remembered(remembered: Mapping[str, str], written: Mapping[str, str]) -> list[tuple[str, str]]:
+def _remembered(remembered: IdMap, known: Mapping[Id, Id]) -> list[tuple[Id, str]]:
     """What is remembered, under the ids as FileMaker writes them; an exact spelling comes first."""
-    pairs = [(written.get(id_key(i), i), i, row) for i, row in sorted(remembered.items())]
-    return [(i, row) for i, was, row in sorted(pairs, key=lambda p: (p[0], p[1] != p[0]))]
+    pairs = [
+        (known.get(was, was), was.written, row)
+        for was, row in sorted(remembered, key=lambda pair: pair[0].written)
+    ]
+    pairs.sort(key=lambda one: (one[0].written, one[1] != one[0].written))
+    return [(one, row) for one, _, row in pairs]
 
 
 def _equal(
     rule: Identity,
     columns: tuple[str, ...],
     free: _Free,
-    fed: Mapping[str, Values],
+    fed: Mapping[Id, Values],
     rows: Mapping[str, Row],
-) -> list[tuple[str, str]]:
+) -> list[tuple[Id, str]]:
     """Pairs whose ``columns`` are equal; several equal ones in the order of ``then`` and of ids."""
     records = _grouped(free.records, fed, rule, columns)
     targets = _grouped(free.rows, rows, rule, columns)
@@ -144,9 +136,9 @@ def _equal(
 
 
 def _grouped(
-    ids: set[str], values: Mapping[str, Values], rule: Identity, columns: tuple[str, ...]
-) -> dict[tuple[str, ...], list[str]]:
-    grouped: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    ids: set[T], values: Mapping[T, Values], rule: Identity, columns: tuple[str, ...]
+) -> dict[tuple[str, ...], list[T]]:
+    grouped: dict[tuple[str, ...], list[T]] = defaultdict(list)
     for one in ids:
         compared = [values[one].get(column) for column in columns]
         if all(compared):
@@ -159,6 +151,6 @@ def _grouped(
 
 
 def _order(
-    values: Mapping[str, Values], then: tuple[str, ...]
-) -> Callable[[str], tuple[list[str], str]]:
-    return lambda one: ([str(values[one].get(column) or "") for column in then], one)
+    values: Mapping[T, Values], then: tuple[str, ...]
+) -> Callable[[T], tuple[list[str], str]]:
+    return lambda one: ([str(values[one].get(column) or "") for column in then], str(one))

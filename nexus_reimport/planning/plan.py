@@ -15,7 +15,8 @@ from pathlib import Path
 
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.intake import Intake
+from nexus_reimport.ids import Id
+from nexus_reimport.intake import IdMap, Intake, stored_id
 from nexus_reimport.model import (
     Account,
     ByHand,
@@ -30,13 +31,13 @@ from nexus_reimport.model import (
     digest,
 )
 from nexus_reimport.nexus.tables import Role
-from nexus_reimport.planning import attachments, entity, ledger, manual, matching, merge
+from nexus_reimport.planning import attachments, entity, ledger, manual, merge
 from nexus_reimport.planning.attachments import OwnerRows
 from nexus_reimport.planning.entity import DERIVED, EMPTY, STAYS, Decided, EntityPlanner, Merged
 from nexus_reimport.planning.feed import RecordConverter
 from nexus_reimport.planning.ledger import Ledger
+from nexus_reimport.planning.matching import in_order
 from nexus_reimport.settings import Cause, Settings
-from nexus_reimport.text import by_id, id_key
 
 Progress = Callable[[int, int], None]
 COLUMNS = {  # of the row files beside those of the entities
@@ -68,7 +69,7 @@ def make(
     converter = RecordConverter(intake, zone=settings.zone, as_of=as_of)
     loaded, pointed_at = intake.ids(), intake.pointed_at()
     merged: dict[str, Merged] = {}
-    known: dict[str, dict[str, str]] = {}  # of the entities so far: each may point at them
+    known: dict[str, dict[Id, str]] = {}  # of the entities so far: each may point at them
     for number, name in enumerate(mapping.entities):
         planner = EntityPlanner(name, intake, settings.decisions_for(name), converter)
         merged[name] = planner.merge(known, loaded[name])
@@ -135,25 +136,23 @@ def relink(intake: Intake, *, as_of: datetime) -> Plan:
     return replace(made, digest=digest(made))
 
 
-def _as_they_are(
-    intake: Intake, name: str, loaded: Mapping[str, str]
-) -> tuple[OwnerRows, dict[str, str]]:
+def _as_they_are(intake: Intake, name: str, loaded: IdMap) -> tuple[OwnerRows, dict[str, str]]:
     """The rows of one entity, and FileMaker id, as FileMaker writes it -> Nexus id."""
     spec, key_column = intake.mapping.entities[name], intake.survey.keys[name]
-    carried: dict[str, list[str]] = defaultdict(list)
-    spelt = by_id((filemaker_id, filemaker_id) for filemaker_id in loaded)
+    carried: dict[Id, list[str]] = defaultdict(list)
+    spelt = {filemaker_id: filemaker_id for filemaker_id, _ in loaded}
     keys = set()
     for row in intake.rows(name):
         key = row[key_column] or ""
         keys.add(key)
-        filemaker_id = matching.stored_id(row, spec.filemaker_id) if spec.filemaker_id else ""
+        filemaker_id = stored_id(row, spec.filemaker_id) if spec.filemaker_id else None
         if filemaker_id:
-            carried[id_key(filemaker_id)].append(key)
-            spelt.setdefault(id_key(filemaker_id), filemaker_id)
-    there = by_id((filemaker_id, key) for filemaker_id, key in loaded.items() if key in keys)
+            carried[filemaker_id].append(key)
+            spelt.setdefault(filemaker_id, filemaker_id)
+    there = {filemaker_id: key for filemaker_id, key in loaded if key in keys}
     known = there | {i: found[0] for i, found in carried.items() if len(found) == 1}
     owners = OwnerRows(frozenset(keys), frozenset(keys), known)
-    return owners, {spelt.get(i, i): key for i, key in known.items()}
+    return owners, {spelt[one].written: key for one, key in known.items()}
 
 
 # ---------------------------------------------------------------- by hand
@@ -235,7 +234,7 @@ def _finish(one: Decided, folder: Path) -> EntityPlan:
         ),
         misfits=tuple(_misfits(merged)),
         fits=tuple(_fits(merged)),
-        ambiguous=tuple(sorted(merged.matches.ambiguous)),
+        ambiguous=tuple(one.written for one in in_order(merged.matches.ambiguous)),
     )
 
 
@@ -298,14 +297,15 @@ def _write_ledger(
         for one in entities.values():
             _add_entity(book, one)
         for name, one in entities.items():
-            rows = by_id(one.merged.ids.items())
             for source in one.merged.spec.gathered():
-                book.add_all(source, name, ledger.merged(converter.gathered_from(source), rows))
+                book.add_all(
+                    source, name, ledger.merged(converter.gathered_from(source), one.merged.ids)
+                )
         _add_attachments(book, intake, owners)
         used = mapping.used_sources()
         for source in (s for s in intake.snapshot.extracts if s not in used):
             for record in intake.records(source):
-                book.add(source, "", Outcome.LOOKED_UP, filemaker_id=converter.key(record))
+                book.add(source, "", Outcome.LOOKED_UP, filemaker_id=record.id.written)
     return book.accounts(), done()
 
 
@@ -313,15 +313,17 @@ def _add_entity(book: Ledger, one: Decided) -> None:
     merged = one.merged
     source, name = merged.spec.source, merged.name
     book.open(source, name)
-    for filemaker_id, rule in sorted(merged.converted.left_out.items()):
-        book.add(source, name, Outcome.LEFT_OUT, rule, filemaker_id)
-    for filemaker_id, key in sorted(merged.ids.items()):
-        outcome = Outcome.NEW if filemaker_id in merged.new else Outcome.REPLACED
-        book.add(source, name, outcome, "", filemaker_id, key)
-    for key, (cause, filemaker_id) in sorted(merged.unmatched.items()):
+    left_out = merged.converted.left_out
+    for one_id in in_order(left_out):
+        book.add(source, name, Outcome.LEFT_OUT, left_out[one_id], one_id.written)
+    for one_id in in_order(merged.ids):
+        outcome = Outcome.NEW if one_id in merged.new else Outcome.REPLACED
+        book.add(source, name, outcome, "", one_id.written, merged.ids[one_id])
+    for key in sorted(merged.unmatched):
+        cause, filemaker_id = merged.unmatched[key]
         outcome = Outcome.PURGED if key in one.purged else Outcome.KEPT
         why = f"{cause}, something points at it" if key in one.referenced else str(cause)
-        book.add(source, name, outcome, why, filemaker_id, key)
+        book.add(source, name, outcome, why, filemaker_id.written, key)
 
 
 def _add_attachments(book: Ledger, intake: Intake, owners: Mapping[str, OwnerRows]) -> None:

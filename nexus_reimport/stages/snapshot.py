@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from nexus_reimport import convert, forms
+from nexus_reimport import convert, forms, ids
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.filemaker import Field, Page, Wanted, dates, suggest
 from nexus_reimport.filemaker.channels import Channels, Place
 from nexus_reimport.filemaker.cleaning import Cleaner, apart, loses
 from nexus_reimport.filemaker.keys import Keys
 from nexus_reimport.files import rowfile
+from nexus_reimport.ids import Id
 from nexus_reimport.mapping import FieldMapping, SourceField, SourceTable
 from nexus_reimport.model import KEY, ChannelUse, Cleaned, Extract, FieldFound, Snapshot
 from nexus_reimport.settings import Channel
@@ -259,13 +260,13 @@ class _Task:
         return Wanted(self.place.table, key, types, tuple(beside), ids)
 
 
-def _key(wanted: Wanted, record: dict[str, str]) -> tuple[str, bool]:
+def _key(wanted: Wanted, record: dict[str, str]) -> tuple[Id, bool]:
     """The key of a record as FileMaker writes it, a UUID in lower case; whether it lost something.
 
     A key that lost a character might be another record's.
     """
     key, done = clean(wanted.key_of(record))
-    return _spelt(key), any(map(loses, done))
+    return ids.of(_spelt(key)), any(map(loses, done))
 
 
 def _spelt(key: str) -> str:
@@ -294,7 +295,7 @@ def _extract(
             found = map(apart, part.rows) if part.separated else part.rows
             for record, called in zip(found, _calls(part), strict=True):
                 key, odd = _key(wanted, record)
-                out.add([key, *cleaner.texts(record, key)])
+                out.add([key.written, *cleaner.texts(record, key.written)])
                 keys.add(key, called, odd=odd)
                 newest = max(newest, forms.stamp(record[modified])) if modified else ""
                 task.sent.add(record)

@@ -14,14 +14,13 @@ from nexus_reimport import checks
 from nexus_reimport.checks.after import After, Answers
 from nexus_reimport.errors import StopError
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.intake import Intake
+from nexus_reimport.intake import Intake, stored_id
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.model import Census, Plan, Report, Scope
 from nexus_reimport.nexus import links, schema, sequences, waiters
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.postgres import copy_out, names, table_name
 from nexus_reimport.nexus.tables import Role, fingerprints_now
-from nexus_reimport.planning.matching import stored_id
 from nexus_reimport.settings import Postgres, Settings
 
 Progress = Callable[[int, int], None]

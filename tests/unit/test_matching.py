@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import uuid
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus_reimport import ids
 from nexus_reimport.mapping import Entity
 from nexus_reimport.planning import matching
 
@@ -28,14 +29,43 @@ PEOPLE = Entity.model_validate(
 )  # fmt: skip
 
 
-def matched(spec: Entity, fed: Any, rows: Any, remembered: Any = None) -> matching.Matches:
-    return matching.match("e", spec, fed, rows, remembered or {}, SPACE)
+class Written(NamedTuple):
+    """Matches with ids as they are written, which compare exactly."""
+
+    pairs: dict[str, str]
+    by_rule: dict[str, int]
+    ambiguous: set[str]
+
+
+def matched(spec: Entity, fed: Any, rows: Any, remembered: Any = None) -> Written:
+    """The pairs and ids as they are written."""
+    loaded = tuple((ids.of(one), key) for one, key in (remembered or {}).items())
+    known = {ids.of(one): values for one, values in fed.items()}
+    found = matching.match("e", spec, known, rows, loaded, SPACE)
+    assert all(one.written in fed for one in found.pairs), "FileMaker's spelling, not Nexus's"
+    return Written(
+        {one.written: key for one, key in found.pairs.items()},
+        dict(found.by_rule),
+        {one.written for one in found.ambiguous},
+    )
 
 
 def test_an_id_in_a_json_column_matches_in_any_case() -> None:
     held = uuid.uuid4()
     rows = {"n1": {"meta": f'{{"id": "{str(held).upper()}"}}'}, "n2": {"meta": None}}
     assert matched(PEOPLE, {str(held): {}}, rows).pairs == {str(held): "n1"}
+
+
+def test_a_pair_has_the_id_as_filemaker_writes_it_whatever_nexus_and_the_last_run_wrote() -> None:
+    rows = {"n1": {"meta": '{"id": "p1"}'}, "n2": {"meta": None}}
+    found = matched(PEOPLE, {"P1": {}, "p2": {}}, rows, {"P2": "n2"})
+    assert found.pairs == {"P1": "n1", "p2": "n2"}
+
+
+def test_of_two_remembered_spellings_the_exact_one_comes_first() -> None:
+    rows = {"n1": {"meta": None}, "n2": {"meta": None}}
+    for loaded in ({"P1": "n1", "p1": "n2"}, {"p1": "n2", "P1": "n1"}):
+        assert matched(PEOPLE, {"p1": {}}, rows, loaded).pairs == {"p1": "n2"}
 
 
 def test_two_rows_with_one_id_are_told_and_never_merged() -> None:

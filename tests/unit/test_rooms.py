@@ -36,6 +36,53 @@ def test_no_test_file_imports_another() -> None:
     assert wrong == []
 
 
+# Where ids come in, and are made values: each reads what nobody else reads.
+IDS_COME_IN = {
+    "intake.py": "a record's own and those of its fields, a row's, the id map's",
+    "mapping/entities.py": "those that a rule names",
+    "stages/snapshot.py": "a record's own, when it is read from FileMaker",
+    "filemaker/exports/typed.py": "those of a file's lines, which are put in their order",
+    "planning/attachments.py": "those that a pattern takes out of a file's key",
+}
+
+
+def names(path: Path) -> Iterator[str]:
+    """Every name that a module uses: alone, after the name of another module, imported, called."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield f"{node.func.id}()"
+        match node:
+            case ast.Attribute(value=ast.Name(id=module), attr=name):
+                yield f"{module}.{name}"
+                yield name
+            case ast.Name(id=name):
+                yield name
+            case ast.ImportFrom(module=module, names=aliases):
+                for alias in aliases:
+                    yield f"{module}.{alias.name}"
+                    yield alias.name
+
+
+def using(*wanted: str) -> set[str]:
+    """The modules of the package that use one of the names."""
+    return {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if not set(wanted).isdisjoint(names(path))
+    }
+
+
+def test_how_ids_compare_is_asked_in_one_place() -> None:
+    assert using("id_key") == {"ids.py"}
+
+
+def test_an_id_becomes_a_value_only_where_it_is_read() -> None:
+    assert using("ids.of") == IDS_COME_IN.keys()
+    assert using("nexus_reimport.ids.of") == set(), "by another name it would not be found"
+    assert using("Id()") == {"ids.py"}
+    assert using("ids.Id", "ids.id_key") == set()
+
+
 def test_no_room_is_called_as_ignore_files_call_what_is_built() -> None:
     names = {p.name for p in PACKAGE.rglob("*") if p.is_dir()}
     assert names & {"target", "build", "dist", "out", "bin", "obj", "lib", "tmp", "vendor"} == set()

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-from nexus_reimport.text import CONTROL, HALF, JOINED, by_id, clean, find, fold, id_key, name_key
+from nexus_reimport import ids
+from nexus_reimport.text import CONTROL, HALF, JOINED, clean, find, fold, id_key, name_key
 
 ACCENTED = "Bemärkung"
 TWO_WORDS_OF_ONE_STEM = ("कि", "का")  # Devanagari: the vowels are marks
@@ -97,7 +98,14 @@ def test_two_ids_stay_two(one: str, other: str) -> None:
 
 
 def test_pairs_go_by_their_ids_and_the_last_one_counts() -> None:
-    assert by_id([("P1", 1), ("p2", 2), ("p1", 3)]) == {"p1": 3, "p2": 2}
+    found = {ids.of(written): value for written, value in (("P1", 1), ("p2", 2), ("p1", 3))}
+    assert found == {ids.of("p1"): 3, ids.of("P2"): 2}
+
+
+def test_an_id_is_shown_as_it_was_written_and_false_where_there_is_none() -> None:
+    assert str(ids.of("P 1")) == f"{ids.of('P 1')}" == "P 1"
+    assert ids.of("0")
+    assert not ids.of(" \t")
 
 
 @pytest.mark.parametrize(

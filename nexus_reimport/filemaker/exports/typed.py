@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nexus_reimport import wording
+from nexus_reimport import ids, wording
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.filemaker import suggest
 from nexus_reimport.filemaker.exports.cells import Forms, Refused, as_id, as_text
 from nexus_reimport.filemaker.exports.columns import refuse_contradictions, refuse_rounded_ids
 from nexus_reimport.filemaker.exports.grid import Grid
-from nexus_reimport.text import id_key
+from nexus_reimport.ids import Id
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def in_order(found: Iterable[Row], key_of: Callable[[Row], str], where: str) -> 
         SourceError: a row has no key, or one that came before; keys compare as ids do, without
             regard to case.
     """
-    keyed = [(key_of(row), row) for row in found]
+    keyed = [(ids.of(key_of(row)), row) for row in found]
     _refuse([row.line for key, row in keyed if not key], "rows hold values and no key", where)
     again, spelt_otherwise = _repeated(keyed)
     hint = ""
@@ -80,7 +80,12 @@ def in_order(found: Iterable[Row], key_of: Callable[[Row], str], where: str) -> 
             " relationships take such keys for one)"
         )
     _refuse(again, "rows have a key that came before", where, hint)
-    return [row for _, row in sorted(keyed, key=lambda pair: (id_key(pair[0]), pair[0]))]
+    return [row for _, row in sorted(keyed, key=_by_key)]
+
+
+def _by_key(keyed: tuple[Id, Row]) -> tuple[str, str]:
+    key, _ = keyed
+    return key.compared, key.written
 
 
 def _place(grid: Grid, name: str, where: str) -> int:
@@ -109,17 +114,16 @@ def _place(grid: Grid, name: str, where: str) -> int:
     return places[0]
 
 
-def _repeated(keyed: Iterable[tuple[str, Row]]) -> tuple[list[int], list[int]]:
+def _repeated(keyed: Iterable[tuple[Id, Row]]) -> tuple[list[int], list[int]]:
     """The lines whose key an earlier line has, and those of them that write it otherwise."""
-    first: dict[str, str] = {}
+    first: dict[Id, str] = {}
     again, spelt_otherwise = [], []
     for key, row in keyed:
-        one = id_key(key)
-        if one not in first:
-            first[one] = key
+        if key not in first:
+            first[key] = key.written
             continue
         again.append(row.line)
-        if first[one] != key:
+        if first[key] != key.written:
             spelt_otherwise.append(row.line)
     return again, spelt_otherwise
 
