@@ -1,8 +1,9 @@
 """Wipe all patient data of Nexus and reimport it fresh from FileMaker.
 
-The stages, in the order of a run: ``snapshot``, ``census``, ``survey``, ``backup``, ``checks``,
-``plan``, ``gate``, ``reimport``, ``verify``; ``runbook`` puts them together for notebooks and for
-the command line, ``record`` keeps what happened. ARCHITECTURE.md has the flow on one page.
+The stages, in the order of a run: ``snapshot``, ``census``, ``survey``, ``backup``, then
+``planning`` and ``checks``, then ``rehearsal``, ``approval``, ``apply``, ``verify``. ``runbook``
+puts them together for notebooks and for the command line, ``record`` keeps what happened.
+ARCHITECTURE.md has the flow on one page.
 """
 
 from pathlib import Path

@@ -2,7 +2,8 @@
 
 ``[hooks]`` of the environment's file names them. A file outside the record,
 ``<runs>/<environment>/.window``, marks the window as up: on the disk before ``enter`` is started,
-gone only after ``leave`` has succeeded. A kill at any instant leaves it there, and the next command runs ``leave``.
+gone only after ``leave`` has succeeded. A kill at any instant leaves it there, and the next command
+runs ``leave``.
 
 What a hook prints goes to the private ``hooks.log``, never into a record; a hook gets none of our
 secrets. Whether ``leave`` succeeds never changes what became of a run.

@@ -32,6 +32,7 @@ from nexus_reimport.nexus.rights import Task
 from nexus_reimport.nexus.tables import fingerprints_of
 from nexus_reimport.record import Run, Verdict, journal
 from nexus_reimport.runbook import maintenance
+from nexus_reimport.runbook.book import Runbook
 from nexus_reimport.runbook.opening import (
     Bar,
     clear_scratch,
@@ -40,7 +41,6 @@ from nexus_reimport.runbook.opening import (
     require_ready,
     today,
 )
-from nexus_reimport.runbook.steps import Runbook
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import approval, backup, undo
 

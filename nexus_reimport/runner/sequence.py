@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nexus_reimport import record, show
+from nexus_reimport import record, runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
     RecordError,
@@ -24,7 +24,6 @@ from nexus_reimport.model import Proposal, Refusal, Scope
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import opening, rollback
-from nexus_reimport.runbook import steps as runbook
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.runner.interrupt import Interrupted

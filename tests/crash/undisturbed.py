@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from nexus_reimport import runbook
 from nexus_reimport.errors import ReimportError
-from nexus_reimport.runbook import steps
 
 from .cases import Kind, Reference
 from .faults import sessions
@@ -18,7 +18,7 @@ def furnish(world: World) -> None:
     world.begin(FOUND)
     world.states[FOUND] = world.state()
     with world.inside():
-        book = steps.begin(ENVIRONMENT)
+        book = runbook.begin(ENVIRONMENT)
         _preflight(book)
         world.keep("rehearsed")
         book.approve(rehearsed=True)
@@ -29,7 +29,7 @@ def furnish(world: World) -> None:
         world.keep("complete")
     world.begin(FOUND)
     with world.inside():
-        book = steps.begin(ENVIRONMENT, links_only=True)
+        book = runbook.begin(ENVIRONMENT, links_only=True)
         _preflight(book)
         world.keep("rehearsed-links")
         book.approve(rehearsed=True)
@@ -41,7 +41,7 @@ def step_through(world: World) -> tuple[int, str]:
     """A whole run as an engineer steps through it, in this process: exit code and message."""
     with world.inside():
         try:
-            book = steps.begin(ENVIRONMENT)
+            book = runbook.begin(ENVIRONMENT)
             _preflight(book)
             book.approve(rehearsed=True)
             book.apply()
@@ -51,7 +51,7 @@ def step_through(world: World) -> tuple[int, str]:
     return 0, ""
 
 
-def _preflight(book: steps.Runbook) -> None:
+def _preflight(book: runbook.Runbook) -> None:
     book.snapshot()
     book.census()
     book.survey_and_backup()
@@ -62,7 +62,7 @@ def _preflight(book: steps.Runbook) -> None:
     book.propose()
 
 
-def _to_its_end(book: steps.Runbook) -> None:
+def _to_its_end(book: runbook.Runbook) -> None:
     book.verify()
     book.sign_off()
     book.seal()

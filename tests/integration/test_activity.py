@@ -15,12 +15,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from nexus_reimport import runbook, show
 from nexus_reimport import settings as environments
-from nexus_reimport import show
 from nexus_reimport.errors import RecordError, ReimportError, StopError
 from nexus_reimport.nexus import activity, watch
 from nexus_reimport.nexus.activity import Activity, TableWrites, Watched, merged
-from nexus_reimport.runbook import steps
 from nexus_reimport.settings import Postgres
 from support.clinic import ROLE, Clinic
 from support.running import until
@@ -42,16 +41,16 @@ def desk(clinic: Clinic, name: str = DESK) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def surveyed(clinic: Clinic) -> steps.Runbook:
+def surveyed(clinic: Clinic) -> runbook.Runbook:
     """A new run up to its survey."""
-    book = steps.begin("sandbox-dev")
+    book = runbook.begin("sandbox-dev")
     book.snapshot()
     book.census()
     book.survey_and_backup()
     return book
 
 
-def rehearsed_after(book: steps.Runbook) -> steps.Runbook:
+def rehearsed_after(book: runbook.Runbook) -> runbook.Runbook:
     book.plan()
     book.check_before()
     book.rehearse()
@@ -62,7 +61,7 @@ def postgres() -> Postgres:
     return environments.load("sandbox-dev").postgres
 
 
-def saved(book: steps.Runbook) -> str:
+def saved(book: runbook.Runbook) -> str:
     """All that the record holds of others' work."""
     return "".join((book.run.folder / f"{n}.json").read_text() for n in ("activity", "watched"))
 

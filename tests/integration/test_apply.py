@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from nexus_reimport import record
+from nexus_reimport import record, runbook
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import Busy, ReimportError, StopError, TargetError
 from nexus_reimport.files import rowfile
@@ -27,7 +27,6 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record import Verdict
-from nexus_reimport.runbook import steps
 from nexus_reimport.stages import apply
 from support.applying import apply_with, order_of
 from support.clinic import ROLE, Clinic
@@ -49,7 +48,7 @@ def at_step(step: int, work: Callable[[], None]) -> Callable[[int, int], None]:
     return progress
 
 
-def settled(book: steps.Runbook) -> Verdict:
+def settled(book: runbook.Runbook) -> Verdict:
     book.settle()
     return book.run.verdict()
 
@@ -284,7 +283,7 @@ def test_others_never_wait_longer_than_allowed(clinic: Clinic, rehearsed: Path) 
     book = clinic.approved(rehearsed)
     clinic.edit("sandbox-dev", "max_writers_wait = 30", "max_writers_wait = 0.2")
     before = clinic.state()
-    late = steps.resume("sandbox-dev", book.run.id)
+    late = runbook.resume("sandbox-dev", book.run.id)
     with pytest.raises((Busy, TargetError)) as told:
         apply_with(late, progress=at_step(4, lambda: time.sleep(0.5)))
     assert told.value.state == apply.ROLLED_BACK
@@ -392,12 +391,12 @@ def test_an_interrupt_after_the_commit_is_never_called_rolled_back(
         if done == COMMITTED_AT:
             raise KeyboardInterrupt
 
-    book = steps.resume("sandbox-dev", "", lambda _: interrupt)
+    book = runbook.resume("sandbox-dev", "", lambda _: interrupt)
     with pytest.raises(KeyboardInterrupt):
         book.apply()
     assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
     assert book.settle()
-    quiet = steps.resume("sandbox-dev")
+    quiet = runbook.resume("sandbox-dev")
     assert quiet.verify().passed
 
 

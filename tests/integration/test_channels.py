@@ -15,13 +15,12 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from nexus_reimport import settings, show
+from nexus_reimport import runbook, settings, show
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import Survey
 from nexus_reimport.planning import plan
-from nexus_reimport.runbook import steps
 from nexus_reimport.stages import snapshot
 from nexus_sandbox.clinic import generate
 from nexus_sandbox.filemaker import exports, faults
@@ -35,11 +34,11 @@ CHANNELS = ("data_api", "odata", "exports")
 
 
 @pytest.fixture
-def surveyed(clinic: Clinic) -> steps.Runbook:
+def surveyed(clinic: Clinic) -> runbook.Runbook:
     """A run whose survey is taken: all plans of a test are of one moment."""
     clinic.simulator.only_odata = ()
     exports.export(clinic.made_up.filemaker, clinic.folder.parent / "exports")
-    book = steps.begin(DEV)
+    book = runbook.begin(DEV)
     book.snapshot()
     book.census()
     book.survey_and_backup()
@@ -47,7 +46,7 @@ def surveyed(clinic: Clinic) -> steps.Runbook:
 
 
 def test_the_same_clinic_gives_the_same_plan_by_each_channel(
-    clinic: Clinic, surveyed: steps.Runbook
+    clinic: Clinic, surveyed: runbook.Runbook
 ) -> None:
     survey = surveyed.run.load(Survey)
     digests = {}
@@ -66,7 +65,7 @@ def test_the_same_clinic_gives_the_same_plan_by_each_channel(
 
 
 def test_each_table_may_come_by_a_channel_of_its_own_and_the_page_says_so(
-    clinic: Clinic, surveyed: steps.Runbook
+    clinic: Clinic, surveyed: runbook.Runbook
 ) -> None:
     read_by(
         clinic,
@@ -74,7 +73,7 @@ def test_each_table_may_come_by_a_channel_of_its_own_and_the_page_says_so(
         'channels = { notes = "odata", images = "exports", events = "exports" }',
         EXPORTS,
     )
-    book = steps.begin(DEV)
+    book = runbook.begin(DEV)
     read = book.snapshot()
     by = {name: e.channel for name, e in read.extracts.items()}
     assert (by["notes"], by["images"], by["events"], by["contacts"]) == (
@@ -90,13 +89,13 @@ def test_each_table_may_come_by_a_channel_of_its_own_and_the_page_says_so(
 
 
 def test_an_old_file_is_told_and_one_that_is_replaced_is_noticed_before_the_execution(
-    clinic: Clinic, surveyed: steps.Runbook
+    clinic: Clinic, surveyed: runbook.Runbook
 ) -> None:
     read_by(clinic, 'channel = "data_api"\nchannels = { images = "exports" }', EXPORTS)
     file = clinic.folder.parent / "exports" / "Image_DataV6.tab"
     long_ago = time.time() - 3 * 86_400
     os.utime(file, (long_ago, long_ago))
-    book = steps.resume(DEV, surveyed.run.id)
+    book = runbook.resume(DEV, surveyed.run.id)
     book.snapshot()
     book.census()
     book.survey_and_backup()
@@ -121,7 +120,7 @@ def test_what_a_field_was_found_under_is_shown(clinic: Clinic) -> None:
         for record in table.records:
             record.values = {renamed.get(k, k): v for k, v in record.values.items()}
         tables["API_Contacts"] = type(table)(table.name, fields, table.records)
-    page = repr(show.snapshot(steps.begin(DEV).snapshot()))
+    page = repr(show.snapshot(runbook.begin(DEV).snapshot()))
     assert "Health Number" in page
     assert "Health_Number" in page
 
@@ -141,7 +140,7 @@ def test_a_channel_without_its_place_is_refused_before_anything_is_read(
 ) -> None:
     read_by(clinic, lines, more)
     with pytest.raises(SettingsError, match=told):
-        steps.begin(DEV)
+        runbook.begin(DEV)
     assert not clinic.simulator.requests
 
 
@@ -151,9 +150,9 @@ def test_a_table_that_is_not_enabled_for_the_data_api_is_named_with_what_to_do(
     clinic.simulator.only_odata = ("API_Notes", "API_Messages")
     read_by(clinic, 'channel = "data_api"')
     with pytest.raises(MappingError, match=r"API_(Notes|Messages)"):
-        steps.begin(DEV).snapshot()
+        runbook.begin(DEV).snapshot()
     read_by(clinic, BY)
-    assert steps.begin(DEV).snapshot().extracts["notes"].channel == "odata"
+    assert runbook.begin(DEV).snapshot().extracts["notes"].channel == "odata"
 
 
 def test_the_first_failure_ends_the_reading_of_all_tables(clinic: Clinic) -> None:
@@ -162,14 +161,14 @@ def test_the_first_failure_ends_the_reading_of_all_tables(clinic: Clinic) -> Non
     clinic.simulator.faults.append(faults.code("API_event/records", 200, nth=3, times=99))
     began = time.monotonic()
     with pytest.raises(SourceError, match="code 200"):
-        steps.begin(DEV).snapshot()
+        runbook.begin(DEV).snapshot()
     assert time.monotonic() - began < 6, "the other tables are not read to their ends"
 
 
 def test_an_interrupt_ends_the_reading_of_all_tables(clinic: Clinic) -> None:
     clinic.simulator.latency_ms = 50
     read_by(clinic, BY + "\npage = 1")
-    book = steps.begin(DEV)
+    book = runbook.begin(DEV)
     # a shell that starts the tests in the background lets them ignore it
     ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -213,7 +212,7 @@ def sequential(simulator: Simulator, tables: dict[str, str], page: int) -> int:
 def test_reading_is_at_least_three_times_as_fast_as_a_plain_loop(
     slow: Simulator, clinic: Clinic, tmp_path: Path
 ) -> None:
-    mapping = steps.begin(DEV).mapping
+    mapping = runbook.begin(DEV).mapping
     place = settings.load(DEV).filemaker
     place = place.model_copy(update={"url": slow.url, "channels": {}, "page": 40})
     tables = {spec.table: spec.key[0] for spec in mapping.sources.values()}
@@ -233,14 +232,14 @@ def test_reading_is_at_least_three_times_as_fast_as_a_plain_loop(
 
 def test_a_weak_server_is_left_alone_before_each_page(slow: Simulator, clinic: Clinic) -> None:
     read_by(clinic, BY + "\npage = 100\npause = 0.05\nworkers = 1")
-    read = steps.begin(DEV).snapshot()
+    read = runbook.begin(DEV).snapshot()
     pages = sum(max(1, -(-e.rows // 100)) for e in read.extracts.values())
     assert read.seconds >= 0.05 * pages
 
 
 def test_memory_holds_some_pages_and_never_a_whole_table(clinic: Clinic, tmp_path: Path) -> None:
     rows, size = 20_000, 5_000
-    mapping = steps.begin(DEV).mapping
+    mapping = runbook.begin(DEV).mapping
     long_text = "x" * size
     clinic.simulator.only_odata = ()
     with clinic.simulator.edit() as tables:

@@ -9,27 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import checks, record
+from nexus_reimport import checks, record, runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.checks import after, before, inside
 from nexus_reimport.errors import SettingsError, StopError
 from nexus_reimport.model import Backup, Level, Plan, Rehearsal, Report, Result, Survey
 from nexus_reimport.planning import plan
 from nexus_reimport.record import Verdict
-from nexus_reimport.runbook import steps
 from nexus_reimport.settings import EntityDecisions, Waiver
 from support.clinic import Clinic
 
 
 @pytest.fixture
-def committed(clinic: Clinic, rehearsed: Path) -> tuple[Clinic, steps.Runbook]:
+def committed(clinic: Clinic, rehearsed: Path) -> tuple[Clinic, runbook.Runbook]:
     book = clinic.approved(rehearsed)
     book.apply()
     return clinic, book
 
 
 def test_every_check_has_looked_at_something(
-    committed: tuple[Clinic, steps.Runbook],
+    committed: tuple[Clinic, runbook.Runbook],
 ) -> None:
     _, book = committed
     book.verify()
@@ -135,7 +134,7 @@ CORRUPTIONS = {
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_a_corruption_after_the_commit_is_found(
-    committed: tuple[Clinic, steps.Runbook], name: str
+    committed: tuple[Clinic, runbook.Runbook], name: str
 ) -> None:
     clinic, book = committed
     statement, found_by = CORRUPTIONS[name]
@@ -199,7 +198,7 @@ def waiver(check: str, at_most: int = 5000, until: str = "2026-03-01") -> Waiver
                   until=date.fromisoformat(until))  # fmt: skip
 
 
-def results(book: steps.Runbook, *waivers: Waiver) -> dict[str, Result]:
+def results(book: runbook.Runbook, *waivers: Waiver) -> dict[str, Result]:
     report = checks.run(book._before(), waivers, today=TODAY, name="before")
     return {r.check: r for r in report.results}
 
@@ -255,7 +254,7 @@ def test_waivers_that_can_never_be_of_use_are_refused_all_at_once(clinic: Clinic
         f'\n[[waivers]]\ncheck = "{name}"\nat_most = 1\nreason = "r"\nwho = "w"\n'
         'until = "2099-12-31"\n' for name in wrong))  # fmt: skip
     with pytest.raises(SettingsError, match="3 waivers cannot be used") as told:
-        steps.begin("sandbox-dev")
+        runbook.begin("sandbox-dev")
     text = str(told.value)
     assert "every_pateint_has_a_clinic: there is no such check; nearest: every_patient_has" in text
     assert "everything_is_decided: this check cannot be waived" in text

@@ -13,11 +13,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from nexus_reimport import runbook
 from nexus_reimport.cli import main
 from nexus_reimport.errors import Busy
 from nexus_reimport.nexus import deployment, transaction
 from nexus_reimport.nexus.deployment import Identity
-from nexus_reimport.runbook import adoption, steps
+from nexus_reimport.runbook import adoption
 from nexus_sandbox.postgres.server import PostgresServer
 from support.clinic import ROLE, Clinic, make_database
 from support.interlock import DEV, PROD, oid, refusal, replica, secret, untouched
@@ -70,7 +71,7 @@ def test_a_database_is_adopted_once_and_then_it_says_so(
     assert out.startswith(f"{place} was already sandbox-dev: ")
     assert out.endswith("; nothing was written\n")
     assert marker(clinic) == first
-    steps.begin(DEV)
+    runbook.begin(DEV)
 
 
 def test_the_answer_can_be_read_by_a_program(
@@ -110,7 +111,7 @@ def test_a_copy_is_adopted_only_by_who_calls_it_one(
     assert code == 0
     assert [row[:2] for row in clinic.rows(MARKER, role=ROLE)] == [(DEV, clinic.databases["dev"])]
     assert marker(clinic, "prod") == before, "prod's own marker is as it was"
-    steps.begin(DEV)
+    runbook.begin(DEV)
 
 
 @pytest.mark.parametrize("more", [[], ["--this-is-a-copy"]])
@@ -145,14 +146,14 @@ def test_prod_under_another_name_is_still_prod(
     with clinic.server.access.connect() as connection:
         connection.execute(f'ALTER DATABASE "{prod}" RENAME TO "{dev}"')
     with untouched(clinic, "dev"):
-        text = refusal(lambda: steps.begin(DEV))
+        text = refusal(lambda: runbook.begin(DEV))
         assert text.startswith("this database is sandbox-prod itself, not sandbox-dev\n")
         assert command(capsys, "adopt", DEV, "--this-is-a-copy", "--yes")[0] == 1
     clinic.edit(PROD, prod, dev)
-    text = refusal(lambda: steps.begin(PROD))
+    text = refusal(lambda: runbook.begin(PROD))
     assert f"it was called {prod} then, {dev} now" in text
     assert command(capsys, "adopt", PROD, "--this-is-a-copy", "--yes")[0] == 0
-    steps.begin(PROD)
+    runbook.begin(PROD)
 
 
 def test_a_replica_is_not_adopted(
@@ -249,14 +250,14 @@ def test_a_server_that_hides_its_identifier_is_told_by_name_and_oid(clinic: Clin
     database = clinic.databases["dev"]
     with psycopg.connect(clinic.server.dsn(database), autocommit=True) as connection:
         connection.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
-    steps.begin(DEV)
+    runbook.begin(DEV)
     unmarked(clinic)
     adoption.adopt(adoption.look(DEV))
     hidden = "SELECT system_identifier FROM nexus_reimport.deployment"
     assert clinic.value(hidden, role=ROLE) == ""
-    steps.begin(DEV)
+    runbook.begin(DEV)
     clinic.do("UPDATE nexus_reimport.deployment SET database_oid = database_oid + 1", role=ROLE)
-    assert "its oid was " in refusal(lambda: steps.begin(DEV))
+    assert "its oid was " in refusal(lambda: runbook.begin(DEV))
 
 
 def test_the_marker_holds_one_row_and_a_name(clinic: Clinic) -> None:

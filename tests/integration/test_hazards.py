@@ -8,11 +8,10 @@ import uuid
 
 import pytest
 
-from nexus_reimport import CHECKOUT
+from nexus_reimport import CHECKOUT, runbook
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Account, Report
 from nexus_reimport.nexus.tables import Role
-from nexus_reimport.runbook import steps
 from nexus_sandbox.filemaker.file import Record
 from support.clinic import Clinic, planned
 from support.values import DEV, change, misfits, nexus_id, plan_of, rows, shared
@@ -21,12 +20,12 @@ ROOT = CHECKOUT
 HAZARDS = {f"H{n}" for n in (*range(1, 15), *range(20, 38))}
 
 
-def checked(clinic: Clinic) -> tuple[steps.Runbook, Report]:
+def checked(clinic: Clinic) -> tuple[runbook.Runbook, Report]:
     book = planned()
     return book, book.check_before()
 
 
-def account(book: steps.Runbook, source: str) -> Account:
+def account(book: runbook.Runbook, source: str) -> Account:
     return next(a for a in plan_of(book).accounts if a.source == source)
 
 
@@ -145,7 +144,7 @@ def test_names_repeat_and_people_match_by_id_alone_while_clinics_fold(clinic: Cl
 
 
 def test_everything_that_was_read_is_on_the_disk_before_anything_is_planned(clinic: Clinic) -> None:
-    book = steps.begin(DEV)
+    book = runbook.begin(DEV)
     book.snapshot()
     clinic.simulator.stop()
     book.census()

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from nexus_reimport import record, runner
+from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.before import filemaker_is_the_file_of_the_record_before
 from nexus_reimport.cli import main
@@ -21,7 +21,6 @@ from nexus_reimport.model import Report, Snapshot
 from nexus_reimport.nexus.postgres import statement
 from nexus_reimport.record import Verdict
 from nexus_reimport.record.journal import JOURNAL
-from nexus_reimport.runbook import steps
 from nexus_reimport.runner import notebook
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE
 from nexus_sandbox.filemaker.simulator import Simulator
@@ -88,8 +87,8 @@ def test_the_others_own_database_is_refused(
     clinic.add_prod()
     name = cross(clinic)
     with untouched(clinic, "dev", "prod"):
-        text = refusal(lambda: steps.begin(name))
-        assert refusal(lambda: steps.resume(name)) == text
+        text = refusal(lambda: runbook.begin(name))
+        assert refusal(lambda: runbook.resume(name)) == text
     assert text == (
         f"this database is sandbox-{other} itself, not sandbox-{own}\n"
         f"  where: postgres 127.0.0.1:{clinic.server.port}/{clinic.databases[other]},"
@@ -119,7 +118,7 @@ def test_a_restored_copy_of_prod_under_devs_name_is_refused(clinic: Clinic) -> N
     clinic.server.drop_database(dev)
     make_database(clinic.server, dev, prod)
     with untouched(clinic, "dev", "prod"):
-        text = refusal(lambda: steps.begin(DEV))
+        text = refusal(lambda: runbook.begin(DEV))
     assert text == (
         f"this database is a copy of sandbox-prod: it was called {prod} then, {dev} now;"
         f" its oid was {oid(clinic, 'prod')} then, {oid(clinic, 'dev')} now\n"
@@ -137,7 +136,7 @@ def test_a_replica_in_recovery_is_refused(clinic: Clinic, replica: PostgresServe
     with psycopg.connect(replica.dsn(clinic.databases["dev"], ROLE)) as connection:
         assert connection.execute(question).fetchall() == clinic.rows(question)
     with untouched(clinic, "dev"):
-        text = refusal(lambda: steps.begin(DEV))
+        text = refusal(lambda: runbook.begin(DEV))
     assert text == (
         "this server is a replica in recovery: nothing can be written to it\n"
         f"  where: postgres 127.0.0.1:{replica.port}/{clinic.databases['dev']}\n"
@@ -150,7 +149,7 @@ def test_another_database_of_the_server_is_refused(clinic: Clinic) -> None:
     make_database(clinic.server, clinic.databases["prod"], "template_prod")
     prods_place_in_devs_file(clinic)
     with untouched(clinic, "dev", "prod"):
-        text = refusal(lambda: steps.begin(DEV))
+        text = refusal(lambda: runbook.begin(DEV))
     assert text == (
         "this database has not been adopted: nothing in it says that it is sandbox-dev\n"
         f"  where: postgres 127.0.0.1:{clinic.server.port}/{clinic.databases['prod']}\n"
@@ -178,7 +177,7 @@ def test_a_marker_that_was_carried_to_another_server_is_refused(
     secret(clinic, "NEXUS_SANDBOX_PG_PORT", elsewhere.port)
     secret(clinic, "NEXUS_SANDBOX_PG_PASSWORD", elsewhere.access.passwords[ROLE])
     with untouched(clinic, "dev"):
-        text = refusal(lambda: steps.begin(DEV))
+        text = refusal(lambda: runbook.begin(DEV))
     assert text.splitlines()[0] == (
         "this database is a copy of sandbox-dev: it was on another server then"
     )
@@ -198,14 +197,14 @@ def test_a_mistyped_parameter_is_refused_wherever_it_is_typed(
         given = {"enviroment": DEV, "run_id": ""}
         told = refusal(lambda: notebook.check("01_preflight", given), SettingsError, 2)
         assert "given enviroment that it does not know" in told
-        told = refusal(lambda: steps.begin("sandbox-dve"), SettingsError, 2)
+        told = refusal(lambda: runbook.begin("sandbox-dve"), SettingsError, 2)
         assert "known: sandbox-dev, sandbox-prod" in told
         for arguments in (["run", DEV, "--aprove-rehearsed"], ["adopt", DEV, "--this-is-copy"]):
             code, told = command(capsys, *arguments)
             assert code == 2
             assert "No such option" in told
         clinic.edit(DEV, "max_writers_wait", "max_writer_wait")
-        told = refusal(lambda: steps.begin(DEV), SettingsError, 2)
+        told = refusal(lambda: runbook.begin(DEV), SettingsError, 2)
         assert "postgres.max_writer_wait" in told
     assert not clinic.simulator.requests
 
@@ -216,8 +215,8 @@ def test_no_environment_is_no_environment(
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, "")
     with untouched(clinic, "dev"):
         for call in (
-            lambda: steps.begin(""),
-            lambda: steps.resume(""),
+            lambda: runbook.begin(""),
+            lambda: runbook.resume(""),
             lambda: runner.run([""]),
         ):
             assert refusal(call, SettingsError, 2) == (
@@ -234,19 +233,19 @@ def test_two_environments_of_one_name_are_refused(clinic: Clinic) -> None:
     text = (clinic.folder / f"{PROD}.toml").read_text()
     shutil.copy(clinic.folder / f"{DEV}.toml", clinic.folder / f"{PROD}.toml")
     with untouched(clinic, "dev", "prod"):
-        told = refusal(lambda: steps.begin(PROD), SettingsError, 2)
+        told = refusal(lambda: runbook.begin(PROD), SettingsError, 2)
         assert 'name: is "sandbox-dev", but the file is called sandbox-prod.toml' in told
     (clinic.folder / f"{PROD}.toml").write_text(text)
     (clinic.folder / "Sandbox-Dev.toml").write_text("")
     with untouched(clinic, "dev", "prod"):
-        assert refusal(lambda: steps.begin(DEV), SettingsError, 2) == (
+        assert refusal(lambda: runbook.begin(DEV), SettingsError, 2) == (
             "sandbox-dev.toml: 1 problem(s)\n"
             "    Sandbox-Dev.toml beside it differs only in case: the records of both would mix\n"
             "  where: sandbox-dev.toml\n"
             "  state: nothing was written\n"
             "  next:  fix the file and start again"
         )
-        told = refusal(lambda: steps.begin("Sandbox-Dev"), SettingsError, 2)
+        told = refusal(lambda: runbook.begin("Sandbox-Dev"), SettingsError, 2)
         assert "sandbox-dev.toml beside it differs only in case" in told
     assert environments.load(PROD).name == PROD, "others are not held up"
 
@@ -293,14 +292,14 @@ def test_a_filemaker_file_of_another_size_is_refused_and_can_be_waived(
             assert text.splitlines()[0] == "1 check failed"
             assert FILE_CHECK in text
             assert f"(e.g. {said})" in text
-    found = steps.resume(PROD).run.load(Report, "checks_before").results
+    found = runbook.resume(PROD).run.load(Report, "checks_before").results
     assert {r.note for r in found if r.check == FILE_CHECK} == {
         f"compared with sandbox-dev {first.run.id}"
     }
     path = clinic.folder / f"{DEV}.toml"
     waiver = f'check = "{FILE_CHECK}"\nat_most = 1\nreason = "meant so"\nwho = "x"\n'
     path.write_text(f'{path.read_text()}\n[[waivers]]\n{waiver}until = "2099-01-01"\n')
-    results = steps.resume(DEV).check_before().results
+    results = runbook.resume(DEV).check_before().results
     assert [r.passed for r in results if r.check == FILE_CHECK] == [True]
 
 

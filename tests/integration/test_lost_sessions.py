@@ -11,9 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from nexus_reimport import runbook
 from nexus_reimport.errors import ReimportError, TargetError
 from nexus_reimport.record import Verdict
-from nexus_reimport.runbook import rollback, steps
+from nexus_reimport.runbook import rollback
 from nexus_reimport.stages import undo
 from support.clinic import Clinic
 
@@ -54,7 +55,7 @@ def lost(clinic: Clinic, step: Callable[[], object]) -> ReimportError:
 
 
 def test_in_the_survey_nothing_was_written(clinic: Clinic) -> None:
-    book = steps.begin(DEV)
+    book = runbook.begin(DEV)
     book.snapshot()
     book.census()
     before = clinic.state()

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from nexus_reimport import CHECKOUT, record, runner, show
+from nexus_reimport import CHECKOUT, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, RecordError, SettingsError, StopError
 from nexus_reimport.record import Run, Verdict
-from nexus_reimport.runbook import maintenance, steps
+from nexus_reimport.runbook import maintenance
 from nexus_reimport.settings import Settings
 from support.clinic import ROLE, Clinic
 from support.commands import command
@@ -89,10 +89,10 @@ def test_the_window_is_up_from_before_the_locks_to_the_sign_off(
     def look(done: int, _: int) -> None:
         seen.append((hooks.did(), hooks.state.exists()))
 
-    steps.resume(DEV, book.run.id, lambda _: look).apply()
+    runbook.resume(DEV, book.run.id, lambda _: look).apply()
     assert seen[0] == (["enter"], True)
     assert stat.S_IMODE(hooks.state.stat().st_mode) == 0o600
-    steps.resume(DEV, book.run.id)
+    runbook.resume(DEV, book.run.id)
     book.verify()
     assert hooks.did() == ["enter"], "what people write before the verification would differ"
     book.sign_off()
@@ -193,7 +193,7 @@ def test_an_interrupt_after_the_commit_leaves_it_up_for_the_verification(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        steps.resume(DEV, book.run.id, lambda _: interrupt).apply()
+        runbook.resume(DEV, book.run.id, lambda _: interrupt).apply()
     assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
     assert hooks.did() == ["enter"]
     assert runner.finish(DEV).verdict is Verdict.COMPLETE
@@ -227,7 +227,7 @@ def test_sealing_takes_it_down(clinic: Clinic, hooks: Hooks, rehearsed: Path) ->
 
 def killed_in_the_transaction(
     clinic: Clinic, hooks: Hooks, rehearsed: Path, step: int = 7
-) -> steps.Runbook:
+) -> runbook.Runbook:
     book = clinic.approved(rehearsed)
     with halted(book.settings.name, book.run.id, step, hooks.folder / "marker") as process:
         process.kill()
@@ -275,11 +275,11 @@ def test_a_new_run_takes_it_down_and_the_same_run_resumed_does_not(
     clinic: Clinic, hooks: Hooks, rehearsed: Path
 ) -> None:
     book = killed_in_the_transaction(clinic, hooks, rehearsed)
-    again = steps.resume(DEV, book.run.id)
-    steps.begin(DEV, book.run.id)
+    again = runbook.resume(DEV, book.run.id)
+    runbook.begin(DEV, book.run.id)
     again.settle()
     assert hooks.did() == ["enter"]
-    new = steps.begin(DEV)
+    new = runbook.begin(DEV)
     assert hooks.did() == ["enter", "leave"]
     assert told(new.run) == ["window left"]
     assert new.run.events()[-1].line["of"] == book.run.id
@@ -302,7 +302,7 @@ def test_nobody_takes_down_the_window_that_another_process_is_inside_of(
         assert maintenance.leave(settings()) == ""
         assert maintenance.still_up(settings()) == ""
         with pytest.raises(Busy, match="inside its maintenance window"):
-            steps.resume(DEV, book.run.id).apply()
+            runbook.resume(DEV, book.run.id).apply()
         assert hooks.did() == ["enter"]
         assert hooks.state.exists()
     maintenance.leave(settings())

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook, load_workbook
 
-from nexus_reimport import show
+from nexus_reimport import runbook, show
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Report
 from nexus_reimport.planning import manual
-from nexus_reimport.runbook import steps
 from nexus_reimport.settings import SHEET
 from support.clinic import Clinic, planned
 from support.sheets import column_of, fill, line_of, put_back, without_clinic
@@ -180,7 +179,7 @@ def test_a_stale_line_is_refused(clinic: Clinic) -> None:
     assert "stale: the row shows other values than when the sheet was written" in said
 
 
-def given_and_executed(clinic: Clinic) -> tuple[steps.Runbook, str]:
+def given_and_executed(clinic: Clinic) -> tuple[runbook.Runbook, str]:
     """A run that was fed by a sheet, and the patient to whom a person gave a clinic."""
     first = planned()
     key = without_clinic(first)[0]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nexus_reimport import PACKAGE
+from nexus_reimport import PACKAGE, runbook
 from nexus_reimport.errors import MappingError
-from nexus_reimport.runbook import steps
 from support.clinic import Clinic
 
 SHIPPED = PACKAGE / "mappings" / "nexus.toml"
@@ -39,7 +38,7 @@ def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Cl
     (clinic.folder / "own.toml").write_text(text)
     clinic.edit("sandbox-dev", 'mapping = "nexus"', 'mapping = "own.toml"')
     before = clinic.state()
-    book = steps.begin("sandbox-dev")
+    book = runbook.begin("sandbox-dev")
     with pytest.raises(MappingError) as told:
         book.survey_and_backup()
     said = str(told.value)

@@ -9,12 +9,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from nexus_reimport import runbook
 from nexus_reimport.errors import StopError
 from nexus_reimport.nexus import obstacles, references, schema
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.obstacles import Problem
 from nexus_reimport.nexus.postgres import connected
-from nexus_reimport.runbook import steps
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import Altered, altered
@@ -105,7 +105,7 @@ def odd(
 
 
 def found_in(connection: psycopg.Connection, folder: Path) -> list[Problem]:  # type: ignore[type-arg]
-    mapping = steps.mappings.load("second_installation.toml", folder)
+    mapping = runbook.mappings.load("second_installation.toml", folder)
     database = Database.read(connection, mapping)
     _, hits = references.unexplained(database, references.declared(database))
     return obstacles.find(database, hits)
@@ -167,9 +167,9 @@ def test_hidden_rows_stop_the_survey_before_anything_is_counted(
         found.do(f"ALTER ROLE {ROLE} NOBYPASSRLS", admin=True)
         try:
             with pytest.raises(StopError, match="BYPASSRLS"):
-                steps.begin("second")
+                runbook.begin("second")
             with (
-                connected(steps.environments.load("second").postgres) as connection,
+                connected(runbook.environments.load("second").postgres) as connection,
                 pytest.raises(StopError, match=r"may hide rows of 1 table.*practice.site") as told,
             ):
                 obstacles.refuse_hidden_rows(connection)
@@ -307,7 +307,7 @@ def test_a_partitioned_table_is_counted_at_its_root_all_the_way(
 def test_a_partition_that_was_changed_after_the_approval_stops_the_execution(
     partitioned: Altered, change: str, told: str
 ) -> None:
-    mapping = steps.mappings.load("second_installation.toml", partitioned.folder)
+    mapping = runbook.mappings.load("second_installation.toml", partitioned.folder)
     with partitioned.connection.transaction(force_rollback=True):
         partitioned.do("CREATE FUNCTION parts.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'")
         was = schema.describe(partitioned.connection, mapping)

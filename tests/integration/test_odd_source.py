@@ -17,12 +17,11 @@ import psycopg
 import pytest
 from openpyxl import load_workbook
 
-from nexus_reimport import show
+from nexus_reimport import runbook, show
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.filemaker.cleaning import MORE
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Cleaned, Plan, Snapshot
-from nexus_reimport.runbook import steps
 from nexus_reimport.text import CONTROL, HALF, JOINED
 from nexus_sandbox.clinic import StoredObject
 from nexus_sandbox.filemaker import exports as exported
@@ -49,7 +48,7 @@ Tables = dict[str, Table]
 class Planned:
     """A run of the small clinic, up to its plan."""
 
-    book: steps.Runbook
+    book: runbook.Runbook
     snapshot: Snapshot
     plan: Plan
 
@@ -72,11 +71,11 @@ class Place:
 
     def read(self) -> Snapshot:
         """The snapshot of a run."""
-        return steps.begin("second").snapshot()
+        return runbook.begin("second").snapshot()
 
     def planned(self) -> Planned:
         """A run with its plan."""
-        book = steps.begin("second")
+        book = runbook.begin("second")
         taken = book.snapshot()
         book.census()
         book.survey_and_backup()
@@ -474,7 +473,7 @@ def test_a_file_whose_key_is_in_another_form_of_unicode_is_there_and_told(
         assert "1 under a key in another form of Unicode than Nexus's" in files.note
 
 
-def _finish(book: steps.Runbook) -> None:
+def _finish(book: runbook.Runbook) -> None:
     report = book.check_before()
     assert not report.blocking, report.blocking
     book.rehearse()

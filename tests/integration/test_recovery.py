@@ -10,12 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from nexus_reimport import CHECKOUT, record, runner, show
+from nexus_reimport import CHECKOUT, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, SettingsError, StopError
 from nexus_reimport.model import Newer, Plan, Scope
 from nexus_reimport.record import Verdict
-from nexus_reimport.runbook import adoption, steps
+from nexus_reimport.runbook import adoption
 from nexus_reimport.runner import Wanted
 from nexus_reimport.runner.advice import IN_DOUBT, ROLLBACK_UNVERIFIED, UNVERIFIED
 from nexus_reimport.stages import restore
@@ -90,7 +90,7 @@ def test_the_printed_statements_swap_it_in_with_owner_settings_and_grants(
         assert clinic.value(f"SELECT has_table_privilege('reader_{live}', 'notes', 'SELECT')")
         assert clinic.value(f"SELECT has_database_privilege('reader_{live}', '{live}', 'CONNECT')")
         with pytest.raises(StopError, match="a copy of"):
-            steps.begin(DEV)
+            runbook.begin(DEV)
         adoption.adopt(adoption.look(DEV, this_is_a_copy=True), this_is_a_copy=True)
         runner.seal(DEV)
         assert clinic.whole().run.verdict() is Verdict.COMPLETE
@@ -208,7 +208,7 @@ def test_after_the_swap_each_role_may_do_what_it_could_before_and_nothing_else(
         assert (book.folder / f"swap_{named}.sql").stat().st_mode & 0o777 == 0o600
         adoption.adopt(adoption.look(DEV, this_is_a_copy=True), this_is_a_copy=True)
         runner.seal(DEV)
-        steps.begin(DEV)
+        runbook.begin(DEV)
     finally:
         drop_aside(clinic)
         for database in (live, "postgres"):
@@ -346,7 +346,7 @@ def test_a_run_that_re_linked_alone_is_taken_back_like_any_other(
 # ---------------------------------------------------------------- the decision tree, walked
 
 
-def spoilt_after_commit(clinic: Clinic, rehearsed: Path) -> tuple[steps.Runbook, runner.Outcome]:
+def spoilt_after_commit(clinic: Clinic, rehearsed: Path) -> tuple[runbook.Runbook, runner.Outcome]:
     """Exit code 4: a note was changed between COMMIT and verification."""
     book = executed(clinic, rehearsed, verified=False)
     clinic.do("UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"

@@ -11,13 +11,12 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from nexus_reimport import runner
+from nexus_reimport import runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import TargetError
 from nexus_reimport.nexus import pg_tools, refusal
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.record import Verdict
-from nexus_reimport.runbook import steps
 from nexus_reimport.settings import Postgres
 from nexus_sandbox.postgres.server import binaries
 from support import SUPPORT
@@ -185,10 +184,10 @@ def test_roles_and_databases_that_are_full_or_closed_are_told(clinic: Clinic) ->
 
 
 def test_the_cause_stands_in_the_record_of_a_run(clinic: Clinic) -> None:
-    book = steps.begin(DEV)
+    book = runbook.begin(DEV)
     clinic.edit(DEV, clinic.databases["dev"], "nosuch")
     with pytest.raises(TargetError, match="has no such database"):
-        steps.resume(DEV, book.run.id)
+        runbook.resume(DEV, book.run.id)
     (outcome,) = runner.run([DEV], approve_rehearsed=True)
     assert outcome.verdict is Verdict.FAILED
     assert outcome.error.startswith("the server has no such database\n")

@@ -12,13 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from nexus_reimport import checks, record, runner, show
+from nexus_reimport import checks, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.model import Backup, Ground, Plan, Proposal, Rehearsal, Report
 from nexus_reimport.nexus import rights, scratch
 from nexus_reimport.nexus.postgres import connected
-from nexus_reimport.runbook import steps as runbook
 from nexus_reimport.stages import backup, rehearsal
 from nexus_sandbox.postgres.server import PostgresServer
 from support.clinic import ROLE, Clinic, planned

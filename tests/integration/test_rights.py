@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from nexus_reimport import CHECKOUT, mapping, record, runner, show
+from nexus_reimport import CHECKOUT, mapping, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Denied, StopError, TargetError
 from nexus_reimport.events import Event
@@ -19,7 +19,7 @@ from nexus_reimport.nexus import denied, pg_tools, rights
 from nexus_reimport.nexus.postgres import connected, statement
 from nexus_reimport.nexus.rights import RULES, Right, Task
 from nexus_reimport.nexus.transaction import AUTOVACUUM
-from nexus_reimport.runbook import adoption, steps
+from nexus_reimport.runbook import adoption
 from nexus_reimport.stages import apply
 from nexus_sandbox import process
 from nexus_sandbox.postgres.server import PostgresServer, binaries
@@ -257,7 +257,7 @@ def test_all_that_is_missing_is_told_at_once_before_filemaker_is_read(clinic: Cl
         admin.execute(f"REVOKE UPDATE ON ALL TABLES IN SCHEMA public FROM {ROLE}")
         before = clinic.state()
         with pytest.raises(StopError) as told:
-            steps.begin(DEV)
+            runbook.begin(DEV)
         assert told.value.what.startswith("7 right(s) are missing for role nexus_reimport\n")
         assert all(said in told.value.what for _, said in REVOKED)
         assert not clinic.simulator.requests
@@ -267,7 +267,7 @@ def test_all_that_is_missing_is_told_at_once_before_filemaker_is_read(clinic: Cl
         assert all(s.endswith(f" TO {ROLE};") for s in statements)
         for given in statements:
             admin.execute(given.strip().encode())
-    steps.begin(DEV)
+    runbook.begin(DEV)
 
 
 def test_prod_without_a_copy_to_rehearse_on_is_refused_before_filemaker_is_read(
@@ -277,7 +277,7 @@ def test_prod_without_a_copy_to_rehearse_on_is_refused_before_filemaker_is_read(
     with administrator(no_createdb.server) as admin:
         admin.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
     with pytest.raises(StopError, match=f"ALTER ROLE {ROLE} CREATEDB;"):
-        steps.begin(PROD)
+        runbook.begin(PROD)
     assert not no_createdb.simulator.requests
 
 
@@ -350,7 +350,7 @@ def test_each_command_asks_for_what_it_needs_before_it_starts(
         admin.execute(f"REVOKE DELETE ON appointments FROM {ROLE}")
         with pytest.raises(StopError, match=r"GRANT DELETE ON TABLE public\.appointments"):
             runner.rollback(runner.Wanted(run=run))
-        steps.begin(DEV, links_only=True)  # which deletes nothing
+        runbook.begin(DEV, links_only=True)  # which deletes nothing
         admin.execute(f"GRANT DELETE ON appointments TO {ROLE}")
         assert clinic.state() == live
         assert runner.purge_undo(DEV, 0)
@@ -368,11 +368,11 @@ def test_adopting_asks_for_its_rights_and_a_marker_of_another_role_is_told(clini
         admin.execute("ALTER SCHEMA nexus_reimport OWNER TO nexus")
         admin.execute("ALTER TABLE nexus_reimport.deployment OWNER TO nexus")
         with pytest.raises(StopError, match=r"ownership on nexus_reimport\.deployment") as told:
-            steps.begin(DEV)
+            runbook.begin(DEV)
         assert f"GRANT USAGE, CREATE ON SCHEMA nexus_reimport TO {ROLE};" in told.value.next
         for given in told.value.next.splitlines()[1:]:
             admin.execute(given.strip().encode())
-    steps.begin(DEV)
+    runbook.begin(DEV)
 
 
 def test_an_autovacuum_is_known_by_a_role_that_may_not_read_what_others_do(tmp_path: Path) -> None:
@@ -443,7 +443,7 @@ def test_a_vacuum_that_is_not_ours_to_do_is_a_warning_that_says_who_may(clinic: 
 def test_a_table_whose_rows_are_hidden_from_the_role_stops(clinic: Clinic) -> None:
     clinic.do("ALTER TABLE notes ENABLE ROW LEVEL SECURITY")
     with pytest.raises(StopError, match=f"ALTER ROLE {ROLE} BYPASSRLS;"):
-        steps.begin(DEV)
+        runbook.begin(DEV)
 
 
 def test_a_sequence_whose_stand_may_not_be_read_or_set_stops(

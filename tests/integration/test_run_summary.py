@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from nexus_reimport import record, runner, show
+from nexus_reimport import record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import Plan
 from nexus_reimport.record import Run, State, Verdict
 from nexus_reimport.record.journal import JOURNAL
-from nexus_reimport.runbook import rollback, steps
+from nexus_reimport.runbook import rollback
 from nexus_reimport.runner import Wanted
 from support.clinic import ROLE, Clinic, finished, planned
 from support.commands import command
@@ -195,7 +195,7 @@ def test_a_run_that_failed_says_nothing_was_written(clinic: Clinic, rehearsed: P
 
     before = held(clinic)
     with pytest.raises(ReimportError):
-        steps.resume(DEV, run.id, bar=lambda _: cut).apply()
+        runbook.resume(DEV, run.id, bar=lambda _: cut).apply()
     assert run.verdict() is Verdict.FAILED
     nothing_is_claimed(clinic, run, before)
 

@@ -10,13 +10,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from nexus_reimport import record, runner
+from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import InDoubt, RecordError, SettingsError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run, Verdict, lock
-from nexus_reimport.runbook import steps
 from nexus_reimport.runner import notebook
 from support.clinic import ROLE, Clinic
 from support.running import DEV, digest_of, in_background, kill_kernel, stage_pid, until
@@ -230,7 +229,7 @@ def test_a_seal_that_a_kill_kept_from_the_database_reaches_it_with_the_next_run(
 ) -> None:
     book = clinic.whole(rehearsed=rehearsed)
     clinic.do("UPDATE nexus_reimport.runs SET seal = ''", role=ROLE)
-    later = steps.begin(DEV).run
+    later = runbook.begin(DEV).run
     assert book.anchored() == book.run.seal_digest()
     assert [e.line["of"] for e in later.events() if e.event == "anchored"] == [book.run.id]
 
@@ -242,7 +241,7 @@ def test_a_record_that_was_edited_is_not_anchored_afterwards(
     clinic.do("UPDATE nexus_reimport.runs SET seal = ''", role=ROLE)
     with (book.run.folder / "journal.jsonl").open("a") as file:
         file.write("{}\n")
-    steps.begin(DEV)
+    runbook.begin(DEV)
     assert book.anchored() == ""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nexus_reimport import runbook
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import no_one
@@ -16,7 +17,7 @@ from nexus_reimport.model import Approval, Plan, Proposal, Report
 from nexus_reimport.nexus import schema
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.nexus.transaction import Transaction
-from nexus_reimport.runbook import rollback, steps
+from nexus_reimport.runbook import rollback
 from nexus_reimport.stages import apply as reimport
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
@@ -121,14 +122,14 @@ def more(
 
 
 @pytest.fixture(scope="module")
-def approved(more: Altered) -> steps.Runbook:
+def approved(more: Altered) -> runbook.Runbook:
     """One approved run, executed again and again, and never committed."""
     return more.approved()
 
 
 @pytest.mark.parametrize("change", [*CHANGES, *BY_THE_SUPERUSER])
 def test_every_change_of_the_schema_is_told_by_its_object(more: Altered, change: str) -> None:
-    mapping = steps.mappings.load("second_installation.toml", more.folder)
+    mapping = runbook.mappings.load("second_installation.toml", more.folder)
     connection = more.admin if change in BY_THE_SUPERUSER else more.connection
     with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL search_path = pg_catalog")
@@ -140,7 +141,7 @@ def test_every_change_of_the_schema_is_told_by_its_object(more: Altered, change:
 
 
 def test_what_does_no_harm_is_no_change(more: Altered) -> None:
-    mapping = steps.mappings.load("second_installation.toml", more.folder)
+    mapping = runbook.mappings.load("second_installation.toml", more.folder)
     with more.connection.transaction(force_rollback=True):
         was = schema.describe(more.connection, mapping)
         more.do("CREATE INDEX quick ON practice.person (family)")
@@ -149,12 +150,12 @@ def test_what_does_no_harm_is_no_change(more: Altered) -> None:
         assert schema.describe(more.connection, mapping) == was
 
 
-def order_of(book: steps.Runbook) -> reimport.ApplyRequest:
+def order_of(book: runbook.Runbook) -> reimport.ApplyRequest:
     load = book.run.load
     return book._order(load(Plan), load(Proposal), load(Approval))
 
 
-def apply(book: steps.Runbook, meanwhile: Callable[[], None] | None = None) -> None:
+def apply(book: runbook.Runbook, meanwhile: Callable[[], None] | None = None) -> None:
     def progress(done: int, _: int) -> None:
         if done == 1 and meanwhile:  # all is loaded, no lock is held
             meanwhile()
@@ -179,7 +180,7 @@ DROP = 'DROP TABLE "Other One"."Wears it"'
     ],
 )  # fmt: skip
 def test_a_schema_that_is_changed_between_approval_and_locks_stops_the_execution(
-    more: Altered, approved: steps.Runbook, change: str, back: str
+    more: Altered, approved: runbook.Runbook, change: str, back: str
 ) -> None:
     book = approved
     try:
@@ -226,7 +227,7 @@ def test_what_was_taken_away_after_the_approval_is_named_before_anything_is_read
 
 
 def test_another_description_than_the_approved_one_is_no_approval(
-    approved: steps.Runbook,
+    approved: runbook.Runbook,
 ) -> None:
     book = approved
     order = order_of(book)
@@ -240,8 +241,8 @@ def test_another_description_than_the_approved_one_is_no_approval(
 
 
 def test_a_definition_is_never_shown(more: Altered) -> None:
-    mapping = steps.mappings.load("second_installation.toml", more.folder)
-    with connected(steps.environments.load("second").postgres) as connection:
+    mapping = runbook.mappings.load("second_installation.toml", more.folder)
+    with connected(runbook.environments.load("second").postgres) as connection:
         facts = schema.describe(connection, mapping)
     assert not [f for f in facts if "ends >=" in f"{f.place}{f.shown}{f.digest}"]
 
@@ -303,7 +304,7 @@ BESIDE = {
 
 @pytest.mark.parametrize("statement", BESIDE)
 def test_a_write_beside_the_plan_is_noticed_in_every_schema_and_rolled_back(
-    more: Altered, approved: steps.Runbook, statement: str
+    more: Altered, approved: runbook.Runbook, statement: str
 ) -> None:
     book = approved
     before = more.state()

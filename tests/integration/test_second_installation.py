@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from nexus_reimport import runbook
 from nexus_reimport.model import Report
 from nexus_reimport.record import Verdict
-from nexus_reimport.runbook import steps
 from nexus_sandbox.clinic import StoredObject
 from nexus_sandbox.filemaker import exports
 from nexus_sandbox.filemaker.file import Table
@@ -69,7 +69,7 @@ def second(
         yield connection
 
 
-def whole() -> steps.Runbook:
+def whole() -> runbook.Runbook:
     """A run to its end, sealed."""
     book = planned("second")
     return finished(approved(book, book.check_before()))

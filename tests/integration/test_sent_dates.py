@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import forms, show
+from nexus_reimport import forms, runbook, show
 from nexus_reimport.errors import SourceError
 from nexus_reimport.filemaker.dates import Sent, form_of, iso
-from nexus_reimport.runbook import steps
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.channels import DEV, EXPORTS, read_by
@@ -83,10 +82,10 @@ def test_a_clinic_on_an_older_server_is_read_as_on_a_newer_one_and_the_page_says
 ) -> None:
     clinic.simulator.only_odata = ()
     read_by(clinic, 'channel = "data_api"', EXPORTS)
-    newer = steps.begin(DEV).snapshot()
+    newer = runbook.begin(DEV).snapshot()
     assert [use.dates for use in newer.channels] == [""]
     clinic.simulator.knows_dateformats = False
-    book = steps.begin(DEV)
+    book = runbook.begin(DEV)
     older = book.snapshot()
     of_dates = {n for n, s in book.mapping.sources.items()
                 if any(f.type == "date" for f in s.fields.values())}  # fmt: skip
@@ -123,7 +122,7 @@ def test_the_newest_stamp_is_the_latest_and_not_the_greatest_text(second: Second
         for record, stamp in zip(tables["People"].records, stamps, strict=False):
             record.values["Changed"] = stamp
         tables["People"].records[3].values["Changed"] = ""
-    book = steps.begin("second")
+    book = runbook.begin("second")
     assert book.snapshot().extracts["people"].newest == "2025-02-01 08:00:00"
     assert book.drift() == {}
 
@@ -131,7 +130,7 @@ def test_the_newest_stamp_is_the_latest_and_not_the_greatest_text(second: Second
 def test_a_stamp_that_is_none_is_not_the_newest_and_stands_in_no_record(second: Second) -> None:
     with second.simulator.edit() as tables:
         tables["People"].records[3].values["Changed"] = "zebra"
-    book = steps.begin("second")
+    book = runbook.begin("second")
     assert book.snapshot().extracts["people"].newest == "2025-10-03 08:00:00"
     assert "zebra" not in repr(show.snapshot(book.snapshot()))
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, TargetError
 from nexus_reimport.events import Event, no_one
 from nexus_reimport.nexus import pg_tools, session, transaction
 from nexus_reimport.nexus.postgres import connected, scalar
-from nexus_reimport.runbook import steps
 from nexus_reimport.runner.watch import watching
 from nexus_reimport.settings import Postgres
 from nexus_sandbox.postgres.server import binaries
@@ -108,7 +108,7 @@ def test_no_variable_of_libpq_changes_a_session(
         assert scalar(connection, "SHOW application_name") == session.APPLICATION
         assert scalar(connection, "SHOW geqo") == "on"
     assert {name: os.environ.get(name) for name in asked} == asked, "and it is left as it was"
-    book = steps.begin(DEV)
+    book = runbook.begin(DEV)
     book.snapshot()
     book.census()
     _, saved = book.survey_and_backup()
@@ -165,7 +165,7 @@ def test_a_setting_that_our_role_may_not_set_is_refused_by_name(clinic: Clinic) 
     with administrator(clinic) as admin:
         admin.execute(f"ALTER DATABASE {database} SET session_replication_role = 'replica'")
     with pytest.raises(TargetError) as told:
-        steps.begin(DEV)
+        runbook.begin(DEV)
     assert "session_replication_role" in str(told.value)
     assert told.value.state == "nothing was written"
     assert not clinic.simulator.requests, "FileMaker is not asked"
@@ -188,7 +188,7 @@ def test_a_pooler_that_lends_sessions_for_a_transaction_is_refused_by_name(
         with listening(pool) as port:
             secret(clinic, "NEXUS_SANDBOX_PG_PORT", port)
             with pytest.raises(TargetError) as told:
-                steps.begin(DEV)
+                runbook.begin(DEV)
     finally:
         pool.close()
     assert told.value.what == (
@@ -278,7 +278,7 @@ def test_a_session_that_stays_is_named_and_left_alone(clinic: Clinic, rehearsed:
 
 
 def test_who_is_waited_for_is_told_at_the_terminal(clinic: Clinic) -> None:
-    run = steps.begin(DEV).run
+    run = runbook.begin(DEV).run
     said: list[str] = []
     with watching(run, said.append):
         run.journal(Event.WAITING, of="the run's lock", pid=4711, since="2026-03-01 02:00:00")

@@ -9,12 +9,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, InDoubt
 from nexus_reimport.nexus import transaction
 from nexus_reimport.nexus.postgres import connected, scalar
 from nexus_reimport.record import Verdict
-from nexus_reimport.runbook import rollback, steps
+from nexus_reimport.runbook import rollback
 from nexus_reimport.settings import Postgres
 from nexus_reimport.stages import apply
 from support.applying import apply_with, order_of
@@ -31,10 +32,10 @@ def place() -> Postgres:
     return environments.load(DEV).postgres
 
 
-def limited(clinic: Clinic, rehearsed: Path) -> steps.Runbook:
+def limited(clinic: Clinic, rehearsed: Path) -> runbook.Runbook:
     clinic.edit(DEV, "max_writers_wait = 30", f"max_writers_wait = {LIMIT:g}")
     clinic.approved(rehearsed)
-    return steps.resume(DEV)
+    return runbook.resume(DEV)
 
 
 def seconds_until_let_in(clinic: Clinic) -> float:
@@ -64,7 +65,7 @@ def test_writers_are_let_in_while_the_run_is_stopped_and_it_knows_when_it_goes_o
     assert book.run.verdict() is Verdict.STOPPED
     assert clinic.state() == before
     clinic.edit(DEV, f"max_writers_wait = {LIMIT:g}", "max_writers_wait = 30")
-    assert steps.resume(DEV).apply().committed
+    assert runbook.resume(DEV).apply().committed
 
 
 def test_a_run_that_stands_still_just_before_commit_has_not_committed(

@@ -6,9 +6,9 @@ import traceback
 
 import pytest
 
+from nexus_reimport import runbook
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import Plan
-from nexus_reimport.runbook import steps
 from support.clinic import Clinic
 from support.leaking import files, leaks
 from support.stops import (
@@ -38,7 +38,7 @@ def test_what_is_undecided_is_listed_as_lines_for_the_environment(clinic: Clinic
     undecided(clinic)
     with pytest.raises(ReimportError):
         clinic.preflight()
-    book = steps.resume("sandbox-dev")
+    book = runbook.resume("sandbox-dev")
     lines = book.run.load(Plan).undecided()
     assert any(
         line.startswith("decisions.notes: no_filemaker_id = keep or purge") for line in lines

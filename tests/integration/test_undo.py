@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from nexus_reimport import record
+from nexus_reimport import record, runbook
 from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import ReimportError, StopError, TargetError
 from nexus_reimport.files import rowfile
-from nexus_reimport.model import Look, Newer, Plan, RollbackProposal, Undone
+from nexus_reimport.model import Approval, Look, Newer, Plan, RollbackProposal, Undone
 from nexus_reimport.nexus.tables import Role, fingerprints_now
 from nexus_reimport.record import Verdict
-from nexus_reimport.runbook import rollback, steps
+from nexus_reimport.runbook import rollback
 from nexus_reimport.runbook.rollback import Rollback
 from nexus_reimport.stages import undo
 from nexus_sandbox.postgres.server import PostgresServer
@@ -42,7 +42,7 @@ def taken_back(newer: str = "") -> tuple[Rollback, Undone]:
     return book, done
 
 
-def new_patient(book: steps.Runbook) -> str:
+def new_patient(book: runbook.Runbook) -> str:
     """The Nexus id of a patient that the run has made."""
     rows = rowfile.read(book.folder, book.run.load(Plan).ledger)
     return next(r[5] or "" for r in rows if r[1] == "patients" and r[2] == "new")
@@ -342,7 +342,7 @@ def order_of(book: Rollback) -> undo.RollbackRequest:
     return undo.RollbackRequest(
         book.run.id, DEV, book.undoes, Newer.UNDECIDED,
         book.run.load(RollbackProposal),
-        book.run.load(steps.Approval),
+        book.run.load(Approval),
     )  # fmt: skip
 
 

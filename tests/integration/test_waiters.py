@@ -12,12 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import LockConflict
 from nexus_reimport.nexus import pg_tools, waiters
 from nexus_reimport.nexus.postgres import connected, exported_snapshot
 from nexus_reimport.record import Verdict
-from nexus_reimport.runbook import steps
 from nexus_reimport.settings import Postgres
 from nexus_reimport.stages import backup
 from support.clinic import ROLE, Clinic
@@ -79,8 +79,8 @@ def seconds(work: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def to_survey(clinic: Clinic) -> steps.Runbook:
-    book = steps.begin(DEV)
+def to_survey(clinic: Clinic) -> runbook.Runbook:
+    book = runbook.begin(DEV)
     book.snapshot()
     book.census()
     return book
@@ -207,7 +207,7 @@ def test_a_long_dump_does_not_lose_its_snapshot_to_our_own_time_outs(
     clinic.do("CREATE SCHEMA elsewhere")
     clinic.do("CREATE TABLE elsewhere.lists (id int)")
     clinic.grant()
-    book = steps.begin(DEV)
+    book = runbook.begin(DEV)
     held = threading.Event()
 
     def hold() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from nexus_reimport import runbook
 from nexus_reimport.checks import bucket
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Census, Plan, Proposal, Rehearsal, Report, Survey
 from nexus_reimport.nexus.tables import Role
 from nexus_reimport.record import Verdict
-from nexus_reimport.runbook import steps
 from support.clinic import Clinic
 
 PATIENTS = "SELECT id, filemaker_metadata->>'filemaker_id' FROM patients"
@@ -32,7 +32,9 @@ PROTECTED_LINKS = {
 
 
 @pytest.fixture
-def ran(clinic: Clinic, rehearsed: Path) -> Iterator[tuple[Clinic, steps.Runbook, dict[str, Any]]]:
+def ran(
+    clinic: Clinic, rehearsed: Path
+) -> Iterator[tuple[Clinic, runbook.Runbook, dict[str, Any]]]:
     """A whole run, and what was there before it."""
     before = {
         "patients": dict(clinic.rows(PATIENTS)),
@@ -57,7 +59,7 @@ def ran(clinic: Clinic, rehearsed: Path) -> Iterator[tuple[Clinic, steps.Runbook
 
 
 def test_the_run_leaves_what_it_promises(
-    ran: tuple[Clinic, steps.Runbook, dict[str, Any]],
+    ran: tuple[Clinic, runbook.Runbook, dict[str, Any]],
 ) -> None:
     clinic, book, before = ran
     assert book.run.verdict() is Verdict.COMPLETE
@@ -88,7 +90,7 @@ def test_the_run_leaves_what_it_promises(
 
 
 def test_every_attachment_that_filemaker_can_place_hangs_on_its_patient(
-    ran: tuple[Clinic, steps.Runbook, dict[str, Any]],
+    ran: tuple[Clinic, runbook.Runbook, dict[str, Any]],
 ) -> None:
     clinic, _, _ = ran
     patients = {f.lower(): str(i) for i, f in clinic.rows(PATIENTS) if f}

@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from nexus_reimport import runbook
 from nexus_reimport.model import Report
-from nexus_reimport.runbook import steps
 from nexus_sandbox.clinic import StoredObject
 from nexus_sandbox.filemaker.simulator import Simulator
 from nexus_sandbox.postgres.server import PostgresServer
@@ -59,20 +59,20 @@ class Altered:
             for (table,) in tables
         }
 
-    def begun(self) -> steps.Runbook:
+    def begun(self) -> runbook.Runbook:
         """A run up to its plan."""
         return planned("second")
 
-    def checked(self) -> tuple[steps.Runbook, Report]:
+    def checked(self) -> tuple[runbook.Runbook, Report]:
         """A run up to the checks before."""
         book = self.begun()
         return book, book.check_before()
 
-    def approved(self) -> steps.Runbook:
+    def approved(self) -> runbook.Runbook:
         """A run up to its approval."""
         return approved(*self.checked())
 
-    def whole(self) -> steps.Runbook:
+    def whole(self) -> runbook.Runbook:
         """A run to its end, sealed."""
         return finished(self.approved())
 

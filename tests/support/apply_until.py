@@ -9,7 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from nexus_reimport.runbook import rollback, steps
+from nexus_reimport import runbook
+from nexus_reimport.runbook import rollback
 
 
 def main(environment: str, run: str, step: str, marker: str, what: str = "apply") -> None:
@@ -25,9 +26,9 @@ def main(environment: str, run: str, step: str, marker: str, what: str = "apply"
     if what == "undo":
         rollback.begin(environment, run, bar=lambda _: halt).undo()
     elif what == "rehearse":
-        steps.resume(environment, run, lambda _: halt).rehearse()
+        runbook.resume(environment, run, lambda _: halt).rehearse()
     else:
-        steps.resume(environment, run, lambda _: halt).apply()
+        runbook.resume(environment, run, lambda _: halt).apply()
 
 
 if __name__ == "__main__":

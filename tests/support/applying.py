@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nexus_reimport import runbook
 from nexus_reimport.model import (
     Applied,
     Approval,
     Plan,
     Proposal,
 )
-from nexus_reimport.runbook import steps
 from nexus_reimport.stages import apply
 
 
-def order_of(book: steps.Runbook) -> apply.ApplyRequest:
+def order_of(book: runbook.Runbook) -> apply.ApplyRequest:
     load = book.run.load
     return book._order(load(Plan), load(Proposal), load(Approval))
 
 
 def apply_with(
-    book: steps.Runbook,
+    book: runbook.Runbook,
     before_commit: apply.BeforeCommit | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Applied:

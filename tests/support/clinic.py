@@ -14,12 +14,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from nexus_reimport import CHECKOUT
+from nexus_reimport import CHECKOUT, runbook
 from nexus_reimport.checks.after import After
 from nexus_reimport.checks.before import Before
 from nexus_reimport.model import Report
 from nexus_reimport.nexus import deployment
-from nexus_reimport.runbook import rollback, steps
+from nexus_reimport.runbook import rollback
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
 from nexus_sandbox.clinic import Clinic as MadeUp
 from nexus_sandbox.clinic.layouts import ONLY_ODATA
@@ -49,9 +49,9 @@ ENVIRONMENTS = CHECKOUT / "runbook" / "environments"
 _number = itertools.count(1)
 
 
-def planned(name: str = "sandbox-dev", *, links_only: bool = False) -> steps.Runbook:
+def planned(name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.Runbook:
     """A run up to its plan."""
-    book = steps.begin(name, links_only=links_only)
+    book = runbook.begin(name, links_only=links_only)
     book.snapshot()
     book.census()
     book.survey_and_backup()
@@ -59,7 +59,7 @@ def planned(name: str = "sandbox-dev", *, links_only: bool = False) -> steps.Run
     return book
 
 
-def approved(book: steps.Runbook, report: Report) -> steps.Runbook:
+def approved(book: runbook.Runbook, report: Report) -> runbook.Runbook:
     """A run whose checks before let it pass, rehearsed and approved."""
     assert not report.blocking, report.blocking
     book.rehearse()
@@ -79,7 +79,7 @@ def taken_back(name: str) -> Report:
     return back.verify()
 
 
-def finished(book: steps.Runbook) -> steps.Runbook:
+def finished(book: runbook.Runbook) -> runbook.Runbook:
     """An approved run, to its end, sealed."""
     book.apply()
     book.verify()
@@ -157,7 +157,7 @@ class Clinic:
         assert old in text
         path.write_text(text.replace(old, new))
 
-    def preflight(self, name: str = "sandbox-dev", *, links_only: bool = False) -> steps.Runbook:
+    def preflight(self, name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.Runbook:
         """A preflight to its end."""
         book = planned(name, links_only=links_only)
         book.check_before()
@@ -165,13 +165,13 @@ class Clinic:
         book.propose()
         return book
 
-    def approved(self, rehearsed: Path) -> steps.Runbook:
+    def approved(self, rehearsed: Path) -> runbook.Runbook:
         """The session's rehearsed and approved run, as if it had been made here."""
         for place in ("runs", "private"):
             shutil.copytree(rehearsed / place, self.folder.parent / place)
-        return steps.resume("sandbox-dev")
+        return runbook.resume("sandbox-dev")
 
-    def executed(self) -> steps.Runbook:
+    def executed(self) -> runbook.Runbook:
         """The session's run, executed and sealed, as if that had been done here."""
         assert self.executed_once is not None
         once = self.executed_once()
@@ -181,9 +181,9 @@ class Clinic:
             deployment.adopt(connection, "sandbox-dev", this_is_a_copy=True)
         for place in ("runs", "private"):
             shutil.copytree(once.folder / place, self.folder.parent / place)
-        return steps.resume("sandbox-dev", once.run)
+        return runbook.resume("sandbox-dev", once.run)
 
-    def whole(self, name: str = "sandbox-dev", rehearsed: Path | None = None) -> steps.Runbook:
+    def whole(self, name: str = "sandbox-dev", rehearsed: Path | None = None) -> runbook.Runbook:
         """A run to its end, sealed; of a clinic as it is found, the session's ``rehearsed`` one."""
         if rehearsed is not None:
             return finished(self.approved(rehearsed))

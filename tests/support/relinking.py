@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexus_reimport.runbook import steps
+from nexus_reimport import runbook
 from support.clinic import Clinic, finished
 
 LINKS = "SELECT id::text, object_id::text FROM documents_document ORDER BY id"
@@ -20,7 +20,7 @@ def linked_wrongly(clinic: Clinic) -> tuple[dict[str, str], str]:
     return right, victim
 
 
-def relinked(clinic: Clinic) -> steps.Runbook:
+def relinked(clinic: Clinic) -> runbook.Runbook:
     """A run that re-links alone, to its end, by its steps."""
     book = clinic.preflight(links_only=True)
     book.approve(rehearsed=True)

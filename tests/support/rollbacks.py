@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nexus_reimport.runbook import rollback, steps
+from nexus_reimport import runbook
+from nexus_reimport.runbook import rollback
 from nexus_reimport.runbook.rollback import Rollback
 from support.clinic import Clinic
 
 DEV = "sandbox-dev"
 
 
-def executed(clinic: Clinic, rehearsed: Path, *, verified: bool = True) -> steps.Runbook:
+def executed(clinic: Clinic, rehearsed: Path, *, verified: bool = True) -> runbook.Runbook:
     """The session's approved run, executed here; with ``verified`` the one that was, and sealed."""
     if verified:
         return clinic.executed()

@@ -8,10 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from nexus_reimport import record
+from nexus_reimport import record, runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.model import Proposal
-from nexus_reimport.runbook import steps
 from nexus_reimport.runner import Outcome
 
 DEV = "sandbox-dev"
@@ -44,5 +43,5 @@ def kill_kernel(stage: str) -> None:
     os.kill(stage_pid(stage), signal.SIGKILL)
 
 
-def digest_of(book: steps.Runbook) -> str:
+def digest_of(book: runbook.Runbook) -> str:
     return book.run.load(Proposal).digest[:12]

@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from nexus_reimport import runbook
 from nexus_reimport.files.rowfile import read_dicts
 from nexus_reimport.model import Plan, Report, Result
-from nexus_reimport.runbook import steps
 from nexus_sandbox.clinic import StoredObject
 from nexus_sandbox.filemaker import exports
 from nexus_sandbox.filemaker.simulator import Simulator
@@ -72,16 +72,16 @@ class Second:
         assert old in text
         path.write_text(text.replace(old, new))
 
-    def planned(self) -> steps.Runbook:
+    def planned(self) -> runbook.Runbook:
         """A run up to its plan."""
         return planned("second")
 
-    def checked(self) -> tuple[steps.Runbook, Report]:
+    def checked(self) -> tuple[runbook.Runbook, Report]:
         """A run up to its checks before."""
         book = self.planned()
         return book, book.check_before()
 
-    def whole(self) -> steps.Runbook:
+    def whole(self) -> runbook.Runbook:
         """A run to its end."""
         book = approved(*self.checked())
         book.apply()
@@ -97,12 +97,12 @@ class Second:
         return {t: self.connection.execute(query.format(t)).fetchone()[0] for t in tables}
 
 
-def plan_of(book: steps.Runbook) -> Plan:
+def plan_of(book: runbook.Runbook) -> Plan:
     """The plan of a run."""
     return book.run.load(Plan)
 
 
-def planned_rows(book: steps.Runbook, entity: str) -> list[dict[str, str | None]]:
+def planned_rows(book: runbook.Runbook, entity: str) -> list[dict[str, str | None]]:
     """The rows of one entity that a plan holds."""
     return list(read_dicts(book.folder, plan_of(book).entities[entity].file))
 

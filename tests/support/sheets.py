@@ -8,14 +8,14 @@ from typing import Any
 
 from openpyxl import Workbook, load_workbook
 
-from nexus_reimport.runbook import steps
+from nexus_reimport import runbook
 from nexus_reimport.settings import SHEET
 from support.values import rows
 
 Sheet = Any
 
 
-def put_back(book: steps.Runbook) -> tuple[Path, Workbook]:
+def put_back(book: runbook.Runbook) -> tuple[Path, Workbook]:
     """The run's sheet, copied to where it is read; to be changed and saved there."""
     target = book.settings.sheet
     shutil.copy(book.folder / SHEET, target)
@@ -35,6 +35,6 @@ def fill(sheet: Sheet, key: str, **values: object) -> None:
         sheet.cell(line_of(sheet, key), column_of(sheet, title)).value = value
 
 
-def without_clinic(book: steps.Runbook) -> list[str]:
+def without_clinic(book: runbook.Runbook) -> list[str]:
     """Patients that lack a clinic in Nexus, and by the plan."""
     return sorted(k for k, r in rows(book, "patients").items() if not r["clinic_id"])

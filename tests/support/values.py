@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from nexus_reimport import runbook
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Misfits, Plan, Survey
-from nexus_reimport.runbook import steps
 from nexus_sandbox.filemaker.file import Record
 from support.clinic import Clinic
 
 DEV = "sandbox-dev"
 
 
-def plan_of(book: steps.Runbook) -> Plan:
+def plan_of(book: runbook.Runbook) -> Plan:
     return book.run.load(Plan)
 
 
-def misfits(book: steps.Runbook, entity: str) -> dict[tuple[str, str], Misfits]:
+def misfits(book: runbook.Runbook, entity: str) -> dict[tuple[str, str], Misfits]:
     return {(m.column, m.reason): m for m in plan_of(book).entities[entity].misfits}
 
 
-def rows(book: steps.Runbook, entity: str) -> dict[str, dict[str, str | None]]:
+def rows(book: runbook.Runbook, entity: str) -> dict[str, dict[str, str | None]]:
     """The planned rows of an entity, by key."""
     file = plan_of(book).entities[entity].file
     key = book.run.load(Survey).keys[entity]
     return {row[key] or "": row for row in rowfile.read_dicts(book.folder, file)}
 
 
-def nexus_id(book: steps.Runbook, entity: str, filemaker_id: object) -> str:
+def nexus_id(book: runbook.Runbook, entity: str, filemaker_id: object) -> str:
     wanted = str(filemaker_id).lower()
     return next(
         n or "" for e, f, n in rowfile.read(book.folder, plan_of(book).memory)

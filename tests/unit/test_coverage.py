@@ -6,9 +6,8 @@ import ast
 import json
 import re
 
-from nexus_reimport import CHECKOUT
+from nexus_reimport import CHECKOUT, runbook
 from nexus_reimport.checks import REGISTRY
-from nexus_reimport.runbook import steps  # declares every check
 
 ROOT = CHECKOUT
 NOTEBOOKS = {"01": "01_preflight", "02": "02_execute", "03": "03_verify", "90": "90_rollback"}
@@ -49,7 +48,7 @@ def test_every_line_of_the_checklist_stands_in_the_table() -> None:
 
 
 def test_every_check_serves_the_lines_that_the_table_says_and_no_other() -> None:
-    assert steps.begin
+    assert runbook.begin
     said = {(i, check) for i, row in table().items() for check in row["checks"]}
     declared = {(i, c.name) for c in REGISTRY for i in c.serves}
     assert said == declared

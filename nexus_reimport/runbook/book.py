@@ -1,0 +1,66 @@
+"""A whole run, opened: anew, again, or to go on with."""
+
+from __future__ import annotations
+
+from nexus_reimport import mapping as mappings
+from nexus_reimport import record
+from nexus_reimport import settings as environments
+from nexus_reimport.checks import rows as _rows  # noqa: F401 - declares its checks
+from nexus_reimport.model import (
+    Scope,
+)
+from nexus_reimport.runbook.execution import Execution
+from nexus_reimport.runbook.opening import (
+    Bar,
+    clear_scratch,
+    create,
+    no_bar,
+    require_own_database,
+    require_ready,
+)
+from nexus_reimport.runbook.preflight import Preflight
+from nexus_reimport.runbook.steps import TASKS
+from nexus_reimport.runbook.verification import Verification
+
+
+class Runbook(Preflight, Execution, Verification):
+    """One open run, with the steps of all its pages."""
+
+    __slots__ = ()
+
+
+def begin(
+    environment: str = "", run_id: str = "", bar: Bar = no_bar, *, links_only: bool = False
+) -> Runbook:
+    """A new run, or the named one again; what 01_preflight opens with.
+
+    ``links_only`` begins one that re-links documents and images and does nothing else.
+
+    Raises:
+        StopError: the database is not the one that this environment adopted, or rights are missing.
+            No run was opened.
+    """
+    settings = environments.load(environment)
+    mapping = mappings.load_for(settings, environments.folder())
+    kind = Scope.RELINK if links_only else Scope.REIMPORT
+    known = record.find(settings, run_id) if run_id else None
+    require_ready(settings, mapping, TASKS[known.kind if known else kind])
+    clear_scratch(settings)
+    return Runbook(settings, mapping, known or create(settings, kind), bar)
+
+
+def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
+    """The named run, or the environment's one open run; what the later notebooks open with.
+
+    Raises:
+        StopError: the database is not the one that this environment adopted.
+    """
+    require_own_database(environments.load(environment))
+    return reopen(environment, run_id, bar)
+
+
+def reopen(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
+    """As ``resume``, its database not asked: to settle and to seal, which ask it themselves."""
+    settings = environments.load(environment)
+    mapping = mappings.load(settings.mapping, environments.folder())
+    return Runbook(settings, mapping, record.find(settings, run_id), bar)

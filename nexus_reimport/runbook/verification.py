@@ -1,0 +1,67 @@
+"""What 03_verify calls: read everything afresh, and sign off."""
+
+from __future__ import annotations
+
+from nexus_reimport import checks
+from nexus_reimport.checks import rows as _rows  # noqa: F401 - declares its checks
+from nexus_reimport.errors import StopError
+from nexus_reimport.events import Event
+from nexus_reimport.model import (
+    Report,
+)
+from nexus_reimport.nexus.rights import Task
+from nexus_reimport.record import Verdict
+from nexus_reimport.runbook import maintenance
+from nexus_reimport.runbook.opening import (
+    require_ready,
+    today,
+)
+from nexus_reimport.runbook.steps import Steps
+from nexus_reimport.stages import (
+    census,
+    verify,
+)
+
+
+class Verification(Steps):
+    """A run from COMMIT to its end."""
+
+    __slots__ = ()
+
+    def verify(self) -> Report:
+        """Every check after, on a fresh connection."""
+        if self.run.verdict() not in (Verdict.COMMITTED_UNVERIFIED, Verdict.COMPLETE):
+            raise StopError(
+                "this run has committed nothing that could be verified",
+                next="run 02_execute first",
+            )
+        state = "committed; nothing was written by this step"
+        require_ready(self.settings, self.mapping, Task.FINISH, state)
+        return self.step(
+            "checks_after",
+            self.reading(
+                lambda: verify.run(
+                    self.settings,
+                    self.expected(),
+                    lambda: census.take(self.settings.s3, self.folder, "census_after"),
+                    today=today(self.settings),
+                    progress=self.bar(Event.VERIFIED),
+                )
+            ),
+        )
+
+    def sign_off(self) -> Report:
+        """The end of the run: journalled as verified if no check after blocks.
+
+        Raises:
+            StopError: one does; the data is committed, and a person must decide.
+        """
+        report = self.run.load(Report, "checks_after")
+        with maintenance.left_on_error(self.settings):
+            with self.run.stage("sign_off"):
+                checks.require(
+                    report, where="03_verify", state="committed, but not as it should be"
+                )
+            self.run.journal(Event.VERIFIED)
+        maintenance.leave(self.settings)
+        return report
