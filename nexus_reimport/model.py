@@ -6,7 +6,6 @@ it. Saved as JSON, read back with every field checked.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from nexus_reimport import wording
 from nexus_reimport.errors import RecordError
 from nexus_reimport.filemaker import Origin
+from nexus_reimport.files import private
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus.catalog import Column, UniqueKey
 from nexus_reimport.nexus.changes import Since
@@ -48,11 +48,8 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
 def save(value: Any, path: Path) -> None:
     """Write ``value`` as JSON, wholly or not at all; readable by the owner alone."""
     data = _adapter(type(value)).dump_json(value, indent=1)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = path.with_suffix(".new")
-    made.touch(0o600)
-    made.write_bytes(data + b"\n")
-    made.replace(path)
+    private.make_folder(path.parent)
+    private.replace(path, data + b"\n")
 
 
 def load(kind: type[T], path: Path) -> T:
@@ -78,7 +75,7 @@ def load(kind: type[T], path: Path) -> T:
 def digest(said: Any) -> str:
     """SHA-256 of ``said`` as JSON with sorted keys."""
     plain = _adapter(type(said)).dump_python(said, mode="json")
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    return private.sha256(json.dumps(plain, sort_keys=True).encode())
 
 
 # ---------------------------------------------------------------- snapshot

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from nexus_reimport import CHECKOUT
 from nexus_reimport.errors import SandboxError
+from nexus_reimport.files import private
 from nexus_reimport.nexus.pg_tools import ends_with_us
-from nexus_sandbox.private import write_private
 
 NOBODY = 65534
 """The user that PostgreSQL runs as where we are root: it refuses to run as root."""
@@ -109,7 +109,7 @@ def end_leftover(
 
 def note(server: subprocess.Popen[bytes], path: Path) -> None:
     """Keep the server's number for ``end_noted``."""
-    write_private(path, str(server.pid))
+    private.replace(path, str(server.pid).encode())
 
 
 def end_noted(path: Path, mark: str, *, polite: signal.Signals = signal.SIGTERM) -> None:

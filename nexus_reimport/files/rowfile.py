@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Protocol
 
 from nexus_reimport.errors import RecordError
+from nexus_reimport.files import private
 
 BATCH = 5_000
 _COMPUTED = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
@@ -53,9 +54,9 @@ class Writer:
         self._columns = tuple(columns)
         self._schema = pa.schema([(name, pa.string()) for name in self._columns])
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.make_folder(path.parent)
         path.unlink(missing_ok=True)
-        self._handle = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        self._handle = private.create(path)
         self._parquet = pq.ParquetWriter(self._handle, self._schema)
         self._hash = hashlib.sha256()
         self._batch: list[Row] = []
@@ -82,8 +83,7 @@ class Writer:
         """Write what is left and sync it to the disk."""
         self._flush()
         self._parquet.close()
-        self._handle.flush()
-        os.fsync(self._handle.fileno())
+        private.sync(self._handle)
         self._handle.close()
 
     def done(self) -> RowFile:
@@ -152,8 +152,9 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
     Source: OWASP, "CSV Injection".
     """
     path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8-sig", errors="replace", newline="") as out:
+    with TextIOWrapper(
+        private.create(path), encoding="utf-8-sig", errors="replace", newline=""
+    ) as out:
         out.write(_line(header))
         out.writelines(map(_line, rows))
 

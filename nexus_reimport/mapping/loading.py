@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator
 from importlib import resources
@@ -13,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nexus_reimport.errors import MappingError, SettingsError
-from nexus_reimport.files import textfile
+from nexus_reimport.files import private, textfile
 from nexus_reimport.files.toml_places import Path
 from nexus_reimport.mapping import problems
 from nexus_reimport.mapping.field_mapping import FieldMapping
@@ -39,7 +38,7 @@ def load(name: str, base: Folder | None = None) -> FieldMapping:
         found += problems.find(mapping)
     if mapping is None or found:
         raise problems.refused(f"the mapping {name} has", found, text)
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = private.sha256(text.encode())
     return mapping.model_copy(update={"digest": digest, "text": text})
 
 

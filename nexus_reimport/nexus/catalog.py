@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from psycopg import sql
 
+from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus.postgres import Connection, statement, table_name
 
@@ -108,7 +108,7 @@ class Catalog:
                 if k.target in wanted or k.table in wanted
             ]
         )
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        return private.sha256(json.dumps(said).encode())
 
 
 def sorted_columns(table: Table) -> list[Column]:

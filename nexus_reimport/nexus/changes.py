@@ -12,13 +12,13 @@ For linking tables, whose rows are protected, ``now`` and ``newer`` alone.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
+from nexus_reimport.files import private
 from nexus_reimport.nexus import references
 from nexus_reimport.nexus.postgres import LONGEST_NAME, scalar, table_name
 from nexus_reimport.nexus.references import Reference
@@ -186,7 +186,7 @@ def _pointed_at(
 
 def _ids(reference: Reference) -> sql.Identifier:
     name = " ".join((reference.target, *reference.target_columns))
-    return sql.Identifier("pg_temp", f"ids_{hashlib.sha256(name.encode()).hexdigest()[:32]}")
+    return sql.Identifier("pg_temp", f"ids_{private.sha256(name.encode())[:32]}")
 
 
 def _remember_ids(transaction: Transaction, part: UndoTable, reference: Reference) -> None:

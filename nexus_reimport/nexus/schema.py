@@ -7,13 +7,13 @@ publications, event triggers) is marked as local, and not compared with a copy.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nexus_reimport import wording
 from nexus_reimport.errors import StopError
+from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus.postgres import Connection, statement
 from nexus_reimport.nexus.tables import mapped_tables
@@ -41,7 +41,7 @@ def describe(connection: Connection, mapping: FieldMapping) -> Facts:
     """
     asked = {"schema": mapping.schema_name, "tables": sorted(mapped_tables(mapping))}
     return tuple(
-        Fact(place, shown, hashlib.sha256((definition or "").encode()).hexdigest()[:_DIGEST], local)
+        Fact(place, shown, private.sha256((definition or "").encode())[:_DIGEST], local)
         for local, place, shown, definition in connection.execute(statement("schema"), asked)
     )
 
@@ -54,7 +54,7 @@ def structure(facts: Iterable[Fact]) -> Facts:
 def digest(facts: Sequence[Fact]) -> str:
     """A digest of all of them."""
     said = [[f.place, f.shown, f.digest] for f in facts]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    return private.sha256(json.dumps(said).encode())
 
 
 def differences(was: Iterable[Fact], now: Iterable[Fact]) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from psycopg import sql
 
 from nexus_reimport import CHECKOUT
 from nexus_reimport.errors import StopError, TargetError
+from nexus_reimport.files import private
 from nexus_reimport.nexus.postgres import Connection, connected, scalar, statement
 from nexus_reimport.settings import Postgres
 
@@ -252,7 +253,7 @@ def _watched(server: Postgres, name: str, token: str, note: Path) -> subprocess.
 
 
 def _write_down(note: Path, server: Postgres, name: str, token: str) -> None:
-    note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private.make_folder(note.parent)
     held = {
         "host": server.host,
         "port": server.port,
@@ -260,8 +261,7 @@ def _write_down(note: Path, server: Postgres, name: str, token: str) -> None:
         "token": token,
         "at": time.time(),
     }
-    note.touch(mode=0o600)
-    note.write_text(json.dumps(held) + "\n", encoding="utf-8")
+    private.replace(note, json.dumps(held).encode() + b"\n")
 
 
 def _read(note: Path) -> dict[str, Any] | None:

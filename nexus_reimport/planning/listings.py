@@ -8,6 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from nexus_reimport.files import rowfile
+from nexus_reimport.files.private import make_folder
 from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import DefaultRule, Entity, FieldMapping
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot
@@ -59,7 +60,7 @@ def _left_out(plan: Plan, intake: Intake) -> None:
             for record in intake.records(source)
             for why, entity in by_id.get(record[KEY], ())
         )
-        (private / "left_out").mkdir(mode=0o700, exist_ok=True)
+        make_folder(private / "left_out")
         rowfile.write_csv(private / "left_out" / f"{source}.csv", ("rule", "for", *fields), lines)
 
 

@@ -11,7 +11,6 @@ stand on a sheet of their own).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from zoneinfo import ZoneInfo
 
 from nexus_reimport import convert, wording
 from nexus_reimport.errors import StopError
-from nexus_reimport.files import rowfile, workbook
+from nexus_reimport.files import private, rowfile, workbook
 from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import ByHand
 from nexus_reimport.nexus.catalog import Column
@@ -94,7 +93,7 @@ class Line:
     def mark(self) -> str:
         """What is shown, as a digest: another one means that the row has changed since."""
         said = json.dumps([self.key, *self.shown])
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        return private.sha256(said.encode())[:16]
 
 
 class Shower:
@@ -223,8 +222,8 @@ def _write(path: Path, lines: Iterable[tuple[Kind, Iterable[Line]]]) -> None:
     book.move_sheet(CHOICES, len(book.worksheets))
     book[CHOICES].sheet_state = "hidden"
     path.unlink(missing_ok=True)
-    path.touch(0o600, exist_ok=False)
-    book.save(path)
+    with private.create(path) as file:
+        book.save(file)
 
 
 def _write_choices(sheet: Worksheet, kinds: Sequence[Kind]) -> dict[tuple[str, str], str]:
@@ -316,7 +315,7 @@ Written = Mapping[str, Sequence[str]]
 
 def _told(cell: Any) -> str:
     """What a cell says, as a hash; blanks do not count, since programs change them on saving."""
-    return hashlib.sha256(" ".join(str(cell).split()).encode()).hexdigest()[:16]
+    return private.sha256(" ".join(str(cell).split()).encode())[:16]
 
 
 def _mark(line: Line, written: Written) -> str:
@@ -349,7 +348,7 @@ def read(path: Path, kinds: Sequence[Kind]) -> Given:
         return Given()
     book = _opened(path)
     known = {kind.name: kind for kind in kinds}
-    given, problems = Given(hashlib.sha256(path.read_bytes()).hexdigest()), []
+    given, problems = Given(private.sha256_of(path)), []
     said: dict[tuple[str, str, str], str] = {}
     for sheet in book.worksheets:
         if sheet.title == CHOICES:

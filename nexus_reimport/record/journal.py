@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Any, Self
 
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 
 JOURNAL = "journal.jsonl"
 WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
@@ -64,10 +64,9 @@ class Entry:
 def append(folder: Path, event: Event, **facts: Any) -> None:
     """Add one line to the journal; it is on the disk when this returns."""
     line = {"at": datetime.now(UTC).isoformat(), "event": event, **facts}
-    with (folder / JOURNAL).open("ab") as file:
+    with private.append(folder / JOURNAL) as file:
         file.write(json.dumps(line).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+        private.sync(file)
 
 
 def read(folder: Path) -> list[Entry]:

@@ -5,14 +5,14 @@ Each is a locked file: the system lets go of the lock when the process ends in a
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from nexus_reimport.errors import Busy
+from nexus_reimport.files import private
 from nexus_reimport.settings import Settings
 
 RUNNER_VARIABLE = "NEXUS_REIMPORT_RUNNER"
@@ -29,14 +29,12 @@ def at_work(settings: Settings) -> Iterator[None]:
     Raises:
         Busy: another runner is at work in this environment.
     """
-    path = _path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.open("a+") as file:
-        if not _taken(file.fileno()):
+    with private.lock(_path(settings)) as file:
+        if file is None:
             raise _busy(settings)
         file.truncate(0)
         token = secrets.token_hex(8)
-        file.write(token)
+        file.write(token.encode())
         file.flush()
         os.environ[RUNNER_VARIABLE] = token
         try:
@@ -49,14 +47,10 @@ def at_work(settings: Settings) -> Iterator[None]:
 def refuse_second(settings: Settings) -> None:
     """Raise Busy while a runner is at work in this environment, unless it is our own."""
     path = _path(settings)
-    if not path.is_file():
-        return
-    with path.open("r") as file:
-        token = file.read()
-        if token and token == os.environ.get(RUNNER_VARIABLE):
-            return
-        if not _taken(file.fileno()):
-            raise _busy(settings)
+    token = path.read_text(encoding="ascii") if path.is_file() else ""
+    is_ours = token and token == os.environ.get(RUNNER_VARIABLE)
+    if not is_ours and private.is_locked(path):
+        raise _busy(settings)
 
 
 def _path(settings: Settings) -> Path:
@@ -75,46 +69,23 @@ def _busy(settings: Settings) -> Busy:
 
 
 @contextmanager
-def working(private: Path) -> Iterator[None]:
-    """Held by a process while it works on the run: by it a live run is told from a killed one."""
-    path = private / WORKERS / f"{os.getpid()}-{secrets.token_hex(4)}"
-    file = None
-    with suppress(OSError):  # a disk that is full must not become the stage's error
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = path.open("x")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    try:
+def working(folder: Path) -> Iterator[None]:
+    """Held by a process while it works on the run: by it a live run is told from a killed one.
+
+    ``folder`` is the private one of the run.
+    """
+    path = folder / WORKERS / f"{os.getpid()}-{secrets.token_hex(4)}"
+    with ExitStack() as held:
+        with suppress(OSError):  # a disk that is full must not become the stage's error
+            held.enter_context(private.lock(path))
+            held.callback(path.unlink, missing_ok=True)
         yield
-    finally:
-        if file is not None:
-            path.unlink(missing_ok=True)
-            file.close()
 
 
-def workers(private: Path) -> tuple[int, ...]:
+def workers(folder: Path) -> tuple[int, ...]:
     """The processes that are at work on the run: those that hold their lock."""
     return tuple(
         int(path.name.partition("-")[0])
-        for path in sorted((private / WORKERS).glob("*-*"))
-        if _is_held(path)
+        for path in sorted((folder / WORKERS).glob("*-*"))
+        if private.is_locked(path)
     )
-
-
-def _taken(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _is_held(path: Path) -> bool:
-    """Whether a process holds the lock of this file; whoever looks at the same time holds none."""
-    try:
-        with path.open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from nexus_reimport.files import private
 
 MANIFEST = "manifest.json"
 
@@ -23,12 +23,12 @@ def read(folder: Path) -> dict[str, Any]:
 
 def digest(folder: Path) -> str:
     """The digest of the manifest; "" while the record is open."""
-    return sha256(folder / MANIFEST) if is_there(folder) else ""
+    return private.sha256_of(folder / MANIFEST) if is_there(folder) else ""
 
 
 def files(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file of a record but its manifest."""
-    return {name: sha256(folder / name) for name in sorted(names(folder))}
+    return {name: private.sha256_of(folder / name) for name in sorted(names(folder))}
 
 
 def names(folder: Path) -> set[str]:
@@ -42,15 +42,4 @@ def names(folder: Path) -> set[str]:
 
 def write_new(path: Path, value: Any) -> None:
     """A JSON file that was not there, readable by the owner alone and on the disk."""
-    data = json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    path.chmod(0o600)
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    private.write_new(path, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 from nexus_reimport import wording
 from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.record import lock, manifest, run
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.run import Run
@@ -33,9 +34,8 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "") -> R
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     made = run.of(settings, f"{stamp}-{secrets.token_hex(2)}")
     for folder in (made.folder, made.private):
-        folder.mkdir(parents=True, mode=0o700)
-    made.folder.parent.chmod(0o700)
-    made.private.parent.chmod(0o700)
+        private.close_folder(folder.parent)
+        private.new_folder(folder)
     where = {"host": platform.node(), "python": platform.python_version()}
     made.journal(Event.OPENED, kind=kind, who=getpass.getuser(), **where)
     manifest.write_new(made.folder / "environment.json", settings.public())

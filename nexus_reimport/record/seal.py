@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.record import chain, journal, manifest, verdict
 
 VERDICT = "verdict.json"
@@ -45,6 +46,6 @@ def problems(folder: Path) -> list[str]:
     found += [
         f"{name}: changed after the seal"
         for name in sorted(now & then.keys())
-        if manifest.sha256(folder / name) != then[name]
+        if private.sha256_of(folder / name) != then[name]
     ]
     return found + chain.problems(folder, sealed)

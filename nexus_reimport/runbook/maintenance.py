@@ -11,7 +11,6 @@ secrets. Whether ``leave`` succeeds never changes what became of a run.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shlex
@@ -28,6 +27,7 @@ from typing import IO, Any
 from nexus_reimport import record
 from nexus_reimport.errors import Busy, ReimportError, StopError
 from nexus_reimport.events import Event, Tell, no_one
+from nexus_reimport.files import private
 from nexus_reimport.record import Run
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, Settings
 
@@ -110,7 +110,7 @@ def _take_down(settings: Settings, state: _State, journal: Tell) -> str:
         ended = _Ended(None, 0.0, "[hooks] has no `leave` any more")
     if ended.well:
         try:
-            _remove(settings)
+            private.remove(_path(settings, STATE))
         except OSError:
             ended = replace(ended, why="it is down, but that could not be written down")
         else:
@@ -250,14 +250,14 @@ def _log_path(settings: Settings) -> Path:
 def _log(settings: Settings) -> Iterator[IO[bytes]]:
     """The private file of what hooks print, to add to."""
     path = _log_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(handle, "ab", buffering=0) as file:
+    private.make_folder(path.parent)
+    with private.append(path) as file:
         yield file
 
 
 def _say(log: IO[bytes], line: str) -> None:
     log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {line}\n".encode())
+    log.flush()  # before the hook writes into the same file
 
 
 # ---------------------------------------------------------------- that it is up
@@ -293,49 +293,16 @@ def _read(settings: Settings) -> _State | None:
 def _write(settings: Settings, state: _State) -> None:
     """On the disk when this returns: the file, and its name in the folder."""
     path = _path(settings, STATE)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = path.with_name(f"{STATE}.new")
-    handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump({name: getattr(state, name) for name in _State.__slots__}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    made.replace(path)
-    _sync(path.parent)
-
-
-def _remove(settings: Settings) -> None:
-    path = _path(settings, STATE)
-    path.unlink(missing_ok=True)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    private.make_folder(path.parent)
+    held = {name: getattr(state, name) for name in _State.__slots__}
+    private.replace(path, json.dumps(held).encode())
 
 
 @contextmanager
 def _lock(settings: Settings) -> Iterator[bool]:
-    """Whether nobody else is inside a block or taking the window down; held until the end.
-
-    A process that is killed lets go of it.
-    """
-    path = _path(settings, LOCK)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
+    """Whether nobody else is inside a block or taking the window down; held until the end."""
+    with private.lock(_path(settings, LOCK)) as file:
+        yield file is not None
 
 
 def _journal(settings: Settings, state: _State, run: Run | None) -> Tell:

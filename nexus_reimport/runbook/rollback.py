@@ -15,6 +15,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.checks.rollback import Restored
 from nexus_reimport.errors import RecordError, ReimportError, StopError
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import (
     Approval,
@@ -90,7 +91,7 @@ def preview(settings: Settings, run: str, newer: Newer) -> tuple[Look, RollbackP
     require_ready(settings, mapping, Task.ROLLBACK)
     folder = settings.folders.private / settings.name / PREVIEW
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    private.new_folder(folder)
     try:
         seen = undo.look(settings.postgres, mapping, run, newer, folder)
     finally:

@@ -21,6 +21,7 @@ import nbformat
 from nexus_reimport import CHECKOUT, errors
 from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.record import Run, State, Verdict, journal
 from nexus_reimport.runner.interrupt import passed_on
 
@@ -178,15 +179,15 @@ def _papermill(page: Path, output: Path, parameters: Parameters) -> None:
 
 
 @contextmanager
-def _own_home(private: Path) -> Iterator[None]:
+def _own_home(folder: Path) -> Iterator[None]:
     """Nobody's start-up files, kernels or history, and no temporary file anywhere else.
 
     The folder has one name for all runs of an environment, of which one is at work at a time: what
     a killed runner left there, keys of its kernel's channel among it, goes with the next page.
     """
-    home = private / HOME
+    home = folder / HOME
     shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True, mode=0o700)
+    private.new_folder(home)
     named = {
         name: str(home / name.lower())
         for name in (
@@ -215,7 +216,7 @@ def _new_file(folder: Path, page: str) -> Path:
     """A file that was not there: a page that is run again gets a name of its own."""
     names = (page, *(f"{page}-{number}" for number in range(2, 100)))
     path = next(p for p in (folder / f"{name}.ipynb" for name in names) if not p.exists())
-    path.touch(mode=0o600, exist_ok=False)
+    private.write_new(path, b"")
     return path
 
 
@@ -252,16 +253,13 @@ def _tidy(run: Run, path: Path) -> None:
         return
     failed = [o for c in page.cells for o in c.get("outputs", []) if o.output_type == "error"]
     if failed:
-        run.private.mkdir(parents=True, exist_ok=True, mode=0o700)
-        shutil.copyfile(path, run.private / path.name)
-        (run.private / path.name).chmod(0o600)
+        private.make_folder(run.private)
+        private.replace(run.private / path.name, path.read_bytes())
         for output in failed:
             _without_values(output)
         nbformat.write(page, path)  # type: ignore[no-untyped-call]
-    path.chmod(0o600)
-    made = path.with_suffix(".html")
-    made.touch(mode=0o600, exist_ok=False)
-    made.write_text(html(path), encoding="utf-8")
+    path.chmod(private.FILE)
+    private.write_new(path.with_suffix(".html"), html(path).encode())
 
 
 def _without_values(output: Any) -> None:

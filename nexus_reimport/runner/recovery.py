@@ -9,6 +9,7 @@ from nexus_reimport import mapping as mappings
 from nexus_reimport import record, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, SettingsError
+from nexus_reimport.files import private
 from nexus_reimport.model import Backup, Look, Newer, RollbackProposal
 from nexus_reimport.nexus import deployment, registry, rights
 from nexus_reimport.nexus.postgres import connected
@@ -88,15 +89,14 @@ def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restore
     saved = found.load(Backup, kept)
     if say:
         say(f"{settings.name}: restoring the dump of {run} into {name}")
-    private = found.private
+    folder = found.private
     acts = restore.Acts(
-        restore=lambda place: backup.restore(saved, private, place, to_look_at=False),
-        left_to_do=lambda place, without: backup.left_to_do(saved, private, place, without),
+        restore=lambda place: backup.restore(saved, folder, place, to_look_at=False),
+        left_to_do=lambda place, without: backup.left_to_do(saved, folder, place, without),
     )
     done = restore.run(settings.postgres, saved, run, name, settings.scratch_register, acts)
-    script = private / f"swap_{name}.sql"
-    script.touch(mode=0o600)
-    script.write_text(restore.script(done.swap), encoding="utf-8")
+    script = folder / f"swap_{name}.sql"
+    private.replace(script, restore.script(done.swap).encode())
     return replace(done, script=str(script), environment=settings.name)
 
 

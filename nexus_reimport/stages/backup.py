@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 from psycopg import sql
 
 from nexus_reimport.errors import StopError
+from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Backup
 from nexus_reimport.nexus import contents, pg_tools, scratch
@@ -50,7 +49,7 @@ def take(
         TargetError: no client of the server's major version, or the dump failed. Nothing was
             written but private files.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private.make_folder(folder)
     server = str(scalar(connection, "SHOW server_version"))
     binaries = pg_tools.folder(server, target.binaries)
     dump = folder / DUMP
@@ -69,12 +68,12 @@ def take(
         folder / LOG,
         lambda: connection.execute("SELECT 1"),  # our snapshot does not stand idle meanwhile
     )
-    dump.chmod(0o600)
+    dump.chmod(private.FILE)
     listing = pg_tools.run([binaries / "pg_restore", "--list", dump], target, folder / LOG)
     return Backup(
         dump=DUMP,
         dump_bytes=dump.stat().st_size,
-        dump_sha256=_sha256(dump),
+        dump_sha256=private.sha256_of(dump),
         tables_in_dump=len(re.findall(r" TABLE DATA ", listing)),
         server_version=server,
         client_version=pg_tools.version(binaries),
@@ -105,7 +104,7 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
         TargetError: it cannot be restored; why is in the private folder.
     """
     dump = folder / backup.dump
-    if not dump.is_file() or _sha256(dump) != backup.dump_sha256:
+    if not dump.is_file() or private.sha256_of(dump) != backup.dump_sha256:
         raise StopError(
             f"{backup.dump} is {'not there' if not dump.is_file() else 'not what was written'}",
             where="the run's private folder",
@@ -221,14 +220,8 @@ def _without(listing: str, *patterns: str) -> str:
 def _chosen(folder: Path, listing: str) -> Path:
     """A list for pg_restore, private."""
     chosen = folder / "restore.list"
-    chosen.touch(mode=0o600)
-    chosen.write_text(listing, encoding="utf-8")
+    private.replace(chosen, listing.encode())
     return chosen
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _csv(connection: Connection, schema: str, table: str, path: Path) -> int:
@@ -239,7 +232,7 @@ def _csv(connection: Connection, schema: str, table: str, path: Path) -> int:
     command = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT (FORMAT csv, HEADER true)")
     path.unlink(missing_ok=True)
     with (
-        os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
+        private.create(path) as file,
         connection.cursor() as cursor,
     ):
         with cursor.copy(command.format(table_name(schema, table))) as copy:

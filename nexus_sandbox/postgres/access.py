@@ -12,8 +12,8 @@ from typing import Self
 import psycopg
 from psycopg import sql
 
+from nexus_reimport.files import private
 from nexus_reimport.nexus.session import without_environment
-from nexus_sandbox.private import write_private
 
 SUPERUSER = "postgres"
 _MEMORY = "postgres.json"
@@ -39,7 +39,7 @@ class Postgres:
     def remember(self, folder: Path) -> None:
         """Keep it for ``at``, in a file of mode 0600."""
         held = {"port": self.port, "home": str(self.home), "passwords": dict(self.passwords)}
-        write_private(folder / _MEMORY, json.dumps(held))
+        private.replace(folder / _MEMORY, json.dumps(held).encode())
 
     @property
     def data(self) -> Path:

@@ -17,9 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from nexus_reimport.errors import SandboxError
+from nexus_reimport.files import private
 from nexus_sandbox import process
 from nexus_sandbox.postgres.access import SUPERUSER, Postgres
-from nexus_sandbox.private import private_folder, write_private
 
 _PREFIX = "nexus-sandbox-"
 _OWNER = "belongs-to"
@@ -45,11 +45,11 @@ def server_user() -> int | None:
 def make(folder: Path) -> Path:
     """A new, empty home for a server that belongs to ``folder``."""
     if server_user() is None:
-        return private_folder(folder / "server")
+        return private.close_folder(folder / "server")
     for parent in _places():
         _sweep(parent, folder)
         home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        write_private(home / _OWNER, str(folder.resolve()))
+        private.replace(home / _OWNER, str(folder.resolve()).encode())
         home.chmod(0o711)  # ours; the server's user may pass, and owns the data alone
         if _run(programs(home)):
             return home
@@ -81,7 +81,7 @@ def initialise(access: Postgres) -> None:
     """Make the data directory; it gets its name when it is complete."""
     draft, secret = access.home / "draft", access.home / "secret"
     draft.mkdir(mode=0o700)
-    write_private(secret, access.passwords[SUPERUSER])
+    private.replace(secret, access.passwords[SUPERUSER].encode())
     if (user := server_user()) is not None:
         os.chown(draft, user, user)
         os.chown(secret, user, user)

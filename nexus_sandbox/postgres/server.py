@@ -17,11 +17,11 @@ from types import TracebackType
 from typing import Self
 
 from nexus_reimport.errors import SandboxError
+from nexus_reimport.files import private
 from nexus_sandbox import process
 from nexus_sandbox.postgres import home
 from nexus_sandbox.postgres.access import SUPERUSER, Postgres
 from nexus_sandbox.postgres.home import binaries
-from nexus_sandbox.private import private_folder
 
 __all__ = ["SUPERUSER", "Postgres", "PostgresServer", "binaries", "delete"]
 
@@ -146,7 +146,7 @@ def _made(folder: Path) -> Postgres:
     if access is not None and access.data.exists():
         return access
     delete(folder)
-    private_folder(folder)
+    private.close_folder(folder)
     access = Postgres(0, home.make(folder), {SUPERUSER: secrets.token_urlsafe(24)})
     access.remember(folder)
     home.initialise(access)

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nexus_reimport.errors import SandboxError
-from nexus_sandbox.private import write_private
+from nexus_reimport.files import private
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -62,7 +62,7 @@ class Storage:
             "access_key": self.access_key,
             "secret_key": self.secret_key,
         }
-        write_private(folder / _MEMORY, json.dumps(held))
+        private.replace(folder / _MEMORY, json.dumps(held).encode())
 
     @property
     def endpoint(self) -> str:

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Self
 
 from nexus_reimport.errors import SandboxError
+from nexus_reimport.files import private
 from nexus_sandbox import process
-from nexus_sandbox.private import private_folder
 from nexus_sandbox.s3.access import REGION, Storage
 
 __all__ = ["REGION", "S3Server", "Storage", "delete"]
@@ -44,7 +44,7 @@ class S3Server:
         Raises:
             SandboxError: it did not start; no server is left running.
         """
-        private_folder(folder)
+        private.close_folder(folder)
         _end_leftover(folder)
         access = Storage.at(folder) or Storage(
             {}, (), secrets.token_hex(10), secrets.token_urlsafe(30)
@@ -118,7 +118,7 @@ def _ports(last: dict[str, int]) -> dict[str, int]:
 
 
 def _launch(folder: Path, access: Storage) -> subprocess.Popen[bytes]:
-    objects = private_folder(folder / "objects")
+    objects = private.close_folder(folder / "objects")
     (objects / "mini.options").unlink(missing_ok=True)  # else it takes the ports of last time
     server = process.start(
         [

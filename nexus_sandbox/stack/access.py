@@ -8,8 +8,8 @@ from typing import Self
 
 from nexus_reimport import CHECKOUT
 from nexus_reimport.errors import SandboxError
+from nexus_reimport.files import private
 from nexus_sandbox.postgres.access import Postgres
-from nexus_sandbox.private import write_private
 from nexus_sandbox.s3.access import Storage
 from nexus_sandbox.stack.state import Kept
 
@@ -117,4 +117,4 @@ class Stack:
         folder.mkdir(parents=True, exist_ok=True)
         text = "".join(f"{name}={value}\n" for name, value in self.environment().items())
         for environment in ENVIRONMENTS:
-            write_private(folder / f".env.sandbox-{environment}", text)
+            private.replace(folder / f".env.sandbox-{environment}", text.encode())

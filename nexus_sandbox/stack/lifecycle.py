@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_reimport.errors import SandboxError
+from nexus_reimport.files import private
 from nexus_sandbox import process
 from nexus_sandbox.clinic import generate
 from nexus_sandbox.filemaker import file
 from nexus_sandbox.filemaker import server as filemaker_server
 from nexus_sandbox.postgres import server as postgres
 from nexus_sandbox.postgres.access import Postgres
-from nexus_sandbox.private import private_folder
 from nexus_sandbox.s3 import server as s3
 from nexus_sandbox.s3.access import Storage
 from nexus_sandbox.stack import client, fill, state
@@ -76,7 +76,7 @@ def up(
     Raises:
         SandboxError: it is not running; what was made before is kept.
     """
-    folder = private_folder(state.ours(folder))
+    folder = private.close_folder(state.ours(folder))
     _refuse_other(folder, scale, seed)
     supervisor = _launch(folder)
     if supervisor is not None:

@@ -19,8 +19,8 @@ from typing import Self
 
 from nexus_reimport import PACKAGE
 from nexus_reimport.errors import SandboxError
+from nexus_reimport.files import private
 from nexus_sandbox import process
-from nexus_sandbox.private import write_private
 
 SUPERVISOR = "nexus_sandbox.stack.supervisor"
 _MEMORY = "sandbox.json"
@@ -49,7 +49,7 @@ class Kept:
 
     def remember(self, folder: Path) -> Self:
         """Keep it for ``at``."""
-        write_private(folder / _MEMORY, json.dumps(asdict(self)))
+        private.replace(folder / _MEMORY, json.dumps(asdict(self)).encode())
         return self
 
     @classmethod

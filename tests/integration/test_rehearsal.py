@@ -15,6 +15,7 @@ import pytest
 from nexus_reimport import checks, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError, TargetError
+from nexus_reimport.files import private
 from nexus_reimport.model import Backup, Ground, Plan, Proposal, Rehearsal, Report
 from nexus_reimport.nexus import rights, scratch
 from nexus_reimport.nexus.postgres import connected
@@ -241,7 +242,7 @@ def test_a_dump_that_cannot_be_restored_stops_with_the_place_of_its_words(clinic
     dump = book.folder / backup.DUMP
     dump.write_bytes(dump.read_bytes()[:-100])
     saved = book.run.load(Backup, "backup")
-    book.run.save(replace(saved, dump_sha256=backup._sha256(dump)), "backup")
+    book.run.save(replace(saved, dump_sha256=private.sha256_of(dump)), "backup")
     with pytest.raises(TargetError, match="pg_restore failed with exit code"):
         book.rehearse()
     assert gone(clinic, 0.5)

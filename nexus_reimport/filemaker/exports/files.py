@@ -17,7 +17,6 @@ Source: Claris FileMaker Pro Help, "Microsoft Excel format", "Comma-separated va
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -34,6 +33,7 @@ from nexus_reimport.filemaker.exports.cells import Forms
 from nexus_reimport.filemaker.exports.grid import Grid, Known
 from nexus_reimport.filemaker.exports.typed import Reading, Row
 from nexus_reimport.filemaker.usage import Meter
+from nexus_reimport.files import private
 from nexus_reimport.settings import Exports
 from nexus_reimport.text import caseless, composed
 
@@ -207,7 +207,7 @@ class ExportedFiles:
 
     def _refuse_change(self, file: _File) -> None:
         content = _content(file.path, self._where(file.origin.name))
-        if hashlib.sha256(content).hexdigest() != file.origin.sha256:
+        if private.sha256(content) != file.origin.sha256:
             raise SourceError(
                 f"{file.origin.name} was changed after it was first read",
                 where=self._where(file.origin.name),
@@ -220,7 +220,7 @@ class ExportedFiles:
         content = _content(path, where)
         if not content:
             raise SourceError("the file is empty", where=where, next="export it again")
-        origin = Origin(table, len(content), hashlib.sha256(content).hexdigest(), modified_at)
+        origin = Origin(table, len(content), private.sha256(content), modified_at)
         found, forms = self._grid(path.suffix.lower(), content, table)
         return _File(path, origin, forms, found.columns, len(found.rows), found)
 
