@@ -33,7 +33,7 @@ class Channels:
     """
 
     def __init__(self, place: FileMaker, mapping: FieldMapping) -> None:
-        self._place, self._mapping = place, mapping
+        self.place, self._mapping = place, mapping
         self._opened: dict[Channel, Source] = {}
 
     def __enter__(self) -> Self:
@@ -51,7 +51,7 @@ class Channels:
 
     def of(self, source: str) -> Place:
         """Where ``source`` of the mapping is read."""
-        channel = self._place.channel_of(source)
+        channel = self.place.channel_of(source)
         if channel not in self._opened:
             self._opened[channel] = self._open(channel)
         return Place(channel, self._opened[channel], self._table(source, channel))
@@ -62,16 +62,16 @@ class Channels:
         Raises:
             SourceError: those that are not, all at once. Nothing was read.
         """
-        names = [name for name in sources if self._place.channel_of(name) == "exports"]
+        names = [name for name in sources if self.place.channel_of(name) == "exports"]
         tables = {name: self._table(name, "exports") for name in names}
         if tables and isinstance(files := self.of(names[0]).source, ExportedFiles):
             files.require(tables)
 
     def _table(self, source: str, channel: Channel) -> str:
-        return self._place.tables.get(source) or self._mapping.sources[source].table_by(channel)
+        return self.place.tables.get(source) or self._mapping.sources[source].table_by(channel)
 
     def _open(self, channel: Channel) -> Source:
-        place = self._place
+        place = self.place
         if channel == "exports" and place.exports is not None:
             return ExportedFiles(place.exports, self._known())
         if place.password is None:

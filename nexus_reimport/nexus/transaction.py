@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
@@ -40,6 +41,16 @@ Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, 
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Who hears of a transaction's steps: the journal under the stage's name, and a bar."""
+
+    stage: str
+    steps: int
+    tell: Tell
+    progress: Progress | None = None
+
+
 class Transaction:
     """One writing transaction: its connection, its timed steps, what it has written so far."""
 
@@ -48,16 +59,12 @@ class Transaction:
         connection: Connection,
         target: Postgres,
         schema: str,
-        stage: str,
-        steps: int,
-        tell: Tell,
-        progress: Progress | None,
+        reports: Reports,
     ) -> None:
         self.connection, self.schema = connection, schema
         self.timings: dict[str, float] = {}
         self.locked_at = 0.0
-        self._target, self._stage, self._steps = target, stage, steps
-        self._tell, self._progress = tell, progress
+        self._target, self._reports = target, reports
         self._end: float | None = None
         self._deadline: Deadline | None = None
         self._at_start = self._counters()
@@ -65,7 +72,7 @@ class Transaction:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """A named step: journalled when it starts, timed when it has ended."""
-        self._tell(Event.STEP, stage=self._stage, step=name)
+        self._reports.tell(Event.STEP, stage=self._reports.stage, step=name)
         self.let_go_first()
         began = time.monotonic()
         yield
@@ -86,8 +93,8 @@ class Transaction:
     def ended(self, name: str, seconds: float) -> None:
         """A step took so long."""
         self.timings[name] = seconds
-        if self._progress:
-            self._progress(len(self.timings), self._steps)
+        if self._reports.progress:
+            self._reports.progress(len(self.timings), self._reports.steps)
 
     def fix_session(self) -> None:
         """The settings under which values are printed and hashed, whatever the role's own are."""

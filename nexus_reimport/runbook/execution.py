@@ -63,11 +63,9 @@ class Execution(Steps):
             lambda: gate.require(
                 self.settings,
                 proposal,
-                typed,
+                gate.Consent(typed, rehearsed),
                 mapping_digest=self.mapping.digest,
-                how="as rehearsed" if rehearsed and not typed else "digest given",
                 forerunner=self._forerunner(),
-                rehearsed_is_enough=rehearsed,
             ),
         )
 

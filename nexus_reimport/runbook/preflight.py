@@ -74,9 +74,6 @@ class Preflight(Steps):
                     self.mapping,
                     self.folder,
                     sources=sources if self.scope is Scope.RELINK else (),
-                    database=self.settings.filemaker.database,
-                    workers=self.settings.filemaker.workers,
-                    page=self.settings.filemaker.page,
                     progress=self.bar("records read"),
                 )
             listings.cleaned(read, self.folder, self.run.folder)

@@ -189,9 +189,7 @@ class Rollback:
             lambda: approval.require_rollback(
                 self.book.settings,
                 self.run.load(RollbackProposal),
-                typed,
-                how="as rehearsed" if rehearsed and not typed else "digest given",
-                rehearsed=rehearsed and not typed,
+                approval.Consent(typed, rehearsed and not typed),
             ),
         )
 

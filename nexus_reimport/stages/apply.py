@@ -39,6 +39,7 @@ from nexus_reimport.nexus.tables import fingerprints_of
 from nexus_reimport.nexus.transaction import (
     ROLLED_BACK,
     Progress,
+    Reports,
     Transaction,
     alone,
     wait_until_alone,
@@ -113,9 +114,9 @@ def apply(
             request.scratch.require(connection)
         elif commit:
             deployment.require(connection, request.environment)
-        transaction = Transaction(
-            connection, target, request.intake.mapping.schema_name, "apply", STEPS, tell, progress
-        )
+        reports = Reports("apply", STEPS, tell, progress)
+        schema_name = request.intake.mapping.schema_name
+        transaction = Transaction(connection, target, schema_name, reports)
         work = _Work(transaction, request, before_commit, commit=commit)
         with transaction.in_time():
             applied: Applied = writing(connection, work.do, commit=commit, tell=tell)

@@ -51,6 +51,22 @@ class DevRun:
     schema: tuple[str, ...]  # what is not the same in the two schemas
 
 
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a person says to a proposal: the digest of it, typed.
+
+    ``rehearsed`` lets a dev environment go on with what it has just rehearsed.
+    """
+
+    typed: str = ""
+    rehearsed: bool = False
+
+    @property
+    def how(self) -> str:
+        """How it was given, for the record."""
+        return "as rehearsed" if self.rehearsed and not self.typed else "digest given"
+
+
 def code_digest() -> str:
     """The digest of the package's own files: what ran, not what it called itself."""
     files = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".sql", ".toml"))
@@ -102,23 +118,19 @@ def propose_rollback(settings: Settings, look: Look) -> RollbackProposal:
 def require(
     settings: Settings,
     proposal: Proposal,
-    typed: str,
+    consent: Consent,
     *,
     mapping_digest: str,
-    how: str,
     forerunner: DevRun | None,
-    rehearsed_is_enough: bool = False,
 ) -> Approval:
-    """The approval of ``proposal``, if ``typed`` is its digest and nothing moved since.
-
-    ``rehearsed_is_enough`` lets a dev environment go on with what it has just rehearsed.
+    """The approval of ``proposal``, if the digest of it was typed and nothing moved since.
 
     Raises:
         StopError: no approval, another digest, or prod without its dev run. Nothing was written.
     """
-    _consent(settings, proposal.digest, typed, "01_preflight", rehearsed=rehearsed_is_enough)
+    _require_consent(settings, proposal.digest, consent, "01_preflight")
     refuse(refusals(settings, proposal, mapping_digest, forerunner))
-    return Approval(proposal.digest, getpass.getuser(), how, datetime.now(UTC))
+    return Approval(proposal.digest, getpass.getuser(), consent.how, datetime.now(UTC))
 
 
 def refusals(
@@ -149,18 +161,16 @@ def refuse(found: tuple[Refusal, ...]) -> None:
     raise StopError(what, next="; ".join(dict.fromkeys(f.next for f in found)))
 
 
-def require_rollback(
-    settings: Settings, proposal: RollbackProposal, typed: str, *, how: str, rehearsed: bool
-) -> Approval:
-    """The approval of a rollback, if ``typed`` is its digest.
+def require_rollback(settings: Settings, proposal: RollbackProposal, consent: Consent) -> Approval:
+    """The approval of a rollback, if the digest of it was typed.
 
     Raises:
         StopError: no approval, another digest, or nobody has decided about newer rows.
     """
     undecided(proposal.since, proposal.newer, proposal.undoes)
-    _consent(settings, proposal.digest, typed, "90_rollback", rehearsed=rehearsed)
+    _require_consent(settings, proposal.digest, consent, "90_rollback")
     refuse(tuple(_changed("the package", proposal.code, code_digest(), "90_rollback")))
-    return Approval(proposal.digest, getpass.getuser(), how, datetime.now(UTC))
+    return Approval(proposal.digest, getpass.getuser(), consent.how, datetime.now(UTC))
 
 
 def undecided(since: Since, newer: Newer, run: str) -> None:
@@ -180,20 +190,19 @@ def undecided(since: Since, newer: Newer, run: str) -> None:
     )
 
 
-def _consent(
-    settings: Settings, digest_asked: str, typed: str, page: str, *, rehearsed: bool
-) -> None:
+def _require_consent(settings: Settings, digest_asked: str, consent: Consent, page: str) -> None:
+    typed, rehearsed = consent.typed.strip(), consent.rehearsed
     if rehearsed and settings.kind is Kind.PROD and not settings.sandbox:
         raise StopError(
             "--approve-rehearsed is for dev environments; prod needs the digest, typed",
             next=f"read {page}, then give --approve {short(digest_asked)}",
         )
-    if not typed.strip() and not rehearsed:
+    if not typed and not rehearsed:
         raise StopError(
             "nobody has approved this plan yet",
             next=f"read {page} to its end; then approve with {short(digest_asked)}",
         )
-    if typed.strip() and not is_meant(typed, digest_asked):
+    if typed and not is_meant(typed, digest_asked):
         raise StopError(
             "the digest that was typed is not that of this run's plan",
             next=f"take the digest from {page} of this very run: it changes with the data",

@@ -34,12 +34,12 @@ def take(
     folder: Path,
     *,
     sources: Collection[str] = (),
-    database: str = "",
-    workers: int = 4,
-    page: int = 1000,
+    page: int = 0,
     progress: Progress | None = None,
 ) -> Snapshot:
-    """Every source of the mapping (or those of ``sources``), read at one time, by ``workers``.
+    """Every source of the mapping (or those of ``sources``), read at one time.
+
+    ``page`` is how many records a page has, if not as many as the environment says.
 
     Raises:
         MappingError: a field is missing, global, or of another type; nothing was read.
@@ -49,7 +49,7 @@ def take(
     chosen = {n: s for n, s in mapping.sources.items() if n in sources or not sources}
     channels.require(chosen)
     places = {name: channels.of(name) for name in chosen}
-    with _each(workers) as pool:
+    with _each(channels.place.workers) as pool:
         metadata = pool(lambda name: places[name].source.fields(places[name].table), chosen)
         fields = _fields(chosen, places, metadata)
         counts = pool(lambda name: places[name].source.count(places[name].table), chosen)
@@ -61,8 +61,10 @@ def take(
             for n, s in chosen.items()
         }
 
+        size = page or channels.place.page
+
         def extract(name: str) -> Extract:
-            made, cleaned[name] = _extract(tasks[name], counts[name], folder, page, done)
+            made, cleaned[name] = _extract(tasks[name], counts[name], folder, size, done)
             return made
 
         largest_first = sorted(chosen, key=lambda name: -counts[name])
@@ -73,7 +75,7 @@ def take(
             raise
     orders = _orders(tasks.values())
     return Snapshot(
-        database=database,
+        database=channels.place.database,
         taken_at=at,
         seconds=time.monotonic() - began,
         channels=tuple(_use(channels, orders)),

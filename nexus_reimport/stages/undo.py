@@ -51,6 +51,7 @@ from nexus_reimport.nexus.tables import Role, fingerprints_now, mapped_tables
 from nexus_reimport.nexus.transaction import (
     ROLLED_BACK,
     Progress,
+    Reports,
     Transaction,
     alone,
     writing,
@@ -97,9 +98,8 @@ def look(target: Postgres, mapping: FieldMapping, run: str, newer: Newer, folder
         StopError: it is not the latest run, its undo data is gone, or the schema was changed.
     """
     with waiters.reading(target) as connection, rolled_back(connection):
-        transaction = Transaction(
-            connection, target, mapping.schema_name, STAGE, STEPS, no_one, None
-        )
+        reports = Reports(STAGE, STEPS, no_one)
+        transaction = Transaction(connection, target, mapping.schema_name, reports)
         transaction.fix_session()
         database = Database.read(connection, mapping)
         undoes, undo = latest(database, run)
@@ -156,9 +156,8 @@ def run(
             request.scratch.require(connection)
         else:
             deployment.require(connection, request.environment)
-        transaction = Transaction(
-            connection, target, mapping.schema_name, STAGE, STEPS, tell, progress
-        )
+        reports = Reports(STAGE, STEPS, tell, progress)
+        transaction = Transaction(connection, target, mapping.schema_name, reports)
         work = _Work(transaction, mapping, request, before_commit)
         with transaction.in_time():
             undone = writing(connection, work.do, commit=True, tell=tell)

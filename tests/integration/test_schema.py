@@ -16,7 +16,7 @@ from nexus_reimport.events import no_one
 from nexus_reimport.model import Approval, Plan, Proposal, Report
 from nexus_reimport.nexus import schema
 from nexus_reimport.nexus.postgres import connected
-from nexus_reimport.nexus.transaction import Transaction
+from nexus_reimport.nexus.transaction import Reports, Transaction
 from nexus_reimport.runbook import rollback
 from nexus_reimport.stages import apply as reimport
 from nexus_sandbox.postgres.server import PostgresServer
@@ -311,7 +311,7 @@ def test_a_write_beside_the_plan_is_noticed_in_every_schema_and_rolled_back(
 
     def meddle(done: Inside) -> Report:
         already = Transaction(
-            done.database.connection, book.settings.postgres, "practice", "test", 1, no_one, None
+            done.database.connection, book.settings.postgres, "practice", Reports("test", 1, no_one)
         )
         done.database.connection.execute(statement)
         writes = {
