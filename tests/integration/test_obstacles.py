@@ -9,7 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from nexus_reimport import mapping as mappings
 from nexus_reimport import runbook
+from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
 from nexus_reimport.nexus import obstacles, references, schema
 from nexus_reimport.nexus.database import Database
@@ -105,7 +107,7 @@ def odd(
 
 
 def found_in(connection: psycopg.Connection, folder: Path) -> list[Problem]:  # type: ignore[type-arg]
-    mapping = runbook.mappings.load("second_installation.toml", folder)
+    mapping = mappings.load("second_installation.toml", folder)
     database = Database.read(connection, mapping)
     _, hits = references.unexplained(database, references.declared(database))
     return obstacles.find(database, hits)
@@ -169,7 +171,7 @@ def test_hidden_rows_stop_the_survey_before_anything_is_counted(
             with pytest.raises(StopError, match="BYPASSRLS"):
                 runbook.begin("second")
             with (
-                connected(runbook.environments.load("second").postgres) as connection,
+                connected(environments.load("second").postgres) as connection,
                 pytest.raises(StopError, match=r"may hide rows of 1 table.*practice.site") as told,
             ):
                 obstacles.refuse_hidden_rows(connection)
@@ -307,7 +309,7 @@ def test_a_partitioned_table_is_counted_at_its_root_all_the_way(
 def test_a_partition_that_was_changed_after_the_approval_stops_the_execution(
     partitioned: Altered, change: str, told: str
 ) -> None:
-    mapping = runbook.mappings.load("second_installation.toml", partitioned.folder)
+    mapping = mappings.load("second_installation.toml", partitioned.folder)
     with partitioned.connection.transaction(force_rollback=True):
         partitioned.do("CREATE FUNCTION parts.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'")
         was = schema.describe(partitioned.connection, mapping)

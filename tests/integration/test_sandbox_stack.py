@@ -28,10 +28,10 @@ SCALE = 0.02
 COMMAND = f"""
 import sys, time
 from pathlib import Path
-from nexus_sandbox import stack
+from nexus_sandbox.stack import lifecycle
 def tell(message): print(message, flush=True)
 folder = Path(sys.argv[1])
-stack.up(folder, scale={SCALE}, environments=folder.parent / "environments",
+lifecycle.up(folder, scale={SCALE}, environments=folder.parent / "environments",
          progress=tell, detach=sys.argv[2] == "detach")
 tell("up")
 time.sleep(float(sys.argv[3]))

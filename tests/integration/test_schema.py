@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from nexus_reimport import mapping as mappings
 from nexus_reimport import runbook
+from nexus_reimport import settings as environments
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import no_one
@@ -129,7 +131,7 @@ def approved(more: Altered) -> runbook.Runbook:
 
 @pytest.mark.parametrize("change", [*CHANGES, *BY_THE_SUPERUSER])
 def test_every_change_of_the_schema_is_told_by_its_object(more: Altered, change: str) -> None:
-    mapping = runbook.mappings.load("second_installation.toml", more.folder)
+    mapping = mappings.load("second_installation.toml", more.folder)
     connection = more.admin if change in BY_THE_SUPERUSER else more.connection
     with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL search_path = pg_catalog")
@@ -141,7 +143,7 @@ def test_every_change_of_the_schema_is_told_by_its_object(more: Altered, change:
 
 
 def test_what_does_no_harm_is_no_change(more: Altered) -> None:
-    mapping = runbook.mappings.load("second_installation.toml", more.folder)
+    mapping = mappings.load("second_installation.toml", more.folder)
     with more.connection.transaction(force_rollback=True):
         was = schema.describe(more.connection, mapping)
         more.do("CREATE INDEX quick ON practice.person (family)")
@@ -241,8 +243,8 @@ def test_another_description_than_the_approved_one_is_no_approval(
 
 
 def test_a_definition_is_never_shown(more: Altered) -> None:
-    mapping = runbook.mappings.load("second_installation.toml", more.folder)
-    with connected(runbook.environments.load("second").postgres) as connection:
+    mapping = mappings.load("second_installation.toml", more.folder)
+    with connected(environments.load("second").postgres) as connection:
         facts = schema.describe(connection, mapping)
     assert not [f for f in facts if "ends >=" in f"{f.place}{f.shown}{f.digest}"]
 
