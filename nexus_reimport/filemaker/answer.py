@@ -58,7 +58,7 @@ def wordless(answer: Answer, where: str, service: str) -> SourceError:
 
     A ``TransientError`` where that may pass; else ``service`` is what has to be on.
     """
-    what = f"FileMaker's web server answered HTTP {answer.status} that did not come from FileMaker"
+    what = f"FileMaker's web server answered HTTP {answer.status} (not FileMaker itself)"
     if answer.status in PASSING_STATUSES:
         return later(what, where, LATER, tries=codes.MANY, pause=answer.retry_after)
     if answer.status == 200 and answer.is_web_page:
