@@ -212,7 +212,7 @@ def require(
         for r in report.blocking
     )
     raise StopError(
-        f"{wording.amount(len(report.blocking), 'check')}{what}failed\n{listed}",
+        f"{wording.amount(len(report.blocking), 'check')}{what} failed\n{listed}",
         where=where,
         state=state,
         next=next,
