@@ -14,12 +14,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from nexus_reimport import wording
 from nexus_reimport.errors import RecordError
 from nexus_reimport.filemaker import Origin
 from nexus_reimport.files import private
+from nexus_reimport.files.json_values import adapter
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus.catalog import Column, UniqueKey
 from nexus_reimport.nexus.changes import Since
@@ -35,19 +36,9 @@ from nexus_reimport.settings import Cause, Channel, Decision, Different
 T = TypeVar("T")
 
 
-_adapters: dict[Any, TypeAdapter[Any]] = {}
-
-
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    """What reads and writes values of ``kind``: 10 ms to make, the same every time."""
-    if kind not in _adapters:
-        _adapters[kind] = TypeAdapter(kind)
-    return _adapters[kind]
-
-
 def save(value: Any, path: Path) -> None:
     """Write ``value`` as JSON, wholly or not at all; readable by the owner alone."""
-    data = _adapter(type(value)).dump_json(value, indent=1)
+    data = adapter(type(value)).dump_json(value, indent=1)
     private.make_folder(path.parent)
     private.replace(path, data + b"\n")
 
@@ -59,7 +50,7 @@ def load(kind: type[T], path: Path) -> T:
         RecordError: the stage before has not written it, or it is not what was written.
     """
     try:
-        return _adapter(kind).validate_json(path.read_bytes())
+        return adapter(kind).validate_json(path.read_bytes())
     except FileNotFoundError:
         raise RecordError(
             f"this run has no {path.stem} yet",
@@ -74,7 +65,7 @@ def load(kind: type[T], path: Path) -> T:
 
 def digest(said: Any) -> str:
     """SHA-256 of ``said`` as JSON with sorted keys."""
-    plain = _adapter(type(said)).dump_python(said, mode="json")
+    plain = adapter(type(said)).dump_python(said, mode="json")
     return private.sha256(json.dumps(plain, sort_keys=True).encode())
 
 

@@ -40,7 +40,7 @@ _ACCESS = (
     "give the account's privilege set fmrest (Data API) or fmodata (OData), and read access to the"
     " table, its layout and every field of them"
 )
-_MEND = "fix the layout in FileMaker"
+_FIX_THE_LAYOUT = "fix the layout in FileMaker"
 _ACCOUNT = "settle the account in FileMaker, with the person who looks after its accounts"
 _RECOVER = "have the file's state looked at on the server (Recover), before anything is read of it"
 _HOST = "see that the server has the file open for the network; then run again"
@@ -76,23 +76,23 @@ CODES = {
     100: Code("file is missing", "check the database's name, and the files that it refers to"),
     NO_RECORD: Code("record is missing", "run again; if it stays, compare FileMaker's own count"),
     NO_FIELD: Code("field is missing", "put the field on the layout", MappingError),
-    103: Code("relationship is missing", _MEND, MappingError),
-    104: Code("script is missing", _MEND, MappingError),
+    103: Code("relationship is missing", _FIX_THE_LAYOUT, MappingError),
+    104: Code("script is missing", _FIX_THE_LAYOUT, MappingError),
     NO_LAYOUT: Code(
         "layout is missing",
         "name the layout that does exist, or read this table by another channel",
         MappingError,
     ),
-    106: Code("table is missing", _MEND, MappingError),
+    106: Code("table is missing", _FIX_THE_LAYOUT, MappingError),
     107: Code("index is missing", "let FileMaker index the key field of this table"),
-    108: Code("value list is missing", _MEND, MappingError),
+    108: Code("value list is missing", _FIX_THE_LAYOUT, MappingError),
     109: Code("privilege set is missing", _ACCOUNT),
-    110: Code("related tables are missing", _MEND, MappingError),
-    111: Code("a field's repetition is not valid", _MEND, MappingError),
-    113: Code("function is missing", _MEND, MappingError),
-    114: Code("file reference is missing", _MEND, MappingError),
-    116: Code("an object of the layout is missing", _MEND, MappingError),
-    117: Code("data source is missing", _MEND, MappingError),
+    110: Code("related tables are missing", _FIX_THE_LAYOUT, MappingError),
+    111: Code("a field's repetition is not valid", _FIX_THE_LAYOUT, MappingError),
+    113: Code("function is missing", _FIX_THE_LAYOUT, MappingError),
+    114: Code("file reference is missing", _FIX_THE_LAYOUT, MappingError),
+    116: Code("an object of the layout is missing", _FIX_THE_LAYOUT, MappingError),
+    117: Code("data source is missing", _FIX_THE_LAYOUT, MappingError),
     130: Code("files are damaged or missing on the server", "have FileMaker Server reinstalled"),
     112: Code("window is missing: the session was closed from outside", "run again"),
     200: Code("record access is denied", _ACCESS),
@@ -130,7 +130,7 @@ CODES = {
     500: Code("a date in the request is not valid", _BUG),
     501: Code("a time in the request is not valid", _BUG),
     502: Code("a number in the request is not valid", _BUG),
-    414: Code("the layout cannot show the result", _MEND, MappingError),
+    414: Code("the layout cannot show the result", _FIX_THE_LAYOUT, MappingError),
     801: Code("the file is damaged or not one of FileMaker's", _RECOVER),
     802: Code(
         "the file cannot be opened",

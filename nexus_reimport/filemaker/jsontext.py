@@ -23,7 +23,7 @@ class _NotComputed:
 
 
 NOT_COMPUTED: Final = _NotComputed()
-_MENDED = "NaN"  # a word that only the fixing writes: FileMaker has no such number
+_REPAIRED = "NaN"  # a word that only the fixing writes: FileMaker has no such number
 _FLAWS = re.compile(
     rb'("[^"\\]*(?:\\.[^"\\]*)*")'  # a text: left as it is
     rb"|(?<=[:,\[\s])(\?)(?=\s*[,}\]])"
@@ -83,7 +83,7 @@ def _parsed(content: bytes) -> dict[str, Any] | None:
 
 
 def _constant(word: str) -> object:
-    return NOT_COMPUTED if word == _MENDED else word
+    return NOT_COMPUTED if word == _REPAIRED else word
 
 
 def _mended(content: bytes) -> tuple[bytes, int]:
@@ -96,6 +96,6 @@ def _mended(content: bytes) -> tuple[bytes, int]:
         if match[2] is None:
             return match[3] + b"0"
         count += 1
-        return _MENDED.encode()
+        return _REPAIRED.encode()
 
     return _FLAWS.sub(mend, content), count

@@ -237,30 +237,35 @@ def _unseen_sequences(database: Database) -> Iterator[Problem]:
 
 def _used_up_sequences(database: Database) -> Iterator[Problem]:
     """A larger limit where the column can hold it; else a wider column as well."""
-    schema = database.mapping.schema_name
-    for sequence in sequences.used_up(database.connection, schema, database.mapping.wiped_tables()):
-        place = sequence.place
-        rises = sequence.rises
-        has_room = sequence.largest < sequence.widest
-        if not rises:
-            has_room = sequence.smallest > -sequence.widest - 1
+    connection, schema = database.connection, database.schema
+    for sequence in sequences.used_up(connection, schema, database.mapping.wiped_tables()):
+        limit, own, of_column = sql.SQL("MAXVALUE"), sequence.largest, sequence.widest
+        if not sequence.rises:
+            limit, own, of_column = sql.SQL("MINVALUE"), sequence.smallest, -sequence.widest - 1
         what = f"{sequence.what} has no value left: nobody can add a row, before the run or after"
-        limit = sql.SQL("MAXVALUE {}" if rises else "MINVALUE {}").format(
-            sequence.widest if rises else -sequence.widest - 1
-        )
-        wider = _said(database.connection, "ALTER SEQUENCE {} AS bigint {};", place, limit)
-        if has_room:
-            yield Problem(what, wider)
+        if own != of_column:
+            yield Problem(
+                what,
+                _said(
+                    connection,
+                    "ALTER SEQUENCE {} AS bigint {} {};",
+                    sequence.place,
+                    limit,
+                    sql.Literal(of_column),
+                ),
+            )
             continue
-        column = _said(
-            database.connection,
-            "ALTER TABLE {} ALTER COLUMN {} TYPE bigint;",
-            table_name(schema, sequence.table),
-            Name(sequence.column),
+        yield Problem(
+            what,
+            _said(
+                connection,
+                "ALTER TABLE {} ALTER COLUMN {} TYPE bigint; ALTER SEQUENCE {} AS bigint NO {};",
+                database.place(sequence.table),
+                Name(sequence.column),
+                sequence.place,
+                limit,
+            ),
         )
-        unlimited = sql.SQL("NO MAXVALUE" if rises else "NO MINVALUE")
-        wider = _said(database.connection, "ALTER SEQUENCE {} AS bigint {};", place, unlimited)
-        yield Problem(what, f"{column} {wider}")
 
 
 def _unexplained(hit: Hit) -> Problem:

@@ -15,8 +15,8 @@ from typing import Any
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
-from pydantic import TypeAdapter
 
+from nexus_reimport.files.json_values import adapter
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import (
     OWN_SCHEMA,
@@ -201,9 +201,9 @@ def _committed(row: dict[str, Any]) -> Committed:
         kind=row.get("kind", "reimport"),
         digest=row["digest"],
         approved_by=row["approved_by"],
-        before=TypeAdapter(dict[str, Fingerprint]).validate_python(_named(row["before"])),
-        after=TypeAdapter(dict[str, Fingerprint]).validate_python(_named(row["after"])),
-        undo=TypeAdapter(UndoData).validate_python(undo) if undo else None,
+        before=adapter(dict[str, Fingerprint]).validate_python(_named(row["before"])),
+        after=adapter(dict[str, Fingerprint]).validate_python(_named(row["after"])),
+        undo=adapter(UndoData).validate_python(undo) if undo else None,
         undone_by=row.get("undone_by", ""),
         committed_at=datetime.fromisoformat(row["committed_at"]),
         seal=row["seal"],
@@ -219,4 +219,4 @@ def _named(prints: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    return TypeAdapter(type(value)).dump_python(value, mode="json")
+    return adapter(type(value)).dump_python(value, mode="json")

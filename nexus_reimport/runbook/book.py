@@ -5,10 +5,7 @@ from __future__ import annotations
 from nexus_reimport import mapping as mappings
 from nexus_reimport import record
 from nexus_reimport import settings as environments
-from nexus_reimport.checks import rows as _rows  # noqa: F401 - declares its checks
-from nexus_reimport.model import (
-    Scope,
-)
+from nexus_reimport.model import Scope
 from nexus_reimport.runbook.execution import Execution
 from nexus_reimport.runbook.opening import (
     Bar,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nexus_reimport import forms
-from nexus_reimport.checks import rows as _rows  # noqa: F401 - declares its checks
 from nexus_reimport.filemaker import Source
 from nexus_reimport.model import (
     Applied,
@@ -14,12 +13,7 @@ from nexus_reimport.model import (
     Snapshot,
 )
 from nexus_reimport.runbook.steps import Steps
-from nexus_reimport.stages import (
-    apply as reimport,
-)
-from nexus_reimport.stages import (
-    approval as gate,
-)
+from nexus_reimport.stages import apply, approval
 
 
 class Execution(Steps):
@@ -60,10 +54,10 @@ class Execution(Steps):
         proposal = self.run.load(Proposal)
         return self.step(
             "approval",
-            lambda: gate.require(
+            lambda: approval.require(
                 self.settings,
                 proposal,
-                gate.Consent(typed, rehearsed),
+                approval.Consent(typed, rehearsed),
                 mapping_digest=self.mapping.digest,
                 forerunner=self._forerunner(),
             ),
@@ -84,7 +78,7 @@ class Execution(Steps):
             "applied",
             "apply",
             "02_execute",
-            lambda: reimport.apply(
+            lambda: apply.apply(
                 self.settings.postgres,
                 order,
                 self._check_inside,

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from nexus_reimport import checks, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.checks import before, rehearsed
-from nexus_reimport.checks import rows as _rows  # noqa: F401 - declares its checks
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import (
     Applied,
@@ -42,12 +41,8 @@ from nexus_reimport.runbook.opening import (
 )
 from nexus_reimport.runbook.steps import Steps
 from nexus_reimport.stages import (
-    apply as reimport,
-)
-from nexus_reimport.stages import (
-    approval as gate,
-)
-from nexus_reimport.stages import (
+    apply,
+    approval,
     backup,
     census,
     rehearsal,
@@ -227,7 +222,7 @@ class Preflight(Steps):
         def applied(copy: Scratch, number: int) -> Applied:
             order = replace(self._order(made), run=f"{name}-{number}", scratch=copy)
             with self._explained(copy.place, made, rehearsal.COPY_DROPPED):
-                return reimport.apply(copy.place, order, self._check_inside, commit=True)
+                return apply.apply(copy.place, order, self._check_inside, commit=True)
 
         return rehearsal.Acts(
             restore=lambda place: backup.restore(saved, self.folder, place, to_look_at=True),
@@ -240,7 +235,7 @@ class Preflight(Steps):
     def _rehearse_inside(self, made: Plan, why: str) -> Rehearsal:
         began = datetime.now(UTC)
         with self._explained(self.settings.postgres, made, ROLLED_BACK):
-            applied = reimport.apply(
+            applied = apply.apply(
                 self.settings.postgres,
                 self._order(made),
                 self._check_inside,
@@ -276,7 +271,7 @@ class Preflight(Steps):
 
         def work() -> Proposal:
             self._require_unchanged()
-            return gate.propose(
+            return approval.propose(
                 self.settings,
                 self.mapping.digest,
                 load(Snapshot),

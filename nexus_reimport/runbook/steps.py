@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from nexus_reimport import checks
 from nexus_reimport import settings as environments
-from nexus_reimport.checks import rows as _rows  # noqa: F401 - declares its checks
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import InDoubt, ReimportError, StopError, TargetError
@@ -49,15 +48,7 @@ from nexus_reimport.runbook.opening import (
     today,
 )
 from nexus_reimport.settings import Kind, Postgres, Settings
-from nexus_reimport.stages import (
-    apply as reimport,
-)
-from nexus_reimport.stages import (
-    approval as gate,
-)
-from nexus_reimport.stages import (
-    refused_rows,
-)
+from nexus_reimport.stages import apply, approval, refused_rows
 from nexus_reimport.stages.verify import Expected
 
 T = TypeVar("T")
@@ -139,7 +130,7 @@ class Steps:
             forerunner = self._forerunner()
         except ReimportError as error:  # the gate would raise it, whatever else it finds
             return (Refusal(error.what, error.next),)
-        return gate.refusals(self.settings, proposal, self.mapping.digest, forerunner)
+        return approval.refusals(self.settings, proposal, self.mapping.digest, forerunner)
 
     def execute(self, name: str, stage: str, page: str, work: Callable[[], T]) -> T:
         """A step that commits, once: in the maintenance window, settled where it is in doubt.
@@ -192,7 +183,7 @@ class Steps:
             StopError: it is not this environment's own, and what it says would be about another.
         """
         require_own_database(self.settings, "not known yet")
-        committed = reimport.settle(self.settings.postgres, self.run.id)
+        committed = apply.settle(self.settings.postgres, self.run.id)
         self.run.journal(Event.SETTLED, committed=committed)
         return committed
 
@@ -247,8 +238,8 @@ class Steps:
 
     def _order(
         self, made: Plan, proposal: Proposal | None = None, approval: Approval | None = None
-    ) -> reimport.ApplyRequest:
-        return reimport.ApplyRequest(
+    ) -> apply.ApplyRequest:
+        return apply.ApplyRequest(
             self.run.id, self.settings.name, self.intake(), made, proposal, approval
         )
 
@@ -289,7 +280,7 @@ class Steps:
             subject, today=today(self.settings), name="undoing", only_links=only_links
         )
 
-    def _forerunner(self) -> gate.DevRun | None:
+    def _forerunner(self) -> approval.DevRun | None:
         if not self.settings.dev_environment:
             return None
         dev = environments.load(self.settings.dev_environment)
@@ -315,7 +306,7 @@ class Steps:
             )
         proposal = last.load(Proposal)
         before, now = (schema.structure(run.load(Survey).schema) for run in (last, self.run))
-        return gate.DevRun(
+        return approval.DevRun(
             last.id,
             proposal.code,
             proposal.mapping,

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from nexus_reimport import checks
-from nexus_reimport.checks import rows as _rows  # noqa: F401 - declares its checks
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event
-from nexus_reimport.model import (
-    Report,
-)
+from nexus_reimport.model import Report
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import maintenance

@@ -15,7 +15,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import no_one
-from nexus_reimport.model import Approval, Plan, Proposal, Report
+from nexus_reimport.model import Report
 from nexus_reimport.nexus import schema
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.nexus.transaction import Reports, Transaction
@@ -24,6 +24,7 @@ from nexus_reimport.stages import apply as reimport
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import Altered, altered
+from support.applying import apply_with, order_of
 from support.clinic import finished
 from support.second_installation import SCHEMA
 
@@ -152,20 +153,12 @@ def test_what_does_no_harm_is_no_change(more: Altered) -> None:
         assert schema.describe(more.connection, mapping) == was
 
 
-def order_of(book: runbook.Runbook) -> reimport.ApplyRequest:
-    load = book.run.load
-    return book._order(load(Plan), load(Proposal), load(Approval))
-
-
 def apply(book: runbook.Runbook, meanwhile: Callable[[], None] | None = None) -> None:
     def progress(done: int, _: int) -> None:
         if done == 1 and meanwhile:  # all is loaded, no lock is held
             meanwhile()
 
-    reimport.apply(
-        book.settings.postgres, order_of(book), book._check_inside, commit=True,
-        progress=progress,
-    )  # fmt: skip
+    apply_with(book, progress=progress)
 
 
 CASCADE, SET_NULL = list(CHANGES)[:2]
@@ -323,7 +316,7 @@ def test_a_write_beside_the_plan_is_noticed_in_every_schema_and_rolled_back(
         return book._check_inside(replace(done, writes={**done.writes, **writes}))
 
     with pytest.raises(StopError, match="protected_tables_were_not_written") as told:
-        reimport.apply(book.settings.postgres, order_of(book), meddle, commit=True)
+        apply_with(book, meddle)
     assert re.search(BESIDE[statement], told.value.what), told.value.what
     assert more.state() == before
 
