@@ -26,10 +26,11 @@ class Tone(StrEnum):
     FAINT = "faint"
 
 
-# Once for a page. The element's name before the class outweighs JupyterLab's own rules for tables.
+# Once for a page. JupyterLab and nbconvert align every cell of an output to the right, by a rule of
+# two classes: what must win says so.
 STYLE = """<style>
-section.nexus p, section.nexus th, section.nexus td { text-align: left }
-section.nexus th.number, section.nexus td.number { text-align: right }
+section.nexus p, section.nexus th, section.nexus td { text-align: left !important }
+section.nexus th.number, section.nexus td.number { text-align: right !important }
 section.nexus .sum { font-weight: bold }
 section.nexus .good { color: #1a7f37; font-weight: bold }
 section.nexus .look { color: #9a6700; font-weight: bold }

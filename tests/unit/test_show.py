@@ -417,3 +417,15 @@ def test_a_pages_tables_are_frames_to_go_on_with() -> None:
     assert rows["rows"].sum() == 1_203, "the sum is not counted twice"
     assert rows["same"].dropna().to_list() == ["yes"]
     assert frames["table 2"].iloc[0].to_dict() == {"a": 1, "b": 2}
+
+
+def test_words_stand_to_the_left_and_numbers_to_the_right_whatever_shows_the_page() -> None:
+    page = Page("Counts", (table("Rows", "table | rows", [("patients", 3)]),))._repr_html_()
+    assert page.count("<style>") == 1
+    assert "<td>patients</td>" in page
+    assert '<td class="number">3</td>' in page
+    rules = re.findall(r"text-align: [^}]+", page)
+    assert [rule.strip() for rule in rules] == [
+        "text-align: left !important",
+        "text-align: right !important",
+    ]
