@@ -40,11 +40,11 @@ class Event(StrEnum):
     WINDOW_FAILED = "window failed"  # the hook that puts it up, or down, failed
 
 
-class Tell(Protocol):
+class Journal(Protocol):
     """Hears what happens, as it happens: the run's journal."""
 
     def __call__(self, event: Event, **facts: Any) -> None: ...
 
 
-def no_one(event: Event, **facts: Any) -> None:
+def null_journal(event: Event, **facts: Any) -> None:
     """Nobody is told."""

@@ -63,7 +63,7 @@ class Intake:
 
     def ids(self) -> dict[str, IdMap]:
         """Entity -> FileMaker ids and Nexus ids, as the last run has loaded them."""
-        found = id_maps(rowfile.read(self.folder, self.survey.remembered))
+        found = id_maps(rowfile.read(self.folder, self.survey.id_map))
         return {**dict.fromkeys(self.mapping.entities, ()), **found}
 
     def pointed_at(self) -> dict[str, frozenset[str]]:

@@ -208,7 +208,7 @@ class Survey:
     attachment_rows: dict[str, RowFile]
     lookups: dict[str, RowFile]
     pointed_at: RowFile
-    remembered: RowFile
+    id_map: RowFile
     next_keys: dict[str, tuple[int, int]]  # integer keys: the first free one, and the last
     columns: dict[str, tuple[Column, ...]]  # of each wiped table, by entity
     keys: dict[str, str]  # the key column of each entity's table
@@ -352,7 +352,7 @@ class ColumnFit:
 
 
 @dataclass(frozen=True, slots=True)
-class SettledRows:
+class OverriddenRows:
     """Rows to which a named rule gives another value, and what was decided about it."""
 
     rule: str
@@ -382,7 +382,7 @@ class ByHand:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreturned:
+class UnmatchedRows:
     """Rows that FileMaker does not bring back, of one cause, and what was decided."""
 
     cause: Cause
@@ -416,9 +416,9 @@ class EntityPlan:
     new: int
     kept: int
     purged: int
-    unreturned: tuple[Unreturned, ...]
+    unmatched: tuple[UnmatchedRows, ...]
     changes: tuple[ColumnChange, ...]
-    settled: tuple[SettledRows, ...]
+    overridden: tuple[OverriddenRows, ...]
     misfits: tuple[Misfits, ...]
     ambiguous: tuple[str, ...]  # FileMaker ids that two rows of Nexus claim
     fits: tuple[ColumnFit, ...] = ()  # of each fed column
@@ -472,10 +472,10 @@ class Plan:
     by_hand: tuple[ByHand, ...]
     sheet: str  # SHA-256 of the workbook that values by hand came from, "" without one
     ledger: RowFile  # source, entity, outcome, rule or cause, FileMaker id, Nexus id
-    memory: RowFile  # entity, FileMaker id, Nexus id: what `loaded` will hold
+    id_map: RowFile  # entity, FileMaker id, Nexus id: what `loaded` will hold
     misfits: RowFile  # entity, column, reason, FileMaker id, what became of it
     differences: RowFile  # entity, Nexus id, column, and both values: private
-    beyond: RowFile  # entity, Nexus id, column, why: set by hand or by a named rule
+    overrides: RowFile  # entity, Nexus id, column, why: set by hand or by a named rule
     before: dict[str, Fingerprint]  # of wiped tables and link columns
     digest: str
 
@@ -491,7 +491,7 @@ class Plan:
     def _questions(self) -> Iterator[tuple[str, str | None]]:
         """Each choice, as a line for the environment's file, and what was chosen."""
         for e in self.entities.values():
-            for u in e.unreturned:
+            for u in e.unmatched:
                 rows = wording.amount(u.count, "row")
                 yield f"decisions.{e.entity}: {u.cause} = keep or purge ({rows})", u.decision
         for e in self.entities.values():
@@ -501,7 +501,7 @@ class Plan:
                     place = f"decisions.{e.entity}.when_different"
                     yield f'{place}: "{c.column}" = filemaker or nexus ({rows})', c.decision
         for e in self.entities.values():
-            for s in e.settled:
+            for s in e.overridden:
                 rows = wording.amount(s.rows, "row")
                 if s.asks and s.rows:
                     place = f"decisions.{e.entity}: {s.rule}"
@@ -676,7 +676,7 @@ class Applied:
 # ---------------------------------------------------------------- rollback
 
 
-class Newer(StrEnum):
+class NewerDecision(StrEnum):
     """What becomes of rows that were created or edited since the run that is taken back."""
 
     UNDECIDED = ""
@@ -685,13 +685,13 @@ class Newer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RollbackPreview:
     """What taking a run back would do, as things are now."""
 
     undoes: str
     kind: str
     committed_at: datetime
-    newer: Newer
+    newer: NewerDecision
     since: Since
     rows_before: dict[str, int]  # table -> rows before the run
     rows_now: dict[str, int]
@@ -707,7 +707,7 @@ class RollbackProposal:
 
     environment: str
     undoes: str
-    newer: Newer
+    newer: NewerDecision
     code: str
     schema: Facts
     now: dict[str, Fingerprint]

@@ -142,7 +142,7 @@ def executed_once(
         book = found.whole(rehearsed=rehearsed)
         expected = book.expected()
         counted = census.take(book.settings.s3, book.folder, "census_after")
-        after = verify.look(book.settings, expected, lambda: counted)
+        after = verify.gather(book.settings, expected, lambda: counted)
         postgres.create_database(template, template=found.databases["dev"], owner=OWNER)
         return Executed(book.run.id, folder, template, book._before(), after)
 

@@ -32,7 +32,7 @@ def main() -> None:
         os.environ[FOLDER_VARIABLE] = str(folder)
         with lifecycle.running(Path(home, "sandbox"), scale=SCALE, environments=folder):
             outcome = runner.run(["sandbox-dev"], approve_rehearsed=True)[0]
-            back = runner.rollback(runner.Wanted(outcome.run, rehearsed=True))
+            back = runner.rollback(runner.RollbackOptions(outcome.run, rehearsed=True))
         if outcome.exit_code or back.exit_code:
             sys.exit(outcome.error or back.error)
         for page in PAGES:

@@ -130,7 +130,7 @@ def what_only_nexus_knows_was_carried_over(after: After) -> Finding:
     Values that a person or a named rule has set, listed one by one in the plan, are left aside.
     """
     looked, off = 0, []
-    beyond = {line[:3] for line in rowfile.read(after.folder, after.plan.beyond)}
+    overrides = {line[:3] for line in rowfile.read(after.folder, after.plan.overrides)}
     for entity, spec in after.mapping.entities.items():
         fed = set(spec.fed_columns())
         by_key = {n.partition(".")[0] for n, c in spec.columns.items() if c.gather or "." in n}
@@ -141,7 +141,7 @@ def what_only_nexus_knows_was_carried_over(after: After) -> Finding:
             if then is not None:
                 looked += 1
                 differ = [c for c in then if c not in fed and row.get(c) != then[c]]
-                carried = all((entity, row[key], c) in beyond for c in differ)
+                carried = all((entity, row[key], c) in overrides for c in differ)
                 if not carried or any(
                     _strict(_unfed(spec, c, row.get(c))) != _strict(_unfed(spec, c, then[c]))
                     for c in by_key
@@ -243,7 +243,7 @@ def _hang_right(after: After, name: str) -> Finding:
     if spec is None:
         return Finding(1, note="not in this mapping")
     owner = spec.owner.entity
-    loaded = id_maps(rowfile.read(after.folder, after.plan.memory))
+    loaded = id_maps(rowfile.read(after.folder, after.plan.id_map))
     owners = dict(loaded.get(owner, ()))
     placed = attachments.place(after.intake, name, after.attached(name), owners)
     model = after.mapping.entities[owner].model

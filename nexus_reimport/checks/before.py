@@ -135,7 +135,7 @@ def len_before(before: Before, entity: str) -> int:
 def _as_expected(before: Before, entity: str) -> Finding:
     plan = before.plan.entities[entity]
     had = plan.rows_before - sum(
-        u.count for u in plan.unreturned if u.cause.value == "no_filemaker_id"
+        u.count for u in plan.unmatched if u.cause.value == "no_filemaker_id"
     )
     if before.is_new(entity):
         note = f"the first import of {entity}: Nexus holds none, and no run has loaded any"
@@ -235,7 +235,7 @@ def every_row_is_accounted_for(before: Before) -> Finding:
     for _, entity, outcome, _, filemaker_id, nexus_id in before.ledger():
         if nexus_id:
             lines[entity or ""].append((outcome or "", filemaker_id or "", nexus_id))
-    remembered = {(e, f): n for e, f, n in rowfile.read(before.folder, before.plan.memory)}
+    remembered = {(e, f): n for e, f, n in rowfile.read(before.folder, before.plan.id_map)}
     for name, plan in before.plan.entities.items():
         key = before.survey.keys[name]
         rows = lines[name]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.model import Level
-from nexus_reimport.settings import Kind, Settings
+from nexus_reimport.settings import EnvironmentKind, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,5 +26,5 @@ def the_backup_can_be_proven(rehearsing: Rehearsing) -> Finding:
     if not rehearsing.why_inside:
         return Finding(1)
     note = f"UNPROVEN: {rehearsing.why_inside}; the rehearsal runs inside the real transaction"
-    is_prod = rehearsing.settings.kind is Kind.PROD
+    is_prod = rehearsing.settings.kind is EnvironmentKind.PROD
     return Finding(1, ["the restored copy"] if is_prod else [], note=note)

@@ -108,8 +108,8 @@ class _Empty(NamedTuple):
 
 def _records(before: Before, entity: str) -> dict[str, str]:
     """Nexus id -> FileMaker id of the rows of ``entity``."""
-    memory = rowfile.read(before.folder, before.plan.memory)
-    return {n or "": f or "" for e, f, n in memory if e == entity}
+    id_map = rowfile.read(before.folder, before.plan.id_map)
+    return {n or "": f or "" for e, f, n in id_map if e == entity}
 
 
 def _named(keys: Iterable[str], records: Mapping[str, str]) -> list[str]:
@@ -169,7 +169,7 @@ def _of_duplicates(
     keys = {key for rows in groups for key in rows}
     by_hand = {
         n
-        for e, n, c, why in rowfile.read(before.folder, before.plan.beyond)
+        for e, n, c, why in rowfile.read(before.folder, before.plan.overrides)
         if e == entity and c in columns and why == manual.BY_HAND
     }
     if keys & by_hand:

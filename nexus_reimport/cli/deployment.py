@@ -29,7 +29,7 @@ def adopt(
     as_json: AsJson = False,
 ) -> None:
     """Write into a database whose it is; nothing else runs before that."""
-    seen = adoption.look(environment, this_is_a_copy=this_is_a_copy)
+    seen = adoption.candidate(environment, this_is_a_copy=this_is_a_copy)
     if not seen.must_be_written:
         _give(seen, seen.database, as_json=as_json)
         return

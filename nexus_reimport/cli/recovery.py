@@ -19,7 +19,7 @@ from nexus_reimport.cli.output import (
     progress,
 )
 from nexus_reimport.errors import SettingsError
-from nexus_reimport.model import Look, Newer, RollbackProposal
+from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal
 from nexus_reimport.stages.approval import short
 
 OneRun = Annotated[str, typer.Argument(help="A run, as `record list` names it.")]
@@ -48,8 +48,14 @@ def rollback(
         raise SettingsError(
             "--keep-newer and --discard-newer exclude each other", next="choose one of them"
         )
-    newer = Newer.KEEP if keep_newer else Newer.DISCARD if discard_newer else Newer.UNDECIDED
-    wanted = runner.Wanted(
+    newer = (
+        NewerDecision.KEEP
+        if keep_newer
+        else NewerDecision.DISCARD
+        if discard_newer
+        else NewerDecision.UNDECIDED
+    )
+    options = runner.RollbackOptions(
         run=run,
         environment=environment,
         newer=newer,
@@ -57,7 +63,7 @@ def rollback(
         rehearsed=approve_rehearsed,
         ask=_ask if sys.stdin.isatty() and not as_json else None,
     )
-    give_outcomes([runner.rollback(wanted, progress)], as_json=as_json)
+    give_outcomes([runner.rollback(options, progress)], as_json=as_json)
 
 
 def restore(
@@ -81,7 +87,7 @@ def purge_undo(
     give({"dropped": [asdict(one) for one in gone]}, text, as_json=as_json)
 
 
-def _ask(seen: Look, proposal: RollbackProposal) -> str:
+def _ask(seen: RollbackPreview, proposal: RollbackProposal) -> str:
     typer.echo(show.rollback_text(seen), err=True)
     words = f"To take run {seen.undoes} back, type the digest {short(proposal.digest)}"
     return str(typer.prompt(words, default="", show_default=False, err=True))

@@ -38,7 +38,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReadRequest:
     """What to read of one table: the field that is its key, and each field with its type.
 
     A table that joins two others has no key of its own: then ``beside`` are the fields that make
@@ -128,7 +128,7 @@ class Source(Protocol):
     def newest(self, table: str, field: str) -> str:
         """The greatest value of a timestamp, such as the last modification; ``""`` if none."""
 
-    def records(self, wanted: Wanted, *, page: int = 1000) -> Iterator[Page]:
+    def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
         """Every record of a table in the order of its key, page by page.
 
         Raises:

@@ -13,13 +13,13 @@ from nexus_reimport.filemaker import codes, suggest
 from nexus_reimport.filemaker.http import LONGEST_PAUSE, Answer, TransientError
 
 PASSING_STATUSES = frozenset({401, 408, 425, 429, 500, 502, 503, 504})
-FEW = 3
+FEW_TRIES = 3
 _KIND = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}")
-LATER = "run again later; if it stays, restart FileMaker's web service on the server"
+RUN_AGAIN_LATER = "run again later; if it stays, restart FileMaker's web service on the server"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spoken:
+class Reply:
     """A code of FileMaker, and when to come back."""
 
     code: int
@@ -27,7 +27,7 @@ class Spoken:
     pause: float = 0.0  # that the server asks for, in seconds
     repaired: int = 0  # values of a bare ``?``
 
-    def settled(self) -> Self:
+    def final(self) -> Self:
         """This answer, unless its code may pass.
 
         Raises:
@@ -38,7 +38,7 @@ class Spoken:
         if self.code == codes.OK or known.tries == 1:
             return self
         pause = max(self.pause, known.pause)
-        raise later(self._what, self.where, known.next, tries=known.tries, pause=pause)
+        raise transient(self._what, self.where, known.next, tries=known.tries, pause=pause)
 
     def expect(self, *also: int, hint: str = "") -> Self:
         """This answer, if its code is 0 or one of ``also``; else the error that it stands for."""
@@ -53,31 +53,31 @@ class Spoken:
         return f"FileMaker refused with code {self.code}: {codes.lookup(self.code).text}"
 
 
-def wordless(answer: Answer, where: str, service: str) -> SourceError:
+def no_answer(answer: Answer, where: str, service: str) -> SourceError:
     """``answer`` holds no word of FileMaker, as when a web server answers for a dead engine.
 
     A ``TransientError`` where that may pass; else ``service`` is what has to be on.
     """
     what = f"FileMaker's web server answered HTTP {answer.status} (not FileMaker itself)"
     if answer.status in PASSING_STATUSES:
-        return later(what, where, LATER, tries=codes.MANY, pause=answer.retry_after)
+        return transient(what, where, RUN_AGAIN_LATER, tries=codes.MANY, pause=answer.retry_after)
     if answer.status == 200 and answer.is_web_page:
-        return later(
+        return transient(
             "a web page (HTML, HTTP 200) came in place of FileMaker's answer: a login page, a"
             " portal or a proxy stands between",
             where,
             "check the address, and that this machine reaches FileMaker without a page in between;"
             " then run again",
-            tries=FEW,
+            tries=FEW_TRIES,
         )
     if answer.status == 200:
         what = "an empty answer" if not answer.content else "something that cannot be read"
         kind = f" ({answer.kind})" if answer.content and _KIND.fullmatch(answer.kind) else ""
-        return later(f"FileMaker sent {what}{kind}", where, LATER, tries=FEW)
+        return transient(f"FileMaker sent {what}{kind}", where, RUN_AGAIN_LATER, tries=FEW_TRIES)
     return SourceError(what, where=where, next=f"check the address, and that {service} is on")
 
 
-def later(what: str, where: str, next: str, *, tries: int, pause: float = 0.0) -> SourceError:
+def transient(what: str, where: str, next: str, *, tries: int, pause: float = 0.0) -> SourceError:
     """A failure that may pass, unless the server asks for a pause that is too long."""
     if pause > LONGEST_PAUSE:
         return SourceError(
@@ -86,7 +86,7 @@ def later(what: str, where: str, next: str, *, tries: int, pause: float = 0.0) -
     return TransientError(what, where=where, next=next, tries=tries, pause=pause)
 
 
-def lacking(name: str, where: str) -> SourceError:
+def missing_field(name: str, where: str) -> SourceError:
     """A row came without a field that is wanted: it would be taken for empty."""
     return SourceError(
         f"field {name} is not in FileMaker's answer",
@@ -96,7 +96,7 @@ def lacking(name: str, where: str) -> SourceError:
     )
 
 
-def untold(what: str, where: str, next: str = "") -> SourceError:
+def incomplete_answer(what: str, where: str, next: str = "") -> SourceError:
     """An answer leaves out what a proof, or a value, rests on."""
     return SourceError(
         f"FileMaker's answer does not tell {what}",
@@ -105,7 +105,7 @@ def untold(what: str, where: str, next: str = "") -> SourceError:
     )
 
 
-def torn(what: str, where: str) -> SourceError:
+def inconsistent_read(what: str, where: str) -> SourceError:
     """What arrived is not all there is, or not of one moment."""
     return SourceError(
         what,

@@ -10,14 +10,14 @@ from typing import Self
 from nexus_reimport.filemaker import Source
 from nexus_reimport.filemaker.data_api import DataApi
 from nexus_reimport.filemaker.exports import ExportedFiles, Known, key
-from nexus_reimport.filemaker.http import Patience
+from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.filemaker.odata import OData
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.settings import Channel, FileMaker
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TableSource:
     """Where one source of the mapping is read: the channel, and what that calls the table."""
 
     channel: Channel
@@ -49,12 +49,12 @@ class Channels:
         """The channels that were used so far."""
         return dict(self._opened)
 
-    def of(self, source: str) -> Place:
+    def of(self, source: str) -> TableSource:
         """Where ``source`` of the mapping is read."""
         channel = self.place.channel_of(source)
         if channel not in self._opened:
             self._opened[channel] = self._open(channel)
-        return Place(channel, self._opened[channel], self._table(source, channel))
+        return TableSource(channel, self._opened[channel], self._table(source, channel))
 
     def require(self, sources: Iterable[str]) -> None:
         """See that the files of ``sources`` are there, as far as they are read from files.
@@ -83,7 +83,7 @@ class Channels:
             place.user,
             place.password.get_secret_value(),
             verify=str(place.ca_file) if place.ca_file else True,
-            patience=Patience(before_page=place.pause),
+            retries=RetryPolicy(before_page=place.pause),
         )
 
     def _known(self) -> dict[str, Known]:

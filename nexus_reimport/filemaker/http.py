@@ -31,7 +31,7 @@ _CHUNK = 1 << 16  # bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to wait, and how often to try again.
 
     Pauses between tries grow from 1 to 60 seconds, with jitter; ``Retry-After`` lengthens them.
@@ -118,12 +118,12 @@ def origin(url: str) -> str:
 class Wire:
     """Requests to one origin, from any number of threads."""
 
-    def __init__(self, url: str, *, verify: bool | str, patience: Patience) -> None:
+    def __init__(self, url: str, *, verify: bool | str, retries: RetryPolicy) -> None:
         self.origin = origin(url)
         self.server = urlsplit(self.origin).netloc
         self.meter = Meter()
         self._verify = verify
-        self._patience = patience
+        self._retries = retries
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -176,7 +176,7 @@ class Wire:
             response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
         )
 
-    def patiently(self, call: Callable[[], T]) -> T:
+    def with_retries(self, call: Callable[[], T]) -> T:
         """``call``, again and again while it raises ``TransientError`` and patience lasts.
 
         Raises:
@@ -186,7 +186,7 @@ class Wire:
             retry=tenacity.retry_if_exception_type(TransientError),
             stop=lambda state: state.attempt_number >= min(_failure(state).tries, self._tries),
             wait=lambda state: max(_failure(state).pause, _BACK_OFF(state)),
-            sleep=self._patience.sleep,
+            sleep=self._retries.sleep,
             before_sleep=lambda _: self.meter.add(retries=1),
             reraise=True,
         )
@@ -199,8 +199,8 @@ class Wire:
 
     def pace(self) -> None:
         """Leave the server alone for a moment, as the environment asks before each page."""
-        if self._patience.before_page:
-            self._patience.sleep(self._patience.before_page)
+        if self._retries.before_page:
+            self._retries.sleep(self._retries.before_page)
 
     def close(self) -> None:
         """Close the connections of every thread."""
@@ -212,7 +212,7 @@ class Wire:
 
     @property
     def _tries(self) -> int:
-        return self._patience.tries if self._has_answered else self._patience.first_tries
+        return self._retries.tries if self._has_answered else self._retries.first_tries
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -236,7 +236,7 @@ class Wire:
             prepared.url = self.origin + path
             response = self._session().send(
                 prepared,
-                timeout=(self._patience.connect, self._patience.read),
+                timeout=(self._retries.connect, self._retries.read),
                 verify=self._verify,
                 allow_redirects=False,
                 stream=True,
@@ -253,7 +253,7 @@ class Wire:
 
         Read as it arrives: a larger read would wait for its last byte, however slowly that comes.
         """
-        ends = time.monotonic() + self._patience.whole
+        ends = time.monotonic() + self._retries.whole
         parts = []
         with response:
             while part := response.raw.read1(_CHUNK, decode_content=True):
@@ -267,7 +267,7 @@ class Wire:
             reason,
             where=where,
             next="check the address, the network, and that the server runs; then run again",
-            tries=self._patience.tries,
+            tries=self._retries.tries,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from nexus_reimport.filemaker.answer import place
-from nexus_reimport.filemaker.http import Patience, Wire
+from nexus_reimport.filemaker.http import RetryPolicy, Wire
 
 
 class Server:
@@ -18,9 +18,9 @@ class Server:
     channel: str
 
     def __init__(
-        self, url: str, database: str, *, verify: bool | str, patience: Patience | None
+        self, url: str, database: str, *, verify: bool | str, retries: RetryPolicy | None
     ) -> None:
-        self._wire = Wire(url, verify=verify, patience=patience or Patience())
+        self._wire = Wire(url, verify=verify, retries=retries or RetryPolicy())
         self._database = database
 
     def __repr__(self) -> str:

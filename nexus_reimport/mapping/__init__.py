@@ -7,7 +7,7 @@ against the live schema in ``nexus.fit``.
 
 from nexus_reimport.mapping.attachments import Attachment, AttachmentLink
 from nexus_reimport.mapping.by_hand import ByHand
-from nexus_reimport.mapping.columns import Column
+from nexus_reimport.mapping.columns import ColumnSpec
 from nexus_reimport.mapping.entities import DefaultRule, Entity, Identity, OverrideRule
 from nexus_reimport.mapping.field_mapping import FieldMapping
 from nexus_reimport.mapping.loading import load, load_for
@@ -18,7 +18,7 @@ __all__ = [
     "Attachment",
     "AttachmentLink",
     "ByHand",
-    "Column",
+    "ColumnSpec",
     "DefaultRule",
     "Entity",
     "FieldMapping",

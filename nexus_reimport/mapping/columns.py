@@ -34,7 +34,7 @@ class Lookup(Strict):
     take: str = ""
 
 
-class Column(Strict):
+class ColumnSpec(Strict):
     """What feeds one column, or one key of a JSON column (``column.key``).
 
     A value that comes before the one of the column ``not_before`` does not fit.
@@ -59,7 +59,7 @@ class Column(Strict):
     when_different: Different | None = None
 
     @model_validator(mode="after")
-    def _complete(self) -> Column:
+    def _complete(self) -> ColumnSpec:
         problems = [*self._lacking(), *self._without_effect(), *self._of_card()]
         if problems:
             raise ValueError("; ".join(problems))

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from nexus_reimport import ids
 from nexus_reimport.convert import registry
 from nexus_reimport.ids import Id
-from nexus_reimport.mapping.columns import Column, ConverterName
+from nexus_reimport.mapping.columns import ColumnSpec, ConverterName
 from nexus_reimport.mapping.sources import Part
 from nexus_reimport.settings import EntityDecisions, Strict
 
@@ -115,8 +115,8 @@ class Entity(Strict):
     identity: tuple[Identity, ...]
     matched_at_least: Part = 0.0
     left_out: tuple[ExclusionRule, ...] = ()
-    settled: tuple[OverrideRule, ...] = ()
-    columns: dict[str, Column]
+    overrides: tuple[OverrideRule, ...] = ()
+    columns: dict[str, ColumnSpec]
     new: dict[str, str | DefaultRule] = {}
     serves: str = ""
 
@@ -124,7 +124,7 @@ class Entity(Strict):
         """The sources whose records are merged into this entity's rows."""
         return tuple(dict.fromkeys(c.gather for c in self.columns.values() if c.gather))
 
-    def decided(self) -> dict[str, Column]:
+    def decided(self) -> dict[str, ColumnSpec]:
         """What is counted and decided for itself: columns, keys of JSON columns, parts of cards."""
         return {
             of: column

@@ -70,7 +70,7 @@ def _not_mapped(mapping: FieldMapping, settings: Settings) -> Iterator[str]:
         known = {"*", *spec.columns, *spec.decided()}
         for column in decisions.when_different.keys() - known:
             yield f'decisions.{entity}.when_different."{column}": no column, key or part is fed'
-        if decisions.past_scheduled and "past_scheduled" not in {r.name for r in spec.settled}:
+        if decisions.past_scheduled and "past_scheduled" not in {r.name for r in spec.overrides}:
             yield f"decisions.{entity}.past_scheduled: {entity} has no such rule"
     for name in ("channels", "tables"):
         for source in getattr(settings.filemaker, name).keys() - mapping.sources.keys():

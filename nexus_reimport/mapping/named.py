@@ -46,9 +46,9 @@ def _by_entity(entity: Entity) -> Iterator[tuple[Path, str, str]]:
         yield ("new", column), own, column
         if isinstance(value, DefaultRule):
             yield ("new", column, "column"), own, value.column
-    for number, rule in enumerate(entity.settled):
+    for number, rule in enumerate(entity.overrides):
         for part in ("column", "filled", "past"):
-            yield ("settled", number, part), own, getattr(rule, part)
+            yield ("overrides", number, part), own, getattr(rule, part)
 
 
 def _by_attachment(spec: Attachment) -> Iterator[tuple[Path, str, str]]:

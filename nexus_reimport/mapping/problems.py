@@ -11,7 +11,7 @@ from nexus_reimport.files import toml_places
 from nexus_reimport.files.toml_places import Path
 from nexus_reimport.mapping.attachments import Attachment, Reference
 from nexus_reimport.mapping.by_hand import ByHand
-from nexus_reimport.mapping.columns import Column
+from nexus_reimport.mapping.columns import ColumnSpec
 from nexus_reimport.mapping.entities import DefaultRule, Entity, ExclusionRule, Identity
 from nexus_reimport.mapping.field_mapping import FieldMapping
 from nexus_reimport.mapping.sources import SourceTable
@@ -108,7 +108,7 @@ def _of_entity(mapping: FieldMapping, path: Path, name: str, entity: Entity) -> 
         yield from _of_identity((*path, "identity", number), rule, entity)
     for number, left_out in enumerate(entity.left_out):
         yield from _of_left_out(mapping, (*path, "left_out", number), left_out, entity)
-    for kind in ("identity", "left_out", "settled"):
+    for kind in ("identity", "left_out", "overrides"):
         rules = getattr(entity, kind)
         yield from _twice((*path, kind), (rule.name for rule in rules), "rules")
     for column, value in entity.new.items():
@@ -117,7 +117,9 @@ def _of_entity(mapping: FieldMapping, path: Path, name: str, entity: Entity) -> 
             yield from _absent(mapping, (*path, "new", column, "from"), entity.source, fields)
 
 
-def _of_column(mapping: FieldMapping, path: Path, entity: str, feed: Column) -> Iterator[Problem]:
+def _of_column(
+    mapping: FieldMapping, path: Path, entity: str, feed: ColumnSpec
+) -> Iterator[Problem]:
     source = mapping.entities[entity].source
     yield from _absent(mapping, path, source, feed.fields_used)
     if feed.gather:

@@ -145,7 +145,7 @@ def noting(
         own = known.own
         if own_writes:
             with suppress(TargetError):  # the server is gone: the block's own error says so
-                own = _sum(own, _since(at_start, _reading(target, schema, tables, alone=True)))
+                own = _sum(own, _since(at_start, _reading(target, schema, tables, run_lock=True)))
         keep(
             replace(
                 known,
@@ -191,12 +191,12 @@ def counters(connection: Connection, schema: str, tables: Sequence[str]) -> dict
 
 
 def _reading(
-    target: Postgres, schema: str, tables: Sequence[str], *, alone: bool = False
+    target: Postgres, schema: str, tables: Sequence[str], *, run_lock: bool = False
 ) -> dict[str, TableWrites]:
-    """The counters on a connection of its own; ``alone``: once our other sessions have ended."""
+    """The counters on a connection of its own; ``run_lock``: once our other sessions have ended."""
     with connected(target) as connection:
         deadline = time.monotonic() + PATIENCE
-        while alone and scalar(connection, statement("own_sessions"), {"ours": APPLICATION}):
+        while run_lock and scalar(connection, statement("own_sessions"), {"ours": APPLICATION}):
             if time.monotonic() > deadline:
                 break
             time.sleep(PAUSE / 4)

@@ -30,7 +30,7 @@ SAMPLE = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Newer:
+class NewerRows:
     """One table: how many rows were created, changed, deleted since the run; ids of a few."""
 
     table: str
@@ -58,7 +58,7 @@ class PointedAt:
 class Since:
     """All that happened since a run."""
 
-    newer: tuple[Newer, ...]
+    newer: tuple[NewerRows, ...]
     pointed_at: tuple[PointedAt, ...]
 
     @property
@@ -132,7 +132,7 @@ def _temporary(
     transaction.execute(sql.SQL("ANALYZE {}").format(place))
 
 
-def _counted(transaction: Transaction, part: UndoTable | UndoLinks) -> Newer:
+def _counted(transaction: Transaction, part: UndoTable | UndoLinks) -> NewerRows:
     rows = transaction.connection.execute(
         sql.SQL("SELECT key::text, what FROM {} ORDER BY key::text").format(
             temporary("newer", part)
@@ -140,7 +140,7 @@ def _counted(transaction: Transaction, part: UndoTable | UndoLinks) -> Newer:
     ).fetchall()
     counts = Counter(what for _, what in rows)
     sample = tuple(f"{key} ({what})" for key, what in rows[:SAMPLE])
-    return Newer(part.table, counts["created"], counts["changed"], counts["deleted"], sample)
+    return NewerRows(part.table, counts["created"], counts["changed"], counts["deleted"], sample)
 
 
 def _pointed_at(

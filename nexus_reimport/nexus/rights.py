@@ -556,8 +556,8 @@ def lines(lacking: Iterable[Right]) -> tuple[tuple[str, str], ...]:
         by_object.setdefault(key, []).append(right)
     alike: dict[tuple[str, ...], list[list[Right]]] = {}
     for (*kind, on), rights in by_object.items():
-        alone = on if rights[0].rule.template else ""  # one object to a statement
-        same = (*kind, alone, *(r.privilege + r.rule.why for r in rights))
+        run_lock = on if rights[0].rule.template else ""  # one object to a statement
+        same = (*kind, run_lock, *(r.privilege + r.rule.why for r in rights))
         alike.setdefault(same, []).append(rights)
     return tuple(_line(group) for group in alike.values())
 

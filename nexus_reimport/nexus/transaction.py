@@ -1,7 +1,7 @@
 """The writing transaction: one at a time, its locks, its steps, its bounded wait, its COMMIT.
 
-``writing`` is the only function that opens one. A stage gives it the work; the stages that do are
-``reimport`` and ``undo``.
+``write_transaction`` is the only function that opens one. A stage gives it the work; the stages
+that do are ``apply`` and ``undo``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from nexus_reimport.errors import Busy, InDoubt, TargetError
-from nexus_reimport.events import Event, Tell, no_one
+from nexus_reimport.events import Event, Journal, null_journal
 from nexus_reimport.nexus import session, waiters
 from nexus_reimport.nexus.postgres import (
     LOST,
@@ -47,7 +47,7 @@ class Reports:
 
     stage: str
     steps: int
-    tell: Tell
+    journal: Journal
     progress: Progress | None = None
 
 
@@ -72,7 +72,7 @@ class Transaction:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """A named step: journalled when it starts, timed when it has ended."""
-        self._reports.tell(Event.STEP, stage=self._reports.stage, step=name)
+        self._reports.journal(Event.STEP, stage=self._reports.stage, step=name)
         self.let_go_first()
         began = time.monotonic()
         yield
@@ -194,10 +194,12 @@ def touched(connection: Connection) -> tuple[tuple[str, str], ...]:
     return tuple(connection.execute(statement("touched")).fetchall())
 
 
-def writing(connection: Connection, work: Callable[[], T], *, commit: bool, tell: Tell) -> T:
+def write_transaction(
+    connection: Connection, work: Callable[[], T], *, commit: bool, journal: Journal
+) -> T:
     """The only transaction that writes clinic data: ``work`` in it, then COMMIT or ROLLBACK.
 
-    ``tell`` hears "committing" before COMMIT is sent and "committed" as soon as it has succeeded.
+    ``journal`` gets "committing" before COMMIT is sent, "committed" as soon as it has succeeded.
 
     Raises:
         InDoubt: the connection was lost, or we were interrupted, while COMMIT was on its way.
@@ -213,17 +215,17 @@ def writing(connection: Connection, work: Callable[[], T], *, commit: bool, tell
         if not connection.closed and not connection.broken:
             connection.execute("ROLLBACK")
         raise
-    tell(Event.COMMITTING)
+    journal(Event.COMMITTING)
     try:
         connection.execute("COMMIT")
     except psycopg.Error as error:
         if _is_in_doubt(connection, error):
             raise _in_doubt("the connection was lost") from None
-        tell(Event.NOT_COMMITTED)
+        journal(Event.NOT_COMMITTED)
         raise
     except BaseException:
         raise _in_doubt("the run was interrupted") from None
-    tell(Event.COMMITTED)
+    journal(Event.COMMITTED)
     return result
 
 
@@ -247,17 +249,19 @@ def _in_doubt(what: str) -> InDoubt:
 
 
 @contextmanager
-def alone(connection: Connection, patience: float, tell: Tell = no_one) -> Iterator[None]:
+def run_lock(
+    connection: Connection, patience: float, journal: Journal = null_journal
+) -> Iterator[None]:
     """The lock that lets one run at a time write into this database, at most ``patience`` later.
 
     What a killed run has left on the server ends by itself, some seconds after its process: it is
-    waited for, and never ended by us, since it may be somebody else's run. ``tell`` hears which
+    waited for, and never ended by us, since it may be somebody else's run. ``journal`` hears which
     session has the lock then: the server's process and its start.
 
     Raises:
         Busy: another session has held it all the time; names pid, application and start.
     """
-    holder = _taken(connection, patience, tell)
+    holder = _taken(connection, patience, journal)
     if holder:
         raise Busy(
             f"another run is at work in this database: {holder} holds its lock",
@@ -266,7 +270,7 @@ def alone(connection: Connection, patience: float, tell: Tell = no_one) -> Itera
             " server ends its session within a minute, by itself",
         )
     (mine,) = connection.execute(statement("own_session")).fetchall()
-    tell(Event.SESSION, pid=mine[0], since=mine[1])
+    journal(Event.SESSION, pid=mine[0], since=mine[1])
     try:
         yield
     finally:
@@ -274,13 +278,13 @@ def alone(connection: Connection, patience: float, tell: Tell = no_one) -> Itera
             connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
 
 
-def wait_until_alone(connection: Connection, run: str, patience: float) -> None:
+def wait_for_run_lock(connection: Connection, run: str, patience: float) -> None:
     """Return once nobody is in a writing transaction any more; waits at most ``patience`` seconds.
 
     Raises:
         TargetError: somebody still is; its COMMIT may be on its way.
     """
-    holder = _taken(connection, patience, no_one)
+    holder = _taken(connection, patience, null_journal)
     if holder:
         raise TargetError(
             "the run's own session still holds its lock: its COMMIT may be on its way",
@@ -291,13 +295,13 @@ def wait_until_alone(connection: Connection, run: str, patience: float) -> None:
     connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
 
 
-def _taken(connection: Connection, patience: float, tell: Tell) -> str:
+def _taken(connection: Connection, patience: float, journal: Journal) -> str:
     """Take the lock of one run at a time; "" where it was had, else who had it to the end."""
     deadline, holder = time.monotonic() + patience, ""
     while not scalar(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
         rows = connection.execute(statement("run_lock_holder"), {"key": LOCK_KEY}).fetchall()
         if rows and not holder:
-            tell(Event.WAITING, of="the run's lock", pid=rows[0][0], since=rows[0][2])
+            journal(Event.WAITING, of="the run's lock", pid=rows[0][0], since=rows[0][2])
         holder = _session(*rows[0]) if rows else "a session that has just ended"
         if time.monotonic() >= deadline:
             return holder

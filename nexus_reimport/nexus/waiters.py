@@ -18,7 +18,7 @@ import psycopg
 
 from nexus_reimport import wording
 from nexus_reimport.errors import NOTHING_WRITTEN, LockConflict, TargetError
-from nexus_reimport.events import Event, Tell
+from nexus_reimport.events import Event, Journal
 from nexus_reimport.nexus.postgres import Connection, connected, scalar, statement
 from nexus_reimport.nexus.session import APPLICATION
 from nexus_reimport.nexus.watch import PAUSE, RETRY, Watch
@@ -53,11 +53,11 @@ def reading(target: Postgres, state: str = NOTHING_WRITTEN) -> Iterator[Connecti
             raise
 
 
-def tried_again(target: Postgres, work: Callable[[], T], tell: Tell) -> T:
+def tried_again(target: Postgres, work: Callable[[], T], journal: Journal) -> T:
     """``work``, at most three times where others' locks and our reading are in each other's way.
 
     Between two tries nothing is held, and the other session's end is waited for, for some seconds.
-    ``tell`` hears of each.
+    ``journal`` hears of each.
 
     Raises:
         LockConflict: the last try, too.
@@ -66,7 +66,7 @@ def tried_again(target: Postgres, work: Callable[[], T], tell: Tell) -> T:
         try:
             return work()
         except LockConflict as error:
-            tell(Event.LET_GO, what=error.what, attempt=attempt)
+            journal(Event.LET_GO, what=error.what, attempt=attempt)
         _wait_until_free(target)
     try:
         return work()

@@ -107,7 +107,7 @@ def first_email(card: Card) -> str:
     return flagged[0] if len(flagged) == 1 else ""
 
 
-def beyond(ours: Iterable[Entry], theirs: Sequence[Entry]) -> list[Entry]:
+def extra_details(ours: Iterable[Entry], theirs: Sequence[Entry]) -> list[Entry]:
     """The entries of ``ours`` that say what no single entry of ``theirs`` says."""
     return [one for one in ours if not any(one.says <= other.says for other in theirs)]
 
@@ -123,7 +123,9 @@ def is_of_the_newer_shape(card: Card, part: str, keys: Keys) -> bool:
         for one in listed
     )
     every = entries(card, part, keys)
-    holds_all = is_list and not any(older) and not beyond(every, entries(card, part, (part,)))
+    holds_all = (
+        is_list and not any(older) and not extra_details(every, entries(card, part, (part,)))
+    )
     is_text = isinstance(card.get("email", ""), str) or "email" not in keys
     return part == "addresses" or (holds_all and is_text)
 
@@ -221,7 +223,7 @@ def _addresses(card: Card, keys: Keys) -> Iterator[Entry]:
     yield from found
     tops = [{key: card[key] for key in keys if key in _ADDRESS and key in card}]
     tops += [card[key] for key in keys if key not in ("addresses", *_ADDRESS) and key in card]
-    yield from beyond([entry for top in tops if (entry := _address(top))], found)
+    yield from extra_details([entry for top in tops if (entry := _address(top))], found)
 
 
 def _address(value: Any) -> Entry | None:

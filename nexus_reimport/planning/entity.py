@@ -210,7 +210,7 @@ class EntityPlanner:
         """What named rules make of the rows that FileMaker brings."""
         counts: Counter[str] = Counter()
         overrides = []
-        for rule in self._spec.settled:
+        for rule in self._spec.overrides:
             wanted = not rule.asks or self._decisions.past_scheduled == rule.becomes
             for key, row in brought.items():
                 if row.get(rule.column) != rule.was or not self._applies(rule, row):

@@ -15,8 +15,8 @@ from nexus_reimport.convert.registry import Given
 from nexus_reimport.files import rowfile
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import Intake, Record
-from nexus_reimport.mapping import Column, DefaultRule
-from nexus_reimport.nexus.catalog import Column as Typed
+from nexus_reimport.mapping import ColumnSpec, DefaultRule
+from nexus_reimport.nexus.catalog import Column
 
 Resolver = Mapping[str, Mapping[Id, str]]  # entity -> FileMaker id -> Nexus id
 
@@ -73,18 +73,18 @@ class RecordConverter:
         _refuse_too_early(spec.columns, converted)
         return converted
 
-    def _refuse_unreadable(self, column: Column, record: Record, source: str) -> None:
+    def _refuse_unreadable(self, column: ColumnSpec, record: Record, source: str) -> None:
         """A date or time that is put into a text must be one, as everywhere.
 
         A channel passes on what has not its form with a remark behind it.
         """
         if column.converter.keeps_text:
             for name in column.fields_used:
-                look = _LOOKS.get(self._mapping.sources[source].fields[name].type)
+                look = _READERS.get(self._mapping.sources[source].fields[name].type)
                 if look and record[name].strip():
                     look(record[name])
 
-    def _held(self, column: Column, record: Record) -> int:
+    def _held(self, column: ColumnSpec, record: Record) -> int:
         """How many values FileMaker holds for a column of this record."""
         if not column.gather:
             return any(record[name].strip() for name in column.fields_used)
@@ -135,7 +135,7 @@ class RecordConverter:
         return convert.chronological(value) < convert.chronological(limit)
 
     def _value(
-        self, column: Column, record: Record, name: str, known: Resolver, converted: Converted
+        self, column: ColumnSpec, record: Record, name: str, known: Resolver, converted: Converted
     ) -> Any:
         if column.lookup:
             return self._look_up(column, record, name, converted)
@@ -154,7 +154,7 @@ class RecordConverter:
         )
 
     def _look_up(
-        self, column: Column, record: Record, name: str, converted: Converted
+        self, column: ColumnSpec, record: Record, name: str, converted: Converted
     ) -> str | None:
         asked = several = False
         for step in column.lookup:
@@ -174,7 +174,7 @@ class RecordConverter:
             converted.misfits.append((name, f"names no row of {column.lookup[0].table}"))
         return None
 
-    def _details(self, column: Column, owner: Id) -> tuple[Detail, ...]:
+    def _details(self, column: ColumnSpec, owner: Id) -> tuple[Detail, ...]:
         """What a card of the record ``owner`` gathers."""
         details = self._gathered.get((column.gather, owner), ())
         return tuple({k: d[f] for k, f in column.with_.items()} for d in details)
@@ -214,7 +214,7 @@ def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]
     return found
 
 
-def _entry(column: Column, detail: Detail) -> object:
+def _entry(column: ColumnSpec, detail: Detail) -> object:
     """What a card takes from one contact-detail record; None where nothing fits."""
     entry = column.converter.entry
     try:
@@ -223,7 +223,7 @@ def _entry(column: Column, detail: Detail) -> object:
         return None
 
 
-def _refuse_too_early(columns: Mapping[str, Column], converted: Converted) -> None:
+def _refuse_too_early(columns: Mapping[str, ColumnSpec], converted: Converted) -> None:
     """What comes before the value that it must follow does not fit."""
     for name, column in columns.items():
         value, other = converted.values[name], converted.values.get(column.not_before)
@@ -232,7 +232,7 @@ def _refuse_too_early(columns: Mapping[str, Column], converted: Converted) -> No
             converted.values[name] = None
 
 
-def _in_its_column(value: str, column: Typed, name: str, converted: Converted) -> str | None:
+def _in_its_column(value: str, column: Column, name: str, converted: Converted) -> str | None:
     """``value`` as its column will hold it; None where it cannot."""
     if column.max_length is not None and len(value) > column.max_length:
         converted.misfits.append((name, f"longer than {column.max_length} characters"))
@@ -245,7 +245,7 @@ def _in_its_column(value: str, column: Typed, name: str, converted: Converted) -
 
 
 def _entity(
-    column: Column, record: Record, name: str, known: Resolver, converted: Converted
+    column: ColumnSpec, record: Record, name: str, known: Resolver, converted: Converted
 ) -> str | None:
     if not record[column.source_field].strip():
         converted.unresolved.add(name)
@@ -258,7 +258,7 @@ def _entity(
     return found
 
 
-_LOOKS: dict[str, Callable[[str], object]] = {
+_READERS: dict[str, Callable[[str], object]] = {
     "date": convert.iso_date,
     "time": convert.duration,
     "timestamp": lambda raw: convert.timestamp(raw, ZoneInfo("UTC")),

@@ -25,7 +25,7 @@ def ids(plan: Plan, private: Path, record: Path) -> None:
         private, plan.ledger, record / "ledger.csv", lambda line: line[2] not in _AS_A_MATTER
     )
     rowfile.to_csv(private, plan.misfits, record / "misfits.csv", lambda line: True)
-    rowfile.to_csv(private, plan.beyond, record / "beyond.csv", lambda line: True)
+    rowfile.to_csv(private, plan.overrides, record / "overrides.csv", lambda line: True)
 
 
 def cleaned(snapshot: Snapshot, private: Path, record: Path) -> None:
@@ -100,11 +100,11 @@ def sheet(plan: Plan, intake: Intake, zone: ZoneInfo, path: Path) -> None:
     rows = {name: _planned(plan, intake, name) for name in entities}
     shower = manual.Shower(intake, zone, lambda e, key: rows[e].get(key))
     given: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for entity, key, column, why in rowfile.read(intake.folder, plan.beyond):
+    for entity, key, column, why in rowfile.read(intake.folder, plan.overrides):
         if why == manual.BY_HAND:
             given[entity or "", key or ""].add(column or "")
 
-    def lines(kind: manual.Kind) -> Iterator[manual.Line]:
+    def lines(kind: manual.ByHandSheet) -> Iterator[manual.SheetRow]:
         entity = kind.spec.entity
         for key, row in rows[entity].items():
             by_hand = given[entity, key].intersection(kind.columns)
@@ -114,7 +114,7 @@ def sheet(plan: Plan, intake: Intake, zone: ZoneInfo, path: Path) -> None:
     manual.write(path, ((kind, lines(kind)) for kind in kinds))
 
 
-def _shown_through(kind: manual.Kind, mapping: FieldMapping) -> Iterator[str]:
+def _shown_through(kind: manual.ByHandSheet, mapping: FieldMapping) -> Iterator[str]:
     """The entities through which a line shows whose it is."""
     columns = mapping.entities[kind.spec.entity].columns
     yield from (columns[p.partition(".")[0]].entity for p in kind.spec.show if "." in p)

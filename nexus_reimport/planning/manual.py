@@ -42,7 +42,7 @@ Labels = Mapping[str, str]  # what a person reads -> the id that it stands for
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ByHandSheet:
     """One kind of values, with what is needed to write and to read its sheet."""
 
     name: str
@@ -78,7 +78,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SheetRow:
     """One row that a person is asked about: its key, what is shown of it, and the row.
 
     ``given`` are the columns whose values a person gave before.
@@ -116,15 +116,17 @@ class Shower:
             if column.type == "timestamp with time zone"
         }
 
-    def line(self, kind: Kind, key: str) -> Line | None:
+    def line(self, kind: ByHandSheet, key: str) -> SheetRow | None:
         """The line of the row ``key``; None where there is no such row."""
         row = self._find(kind.spec.entity, key)
         return None if row is None else self.shown(kind, key, row)
 
-    def shown(self, kind: Kind, key: str, row: Row, given: frozenset[str] = frozenset()) -> Line:
+    def shown(
+        self, kind: ByHandSheet, key: str, row: Row, given: frozenset[str] = frozenset()
+    ) -> SheetRow:
         """The line of ``row``."""
         shown = (self._shown(kind.spec.entity, row, place) for place in kind.spec.show)
-        return Line(key, tuple(shown), row, given)
+        return SheetRow(key, tuple(shown), row, given)
 
     def _shown(self, entity: str, row: Row, place: str) -> str:
         column, _, further = place.partition(".")
@@ -138,11 +140,11 @@ class Shower:
         return value
 
 
-def kinds(intake: Intake) -> tuple[Kind, ...]:
+def kinds(intake: Intake) -> tuple[ByHandSheet, ...]:
     """The kinds of the mapping, with what people can choose from."""
     survey, folder = intake.survey, intake.folder
     return tuple(
-        Kind(
+        ByHandSheet(
             name=name,
             spec=spec,
             types={c.name: c for c in survey.columns[spec.entity] if c.name in spec.columns},
@@ -182,7 +184,7 @@ def lacks(spec: ByHand, row: Row) -> bool:
 # ---------------------------------------------------------------- written
 
 
-def write(path: Path, lines: Iterable[tuple[Kind, Iterable[Line]]]) -> None:
+def write(path: Path, lines: Iterable[tuple[ByHandSheet, Iterable[SheetRow]]]) -> None:
     """A sheet for each kind, with its lines in the order of what they show.
 
     Values that were given before stand in their cells, so that the new sheet can take the place of
@@ -208,7 +210,7 @@ def write(path: Path, lines: Iterable[tuple[Kind, Iterable[Line]]]) -> None:
     )
 
 
-def _write(path: Path, lines: Iterable[tuple[Kind, Iterable[Line]]]) -> None:
+def _write(path: Path, lines: Iterable[tuple[ByHandSheet, Iterable[SheetRow]]]) -> None:
     from openpyxl import Workbook
 
     book = Workbook()
@@ -226,7 +228,7 @@ def _write(path: Path, lines: Iterable[tuple[Kind, Iterable[Line]]]) -> None:
         book.save(file)
 
 
-def _write_choices(sheet: Worksheet, kinds: Sequence[Kind]) -> dict[tuple[str, str], str]:
+def _write_choices(sheet: Worksheet, kinds: Sequence[ByHandSheet]) -> dict[tuple[str, str], str]:
     """(kind, column) -> the cells that hold its choices."""
     from openpyxl.utils import get_column_letter
 
@@ -242,8 +244,8 @@ def _write_choices(sheet: Worksheet, kinds: Sequence[Kind]) -> dict[tuple[str, s
 
 def _write_kind(
     sheet: Worksheet,
-    kind: Kind,
-    lines: Iterable[Line],
+    kind: ByHandSheet,
+    lines: Iterable[SheetRow],
     places: Mapping[tuple[str, str], str],
 ) -> None:
     from openpyxl.styles import PatternFill
@@ -269,7 +271,7 @@ def _write_kind(
 
 
 def _lay_out(
-    sheet: Worksheet, kind: Kind, last: int, places: Mapping[tuple[str, str], str]
+    sheet: Worksheet, kind: ByHandSheet, last: int, places: Mapping[tuple[str, str], str]
 ) -> None:
     from openpyxl.styles import Font
     from openpyxl.utils import get_column_letter
@@ -290,7 +292,7 @@ def _lay_out(
             sheet.add_data_validation(allowed)
 
 
-def _header(kind: Kind) -> tuple[str, ...]:
+def _header(kind: ByHandSheet) -> tuple[str, ...]:
     shown = (f"{place} (as it is)" if place in kind.columns else place for place in kind.spec.show)
     return (KEY, *shown, *kind.columns, MARK)
 
@@ -303,7 +305,7 @@ def _text(sheet: Worksheet, line: int, number: int, value: str) -> None:
         cell.data_type = "s"
 
 
-def _label(kind: Kind, column: str, value: str | None) -> str:
+def _label(kind: ByHandSheet, column: str, value: str | None) -> str:
     """What a person reads for a value of a column: itself where it is none of the choices."""
     labels = kind.choices.get(column, {})
     return next((label for label, meant in labels.items() if meant == value), value or "")
@@ -318,7 +320,7 @@ def _told(cell: Any) -> str:
     return private.sha256(" ".join(str(cell).split()).encode())[:16]
 
 
-def _mark(line: Line, written: Written) -> str:
+def _mark(line: SheetRow, written: Written) -> str:
     """What the last cell of a line holds: the line's mark, and what we wrote into the others.
 
     It belongs to the row's key: copied to another line it says nothing.
@@ -337,7 +339,7 @@ def _marked(key: str, text: str) -> tuple[str, Written]:
 # ---------------------------------------------------------------- read
 
 
-def read(path: Path, kinds: Sequence[Kind]) -> Given:
+def read(path: Path, kinds: Sequence[ByHandSheet]) -> Given:
     """What the workbook at ``path`` says; nothing where there is none.
 
     Raises:
@@ -377,7 +379,7 @@ def _opened(path: Path) -> Any:
 
 
 def _read_kind(
-    sheet: Worksheet, kind: Kind, given: Given, said: dict[tuple[str, str, str], str]
+    sheet: Worksheet, kind: ByHandSheet, given: Given, said: dict[tuple[str, str, str], str]
 ) -> Iterator[str]:
     """Read one sheet; what is wrong with it. ``said``: (entity, key, column) -> value so far.
 
@@ -452,7 +454,7 @@ _BEYOND_ITS_DIGITS = 10**15  # a spreadsheet's number keeps 15
 
 
 def _read_cell(
-    kind: Kind, column: str, cell: Any, was: Sequence[str]
+    kind: ByHandSheet, column: str, cell: Any, was: Sequence[str]
 ) -> tuple[str, str, bool] | None:
     """A value, what is wrong with it, whether we wrote it; None for a grey cell as it ``was``."""
     if not was or was[0] != _told(cell):
@@ -462,7 +464,7 @@ def _read_cell(
     return (was[1], "", True) if was[1] else (*_value(kind, column, cell), True)
 
 
-def _value(kind: Kind, column: str, cell: Any) -> tuple[str, str]:
+def _value(kind: ByHandSheet, column: str, cell: Any) -> tuple[str, str]:
     """A cell as PostgreSQL prints it, or what is wrong with it."""
     if isinstance(cell, Unusable):
         return "", cell.problem
@@ -499,7 +501,7 @@ def _date(cell: Any) -> tuple[str, str]:
 
 
 def refuse_unusable(
-    given: Given, kinds: Sequence[Kind], find: Callable[[Kind, str], Line | None]
+    given: Given, kinds: Sequence[ByHandSheet], find: Callable[[ByHandSheet, str], SheetRow | None]
 ) -> None:
     """Stop where a line is of a row that is not there, or not as it was when it was written.
 
@@ -518,7 +520,7 @@ def refuse_unusable(
         raise refused(problems)
 
 
-def _unusable(line: Line | None, column: str, cell: Cell) -> str:
+def _unusable(line: SheetRow | None, column: str, cell: Cell) -> str:
     """Why a value cannot be put into its row; one that we wrote ourselves was judged before."""
     now = line.row.get(column) if line else None
     if cell.untouched or now == cell.value:

@@ -16,7 +16,7 @@ from typing import Any
 import simplejson
 
 from nexus_reimport import convert
-from nexus_reimport.mapping import Column, Entity
+from nexus_reimport.mapping import ColumnSpec, Entity
 from nexus_reimport.model import ColumnChange
 from nexus_reimport.planning import cards
 from nexus_reimport.planning.cards import Card, Entry, Keys
@@ -123,7 +123,7 @@ class Merger:
                 tally.filled_after += not before
 
     @staticmethod
-    def _value(row: Row, documents: Mapping[str, Any], name: str, column: Column) -> Any:
+    def _value(row: Row, documents: Mapping[str, Any], name: str, column: ColumnSpec) -> Any:
         base, _, path = name.partition(".")
         if base not in documents:
             return row.get(base)
@@ -133,7 +133,7 @@ class Merger:
         return _at(documents[base], path) if path else documents[base]
 
     def _choose(
-        self, key: str, name: str, column: Column, old: Any, new: Any, existed: bool
+        self, key: str, name: str, column: ColumnSpec, old: Any, new: Any, existed: bool
     ) -> Any:
         tally = self._tallies[name]
         if _is_empty(new):
@@ -159,7 +159,7 @@ class Merger:
         return new
 
     def _merge_path(
-        self, key: str, name: str, column: Column, old: Any, new: Any, existed: bool
+        self, key: str, name: str, column: ColumnSpec, old: Any, new: Any, existed: bool
     ) -> Any:
         """One key of a JSON column. What is no object where one must be stays, and is listed."""
         path = name.partition(".")[2]
@@ -174,7 +174,7 @@ class Merger:
         return old if chosen is value else _with(old, path, chosen)
 
     def _merge_card(
-        self, key: str, name: str, column: Column, old: Any, new: dict[str, Any], existed: bool
+        self, key: str, name: str, column: ColumnSpec, old: Any, new: dict[str, Any], existed: bool
     ) -> Any:
         """A contact or address column, part by part: what FileMaker does not hold stays."""
         opened = card = cards.opened(old, column.parts)
@@ -188,7 +188,7 @@ class Merger:
         self,
         key: str,
         name: str,
-        column: Column,
+        column: ColumnSpec,
         card: dict[str, Any],
         new: dict[str, Any],
         existed: bool,
@@ -204,7 +204,7 @@ class Merger:
             tally.cleared += 1
             self._give_up(key, name, ours, theirs)
             return {k: v for k, v in card.items() if k not in keys}
-        gone = cards.beyond(ours, theirs)
+        gone = cards.extra_details(ours, theirs)
         first = _first_that_changes(card, new, keys)
         is_right = bool(gone or first)  # FileMaker, unless a person says otherwise
         if existed and is_right:
@@ -215,7 +215,7 @@ class Merger:
                 self._list(key, name, gone, theirs)
                 return card
             self._give_up(key, name, gone, theirs)
-        elif existed and ours and not cards.beyond(theirs, ours):
+        elif existed and ours and not cards.extra_details(theirs, ours):
             tally.same += 1
             newer = cards.is_of_the_newer_shape(card, part, keys)
             made = (
@@ -263,7 +263,7 @@ def _is_nested(value: Any) -> bool:
     return isinstance(value, dict | list)
 
 
-def _same(old: Any, new: Any, column: Column) -> bool:
+def _same(old: Any, new: Any, column: ColumnSpec) -> bool:
     if isinstance(old, str) and isinstance(new, str) and column.folded:
         return folded(old) == folded(new)
     if _is_nested(new):

@@ -24,10 +24,10 @@ from nexus_reimport.model import (
     EntityPlan,
     Misfits,
     Outcome,
+    OverriddenRows,
     Plan,
     Scope,
-    SettledRows,
-    Unreturned,
+    UnmatchedRows,
     digest,
 )
 from nexus_reimport.nexus.tables import Role
@@ -41,10 +41,10 @@ from nexus_reimport.settings import Cause, Settings
 
 Progress = Callable[[int, int], None]
 COLUMNS = {  # of the row files beside those of the entities
-    "memory": ("entity", "filemaker_id", "nexus_id"),
+    "id_map": ("entity", "filemaker_id", "nexus_id"),
     "misfits": ("entity", "column", "reason", "filemaker_id", "became"),
     "differences": ("entity", "nexus_id", "column", "nexus", "filemaker"),
-    "beyond": ("entity", "nexus_id", "column", "why"),
+    "overrides": ("entity", "nexus_id", "column", "why"),
 }
 SAMPLE = 5
 FEW, BUDGET = 5, 0.01  # values of a column that may not fit where the mapping does not say
@@ -92,10 +92,10 @@ def make(
         by_hand=by_hand,
         sheet=given.sha256 if given else "",
         ledger=lines,
-        memory=_write_memory({name: one.id_map() for name, one in entities.items()}, folder),
+        id_map=_write_id_map({name: one.id_map() for name, one in entities.items()}, folder),
         misfits=_write(folder, "misfits", _each(entities, lambda one: one.merged.misfits)),
         differences=_write(folder, "differences", _each(entities, _differences)),
-        beyond=_write(folder, "beyond", _each(entities, lambda one: one.overrides)),
+        overrides=_write(folder, "overrides", _each(entities, lambda one: one.overrides)),
         before=survey.fingerprints(Role.WIPED, Role.LINK),
         digest="",
     )
@@ -112,9 +112,9 @@ def relink(intake: Intake, *, as_of: datetime) -> Plan:
     """
     loaded, folder = intake.ids(), intake.folder
     owners: dict[str, OwnerRows] = {}
-    memory: dict[str, dict[str, str]] = {}
+    id_map: dict[str, dict[str, str]] = {}
     for name in intake.mapping.entities:
-        owners[name], memory[name] = _as_they_are(intake, name, loaded[name])
+        owners[name], id_map[name] = _as_they_are(intake, name, loaded[name])
     with ledger.opened(intake.mapping, folder / "ledger.parquet") as (book, done):
         _add_attachments(book, intake, owners)
     made = Plan(
@@ -126,10 +126,10 @@ def relink(intake: Intake, *, as_of: datetime) -> Plan:
         by_hand=(),
         sheet="",
         ledger=done(),
-        memory=_write_memory(memory, folder),
+        id_map=_write_id_map(id_map, folder),
         misfits=_write(folder, "misfits"),
         differences=_write(folder, "differences"),
-        beyond=_write(folder, "beyond"),
+        overrides=_write(folder, "overrides"),
         before=intake.survey.fingerprints(Role.LINK),
         digest="",
     )
@@ -215,14 +215,14 @@ def _finish(one: Decided, folder: Path) -> EntityPlan:
         new=len(merged.new),
         kept=len(merged.unmatched) - len(one.purged),
         purged=len(one.purged),
-        unreturned=tuple(
-            Unreturned(cause, causes[cause], decisions.of(cause), referenced[cause])
+        unmatched=tuple(
+            UnmatchedRows(cause, causes[cause], decisions.of(cause), referenced[cause])
             for cause in Cause
             if causes[cause]
         ),
         changes=merged.merger.changes(),
-        settled=tuple(
-            SettledRows(
+        overridden=tuple(
+            OverriddenRows(
                 rule.name,
                 rule.column,
                 rule.becomes,
@@ -230,7 +230,7 @@ def _finish(one: Decided, folder: Path) -> EntityPlan:
                 rule.asks,
                 decisions.past_scheduled if rule.asks else None,
             )
-            for rule in merged.spec.settled
+            for rule in merged.spec.overrides
         ),
         misfits=tuple(_misfits(merged)),
         fits=tuple(_fits(merged)),
@@ -266,9 +266,9 @@ def _differences(one: Decided) -> Iterator[tuple[str, ...]]:
     )
 
 
-def _write_memory(found: Mapping[str, Mapping[str, str]], folder: Path) -> RowFile:
+def _write_id_map(found: Mapping[str, Mapping[str, str]], folder: Path) -> RowFile:
     lines = ((name, *pair) for name, pairs in found.items() for pair in sorted(pairs.items()))
-    return _write(folder, "memory", lines)
+    return _write(folder, "id_map", lines)
 
 
 def _each(

@@ -13,8 +13,8 @@ from nexus_reimport.nexus import deployment, rights
 from nexus_reimport.nexus.deployment import Deployment
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.nexus.transaction import alone
-from nexus_reimport.settings import Kind
+from nexus_reimport.nexus.transaction import run_lock
+from nexus_reimport.settings import EnvironmentKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,13 @@ class Candidate:
     """The database that an environment's file leads to, and whether there is anything to write."""
 
     environment: str
-    kind: Kind
+    kind: EnvironmentKind
     database: Deployment
     bytes_stored: int
     must_be_written: bool
 
 
-def look(environment: str, *, this_is_a_copy: bool = False) -> Candidate:
+def candidate(environment: str, *, this_is_a_copy: bool = False) -> Candidate:
     """What a person must see before they say that this is the one.
 
     Raises:
@@ -65,7 +65,7 @@ def adopt(seen: Candidate, *, this_is_a_copy: bool = False) -> Deployment:
     state = "the marker was written, or not; nothing else was"
     with (
         connected(settings.postgres, state) as connection,
-        alone(connection, settings.postgres.lock_wait),
+        run_lock(connection, settings.postgres.lock_wait),
     ):
         found = deployment.read(connection)
         if found != seen.database:

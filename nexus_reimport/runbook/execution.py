@@ -21,6 +21,10 @@ class Execution(Steps):
 
     __slots__ = ()
 
+    def approved_plan(self) -> Plan:
+        """The plan that this run's proposal was made of, and that ``apply`` executes."""
+        return self.run.load(Plan)
+
     def drift(self) -> dict[str, str]:
         """What FileMaker changed since the snapshot, table by table; empty where nothing did."""
         read = self.run.load(Snapshot)
@@ -83,7 +87,7 @@ class Execution(Steps):
                 order,
                 self._check_inside,
                 commit=True,
-                tell=self.run.journal,
+                journal=self.run.journal,
                 progress=self.bar("steps"),
             ),
         )

@@ -26,7 +26,7 @@ from typing import IO, Any
 
 from nexus_reimport import record
 from nexus_reimport.errors import Busy, ReimportError, StopError
-from nexus_reimport.events import Event, Tell, no_one
+from nexus_reimport.events import Event, Journal, null_journal
 from nexus_reimport.files import private
 from nexus_reimport.record import Run
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, Settings
@@ -103,7 +103,7 @@ def still_up(settings: Settings) -> str:
         return _told(settings, state) if state else ""
 
 
-def _take_down(settings: Settings, state: _State, journal: Tell) -> str:
+def _take_down(settings: Settings, state: _State, journal: Journal) -> str:
     if settings.hooks.leave:
         ended = _run(settings, "leave", state.run)
     else:
@@ -305,10 +305,10 @@ def _lock(settings: Settings) -> Iterator[bool]:
         yield file is not None
 
 
-def _journal(settings: Settings, state: _State, run: Run | None) -> Tell:
+def _journal(settings: Settings, state: _State, run: Run | None) -> Journal:
     """Where what happens to the window is journalled: nowhere if no run is open."""
     known = (r for r in record.every(settings) if r.id == state.run)
     found = run or next(known, None)
     if found is None or found.is_sealed:
-        return no_one
+        return null_journal
     return found.journal

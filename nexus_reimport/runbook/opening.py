@@ -28,7 +28,7 @@ from nexus_reimport.nexus.postgres import Connection, connected
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.record import Run, Verdict, anchor
 from nexus_reimport.runbook import maintenance
-from nexus_reimport.settings import Kind, Settings
+from nexus_reimport.settings import EnvironmentKind, Settings
 
 Progress = Callable[[int, int], None]
 Bar = Callable[[str], Progress]
@@ -105,7 +105,7 @@ def _must_rehearse_on_a_copy(settings: Settings) -> bool:
     name = rehearsed.the_backup_can_be_proven.__name__
     now = today(settings)
     waived = any(w.check == name and w.until >= now for w in settings.waivers)
-    return settings.kind is Kind.PROD and not waived
+    return settings.kind is EnvironmentKind.PROD and not waived
 
 
 @contextmanager

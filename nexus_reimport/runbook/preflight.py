@@ -15,7 +15,7 @@ from nexus_reimport.model import (
     Backup,
     Census,
     Ground,
-    Newer,
+    NewerDecision,
     Outlook,
     Plan,
     Proposal,
@@ -189,7 +189,7 @@ class Preflight(Steps):
                     saved,
                     self.settings.scratch_register,
                     self._acts(made, saved),
-                    tell=self.run.journal,
+                    journal=self.run.journal,
                     progress=self.bar("rehearsal"),
                 )
 
@@ -214,7 +214,7 @@ class Preflight(Steps):
                 f"{name}-undo-{number}",
                 self.settings.name,
                 f"{name}-{number}",
-                Newer.UNDECIDED,
+                NewerDecision.UNDECIDED,
                 scratch=copy,
             )
             return undo.run(copy.place, self.mapping, order, self.check_undoing)

@@ -20,9 +20,9 @@ from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import (
     Approval,
     Backup,
-    Look,
-    Newer,
+    NewerDecision,
     Report,
+    RollbackPreview,
     RollbackProposal,
     Undone,
 )
@@ -81,7 +81,9 @@ def begin(
     return Rollback(Runbook(settings, mapping, run, bar), undoes, choice)
 
 
-def preview(settings: Settings, run: str, newer: Newer) -> tuple[Look, RollbackProposal]:
+def preview(
+    settings: Settings, run: str, newer: NewerDecision
+) -> tuple[RollbackPreview, RollbackProposal]:
     """What a rollback would do, without a record: nothing is left anywhere.
 
     Newer rows are written out meanwhile: in the private folder, under a name that the next preview
@@ -93,7 +95,7 @@ def preview(settings: Settings, run: str, newer: Newer) -> tuple[Look, RollbackP
     shutil.rmtree(folder, ignore_errors=True)
     private.new_folder(folder)
     try:
-        seen = undo.look(settings.postgres, mapping, run, newer, folder)
+        seen = undo.preview(settings.postgres, mapping, run, newer, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return seen, approval.propose_rollback(settings, seen)
@@ -115,9 +117,9 @@ def finish(run: Run) -> None:
         return  # journalled by its stage
 
 
-def _choice(newer: str) -> Newer:
+def _choice(newer: str) -> NewerDecision:
     try:
-        return Newer(newer.strip().lower())
+        return NewerDecision(newer.strip().lower())
     except ValueError:
         raise StopError(
             "newer says neither keep nor discard",
@@ -136,7 +138,7 @@ class Rollback:
 
     book: Runbook
     undoes: str
-    newer: Newer
+    newer: NewerDecision
 
     @property
     def run(self) -> Run:
@@ -158,13 +160,13 @@ class Rollback:
 
         return book.step("rollback_backup", book.reading(work), "back_up")
 
-    def look(self) -> Look:
+    def preview(self) -> RollbackPreview:
         """What would be taken back, and what people have written since the run."""
         book = self.book
         return book.step(
             "look",
             book.reading(
-                lambda: undo.look(
+                lambda: undo.preview(
                     book.settings.postgres, book.mapping, self.undoes, self.newer, book.folder
                 )
             ),
@@ -175,7 +177,7 @@ class Rollback:
         book = self.book
         return book.step(
             "rollback_proposal",
-            lambda: approval.propose_rollback(book.settings, self.run.load(Look)),
+            lambda: approval.propose_rollback(book.settings, self.run.load(RollbackPreview)),
         )
 
     def approve(self, typed: str = "", *, rehearsed: bool = False) -> Approval:
@@ -218,7 +220,7 @@ class Rollback:
                 book.mapping,
                 order,
                 book.check_undoing,
-                tell=self.run.journal,
+                journal=self.run.journal,
                 progress=book.bar("steps"),
             ),
         )

@@ -47,7 +47,7 @@ from nexus_reimport.runbook.opening import (
     require_ready,
     today,
 )
-from nexus_reimport.settings import Kind, Postgres, Settings
+from nexus_reimport.settings import EnvironmentKind, Postgres, Settings
 from nexus_reimport.stages import apply, approval, refused_rows
 from nexus_reimport.stages.verify import Expected
 
@@ -290,7 +290,11 @@ class Steps:
             there.port,
             there.database,
         )
-        if dev.kind is not Kind.DEV or dev.sandbox != self.settings.sandbox or not other_database:
+        if (
+            dev.kind is not EnvironmentKind.DEV
+            or dev.sandbox != self.settings.sandbox
+            or not other_database
+        ):
             raise StopError(
                 f"{dev.name} cannot stand for dev: it must be of kind dev, another database, and"
                 " a sandbox only for a sandbox",

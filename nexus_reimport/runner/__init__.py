@@ -3,7 +3,7 @@
 from nexus_reimport.runner import lean  # noqa: F401 - before anything brings a notebook's library
 from nexus_reimport.runner.recovery import (
     AskRollback,
-    Wanted,
+    RollbackOptions,
     purge_undo,
     restore_into,
     rollback,
@@ -14,7 +14,7 @@ __all__ = [
     "Ask",
     "AskRollback",
     "Outcome",
-    "Wanted",
+    "RollbackOptions",
     "finish",
     "purge_undo",
     "restore_into",

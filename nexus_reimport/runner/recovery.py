@@ -10,7 +10,7 @@ from nexus_reimport import record, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, SettingsError
 from nexus_reimport.files import private
-from nexus_reimport.model import Backup, Look, Newer, RollbackProposal
+from nexus_reimport.model import Backup, NewerDecision, RollbackPreview, RollbackProposal
 from nexus_reimport.nexus import deployment, registry, rights
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.nexus.registry import UndoSize
@@ -26,22 +26,22 @@ from nexus_reimport.settings import Settings
 from nexus_reimport.stages import backup, restore
 from nexus_reimport.stages.approval import is_meant, short, undecided
 
-AskRollback = Callable[[Look, RollbackProposal], str]
+AskRollback = Callable[[RollbackPreview, RollbackProposal], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RollbackOptions:
     """What a person asks for: which run, what becomes of newer rows, and with which consent."""
 
     run: str
     environment: str = ""  # where the run's own record is not here any more
-    newer: Newer = Newer.UNDECIDED
+    newer: NewerDecision = NewerDecision.UNDECIDED
     digest: str = ""
     rehearsed: bool = False
     ask: AskRollback | None = None
 
 
-def rollback(wanted: Wanted, say: Say | None = None) -> Outcome:
+def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
     """Look; with consent, execute 90_rollback into a record of its own, and seal it.
 
     Without consent nothing is written, a record included: what would happen is in the outcome.
@@ -49,19 +49,21 @@ def rollback(wanted: Wanted, say: Say | None = None) -> Outcome:
     Raises:
         ReimportError: it cannot be taken back, or nobody has decided about newer rows.
     """
-    settings = environments.load(wanted.environment) if wanted.environment else locate(wanted.run)
-    notebook.check(ROLLBACK, _parameters(settings, wanted, ""))
+    settings = (
+        environments.load(options.environment) if options.environment else locate(options.run)
+    )
+    notebook.check(ROLLBACK, _parameters(settings, options, ""))
     with record.at_work(settings):
-        seen, proposal = rollbacks.preview(settings, wanted.run, wanted.newer)
-        undecided(seen.since, wanted.newer, wanted.run)
-        digest = wanted.digest or ("" if wanted.rehearsed else _asked(wanted, seen, proposal))
-        if not digest and not wanted.rehearsed:
-            return _waiting(settings, wanted, seen, proposal)
-        made = rollbacks.begin(settings.name, "", wanted.run, wanted.newer).run
+        seen, proposal = rollbacks.preview(settings, options.run, options.newer)
+        undecided(seen.since, options.newer, options.run)
+        digest = options.digest or ("" if options.rehearsed else _asked(options, seen, proposal))
+        if not digest and not options.rehearsed:
+            return _waiting(settings, options, seen, proposal)
+        made = rollbacks.begin(settings.name, "", options.run, options.newer).run
         if say:
             say(f"{settings.name}: {ROLLBACK}, run {made.id}")
         with made.at_work(), watching(made, say):
-            notebook.execute(made, ROLLBACK, _parameters(settings, wanted, digest, made.id))
+            notebook.execute(made, ROLLBACK, _parameters(settings, options, digest, made.id))
         sequence.settle_doubt(made)
         rollbacks.finish(made)
         return sequence.close(made)
@@ -143,33 +145,37 @@ def locate(run: str) -> Settings:
 
 
 def _parameters(
-    settings: Settings, wanted: Wanted, digest: str, run_id: str = ""
+    settings: Settings, options: RollbackOptions, digest: str, run_id: str = ""
 ) -> notebook.Parameters:
     return {
         "environment": settings.name,
         "run_id": run_id,
-        "undo_run": wanted.run,
-        "newer": str(wanted.newer),
+        "undo_run": options.run,
+        "newer": str(options.newer),
         "approve": digest,
-        "approve_rehearsed": wanted.rehearsed and not digest,
+        "approve_rehearsed": options.rehearsed and not digest,
     }
 
 
-def _asked(wanted: Wanted, seen: Look, proposal: RollbackProposal) -> str:
-    if wanted.ask is None:
+def _asked(options: RollbackOptions, seen: RollbackPreview, proposal: RollbackProposal) -> str:
+    if options.ask is None:
         return ""
     for _ in range(3):
-        typed = wanted.ask(seen, proposal).strip().lower()
+        typed = options.ask(seen, proposal).strip().lower()
         if not typed or is_meant(typed, proposal.digest):
             return typed
     return ""
 
 
-def _waiting(settings: Settings, wanted: Wanted, seen: Look, proposal: RollbackProposal) -> Outcome:
+def _waiting(
+    settings: Settings, options: RollbackOptions, seen: RollbackPreview, proposal: RollbackProposal
+) -> Outcome:
     """Nobody has approved: what would be done, and how to say yes."""
-    option = {Newer.KEEP: " --keep-newer", Newer.DISCARD: " --discard-newer"}.get(wanted.newer, "")
-    place = f" --environment {wanted.environment}" if wanted.environment else ""
-    command = f"nexus-reimport rollback {wanted.run}{option}{place}"
+    option = {NewerDecision.KEEP: " --keep-newer", NewerDecision.DISCARD: " --discard-newer"}.get(
+        options.newer, ""
+    )
+    place = f" --environment {options.environment}" if options.environment else ""
+    command = f"nexus-reimport rollback {options.run}{option}{place}"
     waits = Verdict.WAITING
     return Outcome(
         settings.name,

@@ -29,7 +29,7 @@ from nexus_reimport.runner.advice import advice
 from nexus_reimport.runner.interrupt import Interrupted
 from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, VERIFY
 from nexus_reimport.runner.watch import Say, watching
-from nexus_reimport.settings import Kind, Settings
+from nexus_reimport.settings import EnvironmentKind, Settings
 from nexus_reimport.stages import approval
 from nexus_reimport.stages.approval import is_meant, short
 
@@ -144,7 +144,12 @@ def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> Non
             next="run them one by one, each with its own digest",
         )
     for settings in chosen:
-        if rehearsed and not approve and settings.kind is Kind.PROD and not settings.sandbox:
+        if (
+            rehearsed
+            and not approve
+            and settings.kind is EnvironmentKind.PROD
+            and not settings.sandbox
+        ):
             raise SettingsError(
                 f"--approve-rehearsed is for dev environments, and {settings.name} is prod",
                 next=f"run {settings.name} without it, read its 01_preflight, approve its digest",

@@ -47,7 +47,7 @@ SHEET = "manual.xlsx"  # of values that only people know
 FOLDER_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENTS"
 
 
-class Kind(StrEnum):
+class EnvironmentKind(StrEnum):
     """What an environment is for; ``prod`` asks for more before it lets anything happen."""
 
     DEV = "dev"
@@ -355,7 +355,7 @@ class Settings(Strict):
     """One environment, complete and checked."""
 
     name: Name
-    kind: Kind
+    kind: EnvironmentKind
     sandbox: bool = False
     mapping: str = "nexus"
     timezone: str
@@ -381,7 +381,7 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _prod_needs_dev(self) -> Settings:
-        if self.kind is Kind.PROD and not self.dev_environment:
+        if self.kind is EnvironmentKind.PROD and not self.dev_environment:
             raise ValueError("dev_environment: name the environment that was run before")
         return self
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from nexus_reimport.nexus.activity import Activity, TableWrites
-from nexus_reimport.show.page import Line, Marked, Page, Table, Tone, table
+from nexus_reimport.show.page import Marked, Page, ShownTable, TextLine, Tone, table
 
 _VOID = "the plan is void, run the preflight again in a quieter hour"
 _HIDDEN = "not shown to our role"
@@ -22,23 +22,23 @@ def activity(value: Activity) -> Page:
             *_how_much(value),
             *_who(value),
             *_who_could_have(value),
-            Line(f"From {_at(value.since)} to {_at(value.until)}, {value.tables:,} tables."),
+            TextLine(f"From {_at(value.since)} to {_at(value.until)}, {value.tables:,} tables."),
         ),
     )
 
 
-def _verdict(value: Activity) -> Iterator[Line]:
+def _verdict(value: Activity) -> Iterator[TextLine]:
     for name in value.changed:
-        yield Line(f"{_rows(value, name)} since the survey: {_VOID}.", Tone.BAD)
+        yield TextLine(f"{_rows(value, name)} since the survey: {_VOID}.", Tone.BAD)
     for name in sorted(value.written.keys() - set(value.changed)):
-        yield Line(
+        yield TextLine(
             f"{_rows(value, name)} since the survey, and what the plan rests on is as it was"
             " (rolled back, put back, or written just before): the plan stands.",
-            Tone.LOOK,
+            Tone.ATTENTION,
         )
     if not value.changed and not value.written:
         seen = "Others held locks to write, and wrote nothing" if value.writers else "Nobody wrote"
-        yield Line(f"{seen} since the survey: the plan stands.", Tone.GOOD)
+        yield TextLine(f"{seen} since the survey: the plan stands.", Tone.GOOD)
 
 
 def _rows(value: Activity, name: str) -> str:
@@ -48,16 +48,16 @@ def _rows(value: Activity, name: str) -> str:
     return f"{count:,} row{'s' * (count != 1)} of {name} {'were' if count != 1 else 'was'} written"
 
 
-def _caveats(value: Activity) -> Iterator[Line]:
+def _caveats(value: Activity) -> Iterator[TextLine]:
     if not value.counted:
         words = "PostgreSQL's counters were reset or are off: every table was compared instead."
-        yield Line(words, Tone.LOOK)
+        yield TextLine(words, Tone.ATTENTION)
     if value.interrupted:
         words = "The watch lost its connection for a while: who wrote then may be missing below."
-        yield Line(words, Tone.LOOK)
+        yield TextLine(words, Tone.ATTENTION)
 
 
-def _how_much(value: Activity) -> Iterator[Table]:
+def _how_much(value: Activity) -> Iterator[ShownTable]:
     if value.written:
         yield table(
             "Rows written, as PostgreSQL counts them: rolled back ones too, up to ten seconds late",
@@ -75,7 +75,7 @@ def _how_much(value: Activity) -> Iterator[Table]:
         )
 
 
-def _who(value: Activity) -> Iterator[Table]:
+def _who(value: Activity) -> Iterator[ShownTable]:
     if value.writers:
         yield table(
             "Seen with a lock to write",
@@ -93,7 +93,7 @@ def _who(value: Activity) -> Iterator[Table]:
         )
 
 
-def _who_could_have(value: Activity) -> Iterator[Table]:
+def _who_could_have(value: Activity) -> Iterator[ShownTable]:
     if value.could_have:
         yield table(
             "Connected and active since: these could have written",

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 from nexus_reimport import wording
 from nexus_reimport.model import Backup, Census, Extract, Snapshot, Survey
-from nexus_reimport.show.page import Line, Marked, Page, Table, Tone, equal, look, table
+from nexus_reimport.show.page import (
+    Marked,
+    Page,
+    ShownTable,
+    TextLine,
+    Tone,
+    attention,
+    equal,
+    table,
+)
 from nexus_reimport.show.rollback import undo_data
 
 
@@ -35,7 +44,7 @@ def snapshot(value: Snapshot) -> Page:
                 e.count_at_end,
                 equal(e.count_at_start, e.rows, e.distinct_keys, e.count_at_end),
                 e.newest,
-                look(e.repaired),
+                attention(e.repaired),
                 wording.part(_used(e), e.fields_there),
                 e.seconds,
             )
@@ -43,7 +52,7 @@ def snapshot(value: Snapshot) -> Page:
         ],
     )
     renamed = [
-        (e.table, f.name, f.found_as or Marked("not there", Tone.LOOK), ", ".join(f.nearest))
+        (e.table, f.name, f.found_as or Marked("not there", Tone.ATTENTION), ", ".join(f.nearest))
         for e in extracts
         for f in e.fields
         if f.found_as != f.name
@@ -63,7 +72,7 @@ def snapshot(value: Snapshot) -> Page:
         ],
     )
     changed = [
-        (e.source, c.field, c.what, look(c.records), wording.some(c.sample, c.records))
+        (e.source, c.field, c.what, attention(c.records), wording.some(c.sample, c.records))
         for e in extracts
         for c in e.cleaned
     ]
@@ -76,7 +85,7 @@ def snapshot(value: Snapshot) -> Page:
     return Page(
         f"FileMaker as read: {value.database}",
         (
-            Line(
+            TextLine(
                 f"{wording.amount(rows, 'record')} of {wording.amount(len(extracts), 'table')}"
                 f" in {value.seconds:,.2f} s."
             ),
@@ -85,19 +94,19 @@ def snapshot(value: Snapshot) -> Page:
             proof,
             *([exported] if files else []),
             *([cleaned] if changed else []),
-            fields if renamed else Line("Every field has the name that the mapping gives it."),
+            fields if renamed else TextLine("Every field has the name that the mapping gives it."),
         ),
     )
 
 
-def _dates(value: Snapshot) -> Iterator[Line]:
+def _dates(value: Snapshot) -> Iterator[TextLine]:
     """What was not sent in ISO form, although that was asked for."""
     for use in value.channels:
         if use.dates:
-            yield Line(
+            yield TextLine(
                 f"{use.channel}: the server sends dates as {use.dates} and not in ISO form (it is"
                 " older than 19.6.1). Every column agrees, so all were read in that form.",
-                Tone.LOOK,
+                Tone.ATTENTION,
             )
 
 
@@ -110,7 +119,7 @@ def census(value: Census) -> Page:
     """What the bucket holds."""
     objects = wording.amount(value.objects, "object")
     words = f"{objects}, {_size(value.bytes_stored)}, listed and not touched."
-    return Page(f"S3: bucket {value.bucket}", (Line(words),))
+    return Page(f"S3: bucket {value.bucket}", (TextLine(words),))
 
 
 def survey(value: Survey) -> Page:
@@ -128,7 +137,7 @@ def survey(value: Survey) -> Page:
         "Blast radius: what points at rows that will be wiped",
         "table | column | by | points at | rows | dangling",
         [
-            (p.table, p.column, p.kind, p.entity, p.rows, look(p.dangling))
+            (p.table, p.column, p.kind, p.entity, p.rows, attention(p.dangling))
             for p in value.pointers
             if p.rows or p.dangling
         ],
@@ -141,13 +150,13 @@ def survey(value: Survey) -> Page:
             _attachments(value),
             roles,
             pointers,
-            Line(
+            TextLine(
                 f"{silent:,} more columns could point at them and do not;"
                 f" {value.scanned_columns:,} columns were looked through for ids."
             ),
             *([undo_data(value.undo)] if value.undo else []),
             *_problems(value),
-            *(Line(notice, Tone.LOOK) for notice in value.notices),
+            *(TextLine(notice, Tone.ATTENTION) for notice in value.notices),
         ),
     )
 
@@ -162,37 +171,44 @@ def backup(value: Backup) -> Page:
     return Page(
         "The backup, in the run's private folder",
         (
-            Line(
+            TextLine(
                 f"{value.dump}: {_size(value.dump_bytes)}, {value.tables_in_dump:,} tables, by"
                 f" pg_dump {value.client_version} of PostgreSQL {value.server_version}."
             ),
             table("Rows exported to CSV", "file | rows", sorted(value.csv_rows.items())),
-            Line(
+            TextLine(
                 "Dump and CSVs show the moment of the survey, and hold patients' data: mode 0600."
             ),
         ),
     )
 
 
-def _counts(value: Survey) -> Table:
+def _counts(value: Survey) -> ShownTable:
     rows = [(entity, file.rows) for entity, file in value.rows.items()]
     return table("Rows to be wiped and reimported", "entity | rows", rows)
 
 
-def _attachments(value: Survey) -> Table:
+def _attachments(value: Survey) -> ShownTable:
     return table(
         "Documents and images: protected, only their links are looked at",
         "attachment | rows | on a live patient | on something else | dangling | on nothing",
         [
-            (a.name, a.rows, a.linked, a.linked_elsewhere, look(a.dangling), look(a.unlinked))
+            (
+                a.name,
+                a.rows,
+                a.linked,
+                a.linked_elsewhere,
+                attention(a.dangling),
+                attention(a.unlinked),
+            )
             for a in value.attachments.values()
         ],
     )
 
 
-def _problems(value: Survey) -> tuple[Line | Table, ...]:
+def _problems(value: Survey) -> tuple[TextLine | ShownTable, ...]:
     if not value.problems:
-        return (Line("Nothing about the database stands in the way.", Tone.GOOD),)
+        return (TextLine("Nothing about the database stands in the way.", Tone.GOOD),)
     rows = [(Marked(p.what, Tone.BAD), p.mend) for p in value.problems]
     return (table("To be settled first", "what | statement that would fix it", rows),)
 

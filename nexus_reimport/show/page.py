@@ -21,7 +21,7 @@ class Tone(StrEnum):
 
     PLAIN = ""
     GOOD = "good"
-    LOOK = "look"
+    ATTENTION = "look"
     BAD = "bad"
     FAINT = "faint"
 
@@ -52,7 +52,7 @@ Cell = str | int | float | Marked | None
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TextLine:
     """One line of text."""
 
     text: str
@@ -68,7 +68,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ShownTable:
     """Rows under named columns; ``last_is_sum`` sets the last row apart."""
 
     caption: str
@@ -146,7 +146,7 @@ class Page:
     """A title and what stands under it."""
 
     title: str
-    parts: tuple[Line | Table | Picture, ...]
+    parts: tuple[TextLine | ShownTable | Picture, ...]
 
     def _repr_html_(self) -> str:
         shown = "".join(part.as_html() for part in self.parts)
@@ -154,7 +154,7 @@ class Page:
 
     def frames(self) -> dict[str, pandas.DataFrame]:
         """The page's tables by their captions (or numbers), as pandas has them."""
-        tables = [part for part in self.parts if isinstance(part, Table)]
+        tables = [part for part in self.parts if isinstance(part, ShownTable)]
         return {one.caption or f"table {n}": one.as_frame() for n, one in enumerate(tables, 1)}
 
     def __repr__(self) -> str:
@@ -163,9 +163,9 @@ class Page:
     def _texts(self) -> list[str]:
         """Tables set apart by an empty line, lines that follow each other kept together."""
         blocks: list[str] = []
-        before: Line | Table | Picture | None = None
+        before: TextLine | ShownTable | Picture | None = None
         for part in self.parts:
-            if isinstance(part, Line) and isinstance(before, Line):
+            if isinstance(part, TextLine) and isinstance(before, TextLine):
                 blocks[-1] += f"\n{part.as_text()}"
             else:
                 blocks.append(part.as_text())
@@ -194,10 +194,10 @@ def table(
     rows: Iterable[tuple[Cell, ...]],
     *,
     last_is_sum: bool = False,
-) -> Table:
+) -> ShownTable:
     """A table whose column names are written with ``|`` between them."""
     names = tuple(name.strip() for name in columns.split("|"))
-    return Table(caption, names, tuple(rows), last_is_sum)
+    return ShownTable(caption, names, tuple(rows), last_is_sum)
 
 
 def equal(first: int, *others: int) -> Marked:
@@ -206,9 +206,9 @@ def equal(first: int, *others: int) -> Marked:
     return Marked("yes", Tone.GOOD) if same else Marked("NO", Tone.BAD)
 
 
-def look(count: int) -> Cell:
+def attention(count: int) -> Cell:
     """A count that a person should look at where it is not zero."""
-    return Marked(count, Tone.LOOK) if count else 0
+    return Marked(count, Tone.ATTENTION) if count else 0
 
 
 def _class(*names: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nexus_reimport.events import Event
 from nexus_reimport.model import Applied, EntityPlan, Plan, Scope
 from nexus_reimport.record.journal import Entry
-from nexus_reimport.show.page import Line, Page, Picture
+from nexus_reimport.show.page import Page, Picture, TextLine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ _COLOURS = {
     "kept": "#8250df",
     "purged": "#cf222e",
 }
-_NO_ROWS = Line("This run re-links alone: no row is wiped or loaded.")
+_NO_ROWS = TextLine("This run re-links alone: no row is wiped or loaded.")
 
 
 def completeness(value: Plan, entity: str = "") -> Page:

@@ -10,20 +10,20 @@ from nexus_reimport.model import (
     ColumnChange,
     EntityPlan,
     LinkPlan,
+    OverriddenRows,
     Plan,
     Scope,
-    SettledRows,
 )
 from nexus_reimport.show.page import (
     Cell,
-    Line,
     Marked,
     Page,
-    Table,
+    ShownTable,
+    TextLine,
     Tone,
+    attention,
     equal,
     listed,
-    look,
     table,
 )
 
@@ -38,7 +38,7 @@ def plan(value: Plan) -> Page:
     return Page(
         "The plan",
         (
-            Line(_as_of(value)),
+            TextLine(_as_of(value)),
             _filemaker_side(value),
             *_some("Every record of FileMaker is used.", _left_out(value)),
             _nexus_side(entities),
@@ -48,11 +48,11 @@ def plan(value: Plan) -> Page:
             *_respelt(entities),
             *_some("Every value fits its column.", _misfits(entities)),
             *_over_budget(entities),
-            *_some("No named rule changes a value.", _settled(entities)),
+            *_some("No named rule changes a value.", _overridden(entities)),
             *_asked(value),
             _links(value.links.values()),
             *_some("No link has to be fixed.", _mended(value.links.values())),
-            Line(
+            TextLine(
                 "Id by id in ledger.csv and misfits.csv. With their values, in the run's private"
                 " folder alone: left_out, misfits.csv, and in differences.csv the"
                 f" {value.differences.rows:,} values of Nexus that FileMaker has otherwise or"
@@ -60,7 +60,7 @@ def plan(value: Plan) -> Page:
             ),
             *_ambiguous(entities),
             *_undecided(value),
-            Line(f"Plan {value.digest}"),
+            TextLine(f"Plan {value.digest}"),
         ),
     )
 
@@ -73,12 +73,12 @@ def _links_alone(value: Plan) -> Page:
     return Page(
         "The plan: links alone",
         (
-            Line(_as_of(value)),
-            Line("No row is wiped or loaded; only links of documents and images are written."),
+            TextLine(_as_of(value)),
+            TextLine("No row is wiped or loaded; only links of documents and images are written."),
             *_some("Every record of FileMaker that was read is used.", _left_out(value)),
             _links(value.links.values()),
             *_some("No link has to be fixed.", _mended(value.links.values())),
-            Line(f"Plan {value.digest}"),
+            TextLine(f"Plan {value.digest}"),
         ),
     )
 
@@ -101,7 +101,7 @@ def respelt(entity: EntityPlan) -> int:
     return sum(c.respelt for c in entity.changes)
 
 
-def _filemaker_side(value: Plan) -> Table:
+def _filemaker_side(value: Plan) -> ShownTable:
     loaded = {e.entity: e for e in value.entities.values()}
     rows: list[tuple[Cell, ...]] = [
         (
@@ -125,7 +125,7 @@ def _filemaker_side(value: Plan) -> Table:
     )
 
 
-def _nexus_side(entities: tuple[EntityPlan, ...]) -> Table:
+def _nexus_side(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
         (
             e.entity,
@@ -133,7 +133,7 @@ def _nexus_side(entities: tuple[EntityPlan, ...]) -> Table:
             e.rows_before,
             e.replaced,
             e.kept,
-            look(e.purged),
+            attention(e.purged),
             e.new,
             e.rows_after,
             equal(e.rows_before, e.replaced + e.kept + e.purged),
@@ -154,7 +154,7 @@ def _loaded(entity: EntityPlan | None, account: Account) -> tuple[int, int]:
     return entity.replaced, entity.new
 
 
-def _left_out(value: Plan) -> Table:
+def _left_out(value: Plan) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
         (a.source, a.entity, rule, count, a.budgets[rule], _within(count, a.budgets[rule]))
         for a in value.accounts
@@ -171,7 +171,7 @@ def _within(count: int, budget: int) -> Marked:
     return Marked("yes", Tone.GOOD) if count <= budget else Marked("OVER", Tone.BAD)
 
 
-def _recognised(entities: tuple[EntityPlan, ...]) -> Table:
+def _recognised(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
         (e.entity, listed(e.matched), sum(e.matched.values()), e.loaded, _share(e))
         for e in entities
@@ -183,11 +183,11 @@ def _recognised(entities: tuple[EntityPlan, ...]) -> Table:
     )
 
 
-def _unreturned(entities: tuple[EntityPlan, ...]) -> Table:
+def _unreturned(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows = [
         (e.entity, u.cause, u.count, _decision(u.decision), u.kept_by_closure)
         for e in entities
-        for u in e.unreturned
+        for u in e.unmatched
     ]
     return table(
         "Rows that FileMaker does not bring back",
@@ -196,7 +196,7 @@ def _unreturned(entities: tuple[EntityPlan, ...]) -> Table:
     )
 
 
-def _changes(entities: tuple[EntityPlan, ...]) -> Table:
+def _changes(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
         (
             e.entity,
@@ -205,7 +205,7 @@ def _changes(entities: tuple[EntityPlan, ...]) -> Table:
             c.different,
             _wins(c),
             c.cleared,
-            look(c.gone),
+            attention(c.gone),
             c.kept,
             c.same,
         )
@@ -222,18 +222,18 @@ def _changes(entities: tuple[EntityPlan, ...]) -> Table:
     )
 
 
-def _respelt(entities: tuple[EntityPlan, ...]) -> Iterator[Line]:
+def _respelt(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
     found = {e.entity: respelt(e) for e in entities}
     if any(found.values()):
-        yield Line(
+        yield TextLine(
             "Of the equal ones, these get FileMaker's blanks and line ends, or a card's newer"
             f" shape: {listed(found)}."
         )
 
 
-def _misfits(entities: tuple[EntityPlan, ...]) -> Table:
+def _misfits(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
-        (e.entity, m.column, m.reason, look(m.stays), look(m.empty), m.derived, m.listed)
+        (e.entity, m.column, m.reason, attention(m.stays), attention(m.empty), m.derived, m.listed)
         for e in entities
         for m in e.misfits
     ]
@@ -244,23 +244,23 @@ def _misfits(entities: tuple[EntityPlan, ...]) -> Table:
     )
 
 
-def _over_budget(entities: tuple[EntityPlan, ...]) -> Iterator[Line]:
+def _over_budget(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
     """The columns of which too many values do not fit."""
     for entity in entities:
         for fit in entity.fits:
             if fit.is_over:
-                yield Line(
+                yield TextLine(
                     f"OVER {entity.entity}.{fit.column}: {fit.misfits:,} of {fit.held:,} values do"
                     f" not fit, and {fit.budget:,} or half of them may.",
                     Tone.BAD,
                 )
 
 
-def _settled(entities: tuple[EntityPlan, ...]) -> Table:
+def _overridden(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
-        (e.entity, s.rule, s.column, s.rows, s.becomes, _settles(s))
+        (e.entity, s.rule, s.column, s.rows, s.becomes, _override(s))
         for e in entities
-        for s in e.settled
+        for s in e.overridden
         if s.rows
     ]
     return table(
@@ -270,25 +270,27 @@ def _settled(entities: tuple[EntityPlan, ...]) -> Table:
     )
 
 
-def _settles(rule: SettledRows) -> Cell:
+def _override(rule: OverriddenRows) -> Cell:
     return _decision(rule.decision) if rule.asks else "always"
 
 
-def _asked(value: Plan) -> Iterator[Table | Line]:
+def _asked(value: Plan) -> Iterator[ShownTable | TextLine]:
     yield from _some("Nothing is asked of a person.", _by_hand(value))
     if gone := sum(kind.gone for kind in value.by_hand):
         values = wording.amount(gone, "value")
-        yield Line(f"{values} of the sheet: of rows that are not there any more.", Tone.LOOK)
+        yield TextLine(
+            f"{values} of the sheet: of rows that are not there any more.", Tone.ATTENTION
+        )
     if any(kind.waiting for kind in value.by_hand):
-        yield Line(
+        yield TextLine(
             "To give such a value: fill in the run's private manual.xlsx, put it into the"
             " environment's private folder, and run 01_preflight again."
         )
 
 
-def _by_hand(value: Plan) -> Table:
+def _by_hand(value: Plan) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
-        (b.kind, b.entity, b.given, b.used, b.there, look(b.waiting)) for b in value.by_hand
+        (b.kind, b.entity, b.given, b.used, b.there, attention(b.waiting)) for b in value.by_hand
     ]
     return table(
         "What only a person knows: manual.xlsx",
@@ -297,7 +299,7 @@ def _by_hand(value: Plan) -> Table:
     )
 
 
-def _links(links: Iterable[LinkPlan]) -> Table:
+def _links(links: Iterable[LinkPlan]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
         (
             p.attachment,
@@ -321,27 +323,27 @@ def _links(links: Iterable[LinkPlan]) -> Table:
     )
 
 
-def _mended(links: Iterable[LinkPlan]) -> Table:
+def _mended(links: Iterable[LinkPlan]) -> ShownTable:
     rows = [(p.attachment, why, count) for p in links for why, count in p.mended.items() if count]
     return table("Links to fix", "attachment | it was | links", rows)
 
 
-def _ambiguous(entities: tuple[EntityPlan, ...]) -> Iterator[Line]:
+def _ambiguous(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
     for e in entities:
         if e.ambiguous:
             ids = wording.some(e.ambiguous)
-            yield Line(f"{e.entity}: two rows of Nexus claim one record: {ids}", Tone.BAD)
+            yield TextLine(f"{e.entity}: two rows of Nexus claim one record: {ids}", Tone.BAD)
 
 
-def _undecided(value: Plan) -> Iterator[Line]:
+def _undecided(value: Plan) -> Iterator[TextLine]:
     lines = value.undecided()
     if lines:
-        yield Line("To be decided in the environment's file before this can go on:", Tone.BAD)
-    yield from (Line(f"  {line}", Tone.BAD) for line in lines)
+        yield TextLine("To be decided in the environment's file before this can go on:", Tone.BAD)
+    yield from (TextLine(f"  {line}", Tone.BAD) for line in lines)
 
 
-def _some(otherwise: str, found: Table) -> tuple[Table | Line, ...]:
-    return (found,) if found.rows else (Line(otherwise),)
+def _some(otherwise: str, found: ShownTable) -> tuple[ShownTable | TextLine, ...]:
+    return (found,) if found.rows else (TextLine(otherwise),)
 
 
 def _share(entity: EntityPlan) -> str:

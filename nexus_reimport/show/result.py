@@ -15,25 +15,25 @@ from nexus_reimport.model import (
     Report,
     Result,
 )
-from nexus_reimport.show.page import Cell, Line, Marked, Page, Table, Tone, table
+from nexus_reimport.show.page import Cell, Marked, Page, ShownTable, TextLine, Tone, table
 from nexus_reimport.stages.approval import short
 
 _ORDER = ("STOPS", "REVIEW", "noted", "waived", "passed")
 _TONES = {
     "STOPS": Tone.BAD,
-    "REVIEW": Tone.LOOK,
+    "REVIEW": Tone.ATTENTION,
     "noted": Tone.FAINT,
-    "waived": Tone.LOOK,
+    "waived": Tone.ATTENTION,
     "passed": Tone.GOOD,
 }
 
 
 def report(value: Report) -> Page:
     """Every check of one stage, those that failed first."""
-    said = Line("No check stops the run.", Tone.GOOD)
+    said = TextLine("No check stops the run.", Tone.GOOD)
     if not value.passed:
         stop = "stops" if len(value.blocking) == 1 else "stop"
-        said = Line(f"{len(value.blocking):,} of them {stop} the run.", Tone.BAD)
+        said = TextLine(f"{len(value.blocking):,} of them {stop} the run.", Tone.BAD)
     return Page(f"Checks {value.stage}: {counted(value)}", (said, checks_table(value)))
 
 
@@ -61,13 +61,13 @@ def rehearsal(value: Rehearsal) -> Page:
                 "table | rows | fingerprint",
                 [(name, f.rows, short(f.digest)) for name, f in sorted(value.after.items())],
             ),
-            Line(f"Checks inside the transaction: {counted(value.report)}"),
+            TextLine(f"Checks inside the transaction: {counted(value.report)}"),
             checks_table(value.report),
         ),
     )
 
 
-def _on_a_copy(value: Rehearsal) -> tuple[Line | Table, ...]:
+def _on_a_copy(value: Rehearsal) -> tuple[TextLine | ShownTable, ...]:
     verified = value.verified or Report("after", ())
     left_out = ", ".join(value.left_out)
     done = [
@@ -80,7 +80,9 @@ def _on_a_copy(value: Rehearsal) -> tuple[Line | Table, ...]:
         ("applied again", "the same state to the last value", "apply again"),
     ]
     return (
-        Line("The backup is proven, and so is the undo, before anything was deleted.", Tone.GOOD),
+        TextLine(
+            "The backup is proven, and so is the undo, before anything was deleted.", Tone.GOOD
+        ),
         table(
             f"On {value.where}, {value.seconds:,.2f} s in all",
             "step | what | seconds",
@@ -95,15 +97,21 @@ def _on_a_copy(value: Rehearsal) -> tuple[Line | Table, ...]:
                 ("recovery by restore: the whole dump", value.times.get("restore", 0.0)),
             ],
         ),
-        *([Line(f"Extensions that no table needs were left out: {left_out}.")] if left_out else []),
+        *(
+            [TextLine(f"Extensions that no table needs were left out: {left_out}.")]
+            if left_out
+            else []
+        ),
     )
 
 
-def _inside(value: Rehearsal) -> tuple[Line | Table, ...]:
+def _inside(value: Rehearsal) -> tuple[TextLine | ShownTable, ...]:
     return (
-        Line("UNPROVEN: the backup has not been restored, the undo has not been tried.", Tone.BAD),
-        Line(f"Why: {value.why_inside}.", Tone.BAD),
-        Line(
+        TextLine(
+            "UNPROVEN: the backup has not been restored, the undo has not been tried.", Tone.BAD
+        ),
+        TextLine(f"Why: {value.why_inside}.", Tone.BAD),
+        TextLine(
             f"The last resort took {value.seconds:,.2f} s, in which writers waited"
             f" {value.writers_waited:,.2f} s. prod needs a waiver for it, by name:"
             " the_backup_can_be_proven."
@@ -126,12 +134,12 @@ def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
         title,
         (
             *(
-                Line(f"Refused: {r.what}. To settle it: {r.next}.", Tone.BAD)
+                TextLine(f"Refused: {r.what}. To settle it: {r.next}.", Tone.BAD)
                 for r in found.refusals
             ),
             *(
                 [
-                    Line(
+                    TextLine(
                         "UNPROVEN: the backup has not been restored, the undo has not been tried:"
                         f" {found.unproven}.",
                         Tone.BAD,
@@ -141,15 +149,17 @@ def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
                 else []
             ),
             *(
-                Line(
+                TextLine(
                     f"This waiver ends today, and verification after midnight would stop: {w}.",
                     Tone.BAD,
                 )
                 for w in found.ending
             ),
-            Line(f"The digest of this run of {value.environment} is {value.digest}", Tone.GOOD),
-            Line(f"On the command line: nexus-reimport run {value.environment} --approve {typed}"),
-            Line(f'In JupyterLab: approve = "{typed}" in the second cell of 02_execute'),
+            TextLine(f"The digest of this run of {value.environment} is {value.digest}", Tone.GOOD),
+            TextLine(
+                f"On the command line: nexus-reimport run {value.environment} --approve {typed}"
+            ),
+            TextLine(f'In JupyterLab: approve = "{typed}" in the second cell of 02_execute'),
             table(
                 "Approval is of these, and of the state before and after", "what | digest", bound
             ),
@@ -170,15 +180,17 @@ def drift(value: Mapping[str, str]) -> Page:
     """What FileMaker changed since it was read."""
     title = "FileMaker since the preflight"
     if not value:
-        return Page(title, (Line("Counts and newest stamps are those that were read.", Tone.GOOD),))
+        return Page(
+            title, (TextLine("Counts and newest stamps are those that were read.", Tone.GOOD),)
+        )
     return Page(
         title,
         (
             table("Edited since", "table | what", sorted(value.items())),
-            Line(
+            TextLine(
                 "These edits are not in the plan. If they must be, stop here and run 01_preflight"
                 " again; else they come with the next reimport.",
-                Tone.LOOK,
+                Tone.ATTENTION,
             ),
         ),
     )
@@ -187,7 +199,7 @@ def drift(value: Mapping[str, str]) -> Page:
 def approval(value: Approval) -> Page:
     """Who let which digest pass."""
     words = f"{short(value.digest)} by {value.who}, {value.how}, {value.at:%Y-%m-%d %H:%M:%S} UTC"
-    return Page("Approved", (Line(words, Tone.GOOD),))
+    return Page("Approved", (TextLine(words, Tone.GOOD),))
 
 
 def applied(value: Applied) -> Page:
@@ -204,16 +216,16 @@ def applied(value: Applied) -> Page:
     return Page(
         title,
         (
-            Line(f"Writers waited {value.writers_waited:,.2f} s at most."),
+            TextLine(f"Writers waited {value.writers_waited:,.2f} s at most."),
             table(wiped, "table | deleted | inserted | rows now", rows),
             table(relinked, "attachment | links written", links),
-            Line(f"Checks inside the transaction: {counted(value.report)}"),
-            *(Line(warning, Tone.LOOK) for warning in value.warnings),
+            TextLine(f"Checks inside the transaction: {counted(value.report)}"),
+            *(TextLine(warning, Tone.ATTENTION) for warning in value.warnings),
         ),
     )
 
 
-def checks_table(value: Report) -> Table:
+def checks_table(value: Report) -> ShownTable:
     """The checks of a report, those that failed first."""
     ordered = sorted(value.results, key=lambda r: _ORDER.index(word(r)))
     rows: list[tuple[Cell, ...]] = [

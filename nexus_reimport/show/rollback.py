@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from nexus_reimport import wording
-from nexus_reimport.model import Look, Newer, RollbackProposal, Undone
+from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal, Undone
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.nexus.registry import UndoSize
-from nexus_reimport.show.page import Line, Page, Table, Tone, listed, look, table
+from nexus_reimport.show.page import Page, ShownTable, TextLine, Tone, attention, listed, table
 from nexus_reimport.show.result import checks_table, counted
 from nexus_reimport.stages.approval import short
 from nexus_reimport.stages.restore import Restored
 
 _FATE = {
-    Newer.UNDECIDED: "undecided",
-    Newer.KEEP: "kept as they are",
-    Newer.DISCARD: "given up; they stay in the private folder",
+    NewerDecision.UNDECIDED: "undecided",
+    NewerDecision.KEEP: "kept as they are",
+    NewerDecision.DISCARD: "given up; they stay in the private folder",
 }
 
 
-def rollback(value: Look) -> Page:
+def rollback(value: RollbackPreview) -> Page:
     """What taking the run back would do, as things are now."""
     return Page(
         f"Taking back run {value.undoes}",
         (
-            Line(
+            TextLine(
                 f"A {value.kind}, committed {value.committed_at:%Y-%m-%d %H:%M:%S} UTC. Links of"
                 f" documents and images that go back to what they were: {listed(value.links)}."
             ),
@@ -37,7 +37,7 @@ def rollback(value: Look) -> Page:
     )
 
 
-def rollback_text(value: Look) -> str:
+def rollback_text(value: RollbackPreview) -> str:
     """The same page as plain text."""
     return repr(rollback(value))
 
@@ -45,44 +45,47 @@ def rollback_text(value: Look) -> str:
 def rollback_proposal(value: RollbackProposal) -> Page:
     """What is to be approved, and how."""
     typed = short(value.digest)
-    option = {Newer.KEEP: " --keep-newer", Newer.DISCARD: " --discard-newer"}.get(value.newer, "")
+    option = {NewerDecision.KEEP: " --keep-newer", NewerDecision.DISCARD: " --discard-newer"}.get(
+        value.newer, ""
+    )
     return Page(
         f"Take run {value.undoes} back? Approve: {typed}",
         (
-            Line(
+            TextLine(
                 f"The digest of this rollback of {value.environment} is {value.digest}", Tone.GOOD
             ),
-            Line(
+            TextLine(
                 "On the command line:"
                 f" nexus-reimport rollback {value.undoes}{option} --approve {typed}"
             ),
-            Line(f'In JupyterLab: approve = "{typed}" in the second cell of 90_rollback'),
-            Line("It is void as soon as anybody writes: then look again."),
+            TextLine(f'In JupyterLab: approve = "{typed}" in the second cell of 90_rollback'),
+            TextLine("It is void as soon as anybody writes: then look again."),
         ),
     )
 
 
 def undone(value: Undone) -> Page:
     """What the rollback's transaction did."""
-    said = Line("Every table is as it was before the run, to the last value.", Tone.GOOD)
+    said = TextLine("Every table is as it was before the run, to the last value.", Tone.GOOD)
     if not value.committed:
-        said = Line("Nothing was taken back: the database is as the run left it.", Tone.BAD)
+        said = TextLine("Nothing was taken back: the database is as the run left it.", Tone.BAD)
     elif not value.exact:
-        said = Line(
-            "Every row is as before the run, but for what people have written since.", Tone.LOOK
+        said = TextLine(
+            "Every row is as before the run, but for what people have written since.",
+            Tone.ATTENTION,
         )
     return Page(
         "Taken back" if value.committed else "Rolled back",
         (
             said,
-            Line(f"Writers waited {value.writers_waited:,.2f} s at most."),
+            TextLine(f"Writers waited {value.writers_waited:,.2f} s at most."),
             table(
                 "Rows",
                 "table | taken away | put back",
                 [(t, value.deleted.get(t, 0), n) for t, n in value.put_back.items()],
             ),
             table("Links put back", "attachment | links", list(value.relinked.items())),
-            Line(f"Checks inside the transaction: {counted(value.report)}"),
+            TextLine(f"Checks inside the transaction: {counted(value.report)}"),
             checks_table(value.report),
         ),
     )
@@ -95,7 +98,7 @@ def restored(value: Restored) -> Page:
     return Page(
         f"Restored: database {value.database}",
         (
-            Line(
+            TextLine(
                 f"The dump of run {value.run}: {wording.amount(value.tables, 'table')},"
                 f" {wording.amount(value.rows, 'row')}, all compared, in {value.seconds:,.1f} s."
                 f" {value.live} was not touched.",
@@ -103,23 +106,23 @@ def restored(value: Restored) -> Page:
             ),
             *(
                 [
-                    Line(
+                    TextLine(
                         f"Extensions that only an administrator may make, among the statements:"
                         f" {left_out}.",
-                        Tone.LOOK,
+                        Tone.ATTENTION,
                     )
                 ]
                 if left_out
                 else []
             ),
-            Line(
+            TextLine(
                 "To swap it in: stop the application, then run each statement as an administrator,"
                 " in the database that is named, in this order. They give back owners, grants,"
                 " default privileges and settings; without them the application cannot work."
             ),
-            Line(f"The same as one file: psql -d postgres -f {value.script}"),
+            TextLine(f"The same as one file: psql -d postgres -f {value.script}"),
             table("", "step | in database | statement", steps),
-            Line(
+            TextLine(
                 f"Then: nexus-reimport adopt {value.environment} --this-is-a-copy, and start the"
                 " application. The database that was replaced stays under its other name until you"
                 " drop it."
@@ -128,7 +131,7 @@ def restored(value: Restored) -> Page:
     )
 
 
-def undo_data(values: tuple[UndoSize, ...]) -> Table:
+def undo_data(values: tuple[UndoSize, ...]) -> ShownTable:
     """The undo data that is kept in the database."""
     rows = [
         (
@@ -144,9 +147,9 @@ def undo_data(values: tuple[UndoSize, ...]) -> Table:
     )
 
 
-def _since(since: Since, newer: Newer) -> tuple[Line | Table, ...]:
+def _since(since: Since, newer: NewerDecision) -> tuple[TextLine | ShownTable, ...]:
     found = [n for n in since.newer if n.rows]
-    parts: list[Line | Table] = []
+    parts: list[TextLine | ShownTable] = []
     if found:
         parts += [
             table(
@@ -155,18 +158,18 @@ def _since(since: Since, newer: Newer) -> tuple[Line | Table, ...]:
                 [
                     (
                         n.table,
-                        look(n.created),
-                        look(n.changed),
-                        look(n.deleted),
+                        attention(n.created),
+                        attention(n.changed),
+                        attention(n.deleted),
                         wording.some(n.sample, n.rows),
                     )
                     for n in found
                 ],
             ),
-            Line(
+            TextLine(
                 f"What was created or changed: {_FATE[newer]}. What was deleted, and was there"
                 " before the run, comes back.",
-                Tone.BAD if newer is Newer.UNDECIDED else Tone.LOOK,
+                Tone.BAD if newer is NewerDecision.UNDECIDED else Tone.ATTENTION,
             ),
         ]
     if since.pointed_at:
@@ -178,5 +181,5 @@ def _since(since: Since, newer: Newer) -> tuple[Line | Table, ...]:
             ),
         ]
     if not parts:
-        parts = [Line("Nobody has written since: the rollback is exact.", Tone.GOOD)]
+        parts = [TextLine("Nobody has written since: the rollback is exact.", Tone.GOOD)]
     return tuple(parts)

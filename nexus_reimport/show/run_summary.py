@@ -23,7 +23,7 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.record import Run, State, Verdict, journal
 from nexus_reimport.record.verdict import EXIT_CODES
-from nexus_reimport.show.page import Line, Page, Tone, listed
+from nexus_reimport.show.page import Page, TextLine, Tone, listed
 from nexus_reimport.show.planned import changed, respelt
 from nexus_reimport.show.result import counted
 
@@ -37,7 +37,8 @@ def signed_off(run: Run) -> Page:
     place = "/".join(run.folder.parts[-3:])
     lines = [f"{name + ':':<13} {text}" for name, text in [*facts(run), ("record", place)]]
     return Page(
-        f"{run.environment}: run {run.id}", (Line(f"Verdict: {verdict}", tone), *map(Line, lines))
+        f"{run.environment}: run {run.id}",
+        (TextLine(f"Verdict: {verdict}", tone), *map(TextLine, lines)),
     )
 
 
@@ -104,9 +105,9 @@ def _planned(run: Run) -> Iterator[Fact]:
         yield "left out", _by_entity({e.entity: e.left_out for e in entities})
         yield (
             "kept",
-            _by_entity({e.entity: {str(u.cause): u.kept for u in e.unreturned} for e in entities}),
+            _by_entity({e.entity: {str(u.cause): u.kept for u in e.unmatched} for e in entities}),
         )
-        if closed := sum(u.kept_by_closure for e in entities for u in e.unreturned):
+        if closed := sum(u.kept_by_closure for e in entities for u in e.unmatched):
             yield "of these", f"{closed:,} kept since something points at them"
         yield (
             "purged" if committed else "to purge",
@@ -129,7 +130,7 @@ def _changed(plan: Plan) -> str:
     """Values that are others than before, by who has given them."""
     entities = plan.entities.values()
     by_hand = {f"by hand in {b.kind}": b.used for b in plan.by_hand}
-    by_rule = {f"by {s.rule} in {e.entity}": s.changed for e in entities for s in e.settled}
+    by_rule = {f"by {s.rule} in {e.entity}": s.changed for e in entities for s in e.overridden}
     found = {f"values of {e.entity}": changed(e) for e in entities}
     found |= {f"spellings of {e.entity}": respelt(e) for e in entities}
     return listed(found | by_hand | by_rule, "nothing")

@@ -19,7 +19,7 @@ from psycopg import sql
 from nexus_reimport import checks
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
-from nexus_reimport.events import Tell, no_one
+from nexus_reimport.events import Journal, null_journal
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report, digest
@@ -41,9 +41,9 @@ from nexus_reimport.nexus.transaction import (
     Progress,
     Reports,
     Transaction,
-    alone,
-    wait_until_alone,
-    writing,
+    run_lock,
+    wait_for_run_lock,
+    write_transaction,
 )
 from nexus_reimport.settings import Postgres
 
@@ -91,12 +91,12 @@ def apply(
     before_commit: BeforeCommit,
     *,
     commit: bool,
-    tell: Tell = no_one,
+    journal: Journal = null_journal,
     progress: Progress | None = None,
 ) -> Applied:
     """Wipe, load, re-link and check in one transaction; COMMIT only if ``commit`` and allowed.
 
-    ``tell`` hears of each step, and of COMMIT as it happens, for the journal.
+    ``journal`` hears of each step, and of COMMIT as it happens, for the journal.
 
     Raises:
         StopError: not approved, not this environment's database, another state than planned, or a
@@ -109,17 +109,22 @@ def apply(
         raise StopError(
             "this plan has no approval of its own", next="run 01_preflight, approve its digest"
         )
-    with connected(target, ROLLED_BACK) as connection, alone(connection, target.lock_wait, tell):
+    with (
+        connected(target, ROLLED_BACK) as connection,
+        run_lock(connection, target.lock_wait, journal),
+    ):
         if request.scratch is not None:
             request.scratch.require(connection)
         elif commit:
             deployment.require(connection, request.environment)
-        reports = Reports("apply", STEPS, tell, progress)
+        reports = Reports("apply", STEPS, journal, progress)
         schema_name = request.intake.mapping.schema_name
         transaction = Transaction(connection, target, schema_name, reports)
         work = _Work(transaction, request, before_commit, commit=commit)
         with transaction.in_time():
-            applied: Applied = writing(connection, work.do, commit=commit, tell=tell)
+            applied: Applied = write_transaction(
+                connection, work.do, commit=commit, journal=journal
+            )
         return work.after_commit(applied) if commit else applied
 
 
@@ -130,7 +135,7 @@ def settle(target: Postgres, run: str) -> bool:
         TargetError: the database cannot be reached; the run stays in doubt.
     """
     with connected(target, "not known yet") as connection:
-        wait_until_alone(connection, run, target.lock_wait)
+        wait_for_run_lock(connection, run, target.lock_wait)
         return registry.was_committed(connection, run)
 
 
@@ -392,7 +397,7 @@ class _Work:
         if not self._undo.loaded:
             return
         self._connection.execute(sql.SQL("DELETE FROM {}").format(registry.LOADED))
-        copy_in(self._connection, registry.LOADED, self._intake.folder, self._request.plan.memory)
+        copy_in(self._connection, registry.LOADED, self._intake.folder, self._request.plan.id_map)
 
     def _remember(self, after: Mapping[str, Fingerprint]) -> None:
         request = self._request

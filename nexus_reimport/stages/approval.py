@@ -12,19 +12,19 @@ from nexus_reimport import PACKAGE, wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import (
     Approval,
-    Look,
-    Newer,
+    NewerDecision,
     Plan,
     Proposal,
     Refusal,
     Rehearsal,
+    RollbackPreview,
     RollbackProposal,
     Snapshot,
     Survey,
     digest,
 )
 from nexus_reimport.nexus.changes import Since
-from nexus_reimport.settings import Kind, Settings
+from nexus_reimport.settings import EnvironmentKind, Settings
 
 SCHEMA_LINES = 20  # of what is not the same in two schemas
 SHOWN = 12  # characters of a digest that a person types
@@ -101,7 +101,7 @@ def propose(
     return replace(proposal, digest=digest(proposal))
 
 
-def propose_rollback(settings: Settings, look: Look) -> RollbackProposal:
+def propose_rollback(settings: Settings, look: RollbackPreview) -> RollbackProposal:
     """What a rollback asks approval for; the same digest while the database is unchanged."""
     proposal = RollbackProposal(
         environment=settings.name,
@@ -144,7 +144,7 @@ def refusals(
         *_changed("the mapping", proposal.mapping, mapping_digest),
         *_changed("the package", proposal.code, code_digest()),
     ]
-    if settings.kind is Kind.PROD:
+    if settings.kind is EnvironmentKind.PROD:
         found += _forerun(settings, proposal, forerunner)
     return tuple(found)
 
@@ -173,10 +173,10 @@ def require_rollback(settings: Settings, proposal: RollbackProposal, consent: Co
     return Approval(proposal.digest, getpass.getuser(), consent.how, datetime.now(UTC))
 
 
-def undecided(since: Since, newer: Newer, run: str) -> None:
+def undecided(since: Since, newer: NewerDecision, run: str) -> None:
     """Stop where rows are newer than the run and nobody has said what becomes of them."""
     found = [n for n in since.newer if n.rows]
-    if newer is not Newer.UNDECIDED or not found:
+    if newer is not NewerDecision.UNDECIDED or not found:
         return
     listed = "\n".join(
         f"    {n.table}: {n.created:,} created, {n.changed:,} changed, {n.deleted:,} deleted"
@@ -192,7 +192,7 @@ def undecided(since: Since, newer: Newer, run: str) -> None:
 
 def _require_consent(settings: Settings, digest_asked: str, consent: Consent, page: str) -> None:
     typed, rehearsed = consent.typed.strip(), consent.rehearsed
-    if rehearsed and settings.kind is Kind.PROD and not settings.sandbox:
+    if rehearsed and settings.kind is EnvironmentKind.PROD and not settings.sandbox:
         raise StopError(
             "--approve-rehearsed is for dev environments; prod needs the digest, typed",
             next=f"read {page}, then give --approve {short(digest_asked)}",

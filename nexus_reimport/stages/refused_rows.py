@@ -71,9 +71,11 @@ def explain(
         return
     if not found:
         return
-    records = {(e or "", n or ""): f or "" for e, f, n in rowfile.read(folder, plan.memory)}
+    records = {(e or "", n or ""): f or "" for e, f, n in rowfile.read(folder, plan.id_map)}
     by_hand = {
-        (e or "", n or "") for e, n, _, why in rowfile.read(folder, plan.beyond) if why == BY_HAND
+        (e or "", n or "")
+        for e, n, _, why in rowfile.read(folder, plan.overrides)
+        if why == BY_HAND
     }
     groups: dict[tuple[str, str], list[Refused]] = defaultdict(list)
     for one in found:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from nexus_reimport import checks
 from nexus_reimport.errors import StopError
-from nexus_reimport.events import Event, Tell
+from nexus_reimport.events import Event, Journal
 from nexus_reimport.model import Applied, Backup, Ground, Rehearsal, Report, Undone
 from nexus_reimport.nexus import contents, pg_tools, scratch
 from nexus_reimport.nexus.fingerprint import Fingerprint, differing
@@ -50,13 +50,13 @@ class Acts:
 class _Clock:
     """Steps, journalled and timed."""
 
-    tell: Tell
+    journal: Journal
     progress: Progress | None
     times: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        self.tell(Event.STEP, stage=STAGE, step=name)
+        self.journal(Event.STEP, stage=STAGE, step=name)
         began = time.monotonic()
         yield
         self.times[name] = time.monotonic() - began
@@ -103,7 +103,7 @@ def on_a_copy(
     register: Path,
     acts: Acts,
     *,
-    tell: Tell,
+    journal: Journal,
     progress: Progress | None = None,
 ) -> Rehearsal:
     """Restore, compare, apply, verify, undo, compare, apply again; the copy is dropped.
@@ -113,7 +113,7 @@ def on_a_copy(
             a second run gives another result. The real database was only read.
         TargetError: the dump cannot be restored, or the server went away.
     """
-    clock, began = _Clock(tell, progress), time.monotonic()
+    clock, began = _Clock(journal, progress), time.monotonic()
     with scratch.made(server, backup.shape, register) as copy:
         with clock.step("restore"):
             acts.restore(copy.place)

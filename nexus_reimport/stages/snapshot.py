@@ -13,8 +13,8 @@ from typing import Protocol, TypeVar
 
 from nexus_reimport import convert, forms, ids
 from nexus_reimport.errors import MappingError, SourceError
-from nexus_reimport.filemaker import Field, Page, Wanted, dates, suggest
-from nexus_reimport.filemaker.channels import Channels, Place
+from nexus_reimport.filemaker import Field, Page, ReadRequest, dates, suggest
+from nexus_reimport.filemaker.channels import Channels, TableSource
 from nexus_reimport.filemaker.cleaning import Cleaner, apart, loses
 from nexus_reimport.filemaker.keys import Keys
 from nexus_reimport.files import rowfile
@@ -185,7 +185,7 @@ class _Counter:
 
 def _fields(
     chosen: dict[str, SourceTable],
-    places: dict[str, Place],
+    places: dict[str, TableSource],
     metadata: dict[str, dict[str, Field]],
 ) -> dict[str, tuple[FieldFound, ...]]:
     """Where each field of the mapping is found; all that is wrong in one message."""
@@ -240,7 +240,7 @@ class _Task:
 
     name: str
     spec: SourceTable
-    place: Place
+    place: TableSource
     fields: tuple[FieldFound, ...]
     there: tuple[str, ...]  # every field that the table has
     ids: frozenset[str]
@@ -255,14 +255,14 @@ class _Task:
         return {f.name: f.found_as for f in self.fields}
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> ReadRequest:
         types = {real: self.spec.fields[name].type for name, real in self.real.items() if real}
         key, *beside = (self.real[name] for name in self.spec.key)
         ids = frozenset(self.real[name] for name in self.ids if name in self.real)
-        return Wanted(self.place.table, key, types, tuple(beside), ids)
+        return ReadRequest(self.place.table, key, types, tuple(beside), ids)
 
 
-def _key(wanted: Wanted, record: dict[str, str]) -> tuple[Id, bool]:
+def _key(wanted: ReadRequest, record: dict[str, str]) -> tuple[Id, bool]:
     """The key of a record as FileMaker writes it, a UUID in lower case; whether it lost something.
 
     A key that lost a character might be another record's.

@@ -85,7 +85,7 @@ def read(
         },
         lookups=_lookups(database, folder),
         pointed_at=_pointed_at(database, known, folder),
-        remembered=_remembered(connection, folder),
+        id_map=_remembered(connection, folder),
         next_keys=_next_keys(database),
         columns={n: catalog.tables[e.table].columns for n, e in mapping.entities.items()},
         unique_keys={n: catalog.tables[e.table].unique_keys for n, e in mapping.entities.items()},
@@ -181,7 +181,7 @@ def _lookups(database: Database, folder: Path) -> dict[str, RowFile]:
 def _remembered(connection: Connection, folder: Path) -> RowFile:
     """Which FileMaker id became which row in the run before."""
     columns = ("entity", "filemaker_id", "nexus_id")
-    path = folder / "remembered.parquet"
+    path = folder / "id_map.parquet"
     if scalar(connection, "SELECT to_regclass(%s)", (f"{OWN_SCHEMA}.loaded",)) is None:
         return rowfile.write(path, columns)
     query = sql.SQL("SELECT entity, filemaker_id, nexus_id FROM {} ORDER BY 1, 2").format(

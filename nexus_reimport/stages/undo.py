@@ -18,9 +18,17 @@ from psycopg import sql
 from nexus_reimport import checks
 from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
-from nexus_reimport.events import Tell, no_one
+from nexus_reimport.events import Journal, null_journal
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.model import Approval, Look, Newer, Report, RollbackProposal, Undone, digest
+from nexus_reimport.model import (
+    Approval,
+    NewerDecision,
+    Report,
+    RollbackPreview,
+    RollbackProposal,
+    Undone,
+    digest,
+)
 from nexus_reimport.nexus import (
     changes as since,
 )
@@ -53,8 +61,8 @@ from nexus_reimport.nexus.transaction import (
     Progress,
     Reports,
     Transaction,
-    alone,
-    writing,
+    run_lock,
+    write_transaction,
 )
 from nexus_reimport.settings import Postgres
 
@@ -69,7 +77,7 @@ class RollbackRequest:
     run: str
     environment: str
     undoes: str
-    newer: Newer
+    newer: NewerDecision
     proposal: RollbackProposal | None = None
     approval: Approval | None = None
     scratch: Scratch | None = None
@@ -89,7 +97,9 @@ class RollbackRequest:
 BeforeCommit = Callable[[Undoing], Report]
 
 
-def look(target: Postgres, mapping: FieldMapping, run: str, newer: Newer, folder: Path) -> Look:
+def preview(
+    target: Postgres, mapping: FieldMapping, run: str, newer: NewerDecision, folder: Path
+) -> RollbackPreview:
     """What taking ``run`` back would do, now: nothing is written but private files.
 
     Rows that were created or edited since are written, whole, to the private ``folder``.
@@ -98,13 +108,13 @@ def look(target: Postgres, mapping: FieldMapping, run: str, newer: Newer, folder
         StopError: it is not the latest run, its undo data is gone, or the schema was changed.
     """
     with waiters.reading(target) as connection, rolled_back(connection):
-        reports = Reports(STAGE, STEPS, no_one)
+        reports = Reports(STAGE, STEPS, null_journal)
         transaction = Transaction(connection, target, mapping.schema_name, reports)
         transaction.fix_session()
         database = Database.read(connection, mapping)
         undoes, undo = latest(database, run)
         known = _known(database, undo)
-        found = since.find(transaction, undo, known, keep=newer is Newer.KEEP)
+        found = since.find(transaction, undo, known, keep=newer is NewerDecision.KEEP)
         saved = {
             part.table: copy_out(
                 connection,
@@ -114,7 +124,7 @@ def look(target: Postgres, mapping: FieldMapping, run: str, newer: Newer, folder
             )
             for part in undo.tables
         }
-        return Look(
+        return RollbackPreview(
             undoes=undoes.run,
             kind=undoes.kind,
             committed_at=undoes.committed_at,
@@ -135,7 +145,7 @@ def run(
     request: RollbackRequest,
     before_commit: BeforeCommit,
     *,
-    tell: Tell = no_one,
+    journal: Journal = null_journal,
     progress: Progress | None = None,
 ) -> Undone:
     """Take the run back and check, in one transaction; COMMIT only if approved.
@@ -151,16 +161,19 @@ def run(
             "this rollback has no approval of its own",
             next="read 90_rollback, approve the digest that it shows",
         )
-    with connected(target, ROLLED_BACK) as connection, alone(connection, target.lock_wait, tell):
+    with (
+        connected(target, ROLLED_BACK) as connection,
+        run_lock(connection, target.lock_wait, journal),
+    ):
         if request.scratch is not None:
             request.scratch.require(connection)
         else:
             deployment.require(connection, request.environment)
-        reports = Reports(STAGE, STEPS, tell, progress)
+        reports = Reports(STAGE, STEPS, journal, progress)
         transaction = Transaction(connection, target, mapping.schema_name, reports)
         work = _Work(transaction, mapping, request, before_commit)
         with transaction.in_time():
-            undone = writing(connection, work.do, commit=True, tell=tell)
+            undone = write_transaction(connection, work.do, commit=True, journal=journal)
         return work.after_commit(undone)
 
 
@@ -271,7 +284,7 @@ class _Work:
     ) -> None:
         self._transaction, self._connection = transaction, transaction.connection
         self._mapping, self._request, self._before_commit = mapping, request, before_commit
-        self._keep = request.newer is Newer.KEEP
+        self._keep = request.newer is NewerDecision.KEEP
 
     def do(self) -> Undone:
         """All of it, up to COMMIT."""
@@ -364,7 +377,7 @@ class _Work:
             )
 
     def _require_choice(self, found: Since) -> None:
-        if self._request.newer is Newer.UNDECIDED and any(n.rows for n in found.newer):
+        if self._request.newer is NewerDecision.UNDECIDED and any(n.rows for n in found.newer):
             raise StopError(
                 "rows were created or edited since the run, and nobody has decided about them",
                 state=ROLLED_BACK,

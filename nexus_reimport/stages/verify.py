@@ -53,7 +53,7 @@ def run(
     Raises:
         TargetError, StorageError: something could not be read. The data is committed; run again.
     """
-    after = look(settings, expected, list_objects, copy=copy, progress=progress)
+    after = gather(settings, expected, list_objects, copy=copy, progress=progress)
     only_links = expected.plan.scope is Scope.RELINK
     report = checks.run(after, settings.waivers, today=today, only_links=only_links)
     if progress:
@@ -61,7 +61,7 @@ def run(
     return report
 
 
-def look(
+def gather(
     settings: Settings,
     expected: Expected,
     list_objects: Callable[[], Census],

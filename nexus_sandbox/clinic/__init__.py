@@ -17,13 +17,13 @@
 | documents    | 11,269                           | 10,390: 200 own, 40 orphaned, 8 unlinked      |
 | images       | 6,664                            | 6,609 in 1,691 batches: 120 in 30 own         |
 
-"Own" is what was made in Nexus, which FileMaker does not know. ``_FATES`` in ``diary`` and the
-lists of ``_Fate`` in ``writing`` and ``files`` say what became of how many. dev is an older copy of
-prod: five patients, 84 appointments, 70 notes and 65 documents are missing, some edits too; it has
-other content types and another bucket. A few files are missing in both buckets.
+"Own" is what was made in Nexus, which FileMaker does not know. ``_OUTCOMES`` in ``appointments``
+and the lists of ``_Outcome`` in ``writing`` and ``files`` say what became of how many. dev is an
+older copy of prod: five patients, 84 appointments, 70 notes and 65 documents are missing, some
+edits too; it has other content types and another bucket. A few files are missing in both buckets.
 
-``places``, ``people``, ``diary``, ``writing`` and ``files`` make up what is true (``world``);
-``filemaker*`` and ``nexus*`` write it down as either system holds it.
+``clinics``, ``people``, ``appointments``, ``writing`` and ``files`` make up what is true
+(``facts``); ``filemaker*`` and ``nexus*`` write it down as either system holds it.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from nexus_sandbox.clinic import (
     writing,
 )
 from nexus_sandbox.clinic.environments import DEV, ENVIRONMENTS, PROD, Environment, Rows
-from nexus_sandbox.clinic.facts import World
-from nexus_sandbox.clinic.fake import Inventor
+from nexus_sandbox.clinic.facts import Facts
+from nexus_sandbox.clinic.fake import Fake
 from nexus_sandbox.clinic.nexus_files import StoredObject
-from nexus_sandbox.filemaker.file import Table
+from nexus_sandbox.filemaker.file import FileTable
 
 __all__ = ["DEV", "PROD", "Clinic", "Environment", "Rows", "StoredObject", "generate"]
 
@@ -55,8 +55,8 @@ __all__ = ["DEV", "PROD", "Clinic", "Environment", "Rows", "StoredObject", "gene
 class Clinic:
     """What was made up. One FileMaker file serves both environments."""
 
-    filemaker: tuple[Table, ...] = field(repr=False)
-    _world: World = field(repr=False)
+    filemaker: tuple[FileTable, ...] = field(repr=False)
+    _facts: Facts = field(repr=False)
     _nexus: dict[str, dict[str, Rows]] = field(repr=False)
     _missing: frozenset[str] = field(repr=False)
 
@@ -70,7 +70,7 @@ class Clinic:
 
     def canaries(self) -> dict[str, tuple[str, ...]]:
         """Kind -> every value that identifies somebody, in every way in which it is written."""
-        return {kind: tuple(values) for kind, values in self._world.invent.given.items()}
+        return {kind: tuple(values) for kind, values in self._facts.fake.given.items()}
 
 
 def generate(scale: float = 1.0, seed: int = 20251109) -> Clinic:
@@ -87,13 +87,13 @@ def generate(scale: float = 1.0, seed: int = 20251109) -> Clinic:
             state="nothing was made",
             next="choose a scale from 0.01 to 1",
         )
-    world = World(seed, scale, Inventor(seed))
+    facts = Facts(seed, scale, Fake(seed))
     for part in (clinics, people, appointments, writing, files):
-        part.make(world)
-    tables = filemaker.tables(world)
-    rows = nexus.tables(world)
+        part.make(facts)
+    tables = filemaker.tables(facts)
+    rows = nexus.tables(facts)
     found = {
-        name: environments.in_environment(rows, environment, world.recent)
+        name: environments.in_environment(rows, environment, facts.recent)
         for name, environment in ENVIRONMENTS.items()
     }
-    return Clinic(tables, world, found, nexus_files.missing_keys(found["dev"]))
+    return Clinic(tables, facts, found, nexus_files.missing_keys(found["dev"]))

@@ -1,6 +1,6 @@
 """Events: 15,127 in FileMaker, of which 9,835 have a patient; 9,830 appointments in Nexus.
 
-What became of the 9,530 that were imported, by how many, stands in ``_FATES``.
+What became of the 9,530 that were imported, by how many, stands in ``_OUTCOMES``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import accumulate
 
-from nexus_sandbox.clinic.facts import Calendar, Event, Person, Place, World, upper
+from nexus_sandbox.clinic.facts import Calendar, Event, Facts, Person, Place, upper
 from nexus_sandbox.clinic.times import TODAY, clock, working_time
 
 BLOCKS = 5_292
@@ -22,7 +22,7 @@ _NOTES = ("", "", "", "", "New pair", "Review\rbring old shoes", "Casts ", "2nd 
 
 
 @dataclass(frozen=True, slots=True)
-class _Fate:
+class _Outcome:
     """One thing that becomes of an event: where it is, whose it is, and how many there are."""
 
     count: int
@@ -34,27 +34,27 @@ class _Fate:
     dated: bool = True
 
 
-_FATES = {
-    "the same": _Fate(8_254, "shared"),
-    "moved since": _Fate(15, "shared", moved=True),
-    "deleted since": _Fate(20, "shared", in_filemaker=False),
-    "of a vanished patient": _Fate(20, "vanished"),
-    "vanished with its patient": _Fate(20, "vanished", in_filemaker=False),
-    "the same, no id": _Fate(1_191, "shared", has_id=False),
-    "moved since, no id": _Fate(6, "shared", has_id=False, moved=True),
-    "of a vanished patient, no id": _Fate(4, "vanished", has_id=False),
-    "new": _Fate(317, "shared", in_nexus=False),
-    "of a new patient": _Fate(20, "new", in_nexus=False),
-    "of a nameless contact": _Fate(6, "nameless", in_nexus=False),
-    "without a date": _Fate(2, "shared", in_nexus=False, dated=False),
+_OUTCOMES = {
+    "the same": _Outcome(8_254, "shared"),
+    "moved since": _Outcome(15, "shared", moved=True),
+    "deleted since": _Outcome(20, "shared", in_filemaker=False),
+    "of a vanished patient": _Outcome(20, "vanished"),
+    "vanished with its patient": _Outcome(20, "vanished", in_filemaker=False),
+    "the same, no id": _Outcome(1_191, "shared", has_id=False),
+    "moved since, no id": _Outcome(6, "shared", has_id=False, moved=True),
+    "of a vanished patient, no id": _Outcome(4, "vanished", has_id=False),
+    "new": _Outcome(317, "shared", in_nexus=False),
+    "of a new patient": _Outcome(20, "new", in_nexus=False),
+    "of a nameless contact": _Outcome(6, "nameless", in_nexus=False),
+    "without a date": _Outcome(2, "shared", in_nexus=False, dated=False),
 }
 
 
-class _Diary:
+class _Appointments:
     """Makes events such that nobody has two that start at one time."""
 
-    def __init__(self, world: World) -> None:
-        self.world, self.rng = world, world.chance("diary")
+    def __init__(self, facts: Facts) -> None:
+        self.facts, self.rng = facts, facts.chance("diary")
         self._taken: set[tuple[int, datetime]] = set()
         self._weights: dict[int, list[float]] = {}  # of lists of people, summed up
 
@@ -76,8 +76,8 @@ class _Diary:
     def event(self, person: Person | None, start: datetime, calendar: Calendar) -> Event:
         """An event of half an hour or so."""
         return Event(
-            id=self.world.invent.uuid(),
-            filemaker_id=upper(self.world.invent.uuid()),
+            id=self.facts.fake.uuid(),
+            filemaker_id=upper(self.facts.fake.uuid()),
             person=person,
             owner=person.filemaker_id if person else "",
             start=start,
@@ -90,48 +90,55 @@ class _Diary:
 
     def usual_place(self, person: Person | None) -> Place:
         """Where Nexus puts what FileMaker's calendar does not tell."""
-        return (person.nexus_place if person else None) or self.world.places[0]
+        return (person.nexus_place if person else None) or self.facts.places[0]
 
     def calendar(self) -> Calendar:
         """A clinic's calendar, or a home visit's."""
-        return self.rng.choice(self.world.calendars)
+        return self.rng.choice(self.facts.calendars)
 
 
-def make(world: World) -> None:
+def make(facts: Facts) -> None:
     """Fill in all events."""
-    diary = _Diary(world)
-    fated = {name: _of_patients(diary, fate) for name, fate in _FATES.items()}
-    ours = [event for events in fated.values() for event in events]
+    booked = _Appointments(facts)
+    by_outcome = {name: _of_patients(booked, outcome) for name, outcome in _OUTCOMES.items()}
+    ours = [event for events in by_outcome.values() for event in events]
     imported = [event for event in ours if event.in_nexus]
-    blocks = [_block(diary) for _ in range(world.size(BLOCKS))]
-    _odd_times(diary, fated["the same"])
-    _calendars_that_match_nothing(diary, fated, blocks)
-    _without_staff(diary, imported)
-    world.events = [*ours, *blocks, *_booked(diary), *_clinic_events(diary)]
-    _choose_recent(world)
+    blocks = [_block(booked) for _ in range(facts.size(BLOCKS))]
+    _odd_times(booked, by_outcome["the same"])
+    _calendars_that_match_nothing(booked, by_outcome, blocks)
+    _without_staff(booked, imported)
+    facts.events = [*ours, *blocks, *_booked(booked), *_clinic_events(booked)]
+    _choose_recent(facts)
 
 
-def _of_patients(diary: _Diary, fate: _Fate) -> list[Event]:
-    people = diary.world.group(fate.whose)
-    return [_one(diary, fate, diary.person(people)) for _ in range(diary.world.size(fate.count))]
+def _of_patients(booked: _Appointments, outcome: _Outcome) -> list[Event]:
+    people = booked.facts.group(outcome.whose)
+    return [
+        _one(booked, outcome, booked.person(people))
+        for _ in range(booked.facts.size(outcome.count))
+    ]
 
 
-def _one(diary: _Diary, fate: _Fate, person: Person) -> Event:
-    first = date(2025, 11, 11) if not fate.in_nexus else _FIRST
-    event = diary.event(person, diary.start(person, first), diary.calendar())
-    event.in_filemaker, event.in_nexus, event.has_id = fate.in_filemaker, fate.in_nexus, fate.has_id
-    event.dated = fate.dated
-    if fate.moved:
-        event.start = diary.start(person, TODAY, _LAST)
+def _one(booked: _Appointments, outcome: _Outcome, person: Person) -> Event:
+    first = date(2025, 11, 11) if not outcome.in_nexus else _FIRST
+    event = booked.event(person, booked.start(person, first), booked.calendar())
+    event.in_filemaker, event.in_nexus, event.has_id = (
+        outcome.in_filemaker,
+        outcome.in_nexus,
+        outcome.has_id,
+    )
+    event.dated = outcome.dated
+    if outcome.moved:
+        event.start = booked.start(person, TODAY, _LAST)
         event.end = event.start + timedelta(minutes=30)
     return event
 
 
-def _block(diary: _Diary) -> Event:
+def _block(booked: _Appointments) -> Event:
     """A holiday, a meeting, a lunch: an event without a patient."""
-    event = diary.event(None, diary.start(None), diary.calendar())
-    event.note = diary.rng.choice(("", "Public holiday", "Staff meeting", "Lunch", "Order day"))
-    if diary.rng.random() < 0.3:
+    event = booked.event(None, booked.start(None), booked.calendar())
+    event.note = booked.rng.choice(("", "Public holiday", "Staff meeting", "Lunch", "Order day"))
+    if booked.rng.random() < 0.3:
         _make_all_day(event)
     return event
 
@@ -141,10 +148,10 @@ def _make_all_day(event: Event) -> None:
     event.end, event.all_day = event.start + timedelta(days=1), True
 
 
-def _odd_times(diary: _Diary, events: list[Event]) -> None:
+def _odd_times(booked: _Appointments, events: list[Event]) -> None:
     """Whole days, ends that nobody entered, and hours that a clock change repeats."""
-    size = diary.world.size
-    odd = iter(diary.rng.sample(events, min(size(70) + 5, len(events))))
+    size = booked.facts.size
+    odd = iter(booked.rng.sample(events, min(size(70) + 5, len(events))))
     days: set[tuple[int, date]] = set()
     for _, event in zip(range(size(40)), odd, strict=False):
         if (key := (id(event.person), event.start.date())) not in days:
@@ -161,48 +168,48 @@ def _odd_times(diary: _Diary, events: list[Event]) -> None:
 
 
 def _calendars_that_match_nothing(
-    diary: _Diary, fated: dict[str, list[Event]], blocks: list[Event]
+    booked: _Appointments, by_outcome: dict[str, list[Event]], blocks: list[Event]
 ) -> None:
     """Ids of calendars that no longer exist; for 32 of their appointments Nexus has no clinic."""
-    size, rng, invent = diary.world.size, diary.rng, diary.world.invent
-    gone = [upper(invent.uuid()) for _ in range(5)]
-    old = [*fated["the same"], *fated["the same, no id"]]
-    new = rng.sample(fated["new"], min(size(12), len(fated["new"])))
+    size, rng, fake = booked.facts.size, booked.rng, booked.facts.fake
+    gone = [upper(fake.uuid()) for _ in range(5)]
+    old = [*by_outcome["the same"], *by_outcome["the same, no id"]]
+    new = rng.sample(by_outcome["new"], min(size(12), len(by_outcome["new"])))
     of_patients = rng.sample(old, min(size(UNKNOWN_CALENDARS["patients"]) - len(new), len(old)))
     of_blocks = rng.sample(blocks, min(size(UNKNOWN_CALENDARS["blocks"]), len(blocks)))
     for event in (*of_patients, *new, *of_blocks):
         event.calendar = rng.choice(gone)
-        event.place = diary.usual_place(event.person)
+        event.place = booked.usual_place(event.person)
     for event in of_patients[: size(_WITHOUT_CLINIC)]:
         event.place = None
 
 
-def _without_staff(diary: _Diary, imported: list[Event]) -> None:
+def _without_staff(booked: _Appointments, imported: list[Event]) -> None:
     """1,496 have neither clinician nor type; the others have both."""
     for has_id, name in ((True, "with id"), (False, "without id")):
         those = [e for e in imported if e.has_id is has_id]
-        count = min(diary.world.size(_WITHOUT_STAFF[name]), len(those))
-        for event in diary.rng.sample(those, count):
+        count = min(booked.facts.size(_WITHOUT_STAFF[name]), len(those))
+        for event in booked.rng.sample(those, count):
             event.staffed = False
 
 
-def _booked(diary: _Diary) -> list[Event]:
+def _booked(booked: _Appointments) -> list[Event]:
     """Appointments that were made in Nexus."""
-    own, shared = diary.world.own, diary.world.shared
+    own, shared = booked.facts.own, booked.facts.shared
     made = []
-    for number in range(diary.world.size(NEXUS_BOOKED)):
-        person = own[number % len(own)] if number % 3 == 0 else diary.person(shared)
-        start = diary.start(person, date(2025, 10, 1), _LAST)
-        made.append(_nexus_only(diary.event(person, start, diary.world.calendars[number % 8])))
+    for number in range(booked.facts.size(NEXUS_BOOKED)):
+        person = own[number % len(own)] if number % 3 == 0 else booked.person(shared)
+        start = booked.start(person, date(2025, 10, 1), _LAST)
+        made.append(_nexus_only(booked.event(person, start, booked.facts.calendars[number % 8])))
     return made
 
 
-def _clinic_events(diary: _Diary) -> list[Event]:
+def _clinic_events(booked: _Appointments) -> list[Event]:
     """Appointments of nobody, made in Nexus."""
     made = []
-    for number in range(diary.world.size(CLINIC_EVENTS)):
-        start = diary.start(None, date(2025, 11, 1), _LAST)
-        made.append(_nexus_only(diary.event(None, start, diary.world.calendars[number % 8])))
+    for number in range(booked.facts.size(CLINIC_EVENTS)):
+        start = booked.start(None, date(2025, 11, 1), _LAST)
+        made.append(_nexus_only(booked.event(None, start, booked.facts.calendars[number % 8])))
     return made
 
 
@@ -211,13 +218,13 @@ def _nexus_only(event: Event) -> Event:
     return event
 
 
-def _choose_recent(world: World) -> None:
+def _choose_recent(facts: Facts) -> None:
     """What prod has and dev has not yet."""
-    rng = world.chance("recent events")
-    imported = [e for e in world.events if e.in_nexus and e.in_filemaker and e.person]
-    booked = [e for e in world.events if e.in_nexus and not e.has_id and not e.in_filemaker]
-    shared = {id(person) for person in world.shared}
-    late = sorted(imported, key=lambda e: (e.start, e.filemaker_id))[-world.size(300) :]
+    rng = facts.chance("recent events")
+    imported = [e for e in facts.events if e.in_nexus and e.in_filemaker and e.person]
+    booked = [e for e in facts.events if e.in_nexus and not e.has_id and not e.in_filemaker]
+    shared = {id(person) for person in facts.shared}
+    late = sorted(imported, key=lambda e: (e.start, e.filemaker_id))[-facts.size(300) :]
     late = [e for e in late if id(e.person) in shared]
-    world.recent |= {e.id for e in rng.sample(late, min(len(late), world.size(40)))}
-    world.recent |= {e.id for e in rng.sample(booked, min(len(booked), world.size(20)))}
+    facts.recent |= {e.id for e in rng.sample(late, min(len(late), facts.size(40)))}
+    facts.recent |= {e.id for e in rng.sample(booked, min(len(booked), facts.size(20)))}

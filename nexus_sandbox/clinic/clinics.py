@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from random import Random
 
-from nexus_sandbox.clinic.facts import Calendar, Detail, Partner, Place, Staff, World, upper
+from nexus_sandbox.clinic.facts import Calendar, Detail, Facts, Partner, Place, Staff, upper
 
 FUNDINGS = (
     ("NDIS", "NDIS"),
@@ -38,104 +38,102 @@ _STAFF = (
 )
 
 
-def make(world: World) -> None:
+def make(facts: Facts) -> None:
     """Fill in everything but patients."""
-    rng = world.chance("places")
-    world.fundings = [(name, short, world.invent.uuid()) for name, short in FUNDINGS]
-    world.staff = [_staff(world, number + 2, *kind) for number, kind in enumerate(_STAFF)]
-    world.places = [_clinic(world, number) for number in range(_CLINICS)]
-    world.calendars = [_calendar(world, number) for number in range(8)]
-    _spell_otherwise(world)
-    _home_visits(world)
-    world.referrers = [_person(world, rng) for _ in range(world.size(228))]
-    world.companies = [_company(world, rng) for _ in range(world.size(93))]
-    world.coordinators = [_coordinator(world) for _ in range(world.size(183))]
+    rng = facts.chance("places")
+    facts.fundings = [(name, short, facts.fake.uuid()) for name, short in FUNDINGS]
+    facts.staff = [_staff(facts, number + 2, *kind) for number, kind in enumerate(_STAFF)]
+    facts.places = [_clinic(facts, number) for number in range(_CLINICS)]
+    facts.calendars = [_calendar(facts, number) for number in range(8)]
+    _spell_otherwise(facts)
+    _home_visits(facts)
+    facts.referrers = [_person(facts, rng) for _ in range(facts.size(228))]
+    facts.companies = [_company(facts, rng) for _ in range(facts.size(93))]
+    facts.coordinators = [_coordinator(facts) for _ in range(facts.size(183))]
 
 
-def suburb(world: World, rng: Random) -> tuple[str, str, str]:
+def suburb(facts: Facts, rng: Random) -> tuple[str, str, str]:
     """Suburb, state and postcode."""
-    place = rng.choice(world.places[:_CLINICS])
+    place = rng.choice(facts.places[:_CLINICS])
     return place.nexus_name.split()[0] + rng.choice(("", " North", " Heights")), "NSW", "2999"
 
 
-def address(world: World, rng: Random, label: str = "Home") -> Detail:
+def address(facts: Facts, rng: Random, label: str = "Home") -> Detail:
     """An address with a postcode that begins with a zero now and then."""
-    town, state, postcode = suburb(world, rng)
+    town, state, postcode = suburb(facts, rng)
     if rng.random() < 0.05:
         state, postcode = "NT", "0899"
     second = f"Unit {rng.randrange(1, 40)}" if rng.random() < 0.15 else ""
-    return Detail(
-        "Address", "", label, parts=(world.invent.street(), second, town, state, postcode)
-    )
+    return Detail("Address", "", label, parts=(facts.fake.street(), second, town, state, postcode))
 
 
-def _staff(world: World, user_id: int, role: str, is_active: bool) -> Staff:
-    first, last = world.invent.name()
-    world.invent.know_name(first, last)
-    email = world.invent.email(first, last)
-    return Staff(world.invent.uuid(), user_id, first, last, email, role, is_active)
+def _staff(facts: Facts, user_id: int, role: str, is_active: bool) -> Staff:
+    first, last = facts.fake.name()
+    facts.fake.know_name(first, last)
+    email = facts.fake.email(first, last)
+    return Staff(facts.fake.uuid(), user_id, first, last, email, role, is_active)
 
 
-def _clinic(world: World, number: int) -> Place:
-    name = f"{world.invent.place()} Clinic"
-    identifier = upper(world.invent.uuid())
+def _clinic(facts: Facts, number: int) -> Place:
+    name = f"{facts.fake.place()} Clinic"
+    identifier = upper(facts.fake.uuid())
     color = _COLORS[number % len(_COLORS)]
-    return Place(world.invent.uuid(), name, name, identifier, color, identifier)
+    return Place(facts.fake.uuid(), name, name, identifier, color, identifier)
 
 
-def _calendar(world: World, number: int) -> Calendar:
-    place = world.places[number]
-    return Calendar(upper(world.invent.uuid()), place.name, place.color, place)
+def _calendar(facts: Facts, number: int) -> Calendar:
+    place = facts.places[number]
+    return Calendar(upper(facts.fake.uuid()), place.name, place.color, place)
 
 
-def _spell_otherwise(world: World) -> None:
-    world.calendars[1].name = world.calendars[1].name.upper()
-    world.calendars[2].name = f" {world.calendars[2].name.replace(' ', '  ')} "
-    world.places[3].nexus_name = world.places[3].name.lower()
-    world.places[4].nexus_name = world.places[4].name.replace(" ", "  ")
-    world.places[5].nexus_filemaker_id = world.calendars[5].id
-    world.places[6].nexus_filemaker_id = ""
+def _spell_otherwise(facts: Facts) -> None:
+    facts.calendars[1].name = facts.calendars[1].name.upper()
+    facts.calendars[2].name = f" {facts.calendars[2].name.replace(' ', '  ')} "
+    facts.places[3].nexus_name = facts.places[3].name.lower()
+    facts.places[4].nexus_name = facts.places[4].name.replace(" ", "  ")
+    facts.places[5].nexus_filemaker_id = facts.calendars[5].id
+    facts.places[6].nexus_filemaker_id = ""
 
 
-def _home_visits(world: World) -> None:
-    known, unknown = world.clinicians[0], world.clinicians[1]
-    calendar = upper(world.invent.uuid())
+def _home_visits(facts: Facts) -> None:
+    known, unknown = facts.clinicians[0], facts.clinicians[1]
+    calendar = upper(facts.fake.uuid())
     name = f"Home visits {known.last}"
-    place = Place(world.invent.uuid(), "", name, "", "#FFAA33", calendar, colour_only=True)
-    own = Place(world.invent.uuid(), "", f"{world.invent.place()} Clinic", "", "#3B82F6")
-    world.places += [place, own]
-    world.calendars += [
+    place = Place(facts.fake.uuid(), "", name, "", "#FFAA33", calendar, colour_only=True)
+    own = Place(facts.fake.uuid(), "", f"{facts.fake.place()} Clinic", "", "#3B82F6")
+    facts.places += [place, own]
+    facts.calendars += [
         Calendar(calendar, name, place.color, place),
-        Calendar(upper(world.invent.uuid()), f"Home visits {unknown.last}", "#FFCC88", None),
+        Calendar(upper(facts.fake.uuid()), f"Home visits {unknown.last}", "#FFCC88", None),
     ]
 
 
-def _person(world: World, rng: Random) -> Partner:
-    first, last = world.invent.name()
-    world.invent.know_name(first, last)
+def _person(facts: Facts, rng: Random) -> Partner:
+    first, last = facts.fake.name()
+    facts.fake.know_name(first, last)
     details = [
-        Detail("Phone", world.invent.landline(), "Rooms"),
-        Detail("Email", world.invent.email(first, last), "Work", default=True),
-        address(world, rng, "Rooms"),
+        Detail("Phone", facts.fake.landline(), "Rooms"),
+        Detail("Email", facts.fake.email(first, last), "Work", default=True),
+        address(facts, rng, "Rooms"),
     ]
-    return Partner(world.invent.uuid(), upper(world.invent.uuid()), first, last, "", details)
+    return Partner(facts.fake.uuid(), upper(facts.fake.uuid()), first, last, "", details)
 
 
-def _company(world: World, rng: Random) -> Partner:
+def _company(facts: Facts, rng: Random) -> Partner:
     details = [
-        Detail("Phone", world.invent.landline(), "Main"),
-        address(world, rng, "Postal"),
+        Detail("Phone", facts.fake.landline(), "Main"),
+        address(facts, rng, "Postal"),
     ]
-    name = world.invent.company("Orthotics")
-    return Partner(world.invent.uuid(), upper(world.invent.uuid()), "", "", name, details)
+    name = facts.fake.company("Orthotics")
+    return Partner(facts.fake.uuid(), upper(facts.fake.uuid()), "", "", name, details)
 
 
-def _coordinator(world: World) -> Partner:
-    first, last = world.invent.name()
-    world.invent.know_name(first, last)
+def _coordinator(facts: Facts) -> Partner:
+    first, last = facts.fake.name()
+    facts.fake.know_name(first, last)
     details = [
-        Detail("Phone", world.invent.landline(), "Work"),
-        Detail("Email", world.invent.email(first, last), "Work", default=True),
+        Detail("Phone", facts.fake.landline(), "Work"),
+        Detail("Email", facts.fake.email(first, last), "Work", default=True),
     ]
-    firm = world.invent.company("Support")
-    return Partner(world.invent.uuid(), "", first, last, firm, details)
+    firm = facts.fake.company("Support")
+    return Partner(facts.fake.uuid(), "", first, last, firm, details)

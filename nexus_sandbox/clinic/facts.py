@@ -11,7 +11,7 @@ from datetime import date, datetime
 from random import Random
 from uuid import UUID
 
-from nexus_sandbox.clinic.fake import Inventor
+from nexus_sandbox.clinic.fake import Fake
 
 
 @dataclass(slots=True)
@@ -197,12 +197,12 @@ class Batch:
 
 
 @dataclass(slots=True)
-class World:
+class Facts:
     """All of it. ``recent``: ids of rows that only prod has."""
 
     seed: int
     scale: float
-    invent: Inventor
+    fake: Fake
     places: list[Place] = field(default_factory=list)
     calendars: list[Calendar] = field(default_factory=list)
     fundings: list[tuple[str, str, UUID]] = field(default_factory=list)  # name, abbreviation, id

@@ -34,7 +34,7 @@ _AREAS = ("02", "03", "07", "08")
 _KINDS = ("Street", "Road", "Avenue", "Parade", "Close", "Crescent")
 
 
-class Inventor:
+class Fake:
     """Gives every value once, and knows what it gave: ``given[kind]`` in the order of giving."""
 
     def __init__(self, seed: int) -> None:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from random import Random
 
 from nexus_sandbox.clinic import layouts, people
-from nexus_sandbox.clinic.facts import Detail, Person, World, upper
+from nexus_sandbox.clinic.facts import Detail, Facts, Person, upper
 from nexus_sandbox.clinic.filemaker_appointments import calendar_rows, event_rows
 from nexus_sandbox.clinic.filemaker_texts import (
     letter_rows,
@@ -17,33 +17,33 @@ from nexus_sandbox.clinic.filemaker_texts import (
     reply_rows,
 )
 from nexus_sandbox.clinic.times import IMPORTED, clock
-from nexus_sandbox.filemaker.file import Record, Table
+from nexus_sandbox.filemaker.file import FileTable, Record
 
 Values = Mapping[str, object]
 _SET_UP = date(2014, 1, 6)
 
 
-def tables(world: World) -> tuple[Table, ...]:
+def tables(facts: Facts) -> tuple[FileTable, ...]:
     """Every layout with its records, in the order in which they might have been created."""
     made: dict[str, Iterable[Values]] = {
-        "API_Contacts": _contacts(world),
-        "API_Contact_Details": _details(world),
-        "API_event": event_rows(world),
-        "API_calendar": calendar_rows(world),
-        "API_Notes": note_rows(world),
-        "API_Messages": message_rows(world),
-        "API_Replies": reply_rows(world),
-        "@Letters": letter_rows(world),
-        "@ Dates to Connect": plan_rows(world),
-        "API_Docs": _documents(world),
-        "API_Images": _images(world),
-        "API_Clinic_Name": _clinics(world),
-        "API_Funding_Sources": _fundings(world),
+        "API_Contacts": _contacts(facts),
+        "API_Contact_Details": _details(facts),
+        "API_event": event_rows(facts),
+        "API_calendar": calendar_rows(facts),
+        "API_Notes": note_rows(facts),
+        "API_Messages": message_rows(facts),
+        "API_Replies": reply_rows(facts),
+        "@Letters": letter_rows(facts),
+        "@ Dates to Connect": plan_rows(facts),
+        "API_Docs": _documents(facts),
+        "API_Images": _images(facts),
+        "API_Clinic_Name": _clinics(facts),
+        "API_Funding_Sources": _fundings(facts),
     }
-    return tuple(_table(world.chance(f"order of {name}"), name, made[name]) for name in made)
+    return tuple(_table(facts.chance(f"order of {name}"), name, made[name]) for name in made)
 
 
-def _table(rng: Random, name: str, rows: Iterable[Values]) -> Table:
+def _table(rng: Random, name: str, rows: Iterable[Values]) -> FileTable:
     mixed = list(rows)
     rng.shuffle(mixed)
     records, number = [], rng.randrange(1, 50)
@@ -51,7 +51,7 @@ def _table(rng: Random, name: str, rows: Iterable[Values]) -> Table:
         number += 1 if rng.random() < 0.9 else rng.randrange(2, 6)
         held = {key: value for key, value in values.items() if value != ""}
         records.append(Record(number, rng.randrange(0, 15), held))
-    return Table(name, layouts.fields(name), records)
+    return FileTable(name, layouts.fields(name), records)
 
 
 def stamps(created: datetime, modified: datetime, account: str) -> dict[str, object]:
@@ -67,10 +67,10 @@ def stamps(created: datetime, modified: datetime, account: str) -> dict[str, obj
     }
 
 
-def _contacts(world: World) -> Iterable[Values]:
-    rng = world.chance("contacts")
-    for person in (*world.shared, *world.new, *world.nameless):
-        account = rng.choice(world.staff).last
+def _contacts(facts: Facts) -> Iterable[Values]:
+    rng = facts.chance("contacts")
+    for person in (*facts.shared, *facts.new, *facts.nameless):
+        account = rng.choice(facts.staff).last
         full = f"{person.first} {person.last}".strip()
         yield {
             "id": person.filemaker_id,
@@ -117,14 +117,14 @@ def _plan(person: Person) -> dict[str, object]:
     }
 
 
-def _details(world: World) -> Iterable[Values]:
-    rng = world.chance("details")
-    for owner, detail in people.details_in_filemaker(world):
+def _details(facts: Facts) -> Iterable[Values]:
+    rng = facts.chance("details")
+    for owner, detail in people.details_in_filemaker(facts):
         created = clock(date(2016, 1, 4), 9) + timedelta(minutes=rng.randrange(5_000_000))
         first, second, suburb, state, postcode = detail.parts
         mobile = detail.kind == "Mobile"
         yield {
-            "id": upper(world.invent.uuid()),
+            "id": upper(facts.fake.uuid()),
             "type": detail.kind,
             "id.key": owner,
             "ph": detail.value,
@@ -149,9 +149,9 @@ def _international(detail: Detail) -> str:
     return f"+61{digits[1:]}" if detail.kind == "Mobile" else ""
 
 
-def _documents(world: World) -> Iterable[Values]:
-    rng = world.chance("document records")
-    for document in world.documents:
+def _documents(facts: Facts) -> Iterable[Values]:
+    rng = facts.chance("document records")
+    for document in facts.documents:
         if not document.in_filemaker:
             continue
         at = clock(document.day, 12, 30)
@@ -165,13 +165,13 @@ def _documents(world: World) -> Iterable[Values]:
             "num": rng.randrange(1, 5),
             "imported": int(document.in_nexus),
             "NexusExportDate": _export_date() if exported else "",
-            **stamps(at, at, rng.choice(world.staff).last),
+            **stamps(at, at, rng.choice(facts.staff).last),
         }
 
 
-def _images(world: World) -> Iterable[Values]:
-    rng = world.chance("image records")
-    for batch in world.batches:
+def _images(facts: Facts) -> Iterable[Values]:
+    rng = facts.chance("image records")
+    for batch in facts.batches:
         at = clock(batch.day, 15)
         for image in batch.images:
             if not image.in_filemaker:
@@ -189,7 +189,7 @@ def _images(world: World) -> Iterable[Values]:
                 "best_image_container": f"{image.recid}.jpg",
                 "NexusExportDate": _export_date() if exported else "",
                 "Z_XJOIN": 1,
-                **stamps(at, at, rng.choice(world.staff).last),
+                **stamps(at, at, rng.choice(facts.staff).last),
             }
 
 
@@ -197,9 +197,9 @@ def _export_date() -> str:
     return f"{IMPORTED:%d/%m/%Y}"
 
 
-def _clinics(world: World) -> Iterable[Values]:
+def _clinics(facts: Facts) -> Iterable[Values]:
     at = clock(_SET_UP, 9)
-    for place in world.places:
+    for place in facts.places:
         if place.name:
             yield {
                 "id": place.filemaker_id,
@@ -209,11 +209,11 @@ def _clinics(world: World) -> Iterable[Values]:
             }
 
 
-def _fundings(world: World) -> Iterable[Values]:
+def _fundings(facts: Facts) -> Iterable[Values]:
     at, later = clock(_SET_UP, 9), clock(date(2024, 2, 5), 10)
-    for name, short, _ in world.fundings:
+    for name, short, _ in facts.fundings:
         yield {
-            "id": upper(world.invent.uuid()),
+            "id": upper(facts.fake.uuid()),
             "Name": name,
             "Abbreviation": short,
             **stamps(at, later, "admin"),

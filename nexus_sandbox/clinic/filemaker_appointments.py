@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, time
 
-from nexus_sandbox.clinic.facts import Event, World
+from nexus_sandbox.clinic.facts import Event, Facts
 
 Values = Mapping[str, object]
 
 
-def calendar_rows(world: World) -> Iterable[Values]:
+def calendar_rows(facts: Facts) -> Iterable[Values]:
     """The calendars that events point at."""
-    for calendar in world.calendars:
+    for calendar in facts.calendars:
         yield {
             "id": calendar.id,
             "name": calendar.name,
@@ -24,10 +24,10 @@ def calendar_rows(world: World) -> Iterable[Values]:
         }
 
 
-def event_rows(world: World) -> Iterable[Values]:
+def event_rows(facts: Facts) -> Iterable[Values]:
     """Every event, with a patient or without."""
-    rng = world.chance("event records")
-    for event in world.events:
+    rng = facts.chance("event records")
+    for event in facts.events:
         if not event.in_filemaker:
             continue
         yield {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 
-from nexus_sandbox.clinic.facts import Person, World, upper
+from nexus_sandbox.clinic.facts import Facts, Person, upper
 from nexus_sandbox.clinic.fake import international
 from nexus_sandbox.clinic.times import working_time
 
@@ -29,9 +29,9 @@ def credits_of(text: str) -> int:
     return 1 + len(text) // 160
 
 
-def note_rows(world: World) -> Iterable[Values]:
+def note_rows(facts: Facts) -> Iterable[Values]:
     """Every note, the empty ones too."""
-    for note in world.notes:
+    for note in facts.notes:
         if note.in_filemaker:
             yield {
                 "id": note.filemaker_id,
@@ -39,23 +39,23 @@ def note_rows(world: World) -> Iterable[Values]:
                 "Date": note.at.date().isoformat(),
                 "Note": note.text,
                 "Note Type": note.kind,
-                "creationAccountName": account(world, note.filemaker_id),
+                "creationAccountName": account(facts, note.filemaker_id),
                 "creationTimestamp": _stamp(note.at),
                 "creationHostTimestamp": _stamp(note.at),
-                "modificationAccountName": account(world, note.filemaker_id),
+                "modificationAccountName": account(facts, note.filemaker_id),
                 "modificationTimestamp": _stamp(note.at),
                 "modificationHostTimestamp": _stamp(note.at),
             }
 
 
-def account(world: World, filemaker_id: str) -> str:
+def account(facts: Facts, filemaker_id: str) -> str:
     """Who wrote a record: always the same one."""
-    return world.staff[int(filemaker_id[:6], 16) % len(world.staff)].last
+    return facts.staff[int(filemaker_id[:6], 16) % len(facts.staff)].last
 
 
-def message_rows(world: World) -> Iterable[Values]:
+def message_rows(facts: Facts) -> Iterable[Values]:
     """Every message that was sent."""
-    for number, message in enumerate(world.messages):
+    for number, message in enumerate(facts.messages):
         if not message.in_filemaker:
             continue
         failed = status(message.filemaker_id) == "Failed"
@@ -74,16 +74,16 @@ def message_rows(world: World) -> Iterable[Values]:
             "RecipientPhoneMobileIntFormat": international(message.phone),
             "SenderName": "Clinic",
             "zz_Serial#": number + 1,
-            "zCreatorAccount": account(world, message.filemaker_id),
+            "zCreatorAccount": account(facts, message.filemaker_id),
             "zTimestampCreated": _stamp(message.at - timedelta(seconds=5)),
             "zTimestampModified": _stamp(message.at + timedelta(seconds=40)),
             "SentDate_c": message.at.date().isoformat(),
         }
 
 
-def reply_rows(world: World) -> Iterable[Values]:
+def reply_rows(facts: Facts) -> Iterable[Values]:
     """Every answer that came in."""
-    for number, reply in enumerate(world.replies):
+    for number, reply in enumerate(facts.replies):
         if reply.in_filemaker:
             yield {
                 "_kp_ReplyID": reply.filemaker_id,
@@ -100,48 +100,48 @@ def reply_rows(world: World) -> Iterable[Values]:
             }
 
 
-def letter_rows(world: World) -> Iterable[Values]:
+def letter_rows(facts: Facts) -> Iterable[Values]:
     """The few letters of FileMaker; the last is to someone who is not there."""
-    rng = world.chance("letters")
-    for number in range(world.size(_LETTERS)):
-        person = rng.choice(world.shared)
-        referrer = rng.choice(world.referrers)
+    rng = facts.chance("letters")
+    for number in range(facts.size(_LETTERS)):
+        person = rng.choice(facts.shared)
+        referrer = rng.choice(facts.referrers)
         at = working_time(rng, date(2016, 1, 4), date(2020, 6, 30))
         yield {
-            "id": upper(world.invent.uuid()),
-            "id.key": upper(world.invent.uuid()) if number == 9 else person.filemaker_id,
+            "id": upper(facts.fake.uuid()),
+            "id.key": upper(facts.fake.uuid()) if number == 9 else person.filemaker_id,
             "Name": _name(person),
             "Date": at.date().isoformat(),
             "To": f"Dr {referrer.last}",
             "Dear": f"Dear Dr {referrer.last}",
             "Title": f"Re {_name(person)}",
-            "Body": f"Thank you for {_name(person)}.\r\rRef {world.invent.word()} & more <b>",
+            "Body": f"Thank you for {_name(person)}.\r\rRef {facts.fake.word()} & more <b>",
             "Type": rng.choice(("Report", "Thanks")),
-            "Letter by": account(world, "0" * 6),
-            "creationAccountName": account(world, "0" * 6),
+            "Letter by": account(facts, "0" * 6),
+            "creationAccountName": account(facts, "0" * 6),
             "creationTimestamp": _stamp(at),
             "modificationTimestamp": _stamp(at),
         }
 
 
-def plan_rows(world: World) -> Iterable[Values]:
+def plan_rows(facts: Facts) -> Iterable[Values]:
     """Whom to call before a plan ends; every thirtieth is nobody that exists."""
-    rng = world.chance("dates to connect")
-    planned = [person for person in world.shared if person.plan]
-    for number in range(world.size(_PLANS)):
+    rng = facts.chance("dates to connect")
+    planned = [person for person in facts.shared if person.plan]
+    for number in range(facts.size(_PLANS)):
         person = rng.choice(planned)
         end = person.plan[1] if person.plan else date(2026, 1, 31)
         made = working_time(rng, date(2024, 7, 1), date(2025, 11, 7))
         yield {
-            "PrimaryKey": upper(world.invent.uuid()),
-            "Contact_ID": upper(world.invent.uuid()) if number % 30 == 29 else person.filemaker_id,
+            "PrimaryKey": upper(facts.fake.uuid()),
+            "Contact_ID": upper(facts.fake.uuid()) if number % 30 == 29 else person.filemaker_id,
             "End_Date": end.isoformat(),
             "To_Contact_Date": (end - timedelta(days=28)).isoformat(),
             "Funding": person.funding,
             "Clinic": person.place.name if person.place else "",
             "Full Name": _name(person),
-            "CreatedBy": account(world, person.filemaker_id),
-            "ModifiedBy": account(world, person.filemaker_id),
+            "CreatedBy": account(facts, person.filemaker_id),
+            "ModifiedBy": account(facts, person.filemaker_id),
             "CreationTimestamp": _stamp(made),
             "ModificationTimestamp": _stamp(made),
         }

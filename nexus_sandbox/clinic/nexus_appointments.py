@@ -8,7 +8,7 @@ from random import Random
 from uuid import UUID
 
 from nexus_sandbox.clinic.environments import Row
-from nexus_sandbox.clinic.facts import Event, Staff, World
+from nexus_sandbox.clinic.facts import Event, Facts, Staff
 from nexus_sandbox.clinic.times import IMPORTED, TODAY, instant
 from nexus_sandbox.clinic.writing import nexus_text
 
@@ -17,19 +17,19 @@ _BOOKED = ("scheduled", "checked_in", "completed", "cancelled", "no_show")
 _ENCOUNTERS = 40
 
 
-def appointment_rows(world: World, types: list[Row]) -> list[Row]:
+def appointment_rows(facts: Facts, types: list[Row]) -> list[Row]:
     """Every appointment of Nexus; ``types`` are the rows of appointment_types."""
-    rng = world.chance("appointment rows")
-    appointments = [event for event in world.events if event.in_nexus]
-    ends = _Ends(world, appointments)
+    rng = facts.chance("appointment rows")
+    appointments = [event for event in facts.events if event.in_nexus]
+    ends = _Ends(facts, appointments)
     rows = [
-        _row(event, rng, ends.of(event), world.clinicians, types, IMPORTED + timedelta(0, n))
+        _row(event, rng, ends.of(event), facts.clinicians, types, IMPORTED + timedelta(0, n))
         for n, event in enumerate(appointments)
     ]
-    booked = rows[-world.size(300) :] if len(rows) > world.size(300) else rows
-    _text_back(world, rng, rows)
-    _bill(world, rng, rows)
-    _repeat(world, rng, booked)
+    booked = rows[-facts.size(300) :] if len(rows) > facts.size(300) else rows
+    _text_back(facts, rng, rows)
+    _bill(facts, rng, rows)
+    _repeat(facts, rng, booked)
     booked[0]["status"] = "no-show"  # no choice of Nexus's, which PostgreSQL takes all the same
     return rows
 
@@ -37,9 +37,9 @@ def appointment_rows(world: World, types: list[Row]) -> list[Row]:
 class _Ends:
     """When appointments end: for half of those that have none in FileMaker Nexus has none."""
 
-    def __init__(self, world: World, events: list[Event]) -> None:
+    def __init__(self, facts: Facts, events: list[Event]) -> None:
         open_ended = [e for e in events if e.end is None]
-        self._without = {e.id for e in open_ended[: world.size(8)]}
+        self._without = {e.id for e in open_ended[: facts.size(8)]}
 
     def of(self, event: Event) -> datetime | None:
         if event.id in self._without:
@@ -102,9 +102,9 @@ def _status(event: Event, rng: Random, *, own: bool) -> str:
     return "completed" if event.nexus_start.date() <= IMPORTED.date() else "scheduled"
 
 
-def _text_back(world: World, rng: Random, rows: list[Row]) -> None:
+def _text_back(facts: Facts, rng: Random, rows: list[Row]) -> None:
     """Answers to reminders, which only Nexus has."""
-    for row in rng.sample(rows, min(world.size(500), len(rows))):
+    for row in rng.sample(rows, min(facts.size(500), len(rows))):
         at = IMPORTED + timedelta(days=1, minutes=rng.randrange(3_000))
         row["sms_reminder_sent_at"] = at
         if rng.random() < 0.8:
@@ -112,47 +112,47 @@ def _text_back(world: World, rng: Random, rows: list[Row]) -> None:
             row["sms_confirmation_message"] = "YES"
         else:
             row["sms_cancelled"], row["sms_cancelled_at"] = True, at + timedelta(minutes=9)
-            row["sms_cancellation_message"] = f"No, {world.invent.word()}"
+            row["sms_cancellation_message"] = f"No, {facts.fake.word()}"
 
 
-def _bill(world: World, rng: Random, rows: list[Row]) -> None:
-    for row in rng.sample(rows, min(world.size(90), len(rows))):
-        row["billing_company_id"] = rng.choice(world.companies).id
-        row["billing_notes"] = f"Order {world.invent.word()}"
+def _bill(facts: Facts, rng: Random, rows: list[Row]) -> None:
+    for row in rng.sample(rows, min(facts.size(90), len(rows))):
+        row["billing_company_id"] = rng.choice(facts.companies).id
+        row["billing_notes"] = f"Order {facts.fake.word()}"
         row["invoice_contact_type"] = "company"
 
 
-def _repeat(world: World, rng: Random, booked: list[Row]) -> None:
+def _repeat(facts: Facts, rng: Random, booked: list[Row]) -> None:
     """Series, and appointments that follow another one of the same patient or not."""
     for first in range(0, len(booked) - 3, 10):
-        group = world.invent.uuid()
+        group = facts.fake.uuid()
         for row in booked[first : first + 3]:
             row["is_recurring"], row["recurrence_pattern"] = True, "weekly"
             row["recurrence_group_id"], row["recurrence_end_date"] = group, date(2026, 4, 30)
         child, parent = booked[first + 1], booked[first]
         child["parent_appointment_id"], parent["followup_scheduled"] = parent["id"], True
-    imported = [e for e in world.events if e.in_nexus and e.in_filemaker]
+    imported = [e for e in facts.events if e.in_nexus and e.in_filemaker]
     for row in booked[3::10]:
         row["parent_appointment_id"] = rng.choice(imported).id
 
 
-def encounter_rows(world: World) -> Iterator[Row]:
+def encounter_rows(facts: Facts) -> Iterator[Row]:
     """What was done; three in four at an appointment, no two at the same."""
-    rng = world.chance("encounters")
-    events = [e for e in world.events if e.in_nexus and e.person and e.nexus_start.date() < TODAY]
-    chosen: Iterable[Event] = rng.sample(events, min(world.size(_ENCOUNTERS), len(events)))
+    rng = facts.chance("encounters")
+    events = [e for e in facts.events if e.in_nexus and e.person and e.nexus_start.date() < TODAY]
+    chosen: Iterable[Event] = rng.sample(events, min(facts.size(_ENCOUNTERS), len(events)))
     for number, event in enumerate(chosen):
         start = instant(event.nexus_start)
         yield {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "start_time": start,
             "end_time": start + timedelta(minutes=25),
             "type": rng.choice(("ASSESSMENT", "FITTING", "REVIEW", "FOLLOW_UP", "OTHER")),
             "reason": None,
-            "summary": f"Ref {world.invent.word()}",
+            "summary": f"Ref {facts.fake.word()}",
             "created_at": start,
             "updated_at": start,
             "appointment_id": event.id if number % 4 < 3 else None,
-            "clinician_id": rng.choice(world.clinicians).id,
+            "clinician_id": rng.choice(facts.clinicians).id,
             "patient_id": event.person.id if event.person else None,
         }

@@ -8,22 +8,22 @@ from datetime import UTC, datetime
 from psycopg.types.json import Jsonb
 
 from nexus_sandbox.clinic.environments import Row
-from nexus_sandbox.clinic.facts import Place, World
+from nexus_sandbox.clinic.facts import Facts, Place
 from nexus_sandbox.clinic.nexus_appointments import TYPES
 
 SET_UP = datetime(2025, 9, 1, 0, 30, tzinfo=UTC)
 _STAMPS: Row = {"created_at": SET_UP, "updated_at": SET_UP}
 
 
-def clinic_rows(world: World) -> Iterator[Row]:
+def clinic_rows(facts: Facts) -> Iterator[Row]:
     """Clinics with their colours."""
-    for place in world.places:
+    for place in facts.places:
         full = not place.colour_only
         yield {
             "id": place.id,
             "name": place.nexus_name,
             "abn": "11 000 000 000" if full else None,
-            "phone": world.invent.landline() if full else None,
+            "phone": facts.fake.landline() if full else None,
             "email": _mailbox(place) if full else None,
             "address_json": Jsonb({"suburb": place.nexus_name.split()[0]} if full else {}),
             **_STAMPS,
@@ -38,9 +38,9 @@ def _mailbox(place: Place) -> str:
     return f"{place.nexus_name.split()[0].lower()}@clinic.example"
 
 
-def clinician_rows(world: World) -> Iterator[Row]:
+def clinician_rows(facts: Facts) -> Iterator[Row]:
     """Everyone who works there, each with a user."""
-    for number, one in enumerate(world.staff):
+    for number, one in enumerate(facts.staff):
         yield {
             "id": one.id,
             "full_name": f"{one.first} {one.last}",
@@ -50,7 +50,7 @@ def clinician_rows(world: World) -> Iterator[Row]:
             "role": one.role,
             "active": one.active,
             **_STAMPS,
-            "clinic_id": world.places[number].id,
+            "clinic_id": facts.places[number].id,
             "professional_body_url": None,
             "registration_number": None,
             "signature_html": f"<p>{one.first}</p>",
@@ -59,11 +59,11 @@ def clinician_rows(world: World) -> Iterator[Row]:
         }
 
 
-def type_rows(world: World) -> list[Row]:
+def type_rows(facts: Facts) -> list[Row]:
     """The four types that Nexus seeds itself."""
     return [
         {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "name": name,
             "default_duration_minutes": minutes,
             "is_active": True,
@@ -73,9 +73,9 @@ def type_rows(world: World) -> list[Row]:
     ]
 
 
-def funding_rows(world: World) -> Iterator[Row]:
+def funding_rows(facts: Facts) -> Iterator[Row]:
     """Funding sources, by the names that FileMaker has."""
-    for order, (name, short, identifier) in enumerate(world.fundings):
+    for order, (name, short, identifier) in enumerate(facts.fundings):
         yield {
             "id": identifier,
             "name": name,
@@ -86,11 +86,11 @@ def funding_rows(world: World) -> Iterator[Row]:
         }
 
 
-def custom_funding_rows(world: World) -> Iterator[Row]:
+def custom_funding_rows(facts: Facts) -> Iterator[Row]:
     """Funding that the clinic added to its invoices."""
     for name in ("Walking Trust", "Shoe Fund", "Local Council"):
         yield {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "name": name,
             "reference_number": "",
             "display_format": "{name} {reference}",
@@ -100,7 +100,7 @@ def custom_funding_rows(world: World) -> Iterator[Row]:
         }
 
 
-def sms_template_rows(world: World) -> list[Row]:
+def sms_template_rows(facts: Facts) -> list[Row]:
     """Templates of text messages, one of them of a single clinic."""
     named = (
         ("Reminder", "appointment_reminder", "Hi {first_name}, see you on {date}."),
@@ -110,7 +110,7 @@ def sms_template_rows(world: World) -> list[Row]:
     )
     return [
         {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "name": name,
             "description": "",
             "message_template": text,
@@ -120,13 +120,13 @@ def sms_template_rows(world: World) -> list[Row]:
             "character_count": len(text),
             "created_by": "manager",
             "sms_segment_count": 1,
-            "clinic_id": world.places[0].id if category == "special" else None,
+            "clinic_id": facts.places[0].id if category == "special" else None,
         }
         for name, category, text in named
     ]
 
 
-def invoice_template_rows(world: World) -> Iterator[Row]:
+def invoice_template_rows(facts: Facts) -> Iterator[Row]:
     """Templates of the invoices' mails."""
     for number, category in enumerate(("invoice", "receipt", "quote", "at_report", "letter"), 1):
         yield {
@@ -141,7 +141,7 @@ def invoice_template_rows(world: World) -> Iterator[Row]:
             "is_default": True,
             "is_active": True,
             **_STAMPS,
-            "created_by_id": world.staff[0].user_id,
+            "created_by_id": facts.staff[0].user_id,
         }
 
 

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from nexus_sandbox.clinic import files
 from nexus_sandbox.clinic.environments import Row, Rows, Varies, content_type
-from nexus_sandbox.clinic.facts import Batch, World
+from nexus_sandbox.clinic.facts import Batch, Facts
 from nexus_sandbox.clinic.times import IMPORTED
 
 _MIME = {
@@ -69,10 +69,10 @@ def _keys(tables: dict[str, Rows]) -> Iterator[str]:
         yield from (str(row[at]) for row in rows if row[at])
 
 
-def document_rows(world: World) -> Iterator[Row]:
+def document_rows(facts: Facts) -> Iterator[Row]:
     """What was imported, and what was uploaded in Nexus."""
-    rng = world.chance("document rows")
-    for number, document in enumerate(d for d in world.documents if d.in_nexus):
+    rng = facts.chance("document rows")
+    for number, document in enumerate(d for d in facts.documents if d.in_nexus):
         folder = document.kind.lower().replace(" ", "_") or "other"
         name = f"{document.filemaker_id}.{document.suffix}"
         key = f"patients/filemaker-import/documents/{document.folder}/{folder}/{name}"
@@ -80,7 +80,7 @@ def document_rows(world: World) -> Iterator[Row]:
             **_document(document.id, document.link, key, document.suffix),
             "original_name": name,
             "category": files.DOCUMENT_KINDS[document.kind],
-            "description": f"Ref {world.invent.word()}" if rng.random() < 0.05 else "",
+            "description": f"Ref {facts.fake.word()}" if rng.random() < 0.05 else "",
             "uploaded_by": "filemaker_import",
             "uploaded_at": IMPORTED + timedelta(seconds=number * 0.05),
             "updated_at": IMPORTED + timedelta(days=1),
@@ -88,7 +88,7 @@ def document_rows(world: World) -> Iterator[Row]:
             "filemaker_id": UUID(document.filemaker_id),
             "filemaker_metadata": Jsonb({"num": number % 4, "type": document.kind}),
         }
-    yield from _uploads(world, rng)
+    yield from _uploads(facts, rng)
 
 
 def _document(identifier: UUID, link: UUID | None, key: str, suffix: str) -> Row:
@@ -117,13 +117,13 @@ def _document(identifier: UUID, link: UUID | None, key: str, suffix: str) -> Row
     }
 
 
-def _uploads(world: World, rng: Random) -> Iterator[Row]:
+def _uploads(facts: Facts, rng: Random) -> Iterator[Row]:
     """Files that FileMaker knows nothing of; the first hangs on an appointment."""
-    appointment = next(e for e in world.events if e.in_nexus and e.in_filemaker and e.person)
-    for number in range(world.size(files.UPLOADS)):
-        owner = world.own[number // 8 % len(world.own)] if number % 8 == 1 else None
-        person = owner or rng.choice(world.vanished if number % 50 == 9 else world.in_nexus)
-        identifier = world.invent.uuid()
+    appointment = next(e for e in facts.events if e.in_nexus and e.in_filemaker and e.person)
+    for number in range(facts.size(files.UPLOADS)):
+        owner = facts.own[number // 8 % len(facts.own)] if number % 8 == 1 else None
+        person = owner or rng.choice(facts.vanished if number % 50 == 9 else facts.in_nexus)
+        identifier = facts.fake.uuid()
         row = {
             **_document(identifier, person.id, f"documents/{identifier}.pdf", "pdf"),
             "original_name": f"{person.last.strip()} scan.pdf",
@@ -135,14 +135,14 @@ def _uploads(world: World, rng: Random) -> Iterator[Row]:
         }
         if number == 0:
             row["content_type_id"], row["object_id"] = _APPOINTMENT, appointment.id
-        if number >= world.size(files.UPLOADS) - world.size(20) > 0:
-            world.recent.add(identifier)
+        if number >= facts.size(files.UPLOADS) - facts.size(20) > 0:
+            facts.recent.add(identifier)
         yield row
 
 
-def batch_rows(world: World, own: Iterable[tuple[Batch, UUID]]) -> Iterator[Row]:
+def batch_rows(facts: Facts, own: Iterable[tuple[Batch, UUID]]) -> Iterator[Row]:
     """Batches of images: imported ones, and ``own`` with the person that each is of."""
-    brought = ((b, b.link) for b in world.batches if b.images[0].in_nexus)
+    brought = ((b, b.link) for b in facts.batches if b.images[0].in_nexus)
     for is_own, batches in ((False, brought), (True, own)):
         for number, (batch, link) in enumerate(batches):
             yield {
@@ -153,27 +153,27 @@ def batch_rows(world: World, own: Iterable[tuple[Batch, UUID]]) -> Iterator[Row]
                 "uploaded_at": IMPORTED + timedelta(days=int(is_own), seconds=number),
                 "image_count": sum(image.in_nexus for image in batch.images),
                 "content_type_id": _PATIENT,
-                "uploaded_by_id": world.staff[0].user_id if is_own else None,
+                "uploaded_by_id": facts.staff[0].user_id if is_own else None,
             }
 
 
-def own_batches(world: World) -> list[tuple[Batch, UUID]]:
+def own_batches(facts: Facts) -> list[tuple[Batch, UUID]]:
     """Batches that were uploaded in Nexus."""
-    rng = world.chance("own batches")
+    rng = facts.chance("own batches")
     made = []
-    for number in range(world.size(files.OWN_BATCHES)):
-        person = rng.choice(world.own if number % 3 == 0 else world.in_nexus)
-        images = [files.new_image(world, rng) for _ in range(files.IMAGES_PER_OWN_BATCH)]
+    for number in range(facts.size(files.OWN_BATCHES)):
+        person = rng.choice(facts.own if number % 3 == 0 else facts.in_nexus)
+        images = [files.new_image(facts, rng) for _ in range(files.IMAGES_PER_OWN_BATCH)]
         made.append(
-            (Batch(world.invent.uuid(), "", person.id, date(2025, 11, 11), images), person.id)
+            (Batch(facts.fake.uuid(), "", person.id, date(2025, 11, 11), images), person.id)
         )
-    world.recent |= {batch.id for batch, _ in made[len(made) - world.size(3) :] if len(made) > 1}
+    facts.recent |= {batch.id for batch, _ in made[len(made) - facts.size(3) :] if len(made) > 1}
     return made
 
 
-def image_rows(world: World, own: Iterable[tuple[Batch, UUID]]) -> Iterator[Row]:
+def image_rows(facts: Facts, own: Iterable[tuple[Batch, UUID]]) -> Iterator[Row]:
     """Images, which are known to FileMaker by nothing but the number in their key."""
-    for batch in world.batches:
+    for batch in facts.batches:
         for order, image in enumerate(i for i in batch.images if i.in_nexus):
             key = f"filemaker-import/images-bulk-dump/{image.recid}.jpg"
             kind = files.IMAGE_KINDS[image.kind]
@@ -187,7 +187,7 @@ def image_rows(world: World, own: Iterable[tuple[Batch, UUID]]) -> Iterator[Row]
                 **row,
                 "s3_thumbnail_key": thumbnail,
                 "thumbnail_size": len(content(thumbnail)),
-                "uploaded_by_id": world.staff[0].user_id,
+                "uploaded_by_id": facts.staff[0].user_id,
                 "width": 1_200,
                 "height": 900,
             }

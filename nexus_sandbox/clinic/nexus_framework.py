@@ -8,7 +8,7 @@ from datetime import timedelta
 from psycopg.types.json import Jsonb
 
 from nexus_sandbox.clinic.environments import MODELS, Row, content_type, later
-from nexus_sandbox.clinic.facts import World
+from nexus_sandbox.clinic.facts import Facts
 from nexus_sandbox.clinic.nexus_config import SET_UP
 from nexus_sandbox.clinic.times import IMPORTED
 
@@ -49,10 +49,10 @@ def group_permission_rows() -> Iterator[Row]:
         yield {"id": number, "group_id": group, "permission_id": permission}
 
 
-def user_rows(world: World) -> Iterator[Row]:
+def user_rows(facts: Facts) -> Iterator[Row]:
     """An administrator, and one user for each of the staff."""
     people = [(1, "admin", "", "", "admin@clinic.example")]
-    people += [(s.user_id, f"user{s.user_id}", s.first, s.last, s.email) for s in world.staff]
+    people += [(s.user_id, f"user{s.user_id}", s.first, s.last, s.email) for s in facts.staff]
     for number, name, first, last, email in people:
         yield {
             "id": number,
@@ -69,21 +69,21 @@ def user_rows(world: World) -> Iterator[Row]:
         }
 
 
-def user_group_rows(world: World) -> Iterator[Row]:
+def user_group_rows(facts: Facts) -> Iterator[Row]:
     """Each of the staff is in one group."""
-    for number, one in enumerate(world.staff, 1):
+    for number, one in enumerate(facts.staff, 1):
         group = {"PEDORTHIST": 1, "RECEPTION": 2}.get(one.role, 3)
         yield {"id": number, "user_id": one.user_id, "group_id": group}
 
 
-def user_permission_rows(world: World) -> Iterator[Row]:
+def user_permission_rows(facts: Facts) -> Iterator[Row]:
     """One person may do one thing more."""
-    yield {"id": 1, "user_id": world.staff[6].user_id, "permission_id": 1}
+    yield {"id": 1, "user_id": facts.staff[6].user_id, "permission_id": 1}
 
 
-def address_rows(world: World) -> Iterator[Row]:
+def address_rows(facts: Facts) -> Iterator[Row]:
     """Verified e-mail addresses of the users."""
-    for number, one in enumerate(world.staff, 1):
+    for number, one in enumerate(facts.staff, 1):
         yield {
             "id": number,
             "email": one.email,
@@ -98,9 +98,9 @@ def confirmation_rows() -> Iterator[Row]:
     yield {"id": 1, "created": SET_UP, "sent": SET_UP, "key": "made-up", "email_address_id": 1}
 
 
-def social_account_rows(world: World) -> Iterator[Row]:
+def social_account_rows(facts: Facts) -> Iterator[Row]:
     """Some log in through another service."""
-    for number, one in enumerate(world.staff[:4], 1):
+    for number, one in enumerate(facts.staff[:4], 1):
         yield {
             "id": number,
             "provider": "google",
@@ -146,9 +146,9 @@ def migration_rows() -> Iterator[Row]:
         yield {"id": number, "app": app, "name": "0001_initial", "applied": SET_UP}
 
 
-def session_rows(world: World) -> Iterator[Row]:
+def session_rows(facts: Facts) -> Iterator[Row]:
     """Who is logged in."""
-    for number in range(world.size(60)):
+    for number in range(facts.size(60)):
         yield {
             "session_key": f"madeupsession{number:019}",
             "session_data": later(f"made-up-{number}", before="made-up"),
@@ -156,17 +156,17 @@ def session_rows(world: World) -> Iterator[Row]:
         }
 
 
-def log_rows(world: World) -> Iterator[Row]:
+def log_rows(facts: Facts) -> Iterator[Row]:
     """What was done in the admin's pages: to patients, appointments and clinics."""
-    rng = world.chance("admin log")
-    events = world.linkable_events()
-    for number in range(world.size(120)):
+    rng = facts.chance("admin log")
+    events = facts.linkable_events()
+    for number in range(facts.size(120)):
         if number % 3 == 0:
-            about, kind = rng.choice(world.in_nexus).id, content_type("patients", "patient")
+            about, kind = rng.choice(facts.in_nexus).id, content_type("patients", "patient")
         elif number % 3 == 1:
             about, kind = rng.choice(events).id, content_type("appointments", "appointment")
         else:
-            about, kind = rng.choice(world.places).id, content_type("clinicians", "clinic")
+            about, kind = rng.choice(facts.places).id, content_type("clinicians", "clinic")
         yield {
             "id": number + 1,
             "action_time": IMPORTED + timedelta(minutes=number),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from nexus_sandbox.clinic.environments import Row, later
-from nexus_sandbox.clinic.facts import World
+from nexus_sandbox.clinic.facts import Facts
 from nexus_sandbox.clinic.nexus_config import SET_UP
 from nexus_sandbox.clinic.times import IMPORTED
 
@@ -14,11 +14,11 @@ _SENT = 600
 _STAMPS: Row = {"created_at": SET_UP, "updated_at": SET_UP}
 
 
-def mail_template_rows(world: World) -> list[Row]:
+def mail_template_rows(facts: Facts) -> list[Row]:
     """Templates of the mail integration."""
     return [
         {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "name": name,
             "description": "",
             "category": name.lower(),
@@ -34,11 +34,11 @@ def mail_template_rows(world: World) -> list[Row]:
     ]
 
 
-def gmail_rows(world: World) -> list[Row]:
+def gmail_rows(facts: Facts) -> list[Row]:
     """Connected mailboxes, whose tokens and counters move by themselves."""
     return [
         {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "email_address": f"{box}@clinic.example",
             "display_name": box.title(),
             "access_token": later(f"made-up-access-{box}-2", before=f"made-up-access-{box}-1"),
@@ -58,24 +58,24 @@ def gmail_rows(world: World) -> list[Row]:
     ]
 
 
-def sent_mail_rows(world: World, boxes: list[Row], templates: list[Row]) -> Iterator[Row]:
+def sent_mail_rows(facts: Facts, boxes: list[Row], templates: list[Row]) -> Iterator[Row]:
     """What was sent; whom it is about stands in a text column, in lower case or in upper case."""
-    rng = world.chance("sent mails")
-    events = [e for e in world.events if e.in_nexus and e.person and e.in_filemaker]
-    for number in range(world.size(_SENT)):
+    rng = facts.chance("sent mails")
+    events = [e for e in facts.events if e.in_nexus and e.person and e.in_filemaker]
+    for number in range(facts.size(_SENT)):
         event = rng.choice(events)
-        person = event.person or world.own[0]
+        person = event.person or facts.own[0]
         if number % 2:
-            person = rng.choice(world.vanished if number % 60 == 1 else world.in_nexus)
+            person = rng.choice(facts.vanished if number % 60 == 1 else facts.in_nexus)
         emails = [d.value for d in person.details if "@" in d.value]
         about = str(person.id)
         yield {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "to_addresses": emails[0] if emails else "info@clinic.example",
             "cc_addresses": "",
             "bcc_addresses": "",
             "subject": f"Your appointment, {person.first}",
-            "body_preview": f"Ref {world.invent.word()}",
+            "body_preview": f"Ref {facts.fake.word()}",
             "has_attachments": number % 3 == 0,
             "attachment_names": "invoice.pdf" if number % 3 == 0 else "",
             "status": "failed" if number % 50 == 7 else "sent",

@@ -10,7 +10,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from nexus_sandbox.clinic.environments import Row, content_type
-from nexus_sandbox.clinic.facts import Partner, World
+from nexus_sandbox.clinic.facts import Facts, Partner
 from nexus_sandbox.clinic.times import IMPORTED
 
 _SPECIALTIES = (
@@ -22,9 +22,9 @@ _RELATIONSHIPS = ("CARER", "PARENT", "SPOUSE", "CHILD", "SIBLING", "EMERGENCY_CO
 _STAMPS: Row = {"created_at": IMPORTED, "updated_at": IMPORTED}
 
 
-def company_rows(world: World) -> Iterator[Row]:
+def company_rows(facts: Facts) -> Iterator[Row]:
     """Firms that pay."""
-    for number, firm in enumerate(world.companies):
+    for number, firm in enumerate(facts.companies):
         yield {
             "id": firm.id,
             "name": firm.organisation,
@@ -44,18 +44,18 @@ def _contact(partner: Partner) -> Row:
     }
 
 
-def specialty_rows(world: World) -> list[Row]:
+def specialty_rows(facts: Facts) -> list[Row]:
     """What referrers are."""
     return [
-        {"id": world.invent.uuid(), "name": name, "created_at": IMPORTED}
+        {"id": facts.fake.uuid(), "name": name, "created_at": IMPORTED}
         for name in _SPECIALTIES.split(", ")
     ]
 
 
-def referrer_rows(world: World, specialties: list[Row]) -> Iterator[Row]:
+def referrer_rows(facts: Facts, specialties: list[Row]) -> Iterator[Row]:
     """Who sends patients."""
-    rng = world.chance("referrer rows")
-    for number, one in enumerate(world.referrers):
+    rng = facts.chance("referrer rows")
+    for number, one in enumerate(facts.referrers):
         yield {
             "id": one.id,
             "title": "Dr" if number % 2 else None,
@@ -66,48 +66,48 @@ def referrer_rows(world: World, specialties: list[Row]) -> Iterator[Row]:
             "practice_name": None,
             "filemaker_id": UUID(one.filemaker_id),
             **_STAMPS,
-            "company_id": rng.choice(world.companies).id if number % 5 == 0 else None,
+            "company_id": rng.choice(facts.companies).id if number % 5 == 0 else None,
             "specialty_id": rng.choice(specialties)["id"],
             "notes": None,
         }
 
 
-def referrer_company_rows(world: World) -> Iterator[Row]:
+def referrer_company_rows(facts: Facts) -> Iterator[Row]:
     """Where referrers work; no pair twice."""
-    rng = world.chance("referrer companies")
-    for one in rng.sample(world.referrers, min(world.size(63), len(world.referrers))):
+    rng = facts.chance("referrer companies")
+    for one in rng.sample(facts.referrers, min(facts.size(63), len(facts.referrers))):
         yield {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "position": None,
             "is_primary": True,
             "filemaker_id": None,
             **_STAMPS,
-            "company_id": rng.choice(world.companies).id,
+            "company_id": rng.choice(facts.companies).id,
             "referrer_id": one.id,
         }
 
 
-def patient_referrer_rows(world: World) -> Iterator[Row]:
+def patient_referrer_rows(facts: Facts) -> Iterator[Row]:
     """Who sent whom; no pair twice."""
-    rng = world.chance("patient referrers")
-    sent = rng.sample(world.in_nexus, min(world.size(1_705), len(world.in_nexus)))
+    rng = facts.chance("patient referrers")
+    sent = rng.sample(facts.in_nexus, min(facts.size(1_705), len(facts.in_nexus)))
     for number, person in enumerate(sent):
         yield {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "referral_date": date(2021, 2, 1) + timedelta(days=number),
-            "referral_reason": f"Ref {world.invent.word()}" if number % 20 == 0 else None,
+            "referral_reason": f"Ref {facts.fake.word()}" if number % 20 == 0 else None,
             "status": "INACTIVE" if number % 30 == 0 else "ACTIVE",
             "filemaker_id": None,
             **_STAMPS,
             "patient_id": person.id,
-            "referrer_id": rng.choice(world.referrers).id,
+            "referrer_id": rng.choice(facts.referrers).id,
             "is_primary": True,
         }
 
 
-def coordinator_rows(world: World) -> Iterator[Row]:
+def coordinator_rows(facts: Facts) -> Iterator[Row]:
     """Who coordinates a patient's support."""
-    for number, one in enumerate(world.coordinators):
+    for number, one in enumerate(facts.coordinators):
         yield {
             "id": one.id,
             "first_name": one.first,
@@ -120,12 +120,12 @@ def coordinator_rows(world: World) -> Iterator[Row]:
         }
 
 
-def patient_coordinator_rows(world: World) -> Iterator[Row]:
+def patient_coordinator_rows(facts: Facts) -> Iterator[Row]:
     """Whose support each coordinates."""
-    for person in world.shared:
+    for person in facts.shared:
         if person.coordinator and person.plan:
             yield {
-                "id": world.invent.uuid(),
+                "id": facts.fake.uuid(),
                 "assignment_date": person.plan[0],
                 "end_date": None,
                 "is_current": True,
@@ -138,19 +138,19 @@ def patient_coordinator_rows(world: World) -> Iterator[Row]:
             }
 
 
-def general_contact_rows(world: World) -> list[Row]:
+def general_contact_rows(facts: Facts) -> list[Row]:
     """Carers, family, suppliers: nobody else knows them."""
     made = []
-    for number in range(world.size(45)):
-        first, last = world.invent.name()
-        world.invent.know_name(first, last)
+    for number in range(facts.size(45)):
+        first, last = facts.fake.name()
+        facts.fake.know_name(first, last)
         made.append(
             {
-                "id": world.invent.uuid(),
+                "id": facts.fake.uuid(),
                 "first_name": first,
                 "last_name": last,
                 "contact_type": ("CARER", "FAMILY", "EMERGENCY_CONTACT", "SUPPLIER")[number % 4],
-                "contact_json": Jsonb({"phones": [{"number": world.invent.landline()}]}),
+                "contact_json": Jsonb({"phones": [{"number": facts.fake.landline()}]}),
                 "address_json": Jsonb({}),
                 "notes": None,
                 **_STAMPS,
@@ -159,16 +159,16 @@ def general_contact_rows(world: World) -> list[Row]:
     return made
 
 
-def relationship_rows(world: World, contacts: list[Row]) -> Iterator[Row]:
+def relationship_rows(facts: Facts, contacts: list[Row]) -> Iterator[Row]:
     """From a patient to a patient, a contact, a referrer or a coordinator; and the other way."""
-    rng = world.chance("relationships")
-    for number in range(world.size(60)):
-        patient = rng.choice(world.vanished if number % 20 == 3 else world.in_nexus).id
-        other, kind, name = _other(world, rng, contacts, number % 4)
+    rng = facts.chance("relationships")
+    for number in range(facts.size(60)):
+        patient = rng.choice(facts.vanished if number % 20 == 3 else facts.in_nexus).id
+        other, kind, name = _other(facts, rng, contacts, number % 4)
         ends = [(patient, content_type("patients", "patient")), (other, kind)]
         (first, first_type), (second, second_type) = ends if number % 5 else ends[::-1]
         yield {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "from_object_id": first,
             "to_object_id": second,
             "relationship_type": name,
@@ -180,18 +180,18 @@ def relationship_rows(world: World, contacts: list[Row]) -> Iterator[Row]:
         }
 
 
-def _other(world: World, rng: Random, contacts: list[Row], kind: int) -> tuple[object, object, str]:
+def _other(facts: Facts, rng: Random, contacts: list[Row], kind: int) -> tuple[object, object, str]:
     """Someone, the content type of their row, and what they are to the patient."""
     if kind == 0:
         return rng.choice(contacts)["id"], content_type("contacts", "generalcontact"), "CARER"
     if kind == 1:
         return (
-            rng.choice(world.referrers).id,
+            rng.choice(facts.referrers).id,
             content_type("referrers", "referrer"),
             "ALSO_REFERRER",
         )
     if kind == 2:
-        coordinator = rng.choice(world.coordinators).id
+        coordinator = rng.choice(facts.coordinators).id
         return coordinator, content_type("coordinators", "coordinator"), "ALSO_COORDINATOR"
-    person = rng.choice(world.in_nexus).id
+    person = rng.choice(facts.in_nexus).id
     return person, content_type("patients", "patient"), rng.choice(_RELATIONSHIPS)

@@ -9,7 +9,7 @@ from random import Random
 from psycopg.types.json import Jsonb
 
 from nexus_sandbox.clinic.environments import Row, later
-from nexus_sandbox.clinic.facts import Person, World
+from nexus_sandbox.clinic.facts import Facts, Person
 from nexus_sandbox.clinic.nexus_cards import address_card, contact_card
 from nexus_sandbox.clinic.times import IMPORTED
 
@@ -18,26 +18,26 @@ _SEXES = {"m": "M", "male": "M", "f": "F", "female": "F", "other": "O", "unknown
 _BULK_SAVE = IMPORTED + timedelta(days=2, hours=7)
 
 
-def patient_rows(world: World) -> Iterable[Row]:
+def patient_rows(facts: Facts) -> Iterable[Row]:
     """Everyone whom Nexus knows, in three kinds: in both, vanished from FileMaker, its own."""
-    rng = world.chance("patient rows")
-    marks = _Marks(world, rng)
-    for number, person in enumerate(world.in_nexus):
+    rng = facts.chance("patient rows")
+    marks = _Marks(facts, rng)
+    for number, person in enumerate(facts.in_nexus):
         created = IMPORTED + timedelta(seconds=number)
         if not person.filemaker_id:
             created = IMPORTED + timedelta(days=1, hours=number % 60)
         saved = _BULK_SAVE if number % 20 else created
         yield {
             "id": person.id,
-            "mrn": world.invent.record_number() if person in marks.numbered else None,
+            "mrn": facts.fake.record_number() if person in marks.numbered else None,
             "first_name": person.first,
             "last_name": _edited(person, "last_name", person.last.strip()),
             "middle_names": person.middle or None,
             "dob": person.edits.get("dob", person.born),
-            "sex": _sex(person, is_odd=person is world.own[0]),
+            "sex": _sex(person, is_odd=person is facts.own[0]),
             "contact_json": _json(contact_card(person, rng)),
             "address_json": _json(address_card(person, rng)),
-            "emergency_json": _json(_emergency(world, rng) if person in marks.emergency else {}),
+            "emergency_json": _json(_emergency(facts, rng) if person in marks.emergency else {}),
             "flags_json": _json({"falls_risk": True} if person in marks.emergency else {}),
             "created_at": created,
             "updated_at": max(saved, created),
@@ -46,7 +46,7 @@ def patient_rows(world: World) -> Iterable[Row]:
             "coordinator_name": None,
             "funding_type_id": None,
             "health_number": person.health_number or None,
-            "notes": f"Ref {world.invent.word()}" if number % 90 == 0 else None,
+            "notes": f"Ref {facts.fake.word()}" if number % 90 == 0 else None,
             "plan_end_date": None,
             "plan_start_date": None,
             "title": _title(person),
@@ -62,16 +62,16 @@ def patient_rows(world: World) -> Iterable[Row]:
 class _Marks:
     """Who carries what only Nexus knows."""
 
-    def __init__(self, world: World, rng: Random) -> None:
+    def __init__(self, facts: Facts, rng: Random) -> None:
         self._rng = rng
-        everyone = world.in_nexus
-        shared = world.shared
-        self.archived = _Some(rng, everyone, world.size(71))
+        everyone = facts.in_nexus
+        shared = facts.shared
+        self.archived = _Some(rng, everyone, facts.size(71))
         archived = [person for person in shared if person in self.archived]
-        self.archived_later = _Some(rng, archived, world.size(5))
-        self.planned = _Some(rng, shared, world.size(114))
-        self.emergency = _Some(rng, everyone, world.size(95))
-        self.numbered = _Some(rng, everyone, world.size(57))
+        self.archived_later = _Some(rng, archived, facts.size(5))
+        self.planned = _Some(rng, shared, facts.size(114))
+        self.emergency = _Some(rng, everyone, facts.size(95))
+        self.numbered = _Some(rng, everyone, facts.size(57))
 
     def archived_columns(self, person: Person) -> Row:
         """Archived or not; some since dev was copied. 71 in prod."""
@@ -127,9 +127,9 @@ def _plans(rng: Random) -> list[dict[str, str]]:
     return [{"start_date": begin.isoformat(), "end_date": end.isoformat(), "type": "NDIS"}]
 
 
-def _emergency(world: World, rng: Random) -> dict[str, dict[str, str]]:
+def _emergency(facts: Facts, rng: Random) -> dict[str, dict[str, str]]:
     who = rng.choice(("mother", "father", "emergency", "guardian"))
-    return {who: {rng.choice(("mobile", "phone")): world.invent.landline()}}
+    return {who: {rng.choice(("mobile", "phone")): facts.fake.landline()}}
 
 
 def _metadata(person: Person, number: int) -> Jsonb | None:

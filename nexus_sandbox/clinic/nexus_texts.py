@@ -9,7 +9,7 @@ from decimal import Decimal
 from psycopg.types.json import Jsonb
 
 from nexus_sandbox.clinic.environments import Row
-from nexus_sandbox.clinic.facts import Text, World
+from nexus_sandbox.clinic.facts import Facts, Text
 from nexus_sandbox.clinic.fake import international
 from nexus_sandbox.clinic.filemaker_texts import (
     GATEWAY_NUMBER,
@@ -34,9 +34,9 @@ _NOTE_TYPES = {
 }
 
 
-def note_rows(world: World) -> Iterator[Row]:
+def note_rows(facts: Facts) -> Iterator[Row]:
     """Notes; the imported ones are dated on the day of the import."""
-    for number, note in enumerate(world.notes):
+    for number, note in enumerate(facts.notes):
         if not note.in_nexus or note.person is None:
             continue
         own = not note.filemaker_id
@@ -47,15 +47,15 @@ def note_rows(world: World) -> Iterator[Row]:
             "content": _in_nexus(note),
             "created_at": at,
             "updated_at": at,
-            "created_by": "reception" if own else account(world, note.filemaker_id),
+            "created_by": "reception" if own else account(facts, note.filemaker_id),
             "patient_id": note.person.id,
         }
 
 
-def message_rows(world: World, templates: list[Row]) -> Iterator[Row]:
+def message_rows(facts: Facts, templates: list[Row]) -> Iterator[Row]:
     """Messages that FileMaker sent and messages that Nexus sent."""
-    rng = world.chance("message rows")
-    for number, message in enumerate(world.messages):
+    rng = facts.chance("message rows")
+    for number, message in enumerate(facts.messages):
         if not message.in_nexus:
             continue
         own, sent = not message.filemaker_id, instant(message.at)
@@ -83,9 +83,9 @@ def message_rows(world: World, templates: list[Row]) -> Iterator[Row]:
         }
 
 
-def reply_rows(world: World) -> Iterator[Row]:
+def reply_rows(facts: Facts) -> Iterator[Row]:
     """Answers that came in; of some Nexus does not know whose they are."""
-    for number, reply in enumerate(world.replies):
+    for number, reply in enumerate(facts.replies):
         if not reply.in_nexus:
             continue
         own, at = not reply.filemaker_id, instant(reply.at)
@@ -105,17 +105,17 @@ def reply_rows(world: World) -> Iterator[Row]:
         }
 
 
-def letter_rows(world: World) -> Iterator[Row]:
+def letter_rows(facts: Facts) -> Iterator[Row]:
     """Letters, all written in Nexus; some to patients that FileMaker has no more."""
-    rng = world.chance("letter rows")
-    for number in range(world.size(_LETTERS)):
-        person = rng.choice(world.vanished if number % 30 == 7 else world.in_nexus)
+    rng = facts.chance("letter rows")
+    for number in range(facts.size(_LETTERS)):
+        person = rng.choice(facts.vanished if number % 30 == 7 else facts.in_nexus)
         name = f"{person.first} {person.last}".strip()
-        referrer = rng.choice(world.referrers)
+        referrer = rng.choice(facts.referrers)
         at = IMPORTED + timedelta(days=number % 4, minutes=number * 3)
-        page = f"<p>Dear Dr {referrer.last},</p><p>{name} &amp; Ref {world.invent.word()}</p>"
+        page = f"<p>Dear Dr {referrer.last},</p><p>{name} &amp; Ref {facts.fake.word()}</p>"
         yield {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "letter_type": rng.choice(("report", "thanks", "support_letter")),
             "recipient_name": f"Dr {referrer.first} {referrer.last}",
             "subject": f"Re: {name}",
@@ -126,21 +126,21 @@ def letter_rows(world: World) -> Iterator[Row]:
         }
 
 
-def reminder_rows(world: World) -> Iterator[Row]:
+def reminder_rows(facts: Facts) -> Iterator[Row]:
     """Reminders, all made in Nexus; three in eight name an appointment, two of them a lost one."""
-    rng = world.chance("reminder rows")
-    events = [e for e in world.events if e.in_nexus and e.person]
-    for number in range(world.size(_REMINDERS)):
+    rng = facts.chance("reminder rows")
+    events = [e for e in facts.events if e.in_nexus and e.person]
+    for number in range(facts.size(_REMINDERS)):
         event = rng.choice(events)
-        person = event.person or world.own[0]
+        person = event.person or facts.own[0]
         linked = event.id if number % 8 < 3 else None
         at = instant(clock(date(2025, 11, 11), 9)) + timedelta(minutes=number)
         yield {
-            "id": world.invent.uuid(),
-            "note": f"Call back about {world.invent.word()}",
+            "id": facts.fake.uuid(),
+            "note": f"Call back about {facts.fake.word()}",
             "reminder_date": date(2025, 12, 1) + timedelta(days=number % 60),
             "status": rng.choice(("pending", "pending", "scheduled", "completed", "cancelled")),
-            "appointment_id": world.invent.uuid() if number in (8, 16) else linked,
+            "appointment_id": facts.fake.uuid() if number in (8, 16) else linked,
             "created_at": at,
             "updated_at": at,
             "scheduled_at": None,

@@ -10,7 +10,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from nexus_sandbox.clinic.environments import Row, later
-from nexus_sandbox.clinic.facts import Event, World
+from nexus_sandbox.clinic.facts import Event, Facts
 from nexus_sandbox.clinic.nexus_config import SET_UP
 from nexus_sandbox.clinic.times import IMPORTED
 
@@ -19,11 +19,11 @@ _STAMPS: Row = {"created_at": IMPORTED, "updated_at": IMPORTED}
 _SYNCED: Row = {"last_synced_at": IMPORTED + timedelta(days=1)}
 
 
-def connection_row(world: World) -> Row:
+def connection_row(facts: Facts) -> Row:
     """The one connection, whose tokens move by themselves."""
     return {
-        "id": world.invent.uuid(),
-        "tenant_id": str(world.invent.uuid()),
+        "id": facts.fake.uuid(),
+        "tenant_id": str(facts.fake.uuid()),
         "tenant_name": "Made-up Clinic",
         "access_token": later("made-up-xero-access-2", before="made-up-xero-access-1"),
         "refresh_token": later("made-up-xero-refresh-2", before="made-up-xero-refresh-1"),
@@ -39,17 +39,17 @@ def connection_row(world: World) -> Row:
     }
 
 
-def contact_rows(world: World, connection: Row) -> Iterator[Row]:
+def contact_rows(facts: Facts, connection: Row) -> Iterator[Row]:
     """Patients and companies that Xero knows too."""
     known: list[tuple[UUID | None, UUID | None, str, str]]
     known = [
-        (p.id, None, p.xero_id, f"{p.first} {p.last.strip()}") for p in world.in_nexus if p.xero_id
+        (p.id, None, p.xero_id, f"{p.first} {p.last.strip()}") for p in facts.in_nexus if p.xero_id
     ]
-    firms = world.companies[: world.size(_CONTACTS["companies"])]
-    known += [(None, f.id, str(world.invent.uuid()), f.organisation) for f in firms]
+    firms = facts.companies[: facts.size(_CONTACTS["companies"])]
+    known += [(None, f.id, str(facts.fake.uuid()), f.organisation) for f in firms]
     for number, (patient, company, xero_id, name) in enumerate(known):
         yield {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "xero_contact_id": xero_id,
             "xero_contact_number": f"C{number:05}",
             "xero_contact_name": name,
@@ -62,22 +62,22 @@ def contact_rows(world: World, connection: Row) -> Iterator[Row]:
         }
 
 
-def invoice_rows(world: World) -> list[Row]:
+def invoice_rows(facts: Facts) -> list[Row]:
     """Invoices: two in three of an appointment, one in four of a company; vanished ones too."""
-    rng = world.chance("invoices")
+    rng = facts.chance("invoices")
     made = []
-    for number in range(world.size(_INVOICES)):
-        event = _event(world, rng.random())
-        person = event.person or world.own[0]
-        if number < len(world.vanished):
-            person = world.vanished[number]
+    for number in range(facts.size(_INVOICES)):
+        event = _event(facts, rng.random())
+        person = event.person or facts.own[0]
+        if number < len(facts.vanished):
+            person = facts.vanished[number]
         total = Decimal(rng.randrange(5_000, 90_000)) / 100
         paid = total if number % 3 else Decimal(0)
-        has_event = number >= world.size(300)
+        has_event = number >= facts.size(300)
         made.append(
             {
-                "id": world.invent.uuid(),
-                "xero_invoice_id": str(world.invent.uuid()),
+                "id": facts.fake.uuid(),
+                "xero_invoice_id": str(facts.fake.uuid()),
                 "xero_invoice_number": f"INV-{number + 10_000}",
                 "xero_invoice_type": "ACCREC",
                 "status": "PAID" if paid else rng.choice(("DRAFT", "AUTHORISED", "VOIDED")),
@@ -93,30 +93,30 @@ def invoice_rows(world: World) -> list[Row]:
                 "appointment_id": event.id if has_event else None,
                 "subtotal": total,
                 "total_tax": Decimal(0),
-                "company_id": rng.choice(world.companies).id if number % 4 == 3 else None,
+                "company_id": rng.choice(facts.companies).id if number % 4 == 3 else None,
                 "patient_id": person.id,
-                "clinician_id": rng.choice(world.clinicians).id if number % 2 else None,
+                "clinician_id": rng.choice(facts.clinicians).id if number % 2 else None,
             }
         )
     return made
 
 
-def _event(world: World, where: float) -> Event:
+def _event(facts: Facts, where: float) -> Event:
     """One of the appointments of patients."""
-    events = world.linkable_events()
+    events = facts.linkable_events()
     return events[int(where * len(events))]
 
 
-def quote_rows(world: World, invoices: list[Row]) -> Iterator[Row]:
+def quote_rows(facts: Facts, invoices: list[Row]) -> Iterator[Row]:
     """Quotes: half of them of an appointment, some turned into an invoice."""
-    rng = world.chance("quotes")
-    for number in range(world.size(_QUOTES)):
-        event = _event(world, rng.random())
+    rng = facts.chance("quotes")
+    for number in range(facts.size(_QUOTES)):
+        event = _event(facts, rng.random())
         total = Decimal(rng.randrange(5_000, 90_000)) / 100
         turned = rng.choice(invoices)["id"] if number % 5 == 0 else None
         yield {
-            "id": world.invent.uuid(),
-            "xero_quote_id": str(world.invent.uuid()),
+            "id": facts.fake.uuid(),
+            "xero_quote_id": str(facts.fake.uuid()),
             "xero_quote_number": f"QU-{number + 1_000}",
             "status": "INVOICED" if turned else rng.choice(("DRAFT", "SENT", "ACCEPTED")),
             "total": total,
@@ -130,16 +130,16 @@ def quote_rows(world: World, invoices: list[Row]) -> Iterator[Row]:
             **_STAMPS,
             "appointment_id": event.id if number % 2 else None,
             "converted_invoice_id": turned,
-            "company_id": rng.choice(world.companies).id if number % 10 == 0 else None,
+            "company_id": rng.choice(facts.companies).id if number % 10 == 0 else None,
             "patient_id": event.person.id if event.person else None,
         }
 
 
-def batch_payment_rows(world: World, connection: Row) -> list[Row]:
+def batch_payment_rows(facts: Facts, connection: Row) -> list[Row]:
     """Payments that came in one sum."""
     return [
         {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "batch_reference": f"BATCH-{number}",
             "payment_date": date(2025, 10, 1) + timedelta(days=number),
             "total_amount": Decimal("1250.00"),
@@ -149,21 +149,21 @@ def batch_payment_rows(world: World, connection: Row) -> list[Row]:
             "notes": "",
             **_STAMPS,
             "connection_id": connection["id"],
-            "created_by_id": world.staff[0].user_id,
+            "created_by_id": facts.staff[0].user_id,
         }
-        for number in range(world.size(20))
+        for number in range(facts.size(20))
     ]
 
 
 def payment_rows(
-    world: World, connection: Row, invoices: list[Row], batches: list[Row]
+    facts: Facts, connection: Row, invoices: list[Row], batches: list[Row]
 ) -> Iterator[Row]:
     """What was paid on which invoice."""
     paid = [invoice for invoice in invoices if invoice["status"] == "PAID"]
-    for number, invoice in enumerate(paid[: world.size(300)]):
+    for number, invoice in enumerate(paid[: facts.size(300)]):
         yield {
-            "id": world.invent.uuid(),
-            "xero_payment_id": str(world.invent.uuid()),
+            "id": facts.fake.uuid(),
+            "xero_payment_id": str(facts.fake.uuid()),
             "amount": invoice["total"],
             "payment_date": date(2025, 10, 1),
             "reference": f"PAY-{number}",
@@ -177,19 +177,19 @@ def payment_rows(
         }
 
 
-def log_rows(world: World, invoices: list[Row]) -> Iterator[Row]:
+def log_rows(facts: Facts, invoices: list[Row]) -> Iterator[Row]:
     """What was sent to Xero: about a patient, an appointment or an invoice, by a bare id."""
-    rng = world.chance("sync logs")
-    known = [person for person in world.in_nexus if person.xero_id]
-    for number in range(world.size(_LOGS)):
+    rng = facts.chance("sync logs")
+    known = [person for person in facts.in_nexus if person.xero_id]
+    for number in range(facts.size(_LOGS)):
         kind = ("patient", "patient", "patient", "appointment", "invoice")[number % 5]
         about: object = rng.choice(known).id
         if kind == "appointment":
-            about = _event(world, rng.random()).id
+            about = _event(facts, rng.random()).id
         elif kind == "invoice":
             about = rng.choice(invoices)["id"]
         yield {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "operation_type": "invoice_create" if kind == "invoice" else "contact_update",
             "status": "failed" if number % 40 == 9 else "success",
             "request_data": Jsonb({"reference": str(about), "kind": kind}),
@@ -197,17 +197,17 @@ def log_rows(world: World, invoices: list[Row]) -> Iterator[Row]:
             "error_message": "",
             "local_entity_type": kind,
             "local_entity_id": about,
-            "xero_entity_id": str(world.invent.uuid()),
+            "xero_entity_id": str(facts.fake.uuid()),
             "duration_ms": rng.randrange(80, 900),
             "created_at": IMPORTED + timedelta(hours=1, minutes=number),
         }
 
 
-def item_rows(world: World) -> Iterator[Row]:
+def item_rows(facts: Facts) -> Iterator[Row]:
     """What is sold, by the codes of both sides."""
     for number, name in enumerate(("Orthotics", "Shoes", "Assessment", "Repair", "Freight")):
         yield {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "local_code": f"ITEM{number}",
             "description": name,
             "xero_item_code": f"X{number}",
@@ -220,14 +220,14 @@ def item_rows(world: World) -> Iterator[Row]:
         }
 
 
-def tracking_rows(world: World) -> Iterator[Row]:
+def tracking_rows(facts: Facts) -> Iterator[Row]:
     """A tracking option for each clinic."""
-    category = str(world.invent.uuid())
-    for place in world.places:
+    category = str(facts.fake.uuid())
+    for place in facts.places:
         yield {
-            "id": world.invent.uuid(),
+            "id": facts.fake.uuid(),
             "tracking_category_id": category,
-            "tracking_option_id": str(world.invent.uuid()),
+            "tracking_option_id": str(facts.fake.uuid()),
             "category_name": "Clinic",
             "option_name": place.nexus_name[:100],
             "is_active": True,

@@ -16,10 +16,10 @@ from typing import Any
 
 from nexus_sandbox.filemaker import find as finding
 from nexus_sandbox.filemaker import format as fmt
-from nexus_sandbox.filemaker.file import Record, Table
+from nexus_sandbox.filemaker.file import FileTable, Record
 from nexus_sandbox.filemaker.message import Refusal, Reply, Request, reply
 from nexus_sandbox.filemaker.sessions import Sessions
-from nexus_sandbox.filemaker.tables import Order, Shelf, ordered
+from nexus_sandbox.filemaker.tables import Order, Tables, ordered
 
 VERSION = "20.3.2.205"
 FOLDER = "API"  # the layouts whose names begin so lie in a folder of that name
@@ -34,7 +34,7 @@ PARAMETERS = {  # a range of records takes them with an underscore, a find witho
 class Api:
     """The Data API over one database."""
 
-    def __init__(self, database: str, shelf: Shelf, sessions: Sessions) -> None:
+    def __init__(self, database: str, shelf: Tables, sessions: Sessions) -> None:
         self.database = database
         self.sessions = sessions
         self._shelf = shelf
@@ -97,7 +97,7 @@ class Api:
                 raise Refusal(1704, 405)
         raise Refusal(1630, 404)
 
-    def _layout(self, request: Request, table: Table, rest: list[str]) -> Reply:
+    def _layout(self, request: Request, table: FileTable, rest: list[str]) -> Reply:
         match request.verb, rest:
             case "GET", []:
                 fields = [fmt.metadata(field) for field in table.fields]
@@ -130,18 +130,18 @@ class Api:
         answer.headers["X-FM-Data-Access-Token"] = token
         return answer
 
-    def _table(self, layout: str) -> Table:
+    def _table(self, layout: str) -> FileTable:
         if layout not in self._shelf.layouts:
             raise Refusal(105)
         return self._shelf.layouts[layout]
 
-    def _one(self, request: Request, table: Table, record_id: str) -> Reply:
+    def _one(self, request: Request, table: FileTable, record_id: str) -> Reply:
         records = [record for record in table.records if str(record.record_id) == record_id]
         if not records:
             raise Refusal(101)
         return self._reply(request, table, dict(request.query), records, len(records))
 
-    def _page(self, request: Request, table: Table, given: Mapping[str, Any]) -> Reply:
+    def _page(self, request: Request, table: FileTable, given: Mapping[str, Any]) -> Reply:
         """One page of all records, or of those that a query finds."""
         if not all(PARAMETERS[request.verb].fullmatch(name) for name in given):
             raise Refusal(960)
@@ -164,7 +164,7 @@ class Api:
     def _reply(
         self,
         request: Request,
-        table: Table,
+        table: FileTable,
         parameters: Mapping[str, Any],
         page: list[Record],
         found: int,
@@ -196,7 +196,7 @@ def _product() -> dict[str, str]:
     }
 
 
-def _layout_list(tables: Mapping[str, Table]) -> list[dict[str, object]]:
+def _layout_list(tables: Mapping[str, FileTable]) -> list[dict[str, object]]:
     inside = [{"name": name} for name in tables if name.startswith(FOLDER)]
     outside: list[dict[str, object]] = [
         {"name": name} for name in tables if not name.startswith(FOLDER)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nexus_reimport.errors import SandboxError
-from nexus_sandbox.filemaker.file import Field, Record, Table
+from nexus_sandbox.filemaker.file import Field, FileTable, Record
 
 DateForm = Literal["d/m/y", "m/d/y", "y-m-d"]
 REPETITIONS, PARAGRAPH = "\x1d", "\x0b"
@@ -54,7 +54,7 @@ class Style:
 PLAIN = Style()
 
 
-def write(table: Table, path: Path, style: Style = PLAIN) -> None:
+def write(table: FileTable, path: Path, style: Style = PLAIN) -> None:
     """Export ``table`` to ``path``; its suffix says in which format."""
     writers = {".xlsx": _write_workbook, ".csv": _write_commas, ".tab": _write_tabs}
     if path.suffix not in writers:
@@ -70,7 +70,7 @@ class _Column:
     field: Field
 
 
-def _columns(table: Table, style: Style, *, spreadsheet: bool) -> list[_Column]:
+def _columns(table: FileTable, style: Style, *, spreadsheet: bool) -> list[_Column]:
     fields = {field.name: field for field in table.fields}
     named = style.columns or tuple((name, name) for name in fields)
     return [
@@ -86,7 +86,7 @@ def _header(header: str, name: str, style: Style) -> str:
     return header.replace(" ", "_") if style.underscores else header
 
 
-def _write_commas(table: Table, path: Path, style: Style) -> None:
+def _write_commas(table: FileTable, path: Path, style: Style) -> None:
     lines = (
         ",".join('"' + text.replace('"', '""') + '"' for text in line)
         for line in _lines(table, style)
@@ -94,7 +94,7 @@ def _write_commas(table: Table, path: Path, style: Style) -> None:
     _write_text(lines, path, style)
 
 
-def _write_tabs(table: Table, path: Path, style: Style) -> None:
+def _write_tabs(table: FileTable, path: Path, style: Style) -> None:
     lines = (
         "\t".join(text.replace("\t", " ") for text in line)
         for line in _lines(table, style, only_numbers=False)
@@ -108,7 +108,7 @@ def _write_text(lines: Iterable[str], path: Path, style: Style) -> None:
     path.write_bytes(mark + text.encode(style.encoding, "surrogatepass"))
 
 
-def _lines(table: Table, style: Style, *, only_numbers: bool = True) -> Iterator[list[str]]:
+def _lines(table: FileTable, style: Style, *, only_numbers: bool = True) -> Iterator[list[str]]:
     """Every line as texts. A number field is exported with numbers alone, but for tabs."""
     columns = _columns(table, style, spreadsheet=False)
     if style.headers:
@@ -165,7 +165,7 @@ def _clock(text: str, style: Style) -> str:
     return f"{int(hours) % 12 or 12}:{rest} {'PM' if int(hours) >= 12 else 'AM'}"
 
 
-def _write_workbook(table: Table, path: Path, style: Style) -> None:
+def _write_workbook(table: FileTable, path: Path, style: Style) -> None:
     from openpyxl import Workbook
 
     workbook = Workbook(write_only=True)
@@ -270,7 +270,7 @@ EXPORTED: dict[str, tuple[str, Style]] = {
 """Layout -> the file that the clinic exports it to, and how. Dates that are text are d/m/y."""
 
 
-def export(tables: Iterable[Table], folder: Path) -> dict[str, str]:
+def export(tables: Iterable[FileTable], folder: Path) -> dict[str, str]:
     """Write each table of the clinic to its file in ``folder``; layout -> name of the file."""
     folder.mkdir(parents=True, exist_ok=True)
     written = {}

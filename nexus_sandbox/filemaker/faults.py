@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from nexus_sandbox.filemaker.file import Field, Record, Table
+from nexus_sandbox.filemaker.file import Field, FileTable, Record
 from nexus_sandbox.filemaker.message import Delivery, Refusal, Reply, Request
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def swap_record(
 ) -> Fault:
     """Somebody deletes a record and adds one just before the request: the count stays."""
 
-    def swap(live: Table) -> None:
+    def swap(live: FileTable) -> None:
         del live.records[index]
         last = max(record.record_id for record in live.records)
         live.records.append(Record(last + 1, 0, dict(values)))
@@ -110,7 +110,7 @@ def edit_record(
 ) -> Fault:
     """Somebody edits a record just before the request."""
 
-    def edit(live: Table) -> None:
+    def edit(live: FileTable) -> None:
         record = live.records[index]
         live.records[index] = Record(
             record.record_id, record.mod_id + 1, {**record.values, **values}
@@ -122,7 +122,7 @@ def edit_record(
 def change_field(path: str, table: str, changed: Field, *, nth: int = 1) -> Fault:
     """Somebody defines a field anew: of another type, as a global one."""
 
-    def change(live: Table) -> None:
+    def change(live: FileTable) -> None:
         live.fields = tuple(changed if f.name == changed.name else f for f in live.fields)
 
     return _edit(path, table, change, nth)
@@ -131,7 +131,7 @@ def change_field(path: str, table: str, changed: Field, *, nth: int = 1) -> Faul
 def remove_field(path: str, table: str, name: str, *, nth: int = 1) -> Fault:
     """Somebody takes a field away, from the layout or altogether."""
 
-    def remove(live: Table) -> None:
+    def remove(live: FileTable) -> None:
         live.fields = tuple(f for f in live.fields if f.name != name)
 
     return _edit(path, table, remove, nth)
@@ -208,7 +208,7 @@ def _moved(link: str, by: int) -> str:
     return re.sub(r"(?<=skiptoken=s)\d+", lambda begin: str(int(begin[0]) + by), link)
 
 
-def _edit(path: str, table: str, change: Callable[[Table], object], nth: int) -> Fault:
+def _edit(path: str, table: str, change: Callable[[FileTable], object], nth: int) -> Fault:
     def edit(simulator: Simulator) -> None:
         with simulator.edit() as tables:
             change(tables[table])

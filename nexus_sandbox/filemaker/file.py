@@ -54,7 +54,7 @@ class Record:
 
 
 @dataclass(slots=True)
-class Table:
+class FileTable:
     """A layout and the records behind it, in the order of creation."""
 
     name: str
@@ -67,7 +67,7 @@ class Table:
         return tuple(name for field in self.fields for name in field.names)
 
 
-def save(tables: Iterable[Table], folder: Path) -> None:
+def save(tables: Iterable[FileTable], folder: Path) -> None:
     """Write each table to ``folder``; a table of the same name that is there is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
@@ -75,7 +75,7 @@ def save(tables: Iterable[Table], folder: Path) -> None:
         path.write_text("\n".join(_lines(table)), encoding="utf-8")
 
 
-def load(folder: Path) -> list[Table]:
+def load(folder: Path) -> list[FileTable]:
     """The tables that ``save`` wrote, in the order of their names.
 
     Raises:
@@ -91,7 +91,7 @@ def load(folder: Path) -> list[Table]:
     return [_read(path) for path in paths]
 
 
-def _lines(table: Table) -> Iterator[str]:
+def _lines(table: FileTable) -> Iterator[str]:
     """One JSON document, with a line per record so that two files can be compared by eye."""
     names = table.value_names
     known = set(names)
@@ -106,10 +106,10 @@ def _lines(table: Table) -> Iterator[str]:
     yield "]}"
 
 
-def _read(path: Path) -> Table:
+def _read(path: Path) -> FileTable:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        table = Table(content["name"], tuple(Field(**field) for field in content["fields"]), [])
+        table = FileTable(content["name"], tuple(Field(**field) for field in content["fields"]), [])
         names = table.value_names
         for record_id, mod_id, *values in content["records"]:
             table.records.append(Record(record_id, mod_id, dict(zip(names, values, strict=True))))

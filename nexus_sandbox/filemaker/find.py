@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nexus_sandbox.filemaker import format as fmt
-from nexus_sandbox.filemaker.file import Field, Record, Table
+from nexus_sandbox.filemaker.file import Field, FileTable, Record
 from nexus_sandbox.filemaker.message import Refusal
 
 Matches = Callable[[object], bool]
@@ -37,7 +37,7 @@ WILD = {"*": r"\S*", "@": ".", "#": r"\d"}
 WILD_WHOLE = {**WILD, "*": ".*"}
 
 
-def find(table: Table, query: object, dateformats: str) -> list[Record]:
+def find(table: FileTable, query: object, dateformats: str) -> list[Record]:
     """The records that the requests of ``query`` match, in the order of creation.
 
     Each object of the array is a request: its criteria all have to match. Requests add to the
@@ -61,7 +61,7 @@ def find(table: Table, query: object, dateformats: str) -> list[Record]:
     return [record for record in table.records if id(record) in found]
 
 
-def _request(table: Table, criteria: Mapping[str, object], dateformats: str) -> set[int]:
+def _request(table: FileTable, criteria: Mapping[str, object], dateformats: str) -> set[int]:
     fields = {name: field for field in table.fields for name in field.names}
     tests: list[tuple[str, Matches]] = []
     for name, text in criteria.items():

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 
-from nexus_sandbox.filemaker.file import Field, Record, Table
+from nexus_sandbox.filemaker.file import Field, FileTable, Record
 
 US, LOCALE, ISO = "0", "1", "2"
 """The values of ``dateformats``. The made-up file has an Australian locale."""
@@ -66,7 +66,7 @@ def row(record: Record, writers: tuple[tuple[str, Write], ...]) -> dict[str, obj
     }
 
 
-def writers(table: Table, dateformats: str, origin: str) -> tuple[tuple[str, Write], ...]:
+def writers(table: FileTable, dateformats: str, origin: str) -> tuple[tuple[str, Write], ...]:
     """For every value of a record of the layout its name and how it is written.
 
     ``origin`` is where container URLs point.

@@ -16,11 +16,11 @@ from urllib.parse import quote, unquote, urlsplit
 
 from nexus_sandbox.filemaker import odata_format as fmt
 from nexus_sandbox.filemaker import odata_query as asking
-from nexus_sandbox.filemaker.file import Record, Table
+from nexus_sandbox.filemaker.file import FileTable, Record
 from nexus_sandbox.filemaker.message import Refusal, Reply, Request
 from nexus_sandbox.filemaker.odata_filter import matches
 from nexus_sandbox.filemaker.sessions import Sessions
-from nexus_sandbox.filemaker.tables import Shelf
+from nexus_sandbox.filemaker.tables import Tables
 
 BASE = "/fmi/odata/v4"
 LONGEST_URL = 2_000
@@ -45,7 +45,7 @@ class Manner:
 class ODataApi:
     """OData over one database."""
 
-    def __init__(self, database: str, shelf: Shelf, sessions: Sessions, manner: Manner) -> None:
+    def __init__(self, database: str, shelf: Tables, sessions: Sessions, manner: Manner) -> None:
         self.database = database
         self._shelf = shelf
         self._sessions = sessions
@@ -93,7 +93,7 @@ class ODataApi:
             raise Refusal(asking.SYNTAX, 400, after)
         return self._page(request, table)
 
-    def _table(self, name: str) -> Table:
+    def _table(self, name: str) -> FileTable:
         meant = self._meant(name)
         if meant not in self._shelf.tables:
             raise Refusal(NO_TABLE, 404, name)
@@ -111,7 +111,7 @@ class ODataApi:
             raise Refusal(asking.SYNTAX, 400, name)
         return unquote(name)
 
-    def _one(self, request: Request, table: Table, key: str | None, row: str | None) -> Reply:
+    def _one(self, request: Request, table: FileTable, key: str | None, row: str | None) -> Reply:
         field = fmt.key_of(table)
         if key is not None and not field:
             raise Refusal(asking.SEMANTICS, 400, key)
@@ -127,7 +127,7 @@ class ODataApi:
         options = asking.read(request.target, table)
         return _json(self._rows(request, table, options, found[:1])[0], request, self._of(table))
 
-    def _page(self, request: Request, table: Table) -> Reply:
+    def _page(self, request: Request, table: FileTable) -> Reply:
         options = asking.read(request.target, table)
         found = self._shelf.all(table, options.order)
         if options.filter:
@@ -144,11 +144,11 @@ class ODataApi:
             content["@nextLink"] = self._next(request, begin + size)
         return _json(content, request, self._of(table))
 
-    def _of(self, table: Table) -> str:
+    def _of(self, table: FileTable) -> str:
         return f"{self.database}#{quote(table.name)}"
 
     def _rows(
-        self, request: Request, table: Table, options: asking.Options, records: list[Record]
+        self, request: Request, table: FileTable, options: asking.Options, records: list[Record]
     ) -> list[dict[str, object]]:
         exact, offset = _is_exact(request), self._manner.offset
         writers = fmt.writers(table, options.select, offset, exact=exact)

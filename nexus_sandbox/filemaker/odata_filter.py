@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 from nexus_sandbox.filemaker import format as fmt
-from nexus_sandbox.filemaker.file import Field, Record, Table
+from nexus_sandbox.filemaker.file import Field, FileTable, Record
 from nexus_sandbox.filemaker.message import Refusal
 from nexus_sandbox.filemaker.odata_query import SEMANTICS, SYNTAX, field_name
 
@@ -56,7 +56,7 @@ class _Token:
     text: str
 
 
-def matches(expression: str, table: Table) -> Matches:
+def matches(expression: str, table: FileTable) -> Matches:
     """A test for records of ``table``.
 
     Raises:
@@ -82,7 +82,7 @@ def _tokens(expression: str) -> list[_Token]:
 class _Reader:
     """Reads an expression from left to right."""
 
-    def __init__(self, tokens: list[_Token], table: Table) -> None:
+    def __init__(self, tokens: list[_Token], table: FileTable) -> None:
         self._tokens = tokens
         self._table = table
 

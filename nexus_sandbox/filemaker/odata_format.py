@@ -12,7 +12,7 @@ from decimal import Decimal
 from xml.sax.saxutils import escape, quoteattr
 
 from nexus_sandbox.filemaker import format as fmt
-from nexus_sandbox.filemaker.file import Field, Record, Table
+from nexus_sandbox.filemaker.file import Field, FileTable, Record
 from nexus_sandbox.filemaker.message import Refusal, Reply
 
 ENGINE = "OData Engine 20.3.2"
@@ -51,7 +51,7 @@ ERRORS = {
 Write = Callable[[Record], object]
 
 
-def key_of(table: Table) -> str:
+def key_of(table: FileTable) -> str:
     """The field that is declared as the key; ``""`` where none is, and only ROWID is one."""
     names = {field.name for field in table.fields}
     declared = [name for name in KEYS if name in names]
@@ -59,7 +59,7 @@ def key_of(table: Table) -> str:
 
 
 def writers(
-    table: Table, names: Iterable[str], offset: str, *, exact: bool
+    table: FileTable, names: Iterable[str], offset: str, *, exact: bool
 ) -> tuple[tuple[str, Write], ...]:
     """For every value of a record its name and how it is written, in the order of ``names``.
 
@@ -83,7 +83,7 @@ def _is_left_out(field: Field) -> bool:
     return field.type == "container" or field.is_summary
 
 
-def _writer(table: Table, field: Field, offset: str, *, exact: bool) -> Write:
+def _writer(table: FileTable, field: Field, offset: str, *, exact: bool) -> Write:
     def one(value: object) -> object:
         return _value(value, field.type, offset, exact=exact)
 
@@ -118,7 +118,7 @@ def _plain(number: Decimal) -> int | float:
     return int(number) if number == number.to_integral_value() else float(number)
 
 
-def metadata(database: str, tables: Iterable[Table]) -> bytes:
+def metadata(database: str, tables: Iterable[FileTable]) -> bytes:
     """The document that describes every set. A type is called as its set, with an underscore."""
     namespace = f"com.filemaker.odata.{database}.fmp12"
     every = tuple(tables)
@@ -139,7 +139,7 @@ def metadata(database: str, tables: Iterable[Table]) -> bytes:
     return "\n".join(lines).encode()
 
 
-def _entity_type(table: Table) -> Iterator[str]:
+def _entity_type(table: FileTable) -> Iterator[str]:
     yield f"<EntityType Name={quoteattr(table.name + '_')}>"
     if key := key_of(table):
         yield f"<Key><PropertyRef Name={quoteattr(key)}/></Key>"
@@ -175,7 +175,7 @@ def _property(field: Field) -> Iterator[str]:
     yield "</Property>"
 
 
-def _entity_set(namespace: str, table: Table) -> str:
+def _entity_set(namespace: str, table: FileTable) -> str:
     kind = quoteattr(f"{namespace}.{table.name}_")
     return f"<EntitySet Name={quoteattr(table.name)} EntityType={kind}/>"
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from nexus_sandbox.filemaker.file import Table
+from nexus_sandbox.filemaker.file import FileTable
 from nexus_sandbox.filemaker.message import Refusal
 from nexus_sandbox.filemaker.tables import Order
 
@@ -40,7 +40,7 @@ class Options:
     begin: int = 0  # of the page: what ``$skiptoken`` says
 
 
-def read(target: str, table: Table) -> Options:
+def read(target: str, table: FileTable) -> Options:
     """The options in the query of ``target``.
 
     Raises:
@@ -58,7 +58,7 @@ def read(target: str, table: Table) -> Options:
     )
 
 
-def field_name(written: str, table: Table) -> str:
+def field_name(written: str, table: FileTable) -> str:
     """The field that is meant by a name as it is written in a query."""
     name = written.strip()
     if name.startswith('"') and name.endswith('"') and len(name) > 2:
@@ -94,7 +94,7 @@ def _items(written: str) -> Iterator[str]:
         position = match.end()
 
 
-def _directions(written: str, table: Table) -> Iterator[tuple[str, bool]]:
+def _directions(written: str, table: FileTable) -> Iterator[tuple[str, bool]]:
     for part in re.findall(r'(?:"[^"]*"|[^,])+', written):
         match = re.fullmatch(r'\s*("[^"]*"|\S+)(?:\s+(asc|desc))?\s*', part)
         if match is None:

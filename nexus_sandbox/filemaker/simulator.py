@@ -29,11 +29,11 @@ from typing import Self
 from nexus_reimport.errors import SandboxError
 from nexus_sandbox.filemaker.data_api import Api
 from nexus_sandbox.filemaker.faults import Fault
-from nexus_sandbox.filemaker.file import Table, load
+from nexus_sandbox.filemaker.file import FileTable, load
 from nexus_sandbox.filemaker.message import Delivery, Reply, Request
 from nexus_sandbox.filemaker.odata import BASE, Manner, ODataApi, is_page
 from nexus_sandbox.filemaker.sessions import Sessions
-from nexus_sandbox.filemaker.tables import Shelf
+from nexus_sandbox.filemaker.tables import Tables
 
 HOST = "127.0.0.1"
 ACCOUNT = "nexus_reader"
@@ -50,7 +50,7 @@ class Simulator:
 
     def __init__(
         self,
-        tables: Iterable[Table],
+        tables: Iterable[FileTable],
         *,
         password: str,
         account: str = ACCOUNT,
@@ -68,7 +68,7 @@ class Simulator:
         self._lock = threading.RLock()
         self.odata = Manner()
         self._sessions = Sessions(account, password, idle_seconds, clock)
-        self._shelf = Shelf(tables, only_odata)
+        self._shelf = Tables(tables, only_odata)
         self._api = Api(database, self._shelf, self._sessions)
         self._odata_api = ODataApi(database, self._shelf, self._sessions, self.odata)
         self._server: _Server | None = None
@@ -91,7 +91,7 @@ class Simulator:
         return f"http://{HOST}:{self._server.server_address[1]}"
 
     @property
-    def tables(self) -> dict[str, Table]:
+    def tables(self) -> dict[str, FileTable]:
         """The tables by name. To change them while it runs use ``edit``."""
         return self._shelf.tables
 
@@ -119,7 +119,7 @@ class Simulator:
         return len(self._sessions)
 
     @contextlib.contextmanager
-    def edit(self) -> Iterator[dict[str, Table]]:
+    def edit(self) -> Iterator[dict[str, FileTable]]:
         """The tables, for changing: no request is answered meanwhile."""
         with self._lock:
             yield self._shelf.tables

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from nexus_sandbox.filemaker import format as fmt
-from nexus_sandbox.filemaker.file import Record, Table
+from nexus_sandbox.filemaker.file import FileTable, Record
 from nexus_sandbox.filemaker.message import Refusal
 
 Order = tuple[tuple[str, bool], ...]
 """Names of fields, each with whether it descends."""
 
 
-class Shelf:
+class Tables:
     """Tables by name. A layout stands on each, those of ``only_odata`` aside."""
 
-    def __init__(self, tables: Iterable[Table], only_odata: Collection[str] = ()) -> None:
+    def __init__(self, tables: Iterable[FileTable], only_odata: Collection[str] = ()) -> None:
         self.tables = {table.name: table for table in tables}
         self.only_odata = frozenset(only_odata)
         self._sorted: dict[tuple[str, Order], list[Record]] = {}
 
     @property
-    def layouts(self) -> dict[str, Table]:
+    def layouts(self) -> dict[str, FileTable]:
         """What the Data API may read."""
         return {name: table for name, table in self.tables.items() if name not in self.only_odata}
 
-    def all(self, table: Table, order: Order) -> list[Record]:
+    def all(self, table: FileTable, order: Order) -> list[Record]:
         """Every record of ``table`` in ``order``. Kept between pages, until an edit."""
         key = table.name, order
         if key not in self._sorted:
@@ -37,7 +37,7 @@ class Shelf:
         self._sorted.clear()
 
 
-def ordered(table: Table, records: Iterable[Record], order: Order) -> list[Record]:
+def ordered(table: FileTable, records: Iterable[Record], order: Order) -> list[Record]:
     """``records`` in ``order``.
 
     Raises:

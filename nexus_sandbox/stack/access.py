@@ -11,7 +11,7 @@ from nexus_reimport.errors import SandboxError
 from nexus_reimport.files import private
 from nexus_sandbox.postgres.access import Postgres
 from nexus_sandbox.s3.access import Storage
-from nexus_sandbox.stack.state import Kept
+from nexus_sandbox.stack.state import SavedState
 
 ENVIRONMENTS = ("dev", "prod")
 OWNER = "nexus"  # the application's role: every table is its own
@@ -54,7 +54,7 @@ class Stack:
         Raises:
             SandboxError: there is none, or a part of it is missing.
         """
-        kept = Kept.at(folder)
+        kept = SavedState.at(folder)
         postgres, storage = Postgres.at(folder / "postgres"), Storage.at(folder / "s3")
         if kept is None or postgres is None or storage is None:
             raise SandboxError(

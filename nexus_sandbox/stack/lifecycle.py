@@ -29,7 +29,7 @@ from nexus_sandbox.s3 import server as s3
 from nexus_sandbox.s3.access import Storage
 from nexus_sandbox.stack import client, fill, state
 from nexus_sandbox.stack.access import Stack
-from nexus_sandbox.stack.state import Kept
+from nexus_sandbox.stack.state import SavedState
 
 __all__ = ["SEED", "Server", "Stack", "Status", "down", "reset", "running", "status", "up"]
 
@@ -81,7 +81,9 @@ def up(
     supervisor = _launch(folder)
     if supervisor is not None:
         try:
-            _bring_up(folder, supervisor, Kept(scale, seed, state.recipe()), progress or _silent)
+            _bring_up(
+                folder, supervisor, SavedState(scale, seed, state.recipe()), progress or _silent
+            )
         except BaseException:
             supervisor.end()
             raise
@@ -114,7 +116,7 @@ def running(
 def status(folder: Path) -> Status:
     """What is kept and what runs. Changes nothing, and does not fail where there is nothing."""
     folder = state.ours(folder)
-    held = Kept.at(folder)
+    held = SavedState.at(folder)
     made = held is not None and held.complete
     return Status(
         folder=folder,
@@ -159,7 +161,7 @@ def down(folder: Path, *, remove: bool = False) -> None:
 
 def _refuse_other(folder: Path, scale: float, seed: int) -> None:
     """Stop where another clinic than the one that is asked for is kept."""
-    held = Kept.at(folder)
+    held = SavedState.at(folder)
     if held is None or not held.complete or (held.scale, held.seed) == (scale, seed):
         return
     raise SandboxError(
@@ -192,7 +194,7 @@ def _launch(folder: Path) -> client.Supervisor | None:
 
 
 def _bring_up(
-    folder: Path, supervisor: client.Supervisor, wanted: Kept, say: Callable[[str], None]
+    folder: Path, supervisor: client.Supervisor, wanted: SavedState, say: Callable[[str], None]
 ) -> None:
     if _is_all_there(folder, wanted.recipe):
         say("starting PostgreSQL, S3 and FileMaker")
@@ -207,7 +209,7 @@ def _bring_up(
     supervisor.start()
     say("filling the databases and the buckets")
     fill.fill(Stack.at(folder), clinic)
-    Kept.complete_at(folder)
+    SavedState.complete_at(folder)
 
 
 def _is_all_there(folder: Path, recipe: str) -> bool:
@@ -215,7 +217,7 @@ def _is_all_there(folder: Path, recipe: str) -> bool:
 
     Not where it was cut off, nor where somebody cleaned the system's temporary files.
     """
-    held, server = Kept.at(folder), Postgres.at(folder / "postgres")
+    held, server = SavedState.at(folder), Postgres.at(folder / "postgres")
     return (
         held is not None
         and (held.complete, held.recipe) == (True, recipe)
@@ -247,7 +249,7 @@ def _delete(folder: Path) -> None:
     s3.delete(folder / "s3")
     filemaker_server.end_leftover(folder / "filemaker")
     shutil.rmtree(folder / "filemaker", ignore_errors=True)
-    Kept.forget(folder)
+    SavedState.forget(folder)
 
 
 def _silent(message: str) -> None:

@@ -29,7 +29,7 @@ _READY = "supervisor.ready"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SavedState:
     """One made-up clinic. ``complete`` only once its last object is in place."""
 
     scale: float
@@ -146,6 +146,6 @@ def supervisor(folder: Path) -> int:
 
 def is_ready(folder: Path) -> bool:
     """Whether a supervisor lives, all its servers have answered, and all data is in place."""
-    kept = Kept.at(folder)
+    kept = SavedState.at(folder)
     ready = (folder / _READY).exists() and kept is not None and kept.complete
     return ready and supervisor(folder) != 0

@@ -32,7 +32,7 @@ from nexus_sandbox.filemaker.server import FileMakerServer
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from nexus_sandbox.stack.access import ENVIRONMENTS, bucket
-from nexus_sandbox.stack.state import Hold, Kept
+from nexus_sandbox.stack.state import Hold, SavedState
 
 _PAUSE = 0.1
 
@@ -73,7 +73,7 @@ def main(folder: Path) -> int:
 
 def _start(folder: Path, servers: list[Server]) -> None:
     """Start all three, in the main thread: they end with the thread that started them."""
-    kept = Kept.at(folder)
+    kept = SavedState.at(folder)
     if kept is None:
         raise SandboxError("there is no clinic to serve", next="run sandbox up again")
     servers.append(PostgresServer.start(folder / "postgres"))

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from nexus_reimport.errors import MappingError, ReimportError, SettingsError, SourceError
-from nexus_reimport.filemaker import Product, Wanted, codes
+from nexus_reimport.filemaker import Product, ReadRequest, codes
 from nexus_reimport.filemaker.data_api import DataApi
-from nexus_reimport.filemaker.http import Patience
+from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.filemaker.odata import OData, metadata
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.faults import Fault
@@ -21,7 +21,7 @@ from nexus_sandbox.filemaker.message import Reply
 from nexus_sandbox.filemaker.simulator import Simulator
 from support.small_filemaker import PASSWORD, tables
 
-WANTED = Wanted("API_Contacts", "id", {"nameLast": "text"})
+WANTED = ReadRequest("API_Contacts", "id", {"nameLast": "text"})
 RECORDS = "API_Contacts/records$"
 ANY = ".*"
 PAGE = b"<!DOCTYPE html><html><body><form>Please log in: 0412 000 000</form></body></html>"
@@ -35,8 +35,8 @@ def simulator():
 
 
 def opened(simulator, channel):
-    patience = Patience(sleep=lambda _: None, tries=3)
-    return channel(simulator.url, "WalkClinic", "nexus_reader", PASSWORD, patience=patience)
+    retries = RetryPolicy(sleep=lambda _: None, tries=3)
+    return channel(simulator.url, "WalkClinic", "nexus_reader", PASSWORD, retries=retries)
 
 
 def bent(path: str, change: Change) -> Fault:

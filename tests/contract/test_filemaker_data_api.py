@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
-from nexus_reimport.filemaker import Field, Wanted
+from nexus_reimport.filemaker import Field, ReadRequest
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.file import Field as StoredField
-from nexus_sandbox.filemaker.file import Table
+from nexus_sandbox.filemaker.file import FileTable
 from nexus_sandbox.filemaker.message import Reply
 from nexus_sandbox.filemaker.simulator import Simulator
 from support.every_channel import DATA_API
@@ -42,7 +42,7 @@ def source(simulator, pauses):
 
 def read(source, table="API_Contacts", sort="id"):
     """Every row as it came, in the order of arrival."""
-    pages = source.records(Wanted(table, sort, {}), page=10)
+    pages = source.records(ReadRequest(table, sort, {}), page=10)
     return [row for part in pages for row in part.rows]
 
 
@@ -203,7 +203,7 @@ def test_metadata_tells_a_type_that_changed_and_a_field_that_became_global(sourc
 
 
 def test_a_field_taken_off_the_layout_is_missing_and_never_silently_empty(source, simulator):
-    wanted = Wanted("API_Contacts", "id", {"id": "text", "Funding": "text"})
+    wanted = ReadRequest("API_Contacts", "id", {"id": "text", "Funding": "text"})
     simulator.faults.append(faults.remove_field(RECORDS, "API_Contacts", "Funding", nth=3))
     with pytest.raises(SourceError, match="field Funding is not in FileMaker's answer") as lacking:
         list(source.records(wanted, page=10))
@@ -245,7 +245,7 @@ def test_containers_are_told_by_their_address_alone(source, simulator):
 
 
 def test_an_empty_table_and_a_full_one_can_be_told_apart_by_metadata():
-    bare = Table("API_Bare", (StoredField("id", "text"),), [])
+    bare = FileTable("API_Bare", (StoredField("id", "text"),), [])
     with (
         Simulator([bare, empty()], password=PASSWORD) as simulator,
         DATA_API.opened(simulator) as source,

@@ -10,7 +10,7 @@ import pytest
 
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.filemaker.data_api import DataApi
-from nexus_reimport.filemaker.http import Patience, TransientError, Wire, origin
+from nexus_reimport.filemaker.http import RetryPolicy, TransientError, Wire, origin
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.message import Reply
@@ -33,7 +33,7 @@ def pauses():
 
 @pytest.fixture
 def wire(simulator, pauses):
-    wire = Wire(simulator.url, verify=True, patience=Patience(sleep=pauses.append))
+    wire = Wire(simulator.url, verify=True, retries=RetryPolicy(sleep=pauses.append))
     yield wire
     wire.close()
 
@@ -150,7 +150,7 @@ def test_pauses_grow_to_a_minute_with_jitter(wire, pauses):
 
     for _ in range(20):
         with pytest.raises(SourceError, match="it did not work: 8 tries"):
-            wire.patiently(never)
+            wire.with_retries(never)
     by_try = [pauses[number::7] for number in range(7)]
     assert [1 <= min(tried) <= max(tried) <= 60 for tried in by_try] == [True] * 7
     assert max(by_try[0]) <= 2
@@ -164,7 +164,7 @@ def test_an_interrupt_is_never_swallowed_by_patience(wire):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        wire.patiently(interrupted)
+        wire.with_retries(interrupted)
 
 
 def test_a_failure_names_no_path_and_carries_no_error_of_the_library(wire, simulator):

@@ -16,12 +16,12 @@ import pytest
 
 from nexus_reimport import convert
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
-from nexus_reimport.filemaker import Field, Product, Wanted
+from nexus_reimport.filemaker import Field, Product, ReadRequest
 from nexus_reimport.filemaker.odata import OData, metadata
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.file import Field as StoredField
-from nexus_sandbox.filemaker.file import Record, Table
+from nexus_sandbox.filemaker.file import FileTable, Record
 from nexus_sandbox.filemaker.message import Reply
 from nexus_sandbox.filemaker.simulator import Simulator
 from support.every_channel import DATA_API, ODATA
@@ -62,10 +62,10 @@ def test_a_table_beyond_the_limit_of_10000_is_read_to_its_end():
         for number in range(11_408)
     ]
     with (
-        Simulator([Table("API_Notes", fields, records)], password=PASSWORD) as simulator,
+        Simulator([FileTable("API_Notes", fields, records)], password=PASSWORD) as simulator,
         ODATA.opened(simulator) as source,
     ):
-        wanted = Wanted("API_Notes", "id", {"Note": "text"})
+        wanted = ReadRequest("API_Notes", "id", {"Note": "text"})
         parts = list(source.records(wanted, page=20_000))
         assert [len(part.rows) for part in parts] == [10_000, 1_408]
         rows = [row for part in parts for row in part.rows]
@@ -121,9 +121,9 @@ class Recorder:
 def test_the_bytes_of_each_request_line_are_pinned(simulator):
     recorder = Recorder(simulator)
     with ODATA.opened(recorder.url) as source:
-        wanted = Wanted("API_Contacts", "id", {"Name Full": "text", "sms": "number"})
+        wanted = ReadRequest("API_Contacts", "id", {"Name Full": "text", "sms": "number"})
         assert list(source.records(wanted, page=500)) == []
-        assert list(source.records(Wanted("@ Dates to Connect", "PrimaryKey", {}))) == []
+        assert list(source.records(ReadRequest("@ Dates to Connect", "PrimaryKey", {}))) == []
         assert source._spelt("@Contacts") == "@Contacts"
         assert source.count("API_event") == 0
         assert source.newest("API_Contacts", "modificationTimestamp") == ""
@@ -150,7 +150,7 @@ def test_the_bytes_of_each_request_line_are_pinned(simulator):
 
 def test_more_fields_than_a_url_can_name_are_read_with_all_others(source, simulator):
     fields = tuple(StoredField(f"a field with a long name {n:02}", "text") for n in range(60))
-    wide = Table(
+    wide = FileTable(
         "API_Wide",
         (StoredField("id", "text"), StoredField("rate", "number"), *fields),
         [Record(1, 0, {"id": "1", "rate": 1, "a field with a long name 07": "x"})],
@@ -158,14 +158,14 @@ def test_more_fields_than_a_url_can_name_are_read_with_all_others(source, simula
     with simulator.edit() as live:
         live["API_Wide"] = wide
     simulator.faults.append(faults.question_mark("API_Wide", "rate"))
-    (part,) = source.records(Wanted("API_Wide", "id", {f.name: "text" for f in fields}))
+    (part,) = source.records(ReadRequest("API_Wide", "id", {f.name: "text" for f in fields}))
     assert part.rows[0].keys() == {"id", *(f.name for f in fields)}
     assert part.rows[0]["a field with a long name 07"] == "x"
     assert part.repaired == 0  # what could not be computed was not wanted
 
 
 def test_without_named_fields_every_field_is_read_with_its_repetitions(source):
-    rows = read(source, Wanted("API_Contacts", "id", {}))
+    rows = read(source, ReadRequest("API_Contacts", "id", {}))
     assert [row["id"] for row in rows] == [row["id"] for row in TRUTH]
     left_out = {"faceImage", "summaryListOfLastName"}
     assert rows[0].keys() == set(contacts().value_names) - left_out
@@ -178,7 +178,7 @@ def test_both_channels_give_equal_values(simulator):
     def converted(source, table):
         types = {name: f.type for name, f in source.fields(table.name).items()}
         shown = [f for f in table.fields if not f.is_summary and f.type != "container"]
-        wanted = Wanted(table.name, "id", {f.name: f.type for f in shown})
+        wanted = ReadRequest(table.name, "id", {f.name: f.type for f in shown})
         converters = {
             "date": convert.iso_date,
             "timestamp": lambda text: convert.timestamp(text, zone),
@@ -323,7 +323,7 @@ def test_an_error_in_xml_has_its_code_too(source, simulator):
 
 
 def test_an_empty_table_is_asked_twice(source, simulator):
-    empty = Wanted("API_Replies", "_kp_ReplyID", {})
+    empty = ReadRequest("API_Replies", "_kp_ReplyID", {})
     assert read(source, empty) == []
     assert simulator.requests["GET", f"{BASE}/API_Replies"] == 2
     assert source.count("API_Replies") == 0
@@ -355,7 +355,7 @@ def test_notes_of_the_server_on_a_row_are_no_fields(source, simulator):
 
     simulator.faults.append(Fault(path=SET, change=annotate, times=99))
     assert ODATA.read(source, contacts()) == TRUTH
-    assert "@id" not in read(source, Wanted("API_Contacts", "id", {}))[0]
+    assert "@id" not in read(source, ReadRequest("API_Contacts", "id", {}))[0]
 
 
 def test_control_characters_that_make_it_no_json_are_read(source, simulator):
@@ -370,7 +370,7 @@ def test_control_characters_that_make_it_no_json_are_read(source, simulator):
 
 @pytest.mark.parametrize("name", ["API_Contact", "API_Contacts_"])
 def test_a_missing_table_is_named_with_the_nearest_that_exist(source, name):
-    for call in (source.fields, lambda t: read(source, Wanted(t, "id", {}))):
+    for call in (source.fields, lambda t: read(source, ReadRequest(t, "id", {}))):
         with pytest.raises(MappingError) as missing:
             call(name)
         assert f"no such table: '{name}'; nearest: API_Contacts" in str(missing.value)
@@ -380,8 +380,8 @@ def test_a_missing_table_is_named_with_the_nearest_that_exist(source, name):
 
 def test_a_missing_field_is_named_with_the_nearest_that_exist_before_any_record(source, simulator):
     for wanted in (
-        Wanted("API_Contacts", "nameLst", {}),
-        Wanted("API_Contacts", "id", {"nameLst": "text"}),
+        ReadRequest("API_Contacts", "nameLst", {}),
+        ReadRequest("API_Contacts", "id", {"nameLst": "text"}),
     ):
         with pytest.raises(MappingError, match=r"no such field: 'nameLst'; nearest: nameLast"):
             read(source, wanted)
@@ -399,7 +399,7 @@ def test_a_field_that_is_taken_away_while_it_is_read_stops(source, simulator):
 @pytest.mark.parametrize("name", ["faceImage", "summaryListOfLastName"])
 def test_a_container_or_summary_stops_as_a_field_that_does_not_come(source, name):
     with pytest.raises(SourceError, match=f"field {name} is not in FileMaker's answer") as lacking:
-        read(source, Wanted("API_Contacts", "id", {name: "container"}))
+        read(source, ReadRequest("API_Contacts", "id", {name: "container"}))
     assert "leaves containers and summaries out" in lacking.value.next
 
 
@@ -408,7 +408,7 @@ def test_a_table_whose_name_has_a_blank_is_found_in_the_form_that_the_server_tak
     source, simulator, manner
 ):
     simulator.odata.odd_names = manner
-    wanted = Wanted("@ Dates to Connect", "PrimaryKey", {"End_Date": "date"})
+    wanted = ReadRequest("@ Dates to Connect", "PrimaryKey", {"End_Date": "date"})
     assert read(source, wanted) == [{"PrimaryKey": "R1", "End_Date": "2026-02-03"}]
     assert source.count("@ Dates to Connect") == 1
     assert source.newest("@ Dates to Connect", "End_Date") == "2026-02-03"

@@ -13,7 +13,7 @@ import requests
 
 from nexus_reimport.errors import SandboxError
 from nexus_sandbox.filemaker import faults
-from nexus_sandbox.filemaker.file import Field, Record, Table, load, save
+from nexus_sandbox.filemaker.file import Field, FileTable, Record, load, save
 from nexus_sandbox.filemaker.simulator import Simulator
 from support.small_filemaker import PASSWORD, contacts, events, tables
 
@@ -186,7 +186,7 @@ def test_limit_defaults_to_100_and_sorting_ignores_case_and_puts_empty_first():
     fields = (Field("id", "text"), Field("n", "number"))
     values = [("b", 10), ("A", 9), ("", ""), ("C", -1.5)] + [("z", 11)] * 120
     rows = [Record(i + 1, 0, {"id": name, "n": n}) for i, (name, n) in enumerate(values)]
-    with Simulator([Table("API_T", fields, rows)], password=PASSWORD) as simulator:
+    with Simulator([FileTable("API_T", fields, rows)], password=PASSWORD) as simulator:
         client = Client(simulator)
         client.login()
         path = "/databases/WalkClinic/layouts/API_T/records"
@@ -385,7 +385,7 @@ def test_tables_come_back_from_disk_as_they_were_written(tmp_path):
             full = {name: was.values.get(name, "") for name in table.value_names}
             assert now.values == full
     with pytest.raises(SandboxError, match="unknown: oops"):
-        save([Table("T", (Field("id", "text"),), [Record(1, 0, {"oops": 1})])], tmp_path)
+        save([FileTable("T", (Field("id", "text"),), [Record(1, 0, {"oops": 1})])], tmp_path)
 
 
 def test_it_runs_alone_and_prints_its_address_only(tmp_path):

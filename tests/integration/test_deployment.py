@@ -228,7 +228,7 @@ def test_on_a_terminal_the_database_is_shown_and_its_name_is_typed(clinic: Clini
 
 def test_what_was_shown_is_what_is_adopted(clinic: Clinic) -> None:
     unmarked(clinic)
-    seen = adoption.look(DEV)
+    seen = adoption.candidate(DEV)
     clinic.adopt("dev")
     before = marker(clinic)
     text = refusal(lambda: adoption.adopt(seen))
@@ -238,7 +238,7 @@ def test_what_was_shown_is_what_is_adopted(clinic: Clinic) -> None:
 
 def test_no_database_is_adopted_while_a_run_is_at_work_in_it(clinic: Clinic) -> None:
     unmarked(clinic)
-    seen = adoption.look(DEV)
+    seen = adoption.candidate(DEV)
     with clinic.connect() as other:
         other.execute("SELECT pg_advisory_lock(%s)", (transaction.LOCK_KEY,))
         refusal(lambda: adoption.adopt(seen), Busy, 1)
@@ -252,7 +252,7 @@ def test_a_server_that_hides_its_identifier_is_told_by_name_and_oid(clinic: Clin
         connection.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
     runbook.begin(DEV)
     unmarked(clinic)
-    adoption.adopt(adoption.look(DEV))
+    adoption.adopt(adoption.candidate(DEV))
     hidden = "SELECT system_identifier FROM nexus_reimport.deployment"
     assert clinic.value(hidden, role=ROLE) == ""
     runbook.begin(DEV)

@@ -92,8 +92,8 @@ def test_in_a_rollback_each_step_says_its_own_state(clinic: Clinic) -> None:
     book = rollback.begin(DEV)
     assert lost(clinic, book.back_up).state == "nothing was written"
     book.back_up()
-    assert lost(clinic, book.look).state == "nothing was written"
-    book.look()
+    assert lost(clinic, book.preview).state == "nothing was written"
+    book.preview()
     book.propose()
     book.approve(rehearsed=True)
     assert lost(clinic, book.undo).state == undo.ROLLED_BACK

@@ -67,7 +67,7 @@ def test_what_was_filled_in_feeds_the_next_run_and_is_counted(clinic: Clinic) ->
     assert (by_kind["clinics"].given, by_kind["clinics"].used) == (1, 1)
     assert (by_kind["appointments"].given, by_kind["appointments"].used) == (1, 1)
     assert book.run.load(Report, "checks_after").passed
-    listed = (book.run.folder / "beyond.csv").read_text(encoding="utf-8-sig")
+    listed = (book.run.folder / "overrides.csv").read_text(encoding="utf-8-sig")
     assert f"patients,{key},clinic_id,by hand" in listed
     again = planned()
     by_kind = {b.kind: b for b in plan_of(again).by_hand}
@@ -221,7 +221,7 @@ def test_a_value_of_a_row_that_is_gone_is_counted_and_refuses_nothing(clinic: Cl
     book = planned()
     assert {b.kind: b.used for b in plan_of(book).by_hand}["appointments"] == 1
     put_back(book)
-    ids = {n: f for _, f, n in rowfile.read(book.folder, plan_of(book).memory)}
+    ids = {n: f for _, f, n in rowfile.read(book.folder, plan_of(book).id_map)}
     gone = (ids[key] or "").casefold()
     with clinic.simulator.edit() as tables:
         for table in tables.values():

@@ -45,7 +45,7 @@ def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Cl
     for place, what in (
         ("entities.patients.columns.clinic_id.lookup.0", "clinics: no column fm_id"),
         ("entities.appointments.model", "django_content_type has no appointments.visit"),
-        ("entities.appointments.settled.0.column", "appointments: no column state"),
+        ("entities.appointments.overrides.0.column", "appointments: no column state"),
         ("entities.appointments.new.status.column", "appointments: no column ends"),
         ("attachments.images.file", "images_image: no column thumbnail"),
         ("attachments.documents.link.object", "documents_document: no column subject"),

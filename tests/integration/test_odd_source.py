@@ -27,7 +27,7 @@ from nexus_sandbox.clinic import StoredObject
 from nexus_sandbox.filemaker import exports as exported
 from nexus_sandbox.filemaker.exports import Style
 from nexus_sandbox.filemaker.faults import Fault
-from nexus_sandbox.filemaker.file import Field, Table
+from nexus_sandbox.filemaker.file import Field, FileTable
 from nexus_sandbox.filemaker.message import Reply
 from nexus_sandbox.filemaker.simulator import Simulator
 from nexus_sandbox.postgres.server import PostgresServer
@@ -41,7 +41,7 @@ SERVERS = ("data_api", "odata")
 CHANNELS = (*SERVERS, "exports")
 FILES = ("People.csv", "Visits.csv", "Scans.csv", "Cares.csv")
 OBJECTS = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
-Tables = dict[str, Table]
+Tables = dict[str, FileTable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +134,14 @@ def small(
     return opened
 
 
-def renamed(table: Table, old: str, new: str) -> Table:
+def renamed(table: FileTable, old: str, new: str) -> FileTable:
     """``table`` with one field under another name."""
     fields = tuple(replace(f, name=new) if f.name == old else f for f in table.fields)
     records = [
         replace(r, values={new if n == old else n: v for n, v in r.values.items()})
         for r in table.records
     ]
-    return Table(table.name, fields, records)
+    return FileTable(table.name, fields, records)
 
 
 def rename(table: str, old: str, new: str) -> Callable[[Tables], None]:
@@ -189,7 +189,7 @@ def test_two_fields_that_are_spelt_alike_are_both_named_and_an_exact_name_wins(
         table = tables["Visits"]
         fields = (*table.fields, Field("re_mark", "text"))
         records = [replace(r, values={**r.values, "re_mark": "other"}) for r in table.records]
-        tables["Visits"] = Table("Visits", fields, records)
+        tables["Visits"] = FileTable("Visits", fields, records)
 
     with (
         small(channel, change, remark_called("Re-mark")) as place,
@@ -279,8 +279,8 @@ def test_a_record_whose_id_changes_its_case_stays_the_row_that_it_was(small: Ope
         }  # fmt: skip
         assert plan.entities["people"].matched == {"legacy_no": 3}
         assert plan.entities["visits"].matched == {"remembered": 3}
-        memory = {line[1] for line in made.lines(plan.memory)}
-        assert memory == {"p1", "p2", "p3", "v1", "v2", "v3", "p1+C1", "p1+C2", "p3+C1"}
+        id_map = {line[1] for line in made.lines(plan.id_map)}
+        assert id_map == {"p1", "p2", "p3", "v1", "v2", "v3", "p1+C1", "p1+C2", "p3+C1"}
         _finish(made.book)
         assert _visits(place) == before
         after = place.connection.execute("SELECT id, named FROM practice.carer").fetchall()
@@ -423,7 +423,7 @@ def test_a_key_with_a_whole_character_in_two_halves_is_that_character(
 ) -> None:
     with small(channel, put("Visits", 1, "VisitNo", "V\ud83d\ude00")) as place:
         made = place.planned()
-        assert "V\U0001f600" in {line[1] for line in made.lines(made.plan.memory)}
+        assert "V\U0001f600" in {line[1] for line in made.lines(made.plan.id_map)}
 
 
 def repeated(tables: Tables) -> None:
@@ -432,7 +432,7 @@ def repeated(tables: Tables) -> None:
     fields = tuple(replace(f, repetitions=2) if f.name == "Remark" else f for f in table.fields)
     records = [replace(r, values={**r.values, "Remark(2)": ""}) for r in table.records]
     records[0].values["Remark(2)"] = "the other"
-    tables["Visits"] = Table("Visits", fields, records)
+    tables["Visits"] = FileTable("Visits", fields, records)
 
 
 def brackets(answer: Reply) -> Reply:

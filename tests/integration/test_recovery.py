@@ -13,10 +13,10 @@ import pytest
 from nexus_reimport import CHECKOUT, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, SettingsError, StopError
-from nexus_reimport.model import Newer, Plan, Scope
+from nexus_reimport.model import NewerDecision, Plan, Scope
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import adoption
-from nexus_reimport.runner import Wanted
+from nexus_reimport.runner import RollbackOptions
 from nexus_reimport.runner.advice import IN_DOUBT, ROLLBACK_UNVERIFIED, UNVERIFIED
 from nexus_reimport.stages import restore
 from nexus_sandbox.postgres.server import binaries
@@ -91,7 +91,7 @@ def test_the_printed_statements_swap_it_in_with_owner_settings_and_grants(
         assert clinic.value(f"SELECT has_database_privilege('reader_{live}', '{live}', 'CONNECT')")
         with pytest.raises(StopError, match="a copy of"):
             runbook.begin(DEV)
-        adoption.adopt(adoption.look(DEV, this_is_a_copy=True), this_is_a_copy=True)
+        adoption.adopt(adoption.candidate(DEV, this_is_a_copy=True), this_is_a_copy=True)
         runner.seal(DEV)
         assert clinic.whole().run.verdict() is Verdict.COMPLETE
     finally:
@@ -206,7 +206,7 @@ def test_after_the_swap_each_role_may_do_what_it_could_before_and_nothing_else(
         )
         assert clinic.value("SELECT count(*) FROM public.clinics WHERE name LIKE 'made after%'")
         assert (book.folder / f"swap_{named}.sql").stat().st_mode & 0o777 == 0o600
-        adoption.adopt(adoption.look(DEV, this_is_a_copy=True), this_is_a_copy=True)
+        adoption.adopt(adoption.candidate(DEV, this_is_a_copy=True), this_is_a_copy=True)
         runner.seal(DEV)
         runbook.begin(DEV)
     finally:
@@ -338,7 +338,7 @@ def test_a_run_that_re_linked_alone_is_taken_back_like_any_other(
     executed(clinic, rehearsed)
     linked_wrongly(clinic)
     broken = clinic.state()
-    back = runner.rollback(Wanted(relinked(clinic).run.id, rehearsed=True))
+    back = runner.rollback(RollbackOptions(relinked(clinic).run.id, rehearsed=True))
     assert back.verdict is Verdict.COMPLETE
     assert clinic.state() == broken
 
@@ -400,11 +400,11 @@ def test_exit_4_d_the_run_is_taken_back(clinic: Clinic, rehearsed: Path) -> None
     before = clinic.state()
     book, _ = spoilt_after_commit(clinic, rehearsed)
     with pytest.raises(StopError, match="people have written since"):
-        runner.rollback(Wanted(book.run.id))
-    asking = runner.rollback(Wanted(book.run.id, newer=Newer.DISCARD))
+        runner.rollback(RollbackOptions(book.run.id))
+    asking = runner.rollback(RollbackOptions(book.run.id, newer=NewerDecision.DISCARD))
     assert (asking.verdict, asking.exit_code, asking.run) == (Verdict.WAITING, 6, "")
     digest = asking.advice.rsplit("--approve ", 1)[1].split()[0]
-    done = runner.rollback(Wanted(book.run.id, newer=Newer.DISCARD, digest=digest))
+    done = runner.rollback(RollbackOptions(book.run.id, newer=NewerDecision.DISCARD, digest=digest))
     assert (done.verdict, done.sealed) == (Verdict.COMPLETE, True)
     assert clinic.state() == before
     assert book.run.verdict() is Verdict.UNDONE
@@ -417,7 +417,7 @@ def test_exit_4_e_a_refused_rollback_leads_to_the_dump(
     book, _ = spoilt_after_commit(clinic, rehearsed)
     runner.purge_undo(DEV, 0)
     with pytest.raises(StopError, match="is not there any more") as told:
-        runner.rollback(Wanted(book.run.id, newer=Newer.DISCARD))
+        runner.rollback(RollbackOptions(book.run.id, newer=NewerDecision.DISCARD))
     assert f"nexus-reimport restore {book.run.id} --into NAME" in told.value.next
     try:
         swap_in(clinic, runner.restore_into(book.run.id, named))

@@ -306,7 +306,7 @@ def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
     before = clinic.state()
     journal = book.run.journal
 
-    def tell(event: Event, **facts: Any) -> None:
+    def watched(event: Event, **facts: Any) -> None:
         journal(event, **facts)
         if facts.get("step") == "insert":
             clinic.do(f"REVOKE INSERT ON notes FROM {ROLE}")
@@ -319,7 +319,7 @@ def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
     with pytest.raises(Denied) as told:
         book.execute("applied", "apply", "02_execute", lambda: apply.apply(
             book.settings.postgres, order, book._check_inside,
-            commit=True, tell=tell,
+            commit=True, journal=journal,
         ))  # fmt: skip
     assert "SQLSTATE 42501, a right is missing: table notes" in told.value.what
     assert "INSERT on table public.notes: rows are loaded" in told.value.what
@@ -339,7 +339,7 @@ def test_each_command_asks_for_what_it_needs_before_it_starts(
         with pytest.raises(StopError, match=f"ALTER SCHEMA {schema} OWNER TO {ROLE};"):
             runner.purge_undo(DEV, 0)
         with pytest.raises(StopError, match=f"GRANT USAGE ON SCHEMA {schema} TO {ROLE};"):
-            runner.rollback(runner.Wanted(run=run))
+            runner.rollback(runner.RollbackOptions(run=run))
         admin.execute(f"ALTER SCHEMA {schema} OWNER TO {ROLE}")
         admin.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
         try:
@@ -349,7 +349,7 @@ def test_each_command_asks_for_what_it_needs_before_it_starts(
             admin.execute(f"ALTER ROLE {ROLE} CREATEDB")
         admin.execute(f"REVOKE DELETE ON appointments FROM {ROLE}")
         with pytest.raises(StopError, match=r"GRANT DELETE ON TABLE public\.appointments"):
-            runner.rollback(runner.Wanted(run=run))
+            runner.rollback(runner.RollbackOptions(run=run))
         runbook.begin(DEV, links_only=True)  # which deletes nothing
         admin.execute(f"GRANT DELETE ON appointments TO {ROLE}")
         assert clinic.state() == live
@@ -362,9 +362,9 @@ def test_adopting_asks_for_its_rights_and_a_marker_of_another_role_is_told(clini
         admin.execute("DROP SCHEMA nexus_reimport CASCADE")
         admin.execute(f"REVOKE CREATE ON DATABASE {database} FROM {ROLE}")
         with pytest.raises(StopError, match=f"GRANT CREATE ON DATABASE {database} TO {ROLE};"):
-            adoption.look(DEV)
+            adoption.candidate(DEV)
         admin.execute(f"GRANT CREATE ON DATABASE {database} TO {ROLE}")
-        adoption.adopt(adoption.look(DEV))
+        adoption.adopt(adoption.candidate(DEV))
         admin.execute("ALTER SCHEMA nexus_reimport OWNER TO nexus")
         admin.execute("ALTER TABLE nexus_reimport.deployment OWNER TO nexus")
         with pytest.raises(StopError, match=r"ownership on nexus_reimport\.deployment") as told:

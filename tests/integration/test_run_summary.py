@@ -17,7 +17,7 @@ from nexus_reimport.model import Plan
 from nexus_reimport.record import Run, State, Verdict
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.runbook import rollback
-from nexus_reimport.runner import Wanted
+from nexus_reimport.runner import RollbackOptions
 from support.clinic import ROLE, Clinic, finished, planned
 from support.commands import command
 from support.halting import halted
@@ -281,7 +281,7 @@ def test_a_run_that_was_taken_back_and_its_rollback_tell_the_truth(
     book, before = clinic.approved(rehearsed), held(clinic)
     book.apply()
     after = held(clinic)
-    back = runner.rollback(Wanted(book.run.id, rehearsed=True))
+    back = runner.rollback(RollbackOptions(book.run.id, rehearsed=True))
     assert (back.verdict, book.run.verdict()) == (Verdict.COMPLETE, Verdict.UNDONE)
     assert held(clinic) == before
     assert told(book.run)["state"] == State.TAKEN_BACK
@@ -302,7 +302,7 @@ def test_a_rollback_that_was_not_done_has_put_back_nothing(clinic: Clinic) -> No
     first = clinic.executed()
     book = rollback.begin(DEV, "", first.run.id)
     book.back_up()
-    book.look()
+    book.preview()
     book.propose()
     after = held(clinic)
     assert book.run.verdict() is Verdict.WAITING
@@ -355,7 +355,7 @@ def test_what_is_purged_is_not_called_kept(clinic: Clinic) -> None:
     book = clinic.preflight()
     book.approve(rehearsed=True)
     facts = every_number_is_true(clinic, finished(book).run, before)
-    closed = book.run.load(Plan).entities["patients"].unreturned
+    closed = book.run.load(Plan).entities["patients"].unmatched
     assert sum(u.kept for u in closed) == _by_entity(facts["kept"])["patients"] > 0
     assert "letters" not in _by_entity(facts["kept"])
     assert counts(facts["purged"])["letters"] > 0

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from nexus_reimport.errors import SandboxError
 from nexus_sandbox.clinic import Clinic, generate
-from nexus_sandbox.filemaker.file import Table
+from nexus_sandbox.filemaker.file import FileTable
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.stack import fill
 
@@ -99,7 +99,7 @@ def records(clinic: Clinic, name: str) -> list[Row]:
     return [{**empty, **record.values} for record in table.records]
 
 
-def layout(clinic: Clinic, name: str) -> Table:
+def layout(clinic: Clinic, name: str) -> FileTable:
     return next(table for table in clinic.filemaker if table.name == name)
 
 

@@ -239,7 +239,7 @@ def test_a_clinic_that_was_kept_from_before_it_was_adopted_is_made_again(sandbox
         with sandbox.postgres.connect(f"nexus_{kind}", ROLE) as connection:
             connection.execute("DROP SCHEMA nexus_reimport CASCADE")
     lifecycle.down(sandbox.folder)
-    held = state.Kept.at(sandbox.folder)
+    held = state.SavedState.at(sandbox.folder)
     assert held is not None
     replace(held, recipe="of another version").remember(sandbox.folder)
     assert adopted(up(sandbox.folder)) == [

@@ -14,7 +14,7 @@ from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
-from nexus_reimport.events import no_one
+from nexus_reimport.events import null_journal
 from nexus_reimport.model import Report
 from nexus_reimport.nexus import schema
 from nexus_reimport.nexus.postgres import connected
@@ -250,13 +250,13 @@ def test_a_schema_that_was_changed_since_the_run_refuses_its_rollback_and_is_nam
         found.do(CASCADE)
         before = found.state()
         with pytest.raises(StopError, match=r"Wears it_person_fkey .*: was not there") as told:
-            rollback.begin("second").look()
+            rollback.begin("second").preview()
         assert f"since run {run.id}" in told.value.what
         assert f"restore {run.id} --into" in told.value.next
         found.do(DROP)
         back = rollback.begin("second")
         back.back_up()
-        back.look()
+        back.preview()
         back.propose()
         back.approve(rehearsed=True)
         found.do("GRANT DELETE ON practice.person TO PUBLIC")
@@ -306,7 +306,10 @@ def test_a_write_beside_the_plan_is_noticed_in_every_schema_and_rolled_back(
 
     def meddle(done: Inside) -> Report:
         already = Transaction(
-            done.database.connection, book.settings.postgres, "practice", Reports("test", 1, no_one)
+            done.database.connection,
+            book.settings.postgres,
+            "practice",
+            Reports("test", 1, null_journal),
         )
         done.database.connection.execute(statement)
         writes = {

@@ -17,7 +17,7 @@ from nexus_reimport.model import Report
 from nexus_reimport.record import Verdict
 from nexus_sandbox.clinic import StoredObject
 from nexus_sandbox.filemaker import exports
-from nexus_sandbox.filemaker.file import Table
+from nexus_sandbox.filemaker.file import FileTable
 from nexus_sandbox.filemaker.simulator import Simulator
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
@@ -37,7 +37,7 @@ from support.second_installation import (
 
 @contextmanager
 def installed(
-    tables: list[Table], channel: str, postgres: PostgresServer, s3: S3Server, folder: Path
+    tables: list[FileTable], channel: str, postgres: PostgresServer, s3: S3Server, folder: Path
 ) -> Iterator[psycopg.Connection[Any]]:
     """The second installation, its FileMaker with these tables; its environment in ``folder``."""
     postgres.create_database("second", owner=OWNER)

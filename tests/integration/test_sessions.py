@@ -16,7 +16,7 @@ import pytest
 from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, TargetError
-from nexus_reimport.events import Event, no_one
+from nexus_reimport.events import Event, null_journal
 from nexus_reimport.nexus import pg_tools, session, transaction
 from nexus_reimport.nexus.postgres import connected, scalar
 from nexus_reimport.runner.watch import watching
@@ -204,11 +204,11 @@ def test_commit_waits_for_the_disk_whatever_a_function_has_set(
     book = clinic.approved(rehearsed)
     before = clinic.state()
     with connected(place()) as connection, pytest.raises(TargetError, match="synchronous_commit"):
-        transaction.writing(
+        transaction.write_transaction(
             connection,
             lambda: connection.execute("SELECT set_config('synchronous_commit', 'off', true)"),
             commit=True,
-            tell=no_one,
+            tell=null_journal,
         )
     assert clinic.state() == before
     assert book.apply().committed

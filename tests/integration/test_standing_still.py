@@ -83,7 +83,7 @@ def test_a_run_that_stands_still_just_before_commit_has_not_committed(
 
     with pytest.raises((Busy, InDoubt)) as told:  # the server's last words may have been lost
         apply.apply(place(), order_of(book), book._check_inside,
-                       commit=True, tell=stands_still)  # fmt: skip
+                       commit=True, journal=stands_still)  # fmt: skip
     assert waited[0] < BOUND
     assert ("not committed" in events) is (told.type is Busy)
     assert not book.settle()
@@ -98,7 +98,7 @@ def test_an_undo_is_bounded_by_the_server_too(
     clinic.edit(DEV, "max_writers_wait = 30", f"max_writers_wait = {LIMIT:g}")
     book = rollback.begin(DEV)
     book.back_up()
-    book.look()
+    book.preview()
     book.propose()
     book.approve(rehearsed=True)
     marker = tmp_path / "marker"

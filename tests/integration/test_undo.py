@@ -14,7 +14,14 @@ from nexus_reimport import record, runbook
 from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import ReimportError, StopError, TargetError
 from nexus_reimport.files import rowfile
-from nexus_reimport.model import Approval, Look, Newer, Plan, RollbackProposal, Undone
+from nexus_reimport.model import (
+    Approval,
+    NewerDecision,
+    Plan,
+    RollbackPreview,
+    RollbackProposal,
+    Undone,
+)
 from nexus_reimport.nexus.tables import Role, fingerprints_now
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import rollback
@@ -99,7 +106,7 @@ def test_what_people_wrote_since_stops_the_command_until_somebody_decides(
     before = clinic.state()
     book = rollback.begin(DEV)
     book.back_up()
-    found = {n.table: n for n in book.look().since.newer if n.rows}
+    found = {n.table: n for n in book.preview().since.newer if n.rows}
     assert {t: (n.created, n.changed, n.deleted) for t, n in found.items()} == {
         "notes": (1, 0, 0), "patients": (0, 1, 0), "appointments": (0, 0, 1)
     }  # fmt: skip
@@ -156,7 +163,7 @@ def test_discard_gives_newer_rows_up_but_leaves_them_in_the_private_folder(
     book, done = taken_back("discard")
     assert clinic.state() == before
     assert not done.exact, "somebody had written since, and the record says so"
-    saved = book.run.load(Look).saved["notes"]
+    saved = book.run.load(RollbackPreview).saved["notes"]
     rows = list(rowfile.read_dicts(book.book.folder, saved))
     assert [r["id"] for r in rows] == [created]
     assert not list(book.run.folder.glob("*.parquet")), "values are no part of the record"
@@ -314,12 +321,12 @@ def test_nothing_is_taken_back_without_its_own_digest(clinic: Clinic, rehearsed:
     before = clinic.state()
     book = rollback.begin(DEV)
     book.back_up()
-    book.look()
+    book.preview()
     proposal = book.propose()
     for typed in ("", "0" * 12, proposal.digest[:6]):
         with pytest.raises(StopError):
             book.approve(typed)
-    order = undo.RollbackRequest(book.run.id, DEV, book.undoes, Newer.UNDECIDED, proposal)
+    order = undo.RollbackRequest(book.run.id, DEV, book.undoes, NewerDecision.UNDECIDED, proposal)
     with pytest.raises(StopError, match="no approval of its own"):
         undo.run(book.book.settings.postgres, book.book.mapping, order, book.book.check_undoing)
     assert clinic.state() == before
@@ -340,7 +347,7 @@ def test_what_was_written_after_the_look_stops_the_undo(clinic: Clinic, rehearse
 
 def order_of(book: Rollback) -> undo.RollbackRequest:
     return undo.RollbackRequest(
-        book.run.id, DEV, book.undoes, Newer.UNDECIDED,
+        book.run.id, DEV, book.undoes, NewerDecision.UNDECIDED,
         book.run.load(RollbackProposal),
         book.run.load(Approval),
     )  # fmt: skip

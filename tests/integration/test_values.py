@@ -139,9 +139,9 @@ def test_a_message_that_was_sent_is_never_pending(clinic: Clinic) -> None:
     for record in sent[:5]:
         key = nexus_id(book, "sms_messages", record.values["_kp_MessageID"])
         assert messages[key]["status"] == "sent"
-    (rule,) = plan_of(book).entities["sms_messages"].settled
+    (rule,) = plan_of(book).entities["sms_messages"].overridden
     assert (rule.rule, rule.rows >= 5, rule.asks) == ("sent_is_not_pending", True, False)
-    from_filemaker = {n for e, _, n in rowfile.read(book.folder, plan_of(book).memory)
+    from_filemaker = {n for e, _, n in rowfile.read(book.folder, plan_of(book).id_map)
                       if e == "sms_messages"}  # fmt: skip
     assert not [k for k in from_filemaker & messages.keys()
                 if messages[k]["status"] == "pending" and messages[k]["sent_at"]]  # fmt: skip
@@ -160,7 +160,7 @@ def test_what_is_over_and_still_scheduled_is_for_a_person_to_decide(
     assert over > 0
     book = planned()
     made = plan_of(book)
-    (rule,) = made.entities["appointments"].settled
+    (rule,) = made.entities["appointments"].overridden
     assert rule.rows >= over
     asked = [line for line in made.undecided() if "past_scheduled" in line]
     assert bool(asked) is (decision is None)
@@ -168,9 +168,9 @@ def test_what_is_over_and_still_scheduled_is_for_a_person_to_decide(
     changed = {k for k, r in rows(book, "appointments").items()
                if k in was and r["status"] != was[k]}  # fmt: skip
     assert bool(changed) is (decision == "completed")
-    beyond = {line[1] for line in rowfile.read(book.folder, made.beyond)
+    overrides = {line[1] for line in rowfile.read(book.folder, made.overrides)
               if line[3] == "past_scheduled"}  # fmt: skip
-    assert beyond == changed
+    assert overrides == changed
     if decision == "completed":
         assert {rows(book, "appointments")[k]["status"] for k in changed} == {"completed"}
 

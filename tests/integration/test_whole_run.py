@@ -161,7 +161,7 @@ def test_purged_rows_go_and_what_is_pointed_at_stays(clinic: Clinic) -> None:
     book = clinic.preflight()
     plan = book.run.load(Plan)
     assert plan.entities["letters"].purged > 0
-    closed = sum(u.kept_by_closure for u in plan.entities["patients"].unreturned)
+    closed = sum(u.kept_by_closure for u in plan.entities["patients"].unmatched)
     assert closed > 0, "vanished patients with protected rows stay"
     book.approve(rehearsed=True)
     book.apply()

@@ -72,7 +72,7 @@ def taken_back(name: str) -> Report:
     """The latest run of an environment, taken back; what the verification of that says."""
     back = rollback.begin(name)
     back.back_up()
-    back.look()
+    back.preview()
     back.propose()
     back.approve(rehearsed=True)
     back.undo()

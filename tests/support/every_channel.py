@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport.filemaker import Field, Page, Product, Source, Wanted
+from nexus_reimport.filemaker import Field, Page, Product, ReadRequest, Source
 from nexus_reimport.filemaker.cleaning import REPETITION
 from nexus_reimport.filemaker.data_api import DataApi
 from nexus_reimport.filemaker.data_api import envelope as data_api
 from nexus_reimport.filemaker.exports import ExportedFiles
-from nexus_reimport.filemaker.http import Answer, Patience
+from nexus_reimport.filemaker.http import Answer, RetryPolicy
 from nexus_reimport.filemaker.odata import OData
 from nexus_reimport.filemaker.odata import collection as odata
 from nexus_sandbox.filemaker import exports, faults
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.file import Field as StoredField
-from nexus_sandbox.filemaker.file import Record, Table
+from nexus_sandbox.filemaker.file import FileTable, Record
 from nexus_sandbox.filemaker.simulator import Simulator
 from support.exported_files import files
 from support.small_filemaker import PASSWORD, tables
@@ -46,11 +46,11 @@ class Folder:
     """The small FileMaker file as exported files, written anew after each change."""
 
     path: Path
-    tables: dict[str, Table] = field(default_factory=lambda: {t.name: t for t in tables()})
+    tables: dict[str, FileTable] = field(default_factory=lambda: {t.name: t for t in tables()})
     requests: dict[tuple[str, str], int] = field(default_factory=dict)  # nobody is asked
 
     @contextmanager
-    def edit(self) -> Iterator[dict[str, Table]]:
+    def edit(self) -> Iterator[dict[str, FileTable]]:
         """The tables, for changing."""
         yield self.tables
         for name, table in self.tables.items():
@@ -84,7 +84,7 @@ class Channel:
         """The name that the channel has for ``table``."""
         return table
 
-    def fields(self, table: Table) -> dict[str, Field]:
+    def fields(self, table: FileTable) -> dict[str, Field]:
         """What the channel has to know of the fields of ``table``."""
         return {
             f.name: Field(
@@ -97,18 +97,18 @@ class Channel:
             for f in table.fields
         }
 
-    def wanted(self, table: Table) -> Wanted:
+    def wanted(self, table: FileTable) -> ReadRequest:
         """All that the channel can give of ``table``, in the order of its first field."""
         named = {f.name: f.type for f in table.fields if not self.left_out(f)}
         types = named if self.only_wanted else {}
-        return Wanted(self.called(table.name), table.fields[0].name, types)
+        return ReadRequest(self.called(table.name), table.fields[0].name, types)
 
-    def read(self, source: Source, table: Table, page: int = 10) -> list[Row]:
+    def read(self, source: Source, table: FileTable, page: int = 10) -> list[Row]:
         """Every row of ``table`` in the order of arrival, with FileMaker's own ids."""
         pages = source.records(self.wanted(table), page=page)
         return [row for part in pages for row in self.rows(part, table)]
 
-    def rows(self, page: Page, table: Table) -> list[Row]:
+    def rows(self, page: Page, table: FileTable) -> list[Row]:
         """The rows of ``page`` as ``truth`` has them."""
         hidden = {f.name for f in table.fields if self.left_out(f)}
         nothing = ("",) * len(page.rows)
@@ -119,7 +119,7 @@ class Channel:
             for row, record_id, mod_id in together
         ]
 
-    def truth(self, table: Table) -> list[Row]:
+    def truth(self, table: FileTable) -> list[Row]:
         """What a complete read must give, from the stored values, by the papers alone."""
         key = table.fields[0].name
         return [
@@ -127,7 +127,7 @@ class Channel:
             for record in sorted(table.records, key=lambda record: str(record.values[key]))
         ]
 
-    def _row(self, table: Table, record: Record) -> Row:
+    def _row(self, table: FileTable, record: Record) -> Row:
         row = {
             name: self._text(record.values.get(name, ""), f.type)
             for f in table.fields
@@ -167,13 +167,13 @@ class ServerChannel(Channel):
         *,
         database: str = DATABASE,
         password: str = PASSWORD,
-        **patience: Any,
+        **retries: Any,
     ) -> Any:
         """A client of the server, or of an address, that waits for nothing."""
         sleep = (lambda _: None) if pauses is None else pauses.append
         url = place if isinstance(place, str) else place.url
         return self.client(
-            url, database, ACCOUNT, password, patience=Patience(sleep=sleep, **patience)
+            url, database, ACCOUNT, password, retries=RetryPolicy(sleep=sleep, **retries)
         )
 
     def one_number(self, digits: str, folder: Path) -> Row:
@@ -215,7 +215,7 @@ class FilesChannel(Channel):
         """The name of the file."""
         return FILES[table]
 
-    def fields(self, table: Table) -> dict[str, Field]:
+    def fields(self, table: FileTable) -> dict[str, Field]:
         """The columns: a file tells no types."""
         is_sheet = FILES[table.name].endswith(".xlsx")
         shown = [f.name for f in table.fields if not (is_sheet and self.left_out(f))]
@@ -236,7 +236,7 @@ class FilesChannel(Channel):
     def one_number(self, digits: str, folder: Path) -> Row:
         """The row of a record with this number in ``n``."""
         (folder / "n.csv").write_text(f"id,n\r1,{digits}\r")
-        (page,) = files(folder).records(Wanted("n.csv", "id", {"n": "number"}))
+        (page,) = files(folder).records(ReadRequest("n.csv", "id", {"n": "number"}))
         return {"n": page.rows[0]["n"]}
 
     def strike(self, place: Folder, fault: Callable[[Folder], object]) -> None:
@@ -267,7 +267,7 @@ class FilesChannel(Channel):
         """None: files need no password."""
         return set()
 
-    def _row(self, table: Table, record: Record) -> Row:
+    def _row(self, table: FileTable, record: Record) -> Row:
         """The repetitions of a field are one text."""
         row = super()._row(table, record)
         for f in table.fields:

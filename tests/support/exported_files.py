@@ -7,11 +7,11 @@ import zipfile
 
 from openpyxl import Workbook
 
-from nexus_reimport.filemaker import Wanted
+from nexus_reimport.filemaker import ReadRequest
 from nexus_reimport.filemaker.exports import ExportedFiles, Known
 from nexus_reimport.settings import Exports
 from nexus_sandbox.filemaker.file import Field as StoredField
-from nexus_sandbox.filemaker.file import Record, Table
+from nexus_sandbox.filemaker.file import FileTable, Record
 
 
 def _strict(content):
@@ -40,7 +40,7 @@ def files(folder, dates="d/m/y", encoding="utf-8", headers=None):
 
 def read(source, table, key="id", page=1000, **types):
     """Every row of ``table``."""
-    wanted = Wanted(table, key, {key: "text", **types})
+    wanted = ReadRequest(table, key, {key: "text", **types})
     return [row for part in source.records(wanted, page=page) for row in part.rows]
 
 
@@ -97,4 +97,4 @@ def table(*records, **types):
     made = [
         Record(number, 0, {"id": f"R{number}", **record}) for number, record in enumerate(records)
     ]
-    return Table("T", tuple(fields), made)
+    return FileTable("T", tuple(fields), made)

@@ -25,7 +25,7 @@ def approved(newer: str = "") -> Rollback:
     """A rollback of the latest run, looked at and approved."""
     book = rollback.begin(DEV, newer=newer)
     book.back_up()
-    book.look()
+    book.preview()
     book.propose()
     book.approve(rehearsed=True)
     return book

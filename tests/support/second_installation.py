@@ -11,7 +11,7 @@ from nexus_reimport import mapping
 from nexus_reimport.nexus import deployment
 from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_sandbox.filemaker.exports import Style
-from nexus_sandbox.filemaker.file import Field, Record, Table
+from nexus_sandbox.filemaker.file import Field, FileTable, Record
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from nexus_sandbox.stack import fill
@@ -75,7 +75,7 @@ def set_variables(
         patch.setenv(name, value)
 
 
-def filemaker() -> list[Table]:
+def filemaker() -> list[FileTable]:
     """P1 and P2 as they are, P3 new, one person without a name; S2 belongs to P2."""
     people = [
         ("P1", "Wendelgard", "Ostropol", "1960-02-01", "north"),
@@ -101,7 +101,7 @@ def filemaker() -> list[Table]:
     ]
 
 
-def _table(name: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+def _table(name: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> FileTable:
     parts = [column.partition(":") for column in columns]
     fields = [Field(n, kind or "text") for n, _, kind in parts]
     if name == "People":
@@ -112,7 +112,7 @@ def _table(name: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> 
         if name == "People":
             values["Changed"] = f"2025-10-0{number} 08:00:00"
         records.append(Record(number, 1, values))
-    return Table(name, tuple(fields), records)
+    return FileTable(name, tuple(fields), records)
 
 
 EMPTY = (
@@ -120,9 +120,9 @@ EMPTY = (
 )
 
 
-def empty_filemaker(*names: str) -> list[Table]:
+def empty_filemaker(*names: str) -> list[FileTable]:
     """The same file, with no record in the tables ``names``."""
-    return [Table(t.name, t.fields, [] if t.name in names else t.records) for t in filemaker()]
+    return [FileTable(t.name, t.fields, [] if t.name in names else t.records) for t in filemaker()]
 
 
 ENVIRONMENT = """

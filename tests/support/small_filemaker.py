@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from nexus_sandbox.filemaker.file import Field, Record, Table
+from nexus_sandbox.filemaker.file import Field, FileTable, Record
 
 PASSWORD = "correct horse, battery staple"
 
 
-def contacts(count: int = 57) -> Table:
+def contacts(count: int = 57) -> FileTable:
     """``count`` contacts, created in another order than that of their ids."""
     fields = (
         Field("id", "text"),
@@ -22,7 +22,7 @@ def contacts(count: int = 57) -> Table:
         Field("modificationTimestamp", "timestamp", auto_enter=True),
         Field("summaryListOfLastName", "text", is_summary=True),
     )
-    return Table("API_Contacts", fields, [_contact(number, count) for number in range(count)])
+    return FileTable("API_Contacts", fields, [_contact(number, count) for number in range(count)])
 
 
 def _contact(number: int, count: int) -> Record:
@@ -46,7 +46,7 @@ def _contact(number: int, count: int) -> Record:
     )
 
 
-def events() -> Table:
+def events() -> FileTable:
     """Six events: whole days that end at 24:00:00, and one without any time."""
     fields = (
         Field("id", "text"),
@@ -70,22 +70,24 @@ def events() -> Table:
         )
         for number in range(6)
     ]
-    return Table("API_event", fields, rows)
+    return FileTable("API_event", fields, rows)
 
 
-def reminders() -> Table:
+def reminders() -> FileTable:
     """One record on a layout whose name has to be encoded."""
     fields = (Field("PrimaryKey", "text"), Field("End_Date", "date"))
-    return Table(
+    return FileTable(
         "@ Dates to Connect", fields, [Record(1, 0, {"PrimaryKey": "R1", "End_Date": "2026-02-03"})]
     )
 
 
-def empty() -> Table:
+def empty() -> FileTable:
     """A table without a record."""
-    return Table("API_Replies", (Field("_kp_ReplyID", "text"), Field("Timestamp", "timestamp")), [])
+    return FileTable(
+        "API_Replies", (Field("_kp_ReplyID", "text"), Field("Timestamp", "timestamp")), []
+    )
 
 
-def tables() -> list[Table]:
+def tables() -> list[FileTable]:
     """All of them, fresh."""
     return [contacts(), events(), reminders(), empty()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nexus_sandbox.filemaker.file import Field, Table
+from nexus_sandbox.filemaker.file import Field, FileTable
 from support.clinic import ROLE, Clinic
 
 
@@ -20,14 +20,14 @@ def without_field(clinic: Clinic, table: str, name: str) -> None:
         fields = tuple(f for f in old.fields if f.name != name)
         for record in old.records:
             record.values.pop(name, None)
-        tables[table] = Table(table, fields, old.records)
+        tables[table] = FileTable(table, fields, old.records)
 
 
 def with_field(clinic: Clinic, table: str, field: Field) -> None:
     with clinic.simulator.edit() as tables:
         old = tables[table]
         fields = tuple(field if f.name == field.name else f for f in old.fields)
-        tables[table] = Table(table, fields, old.records)
+        tables[table] = FileTable(table, fields, old.records)
 
 
 def undecided(clinic: Clinic) -> None:

@@ -31,7 +31,7 @@ def rows(book: runbook.Runbook, entity: str) -> dict[str, dict[str, str | None]]
 def nexus_id(book: runbook.Runbook, entity: str, filemaker_id: object) -> str:
     wanted = str(filemaker_id).lower()
     return next(
-        n or "" for e, f, n in rowfile.read(book.folder, plan_of(book).memory)
+        n or "" for e, f, n in rowfile.read(book.folder, plan_of(book).id_map)
         if e == entity and f == wanted
     )  # fmt: skip
 

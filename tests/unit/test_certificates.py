@@ -13,7 +13,7 @@ import pytest
 
 from nexus_reimport.errors import SourceError, StorageError
 from nexus_reimport.filemaker.data_api import DataApi
-from nexus_reimport.filemaker.http import Patience
+from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.filemaker.odata import OData
 from nexus_reimport.stages import census
 from support import SUPPORT
@@ -70,8 +70,8 @@ def bundles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def filemaker(url: str, channel: type[DataApi | OData], authority: str = "") -> str:
     verify = str(AUTHORITY / authority) if authority else True
-    patience = Patience(sleep=lambda _: None)
-    with channel(url, "WalkClinic", "reader", "secret", verify=verify, patience=patience) as source:
+    retries = RetryPolicy(sleep=lambda _: None)
+    with channel(url, "WalkClinic", "reader", "secret", verify=verify, retries=retries) as source:
         return source.product().version
 
 

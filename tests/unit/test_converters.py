@@ -89,7 +89,7 @@ def read(loaded: FieldMapping, folder: Path) -> Intake:
         attachment_rows={},
         lookups={},
         pointed_at=nothing,
-        remembered=nothing,
+        id_map=nothing,
         next_keys={},
         columns={},
         keys={},

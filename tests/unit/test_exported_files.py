@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from nexus_reimport import convert, mapping
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
-from nexus_reimport.filemaker import Field, Product, Source, Wanted
+from nexus_reimport.filemaker import Field, Product, ReadRequest, Source
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.filemaker.data_api import DataApi
 from nexus_reimport.filemaker.exports import cells, delimited, grid
@@ -30,7 +30,7 @@ from nexus_reimport.stages import snapshot
 from nexus_sandbox.filemaker import exports
 from nexus_sandbox.filemaker.exports import Style
 from nexus_sandbox.filemaker.file import Field as StoredField
-from nexus_sandbox.filemaker.file import Record, Table
+from nexus_sandbox.filemaker.file import FileTable, Record
 from nexus_sandbox.filemaker.simulator import Simulator
 from support.exported_files import (
     SECRET,
@@ -74,7 +74,7 @@ def truth(api, made, key, suffix):
     Only numbers are exported from a number field, and a tab in a text is a blank between tabs.
     """
     types = types_of(made)
-    rows = [dict(row) for part in api.records(Wanted(made.name, key, {})) for row in part.rows]
+    rows = [dict(row) for part in api.records(ReadRequest(made.name, key, {})) for row in part.rows]
     for row in rows:
         for name, kind in types.items():
             if kind == "number" and suffix != ".tab" and not _is_number(row[name]):
@@ -645,7 +645,7 @@ def test_h34_a_number_is_its_digits(kind, cell, text):
 
 
 def test_h34_ids_that_are_numbers_in_a_sheet_are_the_same_ids(tmp_path):
-    made = Table(
+    made = FileTable(
         "T",
         (StoredField("id", "text"), StoredField("a", "text")),
         [Record(n, 0, {"id": i, "a": i}) for n, i in enumerate(("17", "123456789012345", "0017"))],
@@ -688,14 +688,14 @@ def test_what_could_not_be_computed_is_empty_and_counted(tmp_path):
 
     workbook(tmp_path, ["id", "a", "b", "c", "unused"], ["1"], ["2", "#REF!", 5], change=spoil)
     source = files(tmp_path)
-    wanted = Wanted("t.xlsx", "id", {"a": "text", "b": "number", "c": "timestamp"})
+    wanted = ReadRequest("t.xlsx", "id", {"a": "text", "b": "number", "c": "timestamp"})
     parts = list(source.records(wanted, page=1))
     assert [part.repaired for part in parts] == [2, 1]
     assert parts[0].rows[0] == {"id": "1", "a": "", "b": "", "c": ""}
     assert parts[1].rows[0] == {"id": "2", "a": "#REF!", "b": "5", "c": ""}  # a text that says so
     assert source.usage().repaired == 3
     lines(tmp_path, "id,a,b", "1,?,?")
-    (part,) = source.records(Wanted("t.csv", "id", {"a": "text", "b": "number"}))
+    (part,) = source.records(ReadRequest("t.csv", "id", {"a": "text", "b": "number"}))
     assert (part.rows[0], part.repaired) == ({"id": "1", "a": "?", "b": ""}, 1)
 
 
@@ -704,7 +704,7 @@ def test_a_date_beyond_all_dates_is_counted_and_nobody_is_warned(tmp_path):
     workbook(tmp_path, ["id", "d"], ["1", 1e9], formats={"B2": "d/mm/yyyy"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (part,) = files(tmp_path).records(Wanted("t.xlsx", "id", {"d": "date"}))
+        (part,) = files(tmp_path).records(ReadRequest("t.xlsx", "id", {"d": "date"}))
     assert (part.rows[0]["d"], part.repaired) == ("", 1)
 
 
@@ -776,7 +776,7 @@ def test_keys_that_come_twice_stop_and_are_named_by_their_lines(suffix, tmp_path
 def test_every_size_of_page_gives_the_same_rows_in_the_order_of_the_key(suffix, page, tmp_path):
     exports.write(contacts(), tmp_path / f"t{suffix}")
     source: Source = files(tmp_path)
-    parts = list(source.records(Wanted(f"t{suffix}", "id", {"nameLast": "text"}), page=page))
+    parts = list(source.records(ReadRequest(f"t{suffix}", "id", {"nameLast": "text"}), page=page))
     assert [part.offset for part in parts] == list(range(1, 58, page))
     assert max(len(part.rows) for part in parts) == min(page, 57)
     keys = [row["id"] for part in parts for row in part.rows]
@@ -789,7 +789,7 @@ def test_a_table_without_records_is_read_as_such(suffix, tmp_path):
     exports.write(empty(), tmp_path / f"t{suffix}")
     source = files(tmp_path)
     assert source.count(f"t{suffix}") == 0
-    assert list(source.records(Wanted(f"t{suffix}", "_kp_ReplyID", {}))) == []
+    assert list(source.records(ReadRequest(f"t{suffix}", "_kp_ReplyID", {}))) == []
     assert source.newest(f"t{suffix}", "Timestamp") == ""
 
 
@@ -862,7 +862,7 @@ def test_several_threads_may_read_at_a_time(tmp_path):
 def test_a_file_that_changes_while_it_is_read_stops(tmp_path):
     exports.write(contacts(), tmp_path / "C.csv")
     source = files(tmp_path)
-    pages = source.records(Wanted("C.csv", "id", {}), page=50)
+    pages = source.records(ReadRequest("C.csv", "id", {}), page=50)
     next(pages)
     with (tmp_path / "C.csv").open("ab") as out:
         out.write(b"more")

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from nexus_reimport import forms
 from nexus_reimport.errors import ReimportError, SettingsError, SourceError
-from nexus_reimport.filemaker import Wanted
+from nexus_reimport.filemaker import ReadRequest
 from nexus_reimport.filemaker.exports import ExportedFiles
 from nexus_reimport.settings import ExportedFile, Exports
 
@@ -90,7 +90,7 @@ def read(
         lines = ["id,c", *(f'{number},"{value}"' for number, value in enumerate(values, 1))]
         (folder / name).write_text("\n".join(lines))
     source = ExportedFiles(Exports(folder=folder, dates=dates, **more), {})
-    wanted = Wanted(name, "id", {"id": "text", "c": kind})
+    wanted = ReadRequest(name, "id", {"id": "text", "c": kind})
     rows = [row for page in source.records(wanted) for row in page.rows]
     return [row["c"] for row in sorted(rows, key=lambda row: int(row["id"]))]
 

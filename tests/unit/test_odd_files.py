@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from nexus_reimport.errors import SettingsError, SourceError
-from nexus_reimport.filemaker import Wanted
+from nexus_reimport.filemaker import ReadRequest
 from nexus_reimport.filemaker.exports import ExportedFiles, Known, cells
 from nexus_reimport.settings import ExportedFile, Exports
 from nexus_reimport.text import find
@@ -134,7 +134,7 @@ def test_each_repetition_of_a_field_is_read_by_the_type_of_the_field(suffix, kin
     """The cleaning takes them apart: the first is the value, and who holds more is told."""
     rows = (("id", "a"), ("1", "1/2/2025\x1d\x1d3/2/2025"), ("2", "\x1d"), ("3", "1/2/2025"))
     name = separated(tmp_path, rows, suffix)
-    wanted = Wanted(name, "id", {"id": "text", "a": kind})
+    wanted = ReadRequest(name, "id", {"id": "text", "a": kind})
     (part,) = files(tmp_path).records(wanted)
     first, last = ("2025-02-01", "2025-02-03") if kind == "date" else ("1/2/2025", "3/2/2025")
     assert part.separated
@@ -179,7 +179,7 @@ def test_an_id_that_went_through_a_number_stops_with_its_line(cell, what, kind, 
     row = {"id": "a", "pair": "b", "link": "c", column: cell}
     workbook(tmp_path, list(row), ["1", "2", "3"], list(row.values()))
     types = dict.fromkeys(row, "text") | {column: kind}
-    wanted = Wanted("t.xlsx", "id", types, ("pair",), frozenset({"link"}))
+    wanted = ReadRequest("t.xlsx", "id", types, ("pair",), frozenset({"link"}))
     with pytest.raises(SourceError) as stopped:
         list(files(tmp_path).records(wanted))
     assert str(stopped.value).startswith(f"line 3, column {column}: {what}")
@@ -212,7 +212,9 @@ def test_ids_that_a_spreadsheet_rounded_before_it_wrote_them_as_text_stop(suffix
         reader = ExportedFiles(Exports(folder=tmp_path), {})
         with reader:
             kinds = {"id": "text", "Owner": "text"}
-            (page,) = reader.records(Wanted(f"t{suffix}", "id", kinds, ids=frozenset({"Owner"})))
+            (page,) = reader.records(
+                ReadRequest(f"t{suffix}", "id", kinds, ids=frozenset({"Owner"}))
+            )
         return len(page.rows)
 
     first, second = "123456789012345000000", "223456789012345000000"
@@ -238,9 +240,9 @@ def test_an_error_in_a_key_stops_and_elsewhere_is_counted(tmp_path):
 
     workbook(tmp_path, ["a", "link", "id"], ["1", "2", "3"], ["x", "y", "z"], change=spoil)
     types = {"id": "text", "a": "text"}
-    (part,) = files(tmp_path).records(Wanted("t.xlsx", "id", types))
+    (part,) = files(tmp_path).records(ReadRequest("t.xlsx", "id", types))
     assert part.repaired == 1
-    wanted = Wanted("t.xlsx", "id", {**types, "link": "text"}, (), frozenset({"link"}))
+    wanted = ReadRequest("t.xlsx", "id", {**types, "link": "text"}, (), frozenset({"link"}))
     with pytest.raises(SourceError, match="line 3, column link: an error such as #N/A where a key"):
         list(files(tmp_path).records(wanted))
 

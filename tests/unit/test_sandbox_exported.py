@@ -8,7 +8,7 @@ from openpyxl import load_workbook
 from nexus_reimport.errors import SandboxError
 from nexus_sandbox.filemaker import exports
 from nexus_sandbox.filemaker.exports import Style
-from nexus_sandbox.filemaker.file import Field, Record, Table
+from nexus_sandbox.filemaker.file import Field, FileTable, Record
 from support.small_filemaker import contacts, events
 
 
@@ -28,7 +28,7 @@ def test_a_csv_has_quotes_around_every_value_and_cr_after_every_record(tmp_path)
 
 
 def test_a_tab_has_no_quotes_and_no_tab_inside_of_a_value(tmp_path):
-    table = Table("T", (Field("a", "text"),), [Record(1, 0, {"a": 'a "b"\tc\r\rd'})])
+    table = FileTable("T", (Field("a", "text"),), [Record(1, 0, {"a": 'a "b"\tc\r\rd'})])
     assert written(tmp_path, table, "t.tab", Style(headers=False)) == b'a "b" c\x0b\x0bd\r'
     assert written(tmp_path, table, "t.csv", Style(headers=False)) == b'"a ""b""\tc\x0b\x0bd"\r'
 
@@ -42,7 +42,7 @@ def test_text_files_have_file_names_repetitions_and_only_numbers_in_number_field
 
 
 def test_a_mark_an_encoding_and_an_end_of_line_can_be_chosen(tmp_path):
-    table = Table("T", (Field("a b", "text"),), [Record(1, 0, {"a b": "é"})])
+    table = FileTable("T", (Field("a b", "text"),), [Record(1, 0, {"a b": "é"})])
     style = Style(mark=True, line_end="\r\n", underscores=True)
     assert written(tmp_path, table, "t.csv", style) == b'\xef\xbb\xbf"a_b"\r\n"\xc3\xa9"\r\n'
     assert written(tmp_path, table, "t.tab", Style(encoding="mac_roman")) == b"a b\r\x8e\r"
@@ -67,7 +67,7 @@ def test_a_sheet_cuts_a_text_takes_no_formula_and_writes_old_dates_as_text(tmp_p
         Record(1, 0, {"a": "x" * 40_000, "d": "1899-12-31"}),
         Record(2, 0, {"a": "=1+1", "d": "1900-01-02"}),
     ]
-    written(tmp_path, Table("T", fields, records), "t.xlsx")
+    written(tmp_path, FileTable("T", fields, records), "t.xlsx")
     sheet = load_workbook(tmp_path / "t.xlsx").active
     assert len(sheet["A2"].value) == 32_767
     assert sheet["B2"].value == "31/12/1899"

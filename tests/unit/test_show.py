@@ -18,25 +18,24 @@ from nexus_reimport.model import (
     EntityPlan,
     Level,
     LinkPlan,
-    Look,
     Misfits,
-    Newer,
+    NewerDecision,
+    OverriddenRows,
     Plan,
     Proposal,
     Report,
     Result,
+    RollbackPreview,
     RollbackProposal,
     Scope,
-    SettledRows,
-    Unreturned,
+    UnmatchedRows,
 )
-from nexus_reimport.nexus.changes import Newer as Newest
-from nexus_reimport.nexus.changes import PointedAt, Since
+from nexus_reimport.nexus.changes import NewerRows, PointedAt, Since
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE
 from nexus_reimport.settings import Cause
-from nexus_reimport.show.page import Line, Marked, Page, Tone, equal, listed, said, table
+from nexus_reimport.show.page import Marked, Page, TextLine, Tone, equal, listed, said, table
 
 FILE = RowFile("plan_patients.parquet", ("id",), 3, "ab" * 32)
 PATIENTS = EntityPlan(
@@ -51,9 +50,9 @@ PATIENTS = EntityPlan(
     new=12,
     kept=37,
     purged=0,
-    unreturned=(
-        Unreturned(Cause.NOT_IN_FILEMAKER, 12, "purge", 12),
-        Unreturned(Cause.NO_FILEMAKER_ID, 25, None),
+    unmatched=(
+        UnmatchedRows(Cause.NOT_IN_FILEMAKER, 12, "purge", 12),
+        UnmatchedRows(Cause.NO_FILEMAKER_ID, 25, None),
     ),
     changes=(
         ColumnChange("title", 1, 0, 0, 0, 2829, None, 100, 113),
@@ -62,7 +61,7 @@ PATIENTS = EntityPlan(
         ColumnChange("clinic_id", 86, 4, 0, 1, 2739, "nexus", 2756, 2842),
         ColumnChange("sex", 0, 0, 0, 0, 2830, "filemaker", 2830, 2842),
     ),
-    settled=(SettledRows("past_is_completed", "status", "completed", 4, True, None),),
+    overridden=(OverriddenRows("past_is_completed", "status", "completed", 4, True, None),),
     misfits=(
         Misfits("dob", "no date", 1, 1, 0, ("F-1", "F-2")),
         Misfits("end_time", "no end: 30 minutes after the start", 0, 0, 9, ("F-3",)),
@@ -127,9 +126,9 @@ PLAN = Plan(
     by_hand=(ByHand("clinics", "patients", 84, 2, 1, 1),),
     sheet="",
     ledger=FILE,
-    memory=FILE,
+    id_map=FILE,
     misfits=FILE,
-    beyond=FILE,
+    overrides=FILE,
     differences=replace(FILE, name="differences.parquet", rows=11),
     before={},
     digest="0123456789abcdef" * 4,
@@ -256,7 +255,7 @@ def test_html_says_what_the_text_says() -> None:
 
 
 def test_no_markup_comes_out_of_a_name() -> None:
-    page = Page("<b>", (Line("<script>"), table("<i>", "<a> | n", [("<td>", 1)])))
+    page = Page("<b>", (TextLine("<script>"), table("<i>", "<a> | n", [("<td>", 1)])))
     assert not re.findall(r"<(?:script|i|a)>", page._repr_html_())
 
 
@@ -330,7 +329,7 @@ def test_drift_says_what_it_means() -> None:
 
 
 def test_cells_are_written_as_people_read_them() -> None:
-    assert [said(c) for c in (1234567, 1234.5, None, "x", Marked(1000, Tone.LOOK))] == [
+    assert [said(c) for c in (1234567, 1234.5, None, "x", Marked(1000, Tone.ATTENTION))] == [
         "1,234,567", "1,234.50", "", "x", "1,000",
     ]  # fmt: skip
     assert listed({"a": 1200, "b": 0}) == "1,200 a"
@@ -349,13 +348,13 @@ def test_under_the_runner_no_bar_is_drawn(
     assert capsys.readouterr().out == ""
 
 
-LOOK = Look(
+PREVIEW = RollbackPreview(
     undoes="20260301T020000Z-ab12",
     kind="reimport",
     committed_at=datetime(2026, 3, 1, 2, 5, tzinfo=UTC),
-    newer=Newer.UNDECIDED,
+    newer=NewerDecision.UNDECIDED,
     since=Since(
-        (Newest("notes", 2, 1, 0, ("N-1 (created)",)), Newest("reminders", 0, 0, 0, ())),
+        (NewerRows("notes", 2, 1, 0, ("N-1 (created)",)), NewerRows("reminders", 0, 0, 0, ())),
         (PointedAt("patients", "xero_contact_links.patient_id", 1),),
     ),
     rows_before={"patients": 2867, "notes": 11140},
@@ -391,17 +390,17 @@ patients  xero_contact_links.patient_id     1"""  # noqa: E501
 
 
 def test_what_a_rollback_would_do_reads_as_people_approve_it() -> None:
-    assert show.rollback_text(LOOK) == LOOK_TEXT
-    quiet = replace(LOOK, since=Since((), ()))
+    assert show.rollback_text(PREVIEW) == LOOK_TEXT
+    quiet = replace(PREVIEW, since=Since((), ()))
     assert show.rollback_text(quiet).endswith("Nobody has written since: the rollback is exact.")
 
 
 def test_a_rollback_names_the_command_that_approves_it() -> None:
     proposal = RollbackProposal(
-        "prod", LOOK.undoes, Newer.KEEP, "c", "s", {}, LOOK.since, "ab" * 32
+        "prod", PREVIEW.undoes, NewerDecision.KEEP, "c", "s", {}, PREVIEW.since, "ab" * 32
     )
     text = repr(show.rollback_proposal(proposal))
-    assert f"nexus-reimport rollback {LOOK.undoes} --keep-newer --approve abababababab" in text
+    assert f"nexus-reimport rollback {PREVIEW.undoes} --keep-newer --approve abababababab" in text
 
 
 def test_a_pages_tables_are_frames_to_go_on_with() -> None:
@@ -409,7 +408,7 @@ def test_a_pages_tables_are_frames_to_go_on_with() -> None:
         "Rows", "table | rows | same", [("patients", 3, equal(3, 3)), ("notes", 1_200, None),
                                         ("all", 1_203, None)], last_is_sum=True,
     )  # fmt: skip
-    page = Page("Counts", (counted, Line("as it was"), table("", "a | b", [(1, 2)])))
+    page = Page("Counts", (counted, TextLine("as it was"), table("", "a | b", [(1, 2)])))
     frames = page.frames()
     assert list(frames) == ["Rows", "table 2"]
     rows = frames["Rows"]

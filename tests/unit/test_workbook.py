@@ -21,7 +21,7 @@ from nexus_reimport.files import rowfile, workbook
 from nexus_reimport.mapping import ByHand
 from nexus_reimport.nexus.catalog import Column
 from nexus_reimport.planning import manual
-from nexus_reimport.planning.manual import Kind, Line
+from nexus_reimport.planning.manual import ByHandSheet, SheetRow
 from support.exported_files import _strict
 from support.values_of_lists import GUARDED, PLAIN
 
@@ -58,9 +58,9 @@ def test_what_a_cell_cannot_hold_is_seen() -> None:
 # ---------------------------------------------------------------- the sheet of values by hand
 
 
-def kind(choices: dict[str, str] | None = None, **types: str) -> Kind:
+def kind(choices: dict[str, str] | None = None, **types: str) -> ByHandSheet:
     columns = types or {"site_id": "integer"}
-    return Kind(
+    return ByHandSheet(
         name="sites",
         spec=ByHand(entity="people", columns=dict.fromkeys(columns, ""), show=("family",)),
         types={n: Column(n, t, False, False, False, None) for n, t in columns.items()},
@@ -68,9 +68,9 @@ def kind(choices: dict[str, str] | None = None, **types: str) -> Kind:
     )
 
 
-def written(folder: Path, one: Kind, *names: str) -> Path:
+def written(folder: Path, one: ByHandSheet, *names: str) -> Path:
     """The workbook with a line for each of ``names``."""
-    lines = [Line(str(n), (name,), {"family": name}) for n, name in enumerate(names, 1)]
+    lines = [SheetRow(str(n), (name,), {"family": name}) for n, name in enumerate(names, 1)]
     manual.write(folder / "manual.xlsx", [(one, lines)])
     return folder / "manual.xlsx"
 
@@ -91,12 +91,14 @@ def test_a_row_of_nexus_may_hold_any_character(tmp_path: Path) -> None:
     shown = {row[0]: row[1] for row in load_workbook(path)["sites"].iter_rows(values_only=True)}
     assert shown["1"] == f"{SECRET}\ufffd"
     assert shown["3"] == "_x005F_x0041_"  # which every spreadsheet shows as _x0041_
-    marks = {Line("1", (f"{SECRET}{end}",), {}).mark for end in ("", "\x1d", "\x02", "\ufffd")}
+    marks = {SheetRow("1", (f"{SECRET}{end}",), {}).mark for end in ("", "\x1d", "\x02", "\ufffd")}
     assert len(marks) == 4  # a mark is of the row, not of what a cell can show of it
 
 
 def test_a_workbook_that_cannot_be_written_is_told_without_a_value(tmp_path: Path) -> None:
-    broken: Any = [(kind(note="text"), [Line("1", (SECRET,), {"note": 5}, frozenset({"note"}))])]
+    broken: Any = [
+        (kind(note="text"), [SheetRow("1", (SECRET,), {"note": 5}, frozenset({"note"}))])
+    ]
     with pytest.raises(StopError, match=r"manual.xlsx cannot be written \(TypeError\)") as told:
         manual.write(tmp_path / "manual.xlsx", broken)
     assert SECRET not in str(told.value)

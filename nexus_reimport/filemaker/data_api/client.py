@@ -13,13 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from nexus_reimport.filemaker import Field, Origin, Page, Product, Usage, Wanted, codes
-from nexus_reimport.filemaker.answer import lacking, nearest, torn, untold
+from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, Usage, codes
+from nexus_reimport.filemaker.answer import (
+    incomplete_answer,
+    inconsistent_read,
+    missing_field,
+    nearest,
+)
 from nexus_reimport.filemaker.data_api import paging
 from nexus_reimport.filemaker.data_api.envelope import Envelope, opened, page_of
 from nexus_reimport.filemaker.data_api.paging import Fetch
 from nexus_reimport.filemaker.data_api.session import Session
-from nexus_reimport.filemaker.http import Patience
+from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.filemaker.server import Server
 
 BASE = "/fmi/data/v1"
@@ -48,17 +53,17 @@ class DataApi(Server):
         password: str,
         *,
         verify: bool | str = True,
-        patience: Patience | None = None,
+        retries: RetryPolicy | None = None,
     ) -> None:
-        super().__init__(url, database, verify=verify, patience=patience)
+        super().__init__(url, database, verify=verify, retries=retries)
         self._session = Session(self._wire, self._at("/sessions"), self._where(), account, password)
 
     def product(self) -> Product:
         """The server, as it names itself. Needs no account."""
         where = self._where()
         path = f"{BASE}/productInfo"
-        answer = self._wire.patiently(
-            lambda: opened(self._wire.send("GET", path, where=where), where).settled()
+        answer = self._wire.with_retries(
+            lambda: opened(self._wire.send("GET", path, where=where), where).final()
         )
         info = answer.expect().response.get("productInfo")
         told = info if isinstance(info, dict) else {}
@@ -69,7 +74,7 @@ class DataApi(Server):
         answer = self._ask("GET", self._at("/layouts"), self._where())
         layouts = answer.expect().response.get("layouts")
         if not isinstance(layouts, list):
-            raise untold("its layouts", self._where())
+            raise incomplete_answer("its layouts", self._where())
         return tuple(_names(layouts))
 
     def fields(self, table: str) -> dict[str, Field]:
@@ -80,7 +85,7 @@ class DataApi(Server):
         if not isinstance(described, list) or not all(
             isinstance(found, dict) and found.get("name") for found in described
         ):
-            raise untold("the fields of the layout", self._where(table))
+            raise incomplete_answer("the fields of the layout", self._where(table))
         return {field.name: field for field in map(_field, described)}
 
     def origin(self, table: str) -> Origin | None:
@@ -104,7 +109,7 @@ class DataApi(Server):
         page = page_of(answer, offset=1)
         return page.rows[0][field] if page.rows else ""
 
-    def records(self, wanted: Wanted, *, page: int = 1000) -> Iterator[Page]:
+    def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
         """Every record of a table in the order of its key, page by page, with every field.
 
         Pages after the first are asked for with the last record of the one before, so that a
@@ -116,31 +121,33 @@ class DataApi(Server):
 
         Source: Claris FileMaker Data API Guide, "Get a range of records" (offset starts at 1).
         """
-        table = wanted.table
+        table = request.table
 
         def fetch(offset: int, limit: int) -> Envelope:
             parameters = {
                 "_offset": offset,
                 "_limit": limit,
-                "_sort": _order(*wanted.keys),
+                "_sort": _order(*request.keys),
                 "dateformats": 2,
             }
             answer = self._ask(
                 "GET", self._records(table, parameters), self._where(table), rows_from=offset
             )
-            return self._expect(answer, table, codes.NO_RECORD, field=wanted.key)
+            return self._expect(answer, table, codes.NO_RECORD, field=request.key)
 
         first = True
         for part in self._pages(table, fetch, page):
             first = False
             for row in part.rows:
-                if missing := wanted.types.keys() - row.keys():
+                if missing := request.types.keys() - row.keys():
                     missing -= _first_repetitions(row, missing)
                 if missing:
-                    raise lacking(min(missing), self._where(table))
+                    raise missing_field(min(missing), self._where(table))
             yield part
         if first and (there := self.count(table)):
-            raise torn(f"{table}: {there:,} in FileMaker, 0 arrived", self._where(table))
+            raise inconsistent_read(
+                f"{table}: {there:,} in FileMaker, 0 arrived", self._where(table)
+            )
 
     def find(self, table: str, query: Query, *, sort: str, page: int = 1000) -> Iterator[Page]:
         """The records that ``query`` matches, as ``records`` gives them; none is no error.
@@ -209,9 +216,9 @@ class DataApi(Server):
                 if answer.code not in codes.EXPIRED:
                     break
                 self._session.forget(token)
-            return answer.full(rows_from) if rows_from else answer.settled()
+            return answer.full(rows_from) if rows_from else answer.final()
 
-        return self._wire.patiently(once)
+        return self._wire.with_retries(once)
 
     def _expect(self, answer: Envelope, table: str, *also: int, field: str = "") -> Envelope:
         """``answer``, if FileMaker agreed or its code is one of ``also``."""

@@ -11,12 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_reimport.filemaker import Page, codes, jsontext
-from nexus_reimport.filemaker.answer import FEW, LATER, Spoken, later, untold, wordless
+from nexus_reimport.filemaker.answer import (
+    FEW_TRIES,
+    RUN_AGAIN_LATER,
+    Reply,
+    incomplete_answer,
+    no_answer,
+    transient,
+)
 from nexus_reimport.filemaker.http import Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Envelope(Spoken):
+class Envelope(Reply):
     """What the Data API said."""
 
     response: dict[str, Any]
@@ -35,7 +42,7 @@ class Envelope(Spoken):
         info = self.response.get("dataInfo")
         told = str(info.get("foundCount", "")) if isinstance(info, dict) else ""
         if not told.isdecimal():
-            raise untold(
+            raise incomplete_answer(
                 "how many records there are (dataInfo, which FileMaker Server 17 and older ones"
                 " leave out)",
                 self.where,
@@ -51,29 +58,29 @@ class Envelope(Spoken):
             isinstance(record, dict) and isinstance(record.get("fieldData"), dict)
             for record in data
         ):
-            raise untold("its records (data, and the fieldData of each)", self.where)
+            raise incomplete_answer("its records (data, and the fieldData of each)", self.where)
         return data
 
     def ids(self, data: list[dict[str, Any]]) -> tuple[str, ...]:
         """FileMaker's own ids of records, by which a record that comes twice is noticed."""
         found = tuple(str(record.get("recordId") or "") for record in data)
         if not all(found):
-            raise untold("which record is which (recordId)", self.where)
+            raise incomplete_answer("which record is which (recordId)", self.where)
         return found
 
     def full(self, offset: int) -> Envelope:
-        """``settled``, and with at least one row that is new.
+        """``final``, and with at least one row that is new.
 
         The first row of a page after the first is known already.
         """
-        answer = self.settled()
+        answer = self.final()
         if answer.code != codes.OK:
             return answer
         found = self.found
         rows, told = len(self.data), str(self.response["dataInfo"].get("returnedCount", ""))
         if told not in ("", str(rows)) or (rows < 1 + (offset > 1) and offset + rows <= found):
             what = f"FileMaker sent {rows:,} rows at {offset:,} of {found:,}"
-            raise later(what, self.where, LATER, tries=FEW)
+            raise transient(what, self.where, RUN_AGAIN_LATER, tries=FEW_TRIES)
         return answer
 
 
@@ -86,7 +93,7 @@ def opened(answer: Answer, where: str) -> Envelope:
     """
     envelope = _parsed(answer, where)
     if envelope is None:
-        raise wordless(answer, where, "the Data API")
+        raise no_answer(answer, where, "the Data API")
     return envelope
 
 

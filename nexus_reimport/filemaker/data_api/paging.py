@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from nexus_reimport.filemaker import Page, codes
-from nexus_reimport.filemaker.answer import torn
+from nexus_reimport.filemaker.answer import inconsistent_read
 from nexus_reimport.filemaker.data_api.envelope import Envelope, page_of
 
 Fetch = Callable[[int, int], Envelope]
@@ -32,15 +32,19 @@ def whole(table: str, fetch: Fetch, size: int, where: str) -> Iterator[Page]:
             return
         found = found or now
         if now != found:
-            raise torn(f"{table}: {found:,} in FileMaker at first, {now:,} from {offset:,}", where)
+            raise inconsistent_read(
+                f"{table}: {found:,} in FileMaker at first, {now:,} from {offset:,}", where
+            )
         if overlap and answer.first != last:
-            raise torn(f"{table}: the records moved after {len(seen):,} of {found:,}", where)
+            raise inconsistent_read(
+                f"{table}: the records moved after {len(seen):,} of {found:,}", where
+            )
         page = page_of(answer, offset=offset, skip=overlap)
         new = page.record_ids
         if len(set(new)) != len(new) or not seen.isdisjoint(new):
-            raise torn(f"{table}: a record came twice within {found:,}", where)
+            raise inconsistent_read(f"{table}: a record came twice within {found:,}", where)
         seen.update(new)
         last = new[-1]
         yield page
     if len(seen) != found:
-        raise torn(f"{table}: {found:,} in FileMaker, {len(seen):,} arrived", where)
+        raise inconsistent_read(f"{table}: {found:,} in FileMaker, {len(seen):,} arrived", where)

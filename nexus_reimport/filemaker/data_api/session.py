@@ -7,7 +7,7 @@ import contextlib
 import threading
 
 from nexus_reimport.errors import ReimportError, SettingsError, SourceError
-from nexus_reimport.filemaker.answer import untold
+from nexus_reimport.filemaker.answer import incomplete_answer
 from nexus_reimport.filemaker.data_api.envelope import opened
 from nexus_reimport.filemaker.http import Wire
 
@@ -65,7 +65,7 @@ class Session:
         sent = self._wire.send(
             "POST", self._path, where=self._where, authorization=basic, body=b"{}"
         )
-        answer = opened(sent, self._where).settled()
+        answer = opened(sent, self._where).final()
         try:
             answer.expect()
         except SettingsError as refusal:
@@ -73,5 +73,5 @@ class Session:
             raise
         token = str(answer.response.get("token") or sent.token)
         if not token:
-            raise untold("the token of the session", self._where)
+            raise incomplete_answer("the token of the session", self._where)
         return token

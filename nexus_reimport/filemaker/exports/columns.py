@@ -60,7 +60,9 @@ def refuse_contradictions(
             next="give the name that the file has, under [filemaker.exports.files]",
         )
     for name, (place, kind) in columns.items():
-        told = _LOOKS[kind](_column(grid, name, place, forms), forms) if kind in _LOOKS else None
+        told = (
+            _READERS[kind](_column(grid, name, place, forms), forms) if kind in _READERS else None
+        )
         if told:
             raise told.error(f"column {name}: {told.what}", where=where, next=told.next)
 
@@ -245,4 +247,4 @@ def _numbers(column: _Column, forms: Forms) -> _Told | None:
     )
 
 
-_LOOKS = {"date": _dates, "timestamp": _timestamps, "time": _times, "number": _numbers}
+_READERS = {"date": _dates, "timestamp": _timestamps, "time": _times, "number": _numbers}

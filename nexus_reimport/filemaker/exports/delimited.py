@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from nexus_reimport.errors import SettingsError, SourceError
-from nexus_reimport.filemaker.exports.grid import Line
+from nexus_reimport.filemaker.exports.grid import GridRow
 from nexus_reimport.files import textfile
 from nexus_reimport.settings import Encoding
 
@@ -68,13 +68,13 @@ def _declared(encoding: str, what: str, right: str, where: str) -> SettingsError
     )
 
 
-def between_tabs(text: str, where: str) -> Iterator[Line]:
+def between_tabs(text: str, where: str) -> Iterator[GridRow]:
     """The lines of ``text``. There are no quotes in this format: a quote is a character."""
     for number, record in enumerate(textfile.LINE_END.split(text), 1):
-        yield Line(number, _values(record.split("\t")))
+        yield GridRow(number, _values(record.split("\t")))
 
 
-def between_commas(text: str, where: str) -> Iterator[Line]:
+def between_commas(text: str, where: str) -> Iterator[GridRow]:
     """The lines of ``text``. A record over several lines goes by the number of its first.
 
     Raises:
@@ -96,7 +96,7 @@ def between_commas(text: str, where: str) -> Iterator[Line]:
             ) from None
         if row is None:
             return
-        yield Line(number, _values(row))
+        yield GridRow(number, _values(row))
         number = rows.line_num + 1
 
 

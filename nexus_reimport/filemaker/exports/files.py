@@ -26,7 +26,7 @@ from typing import Self
 
 from nexus_reimport import forms
 from nexus_reimport.errors import SettingsError, SourceError
-from nexus_reimport.filemaker import Field, Origin, Page, Product, Usage, Wanted, suggest
+from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, Usage, suggest
 from nexus_reimport.filemaker.cleaning import REPETITION
 from nexus_reimport.filemaker.exports import delimited, grid, kinds, spreadsheet, typed
 from nexus_reimport.filemaker.exports.cells import Forms
@@ -147,7 +147,7 @@ class ExportedFiles:
         rows = self._rows(file, Reading({field: TIMESTAMP}, file.forms))
         return max((forms.stamp(row.texts[0] or "") for row in rows), default="")
 
-    def records(self, wanted: Wanted, *, page: int = 1000) -> Iterator[Page]:
+    def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
         """Every row of a file in the order of its key, page by page, with the wanted fields.
 
         Raises:
@@ -156,15 +156,15 @@ class ExportedFiles:
             MappingError: the file has no such column.
             SettingsError: it holds dates as text, and their form is not declared, or another.
         """
-        file = self._file(wanted.table, rows=True)
-        types = dict.fromkeys(wanted.keys, "text") | dict(wanted.types)
+        file = self._file(request.table, rows=True)
+        types = dict.fromkeys(request.keys, "text") | dict(request.types)
 
         def key_of(row: Row) -> str:
             texts = zip(types, row.texts, strict=True)
-            return wanted.key_of({name: text or "" for name, text in texts})
+            return request.key_of({name: text or "" for name, text in texts})
 
-        how = Reading(types, file.forms, {*wanted.keys, *wanted.ids})
-        rows = typed.in_order(self._rows(file, how), key_of, self._where(wanted.table))
+        how = Reading(types, file.forms, {*request.keys, *request.ids})
+        rows = typed.in_order(self._rows(file, how), key_of, self._where(request.table))
         for start in range(0, len(rows), page):
             found = _page(
                 rows[start : start + page],

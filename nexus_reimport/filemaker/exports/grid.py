@@ -22,7 +22,7 @@ _AROUND_NAMES = " \t\r\n\u00a0\ufeff\u200b"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-class Line(NamedTuple):
+class GridRow(NamedTuple):
     """One line of a file, as a person counts them from 1, and its cells."""
 
     number: int
@@ -38,8 +38,8 @@ class Grid:
     """
 
     columns: tuple[str, ...]
-    rows: tuple[Line, ...]
-    further: tuple[Line, ...] = ()
+    rows: tuple[GridRow, ...]
+    further: tuple[GridRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Known:
     wanted: tuple[frozenset[str], ...] = ()
 
 
-def read(lines: Iterable[Line], known: Known, where: str, *, padded: bool) -> Grid:
+def read(lines: Iterable[GridRow], known: Known, where: str, *, padded: bool) -> Grid:
     """The grid of ``lines``; its columns are given, or else the first line.
 
     ``padded`` lets a line end early, as spreadsheets do.
@@ -62,7 +62,7 @@ def read(lines: Iterable[Line], known: Known, where: str, *, padded: bool) -> Gr
     Raises:
         SourceError: there are no headers, or a line is not as wide as they are.
     """
-    held: Iterator[Line] = (
+    held: Iterator[GridRow] = (
         line for line in lines if any(cell not in (None, "") for cell in line.cells)
     )
     first = next(held, None)
@@ -73,8 +73,8 @@ def read(lines: Iterable[Line], known: Known, where: str, *, padded: bool) -> Gr
         columns, held = known.given, chain([first], held)
     else:
         columns = _headers(first, known.wanted, where, padded=padded)
-    rows: list[Line] = []
-    further: list[Line] = []
+    rows: list[GridRow] = []
+    further: list[GridRow] = []
     own = [place for place, name in enumerate(columns) if "::" not in name]
     for line in _even(held, columns, where, padded=padded):
         is_further = (
@@ -92,8 +92,8 @@ def key(name: str) -> str:
 
 
 def _even(
-    lines: Iterable[Line], columns: tuple[str, ...], where: str, *, padded: bool
-) -> Iterator[Line]:
+    lines: Iterable[GridRow], columns: tuple[str, ...], where: str, *, padded: bool
+) -> Iterator[GridRow]:
     """``lines``, each as wide as ``columns``, and none of them the headers again."""
     width = len(columns)
     for line in lines:
@@ -115,7 +115,7 @@ def _even(
                 where=where,
                 next=_AGAIN,
             )
-        yield Line(line.number, cells)
+        yield GridRow(line.number, cells)
 
 
 def _is_header(cell: Cell, name: str) -> bool:
@@ -130,7 +130,7 @@ def _name(cell: Cell) -> str:
 
 
 def _headers(
-    line: Line, wanted: tuple[frozenset[str], ...], where: str, *, padded: bool
+    line: GridRow, wanted: tuple[frozenset[str], ...], where: str, *, padded: bool
 ) -> tuple[str, ...]:
     """The names in the first line.
 
@@ -170,7 +170,7 @@ def _may_be_a_name(cell: Cell) -> bool:
     )
 
 
-def _refuse_headers(line: Line, given: tuple[str, ...], where: str) -> None:
+def _refuse_headers(line: GridRow, given: tuple[str, ...], where: str) -> None:
     """Stop at a file that has headers although the mapping gives its columns."""
     names = {fold(name) for name in given} - {""}
     if sum(fold(str(cell)) in names for cell in line.cells) * 2 > len(given):

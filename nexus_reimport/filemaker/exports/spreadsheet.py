@@ -13,7 +13,7 @@ from typing import Any
 from nexus_reimport.errors import SourceError
 from nexus_reimport.filemaker.exports import kinds
 from nexus_reimport.filemaker.exports.cells import Cell, Dressed, Failed, Uncomputed
-from nexus_reimport.filemaker.exports.grid import Line
+from nexus_reimport.filemaker.exports.grid import GridRow
 from nexus_reimport.files import workbook
 
 CUT_AT = workbook.LONGEST_TEXT  # FileMaker cuts what is longer
@@ -26,7 +26,7 @@ _PIECE = 1 << 20  # bytes
 class Sheet:
     """The lines of a sheet as they are read, and the day from which the workbook counts."""
 
-    lines: Iterator[Line]
+    lines: Iterator[GridRow]
     epoch: datetime
 
 
@@ -112,7 +112,7 @@ def _holds_data(sheet: Any) -> bool:
     return any(cell.value is not None for row in workbook.rows(sheet) for cell in row)
 
 
-def _lines(sheet: Any, formulas: Iterator[tuple[Any, ...]] | None, where: str) -> Iterator[Line]:
+def _lines(sheet: Any, formulas: Iterator[tuple[Any, ...]] | None, where: str) -> Iterator[GridRow]:
     rows = workbook.rows(sheet)
     dressed: dict[int, bool] = {}
     for number in itertools.count(1):
@@ -126,7 +126,7 @@ def _lines(sheet: Any, formulas: Iterator[tuple[Any, ...]] | None, where: str) -
             is_empty = row[place].value is None and row[place].data_type != "str"
             if formula.data_type == "f" and is_empty:
                 cells[place] = Uncomputed.UNCOMPUTED
-        yield Line(number, cells)
+        yield GridRow(number, cells)
 
 
 def _cell(found: Any, dressed: dict[int, bool]) -> Cell:

@@ -13,9 +13,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from nexus_reimport.errors import MappingError
-from nexus_reimport.filemaker import Field, Origin, Page, Product, Usage, Wanted, codes
-from nexus_reimport.filemaker.answer import FEW, LATER, Spoken, later, nearest, wordless
-from nexus_reimport.filemaker.http import Answer, Patience
+from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, Usage, codes
+from nexus_reimport.filemaker.answer import (
+    FEW_TRIES,
+    RUN_AGAIN_LATER,
+    Reply,
+    nearest,
+    no_answer,
+    transient,
+)
+from nexus_reimport.filemaker.http import Answer, RetryPolicy
 from nexus_reimport.filemaker.odata import links, metadata, query
 from nexus_reimport.filemaker.odata.collection import Collection, code_of, opened
 from nexus_reimport.filemaker.odata.login import Login
@@ -44,9 +51,9 @@ class OData(Server):
         password: str,
         *,
         verify: bool | str = True,
-        patience: Patience | None = None,
+        retries: RetryPolicy | None = None,
     ) -> None:
-        super().__init__(url, database, verify=verify, patience=patience)
+        super().__init__(url, database, verify=verify, retries=retries)
         self._login = Login(account, password, self._where())
         self._lock = threading.Lock()
         self._metadata: Metadata | None = None
@@ -89,16 +96,16 @@ class OData(Server):
 
     def newest(self, table: str, field: str) -> str:
         """The greatest value of ``field``, its offset dropped; ``""`` if there is none."""
-        shape = self._shape(Wanted(table, field, {field: ""}))
+        shape = self._shape(ReadRequest(table, field, {field: ""}))
         path = query.greatest(self._database, self._spelt(table), field)
         answer = self._ask(path, self._where(table))
         rows = shape.rows(self._expect(answer, table))
         return rows[0][field] if rows else ""
 
-    def records(self, wanted: Wanted, *, page: int = 1000) -> Iterator[Page]:
+    def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
         """Every record of a table in the order of its key, page by page.
 
-        With the fields of ``wanted.types`` alone, or every field where that is empty. At the end
+        With the fields of ``request.types`` alone, or every field where that is empty. At the end
         the keys are read a second time: they have to be the same ones in the same order, so that
         a record which slips over the edge of a page is noticed even where the count stays.
 
@@ -109,19 +116,19 @@ class OData(Server):
         Source: Claris FileMaker OData Guide, "Request records from a table" (a page has at most
         10,000 records; a link leads to the next).
         """
-        shape, where = self._shape(wanted), self._where(wanted.table)
-        keys = links.Keys(wanted.table, where)
+        shape, where = self._shape(request), self._where(request.table)
+        keys = links.Keys(request.table, where)
         offset = 1
-        for part in self._pages(wanted, shape.names, page):
+        for part in self._pages(request, shape.names, page):
             rows = shape.rows(part)
             repaired = shape.not_computed(part)
             self._wire.meter.add(repaired=repaired)
-            if keys.add([wanted.key_of(row) for row in rows]):
-                keys.expect_twice(self._keys(wanted, max(page, MOST)))
+            if keys.add([request.key_of(row) for row in rows]):
+                keys.expect_twice(self._keys(request, max(page, MOST)))
             if rows:
                 yield Page(offset=offset, rows=rows, repaired=repaired)
             offset += len(rows)
-        keys.expect(self._keys(wanted, max(page, MOST)))
+        keys.expect(self._keys(request, max(page, MOST)))
 
     def usage(self) -> Usage:
         """What was read so far, and at what cost."""
@@ -132,18 +139,20 @@ class OData(Server):
         self._login.close()
         super().close()
 
-    def _keys(self, wanted: Wanted, page: int) -> links.Keys:
+    def _keys(self, request: ReadRequest, page: int) -> links.Keys:
         """The keys of a table alone."""
-        keys = links.Keys(wanted.table, self._where(wanted.table))
-        only = self._shape(replace(wanted, types=dict.fromkeys(wanted.keys, "")))
-        for part in self._pages(wanted, only.names, page):
-            keys.add([wanted.key_of(row) for row in only.rows(part)])
+        keys = links.Keys(request.table, self._where(request.table))
+        only = self._shape(replace(request, types=dict.fromkeys(request.keys, "")))
+        for part in self._pages(request, only.names, page):
+            keys.add([request.key_of(row) for row in only.rows(part)])
         return keys
 
-    def _pages(self, wanted: Wanted, names: tuple[str, ...], size: int) -> Iterator[Collection]:
-        table, where = wanted.table, self._where(wanted.table)
+    def _pages(
+        self, request: ReadRequest, names: tuple[str, ...], size: int
+    ) -> Iterator[Collection]:
+        table, where = request.table, self._where(request.table)
         room = query.LONGEST - len(self._wire.origin)
-        path = query.every(self._database, self._spelt(table), names, wanted.keys, room=room)
+        path = query.every(self._database, self._spelt(table), names, request.keys, room=room)
 
         def fetch(path: str) -> Collection:
             self._wire.pace()
@@ -162,25 +171,25 @@ class OData(Server):
             self._spellings[table] = next(taken, ways[-1])
         return self._spellings.get(table, ways[0])
 
-    def _shape(self, wanted: Wanted) -> Shape:
+    def _shape(self, request: ReadRequest) -> Shape:
         """How rows of a table are read.
 
         Raises:
             MappingError: the set or a field is not there.
         """
-        fields, names = self.fields(wanted.table), tuple(wanted.types)
-        for name in (*wanted.keys, *names):
+        fields, names = self.fields(request.table), tuple(request.types)
+        for name in (*request.keys, *names):
             if name not in fields:
-                raise _missing("field", nearest(name, lambda: fields), self._where(wanted.table))
+                raise _missing("field", nearest(name, lambda: fields), self._where(request.table))
         if names:
-            names = tuple(dict.fromkeys((*wanted.keys, *names)))
-        return Shape(names, fields, self._where(wanted.table))
+            names = tuple(dict.fromkeys((*request.keys, *names)))
+        return Shape(names, fields, self._where(request.table))
 
     def _described(self) -> Metadata:
         """``$metadata``, which is large: read once."""
         with self._lock:
             if self._metadata is None:
-                self._metadata = self._wire.patiently(self._describe)
+                self._metadata = self._wire.with_retries(self._describe)
             return self._metadata
 
     def _describe(self) -> Metadata:
@@ -191,17 +200,17 @@ class OData(Server):
             return found
         code = code_of(answer)
         if code is not None:
-            Spoken(code=code, where=where, pause=answer.retry_after).settled().expect()
+            Reply(code=code, where=where, pause=answer.retry_after).final().expect()
         is_page = answer.is_web_page or not answer.content
         if answer.status == 200 and not is_page and (flaw := metadata.flaw(answer.content)):
-            raise later(
+            raise transient(
                 f"FileMaker's description of its tables ($metadata) is no XML: {flaw}",
                 where,
                 "run again; if it stays, look for pasted control characters in names and comments"
                 " of fields and tables, or read the tables by another channel",
-                tries=FEW,
+                tries=FEW_TRIES,
             )
-        raise wordless(answer, where, "OData")
+        raise no_answer(answer, where, "OData")
 
     def _ask(self, path: str, where: str, *, size: int = 0) -> Collection:
         """An answer of FileMaker. A page without a row that has a successor is asked for again."""
@@ -211,10 +220,10 @@ class OData(Server):
             answer = opened(self._send(path, where, prefer), where)
             if answer.code in codes.EXPIRED:  # there is no session that could be renewed
                 what = f"FileMaker refused with code {answer.code}, as if OData had sessions"
-                raise later(what, where, LATER, tries=FEW, pause=answer.pause)
+                raise transient(what, where, RUN_AGAIN_LATER, tries=FEW_TRIES, pause=answer.pause)
             return answer.full()
 
-        return self._wire.patiently(once)
+        return self._wire.with_retries(once)
 
     def _send(self, path: str, where: str, headers: dict[str, str]) -> Answer:
         return self._login.ask(

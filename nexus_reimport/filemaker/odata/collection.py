@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_reimport.filemaker import codes, jsontext
-from nexus_reimport.filemaker.answer import FEW, LATER, Spoken, later, wordless
+from nexus_reimport.filemaker.answer import FEW_TRIES, RUN_AGAIN_LATER, Reply, no_answer, transient
 from nexus_reimport.filemaker.http import Answer
 from nexus_reimport.filemaker.jsontext import Loaded
 
@@ -23,7 +23,7 @@ _CODE_IN_XML = re.compile(rb"<(?:\w+:)?code>\s*(-?\d+)\s*<")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Collection(Spoken):
+class Collection(Reply):
     """What OData said. ``link`` leads to the next page; ``count`` is None where it is not told."""
 
     rows: tuple[dict[str, Any], ...] = ()
@@ -34,10 +34,12 @@ class Collection(Spoken):
         return f"Collection(code={self.code}, {len(self.rows)} rows)"
 
     def full(self) -> Collection:
-        """``settled``, and with a row, where there are more to come."""
-        answer = self.settled()
+        """``final``, and with a row, where there are more to come."""
+        answer = self.final()
         if answer.link and not answer.rows:
-            raise later("FileMaker sent a page without a row", self.where, LATER, tries=FEW)
+            raise transient(
+                "FileMaker sent a page without a row", self.where, RUN_AGAIN_LATER, tries=FEW_TRIES
+            )
         return answer
 
 
@@ -55,7 +57,7 @@ def opened(answer: Answer, where: str) -> Collection:
     content = loaded.content or {}
     rows = content.get("value")
     if answer.status != 200 or not isinstance(rows, list) or _errors(content):
-        raise wordless(answer, where, "OData")
+        raise no_answer(answer, where, "OData")
     return Collection(
         code=codes.OK,
         where=where,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from nexus_reimport.errors import SourceError
-from nexus_reimport.filemaker.answer import torn
+from nexus_reimport.filemaker.answer import inconsistent_read
 from nexus_reimport.filemaker.odata.collection import Collection
 from nexus_reimport.filemaker.odata.query import onward
 
@@ -28,16 +28,18 @@ def whole(table: str, path: str, fetch: Fetch, where: str) -> Iterator[Collectio
         if now < 0:
             raise uncounted(where)
         if found not in (-1, now):
-            raise torn(f"{table}: {found:,} in FileMaker at first, {now:,} from {arrived:,}", where)
+            raise inconsistent_read(
+                f"{table}: {found:,} in FileMaker at first, {now:,} from {arrived:,}", where
+            )
         found, arrived = now, arrived + len(page.rows)
         if arrived > found:
-            raise torn(f"{table}: {found:,} in FileMaker, {arrived:,} arrived", where)
+            raise inconsistent_read(f"{table}: {found:,} in FileMaker, {arrived:,} arrived", where)
         yield page
         path = onward(page.link, path, where)
         if path in followed:
             raise _endless(where)
     if arrived != found:
-        raise torn(f"{table}: {found:,} in FileMaker, {arrived:,} arrived", where)
+        raise inconsistent_read(f"{table}: {found:,} in FileMaker, {arrived:,} arrived", where)
 
 
 class Keys:
@@ -67,7 +69,7 @@ class Keys:
         """
         if not self._twice <= again._twice:
             what = f"{self._table}: a record came twice within {len(self._keys):,}"
-            raise torn(what, self._where)
+            raise inconsistent_read(what, self._where)
 
     def expect(self, again: Keys) -> None:
         """The same keys in the same order, read a second time.
@@ -78,10 +80,10 @@ class Keys:
         first, second = len(self._keys), len(again._keys)
         if first != second:
             what = f"{self._table}: {first:,} records arrived, {second:,} are there afterwards"
-            raise torn(what, self._where)
+            raise inconsistent_read(what, self._where)
         if self._keys != again._keys:
             what = f"{self._table}: the records moved while the {first:,} of them were read"
-            raise torn(what, self._where)
+            raise inconsistent_read(what, self._where)
 
 
 def uncounted(where: str) -> SourceError:

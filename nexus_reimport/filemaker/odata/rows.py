@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nexus_reimport.filemaker import Field, jsontext
-from nexus_reimport.filemaker.answer import lacking
+from nexus_reimport.filemaker.answer import missing_field
 from nexus_reimport.filemaker.odata.collection import Collection
 
 _OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
@@ -46,7 +46,7 @@ class Shape:
         names = self.names or tuple(name for name in row if name in self._fields)
         values = {name: row[name] for name in names if name in row}
         if len(values) != len(names):
-            raise lacking(next(name for name in names if name not in row), self._where)
+            raise missing_field(next(name for name in names if name not in row), self._where)
         for name in self._repeated:
             _unfold(values, name)
         texts = jsontext.texts(values, self._where)
