@@ -13,8 +13,8 @@ from nexus_reimport.model import Level, Plan
 from nexus_reimport.nexus import links, references
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import OWN_SCHEMA, scalar, table_name
-from nexus_reimport.nexus.registry import UndoData
+from nexus_reimport.nexus.postgres import scalar, table_name
+from nexus_reimport.nexus.registry import OWN_SCHEMA, UndoData
 from nexus_reimport.nexus.transaction import touched
 
 
@@ -75,12 +75,12 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
     known = references.declared(inside.database)
     before = {(p.table, p.column, p.entity): p for p in inside.survey.pointers}
     looked, off = 0, []
-    kept = {part.table: part.kept_as for part in inside.undo.tables}
+    wiped = {part.table: part for part in inside.undo.tables}
     for reference in known:
-        if reference.target not in kept:
+        if reference.target not in wiped:
             continue
         then = before[reference.table, reference.column, reference.entity]
-        was = references.ids(table_name(inside.undo.schema, kept[reference.target]), reference)
+        was = references.ids(inside.undo.before(wiped[reference.target]), reference)
         lost = references.lost(
             inside.database.connection, inside.mapping.schema_name, reference, was
         )

@@ -13,9 +13,8 @@ from nexus_reimport.nexus.changes import Since
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint, differing
 from nexus_reimport.nexus.links import AttachmentState
-from nexus_reimport.nexus.postgres import OWN_SCHEMA
 from nexus_reimport.nexus.references import Reference
-from nexus_reimport.nexus.registry import Committed, UndoData
+from nexus_reimport.nexus.registry import OWN_SCHEMA, Committed, UndoData
 from nexus_reimport.nexus.transaction import Transaction, touched
 
 

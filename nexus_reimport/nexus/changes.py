@@ -20,9 +20,9 @@ from psycopg import sql
 
 from nexus_reimport.files import private
 from nexus_reimport.nexus import references
-from nexus_reimport.nexus.postgres import LONGEST_NAME, scalar, table_name
+from nexus_reimport.nexus.postgres import LONGEST_NAME, names, scalar, table_name
 from nexus_reimport.nexus.references import Reference
-from nexus_reimport.nexus.registry import POINTED, UndoData, UndoLinks, UndoTable
+from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoTable
 from nexus_reimport.nexus.transaction import Transaction
 from nexus_reimport.nexus.undo_data import hashed, not_mended
 
@@ -85,7 +85,7 @@ def find(
                 " WHEN n.key IS NULL THEN 'deleted' ELSE 'changed' END AS what"
                 " FROM {} AS n FULL JOIN {} AS a ON a.key = n.key"
                 " WHERE n.hash IS DISTINCT FROM a.hash"
-            ).format(temporary("now", part), table_name(undo.schema, part.after)),
+            ).format(temporary("now", part), undo.after(part)),
         )
         found.append(_counted(transaction, part))
         if isinstance(part, UndoTable):
@@ -117,8 +117,20 @@ def put_back(undo: UndoData, link: UndoLinks, *, keep: bool) -> sql.Composed:
         if stays is None
         else sql.SQL("l.{} NOT IN (SELECT key FROM {})").format(sql.Identifier(link.key), stays)
     )
-    return sql.SQL("SELECT l.* FROM {} AS l WHERE {}").format(
-        table_name(undo.schema, link.kept_as), where
+    return sql.SQL("SELECT l.* FROM {} AS l WHERE {}").format(undo.before(link), where)
+
+
+def rows_back(undo: UndoData, part: UndoTable) -> sql.Composed:
+    """The rows that a wiped table gets back: as they were, and from "aside" those that stay."""
+    return sql.SQL(
+        "SELECT {columns} FROM {before} WHERE {key} NOT IN (SELECT key FROM {stays})"
+        " UNION ALL SELECT {columns} FROM {aside}"
+    ).format(
+        columns=names(part.loads),
+        before=undo.before(part),
+        key=sql.Identifier(part.key),
+        stays=temporary("stays", part),
+        aside=temporary("aside", part),
     )
 
 
@@ -173,9 +185,9 @@ def _pointed_at(
                     stays=temporary("stays", target),
                     now=_ids(reference),
                     pointing=references.pointing(transaction.schema, reference, where),
-                    kept=table_name(undo.schema, target.kept_as),
+                    kept=undo.before(target),
                     key=sql.Identifier(target.key),
-                    before=table_name(undo.schema, POINTED),
+                    before=undo.pointed_at,
                     place=sql.Literal(reference.place),
                 )
             )
@@ -239,7 +251,7 @@ def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterat
             " UNION ALL SELECT n.key, n.hash FROM {now} AS n JOIN {stays} AS s ON s.key = n.key"
         ).format(
             key=sql.Identifier(part.key),
-            kept=table_name(undo.schema, part.kept_as),
+            kept=undo.before(part),
             columns=sql.SQL(", ").join(map(sql.Identifier, part.columns)),
             stays=temporary("stays", part),
             now=temporary("now", part),
@@ -280,7 +292,7 @@ def lost(transaction: Transaction, undo: UndoData, reference: Reference) -> int:
         pointing=references.pointing(transaction.schema, reference, not_mended(undo, reference)),
         was=_ids(reference),
         now=now,
-        before=table_name(undo.schema, POINTED),
+        before=undo.pointed_at,
         place=sql.Literal(reference.place),
     )
     return int(scalar(transaction.connection, query))

@@ -11,11 +11,10 @@ from collections.abc import Collection, Mapping
 
 from nexus_reimport.nexus import fingerprint
 from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import OWN_SCHEMA, Connection, statement, table_name
-from nexus_reimport.nexus.registry import UNDO_PREFIX
+from nexus_reimport.nexus.postgres import Connection, statement, table_name
+from nexus_reimport.nexus.registry import OWN_SCHEMA, UNDO_PREFIX
 
 EMPTY = hashlib.md5(b"", usedforsecurity=False).hexdigest()  # of a table without rows
-OF_THE_RUN = frozenset({f"{OWN_SCHEMA}.runs"})  # what a run and its undo add to
 
 
 def read(connection: Connection, known: Mapping[str, Fingerprint]) -> dict[str, Fingerprint]:

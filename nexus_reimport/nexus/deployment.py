@@ -10,59 +10,11 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
-from nexus_reimport.nexus.postgres import (
-    OWN_SCHEMA,
-    Connection,
-    make_own_schema,
-    scalar,
-    statement,
-)
-
-TABLE = f"{OWN_SCHEMA}.deployment"
-_BY_HAND = "DELETE FROM nexus_reimport.deployment;"
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What tells one database from all others; ``system`` is "" where we may not read it."""
-
-    database: str
-    oid: int
-    system: str
-
-    def differences(self, now: Identity) -> tuple[str, ...]:
-        """What is not the same ``now``; a server that is not known is not compared."""
-        found = []
-        if self.database != now.database:
-            found.append(f"it was called {self.database} then, {now.database} now")
-        if self.oid != now.oid:
-            found.append(f"its oid was {self.oid} then, {now.oid} now")
-        if self.system and now.system and self.system != now.system:
-            found.append("it was on another server then")
-        return tuple(found)
-
-    def is_still(self, now: Identity) -> bool:
-        """Whether ``now`` is this database, even if renamed: a server does not reuse an oid."""
-        renamed = self.oid == now.oid and self.system != "" and self.system == now.system
-        return renamed or not self.differences(now)
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """What was written when a person said whose database this is."""
-
-    environment: str
-    identity: Identity
-    adopted_at: datetime
-    adopted_by: str
-
-    @property
-    def when(self) -> str:
-        """The time at which it was written, as people read it."""
-        return f"{self.adopted_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+from nexus_reimport.nexus.postgres import Connection, scalar, statement
+from nexus_reimport.nexus.registry import marker as markers
+from nexus_reimport.nexus.registry.marker import Identity, Marker
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +46,7 @@ def read(connection: Connection) -> Deployment:
         version=info.parameter_status("server_version") or "",
         in_recovery=in_recovery,
         identity=Identity(database, oid, scalar(connection, system) if may_read_system else ""),
-        marker=_marker(connection),
+        marker=markers.read(connection),
     )
 
 
@@ -107,15 +59,6 @@ def place(connection: Connection) -> str:
 def size(connection: Connection) -> int:
     """How many bytes the database takes."""
     return int(scalar(connection, "SELECT pg_database_size(current_database())"))
-
-
-def _marker(connection: Connection) -> Marker | None:
-    if scalar(connection, "SELECT to_regclass(%s)", (TABLE,)) is None:
-        return None
-    row = connection.execute(statement("marker")).fetchone()
-    return (
-        Marker(row[0], Identity(*row[1:4]), datetime.fromisoformat(row[4]), row[5]) if row else None
-    )
 
 
 def require(connection: Connection, environment: str, state: str = NOTHING_WRITTEN) -> None:
@@ -149,19 +92,8 @@ def adopt(connection: Connection, environment: str, *, this_is_a_copy: bool = Fa
     found = read(connection)
     if not must_be_written(found, environment, this_is_a_copy=this_is_a_copy):
         return False
-    identity = found.identity
-    values = {
-        "environment": environment,
-        "database": identity.database,
-        "oid": identity.oid,
-        "system": identity.system,
-        "by": getpass.getuser(),
-    }
     with connection.transaction():
-        if found.marker is None:
-            make_own_schema(connection)
-            connection.execute(statement("deployment"))
-        connection.execute(statement("adopt"), values)
+        markers.write(connection, environment, found.identity, getpass.getuser())
     return True
 
 
@@ -209,7 +141,7 @@ def _never(found: Deployment, marker: Marker, environment: str) -> StopError:
         f"this database is {marker.environment} itself: it is not adopted as {environment}",
         where=f"{found.place}, {_adopted(marker)}",
         next=f"put right where {environment} is. Only if this is a copy of the server's own files,"
-        f" or no longer {marker.environment}: run in it by hand {_BY_HAND} then adopt it",
+        f" or no longer {marker.environment}: run in it by hand {markers.REMOVE} then adopt it",
     )
 
 

@@ -27,7 +27,6 @@ from nexus_reimport.nexus import denied, refusal, session
 
 Connection = psycopg.Connection[Any]
 LONGEST_NAME = 63  # bytes, of any name in PostgreSQL
-OWN_SCHEMA = "nexus_reimport"
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 
@@ -229,9 +228,3 @@ def rolled_back(connection: Connection) -> Iterator[None]:
     finally:
         if not connection.closed and not connection.broken:
             connection.execute("ROLLBACK")
-
-
-def make_own_schema(connection: Connection) -> None:
-    """Our own schema, where it is not there: IF NOT EXISTS would ask for the right all the same."""
-    if scalar(connection, "SELECT to_regnamespace(%s)", (OWN_SCHEMA,)) is None:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(OWN_SCHEMA)))

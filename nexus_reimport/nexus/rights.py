@@ -19,7 +19,8 @@ from nexus_reimport import wording
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import registry, sequences
-from nexus_reimport.nexus.postgres import OWN_SCHEMA, Connection, statement
+from nexus_reimport.nexus.postgres import Connection, statement
+from nexus_reimport.nexus.registry import OWN_SCHEMA
 
 OF_A_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 MAINTAIN_SINCE = 170000  # server_version_num
@@ -495,11 +496,9 @@ class _Looked:
     def _undo_of_the_latest_run(self) -> str:
         """The schema of the undo data that a rollback would use; "" where nobody can know it."""
         there = {r.name: r for r in self._relations if r.schema == OWN_SCHEMA}
-        if "runs" not in there or not there["runs"].is_own:
+        if registry.RUNS_NAME not in there or not there[registry.RUNS_NAME].is_own:
             return ""
-        standing = [
-            r for r in registry.runs(self._connection) if r.kind != "rollback" and not r.undone_by
-        ]
+        standing = registry.standing(self._connection)
         return standing[0].undo.schema if standing and standing[0].undo else ""
 
 

@@ -17,12 +17,10 @@ from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import LONGEST_NAME, Connection, names, table_name
 from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import (
-    KEPT_LOADED,
-    LOADED,
-    POINTED,
     UndoData,
     UndoLinks,
     UndoTable,
+    loaded,
     undo_schema,
 )
 from nexus_reimport.nexus.schema import Facts, structure
@@ -83,8 +81,7 @@ def make(connection: Connection, undo: UndoData) -> None:
     """The schema, and the memory of what was loaded as it was."""
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(undo.schema)))
     if undo.loaded:
-        kept = table_name(undo.schema, KEPT_LOADED)
-        connection.execute(sql.SQL("CREATE TABLE {} AS TABLE {}").format(kept, LOADED))
+        loaded.keep(connection, undo)
 
 
 def copy_aside(
@@ -94,13 +91,13 @@ def copy_aside(
     for table in undo.tables:
         transaction.execute(
             sql.SQL("CREATE TABLE {} AS TABLE {}").format(
-                table_name(undo.schema, table.kept_as), table_name(transaction.schema, table.table)
+                undo.before(table), table_name(transaction.schema, table.table)
             )
         )
     for link in undo.links:
         transaction.execute(
             sql.SQL("CREATE TABLE {} AS SELECT {} FROM {} WHERE {} IN ({})").format(
-                table_name(undo.schema, link.kept_as),
+                undo.before(link),
                 names((link.key, *link.columns)),
                 table_name(transaction.schema, link.table),
                 sql.Identifier(link.key),
@@ -113,14 +110,10 @@ def hash_after(transaction: Transaction, undo: UndoData) -> dict[str, Fingerprin
     """(key, hash) of every row into the undo data; the fingerprints that they give."""
     found = {}
     for table in undo.tables:
-        found[table.table] = _hash(
-            transaction, undo.schema, table.after, table.table, table.key, table.columns
-        )
+        found[table.table] = _hash(transaction, undo, table, table.columns)
     for link in undo.links:
         columns = tuple(sorted((link.key, *link.columns)))
-        found[link.table] = _hash(
-            transaction, undo.schema, link.after, link.table, link.key, columns
-        )
+        found[link.table] = _hash(transaction, undo, link, columns)
     return found
 
 
@@ -133,7 +126,7 @@ def write_down_pointers(
     reason to keep that row when the run is undone; whatever comes to point at it later is. Links
     that the run has fixed are put back, and do not count.
     """
-    place = table_name(undo.schema, POINTED)
+    place = undo.pointed_at
     transaction.execute(sql.SQL("CREATE TABLE {} (place text, id text, rows bigint)").format(place))
     parts = {part.table: part for part in undo.tables}
     for reference in known:
@@ -155,7 +148,7 @@ def write_down_pointers(
                 there=references.ids(
                     table_name(transaction.schema, target.table), reference, target.key
                 ),
-                kept=table_name(undo.schema, target.kept_as),
+                kept=undo.before(target),
                 key=sql.Identifier(target.key),
             )
         )
@@ -165,7 +158,7 @@ def not_mended(undo: UndoData, reference: Reference) -> sql.Composable:
     """Of a linking table, the rows whose link the run has not fixed; of any other, all rows."""
     conditions = [
         sql.SQL("{0} NOT IN (SELECT {0} FROM {1})").format(
-            sql.Identifier(link.key), table_name(undo.schema, link.kept_as)
+            sql.Identifier(link.key), undo.before(link)
         )
         for link in undo.links
         if link.table == reference.table
@@ -192,14 +185,12 @@ def link_update(schema: str, link: UndoLinks, source: sql.Composable) -> sql.Com
 
 def _hash(
     transaction: Transaction,
-    undo: str,
-    name: str,
-    table: str,
-    key: str,
+    undo: UndoData,
+    part: UndoTable | UndoLinks,
     columns: tuple[str, ...],
 ) -> Fingerprint:
-    place = table_name(undo, name)
-    query = hashed(transaction.schema, table, key, columns)
+    place = undo.after(part)
+    query = hashed(transaction.schema, part.table, part.key, columns)
     transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(place, query))
     row = transaction.connection.execute(
         sql.SQL(

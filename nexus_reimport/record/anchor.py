@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from psycopg import sql
-
 from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
-from nexus_reimport.nexus.postgres import OWN_SCHEMA, connected, table_name
+from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.record import runs
 from nexus_reimport.record.run import Run
 from nexus_reimport.settings import Settings
@@ -18,21 +16,16 @@ def write(settings: Settings, run: Run) -> None:
     Raises:
         TargetError, StopError: the seal is in the run's folder only.
     """
-    query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''")
     state = "committed; the seal is in the run's folder only"
     with connected(settings.postgres, state) as connection:
         deployment.require(connection, settings.name, state)
-        connection.execute(
-            query.format(table_name(OWN_SCHEMA, "runs")), (run.seal_digest(), run.id)
-        )
+        registry.write_seal(connection, run.id, run.seal_digest())
 
 
 def read(settings: Settings, run: Run) -> str:
     """The seal that the database holds for this run; "" where it holds none."""
-    query = sql.SQL("SELECT seal FROM {} WHERE run = %s")
     with connected(settings.postgres) as connection:
-        row = connection.execute(query.format(table_name(OWN_SCHEMA, "runs")), (run.id,)).fetchone()
-    return str(row[0]) if row else ""
+        return registry.seal(connection, run.id)
 
 
 def write_late(settings: Settings, made: Run) -> None:

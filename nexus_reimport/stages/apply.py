@@ -34,6 +34,7 @@ from nexus_reimport.nexus.postgres import (
     statement,
     table_name,
 )
+from nexus_reimport.nexus.registry import loaded
 from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.nexus.tables import fingerprints_of
 from nexus_reimport.nexus.transaction import (
@@ -396,8 +397,7 @@ class _Work:
         """Which record became which row: in a table of our own, so before anyone must wait."""
         if not self._undo.loaded:
             return
-        self._connection.execute(sql.SQL("DELETE FROM {}").format(registry.LOADED))
-        copy_in(self._connection, registry.LOADED, self._intake.folder, self._request.plan.id_map)
+        loaded.replace(self._connection, self._intake.folder, self._request.plan.id_map)
 
     def _remember(self, after: Mapping[str, Fingerprint]) -> None:
         request = self._request

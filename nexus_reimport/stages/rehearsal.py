@@ -22,7 +22,7 @@ from nexus_reimport import checks
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event, Journal
 from nexus_reimport.model import Applied, Backup, Ground, Rehearsal, Report, Undone
-from nexus_reimport.nexus import contents, pg_tools, scratch
+from nexus_reimport.nexus import contents, pg_tools, registry, scratch
 from nexus_reimport.nexus.fingerprint import Fingerprint, differing
 from nexus_reimport.nexus.postgres import Connection, connected, scalar
 from nexus_reimport.nexus.scratch import Scratch
@@ -138,7 +138,7 @@ def on_a_copy(
                 backup.contents,
                 "the undo does not give back what was there",
                 "do not execute: report it with this record",
-                besides=contents.OF_THE_RUN,
+                besides=registry.OF_THE_RUN,
             )
         with clock.step("apply again"):
             second = acts.apply(copy, 2)

@@ -28,13 +28,13 @@ from nexus_reimport.nexus.catalog import Table
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.obstacles import Problem
 from nexus_reimport.nexus.postgres import (
-    OWN_SCHEMA,
     Connection,
     copy_out,
     names,
     scalar,
     table_name,
 )
+from nexus_reimport.nexus.registry import loaded
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.nexus.tables import fingerprinted
 
@@ -85,7 +85,7 @@ def read(
         },
         lookups=_lookups(database, folder),
         pointed_at=_pointed_at(database, known, folder),
-        id_map=_remembered(connection, folder),
+        id_map=loaded.read(connection, folder / "id_map.parquet"),
         next_keys=_next_keys(database),
         columns={n: catalog.tables[e.table].columns for n, e in mapping.entities.items()},
         unique_keys={n: catalog.tables[e.table].unique_keys for n, e in mapping.entities.items()},
@@ -176,18 +176,6 @@ def _lookups(database: Database, folder: Path) -> dict[str, RowFile]:
         path = folder / f"lookup_{table}_{column}.parquet"
         found[f"{table}.{column}"] = copy_out(database.connection, query, path, ("id", "value"))
     return found
-
-
-def _remembered(connection: Connection, folder: Path) -> RowFile:
-    """Which FileMaker id became which row in the run before."""
-    columns = ("entity", "filemaker_id", "nexus_id")
-    path = folder / "id_map.parquet"
-    if scalar(connection, "SELECT to_regclass(%s)", (f"{OWN_SCHEMA}.loaded",)) is None:
-        return rowfile.write(path, columns)
-    query = sql.SQL("SELECT entity, filemaker_id, nexus_id FROM {} ORDER BY 1, 2").format(
-        table_name(OWN_SCHEMA, "loaded")
-    )
-    return copy_out(connection, query, path, columns)
 
 
 def _next_keys(database: Database) -> dict[str, tuple[int, int]]:

@@ -53,7 +53,7 @@ from nexus_reimport.nexus.postgres import (
     table_name,
 )
 from nexus_reimport.nexus.references import Reference
-from nexus_reimport.nexus.registry import Committed, UndoData
+from nexus_reimport.nexus.registry import Committed, UndoData, loaded
 from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.nexus.tables import Role, fingerprints_now, mapped_tables
 from nexus_reimport.nexus.transaction import (
@@ -132,7 +132,7 @@ def preview(
             since=found,
             rows_before={p.table: undoes.before[p.table].rows for p in undo.tables},
             rows_now={p.table: _count(connection, mapping, p.table) for p in undo.tables},
-            links={p.attachment: _count_of(connection, undo.schema, p.kept_as) for p in undo.links},
+            links=registry.links_before(connection, undo),
             now=fingerprints_now(database, Role.WIPED, Role.LINK),
             schema=schema.describe(connection, mapping),
             saved=saved,
@@ -206,7 +206,7 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
             f" the whole database as before {run}: nexus-reimport restore {run} --into NAME",
         )
     restore = f"nexus-reimport restore {found.run} --into NAME gives the whole database back"
-    if found.undo is None or not _is_kept(connection, found.undo):
+    if found.undo is None or not registry.is_kept(connection, found.undo):
         raise StopError(
             f"the undo data of run {found.run} is not there any more",
             where="purged, or the database was restored from a dump since",
@@ -243,19 +243,6 @@ def _require_same_schema(database: Database, undoes: Committed, state: str) -> N
         schema.require_same(kept.facts, now, since_run, state=state, next=advice)
 
 
-def _is_kept(connection: Connection, undo: UndoData) -> bool:
-    kept = [p.kept_as for p in undo.parts]
-    kept += [p.after for p in undo.parts]
-    return all(
-        scalar(
-            connection,
-            "SELECT to_regclass(format('%%I.%%I', %s::text, %s::text)) IS NOT NULL",
-            (undo.schema, table),
-        )
-        for table in kept
-    )
-
-
 def _known(database: Database, undo: UndoData) -> tuple[Reference, ...]:
     """What can point at a row of a wiped table."""
     wiped = {part.table for part in undo.tables}
@@ -263,13 +250,8 @@ def _known(database: Database, undo: UndoData) -> tuple[Reference, ...]:
 
 
 def _count(connection: Connection, mapping: FieldMapping, table: str) -> int:
-    return _count_of(connection, mapping.schema_name, table)
-
-
-def _count_of(connection: Connection, schema: str, table: str) -> int:
-    return int(
-        scalar(connection, sql.SQL("SELECT count(*) FROM {}").format(table_name(schema, table)))
-    )
+    place = table_name(mapping.schema_name, table)
+    return int(scalar(connection, sql.SQL("SELECT count(*) FROM {}").format(place)))
 
 
 class _Work:
@@ -409,17 +391,10 @@ class _Work:
     def _put_back(self, undo: UndoData) -> dict[str, int]:
         done = {}
         for part in undo.tables:
-            query = sql.SQL(
-                "INSERT INTO {place} ({columns}) OVERRIDING SYSTEM VALUE"
-                " SELECT {columns} FROM {kept} WHERE {key} NOT IN (SELECT key FROM {stays})"
-                " UNION ALL SELECT {columns} FROM {aside}"
-            ).format(
-                place=table_name(self._mapping.schema_name, part.table),
-                columns=names(part.loads),
-                kept=table_name(undo.schema, part.kept_as),
-                key=sql.Identifier(part.key),
-                stays=since.temporary("stays", part),
-                aside=since.temporary("aside", part),
+            query = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}").format(
+                table_name(self._mapping.schema_name, part.table),
+                names(part.loads),
+                since.rows_back(undo, part),
             )
             done[part.table] = self._transaction.execute(query)
         return done
@@ -438,11 +413,7 @@ class _Work:
 
     def _loaded_back(self, undo: UndoData) -> None:
         if undo.loaded:
-            kept = table_name(undo.schema, registry.KEPT_LOADED)
-            self._transaction.execute(sql.SQL("DELETE FROM {}").format(registry.LOADED))
-            self._transaction.execute(
-                sql.SQL("INSERT INTO {} SELECT * FROM {}").format(registry.LOADED, kept)
-            )
+            loaded.put_back(self._transaction.execute, undo)
 
     def _remember(self, undoes: Committed, after: Mapping[str, Fingerprint]) -> None:
         request = self._request

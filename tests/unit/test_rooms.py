@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,39 @@ def test_an_id_becomes_a_value_only_where_it_is_read() -> None:
     assert using("nexus_reimport.ids.of") == set(), "by another name it would not be found"
     assert using("Id()") == {"ids.py"}
     assert using("ids.Id", "ids.id_key") == set()
+
+
+OWN_TABLE = re.compile(
+    r"nexus_reimport\.(runs|loaded|deployment)\b|nexus_reimport_undo_|\bown_(loaded|pointed_at)\b"
+)
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Every text of a module except its docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in docstrings:
+            yield str(node.value)
+
+
+def statements(path: Path) -> Iterator[str]:
+    """The fixed statements that a module asks for by name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Call(func=ast.Name(id="statement"), args=[ast.Constant(value=str(name))]):
+                yield name
+
+
+def test_our_own_tables_are_named_in_one_place() -> None:
+    registry = PACKAGE / "nexus" / "registry"
+    modules = [path for path in PACKAGE.rglob("*.py") if path.parent != registry]
+    ours = {p.stem for p in (PACKAGE / "sql").glob("*.sql") if OWN_TABLE.search(p.read_text())}
+    assert ours == {"own_schema", "deployment", "adopt", "marker"}
+    assert {t for path in modules for t in texts(path) if OWN_TABLE.search(t)} == set()
+    assert ours.isdisjoint(name for path in modules for name in statements(path))
+    assert {name for name in using("RUNS", "LOADED", "MARKER") if "registry" not in name} == set()
+    assert using("kept_as") == {"nexus/registry/undo.py"}, "its tables are undo.before(part)"
 
 
 def test_no_room_is_called_as_ignore_files_call_what_is_built() -> None:

@@ -1,14 +1,7 @@
-"""What the project keeps for itself inside the database: the runs, and the undo data of each.
-
-nexus_reimport.runs               one row per run that was committed, written in its transaction
-nexus_reimport.loaded             which FileMaker record became which row
-nexus_reimport_undo_<run>         the rows as they were before the run, and (key, hash) of each
-                                  row as the run left it
-"""
+"""The runs that were committed in this database, and the seals of their records."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,62 +11,9 @@ from psycopg.types.json import Jsonb
 
 from nexus_reimport.files.json_values import adapter
 from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import (
-    OWN_SCHEMA,
-    Connection,
-    make_own_schema,
-    scalar,
-    statement,
-    table_name,
-)
-from nexus_reimport.nexus.schema import Facts
-
-UNDO_PREFIX = "nexus_reimport_undo_"
-KEPT_LOADED = "own_loaded"
-POINTED = "own_pointed_at"
-RUNS = table_name(OWN_SCHEMA, "runs")
-LOADED = table_name(OWN_SCHEMA, "loaded")
-
-
-@dataclass(frozen=True, slots=True)
-class UndoTable:
-    """A wiped table of a run: ``kept_as`` holds its rows before, ``after`` (key, hash) after."""
-
-    table: str
-    key: str
-    columns: tuple[str, ...]  # every column, as hashed
-    loads: tuple[str, ...]  # those that a load can fill
-    kept_as: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True)
-class UndoLinks:
-    """A linking table of a run: the links that were fixed as they were, (key, hash) of all."""
-
-    attachment: str
-    table: str
-    key: str
-    columns: tuple[str, ...]  # object, and content type where the link is a generic key
-    kept_as: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True)
-class UndoData:
-    """What is needed to take one run back, and where it lies."""
-
-    schema: str
-    tables: tuple[UndoTable, ...]  # parents first
-    links: tuple[UndoLinks, ...]
-    schema_digest: str  # of the mapped tables as the run found them
-    loaded: bool  # whether nexus_reimport.loaded was kept too
-    facts: Facts = ()  # the same schema, described; none where an older version has made the run
-
-    @property
-    def parts(self) -> tuple[UndoTable | UndoLinks, ...]:
-        """Wiped tables, parents first, then linking tables."""
-        return (*self.tables, *self.links)
+from nexus_reimport.nexus.postgres import Connection, scalar, statement
+from nexus_reimport.nexus.registry.own_schema import RUNS, UNDO_PREFIX, exists
+from nexus_reimport.nexus.registry.undo import UndoData
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +44,9 @@ class UndoSize:
     undone_by: str
 
 
-def undo_schema(run: str) -> str:
-    """The name of the schema that holds the undo data of ``run``."""
-    return UNDO_PREFIX + re.sub(r"[^a-z0-9]", "_", run.casefold())
-
-
-def make(connection: Connection) -> None:
-    """Make our own schema where it is not there, or older than this package."""
-    make_own_schema(connection)
-    connection.execute(statement("own_schema"))
-
-
-def is_there(connection: Connection) -> bool:
-    """Whether any run was ever made in this database."""
-    return scalar(connection, "SELECT to_regclass(%s)", (f"{OWN_SCHEMA}.runs",)) is not None
-
-
 def was_committed(connection: Connection, run: str) -> bool:
     """Whether ``run`` was committed."""
-    if not is_there(connection):
+    if not exists(connection, RUNS):
         return False
     query = sql.SQL("SELECT count(*) FROM {} WHERE run = %s").format(RUNS)
     return bool(scalar(connection, query, (run,)))
@@ -149,7 +73,7 @@ def remember(connection: Connection, committed: Committed) -> None:
 
 
 def mark_undone(connection: Connection, run: str, by: str) -> None:
-    """Say in the row of ``run`` that ``by`` has taken it back; part of that transaction."""
+    """Write into the row of ``run`` that ``by`` has undone it; part of that transaction."""
     query = sql.SQL("UPDATE {} SET undone_by = %s WHERE run = %s").format(RUNS)
     connection.execute(query, (by, run))
 
@@ -159,7 +83,7 @@ def runs(connection: Connection) -> list[Committed]:
 
     A database that an older version of this package has written to tells less of its runs.
     """
-    if not is_there(connection):
+    if not exists(connection, RUNS):
         return []
     rows = connection.execute(
         sql.SQL("SELECT to_jsonb(r) FROM {} AS r ORDER BY committed_at DESC, run DESC").format(RUNS)
@@ -167,13 +91,30 @@ def runs(connection: Connection) -> list[Committed]:
     return [_committed(row[0]) for row in rows]
 
 
+def standing(connection: Connection) -> list[Committed]:
+    """The runs that nobody has undone, the latest first; rollbacks are left out."""
+    return [r for r in runs(connection) if r.kind != "rollback" and not r.undone_by]
+
+
+def write_seal(connection: Connection, run: str, seal: str) -> None:
+    """Write the seal of the record of ``run`` into its row, where there is none yet."""
+    query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''").format(RUNS)
+    connection.execute(query, (seal, run))
+
+
+def seal(connection: Connection, run: str) -> str:
+    """The seal that the database holds of the record of ``run``; "" where it holds none."""
+    query = sql.SQL("SELECT seal FROM {} WHERE run = %s").format(RUNS)
+    return str(scalar(connection, query, (run,)) or "")
+
+
 def undo_sizes(connection: Connection) -> list[UndoSize]:
     """The undo data that is kept, the latest run's first."""
     by_schema = {r.undo.schema: r for r in runs(connection) if r.undo}
-    found = []
+    sizes = []
     for schema, size in connection.execute(statement("undo_sizes"), {"prefix": UNDO_PREFIX}):
         run = by_schema.get(schema)
-        found.append(
+        sizes.append(
             UndoSize(
                 run=run.run if run else "unknown",
                 schema=schema,
@@ -183,14 +124,7 @@ def undo_sizes(connection: Connection) -> list[UndoSize]:
             )
         )
     oldest = datetime.min.replace(tzinfo=UTC)
-    return sorted(found, key=lambda u: (u.committed_at or oldest, u.schema), reverse=True)
-
-
-def drop_undo(connection: Connection, schema: str) -> None:
-    """Drop the undo data of one run; nothing else may be asked for."""
-    if not schema.startswith(UNDO_PREFIX):
-        raise ValueError(f"{schema} holds no undo data")
-    connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+    return sorted(sizes, key=lambda u: (u.committed_at or oldest, u.schema), reverse=True)
 
 
 def _committed(row: dict[str, Any]) -> Committed:

@@ -1,0 +1,62 @@
+"""What the project keeps for itself inside Nexus's database. No other room names these tables.
+
+nexus_reimport.runs               one row per run that was committed, written in its transaction
+nexus_reimport.loaded             which FileMaker record became which row
+nexus_reimport.deployment         the marker: which environment owns this database
+nexus_reimport_undo_<run>         the rows as they were before the run, and (key, hash) of each
+                                  row as the run left it
+"""
+
+from nexus_reimport.nexus.registry.committed import (
+    Committed,
+    UndoSize,
+    mark_undone,
+    remember,
+    runs,
+    seal,
+    standing,
+    undo_sizes,
+    was_committed,
+    write_seal,
+)
+from nexus_reimport.nexus.registry.own_schema import (
+    OF_THE_RUN,
+    OWN_SCHEMA,
+    RUNS_NAME,
+    UNDO_PREFIX,
+    make,
+)
+from nexus_reimport.nexus.registry.undo import (
+    UndoData,
+    UndoLinks,
+    UndoTable,
+    drop_undo,
+    is_kept,
+    links_before,
+    undo_schema,
+)
+
+__all__ = [
+    "OF_THE_RUN",
+    "OWN_SCHEMA",
+    "RUNS_NAME",
+    "UNDO_PREFIX",
+    "Committed",
+    "UndoData",
+    "UndoLinks",
+    "UndoSize",
+    "UndoTable",
+    "drop_undo",
+    "is_kept",
+    "links_before",
+    "make",
+    "mark_undone",
+    "remember",
+    "runs",
+    "seal",
+    "standing",
+    "undo_schema",
+    "undo_sizes",
+    "was_committed",
+    "write_seal",
+]

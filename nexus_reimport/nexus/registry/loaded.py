@@ -1,0 +1,48 @@
+"""Which FileMaker record became which row, as the last run loaded them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from psycopg import sql
+
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.nexus.postgres import Connection, copy_in, copy_out, names
+from nexus_reimport.nexus.registry.own_schema import LOADED, exists
+from nexus_reimport.nexus.registry.undo import UndoData
+
+COLUMNS = ("entity", "filemaker_id", "nexus_id")
+
+
+def read(connection: Connection, path: Path) -> RowFile:
+    """What the last run loaded, as a row file in order of entity and FileMaker id.
+
+    Empty where no run was ever committed here.
+    """
+    if not exists(connection, LOADED):
+        return rowfile.write(path, COLUMNS)
+    query = sql.SQL("SELECT {} FROM {} ORDER BY 1, 2").format(names(COLUMNS), LOADED)
+    return copy_out(connection, query, path, COLUMNS)
+
+
+def replace(connection: Connection, folder: Path, file: RowFile) -> None:
+    """Put the rows of ``file`` in the place of what the run before loaded; part of a run."""
+    connection.execute(sql.SQL("DELETE FROM {}").format(LOADED))
+    copy_in(connection, LOADED, folder, file)
+
+
+def keep(connection: Connection, undo: UndoData) -> None:
+    """Copy what was loaded before the run into its undo data."""
+    query = sql.SQL("CREATE TABLE {} AS TABLE {}").format(undo.kept_loaded, LOADED)
+    connection.execute(query)
+
+
+def put_back(execute: Callable[[sql.Composed], object], undo: UndoData) -> None:
+    """Give back what was loaded before the run; part of its undo.
+
+    ``execute`` is that transaction's own, which bounds each statement.
+    """
+    execute(sql.SQL("DELETE FROM {}").format(LOADED))
+    execute(sql.SQL("INSERT INTO {} SELECT * FROM {}").format(LOADED, undo.kept_loaded))

@@ -1,0 +1,79 @@
+"""The marker in a database that says which environment owns it; ``deployment`` compares it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from nexus_reimport.nexus.postgres import Connection, statement
+from nexus_reimport.nexus.registry.own_schema import MARKER, exists, make_schema
+
+REMOVE = "DELETE FROM nexus_reimport.deployment;"  # for a person to run, never for us
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells one database from all others; ``system`` is "" where we may not read it."""
+
+    database: str
+    oid: int
+    system: str
+
+    def differences(self, now: Identity) -> tuple[str, ...]:
+        """What is not the same ``now``; a server that is not known is not compared."""
+        found = []
+        if self.database != now.database:
+            found.append(f"it was called {self.database} then, {now.database} now")
+        if self.oid != now.oid:
+            found.append(f"its oid was {self.oid} then, {now.oid} now")
+        if self.system and now.system and self.system != now.system:
+            found.append("it was on another server then")
+        return tuple(found)
+
+    def is_still(self, now: Identity) -> bool:
+        """Whether ``now`` is this database, even if renamed: a server does not reuse an oid."""
+        renamed = self.oid == now.oid and self.system != "" and self.system == now.system
+        return renamed or not self.differences(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What was written when a person said whose database this is."""
+
+    environment: str
+    identity: Identity
+    adopted_at: datetime
+    adopted_by: str
+
+    @property
+    def when(self) -> str:
+        """The time at which it was written, as people read it."""
+        return f"{self.adopted_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def read(connection: Connection) -> Marker | None:
+    """The marker of this database; None where it has none."""
+    if not exists(connection, MARKER):
+        return None
+    row = connection.execute(statement("marker")).fetchone()
+    if row is None:
+        return None
+    return Marker(row[0], Identity(*row[1:4]), datetime.fromisoformat(row[4]), row[5])
+
+
+def write(connection: Connection, environment: str, identity: Identity, by: str) -> None:
+    """Write the marker, over another one if there is one; its table is made where it is not there.
+
+    Call it inside a transaction.
+    """
+    if not exists(connection, MARKER):
+        make_schema(connection)
+        connection.execute(statement("deployment"))
+    values = {
+        "environment": environment,
+        "database": identity.database,
+        "oid": identity.oid,
+        "system": identity.system,
+        "by": by,
+    }
+    connection.execute(statement("adopt"), values)

@@ -1,0 +1,33 @@
+"""Our own schema in Nexus's database, and the names of everything that is ours in it."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from nexus_reimport.nexus.postgres import Connection, scalar, statement, table_name
+
+OWN_SCHEMA = "nexus_reimport"
+UNDO_PREFIX = "nexus_reimport_undo_"
+RUNS_NAME = "runs"
+RUNS = table_name(OWN_SCHEMA, RUNS_NAME)
+LOADED = table_name(OWN_SCHEMA, "loaded")
+MARKER = table_name(OWN_SCHEMA, "deployment")
+OF_THE_RUN = frozenset({f"{OWN_SCHEMA}.{RUNS_NAME}"})  # what a run and its undo add to
+
+
+def make(connection: Connection) -> None:
+    """Make our own schema where it is not there, or older than this package."""
+    make_schema(connection)
+    connection.execute(statement("own_schema"))
+
+
+def make_schema(connection: Connection) -> None:
+    """The schema alone: IF NOT EXISTS would need the right to create it even if it exists."""
+    if scalar(connection, "SELECT to_regnamespace(%s)", (OWN_SCHEMA,)) is None:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(OWN_SCHEMA)))
+
+
+def exists(connection: Connection, table: sql.Identifier) -> bool:
+    """Whether ``table`` is in this database."""
+    name = table.as_string(connection)
+    return scalar(connection, "SELECT to_regclass(%s)", (name,)) is not None

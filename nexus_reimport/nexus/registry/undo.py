@@ -1,0 +1,101 @@
+"""What the undo data of a run consists of, and the names of its tables."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from nexus_reimport.nexus.postgres import Connection, scalar, table_name
+from nexus_reimport.nexus.registry.own_schema import UNDO_PREFIX, exists
+from nexus_reimport.nexus.schema import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class UndoTable:
+    """A wiped table of a run: ``kept_as`` holds its rows before, ``after`` (key, hash) after."""
+
+    table: str
+    key: str
+    columns: tuple[str, ...]  # every column, as hashed
+    loads: tuple[str, ...]  # those that a load can fill
+    kept_as: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class UndoLinks:
+    """A linking table of a run: the links that were fixed as they were, (key, hash) of all."""
+
+    attachment: str
+    table: str
+    key: str
+    columns: tuple[str, ...]  # object, and content type where the link is a generic key
+    kept_as: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class UndoData:
+    """What is needed to take one run back, and where it lies."""
+
+    schema: str
+    tables: tuple[UndoTable, ...]  # parents first
+    links: tuple[UndoLinks, ...]
+    schema_digest: str  # of the mapped tables as the run found them
+    loaded: bool  # whether nexus_reimport.loaded was kept too
+    facts: Facts = ()  # the same schema, described; none where an older version has made the run
+
+    @property
+    def parts(self) -> tuple[UndoTable | UndoLinks, ...]:
+        """Wiped tables, parents first, then linking tables."""
+        return (*self.tables, *self.links)
+
+    def before(self, part: UndoTable | UndoLinks) -> sql.Identifier:
+        """The table with the rows, or the fixed links, of ``part`` as they were before the run."""
+        return table_name(self.schema, part.kept_as)
+
+    def after(self, part: UndoTable | UndoLinks) -> sql.Identifier:
+        """The table with (key, hash) of each row of ``part`` as the run left it."""
+        return table_name(self.schema, part.after)
+
+    @property
+    def pointed_at(self) -> sql.Identifier:
+        """The table of what pointed at the run's rows when it was committed: place, id, rows."""
+        return table_name(self.schema, "own_pointed_at")
+
+    @property
+    def kept_loaded(self) -> sql.Identifier:
+        """The table with what was loaded before the run."""
+        return table_name(self.schema, "own_loaded")
+
+
+def undo_schema(run: str) -> str:
+    """The name of the schema that holds the undo data of ``run``."""
+    return UNDO_PREFIX + re.sub(r"[^a-z0-9]", "_", run.casefold())
+
+
+def is_kept(connection: Connection, undo: UndoData) -> bool:
+    """Whether all of the undo data is still in the database."""
+    return all(
+        exists(connection, table)
+        for part in undo.parts
+        for table in (undo.before(part), undo.after(part))
+    )
+
+
+def links_before(connection: Connection, undo: UndoData) -> dict[str, int]:
+    """Attachment -> how many of its links the run fixed."""
+    query = sql.SQL("SELECT count(*) FROM {}")
+    return {
+        link.attachment: int(scalar(connection, query.format(undo.before(link))))
+        for link in undo.links
+    }
+
+
+def drop_undo(connection: Connection, schema: str) -> None:
+    """Drop the undo data of one run; nothing else may be asked for."""
+    if not schema.startswith(UNDO_PREFIX):
+        raise ValueError(f"{schema} holds no undo data")
+    connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
