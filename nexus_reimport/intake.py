@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import simplejson
-
-from nexus_reimport import convert, ids
+from nexus_reimport import convert, ids, strict_json
 from nexus_reimport.files import rowfile
 from nexus_reimport.ids import Id
 from nexus_reimport.mapping import FieldMapping
@@ -114,7 +112,7 @@ def stored_id(row: Row, place: str) -> Id:
     column, _, path = place.partition(".")
     value: Any = row.get(column)
     if path and value:
-        value = simplejson.loads(value)
+        value = strict_json.loads(value)
         for key in path.split("."):
             value = value.get(key) if isinstance(value, dict) else None
     return ids.of(convert.identifier(str(value))) if value else ids.NONE

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import simplejson
-
+from nexus_reimport import strict_json
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
@@ -111,7 +110,7 @@ def every_row_is_as_planned(after: After) -> Finding:
     looked, off = 0, []
     for entity, plan in after.plan.entities.items():
         key = after.survey.keys[entity]
-        json = {c.name for c in after.survey.columns[entity] if c.type in ("json", "jsonb")}
+        json = _json_columns(after, entity)
         planned = {r[key]: r for r in rowfile.read_dicts(after.folder, plan.file)}
         for row in after.rows(entity):
             looked += 1
@@ -134,16 +133,19 @@ def what_only_nexus_knows_was_carried_over(after: After) -> Finding:
     for entity, spec in after.mapping.entities.items():
         fed = set(spec.fed_columns())
         by_key = {n.partition(".")[0] for n, c in spec.columns.items() if c.gather or "." in n}
-        key = after.survey.keys[entity]
+        key, json = after.survey.keys[entity], _json_columns(after, entity)
         was = {r[key]: r for r in after.intake.rows(entity)}
         for row in after.rows(entity):
             then = was.get(row[key])
             if then is not None:
                 looked += 1
-                differ = [c for c in then if c not in fed and row.get(c) != then[c]]
+                rest = (c for c in then if c not in fed)
+                differ = [c for c in rest if _differ(row.get(c), then[c], c in json)]
                 carried = all((entity, row[key], c) in overrides for c in differ)
-                if not carried or any(
-                    _strict(_unfed(spec, c, row.get(c))) != _strict(_unfed(spec, c, then[c]))
+                if not carried or not all(
+                    strict_json.same_documents(
+                        _unfed(spec, c, row.get(c)), _unfed(spec, c, then[c])
+                    )
                     for c in by_key
                 ):
                     off.append(f"{entity} {row[key]}")
@@ -151,9 +153,16 @@ def what_only_nexus_knows_was_carried_over(after: After) -> Finding:
     return Finding(looked, off, empty="no table held a row before the run" if is_new else "")
 
 
+def _json_columns(after: After, entity: str) -> set[str]:
+    return {c.name for c in after.survey.columns[entity] if c.type in ("json", "jsonb")}
+
+
 def _unfed(spec: Entity, column: str, text: str | None) -> Any:
-    """What of a JSON column FileMaker does not feed."""
-    document = _parsed(text) if text else {}
+    """What of a JSON column FileMaker does not feed; all of it where it cannot be read."""
+    try:
+        document = strict_json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return text
     if not isinstance(document, dict):
         return {}
     for name, feed in spec.columns.items():
@@ -181,18 +190,7 @@ def _pruned(document: dict[str, Any], path: str) -> dict[str, Any]:
 def _differ(now: str | None, wanted: str | None, is_json: bool) -> bool:
     if now == wanted:
         return False
-    if is_json and now is not None and wanted is not None:
-        return _strict(_parsed(now)) != _strict(_parsed(wanted))
-    return True
-
-
-def _parsed(text: str) -> Any:
-    return simplejson.loads(text, use_decimal=True)
-
-
-def _strict(document: Any) -> str:
-    """A JSON value as text: to Python ``true`` equals 1, and 1 equals 1.0."""
-    return str(simplejson.dumps(document, use_decimal=True, sort_keys=True))
+    return not (is_json and strict_json.same(now, wanted))
 
 
 def _without(after: After, entity: str, column: str) -> Finding:

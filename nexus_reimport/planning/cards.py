@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-import simplejson
-
-from nexus_reimport import convert
+from nexus_reimport import convert, strict_json
 from nexus_reimport.text import folded, name_key
 
 Card = Mapping[str, Any]
@@ -46,7 +44,7 @@ class Entry:
     def shown(self) -> str:
         """All of the entry, for a person."""
         label = f" ({self.label})" if self.label else ""
-        own = f" {simplejson.dumps(self.own, use_decimal=True)}" if self.own else ""
+        own = f" {strict_json.dumps(self.own)}" if self.own else ""
         return f"{self.text}{label}{own}"
 
 

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-import simplejson
-
-from nexus_reimport import convert
+from nexus_reimport import convert, strict_json
 from nexus_reimport.mapping import ColumnSpec, Entity
 from nexus_reimport.model import ColumnChange
 from nexus_reimport.planning import cards
@@ -95,8 +93,8 @@ class Merger:
                 chosen = self._choose(key, name, column, old or None, fed[name], existed)
                 documents[base] = type(old)() if chosen is None and _is_nested(old) else chosen
         for base, document in documents.items():
-            if _dumped(document) != _dumped(_parsed(row.get(base))):
-                made[base] = _dumped(document)
+            if not strict_json.same_documents(document, _parsed(row.get(base))):
+                made[base] = strict_json.dumps(document)
         return made
 
     def count_before(self, row: Row) -> None:
@@ -267,7 +265,7 @@ def _same(old: Any, new: Any, column: ColumnSpec) -> bool:
     if isinstance(old, str) and isinstance(new, str) and column.folded:
         return folded(old) == folded(new)
     if _is_nested(new):
-        return bool(old == new)
+        return strict_json.same_documents(old, new)
     if isinstance(old, int | float | Decimal):  # a JSON number; true and false are 1 and 0
         number = _number(new)
         return number == Decimal(str(int(old) if isinstance(old, bool) else old))
@@ -282,16 +280,12 @@ def _number(value: Any) -> Decimal | None:
 
 
 def _parsed(text: str | None) -> Any:
-    return simplejson.loads(text, use_decimal=True) if text else {}
+    return strict_json.loads(text) if text else {}
 
 
 def as_text(value: Any) -> str:
     """A value as a list for people shows it: JSON where it is nested."""
-    return _dumped(value) if _is_nested(value) else str(value)
-
-
-def _dumped(document: Any) -> str:
-    return str(simplejson.dumps(document, use_decimal=True, ensure_ascii=False, sort_keys=True))
+    return strict_json.dumps(value) if _is_nested(value) else str(value)
 
 
 def _at(document: Any, path: str) -> Any:

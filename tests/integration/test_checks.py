@@ -104,6 +104,10 @@ CORRUPTIONS = {
     "a key inside a JSON column": (
         f"UPDATE patients SET flags_json = '{{\"x\": 1}}' WHERE id = {PATIENT}",
         {"what_only_nexus_knows_was_carried_over"}),
+    "a JSON true becomes 1": (
+        "UPDATE patients SET flags_json = '{\"falls_risk\": 1}' WHERE id = (SELECT"
+        " min(id::text)::uuid FROM patients WHERE flags_json = '{\"falls_risk\": true}')",
+        {"every_row_is_as_planned", "what_only_nexus_knows_was_carried_over"}),
     "an archived patient reappears": (
         "UPDATE patients SET archived = NOT archived WHERE id = " + PATIENT,
         {"what_only_nexus_knows_was_carried_over"}),

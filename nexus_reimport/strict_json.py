@@ -1,0 +1,110 @@
+"""A JSON column's text, read and compared as PostgreSQL holds it: the one place for it.
+
+``true`` is not ``1`` and ``1`` is not ``1.0``, as the database keeps them apart; the order of keys,
+blanks and the way in which a character or a number is spelt are free. To Python ``True == 1 ==
+1.0``, a dictionary forgets a key that stands twice, and a whole number of more than 4,300 digits is
+an error: so nothing here is compared as Python's own values.
+
+Source: PostgreSQL, "JSON Types"; RFC 8259.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import simplejson
+
+_DIGITS = 4_000  # of a whole number that Python reads and writes as one; it refuses more than 4,300
+_EXPONENT = 200_000  # beyond what PostgreSQL's numeric can hold: such a number stays as written
+
+
+class _Number(str):
+    """A number as it is written."""
+
+    __slots__ = ()
+
+
+class _Object(list[tuple[str, Any]]):
+    """An object's pairs, those of a key that stands twice among them."""
+
+
+def loads(text: str) -> Any:
+    """What ``text`` holds, as a program changes it; every digit of a number is kept.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deeply.
+    """
+    return simplejson.loads(text, parse_float=Decimal, parse_int=_whole)
+
+
+def dumps(document: Any) -> str:
+    """``document`` as the text of a JSON column, keys in order."""
+    return str(simplejson.dumps(document, use_decimal=True, ensure_ascii=False, sort_keys=True))
+
+
+def same(one: str | None, other: str | None) -> bool:
+    """Whether two texts of a JSON column hold the same. What is no JSON equals only itself."""
+    if one == other:
+        return True
+    if one is None or other is None:
+        return False
+    try:
+        return canonical(one) == canonical(other)
+    except (ValueError, RecursionError):
+        return False
+
+
+def same_documents(one: Any, other: Any) -> bool:
+    """Whether two documents that were read with ``loads`` hold the same."""
+    return same(dumps(one), dumps(other))
+
+
+def canonical(text: str) -> str:
+    """The one spelling of all texts that are the same.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deeply.
+    """
+    return _spelt(
+        json.loads(
+            text,
+            parse_int=_Number,
+            parse_float=_Number,
+            parse_constant=_no_constant,
+            object_pairs_hook=_Object,
+        )
+    )
+
+
+def _whole(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _DIGITS else Decimal(text)
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _spelt(value: Any) -> str:
+    if isinstance(value, _Number):
+        return _spelt_number(value)
+    if isinstance(value, _Object):
+        pairs = sorted((json.dumps(key), _spelt(held)) for key, held in value)
+        return "{" + ",".join(f"{key}:{held}" for key, held in pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_spelt, value)) + "]"
+    return json.dumps(value)
+
+
+def _spelt_number(text: str) -> str:
+    """As numeric prints it: no exponent, no negative zero, the digits after the point as many."""
+    number = Decimal(text)
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or abs(number.adjusted()) > _EXPONENT:
+        return text
+    if not number:
+        return "0." + "0" * -exponent if exponent < 0 else "0"
+    return format(number, "f")
