@@ -206,7 +206,7 @@ class Preflight(Steps):
                 expected,
                 lambda: expected.census,
                 today=today(self.settings),
-                copy=copy.place,
+                copy=verify.Copy(copy.place),
             )
 
         def undone(copy: Scratch, number: int) -> Undone:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,7 +20,7 @@ from nexus_reimport.mapping import Attachment
 from nexus_reimport.model import Census, Plan, Report, Scope
 from nexus_reimport.nexus import links, schema, sequences, waiters
 from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.postgres import copy_out, names, table_name
+from nexus_reimport.nexus.postgres import Connection, copy_out, names, table_name
 from nexus_reimport.nexus.tables import Role, fingerprints_now
 from nexus_reimport.settings import Postgres, Settings
 
@@ -36,13 +37,26 @@ class Expected:
     census: Census
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy that is verified in the database's place.
+
+    It is read in ``transaction`` where one is open on it, which is left open. ``is_surveyed``: the
+    survey is of the copy itself, so that owners, grants and policies are compared as well.
+    """
+
+    place: Postgres
+    transaction: Connection | None = None
+    is_surveyed: bool = False
+
+
 def run(
     settings: Settings,
     expected: Expected,
     list_objects: Callable[[], Census],
     *,
     today: date,
-    copy: Postgres | None = None,
+    copy: Copy | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """The report of every check after, on a fresh connection.
@@ -66,7 +80,7 @@ def gather(
     expected: Expected,
     list_objects: Callable[[], Census],
     *,
-    copy: Postgres | None = None,
+    copy: Copy | None = None,
     progress: Progress | None = None,
 ) -> After:
     """What the checks after look at, read afresh."""
@@ -77,9 +91,7 @@ def gather(
         if progress:
             progress(done, STEPS)
 
-    place = copy or settings.postgres
-    with waiters.reading(place, "committed; nothing was written by this step") as connection:
-        connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    with _opened(settings, copy) as connection:
         database = Database.read(connection, mapping)
         rows = {name: _rows(database, name, folder) for name in plan.entities}
         step(1)
@@ -99,7 +111,6 @@ def gather(
             for sequence in sequences.behind(connection, mapping.schema_name, wiped)
         )
         step(4)
-        connection.execute("ROLLBACK")
     census_now = list_objects()
     step(5)
     return After(
@@ -116,11 +127,24 @@ def gather(
         schema_changes=schema.differences(
             *(
                 (schema.structure(survey.schema), schema.structure(described))
-                if copy
+                if copy and not copy.is_surveyed
                 else (survey.schema, described)
             )
         ),
     )
+
+
+@contextmanager
+def _opened(settings: Settings, copy: Copy | None) -> Iterator[Connection]:
+    """A connection that sees one moment of the database, or of its copy."""
+    if copy and copy.transaction:
+        yield copy.transaction
+        return
+    place = copy.place if copy else settings.postgres
+    with waiters.reading(place, "committed; nothing was written by this step") as connection:
+        connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield connection
+        connection.execute("ROLLBACK")
 
 
 def _rows(database: Database, name: str, folder: Path) -> RowFile:
