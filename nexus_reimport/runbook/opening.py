@@ -18,7 +18,6 @@ from nexus_reimport.checks import (  # noqa: F401 - each declares its checks, wh
     inside,
     rehearsed,
     rollback,
-    rows,
 )
 from nexus_reimport.errors import NOTHING_WRITTEN, Denied, ReimportError, StopError, TargetError
 from nexus_reimport.mapping import FieldMapping

@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from nexus_reimport.checks.rows import left_out_records, told
+from nexus_reimport.checks.before.rows import left_out_records, told
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.files import rowfile
 from nexus_reimport.mapping import FieldMapping

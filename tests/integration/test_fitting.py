@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nexus_reimport import convert, mapping, show
-from nexus_reimport.checks.rows import part
+from nexus_reimport.checks.before.rows import part
 from nexus_reimport.errors import MappingError, StopError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import ColumnFit, Level, Report

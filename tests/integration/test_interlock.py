@@ -14,7 +14,7 @@ from psycopg import sql
 
 from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
-from nexus_reimport.checks.before import filemaker_is_the_file_of_the_record_before
+from nexus_reimport.checks.before.source import filemaker_is_the_file_of_the_record_before
 from nexus_reimport.cli import main
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.model import Report, Snapshot

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from nexus_reimport import convert
 from nexus_reimport.checks import Finding
 from nexus_reimport.checks import after as afters
-from nexus_reimport.checks import before as befores
 from nexus_reimport.checks.before import Before
+from nexus_reimport.checks.before import plan as befores
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile

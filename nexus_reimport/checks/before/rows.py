@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
-from nexus_reimport.checks.before import Before
+from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Level
 from nexus_reimport.nexus.catalog import Column

@@ -1,0 +1,11 @@
+"""Checks before anything is deleted: FileMaker's data, the plan, the backup, the database.
+
+A report shows them in the order of these imports.
+"""
+
+# isort: off
+from nexus_reimport.checks.before.subject import Before
+from nexus_reimport.checks.before import source, plan, columns, attachments, database, rows
+# isort: on
+
+__all__ = ["Before", "attachments", "columns", "database", "plan", "rows", "source"]

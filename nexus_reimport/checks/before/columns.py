@@ -1,0 +1,122 @@
+"""Checks before: the values fit, and the columns that the calendar needs are filled."""
+
+from __future__ import annotations
+
+from nexus_reimport.checks import Finding, check
+from nexus_reimport.checks.before.subject import LOADED, Before
+from nexus_reimport.filemaker.cleaning import loses
+from nexus_reimport.model import (
+    KEY,
+    Level,
+)
+
+
+@check(Before, Level.REVIEW, serves=("M3",))
+def every_value_fits(before: Before) -> Finding:
+    """Every value of FileMaker fits the column that it feeds; others count as empty."""
+    found = [
+        (e.entity, m, m.stays + m.empty) for e in before.plan.entities.values() for m in e.misfits
+    ]
+    keys = [f"{entity}.{m.column}: {m.reason} ({count:,})" for entity, m, count in found if count]
+    extracts = before.snapshot.extracts.values()
+    lost = [(e.source, c) for e in extracts for c in e.cleaned if loses(c.what)]
+    keys += [f"{source}.{c.field}: {c.what} ({c.records:,})" for source, c in lost]
+    derived = sum(m.derived for _, m, _ in found)
+    looked = sum(e.loaded for e in before.plan.entities.values())
+    note = f"{derived:,} more are derived from another value" if derived else ""
+    count = sum(count for *_, count in found) + sum(c.records for _, c in lost)
+    return Finding(looked, keys, count=count, note=note)
+
+
+def _missing(before: Before, entity: str, column: str) -> Finding:
+    looked, missing = 0, []
+    key = before.survey.keys[entity]
+    for row in before.planned(entity):
+        looked += 1
+        if column and not row[column]:
+            missing.append(row[key] or "")
+    return Finding(looked, missing, empty=before.neither_side(entity))
+
+
+@check(Before, Level.STOP, serves=("B3", "X5"))
+def every_planned_patient_has_a_clinic(before: Before) -> Finding:
+    """Every patient that will be there has a clinic.
+
+    Without one the calendar cannot place the patient; settle it in FileMaker or waive it by name.
+    """
+    application = before.mapping.application
+    return _missing(before, before.mapping.people(), application.patient_clinic)
+
+
+@check(Before, Level.STOP, serves=("B4",))
+def every_planned_appointment_has_a_clinic(before: Before) -> Finding:
+    """Every appointment that will be there has a clinic."""
+    calendar = before.mapping.application.calendar
+    return _missing(before, calendar.entity, calendar.clinic)
+
+
+@check(Before, Level.STOP, serves=("B4", "X4"))
+def every_planned_appointment_has_a_clinician(before: Before) -> Finding:
+    """Every appointment that will be there has a clinician; FileMaker holds none."""
+    calendar = before.mapping.application.calendar
+    return _missing(before, calendar.entity, calendar.clinician)
+
+
+@check(Before, Level.STOP, serves=("B4", "X4"))
+def every_planned_appointment_has_a_type(before: Before) -> Finding:
+    """Every appointment that will be there has a type; FileMaker holds none."""
+    calendar = before.mapping.application.calendar
+    return _missing(before, calendar.entity, calendar.type)
+
+
+@check(Before, Level.REVIEW, serves=("P5", "F1", "X5"))
+def filemaker_names_a_clinic_for_every_patient(before: Before) -> Finding:
+    """In FileMaker every patient has a clinic that Nexus knows."""
+    return _fed_by(before, before.mapping.people(), before.mapping.application.patient_clinic)
+
+
+@check(Before, Level.REVIEW, serves=("P6", "F4", "X4"))
+def filemaker_names_clinic_clinician_and_type(before: Before) -> Finding:
+    """In FileMaker every appointment has clinic, clinician and type."""
+    calendar = before.mapping.application.calendar
+    fed = before.mapping.entities[calendar.entity].columns
+    absent = [c for c in (calendar.clinic, calendar.clinician, calendar.type) if c and c not in fed]
+    found = _fed_by(before, calendar.entity, calendar.clinic)
+    note = f"FileMaker has no field for {', '.join(absent)}" if absent else ""
+    count = found.looked_at if absent else found.count
+    return Finding(found.looked_at, found.offending, count=count, note=note, empty=found.empty)
+
+
+def _fed_by(before: Before, entity: str, column: str) -> Finding:
+    """Records whose feed of ``column`` is empty or names nothing that Nexus knows."""
+    feed = before.mapping.entities[entity].columns.get(column)
+    if feed is None:
+        rows = before.plan.entities[entity].source_rows
+        return Finding(rows, count=0, note="not fed", empty=before.neither_side(entity))
+    source = before.mapping.entities[entity].source
+    loaded = {line[4] for line in before.ledger() if line[1] == entity and line[2] in LOADED}
+    fields = feed.fields_used
+    empty = [
+        record[KEY] or ""
+        for record in before.intake.records(source)
+        if record[KEY] in loaded and not any((record[f] or "").strip() for f in fields)
+    ]
+    unknown = sum(
+        m.stays + m.empty for m in before.plan.entities[entity].misfits if m.column == column
+    )
+    note = f"{len(empty):,} empty, {unknown:,} unknown to Nexus"
+    return Finding(
+        len(loaded), empty, count=len(empty) + unknown, note=note, empty=before.neither_side(entity)
+    )
+
+
+@check(Before, Level.REVIEW, serves=("X1", "X2", "X3", "F2"))
+def asked_for_fields_exist(before: Before) -> Finding:
+    """Every field that the clinic asks for exists in FileMaker."""
+    fields = [(e.table, f) for e in before.snapshot.extracts.values() for f in e.fields]
+    absent = [
+        f"{table}.{f.name}" + (f" (nearest: {', '.join(f.nearest)})" if f.nearest else "")
+        for table, f in fields
+        if not f.found_as
+    ]
+    return Finding(len(fields), absent, note="Nexus keeps what it has" if absent else "")

@@ -1,0 +1,159 @@
+"""Checks before: the plan accounts for every record and every row, within its budgets."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+from nexus_reimport import wording
+from nexus_reimport.checks import Finding, check
+from nexus_reimport.checks.before.subject import LOADED, Before
+from nexus_reimport.files import rowfile
+from nexus_reimport.intake import id_maps
+from nexus_reimport.model import (
+    KEY,
+    OF_NEXUS_ALONE,
+    Level,
+    Outcome,
+)
+
+
+@check(Before, Level.STOP, serves=("T3",), waivable=False)
+def everything_is_decided(before: Before) -> Finding:
+    """A person has decided about every kind of row and value that FileMaker does not settle."""
+    looked = max(len(before.plan.entities), before.plan.questions)
+    return Finding(looked, before.plan.undecided())
+
+
+@check(
+    Before,
+    Level.STOP,
+    serves=("S1", "D1", "D2", "D3", "D4", "D5", "D6"),
+    waivable=False,
+    links=True,
+)
+def every_record_is_accounted_for(before: Before) -> Finding:
+    """Every record of FileMaker stands in the ledger once, and became one thing; the sums agree."""
+    accounts = before.plan.accounts
+    off = [f"{a.source}: sums" for a in accounts if not a.adds_up]
+    off += [
+        f"{name}: not in the ledger"
+        for name in before.snapshot.extracts.keys() - {a.source for a in accounts}
+    ]
+    listed: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for source, entity, outcome, _, filemaker_id, _ in before.ledger():
+        if outcome not in OF_NEXUS_ALONE:
+            listed[source or "", entity or ""][filemaker_id or ""] += 1
+    for account in accounts:
+        wanted = Counter(r[KEY] for r in before.intake.records(account.source))
+        off += _unequal(account.source, wanted, listed[account.source, account.entity])
+    return Finding(sum(a.records for a in accounts), off)
+
+
+def _unequal(name: str, wanted: Counter[str], found: Counter[str]) -> list[str]:
+    """What of two lists of ids is in one alone, or more often."""
+    return [f"{name} {one}" for one in sorted({*(wanted - found), *(found - wanted)})]
+
+
+@check(Before, Level.STOP, serves=("M1", "D1", "D2", "D3", "D4", "D5", "D6"), waivable=False)
+def every_row_is_accounted_for(before: Before) -> Finding:
+    """Every row of Nexus is replaced, kept or purged; what will be there is what the ledger says.
+
+    A record and its row belong together in the ledger as in what the next run will remember.
+    """
+    off = []
+    lines: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for _, entity, outcome, _, filemaker_id, nexus_id in before.ledger():
+        if nexus_id:
+            lines[entity or ""].append((outcome or "", filemaker_id or "", nexus_id))
+    remembered = {(e, f): n for e, f, n in rowfile.read(before.folder, before.plan.id_map)}
+    for name, plan in before.plan.entities.items():
+        key = before.survey.keys[name]
+        rows = lines[name]
+        before_rows = before.intake.rows(name)
+        was = Counter(r[key] or "" for r in before_rows)
+        stays = Counter(r[key] or "" for r in before.planned(name))
+        of_old = Counter(n for o, _, n in rows if o in _OLD)
+        off += _unequal(name, was, of_old)
+        off += _unequal(name, stays, Counter(n for o, _, n in rows if o in _STAYING))
+        off += [f"{name} {n}" for o, f, n in rows if o in LOADED and remembered.get((name, f)) != n]
+        if plan.rows_before != plan.replaced + plan.kept + plan.purged:
+            off.append(f"{name}: sums")
+    looked = sum(e.rows_before + e.rows_after for e in before.plan.entities.values())
+    return Finding(looked, off)
+
+
+_STAYING = LOADED | {Outcome.KEPT}
+_OLD = OF_NEXUS_ALONE | {Outcome.REPLACED}
+
+
+@check(Before, Level.STOP, serves=("S1", "M3"), links=True)
+def no_rule_leaves_out_more_than_its_budget(before: Before) -> Finding:
+    """Each named rule leaves out no more records than the mapping allows it."""
+    over = [
+        (
+            f"{a.source}, {rule}: {count:,} of {a.records:,}, budget {a.budgets[rule]:,}",
+            count - a.budgets[rule],
+        )
+        for a in before.plan.accounts
+        for rule, count in a.left_out.items()
+        if count > a.budgets[rule]
+    ]
+    looked = sum(a.records for a in before.plan.accounts)
+    count = sum(n for _, n in over)
+    return Finding(looked, [line for line, _ in over], count=count, note=_named_in_vain(before))
+
+
+def _named_in_vain(before: Before) -> str:
+    """The ids that a rule names, and no record has; "" where there are none."""
+    named = {
+        (entity, one): f"{one.written} ({entity}, {rule.name})"
+        for entity, spec in before.mapping.entities.items()
+        for rule in spec.left_out
+        for one in rule.named_ids
+    }
+    lines = ((entity, record, row) for _, entity, _, _, record, row in before.ledger())
+    there = {(entity, one) for entity, pairs in id_maps(lines).items() for one, _ in pairs}
+    lost = [told for key, told in named.items() if key not in there]
+    if not lost:
+        return ""
+    return f"left_out names {wording.amount(len(lost), 'id')} that no record has: " + (
+        wording.some(lost)
+    )
+
+
+@check(Before, Level.STOP, serves=("M2",), waivable=False)
+def no_two_rows_claim_one_record(before: Before) -> Finding:
+    """No two rows of Nexus carry the same FileMaker id: merging them is for a person."""
+    entities = before.plan.entities.values()
+    is_new = all(before.is_new(e.entity) for e in entities)
+    return Finding(
+        sum(e.rows_before for e in entities),
+        [i for e in entities for i in e.ambiguous],
+        empty="the first import: Nexus holds no row of any entity" if is_new else "",
+    )
+
+
+@check(Before, Level.STOP, serves=("M1", "M3"))
+def no_more_is_purged_than_expected(before: Before) -> Finding:
+    """What is decided to be purged stays within the band for counts, table by table."""
+    band = before.settings.counts_may_differ
+    entities = before.plan.entities.values()
+    over = [
+        f"{e.entity}: {e.purged:,} of {e.rows_before:,}"
+        for e in entities
+        if e.purged > band * e.rows_before
+    ]
+    return Finding(len(before.plan.entities), over)
+
+
+@check(Before, Level.STOP, serves=("M2", "M3"))
+def rows_are_recognised(before: Before) -> Finding:
+    """As many records of FileMaker are recognised in Nexus as the mapping asks for."""
+    poor = []
+    for name, plan in before.plan.entities.items():
+        asked = before.mapping.entities[name].matched_at_least
+        matched = sum(plan.matched.values())
+        if matched < asked * min(plan.loaded, plan.rows_before):
+            known = min(plan.loaded, plan.rows_before)
+            poor.append(f"{name}: {wording.part(matched, known)}, {asked:.0%} asked for")
+    return Finding(sum(e.loaded for e in before.plan.entities.values()), poor)

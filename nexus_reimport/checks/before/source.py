@@ -1,0 +1,130 @@
+"""Checks before: FileMaker was read whole, and is the file that it should be."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from nexus_reimport import wording
+from nexus_reimport.checks import Finding, check
+from nexus_reimport.checks.before.subject import Before
+from nexus_reimport.model import (
+    Level,
+)
+
+
+@check(Before, Level.STOP, serves=("B1", "B2", "S1"), links=True)
+def filemaker_was_read_completely(before: Before) -> Finding:
+    """Every table was read to its end: count at start, rows, distinct keys, count at end."""
+    extracts = before.snapshot.extracts
+    gaps = [
+        name
+        for name, e in extracts.items()
+        if not e.count_at_start == e.rows == e.distinct_keys == e.count_at_end
+    ]
+    return Finding(len(extracts), gaps)
+
+
+@check(Before, Level.REVIEW, serves=("S1", "M3"), links=True)
+def exported_files_are_of_the_day(before: Before) -> Finding:
+    """No exported file is more than a day older than the reading: tables must show one moment."""
+    taken, extracts = before.snapshot.taken_at, before.snapshot.extracts
+    files = [e.origin for e in extracts.values() if e.origin]
+    old = [
+        f"{file.name}: {_days(taken - file.modified_at)} old"
+        for file in files
+        if taken - file.modified_at > timedelta(days=1)
+    ]
+    note = f"{len(files):,} of {len(extracts):,} tables come from files"
+    return Finding(len(extracts), old, note=note)
+
+
+def _days(age: timedelta) -> str:
+    return wording.amount(age.days, "day")
+
+
+@check(Before, Level.STOP, serves=("B1", "B2", "M3"), links=True)
+def no_source_is_empty(before: Before) -> Finding:
+    """Every table that feeds rows which Nexus has holds records in FileMaker."""
+    used = {
+        e.source: before.rows_now(n)
+        for n, e in before.mapping.entities.items()
+        if n in before.plan.entities
+    }
+    used |= {
+        a.source: before.survey.attachments[n].rows for n, a in before.mapping.attachments.items()
+    }
+    empty = [s for s, rows in used.items() if rows and not before.snapshot.extracts[s].rows]
+    return Finding(len(used), empty)
+
+
+_FEW_RECORDS = 10  # a table of a few records may change by as many, whatever the band
+
+
+@check(Before, Level.STOP, serves=("B1", "B2", "M3"))
+def filemaker_is_the_file_of_the_record_before(before: Before) -> Finding:
+    """FileMaker is the file that the last COMPLETE record was made from, about as large as then."""
+    then, now = before.earlier, before.snapshot
+    if then is None:
+        return Finding(1, note="no COMPLETE record before this one: nothing to compare with")
+    off = []
+    if then.database != now.database:
+        off.append(f"file: {then.database} then, {now.database} now")
+    both = [name for name in now.extracts if name in then.extracts]
+    for name in both:
+        had, has = then.extracts[name].rows, now.extracts[name].rows
+        allowed = max(_FEW_RECORDS, int(before.settings.counts_may_differ * had))
+        if abs(has - had) > allowed:
+            off.append(f"{name}: {had:,} then, {has:,} now; band {allowed:,}")
+    return Finding(1 + len(both), off, note=f"compared with {before.earlier_run}")
+
+
+def _as_expected(before: Before, entity: str) -> Finding:
+    plan = before.plan.entities[entity]
+    had = plan.rows_before - sum(
+        u.count for u in plan.unmatched if u.cause.value == "no_filemaker_id"
+    )
+    if before.is_new(entity):
+        note = f"the first import of {entity}: Nexus holds none, and no run has loaded any"
+        return Finding(plan.source_rows, note=note, empty=before.neither_side(entity))
+    off = abs(plan.loaded - had)
+    allowed = int(before.settings.counts_may_differ * had)
+    note = f"FileMaker brings {plan.loaded:,}, Nexus holds {had:,} from FileMaker; band {allowed:,}"
+    return Finding(max(plan.source_rows, had), count=max(0, off - allowed), note=note)
+
+
+@check(Before, Level.STOP, serves=("B1",))
+def patients_are_as_many_as_expected(before: Before) -> Finding:
+    """FileMaker brings about as many patients as Nexus has from it."""
+    return _as_expected(before, before.mapping.people())
+
+
+@check(Before, Level.STOP, serves=("B2",))
+def appointments_are_as_many_as_expected(before: Before) -> Finding:
+    """FileMaker brings about as many appointments as Nexus has from it."""
+    return _as_expected(before, before.mapping.application.calendar.entity)
+
+
+@check(Before, Level.STOP, serves=("M3",))
+def links_between_tables_resolve(before: Before) -> Finding:
+    """The keys by which FileMaker's tables point at each other find their records."""
+    keys = {
+        name: {r.id for r in before.intake.records(name)}
+        for name in before.mapping.sources
+        if any(link.to == name for s in before.mapping.sources.values() for link in s.links)
+    }
+    linking = [n for n, s in before.mapping.sources.items() if s.links]
+    records = sum(before.snapshot.extracts[name].rows for name in linking)
+    empty = "" if records else "no table with a link holds a record" if linking else "no links"
+    looked, poor = 0, []
+    for name, spec in before.mapping.sources.items():
+        for link in spec.links:
+            held = [r.id_in(link.field) for r in before.intake.records(name)]
+            held = [key for key in held if key]
+            looked += 2 * bool(held)
+            resolved = sum(key in keys[link.to] for key in held)
+            covered = len(keys[link.to].intersection(held))
+            if resolved < link.resolves_at_least * len(held):
+                poor.append(f"{name}.{link.field}: {resolved:,} of {len(held):,} resolve")
+            if covered < link.covers_at_least * len(keys[link.to]):
+                poor.append(f"{name}: {covered:,} of {len(keys[link.to]):,} {link.to} have one")
+    return Finding(looked, poor, empty=empty)

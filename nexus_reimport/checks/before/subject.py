@@ -1,0 +1,55 @@
+"""What the checks before anything is deleted look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nexus_reimport.files import rowfile
+from nexus_reimport.intake import OfIntake
+from nexus_reimport.model import (
+    Backup,
+    Census,
+    Outcome,
+    Plan,
+    Snapshot,
+)
+from nexus_reimport.settings import Settings
+
+LOADED = frozenset({Outcome.REPLACED, Outcome.NEW})  # outcomes of a record that became a row
+
+
+@dataclass(frozen=True, slots=True)
+class Before(OfIntake):
+    """What the checks before look at; row files lie in ``folder``."""
+
+    settings: Settings
+    census: Census
+    backup: Backup
+    plan: Plan
+    earlier: Snapshot | None = None  # of the last COMPLETE record, if there is one
+    earlier_run: str = ""
+
+    def ledger(self) -> Iterator[tuple[str | None, ...]]:
+        """The lines of the ledger: source, entity, outcome, why, FileMaker id, Nexus id."""
+        return rowfile.read(self.folder, self.plan.ledger)
+
+    def is_new(self, entity: str) -> bool:
+        """Whether nothing was ever loaded: the table holds no row, and no run remembers one."""
+        table = self.survey.tables[self.mapping.entities[entity].table]
+        return not table.fingerprint.rows and not self.intake.ids()[entity]
+
+    def rows_now(self, entity: str) -> int:
+        """How many rows of ``entity`` Nexus has."""
+        return self.survey.rows[entity].rows
+
+    def neither_side(self, entity: str) -> str:
+        """That FileMaker has no record and Nexus no row of ``entity``; "" where one has."""
+        source = self.mapping.entities[entity].source
+        if self.snapshot.extracts[source].rows or not self.is_new(entity):
+            return ""
+        return f"neither FileMaker nor Nexus has any {entity}"
+
+    def planned(self, entity: str) -> Iterator[dict[str, str | None]]:
+        """The rows of one entity that will be there."""
+        return rowfile.read_dicts(self.folder, self.plan.entities[entity].file)
