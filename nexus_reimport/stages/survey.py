@@ -85,7 +85,7 @@ def read(
         },
         lookups=_lookups(database, folder),
         pointed_at=_pointed_at(database, known, folder),
-        id_map=loaded.read(connection, folder / "id_map.parquet"),
+        id_map=loaded.read(connection, folder / "id_map_before.parquet"),
         next_keys=_next_keys(database),
         columns={n: catalog.tables[e.table].columns for n, e in mapping.entities.items()},
         unique_keys={n: catalog.tables[e.table].unique_keys for n, e in mapping.entities.items()},

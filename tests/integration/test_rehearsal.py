@@ -272,7 +272,7 @@ def acts(clinic: Clinic) -> Iterator[tuple[runbook.Runbook, Backup, rehearsal.Ac
 def rehearsed_with(book: runbook.Runbook, saved: Backup, acts: rehearsal.Acts) -> Rehearsal:
     return rehearsal.on_a_copy(
         book.settings.postgres, saved, book.settings.scratch_register, acts,
-        tell=book.run.journal,
+        journal=book.run.journal,
     )  # fmt: skip
 
 

@@ -319,7 +319,7 @@ def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
     with pytest.raises(Denied) as told:
         book.execute("applied", "apply", "02_execute", lambda: apply.apply(
             book.settings.postgres, order, book._check_inside,
-            commit=True, journal=journal,
+            commit=True, journal=watched,
         ))  # fmt: skip
     assert "SQLSTATE 42501, a right is missing: table notes" in told.value.what
     assert "INSERT on table public.notes: rows are loaded" in told.value.what

@@ -208,7 +208,7 @@ def test_commit_waits_for_the_disk_whatever_a_function_has_set(
             connection,
             lambda: connection.execute("SELECT set_config('synchronous_commit', 'off', true)"),
             commit=True,
-            tell=null_journal,
+            journal=null_journal,
         )
     assert clinic.state() == before
     assert book.apply().committed
@@ -222,7 +222,7 @@ from nexus_reimport import settings
 from nexus_reimport.nexus import transaction
 from nexus_reimport.nexus.postgres import connected
 place = settings.load(sys.argv[1]).postgres
-with connected(place) as connection, transaction.alone(connection, 1):
+with connected(place) as connection, transaction.run_lock(connection, 1):
     connection.execute("BEGIN")
     connection.execute("LOCK TABLE public.patients IN EXCLUSIVE MODE")
     print("here", flush=True)
