@@ -20,6 +20,8 @@ holds a field's value: those would end up in a saved notebook.
 
 from __future__ import annotations
 
+import sys
+
 NOTHING_WRITTEN = "nothing was written"
 
 
@@ -48,6 +50,14 @@ class ReimportError(Exception):
             if text:
                 lines.append(f"  {label + ':':<7}{text}")
         return "\n".join(lines)
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether an error is one of this package's, by its class itself: a name can be anybody's."""
+    kind = type(error)
+    if not isinstance(error, ReimportError) or kind.__module__.split(".")[0] != __package__:
+        return False
+    return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
 
 
 class SettingsError(ReimportError):

@@ -33,6 +33,7 @@ class Event(StrEnum):
     VERIFIED = "verified"  # the checks after passed, and the run was signed off
     UNDONE = "undone"  # this run was taken back, by that rollback
     ANCHORED = "anchored"  # the database got the seal of an earlier run that it did not hold yet
+    PAGE = "page"  # an executed page came into the record, and what of it was withheld
     UNTIDY = "untidy"  # an executed page could not be made fit for the record
     # the maintenance window
     WINDOW_ENTERED = "window entered"  # it was put up

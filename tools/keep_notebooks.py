@@ -49,6 +49,7 @@ def keep(page: Path, executed: Path) -> None:
         cell.outputs = ran[cell.id].outputs
         cell.execution_count = number
         for output in cell.outputs:
+            output.metadata = {}  # a mark is good in one record
             if "execution_count" in output:
                 output.execution_count = number
     nbformat.write(kept, page)

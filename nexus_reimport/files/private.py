@@ -70,6 +70,26 @@ def write_new(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def place_new(path: Path, data: bytes) -> None:
+    """As ``write_new``, but the file is there with all of ``data``, or not at all.
+
+    A draft that a kill has left beside it begins with a dot.
+
+    Raises:
+        FileExistsError: it is there already. It was not touched.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            sync(file)
+        path.hardlink_to(draft)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
 def replace(path: Path, data: bytes) -> None:
     """The file holds ``data``, on the disk when this returns; cut short, it holds what it held.
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from nexus_reimport.errors import ReimportError
+from nexus_reimport.errors import ReimportError, is_ours
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 
@@ -84,7 +84,7 @@ def read(folder: Path) -> list[Entry]:
 def failure(error: BaseException) -> dict[str, Any]:
     """What the journal says of an error: its own four lines, or only the kind of a foreign one."""
     facts: dict[str, Any] = {"kind": type(error).__name__}
-    if isinstance(error, ReimportError):
+    if isinstance(error, ReimportError) and is_ours(error):
         facts |= {"what": error.what, "where": error.where, "state": error.state}
         facts |= {"next": error.next, "exit_code": error.exit_code}
     elif isinstance(error, KeyboardInterrupt | SystemExit):

@@ -6,6 +6,7 @@ from nexus_reimport import mapping as mappings
 from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.model import Scope
+from nexus_reimport.record import marks
 from nexus_reimport.runbook.execution import Execution
 from nexus_reimport.runbook.opening import (
     Bar,
@@ -43,7 +44,9 @@ def begin(
     known = record.find(settings, run_id) if run_id else None
     require_ready(settings, mapping, TASKS[known.kind if known else kind])
     clear_scratch(settings)
-    return Runbook(settings, mapping, known or create(settings, kind), bar)
+    run = known or create(settings, kind)
+    marks.opened(run.private)
+    return Runbook(settings, mapping, run, bar)
 
 
 def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
@@ -60,4 +63,6 @@ def reopen(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runboo
     """As ``resume``, its database not asked: to settle and to seal, which ask it themselves."""
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
-    return Runbook(settings, mapping, record.find(settings, run_id), bar)
+    run = record.find(settings, run_id)
+    marks.opened(run.private)
+    return Runbook(settings, mapping, run, bar)

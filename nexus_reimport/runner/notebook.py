@@ -1,14 +1,13 @@
 """One page of the runbook, executed by papermill; what became of it is in the run's journal.
 
 papermill marks the cells of a killed kernel as completed, so nothing here looks at a notebook to
-learn how it went. What an exception says is kept out of the record unless it is one of ours: the
-page as executed then goes to the private folder too.
+learn how it went. A page is executed in the run's private folder, and stays there; a clean copy of
+it comes into the record (``record.pages``).
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,13 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
-from nexus_reimport import CHECKOUT, errors
+from nexus_reimport import CHECKOUT
 from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import Run, State, Verdict, journal
+from nexus_reimport.record import Run, State, Verdict, journal, marks, pages
+from nexus_reimport.runner import kernels
 from nexus_reimport.runner.interrupt import passed_on
 
 PREFLIGHT, EXECUTE, VERIFY = "01_preflight", "02_execute", "03_verify"
@@ -30,7 +28,6 @@ ROLLBACK = "90_rollback"
 HOME = ".kernel"  # of the kernels, in the environment's private folder
 FOLDER = CHECKOUT / "runbook"
 Parameters = Mapping[str, str | bool]
-_SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
 _LINES = ("where", "state", "next")
 _STATES = {
     State.AS_IT_WAS: "as it was",
@@ -77,21 +74,23 @@ def check(page: str, parameters: Parameters, folder: Path = FOLDER) -> None:
 
 
 def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) -> None:
-    """Run one page in a kernel of its own, into the run's folder, and make its HTML.
+    """Run one page in a kernel of its own; a clean copy and its HTML come into the record.
 
     Raises nothing that the page raised: that is in the journal when this returns.
     """
     from nbclient.exceptions import CellExecutionError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    output = _new_file(run.folder, page)
+    name = pages.free_name(run.folder, run.private, page)
+    output = private.make_folder(run.private / pages.EXECUTED) / f"{name}.ipynb"
+    private.write_new(output, b"")
     known = len(run.events())
     try:
-        with _own_home(run.private.parent), passed_on():
+        with _own_home(run.private.parent), _as_page_of(run), passed_on():
             _papermill(folder / f"{page}.ipynb", output, parameters)
     except (PapermillExecutionError, CellExecutionError) as error:
         if not journal.only(run.events()[known:], Event.FAILED):
-            run.journal(Event.FAILED, stage=page, **_told(error.ename, error.evalue))
+            run.journal(Event.FAILED, stage=page, **_stopped(run, output, error.ename))
     except DeadKernelError:
         if not journal.only(run.events()[known:], Event.FAILED):  # else it has said why
             run.journal(Event.FAILED, stage=page, kind="DeadKernel", **_killed("the kernel died"))
@@ -100,12 +99,12 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
     except Exception as error:
         # A kernel that did not start, or a channel that broke: the stages' own word goes first.
         if not journal.only(run.events()[known:], Event.FAILED):
-            run.journal(Event.FAILED, stage=page, **_told(type(error).__name__, ""))
+            run.journal(Event.FAILED, stage=page, **_unforeseen(type(error).__name__))
     try:
-        _tidy(run, output)
+        pages.move_in(run.folder, run.private, name)
     except Exception as error:
         # The page is only a picture of the run: its journal stays the truth.
-        run.journal(Event.UNTIDY, page=page, kind=type(error).__name__)
+        run.journal(Event.UNTIDY, page=name, kind=type(error).__name__)
 
 
 def told_of(run: Run, what: str) -> str:
@@ -129,15 +128,6 @@ def latest(run: Run, page: str) -> str:
     """The newest copy of ``page`` in the record, as a path; its name where none was executed."""
     made = [*run.folder.glob(f"{page}.html"), *run.folder.glob(f"{page}-*.html")]
     return str(max(made, key=lambda path: (len(path.name), path.name))) if made else page
-
-
-def html(path: Path) -> str:
-    """An executed notebook as one HTML file without scripts: it asks no other host for anything."""
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(embed_images=True)  # type: ignore[no-untyped-call]
-    text, _ = exporter.from_filename(str(path))
-    return _SCRIPT.sub("", str(text))
 
 
 def last_error(run: Run) -> str:
@@ -188,82 +178,52 @@ def _own_home(folder: Path) -> Iterator[None]:
     home = folder / HOME
     shutil.rmtree(home, ignore_errors=True)
     private.new_folder(home)
-    named = {
-        name: str(home / name.lower())
-        for name in (
-            "IPYTHONDIR",
-            "JUPYTER_DATA_DIR",
-            "JUPYTER_CONFIG_DIR",
-            "JUPYTER_RUNTIME_DIR",
-        )
-    } | {"TMPDIR": str(home)}
-    changed = (*named, "JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH")
-    before = {name: os.environ.pop(name) for name in changed if name in os.environ}
-    os.environ.update(named)
     temporary, tempfile.tempdir = tempfile.tempdir, str(home)
     try:
-        yield
+        with _variables(kernels.variables(home), gone=("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH")):
+            yield
     finally:
         tempfile.tempdir = temporary
-        for name in named:
-            del os.environ[name]
-        os.environ.update(before)
         # A kernel that is on its way out may still write there; the next page sweeps up.
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _new_file(folder: Path, page: str) -> Path:
-    """A file that was not there: a page that is run again gets a name of its own."""
-    names = (page, *(f"{page}-{number}" for number in range(2, 100)))
-    path = next(p for p in (folder / f"{name}.ipynb" for name in names) if not p.exists())
-    private.write_new(path, b"")
-    return path
+@contextmanager
+def _as_page_of(run: Run) -> Iterator[None]:
+    """What the kernel displays is of ``run``, even before it has opened it."""
+    with _variables({marks.RUN_VARIABLE: str(run.private)}):
+        yield
+
+
+@contextmanager
+def _variables(named: Mapping[str, str], gone: tuple[str, ...] = ()) -> Iterator[None]:
+    """Environment variables, for kernels that are started in the block."""
+    changed = (*named, *gone)
+    before = {name: os.environ.pop(name) for name in changed if name in os.environ}
+    os.environ.update(named)
+    try:
+        yield
+    finally:
+        for name in named:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 def _killed(what: str) -> dict[str, Any]:
     return {"what": what, "killed": True, "exit_code": 3}
 
 
-def _told(name: str, text: str) -> dict[str, Any]:
-    """What the journal says of an exception that no stage has journalled."""
-    if not _is_ours(name):
-        return {"kind": name, "what": f"an unforeseen {name}", "exit_code": 3}
-    kind: type[ReimportError] = getattr(errors, name)
-    what, *rest = text.splitlines()
-    told: dict[str, Any] = {"kind": name, "what": what, "exit_code": kind.exit_code}
-    for line in rest:
-        label, _, said = line.strip().partition(":")
-        if line.startswith("  ") and label in _LINES:
-            told[label] = said.strip()
-        else:
-            told["what"] += f"\n{line}"
-    return told
+def _stopped(run: Run, output: Path, name: str) -> dict[str, Any]:
+    """What the journal says of an exception that no stage has journalled.
 
-
-def _is_ours(name: str) -> bool:
-    kind = getattr(errors, name, None)
-    return isinstance(kind, type) and issubclass(kind, ReimportError)
-
-
-def _tidy(run: Run, path: Path) -> None:
-    """Make the page fit for the record, then its HTML. One that cannot be read stays as it is."""
+    Only the page itself tells whether it is one of ours: its name can be anybody's.
+    """
     try:
-        page = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError):
-        return
-    failed = [o for c in page.cells for o in c.get("outputs", []) if o.output_type == "error"]
-    if failed:
-        private.make_folder(run.private)
-        private.replace(run.private / path.name, path.read_bytes())
-        for output in failed:
-            _without_values(output)
-        nbformat.write(page, path)  # type: ignore[no-untyped-call]
-    path.chmod(private.FILE)
-    private.write_new(path.with_suffix(".html"), html(path).encode())
+        told = pages.stop_of(run.private, pages.read(output))
+    except (OSError, ValueError):
+        told = {}
+    return told if told.get("kind") == name else _unforeseen(name)
 
 
-def _without_values(output: Any) -> None:
-    """An error as the record may hold it: ours in its four lines, others by their name alone."""
-    if not _is_ours(output.ename):
-        output.evalue = "its text and traceback are in the run's private folder"
-    output.traceback = [f"{output.ename}: {output.evalue}"]
+def _unforeseen(name: str) -> dict[str, Any]:
+    return {"kind": name, "what": f"an unforeseen {name}", "exit_code": 3}

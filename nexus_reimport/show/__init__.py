@@ -6,6 +6,7 @@ names of columns are shown, never a value.
 
 from nexus_reimport.show.activity import activity
 from nexus_reimport.show.before import backup, census, counts, snapshot, survey
+from nexus_reimport.show.failure import failure
 from nexus_reimport.show.page import Page, table
 from nexus_reimport.show.pictures import completeness, flow, stage_times, transaction_times
 from nexus_reimport.show.planned import plan, plan_text
@@ -42,6 +43,7 @@ __all__ = [
     "counts",
     "drift",
     "facts",
+    "failure",
     "flow",
     "plan",
     "plan_text",

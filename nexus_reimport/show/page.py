@@ -12,6 +12,8 @@ from enum import StrEnum
 from html import escape
 from typing import TYPE_CHECKING
 
+from nexus_reimport.record import marks
+
 if TYPE_CHECKING:
     import pandas
 
@@ -152,6 +154,12 @@ class Page:
         shown = "".join(part.as_html() for part in self.parts)
         return f'{STYLE}<section class="nexus"><h4>{escape(self.title)}</h4>{shown}</section>'
 
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, str], dict[str, object]]:
+        """What a cell displays, marked as this package's own for the run that is open."""
+        return bundle(self)
+
     def frames(self) -> dict[str, pandas.DataFrame]:
         """The page's tables by their captions (or numbers), as pandas has them."""
         tables = [part for part in self.parts if isinstance(part, ShownTable)]
@@ -171,6 +179,14 @@ class Page:
                 blocks.append(part.as_text())
             before = part
         return blocks
+
+
+def bundle(
+    page: Page, facts: Mapping[str, object] | None = None
+) -> tuple[dict[str, str], dict[str, object]]:
+    """A page as an output's data and metadata; ``facts`` is what it says to a program."""
+    data = {"text/html": page._repr_html_(), "text/plain": repr(page)}
+    return data, marks.metadata(data, facts)
 
 
 def said(cell: Cell) -> str:

@@ -51,6 +51,7 @@ MEANINGLESS = {
     Event.SESSION,
     Event.UNSETTLED,
     Event.ANCHORED,
+    Event.PAGE,
     Event.UNTIDY,
     Event.WINDOW_ENTERED,
     Event.WINDOW_LEFT,

@@ -1,0 +1,91 @@
+"""The mark of what our display functions have made: who has it, made it, for this run, unchanged.
+
+A mark is a keyed hash of an output and of the run that was open when it was displayed. The key lies
+in the environment's private folder, so that no mark is good in another environment, nor for another
+run. A page's outputs without a mark never come into a record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from nexus_reimport.files import private
+
+KEY = ".display_key"  # in the environment's private folder
+RUN_VARIABLE = "NEXUS_REIMPORT_PAGE_OF"  # the private folder of the run whose page is executed
+NAME = "nexus_reimport"  # our part of an output's metadata
+_Facts = Mapping[str, Any]
+
+
+class _Opened:
+    """The run that this process has opened last; what it displays is of that run."""
+
+    folder: Path | None = None
+
+
+def opened(folder: Path) -> None:
+    """What this process displays from now on is of the run whose private folder is ``folder``."""
+    _Opened.folder = folder
+
+
+def metadata(data: Mapping[str, str], facts: _Facts | None = None) -> dict[str, Any]:
+    """The metadata for an output of ours; empty where no run is open, or its key cannot be read.
+
+    ``facts`` is what it says to a program, such as the lines of an error; it is under the mark too.
+    """
+    named = os.environ.get(RUN_VARIABLE)
+    folder = _Opened.folder or (Path(named) if named else None)
+    if folder is None:
+        return {}
+    with suppress(OSError):  # a full disk must not become the cell's error
+        return marked(folder, data, facts)
+    return {}
+
+
+def marked(folder: Path, data: Mapping[str, str], facts: _Facts | None = None) -> dict[str, Any]:
+    """As ``metadata``, for the run whose private folder is ``folder``.
+
+    Raises:
+        OSError: the key can be neither read nor made.
+    """
+    told = {"facts": dict(facts)} if facts else {}
+    return {NAME: {"run": folder.name, **told, "mark": _mark(folder, data, facts)}}
+
+
+def is_ours(folder: Path, output: Mapping[str, Any]) -> bool:
+    """Whether a display function of ours has made this output of a notebook, for that very run."""
+    known = output.get("metadata", {}).get(NAME)
+    if not isinstance(known, Mapping) or known.get("run") != folder.name:
+        return False
+    try:
+        right = _mark(folder, output.get("data", {}), known.get("facts"))
+    except (OSError, TypeError, ValueError):
+        return False
+    return hmac.compare_digest(right, str(known.get("mark")))
+
+
+def facts(output: Mapping[str, Any]) -> dict[str, Any]:
+    """What an output of ours says to a program."""
+    return dict(output["metadata"][NAME].get("facts", {}))
+
+
+def _mark(folder: Path, data: Mapping[str, Any], said: _Facts | None) -> str:
+    whole = json.dumps([folder.name, dict(data), dict(said or {})], sort_keys=True)
+    return hmac.new(_key(folder.parent / KEY), whole.encode(), hashlib.sha256).hexdigest()
+
+
+def _key(path: Path) -> bytes:
+    """The environment's key, made where there is none."""
+    if not path.is_file():
+        with suppress(FileExistsError):  # another process was quicker
+            private.make_folder(path.parent)
+            private.place_new(path, secrets.token_bytes(32))
+    return path.read_bytes()

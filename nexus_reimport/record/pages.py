@@ -1,0 +1,187 @@
+"""Executed pages on their way into a record: only what our own display functions made comes in.
+
+A page is executed in the run's private folder. What comes into the record is a clean copy and its
+HTML, each put there whole: a kill, a full disk or an error here leaves a page out, and never a part
+of one that was not looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nexus_reimport import wording
+from nexus_reimport.events import Event
+from nexus_reimport.files import private
+from nexus_reimport.record import journal, marks
+
+EXECUTED = "pages"  # in a run's private folder: pages as they were executed
+_KINDS = {"error": "error", "execute_result": "result", "display_data": "display"}
+_STREAMS = frozenset({"stdout", "stderr"})
+_BAR = "application/vnd.jupyter.widget-view+json"  # what a progress bar leaves
+_NOTEBOOK = {
+    "kernelspec": ("display_name", "language", "name"),
+    "language_info": ("name", "version"),
+    "papermill": ("duration", "end_time", "exception", "parameters", "start_time", "version"),
+    marks.NAME: ("by_hand", "changed", "added", "left_out", "executed"),
+}
+_CELL = {
+    "papermill": ("duration", "end_time", "exception", "start_time", "status", "tags"),
+    "execution": (
+        "iopub.execute_input",
+        "iopub.status.busy",
+        "iopub.status.idle",
+        "shell.execute_reply",
+        "shell.execute_reply.started",
+    ),
+}
+_LISTS = frozenset({"tags", "serves"})
+_SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
+Page = Any  # nbformat's node
+
+
+def free_name(folder: Path, apart: Path, page: str) -> str:
+    """A name for ``page`` that no file has, in the record or apart: one run again gets its own."""
+    names = (page, *(f"{page}-{number}" for number in range(2, 1000)))
+    places = [folder / "{}.ipynb", folder / "{}.html", apart / EXECUTED / "{}.ipynb"]
+    return next(
+        name for name in names if not any(Path(str(p).format(name)).exists() for p in places)
+    )
+
+
+def move_in(folder: Path, apart: Path, name: str) -> None:
+    """Put the page that was executed as ``name`` into the record, clean, with its HTML.
+
+    ``apart`` is the run's private folder, where it lies as it was executed, and stays.
+
+    Raises:
+        OSError, ValueError: the page cannot be read, or not be written; it is not in the record.
+    """
+    page = read(apart / EXECUTED / f"{name}.ipynb")
+    put(folder, name, page, clean(apart, page))
+
+
+def put(folder: Path, name: str, page: Page, withheld: Counter[str]) -> None:
+    """Put a clean page and its HTML into the record, and say so in the journal."""
+    import nbformat
+
+    text = nbformat.writes(page).encode()  # type: ignore[no-untyped-call]
+    shown = html(page, name).encode()
+    private.place_new(folder / f"{name}.ipynb", text)
+    private.place_new(folder / f"{name}.html", shown)
+    journal.append(
+        folder,
+        Event.PAGE,
+        page=name,
+        sha256={"ipynb": private.sha256(text), "html": private.sha256(shown)},
+        withheld=dict(withheld),
+    )
+
+
+def read(path: Path) -> Page:
+    """A notebook as nbformat has it.
+
+    Raises:
+        ValueError: it is none, or not a whole one.
+        OSError: it cannot be read.
+    """
+    import nbformat
+
+    unreadable = (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError)
+    try:
+        return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    except unreadable:
+        raise ValueError("no notebook that can be read") from None
+
+
+def html(page: Page, name: str) -> str:
+    """A notebook as one HTML file without scripts: it asks no other host for anything."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(embed_images=True)  # type: ignore[no-untyped-call]
+    text, _ = exporter.from_notebook_node(page, resources={"metadata": {"name": name}})
+    return _SCRIPT.sub("", str(text))
+
+
+# ---------------------------------------------------------------- what stays
+
+
+def clean(apart: Path, page: Page) -> Counter[str]:
+    """Take out of ``page`` what our display functions have not made for this run; what that was."""
+    withheld: Counter[str] = Counter()
+    page.metadata = _allowed(page.metadata, _NOTEBOOK)
+    for cell in page.cells:
+        cell.metadata = _allowed(cell.metadata, _CELL)
+        cell.pop("attachments", None)
+        if cell.cell_type == "code":
+            cell.outputs, gone = _ours(apart, cell.outputs)
+            withheld += gone
+    return withheld
+
+
+def stop_of(apart: Path, page: Page) -> dict[str, Any]:
+    """What the last error of ours in a page says, in the words of a journal; empty if none."""
+    found: dict[str, Any] = {}
+    for cell in page.cells:
+        for output in cell.get("outputs", ()):
+            if marks.is_ours(apart, output) and "kind" in (said := marks.facts(output)):
+                found = said
+    return found
+
+
+def _ours(apart: Path, outputs: list[Any]) -> tuple[list[Any], Counter[str]]:
+    """The outputs that stay, and what is withheld, which a note tells at the end."""
+    kept: list[Any] = []
+    gone: Counter[str] = Counter()
+    told = False  # whether an error's own page stands before its traceback
+    for output in outputs:
+        if marks.is_ours(apart, output):
+            kept.append(output)
+            told = "kind" in marks.facts(output)
+        elif output.output_type == "error" and told:
+            told = False
+        elif not _is_bar(output):
+            gone[_kind(output)] += 1
+    return [*kept, *_note(apart, gone)], gone
+
+
+def _is_bar(output: Any) -> bool:
+    """Whether it is the place of a widget, as a progress bar leaves one: a file cannot show it."""
+    return _BAR in output.get("data", {})
+
+
+def _kind(output: Any) -> str:
+    """What was withheld, in a word of ours: never in one of the output's own."""
+    name = output.get("name")
+    return name if name in _STREAMS else _KINDS.get(output.output_type, "output")
+
+
+def _note(apart: Path, gone: Counter[str]) -> Iterator[Any]:
+    if not gone:
+        return
+    import nbformat
+
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(gone.items()))
+    text = f"{wording.amount(gone.total(), 'output')} withheld ({kinds}): a record holds only what"
+    text += " nexus_reimport displays"
+    data = {"text/html": f"<p><i>{text}</i></p>", "text/plain": text}
+    said = {"withheld": dict(gone)}
+    yield nbformat.v4.new_output(  # type: ignore[no-untyped-call]
+        "display_data", data=data, metadata=marks.marked(apart, data, said)
+    )
+
+
+def _allowed(found: Mapping[str, Any], wanted: Mapping[str, tuple[str, ...]]) -> Any:
+    """The metadata that stays: what is known, and nothing that an extension has put there."""
+    import nbformat
+
+    kept: dict[str, Any] = {
+        name: {key: found[name][key] for key in keys if key in found[name]}
+        for name, keys in wanted.items()
+        if isinstance(found.get(name), Mapping)
+    }
+    kept |= {name: list(found[name]) for name in _LISTS if isinstance(found.get(name), list)}
+    return nbformat.from_dict(kept)  # type: ignore[no-untyped-call]
