@@ -33,7 +33,7 @@ class Undecodable(Exception):
         super().__init__(f"line {line:,}, byte {byte:,}")
         self.line, self.byte, self.likely = line, byte, likely
 
-    def told(self, path: Path) -> str:
+    def message(self, path: Path) -> str:
         """The file, the line, and what to do: one line for a person who has it open."""
         fits = f", but probably {self.likely}" if self.likely not in ("", "utf-8") else ""
         return f"{path.name}, line {self.line:,}: is not UTF-8{fits}; save the file as UTF-8"

@@ -32,7 +32,7 @@ def load(name: str, base: Folder | None = None) -> FieldMapping:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise MappingError(f"the mapping {name} is not a TOML file: {error}") from None
+        raise MappingError(f"the mapping {name} is not valid TOML: {error}") from None
     mapping, found = _validated(raw)
     if mapping is not None:
         found += problems.find(mapping)
@@ -137,4 +137,4 @@ def _text(name: str, base: Folder | None) -> str:
     try:
         return textfile.read(path)
     except textfile.Undecodable as error:
-        raise MappingError(error.told(path)) from None
+        raise MappingError(error.message(path)) from None

@@ -281,5 +281,5 @@ def test_a_profile_that_is_not_there_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_s3_is_signed_in_one_way(given: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"profile|secret has no place"):
+    with pytest.raises(ValueError, match=r"profile|must not hold a secret"):
         place("http://127.0.0.1:9", **given)
