@@ -367,7 +367,7 @@ def test_a_new_row_whose_date_of_making_is_none_says_so(clinic: Clinic) -> None:
         table.records.append(made)
     book = planned()
     (told,) = [m for m in plan_of(book).entities["patients"].misfits if m.column == "created_at"]
-    assert (told.reason, told.derived) == ("not a date: the moment of the plan", 1)
+    assert (told.reason, told.derived) == ("not a date: the time of the plan is used", 1)
     assert told.sample == (str(made.values["id"]).lower(),)
     assert "never" in (book.folder / "misfits.csv").read_text()
     assert "never" not in (book.run.folder / "misfits.csv").read_text()
