@@ -16,7 +16,7 @@ from nexus_reimport.settings import Strict
 
 
 class FieldMapping(Strict):
-    """One mapping, checked in itself."""
+    """One mapping."""
 
     version: Literal[1]
     schema_name: str = Field(alias="schema", default="public")
@@ -30,10 +30,10 @@ class FieldMapping(Strict):
     application: Application
     volatile: dict[str, tuple[str, ...]] = {}
     digest: str = ""
-    text: str = Field(default="", repr=False)  # of the file, to find the lines of what is wrong
+    text: str = Field(default="", repr=False)  # of the file, to find the line of a problem
 
     def wiped_tables(self) -> dict[str, str]:
-        """Table -> entity, parents first as the mapping lists them."""
+        """Table -> entity, in the mapping's order, which lists parents first."""
         return {entity.table: name for name, entity in self.entities.items()}
 
     def used_sources(self) -> set[str]:
@@ -55,7 +55,7 @@ class FieldMapping(Strict):
         return frozenset(found)
 
     def chosen_from(self) -> set[tuple[str, str]]:
-        """Table and column of everything that lookups, or people, choose rows by."""
+        """The tables and columns by which lookups and people find rows."""
         found = {
             (step.table, step.match)
             for entity in self.entities.values()
@@ -66,10 +66,10 @@ class FieldMapping(Strict):
         return found | {(t, c) for t, _, c in (choice.partition(".") for choice in by_hand)}
 
     def link_tables(self) -> dict[str, AttachmentLink]:
-        """Table -> the link that it holds, for the tables that re-linking may write."""
+        """Table -> its link, for the tables that re-linking may write."""
         return {a.link_table: a.link for a in self.attachments.values()}
 
     def people(self) -> str:
-        """The entity of the patients: the one that the application's calendar points at."""
+        """The entity of the patients: the application's calendar points at it."""
         calendar = self.application.calendar
         return self.entities[calendar.entity].columns[calendar.patient].entity

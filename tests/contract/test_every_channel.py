@@ -360,7 +360,7 @@ def test_what_may_pass_is_tried_again_until_it_has_passed(
             "953": (code(953, times=99), "code 953: .*limit on data is exceeded$"),
             "200": (code(200, times=99), "code 200: record access is denied"),
             "401": (code(401), "code 401: no records match"),
-            "-4711": (code(-4711, status=400), "code -4711: not a code that we know"),
+            "-4711": (code(-4711, status=400), "code -4711: an unknown code"),
             "404": (answered(404, b"<html>"), "HTTP 404 .not FileMaker itself"),
             "500": (answered(500, b"{}", times=99), "HTTP 500 .*: 8 tries"),
         },

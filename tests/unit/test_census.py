@@ -148,12 +148,12 @@ CAUSES = {
     "NoSuchBucket": (404, "there is no such bucket", "correct bucket of [s3]"),
     "InvalidAccessKeyId": (403, "the access key is not known", "correct access_key"),
     "SignatureDoesNotMatch": (403, "the secret key is wrong", "correct access_key"),
-    "ExpiredToken": (400, "session token has expired", "a new session_token"),
+    "ExpiredToken": (400, "session token has expired", "with their session_token"),
     "RequestTimeTooSkewed": (403, "15 minutes apart", "set this machine's clock"),
     "PermanentRedirect": (301, "at another address", "correct region and endpoint"),
     "AuthorizationHeaderMalformed": (400, "in another region", "correct region of [s3]"),
     "NotImplemented": (501, "this server cannot list", "name an endpoint"),
-    "SomethingNew": (418, "not a code that we know", "look it up"),
+    "SomethingNew": (418, "an unknown code", "look it up"),
 }
 
 

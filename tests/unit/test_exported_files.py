@@ -388,7 +388,7 @@ def test_lines_are_counted_as_a_person_counts_them(tmp_path):
     ("rows", "what"),
     [
         (("id,a", "1,b", f'2,"{SECRET}', "3,c"), "line 3: the file ends inside quotes"),
-        (("id,a", f'1,"{SECRET}" x', "2,c"), "line 2: a quote that is not doubled"),
+        (("id,a", f'1,"{SECRET}" x', "2,c"), "line 2: a quote inside a value is not doubled"),
     ],
 )
 def test_quotes_that_do_not_close_stop(rows, what, tmp_path):

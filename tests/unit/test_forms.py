@@ -219,7 +219,7 @@ def test_a_file_or_a_column_may_have_its_own_form(tmp_path: Path) -> None:
     files = {"t.csv": ExportedFile(dates={"c": "y-m-d"})}
     assert read(tmp_path, "date", *values, files=files)[0] == "2025-06-30"
     files = {"t.csv": ExportedFile(dates={"cc": "y-m-d"})}
-    with pytest.raises(SettingsError, match="not there: cc"):
+    with pytest.raises(SettingsError, match="does not exist: cc"):
         read(tmp_path, "date", *values, files=files)
 
 
@@ -256,7 +256,7 @@ def test_times_that_may_mean_two_things_stop(
 ) -> None:
     error = stopped(tmp_path, "time", *values)
     assert told in error.what
-    assert "24 hours" in error.next
+    assert "24-hour times" in error.next
     stamps = [f"30/06/2025 {value}" for value in values]
     assert told in stopped(tmp_path, "timestamp", *stamps).what
 

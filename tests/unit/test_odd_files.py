@@ -386,7 +386,7 @@ def test_a_file_is_told_for_what_it_is_whatever_it_is_called(content, kind, suff
 def test_a_workbook_that_is_called_csv_is_told(tmp_path):
     workbook(tmp_path, ["id"], ["1"], name="t.xlsx")
     (tmp_path / "t.xlsx").rename(tmp_path / "t.csv")
-    with pytest.raises(SourceError, match=r"is called \.csv and is an Excel workbook"):
+    with pytest.raises(SourceError, match=r"is named \.csv, but it is an Excel workbook"):
         files(tmp_path).count("t.csv")
 
 

@@ -104,7 +104,7 @@ def test_what_the_mapping_does_not_have_is_told_at_once(environment_files: Path)
     for part in (
         "4 problem(s)",
         "decisions.leters: no entity is called leters",
-        'decisions.patients.when_different."contact_json.phone": no column',
+        'decisions.patients.when_different."contact_json.phone": the mapping feeds',
         "decisions.notes.past_scheduled: notes has no such rule",
         "filemaker.channels.note: no source is called note",
     ):

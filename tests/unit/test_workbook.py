@@ -210,7 +210,7 @@ def test_a_kind_that_no_sheet_can_be_called_is_refused_with_the_mapping(
     assert "[by_hand.clinics]" in text
     assert "[by_hand.funding]" in text
     (tmp_path / "own.toml").write_text(text.replace("[by_hand.funding]", f'[by_hand."{name}"]'))
-    with pytest.raises(MappingError, match="no sheet of a workbook can be called so"):
+    with pytest.raises(MappingError, match="cannot be the name of a sheet"):
         mapping.load("own.toml", tmp_path)
 
 
