@@ -395,8 +395,11 @@ def test_the_budget_of_a_line_to_paste_is_enough(count: int, records: int) -> No
     ("rule", "told"),
     [
         ('{ name = "x", at_most = 0.1, misfit = "nothing" }', "no column nothing"),
-        ('{ name = "x", at_most = 0.1, misfit = "starts", empty = ["Day"] }', "give one of"),
-        ('{ name = "x", at_most = 0.1, records = [] }', "give one of"),
+        (
+            '{ name = "x", at_most = 0.1, misfit = "starts", empty = ["Day"] }',
+            "give exactly one of",
+        ),
+        ('{ name = "x", at_most = 0.1, records = [] }', "give exactly one of"),
     ],
 )
 def test_a_rule_that_names_no_reason_or_two_is_refused(

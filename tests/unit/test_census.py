@@ -146,7 +146,7 @@ def test_a_key_is_found_in_either_form_of_unicode_and_twins_are_counted(tmp_path
 CAUSES = {
     "AccessDenied": (403, "may not list the bucket", "s3:ListBucket"),
     "NoSuchBucket": (404, "there is no such bucket", "correct bucket of [s3]"),
-    "InvalidAccessKeyId": (403, "the access key is not known", "correct access_key"),
+    "InvalidAccessKeyId": (403, "the access key is unknown", "correct access_key"),
     "SignatureDoesNotMatch": (403, "the secret key is wrong", "correct access_key"),
     "ExpiredToken": (400, "session token has expired", "with their session_token"),
     "RequestTimeTooSkewed": (403, "15 minutes apart", "set this machine's clock"),
