@@ -119,6 +119,7 @@ def _client(place: settings.S3) -> Any:
             connect_timeout=5,
             read_timeout=30,
             retries={"max_attempts": 4, "mode": "standard"},
+            # Servers other than AWS often have no host name for each bucket.
             s3={"addressing_style": "path" if place.endpoint else "auto"},
             proxies={},
             **_OWN_ENDPOINT,

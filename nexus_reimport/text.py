@@ -18,7 +18,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-JOINT = "+"  # between the parts of a key of several fields
+JOINT = "+"  # between the parts of a key of several fields: two join tables have no id
 JOINED = "two halves of a character were joined"
 HALF = "half a character was replaced"
 CONTROL = "a control character was removed"

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from nexus_reimport import forms
 from nexus_reimport.convert.outcome import ConversionError, Partial
 
-EARLIEST = date(1890, 1, 1)
+EARLIEST = date(1890, 1, 1)  # an earlier date is a typing error: no living patient is that old
 _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?")
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python would also accept 20250630 and 2025-W27-1
 _OFFSET = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(?:Z|[+-][0-9]{2}:?[0-9]{2})$")

@@ -10,7 +10,7 @@ from nexus_reimport.convert.outcome import ConversionError
 from nexus_reimport.text import name_key
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_TRUE = frozenset({"1", "1.0", "yes", "true"})
+_TRUE = frozenset({"1", "1.0", "yes", "true"})  # a spreadsheet gives the number 1 as 1.0
 
 
 def text(value: str) -> str | None:
@@ -45,7 +45,7 @@ def choice(value: str, choices: Mapping[str, tuple[str, ...]]) -> str | None:
     """The choice that has ``value`` as a spelling, with case, blanks and dots folded."""
     if not value.strip():
         return None
-    spelt = name_key(value.replace(".", ""))
+    spelt = name_key(value.replace(".", ""))  # FileMaker has "Mr.", Nexus the choice "Mr"
     for chosen, spellings in choices.items():
         if spelt == name_key(chosen) or spelt in spellings:
             return chosen

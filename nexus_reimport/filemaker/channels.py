@@ -88,14 +88,15 @@ class Channels:
 
     def _known(self) -> dict[str, Known]:
         """File -> what the mapping knows of its columns."""
-        found = {}
+        known = {}
         for name, spec in self._mapping.sources.items():
             table = self._table(name, "exports")
-            own = spec.columns if table == spec.table_by("exports") else ()
+            # The mapping's columns are those of its own file; a different file may have headers.
+            given = spec.columns if table == spec.table_by("exports") else ()
             wanted = (
-                frozenset(key(one) for one in (field, *said.also))
-                for field, said in spec.fields.items()
-                if not said.optional
+                frozenset(key(name) for name in (field, *declared.also))
+                for field, declared in spec.fields.items()
+                if not declared.optional
             )
-            found[table] = Known(own, tuple(wanted))
-        return found
+            known[table] = Known(given, tuple(wanted))
+        return known

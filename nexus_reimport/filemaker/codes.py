@@ -18,8 +18,8 @@ NO_RECORD = 101  # also an offset past the end, and an empty table
 NO_FIELD = 102
 NO_LAYOUT = 105
 NO_MATCH = 401
-NO_TABLE = -1020  # of OData: a set that is not there, or a type's name in place of its set's
-NO_MEANING = 8309  # of OData: a name that is not there, or not in quotes
+NO_TABLE = -1020  # of OData: no such set, or the name of the set's type instead of the set's
+NO_MEANING = 8309  # of OData: no such name, or a name without quotes
 EXPIRED = frozenset({952, 112})  # 112 comes when the session was closed from outside
 
 MANY = 99  # as many tries as the caller's retry policy allows
@@ -119,7 +119,7 @@ CODES = {
         "set a new password, and put it into this environment",
         SettingsError,
     ),
-    212: Code(
+    212: Code(  # one try: servers lock an account after a few wrong passwords
         "account or password is wrong",
         "correct the account or the password of this environment: it was tried only once",
         SettingsError,
@@ -146,7 +146,7 @@ CODES = {
     502: Code("a number in the request is not valid", _BUG),
     414: Code("the layout cannot show the result", _FIX_THE_LAYOUT, MappingError),
     801: Code("the file is damaged or is not a FileMaker file", _RECOVER),
-    802: Code(
+    802: Code(  # the long pause gives the server time to open the file
         "the file cannot be opened",
         "check the database's name, and that the server has it open",
         tries=3,

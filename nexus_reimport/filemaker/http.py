@@ -24,6 +24,7 @@ from nexus_reimport.filemaker.usage import Meter
 from nexus_reimport.settings.certificates import distrusted
 from nexus_reimport.settings.credentials import is_protected
 
+# A longer pause would hold the run, and perhaps the maintenance window, for too long.
 LONGEST_PAUSE = 300.0  # seconds; a server that asks for more stops the run
 
 T = TypeVar("T")

@@ -75,6 +75,7 @@ def texts(values: dict[str, Any], where: str) -> dict[str, str]:
 
 def _parsed(content: bytes) -> dict[str, Any] | None:
     try:
+        # Not strict: FileMaker puts control characters into texts without escaping them.
         loaded = json.loads(
             content, strict=False, parse_float=str, parse_int=str, parse_constant=_constant
         )

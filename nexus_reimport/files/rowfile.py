@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from nexus_reimport.errors import RecordError
 from nexus_reimport.files import private
 
-BATCH = 5_000
+BATCH = 5_000  # rows in memory at a time
 _COMPUTED = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NEGATIVE = re.compile(r"-[0-9]+(?:\.[0-9]+)?")
 _QUOTED = re.compile(r"""[",;\t\r\n]|^\s|\s$""")

@@ -75,6 +75,7 @@ class Identity(Strict):
 
     name: str
     by: Literal["filemaker_id"] | Annotated[tuple[str, ...], Field(min_length=1)]
+    # Earlier imports changed line ends: 11,166 of 11,166 notes match by folded text, none by date.
     folded: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
 
@@ -110,6 +111,7 @@ class Entity(Strict):
 
     table: str
     source: str
+    # The content type's name. Its number is looked up: it differs between installations.
     model: str = ""
     filemaker_id: str = ""  # column, or column.key, that holds FileMaker's id in Nexus
     identity: tuple[Identity, ...]

@@ -28,6 +28,7 @@ class FieldMapping(Strict):
     references: tuple[Reference, ...] = ()
     by_hand: dict[str, ByHand] = {}
     application: Application
+    # Columns that the application changes by itself (tokens, sessions, counters of sent mails).
     volatile: dict[str, tuple[str, ...]] = {}
     digest: str = ""
     text: str = Field(default="", repr=False)  # of the file, to find the line of a problem
@@ -44,26 +45,26 @@ class FieldMapping(Strict):
     def ids_of(self, source: str) -> frozenset[str]:
         """The fields of ``source`` that hold ids: its own, and those of other records."""
         spec = self.sources[source]
-        found = {*spec.key, *(link.field for link in spec.links)}
+        fields = {*spec.key, *(link.field for link in spec.links)}
         for entity in self.entities.values():
             if entity.source == source:
                 feeds = entity.columns.values()
-                found |= {f.source_field for f in feeds if f.converter.is_id}
+                fields |= {f.source_field for f in feeds if f.converter.is_id}
         for attachment in self.attachments.values():
             if attachment.source == source:
-                found |= {attachment.owner.field, *(i.field for i in attachment.identity)}
-        return frozenset(found)
+                fields |= {attachment.owner.field, *(i.field for i in attachment.identity)}
+        return frozenset(fields)
 
     def chosen_from(self) -> set[tuple[str, str]]:
         """The tables and columns by which lookups and people find rows."""
-        found = {
+        in_lookups = {
             (step.table, step.match)
             for entity in self.entities.values()
             for column in entity.columns.values()
             for step in column.lookup
         }
         by_hand = [c for kind in self.by_hand.values() for c in kind.columns.values() if c]
-        return found | {(t, c) for t, _, c in (choice.partition(".") for choice in by_hand)}
+        return in_lookups | {(t, c) for t, _, c in (choice.partition(".") for choice in by_hand)}
 
     def link_tables(self) -> dict[str, AttachmentLink]:
         """Table -> its link, for the tables that re-linking may write."""

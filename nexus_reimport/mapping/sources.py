@@ -18,7 +18,7 @@ class SourceField(Strict):
 
     type: FieldType
     also: tuple[str, ...] = ()
-    optional: bool = False
+    optional: bool = False  # only then may it be missing: a field not on the layout reads as empty
 
 
 class Link(Strict):
@@ -26,6 +26,7 @@ class Link(Strict):
 
     field: str
     to: str
+    # A wrong field name once found no contact detail for any patient, and nobody noticed.
     resolves_at_least: Part = 0.0  # of the rows that hold a key
     covers_at_least: Part = 0.0  # of the other source's records
 

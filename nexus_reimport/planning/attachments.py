@@ -244,6 +244,7 @@ def _linked(placed: Placed, owners: Owners) -> str:
     """The state of a link: to an ``owner``, ``dangling``, ``unlinked``, or ``elsewhere``."""
     if placed.object is None:
         return "unlinked"
+    # The database has no foreign key for a generic link, so it can point at a row that is gone.
     of_owner = owners.content_type is None or placed.content_type == str(owners.content_type)
     if of_owner:
         return "owner" if placed.object in owners.after else "dangling"

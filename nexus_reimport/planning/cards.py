@@ -23,7 +23,7 @@ Keys = Sequence[str]  # the JSON keys that hold a part, its list of entries firs
 
 _VALUES = ("number", "phone", "mobile", "value", "address", "email")  # an entry's content keys
 _BESIDE_VALUES = ("e164", "label", "type")  # count as content if an entry has no other
-_DIGITS_OF_A_PHONE = 6
+_DIGITS_OF_A_PHONE = 6  # a text with fewer digits counts as a label
 _WRITTEN = frozenset({*_VALUES, "label", "type", "default", "e164"})
 _ADDRESS = ("line1", "street", "line2", "street2", "suburb", "state", "postcode")
 _BESIDE = ("full_address", "country")  # count only if an address has nothing else

@@ -188,6 +188,7 @@ class EntityPlanner:
 
     def _new_row(self, key: str, record: Record, values: dict[str, Any]) -> Row:
         survey = self._intake.survey
+        # Nexus's own tables have no column defaults, so the plan gives each column its value.
         row: Row = {c.name: None for c in survey.columns[self._name] if not c.generated}
         fixed = {n: v for n, v in self._spec.new.items() if isinstance(v, str)}
         row = {**row, **survey.defaults.get(self._name, {}), **fixed, self._key: key}

@@ -57,6 +57,8 @@ def match(
         claimed = _claims(rows, spec.filemaker_id, known)
         matches.ambiguous = {i for i, keys in claimed.items() if len(keys) > 1}
         free.pair(_rule_by_id(spec), ((i, min(claimed[i])) for i in in_order(claimed)))
+    # Notes and other rows have no column for FileMaker's id: the id map finds them again, even if
+    # their text was edited in FileMaker.
     free.pair("remembered", _remembered(remembered, known))
     free.pair("derived id", ((i, derived_id(namespace, entity, i)) for i in in_order(fed)))
     for rule in spec.identity:
@@ -142,7 +144,7 @@ def _grouped(
     grouped: dict[tuple[str, ...], list[T]] = defaultdict(list)
     for key in ids:
         compared = [values[key].get(column) for column in columns]
-        if all(compared):
+        if all(compared):  # rows with an empty value are never equal
             group = tuple(
                 folded(str(v)) if c in rule.folded else str(v)
                 for c, v in zip(columns, compared, strict=True)

@@ -365,7 +365,7 @@ class Settings(Strict):
     kind: EnvironmentKind
     sandbox: bool = False
     mapping: str = "nexus"
-    timezone: str
+    timezone: str  # FileMaker stores wall-clock times without a zone
     postgres: Postgres
     filemaker: FileMaker
     s3: S3
@@ -374,6 +374,7 @@ class Settings(Strict):
     hooks: Hooks = Hooks()
     decisions: dict[str, EntityDecisions] = {}
     waivers: tuple[Waiver, ...] = ()
+    # Compared with the last run: counts that were typed into code once refused a correct export.
     counts_may_differ: float = Field(default=0.05, ge=0, le=1)
     dev_environment: str = ""  # prod only: this environment must have a COMPLETE record first
 

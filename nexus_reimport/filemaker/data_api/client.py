@@ -27,7 +27,7 @@ from nexus_reimport.filemaker.data_api.session import Session
 from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.filemaker.server import Server
 
-BASE = "/fmi/data/v1"
+BASE = "/fmi/data/v1"  # differs from later versions only in portals, which are never asked for
 JSON = Mapping[str, Any]
 Query = Sequence[Mapping[str, str]]
 ENGINE = "FileMaker Data API Engine"
@@ -237,6 +237,7 @@ class DataApi(Server):
         return f"{BASE}/databases/{quote(self._database, safe='')}{''.join(encoded)}"
 
     def _records(self, table: str, parameters: Mapping[str, object]) -> str:
+        # Without an empty list each record brings up to 50 rows of every portal on the layout.
         query = urlencode({**parameters, "portal": "[]"}, quote_via=quote)
         return f"{self._at('/layouts/', table, '/records')}?{query}"
 

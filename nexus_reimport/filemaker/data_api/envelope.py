@@ -115,6 +115,7 @@ def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
 
 
 def _parsed(answer: Answer, where: str) -> Envelope | None:
+    # The status is not asked: an error can come with HTTP 200, and "no record" with HTTP 500.
     loaded = jsontext.load(answer.content)
     try:
         code = int(loaded.content["messages"][0]["code"])  # type: ignore[index]

@@ -109,4 +109,5 @@ def between_commas(text: str, where: str) -> Iterator[GridRow]:
 
 
 def _values(row: list[str]) -> list[str]:
+    # FileMaker writes a line break inside a value as 0x0B, so that each line is one record.
     return [value.replace("\x0b", "\n") for value in row]

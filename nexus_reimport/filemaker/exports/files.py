@@ -166,14 +166,14 @@ class ExportedFiles:
         how = Reading(types, file.forms, {*request.keys, *request.ids})
         rows = typed.in_order(self._rows(file, how), key_of, self._where(request.table))
         for start in range(0, len(rows), page):
-            found = _page(
+            part = _page(
                 rows[start : start + page],
                 tuple(types),
                 offset=start + 1,
                 separated=not file.forms.cut_at,
             )
-            self._meter.add(repaired=found.repaired)
-            yield found
+            self._meter.add(repaired=part.repaired)
+            yield part
         self._given(file)
 
     def usage(self) -> Usage:
@@ -225,10 +225,10 @@ class ExportedFiles:
         return _File(path, origin, forms, found.columns, len(found.rows), found)
 
     def _grid(self, suffix: str, content: bytes, table: str) -> tuple[Grid, Forms]:
-        where, own = self._where(table), self._place.file(table)
+        where, declared = self._where(table), self._place.file(table)
         known = self._known.get(composed(table), Known())
-        if own.columns:
-            known = replace(known, given=own.columns)
+        if declared.columns:
+            known = replace(known, given=declared.columns)
         if suffix == ".xlsx":
             sheet = spreadsheet.opened(content, where)
             sheet_forms = replace(self._forms(table), epoch=sheet.epoch, cut_at=spreadsheet.CUT_AT)
@@ -239,17 +239,18 @@ class ExportedFiles:
                 where=where,
                 next="export the table from FileMaker again, or give the file the right suffix",
             )
-        text = delimited.decoded(content, own.encoding or self._place.encoding, where)
+        text = delimited.decoded(content, declared.encoding or self._place.encoding, where)
         split = delimited.between_tabs if suffix == ".tab" else delimited.between_commas
         text_forms = replace(self._forms(table), between_repetitions=REPETITION)
         return grid.read(split(text, where), known, where, padded=False), text_forms
 
     def _forms(self, table: str) -> Forms:
         """How the file ``table`` is written, as declared."""
-        own = self._place.file(table)
-        if isinstance(own.dates, dict):
-            return Forms(self._place.dates, decimal=own.decimal, by_column=own.dates)
-        return Forms(own.dates, decimal=own.decimal)
+        declared = self._place.file(table)
+        dates, decimal = declared.dates, declared.decimal
+        if isinstance(dates, dict):
+            return Forms(self._place.dates, decimal=decimal, by_column=dates)
+        return Forms(dates, decimal=decimal)
 
     def _path(self, table: str) -> Path:
         """The path of ``table``: a file in the folder, of a kind that can be read."""

@@ -26,7 +26,7 @@ TYPES = {
     "Edm.TimeOfDay": "time",
     "Edm.DateTimeOffset": "timestamp",
     "Edm.Stream": "container",
-    "Edm.Binary": "container",
+    "Edm.Binary": "container",  # the same in other versions of the server
 }
 ENGINE = "OData Engine"
 VERSION_TERMS = ("ServerVersion", "ProductVersion")

@@ -93,6 +93,7 @@ def _listed(fields: Sequence[str]) -> str:
 
 
 def _named(field: str) -> str:
+    # Always in quotes: FileMaker makes SQL of names, and `Date`, `To` and `id` are words of SQL.
     return f"%22{quote(field, safe='')}%22"
 
 
