@@ -3,19 +3,19 @@
     ReimportError
     ├── SettingsError    an environment file, a secret, a parameter: nothing was read or written
     ├── MappingError     the mapping is wrong, or does not fit the schema or FileMaker
-    ├── SourceError      FileMaker: unreachable, refused, or not all there
+    ├── SourceError      FileMaker: unreachable, refused, or read incompletely
     ├── TargetError      PostgreSQL
-    │   ├── Busy         another run holds the lock, or writers did not let us in
-    │   │   └── LockConflict   our reading and another session were in each other's way
+    │   ├── Busy         another run or another session holds a lock that we need
+    │   │   └── LockConflict   our reading and another session blocked each other
     │   ├── Denied       the role lacks a right (SQLSTATE 42501)
-    │   └── InDoubt      the connection was lost at COMMIT: nobody knows yet whether it happened
+    │   └── InDoubt      the connection was lost at COMMIT: whether it happened is not yet known
     ├── StorageError     S3
     ├── StopError        a check or a gate failed
     ├── RecordError      a run's folder, journal or seal
     └── SandboxError     the made-up clinic
 
-Each says what happened with numbers, where, what state is left, and what to do next. None ever
-holds a field's value: those would end up in a saved notebook.
+Each says what happened, with numbers, where, which state is left, and what to do next. None ever
+holds a field's value, because it would end up in a saved notebook.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NOTHING_WRITTEN = "nothing was written"
 
 
 class ReimportError(Exception):
-    """The root: four lines that an engineer can act on at night."""
+    """The root: what, where, state and next, for the engineer on duty."""
 
     exit_code = 3
 
@@ -67,33 +67,33 @@ class SettingsError(ReimportError):
 
 
 class MappingError(ReimportError):
-    """The mapping is wrong in itself, or does not fit the live schema or FileMaker."""
+    """The mapping contradicts itself, or does not fit the live schema or FileMaker."""
 
     exit_code = 2
 
 
 class SourceError(ReimportError):
-    """FileMaker could not be reached, refused us, or what arrived is not all there is."""
+    """FileMaker could not be reached, refused us, or the records that arrived are incomplete."""
 
 
 class TargetError(ReimportError):
     """PostgreSQL refused a statement. Holds SQLSTATE and names, never a value."""
 
-    sqlstate = ""  # what PostgreSQL answered, where it did
+    sqlstate = ""  # of PostgreSQL's answer, if there was one
 
 
 class Busy(TargetError):
-    """Somebody else holds what the run needs."""
+    """Another run or session holds a lock that the run needs."""
 
     exit_code = 1
 
 
 class LockConflict(Busy):
-    """Another session waited for what we read, or has locked it; we hold nothing any more."""
+    """Another session waited for our read locks, or holds locks itself; ours are released."""
 
 
 class Denied(TargetError):
-    """The role lacks a right: SQLSTATE 42501, or the same said by pg_dump."""
+    """The role lacks a right: SQLSTATE 42501, or the same from pg_dump."""
 
 
 class InDoubt(TargetError):

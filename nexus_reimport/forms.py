@@ -1,8 +1,8 @@
-"""How dates, times and numbers are written as text, and what a whole column of them tells.
+"""How dates, times and numbers are written as text, and what a whole column of them shows.
 
-A form is declared and never guessed value by value: 03/04/2025 is a date under two of them. What
-cannot be seen in one value is seen in its column: a value such as 30/06/2025 proves in which order
-all of them were written. So a column is looked at as a whole before one value of it is read.
+A form is declared, never guessed value by value: 03/04/2025 is a date in two forms. The column
+shows what one value cannot: 30/06/2025 proves the order in which all of them were written. So a
+whole column is checked before any of its values is read.
 
 A form of dates is the order of day, month and year. The sign between them is not part of it: `/`,
 `.` and `-` mean the same, as long as one date has the same sign twice. A year has four digits.
@@ -25,7 +25,7 @@ DECIMALS = (".", ",")
 FEW = 5
 _DATE = re.compile(r"([0-9]{1,4})([/.-])([0-9]{1,2})\2([0-9]{1,4})")
 _SHORT = re.compile(r"[0-9]{1,2}([/.-])[0-9]{1,2}\1[0-9]{1,2}")
-_USUAL = re.compile(  # nearly all that are asked for
+_USUAL = re.compile(  # the usual timestamp, tried first for speed
     r"([0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})"
 )
 _STAMP = re.compile(
@@ -40,16 +40,16 @@ _DOTS = re.compile(
     r"(?:\s?(?P<half>[AaPp])\.?\s?[Mm]\.?)?"
 )
 _FRACTION = re.compile(r"[0-9]+\.[0-9]+")
-_QUARTERS = frozenset({"00", "25", "50"})  # minutes that are as well hundredths of an hour
+_QUARTERS = frozenset({"00", "25", "50"})  # minutes that can also be hundredths of an hour
 
 
 def order_of(form: str) -> str:
-    """The order that a declared form names: ``d.m.y`` and ``d-m-y`` are ``d/m/y``."""
+    """The order of a declared form: ``d.m.y`` and ``d-m-y`` are ``d/m/y``."""
     return form.replace(".", "/").replace("-", "/")
 
 
 def day(text: str, order: str) -> date | None:
-    """The date that ``text`` is in this order; None where it is none."""
+    """The date that ``text`` is in this order; None if it is not one."""
     match = _DATE.fullmatch(text)
     if not match:
         return None
@@ -63,31 +63,31 @@ def day(text: str, order: str) -> date | None:
 
 
 def orders(text: str) -> tuple[str, ...]:
-    """Every order under which ``text`` is a date."""
+    """Every order in which ``text`` is a date."""
     return tuple(order for order in ORDERS if day(text, order))
 
 
 def has_short_year(text: str) -> bool:
-    """Whether ``text`` is written like a date, with a year of two digits."""
+    """Whether ``text`` looks like a date with a year of two digits."""
     return bool(_SHORT.fullmatch(text))
 
 
 def stamp(text: str) -> str:
-    """A timestamp or date as timestamps compare; ``""`` where ``text`` is neither.
+    """A timestamp or date in the form in which they compare; ``""`` if ``text`` is neither.
 
-    In ISO form, or in the US form that an older server sends, where nothing else is possible. The
-    offset is dropped: it is the server's own.
+    ISO form, else the US form that servers before 19.6.1 send. The offset is dropped: the server
+    adds its own, which is wrong for a day in the other half of the year.
     """
     usual = _USUAL.fullmatch(text)
     if usual:
         return f"{usual[1]} {usual[2]}"
     first, _, clock = text.strip().replace("T", " ", 1).partition(" ")
-    found = day(first, ISO) or day(first, US)
+    calendar_day = day(first, ISO) or day(first, US)
     match = _STAMP.fullmatch(clock or "00:00")
-    if found is None or match is None:
+    if calendar_day is None or match is None:
         return ""
     fraction = (match[4] or "").rstrip("0")
-    spelt = f"{found.isoformat()} {match[1]}:{match[2]}:{match[3] or '00'}"
+    spelt = f"{calendar_day.isoformat()} {match[1]}:{match[2]}:{match[3] or '00'}"
     return f"{spelt}.{fraction}" if fraction else spelt
 
 
@@ -96,7 +96,7 @@ def stamp(text: str) -> str:
 
 @dataclass(slots=True)
 class Seen:
-    """The values of one column by the forms that each can be read under, and where they stand.
+    """The values of one column, by the forms in which each can be read.
 
     ``places`` are the first few places of each kind: lines of a file, or ids.
     """
@@ -117,48 +117,45 @@ class Seen:
         return self.counts.total()
 
     def under(self, form: str) -> int:
-        """How many can be read under ``form``."""
+        """How many can be read in ``form``."""
         return sum(n for forms, n in self.counts.items() if form in forms)
 
     def only_under(self, form: str, *, not_under: str) -> int:
-        """How many can be read under ``form`` and not under the other one."""
+        """How many can be read in ``form`` but not in ``not_under``."""
         return sum(
             n for forms, n in self.counts.items() if form in forms and not_under not in forms
         )
 
     def both(self, form: str, other: str) -> int:
-        """How many can be read under both."""
+        """How many can be read in both forms."""
         return sum(n for forms, n in self.counts.items() if form in forms and other in forms)
 
     def outside(self, form: str) -> Iterator[str]:
-        """The first few places of values that can be read, but not under ``form``."""
+        """The first few places of values that can be read, but not in ``form``."""
         for forms, places in self.places.items():
             if forms and form not in forms:
                 yield from places
 
     def best(self, forms: Iterable[str]) -> str:
-        """The form under which the most values can be read; ``""`` if none can, or two are alike.
-
-        Two that can read equally many values tell nothing.
-        """
+        """The form in which most values can be read; ``""`` if no form is ahead of the others."""
         ranked = sorted(((self.under(form), form) for form in forms), reverse=True)
         (most, form), (second, _) = ranked[0], ranked[1]
         return form if most > second else ""
 
-    def told(self, forms: Iterable[str]) -> str:
-        """The counts, for a message."""
-        said = [f"{self.under(form):,} as {form}" for form in forms if self.under(form)]
+    def summary(self, forms: Iterable[str]) -> str:
+        """The counts, for a message: ``3 as d/m/y, 2 in no form``."""
+        parts = [f"{self.under(form):,} as {form}" for form in forms if self.under(form)]
         none = self.counts[()]
-        said += [f"{none:,} in no form"] if none else []
-        return ", ".join(said)
+        parts += [f"{none:,} in no form"] if none else []
+        return ", ".join(parts)
 
 
 def contradiction(seen: Seen, declared: str, forms: Iterable[str]) -> str:
-    """The other form that a column was written in, or seems to be; ``""`` where none is.
+    """The form in which a column was written instead of the ``declared`` one; ``""`` if none.
 
-    It is another one where no value can be read as declared and some can otherwise; and where some
-    can be read under both, while others can be read under the other one alone: then nobody knows
-    what the first ones mean.
+    There is one if no value can be read as declared and some can in another form. There is also one
+    if some values can be read in both forms, and others only in the other one: then nobody knows
+    what the former mean.
     """
     others = [form for form in forms if form != declared]
     if not seen.under(declared):
@@ -178,7 +175,7 @@ def contradiction(seen: Seen, declared: str, forms: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A time or duration as it was written. ``half`` is ``a`` or ``p`` where it was marked so."""
+    """A time or duration as it was written. ``half`` is ``a`` for AM, ``p`` for PM, else empty."""
 
     hours: int
     minutes: str
@@ -194,7 +191,7 @@ class Clock:
 
 
 def clock(text: str) -> Clock | None:
-    """The time that ``text`` is, between colons or dots, with AM or PM; None where it is none."""
+    """The time in ``text``, with colons or dots, maybe with AM or PM; None if it is not a time."""
     match = _COLONS.fullmatch(text) or _DOTS.fullmatch(text)
     if not match:
         return None
@@ -207,23 +204,25 @@ def clock(text: str) -> Clock | None:
 
 
 def unclear_times(texts: Iterable[str]) -> str:
-    """Why nobody can tell what the times of a column mean; ``""`` where they are clear.
+    """Why the times of a column can be read in two ways; ``""`` if they are clear.
 
-    AM and PM at some of them, and others without that may be either; or numbers with a point,
-    which are as well hours with a fraction: 9.30 is half past nine, 9.5 is it too.
+    Some have AM or PM, and others have none and may be either. Or a point may separate minutes or a
+    fraction of an hour: 9.30 is half past nine, and so is 9.5.
     """
-    found = [(text, clock(text)) for text in texts]
-    marked = sum(bool(c and c.half) for _, c in found)
-    bare = sum(bool(c and not c.half and 1 <= c.hours <= 12) for _, c in found)
+    parsed = [(text, clock(text)) for text in texts]
+    marked = sum(bool(c and c.half) for _, c in parsed)
+    bare = sum(bool(c and not c.half and 1 <= c.hours <= 12) for _, c in parsed)
     if marked and bare:
-        return f"AM or PM at {marked:,} times, and none at {bare:,} that may be either"
-    dotted = [c for _, c in found if c and c.dotted and not c.seconds and not c.half]
-    fractions = sum(c is None and bool(_FRACTION.fullmatch(text)) for text, c in found)
+        return f"{marked:,} times have AM or PM, and {bare:,} have none and may be either"
+    dotted = [c for _, c in parsed if c and c.dotted and not c.seconds and not c.half]
+    fractions = sum(c is None and bool(_FRACTION.fullmatch(text)) for text, c in parsed)
     if dotted and fractions:
-        return f"{len(dotted):,} times like 9.30, and {fractions:,} that are hours with a fraction"
-    proof = any(c and (not c.dotted or c.seconds or c.half) for _, c in found)
+        return (
+            f"{len(dotted):,} times like 9.30, and {fractions:,} that must be hours with a fraction"
+        )
+    proof = any(c and (not c.dotted or c.seconds or c.half) for _, c in parsed)
     if dotted and not proof and all(c.minutes in _QUARTERS for c in dotted):
-        return f"{len(dotted):,} times like 9.50, which are as well hours with a fraction"
+        return f"{len(dotted):,} times like 9.50, which may also be hours with a fraction"
     return ""
 
 
@@ -237,9 +236,9 @@ _GROUPED = {
 
 
 def number(text: str, decimal: str) -> str:
-    """``text`` as digits with a decimal point; ``""`` where it is no number with this sign.
+    """``text`` as digits with a decimal point; ``""`` if it is not a number with this sign.
 
-    FileMaker exports ``.5``, and sends it to its servers' clients as ``0.5``: that is taken.
+    FileMaker exports ``.5`` but sends ``0.5`` over the network: this gives the latter.
     """
     other = "," if decimal == "." else "."
     if _PLAIN.fullmatch(text) and other not in text:
@@ -252,7 +251,7 @@ def number(text: str, decimal: str) -> str:
 
 
 def decimals(text: str) -> tuple[str, ...]:
-    """The decimal signs with which ``text`` is a number. One without any sign is of no account."""
+    """The decimal signs with which ``text`` is a number. A text without a sign shows nothing."""
     if "." not in text and "," not in text:
         return ()
     return tuple(sign for sign in DECIMALS if number(text, sign))

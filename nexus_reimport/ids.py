@@ -1,8 +1,8 @@
 """A FileMaker id as a value: as it is written, and as it compares.
 
-It is made where something is read that holds an id: a record of FileMaker, a row of Nexus, the id
-map, a rule of the mapping. From there on it travels, so that nobody compares ids by a rule of
-their own. What is stored, listed, remembered, and hashed into a UUID is ``written``.
+It is made where an id is read: from a record of FileMaker, a row of Nexus, the id map, a rule of
+the mapping. All later code uses the value, so there is only one rule by which ids compare.
+``written`` is what is stored, listed, kept in the id map, and hashed into a UUID.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from nexus_reimport.text import id_key, name_key
 
 @dataclass(frozen=True, slots=True)
 class Id:
-    """One id. Two are equal if FileMaker's relationships take them for one: ``text.id_key``."""
+    """One id. Two are equal if FileMaker's relationships treat them as equal: ``text.id_key``."""
 
     written: str = field(compare=False)
     compared: str
 
     def __bool__(self) -> bool:
-        """Whether there is an id at all."""
+        """Whether it is an id, and not empty."""
         return bool(self.compared)
 
     def __str__(self) -> str:
-        """As it is written, for people."""
+        """The id as it is written, for people."""
         return self.written
 
 
 def of(written: str) -> Id:
-    """The id that a text holds; a false one where it holds none."""
+    """The id in a text; a false one if the text is empty."""
     return Id(written, id_key(written))
 
 
@@ -37,5 +37,5 @@ NONE = of("")
 
 
 def looked_up(value: str) -> str:
-    """An id or a name as lookups compare it: a lookup goes by either, without knowing which."""
+    """An id or a name in the form in which lookups compare; a lookup can be by either."""
     return name_key(id_key(value))

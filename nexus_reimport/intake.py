@@ -1,4 +1,4 @@
-"""What was read before anything is decided: FileMaker's records and Nexus's rows, as one value."""
+"""The input of a plan: FileMaker's records and Nexus's rows, as one value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IdMap = tuple[tuple[Id, str], ...]  # FileMaker id, Nexus id
 
 
 class Record(dict[str, str]):
-    """One record of FileMaker: field -> text as it was sent, empty as ``""``; and its id."""
+    """One record of FileMaker: field -> text, empty as ``""``; and its id."""
 
     __slots__ = ("id",)
 
@@ -28,16 +28,16 @@ class Record(dict[str, str]):
         self.id = ids.of(self[KEY])
 
     def id_in(self, field: str) -> Id:
-        """The id that ``field`` holds, of another record as a rule."""
+        """The id in ``field``, usually of another record."""
         return ids.of(self[field])
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """The mapping, what it led to in FileMaker and Nexus, and the folder of the row files.
+    """The mapping, what was read of FileMaker and Nexus, and the folder of the row files.
 
-    Raises, wherever it is read:
-        RecordError: a row file is gone, or is not what the stage wrote.
+    Each method that reads rows raises:
+        RecordError: a row file is missing, or has changed since the stage wrote it.
     """
 
     mapping: FieldMapping
@@ -46,7 +46,7 @@ class Intake:
     folder: Path
 
     def records(self, source: str) -> Iterator[Record]:
-        """The records of ``source`` as FileMaker sent them."""
+        """The records of ``source``."""
         file = self.snapshot.extracts[source].file
         rows = rowfile.read_dicts(self.folder, file)
         return (Record({field: value or "" for field, value in row.items()}) for row in rows)
@@ -56,59 +56,59 @@ class Intake:
         return rowfile.read_dicts(self.folder, self.survey.rows[entity])
 
     def attached(self, attachment: str) -> Iterator[dict[str, str | None]]:
-        """The documents or images before the run, with what links and identifies each."""
+        """The documents or images before the run, with their link and identity columns."""
         return rowfile.read_dicts(self.folder, self.survey.attachment_rows[attachment])
 
     def ids(self) -> dict[str, IdMap]:
-        """Entity -> FileMaker ids and Nexus ids, as the last run has loaded them."""
-        found = id_maps(rowfile.read(self.folder, self.survey.id_map))
-        return {**dict.fromkeys(self.mapping.entities, ()), **found}
+        """Entity -> FileMaker ids and Nexus ids, as the last run loaded them."""
+        loaded = id_maps(rowfile.read(self.folder, self.survey.id_map))
+        return {**dict.fromkeys(self.mapping.entities, ()), **loaded}
 
     def pointed_at(self) -> dict[str, frozenset[str]]:
-        """Entity -> ids of its rows at which something outside of the wiped tables points."""
-        found: dict[str, set[str]] = defaultdict(set)
+        """Entity -> ids of its rows that a row outside the wiped tables references."""
+        keys: dict[str, set[str]] = defaultdict(set)
         for entity, key, _, _ in rowfile.read(self.folder, self.survey.pointed_at):
-            found[entity or ""].add(key or "")
-        return {name: frozenset(found[name]) for name in self.mapping.entities}
+            keys[entity or ""].add(key or "")
+        return {name: frozenset(keys[name]) for name in self.mapping.entities}
 
 
 @dataclass(frozen=True, slots=True)
 class OfIntake:
-    """What is looked at together with an intake, whose parts it shows as its own."""
+    """A value with an intake, whose parts it gives as its own."""
 
     intake: Intake
 
     @property
     def mapping(self) -> FieldMapping:
-        """How FileMaker's fields become Nexus's columns."""
+        """The mapping."""
         return self.intake.mapping
 
     @property
     def snapshot(self) -> Snapshot:
-        """What FileMaker held."""
+        """What was read of FileMaker."""
         return self.intake.snapshot
 
     @property
     def survey(self) -> Survey:
-        """What Nexus held."""
+        """What was read of Nexus."""
         return self.intake.survey
 
     @property
     def folder(self) -> Path:
-        """Where the row files lie."""
+        """The folder of the row files."""
         return self.intake.folder
 
 
 def id_maps(lines: Iterable[rowfile.Row]) -> dict[str, IdMap]:
-    """Entity -> FileMaker ids and Nexus ids, of ``lines`` with these three."""
-    found: dict[str, list[tuple[Id, str]]] = defaultdict(list)
+    """Entity -> FileMaker ids and Nexus ids, from ``lines`` of entity and both ids."""
+    maps: dict[str, list[tuple[Id, str]]] = defaultdict(list)
     for entity, filemaker_id, nexus_id in lines:
-        found[entity or ""].append((ids.of(filemaker_id or ""), nexus_id or ""))
-    return {entity: tuple(pairs) for entity, pairs in found.items()}
+        maps[entity or ""].append((ids.of(filemaker_id or ""), nexus_id or ""))
+    return {entity: tuple(pairs) for entity, pairs in maps.items()}
 
 
 def stored_id(row: Row, place: str) -> Id:
-    """FileMaker's id as ``place`` (a column, or ``column.key`` of a JSON column) holds it."""
+    """The FileMaker id of a row, from ``place``: a column, or ``column.key`` of a JSON column."""
     column, _, path = place.partition(".")
     value: Any = row.get(column)
     if path and value:

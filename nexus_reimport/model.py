@@ -1,7 +1,7 @@
 """The frozen values that pass between stages, and how they are saved.
 
-A value holds counts, names, decisions, digests and names of files; rows lie in row files beside
-it. Saved as JSON, read back with every field checked.
+A value holds counts, names, decisions, digests and names of files; the rows are in row files. It is
+saved as JSON, and every field is checked when it is read back.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 def save(value: Any, path: Path) -> None:
-    """Write ``value`` as JSON, wholly or not at all; readable by the owner alone."""
+    """Write ``value`` as JSON, whole or not at all, readable only by the owner."""
     data = adapter(type(value)).dump_json(value, indent=1)
     private.make_folder(path.parent)
     private.replace(path, data + b"\n")
@@ -47,7 +47,7 @@ def load(kind: type[T], path: Path) -> T:
     """The value of ``kind`` that ``save`` wrote.
 
     Raises:
-        RecordError: the stage before has not written it, or it is not what was written.
+        RecordError: the stage before has not written it yet, or the file was changed.
     """
     try:
         return adapter(kind).validate_json(path.read_bytes())
@@ -59,13 +59,13 @@ def load(kind: type[T], path: Path) -> T:
     except ValidationError:
         raise RecordError(
             f"{path.name} cannot be read back",
-            next="run 01_preflight again; a run never goes on from a changed file",
+            next="run 01_preflight again; a run never continues with a changed file",
         ) from None
 
 
-def digest(said: Any) -> str:
-    """SHA-256 of ``said`` as JSON with sorted keys."""
-    plain = adapter(type(said)).dump_python(said, mode="json")
+def digest(value: Any) -> str:
+    """SHA-256 of ``value`` as JSON with sorted keys."""
+    plain = adapter(type(value)).dump_python(value, mode="json")
     return private.sha256(json.dumps(plain, sort_keys=True).encode())
 
 
@@ -76,7 +76,7 @@ KEY = "_key"  # the column of an extract's row file that holds a record's key, a
 
 @dataclass(frozen=True, slots=True)
 class FieldFound:
-    """A field of the mapping and the name under which FileMaker has it ("" where it has not)."""
+    """A field of the mapping, and its name in FileMaker ("" if FileMaker does not have it)."""
 
     name: str
     found_as: str
@@ -85,7 +85,7 @@ class FieldFound:
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What was done to the texts of one field so that every later place can hold them."""
+    """What was changed in the texts of one field so that every later place can hold them."""
 
     field: str
     what: str
@@ -95,7 +95,7 @@ class Cleaned:
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """One table as read, with the proof that it is all there is."""
+    """One table as it was read, with the counts that prove that it is complete."""
 
     source: str
     channel: Channel
@@ -104,19 +104,19 @@ class Extract:
     rows: int
     distinct_keys: int
     count_at_end: int
-    newest: str  # the latest modification stamp, wall clock, "" where the table has none
+    newest: str  # the latest modification time, wall clock, "" if the table has none
     seconds: float
     fields: tuple[FieldFound, ...]
     fields_there: int  # on the layout; those beyond ``fields`` are not mapped, and not read
     file: RowFile
-    repaired: int = 0  # values that could not be computed there, taken as empty
-    origin: Origin | None = None  # the file that it came from, if it came from one
+    repaired: int = 0  # values that FileMaker could not compute, taken as empty
+    origin: Origin | None = None  # the file that it was read from, if it was a file
     cleaned: tuple[Cleaned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelUse:
-    """One channel: what answered, and what reading by it has cost."""
+    """One channel: the server behind it, and what reading has cost."""
 
     channel: Channel
     product: str
@@ -124,7 +124,7 @@ class ChannelUse:
     retries: int
     renewals: int
     bytes_read: int
-    dates: str = ""  # the order in which an older server sends them, "" where it is ISO
+    dates: str = ""  # the order of dates from an older server, "" if it is ISO
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class Snapshot:
 
     @property
     def digest(self) -> str:
-        """A digest of what was read, not of when."""
+        """A digest of the rows, not of the time of reading."""
         return digest({name: e.file.sha256 for name, e in self.extracts.items()})
 
 
@@ -149,7 +149,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """What the bucket holds: a row file of key, size, etag in the order of keys."""
+    """The content of the bucket: a row file of key, size and etag, in the order of keys."""
 
     bucket: str
     taken_at: datetime
@@ -163,7 +163,7 @@ class Census:
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """One table before: its role, rows, and the fingerprint of its steady columns."""
+    """One table before the run: its role, rows, and the fingerprint of its columns."""
 
     name: str
     role: Role
@@ -174,7 +174,7 @@ class TableState:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A column, or several, pointing at rows of an entity, and how many do."""
+    """A column, or several, that point at rows of an entity, and how many rows do."""
 
     table: str
     columns: tuple[str, ...]
@@ -182,7 +182,7 @@ class Pointer:
     entity: str
     rows: int
     dangling: int
-    to: tuple[str, ...]  # the columns of the entity's table that they name
+    to: tuple[str, ...]  # the columns of the entity's table that they refer to
 
     @property
     def column(self) -> str:
@@ -192,7 +192,7 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Nexus at one moment: schema, what points where, counts, fingerprints."""
+    """Nexus at one moment: schema, references, counts, fingerprints."""
 
     database: str
     server_version: str
@@ -215,7 +215,7 @@ class Survey:
     undo: tuple[UndoSize, ...]  # the undo data of earlier runs that the database holds
     unique_keys: dict[str, tuple[UniqueKey, ...]] = field(default_factory=dict)  # by entity
     schema: Facts = ()  # of the mapped tables
-    notices: tuple[str, ...] = ()  # what acts beside a run, or must be looked after
+    notices: tuple[str, ...] = ()  # what acts besides a run, or needs a person's attention
     defaults: dict[str, dict[str, str]] = field(default_factory=dict)  # by entity: column -> text
 
     def fingerprints(self, *roles: Role) -> dict[str, Fingerprint]:
@@ -228,7 +228,7 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A dump and CSVs of the moment of the survey; all in the private folder."""
+    """A dump and CSV files of the moment of the survey, all in the private folder."""
 
     dump: str
     dump_bytes: int
@@ -248,7 +248,7 @@ class Backup:
 
 
 class Outcome(StrEnum):
-    """What becomes of one record of FileMaker, or of one row of Nexus."""
+    """The outcome of one record of FileMaker, or of one row of Nexus."""
 
     REPLACED = "replaced"
     NEW = "new"
@@ -260,12 +260,12 @@ class Outcome(StrEnum):
     LEFT_OUT = "left out"
 
 
-OF_NEXUS_ALONE = frozenset({Outcome.KEPT, Outcome.PURGED})  # these stand for no record
+OF_NEXUS_ALONE = frozenset({Outcome.KEPT, Outcome.PURGED})  # outcomes of a row without a record
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One source of FileMaker and what it is for: the sums over its records.
+    """One source of FileMaker and its purpose: the sums over its records.
 
     ``entity`` is an entity, a kind of attachment, or "" where records are only looked up.
     """
@@ -282,33 +282,33 @@ class Account:
 
     @property
     def adds_up(self) -> bool:
-        """Whether every record became something."""
+        """Whether every record has an outcome."""
         used = self.loaded + self.merged + self.linked + self.looked_up
         return self.records == used + sum(self.left_out.values())
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnChange:
-    """One column (key of a JSON column, part of a card) over all replaced rows."""
+    """The changes of one column (key of a JSON column, part of a card) in all replaced rows."""
 
     column: str
     filled: int = 0  # was empty, FileMaker has a value
-    different: int = 0  # both have a value, and another one
+    different: int = 0  # both have a value, and the values differ
     cleared: int = 0
     kept: int = 0  # FileMaker is empty, Nexus's value stays
     same: int = 0
     decision: Different | None = None
-    filled_before: int = 0  # rows with a value, of all rows that were there
-    filled_after: int = 0  # of all rows that will be there
-    gone: int = 0  # values of Nexus that go; a part of a card may hold several in one row
-    respelt: int = 0  # of those that are the same: FileMaker's blanks and line ends, a newer shape
+    filled_before: int = 0  # rows with a value, of all rows before the run
+    filled_after: int = 0  # of all rows after the run
+    gone: int = 0  # values of Nexus that go; a part of a card can have several in one row
+    respelt: int = 0  # of ``same``: only blanks, line ends or the shape change
 
 
 @dataclass(frozen=True, slots=True)
 class Misfits:
-    """Values that do not fit one column, by reason; the ids of FileMaker, never the values.
+    """Values that do not fit one column, by reason: FileMaker ids, never the values.
 
-    What became of them: Nexus's value stays, the column is empty, or a derived value stands there.
+    What the column holds instead: Nexus's value stays, it is empty, or it has a derived value.
     """
 
     column: str
@@ -320,7 +320,7 @@ class Misfits:
 
     @property
     def count(self) -> int:
-        """All of them."""
+        """The number of misfits."""
         return self.stays + self.empty + self.derived
 
     @property
@@ -331,17 +331,17 @@ class Misfits:
 
 @dataclass(frozen=True, slots=True)
 class ColumnFit:
-    """How many of the values that FileMaker holds for one column do not fit, and how many may.
+    """How many of FileMaker's values for one column do not fit, and how many may.
 
-    One value that does not fit is one record's fault, a column full of them that of a declaration:
-    where it holds more than one, more than half of them is too many, however few that are.
+    A single misfit is a problem of one record; if most values are misfits, a declaration is wrong.
+    So more than half of a column's values is always too many, unless it has only one value.
     """
 
     column: str
     held: int
     misfits: int
     budget: int
-    any_number: bool = False  # the mapping says that all of them may not fit
+    any_number: bool = False  # the mapping allows that no value fits
 
     @property
     def is_over(self) -> bool:
@@ -353,7 +353,7 @@ class ColumnFit:
 
 @dataclass(frozen=True, slots=True)
 class OverriddenRows:
-    """Rows to which a named rule gives another value, and what was decided about it."""
+    """Rows whose value a named rule changes, and the decision about it."""
 
     rule: str
     column: str
@@ -364,46 +364,46 @@ class OverriddenRows:
 
     @property
     def changed(self) -> int:
-        """Rows that get the other value."""
+        """The number of rows whose value changes."""
         return self.rows if not self.asks or self.decision == self.becomes else 0
 
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
-    """Values that people put into the sheet, one kind of them."""
+    """One kind of the values that people put into the by-hand sheet."""
 
     kind: str
     entity: str
     waiting: int  # rows that still lack a value
     given: int  # values in the sheet
     used: int  # of these, put into rows by this plan
-    there: int  # of these, not needed: the database holds a value already
-    gone: int = 0  # of these, of rows that are not there any more
+    there: int  # of these, not needed: the database already holds a value
+    gone: int = 0  # of these, of rows that no longer exist
 
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedRows:
-    """Rows that FileMaker does not bring back, of one cause, and what was decided."""
+    """Rows that FileMaker does not bring back, for one cause, and the decision."""
 
     cause: Cause
     count: int
     decision: Decision | None
-    kept_by_closure: int = 0  # decided to be purged, but something that stays points at them
+    kept_by_closure: int = 0  # to be purged by decision, but a row that stays points at them
 
     @property
     def purged(self) -> int:
-        """Rows of this cause that go."""
+        """The number of rows of this cause that go."""
         return self.count - self.kept_by_closure if self.decision == "purge" else 0
 
     @property
     def kept(self) -> int:
-        """Rows of this cause that stay, whyever."""
+        """The number of rows of this cause that stay, for any reason."""
         return self.count - self.purged
 
 
 @dataclass(frozen=True, slots=True)
 class EntityPlan:
-    """One entity: the ledger of both sides, and the rows that will be there."""
+    """One entity: the sums of both sides, and the planned rows."""
 
     entity: str
     table: str
@@ -425,28 +425,28 @@ class EntityPlan:
 
     @property
     def loaded(self) -> int:
-        """Records of FileMaker that will be rows."""
+        """The number of records of FileMaker that become rows."""
         return self.replaced + self.new
 
     @property
     def rows_after(self) -> int:
-        """Rows that will be there."""
+        """The number of rows after the run."""
         return self.replaced + self.new + self.kept
 
 
 @dataclass(frozen=True, slots=True)
 class LinkPlan:
-    """One kind of attachment: which links are fixed, and where the others stand."""
+    """One kind of attachment: the links to be fixed, and the state of the others."""
 
     attachment: str
     table: str
-    file: RowFile  # key, object, content type ("" where the link is a plain key)
+    file: RowFile  # key, object, content type ("" if the link is a plain key)
     rows: int
-    placed: int  # FileMaker knows the record and its owner will be there
+    placed: int  # FileMaker has the record, and its owner will exist
     right_already: int
     mended: dict[str, int]  # why -> links: dangling, unlinked, another owner
-    elsewhere: int  # hangs on something else that exists; left alone
-    owner_unknown: int  # FileMaker knows the record, but not its owner
+    elsewhere: int  # linked to something else that exists; not changed
+    owner_unknown: int  # FileMaker has the record, but not its owner
     not_in_filemaker: int
     reachable_before: int
     reachable_after: int
@@ -462,7 +462,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the run will do: everything decided, nothing done."""
+    """What the run will do: everything is decided, nothing is done."""
 
     scope: Scope
     as_of: datetime
@@ -480,16 +480,16 @@ class Plan:
     digest: str
 
     def undecided(self) -> tuple[str, ...]:
-        """What a person must still choose, as lines for the environment's file."""
+        """The decisions that a person must still make, as lines for the environment's file."""
         return tuple(line for line, answer in self._questions() if answer is None)
 
     @property
     def questions(self) -> int:
-        """How many choices a person has to make, those that were made already among them."""
+        """How many decisions a person has to make, including those already made."""
         return sum(1 for _ in self._questions())
 
     def _questions(self) -> Iterator[tuple[str, str | None]]:
-        """Each choice, as a line for the environment's file, and what was chosen."""
+        """Each decision, as a line for the environment's file, and what was decided."""
         for e in self.entities.values():
             for u in e.unmatched:
                 rows = wording.amount(u.count, "row")
@@ -532,13 +532,13 @@ class Result:
     sample: tuple[str, ...] = ()
     waived: int = 0
     note: str = ""
-    is_empty: bool = False  # there is truly nothing to look at; the note says how that is proven
-    keys: int = 0  # that offend, of which ``sample`` shows the first
-    waiver: str = ""  # what its waiver is worth, "" where it has none
+    is_empty: bool = False  # there is really nothing to look at; the note gives the proof
+    keys: int = 0  # how many keys offend; ``sample`` has the first of them
+    waiver: str = ""  # whether its waiver holds, and why; "" if it has none
 
     @property
     def found(self) -> str:
-        """How many offend, of how many that were looked at."""
+        """How many items offend, of how many that were looked at."""
         if not self.looked_at and not self.offending:
             return "looked at nothing"
         return wording.part(self.offending, self.looked_at)
@@ -550,7 +550,7 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Nothing offends beyond what was waived; something was looked at, or nothing is there."""
+        """Whether no more offend than are waived, and something was looked at or nothing exists."""
         return self.offending <= self.waived and (self.looked_at > 0 or self.is_empty)
 
     @property
@@ -573,7 +573,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Nothing blocks."""
+        """Whether no result stops the run."""
         return not self.blocking
 
 
@@ -589,10 +589,11 @@ class Ground(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What the rehearsal gave: the state after, and what was proven on the way.
+    """The result of the rehearsal: the state after it, and what it proved.
 
     On a copy, ``tables`` and ``rows`` were compared after the restore and again after the undo,
-    and ``times`` has the seconds of each step; inside, ``why_inside`` says why there was no copy.
+    and ``times`` has the seconds of each step. Inside the real transaction, ``why_inside`` says why
+    there was no copy.
     """
 
     ground: Ground
@@ -612,7 +613,7 @@ class Rehearsal:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What approval is asked for, and its digest."""
+    """What a person is asked to approve, and its digest."""
 
     environment: str
     snapshot: str
@@ -628,7 +629,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an approval would be refused as things are, and what a person does about it."""
+    """Why an approval would be refused now, and what a person does about it."""
 
     what: str
     next: str
@@ -636,9 +637,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the end of a preflight must say beside its digest.
+    """What the end of a preflight must show besides its digest.
 
-    ``unproven`` says why the backup and the undo were not proven, "" where they were; ``ending``
+    ``unproven`` says why the backup and the undo were not proven, "" if they were; ``ending``
     names waivers that are needed and that end before tomorrow.
     """
 
@@ -649,7 +650,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Who let which digest pass, when and how."""
+    """Who approved which digest, when and how."""
 
     digest: str
     who: str
@@ -677,7 +678,7 @@ class Applied:
 
 
 class NewerDecision(StrEnum):
-    """What becomes of rows that were created or edited since the run that is taken back."""
+    """What becomes of rows that people created or edited after the run that is undone."""
 
     UNDECIDED = ""
     KEEP = "keep"
@@ -686,7 +687,7 @@ class NewerDecision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RollbackPreview:
-    """What taking a run back would do, as things are now."""
+    """What undoing a run would do now."""
 
     undoes: str
     kind: str
@@ -695,15 +696,15 @@ class RollbackPreview:
     since: Since
     rows_before: dict[str, int]  # table -> rows before the run
     rows_now: dict[str, int]
-    links: dict[str, int]  # attachment -> links that the run has fixed
+    links: dict[str, int]  # attachment -> links that the run fixed
     now: dict[str, Fingerprint]
     schema: Facts  # of the mapped tables, now
-    saved: dict[str, RowFile]  # what is newer, whole, in the private folder
+    saved: dict[str, RowFile]  # the newer rows, whole, in the private folder
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackProposal:
-    """What approval of a rollback is asked for, and its digest; the same while nothing moves."""
+    """What a person is asked to approve of a rollback; the same while the database is unchanged."""
 
     environment: str
     undoes: str

@@ -1,8 +1,8 @@
-"""A connection to S3 that knows what the environment's file says and nothing else.
+"""A connection to S3 that uses only what the environment's file says.
 
-Neither a variable (``AWS_*``, proxies, certificate bundles) nor the shared configuration of this
-machine changes where a request goes or who signs it. Of a named profile the credentials are read,
-never an endpoint or a region.
+No environment variable (``AWS_*``, proxies, certificate bundles) and no shared configuration of
+this machine changes where a request goes or who signs it. From a named profile only the
+credentials are read, never an endpoint or a region.
 
 Source: botocore's configuration reference; Amazon S3 API Reference, "Error responses".
 """
@@ -43,25 +43,25 @@ from nexus_reimport.settings.certificates import distrusted
 
 SHARED = {"config_file": "~/.aws/config", "credentials_file": "~/.aws/credentials"}
 _RIGHT = (
-    "give the account s3:ListBucket on the bucket itself; s3:GetObject on its objects is no help"
+    "give the account s3:ListBucket on the bucket itself; s3:GetObject on its objects does not help"
 )
 _KEYS = "correct access_key and secret_key of this environment"
-_OLD = "the temporary credentials have ended: get new ones, and a new session_token"
+_OLD = "get new temporary credentials, with their session_token"
 _CAUSES = {
     "AccessDenied": ("this account may not list the bucket", _RIGHT),
     "AllAccessDisabled": ("access to the bucket is switched off", "ask the provider"),
-    "AccountProblem": ("the account is not in order", "ask the provider"),
+    "AccountProblem": ("there is a problem with the account", "ask the provider"),
     "AuthorizationHeaderMalformed": ("the bucket is in another region", "correct region of [s3]"),
     "ExpiredToken": ("the session token has expired", _OLD),
     "InvalidToken": ("the session token is not valid", _OLD),
-    "TokenRefreshRequired": ("the session token has to be renewed", _OLD),
+    "TokenRefreshRequired": ("the session token must be renewed", _OLD),
     "IllegalLocationConstraintException": (
         "the bucket is in another region",
         "correct region of [s3]",
     ),
-    "InvalidAccessKeyId": ("the access key is not known", _KEYS),
+    "InvalidAccessKeyId": ("the access key is unknown", _KEYS),
     "SignatureDoesNotMatch": ("the secret key is wrong", _KEYS),
-    "InvalidBucketName": ("this is no name of a bucket", "correct bucket of [s3]"),
+    "InvalidBucketName": ("this is not a valid name of a bucket", "correct bucket of [s3]"),
     "NoSuchBucket": ("there is no such bucket", "correct bucket of [s3], or its endpoint"),
     "PermanentRedirect": (
         "the bucket is at another address",
@@ -74,8 +74,8 @@ _CAUSES = {
     "SlowDown": ("too many requests", "run again later"),
     "ServiceUnavailable": ("the service is busy", "run again later"),
     "InternalError": ("the service failed", "run again later"),
-    "NotImplemented": ("this server cannot list", "name an endpoint that speaks S3"),
-    "MethodNotAllowed": ("this server cannot list", "name an endpoint that speaks S3"),
+    "NotImplemented": ("this server cannot list", "name an endpoint that supports S3"),
+    "MethodNotAllowed": ("this server cannot list", "name an endpoint that supports S3"),
 }
 _OF_STATUS = {
     301: "PermanentRedirect",
@@ -91,7 +91,7 @@ _OF_STATUS = {
 }
 _DECLARATION = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 _ANSWERED = "before-parse.s3.*"
-_NETWORK = "look at endpoint and region of [s3] and at the network; then run again"
+_NETWORK = "check endpoint and region of [s3], and the network; then run again"
 
 
 _OWN_ENDPOINT: dict[str, Any] = {"ignore_configured_endpoint_urls": True}  # not in the stubs
@@ -119,13 +119,14 @@ def _client(place: settings.S3) -> Any:
             connect_timeout=5,
             read_timeout=30,
             retries={"max_attempts": 4, "mode": "standard"},
+            # Servers other than AWS often have no host name for each bucket.
             s3={"addressing_style": "path" if place.endpoint else "auto"},
             proxies={},
             **_OWN_ENDPOINT,
         ),
         **_credentials(place),
     )
-    for event, handler, *first in BUILTIN_HANDLERS:  # the one that ours stands for
+    for event, handler, *first in BUILTIN_HANDLERS:  # ours replaces this one
         if event == _ANSWERED and first:
             client.meta.events.unregister(event, handler)
     client.meta.events.register_first(_ANSWERED, _look_at)
@@ -133,13 +134,13 @@ def _client(place: settings.S3) -> Any:
 
 
 class NoListing(Exception):
-    """An answer that says it is right, and is neither a listing nor an error of S3."""
+    """An answer with status 200 that is neither a listing nor an error of S3."""
 
 
 def _look_at(response_dict: dict[str, Any], **_: object) -> None:
-    """Stop at a page of a console or a proxy; an error with status 200 gets another one.
+    """Stop at the page of a console or a proxy; an error with status 200 gets status 500.
 
-    botocore takes whatever it cannot read for a failure of S3's, and tries again.
+    botocore takes anything that it cannot read for a failure of S3, and tries again.
     """
     body = response_dict["body"]
     if response_dict["status_code"] != 200:
@@ -156,7 +157,7 @@ def _look_at(response_dict: dict[str, Any], **_: object) -> None:
 
 
 def _credentials(place: settings.S3) -> dict[str, Any]:
-    """The keys that sign; none where the profile's are used."""
+    """The keys that sign; none if the profile's are used."""
     given = {
         "aws_access_key_id": place.access_key,
         "aws_secret_access_key": place.secret_key,
@@ -166,7 +167,7 @@ def _credentials(place: settings.S3) -> dict[str, Any]:
 
 
 def _session(profile: str) -> botocore.session.Session:
-    """A session that reads no variable and, but for a profile's credentials, no file.
+    """A session that reads no variable, and no file except for a profile's credentials.
 
     Every setting has botocore's own default: variables and files are not among its providers.
     """
@@ -191,28 +192,28 @@ def _session(profile: str) -> botocore.session.Session:
 
 @cache
 def _loader() -> Loader:
-    """What S3's interface is, as botocore ships it: not from a folder of this machine's user.
+    """botocore's own description of S3, not one from a folder of this machine's user.
 
-    Read once a process, since it takes a quarter of a second.
+    It is read once per process, because that takes a quarter of a second.
     """
     return Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
 
 
 def where(place: settings.S3) -> str:
-    """Where, as errors tell it."""
+    """The ``where`` of an error."""
     at = place.endpoint or f"region {place.region}"
     return f"bucket {place.bucket}, {at}"
 
 
 def refused(error: ClientError, place: settings.S3) -> StorageError:
-    """What S3's refusal means; of its answer only the code is told."""
-    told: dict[str, Any] = dict(error.response.get("Error", {}))
+    """The error for S3's refusal. Of its answer only the code is shown."""
+    reply: dict[str, Any] = dict(error.response.get("Error", {}))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    code = told.get("Code", "")
+    code = reply.get("Code", "")
     if code not in _CAUSES:
         code = _OF_STATUS.get(status, "") or code
-    what, todo = _CAUSES.get(code, ("not a code that we know", "look it up in S3's list of codes"))
-    region = told.get("Region", "")
+    what, todo = _CAUSES.get(code, ("an unknown code", "look it up in S3's list of error codes"))
+    region = reply.get("Region", "")
     if (
         code in ("AuthorizationHeaderMalformed", "PermanentRedirect")
         and region.isascii()
@@ -228,7 +229,7 @@ def refused(error: ClientError, place: settings.S3) -> StorageError:
 
 
 def unreached(error: Exception, place: settings.S3) -> StorageError:
-    """What kept us from an answer of S3; the library's words may hold an address and are left."""
+    """The error if S3 did not answer. The library's text may hold an address and is dropped."""
     what, todo = next((what, todo) for kind, what, todo in _FAILURES if isinstance(error, kind))
     if isinstance(error, SSLError):
         what, todo = distrusted(str(error), "S3", "[s3]")
@@ -240,11 +241,15 @@ _FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
     (ProfileNotFound, "there is no such profile in this machine's AWS files", _PROFILE),
     (NoCredentialsError, "the profile holds no credentials", _PROFILE),
     (PartialCredentialsError, "the profile's credentials are not complete", _PROFILE),
-    (CredentialRetrievalError, "the profile's credentials could not be got", _PROFILE),
-    (ParamValidationError, "this is no name of a bucket", "correct bucket of [s3]; then run again"),
-    (ConnectTimeoutError, "S3 did not take the connection in time", _NETWORK),
+    (CredentialRetrievalError, "the profile's credentials could not be loaded", _PROFILE),
+    (
+        ParamValidationError,
+        "this is not a valid name of a bucket",
+        "correct bucket of [s3]; then run again",
+    ),
+    (ConnectTimeoutError, "S3 did not accept the connection in time", _NETWORK),
     (ReadTimeoutError, "S3 did not answer in time", _NETWORK),
     (EndpointConnectionError, "S3 could not be reached", _NETWORK),
     (BotoCoreError, "a request to S3 failed", _NETWORK),
-    (Exception, "the endpoint or the region of S3 is not one", _NETWORK),
+    (Exception, "the endpoint or the region of S3 is not valid", _NETWORK),
 )

@@ -1,12 +1,12 @@
-"""How text compares: names of fields and files, names that people give, ids; what it may hold.
+"""How texts compare (names of fields and files, names of people, ids), and what they may hold.
 
-Everything compares in Unicode's composed form, NFC: macOS writes file names decomposed, and what
-looks alike and is alike by Unicode's own rule is one name. NFKC would go further and make one of
-``x²`` and ``x2``, which FileMaker and Nexus keep apart. Case is folded in every script.
+Everything compares in Unicode's composed form, NFC: macOS writes file names decomposed, and by
+Unicode's own rule both forms are the same name. NFKC would also make ``x²`` and ``x2`` equal, which
+FileMaker and Nexus keep apart. Case is folded in every script.
 
-The ids of FileMaker compare in one way, for uniqueness and for links: without regard to case, as
-FileMaker's own relationships and its validation "unique value" do. What is stored, and what people
-see, stays as FileMaker wrote it.
+FileMaker ids compare in one way, for uniqueness and for links: without regard to case, as in
+FileMaker's own relationships and its validation "unique value". What is stored and shown stays as
+FileMaker wrote it.
 
 Source: Claris FileMaker Pro Help, "Matching values in a relationship"; Unicode Standard Annex 15,
 "Normalization forms"; Unicode Standard, 3.13, "Default caseless matching".
@@ -18,10 +18,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-JOINT = "+"  # between the parts of a key of several fields
+JOINT = "+"  # between the parts of a key of several fields: two join tables have no id
 JOINED = "two halves of a character were joined"
 HALF = "half a character was replaced"
-CONTROL = "a control character was taken out"
+CONTROL = "a control character was removed"
 LOSSLESS = frozenset({JOINED})
 _ODD = re.compile("[\x00-\x08\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _HALF = re.compile("[\ud800-\udfff]")
@@ -36,16 +36,16 @@ def composed(value: str) -> str:
 
 
 def caseless(value: str) -> str:
-    """``value`` as it compares without regard to case, in every script."""
+    """``value`` in the form that compares without regard to case, in every script."""
     return value.lower() if value.isascii() else composed(composed(value).casefold())
 
 
 def fold(name: str) -> str:
-    """What is left of a field's or column's name without case, blanks and signs.
+    """A field's or column's name without case, blanks and signs.
 
-    Letters, digits and the marks that belong to them stay, of any script: without its marks one
-    Devanagari or Thai word would be another. ``""`` where there is no letter and no digit: such a
-    name has no other spelling. A related field, ``Person::Name``, is not a field ``PersonName``.
+    Letters, digits and their marks stay, in any script: without its marks a Devanagari or Thai word
+    would become a different word. ``""`` if there is no letter and no digit: such a name has only
+    one spelling. A related field ``Person::Name`` is not the field ``PersonName``.
     """
     if "::" in name:
         return "::".join(fold(part) for part in name.split("::"))
@@ -58,7 +58,7 @@ def fold(name: str) -> str:
 def find(name: str, existing: Iterable[str]) -> tuple[str, ...]:
     """The names of ``existing`` that ``name`` can mean: the exact one, else those spelt alike.
 
-    Several are for a person to choose from: each is another field.
+    If there are several, a person must choose: each is a different field.
     """
     names = tuple(existing)
     if name in names:
@@ -72,32 +72,32 @@ def find(name: str, existing: Iterable[str]) -> tuple[str, ...]:
 
 
 def folded(value: str) -> str:
-    """What is left of a text when every run of blanks and line ends counts as one blank."""
+    """A text in which every run of blanks and line ends is one blank."""
     return composed(" ".join(value.split()))
 
 
 def name_key(value: str) -> str:
-    """A name as lookups compare it: case and blanks folded."""
+    """A name in the form in which lookups compare: case and blanks folded."""
     return caseless(folded(value))
 
 
 def id_key(value: str) -> str:
-    """A FileMaker id as ids compare: ``P1`` is ``p1``, and ``7.0`` is ``7``.
+    """A FileMaker id in the form in which ids compare: ``P1`` is ``p1``, and ``7.0`` is ``7``.
 
-    ``ids`` alone asks: whoever compares ids has them as values.
+    Only the module ``ids`` calls this; everybody else compares its values.
 
-    Case does not count, nor do outer blanks, nor a fraction of zeros, which a number gets on its
-    way through a spreadsheet. Of a key of several fields, each part compares so.
+    Case and outer blanks do not count, nor does ``.0``, which a number gets in a spreadsheet. In a
+    key of several fields this holds for each part.
     """
     parts = (part.strip() for part in caseless(value).split(JOINT))
     return JOINT.join(whole[1] if (whole := _WHOLE.fullmatch(part)) else part for part in parts)
 
 
 def clean(value: str) -> tuple[str, tuple[str, ...]]:
-    """``value`` as every later place can hold it, and what was done for that.
+    """``value`` changed so that every later place can hold it, and what was changed.
 
-    Two surrogates that are one character (CESU-8) are joined, a single one becomes U+FFFD.
-    Characters that neither XML nor JSON in PostgreSQL can hold are taken out; a form feed becomes a
+    Two surrogates that are one character (CESU-8) are joined; a single one becomes U+FFFD.
+    Characters that neither XML nor PostgreSQL's JSON can hold are removed; a form feed becomes a
     line end. FileMaker's paragraph marks (CR, 0x0B), tabs and line ends stay.
 
     Source: XML 1.0, 2.2, "Characters"; PostgreSQL, "JSON types"; RFC 3629, 3 (no surrogates).
@@ -112,7 +112,7 @@ def clean(value: str) -> tuple[str, tuple[str, ...]]:
         value, halves = _HALF.subn("\ufffd", joined)
         if halves:
             done.append(HALF)
-    value, controls = _CONTROL.subn(lambda found: "\n" if found[0] == "\x0c" else "", value)
+    value, controls = _CONTROL.subn(lambda match: "\n" if match[0] == "\x0c" else "", value)
     if controls:
         done.append(CONTROL)
     return value, tuple(done)

@@ -1,12 +1,12 @@
 """FileMaker's text -> values: one function per type, and the converters that a mapping can name.
 
 Each function takes text as the snapshot holds it (``""`` is empty; dates and times in ISO form,
-wall clock, no zone) and gives the text that PostgreSQL itself would print for the value, None for
-empty, or, for JSON columns, plain lists and dicts. What does not fit raises ``ConversionError``
-with a reason, never with the value.
+wall clock, no zone). It gives the text that PostgreSQL itself would print for the value, None for
+empty, or, for JSON columns, plain lists and dicts. A value that does not fit raises
+``ConversionError`` with a reason, never with the value.
 
-Where a value had to be derived from another one, or only a part of it fits, the converter gives
-``Partial``: what came of it, and in words what was wrong or done.
+If a value had to be derived, or only a part of it fits, the converter gives ``Partial``: the value,
+and the reasons in words.
 """
 
 from nexus_reimport.convert import converters, registry

@@ -16,10 +16,11 @@ _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 
 
 def e164(value: str) -> str | None:
-    """A phone number in the form of E.164; None where its shape does not tell one.
+    """A phone number in the form of E.164; None if its form does not allow it.
 
-    Australian numbers with their area code or a mobile's, also where a spreadsheet has taken the
-    leading zero of a mobile; numbers that name their country. Service numbers (13, 1300) have none.
+    These are Australian landline numbers with their area code, and mobile numbers, also if a
+    spreadsheet has removed the mobile's leading zero; and numbers with a country code. Service
+    numbers (13, 1300) have no E.164 form.
 
     Source: ITU-T E.164; Australian Communications and Media Authority, "Phone number types".
     """
@@ -31,13 +32,15 @@ def e164(value: str) -> str | None:
 
 
 def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
-    """The kind and the entry of a contact-detail record; None where it holds no phone or e-mail.
+    """The kind and the entry of a contact-detail record; None if it holds no phone or e-mail.
 
-    Shape: email {address, label}; phone or mobile {type, number, phone, label} and, where the
-    number has one, e164. Numbers and addresses stay as they were written.
+    Shape: email {address, label}; phone or mobile {type, number, phone, label} and, if the number
+    has one, e164. Numbers and addresses stay as they were written. ``number`` and ``phone`` are the
+    same: the application's SMS reads one, its calendar the other.
 
     Raises:
-        ConversionError: an e-mail without ``@``.
+        ConversionError: an e-mail without ``@``. The field with "Email" in its name is a 0/1 flag:
+            352 patients once got the e-mail address "1".
     """
     kind, value = _kind(detail), detail["value"].strip()
     label = detail["label"].strip()
@@ -55,29 +58,29 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
 def contact_card(details: Iterable[Detail]) -> Partial:
     """Phones, e-mails and the default e-mail of one person.
 
-    Shape: ``phones`` and ``emails`` of ``contact_entry``, ``email``: the first address; an absent
-    kind is left out. The default entry comes first.
+    Shape: ``phones`` and ``emails`` are lists of entries (see ``contact_entry``), ``email`` is the
+    first address; an empty list is left out. The default entry comes first.
     """
     phones: list[tuple[bool, dict[str, str]]] = []
     emails: list[tuple[bool, dict[str, str]]] = []
     misfits, derived = [], []
     for detail in details:
         try:
-            found = contact_entry(detail)
+            kind_and_entry = contact_entry(detail)
         except ConversionError as error:
             misfits.append(str(error))
             continue
-        if found is None:
+        if kind_and_entry is None:
             continue
-        kind, entry = found
+        kind, entry = kind_and_entry
         if kind == "email":
             emails.append((not flag(detail["default_email"]), entry))
             if not _EMAIL.fullmatch(entry["address"]):
-                derived.append("an e-mail of an odd shape: kept as it was written")
+                derived.append("an e-mail of unusual form: kept as it was written")
         else:
             phones.append((not flag(detail["default_mobile"]), entry))
         if _declared(detail) not in _KINDS:
-            derived.append(f"of no known kind: taken as a {kind} by what it holds")
+            derived.append(f"of unknown kind: taken as a {kind}, judged by its value")
     card: dict[str, Any] = {}
     if phones:
         card["phones"] = [entry for _, entry in sorted(phones, key=lambda pair: pair[0])]
@@ -100,7 +103,7 @@ def _kind(detail: Detail) -> str:
 
 
 def address_entry(detail: Detail) -> Partial | None:
-    """The address that a contact-detail record holds; None where it holds none."""
+    """The address in a contact-detail record; None if it holds none."""
     if _declared(detail) not in ("address", ""):
         return None
     parts = {
@@ -112,7 +115,7 @@ def address_entry(detail: Detail) -> Partial | None:
     derived: tuple[str, ...] = ()
     if re.fullmatch(r"[2-9]\d\d", parts["postcode"]) and _is_australian(parts["country"]):
         parts["postcode"] = f"0{parts['postcode']}"
-        derived = ("a postcode of three digits: its leading zero was put back",)
+        derived = ("a postcode of three digits: its leading zero was restored",)
     shown = [v for v in parts.values() if v]
     entry = {**parts, "label": detail["label"].strip(), "full_address": ", ".join(shown)}
     return Partial(entry, derived=derived)
@@ -123,16 +126,16 @@ def _is_australian(country: str) -> bool:
 
 
 def address_card(details: Iterable[Detail]) -> Partial:
-    """The addresses of one person, and the first of them at the top level as Nexus reads it."""
-    found = [made for detail in details if (made := address_entry(detail))]
-    if not found:
+    """The addresses of one person; the first one also at the top level, where Nexus reads it."""
+    entries = [entry for detail in details if (entry := address_entry(detail))]
+    if not entries:
         return Partial({})
-    first = found[0].value
+    first = entries[0].value
     top = {
         "street": first["line1"],
         "street2": first["line2"],
         **{name: first[name] for name in ("suburb", "state", "postcode")},
     }
-    card = {"addresses": [made.value for made in found]}
+    card = {"addresses": [entry.value for entry in entries]}
     card |= {name: value for name, value in top.items() if value}
-    return Partial(card, derived=tuple(said for made in found for said in made.derived))
+    return Partial(card, derived=tuple(reason for entry in entries for reason in entry.derived))

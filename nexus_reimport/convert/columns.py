@@ -1,4 +1,4 @@
-"""Values as the columns of PostgreSQL hold them."""
+"""Values in the form in which PostgreSQL's columns hold them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def as_uuid(value: str) -> str | None:
 
 
 def whole(value: str) -> str | None:
-    """A whole number; ``"7.0"`` counts as one. A decimal point is a point, and nothing groups."""
+    """A whole number; ``"7.0"`` is one. Only a point is a decimal sign; there are no separators."""
     if not value.strip():
         return None
     if not _NUMBER.fullmatch(value.strip()):
@@ -41,11 +41,11 @@ def whole(value: str) -> str | None:
 
 
 def for_type(value: str, type_name: str) -> str:
-    """``value`` as PostgreSQL prints it in a column of this type, as far as its type tells.
+    """``value`` as PostgreSQL prints it in a column of this type.
 
     Raises:
-        ConversionError: the column cannot hold it. Enumerations and domains are PostgreSQL's own
-            affair.
+        ConversionError: the column cannot hold it. Enumerations and domains are not checked here:
+            only PostgreSQL knows them.
     """
     limit = _INTEGERS.get(type_name)
     if limit is not None:
@@ -74,5 +74,5 @@ def _numeric(value: str, precision: int, scale: int) -> str:
     if abs(number) >= Decimal(10) ** (precision - scale):
         raise ConversionError(f"too large for numeric({precision},{scale})")
     if number != round(number, scale):
-        raise ConversionError(f"more than {scale} digits behind the point")
+        raise ConversionError(f"more than {scale} digits after the point")
     return format(round(number, scale), "f")

@@ -1,4 +1,4 @@
-"""The declarations of all converters: name, what each needs, and how it comes to its value."""
+"""The declarations of all converters: the name, what each needs, and how it makes its value."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _phone(given: Given) -> str | None:
 @converter("entity", takes="entity", is_id=True)
 @converter("lookup", takes="lookup")
 def _among_rows(given: Given) -> Any:
-    """Both find a row among what was read of Nexus, which the planning has: ``planning.feed``."""
+    """Both look a row up in Nexus, so ``planning.feed`` does it: only it has the rows."""
     raise NotImplementedError
 
 
@@ -114,10 +114,10 @@ def _html_pages(given: Given) -> list[str]:
 
 @converter("sentence", needs=("text",), templates=("text",), keeps_text=True)
 def _sentence(given: Given) -> str | None:
-    """The text of ``with`` with fields put in; a part whose field is empty is left out."""
+    """The text of ``with`` with fields filled in; a sentence with an empty field is left out."""
     record = given.record
     kept = [
-        re.sub(r"{([^}]+)}", lambda found: record[found[1]].strip(), part)
+        re.sub(r"{([^}]+)}", lambda match: record[match[1]].strip(), part)
         for part in re.split(r"(?<=\.)\s+", given.named["text"])
         if all(record[field].strip() for field in fields_in(part))
     ]

@@ -1,7 +1,7 @@
 """Dates, times and instants.
 
-Wall-clock times get the clinic's zone. An hour that a clock change repeats is taken as the first
-of the two; a time inside the hour that a clock change skips is moved forward by that hour.
+Wall-clock times get the clinic's zone. A time in an hour that a clock change repeats is taken as
+the first of the two; a time in the hour that a clock change skips is moved forward by that hour.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 from nexus_reimport import forms
 from nexus_reimport.convert.outcome import ConversionError, Partial
 
-EARLIEST = date(1890, 1, 1)
+EARLIEST = date(1890, 1, 1)  # an earlier date is a typing error: no living patient is that old
 _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?")
-_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python alone takes 20250630 and 2025-W27-1 too
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python would also accept 20250630 and 2025-W27-1
 _OFFSET = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(?:Z|[+-][0-9]{2}:?[0-9]{2})$")
-_REMARK = re.compile(r" \(not .*\)$")  # how a channel passes on what has not its form
+_REMARK = re.compile(r" \(not .*\)$")  # which a channel adds to a value that does not fit its type
 
 
 def iso_date(value: str) -> str | None:
@@ -29,7 +29,7 @@ def iso_date(value: str) -> str | None:
 
 
 def birth_date(value: str, as_of: datetime) -> str | None:
-    """A date that is not in the future of ``as_of``."""
+    """A date that is not after ``as_of``."""
     if not value.strip():
         return None
     day = _date(value)
@@ -51,16 +51,16 @@ def _date(value: str) -> date:
 
 
 def _no_date(value: str) -> str:
-    """Why ``value`` is no date: the form under which it would be one is named, if there is one."""
+    """Why ``value`` is not a date; names the form in which it would be one, if there is one."""
     written = _REMARK.sub("", value.strip()).partition(" ")[0]
     fitting = " or ".join(forms.orders(written))
     if fitting:
-        return f"not a date in the form that is read, but one as {fitting}"
+        return f"not a date in the expected form, but in the form {fitting}"
     return "not a date: its year has two digits" if forms.has_short_year(written) else "not a date"
 
 
 def duration(value: str) -> timedelta:
-    """A FileMaker time: hours may be 24 and more, seconds may have a fraction."""
+    """A FileMaker time, which can be a duration: 24 hours and more, fractions of a second."""
     match = _DURATION.fullmatch(value.strip())
     if not match:
         raise ConversionError("not a time")
@@ -73,22 +73,22 @@ def duration(value: str) -> timedelta:
 
 
 def instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The instant of a wall-clock time in ``zone``, in UTC; clock changes as the module says."""
+    """The instant of a wall-clock time in ``zone``, in UTC; for clock changes see the module."""
     return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
 
 def as_text(moment: datetime) -> str:
-    """An instant as PostgreSQL prints it when the session's zone is UTC."""
+    """An instant as PostgreSQL prints it if the session's zone is UTC."""
     utc = moment.astimezone(UTC)
     fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
     return f"{utc:%Y-%m-%d %H:%M:%S}{fraction}+00"
 
 
 def chronological(value: str) -> tuple[float, str]:
-    """A key that sorts dates and instants as PostgreSQL prints them (UTC, ISO) by time.
+    """A key that sorts dates and instants by time, in PostgreSQL's print (UTC, ISO).
 
-    It prints years beyond 9999, ``BC`` and infinity, which Python's own types cannot hold. What is
-    no date sorts as infinity does.
+    PostgreSQL has years after 9999, ``BC`` and infinity, which Python's types cannot hold. A text
+    that is not a date sorts like infinity.
     """
     year, _, rest = value.partition("-")
     if not year.isdecimal():
@@ -97,9 +97,9 @@ def chronological(value: str) -> tuple[float, str]:
 
 
 def on_the_clock(value: str, zone: ZoneInfo) -> str:
-    """An instant as PostgreSQL prints it, on the clock of ``zone``; as it is beyond Python's years.
+    """An instant, given as PostgreSQL prints it, on the clock of ``zone``.
 
-    Near its ends a zone's own offset may lead out of Python's years.
+    Unchanged if Python's years cannot hold it, with the zone's offset or without.
     """
     try:
         return f"{datetime.fromisoformat(value).astimezone(zone):%Y-%m-%d %H:%M}"
@@ -108,7 +108,10 @@ def on_the_clock(value: str, zone: ZoneInfo) -> str:
 
 
 def timestamp(value: str, zone: ZoneInfo) -> str | None:
-    """A wall-clock timestamp; an offset that a server adds is dropped (it is the server's own)."""
+    """A wall-clock timestamp as an instant.
+
+    An offset is dropped: the server adds its own, +10:00 also on a day with summer time.
+    """
     if not value.strip():
         return None
     return as_text(instant(_wall(value), zone))
@@ -134,10 +137,10 @@ def _wall_moment(day: str, clock: str) -> datetime:
 def end_moment(
     end: tuple[str, str], start: tuple[str, str], minutes: int, zone: ZoneInfo
 ) -> Partial:
-    """When an event ends: its own date and time, else its start plus ``minutes``.
+    """When an event ends: its own end, else its start plus ``minutes``.
 
     ``end`` and ``start`` are date and time; an end without a date is on the start's date. An end
-    before the start is none.
+    before the start does not count.
     """
     (day, clock), (start_day, start_clock) = end, start
     if not start_day.strip():
@@ -145,15 +148,17 @@ def end_moment(
     begins = _wall_moment(start_day, start_clock)
     assumed = as_text(instant(begins, zone) + timedelta(minutes=minutes))
     if not clock.strip():
-        return Partial(assumed, derived=(f"no end: {minutes} minutes after the start",))
+        return Partial(assumed, derived=(f"no end: set to {minutes} minutes after the start",))
     ends = _wall_moment(day if day.strip() else start_day, clock)
     if ends < begins:
-        return Partial(assumed, derived=(f"ends before it starts: {minutes} minutes after it",))
+        return Partial(
+            assumed, derived=(f"an end before the start: set to {minutes} minutes after the start",)
+        )
     return Partial(as_text(instant(ends, zone)))
 
 
 def dated(day: str, stamp: str, zone: ZoneInfo) -> str | None:
-    """The date of ``day`` with the time of day of ``stamp``; ``stamp`` alone where day is empty."""
+    """The date ``day`` with the time of day of ``stamp``; only ``stamp`` if ``day`` is empty."""
     if not day.strip():
         return timestamp(stamp, zone)
     clock = _wall(stamp).time() if stamp.strip() else time.min

@@ -1,4 +1,4 @@
-"""What comes of a value beside the value itself."""
+"""What a conversion can give besides a value."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 class ConversionError(Exception):
-    """A value does not fit its column. The reason names the kind of trouble, never the value."""
+    """A value does not fit its column. The text is the reason; it never holds the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """A value, what of FileMaker's did not fit into it, and what in it was derived."""
+    """A value, the reasons why parts of FileMaker's text did not fit, and what was derived."""
 
     value: Any
     misfits: tuple[str, ...] = ()

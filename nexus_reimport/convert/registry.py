@@ -1,7 +1,7 @@
 """The converters that a mapping can name, each declared once, with what it needs.
 
-A declaration is all that is known of a converter: checking a mapping, reading the fields, feeding
-a column and fitting it to the database ask here.
+All code that has to know something of a converter reads its declaration: the checks of a mapping,
+the reading of fields, the conversion, and the comparison with the database.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ TAKEN: tuple[Taken, ...] = get_args(Taken)
 
 
 class Given(NamedTuple):
-    """What a converter is given for one column of one record.
+    """The arguments of a converter for one column of one record.
 
-    ``value`` is the text of the field ``from``, ``named`` the ``with`` of the mapping: what it
-    names is a field of the record, unless the converter says otherwise. ``details`` are the
-    records that a card gathers. Not a dataclass: one is made for every value of every record.
+    ``value`` is the text of the field ``from``; ``named`` is the mapping's ``with``, which names
+    fields of the record, unless the converter declares otherwise. ``details`` are the records that
+    a card gathers. It is not a dataclass, for speed: one is made for every value of every record.
     """
 
     zone: ZoneInfo
@@ -35,17 +35,18 @@ class Given(NamedTuple):
     details: tuple[Detail, ...] = ()
 
     def beside(self, name: str) -> str:
-        """The text of the field that ``with`` calls ``name``; "" where it names none."""
+        """The text of the field that ``with`` calls ``name``; "" if it names none."""
         return self.record[self.named[name]] if name in self.named else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """One converter: what a column must give it, what it gives, and the function.
+    """One converter: what a column must give it, what it gives, and its function.
 
-    ``needs`` and ``may`` are names of ``with``: fields of the record, but for those that are
-    ``numbers``, or ``templates`` with fields in braces. ``takes`` is a further part of the column.
-    ``parts`` of a card lead to the JSON keys that hold them, those of older shapes among them.
+    ``needs`` and ``may`` are the required and the optional names of ``with``. They name fields of
+    the record, except those in ``numbers`` and in ``templates`` (texts with fields in braces).
+    ``takes`` is a further part of the column's mapping. ``parts`` maps each part of a card to the
+    JSON keys that hold it, including those of older shapes.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Converter:
     is_json: bool = False  # gives a list or a dict
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     entry: Callable[[Detail], object] | None = None  # of a card: what one detail gives, or None
-    misfits_in: str = ""  # of a card: the part whose values alone may not fit
+    misfits_in: str = ""  # of a card: the only part that can have misfits
 
     @property
     def knows(self) -> frozenset[str]:
@@ -69,7 +70,7 @@ class Converter:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the text of one field is all that it can be given."""
+        """Whether it needs nothing but the text of one field."""
         return not (self.knows or self.takes or self.parts)
 
     def fields(self, named: Mapping[str, str]) -> Iterator[str]:
@@ -99,20 +100,20 @@ def converter(
 
 
 def of(name: str) -> Converter:
-    """The converter of this name, which a loaded mapping has checked."""
+    """The converter of this name; a loaded mapping has only known names."""
     return CONVERTERS[name]
 
 
 def cards() -> tuple[str, ...]:
-    """The converters that make a card of gathered records."""
-    return tuple(name for name, one in CONVERTERS.items() if one.parts)
+    """The converters that make a card from gathered records."""
+    return tuple(name for name, declared in CONVERTERS.items() if declared.parts)
 
 
 def taking(part: Taken) -> str:
     """The converters that take this part of a column."""
-    return " or ".join(f'"{name}"' for name, one in CONVERTERS.items() if one.takes == part)
+    return " or ".join(f'"{name}"' for name, c in CONVERTERS.items() if c.takes == part)
 
 
 def fields_in(template: str) -> list[str]:
-    """The fields that stand in braces in ``template``."""
+    """The fields in braces in ``template``."""
     return re.findall(r"{([^}]+)}", template)

@@ -10,28 +10,30 @@ from nexus_reimport.convert.outcome import ConversionError
 from nexus_reimport.text import name_key
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_TRUE = frozenset({"1", "1.0", "yes", "true"})
+_TRUE = frozenset({"1", "1.0", "yes", "true"})  # a spreadsheet gives the number 1 as 1.0
 
 
 def text(value: str) -> str | None:
-    """``paragraphs`` without outer blanks; None when nothing is left."""
+    """``paragraphs`` without outer blanks; None if nothing is left."""
     joined = paragraphs(value)
     return joined.strip() if joined else None
 
 
 def paragraphs(value: str) -> str | None:
-    """Text with FileMaker's paragraph marks (``\\r``, 0x0B) as newlines; blanks are left alone.
+    """Text with FileMaker's paragraph marks (``\\r``, 0x0B) as newlines; blanks stay as they are.
 
-    What PostgreSQL cannot hold is gone already: ``text.clean``.
+    Characters that PostgreSQL cannot hold were removed before: ``text.clean``.
     """
     joined = value.replace("\r\n", "\n").replace("\r", "\n").replace("\x0b", "\n")
     return joined if joined.strip() else None
 
 
 def identifier(value: str) -> str:
-    """A FileMaker id as it is stored and shown: a UUID in lower case, any other as it stands.
+    """A FileMaker id as it is stored and shown: a UUID in lower case, any other id unchanged.
 
-    How ids compare is ``text.id_key``. By its shape and not by parsing it: asked often.
+    FileMaker writes UUIDs in upper case, PostgreSQL in lower case: compared as texts, none of the
+    documents once matched. How ids compare is ``text.id_key``. The id is recognised by its shape,
+    not parsed, for speed.
     """
     stripped = value.strip()
     if _UUID.fullmatch(stripped):
@@ -40,18 +42,18 @@ def identifier(value: str) -> str:
 
 
 def choice(value: str, choices: Mapping[str, tuple[str, ...]]) -> str | None:
-    """The choice whose spellings hold ``value``, with case, blanks and dots folded."""
+    """The choice that has ``value`` as a spelling, with case, blanks and dots folded."""
     if not value.strip():
         return None
-    spelt = name_key(value.replace(".", ""))
+    spelt = name_key(value.replace(".", ""))  # FileMaker has "Mr.", Nexus the choice "Mr"
     for chosen, spellings in choices.items():
         if spelt == name_key(chosen) or spelt in spellings:
             return chosen
-    raise ConversionError("no such choice")
+    raise ConversionError("not one of the choices")
 
 
 def phone(value: str, other: str = "") -> str | None:
-    """A phone number as written; ``other`` where ``value`` is empty."""
+    """A phone number as written; ``other`` if ``value`` is empty."""
     return text(value) or text(other)
 
 
@@ -61,7 +63,7 @@ def flag(value: str) -> bool:
 
 
 def html_pages(body: str, opening: str) -> list[str]:
-    """A letter's plain text as one page of HTML paragraphs; no page where there is no text."""
+    """A letter's plain text as one page of HTML paragraphs; no page if there is no text."""
     lines = [line for part in (opening, body) for line in (paragraphs(part) or "").split("\n")]
     shown = [f"<p>{html.escape(line.strip())}</p>" for line in lines if line.strip()]
     return ["".join(shown)] if shown else []

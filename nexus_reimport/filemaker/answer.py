@@ -1,4 +1,4 @@
-"""What FileMaker said, whatever the channel: its code decides, never the HTTP status alone."""
+"""FileMaker's answer over any channel: its code decides, never the HTTP status alone."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from nexus_reimport.errors import ReimportError, SourceError
 from nexus_reimport.filemaker import codes, suggest
 from nexus_reimport.filemaker.http import LONGEST_PAUSE, Answer, TransientError
 
+# 401 too: a refused password was recognised before this; what is left is the web server's own 401.
 PASSING_STATUSES = frozenset({401, 408, 425, 429, 500, 502, 503, 504})
 FEW_TRIES = 3
 _KIND = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}")
-RUN_AGAIN_LATER = "run again later; if it stays, restart FileMaker's web service on the server"
+RUN_AGAIN_LATER = (
+    "run again later; if the problem remains, restart FileMaker's web service on the server"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A code of FileMaker, and when to come back."""
+    """A code of FileMaker, and how long to wait before the next try."""
 
     code: int
     where: str
@@ -28,10 +31,10 @@ class Reply:
     repaired: int = 0  # values of a bare ``?``
 
     def final(self) -> Self:
-        """This answer, unless its code may pass.
+        """This answer, unless its code may be temporary.
 
         Raises:
-            TransientError: it may.
+            TransientError: it may be.
             SourceError: the server asks for a pause that is too long.
         """
         known = codes.lookup(self.code)
@@ -54,74 +57,74 @@ class Reply:
 
 
 def no_answer(answer: Answer, where: str, service: str) -> SourceError:
-    """``answer`` holds no word of FileMaker, as when a web server answers for a dead engine.
+    """The error for an ``answer`` that is not FileMaker's, such as a web server's own page.
 
-    A ``TransientError`` where that may pass; else ``service`` is what has to be on.
+    A ``TransientError`` if that may be temporary; ``service`` is what must be switched on.
     """
     what = f"FileMaker's web server answered HTTP {answer.status} (not FileMaker itself)"
     if answer.status in PASSING_STATUSES:
         return transient(what, where, RUN_AGAIN_LATER, tries=codes.MANY, pause=answer.retry_after)
     if answer.status == 200 and answer.is_web_page:
         return transient(
-            "a web page (HTML, HTTP 200) came in place of FileMaker's answer: a login page, a"
-            " portal or a proxy stands between",
+            "a web page (HTML, HTTP 200) came instead of FileMaker's answer, probably from a login"
+            " page, a portal or a proxy",
             where,
-            "check the address, and that this machine reaches FileMaker without a page in between;"
-            " then run again",
+            "check the address, and that no login page or proxy is between this machine and"
+            " FileMaker; then run again",
             tries=FEW_TRIES,
         )
     if answer.status == 200:
-        what = "an empty answer" if not answer.content else "something that cannot be read"
+        what = "an empty answer" if not answer.content else "an answer that cannot be read"
         kind = f" ({answer.kind})" if answer.content and _KIND.fullmatch(answer.kind) else ""
         return transient(f"FileMaker sent {what}{kind}", where, RUN_AGAIN_LATER, tries=FEW_TRIES)
-    return SourceError(what, where=where, next=f"check the address, and that {service} is on")
+    return SourceError(
+        what, where=where, next=f"check the address, and that {service} is switched on"
+    )
 
 
 def transient(what: str, where: str, next: str, *, tries: int, pause: float = 0.0) -> SourceError:
-    """A failure that may pass, unless the server asks for a pause that is too long."""
+    """The error of a failure that may be temporary, unless the server asks for too long a pause."""
     if pause > LONGEST_PAUSE:
-        return SourceError(
-            f"{what}, and asks to be left alone for {pause:,.0f} s", where=where, next=next
-        )
+        return SourceError(f"{what}, and asks us to wait {pause:,.0f} s", where=where, next=next)
     return TransientError(what, where=where, next=next, tries=tries, pause=pause)
 
 
 def missing_field(name: str, where: str) -> SourceError:
-    """A row came without a field that is wanted: it would be taken for empty."""
+    """The error of a row without a wanted field: it would be read as empty."""
     return SourceError(
         f"field {name} is not in FileMaker's answer",
         where=where,
-        next="see that the field is still there and may be read; OData leaves containers and"
-        " summaries out; then run again",
+        next="check that the field still exists and can be read; OData leaves out containers"
+        " and summaries; then run again",
     )
 
 
 def incomplete_answer(what: str, where: str, next: str = "") -> SourceError:
-    """An answer leaves out what a proof, or a value, rests on."""
+    """The error of an answer that leaves out ``what`` we need for a value or a proof."""
     return SourceError(
-        f"FileMaker's answer does not tell {what}",
+        f"FileMaker's answer does not hold {what}",
         where=where,
         next=next or "check the server's version against Claris' guide, or use another channel",
     )
 
 
 def inconsistent_read(what: str, where: str) -> SourceError:
-    """What arrived is not all there is, or not of one moment."""
+    """The error of a read that is not complete, or not of one moment."""
     return SourceError(
         what,
         where=where,
-        next="run again; if it stays, someone is editing: freeze the source",
+        next="run again; if the problem remains, someone is editing: freeze the source",
     )
 
 
 def nearest(name: str, names: Callable[[], Iterable[str]]) -> str:
-    """``name`` and those that are like it, as far as FileMaker tells its ``names``."""
+    """``name`` and the names that are like it, if FileMaker can still give its ``names``."""
     with contextlib.suppress(ReimportError):
-        return f"{name!r}; {suggest.told(name, names())}"
+        return f"{name!r}; {suggest.phrase(name, names())}"
     return repr(name)
 
 
 def place(channel: str, server: str, database: str, table: str = "") -> str:
-    """Where, as errors tell it."""
+    """The ``where`` of an error."""
     places = f"channel={channel}, server={server}, database={database}"
     return f"{places}, table={table}" if table else places

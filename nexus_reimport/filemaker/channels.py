@@ -18,7 +18,7 @@ from nexus_reimport.settings import Channel, FileMaker
 
 @dataclass(frozen=True, slots=True)
 class TableSource:
-    """Where one source of the mapping is read: the channel, and what that calls the table."""
+    """Where one source of the mapping is read: the channel, and the table's name there."""
 
     channel: Channel
     source: Source
@@ -29,7 +29,7 @@ class Channels:
     """Every channel that an environment uses, each opened once. Closed at the end of ``with``.
 
     Raises:
-        SettingsError: an address is not one that a password may be sent to.
+        SettingsError: a password must not be sent to this address.
     """
 
     def __init__(self, place: FileMaker, mapping: FieldMapping) -> None:
@@ -57,10 +57,10 @@ class Channels:
         return TableSource(channel, self._opened[channel], self._table(source, channel))
 
     def require(self, sources: Iterable[str]) -> None:
-        """See that the files of ``sources`` are there, as far as they are read from files.
+        """Check that the files of those ``sources`` that are read from files exist.
 
         Raises:
-            SourceError: those that are not, all at once. Nothing was read.
+            SourceError: the files that are missing, all at once. Nothing was read.
         """
         names = [name for name in sources if self.place.channel_of(name) == "exports"]
         tables = {name: self._table(name, "exports") for name in names}
@@ -88,14 +88,15 @@ class Channels:
 
     def _known(self) -> dict[str, Known]:
         """File -> what the mapping knows of its columns."""
-        found = {}
+        known = {}
         for name, spec in self._mapping.sources.items():
             table = self._table(name, "exports")
-            own = spec.columns if table == spec.table_by("exports") else ()
+            # The mapping's columns are those of its own file; a different file may have headers.
+            given = spec.columns if table == spec.table_by("exports") else ()
             wanted = (
-                frozenset(key(one) for one in (field, *said.also))
-                for field, said in spec.fields.items()
-                if not said.optional
+                frozenset(key(name) for name in (field, *declared.also))
+                for field, declared in spec.fields.items()
+                if not declared.optional
             )
-            found[table] = Known(own, tuple(wanted))
-        return found
+            known[table] = Known(given, tuple(wanted))
+        return known

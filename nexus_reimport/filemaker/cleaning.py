@@ -1,8 +1,8 @@
-"""The one place where a record's texts become what every later place can hold.
+"""Changes a record's texts, once, so that every later place can hold them.
 
-Parquet, PostgreSQL, JSON and spreadsheets each refuse other characters. What is changed here is
-counted by field and listed by FileMaker id; values are never told. Of a repeating field the first
-repetition is read: records that hold more are told as well.
+Parquet, PostgreSQL, JSON and spreadsheets each refuse different characters. What is changed here is
+counted by field and listed by FileMaker id; values are never shown. Of a repeating field only the
+first repetition is read: records with more are listed as well.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from collections.abc import Collection, Iterator, Mapping
 from nexus_reimport.text import LOSSLESS, clean
 
 REPETITION = "\x1d"  # stands between the repetitions of a field in an exported text file
-MORE = "holds more than one repetition: the first is read"
+MORE = "holds several repetitions: only the first is read"
 _NUMBERED = re.compile(r"(.+)\((\d+)\)", re.DOTALL)
 SAMPLE = 5
 
 
 class Cleaner:
-    """Cleans the records of one table, and remembers of which ones it changed a text.
+    """Cleans the records of one table, and remembers which of them it changed.
 
     ``real`` are the wanted fields: the mapping's name -> the channel's, "" where there is none.
-    ``known`` are all fields of the table: a field may be called ``Score(2)`` and be its own.
+    ``known`` are all fields of the table: ``Score(2)`` can also be the name of a field.
     """
 
     def __init__(self, real: Mapping[str, str], known: Collection[str]) -> None:
@@ -63,7 +63,7 @@ class Cleaner:
 
 
 def loses(what: str) -> bool:
-    """Whether something of FileMaker's is lost by what was done."""
+    """Whether this change loses a part of FileMaker's text."""
     return what not in LOSSLESS
 
 

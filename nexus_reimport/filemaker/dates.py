@@ -1,9 +1,8 @@
-"""The form in which a server sends dates, told from every column of all its tables.
+"""The form in which a server sends dates, found from every column of all its tables.
 
-The Data API is asked for ISO dates (``dateformats=2``). A server before 19.6.1 passes over that
-without a word and sends US dates, 06/30/2025. One column may hold none that could not be either
-order, so the server is looked at as a whole: it knows the parameter or it does not. OData has ISO
-dates always.
+The Data API is asked for ISO dates (``dateformats=2``). A server before 19.6.1 ignores that
+silently and sends US dates, 06/30/2025. One column alone may not show which order it has, so the
+server is judged as a whole: it knows the parameter or it does not. OData always has ISO dates.
 
 Source: Claris FileMaker Data API Guide, "Get a range of records" (dateformats); Claris FileMaker
 Server 19.6.1 release notes.
@@ -32,13 +31,13 @@ class Sent:
         """Look at one record."""
         for name, seen in self._seen.items():
             text = record.get(name, "")
-            if text[4:5] == "-":  # nearly all of them, and no other form has it
+            if text[4:5] == "-":  # the usual case; no other form has a hyphen there
                 seen.counts[(ISO,)] += 1
             elif text:
                 seen.counts[orders(_day_of(text))] += 1
 
     def columns(self) -> Iterator[tuple[str, Seen]]:
-        """What was seen, by table and field."""
+        """The dates by table and field."""
         yield from ((f"{self.table}.{name}", seen) for name, seen in self._seen.items())
 
 
@@ -46,7 +45,7 @@ def form_of(channel: str, sent: Iterable[Sent]) -> str:
     """The order in which one server sends dates: ISO, or the US order of an older Data API.
 
     Raises:
-        SourceError: in two forms, in one that may be another, or in one that is not expected.
+        SourceError: it sends two forms, one that can be read in two ways, or an unexpected one.
     """
     columns = [column for table in sent for column in table.columns()]
     others = [(name, seen) for name, seen in columns if seen.under(US) or seen.under(_DAY_FIRST)]
@@ -66,18 +65,18 @@ def form_of(channel: str, sent: Iterable[Sent]) -> str:
         if (total := sum(seen.under(order) for _, seen in columns))
     )
     raise SourceError(
-        f"FileMaker was asked for dates in ISO form and sends others, which may mean two dates:"
-        f" its dates can be read {counts}",
+        f"FileMaker was asked for ISO dates and sent another form, in which one text may mean two"
+        f" dates; readable: {counts}",
         where=f"channel={channel}, {wording.some(name for name, _ in others)}",
         next="update FileMaker Server to 19.6.1 or later, or read these tables by another channel",
     )
 
 
 def iso(text: str) -> str:
-    """A US date or timestamp in ISO form; what is neither stays as it is, for ``convert``."""
+    """A US date or timestamp in ISO form; any other text unchanged, for ``convert`` to judge."""
     first, blank, clock = text.partition(" ")
-    found = day(first, US)
-    return f"{found.isoformat()}{blank}{clock}" if found else text
+    parsed = day(first, US)
+    return f"{parsed.isoformat()}{blank}{clock}" if parsed else text
 
 
 def _day_of(text: str) -> str:

@@ -1,8 +1,8 @@
-"""What goes over the wire to FileMaker: one origin, one connection per thread, patience.
+"""HTTP requests to FileMaker: one origin, one connection per thread, retries.
 
-Encrypted beyond loopback. No redirect is followed, no proxy and no ``.netrc`` of the environment
-is used, so a token or password reaches the named server and nobody else. An error holds a status
-and names of ours, never an address with a token, a credential or a part of an answer.
+Encrypted, except on loopback. No redirect is followed, no proxy and no ``.netrc`` is used, so a
+token or password reaches only the named server. An error holds a status and names of ours, never
+an address with a token, a credential or a part of an answer.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from nexus_reimport.filemaker.usage import Meter
 from nexus_reimport.settings.certificates import distrusted
 from nexus_reimport.settings.credentials import is_protected
 
+# A longer pause would hold the run, and perhaps the maintenance window, for too long.
 LONGEST_PAUSE = 300.0  # seconds; a server that asks for more stops the run
 
 T = TypeVar("T")
@@ -39,10 +40,10 @@ class RetryPolicy:
 
     connect: float = 10.0  # seconds
     read: float = 120.0  # seconds without a byte
-    whole: float = 900.0  # seconds for one answer, however steadily it drips
-    before_page: float = 0.0  # seconds that a weak server is left alone before each page
+    whole: float = 900.0  # seconds for one answer, even if bytes keep coming
+    before_page: float = 0.0  # seconds of pause before each page, for a weak server
     tries: int = 8
-    first_tries: int = 3  # as long as the server has never answered: nobody may be there
+    first_tries: int = 3  # until the server has answered once: the address may be wrong
     sleep: Callable[[float], None] = time.sleep
 
 
@@ -67,7 +68,7 @@ class Answer:
 
 
 class TransientError(SourceError):
-    """A failure that may pass: worth ``tries`` tries in all, each after ``pause`` at least."""
+    """A failure that may be temporary: ``tries`` tries in all, each after ``pause`` or more."""
 
     def __init__(self, what: str, *, where: str, next: str, tries: int, pause: float = 0.0) -> None:
         super().__init__(what, where=where, next=next)
@@ -84,14 +85,14 @@ class _Distrusted:
 
 
 class _TooSlow(requests.exceptions.Timeout):
-    """An answer that drips."""
+    """An answer whose bytes keep coming for too long."""
 
 
 def origin(url: str) -> str:
     """``https://server`` or ``https://server:port`` of a server's address.
 
     Raises:
-        SettingsError: it is not https (http goes on loopback only), or holds more than a server.
+        SettingsError: it is not https (http is allowed on loopback only), or more than a server.
     """
     try:
         parts = urlsplit(url)
@@ -102,13 +103,13 @@ def origin(url: str) -> str:
     name = f"[{host}]" if ":" in host else host
     if not host or parts.username is not None or parts.path.strip("/") or parts.query:
         raise SettingsError(
-            "the address of FileMaker has to be a server's, without account, path or query",
+            "the address of FileMaker must name a server only, without account, path or query",
             where=f"server={name or '?'}",
             next="write it as https://server",
         )
     if not is_protected(parts):
         raise SettingsError(
-            "the address of FileMaker is not encrypted: beyond loopback it has to be",
+            "the address of FileMaker is not encrypted; http is allowed on this machine only",
             where=f"server={name}{port}",
             next="write it as https://server",
         )
@@ -144,29 +145,30 @@ class Wire:
     ) -> Answer:
         """One request, tried once. ``path`` is encoded already and may hold a query.
 
-        ``path`` goes over the wire byte by byte as it is given.
+        ``path`` is sent byte by byte as it is: libraries encode ``$`` as ``%24``, and then
+        FileMaker ignores the option. That once lost 1,408 of 11,408 notes.
 
         Raises:
             TransientError: no answer, or only a part of one.
-            SourceError: it redirects, or its certificate is not to be trusted.
+            SourceError: it redirects, or its certificate is not trusted.
         """
         sent = {"Accept": "application/json", "Content-Type": "application/json", **(headers or {})}
         if authorization:
             sent["Authorization"] = authorization
         self.meter.add(requests=1)
-        got = self._response(verb, path, sent, body)
-        if isinstance(got, _Distrusted):
-            raise SourceError(got.what, where=where, next=got.next)
-        if isinstance(got, str):
-            raise self._silence(got, where)
+        outcome = self._response(verb, path, sent, body)
+        if isinstance(outcome, _Distrusted):
+            raise SourceError(outcome.what, where=where, next=outcome.next)
+        if isinstance(outcome, str):
+            raise self._unanswered(outcome, where)
         self._has_answered = True
-        response, content = got
+        response, content = outcome
         self.meter.add(bytes_read=len(content))
         if response.is_redirect or 300 <= response.status_code < 400:
             raise SourceError(
                 f"FileMaker redirects to another address (HTTP {response.status_code})",
                 where=where,
-                next="name the server's own address: a redirect is never followed",
+                next="write the server's own address: redirects are never followed",
             )
         return Answer(
             response.status_code,
@@ -177,7 +179,7 @@ class Wire:
         )
 
     def with_retries(self, call: Callable[[], T]) -> T:
-        """``call``, again and again while it raises ``TransientError`` and patience lasts.
+        """``call``, repeated while it raises ``TransientError`` and tries are left.
 
         Raises:
             SourceError: the last failure, with the number of tries.
@@ -195,10 +197,14 @@ class Wire:
         except TransientError as failure:
             last = failure
         tries = retrying.statistics["attempt_number"]
-        raise SourceError(f"{last.what}: {tries} tries", where=last.where, next=last.next)
+        raise SourceError(
+            f"{last.what}: {tries} tries",
+            where=last.where,
+            next=last.next,
+        )
 
     def pace(self) -> None:
-        """Leave the server alone for a moment, as the environment asks before each page."""
+        """Pause before a page, as the environment's file asks."""
         if self._retries.before_page:
             self._retries.sleep(self._retries.before_page)
 
@@ -218,7 +224,7 @@ class Wire:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
-            session.trust_env = False
+            session.trust_env = False  # else proxies and ``.netrc`` of this machine are used
             with self._lock:
                 self._sessions.append(session)
         return session
@@ -226,9 +232,9 @@ class Wire:
     def _response(
         self, verb: str, path: str, headers: dict[str, str], body: bytes | None
     ) -> tuple[requests.Response, bytes] | str | _Distrusted:
-        """The response and all that it holds, or what went wrong.
+        """The response and its whole content, or what went wrong.
 
-        The library's errors name the address: they end here.
+        The library's errors hold the address, and with it a token: they go no further.
         """
         try:
             request = requests.Request(verb, self.origin, headers=headers, data=body)
@@ -249,9 +255,9 @@ class Wire:
             return next(kinds, f"a request to FileMaker failed ({type(error).__name__})")
 
     def _content(self, response: requests.Response) -> bytes:
-        """The body to its end, in the time that an answer may take.
+        """The whole body, if it arrives in the time that an answer may take.
 
-        Read as it arrives: a larger read would wait for its last byte, however slowly that comes.
+        Read as it arrives: one larger read would wait for its last byte, however slowly it comes.
         """
         ends = time.monotonic() + self._retries.whole
         parts = []
@@ -262,22 +268,22 @@ class Wire:
                     raise _TooSlow
         return b"".join(parts)
 
-    def _silence(self, reason: str, where: str) -> SourceError:
+    def _unanswered(self, reason: str, where: str) -> SourceError:
         return TransientError(
             reason,
             where=where,
-            next="check the address, the network, and that the server runs; then run again",
+            next="check the address, the network, and that the server is running; then run again",
             tries=self._retries.tries,
         )
 
 
 _FAILURES = (  # the first that fits: the library's errors inherit from each other
-    (_TooSlow, "FileMaker's answer came too slowly to its end"),
-    (requests.exceptions.ConnectTimeout, "FileMaker did not take the connection in time"),
+    (_TooSlow, "FileMaker's answer took too long to arrive"),
+    (requests.exceptions.ConnectTimeout, "FileMaker did not accept the connection in time"),
     (requests.exceptions.Timeout, "FileMaker did not answer in time"),
     (urllib3.exceptions.ReadTimeoutError, "FileMaker did not answer in time"),
-    (urllib3.exceptions.DecodeError, "FileMaker's answer is packed and cannot be opened"),
-    (urllib3.exceptions.ProtocolError, "FileMaker broke off in the middle of an answer"),
+    (urllib3.exceptions.DecodeError, "FileMaker's answer is compressed and cannot be decompressed"),
+    (urllib3.exceptions.ProtocolError, "FileMaker's answer broke off in the middle"),
     (requests.exceptions.ConnectionError, "FileMaker could not be reached"),
 )
 _BACK_OFF = tenacity.wait_random_exponential(multiplier=2, min=1, max=60)

@@ -1,7 +1,8 @@
-"""Reads FileMaker's JSON as it comes: every digit kept, and what makes it no JSON fixed.
+"""Reads FileMaker's JSON: every digit is kept, and what makes it invalid is fixed.
 
-Three things do: a bare ``?`` where a value could not be computed, a fraction without its leading
-zero, and control characters inside of a text. Only the first loses something, so it is told apart.
+Three things make it invalid: a bare ``?`` where a value could not be computed, a fraction without
+its leading zero, and control characters inside a text. Only the first loses a value, so it is
+counted.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class _NotComputed:
 
 
 NOT_COMPUTED: Final = _NotComputed()
-_REPAIRED = "NaN"  # a word that only the fixing writes: FileMaker has no such number
+_REPAIRED = "NaN"  # what we write for a bare ``?``: FileMaker itself never sends this word
 _FLAWS = re.compile(
     rb'("[^"\\]*(?:\\.[^"\\]*)*")'  # a text: left as it is
     rb"|(?<=[:,\[\s])(\?)(?=\s*[,}\]])"
@@ -41,12 +42,12 @@ class Loaded:
 
 
 def load(content: bytes) -> Loaded:
-    """What ``content`` holds. Numbers are texts, of the digits that were sent."""
+    """What ``content`` holds. A number is the text of its digits: a float would round long ids."""
     loaded = _parsed(content)
     if loaded is not None:
         return Loaded(loaded)
-    mended, repaired = _mended(content)
-    return Loaded(_parsed(mended), repaired)
+    fixed, repaired = _fixed(content)
+    return Loaded(_parsed(fixed), repaired)
 
 
 def not_computed(rows: Iterable[Mapping[str, Any]]) -> int:
@@ -55,7 +56,7 @@ def not_computed(rows: Iterable[Mapping[str, Any]]) -> int:
 
 
 def texts(values: dict[str, Any], where: str) -> dict[str, str]:
-    """``values``, every one as text now: empty where there is none, or none could be computed.
+    """``values``, each as text: empty where there is none, or where it could not be computed.
 
     Raises:
         SourceError: one is neither text nor a number.
@@ -74,6 +75,7 @@ def texts(values: dict[str, Any], where: str) -> dict[str, str]:
 
 def _parsed(content: bytes) -> dict[str, Any] | None:
     try:
+        # Not strict: FileMaker puts control characters into texts without escaping them.
         loaded = json.loads(
             content, strict=False, parse_float=str, parse_int=str, parse_constant=_constant
         )
@@ -86,10 +88,10 @@ def _constant(word: str) -> object:
     return NOT_COMPUTED if word == _REPAIRED else word
 
 
-def _mended(content: bytes) -> tuple[bytes, int]:
+def _fixed(content: bytes) -> tuple[bytes, int]:
     count = 0
 
-    def mend(match: re.Match[bytes]) -> bytes:
+    def fix(match: re.Match[bytes]) -> bytes:
         nonlocal count
         if match[1] is not None:
             return match[1]
@@ -98,4 +100,4 @@ def _mended(content: bytes) -> tuple[bytes, int]:
         count += 1
         return _REPAIRED.encode()
 
-    return _FLAWS.sub(mend, content), count
+    return _FLAWS.sub(fix, content), count

@@ -1,4 +1,4 @@
-"""Whether every record of a table has a key of its own, and which ones have not."""
+"""Whether every record of a table has its own key, and which records have not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nexus_reimport.ids import Id
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with the keys of a table, in words, and what a person does about it."""
+    """What is wrong with the keys of a table, and what a person does about it."""
 
     what: str
     next: str
@@ -20,8 +20,8 @@ class Fault:
 class Keys:
     """The keys of one table, as its records come. ``fields`` are the fields that are the key.
 
-    ``record`` is what the channel calls a record by: FileMaker's record id, or, where it tells
-    none, its number in the order of the key.
+    ``record`` says how a message names a record: by FileMaker's record id, or, if the channel has
+    none, by its number in the order of the key.
     """
 
     def __init__(self, fields: Iterable[str]) -> None:
@@ -33,9 +33,9 @@ class Keys:
         self._odd: list[str] = []
 
     def add(self, key: Id, record: str, *, odd: bool = False) -> None:
-        """One record: its key, a false one where it has none.
+        """Add one record by its key, which is false if it has none.
 
-        ``odd``: it is written with characters that cannot be kept.
+        ``odd``: the key has characters that cannot be kept.
         """
         if odd or not key:
             (self._odd if odd else self._without).append(record)
@@ -52,11 +52,11 @@ class Keys:
         return len(self._first)
 
     def fault(self) -> Fault | None:
-        """What is wrong; None where every record has a key of its own."""
-        found = list(self._faults())
-        if not found:
+        """What is wrong; None if every record has its own key."""
+        faults = list(self._faults())
+        if not faults:
             return None
-        what, todo = ("; ".join(texts) for texts in zip(*map(astuple, found), strict=True))
+        what, todo = ("; ".join(texts) for texts in zip(*map(astuple, faults), strict=True))
         return Fault(what, f"{todo}; then run 01_preflight again")
 
     def _faults(self) -> Iterator[Fault]:
@@ -66,15 +66,15 @@ class Keys:
         odd = [f"{self.record} {x}" for x in self._odd]
         if same:
             yield Fault(
-                f"{len(same):,} record(s) have the key of another: {wording.some(same)}",
-                f"find them in FileMaker with ! in {self._fields}, and give each a key of its own"
+                f"{len(same):,} record(s) have the same key as another one: {wording.some(same)}",
+                f"find them in FileMaker with ! in {self._fields}, and give each its own key"
                 " (Duplicate Record copies the key)",
             )
         if apart:
             yield Fault(
-                f"{len(apart):,} pair(s) of keys differ in case or spelling alone, and FileMaker's"
-                f" relationships take them for one: {wording.some(apart)}",
-                "give one of each pair another key in FileMaker",
+                f"{len(apart):,} pair(s) of keys differ only in case or spelling, and FileMaker's"
+                f" relationships treat them as equal: {wording.some(apart)}",
+                "in FileMaker, give one record of each pair a different key",
             )
         if without:
             yield Fault(
@@ -85,5 +85,5 @@ class Keys:
             yield Fault(
                 f"{len(odd):,} record(s) have a key with control characters, or with half a"
                 f" character: {wording.some(odd)}",
-                f"write {self._fields} of these records anew in FileMaker",
+                f"enter {self._fields} of these records again in FileMaker",
             )

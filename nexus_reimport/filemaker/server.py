@@ -1,4 +1,4 @@
-"""What the channels that ask a server have in common: one file of it, its address, its errors."""
+"""What the Data API and OData have in common: one file on one server, its address, its errors."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Server:
         self.close()
 
     def close(self) -> None:
-        """Close every connection. A server that is gone is no error here."""
+        """Close every connection. A server that does not answer is no error here."""
         self._wire.close()
 
     def _where(self, table: str = "") -> str:
-        """Where, as errors tell it."""
+        """The ``where`` of an error."""
         return place(self.channel, self._wire.server, self._database, table)

@@ -1,4 +1,4 @@
-"""Names that are like one which is not there."""
+"""Existing names that are like one that does not exist."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Iterable
 
 
-def names(name: str, there: Iterable[str]) -> tuple[str, ...]:
-    """The nearest of those that are there, three at most."""
-    return tuple(difflib.get_close_matches(name, tuple(there), n=3, cutoff=0.5))
+def names(name: str, existing: Iterable[str]) -> tuple[str, ...]:
+    """The nearest existing names, three at most."""
+    return tuple(difflib.get_close_matches(name, tuple(existing), n=3, cutoff=0.5))
 
 
-def told(name: str, there: Iterable[str]) -> str:
-    """The same as an error tells them."""
-    return f"nearest: {', '.join(names(name, there)) or 'none'}"
+def phrase(name: str, existing: Iterable[str]) -> str:
+    """The nearest names, formatted for an error message."""
+    return f"nearest: {', '.join(names(name, existing)) or 'none'}"

@@ -1,4 +1,4 @@
-"""What a source costs."""
+"""What reading a source costs: bytes, requests, retries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nexus_reimport.filemaker import Usage
 
 
 class Meter:
-    """Counts what a source costs; several threads may add."""
+    """Counts what reading a source costs; several threads may add."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,6 +1,7 @@
-"""Files that nobody else may read, that a crash leaves whole, and that one process holds at a time.
+"""Private files: readable by the owner only, whole after a crash, locked by one process at a time.
 
-Each is made with its mode, never closed afterwards: between the two another user could open it.
+Each file is created with its mode. If the mode were set later, another user could open the file in
+between.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ FOLDER, FILE = 0o700, 0o600
 
 
 def make_folder(folder: Path) -> Path:
-    """The folder, made where it is not there; one that is there keeps the mode that it has."""
+    """The folder, created if necessary; an existing folder keeps its mode."""
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER)
     return folder
 
 
 def close_folder(folder: Path) -> Path:
-    """The folder, made where it is not there, and closed to everybody else."""
+    """The folder, created if necessary, and closed to all other users."""
     make_folder(folder).chmod(FOLDER)
     return folder
 
 
 def new_folder(folder: Path) -> Path:
-    """A folder that was not there.
+    """A new folder.
 
     Raises:
-        FileExistsError: it is there already. It was not touched.
+        FileExistsError: it exists already. It is unchanged.
     """
     folder.mkdir(parents=True, mode=FOLDER)
     return folder
@@ -42,27 +43,27 @@ def create(path: Path) -> BinaryIO:
     """A new file to write to.
 
     Raises:
-        FileExistsError: it is there already. It was not touched.
+        FileExistsError: it exists already. It is unchanged.
     """
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE), "wb")
 
 
 def append(path: Path) -> BinaryIO:
-    """A file to add to, made where it is not there."""
+    """A file to append to, created if necessary."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE), "ab")
 
 
 def sync(file: BinaryIO) -> None:
-    """What was written is on the disk when this returns."""
+    """Put what was written onto the disk before this returns."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """A new file of ``data``, on the disk when this returns: the file, and its name in the folder.
+    """Write a new file of ``data``. File and name are on the disk when this returns.
 
     Raises:
-        FileExistsError: it is there already. It was not touched.
+        FileExistsError: it exists already. It is unchanged.
     """
     with create(path) as file:
         file.write(data)
@@ -91,9 +92,9 @@ def place_new(path: Path, data: bytes) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """The file holds ``data``, on the disk when this returns; cut short, it holds what it held.
+    """Replace a file's content by ``data``, on the disk when this returns, or leave it unchanged.
 
-    A draft that a kill has left beside it is overwritten by the next one of that process id.
+    If a kill leaves a draft in the folder, the next process with the same id overwrites it.
     """
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
@@ -109,13 +110,13 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def remove(path: Path) -> None:
-    """The file is gone, from the disk too, when this returns; it need not have been there."""
+    """Remove the file, also from the disk, before this returns. It need not exist."""
     path.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """The names in the folder are on the disk when this returns."""
+    """Put the names in the folder onto the disk before this returns."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -128,9 +129,9 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def lock(path: Path) -> Iterator[IO[bytes] | None]:
-    """The file, locked until the end of the block; None where another process holds its lock.
+    """The file, locked until the end of the block; None if another process holds its lock.
 
-    The system lets go of the lock when the process ends in any way.
+    The system releases the lock however the process ends.
     """
     make_folder(path.parent)
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, FILE), "r+b") as file:
@@ -138,13 +139,13 @@ def lock(path: Path) -> Iterator[IO[bytes] | None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock of this file; whoever looks at the same time holds none."""
+    """Whether a process holds the lock of this file. Several processes can ask at the same time."""
     try:
         with path.open("rb") as file:
             return not _taken(file, fcntl.LOCK_SH)
     except FileNotFoundError:
         return False
-    except OSError:  # where it cannot be known, nobody may go on
+    except OSError:  # unknown counts as locked: to continue would be the worse mistake
         return True
 
 

@@ -1,7 +1,7 @@
-"""Row files: rows on their way between stages, as text, in Parquet, readable by the owner alone.
+"""Row files: rows on their way between stages, as text, in Parquet, readable only by the owner.
 
-Every value is the text that PostgreSQL or FileMaker wrote, or None. The digest of a row file is of
-its content, so that equal rows give equal digests whatever wrote them.
+Every value is the text that PostgreSQL or FileMaker wrote, or None. The digest is over the rows,
+not over the Parquet file: equal rows give equal digests with every version of the library.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from nexus_reimport.errors import RecordError
 from nexus_reimport.files import private
 
-BATCH = 5_000
+BATCH = 5_000  # rows in memory at a time
 _COMPUTED = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NEGATIVE = re.compile(r"-[0-9]+(?:\.[0-9]+)?")
 _QUOTED = re.compile(r"""[",;\t\r\n]|^\s|\s$""")
@@ -28,7 +28,7 @@ Row = Sequence[str | None]
 
 @dataclass(frozen=True, slots=True)
 class RowFile:
-    """What a stage passes on about a row file: its name in the private folder, and its content."""
+    """A row file as stages pass it on: its name in the private folder, columns, rows and digest."""
 
     name: str
     columns: tuple[str, ...]
@@ -45,7 +45,7 @@ def _feed(sink: _Sink, row: Row) -> None:
 
 
 class Writer:
-    """Adds rows to one file; ``done`` says what was written."""
+    """Adds rows to one file; ``done`` describes it."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         import pyarrow as pa
@@ -80,25 +80,25 @@ class Writer:
         self._batch = []
 
     def close(self) -> None:
-        """Write what is left and sync it to the disk."""
+        """Write the remaining rows and sync the file to the disk."""
         self._flush()
         self._parquet.close()
         private.sync(self._handle)
         self._handle.close()
 
     def done(self) -> RowFile:
-        """What was written."""
+        """The row file that was written."""
         return RowFile(self._path.name, self._columns, self._rows, self._hash.hexdigest())
 
 
 @contextmanager
 def writer(path: Path, columns: Sequence[str]) -> Iterator[Writer]:
     """A writer of ``path``, closed and synced at the end; an earlier file there is replaced."""
-    made = Writer(path, columns)
+    out = Writer(path, columns)
     try:
-        yield made
+        yield out
     finally:
-        made.close()
+        out.close()
 
 
 def write(path: Path, columns: Sequence[str], rows: Iterable[Row] = ()) -> RowFile:
@@ -110,10 +110,10 @@ def write(path: Path, columns: Sequence[str], rows: Iterable[Row] = ()) -> RowFi
 
 
 def read(path: Path, file: RowFile) -> Iterator[tuple[str | None, ...]]:
-    """The rows of ``file`` under ``path``'s folder, in order, checked against its digest.
+    """The rows of ``file`` in the folder ``path``, in order, checked against its digest at the end.
 
     Raises:
-        RecordError: the file is gone, or is not what the stage wrote.
+        RecordError: the file is missing, or has changed since the stage wrote it.
     """
     import pyarrow.parquet as pq
 
@@ -139,15 +139,16 @@ def read_dicts(path: Path, file: RowFile) -> Iterator[dict[str, str | None]]:
 
 
 def to_csv(folder: Path, file: RowFile, path: Path, keep: Callable[[Row], bool]) -> None:
-    """The rows of ``file`` that ``keep`` wants, as CSV with a header, for a person to open."""
+    """Write the rows for which ``keep`` is true as CSV with a header, for a person to open."""
     write_csv(path, file.columns, (row for row in read(folder, file) if keep(row)))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
-    """A new CSV file for a person to open in a spreadsheet, which its owner alone can read.
+    """Write a CSV file for a person to open in a spreadsheet; only its owner can read it.
 
-    It begins with a mark, by which Excel knows UTF-8. A text that a spreadsheet would compute is
-    given an apostrophe, so that ``+61 412 …`` stays what it is; a plain negative number needs none.
+    It begins with a byte-order mark, by which Excel recognises UTF-8. A text that a spreadsheet
+    would compute gets an apostrophe, so that ``+61 412 …`` stays unchanged; a plain negative number
+    needs none.
 
     Source: OWASP, "CSV Injection".
     """
@@ -164,7 +165,7 @@ def _line(row: Row) -> str:
 
 
 def _field(value: str | None) -> str:
-    """One value; quoted too where a spreadsheet of another country would end it at ``;``."""
+    """One value; also quoted if it holds ``;``, which separates values in some countries."""
     text = value or ""
     if _COMPUTED.match(text) and not _NEGATIVE.fullmatch(text):
         text = f"'{text}"
@@ -173,7 +174,7 @@ def _field(value: str | None) -> str:
 
 def _changed(name: str) -> RecordError:
     return RecordError(
-        f"{name} is not what the run wrote there",
+        f"{name} is missing, or is not what the run wrote there",
         where="the run's private folder",
-        next="run 01_preflight again; a run never goes on from a changed file",
+        next="run 01_preflight again; a run never continues with a changed file",
     )

@@ -1,7 +1,9 @@
-"""Text files that people write and programs save: decoded by their mark, or as declared.
+"""Text files that people write and programs save: decoded by their byte-order mark, or as declared.
 
-What begins with a mark (EF BB BF, FF FE, ...) is read as what the mark says. Nothing is replaced
-and nothing guessed: what cannot be decoded is told by line, with the encoding that would fit.
+A file that begins with a mark (EF BB BF, FF FE, ...) is read in the encoding of that mark. Nothing
+is replaced and nothing is guessed: if bytes cannot be decoded, the error names the line and the
+encoding that would fit. A mark that was read as text once hid the first column of a CSV file, and 0
+of 6,490 images were linked.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pathlib import Path
 
 MARK = "\ufeff"
 MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_LE: "utf-32",  # must come before UTF-16: it begins with that mark
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -20,11 +22,11 @@ MARKS = {
 }
 ONE_BYTE = {"windows-1252": "cp1252", "macroman": "mac_roman"}
 LINE_END = re.compile(r"\r\n|\r|\n")
-_MOST_LOOKED_AT = 1 << 20  # bytes: enough to tell one encoding from another
+_MOST_LOOKED_AT = 1 << 20  # bytes: enough to recognise an encoding
 
 
 class Undecodable(Exception):
-    """Bytes that mean nothing in an encoding: the line and the byte, both from 1.
+    """Bytes that are not valid in an encoding: the line and the byte, both from 1.
 
     ``likely`` is the encoding that would fit; ``""`` if none is known.
     """
@@ -33,14 +35,14 @@ class Undecodable(Exception):
         super().__init__(f"line {line:,}, byte {byte:,}")
         self.line, self.byte, self.likely = line, byte, likely
 
-    def told(self, path: Path) -> str:
-        """The file, the line, and what to do: one line for a person who has it open."""
+    def message(self, path: Path) -> str:
+        """One line for a person: the file, the line, and what to do."""
         fits = f", but probably {self.likely}" if self.likely not in ("", "utf-8") else ""
         return f"{path.name}, line {self.line:,}: is not UTF-8{fits}; save the file as UTF-8"
 
 
 def read(path: Path) -> str:
-    """The text of a file in UTF-8, or in what its mark says; the mark is no part of it.
+    """The text of a file in UTF-8, or in the encoding of its mark; without the mark.
 
     Raises:
         Undecodable: it is neither.
@@ -49,23 +51,23 @@ def read(path: Path) -> str:
     content = path.read_bytes()
     text = decoded(content, marked(content) or "utf-8")
     before, zero, _ = text.partition("\0")
-    if zero:  # UTF-16 without a mark, as some editors save it, is UTF-8 with zeros
+    if zero:  # UTF-16 without a mark, as some editors save it, is valid UTF-8 with zeros
         raise Undecodable(len(LINE_END.findall(before)) + 1, content.index(0) + 1, likely(content))
     return text
 
 
 def marked(content: bytes) -> str:
-    """The encoding that the mark at the beginning says; ``""`` where there is no mark."""
+    """The encoding of the mark at the beginning; ``""`` if there is no mark."""
     return next((name for mark, name in MARKS.items() if content.startswith(mark)), "")
 
 
 def decoded(content: bytes, encoding: str, *, halves: bool = False) -> str:
-    """The text of ``content``, without a mark. UTF-16 needs none: its line ends tell its order.
+    """The text of ``content``, without a mark. UTF-16 needs none: its zeros show its byte order.
 
-    With ``halves``, UTF-8 may write one character as two surrogates, which are given as they are.
+    With ``halves``, UTF-8 may write one character as two surrogates, which stay as they are.
 
     Raises:
-        Undecodable: there are bytes that mean nothing in this encoding.
+        Undecodable: there are bytes that are not valid in this encoding.
     """
     codec = ONE_BYTE.get(encoding, encoding)
     if encoding == "utf-16" and not marked(content):
@@ -82,13 +84,13 @@ def decoded(content: bytes, encoding: str, *, halves: bool = False) -> str:
 
 
 def _other(content: bytes, encoding: str) -> str:
-    """The encoding that would fit, if it is another one than that which does not."""
+    """The encoding that would fit; ``""`` if it is the one that did not."""
     fits = likely(content)
     return "" if fits == encoding else fits
 
 
 def likely(content: bytes) -> str:
-    """The encoding that ``content`` is probably in. For messages alone: nothing is read by it."""
+    """The probable encoding of ``content``. Only for messages: nothing is read by it."""
     name = marked(content)
     if name:
         return name
@@ -112,7 +114,7 @@ def is_utf8(content: bytes) -> bool:
 
 
 def _order(content: bytes) -> str:
-    """How UTF-16 without a mark is written, by where the zeros of its ASCII are; ``""`` if none."""
+    """The byte order of UTF-16 without a mark, by the zeros in its ASCII; ``""`` if unclear."""
     looked_at = content[:_MOST_LOOKED_AT]
     even, odd = looked_at[::2].count(0), looked_at[1::2].count(0)
     if odd > 4 * even:
@@ -121,7 +123,7 @@ def _order(content: bytes) -> str:
 
 
 def _words(text: str) -> int:
-    """How many letters beyond ASCII stand where a word would have them."""
+    """How many non-ASCII letters are in a place where a word can have them."""
     return len(
         re.findall(r"(?<=[a-z])[\u00df-\u00f6\u00f8-\u00ff]|\b[\u00c0-\u00de](?=[a-z])", text)
     )

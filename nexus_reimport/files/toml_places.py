@@ -1,4 +1,4 @@
-"""Where in a TOML file a key stands: dotted path -> line, for messages about what it says."""
+"""The line of each key of a TOML file, for messages: path -> line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _HEADER = re.compile(r"(\[\[?)(.*?)\]\]?\s*(?:#.*)?", re.DOTALL)
 
 
 def lines(text: str) -> dict[Path, int]:
-    """Path of each table, key and element of ``text`` -> its line; ``text`` is a whole TOML file.
+    """Path of each table, key and element of ``text``, a whole TOML file -> its line.
 
-    What stands within a value of one line has that line; of a list of several lines, each element
-    has the one where it begins.
+    Everything in a value of one line has that line. In a list of several lines, each element has
+    the line where it begins.
     """
     found: dict[Path, int] = {}
     table: Path = ()
@@ -40,19 +40,19 @@ def lines(text: str) -> dict[Path, int]:
 
 
 def line_of(path: Path, places: dict[Path, int]) -> int:
-    """The line of ``path``, or of the nearest part of it that has one; 0 where none has."""
+    """The line of ``path``, or of the longest beginning of it that has one; 0 if none has."""
     return next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), 0)
 
 
 def dotted(path: Path) -> str:
-    """``path`` as one would write it in the file."""
+    """``path`` as it is written in the file."""
     return ".".join(
         str(part) if re.fullmatch(r"[\w-]+", str(part)) else f'"{part}"' for part in path
     )
 
 
 def _statements(text: str) -> list[tuple[int, str]]:
-    """Line and text of each header and each ``key = value``, however many lines it has."""
+    """First line and text of each header and each ``key = value``, which can have several lines."""
     found, depth, number, start, current = [], 0, 1, 1, ""
     for piece in _TOKEN.findall(text):
         if not current.strip():
@@ -87,7 +87,7 @@ def _elements(path: Path, start: int, statement: str) -> dict[Path, int]:
 
 
 def _keys(statement: str) -> Path:
-    """The keys on the left of a statement, as TOML itself reads them."""
+    """The keys on the left of a statement, parsed by the TOML library."""
     match = re.match(rf"(?:{_STRING}|[^=\"'])+?(?==)", statement, re.DOTALL)
     try:
         document: Any = tomllib.loads(f"{match[0]}= 0" if match else "")

@@ -1,4 +1,4 @@
-"""Excel workbooks: opened whoever wrote them, and texts that every program reads back.
+"""Excel workbooks: opened whatever program wrote them; texts that every program reads back.
 
 Source: ISO/IEC 29500-1 (Strict and Transitional differ in the names of their namespaces);
 ISO/IEC 29500-1, 22.9.2.19, "ST_Xstring" (``_x000D_`` stands for a character that XML cannot hold).
@@ -29,10 +29,10 @@ _NAMESPACE = re.compile(rb"""(=\s*["'])http://purl\.oclc\.org/ooxml/(\w+)(?=[/"'
 
 
 def opened(content: bytes, *, values: bool) -> Any:
-    """The workbook ``content``, to be read row by row; of formulas the ``values``, or themselves.
+    """The workbook ``content``, to be read row by row: formulas, or with ``values`` their results.
 
     Raises:
-        Exception: of a dozen kinds, with texts that may quote a cell: none may be shown.
+        Exception: of a dozen kinds, whose texts may quote a cell and must not be shown.
     """
     from openpyxl import load_workbook
 
@@ -41,28 +41,28 @@ def opened(content: bytes, *, values: bool) -> Any:
 
 
 def rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
-    """The rows of a sheet, each as long as its last cell that is written.
+    """The rows of a sheet, each up to its last written cell.
 
-    The size that a sheet claims to have is not believed: some programs write a wrong one, and one
-    cell far away must not make a rectangle of a billion.
+    The size that a sheet claims to have is ignored: some programs write a wrong one, and a single
+    cell far away must not give a billion cells.
     """
     sheet.reset_dimensions()
     return iter(sheet.iter_rows())
 
 
 def shown(value: str, *, longest: int = LONGEST_TEXT) -> str:
-    """``value`` as a cell can show it to people; a longer one ends in ``…``.
+    """``value`` as a cell can show it; a longer text ends in ``…``.
 
-    A character that XML or Excel cannot hold becomes U+FFFD, so that it is seen.
+    A character that XML or Excel cannot hold becomes U+FFFD, so that people notice it.
     """
     text = _NOT_IN_A_CELL.sub(UNPRINTABLE, value)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def cell_text(value: str) -> str:
-    """``value`` as it is written into a cell: no part of it is taken for a character's number.
+    """``value`` as it is written into a cell, with texts such as ``_x000D_`` escaped.
 
-    Source: the same standard, ``_x005F_`` for the underscore of what looks like one.
+    Source: the same standard, ``_x005F_`` for the underscore of a text that looks like an escape.
     """
     written = _LIKE_AN_ESCAPE.sub("_x005F_", shown(value))
     if len(written) <= LONGEST_TEXT:
@@ -71,31 +71,31 @@ def cell_text(value: str) -> str:
 
 
 def shows_digits(number_format: str) -> bool:
-    """Whether a format shows a number by its digits: no sign of its own, no zeros before it."""
+    """Whether a format shows a number as its digits only: no added signs, no leading zeros."""
     positive = _LOOK.sub("", number_format).split(";")[0]
     digits = re.split(r"[.E]", positive)[0]
     return _PLAIN.fullmatch(positive) is not None and digits.count("0") < 2
 
 
 def unescaped(text: str) -> str:
-    """``text`` with the characters that it names by their numbers."""
+    """``text`` with its escapes replaced by the characters that they mean."""
     if "_x" not in text:
         return text
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def _transitional(content: bytes) -> bytes:
-    """``content``; one that was saved as Strict Open XML with the names that all programs know."""
+    """``content``; Strict Open XML gets the namespaces of Transitional, which all programs know."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if not any(_STRICT in archive.read(name) for name in _ROOTS & {*archive.namelist()}):
             return content
         out = io.BytesIO()
-        with zipfile.ZipFile(out, "w") as made:
+        with zipfile.ZipFile(out, "w") as changed:
             for part in archive.infolist():
                 body = archive.read(part)
                 if part.filename.endswith((".xml", ".rels")):
                     body = _NAMESPACE.sub(_renamed, body)
-                made.writestr(part.filename, body)
+                changed.writestr(part.filename, body)
     return out.getvalue()
 
 

@@ -1,7 +1,7 @@
 """A mapping: how one FileMaker file feeds one Nexus.
 
-The shipped mapping is ``mappings/nexus.toml``, whose head explains the parts. A mapping is checked
-in itself when it is loaded (``problems``); against FileMaker's fields in ``stages.snapshot``,
+The shipped mapping is ``mappings/nexus.toml``; its head explains the parts. A mapping is checked in
+itself when it is loaded (``problems``), against FileMaker's fields in ``stages.snapshot``, and
 against the live schema in ``nexus.fit``.
 """
 

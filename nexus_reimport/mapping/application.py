@@ -1,4 +1,4 @@
-"""What the application asks of the tables."""
+"""The tables and columns that the application's screens read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nexus_reimport.settings import Strict
 
 
 class Calendar(Strict):
-    """What the application's calendar reads."""
+    """The columns that the application's calendar reads."""
 
     entity: str
     start: str
@@ -18,7 +18,7 @@ class Calendar(Strict):
 
 
 class Application(Strict):
-    """What the application asks, so that verify can ask the same."""
+    """What the application queries, so that the verification can run the same queries."""
 
     patient_name: tuple[str, ...]
     search: tuple[str, ...]

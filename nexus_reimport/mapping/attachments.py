@@ -1,4 +1,4 @@
-"""What is only re-linked: documents, images; and columns that point at rows without a key."""
+"""Documents and images, which are only re-linked; references without a foreign key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nexus_reimport.settings import Strict
 
 
 class Owner(Strict):
-    """Which field of an attachment's source names its owner."""
+    """The field of an attachment's source that names its owner."""
 
     field: str
     entity: str
@@ -28,7 +28,7 @@ class AttachmentFile(Strict):
 
 
 class Through(Strict):
-    """The table that holds the link where the attachment itself does not."""
+    """The table that holds the link, if the attachment's own table does not."""
 
     table: str
     column: str

@@ -1,4 +1,4 @@
-"""What only a person knows."""
+"""Values that only a person knows."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from nexus_reimport.settings import Strict
 class ByHand(Strict):
     """Values of one kind that only a person knows; a sheet is written for them.
 
-    ``columns`` are asked for where one of them is empty: column -> ``table.column`` of the names
-    to choose from, or "" for a text or a date. ``show`` tells the person whose row it is
-    (``column``, or ``column.column`` through the entity that it points at). With ``where_any``
-    only rows are listed that hold a value in one of these columns.
+    ``columns`` are asked for if one of them is empty: column -> ``table.column`` with the names to
+    choose from, or "" for a text or a date. ``show`` are the columns that describe the row to the
+    person (``column``, or ``column.column`` of the entity that the first one points at). With
+    ``where_any``, only rows with a value in one of these columns are listed.
     """
 
     entity: str

@@ -13,11 +13,11 @@ from nexus_reimport.settings import Different, Strict
 
 
 def _known(name: object) -> str:
-    """``name``, if a converter is called so; told as pydantic tells a choice."""
+    """``name``, if it is a converter's; the error is worded like pydantic's for a choice."""
     names = tuple(registry.CONVERTERS)
     if name in names:
         return str(name)
-    *others, last = (f"'{one}'" for one in names)
+    *others, last = (f"'{known}'" for known in names)
     raise ValueError(f"Input should be {', '.join(others)} or {last}")
 
 
@@ -25,7 +25,7 @@ ConverterName = Annotated[str, PlainValidator(_known)]
 
 
 class Lookup(Strict):
-    """One way to find a row of a protected table; ``through`` goes by another source first."""
+    """One way to find a row of a protected table; ``through`` reads another source first."""
 
     source_field: str = Field(alias="from")
     table: str
@@ -37,9 +37,9 @@ class Lookup(Strict):
 class ColumnSpec(Strict):
     """What feeds one column, or one key of a JSON column (``column.key``).
 
-    A value that comes before the one of the column ``not_before`` does not fit.
-    ``misfits_at_most`` is the part of the values that FileMaker holds which may not fit; where it
-    is not given, 1% of them or five, whichever is more.
+    A value that is before that of the column ``not_before`` does not fit. ``misfits_at_most`` is
+    the part of FileMaker's values that may be misfits; if it is not given, 1% of them or five,
+    whichever is more.
     """
 
     source_field: str = Field(alias="from", default="")
@@ -55,6 +55,7 @@ class ColumnSpec(Strict):
     folded: bool = False
     not_before: str = ""
     misfits_at_most: float | None = Field(default=None, ge=0, le=1)
+    # FileMaker has no clinician and no type of an appointment: about 8,334 exist only in Nexus.
     when_empty: Literal["keep", "clear"] = "keep"
     when_different: Different | None = None
 
@@ -67,7 +68,7 @@ class ColumnSpec(Strict):
 
     @property
     def converter(self) -> registry.Converter:
-        """What was declared of its converter."""
+        """The declaration of its converter."""
         return registry.of(self.convert)
 
     def _lacking(self) -> Iterator[str]:
@@ -76,10 +77,9 @@ class ColumnSpec(Strict):
         if missing:
             yield f"{self.convert}: `with` lacks {', '.join(sorted(missing))}"
         if not self.source_field and not self.gather:
-            yield "neither `from` nor `gather`"
+            yield "`from` or `gather` is missing"
         if converter.takes and not getattr(self, converter.takes):
-            which = "which?" if converter.takes == "entity" else "none are given"
-            yield f"{self.convert}: {which}"
+            yield f"{self.convert}: `{converter.takes}` is missing"
         for name in converter.numbers:
             number = self.with_.get(name, "0")
             if not (number.isascii() and number.isdigit()):
@@ -88,11 +88,11 @@ class ColumnSpec(Strict):
     def _without_effect(self) -> Iterator[str]:
         converter = self.converter
         if unknown := set(self.with_) - converter.knows:
-            yield f"{self.convert}: `with` knows no {', '.join(sorted(unknown))}"
+            yield f"{self.convert}: `with` does not know {', '.join(sorted(unknown))}"
         for part in registry.TAKEN:
             if getattr(self, part) and converter.takes != part:
                 yield (
-                    f"`{part}` is for convert = {registry.taking(part)}, and this is"
+                    f"`{part}` is for convert = {registry.taking(part)}, but this is"
                     f' "{self.convert}"'
                 )
         if self.may_miss and converter.takes != "entity":
@@ -101,25 +101,27 @@ class ColumnSpec(Strict):
     def _of_card(self) -> Iterator[str]:
         known = self.converter.parts
         if bool(known) != bool(self.gather):
-            yield f"`gather` belongs to {' and '.join(registry.cards())}, and they to it"
+            cards = " and ".join(registry.cards())
+            yield f"`gather` and the converters {cards} need each other"
         elif not known and (self.keys or self.replaces):
-            yield "`keys` and `replaces` are for cards"
+            yield "`keys` and `replaces` are only for cards"
         if not known or not self.gather:
             return
         if not self.keys:
-            yield "gather: `keys` says which JSON keys FileMaker decides"
+            yield "gather: `keys` is missing: the JSON keys that FileMaker decides"
         for part, keys in known.items():
-            if part not in self.keys and (alone := [k for k in keys if k in self.keys]):
-                yield f"keys: {', '.join(alone)} without {part}, which holds the same"
+            if part not in self.keys and (named := [k for k in keys if k in self.keys]):
+                yield f"keys: {', '.join(named)} without {part}, which holds the same"
         every = {key for keys in known.values() for key in keys}
-        if never := [key for key in self.keys if key not in every]:
-            yield f"keys: {self.convert} gives no {', '.join(never)}: it would go from every card"
+        if unknown := [key for key in self.keys if key not in every]:
+            listed = ", ".join(unknown)
+            yield f"keys: {self.convert} does not make {listed}, so every card would lose it"
 
     @property
     def parts(self) -> dict[str, tuple[str, ...]]:
         """Part of a card -> its JSON keys, the list of its entries first.
 
-        A key of ``replaces`` that no part is known for is an older one of the first part.
+        A key of ``replaces`` that belongs to no part counts as an older key of the first part.
         """
         known = self.converter.parts
         fed = [part for part in known if part in self.keys]

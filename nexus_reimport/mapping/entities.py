@@ -1,4 +1,4 @@
-"""What is wiped and reimported: tables, the rules for their rows, and what feeds their columns."""
+"""The tables that are wiped and reimported: rules for their rows, and what feeds their columns."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from nexus_reimport.settings import EntityDecisions, Strict
 class ExclusionRule(Strict):
     """A named rule by which a source record is not loaded, and its budget.
 
-    ``at_most`` is a part of the source's records: where more fall under the rule, the run stops.
-    ``records`` names them one by one, by the FileMaker ids that a message has named.
+    ``at_most`` is a part of the source's records: if the rule leaves out more, the run stops.
+    ``records`` names them one by one, by the FileMaker ids in a message.
     """
 
     name: str
@@ -37,16 +37,16 @@ class ExclusionRule(Strict):
     @model_validator(mode="after")
     def _one_reason(self) -> ExclusionRule:
         if sum(map(bool, (self.empty, self.unresolved, self.misfit, self.records))) != 1:
-            raise ValueError("give one of `empty`, `unresolved`, `misfit` and `records`")
+            raise ValueError("give exactly one of `empty`, `unresolved`, `misfit` and `records`")
         return self
 
 
 class OverrideRule(Strict):
-    """A named rule that gives a column of a row of FileMaker's another value than it has.
+    """A named rule that changes a value in rows that FileMaker brings.
 
-    Where ``column`` holds ``was`` it ``becomes`` another, if the column ``filled`` holds a value,
-    or the instant or date in the column ``past`` is over. One that ``asks`` is decided by a
-    person, in the environment's file.
+    If ``column`` holds ``was``, it ``becomes`` another value, provided that the column ``filled``
+    has a value, or that the time in the column ``past`` is over. A rule that ``asks`` is decided by
+    a person, in the environment's file.
     """
 
     name: str
@@ -62,25 +62,26 @@ class OverrideRule(Strict):
         if bool(self.filled) == bool(self.past):
             raise ValueError("give either `filled` or `past`")
         if self.asks and self.name not in EntityDecisions.model_fields:
-            raise ValueError(f"asks: [decisions] knows no {self.name}")
+            raise ValueError(f"asks: there is no decision {self.name}")
         return self
 
 
 class Identity(Strict):
-    """One rule by which a source record is the same as a row of Nexus.
+    """One rule that matches source records with rows of Nexus.
 
-    ``by = "filemaker_id"``, or columns whose fed values equal the row's; ``folded`` ones compare
-    with blanks folded, and ``then`` breaks ties between equal candidates.
+    ``by = "filemaker_id"``, or columns whose fed values must equal the row's. Columns in ``folded``
+    compare with blanks folded; ``then`` breaks ties between equal candidates.
     """
 
     name: str
     by: Literal["filemaker_id"] | Annotated[tuple[str, ...], Field(min_length=1)]
+    # Earlier imports changed line ends: 11,166 of 11,166 notes match by folded text, none by date.
     folded: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
 
 
 class DefaultRule(Strict):
-    """A named rule that gives a new row's value."""
+    """A named rule for a value of a new row."""
 
     rule: Literal["as_of", "from", "completed_if_past", "sent_if"]
     source_field: str = Field(alias="from", default="")
@@ -101,7 +102,7 @@ class DefaultRule(Strict):
         if missing := [name for name in needed if not given[name]]:
             raise ValueError(f"{self.rule}: lacks {', '.join(missing)}")
         if not registry.of(self.convert).is_plain:
-            raise ValueError(f"convert: {self.convert} needs more than a new value can give")
+            raise ValueError(f"convert: {self.convert} cannot be used for a new value")
         return self
 
 
@@ -110,6 +111,7 @@ class Entity(Strict):
 
     table: str
     source: str
+    # The content type's name. Its number is looked up: it differs between installations.
     model: str = ""
     filemaker_id: str = ""  # column, or column.key, that holds FileMaker's id in Nexus
     identity: tuple[Identity, ...]
@@ -125,7 +127,7 @@ class Entity(Strict):
         return tuple(dict.fromkeys(c.gather for c in self.columns.values() if c.gather))
 
     def decided(self) -> dict[str, ColumnSpec]:
-        """What is counted and decided for itself: columns, keys of JSON columns, parts of cards."""
+        """What is counted and decided separately: columns, keys of JSON columns, parts of cards."""
         return {
             of: column
             for name, column in self.columns.items()
@@ -133,5 +135,5 @@ class Entity(Strict):
         }
 
     def fed_columns(self) -> tuple[str, ...]:
-        """The columns that FileMaker feeds, wholly or by keys, in the mapping's order."""
+        """The columns that FileMaker feeds, whole or by keys, in the mapping's order."""
         return tuple(dict.fromkeys(name.partition(".")[0] for name in self.columns))

@@ -16,7 +16,7 @@ from nexus_reimport.settings import Strict
 
 
 class FieldMapping(Strict):
-    """One mapping, checked in itself."""
+    """One mapping."""
 
     version: Literal[1]
     schema_name: str = Field(alias="schema", default="public")
@@ -28,12 +28,13 @@ class FieldMapping(Strict):
     references: tuple[Reference, ...] = ()
     by_hand: dict[str, ByHand] = {}
     application: Application
+    # Columns that the application changes by itself (tokens, sessions, counters of sent mails).
     volatile: dict[str, tuple[str, ...]] = {}
     digest: str = ""
-    text: str = Field(default="", repr=False)  # of the file, to find the lines of what is wrong
+    text: str = Field(default="", repr=False)  # of the file, to find the line of a problem
 
     def wiped_tables(self) -> dict[str, str]:
-        """Table -> entity, parents first as the mapping lists them."""
+        """Table -> entity, in the mapping's order, which lists parents first."""
         return {entity.table: name for name, entity in self.entities.items()}
 
     def used_sources(self) -> set[str]:
@@ -44,32 +45,32 @@ class FieldMapping(Strict):
     def ids_of(self, source: str) -> frozenset[str]:
         """The fields of ``source`` that hold ids: its own, and those of other records."""
         spec = self.sources[source]
-        found = {*spec.key, *(link.field for link in spec.links)}
+        fields = {*spec.key, *(link.field for link in spec.links)}
         for entity in self.entities.values():
             if entity.source == source:
                 feeds = entity.columns.values()
-                found |= {f.source_field for f in feeds if f.converter.is_id}
+                fields |= {f.source_field for f in feeds if f.converter.is_id}
         for attachment in self.attachments.values():
             if attachment.source == source:
-                found |= {attachment.owner.field, *(i.field for i in attachment.identity)}
-        return frozenset(found)
+                fields |= {attachment.owner.field, *(i.field for i in attachment.identity)}
+        return frozenset(fields)
 
     def chosen_from(self) -> set[tuple[str, str]]:
-        """Table and column of everything that lookups, or people, choose rows by."""
-        found = {
+        """The tables and columns by which lookups and people find rows."""
+        in_lookups = {
             (step.table, step.match)
             for entity in self.entities.values()
             for column in entity.columns.values()
             for step in column.lookup
         }
         by_hand = [c for kind in self.by_hand.values() for c in kind.columns.values() if c]
-        return found | {(t, c) for t, _, c in (choice.partition(".") for choice in by_hand)}
+        return in_lookups | {(t, c) for t, _, c in (choice.partition(".") for choice in by_hand)}
 
     def link_tables(self) -> dict[str, AttachmentLink]:
-        """Table -> the link that it holds, for the tables that re-linking may write."""
+        """Table -> its link, for the tables that re-linking may write."""
         return {a.link_table: a.link for a in self.attachments.values()}
 
     def people(self) -> str:
-        """The entity of the patients: the one that the application's calendar points at."""
+        """The entity of the patients: the application's calendar points at it."""
         calendar = self.application.calendar
         return self.entities[calendar.entity].columns[calendar.patient].entity

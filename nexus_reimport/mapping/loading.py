@@ -1,4 +1,4 @@
-"""Reads a mapping from its file, whole or not at all, and gives it its digest."""
+"""Loads a mapping from its file, checks it, and gives it its digest."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from nexus_reimport.mapping.field_mapping import FieldMapping
 from nexus_reimport.mapping.problems import Problem
 from nexus_reimport.settings import Settings
 
-_WORDS = {"extra_forbidden": "no such name is known here", "missing": "is missing"}
+_WORDS = {"extra_forbidden": "is not a known name here", "missing": "is missing"}
 
 
 def load(name: str, base: Folder | None = None) -> FieldMapping:
     """The mapping ``name``: a shipped one, or a path to a TOML file (relative to ``base``).
 
     Raises:
-        MappingError: all problems at once, each with its place. Nothing was read beyond the file.
+        MappingError: all problems at once, each with its place. Nothing else was read.
     """
     text = _text(name, base)
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise MappingError(f"the mapping {name} is not a TOML file: {error}") from None
+        raise MappingError(f"the mapping {name} is not valid TOML: {error}") from None
     mapping, found = _validated(raw)
     if mapping is not None:
         found += problems.find(mapping)
@@ -43,18 +43,19 @@ def load(name: str, base: Folder | None = None) -> FieldMapping:
 
 
 def load_for(settings: Settings, base: Folder) -> FieldMapping:
-    """The mapping of an environment, which must have what the environment's file names.
+    """The mapping of an environment; it must have all that the environment's file names.
 
     Raises:
         MappingError: all problems of the mapping at once.
-        SettingsError: decisions or channels for what the mapping does not have, all at once.
+        SettingsError: decisions or channels for names that the mapping does not have, all at once.
+            Nothing else was read.
     """
     mapping = load(settings.mapping, base)
     absent = [*_not_mapped(mapping, settings)]
     if absent:
         raise SettingsError(
             f"{settings.name}.toml names what the mapping does not have:"
-            f" {len(absent)} problem(s)\n" + "\n".join(f"    {said}" for said in absent),
+            f" {len(absent)} problem(s)\n" + "\n".join(f"    {problem}" for problem in absent),
             where=f"mapping {settings.mapping}",
             next="correct the environment's file and start again",
         )
@@ -69,7 +70,8 @@ def _not_mapped(mapping: FieldMapping, settings: Settings) -> Iterator[str]:
             continue
         known = {"*", *spec.columns, *spec.decided()}
         for column in decisions.when_different.keys() - known:
-            yield f'decisions.{entity}.when_different."{column}": no column, key or part is fed'
+            place = f'decisions.{entity}.when_different."{column}"'
+            yield f"{place}: the mapping feeds no such column, key or part"
         if decisions.past_scheduled and "past_scheduled" not in {r.name for r in spec.overrides}:
             yield f"decisions.{entity}.past_scheduled: {entity} has no such rule"
     for name in ("channels", "tables"):
@@ -78,12 +80,12 @@ def _not_mapped(mapping: FieldMapping, settings: Settings) -> Iterator[str]:
 
 
 def _validated(raw: dict[str, Any]) -> tuple[FieldMapping | None, list[Problem]]:
-    """The mapping, and what is wrong with its parts.
+    """The mapping, and its problems.
 
-    Names that nothing knows are passed over, so that what else is wrong is found as well.
+    After unknown names were found it is checked again without them, to find the other problems.
     """
     ours = [name for name in ("digest", "text") if name in raw]
-    found: list[Problem] = [((name,), "is no name of a mapping") for name in ours]
+    found: list[Problem] = [((name,), "is not a name that a mapping can use") for name in ours]
     for _ in range(2):
         try:
             return FieldMapping.model_validate(raw), found
@@ -100,8 +102,8 @@ def _validated(raw: dict[str, Any]) -> tuple[FieldMapping | None, list[Problem]]
 
 
 def _in_file(raw: Any, place: Path, kind: str) -> Path:
-    """``place`` as far as the file has it; what is missing there is named too."""
-    found: list[str | int] = []
+    """The part of ``place`` that the file has; also the first missing name, if one is missing."""
+    existing: list[str | int] = []
     for part in place:
         is_there = (
             part in raw
@@ -109,22 +111,22 @@ def _in_file(raw: Any, place: Path, kind: str) -> Path:
             else (isinstance(raw, list) and isinstance(part, int) and part < len(raw))
         )
         if not is_there:
-            return (*found, part) if kind == "missing" else tuple(found)
-        found.append(part)
+            return (*existing, part) if kind == "missing" else tuple(existing)
+        existing.append(part)
         raw = raw[part]
-    return tuple(found)
+    return tuple(existing)
 
 
 def _without(raw: Any, places: Iterable[Path]) -> Any:
-    """``raw`` without what stands at ``places``."""
-    made = copy.deepcopy(raw)
+    """``raw`` without the values at ``places``."""
+    reduced = copy.deepcopy(raw)
     for *way, last in places:
-        at = made
+        at = reduced
         for part in way:
             at = at.get(part, {}) if isinstance(at, dict) else at[int(part)]
         if isinstance(at, dict):
             at.pop(last, None)
-    return made
+    return reduced
 
 
 def _text(name: str, base: Folder | None) -> str:
@@ -133,8 +135,10 @@ def _text(name: str, base: Folder | None) -> str:
         return shipped.read_text(encoding="utf-8")
     path = (base or Folder()) / name
     if not path.is_file():
-        raise MappingError(f"no mapping {name}: neither shipped nor a file", where=str(path))
+        raise MappingError(
+            f"there is no mapping {name}: it is neither shipped nor a file", where=str(path)
+        )
     try:
         return textfile.read(path)
     except textfile.Undecodable as error:
-        raise MappingError(error.told(path)) from None
+        raise MappingError(error.message(path)) from None

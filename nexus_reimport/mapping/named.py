@@ -1,4 +1,4 @@
-"""Which tables and columns of Nexus a mapping names, and where."""
+"""The tables and columns of Nexus that a mapping names, with their places in the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nexus_reimport.mapping.field_mapping import FieldMapping
 
 
 def of_nexus(mapping: FieldMapping) -> Iterator[tuple[Path, str, str]]:
-    """Each table of Nexus, and column of one ("" for none), that is named: where, and which."""
+    """Place, table and column ("" for the table itself) of each name of Nexus in the mapping."""
     if mapping.content_types:
         yield ("content_types",), mapping.content_types, ""
     for name, entity in mapping.entities.items():
@@ -34,7 +34,7 @@ def of_nexus(mapping: FieldMapping) -> Iterator[tuple[Path, str, str]]:
 
 
 def _by_entity(entity: Entity) -> Iterator[tuple[Path, str, str]]:
-    """Where an entity names tables and columns, and which."""
+    """The same for one entity; places are relative to it."""
     own = entity.table
     yield ("table",), own, ""
     yield ("filemaker_id",), own, entity.filemaker_id.partition(".")[0]

@@ -1,4 +1,4 @@
-"""What is wrong with a mapping in itself: what names nothing, or cannot be together."""
+"""The problems of a mapping in itself: names of nothing, and contradictions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHEET = re.compile(r"(?!(?:choices|history)$)[^\[\]:*?/\\']{1,31}", re.IGNORECA
 
 
 def find(mapping: FieldMapping) -> Iterator[Problem]:
-    """What names nothing, or cannot be together: where it stands, and what is wrong."""
+    """Every name of nothing, and every contradiction: its place, and the problem."""
     for name, source in mapping.sources.items():
         yield from _of_source(mapping, ("sources", name), source)
     for name, entity in mapping.entities.items():
@@ -34,19 +34,22 @@ def find(mapping: FieldMapping) -> Iterator[Problem]:
         yield from _of_by_hand(mapping, ("by_hand", name), name, kind)
     yield from _of_application(mapping, ("application", "calendar"))
     for table in mapping.volatile.keys() & {*mapping.wiped_tables(), *mapping.link_tables()}:
-        yield ("volatile", table), "is written by the run: nothing of it can be left aside"
+        yield (
+            ("volatile", table),
+            "the run writes this table, so none of its columns can be volatile",
+        )
 
 
 def refused(what: str, problems: Iterable[Problem], text: str, where: str = "") -> MappingError:
-    """One error for all ``problems`` of the mapping with this ``text``, in its order."""
+    """One error for all ``problems`` of the mapping with this ``text``, in the file's order."""
     lines = toml_places.lines(text)
     placed = sorted(
         {
-            (toml_places.line_of(path, lines), toml_places.dotted(path), said)
-            for path, said in problems
+            (toml_places.line_of(path, lines), toml_places.dotted(path), problem)
+            for path, problem in problems
         }
     )
-    listed = [f"    {f'line {n}, ' if n else ''}{place}: {said}" for n, place, said in placed]
+    listed = [f"    {f'line {n}, ' if n else ''}{place}: {problem}" for n, place, problem in placed]
     return MappingError(
         "\n".join([f"{what} {len(placed)} problem(s)", *listed]),
         where=where,
@@ -57,7 +60,7 @@ def refused(what: str, problems: Iterable[Problem], text: str, where: str = "") 
 def _absent(
     mapping: FieldMapping, path: Path, source: str, fields: Iterable[str]
 ) -> Iterator[Problem]:
-    """The ``fields`` that ``source`` does not declare; nothing where it is told elsewhere."""
+    """The ``fields`` that ``source`` does not declare; none if the source itself is missing."""
     known = mapping.sources[source].fields if source in mapping.sources else None
     for field in dict.fromkeys(fields):
         if known is not None and field not in known:
@@ -91,14 +94,14 @@ def _of_source(mapping: FieldMapping, path: Path, source: SourceTable) -> Iterat
     for field, spec in source.fields.items():
         names = {field, *spec.also}
         if source.columns and not spec.optional and not names.intersection(source.columns):
-            yield (*path, "columns"), f"lacks the field {field}"
+            yield (*path, "columns"), f"the field {field} is missing"
 
 
 def _of_entity(mapping: FieldMapping, path: Path, name: str, entity: Entity) -> Iterator[Problem]:
     yield from _no_source(mapping, (*path, "source"), entity.source)
     others = [n for n, e in mapping.entities.items() if e.table == entity.table and n != name]
     if others and name > min(others):
-        yield (*path, "table"), f"{entity.table} is the table of {min(others)} already"
+        yield (*path, "table"), f"{entity.table} is already the table of {min(others)}"
     if entity.filemaker_id and entity.filemaker_id not in entity.columns:
         yield (*path, "filemaker_id"), f"no column {entity.filemaker_id} is fed"
     for column, feed in entity.columns.items():
@@ -138,40 +141,40 @@ def _of_column(
     for number, step in enumerate(feed.lookup):
         place = (*path, "lookup", number)
         if step.table in mapping.wiped_tables():
-            yield (*place, "table"), f'{step.table} is wiped: convert = "entity" finds its rows'
+            yield (*place, "table"), f'{step.table} is wiped: use convert = "entity" for its rows'
         if bool(step.through) != bool(step.take):
-            yield place, "`through` and `take` belong together"
+            yield place, "give both `through` and `take`, or neither"
         elif step.through:
             yield from _no_source(mapping, (*place, "through"), step.through)
             yield from _absent(mapping, (*place, "take"), step.through, (step.take,))
 
 
 def _of_neighbours(path: Path, name: str, entity: Entity) -> Iterator[Problem]:
-    """Whether a column can stand beside the entity's others."""
+    """Contradictions between a column and the entity's other columns."""
     feed, (base, _, key) = entity.columns[name], name.partition(".")
     if feed.not_before and feed.not_before not in entity.columns:
         yield (*path, "not_before"), f"no column {feed.not_before} is fed"
     whole = entity.columns.get(base) if key else None
     if whole is not None and not whole.gather:
-        yield path, f"{base} is fed as a whole already"
+        yield path, f"{base} is already fed as a whole"
     elif whole is not None and any(key.partition(".")[0] in keys for keys in whole.parts.values()):
-        yield path, f"the card in {base} has this key already"
+        yield path, f"the card in {base} already has this key"
     parents = [name.rsplit(".", n)[0] for n in range(1, name.count("."))]
     for parent in (p for p in parents if p in entity.columns):
-        yield path, f"{parent} is fed as a whole already"
+        yield path, f"{parent} is already fed as a whole"
 
 
 def _of_identity(path: Path, rule: Identity, entity: Entity) -> Iterator[Problem]:
     if rule.by == "filemaker_id":
         if not entity.filemaker_id:
-            yield path, "by filemaker_id, but filemaker_id of the entity names no column"
+            yield path, "by filemaker_id, but the entity's filemaker_id names no column"
         return
     for part, names in (("by", rule.by), ("then", rule.then)):
         for column in names:
             if column not in entity.columns or "." in column or entity.columns[column].gather:
                 yield (*path, part), f"no column {column} is fed as a whole"
     for column in (c for c in rule.folded if c not in rule.by):
-        yield (*path, "folded"), f"{column} is not among those of `by`"
+        yield (*path, "folded"), f"{column} is not one of the columns in `by`"
 
 
 def _of_left_out(
@@ -185,8 +188,8 @@ def _of_left_out(
             yield (
                 (*path, part),
                 (
-                    f"{column} is a {entity.columns[column].convert}: only convert = "
-                    '"entity" can be unresolved; of any other, say `misfit` or `empty`'
+                    f"{column} is a {entity.columns[column].convert}, and only convert = "
+                    '"entity" can be unresolved: use `misfit` or `empty`'
                 ),
             )
 
@@ -202,20 +205,23 @@ def _of_attachment(mapping: FieldMapping, path: Path, spec: Attachment) -> Itera
         try:
             groups = re.compile(rule.pattern).groups
         except re.error as error:
-            yield (*place, "pattern"), f"is no regular expression: {error}"
+            yield (*place, "pattern"), f"is not a regular expression: {error}"
         else:
             if rule.pattern and groups != 1:
-                yield (*place, "pattern"), f"has {groups} groups; one says what to take"
+                yield (
+                    (*place, "pattern"),
+                    f"has {groups} groups; it must have one, around the part to take",
+                )
     for table in {spec.table, spec.link_table} & mapping.wiped_tables().keys():
-        yield (*path, "table"), f"{table} is wiped, and cannot be re-linked"
+        yield (*path, "table"), f"{table} is wiped, so it cannot be re-linked"
     links = {a.link for a in mapping.attachments.values() if a.link_table == spec.link_table}
     if len(links) > 1:
-        yield (*path, "link"), f"another attachment has another link in {spec.link_table}"
+        yield (*path, "link"), f"another attachment has a different link in {spec.link_table}"
     owner = mapping.entities.get(spec.owner.entity)
     if spec.link.content_type and (not mapping.content_types or not (owner and owner.model)):
         yield (
             (*path, "link", "content_type"),
-            "needs `content_types`, the table of them, and the `model` of the owner's entity",
+            "needs `content_types` (their table), and the `model` of the owner's entity",
         )
 
 
@@ -223,7 +229,7 @@ def _of_reference(mapping: FieldMapping, path: Path, reference: Reference) -> It
     for entity in reference.entities:
         yield from _no_entity(mapping, (*path, "entities"), entity)
     if reference.content_type and not mapping.content_types:
-        yield (*path, "content_type"), "needs `content_types`, the table of them"
+        yield (*path, "content_type"), "needs `content_types` (their table)"
     if not reference.content_type and not reference.entities:
         yield path, "points at nothing: give `content_type` or `entities`"
 
@@ -231,7 +237,7 @@ def _of_reference(mapping: FieldMapping, path: Path, reference: Reference) -> It
 def _of_by_hand(mapping: FieldMapping, path: Path, name: str, kind: ByHand) -> Iterator[Problem]:
     others = [other for other in mapping.by_hand if other.casefold() == name.casefold()]
     if not _SHEET.fullmatch(name) or others != [name]:
-        yield path, "no sheet of a workbook can be called so beside the others"
+        yield path, "cannot be the name of a sheet, or another sheet has this name"
     yield from _no_entity(mapping, (*path, "entity"), kind.entity)
     for column, choices in kind.columns.items():
         if "." in column:
@@ -242,7 +248,7 @@ def _of_by_hand(mapping: FieldMapping, path: Path, name: str, kind: ByHand) -> I
     for shown in kind.show:
         base, _, further = shown.partition(".")
         if fed is not None and further and (base not in fed or not fed[base].entity):
-            yield (*path, "show"), f"{base} is no column that leads to an entity"
+            yield (*path, "show"), f"{base} is not a column that leads to an entity"
 
 
 def _of_application(mapping: FieldMapping, path: Path) -> Iterator[Problem]:
@@ -251,4 +257,4 @@ def _of_application(mapping: FieldMapping, path: Path) -> Iterator[Problem]:
     if calendar.entity in mapping.entities:
         feed = mapping.entities[calendar.entity].columns.get(calendar.patient)
         if feed is None or not feed.entity:
-            yield (*path, "patient"), f"{calendar.patient} is no column that leads to an entity"
+            yield (*path, "patient"), f"{calendar.patient} is not a column that leads to an entity"

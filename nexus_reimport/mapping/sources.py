@@ -1,4 +1,4 @@
-"""What is read from FileMaker: tables, their keys, fields and links."""
+"""The tables to read from FileMaker, with their keys, fields and links."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ LeftAside = Literal["owner_not_loaded", "holds_nothing", "not_in_nexus"]
 
 
 class SourceField(Strict):
-    """One field of FileMaker: its type, and other names under which it may be found."""
+    """One field of FileMaker: its type, and other names that it may have."""
 
     type: FieldType
     also: tuple[str, ...] = ()
-    optional: bool = False
+    optional: bool = False  # only then may it be missing: a field not on the layout reads as empty
 
 
 class Link(Strict):
-    """A field that holds the key of another source's records, and how well it must do so."""
+    """A field that holds keys of another source's records, and how many must be found there."""
 
     field: str
     to: str
+    # A wrong field name once found no contact detail for any patient, and nobody noticed.
     resolves_at_least: Part = 0.0  # of the rows that hold a key
     covers_at_least: Part = 0.0  # of the other source's records
 
@@ -33,11 +34,11 @@ class Link(Strict):
 class SourceTable(Strict):
     """One table to read from FileMaker.
 
-    ``key`` is a field that no two records share, or the fields of a table that joins two others.
-    ``tables`` names it where a channel calls it otherwise: a layout, a table occurrence, a file.
-    ``columns`` are the fields of a file that has no line of headers, in their order. ``at_most``
-    are budgets, parts of the records, for what is left aside of a source that feeds no rows of its
-    own: contact details, documents, images.
+    ``key`` is a unique field, or the fields that are unique together in a table that joins two
+    others. ``tables`` gives its name in channels that call it differently: a layout, a table
+    occurrence, a file. ``columns`` are the fields of a file without a header line, in order.
+    ``at_most`` are budgets, as parts of the records, for records that are left out of a source
+    without own rows: contact details, documents, images.
     """
 
     table: str
@@ -62,5 +63,5 @@ class SourceTable(Strict):
         return {n: {"type": f} if isinstance(f, str) else f for n, f in fields.items()}
 
     def table_by(self, channel: Channel) -> str:
-        """What ``channel`` calls the table."""
+        """The table's name in ``channel``."""
         return self.tables.get(channel, self.table)

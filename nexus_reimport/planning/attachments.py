@@ -1,7 +1,9 @@
-"""Documents and images: whose each one is by FileMaker, and which links must be fixed.
+"""Documents and images: the owner that FileMaker names for each, and the links to be fixed.
 
-An attachment is found in FileMaker by its id, or by the number in its file's key. Its owner is the
-row that FileMaker's owner became. Only the link is ever written, and only where it is wrong.
+An attachment is found in FileMaker by its id, or by the number in its file's key: imported images
+have no FileMaker id. Its owner is the row of the record that FileMaker names. An earlier import
+took the document's own id for the owner's, and did not find 10,160 of them. Only wrong links are
+written.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class OwnerRows:
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """Where owners stand: the ids that live before and after."""
+    """The ids of possible owners before and after the run."""
 
     before: frozenset[str]
     after: frozenset[str]
@@ -43,14 +45,14 @@ class Owners:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One attachment and what FileMaker says of it."""
+    """One attachment, its link, and its owner by FileMaker."""
 
     key: str
     link_key: str
     object: str | None
     content_type: str | None
     known: bool  # FileMaker has the record
-    filemaker_owner: str  # the owner that FileMaker names, as ids compare; "" where it names none
+    filemaker_owner: str  # the owner that FileMaker names, as ids compare; "" if it names none
     owner: str | None  # the Nexus id of that owner
 
 
@@ -62,23 +64,22 @@ def place(
 ) -> list[Placed]:
     """Every attachment of Nexus with the owner that FileMaker names.
 
-    ``rows`` are the attachments, before a run or after it; ``owners`` holds
-    Nexus ids by FileMaker id.
+    ``rows`` are the attachments before or after a run; ``owners`` is FileMaker id -> Nexus id.
     """
     spec = intake.mapping.attachments[name]
     by_field = _by_field(intake, spec)
     placed = []
     for row in rows:
-        found = _owner(spec, row, by_field)
+        filemaker_owner = _owner(spec, row, by_field)
         placed.append(
             Placed(
                 key=row["key"] or "",
                 link_key=row["link_key"] or "",
                 object=row["object"],
                 content_type=row["content_type"],
-                known=found is not None,
-                filemaker_owner=found.compared if found else "",
-                owner=owners.get(found) if found else None,
+                known=filemaker_owner is not None,
+                filemaker_owner=filemaker_owner.compared if filemaker_owner else "",
+                owner=owners.get(filemaker_owner) if filemaker_owner else None,
             )
         )
     return placed
@@ -87,26 +88,26 @@ def place(
 def _by_field(intake: Intake, spec: Attachment) -> dict[str, dict[Id, Id]]:
     """field -> its value -> the owner's FileMaker id.
 
-    A value that records of several owners share names nobody: it is as if FileMaker did not
-    know the attachment, and its link stays as it is.
+    A value that records of several owners share identifies no owner: the attachment is treated
+    as unknown to FileMaker, and its link stays as it is.
     """
-    found: dict[str, dict[Id, Id]] = {i.field: {} for i in spec.identity}
+    by_field: dict[str, dict[Id, Id]] = {i.field: {} for i in spec.identity}
     shared: set[tuple[str, Id]] = set()
     for record in intake.records(spec.source):
         owner = record.id_in(spec.owner.field)
-        for field, values in found.items():
+        for field, values in by_field.items():
             value = record.id_in(field)
             if value and values.setdefault(value, owner) != owner:
                 shared.add((field, value))
     for field, value in shared:
-        del found[field][value]
-    return found
+        del by_field[field][value]
+    return by_field
 
 
 def _owner(
     spec: Attachment, row: Mapping[str, str | None], by_field: Mapping[str, Mapping[Id, Id]]
 ) -> Id | None:
-    """The owner's FileMaker id; a false one if the record names none, None without a record."""
+    """The owner's FileMaker id: a false one if the record names none, None if no record exists."""
     for field, value in _identities(spec, row):
         if value in by_field[field]:
             return by_field[field][value]
@@ -116,13 +117,13 @@ def _owner(
 def outcomes(
     intake: Intake, name: str, owners: Mapping[Id, str]
 ) -> Iterator[tuple[str, Outcome, str, str | None]]:
-    """What becomes of each record of FileMaker: its id, outcome, rule, and the attachment's key."""
+    """Of each record of FileMaker: its id, outcome, rule, and the attachment's key."""
     spec = intake.mapping.attachments[name]
-    there = _by_identity(spec, intake.attached(name))
+    existing = _by_identity(spec, intake.attached(name))
     for record in intake.records(spec.source):
         filemaker_id = record.id.written
         values = ((i.field, record.id_in(i.field)) for i in spec.identity)
-        key = next((there[pair] for pair in values if pair in there), None)
+        key = next((existing[pair] for pair in values if pair in existing), None)
         if key is None:
             yield filemaker_id, Outcome.LEFT_OUT, "not_in_nexus", None
         elif record.id_in(spec.owner.field) not in owners:
@@ -134,34 +135,34 @@ def outcomes(
 def _by_identity(
     spec: Attachment, rows: Iterable[Mapping[str, str | None]]
 ) -> dict[tuple[str, Id], str]:
-    """(field, value) -> the key of the attachment that FileMaker would know by it."""
-    found: dict[tuple[str, Id], str] = {}
+    """(field, value) in FileMaker -> the key of the attachment that it identifies."""
+    keys: dict[tuple[str, Id], str] = {}
     for row in rows:
         for field, value in _identities(spec, row):
-            found.setdefault((field, value), row["key"] or "")
-    return found
+            keys.setdefault((field, value), row["key"] or "")
+    return keys
 
 
 def _identities(spec: Attachment, row: Mapping[str, str | None]) -> Iterator[tuple[str, Id]]:
-    """Field and value, for each rule by which FileMaker may know an attachment."""
+    """Field and value, for each rule that can identify an attachment in FileMaker."""
     for number, identity in enumerate(spec.identity):
         value = row[f"identity:{number}:{identity.column}"] or ""
         if identity.pattern:
-            found = re.search(identity.pattern, value)
-            value = found[1] if found else ""
+            match = re.search(identity.pattern, value)
+            value = match[1] if match else ""
         if value:
             yield identity.field, ids.of(value)
 
 
 def plan_all(intake: Intake, rows: Mapping[str, OwnerRows]) -> dict[str, LinkPlan]:
-    """Which links of every kind of attachment are fixed; ``rows`` are those of each entity."""
+    """The links to be fixed, for every kind of attachment; ``rows`` are those of each entity."""
     mapping, survey = intake.mapping, intake.survey
     types = {
         str(survey.content_types[spec.model]): rows[name].after
         for name, spec in mapping.entities.items()
         if spec.model in survey.content_types
     }
-    found = {}
+    plans = {}
     for name, spec in mapping.attachments.items():
         owner = spec.owner.entity
         generic = bool(spec.link.content_type)
@@ -174,18 +175,18 @@ def plan_all(intake: Intake, rows: Mapping[str, OwnerRows]) -> dict[str, LinkPla
             live_elsewhere=types,
         )
         placed = place(intake, name, intake.attached(name), rows[owner].by_filemaker_id)
-        found[name] = plan(name, spec, placed, owners, intake.folder)
-    return found
+        plans[name] = plan(name, spec, placed, owners, intake.folder)
+    return plans
 
 
 def plan(
     name: str, spec: Attachment, placed: list[Placed], owners: Owners, folder: Path
 ) -> LinkPlan:
-    """Which links are fixed, and a row file of them: key of the linking row, object, type."""
+    """The links to be fixed, and their row file: key of the linking row, object, type."""
     groups: dict[str, list[Placed]] = defaultdict(list)
-    for one in placed:
-        groups[one.link_key].append(one)
-    mended: Counter[str] = Counter()
+    for attachment in placed:
+        groups[attachment.link_key].append(attachment)
+    fixed: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     torn = []
     content_type = "" if owners.content_type is None else str(owners.content_type)
@@ -200,7 +201,7 @@ def plan(
                 target = None
             why = _why(linked, target, members[0].object)
             if why:
-                mended[why] += 1
+                fixed[why] += 1
                 out.add((link_key, target, content_type))
             final = target if why else members[0].object if linked == "owner" else None
             counts["reachable_before"] += len(members) * (
@@ -216,7 +217,7 @@ def plan(
         rows=len(placed),
         placed=sum(m.owner is not None for m in placed),
         right_already=counts["right_already"],
-        mended=dict(sorted(mended.items())),
+        mended=dict(sorted(fixed.items())),
         elsewhere=counts["elsewhere"],
         owner_unknown=sum(m.known and m.owner is None for m in placed),
         not_in_filemaker=sum(not m.known for m in placed),
@@ -227,10 +228,10 @@ def plan(
 
 
 def _is_torn(members: list[Placed], target: str | None, linked: str) -> bool:
-    """Whether a group's members belong to several owners, so that no link can be right for all.
+    """Whether a group's members have several owners, so that no link is right for all of them.
 
-    Members whose owner FileMaker names count, whether Nexus has that owner or not; and a group
-    that hangs on somebody alive is not moved while it holds members that nobody can place.
+    Each owner that FileMaker names counts, even if Nexus does not have it. And a group that is
+    linked to an existing owner is not moved if the owner of any member is unknown.
     """
     named = {m.filemaker_owner for m in members if m.known and m.filemaker_owner}
     if len(named) > 1:
@@ -239,19 +240,20 @@ def _is_torn(members: list[Placed], target: str | None, linked: str) -> bool:
     return moves and any(m.owner is None for m in members)
 
 
-def _linked(one: Placed, owners: Owners) -> str:
-    """Where a link stands: on an ``owner``, ``dangling``, ``unlinked``, or ``elsewhere``."""
-    if one.object is None:
+def _linked(placed: Placed, owners: Owners) -> str:
+    """The state of a link: to an ``owner``, ``dangling``, ``unlinked``, or ``elsewhere``."""
+    if placed.object is None:
         return "unlinked"
-    of_owner = owners.content_type is None or one.content_type == str(owners.content_type)
+    # The database has no foreign key for a generic link, so it can point at a row that is gone.
+    of_owner = owners.content_type is None or placed.content_type == str(owners.content_type)
     if of_owner:
-        return "owner" if one.object in owners.after else "dangling"
-    others = owners.live_elsewhere.get(one.content_type or "")
-    return "dangling" if others is not None and one.object not in others else "elsewhere"
+        return "owner" if placed.object in owners.after else "dangling"
+    others = owners.live_elsewhere.get(placed.content_type or "")
+    return "dangling" if others is not None and placed.object not in others else "elsewhere"
 
 
 def _why(linked: str, target: str | None, current: str | None) -> str:
-    """Why a link must be fixed; "" where it must not, or nobody knows the owner."""
+    """Why a link must be fixed; "" if it is right, or its owner is unknown."""
     if target is None or linked == "elsewhere":
         return ""
     if linked == "owner":
@@ -260,11 +262,11 @@ def _why(linked: str, target: str | None, current: str | None) -> str:
 
 
 def kept_files(intake: Intake) -> dict[str, tuple[str, ...]]:
-    """Attachment -> the keys of all its files, for the census to be compared with."""
-    found = {}
+    """Attachment -> the keys of all its files, to compare with the census."""
+    keys = {}
     for name, file in intake.survey.attachment_rows.items():
         columns = [column for column in file.columns if column.startswith("file:")]
-        found[name] = tuple(
+        keys[name] = tuple(
             row[column] or "" for row in intake.attached(name) for column in columns if row[column]
         )
-    return found
+    return keys

@@ -1,11 +1,10 @@
-"""Contact and address cards: what a JSON column says, part by part, in whichever shape it is.
+"""Contact and address cards: the content of a JSON column, part by part, in any of its shapes.
 
-Nexus holds shapes side by side: lists of entries (the newer one), label -> value (the first import,
-and every edit on the screen), and plain text, lists or numbers in the place of either.
+Nexus holds several shapes side by side: lists of entries (the newer shape), label -> value (the
+first import, and every edit on the screen), and plain text, lists or numbers instead of either.
 
-A card has parts: phones and e-mails, or addresses. A part says a number of things, one by each
-entry. Two entries that say the same differ in how it is written: labels, types, flags and the
-format of a number do not count, but they are not given up either.
+A card has parts: phones and e-mails, or addresses. A part has entries. Entries compare by their
+content: labels, types, flags and the format of a number do not count, but they are kept.
 """
 
 from __future__ import annotations
@@ -22,18 +21,22 @@ from nexus_reimport.text import folded, name_key
 Card = Mapping[str, Any]
 Keys = Sequence[str]  # the JSON keys that hold a part, its list of entries first
 
-_VALUES = ("number", "phone", "mobile", "value", "address", "email")  # keys of what an entry says
-_BESIDE_VALUES = ("e164", "label", "type")  # say something where an entry has no value
-_DIGITS_OF_A_PHONE = 6
+_VALUES = ("number", "phone", "mobile", "value", "address", "email")  # an entry's content keys
+_BESIDE_VALUES = ("e164", "label", "type")  # count as content if an entry has no other
+_DIGITS_OF_A_PHONE = 6  # a text with fewer digits counts as a label
 _WRITTEN = frozenset({*_VALUES, "label", "type", "default", "e164"})
 _ADDRESS = ("line1", "street", "line2", "street2", "suburb", "state", "postcode")
-_BESIDE = ("full_address", "country")  # count only where an address has nothing else
+_BESIDE = ("full_address", "country")  # count only if an address has nothing else
 _SEPARATORS = re.compile(r"[,;|\n\r\x0b]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One phone, e-mail or address. ``own`` are keys of the entry that FileMaker does not feed."""
+    """One phone, e-mail or address.
+
+    ``says`` is its content in the form that compares, ``own`` are keys that FileMaker does not
+    feed.
+    """
 
     says: frozenset[str]
     text: str
@@ -42,76 +45,74 @@ class Entry:
     own: Card = field(default_factory=dict)
 
     def shown(self) -> str:
-        """All of the entry, for a person."""
+        """The whole entry, for a person to read."""
         label = f" ({self.label})" if self.label else ""
         own = f" {strict_json.dumps(self.own)}" if self.own else ""
         return f"{self.text}{label}{own}"
 
 
 def opened(document: Any, parts: Mapping[str, Keys]) -> dict[str, Any]:
-    """``document`` as an object: of a text, list or number, each piece in the part it belongs to.
+    """``document`` as an object. Of a text, list or number, each piece goes into its part.
 
-    What has an ``@`` is an e-mail, where the card has e-mails; everything else is of the first
+    A piece with an ``@`` is an e-mail, if the card has e-mails; everything else is of the first
     part.
     """
     if isinstance(document, dict):
         return document
     first = next(iter(parts))
     card: dict[str, Any] = {}
-    for one in _flat(document):
-        text = _scalar(one)
-        for piece in _pieces(text) if text and first != "addresses" else [one]:
+    for item in _flat(document):
+        text = _scalar(item)
+        for piece in _pieces(text) if text and first != "addresses" else [item]:
             if piece not in (None, "", [], {}) and not isinstance(piece, bool):
                 part = "emails" if "@" in str(piece) and "emails" in parts else first
-                card.setdefault(part, [[]])[0].append(piece)  # a list in a list: no newer shape
+                card.setdefault(part, [[]])[0].append(
+                    piece
+                )  # a list in a list marks the older shape
     return card
 
 
 def closed(card: dict[str, Any], parts: Mapping[str, Keys]) -> dict[str, Any]:
-    """A card that was no object before: its texts as entries, so that the application reads it."""
-    made = {
-        **card,
-        **{
-            part: [_entry(part, one) for one in _flat(card[part])] for part in parts if part in card
-        },
-    }
-    emails = [e.text for e in _details(made.get("emails")) if "@" in e.text]
+    """A card that was not an object before, its texts as entries that the application can read."""
+    lists = {part: _flat(card[part]) for part in parts if part in card}
+    closed = card | {part: [_entry(part, i) for i in items] for part, items in lists.items()}
+    emails = [e.text for e in _details(closed.get("emails")) if "@" in e.text]
     if len(emails) == 1 and "email" in parts["emails"]:
-        made["email"] = emails[0]
-    return made
+        closed["email"] = emails[0]
+    return closed
 
 
 def entries(card: Card, part: str, keys: Keys) -> list[Entry]:
-    """What ``part`` of a card says, each thing once, though a card may say it under two keys."""
+    """The entries of ``part`` of a card, each once, even if the card has it under two keys."""
     every = (
         _addresses(card, keys)
         if part == "addresses"
         else (entry for key in keys for entry in _details(card.get(key)))
     )
-    found: list[Entry] = []
-    for one in every:
-        said = [other for other in found if other.says == one.says]
-        if not said or one.own or one.label not in ("", *(other.label for other in said)):
-            found.append(one)
-    return found
+    distinct: list[Entry] = []
+    for entry in every:
+        same = [other for other in distinct if other.says == entry.says]
+        if not same or entry.own or entry.label not in ("", *(other.label for other in same)):
+            distinct.append(entry)
+    return distinct
 
 
 def first_email(card: Card) -> str:
-    """The e-mail that is the first, folded; ``""`` where a card does not tell it."""
-    told = card.get("email")
-    if isinstance(told, str):
-        return name_key(told)
-    flagged = [name_key(entry.text) for entry in _details(told) if entry.is_default]
+    """The first e-mail, folded; ``""`` if the card does not say which is the first."""
+    email = card.get("email")
+    if isinstance(email, str):
+        return name_key(email)
+    flagged = [name_key(entry.text) for entry in _details(email) if entry.is_default]
     return flagged[0] if len(flagged) == 1 else ""
 
 
 def extra_details(ours: Iterable[Entry], theirs: Sequence[Entry]) -> list[Entry]:
-    """The entries of ``ours`` that say what no single entry of ``theirs`` says."""
-    return [one for one in ours if not any(one.says <= other.says for other in theirs)]
+    """The entries of ``ours`` whose content no single entry of ``theirs`` has."""
+    return [entry for entry in ours if not any(entry.says <= other.says for other in theirs)]
 
 
 def is_of_the_newer_shape(card: Card, part: str, keys: Keys) -> bool:
-    """Whether a part can stay as it is: the application's screens read it."""
+    """Whether a part can stay as it is, because the application's screens can read it."""
     listed, names = card.get(part), ("address",) if part == "emails" else ("number", "phone")
     older = [card.get(key) for key in keys if key not in (part, "email")]
     is_list = isinstance(listed, list) and all(
@@ -129,39 +130,39 @@ def is_of_the_newer_shape(card: Card, part: str, keys: Keys) -> bool:
 
 
 def readable(card: dict[str, Any], part: str) -> dict[str, Any]:
-    """``card``, each phone under both keys, since the application's readers disagree."""
+    """``card`` with each phone under both keys: SMS reads ``number``, the calendar ``phone``."""
     phones = card.get("phones")
     if part != "phones" or not isinstance(phones, list):
         return card
-    made = [_both_keys(phone) if isinstance(phone, dict) else phone for phone in phones]
-    return card if made == phones else {**card, "phones": made}
+    both = [_both_keys(phone) if isinstance(phone, dict) else phone for phone in phones]
+    return card if both == phones else {**card, "phones": both}
 
 
 def put(
     card: Card, new: Card, part: str, keys: Keys, *, filemaker_is_right: bool
 ) -> dict[str, Any]:
-    """``card`` with FileMaker's ``part`` in the place of its own.
+    """``card`` with FileMaker's ``part`` instead of its own.
 
-    An entry that Nexus has as well keeps its own keys, and its label where FileMaker has none or
-    nothing else of the part was given up; then the phone that comes first stays the first, too.
+    An entry that Nexus has too keeps its own keys. It keeps its label if FileMaker has none, or if
+    no other entry of the part is removed; in the latter case the first phone also stays the first.
     """
     old = entries(card, part, keys)
     leads = next((e.says for e in old if e.is_default), old[0].says if old else frozenset())
-    made = [_joined(one, part, old, filemaker_is_right) for one in new[part]]
+    joined = [_joined(entry, part, old, filemaker_is_right) for entry in new[part]]
     if part == "phones" and not filemaker_is_right:
-        made.sort(key=lambda one: next(_details(one)).says != leads)
+        joined.sort(key=lambda entry: next(_details(entry)).says != leads)
     fed = {key: new[key] for key in keys if key in new}
-    return {**{k: v for k, v in card.items() if k not in keys}, **fed, part: made}
+    return {**{k: v for k, v in card.items() if k not in keys}, **fed, part: joined}
 
 
 def _joined(
     new: dict[str, Any], part: str, old: Sequence[Entry], filemaker_is_right: bool
 ) -> dict[str, Any]:
-    """One entry of FileMaker's with what Nexus alone has of it."""
+    """One of FileMaker's entries, with the keys that only Nexus has."""
     says = frozenset[str]().union(*(e.says for e in entries({part: [new]}, part, (part,))))
-    same = [one for one in old if one.says <= says]
-    own = {key: value for one in reversed(same) for key, value in one.own.items()}
-    label = next((one.label for one in same if one.label), "")
+    same = [entry for entry in old if entry.says <= says]
+    own = {key: value for entry in reversed(same) for key, value in entry.own.items()}
+    label = next((entry.label for entry in same if entry.label), "")
     labels = (new["label"], label) if filemaker_is_right else (label, new["label"])
     filled = {key: value for key, value in new.items() if value}
     return {**new, **own, **filled, "label": labels[0] or labels[1]}
@@ -170,8 +171,8 @@ def _joined(
 def _details(value: Any, label: str = "") -> Iterator[Entry]:
     """Phones and e-mails in any shape: lists, objects by label, entries, texts and numbers."""
     if isinstance(value, list):
-        for one in value:
-            yield from _details(one, label)
+        for item in value:
+            yield from _details(item, label)
     elif isinstance(value, dict):
         yield from _of_object(value, label)
     else:
@@ -186,10 +187,10 @@ def _of_object(value: Card, label: str) -> Iterator[Entry]:
         own = {k: v for k, v in value.items() if k not in _WRITTEN and not _is_nested(v)}
         pieces = [piece for key in _VALUES for piece in _pieces(texts.get(key, ""))]
         pieces = pieces or [texts[key] for key in _BESIDE_VALUES if _is_detail(texts.get(key, ""))]
-        said = {_folded(piece): piece for piece in reversed(pieces)}
-        for what, text in said.items():
+        by_content = {_folded(piece): piece for piece in reversed(pieces)}
+        for content, text in by_content.items():
             yield Entry(
-                frozenset({what}),
+                frozenset({content}),
                 text,
                 texts.get("label") or label,
                 value.get("default") is True,
@@ -203,29 +204,29 @@ def _of_object(value: Card, label: str) -> Iterator[Entry]:
 
 
 def _is_detail(text: str) -> bool:
-    """Whether a text is a phone or an e-mail, though it stands where a label or a type does."""
+    """Whether a text in the place of a label or a type is a phone or an e-mail."""
     return "@" in text or len(re.sub(r"\D", "", text)) >= _DIGITS_OF_A_PHONE
 
 
 def _addresses(card: Card, keys: Keys) -> Iterator[Entry]:
-    """The addresses of the list, and the one at the top level where it is none of them."""
+    """The addresses of the list, and the one at the top level if the list does not have it."""
     listed = card.get("addresses")
     listed = list(_flat(listed)) if isinstance(listed, list) else listed
     if isinstance(listed, dict) and all(map(_is_nested, listed.values())):
         listed = list(listed.values())
-    found = [
+    in_list = [
         entry
-        for one in (listed if isinstance(listed, list) else [listed])
-        if (entry := _address(one))
+        for item in (listed if isinstance(listed, list) else [listed])
+        if (entry := _address(item))
     ]
-    yield from found
+    yield from in_list
     tops = [{key: card[key] for key in keys if key in _ADDRESS and key in card}]
     tops += [card[key] for key in keys if key not in ("addresses", *_ADDRESS) and key in card]
-    yield from extra_details([entry for top in tops if (entry := _address(top))], found)
+    yield from extra_details([entry for top in tops if (entry := _address(top))], in_list)
 
 
 def _address(value: Any) -> Entry | None:
-    """One address; None where it says nothing. The country counts where it is all there is."""
+    """One address; None if it is empty. The country counts only if there is nothing else."""
     if not isinstance(value, dict):
         texts = list(_leaves(value))
         return Entry(frozenset(map(name_key, texts)), ", ".join(texts)) if texts else None
@@ -241,10 +242,10 @@ def _address(value: Any) -> Entry | None:
 
 
 def _flat(value: Any) -> Iterator[Any]:
-    """What lists hold, however deep."""
+    """The items of nested lists, at any depth."""
     if isinstance(value, list):
-        for one in value:
-            yield from _flat(one)
+        for item in value:
+            yield from _flat(item)
     else:
         yield value
 
@@ -269,7 +270,7 @@ def _scalar(value: Any) -> str:
 
 
 def _folded(text: str) -> str:
-    """A phone by its number, in whichever format; anything else with case and blanks folded."""
+    """A phone as its number, whatever its format; anything else with case and blanks folded."""
     digits = re.sub(r"\D", "", text)
     if len(digits) >= _DIGITS_OF_A_PHONE and not re.search(r"[^\W\d_]|@", text):
         return convert.e164(text) or digits
@@ -277,12 +278,12 @@ def _folded(text: str) -> str:
 
 
 def _pieces(text: str) -> list[str]:
-    """A text that stands for a whole card, taken apart at its separators."""
+    """A text in the place of a whole card, split at its separators."""
     return [piece for part in _SEPARATORS.split(text) for piece in _apart(part.strip()) if piece]
 
 
 def _apart(text: str) -> tuple[str, ...]:
-    """An e-mail and a number that only blanks separate; otherwise the text as it is."""
+    """An e-mail and a number with only blanks between them, split; any other text as it is."""
     without = re.sub(r"\S*@\S*", " ", text)
     if "@" in text and len(re.sub(r"\D", "", without)) >= _DIGITS_OF_A_PHONE:
         return (folded(without), *re.findall(r"\S*@\S*", text))

@@ -1,6 +1,6 @@
-"""One entity on its way through the plan: its records are converted, matched with rows, and merged.
+"""Plans one entity: its records are converted, matched with rows, and merged into them.
 
-Then, with all entities known, it is decided what is purged. Each step gives a value.
+Then, with all entities known, ``decide`` says what is purged. Each step gives a value.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ Override = tuple[str, str, str]  # Nexus id, column, why
 
 @dataclass(frozen=True, slots=True)
 class ConvertedRecords:
-    """The records of an entity: those that a rule leaves out, and what the others feed."""
+    """The records of an entity: those that a rule leaves out, and the values of the others."""
 
     fed: Mapping[Id, tuple[Record, Converted]]  # FileMaker id -> its fields, its values
     left_out: Mapping[Id, str]  # FileMaker id -> rule
-    held: Mapping[str, int]  # column -> how many values FileMaker holds
+    held: Mapping[str, int]  # column -> number of values that FileMaker holds
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The rows that FileMaker brings, and the rows of Nexus that nothing was matched with."""
+    """The rows that FileMaker brings, and the rows of Nexus that no record matches."""
 
     name: str
     spec: Entity
@@ -47,7 +47,7 @@ class Merged:
     converted: ConvertedRecords
     matches: Matches
     ids: Mapping[Id, str]  # FileMaker id -> Nexus id
-    new: frozenset[Id]  # FileMaker ids of rows that were not there
+    new: frozenset[Id]  # FileMaker ids of rows that did not exist before
     brought: Mapping[str, Row]  # Nexus id -> row, as FileMaker brings it
     unmatched: Mapping[str, tuple[Cause, Id]]  # Nexus id -> why, and its FileMaker id
     misfits: tuple[Misfit, ...]
@@ -56,7 +56,7 @@ class Merged:
     merger: Merger
 
     def resolvable(self, pointed_at: frozenset[str]) -> dict[Id, str]:
-        """FileMaker id -> Nexus id of every row that will be there under it."""
+        """FileMaker id -> Nexus id of every row that will exist after the run."""
         kept = {
             self.unmatched[key][1]: key
             for key in sorted(self.unmatched)
@@ -71,28 +71,28 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """An entity with all that will be there: what FileMaker brings, and what is kept beside it."""
+    """An entity after the run: the rows that FileMaker brings, and the rows that are kept."""
 
     merged: Merged
     purged: frozenset[str]
-    referenced: frozenset[str]  # would be purged, if nothing that stays pointed at them
+    referenced: frozenset[str]  # to be purged, but a row that stays points at them
     rows: Mapping[str, Row]  # Nexus id -> row
     by_hand: tuple[Override, ...] = ()
 
     @property
     def overrides(self) -> list[Override]:
-        """What was changed beside FileMaker, by a named rule or by a person."""
+        """The changes that do not come from FileMaker, but from a named rule or a person."""
         return sorted([*self.merged.overrides, *self.by_hand])
 
     def id_map(self) -> dict[str, str]:
-        """FileMaker id, as FileMaker writes it -> Nexus id, for the next run."""
+        """FileMaker id (as FileMaker writes it) -> Nexus id, for the next run."""
         paired = self.merged.ids
         kept = {
             filemaker_id.written: key
             for key, (_, filemaker_id) in self.merged.unmatched.items()
             if filemaker_id and key not in self.purged and filemaker_id not in paired
         }
-        return {**kept, **{one.written: key for one, key in paired.items()}}
+        return {**kept, **{record_id.written: key for record_id, key in paired.items()}}
 
 
 class EntityPlanner:
@@ -113,7 +113,10 @@ class EntityPlanner:
             self._merger.count_before(row)
 
     def merge(self, known: Resolver, loaded: IdMap) -> Merged:
-        """All steps. ``known`` resolves the entities before it, ``loaded`` is the last run's."""
+        """Convert, match and merge.
+
+        ``known`` has the rows of the entities before this one; ``loaded`` is the id map.
+        """
         converted = self._convert(known)
         matches = matching.match(
             self._name,
@@ -170,10 +173,11 @@ class EntityPlanner:
         return ConvertedRecords(fed, left_out, held)
 
     def _new_ids(self, converted: ConvertedRecords, matches: Matches) -> dict[Id, str]:
-        """A key for each record that no row was matched with.
+        """A key for each record that matches no row.
 
-        With whole-number keys the next ones, in the order of FileMaker's ids; else a version-5
-        UUID, which is the same in every run and every environment.
+        If keys are whole numbers: the next free ones, in the order of FileMaker's ids. Else a
+        version-5 UUID, which is the same in every run and every environment: new random ids on
+        every reimport once orphaned 10,190 documents.
         """
         new = in_order(converted.fed.keys() - matches.pairs.keys())
         first, _ = self._intake.survey.next_keys.get(self._name, (None, None))
@@ -184,22 +188,23 @@ class EntityPlanner:
 
     def _new_row(self, key: str, record: Record, values: dict[str, Any]) -> Row:
         survey = self._intake.survey
+        # Nexus's own tables have no column defaults, so the plan gives each column its value.
         row: Row = {c.name: None for c in survey.columns[self._name] if not c.generated}
         fixed = {n: v for n, v in self._spec.new.items() if isinstance(v, str)}
         row = {**row, **survey.defaults.get(self._name, {}), **fixed, self._key: key}
         row = self._merger.merge(key, row, values, existed=False)
         for name, rule in self._spec.new.items():
             if isinstance(rule, DefaultRule) and not row.get(name):
-                made = self._converter.new_value(rule, record, row)
-                row[name] = made.value
-                self._misfits += [(name, why, record.id.written, DERIVED) for why in made.derived]
+                default = self._converter.new_value(rule, record, row)
+                row[name] = default.value
+                self._misfits += [(name, w, record.id.written, DERIVED) for w in default.derived]
         return row
 
     def _note_misfits(self, filemaker_id: Id, fed: Converted, row: Row) -> None:
-        """What did not fit, and what became of it."""
+        """Note the values that did not fit, and what the column holds instead."""
         for column, reason in fed.misfits:
-            alone = self._spec.columns[column].converter.misfits_in  # the part of a card
-            part = f"{column}.{alone}" if alone else column
+            card_part = self._spec.columns[column].converter.misfits_in
+            part = f"{column}.{card_part}" if card_part else column
             became = STAYS if self._merger.holds(row, part) else EMPTY
             self._misfits.append((column, reason, filemaker_id.written, became))
         self._misfits += [
@@ -207,16 +212,16 @@ class EntityPlanner:
         ]
 
     def _override(self, brought: Mapping[str, Row]) -> tuple[Counter[str], list[Override]]:
-        """What named rules make of the rows that FileMaker brings."""
+        """Apply the named rules to the rows that FileMaker brings; their counts and changes."""
         counts: Counter[str] = Counter()
         overrides = []
         for rule in self._spec.overrides:
-            wanted = not rule.asks or self._decisions.past_scheduled == rule.becomes
+            applies = not rule.asks or self._decisions.past_scheduled == rule.becomes
             for key, row in brought.items():
                 if row.get(rule.column) != rule.was or not self._applies(rule, row):
                     continue
                 counts[rule.name] += 1
-                if wanted:
+                if applies:
                     row[rule.column] = rule.becomes
                     if key in self._before:
                         overrides.append((key, rule.column, rule.name))
@@ -230,7 +235,7 @@ class EntityPlanner:
     def _unmatched(
         self, brought: Mapping[str, Row], converted: ConvertedRecords, loaded: IdMap
     ) -> Iterator[tuple[str, tuple[Cause, Id]]]:
-        """Why each row that nothing was matched with is not brought back."""
+        """Why FileMaker does not bring a row back: for each row that no record matches."""
         by_row = {nexus_id: filemaker_id for filemaker_id, nexus_id in loaded}
         place = self._spec.filemaker_id
         for key in self._before.keys() - brought.keys():
@@ -250,17 +255,17 @@ def decide(
     pointers: tuple[Pointer, ...],
     pointed_at: Mapping[str, frozenset[str]],
 ) -> dict[str, Decided]:
-    """What is purged: what was decided so, except rows that a surviving row references.
+    """What is purged: as decided, except rows that a surviving row references, transitively.
 
-    ``pointed_at`` are rows that are referenced from outside. Inside, an appointment that stays
-    keeps its patient, and so on until nothing is added any more.
+    ``pointed_at`` are the rows that tables outside the reimport reference. Among the reimported
+    tables, an appointment that stays keeps its patient, and so on, until no row is added.
     """
     wanted = {
-        name: {k for k, (c, _) in one.unmatched.items() if one.decisions.of(c) == "purge"}
-        for name, one in entities.items()
+        name: {k for k, (c, _) in merged.unmatched.items() if merged.decisions.of(c) == "purge"}
+        for name, merged in entities.items()
     }
     purged = {name: ids - pointed_at[name] for name, ids in wanted.items()}
-    by_table = {one.spec.table: one for one in entities.values()}
+    by_table = {merged.spec.table: merged for merged in entities.values()}
     inner = [pointer for pointer in pointers if pointer.table in by_table]
     grew = True
     while grew:
@@ -275,28 +280,28 @@ def decide(
             grew = grew or bool(saved)
     return {
         name: Decided(
-            merged=one,
+            merged=merged,
             purged=frozenset(purged[name]),
             referenced=frozenset(wanted[name] - purged[name]),
-            rows=_staying(one, purged[name]),
+            rows=_staying(merged, purged[name]),
         )
-        for name, one in entities.items()
+        for name, merged in entities.items()
     }
 
 
-def _staying(one: Merged, purged: set[str]) -> dict[str, Row]:
-    kept = {key: one.before[key] for key in one.unmatched if key not in purged}
-    return {**one.brought, **kept}
+def _staying(merged: Merged, purged: set[str]) -> dict[str, Row]:
+    kept = {key: merged.before[key] for key in merged.unmatched if key not in purged}
+    return {**merged.brought, **kept}
 
 
 def _values(row: Row, columns: tuple[str, ...]) -> tuple[str, ...] | None:
-    """What ``row`` holds there; None where a column is NULL: such a key points at nothing."""
-    found = tuple(value for column in columns if (value := row.get(column)) is not None)
-    return found if len(found) == len(columns) else None
+    """The row's values of a foreign key; None if one is NULL: then the key points at nothing."""
+    values = tuple(value for column in columns if (value := row.get(column)) is not None)
+    return values if len(values) == len(columns) else None
 
 
 def _record_rule(spec: Entity, record: Record) -> str:
-    """The rule that leaves out a record by what it is, or by its fields."""
+    """The rule that leaves a record out by its id or its empty fields; ``""`` if none does."""
     return next(
         (
             rule.name
@@ -309,7 +314,7 @@ def _record_rule(spec: Entity, record: Record) -> str:
 
 
 def _fed_rule(spec: Entity, values: Converted | None) -> str:
-    """The rule that leaves out a record by what came of its fields."""
+    """The rule that leaves a record out by its converted values; ``""`` if none does."""
     if values is None:
         return ""
     misfits = {column for column, _ in values.misfits}

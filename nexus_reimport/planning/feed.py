@@ -1,4 +1,4 @@
-"""One record of FileMaker -> the values that it feeds to Nexus's columns."""
+"""One record of FileMaker -> the values for Nexus's columns."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Resolver = Mapping[str, Mapping[Id, str]]  # entity -> FileMaker id -> Nexus id
 
 @dataclass(slots=True)
 class Converted:
-    """What one record feeds: column (or column.key) -> PostgreSQL's text, or a JSON value.
+    """The values of one record: column (or column.key) -> PostgreSQL's text, or a JSON value.
 
-    ``unresolved`` are the columns whose entity was not found. ``misfits`` are column and reason
-    where FileMaker's value counts as empty, ``derived`` where another one stands for it. ``held``
-    counts the values that FileMaker holds for a column: of a card, those of all its records.
+    ``unresolved`` are the columns whose entity was not found. ``misfits`` are column and reason of
+    values that count as empty, ``derived`` of values that were replaced by others. ``held`` counts
+    FileMaker's values for each column; for a card, those of all its records.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Converted:
 
 
 class RecordConverter:
-    """Converts the records of all entities; knows lookups, joined sources and columns' types."""
+    """Converts the records of all entities. It holds lookups, joined sources and column types."""
 
     def __init__(self, intake: Intake, *, zone: ZoneInfo, as_of: datetime) -> None:
         self._intake, self._mapping, self._zone, self._as_of = intake, intake.mapping, zone, as_of
@@ -52,7 +52,7 @@ class RecordConverter:
         self._gathered = self._read_gathered()
 
     def convert(self, entity: str, record: Record, known: Resolver) -> Converted:
-        """The values that ``record`` feeds; what does not fit is None and told."""
+        """The values of ``record``; one that does not fit is None, and noted with its reason."""
         converted = Converted()
         spec = self._mapping.entities[entity]
         for name, column in spec.columns.items():
@@ -74,18 +74,19 @@ class RecordConverter:
         return converted
 
     def _refuse_unreadable(self, column: ColumnSpec, record: Record, source: str) -> None:
-        """A date or time that is put into a text must be one, as everywhere.
+        """Check that a date or time for a text column is one.
 
-        A channel passes on what has not its form with a remark behind it.
+        A channel passes on a value that does not fit its type with a remark after it, which must
+        not end up in a text.
         """
         if column.converter.keeps_text:
             for name in column.fields_used:
-                look = _READERS.get(self._mapping.sources[source].fields[name].type)
-                if look and record[name].strip():
-                    look(record[name])
+                parse = _PARSERS.get(self._mapping.sources[source].fields[name].type)
+                if parse and record[name].strip():
+                    parse(record[name])
 
     def _held(self, column: ColumnSpec, record: Record) -> int:
-        """How many values FileMaker holds for a column of this record."""
+        """How many values this record has for a column."""
         if not column.gather:
             return any(record[name].strip() for name in column.fields_used)
         details = self._gathered.get((column.gather, record.id), ())
@@ -93,9 +94,9 @@ class RecordConverter:
         return sum(bool(d[wanted].strip()) if wanted else True for d in details)
 
     def gathered_from(self, source: str) -> Iterator[tuple[Id, Id, bool]]:
-        """Of each record of a gathered source: its id, its owner's, and whether it holds nothing.
+        """Of each record of a gathered source: its id, its owner's id, whether it holds nothing.
 
-        It holds nothing where no card has a place for any of it.
+        It holds nothing if no card uses any of its values.
         """
         gathering = [
             column
@@ -112,7 +113,7 @@ class RecordConverter:
             yield record.id, record.id_in(link), not holds
 
     def new_value(self, spec: DefaultRule, record: Record, row: Mapping[str, Any]) -> Partial:
-        """What a named rule gives a new row."""
+        """The value that a named rule gives a new row."""
         as_of = convert.as_text(self._as_of)
         if spec.rule == "as_of":
             return Partial(as_of)
@@ -121,13 +122,13 @@ class RecordConverter:
                 given = Given(self._zone, self._as_of, record[spec.source_field], record)
                 return Partial(registry.of(spec.convert).make(given) or as_of)
             except ConversionError as error:
-                return Partial(as_of, derived=(f"{error}: the moment of the plan",))
+                return Partial(as_of, derived=(f"{error}: the time of the plan is used",))
         value = row.get(spec.column)
         is_past = bool(value) if spec.rule == "sent_if" else self.is_over(value)
         return Partial(spec.past if is_past else spec.future)
 
     def is_over(self, value: str | None) -> bool:
-        """Whether an instant, or a date on the clinic's calendar, lies before the plan's moment."""
+        """Whether an instant, or a date on the clinic's calendar, is before ``as_of``."""
         today = self._as_of.astimezone(self._zone).date().isoformat()
         if not value:
             return False
@@ -156,26 +157,26 @@ class RecordConverter:
     def _look_up(
         self, column: ColumnSpec, record: Record, name: str, converted: Converted
     ) -> str | None:
-        asked = several = False
+        has_value = several = False
         for step in column.lookup:
             value = record[step.source_field]
             if step.through:
                 value = self._joined[step.through, step.take].get(
                     record.id_in(step.source_field), ""
                 )
-            asked = asked or bool(record[step.source_field].strip())
-            found = self._lookups[f"{step.table}.{step.match}"].get(ids.looked_up(value), ())
-            if len(found) == 1:
-                return found[0]
-            several = several or len(found) > 1
+            has_value = has_value or bool(record[step.source_field].strip())
+            keys = self._lookups[f"{step.table}.{step.match}"].get(ids.looked_up(value), ())
+            if len(keys) == 1:
+                return keys[0]
+            several = several or len(keys) > 1
         if several:
             converted.misfits.append((name, f"names several rows of {column.lookup[0].table}"))
-        elif asked:
+        elif has_value:
             converted.misfits.append((name, f"names no row of {column.lookup[0].table}"))
         return None
 
     def _details(self, column: ColumnSpec, owner: Id) -> tuple[Detail, ...]:
-        """What a card of the record ``owner`` gathers."""
+        """The contact details for a card of the record ``owner``."""
         details = self._gathered.get((column.gather, owner), ())
         return tuple({k: d[f] for k, f in column.with_.items()} for d in details)
 
@@ -196,26 +197,26 @@ class RecordConverter:
     def _read_gathered(self) -> dict[tuple[str, Id], list[Record]]:
         """(source, owner's id) -> its records, in the order of their own keys."""
         sources = {c.gather for e in self._mapping.entities.values() for c in e.columns.values()}
-        found: dict[tuple[str, Id], list[Record]] = {}
+        by_owner: dict[tuple[str, Id], list[Record]] = {}
         for source in sorted(sources - {""}):
             link = self._mapping.sources[source].links[0].field
             for record in sorted(self._intake.records(source), key=lambda r: r.id.written):
-                found.setdefault((source, record.id_in(link)), []).append(record)
-        return found
+                by_owner.setdefault((source, record.id_in(link)), []).append(record)
+        return by_owner
 
 
 def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]]:
     """Folded value -> the ids of the rows that have it."""
-    found: dict[str, list[str]] = {}
+    table: dict[str, list[str]] = {}
     for key, value in rows:
         if key and value:
-            found.setdefault(ids.looked_up(value), []).append(key)
-    found.pop("", None)
-    return found
+            table.setdefault(ids.looked_up(value), []).append(key)
+    table.pop("", None)  # a value of blanks only must not match an empty field
+    return table
 
 
 def _entry(column: ColumnSpec, detail: Detail) -> object:
-    """What a card takes from one contact-detail record; None where nothing fits."""
+    """The entry that a card takes from one contact-detail record; None if it takes nothing."""
     entry = column.converter.entry
     try:
         return entry(detail) if entry else None
@@ -224,7 +225,7 @@ def _entry(column: ColumnSpec, detail: Detail) -> object:
 
 
 def _refuse_too_early(columns: Mapping[str, ColumnSpec], converted: Converted) -> None:
-    """What comes before the value that it must follow does not fit."""
+    """Note a value as a misfit if it is before the value that it must follow."""
     for name, column in columns.items():
         value, other = converted.values[name], converted.values.get(column.not_before)
         if column.not_before and value and other and value < other:
@@ -233,7 +234,7 @@ def _refuse_too_early(columns: Mapping[str, ColumnSpec], converted: Converted) -
 
 
 def _in_its_column(value: str, column: Column, name: str, converted: Converted) -> str | None:
-    """``value`` as its column will hold it; None where it cannot."""
+    """``value`` as its column will hold it; None, with a misfit, if the column cannot."""
     if column.max_length is not None and len(value) > column.max_length:
         converted.misfits.append((name, f"longer than {column.max_length} characters"))
         return None
@@ -250,15 +251,15 @@ def _entity(
     if not record[column.source_field].strip():
         converted.unresolved.add(name)
         return None
-    found = known[column.entity].get(record.id_in(column.source_field))
-    if found is None:
+    key = known[column.entity].get(record.id_in(column.source_field))
+    if key is None:
         converted.unresolved.add(name)
         if column.may_miss:
             converted.misfits.append((name, f"names no row of {column.entity}"))
-    return found
+    return key
 
 
-_READERS: dict[str, Callable[[str], object]] = {
+_PARSERS: dict[str, Callable[[str], object]] = {
     "date": convert.iso_date,
     "time": convert.duration,
     "timestamp": lambda raw: convert.timestamp(raw, ZoneInfo("UTC")),

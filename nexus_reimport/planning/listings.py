@@ -1,4 +1,4 @@
-"""Lists for people: ids go into the record, values into the private folder alone."""
+"""Lists for people: ids go into the record, values only into the private folder."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ CLEANED = "cleaned.csv"
 
 
 def ids(plan: Plan, private: Path, record: Path) -> None:
-    """What became of what, id by id, for the record: the ledger but for its longest part."""
+    """The outcomes id by id, for the record: the ledger without its routine lines."""
     rowfile.to_csv(
-        private, plan.ledger, record / "ledger.csv", lambda line: line[2] not in _AS_A_MATTER
+        private, plan.ledger, record / "ledger.csv", lambda line: line[2] not in _ROUTINE
     )
     rowfile.to_csv(private, plan.misfits, record / "misfits.csv", lambda line: True)
     rowfile.to_csv(private, plan.overrides, record / "overrides.csv", lambda line: True)
 
 
 def cleaned(snapshot: Snapshot, private: Path, record: Path) -> None:
-    """Whose texts were changed so that every later place can hold them, id by id."""
+    """The records whose texts were cleaned, id by id."""
     (record / CLEANED).unlink(missing_ok=True)  # of an earlier reading by the same run
     if snapshot.cleaned and snapshot.cleaned.rows:
         rowfile.to_csv(private, snapshot.cleaned, record / CLEANED, lambda line: True)
 
 
-_AS_A_MATTER = frozenset({Outcome.REPLACED, Outcome.MERGED, Outcome.LINKED, Outcome.LOOKED_UP})
+_ROUTINE = frozenset({Outcome.REPLACED, Outcome.MERGED, Outcome.LINKED, Outcome.LOOKED_UP})
 
 
 def values(plan: Plan, intake: Intake) -> None:
-    """With values: records left out, values that do not fit, values that differ."""
+    """Lists with values: records left out, values that do not fit, values that differ."""
     private = intake.folder
     rowfile.to_csv(private, plan.differences, private / "differences.csv", lambda line: True)
     _left_out(plan, intake)
@@ -65,7 +65,7 @@ def _left_out(plan: Plan, intake: Intake) -> None:
 
 
 def _misfits(plan: Plan, intake: Intake) -> None:
-    """Each value that does not fit, as FileMaker has it; of a card, the ids alone."""
+    """Each value that does not fit, as FileMaker has it; for a card, only the ids."""
     private = intake.folder
     wanted: dict[str, dict[str, list[tuple[str, str, str]]]] = defaultdict(
         lambda: defaultdict(list)
@@ -84,16 +84,16 @@ def _misfits(plan: Plan, intake: Intake) -> None:
 
 
 def _held(spec: Entity, column: str, record: Record) -> str:
-    """What FileMaker holds of a column, field by field."""
+    """FileMaker's values for a column, field by field."""
     fed, new = spec.columns.get(column), spec.new.get(column)
     fields = fed.fields_used if fed else (new.source_field,) if isinstance(new, DefaultRule) else ()
     return "; ".join(f"{field}: {record[field]}" for field in fields)
 
 
 def sheet(plan: Plan, intake: Intake, zone: ZoneInfo, path: Path) -> None:
-    """The workbook of what only a person knows.
+    """The by-hand sheet: the workbook of values that only a person knows.
 
-    Listed are the rows that lack a value, and those that have one from the sheet before.
+    It lists the rows that lack a value, and those that have one from the sheet before.
     """
     kinds = manual.kinds(intake)
     entities = {e for k in kinds for e in (k.spec.entity, *_shown_through(k, intake.mapping))}
@@ -115,7 +115,7 @@ def sheet(plan: Plan, intake: Intake, zone: ZoneInfo, path: Path) -> None:
 
 
 def _shown_through(kind: manual.ByHandSheet, mapping: FieldMapping) -> Iterator[str]:
-    """The entities through which a line shows whose it is."""
+    """The other entities whose rows a line shows."""
     columns = mapping.entities[kind.spec.entity].columns
     yield from (columns[p.partition(".")[0]].entity for p in kind.spec.show if "." in p)
 

@@ -1,12 +1,12 @@
-"""The sheet of values that only a person knows: written, filled in, put back, read.
+"""The by-hand sheet: values that only a person knows. It is written, filled in, put back, read.
 
 One workbook in the private folder, one sheet per kind that the mapping names, one line per row
-that lacks a value; choices are drop-downs. A line carries a mark of what it showed when it was
-written: where the row is another one now, the line is stale and refused, so that no value lands
-with the wrong patient.
+that lacks a value; choices are drop-downs. A line carries a mark of the values that it showed when
+it was written. If the row shows different values now, the line is stale and refused, so that no
+value lands on the wrong patient.
 
-Source: Office Open XML, "Data validations" (a list may be at most 255 characters, so that choices
-stand on a sheet of their own).
+Source: Office Open XML, "Data validations" (a list may have at most 255 characters, so the choices
+are on a separate sheet).
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
 CHOICES = "choices"
-BY_HAND = "by hand"  # why a planned row holds what neither side knew
+BY_HAND = "by hand"  # the reason of a planned value that neither side had
 KEY, MARK = "Nexus id", "as it was"
-LONGEST_LABEL = 255  # characters that a person chooses by
+LONGEST_LABEL = 255  # characters of a choice
 Row = Mapping[str, str | None]
-Labels = Mapping[str, str]  # what a person reads -> the id that it stands for
+Labels = Mapping[str, str]  # the text that a person chooses -> the id that it means
 
 
 @dataclass(frozen=True, slots=True)
 class ByHandSheet:
-    """One kind of values, with what is needed to write and to read its sheet."""
+    """One kind of values, with all that is needed to write and read its sheet."""
 
     name: str
     spec: ByHand
-    types: Mapping[str, Column]  # of the columns to be filled in
-    choices: Mapping[str, Labels]  # column -> its choices, where it has some
+    types: Mapping[str, Column]  # of the columns to fill in
+    choices: Mapping[str, Labels]  # column -> its choices, if it has any
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns to be filled in."""
+        """The columns to fill in."""
         return tuple(self.spec.columns)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value that a person gave, as PostgreSQL prints it; its line's mark, and where it stands.
+    """A value that a person gave, as PostgreSQL prints it, with its line's mark and its place.
 
-    ``untouched``: we wrote it into the sheet ourselves, from what was given for this row before.
+    ``untouched``: we wrote it into the sheet, because a person had given it for this row before.
     """
 
     value: str
@@ -71,7 +71,7 @@ class Cell:
 
 @dataclass(slots=True)
 class Given:
-    """What the sheets say: (kind, Nexus id, column) -> the cell."""
+    """The values of a workbook: (kind, Nexus id, column) -> the cell."""
 
     sha256: str = ""
     cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class SheetRow:
-    """One row that a person is asked about: its key, what is shown of it, and the row.
+    """One line of a sheet: the row's key, the values that are shown, and the row.
 
     ``given`` are the columns whose values a person gave before.
     """
@@ -91,15 +91,15 @@ class SheetRow:
 
     @property
     def mark(self) -> str:
-        """What is shown, as a digest: another one means that the row has changed since."""
-        said = json.dumps([self.key, *self.shown])
-        return private.sha256(said.encode())[:16]
+        """A digest of the shown values; a different one means that the row has changed."""
+        content = json.dumps([self.key, *self.shown])
+        return private.sha256(content.encode())[:16]
 
 
 class Shower:
-    """Makes the line of a row: what of it, and of the rows that it points at, tells whose it is.
+    """Makes the line of a row: values of it, and of rows that it points at, that identify it.
 
-    ``find`` gives a row by entity and key. An instant is shown on the clinic's clock.
+    ``find`` gives a row by entity and key. Times are shown in the clinic's time zone.
     """
 
     def __init__(
@@ -111,13 +111,13 @@ class Shower:
         self._mapping, self._zone, self._find = intake.mapping, zone, find
         self._instants = {
             (entity, column.name)
-            for entity, there in intake.survey.columns.items()
-            for column in there
+            for entity, columns in intake.survey.columns.items()
+            for column in columns
             if column.type == "timestamp with time zone"
         }
 
     def line(self, kind: ByHandSheet, key: str) -> SheetRow | None:
-        """The line of the row ``key``; None where there is no such row."""
+        """The line of the row ``key``; None if there is no such row."""
         row = self._find(kind.spec.entity, key)
         return None if row is None else self.shown(kind, key, row)
 
@@ -141,7 +141,7 @@ class Shower:
 
 
 def kinds(intake: Intake) -> tuple[ByHandSheet, ...]:
-    """The kinds of the mapping, with what people can choose from."""
+    """The kinds of the mapping, with their choices."""
     survey, folder = intake.survey, intake.folder
     return tuple(
         ByHandSheet(
@@ -159,13 +159,13 @@ def kinds(intake: Intake) -> tuple[ByHandSheet, ...]:
 
 
 def _labels(rows: Iterable[rowfile.Row]) -> dict[str, str]:
-    """What a person reads -> id; where two rows show one name, a part of the id tells them."""
+    """Label -> id. If two rows have the same name, a part of the id is added to the label."""
     named = [(workbook.shown(v, longest=LONGEST_LABEL), key) for key, v in rows if key and v]
-    often = Counter(name_key(value) for value, _ in named)
+    counts = Counter(name_key(value) for value, _ in named)
     labels: dict[str, str] = {}
-    taken = set(often)
+    taken = set(counts)
     for value, key in named:
-        if often[name_key(value)] == 1:
+        if counts[name_key(value)] == 1:
             labels[value] = key
             continue
         short, whole = f"{value} ({key[:8]})", f"{value} ({key})"
@@ -177,23 +177,24 @@ def _labels(rows: Iterable[rowfile.Row]) -> dict[str, str]:
 
 def lacks(spec: ByHand, row: Row) -> bool:
     """Whether a person is asked for a value of ``row``."""
-    wanted = not spec.where_any or any(row.get(c) for c in spec.where_any)
-    return wanted and any(not row.get(column) for column in spec.columns)
+    is_asked = not spec.where_any or any(row.get(c) for c in spec.where_any)
+    return is_asked and any(not row.get(column) for column in spec.columns)
 
 
 # ---------------------------------------------------------------- written
 
 
 def write(path: Path, lines: Iterable[tuple[ByHandSheet, Iterable[SheetRow]]]) -> None:
-    """A sheet for each kind, with its lines in the order of what they show.
+    """Write a sheet for each kind, its lines sorted by the values that they show.
 
-    Values that were given before stand in their cells, so that the new sheet can take the place of
-    the one before. A cell for which the row has a value already is grey and shows it; it is there
-    to be read, and what is put into it is not. A sheet has room for some million lines: what is
-    beyond comes into the next one, once these are filled in.
+    Values that were given before are in their cells, so the new sheet replaces the one before. A
+    cell is grey if the row already has a value, which it shows; whatever is put into a grey cell
+    is refused. A sheet has room for about a million lines: further ones come into the next sheet,
+    after these are filled in.
 
     Raises:
-        StopError: the workbook cannot be written. The library's own errors quote the cell.
+        StopError: the workbook cannot be written. The library's own error is dropped: it can quote
+            a cell.
     """
     try:
         _write(path, lines)
@@ -206,7 +207,7 @@ def write(path: Path, lines: Iterable[tuple[ByHandSheet, Iterable[SheetRow]]]) -
     raise StopError(
         f"{path.name} cannot be written ({kind})",
         where="the run's private folder",
-        next="see that the disk has room, then run this step again",
+        next="check that the disk has free space, then run this step again",
     )
 
 
@@ -217,10 +218,10 @@ def _write(path: Path, lines: Iterable[tuple[ByHandSheet, Iterable[SheetRow]]]) 
     book.remove(book.worksheets[0])
     by_kind = tuple(lines)
     places = _write_choices(book.create_sheet(CHOICES), [kind for kind, _ in by_kind])
-    for kind, found in by_kind:
-        shown = sorted(found, key=lambda line: (line.shown, line.key))
-        shown = list(islice(shown, workbook.MOST_ROWS - 1))
-        _write_kind(book.create_sheet(kind.name), kind, shown, places)
+    for kind, unsorted in by_kind:
+        ordered = sorted(unsorted, key=lambda line: (line.shown, line.key))
+        first = list(islice(ordered, workbook.MOST_ROWS - 1))
+        _write_kind(book.create_sheet(kind.name), kind, first, places)
     book.move_sheet(CHOICES, len(book.worksheets))
     book[CHOICES].sheet_state = "hidden"
     path.unlink(missing_ok=True)
@@ -233,8 +234,8 @@ def _write_choices(sheet: Worksheet, kinds: Sequence[ByHandSheet]) -> dict[tuple
     from openpyxl.utils import get_column_letter
 
     places = {}
-    wanted = [(k.name, c, labels) for k in kinds for c, labels in k.choices.items()]
-    for number, (kind, column, labels) in enumerate(wanted, 1):
+    columns = [(k.name, c, labels) for k in kinds for c, labels in k.choices.items()]
+    for number, (kind, column, labels) in enumerate(columns, 1):
         for line, label in enumerate(sorted(labels), 1):
             _text(sheet, line, number, label)
         letter = get_column_letter(number)
@@ -261,9 +262,9 @@ def _write_kind(
         for number, column in enumerate(kind.columns, 2 + len(line.shown)):
             cell, held = sheet.cell(last, number), line.row.get(column)
             if held and column in line.given:
-                written[column] = [_told(_said(cell)), held if column in kind.choices else ""]
+                written[column] = [_hash(_content(cell)), held if column in kind.choices else ""]
             elif held:
-                written[column] = [_told(_said(cell))]
+                written[column] = [_hash(_content(cell))]
                 cell.fill = grey
         _text(sheet, last, len(_header(kind)), _mark(line, written))
     sheet.freeze_panes = "A2"
@@ -287,7 +288,7 @@ def _lay_out(
         if (kind.name, column) in places and last > 1:
             letter = get_column_letter(number)
             allowed = DataValidation("list", f"={places[kind.name, column]}", allow_blank=True)
-            allowed.error, allowed.showErrorMessage = "Choose one of the list.", True
+            allowed.error, allowed.showErrorMessage = "Choose a value from the list.", True
             allowed.add(f"{letter}2:{letter}{last}")
             sheet.add_data_validation(allowed)
 
@@ -298,7 +299,7 @@ def _header(kind: ByHandSheet) -> tuple[str, ...]:
 
 
 def _text(sheet: Worksheet, line: int, number: int, value: str) -> None:
-    """A cell of text: never a formula, whatever the text begins with or holds."""
+    """Write a cell of text, which is never a formula, whatever its first character."""
     cell = sheet.cell(line, number)
     cell.value = workbook.cell_text(value) or None
     if value:
@@ -306,61 +307,63 @@ def _text(sheet: Worksheet, line: int, number: int, value: str) -> None:
 
 
 def _label(kind: ByHandSheet, column: str, value: str | None) -> str:
-    """What a person reads for a value of a column: itself where it is none of the choices."""
+    """The label of a value; the value itself if it is not one of the choices."""
     labels = kind.choices.get(column, {})
     return next((label for label, meant in labels.items() if meant == value), value or "")
 
 
-# Column -> the hash of what we wrote into its cell, and the value where it was given before.
+# Column -> the hash of the text that we wrote into its cell, and the value if it was given before.
 Written = Mapping[str, Sequence[str]]
 
 
-def _told(cell: Any) -> str:
-    """What a cell says, as a hash; blanks do not count, since programs change them on saving."""
+def _hash(cell: Any) -> str:
+    """A hash of a cell's content, without regard to blanks: programs change them on saving."""
     return private.sha256(" ".join(str(cell).split()).encode())[:16]
 
 
 def _mark(line: SheetRow, written: Written) -> str:
-    """What the last cell of a line holds: the line's mark, and what we wrote into the others.
+    """The last cell of a line: the line's mark, and the hashes of the cells that we wrote.
 
-    It belongs to the row's key: copied to another line it says nothing.
+    The hashes are bound to the row's key: copied to another line they do not count.
     """
-    said = json.dumps(written, sort_keys=True)
-    return f"{line.mark} {_told(line.key + said)} {said}"
+    content = json.dumps(written, sort_keys=True)
+    return f"{line.mark} {_hash(line.key + content)} {content}"
 
 
 def _marked(key: str, text: str) -> tuple[str, Written]:
-    """The mark of a line, and what we wrote into it; nothing where it is of another line."""
+    """The mark of a line, and the hashes of what we wrote; no hashes if they are another line's."""
     mark, _, rest = text.partition(" ")
-    proof, _, said = rest.partition(" ")
-    return (mark, json.loads(said)) if said and proof == _told(key + said) else (mark, {})
+    proof, _, content = rest.partition(" ")
+    is_ours = content and proof == _hash(key + content)
+    return (mark, json.loads(content)) if is_ours else (mark, {})
 
 
 # ---------------------------------------------------------------- read
 
 
 def read(path: Path, kinds: Sequence[ByHandSheet]) -> Given:
-    """What the workbook at ``path`` says; nothing where there is none.
+    """The values in the workbook at ``path``; none if there is no workbook.
 
     Raises:
-        StopError: a sheet, column or value that is unknown, or a value given twice and not alike;
-            all of them at once, by sheet and line. Nothing was written.
+        StopError: a sheet, column or value is unknown, or two lines give one row different
+            values; all problems at once, by sheet and line. Nothing was written.
     """
     if not path.is_file():
         return Given()
     book = _opened(path)
     known = {kind.name: kind for kind in kinds}
     given, problems = Given(private.sha256_of(path)), []
-    said: dict[tuple[str, str, str], str] = {}
+    values: dict[tuple[str, str, str], str] = {}
     for sheet in book.worksheets:
         if sheet.title == CHOICES:
             continue
         if sheet.title not in known:
             problems.append(
-                f"sheet {sheet.title}: no such kind of values; there are {', '.join(known)}"
+                f"sheet {sheet.title}: there is no such kind of values; the kinds are"
+                f" {', '.join(known)}"
             )
             continue
-        problems += _read_kind(sheet, known[sheet.title], given, said)
+        problems += _read_kind(sheet, known[sheet.title], given, values)
     if problems:
         raise refused(problems)
     return given
@@ -374,23 +377,23 @@ def _opened(path: Path) -> Any:
     raise StopError(
         f"{path.name} cannot be read ({kind})",
         where="the environment's private folder",
-        next="save it as .xlsx without a password, or take it away",
+        next="save it as .xlsx without a password, or remove it",
     )
 
 
 def _read_kind(
-    sheet: Worksheet, kind: ByHandSheet, given: Given, said: dict[tuple[str, str, str], str]
+    sheet: Worksheet, kind: ByHandSheet, given: Given, values: dict[tuple[str, str, str], str]
 ) -> Iterator[str]:
-    """Read one sheet; what is wrong with it. ``said``: (entity, key, column) -> value so far.
+    """Read one sheet, and give its problems. ``values``: (entity, key, column) -> value so far.
 
-    Columns go by their titles. What stands under another title, or under none, is a person's own
-    note, and hidden lines count like all others.
+    Columns are found by their titles. A column with another title, or none, is a person's own note.
+    Hidden lines count like all others.
     """
     lines = workbook.rows(sheet)
-    header = [str(_said(title) or "") for title in next(lines, ())]
+    header = [str(_content(title) or "") for title in next(lines, ())]
     missing = [title for title in _header(kind) if title not in header]
     if missing:
-        yield f"sheet {kind.name}: no column {', '.join(missing)}"
+        yield f"sheet {kind.name}: there is no column {', '.join(missing)}"
         return
     twice = [title for title in _header(kind) if header.count(title) > 1]
     if twice:
@@ -400,7 +403,7 @@ def _read_kind(
     for number, cells in enumerate(lines, 2):
         if not cells:
             continue
-        line = {t: _said(cells[n]) if n < len(cells) else None for t, n in places.items()}
+        line = {t: _content(cells[n]) if n < len(cells) else None for t, n in places.items()}
         place = f"sheet {kind.name}, line {number}"
         key = convert.identifier(str(line[KEY] or ""))
         mark, written = _marked(key, str(line[MARK] or ""))
@@ -409,27 +412,27 @@ def _read_kind(
             yield f"{place}: has no {KEY}"
             continue
         for column, cell in filled.items():
-            found = _read_cell(kind, column, cell, written.get(column, ()))
-            if found is None:
+            result = _read_cell(kind, column, cell, written.get(column, ()))
+            if result is None:
                 continue
-            value, problem, untouched = found
+            value, problem, untouched = result
             if problem:
                 yield f"{place}: {column}: {problem}"
                 continue
-            if said.setdefault((kind.spec.entity, key, column), value) != value:
-                yield f"{place}: {column}: another line of this row says otherwise"
+            if values.setdefault((kind.spec.entity, key, column), value) != value:
+                yield f"{place}: {column}: another line of this row has a different value"
             given.cells[kind.name, key, column] = Cell(value, mark, place, untouched)
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A cell that says no text and no date, and why."""
+    """A cell that holds neither a text nor a date, and why."""
 
     problem: str
 
 
-def _said(cell: Any) -> str | date | Unusable | None:
-    """What a cell says: a text, a date, or nothing."""
+def _content(cell: Any) -> str | date | Unusable | None:
+    """The content of a cell: a text, a date, or nothing."""
     value = cell.value
     if cell.data_type in _UNUSABLE:
         return Unusable(_UNUSABLE[cell.data_type])
@@ -441,38 +444,38 @@ def _said(cell: Any) -> str | date | Unusable | None:
     if isinstance(value, time | timedelta):
         return Unusable("is a time: format the cell as text")
     if abs(value) >= _BEYOND_ITS_DIGITS or not workbook.shows_digits(cell.number_format):
-        return Unusable("is a number that may not be what is shown: format the cell as text")
+        return Unusable("is a number that may differ from what is shown: format the cell as text")
     return str(int(value)) if value == int(value) else str(value)
 
 
 _UNUSABLE = {
-    "f": "is a formula: put its value there",
+    "f": "is a formula: write its value instead",
     "e": "is an error such as #N/A",
     "b": "is yes or no: format the cell as text",
 }
-_BEYOND_ITS_DIGITS = 10**15  # a spreadsheet's number keeps 15
+_BEYOND_ITS_DIGITS = 10**15  # a number in a spreadsheet keeps 15 digits
 
 
 def _read_cell(
     kind: ByHandSheet, column: str, cell: Any, was: Sequence[str]
 ) -> tuple[str, str, bool] | None:
-    """A value, what is wrong with it, whether we wrote it; None for a grey cell as it ``was``."""
-    if not was or was[0] != _told(cell):
+    """A value, its problem, and whether we wrote it; None for a grey cell that is unchanged."""
+    if not was or was[0] != _hash(cell):
         return (*_value(kind, column, cell), False)
     if len(was) == 1:
-        return None  # Nexus's own value, shown to be read
+        return None  # Nexus's own value, which is only shown
     return (was[1], "", True) if was[1] else (*_value(kind, column, cell), True)
 
 
 def _value(kind: ByHandSheet, column: str, cell: Any) -> tuple[str, str]:
-    """A cell as PostgreSQL prints it, or what is wrong with it."""
+    """A cell's value as PostgreSQL prints it, or its problem."""
     if isinstance(cell, Unusable):
         return "", cell.problem
     labels = kind.choices.get(column)
     if labels is not None:
         folded = {name_key(label): meant for label, meant in labels.items()}
-        found = folded.get(name_key(str(cell)))
-        return (found, "") if found else ("", "is none of the choices")
+        chosen = folded.get(name_key(str(cell)))
+        return (chosen, "") if chosen else ("", "is not one of the choices")
     spec = kind.types[column]
     if spec.type == "date":
         return _date(cell)
@@ -482,7 +485,7 @@ def _value(kind: ByHandSheet, column: str, cell: Any) -> tuple[str, str]:
 
 
 def _in_its_column(text: str, spec: Column) -> tuple[str, str]:
-    """A text as its column will hold it, or why it cannot."""
+    """A text as its column will hold it, or why the column cannot."""
     if spec.max_length is not None and len(text) > spec.max_length:
         return "", f"longer than {spec.max_length} characters"
     try:
@@ -497,18 +500,18 @@ def _date(cell: Any) -> tuple[str, str]:
     try:
         return convert.iso_date(str(cell)) or "", ""
     except convert.ConversionError:
-        return "", "is no date: write it as a date cell, or as 2026-01-31"
+        return "", "is not a date: use a date cell, or write it as 2026-01-31"
 
 
 def refuse_unusable(
     given: Given, kinds: Sequence[ByHandSheet], find: Callable[[ByHandSheet, str], SheetRow | None]
 ) -> None:
-    """Stop where a line is of a row that is not there, or not as it was when it was written.
+    """Stop if a line's row does not exist, or has changed since the line was written.
 
-    ``find`` gives the line of a row that will be there, by kind and key.
+    ``find`` gives the line of a planned row, by kind and key.
 
     Raises:
-        StopError: the lines, by sheet and number. Nothing was written.
+        StopError: the cells, by sheet and line. Nothing was written.
     """
     known = {kind.name: kind for kind in kinds}
     problems = [
@@ -521,22 +524,22 @@ def refuse_unusable(
 
 
 def _unusable(line: SheetRow | None, column: str, cell: Cell) -> str:
-    """Why a value cannot be put into its row; one that we wrote ourselves was judged before."""
+    """Why a value cannot be put into its row. One that we wrote was judged when it was given."""
     now = line.row.get(column) if line else None
     if cell.untouched or now == cell.value:
         return ""
     if line is None:
         return "there is no such row"
     if line.mark != cell.mark:
-        return "stale: the row shows other values than when the sheet was written"
-    return "the row holds another value by now; only what is empty is filled" if now else ""
+        return "stale: the row shows different values now than when the sheet was written"
+    return "the row holds a different value now; only an empty value is filled" if now else ""
 
 
 def refused(listed: Sequence[str]) -> StopError:
-    """The lines that cannot be used, by name."""
+    """The error that lists the cells that cannot be used."""
     return StopError(
         f"{wording.amount(len(listed), 'cell')} of {SHEET} cannot be used\n"
         + wording.lines(listed, shown=50),
         where="the environment's private folder",
-        next=f"fix or empty these cells, or take {SHEET} away; then run 01_preflight again",
+        next=f"correct or empty these cells, or remove {SHEET}; then run 01_preflight again",
     )

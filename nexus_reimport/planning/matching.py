@@ -1,9 +1,10 @@
-"""Which record of FileMaker is which row of Nexus.
+"""Matches records of FileMaker with rows of Nexus.
 
-Rules in order, the first match wins: FileMaker's id in the row; what the run before remembers; the
-id derived from FileMaker's; then equal values, all of them. Only where nothing is remembered, on
-the first run after imports that lost the dates, is a row with another date taken. Equal candidates
-pair up in sorted order, so that the same data gives the same pairs.
+The rules apply in this order, and the first match wins: FileMaker's id in the row; the id map of
+the run before; the id derived from FileMaker's; then equal values in all columns of a rule. A row
+with a different date matches only if there is no id map, that is on the first run: earlier imports
+lost the dates of notes. Equal candidates pair up in sorted order, so the same data always gives
+the same pairs.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Values = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Matches:
-    """FileMaker id -> Nexus id, how many by which rule, and ids that two rows claim."""
+    """FileMaker id -> Nexus id, the number of matches by rule, and ids that two rows claim."""
 
     pairs: dict[Id, str] = field(default_factory=dict)
     by_rule: Counter[str] = field(default_factory=Counter)
@@ -33,7 +34,7 @@ class Matches:
 
 
 def derived_id(namespace: uuid.UUID, entity: str, filemaker_id: Id) -> str:
-    """The version-5 UUID of a row that FileMaker brings first."""
+    """The version-5 UUID of a new row that FileMaker brings."""
     return str(uuid.uuid5(namespace, f"{entity}:{filemaker_id.written}"))
 
 
@@ -47,15 +48,17 @@ def match(
 ) -> Matches:
     """Pairs of records (FileMaker id -> fed values) and rows (Nexus id -> columns).
 
-    Where Nexus writes an id in another case than FileMaker, the pair has FileMaker's.
+    If Nexus writes an id in a different case than FileMaker, the pair has FileMaker's spelling.
     """
-    found = Matches()
-    known = {one: one for one in fed}
-    free = _Free(found, set(fed), set(rows))
+    matches = Matches()
+    known = {record_id: record_id for record_id in fed}
+    free = _Free(matches, set(fed), set(rows))
     if spec.filemaker_id:
         claimed = _claims(rows, spec.filemaker_id, known)
-        found.ambiguous = {i for i, keys in claimed.items() if len(keys) > 1}
-        free.pair(_own_rule(spec), ((i, min(claimed[i])) for i in in_order(claimed)))
+        matches.ambiguous = {i for i, keys in claimed.items() if len(keys) > 1}
+        free.pair(_rule_by_id(spec), ((i, min(claimed[i])) for i in in_order(claimed)))
+    # Notes and other rows have no column for FileMaker's id: the id map finds them again, even if
+    # their text was edited in FileMaker.
     free.pair("remembered", _remembered(remembered, known))
     free.pair("derived id", ((i, derived_id(namespace, entity, i)) for i in in_order(fed)))
     for rule in spec.identity:
@@ -66,35 +69,35 @@ def match(
         if rule.then and not remembered:
             loosely = f"{rule.name}, other {' or '.join(rule.then)}"
             free.pair(loosely, _equal(rule, rule.by, free, fed, rows))
-    return found
+    return matches
 
 
-def in_order(found: Iterable[Id]) -> list[Id]:
-    """The ids in the order of what is written, so that the same data gives the same plan."""
-    return sorted(found, key=lambda one: one.written)
+def in_order(ids: Iterable[Id]) -> list[Id]:
+    """The ids sorted as they are written, so that the same data gives the same plan."""
+    return sorted(ids, key=lambda i: i.written)
 
 
 class _Free:
-    """What is not paired yet, on both sides."""
+    """The records and rows that are not paired yet."""
 
-    def __init__(self, found: Matches, records: set[Id], rows: set[str]) -> None:
-        self._found, self.records, self.rows = found, records, rows
+    def __init__(self, matches: Matches, records: set[Id], rows: set[str]) -> None:
+        self._matches, self.records, self.rows = matches, records, rows
 
     def pair(self, rule: str, pairs: Iterable[tuple[Id, str]]) -> None:
         for record, row in pairs:
             if record in self.records and row in self.rows:
-                self._found.pairs[record] = row
-                self._found.by_rule[rule] += 1
+                self._matches.pairs[record] = row
+                self._matches.by_rule[rule] += 1
                 self.records.discard(record)
                 self.rows.discard(row)
 
 
-def _own_rule(spec: Entity) -> str:
+def _rule_by_id(spec: Entity) -> str:
     return next((r.name for r in spec.identity if r.by == "filemaker_id"), "filemaker_id")
 
 
 def _claims(rows: Mapping[str, Row], place: str, known: Mapping[Id, Id]) -> dict[Id, list[str]]:
-    """FileMaker id, as FileMaker writes it where it has it -> the rows that carry it."""
+    """FileMaker id, in FileMaker's spelling if it has the record -> the rows that carry it."""
     claimed: dict[Id, list[str]] = defaultdict(list)
     spelt = dict(known)
     for key, row in rows.items():
@@ -105,13 +108,13 @@ def _claims(rows: Mapping[str, Row], place: str, known: Mapping[Id, Id]) -> dict
 
 
 def _remembered(remembered: IdMap, known: Mapping[Id, Id]) -> list[tuple[Id, str]]:
-    """What is remembered, under the ids as FileMaker writes them; an exact spelling comes first."""
+    """The id map with ids in FileMaker's spelling; pairs with the exact spelling come first."""
     pairs = [
         (known.get(was, was), was.written, row)
         for was, row in sorted(remembered, key=lambda pair: pair[0].written)
     ]
-    pairs.sort(key=lambda one: (one[0].written, one[1] != one[0].written))
-    return [(one, row) for one, _, row in pairs]
+    pairs.sort(key=lambda pair: (pair[0].written, pair[1] != pair[0].written))
+    return [(record, row) for record, _, row in pairs]
 
 
 def _equal(
@@ -121,7 +124,7 @@ def _equal(
     fed: Mapping[Id, Values],
     rows: Mapping[str, Row],
 ) -> list[tuple[Id, str]]:
-    """Pairs whose ``columns`` are equal; several equal ones in the order of ``then`` and of ids."""
+    """Pairs whose ``columns`` are equal; equal candidates in the order of ``then`` and of ids."""
     records = _grouped(free.records, fed, rule, columns)
     targets = _grouped(free.rows, rows, rule, columns)
     return [
@@ -139,18 +142,18 @@ def _grouped(
     ids: set[T], values: Mapping[T, Values], rule: Identity, columns: tuple[str, ...]
 ) -> dict[tuple[str, ...], list[T]]:
     grouped: dict[tuple[str, ...], list[T]] = defaultdict(list)
-    for one in ids:
-        compared = [values[one].get(column) for column in columns]
-        if all(compared):
-            key = tuple(
+    for key in ids:
+        compared = [values[key].get(column) for column in columns]
+        if all(compared):  # rows with an empty value are never equal
+            group = tuple(
                 folded(str(v)) if c in rule.folded else str(v)
                 for c, v in zip(columns, compared, strict=True)
             )
-            grouped[key].append(one)
+            grouped[group].append(key)
     return grouped
 
 
 def _order(
     values: Mapping[T, Values], then: tuple[str, ...]
 ) -> Callable[[T], tuple[list[str], str]]:
-    return lambda one: ([str(values[one].get(column) or "") for column in then], str(one))
+    return lambda key: ([str(values[key].get(column) or "") for column in then], str(key))

@@ -1,9 +1,9 @@
-"""What FileMaker feeds and what Nexus has -> the row that will be there.
+"""FileMaker's values and Nexus's row -> the row after the run.
 
-FileMaker decides what it knows, Nexus keeps what only Nexus knows: columns, and keys inside JSON
-columns, that the mapping does not feed are carried over untouched. Of a contact or address card
-FileMaker knows the parts that it holds: phones, e-mails, addresses. A value of Nexus that goes is
-counted where it was, and listed.
+FileMaker decides what it feeds; Nexus keeps the rest: columns, and keys inside JSON columns, that
+the mapping does not feed are carried over unchanged. Of a contact or address card FileMaker feeds
+the parts that it holds: phones, e-mails, addresses. Each value of Nexus that goes is counted in its
+column, and listed.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Merger:
     def __init__(self, spec: Entity, decisions: Mapping[str, Different], json: set[str]) -> None:
         self._spec, self._json, self._decided = spec, json, spec.decided()
         self._json_fed = json.intersection(spec.fed_columns())
+        # A person decides, not the newer time stamp: bulk saves changed ``updated_at`` in 2,730 of
+        # 2,866 rows, so it does not show who edited last.
         self._decisions = {
             name: column.when_different
             or decisions.get(name)
@@ -53,7 +55,7 @@ class Merger:
             for name, column in self._decided.items()
         }
         self._tallies = {name: Tally() for name in self._decided}
-        # Nexus id, column, what is there, what FileMaker has ("" where it has nothing)
+        # Nexus id, column, Nexus's value, FileMaker's value ("" if it has none)
         self.differences: list[tuple[str, str, Any, Any]] = []
 
     def changes(self) -> tuple[ColumnChange, ...]:
@@ -76,15 +78,16 @@ class Merger:
         )
 
     def merge(self, key: str, row: Row, fed: Mapping[str, Any], *, existed: bool) -> Row:
-        """``row`` with what ``fed`` says; ``existed`` rows count as changes."""
-        made = dict(row)
+        """``row`` with the values of ``fed``; changes are counted only if the row ``existed``."""
+        merged = dict(row)
         documents: dict[str, Any] = {}
         for name, column in self._spec.columns.items():
             base, _, path = name.partition(".")
             if base not in self._json:
-                made[base] = self._choose(key, name, column, made.get(base), fed[name], existed)
+                old = merged.get(base)
+                merged[base] = self._choose(key, name, column, old, fed[name], existed)
                 continue
-            old = documents[base] if base in documents else _parsed(made.get(base))
+            old = documents[base] if base in documents else _parsed(merged.get(base))
             if column.gather:
                 documents[base] = self._merge_card(key, name, column, old, fed[name], existed)
             elif path:
@@ -94,15 +97,15 @@ class Merger:
                 documents[base] = type(old)() if chosen is None and _is_nested(old) else chosen
         for base, document in documents.items():
             if not strict_json.same_documents(document, _parsed(row.get(base))):
-                made[base] = strict_json.dumps(document)
-        return made
+                merged[base] = strict_json.dumps(document)
+        return merged
 
     def count_before(self, row: Row) -> None:
-        """Count what a row that was there held."""
+        """Count the values of a row before the run."""
         self._count(row, before=True)
 
     def count_after(self, row: Row) -> None:
-        """Count what a row that will be there holds."""
+        """Count the values of a row after the run."""
         self._count(row, before=False)
 
     def holds(self, row: Row, name: str) -> bool:
@@ -159,7 +162,7 @@ class Merger:
     def _merge_path(
         self, key: str, name: str, column: ColumnSpec, old: Any, new: Any, existed: bool
     ) -> Any:
-        """One key of a JSON column. What is no object where one must be stays, and is listed."""
+        """Merge one key of a JSON column. If a value blocks the path to it, that value stays."""
         path = name.partition(".")[2]
         blocks = _blocks(old, path)
         if blocks is not None:
@@ -174,7 +177,7 @@ class Merger:
     def _merge_card(
         self, key: str, name: str, column: ColumnSpec, old: Any, new: dict[str, Any], existed: bool
     ) -> Any:
-        """A contact or address column, part by part: what FileMaker does not hold stays."""
+        """Merge a contact or address column part by part; a part that FileMaker lacks stays."""
         opened = card = cards.opened(old, column.parts)
         for part in column.parts:
             card = self._merge_part(key, f"{name}.{part}", column, card, new, existed)
@@ -191,7 +194,7 @@ class Merger:
         new: dict[str, Any],
         existed: bool,
     ) -> dict[str, Any]:
-        """``card`` with one part merged: compared by what it says, whatever its shape."""
+        """``card`` with one part merged. Parts compare by their content, whatever their shape."""
         part, tally = name.rpartition(".")[2], self._tallies[name]
         keys = column.parts[part]
         ours, theirs = cards.entries(card, part, keys), cards.entries(new, part, keys)
@@ -204,7 +207,7 @@ class Merger:
             return {k: v for k, v in card.items() if k not in keys}
         gone = cards.extra_details(ours, theirs)
         first = _first_that_changes(card, new, keys)
-        is_right = bool(gone or first)  # FileMaker, unless a person says otherwise
+        is_right = bool(gone or first)  # FileMaker is right, unless a person decides otherwise
         if existed and is_right:
             tally.different += 1
             if first:
@@ -216,13 +219,13 @@ class Merger:
         elif existed and ours and not cards.extra_details(theirs, ours):
             tally.same += 1
             newer = cards.is_of_the_newer_shape(card, part, keys)
-            made = (
+            card_after = (
                 cards.readable(card, part)
                 if newer
                 else cards.put(card, new, part, keys, filemaker_is_right=is_right)
             )
-            tally.respelt += made != card
-            return made
+            tally.respelt += card_after != card
+            return card_after
         elif existed:
             tally.filled += 1
         return cards.put(card, new, part, keys, filemaker_is_right=is_right)
@@ -232,20 +235,20 @@ class Merger:
         self._list(key, name, gone, theirs)
 
     def _list(self, key: str, name: str, ours: list[Entry], theirs: list[Entry]) -> None:
-        """A line for each entry that only Nexus has, beside all that FileMaker has."""
-        there = "; ".join(dict.fromkeys(entry.shown() for entry in theirs))
-        self.differences += [(key, name, entry.shown(), there) for entry in ours]
+        """List each entry that only Nexus has, together with all of FileMaker's entries."""
+        filemaker = "; ".join(dict.fromkeys(entry.shown() for entry in theirs))
+        self.differences += [(key, name, entry.shown(), filemaker) for entry in ours]
 
 
 def _first_that_changes(card: Card, new: Card, keys: Keys) -> tuple[str, str] | None:
-    """The e-mail that is the first in Nexus and in FileMaker, where both have one, not the same."""
+    """The first e-mail in Nexus and in FileMaker, if both have one and they differ."""
     was, first = cards.first_email(card), cards.first_email(new)
     changes = "email" in keys and was and first and was != first
     return (f"first: {was}", f"first: {first}") if changes else None
 
 
 def _blocks(document: Any, path: str) -> Any:
-    """What stands on the way to ``path`` and is no object; None where nothing does."""
+    """The value on the way to ``path`` that is not an object; None if there is none."""
     for key in path.split("."):
         if not isinstance(document, dict):
             return None if _is_empty(document) else document
@@ -284,7 +287,7 @@ def _parsed(text: str | None) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """A value as a list for people shows it: JSON where it is nested."""
+    """A value for a list that people read: JSON if it is nested."""
     return strict_json.dumps(value) if _is_nested(value) else str(value)
 
 
@@ -295,13 +298,13 @@ def _at(document: Any, path: str) -> Any:
 
 
 def _with(document: Any, path: str, value: Any) -> dict[str, Any]:
-    """``document`` with ``value`` at ``path``; None takes the key away."""
+    """``document`` with ``value`` at ``path``; None removes the key."""
     head, _, rest = path.partition(".")
-    made = dict(document) if isinstance(document, dict) else {}
+    changed = dict(document) if isinstance(document, dict) else {}
     if rest:
-        value = _with(made.get(head), rest, value)
+        value = _with(changed.get(head), rest, value)
     if value is None:
-        made.pop(head, None)
+        changed.pop(head, None)
     else:
-        made[head] = value
-    return made
+        changed[head] = value
+    return changed

@@ -1,7 +1,7 @@
-"""Decides everything, does nothing: what each row becomes, and why.
+"""Decides what each row becomes, and why, and changes nothing.
 
-Pure: it reads the row files of an intake, and writes row files for ``stages.apply``. The same
-intake, decisions and ``as_of`` give the same digest.
+It reads the row files of an intake and writes row files for ``stages.apply``. The same intake,
+decisions and ``as_of`` give the same digest.
 """
 
 from __future__ import annotations
@@ -40,14 +40,16 @@ from nexus_reimport.planning.matching import in_order
 from nexus_reimport.settings import Cause, Settings
 
 Progress = Callable[[int, int], None]
-COLUMNS = {  # of the row files beside those of the entities
+COLUMNS = {  # of the row files that are not an entity's
     "id_map": ("entity", "filemaker_id", "nexus_id"),
     "misfits": ("entity", "column", "reason", "filemaker_id", "became"),
     "differences": ("entity", "nexus_id", "column", "nexus", "filemaker"),
     "overrides": ("entity", "nexus_id", "column", "why"),
 }
 SAMPLE = 5
-FEW, BUDGET = 5, 0.01  # values of a column that may not fit where the mapping does not say
+# How many values of a column may be misfits if the mapping does not say: five, or 1% if that is
+# more. 1% alone would allow less than one misfit in a column with few values.
+FEW, BUDGET = 5, 0.01
 
 
 def make(
@@ -58,66 +60,67 @@ def make(
     given: manual.Given | None = None,
     progress: Progress | None = None,
 ) -> Plan:
-    """The plan for what was read, its row files beside the intake's.
+    """The plan for what was read, its row files in the intake's folder.
 
-    ``given`` are values that people have put into the sheet.
+    ``given`` are the values that people have put into the by-hand sheet.
 
     Raises:
-        StopError: a line of the sheet cannot be used.
+        StopError: a line of the sheet cannot be used. Nothing was written to the database.
     """
     mapping, survey, folder = intake.mapping, intake.survey, intake.folder
     converter = RecordConverter(intake, zone=settings.zone, as_of=as_of)
     loaded, pointed_at = intake.ids(), intake.pointed_at()
     merged: dict[str, Merged] = {}
-    known: dict[str, dict[Id, str]] = {}  # of the entities so far: each may point at them
+    # The rows of the entities so far. The mapping lists parents first: later rows look them up.
+    known: dict[str, dict[Id, str]] = {}
     for number, name in enumerate(mapping.entities):
         planner = EntityPlanner(name, intake, settings.decisions_for(name), converter)
         merged[name] = planner.merge(known, loaded[name])
         known = {**known, name: merged[name].resolvable(pointed_at[name])}
         if progress:
             progress(number + 1, len(mapping.entities) + 1)
-    decided = entity.decide(merged, survey.pointers, pointed_at)
-    by_hand, entities = _by_hand(given or manual.Given(), decided, intake, settings)
+    before_by_hand = entity.decide(merged, survey.pointers, pointed_at)
+    by_hand, entities = _by_hand(given or manual.Given(), before_by_hand, intake, settings)
     owners = {
-        name: OwnerRows(frozenset(one.merged.before), frozenset(one.rows), known[name])
-        for name, one in entities.items()
+        name: OwnerRows(frozenset(decided.merged.before), frozenset(decided.rows), known[name])
+        for name, decided in entities.items()
     }
     accounts, lines = _write_ledger(entities, intake, converter, owners)
-    made = Plan(
+    plan = Plan(
         scope=Scope.REIMPORT,
         as_of=as_of,
-        entities={name: _finish(one, folder) for name, one in entities.items()},
+        entities={name: _finish(decided, folder) for name, decided in entities.items()},
         links=attachments.plan_all(intake, owners),
         accounts=accounts,
         by_hand=by_hand,
         sheet=given.sha256 if given else "",
         ledger=lines,
-        id_map=_write_id_map({name: one.id_map() for name, one in entities.items()}, folder),
-        misfits=_write(folder, "misfits", _each(entities, lambda one: one.merged.misfits)),
+        id_map=_write_id_map({name: d.id_map() for name, d in entities.items()}, folder),
+        misfits=_write(folder, "misfits", _each(entities, lambda decided: decided.merged.misfits)),
         differences=_write(folder, "differences", _each(entities, _differences)),
-        overrides=_write(folder, "overrides", _each(entities, lambda one: one.overrides)),
+        overrides=_write(folder, "overrides", _each(entities, lambda decided: decided.overrides)),
         before=survey.fingerprints(Role.WIPED, Role.LINK),
         digest="",
     )
     if progress:
         progress(len(mapping.entities) + 1, len(mapping.entities) + 1)
-    return replace(made, digest=digest(made))
+    return replace(plan, digest=digest(plan))
 
 
 def relink(intake: Intake, *, as_of: datetime) -> Plan:
-    """The plan of a run that fixes the links of documents and images, and nothing else.
+    """The plan of a run that only fixes the links of documents and images.
 
-    Owners are the rows that are there, by the FileMaker id that they carry, or under which the
-    last run has loaded them; an id that two rows carry names nobody.
+    Owners are the existing rows, by the FileMaker id that they carry or under which the last run
+    loaded them. An id that two rows carry identifies no owner.
     """
     loaded, folder = intake.ids(), intake.folder
     owners: dict[str, OwnerRows] = {}
     id_map: dict[str, dict[str, str]] = {}
     for name in intake.mapping.entities:
-        owners[name], id_map[name] = _as_they_are(intake, name, loaded[name])
+        owners[name], id_map[name] = _existing(intake, name, loaded[name])
     with ledger.opened(intake.mapping, folder / "ledger.parquet") as (book, done):
         _add_attachments(book, intake, owners)
-    made = Plan(
+    plan = Plan(
         scope=Scope.RELINK,
         as_of=as_of,
         entities={},
@@ -133,11 +136,11 @@ def relink(intake: Intake, *, as_of: datetime) -> Plan:
         before=intake.survey.fingerprints(Role.LINK),
         digest="",
     )
-    return replace(made, digest=digest(made))
+    return replace(plan, digest=digest(plan))
 
 
-def _as_they_are(intake: Intake, name: str, loaded: IdMap) -> tuple[OwnerRows, dict[str, str]]:
-    """The rows of one entity, and FileMaker id, as FileMaker writes it -> Nexus id."""
+def _existing(intake: Intake, name: str, loaded: IdMap) -> tuple[OwnerRows, dict[str, str]]:
+    """The existing rows of one entity, and FileMaker id (as FileMaker writes it) -> Nexus id."""
     spec, key_column = intake.mapping.entities[name], intake.survey.keys[name]
     carried: dict[Id, list[str]] = defaultdict(list)
     spelt = {filemaker_id: filemaker_id for filemaker_id, _ in loaded}
@@ -149,10 +152,10 @@ def _as_they_are(intake: Intake, name: str, loaded: IdMap) -> tuple[OwnerRows, d
         if filemaker_id:
             carried[filemaker_id].append(key)
             spelt.setdefault(filemaker_id, filemaker_id)
-    there = {filemaker_id: key for filemaker_id, key in loaded if key in keys}
-    known = there | {i: found[0] for i, found in carried.items() if len(found) == 1}
+    remembered = {filemaker_id: key for filemaker_id, key in loaded if key in keys}
+    known = remembered | {i: rows[0] for i, rows in carried.items() if len(rows) == 1}
     owners = OwnerRows(frozenset(keys), frozenset(keys), known)
-    return owners, {spelt[one].written: key for one, key in known.items()}
+    return owners, {spelt[i].written: key for i, key in known.items()}
 
 
 # ---------------------------------------------------------------- by hand
@@ -161,7 +164,7 @@ def _as_they_are(intake: Intake, name: str, loaded: IdMap) -> tuple[OwnerRows, d
 def _by_hand(
     given: manual.Given, entities: Mapping[str, Decided], intake: Intake, settings: Settings
 ) -> tuple[tuple[ByHand, ...], dict[str, Decided]]:
-    """Put what people gave into the rows that lack it, and count, kind by kind."""
+    """Put the values by hand into the rows that lack them, and count them kind by kind."""
     kinds = manual.kinds(intake)
     shower = manual.Shower(
         intake, settings.zone, lambda entity, key: entities[entity].rows.get(key)
@@ -171,37 +174,39 @@ def _by_hand(
     for kind in kinds:
         name = kind.spec.entity
         rows, overrides = dict(filled[name].rows), list(filled[name].by_hand)
-        used = there = gone = 0
+        used = not_needed = gone = 0
         for (of, key, column), cell in given.cells.items():
             if of != kind.name:
                 continue
             row = rows.get(key)
             if row is None or row.get(column):
-                there, gone = there + (row is not None), gone + (row is None)
+                not_needed, gone = not_needed + (row is not None), gone + (row is None)
                 continue
             rows[key] = {**row, column: cell.value}
             overrides.append((key, column, manual.BY_HAND))
             used += 1
         filled[name] = replace(filled[name], rows=rows, by_hand=tuple(overrides))
         waiting = sum(manual.lacks(kind.spec, row) for row in rows.values())
-        counts.append(ByHand(kind.name, name, waiting, used + there + gone, used, there, gone))
+        counts.append(
+            ByHand(kind.name, name, waiting, used + not_needed + gone, used, not_needed, gone)
+        )
     return tuple(counts), filled
 
 
 # ---------------------------------------------------------------- sums and row files
 
 
-def _finish(one: Decided, folder: Path) -> EntityPlan:
-    """The rows that will be there, in the order of their keys, and the entity's sums."""
-    merged, decisions = one.merged, one.merged.decisions
-    rows = {row[merged.key] or "": row for row in one.rows.values()}
+def _finish(decided: Decided, folder: Path) -> EntityPlan:
+    """Write the planned rows in the order of their keys; the entity's sums."""
+    merged, decisions = decided.merged, decided.merged.decisions
+    rows = {row[merged.key] or "": row for row in decided.rows.values()}
     columns = tuple(next(iter(rows.values()))) if rows else (merged.key,)
     planned = ([rows[key][column] for column in columns] for key in sorted(rows))
     file = rowfile.write(folder / f"plan_{merged.name}.parquet", columns, planned)
     for row in rows.values():
         merged.merger.count_after(row)
     causes = Counter(cause for cause, _ in merged.unmatched.values())
-    referenced = Counter(merged.unmatched[key][0] for key in one.referenced)
+    referenced = Counter(merged.unmatched[key][0] for key in decided.referenced)
     left_out = merged.converted.left_out
     return EntityPlan(
         entity=merged.name,
@@ -213,8 +218,8 @@ def _finish(one: Decided, folder: Path) -> EntityPlan:
         rows_before=len(merged.before),
         replaced=len(merged.ids) - len(merged.new),
         new=len(merged.new),
-        kept=len(merged.unmatched) - len(one.purged),
-        purged=len(one.purged),
+        kept=len(merged.unmatched) - len(decided.purged),
+        purged=len(decided.purged),
         unmatched=tuple(
             UnmatchedRows(cause, causes[cause], decisions.of(cause), referenced[cause])
             for cause in Cause
@@ -234,23 +239,23 @@ def _finish(one: Decided, folder: Path) -> EntityPlan:
         ),
         misfits=tuple(_misfits(merged)),
         fits=tuple(_fits(merged)),
-        ambiguous=tuple(one.written for one in in_order(merged.matches.ambiguous)),
+        ambiguous=tuple(i.written for i in in_order(merged.matches.ambiguous)),
     )
 
 
 def _misfits(merged: Merged) -> Iterator[Misfits]:
     """The sums by column and reason."""
-    found: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    by_reason: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for column, reason, filemaker_id, became in merged.misfits:
-        found[column, reason].append((filemaker_id, became))
-    for (column, reason), cases in sorted(found.items()):
+        by_reason[column, reason].append((filemaker_id, became))
+    for (column, reason), cases in sorted(by_reason.items()):
         counts = Counter(became for _, became in cases)
         sample = tuple(sorted({filemaker_id for filemaker_id, _ in cases})[:SAMPLE])
         yield Misfits(column, reason, counts[STAYS], counts[EMPTY], counts[DERIVED], sample)
 
 
 def _fits(merged: Merged) -> Iterator[ColumnFit]:
-    """How many values of each column do not fit, of how many, and how many may."""
+    """Of each column: how many values FileMaker holds, how many do not fit, and how many may."""
     misfits = Counter(column for column, _, _, became in merged.misfits if became != DERIVED)
     for name, column in merged.spec.columns.items():
         held, most = merged.converted.held.get(name, 0), column.misfits_at_most
@@ -258,24 +263,24 @@ def _fits(merged: Merged) -> Iterator[ColumnFit]:
         yield ColumnFit(name, held, misfits[name], budget, most == 1)
 
 
-def _differences(one: Decided) -> Iterator[tuple[str, ...]]:
-    """Where both sides hold another value: for the person who decides, in the private folder."""
+def _differences(decided: Decided) -> Iterator[tuple[str, ...]]:
+    """Where the two sides differ: for the person who decides, in the private folder only."""
     return (
         (key, column, merge.as_text(was), merge.as_text(fed))
-        for key, column, was, fed in one.merged.merger.differences
+        for key, column, was, fed in decided.merged.merger.differences
     )
 
 
-def _write_id_map(found: Mapping[str, Mapping[str, str]], folder: Path) -> RowFile:
-    lines = ((name, *pair) for name, pairs in found.items() for pair in sorted(pairs.items()))
+def _write_id_map(id_map: Mapping[str, Mapping[str, str]], folder: Path) -> RowFile:
+    lines = ((name, *pair) for name, pairs in id_map.items() for pair in sorted(pairs.items()))
     return _write(folder, "id_map", lines)
 
 
 def _each(
     entities: Mapping[str, Decided], lines: Callable[[Decided], Iterable[rowfile.Row]]
 ) -> Iterator[rowfile.Row]:
-    """The lines of every entity, its name before them."""
-    return ((name, *line) for name, one in entities.items() for line in lines(one))
+    """The lines of all entities, each with the entity's name in front."""
+    return ((name, *line) for name, decided in entities.items() for line in lines(decided))
 
 
 def _write(folder: Path, name: str, rows: Iterable[rowfile.Row] = ()) -> RowFile:
@@ -291,16 +296,15 @@ def _write_ledger(
     converter: RecordConverter,
     owners: Mapping[str, OwnerRows],
 ) -> tuple[tuple[Account, ...], RowFile]:
-    """A line for every record of FileMaker and every row of Nexus, and the sums of all sources."""
+    """A line for every record of FileMaker and every row of Nexus; the sums of all sources."""
     mapping = intake.mapping
     with ledger.opened(mapping, intake.folder / "ledger.parquet") as (book, done):
-        for one in entities.values():
-            _add_entity(book, one)
-        for name, one in entities.items():
-            for source in one.merged.spec.gathered():
-                book.add_all(
-                    source, name, ledger.merged(converter.gathered_from(source), one.merged.ids)
-                )
+        for decided in entities.values():
+            _add_entity(book, decided)
+        for name, decided in entities.items():
+            for source in decided.merged.spec.gathered():
+                details = converter.gathered_from(source)
+                book.add_all(source, name, ledger.merged(details, decided.merged.ids))
         _add_attachments(book, intake, owners)
         used = mapping.used_sources()
         for source in (s for s in intake.snapshot.extracts if s not in used):
@@ -309,20 +313,20 @@ def _write_ledger(
     return book.accounts(), done()
 
 
-def _add_entity(book: Ledger, one: Decided) -> None:
-    merged = one.merged
+def _add_entity(book: Ledger, decided: Decided) -> None:
+    merged = decided.merged
     source, name = merged.spec.source, merged.name
     book.open(source, name)
     left_out = merged.converted.left_out
-    for one_id in in_order(left_out):
-        book.add(source, name, Outcome.LEFT_OUT, left_out[one_id], one_id.written)
-    for one_id in in_order(merged.ids):
-        outcome = Outcome.NEW if one_id in merged.new else Outcome.REPLACED
-        book.add(source, name, outcome, "", one_id.written, merged.ids[one_id])
+    for record_id in in_order(left_out):
+        book.add(source, name, Outcome.LEFT_OUT, left_out[record_id], record_id.written)
+    for record_id in in_order(merged.ids):
+        outcome = Outcome.NEW if record_id in merged.new else Outcome.REPLACED
+        book.add(source, name, outcome, "", record_id.written, merged.ids[record_id])
     for key in sorted(merged.unmatched):
         cause, filemaker_id = merged.unmatched[key]
-        outcome = Outcome.PURGED if key in one.purged else Outcome.KEPT
-        why = f"{cause}, something points at it" if key in one.referenced else str(cause)
+        outcome = Outcome.PURGED if key in decided.purged else Outcome.KEPT
+        why = f"{cause}, something points at it" if key in decided.referenced else str(cause)
         book.add(source, name, outcome, why, filemaker_id.written, key)
 
 

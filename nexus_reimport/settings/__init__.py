@@ -5,7 +5,8 @@ value ``{ env = "NAME" }`` is taken from the environment variable NAME, or from 
 file ``.env.<name>`` beside the TOML file, which must have mode 0600. No default names an
 environment.
 
-What is not a secret is recorded and shown, so that no address, name or argument may hold one.
+Everything else in the file is recorded and shown. So an address, a name or an argument that holds a
+secret is refused.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ from nexus_reimport.settings.credentials import LOOPBACK
 from nexus_reimport.text import composed
 
 ENVIRONMENT_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENT"
-SHEET = "manual.xlsx"  # of values that only people know
+SHEET = "manual.xlsx"  # the workbook of values that only people know
 FOLDER_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENTS"
 
 
 class EnvironmentKind(StrEnum):
-    """What an environment is for; ``prod`` asks for more before it lets anything happen."""
+    """What an environment is for; ``prod`` has more conditions before anything is written."""
 
     DEV = "dev"
     PROD = "prod"
@@ -71,14 +72,14 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 
 class _FromEnvironment(str):
-    """Text that came from an environment variable: the only text a secret may be."""
+    """Text that came from an environment variable. A secret is accepted in no other form."""
 
     __slots__ = ()
 
 
 def _only_from_environment(value: object) -> object:
     if not isinstance(value, _FromEnvironment):
-        raise ValueError('write { env = "NAME" }: a secret has no place in this file')
+        raise ValueError('write { env = "NAME" } instead: this file must not hold a secret')
     return str(value)
 
 
@@ -122,7 +123,7 @@ class Strict(BaseModel):
 
 
 class Postgres(Strict):
-    """Where Nexus is. Beyond loopback and sockets, ``verify-full`` or a reason not to."""
+    """Where Nexus is. Except on loopback and sockets: ``verify-full``, or a reason against it."""
 
     host: Host
     port: int = 5432
@@ -132,10 +133,12 @@ class Postgres(Strict):
     sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = "verify-full"
     sslmode_waiver: str = ""
     sslrootcert: str = ""
-    sslcert: str = ""  # a client certificate and its key, where the server asks for one
+    sslcert: str = ""  # a client certificate and its key, if the server asks for one
     sslkey: str = ""
-    binaries: Path | None = None  # folder of pg_dump and pg_restore, of the server's major version
-    lock_wait: float = Field(default=30.0, gt=0)  # seconds that we try to get our locks
+    # The folder of pg_dump and pg_restore. Their major version must equal the server's: pg_dump 15
+    # refuses a server of version 18, and a dump by 18 does not restore into 15 without errors.
+    binaries: Path | None = None
+    lock_wait: float = Field(default=30.0, gt=0)  # seconds that we wait for our locks
     max_writers_wait: float = Field(default=60.0, gt=0)  # seconds that others may wait for us
 
     @property
@@ -147,32 +150,34 @@ class Postgres(Strict):
     def _encrypted(self) -> Postgres:
         if not self.is_local and self.sslmode != "verify-full" and not self.sslmode_waiver:
             raise ValueError(
-                'sslmode must be "verify-full" beyond loopback, or sslmode_waiver give the reason'
+                'sslmode must be "verify-full", unless host is on this machine'
+                " or sslmode_waiver gives the reason"
             )
         return self
 
 
 class ExportedFile(Strict):
-    """How one exported file is written, where it is not as ``Exports`` says of all."""
+    """How one exported file is written, where it differs from what ``Exports`` says of all."""
 
     encoding: Encoding | None = None
     columns: tuple[str, ...] = ()
-    dates: DateForm | dict[str, DateForm] | None = None  # of all columns, or of some by name
+    dates: DateForm | dict[str, DateForm] | None = None  # for all columns, or column by column
     decimal: DecimalSign | None = None
 
 
 class Exports(Strict):
-    """Files that somebody exported from FileMaker, and how their texts are written.
+    """Files that a person exported from FileMaker, and how their texts are written.
 
-    The encoding is that of csv and tab files; ``dates`` that of every date which a file holds as
-    text: declared, never tried one after the other. It names the order, `/`, `.` and `-` mean the
-    same in it. ``decimal`` is the sign of numbers that are text. ``columns`` are the fields, in
-    their order, of files that have no line of headers and are not the mapping's own. ``files``
-    says of single files, by name, what is otherwise with them.
+    ``encoding`` is for csv and tab files. ``dates`` is the order of day, month and year in dates
+    that a file holds as text; `/`, `.` and `-` mean the same. ``decimal`` is the decimal sign of
+    numbers that are text. ``columns`` gives, file by file, the fields of a file without a header
+    line, in order, if the mapping does not give them. ``files`` overrides these for single files.
     """
 
     folder: Path
     encoding: Encoding = "utf-8"
+    # Declared, never tried one form after the other: an earlier import that tried lost 2,842 birth
+    # dates, and swapped day and month where the day was 12 or less.
     dates: DateForm | None = None
     decimal: DecimalSign | None = None
     columns: dict[str, tuple[str, ...]] = {}
@@ -181,38 +186,40 @@ class Exports(Strict):
     @field_validator("columns", "files")
     @classmethod
     def _each_once(cls, by_file: dict[str, Any]) -> dict[str, Any]:
-        names = {composed(name): said for name, said in by_file.items()}
-        if len(names) != len(by_file):
-            raise ValueError("two names of files differ only in how their letters are composed")
-        return names
+        by_name = {composed(name): value for name, value in by_file.items()}
+        if len(by_name) != len(by_file):
+            raise ValueError("two file names differ only in how their accented letters are encoded")
+        return by_name
 
     @model_validator(mode="after")
     def _columns_once(self) -> Exports:
         if any(name in self.columns for name, file in self.files.items() if file.columns):
-            raise ValueError("columns: a file has them under `columns` and under `files`")
+            raise ValueError(
+                "columns: the same file has columns under `columns` and under `files`; keep one"
+            )
         return self
 
     def file(self, name: str) -> ExportedFile:
-        """What holds for the file ``name``: its own, else what is said of all."""
+        """How the file ``name`` is written: its own entry, else what holds for all files."""
         name = composed(name)
-        own = self.files.get(name, ExportedFile())
-        return own.model_copy(
+        override = self.files.get(name, ExportedFile())
+        return override.model_copy(
             update={
-                "encoding": own.encoding or self.encoding,
-                "columns": own.columns or self.columns.get(name, ()),
-                "dates": own.dates or self.dates,
-                "decimal": own.decimal or self.decimal,
+                "encoding": override.encoding or self.encoding,
+                "columns": override.columns or self.columns.get(name, ()),
+                "dates": override.dates or self.dates,
+                "decimal": override.decimal or self.decimal,
             }
         )
 
 
 class FileMaker(Strict):
-    """Where the source is, and by which channel each table is read. Read only.
+    """Where FileMaker is, and by which channel each table is read. Nothing is ever written there.
 
-    ``channel`` is for all sources of the mapping that ``channels`` does not name. ``tables`` are
-    names of layouts, table occurrences or files where they differ from the mapping's. ``workers``
-    tables are read at a time, ``page`` records at a time; a weak server gets a ``pause`` (seconds)
-    before each page.
+    ``channel`` is for all sources of the mapping that ``channels`` does not name. ``tables`` names
+    layouts, table occurrences or files where they differ from the mapping's. ``workers`` tables
+    are read at the same time, ``page`` records per request; ``pause`` (seconds) before each page
+    spares a weak server.
     """
 
     database: Name
@@ -224,17 +231,17 @@ class FileMaker(Strict):
     tables: dict[str, str] = {}
     exports: Exports | None = None
     ca_file: Authority | None = None  # of the authority that signed the server's certificate
-    page: int = Field(default=1000, ge=1, le=10_000)
-    workers: int = Field(default=4, ge=1, le=4)
+    page: int = Field(default=1000, ge=1, le=10_000)  # FileMaker's OData sends 10,000 at most
+    workers: int = Field(default=4, ge=1, le=4)  # the host's web service died under load (HTTP 502)
     pause: float = Field(default=0.0, ge=0, le=60)
 
     @model_validator(mode="after")
     def _each_channel_has_its_place(self) -> FileMaker:
         used = {self.channel, *self.channels.values()}
         if used - {"exports"} and not (self.url and self.user and self.password):
-            raise ValueError("url, user and password: needed by data_api and odata")
+            raise ValueError("url, user and password are required for data_api and odata")
         if "exports" in used and self.exports is None:
-            raise ValueError("exports: the folder of the files is missing")
+            raise ValueError("exports is missing: it names the folder of the exported files")
         return self
 
     def channel_of(self, source: str) -> Channel:
@@ -243,10 +250,10 @@ class FileMaker(Strict):
 
 
 class S3(Strict):
-    """Where the files of documents and images are. Listed, never written.
+    """Where the files of documents and images are. They are listed, never read or written.
 
-    Signed with keys, temporary ones with their ``session_token``, or with the credentials of a
-    ``profile`` in this machine's AWS files.
+    Requests are signed with keys (temporary ones need their ``session_token``), or with the
+    credentials of a ``profile`` in this machine's AWS files.
     """
 
     bucket: str
@@ -263,14 +270,14 @@ class S3(Strict):
     def _signed_in_one_way(self) -> S3:
         keys = (self.access_key, self.secret_key)
         if self.profile and any((*keys, self.session_token)):
-            raise ValueError("profile, or access_key and secret_key: give one of both")
+            raise ValueError("give either profile, or access_key and secret_key, not both")
         if not self.profile and not all(keys):
-            raise ValueError("access_key and secret_key are missing, or the name of a profile")
+            raise ValueError("access_key and secret_key are missing; give them, or a profile")
         return self
 
 
 class Rehearsing(Strict):
-    """Where a run is rehearsed: on the real server, or on another one of the same major version."""
+    """Where a run is rehearsed: on the real server, or another one of the same major version."""
 
     server: Postgres | None = None  # its ``database`` is where we connect to make the copy
 
@@ -279,8 +286,8 @@ class EntityDecisions(Strict):
     """What becomes of rows that FileMaker does not bring back, and of edits made in Nexus.
 
     ``when_different`` maps a column (``column``, ``column.key`` or ``column.part``; ``*`` for all
-    others) to who is right where both hold another value. ``past_scheduled`` says whether what is
-    over and still called scheduled is completed.
+    others) to the side whose value is used if the two differ. ``past_scheduled`` says whether an
+    appointment that is over and still has the status scheduled becomes completed.
     """
 
     not_in_filemaker: Decision | None = None
@@ -291,12 +298,12 @@ class EntityDecisions(Strict):
 
     def of(self, cause: Cause) -> Decision | None:
         """The decision for rows of ``cause``; None while nobody has decided."""
-        chosen: Decision | None = getattr(self, cause.value)
-        return chosen
+        decision: Decision | None = getattr(self, cause.value)
+        return decision
 
 
 class Waiver(Strict):
-    """Lets one check be off by at most so many: a signed and dated limit."""
+    """A signed, dated limit on the number of items that may offend one check."""
 
     check: str
     at_most: int = Field(ge=0)
@@ -307,21 +314,21 @@ class Waiver(Strict):
     @field_validator("until", mode="before")
     @classmethod
     def _a_day(cls, value: object) -> object:
-        """A date, or a text that is one; pydantic would take numbers and moments as well."""
+        """A date, or its text. pydantic alone would also accept a number or a timestamp."""
         try:
             day = date.fromisoformat(value) if isinstance(value, str) else value
         except ValueError:
             day = None
         if type(day) is not date:
-            raise ValueError("must be a day, as 2026-12-31")
+            raise ValueError("must be a date, such as 2026-12-31")
         return day
 
 
 class Hooks(Strict):
-    """The clinic's own commands around an execution: a maintenance page up, and down again.
+    """The clinic's own commands around an execution: put a maintenance page up, take it down.
 
     Each is a list of arguments, started without a shell. Both must be safe to run twice, and
-    ``leave`` without ``enter``: after a kill nobody can know how far ``enter`` came.
+    ``leave`` also without ``enter``: after a kill nobody knows how far ``enter`` came.
     """
 
     enter: Command = ()
@@ -332,9 +339,9 @@ class Hooks(Strict):
     @classmethod
     def _a_program(cls, command: tuple[str, ...]) -> tuple[str, ...]:
         if command and "/" in command[0] and not command[0].startswith("/"):
-            raise ValueError("the program must be a name found in PATH, or its whole path")
+            raise ValueError("the program must be a name that is in PATH, or an absolute path")
         if any(not part or "\0" in part for part in command):
-            raise ValueError("an argument is empty")
+            raise ValueError("an argument is empty, or holds a zero byte")
         return command
 
     @model_validator(mode="after")
@@ -345,7 +352,7 @@ class Hooks(Strict):
 
 
 class Folders(Strict):
-    """Where records and private files go; relative to the environment's file."""
+    """Where records and private files go; a relative path starts at the environment's file."""
 
     runs: Path
     private: Path
@@ -358,7 +365,7 @@ class Settings(Strict):
     kind: EnvironmentKind
     sandbox: bool = False
     mapping: str = "nexus"
-    timezone: str
+    timezone: str  # FileMaker stores wall-clock times without a zone
     postgres: Postgres
     filemaker: FileMaker
     s3: S3
@@ -367,8 +374,9 @@ class Settings(Strict):
     hooks: Hooks = Hooks()
     decisions: dict[str, EntityDecisions] = {}
     waivers: tuple[Waiver, ...] = ()
+    # Compared with the last run: counts that were typed into code once refused a correct export.
     counts_may_differ: float = Field(default=0.05, ge=0, le=1)
-    dev_environment: str = ""  # prod only: whose COMPLETE record must come first
+    dev_environment: str = ""  # prod only: this environment must have a COMPLETE record first
 
     @field_validator("timezone")
     @classmethod
@@ -382,7 +390,7 @@ class Settings(Strict):
     @model_validator(mode="after")
     def _prod_needs_dev(self) -> Settings:
         if self.kind is EnvironmentKind.PROD and not self.dev_environment:
-            raise ValueError("dev_environment: name the environment that was run before")
+            raise ValueError("dev_environment is missing: prod names the environment to run first")
         return self
 
     @property
@@ -391,7 +399,7 @@ class Settings(Strict):
         return ZoneInfo(self.timezone)
 
     def decisions_for(self, entity: str) -> EntityDecisions:
-        """The decisions for ``entity``; none made where the file has none."""
+        """The decisions for ``entity``; undecided if the file has none for it."""
         return self.decisions.get(entity, EntityDecisions())
 
     @property
@@ -401,16 +409,16 @@ class Settings(Strict):
 
     @property
     def scratch_register(self) -> Path:
-        """The private folder in which databases of our own making are written down."""
+        """The private folder that registers the scratch databases that we have made."""
         return self.folders.private / self.name / "scratch"
 
     @property
     def sheet(self) -> Path:
-        """Where people put the workbook of values that only they know."""
+        """Where people put the by-hand sheet once it is filled in."""
         return self.folders.private / self.name / SHEET
 
     def public(self) -> dict[str, Any]:
-        """Everything but secrets and hosts' credentials, as JSON values for the record."""
+        """Everything except secrets, as JSON values for the record."""
         return self.model_dump(
             mode="json",
             exclude={
@@ -423,13 +431,13 @@ class Settings(Strict):
 
 
 def folder() -> Path:
-    """The folder of environment files: from NEXUS_REIMPORT_ENVIRONMENTS, else the checkout's."""
-    given = os.environ.get(FOLDER_VARIABLE)
-    return Path(given) if given else CHECKOUT / "runbook" / "environments"
+    """The folder of environment files: NEXUS_REIMPORT_ENVIRONMENTS, else the checkout's."""
+    path = os.environ.get(FOLDER_VARIABLE)
+    return Path(path) if path else CHECKOUT / "runbook" / "environments"
 
 
 def every(broken: Callable[[str, SettingsError], None] | None = None) -> Iterator[Settings]:
-    """The environments that can be loaded; ``broken`` hears of each other one."""
+    """The environments that can be loaded; ``broken`` is called for each of the others."""
     for name in names():
         try:
             yield load(name)
@@ -439,13 +447,13 @@ def every(broken: Callable[[str, SettingsError], None] | None = None) -> Iterato
 
 
 def names(environments: Path | None = None) -> list[str]:
-    """The environments that there are, whole or broken; a mapping beside them is none."""
+    """The names of all environments, loadable or not. A mapping in the same folder is skipped."""
     files = sorted((environments or folder()).glob("*.toml"))
     return [path.stem for path in files if not _is_mapping(path)]
 
 
 def _is_mapping(path: Path) -> bool:
-    """Whether a TOML file is a mapping, even one that cannot be read as TOML."""
+    """Whether a file is a mapping, even if it is not valid TOML."""
     try:
         text = textfile.read(path)
     except (textfile.Undecodable, OSError):
@@ -458,10 +466,10 @@ def _is_mapping(path: Path) -> bool:
 
 
 def load(environment: str, environments: Path | None = None) -> Settings:
-    """The settings of ``environment``, an empty name read from NEXUS_REIMPORT_ENVIRONMENT.
+    """The settings of ``environment``; if that is empty, of NEXUS_REIMPORT_ENVIRONMENT.
 
     Raises:
-        SettingsError: all problems of the file at once. Nothing was read or written beyond it.
+        SettingsError: all problems of the file at once. Nothing else was read, nothing written.
     """
     name = environment or os.environ.get(ENVIRONMENT_VARIABLE, "")
     where = environments or folder()
@@ -470,7 +478,7 @@ def load(environment: str, environments: Path | None = None) -> Settings:
         known = ", ".join(names(where)) or "none"
         raise SettingsError(
             f"no environment is called {name!r}" if name else "no environment was named",
-            where=f"known: {known}",
+            where=f"known environments: {known}",
             next=f"name one of these, or set {ENVIRONMENT_VARIABLE}",
         )
     raw, problems, unset = _read(path)
@@ -490,16 +498,19 @@ def load(environment: str, environments: Path | None = None) -> Settings:
         raise SettingsError(
             f"{path.name}: {len(problems)} problem(s)\n" + "\n".join(f"    {p}" for p in problems),
             where=str(path.name),
-            next="fix the file and start again",
+            next="fix the file, then start again",
         )
     return settings
 
 
 def _twins(path: Path) -> Iterator[str]:
-    """Other files whose names differ from this one's only in case: on some disks one folder."""
+    """Files whose names differ from this one's only in case.
+
+    Where file names do not regard case (macOS, Windows), both would write into one folder.
+    """
     for other in names(path.parent):
         if other != path.stem and other.casefold() == path.stem.casefold():
-            yield f"{other}.toml beside it differs only in case: the records of both would mix"
+            yield f"{other}.toml has the same name except for case: records of both could mix"
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
@@ -511,18 +522,18 @@ def _plain(message: str) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[str], set[str]]:
-    """The file with its secrets put in; what is wrong; the places whose secrets are not there."""
+    """The file with its secrets filled in; the problems; the places whose secret is not set."""
     try:
         raw = tomllib.loads(textfile.read(path))
     except textfile.Undecodable as error:
-        return {}, [error.told(path)], set()
+        return {}, [error.message(path)], set()
     except tomllib.TOMLDecodeError as error:
-        return {}, [f"not a TOML file: {error}"], set()
+        return {}, [f"is not valid TOML: {error}"], set()
     except OSError as error:
         return {}, [f"{path.name}: cannot be read: {error.strerror}"], set()
     problems = [
-        f"{_dotted(place)}: holds what looks like a login or a token: it is recorded and shown;"
-        ' a secret is written as { env = "NAME" }'
+        f"{_dotted(place)}: looks like a login or a token, and this value is recorded and shown;"
+        ' write a secret as { env = "NAME" }'
         for place, text in _texts(raw)
         if credentials.suspected(text)
     ]
@@ -532,20 +543,20 @@ def _read(path: Path) -> tuple[dict[str, Any], list[str], set[str]]:
 
 
 def _texts(value: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every text of a file, with where it stands."""
+    """Every text in a file, with its place."""
     if isinstance(value, str):
         yield place, value
     elif isinstance(value, dict):
-        for name, held in value.items():
-            yield from _texts(held, (*place, name))
+        for name, item in value.items():
+            yield from _texts(item, (*place, name))
     elif isinstance(value, list):
-        for number, held in enumerate(value):
-            yield from _texts(held, (*place, str(number)))
+        for number, item in enumerate(value):
+            yield from _texts(item, (*place, str(number)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Secrets:
-    """What environment variables and ``.env.<name>`` hold, and the problems found on the way."""
+    """The values of environment variables and of ``.env.<name>``, and the problems in them."""
 
     file: str
     values: Mapping[str, str]
@@ -555,11 +566,11 @@ class _Secrets:
 
     @classmethod
     def read(cls, path: Path, problems: list[str]) -> _Secrets:
-        """Environment variables, and the file at ``path`` where a variable is not set."""
-        found: dict[str, str] = {}
-        wrong = list(credentials.read(path, found))
-        problems += wrong
-        return cls(path.name, {**found, **os.environ}, problems, not wrong)
+        """Environment variables, and the file at ``path`` for variables that are not set."""
+        in_file: dict[str, str] = {}
+        unreadable = list(credentials.read(path, in_file))
+        problems += unreadable
+        return cls(path.name, {**in_file, **os.environ}, problems, not unreadable)
 
     def put_into(self, value: Any, place: tuple[str, ...]) -> Any:
         """``value`` with each ``{ env = "NAME" }`` replaced by what NAME holds."""
@@ -577,30 +588,30 @@ class _Secrets:
         self.unset.add(_dotted(place))
         if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
             self.problems.append(
-                f"{_dotted(place)}: env must be the name of a variable, such as NEXUS_DEV_PASSWORD:"
-                " capital letters, digits and _; the secret itself has no place in this file"
+                f"{_dotted(place)}: env must be the name of a variable, such as NEXUS_DEV_PASSWORD"
+                " (capital letters, digits and _); this file must not hold the secret itself"
             )
         elif self.is_readable:
             self.problems.append(
-                f"{name}: not set; export it, or put it into {self.file} (mode 0600)"
+                f"{name} is not set: export it, or write it into {self.file} (mode 0600)"
             )
-        return _FromEnvironment("0")
+        return _FromEnvironment("0")  # a stand-in, so that the rest of the file is checked too
 
 
 def _absolute(raw: dict[str, Any], base: Path) -> dict[str, Any]:
-    """``raw`` with its folders and files made absolute, seen from the environment's file."""
+    """``raw`` with absolute paths for its folders and files; a relative one starts at ``base``."""
 
-    def whole(place: Any) -> Any:
-        return (base / place).resolve() if isinstance(place, str) else place
+    def absolute(path: Any) -> Any:
+        return (base / path).resolve() if isinstance(path, str) else path
 
     folders, source = raw.get("folders"), raw.get("filemaker")
     if isinstance(folders, dict):
-        raw = {**raw, "folders": {name: whole(place) for name, place in folders.items()}}
+        raw = {**raw, "folders": {name: absolute(path) for name, path in folders.items()}}
     if isinstance(source, dict) and isinstance(source.get("exports"), dict):
-        exports = {**source["exports"], "folder": whole(source["exports"].get("folder"))}
+        exports = {**source["exports"], "folder": absolute(source["exports"].get("folder"))}
         raw = {**raw, "filemaker": {**source, "exports": exports}}
     for name in ("filemaker", "s3"):
         part = raw.get(name)
         if isinstance(part, dict) and "ca_file" in part:
-            raw = {**raw, name: {**part, "ca_file": whole(part["ca_file"])}}
+            raw = {**raw, name: {**part, "ca_file": absolute(part["ca_file"])}}
     return raw

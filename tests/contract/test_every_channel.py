@@ -188,11 +188,11 @@ def test_no_method_of_the_client_can_write(channel):
     of_servers(
         {
             "before the first": (1, ""),
-            "before the third": (3, "57 in FileMaker at first, 56 from 20"),
-            "before the last": (6, "57 in FileMaker at first, 56 from 50"),
+            "before the third": (3, "57 in FileMaker at first, 56 at record 20"),
+            "before the last": (6, "57 in FileMaker at first, 56 after 50 had arrived"),
         },
         data_api={},
-        odata={"after the last": (7, "57 records arrived, 56 are there afterwards")},
+        odata={"after the last": (7, "57 records arrived, but 56 existed afterwards")},
     ),
 )
 def test_a_record_deleted_between_two_pages_stops(channel, source, simulator, nth, said):
@@ -214,7 +214,7 @@ def test_a_table_emptied_while_it_is_paged_stops(channel, source, simulator):
             live["API_Contacts"].records.clear()
 
     simulator.faults.append(Fault(path=channel.records, nth=2, before=clear))
-    with pytest.raises(SourceError, match="57 in FileMaker at first, 0 from 10"):
+    with pytest.raises(SourceError, match="57 in FileMaker at first, 0 at record 10"):
         channel.read(source, contacts())
 
 
@@ -223,8 +223,8 @@ def test_a_record_that_goes_while_another_comes_stops_though_the_count_stays(
     channel, source, simulator
 ):
     said = {
-        "data_api": "the records moved after 20 of 57",
-        "odata": "the records moved while the 57 of them were read",
+        "data_api": "the order of the records changed after 20 of 57",
+        "odata": "the order of the 57 records changed while they were read",
     }
     assert contacts().records[0].values["id"] == channel.truth(contacts())[0]["id"]
     simulator.faults.append(
@@ -237,8 +237,8 @@ def test_a_record_that_goes_while_another_comes_stops_though_the_count_stays(
 @every_server
 def test_a_key_edited_while_it_is_paged_stops(channel, source, simulator):
     said = {
-        "data_api": "the records moved after 30 of 57",
-        "odata": "the records moved while the 57 of them were read",
+        "data_api": "the order of the records changed after 30 of 57",
+        "odata": "the order of the 57 records changed while they were read",
     }
     simulator.faults.append(
         faults.edit_record(channel.records, "API_Contacts", 0, {"id": "ZZZ, sorted last"}, nth=4)
@@ -264,9 +264,9 @@ def test_a_record_edited_while_it_is_paged_is_read_as_it_was_or_as_it_is(
 @every_channel
 def test_a_row_that_comes_twice_stops_though_the_count_is_right(channel, place, source):
     said = {
-        "data_api": "API_Contacts: a record came twice within 57",
-        "odata": "API_Contacts: a record came twice within 20",
-        "exports": "1 rows have a key that came before: lines 58",
+        "data_api": "API_Contacts: a record came twice among 57",
+        "odata": "API_Contacts: a record came twice among 20",
+        "exports": "1 rows have the key of an earlier row: lines 58",
     }
     channel.double(place)
     with pytest.raises(SourceError, match=said[channel.name]):
@@ -293,7 +293,7 @@ def test_a_table_that_is_said_to_be_empty_and_is_not_stops(channel, source, simu
 
     said = {
         "data_api": "57 in FileMaker, 0 arrived",
-        "odata": "0 records arrived, 57 are there afterwards",
+        "odata": "0 records arrived, but 57 existed afterwards",
     }
     simulator.faults.append(fault())
     with pytest.raises(SourceError, match=said[channel.name]):
@@ -354,19 +354,19 @@ def test_what_may_pass_is_tried_again_until_it_has_passed(
             "502": (partial(faults.bad_gateway, nth=2, times=99), "HTTP 502 .*: 8 tries"),
             "cut": (
                 partial(faults.cut, nth=2, times=99),
-                "broke off in the middle of an answer: 8 tries",
+                "broke off in the middle: 8 tries",
             ),
             "951": (code(951, times=99), "code 951: .*: 3 tries"),
             "953": (code(953, times=99), "code 953: .*limit on data is exceeded$"),
             "200": (code(200, times=99), "code 200: record access is denied"),
             "401": (code(401), "code 401: no records match"),
-            "-4711": (code(-4711, status=400), "code -4711: not a code that we know"),
+            "-4711": (code(-4711, status=400), "code -4711: an unknown code"),
             "404": (answered(404, b"<html>"), "HTTP 404 .not FileMaker itself"),
             "500": (answered(500, b"{}", times=99), "HTTP 500 .*: 8 tries"),
         },
         data_api={},
         odata={
-            "952": (code(952, status=401, times=99), "code 952, as if .*: 3 tries"),
+            "952": (code(952, status=401, times=99), "code 952: an expired session.*: 3 tries"),
             "101": (code(101), "code 101: record is missing"),
             "-1002": (code(-1002, status=400), "code -1002: the address cannot be read"),
             "error inside": (
@@ -375,7 +375,7 @@ def test_what_may_pass_is_tried_again_until_it_has_passed(
             ),
             "no count": (
                 lambda path: Fault(path=path, instead=Reply(200, b'{"value": []}')),
-                "did not tell how many records",
+                "does not hold the number of records",
             ),
         },
     ),
@@ -402,7 +402,7 @@ def test_retry_after_lengthens_the_pause_and_an_endless_one_stops(
     channel.read(source, contacts())
     assert pauses == [90.0]
     simulator.faults[:] = [faults.unavailable(channel.records, retry_after="3600")]
-    with pytest.raises(SourceError, match="asks to be left alone for 3,600 s"):
+    with pytest.raises(SourceError, match="asks us to wait 3,600 s"):
         channel.read(source, contacts())
     assert pauses == [90.0]
 
@@ -415,7 +415,7 @@ def test_an_answer_that_drips_is_taken_or_given_up_by_the_time_for_a_whole_one(c
     simulator.faults[:] = [faults.drip(channel.records, pieces=200, pause=0.05, times=99)]
     with (
         channel.opened(simulator, read=5.0, whole=0.2, tries=2) as hurried,
-        pytest.raises(SourceError, match="came too slowly to its end: 2 tries"),
+        pytest.raises(SourceError, match="took too long to arrive: 2 tries"),
     ):
         channel.read(hurried, contacts())
 
@@ -434,7 +434,7 @@ def test_an_unreachable_server_is_one_clear_message(channel):
         "FileMaker could not be reached: 3 tries\n"
         f"  where: channel={channel}, server=127.0.0.1:{port}, database=WalkClinic\n"
         "  state: nothing was written\n"
-        "  next:  check the address, the network, and that the server runs; then run again"
+        "  next:  check the address, the network, and that the server is running; then run again"
     )
     assert str(failed_too.value).replace(", table=API_Contacts", "") == str(failed.value)
 
@@ -445,7 +445,7 @@ def test_a_server_that_dies_in_the_middle_of_a_read_stops_it(channel, simulator)
         pages = source.records(channel.wanted(contacts()), page=10)
         next(pages)
         simulator.stop()
-        with pytest.raises(SourceError, match=r"reached: 4 tries|middle of an answer: 4 tries"):
+        with pytest.raises(SourceError, match=r"reached: 4 tries|in the middle: 4 tries"):
             next(pages)
 
 

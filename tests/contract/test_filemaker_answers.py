@@ -78,19 +78,19 @@ def test_a_product_that_does_not_say_its_name_or_version_is_read(simulator):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (without("response", "dataInfo"), "how many records there are"),
-        (without("response", "dataInfo", "foundCount"), "how many records there are"),
-        (without("response", "data"), "its records"),
-        (lambda content: content.update(response=None), "how many records there are"),
-        (lambda c: [r.pop("fieldData") for r in c["response"]["data"]], "its records"),
-        (lambda c: [r.pop("recordId") for r in c["response"]["data"]], "which record is which"),
+        (without("response", "dataInfo"), "the number of records"),
+        (without("response", "dataInfo", "foundCount"), "the number of records"),
+        (without("response", "data"), "the records"),
+        (lambda content: content.update(response=None), "the number of records"),
+        (lambda c: [r.pop("fieldData") for r in c["response"]["data"]], "the records"),
+        (lambda c: [r.pop("recordId") for r in c["response"]["data"]], "the record ids"),
     ],
 )
 def test_what_a_proof_rests_on_is_missed_in_words(simulator, change, said):
     simulator.faults.append(bent(RECORDS, change))
     with opened(simulator, DataApi) as source, pytest.raises(SourceError) as stopped:
         read(source)
-    assert f"FileMaker's answer does not tell {said}" in str(stopped.value)
+    assert f"FileMaker's answer does not hold {said}" in str(stopped.value)
     assert "state: nothing was written" in str(stopped.value)
 
 
@@ -153,7 +153,10 @@ def test_a_session_without_a_token_is_told(simulator):
         return replace(answer, body=body, headers={})
 
     simulator.faults.append(Fault(path="/sessions$", verb="POST", change=tokenless, times=9))
-    with opened(simulator, DataApi) as source, pytest.raises(SourceError, match="the token of"):
+    with (
+        opened(simulator, DataApi) as source,
+        pytest.raises(SourceError, match="the session's token"),
+    ):
         source.count("API_Contacts")
 
 
@@ -178,8 +181,8 @@ def test_a_web_page_in_place_of_an_answer_is_told_as_that(simulator, call, kind)
     simulator.faults.append(Fault(path=path, instead=page, times=99))
     with opened(simulator, channel) as source, pytest.raises(SourceError) as stopped:
         ask(source)
-    assert "a web page (HTML, HTTP 200) came in place of FileMaker's answer" in str(stopped.value)
-    assert "without a page in between" in str(stopped.value)
+    assert "a web page (HTML, HTTP 200) came instead of FileMaker's answer" in str(stopped.value)
+    assert "no login page or proxy is between" in str(stopped.value)
     assert "log in: " not in str(stopped.value)
     assert "0412" not in str(stopped.value)
 
@@ -208,7 +211,7 @@ def test_an_answer_whose_packing_is_broken_is_told(simulator, body):
     with opened(simulator, DataApi) as source, pytest.raises(SourceError) as stopped:
         source.count("API_Contacts")
     said = str(stopped.value)
-    assert "packed and cannot be opened" in said or "cannot be read" in said
+    assert "compressed and cannot be decompressed" in said or "cannot be read" in said
 
 
 # ---------------------------------------------------------------- $metadata
@@ -237,7 +240,7 @@ def test_metadata_that_is_no_xml_is_told_with_its_place_and_nothing_of_it(simula
     described(simulator, lambda body: b"<a>\n <secret 0412></a>")
     with opened(simulator, OData) as source, pytest.raises(SourceError) as stopped:
         source.product()
-    assert "($metadata) is no XML: line 2, column " in str(stopped.value)
+    assert "($metadata) is not XML: line 2, column " in str(stopped.value)
     assert "0412" not in str(stopped.value)
     assert "secret" not in str(stopped.value)
     assert "restart" not in str(stopped.value)

@@ -64,7 +64,7 @@ def test_a_page_without_a_new_row_is_asked_for_again_and_then_fails_the_read(sou
     simulator.faults.append(faults.short_page(RECORDS, rows=1, nth=2, times=2))
     assert DATA_API.read(source, contacts()) == TRUTH
     simulator.faults[:] = [faults.short_page(RECORDS, rows=0, nth=2, times=99)]
-    with pytest.raises(SourceError, match="sent 0 rows at 10 of 57: 3 tries"):
+    with pytest.raises(SourceError, match="sent 0 rows from record 10 of 57: 3 tries"):
         read(source)
 
 
@@ -235,7 +235,7 @@ def test_code_401_with_http_500_in_the_middle_is_no_end_of_the_data(source, simu
 
     assert found() == 57
     simulator.faults.append(faults.code("_find", 401, status=500, nth=3))
-    with pytest.raises(SourceError, match="57 in FileMaker at first, 0 from 20"):
+    with pytest.raises(SourceError, match="57 in FileMaker at first, 0 at record 20"):
         found()
 
 

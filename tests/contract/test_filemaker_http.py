@@ -74,7 +74,7 @@ def test_a_password_goes_over_https_or_stays_on_this_machine(url, is_taken):
     ],
 )
 def test_an_address_that_is_more_or_less_than_a_server_is_refused_unrepeated(url):
-    with pytest.raises(SettingsError, match="has to be a server's") as refused:
+    with pytest.raises(SettingsError, match="must name a server only") as refused:
         DataApi(url, "WalkClinic", "nexus_reader", PASSWORD)
     assert "hunter2" not in str(refused.value)
 

@@ -129,7 +129,7 @@ def test_what_a_field_was_found_under_is_shown(clinic: Clinic) -> None:
     ("lines", "more", "told"),
     [
         ('channel = "odbc"', "", "channel"),
-        ('channel = "exports"', "", "exports: the folder of the files is missing"),
+        ('channel = "exports"', "", "exports is missing: it names the folder"),
         ('channel = "data_api"\nworkers = 5', "", "workers"),
         ('channel = "data_api"\npause = -1', "", "pause"),
         ('channel = "exports"', '[filemaker.exports]\nfolder = "x"\ndates = "d/m/yy"', "dates"),

@@ -45,7 +45,7 @@ def test_an_unknown_environment_is_exit_code_2_and_four_lines(
     code, out, told = command(capsys, "run", "nowhere")
     assert (code, out) == (2, "")
     assert told.splitlines()[0] == "no environment is called 'nowhere'"
-    assert "known: sandbox-dev, sandbox-prod" in told
+    assert "known environments: sandbox-dev, sandbox-prod" in told
 
 
 def test_an_error_is_one_json_object_too(

@@ -244,7 +244,7 @@ def test_a_number_that_its_column_cannot_hold_does_not_fit(second: Second) -> No
     reasons = {m.reason: m.count for m in plan_of(book).entities["visits"].misfits
                if m.column == "weight"}  # fmt: skip
     assert reasons == {
-        "too large for numeric(4,1)": 1, "more than 1 digits behind the point": 1,
+        "too large for numeric(4,1)": 1, "more than 1 digits after the point": 1,
         "not a number": 1,
     }  # fmt: skip
     ages = {r["named"]: r["age"] for r in planned_rows(book, "carers")}
@@ -261,9 +261,9 @@ def test_what_only_python_takes_for_a_whole_number_is_none(value: str) -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("30.06.2025", "one as d/m/y"),
-        ("03/04/2025", "one as d/m/y or m/d/y"),
-        ("2020.01.01 (not m/d/y)", "one as y/m/d"),
+        ("30.06.2025", "in the form d/m/y"),
+        ("03/04/2025", "in the form d/m/y or m/d/y"),
+        ("2020.01.01 (not m/d/y)", "in the form y/m/d"),
         ("30/06/25", "two digits"),
         ("20250630", "not a date"),
         ("2025-W27-1", "not a date"),
@@ -340,8 +340,8 @@ def test_values_given_by_hand_that_share_a_unique_key_are_told(second: Second) -
     [
         ("wide", "not a number"),
         ("9999999", "too large for numeric(4,1)"),
-        ("41.55", "more than 1 digits behind the point"),
-        (41.55, "more than 1 digits behind the point"),
+        ("41.55", "more than 1 digits after the point"),
+        (41.55, "more than 1 digits after the point"),
     ],
 )
 def test_a_value_given_by_hand_that_its_column_cannot_hold_is_told_by_its_line(
@@ -367,7 +367,7 @@ def test_a_new_row_whose_date_of_making_is_none_says_so(clinic: Clinic) -> None:
         table.records.append(made)
     book = planned()
     (told,) = [m for m in plan_of(book).entities["patients"].misfits if m.column == "created_at"]
-    assert (told.reason, told.derived) == ("not a date: the moment of the plan", 1)
+    assert (told.reason, told.derived) == ("not a date: the time of the plan is used", 1)
     assert told.sample == (str(made.values["id"]).lower(),)
     assert "never" in (book.folder / "misfits.csv").read_text()
     assert "never" not in (book.run.folder / "misfits.csv").read_text()
@@ -395,8 +395,11 @@ def test_the_budget_of_a_line_to_paste_is_enough(count: int, records: int) -> No
     ("rule", "told"),
     [
         ('{ name = "x", at_most = 0.1, misfit = "nothing" }', "no column nothing"),
-        ('{ name = "x", at_most = 0.1, misfit = "starts", empty = ["Day"] }', "give one of"),
-        ('{ name = "x", at_most = 0.1, records = [] }', "give one of"),
+        (
+            '{ name = "x", at_most = 0.1, misfit = "starts", empty = ["Day"] }',
+            "give exactly one of",
+        ),
+        ('{ name = "x", at_most = 0.1, records = [] }', "give exactly one of"),
     ],
 )
 def test_a_rule_that_names_no_reason_or_two_is_refused(

@@ -198,7 +198,7 @@ def test_a_mistyped_parameter_is_refused_wherever_it_is_typed(
         told = refusal(lambda: notebook.check("01_preflight", given), SettingsError, 2)
         assert "given enviroment that it does not know" in told
         told = refusal(lambda: runbook.begin("sandbox-dve"), SettingsError, 2)
-        assert "known: sandbox-dev, sandbox-prod" in told
+        assert "known environments: sandbox-dev, sandbox-prod" in told
         for arguments in (["run", DEV, "--aprove-rehearsed"], ["adopt", DEV, "--this-is-copy"]):
             code, told = command(capsys, *arguments)
             assert code == 2
@@ -221,7 +221,7 @@ def test_no_environment_is_no_environment(
         ):
             assert refusal(call, SettingsError, 2) == (
                 "no environment was named\n"
-                "  where: known: sandbox-dev, sandbox-prod\n"
+                "  where: known environments: sandbox-dev, sandbox-prod\n"
                 "  state: nothing was written\n"
                 "  next:  name one of these, or set NEXUS_REIMPORT_ENVIRONMENT"
             )
@@ -240,13 +240,13 @@ def test_two_environments_of_one_name_are_refused(clinic: Clinic) -> None:
     with untouched(clinic, "dev", "prod"):
         assert refusal(lambda: runbook.begin(DEV), SettingsError, 2) == (
             "sandbox-dev.toml: 1 problem(s)\n"
-            "    Sandbox-Dev.toml beside it differs only in case: the records of both would mix\n"
+            "    Sandbox-Dev.toml has the same name except for case: records of both could mix\n"
             "  where: sandbox-dev.toml\n"
             "  state: nothing was written\n"
-            "  next:  fix the file and start again"
+            "  next:  fix the file, then start again"
         )
         told = refusal(lambda: runbook.begin("Sandbox-Dev"), SettingsError, 2)
-        assert "sandbox-dev.toml beside it differs only in case" in told
+        assert "sandbox-dev.toml has the same name except for case" in told
     assert environments.load(PROD).name == PROD, "others are not held up"
 
 

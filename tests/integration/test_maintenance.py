@@ -426,13 +426,13 @@ def test_what_a_hook_prints_stays_private(clinic: Clinic, hooks: Hooks, rehearse
     ("hooks_text", "said"),
     [
         ('enter = ["/bin/true"]', "enter and leave belong together"),
-        ('enter = ["./up"]\nleave = ["./down"]', "its whole path"),
+        ('enter = ["./up"]\nleave = ["./down"]', "an absolute path"),
         ('enter = ["true", ""]\nleave = ["true"]', "an argument is empty"),
         ('enter = "true"\nleave = "true"', "tuple"),
         ('enter = ["true"]\nleave = ["true"]\ntimeout = 0', "greater than 0"),
         (
             'enter = ["true", { env = "NEXUS_SANDBOX_PG_PASSWORD" }]\nleave = ["true"]',
-            "a secret has no place in it",
+            "must not hold a secret",
         ),
     ],
 )

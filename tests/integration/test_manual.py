@@ -115,7 +115,7 @@ def refused(clinic: Clinic, book: Workbook, path: Path) -> str:
     with pytest.raises(StopError, match=r"cells? of manual.xlsx cannot be used") as told:
         planned()
     assert clinic.state() == before
-    assert "take manual.xlsx away" in told.value.next
+    assert "remove manual.xlsx" in told.value.next
     return told.value.what
 
 
@@ -131,11 +131,12 @@ def test_lines_that_cannot_be_used_are_refused_by_name_all_at_once(clinic: Clini
     there.create_sheet("shoes").cell(1, 1).value = "size"
     said = refused(clinic, there, path)
     assert (
-        f"sheet clinics, line {line_of(sheet, keys[0])}: clinic_id: is none of the choices" in said
+        f"sheet clinics, line {line_of(sheet, keys[0])}: clinic_id: is not one of the choices"
+        in said
     )
-    assert "sheet coordinator, line 2: coordinator_date: is no date" in said
+    assert "sheet coordinator, line 2: coordinator_date: is not a date" in said
     assert "sheet coordinator, line 2: coordinator_name: longer than 200 characters" in said
-    assert "sheet shoes: no such kind of values" in said
+    assert "sheet shoes: there is no such kind of values" in said
     for value in ("No such clinic", "31/01/2026", "xxx"):
         assert value not in said
 
@@ -169,14 +170,14 @@ def test_a_stale_line_is_refused(clinic: Clinic) -> None:
         "UPDATE patients SET funding_type_id = (SELECT id FROM funding_sources WHERE name = %s)"
         " WHERE id::text = %s", "dev", other, first,
     )  # fmt: skip
-    assert "the row holds another value by now; only what is empty is filled" in refused(
+    assert "the row holds a different value now; only an empty value is filled" in refused(
         clinic, there, path
     )
     clinic.do("UPDATE patients SET funding_type_id = NULL WHERE id::text = %s", "dev", first)
     swapped = sheet.cell(line_of(sheet, second), 1)
     sheet.cell(line_of(sheet, first), 1).value, swapped.value = second, first
     said = refused(clinic, there, path)
-    assert "stale: the row shows other values than when the sheet was written" in said
+    assert "stale: the row shows different values now than when the sheet was written" in said
 
 
 def given_and_executed(clinic: Clinic) -> tuple[runbook.Runbook, str]:
@@ -257,7 +258,7 @@ def test_a_grey_cell_shows_what_is_there_and_takes_nothing_else(clinic: Clinic) 
     there.save(path)
     assert {b.kind: b.used for b in plan_of(planned()).by_hand}["appointments"] == 0
     first.value = next(n for n in names.values() if n != kept)
-    assert "the row holds another value by now; only what is empty is filled" in refused(
+    assert "the row holds a different value now; only an empty value is filled" in refused(
         clinic, there, path
     )
 

@@ -219,10 +219,10 @@ def test_a_file_is_found_in_either_form_of_unicode_and_two_of_one_name_stop(smal
         (exports / "Visits.csv").rename(exports / decomposed(name))
         assert place.read().extracts["visits"].rows == 4
         shutil.copy(exports / decomposed(name), exports / half)
-        with pytest.raises(SourceError, match="2 files are called"):
+        with pytest.raises(SourceError, match="2 files have the name"):
             place.read()
         shutil.copy(exports / half, exports / name)
-        with pytest.raises(SourceError, match="3 files are called"):  # one of them is older
+        with pytest.raises(SourceError, match="3 files have the name"):  # one of them is older
             place.read()
 
 
@@ -308,7 +308,7 @@ def test_ids_that_differ_in_case_alone_stop_and_are_named(small: Open, channel: 
 
     with small(channel, change) as place, pytest.raises(SourceError) as stopped:
         place.read()
-    said = "visits: 1 pair(s) of keys differ in case or spelling alone"
+    said = "visits: 1 pair(s) of keys differ only in case or spelling"
     assert said in str(stopped.value)
     assert {"aB", "Ab"} <= set(str(stopped.value).replace("(", " ").split())
     assert "someone is editing" not in str(stopped.value)
@@ -323,8 +323,8 @@ def test_ids_in_a_file_that_differ_in_case_alone_stop_and_their_lines_are_named(
 
     with small("exports", change) as place, pytest.raises(SourceError) as stopped:
         place.read()
-    assert "1 rows have a key that came before: lines 3\n" in str(stopped.value)
-    assert "lines 3 differ in case or spelling alone" in str(stopped.value)
+    assert "1 rows have the key of an earlier row: lines 3\n" in str(stopped.value)
+    assert "the keys in lines 3 differ only in case or spelling" in str(stopped.value)
 
 
 @pytest.mark.parametrize("channel", SERVERS)
@@ -334,10 +334,10 @@ def test_records_that_share_a_key_are_named_by_key_and_record(small: Open, chann
         place.read()
     record = "record id" if channel == "data_api" else "number"
     assert str(stopped.value) == (
-        f"visits: 1 record(s) have the key of another: V1 ({record} 1 and 2)\n"
+        f"visits: 1 record(s) have the same key as another one: V1 ({record} 1 and 2)\n"
         f"  where: channel={channel}, table=Visits\n"
         "  state: nothing was written\n"
-        "  next:  find them in FileMaker with ! in VisitNo, and give each a key of its own"
+        "  next:  find them in FileMaker with ! in VisitNo, and give each its own key"
         " (Duplicate Record copies the key); then run 01_preflight again"
     )
 

@@ -151,7 +151,7 @@ def test_a_server_that_sends_one_table_in_another_form_stops(second: Second) -> 
             year, _, rest = str(record.values["Born"]).partition("-")
             if rest:
                 record.values["Born"] = f"{rest.replace('-', '/')}/{year}"
-    with pytest.raises(SourceError, match="dates in ISO form") as told:
+    with pytest.raises(SourceError, match="asked for ISO dates") as told:
         second.planned()
     assert "People.Born" in told.value.where
     assert second.state() == before

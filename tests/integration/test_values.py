@@ -28,7 +28,7 @@ def test_values_that_do_not_fit_are_told_by_column_id_and_what_became_of_them(
     change(clinic, who[5:6], id_Clinic="", Clinic_Name="No such place")
     book = planned()
     found = misfits(book, "patients")
-    title = found["title", "no such choice"]
+    title = found["title", "not one of the choices"]
     assert (title.count, title.stays, title.empty) == (3, 3, 0)
     assert set(title.sample) == {str(r.values["id"]).lower() for r in who[:3]}
     assert found["dob", "a birth date in the future"].stays == 1
@@ -43,7 +43,7 @@ def test_values_that_do_not_fit_are_told_by_column_id_and_what_became_of_them(
     assert "Sir" not in public
     assert str(who[0].values["id"]).lower() in public
     page = repr(show.plan(plan_of(book)))
-    assert "no such choice" in page
+    assert "not one of the choices" in page
     assert "Lady Mayoress" not in page
 
 
@@ -59,7 +59,7 @@ def test_a_new_patient_whose_value_does_not_fit_gets_none(clinic: Clinic) -> Non
         made.values["id"] = "0A0B0C0D-1111-4222-8333-444455556666"
         table.records.append(made)
     book = planned()
-    found = misfits(book, "patients")["sex", "no such choice"]
+    found = misfits(book, "patients")["sex", "not one of the choices"]
     assert (found.stays, found.empty) == (0, 1)
     key = nexus_id(book, "patients", made.values["id"])
     assert rows(book, "patients")[key]["sex"] is None
@@ -106,8 +106,10 @@ def test_an_appointment_without_an_end_is_marked_as_derived(clinic: Clinic) -> N
         chosen[1].values.update(endDate="", endTime="08:00:00")
     book = planned()
     found = misfits(book, "appointments")
-    assert found["end_time", "no end: 30 minutes after the start"].derived >= 1
-    assert found["end_time", "ends before it starts: 30 minutes after it"].derived == 1
+    assert found["end_time", "no end: set to 30 minutes after the start"].derived >= 1
+    assert (
+        found["end_time", "an end before the start: set to 30 minutes after the start"].derived == 1
+    )
     for event in chosen:
         row = rows(book, "appointments")[nexus_id(book, "appointments", event.values["id"])]
         assert row["end_time"] is not None

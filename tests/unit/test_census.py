@@ -146,14 +146,14 @@ def test_a_key_is_found_in_either_form_of_unicode_and_twins_are_counted(tmp_path
 CAUSES = {
     "AccessDenied": (403, "may not list the bucket", "s3:ListBucket"),
     "NoSuchBucket": (404, "there is no such bucket", "correct bucket of [s3]"),
-    "InvalidAccessKeyId": (403, "the access key is not known", "correct access_key"),
+    "InvalidAccessKeyId": (403, "the access key is unknown", "correct access_key"),
     "SignatureDoesNotMatch": (403, "the secret key is wrong", "correct access_key"),
-    "ExpiredToken": (400, "session token has expired", "a new session_token"),
+    "ExpiredToken": (400, "session token has expired", "with their session_token"),
     "RequestTimeTooSkewed": (403, "15 minutes apart", "set this machine's clock"),
     "PermanentRedirect": (301, "at another address", "correct region and endpoint"),
     "AuthorizationHeaderMalformed": (400, "in another region", "correct region of [s3]"),
     "NotImplemented": (501, "this server cannot list", "name an endpoint"),
-    "SomethingNew": (418, "not a code that we know", "look it up"),
+    "SomethingNew": (418, "an unknown code", "look it up"),
 }
 
 
@@ -281,5 +281,5 @@ def test_a_profile_that_is_not_there_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_s3_is_signed_in_one_way(given: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"profile|secret has no place"):
+    with pytest.raises(ValueError, match=r"profile|must not hold a secret"):
         place("http://127.0.0.1:9", **given)

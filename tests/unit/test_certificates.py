@@ -84,14 +84,14 @@ def test_an_authority_of_ones_own_is_trusted_where_it_is_named(
         with pytest.raises(SourceError) as stopped:
             filemaker(url, channel)
     assert "is signed by an authority that this machine does not know" in str(stopped.value)
-    assert "write ca_file under [filemaker]" in str(stopped.value)
+    assert "set ca_file under [filemaker]" in str(stopped.value)
 
 
 CAUSES = {
-    "other.pem": ("is of", "by the name that is in its certificate"),
-    "expired.pem": ("has expired", "have it renewed"),
-    "self.pem": ("is signed by nobody but itself", "write ca_file under"),
-    "": ("does not speak TLS at this address", "check the port"),
+    "other.pem": ("is for", "a server name that is in the certificate"),
+    "expired.pem": ("has expired", "renew the certificate"),
+    "self.pem": ("is self-signed", "set ca_file under"),
+    "": ("does not use TLS at this address", "check the port"),
 }
 
 
@@ -115,4 +115,4 @@ def test_an_authority_of_ones_own_is_trusted_for_s3_where_it_is_named(tmp_path: 
         with pytest.raises(StorageError) as stopped:
             census.take(place(url), tmp_path)
     assert "is signed by an authority that this machine does not know" in str(stopped.value)
-    assert "write ca_file under [s3]" in str(stopped.value)
+    assert "set ca_file under [s3]" in str(stopped.value)

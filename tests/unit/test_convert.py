@@ -83,7 +83,7 @@ def ends(end: tuple[str, str], start: tuple[str, str] = ("2025-06-30", "09:00:00
 def test_an_event_without_an_end_lasts_as_long_as_declared_and_is_marked_as_derived() -> None:
     made = ends(("", ""))
     assert made.value == "2025-06-29 23:30:00+00"
-    assert made.derived == ("no end: 30 minutes after the start",)
+    assert made.derived == ("no end: set to 30 minutes after the start",)
     assert ends(("", "10:00:00")) == Partial("2025-06-30 00:00:00+00")
     assert ends(("2025-06-30", "24:00:00")) == Partial("2025-06-30 14:00:00+00")
 
@@ -91,7 +91,7 @@ def test_an_event_without_an_end_lasts_as_long_as_declared_and_is_marked_as_deri
 def test_an_end_before_the_start_is_none() -> None:
     made = ends(("2025-06-30", "08:59:59"))
     assert made.value == "2025-06-29 23:30:00+00"
-    assert made.derived == ("ends before it starts: 30 minutes after it",)
+    assert made.derived == ("an end before the start: set to 30 minutes after the start",)
     assert ends(("2025-06-30", "09:00:00")).derived == ()
 
 
@@ -119,7 +119,7 @@ def test_a_choice_is_found_in_every_spelling(written: str, chosen: str) -> None:
 
 
 def test_a_value_that_is_no_choice_does_not_fit() -> None:
-    with pytest.raises(ConversionError, match="no such choice"):
+    with pytest.raises(ConversionError, match="not one of the choices"):
         convert.choice("Sir", {"Mr": ("mr",)})
 
 
@@ -146,7 +146,7 @@ def test_an_email_comes_from_the_value_and_never_from_the_flag() -> None:
 def test_an_email_of_an_odd_shape_is_kept_as_written_and_told(value: str) -> None:
     made = convert.contact_card(details({"kind": "E-mail", "value": value}))
     assert made.value["email"] == value
-    assert made.derived == ("an e-mail of an odd shape: kept as it was written",)
+    assert made.derived == ("an e-mail of unusual form: kept as it was written",)
 
 
 def test_the_default_mobile_comes_first_and_carries_both_keys() -> None:
@@ -200,7 +200,7 @@ def test_an_international_form_is_of_the_same_number(written: str) -> None:
 def test_a_detail_of_no_known_kind_is_taken_by_what_it_holds_and_told() -> None:
     made = convert.contact_card(details({"kind": "Fax", "value": "02 5550 1234"}))
     assert made.value["phones"][0]["type"] == "phone"
-    assert made.derived == ("of no known kind: taken as a phone by what it holds",)
+    assert made.derived == ("of unknown kind: taken as a phone, judged by its value",)
 
 
 def test_a_postcode_is_text_and_gets_back_the_zero_that_a_number_lost() -> None:
@@ -208,7 +208,7 @@ def test_a_postcode_is_text_and_gets_back_the_zero_that_a_number_lost() -> None:
     assert convert.address_card(details(address)).value["postcode"] == "0800"
     made = convert.address_card(details({**address, "postcode": "800"}))
     assert made.value["postcode"] == "0800"
-    assert made.derived == ("a postcode of three digits: its leading zero was put back",)
+    assert made.derived == ("a postcode of three digits: its leading zero was restored",)
     abroad = convert.address_card(details({**address, "postcode": "800", "country": "Iceland"}))
     assert (abroad.value["postcode"], abroad.derived) == ("800", ())
 

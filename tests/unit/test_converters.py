@@ -113,7 +113,7 @@ def test_a_converter_that_a_test_declares_is_fed(tmp_path: Path) -> None:
     ("beside", "said"),
     [
         ("", "shouted: `with` lacks called"),
-        (', with = { called = "nick", loud = "x" }', "shouted: `with` knows no loud"),
+        (', with = { called = "nick", loud = "x" }', "shouted: `with` does not know loud"),
         (', with = { called = "nick", times = "x" }', "times must be a whole number"),
         (', with = { called = "nicks" }', "people has no field nicks"),
         (', with = { called = "nick" }, entity = "people"', '`entity` is for convert = "entity"'),

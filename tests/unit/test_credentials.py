@@ -93,7 +93,7 @@ def test_a_name_that_a_driver_would_take_for_a_login_is_refused() -> None:
         f"dbname=nexus password={SECRET}",
         f"nexus:{SECRET}",
     ):
-        with pytest.raises(ValueError, match="must be a name alone") as told:
+        with pytest.raises(ValueError, match="must be a name only") as told:
             credentials.name(name)
         assert SECRET not in str(told.value)
 
@@ -178,17 +178,17 @@ def test_a_value_is_taken_as_it_stands(line: str, value: str, end: str, tmp_path
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        (f"A={SECRET} # x", "is what follows # a comment?"),
-        (f"A= #{SECRET}", "is what follows # a comment?"),
+        (f"A={SECRET} # x", "# may begin a comment"),
+        (f"A= #{SECRET}", "# may begin a comment"),
         (f'A="{SECRET}', "begins with a quote that is not closed"),
-        (f'A="x"{SECRET}"', "goes on after its closing quote"),
-        (f"A='x'#{SECRET}", "goes on after its closing quote"),
+        (f'A="x"{SECRET}"', "continues after its closing quote"),
+        (f"A='x'#{SECRET}", "continues after its closing quote"),
         (f"{SECRET}", "is not NAME=value"),
         (f"1A={SECRET}", "is not NAME=value"),
         (f"A-B={SECRET}", "is not NAME=value"),
         (f"Ä={SECRET}", "is not NAME=value"),
         (f"={SECRET}", "is not NAME=value"),
-        (f"Z={SECRET}", "Z is set by line 1 too"),
+        (f"Z={SECRET}", "Z is also set in line 1"),
     ],
 )
 def test_a_line_that_can_be_read_in_two_ways_is_told_by_number(
@@ -209,8 +209,8 @@ def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
     assert "probably utf-16" in told
     (tmp_path / ".env.dev").chmod(0o644)
     assert list(credentials.read(tmp_path / ".env.dev", {})) == [
-        ".env.dev: others can read it; chmod 600 .env.dev"
+        ".env.dev: other users can read it; run chmod 600 .env.dev"
     ]
     (tmp_path / ".env.x").mkdir()
-    assert list(credentials.read(tmp_path / ".env.x", {})) == [".env.x: is no file"]
+    assert list(credentials.read(tmp_path / ".env.x", {})) == [".env.x: is not a file"]
     assert list(credentials.read(tmp_path / "nowhere", {})) == []

@@ -232,7 +232,7 @@ def test_a_header_that_comes_twice_stops_where_it_is_wanted_and_nowhere_else(tmp
         "columns 1 and 4 are both called Remark, which the mapping reads\n"
         "  where: channel=exports, file=t.csv\n"
         "  state: nothing was written\n"
-        "  next:  export this field once"
+        "  next:  export this field only once"
     )
 
 
@@ -250,7 +250,7 @@ def test_headers_are_no_record_where_the_mapping_gives_columns_too(suffix, tmp_p
     made = table({"long name": "1a"}, **{"long name": "text"})
     exports.write(made, tmp_path / f"t{suffix}", Style(underscores=True))
     source = files(tmp_path, headers={f"t{suffix}": ("id", "long name")})
-    with pytest.raises(SourceError, match="is a line of headers, and the mapping gives columns"):
+    with pytest.raises(SourceError, match="is a header line, but the columns are given"):
         source.count(f"t{suffix}")
 
 
@@ -259,11 +259,11 @@ def test_headers_are_no_record_where_the_mapping_gives_columns_too(suffix, tmp_p
 )
 def test_a_record_is_never_taken_for_headers(line, tmp_path):
     lines(tmp_path, line, line)
-    with pytest.raises(SourceError, match="line 1 is no line of headers: see column 1") as stopped:
+    with pytest.raises(SourceError, match="line 1 is not a header line: see column 1") as stopped:
         files(tmp_path).fields("t.csv")
     assert SECRET not in str(stopped.value)
     workbook(tmp_path, [SECRET, datetime(2020, 1, 2)], ["a", "b"])
-    with pytest.raises(SourceError, match="line 1 is no line of headers: see column 2"):
+    with pytest.raises(SourceError, match="line 1 is not a header line: see column 2"):
         files(tmp_path).fields("t.xlsx")
 
 
@@ -286,7 +286,7 @@ def test_a_line_that_is_not_as_wide_as_the_headers_stops_with_its_number(tmp_pat
             lines(tmp_path, *(x.replace(",", separator) for x in ("id,a", "0,0", row)), name=name)
             with pytest.raises(SourceError) as stopped:
                 files(tmp_path).count(name)
-            what = f"line 3 holds {held} values, there are 2 columns"
+            what = f"line 3 holds {held} values, but there are 2 columns"
             assert str(stopped.value).splitlines()[0] == what
             assert SECRET not in str(stopped.value)
 
@@ -296,7 +296,7 @@ def test_a_sheet_may_end_a_line_early_and_not_go_beyond_its_headers(tmp_path):
     found = read(files(tmp_path), "t.xlsx", a="text")
     assert found == [{"id": "1", "a": ""}, {"id": "2", "a": "b"}]
     workbook(tmp_path, ["id", "a"], ["1"], ["2", "b", SECRET])
-    with pytest.raises(SourceError, match="line 3 holds 3 values, there are 2 columns"):
+    with pytest.raises(SourceError, match="line 3 holds 3 values, but there are 2 columns"):
         files(tmp_path).count("t.xlsx")
 
 
@@ -343,7 +343,7 @@ def test_what_cannot_be_decoded_is_one_error_with_its_place(encoding, content, w
 
 def test_the_mark_of_another_encoding_stops(tmp_path):
     (tmp_path / "t.csv").write_bytes(codecs.BOM_UTF8 + b"id\r1")
-    with pytest.raises(SettingsError, match=r"windows-1252 is declared, and .* mark of utf-8"):
+    with pytest.raises(SettingsError, match=r"windows-1252 is declared, but .* mark of utf-8"):
         files(tmp_path, encoding="windows-1252").count("t.csv")
 
 
@@ -387,8 +387,8 @@ def test_lines_are_counted_as_a_person_counts_them(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "what"),
     [
-        (("id,a", "1,b", f'2,"{SECRET}', "3,c"), "line 3: the file ends inside of quotes"),
-        (("id,a", f'1,"{SECRET}" x', "2,c"), "line 2: a quote that is not doubled"),
+        (("id,a", "1,b", f'2,"{SECRET}', "3,c"), "line 3: the file ends inside quotes"),
+        (("id,a", f'1,"{SECRET}" x', "2,c"), "line 2: a quote inside a value is not doubled"),
     ],
 )
 def test_quotes_that_do_not_close_stop(rows, what, tmp_path):
@@ -475,8 +475,8 @@ def test_h21_a_date_as_text_needs_a_declared_form(suffix, kind, tmp_path):
     with pytest.raises(SettingsError) as stopped:
         read(source, f"t{suffix}", d=kind)
     assert str(stopped.value) == (
-        "column d: 1 date(s) are written as text, and how is not declared"
-        " (1 as d/m/y, 1 as m/d/y)\n"
+        "column d: 1 date(s) are written as text, but their form is not declared"
+        " (readable: 1 as d/m/y, 1 as m/d/y)\n"
         f"  where: channel=exports, file=t{suffix}\n"
         "  state: nothing was written\n"
         '  next:  write dates = "d/m/y", "m/d/y" or "y/m/d", as the file has it,'
@@ -667,8 +667,8 @@ def test_h9_a_text_or_number_that_has_become_a_date_stops(kind, value, tmp_path)
         "line 3, column Type: a date or time where the mapping expects a text or number\n"
         "  where: channel=exports, file=t.xlsx\n"
         "  state: nothing was written\n"
-        "  next:  see in FileMaker whether the field's type was changed;"
-        " do not save the file from Excel"
+        "  next:  check in FileMaker whether the field's type was changed;"
+        " do not save the file in Excel"
     )
     assert read(files(tmp_path), "t.xlsx")[1] == {"id": "2"}  # an unused column may be anything
 
@@ -753,7 +753,7 @@ def test_a_row_with_values_and_no_key_stops_and_is_named_by_its_line(suffix, tmp
     with pytest.raises(SourceError) as stopped:
         read(source, f"t{suffix}")
     assert str(stopped.value) == (
-        "7 rows hold values and no key: lines 4, 5, 6, 7, 8 and 2 more\n"
+        "7 rows have values but no key: lines 4, 5, 6, 7, 8 and 2 more\n"
         f"  where: channel=exports, file=t{suffix}\n"
         "  state: nothing was written\n"
         "  next:  fix the records in FileMaker, and export the table again"
@@ -766,7 +766,9 @@ def test_keys_that_come_twice_stop_and_are_named_by_their_lines(suffix, tmp_path
     made.records[2].values["id"] = "r0"
     made.records[3].values["id"] = " R1"
     exports.write(made, tmp_path / f"t{suffix}")
-    with pytest.raises(SourceError, match="2 rows have a key that came before: lines 4, 5\n") as e:
+    with pytest.raises(
+        SourceError, match="2 rows have the key of an earlier row: lines 4, 5\n"
+    ) as e:
         read(files(tmp_path), f"t{suffix}")
     assert "R1" not in str(e.value)
 
@@ -894,7 +896,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path):
     lines(tmp_path, "id", "1", name="out.csv")
     (folder / "link.csv").symlink_to(tmp_path / "out.csv")
     for name in ("../out.csv", str(tmp_path / "out.csv"), "link.csv", "../../etc/passwd"):
-        with pytest.raises(SettingsError, match="leads out of the folder"):
+        with pytest.raises(SettingsError, match="leads out of the exports folder"):
             files(folder).count(name)
 
 
@@ -935,7 +937,7 @@ def test_an_empty_file_is_one_error(suffix, tmp_path):
         (tmp_path / f"t{suffix}").write_bytes(b"\r\n\r\n")
     else:
         workbook(tmp_path)
-    with pytest.raises(SourceError, match="the file holds nothing"):
+    with pytest.raises(SourceError, match="the file holds no data"):
         files(tmp_path).count(f"t{suffix}")
 
 
@@ -961,9 +963,9 @@ def _spoilt(content):
     [
         (lambda _: OLE2 + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le"), "has a password"),
         (lambda _: OLE2 + b"\0" * 600 + "Workbook".encode("utf-16-le"), "an old Excel file"),
-        (lambda _: b"id,name\r\n1,Quillfeather", "is called .xlsx and is no Excel workbook"),
-        (_cut, "the workbook is damaged, or was not written to its end"),
-        (_spoilt, "the workbook is damaged, or was not written to its end"),
+        (lambda _: b"id,name\r\n1,Quillfeather", "is named .xlsx, but it is not an Excel workbook"),
+        (_cut, "the workbook is damaged or incomplete"),
+        (_spoilt, "the workbook is damaged or incomplete"),
         (lambda _: b"PK\x03\x04 and nothing more", "the workbook is damaged"),
     ],
 )

@@ -153,14 +153,20 @@ def test_a_column_in_another_form_stops_and_names_it(tmp_path: Path, kind: str) 
     values = [f"{day}{clock}" for day in ("06/30/2025", "07/01/2025", "07/02/2025")]
     error = stopped(tmp_path, kind, *values)
     assert isinstance(error, SettingsError)
-    assert error.what == "column c: d/m/y is declared, and of 3 dates 2 as d/m/y, 3 as m/d/y"
+    assert error.what == (
+        "column c: d/m/y is declared, but the 3 dates are readable as follows:"
+        " 2 as d/m/y, 3 as m/d/y"
+    )
     assert 'write dates = "m/d/y", which fits all' in error.next
     assert read(tmp_path, kind, *values, dates="m/d/y")[1].startswith("2025-07-01")
 
 
 def test_a_column_of_which_nothing_is_written_as_declared_stops(tmp_path: Path) -> None:
     error = stopped(tmp_path, "date", "2020.01.01", "2022.01.01", dates="m/d/y")
-    assert error.what == "column c: m/d/y is declared, and of 2 dates 2 as y/m/d"
+    assert (
+        error.what
+        == "column c: m/d/y is declared, but the 2 dates are readable as follows: 2 as y/m/d"
+    )
     assert '"y/m/d"' in error.next
     assert isinstance(stopped(tmp_path, "date", "30/06/2025", dates="m/d/y"), SettingsError)
 
@@ -186,20 +192,22 @@ def test_what_is_no_date_in_any_form_stops_where_there_is_nothing_else(tmp_path:
 
 def test_years_of_two_digits_are_never_guessed(tmp_path: Path) -> None:
     error = stopped(tmp_path, "date", "30/06/25", "01/07/25")
-    assert "year of two digits" in error.what
+    assert "years of two digits" in error.what
     assert "four digits" in error.next
     assert read(tmp_path, "date", "30/06/2025", "01/07/25")[1] == "01/07/25 (not d/m/y)"
 
 
 def test_an_undeclared_form_is_named_where_the_column_proves_it(tmp_path: Path) -> None:
     error = stopped(tmp_path, "date", "01.07.2025", "30.06.2025", dates=None)
-    assert error.next == ('write dates = "d/m/y", which fits the most, under [filemaker.exports]')
+    assert error.next == (
+        'write dates = "d/m/y", which fits most of them, under [filemaker.exports]'
+    )
 
 
 def test_days_that_a_spreadsheet_program_took_for_months_stop(tmp_path: Path) -> None:
     turned = [datetime(2025, 1, 7), datetime(2025, 5, 6), "30/06/2025", "13/07/2025"]
     error = stopped(tmp_path, "date", *turned, suffix=".xlsx")
-    assert "taken days for months" in error.what
+    assert "swapped day and month" in error.what
     fine = [datetime(2025, 1, 17), datetime(2025, 5, 6), "30/06/2025"]
     assert read(tmp_path, "date", *fine, suffix=".xlsx")[2] == "2025-06-30"
 
@@ -211,7 +219,7 @@ def test_a_file_or_a_column_may_have_its_own_form(tmp_path: Path) -> None:
     files = {"t.csv": ExportedFile(dates={"c": "y-m-d"})}
     assert read(tmp_path, "date", *values, files=files)[0] == "2025-06-30"
     files = {"t.csv": ExportedFile(dates={"cc": "y-m-d"})}
-    with pytest.raises(SettingsError, match="not there: cc"):
+    with pytest.raises(SettingsError, match="does not exist: cc"):
         read(tmp_path, "date", *values, files=files)
 
 
@@ -238,9 +246,9 @@ def test_times_are_read_in_every_clear_form(
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        (("9:30 AM", "1:05 PM", "2:15"), "AM or PM at 2 times, and none at 1"),
-        (("9.30", "9.5", "14.75"), "1 times like 9.30, and 2 that are hours with a fraction"),
-        (("9.50", "8.25", "7.00"), "as well hours with a fraction"),
+        (("9:30 AM", "1:05 PM", "2:15"), "2 times have AM or PM, and 1 have none"),
+        (("9.30", "9.5", "14.75"), "1 times like 9.30, and 2 that must be hours with a fraction"),
+        (("9.50", "8.25", "7.00"), "may also be hours with a fraction"),
     ],
 )
 def test_times_that_may_mean_two_things_stop(
@@ -248,7 +256,7 @@ def test_times_that_may_mean_two_things_stop(
 ) -> None:
     error = stopped(tmp_path, "time", *values)
     assert told in error.what
-    assert "24 hours" in error.next
+    assert "24-hour times" in error.next
     stamps = [f"30/06/2025 {value}" for value in values]
     assert told in stopped(tmp_path, "timestamp", *stamps).what
 

@@ -71,7 +71,7 @@ def test_a_header_that_a_sheet_holds_as_a_number_is_a_name(tmp_path):
 def test_a_first_line_without_a_wanted_field_is_told_and_not_quoted(line, tmp_path):
     """A file without headers would else show a patient's name among the nearest ones."""
     lines(tmp_path, line, line)
-    with pytest.raises(SourceError, match="line 1 is no line of headers") as stopped:
+    with pytest.raises(SourceError, match="line 1 is not a header line") as stopped:
         knowing(tmp_path, "t.csv").fields("t.csv")
     assert SECRET not in str(stopped.value)
 
@@ -87,7 +87,9 @@ def test_a_header_in_decomposed_letters_is_the_same_name(tmp_path):
 
 def test_the_headers_again_in_the_middle_are_no_record(tmp_path):
     lines(tmp_path, "id,a", "1,x", "id,a", "2,y")
-    with pytest.raises(SourceError, match="line 3 is the line of headers again: two exports"):
+    with pytest.raises(
+        SourceError, match="line 3 repeats the headers: the file may hold two exports"
+    ):
         files(tmp_path).count("t.csv")
 
 
@@ -110,7 +112,7 @@ def test_further_related_records_are_no_records_of_the_table(suffix, tmp_path):
         " others\n"
         f"  where: channel=exports, file={name}\n"
         "  state: nothing was written\n"
-        "  next:  export the related table itself, and map it as a source of its own"
+        "  next:  export the related table itself, and map it as its own source"
     )
 
 
@@ -119,7 +121,7 @@ def test_a_related_field_with_one_value_for_each_record_is_read(tmp_path):
     found = read(files(tmp_path), "t.csv", **{"Person::Name": "text"})
     assert [row["Person::Name"] for row in found] == ["x", ""]
     lines(tmp_path, "id,Person::Name", ",x", "1,x")
-    with pytest.raises(SourceError, match="1 rows hold values and no key: lines 2"):
+    with pytest.raises(SourceError, match="1 rows have values but no key: lines 2"):
         read(files(tmp_path), "t.csv")
 
 
@@ -225,8 +227,8 @@ def test_ids_that_a_spreadsheet_rounded_before_it_wrote_them_as_text_stop(suffix
         with pytest.raises(SourceError) as caught:
             held(ids)
         assert caught.value.what == (
-            f"column {column}: all 2 ids of more than 15 digits have zeros from the 16th on, as a"
-            f" spreadsheet program rounds them: lines {few}"
+            f"column {column}: all 2 ids of more than 15 digits have only zeros from the 16th"
+            f" on: a spreadsheet program has rounded them (lines {few})"
         )
         assert first not in str(caught.value)
     assert held([[first, "1"], ["7", first], ["8", first]]) == 3, "one alone may be right"
@@ -252,7 +254,9 @@ def test_an_error_in_a_key_stops_and_elsewhere_is_counted(tmp_path):
 )
 def test_a_number_that_shows_another_text_is_not_taken_for_the_text(form, tmp_path):
     workbook(tmp_path, ["id", "a"], ["x", "y"], ["z", 123], formats={"B3": form})
-    with pytest.raises(SourceError, match="line 3, column a: a number whose format shows another"):
+    with pytest.raises(
+        SourceError, match="line 3, column a: a number whose format shows a different"
+    ):
         read(files(tmp_path), "t.xlsx", a="text")
     assert read(files(tmp_path), "t.xlsx", a="number")[1]["a"] == "123"
 
@@ -297,7 +301,9 @@ def test_merged_cells_stop_since_all_but_the_first_look_empty(tmp_path):
         book.active.merge_cells("A9:B9")
 
     workbook(tmp_path, ["id", "a"], ["1", "x"], ["2", None], change=merge)
-    with pytest.raises(SourceError, match=r"cells are merged: (B2:B3|A9:B9) and 1 more; all but"):
+    with pytest.raises(
+        SourceError, match=r"cells are merged: (B2:B3|A9:B9) and 1 more; only the first"
+    ):
         files(tmp_path).count("t.xlsx")
 
 
@@ -318,7 +324,9 @@ def test_a_cell_far_away_is_told_and_does_not_make_the_sheet_endless(tmp_path):
     assert read(files(tmp_path), "t.xlsx", a="text") == [{"id": "1", "a": ""}]
     stray = '<row r="1048576"><c r="XFD1048576" t="str"><v>x</v></c></row>'
     raw_workbook(tmp_path, head + stray)
-    with pytest.raises(SourceError, match="line 1,048,576 holds 16,384 values, there are 2 col"):
+    with pytest.raises(
+        SourceError, match="line 1,048,576 holds 16,384 values, but there are 2 col"
+    ):
         files(tmp_path).count("t.xlsx")
 
 
@@ -361,7 +369,7 @@ KINDS = [
     (b'<?xml version="1.0"?><FMPXMLRESULT>', "a FileMaker XML export"),
     (b'<?xml version="1.0"?><x xmlns="urn:schemas-microsoft-com:office:spreadsheet">',
      "an Excel 2003 XML file"),
-    (b"\x1f\x8b\x08", "a packed file"),
+    (b"\x1f\x8b\x08", "a compressed file"),
 ]  # fmt: skip
 
 
@@ -378,7 +386,7 @@ def test_a_file_is_told_for_what_it_is_whatever_it_is_called(content, kind, suff
 def test_a_workbook_that_is_called_csv_is_told(tmp_path):
     workbook(tmp_path, ["id"], ["1"], name="t.xlsx")
     (tmp_path / "t.xlsx").rename(tmp_path / "t.csv")
-    with pytest.raises(SourceError, match=r"is called \.csv and is an Excel workbook"):
+    with pytest.raises(SourceError, match=r"is named \.csv, but it is an Excel workbook"):
         files(tmp_path).count("t.csv")
 
 
@@ -402,11 +410,11 @@ def test_utf_8_beyond_ascii_is_not_read_as_an_encoding_of_one_byte(declared, tmp
     with pytest.raises(SettingsError) as stopped:
         files(tmp_path, encoding=declared).count("t.csv")
     assert str(stopped.value) == (
-        f"{declared} is declared, and the file is utf-8 (line 3 has the first letter beyond"
-        " ASCII)\n"
+        f"{declared} is declared, but the file is utf-8 (line 3 has the first non-ASCII"
+        " letter)\n"
         "  where: channel=exports, file=t.csv\n"
         "  state: nothing was written\n"
-        '  next:  write encoding = "utf-8" under [filemaker.exports], or for this file alone'
+        '  next:  write encoding = "utf-8" under [filemaker.exports], or for this file only'
         " under [filemaker.exports.files]"
     )
     (tmp_path / "t.csv").write_bytes(b"id,a\r1,x")
@@ -420,7 +428,7 @@ def test_utf_16_without_a_mark_is_read_where_it_is_declared_and_told_elsewhere(
 ):
     (tmp_path / "t.csv").write_bytes("id,a\r1,ö".encode(order))
     assert read(files(tmp_path, encoding="utf-16"), "t.csv", a="text") == [{"id": "1", "a": "ö"}]
-    with pytest.raises(SettingsError, match="the file is utf-16 without a mark"):
+    with pytest.raises(SettingsError, match="the file is utf-16 without a byte-order mark"):
         files(tmp_path, encoding=declared).count("t.csv")
 
 
@@ -438,7 +446,7 @@ def test_what_is_not_utf_8_is_told_with_the_encoding_that_would_fit(codec, likel
 
 def test_an_encoding_that_cannot_be_declared_is_not_advised(tmp_path):
     (tmp_path / "t.csv").write_bytes("id,a\r1,ö".encode("utf-32"))
-    with pytest.raises(SettingsError, match="begins with the mark of utf-32") as stopped:
+    with pytest.raises(SettingsError, match="begins with the byte-order mark of utf-32") as stopped:
         files(tmp_path).count("t.csv")
     assert stopped.value.next == "export the table again as UTF-8"
 
@@ -465,7 +473,7 @@ def test_files_whose_names_differ_in_case_or_form_alone_are_both_named(tmp_path)
         for name in (one, other):
             lines(tmp_path, "id", "1", name=name)
         for asked in (one, other):
-            with pytest.raises(SettingsError, match="2 files are called") as stopped:
+            with pytest.raises(SettingsError, match="2 files have the name") as stopped:
                 files(tmp_path).count(asked)
             assert ascii(one).strip("'") in str(stopped.value)
             assert ascii(other).strip("'") in str(stopped.value)
@@ -488,14 +496,14 @@ def test_every_file_that_is_not_there_is_told_before_one_is_read(tmp_path):
         "7 problem(s) with the 7 exported files\n"
         "    people: there is no file People.csv; nearest: Peple.csv\n"
         "    scans: Scans.tab is empty\n"
-        "    cares: Cares.csv is a folder, and no file\n"
+        "    cares: Cares.csv is a folder, not a file\n"
         "    old: .xls cannot be read (an old Excel file: export the table as .xlsx)\n"
-        "    out: the name of a file leads out of the folder of the exports\n"
+        "    out: the name of a file leads out of the exports folder\n"
         "    gone: there is no file gone.csv; nearest: Peple.csv\n"
         "    [filemaker.exports.files]: there is no file Vists.csv; nearest: Visits.csv\n"
         f"  where: channel=exports, folder={tmp_path}\n"
         "  state: nothing was written\n"
-        "  next:  export what is missing into the folder, or name the files as they are called"
+        "  next:  export the missing files into the folder, or write the names of the files"
         " under [filemaker.tables]; then run 01_preflight again"
     )
     assert source.usage().bytes_read == 0

@@ -50,7 +50,7 @@ def test_a_waiver_ends_on_a_day_as_text_or_as_toml_has_it(
 @pytest.mark.parametrize("written", ['"2031-02-30"', '"soon"', "2031", "2031-02-28T00:00:00", '""'])
 def test_a_waiver_that_ends_on_no_day_is_refused(environment_files: Path, written: str) -> None:
     change(environment_files, 'until = "2099-12-31"', f"until = {written}")
-    assert "waivers.0.until: must be a day, as 2026-12-31" in refused(environment_files)
+    assert "waivers.0.until: must be a date, such as 2026-12-31" in refused(environment_files)
 
 
 def test_no_environment_is_chosen_by_itself(environment_files: Path) -> None:
@@ -78,14 +78,14 @@ def test_a_mapping_beside_the_environment_files_is_none_of_them(environment_file
     for name in ("nobody", "clinic", "broken"):
         told = refused(environment_files, name)
         assert f"no environment is called '{name}'" in told
-        assert "known: own, sandbox-dev, sandbox-prod" in told
+        assert "known environments: own, sandbox-dev, sandbox-prod" in told
 
 
 def test_a_mapping_is_no_twin_of_an_environment(environment_files: Path) -> None:
     (environment_files / "Sandbox-Dev.toml").write_text("[entities.x]\n")
     assert settings.load("sandbox-dev", environment_files).name == "sandbox-dev"
     shutil.copy(environment_files / "sandbox-dev.toml", environment_files / "Sandbox-Dev.toml")
-    assert "differs only in case" in refused(environment_files)
+    assert "has the same name except for case" in refused(environment_files)
 
 
 def test_what_the_mapping_does_not_have_is_told_at_once(environment_files: Path) -> None:
@@ -104,7 +104,7 @@ def test_what_the_mapping_does_not_have_is_told_at_once(environment_files: Path)
     for part in (
         "4 problem(s)",
         "decisions.leters: no entity is called leters",
-        'decisions.patients.when_different."contact_json.phone": no column',
+        'decisions.patients.when_different."contact_json.phone": the mapping feeds',
         "decisions.notes.past_scheduled: notes has no such rule",
         "filemaker.channels.note: no source is called note",
     ):
@@ -125,13 +125,13 @@ def test_all_problems_come_in_one_message(environment_files: Path) -> None:
 
 def test_a_secret_in_the_file_is_refused_and_not_repeated(environment_files: Path) -> None:
     change(environment_files, '{ env = "NEXUS_SANDBOX_PG_PASSWORD" }', '"tell-nobody"')
-    assert "a secret has no place in this file" in refused(environment_files)
+    assert "this file must not hold a secret" in refused(environment_files)
 
 
 def test_a_secret_that_is_nowhere_is_named(environment_files: Path) -> None:
     path = environment_files / ".env.sandbox-dev"
     path.write_text(path.read_text().replace("NEXUS_SANDBOX_S3_SECRET_KEY", "OTHER"))
-    assert "NEXUS_SANDBOX_S3_SECRET_KEY: not set" in refused(environment_files)
+    assert "NEXUS_SANDBOX_S3_SECRET_KEY is not set" in refused(environment_files)
 
 
 def test_a_file_of_secrets_that_others_can_read_is_refused(environment_files: Path) -> None:
@@ -169,7 +169,7 @@ def test_prod_names_the_environment_that_was_run_before(environment_files: Path)
 
 def test_a_file_that_is_no_toml_is_told(environment_files: Path) -> None:
     (environment_files / "sandbox-dev.toml").write_text("name = [")
-    assert "not a TOML file" in refused(environment_files)
+    assert "is not valid TOML" in refused(environment_files)
 
 
 def test_a_mark_at_the_beginning_is_read_as_what_it_is(environment_files: Path) -> None:
@@ -275,9 +275,9 @@ def test_a_file_may_be_written_otherwise_than_all_others(environment_files: Path
     ("old", "new", "problem"),
     [
         ('"macroman"', '"latin-1"', "encoding: Input should be"),
-        ('"Scans.tab"', '"Präsenz.csv"', "a file has them under `columns` and under `files`"),
+        ('"Scans.tab"', '"Präsenz.csv"', "columns under `columns` and under `files`"),
         ("folder", f'files."{unicodedata.normalize("NFD", "Präsenz.csv")}".encoding = "utf-8"'
-         "\nfolder", "differ only in how their letters are composed"),
+         "\nfolder", "differ only in how their accented letters are encoded"),
     ],
 )  # fmt: skip
 def test_what_is_said_of_a_file_is_said_once_and_known(

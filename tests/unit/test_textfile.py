@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_told_by_line_with_what_would_fit(
     with pytest.raises(textfile.Undecodable) as told:
         textfile.read(tmp_path / "x")
     assert (told.value.line, told.value.likely) == (line, likely)
-    assert told.value.told(tmp_path / "x").startswith(f"x, line {line}: is not UTF-8")
+    assert told.value.message(tmp_path / "x").startswith(f"x, line {line}: is not UTF-8")
     assert told.value.__context__ is None
 
 

@@ -1,4 +1,4 @@
-"""FileMaker's Data API, read only: layouts, with every field that is on them."""
+"""FileMaker's Data API, read only: it reads layouts, with every field that is on them."""
 
 from nexus_reimport.filemaker.data_api.client import DataApi
 

@@ -1,7 +1,7 @@
 """FileMaker's Data API, read only.
 
-The module sends GET, POST to ``sessions`` and ``_find``, and DELETE to ``sessions``: it has no way
-to write a record. Dates are asked for in ISO 8601 always (``dateformats=2``).
+The module sends GET, POST to ``sessions`` and ``_find``, and DELETE to ``sessions``: it cannot
+write a record. It always asks for dates in ISO 8601 (``dateformats=2``).
 
 Source: Claris FileMaker Data API Guide.
 """
@@ -27,20 +27,20 @@ from nexus_reimport.filemaker.data_api.session import Session
 from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.filemaker.server import Server
 
-BASE = "/fmi/data/v1"
+BASE = "/fmi/data/v1"  # differs from later versions only in portals, which are never asked for
 JSON = Mapping[str, Any]
 Query = Sequence[Mapping[str, str]]
 ENGINE = "FileMaker Data API Engine"
-TYPE_OF_RESULT = {"timeStamp": "timestamp"}  # the others are called the same
+TYPE_OF_RESULT = {"timeStamp": "timestamp"}  # the other types have the same name
 
 
 class DataApi(Server):
-    """One FileMaker file by its Data API. A ``Source``; several threads may use it at a time.
+    """One FileMaker file by its Data API. A ``Source``; several threads may use it.
 
-    It logs in at the first request that needs it, and out in ``close``.
+    It logs in at the first request that needs it, and logs out in ``close``.
 
     Raises:
-        SettingsError: the address is not one that a password may be sent to.
+        SettingsError: a password must not be sent to this address.
     """
 
     channel = "data_api"
@@ -66,19 +66,19 @@ class DataApi(Server):
             lambda: opened(self._wire.send("GET", path, where=where), where).final()
         )
         info = answer.expect().response.get("productInfo")
-        told = info if isinstance(info, dict) else {}
-        return Product(str(told.get("name") or ENGINE), str(told.get("version") or ""))
+        product = info if isinstance(info, dict) else {}
+        return Product(str(product.get("name") or ENGINE), str(product.get("version") or ""))
 
     def tables(self) -> tuple[str, ...]:
         """The names of all layouts, those in folders too."""
         answer = self._ask("GET", self._at("/layouts"), self._where())
         layouts = answer.expect().response.get("layouts")
         if not isinstance(layouts, list):
-            raise incomplete_answer("its layouts", self._where())
+            raise incomplete_answer("the list of layouts", self._where())
         return tuple(_names(layouts))
 
     def fields(self, table: str) -> dict[str, Field]:
-        """The fields that are on the layout ``table``: no other can be read."""
+        """The fields that are on the layout ``table``; no other field can be read."""
         answer = self._ask("GET", self._at("/layouts/", table), self._where(table))
         self._expect(answer, table)
         described = answer.response.get("fieldMetaData")
@@ -89,11 +89,11 @@ class DataApi(Server):
         return {field.name: field for field in map(_field, described)}
 
     def origin(self, table: str) -> Origin | None:
-        """None: a server answers."""
+        """None: the records come from a server, not from a file."""
         return None
 
     def count(self, table: str) -> int:
-        """FileMaker's own count. That a table is empty is asked twice."""
+        """FileMaker's own count. If it is 0, it is asked for twice: code 101 has other causes."""
         for _ in range(2):
             answer = self._ask("GET", self._records(table, {"_limit": 1}), self._where(table))
             self._expect(answer, table, codes.NO_RECORD)
@@ -102,7 +102,7 @@ class DataApi(Server):
         return 0
 
     def newest(self, table: str, field: str) -> str:
-        """The greatest value of ``field``; ``""`` if there is none."""
+        """The greatest value of ``field``; ``""`` if no record has one."""
         parameters = {"_limit": 1, "_sort": _order(field, descend=True), "dateformats": 2}
         answer = self._ask("GET", self._records(table, parameters), self._where(table))
         self._expect(answer, table, codes.NO_RECORD, field=field)
@@ -112,8 +112,8 @@ class DataApi(Server):
     def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
         """Every record of a table in the order of its key, page by page, with every field.
 
-        Pages after the first are asked for with the last record of the one before, so that a
-        record which slips over the edge of a page is noticed even where the count is unchanged.
+        Each page after the first begins with the last record of the page before. This shows a
+        record that moves across the edge of a page, even if the count is unchanged.
 
         Raises:
             SourceError: what arrived differs from FileMaker's own count. Nothing was written.
@@ -144,15 +144,15 @@ class DataApi(Server):
                 if missing:
                     raise missing_field(min(missing), self._where(table))
             yield part
-        if first and (there := self.count(table)):
+        if first and (existing := self.count(table)):
             raise inconsistent_read(
-                f"{table}: {there:,} in FileMaker, 0 arrived", self._where(table)
+                f"{table}: {existing:,} in FileMaker, 0 arrived", self._where(table)
             )
 
     def find(self, table: str, query: Query, *, sort: str, page: int = 1000) -> Iterator[Page]:
-        """The records that ``query`` matches, as ``records`` gives them; none is no error.
+        """The records that ``query`` matches, as ``records`` gives them; finding none is no error.
 
-        Criteria within one mapping all have to match, one of the mappings has to.
+        A record matches if it meets all criteria of at least one of the mappings in ``query``.
         """
 
         def fetch(offset: int, limit: int) -> Envelope:
@@ -175,7 +175,7 @@ class DataApi(Server):
         return self._wire.meter.read()
 
     def close(self) -> None:
-        """Log out and close every connection. A server that is gone is no error here."""
+        """Log out and close every connection. A server that does not answer is no error here."""
         self._session.give_back()
         super().close()
 
@@ -197,9 +197,9 @@ class DataApi(Server):
         *,
         rows_from: int = 0,
     ) -> Envelope:
-        """An answer of FileMaker. A session that has run out is renewed once.
+        """FileMaker's answer. A session that has expired (after 15 idle minutes) is renewed once.
 
-        With ``rows_from`` a page without a new row before the end of the found set is asked for
+        With ``rows_from``, a page that has no new row before the end of the found set is requested
         again.
         """
         content = None if body is None else json.dumps(body).encode()
@@ -221,7 +221,7 @@ class DataApi(Server):
         return self._wire.with_retries(once)
 
     def _expect(self, answer: Envelope, table: str, *also: int, field: str = "") -> Envelope:
-        """``answer``, if FileMaker agreed or its code is one of ``also``."""
+        """``answer``, if its code is 0 or one of ``also``."""
         hint = ""
         if answer.code == codes.NO_LAYOUT:
             hint = nearest(table, self.tables)
@@ -230,35 +230,36 @@ class DataApi(Server):
         return answer.expect(*also, hint=hint)
 
     def _at(self, *parts: str) -> str:
-        """The path of a call: every second part is a name, and encoded."""
+        """The path of a call. Every second part is a name, which is encoded."""
         encoded = (
             quote(part, safe="") if number % 2 else part for number, part in enumerate(parts)
         )
         return f"{BASE}/databases/{quote(self._database, safe='')}{''.join(encoded)}"
 
     def _records(self, table: str, parameters: Mapping[str, object]) -> str:
+        # Without an empty list each record brings up to 50 rows of every portal on the layout.
         query = urlencode({**parameters, "portal": "[]"}, quote_via=quote)
         return f"{self._at('/layouts/', table, '/records')}?{query}"
 
 
 def _order(*fields: str, descend: bool = False) -> str:
-    way = "descend" if descend else "ascend"
-    return json.dumps([{"fieldName": field, "sortOrder": way} for field in fields])
+    direction = "descend" if descend else "ascend"
+    return json.dumps([{"fieldName": field, "sortOrder": direction} for field in fields])
 
 
 def _first_repetitions(row: dict[str, str], missing: Iterable[str]) -> set[str]:
-    """Give the first repetition of a field the field's name; which ones of ``missing`` came so.
+    """Give the first repetition of a field the field's own name; returns the fields renamed.
 
-    The Data API calls it ``Face(1)`` where the layout shows more than one.
+    The Data API calls it ``Face(1)`` if the layout shows more than one repetition.
     """
-    found = {name for name in missing if f"{name}(1)" in row}
-    for name in found:
+    renamed = {name for name in missing if f"{name}(1)" in row}
+    for name in renamed:
         row[name] = row.pop(f"{name}(1)")
-    return found
+    return renamed
 
 
 def _field(found: JSON) -> Field:
-    """A field as the metadata tells it; what an older server leaves out is as for most fields."""
+    """A field from the metadata. Older servers leave facts out: then the usual value is taken."""
     result = str(found.get("result", ""))
     repetitions = str(found.get("maxRepeat", ""))
     return Field(
@@ -271,7 +272,7 @@ def _field(found: JSON) -> Field:
 
 
 def _names(layouts: Sequence[JSON]) -> Iterator[str]:
-    """Layout names in their order; a folder's own name is none."""
+    """The names of layouts in their order. A folder is not a layout; its layouts are."""
     for layout in layouts:
         if layout.get("folderLayoutNames") is not None:
             yield from _names(layout["folderLayoutNames"])

@@ -1,8 +1,8 @@
-"""Opens the envelope of the Data API: code, response and rows out of an answer's bytes.
+"""Reads the Data API's envelope: code, response and rows, from the bytes of an answer.
 
 ``{"response": {"dataInfo": …, "data": […]}, "messages": [{"code": "0", "message": "OK"}]}``
 
-Numbers are kept as the digits that were sent: no float comes near them.
+Numbers are kept as the digits that were sent, never as floats, which would round long ids.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nexus_reimport.filemaker.http import Answer
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Envelope(Reply):
-    """What the Data API said."""
+    """One answer of the Data API."""
 
     response: dict[str, Any]
 
@@ -40,15 +40,14 @@ class Envelope(Reply):
     def found(self) -> int:
         """How many records the table or the find has."""
         info = self.response.get("dataInfo")
-        told = str(info.get("foundCount", "")) if isinstance(info, dict) else ""
-        if not told.isdecimal():
+        count = str(info.get("foundCount", "")) if isinstance(info, dict) else ""
+        if not count.isdecimal():
             raise incomplete_answer(
-                "how many records there are (dataInfo, which FileMaker Server 17 and older ones"
-                " leave out)",
+                "the number of records (dataInfo, which FileMaker Server 17 and older leave out)",
                 self.where,
                 "update the server, or read this table over OData or from an exported file",
             )
-        return int(told)
+        return int(count)
 
     @property
     def data(self) -> list[dict[str, Any]]:
@@ -58,28 +57,29 @@ class Envelope(Reply):
             isinstance(record, dict) and isinstance(record.get("fieldData"), dict)
             for record in data
         ):
-            raise incomplete_answer("its records (data, and the fieldData of each)", self.where)
+            raise incomplete_answer("the records (data, and the fieldData of each)", self.where)
         return data
 
     def ids(self, data: list[dict[str, Any]]) -> tuple[str, ...]:
-        """FileMaker's own ids of records, by which a record that comes twice is noticed."""
-        found = tuple(str(record.get("recordId") or "") for record in data)
-        if not all(found):
-            raise incomplete_answer("which record is which (recordId)", self.where)
-        return found
+        """FileMaker's own record ids, which show whether a record comes twice."""
+        record_ids = tuple(str(record.get("recordId") or "") for record in data)
+        if not all(record_ids):
+            raise incomplete_answer("the record ids (recordId)", self.where)
+        return record_ids
 
     def full(self, offset: int) -> Envelope:
-        """``final``, and with at least one row that is new.
+        """``final``, and with at least one new row, if there are more.
 
-        The first row of a page after the first is known already.
+        A page can be short, or empty, in the middle of a table. The first row of each page after
+        the first is not new.
         """
         answer = self.final()
         if answer.code != codes.OK:
             return answer
         found = self.found
-        rows, told = len(self.data), str(self.response["dataInfo"].get("returnedCount", ""))
-        if told not in ("", str(rows)) or (rows < 1 + (offset > 1) and offset + rows <= found):
-            what = f"FileMaker sent {rows:,} rows at {offset:,} of {found:,}"
+        rows, returned = len(self.data), str(self.response["dataInfo"].get("returnedCount", ""))
+        if returned not in ("", str(rows)) or (rows < 1 + (offset > 1) and offset + rows <= found):
+            what = f"FileMaker sent {rows:,} rows from record {offset:,} of {found:,}"
             raise transient(what, self.where, RUN_AGAIN_LATER, tries=FEW_TRIES)
         return answer
 
@@ -88,8 +88,8 @@ def opened(answer: Answer, where: str) -> Envelope:
     """The envelope in ``answer``; its code is not judged yet.
 
     Raises:
-        TransientError: there is no envelope, as when a web server answers for a dead engine.
-        SourceError: there is none, and trying again cannot help.
+        TransientError: there is no envelope, for example if only the web server answered.
+        SourceError: there is no envelope, and another try cannot help.
     """
     envelope = _parsed(answer, where)
     if envelope is None:
@@ -98,9 +98,9 @@ def opened(answer: Answer, where: str) -> Envelope:
 
 
 def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
-    """The rows of ``answer`` from ``offset`` on, the first ``skip`` of them left out.
+    """The rows of ``answer``, which begins at ``offset``, without the first ``skip`` rows.
 
-    There are none where FileMaker said so.
+    No rows if the code says that no record was found.
     """
     data = answer.data[skip:] if answer.code == codes.OK else []
     rows = [record["fieldData"] for record in data]
@@ -115,6 +115,7 @@ def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
 
 
 def _parsed(answer: Answer, where: str) -> Envelope | None:
+    # The status is not asked: an error can come with HTTP 200, and "no record" with HTTP 500.
     loaded = jsontext.load(answer.content)
     try:
         code = int(loaded.content["messages"][0]["code"])  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""Reads a found set of the Data API to its end, and stops when it moves meanwhile."""
+"""Reads a found set of the Data API to its end, and stops if it changes meanwhile."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from nexus_reimport.filemaker.answer import inconsistent_read
 from nexus_reimport.filemaker.data_api.envelope import Envelope, page_of
 
 Fetch = Callable[[int, int], Envelope]
-"""An offset from 1 and a limit in; an answer with a new row, or with no record, out."""
+"""Takes an offset from 1 and a limit; gives an answer with a new row, or with no record."""
 
 
 def whole(table: str, fetch: Fetch, size: int, where: str) -> Iterator[Page]:
-    """Pages until the found count is reached: a short page is not the last one.
+    """Pages until the found count is reached: a short page need not be the last one.
 
-    Each page after the first begins with the last record of the one before, which is left out of
-    what is given: a record that slips over the edge is noticed even where the count stays.
+    Each page after the first is requested with the last record of the page before, which is then
+    left out. This shows a record that moves across the edge of a page, even if the count stays.
 
     Raises:
         SourceError: the count changed, records moved, or one came twice. Nothing was written.
@@ -33,16 +33,16 @@ def whole(table: str, fetch: Fetch, size: int, where: str) -> Iterator[Page]:
         found = found or now
         if now != found:
             raise inconsistent_read(
-                f"{table}: {found:,} in FileMaker at first, {now:,} from {offset:,}", where
+                f"{table}: {found:,} in FileMaker at first, {now:,} at record {offset:,}", where
             )
         if overlap and answer.first != last:
             raise inconsistent_read(
-                f"{table}: the records moved after {len(seen):,} of {found:,}", where
+                f"{table}: the order of the records changed after {len(seen):,} of {found:,}", where
             )
         page = page_of(answer, offset=offset, skip=overlap)
         new = page.record_ids
         if len(set(new)) != len(new) or not seen.isdisjoint(new):
-            raise inconsistent_read(f"{table}: a record came twice within {found:,}", where)
+            raise inconsistent_read(f"{table}: a record came twice among {found:,}", where)
         seen.update(new)
         last = new[-1]
         yield page

@@ -13,7 +13,7 @@ from nexus_reimport.filemaker.http import Wire
 
 
 class Session:
-    """The session's token. Of many threads that find it expired, one logs in."""
+    """The session's token. If several threads find it expired, only one of them logs in."""
 
     def __init__(self, wire: Wire, path: str, where: str, account: str, password: str) -> None:
         self._wire = wire
@@ -30,11 +30,11 @@ class Session:
         return f"Session({self._logins} logins)"
 
     def current(self) -> str:
-        """The token, after a login if there is none: tried once, its caller has the patience.
+        """The token, after a login if there is none. The login is tried once; callers try again.
 
         Raises:
-            SettingsError: the password is wrong. It is not sent a second time, by any thread:
-                servers lock an account after a few.
+            SettingsError: the password is wrong. No thread sends it a second time, since servers
+                lock an account after a few wrong tries.
         """
         with self._lock:
             if self._is_closed:
@@ -54,7 +54,7 @@ class Session:
                 self._token = ""
 
     def give_back(self) -> None:
-        """Log out, tried once."""
+        """Log out, tried once. An open session counts against the server's limit for 15 minutes."""
         with self._lock, contextlib.suppress(ReimportError):
             token, self._token, self._is_closed = self._token, "", True
             if token:
@@ -73,5 +73,5 @@ class Session:
             raise
         token = str(answer.response.get("token") or sent.token)
         if not token:
-            raise incomplete_answer("the token of the session", self._where)
+            raise incomplete_answer("the session's token", self._where)
         return token

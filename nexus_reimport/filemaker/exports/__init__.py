@@ -1,4 +1,4 @@
-"""Files that somebody exported from FileMaker: spreadsheets, values between commas or tabs."""
+"""Files exported from FileMaker: spreadsheets, comma-separated and tab-separated files."""
 
 from nexus_reimport.filemaker.exports.files import ExportedFiles
 from nexus_reimport.filemaker.exports.grid import Known, key

@@ -1,8 +1,8 @@
-"""One cell of an exported file -> the text that a channel gives for it.
+"""One cell of an exported file -> the text that the channel gives for it.
 
-What a cell is, is declared and never tried: a spreadsheet gives each cell a type of its own, and a
-date that is written as text has the one form that the environment declares. What does not fit is
-passed on with a remark behind it, so that ``convert`` refuses it and nothing takes it for a value.
+Nothing is tried out: a spreadsheet gives each cell its type, and a date that is written as text has
+the one form that the environment declares. A value that does not fit is passed on with a remark
+after it, so that ``convert`` refuses it.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ SINCE_1900 = datetime(1899, 12, 30)  # noqa: DTZ001 — a wall clock, as everyth
 
 
 class Failed(Enum):
-    """What stands for a value that could not be computed, such as ``#REF!``."""
+    """Stands for a value that could not be computed, such as ``#REF!``."""
 
     FAILED = "failed"
 
 
 class Uncomputed(Enum):
-    """What stands for a formula whose value was not saved: some programs write none."""
+    """Stands for a formula whose value was not saved: some programs save none."""
 
     UNCOMPUTED = "uncomputed"
 
 
 @dataclass(frozen=True, slots=True)
 class Dressed:
-    """A number whose format shows it as another text: ``50%``, ``$1.00``, ``00123``."""
+    """A number whose format shows a different text: ``50%``, ``$1.00``, ``00123``."""
 
     number: int | float
 
@@ -48,19 +48,20 @@ _EXPONENT = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,3}")  # as spr
 _FRACTION = re.compile(r"[.,][0-9]*[1-9]")
 _DIGITS_OF_A_NUMBER = 15
 _FROM_FILEMAKER = (
-    "export the table from FileMaker again, and do not open and save it in a spreadsheet"
+    "export the table from FileMaker again, and do not save it in a spreadsheet program"
 )
-_LONGEST_TIME = timedelta(hours=9_999)  # convert takes no more digits
+_LONGEST_TIME = timedelta(hours=9_999)  # convert accepts hours of four digits at most
 UNCOMPUTED = "?"  # how FileMaker writes what it could not compute
 
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """How one file writes: dates, and the decimal sign of numbers, where they are text; and if it
-    is a spreadsheet, the day from which that counts, and the length at which FileMaker cuts a text;
-    if it is a text file, the character between the repetitions of a field.
+    """How one file is written.
 
-    ``by_column`` are the dates of single columns that are written otherwise.
+    ``dates`` and ``decimal`` are for dates and numbers that are text; ``by_column`` overrides
+    ``dates`` for single columns. Of a spreadsheet: ``epoch`` is the first day of its date numbers,
+    ``cut_at`` the length at which FileMaker cuts a text. Of a text file: ``between_repetitions``
+    separates the repetitions of a field.
     """
 
     dates: DateForm | None = None
@@ -80,7 +81,7 @@ class Forms:
 
 
 class Refused(Exception):
-    """A cell that ends the reading. The caller adds file and line."""
+    """A cell that stops the read. The caller adds file and line."""
 
     def __init__(self, error: type[ReimportError], what: str, next: str) -> None:
         super().__init__(what)
@@ -88,10 +89,10 @@ class Refused(Exception):
 
 
 def as_text(cell: Cell, kind: str, forms: Forms) -> str | None:
-    """``cell`` as a value of the type ``kind``; None where it could not be computed.
+    """``cell`` as text of the type ``kind``; None if it could not be computed.
 
     Raises:
-        Refused: a date as text while no form is declared; a date where none is expected; a text
+        Refused: a date as text, but no form is declared; a date where none is expected; a text
             that may have been cut.
     """
     if cell is None:
@@ -116,7 +117,7 @@ def _of_text(text: str, kind: str, forms: Forms) -> str | None:
 
 
 def _value(cell: Value | Uncomputed | Dressed, kind: str) -> Value:
-    """The value of a cell, unless it is there no more, or is not what a person sees."""
+    """The value of a cell, unless it was not saved, or a person sees a different text."""
     if isinstance(cell, Uncomputed):
         raise Refused(
             SourceError,
@@ -125,7 +126,9 @@ def _value(cell: Value | Uncomputed | Dressed, kind: str) -> Value:
         )
     if isinstance(cell, Dressed):
         if kind == "text":
-            raise Refused(SourceError, "a number whose format shows another text", _FROM_FILEMAKER)
+            raise Refused(
+                SourceError, "a number whose format shows a different text", _FROM_FILEMAKER
+            )
         return cell.number
     if kind == "text":
         _refuse_rounded(cell)
@@ -133,12 +136,11 @@ def _value(cell: Value | Uncomputed | Dressed, kind: str) -> Value:
 
 
 def as_id(cell: Cell, kind: str, forms: Forms) -> str | None:
-    """``cell`` as a key, or as a field that holds one: as ``as_text``, and with every digit.
+    """``cell`` as a key, or as a field that holds one: as ``as_text``, but with every digit.
 
     Raises:
-        Refused: it went through a number of a spreadsheet: an exponent, a fraction, more than 15
-            digits, yes or no, an error. Zeros that such a number lost at its beginning leave no
-            trace.
+        Refused: a spreadsheet has treated it as a number: an exponent, a fraction, more than 15
+            digits, yes or no, an error. Leading zeros that were lost that way leave no trace.
     """
     if isinstance(cell, Failed):
         raise Refused(SourceError, "an error such as #N/A where a key is expected", _FROM_FILEMAKER)
@@ -147,7 +149,9 @@ def as_id(cell: Cell, kind: str, forms: Forms) -> str | None:
     text = as_text(cell, kind, forms)
     if text and _EXPONENT.fullmatch(text):
         raise Refused(
-            SourceError, "a key with an exponent: it went through a number", _FROM_FILEMAKER
+            SourceError,
+            "a key with an exponent: a spreadsheet has treated it as a number",
+            _FROM_FILEMAKER,
         )
     if text and (kind == "number" or not isinstance(cell, str)) and _FRACTION.search(text):
         raise Refused(SourceError, "a key with a fraction", _FROM_FILEMAKER)
@@ -155,7 +159,7 @@ def as_id(cell: Cell, kind: str, forms: Forms) -> str | None:
 
 
 def _refuse_rounded(value: Value) -> None:
-    """Stop at a number that cannot be the text that it was.
+    """Stop at a number that cannot be the original text any more.
 
     Source: IEEE 754; Microsoft, "Excel specifications and limits" (15 digits of a number).
     """
@@ -165,13 +169,13 @@ def _refuse_rounded(value: Value) -> None:
         raise Refused(
             SourceError,
             f"a number of more than {_DIGITS_OF_A_NUMBER} digits where a text is expected:"
-            " a spreadsheet keeps no more of them",
+            " a spreadsheet keeps only that many",
             "make it a text field in FileMaker, or export this table as .csv or .tab",
         )
 
 
 def _digits(number: float) -> float:
-    """How many digits ``number`` has, before its point and behind it."""
+    """How many digits ``number`` has, before and after its point."""
     if isinstance(number, float):
         if not math.isfinite(number):
             return math.inf
@@ -181,7 +185,7 @@ def _digits(number: float) -> float:
 
 
 def _uncut(text: str, forms: Forms) -> str:
-    """``text``, unless it is as long as a spreadsheet's cell can be.
+    """``text``, unless it has the greatest length that a cell can have.
 
     Source: Claris FileMaker Pro Help, "Microsoft Excel format" (fields are cut at 32,767).
     """
@@ -208,11 +212,11 @@ def _timestamp_of_text(text: str, forms: Forms) -> str:
 
 
 def _day(text: str, forms: Forms) -> str:
-    """The date in ISO form; ``""`` where ``text`` is none of the declared form."""
+    """The date in ISO form; ``""`` if ``text`` is not a date in the declared form."""
     if forms.dates is None:
         raise Refused(
             SettingsError,
-            "a date written as text, and how is not declared",
+            "a date written as text, but its form is not declared",
             'write dates = "d/m/y", "m/d/y" or "y/m/d" under [filemaker.exports], as the file has',
         )
     found = written.day(text, written.order_of(forms.dates))
@@ -224,7 +228,7 @@ def _time_of_text(text: str, _: Forms) -> str:
 
 
 def _clock(text: str) -> str:
-    """A time or duration as ``HH:MM:SS``; ``""`` where ``text`` is none."""
+    """A time or duration as ``HH:MM:SS``; ``""`` if ``text`` is neither."""
     found = written.clock(text)
     return found.text if found else ""
 
@@ -235,7 +239,7 @@ def _number_of_text(text: str, forms: Forms) -> str:
 
 
 def _plain(value: Value, _: Forms) -> str:
-    """A number's digits. What a spreadsheet has for yes and no is a number to FileMaker."""
+    """A number's digits. FileMaker has no booleans: yes and no are 1 and 0."""
     if isinstance(value, int):
         return str(int(value))
     if isinstance(value, float):
@@ -243,7 +247,7 @@ def _plain(value: Value, _: Forms) -> str:
     raise Refused(
         SourceError,
         "a date or time where the mapping expects a text or number",
-        "see in FileMaker whether the field's type was changed; do not save the file from Excel",
+        "check in FileMaker whether the field's type was changed; do not save the file in Excel",
     )
 
 
@@ -260,10 +264,10 @@ def _timestamp_of_value(value: Value, _: Forms) -> str:
 
 
 def _time_of_value(value: Value, forms: Forms) -> str:
-    """A time of day, a duration, a part of a day, or the moment that a cell of 24 hours looks like.
+    """A time of day, a duration, a part of a day, or the date that 24 hours and more look like.
 
-    A cell of a time's format that holds more than a day is read as so long after the spreadsheet's
-    first day, 1900-01-01 for 24 hours.
+    A time cell that holds more than a day is read as a date and time that long after the
+    spreadsheet's first day: 24 hours are 1900-01-01.
     """
     span: timedelta | None = None
     if isinstance(value, time):
@@ -278,7 +282,7 @@ def _time_of_value(value: Value, forms: Forms) -> str:
     elif isinstance(value, datetime):
         span = value - forms.epoch
         if forms.epoch == SINCE_1900 and span < timedelta(days=61):
-            span -= timedelta(days=1)  # Excel has a 29 February 1900
+            span -= timedelta(days=1)  # Excel counts a 29 February 1900, which did not exist
     elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1_000:
         span = timedelta(milliseconds=round(value * 86_400_000))
     if span is None or not timedelta() <= span <= _LONGEST_TIME:

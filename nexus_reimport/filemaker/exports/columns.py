@@ -1,8 +1,8 @@
-"""Looks at whole columns of an exported file before one value of them is read.
+"""Checks whole columns of an exported file before any of their values is read.
 
-A declared form is an error of a person where it is wrong, and one value alone cannot show it:
-03/04/2025 is a date in two forms. Where a column contradicts what is declared, or nobody can tell
-what it means, the read stops with the counts and the form that fits.
+A person declares the form of dates and numbers, and can be wrong; one value alone may not show it:
+03/04/2025 is a date in two forms. If a column contradicts its declared form, or can be read in two
+ways, the read stops with the counts and the form that fits.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _LONG_ID = re.compile(r"[0-9]{15}([0-9]+)")  # more digits than a spreadsheet's 
 
 
 class _Column(NamedTuple):
-    """One column: its name, its texts with the lines on which they stand, and its other cells."""
+    """One column: its name, its texts with their lines, and its other cells."""
 
     name: str
     texts: Sequence[tuple[str, str]]  # text, line
     others: Sequence[Cell]
 
 
-class _Told(NamedTuple):
+class _Fault(NamedTuple):
     """What is wrong with a column, and what to do about it."""
 
     error: type[ReimportError]
@@ -43,35 +43,35 @@ class _Told(NamedTuple):
 def refuse_contradictions(
     grid: Grid, columns: Mapping[str, tuple[int, str]], forms: Forms, where: str
 ) -> None:
-    """Stop at the first column that is not written as declared, as a whole.
+    """Stop at the first column whose values contradict its declared form.
 
     Shape: ``columns`` as ``{name: (place, type)}``.
 
     Raises:
-        SettingsError: a form is not declared, or another one fits the column.
-        SourceError: a column is written in two forms, or may mean two things.
+        SettingsError: a form is not declared, or a different one fits the column.
+        SourceError: a column is written in two forms, or can be read in two ways.
     """
     unknown = [name for name in forms.by_column if name not in grid.columns]
     if unknown:
         raise SettingsError(
-            f"dates are declared of a column that is not there: {unknown[0]};"
-            f" {suggest.told(unknown[0], grid.columns)}",
+            f"dates are declared for a column that does not exist: {unknown[0]};"
+            f" {suggest.phrase(unknown[0], grid.columns)}",
             where=where,
-            next="give the name that the file has, under [filemaker.exports.files]",
+            next="write the name that the file has, under [filemaker.exports.files]",
         )
     for name, (place, kind) in columns.items():
-        told = (
+        fault = (
             _READERS[kind](_column(grid, name, place, forms), forms) if kind in _READERS else None
         )
-        if told:
-            raise told.error(f"column {name}: {told.what}", where=where, next=told.next)
+        if fault:
+            raise fault.error(f"column {name}: {fault.what}", where=where, next=fault.next)
 
 
 def refuse_rounded_ids(grid: Grid, places: Mapping[str, int], where: str) -> None:
-    """Stop at a column of ids that a spreadsheet program has rounded before it wrote them as text.
+    """Stop at a column of ids that a spreadsheet program rounded before it wrote them as text.
 
-    It keeps 15 digits of a number and writes zeros for the others. One such id may be right; where
-    two or more have more digits, and all of them have zeros there alone, they were rounded.
+    Such a program keeps 15 digits of a number and writes zeros for the others. A single such id may
+    be right; if there are two or more, and all have only zeros there, they were rounded.
 
     Raises:
         SourceError: the column, with the first few lines.
@@ -87,11 +87,11 @@ def refuse_rounded_ids(grid: Grid, places: Mapping[str, int], where: str) -> Non
             continue
         lines = wording.some(f"{number:,}" for number in sorted(n for n, _ in long.values()))
         raise SourceError(
-            f"column {name}: all {len(long):,} ids of more than 15 digits have zeros from the 16th"
-            f" on, as a spreadsheet program rounds them: lines {lines}",
+            f"column {name}: all {len(long):,} ids of more than 15 digits have only zeros from the"
+            f" 16th on: a spreadsheet program has rounded them (lines {lines})",
             where=where,
-            next="export the table from FileMaker again, and do not open and save it in a"
-            " spreadsheet",
+            next="export the table from FileMaker again, and do not save it in a spreadsheet"
+            " program",
         )
 
 
@@ -111,7 +111,7 @@ def _column(grid: Grid, name: str, place: int, forms: Forms) -> _Column:
     )
 
 
-def _dates(column: _Column, forms: Forms) -> _Told | None:
+def _dates(column: _Column, forms: Forms) -> _Fault | None:
     declared, seen = forms.dates_of(column.name), Seen()
     firsts = [(_day_of(text), number) for text, number in column.texts]
     for text, number in firsts:
@@ -123,70 +123,74 @@ def _dates(column: _Column, forms: Forms) -> _Told | None:
     order = written.order_of(declared)
     short = sum(written.has_short_year(text) for text, _ in firsts)
     if short and seen.total > 1 and not seen.under(order):
-        return _Told(
+        return _Fault(
             SourceError,
-            f"{short:,} of {seen.total:,} dates have a year of two digits: nobody can tell which",
+            f"{short:,} of {seen.total:,} dates have years of two digits: the century is unknown",
             "export again with years of four digits",
         )
     return _contradicted(seen, declared, order, ORDERS, "dates") or _turned(column, order)
 
 
 def _day_of(text: str) -> str:
-    """The date of a date or timestamp, as it is written."""
+    """The date part of a date or timestamp, as it is written."""
     return text.replace("T", " ", 1).partition(" ")[0]
 
 
-def _undeclared(seen: Seen) -> _Told:
+def _undeclared(seen: Seen) -> _Fault:
     best = seen.best(ORDERS)
     fitting = (
-        f'write dates = "{best}", which fits the most'
+        f'write dates = "{best}", which fits most of them'
         if best
         else (f"write dates = {_ORDERS}, as the file has it")
     )
-    return _Told(
+    return _Fault(
         SettingsError,
-        f"{seen.total:,} date(s) are written as text, and how is not declared"
-        f" ({seen.told(ORDERS)})",
+        f"{seen.total:,} date(s) are written as text, but their form is not declared"
+        f" (readable: {seen.summary(ORDERS)})",
         f"{fitting}, under [filemaker.exports]",
     )
 
 
 def _contradicted(
     seen: Seen, declared: str, form: str, all_forms: tuple[str, ...], noun: str
-) -> _Told | None:
-    """What a column says against its declared form."""
+) -> _Fault | None:
+    """Whether a column contradicts its declared form, and what to do."""
     other = written.contradiction(seen, form, all_forms)
     if not other:
         if not any(map(seen.under, all_forms)) and seen.total > 1 and noun == "dates":
-            return _Told(
+            return _Fault(
                 SourceError,
                 f"none of {seen.total:,} dates can be read in any form",
-                "see in FileMaker what the field holds; export it as day, month and year",
+                "check in FileMaker what the field holds; export it as day, month and year",
             )
         return None
-    what = f"{declared} is declared, and of {seen.total:,} {noun} {seen.told(all_forms)}"
+    what = (
+        f"{declared} is declared, but the {seen.total:,} {noun} are readable as follows:"
+        f" {seen.summary(all_forms)}"
+    )
     readable = seen.total - seen.counts[()]
     key = "dates" if noun == "dates" else "decimal"
     if seen.under(other) == readable:
-        return _Told(
+        return _Fault(
             SettingsError,
             what,
             f'write {key} = "{other}", which fits all that can be read, under'
-            " [filemaker.exports], or for this file alone under [filemaker.exports.files]",
+            " [filemaker.exports], or for this file only under [filemaker.exports.files]",
         )
     odd = ", ".join(list(seen.outside(form))[: written.FEW])
-    return _Told(
+    return _Fault(
         SourceError,
         f"{what}: no form fits all",
-        f"look at lines {odd} of the file; settle these records in FileMaker, and export again",
+        f"check lines {odd} of the file; correct these records in FileMaker, and export again",
     )
 
 
-def _turned(column: _Column, order: str) -> _Told | None:
-    """Whether a spreadsheet program has read dates in another order than they were written.
+def _turned(column: _Column, order: str) -> _Fault | None:
+    """Whether a spreadsheet program has swapped day and month.
 
-    It makes dates of those that it can, days up to the 12th as months, and leaves the others as
-    text: then no date cell has a later day, and no text an earlier one.
+    It turns a text into a date cell if it can read it in its own order, that is if the day is 12 or
+    less, and leaves the other dates as text. So no date cell has a day after the 12th, and every
+    date that is text has one.
     """
     days = [cell.day for cell in column.others if isinstance(cell, date)]
     if not days or order == written.ISO or max(days) > 12:
@@ -194,33 +198,31 @@ def _turned(column: _Column, order: str) -> _Told | None:
     texts = [written.day(_day_of(text), order) for text, _ in column.texts]
     if not all(day and day.day > 12 for day in texts):
         return None
-    return _Told(
+    return _Fault(
         SourceError,
-        f"no date of {len(days):,} is later than the 12th of a month, and every one of"
-        f" {len(texts):,} that are text is: a spreadsheet program has taken days for months",
-        "export the table from FileMaker again, and do not save it from a spreadsheet program",
+        f"none of {len(days):,} date cells is after the 12th of a month, and all {len(texts):,}"
+        " dates that are text are: a spreadsheet program has swapped day and month",
+        "export the table from FileMaker again, and do not save it in a spreadsheet program",
     )
 
 
-def _times(column: _Column, _: Forms) -> _Told | None:
+def _times(column: _Column, _: Forms) -> _Fault | None:
     return _unclear(text for text, _ in column.texts)
 
 
-def _timestamps(column: _Column, forms: Forms) -> _Told | None:
+def _timestamps(column: _Column, forms: Forms) -> _Fault | None:
     clocks = (text.replace("T", " ", 1).partition(" ")[2].strip() for text, _ in column.texts)
     return _dates(column, forms) or _unclear(clock for clock in clocks if clock)
 
 
-def _unclear(texts: Iterable[str]) -> _Told | None:
+def _unclear(texts: Iterable[str]) -> _Fault | None:
     why = written.unclear_times(texts)
     if not why:
         return None
-    return _Told(
-        SourceError, why, "export again with times of 24 hours, with colons and with seconds"
-    )
+    return _Fault(SourceError, why, "export again with 24-hour times, with colons and with seconds")
 
 
-def _numbers(column: _Column, forms: Forms) -> _Told | None:
+def _numbers(column: _Column, forms: Forms) -> _Fault | None:
     seen = Seen()
     for text, number in column.texts:
         found = written.decimals(text)
@@ -228,21 +230,21 @@ def _numbers(column: _Column, forms: Forms) -> _Told | None:
             seen.add(found, number)
     both = seen.both(*DECIMALS)
     if forms.decimal is None and both and both == seen.total:
-        return _Told(
+        return _Fault(
             SettingsError,
-            f"{both:,} numbers like 1,234 or 1.234 may be thousands or fractions, and no other"
-            " number of the column tells",
+            f"{both:,} numbers like 1,234 or 1.234 can be read with thousands or with a fraction,"
+            " and no other number of the column shows which",
             'write decimal = "." or "," under [filemaker.exports], as the file has it',
         )
     sign = forms.decimal or "."
-    told = _contradicted(seen, f'decimal = "{sign}"', sign, DECIMALS, "numbers")
+    fault = _contradicted(seen, f'decimal = "{sign}"', sign, DECIMALS, "numbers")
     points = seen.only_under(".", not_under=",")
-    if told or sign == "." or not points:
-        return told
-    return _Told(  # elsewhere a point would be taken for what it is
+    if fault or sign == "." or not points:
+        return fault
+    return _Fault(  # with a decimal comma, a point could be read as a separator of thousands
         SourceError,
-        f'decimal = "," is declared, and {points:,} of {seen.total:,} numbers have a point',
-        f"look at lines {', '.join(list(seen.outside(','))[: written.FEW])} of the file; settle"
+        f'decimal = "," is declared, but {points:,} of {seen.total:,} numbers have a point',
+        f"check lines {', '.join(list(seen.outside(','))[: written.FEW])} of the file; correct"
         " these records in FileMaker, and export again",
     )
 

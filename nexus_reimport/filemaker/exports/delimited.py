@@ -1,7 +1,7 @@
-"""Text files that FileMaker exports: values between commas or tabs.
+"""Text files that FileMaker exports: comma-separated or tab-separated.
 
-A record ends at CR, LF or CRLF, and at nothing else that looks like the end of a line. A paragraph
-inside of a value is 0x0B there, and a newline here.
+A record ends at CR, LF or CRLF, and at no other character that some programs take for a line end.
+FileMaker writes a line break inside a value as 0x0B; here it becomes a newline.
 
 Source: Claris FileMaker Pro Help, "Comma-separated values format", "Tab-separated text format".
 """
@@ -27,20 +27,22 @@ def decoded(content: bytes, encoding: str, where: str) -> str:
     """The text of a file in the declared encoding, without a byte-order mark.
 
     Raises:
-        SettingsError: it is plainly in another encoding: by its mark, by the zeros of UTF-16, or as
-            UTF-8 beyond ASCII, which no text of a one-byte encoding is by chance.
+        SettingsError: it is clearly in a different encoding: by its byte-order mark, by the zeros
+            of UTF-16, or because its non-ASCII bytes are valid UTF-8, which is never by chance.
         SourceError: bytes that mean nothing in this encoding; the message says where.
     """
     mark = textfile.marked(content)
     if mark and mark != encoding:
-        raise _declared(encoding, f"the file begins with the mark of {mark}", mark, where)
+        raise _declared(
+            encoding, f"the file begins with the byte-order mark of {mark}", mark, where
+        )
     if not mark and encoding != "utf-16" and textfile.likely(content) == "utf-16":
-        raise _declared(encoding, "the file is utf-16 without a mark", "utf-16", where)
+        raise _declared(encoding, "the file is utf-16 without a byte-order mark", "utf-16", where)
     if encoding in textfile.ONE_BYTE and not content.isascii() and textfile.is_utf8(content):
         beyond = re.search(rb"[\x80-\xff]", content)
         before = content[: beyond.start()] if beyond else b""
         line = len(textfile.LINE_END.findall(before.decode("ascii"))) + 1
-        what = f"the file is utf-8 (line {line:,} has the first letter beyond ASCII)"
+        what = f"the file is utf-8 (line {line:,} has the first non-ASCII letter)"
         raise _declared(encoding, what, "utf-8", where)
     try:
         # CESU-8, which writes one character as two halves, is joined by ``cleaning``
@@ -58,29 +60,31 @@ def decoded(content: bytes, encoding: str, where: str) -> str:
 
 def _declared(encoding: str, what: str, right: str, where: str) -> SettingsError:
     declare = (
-        f'write encoding = "{right}" under [filemaker.exports], or for this file alone under'
+        f'write encoding = "{right}" under [filemaker.exports], or for this file only under'
         " [filemaker.exports.files]"
     )
     return SettingsError(
-        f"{encoding} is declared, and {what}",
+        f"{encoding} is declared, but {what}",
         where=where,
         next=declare if right in get_args(Encoding) else "export the table again as UTF-8",
     )
 
 
 def between_tabs(text: str, where: str) -> Iterator[GridRow]:
-    """The lines of ``text``. There are no quotes in this format: a quote is a character."""
+    """The lines of ``text``. This format has no quoting: a quote is an ordinary character."""
     for number, record in enumerate(textfile.LINE_END.split(text), 1):
         yield GridRow(number, _values(record.split("\t")))
 
 
 def between_commas(text: str, where: str) -> Iterator[GridRow]:
-    """The lines of ``text``. A record over several lines goes by the number of its first.
+    """The lines of ``text``. A record over several lines has the number of its first line.
 
     Raises:
-        SourceError: a quote that is not closed, or not doubled.
+        SourceError: a quote is not closed, or not doubled.
     """
-    csv.field_size_limit(_LONGEST_VALUE)  # else 131,072 characters; it is the process's own
+    csv.field_size_limit(
+        _LONGEST_VALUE
+    )  # the default is 131,072 characters; the limit is the whole process's
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     number = 1
     while True:
@@ -90,7 +94,11 @@ def between_commas(text: str, where: str) -> Iterator[GridRow]:
             at_end = "end of data" in str(error)
             raise SourceError(
                 f"line {number:,}: "
-                + ("the file ends inside of quotes" if at_end else "a quote that is not doubled"),
+                + (
+                    "the file ends inside quotes"
+                    if at_end
+                    else "a quote inside a value is not doubled"
+                ),
                 where=where,
                 next=_AGAIN,
             ) from None
@@ -101,4 +109,5 @@ def between_commas(text: str, where: str) -> Iterator[GridRow]:
 
 
 def _values(row: list[str]) -> list[str]:
+    # FileMaker writes a line break inside a value as 0x0B, so that each line is one record.
     return [value.replace("\x0b", "\n") for value in row]

@@ -1,16 +1,16 @@
-"""Files that somebody exported from FileMaker, as a ``Source``.
+"""Files exported from FileMaker, as a ``Source``.
 
 A table is the name of a file in the folder of the exports: ``.xlsx``, ``.csv`` with commas and
-quotes, or ``.tab`` as FileMaker writes it. A file tells no types: each column is read by the type
-that the mapping expects of it.
+quotes, or ``.tab`` as FileMaker writes it. A file has no types: each column is read by the type
+that the mapping expects.
 
-A file is read once and held from the first question about it until its last row was given, at
-15,000 rows of 40 columns in some 80 MB. A file promises no order, so the rows of a table are put
-into that of their keys in memory: 100,000 of them with 25 wanted fields may take that.
+A file is read once and kept in memory until its last row was given: about 80 MB for 15,000 rows of
+40 columns. Rows come in no particular order, so they are sorted by key in memory; 100,000 rows with
+25 wanted fields take about the same.
 
 A spreadsheet has no containers and no repeating fields, its numbers have 15 digits, and FileMaker
-cuts its texts. In a text file the repetitions of a field are one value, with 0x1D between them, and
-so they are given: ``cleaning`` takes them apart.
+cuts long texts in it. In a text file the repetitions of a field are one value, with 0x1D between
+them, and are given so: ``cleaning`` splits them.
 
 Source: Claris FileMaker Pro Help, "Microsoft Excel format", "Comma-separated values format".
 """
@@ -43,7 +43,7 @@ TIMESTAMP = "timestamp"
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One file as it was read. ``grid`` is None once its rows were given."""
+    """One file as it was read. ``grid`` is None after its rows were given."""
 
     path: Path
     origin: Origin
@@ -54,9 +54,9 @@ class _File:
 
 
 class ExportedFiles:
-    """The files in the folder of ``place``. A ``Source``; several threads may use it at a time.
+    """The files in the folder of ``place``. A ``Source``; several threads may use it.
 
-    ``known`` says of files, by name, what the mapping knows of their columns.
+    ``known`` gives, by file name, what the mapping knows of the columns.
     """
 
     channel = "exports"
@@ -78,24 +78,24 @@ class ExportedFiles:
         self.close()
 
     def product(self) -> Product:
-        """That these are files; no server says what it is."""
+        """A fixed name: there is no server that could name itself."""
         return Product("Exported files", "")
 
     def require(self, tables: Mapping[str, str]) -> None:
-        """See that the file of each source is there and can be read, before any of them is.
+        """Check that the file of each source exists and can be read, before any is read.
 
         Raises:
-            SourceError: those that cannot, all at once. Nothing was read.
+            SourceError: the files that cannot be read, all at once. Nothing was read.
         """
-        there = self.tables()
+        existing = self.tables()
         problems = [
             f"{source}: {problem}"
             for source, table in tables.items()
             if (problem := self._problem(table))
         ]
-        used = {composed(name) for name in (*tables.values(), *there)}
+        used = {composed(name) for name in (*tables.values(), *existing)}
         problems += [
-            f"[filemaker.exports.files]: there is no file {name}; {suggest.told(name, there)}"
+            f"[filemaker.exports.files]: there is no file {name}; {suggest.phrase(name, existing)}"
             for name in self._place.files
             if name not in used
         ]
@@ -104,12 +104,12 @@ class ExportedFiles:
                 f"{len(problems):,} problem(s) with the {len(tables):,} exported files\n"
                 + "\n".join(f"    {problem}" for problem in problems),
                 where=f"channel={self.channel}, folder={self._place.folder}",
-                next="export what is missing into the folder, or name the files as they are called"
+                next="export the missing files into the folder, or write the names of the files"
                 " under [filemaker.tables]; then run 01_preflight again",
             )
 
     def _problem(self, table: str) -> str:
-        """Why the file ``table`` cannot be read; ``""`` where nothing is known against it."""
+        """Why the file ``table`` cannot be read; ``""`` if no reason is known."""
         try:
             with self._path(table).open("rb") as file:
                 return "" if file.read(1) else f"{table} is empty"
@@ -124,7 +124,7 @@ class ExportedFiles:
             raise SettingsError(
                 "the folder of the exported files does not exist",
                 where=f"channel={self.channel}, folder={self._place.folder}",
-                next="make it and put the files there, or fix `folder` of [filemaker.exports]",
+                next="create it for the files, or correct `folder` of [filemaker.exports]",
             )
         found = (path for path in self._place.folder.iterdir() if path.is_file())
         return tuple(sorted(path.name for path in found if path.suffix.lower() in SUFFIXES))
@@ -134,7 +134,7 @@ class ExportedFiles:
         return {name: Field(name, "") for name in self._file(table).columns if name}
 
     def origin(self, table: str) -> Origin | None:
-        """The file as it was when it was read."""
+        """The file's name, size and digest when it was read."""
         return self._file(table).origin
 
     def count(self, table: str) -> int:
@@ -142,7 +142,7 @@ class ExportedFiles:
         return self._file(table).count
 
     def newest(self, table: str, field: str) -> str:
-        """The greatest value of a column of timestamps; ``""`` if there is none."""
+        """The greatest value of a column of timestamps; ``""`` if no row has one."""
         file = self._file(table, rows=True)
         rows = self._rows(file, Reading({field: TIMESTAMP}, file.forms))
         return max((forms.stamp(row.texts[0] or "") for row in rows), default="")
@@ -151,10 +151,10 @@ class ExportedFiles:
         """Every row of a file in the order of its key, page by page, with the wanted fields.
 
         Raises:
-            SourceError: a row has no key or one that came before, a key lost digits, or the file
+            SourceError: a row has no key, or the key of an earlier row; a key lost digits; the file
                 was changed while it was read. Nothing was written.
             MappingError: the file has no such column.
-            SettingsError: it holds dates as text, and their form is not declared, or another.
+            SettingsError: it holds dates as text whose form is not declared, or declared wrongly.
         """
         file = self._file(request.table, rows=True)
         types = dict.fromkeys(request.keys, "text") | dict(request.types)
@@ -166,27 +166,27 @@ class ExportedFiles:
         how = Reading(types, file.forms, {*request.keys, *request.ids})
         rows = typed.in_order(self._rows(file, how), key_of, self._where(request.table))
         for start in range(0, len(rows), page):
-            found = _page(
+            part = _page(
                 rows[start : start + page],
                 tuple(types),
                 offset=start + 1,
                 separated=not file.forms.cut_at,
             )
-            self._meter.add(repaired=found.repaired)
-            yield found
+            self._meter.add(repaired=part.repaired)
+            yield part
         self._given(file)
 
     def usage(self) -> Usage:
-        """What was read so far: the bytes of each file once."""
+        """What was read so far; the bytes of each file count once."""
         return self._meter.read()
 
     def close(self) -> None:
-        """Forget what was read."""
+        """Release what was read."""
         with self._lock:
             self._files.clear()
 
     def _file(self, table: str, *, rows: bool = False) -> _File:
-        """The file ``table``, read if it was not yet; its ``rows`` too if they are needed."""
+        """The file ``table``, read if necessary; with its ``rows`` if they are needed."""
         with self._lock:
             file = self._files.get(table)
             if file is None:
@@ -200,7 +200,7 @@ class ExportedFiles:
             return file
 
     def _given(self, file: _File) -> None:
-        """All rows were given: see that the file is still the same, and let go of them."""
+        """After all rows were given: check that the file is unchanged, and release them."""
         self._refuse_change(file)
         with self._lock:
             self._files[file.origin.name] = replace(file, grid=None)
@@ -225,41 +225,42 @@ class ExportedFiles:
         return _File(path, origin, forms, found.columns, len(found.rows), found)
 
     def _grid(self, suffix: str, content: bytes, table: str) -> tuple[Grid, Forms]:
-        where, own = self._where(table), self._place.file(table)
+        where, declared = self._where(table), self._place.file(table)
         known = self._known.get(composed(table), Known())
-        if own.columns:
-            known = replace(known, given=own.columns)
+        if declared.columns:
+            known = replace(known, given=declared.columns)
         if suffix == ".xlsx":
             sheet = spreadsheet.opened(content, where)
             sheet_forms = replace(self._forms(table), epoch=sheet.epoch, cut_at=spreadsheet.CUT_AT)
             return grid.read(sheet.lines, known, where, padded=True), sheet_forms
         if kind := kinds.of(content):
             raise SourceError(
-                f"the file is called {suffix} and is {kind}",
+                f"the file is named {suffix}, but it is {kind}",
                 where=where,
-                next="export the table from FileMaker again, or give the file its right name",
+                next="export the table from FileMaker again, or give the file the right suffix",
             )
-        text = delimited.decoded(content, own.encoding or self._place.encoding, where)
+        text = delimited.decoded(content, declared.encoding or self._place.encoding, where)
         split = delimited.between_tabs if suffix == ".tab" else delimited.between_commas
         text_forms = replace(self._forms(table), between_repetitions=REPETITION)
         return grid.read(split(text, where), known, where, padded=False), text_forms
 
     def _forms(self, table: str) -> Forms:
-        """How the file ``table`` writes, as it is declared."""
-        own = self._place.file(table)
-        if isinstance(own.dates, dict):
-            return Forms(self._place.dates, decimal=own.decimal, by_column=own.dates)
-        return Forms(own.dates, decimal=own.decimal)
+        """How the file ``table`` is written, as declared."""
+        declared = self._place.file(table)
+        dates, decimal = declared.dates, declared.decimal
+        if isinstance(dates, dict):
+            return Forms(self._place.dates, decimal=decimal, by_column=dates)
+        return Forms(dates, decimal=decimal)
 
     def _path(self, table: str) -> Path:
-        """Where ``table`` is: a file within the folder, of a kind that can be read."""
-        there, folder = self.tables(), self._place.folder.resolve()
-        path = (folder / self._spelt(table, there)).resolve()
+        """The path of ``table``: a file in the folder, of a kind that can be read."""
+        existing, folder = self.tables(), self._place.folder.resolve()
+        path = (folder / self._spelt(table, existing)).resolve()
         if not path.is_relative_to(folder):
             raise SettingsError(
-                "the name of a file leads out of the folder of the exports",
+                "the name of a file leads out of the exports folder",
                 where=self._where(table),
-                next="put the file into the folder, and give its name alone",
+                next="put the file into the folder, and write only its name",
             )
         if path.suffix.lower() not in SUFFIXES:
             known = kinds.SUFFIXES.get(path.suffix.lower(), "")
@@ -270,33 +271,33 @@ class ExportedFiles:
                 next=f"export the table as one of {', '.join(SUFFIXES)}",
             )
         if not path.is_file():
-            missing = f"there is no file {table}; {suggest.told(table, there)}"
+            missing = f"there is no file {table}; {suggest.phrase(table, existing)}"
             raise SourceError(
-                f"{table} is a folder, and no file" if path.is_dir() else missing,
+                f"{table} is a folder, not a file" if path.is_dir() else missing,
                 where=f"{self._where(table)}, folder={self._place.folder}",
                 next="export it into the folder, or name the file under [filemaker.tables]",
             )
         return path
 
-    def _spelt(self, table: str, there: tuple[str, ...]) -> str:
-        """The name of a file as the folder has it: macOS decomposes the letters of names.
+    def _spelt(self, table: str, existing: tuple[str, ...]) -> str:
+        """The name of a file as the folder has it: macOS writes accented letters as two characters.
 
-        Two files that differ in case alone are one on other disks: neither is chosen.
+        Two files that differ only in case are one file on other disks: neither is chosen.
         """
-        alike = [name for name in there if caseless(name) == caseless(table)]
+        alike = [name for name in existing if caseless(name) == caseless(table)]
         if len(alike) > 1:
             named = " and ".join(ascii(name) if not name.isascii() else name for name in alike)
             raise SettingsError(
-                f"{len(alike)} files are called {table}, but for case or the form of letters:"
-                f" {named}",
+                f"{len(alike)} files have the name {table} if case and the encoding of letters are"
+                f" ignored: {named}",
                 where=f"{self._where(table)}, folder={self._place.folder}",
-                next="take the older one away",
+                next="remove the older one",
             )
         return next((name for name in alike if composed(name) == composed(table)), table)
 
     def _rows(self, file: _File, how: Reading) -> Iterator[Row]:
         if file.grid is None:
-            raise TypeError("a file is asked for with its rows")
+            raise TypeError("the rows of this file were already released")
         return typed.rows(file.grid, how, self._where(file.origin.name))
 
     def _where(self, table: str) -> str:
@@ -321,5 +322,5 @@ def _content(path: Path, where: str) -> bytes:
         raise SourceError(
             f"the file cannot be read: {error.strerror}",
             where=where,
-            next="see that it is there and that its rights let us read it",
+            next="check that it exists and that we have the right to read it",
         ) from None

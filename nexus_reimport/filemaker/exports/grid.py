@@ -1,7 +1,8 @@
-"""What an exported file holds: named columns, and the lines under them.
+"""The content of an exported file: named columns, and the lines under them.
 
-Columns go by name and stay where they are: a header cell that is blank has its place, and nobody
-reads what is under it. A line in which every cell is empty is no row.
+Columns are found by name and keep their place: a blank header cell keeps its column, which is not
+read, so that the columns after it do not shift. A line in which every cell is empty is not a row:
+spreadsheets save formatted empty lines.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class GridRow(NamedTuple):
-    """One line of a file, as a person counts them from 1, and its cells."""
+    """One line of a file: its number, from 1, and its cells."""
 
     number: int
     cells: Sequence[Cell]
@@ -31,10 +32,10 @@ class GridRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The columns of a file, ``""`` where a header cell is blank, and its rows, each as wide.
+    """The columns of a file, ``""`` for a blank header cell, and its rows, each of that width.
 
-    ``further`` are lines that are no records: FileMaker writes one for each further record of a
-    related table whose field (``Invoices::No``) is exported as well, with nothing but that in it.
+    ``further`` are lines that are not records: if a field of a related table (``Invoices::No``) is
+    exported too, FileMaker writes a line with only that field for each further related record.
     """
 
     columns: tuple[str, ...]
@@ -46,8 +47,8 @@ class Grid:
 class Known:
     """What is known of a file's columns before it is read.
 
-    ``given`` are all of them, of a file without a line of headers. ``wanted`` are the fields that
-    the mapping needs, each by all its names: a line that has none of them is no line of headers.
+    ``given`` are all columns of a file without a header line. ``wanted`` are the fields that the
+    mapping needs, each with all its names: a line with none of them is not a header line.
     """
 
     given: tuple[str, ...] = ()
@@ -55,19 +56,19 @@ class Known:
 
 
 def read(lines: Iterable[GridRow], known: Known, where: str, *, padded: bool) -> Grid:
-    """The grid of ``lines``; its columns are given, or else the first line.
+    """The grid of ``lines``; its columns are those given, else the first line.
 
-    ``padded`` lets a line end early, as spreadsheets do.
+    ``padded`` lets a line end early, as in spreadsheets.
 
     Raises:
-        SourceError: there are no headers, or a line is not as wide as they are.
+        SourceError: there are no headers, or a line has more or fewer values than columns.
     """
     held: Iterator[GridRow] = (
         line for line in lines if any(cell not in (None, "") for cell in line.cells)
     )
     first = next(held, None)
     if first is None:
-        raise SourceError("the file holds nothing", where=where, next=_AGAIN)
+        raise SourceError("the file holds no data", where=where, next=_AGAIN)
     if known.given:
         _refuse_headers(first, known.given, where)
         columns, held = known.given, chain([first], held)
@@ -87,7 +88,7 @@ def read(lines: Iterable[GridRow], known: Known, where: str, *, padded: bool) ->
 
 
 def key(name: str) -> str:
-    """A column's name as it is recognised in a line of headers."""
+    """A column's name in the form in which headers compare."""
     return fold(name) or composed(name)
 
 
@@ -105,13 +106,14 @@ def _even(
             cells = cells[:end] + (None,) * (width - end)
         if len(cells) != width:
             raise SourceError(
-                f"line {line.number:,} holds {len(cells):,} values, there are {width:,} columns",
+                f"line {line.number:,} holds {len(cells):,} values,"
+                f" but there are {width:,} columns",
                 where=where,
                 next=_AGAIN,
             )
         if any(columns) and all(map(_is_header, cells, columns)):
             raise SourceError(
-                f"line {line.number:,} is the line of headers again: two exports in one file?",
+                f"line {line.number:,} repeats the headers: the file may hold two exports",
                 where=where,
                 next=_AGAIN,
             )
@@ -123,7 +125,7 @@ def _is_header(cell: Cell, name: str) -> bool:
 
 
 def _name(cell: Cell) -> str:
-    """What a header cell says. A field may be called ``1`` or ``-----``."""
+    """The name in a header cell. A field can be called ``1`` or ``-----``."""
     if isinstance(cell, int) and not isinstance(cell, bool):
         return str(cell)
     return composed(cell.strip(_AROUND_NAMES)) if isinstance(cell, str) else ""
@@ -134,24 +136,24 @@ def _headers(
 ) -> tuple[str, ...]:
     """The names in the first line.
 
-    A value of a record must not be taken for a name: names are shown in messages. A column that
-    nobody wants may be called anything, once enough others are what is wanted; where nothing is
-    known of those, no name may look like a value.
+    A record's value must never be taken for a name, because messages show names. If enough columns
+    have wanted names, the others may have any name; if no wanted names are known, no name may look
+    like a value.
     """
     names = [_name(cell) for cell in line.cells]
-    there = {key(name) for name in names} - {""}
-    found = sum(not one.isdisjoint(there) for one in wanted)
+    existing = {key(name) for name in names} - {""}
+    found = sum(not spellings.isdisjoint(existing) for spellings in wanted)
     odd = [place for place, cell in enumerate(line.cells, 1) if not _may_be_a_name(cell)]
     if odd and found * 2 < max(1, len(wanted)):
         raise SourceError(
-            f"line {line.number:,} is no line of headers: see column {_few(odd)}",
+            f"line {line.number:,} is not a header line: see column {_few(odd)}",
             where=where,
             next="export with field names as headers, or give the file's columns in the mapping",
         )
     if wanted and not found:
         raise SourceError(
-            f"line {line.number:,} is no line of headers, or those of another table: it has none"
-            f" of the {len(wanted):,} fields that the mapping needs",
+            f"line {line.number:,} is not a header line, or it is that of another table: it has"
+            f" none of the {len(wanted):,} fields that the mapping needs",
             where=where,
             next="export with field names as headers, or give the file's columns in the mapping",
         )
@@ -171,13 +173,14 @@ def _may_be_a_name(cell: Cell) -> bool:
 
 
 def _refuse_headers(line: GridRow, given: tuple[str, ...], where: str) -> None:
-    """Stop at a file that has headers although the mapping gives its columns."""
+    """Stop at a file that has a header line although its columns are given."""
     names = {fold(name) for name in given} - {""}
     if sum(fold(str(cell)) in names for cell in line.cells) * 2 > len(given):
         raise SourceError(
-            f"line {line.number:,} is a line of headers, and the mapping gives columns as well",
+            f"line {line.number:,} is a header line, but the columns are given as well",
             where=where,
-            next="take `columns` out of the mapping, or export without headers",
+            next="remove `columns` from the mapping or the environment's file, or export without"
+            " headers",
         )
 
 

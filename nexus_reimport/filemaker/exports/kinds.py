@@ -1,4 +1,4 @@
-"""What a file is, whatever it is called: by its first bytes, or by what is packed in it."""
+"""What kind a file is, whatever its name: by its first bytes, or by what an archive holds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ LOCKED = "a workbook with a password"
 _SIGNS = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel file (.xls)"),
     (b"%PDF", "a PDF"),
-    (b"\x1f\x8b", "a packed file (gzip)"),
-    (b"7z\xbc\xaf", "a packed file (7z)"),
-    (b"Rar!", "a packed file (RAR)"),
+    (b"\x1f\x8b", "a compressed file (gzip)"),
+    (b"7z\xbc\xaf", "a compressed file (7z)"),
+    (b"Rar!", "a compressed file (RAR)"),
     (b"SQLite format 3", "a SQLite database"),
 )
 _IN_ARCHIVES = (
@@ -36,22 +36,22 @@ SUFFIXES = {
     ".xls": "an old Excel file: export the table as .xlsx",
     ".xlsm": "a workbook with macros: export the table as .xlsx",
     ".xlsb": "a binary Excel workbook: export the table as .xlsx",
-    ".mer": "a merge file: values between commas, with headers: rename it to .csv",
+    ".mer": "a merge file (comma-separated, with headers): rename it to .csv",
     ".fmp12": "a FileMaker file: export each table of it as .xlsx, .csv or .tab",
     ".numbers": "a Numbers document: export the table from FileMaker as .xlsx",
     ".ods": "an OpenDocument spreadsheet: export the table from FileMaker as .xlsx",
-    ".zip": "an archive: unpack it into the folder of the exports",
+    ".zip": "an archive: unpack it into the exports folder",
     ".htm": "a web page: export the table as .xlsx, .csv or .tab",
     ".html": "a web page: export the table as .xlsx, .csv or .tab",
     ".xml": "an XML file: export the table as .xlsx, .csv or .tab",
-    ".txt": "a text file of no known kind: export the table as .csv or .tab",
-    ".tsv": "tabs between values: rename it to .tab",
+    ".txt": "a text file of unknown kind: export the table as .csv or .tab",
+    ".tsv": "a tab-separated file: rename it to .tab",
 }
-"""Suffixes that are often met and not read: what such a file is, and what to do about it."""
+"""Frequent suffixes that cannot be read: what such a file is, and what to do about it."""
 
 
 def of(content: bytes) -> str:
-    """What ``content`` is; ``""`` for plain text, and for whatever is not known."""
+    """What ``content`` is; ``""`` for plain text, and for anything unknown."""
     if content.startswith(b"PK\x03\x04"):
         return _archive(content)
     for sign, kind in _SIGNS:
@@ -61,12 +61,12 @@ def of(content: bytes) -> str:
         return "a FileMaker file"
     head = content[:2048].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith(b"<"):
-        return next((kind for sign, kind in _MARKUP if sign in head), "a file of markup")
+        return next((kind for sign, kind in _MARKUP if sign in head), "a markup file")
     return ""
 
 
 def _archive(content: bytes) -> str:
-    """What is packed. One that cannot be opened is taken for the workbook that it is called."""
+    """What an archive holds. One that cannot be opened counts as a workbook, which it is named."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = set(archive.namelist())

@@ -1,4 +1,4 @@
-"""Excel workbooks that FileMaker exports: the lines of the one sheet that holds data."""
+"""Excel workbooks that FileMaker exports: the lines of their one sheet with data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nexus_reimport.filemaker.exports.cells import Cell, Dressed, Failed, Uncomp
 from nexus_reimport.filemaker.exports.grid import GridRow
 from nexus_reimport.files import workbook
 
-CUT_AT = workbook.LONGEST_TEXT  # FileMaker cuts what is longer
+CUT_AT = workbook.LONGEST_TEXT  # FileMaker cuts longer texts
 _MARKUP = re.compile(rb"<(?:\w+:)?(f|mergeCell)[\s/>]")
 _MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref=[\"']([A-Z0-9:]+)")
 _PIECE = 1 << 20  # bytes
@@ -24,7 +24,7 @@ _PIECE = 1 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The lines of a sheet as they are read, and the day from which the workbook counts."""
+    """The lines of a sheet as they are read, and the first day of the workbook's date numbers."""
 
     lines: Iterator[GridRow]
     epoch: datetime
@@ -33,10 +33,10 @@ class Sheet:
 def opened(content: bytes, where: str) -> Sheet:
     """The first visible sheet of the workbook ``content``.
 
-    The size that a sheet claims to have is not believed: some programs write a wrong one.
+    The size that a sheet claims to have is ignored: some programs write a wrong one.
 
     Raises:
-        SourceError: no workbook, a locked or damaged one, or data on another sheet than the first.
+        SourceError: it is not a workbook, is locked or damaged, or has data on a later sheet.
     """
     _refuse_others(content, where)
     with _guarded(where):
@@ -48,14 +48,15 @@ def opened(content: bytes, where: str) -> Sheet:
         raise SourceError(
             f"{len(filled)} of {len(book.worksheets)} sheets hold data; only the first may",
             where=where,
-            next="keep the exported sheet alone, or export the table from FileMaker again",
+            next="keep only the exported sheet, or export the table from FileMaker again",
         )
     if merged:
         more = f" and {len(merged) - 1:,} more" if len(merged) > 1 else ""
         raise SourceError(
-            f"cells are merged: {merged[0]}{more}; all but the first of such cells are empty",
+            f"cells are merged: {merged[0]}{more}; only the first of each holds data",
             where=where,
-            next="export the table from FileMaker again, and do not save it in a spreadsheet",
+            next="export the table from FileMaker again, and do not save it in a spreadsheet"
+            " program",
         )
     formulas = None
     if has_formulas:
@@ -66,23 +67,23 @@ def opened(content: bytes, where: str) -> Sheet:
 
 
 def _refuse_others(content: bytes, where: str) -> None:
-    """Stop at what only bears the name of a workbook."""
+    """Stop at a file that is not a workbook although it is named so."""
     kind = kinds.of(content)
     if kind == kinds.WORKBOOK:
         return
     if kind == kinds.LOCKED:
-        raise SourceError("the workbook has a password", where=where, next="take the password off")
+        raise SourceError("the workbook has a password", where=where, next="remove the password")
     raise SourceError(
-        f"the file is called .xlsx and is {kind or 'no Excel workbook'}",
+        f"the file is named .xlsx, but it is {kind or 'not an Excel workbook'}",
         where=where,
-        next="export it as Excel workbook (.xlsx), or give the file its right name",
+        next="export it as Excel workbook (.xlsx), or give the file the right suffix",
     )
 
 
 def _markup(sheet: Any) -> tuple[bool, list[str]]:
     """Whether a sheet has formulas, and which of its cells are merged.
 
-    The library tells neither of a sheet that it reads row by row.
+    The library gives neither for a sheet that it reads row by row.
     """
     formulas, merged, rest = False, [], b""
     with sheet._get_source() as source:  # noqa: SLF001 - of a part that only this names
@@ -97,12 +98,12 @@ def _markup(sheet: Any) -> tuple[bool, list[str]]:
 
 @contextlib.contextmanager
 def _guarded(where: str) -> Iterator[None]:
-    """Make one error of whatever is wrong within a workbook; the library's may quote a cell."""
+    """Turn any error inside a workbook into ours; the library's may quote a cell."""
     try:
         yield
     except Exception as error:
         raise SourceError(
-            f"the workbook is damaged, or was not written to its end ({type(error).__name__})",
+            f"the workbook is damaged or incomplete ({type(error).__name__})",
             where=where,
             next="export the table from FileMaker again",
         ) from None

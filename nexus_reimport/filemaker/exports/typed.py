@@ -1,4 +1,4 @@
-"""The rows of an exported file, read by the types that the mapping expects of its columns."""
+"""The rows of an exported file, read by the types that the mapping expects."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def rows(grid: Grid, how: Reading, where: str) -> Iterator[Row]:
 
     Raises:
         MappingError: there is no such column.
-        SettingsError: a date is written as text, and its form is not declared, or its column has
-            another one.
+        SettingsError: dates are written as text, and their form is not declared, or declared
+            wrongly.
         SourceError: two columns have this name; a related field has several values; a date where
             none is expected; a key that lost digits; a text that may have been cut.
     """
@@ -64,22 +64,22 @@ def rows(grid: Grid, how: Reading, where: str) -> Iterator[Row]:
 
 
 def in_order(found: Iterable[Row], key_of: Callable[[Row], str], where: str) -> list[Row]:
-    """``found`` in the order of the key that ``key_of`` gives, ``""`` where there is none.
+    """The rows in the order of the key that ``key_of`` gives, ``""`` for none.
 
     Raises:
-        SourceError: a row has no key, or one that came before; keys compare as ids do, without
+        SourceError: a row has no key, or the key of an earlier row; keys compare as ids do, without
             regard to case.
     """
     keyed = [(ids.of(key_of(row)), row) for row in found]
-    _refuse([row.line for key, row in keyed if not key], "rows hold values and no key", where)
+    _refuse([row.line for key, row in keyed if not key], "rows have values but no key", where)
     again, spelt_otherwise = _repeated(keyed)
     hint = ""
     if spelt_otherwise:
         hint = (
-            f" (lines {_few(spelt_otherwise)} differ in case or spelling alone, and FileMaker's"
-            " relationships take such keys for one)"
+            f" (the keys in lines {_few(spelt_otherwise)} differ only in case or spelling, and"
+            " FileMaker's relationships treat such keys as equal)"
         )
-    _refuse(again, "rows have a key that came before", where, hint)
+    _refuse(again, "rows have the key of an earlier row", where, hint)
     return [row for _, row in sorted(keyed, key=_by_key)]
 
 
@@ -92,16 +92,16 @@ def _place(grid: Grid, name: str, where: str) -> int:
     places = [place for place, column in enumerate(grid.columns) if column == name]
     if not places:
         raise MappingError(
-            f"the file has no column {name}; {suggest.told(name, filter(None, grid.columns))}",
+            f"the file has no column {name}; {suggest.phrase(name, filter(None, grid.columns))}",
             where=where,
-            next="export the field too, or give its name in the mapping",
+            next="export this field too, or correct its name in the mapping",
         )
     if len(places) > 1:
         numbers = " and ".join(f"{place + 1:,}" for place in places)
         raise SourceError(
             f"columns {numbers} are both called {name}, which the mapping reads",
             where=where,
-            next="export this field once",
+            next="export this field only once",
         )
     further = [line.number for line in grid.further if line.cells[places[0]] not in (None, "")]
     if further:
@@ -109,13 +109,13 @@ def _place(grid: Grid, name: str, where: str) -> int:
             f"{name} is a related field with several values for one record: lines {_few(further)}"
             " hold the others",
             where=where,
-            next="export the related table itself, and map it as a source of its own",
+            next="export the related table itself, and map it as its own source",
         )
     return places[0]
 
 
 def _repeated(keyed: Iterable[tuple[Id, Row]]) -> tuple[list[int], list[int]]:
-    """The lines whose key an earlier line has, and those of them that write it otherwise."""
+    """The lines whose key an earlier line has, and those of them that spell it differently."""
     first: dict[Id, str] = {}
     again, spelt_otherwise = [], []
     for key, row in keyed:

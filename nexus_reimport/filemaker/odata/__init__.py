@@ -1,4 +1,4 @@
-"""FileMaker's OData, read only: table occurrences, the wanted fields of them."""
+"""FileMaker's OData, read only: it reads table occurrences, with the wanted fields."""
 
 from nexus_reimport.filemaker.odata.client import OData
 

@@ -1,7 +1,7 @@
 """FileMaker's OData, read only.
 
-The module sends GET alone. OData speaks of table occurrences with all of their fields, where the
-Data API speaks of layouts. It has no session: account and password go with every request.
+The module sends GET only. OData reads table occurrences, which have all fields of their table; the
+Data API reads layouts. OData has no session: account and password go with every request.
 
 Source: Claris FileMaker OData Guide.
 """
@@ -35,10 +35,10 @@ HEADERS = {"OData-Version": "4.0", "OData-MaxVersion": "4.0"}
 
 
 class OData(Server):
-    """One FileMaker file by its OData. A ``Source``; several threads may use it at a time.
+    """One FileMaker file by its OData. A ``Source``; several threads may use it.
 
     Raises:
-        SettingsError: the address is not one that a password may be sent to.
+        SettingsError: a password must not be sent to this address.
     """
 
     channel = "odata"
@@ -64,9 +64,9 @@ class OData(Server):
         return self._described().product
 
     def tables(self) -> tuple[str, ...]:
-        """The names of all sets, one for each table occurrence."""
+        """The names of all entity sets: one for each table occurrence."""
         answer = self._ask(query.service(self._database), self._where()).expect()
-        return tuple(str(found["name"]) for found in answer.rows)
+        return tuple(str(row["name"]) for row in answer.rows)
 
     def fields(self, table: str) -> dict[str, Field]:
         """The fields of ``table``, in its order.
@@ -80,22 +80,22 @@ class OData(Server):
         return dict(tables[table])
 
     def origin(self, table: str) -> Origin | None:
-        """None: a server answers."""
+        """None: the records come from a server, not from a file."""
         return None
 
     def count(self, table: str) -> int:
-        """FileMaker's own count. That a table is empty is asked twice."""
+        """FileMaker's own count. If it is 0, it is asked for twice."""
         for _ in range(2):
             answer = self._count(table, self._spelt(table))
-            found = self._expect(answer, table).count
-            if found is None:
+            records = self._expect(answer, table).count
+            if records is None:
                 raise links.uncounted(self._where(table))
-            if found:
-                return found
+            if records:
+                return records
         return 0
 
     def newest(self, table: str, field: str) -> str:
-        """The greatest value of ``field``, its offset dropped; ``""`` if there is none."""
+        """The greatest value of ``field``, without its offset; ``""`` if no record has one."""
         shape = self._shape(ReadRequest(table, field, {field: ""}))
         path = query.greatest(self._database, self._spelt(table), field)
         answer = self._ask(path, self._where(table))
@@ -105,17 +105,19 @@ class OData(Server):
     def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
         """Every record of a table in the order of its key, page by page.
 
-        With the fields of ``request.types`` alone, or every field where that is empty. At the end
-        the keys are read a second time: they have to be the same ones in the same order, so that
-        a record which slips over the edge of a page is noticed even where the count stays.
+        With only the fields of ``request.types``, or every field if that is empty. At the end the
+        keys are read a second time, and must be the same in the same order: links lead by position,
+        so a record can move across the edge of a page while the count stays the same.
 
         Raises:
-            SourceError: what arrived is not all there is. Nothing was written.
+            SourceError: the records that arrived are not complete. Nothing was written.
             MappingError: there is no such set, or no such field in it.
 
         Source: Claris FileMaker OData Guide, "Request records from a table" (a page has at most
         10,000 records; a link leads to the next).
         """
+        # No ``$top`` and no ``$skip``: a page has at most 10,000 records, and only links lead on. A
+        # reader that did not follow them once lost 1,408 of 11,408 notes.
         shape, where = self._shape(request), self._where(request.table)
         keys = links.Keys(request.table, where)
         offset = 1
@@ -140,7 +142,7 @@ class OData(Server):
         super().close()
 
     def _keys(self, request: ReadRequest, page: int) -> links.Keys:
-        """The keys of a table alone."""
+        """Only the keys of a table, read again."""
         keys = links.Keys(request.table, self._where(request.table))
         only = self._shape(replace(request, types=dict.fromkeys(request.keys, "")))
         for part in self._pages(request, only.names, page):
@@ -164,7 +166,7 @@ class OData(Server):
         return self._ask(query.count(self._database, spelt), self._where(table))
 
     def _spelt(self, table: str) -> str:
-        """The name of ``table`` as this server wants it in a path, tried out once if need be."""
+        """The name of ``table`` as this server wants it in a path; if unclear, tried out once."""
         ways = query.spellings(table)
         if len(ways) > 1 and table not in self._spellings:
             taken = (way for way in ways if self._count(table, way).code == codes.OK)
@@ -175,7 +177,7 @@ class OData(Server):
         """How rows of a table are read.
 
         Raises:
-            MappingError: the set or a field is not there.
+            MappingError: there is no such set, or no such field.
         """
         fields, names = self.fields(request.table), tuple(request.types)
         for name in (*request.keys, *names):
@@ -186,7 +188,7 @@ class OData(Server):
         return Shape(names, fields, self._where(request.table))
 
     def _described(self) -> Metadata:
-        """``$metadata``, which is large: read once."""
+        """``$metadata``. It is large, so it is read once."""
         with self._lock:
             if self._metadata is None:
                 self._metadata = self._wire.with_retries(self._describe)
@@ -195,31 +197,34 @@ class OData(Server):
     def _describe(self) -> Metadata:
         where = self._where()
         answer = self._send(query.metadata(self._database), where, {"Accept": "application/xml"})
-        found = metadata.read(answer.content) if answer.status == 200 else None
-        if found is not None:
-            return found
+        described = metadata.read(answer.content) if answer.status == 200 else None
+        if described is not None:
+            return described
         code = code_of(answer)
         if code is not None:
             Reply(code=code, where=where, pause=answer.retry_after).final().expect()
         is_page = answer.is_web_page or not answer.content
         if answer.status == 200 and not is_page and (flaw := metadata.flaw(answer.content)):
             raise transient(
-                f"FileMaker's description of its tables ($metadata) is no XML: {flaw}",
+                f"FileMaker's description of its tables ($metadata) is not XML: {flaw}",
                 where,
-                "run again; if it stays, look for pasted control characters in names and comments"
-                " of fields and tables, or read the tables by another channel",
+                "run again; if the problem remains, look for control characters in names and"
+                " comments of fields and tables, or read the tables by another channel",
                 tries=FEW_TRIES,
             )
         raise no_answer(answer, where, "OData")
 
     def _ask(self, path: str, where: str, *, size: int = 0) -> Collection:
-        """An answer of FileMaker. A page without a row that has a successor is asked for again."""
+        """FileMaker's answer. A page without rows that is not the last one is requested again."""
         prefer = {"Prefer": f"odata.maxpagesize={size}"} if size else {}
 
         def once() -> Collection:
             answer = opened(self._send(path, where, prefer), where)
-            if answer.code in codes.EXPIRED:  # there is no session that could be renewed
-                what = f"FileMaker refused with code {answer.code}, as if OData had sessions"
+            if answer.code in codes.EXPIRED:  # OData has no session that could be renewed
+                what = (
+                    f"FileMaker refused with code {answer.code}: an expired session, which OData"
+                    " does not have"
+                )
                 raise transient(what, where, RUN_AGAIN_LATER, tries=FEW_TRIES, pause=answer.pause)
             return answer.full()
 
@@ -241,5 +246,5 @@ def _missing(kind: str, hint: str, where: str) -> MappingError:
     return MappingError(
         f"FileMaker has no such {kind}: {hint}",
         where=where,
-        next=f"name the {kind} that does exist in the mapping; then run again",
+        next=f"write the name of an existing {kind} into the mapping; then run again",
     )

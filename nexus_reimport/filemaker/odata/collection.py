@@ -1,10 +1,10 @@
-"""Opens an answer of OData: rows, count and link, or the code of an error.
+"""Reads an answer of OData: rows, count and link, or the code of an error.
 
-``{"@odata.count": 57, "value": […], "@odata.nextLink": "…"}``; servers leave ``odata.`` out as it
-pleases them. An error is an object of that name, in JSON or XML, with any HTTP status: a 200 holds
-one where the server stumbled after it had begun to answer.
+``{"@odata.count": 57, "value": […], "@odata.nextLink": "…"}``; some servers leave
+``odata.`` out. An error is an object of that name, in JSON or XML, with any HTTP status: also with
+200, if the server failed after it had begun to answer.
 
-Source: Claris FileMaker OData Guide; what the guide leaves out, as measured.
+Source: Claris FileMaker OData Guide; measured where the guide says nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CODE_IN_XML = re.compile(rb"<(?:\w+:)?code>\s*(-?\d+)\s*<")
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Collection(Reply):
-    """What OData said. ``link`` leads to the next page; ``count`` is None where it is not told."""
+    """One answer of OData. ``link`` leads to the next page; ``count`` is None if not sent."""
 
     rows: tuple[dict[str, Any], ...] = ()
     count: int | None = None
@@ -34,11 +34,11 @@ class Collection(Reply):
         return f"Collection(code={self.code}, {len(self.rows)} rows)"
 
     def full(self) -> Collection:
-        """``final``, and with a row, where there are more to come."""
+        """``final``, and with at least one row, unless it is the last page."""
         answer = self.final()
         if answer.link and not answer.rows:
             raise transient(
-                "FileMaker sent a page without a row", self.where, RUN_AGAIN_LATER, tries=FEW_TRIES
+                "FileMaker sent a page without rows", self.where, RUN_AGAIN_LATER, tries=FEW_TRIES
             )
         return answer
 
@@ -47,8 +47,8 @@ def opened(answer: Answer, where: str) -> Collection:
     """The collection in ``answer``; its code is not judged yet.
 
     Raises:
-        TransientError: there is no word of FileMaker, as when its engine is dead.
-        SourceError: there is none, and trying again cannot help.
+        TransientError: the answer is not FileMaker's, for example because its engine has died.
+        SourceError: the answer is not FileMaker's, and another try cannot help.
     """
     loaded = jsontext.load(answer.content)
     code = _code(loaded, answer.content)
@@ -70,7 +70,7 @@ def opened(answer: Answer, where: str) -> Collection:
 
 
 def code_of(answer: Answer) -> int | None:
-    """The code of an error in ``answer``; None where there is none."""
+    """The code of the error in ``answer``; None if it holds no error."""
     return _code(jsontext.load(answer.content), answer.content)
 
 
@@ -78,12 +78,12 @@ def _code(loaded: Loaded, content: bytes) -> int | None:
     if loaded.content is None:
         match = _CODE_IN_XML.search(content)
         return int(match[1]) if match else None
-    told = [str(error.get("code", "")) for error in _errors(loaded.content)]
-    return next((int(code) for code in told if re.fullmatch(r"-?\d{1,9}", code)), None)
+    sent = [str(error.get("code", "")) for error in _errors(loaded.content)]
+    return next((int(code) for code in sent if re.fullmatch(r"-?\d{1,9}", code)), None)
 
 
 def _errors(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """The error objects of an answer: its own, and those that stand in place of a row."""
+    """The error objects of an answer: its own, and those in the place of a row."""
     return [error for error in _maybe_errors(content) if isinstance(error, dict)]
 
 
@@ -98,5 +98,5 @@ def _annotation(content: dict[str, Any], name: str) -> object:
     return content.get(f"@odata.{name}", content.get(f"@{name}"))
 
 
-def _count(told: object) -> int | None:
-    return int(str(told)) if re.fullmatch(r"\d{1,12}", str(told)) else None
+def _count(value: object) -> int | None:
+    return int(str(value)) if re.fullmatch(r"\d{1,12}", str(value)) else None

@@ -1,4 +1,4 @@
-"""Follows the links of OData from page to page, and stops when the records move meanwhile."""
+"""Follows the links of OData from page to page, and stops if the records change meanwhile."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from nexus_reimport.filemaker.odata.collection import Collection
 from nexus_reimport.filemaker.odata.query import onward
 
 Fetch = Callable[[str], Collection]
-"""A path with its query in; a page out, with a row where more are to come."""
+"""Takes a path with its query; gives a page, which has a row unless it is the last one."""
 
 
 def whole(table: str, path: str, fetch: Fetch, where: str) -> Iterator[Collection]:
-    """Pages until one has no link: a short page is not the last one.
+    """Pages until one has no link: a short page need not be the last one.
 
     Raises:
-        SourceError: rows and count disagree, the count changed, or a link leads astray.
+        SourceError: rows and count disagree, the count changed, or a link is wrong.
     """
     followed: set[str] = set()
     found, arrived = -1, 0
@@ -29,7 +29,8 @@ def whole(table: str, path: str, fetch: Fetch, where: str) -> Iterator[Collectio
             raise uncounted(where)
         if found not in (-1, now):
             raise inconsistent_read(
-                f"{table}: {found:,} in FileMaker at first, {now:,} from {arrived:,}", where
+                f"{table}: {found:,} in FileMaker at first, {now:,} after {arrived:,} had arrived",
+                where,
             )
         found, arrived = now, arrived + len(page.rows)
         if arrived > found:
@@ -52,7 +53,7 @@ class Keys:
         self._twice: set[str] = set()
 
     def add(self, keys: list[str]) -> bool:
-        """Keys of one page; whether one of them came before. An empty one may come again."""
+        """Add the keys of one page; whether one of them came before. Empty keys do not count."""
         twice = len(self._twice)
         for key in filter(None, keys):
             if key in self._seen:
@@ -62,34 +63,36 @@ class Keys:
         return len(self._twice) > twice
 
     def expect_twice(self, again: Keys) -> None:
-        """What came twice is there twice: records that share a key, for whoever reads the rows.
+        """Check that keys that came twice also come twice when they are read ``again``.
+
+        Then records share a key, which ``filemaker.keys`` reports.
 
         Raises:
-            SourceError: it is there once.
+            SourceError: such a key comes once, so one record was sent twice.
         """
         if not self._twice <= again._twice:
-            what = f"{self._table}: a record came twice within {len(self._keys):,}"
+            what = f"{self._table}: a record came twice among {len(self._keys):,}"
             raise inconsistent_read(what, self._where)
 
     def expect(self, again: Keys) -> None:
-        """The same keys in the same order, read a second time.
+        """Check that the keys read ``again`` are the same, in the same order.
 
         Raises:
             SourceError: they are not.
         """
         first, second = len(self._keys), len(again._keys)
         if first != second:
-            what = f"{self._table}: {first:,} records arrived, {second:,} are there afterwards"
+            what = f"{self._table}: {first:,} records arrived, but {second:,} existed afterwards"
             raise inconsistent_read(what, self._where)
         if self._keys != again._keys:
-            what = f"{self._table}: the records moved while the {first:,} of them were read"
+            what = f"{self._table}: the order of the {first:,} records changed while they were read"
             raise inconsistent_read(what, self._where)
 
 
 def uncounted(where: str) -> SourceError:
-    """Without a count nothing proves that all has arrived."""
+    """The error of an answer without a count: nothing would prove that all records arrived."""
     return SourceError(
-        "FileMaker did not tell how many records there are",
+        "FileMaker's answer does not hold the number of records",
         where=where,
         next="check the server's version against Claris' guide, or use another channel",
     )
@@ -97,7 +100,7 @@ def uncounted(where: str) -> SourceError:
 
 def _endless(where: str) -> SourceError:
     return SourceError(
-        "FileMaker's link to the next page leads back to one that was read",
+        "FileMaker's link to the next page leads back to a page that was read before",
         where=where,
-        next="run again; if it stays, read this table by another channel",
+        next="run again; if the problem remains, read this table by another channel",
     )

@@ -1,4 +1,4 @@
-"""Account and password, which OData wants with every request."""
+"""Account and password, which OData needs with every request."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _WRONG = 212
 
 
 class Login:
-    """Sends account and password, until they are refused: then never again.
+    """Sends account and password until they are refused once; then never again.
 
-    Servers lock an account after a few wrong passwords. So threads wait for the first answer
-    before a second one asks.
+    Servers lock an account after a few wrong passwords. So all threads wait for the first answer
+    before the second request.
     """
 
     def __init__(self, account: str, password: str, where: str) -> None:
@@ -34,10 +34,10 @@ class Login:
         return f"Login(accepted={self._is_accepted})"
 
     def ask(self, send: Callable[[str], Answer]) -> Answer:
-        """What ``send`` gets for our authorization.
+        """The answer that ``send`` gets with our authorization.
 
         Raises:
-            SettingsError: account or password are wrong.
+            SettingsError: account or password is wrong.
         """
         with nullcontext() if self._is_accepted else self._lock:
             if self._is_closed:
@@ -49,11 +49,11 @@ class Login:
             return answer
 
     def close(self) -> None:
-        """Ask no more."""
+        """Refuse any further request."""
         self._is_closed = True
 
     def _judge(self, answer: Answer) -> None:
-        """A 401 without a word is a wrong password, unless it was right before."""
+        """Take a 401 without a code for a wrong password, unless the password worked before."""
         code = None if answer.status == 200 else code_of(answer)
         if code is None and answer.status == 401 and not self._is_accepted:
             code = _WRONG

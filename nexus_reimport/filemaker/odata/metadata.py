@@ -1,7 +1,7 @@
-"""Reads OData's ``$metadata``: which sets there are, their fields and types, and the engine.
+"""Reads OData's ``$metadata``: the sets, their fields and types, and the engine.
 
-A set is described by a type that is called as the set, with an underscore. FileMaker adds
-annotations: Global, Calculation, Summary, MaxRepetitions.
+A set is described by a type with the set's name and an underscore (``API_Contacts_``). FileMaker
+adds annotations: Global, Calculation, Summary, MaxRepetitions.
 
 Source: Claris FileMaker OData Guide, "Get metadata".
 """
@@ -26,7 +26,7 @@ TYPES = {
     "Edm.TimeOfDay": "time",
     "Edm.DateTimeOffset": "timestamp",
     "Edm.Stream": "container",
-    "Edm.Binary": "container",
+    "Edm.Binary": "container",  # the same in other versions of the server
 }
 ENGINE = "OData Engine"
 VERSION_TERMS = ("ServerVersion", "ProductVersion")
@@ -40,17 +40,17 @@ _DECLARATION = re.compile(rb"<!(DOCTYPE|ENTITY)")
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What FileMaker says of one database."""
+    """FileMaker's description of one database."""
 
     product: Product
     tables: Mapping[str, dict[str, Field]]
 
 
 def read(content: bytes) -> Metadata | None:
-    """What ``content`` says; None where it is not such a document.
+    """The description in ``content``; None if it is not such a document.
 
-    A document that declares entities of its own is refused: FileMaker's has none. Control
-    characters, which FileMaker lets through from the comments of fields, are passed over.
+    A document that declares XML entities is refused: FileMaker's has none, and they can be an
+    attack. Control characters, which FileMaker copies from comments of fields, are ignored.
     """
     if _DECLARATION.search(content):
         return None
@@ -63,12 +63,12 @@ def read(content: bytes) -> Metadata | None:
 
 
 def flaw(content: bytes) -> str:
-    """Line and column at which ``content`` stops being XML; ``""`` where it is XML."""
+    """Line and column at which ``content`` stops being XML; ``""`` if it is XML."""
     return "" if _DECLARATION.search(content) else _parsed(_NO_XML.sub(b"", content))[1]
 
 
 def _parsed(content: bytes) -> tuple[ElementTree.Element | None, str]:
-    """The root, or where the document is no XML."""
+    """The root, or the place at which the document stops being XML."""
     try:
         return ElementTree.fromstring(content), ""  # noqa: S314 - no declarations: see ``read``
     except (ElementTree.ParseError, ValueError, LookupError) as error:
@@ -77,12 +77,12 @@ def _parsed(content: bytes) -> tuple[ElementTree.Element | None, str]:
 
 
 def _all(root: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
-    """Every element of this name; its namespace is another one for each version of OData."""
-    return (found for found in root.iter() if found.tag.rpartition("}")[2] == name)
+    """Every element of this name. Each version of OData has a different namespace."""
+    return (element for element in root.iter() if element.tag.rpartition("}")[2] == name)
 
 
 def _metadata(root: ElementTree.Element) -> Metadata:
-    """Types and sets may stand in schemas of their own; an alias is another name of one."""
+    """Types and sets may be in different schemas; an alias is a second name of a schema."""
     types: dict[str, dict[str, Field]] = {}
     for schema in _all(root, "Schema"):
         for kind in _all(schema, "EntityType"):
@@ -97,10 +97,10 @@ def _metadata(root: ElementTree.Element) -> Metadata:
 
 
 def _product(schema: ElementTree.Element) -> Product:
-    """``OData Engine 20.3.2``; a version alone in some servers."""
+    """``OData Engine 20.3.2``; some servers give only a version."""
     annotations = _all(schema, "Annotation")
-    told = {_last(a.get("Term", "")): a.get("String", "") for a in annotations}
-    words = next((told[term] for term in VERSION_TERMS if term in told), "")
+    by_term = {_last(a.get("Term", "")): a.get("String", "") for a in annotations}
+    words = next((by_term[term] for term in VERSION_TERMS if term in by_term), "")
     name, _, version = words.rpartition(" ")
     return Product(name or ENGINE, version)
 
@@ -124,11 +124,11 @@ def _last(term: str) -> str:
 
 
 def _holds(annotation: ElementTree.Element | None) -> bool:
-    """A term that is there without a value is true."""
+    """Whether a term is set. One without a value counts as true."""
     return annotation is not None and annotation.get("Bool", "true").lower() == "true"
 
 
 def _repetitions(annotation: ElementTree.Element | None, *, is_list: bool) -> int:
     least = 2 if is_list else 1
-    told = "" if annotation is None else annotation.get("Int") or annotation.get("String") or ""
-    return max(least, int(told)) if told.isdigit() else least
+    number = "" if annotation is None else annotation.get("Int") or annotation.get("String") or ""
+    return max(least, int(number)) if number.isdigit() else least

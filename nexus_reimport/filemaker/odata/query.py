@@ -1,9 +1,9 @@
-"""The addresses that OData is asked by, byte by byte as they go over the wire.
+"""The addresses of OData requests, byte by byte as they are sent.
 
-FileMaker passes over ``%24top`` without a word, takes no ``+`` for a blank and no ``%2C`` for a
-comma, and wants names in double quotes. So nothing here is left to a library.
+FileMaker silently ignores ``%24top``, does not read ``+`` as a blank or ``%2C`` as a comma, and
+wants names in double quotes. HTTP libraries encode so, so we build the address ourselves.
 
-Source: Claris FileMaker OData Guide, "Query options"; the traps as measured.
+Source: Claris FileMaker OData Guide, "Query options"; the traps were measured.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from nexus_reimport.errors import SourceError
 
 BASE = "/fmi/odata/v4"
-LONGEST = 2_000  # characters of a whole address; every server takes as many
+LONGEST = 2_000  # characters of a whole address; every server accepts that many
 _PLAIN = re.compile(r"@?\w+", re.ASCII)
 
 
@@ -32,8 +32,8 @@ def metadata(database: str) -> str:
 def spellings(table: str) -> tuple[str, ...]:
     """The ways to write a set's name in a path.
 
-    Servers agree on plain names alone. One with a blank or a sign is taken by one server as it is,
-    by another in quotes, by a third encoded twice.
+    Servers agree on plain names only. A name with a blank or a sign is accepted unchanged by one
+    server, in quotes by another, encoded twice by a third.
     """
     plain = quote(table, safe="@")
     if _PLAIN.fullmatch(table):
@@ -44,9 +44,9 @@ def spellings(table: str) -> tuple[str, ...]:
 def every(
     database: str, table: str, fields: Sequence[str], keys: Sequence[str], *, room: int
 ) -> str:
-    """Every record of ``table``, as it is spelt, in the order of ``keys``, and the count.
+    """The path of every record of ``table`` (as spelt) in the order of ``keys``, and the count.
 
-    With ``fields`` alone; with all where that is empty, or too long for ``room`` characters.
+    With only ``fields``; with all fields if that is empty, or too long for ``room`` characters.
     """
     rest = f"$orderby={_listed(keys)}&$count=true"
     chosen = f"{service(database)}/{table}?$select={_listed(fields)}&{rest}"
@@ -54,23 +54,23 @@ def every(
 
 
 def count(database: str, table: str) -> str:
-    """No record of ``table``, as it is spelt, and the count. FileMaker has no ``/$count``."""
+    """The path of the count of ``table`` (as spelt), without records. There is no ``/$count``."""
     return f"{service(database)}/{table}?$count=true&$top=0"
 
 
 def greatest(database: str, table: str, field: str) -> str:
-    """The record of ``table``, as it is spelt, whose ``field`` is the greatest."""
+    """The path of the record of ``table`` (as spelt) with the greatest ``field``."""
     name = _named(field)
     return f"{service(database)}/{table}?$select={name}&$orderby={name}%20desc&$top=1"
 
 
 def onward(link: str, path: str, where: str) -> str:
-    """The path and query of a link to the next page of the set at ``path``.
+    """Path and query of a link to the next page of the set at ``path``.
 
-    Its host is not looked at: behind a proxy it is an inner one, and no password goes there.
+    The link's host is ignored: behind a proxy it is an inner one, and it must not get the password.
 
     Raises:
-        SourceError: it leads to another set.
+        SourceError: the link leads to another set.
     """
     if not link:
         return ""
@@ -81,9 +81,9 @@ def onward(link: str, path: str, where: str) -> str:
         parts = urlsplit("")
     if _bare(parts.path) != _bare(here.path):
         raise SourceError(
-            "FileMaker's link to the next page leads out of the table",
+            "FileMaker's link to the next page leads to another table",
             where=where,
-            next="run again; if it stays, read this table by another channel",
+            next="run again; if the problem remains, read this table by another channel",
         )
     return f"{here.path}?{parts.query}"
 
@@ -93,9 +93,10 @@ def _listed(fields: Sequence[str]) -> str:
 
 
 def _named(field: str) -> str:
+    # Always in quotes: FileMaker makes SQL of names, and `Date`, `To` and `id` are words of SQL.
     return f"%22{quote(field, safe='')}%22"
 
 
 def _bare(path: str) -> str:
-    """A path as paths compare: servers encode the same one in several ways."""
+    """A path in the form in which paths compare: servers encode the same path in several ways."""
     return unquote(unquote(path)).replace('"', "").replace(".fmp12/", "/")

@@ -1,4 +1,4 @@
-"""Makes rows of text out of OData's rows."""
+"""Turns OData's rows into rows of text."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
 
 class Shape:
-    """The fields of a table that are wanted, or all of them, and how each is read.
+    """The wanted fields of a table, or all of them, and how each is read.
 
-    The offset of a timestamp is dropped: it is the server's own, whatever the day was.
+    The offset of a timestamp is dropped: FileMaker stores wall-clock time, and the server adds its
+    own offset, the wrong one for a day in the other half of the year.
     """
 
     def __init__(self, names: tuple[str, ...], fields: Mapping[str, Field], where: str) -> None:
@@ -31,7 +32,7 @@ class Shape:
         """The rows of ``page``, each with every wanted field.
 
         Raises:
-            SourceError: one lacks a field.
+            SourceError: a row has no value for a field.
         """
         return tuple(self._row(row) for row in page.rows)
 
@@ -57,7 +58,7 @@ class Shape:
 
 
 def _unfold(values: dict[str, Any], name: str) -> None:
-    """A list of repetitions as one value for each: ``Face``, ``Face(2)``."""
+    """Replace a list of repetitions by one value for each: ``Face``, ``Face(2)``."""
     if isinstance(repetitions := values.get(name), list):
         for number, value in enumerate(repetitions or [""], 1):
             values[name if number == 1 else f"{name}({number})"] = value
