@@ -143,7 +143,7 @@ def write_down_pointers(
                 place=place,
                 name=sql.Literal(reference.place),
                 pointing=references.pointing(
-                    transaction.schema, reference, not_mended(undo, reference)
+                    transaction.schema, reference, links_not_fixed(undo, reference)
                 ),
                 there=references.ids(
                     table_name(transaction.schema, target.table), reference, target.key
@@ -154,8 +154,8 @@ def write_down_pointers(
         )
 
 
-def not_mended(undo: UndoData, reference: Reference) -> sql.Composable:
-    """Of a linking table, the rows whose link the run has not fixed; of any other, all rows."""
+def links_not_fixed(undo: UndoData, reference: Reference) -> sql.Composable:
+    """A condition: for a linking table, the link was not fixed by the run; else always true."""
     conditions = [
         sql.SQL("{0} NOT IN (SELECT {0} FROM {1})").format(
             sql.Identifier(link.key), undo.before(link)
