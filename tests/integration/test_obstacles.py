@@ -228,7 +228,7 @@ def test_what_acts_beside_a_run_is_told_before_it(
         told = "\n".join(said.sample)
         for part in ("event trigger watch", "publication partly", "1 large objects",
                      'REFRESH MATERIALIZED VIEW "practice"."Name List";',
-                     "visit_id_seq behind visit.id: 3 rows hold what it gives out"):  # fmt: skip
+                     "visit_id_seq behind visit.id: 3 rows hold values that"):  # fmt: skip
             assert part in told, told
         book.rehearse()
         book.propose()

@@ -191,9 +191,7 @@ def test_a_pooler_that_lends_sessions_for_a_transaction_is_refused_by_name(
                 runbook.begin(DEV)
     finally:
         pool.close()
-    assert told.value.what == (
-        "a connection pooler lies in between, and gives each transaction another session"
-    )
+    assert told.value.what == ("a connection pooler gives each transaction a different session")
     assert "[postgres]" in told.value.next
     assert not clinic.simulator.requests, "FileMaker is not asked"
 

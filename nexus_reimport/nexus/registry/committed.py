@@ -35,7 +35,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class UndoSize:
-    """The undo data of one run: how old, how large, whether it was used."""
+    """The undo data of one run: its age, its size, and the rollback that used it."""
 
     run: str
     schema: str
@@ -53,7 +53,7 @@ def was_committed(connection: Connection, run: str) -> bool:
 
 
 def remember(connection: Connection, committed: Committed) -> None:
-    """Write the run's row; part of its transaction."""
+    """Write the run's row inside its transaction: it exists only if the run was committed."""
     connection.execute(
         sql.SQL(
             "INSERT INTO {} (run, environment, kind, digest, approved_by, before, after, undo)"
@@ -81,7 +81,7 @@ def mark_undone(connection: Connection, run: str, by: str) -> None:
 def runs(connection: Connection) -> list[Committed]:
     """Every run that was committed here, the latest first.
 
-    A database that an older version of this package has written to tells less of its runs.
+    Read as JSON, because a table made by an older version lacks columns; they get defaults.
     """
     if not exists(connection, RUNS):
         return []
