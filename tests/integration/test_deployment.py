@@ -222,7 +222,7 @@ def test_on_a_terminal_the_database_is_shown_and_its_name_is_typed(clinic: Clini
     ]
     shown = float(told.splitlines()[5].removeprefix("  size         ").removesuffix(" MB"))
     assert abs(shown - size) < 1
-    assert "If this is the database of sandbox-dev, type its name" in told
+    assert "If this is the database of sandbox-dev, type sandbox-dev: " in told
     assert out.startswith(f"postgres 127.0.0.1:{clinic.server.port}/{database} is now sandbox-dev")
     assert clinic.rows(MARKER, role=ROLE)[0][0] == DEV
 

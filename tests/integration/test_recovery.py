@@ -437,7 +437,7 @@ def test_exit_4_of_a_rollback_is_finished_or_leads_to_the_dump(
               " FROM notes)")  # fmt: skip
     outcome = runner.finish(DEV)
     assert (outcome.run, outcome.exit_code) == (book.run.id, 4)
-    assert "taken back" in outcome.advice
+    assert "The run was undone" in outcome.advice
     assert f"nexus-reimport restore {first.run.id} --into NAME" in outcome.advice
     assert runner.restore_into(first.run.id, named).database == named
     assert runner.seal(DEV).sealed
