@@ -94,7 +94,7 @@ def adopt(connection: Connection, environment: str, *, this_is_a_copy: bool = Fa
     if not must_be_written(here, environment, this_is_a_copy=this_is_a_copy):
         return False
     with connection.transaction():
-        markers.write(connection, environment, found.identity, getpass.getuser())
+        markers.write(connection, environment, here.identity, getpass.getuser())
     return True
 
 
@@ -140,10 +140,11 @@ def _another(here: Deployment, marker: Marker, environment: str, state: str) -> 
 
 def _never(here: Deployment, marker: Marker, environment: str) -> StopError:
     return StopError(
-        f"this database is {marker.environment} itself: it is not adopted as {environment}",
-        where=f"{found.place}, {_adopted(marker)}",
-        next=f"put right where {environment} is. Only if this is a copy of the server's own files,"
-        f" or no longer {marker.environment}: run in it by hand {markers.REMOVE} then adopt it",
+        f"this database is {marker.environment} itself: it cannot be adopted as {environment}",
+        where=f"{here.place}, {_adopted(marker)}",
+        next=f"correct host, port and database in {environment}.toml. Only if this server is a copy"
+        f" of another server's files, or the database is no longer {marker.environment}: run"
+        f" {markers.REMOVE} in this database, then adopt it",
     )
 
 

@@ -494,9 +494,9 @@ class _RightsReader:
             yield self.right(rule, f"FOR ROLE {owner} IN SCHEMA {schema}", held=held)
 
     def _undo_of_the_latest_run(self) -> str:
-        """The schema of the undo data that a rollback would use; "" where nobody can know it."""
-        there = {r.name: r for r in self._relations if r.schema == OWN_SCHEMA}
-        if registry.RUNS_NAME not in there or not there[registry.RUNS_NAME].is_own:
+        """The schema of the undo data that a rollback would use; "" if there is none to see."""
+        ours = {r.name: r for r in self._relations if r.schema == OWN_SCHEMA}
+        if registry.RUNS_NAME not in ours or not ours[registry.RUNS_NAME].is_own:
             return ""
         standing = registry.standing(self._connection)
         return standing[0].undo.schema if standing and standing[0].undo else ""

@@ -113,11 +113,11 @@ def hash_after(transaction: Transaction, undo: UndoData) -> dict[str, Fingerprin
     """
     prints = {}
     for table in undo.tables:
-        found[table.table] = _hash(transaction, undo, table, table.columns)
+        prints[table.table] = _hash(transaction, undo, table, table.columns)
     for link in undo.links:
         columns = tuple(sorted((link.key, *link.columns)))
-        found[link.table] = _hash(transaction, undo, link, columns)
-    return found
+        prints[link.table] = _hash(transaction, undo, link, columns)
+    return prints
 
 
 def write_down_pointers(

@@ -179,7 +179,8 @@ def test_a_schema_that_is_changed_between_approval_and_locks_stops_the_execution
 ) -> None:
     book = approved
     try:
-        told = rf"the schema was changed since the preflight: \d+ difference.*\n    {CHANGES[change]}"
+        text = "the schema was changed since the preflight"
+        told = rf"{text}: \d+ difference.*\n    {CHANGES[change]}"
         with pytest.raises(StopError, match=told) as error:
             apply(book, lambda: more.do(change))
         before = more.state()

@@ -73,7 +73,7 @@ def remember(connection: Connection, committed: Committed) -> None:
 
 
 def mark_undone(connection: Connection, run: str, by: str) -> None:
-    """Write into the row of ``run`` that ``by`` has undone it; part of that transaction."""
+    """Record in the row of ``run`` that ``by`` has undone it, inside that transaction."""
     query = sql.SQL("UPDATE {} SET undone_by = %s WHERE run = %s").format(RUNS)
     connection.execute(query, (by, run))
 
@@ -97,13 +97,13 @@ def standing(connection: Connection) -> list[Committed]:
 
 
 def write_seal(connection: Connection, run: str, seal: str) -> None:
-    """Write the seal of the record of ``run`` into its row, where there is none yet."""
+    """Write the seal of the record of ``run`` into its row; an existing seal is never replaced."""
     query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''").format(RUNS)
     connection.execute(query, (seal, run))
 
 
 def seal(connection: Connection, run: str) -> str:
-    """The seal that the database holds of the record of ``run``; "" where it holds none."""
+    """The seal that the database has for the record of ``run``; "" if it has none."""
     query = sql.SQL("SELECT seal FROM {} WHERE run = %s").format(RUNS)
     return str(scalar(connection, query, (run,)) or "")
 
