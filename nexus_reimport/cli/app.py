@@ -180,6 +180,6 @@ def _unforeseen(error: Exception) -> str:
 
 def _fail(arguments: list[str], exit_code: int, text: str) -> int:
     typer.echo(text, err=True)
-    if "--json" in arguments:
+    if "--json" in arguments:  # who reads JSON reads stdout only
         typer.echo(json.dumps({"error": text, "exit_code": exit_code}))
     return exit_code

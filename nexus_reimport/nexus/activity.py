@@ -84,7 +84,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What was recorded since the survey, for ``told``."""
+    """What was recorded since the survey, for ``result``."""
 
     since: datetime
     counters: dict[str, TableWrites]
@@ -155,7 +155,7 @@ def noting(
         )
 
 
-def told(
+def result(
     watched: Watched, target: Postgres, mapping: FieldMapping, before: Mapping[str, Fingerprint]
 ) -> Activity:
     """The result of the watch; ``before`` are the fingerprints of the survey."""

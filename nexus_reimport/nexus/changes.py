@@ -141,6 +141,7 @@ def _temporary(
     transaction.execute(
         sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(place, query)
     )
+    # Autovacuum never analyzes temporary tables, and the joins need statistics.
     transaction.execute(sql.SQL("ANALYZE {}").format(place))
 
 

@@ -40,6 +40,7 @@ def read(connection: Connection) -> Deployment:
     info = connection.info
     (row,) = connection.execute(statement("identity")).fetchall()
     database, oid, in_recovery, may_read_system = row
+    # Without the right to call it a copy on another server cannot be told from the original.
     system = "SELECT system_identifier::text FROM pg_control_system()"
     return Deployment(
         host=info.host,

@@ -39,7 +39,7 @@ def dump_attachment(
     )
     source = sql.SQL("{} AS a").format(table_name(database.mapping.schema_name, attachment.table))
     holder, link_key = sql.Identifier("a"), own
-    if attachment.through:
+    if attachment.through:  # images: the link to the patient is in the row of their batch
         through = attachment.through
         link_key = sql.SQL("b.{}").format(
             sql.Identifier(database.catalog.tables[through.table].primary_key[0])

@@ -112,6 +112,8 @@ def _asked(database: Database) -> dict[str, object]:
 
 def _foreign_keys(database: Database) -> Iterator[Problem]:
     for key in database.catalog.foreign_keys:
+        # Rows are deleted and then loaded again: the keys must be checked at COMMIT, not before,
+        # and a delete must not change other tables.
         if key.target in database.mapping.wiped_tables() and (key.acts or not key.deferrable):
             why, fix = "is not deferrable", _deferred
             if key.acts:
@@ -149,6 +151,7 @@ def _remade(connection: Connection, key: ForeignKey) -> str:
 
 def _triggers(database: Database) -> Iterator[Problem]:
     for trigger in database.catalog.triggers:
+        # It would act on each row that is only loaded again, and write what nobody approved.
         if trigger.table not in {*database.mapping.wiped_tables(), *database.mapping.link_tables()}:
             continue
         kind = sql.SQL("TRIGGER" if trigger.kind == "TRIGGER" else "RULE")

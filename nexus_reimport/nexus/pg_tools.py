@@ -187,6 +187,7 @@ def _environment(target: Postgres) -> dict[str, str]:
         "PGPORT": str(target.port),
         "PGUSER": target.user,
         "PGDATABASE": target.database,
+        # Not as an argument, which every user of the machine could read.
         "PGPASSWORD": target.password.get_secret_value(),
         "PGOPTIONS": "-c default_transaction_read_only=off",  # it sets the rest itself
         "PGSSLMODE": target.sslmode,

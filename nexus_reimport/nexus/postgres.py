@@ -46,7 +46,7 @@ def engine(target: settings.Postgres) -> Engine:
     )
     return create_engine(
         url,
-        poolclass=NullPool,
+        poolclass=NullPool,  # a pool would keep sessions, and their locks, between steps
         hide_parameters=True,
         isolation_level="AUTOCOMMIT",
         connect_args=session.arguments(target),

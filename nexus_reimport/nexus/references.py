@@ -18,6 +18,7 @@ from nexus_reimport.nexus.postgres import Connection, names, scalar, table_name
 
 LONGEST_ID_COLUMN = 512  # characters; longer columns hold prose, and are not searched for ids
 _ALL = sql.SQL("true")
+# A UUID as text has 36 characters; some columns of Nexus hold it in upper case.
 _TEXT_ID: LiteralString = "CASE WHEN length({0}) = 36 THEN lower({0}) END"
 
 

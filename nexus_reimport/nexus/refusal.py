@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from nexus_reimport.settings import Postgres
 
-_SSL_REQUEST = struct.pack("!II", 8, 80877103)
+_SSL_REQUEST = struct.pack("!II", 8, 80877103)  # PostgreSQL's SSLRequest: its length, its code
 _SECONDS = 10
 
 

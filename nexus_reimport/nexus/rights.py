@@ -23,7 +23,7 @@ from nexus_reimport.nexus.postgres import Connection, statement
 from nexus_reimport.nexus.registry import OWN_SCHEMA
 
 OF_A_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
-MAINTAIN_SINCE = 170000  # server_version_num
+MAINTAIN_SINCE = 170000  # server_version_num: PostgreSQL 17 introduced the privilege
 _SHOWN = 8  # objects named in one line of a message
 
 

@@ -128,6 +128,7 @@ def move_past_keys(connection: Connection, schema: str, sequence: Sequence) -> N
     last = scalar(connection, query)
     if last is None:
         return
+    # A sequence that was never called gives out last_value itself: it counts as behind, too.
     connection.execute(
         sql.SQL(
             "SELECT setval({name}::regclass, {last}) FROM {place} WHERE last_value {} {last}"

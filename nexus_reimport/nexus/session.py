@@ -29,7 +29,7 @@ SESSION = {
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
-    "extra_float_digits": "1",
+    "extra_float_digits": "1",  # the shortest text that gives the same number again
     "bytea_output": "hex",
     "client_encoding": "UTF8",
     "standard_conforming_strings": "on",

@@ -31,6 +31,7 @@ def fingerprinted(
     if table.name in mapping.wiped_tables():
         return every, Role.WIPED, ()
     if table.name in mapping.link_tables():
+        # A run may change only the link; people may edit the other columns meanwhile.
         link = mapping.link_tables()[table.name]
         linked = (*table.primary_key, link.object, *([link.content_type] * bool(link.content_type)))
         return linked, Role.LINK, tuple(c for c in every if c not in linked)

@@ -207,6 +207,7 @@ def write_transaction(
         InDoubt: the connection was lost, or we were interrupted, while COMMIT was on its way. The
             database is as before, or holds everything that was approved.
     """
+    # READ COMMITTED: once we have the locks, each statement sees what others committed before.
     connection.execute("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED")
     try:
         result = work()
@@ -381,7 +382,7 @@ def _lock_tables(
     deadline = time.monotonic() + patience
     while True:
         try:
-            with connection.transaction():
+            with connection.transaction():  # a savepoint: a refusal ends this attempt only
                 connection.execute(command, prepare=False)  # two statements
             return
         except psycopg.errors.LockNotAvailable:

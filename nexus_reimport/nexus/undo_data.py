@@ -195,6 +195,7 @@ def _hash(
     place = undo.after(part)
     query = hashed(transaction.schema, part.table, part.key, columns)
     transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(place, query))
+    # The same hashes in the same order as in `fingerprint.of`: the two must be equal.
     row = transaction.connection.execute(
         sql.SQL(
             "SELECT count(*), md5(coalesce(string_agg(hash, '' ORDER BY"

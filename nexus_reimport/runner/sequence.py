@@ -35,8 +35,9 @@ from nexus_reimport.stages import approval
 from nexus_reimport.stages.approval import is_meant, short
 
 Ask = Callable[[Run, Proposal], str]
+# A sealed record takes no further step: these runs still need one.
 _STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT, Verdict.WAITING)
-_TRIES = 3
+_TRIES = 3  # times that a person may type the digest
 
 
 @dataclass(frozen=True, slots=True)

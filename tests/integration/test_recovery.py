@@ -286,7 +286,7 @@ def test_a_dump_is_only_restored_by_a_record_that_can_be_trusted(
     with pytest.raises(StopError, match=r"nexus.dump is not there"):
         runner.restore_into(run.run.id, named)
     (run.run.folder / "backup.json").write_text("{}")
-    with pytest.raises(RecordError, match="not as it was sealed"):
+    with pytest.raises(RecordError, match="was changed after it was sealed"):
         runner.restore_into(run.run.id, named)
     with pytest.raises(SettingsError, match="no environment has a record of run 'nowhere'"):
         runner.restore_into("nowhere", named)
