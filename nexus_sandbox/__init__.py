@@ -1,5 +1,5 @@
-"""A whole clinic on loopback: PostgreSQL, FileMaker by its protocols and files, S3, made-up people.
+"""A complete made-up clinic on loopback: PostgreSQL, S3, and FileMaker's protocols and files.
 
-``stack.lifecycle`` starts it (``up``) and stops it (``down``). Nothing here is used against a real
-installation, and no server of the machine is used.
+``stack.lifecycle`` starts it (``up``) and stops it (``down``). It is never used against a real
+installation, and uses no server that is installed on the machine.
 """

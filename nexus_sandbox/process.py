@@ -18,9 +18,9 @@ from nexus_reimport.files import private
 from nexus_reimport.nexus.pg_tools import ends_with_us
 
 NOBODY = 65534
-"""The user that PostgreSQL runs as where we are root: it refuses to run as root."""
+"""The user for PostgreSQL if we are root, because PostgreSQL refuses to run as root."""
 
-_LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_000  # below what systems hand out to outgoing connections
+_LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_000  # below the range for outgoing connections
 
 
 def start(
@@ -32,11 +32,11 @@ def start(
     user: int | None = None,
     farewell: signal.Signals = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
-    """Start a server of which nothing is left when the thread that called this ends.
+    """Start a server process that ends when the calling thread ends.
 
-    On Linux the kernel sends ``farewell`` to it, also after kill -9 of this process. Elsewhere the
-    next start has to look for it with ``end_leftover``. It has a session of its own, so that Ctrl-C
-    reaches us alone, and no pipe of ours, so that nobody waits for it by accident.
+    On Linux the kernel sends ``farewell`` to it, even after kill -9 of this process. On other
+    systems the next start looks for it with ``end_leftover``. It has its own session, so that
+    Ctrl-C reaches only us, and no pipe of ours, so that nothing waits for it by accident.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -57,7 +57,7 @@ def start(
 def run(
     arguments: Sequence[str | Path], *, user: int | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a short command to its end, as ``user`` where one is given."""
+    """Run a short command to its end, as ``user`` if one is given."""
     return subprocess.run(
         [str(argument) for argument in arguments],
         stdin=subprocess.DEVNULL,
@@ -79,7 +79,7 @@ def stop(
     polite: signal.Signals = signal.SIGTERM,
     patience: float = 10.0,
 ) -> None:
-    """Ask the server to end, and make it end when it does not within ``patience`` seconds."""
+    """Ask the server to end, and kill it if it does not end within ``patience`` seconds."""
     if server.poll() is None:
         server.send_signal(polite)
     try:
@@ -96,9 +96,9 @@ def end_leftover(
     polite: signal.Signals = signal.SIGTERM,
     patience: float = 10.0,
 ) -> None:
-    """End process ``pid`` if it is one of ours from an earlier start: ``mark`` is in its command.
+    """End process ``pid`` if it is ours from an earlier start: then ``mark`` is in its command.
 
-    Numbers of processes are used again, so the number alone proves nothing.
+    The system reuses process ids, so the id alone proves nothing.
     """
     for sign, seconds in ((polite, patience), (signal.SIGKILL, 5.0)):
         if mark not in command(pid):
@@ -108,19 +108,19 @@ def end_leftover(
 
 
 def note(server: subprocess.Popen[bytes], path: Path) -> None:
-    """Keep the server's number for ``end_noted``."""
+    """Write the server's process id to ``path``, for ``end_noted``."""
     private.replace(path, str(server.pid).encode())
 
 
 def end_noted(path: Path, mark: str, *, polite: signal.Signals = signal.SIGTERM) -> None:
-    """``end_leftover`` for the number that ``note`` kept, if it kept one."""
+    """``end_leftover`` for the process id that ``note`` wrote, if there is one."""
     if path.exists():
         end_leftover(int(path.read_text()), mark, polite=polite)
         path.unlink()
 
 
 def command(pid: int) -> str:
-    """The command line of a live process, empty if there is none."""
+    """The command line of a live process; "" if it does not exist."""
     entry = Path("/proc") / str(pid)
     if entry.parent.joinpath("self").exists():
         try:
@@ -136,7 +136,7 @@ def until(
     seconds: float,
     pause: float = 0.02,
 ) -> bool:
-    """Wait for ``happened`` to say yes; False if it did not within ``seconds``."""
+    """Wait until ``happened`` returns True; False if it did not within ``seconds``."""
     end = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > end:
@@ -146,7 +146,7 @@ def until(
 
 
 def free_port(preferred: int = 0, *, besides: Collection[int] = ()) -> int:
-    """A port of loopback that nobody listens on: the preferred one if it is free."""
+    """A free port on loopback: the preferred one if possible."""
     candidates = (
         _LOWEST_PORT + secrets.randbelow(_HIGHEST_PORT - _LOWEST_PORT) for _ in range(500)
     )
@@ -162,12 +162,12 @@ def free_port(preferred: int = 0, *, besides: Collection[int] = ()) -> int:
 
 
 def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a server may know: nothing of ours, which might hold real secrets."""
+    """A server's environment: nothing from our own, which may hold real secrets."""
     return {"PATH": os.defpath, "LC_ALL": locale(), "HOME": "/", **(more or {})}
 
 
 def python_path() -> dict[str, str]:
-    """What a Python process needs so as to find these packages, installed or not."""
+    """The variable with which a Python process finds these packages, installed or not."""
     return {"PYTHONPATH": str(CHECKOUT)}
 
 
@@ -196,7 +196,7 @@ def _send(pid: int, sign: signal.Signals) -> None:
 
 
 def locale() -> str:
-    """A locale in UTF-8 that is there without being installed."""
+    """A UTF-8 locale that every system has."""
     return "C.UTF-8" if sys.platform == "linux" else "en_US.UTF-8"
 
 

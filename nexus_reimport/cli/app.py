@@ -1,4 +1,4 @@
-"""The commands, and the way out of each: an exit code, and four lines on stderr."""
+"""The commands; each ends with an exit code and, after an error, four lines on stderr."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from nexus_reimport.runner.interrupt import Interrupted, listening
 from nexus_reimport.stages.approval import SHOWN
 
 app = typer.Typer(
-    help="Wipes Nexus's patient data and reimports it fresh from FileMaker.",
+    help="Wipes Nexus's patient data and reimports it from FileMaker.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,
+    pretty_exceptions_enable=False,  # its tracebacks show local variables: patients' values
 )
 app.add_typer(records.app, name="record")
 app.add_typer(sandbox.app, name="sandbox")
@@ -43,8 +43,8 @@ app.command("purge-undo")(recovery.purge_undo)
 app.command("adopt")(deployment.adopt)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"nexus-reimport {__version__}")
         raise typer.Exit
 
@@ -57,19 +57,21 @@ def options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Wipes Nexus's patient data and reimports it fresh from FileMaker."""
+    """Wipes Nexus's patient data and reimports it from FileMaker."""
 
 
 @app.command("run")
 def run_sequence(
-    environments: Annotated[list[str], typer.Argument(help="In this order, e.g. dev prod.")],
+    environments: Annotated[
+        list[str], typer.Argument(help="One or more environments, in this order: dev prod.")
+    ],
     approve: Approve = "",
     approve_rehearsed: ApproveRehearsed = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run preflight, execute and verify; stop at the first environment that is not green.
+    """Run preflight, execute and verify; stop at the first environment that does not succeed.
 
-    Without an approval it waits after the preflight (exit code 6), and --approve goes on.
+    Without an approval the run stops after the preflight (exit code 6). --approve continues it.
     """
     outcomes = runner.run(
         environments,
@@ -88,7 +90,7 @@ def relink(
     approve_rehearsed: ApproveRehearsed = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fix the links of documents and images, and nothing else: the same pages, the same record."""
+    """Fix the links of documents and images, and change nothing else; same pages, same record."""
     outcomes = runner.run(
         [environment],
         approve=approve,
@@ -102,7 +104,7 @@ def relink(
 
 @app.command()
 def finish(environment: Environment, run: RunId = "", as_json: AsJson = False) -> None:
-    """Go on with a run that is in doubt, or committed but unverified."""
+    """Settle, verify and seal a run that is in doubt, or committed but unverified."""
     give_outcomes([runner.finish(environment, run, progress)], as_json=as_json)
 
 
@@ -114,7 +116,7 @@ def settle(environment: Environment, run: RunId = "", as_json: AsJson = False) -
 
 @app.command()
 def seal(environment: Environment, run: RunId = "", as_json: AsJson = False) -> None:
-    """Close an open run's record as it is."""
+    """Close the record of an open run as it is."""
     give_outcomes([runner.seal(environment, run)], as_json=as_json)
 
 
@@ -128,14 +130,14 @@ def demo(
 
 
 def _ask(run: Run, proposal: Proposal) -> str:
-    """What a person types after reading the preflight."""
+    """The digest that a person types after reading the preflight."""
     typer.echo(f"{show.summary(run)}\n\nRead {notebook.latest(run, notebook.PREFLIGHT)}", err=True)
-    words = f"To execute on {proposal.environment}, type the digest ({SHOWN} characters or more)"
-    return str(typer.prompt(words, default="", show_default=False, err=True))
+    text = f"To execute on {proposal.environment}, type the digest ({SHOWN} characters or more)"
+    return str(typer.prompt(text, default="", show_default=False, err=True))
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command; leaves with its exit code."""
+    """Run one command and leave with its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
         with listening():
@@ -149,7 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _notes(error: Exception) -> list[str]:
-    """That the maintenance window is still up; other notes may hold data and are withheld."""
+    """The note that the maintenance window is still up; other notes may hold a patient's value."""
     return [n for n in getattr(error, "__notes__", []) if n.startswith(maintenance.HEADLINE)]
 
 
@@ -157,27 +159,27 @@ def _ended(interrupt: Interrupted) -> str:
     return str(
         ReimportError(
             str(interrupt),
-            state="what was not committed was rolled back",
-            next="nexus-reimport record list shows what became of each run",
+            state="everything that was not committed was rolled back",
+            next="nexus-reimport record list shows the result of each run",
         )
     )
 
 
 def _unforeseen(error: Exception) -> str:
-    """An error that is not ours, without its text: that may hold a patient's value."""
+    """An error that is not ours, without its text, which may hold a patient's value."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     return str(
         ReimportError(
             f"an unforeseen {type(error).__name__}",
             where=f"{where.name}, line {where.lineno}",
-            state="see nexus-reimport record list",
-            next="report it with these lines; its own text may hold data and is withheld",
+            state="nexus-reimport record list shows the result of each run",
+            next="report these lines; the error's own text is hidden, because it may hold data",
         )
     )
 
 
 def _fail(arguments: list[str], exit_code: int, text: str) -> int:
     typer.echo(text, err=True)
-    if "--json" in arguments:
+    if "--json" in arguments:  # who reads JSON reads stdout only
         typer.echo(json.dumps({"error": text, "exit_code": exit_code}))
     return exit_code

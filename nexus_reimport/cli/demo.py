@@ -13,10 +13,10 @@ ENVIRONMENTS = ("sandbox-dev", "sandbox-prod")
 
 
 def run(folder: Path, scale: float, say: Callable[[str], None]) -> list[Outcome]:
-    """Start the sandbox, run both environments with what was rehearsed, stop the servers.
+    """Start the sandbox, run both environments approved as rehearsed, stop the servers.
 
-    What is in the databases stays there, so that the next run finds nothing to change. A sandbox
-    that was running before is left running.
+    The databases are kept, so the next run finds nothing to change. A sandbox that was already
+    running is left running.
     """
     with lifecycle.running(folder, scale=scale, environments=settings.folder(), progress=say):
         return runner.run(ENVIRONMENTS, approve_rehearsed=True, progress=say)

@@ -1,4 +1,4 @@
-"""``nexus-reimport adopt``: a person says whose database this is, once."""
+"""``nexus-reimport adopt``: a person records, once, which environment owns a database."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from nexus_reimport.runbook.adoption import Candidate
 ThisIsACopy = Annotated[
     bool,
     typer.Option(
-        "--this-is-a-copy", help="Its marker came along with a copy: overwrite the copied marker."
+        "--this-is-a-copy",
+        help="The database is a copy of another one: overwrite the marker that was copied with it.",
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Ask nobody; needed where there is no terminal.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; needed without a terminal.")]
 
 
 def adopt(
@@ -28,75 +29,82 @@ def adopt(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write into a database whose it is; nothing else runs before that."""
-    seen = adoption.candidate(environment, this_is_a_copy=this_is_a_copy)
-    if not seen.must_be_written:
-        _give(seen, seen.database, as_json=as_json)
+    """Record in a database which environment owns it; every other command requires this."""
+    candidate = adoption.candidate(environment, this_is_a_copy=this_is_a_copy)
+    if not candidate.must_be_written:
+        _give(candidate, candidate.database, as_json=as_json)
         return
     if not yes:
-        _ask(seen)
-    now = adoption.adopt(seen, this_is_a_copy=this_is_a_copy)
-    _give(seen, now, as_json=as_json)
+        _confirm(candidate)
+    now = adoption.adopt(candidate, this_is_a_copy=this_is_a_copy)
+    _give(candidate, now, as_json=as_json)
 
 
-def _ask(seen: Candidate) -> None:
-    """Let a person who has seen what the database is type the environment's name."""
+def _confirm(candidate: Candidate) -> None:
+    """Show the database to a person, who types the environment's name to confirm it.
+
+    Raises:
+        SettingsError: there is no terminal. Nothing was written.
+        StopError: another text was typed. Nothing was written.
+    """
     if not sys.stdin.isatty():
         raise SettingsError(
-            f"nobody is there to say that this database is {seen.environment}",
-            where=seen.database.place,
-            next="run it on a terminal, or give --yes if you know",
+            f"a person must confirm that this is the database of {candidate.environment},"
+            " and there is no terminal to ask on",
+            where=candidate.database.place,
+            next="run the command in a terminal, or add --yes if you are sure",
         )
-    typer.echo(_page(seen), err=True)
-    words = f"If this is the database of {seen.environment}, type its name: "
-    typer.echo(words, nl=False, err=True)  # stdout is for the answer alone
+    typer.echo(_page(candidate), err=True)
+    text = f"If this is the database of {candidate.environment}, type {candidate.environment}: "
+    typer.echo(text, nl=False, err=True)  # stdout is only for the result
     typed = sys.stdin.readline().strip()
-    if typed != seen.environment:
+    if typed != candidate.environment:
         raise StopError(
-            f"what was typed is not {seen.environment}",
-            where=seen.database.place,
-            next="look at what is shown, and type the environment's name if it is the right one",
+            f"the text that was typed is not {candidate.environment}",
+            where=candidate.database.place,
+            next="check the database shown above; if it is the right one, run the command again"
+            f" and type {candidate.environment}",
         )
 
 
-def _page(seen: Candidate) -> str:
-    found = seen.database
+def _page(candidate: Candidate) -> str:
+    database = candidate.database
     lines = (
-        ("environment", f"{seen.environment}, of kind {seen.kind}"),
-        ("host", found.host),
-        ("port", str(found.port)),
-        ("database", f"{found.identity.database} (oid {found.identity.oid})"),
-        ("PostgreSQL", found.version),
-        ("size", f"{seen.bytes_stored / 1e6:,.1f} MB"),
-        ("its marker", _says(found)),
+        ("environment", f"{candidate.environment}, of kind {candidate.kind}"),
+        ("host", database.host),
+        ("port", str(database.port)),
+        ("database", f"{database.identity.database} (oid {database.identity.oid})"),
+        ("PostgreSQL", database.version),
+        ("size", f"{candidate.bytes_stored / 1e6:,.1f} MB"),
+        ("its marker", _marker_text(database)),
     )
     return "\n".join(f"  {name:<13}{text}" for name, text in lines)
 
 
-def _says(found: Deployment) -> str:
-    marker = found.marker
+def _marker_text(database: Deployment) -> str:
+    marker = database.marker
     if marker is None:
         return "none: it has not been adopted"
     return f"{marker.environment}, written by {marker.adopted_by} on {marker.when}"
 
 
-def _give(seen: Candidate, now: Deployment, *, as_json: bool) -> None:
-    """The marker as it is now, and whether it was written just now."""
+def _give(candidate: Candidate, now: Deployment, *, as_json: bool) -> None:
+    """Print the marker as it is now, and whether it was written just now."""
     marker = now.marker
-    said = {
-        "environment": seen.environment,
-        "adopted": seen.must_be_written,
+    result = {
+        "environment": candidate.environment,
+        "adopted": candidate.must_be_written,
         "host": now.host,
         "port": now.port,
         "database": now.identity.database,
         "oid": now.identity.oid,
         "version": now.version,
-        "bytes": seen.bytes_stored,
+        "bytes": candidate.bytes_stored,
         "marker": marker.environment if marker else "",
         "adopted_at": marker.adopted_at.isoformat() if marker else "",
         "adopted_by": marker.adopted_by if marker else "",
     }
-    verb = "is now" if seen.must_be_written else "was already"
-    tail = "" if seen.must_be_written else "; nothing was written"
-    text = f"{now.place} {verb} {seen.environment}: {_says(now)}{tail}"
-    give(said, text, as_json=as_json)
+    verb = "is now" if candidate.must_be_written else "was already"
+    tail = "" if candidate.must_be_written else "; nothing was written"
+    text = f"{now.place} {verb} {candidate.environment}: {_marker_text(now)}{tail}"
+    give(result, text, as_json=as_json)

@@ -1,4 +1,4 @@
-"""What a command says: results on stdout, as text or as one JSON object; all else on stderr."""
+"""The output of a command: results on stdout, as text or one JSON object; all else on stderr."""
 
 from __future__ import annotations
 
@@ -9,27 +9,35 @@ import typer
 
 from nexus_reimport.runner import Outcome
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Environment = Annotated[str, typer.Argument(help="A file in runbook/environments, without .toml.")]
-Approve = Annotated[str, typer.Option(help="The digest that the page shows at its end.")]
-ApproveRehearsed = Annotated[
-    bool, typer.Option("--approve-rehearsed", help="dev and the sandbox only.")
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Environment = Annotated[
+    str, typer.Argument(help="Name of a file in runbook/environments, without .toml.")
 ]
-RunId = Annotated[str, typer.Option("--run", help="Which run; else the environment's open one.")]
+Approve = Annotated[str, typer.Option(help="The digest shown at the end of the page.")]
+ApproveRehearsed = Annotated[
+    bool,
+    typer.Option(
+        "--approve-rehearsed",
+        help="Execute what was rehearsed without asking; only dev and the sandbox.",
+    ),
+]
+RunId = Annotated[
+    str, typer.Option("--run", help="Id of the run; without it, the environment's open run.")
+]
 
 
 def progress(line: str) -> None:
-    """Tell the person who waits."""
+    """Print a line of progress on stderr, so that stdout holds the result only."""
     typer.echo(line, err=True)
 
 
 def give(value: dict[str, Any], text: str, *, as_json: bool) -> None:
-    """The result of a command."""
+    """Print the result of a command."""
     typer.echo(json.dumps(value, indent=1, default=str) if as_json else text)
 
 
 def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
-    """What became of the environments; then leave with the last one's exit code."""
+    """Print the result for each environment; leave with the exit code of the last one."""
     last = outcomes[-1]
     text = "\n\n".join(o.summary for o in outcomes if o.summary)
     give(
@@ -37,14 +45,14 @@ def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
         text,
         as_json=as_json,
     )
-    for said in (last.error, last.advice, *(o.window for o in outcomes)):
-        if said:
-            typer.echo(f"\n{said}", err=True)
+    for message in (last.error, last.advice, *(o.window for o in outcomes)):
+        if message:
+            typer.echo(f"\n{message}", err=True)
     raise typer.Exit(last.exit_code)
 
 
 def plain(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as JSON values."""
+    """An outcome as JSON values, without the summary, which is text for people."""
     from dataclasses import asdict
 
     return {name: value for name, value in asdict(outcome).items() if name != "summary"}

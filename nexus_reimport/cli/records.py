@@ -1,4 +1,4 @@
-"""``nexus-reimport record …``: what was run, and whether it was edited since."""
+"""``nexus-reimport record …``: which runs there were, and whether a record was edited since."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from nexus_reimport.record import Run, Verdict, anchor
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings
 
-app = typer.Typer(help="What was run, and whether it was edited since.", no_args_is_help=True)
-OneOrAll = Annotated[str, typer.Argument(help="An environment; all of them unless named.")]
+app = typer.Typer(
+    help="List runs, show one, check whether records were edited.", no_args_is_help=True
+)
+OneOrAll = Annotated[str, typer.Argument(help="An environment; without it, all of them.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,11 @@ def list_runs(environment: OneOrAll = "", as_json: AsJson = False) -> None:
             r.kind,
             r.standing(),
             "sealed" if r.is_sealed else "open",
-            f"taken back by {undone[r.id]}" if r.id in undone else "",
+            f"undone by {undone[r.id]}" if r.id in undone else "",
         )
         for r in runs
     ]
-    found = [
+    values = [
         {
             "environment": e,
             "run": run,
@@ -61,32 +63,32 @@ def list_runs(environment: OneOrAll = "", as_json: AsJson = False) -> None:
         for e, run, kind, verdict, state, _ in rows
     ]
     text = show.table("", "environment | run | kind | verdict | record | since", rows).as_text()
-    give({"runs": found}, text if rows else "no runs yet", as_json=as_json)
+    give({"runs": values}, text if rows else "no runs yet", as_json=as_json)
 
 
 @app.command("show")
 def show_run(
     environment: Annotated[str, typer.Argument()], run: RunId = "", as_json: AsJson = False
 ) -> None:
-    """Show one run, the latest unless named: summary, plan, reports."""
+    """Show one run, by default the latest: summary, plan, reports."""
     settings = environments.load(environment)
-    found = _one(settings, run)
-    verdict = found.standing()
-    undone_by = record.taken_back(record.every(settings)).get(found.id, "")
-    said = {
-        "environment": found.environment,
-        "run": found.id,
+    shown = _named_or_latest(settings, run)
+    verdict = shown.standing()
+    undone_by = record.taken_back(record.every(settings)).get(shown.id, "")
+    values = {
+        "environment": shown.environment,
+        "run": shown.id,
         "verdict": verdict,
-        "exit_code": None if verdict is Verdict.RUNNING else found.exit_code(),
-        "database": found.state(),
+        "exit_code": None if verdict is Verdict.RUNNING else shown.exit_code(),
+        "database": shown.state(),
         "taken_back_by": undone_by,
-        "sealed": found.is_sealed,
-        "seal": found.seal_digest(),
-        "record": str(found.folder),
-        "journal": [dict(entry.line) for entry in found.events()],
+        "sealed": shown.is_sealed,
+        "seal": shown.seal_digest(),
+        "record": str(shown.folder),
+        "journal": [dict(entry.line) for entry in shown.events()],
     }
-    since = f"taken back since, by run {undone_by}\n\n" if undone_by else ""
-    give(said, since + "\n\n".join(_pages(found)), as_json=as_json)
+    since = f"undone since, by run {undone_by}\n\n" if undone_by else ""
+    give(values, since + "\n\n".join(_pages(shown)), as_json=as_json)
 
 
 @app.command("check")
@@ -94,9 +96,9 @@ def check_runs(environment: OneOrAll = "", run: RunId = "", as_json: AsJson = Fa
     """Compare sealed records with their seals, with each other, and with the database."""
     chosen = _chosen(environment)
     checked = [
-        _check(settings, found)
+        _check(settings, one_run)
         for settings in chosen
-        for found in ([_one(settings, run)] if run else record.every(settings))
+        for one_run in ([_named_or_latest(settings, run)] if run else record.every(settings))
     ]
     rows = [
         (c.environment, c.run, c.verdict, "; ".join(c.problems) or _state(c), "; ".join(c.remarks))
@@ -113,7 +115,7 @@ def check_runs(environment: OneOrAll = "", run: RunId = "", as_json: AsJson = Fa
 
 
 def _chosen(environment: str) -> list[Settings]:
-    """One environment, or all that can be loaded."""
+    """The named environment, or all that can be loaded; the others are named on stderr."""
     if environment:
         return [environments.load(environment)]
     return list(environments.every(_say_left_out))
@@ -123,18 +125,22 @@ def _say_left_out(name: str, error: SettingsError) -> None:
     typer.echo(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
 
 
-def _one(settings: Settings, run_id: str) -> Run:
-    """The run that is named, else the latest."""
+def _named_or_latest(settings: Settings, run_id: str) -> Run:
+    """The run with this id; the latest run if ``run_id`` is empty.
+
+    Raises:
+        SettingsError: there is no such run.
+    """
     runs = record.every(settings)
     if not run_id and runs:
         return runs[-1]
-    found = next((r for r in runs if r.id == run_id), None)
-    if found is None:
+    run = next((r for r in runs if r.id == run_id), None)
+    if run is None:
         raise SettingsError(
             f"{settings.name} has no run {run_id}".rstrip(),
-            next=f"nexus-reimport record list {settings.name}",
+            next=f"nexus-reimport record list {settings.name} lists the runs",
         )
-    return found
+    return run
 
 
 def _pages(run: Run) -> Iterator[str]:
@@ -161,15 +167,16 @@ def _compare_anchor(settings: Settings, run: Run, problems: list[str], remarks: 
     try:
         anchored = anchor.read(settings, run)
     except TargetError:
-        remarks.append("the database could not be asked for the seal")
+        # A record must stay checkable while the database is down: this is a remark, not a problem.
+        remarks.append("the seal could not be read from the database")
         return
     except ReimportError as error:
         remarks.append(error.what.splitlines()[0])
         return
     if not anchored:
-        remarks.append("the database knows no seal of this run: restored since?")
+        remarks.append("the database has no seal of this run: was it restored since?")
     elif anchored != run.seal_digest():
-        problems.append("the database holds another seal of this run")
+        problems.append("the database has a different seal for this run")
 
 
 def _state(checked: Checked) -> str:

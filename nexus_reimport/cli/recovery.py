@@ -1,4 +1,4 @@
-"""``nexus-reimport rollback``, ``restore`` and ``purge-undo``: for the worst night."""
+"""``nexus-reimport rollback``, ``restore`` and ``purge-undo``: undo a run, or clean up after it."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from nexus_reimport.errors import SettingsError
 from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal
 from nexus_reimport.stages.approval import short
 
-OneRun = Annotated[str, typer.Argument(help="A run, as `record list` names it.")]
+OneRun = Annotated[str, typer.Argument(help="Id of a run, from `record list`.")]
 
 
 def rollback(
     run: OneRun,
     keep_newer: Annotated[
-        bool, typer.Option("--keep-newer", help="Keep what was created or changed since.")
+        bool, typer.Option("--keep-newer", help="Keep rows created or changed since the run.")
     ] = False,
     discard_newer: Annotated[
-        bool, typer.Option("--discard-newer", help="Give up what was created or changed since.")
+        bool, typer.Option("--discard-newer", help="Discard rows created or changed since the run.")
     ] = False,
     approve: Approve = "",
     approve_rehearsed: ApproveRehearsed = False,
     environment: Annotated[
-        str, typer.Option(help="Where the run's record is not here any more.")
+        str, typer.Option(help="Needed only if the run's record is not on this machine.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Take the latest run back, exactly, in one transaction with its own record.
+    """Undo the latest run exactly, in one transaction, as a run with a record of its own.
 
-    Without an approval it shows what would happen, and writes nothing.
+    Without an approval it shows what would happen and writes nothing to Nexus.
     """
     if keep_newer and discard_newer:
         raise SettingsError(
-            "--keep-newer and --discard-newer exclude each other", next="choose one of them"
+            "--keep-newer and --discard-newer cannot be used together", next="choose one of them"
         )
     newer = (
         NewerDecision.KEEP
@@ -68,26 +68,28 @@ def rollback(
 
 def restore(
     run: OneRun,
-    into: Annotated[str, typer.Option(help="The new database's name; nothing may have it.")],
+    into: Annotated[str, typer.Option(help="Name for the new database; it must not exist yet.")],
     as_json: AsJson = False,
 ) -> None:
-    """Restore the whole database, from the run's dump, under another name; print the swap."""
+    """Restore the run's dump as a new database; print how to swap it in."""
     done = runner.restore_into(run, into, progress)
     give(asdict(done), repr(show.restored(done)), as_json=as_json)
 
 
 def purge_undo(
     environment: Environment,
-    keep: Annotated[int, typer.Option(min=0, help="How many of the latest runs keep theirs.")],
+    keep: Annotated[
+        int, typer.Option(min=0, help="How many of the latest runs keep their undo data.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Drop the undo data of older runs; they cannot be taken back any more."""
-    gone = runner.purge_undo(environment, keep)
-    text = repr(show.Page("Dropped", (show.undo_data(gone),))) if gone else "nothing to drop"
-    give({"dropped": [asdict(one) for one in gone]}, text, as_json=as_json)
+    """Drop the undo data of older runs; those runs cannot be undone after that."""
+    dropped = runner.purge_undo(environment, keep)
+    text = repr(show.Page("Dropped", (show.undo_data(dropped),))) if dropped else "nothing to drop"
+    give({"dropped": [asdict(size) for size in dropped]}, text, as_json=as_json)
 
 
-def _ask(seen: RollbackPreview, proposal: RollbackProposal) -> str:
-    typer.echo(show.rollback_text(seen), err=True)
-    words = f"To take run {seen.undoes} back, type the digest {short(proposal.digest)}"
-    return str(typer.prompt(words, default="", show_default=False, err=True))
+def _ask(preview: RollbackPreview, proposal: RollbackProposal) -> str:
+    typer.echo(show.rollback_text(preview), err=True)
+    text = f"To undo run {preview.undoes}, type the digest {short(proposal.digest)}"
+    return str(typer.prompt(text, default="", show_default=False, err=True))

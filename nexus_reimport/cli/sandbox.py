@@ -22,17 +22,21 @@ from nexus_sandbox.stack import lifecycle
 app = typer.Typer(help="The made-up clinic on loopback.", no_args_is_help=True)
 PASSWORD_VARIABLE = "NEXUS_SANDBOX_FILEMAKER_PASSWORD"  # noqa: S105 - its name, not the password
 
-Folder = Annotated[Path, typer.Option(help="Where the clinic is kept.")]
+Folder = Annotated[Path, typer.Option(help="Folder of the made-up clinic.")]
 Scale = Annotated[
     float | None,
-    typer.Option(min=0.02, max=1.0, help="Part of the real size; else as kept, else all of it."),
+    typer.Option(
+        min=0.02,
+        max=1.0,
+        help="Size as a fraction of a real clinic; by default the existing clinic's, else 1.",
+    ),
 ]
 HERE = Path(".sandbox")
 
 
 @app.command()
 def up(folder: Folder = HERE, scale: Scale = None, seed: int = lifecycle.SEED) -> None:
-    """Start the clinic; it runs until `down`. The first time it is made up."""
+    """Start the clinic; it runs until `down`. The first start makes up its data."""
     started = lifecycle.up(
         folder,
         scale=chosen_scale(folder, scale),
@@ -43,51 +47,53 @@ def up(folder: Folder = HERE, scale: Scale = None, seed: int = lifecycle.SEED) -
     )
     typer.echo(
         f"PostgreSQL 127.0.0.1:{started.postgres_port}, FileMaker {started.filemaker_url},"
-        f" S3 {started.storage.endpoint}, {started.scale:g} times the real size"
+        f" S3 {started.storage.endpoint}, {started.scale:g} times the size of a real clinic"
     )
 
 
 @app.command()
 def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
-    """Say what is kept and what runs."""
-    found = lifecycle.status(folder)
-    kept = f"{found.scale:g} times the real size" if found.made else "not made yet"
+    """Show whether the clinic exists and which servers are running."""
+    now = lifecycle.status(folder)
+    size = f"{now.scale:g} times the size of a real clinic" if now.made else "not made yet"
     servers = [
-        f"  {s.name:<12}127.0.0.1:{s.port} {'listens' if s.listens else 'is silent'}"
-        for s in found.servers
+        f"  {s.name:<12}127.0.0.1:{s.port} {'listening' if s.listens else 'not listening'}"
+        for s in now.servers
     ]
-    state = "running" if found.running else "stopped"
-    text = "\n".join([f"{found.folder}: {kept}, {state}", *servers])
-    give(asdict(found), text, as_json=as_json)
+    state = "running" if now.running else "stopped"
+    text = "\n".join([f"{now.folder}: {size}, {state}", *servers])
+    give(asdict(now), text, as_json=as_json)
 
 
 @app.command()
 def reset(folder: Folder = HERE) -> None:
-    """Put both databases and the buckets back as they were made."""
+    """Reset both databases to their first state, and add objects that are missing in S3."""
     lifecycle.reset(folder)
-    typer.echo("both databases are as they were made")
+    typer.echo("both databases are in their first state again")
 
 
 @app.command()
 def down(
     folder: Folder = HERE,
-    remove: Annotated[bool, typer.Option("--remove", help="Delete the clinic too.")] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Also delete the clinic's data.")
+    ] = False,
 ) -> None:
-    """Stop all servers; what was made is kept unless removed."""
+    """Stop all servers; the clinic's data is kept, unless --remove is given."""
     lifecycle.down(folder, remove=remove)
     typer.echo("stopped, and removed" if remove else "stopped")
 
 
 @app.command("filemaker")
 def filemaker_alone(
-    port: Annotated[int, typer.Option(help="Where to listen; 0 takes a free port.")] = 0,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free port.")] = 0,
     folder: Folder = HERE,
     scale: Scale = None,
-    latency_ms: Annotated[float, typer.Option(min=0, help="Added to each page.")] = 0,
+    latency_ms: Annotated[float, typer.Option(min=0, help="Delay added to each page, in ms.")] = 0,
 ) -> None:
-    """Serve FileMaker alone, for any client, until interrupted."""
-    kept = lifecycle.status(folder)
-    if kept.made and scale in (None, kept.scale):
+    """Serve only the FileMaker simulator, for any client, until interrupted."""
+    existing = lifecycle.status(folder)
+    if existing.made and scale in (None, existing.scale):
         tables = file.load(folder / "filemaker")
     else:
         tables = list(clinic.generate(scale or 1.0).filemaker)
@@ -96,13 +102,13 @@ def filemaker_alone(
     with simulator, contextlib.suppress(KeyboardInterrupt):
         typer.echo(f"{simulator.url}  database {filemaker.DATABASE}, account {filemaker.ACCOUNT}")
         if PASSWORD_VARIABLE not in os.environ:
-            typer.echo(f"password {password}  (made up; {PASSWORD_VARIABLE} would be taken)")
+            typer.echo(f"password {password}  (generated; set {PASSWORD_VARIABLE} to choose it)")
         threading.Event().wait()
 
 
 def chosen_scale(folder: Path, scale: float | None) -> float:
-    """What was asked for, else what is kept, else the real size."""
+    """The requested scale; else that of the existing clinic; else 1, the size of a real clinic."""
     if scale is not None:
         return scale
-    found = lifecycle.status(folder)
-    return found.scale if found.made and found.scale else 1.0
+    existing = lifecycle.status(folder)
+    return existing.scale if existing.made and existing.scale else 1.0

@@ -1,1 +1,1 @@
-"""Nexus: the one way into its PostgreSQL."""
+"""Nexus: everything that knows its PostgreSQL."""

@@ -1,18 +1,17 @@
 """Who else writes to the tables of the plan while the plan is being made.
 
-PostgreSQL does not remember who wrote a row, so three looks are put together:
+PostgreSQL does not record who wrote a row, so three sources are combined:
 
-1. **How much**: the server's counters of each table, now and when the survey began. Rows that were
-   rolled back count too, and a session that is idle tells its counts up to ten seconds late (all
-   of them once it has ended). What our own dry runs wrote is set aside. So a table that was
-   written to is also compared with the survey: that, and not the number, says whether the plan is
-   void.
+1. **How much**: the server's counters of each table, now and when the survey began. They include
+   rows that were rolled back, and an idle session reports its counts up to ten seconds late (all of
+   them once it has ended). What our own dry runs wrote is subtracted. So a table with writes is
+   also compared with the survey: the comparison, not the number, decides whether the plan is void.
 2. **Who, as seen**: five times a second, the sessions that hold a lock under which rows can change.
    A transaction shorter than that may be missed.
-3. **Who could have**: the sessions that were active since.
+3. **Who could have written**: the sessions that were active since the survey.
 
-An application's name, a process id, times, names of tables: never a query's text, never a value.
-The comparison under the locks, when the plan is executed, is exact whatever is seen here.
+Shown are applications' names, process ids, times and names of tables; never a query's text, never
+a value. The comparison under the locks, when the plan is executed, is exact in any case.
 """
 
 from __future__ import annotations
@@ -85,13 +84,13 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What was noted from the survey on, for ``told``."""
+    """What was recorded since the survey, for ``result``."""
 
     since: datetime
     counters: dict[str, TableWrites]
     own: dict[str, TableWrites] = field(default_factory=dict)  # written by our own dry runs
     writers: tuple[Writer, ...] = ()
-    interrupted: bool = False  # for a while nobody could look
+    interrupted: bool = False  # for a while the watch had no connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class Activity:
     tables: int  # that were watched
     counted: bool  # False: the server's counters were reset or are off; every table was compared
     written: dict[str, TableWrites]  # only tables with any
-    changed: tuple[str, ...]  # tables that are not as surveyed: the plan is void
+    changed: tuple[str, ...]  # tables that differ from the survey: the plan is void
     writers: tuple[Writer, ...]
     could_have: tuple[Session, ...]
     interrupted: bool
@@ -116,7 +115,7 @@ Counters = Mapping[str, TableWrites]
 
 
 def start(target: Postgres, schema: str, tables: Sequence[str]) -> Watched:
-    """The counters before the survey begins."""
+    """The server's time and the counters, as they are before the survey."""
     with connected(target) as connection:
         return Watched(_now(connection), counters(connection, schema, tables))
 
@@ -131,10 +130,10 @@ def noting(
     *,
     own_writes: bool = False,
 ) -> Iterator[None]:
-    """Watches while the block is at work; ``keep`` gets ``known`` and what was seen besides.
+    """Watches while the block runs; ``keep`` gets ``known`` plus what was seen.
 
-    ``own_writes``: the block itself writes to these tables and rolls back. All that is counted
-    meanwhile is set aside then; others are kept out by our locks, or seen.
+    ``own_writes``: the block itself writes to these tables and rolls back. Everything counted while
+    it runs is then taken as ours: other sessions are kept out by our locks, or are seen.
     """
     at_start = _reading(target, schema, tables) if own_writes else {}
     watch = Writers(target, schema, tables)
@@ -144,7 +143,7 @@ def noting(
     finally:
         own = known.own
         if own_writes:
-            with suppress(TargetError):  # the server is gone: the block's own error says so
+            with suppress(TargetError):  # the server is gone: the block's own error reports it
                 own = _sum(own, _since(at_start, _reading(target, schema, tables, run_lock=True)))
         keep(
             replace(
@@ -156,16 +155,17 @@ def noting(
         )
 
 
-def told(
+def result(
     watched: Watched, target: Postgres, mapping: FieldMapping, before: Mapping[str, Fingerprint]
 ) -> Activity:
-    """What came of the watch; ``before`` are the fingerprints of the survey."""
+    """The result of the watch; ``before`` are the fingerprints of the survey."""
     with waiters.reading(target) as connection:
         now = counters(connection, mapping.schema_name, tuple(before))
         written = _since(_sum(watched.counters, watched.own), now)
         counted = bool(scalar(connection, "SELECT current_setting('track_counts')::bool"))
         counted &= not any(w.is_impossible for w in written.values())
         seen = {table for writer in watched.writers for table in writer.tables}
+        # Only suspects are compared: a fingerprint reads the whole table.
         suspects = {t for t in before if not counted or t in seen or written[t].rows}
         return Activity(
             since=watched.since,
@@ -184,17 +184,18 @@ def told(
 
 
 def counters(connection: Connection, schema: str, tables: Sequence[str]) -> dict[str, TableWrites]:
-    """The rows ever written, table by table. Each statement reads the server's counters anew."""
+    """The rows ever written, table by table. Each call reads the server's counters again."""
     asked = {"schema": schema, "tables": list(tables)}
-    found = {t: TableWrites(*n) for t, *n in connection.execute(statement("table_writes"), asked)}
-    return {table: found.get(table, TableWrites()) for table in sorted(tables)}
+    counts = {t: TableWrites(*n) for t, *n in connection.execute(statement("table_writes"), asked)}
+    return {table: counts.get(table, TableWrites()) for table in sorted(tables)}
 
 
 def _reading(
     target: Postgres, schema: str, tables: Sequence[str], *, run_lock: bool = False
 ) -> dict[str, TableWrites]:
-    """The counters on a connection of its own; ``run_lock``: once our other sessions have ended."""
+    """The counters, over a separate connection; ``run_lock``: after our other sessions ended."""
     with connected(target) as connection:
+        # A session that has ended has reported all its counts; one that is only idle may not have.
         deadline = time.monotonic() + PATIENCE
         while run_lock and scalar(connection, statement("own_sessions"), {"ours": APPLICATION}):
             if time.monotonic() > deadline:
@@ -218,7 +219,7 @@ def _changed(
     tables: Iterable[str],
     before: Mapping[str, Fingerprint],
 ) -> Iterator[str]:
-    """The tables whose fingerprint is not that of the survey."""
+    """The tables whose fingerprint differs from the survey's, or that are gone."""
     catalog = catalogs.read(connection, mapping.schema_name)
     for name in tables:
         table = catalog.tables.get(name)
@@ -249,24 +250,24 @@ def _now(connection: Connection) -> datetime:
 
 
 def merged(*seen: Iterable[Writer]) -> tuple[Writer, ...]:
-    """One line for each session, from when it was first seen to when it was last seen."""
-    found: dict[tuple[int, str], Writer] = {}
+    """One entry per session, from when it was first seen to when it was last seen."""
+    sessions: dict[tuple[int, str], Writer] = {}
     for writer in (w for writers in seen for w in writers):
         key = (writer.pid, writer.application)
-        known = found.get(key, writer)
-        found[key] = replace(
+        known = sessions.get(key, writer)
+        sessions[key] = replace(
             known,
             first_seen=min(known.first_seen, writer.first_seen),
             last_seen=max(known.last_seen, writer.last_seen),
             tables=tuple(sorted({*known.tables, *writer.tables})),
         )
-    return tuple(sorted(found.values(), key=lambda w: (w.first_seen, w.pid)))
+    return tuple(sorted(sessions.values(), key=lambda w: (w.first_seen, w.pid)))
 
 
 class Writers(Watch):
     """Looks for writers until its block ends.
 
-    Never raises into the block: where the server cannot be asked, ``interrupted`` says so.
+    Never raises into the block: ``interrupted`` is True if the server could not be asked.
     """
 
     def __init__(self, target: Postgres, schema: str, tables: Sequence[str]) -> None:
@@ -276,16 +277,16 @@ class Writers(Watch):
         self._asked = {"schema": schema, "tables": list(tables), "ours": APPLICATION}
 
     def watch(self) -> None:
-        """Until the block ends; a look that fails is tried again."""
+        """Look until the block ends; after a failure connect again."""
         while not self.done.is_set():
             try:
                 with self.connection() as connection:
-                    self._look_again_and_again(connection)
-            except Exception:
+                    self._look_repeatedly(connection)
+            except Exception:  # a thread has nobody to raise to; the page shows ``interrupted``
                 self.interrupted = True
                 self.done.wait(RETRY)
 
-    def _look_again_and_again(self, connection: Connection) -> None:
+    def _look_repeatedly(self, connection: Connection) -> None:
         while True:
             rows = connection.execute(statement("writers"), self._asked).fetchall()
             seen = (
@@ -299,5 +300,5 @@ class Writers(Watch):
 
 
 def watching(target: Postgres, schema: str, tables: Sequence[str]) -> Writers:
-    """A watch over ``tables``, for a ``with`` block; afterwards it holds who was seen."""
+    """A watch over ``tables``, for a ``with`` block; afterwards it holds the writers seen."""
     return Writers(target, schema, tables)

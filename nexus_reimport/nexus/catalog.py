@@ -1,4 +1,4 @@
-"""What the live catalog says of the schema: the only truth about it."""
+"""The schema as the live catalog has it. Nothing else is trusted: migrations change it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nexus_reimport.nexus.postgres import Connection, statement, table_name
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its type as PostgreSQL writes it, and what a load must know."""
+    """One column: its type as PostgreSQL writes it, and what a load needs to know."""
 
     name: str
     type: str
@@ -28,7 +28,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class UniqueKey:
-    """A unique constraint or index; ``is_plain`` if its columns alone say what is the same."""
+    """A unique constraint or index; ``is_plain`` if it has no expression and no condition."""
 
     name: str
     columns: tuple[str, ...]
@@ -46,7 +46,7 @@ class Table:
     unique_keys: tuple[UniqueKey, ...] = ()
 
     def column(self, name: str) -> Column | None:
-        """The column ``name``, None where there is none."""
+        """The column ``name``; None if there is none."""
         return next((c for c in self.columns if c.name == name), None)
 
     def names(self) -> tuple[str, ...]:
@@ -56,9 +56,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """One foreign key into the schema; ``acts`` where a delete does more than be checked.
+    """One foreign key into the schema; ``acts`` if it has an ON DELETE or ON UPDATE action.
 
-    ``refers`` is the schema and table that it names: of a partitioned ``target`` maybe a part.
+    ``refers`` is the schema and table that it names, which may be a partition of ``target``.
     """
 
     name: str
@@ -76,7 +76,7 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A trigger or rule that fires for us, on ``table`` or on a partition of it."""
+    """A trigger or rule that fires in our sessions, on ``table`` or on a partition of it."""
 
     table: str
     schema: str
@@ -87,7 +87,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The tables of one schema and what hangs on them."""
+    """The tables of one schema, with their foreign keys and triggers."""
 
     schema: str
     tables: dict[str, Table]
@@ -95,24 +95,25 @@ class Catalog:
     triggers: tuple[Trigger, ...]
 
     def digest(self, tables: Iterable[str]) -> str:
-        """A digest of ``tables``: columns, types, keys and what points at them."""
-        wanted = sorted(set(tables) & set(self.tables))
-        said: list[Any] = [
+        """A digest of ``tables``: columns, types, keys and what references them."""
+        chosen = sorted(set(tables) & set(self.tables))
+        # Columns by name: their order depends on the order of migrations, and means nothing.
+        content: list[Any] = [
             [name, [[c.name, c.type, c.not_null] for c in sorted_columns(self.tables[name])]]
-            for name in wanted
+            for name in chosen
         ]
-        said.append(
+        content.append(
             [
                 [k.name, k.table, k.columns, k.target, k.deferrable, k.acts]
                 for k in self.foreign_keys
-                if k.target in wanted or k.table in wanted
+                if k.target in chosen or k.table in chosen
             ]
         )
-        return private.sha256(json.dumps(said).encode())
+        return private.sha256(json.dumps(content).encode())
 
 
 def sorted_columns(table: Table) -> list[Column]:
-    """The columns of ``table`` in the order of their names."""
+    """The columns of ``table``, sorted by name."""
     return sorted(table.columns, key=lambda column: column.name)
 
 
@@ -131,8 +132,8 @@ def read(connection: Connection, schema: str) -> Catalog:
     tables = {
         n: Table(n, tuple(c), keys.get(n, ()), tuple(unique.get(n, ()))) for n, c in columns.items()
     }
-    found = connection.execute(statement("foreign_keys"), where)
-    foreign = tuple(ForeignKey(*map(_frozen, row)) for row in found)
+    rows = connection.execute(statement("foreign_keys"), where)
+    foreign = tuple(ForeignKey(*map(_frozen, row)) for row in rows)
     triggers = tuple(Trigger(*row) for row in connection.execute(statement("triggers"), where))
     return Catalog(schema, tables, foreign, triggers)
 
@@ -142,7 +143,7 @@ def _frozen(value: Any) -> Any:
 
 
 def content_types(connection: Connection, mapping: FieldMapping) -> dict[str, int]:
-    """``app_label.model`` -> id, which differs between installations."""
+    """``app_label.model`` -> id; Django gives other ids in each installation."""
     if not mapping.content_types:
         return {}
     query = sql.SQL("SELECT app_label || '.' || model, id FROM {} ORDER BY id").format(

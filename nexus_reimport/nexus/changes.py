@@ -4,10 +4,10 @@ Works in temporary tables of the open transaction, one set for each table of the
 
     now_<n>     key, hash    each row as it is
     newer_<n>   key, what    created, changed or deleted since the run
-    stays_<n>   key, why     rows that are not put back to what they were: "newer", "pointed at"
-    ids_<hash>  id, key      by what a kind of reference can point at the rows as they are
+    stays_<n>   key, why     rows that are not restored: "newer", "pointed at"
+    ids_<hash>  id, key      the ids by which a kind of reference can point at the rows as they are
 
-For linking tables, whose rows are protected, ``now`` and ``newer`` alone.
+Linking tables, whose rows are protected, only have ``now`` and ``newer``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nexus_reimport.nexus.postgres import LONGEST_NAME, names, scalar, table_nam
 from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoTable
 from nexus_reimport.nexus.transaction import Transaction
-from nexus_reimport.nexus.undo_data import hashed, not_mended
+from nexus_reimport.nexus.undo_data import hashed, links_not_fixed
 
 SAMPLE = 5
 
@@ -47,7 +47,7 @@ class NewerRows:
 
 @dataclass(frozen=True, slots=True)
 class PointedAt:
-    """Rows that the run has made and that must stay, since what stays points at them."""
+    """Rows that the run created and that must stay, because a row that stays references them."""
 
     table: str
     by: str  # table.column
@@ -56,22 +56,22 @@ class PointedAt:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """All that happened since a run."""
+    """Everything that happened since a run."""
 
     newer: tuple[NewerRows, ...]
     pointed_at: tuple[PointedAt, ...]
 
     @property
     def is_quiet(self) -> bool:
-        """Whether everything is as the run left it, and nothing must stay."""
+        """Whether everything is as the run left it, so that the undo is exact."""
         return not self.pointed_at and not any(n.rows for n in self.newer)
 
 
 def find(
     transaction: Transaction, undo: UndoData, known: Sequence[Reference], *, keep: bool
 ) -> Since:
-    """Compare what is there with what the run left; with ``keep`` newer rows stay."""
-    found = []
+    """Compare the rows as they are with what the run left; with ``keep`` newer rows stay."""
+    newer = []
     for part in undo.parts:
         columns = part.columns if isinstance(part, UndoTable) else (part.key, *part.columns)
         query = hashed(transaction.schema, part.table, part.key, columns)
@@ -87,7 +87,7 @@ def find(
                 " WHERE n.hash IS DISTINCT FROM a.hash"
             ).format(temporary("now", part), undo.after(part)),
         )
-        found.append(_counted(transaction, part))
+        newer.append(_counted(transaction, part))
         if isinstance(part, UndoTable):
             condition = sql.SQL("what <> 'deleted'") if keep else sql.SQL("false")
             _temporary(
@@ -98,7 +98,7 @@ def find(
                     temporary("newer", part), condition
                 ),
             )
-    return Since(tuple(found), _pointed_at(transaction, undo, known, keep=keep))
+    return Since(tuple(newer), _pointed_at(transaction, undo, known, keep=keep))
 
 
 def temporary(kind: str, part: UndoTable | UndoLinks) -> sql.Identifier:
@@ -107,9 +107,9 @@ def temporary(kind: str, part: UndoTable | UndoLinks) -> sql.Identifier:
 
 
 def put_back(undo: UndoData, link: UndoLinks, *, keep: bool) -> sql.Composed:
-    """The links of a linking table that are put back: (key, the link's columns) as they were.
+    """A query of the links that the undo restores: (key, the link's columns) as they were.
 
-    With ``keep``, those that a person has changed since stay as they are.
+    With ``keep``, links that a person has changed since the run stay as they are.
     """
     stays = temporary("newer", link) if keep else None
     where = (
@@ -141,6 +141,7 @@ def _temporary(
     transaction.execute(
         sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(place, query)
     )
+    # Autovacuum never analyzes temporary tables, and the joins need statistics.
     transaction.execute(sql.SQL("ANALYZE {}").format(place))
 
 
@@ -158,9 +159,9 @@ def _counted(transaction: Transaction, part: UndoTable | UndoLinks) -> NewerRows
 def _pointed_at(
     transaction: Transaction, undo: UndoData, known: Sequence[Reference], *, keep: bool
 ) -> tuple[PointedAt, ...]:
-    """Add to what stays: rows that were not there before and that something that stays points at.
+    """Add to ``stays`` the rows that the run created and that a staying row references.
 
-    Until nothing is added any more: an appointment that stays keeps its patient.
+    Repeated until nothing is added: an appointment that stays keeps its patient.
     """
     counts: Counter[tuple[str, str]] = Counter()
     parts = {part.table: part for part in undo.tables}
@@ -202,18 +203,18 @@ def _ids(reference: Reference) -> sql.Identifier:
 
 
 def _remember_ids(transaction: Transaction, part: UndoTable, reference: Reference) -> None:
-    """By what ``reference`` can point at the rows as they are: once they are gone nobody knows."""
-    there = references.ids(table_name(transaction.schema, part.table), reference, part.key)
+    """Keep the ids by which ``reference`` can point at the rows; the undo deletes the rows."""
+    present = references.ids(table_name(transaction.schema, part.table), reference, part.key)
     transaction.execute(
         sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} ON COMMIT DROP AS {}").format(
-            _ids(reference), there
+            _ids(reference), present
         )
     )
     transaction.execute(sql.SQL("ANALYZE {}").format(_ids(reference)))
 
 
 def _staying(undo: UndoData, reference: Reference, *, keep: bool) -> sql.Composable:
-    """Which rows of a table that points will be there as they are now."""
+    """The condition for rows of a referencing table that stay as they are now."""
     for part in undo.tables:
         if part.table == reference.table:
             return sql.SQL("{} IN (SELECT key FROM {})").format(
@@ -230,7 +231,7 @@ def _staying(undo: UndoData, reference: Reference, *, keep: bool) -> sql.Composa
 
 
 def newer_rows(transaction: Transaction, part: UndoTable) -> sql.Composed:
-    """A query of the rows that were created or changed since, whole, as they are now."""
+    """A query of the rows created or changed since the run: every column, as it is now."""
     return sql.SQL("SELECT t.* FROM {} AS t JOIN {} AS n ON n.key = t.{}").format(
         table_name(transaction.schema, part.table),
         temporary("newer", part),
@@ -239,13 +240,13 @@ def newer_rows(transaction: Transaction, part: UndoTable) -> sql.Composed:
 
 
 def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterator[tuple[str, int]]:
-    """Table -> rows that are not what the undo must leave, after it has been done.
+    """Table -> number of rows that differ from what the undo must leave; run after the undo.
 
-    Wiped tables: what was there before, beside it what stays. Linking tables: what was put back,
-    all else untouched.
+    Wiped tables must hold the rows from before the run, plus what stays. Linking tables must hold
+    the restored links, and every other link unchanged.
     """
     for part in undo.tables:
-        wanted = sql.SQL(
+        expected = sql.SQL(
             "SELECT {key} AS key, md5(ROW({columns})::text) AS hash FROM {kept}"
             " WHERE {key} NOT IN (SELECT key FROM {stays})"
             " UNION ALL SELECT n.key, n.hash FROM {now} AS n JOIN {stays} AS s ON s.key = n.key"
@@ -256,12 +257,12 @@ def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterat
             stays=temporary("stays", part),
             now=temporary("now", part),
         )
-        there = hashed(transaction.schema, part.table, part.key, part.columns)
-        yield part.table, _different(transaction, wanted, there)
+        present = hashed(transaction.schema, part.table, part.key, part.columns)
+        yield part.table, _different(transaction, expected, present)
     for link in undo.links:
         columns = tuple(sorted((link.key, *link.columns)))
         back = put_back(undo, link, keep=keep)
-        wanted = sql.SQL(
+        expected = sql.SQL(
             "SELECT b.{key} AS key, md5(ROW({columns})::text) AS hash FROM ({back}) AS b"
             " WHERE b.{key} IN (SELECT key FROM {now})"
             " UNION ALL SELECT n.key, n.hash FROM {now} AS n"
@@ -272,14 +273,14 @@ def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterat
             now=temporary("now", link),
             columns=sql.SQL(", ").join(sql.SQL("b.{}").format(sql.Identifier(c)) for c in columns),
         )
-        there = hashed(transaction.schema, link.table, link.key, columns)
-        yield link.table, _different(transaction, wanted, there)
+        present = hashed(transaction.schema, link.table, link.key, columns)
+        yield link.table, _different(transaction, expected, present)
 
 
 def lost(transaction: Transaction, undo: UndoData, reference: Reference) -> int:
-    """How many rows point by ``reference`` at a row that the undo has taken away.
+    """The number of rows whose ``reference`` points at a row that the undo has deleted.
 
-    Those that pointed there, at nothing, before the run do not count.
+    References that were already dangling before the run do not count.
     """
     now = references.ids(table_name(transaction.schema, reference.target), reference)
     query = sql.SQL(
@@ -289,7 +290,9 @@ def lost(transaction: Transaction, undo: UndoData, reference: Reference) -> int:
         " LEFT JOIN {before} AS b ON b.id = p.id AND b.place = {place}"
         " WHERE n.id IS NULL GROUP BY p.id, b.rows HAVING count(*) > coalesce(b.rows, 0)) AS more"
     ).format(
-        pointing=references.pointing(transaction.schema, reference, not_mended(undo, reference)),
+        pointing=references.pointing(
+            transaction.schema, reference, links_not_fixed(undo, reference)
+        ),
         was=_ids(reference),
         now=now,
         before=undo.pointed_at,
@@ -298,9 +301,9 @@ def lost(transaction: Transaction, undo: UndoData, reference: Reference) -> int:
     return int(scalar(transaction.connection, query))
 
 
-def _different(transaction: Transaction, wanted: sql.Composed, there: sql.Composed) -> int:
+def _different(transaction: Transaction, expected: sql.Composed, present: sql.Composed) -> int:
     query = sql.SQL(
         "SELECT count(*) FROM ({}) AS w FULL JOIN ({}) AS t ON t.key = w.key"
         " WHERE t.hash IS DISTINCT FROM w.hash"
-    ).format(wanted, there)
+    ).format(expected, present)
     return int(scalar(transaction.connection, query))

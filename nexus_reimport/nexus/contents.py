@@ -1,7 +1,7 @@
-"""What a whole database holds: a fingerprint of every table, every column; for comparing copies.
+"""Fingerprints of a whole database, every column of every table, to compare it with a copy.
 
-Extensions' own tables and undo data are outside. Sequences are too: they move outside of any
-transaction, so that a dump and a fingerprint of one moment may see different ones.
+Extensions' own tables and undo data are left out. Sequences are left out too: they change outside
+of any transaction, so a dump and a fingerprint of the same snapshot may see different values.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ EMPTY = hashlib.md5(b"", usedforsecurity=False).hexdigest()  # of a table withou
 
 
 def read(connection: Connection, known: Mapping[str, Fingerprint]) -> dict[str, Fingerprint]:
-    """``schema.table`` -> its fingerprint, all columns; ``known`` ones are not computed again."""
+    """``schema.table`` -> fingerprint of all columns; ``known`` ones are not computed again."""
     tables = connection.execute(statement("user_tables"), {"undo": UNDO_PREFIX}).fetchall()
-    found = {}
+    prints = {}
     for schema, table, columns, key in tables:
         name = f"{schema}.{table}"
         place = table_name(schema, table)
-        found[name] = known.get(name) or fingerprint.of(connection, place, columns or (), key or ())
-    return found
+        prints[name] = known.get(name) or fingerprint.of(
+            connection, place, columns or (), key or ()
+        )
+    return prints
 
 
 def differences(
@@ -34,15 +36,15 @@ def differences(
     *,
     besides: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """The tables that are not the same in both, with their numbers of rows."""
-    found = []
+    """The tables that differ, with their row counts; ``besides`` names tables to leave out."""
+    differing = []
     for name in sorted({*was, *now} - set(besides)):
-        then, there = was.get(name), now.get(name)
-        if then is None and there is not None and name.startswith(f"{OWN_SCHEMA}."):
-            then = Fingerprint(0, EMPTY)  # made by the first run
-        if then is None or there is None:
-            found.append(f"{name}: {'is missing' if there is None else 'was not there'}")
-        elif then != there:
-            same = ", other content" if then.rows == there.rows else ""
-            found.append(f"{name}: {then.rows:,} rows, in the copy {there.rows:,}{same}")
-    return tuple(found)
+        before, after = was.get(name), now.get(name)
+        if before is None and after is not None and name.startswith(f"{OWN_SCHEMA}."):
+            before = Fingerprint(0, EMPTY)  # the first run on the copy creates it
+        if before is None or after is None:
+            differing.append(f"{name}: {'is missing' if after is None else 'did not exist'}")
+        elif before != after:
+            content = ", different content" if before.rows == after.rows else ""
+            differing.append(f"{name}: {before.rows:,} rows, in the copy {after.rows:,}{content}")
+    return tuple(differing)

@@ -16,9 +16,9 @@ from nexus_reimport.nexus.postgres import Connection, table_name
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A connection, the mapping that it is read by, and what its catalog says.
+    """A connection, the mapping, and the catalog as it was read over this connection.
 
-    ``content_types`` are Django's: ``app_label.model`` -> id, which differs between installations.
+    ``content_types`` are Django's: ``app_label.model`` -> id, other ids in each installation.
     """
 
     connection: Connection

@@ -1,4 +1,7 @@
-"""What the database would put into a column that the application leaves out of a new row."""
+"""Default values that the database gives to columns which an INSERT leaves out.
+
+A run inserts whole rows, so the server's defaults do not apply: the plan must hold them.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ from nexus_reimport.nexus.postgres import statement
 
 
 def read(database: Database) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
-    """By entity: column -> text, as COPY writes it; and which defaults a new row does not get.
+    """Entity -> column -> text, as COPY writes it; and messages about defaults that are not used.
 
-    Only columns to which the mapping gives nothing. A default that is another one for each row, or
-    that calls a function of somebody's own, is not asked for: that could write.
+    Only columns that the mapping does not feed. A default that differs from row to row, or that
+    calls a function written by somebody, is not evaluated: the function could write.
     """
     wiped = database.mapping.wiped_tables()
     asked: dict[str, object] = {"schema": database.mapping.schema_name, "tables": sorted(wiped)}
-    found: dict[str, dict[str, str]] = {}
+    defaults: dict[str, dict[str, str]] = {}
     unused = []
-    for table, column, said, kind, is_one_value in database.connection.execute(
+    for table, column, expression, kind, is_one_value in database.connection.execute(
         statement("defaults"), asked
     ).fetchall():
         entity = database.mapping.entities[wiped[table]]
@@ -27,14 +30,15 @@ def read(database: Database) -> tuple[dict[str, dict[str, str]], tuple[str, ...]
         }:
             continue
         if is_one_value:
-            value = f"CAST(({said}) AS {kind})"  # both as the catalog writes them
+            value = f"CAST(({expression}) AS {kind})"  # both come from the catalog, quoted by it
             query = b"SELECT format('%s', v) FROM (SELECT {value} AS v) AS d WHERE v IS NOT NULL"
+            # Executed without parameters, so that a % in the expression is not a placeholder.
             for (text,) in database.connection.execute(query.replace(b"{value}", value.encode())):
-                found.setdefault(wiped[table], {})[column] = text
+                defaults.setdefault(wiped[table], {})[column] = text
         else:
             unused.append(
-                f"{table}.{column} has a default in the database that is not one value for all"
-                " rows: new rows are empty there; give them a value under"
+                f"{table}.{column}: its default in the database is not the same for every row, so"
+                " new rows stay empty there; give them a value in the mapping under"
                 f" [entities.{wiped[table]}.new]"
             )
-    return found, tuple(unused)
+    return defaults, tuple(unused)

@@ -1,7 +1,7 @@
-"""What a refused right (SQLSTATE 42501) was on, from the server's own message and no other text.
+"""The object of a missing right (SQLSTATE 42501), read only from the server's own messages.
 
-The message of a function that people wrote (RAISE ... ERRCODE '42501') may hold anything, and is
-not looked at: only messages whose source is the server's own check of rights are.
+The message of a function that people wrote (RAISE ... ERRCODE '42501') may hold a patient's value
+and is not read: only messages from the server's own rights checks are.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from nexus_reimport.errors import Denied
 
 SQLSTATE = "42501"
 ADVICE = (
-    "give the role that right, then run this again; docs/rights.md lists every right with its"
-    " GRANT, and each command prints those that are missing before it starts"
+    "grant the role that right, then run this again; docs/rights.md lists every right with its"
+    " GRANT, and each command prints the missing ones before it starts"
 )
-# Files of PostgreSQL's source whose messages are only made of names.
+# Files of PostgreSQL's source whose messages contain only names of objects.
 _CHECKS = ("aclchk.c", "rls.c", "lockcmds.c", "inv_api.c", "be-fsstubs.c")
 _KINDS = (
     "table|view|materialized view|foreign table|column|relation|sequence|schema|database|function"
@@ -34,29 +34,29 @@ _BY_A_PROGRAM = re.compile(
 
 
 def error(refused: psycopg.Error, where: str, state: str) -> Denied:
-    """The error for one statement that was refused."""
+    """The error for one refused statement."""
     diag = refused.diag
-    known = diag.source_file in _CHECKS
-    text = f": {_object(diag.message_primary or '')}" if known else ""
+    is_from_server = diag.source_file in _CHECKS
+    text = f": {_object(diag.message_primary or '')}" if is_from_server else ""
     what = f"PostgreSQL refused a statement: SQLSTATE {SQLSTATE}, a right is missing{text}"
     return Denied(what, where=where, state=state, next=ADVICE)
 
 
-def by_program(said: str) -> str:
-    """What a program's own words say that a right is missing on; "" where they say no such thing.
+def by_program(output: str) -> str:
+    """The object that pg_dump or pg_restore had no right on; "" if it reports no such thing.
 
-    ``said`` may quote rows: only the line of the refusal itself is read.
+    ``output`` may quote rows: only the line of the refusal itself is read.
     """
-    found = _BY_A_PROGRAM.search(said)
-    if not found:
+    refusal = _BY_A_PROGRAM.search(output)
+    if not refusal:
         return ""
-    return _object(found[1]) if found[1] else f"{found[2]} {found[3]}"
+    return _object(refusal[1]) if refusal[1] else f"{refusal[2]} {refusal[3]}"
 
 
 def _object(message: str) -> str:
-    """The kind of object and its name; of a message in another language, the name alone."""
-    if found := _ON.search(message):
-        return found[1]
-    if found := _ROWS.search(message):
-        return f"rows of table {found[1]} are hidden from the role by row level security"
+    """The kind of object and its name; only the name if the message is in another language."""
+    if match := _ON.search(message):
+        return match[1]
+    if match := _ROWS.search(message):
+        return f"row level security hides rows of table {match[1]} from the role"
     return message.rstrip(" \"'»“”").rpartition(" ")[2].strip("\"'«»„“”")

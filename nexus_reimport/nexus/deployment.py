@@ -1,9 +1,10 @@
-"""Whose database this is: a marker in it, compared with the environment before any write.
+"""Which environment owns a database: a marker in it, compared before anything is read or written.
 
-The marker names the environment, and the database in which it was written: its name and oid, and
-its server's system identifier. A copy brings the marker along and differs in one of the three, so
-it is known as a copy. A copy of the server's own files (a disk snapshot, a promoted replica)
-differs in none: it counts as the database itself, and is refused under any other name.
+The marker names the environment, and the database in which it was written: its name, its oid, and
+its server's system identifier. A copy contains the marker too, and differs in one of the three:
+that is how a copy is recognised. A copy of the server's own files (a disk snapshot, a promoted
+replica) differs in none: it is taken for the database itself, and refused for any other
+environment.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from nexus_reimport.nexus.registry.marker import Identity, Marker
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The database at the other end of a connection, and its marker, None where it has none."""
+    """The database that a connection leads to, and its marker; None if it has none."""
 
     host: str
     port: int
@@ -30,7 +31,7 @@ class Deployment:
 
     @property
     def place(self) -> str:
-        """Where it is, as messages say it."""
+        """Where it is, for a message."""
         return f"postgres {self.host}:{self.port}/{self.identity.database}"
 
 
@@ -39,6 +40,7 @@ def read(connection: Connection) -> Deployment:
     info = connection.info
     (row,) = connection.execute(statement("identity")).fetchall()
     database, oid, in_recovery, may_read_system = row
+    # Without the right to call it a copy on another server cannot be told from the original.
     system = "SELECT system_identifier::text FROM pg_control_system()"
     return Deployment(
         host=info.host,
@@ -51,105 +53,107 @@ def read(connection: Connection) -> Deployment:
 
 
 def place(connection: Connection) -> str:
-    """Where ``connection`` leads, as messages say it."""
+    """Where ``connection`` leads, for a message."""
     info = connection.info
     return f"postgres {info.host}:{info.port}/{info.dbname}"
 
 
 def size(connection: Connection) -> int:
-    """How many bytes the database takes."""
+    """The size of the database in bytes."""
     return int(scalar(connection, "SELECT pg_database_size(current_database())"))
 
 
 def require(connection: Connection, environment: str, state: str = NOTHING_WRITTEN) -> None:
-    """That this database is the one that ``environment`` adopted.
+    """Stop unless this database is the one that was adopted for ``environment``.
 
     Raises:
-        StopError: it is not, or nobody adopted it, or it is a replica. ``state`` is left.
+        StopError: it is another one, or was not adopted, or is a replica. ``state`` is left.
     """
-    found = read(connection)
-    _refuse_replica(found, environment, state)
-    marker = found.marker
+    here = read(connection)
+    _refuse_replica(here, environment, state)
+    marker = here.marker
     if marker is None:
         raise StopError(
             f"this database has not been adopted: nothing in it says that it is {environment}",
-            where=found.place,
+            where=here.place,
             state=state,
-            next=f"if it is, say so once: nexus-reimport adopt {environment}",
+            next=f"if it is {environment}, record that once: nexus-reimport adopt {environment}",
         )
-    if marker.environment != environment and marker.identity.is_still(found.identity):
-        raise _another(found, marker, environment, state)
-    if marker.identity.differences(found.identity):
-        raise _copy(found, marker, environment, state)
+    if marker.environment != environment and marker.identity.is_still(here.identity):
+        raise _another(here, marker, environment, state)
+    if marker.identity.differences(here.identity):
+        raise _copy(here, marker, environment, state)
 
 
 def adopt(connection: Connection, environment: str, *, this_is_a_copy: bool = False) -> bool:
-    """Write the marker; False where it says so already, and nothing had to be written.
+    """Write the marker; False if the right marker is already there, and nothing was written.
 
     Raises:
         StopError: see ``must_be_written``. Nothing was written.
     """
-    found = read(connection)
-    if not must_be_written(found, environment, this_is_a_copy=this_is_a_copy):
+    here = read(connection)
+    if not must_be_written(here, environment, this_is_a_copy=this_is_a_copy):
         return False
     with connection.transaction():
-        markers.write(connection, environment, found.identity, getpass.getuser())
+        markers.write(connection, environment, here.identity, getpass.getuser())
     return True
 
 
-def must_be_written(found: Deployment, environment: str, *, this_is_a_copy: bool) -> bool:
+def must_be_written(here: Deployment, environment: str, *, this_is_a_copy: bool) -> bool:
     """Whether ``adopt`` has something to write.
 
     Raises:
-        StopError: a replica; another environment's own database; a copy that nobody calls one.
+        StopError: it is a replica, another environment's own database, or a copy and
+            ``this_is_a_copy`` is False.
     """
-    _refuse_replica(found, environment, NOTHING_WRITTEN)
-    marker = found.marker
+    _refuse_replica(here, environment, NOTHING_WRITTEN)
+    marker = here.marker
     if marker is None:
         return True
-    if marker.environment != environment and marker.identity.is_still(found.identity):
-        raise _never(found, marker, environment)
-    if marker.environment == environment and not marker.identity.differences(found.identity):
+    if marker.environment != environment and marker.identity.is_still(here.identity):
+        raise _never(here, marker, environment)
+    if marker.environment == environment and not marker.identity.differences(here.identity):
         return False
     if not this_is_a_copy:
-        raise _copy(found, marker, environment, NOTHING_WRITTEN)
+        raise _copy(here, marker, environment, NOTHING_WRITTEN)
     return True
 
 
-def _refuse_replica(found: Deployment, environment: str, state: str) -> None:
-    if found.in_recovery:
+def _refuse_replica(here: Deployment, environment: str, state: str) -> None:
+    if here.in_recovery:
         raise StopError(
             "this server is a replica in recovery: nothing can be written to it",
-            where=found.place,
+            where=here.place,
             state=state,
             next=f"name the primary server in {environment}.toml",
         )
 
 
-def _another(found: Deployment, marker: Marker, environment: str, state: str) -> StopError:
+def _another(here: Deployment, marker: Marker, environment: str, state: str) -> StopError:
     return StopError(
         f"this database is {marker.environment} itself, not {environment}",
-        where=f"{found.place}, {_adopted(marker)}",
+        where=f"{here.place}, {_adopted(marker)}",
         state=state,
-        next=f"put right where {environment} is: host, port and database in {environment}.toml,"
-        f" and what they take from .env.{environment}",
+        next=f"correct host, port and database in {environment}.toml, or the values that they take"
+        f" from .env.{environment}",
     )
 
 
-def _never(found: Deployment, marker: Marker, environment: str) -> StopError:
+def _never(here: Deployment, marker: Marker, environment: str) -> StopError:
     return StopError(
-        f"this database is {marker.environment} itself: it is not adopted as {environment}",
-        where=f"{found.place}, {_adopted(marker)}",
-        next=f"put right where {environment} is. Only if this is a copy of the server's own files,"
-        f" or no longer {marker.environment}: run in it by hand {markers.REMOVE} then adopt it",
+        f"this database is {marker.environment} itself: it cannot be adopted as {environment}",
+        where=f"{here.place}, {_adopted(marker)}",
+        next=f"correct host, port and database in {environment}.toml. Only if this server is a copy"
+        f" of another server's files, or the database is no longer {marker.environment}: run"
+        f" {markers.REMOVE} in this database, then adopt it",
     )
 
 
-def _copy(found: Deployment, marker: Marker, environment: str, state: str) -> StopError:
-    differ = "; ".join(marker.identity.differences(found.identity))
+def _copy(here: Deployment, marker: Marker, environment: str, state: str) -> StopError:
+    differing = "; ".join(marker.identity.differences(here.identity))
     return StopError(
-        f"this database is a copy of {marker.environment}: {differ}",
-        where=f"{found.place}, {_adopted(marker)}",
+        f"this database is a copy of {marker.environment}: {differing}",
+        where=f"{here.place}, {_adopted(marker)}",
         state=state,
         next=f"if it is meant to be {environment}:"
         f" nexus-reimport adopt {environment} --this-is-a-copy",

@@ -1,8 +1,8 @@
-"""Fingerprints of tables: equal exactly when the same rows hold the same values.
+"""Fingerprints of tables: equal if, and only if, the same rows hold the same values.
 
-Named columns in the order of their names, rows in the order of their keys (as text, collation
-"C"), 128 bits. A row's text includes every value's own, so that two values exchanged between two
-columns or two rows show.
+Columns are taken in the order of their names, rows in the order of their keys (as text, in
+collation "C", which is the same on every server). The hash has 128 bits. It covers each row as a
+whole, so two values that were exchanged between two columns or two rows change it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nexus_reimport.nexus.postgres import Connection
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """How many rows, and the digest of what they hold."""
+    """The number of rows, and a digest of their contents."""
 
     rows: int
     digest: str
@@ -28,7 +28,8 @@ def of(
 ) -> Fingerprint:
     """The fingerprint of ``columns`` of ``table``, rows in the order of ``key``.
 
-    The session must have the settings of ``target.postgres``: values are hashed as printed.
+    Values are hashed as the server prints them, so the session needs ``session.SESSION``: another
+    time zone or date style would give another fingerprint of the same data.
     """
     row = connection.execute(
         sql.SQL(
@@ -47,7 +48,7 @@ def of(
 def differing(
     expected: Mapping[str, Fingerprint], found: Mapping[str, Fingerprint]
 ) -> tuple[str, ...]:
-    """The tables of ``expected`` whose fingerprint is another one, or that are not there."""
+    """The tables of ``expected`` whose fingerprint differs, or that are missing."""
     return tuple(table for table, was in expected.items() if found.get(table) != was)
 
 
@@ -55,7 +56,7 @@ def moved(expected: Mapping[str, Fingerprint], found: Mapping[str, Fingerprint])
     """The tables whose fingerprints differ, with their row counts."""
     return tuple(
         f"{table}: {then.rows:,} rows then, {now.rows:,} now"
-        + (", other content" if then.rows == now.rows else "")
+        + (", different content" if then.rows == now.rows else "")
         for table in sorted(differing(expected, found))
         for then, now in [(expected[table], found.get(table, Fingerprint(0, "gone")))]
     )

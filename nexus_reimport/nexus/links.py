@@ -1,4 +1,4 @@
-"""How documents and images hang on their owners, as the database has it."""
+"""The links from documents and images to their owners, as the database has them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from nexus_reimport.nexus.postgres import copy_out, table_name
 
 @dataclass(frozen=True, slots=True)
 class AttachmentState:
-    """Documents or images before: how many hang where."""
+    """Documents or images before the run: how many are linked to what."""
 
     name: str
     rows: int
-    linked: int  # on a live row of the owner's entity
+    linked: int  # to an existing row of the owner's entity
     linked_elsewhere: int
     dangling: int
     unlinked: int
@@ -39,7 +39,7 @@ def dump_attachment(
     )
     source = sql.SQL("{} AS a").format(table_name(database.mapping.schema_name, attachment.table))
     holder, link_key = sql.Identifier("a"), own
-    if attachment.through:
+    if attachment.through:  # images: the link to the patient is in the row of their batch
         through = attachment.through
         link_key = sql.SQL("b.{}").format(
             sql.Identifier(database.catalog.tables[through.table].primary_key[0])
@@ -79,8 +79,11 @@ def dump_attachment(
 
 
 def attachment_states(database: Database) -> dict[str, AttachmentState]:
-    """How many documents and images hang on a live owner, elsewhere, on nothing (P8, A5, A6)."""
-    found = {}
+    """How many documents and images are linked to an existing owner, elsewhere, or not at all.
+
+    Serves P8, A5 and A6 of the checklist.
+    """
+    states = {}
     for name, attachment in database.mapping.attachments.items():
         owner = database.mapping.entities[attachment.owner.entity]
         link, schema = attachment.link, database.mapping.schema_name
@@ -115,5 +118,5 @@ def attachment_states(database: Database) -> dict[str, AttachmentState]:
                 owner=table_name(schema, owner.table),
             )
         ).fetchone()
-        found[name] = AttachmentState(name, *(row or (0, 0, 0, 0, 0)))
-    return found
+        states[name] = AttachmentState(name, *(row or (0, 0, 0, 0, 0)))
+    return states

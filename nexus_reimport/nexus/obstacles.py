@@ -1,6 +1,6 @@
-"""What in the database stands in a run's way, found by catalog, with the statement that settles it.
+"""What in the database prevents a run, found in the catalog, with the statement that fixes it.
 
-Each statement is one that an administrator can run as it is printed; a test runs every one of them.
+An administrator can run each statement as it is printed; a test runs every one of them.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ Name = sql.Identifier
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something about the database that must be settled first, and the statement that would."""
+    """A problem of the database that must be fixed first, and the statement that fixes it."""
 
     what: str
     mend: str
 
 
 def refuse_hidden_rows(connection: Connection) -> None:
-    """Stop where row level security would hide rows from us: every count would be wrong.
+    """Stop if row level security hides rows from our role: every count would be wrong.
 
     Raises:
-        StopError: the tables, and the statement that lets this role see all rows.
+        StopError: names the tables, and the statement that lets the role see all rows. Nothing was
+            written.
     """
     hidden = [f"{schema}.{table}" for schema, table in connection.execute(statement("hidden"))]
     if not hidden:
@@ -44,31 +45,31 @@ def refuse_hidden_rows(connection: Connection) -> None:
     raise StopError(
         f"row level security may hide rows of {len(hidden):,} table(s) from this role:"
         f" {wording.some(hidden)}",
-        where="a policy decides which rows a role sees; pg_dump refuses such a table too",
-        next="let an administrator run: "
-        + _said(connection, "ALTER ROLE {} BYPASSRLS;", role)
+        where="a policy decides which rows a role sees; pg_dump refuses such tables too",
+        next="have an administrator run: "
+        + _text(connection, "ALTER ROLE {} BYPASSRLS;", role)
         + " then run 01_preflight again",
     )
 
 
 def find(database: Database, hits: Sequence[Hit]) -> list[Problem]:
-    """All of them; ``hits`` are columns that hold ids of wiped rows."""
-    found = [
+    """All problems; ``hits`` are the columns that hold ids of wiped rows without explanation."""
+    return [
         *_foreign_keys(database),
         *_triggers(database),
+        *_relatives(database),
+        *_published(database),
+        *_unseen_sequences(database),
+        *_used_up_sequences(database),
+        *map(_unexplained, hits),
     ]
-    found += _relatives(database)
-    found += _published(database)
-    found += _unseen_sequences(database)
-    found += _used_up_sequences(database)
-    return found + [_unexplained(hit) for hit in hits]
 
 
 def notices(database: Database) -> tuple[str, ...]:
-    """What acts beside a run, or must be looked after when it is over; for a person to know."""
-    found = []
+    """Texts about objects that act during a run, or need care after it; none stops the run."""
+    texts = []
     for kind, name, more in database.connection.execute(statement("beside"), _asked(database)):
-        found.append(_notice(database.connection, kind, name, more))
+        texts.append(_notice(database.connection, kind, name, more))
     for sequence in sequences.behind(
         database.connection, database.mapping.schema_name, database.mapping.wiped_tables()
     ):
@@ -76,27 +77,29 @@ def notices(database: Database) -> tuple[str, ...]:
             continue
         reading = sequences.read(database.connection, database.mapping.schema_name, sequence)
         if reading.taken:
-            found.append(f"{reading}: nobody can add a row now; the run moves it where it can")
-    return tuple(found)
+            texts.append(
+                f"{reading}: no row can be added now; the run moves it past them if it can"
+            )
+    return tuple(texts)
 
 
 def _notice(connection: Connection, kind: str, name: str, more: str) -> str:
     if kind == "event trigger":
         return (
-            f"event trigger {name} fires when the run makes its undo data; the copy has none: if it"
-            " writes to a table, the execution is rolled back"
+            f"event trigger {name} fires when the run creates its undo data. The rehearsal's copy"
+            " does not have it: if it writes to a table, the execution is rolled back"
         )
     if kind == "publication":
         return f"publication {name} sends every deleted and inserted row to subscribers: {more}"
     if kind == "subscription":
-        return f"subscription {name} writes to {more}: disable it while the run is executed"
+        return f"subscription {name} writes to {more}: disable it during the execution"
     if kind == "materialized view":
-        refresh = _said(connection, "REFRESH MATERIALIZED VIEW {};", table_name(name, more))
-        return f"materialized view {name}.{more} stays as it is: afterwards run {refresh}"
-    return f"{name} large objects are in the dump, and are not compared with the copy"
+        refresh = _text(connection, "REFRESH MATERIALIZED VIEW {};", table_name(name, more))
+        return f"materialized view {name}.{more} is not refreshed: after the run execute {refresh}"
+    return f"{name} large objects are in the dump, but are not compared with the copy"
 
 
-def _said(
+def _text(
     connection: Connection, text: LiteralString, *parts: sql.Composable, **named: sql.Composable
 ) -> str:
     return sql.SQL(text).format(*parts, **named).as_string(connection)
@@ -109,18 +112,20 @@ def _asked(database: Database) -> dict[str, object]:
 
 def _foreign_keys(database: Database) -> Iterator[Problem]:
     for key in database.catalog.foreign_keys:
+        # Rows are deleted and then loaded again: the keys must be checked at COMMIT, not before,
+        # and a delete must not change other tables.
         if key.target in database.mapping.wiped_tables() and (key.acts or not key.deferrable):
+            why, fix = "is not deferrable", _deferred
+            if key.acts:
+                why, fix = "has an ON DELETE or ON UPDATE action", _remade
             yield Problem(
-                f"foreign key {key.name} ({key.schema}.{key.table} -> {key.target}) "
-                + ("acts on a delete" if key.acts else "is not deferrable"),
-                _remade(database.connection, key)
-                if key.acts
-                else _deferred(database.connection, key),
+                f"foreign key {key.name} ({key.schema}.{key.table} -> {key.target}) {why}",
+                fix(database.connection, key),
             )
 
 
 def _deferred(connection: Connection, key: ForeignKey) -> str:
-    return _said(
+    return _text(
         connection,
         "ALTER TABLE {} ALTER CONSTRAINT {} DEFERRABLE INITIALLY DEFERRED;",
         table_name(key.schema, key.table),
@@ -129,8 +134,8 @@ def _deferred(connection: Connection, key: ForeignKey) -> str:
 
 
 def _remade(connection: Connection, key: ForeignKey) -> str:
-    """An action can only be changed by making the constraint again; both in one statement."""
-    return _said(
+    """Both steps in one statement: PostgreSQL cannot change the action of a constraint."""
+    return _text(
         connection,
         "ALTER TABLE {} DROP CONSTRAINT {name}, ADD CONSTRAINT {name} FOREIGN KEY ({}) REFERENCES"
         " {} ({}){}{} DEFERRABLE INITIALLY DEFERRED;",
@@ -146,12 +151,13 @@ def _remade(connection: Connection, key: ForeignKey) -> str:
 
 def _triggers(database: Database) -> Iterator[Problem]:
     for trigger in database.catalog.triggers:
+        # It would act on each row that is only loaded again, and write what nobody approved.
         if trigger.table not in {*database.mapping.wiped_tables(), *database.mapping.link_tables()}:
             continue
         kind = sql.SQL("TRIGGER" if trigger.kind == "TRIGGER" else "RULE")
         place = table_name(trigger.schema, trigger.on)
         off, on = (
-            _said(
+            _text(
                 database.connection,
                 "ALTER TABLE {} {} {} {};",
                 place,
@@ -162,8 +168,8 @@ def _triggers(database: Database) -> Iterator[Problem]:
             for do in ("DISABLE", "ENABLE")
         )
         yield Problem(
-            f"{trigger.kind.lower()} {trigger.name} on {trigger.schema}.{trigger.on} would fire for"
-            " every row",
+            f"{trigger.kind.lower()} {trigger.name} on {trigger.schema}.{trigger.on} would fire"
+            " during the run",
             f"{off} -- and after the run: {on}",
         )
 
@@ -174,15 +180,15 @@ def _relatives(database: Database) -> Iterator[Problem]:
         places = table_name(schema, table), table_name(parent_schema, parent)
         if kind == "child":
             yield Problem(
-                f"{schema}.{table} inherits from {parent_schema}.{parent}: its rows count as the"
-                " other's, and would be wiped with them",
-                _said(database.connection, "ALTER TABLE {} NO INHERIT {};", *places),
+                f"{schema}.{table} inherits from {parent_schema}.{parent}: its rows also count as"
+                f" rows of {parent_schema}.{parent}, and would be wiped with them",
+                _text(database.connection, "ALTER TABLE {} NO INHERIT {};", *places),
             )
         else:
             yield Problem(
                 f"{schema}.{table}, a partition of {parent_schema}.{parent}, is a foreign table:"
-                " another server's rows cannot be taken back",
-                _said(database.connection, "ALTER TABLE {1} DETACH PARTITION {0};", *places),
+                " a rollback cannot restore rows of another server",
+                _text(database.connection, "ALTER TABLE {1} DETACH PARTITION {0};", *places),
             )
 
 
@@ -191,25 +197,25 @@ def _published(database: Database) -> Iterator[Problem]:
     for _, schema, table, publication, has_key, why in rows:
         place = table_name(schema, table)
         if why == "list":
-            remade = _said(
+            without_list = _text(
                 database.connection,
                 "ALTER PUBLICATION {0} DROP TABLE {1}; ALTER PUBLICATION {0} ADD TABLE {1};",
                 Name(publication),
                 place,
             )
             yield Problem(
-                f"publication {publication} lists columns of {schema}.{table} without all that tell"
-                " its rows apart: the database refuses to change them",
-                remade,
+                f"publication {publication} lists columns of {schema}.{table}, but not all columns"
+                " of its replica identity: PostgreSQL refuses to change or delete its rows",
+                without_list,
             )
             continue
         what = "ALTER TABLE {} REPLICA IDENTITY FULL;"
         if why == "identity" and has_key:
             what = "ALTER TABLE {} REPLICA IDENTITY DEFAULT;"
         yield Problem(
-            f"publication {publication} sends changes of {schema}.{table}, and its replica identity"
-            " does not tell its rows apart: the database refuses to change them",
-            _said(database.connection, what, place),
+            f"publication {publication} sends changes of {schema}.{table}, whose replica identity"
+            " lacks columns that this needs: PostgreSQL refuses to change or delete its rows",
+            _text(database.connection, what, place),
         )
 
 
@@ -218,10 +224,10 @@ def _unseen_sequences(database: Database) -> Iterator[Problem]:
     known = sequences.behind(database.connection, schema, tables)
     loose = database.connection.execute(statement("loose_sequences")).fetchall()
     for table, column, function in sequences.unseen(database.connection, schema, tables, known):
-        advice = "name its sequence in the column's default, or let the column own it"
+        advice = "name its sequence in the column's default, or let the column own the sequence"
         if len(loose) == 1:
             sequence = table_name(*loose[0]).as_string(database.connection)
-            advice = _said(
+            advice = _text(
                 database.connection,
                 "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT nextval({});",
                 table_name(schema, table),
@@ -229,24 +235,24 @@ def _unseen_sequences(database: Database) -> Iterator[Problem]:
                 sql.Literal(sequence),
             )
         yield Problem(
-            f"{table}.{column} gets its keys from {function}, and nothing says from which sequence:"
-            " after the run it may give out keys that are taken",
+            f"{table}.{column} gets its keys from {function}, and the catalog does not show which"
+            " sequence it uses: after the run it may give out keys that are in use",
             advice,
         )
 
 
 def _used_up_sequences(database: Database) -> Iterator[Problem]:
-    """A larger limit where the column can hold it; else a wider column as well."""
+    """A larger limit for the sequence if the column can hold it; else a wider column too."""
     connection, schema = database.connection, database.schema
     for sequence in sequences.used_up(connection, schema, database.mapping.wiped_tables()):
         limit, own, of_column = sql.SQL("MAXVALUE"), sequence.largest, sequence.widest
         if not sequence.rises:
             limit, own, of_column = sql.SQL("MINVALUE"), sequence.smallest, -sequence.widest - 1
-        what = f"{sequence.what} has no value left: nobody can add a row, before the run or after"
+        what = f"{sequence.what} has no value left: no row can be added, before the run or after it"
         if own != of_column:
             yield Problem(
                 what,
-                _said(
+                _text(
                     connection,
                     "ALTER SEQUENCE {} AS bigint {} {};",
                     sequence.place,
@@ -257,7 +263,7 @@ def _used_up_sequences(database: Database) -> Iterator[Problem]:
             continue
         yield Problem(
             what,
-            _said(
+            _text(
                 connection,
                 "ALTER TABLE {} ALTER COLUMN {} TYPE bigint; ALTER SEQUENCE {} AS bigint NO {};",
                 database.place(sequence.table),
@@ -269,7 +275,7 @@ def _used_up_sequences(database: Database) -> Iterator[Problem]:
 
 
 def _unexplained(hit: Hit) -> Problem:
-    """What is missing is a line of the mapping (TOML, whose strings JSON's are)."""
+    """A problem that lines of the mapping fix (a JSON string is a valid TOML string)."""
     lines = [
         "[[references]]",
         f"table = {json.dumps(hit.table)}",
@@ -277,7 +283,7 @@ def _unexplained(hit: Hit) -> Problem:
         f"entities = {json.dumps(hit.entities)}",
     ]
     return Problem(
-        f"{hit.table}.{hit.column} holds {hit.rows:,} ids of rows to be wiped, and nothing explains"
-        " it",
-        "name it in the mapping:\n" + "\n".join(lines),
+        f"{hit.table}.{hit.column} holds {hit.rows:,} ids of rows that will be wiped, and neither a"
+        " foreign key nor the mapping explains them",
+        "name the column in the mapping:\n" + "\n".join(lines),
     )

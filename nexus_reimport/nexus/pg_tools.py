@@ -1,7 +1,7 @@
 """PostgreSQL's own programs, of the server's major version: pg_dump and pg_restore.
 
-What they print goes to a private file, since it may quote rows. Where the kernel allows it
-(Linux), they end with the process that started them, however that ends.
+Their stderr goes to a private file, because it may quote rows. On Linux they end when the process
+that started them ends, even if that was killed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nexus_reimport.nexus import denied, refusal, session
 from nexus_reimport.settings import Postgres
 
 TIMEOUT = 6 * 3600  # seconds
-LOCK_WAIT = 5  # seconds that pg_dump waits for a lock, as any session of ours
+LOCK_WAIT = 5  # seconds that pg_dump waits for a lock, like every session of ours
 _PAUSE = 0.5  # seconds
 _PR_SET_PDEATHSIG = 1
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
@@ -33,31 +33,33 @@ _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 def folder(server_version: str, configured: Path | None) -> Path:
     """The folder of pg_dump and pg_restore of the server's major version.
 
-    Looked for in the settings, then the wheel, then PATH, then Debian's folders.
+    Searched in the settings, then the wheel, then PATH, then Debian's folders. The major version
+    must be equal: pg_dump 15 refuses a server 18, and pg_restore 15 fails on a dump by 18.
 
     Raises:
-        TargetError: none of them fits; names what was found.
+        TargetError: no folder fits; names the versions that were found. Nothing was written.
     """
-    wanted = major(server_version)
+    needed = major(server_version)
     seen = []
     for place in _places(configured):
         if (place / "pg_dump").is_file():
-            found = major(version(place))
-            if found == wanted:
+            present = major(version(place))
+            if present == needed:
                 return place
-            seen.append(found)
+            seen.append(present)
     raise TargetError(
-        f"no pg_dump of version {wanted} here (found: {', '.join(seen) or 'none'})",
-        next=f"install PostgreSQL {wanted}'s client tools, or name their folder: postgres.binaries",
+        f"no pg_dump of version {needed} on this machine (found: {', '.join(seen) or 'none'})",
+        next=f"install the client tools of PostgreSQL {needed}, or name their folder: [postgres]"
+        " binaries",
     )
 
 
 def version(binaries: Path) -> str:
     """The version of the programs in a folder."""
     command = [str(binaries / "pg_dump"), "--version"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    found = re.search(r"(\d+(\.\d+)*)", said.stdout)
-    return found[1] if found else "unknown"
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    number = re.search(r"(\d+(\.\d+)*)", done.stdout)
+    return number[1] if number else "unknown"
 
 
 def major(number: str) -> str:
@@ -71,17 +73,17 @@ def run(
     log: Path,
     meanwhile: Callable[[], object] | None = None,
 ) -> str:
-    """Run one of them to its end against ``target``; what it printed on stdout.
+    """What one of the programs prints on stdout, run to its end against ``target``.
 
-    ``meanwhile`` is called twice a second; where it fails the program is ended.
+    ``meanwhile`` is called twice a second; if it raises, the program is ended.
 
     Raises:
-        LockConflict: another session has locked what it wants to read.
+        LockConflict: another session has locked a table that the program reads.
         Denied: a right is missing.
-        TargetError: it failed; its own words are in ``log``, which is private.
+        TargetError: the program failed; its stderr is in ``log``, which is private.
     """
     name = Path(command[0]).name
-    old = os.umask(0o077)
+    old = os.umask(0o077)  # the files that it writes hold patients' data
     try:
         process = subprocess.Popen(
             [str(part) for part in command],
@@ -103,16 +105,17 @@ def run(
             raise TargetError(f"{name}: {why.what}", where=place(target), next=why.next)
         if re.search(r"canceling statement due to (lock|statement) timeout", errors):
             raise LockConflict(
-                f"{name} could not read a table within {LOCK_WAIT} s: another session holds it",
+                f"{name} could not read a table within {LOCK_WAIT} s: another session has locked"
+                " it",
                 where=place(target),
-                next="let that work end (ALTER TABLE, VACUUM FULL, LOCK TABLE, a migration); then"
-                " run this step again",
+                next="wait until that work has ended (ALTER TABLE, VACUUM FULL, LOCK TABLE, a"
+                " migration), then run this step again",
             )
         if re.search(r"closed the connection unexpectedly|terminating connection", errors):
             raise TargetError(
                 f"{name}: the connection to PostgreSQL was lost",
                 where=place(target),
-                next="look at the network and at the server's log; then run this step again",
+                next="check the network and the server's log, then run this step again",
             )
         if refused := denied.by_program(errors):
             raise Denied(
@@ -123,7 +126,8 @@ def run(
         raise TargetError(
             f"{name} failed with exit code {process.returncode}",
             where=place(target),
-            next=f"read {log.name} in the run's private folder, fix the cause, run again",
+            next=f"read {log.name} in the run's private folder, fix the cause, then run this step"
+            " again",
         )
     return printed
 
@@ -131,7 +135,7 @@ def run(
 def _ended(
     process: subprocess.Popen[str], meanwhile: Callable[[], object] | None
 ) -> tuple[str, str]:
-    """What the program printed on stdout and stderr; it has ended, whatever happens."""
+    """What the program printed on stdout and stderr. It has ended in any case, also on an error."""
     end = time.monotonic() + TIMEOUT
     try:
         while True:
@@ -139,8 +143,8 @@ def _ended(
                 return process.communicate(timeout=_PAUSE)
             if time.monotonic() > end:
                 raise TargetError(
-                    f"a program of PostgreSQL's did not end within {TIMEOUT // 3600} hours",
-                    next="look at the server and its disk, then run this step again",
+                    f"a program of PostgreSQL did not end within {TIMEOUT // 3600} hours",
+                    next="check the server and its disk, then run this step again",
                 )
             if meanwhile is not None:
                 meanwhile()
@@ -151,14 +155,14 @@ def _ended(
 
 
 def place(target: Postgres) -> str:
-    """Where a server and its database are, as messages say it."""
+    """Where a server and its database are, for a message."""
     return f"postgres {target.host}:{target.port}/{target.database}"
 
 
 def ends_with_us(farewell: signal.Signals) -> Callable[[], None] | None:
-    """For ``preexec_fn``: the kernel sends ``farewell`` when the thread that starts it ends.
+    """For ``preexec_fn``: the kernel sends ``farewell`` when the thread that started it ends.
 
-    None where there is no such thing (macOS): the next command has to clear up.
+    None where the kernel cannot do that (macOS): the next command cleans up.
     """
     if sys.platform != "linux":
         return None
@@ -167,22 +171,23 @@ def ends_with_us(farewell: signal.Signals) -> Callable[[], None] | None:
 
     def tie() -> None:
         prctl(_PR_SET_PDEATHSIG, int(farewell), 0, 0, 0)
-        if os.getppid() != parent:  # gone before the tie held
+        if os.getppid() != parent:  # the parent ended before prctl took effect
             os._exit(1)
 
     return tie
 
 
 def _environment(target: Postgres) -> dict[str, str]:
-    """All that a program gets to know: nothing of libpq's that is around us, English words."""
-    told = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    """The program's whole environment: none of our libpq variables, and messages in English."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {
-        **told,
-        "LC_ALL": "C",
+        **passed_on,
+        "LC_ALL": "C",  # its messages are matched below
         "PGHOST": target.host,
         "PGPORT": str(target.port),
         "PGUSER": target.user,
         "PGDATABASE": target.database,
+        # Not as an argument, which every user of the machine could read.
         "PGPASSWORD": target.password.get_secret_value(),
         "PGOPTIONS": "-c default_transaction_read_only=off",  # it sets the rest itself
         "PGSSLMODE": target.sslmode,

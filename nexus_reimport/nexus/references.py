@@ -1,7 +1,7 @@
-"""What points at the rows that will be wiped: by foreign key, by generic key, by an id in a column.
+"""What references the rows that will be wiped: foreign keys, generic keys, ids in other columns.
 
-And, by looking, what points there unexplained: every uuid and short text column is compared with
-the ids that will be wiped.
+It also searches for references that nothing explains: every uuid column and every short text
+column is compared with the ids that will be wiped.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from nexus_reimport.nexus.catalog import Catalog, Column, ForeignKey
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.postgres import Connection, names, scalar, table_name
 
-LONGEST_ID_COLUMN = 512
+LONGEST_ID_COLUMN = 512  # characters; longer columns hold prose, and are not searched for ids
 _ALL = sql.SQL("true")
+# A UUID as text has 36 characters; some columns of Nexus hold it in upper case.
 _TEXT_ID: LiteralString = "CASE WHEN length({0}) = 36 THEN lower({0}) END"
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Columns whose values tell a row of an entity: one, or as many as a foreign key has.
+    """Columns whose values identify a row of an entity: one, or as many as a foreign key has.
 
     ``content_type`` restricts a generic key to the rows that mean this entity. A ``table`` outside
-    of the mapping's schema is named with its own, and ``elsewhere`` is that schema and table.
+    of the mapping's schema is named with its schema, and ``elsewhere`` is that schema and table.
     """
 
     table: str
@@ -46,14 +47,14 @@ class Reference:
 
     @property
     def place(self) -> str:
-        """Where it stands, and what it points at: one name for each reference."""
+        """Where it is, and what it points at: a unique name for each reference."""
         return f"{self.table}.{self.column} -> {self.entity}"
 
 
 def declared(database: Database) -> list[Reference]:
-    """What points into an entity: the catalog's foreign keys, the mapping's loose references."""
+    """What references an entity: the catalog's foreign keys, the mapping's loose references."""
     wiped = database.mapping.wiped_tables()
-    found = [
+    known = [
         _of_key(k, wiped[k.target], database.catalog.schema)
         for k in database.catalog.foreign_keys
         if k.target in wiped
@@ -64,7 +65,7 @@ def declared(database: Database) -> list[Reference]:
         for name, entity in database.mapping.entities.items():
             key = database.catalog.tables[entity.table].primary_key[0]
             if reference.content_type and entity.model in database.content_types:
-                found.append(
+                known.append(
                     Reference(
                         reference.table,
                         (reference.object,),
@@ -77,7 +78,7 @@ def declared(database: Database) -> list[Reference]:
                     )
                 )
             elif not reference.content_type and name in reference.entities:
-                found.append(
+                known.append(
                     Reference(
                         reference.table,
                         (reference.object,),
@@ -87,7 +88,7 @@ def declared(database: Database) -> list[Reference]:
                         (key,),
                     )
                 )
-    return found
+    return known
 
 
 def _of_key(key: ForeignKey, entity: str, schema: str) -> Reference:
@@ -106,7 +107,7 @@ def _of_key(key: ForeignKey, entity: str, schema: str) -> Reference:
 def pointing(schema: str, reference: Reference, where: sql.Composable = _ALL) -> sql.Composed:
     """The ids (as lower-case text) that ``reference`` holds, one row each: id.
 
-    ``where`` restricts the rows that point. A key of several columns points where none is NULL.
+    ``where`` restricts the referencing rows. A key of several columns counts if none is NULL.
     """
     condition: sql.Composable = sql.SQL(" AND ").join(
         sql.SQL("{} IS NOT NULL").format(sql.Identifier(column)) for column in reference.columns
@@ -130,9 +131,9 @@ def ids(place: sql.Composable, reference: Reference, key: str = "") -> sql.Compo
 
 
 def _id(columns: Sequence[str]) -> sql.Composed:
-    """What a key of these columns says, as lower-case text."""
-    one = sql.SQL("lower({}::text)" if len(columns) == 1 else "lower(ROW({})::text)")
-    return one.format(names(columns))
+    """The value of these columns as one lower-case text."""
+    text = sql.SQL("lower({}::text)" if len(columns) == 1 else "lower(ROW({})::text)")
+    return text.format(names(columns))
 
 
 def _target(schema: str, reference: Reference) -> sql.Identifier:
@@ -140,10 +141,10 @@ def _target(schema: str, reference: Reference) -> sql.Identifier:
 
 
 def count(connection: Connection, schema: str, reference: Reference) -> tuple[int, int]:
-    """How many rows point at a live row by ``reference``, and how many at none.
+    """How many rows point at an existing row by ``reference``, and how many at none.
 
-    A loose reference that serves several entities has rows that mean another one: only what
-    points here counts for it, and nothing is called dangling.
+    Rows of a loose reference to several entities may mean another entity. So only the rows that
+    point here are counted, and none is called dangling.
     """
     row = connection.execute(
         sql.SQL(
@@ -170,7 +171,7 @@ def lost(connection: Connection, schema: str, reference: Reference, was: sql.Com
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A column that holds ids of rows to be wiped, and nothing explains it."""
+    """A column that holds ids of rows to be wiped although no reference explains it."""
 
     table: str
     column: str
@@ -179,29 +180,29 @@ class Hit:
 
 
 def unexplained(database: Database, known: list[Reference]) -> tuple[int, list[Hit]]:
-    """How many columns were looked at, and those that hold wiped ids without a reason.
+    """How many columns were searched, and those that hold ids to be wiped without explanation.
 
-    Integer keys are not looked for: equal numbers say nothing.
+    Integer keys are not searched for: an equal number in another column means nothing.
     """
     every_id = _every_id(database)
     if every_id is None:
         return 0, []
     explained = {(r.table, column) for r in known for column in r.columns}
-    looked, hits = 0, []
+    searched, hits = 0, []
     for table, column in _candidates(database.catalog, explained):
-        looked += 1
+        searched += 1
         shape = "{0}::text" if column.type == "uuid" else _TEXT_ID
         value = sql.SQL(shape).format(sql.Identifier(column.name))
-        found = database.connection.execute(
+        counts = database.connection.execute(
             sql.SQL(
                 "SELECT entity, count(*) FROM {} JOIN ({}) AS known ON known.id = {} GROUP BY 1"
                 " ORDER BY 1"
             ).format(table_name(database.catalog.schema, table), every_id, value)
         ).fetchall()
-        if found:
-            rows = sum(int(count) for _, count in found)
-            hits.append(Hit(table, column.name, rows, tuple(entity for entity, _ in found)))
-    return looked, hits
+        if counts:
+            rows = sum(int(count) for _, count in counts)
+            hits.append(Hit(table, column.name, rows, tuple(entity for entity, _ in counts)))
+    return searched, hits
 
 
 def _every_id(database: Database) -> sql.Composed | None:

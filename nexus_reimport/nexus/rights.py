@@ -1,12 +1,12 @@
-"""Every right that the project needs of PostgreSQL: the one list, and what a role has of it.
+"""Every right that the project needs in PostgreSQL, and which of them a role has.
 
-``RULES`` is the list, as docs/rights.md shows it: each right with what it is on, why and at which
-step it is needed, and the statement that gives it. ``read`` looks each of them up for the role of a
-connection, object by object: through groups, PUBLIC and inheritance, as the server itself would
-decide. ``missing`` and ``refusal`` tell all that is not there at once.
+``RULES`` is the list, as docs/rights.md shows it: each right with its object, why and at which step
+it is needed, and the statement that grants it. ``read`` looks up each right for the role of a
+connection, object by object: through groups, PUBLIC and inheritance, as the server itself decides.
+``missing`` and ``refusal`` report all missing rights at once.
 
-Nothing here needs a superuser, nor that the role owns a table of the application. What needs no
-right at all is not listed: advisory locks, exported snapshots, session settings, the catalog.
+No right here requires a superuser, or that the role owns a table of the application. What needs no
+right is not listed: advisory locks, exported snapshots, session settings, the catalog.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from nexus_reimport.nexus.postgres import Connection, statement
 from nexus_reimport.nexus.registry import OWN_SCHEMA
 
 OF_A_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
-MAINTAIN_SINCE = 170000  # server_version_num
-_SHOWN = 8  # objects that a line of a message names
+MAINTAIN_SINCE = 170000  # server_version_num: PostgreSQL 17 introduced the privilege
+_SHOWN = 8  # objects named in one line of a message
 
 
 class Task(StrEnum):
@@ -49,8 +49,8 @@ EVERY = tuple(Task)
 class Rule:
     """One kind of right.
 
-    ``kind`` is what GRANT calls the object; where no GRANT gives it, ``template`` is the statement.
-    ``without`` says what a run does without it; "" where it stops.
+    ``kind`` is GRANT's word for the object; if no GRANT gives the right, ``template`` is the
+    statement. ``without`` says what a run does without the right; "" if it stops.
     """
 
     privilege: str
@@ -63,7 +63,7 @@ class Rule:
     without: str = ""
 
     def statement(self, privileges: Iterable[str], objects: Iterable[str], role: str) -> str:
-        """The statement that gives ``privileges`` on ``objects`` (quoted names) to ``role``."""
+        """The statement that grants ``privileges`` on ``objects`` (quoted names) to ``role``."""
         listed = ", ".join(objects)
         if self.template:
             return self.template.format(object=listed, role=role)
@@ -72,9 +72,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One right on one object, and whether the role has it; names are quoted as SQL wants them.
+    """One right on one object, and whether the role has it; names are quoted for SQL.
 
-    ``place`` is where the statement is run, where that is not the database itself.
+    ``place`` is the server on which to run the statement; "" for the database itself.
     """
 
     rule: Rule
@@ -86,13 +86,13 @@ class Right:
 
     @property
     def statement(self) -> str:
-        """The statement that gives it."""
+        """The statement that grants it."""
         return self.rule.statement([self.privilege], [self.object], self.role)
 
 
 def _rules() -> dict[str, Rule]:
     """The list, in the order in which it is shown."""
-    undo = "each run keeps its undo data in a schema of its own"
+    undo = "each run stores its undo data in a separate schema"
     return {
         "connect": Rule(
             "CONNECT",
@@ -113,7 +113,7 @@ def _rules() -> dict[str, Rule]:
         "create_own": Rule(
             "CREATE",
             "the database",
-            "makes our own schema, where it is not there",
+            "our own schema is created if it is missing",
             "adopt",
             (Task.ADOPT,),
             "DATABASE",
@@ -121,15 +121,15 @@ def _rules() -> dict[str, Rule]:
         "temporary": Rule(
             "TEMPORARY",
             "the database",
-            "what is loaded is first copied into temporary tables",
-            "02: before the locks; 90: the look",
+            "rows are first loaded into temporary tables",
+            "02: before the locks; 90: the preview",
             READING,
             "DATABASE",
         ),
         "usage": Rule(
             "USAGE",
             "each schema that has tables or sequences",
-            "all in it is dumped",
+            "everything in it is dumped",
             "01: survey and backup",
             (*READING, Task.FINISH),
             "SCHEMA",
@@ -153,7 +153,7 @@ def _rules() -> dict[str, Rule]:
         "dump_sequence": Rule(
             "SELECT",
             "each sequence",
-            "it is dumped, and new integer keys go on where it stands",
+            "it is dumped, and new integer keys continue from its value",
             "01: survey and backup; 90",
             READING,
             "SEQUENCE",
@@ -168,7 +168,7 @@ def _rules() -> dict[str, Rule]:
         ),
         "every_row": Rule(
             "BYPASSRLS",
-            "the role, where a table has row level security that hides rows from it",
+            "the role, if row level security of a table hides rows from it",
             "a count, a hash and a dump must see every row",
             "01: survey and backup",
             (*READING, Task.FINISH),
@@ -177,15 +177,15 @@ def _rules() -> dict[str, Rule]:
         "insert": Rule(
             "INSERT",
             "each wiped table",
-            "rows are loaded, or put back",
+            "rows are loaded, or restored",
             "02; 90",
             LOADING,
             "TABLE",
         ),
         "delete": Rule(
             "DELETE",
-            "each wiped table (LOCK TABLE IN EXCLUSIVE MODE asks for it too)",
-            "rows are wiped, and it is locked",
+            "each wiped table (LOCK TABLE IN EXCLUSIVE MODE requires it too)",
+            "rows are wiped, and the table is locked",
             "02; 90",
             LOADING,
             "TABLE",
@@ -193,17 +193,17 @@ def _rules() -> dict[str, Rule]:
         "link": Rule(
             "UPDATE (COLUMNS)",
             "the link columns of each linking table, and no other column",
-            "documents and images are re-linked",
+            "links of documents and images are fixed",
             "02; 90",
             READING,
             "TABLE",
         ),
         "lock": Rule(
             "MAINTAIN",
-            "each linking table. LOCK TABLE IN EXCLUSIVE MODE asks for a right on the"
-            " whole table: UPDATE, DELETE or TRUNCATE will do as well. Before PostgreSQL 17 there"
-            " is no MAINTAIN, and UPDATE is asked for",
-            "it is locked",
+            "each linking table. LOCK TABLE IN EXCLUSIVE MODE requires a right on the"
+            " whole table; UPDATE, DELETE or TRUNCATE are enough too. Before PostgreSQL 17 there"
+            " is no MAINTAIN, and UPDATE is required instead",
+            "the table is locked",
             "02; 90",
             READING,
             "TABLE",
@@ -211,7 +211,7 @@ def _rules() -> dict[str, Rule]:
         "sequence": Rule(
             "UPDATE",
             "each sequence that fills a column of a wiped table",
-            "the application must give out no key that was loaded (setval)",
+            "the application must not give out a key that was loaded (setval)",
             "02",
             (Task.RUN,),
             "SEQUENCE",
@@ -235,16 +235,16 @@ def _rules() -> dict[str, Rule]:
         ),
         "own_usage": Rule(
             "USAGE",
-            "our own schema, where it is there",
-            "the marker and the runs are in it",
+            "our own schema, if it exists",
+            "it holds the marker and the runs",
             "the first connection",
             tuple(t for t in Task if t is not Task.RESTORE),
             "SCHEMA",
         ),
         "own_create": Rule(
             "CREATE",
-            "our own schema, where it is there",
-            "its tables are made where they lack",
+            "our own schema, if it exists",
+            "its missing tables are created",
             "adopt; 02; 90",
             (*READING, Task.ADOPT),
             "SCHEMA",
@@ -252,7 +252,7 @@ def _rules() -> dict[str, Rule]:
         "own_table": Rule(
             "ownership",
             "each table of our own schema",
-            "read, written, and altered where an older version has made it",
+            "it is read, written, and altered if an older version created it",
             "adopt; 02; 90; seal",
             tuple(t for t in Task if t is not Task.RESTORE),
             template="ALTER TABLE {object} OWNER TO {role};",
@@ -260,7 +260,7 @@ def _rules() -> dict[str, Rule]:
         "undo_usage": Rule(
             "USAGE",
             "the schema of the latest run's undo data",
-            "it is put back",
+            "rows are restored from it",
             "90",
             (Task.ROLLBACK,),
             "SCHEMA",
@@ -268,7 +268,7 @@ def _rules() -> dict[str, Rule]:
         "undo_select": Rule(
             "SELECT",
             "each table of the latest run's undo data",
-            "it is put back",
+            "rows are restored from it",
             "90",
             (Task.ROLLBACK,),
             "TABLE",
@@ -284,12 +284,12 @@ def _rules() -> dict[str, Rule]:
         "rehearse": Rule(
             "CREATEDB",
             "the role, on the server for rehearsals",
-            "the backup is restored into a database of our own, which is dropped again",
+            "the backup is restored into a scratch database, which is then dropped",
             "01: the rehearsal",
             (Task.RUN, Task.RELINK),
             template="ALTER ROLE {role} CREATEDB;",
-            without="the rehearsal runs inside the real transaction and proves no backup; prod"
-            " needs a waiver for that",
+            without="the rehearsal runs in a real transaction that is rolled back, and does not"
+            " prove the backup; prod needs a waiver for that",
         ),
         "restore": Rule(
             "CREATEDB",
@@ -301,8 +301,8 @@ def _rules() -> dict[str, Rule]:
         ),
         "later_table": Rule(
             "SELECT",
-            "tables that the owner of the application's tables makes later",
-            "a migration that makes a table must not stop the next run",
+            "tables that the owner of the application's tables creates later",
+            "a migration that creates a table must not stop the next run",
             "01, after a migration",
             READING,
             template="ALTER DEFAULT PRIVILEGES {object} GRANT SELECT ON TABLES TO {role};",
@@ -310,8 +310,8 @@ def _rules() -> dict[str, Rule]:
         ),
         "later_sequence": Rule(
             "SELECT",
-            "sequences that the owner of the application's tables makes later",
-            "a migration that makes a sequence must not stop the next run",
+            "sequences that the owner of the application's tables creates later",
+            "a migration that creates a sequence must not stop the next run",
             "01, after a migration",
             READING,
             template="ALTER DEFAULT PRIVILEGES {object} GRANT SELECT ON SEQUENCES TO {role};",
@@ -320,16 +320,16 @@ def _rules() -> dict[str, Rule]:
         "vacuum": Rule(
             "MAINTAIN",
             "each wiped table (its owner has it; since PostgreSQL 17)",
-            "VACUUM (ANALYZE) after COMMIT",
+            "VACUUM (ANALYZE) runs after COMMIT",
             "02: after COMMIT",
             (Task.RUN,),
             "TABLE",
-            without="a warning says so, and autovacuum does it later",
+            without="a warning is shown, and autovacuum does it later",
         ),
         "activity": Rule(
             "membership",
             "pg_read_all_stats",
-            "when other sessions were last active",
+            "shows when other sessions were last active",
             "01: who else writes",
             (Task.RUN, Task.RELINK),
             template="GRANT {object} TO {role};",
@@ -338,12 +338,12 @@ def _rules() -> dict[str, Rule]:
         "server": Rule(
             "EXECUTE",
             "pg_control_system() (PUBLIC has it by default)",
-            "tells this server from a copy of it",
+            "distinguishes this server from a copy of it",
             "adopt and every first connection",
             EVERY,
             "FUNCTION",
-            without="a copy on another server, of the same name and number, is taken"
-            " for the original",
+            without="a copy on another server, with the same name and oid, is taken for the"
+            " original",
         ),
     }
 
@@ -362,8 +362,8 @@ class _Relation:
     hides_rows: bool
 
 
-class _Looked:
-    """The rights of one connection's role, as they are found."""
+class _RightsReader:
+    """Looks up the rights of one connection's role."""
 
     def __init__(self, connection: Connection, mapping: FieldMapping) -> None:
         self._connection, self._mapping = connection, mapping
@@ -449,14 +449,14 @@ class _Looked:
 
     def _links(self) -> Iterator[Right]:
         schema = self._mapping.schema_name
-        there = {r.name: r for r in self._relations if r.schema == schema and not r.is_sequence}
+        tables = {r.name: r for r in self._relations if r.schema == schema and not r.is_sequence}
         enough = lock_privileges(self.version)
         for name, link in self._mapping.link_tables().items():
-            if name not in there:
+            if name not in tables:
                 continue
-            table = there[name]
-            wanted = [c for c in (link.object, link.content_type) if c]
-            asked = {"schema": schema, "table": name, "columns": wanted}
+            table = tables[name]
+            linking = [c for c in (link.object, link.content_type) if c]
+            asked = {"schema": schema, "table": name, "columns": linking}
             columns = self._connection.execute(statement("rights_on_columns"), asked).fetchall()
             yield self.right(
                 "link",
@@ -472,31 +472,31 @@ class _Looked:
             )
 
     def _parts(self) -> Iterator[Right]:
-        """Types and functions that PUBLIC may not use any more; the others are not listed."""
+        """Types and functions that PUBLIC may no longer use; all others are allowed anyway."""
         tables = [*self._mapping.wiped_tables(), *self._mapping.link_tables()]
         asked = {"schema": self._mapping.schema_name, "tables": tables}
         for kind, name in self._connection.execute(statement("rights_on_parts"), asked):
             yield self.right(kind.lower(), name, held=False)
 
     def _large_objects(self) -> Iterator[Right]:
-        """Those that may not be read, in one: there may be many thousands."""
-        found = self._connection.execute(statement("rights_on_large_objects")).fetchall()
-        if found:
+        """One right for all unreadable large objects: there may be many thousands."""
+        rows = self._connection.execute(statement("rights_on_large_objects")).fetchall()
+        if rows:
             yield self.right(
-                "dump_object", ", ".join(str(number) for (number,) in found), held=False
+                "dump_object", ", ".join(str(number) for (number,) in rows), held=False
             )
 
     def _later(self) -> Iterator[Right]:
-        """Default privileges for what a migration makes."""
+        """Default privileges for tables and sequences that a migration creates."""
         asked = {"schema": self._mapping.schema_name}
         for owner, schema, kind, held in self._connection.execute(statement("rights_later"), asked):
             rule = "later_table" if kind == "r" else "later_sequence"
             yield self.right(rule, f"FOR ROLE {owner} IN SCHEMA {schema}", held=held)
 
     def _undo_of_the_latest_run(self) -> str:
-        """The schema of the undo data that a rollback would use; "" where nobody can know it."""
-        there = {r.name: r for r in self._relations if r.schema == OWN_SCHEMA}
-        if registry.RUNS_NAME not in there or not there[registry.RUNS_NAME].is_own:
+        """The schema of the undo data that a rollback would use; "" if there is none to see."""
+        ours = {r.name: r for r in self._relations if r.schema == OWN_SCHEMA}
+        if registry.RUNS_NAME not in ours or not ours[registry.RUNS_NAME].is_own:
             return ""
         standing = registry.standing(self._connection)
         return standing[0].undo.schema if standing and standing[0].undo else ""
@@ -508,7 +508,7 @@ def table_privileges(version: int) -> tuple[str, ...]:
 
 
 def lock_privileges(version: int) -> tuple[str, ...]:
-    """Those of which LOCK TABLE IN EXCLUSIVE MODE asks for one, on the whole table.
+    """The privileges of which LOCK TABLE IN EXCLUSIVE MODE requires one, on the whole table.
 
     Source: PostgreSQL 13 to 18, LOCK, "Notes".
     """
@@ -518,28 +518,28 @@ def lock_privileges(version: int) -> tuple[str, ...]:
 def read(
     connection: Connection, mapping: FieldMapping, rehearsals: Connection | None = None
 ) -> tuple[Right, ...]:
-    """Every right of the list for the role of ``connection``, each with whether it is held.
+    """Every right of the list for the role of ``connection``, and whether the role has it.
 
-    ``rehearsals`` is a connection to the server where copies are made, if it is another one.
+    ``rehearsals`` is a connection to the server on which copies are made, if it is another one.
     """
-    found = list(_Looked(connection, mapping).all())
+    rights = list(_RightsReader(connection, mapping).all())
     server = rehearsals or connection
     (row,) = server.execute(statement("rights_of_database")).fetchall()
     place = f"server {server.info.host}:{server.info.port}" if rehearsals else ""
     rule = RULES["rehearse"]
-    found.append(Right(rule, rule.privilege, row[0], row[0], row[3], place))
+    rights.append(Right(rule, rule.privilege, row[0], row[0], row[3], place))
     order = list(RULES.values())
-    return tuple(sorted(found, key=lambda right: order.index(right.rule)))
+    return tuple(sorted(rights, key=lambda right: order.index(right.rule)))
 
 
-def missing(found: Iterable[Right], task: Task, also: Collection[Rule] = ()) -> tuple[Right, ...]:
-    """The rights without which ``task`` stops, and which the role has not.
+def missing(rights: Iterable[Right], task: Task, also: Collection[Rule] = ()) -> tuple[Right, ...]:
+    """The rights that the role lacks and without which ``task`` stops.
 
-    ``also`` are rules without which this run stops although others do not.
+    ``also`` are optional rules that this run requires nevertheless.
     """
     return tuple(
         right
-        for right in found
+        for right in rights
         if task in right.rule.tasks
         and not right.held
         and (not right.rule.without or right.rule in also)
@@ -547,7 +547,11 @@ def missing(found: Iterable[Right], task: Task, also: Collection[Rule] = ()) -> 
 
 
 def lines(lacking: Iterable[Right]) -> tuple[tuple[str, str], ...]:
-    """(what is missing and why, the statement that gives it): as few as say all of it."""
+    """Pairs (what is missing and why, the statement that grants it), as few as possible.
+
+    Rights on one object are joined, then objects with the same rights: a person pastes each
+    statement by hand.
+    """
     by_object: dict[tuple[str, ...], list[Right]] = {}
     for right in lacking:
         rule = right.rule
@@ -555,14 +559,14 @@ def lines(lacking: Iterable[Right]) -> tuple[tuple[str, str], ...]:
         by_object.setdefault(key, []).append(right)
     alike: dict[tuple[str, ...], list[list[Right]]] = {}
     for (*kind, on), rights in by_object.items():
-        run_lock = on if rights[0].rule.template else ""  # one object to a statement
-        same = (*kind, run_lock, *(r.privilege + r.rule.why for r in rights))
+        only = on if rights[0].rule.template else ""  # such a statement takes one object
+        same = (*kind, only, *(r.privilege + r.rule.why for r in rights))
         alike.setdefault(same, []).append(rights)
     return tuple(_line(group) for group in alike.values())
 
 
 def _line(group: list[list[Right]]) -> tuple[str, str]:
-    """Objects on which the same rights are missing."""
+    """The line for objects on which the same rights are missing."""
     first = group[0]
     privileges = tuple(dict.fromkeys(r.privilege for r in first))
     reasons = "; ".join(dict.fromkeys(r.rule.why for r in first))
@@ -577,15 +581,15 @@ def _line(group: list[list[Right]]) -> tuple[str, str]:
 def refusal(
     lacking: Iterable[Right], where: str, state: str = NOTHING_WRITTEN, what: str = ""
 ) -> StopError:
-    """The error that tells all of ``lacking`` at once, each with its statement."""
+    """The error that names all of ``lacking`` at once, each with its statement."""
     rights = tuple(lacking)
-    told = lines(rights)
+    pairs = lines(rights)
     return StopError(
         (f"{what}\n" if what else "")
         + f"{len(rights)} right(s) are missing for role {rights[0].role}\n"
-        + "\n".join(f"    {missed}" for missed, _ in told),
+        + "\n".join(f"    {what_and_why}" for what_and_why, _ in pairs),
         where=where,
         state=state,
         next="have an administrator run these statements in that database, then run this again\n"
-        + "\n".join(f"    {given}" for _, given in told),
+        + "\n".join(f"    {granting}" for _, granting in pairs),
     )

@@ -1,8 +1,8 @@
-"""What the catalog says of the tables that a run touches: described once, compared everywhere.
+"""A description of the tables that a run touches, from the catalog, to compare it later.
 
-The preflight describes them, approval is bound to that, and it is described again under the locks,
-before a rollback, and after COMMIT. What a copy to look at does without (owners, grants, policies,
-publications, event triggers) is marked as local, and not compared with a copy.
+The preflight describes them, and the approval covers that description. They are described again
+under the locks, before a rollback, and after COMMIT. What a rehearsal's copy does not have (owners,
+grants, policies, publications, event triggers) is marked as local, and not compared with a copy.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus.postgres import Connection, statement
 from nexus_reimport.nexus.tables import mapped_tables
 
-_DIGEST = 12  # characters: a definition is compared with one other
+_DIGEST = 12  # characters; enough, since a definition is only compared with one other
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing of the schema: where, what may be shown of it, and a digest of its definition."""
+    """One object of the schema: where, what may be shown of it, a digest of its definition."""
 
     place: str
     shown: str
@@ -35,9 +35,9 @@ Facts = tuple[Fact, ...]
 
 
 def describe(connection: Connection, mapping: FieldMapping) -> Facts:
-    """All that the catalog says of the mapped tables, as it is now.
+    """The description of the mapped tables as they are now.
 
-    A definition may hold a constant that somebody wrote into a condition: it is never shown.
+    A definition is never shown: its condition may hold a constant that is a patient's value.
     """
     asked = {"schema": mapping.schema_name, "tables": sorted(mapped_tables(mapping))}
     return tuple(
@@ -47,39 +47,39 @@ def describe(connection: Connection, mapping: FieldMapping) -> Facts:
 
 
 def structure(facts: Iterable[Fact]) -> Facts:
-    """What a copy must have in common with its original."""
+    """The facts that a copy must have in common with its original."""
     return tuple(fact for fact in facts if not fact.local)
 
 
 def digest(facts: Sequence[Fact]) -> str:
     """A digest of all of them."""
-    said = [[f.place, f.shown, f.digest] for f in facts]
-    return private.sha256(json.dumps(said).encode())
+    content = [[f.place, f.shown, f.digest] for f in facts]
+    return private.sha256(json.dumps(content).encode())
 
 
 def differences(was: Iterable[Fact], now: Iterable[Fact]) -> tuple[str, ...]:
-    """What is not the same in both: the object, and how it was and is."""
-    then, there = _by_place(was), _by_place(now)
-    found = []
-    for place in sorted({*then, *there}):
-        old, new = then.get(place, []), there.get(place, [])
+    """A line for each object that differs: its name, how it was and how it is."""
+    before, after = _by_place(was), _by_place(now)
+    texts = []
+    for place in sorted({*before, *after}):
+        old, new = before.get(place, []), after.get(place, [])
         if old == new:
             continue
         if not old:
-            found.append(f"{place}: was not there")
+            texts.append(f"{place}: did not exist")
         elif not new:
-            found.append(f"{place}: is gone")
+            texts.append(f"{place}: is gone")
         elif [f.shown for f in old] == [f.shown for f in new]:
-            found.append(f"{place}: another definition")
+            texts.append(f"{place}: another definition")
         else:
-            found.append(f"{place}: {_shown(old)} then, {_shown(new)} now")
-    return tuple(found)
+            texts.append(f"{place}: {_shown(old)} then, {_shown(new)} now")
+    return tuple(texts)
 
 
 def require_same(
     was: Iterable[Fact], now: Iterable[Fact], since: str, *, state: str, next: str
 ) -> None:
-    """Stop where the schema is not the same any more; names each object and what was changed.
+    """Stop if the schema has changed; the error names each object and the change.
 
     Raises:
         StopError: ``state`` is left, ``next`` says what to do.
@@ -88,8 +88,8 @@ def require_same(
     if not differ:
         return
     raise StopError(
-        f"the schema was changed {since}: {len(differ):,} thing(s)\n" + wording.lines(differ),
-        where="tables that are wiped, re-linked or looked up, and what points at them",
+        f"the schema was changed {since}: {len(differ):,} difference(s)\n" + wording.lines(differ),
+        where="tables that are wiped, re-linked or looked up, and what references them",
         state=state,
         next=next,
     )
@@ -100,7 +100,7 @@ def _shown(facts: Iterable[Fact]) -> str:
 
 
 def _by_place(facts: Iterable[Fact]) -> dict[str, list[Fact]]:
-    found: dict[str, list[Fact]] = {}
+    by_place: dict[str, list[Fact]] = {}
     for fact in facts:
-        found.setdefault(fact.place, []).append(fact)
-    return found
+        by_place.setdefault(fact.place, []).append(fact)
+    return by_place

@@ -1,11 +1,11 @@
-"""A database of our own making, for a restored copy: the only kind that we ever drop.
+"""A scratch database, for a restored copy: the only kind of database that we ever drop.
 
-That we made it is known, not guessed: its name holds 64 random bits, is written down in the
-private folder before CREATE DATABASE (which fails where the name is taken), and the database
-carries a token as its comment from then on. A database without both is never written or dropped.
+That we created it is certain: its name holds 64 random bits and is written into the private folder
+before CREATE DATABASE (which fails if the name is taken), and the database has a token as its
+comment. A database without both is never written to or dropped.
 
-It does not stay behind. Whoever made it drops it; after a kill, a watch does: a small process
-that learns of our end by its closed pipe. Where the server itself was gone, the next command does.
+It does not stay behind. The process that created it drops it. After a kill, a watch process does,
+which notices our end by its closed pipe. If the server was down then too, the next command does.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from nexus_reimport.settings import Postgres
 PREFIX = "nexus_reimport_scratch_"
 WATCH = "nexus_reimport.nexus.scratch_watch"
 _MARK = "nexus_reimport scratch "
-_LEAVING = 10.0  # seconds in which a session that was closed is gone
+_LEAVING = 10.0  # seconds until a closed session has ended on the server
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a database was made: what a copy of it must have in common."""
+    """Encoding and locale of a database; a copy must have the same, or texts sort differently."""
 
     encoding: str
     provider: str  # libc, icu, builtin; "" before PostgreSQL 15
@@ -49,7 +49,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """A database that we made: the way into it, and the token that it carries."""
+    """A database that we created: how to connect to it, and the token in its comment."""
 
     place: Postgres
     token: str
@@ -60,10 +60,10 @@ class Scratch:
         return self.place.database
 
     def require(self, connection: Connection) -> None:
-        """Raise StopError unless ``connection`` is to this very database, made by us."""
+        """Raise StopError unless the server of ``connection`` has this database, with our token."""
         if comment(connection, self.name) != _MARK + self.token:
             raise StopError(
-                "the scratch database is not the one that this run made",
+                "the scratch database is not the one that this run created",
                 where=f"database {self.name}",
                 next="run 01_preflight again",
             )
@@ -76,7 +76,7 @@ def shape(connection: Connection) -> Shape:
 
 
 def may_create(connection: Connection) -> bool:
-    """Whether the role may make databases on this server."""
+    """Whether the role may create databases on this server."""
     query = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
     return bool(scalar(connection, query))
 
@@ -84,7 +84,10 @@ def may_create(connection: Connection) -> bool:
 def extensions_of_a_superuser(
     connection: Connection, extensions: Mapping[str, bool]
 ) -> tuple[str, ...]:
-    """Those that a table needs (name -> whether one does) and the role may not make in a copy."""
+    """The extensions that a table needs and that the role may not create in a copy.
+
+    ``extensions`` maps each name to whether a table needs it.
+    """
     needed = [name for name, is_needed in extensions.items() if is_needed]
     rows = connection.execute(statement("extensions_of_a_superuser"), {"names": needed})
     return tuple(name for (name,) in rows)
@@ -92,13 +95,13 @@ def extensions_of_a_superuser(
 
 @contextmanager
 def made(server: Postgres, like: Shape, register: Path) -> Iterator[Scratch]:
-    """An empty database of that shape on ``server``, dropped at the end of the block.
+    """An empty database of shape ``like`` on ``server``, dropped at the end of the block.
 
-    ``server.database`` is where we connect to make it. ``register`` is the private folder in which
-    what we make is written down.
+    We connect to ``server.database`` to create it. ``register`` is the private folder in which its
+    name is written down first.
 
     Raises:
-        TargetError: it could not be made. Nothing is left.
+        TargetError: it could not be created. Nothing is left.
     """
     token = secrets.token_hex(8)
     name = PREFIX + token
@@ -114,12 +117,14 @@ def made(server: Postgres, like: Shape, register: Path) -> Iterator[Scratch]:
 
 
 def create(connection: Connection, name: str, like: Shape, mark: str) -> None:
-    """CREATE DATABASE of that shape from template0, and our comment on it.
+    """CREATE DATABASE of shape ``like`` from template0, with our comment ``mark``.
+
+    From template0, because template1 may hold objects that somebody added.
 
     Raises:
-        TargetError (by ``connected``): the name is taken, or there is no right to.
+        TargetError (by ``connected``): the name is taken, or the right is missing.
     """
-    words = [
+    clauses = [
         sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {}").format(
             sql.Identifier(name), sql.Literal(like.encoding)
         ),
@@ -128,21 +133,22 @@ def create(connection: Connection, name: str, like: Shape, mark: str) -> None:
         ),
     ]
     if like.provider:
-        words.append(sql.SQL("LOCALE_PROVIDER {}").format(sql.SQL(cast(Any, like.provider))))
+        clauses.append(sql.SQL("LOCALE_PROVIDER {}").format(sql.SQL(cast(Any, like.provider))))
     if like.locale:
         key = "ICU_LOCALE" if like.provider == "icu" else "BUILTIN_LOCALE"
-        words.append(sql.SQL("{} {}").format(sql.SQL(cast(Any, key)), sql.Literal(like.locale)))
-    connection.execute(sql.SQL(" ").join(words))
+        clauses.append(sql.SQL("{} {}").format(sql.SQL(cast(Any, key)), sql.Literal(like.locale)))
+    connection.execute(sql.SQL(" ").join(clauses))
     connection.execute(
         sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(mark))
     )
 
 
 def give_name(connection: Connection, copy: Scratch, name: str) -> None:
-    """Make a scratch database a lasting one of another name: from here on we never drop it.
+    """Rename a scratch database into a permanent one, which we never drop.
 
     Raises:
-        StopError: it is not ours. The name that is taken is the server's own refusal.
+        StopError: it is not ours. Nothing was renamed.
+        TargetError (by ``connected``): the name is taken. Nothing was renamed.
     """
     copy.require(connection)
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
@@ -153,7 +159,7 @@ def give_name(connection: Connection, copy: Scratch, name: str) -> None:
         try:
             connection.execute(rename)
             break
-        except psycopg.errors.ObjectInUse:  # a session of ours that is just leaving
+        except psycopg.errors.ObjectInUse:  # a session of ours that is just ending
             if time.monotonic() > end:
                 raise
             time.sleep(0.1)
@@ -167,41 +173,41 @@ def exists(connection: Connection, name: str) -> bool:
 
 
 def comment(connection: Connection, name: str) -> str | None:
-    """The comment on a database; None where it has none, or is not there."""
+    """The comment on a database; None if it has none, or does not exist."""
     query = (
         "SELECT shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database"
         " WHERE datname = %s"
     )
-    found = scalar(connection, query, (name,))
-    return None if found is None else str(found)
+    text = scalar(connection, query, (name,))
+    return None if text is None else str(text)
 
 
 def sweep(server: Postgres, register: Path) -> tuple[str, ...]:
-    """Drop what an earlier run, killed together with its watch, has left; the names.
+    """Drop what a run left that was killed together with its watch; gives the names dropped.
 
     Raises:
-        TargetError: the server cannot be asked; what is written down stays so.
+        TargetError: the server cannot be asked. The notes stay, and the next command tries again.
     """
     dropped = []
     for note in sorted(register.glob(f"{PREFIX}*.json")):
-        held = _read(note)
-        if held is None or not _is_on(held, server):
+        entry = _read(note)
+        if entry is None or not _is_on(entry, server):
             continue
-        if drop(server, held["name"], held["token"]):
-            dropped.append(str(held["name"]))
+        if drop(server, entry["name"], entry["token"]):
+            dropped.append(str(entry["name"]))
         note.unlink(missing_ok=True)
     return tuple(dropped)
 
 
 def drop(server: Postgres, name: str, token: str) -> bool:
-    """Drop a database that we made, ending whoever is connected; whether it was there.
+    """Drop a database that we created, ending its sessions; True if it existed.
 
-    Its name has our form and its comment is our token, or it has none yet: a kill may fall
-    between the two statements, and nobody else can have made that name.
+    Its comment is our token, or is still missing: a kill may fall between the two statements that
+    create it, and nobody else can have used a name with these random bits.
     """
     with connected(server) as connection:
-        known = comment(connection, name)
-        ours = name == PREFIX + token and known in (None, _MARK + token)
+        text = comment(connection, name)
+        ours = name == PREFIX + token and text in (None, _MARK + token)
         if not ours or not exists(connection, name):
             return False
         connection.execute(
@@ -213,7 +219,7 @@ def drop(server: Postgres, name: str, token: str) -> bool:
 def _end(
     server: Postgres, name: str, token: str, note: Path, watch: subprocess.Popen[bytes]
 ) -> None:
-    """Drop it; where that fails the watch goes on trying, and after it the next command."""
+    """Drop the database; if that fails, the watch keeps trying, and later the next command."""
     try:
         drop(server, name, token)
     except TargetError:
@@ -229,17 +235,17 @@ def _end(
 
 
 def _watched(server: Postgres, name: str, token: str, note: Path) -> subprocess.Popen[bytes]:
-    """The watch, which has been told everything before there is anything to drop."""
+    """The watch process; it knows what to drop before the database is created."""
     watch = subprocess.Popen(
         [sys.executable, "-m", WATCH],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        start_new_session=True,
+        start_new_session=True,  # Ctrl-C in our terminal must not end it
         env={"PYTHONPATH": str(CHECKOUT), "PATH": "/usr/bin:/bin"},
     )
-    told = {
+    instructions = {
         "server": {**server.model_dump(mode="json"), "password": ""},
         "password": server.password.get_secret_value(),
         "name": name,
@@ -247,30 +253,31 @@ def _watched(server: Postgres, name: str, token: str, note: Path) -> subprocess.
         "note": str(note),
     }
     pipe = cast(IO[bytes], watch.stdin)
-    pipe.write(json.dumps(told).encode() + b"\n")
+    # By the pipe, because every user of the machine can read a process's arguments.
+    pipe.write(json.dumps(instructions).encode() + b"\n")
     pipe.flush()
     return watch
 
 
 def _write_down(note: Path, server: Postgres, name: str, token: str) -> None:
     private.make_folder(note.parent)
-    held = {
+    entry = {
         "host": server.host,
         "port": server.port,
         "name": name,
         "token": token,
         "at": time.time(),
     }
-    private.replace(note, json.dumps(held).encode() + b"\n")
+    private.replace(note, json.dumps(entry).encode() + b"\n")
 
 
 def _read(note: Path) -> dict[str, Any] | None:
     try:
         return dict(json.loads(note.read_text(encoding="utf-8")))
     except (json.JSONDecodeError, OSError):
-        note.unlink(missing_ok=True)  # cut short by a kill, before anything was made
+        note.unlink(missing_ok=True)  # cut short by a kill, before the database was created
         return None
 
 
-def _is_on(held: dict[str, Any], server: Postgres) -> bool:
-    return (held["host"], held["port"]) == (server.host, server.port)
+def _is_on(entry: dict[str, Any], server: Postgres) -> bool:
+    return (entry["host"], entry["port"]) == (server.host, server.port)

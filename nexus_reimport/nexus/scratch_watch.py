@@ -1,9 +1,9 @@
-"""Waits for the end of a run that has made a scratch database, and drops it if the run cannot.
+"""Waits for the end of a run that created a scratch database, and drops it if the run cannot.
 
     python -m nexus_reimport.nexus.scratch_watch
 
-One line of JSON on stdin says where and which. A second line, "done", means that there is nothing
-left to do; a pipe that closes without it, that the run has ended some other way.
+One line of JSON on stdin names server and database. A second line, "done", means that the run has
+dropped it. If the pipe closes without that line, the run ended in another way, and we drop it.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from nexus_reimport.errors import TargetError
 from nexus_reimport.nexus import scratch
 from nexus_reimport.settings import Postgres
 
-_PATIENCE = 600.0  # seconds in which a server that was stopped may come back
-_LATE = 5.0  # seconds in which a CREATE DATABASE that was under way may still end
+_PATIENCE = 600.0  # seconds to wait for a stopped server to come back
+_LATE = 5.0  # seconds in which a CREATE DATABASE that was running may still succeed
 
 
 def main() -> int:
-    """Wait, then clear up; 0 where nothing is left."""
+    """Wait, then clean up; gives the exit code, 0 if nothing is left."""
     first = sys.stdin.readline()
     if not first:
         return 0
-    told: dict[str, Any] = json.loads(first)
+    given: dict[str, Any] = json.loads(first)
     if sys.stdin.readline().strip() == "done":
         return 0
     server = Postgres.model_construct(
-        **{**told["server"], "password": SecretStr(told["password"]), "binaries": None}
+        **{**given["server"], "password": SecretStr(given["password"]), "binaries": None}
     )
-    return 0 if _cleared(server, told["name"], told["token"], Path(told["note"])) else 1
+    return 0 if _cleared(server, given["name"], given["token"], Path(given["note"])) else 1
 
 
 def _cleared(server: Postgres, name: str, token: str, note: Path) -> bool:
-    """Try until it was dropped, or was not there for a while after the server answered."""
+    """Try until it is dropped, or until ``_LATE`` after an answer that it does not exist."""
     end = time.monotonic() + _PATIENCE
     answered: float | None = None
     while time.monotonic() < end:
         try:
-            gone = scratch.drop(server, name, token)
+            dropped = scratch.drop(server, name, token)
             answered = answered or time.monotonic()
         except TargetError:
-            gone = False
-        if gone or (answered and time.monotonic() - answered > _LATE):
+            dropped = False
+        if dropped or (answered and time.monotonic() - answered > _LATE):
             note.unlink(missing_ok=True)
             return True
         time.sleep(0.3)

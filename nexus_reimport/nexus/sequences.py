@@ -1,7 +1,7 @@
-"""The sequences that give out keys: whether what they give out next is free.
+"""The sequences that give out keys, and whether the next key is free.
 
-A sequence moves outside of any transaction: it is never rolled back. So it is only ever moved away
-from keys that are there, as the last thing before COMMIT, and never asked for its next value.
+A sequence changes outside of any transaction: a rollback does not restore it. So it is only moved
+past existing keys, as the last step before COMMIT, and never asked for its next value.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from nexus_reimport.nexus.postgres import Connection, scalar, statement, table_n
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A sequence behind a column of whole numbers.
+    """A sequence behind an integer column.
 
-    ``smallest`` and ``largest`` fit the column too, whose type holds numbers up to ``widest``.
+    ``smallest`` and ``largest`` are its limits, within those of the column, whose type holds
+    numbers up to ``widest``.
     """
 
     table: str
@@ -34,7 +35,7 @@ class Sequence:
 
     @property
     def place(self) -> sql.Identifier:
-        """The sequence itself."""
+        """The full name of the sequence, for a statement."""
         return table_name(self.schema, self.name)
 
     @property
@@ -44,13 +45,13 @@ class Sequence:
 
     @property
     def what(self) -> str:
-        """What it is, for a message."""
+        """The sequence and its column, for a message."""
         return f"sequence {self.schema}.{self.name} behind {self.table}.{self.column}"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a sequence gives out next (None: nothing any more), and how many rows are in its way."""
+    """The next value of a sequence (None: none is left), and how many rows already use values."""
 
     sequence: str
     next: int | None
@@ -64,11 +65,11 @@ class Reading:
     def __str__(self) -> str:
         if self.next is None:
             return f"{self.sequence}: it has no value left"
-        return f"{self.sequence}: {self.taken:,} rows hold what it gives out next"
+        return f"{self.sequence}: {self.taken:,} rows hold values that it gives out next"
 
 
 def behind(connection: Connection, schema: str, tables: Iterable[str]) -> tuple[Sequence, ...]:
-    """The sequences behind the columns of whole numbers of ``tables``."""
+    """The sequences behind the integer columns of ``tables``."""
     asked = {"schema": schema, "tables": sorted(tables)}
     rows = connection.execute(statement("sequences"), asked)
     return tuple(Sequence(*row) for row in rows)
@@ -77,28 +78,28 @@ def behind(connection: Connection, schema: str, tables: Iterable[str]) -> tuple[
 def unseen(
     connection: Connection, schema: str, tables: Collection[str], known: Iterable[Sequence]
 ) -> tuple[tuple[str, str, str], ...]:
-    """Table, key and function, where a function gives out keys and no sequence can be told."""
+    """(table, key, function) for keys from a function whose sequence the catalog does not show."""
     asked = {"schema": schema, "tables": sorted(tables)}
-    seen = {(s.table, s.column) for s in known}
+    with_sequence = {(s.table, s.column) for s in known}
     rows = connection.execute(statement("unseen_defaults"), asked).fetchall()
-    return tuple((t, c, function) for t, c, function in rows if (t, c) not in seen)
+    return tuple((t, c, function) for t, c, function in rows if (t, c) not in with_sequence)
 
 
 def used_up(connection: Connection, schema: str, tables: Iterable[str]) -> Iterator[Sequence]:
-    """Those that have no value left to give out."""
+    """The sequences that have no value left."""
     for sequence in behind(connection, schema, tables):
         if sequence.may_read and _next(connection, sequence) is None:
             yield sequence
 
 
 def given_out(connection: Connection, sequence: Sequence) -> int | None:
-    """The value that was given out last, or was set; None where none was."""
+    """The value that was given out or set last; None if there was none."""
     last, is_called = _state(connection, sequence)
     return last if is_called else None
 
 
 def read(connection: Connection, schema: str, sequence: Sequence) -> Reading:
-    """What it gives out next. One that cycles is in nobody's way but the next row's."""
+    """The next value, and the rows that hold values from there on; of a cycling one, only it."""
     value = _next(connection, sequence)
     if value is None:
         return Reading(sequence.what, None, 0)
@@ -113,7 +114,10 @@ def read(connection: Connection, schema: str, sequence: Sequence) -> Reading:
 
 
 def move_past_keys(connection: Connection, schema: str, sequence: Sequence) -> None:
-    """Set it to the last key in its way, so that the application's next one is free."""
+    """Set the sequence to the last existing key, so that the application's next key is free.
+
+    It is never moved back: setval has an effect only if the sequence is behind that key.
+    """
     query = sql.SQL("SELECT {}({column}) FROM {} WHERE {column} BETWEEN {} AND {}").format(
         sql.SQL("max" if sequence.rises else "min"),
         table_name(schema, sequence.table),
@@ -124,6 +128,7 @@ def move_past_keys(connection: Connection, schema: str, sequence: Sequence) -> N
     last = scalar(connection, query)
     if last is None:
         return
+    # A sequence that was never called gives out last_value itself: it counts as behind, too.
     connection.execute(
         sql.SQL(
             "SELECT setval({name}::regclass, {last}) FROM {place} WHERE last_value {} {last}"

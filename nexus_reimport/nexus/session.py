@@ -1,10 +1,10 @@
-"""What every session of ours must be: told at the start, then asked, whatever lies in between.
+"""The settings that each of our sessions must have: sent at the start, then read back.
 
-``OPTIONS`` go with the start-up packet. Then the session is asked for each of them, since a pooler
-may drop them and a role's or a database's own defaults may come instead. What differs is set and
-asked for once more; what still differs, or does not last, is refused by name.
+``SESSION`` goes with the start-up packet. Then each setting is read back, because a pooler may drop
+them, and defaults of the role or the database may apply instead. What differs is set and read once
+more; what still differs, or does not last, is refused by name.
 
-libpq's environment variables are hidden while it connects: no parameter can undo some of them.
+libpq's environment variables are hidden while it connects: some of them overrule every parameter.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SESSION = {
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
-    "extra_float_digits": "1",
+    "extra_float_digits": "1",  # the shortest text that gives the same number again
     "bytea_output": "hex",
     "client_encoding": "UTF8",
     "standard_conforming_strings": "on",
@@ -38,7 +38,8 @@ SESSION = {
     "array_nulls": "on",
     "quote_all_identifiers": "off",
     "transform_null_equals": "off",
-    # Which rows are seen and where names are looked up: a hidden row is an error, never left out.
+    # Which rows are seen and where names are looked up: with row_security off, PostgreSQL raises
+    # an error instead of leaving out hidden rows.
     "row_security": "off",
     "search_path": "pg_catalog",
     "default_transaction_read_only": "off",
@@ -48,7 +49,7 @@ SESSION = {
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "30min",
 }
-# Asked for as well, where the server has them; the first value is set where it is none of these.
+# Also read back, if the server has them; if a value is not allowed, the first of these is set.
 ALLOWED = {
     **{name: (value,) for name, value in SESSION.items()},
     "synchronous_commit": ("on", "remote_apply"),
@@ -57,11 +58,13 @@ ALLOWED = {
     "idle_session_timeout": ("0",),
     "default_transaction_deferrable": ("off",),
 }
-# A prepared statement that is not there, or is there already: another session than before.
+# A prepared statement is missing, or exists already: this is another session than before.
 OF_ANOTHER_SESSION = ("26000", "42P05")
+# Without synchronous_commit a crash loses what was answered as committed; with another
+# session_replication_role foreign keys are not checked.
 AT_COMMIT = ("synchronous_commit", "session_replication_role")
-# A session whose client is gone ends by itself, its locks with it: in seconds where the client has
-# died, in half a minute where the network was cut. Not every platform knows each of these.
+# The server ends a session whose client is gone, and releases its locks: within seconds if the
+# client has died, within half a minute if the network was cut. Some platforms lack some of these.
 ENDS_WITH_CLIENT = {
     "client_connection_check_interval": "2s",
     "tcp_keepalives_idle": "10",
@@ -71,7 +74,7 @@ ENDS_WITH_CLIENT = {
 }
 _ASK = "SELECT pg_backend_pid(), name, current_setting(name, true) FROM unnest(%s::text[]) AS name"
 _SET = "SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) AS s (name, value)"
-# Parameters of ours overrule these, and an environment's file may take a secret from them.
+# Our parameters overrule these, and an environment's file may take a secret from them.
 _OVERRULED = {"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"}
 
 
@@ -79,7 +82,7 @@ _OVERRULED = {"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"}
 
 
 def arguments(target: Postgres) -> dict[str, Any]:
-    """What libpq is told beside host, port, database, user and password."""
+    """libpq's parameters other than host, port, database, user and password."""
     options = " ".join(
         f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in SESSION.items()
     )
@@ -97,7 +100,7 @@ def arguments(target: Postgres) -> dict[str, Any]:
 
 
 def certificates(target: Postgres) -> dict[str, str]:
-    """libpq's names of the files for TLS; "" where the settings name none."""
+    """libpq's parameters for the files of TLS; "" if the settings name none."""
     return {
         "sslrootcert": target.sslrootcert,
         "sslcert": target.sslcert,
@@ -106,7 +109,7 @@ def certificates(target: Postgres) -> dict[str, str]:
 
 
 class _Environment:
-    """libpq's variables, out of the environment for as long as any thread connects."""
+    """Removes libpq's variables from the environment as long as any thread connects."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -133,14 +136,14 @@ _environment = _Environment()
 
 
 def without_environment() -> AbstractContextManager[None]:
-    """No variable of libpq's is in the environment while the block connects.
+    """Hide libpq's variables from the environment while the block connects.
 
-    PGTZ and PGDATESTYLE overrule what we send, and PGSERVICE fills in what we do not.
+    PGTZ and PGDATESTYLE overrule what we send, and PGSERVICE adds what we do not send.
     """
     return _environment.hidden()
 
 
-# ---------------------------------------------------------------- whether it obeys
+# ---------------------------------------------------------------- whether the settings apply
 
 
 def require(
@@ -149,40 +152,45 @@ def require(
     state: str,
     another: Callable[[], AbstractContextManager[Connection]],
 ) -> None:
-    """That the session is what it was told to be, and stays it from one transaction to the next.
+    """Stop unless the session has our settings and keeps them from transaction to transaction.
 
-    ``another`` opens one more session: with two it shows whether a pooler swaps them.
+    ``another`` opens one more session: with two of them it shows whether a pooler swaps them.
 
     Raises:
-        TargetError: a setting is not taken, or a pooler lends sessions for one transaction.
+        TargetError: a setting does not apply, or a pooler lends sessions for one transaction.
+            ``state`` is left.
     """
-    pid, found = _asked(connection)
-    wrong = _wrong(found)
+    pid, values = _read(connection)
+    wrong = _wrong(values)
     for name in wrong:
-        with suppress(psycopg.errors.InsufficientPrivilege):  # it is asked for again
+        with suppress(psycopg.errors.InsufficientPrivilege):  # it is read again below
             connection.execute(_SET, (False, [name], [ALLOWED[name][0]]))
-    again, found = _asked(connection)
-    if again != pid:
+    pid_again, values = _read(connection)
+    if pid_again != pid:
         raise swapped(where, state)
-    if still := _wrong(found):
-        raise _not_taken(still, where, state)
-    if found.get("server_encoding") == "SQL_ASCII":
+    if still := _wrong(values):
+        raise _not_applied(still, where, state)
+    if values.get("server_encoding") == "SQL_ASCII":
         raise TargetError(
-            "the database's encoding is SQL_ASCII: PostgreSQL does not know what its letters are",
+            "the database's encoding is SQL_ASCII: PostgreSQL does not know which letters its bytes"
+            " mean",
             where=where,
             state=state,
-            next="dump the database and restore it into one with the encoding UTF8",
+            next="dump the database and restore it into a database with the encoding UTF8",
         )
-    was_dropped = any(name in SESSION for name in wrong)  # what was sent is stronger than a role's
+    # The start-up packet is stronger than a role's defaults: if its settings are missing, something
+    # in between has dropped them.
+    was_dropped = any(name in SESSION for name in wrong)
     if was_dropped or pid != connection.info.backend_pid:
         with another() as second:
             if _are_swapped(connection, second):
                 raise swapped(where, state)
-    _end_with_client(connection, [name for name in ENDS_WITH_CLIENT if found.get(name) is not None])
+    available = [name for name in ENDS_WITH_CLIENT if values.get(name) is not None]
+    _end_with_client(connection, available)
 
 
 def _end_with_client(connection: Connection, names: list[str]) -> None:
-    """Set what there is of it: one by one where one is not on the server's platform."""
+    """Set ``names`` of ``ENDS_WITH_CLIENT``; one by one if the server's platform lacks one."""
     try:
         connection.execute(_SET, (False, names, [ENDS_WITH_CLIENT[name] for name in names]))
     except psycopg.errors.InvalidParameterValue:
@@ -190,77 +198,78 @@ def _end_with_client(connection: Connection, names: list[str]) -> None:
             _end_with_client(connection, [name])
 
 
-def tell_again(connection: Connection) -> None:
-    """Set every setting anew, for this transaction: the time-outs of one before are gone."""
+def set_for_transaction(connection: Connection) -> None:
+    """Set every setting again, for this transaction; this also resets its time-outs."""
     connection.execute(_SET, (True, list(SESSION), list(SESSION.values())))
 
 
 def require_at_commit(connection: Connection, state: str) -> None:
-    """That a COMMIT now is on the disk when it is answered, and that foreign keys were checked.
+    """Stop unless COMMIT waits until the data is on disk, and foreign keys were checked.
 
     Raises:
-        TargetError: a function or a trigger inside the transaction has changed that.
+        TargetError: a function or a trigger in the transaction has changed one of these settings.
+            ``state`` is left.
     """
-    _, found = _asked(connection)
-    if wrong := {n: v for n, v in _wrong(found).items() if n in AT_COMMIT}:
-        raise _not_taken(wrong, "just before COMMIT", state)
+    _, values = _read(connection)
+    if wrong := {n: v for n, v in _wrong(values).items() if n in AT_COMMIT}:
+        raise _not_applied(wrong, "just before COMMIT", state)
 
 
-def _asked(connection: Connection) -> tuple[int, Mapping[str, str | None]]:
-    """The server's process that answers, and each setting; None where there is no such."""
+def _read(connection: Connection) -> tuple[int, Mapping[str, str | None]]:
+    """The server's process that answers, and each setting; None if the server lacks it."""
     names = [*ALLOWED, *ENDS_WITH_CLIENT, "server_encoding"]
     rows = connection.execute(_ASK, (names,)).fetchall()
     return rows[0][0], {name: value for _, name, value in rows}
 
 
-def _wrong(found: Mapping[str, str | None]) -> dict[str, str]:
-    """The settings that are none of the allowed ones."""
+def _wrong(values: Mapping[str, str | None]) -> dict[str, str]:
+    """The settings whose value is not allowed."""
     return {
         name: value
         for name, allowed in ALLOWED.items()
-        if (value := found.get(name)) is not None
+        if (value := values.get(name)) is not None
         and value.casefold() not in {text.casefold() for text in allowed}
     }
 
 
-def _are_swapped(one: Connection, other: Connection) -> bool:
+def _are_swapped(first: Connection, second: Connection) -> bool:
     """Whether the two get each other's session, or lose their settings, between transactions.
 
-    Each is asked twice after both were busy at once: a pool that lends what came back last shows
-    itself at the first question, one that lends in turn at the second.
+    They are asked again after both were busy at the same time: a pool that lends the session that
+    came back last shows itself at the first question, one that lends in turn at the second.
     """
     pids = {}
-    for connection in (one, other):
+    for connection in (first, second):
         connection.execute("BEGIN")
         pids[connection] = connection.execute("SELECT pg_backend_pid()").fetchone()
-    for connection in (one, other):
+    for connection in (first, second):
         connection.execute("COMMIT")
-    for connection in (one, one, other):
+    for connection in (first, first, second):
         if connection.execute("SELECT pg_backend_pid()").fetchone() != pids[connection]:
             return True
-    return bool(_wrong(_asked(one)[1]))
+    return bool(_wrong(_read(first)[1]))
 
 
 def swapped(where: str, state: str) -> TargetError:
-    """The refusal of a pooler in transaction mode."""
+    """The error for a pooler in transaction mode."""
     return TargetError(
-        "a connection pooler lies in between, and gives each transaction another session",
+        "a connection pooler gives each transaction a different session",
         where=where,
         state=state,
         next="name PostgreSQL's own host and port in [postgres], or a pool in session mode:"
-        " locks, settings and the snapshot of a dump belong to one session",
+        " locks, settings and a dump's snapshot belong to one session",
     )
 
 
-def _not_taken(wrong: Mapping[str, str], where: str, state: str) -> TargetError:
+def _not_applied(wrong: Mapping[str, str], where: str, state: str) -> TargetError:
     listed = "; ".join(
         f"{name} is {value or 'empty'}, must be {ALLOWED[name][0]}"
         for name, value in sorted(wrong.items())
     )
     return TargetError(
-        f"{len(wrong)} setting(s) of the session cannot be had: {listed}",
+        f"{len(wrong)} setting(s) of the session could not be set: {listed}",
         where=where,
         state=state,
-        next="a pooler in between may drop them: name PostgreSQL's own host and port in"
-        " [postgres]; or an administrator has to: ALTER ROLE … RESET, ALTER DATABASE … RESET",
+        next="a connection pooler may drop them: name PostgreSQL's own host and port in [postgres];"
+        " or have an administrator run ALTER ROLE … RESET, ALTER DATABASE … RESET",
     )

@@ -1,4 +1,4 @@
-"""What state tables are in: which columns a fingerprint covers, and the fingerprints now."""
+"""The role of each table, the columns that its fingerprint covers, and its fingerprint now."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nexus_reimport.nexus.postgres import table_name
 
 
 class Role(StrEnum):
-    """What a run may do to a table."""
+    """What a run may do with a table."""
 
     WIPED = "wiped and reimported"
     LINK = "only the link"
@@ -23,11 +23,15 @@ class Role(StrEnum):
 def fingerprinted(
     mapping: FieldMapping, table: Table
 ) -> tuple[tuple[str, ...], Role, tuple[str, ...]]:
-    """The columns of ``table`` that its fingerprint covers, its role, and what is left out."""
+    """The columns of ``table`` that its fingerprint covers, its role, and the columns left out.
+
+    Volatile columns are left out, because the application changes them by itself (tokens, logins).
+    """
     every = tuple(c.name for c in table.columns)
     if table.name in mapping.wiped_tables():
         return every, Role.WIPED, ()
     if table.name in mapping.link_tables():
+        # A run may change only the link; people may edit the other columns meanwhile.
         link = mapping.link_tables()[table.name]
         linked = (*table.primary_key, link.object, *([link.content_type] * bool(link.content_type)))
         return linked, Role.LINK, tuple(c for c in every if c not in linked)
@@ -38,7 +42,7 @@ def fingerprinted(
 
 
 def mapped_tables(mapping: FieldMapping) -> set[str]:
-    """The tables whose schema the approval is bound to."""
+    """The tables whose schema the approval covers."""
     looked_up = {
         s.table for e in mapping.entities.values() for c in e.columns.values() for s in c.lookup
     }
@@ -59,12 +63,12 @@ def fingerprints_now(database: Database, *roles: Role) -> dict[str, fingerprint.
 def fingerprints_of(
     database: Database, tables: Iterable[str]
 ) -> dict[str, fingerprint.Fingerprint]:
-    """The fingerprints of ``tables`` now; one that is not there, or wholly volatile, has none."""
-    found = {}
+    """The fingerprints of ``tables`` now; a missing or wholly volatile table has none."""
+    prints = {}
     for name in sorted(set(tables) & database.catalog.tables.keys()):
         table = database.catalog.tables[name]
         columns, _, _ = fingerprinted(database.mapping, table)
         if columns:
             place = table_name(database.mapping.schema_name, name)
-            found[name] = fingerprint.of(database.connection, place, columns, table.primary_key)
-    return found
+            prints[name] = fingerprint.of(database.connection, place, columns, table.primary_key)
+    return prints

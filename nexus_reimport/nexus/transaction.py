@@ -1,7 +1,7 @@
-"""The writing transaction: one at a time, its locks, its steps, its bounded wait, its COMMIT.
+"""The writing transaction: one at a time, with its locks, steps, time limit and COMMIT.
 
-``write_transaction`` is the only function that opens one. A stage gives it the work; the stages
-that do are ``apply`` and ``undo``.
+``write_transaction`` is the only function that opens one. Two stages give it work: ``apply`` and
+``undo``.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ T = TypeVar("T")
 LOCK_KEY = 0x6E65787573  # "nexus"
 ROLLED_BACK = "rolled back, the database is as it was"
 AUTOVACUUM = "autovacuum worker"
-_TRANSACTION_TIMEOUT = 170000  # the version that has it
-# Lost; cancelled by its time limit; ended as idle, or by another session: the one of ``Deadline``.
+_TRANSACTION_TIMEOUT = 170000  # transaction_timeout exists since this server version
+# Connection lost; statement_timeout; idle in transaction; ended by another session (``Deadline``).
 _CUT_SHORT = (None, "57014", "25P03", "57P01")
-_ENDED = ("FATAL", "PANIC")  # with these the server ends the session
-_ROUGHLY = 0.5  # seconds: the server's clock began a moment before ours
+_ENDED = ("FATAL", "PANIC")  # severities with which the server ends the session
+_ROUGHLY = 0.5  # seconds: the server's limit started slightly before our own clock
 Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Who hears of a transaction's steps: the journal under the stage's name, and a bar."""
+    """Where a transaction's steps are reported: the stage's journal, and a progress bar."""
 
     stage: str
     steps: int
@@ -52,7 +52,7 @@ class Reports:
 
 
 class Transaction:
-    """One writing transaction: its connection, its timed steps, what it has written so far."""
+    """One writing transaction: its connection, its timed steps, the rows written so far."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Transaction:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """A named step: journalled when it starts, timed when it has ended."""
+        """A named step: its start goes to the journal, its duration to ``timings``."""
         self._reports.journal(Event.STEP, stage=self._reports.stage, step=name)
         self.let_go_first()
         began = time.monotonic()
@@ -79,32 +79,33 @@ class Transaction:
         self.ended(name, time.monotonic() - began)
 
     def let_go_first(self) -> None:
-        """Stop where somebody waits for us although we have not got our locks yet.
+        """Stop if another session waits for us before we have our locks.
 
-        Reading alone holds up an ALTER TABLE, and with it all who read that table. Once we have
-        our locks, others wait, and that time is bounded.
+        Even reading blocks an ALTER TABLE, and everyone who reads that table waits behind it. Once
+        we have our locks others must wait, and that time is limited.
 
         Raises:
-            LockConflict: somebody does.
+            LockConflict: another session waits. The transaction is rolled back.
         """
         if self._end is None:
-            _let_go(self.connection)
+            _stop_if_awaited(self.connection)
 
     def ended(self, name: str, seconds: float) -> None:
-        """A step took so long."""
+        """Record how long a step took, and move the progress bar."""
         self.timings[name] = seconds
         if self._reports.progress:
             self._reports.progress(len(self.timings), self._reports.steps)
 
     def fix_session(self) -> None:
-        """The settings under which values are printed and hashed, whatever the role's own are."""
-        session.tell_again(self.connection)
+        """Set how values are printed and hashed, in case the role's settings differ."""
+        session.set_for_transaction(self.connection)
 
     def lock(self, tables: Sequence[str]) -> None:
-        """EXCLUSIVE locks on ``tables``; from here on others wait, and the time is counted.
+        """Lock ``tables`` in EXCLUSIVE mode; from then on others wait, and the time is limited.
 
         Raises:
-            Busy: somebody held one of them all the time; names pid and application.
+            Busy: another session held one of them all the time; names its pid and application.
+                The transaction is rolled back.
         """
         places = [table_name(self.schema, table) for table in tables]
         limit = self._target.max_writers_wait
@@ -120,10 +121,10 @@ class Transaction:
 
     @contextmanager
     def in_time(self) -> Iterator[None]:
-        """The whole of the transaction, COMMIT included, which the server ends at its time.
+        """Encloses the whole transaction with its COMMIT; the server ends it at the time limit.
 
         Raises:
-            Busy: it did, or a statement was cut short by it. It is rolled back.
+            Busy: the limit was reached. The transaction is rolled back.
         """
         try:
             yield
@@ -136,20 +137,20 @@ class Transaction:
                 self._deadline.close()
 
     def _is_cut_short(self, error: psycopg.Error) -> bool:
-        """Whether the time was up, and an error that the end of it makes."""
-        up = self._end is not None and time.monotonic() > self._end - _ROUGHLY
-        return up and error.sqlstate in _CUT_SHORT and isinstance(error, LOST)
+        """Whether the time limit was reached and ``error`` is one that the limit causes."""
+        is_late = self._end is not None and time.monotonic() > self._end - _ROUGHLY
+        return is_late and error.sqlstate in _CUT_SHORT and isinstance(error, LOST)
 
     def execute(self, query: sql.SQL | sql.Composed, parameters: Any = None) -> int:
-        """Execute one statement within what is left of ``max_writers_wait``; its row count."""
+        """Execute one statement within the rest of ``max_writers_wait``; gives its row count."""
         self.check_time()
         return self.connection.execute(query, parameters).rowcount
 
     def check_time(self) -> None:
-        """Bound the next statement by what is left of the time that others may wait for us.
+        """Limit the next statement to the rest of the time that others may wait for us.
 
         Raises:
-            Busy: the time is up.
+            Busy: no time is left. The transaction is rolled back.
         """
         if self._end is None:
             return
@@ -165,21 +166,21 @@ class Transaction:
         return time.monotonic() - self.locked_at
 
     def committed(self, before: float) -> float:
-        """Seconds that others waited at most, COMMIT included; ``before`` is without it."""
+        """Seconds that others waited at most, with COMMIT; ``before`` is the time without it."""
         waited = self.waited()
         self.ended("commit", waited - before)
         return waited
 
     def writes(self) -> Writes:
-        """What this transaction has written so far, table by table.
+        """The rows that this transaction has written so far, table by table.
 
-        The server may count earlier work of this session too: that is taken off.
+        The server may also count earlier work of this session, which is subtracted.
         """
-        made = {}
+        written = {}
         for table, (inserted, updated, deleted) in self._counters().items():
             then = self._at_start.get(table, (0, 0, 0))
-            made[table] = (inserted - then[0], updated - then[1], deleted - then[2])
-        return made
+            written[table] = (inserted - then[0], updated - then[1], deleted - then[2])
+        return written
 
     def _counters(self) -> dict[str, tuple[int, int, int]]:
         rows = self.connection.execute(statement("writes"), {"schema": self.schema})
@@ -187,9 +188,9 @@ class Transaction:
 
 
 def touched(connection: Connection) -> tuple[tuple[str, str], ...]:
-    """Schema and name of all that the open transaction can have written to, sequences included.
+    """Schema and name of everything that the open transaction may have written to, sequences too.
 
-    By its locks: a proof beside the counters, which another setting may switch off.
+    Read from its locks: a second proof beside the counters, which ``track_counts`` can turn off.
     """
     return tuple(connection.execute(statement("touched")).fetchall())
 
@@ -197,13 +198,16 @@ def touched(connection: Connection) -> tuple[tuple[str, str], ...]:
 def write_transaction(
     connection: Connection, work: Callable[[], T], *, commit: bool, journal: Journal
 ) -> T:
-    """The only transaction that writes clinic data: ``work`` in it, then COMMIT or ROLLBACK.
+    """The only transaction that writes clinic data: runs ``work`` in it, then COMMIT or ROLLBACK.
 
-    ``journal`` gets "committing" before COMMIT is sent, "committed" as soon as it has succeeded.
+    ``journal`` gets "committing" before COMMIT is sent, and "committed" after it has succeeded:
+    between these two lines a killed run is in doubt.
 
     Raises:
-        InDoubt: the connection was lost, or we were interrupted, while COMMIT was on its way.
+        InDoubt: the connection was lost, or we were interrupted, while COMMIT was on its way. The
+            database is as before, or holds everything that was approved.
     """
+    # READ COMMITTED: once we have the locks, each statement sees what others committed before.
     connection.execute("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED")
     try:
         result = work()
@@ -230,9 +234,9 @@ def write_transaction(
 
 
 def _is_in_doubt(connection: Connection, error: psycopg.Error) -> bool:
-    """Whether the server has ended instead of answering COMMIT.
+    """Whether the session ended without an answer to COMMIT.
 
-    Its own time-out is an answer: it is off while the server commits.
+    The server's own time limit is an answer: it does not apply while the server commits.
     """
     if isinstance(error, psycopg.errors.TransactionTimeout):
         return False
@@ -243,7 +247,7 @@ def _is_in_doubt(connection: Connection, error: psycopg.Error) -> bool:
 def _in_doubt(what: str) -> InDoubt:
     return InDoubt(
         f"{what} while COMMIT was on its way",
-        state="either as before or with everything that was approved: not known yet",
+        state="not known yet: as before, or with everything that was approved",
         next="run `nexus-reimport settle ENV`; it asks the database",
     )
 
@@ -252,25 +256,26 @@ def _in_doubt(what: str) -> InDoubt:
 def run_lock(
     connection: Connection, patience: float, journal: Journal = null_journal
 ) -> Iterator[None]:
-    """The lock that lets one run at a time write into this database, at most ``patience`` later.
+    """The lock that lets one run at a time write to this database; waits at most ``patience`` s.
 
-    What a killed run has left on the server ends by itself, some seconds after its process: it is
-    waited for, and never ended by us, since it may be somebody else's run. ``journal`` hears which
-    session has the lock then: the server's process and its start.
+    The session of a killed run ends by itself, some seconds after its process. We wait for that and
+    never end it ourselves, because it may be another run that is still working. ``journal`` gets
+    our session: the server's process and its start.
 
     Raises:
-        Busy: another session has held it all the time; names pid, application and start.
+        Busy: another session held the lock all the time; names pid, application and start. Nothing
+            was written.
     """
-    holder = _taken(connection, patience, journal)
+    holder = _acquire(connection, patience, journal)
     if holder:
         raise Busy(
             f"another run is at work in this database: {holder} holds its lock",
             where=f"waited {patience:g} s for it",
             next="wait until it has ended, then run this step again. If that run was killed, the"
-            " server ends its session within a minute, by itself",
+            " server ends its session by itself within a minute",
         )
-    (mine,) = connection.execute(statement("own_session")).fetchall()
-    journal(Event.SESSION, pid=mine[0], since=mine[1])
+    (ours,) = connection.execute(statement("own_session")).fetchall()
+    journal(Event.SESSION, pid=ours[0], since=ours[1])
     try:
         yield
     finally:
@@ -279,12 +284,12 @@ def run_lock(
 
 
 def wait_for_run_lock(connection: Connection, run: str, patience: float) -> None:
-    """Return once nobody is in a writing transaction any more; waits at most ``patience`` seconds.
+    """Return when no writing transaction is open; waits at most ``patience`` seconds.
 
     Raises:
-        TargetError: somebody still is; its COMMIT may be on its way.
+        TargetError: one is still open, and its COMMIT may be on its way. The state is not known.
     """
-    holder = _taken(connection, patience, null_journal)
+    holder = _acquire(connection, patience, null_journal)
     if holder:
         raise TargetError(
             "the run's own session still holds its lock: its COMMIT may be on its way",
@@ -295,8 +300,8 @@ def wait_for_run_lock(connection: Connection, run: str, patience: float) -> None
     connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
 
 
-def _taken(connection: Connection, patience: float, journal: Journal) -> str:
-    """Take the lock of one run at a time; "" where it was had, else who had it to the end."""
+def _acquire(connection: Connection, patience: float, journal: Journal) -> str:
+    """Take the run's lock; gives "" if we have it, else the session that held it to the end."""
     deadline, holder = time.monotonic() + patience, ""
     while not scalar(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
         rows = connection.execute(statement("run_lock_holder"), {"key": LOCK_KEY}).fetchall()
@@ -314,11 +319,11 @@ def _session(pid: int, application: str, since: str) -> str:
 
 
 class Deadline:
-    """Ends a transaction at its time from a session of its own, where the server cannot.
+    """Ends a transaction at its time limit, from a second session, for servers before 17.
 
-    PostgreSQL knows ``transaction_timeout`` from 17 on. Before, what waits and then ends is sent to
-    the server at once and as a whole, so that the server keeps the time while we stand still. It
-    ends this one transaction, and never another one of the same session.
+    PostgreSQL has ``transaction_timeout`` since version 17. For older servers, the second session
+    gets one command that sleeps and then ends the first: so the server keeps the time even if our
+    process is stopped. It ends this one transaction, never a later one of the same session.
     """
 
     def __init__(self, target: Postgres, transaction: Connection) -> None:
@@ -328,7 +333,7 @@ class Deadline:
         self._connection = self._open.enter_context(connected(target, ROLLED_BACK))
 
     def start(self, seconds: float) -> None:
-        """From now on the transaction has that long."""
+        """Start the limit: the transaction has ``seconds`` from now."""
         command = sql.SQL(
             "SET statement_timeout = 0; SELECT pg_sleep({});"
             " SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -338,7 +343,7 @@ class Deadline:
         self._connection.pgconn.flush()
 
     def close(self) -> None:
-        """Nothing is ended any more."""
+        """Cancel the limit."""
         with suppress(psycopg.Error, TargetError):
             self._connection.cancel_safe()
         with suppress(psycopg.Error, TargetError):
@@ -346,7 +351,7 @@ class Deadline:
 
 
 def _keeps_time(connection: Connection) -> bool:
-    """Whether the server itself ends a transaction at its time."""
+    """Whether the server itself can end a transaction at its time limit."""
     return connection.info.server_version >= _TRANSACTION_TIMEOUT
 
 
@@ -358,18 +363,18 @@ def _too_long() -> Busy:
     return Busy(
         "others have waited for us as long as max_writers_wait allows",
         state=ROLLED_BACK,
-        next="choose a quieter hour, or raise max_writers_wait in the environment",
+        next="choose a quieter hour, or raise max_writers_wait in the environment's file",
     )
 
 
 def _lock_tables(
     connection: Connection, tables: Sequence[sql.Identifier], patience: float, limit: float
 ) -> None:
-    """EXCLUSIVE locks on ``tables``, tried again and again for at most ``patience`` seconds.
+    """Take EXCLUSIVE locks on ``tables``; tried repeatedly for at most ``patience`` seconds.
 
-    Readers go on, writers wait. Nothing is waited for in the lock queue, so that we hold nobody up
-    while we do not have all of them. With the locks comes the time at which the server ends the
-    transaction, ``limit`` seconds later: in one command, since we may stand still between two.
+    Readers continue, writers wait. With NOWAIT we are not in the lock queue, so we block nobody
+    before we have all locks. The same command sets the server's time limit (``limit`` seconds): our
+    process may be stopped between two commands, and would then hold the locks without a limit.
     """
     command = sql.SQL("{}LOCK TABLE {} IN EXCLUSIVE MODE NOWAIT").format(
         _bound(connection, limit), sql.SQL(", ").join(tables)
@@ -377,48 +382,48 @@ def _lock_tables(
     deadline = time.monotonic() + patience
     while True:
         try:
-            with connection.transaction():
+            with connection.transaction():  # a savepoint: a refusal ends this attempt only
                 connection.execute(command, prepare=False)  # two statements
             return
         except psycopg.errors.LockNotAvailable:
             holders = connection.execute(statement("lock_holders")).fetchall()
-        _let_go(connection)
+        _stop_if_awaited(connection)
         if holders and all(kind == AUTOVACUUM for _, _, kind in holders):
-            _push_aside(connection, tables)
+            _cancel_autovacuum(connection, tables)
         if time.monotonic() >= deadline:
             raise _held(holders)
         time.sleep(0.2)
 
 
 def _bound(connection: Connection, limit: float) -> sql.Composable:
-    """The statement that bounds the transaction from here on; rolled back with its savepoint."""
+    """The statement that sets the time limit; a failed attempt rolls it back with its savepoint."""
     if not _keeps_time(connection):
         return sql.SQL("")
     return sql.SQL("SET LOCAL transaction_timeout = {}; ").format(sql.Literal(_milliseconds(limit)))
 
 
-def _let_go(connection: Connection) -> None:
+def _stop_if_awaited(connection: Connection) -> None:
     asked = {"ours": session.APPLICATION, "pid": connection.info.backend_pid, "since": "infinity"}
     if rows := connection.execute(statement("waiters"), asked).fetchall():
-        raise waiters.let_go(rows, ROLLED_BACK)
+        raise waiters.released(rows, ROLLED_BACK)
 
 
-def _push_aside(connection: Connection, tables: Sequence[sql.Identifier]) -> None:
-    """Wait in the queue for a moment: autovacuum gives way to sessions that already wait.
+def _cancel_autovacuum(connection: Connection, tables: Sequence[sql.Identifier]) -> None:
+    """Wait in the lock queue for a moment: autovacuum cancels itself only for queued sessions.
 
     Source: PostgreSQL, "Routine Vacuuming": it is cancelled after ``deadlock_timeout`` (1 s).
     """
-    patient = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(sql.SQL(", ").join(tables))
+    waiting = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(sql.SQL(", ").join(tables))
     with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '3s'")
-        connection.execute(patient)
-        raise psycopg.Rollback  # taken again in the ordinary way
+        connection.execute(waiting)
+        raise psycopg.Rollback  # the caller takes the locks again, with the time limit
 
 
 def _held(holders: Sequence[tuple[int, str, str]]) -> Busy:
-    said = ", ".join(f"pid {pid} ({name or kind or 'no name'})" for pid, name, kind in holders)
+    listed = ", ".join(f"pid {pid} ({name or kind or 'no name'})" for pid, name, kind in holders)
     return Busy(
-        f"the tables are held by {said or 'somebody who let go just now'}",
+        f"the tables are locked by {listed or 'a session that has just released them'}",
         state=ROLLED_BACK,
         next="end that work or wait for it, then run this step again",
     )

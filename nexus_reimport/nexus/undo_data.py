@@ -1,8 +1,8 @@
-"""The undo data of a run: made inside its transaction, so that it is there exactly if the run is.
+"""The undo data of a run: created in its transaction, so it exists only if the run was committed.
 
-For each wiped table the rows as they were, and (key, hash) of each row as the run left it; for each
-linking table the links that were fixed as they were, and (key, hash) of every link afterwards. By
-the hashes it is known exactly what was created, edited or deleted since.
+For each wiped table it holds the rows as they were, and (key, hash) of each row as the run left it;
+for each linking table the fixed links as they were, and (key, hash) of every link afterwards. The
+hashes show exactly what was created, edited or deleted since.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def of(
     links: Collection[str],
     facts: Facts,
 ) -> UndoData:
-    """What the undo data of ``run`` will be: names, columns and schema, nothing made yet.
+    """A description of the undo data of ``run``: names, columns and schema; nothing exists yet.
 
     ``entities`` are those whose tables are wiped, ``links`` the attachments that are re-linked.
     """
@@ -78,7 +78,7 @@ def of(
 
 
 def make(connection: Connection, undo: UndoData) -> None:
-    """The schema, and the memory of what was loaded as it was."""
+    """Create the schema, with a copy of ``nexus_reimport.loaded`` as it is before the run."""
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(undo.schema)))
     if undo.loaded:
         loaded.keep(connection, undo)
@@ -87,7 +87,7 @@ def make(connection: Connection, undo: UndoData) -> None:
 def copy_aside(
     transaction: Transaction, undo: UndoData, written: Mapping[str, sql.Composed]
 ) -> None:
-    """The rows as they are; of links only those that are ``written`` (attachment -> their keys)."""
+    """Copy the rows as they are; of links only those in ``written`` (attachment -> their keys)."""
     for table in undo.tables:
         transaction.execute(
             sql.SQL("CREATE TABLE {} AS TABLE {}").format(
@@ -107,24 +107,27 @@ def copy_aside(
 
 
 def hash_after(transaction: Transaction, undo: UndoData) -> dict[str, Fingerprint]:
-    """(key, hash) of every row into the undo data; the fingerprints that they give."""
-    found = {}
+    """Write (key, hash) of every row into the undo data; gives the tables' fingerprints.
+
+    The fingerprints are computed from these hashes, so each row is read and hashed only once.
+    """
+    prints = {}
     for table in undo.tables:
-        found[table.table] = _hash(transaction, undo, table, table.columns)
+        prints[table.table] = _hash(transaction, undo, table, table.columns)
     for link in undo.links:
         columns = tuple(sorted((link.key, *link.columns)))
-        found[link.table] = _hash(transaction, undo, link, columns)
-    return found
+        prints[link.table] = _hash(transaction, undo, link, columns)
+    return prints
 
 
 def write_down_pointers(
     transaction: Transaction, undo: UndoData, known: Sequence[Reference]
 ) -> None:
-    """Which rows that the run has made are pointed at from outside already: place, id, rows.
+    """Record which rows created by the run are referenced from outside already: place, id, rows.
 
-    A loose reference that dangled before the run may point at a row that the run makes. It is no
-    reason to keep that row when the run is undone; whatever comes to point at it later is. Links
-    that the run has fixed are put back, and do not count.
+    A loose reference that dangled before the run may point at a row that the run creates. That is
+    no reason to keep the row when the run is undone; a reference made later is. Links that the run
+    has fixed do not count, because the undo restores them.
     """
     place = undo.pointed_at
     transaction.execute(sql.SQL("CREATE TABLE {} (place text, id text, rows bigint)").format(place))
@@ -143,7 +146,7 @@ def write_down_pointers(
                 place=place,
                 name=sql.Literal(reference.place),
                 pointing=references.pointing(
-                    transaction.schema, reference, not_mended(undo, reference)
+                    transaction.schema, reference, links_not_fixed(undo, reference)
                 ),
                 there=references.ids(
                     table_name(transaction.schema, target.table), reference, target.key
@@ -154,8 +157,8 @@ def write_down_pointers(
         )
 
 
-def not_mended(undo: UndoData, reference: Reference) -> sql.Composable:
-    """Of a linking table, the rows whose link the run has not fixed; of any other, all rows."""
+def links_not_fixed(undo: UndoData, reference: Reference) -> sql.Composable:
+    """A condition: for a linking table, the link was not fixed by the run; else always true."""
     conditions = [
         sql.SQL("{0} NOT IN (SELECT {0} FROM {1})").format(
             sql.Identifier(link.key), undo.before(link)
@@ -174,7 +177,7 @@ def hashed(schema: str, table: str, key: str, columns: tuple[str, ...]) -> sql.C
 
 
 def link_update(schema: str, link: UndoLinks, source: sql.Composable) -> sql.Composed:
-    """The UPDATE that sets links as ``source`` (key, then the link's columns) has them."""
+    """The UPDATE that sets links to the values in ``source`` (key, then the link's columns)."""
     assignments = sql.SQL(", ").join(
         sql.SQL("{0} = wanted.{0}").format(sql.Identifier(column)) for column in link.columns
     )
@@ -192,6 +195,7 @@ def _hash(
     place = undo.after(part)
     query = hashed(transaction.schema, part.table, part.key, columns)
     transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(place, query))
+    # The same hashes in the same order as in `fingerprint.of`: the two must be equal.
     row = transaction.connection.execute(
         sql.SQL(
             "SELECT count(*), md5(coalesce(string_agg(hash, '' ORDER BY"

@@ -1,10 +1,10 @@
-"""Whoever waits for what we read is seen, and we let go first.
+"""Ends our reading as soon as another session waits for it, and tries the step again.
 
-What only reads holds locks all the same, for as long as its snapshot. An ALTER TABLE waits for
-them, and everybody who reads that table waits behind it; so may pg_dump, for which we wait in turn:
-a circle that PostgreSQL cannot see. So another connection looks five times a second whether anybody
-waits for us. As soon as somebody does, our session and pg_dump's are ended, and the step is tried
-again once the table is free.
+A session that only reads also holds locks, as long as its snapshot. An ALTER TABLE waits for them,
+and everyone who reads that table waits behind it. pg_dump may wait there too, while we wait for
+pg_dump: a deadlock that PostgreSQL cannot detect. So another connection checks five times a second
+whether a session waits for us. If one does, our session and pg_dump's are ended, and the step is
+tried again when the table is free.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from nexus_reimport.settings import Postgres
 
 T = TypeVar("T")
 TRIES = 3
-QUIET = 15.0  # seconds at most that a table is waited for between two tries, nothing held
+QUIET = 15.0  # seconds: the longest wait for a table between two tries, without any lock
 _NEXT = (
-    "let that work end (ALTER TABLE, VACUUM FULL, LOCK TABLE, a migration), or choose a quieter"
-    " hour; then run this step again"
+    "wait until that work has ended (ALTER TABLE, VACUUM FULL, LOCK TABLE, a migration), or choose"
+    " a quieter hour; then run this step again"
 )
 
 
@@ -38,7 +38,7 @@ def reading(target: Postgres, state: str = NOTHING_WRITTEN) -> Iterator[Connecti
     """A connection for long reads, which ends as soon as another session waits for it.
 
     Raises:
-        LockConflict: one did, or holds what we want to read. No lock is held any more.
+        LockConflict: one waited, or has locked a table that we read. We hold no lock any more.
     """
     with connected(target, state) as connection:
         watch = _Watch(target, connection)
@@ -47,20 +47,20 @@ def reading(target: Postgres, state: str = NOTHING_WRITTEN) -> Iterator[Connecti
                 yield connection
         except (TargetError, psycopg.Error) as error:
             if watch.seen:
-                raise let_go(watch.seen, state) from None
+                raise released(watch.seen, state) from None
             if isinstance(error, psycopg.errors.LockNotAvailable):
-                raise _kept_out(target, state) from None
+                raise _locked_out(target, state) from None
             raise
 
 
 def tried_again(target: Postgres, work: Callable[[], T], journal: Journal) -> T:
-    """``work``, at most three times where others' locks and our reading are in each other's way.
+    """The result of ``work``, tried at most three times while locks of others conflict with it.
 
-    Between two tries nothing is held, and the other session's end is waited for, for some seconds.
-    ``journal`` hears of each.
+    Between two tries we hold no lock, and wait some seconds for the other session to end. Each
+    conflict goes to ``journal``.
 
     Raises:
-        LockConflict: the last try, too.
+        LockConflict: the last try failed too. We hold no lock.
     """
     for attempt in range(1, TRIES):
         try:
@@ -87,37 +87,37 @@ def _in_the_way(connection: Connection) -> list[Any]:
     return connection.execute(statement("in_the_way"), {"ours": APPLICATION}).fetchall()
 
 
-def let_go(seen: Sequence[tuple[int, str, str]], state: str) -> LockConflict:
-    """What is told once we have let go: who waited, and for which table."""
+def released(seen: Sequence[tuple[int, str, str]], state: str) -> LockConflict:
+    """The error after we released our locks: which sessions waited, and for which tables."""
     return LockConflict(
-        f"another session waited for what we read, so we let go: {_listed(seen)}",
+        f"another session waited for what we read, so we released our locks: {_listed(seen)}",
         state=f"{state}; no lock and no snapshot is held any more",
         next=_NEXT,
     )
 
 
-def _kept_out(target: Postgres, state: str) -> LockConflict:
-    """We waited for a lock, for as long as we may; who is in the way is asked afterwards."""
+def _locked_out(target: Postgres, state: str) -> LockConflict:
+    """The error after a lock time-out; looks up which sessions hold the lock now."""
     with connected(target, state) as connection:
         holders = _in_the_way(connection)
     return LockConflict(
-        "a table could not be read, since another session has locked it: "
-        + (_listed(holders) or "it has just ended"),
+        "a table could not be read, because another session has locked it: "
+        + (_listed(holders) or "that session has just ended"),
         state=f"{state}; no lock and no snapshot is held any more",
         next=_NEXT,
     )
 
 
 def _listed(sessions: Sequence[tuple[int, str, str]]) -> str:
-    told = (
+    texts = (
         f"pid {pid} ({name or 'no name'})" + (f", table {table}" if table else "")
         for pid, name, table in sessions
     )
-    return wording.some(told, between="; ")
+    return wording.some(texts, between="; ")
 
 
 class _Watch(Watch):
-    """Looks for sessions that wait for ``reader``'s; a pause and a moment later we let go."""
+    """Looks for sessions that wait for ``reader``'s; on the first one it ends our reading."""
 
     def __init__(self, target: Postgres, reader: Connection) -> None:
         super().__init__(target, "waiters")
@@ -127,14 +127,14 @@ class _Watch(Watch):
         self._asked = {"ours": APPLICATION, "pid": pid, "since": at}
 
     def watch(self) -> None:
-        """Until somebody waits, or the block ends."""
+        """Look until a session waits, or the block ends."""
         while not self.done.is_set() and not self.seen:
             with suppress(TargetError), self.connection() as connection:
-                self._look_again_and_again(connection)
+                self._look_repeatedly(connection)
             if not self.seen:
                 self.done.wait(RETRY)
 
-    def _look_again_and_again(self, connection: Connection) -> None:
+    def _look_repeatedly(self, connection: Connection) -> None:
         while not self.done.wait(PAUSE):
             rows = connection.execute(statement("waiters"), self._asked).fetchall()
             if rows:

@@ -1,4 +1,4 @@
-"""A look taken again and again beside a block, in a thread and on a connection of its own."""
+"""A repeated check beside a running block, in its own thread and over its own connection."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Self
 from nexus_reimport.nexus.postgres import Connection, connected
 from nexus_reimport.settings import Postgres
 
-PAUSE = 0.2  # seconds between two looks
-RETRY = 1.0  # seconds until a lost connection is tried again
-PATIENCE = 5.0  # seconds that a server that does not answer is waited for at the end
+PAUSE = 0.2  # seconds between two checks
+RETRY = 1.0  # seconds until we connect again after a lost connection
+PATIENCE = 5.0  # seconds to wait at the end for a server that does not answer
 
 
 class Watch:
-    """What looks while its block goes on. When the block has ended, so have thread and connection.
+    """Checks something while its block runs; thread and connection end with the block.
 
-    A kind of watch says in ``watch`` what is looked for, until ``done`` is set.
+    A subclass implements ``watch``, which runs until ``done`` is set.
     """
 
     def __init__(self, target: Postgres, name: str) -> None:
@@ -42,7 +42,7 @@ class Watch:
         raise NotImplementedError
 
     def connection(self) -> AbstractContextManager[Connection]:
-        """A connection that is closed at the end even where the server does not answer."""
+        """A connection that is closed at the end even if the server does not answer."""
         return connected(self._target, opened=self._opened)
 
     def _opened(self, connection: Connection) -> None:

@@ -257,7 +257,7 @@ class Preflight(Steps):
         return self.step(
             "activity",
             self.reading(
-                lambda: activity.told(watched, self.settings.postgres, self.mapping, before)
+                lambda: activity.result(watched, self.settings.postgres, self.mapping, before)
             ),
         )
 

@@ -1,7 +1,8 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a command in good order: each is raised where we are.
+"""Ctrl-C, SIGTERM and SIGHUP end a command in good order: each is raised as an exception.
 
-On the way out the run's journal is told, locks are let go of, the window comes down, and the person
-reads what the database holds. A signal that was ignored before (``nohup``) stays ignored.
+On the way out the journal gets an entry, locks are released, the maintenance window comes down, and
+the person reads what the database holds. A signal that was ignored before (``nohup``) stays
+ignored.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ Handler = Callable[[int, FrameType | None], None]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupted(SystemExit):
-    """A signal has asked us to end."""
+class Interrupted(SystemExit):  # not an Exception, so that no ``except Exception`` stops it
+    """A signal asked us to end."""
 
     def __init__(self, name: str) -> None:
         super().__init__(3)
@@ -34,17 +35,17 @@ def _raise(number: int, _: FrameType | None) -> None:
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """While the block lasts, a signal is raised in it as ``Interrupted``."""
+    """While the block runs, each of ``SIGNALS`` raises ``Interrupted`` in it."""
     with _handled(dict.fromkeys(SIGNALS, _raise)):
         yield
 
 
 @contextmanager
 def passed_on() -> Iterator[None]:
-    """While a page is executed, what executes it ends its kernel at SIGINT and at SIGTERM.
+    """While a notebook runs, leave SIGINT and SIGTERM to nbclient, which ends its kernel.
 
-    SIGHUP is handed to it as SIGTERM; afterwards the handlers are the ones from before, since it
-    leaves others behind.
+    nbclient does not handle SIGHUP, so that one is passed on as SIGTERM. Afterwards the handlers
+    from before are restored, because nbclient leaves its own behind.
     """
 
     def as_terminate(_: int, __: FrameType | None) -> None:
@@ -57,7 +58,7 @@ def passed_on() -> Iterator[None]:
 @contextmanager
 def _handled(handlers: dict[signal.Signals, Handler]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield  # Python allows handlers in the main thread only
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in handlers.items():
@@ -66,5 +67,5 @@ def _handled(handlers: dict[signal.Signals, Handler]) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, known in before.items():
-            signal.signal(number, known)
+        for number, previous in before.items():
+            signal.signal(number, previous)

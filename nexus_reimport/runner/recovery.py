@@ -1,4 +1,4 @@
-"""Taking a run back, restoring its dump, dropping undo data: what the worst night needs."""
+"""Undoing a run, restoring its dump, dropping undo data: the commands for the worst night."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ AskRollback = Callable[[RollbackPreview, RollbackProposal], str]
 
 @dataclass(frozen=True, slots=True)
 class RollbackOptions:
-    """What a person asks for: which run, what becomes of newer rows, and with which consent."""
+    """What a person asks for: which run, what to do with newer rows, and the consent."""
 
     run: str
-    environment: str = ""  # where the run's own record is not here any more
+    environment: str = ""  # needed only if the run's record is not on this machine
     newer: NewerDecision = NewerDecision.UNDECIDED
     digest: str = ""
     rehearsed: bool = False
@@ -42,56 +42,59 @@ class RollbackOptions:
 
 
 def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
-    """Look; with consent, execute 90_rollback into a record of its own, and seal it.
+    """Preview the rollback; with consent, execute 90_rollback with its own record, and seal it.
 
-    Without consent nothing is written, a record included: what would happen is in the outcome.
+    Without consent nothing is written, not even a record; the outcome says what would happen.
 
     Raises:
-        ReimportError: it cannot be taken back, or nobody has decided about newer rows.
+        ReimportError: the run cannot be undone, or the decision about newer rows is missing.
+            Nothing was written.
     """
     settings = (
         environments.load(options.environment) if options.environment else locate(options.run)
     )
     notebook.check(ROLLBACK, _parameters(settings, options, ""))
     with record.at_work(settings):
-        seen, proposal = rollbacks.preview(settings, options.run, options.newer)
-        undecided(seen.since, options.newer, options.run)
-        digest = options.digest or ("" if options.rehearsed else _asked(options, seen, proposal))
+        preview, proposal = rollbacks.preview(settings, options.run, options.newer)
+        undecided(preview.since, options.newer, options.run)
+        digest = options.digest or ("" if options.rehearsed else _asked(options, preview, proposal))
         if not digest and not options.rehearsed:
-            return _waiting(settings, options, seen, proposal)
-        made = rollbacks.begin(settings.name, "", options.run, options.newer).run
+            return _waiting(settings, options, preview, proposal)
+        new = rollbacks.begin(settings.name, "", options.run, options.newer).run
         if say:
-            say(f"{settings.name}: {ROLLBACK}, run {made.id}")
-        with made.at_work(), watching(made, say):
-            notebook.execute(made, ROLLBACK, _parameters(settings, options, digest, made.id))
-        sequence.settle_doubt(made)
-        rollbacks.finish(made)
-        return sequence.close(made)
+            say(f"{settings.name}: {ROLLBACK}, run {new.id}")
+        with new.at_work(), watching(new, say):
+            notebook.execute(new, ROLLBACK, _parameters(settings, options, digest, new.id))
+        sequence.settle_doubt(new)
+        rollbacks.finish(new)
+        return sequence.close(new)
 
 
 def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restored:
-    """The dump of ``run`` as a database called ``name``; the live one is not touched.
+    """The dump of ``run``, restored as a database called ``name``; the live one is not touched.
 
     Raises:
-        ReimportError: a right is missing, the name is taken, the dump is gone or was changed, or it
-            differs.
+        ReimportError: a right is missing, the name is taken, the dump is missing or was changed, or
+            the restored tables differ from it. The live database is unchanged.
     """
     settings = locate(run)
-    found = record.find(settings, run)
-    if found.is_sealed and (problems := found.problems()):
+    source = record.find(settings, run)
+    # A changed record could hold the wrong digest of the dump: then nothing would prove the dump.
+    if source.is_sealed and (problems := source.problems()):
         raise RecordError(
-            f"the record of run {run} is not as it was sealed: {problems[0]}",
-            next="a dump is only restored by a record that can be trusted: take another run's",
+            f"the record of run {run} was changed after it was sealed: {problems[0]}",
+            next="restore the dump of another run, whose record is unchanged: nexus-reimport record"
+            " check",
         )
     mapping = mappings.load(settings.mapping, environments.folder())
     with connected(settings.postgres) as connection:
         if lacking := rights.missing(rights.read(connection, mapping), Task.RESTORE):
             raise rights.refusal(lacking, deployment.place(connection))
-    kept = "backup" if found.has(Backup, "backup") else "rollback_backup"
-    saved = found.load(Backup, kept)
+    kept = "backup" if source.has(Backup, "backup") else "rollback_backup"
+    saved = source.load(Backup, kept)
     if say:
         say(f"{settings.name}: restoring the dump of {run} into {name}")
-    folder = found.private
+    folder = source.private
     acts = restore.Acts(
         restore=lambda place: backup.restore(saved, folder, place, to_look_at=False),
         left_to_do=lambda place, without: backup.left_to_do(saved, folder, place, without),
@@ -103,10 +106,10 @@ def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restore
 
 
 def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
-    """Drop the undo data of all runs but the ``keep`` latest; what was dropped.
+    """Drop the undo data of all runs except the ``keep`` latest; gives what was dropped.
 
     Raises:
-        StopError: another database than this environment's, or a right is missing. Nothing was
+        StopError: the database is not this environment's, or a right is missing. Nothing was
             dropped.
     """
     settings = environments.load(environment)
@@ -114,25 +117,25 @@ def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
     state = "undo data of older runs may have been dropped; nothing else was written"
     with record.at_work(settings), connected(settings.postgres, state) as connection:
         deployment.require(connection, settings.name)
-        gone = tuple(registry.undo_sizes(connection)[keep:])
-        dropped = {one.schema for one in gone}
+        older = tuple(registry.undo_sizes(connection)[keep:])
+        schemas = {size.schema for size in older}
         lacking = [
             right
             for right in rights.missing(rights.read(connection, mapping), Task.PURGE)
-            if right.rule is not rights.RULES["undo_drop"] or right.object in dropped
+            if right.rule is not rights.RULES["undo_drop"] or right.object in schemas
         ]
         if lacking:
             raise rights.refusal(lacking, deployment.place(connection))
-        for one in gone:
-            registry.drop_undo(connection, one.schema)
-    return gone
+        for size in older:
+            registry.drop_undo(connection, size.schema)
+    return older
 
 
 def locate(run: str) -> Settings:
-    """The environment in whose records ``run`` is.
+    """The environment that has the record of ``run``.
 
     Raises:
-        SettingsError: none that can be loaded has it.
+        SettingsError: no environment that can be loaded has it.
     """
     for settings in environments.every():
         if (settings.folders.runs / settings.name / run).is_dir() and run:
@@ -140,7 +143,7 @@ def locate(run: str) -> Settings:
     raise SettingsError(
         f"no environment has a record of run {run!r}",
         where=f"known: {', '.join(s.name for s in environments.every()) or 'none'}",
-        next="nexus-reimport record list shows every run; give its name in full",
+        next="nexus-reimport record list shows every run; give the full id",
     )
 
 
@@ -157,20 +160,23 @@ def _parameters(
     }
 
 
-def _asked(options: RollbackOptions, seen: RollbackPreview, proposal: RollbackProposal) -> str:
+def _asked(options: RollbackOptions, preview: RollbackPreview, proposal: RollbackProposal) -> str:
     if options.ask is None:
         return ""
     for _ in range(3):
-        typed = options.ask(seen, proposal).strip().lower()
+        typed = options.ask(preview, proposal).strip().lower()
         if not typed or is_meant(typed, proposal.digest):
             return typed
     return ""
 
 
 def _waiting(
-    settings: Settings, options: RollbackOptions, seen: RollbackPreview, proposal: RollbackProposal
+    settings: Settings,
+    options: RollbackOptions,
+    preview: RollbackPreview,
+    proposal: RollbackProposal,
 ) -> Outcome:
-    """Nobody has approved: what would be done, and how to say yes."""
+    """The outcome without an approval: what would be done, and how to approve it."""
     option = {NewerDecision.KEEP: " --keep-newer", NewerDecision.DISCARD: " --discard-newer"}.get(
         options.newer, ""
     )
@@ -185,6 +191,6 @@ def _waiting(
         sealed=False,
         record="",
         error="",
-        advice=f"to take it back: {command} --approve {short(proposal.digest)}",
-        summary=show.rollback_text(seen),
+        advice=f"to undo it: {command} --approve {short(proposal.digest)}",
+        summary=show.rollback_text(preview),
     )

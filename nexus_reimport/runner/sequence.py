@@ -1,8 +1,9 @@
 """Preflight, execute, verify, environment by environment, and the seal at the end of each.
 
-The verdict is the journal's, whatever the notebooks look like. A run that is committed but not
-verified, or in doubt, is not sealed: ``finish`` goes on with it. However a command ends, it has
-taken the maintenance window down, or says how a person does.
+The verdict comes from the journal, never from the notebooks: papermill marks the cells of a killed
+kernel as completed. A run that is committed but not verified, or in doubt, is not sealed:
+``finish`` continues it. However a command ends, it has taken the maintenance window down, or it
+says how a person can.
 """
 
 from __future__ import annotations
@@ -34,13 +35,14 @@ from nexus_reimport.stages import approval
 from nexus_reimport.stages.approval import is_meant, short
 
 Ask = Callable[[Run, Proposal], str]
+# A sealed record takes no further step: these runs still need one.
 _STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT, Verdict.WAITING)
-_TRIES = 3
+_TRIES = 3  # times that a person may type the digest
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one environment; ``run`` is empty where none was started."""
+    """The result for one environment; ``run`` is empty if no run was started."""
 
     environment: str
     run: str
@@ -51,12 +53,12 @@ class Outcome:
     error: str
     advice: str
     summary: str
-    window: str = ""  # what a person must do where the maintenance window is still up
+    window: str = ""  # what a person must do if the maintenance window is still up
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """How a run may get from the preflight to the execution."""
+    """How a run may pass from the preflight to the execution."""
 
     digest: str = ""
     rehearsed: bool = False
@@ -73,14 +75,14 @@ def run(
     ask: Ask | None = None,
     progress: Say | None = None,
 ) -> list[Outcome]:
-    """The whole sequence on each environment, until one is not COMPLETE.
+    """The outcomes of the whole sequence, environment by environment, until one is not COMPLETE.
 
-    ``approve`` goes on with the open run whose proposal it names. Without any consent a run ends
-    after its preflight and stays open. ``ask`` gets the run and its proposal, and gives what a
-    person typed. ``links_only`` fixes the links of documents and images, and does nothing else.
+    ``approve`` continues the open run whose proposal it names. Without consent a run ends after its
+    preflight and stays open. ``ask`` gets the run and its proposal, and gives what a person typed.
+    ``links_only`` fixes the links of documents and images, and nothing else.
 
     Raises:
-        SettingsError: an environment or a notebook is not as it must be. Nothing was started.
+        SettingsError: an environment or a notebook is invalid. Nothing was started.
     """
     chosen = [environments.load(name) for name in names]
     _refuse(chosen, approve, rehearsed=approve_rehearsed)
@@ -100,48 +102,48 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
     settings = environments.load(name)
     notebook.check(VERIFY, _parameters(VERIFY))
     with record.at_work(settings), window.left_on_error(settings):
-        found = record.find(settings, run_id)
-        found.require_open()
-        found.require_idle()
-        settle_doubt(found)
-        if found.kind == "rollback":
-            rollback.finish(found)
-        elif found.verdict() is Verdict.COMMITTED_UNVERIFIED:
-            _execute(found, VERIFY, progress)
-        elif found.verdict() in (Verdict.WAITING, Verdict.PARTIAL) and found.has(Proposal):
+        chosen = record.find(settings, run_id)
+        chosen.require_open()
+        chosen.require_idle()
+        settle_doubt(chosen)
+        if chosen.kind == "rollback":
+            rollback.finish(chosen)
+        elif chosen.verdict() is Verdict.COMMITTED_UNVERIFIED:
+            _execute(chosen, VERIFY, progress)
+        elif chosen.verdict() in (Verdict.WAITING, Verdict.PARTIAL) and chosen.has(Proposal):
             raise StopError(
-                f"run {found.id} has been executed by nobody: there is nothing to finish",
+                f"run {chosen.id} was not executed: there is nothing to finish",
                 where=f"environment {name}",
-                next=f"{_how_to_approve(found)}; or give it up: nexus-reimport seal {name}",
+                next=f"{_how_to_approve(chosen)}; or give it up: nexus-reimport seal {name}",
             )
-        return close(found)
+        return close(chosen)
 
 
 def settle(name: str, run_id: str = "") -> Outcome:
     """Ask the database whether a run in doubt was committed; it stays open."""
     settings = environments.load(name)
     with record.at_work(settings), window.left_on_error(settings):
-        found = record.find(settings, run_id)
-        if found.verdict() is Verdict.IN_DOUBT:
-            runbook.reopen(name, found.id).settle()
+        chosen = record.find(settings, run_id)
+        if chosen.verdict() is Verdict.IN_DOUBT:
+            runbook.reopen(name, chosen.id).settle()
         window.leave(settings)
-        return outcome(found)
+        return outcome(chosen)
 
 
 def seal(name: str, run_id: str = "") -> Outcome:
     """Close an open run as it is, whatever its verdict."""
     settings = environments.load(name)
     with record.at_work(settings), window.left_on_error(settings):
-        found = record.find(settings, run_id)
-        found.require_idle()
-        return _sealed(found)
+        chosen = record.find(settings, run_id)
+        chosen.require_idle()
+        return _sealed(chosen)
 
 
 def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> None:
     if approve and len(chosen) != 1:
         raise SettingsError(
             f"one digest cannot approve {len(chosen)} environments",
-            next="run them one by one, each with its own digest",
+            next="run one environment at a time, each with its own digest",
         )
     for settings in chosen:
         if (
@@ -151,8 +153,9 @@ def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> Non
             and not settings.sandbox
         ):
             raise SettingsError(
-                f"--approve-rehearsed is for dev environments, and {settings.name} is prod",
-                next=f"run {settings.name} without it, read its 01_preflight, approve its digest",
+                f"--approve-rehearsed is only for dev environments, and {settings.name} is prod",
+                next=f"run {settings.name} without it, read its 01_preflight, then approve its"
+                " digest",
             )
 
 
@@ -160,7 +163,7 @@ def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     try:
         with record.at_work(settings), window.left_on_error(settings):
             return _sequence(settings, consent, say)
-    except ReimportError as error:  # before a run was there to journal it
+    except ReimportError as error:  # before there was a run whose journal could hold it
         return Outcome(
             settings.name,
             "",
@@ -178,7 +181,7 @@ def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
 
 
 def _interrupted(settings: Settings, interrupt: Interrupted) -> Outcome:
-    """What became of the run that a signal has ended between two pages; it stays as it is."""
+    """The outcome of a run that a signal ended between two pages; the run stays as it is."""
     runs = record.open_runs(settings)
     if runs:
         return outcome(runs[-1], notebook.told_of(runs[-1], str(interrupt)))
@@ -186,7 +189,7 @@ def _interrupted(settings: Settings, interrupt: Interrupted) -> Outcome:
         str(interrupt),
         where=f"environment {settings.name}",
         state="no run is open",
-        next="nexus-reimport record list shows what was run",
+        next="nexus-reimport record list shows all runs",
     )
     return Outcome(
         settings.name,
@@ -204,52 +207,52 @@ def _interrupted(settings: Settings, interrupt: Interrupted) -> Outcome:
 
 def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     if consent.digest:
-        made = _waiting(settings, consent.digest)
+        run = _waiting(settings, consent.digest)
         window.leave(settings)
-        approval.refuse(_refusals(made))
+        approval.refuse(_refusals(run))
     else:
         kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
-        made = opening.create(settings, kind)
-        _execute(made, PREFLIGHT, say)
-        if made.verdict() is not Verdict.WAITING or _refusals(made):
-            return close(made)
-    digest = consent.digest or _asked(made, consent)
+        run = opening.create(settings, kind)
+        _execute(run, PREFLIGHT, say)
+        if run.verdict() is not Verdict.WAITING or _refusals(run):
+            return close(run)
+    digest = consent.digest or _asked(run, consent)
     if not digest and not consent.rehearsed:
-        return outcome(made)
-    _execute(made, EXECUTE, say, digest, rehearsed=consent.rehearsed and not digest)
-    settle_doubt(made)
-    if made.verdict() is Verdict.COMMITTED_UNVERIFIED:
-        _execute(made, VERIFY, say)
-    return close(made)
+        return outcome(run)
+    _execute(run, EXECUTE, say, digest, rehearsed=consent.rehearsed and not digest)
+    settle_doubt(run)
+    if run.verdict() is Verdict.COMMITTED_UNVERIFIED:
+        _execute(run, VERIFY, say)
+    return close(run)
 
 
 def _waiting(settings: Settings, digest: str) -> Run:
-    """The environment's open run whose proposal ``digest`` names.
+    """The environment's open run whose proposal has this digest.
 
     Raises:
-        StopError: there is none; a new preflight would have another digest.
+        StopError: there is none; a new preflight would have another digest. Nothing was started.
     """
     for candidate in record.open_runs(settings):
         if candidate.has(Proposal) and is_meant(digest, candidate.load(Proposal).digest):
             return candidate
     raise StopError(
-        f"no open run of {settings.name} has a proposal of that digest",
+        f"no open run of {settings.name} has a proposal with that digest",
         state="nothing was started",
-        next=f"nexus-reimport run {settings.name}, read its 01_preflight, approve its own digest",
+        next=f"nexus-reimport run {settings.name}, read its 01_preflight, then approve its digest",
     )
 
 
-def _refusals(made: Run) -> tuple[Refusal, ...]:
-    """What the gate would refuse an approval of this run for, as things are now."""
-    return runbook.reopen(made.environment, made.id).refusals()
+def _refusals(run: Run) -> tuple[Refusal, ...]:
+    """The reasons for which the gate would refuse an approval of this run now."""
+    return runbook.reopen(run.environment, run.id).refusals()
 
 
-def _asked(made: Run, consent: Consent) -> str:
+def _asked(run: Run, consent: Consent) -> str:
     if consent.rehearsed or consent.ask is None:
         return ""
-    proposal = made.load(Proposal)
+    proposal = run.load(Proposal)
     for _ in range(_TRIES):
-        typed = consent.ask(made, proposal).strip().lower()
+        typed = consent.ask(run, proposal).strip().lower()
         if not typed or is_meant(typed, proposal.digest):
             return typed
     return ""
@@ -260,86 +263,86 @@ def _parameters(
 ) -> notebook.Parameters:
     both: dict[str, str | bool] = {"environment": environment, "run_id": run_id}
     if page == PREFLIGHT:
-        both |= {"links_only": False}  # the run knows: it has been opened already
+        both |= {"links_only": False}  # the run is open already, and its record has the scope
     if page == EXECUTE:
         both |= {"approve": digest, "approve_rehearsed": rehearsed}
     return both
 
 
 def _execute(
-    made: Run, page: str, say: Say | None, digest: str = "", *, rehearsed: bool = False
+    run: Run, page: str, say: Say | None, digest: str = "", *, rehearsed: bool = False
 ) -> None:
     if say:
-        say(f"{made.environment}: {page}, run {made.id}")
-    given = _parameters(page, made.environment, made.id, digest, rehearsed=rehearsed)
-    with made.at_work(), watching(made, say):
-        notebook.execute(made, page, given)
+        say(f"{run.environment}: {page}, run {run.id}")
+    given = _parameters(page, run.environment, run.id, digest, rehearsed=rehearsed)
+    with run.at_work(), watching(run, say):
+        notebook.execute(run, page, given)
 
 
-def settle_doubt(made: Run) -> None:
-    """Ask the database about a run in doubt; one that cannot be asked leaves it in doubt."""
-    if made.verdict() is not Verdict.IN_DOUBT:
+def settle_doubt(run: Run) -> None:
+    """Ask the database about a run in doubt; if it cannot be reached, the run stays in doubt."""
+    if run.verdict() is not Verdict.IN_DOUBT:
         return
     try:
-        runbook.reopen(made.environment, made.id).settle()
+        runbook.reopen(run.environment, run.id).settle()
     except (TargetError, StopError) as error:
-        made.journal(Event.UNSETTLED, what=error.what)
+        run.journal(Event.UNSETTLED, what=error.what)
 
 
-def close(made: Run) -> Outcome:
-    """Seal the run, unless a person must decide first; what became of it."""
-    if made.verdict() in _STAYS_OPEN:
-        window.leave(environments.load(made.environment))
-        return outcome(made)
-    return _sealed(made)
+def close(run: Run) -> Outcome:
+    """The outcome of the run, which is sealed unless a person must decide first."""
+    if run.verdict() in _STAYS_OPEN:
+        window.leave(environments.load(run.environment))
+        return outcome(run)
+    return _sealed(run)
 
 
-def _sealed(made: Run) -> Outcome:
+def _sealed(run: Run) -> Outcome:
     try:
-        runbook.reopen(made.environment, made.id).seal()
-    except (TargetError, StopError) as error:  # sealed; the database has not got the seal
-        return outcome(made, str(error))
-    return outcome(made)
+        runbook.reopen(run.environment, run.id).seal()
+    except (TargetError, StopError) as error:  # the record is sealed, the database lacks the seal
+        return outcome(run, str(error))
+    return outcome(run)
 
 
-def outcome(made: Run, error: str = "") -> Outcome:
-    """What became of the run."""
-    verdict = made.verdict()
+def outcome(run: Run, error: str = "") -> Outcome:
+    """The outcome of the run, as its record and the maintenance window are now."""
+    verdict = run.verdict()
     complete = verdict is Verdict.COMPLETE
     return Outcome(
-        environment=made.environment,
-        run=made.id,
+        environment=run.environment,
+        run=run.id,
         verdict=verdict,
-        exit_code=made.exit_code(),
-        sealed=made.is_sealed,
-        record=str(made.folder),
-        error=error or ("" if complete else notebook.last_error(made)),
-        advice=_how_to_approve(made) if _waits(made) else advice(verdict, made),
-        summary=_summary(made),
-        window=window.still_up(environments.load(made.environment)),
+        exit_code=run.exit_code(),
+        sealed=run.is_sealed,
+        record=str(run.folder),
+        error=error or ("" if complete else notebook.last_error(run)),
+        advice=_how_to_approve(run) if _waits(run) else advice(verdict, run),
+        summary=_summary(run),
+        window=window.still_up(environments.load(run.environment)),
     )
 
 
-def _summary(made: Run) -> str:
+def _summary(run: Run) -> str:
     try:
-        return show.summary(made)
-    except RecordError:  # killed while it wrote a value
+        return show.summary(run)
+    except RecordError:  # the run was killed while it wrote a value
         return ""
 
 
-def _waits(made: Run) -> bool:
-    return made.verdict() is Verdict.WAITING and not made.is_sealed
+def _waits(run: Run) -> bool:
+    return run.verdict() is Verdict.WAITING and not run.is_sealed
 
 
-def _how_to_approve(made: Run) -> str:
-    """What a person does about a run that waits: first what would refuse the approval."""
-    digest = short(made.load(Proposal).digest)
-    word = "relink" if made.kind == Scope.RELINK else "run"
-    steps = f"read {notebook.latest(made, PREFLIGHT)}, then:"
-    command = f"nexus-reimport {word} {made.environment} --approve {digest}"
-    refused = [f"  {r.what}: {r.next}" for r in _refusals(made)]
+def _how_to_approve(run: Run) -> str:
+    """How to approve a waiting run; first, what to fix so that the approval is accepted."""
+    digest = short(run.load(Proposal).digest)
+    word = "relink" if run.kind == Scope.RELINK else "run"
+    steps = f"read {notebook.latest(run, PREFLIGHT)}, then:"
+    command = f"nexus-reimport {word} {run.environment} --approve {digest}"
+    refused = [f"  {r.what}: {r.next}" for r in _refusals(run)]
     if not refused:
         return f"{steps} {command}"
     return "\n".join(
-        ["an approval is refused until this is settled:", *refused, steps, f"  {command}"]
+        ["an approval is refused until this is fixed:", *refused, steps, f"  {command}"]
     )

@@ -1,7 +1,7 @@
 """Values -> what a cell displays: tables and pictures, one function for each value.
 
-Each gives a ``Page`` that is HTML in a notebook and plain text elsewhere. Only counts, ids and
-names of columns are shown, never a value.
+Each gives a ``Page`` that is HTML in a notebook and plain text elsewhere. Pages show counts, ids
+and column names, and never a value: a notebook's output is part of the record, which is archived.
 """
 
 from nexus_reimport.show.activity import activity

@@ -1,4 +1,4 @@
-"""What others did to the tables of the plan while the preflight was at work."""
+"""What other sessions did to the plan's tables while the preflight was running."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from datetime import datetime
 from nexus_reimport.nexus.activity import Activity, TableWrites
 from nexus_reimport.show.page import Marked, Page, ShownTable, TextLine, Tone, table
 
-_VOID = "the plan is void, run the preflight again in a quieter hour"
-_HIDDEN = "not shown to our role"
+_VOID = "the plan is void; run the preflight again in a quieter hour"
+_HIDDEN = "not shown to our role"  # other roles' times need pg_read_all_stats
 
 
 def activity(value: Activity) -> Page:
-    """Who else wrote, who could have, and whether the plan still stands."""
+    """Who else wrote, who could have written, and whether the plan is still valid."""
     return Page(
         "What others did since the survey",
         (
             *_verdict(value),
             *_caveats(value),
-            *_how_much(value),
-            *_who(value),
-            *_who_could_have(value),
-            TextLine(f"From {_at(value.since)} to {_at(value.until)}, {value.tables:,} tables."),
+            *_rows_written(value),
+            *_writers(value),
+            *_possible_writers(value),
+            TextLine(
+                f"Watched from {_at(value.since)} to {_at(value.until)}: {value.tables:,} tables."
+            ),
         ),
     )
 
@@ -32,13 +34,14 @@ def _verdict(value: Activity) -> Iterator[TextLine]:
         yield TextLine(f"{_rows(value, name)} since the survey: {_VOID}.", Tone.BAD)
     for name in sorted(value.written.keys() - set(value.changed)):
         yield TextLine(
-            f"{_rows(value, name)} since the survey, and what the plan rests on is as it was"
-            " (rolled back, put back, or written just before): the plan stands.",
+            f"{_rows(value, name)} since the survey, but the data that the plan uses is unchanged"
+            " (the writes were rolled back or reversed, or were made just before the survey): the"
+            " plan is still valid.",
             Tone.ATTENTION,
         )
     if not value.changed and not value.written:
-        seen = "Others held locks to write, and wrote nothing" if value.writers else "Nobody wrote"
-        yield TextLine(f"{seen} since the survey: the plan stands.", Tone.GOOD)
+        text = "Others held write locks but wrote nothing" if value.writers else "Nobody wrote"
+        yield TextLine(f"{text} since the survey: the plan is still valid.", Tone.GOOD)
 
 
 def _rows(value: Activity, name: str) -> str:
@@ -50,17 +53,19 @@ def _rows(value: Activity, name: str) -> str:
 
 def _caveats(value: Activity) -> Iterator[TextLine]:
     if not value.counted:
-        words = "PostgreSQL's counters were reset or are off: every table was compared instead."
-        yield TextLine(words, Tone.ATTENTION)
+        text = "PostgreSQL's counters were reset or are off: every table was compared instead."
+        yield TextLine(text, Tone.ATTENTION)
     if value.interrupted:
-        words = "The watch lost its connection for a while: who wrote then may be missing below."
-        yield TextLine(words, Tone.ATTENTION)
+        text = "The watch was disconnected for a while: it may have missed some writers."
+        yield TextLine(text, Tone.ATTENTION)
 
 
-def _how_much(value: Activity) -> Iterator[ShownTable]:
+def _rows_written(value: Activity) -> Iterator[ShownTable]:
+    # PostgreSQL counts rows that are rolled back too, and an idle session reports its counts up to
+    # ten seconds late. The numbers are a hint; the comparison in `changed` decides.
     if value.written:
         yield table(
-            "Rows written, as PostgreSQL counts them: rolled back ones too, up to ten seconds late",
+            "Rows written, as PostgreSQL counts them (rolled back too; up to ten seconds late)",
             "table | inserted | updated | deleted | for the plan",
             [
                 (
@@ -75,10 +80,10 @@ def _how_much(value: Activity) -> Iterator[ShownTable]:
         )
 
 
-def _who(value: Activity) -> Iterator[ShownTable]:
+def _writers(value: Activity) -> Iterator[ShownTable]:
     if value.writers:
         yield table(
-            "Seen with a lock to write",
+            "Sessions seen with a write lock",
             "application | pid | first seen | last seen | tables",
             [
                 (
@@ -93,10 +98,11 @@ def _who(value: Activity) -> Iterator[ShownTable]:
         )
 
 
-def _who_could_have(value: Activity) -> Iterator[ShownTable]:
+def _possible_writers(value: Activity) -> Iterator[ShownTable]:
+    # The watch looks five times a second and can miss a shorter transaction.
     if value.could_have:
         yield table(
-            "Connected and active since: these could have written",
+            "Sessions connected and active since the survey: these could have written",
             "application | pid | connected since | last active",
             [
                 (_named(s.application), str(s.pid), _at(s.connected_since), _at(s.last_active))

@@ -20,18 +20,18 @@ from nexus_reimport.show.rollback import undo_data
 
 
 def snapshot(value: Snapshot) -> Page:
-    """FileMaker as read, and the proof that it is all there is."""
+    """FileMaker as it was read, and the counts that prove that every table is complete."""
     extracts = value.extracts.values()
     used = table(
-        "What reading it has cost",
-        "channel | answered by | requests | retries | sessions renewed | read",
+        "Requests and data volume by channel",
+        "channel | answered by | requests | retries | sessions renewed | received",
         [
             (c.channel, c.product, c.requests, c.retries, c.renewals, _size(c.bytes_read))
             for c in value.channels
         ],
     )
     proof = table(
-        "Every table, read to its end",
+        "Every table, read completely",
         "table | channel | count at start | rows | distinct keys | count at end | whole | newest"
         " | repaired ? | fields used | seconds",
         [
@@ -52,7 +52,7 @@ def snapshot(value: Snapshot) -> Page:
         ],
     )
     renamed = [
-        (e.table, f.name, f.found_as or Marked("not there", Tone.ATTENTION), ", ".join(f.nearest))
+        (e.table, f.name, f.found_as or Marked("missing", Tone.ATTENTION), ", ".join(f.nearest))
         for e in extracts
         for f in e.fields
         if f.found_as != f.name
@@ -64,8 +64,8 @@ def snapshot(value: Snapshot) -> Page:
     )
     files = [(e.source, e.origin) for e in extracts if e.origin]
     exported = table(
-        "The files that were read",
-        "source | file | size | changed last (UTC) | SHA-256",
+        "Exported files that were read",
+        "source | file | size | last changed (UTC) | SHA-256",
         [
             (source, o.name, _size(o.size), f"{o.modified_at:%Y-%m-%d %H:%M:%S}", o.sha256)
             for source, o in files
@@ -77,7 +77,7 @@ def snapshot(value: Snapshot) -> Page:
         for c in e.cleaned
     ]
     cleaned = table(
-        "Texts that were not taken as they are; every id is in cleaned.csv of the record",
+        "Texts that were cleaned; cleaned.csv in the record lists every id",
         "source | field | what was done | records | e.g.",
         changed,
     )
@@ -100,32 +100,32 @@ def snapshot(value: Snapshot) -> Page:
 
 
 def _dates(value: Snapshot) -> Iterator[TextLine]:
-    """What was not sent in ISO form, although that was asked for."""
+    """A line for each channel that sent dates in a form other than ISO, which was requested."""
     for use in value.channels:
         if use.dates:
             yield TextLine(
-                f"{use.channel}: the server sends dates as {use.dates} and not in ISO form (it is"
-                " older than 19.6.1). Every column agrees, so all were read in that form.",
+                f"{use.channel}: the server sends dates as {use.dates} and not in ISO form, because"
+                " it is older than 19.6.1. All columns agree, so all dates were read in that form.",
                 Tone.ATTENTION,
             )
 
 
 def _used(extract: Extract) -> int:
-    """Fields that the mapping reads, each once, whatever it is read for."""
+    """The number of fields that the mapping reads; a field with several uses counts once."""
     return len({field.found_as for field in extract.fields if field.found_as})
 
 
 def census(value: Census) -> Page:
     """What the bucket holds."""
     objects = wording.amount(value.objects, "object")
-    words = f"{objects}, {_size(value.bytes_stored)}, listed and not touched."
-    return Page(f"S3: bucket {value.bucket}", (TextLine(words),))
+    text = f"{objects}, {_size(value.bytes_stored)}: listed only, nothing was opened or changed."
+    return Page(f"S3: bucket {value.bucket}", (TextLine(text),))
 
 
 def survey(value: Survey) -> Page:
-    """Nexus as it is: what points at the rows to be wiped, links, counts, problems."""
+    """Nexus as it is: counts, links, what references the rows that will be wiped, problems."""
     roles = table(
-        "Tables by what a run may do to them",
+        "Tables by what a run may do with them",
         "role | tables | rows",
         [
             (role, len(rows), sum(rows))
@@ -134,15 +134,15 @@ def survey(value: Survey) -> Page:
         ],
     )
     pointers = table(
-        "Blast radius: what points at rows that will be wiped",
-        "table | column | by | points at | rows | dangling",
+        "Blast radius: what references rows that will be wiped",
+        "table | column | kind of reference | references | rows | dangling",
         [
             (p.table, p.column, p.kind, p.entity, p.rows, attention(p.dangling))
             for p in value.pointers
             if p.rows or p.dangling
         ],
     )
-    silent = sum(not (p.rows or p.dangling) for p in value.pointers)
+    unused = sum(not (p.rows or p.dangling) for p in value.pointers)
     return Page(
         f"Nexus as it is: {value.database}, PostgreSQL {value.server_version}",
         (
@@ -151,8 +151,8 @@ def survey(value: Survey) -> Page:
             roles,
             pointers,
             TextLine(
-                f"{silent:,} more columns could point at them and do not;"
-                f" {value.scanned_columns:,} columns were looked through for ids."
+                f"{unused:,} more columns could reference them but do not;"
+                f" {value.scanned_columns:,} columns were searched for ids."
             ),
             *([undo_data(value.undo)] if value.undo else []),
             *_problems(value),
@@ -162,22 +162,23 @@ def survey(value: Survey) -> Page:
 
 
 def counts(value: Survey) -> Page:
-    """The current state in numbers: patients, appointments and the rest, documents, images."""
-    return Page("The current state, written down", (_counts(value), _attachments(value)))
+    """The current state in numbers: rows of each entity, documents and images."""
+    return Page("The current state in numbers", (_counts(value), _attachments(value)))
 
 
 def backup(value: Backup) -> Page:
-    """What was saved before anything else, and where its rows are."""
+    """What was backed up before anything was changed: the dump, and the rows of each CSV file."""
     return Page(
         "The backup, in the run's private folder",
         (
             TextLine(
-                f"{value.dump}: {_size(value.dump_bytes)}, {value.tables_in_dump:,} tables, by"
-                f" pg_dump {value.client_version} of PostgreSQL {value.server_version}."
+                f"{value.dump}: {_size(value.dump_bytes)}, {value.tables_in_dump:,} tables, made by"
+                f" pg_dump {value.client_version} from PostgreSQL {value.server_version}."
             ),
             table("Rows exported to CSV", "file | rows", sorted(value.csv_rows.items())),
             TextLine(
-                "Dump and CSVs show the moment of the survey, and hold patients' data: mode 0600."
+                "The dump and the CSV files show the moment of the survey. They hold patients'"
+                " data: only your user can read them (mode 0600)."
             ),
         ),
     )
@@ -190,8 +191,9 @@ def _counts(value: Survey) -> ShownTable:
 
 def _attachments(value: Survey) -> ShownTable:
     return table(
-        "Documents and images: protected, only their links are looked at",
-        "attachment | rows | on a live patient | on something else | dangling | on nothing",
+        "Documents and images: protected, only their links are checked",
+        "attachment | rows | linked to an existing patient | linked to something else | dangling"
+        " | not linked",
         [
             (
                 a.name,
@@ -208,13 +210,13 @@ def _attachments(value: Survey) -> ShownTable:
 
 def _problems(value: Survey) -> tuple[TextLine | ShownTable, ...]:
     if not value.problems:
-        return (TextLine("Nothing about the database stands in the way.", Tone.GOOD),)
+        return (TextLine("No problem was found in the database.", Tone.GOOD),)
     rows = [(Marked(p.what, Tone.BAD), p.mend) for p in value.problems]
-    return (table("To be settled first", "what | statement that would fix it", rows),)
+    return (table("Fix these first", "problem | statement that fixes it", rows),)
 
 
 def _size(count: int) -> str:
-    """Bytes in the unit that a person would use."""
+    """A size in bytes, kB or MB (decimal units)."""
     if count < 10_000:
         return f"{count:,} bytes"
     return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"

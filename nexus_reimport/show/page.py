@@ -1,7 +1,7 @@
 """What a cell displays: a title, lines, tables and pictures, as HTML and as plain text.
 
-Only counts, ids and names of columns ever come here. The HTML asks no other host for anything, and
-the same value always gives the same bytes.
+Only counts, ids and column names ever come here. The HTML loads nothing from another host, so a
+saved page shows the same without a network. The same value always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Tone(StrEnum):
-    """How a word is coloured; the word itself says the same."""
+    """The colour of a word. The word itself says the same, for readers who do not see colours."""
 
     PLAIN = ""
     GOOD = "good"
@@ -28,8 +28,8 @@ class Tone(StrEnum):
     FAINT = "faint"
 
 
-# Once for a page. JupyterLab and nbconvert align every cell of an output to the right, by a rule of
-# two classes: what must win says so.
+# Once per page. JupyterLab and nbconvert align every table cell to the right, with a rule of two
+# classes; `!important` is what overrides it.
 STYLE = """<style>
 section.nexus p, section.nexus th, section.nexus td { text-align: left !important }
 section.nexus th.number, section.nexus td.number { text-align: right !important }
@@ -71,7 +71,7 @@ class TextLine:
 
 @dataclass(frozen=True, slots=True)
 class ShownTable:
-    """Rows under named columns; ``last_is_sum`` sets the last row apart."""
+    """Rows under named columns; with ``last_is_sum`` the last row is shown as their sum."""
 
     caption: str
     columns: tuple[str, ...]
@@ -79,18 +79,18 @@ class ShownTable:
     last_is_sum: bool = False
 
     def as_html(self) -> str:
-        """The table; numbers stand to the right."""
+        """The table; numbers are aligned to the right."""
         head = "".join(_th(name, right=self._is_number(n)) for n, name in enumerate(self.columns))
         body = "".join(self._row(n) for n in range(len(self.rows)))
         caption = f"<p><b>{escape(self.caption)}</b></p>" if self.caption else ""
         return f"{caption}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def as_frame(self) -> pandas.DataFrame:
-        """The table as pandas has it, for whoever wants to sort, filter or sum it in a notebook.
+        """The table as a pandas data frame, to sort, filter or sum in a notebook.
 
-        Shape: a row for each row, the last one without if it is a sum; cells without their tone.
+        Shape: one row per row, without the last one if it is a sum; cells without their tone.
         """
-        import pandas
+        import pandas  # slow to load, and most commands never need it
 
         rows = self.rows[:-1] if self.last_is_sum else self.rows
         plain = [[c.value if isinstance(c, Marked) else c for c in row] for row in rows]
@@ -110,8 +110,8 @@ class ShownTable:
         return any(isinstance(v, int | float) for v in plain)
 
     def as_text(self) -> str:
-        """The table in columns as wide as their longest cell."""
-        texts = [[said(cell) for cell in row] for row in self.rows]
+        """The table as text; each column is as wide as its longest cell."""
+        texts = [[cell_text(cell) for cell in row] for row in self.rows]
         widths = [max(map(len, column)) for column in zip(self.columns, *texts, strict=True)]
         right = [self._is_number(n) for n in range(len(self.columns))]
 
@@ -122,30 +122,30 @@ class ShownTable:
             )
             return "  ".join(parts).rstrip()
 
-        ruled = "  ".join("-" * w for w in widths)
+        rule = "  ".join("-" * w for w in widths)
         caption = [self.caption] if self.caption else []
-        return "\n".join([*caption, line(self.columns), ruled, *map(line, texts)])
+        return "\n".join([*caption, line(self.columns), rule, *map(line, texts)])
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An SVG, and what it shows in words."""
+    """An SVG picture, and a description of what it shows."""
 
     svg: str
     words: str
 
     def as_html(self) -> str:
-        """The picture itself inside the page: no second file, no other host."""
+        """The picture inside the page: it needs no second file and no other host."""
         return f'<figure aria-label="{escape(self.words)}">{self.svg}</figure>'
 
     def as_text(self) -> str:
-        """What it shows."""
+        """The description of the picture."""
         return f"[picture: {self.words}]"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Page:
-    """A title and what stands under it."""
+    """A title, and the lines, tables and pictures under it."""
 
     title: str
     parts: tuple[TextLine | ShownTable | Picture, ...]
@@ -161,23 +161,25 @@ class Page:
         return bundle(self)
 
     def frames(self) -> dict[str, pandas.DataFrame]:
-        """The page's tables by their captions (or numbers), as pandas has them."""
+        """The page's tables as pandas data frames, by caption, or by number without a caption."""
         tables = [part for part in self.parts if isinstance(part, ShownTable)]
-        return {one.caption or f"table {n}": one.as_frame() for n, one in enumerate(tables, 1)}
+        return {
+            shown.caption or f"table {n}": shown.as_frame() for n, shown in enumerate(tables, 1)
+        }
 
     def __repr__(self) -> str:
         return "\n\n".join([f"{self.title}\n{'=' * len(self.title)}", *self._texts()])
 
     def _texts(self) -> list[str]:
-        """Tables set apart by an empty line, lines that follow each other kept together."""
+        """Blocks of text: each table or picture alone, consecutive lines together."""
         blocks: list[str] = []
-        before: TextLine | ShownTable | Picture | None = None
+        previous: TextLine | ShownTable | Picture | None = None
         for part in self.parts:
-            if isinstance(part, TextLine) and isinstance(before, TextLine):
+            if isinstance(part, TextLine) and isinstance(previous, TextLine):
                 blocks[-1] += f"\n{part.as_text()}"
             else:
                 blocks.append(part.as_text())
-            before = part
+            previous = part
         return blocks
 
 
@@ -189,8 +191,8 @@ def bundle(
     return data, marks.metadata(data, facts)
 
 
-def said(cell: Cell) -> str:
-    """A cell's text: thousands separated, seconds with two decimals, nothing for None."""
+def cell_text(cell: Cell) -> str:
+    """A cell's text: thousands separated, floats with two decimals, "" for None."""
     value = cell.value if isinstance(cell, Marked) else cell
     if value is None:
         return ""
@@ -200,7 +202,7 @@ def said(cell: Cell) -> str:
 
 
 def listed(counts: Mapping[str, int], otherwise: str = "none") -> str:
-    """``3 without_a_name, 2 unknown``; ``otherwise`` where nothing is left to list."""
+    """``3 without_a_name, 2 unknown``, zeros left out; ``otherwise`` if all are zero."""
     return ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or otherwise
 
 
@@ -211,25 +213,25 @@ def table(
     *,
     last_is_sum: bool = False,
 ) -> ShownTable:
-    """A table whose column names are written with ``|`` between them."""
+    """A table; ``columns`` holds the column names, separated by ``|``."""
     names = tuple(name.strip() for name in columns.split("|"))
     return ShownTable(caption, names, tuple(rows), last_is_sum)
 
 
 def equal(first: int, *others: int) -> Marked:
-    """Whether counts that must agree do."""
+    """``yes`` if counts that must be equal are equal, else ``NO``."""
     same = all(other == first for other in others)
     return Marked("yes", Tone.GOOD) if same else Marked("NO", Tone.BAD)
 
 
 def attention(count: int) -> Cell:
-    """A count that a person should look at where it is not zero."""
+    """A count, marked for a person's attention unless it is zero."""
     return Marked(count, Tone.ATTENTION) if count else 0
 
 
 def _class(*names: str) -> str:
-    told = " ".join(name for name in names if name)
-    return f' class="{told}"' if told else ""
+    classes = " ".join(name for name in names if name)
+    return f' class="{classes}"' if classes else ""
 
 
 def _th(name: str, *, right: bool) -> str:
@@ -238,4 +240,4 @@ def _th(name: str, *, right: bool) -> str:
 
 def _td(cell: Cell, *, right: bool, bold: bool) -> str:
     tone = cell.tone if isinstance(cell, Marked) else Tone.PLAIN
-    return f"<td{_class('number' * right, 'sum' * bold, tone)}>{escape(said(cell))}</td>"
+    return f"<td{_class('number' * right, 'sum' * bold, tone)}>{escape(cell_text(cell))}</td>"

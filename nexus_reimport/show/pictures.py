@@ -25,34 +25,34 @@ _COLOURS = {
     "kept": "#8250df",
     "purged": "#cf222e",
 }
-_NO_ROWS = TextLine("This run re-links alone: no row is wiped or loaded.")
+_NO_ROWS = TextLine("This run only fixes links: no row is wiped or loaded.")
 
 
 def completeness(value: Plan, entity: str = "") -> Page:
-    """How many rows of one entity hold each fed field; the first entity unless one is named."""
+    """How many rows of an entity hold a value in each fed column; by default the first entity."""
     if value.scope is Scope.RELINK:
         return Page("Completeness by field", (_NO_ROWS,))
-    one = value.entities[entity or next(iter(value.entities))]
-    changes = [c for c in one.changes if c.filled_before or c.filled_after]
+    planned = value.entities[entity or next(iter(value.entities))]
+    changes = [c for c in planned.changes if c.filled_before or c.filled_after]
     figure, axes = _figure(len(changes) * 0.3 + 1.1)
     places = list(range(len(changes)))
-    before = [_part(c.filled_before, one.rows_before) for c in changes]
-    after = [_part(c.filled_after, one.rows_after) for c in changes]
+    before = [_part(c.filled_before, planned.rows_before) for c in changes]
+    after = [_part(c.filled_after, planned.rows_after) for c in changes]
     axes.barh([p - 0.2 for p in places], before, 0.38, color=_BEFORE, label="before")
     axes.barh([p + 0.2 for p in places], after, 0.38, color=_AFTER, label="after")
     for place, change in zip(places, changes, strict=True):
-        words = f"{change.filled_before:,} → {change.filled_after:,}"
-        axes.text(101, place, words, va="center", fontsize=8)
+        text = f"{change.filled_before:,} → {change.filled_after:,}"
+        axes.text(101, place, text, va="center", fontsize=8)
     _label(axes, [c.column for c in changes], "% of rows")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
-    words = f"completeness of {one.entity} by field, before and after"
-    return Page(f"Completeness of {one.entity} by field", (Picture(_svg(figure), words),))
+    words = f"completeness of {planned.entity} by field, before and after"
+    return Page(f"Completeness of {planned.entity} by field", (Picture(_svg(figure), words),))
 
 
 def flow(value: Plan) -> Page:
     """What becomes of each record of FileMaker, and of each row of Nexus."""
     if value.scope is Scope.RELINK:
-        return Page("What becomes of each record and row", (_NO_ROWS,))
+        return Page("The flow of records", (_NO_ROWS,))
     figure, (left, right) = _figures(len(value.entities) * 0.42 + 1.1)
     names = list(value.entities)
     _stack(
@@ -64,7 +64,7 @@ def flow(value: Plan) -> Page:
 
 
 def stage_times(events: Iterable[Entry]) -> Page:
-    """Where the time of a run went, stage by stage, from its journal."""
+    """How long each stage of a run took, from its journal; all attempts of a stage are added."""
     spent: dict[str, float] = {}
     began: dict[str, datetime] = {}
     for entry in events:
@@ -73,12 +73,12 @@ def stage_times(events: Iterable[Entry]) -> Page:
             began[name] = at
         elif entry.event in (Event.FINISHED, Event.FAILED) and name in began:
             spent[name] = spent.get(name, 0) + (at - began.pop(name)).total_seconds()
-    return _times("Where the time went", spent)
+    return _times("Time by step", spent)
 
 
 def transaction_times(value: Applied) -> Page:
-    """Where the time of the transaction went, step by step."""
-    return _times("Where the transaction's time went", value.timings)
+    """How long each step of the transaction took."""
+    return _times("Time in the transaction, by step", value.timings)
 
 
 def _times(title: str, spent: dict[str, float]) -> Page:
@@ -89,7 +89,7 @@ def _times(title: str, spent: dict[str, float]) -> Page:
     _label(axes, list(spent), "seconds")
     axes.margins(x=0.15)
     words = ", ".join(f"{name} {seconds:,.2f} s" for name, seconds in spent.items())
-    return Page(title, (Picture(_svg(figure), words or "nothing was timed yet"),))
+    return Page(title, (Picture(_svg(figure), words or "no step has finished yet"),))
 
 
 def _filemaker(entity: EntityPlan) -> dict[str, int]:
@@ -102,7 +102,7 @@ def _nexus(entity: EntityPlan) -> dict[str, int]:
 
 
 def _stack(axes: Axes, names: list[str], parts: list[dict[str, int]], unit: str) -> None:
-    """One bar per name, as long as 100%, cut into its parts."""
+    """One bar per name, 100% long, divided into its parts."""
     totals = [sum(part.values()) for part in parts]
     starts = [0.0] * len(names)
     for label in parts[0] if parts else ():
@@ -110,8 +110,8 @@ def _stack(axes: Axes, names: list[str], parts: list[dict[str, int]], unit: str)
         axes.barh(range(len(names)), lengths, 0.6, starts, color=_COLOURS[label], label=label)
         starts = [s + n for s, n in zip(starts, lengths, strict=True)]
     for place, part in enumerate(parts):
-        said = " + ".join(f"{count:,}" for count in part.values())
-        axes.text(101, place, said, va="center", fontsize=7)
+        sums = " + ".join(f"{count:,}" for count in part.values())
+        axes.text(101, place, sums, va="center", fontsize=7)
     _label(axes, names, unit)
     if parts:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=8)
@@ -134,7 +134,7 @@ def _figure(height: float) -> tuple[Figure, Axes]:
 
 
 def _figures(height: float, side_by_side: int = 2) -> tuple[Figure, list[Axes]]:
-    """A figure that belongs to no window and to no other figure's settings."""
+    """A figure without a window. pyplot is avoided: it keeps every figure, and global settings."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.0 * side_by_side + 3, max(height, 1.4)), layout="constrained")
@@ -142,10 +142,11 @@ def _figures(height: float, side_by_side: int = 2) -> tuple[Figure, list[Axes]]:
 
 
 def _svg(figure: Figure) -> str:
-    """The figure as SVG; letters stay letters, and equal figures give equal bytes."""
+    """The figure as SVG with text as text; equal figures give equal bytes."""
     from matplotlib import rc_context
 
     out = io.StringIO()
+    # The fixed salt and the missing date and creator are what makes the bytes repeatable.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "nexus-reimport"}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()

@@ -27,36 +27,36 @@ from nexus_reimport.show.page import (
     table,
 )
 
-_WINS = {"filemaker": "FileMaker's value", "nexus": "Nexus's value stays"}
+_WINNERS = {"filemaker": "FileMaker's value", "nexus": "Nexus's value stays"}
 
 
 def plan(value: Plan) -> Page:
-    """Everything decided, nothing done."""
+    """Everything that was decided. Nothing has been done yet."""
     if value.scope is Scope.RELINK:
-        return _links_alone(value)
+        return _links_only(value)
     entities = tuple(value.entities.values())
     return Page(
         "The plan",
         (
             TextLine(_as_of(value)),
             _filemaker_side(value),
-            *_some("Every record of FileMaker is used.", _left_out(value)),
+            *_or_text(_left_out(value), "Every record of FileMaker is used."),
             _nexus_side(entities),
             _recognised(entities),
-            *_some("FileMaker brings back every row of Nexus.", _unreturned(entities)),
-            *_some("FileMaker changes no value of a row that stays.", _changes(entities)),
+            *_or_text(_unmatched(entities), "FileMaker brings back every row of Nexus."),
+            *_or_text(_changes(entities), "FileMaker changes no value of a row that stays."),
             *_respelt(entities),
-            *_some("Every value fits its column.", _misfits(entities)),
+            *_or_text(_misfits(entities), "Every value fits its column."),
             *_over_budget(entities),
-            *_some("No named rule changes a value.", _overridden(entities)),
+            *_or_text(_overridden(entities), "No named rule changes a value."),
             *_asked(value),
             _links(value.links.values()),
-            *_some("No link has to be fixed.", _mended(value.links.values())),
+            *_or_text(_links_to_fix(value.links.values()), "No link has to be fixed."),
             TextLine(
-                "Id by id in ledger.csv and misfits.csv. With their values, in the run's private"
-                " folder alone: left_out, misfits.csv, and in differences.csv the"
-                f" {value.differences.rows:,} values of Nexus that FileMaker has otherwise or"
-                " clears."
+                "The record lists the ids: ledger.csv, misfits.csv. The values are only in the"
+                " run's private folder: left_out, misfits.csv, and differences.csv with the"
+                f" {value.differences.rows:,} values of Nexus that are different in FileMaker or"
+                " get cleared."
             ),
             *_ambiguous(entities),
             *_undecided(value),
@@ -66,18 +66,19 @@ def plan(value: Plan) -> Page:
 
 
 def _as_of(value: Plan) -> str:
-    return f"As of {value.as_of:%Y-%m-%d %H:%M:%S} UTC. This is what is to be done, not what was."
+    moment = f"{value.as_of:%Y-%m-%d %H:%M:%S} UTC"
+    return f"As of {moment}. This is what will be done; nothing has been done yet."
 
 
-def _links_alone(value: Plan) -> Page:
+def _links_only(value: Plan) -> Page:
     return Page(
-        "The plan: links alone",
+        "The plan: links only",
         (
             TextLine(_as_of(value)),
             TextLine("No row is wiped or loaded; only links of documents and images are written."),
-            *_some("Every record of FileMaker that was read is used.", _left_out(value)),
+            *_or_text(_left_out(value), "Every record of FileMaker that was read is used."),
             _links(value.links.values()),
-            *_some("No link has to be fixed.", _mended(value.links.values())),
+            *_or_text(_links_to_fix(value.links.values()), "No link has to be fixed."),
             TextLine(f"Plan {value.digest}"),
         ),
     )
@@ -89,7 +90,7 @@ def plan_text(value: Plan) -> str:
 
 
 def changed(entity: EntityPlan) -> int:
-    """How many values of rows that stay will be others than before."""
+    """The number of values that will change in rows that stay."""
     return sum(
         c.filled + c.cleared + (c.different if c.decision == "filemaker" else 0)
         for c in entity.changes
@@ -97,7 +98,7 @@ def changed(entity: EntityPlan) -> int:
 
 
 def respelt(entity: EntityPlan) -> int:
-    """How many values of rows that stay say the same as before, and are written otherwise."""
+    """The number of values, in rows that stay, that mean the same but are written differently."""
     return sum(c.respelt for c in entity.changes)
 
 
@@ -148,7 +149,7 @@ def _nexus_side(entities: tuple[EntityPlan, ...]) -> ShownTable:
 
 
 def _loaded(entity: EntityPlan | None, account: Account) -> tuple[int, int]:
-    """Records that go into a row that is there, and into a new one."""
+    """Two numbers: records that go into an existing row, and records that go into a new one."""
     if entity is None or not account.loaded:
         return 0, account.loaded
     return entity.replaced, entity.new
@@ -177,13 +178,13 @@ def _recognised(entities: tuple[EntityPlan, ...]) -> ShownTable:
         for e in entities
     ]
     return table(
-        "How records of FileMaker were recognised in Nexus",
-        "entity | by rule | recognised | of | part",
+        "How records of FileMaker were matched with rows of Nexus",
+        "entity | by rule | matched | of | share",
         rows,
     )
 
 
-def _unreturned(entities: tuple[EntityPlan, ...]) -> ShownTable:
+def _unmatched(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows = [
         (e.entity, u.cause, u.count, _decision(u.decision), u.kept_by_closure)
         for e in entities
@@ -191,7 +192,7 @@ def _unreturned(entities: tuple[EntityPlan, ...]) -> ShownTable:
     ]
     return table(
         "Rows that FileMaker does not bring back",
-        "entity | cause | rows | decision | of these kept since something points at them",
+        "entity | cause | rows | decision | of these kept because a row references them",
         rows,
     )
 
@@ -203,7 +204,7 @@ def _changes(entities: tuple[EntityPlan, ...]) -> ShownTable:
             c.column,
             c.filled,
             c.different,
-            _wins(c),
+            _winner(c),
             c.cleared,
             attention(c.gone),
             c.kept,
@@ -214,20 +215,20 @@ def _changes(entities: tuple[EntityPlan, ...]) -> ShownTable:
         if c.filled or c.different or c.cleared
     ]
     return table(
-        "Values that change in rows that stay: rows by column, or by part of a card; what is not"
-        " here keeps all",
-        "entity | column | was empty | was another | winner | cleared | values that go"
+        "Values that change in rows that stay: number of rows by column, or by part of a card;"
+        " columns that are not listed do not change",
+        "entity | column | was empty | was different | winner | cleared | values lost"
         " | empty in FileMaker, kept | equal",
         rows,
     )
 
 
 def _respelt(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
-    found = {e.entity: respelt(e) for e in entities}
-    if any(found.values()):
+    counts = {e.entity: respelt(e) for e in entities}
+    if any(counts.values()):
         yield TextLine(
-            "Of the equal ones, these get FileMaker's blanks and line ends, or a card's newer"
-            f" shape: {listed(found)}."
+            "Of the equal values, these get FileMaker's blanks and line ends, or the newer form of"
+            f" a card: {listed(counts)}."
         )
 
 
@@ -238,20 +239,20 @@ def _misfits(entities: tuple[EntityPlan, ...]) -> ShownTable:
         for m in e.misfits
     ]
     return table(
-        "Values of FileMaker that do not fit, and what became of them",
+        "Values of FileMaker that do not fit, and what is stored instead",
         "entity | column | reason | Nexus's value stays | empty | derived | for example",
         rows,
     )
 
 
 def _over_budget(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
-    """The columns of which too many values do not fit."""
+    """A line for each column that has more misfits than its budget allows."""
     for entity in entities:
         for fit in entity.fits:
             if fit.is_over:
                 yield TextLine(
                     f"OVER {entity.entity}.{fit.column}: {fit.misfits:,} of {fit.held:,} values do"
-                    f" not fit, and {fit.budget:,} or half of them may.",
+                    f" not fit; the limit is {fit.budget:,}, and never more than half of them.",
                     Tone.BAD,
                 )
 
@@ -264,8 +265,8 @@ def _overridden(entities: tuple[EntityPlan, ...]) -> ShownTable:
         if s.rows
     ]
     return table(
-        "Values that named rules give",
-        "entity | rule | column | rows | becomes | decision",
+        "Values that named rules set",
+        "entity | rule | column | rows | new value | decision",
         rows,
     )
 
@@ -275,16 +276,17 @@ def _override(rule: OverriddenRows) -> Cell:
 
 
 def _asked(value: Plan) -> Iterator[ShownTable | TextLine]:
-    yield from _some("Nothing is asked of a person.", _by_hand(value))
+    yield from _or_text(_by_hand(value), "No value has to be filled in by hand.")
     if gone := sum(kind.gone for kind in value.by_hand):
         values = wording.amount(gone, "value")
         yield TextLine(
-            f"{values} of the sheet: of rows that are not there any more.", Tone.ATTENTION
+            f"manual.xlsx: {values} not used, because the row does not exist any more.",
+            Tone.ATTENTION,
         )
     if any(kind.waiting for kind in value.by_hand):
         yield TextLine(
-            "To give such a value: fill in the run's private manual.xlsx, put it into the"
-            " environment's private folder, and run 01_preflight again."
+            "To give a missing value: fill in manual.xlsx from the run's private folder, put it"
+            " into the environment's private folder, and run 01_preflight again."
         )
 
 
@@ -293,8 +295,8 @@ def _by_hand(value: Plan) -> ShownTable:
         (b.kind, b.entity, b.given, b.used, b.there, attention(b.waiting)) for b in value.by_hand
     ]
     return table(
-        "What only a person knows: manual.xlsx",
-        "sheet | entity | values given | used | in Nexus already | rows that still lack one",
+        "Values that only a person can give: manual.xlsx",
+        "sheet | entity | values given | used | in Nexus already | rows without a value",
         rows,
     )
 
@@ -316,16 +318,16 @@ def _links(links: Iterable[LinkPlan]) -> ShownTable:
     ]
     return table(
         "Documents and images",
-        "attachment | rows | right already | links to fix | on something else, left alone"
+        "attachment | rows | already correct | links to fix | linked to something else, unchanged"
         " | patient not in FileMaker | record not in FileMaker"
-        " | on a live patient before | after",
+        " | linked to an existing patient before | after",
         rows,
     )
 
 
-def _mended(links: Iterable[LinkPlan]) -> ShownTable:
+def _links_to_fix(links: Iterable[LinkPlan]) -> ShownTable:
     rows = [(p.attachment, why, count) for p in links for why, count in p.mended.items() if count]
-    return table("Links to fix", "attachment | it was | links", rows)
+    return table("Links to fix", "attachment | the link was | links", rows)
 
 
 def _ambiguous(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
@@ -338,12 +340,12 @@ def _ambiguous(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
 def _undecided(value: Plan) -> Iterator[TextLine]:
     lines = value.undecided()
     if lines:
-        yield TextLine("To be decided in the environment's file before this can go on:", Tone.BAD)
+        yield TextLine("Decide this in the environment's file before the run can go on:", Tone.BAD)
     yield from (TextLine(f"  {line}", Tone.BAD) for line in lines)
 
 
-def _some(otherwise: str, found: ShownTable) -> tuple[ShownTable | TextLine, ...]:
-    return (found,) if found.rows else (TextLine(otherwise),)
+def _or_text(shown: ShownTable, if_empty: str) -> tuple[ShownTable | TextLine, ...]:
+    return (shown,) if shown.rows else (TextLine(if_empty),)
 
 
 def _share(entity: EntityPlan) -> str:
@@ -354,7 +356,7 @@ def _decision(decision: str | None) -> Cell:
     return decision or Marked("UNDECIDED", Tone.BAD)
 
 
-def _wins(change: ColumnChange) -> Cell:
+def _winner(change: ColumnChange) -> Cell:
     if not change.different:
         return ""
-    return _WINS.get(change.decision or "", Marked("UNDECIDED", Tone.BAD))
+    return _WINNERS.get(change.decision or "", Marked("UNDECIDED", Tone.BAD))

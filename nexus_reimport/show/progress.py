@@ -1,4 +1,4 @@
-"""Progress bars for a cell that a person waits for."""
+"""Progress bars for the cells of a notebook."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ Progress = Callable[[int, int], None]
 
 
 def bar(label: str) -> Progress:
-    """A bar in an interactive kernel; nothing under the runner, whose notebooks are records."""
+    """A bar in an interactive kernel; no bar under the runner, whose notebooks are kept."""
     if os.environ.get(RUNNER_VARIABLE):
-        return _silent
-    return _Bar(label).to
+        return _no_bar
+    return _Bar(label).show
 
 
-def _silent(done: int, total: int) -> None:
-    """No bar is shown."""
+def _no_bar(done: int, total: int) -> None:
+    """Show nothing."""
 
 
 class _Bar:
-    """One bar, shown at the first step and closed at the last."""
+    """One bar, opened at the first step and closed at the last one."""
 
     def __init__(self, label: str) -> None:
         from tqdm.auto import tqdm
 
         self._bar = tqdm(desc=label, total=0, leave=False, delay=0.5)
 
-    def to(self, done: int, total: int) -> None:
+    def show(self, done: int, total: int) -> None:
         self._bar.total = total
         self._bar.update(done - self._bar.n)
         if done >= total:

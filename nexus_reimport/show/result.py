@@ -1,4 +1,4 @@
-"""What checks, rehearsal, gate and transaction gave."""
+"""The results of checks, rehearsal, gate and transaction."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _TONES = {
 
 def report(value: Report) -> Page:
     """Every check of one stage, those that failed first."""
-    said = TextLine("No check stops the run.", Tone.GOOD)
+    verdict = TextLine("No check stops the run.", Tone.GOOD)
     if not value.passed:
         stop = "stops" if len(value.blocking) == 1 else "stop"
-        said = TextLine(f"{len(value.blocking):,} of them {stop} the run.", Tone.BAD)
-    return Page(f"Checks {value.stage}: {counted(value)}", (said, checks_table(value)))
+        verdict = TextLine(f"{len(value.blocking):,} of them {stop} the run.", Tone.BAD)
+    return Page(f"Checks {value.stage}: {counted(value)}", (verdict, checks_table(value)))
 
 
 def report_text(value: Report) -> str:
@@ -43,21 +43,21 @@ def report_text(value: Report) -> str:
 
 
 def word(result: Result) -> str:
-    """What became of one check, in one word."""
+    """The result of one check, in one word."""
     if result.passed:
         return "waived" if result.offending else "passed"
     return {Level.STOP: "STOPS", Level.REVIEW: "REVIEW", Level.INFO: "noted"}[result.level]
 
 
 def rehearsal(value: Rehearsal) -> Page:
-    """The rehearsal: what it has proven, how long a recovery would take, the state after."""
+    """The rehearsal: what it proved, how long a recovery would take, and the state after."""
     proven = _on_a_copy(value) if value.ground is Ground.COPY else _inside(value)
     return Page(
         f"The rehearsal, {value.ground}",
         (
             *proven,
             table(
-                "The state after, which the execution must give again",
+                "The state after the run; the execution must give the same",
                 "table | rows | fingerprint",
                 [(name, f.rows, short(f.digest)) for name, f in sorted(value.after.items())],
             ),
@@ -71,25 +71,26 @@ def _on_a_copy(value: Rehearsal) -> tuple[TextLine | ShownTable, ...]:
     verified = value.verified or Report("after", ())
     left_out = ", ".join(value.left_out)
     done = [
-        ("restored", "the dump, into a database of its own, dropped since", "restore"),
+        ("restored", "the dump, into a separate database, which was then dropped", "restore"),
         ("compared", f"{value.tables:,} tables, {value.rows:,} rows: all equal", "compare"),
         ("applied", f"checks inside: {counted(value.report)}", "apply"),
         ("verified", f"checks after: {counted(verified)}", "verify"),
         ("undone", "from the undo data of the run", "undo"),
         ("compared", f"{value.tables:,} tables: as before the run", "compare again"),
-        ("applied again", "the same state to the last value", "apply again"),
+        ("applied again", "the result is the same in every value", "apply again"),
     ]
     return (
         TextLine(
-            "The backup is proven, and so is the undo, before anything was deleted.", Tone.GOOD
+            "Backup and undo were tried on a copy, and both work. Nothing is deleted yet.",
+            Tone.GOOD,
         ),
         table(
-            f"On {value.where}, {value.seconds:,.2f} s in all",
+            f"On {value.where}, {value.seconds:,.2f} s in total",
             "step | what | seconds",
             [(step, what, value.times.get(key, 0.0)) for step, what, key in done],
         ),
         table(
-            "How long each would take tonight, as measured on the copy",
+            "Expected times, as measured on the copy",
             "what | seconds",
             [
                 ("writers wait for the execution", value.writers_waited),
@@ -98,7 +99,7 @@ def _on_a_copy(value: Rehearsal) -> tuple[TextLine | ShownTable, ...]:
             ],
         ),
         *(
-            [TextLine(f"Extensions that no table needs were left out: {left_out}.")]
+            [TextLine(f"Extensions that no table needs were not restored: {left_out}.")]
             if left_out
             else []
         ),
@@ -112,48 +113,48 @@ def _inside(value: Rehearsal) -> tuple[TextLine | ShownTable, ...]:
         ),
         TextLine(f"Why: {value.why_inside}.", Tone.BAD),
         TextLine(
-            f"The last resort took {value.seconds:,.2f} s, in which writers waited"
-            f" {value.writers_waited:,.2f} s. prod needs a waiver for it, by name:"
-            " the_backup_can_be_proven."
+            "Instead, the whole plan was applied in a transaction that was rolled back. It took"
+            f" {value.seconds:,.2f} s, and writers waited {value.writers_waited:,.2f} s. On prod"
+            " this needs a waiver for the check the_backup_can_be_proven."
         ),
     )
 
 
 def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
-    """What is to be approved, and how; before that, what would still refuse the approval."""
+    """What is to be approved, and how; first, why an approval would be refused today."""
     typed = short(value.digest)
     bound = [
         (name, short(getattr(value, name)))
         for name in ("snapshot", "mapping", "code", "schema", "decisions", "plan")
     ]
-    found = outlook or Outlook()
+    expected = outlook or Outlook()
     title = f"GO, if you approve: {typed}"
-    if found.refusals:
-        title = f"GO, but an approval of {typed} is refused until what follows is settled"
+    if expected.refusals:
+        title = f"GO, but an approval of {typed} is refused until you have fixed the following"
     return Page(
         title,
         (
             *(
-                TextLine(f"Refused: {r.what}. To settle it: {r.next}.", Tone.BAD)
-                for r in found.refusals
+                TextLine(f"Refused: {r.what}. To fix it: {r.next}.", Tone.BAD)
+                for r in expected.refusals
             ),
             *(
                 [
                     TextLine(
                         "UNPROVEN: the backup has not been restored, the undo has not been tried:"
-                        f" {found.unproven}.",
+                        f" {expected.unproven}.",
                         Tone.BAD,
                     )
                 ]
-                if found.unproven
+                if expected.unproven
                 else []
             ),
             *(
                 TextLine(
-                    f"This waiver ends today, and verification after midnight would stop: {w}.",
+                    f"This waiver ends today; a verification after midnight would stop: {w}.",
                     Tone.BAD,
                 )
-                for w in found.ending
+                for w in expected.ending
             ),
             TextLine(f"The digest of this run of {value.environment} is {value.digest}", Tone.GOOD),
             TextLine(
@@ -161,7 +162,9 @@ def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
             ),
             TextLine(f'In JupyterLab: approve = "{typed}" in the second cell of 02_execute'),
             table(
-                "Approval is of these, and of the state before and after", "what | digest", bound
+                "The approval covers these digests, and the state before and after",
+                "what | digest",
+                bound,
             ),
             table(
                 "State before and after, by table",
@@ -177,19 +180,19 @@ def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
 
 
 def drift(value: Mapping[str, str]) -> Page:
-    """What FileMaker changed since it was read."""
+    """What was edited in FileMaker after it was read."""
     title = "FileMaker since the preflight"
     if not value:
         return Page(
-            title, (TextLine("Counts and newest stamps are those that were read.", Tone.GOOD),)
+            title, (TextLine("Record counts and newest timestamps are unchanged.", Tone.GOOD),)
         )
     return Page(
         title,
         (
-            table("Edited since", "table | what", sorted(value.items())),
+            table("Edited since the preflight", "table | what", sorted(value.items())),
             TextLine(
-                "These edits are not in the plan. If they must be, stop here and run 01_preflight"
-                " again; else they come with the next reimport.",
+                "These edits are not in the plan. If you need them now, stop here and run"
+                " 01_preflight again; otherwise the next reimport brings them.",
                 Tone.ATTENTION,
             ),
         ),
@@ -197,14 +200,14 @@ def drift(value: Mapping[str, str]) -> Page:
 
 
 def approval(value: Approval) -> Page:
-    """Who let which digest pass."""
-    words = f"{short(value.digest)} by {value.who}, {value.how}, {value.at:%Y-%m-%d %H:%M:%S} UTC"
-    return Page("Approved", (TextLine(words, Tone.GOOD),))
+    """Which digest was approved, by whom, how and when."""
+    text = f"{short(value.digest)} by {value.who}, {value.how}, {value.at:%Y-%m-%d %H:%M:%S} UTC"
+    return Page("Approved", (TextLine(text, Tone.GOOD),))
 
 
 def applied(value: Applied) -> Page:
-    """What the transaction did; where it was rolled back, what it had done until then."""
-    title = "Committed" if value.committed else "Rolled back: the database is as it was"
+    """What the transaction did; after a rollback, what it would have done."""
+    title = "Committed" if value.committed else "Rolled back: the database is unchanged"
     wiped, relinked = ("Wiped and loaded", "Re-linked")
     if not value.committed:
         wiped, relinked = "Would be wiped and loaded", "Would be re-linked"
@@ -251,6 +254,6 @@ def checks_table(value: Report) -> ShownTable:
 
 
 def counted(value: Report) -> str:
-    """How many checks passed, were waived, want a look, stop."""
+    """How many checks stop the run, need a review, are noted, waived, or passed."""
     words = [word(r) for r in value.results]
     return ", ".join(f"{words.count(w):,} {w}" for w in _ORDER if w in words) or "none was run"

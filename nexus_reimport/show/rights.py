@@ -6,8 +6,8 @@ from nexus_reimport.nexus.rights import RULES, Rule
 
 
 def rights_paper() -> str:
-    """Every right in Markdown tables: those without which a command stops, then the others."""
-    needed = [r for r in RULES.values() if not r.without]
+    """Every right in Markdown tables: first the required rights, then the optional ones."""
+    required = [r for r in RULES.values() if not r.without]
     optional = [r for r in RULES.values() if r.without]
     return "\n".join(
         [
@@ -18,7 +18,7 @@ def rights_paper() -> str:
             *(
                 f"| {r.privilege} | {r.on} | {r.why} | {r.step} | {', '.join(r.tasks)} |"
                 f" `{_statement(r)}` |"
-                for r in needed
+                for r in required
             ),
             "",
             "## Without these it goes on",
@@ -34,6 +34,6 @@ def rights_paper() -> str:
 
 
 def _statement(rule: Rule) -> str:
-    """The statement with the object and the role left open."""
+    """The statement, with placeholders for the object and the role."""
     on = "FOR ROLE OWNER IN SCHEMA NAME" if "DEFAULT" in rule.template else "OBJECT"
     return rule.statement([rule.privilege], [on], "ROLE")

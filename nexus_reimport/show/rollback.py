@@ -1,4 +1,4 @@
-"""A rollback: what would be taken back, what is newer, what was done; and a restored database."""
+"""A rollback: what would be undone, what is newer, what was done; and a restored database."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from nexus_reimport.show.result import checks_table, counted
 from nexus_reimport.stages.approval import short
 from nexus_reimport.stages.restore import Restored
 
-_FATE = {
+_DECISIONS = {
     NewerDecision.UNDECIDED: "undecided",
     NewerDecision.KEEP: "kept as they are",
-    NewerDecision.DISCARD: "given up; they stay in the private folder",
+    NewerDecision.DISCARD: "discarded; a copy of them stays in the private folder",
 }
 
 
 def rollback(value: RollbackPreview) -> Page:
-    """What taking the run back would do, as things are now."""
+    """What undoing the run would do, as things are now."""
     return Page(
-        f"Taking back run {value.undoes}",
+        f"Rollback of run {value.undoes}",
         (
             TextLine(
                 f"A {value.kind}, committed {value.committed_at:%Y-%m-%d %H:%M:%S} UTC. Links of"
-                f" documents and images that go back to what they were: {listed(value.links)}."
+                f" documents and images that will be restored: {listed(value.links)}."
             ),
             table(
-                "Rows that are put back",
+                "Rows that will be restored",
                 "table | now | as before the run",
                 [(t, value.rows_now[t], before) for t, before in value.rows_before.items()],
             ),
@@ -49,7 +49,7 @@ def rollback_proposal(value: RollbackProposal) -> Page:
         value.newer, ""
     )
     return Page(
-        f"Take run {value.undoes} back? Approve: {typed}",
+        f"Undo run {value.undoes}? Approve: {typed}",
         (
             TextLine(
                 f"The digest of this rollback of {value.environment} is {value.digest}", Tone.GOOD
@@ -59,32 +59,35 @@ def rollback_proposal(value: RollbackProposal) -> Page:
                 f" nexus-reimport rollback {value.undoes}{option} --approve {typed}"
             ),
             TextLine(f'In JupyterLab: approve = "{typed}" in the second cell of 90_rollback'),
-            TextLine("It is void as soon as anybody writes: then look again."),
+            TextLine(
+                "The digest becomes void as soon as anybody writes to Nexus. If that happens, run"
+                " the preview again."
+            ),
         ),
     )
 
 
 def undone(value: Undone) -> Page:
     """What the rollback's transaction did."""
-    said = TextLine("Every table is as it was before the run, to the last value.", Tone.GOOD)
+    verdict = TextLine("Every value of every table is as it was before the run.", Tone.GOOD)
     if not value.committed:
-        said = TextLine("Nothing was taken back: the database is as the run left it.", Tone.BAD)
+        verdict = TextLine("Nothing was undone: the database is as the run left it.", Tone.BAD)
     elif not value.exact:
-        said = TextLine(
-            "Every row is as before the run, but for what people have written since.",
+        verdict = TextLine(
+            "Every row is as it was before the run, except what people have written since.",
             Tone.ATTENTION,
         )
     return Page(
-        "Taken back" if value.committed else "Rolled back",
+        "Undone" if value.committed else "Not undone",
         (
-            said,
+            verdict,
             TextLine(f"Writers waited {value.writers_waited:,.2f} s at most."),
             table(
                 "Rows",
-                "table | taken away | put back",
+                "table | deleted | restored",
                 [(t, value.deleted.get(t, 0), n) for t, n in value.put_back.items()],
             ),
-            table("Links put back", "attachment | links", list(value.relinked.items())),
+            table("Links restored", "attachment | links", list(value.relinked.items())),
             TextLine(f"Checks inside the transaction: {counted(value.report)}"),
             checks_table(value.report),
         ),
@@ -92,7 +95,7 @@ def undone(value: Undone) -> Page:
 
 
 def restored(value: Restored) -> Page:
-    """A restored database, and the way to swap it in."""
+    """A restored database, and the statements that put it in the place of the live one."""
     steps = [(n, s.database, s.statement) for n, s in enumerate(value.swap, 1)]
     left_out = ", ".join(value.left_out)
     return Page(
@@ -107,8 +110,8 @@ def restored(value: Restored) -> Page:
             *(
                 [
                     TextLine(
-                        f"Extensions that only an administrator may make, among the statements:"
-                        f" {left_out}.",
+                        "Extensions that only an administrator may create; the statements below"
+                        f" create them: {left_out}.",
                         Tone.ATTENTION,
                     )
                 ]
@@ -116,16 +119,15 @@ def restored(value: Restored) -> Page:
                 else []
             ),
             TextLine(
-                "To swap it in: stop the application, then run each statement as an administrator,"
-                " in the database that is named, in this order. They give back owners, grants,"
-                " default privileges and settings; without them the application cannot work."
+                "To swap it in: stop the application. Then, as an administrator, run each statement"
+                " in the database named beside it, in this order. They restore owners, grants,"
+                " default privileges and settings; the application cannot work without them."
             ),
-            TextLine(f"The same as one file: psql -d postgres -f {value.script}"),
+            TextLine(f"All statements in one file: psql -d postgres -f {value.script}"),
             table("", "step | in database | statement", steps),
             TextLine(
-                f"Then: nexus-reimport adopt {value.environment} --this-is-a-copy, and start the"
-                " application. The database that was replaced stays under its other name until you"
-                " drop it."
+                f"Then run nexus-reimport adopt {value.environment} --this-is-a-copy, and start the"
+                " application. The replaced database stays, under another name, until you drop it."
             ),
         ),
     )
@@ -138,7 +140,7 @@ def undo_data(values: tuple[UndoSize, ...]) -> ShownTable:
             u.run,
             f"{u.committed_at:%Y-%m-%d %H:%M} UTC" if u.committed_at else "unknown",
             f"{u.bytes_stored / 1e6:,.1f} MB",
-            f"taken back by {u.undone_by}" if u.undone_by else "",
+            f"undone by {u.undone_by}" if u.undone_by else "",
         )
         for u in values
     ]
@@ -148,9 +150,9 @@ def undo_data(values: tuple[UndoSize, ...]) -> ShownTable:
 
 
 def _since(since: Since, newer: NewerDecision) -> tuple[TextLine | ShownTable, ...]:
-    found = [n for n in since.newer if n.rows]
+    newer_rows = [n for n in since.newer if n.rows]
     parts: list[TextLine | ShownTable] = []
-    if found:
+    if newer_rows:
         parts += [
             table(
                 "What people have written since the run",
@@ -163,20 +165,20 @@ def _since(since: Since, newer: NewerDecision) -> tuple[TextLine | ShownTable, .
                         attention(n.deleted),
                         wording.some(n.sample, n.rows),
                     )
-                    for n in found
+                    for n in newer_rows
                 ],
             ),
             TextLine(
-                f"What was created or changed: {_FATE[newer]}. What was deleted, and was there"
-                " before the run, comes back.",
+                f"Rows that were created or changed: {_DECISIONS[newer]}. Rows that were deleted,"
+                " and existed before the run, come back.",
                 Tone.BAD if newer is NewerDecision.UNDECIDED else Tone.ATTENTION,
             ),
         ]
     if since.pointed_at:
         parts += [
             table(
-                "Rows that the run has made and that stay: something that stays points at them",
-                "table | pointed at by | rows",
+                "Rows that the run created and that stay, because a row that stays references them",
+                "table | referenced by | rows",
                 [(p.table, p.by, p.rows) for p in since.pointed_at],
             ),
         ]

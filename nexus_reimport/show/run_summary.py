@@ -1,7 +1,8 @@
 """A whole run on one screen: for the last cell, for the command line, for the demo.
 
-``facts`` is the one function that tells a run. What was done is told from what the transaction has
-counted, and only where the run was committed; all else is told as what was planned.
+``facts`` is the only function that describes a run. What was done comes from the counts of the
+transaction itself, and is shown only if the run was committed. Everything else is shown as planned:
+a summary must never claim something that the database does not hold.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Fact = tuple[str, str]
 
 
 def signed_off(run: Run) -> Page:
-    """The end of a run, as its record tells it."""
+    """The end of a run, as its record has it."""
     verdict = run.verdict()
     tone = Tone.GOOD if EXIT_CODES[verdict] == 0 else Tone.BAD
     place = "/".join(run.folder.parts[-3:])
@@ -46,17 +47,17 @@ def summary(run: Run) -> str:
     """The facts, the verdict, and where the record is."""
     verdict = run.standing()
     code = "" if verdict is Verdict.RUNNING else f", exit code {run.exit_code()}"
-    told = [*facts(run), ("verdict", f"{verdict}{code}"), ("record", str(run.folder))]
+    shown = [*facts(run), ("verdict", f"{verdict}{code}"), ("record", str(run.folder))]
     if run.is_sealed:
-        told.append(("seal", run.seal_digest()))
-    lines = [f"  {name:<14}{text}" for name, text in told]
+        shown.append(("seal", run.seal_digest()))
+    lines = [f"  {name:<14}{text}" for name, text in shown]
     return "\n".join([f"{run.environment}: run {run.id}", *lines])
 
 
 def facts(run: Run) -> list[Fact]:
-    """What a run has done, or was to do, as its record's values tell it.
+    """What a run has done, or would have done, from the values in its record.
 
-    Only a run that was committed has wiped, loaded or put back anything.
+    Only a run that was committed has wiped, loaded or restored anything.
     """
     return [
         *_state(run),
@@ -73,11 +74,11 @@ def facts(run: Run) -> list[Fact]:
 
 
 def _state(run: Run) -> Iterator[Fact]:
-    """Where nothing was committed, and where something is odd about the COMMIT."""
+    """The state, unless the run is simply complete."""
     state = run.state()
     if pids := () if run.is_sealed else run.workers():
-        told = "nothing is known yet" if state is State.UNKNOWN else state
-        yield "state", f"at work, {wording.some([f'pid {pid}' for pid in pids])}; {told}"
+        text = "the result is not known yet" if state is State.UNKNOWN else state
+        yield "state", f"running, {wording.some([f'pid {pid}' for pid in pids])}; {text}"
     elif state is not State.COMMITTED:
         yield "state", str(state)
     elif run.verdict() is not Verdict.COMPLETE:
@@ -85,7 +86,7 @@ def _state(run: Run) -> Iterator[Fact]:
 
 
 def _planned(run: Run) -> Iterator[Fact]:
-    """What was planned; as done, by the transaction's own counts, where it was committed."""
+    """What was planned; if it was committed, what was done, in the transaction's own counts."""
     if not run.has(Plan):
         return
     plan, done = run.load(Plan), _applied(run)
@@ -97,7 +98,7 @@ def _planned(run: Run) -> Iterator[Fact]:
     if plan.scope is Scope.REIMPORT:
         entities = tuple(plan.entities.values())
         if committed and done is None:
-            yield "counts", "by the plan: the transaction's own were lost when it was killed"
+            yield "counts", "from the plan; the transaction's counts were lost when it was killed"
         yield wipes, listed({e.entity: _wiped(e, done) for e in entities}, "nothing")
         yield loads, listed({e.entity: e.loaded for e in entities}, "nothing")
         yield "new", listed({e.entity: e.new for e in entities}, "nothing")
@@ -108,7 +109,7 @@ def _planned(run: Run) -> Iterator[Fact]:
             _by_entity({e.entity: {str(u.cause): u.kept for u in e.unmatched} for e in entities}),
         )
         if closed := sum(u.kept_by_closure for e in entities for u in e.unmatched):
-            yield "of these", f"{closed:,} kept since something points at them"
+            yield "of these", f"{closed:,} kept because a row references them"
         yield (
             "purged" if committed else "to purge",
             listed({e.entity: e.purged for e in entities}, "nothing"),
@@ -117,9 +118,9 @@ def _planned(run: Run) -> Iterator[Fact]:
 
 
 def _applied(run: Run) -> Applied | None:
-    """What the transaction has counted; None where it was not committed, or lost by a kill."""
-    found = run.load(Applied) if run.has(Applied) else None
-    return found if found and found.committed else None
+    """The transaction's counts; None if it was not committed, or if a kill lost them."""
+    applied = run.load(Applied) if run.has(Applied) else None
+    return applied if applied and applied.committed else None
 
 
 def _wiped(entity: EntityPlan, done: Applied | None) -> int:
@@ -127,36 +128,36 @@ def _wiped(entity: EntityPlan, done: Applied | None) -> int:
 
 
 def _changed(plan: Plan) -> str:
-    """Values that are others than before, by who has given them."""
+    """The number of values that differ from before, by where the new value comes from."""
     entities = plan.entities.values()
     by_hand = {f"by hand in {b.kind}": b.used for b in plan.by_hand}
     by_rule = {f"by {s.rule} in {e.entity}": s.changed for e in entities for s in e.overridden}
-    found = {f"values of {e.entity}": changed(e) for e in entities}
-    found |= {f"spellings of {e.entity}": respelt(e) for e in entities}
-    return listed(found | by_hand | by_rule, "nothing")
+    by_entity = {f"values of {e.entity}": changed(e) for e in entities}
+    by_entity |= {f"spellings of {e.entity}": respelt(e) for e in entities}
+    return listed(by_entity | by_hand | by_rule, "nothing")
 
 
 def _by_entity(counts: dict[str, dict[str, int]]) -> str:
-    told = {name: listed(by_cause, "") for name, by_cause in counts.items()}
-    return "; ".join(f"{name}: {text}" for name, text in told.items() if text) or "nothing"
+    texts = {name: listed(by_cause, "") for name, by_cause in counts.items()}
+    return "; ".join(f"{name}: {text}" for name, text in texts.items() if text) or "nothing"
 
 
 def _undone(run: Run) -> Iterator[Fact]:
-    """A rollback: what it has put back, if it was committed."""
+    """A rollback: what it has restored, if it was committed."""
     if run.kind != "rollback":
         return
     undoes = run.undoes or "unknown"
     if run.state() is not State.COMMITTED:
-        yield "to take back", undoes
+        yield "to undo", undoes
         return
-    yield "taken back", undoes
+    yield "undone", undoes
     if not run.has(Undone):
-        yield "counts", "lost when it was killed"
+        yield "counts", "lost when the rollback was killed"
         return
     undone = run.load(Undone)
     links = listed(undone.relinked, "none")
-    yield "put back", f"{listed(undone.put_back, 'no rows')}; links of {links}"
-    yield "exact", "yes" if undone.exact else "but for what people have written since"
+    yield "restored", f"{listed(undone.put_back, 'no rows')}; links of {links}"
+    yield "exact", "yes" if undone.exact else "except what people have written since"
 
 
 def _waited(run: Run) -> Iterator[Fact]:
@@ -168,20 +169,20 @@ def _waited(run: Run) -> Iterator[Fact]:
 
 
 def _rehearsed(run: Run) -> Iterator[Fact]:
-    """Whether the way back was proven; a run that has nothing more to do keeps quiet about it."""
+    """What is missing from the rehearsal; nothing if it was done on a copy, to its end."""
     if run.has(Rehearsal):
         rehearsed = run.load(Rehearsal)
         if rehearsed.ground is Ground.INSIDE:
             yield (
                 "rehearsal",
-                f"UNPROVEN, neither backup nor undo was tried: {rehearsed.why_inside}",
+                f"UNPROVEN, backup and undo were not tried: {rehearsed.why_inside}",
             )
     elif run.has(Plan):
-        yield "rehearsal", "was not done, or not to its end"
+        yield "rehearsal", "not done, or not finished"
 
 
 def _checked(run: Run) -> Iterator[Fact]:
-    """The checks of each stage; those inside are of the execution only where that came so far."""
+    """The checks of each stage; those inside are the rehearsal's until the execution ran them."""
     inside = "inside" if journal.came_to_checks_inside(run.events()) else "inside, in the rehearsal"
     for name, when in (
         ("checks_before", "before"),
@@ -199,8 +200,8 @@ def _all_passed(run: Run, name: str) -> bool:
 
 
 def _waivers(run: Run) -> Iterator[Fact]:
-    """Waivers that are not what their owner thinks: expired, not enough, needed no longer."""
-    found: dict[str, str] = {}
+    """Waivers that a person should revise: expired, not enough, or no longer needed."""
+    waivers: dict[str, str] = {}
     for name in ("checks_before", "checks_rehearsal", "checks_after"):
         for result in run.load(Report, name).results if run.has(Report, name) else ():
             for mark, text in (
@@ -209,33 +210,33 @@ def _waivers(run: Run) -> Iterator[Fact]:
                 ("", "no longer needed"),
             ):
                 if result.waiver.startswith(mark) and (mark or result.waiver.endswith(text)):
-                    found[result.check] = text
+                    waivers[result.check] = text
                     break
-    if found:
-        yield "waivers", ", ".join(f"{name}: {text}" for name, text in found.items())
+    if waivers:
+        yield "waivers", ", ".join(f"{name}: {text}" for name, text in waivers.items())
 
 
 def _asked(run: Run) -> Iterator[Fact]:
-    """What was proposed, where nothing was done with it."""
+    """The proposal, as long as nothing was written; and why its approval would be refused."""
     if run.state() is not State.AS_IT_WAS or not run.has(Proposal):
         return
     yield "proposal", run.load(Proposal).digest
     if run.verdict() is Verdict.WAITING and run.has(Outlook):
         for refusal in run.load(Outlook).refusals:
-            yield "refused", f"until this is settled: {refusal.what}"
+            yield "refused", f"until this is fixed: {refusal.what}"
 
 
 def _void(run: Run) -> Iterator[Fact]:
-    """Values that were made void by a step that was run again, and not made anew since."""
+    """Values that became void because an earlier step was run again, and that are still missing."""
     void = journal.made_void(run.events())
     kept = run.kept()
     gone = {name: by for name, by in void.items() if name not in kept}
     if gone:
         steps = wording.some(dict.fromkeys(gone.values()))
-        yield "void", f"{', '.join(gone)}: {steps} was run again since"
+        yield "void", f"{', '.join(gone)}: {steps} was run again afterwards"
 
 
 def _window(run: Run) -> Iterator[Fact]:
-    """Only where the maintenance window could not be taken down."""
+    """A warning if the maintenance window could not be taken down."""
     if why := journal.window_still_up(run.events()):
-        yield "window", f"STILL UP, {why}; the next command tries to take it down again"
+        yield "window", f"STILL UP, {why}; the next command tries again to take it down"

@@ -53,7 +53,7 @@ __all__ = ["DEV", "PROD", "Clinic", "Environment", "Rows", "StoredObject", "gene
 
 @dataclass(frozen=True, slots=True)
 class Clinic:
-    """What was made up. One FileMaker file serves both environments."""
+    """The generated clinic. One FileMaker file serves both environments."""
 
     filemaker: tuple[FileTable, ...] = field(repr=False)
     _facts: Facts = field(repr=False)
@@ -65,16 +65,16 @@ class Clinic:
         return self._nexus[environment]
 
     def objects(self, environment: str) -> list[StoredObject]:
-        """What that environment's bucket holds: all files but a few that are missing."""
+        """The objects of that environment's bucket; a few are missing on purpose."""
         return nexus_files.objects(self._nexus[environment], self._missing)
 
     def canaries(self) -> dict[str, tuple[str, ...]]:
-        """Kind -> every value that identifies somebody, in every way in which it is written."""
+        """Kind -> every value that identifies a person, in every form in which it is written."""
         return {kind: tuple(values) for kind, values in self._facts.fake.given.items()}
 
 
 def generate(scale: float = 1.0, seed: int = 20251109) -> Clinic:
-    """The clinic at ``scale`` times the real size; of every kind there is one at least.
+    """The clinic at ``scale`` times the real size, with at least one of each kind.
 
     The same scale and seed give the same clinic.
 
@@ -83,8 +83,8 @@ def generate(scale: float = 1.0, seed: int = 20251109) -> Clinic:
     """
     if not 0.01 <= scale <= 1:
         raise SandboxError(
-            f"a clinic cannot be made up at {scale:g} times the real size",
-            state="nothing was made",
+            f"a clinic cannot be generated at {scale:g} times the real size",
+            state="nothing was generated",
             next="choose a scale from 0.01 to 1",
         )
     facts = Facts(seed, scale, Fake(seed))

@@ -23,7 +23,7 @@ _NOTES = ("", "", "", "", "New pair", "Review\rbring old shoes", "Casts ", "2nd 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """One thing that becomes of an event: where it is, whose it is, and how many there are."""
+    """One outcome of an event: where it exists, to whom it belongs, and how many there are."""
 
     count: int
     whose: str
@@ -51,7 +51,7 @@ _OUTCOMES = {
 
 
 class _Appointments:
-    """Makes events such that nobody has two that start at one time."""
+    """Makes events; no patient has two that start at the same time."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts, self.rng = facts, facts.chance("diary")
@@ -59,14 +59,14 @@ class _Appointments:
         self._weights: dict[int, list[float]] = {}  # of lists of people, summed up
 
     def person(self, people: list[Person]) -> Person:
-        """Someone of them; some come far more often than others."""
+        """A random patient; some come much more often than others."""
         if id(people) not in self._weights:
             drawn = (self.rng.paretovariate(1.3) for _ in people)
             self._weights[id(people)] = list(accumulate(drawn))
         return self.rng.choices(people, cum_weights=self._weights[id(people)])[0]
 
     def start(self, person: Person | None, first: date = _FIRST, last: date = _LAST) -> datetime:
-        """A start at which that patient has nothing else."""
+        """A start time at which the patient has no other event."""
         while (found := (id(person), working_time(self.rng, first, last))) in self._taken:
             pass
         if person is not None:
@@ -74,7 +74,7 @@ class _Appointments:
         return found[1]
 
     def event(self, person: Person | None, start: datetime, calendar: Calendar) -> Event:
-        """An event of half an hour or so."""
+        """An event of about half an hour."""
         return Event(
             id=self.facts.fake.uuid(),
             filemaker_id=upper(self.facts.fake.uuid()),
@@ -89,7 +89,7 @@ class _Appointments:
         )
 
     def usual_place(self, person: Person | None) -> Place:
-        """Where Nexus puts what FileMaker's calendar does not tell."""
+        """The clinic that Nexus uses if FileMaker's calendar does not tell one."""
         return (person.nexus_place if person else None) or self.facts.places[0]
 
     def calendar(self) -> Calendar:
@@ -149,7 +149,7 @@ def _make_all_day(event: Event) -> None:
 
 
 def _odd_times(booked: _Appointments, events: list[Event]) -> None:
-    """Whole days, ends that nobody entered, and hours that a clock change repeats."""
+    """Whole days, missing ends, and hours that a clock change repeats."""
     size = booked.facts.size
     odd = iter(booked.rng.sample(events, min(size(70) + 5, len(events))))
     days: set[tuple[int, date]] = set()
@@ -205,7 +205,7 @@ def _booked(booked: _Appointments) -> list[Event]:
 
 
 def _clinic_events(booked: _Appointments) -> list[Event]:
-    """Appointments of nobody, made in Nexus."""
+    """Appointments without a patient, made in Nexus."""
     made = []
     for number in range(booked.facts.size(CLINIC_EVENTS)):
         start = booked.start(None, date(2025, 11, 1), _LAST)
@@ -219,7 +219,7 @@ def _nexus_only(event: Event) -> Event:
 
 
 def _choose_recent(facts: Facts) -> None:
-    """What prod has and dev has not yet."""
+    """Rows that prod has and dev does not have yet."""
     rng = facts.chance("recent events")
     imported = [e for e in facts.events if e.in_nexus and e.in_filemaker and e.person]
     booked = [e for e in facts.events if e.in_nexus and not e.has_id and not e.in_filemaker]

@@ -59,7 +59,7 @@ def suburb(facts: Facts, rng: Random) -> tuple[str, str, str]:
 
 
 def address(facts: Facts, rng: Random, label: str = "Home") -> Detail:
-    """An address with a postcode that begins with a zero now and then."""
+    """An address; some postcodes begin with a zero, which spreadsheets lose."""
     town, state, postcode = suburb(facts, rng)
     if rng.random() < 0.05:
         state, postcode = "NT", "0899"

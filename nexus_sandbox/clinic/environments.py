@@ -68,7 +68,7 @@ ENVIRONMENTS = {one.name: one for one in (DEV, PROD)}
 
 @dataclass(frozen=True, slots=True)
 class Varies:
-    """A value that each environment has its own of."""
+    """A value that differs between the environments."""
 
     of: Callable[[Environment], object]
 
@@ -84,7 +84,7 @@ def later(now: object, before: object) -> Varies:
 
 
 def table(rows: Iterable[Row]) -> Rows:
-    """Rows that all name the same columns in the same order."""
+    """Rows that have the same columns in the same order."""
     listed = list(rows)
     columns = tuple(listed[0])
     return columns, [tuple(row.values()) for row in listed]
@@ -111,7 +111,7 @@ def _settled(row: tuple[object, ...], environment: Environment) -> tuple[object,
 
 
 class _Missing:
-    """Ids of rows that are not there; grows as rows that name one of them go too."""
+    """Ids of missing rows; rows that reference one of them are left out and added too."""
 
     def __init__(self, ids: Iterable[UUID]) -> None:
         self._ids: set[object] = set(ids)

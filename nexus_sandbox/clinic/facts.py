@@ -1,4 +1,4 @@
-"""What is true of the made-up clinic, before either system writes it down.
+"""The facts of the made-up clinic, from which both systems' data is written.
 
 Both sides are written from the same facts, so that what should match does. A fact carries what
 became of it: in FileMaker, in Nexus, or in both, and where the two have drifted apart.
@@ -39,7 +39,7 @@ class Calendar:
 
 @dataclass(slots=True)
 class Staff:
-    """A person who works there; a clinician unless ``role`` says otherwise."""
+    """A member of the staff; a clinician unless ``role`` says otherwise."""
 
     id: UUID
     user_id: int
@@ -63,7 +63,7 @@ class Detail:
 
 @dataclass(slots=True)
 class Partner:
-    """A referrer, company or coordinator: known to FileMaker by an id, to Nexus by another."""
+    """A referrer, company or coordinator, with one id in FileMaker and another one in Nexus."""
 
     id: UUID
     filemaker_id: str
@@ -187,7 +187,7 @@ class Image:
 
 @dataclass(slots=True)
 class Batch:
-    """Pictures of one patient of one day."""
+    """Images of one patient from one day."""
 
     id: UUID
     owner: str
@@ -198,7 +198,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Facts:
-    """All of it. ``recent``: ids of rows that only prod has."""
+    """All facts. ``recent``: ids of rows that only prod has."""
 
     seed: int
     scale: float
@@ -226,11 +226,11 @@ class Facts:
     _linkable: list[Event] = field(default_factory=list)
 
     def size(self, real: int) -> int:
-        """``real`` at this scale, one at least."""
+        """``real`` at this scale, but at least one."""
         return max(1, round(real * self.scale))
 
     def chance(self, part: str) -> Random:
-        """The random numbers of one part: what one part draws does not shift another."""
+        """The random numbers of one part; parts do not influence each other."""
         return Random(f"{self.seed}:{part}")
 
     def group(self, name: str) -> list[Person]:
@@ -256,7 +256,7 @@ class Facts:
 
     @property
     def clinicians(self) -> list[Staff]:
-        """Those who see patients."""
+        """The staff who see patients."""
         return [one for one in self.staff if one.role == "PEDORTHIST"]
 
 

@@ -1,4 +1,4 @@
-"""Names, numbers and words that nobody has: made from syllables, and remembered by kind.
+"""Names, numbers and words that no real person has, made from syllables and recorded by kind.
 
 Everything that could identify a person is long enough, and odd enough, that finding it in a log
 means that it leaked: names have eight letters or more, words of notes ten, none of them English;
@@ -35,7 +35,7 @@ _KINDS = ("Street", "Road", "Avenue", "Parade", "Close", "Crescent")
 
 
 class Fake:
-    """Gives every value once, and knows what it gave: ``given[kind]`` in the order of giving."""
+    """Gives each value once, and records it: ``given[kind]``, in the order of giving."""
 
     def __init__(self, seed: int) -> None:
         self.random = Random(f"{seed}:invent")
@@ -70,7 +70,7 @@ class Fake:
         return self.random.choice(self._first_names)
 
     def last_name(self) -> str:
-        """Nobody else's; some are hard to write."""
+        """A unique last name; some are hard to write."""
         last = self._surnames.pop()
         form = self.random.random()
         if form < 0.03:
@@ -84,13 +84,13 @@ class Fake:
         return last
 
     def know_name(self, first: str, last: str) -> None:
-        """Remember a name, whole and in parts."""
+        """Record a name as given, whole and in parts."""
         parts = [part for part in last.replace("-", " ").split() if len(part) > 4]
         known = [f"{first} {last}".strip(), first, *parts]
         self._give("name", *(name for name in known if name))
 
     def mobile(self) -> str:
-        """Of 0491 57x xxx, as people write it."""
+        """A mobile number, 0491 57x xxx, as people write it."""
         number = self._mobiles.pop()
         digits = f"049157{number:04}"
         spelt = f"{digits[:4]} {digits[4:7]} {digits[7:]}"
@@ -121,7 +121,7 @@ class Fake:
         return self._give("address", f"{self._serial % 397 + 1} {name} {kind}")
 
     def place(self) -> str:
-        """A suburb or a town; not told as identifying."""
+        """A suburb or a town; not recorded as identifying."""
         return self._places.pop()
 
     def birth_date(self) -> date:
@@ -145,7 +145,7 @@ class Fake:
         return self._give("record_number", f"WMR-{self._serial + 400_000}")
 
     def word(self) -> str:
-        """Ten letters that mean nothing, for a text to be told by."""
+        """Ten letters without a meaning, by which a text can be recognised."""
         pick = self.random.choice
         word = "".join(pick(_CONSONANTS) + pick(_VOWELS) for _ in range(5))
         return self._give("word", word) if word not in self.given.get("word", {}) else self.word()
@@ -155,7 +155,7 @@ class Fake:
         return self._give("company", f"{self._surnames.pop()} {trade} Pty Ltd")
 
     def message(self, text: str) -> str:
-        """Remember a text message that is long enough to be told from others."""
+        """Record a text message, if it is long enough to be unique."""
         if len(text) > 24:
             self._give("message", text)
         return text

@@ -55,7 +55,7 @@ def _table(rng: Random, name: str, rows: Iterable[Values]) -> FileTable:
 
 
 def stamps(created: datetime, modified: datetime, account: str) -> dict[str, object]:
-    """What FileMaker writes down about every record, by the usual names."""
+    """FileMaker's timestamps and accounts of every record, by their usual names."""
     first, last = created.isoformat(" "), modified.isoformat(" ")
     return {
         "creationAccountName": account,

@@ -15,17 +15,17 @@ GATEWAY_NUMBER = "0489 999 000"
 
 
 def gateway_id(filemaker_id: str) -> str:
-    """What the SMS gateway calls a message."""
+    """The SMS gateway's id of a message."""
     return f"GW-{filemaker_id[:13]}"
 
 
 def status(filemaker_id: str) -> str:
-    """What became of a message, in FileMaker's words."""
+    """The status of a message, in FileMaker's words."""
     return ("Sent", "Sent", "Delivered", "Failed")[int(filemaker_id[-1], 16) % 4]
 
 
 def credits_of(text: str) -> int:
-    """What a message cost."""
+    """The price of a message."""
     return 1 + len(text) // 160
 
 
@@ -49,7 +49,7 @@ def note_rows(facts: Facts) -> Iterable[Values]:
 
 
 def account(facts: Facts, filemaker_id: str) -> str:
-    """Who wrote a record: always the same one."""
+    """The account that wrote a record; always the same."""
     return facts.staff[int(filemaker_id[:6], 16) % len(facts.staff)].last
 
 
@@ -101,7 +101,7 @@ def reply_rows(facts: Facts) -> Iterable[Values]:
 
 
 def letter_rows(facts: Facts) -> Iterable[Values]:
-    """The few letters of FileMaker; the last is to someone who is not there."""
+    """The few letters of FileMaker; the last one is to a person who does not exist."""
     rng = facts.chance("letters")
     for number in range(facts.size(_LETTERS)):
         person = rng.choice(facts.shared)
@@ -125,7 +125,7 @@ def letter_rows(facts: Facts) -> Iterable[Values]:
 
 
 def plan_rows(facts: Facts) -> Iterable[Values]:
-    """Whom to call before a plan ends; every thirtieth is nobody that exists."""
+    """Persons to call before a plan ends; every thirtieth does not exist."""
     rng = facts.chance("dates to connect")
     planned = [person for person in facts.shared if person.plan]
     for number in range(facts.size(_PLANS)):

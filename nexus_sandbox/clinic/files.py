@@ -48,7 +48,7 @@ _FIRST = date(2015, 2, 2)
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What becomes of some: whose, where, how they hang in Nexus, and how many."""
+    """One outcome of a file: whose it is, where it exists, how Nexus links it, and how many."""
 
     count: int
     whose: str
@@ -167,7 +167,7 @@ def _fill_batches(facts: Facts, rng: Random) -> None:
 
 
 def _add_images_that_nexus_lacks(facts: Facts, rng: Random) -> None:
-    """Images of FileMaker that were never brought over: of someone, of nobody, of no one named."""
+    """Images that exist only in FileMaker: with a patient, with an unknown one, with none."""
     held = sum(image.in_filemaker for batch in facts.batches for image in batch.images)
     for number in range(facts.size(_IN_FILEMAKER) - held):
         owner = rng.choice(facts.shared).filemaker_id
@@ -183,7 +183,7 @@ def _day(rng: Random) -> date:
 
 
 def _choose_recent(facts: Facts) -> None:
-    """What prod has and dev has not yet."""
+    """Rows that prod has and dev does not have yet."""
     documents = sorted((d for d in facts.documents if d.in_nexus), key=lambda d: (d.day, d.id))
     batches = [b for b in facts.batches if b.images[0].in_nexus]
     batches.sort(key=lambda b: (b.day, b.id))

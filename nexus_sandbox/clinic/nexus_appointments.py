@@ -35,7 +35,7 @@ def appointment_rows(facts: Facts, types: list[Row]) -> list[Row]:
 
 
 class _Ends:
-    """When appointments end: for half of those that have none in FileMaker Nexus has none."""
+    """The ends of appointments; half of those without an end in FileMaker have none in Nexus."""
 
     def __init__(self, facts: Facts, events: list[Event]) -> None:
         open_ended = [e for e in events if e.end is None]
@@ -94,7 +94,7 @@ def _row(
 
 
 def _status(event: Event, rng: Random, *, own: bool) -> str:
-    """One importer called the past completed, the other called everything scheduled."""
+    """One importer set past appointments to completed, the other set all to scheduled."""
     if own:
         return rng.choice(_BOOKED)
     if not event.has_id:

@@ -39,7 +39,7 @@ def _mailbox(place: Place) -> str:
 
 
 def clinician_rows(facts: Facts) -> Iterator[Row]:
-    """Everyone who works there, each with a user."""
+    """All staff, each with a user."""
     for number, one in enumerate(facts.staff):
         yield {
             "id": one.id,

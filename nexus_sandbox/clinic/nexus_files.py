@@ -118,7 +118,7 @@ def _document(identifier: UUID, link: UUID | None, key: str, suffix: str) -> Row
 
 
 def _uploads(facts: Facts, rng: Random) -> Iterator[Row]:
-    """Files that FileMaker knows nothing of; the first hangs on an appointment."""
+    """Files that are not in FileMaker; the first one is linked to an appointment."""
     appointment = next(e for e in facts.events if e.in_nexus and e.in_filemaker and e.person)
     for number in range(facts.size(files.UPLOADS)):
         owner = facts.own[number // 8 % len(facts.own)] if number % 8 == 1 else None
@@ -172,7 +172,7 @@ def own_batches(facts: Facts) -> list[tuple[Batch, UUID]]:
 
 
 def image_rows(facts: Facts, own: Iterable[tuple[Batch, UUID]]) -> Iterator[Row]:
-    """Images, which are known to FileMaker by nothing but the number in their key."""
+    """Images; only the number in their key ties them to FileMaker."""
     for batch in facts.batches:
         for order, image in enumerate(i for i in batch.images if i.in_nexus):
             key = f"filemaker-import/images-bulk-dump/{image.recid}.jpg"

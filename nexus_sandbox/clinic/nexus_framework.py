@@ -35,13 +35,13 @@ def permission_rows() -> Iterator[Row]:
 
 
 def group_rows() -> Iterator[Row]:
-    """Who may do what together."""
+    """The groups of users."""
     for number, name in enumerate(_GROUPS, 1):
         yield {"id": number, "name": name}
 
 
 def group_permission_rows() -> Iterator[Row]:
-    """Managers may do everything, the others look."""
+    """Managers may do everything, others may only look."""
     every = range(1, len(MODELS) * len(_ACTIONS) + 1)
     looks = [one for one in every if one % len(_ACTIONS) == 0]
     pairs = [*((3, one) for one in every), *((g, one) for g in (1, 2) for one in looks)]
@@ -77,7 +77,7 @@ def user_group_rows(facts: Facts) -> Iterator[Row]:
 
 
 def user_permission_rows(facts: Facts) -> Iterator[Row]:
-    """One person may do one thing more."""
+    """One user has one additional permission."""
     yield {"id": 1, "user_id": facts.staff[6].user_id, "permission_id": 1}
 
 
@@ -99,7 +99,7 @@ def confirmation_rows() -> Iterator[Row]:
 
 
 def social_account_rows(facts: Facts) -> Iterator[Row]:
-    """Some log in through another service."""
+    """Users who log in through another service."""
     for number, one in enumerate(facts.staff[:4], 1):
         yield {
             "id": number,
@@ -147,7 +147,7 @@ def migration_rows() -> Iterator[Row]:
 
 
 def session_rows(facts: Facts) -> Iterator[Row]:
-    """Who is logged in."""
+    """Sessions of logged-in users."""
     for number in range(facts.size(60)):
         yield {
             "session_key": f"madeupsession{number:019}",

@@ -23,7 +23,7 @@ _STAMPS: Row = {"created_at": IMPORTED, "updated_at": IMPORTED}
 
 
 def company_rows(facts: Facts) -> Iterator[Row]:
-    """Firms that pay."""
+    """Companies that pay invoices."""
     for number, firm in enumerate(facts.companies):
         yield {
             "id": firm.id,
@@ -45,7 +45,7 @@ def _contact(partner: Partner) -> Row:
 
 
 def specialty_rows(facts: Facts) -> list[Row]:
-    """What referrers are."""
+    """The specialties of referrers."""
     return [
         {"id": facts.fake.uuid(), "name": name, "created_at": IMPORTED}
         for name in _SPECIALTIES.split(", ")
@@ -53,7 +53,7 @@ def specialty_rows(facts: Facts) -> list[Row]:
 
 
 def referrer_rows(facts: Facts, specialties: list[Row]) -> Iterator[Row]:
-    """Who sends patients."""
+    """The referrers."""
     rng = facts.chance("referrer rows")
     for number, one in enumerate(facts.referrers):
         yield {
@@ -88,7 +88,7 @@ def referrer_company_rows(facts: Facts) -> Iterator[Row]:
 
 
 def patient_referrer_rows(facts: Facts) -> Iterator[Row]:
-    """Who sent whom; no pair twice."""
+    """Which referrer sent which patient; no pair twice."""
     rng = facts.chance("patient referrers")
     sent = rng.sample(facts.in_nexus, min(facts.size(1_705), len(facts.in_nexus)))
     for number, person in enumerate(sent):
@@ -139,7 +139,7 @@ def patient_coordinator_rows(facts: Facts) -> Iterator[Row]:
 
 
 def general_contact_rows(facts: Facts) -> list[Row]:
-    """Carers, family, suppliers: nobody else knows them."""
+    """Carers, family and suppliers, who exist only in Nexus."""
     made = []
     for number in range(facts.size(45)):
         first, last = facts.fake.name()

@@ -19,7 +19,7 @@ _BULK_SAVE = IMPORTED + timedelta(days=2, hours=7)
 
 
 def patient_rows(facts: Facts) -> Iterable[Row]:
-    """Everyone whom Nexus knows, in three kinds: in both, vanished from FileMaker, its own."""
+    """All patients of Nexus: in both systems, vanished from FileMaker, or only in Nexus."""
     rng = facts.chance("patient rows")
     marks = _Marks(facts, rng)
     for number, person in enumerate(facts.in_nexus):
@@ -60,7 +60,7 @@ def patient_rows(facts: Facts) -> Iterable[Row]:
 
 
 class _Marks:
-    """Who carries what only Nexus knows."""
+    """The patients that have values which only Nexus knows."""
 
     def __init__(self, facts: Facts, rng: Random) -> None:
         self._rng = rng
@@ -113,7 +113,7 @@ def _title(person: Person) -> str | None:
 
 
 def _sex(person: Person, *, is_odd: bool) -> str | None:
-    """One of four choices; Q is none of them, and PostgreSQL takes it all the same."""
+    """One of four choices, or Q, which is none of them; PostgreSQL accepts it."""
     return "Q" if is_odd else _SEXES.get(person.gender.strip().lower())
 
 
@@ -133,7 +133,7 @@ def _emergency(facts: Facts, rng: Random) -> dict[str, dict[str, str]]:
 
 
 def _metadata(person: Person, number: int) -> Jsonb | None:
-    """Two shapes, by importer; beside FileMaker's keys some of Nexus's own."""
+    """Two shapes, one per importer, with keys of FileMaker and keys of Nexus."""
     if not person.filemaker_id:
         return Jsonb({"source": "nexus"}) if number % 2 else None
     held = _from_spreadsheet(person) if person.by_spreadsheet else _from_api(person)

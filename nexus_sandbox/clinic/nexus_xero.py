@@ -136,7 +136,7 @@ def quote_rows(facts: Facts, invoices: list[Row]) -> Iterator[Row]:
 
 
 def batch_payment_rows(facts: Facts, connection: Row) -> list[Row]:
-    """Payments that came in one sum."""
+    """Payments that were received in one sum."""
     return [
         {
             "id": facts.fake.uuid(),
@@ -204,7 +204,7 @@ def log_rows(facts: Facts, invoices: list[Row]) -> Iterator[Row]:
 
 
 def item_rows(facts: Facts) -> Iterator[Row]:
-    """What is sold, by the codes of both sides."""
+    """Items, with the codes of both systems."""
     for number, name in enumerate(("Orthotics", "Shoes", "Assessment", "Repair", "Freight")):
         yield {
             "id": facts.fake.uuid(),

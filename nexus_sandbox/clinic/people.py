@@ -115,7 +115,7 @@ def _births(facts: Facts, rng: Random) -> None:
 
 
 def _namesakes(facts: Facts, rng: Random) -> None:
-    """Some share a name and nothing else; one writes the name with blanks, one has no first."""
+    """Patients who share only a name; one has blanks in it, one has no first name."""
     chosen = rng.sample(facts.shared, 2 * facts.size(20))
     for one, other in zip(chosen[::2], chosen[1::2], strict=True):
         other.first, other.last = one.first, one.last

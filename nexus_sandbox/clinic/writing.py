@@ -52,7 +52,7 @@ Sentence = Callable[[Facts, Random, Person | None], str]
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What becomes of some texts: whose they are, where they are, and how many."""
+    """One outcome of texts: whose they are, where they exist, and how many."""
 
     count: int
     whose: str
@@ -190,7 +190,7 @@ def _answer(facts: Facts, rng: Random, _: Person | None) -> str:
 
 
 def _own_answer(facts: Facts, _: Random, __: Person | None) -> str:
-    """Told from every other: nothing in FileMaker is equal to it."""
+    """A text that nothing in FileMaker is equal to."""
     return facts.fake.message(_with_word(facts, "Please call me about {word}"))
 
 
@@ -218,7 +218,7 @@ def _link_messages(facts: Facts, rng: Random) -> None:
 
 
 def _give_phones(facts: Facts) -> None:
-    """Each text has a mobile number, the patient's own or somebody's."""
+    """Give each text a mobile number: the patient's, or a stranger's."""
     lent: dict[int, str] = {}
     for text in (*facts.messages, *facts.replies):
         own = text.person.mobile if text.person else ""
@@ -228,7 +228,7 @@ def _give_phones(facts: Facts) -> None:
 
 
 def _choose_recent(facts: Facts, texts: list[Text], imported: int, own: int) -> None:
-    """What prod has and dev has not yet."""
+    """Rows that prod has and dev does not have yet."""
     newest = sorted((t for t in texts if t.in_nexus), key=lambda t: (t.at, t.id), reverse=True)
     both = [t.id for t in newest if t.in_filemaker]
     ours = [t.id for t in newest if not t.filemaker_id]

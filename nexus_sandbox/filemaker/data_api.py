@@ -1,7 +1,7 @@
-"""What the Data API answers: a request and the tables go in, a reply comes out.
+"""The Data API's replies: takes a request and the tables, gives a reply.
 
-Nothing here knows of sockets. Every call is read only: a verb that would write is answered as to
-an account without the right to, and changes nothing.
+This module does not use sockets. Every call is read only: a verb that would write gets the answer
+for an account without that right, and changes nothing.
 
 Source: Claris FileMaker Data API Guide; HTTP statuses as measured (a FileMaker error is HTTP 500,
 a bad login or token 401, an unknown address 404).

@@ -1,4 +1,4 @@
-"""What goes wrong with a FileMaker server, on demand: one function for each.
+"""Faults of a FileMaker server, on demand: one function for each.
 
 A fault waits for the ``nth`` request whose verb and path match, counted from the moment that it is
 put into ``simulator.faults``, and holds for ``times`` requests. It strikes the Data API and OData
@@ -27,7 +27,7 @@ LINKS = ("@odata.nextLink", "@nextLink")
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One thing that goes wrong. ``path`` is a regular expression."""
+    """One fault. ``path`` is a regular expression."""
 
     path: str
     verb: str = ""  # any
@@ -42,7 +42,7 @@ class Fault:
     seen: int = 0  # matching requests so far
 
     def strikes(self, request: Request) -> bool:
-        """Whether it holds for this request. Counts it."""
+        """Whether the fault applies to this request, which is counted."""
         if self.verb not in ("", request.verb) or not re.search(self.path, request.path):
             return False
         self.seen += 1
@@ -50,18 +50,18 @@ class Fault:
 
 
 def expire_token(path: str, *, nth: int = 1) -> Fault:
-    """The session is gone when the request arrives: code 952."""
+    """The session has expired when the request arrives: code 952."""
     return Fault(path=path, nth=nth, before=lambda simulator: simulator.expire_tokens())
 
 
 def bad_gateway(path: str, *, nth: int = 1, times: int = 1) -> Fault:
-    """The web server answers for the dead engine: HTTP 502 with a page of HTML."""
+    """The web server answers because the engine is down: HTTP 502 with a page of HTML."""
     answer = Reply(502, HTML, {"Content-Type": "text/html"})
     return Fault(path=path, nth=nth, times=times, instead=answer)
 
 
 def unavailable(path: str, *, retry_after: str, nth: int = 1, times: int = 1) -> Fault:
-    """HTTP 503 that says when to come back."""
+    """HTTP 503 with a Retry-After header."""
     answer = Reply(503, HTML, {"Content-Type": "text/html", "Retry-After": retry_after})
     return Fault(path=path, nth=nth, times=times, instead=answer)
 
@@ -72,13 +72,13 @@ def cut(path: str, *, nth: int = 1, times: int = 1) -> Fault:
 
 
 def drip(path: str, *, pieces: int, pause: float, nth: int = 1, times: int = 1) -> Fault:
-    """The answer comes in small pieces, with a pause before each: never silent, never done."""
+    """The reply comes in small pieces with pauses: no time-out of the socket ever applies."""
     delivery = Delivery(pieces=pieces, pause=pause)
     return Fault(path=path, nth=nth, times=times, delivery=delivery)
 
 
 def code(path: str, number: int, *, status: int = 500, nth: int = 1, times: int = 1) -> Fault:
-    """A FileMaker error, with the HTTP status that it travels with."""
+    """A FileMaker error, with its HTTP status."""
     return Fault(path=path, nth=nth, times=times, refusal=Refusal(number, status))
 
 
@@ -120,7 +120,7 @@ def edit_record(
 
 
 def change_field(path: str, table: str, changed: Field, *, nth: int = 1) -> Fault:
-    """Somebody defines a field anew: of another type, as a global one."""
+    """Somebody redefines a field: another type, or as a global field."""
 
     def change(live: FileTable) -> None:
         live.fields = tuple(changed if f.name == changed.name else f for f in live.fields)
@@ -129,7 +129,7 @@ def change_field(path: str, table: str, changed: Field, *, nth: int = 1) -> Faul
 
 
 def remove_field(path: str, table: str, name: str, *, nth: int = 1) -> Fault:
-    """Somebody takes a field away, from the layout or altogether."""
+    """Somebody removes a field, from the layout or from the table."""
 
     def remove(live: FileTable) -> None:
         live.fields = tuple(f for f in live.fields if f.name != name)
@@ -138,7 +138,7 @@ def remove_field(path: str, table: str, name: str, *, nth: int = 1) -> Fault:
 
 
 def doubled_row(path: str, *, nth: int = 1) -> Fault:
-    """The last row of a page stands in for its neighbour too: the count is right, a row lacks."""
+    """The last row of a page also replaces its neighbour: the count is right, a row is missing."""
 
     def double(content: dict[str, Any]) -> None:
         data = _data(content)
@@ -171,7 +171,7 @@ def question_mark(path: str, name: str, *, nth: int = 1) -> Fault:
 def error_inside(
     path: str, number: int, *, is_json: bool = True, nth: int = 1, times: int = 1
 ) -> Fault:
-    """OData stumbles after half of a page: an error stands in place of a row, with HTTP 200.
+    """OData fails after half of a page: HTTP 200, with an error in place of a row.
 
     Without ``is_json`` it is written where the server was, and what was begun never ends.
     """

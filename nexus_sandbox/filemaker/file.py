@@ -84,7 +84,7 @@ def load(folder: Path) -> list[FileTable]:
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise SandboxError(
-            "there is no FileMaker table in the folder",
+            "the folder has no FileMaker tables",
             where=str(folder),
             next="start the sandbox again: it writes them",
         )
@@ -100,7 +100,7 @@ def _lines(table: FileTable) -> Iterator[str]:
     for number, record in enumerate(table.records, 1):
         if not record.values.keys() <= known:
             odd = ", ".join(sorted(record.values.keys() - known))
-            raise SandboxError(f"{table.name}: a record holds fields that are unknown: {odd}")
+            raise SandboxError(f"{table.name}: a record has unknown fields: {odd}")
         row = [record.record_id, record.mod_id, *(record.values.get(name, "") for name in names)]
         yield json.dumps(row, ensure_ascii=False) + ("," if number < len(table.records) else "")
     yield "]}"
@@ -115,8 +115,8 @@ def _read(path: Path) -> FileTable:
             table.records.append(Record(record_id, mod_id, dict(zip(names, values, strict=True))))
     except (ValueError, KeyError, TypeError) as error:
         raise SandboxError(
-            "a table of the made-up FileMaker cannot be read",
+            "a table of the FileMaker simulator cannot be read",
             where=f"{path} ({type(error).__name__})",
-            next="start the sandbox again with a fresh folder",
+            next="start the sandbox again with a new folder",
         ) from None
     return table

@@ -1,4 +1,4 @@
-"""A request, a reply, and FileMaker's envelope round both.
+"""A request, a reply, and FileMaker's envelope around both.
 
 Source: Claris FileMaker Data API Guide, "Error responses".
 """

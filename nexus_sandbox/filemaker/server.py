@@ -46,8 +46,8 @@ class FileMakerServer:
         raise SandboxError(
             f"the FileMaker simulator did not start in {_ATTEMPTS} attempts",
             where=f"log={_log(folder)}",
-            state="none is left running",
-            next=f"its last words: {process.tail(_log(folder))}",
+            state="no simulator is running",
+            next=f"fix what its log says: {process.tail(_log(folder))}",
         )
 
     @property

@@ -55,7 +55,7 @@ def make(folder: Path) -> Path:
             return home
         shutil.rmtree(home)
     raise SandboxError(
-        f"user {process.NOBODY} can run no program from the folders of temporary files",
+        f"user {process.NOBODY} cannot run programs from any folder for temporary files",
         state="nothing was started",
         next="set TMPDIR to a folder that every user may enter, or run as an ordinary user",
     )
@@ -101,9 +101,9 @@ def initialise(access: Postgres) -> None:
     secret.unlink()
     if done.returncode != 0:
         raise SandboxError(
-            f"initdb ended with {done.returncode}",
-            state="nothing is left running",
-            next=f"its last words: {done.stderr.strip()[-500:]}",
+            f"initdb failed with exit code {done.returncode}",
+            state="no server is running",
+            next=f"fix what it says: {done.stderr.strip()[-500:]}",
         )
     draft.rename(access.data)
 

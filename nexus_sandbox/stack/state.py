@@ -1,4 +1,4 @@
-"""What the sandbox's state folder remembers from one ``up`` to the next, and who holds it.
+"""The sandbox's state folder: what is kept from one ``up`` to the next, and who holds its lock.
 
 .sandbox/
   sandbox.json      size, seed, and whether everything is in place; mode 0600, as all secrets
@@ -41,7 +41,7 @@ class SavedState:
 
     @classmethod
     def at(cls, folder: Path) -> Self | None:
-        """What this folder remembers; None if nothing, or in another version's way."""
+        """The saved state of this folder; None if there is none, or if another version wrote it."""
         try:
             return cls(**json.loads((folder / _MEMORY).read_text()))
         except (FileNotFoundError, TypeError, ValueError):
@@ -92,7 +92,7 @@ def ours(folder: Path) -> Path:
         raise SandboxError(
             "the sandbox's folder belongs to another user",
             where=f"folder={folder}",
-            state="nothing was touched",
+            state="nothing was changed",
             next="use it as that user, or have that user remove it",
         )
     return folder

@@ -75,7 +75,9 @@ def _start(folder: Path, servers: list[Server]) -> None:
     """Start all three, in the main thread: they end with the thread that started them."""
     kept = SavedState.at(folder)
     if kept is None:
-        raise SandboxError("there is no clinic to serve", next="run sandbox up again")
+        raise SandboxError(
+            "the folder has no made-up clinic", next="run nexus-reimport sandbox up again"
+        )
     servers.append(PostgresServer.start(folder / "postgres"))
     servers.append(S3Server.start(folder / "s3", [bucket(name) for name in ENVIRONMENTS]))
     filemaker = FileMakerServer.start(

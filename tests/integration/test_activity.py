@@ -80,7 +80,7 @@ def test_a_quiet_database_gives_nothing(clinic: Clinic) -> None:
     assert (seen.written, seen.changed, seen.writers, seen.could_have) == ({}, (), (), ())
     assert seen.counted
     assert not seen.interrupted
-    assert "Nobody wrote since the survey: the plan stands." in repr(show.activity(seen))
+    assert "Nobody wrote since the survey: the plan is still valid." in repr(show.activity(seen))
     assert book.run.load(Activity) == seen
 
 
@@ -106,7 +106,7 @@ def test_a_transaction_held_open_during_the_survey_is_listed_with_its_tables_and
         assert session.last_active > writer.first_seen
     page = repr(show.activity(seen))
     assert DESK in page
-    assert "the plan stands" in page, "it was rolled back"
+    assert "the plan is still valid" in page, "it was rolled back"
 
 
 def test_what_was_written_briefly_between_two_steps_shows_in_the_numbers(clinic: Clinic) -> None:
@@ -146,7 +146,7 @@ def test_a_rolled_back_write_is_counted_and_the_plan_stands(clinic: Clinic) -> N
     seen = book.activity()
     assert seen.written["reminders"].deleted > 0
     assert seen.changed == ()
-    assert "is as it was (rolled back" in repr(show.activity(seen))
+    assert "is unchanged (the writes were rolled back" in repr(show.activity(seen))
 
 
 def test_our_own_dry_runs_are_not_taken_for_somebody_elses_work(no_createdb: Clinic) -> None:
@@ -323,7 +323,7 @@ def test_a_session_seen_twice_is_one_line() -> None:
     [
         ({"written": {"notes": TableWrites(1, 0, 0)}, "changed": ("notes",)},
          "1 row of notes was written since the survey: the plan is void"),
-        ({"interrupted": True}, "who wrote then may be missing"),
+        ({"interrupted": True}, "it may have missed some writers"),
         ({"could_have": (activity.Session("", 9, None, None),)}, "(no name)"),
     ],
 )  # fmt: skip

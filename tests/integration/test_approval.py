@@ -25,10 +25,10 @@ def test_a_go_on_prod_says_what_its_approval_is_refused_for_and_stays_good_for_i
     assert (waiting.verdict, waiting.exit_code) == (Verdict.WAITING, 6)
     assert asked == [], "nobody is asked for a digest that would be refused"
     assert f"  {DEV} has no COMPLETE run: run `nexus-reimport run {DEV}`" in waiting.advice
-    assert f"until this is settled: {DEV} has no COMPLETE run" in waiting.summary
+    assert f"until this is fixed: {DEV} has no COMPLETE run" in waiting.summary
     (run,) = record.every(environments.load(PROD))
     page = (run.folder / "01_preflight.html").read_text(encoding="utf-8")
-    assert "is refused until what follows is settled" in page
+    assert "is refused until you have fixed the following" in page
     digest = run.load(Proposal).digest[:12]
     before = clinic.state("prod")
     (refused,) = runner.run([PROD], approve=digest)

@@ -56,7 +56,7 @@ def test_an_error_is_one_json_object_too(
     assert "no environment is called" in said["error"]
 
 
-def test_an_unforeseen_error_is_told_without_its_text(
+def test_an_unforeseen_error_is_reported_without_its_text(
     capsys: pytest.CaptureFixture[str], clinic: Clinic
 ) -> None:
     book = clinic.preflight()
@@ -99,7 +99,7 @@ def test_a_record_that_was_edited_is_found_out(
     )  # fmt: skip
     code, out, _ = command(capsys, "record", "check", DEV, "--run", second.run.id)
     assert code == 1
-    assert "the database holds another seal" in out
+    assert "the database has a different seal for this run" in out
 
 
 def test_a_record_is_checked_while_the_database_is_down(
@@ -113,7 +113,7 @@ def test_a_record_is_checked_while_the_database_is_down(
     path.write_text(path.read_text().replace(port, "NEXUS_SANDBOX_PG_PORT=9"))
     code, out, _ = command(capsys, "record", "check", DEV)
     assert code == 0
-    assert "could not be asked" in out
+    assert "the seal could not be read from the database" in out
 
 
 def test_runs_of_all_environments_are_listed(

@@ -103,7 +103,7 @@ def test_a_copy_is_adopted_only_by_who_calls_it_one(
     before = marker(clinic)
     code, _, told = command(capsys, "adopt", DEV, "--yes")
     assert code == 1
-    assert told.startswith("this database is a copy of sandbox-prod: it was called ")
+    assert told.startswith("this database is a copy of sandbox-prod: its name was ")
     assert "nexus-reimport adopt sandbox-dev --this-is-a-copy" in told
     assert marker(clinic) == before
     with untouched(clinic, "dev", "prod"):
@@ -124,13 +124,13 @@ def test_prod_itself_is_never_adopted_as_dev(
     code, _, told = command(capsys, "adopt", DEV, "--yes", *more)
     assert code == 1
     what, where, state, after = told.splitlines()
-    assert what == "this database is sandbox-prod itself: it is not adopted as sandbox-dev"
+    assert what == "this database is sandbox-prod itself: it cannot be adopted as sandbox-dev"
     assert where.startswith(f"  where: postgres 127.0.0.1:{clinic.server.port}/nexus_prod_")
     assert state == "  state: nothing was written"
     assert after == (
-        "  next:  put right where sandbox-dev is. Only if this is a copy of the server's own files,"
-        " or no longer sandbox-prod: run in it by hand DELETE FROM nexus_reimport.deployment;"
-        " then adopt it"
+        "  next:  correct host, port and database in sandbox-dev.toml. Only if this server is a"
+        " copy of another server's files, or the database is no longer sandbox-prod: run"
+        " DELETE FROM nexus_reimport.deployment; in this database, then adopt it"
     )
     assert marker(clinic, "prod") == before
     clinic.do("DELETE FROM nexus_reimport.deployment", "prod", role=ROLE)
@@ -151,7 +151,7 @@ def test_prod_under_another_name_is_still_prod(
         assert command(capsys, "adopt", DEV, "--this-is-a-copy", "--yes")[0] == 1
     clinic.edit(PROD, prod, dev)
     text = refusal(lambda: runbook.begin(PROD))
-    assert f"it was called {prod} then, {dev} now" in text
+    assert f"its name was {prod}, now it is {dev}" in text
     assert command(capsys, "adopt", PROD, "--this-is-a-copy", "--yes")[0] == 0
     runbook.begin(PROD)
 
@@ -173,10 +173,11 @@ def test_where_nobody_can_type_the_name_yes_is_asked_for(
     code, out, told = command(capsys, "adopt", DEV)
     assert (code, out) == (2, "")
     assert told == (
-        "nobody is there to say that this database is sandbox-dev\n"
+        "a person must confirm that this is the database of sandbox-dev, and there is no terminal"
+        " to ask on\n"
         f"  where: postgres 127.0.0.1:{clinic.server.port}/{clinic.databases['dev']}\n"
         "  state: nothing was written\n"
-        "  next:  run it on a terminal, or give --yes if you know\n"
+        "  next:  run the command in a terminal, or add --yes if you are sure\n"
     )
     assert clinic.value("SELECT to_regnamespace('nexus_reimport') IS NULL")
 
@@ -203,7 +204,7 @@ def test_on_a_terminal_the_database_is_shown_and_its_name_is_typed(clinic: Clini
     asked = ("adopt", DEV, "--this-is-a-copy")
     code, out, told = on_a_terminal(PROD, *asked)
     assert (code, out) == (1, "")
-    assert "what was typed is not sandbox-dev\n" in told
+    assert "the text that was typed is not sandbox-dev\n" in told
     assert marker(clinic) == before
     code, out, told = on_a_terminal(DEV, *asked)
     assert code == 0, told
@@ -221,7 +222,7 @@ def test_on_a_terminal_the_database_is_shown_and_its_name_is_typed(clinic: Clini
     ]
     shown = float(told.splitlines()[5].removeprefix("  size         ").removesuffix(" MB"))
     assert abs(shown - size) < 1
-    assert "If this is the database of sandbox-dev, type its name" in told
+    assert "If this is the database of sandbox-dev, type sandbox-dev: " in told
     assert out.startswith(f"postgres 127.0.0.1:{clinic.server.port}/{database} is now sandbox-dev")
     assert clinic.rows(MARKER, role=ROLE)[0][0] == DEV
 

@@ -94,8 +94,8 @@ def test_the_others_own_database_is_refused(
         f"  where: postgres 127.0.0.1:{clinic.server.port}/{clinic.databases[other]},"
         f" {adopted(clinic, other)}\n"
         "  state: nothing was written\n"
-        f"  next:  put right where sandbox-{own} is: host, port and database in"
-        f" sandbox-{own}.toml, and what they take from .env.sandbox-{own}"
+        f"  next:  correct host, port and database in sandbox-{own}.toml, or the values that they"
+        f" take from .env.sandbox-{own}"
     )
     assert not clinic.simulator.requests, "FileMaker is not asked"
     assert record.every(environments.load(name)) == []
@@ -108,7 +108,7 @@ def test_the_runner_refuses_it_too_and_its_record_says_why(clinic: Clinic) -> No
         (stopped,) = runner.run([DEV], approve_rehearsed=True)
     assert (stopped.verdict, stopped.exit_code, stopped.sealed) == (Verdict.STOPPED, 1, True)
     assert stopped.error.startswith("this database is sandbox-prod itself, not sandbox-dev\n")
-    assert "put right where sandbox-dev is" in stopped.error
+    assert "correct host, port and database in sandbox-dev.toml" in stopped.error
     assert not clinic.simulator.requests
 
 
@@ -120,8 +120,8 @@ def test_a_restored_copy_of_prod_under_devs_name_is_refused(clinic: Clinic) -> N
     with untouched(clinic, "dev", "prod"):
         text = refusal(lambda: runbook.begin(DEV))
     assert text == (
-        f"this database is a copy of sandbox-prod: it was called {prod} then, {dev} now;"
-        f" its oid was {oid(clinic, 'prod')} then, {oid(clinic, 'dev')} now\n"
+        f"this database is a copy of sandbox-prod: its name was {prod}, now it is {dev};"
+        f" its oid was {oid(clinic, 'prod')}, now it is {oid(clinic, 'dev')}\n"
         f"  where: postgres 127.0.0.1:{clinic.server.port}/{dev}, {adopted(clinic, 'prod')}\n"
         "  state: nothing was written\n"
         "  next:  if it is meant to be sandbox-dev:"
@@ -154,7 +154,7 @@ def test_another_database_of_the_server_is_refused(clinic: Clinic) -> None:
         "this database has not been adopted: nothing in it says that it is sandbox-dev\n"
         f"  where: postgres 127.0.0.1:{clinic.server.port}/{clinic.databases['prod']}\n"
         "  state: nothing was written\n"
-        "  next:  if it is, say so once: nexus-reimport adopt sandbox-dev"
+        "  next:  if it is sandbox-dev, record that once: nexus-reimport adopt sandbox-dev"
     )
     assert clinic.value("SELECT to_regnamespace('nexus_reimport') IS NULL", "prod")
 
@@ -179,7 +179,7 @@ def test_a_marker_that_was_carried_to_another_server_is_refused(
     with untouched(clinic, "dev"):
         text = refusal(lambda: runbook.begin(DEV))
     assert text.splitlines()[0] == (
-        "this database is a copy of sandbox-dev: it was on another server then"
+        "this database is a copy of sandbox-dev: it was on another server"
     )
     assert "--this-is-a-copy" in text
     tables = "SELECT count(*) FROM pg_tables WHERE schemaname IN ('nexus_reimport', 'public')"

@@ -56,8 +56,11 @@ def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Cl
         ("application.archived", "patients: no column gone"),
         ("application.calendar.clinician", "appointments: no column clinician"),
         ("volatile.auth_user", "auth_user: no column last_seen"),
-        ('entities.patients.columns."notes.area"', "is a text: this needs a JSON column"),
-        ("entities.patients.columns.id", "is the key, which stays or is made"),
+        ('entities.patients.columns."notes.area"', "its type is text, and a JSON column is needed"),
+        (
+            "entities.patients.columns.id",
+            "is the primary key: a row keeps its key, a new row gets one",
+        ),
     ):
         assert any(
             f", {place}: {what}" in line and line.lstrip().startswith("line ")

@@ -286,7 +286,7 @@ def test_a_dump_is_only_restored_by_a_record_that_can_be_trusted(
     with pytest.raises(StopError, match=r"nexus.dump is not there"):
         runner.restore_into(run.run.id, named)
     (run.run.folder / "backup.json").write_text("{}")
-    with pytest.raises(RecordError, match="not as it was sealed"):
+    with pytest.raises(RecordError, match="was changed after it was sealed"):
         runner.restore_into(run.run.id, named)
     with pytest.raises(SettingsError, match="no environment has a record of run 'nowhere'"):
         runner.restore_into("nowhere", named)
@@ -437,7 +437,7 @@ def test_exit_4_of_a_rollback_is_finished_or_leads_to_the_dump(
               " FROM notes)")  # fmt: skip
     outcome = runner.finish(DEV)
     assert (outcome.run, outcome.exit_code) == (book.run.id, 4)
-    assert "taken back" in outcome.advice
+    assert "The run was undone" in outcome.advice
     assert f"nexus-reimport restore {first.run.id} --into NAME" in outcome.advice
     assert runner.restore_into(first.run.id, named).database == named
     assert runner.seal(DEV).sealed

@@ -62,8 +62,8 @@ def dump_is_told(target: Postgres, folder: Path) -> str:
         ({"user": "nobody"}, "did not accept the password of the role", "does not exist"),
         ({"database": "nosuch"}, "has no such database", "[postgres] database"),
         ({"port": 1}, "nothing listens at this host and port", "listen_addresses"),
-        ({"host": "nosuch.invalid"}, "the host's name is not known", "VPN"),
-        ({"host": "/nowhere"}, "the server's socket is not there", "socket's folder"),
+        ({"host": "nosuch.invalid"}, "the host's name cannot be resolved", "VPN"),
+        ({"host": "/nowhere"}, "the server's socket does not exist", "socket's folder"),
         ({"sslmode": "require"}, "the server does not encrypt (TLS)", "sslmode_waiver"),
     ],
 )
@@ -95,13 +95,13 @@ def test_a_pg_dump_without_tls_is_told_as_that(clinic: Clinic, tmp_path: Path) -
         (refusing("08P01", f"no such database: {OTHERS}"), "a connection pooler refused"),
         (refusing("08P01", "server login has been failing, try again later"
                   " (server_login_retry)"), "a connection pooler refused"),
-        (refusing("53300", "sorry, too many clients already"), "has no connection left"),
+        (refusing("53300", "sorry, too many clients already"), "has no free connection"),
         (refusing("53300", "remaining connection slots are reserved for roles with the SUPERUSER"
-                  " attribute"), "has no connection left"),
+                  " attribute"), "has no free connection"),
         (refusing("53300", f'too many connections for role "{OTHERS}"'),
-         "the role has as many connections as it may have"),
+         "the role has reached its limit of connections"),
         (refusing("53300", f'too many connections for database "{OTHERS}"'),
-         "the database has as many connections as it may have"),
+         "the database has reached its limit of connections"),
         (refusing("57P03", "the database system is starting up"), "the server is starting up"),
         (refusing("57P03", "the database system is not yet accepting connections"),
          "the server is starting up"),
@@ -111,20 +111,20 @@ def test_a_pg_dump_without_tls_is_told_as_that(clinic: Clinic, tmp_path: Path) -
          "the database is closed to connections"),
         (refusing("42501", f'permission denied for database "{OTHERS}"'),
          "the role may not connect to this database"),
-        (refusing("28000", f'role "{OTHERS}" does not exist'), "the server knows no such role"),
+        (refusing("28000", f'role "{OTHERS}" does not exist'), "the role does not exist on the"),
         (refusing("28000", f'role "{OTHERS}" is not permitted to log in'),
          "the role may not log in"),
         (refusing("28000", f'no pg_hba.conf entry for host "10.0.0.1", user "{OTHERS}", database'
-                  ' "x", no encryption'), "takes no unencrypted connection from here"),
+                  ' "x", no encryption'), "accepts no unencrypted connection"),
         (refusing("28000", f'no pg_hba.conf entry for host "10.0.0.1", user "{OTHERS}", database'
                   ' "x", SSL encryption'), "no connection of this role from this machine"),
         (refusing("28000", "connection requires a valid client certificate"),
-         "the server wants a client certificate"),
+         "the server requires a client certificate"),
         (refusing("28000", f'Peer authentication failed for user "{OTHERS}"'),
-         "does not ask for a password here"),
+         "uses another login method than a password"),
         (refusing("28P01", f"Passwort-Authentifizierung für »{OTHERS}« fehlgeschlagen"),
          "the server refused the connection"),
-        (http, "what answers at this host and port is no PostgreSQL"),
+        (http, "the service at this host and port is not PostgreSQL"),
     ],
 )  # fmt: skip
 def test_what_a_server_says_is_told_in_our_own_words(
@@ -141,8 +141,8 @@ def test_what_a_server_says_is_told_in_our_own_words(
         ("other", {}, "the server's certificate is for another host name"),
         ("other", {"sslrootcert": str(CERTIFICATES / "expired.pem")},
          "the server's certificate cannot be verified"),
-        ("expired", {"sslrootcert": "/nowhere/ca.pem"}, "certificate authority is not there"),
-        ("expired", {"sslrootcert": __file__}, "authority cannot be read as one"),
+        ("expired", {"sslrootcert": "/nowhere/ca.pem"}, "certificate authority does not exist"),
+        ("expired", {"sslrootcert": __file__}, "authority holds no readable certificate"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_certificate_is_told(
@@ -170,7 +170,7 @@ def test_roles_and_databases_that_are_full_or_closed_are_told(clinic: Clinic) ->
     name = clinic.databases["dev"]
     with psycopg.connect(clinic.server.dsn(), autocommit=True) as admin:
         for closed, what in (
-            (f"ALTER DATABASE {name} CONNECTION LIMIT 0", "the database has as many connections"),
+            (f"ALTER DATABASE {name} CONNECTION LIMIT 0", "the database has reached its limit"),
             (f"ALTER DATABASE {name} ALLOW_CONNECTIONS false", "the database is closed"),
         ):
             admin.execute(closed)
@@ -178,7 +178,7 @@ def test_roles_and_databases_that_are_full_or_closed_are_told(clinic: Clinic) ->
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true CONNECTION LIMIT -1")
         admin.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT 0")
         try:
-            assert "the role has as many connections" in told_by(place()).what
+            assert "the role has reached its limit" in told_by(place()).what
         finally:
             admin.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT -1")
 

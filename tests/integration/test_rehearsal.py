@@ -77,7 +77,7 @@ def test_the_rehearsal_proves_backup_and_undo_and_leaves_nothing(clinic: Clinic)
     assert gone(clinic, 0.5)
     nothing_left(clinic)
     page = repr(show.rehearsal(done))
-    assert "The backup is proven, and so is the undo" in page
+    assert "Backup and undo were tried on a copy, and both work." in page
     assert "recovery by rollback" in page
 
 
@@ -255,7 +255,7 @@ def test_a_copy_that_differs_by_one_value_stops_and_names_the_table(clinic: Clin
     book.run.save(replace(saved, contents={**saved.contents, "public.notes": notes}), "backup")
     with pytest.raises(StopError, match="the restored copy is not what was dumped: 1 of") as told:
         book.rehearse()
-    assert f"public.notes: {notes.rows:,} rows, in the copy {notes.rows:,}, other content" in (
+    assert f"public.notes: {notes.rows:,} rows, in the copy {notes.rows:,}, different content" in (
         told.value.what
     )
     assert gone(clinic, 0.5)

@@ -31,8 +31,8 @@ TABLES = {
     "letters": "letters_patientletter", "reminders": "reminders",
 }  # fmt: skip
 LINKS = {"documents": "documents_document", "images": "images_batch"}
-DONE = {"wiped", "loaded", "purged", "re-linked", "put back", "taken back", "writers"}
-PLANNED = {"to wipe", "to load", "to purge", "to re-link", "to take back"}
+DONE = {"wiped", "loaded", "purged", "re-linked", "restored", "undone", "writers"}
+PLANNED = {"to wipe", "to load", "to purge", "to re-link", "to undo"}
 Rows = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -162,7 +162,7 @@ def test_a_run_that_stopped_before_says_nothing_was_written(clinic: Clinic) -> N
     (run,) = record.every(environments.load(DEV))
     facts = nothing_is_claimed(clinic, run, before)
     assert "every_planned_patient_has_a_clinic: expired" in facts["waivers"]
-    assert facts["rehearsal"] == "was not done, or not to its end"
+    assert facts["rehearsal"] == "not done, or not finished"
     assert "EXPIRED: waived up to 86 by x until 2001" in stopped.error
 
 
@@ -207,7 +207,8 @@ def test_a_live_run_is_running_and_a_killed_one_is_not(
     run, before = clinic.approved(rehearsed).run, held(clinic)
     with halted(DEV, run.id, step, tmp_path / "marker") as process:
         assert (run.standing(), run.workers()) == (Verdict.RUNNING, (process.pid,))
-        assert told(run)["state"] == f"at work, pid {process.pid}; nothing is known yet"
+        state = f"running, pid {process.pid}; the result is not known yet"
+        assert told(run)["state"] == state
         assert "exit code" not in show.summary(run)
         with pytest.raises(ReimportError, match=f"at work: pid {process.pid}"):
             runner.seal(DEV)
@@ -287,15 +288,15 @@ def test_a_run_that_was_taken_back_and_its_rollback_tell_the_truth(
     assert told(book.run)["state"] == State.TAKEN_BACK
     own = record.every(environments.load(DEV))[-1]
     facts = told(own)
-    assert facts["taken back"] == book.run.id
-    back_rows, _, back_links = facts["put back"].partition("; links of ")
+    assert facts["undone"] == book.run.id
+    back_rows, _, back_links = facts["restored"].partition("; links of ")
     assert counts(back_rows) == {TABLES[e]: len(r) for e, r in before.rows.items() if r}
     links_are_true(back_links, after, held(clinic))
     assert record.taken_back(record.every(environments.load(DEV))) == {book.run.id: own.id}
     code, out, _ = command(capsys, "record", "list", DEV)
-    assert (code, out.count(f"taken back by {own.id}")) == (0, 1)
+    assert (code, out.count(f"undone by {own.id}")) == (0, 1)
     _, out, _ = command(capsys, "record", "show", DEV, "--run", book.run.id)
-    assert out.startswith(f"taken back since, by run {own.id}")
+    assert out.startswith(f"undone since, by run {own.id}")
 
 
 def test_a_rollback_that_was_not_done_has_put_back_nothing(clinic: Clinic) -> None:
@@ -306,7 +307,7 @@ def test_a_rollback_that_was_not_done_has_put_back_nothing(clinic: Clinic) -> No
     book.propose()
     after = held(clinic)
     assert book.run.verdict() is Verdict.WAITING
-    assert nothing_is_claimed(clinic, book.run, after)["to take back"] == first.run.id
+    assert nothing_is_claimed(clinic, book.run, after)["to undo"] == first.run.id
 
 
 def test_a_run_that_re_linked_alone_claims_links_alone(clinic: Clinic) -> None:
@@ -372,7 +373,7 @@ def test_what_a_step_that_was_run_again_has_made_void_is_said(clinic: Clinic) ->
     assert book.run.verdict() is Verdict.PARTIAL
     assert facts["void"] == (
         "checks_before, rehearsal, checks_rehearsal, checks_inside, proposal: plan was run again"
-        " since"
+        " afterwards"
     )
     assert "proposal" not in facts
     book.check_before()
@@ -385,7 +386,7 @@ def test_what_a_step_that_was_run_again_has_made_void_is_said(clinic: Clinic) ->
 def test_an_unproven_rehearsal_is_said_at_the_terminal(no_createdb: Clinic) -> None:
     (waiting,) = runner.run([DEV])
     assert waiting.verdict is Verdict.WAITING
-    assert "UNPROVEN, neither backup nor undo was tried: the role may not" in waiting.summary
+    assert "UNPROVEN, backup and undo were not tried: the role may not" in waiting.summary
     (run,) = record.every(environments.load(DEV))
     page = Path(run.folder, "01_preflight.html").read_text(encoding="utf-8")
     assert (

@@ -252,11 +252,11 @@ def test_another_size_than_the_kept_one_is_refused(sandbox: Stack) -> None:
     with pytest.raises(SandboxError) as refusal:
         lifecycle.up(sandbox.folder, scale=0.5)
     assert str(refusal.value) == (
-        "the kept clinic has scale 0.02 and seed 20251109, not scale 0.5 and seed 20251109\n"
+        "the existing clinic has scale 0.02 and seed 20251109, not scale 0.5 and seed 20251109\n"
         f"  where: folder={sandbox.folder}\n"
         "  state: nothing was changed\n"
-        "  next:  ask for scale 0.02 and seed 20251109, or remove it first:"
-        " sandbox down --remove"
+        "  next:  use scale 0.02 and seed 20251109, or remove the clinic first:"
+        " nexus-reimport sandbox down --remove"
     )
 
 

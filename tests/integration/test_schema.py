@@ -56,12 +56,12 @@ WEARS = (
 CHANGES = {
     WEARS.format("ON DELETE CASCADE")
     + """INSERT INTO "Other One"."Wears it" (person) SELECT 1 FROM generate_series(1, 86)""":
-        "constraint Wears it_person_fkey of Other One.Wears it: was not there",
+        "constraint Wears it_person_fkey of Other One.Wears it: did not exist",
     WEARS.format("ON DELETE SET NULL"):
-        "constraint Wears it_person_fkey of Other One.Wears it: was not there",
-    WEARS.format(""): "Wears it_person_fkey of Other One.Wears it: was not there",
+        "constraint Wears it_person_fkey of Other One.Wears it: did not exist",
+    WEARS.format(""): "Wears it_person_fkey of Other One.Wears it: did not exist",
     "ALTER TABLE practice.person ADD nickname text":
-        "column practice.person.nickname: was not there",
+        "column practice.person.nickname: did not exist",
     "ALTER TABLE practice.person DROP shoe_size": "column practice.person.shoe_size: is gone",
     "ALTER TABLE practice.person ALTER shoe_size TYPE numeric(5, 1)":
         r"column practice.person.shoe_size: numeric\(4,1\) then, numeric\(5,1\) now",
@@ -74,11 +74,11 @@ CHANGES = {
     "ALTER TABLE practice.person RENAME COLUMN shoe_size TO shoes":
         "column practice.person.shoe_size: is gone",
     "ALTER TABLE practice.person ADD UNIQUE (legacy_no)":
-        "constraint person_legacy_no_key of practice.person: was not there",
+        "constraint person_legacy_no_key of practice.person: did not exist",
     "CREATE UNIQUE INDEX one_name ON practice.person (lower(family)) WHERE born IS NULL":
-        "index one_name of practice.person: was not there",
+        "index one_name of practice.person: did not exist",
     "ALTER TABLE practice.visit ADD EXCLUDE USING btree (remark WITH =)":
-        "constraint visit_remark_excl of practice.visit: was not there",
+        "constraint visit_remark_excl of practice.visit: did not exist",
     "ALTER TABLE practice.visit DROP CONSTRAINT in_order": "constraint in_order .*: is gone",
     "ALTER TABLE practice.person ENABLE TRIGGER asleep":
         "trigger asleep of practice.person: disabled then, enabled now",
@@ -86,22 +86,22 @@ CHANGES = {
     " AS 'BEGIN RETURN NULL; END'": "trigger asleep of practice.person: another definition",
     "CREATE TRIGGER awake AFTER UPDATE ON practice.document"
     " FOR EACH STATEMENT EXECUTE FUNCTION practice.nothing()":
-        "trigger awake of practice.document: was not there",
+        "trigger awake of practice.document: did not exist",
     "CREATE RULE kept AS ON DELETE TO practice.visit DO INSTEAD NOTHING":
-        "rule kept of practice.visit: was not there",
+        "rule kept of practice.visit: did not exist",
     "ALTER TABLE practice.person ENABLE ROW LEVEL SECURITY":
         "row level security of practice.person: off then, on now",
     "ALTER POLICY all_of_them ON practice.person USING (id > 1)":
         "policy all_of_them of practice.person: another definition",
     "GRANT DELETE ON practice.person TO PUBLIC": "grants on practice.person: another definition",
     "GRANT UPDATE (born) ON practice.person TO PUBLIC":
-        "grants on practice.person.born: was not there",
+        "grants on practice.person.born: did not exist",
     "CREATE TABLE practice.vip () INHERITS (practice.person)":
-        "table practice.vip below practice.person: was not there",
+        "table practice.vip below practice.person: did not exist",
     "ALTER TABLE practice.person REPLICA IDENTITY FULL":
         "replica identity of practice.person: the primary key then, all columns now",
     "CREATE PUBLICATION everybody FOR TABLE practice.person":
-        "publication everybody of practice.person: was not there",
+        "publication everybody of practice.person: did not exist",
     "ALTER TABLE practice.document ALTER CONSTRAINT document_patient_id_fkey NOT DEFERRABLE":
         "constraint document_patient_id_fkey of practice.document: another definition",
     "ALTER TABLE practice.site ALTER label DROP NOT NULL":
@@ -112,7 +112,7 @@ BY_THE_SUPERUSER = {
     "ALTER TABLE practice.person DISABLE TRIGGER ALL": "foreign keys of practice.person",
     "CREATE FUNCTION public.ev() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
     "CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION public.ev()":
-        "event trigger watch: was not there",
+        "event trigger watch: did not exist",
 }  # fmt: skip
 
 
@@ -179,7 +179,8 @@ def test_a_schema_that_is_changed_between_approval_and_locks_stops_the_execution
 ) -> None:
     book = approved
     try:
-        told = rf"the schema was changed since the preflight: \d+ thing.*\n    {CHANGES[change]}"
+        text = "the schema was changed since the preflight"
+        told = rf"{text}: \d+ difference.*\n    {CHANGES[change]}"
         with pytest.raises(StopError, match=told) as error:
             apply(book, lambda: more.do(change))
         before = more.state()
@@ -249,7 +250,7 @@ def test_a_schema_that_was_changed_since_the_run_refuses_its_rollback_and_is_nam
         run = found.whole().run
         found.do(CASCADE)
         before = found.state()
-        with pytest.raises(StopError, match=r"Wears it_person_fkey .*: was not there") as told:
+        with pytest.raises(StopError, match=r"Wears it_person_fkey .*: did not exist") as told:
             rollback.begin("second").preview()
         assert f"since run {run.id}" in told.value.what
         assert f"restore {run.id} --into" in told.value.next
@@ -279,7 +280,7 @@ def test_a_schema_that_was_changed_after_the_commit_is_for_review(
         found.do("ALTER TABLE practice.visit ADD added text")
         report = book.verify()
         (said,) = [r for r in report.results if r.check == "the_schema_is_as_surveyed"]
-        assert said.sample == ("column practice.visit.added: was not there",)
+        assert said.sample == ("column practice.visit.added: did not exist",)
         assert not report.blocking
         found.do("ALTER TABLE practice.visit DROP room")
         assert "every_row_is_as_planned" in {r.check for r in book.verify().blocking}

@@ -47,7 +47,7 @@ def place() -> Postgres:
 
 def settings_of(target: Postgres) -> dict[str, str | None]:
     with connected(target) as connection:
-        return dict(session._asked(connection)[1])
+        return dict(session._read(connection)[1])
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def test_no_variable_of_libpq_changes_a_session(
     for name, value in asked.items():
         monkeypatch.setenv(name, value)
     with connected(place()) as connection:
-        as_told(dict(session._asked(connection)[1]))
+        as_told(dict(session._read(connection)[1]))
         assert connection.info.dbname == clinic.databases["dev"]
         assert scalar(connection, "SHOW application_name") == session.APPLICATION
         assert scalar(connection, "SHOW geqo") == "on"
@@ -191,9 +191,7 @@ def test_a_pooler_that_lends_sessions_for_a_transaction_is_refused_by_name(
                 runbook.begin(DEV)
     finally:
         pool.close()
-    assert told.value.what == (
-        "a connection pooler lies in between, and gives each transaction another session"
-    )
+    assert told.value.what == ("a connection pooler gives each transaction a different session")
     assert "[postgres]" in told.value.next
     assert not clinic.simulator.requests, "FileMaker is not asked"
 

@@ -282,7 +282,7 @@ def test_a_schema_that_was_changed_since_is_refused(clinic: Clinic, rehearsed: P
     before = clinic.state()
     with pytest.raises(StopError, match="the schema was changed since run") as told:
         rollback.begin(DEV)
-    assert "column public.notes.mood: was not there" in told.value.what
+    assert "column public.notes.mood: did not exist" in told.value.what
     assert "nexus-reimport restore" in told.value.next
     assert clinic.state() == before
 

@@ -162,11 +162,14 @@ def test_after_three_tries_it_stops_holds_nothing_and_says_who_waited(clinic: Cl
         done.set()
     assert max(waited) < PATIENCE
     error = told.value
-    assert error.what.startswith("another session waited for what we read, so we let go: pid ")
+    what = "another session waited for what we read, so we released our locks: pid "
+    assert error.what.startswith(what)
     assert f"({MIGRATION}), table patients" in error.what
     assert error.where == "tried 3 times"
     assert error.state == "nothing was written; no lock and no snapshot is held any more"
-    assert error.next.startswith("let that work end (ALTER TABLE, VACUUM FULL, LOCK TABLE")
+    assert error.next.startswith(
+        "wait until that work has ended (ALTER TABLE, VACUUM FULL, LOCK TABLE"
+    )
     assert book.run.verdict() is Verdict.STOPPED
     nothing_left(clinic)
 

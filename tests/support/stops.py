@@ -108,7 +108,7 @@ STOPS: dict[str, tuple[Callable[[Clinic], None], str, int]] = {
     "column that nothing fills": (
         lambda c: c.do("ALTER TABLE patients ADD COLUMN extra text NOT NULL DEFAULT 'x';"
                        "ALTER TABLE patients ALTER COLUMN extra DROP DEFAULT"),
-        "a new row has no value", 2),
+        "new rows have no value", 2),
     "table missing": (
         lambda c: c.do("DROP TABLE reminders"), "no table reminders", 2),
     "rows undecided": (undecided, "everything_is_decided", 1),

@@ -88,5 +88,5 @@ def test_the_clinic_is_exported_to_the_files_that_it_has(made_up, tmp_path):
 
 
 def test_a_format_that_filemaker_does_not_have_is_an_error(tmp_path):
-    with pytest.raises(SandboxError, match="nothing is exported"):
+    with pytest.raises(SandboxError, match="no export with the ending"):
         exports.write(events(), tmp_path / "e.pdf")

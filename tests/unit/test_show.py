@@ -35,7 +35,7 @@ from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE
 from nexus_reimport.settings import Cause
-from nexus_reimport.show.page import Marked, Page, TextLine, Tone, equal, listed, said, table
+from nexus_reimport.show.page import Marked, Page, TextLine, Tone, cell_text, equal, listed, table
 
 FILE = RowFile("plan_patients.parquet", ("id",), 3, "ab" * 32)
 PATIENTS = EntityPlan(
@@ -137,7 +137,7 @@ PLAN_TEXT = """\
 The plan
 ========
 
-As of 2026-03-01 02:00:00 UTC. This is what is to be done, not what was.
+As of 2026-03-01 02:00:00 UTC. This is what will be done; nothing has been done yet.
 
 FileMaker's side: each record is loaded, merged into a row, linked, looked up or left out
 source           for        records  into its row  into a new row  merged  linked  looked up  left out  adds up
@@ -159,56 +159,56 @@ entity    table     rows before  replaced  kept  purged  new  rows after  adds u
 --------  --------  -----------  --------  ----  ------  ---  ----------  -------
 patients  patients        2,867     2,830    37       0   12       2,879  yes
 
-How records of FileMaker were recognised in Nexus
-entity    by rule             recognised     of  part
---------  ------------------  ----------  -----  -----
-patients  2,830 filemaker_id       2,830  2,842  99.6%
+How records of FileMaker were matched with rows of Nexus
+entity    by rule             matched     of  share
+--------  ------------------  -------  -----  -----
+patients  2,830 filemaker_id    2,830  2,842  99.6%
 
 Rows that FileMaker does not bring back
-entity    cause             rows  decision   of these kept since something points at them
---------  ----------------  ----  ---------  --------------------------------------------
-patients  not_in_filemaker    12  purge                                                12
-patients  no_filemaker_id     25  UNDECIDED                                             0
+entity    cause             rows  decision   of these kept because a row references them
+--------  ----------------  ----  ---------  -------------------------------------------
+patients  not_in_filemaker    12  purge                                               12
+patients  no_filemaker_id     25  UNDECIDED                                            0
 
-Values that change in rows that stay: rows by column, or by part of a card; what is not here keeps all
-entity    column               was empty  was another  winner               cleared  values that go  empty in FileMaker, kept  equal
---------  -------------------  ---------  -----------  -------------------  -------  --------------  ------------------------  -----
-patients  title                        1            0                             0               0                         0  2,829
-patients  dob                          0            7  UNDECIDED                  2               9                         0  2,821
-patients  contact_json.phones          5            3  FileMaker's value          0               4                       239  2,500
-patients  clinic_id                   86            4  Nexus's value stays        0               0                         1  2,739
+Values that change in rows that stay: number of rows by column, or by part of a card; columns that are not listed do not change
+entity    column               was empty  was different  winner               cleared  values lost  empty in FileMaker, kept  equal
+--------  -------------------  ---------  -------------  -------------------  -------  -----------  ------------------------  -----
+patients  title                        1              0                             0            0                         0  2,829
+patients  dob                          0              7  UNDECIDED                  2            9                         0  2,821
+patients  contact_json.phones          5              3  FileMaker's value          0            4                       239  2,500
+patients  clinic_id                   86              4  Nexus's value stays        0            0                         1  2,739
 
-Values of FileMaker that do not fit, and what became of them
+Values of FileMaker that do not fit, and what is stored instead
 entity    column    reason                              Nexus's value stays  empty  derived  for example
 --------  --------  ----------------------------------  -------------------  -----  -------  --------------
 patients  dob       no date                                               1      1        0  F-1, F-2
 patients  end_time  no end: 30 minutes after the start                    0      0        9  F-3 and 8 more
 
-Values that named rules give
-entity    rule               column  rows  becomes    decision
+Values that named rules set
+entity    rule               column  rows  new value  decision
 --------  -----------------  ------  ----  ---------  ---------
 patients  past_is_completed  status     4  completed  UNDECIDED
 
-What only a person knows: manual.xlsx
-sheet    entity    values given  used  in Nexus already  rows that still lack one
--------  --------  ------------  ----  ----------------  ------------------------
-clinics  patients             2     1                 1                        84
+Values that only a person can give: manual.xlsx
+sheet    entity    values given  used  in Nexus already  rows without a value
+-------  --------  ------------  ----  ----------------  --------------------
+clinics  patients             2     1                 1                    84
 
-To give such a value: fill in the run's private manual.xlsx, put it into the environment's private folder, and run 01_preflight again.
+To give a missing value: fill in manual.xlsx from the run's private folder, put it into the environment's private folder, and run 01_preflight again.
 
 Documents and images
-attachment    rows  right already  links to fix  on something else, left alone  patient not in FileMaker  record not in FileMaker  on a live patient before   after
-----------  ------  -------------  ------------  -----------------------------  ------------------------  -----------------------  ------------------------  ------
-documents   10,190         10,097             3                              1                         4                       85                    10,186  10,189
+attachment    rows  already correct  links to fix  linked to something else, unchanged  patient not in FileMaker  record not in FileMaker  linked to an existing patient before   after
+----------  ------  ---------------  ------------  -----------------------------------  ------------------------  -----------------------  ------------------------------------  ------
+documents   10,190           10,097             3                                    1                         4                       85                                10,186  10,189
 
 Links to fix
-attachment  it was    links
-----------  --------  -----
-documents   dangling      2
-documents   unlinked      1
+attachment  the link was  links
+----------  ------------  -----
+documents   dangling          2
+documents   unlinked          1
 
-Id by id in ledger.csv and misfits.csv. With their values, in the run's private folder alone: left_out, misfits.csv, and in differences.csv the 11 values of Nexus that FileMaker has otherwise or clears.
-To be decided in the environment's file before this can go on:
+The record lists the ids: ledger.csv, misfits.csv. The values are only in the run's private folder: left_out, misfits.csv, and differences.csv with the 11 values of Nexus that are different in FileMaker or get cleared.
+Decide this in the environment's file before the run can go on:
   decisions.patients: no_filemaker_id = keep or purge (25 rows)
   decisions.patients.when_different: "dob" = filemaker or nexus (7 rows)
   decisions.patients: past_is_completed = keep or completed (4 rows)
@@ -293,7 +293,7 @@ def test_where_the_time_went_comes_from_the_journal() -> None:
         {"at": at.format("04"), "event": "started", "stage": "census"},
     ]
     assert repr(show.stage_times(map(Entry.of, events))).endswith("[picture: snapshot 2.00 s]")
-    assert repr(show.stage_times([])).endswith("[picture: nothing was timed yet]")
+    assert repr(show.stage_times([])).endswith("[picture: no step has finished yet]")
 
 
 def test_a_proposal_says_how_it_is_approved() -> None:
@@ -318,20 +318,19 @@ def test_a_transaction_that_was_rolled_back_is_not_called_committed() -> None:
         warnings=("VACUUM (ANALYZE) notes failed",),
     )
     text = repr(show.applied(applied))
-    assert text.startswith("Rolled back")
+    assert text.startswith("Rolled back: the database is unchanged")
     assert "Writers waited 0.50 s at most." in text
     assert "VACUUM (ANALYZE) notes failed" in text
 
 
 def test_drift_says_what_it_means() -> None:
-    assert "are those that were read" in repr(show.drift({}))
+    assert "newest timestamps are unchanged" in repr(show.drift({}))
     assert "run 01_preflight again" in repr(show.drift({"notes": "a record was edited"}))
 
 
 def test_cells_are_written_as_people_read_them() -> None:
-    assert [said(c) for c in (1234567, 1234.5, None, "x", Marked(1000, Tone.ATTENTION))] == [
-        "1,234,567", "1,234.50", "", "x", "1,000",
-    ]  # fmt: skip
+    cells = (1234567, 1234.5, None, "x", Marked(1000, Tone.ATTENTION))
+    assert [cell_text(c) for c in cells] == ["1,234,567", "1,234.50", "", "x", "1,000"]
     assert listed({"a": 1200, "b": 0}) == "1,200 a"
     assert listed({}, "nothing") == "nothing"
 
@@ -365,12 +364,12 @@ PREVIEW = RollbackPreview(
     saved={},
 )
 LOOK_TEXT = """\
-Taking back run 20260301T020000Z-ab12
+Rollback of run 20260301T020000Z-ab12
 =====================================
 
-A reimport, committed 2026-03-01 02:05:00 UTC. Links of documents and images that go back to what they were: 53 documents, 9 images.
+A reimport, committed 2026-03-01 02:05:00 UTC. Links of documents and images that will be restored: 53 documents, 9 images.
 
-Rows that are put back
+Rows that will be restored
 table        now  as before the run
 --------  ------  -----------------
 patients   2,879              2,867
@@ -381,10 +380,10 @@ table  created  changed  deleted  e.g.
 -----  -------  -------  -------  ------------------------
 notes        2        1        0  N-1 (created) and 2 more
 
-What was created or changed: undecided. What was deleted, and was there before the run, comes back.
+Rows that were created or changed: undecided. Rows that were deleted, and existed before the run, come back.
 
-Rows that the run has made and that stay: something that stays points at them
-table     pointed at by                  rows
+Rows that the run created and that stay, because a row that stays references them
+table     referenced by                  rows
 --------  -----------------------------  ----
 patients  xero_contact_links.patient_id     1"""  # noqa: E501
 

@@ -1,4 +1,4 @@
-"""What the project keeps for itself inside Nexus's database. No other room names these tables.
+"""What the project stores for itself in Nexus's database. No other room names these tables.
 
 nexus_reimport.runs               one row per run that was committed, written in its transaction
 nexus_reimport.loaded             which FileMaker record became which row

@@ -35,7 +35,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class UndoSize:
-    """The undo data of one run: how old, how large, whether it was used."""
+    """The undo data of one run: its age, its size, and the rollback that used it."""
 
     run: str
     schema: str
@@ -53,7 +53,7 @@ def was_committed(connection: Connection, run: str) -> bool:
 
 
 def remember(connection: Connection, committed: Committed) -> None:
-    """Write the run's row; part of its transaction."""
+    """Write the run's row inside its transaction: it exists only if the run was committed."""
     connection.execute(
         sql.SQL(
             "INSERT INTO {} (run, environment, kind, digest, approved_by, before, after, undo)"
@@ -73,7 +73,7 @@ def remember(connection: Connection, committed: Committed) -> None:
 
 
 def mark_undone(connection: Connection, run: str, by: str) -> None:
-    """Write into the row of ``run`` that ``by`` has undone it; part of that transaction."""
+    """Record in the row of ``run`` that ``by`` has undone it, inside that transaction."""
     query = sql.SQL("UPDATE {} SET undone_by = %s WHERE run = %s").format(RUNS)
     connection.execute(query, (by, run))
 
@@ -81,7 +81,7 @@ def mark_undone(connection: Connection, run: str, by: str) -> None:
 def runs(connection: Connection) -> list[Committed]:
     """Every run that was committed here, the latest first.
 
-    A database that an older version of this package has written to tells less of its runs.
+    Read as JSON, because a table made by an older version lacks columns; they get defaults.
     """
     if not exists(connection, RUNS):
         return []
@@ -97,13 +97,13 @@ def standing(connection: Connection) -> list[Committed]:
 
 
 def write_seal(connection: Connection, run: str, seal: str) -> None:
-    """Write the seal of the record of ``run`` into its row, where there is none yet."""
+    """Write the seal of the record of ``run`` into its row; an existing seal is never replaced."""
     query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''").format(RUNS)
     connection.execute(query, (seal, run))
 
 
 def seal(connection: Connection, run: str) -> str:
-    """The seal that the database holds of the record of ``run``; "" where it holds none."""
+    """The seal that the database has for the record of ``run``; "" if it has none."""
     query = sql.SQL("SELECT seal FROM {} WHERE run = %s").format(RUNS)
     return str(scalar(connection, query, (run,)) or "")
 

@@ -17,9 +17,9 @@ COLUMNS = ("entity", "filemaker_id", "nexus_id")
 
 
 def read(connection: Connection, path: Path) -> RowFile:
-    """What the last run loaded, as a row file in order of entity and FileMaker id.
+    """What the last run loaded, as a row file, in the order of entity and FileMaker id.
 
-    Empty where no run was ever committed here.
+    Empty if no run was committed here yet.
     """
     if not exists(connection, LOADED):
         return rowfile.write(path, COLUMNS)
@@ -28,7 +28,7 @@ def read(connection: Connection, path: Path) -> RowFile:
 
 
 def replace(connection: Connection, folder: Path, file: RowFile) -> None:
-    """Put the rows of ``file`` in the place of what the run before loaded; part of a run."""
+    """Replace what the previous run loaded with the rows of ``file``, in the run's transaction."""
     connection.execute(sql.SQL("DELETE FROM {}").format(LOADED))
     copy_in(connection, LOADED, folder, file)
 
@@ -40,9 +40,9 @@ def keep(connection: Connection, undo: UndoData) -> None:
 
 
 def put_back(execute: Callable[[sql.Composed], object], undo: UndoData) -> None:
-    """Give back what was loaded before the run; part of its undo.
+    """Restore what was loaded before the run, inside the undo's transaction.
 
-    ``execute`` is that transaction's own, which bounds each statement.
+    ``execute`` is that transaction's own, which limits the time of each statement.
     """
     execute(sql.SQL("DELETE FROM {}").format(LOADED))
     execute(sql.SQL("INSERT INTO {} SELECT * FROM {}").format(LOADED, undo.kept_loaded))

@@ -13,22 +13,22 @@ REMOVE = "DELETE FROM nexus_reimport.deployment;"  # for a person to run, never 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells one database from all others; ``system`` is "" where we may not read it."""
+    """What identifies a database; ``system`` is "" if the role may not read it."""
 
     database: str
     oid: int
     system: str
 
     def differences(self, now: Identity) -> tuple[str, ...]:
-        """What is not the same ``now``; a server that is not known is not compared."""
-        found = []
+        """What is different ``now``; the server is compared only if both are known."""
+        differing = []
         if self.database != now.database:
-            found.append(f"it was called {self.database} then, {now.database} now")
+            differing.append(f"its name was {self.database}, now it is {now.database}")
         if self.oid != now.oid:
-            found.append(f"its oid was {self.oid} then, {now.oid} now")
+            differing.append(f"its oid was {self.oid}, now it is {now.oid}")
         if self.system and now.system and self.system != now.system:
-            found.append("it was on another server then")
-        return tuple(found)
+            differing.append("it was on another server")
+        return tuple(differing)
 
     def is_still(self, now: Identity) -> bool:
         """Whether ``now`` is this database, even if renamed: a server does not reuse an oid."""
@@ -38,7 +38,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What was written when a person said whose database this is."""
+    """What was written when a person adopted the database for an environment."""
 
     environment: str
     identity: Identity
@@ -52,7 +52,7 @@ class Marker:
 
 
 def read(connection: Connection) -> Marker | None:
-    """The marker of this database; None where it has none."""
+    """The marker of this database; None if it has none."""
     if not exists(connection, MARKER):
         return None
     row = connection.execute(statement("marker")).fetchone()
@@ -62,7 +62,7 @@ def read(connection: Connection) -> Marker | None:
 
 
 def write(connection: Connection, environment: str, identity: Identity, by: str) -> None:
-    """Write the marker, over another one if there is one; its table is made where it is not there.
+    """Write the marker, replacing any existing one; creates its table if that is missing.
 
     Call it inside a transaction.
     """

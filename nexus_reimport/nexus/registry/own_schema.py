@@ -12,17 +12,20 @@ RUNS_NAME = "runs"
 RUNS = table_name(OWN_SCHEMA, RUNS_NAME)
 LOADED = table_name(OWN_SCHEMA, "loaded")
 MARKER = table_name(OWN_SCHEMA, "deployment")
-OF_THE_RUN = frozenset({f"{OWN_SCHEMA}.{RUNS_NAME}"})  # what a run and its undo add to
+OF_THE_RUN = frozenset({f"{OWN_SCHEMA}.{RUNS_NAME}"})  # a run and its undo add rows to it
 
 
 def make(connection: Connection) -> None:
-    """Make our own schema where it is not there, or older than this package."""
+    """Create our own schema and its tables, or bring those of an older version up to date."""
     make_schema(connection)
     connection.execute(statement("own_schema"))
 
 
 def make_schema(connection: Connection) -> None:
-    """The schema alone: IF NOT EXISTS would need the right to create it even if it exists."""
+    """Create the schema, without tables, if it is missing.
+
+    Not with IF NOT EXISTS, which requires the right to create even if the schema exists.
+    """
     if scalar(connection, "SELECT to_regnamespace(%s)", (OWN_SCHEMA,)) is None:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(OWN_SCHEMA)))
 

@@ -1,4 +1,4 @@
-"""What the undo data of a run consists of, and the names of its tables."""
+"""The parts of a run's undo data, and the names of its tables."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class UndoLinks:
 
 @dataclass(frozen=True, slots=True)
 class UndoData:
-    """What is needed to take one run back, and where it lies."""
+    """What is needed to undo one run, and where it is stored."""
 
     schema: str
     tables: tuple[UndoTable, ...]  # parents first
     links: tuple[UndoLinks, ...]
     schema_digest: str  # of the mapped tables as the run found them
     loaded: bool  # whether nexus_reimport.loaded was kept too
-    facts: Facts = ()  # the same schema, described; none where an older version has made the run
+    facts: Facts = ()  # the same schema, described; empty for a run of an older version
 
     @property
     def parts(self) -> tuple[UndoTable | UndoLinks, ...]:
@@ -95,7 +95,7 @@ def links_before(connection: Connection, undo: UndoData) -> dict[str, int]:
 
 
 def drop_undo(connection: Connection, schema: str) -> None:
-    """Drop the undo data of one run; nothing else may be asked for."""
+    """Drop the undo data of one run; a schema of any other name is refused."""
     if not schema.startswith(UNDO_PREFIX):
         raise ValueError(f"{schema} holds no undo data")
     connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
