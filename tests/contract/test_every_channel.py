@@ -189,7 +189,7 @@ def test_no_method_of_the_client_can_write(channel):
         {
             "before the first": (1, ""),
             "before the third": (3, "57 in FileMaker at first, 56 at record 20"),
-            "before the last": (6, "57 in FileMaker at first, 56 after 50 had arrived"),
+            "before the last": (6, "57 in FileMaker at first, 56 at record 50"),
         },
         data_api={},
         odata={"after the last": (7, "57 records arrived, but 56 existed afterwards")},

@@ -151,7 +151,7 @@ def test_a_line_of_nobody_and_a_missing_column_are_refused(clinic: Clinic) -> No
     sheet.cell(line_of(sheet, key), 1).value = "11111111-2222-4333-8444-555555555555"
     there["funding"].cell(1, 1).value = "another title"
     said = refused(clinic, there, path)
-    assert "sheet funding: no column Nexus id" in said
+    assert "sheet funding: there is no column Nexus id" in said
     there["funding"].cell(1, 1).value = manual.KEY
     said = refused(clinic, there, path)
     assert "clinic_id: there is no such row" in said

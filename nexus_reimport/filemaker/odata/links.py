@@ -29,7 +29,7 @@ def whole(table: str, path: str, fetch: Fetch, where: str) -> Iterator[Collectio
             raise uncounted(where)
         if found not in (-1, now):
             raise inconsistent_read(
-                f"{table}: {found:,} in FileMaker at first, {now:,} after {arrived:,} had arrived",
+                f"{table}: {found:,} in FileMaker at first, {now:,} at record {arrived:,}",
                 where,
             )
         found, arrived = now, arrived + len(page.rows)
