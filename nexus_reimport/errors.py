@@ -28,7 +28,7 @@ NOTHING_WRITTEN = "nothing was written"
 class ReimportError(Exception):
     """The root: what, where, state and next, for the engineer on duty."""
 
-    exit_code = 3
+    exit_code = 3  # of the command, so that a script can tell the kinds apart
 
     def __init__(
         self,

@@ -116,7 +116,7 @@ def _client(place: settings.S3) -> Any:
         endpoint_url=place.endpoint or None,
         verify=str(place.ca_file) if place.ca_file else True,
         config=Config(
-            connect_timeout=5,
+            connect_timeout=5,  # seconds; the defaults of 60 hide a wrong address for minutes
             read_timeout=30,
             retries={"max_attempts": 4, "mode": "standard"},
             # Servers other than AWS often have no host name for each bucket.

@@ -47,6 +47,6 @@ def share(count: int, whole: int) -> str:
     if not whole:
         return ""
     percent = 100 * count / whole
-    if 0 < count < whole:
+    if 0 < count < whole:  # 99.97% must not be shown as 100%, nor 0.03% as nothing
         percent = min(max(percent, 0.1), 99.9)
     return f"{percent:.1f}%"

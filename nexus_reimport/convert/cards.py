@@ -42,6 +42,7 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
         ConversionError: an e-mail without ``@``. The field with "Email" in its name is a 0/1 flag:
             352 patients once got the e-mail address "1".
     """
+    # Phones, mobiles and e-mails are all in one field; the kind says which of them it is.
     kind, value = _kind(detail), detail["value"].strip()
     label = detail["label"].strip()
     if not value or kind == "address":

@@ -11,6 +11,7 @@ from nexus_reimport.convert.outcome import ConversionError
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
 _NUMERIC = re.compile(r"numeric\(([0-9]+),([0-9]+)\)")
+# Checked before COPY: PostgreSQL's own error would quote the value, and stop at the first one.
 _INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 _BOOLEANS = {
     **dict.fromkeys(("t", "true", "yes", "y", "1", "1.0", "on"), "t"),

@@ -40,6 +40,7 @@ class Cleaner:
             value, done = clean(record.get(found, "") if found else "")
             self.changed += ((name, what, key) for what in done)
             cleaned.append(value)
+        # A further repetition is listed, not read: a column of Nexus holds one value.
         for found in record:
             if record[found] and (name := self._repeated(found)):
                 self.changed.append((name, MORE, key))

@@ -37,6 +37,7 @@ class Keys:
 
         ``odd``: the key has characters that cannot be kept.
         """
+        # A key that was cleaned would be a different key, and could be another record's.
         if odd or not key:
             (self._odd if odd else self._without).append(record)
             return

@@ -96,6 +96,7 @@ def replace(path: Path, data: bytes) -> None:
 
     If a kill leaves a draft in the folder, the next process with the same id overwrites it.
     """
+    # Written beside the file and renamed: a rename is all or nothing, a write is not.
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE)

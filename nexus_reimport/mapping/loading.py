@@ -84,6 +84,7 @@ def _validated(raw: dict[str, Any]) -> tuple[FieldMapping | None, list[Problem]]
 
     After unknown names were found it is checked again without them, to find the other problems.
     """
+    # These two are computed from the file: a mapping that sets them could pass for another one.
     ours = [name for name in ("digest", "text") if name in raw]
     found: list[Problem] = [((name,), "is not a name that a mapping can use") for name in ours]
     for _ in range(2):

@@ -17,6 +17,7 @@ from nexus_reimport.mapping.field_mapping import FieldMapping
 from nexus_reimport.mapping.sources import SourceTable
 
 Problem = tuple[Path, str]  # where in the file, and what is wrong
+# Excel's rules for the name of a sheet; `choices` is ours, `History` is reserved by Excel.
 _SHEET = re.compile(r"(?!(?:choices|history)$)[^\[\]:*?/\\']{1,31}", re.IGNORECASE)
 
 

@@ -236,6 +236,7 @@ def _is_torn(members: list[Placed], target: str | None, linked: str) -> bool:
     named = {m.filemaker_owner for m in members if m.known and m.filemaker_owner}
     if len(named) > 1:
         return True
+    # To move the group would give the unknown members to the new owner as well.
     moves = target is not None and linked == "owner" and members[0].object != target
     return moves and any(m.owner is None for m in members)
 

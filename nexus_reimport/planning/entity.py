@@ -267,6 +267,7 @@ def decide(
     purged = {name: ids - pointed_at[name] for name, ids in wanted.items()}
     by_table = {merged.spec.table: merged for merged in entities.values()}
     inner = [pointer for pointer in pointers if pointer.table in by_table]
+    # Repeated until nothing changes: each row that is kept can reference further rows.
     grew = True
     while grew:
         grew = False

@@ -70,6 +70,7 @@ class RecordConverter:
             if isinstance(value, str) and (entity, name) in self._types:
                 value = _in_its_column(value, self._types[entity, name], name, converted)
             converted.values[name] = value
+        # Last, because it compares two converted columns.
         _refuse_too_early(spec.columns, converted)
         return converted
 
@@ -166,7 +167,7 @@ class RecordConverter:
                 )
             has_value = has_value or bool(record[step.source_field].strip())
             keys = self._lookups[f"{step.table}.{step.match}"].get(ids.looked_up(value), ())
-            if len(keys) == 1:
+            if len(keys) == 1:  # two rows of one name: neither is chosen
                 return keys[0]
             several = several or len(keys) > 1
         if several:
@@ -200,6 +201,7 @@ class RecordConverter:
         by_owner: dict[tuple[str, Id], list[Record]] = {}
         for source in sorted(sources - {""}):
             link = self._mapping.sources[source].links[0].field
+            # Sorted, so that the same records always give the same card, whatever the channel.
             for record in sorted(self._intake.records(source), key=lambda r: r.id.written):
                 by_owner.setdefault((source, record.id_in(link)), []).append(record)
         return by_owner

@@ -35,6 +35,7 @@ def cleaned(snapshot: Snapshot, private: Path, record: Path) -> None:
         rowfile.to_csv(private, snapshot.cleaned, record / CLEANED, lambda line: True)
 
 
+# These lines are most of the ledger, and say only that a record was used.
 _ROUTINE = frozenset({Outcome.REPLACED, Outcome.MERGED, Outcome.LINKED, Outcome.LOOKED_UP})
 
 

@@ -224,7 +224,7 @@ def _write(path: Path, lines: Iterable[tuple[ByHandSheet, Iterable[SheetRow]]]) 
         _write_kind(book.create_sheet(kind.name), kind, first, places)
     book.move_sheet(CHOICES, len(book.worksheets))
     book[CHOICES].sheet_state = "hidden"
-    path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)  # so that the new file is created with its own mode
     with private.create(path) as file:
         book.save(file)
 
@@ -282,7 +282,7 @@ def _lay_out(
     for number, cell in enumerate(sheet[1], 1):
         cell.font = Font(bold=True)
         sheet.column_dimensions[get_column_letter(number)].width = 24
-    for number in (1, len(_header(kind))):
+    for number in (1, len(_header(kind))):  # the key and the mark are for the program
         sheet.column_dimensions[get_column_letter(number)].hidden = True
     for number, column in enumerate(kind.columns, first):
         if (kind.name, column) in places and last > 1:

@@ -148,6 +148,7 @@ class Merger:
         if not existed or _is_empty(old):
             tally.filled += existed
             return new
+        # The same value in another spelling is not a difference: nobody has to decide about it.
         if _same(old, new, column):
             tally.same += 1
             tally.respelt += column.folded and new != old

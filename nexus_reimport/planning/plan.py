@@ -201,6 +201,7 @@ def _finish(decided: Decided, folder: Path) -> EntityPlan:
     merged, decisions = decided.merged, decided.merged.decisions
     rows = {row[merged.key] or "": row for row in decided.rows.values()}
     columns = tuple(next(iter(rows.values()))) if rows else (merged.key,)
+    # In the order of the keys: the digest must not depend on the order in which rows were made.
     planned = ([rows[key][column] for column in columns] for key in sorted(rows))
     file = rowfile.write(folder / f"plan_{merged.name}.parquet", columns, planned)
     for row in rows.values():

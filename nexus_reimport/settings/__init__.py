@@ -101,6 +101,7 @@ Name = Annotated[str, AfterValidator(credentials.name)]
 
 
 def _certificates(path: Path) -> Path:
+    # Opened when the settings are read, so that a wrong file is found before the run begins.
     try:
         ssl.create_default_context(cafile=str(path))
     except OSError as error:  # an SSLError is one
@@ -333,7 +334,9 @@ class Hooks(Strict):
 
     enter: Command = ()
     leave: Command = ()
-    timeout: float = Field(default=60.0, gt=0)  # seconds, for each of them
+    timeout: float = Field(
+        default=60.0, gt=0
+    )  # seconds, for each: no run may wait for a hook forever
 
     @field_validator("enter", "leave")
     @classmethod

@@ -28,6 +28,7 @@ _OPTION = re.compile(rf"--?(?:\w+-)*{_WORD}", re.IGNORECASE)
 _BARE = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\beyJ[\w-]{8,}\.[\w-]{8,}\."
 )
+# Options of frequent programs that take a login, although their names do not say so.
 _LOGIN_OPTIONS = {"curl": ("-u", "--user"), "sshpass": ("-p",)}
 _HOST = re.compile(r"[\w.-]+|\[?[0-9a-f:.]+(?:%\w+)?\]?", re.ASCII | re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"(?:[\w.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?", re.ASCII | re.IGNORECASE)

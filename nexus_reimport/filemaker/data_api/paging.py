@@ -24,7 +24,7 @@ def whole(table: str, fetch: Fetch, size: int, where: str) -> Iterator[Page]:
     seen: set[str] = set()
     found, last = 0, ""
     while not seen or len(seen) < found:
-        overlap = 1 if seen else 0
+        overlap = 1 if seen else 0  # the last record of the page before, asked for again
         offset = len(seen) + 1 - overlap
         answer = fetch(offset, size + overlap)
         now = answer.found if answer.code == codes.OK else 0

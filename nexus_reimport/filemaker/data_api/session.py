@@ -63,7 +63,11 @@ class Session:
     def _login(self) -> str:
         basic = f"Basic {base64.b64encode(self._basic).decode()}"
         sent = self._wire.send(
-            "POST", self._path, where=self._where, authorization=basic, body=b"{}"
+            "POST",
+            self._path,
+            where=self._where,
+            authorization=basic,
+            body=b"{}",  # needs a JSON body
         )
         answer = opened(sent, self._where).final()
         try:

@@ -46,7 +46,7 @@ Cell = str | Value | Failed | Uncomputed | Dressed | None
 
 _EXPONENT = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,3}")  # as spreadsheets write
 _FRACTION = re.compile(r"[.,][0-9]*[1-9]")
-_DIGITS_OF_A_NUMBER = 15
+_DIGITS_OF_A_NUMBER = 15  # of a double, which is what a spreadsheet stores
 _FROM_FILEMAKER = (
     "export the table from FileMaker again, and do not save it in a spreadsheet program"
 )

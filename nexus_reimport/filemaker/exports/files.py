@@ -127,6 +127,7 @@ class ExportedFiles:
                 next="create it for the files, or correct `folder` of [filemaker.exports]",
             )
         found = (path for path in self._place.folder.iterdir() if path.is_file())
+        # Other files may lie in the folder: they are not read, and not an error.
         return tuple(sorted(path.name for path in found if path.suffix.lower() in SUFFIXES))
 
     def fields(self, table: str) -> dict[str, Field]:
