@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -18,10 +19,11 @@ from nexus_reimport.cli.output import (
     AsJson,
     Environment,
     RunId,
+    give,
     give_outcomes,
     progress,
 )
-from nexus_reimport.errors import ReimportError
+from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run
 from nexus_reimport.runbook import maintenance
@@ -106,6 +108,31 @@ def relink(
 def finish(environment: Environment, run: RunId = "", as_json: AsJson = False) -> None:
     """Settle, verify and seal a run that is in doubt, or committed but unverified."""
     give_outcomes([runner.finish(environment, run, progress)], as_json=as_json)
+
+
+@app.command()
+def verify(
+    environment: Environment,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Test the verification itself, on a copy.")
+    ] = False,
+    run: RunId = "",
+    as_json: AsJson = False,
+) -> None:
+    """Put every kind of corruption into a copy, one at a time: what verification finds of them.
+
+    Leaves with exit code 1 where it misses one. The database itself is only read.
+    """
+    if not self_test:
+        raise SettingsError(
+            "verify has one thing to do by itself: --self-test",
+            next=f"nexus-reimport verify --self-test {environment}; a committed run is verified by"
+            f" nexus-reimport finish {environment}",
+        )
+    found = runner.self_test(environment, run, progress)
+    value = {**asdict(found), "complete": found.is_complete}
+    give(value, repr(show.self_test(found)), as_json=as_json)
+    raise typer.Exit(0 if found.is_complete else 1)
 
 
 @app.command()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
-from nexus_reimport import checks, wording
+from nexus_reimport import checks, saboteur, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.checks import before, rehearsed
 from nexus_reimport.errors import StopError
+from nexus_reimport.intake import Intake
 from nexus_reimport.model import (
     Applied,
     Backup,
@@ -22,13 +24,14 @@ from nexus_reimport.model import (
     Rehearsal,
     Report,
     Scope,
+    SelfTest,
     Snapshot,
     Survey,
     Undone,
 )
 from nexus_reimport.nexus import activity, waiters
 from nexus_reimport.nexus.activity import Activity, Watched
-from nexus_reimport.nexus.postgres import exported_snapshot
+from nexus_reimport.nexus.postgres import connected, exported_snapshot
 from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.nexus.tables import Role
 from nexus_reimport.nexus.transaction import ROLLED_BACK
@@ -40,12 +43,14 @@ from nexus_reimport.runbook.opening import (
     today,
 )
 from nexus_reimport.runbook.steps import Steps
+from nexus_reimport.settings import EnvironmentKind, Postgres
 from nexus_reimport.stages import (
     apply,
     approval,
     backup,
     census,
     rehearsal,
+    sabotage,
     snapshot,
     survey,
     undo,
@@ -230,6 +235,70 @@ class Preflight(Steps):
             verify=verified,
             undo=undone,
             left_out=backup.left_out(saved),
+        )
+
+    def self_test(self) -> SelfTest:
+        """Every kind of corruption, one at a time, against the verification, on another copy.
+
+        On prod it is the table of the dev run that prod relies on.
+
+        Raises:
+            StopError: verification does not pass on the copy as it is. Nothing was written.
+        """
+        is_prod = self.settings.kind is EnvironmentKind.PROD
+        return self.step("self_test", self._tested_on_dev if is_prod else self.sabotaged)
+
+    def sabotaged(self) -> SelfTest:
+        """The same, whatever the environment's kind; it is not kept in the record."""
+        saved = self.run.load(Backup, "backup")
+        given = sabotage.Given(
+            environment=self.settings.name,
+            run=self.run.id,
+            server=self.settings.rehearsal_server,
+            register=self.settings.scratch_register,
+            backup=saved,
+            intake=self.intake(),
+            plan=self.run.load(Plan),
+            census=self.run.load(Census),
+        )
+        if why := rehearsal.why_not(given.server, saved):
+            return SelfTest(self.settings.name, self.run.id, (), (), 0.0, why)
+        kinds = saboteur.of_scope(only_links=self.scope is Scope.RELINK)
+        return sabotage.run(given, kinds, self._test_acts(given), self.bar("kinds of corruption"))
+
+    def _tested_on_dev(self) -> SelfTest:
+        """What the dev run found that this one relies on."""
+        tested = self._dev_run()
+        if tested is not None and tested.has(SelfTest):
+            return tested.load(SelfTest)
+        why = f"{self.settings.dev_environment} has no run with a self-test"
+        return SelfTest(self.settings.dev_environment, "", (), (), 0.0, why)
+
+    def _test_acts(self, given: sabotage.Given) -> sabotage.Acts:
+        def surveyed(place: Postgres, folder: Path) -> Survey:
+            with connected(place) as connection, exported_snapshot(connection):
+                return survey.read(connection, self.mapping, folder, self.task)
+
+        def applied(copy: Scratch, intake: Intake) -> Applied:
+            order = apply.ApplyRequest(
+                f"{self.run.id}-self-test", self.settings.name, intake, given.plan, scratch=copy
+            )
+            return apply.apply(copy.place, order, self._checked_inside, commit=True)
+
+        def verified(subject: sabotage.Subject) -> Report:
+            return verify.run(
+                self.settings,
+                verify.Expected(subject.intake, subject.plan, subject.census),
+                lambda: subject.census_now,
+                today=today(self.settings),
+                copy=verify.Copy(given.server, subject.connection, is_surveyed=True),
+            )
+
+        return sabotage.Acts(
+            restore=lambda place: backup.restore(given.backup, self.folder, place, to_look_at=True),
+            survey=surveyed,
+            apply=applied,
+            verify=verified,
         )
 
     def _rehearse_inside(self, made: Plan, why: str) -> Rehearsal:

@@ -61,6 +61,7 @@ ORDER = (
     "plan",
     "checks_before",
     "rehearsal",
+    "self_test",
     "checks_rehearsal",
     "checks_inside",
     "proposal",
@@ -264,14 +265,18 @@ class Steps:
 
     def _check_inside(self, subject: Inside) -> Report:
         """The checks inside the transaction; none is waived."""
-        report = checks.run(
+        report = self._checked_inside(subject)
+        self.run.save(report, "checks_inside")
+        return report
+
+    def _checked_inside(self, subject: Inside) -> Report:
+        """The same, of a transaction that is no part of the record."""
+        return checks.run(
             subject,
             today=today(self.settings),
             name="inside",
             only_links=self.scope is Scope.RELINK,
         )
-        self.run.save(report, "checks_inside")
-        return report
 
     def check_undoing(self, subject: Undoing) -> Report:
         """The checks inside a rollback's transaction; none is waived."""
@@ -279,6 +284,13 @@ class Steps:
         return checks.run(
             subject, today=today(self.settings), name="undoing", only_links=only_links
         )
+
+    def _dev_run(self) -> Run | None:
+        """The last run of dev that this one could rely on, whatever the gate says of it."""
+        if not self.settings.dev_environment:
+            return None
+        dev = environments.load(self.settings.dev_environment)
+        return last_complete(dev, {Scope.REIMPORT, self.scope})
 
     def _forerunner(self) -> approval.DevRun | None:
         if not self.settings.dev_environment:
@@ -300,7 +312,7 @@ class Steps:
                 " a sandbox only for a sandbox",
                 next="name the right one: dev_environment in the environment's file",
             )
-        last = last_complete(dev, {Scope.REIMPORT, self.scope})
+        last = self._dev_run()
         if last is None:
             return None
         if anchor.read(dev, last) != last.seal_digest():

@@ -9,6 +9,7 @@ from nexus_reimport.runner.recovery import (
     rollback,
 )
 from nexus_reimport.runner.sequence import Ask, Outcome, finish, run, seal, settle
+from nexus_reimport.runner.testing import self_test
 
 __all__ = [
     "Ask",
@@ -21,5 +22,6 @@ __all__ = [
     "rollback",
     "run",
     "seal",
+    "self_test",
     "settle",
 ]

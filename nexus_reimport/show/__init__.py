@@ -30,6 +30,7 @@ from nexus_reimport.show.rollback import (
     undone,
 )
 from nexus_reimport.show.run_summary import facts, signed_off, summary
+from nexus_reimport.show.self_test import self_test
 
 __all__ = [
     "Page",
@@ -56,6 +57,7 @@ __all__ = [
     "rollback",
     "rollback_proposal",
     "rollback_text",
+    "self_test",
     "signed_off",
     "snapshot",
     "stage_times",

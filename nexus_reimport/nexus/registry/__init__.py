@@ -20,8 +20,10 @@ from nexus_reimport.nexus.registry.committed import (
     write_seal,
 )
 from nexus_reimport.nexus.registry.own_schema import (
+    LOADED,
     OF_THE_RUN,
     OWN_SCHEMA,
+    RUNS,
     RUNS_NAME,
     UNDO_PREFIX,
     make,
@@ -37,8 +39,10 @@ from nexus_reimport.nexus.registry.undo import (
 )
 
 __all__ = [
+    "LOADED",
     "OF_THE_RUN",
     "OWN_SCHEMA",
+    "RUNS",
     "RUNS_NAME",
     "UNDO_PREFIX",
     "Committed",

@@ -1,0 +1,294 @@
+"""Protected rows: what points at patients (Xero links, relationships), and the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from psycopg import sql
+
+from nexus_reimport.model import Level
+from nexus_reimport.nexus.catalog import Table
+from nexus_reimport.nexus.tables import fingerprinted
+from nexus_reimport.saboteur.kinds import Kind, declare, kind
+from nexus_reimport.saboteur.scene import Field, Scene
+
+SORT = "a row of the configuration"
+_POINTING = "a protected row that points at a patient"
+_VOLATILE = "a protected table or column that moves by itself"
+
+
+def _pointing(scene: Scene) -> Iterator[Field]:
+    """Columns of protected tables that point at a patient, or at what a patient owns."""
+    for table, column in (
+        *scene.pointing_at(scene.people),
+        *scene.pointing_at(*(t for t in scene.wiped if t != scene.people)),
+    ):
+        yield Field(table, column)
+
+
+def _tables(scene: Scene) -> Iterator[Table]:
+    return (f.table for f in _pointing(scene))
+
+
+def _loose(scene: Scene) -> Iterator[Field]:
+    """Columns of protected tables that name a row without a foreign key."""
+    protected = {t.name: t for t in scene.protected}
+    for reference in scene.database.mapping.references:
+        table = protected.get(reference.table)
+        column = table.column(reference.object) if table else None
+        if table and column:
+            yield Field(table, column)
+
+
+@kind(_POINTING)
+def a_xero_link_is_under_another_patient(scene: Scene) -> int:
+    """A protected row, such as a Xero link, points at another patient."""
+
+    def attempt(where: Field) -> int:
+        return scene.do(
+            sql.SQL(
+                "UPDATE {table} AS t SET {column} = (SELECT p.{column} FROM {table} AS p"
+                " WHERE p.{column} <> t.{column} ORDER BY 1 DESC LIMIT 1) WHERE t.{key} ="
+                " (SELECT {key} FROM {table} WHERE {column} IS NOT NULL ORDER BY {key}::text"
+                " LIMIT 1)"
+            ).format(table=scene.place(where.table), column=where.name, key=where.key)
+        )
+
+    return scene.first(partial(attempt, where) for where in _pointing(scene))
+
+
+@kind(_POINTING)
+def two_patients_have_each_others_xero_link(scene: Scene) -> int:
+    """Two patients have each other's protected row."""
+    return scene.swap_first(_pointing(scene))
+
+
+@kind(_POINTING)
+def a_xero_link_is_orphaned(scene: Scene) -> int:
+    """A protected row points at nobody where it did."""
+    return scene.change_first((f for f in _pointing(scene) if not f.column.not_null), "NULL")
+
+
+@kind(_POINTING)
+def a_xero_link_points_at_nobody(scene: Scene) -> int:
+    """A protected row points at a patient that does not exist."""
+    return scene.change_first(_pointing(scene), "md5({0}::text)::uuid")
+
+
+@kind(_POINTING)
+def a_loose_reference_is_moved(scene: Scene) -> int:
+    """A protected row that names another one without a foreign key names another one."""
+    return scene.swap_first(_loose(scene))
+
+
+@kind(_POINTING)
+def a_loose_reference_dangles(scene: Scene) -> int:
+    """A protected row names, without a foreign key, what does not exist."""
+    return scene.first(
+        partial(scene.change, f, "md5({0}::text)::uuid" if f.is_of("uuid") else "{0} || '0'")
+        for f in _loose(scene)
+        if f.is_of("uuid", "text", "character")
+    )
+
+
+def _lost(scene: Scene, table: Table) -> int:
+    return scene.delete(table, scene.keys(table)[-1:])
+
+
+def _doubled(scene: Scene, table: Table) -> int:
+    return scene.double(table, scene.keys(table)[:1])
+
+
+def _fabricated(scene: Scene, table: Table) -> int:
+    keys = scene.keys(table)
+    done = scene.double(table, keys[:1]) if len(keys) > 1 else 0
+    return scene.delete(table, keys[-1:]) if done else 0
+
+
+def _emptied(scene: Scene, table: Table) -> int:
+    return scene.delete(table, scene.keys(table))
+
+
+def _changed(scene: Scene, table: Table) -> int:
+    return scene.change_first(scene.texts(table), "{0} || '.'", "length({0}) > 0")
+
+
+def _turned(scene: Scene, table: Table) -> int:
+    return scene.change_first((f for f in scene.fields(table) if f.is_of("boolean")), "NOT {0}")
+
+
+def _counted(scene: Scene, table: Table) -> int:
+    numbers = (
+        f for f in scene.fields(table) if f.is_of("integer", "numeric", "smallint", "bigint")
+    )
+    return scene.change_first(numbers, "{0} + 1")
+
+
+def _dated(scene: Scene, table: Table) -> int:
+    moments = (f for f in scene.fields(table) if f.is_of("timestamp", "date"))
+    return scene.change_first(moments, "{0} + interval '1 day'")
+
+
+def _cleared(scene: Scene, table: Table) -> int:
+    return scene.change_first((f for f in scene.fields(table) if not f.column.not_null), "NULL")
+
+
+def _swapped(scene: Scene, table: Table) -> int:
+    return scene.swap_first(scene.texts(table))
+
+
+def _rekeyed(scene: Scene, table: Table) -> int:
+    keys = scene.keys(table)[:1]
+    return scene.delete(table, keys) if scene.double(table, keys) else 0
+
+
+# what becomes of a row, in words; the level at which it must be found; the act
+_ACTS: tuple[tuple[str, str, Level, Callable[[Scene, Table], int]], ...] = (
+    ("is_lost", "is gone", Level.STOP, _lost),
+    ("is_changed", "has another text", Level.STOP, _changed),
+    ("has_another_date", "has another date", Level.STOP, _dated),
+    ("is_replaced", "is there twice and another one is gone", Level.STOP, _fabricated),
+    ("has_another_key", "has another key", Level.STOP, _rekeyed),
+    ("is_added", "is there that was not there before", Level.REVIEW, _doubled),
+)
+_MORE: tuple[tuple[str, str, Level, Callable[[Scene, Table], int]], ...] = (
+    ("has_a_flag_turned", "has a flag turned", Level.STOP, _turned),
+    ("has_another_number", "has a number that is one more", Level.STOP, _counted),
+    ("lost_a_value", "has lost a value", Level.STOP, _cleared),
+    ("and_another_are_swapped", "and another one have each other's text", Level.STOP, _swapped),
+    ("and_all_others_are_lost", "and all others are gone", Level.STOP, _emptied),
+)
+
+
+def _on_any(
+    tables: Callable[[Scene], Iterator[Table]], act: Callable[[Scene, Table], int]
+) -> Callable[[Scene], int]:
+    return lambda scene: scene.first(partial(act, scene, table) for table in tables(scene))
+
+
+for _name, _what, _level, _act in _ACTS:
+    declare(
+        Kind(
+            f"a_xero_link_{_name}",
+            f"A protected row of a patient's, such as a Xero link, {_what}.",
+            _POINTING,
+            _on_any(_tables, _act),
+            _level,
+        )
+    )
+for _name, _what, _level, _act in (*_ACTS, *_MORE):
+    declare(
+        Kind(
+            f"a_configuration_row_{_name}",
+            f"A row of the configuration {_what}.",
+            SORT,
+            _on_any(Scene.configuration, _act),
+            _level,
+        )
+    )
+
+
+@kind(SORT)
+def two_configuration_changes_cancel(scene: Scene) -> int:
+    """One number of the configuration is one more, another one less: the sum is what it was."""
+
+    def attempt(table: Table) -> int:
+        keys = scene.keys(table)[:2]
+        for where in scene.fields(table):
+            if len(keys) == 2 and where.is_of("integer", "numeric", "smallint", "bigint"):
+                query = sql.SQL("UPDATE {} SET {column} = {column} + {step} WHERE {key}::text = %s")
+                return sum(
+                    scene.do(
+                        query.format(
+                            scene.place(table),
+                            column=where.name,
+                            step=sql.Literal(step),
+                            key=where.key,
+                        ),
+                        key,
+                    )
+                    for key, step in zip(keys, (1, -1), strict=True)
+                )
+        return 0
+
+    return scene.first(partial(attempt, table) for table in scene.configuration())
+
+
+@kind(SORT)
+def what_lookups_choose_by_is_changed(scene: Scene) -> int:
+    """A clinic or funding source has another name: the next import would not find it."""
+
+    def fields() -> Iterator[Field]:
+        for name, column in sorted(scene.database.mapping.chosen_from()):
+            table = scene.database.catalog.tables[name]
+            found = table.column(column)
+            if found and name not in scene.database.mapping.wiped_tables():
+                yield Field(table, found)
+
+    return scene.change_first((f for f in fields() if f.is_of("text", "character")), "{0} || '.'")
+
+
+@kind(SORT)
+def a_content_type_has_another_number(scene: Scene) -> int:
+    """The content type of patients has another number: every generic key means something else."""
+    mapping = scene.database.mapping
+    own = scene.content_type(mapping.people())
+    if own is None:
+        return 0
+    table = scene.database.catalog.tables[mapping.content_types]
+    unused = str(max(scene.database.content_types.values()) + 1000)
+    return scene.set(table, str(own), table.primary_key[0], unused)
+
+
+@kind(SORT)
+def somebody_has_more_rights(scene: Scene) -> int:
+    """A protected row has all its flags set: a user is an administrator."""
+
+    def attempt(table: Table) -> int:
+        flags = [f for f in scene.fields(table) if f.is_of("boolean")]
+        return sum(scene.change(f, "true") for f in flags) if len(flags) > 1 else 0
+
+    return scene.first(partial(attempt, table) for table in scene.configuration())
+
+
+# ---------------------------------------------------------------- what moves by itself
+
+
+def _volatile(scene: Scene) -> Iterator[tuple[Table, tuple[str, ...]]]:
+    """Protected tables with columns that move by themselves, and which."""
+    for table in scene.database.catalog.tables.values():
+        columns, _, left_out = fingerprinted(scene.database.mapping, table)
+        if left_out and table.name in scene.database.mapping.volatile and scene.count(table):
+            yield table, left_out if columns else ()
+
+
+@kind(_VOLATILE)
+def a_token_is_lost(scene: Scene) -> int:
+    """A column that moves by itself is empty where it was filled."""
+
+    def fields() -> Iterator[Field]:
+        for table, columns in _volatile(scene):
+            yield from (f for f in scene.fields(table) if f.column.name in columns)
+
+    return scene.first(
+        partial(scene.change, f, "NULL" if not f.column.not_null else "''")
+        for f in fields()
+        if not f.column.not_null or f.is_of("text", "character")
+    )
+
+
+@kind(_VOLATILE)
+def a_row_of_a_volatile_table_is_lost(scene: Scene) -> int:
+    """A row is gone of a table that is only counted."""
+    return scene.first(
+        partial(_lost, scene, table) for table, columns in _volatile(scene) if not columns
+    )
+
+
+@kind(_VOLATILE)
+def a_row_with_volatile_columns_is_lost(scene: Scene) -> int:
+    """A row is gone of a table some of whose columns move by themselves."""
+    return scene.first(
+        partial(_lost, scene, table) for table, columns in _volatile(scene) if columns
+    )

@@ -1,0 +1,267 @@
+"""Rows of wiped tables that are lost, doubled, fabricated, or under another patient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from psycopg import sql
+
+from nexus_reimport.nexus.catalog import Column, Table
+from nexus_reimport.nexus.postgres import names
+from nexus_reimport.nexus.registry import LOADED
+from nexus_reimport.saboteur.kinds import Kind, declare, kind
+from nexus_reimport.saboteur.scene import Field, Scene
+
+SORT = "rows of a wiped table"
+_OWNER = "whose a row is"
+Chosen = Callable[[Scene], Iterator[Table]]
+
+
+def _people(scene: Scene) -> Iterator[Table]:
+    yield scene.people
+
+
+def _appointments(scene: Scene) -> Iterator[Table]:
+    yield scene.appointments
+
+
+def _others(scene: Scene) -> Iterator[Table]:
+    return (t for t in scene.by_size() if t in scene.others)
+
+
+_ROLES: tuple[tuple[str, str, Chosen], ...] = (
+    ("a_patient", "A patient", _people),
+    ("an_appointment", "An appointment", _appointments),
+    ("a_note", "A note, message or letter", _others),
+)
+
+
+def _lost(tables: Chosen, scene: Scene) -> int:
+    return scene.first(partial(_without_last, scene, table) for table in tables(scene))
+
+
+def _without_last(scene: Scene, table: Table) -> int:
+    return scene.delete(table, scene.keys(table)[-1:])
+
+
+def _doubled(tables: Chosen, scene: Scene) -> int:
+    return scene.first(partial(_with_first_twice, scene, t) for t in tables(scene))
+
+
+def _with_first_twice(scene: Scene, table: Table) -> int:
+    return scene.double(table, scene.keys(table)[:1])
+
+
+def _fabricated(tables: Chosen, scene: Scene) -> int:
+    """One row doubled and another one lost: as many as before."""
+
+    def attempt(table: Table) -> int:
+        keys = scene.keys(table)
+        added = scene.double(table, keys[:1]) if len(keys) > 1 else 0
+        return scene.delete(table, keys[-1:]) if added else 0
+
+    return scene.first(partial(attempt, table) for table in tables(scene))
+
+
+def _all_lost(tables: Chosen, scene: Scene) -> int:
+    return scene.first(partial(_emptied, scene, table) for table in tables(scene))
+
+
+def _emptied(scene: Scene, table: Table) -> int:
+    return scene.do(sql.SQL("DELETE FROM {}").format(scene.place(table)))
+
+
+def _under_another_key(tables: Chosen, scene: Scene) -> int:
+    def attempt(table: Table) -> int:
+        keys = scene.keys(table)
+        return scene.delete(table, keys[:1]) if scene.double(table, keys[:1]) else 0
+
+    return scene.first(partial(attempt, table) for table in tables(scene))
+
+
+def _keys_swapped(tables: Chosen, scene: Scene) -> int:
+    """Two rows have each other's key: all their other columns are exchanged."""
+
+    def attempt(table: Table) -> int:
+        one, other = (*scene.keys(table)[:2], "", "")[:2]
+        unique = {c for k in table.unique_keys for c in k.columns}
+        columns = [n for n in table.names() if n not in table.primary_key and n not in unique]
+        mine = sql.SQL(", ").join(sql.SQL("{0} = o.{0}").format(sql.Identifier(c)) for c in columns)
+        return scene.do(
+            sql.SQL(
+                "UPDATE {table} AS t SET {mine} FROM {table} AS o"
+                " WHERE (t.{key}::text, o.{key}::text) IN ((%s, %s), (%s, %s))"
+            ).format(table=scene.place(table), mine=mine, key=sql.Identifier(table.primary_key[0])),
+            *(one, other, other, one),
+        )
+
+    return scene.first(partial(attempt, table) for table in tables(scene))
+
+
+_ACTS: tuple[tuple[str, str, Callable[[Chosen, Scene], int]], ...] = (
+    ("is_lost", "is gone", _lost),
+    ("is_doubled", "is there twice, under two keys", _doubled),
+    ("is_fabricated", "is there twice and another one is gone: as many as before", _fabricated),
+    ("has_another_key", "is there under another key than planned", _under_another_key),
+    ("has_the_key_of_another", "has the key of another one, and that one has its", _keys_swapped),
+    ("and_all_others_are_lost", "and all others are gone", _all_lost),
+)
+for _role, _who, _tables in _ROLES:
+    for _name, _what, _act in _ACTS:
+        declare(
+            Kind(
+                f"{_role}_{_name}",
+                f"{_who} {_what}.",
+                SORT,
+                partial(_act, _tables),
+                only_links=False,
+            )
+        )
+
+
+@kind(SORT, only_links=False)
+def a_row_was_not_loaded_but_left(scene: Scene) -> int:
+    """A row is as it was before the run: the load passed it by."""
+
+    def attempt(number: int) -> int:
+        part = scene.undo.tables[number]
+        table = scene.database.catalog.tables[part.table]
+        columns = [n for n in table.names() if n not in table.primary_key]
+        return scene.do(
+            sql.SQL(
+                "UPDATE {table} AS t SET ({columns}) = ROW({then}) FROM {kept} AS k"
+                " WHERE t.{key} = k.{key} AND t.{key} = (SELECT n.{key} FROM {table} AS n"
+                " JOIN {kept} AS b USING ({key}) WHERE ROW(n.*)::text <> ROW(b.*)::text"
+                " ORDER BY n.{key}::text LIMIT 1)"
+            ).format(
+                table=scene.place(table),
+                columns=names(columns),
+                then=sql.SQL(", ").join(sql.Identifier("k", c) for c in columns),
+                kept=scene.undo.before(part),
+                key=sql.Identifier(table.primary_key[0]),
+            )
+        )
+
+    return scene.first(partial(attempt, number) for number in range(len(scene.undo.tables)))
+
+
+@kind(SORT, only_links=False)
+def a_kept_row_is_lost(scene: Scene) -> int:
+    """A row is gone that FileMaker does not bring back, and that was to be kept."""
+
+    def attempt(table: Table) -> int:
+        kept = scene.keys(
+            table,
+            sql.SQL("t.{}::text NOT IN (SELECT nexus_id FROM {})").format(
+                sql.Identifier(table.primary_key[0]), LOADED
+            ),
+        )
+        return scene.delete(table, kept[:1])
+
+    return scene.first(partial(attempt, table) for table in scene.by_size())
+
+
+@kind(SORT, only_links=False)
+def half_of_the_rows_are_lost(scene: Scene) -> int:
+    """Every second row of a table is gone."""
+    return scene.first(
+        partial(lambda table: scene.delete(table, scene.keys(table)[::2]), table)
+        for table in scene.by_size()
+    )
+
+
+# ---------------------------------------------------------------- whose a row is
+
+
+def _owned(scene: Scene) -> Iterator[Field]:
+    """Columns of wiped tables that point at a patient, the smallest table first."""
+    for table in scene.by_size():
+        for key in scene.database.catalog.foreign_keys:
+            column: Column | None = table.column(key.columns[0])
+            if key.table == table.name and key.target == scene.people.name and column:
+                yield Field(table, column)
+
+
+def _another(scene: Scene, where: Field) -> int:
+    """Move the first row that is of a patient to the last other one."""
+    return scene.do(
+        sql.SQL(
+            "UPDATE {table} AS t SET {column} = (SELECT p.{person} FROM {people} AS p"
+            " WHERE p.{person} <> t.{column} ORDER BY 1 DESC LIMIT 1) WHERE t.{key} = (SELECT {key}"
+            " FROM {table} WHERE {column} IS NOT NULL ORDER BY {key}::text LIMIT 1)"
+        ).format(
+            table=scene.place(where.table),
+            column=where.name,
+            key=where.key,
+            people=scene.place(scene.people),
+            person=sql.Identifier(scene.people.primary_key[0]),
+        )
+    )
+
+
+@kind(_OWNER, only_links=False)
+def a_note_is_under_another_patient(scene: Scene) -> int:
+    """A note, a message or a letter is under another patient."""
+    fields = (f for f in _owned(scene) if f.table in scene.others)
+    return scene.first(partial(_another, scene, f) for f in fields)
+
+
+@kind(_OWNER, only_links=False)
+def an_appointment_is_under_another_patient(scene: Scene) -> int:
+    """An appointment is under another patient."""
+    fields = (f for f in _owned(scene) if f.table == scene.appointments)
+    return scene.first(partial(_another, scene, f) for f in fields)
+
+
+@kind(_OWNER, only_links=False)
+def two_patients_have_each_others_note(scene: Scene) -> int:
+    """Two patients have each other's note, message or letter: each has as many as before."""
+    return scene.swap_first(f for f in _owned(scene) if f.table in scene.others)
+
+
+@kind(_OWNER, only_links=False)
+def two_patients_have_each_others_appointment(scene: Scene) -> int:
+    """Two patients have each other's appointment."""
+    return scene.swap_first(f for f in _owned(scene) if f.table == scene.appointments)
+
+
+@kind(_OWNER, only_links=False)
+def a_note_is_of_nobody(scene: Scene) -> int:
+    """A row points at a patient that does not exist."""
+    return scene.change_first(_owned(scene), "md5({0}::text)::uuid")
+
+
+@kind(_OWNER, only_links=False)
+def a_row_lost_its_patient(scene: Scene) -> int:
+    """A row that was a patient's is nobody's."""
+    return scene.change_first((f for f in _owned(scene) if not f.column.not_null), "NULL")
+
+
+@kind(_OWNER, only_links=False)
+def all_rows_of_a_patient_are_anothers(scene: Scene) -> int:
+    """All notes of one patient are under another one, as after a wrong merge."""
+
+    def attempt(where: Field) -> int:
+        query = sql.SQL(
+            "UPDATE {table} SET {column} = (SELECT max({column}::text)::uuid FROM {table})"
+            " WHERE {column} = (SELECT min({column}::text)::uuid FROM {table})"
+        )
+        return scene.do(query.format(table=scene.place(where.table), column=where.name))
+
+    return scene.first(partial(attempt, f) for f in _owned(scene) if f.is_of("uuid"))
+
+
+@kind(_OWNER, only_links=False)
+def a_row_points_at_another_wiped_row(scene: Scene) -> int:
+    """A row points at another wiped row than planned: a message at another appointment."""
+
+    def pointing() -> Iterator[Field]:
+        wiped = {t.name for t in scene.wiped} - {scene.people.name}
+        for table in scene.by_size():
+            for key in scene.database.catalog.foreign_keys:
+                column = table.column(key.columns[0])
+                if key.table == table.name and key.target in wiped and column:
+                    yield Field(table, column)
+
+    return scene.swap_first(pointing())

@@ -1,0 +1,367 @@
+"""What a kind gets: the copy inside of a transaction, what was planned, and the bucket's list.
+
+All that a kind does to the copy is rolled back after it; ``afterwards`` holds what a rollback does
+not undo. Rows are chosen in the order of their keys, so that a kind does the same each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import LiteralString
+
+import psycopg
+from psycopg import sql
+
+from nexus_reimport.mapping import Attachment
+from nexus_reimport.model import Plan, Survey
+from nexus_reimport.nexus.catalog import Column, Table
+from nexus_reimport.nexus.database import Database
+from nexus_reimport.nexus.postgres import Connection, names, scalar
+from nexus_reimport.nexus.registry import UndoData
+from nexus_reimport.nexus.tables import Role, fingerprinted
+
+Objects = list[dict[str, str | None]]
+REFUSED = (psycopg.IntegrityError, psycopg.DataError)  # the database itself keeps such rows out
+_TEXT = ("text", "character varying", "character")
+_MOMENT = ("timestamp", "date", "time")
+_ALL: LiteralString = "true"
+_EVERY = sql.SQL(_ALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of one table."""
+
+    table: Table
+    column: Column
+
+    @property
+    def name(self) -> sql.Identifier:
+        """The column's name, for a statement."""
+        return sql.Identifier(self.column.name)
+
+    @property
+    def key(self) -> sql.Identifier:
+        """The name of the table's key, for a statement."""
+        return sql.Identifier(self.table.primary_key[0])
+
+    def is_of(self, *types: str) -> bool:
+        """Whether the column is of one of ``types``, as PostgreSQL writes them."""
+        return self.column.type.startswith(types)
+
+
+@dataclass(slots=True)
+class Scene:
+    """The copy as a run has left it, and what verification will compare it with."""
+
+    database: Database
+    survey: Survey
+    plan: Plan
+    undo: UndoData
+    objects: Objects  # of the bucket, as they are listed now
+    follows: set[str] = field(default_factory=set)  # entities whose plan says what is there now
+    links_follow: set[str] = field(default_factory=set)  # the same of attachments
+    afterwards: list[Callable[[], object]] = field(default_factory=list)
+
+    # -------------------------------------------------------------- the database
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, inside of the transaction."""
+        return self.database.connection
+
+    def do(self, query: sql.Composable, *parameters: object) -> int:
+        """Execute one statement; how many rows it has changed."""
+        return self.connection.execute(sql.Composed([query]), parameters or None).rowcount
+
+    def rows(self, query: sql.Composable, *parameters: object) -> list[tuple[object, ...]]:
+        """The rows of a query."""
+        return self.connection.execute(sql.Composed([query]), parameters or None).fetchall()
+
+    def value(self, query: sql.Composable, *parameters: object) -> object:
+        """The first value of a query, None where there is none."""
+        return scalar(self.connection, sql.Composed([query]), parameters or None)
+
+    def first(self, attempts: Iterable[Callable[[], int]]) -> int:
+        """What the first of ``attempts`` that changes anything has changed.
+
+        One that the database refuses (a unique key, a condition, a length) leaves nothing.
+        """
+        for attempt in attempts:
+            try:
+                with self.connection.transaction():
+                    done = attempt()
+            except REFUSED:
+                continue
+            if done > 0:
+                return done
+        return 0
+
+    def place(self, table: Table | str) -> sql.Identifier:
+        """The full name of a table of the application's."""
+        return self.database.place(table if isinstance(table, str) else table.name)
+
+    # -------------------------------------------------------------- roles
+
+    def entity(self, name: str) -> Table:
+        """The table of an entity."""
+        return self.database.catalog.tables[self.database.mapping.entities[name].table]
+
+    @property
+    def people(self) -> Table:
+        """The patients."""
+        return self.entity(self.database.mapping.people())
+
+    @property
+    def appointments(self) -> Table:
+        """The appointments."""
+        return self.entity(self.database.mapping.application.calendar.entity)
+
+    @property
+    def wiped(self) -> tuple[Table, ...]:
+        """Every table that is wiped and reimported, patients first."""
+        return tuple(self.entity(name) for name in self.database.mapping.entities)
+
+    @property
+    def others(self) -> tuple[Table, ...]:
+        """What is wiped beside patients and appointments: notes, messages, letters."""
+        return tuple(t for t in self.wiped if t not in (self.people, self.appointments))
+
+    def attachments(self, *, through: bool) -> tuple[Attachment, ...]:
+        """Documents; or images, whose link is held by another row: their batch."""
+        found = self.database.mapping.attachments.values()
+        return tuple(a for a in found if bool(a.through) == through)
+
+    @property
+    def protected(self) -> tuple[Table, ...]:
+        """Tables that a run never writes, compared in full."""
+        return tuple(t for t in self._of_role(Role.PROTECTED) if t.primary_key)
+
+    def _of_role(self, role: Role) -> Iterator[Table]:
+        mapping = self.database.mapping
+        for table in self.database.catalog.tables.values():
+            columns, found, _ = fingerprinted(mapping, table)
+            if found is role and columns:
+                yield table
+
+    def configuration(self) -> Iterator[Table]:
+        """Protected tables that hold rows and point at nothing that is wiped."""
+        pointing = {table.name for table, _ in self.pointing_at(*self.wiped)}
+        pointing |= {r.table for r in self.database.mapping.references}
+        pointing.add(self.database.mapping.content_types)
+        return (t for t in self.protected if t.name not in pointing and self.count(t))
+
+    def pointing_at(self, *targets: Table) -> Iterator[tuple[Table, Column]]:
+        """Protected tables with a foreign key of one column into one of ``targets``."""
+        wanted = {t.name for t in targets}
+        protected = {t.name: t for t in self.protected}
+        for key in self.database.catalog.foreign_keys:
+            table = protected.get(key.table) if key.schema == self.database.schema else None
+            column = table.column(key.columns[0]) if table else None
+            if table and column and key.target in wanted and len(key.columns) == 1:
+                yield table, column
+
+    def content_type(self, entity: str) -> int | None:
+        """The content type of an entity's rows, as generic keys name it."""
+        return self.database.content_types.get(self.database.mapping.entities[entity].model)
+
+    # -------------------------------------------------------------- columns
+
+    def fields(self, *tables: Table) -> Iterator[Field]:
+        """The columns of ``tables`` that a kind may change: no key, no foreign key."""
+        bound = {(k.table, c) for k in self.database.catalog.foreign_keys for c in k.columns} | {
+            (r.table, r.object) for r in self.database.mapping.references
+        }
+        for table in tables:
+            for column in table.columns:
+                is_key = column.name in table.primary_key
+                if not is_key and not column.generated and (table.name, column.name) not in bound:
+                    yield Field(table, column)
+
+    def texts(self, *tables: Table) -> Iterator[Field]:
+        """The texts of ``tables``, of all that are wiped unless named: the smallest table first."""
+        return (f for f in self.fields(*(tables or self.by_size())) if f.is_of(*_TEXT))
+
+    def moments(self, *types: str) -> Iterator[Field]:
+        """Dates and instants of what is wiped, the smallest table first."""
+        return (f for f in self.fields(*self.by_size()) if f.is_of(*(types or _MOMENT)))
+
+    def by_size(self) -> list[Table]:
+        """What is wiped, the smallest first: it is read again for every kind that touches it."""
+        return sorted(filter(self.count, self.wiped), key=lambda t: (self.count(t), t.name))
+
+    def count(self, table: Table) -> int:
+        """How many rows a table has."""
+        found = self.value(sql.SQL("SELECT count(*) FROM {}").format(self.place(table)))
+        return int(str(found))
+
+    # -------------------------------------------------------------- one row, two rows
+
+    def change(self, where: Field, to: LiteralString, condition: LiteralString = _ALL) -> int:
+        """Set one row's column to the expression ``to``, in which {0} is the column.
+
+        The row is the first that holds a value, fits ``condition``, and is changed by it.
+        """
+        return self.do(
+            sql.SQL(
+                "UPDATE {table} SET {column} = {to} WHERE {key} = (SELECT {key} FROM {table}"
+                " WHERE {column} IS NOT NULL AND {condition} AND {column} IS DISTINCT FROM {to}"
+                ' ORDER BY {key}::text COLLATE "C" LIMIT 1)'
+            ).format(
+                table=self.place(where.table),
+                column=where.name,
+                key=where.key,
+                to=sql.SQL(to).format(where.name),
+                condition=sql.SQL(condition).format(where.name),
+            )
+        )
+
+    def change_first(
+        self, fields: Iterable[Field], to: LiteralString, condition: LiteralString = _ALL
+    ) -> int:
+        """As ``change``, in the first of ``fields`` that has such a row."""
+        return self.first(self._changing(f, to, condition) for f in fields)
+
+    def _changing(
+        self, where: Field, to: LiteralString, condition: LiteralString
+    ) -> Callable[[], int]:
+        return lambda: self.change(where, to, condition)
+
+    def swap(self, where: Field, condition: LiteralString = _ALL) -> int:
+        """Give two rows each other's value; both hold one, and not the same."""
+        return self.swap_where(where, sql.SQL(condition).format(where.name))
+
+    def swap_where(self, where: Field, condition: sql.Composable) -> int:
+        """As ``swap``, among the rows that fit a condition that is composed already."""
+        found = self.rows(
+            sql.SQL(
+                "SELECT DISTINCT ON ({column}) {key}::text, {column}::text FROM {table}"
+                " WHERE {column} IS NOT NULL AND {condition}"
+                ' ORDER BY {column}, {key}::text COLLATE "C" LIMIT 2'
+            ).format(
+                table=self.place(where.table),
+                column=where.name,
+                key=where.key,
+                condition=condition,
+            )
+        )
+        if len(found) < 2:
+            return 0
+        (one, of_one), (other, of_other) = ((str(k), str(v)) for k, v in found)
+        if not where.column.not_null:  # a unique key would refuse two equal ones in between
+            self.set(where.table, one, where.column.name, None)
+            self.set(where.table, other, where.column.name, of_one)
+            return 1 + self.set(where.table, one, where.column.name, of_other)
+        return self.do(
+            sql.SQL(
+                "UPDATE {table} AS t SET {column} = o.{column} FROM {table} AS o"
+                " WHERE (t.{key}::text = %s AND o.{key}::text = %s)"
+                " OR (t.{key}::text = %s AND o.{key}::text = %s)"
+            ).format(table=self.place(where.table), column=where.name, key=where.key),
+            *(one, other, other, one),
+        )
+
+    def swap_first(self, fields: Iterable[Field], condition: LiteralString = _ALL) -> int:
+        """As ``swap``, in the first of ``fields`` that has two such rows."""
+        return self.first(self._swapping(f, condition) for f in fields)
+
+    def _swapping(self, where: Field, condition: LiteralString) -> Callable[[], int]:
+        return lambda: self.swap(where, condition)
+
+    def fill(self, where: Field, to: LiteralString) -> int:
+        """Set one row's column, which is NULL, to ``to``: {0} is the column, {1} the table."""
+        place = self.place(where.table)
+        return self.do(
+            sql.SQL(
+                "UPDATE {table} SET {column} = {to} WHERE {key} = (SELECT {key} FROM {table}"
+                ' WHERE {column} IS NULL ORDER BY {key}::text COLLATE "C" LIMIT 1)'
+                " AND {to} IS NOT NULL"
+            ).format(
+                table=place,
+                column=where.name,
+                key=where.key,
+                to=sql.SQL(to).format(where.name, place),
+            )
+        )
+
+    def keys(self, table: Table, condition: sql.Composable = _EVERY) -> list[str]:
+        """The keys of the rows of ``table`` (called t) that fit ``condition``, in their order."""
+        key = sql.Identifier(table.primary_key[0])
+        query = sql.SQL(
+            'SELECT t.{key}::text FROM {} AS t WHERE {} ORDER BY t.{key}::text COLLATE "C"'
+        )
+        found = self.rows(query.format(self.place(table), condition, key=key))
+        return [str(row[0]) for row in found]
+
+    def texts_of(self, where: Field) -> list[tuple[str, str]]:
+        """Key and value, as PostgreSQL prints it, of the rows that have one."""
+        query = sql.SQL(
+            "SELECT {key}::text, {0}::text FROM {1} WHERE {0} IS NOT NULL"
+            ' ORDER BY {key}::text COLLATE "C"'
+        ).format(where.name, self.place(where.table), key=where.key)
+        return [(str(key), str(text)) for key, text in self.rows(query)]
+
+    def set(self, table: Table, key: str, column: str, value: object) -> int:
+        """Set one column of one row to a value, given as text."""
+        declared = table.column(column)
+        kind = sql.SQL(declared.type) if declared else sql.SQL("text")
+        return self.do(
+            sql.SQL("UPDATE {} SET {} = CAST(%s::text AS {}) WHERE {}::text = %s").format(
+                self.place(table),
+                sql.Identifier(column),
+                kind,
+                sql.Identifier(table.primary_key[0]),
+            ),
+            value,
+            key,
+        )
+
+    def delete(self, table: Table, keys: Iterable[str]) -> int:
+        """Delete the rows of ``table`` with these keys."""
+        query = sql.SQL("DELETE FROM {} WHERE {}::text = ANY (%s)")
+        key = sql.Identifier(table.primary_key[0])
+        return self.do(query.format(self.place(table), key), list(keys))
+
+    def double(self, table: Table, keys: Iterable[str]) -> int:
+        """Insert the rows with these keys once more, under new keys.
+
+        Columns that must be unique get a value of their own.
+        """
+        unique = {key.columns[0] for key in table.unique_keys if key.is_plain}
+        unique |= set(table.primary_key)
+        columns = [c for c in table.columns if not c.generated]
+        values = [
+            self._fresh(table, c) if c.name in unique else sql.Identifier("t", c.name)
+            for c in columns
+        ]
+        query = sql.SQL(
+            "INSERT INTO {place} ({names}) OVERRIDING SYSTEM VALUE SELECT {values}"
+            " FROM {place} AS t WHERE t.{key}::text = ANY (%s)"
+        ).format(
+            place=self.place(table),
+            names=names([c.name for c in columns]),
+            values=sql.SQL(", ").join(values),
+            key=sql.Identifier(table.primary_key[0]),
+        )
+        return self.do(query, list(keys))
+
+    def _fresh(self, table: Table, column: Column) -> sql.Composable:
+        """A value of ``column`` that no row has: of a foreign key the row's own."""
+        own = sql.Identifier("t", column.name)
+        bound = {
+            c
+            for k in self.database.catalog.foreign_keys
+            if k.table == table.name
+            for c in k.columns
+        }
+        if column.type == "uuid" and column.name not in bound:
+            return sql.SQL("md5('copy of ' || {}::text)::uuid").format(own)
+        if column.type in ("smallint", "integer", "bigint") and column.name in table.primary_key:
+            largest = sql.SQL("(SELECT max({}) FROM {})").format(
+                sql.Identifier(column.name), self.place(table)
+            )
+            return sql.SQL("{} + row_number() OVER ()").format(largest)
+        if column.type.startswith(_TEXT):
+            return sql.SQL("left(md5({0}), 8) || left({0}, -8)").format(own)
+        return own
