@@ -384,7 +384,7 @@ def test_tables_come_back_from_disk_as_they_were_written(tmp_path):
             assert (was.record_id, was.mod_id) == (now.record_id, now.mod_id)
             full = {name: was.values.get(name, "") for name in table.value_names}
             assert now.values == full
-    with pytest.raises(SandboxError, match="unknown: oops"):
+    with pytest.raises(SandboxError, match="unknown fields: oops"):
         save([FileTable("T", (Field("id", "text"),), [Record(1, 0, {"oops": 1})])], tmp_path)
 
 
