@@ -11,7 +11,7 @@ from nexus_reimport import storage
 from nexus_reimport.checks import bucket
 from nexus_reimport.errors import StorageError
 from nexus_reimport.files import rowfile
-from nexus_reimport.settings import _FromEnvironment
+from nexus_reimport.settings.values import FromEnvironment
 from nexus_reimport.stages import census
 from support.listings import (
     WHOLE,
@@ -247,7 +247,7 @@ def test_what_s3_is_comes_from_no_folder_of_the_user() -> None:
 @pytest.mark.usefixtures("misleading")
 def test_temporary_credentials_sign_with_their_token(tmp_path: Path) -> None:
     with server(lambda _: listing("a")) as (endpoint, seen):
-        where = place(endpoint, session_token=_FromEnvironment("a-token"))
+        where = place(endpoint, session_token=FromEnvironment("a-token"))
         census.take(where, tmp_path)
     assert seen[0]["x-amz-security-token"] == "a-token"
     assert "a-token" not in repr(where)
@@ -276,7 +276,7 @@ def test_a_profile_that_is_not_there_is_told(tmp_path: Path) -> None:
         {"profile": "clinic"},  # beside the keys
         {"access_key": None},
         {"access_key": None, "secret_key": None},
-        {"access_key": None, "secret_key": None, "session_token": _FromEnvironment("t")},
+        {"access_key": None, "secret_key": None, "session_token": FromEnvironment("t")},
         {"session_token": "not from the environment"},
     ],
 )

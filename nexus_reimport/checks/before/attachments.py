@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.checks.before.subject import Before
-from nexus_reimport.model import (
-    KEY,
-    Level,
-)
+from nexus_reimport.model import KEY, Level
 from nexus_reimport.planning import attachments
 
 

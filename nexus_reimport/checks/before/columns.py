@@ -5,10 +5,7 @@ from __future__ import annotations
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import LOADED, Before
 from nexus_reimport.filemaker.cleaning import loses
-from nexus_reimport.model import (
-    KEY,
-    Level,
-)
+from nexus_reimport.model import KEY, Level
 
 
 @check(Before, Level.REVIEW, serves=("M3",))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
-from nexus_reimport.model import (
-    Level,
-)
+from nexus_reimport.model import Level
 
 
 @check(Before, Level.STOP, serves=("M1", "K11"), links=True)

@@ -9,12 +9,7 @@ from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import LOADED, Before
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import id_maps
-from nexus_reimport.model import (
-    KEY,
-    OF_NEXUS_ALONE,
-    Level,
-    Outcome,
-)
+from nexus_reimport.model import KEY, OF_NEXUS_ALONE, Level, Outcome
 
 
 @check(Before, Level.STOP, serves=("T3",), waivable=False)

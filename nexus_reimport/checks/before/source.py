@@ -7,9 +7,7 @@ from datetime import timedelta
 from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
-from nexus_reimport.model import (
-    Level,
-)
+from nexus_reimport.model import Level
 
 
 @check(Before, Level.STOP, serves=("B1", "B2", "S1"), links=True)
