@@ -6,6 +6,7 @@ saved as JSON, and every field is checked when it is read back.
 
 from nexus_reimport.model.approval import Applied, Approval, Outlook, Proposal, Refusal
 from nexus_reimport.model.checks import Level, Report, Result
+from nexus_reimport.model.committed import after_commit, run_row
 from nexus_reimport.model.plan import (
     OF_NEXUS_ALONE,
     Account,
@@ -74,7 +75,9 @@ __all__ = [
     "TableState",
     "Undone",
     "UnmatchedRows",
+    "after_commit",
     "digest",
     "load",
+    "run_row",
     "save",
 ]

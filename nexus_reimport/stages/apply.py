@@ -22,7 +22,16 @@ from nexus_reimport.errors import StopError
 from nexus_reimport.events import Journal, null_journal
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import Intake
-from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report, digest
+from nexus_reimport.model import (
+    Applied,
+    Approval,
+    Plan,
+    Proposal,
+    Report,
+    after_commit,
+    digest,
+    run_row,
+)
 from nexus_reimport.nexus import deployment, references, registry, schema, sequences, undo_data
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint, moved
@@ -224,14 +233,8 @@ class _Work:
     def after_commit(self, applied: Applied) -> Applied:
         """``applied`` with what is only known once the locks are gone."""
         waited = self._transaction.committed(applied.writers_waited)
-        return replace(
-            applied,
-            committed=True,
-            at=datetime.now(UTC),
-            writers_waited=waited,
-            timings=dict(self._transaction.timings),
-            warnings=tuple(vacuum(self._transaction, self._undo)),
-        )
+        committed = after_commit(applied, waited, self._transaction.timings)
+        return replace(committed, warnings=tuple(vacuum(self._transaction, self._undo)))
 
     def _load_temporary(self) -> None:
         request, connection = self._request, self._connection
@@ -400,23 +403,9 @@ class _Work:
         loaded.replace(self._connection, self._intake.folder, self._request.plan.id_map)
 
     def _remember(self, after: Mapping[str, Fingerprint]) -> None:
-        request = self._request
-        registry.remember(
-            self._connection,
-            registry.Committed(
-                run=request.run,
-                environment=request.environment,
-                kind=str(request.plan.scope),
-                digest=request.proposal.digest if request.proposal else "",
-                approved_by=request.approval.who if request.approval else "",
-                before=dict(request.plan.before),
-                after=dict(after),
-                undo=self._undo,
-                undone_by="",
-                committed_at=datetime.now(UTC),
-                seal="",
-            ),
-        )
+        plan = self._request.plan
+        row = run_row(self._request, str(plan.scope), plan.before, after, self._undo)
+        registry.remember(self._connection, row)
 
 
 def vacuum(transaction: Transaction, undo: registry.UndoData) -> Iterator[str]:

@@ -27,7 +27,9 @@ from nexus_reimport.model import (
     RollbackPreview,
     RollbackProposal,
     Undone,
+    after_commit,
     digest,
+    run_row,
 )
 from nexus_reimport.nexus import (
     changes as since,
@@ -328,13 +330,7 @@ class _Work:
     def after_commit(self, undone: Undone) -> Undone:
         """``undone`` with what is only known once the locks are gone."""
         waited = self._transaction.committed(undone.writers_waited)
-        return replace(
-            undone,
-            committed=True,
-            at=datetime.now(UTC),
-            writers_waited=waited,
-            timings=dict(self._transaction.timings),
-        )
+        return after_commit(undone, waited, self._transaction.timings)
 
     def _compare(self, undoes: Committed) -> None:
         """With the locks held, neither schema nor rows can change any more."""
@@ -418,19 +414,5 @@ class _Work:
     def _remember(self, undoes: Committed, after: Mapping[str, Fingerprint]) -> None:
         request = self._request
         registry.mark_undone(self._connection, undoes.run, request.run)
-        registry.remember(
-            self._connection,
-            Committed(
-                run=request.run,
-                environment=request.environment,
-                kind="rollback",
-                digest=request.proposal.digest if request.proposal else "",
-                approved_by=request.approval.who if request.approval else "",
-                before=dict(request.proposal.now if request.proposal else undoes.after),
-                after=dict(after),
-                undo=None,
-                undone_by="",
-                committed_at=datetime.now(UTC),
-                seal="",
-            ),
-        )
+        before = request.proposal.now if request.proposal else undoes.after
+        registry.remember(self._connection, run_row(request, "rollback", before, after))
