@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from nexus_reimport.checks.before.rows import left_out_records, told
+from nexus_reimport.checks.before.rows import left_out_records, rows_by_name
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.files import rowfile
 from nexus_reimport.mapping import FieldMapping
@@ -83,7 +83,7 @@ def explain(
     lines = []
     for (entity, by), rows in groups.items():
         own = {r.key: records[entity, r.key] for r in rows if (entity, r.key) in records}
-        lines.append(f"    {entity}, {by}: {told([r.key for r in rows], own)}")
+        lines.append(f"    {entity}, {by}: {rows_by_name([r.key for r in rows], own)}")
         surplus = [own[r.key] for r in rows if r.key in own and not r.is_first]
         if surplus or own:
             total, named = plan.entities[entity].source_rows, surplus or list(own.values())
