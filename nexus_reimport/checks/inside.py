@@ -72,7 +72,7 @@ def protected_tables_were_not_written(inside: Inside) -> Finding:
 
 @check(Inside, Level.STOP, serves=("K11", "R6"))
 def everything_that_pointed_still_points(inside: Inside) -> Finding:
-    """No reference, also none made since the preflight, points at a row that the run has deleted."""
+    """No reference points at a row that the run has deleted, even if made since the preflight."""
     known = references.declared(inside.database)
     before = {(p.table, p.column, p.entity): p for p in inside.survey.pointers}
     looked, off = 0, []
