@@ -261,7 +261,9 @@ def test_a_schema_that_was_changed_since_the_run_refuses_its_rollback_and_is_nam
         back.propose()
         back.approve(rehearsed=True)
         found.do("GRANT DELETE ON practice.person TO PUBLIC")
-        with pytest.raises(StopError, match=r"since you looked: .*\n    grants on practice.person"):
+        with pytest.raises(
+            StopError, match=r"since the preview: .*\n    grants on practice.person"
+        ):
             back.undo()
         found.do("REVOKE DELETE ON practice.person FROM PUBLIC")
         found.do(CASCADE)

@@ -58,25 +58,25 @@ def test_a_server_that_tells_no_token_is_asked_for_what_comes_after_the_last_key
 TOKEN = "<NextContinuationToken>t1</NextContinuationToken>"
 ENDLESS: dict[str, tuple[Answer, str]] = {
     "without a token, and the first page for ever": (
-        lambda _: listing("a", more=TRUNCATED), "the same object twice",
+        lambda _: listing("a", more=TRUNCATED), "gives the same object twice",
     ),
     "one token for ever": (
         lambda query: listing(
             "b" if "continuation-token" in query else "a", more=TRUNCATED + TOKEN
-        ), "the same place to go on twice",
+        ), "gives the same continuation twice",
     ),
     "a page that comes again": (
         lambda query: listing("a", more=WHOLE if "continuation-token" in query
-                              else TRUNCATED + TOKEN), "the same object twice",
+                              else TRUNCATED + TOKEN), "gives the same object twice",
     ),
-    "more, and nothing": (lambda _: listing(more=TRUNCATED), "neither a key nor where to go on"),
+    "more, and nothing": (lambda _: listing(more=TRUNCATED), "neither a key nor a token for it"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_a_listing_that_does_not_prove_its_end_stops(name: str, tmp_path: Path) -> None:
-    answer, said = ENDLESS[name]
-    with pytest.raises(StorageError, match=f"cannot be read to its end: it tells .*{said}"):
+    answer, what = ENDLESS[name]
+    with pytest.raises(StorageError, match=f"cannot be read to its end: it .*{what}"):
         taken(answer, tmp_path)
 
 
@@ -95,7 +95,7 @@ def test_a_listing_that_does_not_prove_its_end_stops(name: str, tmp_path: Path) 
 def test_an_answer_that_is_no_listing_is_no_empty_bucket(body: str, tmp_path: Path) -> None:
     with pytest.raises(StorageError) as stopped:
         taken(lambda _: body, tmp_path)
-    assert "something that is no listing of a bucket" in str(stopped.value)
+    assert "something that is not a listing of a bucket" in str(stopped.value)
     assert "check that the endpoint is S3's own" in str(stopped.value)
 
 
