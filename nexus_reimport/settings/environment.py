@@ -85,9 +85,7 @@ class Hooks(Strict):
 
     enter: Command = ()
     leave: Command = ()
-    timeout: float = Field(
-        default=60.0, gt=0
-    )  # seconds, for each: no run may wait for a hook forever
+    timeout: float = Field(default=60.0, gt=0)  # seconds for each: no run waits forever
 
     @field_validator("enter", "leave")
     @classmethod
