@@ -55,7 +55,7 @@ def protected_tables_were_not_written(inside: Inside) -> Finding:
         part.table: (inside.after[part.table].rows, 0, inside.plan.before[part.table].rows)
         for part in inside.undo.tables
     }
-    ours = {OWN_SCHEMA, inside.undo.schema}
+    ours = {OWN_SCHEMA, inside.undo.schema}  # written by the run itself, about itself
     off = []
     for name in sorted({*inside.survey.tables, *inside.writes}):
         wrote = inside.writes.get(name, (0, 0, 0))
@@ -100,6 +100,7 @@ def attachments_hang_as_planned(inside: Inside) -> Finding:
         for name, p in inside.plan.links.items()
         if now[name].linked != p.reachable_after or now[name].rows != p.rows
     ]
+    # a clinic without documents and images has truly nothing to look at
     return Finding(max(1, sum(s.rows for s in now.values())), off)
 
 

@@ -38,7 +38,7 @@ class Execution(Steps):
 
     def _drifted(self, extract: Extract, source: Source) -> str:
         """What changed in one table since it was read; "" if nothing changed."""
-        origin = source.origin(extract.table)
+        origin = source.origin(extract.table)  # an exported file: its hash shows every edit
         if origin and extract.origin and origin.sha256 != extract.origin.sha256:
             return "the file was replaced or edited"
         now = source.count(extract.table)

@@ -210,12 +210,12 @@ def _wait(command: Sequence[str], settings: Settings, run: str, log: IO[bytes]) 
     """The exit code; None if it took too long, and then its whole process group was ended."""
     process = subprocess.Popen(
         list(command),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,  # a hook that asks something would wait until its time is up
         stdout=log,
         stderr=subprocess.STDOUT,
         env=_environment(settings, run),
         cwd="/",
-        start_new_session=True,
+        start_new_session=True,  # a group of its own: its children can be ended with it
     )
     try:
         return process.wait(settings.hooks.timeout)

@@ -92,6 +92,7 @@ class Preflight(Steps):
                 exported_snapshot(connection) as shared,
             ):
                 surveyed = survey.read(connection, self.mapping, self.folder, self.task)
+                # the other tables are hashed in part only, and the backup compares whole ones
                 known = {
                     f"{self.mapping.schema_name}.{name}": table.fingerprint
                     for name, table in surveyed.tables.items()
@@ -102,7 +103,7 @@ class Preflight(Steps):
                 )
             return surveyed, saved
 
-        self._begin_step("survey")
+        self._begin_step("survey")  # one step with two values, so it cannot use step()
         with (
             self.run.stage("survey_and_backup"),
             naming_rights(self.settings, self.mapping, self.task),

@@ -112,6 +112,7 @@ def finish(run: Run) -> None:
     The result is in the journal when this returns.
     """
     failed = [e.stage for e in journal.only(run.events(), Event.FAILED)]
+    # after a refused sign-off a person must decide: it is not repeated
     if run.verdict() is not Verdict.COMMITTED_UNVERIFIED or failed[-1:] == ["sign_off"]:
         return
     book = begin(run.environment, run.id)

@@ -118,7 +118,7 @@ class Steps:
         tables = (*self.mapping.wiped_tables(), *self.mapping.link_tables())
         place = (self.settings.postgres, self.mapping.schema_name, tables)
         watched = activity.start(*place) if anew else self.run.load(Watched)
-        self.run.forget(("activity",))
+        self.run.forget(("activity",))  # what it said is no longer the whole truth
 
         def keep(seen: Watched) -> None:
             self.run.save(seen)
@@ -215,7 +215,7 @@ class Steps:
         self._refuse_executed()
         kept = self.run.kept()
         void = [later for later in order[order.index(name) + 1 :] if later in kept]
-        if void:
+        if void:  # an approval for an earlier plan must not let a new one pass
             self.run.journal(Event.VOID, of=void, by=name)
             self.run.forget(void)
 

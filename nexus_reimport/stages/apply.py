@@ -176,6 +176,7 @@ class _Work:
     def do(self) -> Applied:
         """Every step up to COMMIT."""
         plan, step = self._request.plan, self._transaction.step
+        # as much as possible before the locks: from then on the clinic's writers wait
         with step("copy into temporary tables"):
             self._transaction.fix_session()
             registry.make(self._connection)
@@ -190,6 +191,7 @@ class _Work:
             self._compare_schema()
             self._compare_before(plan)
             self._require_new_keys()
+        # every foreign key of Nexus can be deferred; its rows come back in this transaction
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         with step("copy aside for undo"):
             undo_data.copy_aside(self._transaction, self._undo, self._incoming_keys())
@@ -199,7 +201,7 @@ class _Work:
             inserted = self._insert()
         with step("re-link"):
             relinked = {link.attachment: self._relink(link) for link in self._undo.links}
-        with step("check foreign keys"):
+        with step("check foreign keys"):  # now, so that COMMIT itself has nothing left to refuse
             self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
         with step("fingerprint after"):
             after = undo_data.hash_after(self._transaction, self._undo)
@@ -264,7 +266,8 @@ class _Work:
             file = request.plan.links[link.attachment].file
             with connection.cursor() as cursor, cursor.copy(command) as copy:
                 for row in rowfile.read(self._intake.folder, file):
-                    copy.write_row(row[: len(columns)])
+                    copy.write_row(row[: len(columns)])  # a plain key has no content type
+            # autovacuum never analyses a temporary table, and the planner would guess its size
             connection.execute(sql.SQL("ANALYZE {}").format(incoming))
 
     def _incoming_keys(self) -> dict[str, sql.Composed]:
@@ -302,6 +305,7 @@ class _Work:
             )
 
     def _delete(self) -> dict[str, int]:
+        # never TRUNCATE: it would lock out readers as well
         return {
             t.table: self._transaction.execute(
                 sql.SQL("DELETE FROM {}").format(table_name(self._mapping.schema_name, t.table))
@@ -313,6 +317,7 @@ class _Work:
         inserted = {}
         for name, entity in self._request.plan.entities.items():
             columns = names(entity.file.columns)
+            # identity columns: a row keeps its key
             inserted[entity.table] = self._transaction.execute(
                 sql.SQL(
                     "INSERT INTO {} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {}"
@@ -425,6 +430,7 @@ def vacuum(transaction: Transaction, undo: registry.UndoData) -> Iterator[str]:
             )
             continue
         try:
+            # of a large table it may take longer than the session's limit for a statement
             transaction.connection.execute("SET statement_timeout = '10min'")
             transaction.connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(place))
         except psycopg.Error as error:

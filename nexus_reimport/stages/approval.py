@@ -69,6 +69,7 @@ class Consent:
 
 def code_digest() -> str:
     """The digest of the package's files: a version number would not show an edited file."""
+    # the shipped mapping and the statements decide about rows as much as the code does
     files = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".sql", ".toml"))
     hashed = hashlib.sha256()
     for path in files:
@@ -86,6 +87,7 @@ def propose(
 ) -> Proposal:
     """What the preflight asks approval for, with its digest."""
     decisions = {name: d.model_dump(mode="json") for name, d in sorted(settings.decisions.items())}
+    # a waiver that is changed after the approval must void it
     waivers = [waiver.model_dump(mode="json") for waiver in settings.waivers]
     proposal = Proposal(
         environment=settings.name,

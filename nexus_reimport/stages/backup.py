@@ -51,17 +51,19 @@ def take(
     """
     private.make_folder(folder)
     server = str(scalar(connection, "SHOW server_version"))
+    # pg_dump refuses a newer server, and an older server cannot read a newer dump
     binaries = pg_tools.folder(server, target.binaries)
     dump = folder / DUMP
     pg_tools.run(
         [
             binaries / "pg_dump",
-            "--format=custom",
+            "--format=custom",  # pg_restore can choose from it, and restore in parallel
             "--compress=1",
             f"--snapshot={snapshot_id}",
             f"--exclude-schema={UNDO_PREFIX}*",
             "--no-password",
             f"--file={dump}",
+            # whoever comes after a waiting pg_dump would wait as well
             f"--lock-wait-timeout={pg_tools.LOCK_WAIT * 1000}",
         ],
         target,
@@ -123,7 +125,7 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
     chosen = _chosen(folder, _without(listed, *patterns))
     command: list[str | Path] = [
         binaries / "pg_restore",
-        "--exit-on-error",
+        "--exit-on-error",  # a copy that is restored in part would prove nothing
         "--no-password",
         "--jobs=2",
         "--no-owner",

@@ -56,7 +56,7 @@ def take(
     except (storage.NoListing, ResponseParserError, ValueError, TypeError):
         raise _no_listing(place) from None
     with rowfile.writer(folder / f"{name}.parquet", COLUMNS) as out:
-        for key in sorted(objects):
+        for key in sorted(objects):  # prefixes may overlap, and come in any order
             size, etag = objects[key]
             out.add((key, str(size), etag))
     bytes_stored = sum(size for size, _ in objects.values())
@@ -102,7 +102,8 @@ def _objects(page: Mapping[str, Any], place: settings.S3) -> dict[str, tuple[int
                 where=storage.where(place),
                 next=_STRANGE,
             )
-        objects[item["Key"]] = (item["Size"], item.get("ETag", "").strip('"'))
+        etag = item.get("ETag", "").strip('"')  # S3 sends it in quotes
+        objects[item["Key"]] = (item["Size"], etag)
     return objects
 
 

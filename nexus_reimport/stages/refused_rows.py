@@ -145,6 +145,7 @@ class _Table:
                 self._texts, sql.Identifier(_LINE), texts
             )
         )
+        # CHECK and NOT NULL come along; unique and foreign keys do not, and are asked by queries
         run(
             sql.SQL(
                 "CREATE TEMP TABLE {} (LIKE {} INCLUDING CONSTRAINTS INCLUDING GENERATED)"
@@ -164,7 +165,7 @@ class _Table:
         if first >= end or not self._left:
             return
         try:
-            with self._connection.transaction():
+            with self._connection.transaction():  # a savepoint: an error must not end everything
                 self._insert(first, end)
         except psycopg.Error as error:
             if (error.sqlstate or "")[:2] not in OF_DATA:

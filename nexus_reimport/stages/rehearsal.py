@@ -74,6 +74,7 @@ def why_not(server: Postgres, backup: Backup) -> str:
         if not scratch.may_create(connection):
             role = scalar(connection, "SELECT quote_ident(current_user)")
             return f"the role may not create databases (ALTER ROLE {role} CREATEDB;)"
+        # another major version restores dumps with errors, or behaves otherwise than the real one
         version = str(scalar(connection, "SHOW server_version"))
         if pg_tools.major(version) != pg_tools.major(backup.server_version):
             return (
@@ -142,7 +143,7 @@ def on_a_copy(
                 "do not execute this run; report the fault with this record",
                 besides=registry.OF_THE_RUN,
             )
-        with clock.step("apply again"):
+        with clock.step("apply again"):  # shows that the undo left nothing, and that results repeat
             second = acts.apply(copy, 2)
             _require_same(first, second)
     return Rehearsal(

@@ -37,6 +37,7 @@ _LISTS_OF_NAMES = (
     "temp_tablespaces",
     "unix_socket_directories",
 )
+# PostgreSQL refuses to rename a database while anybody is connected to it.
 _CUT_OFF = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
 
 
@@ -115,7 +116,7 @@ def run(
                 next="use the dump of another run; nexus-reimport record list shows them",
             )
         state = f"the live database was not touched; the copy may exist already, as {name}"
-        with connected(target, state) as connection:
+        with connected(target, state) as connection:  # the name may be taken by now
             _refuse(connection, target.database, name)
             scratch.give_name(connection, copy, name)
     return Restored(
@@ -201,6 +202,7 @@ def _in_its_place(connection: Connection, live: str, name: str) -> Iterator[Step
         f"ALTER DATABASE {_quoted(connection, name)} RENAME TO {new};",
         *_properties(connection, f"DATABASE {new}"),
     ]
+    # pg_dump writes these only with --create, which would restore under the old name
     for assignment, role in connection.execute(statement("database_settings")).fetchall():
         key, _, value = str(assignment).partition("=")
         whom = f"ROLE {_quoted(connection, role)} IN " if role else ""

@@ -47,7 +47,7 @@ def take(
     """
     began, at = time.monotonic(), datetime.now(UTC)
     chosen = {n: s for n, s in mapping.sources.items() if n in sources or not sources}
-    channels.require(chosen)
+    channels.require(chosen)  # before the first request: a missing setting would stop it midway
     places = {name: channels.of(name) for name in chosen}
     with _each(channels.place.workers) as pool:
         metadata = pool(lambda name: places[name].source.fields(places[name].table), chosen)
@@ -120,7 +120,7 @@ def _with_iso_dates(extract: Extract, task: _Task, folder: Path) -> Extract:
             for row in rows
         ),
     )
-    (folder / extract.file.name).unlink()
+    (folder / extract.file.name).unlink()  # else the run would keep the data twice
     return replace(extract, file=file)
 
 
@@ -313,7 +313,7 @@ def _extract(
                 task.sent.add(record)
                 rows += 1
             done.add(len(part.rows))
-    at_end = source.count(wanted.table)
+    at_end = source.count(wanted.table)  # a record that was added meanwhile may be missing
     where = f"channel={task.place.channel}, table={wanted.table}"
     if not expected == rows == at_end:
         raise SourceError(

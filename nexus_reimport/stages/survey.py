@@ -52,7 +52,7 @@ def read(
     Raises:
         MappingError: the mapping does not fit the live schema. Only private files were written.
     """
-    obstacles.refuse_hidden_rows(connection)
+    obstacles.refuse_hidden_rows(connection)  # every count and fingerprint below would be wrong
     catalog = catalogs.read(connection, mapping.schema_name)
     fit.check(connection, mapping, catalog)
     types = catalogs.content_types(connection, mapping)

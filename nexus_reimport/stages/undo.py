@@ -111,6 +111,7 @@ def preview(
             Nothing was written.
     """
     with waiters.reading(target) as connection, rolled_back(connection):
+        # temporary tables need a transaction that may write; it is rolled back
         reports = Reports(STAGE, STEPS, null_journal)
         transaction = Transaction(connection, target, mapping.schema_name, reports)
         transaction.fix_session()
@@ -188,6 +189,7 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
             Nothing was written.
     """
     connection = database.connection
+    # a rollback has no undo data: it cannot be undone itself
     every = [r for r in registry.runs(connection) if r.kind != "rollback"]
     standing = [r for r in every if not r.undone_by]
     if not standing:
@@ -365,6 +367,7 @@ class _Work:
             )
 
     def _set_aside(self, undo: UndoData) -> None:
+        """Copy the rows that stay: the next step deletes the whole tables."""
         for part in undo.tables:
             self._transaction.execute(
                 sql.SQL(

@@ -50,6 +50,7 @@ def no_needed_column_stays_empty(before: Before) -> Finding:
     """Every planned row has a value in each column that must not be empty."""
     looked, gaps = 0, []
     for name in before.plan.entities:
+        # PostgreSQL fills generated columns; Nexus's other defaults exist only in Python
         needed = [c for c in before.survey.columns[name] if c.not_null and not c.generated]
         empty: dict[str, list[str]] = defaultdict(list)
         for row in before.planned(name):
@@ -73,12 +74,14 @@ def no_two_planned_rows_share_a_unique_key(before: Before) -> Finding:
     """No two planned rows have the same values in the columns of a unique key."""
     looked, count, lines, advice = 0, 0, [], []
     for name in before.plan.entities:
+        # keys over expressions or conditions can only be judged by PostgreSQL
         keys = [k for k in before.survey.unique_keys.get(name, ()) if k.is_plain]
         groups: dict[tuple[str, tuple[str | None, ...]], list[str]] = defaultdict(list)
         for row in before.planned(name):
             looked += 1
             for key in keys:
                 values = tuple(row.get(column) for column in key.columns)
+                # in PostgreSQL two NULLs differ, unless the key says NULLS NOT DISTINCT
                 if key.nulls_are_equal or None not in values:
                     groups[key.name, values].append(row[before.survey.keys[name]] or "")
         twice: dict[str, list[list[str]]] = defaultdict(list)
@@ -176,6 +179,7 @@ def _of_duplicates(
     }
     if keys & by_hand:
         return f"values given by hand are among them: change {', '.join(columns)} in manual.xlsx"
+    # one row of each group can stay
     surplus = [[records[r] for r in rows if records.get(r)][-(len(rows) - 1) :] for rows in groups]
     later = [record for rows in surplus for record in rows]
     if not later:
