@@ -47,7 +47,7 @@ def take(
     """
     began, at = time.monotonic(), datetime.now(UTC)
     chosen = {n: s for n, s in mapping.sources.items() if n in sources or not sources}
-    channels.require(chosen)  # before the first request: a missing setting would stop it midway
+    channels.require(chosen)  # a missing file must not be found only after an hour of reading
     places = {name: channels.of(name) for name in chosen}
     with _each(channels.place.workers) as pool:
         metadata = pool(lambda name: places[name].source.fields(places[name].table), chosen)
