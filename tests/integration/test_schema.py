@@ -232,7 +232,7 @@ def test_another_description_than_the_approved_one_is_no_approval(
     shorter = replace(survey, schema=survey.schema[1:])
     other = replace(order, intake=replace(order.intake, survey=shorter))
     assert not other.is_approved
-    with pytest.raises(StopError, match="no approval of its own"):
+    with pytest.raises(StopError, match="is not approved"):
         reimport.apply(book.settings.postgres, other, book._check_inside, commit=True)
 
 

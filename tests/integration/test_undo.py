@@ -327,7 +327,7 @@ def test_nothing_is_taken_back_without_its_own_digest(clinic: Clinic, rehearsed:
         with pytest.raises(StopError):
             book.approve(typed)
     order = undo.RollbackRequest(book.run.id, DEV, book.undoes, NewerDecision.UNDECIDED, proposal)
-    with pytest.raises(StopError, match="no approval of its own"):
+    with pytest.raises(StopError, match="is not approved"):
         undo.run(book.book.settings.postgres, book.book.mapping, order, book.book.check_undoing)
     assert clinic.state() == before
     book.approve(proposal.digest[:12])

@@ -96,7 +96,7 @@ def test_an_answer_that_is_no_listing_is_no_empty_bucket(body: str, tmp_path: Pa
     with pytest.raises(StorageError) as stopped:
         taken(lambda _: body, tmp_path)
     assert "something that is not a listing of a bucket" in str(stopped.value)
-    assert "check that the endpoint is S3's own" in str(stopped.value)
+    assert "check that the endpoint is S3 itself" in str(stopped.value)
 
 
 def test_an_error_with_status_200_is_no_empty_bucket(tmp_path: Path) -> None:
