@@ -10,7 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from nexus_reimport import CHECKOUT
 from nexus_reimport.errors import SandboxError
@@ -20,6 +23,7 @@ from nexus_reimport.nexus.pg_tools import ends_with_us
 NOBODY = 65534
 """The user for PostgreSQL if we are root, because PostgreSQL refuses to run as root."""
 
+_ATTEMPTS = 3
 _LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_000  # below the range for outgoing connections
 
 
@@ -52,6 +56,52 @@ def start(
             group=user,
             extra_groups=_groups(user),
         )
+
+
+Access = TypeVar("Access")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch(Generic[Access]):
+    """How one kind of server is started: on free ports, until it is ready.
+
+    ``access`` is how to reach it. ``on_free_ports`` gives it with ports that are free now, its own
+    where they are; ``is_ready`` asks our own server, which a stranger on that port is not.
+    """
+
+    name: str
+    log: Path
+    on_free_ports: Callable[[Access], Access]
+    start: Callable[[Access], subprocess.Popen[bytes]]
+    is_ready: Callable[[Access], bool]
+    polite: signal.Signals = signal.SIGTERM
+
+
+def launch(how: Launch[Access], access: Access) -> tuple[Access, subprocess.Popen[bytes]]:
+    """A server that is ready, with the ports that it got.
+
+    Tried three times: another process may take a free port between our look and the server's.
+
+    Raises:
+        SandboxError: it did not start; no server is left running.
+    """
+    for _ in range(_ATTEMPTS):
+        access = how.on_free_ports(access)
+        server = how.start(access)
+        if _becomes_ready(server, partial(how.is_ready, access)):
+            return access, server
+        stop(server, polite=how.polite)
+    raise SandboxError(
+        f"{how.name} did not start in {_ATTEMPTS} attempts",
+        where=f"log={how.log}",
+        state="no server is running",
+        next=f"fix what its log says: {tail(how.log)}",
+    )
+
+
+def _becomes_ready(server: subprocess.Popen[bytes], is_ready: Callable[[], bool]) -> bool:
+    """Whether the server is ready within a minute, and has not ended before."""
+    return until(lambda: server.poll() is not None or is_ready(), 60) and server.poll() is None
 
 
 def run(

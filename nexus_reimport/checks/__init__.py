@@ -1,10 +1,10 @@
 """What a check is: a claim, the line of the checklist that it serves, and the keys that offend.
 
-A check's name is its id, its docstring's first line the claim that the operator reads. It gives a
-``Finding``; it never raises for what it looks for and never prints. A check that looked at
-nothing fails, unless it says by what it is proven that there is nothing: a table whose fingerprint
-covers no row, a table of FileMaker that was read to its end and holds no record. Keys are
-FileMaker's or Nexus's ids, names of tables or columns: never values.
+A check's name is its id; the first line of its docstring is the claim that the operator reads. It
+gives a ``Finding``; it never raises for what it finds, and never prints. A check that looked at
+nothing fails, unless it names the proof that nothing is there: a table whose fingerprint covers no
+row, a table of FileMaker that was read to its end and holds no record. Keys are FileMaker's or
+Nexus's ids, names of tables or columns: never values.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ SAMPLE = 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How many were looked at, and which of them offend; ``count`` where keys are not listed.
+    """How many items were looked at, and which offend; ``count`` where keys are not listed.
 
-    ``empty`` says why there was truly nothing to look at, where that is proven.
+    ``empty`` names the proof that there was nothing to look at.
     """
 
     looked_at: int
@@ -50,7 +50,7 @@ class Check:
     waivable: bool
     links: bool
     look: Callable[[Any], Finding]
-    twin: str = ""  # the same question, asked at another stage: one waiver is for both
+    twin: str = ""  # asks the same at another stage: one waiver counts for both
 
 
 REGISTRY: list[Check] = []
@@ -67,10 +67,10 @@ def check(
 ) -> Callable[[Callable[[Any], Finding]], Callable[[Any], Finding]]:
     """Declare a check of the stage whose subject is a ``stage``.
 
-    One that is not ``waivable`` holds whatever the environment's file says: its sums are the
-    product's own, or its keys stand for more than themselves. ``links``: it also belongs to a run
-    that re-links alone. ``twin`` is the check that asks the same of another stage; it is named by
-    one of the two, and a waiver of either is for both.
+    A check that is not ``waivable`` holds whatever the environment's file says: its sums are the
+    product's own, or one key stands for more than one fault. ``links``: a run that only re-links
+    makes it too. ``twin`` is the check that asks the same at another stage; one of the two names
+    the other, and a waiver for either counts for both.
     """
 
     def declare(look: Callable[[Any], Finding]) -> Callable[[Any], Finding]:
@@ -84,7 +84,7 @@ def check(
 
 
 def of_stage(stage: type) -> tuple[Check, ...]:
-    """The checks of one stage, as they were declared."""
+    """The checks of one stage, in the order in which they were declared."""
     return tuple(c for c in REGISTRY if c.stage is stage)
 
 
@@ -96,9 +96,9 @@ def run(
     name: str = "",
     only_links: bool = False,
 ) -> Report:
-    """Every check of the subject's stage, waived where a waiver in force names it.
+    """The results of every check of the subject's stage, each with the waiver that names it.
 
-    ``only_links`` chooses those that belong to a run that re-links alone.
+    ``only_links`` leaves out those that a run which only re-links does not make.
     """
     given = tuple(waivers)
     results = tuple(
@@ -119,10 +119,11 @@ def twins(name: str) -> frozenset[str]:
 
 
 def refuse_wrong_waivers(waivers: Iterable[Waiver]) -> None:
-    """Stop at waivers that can never be of use, all at once.
+    """Stop if a waiver can never apply; all such waivers are named at once.
 
     Raises:
-        SettingsError: a check that does not exist, that nothing waives, or that is named twice.
+        SettingsError: no check has that name, the check cannot be waived, or it has two waivers.
+            Nothing was written.
     """
     named = [w.check for w in waivers]
     known = {c.name: c for c in REGISTRY}
@@ -131,19 +132,19 @@ def refuse_wrong_waivers(waivers: Iterable[Waiver]) -> None:
         if name not in known:
             nearest = difflib.get_close_matches(name, known, 2)
             problems.append(
-                f"{name}: there is no such check; nearest: {', '.join(nearest)}"
+                f"{name}: no check has this name; nearest: {', '.join(nearest)}"
                 if nearest
-                else f"{name}: there is no such check"
+                else f"{name}: no check has this name"
             )
         elif not known[name].waivable:
             problems.append(f"{name}: this check cannot be waived")
         if named.count(name) > 1:
-            problems.append(f"{name}: has {named.count(name)} waivers; only one may be there")
+            problems.append(f"{name}: has {named.count(name)} waivers; only one is allowed")
     if problems:
         raise SettingsError(
             f"{wording.amount(len(problems), 'waiver')} cannot be used\n{wording.lines(problems)}",
             where="[[waivers]] of the environment's file",
-            next="correct the names, or take these waivers out; the report of 01_preflight"
+            next="correct the names, or remove these waivers; the report of 01_preflight"
             " names every check",
         )
 
@@ -157,41 +158,41 @@ def _waiver_of(declared: Check, waivers: Sequence[Waiver]) -> Waiver | None:
 
 
 def _result(declared: Check, subject: object, waiver: Waiver | None, today: date) -> Result:
-    found = declared.look(subject)
-    offending = len(found.offending) if found.count is None else found.count
-    is_empty = not found.looked_at and bool(found.empty)
+    finding = declared.look(subject)
+    offending = len(finding.offending) if finding.count is None else finding.count
+    is_empty = not finding.looked_at and bool(finding.empty)
     in_force = waiver is not None and waiver.until >= today
     waived = waiver.at_most if waiver is not None and in_force else 0
-    words = _of_waiver(declared, waiver, offending, in_force=in_force) if waiver else ""
-    notes = (found.note, found.empty if is_empty else "", words)
+    effect = _effect(declared, waiver, offending, in_force=in_force) if waiver else ""
+    notes = (finding.note, finding.empty if is_empty else "", effect)
     return Result(
         check=declared.name,
         claim=declared.claim,
         serves=declared.serves,
         level=declared.level,
-        looked_at=found.looked_at,
+        looked_at=finding.looked_at,
         offending=offending,
-        sample=tuple(sorted(found.offending)[:SAMPLE]),
+        sample=tuple(sorted(finding.offending)[:SAMPLE]),
         waived=waived,
         note="; ".join(filter(None, notes)),
         is_empty=is_empty,
-        keys=len(found.offending),
-        waiver=words,
+        keys=len(finding.offending),
+        waiver=effect,
     )
 
 
-def _of_waiver(declared: Check, waiver: Waiver, offending: int, *, in_force: bool) -> str:
-    """What a waiver of the check is worth now, in words."""
+def _effect(declared: Check, waiver: Waiver, offending: int, *, in_force: bool) -> str:
+    """What the waiver does for this result, as people read it."""
     of_twin = "" if waiver.check == declared.name else f", given for {waiver.check}"
-    said = f"waived up to {waiver.at_most:,} by {waiver.who} until {waiver.until}{of_twin}"
+    terms = f"waived up to {waiver.at_most:,} by {waiver.who} until {waiver.until}{of_twin}"
     if not in_force:
         need = f"{offending:,} offend" if offending else "no longer needed"
-        return f"EXPIRED: {said}: {need}"
+        return f"EXPIRED: {terms}: {need}"
     if not offending:
-        return f"{said}: no longer needed"
+        return f"{terms}: no longer needed"
     if offending > waiver.at_most:
-        return f"NOT ENOUGH: {said}: {offending:,} offend, {offending - waiver.at_most:,} more"
-    return f"{said}: {waiver.reason}"
+        return f"NOT ENOUGH: {terms}: {offending:,} offend, {offending - waiver.at_most:,} more"
+    return f"{terms}: {waiver.reason}"
 
 
 def require(
@@ -200,9 +201,13 @@ def require(
     *,
     where: str = "",
     state: str = NOTHING_WRITTEN,
-    next: str = "settle each in FileMaker or in the environment's file, or waive it by name there",
+    next: str = "fix each in FileMaker, decide it in the environment's file, or waive it there",
 ) -> None:
-    """Raise StopError naming each check of ``report`` that blocks."""
+    """Stop unless ``report`` passed.
+
+    Raises:
+        StopError: names each check that blocks. ``state`` is left.
+    """
     if report.passed:
         return
     listed = "\n".join(

@@ -1,4 +1,4 @@
-"""What the bucket held when it was listed, to be asked for the keys that Nexus names."""
+"""What the bucket held when it was listed: finds the keys that Nexus names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nexus_reimport.text import composed
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The keys of a bucket. One that differs from Nexus's in its form of Unicode alone is found."""
+    """The keys of a bucket. A key that differs only in its Unicode form is found too."""
 
     keys: frozenset[str]
     by_form: Mapping[str, str]  # composed key -> a key of the bucket
@@ -24,14 +24,14 @@ class Stored:
 
     @property
     def twins(self) -> int:
-        """How many keys are another one but for their form of Unicode."""
+        """How many keys differ from another key only in their Unicode form."""
         return len(self.keys) - len(self.by_form)
 
 
 def stored(census: Census, folder: Path) -> Stored:
-    """What the bucket holds, to be asked for keys."""
-    found = keys(census, folder)
-    return Stored(found, {composed(key): key for key in sorted(found)})
+    """What the bucket held when the census was taken."""
+    listed = keys(census, folder)
+    return Stored(listed, {composed(key): key for key in sorted(listed)})
 
 
 def keys(census: Census, folder: Path) -> frozenset[str]:

@@ -20,7 +20,7 @@ from nexus_reimport.nexus.transaction import touched
 
 @dataclass(frozen=True, slots=True)
 class Inside(OfIntake):
-    """What the checks inside look at: the transaction's own view, beside what was read."""
+    """What the checks inside look at: the transaction's own view, and what was read before."""
 
     database: Database
     plan: Plan
@@ -47,7 +47,7 @@ def tables_hold_as_many_rows_as_planned(inside: Inside) -> Finding:
     links=True,
 )
 def protected_tables_were_not_written(inside: Inside) -> Finding:
-    """This transaction wrote to no table outside of the plan in any schema, and else as planned."""
+    """This transaction wrote exactly what the plan says, and to no other table of any schema."""
     planned: dict[str, int] = {}
     for link in inside.plan.links.values():
         planned[link.table] = planned.get(link.table, 0) + link.file.rows
@@ -55,13 +55,14 @@ def protected_tables_were_not_written(inside: Inside) -> Finding:
         part.table: (inside.after[part.table].rows, 0, inside.plan.before[part.table].rows)
         for part in inside.undo.tables
     }
-    ours = {OWN_SCHEMA, inside.undo.schema}
+    ours = {OWN_SCHEMA, inside.undo.schema}  # written by the run itself, about itself
     off = []
     for name in sorted({*inside.survey.tables, *inside.writes}):
         wrote = inside.writes.get(name, (0, 0, 0))
         wanted = wiped.get(name, (0, planned.get(name, 0), 0))
         if wrote != wanted and name.partition(".")[0] not in ours:
             off.append(f"{name}: {sum(wrote):,} rows written, planned {sum(wanted):,}")
+    # the counters can be switched off by a setting; a lock cannot be hidden
     may = {*wiped, *inside.mapping.link_tables()}
     for schema, name in touched(inside.database.connection):
         if schema not in ours and not (schema == inside.mapping.schema_name and name in may):
@@ -71,7 +72,7 @@ def protected_tables_were_not_written(inside: Inside) -> Finding:
 
 @check(Inside, Level.STOP, serves=("K11", "R6"))
 def everything_that_pointed_still_points(inside: Inside) -> Finding:
-    """Nothing points at a row that the run has taken away, not even since the preflight."""
+    """No reference points at a row that the run has deleted, even if made since the preflight."""
     known = references.declared(inside.database)
     before = {(p.table, p.column, p.entity): p for p in inside.survey.pointers}
     looked, off = 0, []
@@ -86,25 +87,26 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
         )
         looked += then.rows + 1
         if lost:
-            off.append(f"{reference.table}.{reference.column}: {lost:,} point at rows now gone")
+            off.append(f"{reference.table}.{reference.column}: {lost:,} rows point at deleted rows")
     return Finding(looked, off, empty="" if known else "no column can point at a wiped table")
 
 
 @check(Inside, Level.STOP, serves=("R4", "R5", "R6", "A5", "A6"), links=True)
 def attachments_hang_as_planned(inside: Inside) -> Finding:
-    """As many documents and images as planned hang on a live patient."""
+    """As many documents and images as planned belong to an existing patient."""
     now = links.attachment_states(inside.database)
     off = [
         f"{name}: {now[name].linked:,} linked, planned {p.reachable_after:,}"
         for name, p in inside.plan.links.items()
         if now[name].linked != p.reachable_after or now[name].rows != p.rows
     ]
+    # a clinic without documents and images has truly nothing to look at
     return Finding(max(1, sum(s.rows for s in now.values())), off)
 
 
 @check(Inside, Level.STOP, serves=("A4",))
 def no_appointment_of_a_patient_lacks_its_end(inside: Inside) -> Finding:
-    """Every appointment of a patient has an end: without one the application's calendar fails."""
+    """Every appointment of a patient has an end: the application's calendar fails without one."""
     mapping = inside.mapping
     calendar = mapping.application.calendar
     table = table_name(mapping.schema_name, mapping.entities[calendar.entity].table)

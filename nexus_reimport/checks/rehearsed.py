@@ -1,4 +1,4 @@
-"""What must hold before a run is rehearsed: that the rehearsal will prove the backup."""
+"""What must hold before a run is rehearsed: the rehearsal will prove the backup."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Rehearsing:
 
 @check(Rehearsing, Level.STOP, serves=("P1", "M1", "S4", "S6"), links=True)
 def the_backup_can_be_proven(rehearsing: Rehearsing) -> Finding:
-    """The backup is restored and compared before anything is deleted, and the undo proven on it.
+    """Before anything is deleted, the backup is restored and compared, and the undo proven on it.
 
-    prod needs a waiver to go without; dev goes on, and the page says that nothing was proven.
+    Without that prod needs a waiver; dev goes on, and the page says that nothing was proven.
     """
     if not rehearsing.why_inside:
         return Finding(1)

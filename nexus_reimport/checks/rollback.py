@@ -1,4 +1,4 @@
-"""Checks of a rollback: inside its transaction, before COMMIT, and afresh after it."""
+"""Checks of a rollback: inside its transaction, before COMMIT, and again after it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nexus_reimport.nexus.transaction import Transaction, touched
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
-    """What the checks inside look at: the transaction's own view, and what the run had left."""
+    """What the checks inside look at: the transaction's own view, and what the run left."""
 
     transaction: Transaction
     database: Database
@@ -35,16 +35,16 @@ class Undoing:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What the checks after look at: the state afresh, beside what the transaction has seen."""
+    """What the checks after look at: the state as read again, and as the transaction left it."""
 
-    after: Mapping[str, Fingerprint]  # as the transaction has remembered it
+    after: Mapping[str, Fingerprint]  # as the transaction wrote it down
     fingerprints: Mapping[str, Fingerprint]
     states: Mapping[str, AttachmentState]
 
 
 @check(Undoing, Level.STOP, serves=("M1", "S6"), links=True)
 def every_row_is_what_it_was(undoing: Undoing) -> Finding:
-    """Every row, and every link that the run had fixed, is what it was before; the rest stays."""
+    """Every row and every fixed link is as it was before the run; kept rows are unchanged."""
     off = [
         f"{table}: {rows:,} rows"
         for table, rows in since.misplaced(undoing.transaction, undoing.undo, keep=undoing.keep)
@@ -56,7 +56,7 @@ def every_row_is_what_it_was(undoing: Undoing) -> Finding:
 
 @check(Undoing, Level.STOP, serves=("M1", "S6"), links=True)
 def the_state_is_the_one_before_the_run(undoing: Undoing) -> Finding:
-    """Where nobody has written since, the fingerprints are those from before the run."""
+    """If nobody has written since the run, the fingerprints are those from before it."""
     before = undoing.undoes.before
     if not undoing.since.is_quiet:
         stays = sum(n.created + n.changed for n in undoing.since.newer)
@@ -73,7 +73,7 @@ def the_state_is_the_one_before_the_run(undoing: Undoing) -> Finding:
     links=True,
 )
 def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
-    """The rollback wrote to wiped tables and to links that the run had fixed, and nothing else."""
+    """The rollback wrote only to wiped tables and to links that the run had fixed."""
     writes = undoing.transaction.writes()
     wiped = {part.table for part in undoing.undo.tables}
     links: Counter[str] = Counter()
@@ -96,22 +96,22 @@ def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
 
 @check(Undoing, Level.STOP, serves=("K11", "R6"))
 def nothing_points_at_what_was_taken_back(undoing: Undoing) -> Finding:
-    """Nothing points at a row that the rollback has taken away."""
+    """No reference points at a row that the rollback has deleted."""
     looked, off = 0, []
     wiped = {part.table for part in undoing.undo.tables}
     for reference in undoing.known:
-        if reference.table in wiped:  # put back with all that it pointed at
+        if reference.table in wiped:  # its rows are put back with the rows that they point at
             continue
         lost = since.lost(undoing.transaction, undoing.undo, reference)
         looked += 1
         if lost:
-            off.append(f"{reference.table}.{reference.column}: {lost:,} point at rows now gone")
+            off.append(f"{reference.table}.{reference.column}: {lost:,} rows point at deleted rows")
     return Finding(max(1, looked), off)
 
 
 @check(Restored, Level.STOP, serves=("M1", "S6"), links=True)
 def the_rollback_is_what_was_committed(restored: Restored) -> Finding:
-    """Read afresh, every table is what the rollback's transaction has left."""
+    """Read again, every table is as the rollback's transaction left it."""
     after = restored.after
     differ = differing(after, restored.fingerprints)
     return Finding(max(1, len(after)), differ)
@@ -119,7 +119,7 @@ def the_rollback_is_what_was_committed(restored: Restored) -> Finding:
 
 @check(Restored, Level.INFO, serves=("M1", "T1"), links=True)
 def the_state_after_the_rollback_is_written_down(restored: Restored) -> Finding:
-    """Counts of rows, and of documents and images on a live patient, are recorded."""
+    """Counts of rows, and of documents and images of an existing patient, are recorded."""
     counts = [f"{table} {f.rows:,}" for table, f in restored.fingerprints.items()]
     counts += [f"{n} {s.linked:,} of {s.rows:,} linked" for n, s in restored.states.items()]
     return Finding(len(counts), note=", ".join(counts))

@@ -144,7 +144,7 @@ def noting(
         own = known.own
         if own_writes:
             with suppress(TargetError):  # the server is gone: the block's own error reports it
-                own = _sum(own, _since(at_start, _reading(target, schema, tables, run_lock=True)))
+                own = _sum(own, _since(at_start, _reading(target, schema, tables, once_alone=True)))
         keep(
             replace(
                 known,
@@ -191,13 +191,13 @@ def counters(connection: Connection, schema: str, tables: Sequence[str]) -> dict
 
 
 def _reading(
-    target: Postgres, schema: str, tables: Sequence[str], *, run_lock: bool = False
+    target: Postgres, schema: str, tables: Sequence[str], *, once_alone: bool = False
 ) -> dict[str, TableWrites]:
-    """The counters, over a separate connection; ``run_lock``: after our other sessions ended."""
+    """The counters, over a separate connection; ``once_alone``: after our other sessions ended."""
     with connected(target) as connection:
         # A session that has ended has reported all its counts; one that is only idle may not have.
         deadline = time.monotonic() + PATIENCE
-        while run_lock and scalar(connection, statement("own_sessions"), {"ours": APPLICATION}):
+        while once_alone and scalar(connection, statement("own_sessions"), {"ours": APPLICATION}):
             if time.monotonic() > deadline:
                 break
             time.sleep(PAUSE / 4)

@@ -1,4 +1,4 @@
-"""A run as the notebooks call it: opened, step by step, approved, executed, verified, sealed.
+"""A run as the notebooks call it: open, read, plan, approve, execute, verify, seal.
 
 book = runbook.begin("dev")
 book.snapshot()

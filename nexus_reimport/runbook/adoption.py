@@ -1,4 +1,4 @@
-"""An environment adopts its database, once: before that every command refuses to go on."""
+"""Adopting: a database records, once, which environment owns it. No command runs before that."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nexus_reimport.settings import EnvironmentKind
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The database that an environment's file leads to, and whether there is anything to write."""
+    """The database that an environment's file names, and whether its marker must be written."""
 
     environment: str
     kind: EnvironmentKind
@@ -29,10 +29,10 @@ class Candidate:
 
 
 def candidate(environment: str, *, this_is_a_copy: bool = False) -> Candidate:
-    """What a person must see before they say that this is the one.
+    """What a person must see before they confirm that this is the database.
 
     Raises:
-        StopError: it cannot be adopted, or not in this way, or rights are missing. Nothing was
+        StopError: it cannot be adopted, or only as a copy, or rights are missing. Nothing was
             written.
     """
     settings = environments.load(environment)
@@ -40,38 +40,40 @@ def candidate(environment: str, *, this_is_a_copy: bool = False) -> Candidate:
     with connected(settings.postgres) as connection:
         lacking = rights.missing(rights.read(connection, mapping), Task.ADOPT)
         try:
-            found = deployment.read(connection)
-            must = deployment.must_be_written(found, settings.name, this_is_a_copy=this_is_a_copy)
-        except psycopg.errors.InsufficientPrivilege:  # its marker may not be read
+            database = deployment.read(connection)
+            must = deployment.must_be_written(
+                database, settings.name, this_is_a_copy=this_is_a_copy
+            )
+        except psycopg.errors.InsufficientPrivilege:  # the role has no right to read the marker
             must = bool(lacking)
             if not lacking:
                 raise
         if must and lacking:
             raise rights.refusal(lacking, deployment.place(connection))
         size = deployment.size(connection)
-    return Candidate(settings.name, settings.kind, found, size, must)
+    return Candidate(settings.name, settings.kind, database, size, must)
 
 
 def adopt(seen: Candidate, *, this_is_a_copy: bool = False) -> Deployment:
-    """Write the marker into the database that was seen; what it says from now on.
+    """Write the marker into the database that was shown; gives the database with its marker.
 
-    Where it says so already nothing is written.
+    If the marker is already right, nothing is written.
 
     Raises:
-        StopError: it cannot be adopted, or is another than was seen. Nothing was written.
-        Busy: a run is at work in it. Nothing was written.
+        StopError: it cannot be adopted, or is not the one that was shown. Nothing was written.
+        Busy: a run is using the database. Nothing was written.
     """
     settings = environments.load(seen.environment)
-    state = "the marker was written, or not; nothing else was"
+    state = "the marker may have been written; nothing else was"
     with (
         connected(settings.postgres, state) as connection,
         run_lock(connection, settings.postgres.lock_wait),
     ):
-        found = deployment.read(connection)
-        if found != seen.database:
+        database = deployment.read(connection)
+        if database != seen.database:
             raise StopError(
-                "this is not the database that was shown, or its marker was changed meanwhile",
-                where=found.place,
+                "this is not the database that was shown, or its marker was changed since then",
+                where=database.place,
                 next=f"look again: nexus-reimport adopt {seen.environment}",
             )
         deployment.adopt(connection, settings.name, this_is_a_copy=this_is_a_copy)

@@ -1,4 +1,4 @@
-"""A whole run, opened: anew, again, or to go on with."""
+"""Opens a run: a new one, one that exists, or the one that is open."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ class Runbook(Preflight, Execution, Verification):
 def begin(
     environment: str = "", run_id: str = "", bar: Bar = no_bar, *, links_only: bool = False
 ) -> Runbook:
-    """A new run, or the named one again; what 01_preflight opens with.
+    """A new run, or the one that is named; the first call of 01_preflight.
 
-    ``links_only`` begins one that re-links documents and images and does nothing else.
+    ``links_only`` begins a run that re-links documents and images and does nothing else.
 
     Raises:
         StopError: the database is not the one that this environment adopted, or rights are missing.
-            No run was opened.
+            No run was opened, and nothing was written.
     """
     settings = environments.load(environment)
     mapping = mappings.load_for(settings, environments.folder())
     kind = Scope.RELINK if links_only else Scope.REIMPORT
-    known = record.find(settings, run_id) if run_id else None
-    require_ready(settings, mapping, TASKS[known.kind if known else kind])
+    existing = record.find(settings, run_id) if run_id else None
+    require_ready(settings, mapping, TASKS[existing.kind if existing else kind])
     clear_scratch(settings)
-    run = known or create(settings, kind)
+    run = existing or create(settings, kind)
     marks.opened(run.private)
     return Runbook(settings, mapping, run, bar)
 
 
 def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
-    """The named run, or the environment's one open run; what the later notebooks open with.
+    """The named run, or the environment's one open run; the first call of the later notebooks.
 
     Raises:
-        StopError: the database is not the one that this environment adopted.
+        StopError: the database is not the one that this environment adopted. Nothing was written.
     """
     require_own_database(environments.load(environment))
     return reopen(environment, run_id, bar)
 
 
 def reopen(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
-    """As ``resume``, its database not asked: to settle and to seal, which ask it themselves."""
+    """As ``resume``, but without asking the database: settling and sealing ask it themselves."""
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
     run = record.find(settings, run_id)

@@ -1,4 +1,4 @@
-"""What 02_execute calls: look at FileMaker once more, approve, apply."""
+"""The steps of 02_execute: compare with FileMaker once more, approve, apply."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ class Execution(Steps):
     __slots__ = ()
 
     def approved_plan(self) -> Plan:
-        """The plan that this run's proposal was made of, and that ``apply`` executes."""
+        """The plan in this run's proposal, which ``apply`` executes."""
         return self.run.load(Plan)
 
     def drift(self) -> dict[str, str]:
-        """What FileMaker changed since the snapshot, table by table; empty where nothing did."""
-        read = self.run.load(Snapshot)
+        """Table -> what changed in FileMaker since the snapshot; empty if nothing changed."""
+        snapshot = self.run.load(Snapshot)
         changed = {}
         with self.run.stage("drift"), self._channels() as channels:
-            for name, extract in read.extracts.items():
-                said = self._drifted(extract, channels.of(name).source)
-                if said:
-                    changed[name] = said
+            for name, extract in snapshot.extracts.items():
+                change = self._drifted(extract, channels.of(name).source)
+                if change:
+                    changed[name] = change
         return changed
 
     def _drifted(self, extract: Extract, source: Source) -> str:
-        """What was changed in one table since it was read; "" where nothing was."""
-        origin = source.origin(extract.table)
+        """What changed in one table since it was read; "" if nothing changed."""
+        origin = source.origin(extract.table)  # an exported file: its hash shows every edit
         if origin and extract.origin and origin.sha256 != extract.origin.sha256:
-            return "the file is another one"
+            return "the file was replaced or edited"
         now = source.count(extract.table)
         if now != extract.rows:
             return f"{extract.rows:,} records then, {now:,} now"
         modified = self.mapping.sources[extract.source].modified
-        found = next((f.found_as for f in extract.fields if f.name == modified), "")
-        newest = source.newest(extract.table, found) if found else ""
+        field = next((f.found_as for f in extract.fields if f.name == modified), "")
+        newest = source.newest(extract.table, field) if field else ""
         return "" if forms.stamp(newest) == extract.newest else "a record was edited"
 
     def approve(self, typed: str = "", *, rehearsed: bool = False) -> Approval:
-        """Let the plan pass, if what was typed is its digest.
+        """Approve the proposal, if ``typed`` is its digest.
 
         Raises:
-            StopError: it is not, or prod has no dev run before it. Nothing was written.
+            StopError: it is not, or prod has no dev run for it. Nothing was written.
         """
         proposal = self.run.load(Proposal)
         return self.step(
@@ -70,21 +70,21 @@ class Execution(Steps):
     def apply(self) -> Applied:
         """Wipe, load, re-link, check, COMMIT: the only step that writes clinic data.
 
+        The maintenance window stays up from here to the sign-off, unless nothing was committed.
+
         Raises:
             StopError, Busy, TargetError: the database is as it was.
-            InDoubt: the connection was lost at COMMIT and the database cannot be asked.
-
-        The maintenance window stays up from here to the sign-off, unless nothing was committed.
+            InDoubt: the connection was lost at COMMIT, and the database cannot be asked now.
         """
         load = self.run.load
-        order = self._order(load(Plan), load(Proposal), load(Approval))
+        request = self._request(load(Plan), load(Proposal), load(Approval))
         return self.execute(
             "applied",
             "apply",
             "02_execute",
             lambda: apply.apply(
                 self.settings.postgres,
-                order,
+                request,
                 self._check_inside,
                 commit=True,
                 journal=self.run.journal,

@@ -1,12 +1,12 @@
 """The maintenance window: the clinic's own commands before an execution and after its end.
 
-``[hooks]`` of the environment's file names them. A file outside the record,
-``<runs>/<environment>/.window``, marks the window as up: on the disk before ``enter`` is started,
-gone only after ``leave`` has succeeded. A kill at any instant leaves it there, and the next command
-runs ``leave``.
+``[hooks]`` in the environment's file names them. A file outside the record,
+``<runs>/<environment>/.window``, marks the window as up. It is on the disk before ``enter`` starts,
+and is removed only after ``leave`` has succeeded. After a kill at any instant it is still there,
+and the next command runs ``leave``.
 
 What a hook prints goes to the private ``hooks.log``, never into a record; a hook gets none of our
-secrets. Whether ``leave`` succeeds never changes what became of a run.
+secrets. Whether ``leave`` succeeds never changes the result of a run.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ HEADLINE = "THE MAINTENANCE WINDOW IS STILL UP"
 _PASSED_ON = ("PATH", "HOME", "LANG")
 
 
-# ---------------------------------------------------------------- what stages are wrapped in
+# ---------------------------------------------------------------- around a stage
 
 
 @contextmanager
 def held(
     settings: Settings, run: Run, *, stays_up: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
-    """The block inside the window: ``enter`` before it, ``leave`` at once if it fails.
+    """Runs the block inside the window: ``enter`` before it, ``leave`` at once if it fails.
 
-    After a block that succeeded the window stays up until ``leave`` is called; so does it after
-    one that failed where ``stays_up`` then says so. Without hooks this is only the block.
+    After a block that succeeded the window stays up until ``leave`` is called. After one that
+    failed it stays up only if ``stays_up`` says so. Without hooks only the block is run.
 
     Raises:
-        StopError: ``enter`` failed. The block was not started, ``leave`` was run.
-        Busy: another process is inside its block.
+        StopError: ``enter`` failed. The block was not started, and ``leave`` was run.
+        Busy: another process is inside its block. The block was not started.
     """
     if not settings.hooks.enter:
         yield
@@ -67,20 +67,20 @@ def held(
 def left_on_error(
     settings: Settings, *, unless: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
-    """``leave`` if the block fails; where that fails too, the error carries a note that says so."""
+    """Runs ``leave`` if the block fails; if that fails too, the error gets a note about it."""
     try:
         yield
     except BaseException as error:
-        if not unless() and (told := leave(settings)):
-            error.add_note(told)
+        if not unless() and (advice := leave(settings)):
+            error.add_note(advice)
         raise
 
 
 def leave(settings: Settings, run: Run | None = None) -> str:
-    """Take the window down if it is up; what a person must do where that failed, else "".
+    """Take the window down if it is up; gives what a person must do if that failed, else "".
 
-    Journalled in ``run``, else in the run that the window was put up for, where that is open.
-    Never raises for a hook. While another process is inside its block nothing is done: that
+    Journalled in ``run``, else in the run that the window was put up for, if that is open. A
+    failing hook raises nothing. While another process is inside its block nothing is done: that
     process takes the window down itself.
     """
     if not _path(settings, STATE).exists():
@@ -90,51 +90,51 @@ def leave(settings: Settings, run: Run | None = None) -> str:
             if not ours or (state := _read(settings)) is None:
                 return ""
             return _take_down(settings, state, _journal(settings, state, run))
-    except OSError:  # the disk, not the hook; it must not become the run's error either
-        return _told(settings, _read(settings) or _UNKNOWN)
+    except OSError:  # the disk failed, not the hook; this must not become the run's error either
+        return _advice(settings, _read(settings) or _UNKNOWN)
 
 
 def still_up(settings: Settings) -> str:
-    """What to tell a person whose window is up though nobody is inside it; "" where it is down."""
+    """What a person must do if the window is up although no run is inside it; "" if it is down."""
     if not _path(settings, STATE).exists():
         return ""
     with _lock(settings) as ours:
         state = _read(settings) if ours else None
-        return _told(settings, state) if state else ""
+        return _advice(settings, state) if state else ""
 
 
 def _take_down(settings: Settings, state: _State, journal: Journal) -> str:
     if settings.hooks.leave:
         ended = _run(settings, "leave", state.run)
     else:
-        ended = _Ended(None, 0.0, "[hooks] has no `leave` any more")
+        ended = _Ended(None, 0.0, "[hooks] no longer has a `leave`")
     if ended.well:
         try:
             private.remove(_path(settings, STATE))
         except OSError:
-            ended = replace(ended, why="it is down, but that could not be written down")
+            ended = replace(ended, why="it is down, but its file could not be removed")
         else:
             journal(Event.WINDOW_LEFT, of=state.run, **ended.facts())
             return ""
     state = replace(state, why=ended.why)
-    with suppress(OSError):  # the file as it was says enough
+    with suppress(OSError):  # the file as it was still marks the window as up
         _write(settings, state)
     journal(Event.WINDOW_FAILED, hook="leave", of=state.run, **ended.facts())
-    return _told(settings, state)
+    return _advice(settings, state)
 
 
-def _told(settings: Settings, state: _State) -> str:
+def _advice(settings: Settings, state: _State) -> str:
     known = {ENVIRONMENT_VARIABLE: settings.name, RUN_VARIABLE: state.run}
-    by_hand = "what takes it down"
+    command = "the command that takes it down"
     if settings.hooks.leave:
-        by_hand = shlex.join([*(f"{n}={v}" for n, v in known.items()), *settings.hooks.leave])
+        command = shlex.join([*(f"{n}={v}" for n, v in known.items()), *settings.hooks.leave])
     return str(
         ReimportError(
             HEADLINE + (f": {state.why}" if state.why else ""),
             where=f"environment {settings.name}, put up {state.since} by run {state.run};"
             f" what the hook printed: {_log_path(settings)}",
-            state="what became of the run does not change by this",
-            next=f"run by hand: {by_hand}\n         the next command for {settings.name}"
+            state="this does not affect the run's result",
+            next=f"run by hand: {command}\n         the next command for {settings.name}"
             " (run, finish, settle, seal) tries again",
         )
     )
@@ -151,7 +151,7 @@ def _enter(settings: Settings, run: Run) -> None:
         raise StopError(
             f"the maintenance window could not be put up: {ended}",
             where=f"environment {settings.name}; what it printed: {_log_path(settings)}",
-            state="the execution was not started, the database is as it was",
+            state="the execution was not started; the database is as it was",
             next="fix [hooks] enter in the environment's file, then run this step again",
         )
     run.journal(Event.WINDOW_ENTERED, **ended.facts())
@@ -170,7 +170,7 @@ def _busy(settings: Settings) -> Busy:
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """How a hook ended; ``why`` says it where the exit code does not."""
+    """How a hook ended; ``why`` describes it, with a signal or a time-out too."""
 
     exit_code: int | None
     seconds: float
@@ -181,7 +181,7 @@ class _Ended:
         return self.exit_code == 0
 
     def facts(self) -> dict[str, Any]:
-        """For the journal: how, and how long; nothing that the hook said."""
+        """For the journal: how it ended and how long it took; nothing that the hook printed."""
         return {"exit_code": self.exit_code, "seconds": round(self.seconds, 3), "how": self.why}
 
     def __str__(self) -> str:
@@ -189,7 +189,7 @@ class _Ended:
 
 
 def _run(settings: Settings, hook: str, run: str) -> _Ended:
-    """Start one hook and wait for it, at most ``timeout`` seconds; never raises for the hook."""
+    """Run one hook for at most ``timeout`` seconds; a failing hook raises nothing."""
     command: Sequence[str] = getattr(settings.hooks, hook)
     began = time.monotonic()
     try:
@@ -207,15 +207,15 @@ def _run(settings: Settings, hook: str, run: str) -> _Ended:
 
 
 def _wait(command: Sequence[str], settings: Settings, run: str, log: IO[bytes]) -> int | None:
-    """The exit code, None where it took too long; nothing of its group is left then."""
+    """The exit code; None if it took too long, and then its whole process group was ended."""
     process = subprocess.Popen(
         list(command),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,  # a hook that asks something would wait until its time is up
         stdout=log,
         stderr=subprocess.STDOUT,
         env=_environment(settings, run),
         cwd="/",
-        start_new_session=True,
+        start_new_session=True,  # a group of its own: its children can be ended with it
     )
     try:
         return process.wait(settings.hooks.timeout)
@@ -230,14 +230,14 @@ def _wait(command: Sequence[str], settings: Settings, run: str, log: IO[bytes]) 
 
 def _how(code: int | None, timeout: float, seconds: float) -> str:
     if code is None:
-        return f"was ended with all its children, after the {timeout:g} s that it may take"
+        return f"was ended with all its children: it took longer than its {timeout:g} s"
     if code < 0:
         return f"was ended by signal {-code} after {seconds:,.1f} s"
     return f"ended with exit code {code} after {seconds:,.1f} s"
 
 
 def _environment(settings: Settings, run: str) -> Mapping[str, str]:
-    """All that a hook gets to know: none of the secrets that may be around us."""
+    """The environment variables of a hook: ours may hold secrets, so only a few are passed on."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {**passed, ENVIRONMENT_VARIABLE: settings.name, RUN_VARIABLE: run}
 
@@ -248,7 +248,7 @@ def _log_path(settings: Settings) -> Path:
 
 @contextmanager
 def _log(settings: Settings) -> Iterator[IO[bytes]]:
-    """The private file of what hooks print, to add to."""
+    """The private file for what hooks print, opened for appending."""
     path = _log_path(settings)
     private.make_folder(path.parent)
     with private.append(path) as file:
@@ -260,12 +260,12 @@ def _say(log: IO[bytes], line: str) -> None:
     log.flush()  # before the hook writes into the same file
 
 
-# ---------------------------------------------------------------- that it is up
+# ---------------------------------------------------------------- the file that marks it as up
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """For which run the window was put up and when; ``why`` it did not come down."""
+    """For which run the window was put up, and when; ``why`` it could not be taken down."""
 
     run: str
     since: str
@@ -280,7 +280,7 @@ def _path(settings: Settings, name: str) -> Path:
 
 
 def _read(settings: Settings) -> _State | None:
-    """None where the window is down; a file that cannot be read means that it is up."""
+    """The state of the window; None if it is down. A file that cannot be read means up."""
     path = _path(settings, STATE)
     try:
         return _State(**json.loads(path.read_text(encoding="utf-8")))
@@ -291,7 +291,7 @@ def _read(settings: Settings) -> _State | None:
 
 
 def _write(settings: Settings, state: _State) -> None:
-    """On the disk when this returns: the file, and its name in the folder."""
+    """Write the file; it and its name in the folder are on the disk when this returns."""
     path = _path(settings, STATE)
     private.make_folder(path.parent)
     held = {name: getattr(state, name) for name in _State.__slots__}
@@ -300,15 +300,15 @@ def _write(settings: Settings, state: _State) -> None:
 
 @contextmanager
 def _lock(settings: Settings) -> Iterator[bool]:
-    """Whether nobody else is inside a block or taking the window down; held until the end."""
+    """Locks the window; gives False if another process is in its block or takes it down."""
     with private.lock(_path(settings, LOCK)) as file:
         yield file is not None
 
 
 def _journal(settings: Settings, state: _State, run: Run | None) -> Journal:
-    """Where what happens to the window is journalled: nowhere if no run is open."""
-    known = (r for r in record.every(settings) if r.id == state.run)
-    found = run or next(known, None)
-    if found is None or found.is_sealed:
+    """The journal for the window's events: the run's; none if that run is sealed or gone."""
+    put_up_by = (r for r in record.every(settings) if r.id == state.run)
+    writer = run or next(put_up_by, None)
+    if writer is None or writer.is_sealed:
         return null_journal
-    return found.journal
+    return writer.journal

@@ -1,6 +1,6 @@
-"""Opening a run: whose database it is, what a killed run has left, a folder of its own.
+"""Opening a run: check the database and the rights, clear what a killed run left, make a folder.
 
-What every face does before its first step.
+Every notebook, command and page does this before its first step.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import date, datetime
 import psycopg
 
 from nexus_reimport import checks, record
-from nexus_reimport.checks import (  # noqa: F401 - each declares its checks, whose names are known
+from nexus_reimport.checks import (  # noqa: F401 - importing them declares their checks
     after,
     before,
     inside,
@@ -39,9 +39,9 @@ def no_bar(_: str) -> Progress:
 
 
 def clear_scratch(settings: Settings) -> tuple[str, ...]:
-    """Drop the copies that a killed run has left, if any; their names.
+    """Drop the copies that a killed run left, if any; gives their names.
 
-    A server that cannot be asked keeps them, written down for the next command.
+    If the server cannot be reached, they stay in the register for the next command.
     """
     try:
         return scratch.sweep(settings.rehearsal_server, settings.scratch_register)
@@ -50,10 +50,12 @@ def clear_scratch(settings: Settings) -> tuple[str, ...]:
 
 
 def require_own_database(settings: Settings, state: str = NOTHING_WRITTEN) -> None:
-    """Nothing is read from FileMaker and nothing written before the database is known.
+    """Stop unless the database belongs to this environment.
+
+    Called before FileMaker is read and before anything is written.
 
     Raises:
-        StopError: it is not the one that this environment adopted.
+        StopError: it is not the database that this environment adopted. ``state`` is left.
     """
     with connected(settings.postgres, state) as connection:
         deployment.require(connection, settings.name, state)
@@ -62,17 +64,17 @@ def require_own_database(settings: Settings, state: str = NOTHING_WRITTEN) -> No
 def require_ready(
     settings: Settings, mapping: FieldMapping, task: Task, state: str = NOTHING_WRITTEN
 ) -> None:
-    """That the database is this environment's own, and that every right for ``task`` is there.
+    """Stop unless the database is this environment's and the role has every right for ``task``.
 
     Raises:
-        StopError: it is not, or rights are missing: all of them at once, each with its GRANT.
+        StopError: it does not, or rights are missing: all of them at once, each with its GRANT.
             ``state`` is left.
         TargetError: the database, or the server for rehearsals, cannot be reached.
     """
     with connected(settings.postgres, state) as connection:
         try:
             deployment.require(connection, settings.name, state)
-        except psycopg.errors.InsufficientPrivilege:  # whose it is may not be read: told below
+        except psycopg.errors.InsufficientPrivilege:  # the marker cannot be read: name the rights
             _require_rights(settings, mapping, task, connection, state)
             raise
         _require_rights(settings, mapping, task, connection, state)
@@ -89,18 +91,18 @@ def _require_rights(
 def missing_rights(
     settings: Settings, mapping: FieldMapping, task: Task, connection: Connection
 ) -> tuple[Right, ...]:
-    """The rights that ``task`` needs and the role has not, on the server for rehearsals too."""
+    """The rights that ``task`` needs and the role lacks, also on the server for rehearsals."""
     with ExitStack() as stack:
         server = settings.rehearsal.server
         rehearses = server is not None and task in (Task.RUN, Task.RELINK)
-        there = stack.enter_context(connected(server)) if server and rehearses else None
-        found = rights.read(connection, mapping, there)
+        other = stack.enter_context(connected(server)) if server and rehearses else None
+        every = rights.read(connection, mapping, other)
     needed = (rights.RULES["rehearse"],) if _must_rehearse_on_a_copy(settings) else ()
-    return rights.missing(found, task, needed)
+    return rights.missing(every, task, needed)
 
 
 def _must_rehearse_on_a_copy(settings: Settings) -> bool:
-    """Whether a run without a copy would stop later, after FileMaker has been read."""
+    """Whether a run without a copy would stop later: then FileMaker would be read for nothing."""
     name = rehearsed.the_backup_can_be_proven.__name__
     now = today(settings)
     waived = any(w.check == name and w.until >= now for w in settings.waivers)
@@ -109,7 +111,7 @@ def _must_rehearse_on_a_copy(settings: Settings) -> bool:
 
 @contextmanager
 def naming_rights(settings: Settings, mapping: FieldMapping, task: Task) -> Iterator[None]:
-    """What PostgreSQL refuses for want of a right is told with every right that is missing."""
+    """If PostgreSQL refuses for lack of a right, the error names every right that is missing."""
     try:
         yield
     except Denied as error:
@@ -118,30 +120,30 @@ def naming_rights(settings: Settings, mapping: FieldMapping, task: Task) -> Iter
             lacking = missing_rights(settings, mapping, task, connection)
         if not lacking:
             raise
-        told = rights.refusal(lacking, error.where, error.state, error.what)
-        raise Denied(told.what, where=told.where, state=told.state, next=told.next) from None
+        refusal = rights.refusal(lacking, error.where, error.state, error.what)
+        raise Denied(
+            refusal.what, where=refusal.where, state=refusal.state, next=refusal.next
+        ) from None
 
 
 def create(settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "") -> Run:
-    """A new run; what a killed one has left is put right first.
-
-    Its maintenance window is taken down, and the database gets its seal.
+    """A new run. What a killed run left is put right first: window taken down, seal written.
 
     Raises:
-        SettingsError: a waiver of the environment's file can never be of use.
+        SettingsError: a waiver of the environment's file can never apply. No run was made.
     """
-    if kind != "rollback":  # the way back is never barred by a mistake in the file
+    if kind != "rollback":  # a mistake in the file must not prevent a rollback
         checks.refuse_wrong_waivers(settings.waivers)
-    made = record.create(settings, kind, undoes=undoes)
-    maintenance.leave(settings, made)
-    with suppress(TargetError, StopError):  # said by the first step that needs the database
-        anchor.write_late(settings, made)
-    return made
+    run = record.create(settings, kind, undoes=undoes)
+    maintenance.leave(settings, run)
+    with suppress(TargetError, StopError):  # the first step that needs the database reports it
+        anchor.write_late(settings, run)
+    return run
 
 
 def last_complete(settings: Settings, kinds: set[Scope]) -> Run | None:
-    """The last run of one of ``kinds`` that is COMPLETE and sealed, its record as sealed."""
-    found = (
+    """The last run of one of ``kinds`` that is COMPLETE and sealed, with an unchanged record."""
+    complete = (
         run
         for run in reversed(record.every(settings))
         if run.kind in kinds
@@ -149,9 +151,9 @@ def last_complete(settings: Settings, kinds: set[Scope]) -> Run | None:
         and run.verdict() is Verdict.COMPLETE
         and not run.problems()
     )
-    return next(found, None)
+    return next(complete, None)
 
 
 def today(settings: Settings) -> date:
-    """The clinic's date: by it waivers end."""
+    """The date in the clinic's time zone: waivers end by it."""
     return datetime.now(settings.zone).date()

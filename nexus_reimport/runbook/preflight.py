@@ -1,4 +1,4 @@
-"""What 01_preflight calls: read, back up, decide, check, rehearse, propose."""
+"""The steps of 01_preflight: read, back up, plan, check, rehearse, propose."""
 
 from __future__ import annotations
 
@@ -59,25 +59,25 @@ from nexus_reimport.stages import (
 
 
 class Preflight(Steps):
-    """A run up to its proposal: nothing of the clinic's data is changed."""
+    """A run up to its proposal; it changes no clinic data."""
 
     __slots__ = ()
 
     def snapshot(self) -> Snapshot:
-        """Read FileMaker wholly; to re-link alone, only what documents and images need."""
+        """Read FileMaker; a run that only re-links reads the tables of documents and images."""
         sources = {a.source for a in self.mapping.attachments.values()}
 
         def work() -> Snapshot:
             with self._channels() as channels:
-                read = snapshot.take(
+                taken = snapshot.take(
                     channels,
                     self.mapping,
                     self.folder,
                     sources=sources if self.scope is Scope.RELINK else (),
                     progress=self.bar("records read"),
                 )
-            listings.cleaned(read, self.folder, self.run.folder)
-            return read
+            listings.cleaned(taken, self.folder, self.run.folder)
+            return taken
 
         return self.step("snapshot", work)
 
@@ -89,61 +89,62 @@ class Preflight(Steps):
         )
 
     def survey_and_backup(self) -> tuple[Survey, Backup]:
-        """Read Nexus and dump it, both of one exported snapshot."""
+        """Read Nexus and dump it, both from one exported snapshot, so that they show one moment."""
 
         def work() -> tuple[Survey, Backup]:
             with (
                 waiters.reading(self.settings.postgres) as connection,
                 exported_snapshot(connection) as shared,
             ):
-                seen = survey.read(connection, self.mapping, self.folder, self.task)
+                surveyed = survey.read(connection, self.mapping, self.folder, self.task)
+                # the other tables are hashed in part only, and the backup compares whole ones
                 known = {
                     f"{self.mapping.schema_name}.{name}": table.fingerprint
-                    for name, table in seen.tables.items()
+                    for name, table in surveyed.tables.items()
                     if table.role is not Role.LINK and not table.left_out
                 }
                 saved = backup.take(
                     connection, shared, self.settings.postgres, self.mapping, self.folder, known
                 )
-            return seen, saved
+            return surveyed, saved
 
-        self._begin_step("survey")
+        self._begin_step("survey")  # one step with two values, so it cannot use step()
         with (
             self.run.stage("survey_and_backup"),
             naming_rights(self.settings, self.mapping, self.task),
             self._watched(anew=True),
         ):
-            seen, saved = self.reading(work)()
-            self.run.save(seen)
+            surveyed, saved = self.reading(work)()
+            self.run.save(surveyed)
             self.run.save(saved, "backup")
-        return seen, saved
+        return surveyed, saved
 
     def plan(self) -> Plan:
-        """Decide everything; the instant of the plan is that of the survey."""
+        """Decide about every record and every row; the plan's "now" is the moment of the survey."""
         intake = self.intake()
         as_of = intake.survey.taken_at
 
         def work() -> Plan:
             if self.scope is Scope.RELINK:
                 return plan.relink(intake, as_of=as_of)
-            made = plan.make(
+            planned = plan.make(
                 intake,
                 self.settings,
                 as_of=as_of,
                 given=manual.read(self.settings.sheet, manual.kinds(intake)),
                 progress=self.bar("entities planned"),
             )
-            listings.ids(made, self.folder, self.run.folder)
-            listings.values(made, intake)
+            listings.ids(planned, self.folder, self.run.folder)
+            listings.values(planned, intake)
             if self.mapping.by_hand:
                 path = self.folder / environments.SHEET
-                listings.sheet(made, intake, self.settings.zone, path)
-            return made
+                listings.sheet(planned, intake, self.settings.zone, path)
+            return planned
 
         return self.step("plan", work)
 
     def check_before(self) -> Report:
-        """Every check before; look at the report, then ask ``rehearse`` to go on."""
+        """The report of every check before; read it, then call ``rehearse``."""
         return self.step("checks_before", lambda: self._check(self._before(), "before"))
 
     def _before(self) -> before.Before:
@@ -159,26 +160,24 @@ class Preflight(Steps):
         )
 
     def _earlier(self) -> Run | None:
-        """The record before this one: of this environment, else of the one that runs before it."""
-        found = last_complete(self.settings, {Scope.REIMPORT})
-        if found is None and self.settings.dev_environment:
-            found = last_complete(
-                environments.load(self.settings.dev_environment), {Scope.REIMPORT}
-            )
-        return found
+        """The last COMPLETE record of this environment, else of its dev environment."""
+        last = last_complete(self.settings, {Scope.REIMPORT})
+        if last is None and self.settings.dev_environment:
+            last = last_complete(environments.load(self.settings.dev_environment), {Scope.REIMPORT})
+        return last
 
     def rehearse(self) -> Rehearsal:
-        """Run everything on a restored copy, take it back, run it again; gives the state after.
+        """Run everything on a restored copy, undo it, and run it again; gives the state after.
 
-        Where no copy can be made: the whole transaction, rolled back, and nothing is proven of the
-        backup; prod needs a waiver for that.
+        If no copy can be made, the whole transaction runs in the real database and is rolled back.
+        This proves nothing about the backup, so prod needs a waiver for it.
 
         Raises:
-            StopError: a check before blocks, or the rehearsal found what must not be. The real
-                database was only read.
+            StopError: a check before blocks, or the rehearsal failed. The real database is
+                unchanged.
         """
         checks.require(self.run.load(Report, "checks_before"), where="01_preflight")
-        made, saved = self.run.load(Plan), self.run.load(Backup, "backup")
+        planned, saved = self.run.load(Plan), self.run.load(Backup, "backup")
         server = self.settings.rehearsal_server
 
         def work() -> Rehearsal:
@@ -188,20 +187,20 @@ class Preflight(Steps):
             checks.require(possible, where="01_preflight")
             with self._watched(own_writes=bool(why)):
                 if why:
-                    return self._rehearse_inside(made, why)
+                    return self._rehearse_inside(planned, why)
                 return rehearsal.on_a_copy(
                     server,
                     saved,
                     self.settings.scratch_register,
-                    self._acts(made, saved),
+                    self._acts(planned, saved),
                     journal=self.run.journal,
                     progress=self.bar("rehearsal"),
                 )
 
         return self.step("rehearsal", work)
 
-    def _acts(self, made: Plan, saved: Backup) -> rehearsal.Acts:
-        """What is rehearsed on a copy, under names of runs that exist there alone."""
+    def _acts(self, planned: Plan, saved: Backup) -> rehearsal.Acts:
+        """What is rehearsed on a copy, under run ids that exist only there."""
         name = f"{self.run.id}-rehearsal"
 
         def verified(copy: Scratch) -> Report:
@@ -215,19 +214,19 @@ class Preflight(Steps):
             )
 
         def undone(copy: Scratch, number: int) -> Undone:
-            order = undo.RollbackRequest(
+            request = undo.RollbackRequest(
                 f"{name}-undo-{number}",
                 self.settings.name,
                 f"{name}-{number}",
                 NewerDecision.UNDECIDED,
                 scratch=copy,
             )
-            return undo.run(copy.place, self.mapping, order, self.check_undoing)
+            return undo.run(copy.place, self.mapping, request, self.check_undoing)
 
         def applied(copy: Scratch, number: int) -> Applied:
-            order = replace(self._order(made), run=f"{name}-{number}", scratch=copy)
-            with self._explained(copy.place, made, rehearsal.COPY_DROPPED):
-                return apply.apply(copy.place, order, self._check_inside, commit=True)
+            request = replace(self._request(planned), run=f"{name}-{number}", scratch=copy)
+            with self._explained(copy.place, planned, rehearsal.COPY_DROPPED):
+                return apply.apply(copy.place, request, self._check_inside, commit=True)
 
         return rehearsal.Acts(
             restore=lambda place: backup.restore(saved, self.folder, place, to_look_at=True),
@@ -301,12 +300,12 @@ class Preflight(Steps):
             verify=verified,
         )
 
-    def _rehearse_inside(self, made: Plan, why: str) -> Rehearsal:
+    def _rehearse_inside(self, planned: Plan, why: str) -> Rehearsal:
         began = datetime.now(UTC)
-        with self._explained(self.settings.postgres, made, ROLLED_BACK):
+        with self._explained(self.settings.postgres, planned, ROLLED_BACK):
             applied = apply.apply(
                 self.settings.postgres,
-                self._order(made),
+                self._request(planned),
                 self._check_inside,
                 commit=False,
                 progress=self.bar("dry run"),
@@ -314,15 +313,15 @@ class Preflight(Steps):
         return rehearsal.inside(applied, why, (datetime.now(UTC) - began).total_seconds())
 
     def activity(self) -> Activity:
-        """Who else wrote to the plan's tables since the survey, and whether the plan still stands.
+        """Who else wrote to the plan's tables since the survey, and whether the plan is valid.
 
         Raises:
-            StopError: this run has been executed: what it wrote itself would be counted.
+            StopError: this run was executed: its own writes would be counted. Nothing was written.
         """
         self._refuse_executed()
-        seen, watched = self.run.load(Survey), self.run.load(Watched)
+        surveyed, watched = self.run.load(Survey), self.run.load(Watched)
         roles = (Role.LINK,) if self.scope is Scope.RELINK else (Role.WIPED, Role.LINK)
-        before = seen.fingerprints(*roles)
+        before = surveyed.fingerprints(*roles)
         return self.step(
             "activity",
             self.reading(
@@ -331,10 +330,10 @@ class Preflight(Steps):
         )
 
     def propose(self) -> Proposal:
-        """What approval is asked for; the end of the preflight.
+        """What approval is asked for; the last step of the preflight.
 
         Raises:
-            StopError: others have changed what the plan rests on: NO-GO.
+            StopError: NO-GO: others have changed the rows that the plan was made from.
         """
         load = self.run.load
 
@@ -352,28 +351,28 @@ class Preflight(Steps):
         return self.step("proposal", work)
 
     def _require_unchanged(self) -> None:
-        """Stop where ``activity`` has found that the plan is void."""
-        seen = self.run.load(Activity) if self.run.has(Activity) else None
-        if seen is not None and seen.changed:
+        """Stop if ``activity`` found that the plan is void."""
+        others = self.run.load(Activity) if self.run.has(Activity) else None
+        if others is not None and others.changed:
             raise StopError(
-                "Nexus was changed since the survey, so that the plan is void:"
-                f" {wording.some(seen.changed)}",
+                "Nexus was changed since the survey, so the plan is void:"
+                f" {wording.some(others.changed)}",
                 next=f"run the preflight of {self.settings.name} again, in a quieter hour",
             )
 
     def outlook(self) -> Outlook:
-        """Beside the digest: what would still refuse its approval, and what was not proven."""
+        """Shown with the digest: why its approval would be refused, and what was not proven."""
         rehearsed = self.run.load(Rehearsal)
-        found = Outlook(
+        value = Outlook(
             refusals=self.refusals(),
             unproven=rehearsed.why_inside if rehearsed.ground is Ground.INSIDE else "",
             ending=tuple(self._ending()),
         )
-        self.run.save(found)
-        return found
+        self.run.save(value)
+        return value
 
     def _ending(self) -> Iterator[str]:
-        """Waivers that are needed, and that end today: verification may come after midnight."""
+        """Needed waivers that end today: the verification may run after midnight."""
         report = self.run.load(Report, "checks_before")
         needed = {r.check for r in report.results if r.offending and r.waived}
         for waiver in self.settings.waivers:

@@ -1,7 +1,7 @@
-"""The steps of a rollback, as 90_rollback and the command call them: a run with its own record.
+"""The steps of a rollback, for 90_rollback and the command: a run with its own record.
 
-Back up what is there now, look at what would be taken back and what people have written since,
-approve its digest, undo in one transaction, verify afresh, sign off.
+Back up the present state, preview what would be undone and what people have written since, approve
+the digest, undo in one transaction, verify again, sign off.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from nexus_reimport.runbook.opening import (
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import approval, backup, undo
 
-COMMITTED = "taken back and committed; nothing was written by this step"
+COMMITTED = "the run was undone and this is committed; this step wrote nothing"
 PREVIEW = ".preview"  # in the environment's private folder
 
 
@@ -56,9 +56,13 @@ def begin(
     newer: str = "",
     bar: Bar = no_bar,
 ) -> Rollback:
-    """A new rollback, or the named one again; what 90_rollback opens with.
+    """A new rollback, or the one that is named; the first call of 90_rollback.
 
-    ``undo_run`` is the run to take back, empty for the latest; ``newer`` is keep or discard.
+    ``undo_run`` is the run to undo, empty for the latest; ``newer`` is keep or discard.
+
+    Raises:
+        RecordError: ``run_id`` is not a rollback.
+        StopError: the run cannot be undone. In both cases nothing was written.
     """
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
@@ -72,7 +76,7 @@ def begin(
             raise RecordError(
                 f"run {run.id} is not a rollback",
                 where=f"environment {settings.name}",
-                next="name a rollback's own run as run_id; see nexus-reimport record list",
+                next="give the id of a rollback as run_id; see nexus-reimport record list",
             )
     else:
         undoes = _latest(settings, mapping, undo_run)
@@ -85,10 +89,10 @@ def begin(
 def preview(
     settings: Settings, run: str, newer: NewerDecision
 ) -> tuple[RollbackPreview, RollbackProposal]:
-    """What a rollback would do, without a record: nothing is left anywhere.
+    """What a rollback would do; makes no record and leaves no file.
 
-    Newer rows are written out meanwhile: in the private folder, under a name that the next preview
-    clears if this one is killed.
+    Newer rows are written to the private folder for the moment. If this preview is killed, the next
+    one deletes them.
     """
     mapping = mappings.load(settings.mapping, environments.folder())
     require_ready(settings, mapping, Task.ROLLBACK)
@@ -96,18 +100,19 @@ def preview(
     shutil.rmtree(folder, ignore_errors=True)
     private.new_folder(folder)
     try:
-        seen = undo.preview(settings.postgres, mapping, run, newer, folder)
+        looked = undo.preview(settings.postgres, mapping, run, newer, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return seen, approval.propose_rollback(settings, seen)
+    return looked, approval.propose_rollback(settings, looked)
 
 
 def finish(run: Run) -> None:
-    """Verify and sign off a rollback that was committed and not verified, as after a kill.
+    """Verify and sign off a rollback that is committed but not verified, as after a kill.
 
-    What it finds is in the journal when this returns.
+    The result is in the journal when this returns.
     """
     failed = [e.stage for e in journal.only(run.events(), Event.FAILED)]
+    # after a refused sign-off a person must decide: it is not repeated
     if run.verdict() is not Verdict.COMMITTED_UNVERIFIED or failed[-1:] == ["sign_off"]:
         return
     book = begin(run.environment, run.id)
@@ -115,7 +120,7 @@ def finish(run: Run) -> None:
         book.verify()
         book.sign_off()
     except ReimportError:
-        return  # journalled by its stage
+        return  # its stage has journalled it
 
 
 def _choice(newer: str) -> NewerDecision:
@@ -123,8 +128,8 @@ def _choice(newer: str) -> NewerDecision:
         return NewerDecision(newer.strip().lower())
     except ValueError:
         raise StopError(
-            "newer says neither keep nor discard",
-            next='write newer = "keep", "discard", or nothing where nobody has written since',
+            "newer must be keep or discard",
+            next='write newer = "keep" or "discard"; leave it empty if nobody has written since',
         ) from None
 
 
@@ -135,7 +140,7 @@ def _latest(settings: Settings, mapping: FieldMapping, run: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """One open rollback: the run that it is, and the run that it takes back."""
+    """One open rollback: its own run, and the run that it undoes."""
 
     book: Runbook
     undoes: str
@@ -147,7 +152,7 @@ class Rollback:
         return self.book.run
 
     def back_up(self) -> Backup:
-        """A dump and CSVs of what is there now, before it is taken back."""
+        """A dump and CSVs of the present state, before the run is undone."""
         book = self.book
 
         def work() -> Backup:
@@ -162,7 +167,7 @@ class Rollback:
         return book.step("rollback_backup", book.reading(work), "back_up")
 
     def preview(self) -> RollbackPreview:
-        """What would be taken back, and what people have written since the run."""
+        """What would be undone, and what people have written since the run."""
         book = self.book
         return book.step(
             "look",
@@ -182,7 +187,7 @@ class Rollback:
         )
 
     def approve(self, typed: str = "", *, rehearsed: bool = False) -> Approval:
-        """Let the rollback pass, if what was typed is its digest.
+        """Approve the rollback, if ``typed`` is its digest.
 
         Raises:
             StopError: it is not, or nobody has decided about newer rows. Nothing was written.
@@ -197,14 +202,14 @@ class Rollback:
         )
 
     def undo(self) -> Undone:
-        """Take the run back: the only step that writes clinic data.
+        """Undo the run: the only step that writes clinic data.
 
         Raises:
             StopError, Busy, TargetError: the database is as it was.
-            InDoubt: the connection was lost at COMMIT and the database cannot be asked.
+            InDoubt: the connection was lost at COMMIT, and the database cannot be asked now.
         """
         book = self.book
-        order = undo.RollbackRequest(
+        request = undo.RollbackRequest(
             run=self.run.id,
             environment=book.settings.name,
             undoes=self.undoes,
@@ -219,7 +224,7 @@ class Rollback:
             lambda: undo.run(
                 book.settings.postgres,
                 book.mapping,
-                order,
+                request,
                 book.check_undoing,
                 journal=self.run.journal,
                 progress=book.bar("steps"),
@@ -227,14 +232,18 @@ class Rollback:
         )
 
     def verify(self) -> Report:
-        """Every table read afresh, on a new connection."""
+        """The report of the checks after the rollback, on a new connection.
+
+        Raises:
+            StopError: this rollback has committed nothing. Nothing was written.
+        """
         book = self.book
         if self.run.verdict() not in (Verdict.COMMITTED_UNVERIFIED, Verdict.COMPLETE):
             raise StopError(
-                "this rollback has committed nothing that could be verified",
+                "this rollback has committed nothing, so there is nothing to verify",
                 next="run 90_rollback from the top",
             )
-        state = "taken back; nothing was written by this step"
+        state = "the run was undone; this step wrote nothing"
         require_ready(book.settings, book.mapping, Task.FINISH, state)
 
         def work() -> Report:
@@ -259,17 +268,17 @@ class Rollback:
         return book.step("checks_rollback", book.reading(work))
 
     def sign_off(self) -> Report:
-        """The end of the rollback; the record of an unverified run that it took back is closed.
+        """End the rollback; if the undone run was not verified, its record is closed too.
 
         Raises:
-            StopError: a check failed; the rollback is committed, and a person must decide.
+            StopError: a check failed. The rollback is committed, and a person must decide about it.
         """
         report = self.run.load(Report, "checks_rollback")
         with maintenance.left_on_error(self.book.settings), self.run.stage("sign_off"):
             checks.require(
                 report,
                 where="90_rollback",
-                state="taken back, but not as it should be",
+                state="the run was undone, but the result is not as it should be",
                 next=f"nexus-reimport restore {self.undoes} --into NAME gives the whole database"
                 " back",
             )
@@ -279,7 +288,7 @@ class Rollback:
         return report
 
     def _close_undone(self) -> None:
-        """An unfinished run that was taken back has nothing left to finish: seal its record."""
+        """Seal the record of an undone run that was never finished: nothing is left to finish."""
         for earlier in record.open_runs(self.book.settings):
             if earlier.id == self.undoes:
                 earlier.journal(Event.UNDONE, by=self.run.id)

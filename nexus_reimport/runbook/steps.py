@@ -1,8 +1,8 @@
-"""A run's steps: do, journal, keep the value.
+"""The steps of a run: call a stage, journal it, save its value.
 
-A step opens the run's folder, calls one stage with values of the stages before, journals start
-and end, saves what it gave, and returns it to be shown. Safety is in the stages, not in the order
-of the calls: a step whose inputs are not there, or not approved, stops.
+A step calls one stage with the values of earlier stages, journals its start and end, saves its
+value in the run's folder, and returns it to be shown. Safety is in the stages, not in the order of
+the calls: a step whose inputs are missing, or not approved, stops.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from nexus_reimport.stages import apply, approval, refused_rows
 from nexus_reimport.stages.verify import Expected
 
 T = TypeVar("T")
-# What is made from what: a step that is run again makes void what stands after it.
+# Each value is made from those before it: a step that is run again voids those after it.
 ORDER = (
     "snapshot",
     "census",
@@ -68,7 +68,7 @@ ORDER = (
     "outlook",
     "approval",
 )
-# A kind of run -> what it needs rights for.
+# Kind of run -> the task that it needs rights for
 TASKS = {
     str(Scope.REIMPORT): Task.RUN,
     str(Scope.RELINK): Task.RELINK,
@@ -93,68 +93,75 @@ class Steps:
 
     @property
     def task(self) -> Task:
-        """What this run needs rights for."""
+        """The task that this run needs rights for."""
         return TASKS[self.run.kind]
 
     @property
     def folder(self) -> Path:
-        """The run's private folder: row files, dump, CSVs."""
+        """The run's private folder, with row files, dump and CSVs."""
         return self.run.private
 
     @contextmanager
-    def _explained(self, place: Postgres, made: Plan, state: str) -> Iterator[None]:
-        """Where PostgreSQL refuses rows, they are named by FileMaker's ids."""
+    def _explained(self, place: Postgres, plan: Plan, state: str) -> Iterator[None]:
+        """If PostgreSQL refuses rows inside the block, the error names them by FileMaker's ids."""
         try:
             yield
         except TargetError as error:
-            refused_rows.explain(error, place, self.mapping, made, self.folder, state)
+            refused_rows.explain(error, place, self.mapping, plan, self.folder, state)
             raise
 
     @contextmanager
     def _watched(self, *, anew: bool = False, own_writes: bool = False) -> Iterator[None]:
-        """Others who write meanwhile are noted; ``own_writes``: the block itself does, too."""
+        """Notes which other sessions write during the block.
+
+        ``own_writes``: the block writes too, and its own rows are not counted.
+        """
         tables = (*self.mapping.wiped_tables(), *self.mapping.link_tables())
         place = (self.settings.postgres, self.mapping.schema_name, tables)
-        known = activity.start(*place) if anew else self.run.load(Watched)
-        self.run.forget(("activity",))
+        watched = activity.start(*place) if anew else self.run.load(Watched)
+        self.run.forget(("activity",))  # what it said is no longer the whole truth
 
         def keep(seen: Watched) -> None:
             self.run.save(seen)
 
-        with activity.noting(known, *place, keep, own_writes=own_writes):
+        with activity.noting(watched, *place, keep, own_writes=own_writes):
             yield
 
     def refusals(self) -> tuple[Refusal, ...]:
-        """What the gate would refuse an approval for, as things are now."""
+        """The reasons for which the gate would refuse an approval now."""
         proposal = self.run.load(Proposal)
         try:
             forerunner = self._forerunner()
-        except ReimportError as error:  # the gate would raise it, whatever else it finds
+        except ReimportError as error:  # the gate would stop here, before any other condition
             return (Refusal(error.what, error.next),)
         return approval.refusals(self.settings, proposal, self.mapping.digest, forerunner)
 
     def execute(self, name: str, stage: str, page: str, work: Callable[[], T]) -> T:
-        """A step that commits, once: in the maintenance window, settled where it is in doubt.
+        """A step that commits, once, inside the maintenance window.
+
+        If the connection is lost at COMMIT, the database is asked whether the run was committed.
 
         Raises:
-            StopError: this run has been committed.
+            StopError: this run was committed before, or its COMMIT has just been settled.
         """
         if self.run.is_committed():
             raise StopError(
-                "this run has been committed already",
-                state="committed by this run; nothing was written again",
+                "this run was committed already",
+                state="committed by this run; nothing was written a second time",
                 next=f"nexus-reimport finish {self.settings.name} verifies and seals it",
             )
 
         def in_window() -> T:
-            require_ready(self.settings, self.mapping, self.task)  # a right may have been revoked
+            require_ready(
+                self.settings, self.mapping, self.task
+            )  # a right may have been revoked since the preflight
             with maintenance.held(self.settings, self.run, stays_up=self.run.is_committed):
                 return self._settled_if_lost(work, page)
 
         return self.step(name, in_window, stage=stage)
 
     def _settled_if_lost(self, work: Callable[[], T], page: str) -> T:
-        """``work``, and where its connection is lost at COMMIT, what the database says of it."""
+        """The value of ``work``; if its connection is lost at COMMIT, the run is settled."""
         try:
             return work()
         except InDoubt as doubt:
@@ -178,10 +185,10 @@ class Steps:
             raise doubt from None
 
     def settle(self) -> bool:
-        """Ask the database whether this run was committed, and journal what it says.
+        """Ask the database whether this run was committed, and journal the answer.
 
         Raises:
-            StopError: it is not this environment's own, and what it says would be about another.
+            StopError: the database belongs to another environment; the run stays in doubt.
         """
         require_own_database(self.settings, "not known yet")
         committed = apply.settle(self.settings.postgres, self.run.id)
@@ -189,9 +196,9 @@ class Steps:
         return committed
 
     def seal(self) -> str:
-        """Close the record; its digest goes into the database too. Gives the digest."""
+        """Close the record, and write its digest into the database too; gives the digest."""
         self.run.require_open()
-        maintenance.leave(self.settings, self.run)  # while there is a journal to write it into
+        maintenance.leave(self.settings, self.run)  # before the seal closes the journal
         digest = self.run.seal()
         if self.run.is_committed():
             anchor.write(self.settings, self.run)
@@ -202,31 +209,31 @@ class Steps:
         return anchor.read(self.settings, self.run)
 
     def _begin_step(self, name: str) -> None:
-        """A step that is run again makes void what was made from what it gave before."""
+        """Void every value that was made from the one which this step gives again."""
         order = ROLLBACK_ORDER if self.run.kind == "rollback" else ORDER
         if name not in order:
             return
         self._refuse_executed()
         kept = self.run.kept()
         void = [later for later in order[order.index(name) + 1 :] if later in kept]
-        if void:
+        if void:  # an approval for an earlier plan must not let a new one pass
             self.run.journal(Event.VOID, of=void, by=name)
             self.run.forget(void)
 
     def _refuse_executed(self) -> None:
         if journal.was_executed(self.run.events()):
             raise StopError(
-                "this run has been executed; its preflight is not changed any more",
+                "this run was executed; its preflight can no longer be changed",
                 state="nothing was written; plan, backup and approval are as they were",
-                next="finish this run with 03_verify; for another one begin a new run",
+                next="finish this run with 03_verify, or begin a new run",
             )
 
     def reading(self, work: Callable[[], T]) -> Callable[[], T]:
-        """``work``, tried again where others wait for what it reads; it has let go by then."""
+        """``work``, which releases its locks and starts again if another session waits for them."""
         return lambda: waiters.tried_again(self.settings.postgres, work, self.run.journal)
 
     def step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
-        """One step: what it gives is journalled, kept and returned."""
+        """Run one step: journal it, save its value, and return it."""
         self._begin_step(name)
         rights = naming_rights(self.settings, self.mapping, self.task)
         with self.run.stage(stage or name), rights:
@@ -237,22 +244,22 @@ class Steps:
     def _channels(self) -> Channels:
         return Channels(self.settings.filemaker, self.mapping)
 
-    def _order(
-        self, made: Plan, proposal: Proposal | None = None, approval: Approval | None = None
+    def _request(
+        self, plan: Plan, proposal: Proposal | None = None, approval: Approval | None = None
     ) -> apply.ApplyRequest:
         return apply.ApplyRequest(
-            self.run.id, self.settings.name, self.intake(), made, proposal, approval
+            self.run.id, self.settings.name, self.intake(), plan, proposal, approval
         )
 
     def intake(self) -> Intake:
-        """What this run has read."""
-        read, seen = self.run.load(Snapshot), self.run.load(Survey)
-        return Intake(self.mapping, read, seen, self.folder)
+        """What this run has read of FileMaker and Nexus."""
+        snapshot, survey = self.run.load(Snapshot), self.run.load(Survey)
+        return Intake(self.mapping, snapshot, survey, self.folder)
 
     def expected(self) -> Expected:
         """What verification compares Nexus with."""
-        planned, counted = self.run.load(Plan), self.run.load(Census)
-        return Expected(self.intake(), planned, counted)
+        plan, census = self.run.load(Plan), self.run.load(Census)
+        return Expected(self.intake(), plan, census)
 
     def _check(self, subject: object, name: str) -> Report:
         return checks.run(
@@ -296,11 +303,11 @@ class Steps:
         if not self.settings.dev_environment:
             return None
         dev = environments.load(self.settings.dev_environment)
-        here, there = self.settings.postgres, dev.postgres
-        other_database = (here.host, here.port, here.database) != (
-            there.host,
-            there.port,
-            there.database,
+        ours, theirs = self.settings.postgres, dev.postgres
+        other_database = (ours.host, ours.port, ours.database) != (
+            theirs.host,
+            theirs.port,
+            theirs.database,
         )
         if (
             dev.kind is not EnvironmentKind.DEV
@@ -308,19 +315,20 @@ class Steps:
             or not other_database
         ):
             raise StopError(
-                f"{dev.name} cannot stand for dev: it must be of kind dev, another database, and"
-                " a sandbox only for a sandbox",
-                next="name the right one: dev_environment in the environment's file",
+                f"{dev.name} cannot stand for dev: it must be of kind dev, with another database,"
+                " and a sandbox only if this is a sandbox",
+                next="name the right dev_environment in the environment's file",
             )
         last = self._dev_run()
         if last is None:
             return None
         if anchor.read(dev, last) != last.seal_digest():
             raise StopError(
-                f"the record {last.id} of {dev.name} is not the one that its database knows",
+                f"the record {last.id} of {dev.name} is not the one whose seal its database holds",
                 next=f"run `nexus-reimport run {dev.name}` again",
             )
         proposal = last.load(Proposal)
+        # prod may get only what was tried on the same schema
         before, now = (schema.structure(run.load(Survey).schema) for run in (last, self.run))
         return approval.DevRun(
             last.id,

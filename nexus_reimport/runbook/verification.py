@@ -1,4 +1,4 @@
-"""What 03_verify calls: read everything afresh, and sign off."""
+"""The steps of 03_verify: read everything again, and sign off."""
 
 from __future__ import annotations
 
@@ -21,15 +21,19 @@ from nexus_reimport.stages import (
 
 
 class Verification(Steps):
-    """A run from COMMIT to its end."""
+    """A run from COMMIT to the sign-off."""
 
     __slots__ = ()
 
     def verify(self) -> Report:
-        """Every check after, on a fresh connection."""
+        """The report of every check after, on a new connection.
+
+        Raises:
+            StopError: this run has committed nothing. Nothing was written.
+        """
         if self.run.verdict() not in (Verdict.COMMITTED_UNVERIFIED, Verdict.COMPLETE):
             raise StopError(
-                "this run has committed nothing that could be verified",
+                "this run has committed nothing, so there is nothing to verify",
                 next="run 02_execute first",
             )
         state = "committed; nothing was written by this step"
@@ -48,10 +52,10 @@ class Verification(Steps):
         )
 
     def sign_off(self) -> Report:
-        """The end of the run: journalled as verified if no check after blocks.
+        """End the run: it is journalled as verified if no check after blocks.
 
         Raises:
-            StopError: one does; the data is committed, and a person must decide.
+            StopError: a check blocks. The data is committed, and a person must decide about it.
         """
         report = self.run.load(Report, "checks_after")
         with maintenance.left_on_error(self.settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from nexus_reimport import wording
 from nexus_reimport.model import Backup, Census, Extract, Snapshot, Survey
@@ -22,7 +22,26 @@ from nexus_reimport.show.rollback import undo_data
 def snapshot(value: Snapshot) -> Page:
     """FileMaker as it was read, and the counts that prove that every table is complete."""
     extracts = value.extracts.values()
-    used = table(
+    rows = sum(e.rows for e in extracts)
+    return Page(
+        f"FileMaker as read: {value.database}",
+        (
+            TextLine(
+                f"{wording.amount(rows, 'record')} of {wording.amount(len(extracts), 'table')}"
+                f" in {value.seconds:,.2f} s."
+            ),
+            _usage(value),
+            *_dates(value),
+            _proof(extracts),
+            *_exported(extracts),
+            *_cleaned(extracts),
+            _renamed(extracts),
+        ),
+    )
+
+
+def _usage(value: Snapshot) -> ShownTable:
+    return table(
         "Requests and data volume by channel",
         "channel | answered by | requests | retries | sessions renewed | received",
         [
@@ -30,7 +49,10 @@ def snapshot(value: Snapshot) -> Page:
             for c in value.channels
         ],
     )
-    proof = table(
+
+
+def _proof(extracts: Collection[Extract]) -> ShownTable:
+    return table(
         "Every table, read completely",
         "table | channel | count at start | rows | distinct keys | count at end | whole | newest"
         " | repaired ? | fields used | seconds",
@@ -51,51 +73,49 @@ def snapshot(value: Snapshot) -> Page:
             for e in extracts
         ],
     )
+
+
+def _exported(extracts: Collection[Extract]) -> Iterator[ShownTable]:
+    files = [(e.source, e.origin) for e in extracts if e.origin]
+    if files:
+        yield table(
+            "Exported files that were read",
+            "source | file | size | last changed (UTC) | SHA-256",
+            [
+                (source, o.name, _size(o.size), f"{o.modified_at:%Y-%m-%d %H:%M:%S}", o.sha256)
+                for source, o in files
+            ],
+        )
+
+
+def _cleaned(extracts: Collection[Extract]) -> Iterator[ShownTable]:
+    cleaned = [
+        (e.source, c.field, c.what, attention(c.records), wording.some(c.sample, c.records))
+        for e in extracts
+        for c in e.cleaned
+    ]
+    if cleaned:
+        yield table(
+            "Texts that were cleaned; cleaned.csv in the record lists every id",
+            "source | field | what was done | records | e.g.",
+            cleaned,
+        )
+
+
+def _renamed(extracts: Collection[Extract]) -> ShownTable | TextLine:
+    """The fields that FileMaker has under another name, or not at all."""
     renamed = [
         (e.table, f.name, f.found_as or Marked("missing", Tone.ATTENTION), ", ".join(f.nearest))
         for e in extracts
         for f in e.fields
         if f.found_as != f.name
     ]
-    fields = table(
+    if not renamed:
+        return TextLine("Every field has the name that the mapping gives it.")
+    return table(
         "Fields found under another name, or not at all",
         "table | field | found as | nearest names",
         renamed,
-    )
-    files = [(e.source, e.origin) for e in extracts if e.origin]
-    exported = table(
-        "Exported files that were read",
-        "source | file | size | last changed (UTC) | SHA-256",
-        [
-            (source, o.name, _size(o.size), f"{o.modified_at:%Y-%m-%d %H:%M:%S}", o.sha256)
-            for source, o in files
-        ],
-    )
-    changed = [
-        (e.source, c.field, c.what, attention(c.records), wording.some(c.sample, c.records))
-        for e in extracts
-        for c in e.cleaned
-    ]
-    cleaned = table(
-        "Texts that were cleaned; cleaned.csv in the record lists every id",
-        "source | field | what was done | records | e.g.",
-        changed,
-    )
-    rows = sum(e.rows for e in extracts)
-    return Page(
-        f"FileMaker as read: {value.database}",
-        (
-            TextLine(
-                f"{wording.amount(rows, 'record')} of {wording.amount(len(extracts), 'table')}"
-                f" in {value.seconds:,.2f} s."
-            ),
-            used,
-            *_dates(value),
-            proof,
-            *([exported] if files else []),
-            *([cleaned] if changed else []),
-            fields if renamed else TextLine("Every field has the name that the mapping gives it."),
-        ),
     )
 
 

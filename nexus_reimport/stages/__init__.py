@@ -1,1 +1,1 @@
-"""The steps that do the work, a module each. None imports another."""
+"""The stages that do the work, one module each; no stage imports another."""

@@ -1,4 +1,4 @@
-"""Does what the plan says, in one transaction, and nothing else.
+"""Does exactly what the plan says, in one transaction.
 
 Order: session fixed; row files into temporary tables, before any lock; EXCLUSIVE locks; the state
 before compared with the plan's; copies into the undo schema; DELETE children first, INSERT parents
@@ -22,7 +22,16 @@ from nexus_reimport.errors import StopError
 from nexus_reimport.events import Journal, null_journal
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import Intake
-from nexus_reimport.model import Applied, Approval, Plan, Proposal, Report, digest
+from nexus_reimport.model import (
+    Applied,
+    Approval,
+    Plan,
+    Proposal,
+    Report,
+    after_commit,
+    digest,
+    run_row,
+)
 from nexus_reimport.nexus import deployment, references, registry, schema, sequences, undo_data
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint, moved
@@ -53,12 +62,12 @@ STEPS = 12  # as timed, COMMIT included
 
 @dataclass(frozen=True, slots=True)
 class ApplyRequest:
-    """What is to be done: the plan for what was read, and under which run.
+    """What to do: the plan, what it was made from, and the run that does it.
 
-    Another schema under the locks than the one that was surveyed stops the run.
+    The run stops if the schema under the locks differs from the surveyed one.
 
-    It is committed only with an approval of this very proposal, or in a ``scratch`` database that
-    we made ourselves; without either it is a dry run and rolled back.
+    It is committed only with an approval of this proposal, or in a ``scratch`` database that we
+    made ourselves; without either it is a dry run and is rolled back.
     """
 
     run: str
@@ -71,7 +80,7 @@ class ApplyRequest:
 
     @property
     def is_approved(self) -> bool:
-        """Whether the approval is of this very proposal."""
+        """Whether the approval is for this proposal, and proposal and plan are unedited."""
         return (
             self.proposal is not None
             and self.approval is not None
@@ -95,20 +104,20 @@ def apply(
     journal: Journal = null_journal,
     progress: Progress | None = None,
 ) -> Applied:
-    """Wipe, load, re-link and check in one transaction; COMMIT only if ``commit`` and allowed.
+    """Wipe, load, re-link and check in one transaction; COMMIT only if ``commit`` and approved.
 
-    ``journal`` hears of each step, and of COMMIT as it happens, for the journal.
+    ``journal`` gets each step, and COMMIT as it happens.
 
     Raises:
-        StopError: not approved, not this environment's database, another state than planned, or a
-            check inside failed.
-        Busy: another run, or writers that did not let us in.
+        StopError: not approved, not this environment's database, a different state than planned,
+            or a check inside failed.
+        Busy: another run is at work, or writers held the tables all the time.
         InDoubt: the connection was lost at COMMIT.
-        TargetError: PostgreSQL refused. All but InDoubt leave the database as it was.
+        TargetError: PostgreSQL refused. Every error except InDoubt leaves the database as it was.
     """
     if commit and request.scratch is None and not request.is_approved:
         raise StopError(
-            "this plan has no approval of its own", next="run 01_preflight, approve its digest"
+            "this plan is not approved", next="run 01_preflight, then approve its digest"
         )
     with (
         connected(target, ROLLED_BACK) as connection,
@@ -130,10 +139,11 @@ def apply(
 
 
 def settle(target: Postgres, run: str) -> bool:
-    """Whether ``run`` was committed, asked of the database once nobody is committing any more.
+    """Whether ``run`` was committed; the database is asked once the run's session has ended.
 
     Raises:
-        TargetError: the database cannot be reached; the run stays in doubt.
+        TargetError: the database cannot be reached, or that session is still there; the run stays
+            in doubt.
     """
     with connected(target, "not known yet") as connection:
         wait_for_run_lock(connection, run, target.lock_wait)
@@ -141,7 +151,7 @@ def settle(target: Postgres, run: str) -> bool:
 
 
 class _Work:
-    """The steps of the transaction."""
+    """The steps inside the transaction."""
 
     def __init__(
         self,
@@ -155,7 +165,7 @@ class _Work:
         self._request, self._commit, self._before_commit = request, commit, before_commit
         self._intake = request.intake
         self._mapping = mapping = request.intake.mapping
-        self._compare_schema()  # what is gone cannot even be read; under the locks once more
+        self._compare_schema()  # a missing table could not be read below; repeated under the locks
         self._database = Database.read(self._connection, mapping)
         plan, facts = request.plan, request.intake.survey.schema
         self._undo = undo_data.of(request.run, self._database, plan.entities, plan.links, facts)
@@ -164,8 +174,9 @@ class _Work:
         self._sequences = sequences.behind(self._connection, mapping.schema_name, wiped)
 
     def do(self) -> Applied:
-        """All of it, up to COMMIT."""
+        """Every step up to COMMIT."""
         plan, step = self._request.plan, self._transaction.step
+        # as much as possible before the locks: from then on the clinic's writers wait
         with step("copy into temporary tables"):
             self._transaction.fix_session()
             registry.make(self._connection)
@@ -180,6 +191,7 @@ class _Work:
             self._compare_schema()
             self._compare_before(plan)
             self._require_new_keys()
+        # every foreign key of Nexus can be deferred; its rows come back in this transaction
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         with step("copy aside for undo"):
             undo_data.copy_aside(self._transaction, self._undo, self._incoming_keys())
@@ -189,7 +201,7 @@ class _Work:
             inserted = self._insert()
         with step("re-link"):
             relinked = {link.attachment: self._relink(link) for link in self._undo.links}
-        with step("check foreign keys"):
+        with step("check foreign keys"):  # now, so that COMMIT itself has nothing left to refuse
             self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
         with step("fingerprint after"):
             after = undo_data.hash_after(self._transaction, self._undo)
@@ -222,16 +234,10 @@ class _Work:
         )
 
     def after_commit(self, applied: Applied) -> Applied:
-        """``applied`` with what is only known once the locks are gone."""
+        """``applied`` with what is only known after COMMIT. VACUUM runs outside of transactions."""
         waited = self._transaction.committed(applied.writers_waited)
-        return replace(
-            applied,
-            committed=True,
-            at=datetime.now(UTC),
-            writers_waited=waited,
-            timings=dict(self._transaction.timings),
-            warnings=tuple(vacuum(self._transaction, self._undo)),
-        )
+        committed = after_commit(applied, waited, self._transaction.timings)
+        return replace(committed, warnings=tuple(vacuum(self._transaction, self._undo)))
 
     def _load_temporary(self) -> None:
         request, connection = self._request, self._connection
@@ -260,11 +266,12 @@ class _Work:
             file = request.plan.links[link.attachment].file
             with connection.cursor() as cursor, cursor.copy(command) as copy:
                 for row in rowfile.read(self._intake.folder, file):
-                    copy.write_row(row[: len(columns)])
+                    copy.write_row(row[: len(columns)])  # a plain key has no content type
+            # autovacuum never analyses a temporary table, and the planner would guess its size
             connection.execute(sql.SQL("ANALYZE {}").format(incoming))
 
     def _incoming_keys(self) -> dict[str, sql.Composed]:
-        """Attachment -> the keys of the linking rows that will be written."""
+        """Attachment -> a query for the keys of the linking rows that will be written."""
         return {
             link.attachment: sql.SQL("SELECT {} FROM {}").format(
                 sql.Identifier(link.key), _incoming(f"link_{link.attachment}")
@@ -273,7 +280,7 @@ class _Work:
         }
 
     def _compare_schema(self) -> None:
-        """The schema as it was surveyed: with the locks held, nobody can change it any more."""
+        """Stop unless the schema is the surveyed one; under the locks nobody can change it."""
         was, now = self._intake.survey.schema, schema.describe(self._connection, self._mapping)
         if self._request.scratch is not None:
             was, now = schema.structure(was), schema.structure(now)
@@ -282,22 +289,23 @@ class _Work:
             now,
             "since the preflight",
             state=ROLLED_BACK,
-            next="run 01_preflight again: it says what that means",
+            next="run 01_preflight again: it shows what the change means",
         )
 
     def _compare_before(self, plan: Plan) -> None:
         self._transaction.check_time()
-        found = fingerprints_of(self._database, plan.before)
-        differ = moved(plan.before, found)
+        now = fingerprints_of(self._database, plan.before)
+        differ = moved(plan.before, now)
         if differ:
             raise StopError(
                 "Nexus was changed since the preflight\n"
                 + "\n".join(f"    {line}" for line in differ),
                 state=ROLLED_BACK,
-                next="run 01_preflight again: what was booked or edited since must be in the plan",
+                next="run 01_preflight again: the plan must include what people have changed since",
             )
 
     def _delete(self) -> dict[str, int]:
+        # never TRUNCATE: it would lock out readers as well
         return {
             t.table: self._transaction.execute(
                 sql.SQL("DELETE FROM {}").format(table_name(self._mapping.schema_name, t.table))
@@ -306,10 +314,11 @@ class _Work:
         }
 
     def _insert(self) -> dict[str, int]:
-        done = {}
+        inserted = {}
         for name, entity in self._request.plan.entities.items():
             columns = names(entity.file.columns)
-            done[entity.table] = self._transaction.execute(
+            # identity columns: a row keeps its key
+            inserted[entity.table] = self._transaction.execute(
                 sql.SQL(
                     "INSERT INTO {} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {}"
                 ).format(
@@ -318,13 +327,13 @@ class _Work:
                     columns=columns,
                 )
             )
-        return done
+        return inserted
 
     def _require_new_keys(self) -> None:
-        """Stop where a key of a new row was given out since the preflight.
+        """Stop if the database gave out a key of a new row since the preflight.
 
-        Whoever holds it may use it later: a sequence does not tell for whom it has moved. On a copy
-        that is ourselves alone: the plan is applied to it twice.
+        A session that got it may still use it: a sequence does not show who took a number. On a
+        copy only we take numbers: the plan is applied to it twice.
         """
         if self._request.scratch is not None:
             return
@@ -347,15 +356,15 @@ class _Work:
                 continue
             raise StopError(
                 f"keys were given out since the preflight: {given_out - first + 1:,} that the plan"
-                f" gives to new rows",
+                " gives to new rows",
                 where=sequence.what,
                 state=ROLLED_BACK,
-                next="run 01_preflight again: somebody has added rows or tried to, or this plan was"
+                next="run 01_preflight again: somebody added rows, or tried to, or this plan was"
                 " executed and its COMMIT was lost",
             )
 
     def _move_sequences(self) -> None:
-        """The application's next keys must be free: the last act, since it is not rolled back."""
+        """Move sequences past the loaded keys; the last step: a sequence is not rolled back."""
         for sequence in self._sequences if self._commit else ():
             self._transaction.check_time()
             sequences.move_past_keys(self._connection, self._mapping.schema_name, sequence)
@@ -374,17 +383,17 @@ class _Work:
         if differ:
             rows = {n: f"{c:,} rows differ from the plan" for n, c in self._unplanned()}
             raise StopError(
-                "the result is not the one that was rehearsed and approved\n"
+                "the result differs from the one that was rehearsed and approved\n"
                 + "\n".join(
                     f"    {d}" + (f"; {rows[t]}" if (t := d.partition(":")[0]) in rows else "")
                     for d in differ
                 ),
                 state=ROLLED_BACK,
-                next="keep this record, run 01_preflight again, and compare the two",
+                next="keep this record, run 01_preflight again, and compare both records",
             )
 
     def _unplanned(self) -> Iterator[tuple[str, int]]:
-        """Table -> how many rows are not what the row files say; only counted when it matters."""
+        """Table -> how many rows differ from the row files; slow, so counted only for the error."""
         for name, entity in self._request.plan.entities.items():
             key = sql.Identifier(self._database.catalog.tables[entity.table].primary_key[0])
             query = sql.SQL(
@@ -394,35 +403,21 @@ class _Work:
             yield entity.table, int(scalar(self._connection, query))
 
     def _remember_loaded(self) -> None:
-        """Which record became which row: in a table of our own, so before anyone must wait."""
+        """Save which record became which row; in our own table, so before the locks."""
         if not self._undo.loaded:
             return
         loaded.replace(self._connection, self._intake.folder, self._request.plan.id_map)
 
     def _remember(self, after: Mapping[str, Fingerprint]) -> None:
-        request = self._request
-        registry.remember(
-            self._connection,
-            registry.Committed(
-                run=request.run,
-                environment=request.environment,
-                kind=str(request.plan.scope),
-                digest=request.proposal.digest if request.proposal else "",
-                approved_by=request.approval.who if request.approval else "",
-                before=dict(request.plan.before),
-                after=dict(after),
-                undo=self._undo,
-                undone_by="",
-                committed_at=datetime.now(UTC),
-                seal="",
-            ),
-        )
+        plan = self._request.plan
+        row = run_row(self._request, str(plan.scope), plan.before, after, self._undo)
+        registry.remember(self._connection, row)
 
 
 def vacuum(transaction: Transaction, undo: registry.UndoData) -> Iterator[str]:
-    """VACUUM (ANALYZE) of the wiped tables; a failure is a warning, the data is committed.
+    """VACUUM (ANALYZE) the wiped tables; gives warnings only, because the data is committed.
 
-    The server itself passes over a table that is not ours with no more than a notice.
+    The server would skip a table of another owner with only a notice, so the right is asked first.
     """
     for table in undo.tables:
         place = table_name(transaction.schema, table.table)
@@ -431,17 +426,18 @@ def vacuum(transaction: Transaction, undo: registry.UndoData) -> Iterator[str]:
             owner = scalar(transaction.connection, statement("table_owner"), asked)
             yield (
                 f"VACUUM (ANALYZE) {table.table} was not done: it needs MAINTAIN on the table, or"
-                f" its owner {owner}; autovacuum does it later"
+                f" its owner {owner}; autovacuum will do it later"
             )
             continue
         try:
+            # of a large table it may take longer than the session's limit for a statement
             transaction.connection.execute("SET statement_timeout = '10min'")
             transaction.connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(place))
         except psycopg.Error as error:
             why = f"SQLSTATE {error.sqlstate}" if error.sqlstate else "the connection was lost"
-            yield f"VACUUM (ANALYZE) {table.table} failed: {why}; do it by hand"
+            yield f"VACUUM (ANALYZE) {table.table} failed: {why}; run it by hand"
             if transaction.connection.closed:
-                return  # the data is committed; the other tables are left to autovacuum
+                return  # autovacuum will do the other tables
 
 
 def _incoming(name: str) -> sql.Identifier:

@@ -1,4 +1,4 @@
-"""What approval is asked for, and whether it was given: to one digest, of before and after."""
+"""What approval is asked for, and whether it was given, for one digest of both states."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ from nexus_reimport.model import (
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.settings import EnvironmentKind, Settings
 
-SCHEMA_LINES = 20  # of what is not the same in two schemas
-SHOWN = 12  # characters of a digest that a person types
+SCHEMA_LINES = 20  # differences between two schemas that a message lists
+SHOWN = 12  # characters of a digest that a person types: 48 bits, enough against a slip
 
 
 def short(whole: str) -> str:
-    """As much of a digest as a person reads and types."""
+    """The beginning of a digest, as a person reads and types it."""
     return whole[:SHOWN]
 
 
 def is_meant(typed: str, whole: str) -> bool:
-    """Whether what a person typed is a digest: its beginning, long enough, in any case."""
+    """Whether ``typed`` is the beginning of the digest, long enough, in capitals or not."""
     typed = typed.strip().lower()
     return len(typed) >= SHOWN and whole.startswith(typed)
 
 
 @dataclass(frozen=True, slots=True)
 class DevRun:
-    """The dev run that prod asks for: its record's name, and what it was made with."""
+    """The dev run that prod needs: its id, and what it was made with."""
 
     run: str
     code: str
     mapping: str
-    schema: tuple[str, ...]  # what is not the same in the two schemas
+    schema: tuple[str, ...]  # differences between the two schemas
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What a person says to a proposal: the digest of it, typed.
+    """What a person answers to a proposal: its digest, typed.
 
-    ``rehearsed`` lets a dev environment go on with what it has just rehearsed.
+    ``rehearsed`` lets a dev environment execute what it has just rehearsed.
     """
 
     typed: str = ""
@@ -63,12 +63,13 @@ class Consent:
 
     @property
     def how(self) -> str:
-        """How it was given, for the record."""
+        """How approval was given, for the record."""
         return "as rehearsed" if self.rehearsed and not self.typed else "digest given"
 
 
 def code_digest() -> str:
-    """The digest of the package's own files: what ran, not what it called itself."""
+    """The digest of the package's files: a version number would not show an edited file."""
+    # the shipped mapping and the statements decide about rows as much as the code does
     files = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".sql", ".toml"))
     hashed = hashlib.sha256()
     for path in files:
@@ -84,8 +85,9 @@ def propose(
     plan: Plan,
     rehearsal: Rehearsal,
 ) -> Proposal:
-    """What the preflight asks approval for."""
+    """What the preflight asks approval for, with its digest."""
     decisions = {name: d.model_dump(mode="json") for name, d in sorted(settings.decisions.items())}
+    # a waiver that is changed after the approval must void it
     waivers = [waiver.model_dump(mode="json") for waiver in settings.waivers]
     proposal = Proposal(
         environment=settings.name,
@@ -102,7 +104,7 @@ def propose(
 
 
 def propose_rollback(settings: Settings, look: RollbackPreview) -> RollbackProposal:
-    """What a rollback asks approval for; the same digest while the database is unchanged."""
+    """What a rollback asks approval for; its digest is the same while the database is unchanged."""
     proposal = RollbackProposal(
         environment=settings.name,
         undoes=look.undoes,
@@ -123,10 +125,11 @@ def require(
     mapping_digest: str,
     forerunner: DevRun | None,
 ) -> Approval:
-    """The approval of ``proposal``, if the digest of it was typed and nothing moved since.
+    """The approval of ``proposal``, if its digest was typed and package and mapping are unchanged.
 
     Raises:
-        StopError: no approval, another digest, or prod without its dev run. Nothing was written.
+        StopError: no approval, a different digest, or prod without its dev run. Nothing was
+            written.
     """
     _require_consent(settings, proposal.digest, consent, "01_preflight")
     refuse(refusals(settings, proposal, mapping_digest, forerunner))
@@ -136,36 +139,40 @@ def require(
 def refusals(
     settings: Settings, proposal: Proposal, mapping_digest: str, forerunner: DevRun | None
 ) -> tuple[Refusal, ...]:
-    """Why this proposal would not pass as things are now, whoever approves it.
+    """The reasons for which no approval of this proposal is accepted now.
 
-    The gate asks it before it lets an approval pass, the preflight before it says GO.
+    The gate asks for them before it accepts an approval, the preflight before it says GO.
     """
-    found = [
+    reasons = [
         *_changed("the mapping", proposal.mapping, mapping_digest),
         *_changed("the package", proposal.code, code_digest()),
     ]
     if settings.kind is EnvironmentKind.PROD:
-        found += _forerun(settings, proposal, forerunner)
-    return tuple(found)
+        reasons += _forerun(settings, proposal, forerunner)
+    return tuple(reasons)
 
 
-def refuse(found: tuple[Refusal, ...]) -> None:
-    """Raise StopError that names each of ``found``; nothing where there is none."""
-    if not found:
+def refuse(reasons: tuple[Refusal, ...]) -> None:
+    """Stop if there is a reason to refuse.
+
+    Raises:
+        StopError: names every reason. Nothing was written.
+    """
+    if not reasons:
         return
-    what = found[0].what
-    if len(found) > 1:
-        what = f"{len(found)} things stand in the way of an approval\n" + wording.lines(
-            [f.what for f in found]
-        )
-    raise StopError(what, next="; ".join(dict.fromkeys(f.next for f in found)))
+    what = reasons[0].what
+    if len(reasons) > 1:
+        listed = wording.lines([reason.what for reason in reasons])
+        what = f"{len(reasons)} conditions prevent an approval\n{listed}"
+    raise StopError(what, next="; ".join(dict.fromkeys(reason.next for reason in reasons)))
 
 
 def require_rollback(settings: Settings, proposal: RollbackProposal, consent: Consent) -> Approval:
-    """The approval of a rollback, if the digest of it was typed.
+    """The approval of a rollback, if its digest was typed.
 
     Raises:
-        StopError: no approval, another digest, or nobody has decided about newer rows.
+        StopError: no approval, a different digest, or nobody has decided about newer rows. Nothing
+            was written.
     """
     undecided(proposal.since, proposal.newer, proposal.undoes)
     _require_consent(settings, proposal.digest, consent, "90_rollback")
@@ -174,19 +181,24 @@ def require_rollback(settings: Settings, proposal: RollbackProposal, consent: Co
 
 
 def undecided(since: Since, newer: NewerDecision, run: str) -> None:
-    """Stop where rows are newer than the run and nobody has said what becomes of them."""
-    found = [n for n in since.newer if n.rows]
-    if newer is not NewerDecision.UNDECIDED or not found:
+    """Stop if rows are newer than the run and nobody has decided about them.
+
+    Raises:
+        StopError: lists the newer rows by table. Nothing was written.
+    """
+    tables = [n for n in since.newer if n.rows]
+    if newer is not NewerDecision.UNDECIDED or not tables:
         return
     listed = "\n".join(
         f"    {n.table}: {n.created:,} created, {n.changed:,} changed, {n.deleted:,} deleted"
         f" (e.g. {wording.some(n.sample, n.rows)})"
-        for n in found
+        for n in tables
     )
     raise StopError(
         f"people have written since run {run}\n{listed}",
-        next=f"nexus-reimport rollback {run} --keep-newer keeps what was created or changed, with"
-        " all that it points at; --discard-newer gives it up (it stays in the private folder)",
+        next=f"nexus-reimport rollback {run} --keep-newer keeps the rows that were created or"
+        " changed, with all rows that they point at; --discard-newer deletes or reverts them (a"
+        " copy stays in the private folder)",
     )
 
 
@@ -194,8 +206,8 @@ def _require_consent(settings: Settings, digest_asked: str, consent: Consent, pa
     typed, rehearsed = consent.typed.strip(), consent.rehearsed
     if rehearsed and settings.kind is EnvironmentKind.PROD and not settings.sandbox:
         raise StopError(
-            "--approve-rehearsed is for dev environments; prod needs the digest, typed",
-            next=f"read {page}, then give --approve {short(digest_asked)}",
+            "--approve-rehearsed is only for dev environments; on prod the digest must be typed",
+            next=f"read {page}, then add --approve {short(digest_asked)}",
         )
     if not typed and not rehearsed:
         raise StopError(
@@ -204,8 +216,8 @@ def _require_consent(settings: Settings, digest_asked: str, consent: Consent, pa
         )
     if typed and not is_meant(typed, digest_asked):
         raise StopError(
-            "the digest that was typed is not that of this run's plan",
-            next=f"take the digest from {page} of this very run: it changes with the data",
+            "the typed digest is not the digest of this run's plan",
+            next=f"copy the digest from {page} of this run: it changes with the data",
         )
 
 
@@ -214,8 +226,8 @@ def _changed(what: str, then: str, now: str, page: str = "01_preflight") -> Iter
         yield Refusal(
             f"{what} was changed since the preflight"
             if page == "01_preflight"
-            else f"{what} was changed since the look",
-            f"run {page} again and read what it says now",
+            else f"{what} was changed since the preview",
+            f"run {page} again and read it again",
         )
 
 
@@ -240,6 +252,6 @@ def _forerun(
     if differ:
         listed = "".join(f"\n    {line}" for line in forerunner.schema[:SCHEMA_LINES])
         yield Refusal(
-            f"{dev} was run with another {' and another '.join(differ)} ({forerunner.run}){listed}",
-            f"run `nexus-reimport run {dev}` again, as things are now",
+            f"{dev} was run with a different {' and '.join(differ)} ({forerunner.run}){listed}",
+            f"run `nexus-reimport run {dev}` again",
         )

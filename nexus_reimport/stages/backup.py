@@ -1,4 +1,4 @@
-"""A full dump, and CSVs of what will be wiped, of one exported snapshot; private."""
+"""A full dump, and CSVs of the tables that will be wiped, from one exported snapshot; private."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from nexus_reimport.settings import Postgres
 
 DUMP = "nexus.dump"
 LOG = "pg_dump.log"
-# Lines of pg_restore's list: what only a superuser makes, and who may do what.
+# Lines of pg_restore's list. Only a superuser may make these:
 _OF_A_SUPERUSER = r"^\d+; \d+ \d+ (?:COMMENT - )?(?:EVENT TRIGGER|PUBLICATION) "
-# What hides rows, and what is made of other rows: a copy to look at does without.
+# A copy to look at has no policies, which hide rows, and nothing that is made from other rows:
 _NOT_TO_LOOK_AT = (
     r"^\d+; \d+ \d+ (?:COMMENT - )?"
     r"(?:POLICY|ROW SECURITY|MATERIALIZED VIEW DATA|STATISTICS) "
@@ -39,34 +39,38 @@ def take(
     folder: Path,
     known: Mapping[str, Fingerprint],
 ) -> Backup:
-    """The dump of the exported snapshot, read back once, and one CSV per wiped table.
+    """A dump of the exported snapshot, and one CSV per wiped table.
 
-    ``connection`` is inside that snapshot; fingerprints of whole tables that are ``known`` of it
-    are not computed again. Undo data of earlier runs is not dumped: it is large, and a restored
-    database could not be taken back with it. Source: PostgreSQL, pg_dump, ``--snapshot``.
+    ``connection`` is inside that snapshot; fingerprints of whole tables that are ``known`` are not
+    computed again. Undo data of earlier runs is not dumped: it is large, and a restored
+    database cannot be rolled back with it. Source: PostgreSQL, pg_dump, ``--snapshot``.
 
     Raises:
-        TargetError: no client of the server's major version, or the dump failed. Nothing was
-            written but private files.
+        TargetError: there is no client of the server's major version, or the dump failed. Only
+            private files were written.
     """
     private.make_folder(folder)
     server = str(scalar(connection, "SHOW server_version"))
+    # pg_dump refuses a newer server, and an older server cannot read a newer dump
     binaries = pg_tools.folder(server, target.binaries)
     dump = folder / DUMP
     pg_tools.run(
         [
             binaries / "pg_dump",
-            "--format=custom",
+            "--format=custom",  # pg_restore can choose from it, and restore in parallel
             "--compress=1",
             f"--snapshot={snapshot_id}",
             f"--exclude-schema={UNDO_PREFIX}*",
             "--no-password",
             f"--file={dump}",
+            # whoever comes after a waiting pg_dump would wait as well
             f"--lock-wait-timeout={pg_tools.LOCK_WAIT * 1000}",
         ],
         target,
         folder / LOG,
-        lambda: connection.execute("SELECT 1"),  # our snapshot does not stand idle meanwhile
+        lambda: connection.execute(
+            "SELECT 1"
+        ),  # the server ends a session that is idle in its transaction
     )
     dump.chmod(private.FILE)
     listing = pg_tools.run([binaries / "pg_restore", "--list", dump], target, folder / LOG)
@@ -92,23 +96,25 @@ def take(
 
 
 def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -> tuple[str, ...]:
-    """The dump into an empty database; the extensions that were left out.
+    """Restore the dump into an empty database; gives the extensions that were left out.
 
-    It stops at the first statement that is refused. The copy belongs to the role that restores, and
-    nobody is granted anything: ``left_to_do`` gives what makes up for it. Extensions that no table
-    needs are left out of a copy ``to_look_at``, and of any where the role is no superuser; policies
-    and what materialized views hold, of a copy to look at.
+    It stops at the first statement that PostgreSQL refuses. The copy belongs to the role that
+    restores, without any grant: ``left_to_do`` gives the statements for an administrator.
+    Extensions that no table needs are left out of a copy ``to_look_at``, and of every copy if the
+    role is not a superuser. A copy to look at also has no policies, and its materialized views are
+    empty.
 
     Raises:
-        StopError: the dump is not the one that was written.
-        TargetError: it cannot be restored; why is in the private folder.
+        StopError: the dump is missing or was changed. Nothing was written.
+        TargetError: PostgreSQL refused a statement; the private folder holds its log. The database
+            to restore into is incomplete.
     """
     dump = folder / backup.dump
     if not dump.is_file() or private.sha256_of(dump) != backup.dump_sha256:
         raise StopError(
-            f"{backup.dump} is {'not there' if not dump.is_file() else 'not what was written'}",
+            f"{backup.dump} is {'missing' if not dump.is_file() else 'not what was written'}",
             where="the run's private folder",
-            next="take another run's dump, or run 01_preflight again for a new one",
+            next="use another run's dump, or run 01_preflight again for a new one",
         )
     binaries = pg_tools.folder(backup.server_version, into.binaries)
     listed = pg_tools.run([binaries / "pg_restore", "--list", dump], into, folder / LOG)
@@ -119,7 +125,7 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
     chosen = _chosen(folder, _without(listed, *patterns))
     command: list[str | Path] = [
         binaries / "pg_restore",
-        "--exit-on-error",
+        "--exit-on-error",  # a copy that is restored in part would prove nothing
         "--no-password",
         "--jobs=2",
         "--no-owner",
@@ -138,10 +144,10 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
 def left_to_do(
     backup: Backup, folder: Path, into: Postgres, without: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The statements of the dump that ``restore`` has left to an administrator, by pg_restore.
+    """The statements that ``restore`` left to an administrator, as pg_restore prints them.
 
-    First the extensions that it went ``without``. Then, for when the owners have been set: grants,
-    default privileges, publications, event triggers.
+    First those for the extensions that it went ``without``. Then those to run after the owners are
+    set: grants, default privileges, publications, event triggers.
     """
     listed = pg_tools.run(
         [
@@ -159,7 +165,7 @@ def left_to_do(
 
 
 def _printed(backup: Backup, folder: Path, into: Postgres, listing: str) -> tuple[str, ...]:
-    """The statements of the dump that ``listing`` names."""
+    """The statements of the dump for the lines of ``listing``."""
     if not listing:
         return ()
     command: list[str | Path] = [
@@ -173,9 +179,10 @@ def _printed(backup: Backup, folder: Path, into: Postgres, listing: str) -> tupl
 
 
 def _statements(printed: str) -> Iterator[str]:
-    """The statements of a script of pg_restore's, without those that only set its session.
+    """The statements of a pg_restore script, without those that only set its session.
 
-    A grant that somebody made who is not the owner is made by the owner: the right is the same.
+    The session lines would also switch to the role that made each grant. Without them the owner
+    makes every grant: the right is the same.
     """
     statement = ""
     for line in printed.splitlines():
@@ -193,12 +200,12 @@ def _listed(connection: Connection, name: str) -> tuple[tuple[str, str, str], ..
 
 
 def left_out(backup: Backup) -> tuple[str, ...]:
-    """The extensions that no table needs: a copy does without them."""
+    """The extensions that no table needs: a copy can do without them."""
     return tuple(name for name, needed in sorted(backup.extensions.items()) if not needed)
 
 
 def _lines_of(extensions: tuple[str, ...]) -> tuple[str, ...]:
-    """Patterns of the lines of pg_restore's list that make, or comment on, these extensions."""
+    """Patterns for the lines of pg_restore's list that create, or comment on, these extensions."""
     return tuple(
         rf"^\d+; \d+ \d+ (?:EXTENSION - {re.escape(n)} |COMMENT - EXTENSION {re.escape(n)} )"
         for n in extensions
@@ -206,28 +213,29 @@ def _lines_of(extensions: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _only(listing: str, *patterns: str) -> str:
-    """The lines of pg_restore's own list that one of ``patterns`` finds."""
+    """The lines of pg_restore's list that match one of ``patterns``."""
     wanted = re.compile("|".join(patterns)) if patterns else re.compile("$^")
     return "".join(line for line in listing.splitlines(keepends=True) if wanted.search(line))
 
 
 def _without(listing: str, *patterns: str) -> str:
-    """pg_restore's own list without those lines."""
+    """The lines of pg_restore's list that match none of ``patterns``."""
     unwanted = re.compile("|".join(patterns))
     return "".join(line for line in listing.splitlines(keepends=True) if not unwanted.search(line))
 
 
 def _chosen(folder: Path, listing: str) -> Path:
-    """A list for pg_restore, private."""
+    """A private file with a list for pg_restore."""
     chosen = folder / "restore.list"
     private.replace(chosen, listing.encode())
     return chosen
 
 
 def _csv(connection: Connection, schema: str, table: str, path: Path) -> int:
-    """One table as CSV with a header, every value exactly as PostgreSQL prints it; how many rows.
+    """Write one table as CSV with a header, every value as PostgreSQL prints it; gives its rows.
 
-    A backup, which COPY reads back: no mark, and no guard against what a spreadsheet computes.
+    COPY must be able to read it back, so there is no byte order mark, and no apostrophe before
+    text that a spreadsheet would compute.
     """
     command = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT (FORMAT csv, HEADER true)")
     path.unlink(missing_ok=True)

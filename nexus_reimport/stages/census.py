@@ -1,7 +1,7 @@
-"""Lists what the bucket holds. S3 is read, never written: there is no call here that could.
+"""Lists what the bucket holds. S3 is only read: no call in this module can write.
 
-A listing proves nothing about its own end but by what it says, so each page is looked at: one that
-says there is more and not where, that comes twice, or that is no listing at all, stops the run.
+Only the pages themselves can show that a listing is complete, so each page is checked. A page that
+announces more without saying where, that comes twice, or that is no listing at all stops the run.
 
 Source: Amazon S3 API Reference, "ListObjectsV2" and "Error responses".
 """
@@ -24,8 +24,7 @@ from nexus_reimport.model import Census
 Progress = Callable[[int, int], None]
 COLUMNS = ("key", "size", "etag")
 _STRANGE = (
-    "check that the endpoint is S3's own, and not a proxy's, a console's or a web page;"
-    " then run again"
+    "check that the endpoint is S3 itself, not a proxy, a console or a web page; then run again"
 )
 
 
@@ -34,22 +33,22 @@ def take(
 ) -> Census:
     """Every object under the prefixes of ``place``: key, size, etag, in the order of keys.
 
-    Markers of folders (an empty object whose key ends with a slash) are no files and left out. A
-    server that tells no etag is believed; sizes alone are compared then.
+    Folder markers (empty objects whose key ends with a slash) are not files and are left out. Some
+    servers send no etag; then only the sizes are compared.
 
     Raises:
-        StorageError: the bucket is missing, refused us, could not be reached, or its listing is not
-            one that proves its end.
+        StorageError: the bucket is missing, refused us, cannot be reached, or its listing does not
+            show where it ends. Nothing was written.
     """
     at = datetime.now(UTC)
-    found: dict[str, tuple[int, str]] = {}
+    objects: dict[str, tuple[int, str]] = {}
     try:
         client = storage.opened(place)
         for prefix in place.prefixes:
             for page in _pages(client, place, prefix):
-                found.update(page)
+                objects.update(page)
                 if progress:
-                    progress(len(found), len(found))
+                    progress(len(objects), len(objects))
     except ClientError as error:
         raise storage.refused(error, place) from None
     except BotoCoreError as error:
@@ -57,17 +56,18 @@ def take(
     except (storage.NoListing, ResponseParserError, ValueError, TypeError):
         raise _no_listing(place) from None
     with rowfile.writer(folder / f"{name}.parquet", COLUMNS) as out:
-        for key in sorted(found):
-            size, etag = found[key]
+        for key in sorted(objects):  # prefixes may overlap, and come in any order
+            size, etag = objects[key]
             out.add((key, str(size), etag))
-    return Census(place.bucket, at, len(found), sum(s for s, _ in found.values()), out.done())
+    bytes_stored = sum(size for size, _ in objects.values())
+    return Census(place.bucket, at, len(objects), bytes_stored, out.done())
 
 
 def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, tuple[int, str]]]:
     """The objects under ``prefix``, page by page.
 
-    A server that knows the listing's first version alone tells no token: it is asked for what comes
-    after the last key.
+    A server that knows only version 1 of the listing sends no token; then the next page is asked
+    for by the last key.
     """
     seen: set[str] = set()
     follow: dict[str, str] = {}
@@ -79,36 +79,37 @@ def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, t
             raise _no_listing(place)
         objects = _objects(page, place)
         if not seen.isdisjoint(objects):
-            raise _endless(place, "the same object twice")
+            raise _endless(place, "gives the same object twice")
         seen.update(objects)
         yield {k: v for k, v in objects.items() if not (k.endswith("/") and not v[0])}
         token = page.get("NextContinuationToken", "")
         if not page.get("IsTruncated", bool(token)):
             return
         if not token and not objects:
-            raise _endless(place, "that there is more, and neither a key nor where to go on")
+            raise _endless(place, "announces more, but gives neither a key nor a token for it")
         follow = {"ContinuationToken": token} if token else {"StartAfter": max(objects)}
         if follow in asked:
-            raise _endless(place, "the same place to go on twice")
+            raise _endless(place, "gives the same continuation twice")
 
 
 def _objects(page: Mapping[str, Any], place: settings.S3) -> dict[str, tuple[int, str]]:
-    """Key -> size and etag; an etag that is not told is empty."""
-    found = {}
+    """Key -> size and etag; the etag is "" if the server sends none."""
+    objects = {}
     for item in page.get("Contents", []):
         if "Key" not in item or "Size" not in item:
             raise StorageError(
-                "S3's listing holds an object without key or size",
+                "S3's listing has an object without key or size",
                 where=storage.where(place),
                 next=_STRANGE,
             )
-        found[item["Key"]] = (item["Size"], item.get("ETag", "").strip('"'))
-    return found
+        etag = item.get("ETag", "").strip('"')  # S3 sends it in quotes
+        objects[item["Key"]] = (item["Size"], etag)
+    return objects
 
 
 def _no_listing(place: settings.S3) -> StorageError:
     return StorageError(
-        "S3 answered with something that is no listing of a bucket",
+        "S3 answered with something that is not a listing of a bucket",
         where=storage.where(place),
         next=_STRANGE,
     )
@@ -116,8 +117,8 @@ def _no_listing(place: settings.S3) -> StorageError:
 
 def _endless(place: settings.S3, what: str) -> StorageError:
     return StorageError(
-        f"S3's listing cannot be read to its end: it tells {what}",
+        f"S3's listing cannot be read to its end: it {what}",
         where=storage.where(place),
-        next="run again; if it stays, the server's listing is at fault: update it, or name another"
+        next="run again; if it happens again, the server is at fault: update it, or name another"
         " endpoint",
     )

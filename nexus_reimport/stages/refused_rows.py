@@ -1,9 +1,9 @@
-"""Which planned rows PostgreSQL refuses, asked of PostgreSQL itself once it has refused.
+"""Finds which planned rows PostgreSQL refuses, after it has refused.
 
-An error of PostgreSQL names a constraint, at best, and the row only by its values, which no message
-may hold. So the planned rows are put into temporary tables that have the types, the checks and the
-generated columns of the real ones, half by half until the single rows are found; unique keys,
-exclusion constraints and foreign keys are asked by queries. No other table is written to, and the
+PostgreSQL's error names a constraint at best, and the row only by its values, which no message may
+hold. So the planned rows are put into temporary tables with the types, checks and generated
+columns of the real ones, half by half until the single rows are found. Queries look for rows that
+break unique keys, exclusion constraints and foreign keys. No other table is written to, and the
 transaction is rolled back.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from nexus_reimport.checks.before.rows import left_out_records, told
+from nexus_reimport.checks.before.rows import left_out_records, rows_by_name
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.files import rowfile
 from nexus_reimport.mapping import FieldMapping
@@ -35,17 +35,17 @@ from nexus_reimport.nexus.postgres import (
 from nexus_reimport.planning.manual import BY_HAND
 from nexus_reimport.settings import Postgres
 
-OF_DATA = ("22", "23")  # the classes of SQLSTATE that speak of values and constraints
-MOST = 50  # rows that are looked for one by one
+OF_DATA = ("22", "23")  # classes of SQLSTATE: data exceptions, violated constraints
+MOST = 50  # refused rows that are named: each takes 14 attempts to find among 11,000
 _LINE = "nexus_reimport_line"
-_AS_THEY_ARE = ("text", "character", '"char"')  # a cast would cut what is too long
+_AS_THEY_ARE = ("text", "character", '"char"')  # a cast would silently cut a long text
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """One planned row, and what would not take it: a column or a constraint, and why.
+    """One planned row, and the column or constraint that refuses it.
 
-    ``is_first`` of rows that are alike: it would be taken if the others were not there.
+    ``is_first``: of rows with the same key it is the first, which is accepted without the others.
     """
 
     entity: str
@@ -57,19 +57,19 @@ class Refused:
 def explain(
     error: TargetError, place: Postgres, mapping: FieldMapping, plan: Plan, folder: Path, state: str
 ) -> None:
-    """Raise what names the rows, where ``error`` speaks of rows and they are found at ``place``.
+    """Stop with the names of the rows, if ``error`` is about rows and they are found at ``place``.
 
     Raises:
-        StopError: the FileMaker ids, the column or constraint, and the line of the mapping that
-            leaves them out. ``state`` is what it says is left.
+        StopError: names the FileMaker ids, the column or constraint, and the line of the mapping
+            that leaves them out. ``state`` is left.
     """
     if error.sqlstate[:2] not in OF_DATA:
         return
     try:
-        found = ask(place, mapping, plan, folder)
-    except TargetError:
+        refused = ask(place, mapping, plan, folder)
+    except TargetError:  # the first error is more useful than this one
         return
-    if not found:
+    if not refused:
         return
     records = {(e or "", n or ""): f or "" for e, f, n in rowfile.read(folder, plan.id_map)}
     by_hand = {
@@ -78,48 +78,50 @@ def explain(
         if why == BY_HAND
     }
     groups: dict[tuple[str, str], list[Refused]] = defaultdict(list)
-    for one in found:
-        groups[one.entity, one.by].append(one)
+    for row in refused:
+        groups[row.entity, row.by].append(row)
     lines = []
     for (entity, by), rows in groups.items():
-        own = {r.key: records[entity, r.key] for r in rows if (entity, r.key) in records}
-        lines.append(f"    {entity}, {by}: {told([r.key for r in rows], own)}")
-        surplus = [own[r.key] for r in rows if r.key in own and not r.is_first]
-        if surplus or own:
-            total, named = plan.entities[entity].source_rows, surplus or list(own.values())
+        of_filemaker = {r.key: records[entity, r.key] for r in rows if (entity, r.key) in records}
+        lines.append(f"    {entity}, {by}: {rows_by_name([r.key for r in rows], of_filemaker)}")
+        surplus = [of_filemaker[r.key] for r in rows if r.key in of_filemaker and not r.is_first]
+        if named := surplus or list(of_filemaker.values()):
+            total = plan.entities[entity].source_rows
             lines.append(f"      {left_out_records(entity, total, 'refused', named)}")
         if by_hand.intersection((entity, r.key) for r in rows):
-            lines.append("      among them are rows with values given by hand: see manual.xlsx too")
-    more = f" (the first {MOST:,} are named)" if len(found) >= MOST else ""
+            lines.append(
+                "      some of these rows have values given by hand: check manual.xlsx too"
+            )
+    more = f" (the first {MOST:,} are named)" if len(refused) >= MOST else ""
     raise StopError(
-        f"PostgreSQL would refuse {len(found):,} planned row(s){more}\n" + "\n".join(lines),
+        f"PostgreSQL would refuse {len(refused):,} planned row(s){more}\n" + "\n".join(lines),
         where=f"rehearsal, SQLSTATE {error.sqlstate}",
         state=state,
-        next="settle them in FileMaker or in Nexus, or leave the records out by the line given",
+        next="fix them in FileMaker or in Nexus, or leave the records out with the line above",
     )
 
 
 def ask(place: Postgres, mapping: FieldMapping, plan: Plan, folder: Path) -> list[Refused]:
-    """The planned rows that PostgreSQL would refuse, ``MOST`` of them at most.
+    """The planned rows that PostgreSQL would refuse, at most ``MOST``.
 
     Raises:
-        TargetError: the database cannot be reached, or may not be asked.
+        TargetError: the database cannot be reached, or a right is missing. Nothing was written.
     """
     with connected(place) as connection, rolled_back(connection):
         catalog = catalogs.read(connection, mapping.schema_name)
-        found: list[Refused] = []
+        refused: list[Refused] = []
         for entity in plan.entities.values():
             work = _Table(connection, catalog.tables[entity.table], entity, mapping.schema_name)
             work.load(folder)
-            found += work.refused()
-            found += work.not_distinct()
-        if not found:  # a row that was refused would be missed by those that point at it
-            found += _dangling(connection, catalog, plan)
-        return found[:MOST]
+            refused += work.refused()
+            refused += work.not_distinct()
+        if not refused:  # else rows that point at a refused row would be named as well
+            refused += _dangling(connection, catalog, plan)
+        return refused[:MOST]
 
 
 class _Table:
-    """One table's planned rows: as text, and in a table like the real one."""
+    """The planned rows of one table: in a table of texts, and in a table like the real one."""
 
     def __init__(
         self, connection: Connection, table: Table, entity: EntityPlan, schema: str
@@ -133,7 +135,7 @@ class _Table:
         self._left = MOST
 
     def load(self, folder: Path) -> None:
-        """Make both tables, and fill the one of texts."""
+        """Make both tables, and fill the table of texts."""
         run = self._connection.execute
         texts = sql.SQL(", ").join(
             sql.SQL("{} text").format(sql.Identifier(c.name)) for c in self._columns
@@ -143,6 +145,7 @@ class _Table:
                 self._texts, sql.Identifier(_LINE), texts
             )
         )
+        # CHECK and NOT NULL come along; unique and foreign keys do not, and are asked by queries
         run(
             sql.SQL(
                 "CREATE TEMP TABLE {} (LIKE {} INCLUDING CONSTRAINTS INCLUDING GENERATED)"
@@ -155,14 +158,14 @@ class _Table:
                 copy.write_row((str(number), *row))
 
     def refused(self) -> list[Refused]:
-        """The rows that no table like this one takes: types, lengths, needed columns, checks."""
+        """The rows that break a type, a length, a check, or lack a needed value."""
         return list(self._halves(0, self._entity.file.rows))
 
     def _halves(self, first: int, end: int) -> Iterator[Refused]:
         if first >= end or not self._left:
             return
         try:
-            with self._connection.transaction():
+            with self._connection.transaction():  # a savepoint: an error must not end everything
                 self._insert(first, end)
         except psycopg.Error as error:
             if (error.sqlstate or "")[:2] not in OF_DATA:
@@ -196,7 +199,7 @@ class _Table:
         return str(row[0]) if row else ""
 
     def _why(self, error: psycopg.Error, line: int) -> str:
-        """The constraint or column, never a value."""
+        """The constraint or column that refused the row; never a value."""
         if error.diag.constraint_name:
             return f"constraint {error.diag.constraint_name}"
         if error.diag.column_name:
@@ -209,7 +212,7 @@ class _Table:
         )
 
     def _is_taken(self, column: Column, line: int) -> bool:
-        """Whether the type of a column takes the text that stands in it."""
+        """Whether the text of one row fits the type and the length of a column."""
         query = sql.SQL("SELECT {}, {} FROM {} WHERE {} = {}").format(
             _cast(column),
             sql.Identifier(column.name),
@@ -225,7 +228,7 @@ class _Table:
         return text is None or column.max_length is None or len(text) <= column.max_length
 
     def not_distinct(self) -> Iterator[Refused]:
-        """The rows that a unique key or an exclusion constraint tells apart from no other."""
+        """The rows that conflict with another one under a unique key or exclusion constraint."""
         where = {"table": self._real.as_string(self._connection)}
         for name, parts, operators, condition, nulls_are_equal in self._connection.execute(
             statement("exclusive_keys"), where
@@ -237,9 +240,9 @@ class _Table:
     def _alike(
         self, parts: list[str], same: list[str], condition: str
     ) -> Iterator[tuple[str, bool]]:
-        """Rows of which another one has the same parts, and whether they are the first of these.
+        """The keys of rows that share all parts with another row, and whether each is the first.
 
-        The texts are the catalog's own.
+        Parts, operators and condition are SQL from PostgreSQL's own catalog.
         """
         aliases = [sql.Identifier(f"part_{number}") for number in range(len(parts))]
         rows = sql.SQL("SELECT {} AS key, ctid AS place, {} FROM {} WHERE {}").format(
@@ -264,15 +267,15 @@ class _Table:
 
 
 def _dangling(connection: Connection, catalog: Catalog, plan: Plan) -> Iterator[Refused]:
-    """The planned rows whose foreign key points at nothing that will be there."""
+    """The planned rows with a foreign key to a row that will not exist."""
     by_table = {e.table: e.entity for e in plan.entities.values()}
     for key in catalog.foreign_keys:
         if key.table in by_table and key.schema == catalog.schema:
-            for row in _unfound(connection, catalog, key, by_table):
+            for row in _without_target(connection, catalog, key, by_table):
                 yield Refused(by_table[key.table], row, f"foreign key {key.name}")
 
 
-def _unfound(
+def _without_target(
     connection: Connection, catalog: Catalog, key: ForeignKey, by_table: dict[str, str]
 ) -> list[str]:
     target = (
@@ -305,12 +308,12 @@ def _like(entity: str) -> sql.Identifier:
 
 
 def _cast(column: Column) -> sql.Composable:
-    """A column of texts as the type of the real one. What is too long is not cut."""
+    """A text column cast to the real column's type; a text that is too long is not cut."""
     if column.type.startswith(_AS_THEY_ARE):
         return sql.Identifier(column.name)
     return sql.SQL("CAST({} AS {})").format(sql.Identifier(column.name), _of_catalog(column.type))
 
 
 def _of_catalog(text: str) -> sql.SQL:
-    """A piece of SQL that PostgreSQL's own catalog wrote."""
+    """A piece of SQL as PostgreSQL's own catalog gives it: it needs no quoting."""
     return sql.SQL(text)

@@ -1,4 +1,4 @@
-"""Runs the whole plan on a restored copy of the real database, takes it back, and runs it again.
+"""Runs the whole plan on a restored copy of the real database, undoes it, and runs it again.
 
     restore the dump into a scratch database of our own
     compare every table with the moment of the backup       the backup is proven
@@ -6,8 +6,8 @@
     undo; compare every table again                          the undo is proven
     apply again                                               the result is the same each time
 
-The acts are handed in: a stage never imports another one. What they write goes to the scratch
-database, which is dropped at the end, whatever happened.
+The acts are handed in, because no stage imports another. They write only to the scratch database,
+which is dropped at the end, whatever happens.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from nexus_reimport.settings import Postgres
 STAGE = "rehearsal"
 STEPS = 7
 WHERE = "rehearsal, before anything real was written"
-COPY_DROPPED = "the real database was only read; the copy has been dropped"
+COPY_DROPPED = "the real database was only read; the copy was dropped"
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Acts:
-    """What is rehearsed, each on the scratch database: ``number`` tells first and second apart."""
+    """What is rehearsed on the scratch database; ``number`` counts the times, from 1."""
 
     restore: Callable[[Postgres], object]
     apply: Callable[[Scratch, int], Applied]
@@ -48,7 +48,7 @@ class Acts:
 
 @dataclass(slots=True)
 class _Clock:
-    """Steps, journalled and timed."""
+    """Journals and times the steps."""
 
     journal: Journal
     progress: Progress | None
@@ -65,7 +65,7 @@ class _Clock:
 
 
 def why_not(server: Postgres, backup: Backup) -> str:
-    """Why no copy can be made on ``server``; "" where it can.
+    """Why no copy can be made on ``server``; "" if it can.
 
     Raises:
         TargetError: the server cannot be reached.
@@ -74,6 +74,7 @@ def why_not(server: Postgres, backup: Backup) -> str:
         if not scratch.may_create(connection):
             role = scalar(connection, "SELECT quote_ident(current_user)")
             return f"the role may not create databases (ALTER ROLE {role} CREATEDB;)"
+        # another major version restores dumps with errors, or behaves otherwise than the real one
         version = str(scalar(connection, "SHOW server_version"))
         if pg_tools.major(version) != pg_tools.major(backup.server_version):
             return (
@@ -87,14 +88,15 @@ def why_not(server: Postgres, backup: Backup) -> str:
         if denied:
             return (
                 f"tables need extensions that only a superuser may make: {', '.join(denied)};"
-                " name a server for rehearsals on which the role is one"
+                " name a server for rehearsals on which the role is a superuser"
             )
     return ""
 
 
 def _missing_extensions(connection: Connection, backup: Backup) -> tuple[str, ...]:
-    there = {name for (name,) in connection.execute("SELECT name FROM pg_available_extensions")}
-    return tuple(n for n, needed in sorted(backup.extensions.items()) if needed and n not in there)
+    available = {n for (n,) in connection.execute("SELECT name FROM pg_available_extensions")}
+    needed = sorted(name for name, is_needed in backup.extensions.items() if is_needed)
+    return tuple(name for name in needed if name not in available)
 
 
 def on_a_copy(
@@ -110,8 +112,9 @@ def on_a_copy(
 
     Raises:
         StopError: the copy differs from the original, a check failed, the undo is not exact, or
-            a second run gives another result. The real database was only read.
-        TargetError: the dump cannot be restored, or the server went away.
+            a second run gives another result.
+        TargetError: the dump cannot be restored, or the connection was lost. In both cases the
+            real database was only read.
     """
     clock, began = _Clock(journal, progress), time.monotonic()
     with scratch.made(server, backup.shape, register) as copy:
@@ -122,8 +125,8 @@ def on_a_copy(
                 copy.place,
                 backup.contents,
                 "the restored copy is not what was dumped",
-                "the backup cannot be trusted: look at pg_restore.log in the private folder,"
-                " then run 01_preflight again",
+                "do not trust this backup: read pg_restore.log in the private folder, then run"
+                " 01_preflight again",
             )
         with clock.step("apply"):
             first = acts.apply(copy, 1)
@@ -136,11 +139,11 @@ def on_a_copy(
             _compare(
                 copy.place,
                 backup.contents,
-                "the undo does not give back what was there",
-                "do not execute: report it with this record",
+                "the undo does not give back the rows as they were",
+                "do not execute this run; report the fault with this record",
                 besides=registry.OF_THE_RUN,
             )
-        with clock.step("apply again"):
+        with clock.step("apply again"):  # shows that the undo left nothing, and that results repeat
             second = acts.apply(copy, 2)
             _require_same(first, second)
     return Rehearsal(
@@ -185,12 +188,12 @@ def _require_same(first: Applied, second: Applied) -> None:
             f"the same plan gave two results: {', '.join(sorted(differ))}",
             where=WHERE,
             state=COPY_DROPPED,
-            next="something in the database changes rows by itself: look for triggers and rules",
+            next="something in the database changes rows: look for triggers and rules",
         )
 
 
 def inside(applied: Applied, why: str, seconds: float) -> Rehearsal:
-    """The last resort: the dry run inside the real transaction, which proves no backup."""
+    """The value for the last resort: a dry run in the real transaction, which proves no backup."""
     return Rehearsal(
         ground=Ground.INSIDE,
         after=applied.after,

@@ -1,12 +1,12 @@
-"""Restores a run's dump, whole, into a database of another name, and says how to swap it in.
+"""Restores a run's whole dump as a database of another name, with the statements to swap it in.
 
-The last resort, where a rollback is refused or not enough. The live database is never touched:
+This is the last resort, if a rollback is refused or not enough. The live database is never touched:
 the copy is made under a name of our own, compared with the moment of the dump, and only then gets
-the name that was asked for. Swapping it in is for a person, statement by statement.
+the requested name. A person swaps it in, statement by statement.
 
-Our role owns nothing of the application and may give nothing away. So the copy is its own, without
-a grant, and what would be lost by that is among the statements: owners, grants, default privileges,
-tablespaces, what only a superuser makes (extensions, publications, event triggers), and all that a
+Our role owns nothing of the application and cannot give ownership away. So the copy belongs to it,
+without grants, and the statements restore what is lost by that: owners, grants, default privileges,
+tablespaces, what only a superuser makes (extensions, publications, event triggers), and what a
 database has beside its content: owner, comment, connection limit, settings, grants.
 """
 
@@ -37,6 +37,7 @@ _LISTS_OF_NAMES = (
     "temp_tablespaces",
     "unix_socket_directories",
 )
+# PostgreSQL refuses to rename a database while anybody is connected to it.
 _CUT_OFF = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
 
 
@@ -50,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was restored, and the statements that swap it in, in their order."""
+    """What was restored, and the statements that swap it in, in order."""
 
     run: str
     database: str
@@ -61,15 +62,15 @@ class Restored:
     left_out: tuple[str, ...]  # extensions
     swap: tuple[Step, ...]
     script: str = ""  # a file with the same statements for psql, in the private folder
-    environment: str = "ENV"  # whose the live database is
+    environment: str = "ENV"  # that owns the live database
 
 
 @dataclass(frozen=True, slots=True)
 class Acts:
-    """What is done with the dump: put into an empty database, and asked what it leaves to do.
+    """What ``run`` does with the dump, handed in because no stage imports another.
 
-    ``restore`` gives the extensions that it left out. ``left_to_do`` gives the statements for what
-    is lacking: before the owners are set, and after that.
+    ``restore`` gives the extensions that it left out. ``left_to_do`` gives the statements for an
+    administrator: those before the owners are set, and those after.
     """
 
     restore: Callable[[Postgres], tuple[str, ...]]
@@ -84,11 +85,12 @@ def run(
     register: Path,
     acts: Acts,
 ) -> Restored:
-    """The dump of ``run_id`` as database ``name``, compared table by table.
+    """Restore the dump of ``run_id`` as database ``name``, and compare it table by table.
 
     Raises:
-        StopError: the name is taken or not to be used, or the copy differs from the dump.
-        TargetError: it cannot be restored. Nothing is left behind but the live database.
+        StopError: the name is in use or not allowed, or the copy differs from the dump.
+        TargetError: the dump cannot be restored. The live database is unchanged in any case. The
+            copy was dropped, unless the connection was lost while it was renamed.
     """
     began = time.monotonic()
     with connected(target) as connection:
@@ -100,37 +102,37 @@ def run(
     with scratch.made(target, backup.shape, register) as copy:
         left_out = acts.restore(copy.place)
         with connected(copy.place) as connection:
-            there = contents.read(connection, {})
+            restored = contents.read(connection, {})
             first, last = acts.left_to_do(copy.place, left_out)
             placed = _placed(connection, tablespaces)
             inside = (*first, *_owned(connection, owners), *placed, *last)
-        differ = contents.differences(backup.contents, there)
+        differ = contents.differences(backup.contents, restored)
         if differ:
             raise StopError(
                 f"the restored copy is not what was dumped: {len(differ)} tables differ\n"
                 + "\n".join(f"    {line}" for line in differ),
                 where=f"run {run_id}",
-                state="the copy has been dropped, the live database was not touched",
-                next="take the dump of another run; nexus-reimport record list shows them",
+                state="the copy was dropped; the live database was not touched",
+                next="use the dump of another run; nexus-reimport record list shows them",
             )
-        left = f"the live database was not touched; the copy may be there already, as {name}"
-        with connected(target, left) as connection:
+        state = f"the live database was not touched; the copy may exist already, as {name}"
+        with connected(target, state) as connection:  # the name may be taken by now
             _refuse(connection, target.database, name)
             scratch.give_name(connection, copy, name)
     return Restored(
         run=run_id,
         database=name,
         live=target.database,
-        tables=len(there),
-        rows=sum(f.rows for f in there.values()),
+        tables=len(restored),
+        rows=sum(f.rows for f in restored.values()),
         seconds=time.monotonic() - began,
         left_out=left_out,
-        swap=(*(Step(name, given) for given in inside), *live),
+        swap=(*(Step(name, text) for text in inside), *live),
     )
 
 
 def script(steps: tuple[Step, ...]) -> str:
-    """The statements as one file for psql, which goes from database to database."""
+    """The statements as one file for psql, which changes from database to database."""
     lines = ["\\set ON_ERROR_STOP on"]
     for database, group in itertools.groupby(steps, lambda step: step.database):
         lines.append(f'\\connect "{database}"')
@@ -139,32 +141,32 @@ def script(steps: tuple[Step, ...]) -> str:
 
 
 def _refuse(connection: Connection, live: str, name: str) -> None:
-    """Stop unless ``name`` is a name that nothing has, and that can be typed without quotes."""
+    """Stop unless ``name`` is free, and can be typed without quotes."""
     if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or len(name) > LONGEST_NAME:
         raise StopError(
-            "the name of the database to restore into is not a plain one",
-            next="take small letters, digits and underscores, at most 63 of them",
+            "the name of the database to restore into is not allowed",
+            next="use lower-case letters, digits and underscores, at most 63 characters",
         )
     if name.startswith(scratch.PREFIX):
         raise StopError(
-            f"{scratch.PREFIX}… are names of copies that are dropped by themselves",
-            next="take another name",
+            f"databases named {scratch.PREFIX}… are copies that are dropped automatically",
+            next="use another name",
         )
     if scratch.exists(connection, name):
         raise StopError(
-            f"there is a database {name} already" + (": the live one" if name == live else ""),
-            next="take a name that nothing has; this command never overwrites",
+            f"a database {name} exists already" + (": the live one" if name == live else ""),
+            next="use a name that is free; this command never overwrites",
         )
 
 
 def _refuse_extensions(connection: Connection, backup: Backup) -> None:
-    """Stop where this role cannot make the copy: a table needs what only a superuser makes."""
+    """Stop if a table needs an extension that only a superuser may make, and the role is none."""
     denied = scratch.extensions_of_a_superuser(connection, backup.extensions)
     if denied:
         raise StopError(
             f"tables need extensions that only a superuser may make: {', '.join(denied)}",
             state="nothing was restored",
-            next=f"have an administrator restore {backup.dump} of the run's private folder:"
+            next=f"have an administrator restore {backup.dump} from the run's private folder:"
             " pg_restore --exit-on-error into a new database",
         )
 
@@ -176,7 +178,7 @@ def _listed(connection: Connection, name: str) -> tuple[tuple[str, str, str], ..
 
 
 def _owned(connection: Connection, owners: Iterable[tuple[str, str, str]]) -> Iterator[str]:
-    """The statements that give each object of the copy to the owner that it had."""
+    """The statements that give each object of the copy to its former owner."""
     now = {(kind, place): role for kind, place, role in _listed(connection, "owners")}
     for kind, place, role in owners:
         if now.get((kind, place), role) != role:
@@ -184,13 +186,13 @@ def _owned(connection: Connection, owners: Iterable[tuple[str, str, str]]) -> It
 
 
 def _placed(connection: Connection, tablespaces: Iterable[tuple[str, str, str]]) -> Iterator[str]:
-    """The statements that put tables and indexes of the copy into the tablespaces of their own."""
+    """The statements that move tables and indexes of the copy into their former tablespaces."""
     for kind, place, tablespace in tablespaces:
         yield f"ALTER {kind} {place} SET TABLESPACE {_quoted(connection, tablespace)};"
 
 
 def _in_its_place(connection: Connection, live: str, name: str) -> Iterator[Step]:
-    """The statements that give ``name`` the place of ``live``, and all that ``live`` has itself."""
+    """The statements that put ``name`` in the place of ``live``, with its properties."""
     new = _quoted(connection, live)
     both = ", ".join(sql.Literal(n).as_string(connection) for n in (live, name))
     aside = f"{live}_before_{datetime.now(UTC):%Y%m%d_%H%M}"[:LONGEST_NAME]
@@ -200,12 +202,13 @@ def _in_its_place(connection: Connection, live: str, name: str) -> Iterator[Step
         f"ALTER DATABASE {_quoted(connection, name)} RENAME TO {new};",
         *_properties(connection, f"DATABASE {new}"),
     ]
+    # pg_dump writes these only with --create, which would restore under the old name
     for assignment, role in connection.execute(statement("database_settings")).fetchall():
         key, _, value = str(assignment).partition("=")
         whom = f"ROLE {_quoted(connection, role)} IN " if role else ""
         setting = f"{_quoted(connection, key)} = {_setting(connection, key, value)}"
         steps.append(f"ALTER {whom}DATABASE {new} SET {setting};")
-    yield from (Step("postgres", given) for given in steps)
+    yield from (Step("postgres", text) for text in steps)
 
 
 def _properties(connection: Connection, database: str) -> Iterator[str]:
@@ -228,14 +231,14 @@ def _properties(connection: Connection, database: str) -> Iterator[str]:
 
 
 def _setting(connection: Connection, key: str, value: str) -> str:
-    """A setting's value as SET takes it: a list of names is one literal for each of them.
+    """A setting's value as SET takes it: a list of names is one literal for each name.
 
     Source: PostgreSQL, pg_dump, ``makeAlterConfigCommand`` and ``variable_is_guc_list_quote``.
     """
     values = [value]
     if key.lower() in _LISTS_OF_NAMES:
-        found = re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', value)
-        values = [quoted.replace('""', '"') or plain for quoted, plain in found] or [""]
+        names = re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', value)
+        values = [quoted.replace('""', '"') or plain for quoted, plain in names] or [""]
     return ", ".join(sql.Literal(v).as_string(connection) for v in values)
 
 

@@ -1,4 +1,4 @@
-"""Reads FileMaker once, wholly, into row files, and proves that it is all there is."""
+"""Reads all of FileMaker once into row files, and proves that nothing is missing."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def take(
     page: int = 0,
     progress: Progress | None = None,
 ) -> Snapshot:
-    """Every source of the mapping (or those of ``sources``), read at one time.
+    """Every source of the mapping (or only those in ``sources``), read at one time.
 
-    ``page`` is how many records a page has, if not as many as the environment says.
+    ``page`` is the number of records per page, if not the environment's.
 
     Raises:
-        MappingError: a field is missing, global, or of another type; nothing was read.
+        MappingError: a field is missing, global, or has another type. No record was read.
         SourceError: FileMaker refused, or counts and rows disagree. Nothing was written to Nexus.
     """
     began, at = time.monotonic(), datetime.now(UTC)
     chosen = {n: s for n, s in mapping.sources.items() if n in sources or not sources}
-    channels.require(chosen)
+    channels.require(chosen)  # a missing file must not be found only after an hour of reading
     places = {name: channels.of(name) for name in chosen}
     with _each(channels.place.workers) as pool:
         metadata = pool(lambda name: places[name].source.fields(places[name].table), chosen)
@@ -64,9 +64,10 @@ def take(
         size = page or channels.place.page
 
         def extract(name: str) -> Extract:
-            made, cleaned[name] = _extract(tasks[name], counts[name], folder, size, done)
-            return made
+            taken, cleaned[name] = _extract(tasks[name], counts[name], folder, size, done)
+            return taken
 
+        # the largest tables first, so that no thread waits for one of them at the end
         largest_first = sorted(chosen, key=lambda name: -counts[name])
         try:
             extracts = pool(extract, largest_first)
@@ -94,16 +95,19 @@ def take(
 
 
 def _orders(tasks: Iterable[_Task]) -> dict[Channel, str]:
-    """Server channel -> the form of its dates, told from all tables that were read by it."""
+    """Channel of a server -> the form of its dates, found from all tables that it sent.
+
+    A FileMaker Server before 19.6.1 ignores the request for ISO dates.
+    """
     by_channel: dict[Channel, list[dates.Sent]] = {}
     for task in tasks:
-        if task.place.channel != "exports":  # whose forms are declared
+        if task.place.channel != "exports":  # the environment declares their forms
             by_channel.setdefault(task.place.channel, []).append(task.sent)
     return {channel: dates.form_of(channel, sent) for channel, sent in by_channel.items()}
 
 
 def _with_iso_dates(extract: Extract, task: _Task, folder: Path) -> Extract:
-    """``extract`` with the dates of an older server in ISO form, as every channel gives them."""
+    """``extract`` with an older server's dates in ISO form, as every channel gives them."""
     real = task.real
     stamped = [real.get(name) in task.sent.fields for name in extract.file.columns]
     path = folder / f"{task.name}_iso.parquet"
@@ -116,13 +120,13 @@ def _with_iso_dates(extract: Extract, task: _Task, folder: Path) -> Extract:
             for row in rows
         ),
     )
-    (folder / extract.file.name).unlink()
+    (folder / extract.file.name).unlink()  # else the run would keep the data twice
     return replace(extract, file=file)
 
 
 @contextmanager
 def _each(workers: int) -> Iterator[Each]:
-    """A function that runs work per name on a thread pool; the first error ends it."""
+    """A function that does work for each name on a thread pool; the first error ends all of it."""
     with ThreadPoolExecutor(workers, thread_name_prefix="extract") as pool:
 
         def each(work: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:
@@ -131,7 +135,7 @@ def _each(workers: int) -> Iterator[Each]:
                 wait(futures.values(), return_when=FIRST_EXCEPTION)
                 for future in futures.values():
                     if future.done():
-                        future.result()  # raises what went wrong
+                        future.result()  # raises the first error
                 return {name: future.result() for name, future in futures.items()}
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -155,24 +159,24 @@ def _use(channels: Channels, orders: dict[Channel, str]) -> Iterator[ChannelUse]
 
 
 class Each(Protocol):
-    """Does one thing for every name; the results by name."""
+    """Does the same work for every name; gives the results by name."""
 
     def __call__(self, work: Callable[[str], T], names: Iterable[str], /) -> dict[str, T]: ...
 
 
 class _Stopped(Exception):
-    """Another table could not be read: this one need not be read any further."""
+    """Another table could not be read, so reading this one stops too."""
 
 
 class _Counter:
-    """Adds up rows over the threads and tells the face; a lost update only moves a bar."""
+    """Adds up the rows of all threads and reports progress, which need not be exact."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._done, self._total, self._progress = 0, total, progress
         self._stopped = False
 
     def stop(self) -> None:
-        """End the reading of every table at its next page."""
+        """Stop reading every table at its next page."""
         self._stopped = True
 
     def add(self, rows: int) -> None:
@@ -188,9 +192,13 @@ def _fields(
     places: dict[str, TableSource],
     metadata: dict[str, dict[str, Field]],
 ) -> dict[str, tuple[FieldFound, ...]]:
-    """Where each field of the mapping is found; all that is wrong in one message."""
+    """Source -> its fields as FileMaker has them.
+
+    Raises:
+        MappingError: names every field that is missing, global, or of another type.
+    """
     problems: list[str] = []
-    found = {
+    fields = {
         name: tuple(
             _find(metadata[name], field, wanted, places[name].table, problems)
             for field, wanted in spec.fields.items()
@@ -202,9 +210,9 @@ def _fields(
         raise MappingError(
             f"FileMaker does not have what the mapping needs: {len(problems)} problem(s)\n{listed}",
             where=f"channel={', '.join(sorted({p.channel for p in places.values()}))}",
-            next="put the field on the layout, or give its name in the mapping; then run again",
+            next="put the field on the layout, or correct its name in the mapping; then run again",
         )
-    return found
+    return fields
 
 
 def _find(
@@ -216,7 +224,7 @@ def _find(
     )
     if len(alike) > 1:
         problems.append(
-            f"{table}: {name} may be any of {', '.join(alike)}: give the exact name in the mapping"
+            f"{table}: {name} may be any of {', '.join(alike)}: write the exact name in the mapping"
         )
         return FieldFound(name, "", alike)
     real = next(iter(alike), None)
@@ -228,6 +236,7 @@ def _find(
         return FieldFound(name, "", nearest)
     field = live[real]
     if field.is_global:
+        # a read returns the session's value in every record: it would look like data
         problems.append(f"{table}.{real}: a global field, one value for the whole file")
     elif field.type and field.type != wanted.type:
         problems.append(f"{table}.{real}: is a {field.type}, the mapping expects a {wanted.type}")
@@ -242,7 +251,7 @@ class _Task:
     spec: SourceTable
     place: TableSource
     fields: tuple[FieldFound, ...]
-    there: tuple[str, ...]  # every field that the table has
+    present: tuple[str, ...]  # every field of the table
     ids: frozenset[str]
     sent: dates.Sent = field(init=False)
 
@@ -251,11 +260,12 @@ class _Task:
 
     @property
     def real(self) -> dict[str, str]:
-        """Field of the mapping -> the name that it is read by, "" where there is none."""
+        """Field of the mapping -> its name in FileMaker, "" if it has none there."""
         return {f.name: f.found_as for f in self.fields}
 
     @property
     def wanted(self) -> ReadRequest:
+        """What to read of the table, in FileMaker's names."""
         types = {real: self.spec.fields[name].type for name, real in self.real.items() if real}
         key, *beside = (self.real[name] for name in self.spec.key)
         ids = frozenset(self.real[name] for name in self.ids if name in self.real)
@@ -263,58 +273,58 @@ class _Task:
 
 
 def _key(wanted: ReadRequest, record: dict[str, str]) -> tuple[Id, bool]:
-    """The key of a record as FileMaker writes it, a UUID in lower case; whether it lost something.
+    """The key of a record, a UUID in lower case, and whether cleaning removed something from it.
 
-    A key that lost a character might be another record's.
+    A key without one of its characters could be the key of another record.
     """
     key, done = clean(wanted.key_of(record))
-    return ids.of(_spelt(key)), any(map(loses, done))
+    return ids.of(_lower_uuids(key)), any(map(loses, done))
 
 
-def _spelt(key: str) -> str:
+def _lower_uuids(key: str) -> str:
     return JOINT.join(map(convert.identifier, key.split(JOINT)))
 
 
-def _calls(page: Page) -> Iterable[str]:
-    """What each record of ``page`` is called by in a message."""
+def _names(page: Page) -> Iterable[str]:
+    """The name of each record of ``page`` in messages: its record id, else its number."""
     return page.record_ids or (str(page.offset + n) for n in range(len(page.rows)))
 
 
 def _extract(
     task: _Task, expected: int, folder: Path, page: int, done: _Counter
 ) -> tuple[Extract, list[tuple[str, str, str]]]:
-    """One table as read, and which texts of it were changed: field, what was done, FileMaker id."""
+    """One table as read, and the texts that were cleaned: field, what was done, FileMaker id."""
     began = time.monotonic()
     source, wanted, real = task.place.source, task.wanted, task.real
     modified = real.get(task.spec.modified, "")
-    keys, cleaner = Keys(wanted.keys), Cleaner(real, task.there)
+    keys, cleaner = Keys(wanted.keys), Cleaner(real, task.present)
     rows = repaired = 0
     newest = ""
     with rowfile.writer(folder / f"{task.name}.parquet", (KEY, *real)) as out:
         for part in source.records(wanted, page=page):
             repaired += part.repaired
             keys.record = "record id" if part.record_ids else "number"
-            found = map(apart, part.rows) if part.separated else part.rows
-            for record, called in zip(found, _calls(part), strict=True):
+            records = map(apart, part.rows) if part.separated else part.rows
+            for record, name in zip(records, _names(part), strict=True):
                 key, odd = _key(wanted, record)
                 out.add([key.written, *cleaner.texts(record, key.written)])
-                keys.add(key, called, odd=odd)
+                keys.add(key, name, odd=odd)
                 newest = max(newest, forms.stamp(record[modified])) if modified else ""
                 task.sent.add(record)
                 rows += 1
             done.add(len(part.rows))
-    at_end = source.count(wanted.table)
+    at_end = source.count(wanted.table)  # a record that was added meanwhile may be missing
     where = f"channel={task.place.channel}, table={wanted.table}"
     if not expected == rows == at_end:
         raise SourceError(
             f"{task.name}: {expected:,} in FileMaker at the start, {rows:,} in the extract,"
             f" {at_end:,} at the end",
             where=where,
-            next="run 01_preflight again; if the gap stays, someone is editing: freeze the source",
+            next="run 01_preflight again; if that fails too, someone is editing: freeze the source",
         )
     if fault := keys.fault():
         raise SourceError(f"{task.name}: {fault.what}", where=where, next=fault.next)
-    made = Extract(
+    extract = Extract(
         source=task.name,
         channel=task.place.channel,
         table=wanted.table,
@@ -325,10 +335,10 @@ def _extract(
         newest=newest,
         seconds=time.monotonic() - began,
         fields=task.fields,
-        fields_there=len(task.there),
+        fields_there=len(task.present),
         file=out.done(),
         repaired=repaired,
         origin=source.origin(wanted.table),
         cleaned=tuple(Cleaned(*line) for line in cleaner.counted()),
     )
-    return made, cleaner.changed
+    return extract, cleaner.changed

@@ -1,4 +1,4 @@
-"""Reads Nexus at one moment: schema, what points where, links, counts, fingerprints, rows."""
+"""Reads Nexus at one moment: schema, references, links, counts, fingerprints, rows."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 def read(
     connection: Connection, mapping: FieldMapping, folder: Path, task: Task = Task.RUN
 ) -> Survey:
-    """Everything the later stages need of Nexus, as the connection's transaction sees it.
+    """Everything that later stages need of Nexus, as the connection's transaction sees it.
 
     Call it inside ``postgres.exported_snapshot``, so that the backup shows the same moment.
-    ``task`` is what the role needs rights for.
+    ``task`` is the task that the role needs rights for.
 
     Raises:
-        MappingError: the mapping does not fit the live schema. Nothing was written.
+        MappingError: the mapping does not fit the live schema. Only private files were written.
     """
-    obstacles.refuse_hidden_rows(connection)
+    obstacles.refuse_hidden_rows(connection)  # every count and fingerprint below would be wrong
     catalog = catalogs.read(connection, mapping.schema_name)
     fit.check(connection, mapping, catalog)
     types = catalogs.content_types(connection, mapping)
     database = Database(connection, mapping, catalog, types)
     known = references.declared(database)
     described = schema.describe(connection, mapping)
-    given, unused = defaults.read(database)
+    filled, unused = defaults.read(database)
     scanned, hits = references.unexplained(database, known)
     return Survey(
         database=str(scalar(connection, "SELECT current_database()")),
@@ -93,7 +93,7 @@ def read(
         keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
         schema=described,
         notices=(*obstacles.notices(database), *unused),
-        defaults=given,
+        defaults=filled,
     )
 
 
@@ -103,12 +103,12 @@ def _state(database: Database, table: Table) -> TableState:
     if not columns:
         rows = scalar(database.connection, sql.SQL("SELECT count(*) FROM {}").format(place))
         return TableState(table.name, role, rows, fingerprint.Fingerprint(rows, ""), left_out)
-    found = fingerprint.of(database.connection, place, columns, table.primary_key)
-    return TableState(table.name, role, found.rows, found, left_out)
+    state = fingerprint.of(database.connection, place, columns, table.primary_key)
+    return TableState(table.name, role, state.rows, state, left_out)
 
 
 def dump_table(database: Database, table: Table, path: Path) -> RowFile:
-    """All rows of ``table``, in the order of their keys."""
+    """All rows of ``table`` as a row file, in the order of their keys."""
     query = sql.SQL('SELECT {} FROM {} ORDER BY {} COLLATE "C"').format(
         names(table.names()),
         table_name(database.mapping.schema_name, table.name),
@@ -119,15 +119,15 @@ def dump_table(database: Database, table: Table, path: Path) -> RowFile:
 
 def _pointers(database: Database, known: list[references.Reference]) -> tuple[Pointer, ...]:
     shared = [(r.table, r.columns) for r in known if r.kind == "id in a column"]
-    found = []
+    pointers = []
     for r in known:
         rows, dangling = references.count(database.connection, database.mapping.schema_name, r)
         if shared.count((r.table, r.columns)) > 1:
-            dangling = 0
-        found.append(
+            dangling = 0  # the column names several tables: an id that misses one may be in another
+        pointers.append(
             Pointer(r.table, r.columns, r.kind, r.entity, rows, dangling, r.target_columns)
         )
-    return tuple(found)
+    return tuple(pointers)
 
 
 def _pointed_at(
@@ -135,7 +135,7 @@ def _pointed_at(
     known: list[references.Reference],
     folder: Path,
 ) -> RowFile:
-    """Which wiped rows something outside the wiped tables points at: entity, id, table, column."""
+    """The wiped rows that a reference from another table points at: entity, id, table, column."""
     outside = [r for r in known if r.table not in database.mapping.wiped_tables()]
     columns = ("entity", "id", "table", "column")
     parts = [
@@ -164,8 +164,8 @@ def _pointed_at(
 
 
 def _lookups(database: Database, folder: Path) -> dict[str, RowFile]:
-    """``table.column`` -> (id, value): by what lookups find, and people choose, a row of it."""
-    found = {}
+    """``table.column`` -> (id, value) of each row, by which lookups, and people, choose one."""
+    files = {}
     for table, column in sorted(database.mapping.chosen_from()):
         key = database.catalog.tables[table].primary_key[0]
         query = sql.SQL("SELECT {0}, {1} FROM {2} WHERE {1} IS NOT NULL ORDER BY 1").format(
@@ -174,14 +174,17 @@ def _lookups(database: Database, folder: Path) -> dict[str, RowFile]:
             table_name(database.mapping.schema_name, table),
         )
         path = folder / f"lookup_{table}_{column}.parquet"
-        found[f"{table}.{column}"] = copy_out(database.connection, query, path, ("id", "value"))
-    return found
+        files[f"{table}.{column}"] = copy_out(database.connection, query, path, ("id", "value"))
+    return files
 
 
 def _next_keys(database: Database) -> dict[str, tuple[int, int]]:
-    """For entities with integer keys: one more than the largest ever given out; the last one."""
-    found = {}
-    known = sequences.behind(
+    """Entity with integer keys -> the first key that was never given out; the last possible key.
+
+    A key that was given out may be in use although no row has it: a sequence is never rolled back.
+    """
+    keys = {}
+    behind = sequences.behind(
         database.connection, database.mapping.schema_name, database.mapping.wiped_tables()
     )
     for name, entity in database.mapping.entities.items():
@@ -193,21 +196,21 @@ def _next_keys(database: Database) -> dict[str, tuple[int, int]]:
             )
             rising = [
                 s
-                for s in known
+                for s in behind
                 if (s.table, s.column) == (entity.table, key.name) and s.rises and s.may_read
             ]
             given_out = [sequences.given_out(database.connection, s) or 0 for s in rising]
             limits = [s.largest - s.increment + 1 for s in rising if not s.cycles]
-            found[name] = (
+            keys[name] = (
                 max(int(scalar(database.connection, query)), *given_out, 0) + 1,
                 min([*limits, _LARGEST[key.type]]),
             )
-    return found
+    return keys
 
 
 def _missing_rights(connection: Connection, mapping: FieldMapping, task: Task) -> list[Problem]:
     lacking = rights.missing(rights.read(connection, mapping), task)
-    found = [Problem(f"missing right: {what}", given) for what, given in rights.lines(lacking)]
+    problems = [Problem(f"missing right: {what}", grant) for what, grant in rights.lines(lacking)]
     if scalar(connection, "SELECT pg_is_in_recovery()"):
-        found.append(Problem("the server is a replica in recovery", "name the primary server"))
-    return found
+        problems.append(Problem("the server is a replica in recovery", "name the primary server"))
+    return problems

@@ -1,9 +1,9 @@
-"""Takes the latest run back, in one transaction, from the undo data that the run itself has made.
+"""Undoes the latest run, in one transaction, from the undo data that the run itself made.
 
-Every wiped table gets the rows that it held before the run, and every link that the run fixed is
-as it was. What people created or edited since is known by (key, hash), listed, and either kept,
-with everything that it points at, or discarded: a person chooses. What a protected row points at
-stays in any case: no reference is left dangling.
+Every wiped table gets back the rows that it had before the run, and every link that the run fixed
+is as it was. What people created or edited since is found by (key, hash) and listed. A person
+decides whether it is kept, with everything that it points at, or discarded. A row that a protected
+row points at stays in any case: no reference is left dangling.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from nexus_reimport.model import (
     RollbackPreview,
     RollbackProposal,
     Undone,
+    after_commit,
     digest,
+    run_row,
 )
 from nexus_reimport.nexus import (
     changes as since,
@@ -72,7 +74,7 @@ STAGE = "undo"
 
 @dataclass(frozen=True, slots=True)
 class RollbackRequest:
-    """Which run is taken back, by which, and what becomes of what is newer."""
+    """Which run is undone, by which run, and what becomes of newer rows."""
 
     run: str
     environment: str
@@ -84,7 +86,7 @@ class RollbackRequest:
 
     @property
     def is_approved(self) -> bool:
-        """Whether the approval is of this very rollback."""
+        """Whether the approval is for this rollback, and its proposal was not edited since."""
         return (
             self.proposal is not None
             and self.approval is not None
@@ -100,21 +102,23 @@ BeforeCommit = Callable[[Undoing], Report]
 def preview(
     target: Postgres, mapping: FieldMapping, run: str, newer: NewerDecision, folder: Path
 ) -> RollbackPreview:
-    """What taking ``run`` back would do, now: nothing is written but private files.
+    """What undoing ``run`` would do now; only private files are written.
 
-    Rows that were created or edited since are written, whole, to the private ``folder``.
+    Whole rows that were created or edited since go to the private ``folder``.
 
     Raises:
         StopError: it is not the latest run, its undo data is gone, or the schema was changed.
+            Nothing was written.
     """
     with waiters.reading(target) as connection, rolled_back(connection):
+        # temporary tables need a transaction that may write; it is rolled back
         reports = Reports(STAGE, STEPS, null_journal)
         transaction = Transaction(connection, target, mapping.schema_name, reports)
         transaction.fix_session()
         database = Database.read(connection, mapping)
         undoes, undo = latest(database, run)
         known = _known(database, undo)
-        found = since.find(transaction, undo, known, keep=newer is NewerDecision.KEEP)
+        newer_rows = since.find(transaction, undo, known, keep=newer is NewerDecision.KEEP)
         saved = {
             part.table: copy_out(
                 connection,
@@ -129,7 +133,7 @@ def preview(
             kind=undoes.kind,
             committed_at=undoes.committed_at,
             newer=newer,
-            since=found,
+            since=newer_rows,
             rows_before={p.table: undoes.before[p.table].rows for p in undo.tables},
             rows_now={p.table: _count(connection, mapping, p.table) for p in undo.tables},
             links=registry.links_before(connection, undo),
@@ -148,18 +152,18 @@ def run(
     journal: Journal = null_journal,
     progress: Progress | None = None,
 ) -> Undone:
-    """Take the run back and check, in one transaction; COMMIT only if approved.
+    """Undo the run and check, in one transaction; COMMIT only if approved.
 
     Raises:
-        StopError: not approved, changed since the look, or a check inside failed.
-        Busy: another run, or writers that did not let us in.
+        StopError: not approved, changed since the preview, or a check inside failed.
+        Busy: another run is at work, or writers held the tables all the time.
         InDoubt: the connection was lost at COMMIT.
-        TargetError: PostgreSQL refused. All but InDoubt leave the database as it was.
+        TargetError: PostgreSQL refused. Every error except InDoubt leaves the database as it was.
     """
     if request.scratch is None and not request.is_approved:
         raise StopError(
-            "this rollback has no approval of its own",
-            next="read 90_rollback, approve the digest that it shows",
+            "this rollback is not approved",
+            next="read 90_rollback, then approve the digest that it shows",
         )
     with (
         connected(target, ROLLED_BACK) as connection,
@@ -178,53 +182,55 @@ def run(
 
 
 def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
-    """The run that can be taken back, and its undo data; ``run`` must name it, or be empty.
+    """The run that can be undone, and its undo data; ``run`` must name it, or be empty.
 
     Raises:
-        StopError: there is none, another one is the latest, or it cannot be taken back exactly.
+        StopError: there is none, another run is the latest, or it cannot be undone exactly.
+            Nothing was written.
     """
     connection = database.connection
+    # a rollback has no undo data: it cannot be undone itself
     every = [r for r in registry.runs(connection) if r.kind != "rollback"]
     standing = [r for r in every if not r.undone_by]
     if not standing:
         raise StopError(
-            "no run was committed here that could be taken back",
+            "no run was committed here that could be undone",
             where=f"database {scalar(connection, 'SELECT current_database()')}",
             next="see nexus-reimport record list",
         )
-    found = standing[0]
-    if run and run != found.run:
+    last = standing[0]
+    if run and run != last.run:
         known = next((r for r in every if r.run == run), None)
-        said = (
-            f"was taken back by {known.undone_by}"
+        why = (
+            f"was undone by {known.undone_by}"
             if known and known.undone_by
             else ("is not the latest" if known else "was never committed here")
         )
         raise StopError(
-            f"run {run} {said}; the latest is {found.run}",
-            next=f"only the latest can be taken back: nexus-reimport rollback {found.run};"
+            f"run {run} {why}; the latest is {last.run}",
+            next=f"only the latest can be undone: nexus-reimport rollback {last.run};"
             f" the whole database as before {run}: nexus-reimport restore {run} --into NAME",
         )
-    restore = f"nexus-reimport restore {found.run} --into NAME gives the whole database back"
-    if found.undo is None or not registry.is_kept(connection, found.undo):
+    restore = f"nexus-reimport restore {last.run} --into NAME gives the whole database back"
+    if last.undo is None or not registry.is_kept(connection, last.undo):
         raise StopError(
-            f"the undo data of run {found.run} is not there any more",
-            where="purged, or the database was restored from a dump since",
+            f"the undo data of run {last.run} no longer exists",
+            where="it was purged, or the database was restored from a dump since",
             next=restore,
         )
-    _require_same_schema(database, found, NOTHING_WRITTEN)
-    return found, found.undo
+    _require_same_schema(database, last, NOTHING_WRITTEN)
+    return last, last.undo
 
 
 def _require_same_schema(database: Database, undoes: Committed, state: str) -> None:
-    """The schema as the run found it, or its rows cannot be put back as they were.
+    """Stop unless the schema is the one before the run: else its rows cannot be put back exactly.
 
     Raises:
-        StopError: it is another one. ``state`` is left.
+        StopError: the schema was changed. ``state`` is left.
     """
     since_run = f"since run {undoes.run}"
     advice = (
-        "take the change back and try again; or nexus-reimport restore"
+        "revert the change and try again; or nexus-reimport restore"
         f" {undoes.run} --into NAME gives the whole database back"
     )
     kept = undoes.undo
@@ -244,7 +250,7 @@ def _require_same_schema(database: Database, undoes: Committed, state: str) -> N
 
 
 def _known(database: Database, undo: UndoData) -> tuple[Reference, ...]:
-    """What can point at a row of a wiped table."""
+    """The references that can point at a row of a wiped table."""
     wiped = {part.table for part in undo.tables}
     return tuple(r for r in references.declared(database) if r.target in wiped)
 
@@ -255,7 +261,7 @@ def _count(connection: Connection, mapping: FieldMapping, table: str) -> int:
 
 
 class _Work:
-    """The steps of the transaction."""
+    """The steps inside the transaction."""
 
     def __init__(
         self,
@@ -269,7 +275,7 @@ class _Work:
         self._keep = request.newer is NewerDecision.KEEP
 
     def do(self) -> Undone:
-        """All of it, up to COMMIT."""
+        """Every step up to COMMIT."""
         step = self._transaction.step
         with step("read the undo data"):
             self._transaction.fix_session()
@@ -282,8 +288,8 @@ class _Work:
             self._transaction.lock(tuple(dict.fromkeys(tables)))
         with step("compare with what was approved"):
             self._compare(undoes)
-            found = since.find(self._transaction, undo, known, keep=self._keep)
-            self._require_choice(found)
+            newer = since.find(self._transaction, undo, known, keep=self._keep)
+            self._require_choice(newer)
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         with step("delete"):
             self._set_aside(undo)
@@ -298,7 +304,7 @@ class _Work:
         with step("checks inside"):
             after = fingerprints_now(database, Role.WIPED, Role.LINK)
             undoing = Undoing(
-                self._transaction, database, undoes, undo, found, self._keep, known, relinked, after
+                self._transaction, database, undoes, undo, newer, self._keep, known, relinked, after
             )
             report = self._before_commit(undoing)
             checks.require(
@@ -314,11 +320,11 @@ class _Work:
             committed=False,
             at=datetime.now(UTC),
             undoes=undoes.run,
-            exact=found.is_quiet,
+            exact=newer.is_quiet,
             deleted=deleted,
             put_back=restored,
             relinked=relinked,
-            since=found,
+            since=newer,
             after=after,
             writers_waited=self._transaction.waited(),
             timings=self._transaction.timings,
@@ -326,18 +332,12 @@ class _Work:
         )
 
     def after_commit(self, undone: Undone) -> Undone:
-        """``undone`` with what is only known once the locks are gone."""
+        """``undone`` with what is only known after COMMIT."""
         waited = self._transaction.committed(undone.writers_waited)
-        return replace(
-            undone,
-            committed=True,
-            at=datetime.now(UTC),
-            writers_waited=waited,
-            timings=dict(self._transaction.timings),
-        )
+        return after_commit(undone, waited, self._transaction.timings)
 
     def _compare(self, undoes: Committed) -> None:
-        """With the locks held, neither schema nor rows can change any more."""
+        """Stop unless schema and rows are as approved; under the locks nobody can change them."""
         now = Database.read(self._connection, self._mapping)
         _require_same_schema(now, undoes, ROLLED_BACK)
         if self._request.proposal is None:
@@ -345,21 +345,21 @@ class _Work:
         schema.require_same(
             self._request.proposal.schema,
             schema.describe(self._connection, self._mapping),
-            "since you looked",
+            "since the preview",
             state=ROLLED_BACK,
-            next="look again, and approve the digest that is shown then",
+            next="preview again, then approve the digest that it shows",
         )
-        found = fingerprints_now(now, Role.WIPED, Role.LINK)
-        differ = moved(self._request.proposal.now, found)
+        fingerprints = fingerprints_now(now, Role.WIPED, Role.LINK)
+        differ = moved(self._request.proposal.now, fingerprints)
         if differ:
             raise StopError(
-                "Nexus was changed since you looked\n" + "\n".join(f"    {d}" for d in differ),
+                "Nexus was changed since the preview\n" + "\n".join(f"    {d}" for d in differ),
                 state=ROLLED_BACK,
-                next="look again, and approve the digest that is shown then",
+                next="preview again, then approve the digest that it shows",
             )
 
-    def _require_choice(self, found: Since) -> None:
-        if self._request.newer is NewerDecision.UNDECIDED and any(n.rows for n in found.newer):
+    def _require_choice(self, newer: Since) -> None:
+        if self._request.newer is NewerDecision.UNDECIDED and any(n.rows for n in newer.newer):
             raise StopError(
                 "rows were created or edited since the run, and nobody has decided about them",
                 state=ROLLED_BACK,
@@ -367,6 +367,7 @@ class _Work:
             )
 
     def _set_aside(self, undo: UndoData) -> None:
+        """Copy the rows that stay: the next step deletes the whole tables."""
         for part in undo.tables:
             self._transaction.execute(
                 sql.SQL(
@@ -389,15 +390,15 @@ class _Work:
         }
 
     def _put_back(self, undo: UndoData) -> dict[str, int]:
-        done = {}
+        restored = {}
         for part in undo.tables:
             query = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}").format(
                 table_name(self._mapping.schema_name, part.table),
                 names(part.loads),
                 since.rows_back(undo, part),
             )
-            done[part.table] = self._transaction.execute(query)
-        return done
+            restored[part.table] = self._transaction.execute(query)
+        return restored
 
     def _links_back(self, undo: UndoData) -> dict[str, int]:
         return {
@@ -418,19 +419,5 @@ class _Work:
     def _remember(self, undoes: Committed, after: Mapping[str, Fingerprint]) -> None:
         request = self._request
         registry.mark_undone(self._connection, undoes.run, request.run)
-        registry.remember(
-            self._connection,
-            Committed(
-                run=request.run,
-                environment=request.environment,
-                kind="rollback",
-                digest=request.proposal.digest if request.proposal else "",
-                approved_by=request.approval.who if request.approval else "",
-                before=dict(request.proposal.now if request.proposal else undoes.after),
-                after=dict(after),
-                undo=None,
-                undone_by="",
-                committed_at=datetime.now(UTC),
-                seal="",
-            ),
-        )
+        before = request.proposal.now if request.proposal else undoes.after
+        registry.remember(self._connection, run_row(request, "rollback", before, after))

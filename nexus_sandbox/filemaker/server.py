@@ -10,12 +10,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
-from nexus_reimport.errors import SandboxError
 from nexus_sandbox import process
 
 _MODULE = "nexus_sandbox.filemaker.simulator"
 _PASSWORD = "NEXUS_SANDBOX_FILEMAKER_PASSWORD"  # noqa: S105 - the name of a variable
-_ATTEMPTS = 3
 
 
 class FileMakerServer:
@@ -37,18 +35,14 @@ class FileMakerServer:
             SandboxError: it did not start; none is left running.
         """
         end_leftover(folder)
-        for _ in range(_ATTEMPTS):
-            port = process.free_port(port)
-            server = _launch(folder, port, password, only_odata)
-            if _answers(port, server):
-                return cls(port, server)
-            process.stop(server)
-        raise SandboxError(
-            f"the FileMaker simulator did not start in {_ATTEMPTS} attempts",
-            where=f"log={_log(folder)}",
-            state="no simulator is running",
-            next=f"fix what its log says: {process.tail(_log(folder))}",
+        how = process.Launch(
+            "the FileMaker simulator",
+            _log(folder),
+            on_free_ports=process.free_port,
+            start=lambda free: _start(folder, free, password, only_odata),
+            is_ready=_is_filemaker,
         )
+        return cls(*process.launch(how, port))
 
     @property
     def pid(self) -> int:
@@ -69,7 +63,7 @@ def end_leftover(folder: Path) -> None:
     process.end_noted(_pid(folder), _MODULE)
 
 
-def _launch(
+def _start(
     folder: Path, port: int, password: str, only_odata: Collection[str]
 ) -> subprocess.Popen[bytes]:
     server = process.start(
@@ -85,13 +79,6 @@ def _launch(
     )
     process.note(server, _pid(folder))
     return server
-
-
-def _answers(port: int, server: subprocess.Popen[bytes]) -> bool:
-    def settled() -> bool:
-        return server.poll() is not None or _is_filemaker(port)
-
-    return process.until(settled, seconds=60, pause=0.05) and server.poll() is None
 
 
 def _is_filemaker(port: int) -> bool:

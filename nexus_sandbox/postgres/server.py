@@ -16,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nexus_reimport.errors import SandboxError
 from nexus_reimport.files import private
 from nexus_sandbox import process
 from nexus_sandbox.postgres import home
@@ -26,7 +25,6 @@ from nexus_sandbox.postgres.home import binaries
 __all__ = ["SUPERUSER", "Postgres", "PostgresServer", "binaries", "delete"]
 
 _PATIENCE = 60.0  # its last checkpoint may be long on a busy machine
-_ATTEMPTS = 3  # another process may take a free port between our look and the server's
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -61,19 +59,17 @@ class PostgresServer:
         access = _made(folder)
         _end_leftover(access.data)
         settings = {**({} if durable else _NOT_DURABLE), **(tuned or {})}
-        for _ in range(_ATTEMPTS):
-            access = replace(access, port=process.free_port(port or access.port))
-            server = _launch(folder, access, settings)
-            if _answers(access, server):
-                access.remember(folder)
-                return cls(folder, access, server)
-            process.stop(server, polite=signal.SIGINT)
-        raise SandboxError(
-            f"PostgreSQL did not start in {_ATTEMPTS} attempts",
-            where=f"log={_log(folder)}",
-            state="no server is running",
-            next=f"fix what its log says: {process.tail(_log(folder))}",
+        how = process.Launch(
+            "PostgreSQL",
+            _log(folder),
+            on_free_ports=lambda a: replace(a, port=process.free_port(port or a.port)),
+            start=lambda a: _start(folder, a, settings),
+            is_ready=Postgres.takes_password,
+            polite=signal.SIGINT,
         )
+        access, server = process.launch(how, access)
+        access.remember(folder)
+        return cls(folder, access, server)
 
     def __repr__(self) -> str:
         return f"PostgresServer(port={self.port}, pid={self.pid})"
@@ -153,7 +149,7 @@ def _made(folder: Path) -> Postgres:
     return access
 
 
-def _launch(folder: Path, access: Postgres, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(folder: Path, access: Postgres, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
     fixed = {
         "listen_addresses": "127.0.0.1",
         "port": str(access.port),
@@ -168,15 +164,6 @@ def _launch(folder: Path, access: Postgres, settings: Mapping[str, str]) -> subp
         user=home.server_user(),
         farewell=signal.SIGQUIT,  # at once: what was committed is recovered at the next start
     )
-
-
-def _answers(access: Postgres, server: subprocess.Popen[bytes]) -> bool:
-    """Whether our own server takes the password in time; a stranger on that port does not."""
-
-    def settled() -> bool:
-        return server.poll() is not None or access.takes_password()
-
-    return process.until(settled, seconds=60) and server.poll() is None
 
 
 def _end_leftover(data: Path) -> None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,7 +24,6 @@ from nexus_sandbox.s3.access import REGION, Storage
 
 __all__ = ["REGION", "S3Server", "Storage", "delete"]
 
-_ATTEMPTS = 3
 _GRPC_OFFSET = 10_000  # parts of weed look for each other at their port plus this, set or not
 _PARTS = ("master", "volume", "filer", "s3", "admin")
 
@@ -50,20 +50,16 @@ class S3Server:
         access = Storage.at(folder) or Storage(
             {}, (), secrets.token_hex(10), secrets.token_urlsafe(30)
         )
-        for _ in range(_ATTEMPTS):
-            ports = _ports(access.ports)
-            access = Storage(ports, tuple(buckets), access.access_key, access.secret_key)
-            access.remember(folder)
-            server = _launch(folder, access)
-            if _answers(access, server):
-                return cls(folder, access, server)
-            process.stop(server, polite=signal.SIGKILL)
-        raise SandboxError(
-            f"the S3 server did not start in {_ATTEMPTS} attempts",
-            where=f"log={_log(folder)}",
-            state="no server is running",
-            next=f"fix what its log says: {process.tail(_log(folder))}",
+        how = process.Launch(
+            "the S3 server",
+            _log(folder),
+            on_free_ports=lambda a: replace(a, ports=_ports(a.ports), buckets=tuple(buckets)),
+            start=lambda a: _start(folder, a),
+            is_ready=Storage.has_buckets,
+            polite=signal.SIGKILL,
         )
+        access, server = process.launch(how, access)
+        return cls(folder, access, server)
 
     def __repr__(self) -> str:
         return f"S3Server({self.access.endpoint!r}, pid={self.pid})"
@@ -118,7 +114,8 @@ def _ports(last: dict[str, int]) -> dict[str, int]:
     return chosen
 
 
-def _launch(folder: Path, access: Storage) -> subprocess.Popen[bytes]:
+def _start(folder: Path, access: Storage) -> subprocess.Popen[bytes]:
+    access.remember(folder)
     objects = private.close_folder(folder / "objects")
     (objects / "mini.options").unlink(missing_ok=True)  # else it takes the ports of last time
     server = process.start(
@@ -154,15 +151,6 @@ def _launch(folder: Path, access: Storage) -> subprocess.Popen[bytes]:
     )
     process.note(server, _pid(folder))
     return server
-
-
-def _answers(access: Storage, server: subprocess.Popen[bytes]) -> bool:
-    """Whether our own server is ready in time; a stranger on that port never is."""
-
-    def settled() -> bool:
-        return server.poll() is not None or access.has_buckets()
-
-    return process.until(settled, seconds=60, pause=0.05) and server.poll() is None
 
 
 def _program() -> Path:

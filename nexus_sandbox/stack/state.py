@@ -73,7 +73,7 @@ def recipe() -> str:
     here = Path(__file__).parent
     clinic = here.parent / "clinic"
     # what fills it writes the product's marker, and grants the rights that the product lists
-    own = [PACKAGE / "sql" / "deployment.sql", PACKAGE / "nexus" / "rights.py"]
+    own = [PACKAGE / "sql" / "deployment.sql", PACKAGE / "nexus" / "rights" / "rules.py"]
     sources = sorted([here / "schema.sql", here / "fill.py", *own, *clinic.rglob("*.py")])
     digest = hashlib.sha256()
     for source in sources:

@@ -12,7 +12,8 @@ from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import KEY
-from nexus_reimport.settings import FileMaker, _FromEnvironment
+from nexus_reimport.settings import FileMaker
+from nexus_reimport.settings.values import FromEnvironment
 from nexus_reimport.stages import snapshot
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.file import Field
@@ -47,7 +48,7 @@ def take(simulator, shipped, folder, **place):
         database="WalkClinic",
         url=simulator.url,
         user="nexus_reader",
-        password=_FromEnvironment(PASSWORD),
+        password=FromEnvironment(PASSWORD),
         **place,
     )
     folder.mkdir()

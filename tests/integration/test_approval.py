@@ -58,7 +58,7 @@ def test_a_plan_that_others_have_made_void_is_no_go(clinic: Clinic) -> None:
     book.rehearse()
     clinic.do("UPDATE notes SET content = content || '.'")
     assert book.activity().changed == ("notes",)
-    with pytest.raises(StopError, match="so that the plan is void: notes"):
+    with pytest.raises(StopError, match="so the plan is void: notes"):
         book.propose()
     assert book.run.verdict() is Verdict.STOPPED
     assert not book.run.has(Proposal)

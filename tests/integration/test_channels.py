@@ -106,7 +106,7 @@ def test_an_old_file_is_told_and_one_that_is_replaced_is_noticed_before_the_exec
     assert book.drift() == {}
     content = file.read_bytes()
     file.write_bytes(content[: content.rindex(b"\r", 0, -1) + 1])
-    assert book.drift() == {"images": "the file is another one"}
+    assert book.drift() == {"images": "the file was replaced or edited"}
 
 
 def test_what_a_field_was_found_under_is_shown(clinic: Clinic) -> None:

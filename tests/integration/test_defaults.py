@@ -72,7 +72,11 @@ def test_a_default_that_is_not_one_value_is_told_and_not_asked(
         was = found.rows("SELECT last_value FROM practice.numbers")
         _, report = found.checked()
         assert not report.blocking
-        (told,) = [r for r in report.results if any("not one value" in line for line in r.sample)]
+        (told,) = [
+            r
+            for r in report.results
+            if any("not the same for every row" in line for line in r.sample)
+        ]
         named = {line.partition(" ")[0] for line in told.sample}
         assert named == {"person.c0", "person.c1", "person.c3", "person.c4"}
         assert all("[entities.people.new]" in line for line in told.sample)

@@ -285,7 +285,7 @@ def test_a_filemaker_file_of_another_size_is_refused_and_can_be_waived(
         notes = tables["API_Notes"].records
         del notes[-(len(notes) // 5) :]
         has = len(notes)
-    said = f"notes: {had:,} then, {has:,} now; band {had // 10:,}"
+    said = f"notes: {had:,} then, {has:,} now; may differ by {had // 10:,}"
     with untouched(clinic, "dev", "prod"):
         for name in (DEV, PROD):  # prod has no record yet: it is compared with dev's
             text = refusal(partial(clinic.preflight, name))

@@ -99,7 +99,7 @@ def test_in_a_rollback_each_step_says_its_own_state(clinic: Clinic) -> None:
     assert lost(clinic, book.undo).state == undo.ROLLED_BACK
     assert clinic.state() == after
     book.undo()
-    assert lost(clinic, book.verify).state.startswith("taken back and committed")
+    assert lost(clinic, book.verify).state.startswith("the run was undone and this is committed")
     assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
     assert book.verify().passed
     assert done.run.is_sealed

@@ -382,7 +382,7 @@ def test_hooks_taken_out_of_the_file_meanwhile_do_not_hide_the_window(
     path = clinic.folder / f"{DEV}.toml"
     path.write_text(path.read_text().partition("\n[hooks]")[0])
     outcome = runner.settle(DEV)
-    assert "STILL UP: [hooks] has no `leave` any more" in outcome.window
+    assert "STILL UP: [hooks] no longer has a `leave`" in outcome.window
     assert hooks.state.exists()
 
 

@@ -470,7 +470,7 @@ def test_a_file_whose_key_is_in_another_form_of_unicode_is_there_and_told(
         report = place.planned().book.check_before()
         (files,) = (r for r in report.results if r.check == "every_file_is_in_s3")
         assert files.offending == 0
-        assert "1 under a key in another form of Unicode than Nexus's" in files.note
+        assert "1 under a key that differs from Nexus's only in its Unicode form" in files.note
 
 
 def _finish(book: runbook.Runbook) -> None:

@@ -263,11 +263,11 @@ def test_it_never_overwrites_and_takes_only_plain_names(
     runner.restore_into(run, named)
     live = clinic.databases["dev"]
     for name, told in (
-        (named, f"there is a database {named} already"),
-        (live, f"there is a database {live} already: the live one"),
-        ("nexus_reimport_scratch_x", "dropped by themselves"),
-        ('x"; DROP DATABASE y', "not a plain one"),
-        ("", "not a plain one"),
+        (named, f"a database {named} exists already"),
+        (live, f"a database {live} exists already: the live one"),
+        ("nexus_reimport_scratch_x", "dropped automatically"),
+        ('x"; DROP DATABASE y', "is not allowed"),
+        ("", "is not allowed"),
     ):
         with pytest.raises(StopError, match=told):
             runner.restore_into(run, name)
@@ -416,7 +416,7 @@ def test_exit_4_e_a_refused_rollback_leads_to_the_dump(
     before = clinic.state()
     book, _ = spoilt_after_commit(clinic, rehearsed)
     runner.purge_undo(DEV, 0)
-    with pytest.raises(StopError, match="is not there any more") as told:
+    with pytest.raises(StopError, match="no longer exists") as told:
         runner.rollback(RollbackOptions(book.run.id, newer=NewerDecision.DISCARD))
     assert f"nexus-reimport restore {book.run.id} --into NAME" in told.value.next
     try:

@@ -86,7 +86,7 @@ def test_a_check_that_fails_on_a_value_given_by_hand_names_the_sheet(second: Sec
     target, there = put_back(second.planned())
     there["shoes"].cell(2, 3).value = 412
     there.save(target)
-    assert "rows with values given by hand: see manual.xlsx too" in refused(second)
+    assert "some of these rows have values given by hand: check manual.xlsx too" in refused(second)
 
 
 @pytest.mark.parametrize(

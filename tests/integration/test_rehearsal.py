@@ -285,7 +285,9 @@ def test_an_undo_that_does_nothing_is_found_out(acts: tuple[Any, Any, rehearsal.
             connection.execute("UPDATE public.patients SET notes = 'x'")
             return undone
 
-    with pytest.raises(StopError, match="the undo does not give back what was there") as told:
+    with pytest.raises(
+        StopError, match="the undo does not give back the rows as they were"
+    ) as told:
         rehearsed_with(book, saved, replace(good, undo=lazy))
     assert "public.patients" in told.value.what
 

@@ -312,7 +312,7 @@ def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
             clinic.do(f"REVOKE INSERT ON notes FROM {ROLE}")
 
     load = book.run.load
-    order = book._order(
+    order = book._request(
         load(apply.Plan), load(apply.Proposal),
         load(apply.Approval),
     )  # fmt: skip

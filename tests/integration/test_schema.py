@@ -232,7 +232,7 @@ def test_another_description_than_the_approved_one_is_no_approval(
     shorter = replace(survey, schema=survey.schema[1:])
     other = replace(order, intake=replace(order.intake, survey=shorter))
     assert not other.is_approved
-    with pytest.raises(StopError, match="no approval of its own"):
+    with pytest.raises(StopError, match="is not approved"):
         reimport.apply(book.settings.postgres, other, book._check_inside, commit=True)
 
 
@@ -261,7 +261,9 @@ def test_a_schema_that_was_changed_since_the_run_refuses_its_rollback_and_is_nam
         back.propose()
         back.approve(rehearsed=True)
         found.do("GRANT DELETE ON practice.person TO PUBLIC")
-        with pytest.raises(StopError, match=r"since you looked: .*\n    grants on practice.person"):
+        with pytest.raises(
+            StopError, match=r"since the preview: .*\n    grants on practice.person"
+        ):
             back.undo()
         found.do("REVOKE DELETE ON practice.person FROM PUBLIC")
         found.do(CASCADE)

@@ -165,7 +165,9 @@ def test_a_run_that_would_take_the_last_value_of_a_sequence_is_stopped_in_the_pr
         book, report = found.checked()
         (stopped,) = report.blocking
         assert stopped.check == "keys_are_left_for_new_rows"
-        assert stopped.sample == (f"people: 1 new rows from key {first} on, the last is {first}",)
+        assert stopped.sample == (
+            f"people: 1 new rows from key {first} on, the last key is {first}",
+        )
         (found.folder / "second.toml").open("a").write(WAIVER)
         book, report = found.checked()
         assert not report.blocking

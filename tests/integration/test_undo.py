@@ -269,7 +269,7 @@ def test_only_the_latest_run_can_be_taken_back(clinic: Clinic, rehearsed: Path) 
     with pytest.raises(StopError, match=f"is not the latest; the latest is {second.run.id}"):
         rollback.begin(DEV, undo_run=first.run.id)
     taken_back()
-    with pytest.raises(StopError, match="was taken back by"):
+    with pytest.raises(StopError, match="was undone by"):
         rollback.begin(DEV, undo_run=second.run.id)
     taken_back()
     with pytest.raises(StopError, match="no run was committed here"):
@@ -296,7 +296,7 @@ def test_undo_data_that_is_gone_is_said_and_the_dump_is_named(
     (dropped,) = runner.purge_undo(DEV, 0)
     assert (dropped.run, dropped.undone_by) == (run.run.id, "")
     assert dropped.bytes_stored > 0
-    with pytest.raises(StopError, match=r"undo data of run .* is not there any more") as told:
+    with pytest.raises(StopError, match=r"undo data of run .* no longer exists") as told:
         rollback.begin(DEV)
     assert f"nexus-reimport restore {run.run.id} --into NAME" in told.value.next
 
@@ -327,7 +327,7 @@ def test_nothing_is_taken_back_without_its_own_digest(clinic: Clinic, rehearsed:
         with pytest.raises(StopError):
             book.approve(typed)
     order = undo.RollbackRequest(book.run.id, DEV, book.undoes, NewerDecision.UNDECIDED, proposal)
-    with pytest.raises(StopError, match="no approval of its own"):
+    with pytest.raises(StopError, match="is not approved"):
         undo.run(book.book.settings.postgres, book.book.mapping, order, book.book.check_undoing)
     assert clinic.state() == before
     book.approve(proposal.digest[:12])
@@ -339,7 +339,7 @@ def test_what_was_written_after_the_look_stops_the_undo(clinic: Clinic, rehearse
     book = approved()
     copy_row(clinic, "notes")
     before = clinic.state()
-    with pytest.raises(StopError, match="changed since you looked\n    notes: "):
+    with pytest.raises(StopError, match="changed since the preview\n    notes: "):
         book.undo()
     assert clinic.state() == before
     assert book.run.verdict() is Verdict.STOPPED

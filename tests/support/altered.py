@@ -1,4 +1,4 @@
-"""The second installation with another schema: what PostgreSQL can hold, and do by itself."""
+"""The second installation with a different schema: what PostgreSQL can hold, and do by itself."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from nexus_reimport.stages import apply
 
 def order_of(book: runbook.Runbook) -> apply.ApplyRequest:
     load = book.run.load
-    return book._order(load(Plan), load(Proposal), load(Approval))
+    return book._request(load(Plan), load(Proposal), load(Approval))
 
 
 def apply_with(

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from nexus_reimport import settings
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Census
-from nexus_reimport.settings import _FromEnvironment
+from nexus_reimport.settings.values import FromEnvironment
 from nexus_reimport.stages import census
 
 NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
@@ -89,8 +89,8 @@ def place(endpoint: str, **more: object) -> settings.S3:
         "bucket": "b",
         "region": "us-east-1",
         "endpoint": endpoint,
-        "access_key": _FromEnvironment("key"),
-        "secret_key": _FromEnvironment("secret"),
+        "access_key": FromEnvironment("key"),
+        "secret_key": FromEnvironment("secret"),
     }
     return settings.S3.model_validate(given | more)
 

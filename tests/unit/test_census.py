@@ -11,7 +11,7 @@ from nexus_reimport import storage
 from nexus_reimport.checks import bucket
 from nexus_reimport.errors import StorageError
 from nexus_reimport.files import rowfile
-from nexus_reimport.settings import _FromEnvironment
+from nexus_reimport.settings.values import FromEnvironment
 from nexus_reimport.stages import census
 from support.listings import (
     WHOLE,
@@ -58,25 +58,25 @@ def test_a_server_that_tells_no_token_is_asked_for_what_comes_after_the_last_key
 TOKEN = "<NextContinuationToken>t1</NextContinuationToken>"
 ENDLESS: dict[str, tuple[Answer, str]] = {
     "without a token, and the first page for ever": (
-        lambda _: listing("a", more=TRUNCATED), "the same object twice",
+        lambda _: listing("a", more=TRUNCATED), "gives the same object twice",
     ),
     "one token for ever": (
         lambda query: listing(
             "b" if "continuation-token" in query else "a", more=TRUNCATED + TOKEN
-        ), "the same place to go on twice",
+        ), "gives the same continuation twice",
     ),
     "a page that comes again": (
         lambda query: listing("a", more=WHOLE if "continuation-token" in query
-                              else TRUNCATED + TOKEN), "the same object twice",
+                              else TRUNCATED + TOKEN), "gives the same object twice",
     ),
-    "more, and nothing": (lambda _: listing(more=TRUNCATED), "neither a key nor where to go on"),
+    "more, and nothing": (lambda _: listing(more=TRUNCATED), "neither a key nor a token for it"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_a_listing_that_does_not_prove_its_end_stops(name: str, tmp_path: Path) -> None:
-    answer, said = ENDLESS[name]
-    with pytest.raises(StorageError, match=f"cannot be read to its end: it tells .*{said}"):
+    answer, what = ENDLESS[name]
+    with pytest.raises(StorageError, match=f"cannot be read to its end: it .*{what}"):
         taken(answer, tmp_path)
 
 
@@ -95,8 +95,8 @@ def test_a_listing_that_does_not_prove_its_end_stops(name: str, tmp_path: Path) 
 def test_an_answer_that_is_no_listing_is_no_empty_bucket(body: str, tmp_path: Path) -> None:
     with pytest.raises(StorageError) as stopped:
         taken(lambda _: body, tmp_path)
-    assert "something that is no listing of a bucket" in str(stopped.value)
-    assert "check that the endpoint is S3's own" in str(stopped.value)
+    assert "something that is not a listing of a bucket" in str(stopped.value)
+    assert "check that the endpoint is S3 itself" in str(stopped.value)
 
 
 def test_an_error_with_status_200_is_no_empty_bucket(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_what_s3_is_comes_from_no_folder_of_the_user() -> None:
 @pytest.mark.usefixtures("misleading")
 def test_temporary_credentials_sign_with_their_token(tmp_path: Path) -> None:
     with server(lambda _: listing("a")) as (endpoint, seen):
-        where = place(endpoint, session_token=_FromEnvironment("a-token"))
+        where = place(endpoint, session_token=FromEnvironment("a-token"))
         census.take(where, tmp_path)
     assert seen[0]["x-amz-security-token"] == "a-token"
     assert "a-token" not in repr(where)
@@ -276,7 +276,7 @@ def test_a_profile_that_is_not_there_is_told(tmp_path: Path) -> None:
         {"profile": "clinic"},  # beside the keys
         {"access_key": None},
         {"access_key": None, "secret_key": None},
-        {"access_key": None, "secret_key": None, "session_token": _FromEnvironment("t")},
+        {"access_key": None, "secret_key": None, "session_token": FromEnvironment("t")},
         {"session_token": "not from the environment"},
     ],
 )

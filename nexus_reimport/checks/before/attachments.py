@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.checks.before.subject import Before
-from nexus_reimport.model import (
-    KEY,
-    Level,
-)
+from nexus_reimport.model import KEY, Level
 from nexus_reimport.planning import attachments
 
 
@@ -26,29 +23,32 @@ def _not_exported(before: Before, name: str) -> Finding:
 
 @check(Before, Level.REVIEW, serves=("B5", "P7", "F5"), links=True)
 def documents_carry_an_export_date(before: Before) -> Finding:
-    """Every document of FileMaker has a NexusExportDate."""
+    """Every FileMaker document has a NexusExportDate."""
     return _not_exported(before, "documents")
 
 
 @check(Before, Level.REVIEW, serves=("B6", "P7", "F5"), links=True)
 def images_carry_an_export_date(before: Before) -> Finding:
-    """Every image of FileMaker has a NexusExportDate."""
+    """Every FileMaker image has a NexusExportDate."""
     return _not_exported(before, "images")
 
 
 @check(Before, Level.REVIEW, serves=("K1", "K2"), links=True)
 def every_file_is_in_s3(before: Before) -> Finding:
-    """Every document and image of Nexus has its file in the bucket."""
+    """Every document and image of Nexus has its file in the bucket.
+
+    macOS writes names decomposed: a key may differ from Nexus's in its Unicode form alone.
+    """
     stored = bucket.stored(before.census, before.folder)
     wanted = attachments.kept_files(before.intake)
     looked = sum(map(len, wanted.values()))
     missing = {name: sum(not stored.real(k) for k in keys) for name, keys in wanted.items()}
     notes = [f"{name}: {count:,} missing" for name, count in missing.items() if count]
-    spelt = sum(stored.real(k) not in ("", k) for keys in wanted.values() for k in keys)
-    if spelt:
-        notes.append(f"{spelt:,} under a key in another form of Unicode than Nexus's")
+    respelt = sum(stored.real(k) not in ("", k) for keys in wanted.values() for k in keys)
+    if respelt:
+        notes.append(f"{respelt:,} under a key that differs from Nexus's only in its Unicode form")
     if stored.twins:
-        notes.append(f"{stored.twins:,} keys of the bucket differ from another one in this alone")
+        notes.append(f"{stored.twins:,} keys of the bucket differ from another only in that form")
     rows = sum(state.rows for state in before.survey.attachments.values())
     empty = "" if rows else "Nexus has no documents and images"
     return Finding(looked, count=sum(missing.values()), note=", ".join(notes), empty=empty)
@@ -56,24 +56,25 @@ def every_file_is_in_s3(before: Before) -> Finding:
 
 @check(Before, Level.STOP, serves=("K1", "K2", "K13"), links=True)
 def the_bucket_is_the_right_one(before: Before) -> Finding:
-    """The bucket holds the files of at least nine in ten rows: it is this installation's."""
+    """The bucket is this installation's: it holds the files of at least nine in ten rows."""
     stored = bucket.stored(before.census, before.folder)
     wanted = [k for keys in attachments.kept_files(before.intake).values() for k in keys]
-    found = sum(bool(stored.real(key)) for key in wanted)
-    off = [] if not wanted or found >= 0.9 * len(wanted) else [before.census.bucket]
-    return Finding(max(1, len(wanted)), off, note=f"{found:,} of {len(wanted):,} files are there")
+    present = sum(bool(stored.real(key)) for key in wanted)
+    # earlier imports left a few rows without a file; another bucket would have hardly any
+    off = [] if not wanted or present >= 0.9 * len(wanted) else [before.census.bucket]
+    return Finding(max(1, len(wanted)), off, note=f"{present:,} of {len(wanted):,} files are there")
 
 
 @check(Before, Level.STOP, serves=("K5", "M2"), waivable=False, links=True)
 def no_batch_holds_images_of_two_patients(before: Before) -> Finding:
-    """No batch holds images that FileMaker gives to different patients."""
+    """FileMaker gives all images of one batch to one patient: a batch has only one link."""
     links = before.plan.links.values()
     return Finding(max(1, sum(p.rows for p in links)), [t for p in links for t in p.torn])
 
 
 @check(Before, Level.STOP, serves=("R4", "R5", "K3", "K4", "K5"), links=True)
 def no_attachment_is_lost_by_the_plan(before: Before) -> Finding:
-    """As many documents and images hang on a live patient after as before, or more."""
+    """At least as many documents and images belong to an existing patient after as before."""
     fewer = [
         f"{name}: {p.reachable_before:,} before, {p.reachable_after:,} after"
         for name, p in before.plan.links.items()

@@ -5,15 +5,12 @@ from __future__ import annotations
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import LOADED, Before
 from nexus_reimport.filemaker.cleaning import loses
-from nexus_reimport.model import (
-    KEY,
-    Level,
-)
+from nexus_reimport.model import KEY, Level
 
 
 @check(Before, Level.REVIEW, serves=("M3",))
 def every_value_fits(before: Before) -> Finding:
-    """Every value of FileMaker fits the column that it feeds; others count as empty."""
+    """Every FileMaker value fits the column that it feeds; one that does not counts as empty."""
     found = [
         (e.entity, m, m.stays + m.empty) for e in before.plan.entities.values() for m in e.misfits
     ]
@@ -28,7 +25,7 @@ def every_value_fits(before: Before) -> Finding:
     return Finding(looked, keys, count=count, note=note)
 
 
-def _missing(before: Before, entity: str, column: str) -> Finding:
+def _without(before: Before, entity: str, column: str) -> Finding:
     looked, missing = 0, []
     key = before.survey.keys[entity]
     for row in before.planned(entity):
@@ -40,33 +37,36 @@ def _missing(before: Before, entity: str, column: str) -> Finding:
 
 @check(Before, Level.STOP, serves=("B3", "X5"))
 def every_planned_patient_has_a_clinic(before: Before) -> Finding:
-    """Every patient that will be there has a clinic.
+    """Every planned patient has a clinic.
 
-    Without one the calendar cannot place the patient; settle it in FileMaker or waive it by name.
+    Without one the calendar cannot place the patient; fix it in FileMaker or waive this check.
     """
     application = before.mapping.application
-    return _missing(before, before.mapping.people(), application.patient_clinic)
+    return _without(before, before.mapping.people(), application.patient_clinic)
 
 
 @check(Before, Level.STOP, serves=("B4",))
 def every_planned_appointment_has_a_clinic(before: Before) -> Finding:
-    """Every appointment that will be there has a clinic."""
+    """Every planned appointment has a clinic.
+
+    The application's page of a day fails if one of its appointments has none.
+    """
     calendar = before.mapping.application.calendar
-    return _missing(before, calendar.entity, calendar.clinic)
+    return _without(before, calendar.entity, calendar.clinic)
 
 
 @check(Before, Level.STOP, serves=("B4", "X4"))
 def every_planned_appointment_has_a_clinician(before: Before) -> Finding:
-    """Every appointment that will be there has a clinician; FileMaker holds none."""
+    """Every planned appointment has a clinician; FileMaker has no field for it."""
     calendar = before.mapping.application.calendar
-    return _missing(before, calendar.entity, calendar.clinician)
+    return _without(before, calendar.entity, calendar.clinician)
 
 
 @check(Before, Level.STOP, serves=("B4", "X4"))
 def every_planned_appointment_has_a_type(before: Before) -> Finding:
-    """Every appointment that will be there has a type; FileMaker holds none."""
+    """Every planned appointment has a type; FileMaker has no field for it."""
     calendar = before.mapping.application.calendar
-    return _missing(before, calendar.entity, calendar.type)
+    return _without(before, calendar.entity, calendar.type)
 
 
 @check(Before, Level.REVIEW, serves=("P5", "F1", "X5"))
@@ -83,16 +83,19 @@ def filemaker_names_clinic_clinician_and_type(before: Before) -> Finding:
     absent = [c for c in (calendar.clinic, calendar.clinician, calendar.type) if c and c not in fed]
     found = _fed_by(before, calendar.entity, calendar.clinic)
     note = f"FileMaker has no field for {', '.join(absent)}" if absent else ""
+    # a column that nothing feeds is missing in every record
     count = found.looked_at if absent else found.count
     return Finding(found.looked_at, found.offending, count=count, note=note, empty=found.empty)
 
 
 def _fed_by(before: Before, entity: str, column: str) -> Finding:
-    """Records whose feed of ``column`` is empty or names nothing that Nexus knows."""
+    """Loaded records whose value for ``column`` is empty, or is a name that Nexus does not have."""
     feed = before.mapping.entities[entity].columns.get(column)
     if feed is None:
         rows = before.plan.entities[entity].source_rows
-        return Finding(rows, count=0, note="not fed", empty=before.neither_side(entity))
+        return Finding(
+            rows, count=0, note=f"the mapping feeds no {column}", empty=before.neither_side(entity)
+        )
     source = before.mapping.entities[entity].source
     loaded = {line[4] for line in before.ledger() if line[1] == entity and line[2] in LOADED}
     fields = feed.fields_used

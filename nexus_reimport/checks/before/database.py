@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
-from nexus_reimport.model import (
-    Level,
-)
+from nexus_reimport.model import Level
 
 
 @check(Before, Level.STOP, serves=("M1", "K11"), links=True)
 def nothing_unexplained_points_at_the_rows(before: Before) -> Finding:
-    """The schema is safe to wipe: keys deferrable, no triggers, no unexplained ids, all rights."""
+    """The tables can be wiped: keys deferrable, no triggers, no unexplained ids, all rights."""
     problems = before.survey.problems
     return Finding(
         len(before.survey.tables) + before.survey.scanned_columns,
@@ -22,25 +20,25 @@ def nothing_unexplained_points_at_the_rows(before: Before) -> Finding:
 
 @check(Before, Level.STOP, serves=("R2", "R3"))
 def keys_are_left_for_new_rows(before: Before) -> Finding:
-    """Whole-number keys last for the plan's new rows and for the application's next one."""
+    """Integer keys are enough for the plan's new rows and for the application's next row."""
     off = []
     for name, (first, last) in before.survey.next_keys.items():
         new = before.plan.entities[name].new
         if first + new > last:
-            off.append(f"{name}: {new:,} new rows from key {first} on, the last is {last}")
-    note = "" if before.survey.next_keys else "no key is a whole number"
+            off.append(f"{name}: {new:,} new rows from key {first} on, the last key is {last}")
+    note = "" if before.survey.next_keys else "no table has an integer key"
     return Finding(max(1, len(before.survey.next_keys)), off, note=note)
 
 
 @check(Before, Level.REVIEW, serves=("M1",), links=True)
 def nothing_acts_beside_the_run(before: Before) -> Finding:
-    """Nothing in the database acts when the run writes, or must be renewed when it is over."""
+    """Nothing else in the database reacts to the run's writes, or must be refreshed after them."""
     return Finding(len(before.survey.tables), before.survey.notices)
 
 
 @check(Before, Level.STOP, serves=("P1", "P2", "P3", "P4", "S4", "M1"), links=True)
 def the_backup_is_whole(before: Before) -> Finding:
-    """The dump lists every table, and each CSV has the rows that the survey saw."""
+    """The dump lists every table, and each CSV has as many rows as the survey counted."""
     short = [
         f"{entity.table}.csv"
         for name, entity in before.mapping.entities.items()

@@ -9,17 +9,13 @@ from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import LOADED, Before
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import id_maps
-from nexus_reimport.model import (
-    KEY,
-    OF_NEXUS_ALONE,
-    Level,
-    Outcome,
-)
+from nexus_reimport.model import KEY, OF_NEXUS_ALONE, Level, Outcome
 
 
 @check(Before, Level.STOP, serves=("T3",), waivable=False)
 def everything_is_decided(before: Before) -> Finding:
     """A person has decided about every kind of row and value that FileMaker does not settle."""
+    # a plan without open questions must still have looked at something
     looked = max(len(before.plan.entities), before.plan.questions)
     return Finding(looked, before.plan.undecided())
 
@@ -32,9 +28,9 @@ def everything_is_decided(before: Before) -> Finding:
     links=True,
 )
 def every_record_is_accounted_for(before: Before) -> Finding:
-    """Every record of FileMaker stands in the ledger once, and became one thing; the sums agree."""
+    """Every FileMaker record is in the ledger exactly once, with one outcome; the sums agree."""
     accounts = before.plan.accounts
-    off = [f"{a.source}: sums" for a in accounts if not a.adds_up]
+    off = [f"{a.source}: the sums differ" for a in accounts if not a.adds_up]
     off += [
         f"{name}: not in the ledger"
         for name in before.snapshot.extracts.keys() - {a.source for a in accounts}
@@ -49,46 +45,44 @@ def every_record_is_accounted_for(before: Before) -> Finding:
     return Finding(sum(a.records for a in accounts), off)
 
 
-def _unequal(name: str, wanted: Counter[str], found: Counter[str]) -> list[str]:
-    """What of two lists of ids is in one alone, or more often."""
-    return [f"{name} {one}" for one in sorted({*(wanted - found), *(found - wanted)})]
+def _unequal(name: str, wanted: Counter[str], listed: Counter[str]) -> list[str]:
+    """The ids that are in only one of two lists, or more often in one than in the other."""
+    return [f"{name} {key}" for key in sorted({*(wanted - listed), *(listed - wanted)})]
 
 
 @check(Before, Level.STOP, serves=("M1", "D1", "D2", "D3", "D4", "D5", "D6"), waivable=False)
 def every_row_is_accounted_for(before: Before) -> Finding:
-    """Every row of Nexus is replaced, kept or purged; what will be there is what the ledger says.
+    """Every Nexus row is replaced, kept or purged; the planned rows are those of the ledger.
 
-    A record and its row belong together in the ledger as in what the next run will remember.
+    The ledger pairs each record with the same row as the id map for the next run.
     """
     off = []
     lines: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     for _, entity, outcome, _, filemaker_id, nexus_id in before.ledger():
         if nexus_id:
             lines[entity or ""].append((outcome or "", filemaker_id or "", nexus_id))
-    remembered = {(e, f): n for e, f, n in rowfile.read(before.folder, before.plan.id_map)}
+    id_map = {(e, f): n for e, f, n in rowfile.read(before.folder, before.plan.id_map)}
     for name, plan in before.plan.entities.items():
         key = before.survey.keys[name]
         rows = lines[name]
-        before_rows = before.intake.rows(name)
-        was = Counter(r[key] or "" for r in before_rows)
-        stays = Counter(r[key] or "" for r in before.planned(name))
-        of_old = Counter(n for o, _, n in rows if o in _OLD)
-        off += _unequal(name, was, of_old)
-        off += _unequal(name, stays, Counter(n for o, _, n in rows if o in _STAYING))
-        off += [f"{name} {n}" for o, f, n in rows if o in LOADED and remembered.get((name, f)) != n]
+        now = Counter(r[key] or "" for r in before.intake.rows(name))
+        planned = Counter(r[key] or "" for r in before.planned(name))
+        off += _unequal(name, now, Counter(n for o, _, n in rows if o in _OF_ROWS_NOW))
+        off += _unequal(name, planned, Counter(n for o, _, n in rows if o in _OF_PLANNED_ROWS))
+        off += [f"{name} {n}" for o, f, n in rows if o in LOADED and id_map.get((name, f)) != n]
         if plan.rows_before != plan.replaced + plan.kept + plan.purged:
-            off.append(f"{name}: sums")
+            off.append(f"{name}: the sums differ")
     looked = sum(e.rows_before + e.rows_after for e in before.plan.entities.values())
     return Finding(looked, off)
 
 
-_STAYING = LOADED | {Outcome.KEPT}
-_OLD = OF_NEXUS_ALONE | {Outcome.REPLACED}
+_OF_PLANNED_ROWS = LOADED | {Outcome.KEPT}
+_OF_ROWS_NOW = OF_NEXUS_ALONE | {Outcome.REPLACED}
 
 
 @check(Before, Level.STOP, serves=("S1", "M3"), links=True)
 def no_rule_leaves_out_more_than_its_budget(before: Before) -> Finding:
-    """Each named rule leaves out no more records than the mapping allows it."""
+    """No rule leaves out more records than the mapping allows."""
     over = [
         (
             f"{a.source}, {rule}: {count:,} of {a.records:,}, budget {a.budgets[rule]:,}",
@@ -100,60 +94,61 @@ def no_rule_leaves_out_more_than_its_budget(before: Before) -> Finding:
     ]
     looked = sum(a.records for a in before.plan.accounts)
     count = sum(n for _, n in over)
-    return Finding(looked, [line for line, _ in over], count=count, note=_named_in_vain(before))
+    return Finding(
+        looked, [line for line, _ in over], count=count, note=_ids_without_record(before)
+    )
 
 
-def _named_in_vain(before: Before) -> str:
-    """The ids that a rule names, and no record has; "" where there are none."""
+def _ids_without_record(before: Before) -> str:
+    """The ids that a rule names although no record has them; "" where there are none."""
     named = {
-        (entity, one): f"{one.written} ({entity}, {rule.name})"
+        (entity, named_id): f"{named_id.written} ({entity}, {rule.name})"
         for entity, spec in before.mapping.entities.items()
         for rule in spec.left_out
-        for one in rule.named_ids
+        for named_id in rule.named_ids
     }
     lines = ((entity, record, row) for _, entity, _, _, record, row in before.ledger())
-    there = {(entity, one) for entity, pairs in id_maps(lines).items() for one, _ in pairs}
-    lost = [told for key, told in named.items() if key not in there]
-    if not lost:
+    existing = {(entity, key) for entity, pairs in id_maps(lines).items() for key, _ in pairs}
+    unknown = [text for key, text in named.items() if key not in existing]
+    if not unknown:
         return ""
-    return f"left_out names {wording.amount(len(lost), 'id')} that no record has: " + (
-        wording.some(lost)
-    )
+    ids = wording.amount(len(unknown), "id")
+    return f"left_out names {ids} that no record has: {wording.some(unknown)}"
 
 
 @check(Before, Level.STOP, serves=("M2",), waivable=False)
 def no_two_rows_claim_one_record(before: Before) -> Finding:
-    """No two rows of Nexus carry the same FileMaker id: merging them is for a person."""
+    """No two Nexus rows have the same FileMaker id: only a person may merge them."""
     entities = before.plan.entities.values()
     is_new = all(before.is_new(e.entity) for e in entities)
     return Finding(
         sum(e.rows_before for e in entities),
         [i for e in entities for i in e.ambiguous],
-        empty="the first import: Nexus holds no row of any entity" if is_new else "",
+        empty="the first import: Nexus has no row of any entity" if is_new else "",
     )
 
 
 @check(Before, Level.STOP, serves=("M1", "M3"))
 def no_more_is_purged_than_expected(before: Before) -> Finding:
-    """What is decided to be purged stays within the band for counts, table by table."""
-    band = before.settings.counts_may_differ
+    """In each table, no more rows are purged than counts_may_differ allows."""
+    most = before.settings.counts_may_differ
     entities = before.plan.entities.values()
     over = [
         f"{e.entity}: {e.purged:,} of {e.rows_before:,}"
         for e in entities
-        if e.purged > band * e.rows_before
+        if e.purged > most * e.rows_before
     ]
     return Finding(len(before.plan.entities), over)
 
 
 @check(Before, Level.STOP, serves=("M2", "M3"))
 def rows_are_recognised(before: Before) -> Finding:
-    """As many records of FileMaker are recognised in Nexus as the mapping asks for."""
+    """In each table, enough FileMaker records are matched to rows that Nexus has."""
     poor = []
     for name, plan in before.plan.entities.items():
-        asked = before.mapping.entities[name].matched_at_least
+        least = before.mapping.entities[name].matched_at_least
         matched = sum(plan.matched.values())
-        if matched < asked * min(plan.loaded, plan.rows_before):
+        if matched < least * min(plan.loaded, plan.rows_before):
             known = min(plan.loaded, plan.rows_before)
-            poor.append(f"{name}: {wording.part(matched, known)}, {asked:.0%} asked for")
+            poor.append(f"{name}: {wording.part(matched, known)}, the mapping needs {least:.0%}")
     return Finding(sum(e.loaded for e in before.plan.entities.values()), poor)

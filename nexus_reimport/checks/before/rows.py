@@ -1,8 +1,8 @@
 """Checks before: whether the values fit, and whether PostgreSQL will take the planned rows.
 
-What is found here is told by FileMaker's ids, before anything is rehearsed, with the line of the
-mapping that would leave those records out. What the rows alone cannot tell (unique keys over
-expressions, checks, foreign keys) is told by ``refused_rows``, which asks a restored copy.
+Each finding names FileMaker's ids, before anything is rehearsed, with the line of the mapping that
+would leave those records out. What the rows alone cannot show (unique keys over expressions,
+checks, foreign keys) is left to ``refused_rows``, which asks a restored copy.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from nexus_reimport.planning import manual
 
 @check(Before, Level.STOP, serves=("M3",))
 def no_column_has_more_misfits_than_its_budget(before: Before) -> Finding:
-    """Of no column do more values not fit than the mapping allows, or more than half of them.
+    """In each column, at most the mapping's budget of values does not fit, and at most half.
 
-    Many of one column are no record's fault: a declared form is wrong, or a field is another one.
+    A column full of misfits is not the fault of its records: a declared form or field is wrong.
     """
     over, count = [], 0
     for entity in before.plan.entities.values():
@@ -34,22 +34,23 @@ def no_column_has_more_misfits_than_its_budget(before: Before) -> Finding:
                 reasons = {
                     m.reason: m.stays + m.empty for m in entity.misfits if m.column == fit.column
                 }
-                said = ", ".join(f"{n:,} {reason}" for reason, n in reasons.items() if n)
+                listed = ", ".join(f"{n:,} {reason}" for reason, n in reasons.items() if n)
                 over.append(
                     f"{entity.entity}.{fit.column}: {fit.misfits:,} of {fit.held:,} values"
-                    f" do not fit, budget {fit.budget:,} ({said})"
+                    f" do not fit, budget {fit.budget:,} ({listed})"
                 )
                 count += fit.misfits
     held = sum(fit.held for entity in before.plan.entities.values() for fit in entity.fits)
-    note = "give the form that fits, or the column a `misfits_at_most` in the mapping"
+    note = "declare the form that fits, or a `misfits_at_most` for the column in the mapping"
     return Finding(max(1, held), over, count=count, note=note if over else "")
 
 
 @check(Before, Level.STOP, serves=("M3", "D1", "D2"), waivable=False)
 def no_needed_column_stays_empty(before: Before) -> Finding:
     """Every planned row has a value in each column that must not be empty."""
-    looked, found = 0, []
+    looked, gaps = 0, []
     for name in before.plan.entities:
+        # PostgreSQL fills generated columns; Nexus's other defaults exist only in Python
         needed = [c for c in before.survey.columns[name] if c.not_null and not c.generated]
         empty: dict[str, list[str]] = defaultdict(list)
         for row in before.planned(name):
@@ -59,24 +60,28 @@ def no_needed_column_stays_empty(before: Before) -> Finding:
                     empty[column.name].append(row[before.survey.keys[name]] or "")
         if empty:
             records = _records(before, name)
-            found += [_Empty(name, c, keys, records) for c, keys in empty.items()]
-    lines = [f"{e.entity}.{e.column} would be empty: {told(e.keys, e.records)}" for e in found]
-    advice = [_advice(before, e) for e in found]
-    count = sum(len(e.keys) for e in found)
+            gaps += [_Empty(name, c, keys, records) for c, keys in empty.items()]
+    lines = [
+        f"{e.entity}.{e.column} would be empty: {rows_by_name(e.keys, e.records)}" for e in gaps
+    ]
+    advice = [_advice(before, e) for e in gaps]
+    count = sum(len(e.keys) for e in gaps)
     return Finding(max(1, looked), lines, count=count, note="; ".join(advice))
 
 
 @check(Before, Level.STOP, serves=("M2", "M3"), waivable=False)
 def no_two_planned_rows_share_a_unique_key(before: Before) -> Finding:
-    """No two planned rows hold the same values under one unique key of their table."""
+    """No two planned rows have the same values in the columns of a unique key."""
     looked, count, lines, advice = 0, 0, [], []
     for name in before.plan.entities:
+        # keys over expressions or conditions can only be judged by PostgreSQL
         keys = [k for k in before.survey.unique_keys.get(name, ()) if k.is_plain]
         groups: dict[tuple[str, tuple[str | None, ...]], list[str]] = defaultdict(list)
         for row in before.planned(name):
             looked += 1
             for key in keys:
                 values = tuple(row.get(column) for column in key.columns)
+                # in PostgreSQL two NULLs differ, unless the key says NULLS NOT DISTINCT
                 if key.nulls_are_equal or None not in values:
                     groups[key.name, values].append(row[before.survey.keys[name]] or "")
         twice: dict[str, list[list[str]]] = defaultdict(list)
@@ -98,7 +103,7 @@ def no_two_planned_rows_share_a_unique_key(before: Before) -> Finding:
 
 
 class _Empty(NamedTuple):
-    """One needed column, and the keys of the rows that would have none."""
+    """One needed column, and the keys of the rows that have no value for it."""
 
     entity: str
     column: str
@@ -113,12 +118,12 @@ def _records(before: Before, entity: str) -> dict[str, str]:
 
 
 def _named(keys: Iterable[str], records: Mapping[str, str]) -> list[str]:
-    """Each row as a person knows it: by its FileMaker id, else by Nexus's own."""
+    """Each row as a person knows it: by its FileMaker id, else by its Nexus id."""
     return [records.get(key) or f"Nexus id {key}" for key in keys]
 
 
-def told(keys: Iterable[str], records: Mapping[str, str]) -> str:
-    """The rows under ``keys``, the first few by name."""
+def rows_by_name(keys: Iterable[str], records: Mapping[str, str]) -> str:
+    """The rows with these ``keys``: the first few by name, and how many more."""
     return _few(_named(keys, records))
 
 
@@ -151,7 +156,7 @@ def _advice(before: Before, empty: _Empty) -> str:
 
 
 def _of_no_feed(empty: _Empty, column: Column) -> str:
-    default = " (its default in the database is not one value for all rows)"
+    default = " (its default in the database is not the same value for every row)"
     return (
         f"give new rows a value: {column.name} = … under [entities.{empty.entity}.new]"
         f"{default if column.filled_by_database else ''}"
@@ -165,7 +170,7 @@ def _of_duplicates(
     groups: list[list[str]],
     records: Mapping[str, str],
 ) -> str:
-    """What to do about rows under one unique key: a person's value, or records to leave out."""
+    """What to do about rows with one unique key: change a person's value, or leave out records."""
     keys = {key for rows in groups for key in rows}
     by_hand = {
         n
@@ -174,16 +179,17 @@ def _of_duplicates(
     }
     if keys & by_hand:
         return f"values given by hand are among them: change {', '.join(columns)} in manual.xlsx"
+    # one row of each group can stay
     surplus = [[records[r] for r in rows if records.get(r)][-(len(rows) - 1) :] for rows in groups]
     later = [record for rows in surplus for record in rows]
     if not later:
-        return "no record of FileMaker is among them: settle it in Nexus"
+        return "none of them is a record of FileMaker: fix it in Nexus"
     total = before.plan.entities[entity].source_rows
     return left_out_records(entity, total, f"same_{columns[-1]}", later)
 
 
 def left_out_records(entity: str, total: int, name: str, records: Iterable[str]) -> str:
-    """The line of the mapping that leaves out these records of ``total``, by their ids."""
+    """The line of the mapping that leaves out these records, by their ids; ``total`` has all."""
     listed = sorted(set(records))
     ids = ", ".join(f'"{record}"' for record in listed)
     return left_out_line(entity, total, len(listed), f'name = "{name}"', f"records = [{ids}]")
@@ -192,7 +198,7 @@ def left_out_records(entity: str, total: int, name: str, records: Iterable[str])
 def left_out_line(entity: str, total: int, count: int, name: str, condition: str) -> str:
     """The line of the mapping that leaves out ``count`` of the ``total`` records of an entity."""
     return (
-        f"settle it in FileMaker, or paste into left_out of [entities.{entity}]:"
+        f"fix it in FileMaker, or paste into left_out of [entities.{entity}]:"
         f" {{ {name}, at_most = {part(count, total)}, {condition} }}"
     )
 

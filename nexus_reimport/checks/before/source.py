@@ -7,15 +7,15 @@ from datetime import timedelta
 from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
-from nexus_reimport.model import (
-    Level,
-)
+from nexus_reimport.model import Level
+from nexus_reimport.settings import Cause
 
 
 @check(Before, Level.STOP, serves=("B1", "B2", "S1"), links=True)
 def filemaker_was_read_completely(before: Before) -> Finding:
     """Every table was read to its end: count at start, rows, distinct keys, count at end."""
     extracts = before.snapshot.extracts
+    # a record that is read twice and one that is missed leave the number of rows as it should be
     gaps = [
         name
         for name, e in extracts.items()
@@ -26,7 +26,10 @@ def filemaker_was_read_completely(before: Before) -> Finding:
 
 @check(Before, Level.REVIEW, serves=("S1", "M3"), links=True)
 def exported_files_are_of_the_day(before: Before) -> Finding:
-    """No exported file is more than a day older than the reading: tables must show one moment."""
+    """No exported file is more than a day older than the reading: tables must show one moment.
+
+    People edit between two exports: the real ones differ by some rows from one day to the next.
+    """
     taken, extracts = before.snapshot.taken_at, before.snapshot.extracts
     files = [e.origin for e in extracts.values() if e.origin]
     old = [
@@ -44,7 +47,7 @@ def _days(age: timedelta) -> str:
 
 @check(Before, Level.STOP, serves=("B1", "B2", "M3"), links=True)
 def no_source_is_empty(before: Before) -> Finding:
-    """Every table that feeds rows which Nexus has holds records in FileMaker."""
+    """Every FileMaker table holds records if Nexus already has rows from it."""
     used = {
         e.source: before.rows_now(n)
         for n, e in before.mapping.entities.items()
@@ -62,7 +65,7 @@ _FEW_RECORDS = 10  # a table of a few records may change by as many, whatever th
 
 @check(Before, Level.STOP, serves=("B1", "B2", "M3"))
 def filemaker_is_the_file_of_the_record_before(before: Before) -> Finding:
-    """FileMaker is the file that the last COMPLETE record was made from, about as large as then."""
+    """FileMaker is the file that the last COMPLETE record was made from, and about as large."""
     then, now = before.earlier, before.snapshot
     if then is None:
         return Finding(1, note="no COMPLETE record before this one: nothing to compare with")
@@ -74,21 +77,23 @@ def filemaker_is_the_file_of_the_record_before(before: Before) -> Finding:
         had, has = then.extracts[name].rows, now.extracts[name].rows
         allowed = max(_FEW_RECORDS, int(before.settings.counts_may_differ * had))
         if abs(has - had) > allowed:
-            off.append(f"{name}: {had:,} then, {has:,} now; band {allowed:,}")
+            off.append(f"{name}: {had:,} then, {has:,} now; may differ by {allowed:,}")
     return Finding(1 + len(both), off, note=f"compared with {before.earlier_run}")
 
 
 def _as_expected(before: Before, entity: str) -> Finding:
     plan = before.plan.entities[entity]
-    had = plan.rows_before - sum(
-        u.count for u in plan.unmatched if u.cause.value == "no_filemaker_id"
-    )
+    only_in_nexus = [u.count for u in plan.unmatched if u.cause is Cause.NO_FILEMAKER_ID]
+    had = plan.rows_before - sum(only_in_nexus)  # FileMaker never had the others
     if before.is_new(entity):
-        note = f"the first import of {entity}: Nexus holds none, and no run has loaded any"
+        note = f"the first import of {entity}: Nexus has none, and no run has loaded any"
         return Finding(plan.source_rows, note=note, empty=before.neither_side(entity))
     off = abs(plan.loaded - had)
     allowed = int(before.settings.counts_may_differ * had)
-    note = f"FileMaker brings {plan.loaded:,}, Nexus holds {had:,} from FileMaker; band {allowed:,}"
+    note = (
+        f"FileMaker brings {plan.loaded:,}, Nexus has {had:,} from FileMaker;"
+        f" may differ by {allowed:,}"
+    )
     return Finding(max(plan.source_rows, had), count=max(0, off - allowed), note=note)
 
 
@@ -106,7 +111,7 @@ def appointments_are_as_many_as_expected(before: Before) -> Finding:
 
 @check(Before, Level.STOP, serves=("M3",))
 def links_between_tables_resolve(before: Before) -> Finding:
-    """The keys by which FileMaker's tables point at each other find their records."""
+    """The links between FileMaker's tables find their records."""
     keys = {
         name: {r.id for r in before.intake.records(name)}
         for name in before.mapping.sources
@@ -114,7 +119,7 @@ def links_between_tables_resolve(before: Before) -> Finding:
     }
     linking = [n for n, s in before.mapping.sources.items() if s.links]
     records = sum(before.snapshot.extracts[name].rows for name in linking)
-    empty = "" if records else "no table with a link holds a record" if linking else "no links"
+    none = "no table with a link holds a record" if linking else "the mapping names no link"
     looked, poor = 0, []
     for name, spec in before.mapping.sources.items():
         for link in spec.links:
@@ -126,5 +131,7 @@ def links_between_tables_resolve(before: Before) -> Finding:
             if resolved < link.resolves_at_least * len(held):
                 poor.append(f"{name}.{link.field}: {resolved:,} of {len(held):,} resolve")
             if covered < link.covers_at_least * len(keys[link.to]):
-                poor.append(f"{name}: {covered:,} of {len(keys[link.to]):,} {link.to} have one")
-    return Finding(looked, poor, empty=empty)
+                poor.append(
+                    f"{name}: {covered:,} of {len(keys[link.to]):,} {link.to} have a record here"
+                )
+    return Finding(looked, poor, empty="" if records else none)

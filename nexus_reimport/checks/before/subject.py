@@ -7,13 +7,7 @@ from dataclasses import dataclass
 
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import OfIntake
-from nexus_reimport.model import (
-    Backup,
-    Census,
-    Outcome,
-    Plan,
-    Snapshot,
-)
+from nexus_reimport.model import Backup, Census, Outcome, Plan, Snapshot
 from nexus_reimport.settings import Settings
 
 LOADED = frozenset({Outcome.REPLACED, Outcome.NEW})  # outcomes of a record that became a row

@@ -9,6 +9,7 @@ nexus_reimport_undo_<run>         the rows as they were before the run, and (key
 
 from nexus_reimport.nexus.registry.committed import (
     Committed,
+    RunRow,
     UndoSize,
     mark_undone,
     remember,
@@ -46,6 +47,7 @@ __all__ = [
     "RUNS_NAME",
     "UNDO_PREFIX",
     "Committed",
+    "RunRow",
     "UndoData",
     "UndoLinks",
     "UndoSize",

@@ -17,8 +17,8 @@ from nexus_reimport.nexus.registry.undo import UndoData
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """A run that was committed in this database."""
+class RunRow:
+    """What a run writes about itself in its own transaction."""
 
     run: str
     environment: str
@@ -28,6 +28,12 @@ class Committed:
     before: dict[str, Fingerprint]
     after: dict[str, Fingerprint]
     undo: UndoData | None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed(RunRow):
+    """A run that was committed in this database."""
+
     undone_by: str
     committed_at: datetime
     seal: str
@@ -52,7 +58,7 @@ def was_committed(connection: Connection, run: str) -> bool:
     return bool(scalar(connection, query, (run,)))
 
 
-def remember(connection: Connection, committed: Committed) -> None:
+def remember(connection: Connection, row: RunRow) -> None:
     """Write the run's row inside its transaction: it exists only if the run was committed."""
     connection.execute(
         sql.SQL(
@@ -60,14 +66,14 @@ def remember(connection: Connection, committed: Committed) -> None:
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
         ).format(RUNS),
         (
-            committed.run,
-            committed.environment,
-            committed.kind,
-            committed.digest,
-            committed.approved_by,
-            Jsonb(_plain(committed.before)),
-            Jsonb(_plain(committed.after)),
-            Jsonb(_plain(committed.undo)) if committed.undo else None,
+            row.run,
+            row.environment,
+            row.kind,
+            row.digest,
+            row.approved_by,
+            Jsonb(_plain(row.before)),
+            Jsonb(_plain(row.after)),
+            Jsonb(_plain(row.undo)) if row.undo else None,
         ),
     )
 

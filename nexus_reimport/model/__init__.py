@@ -1,0 +1,86 @@
+"""The frozen values that pass between stages, and how they are saved.
+
+A value holds counts, names, decisions, digests and names of files; the rows are in row files. It is
+saved as JSON, and every field is checked when it is read back.
+"""
+
+from nexus_reimport.model.approval import Applied, Approval, Outlook, Proposal, Refusal
+from nexus_reimport.model.checks import Level, Report, Result
+from nexus_reimport.model.committed import after_commit, run_row
+from nexus_reimport.model.plan import (
+    OF_NEXUS_ALONE,
+    Account,
+    ByHand,
+    ColumnChange,
+    ColumnFit,
+    EntityPlan,
+    LinkPlan,
+    Misfits,
+    Outcome,
+    OverriddenRows,
+    Plan,
+    Scope,
+    UnmatchedRows,
+)
+from nexus_reimport.model.rehearsal import Ground, Rehearsal
+from nexus_reimport.model.rollback import NewerDecision, RollbackPreview, RollbackProposal, Undone
+from nexus_reimport.model.saving import digest, load, save
+from nexus_reimport.model.self_test import SelfTest, Trial
+from nexus_reimport.model.snapshot import (
+    KEY,
+    Census,
+    ChannelUse,
+    Cleaned,
+    Extract,
+    FieldFound,
+    Snapshot,
+)
+from nexus_reimport.model.survey import Backup, Pointer, Survey, TableState
+
+__all__ = [
+    "KEY",
+    "OF_NEXUS_ALONE",
+    "Account",
+    "Applied",
+    "Approval",
+    "Backup",
+    "ByHand",
+    "Census",
+    "ChannelUse",
+    "Cleaned",
+    "ColumnChange",
+    "ColumnFit",
+    "EntityPlan",
+    "Extract",
+    "FieldFound",
+    "Ground",
+    "Level",
+    "LinkPlan",
+    "Misfits",
+    "NewerDecision",
+    "Outcome",
+    "Outlook",
+    "OverriddenRows",
+    "Plan",
+    "Pointer",
+    "Proposal",
+    "Refusal",
+    "Rehearsal",
+    "Report",
+    "Result",
+    "RollbackPreview",
+    "RollbackProposal",
+    "Scope",
+    "SelfTest",
+    "Snapshot",
+    "Survey",
+    "TableState",
+    "Trial",
+    "Undone",
+    "UnmatchedRows",
+    "after_commit",
+    "digest",
+    "load",
+    "run_row",
+    "save",
+]

@@ -1,0 +1,72 @@
+"""What approval is asked for, who gave it, and what was then done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from nexus_reimport.model.checks import Report
+from nexus_reimport.nexus.fingerprint import Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a person is asked to approve, and its digest."""
+
+    environment: str
+    snapshot: str
+    mapping: str
+    code: str
+    schema: str
+    decisions: str
+    plan: str
+    before: dict[str, Fingerprint]
+    after: dict[str, Fingerprint]
+    digest: str = field(default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an approval would be refused now, and what a person does about it."""
+
+    what: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the end of a preflight must show besides its digest.
+
+    ``unproven`` says why the backup and the undo were not proven, "" if they were; ``ending``
+    names waivers that are needed and that end before tomorrow.
+    """
+
+    refusals: tuple[Refusal, ...] = ()
+    unproven: str = ""
+    ending: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who approved which digest, when and how."""
+
+    digest: str
+    who: str
+    how: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What the writing transaction did."""
+
+    committed: bool
+    at: datetime
+    deleted: dict[str, int]
+    inserted: dict[str, int]
+    relinked: dict[str, int]
+    after: dict[str, Fingerprint]
+    writers_waited: float
+    timings: dict[str, float]
+    report: Report
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,74 @@
+"""What checks have found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nexus_reimport import wording
+
+
+class Level(StrEnum):
+    """What a failed check does."""
+
+    STOP = "STOP"
+    REVIEW = "REVIEW"
+    INFO = "INFO"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One check's outcome: counts, and at most five keys (ids, never values)."""
+
+    check: str
+    claim: str
+    serves: tuple[str, ...]
+    level: Level
+    looked_at: int
+    offending: int
+    sample: tuple[str, ...] = ()
+    waived: int = 0
+    note: str = ""
+    is_empty: bool = False  # there is really nothing to look at; the note gives the proof
+    keys: int = 0  # how many keys offend; ``sample`` has the first of them
+    waiver: str = ""  # whether its waiver holds, and why; "" if it has none
+
+    @property
+    def found(self) -> str:
+        """How many items offend, of how many that were looked at."""
+        if not self.looked_at and not self.offending:
+            return "looked at nothing"
+        return wording.part(self.offending, self.looked_at)
+
+    @property
+    def listed(self) -> str:
+        """The first keys, and how many more there are."""
+        return wording.some(self.sample, self.keys)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no more offend than are waived, and something was looked at or nothing exists."""
+        return self.offending <= self.waived and (self.looked_at > 0 or self.is_empty)
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the run must stop here."""
+        return self.level is Level.STOP and not self.passed
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The results of one stage's checks, passed or not."""
+
+    stage: str
+    results: tuple[Result, ...]
+
+    @property
+    def blocking(self) -> tuple[Result, ...]:
+        """The results that stop the run."""
+        return tuple(r for r in self.results if r.blocks)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no result stops the run."""
+        return not self.blocking

@@ -1,0 +1,274 @@
+"""What a run will do: every decision, and the sums that account for every record and row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from nexus_reimport import wording
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.settings import Cause, Decision, Different
+
+
+class Outcome(StrEnum):
+    """The outcome of one record of FileMaker, or of one row of Nexus."""
+
+    REPLACED = "replaced"
+    NEW = "new"
+    KEPT = "kept"
+    PURGED = "purged"
+    MERGED = "merged"
+    LINKED = "linked"
+    LOOKED_UP = "looked up"
+    LEFT_OUT = "left out"
+
+
+OF_NEXUS_ALONE = frozenset({Outcome.KEPT, Outcome.PURGED})  # outcomes of a row without a record
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One source of FileMaker and its purpose: the sums over its records.
+
+    ``entity`` is an entity, a kind of attachment, or "" where records are only looked up.
+    """
+
+    source: str
+    entity: str
+    records: int
+    loaded: int
+    merged: int
+    linked: int
+    looked_up: int
+    left_out: dict[str, int]  # rule -> records
+    budgets: dict[str, int]  # rule -> records that it may leave out
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every record has an outcome."""
+        used = self.loaded + self.merged + self.linked + self.looked_up
+        return self.records == used + sum(self.left_out.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChange:
+    """The changes of one column (key of a JSON column, part of a card) in all replaced rows."""
+
+    column: str
+    filled: int = 0  # was empty, FileMaker has a value
+    different: int = 0  # both have a value, and the values differ
+    cleared: int = 0
+    kept: int = 0  # FileMaker is empty, Nexus's value stays
+    same: int = 0
+    decision: Different | None = None
+    filled_before: int = 0  # rows with a value, of all rows before the run
+    filled_after: int = 0  # of all rows after the run
+    gone: int = 0  # values of Nexus that go; a part of a card can have several in one row
+    respelt: int = 0  # of ``same``: only blanks, line ends or the shape change
+
+
+@dataclass(frozen=True, slots=True)
+class Misfits:
+    """Values that do not fit one column, by reason: FileMaker ids, never the values.
+
+    What the column holds instead: Nexus's value stays, it is empty, or it has a derived value.
+    """
+
+    column: str
+    reason: str
+    stays: int
+    empty: int
+    derived: int
+    sample: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """The number of misfits."""
+        return self.stays + self.empty + self.derived
+
+    @property
+    def listed(self) -> str:
+        """The first FileMaker ids, and how many more there are."""
+        return wording.some(self.sample, self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFit:
+    """How many of FileMaker's values for one column do not fit, and how many may.
+
+    A single misfit is a problem of one record; if most values are misfits, a declaration is wrong.
+    So more than half of a column's values is always too many, unless it has only one value.
+    """
+
+    column: str
+    held: int
+    misfits: int
+    budget: int
+    any_number: bool = False  # the mapping allows that no value fits
+
+    @property
+    def is_over(self) -> bool:
+        """Whether so many do not fit that the run must stop."""
+        if self.any_number:
+            return False
+        return self.misfits > self.budget or (self.held > 1 and self.misfits * 2 > self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class OverriddenRows:
+    """Rows whose value a named rule changes, and the decision about it."""
+
+    rule: str
+    column: str
+    becomes: str
+    rows: int
+    asks: bool
+    decision: str | None
+
+    @property
+    def changed(self) -> int:
+        """The number of rows whose value changes."""
+        return self.rows if not self.asks or self.decision == self.becomes else 0
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """One kind of the values that people put into the by-hand sheet."""
+
+    kind: str
+    entity: str
+    waiting: int  # rows that still lack a value
+    given: int  # values in the sheet
+    used: int  # of these, put into rows by this plan
+    there: int  # of these, not needed: the database already holds a value
+    gone: int = 0  # of these, of rows that no longer exist
+
+
+@dataclass(frozen=True, slots=True)
+class UnmatchedRows:
+    """Rows that FileMaker does not bring back, for one cause, and the decision."""
+
+    cause: Cause
+    count: int
+    decision: Decision | None
+    kept_by_closure: int = 0  # to be purged by decision, but a row that stays points at them
+
+    @property
+    def purged(self) -> int:
+        """The number of rows of this cause that go."""
+        return self.count - self.kept_by_closure if self.decision == "purge" else 0
+
+    @property
+    def kept(self) -> int:
+        """The number of rows of this cause that stay, for any reason."""
+        return self.count - self.purged
+
+
+@dataclass(frozen=True, slots=True)
+class EntityPlan:
+    """One entity: the sums of both sides, and the planned rows."""
+
+    entity: str
+    table: str
+    file: RowFile
+    source_rows: int
+    left_out: dict[str, int]  # rule -> records of FileMaker
+    matched: dict[str, int]  # identity rule -> records
+    rows_before: int
+    replaced: int
+    new: int
+    kept: int
+    purged: int
+    unmatched: tuple[UnmatchedRows, ...]
+    changes: tuple[ColumnChange, ...]
+    overridden: tuple[OverriddenRows, ...]
+    misfits: tuple[Misfits, ...]
+    ambiguous: tuple[str, ...]  # FileMaker ids that two rows of Nexus claim
+    fits: tuple[ColumnFit, ...] = ()  # of each fed column
+
+    @property
+    def loaded(self) -> int:
+        """The number of records of FileMaker that become rows."""
+        return self.replaced + self.new
+
+    @property
+    def rows_after(self) -> int:
+        """The number of rows after the run."""
+        return self.replaced + self.new + self.kept
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPlan:
+    """One kind of attachment: the links to be fixed, and the state of the others."""
+
+    attachment: str
+    table: str
+    file: RowFile  # key, object, content type ("" if the link is a plain key)
+    rows: int
+    placed: int  # FileMaker has the record, and its owner will exist
+    right_already: int
+    mended: dict[str, int]  # why -> links: dangling, unlinked, another owner
+    elsewhere: int  # linked to something else that exists; not changed
+    owner_unknown: int  # FileMaker has the record, but not its owner
+    not_in_filemaker: int
+    reachable_before: int
+    reachable_after: int
+    torn: tuple[str, ...] = ()  # groups whose members belong to several owners
+
+
+class Scope(StrEnum):
+    """How much a run does."""
+
+    REIMPORT = "reimport"
+    RELINK = "relink"  # fixes the links of documents and images, and nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the run will do: everything is decided, nothing is done."""
+
+    scope: Scope
+    as_of: datetime
+    entities: dict[str, EntityPlan]
+    links: dict[str, LinkPlan]
+    accounts: tuple[Account, ...]
+    by_hand: tuple[ByHand, ...]
+    sheet: str  # SHA-256 of the workbook that values by hand came from, "" without one
+    ledger: RowFile  # source, entity, outcome, rule or cause, FileMaker id, Nexus id
+    id_map: RowFile  # entity, FileMaker id, Nexus id: what `loaded` will hold
+    misfits: RowFile  # entity, column, reason, FileMaker id, what became of it
+    differences: RowFile  # entity, Nexus id, column, and both values: private
+    overrides: RowFile  # entity, Nexus id, column, why: set by hand or by a named rule
+    before: dict[str, Fingerprint]  # of wiped tables and link columns
+    digest: str
+
+    def undecided(self) -> tuple[str, ...]:
+        """The decisions that a person must still make, as lines for the environment's file."""
+        return tuple(line for line, answer in self._questions() if answer is None)
+
+    @property
+    def questions(self) -> int:
+        """How many decisions a person has to make, including those already made."""
+        return sum(1 for _ in self._questions())
+
+    def _questions(self) -> Iterator[tuple[str, str | None]]:
+        """Each decision, as a line for the environment's file, and what was decided."""
+        for e in self.entities.values():
+            for u in e.unmatched:
+                rows = wording.amount(u.count, "row")
+                yield f"decisions.{e.entity}: {u.cause} = keep or purge ({rows})", u.decision
+        for e in self.entities.values():
+            for c in e.changes:
+                rows = wording.amount(c.different, "row")
+                if c.different:
+                    place = f"decisions.{e.entity}.when_different"
+                    yield f'{place}: "{c.column}" = filemaker or nexus ({rows})', c.decision
+        for e in self.entities.values():
+            for s in e.overridden:
+                rows = wording.amount(s.rows, "row")
+                if s.asks and s.rows:
+                    place = f"decisions.{e.entity}: {s.rule}"
+                    yield f"{place} = keep or {s.becomes} ({rows})", s.decision

@@ -1,0 +1,70 @@
+"""What a rollback would do, and what it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.model.checks import Report
+from nexus_reimport.nexus.changes import Since
+from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.schema import Facts
+
+
+class NewerDecision(StrEnum):
+    """What becomes of rows that people created or edited after the run that is undone."""
+
+    UNDECIDED = ""
+    KEEP = "keep"
+    DISCARD = "discard"
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackPreview:
+    """What undoing a run would do now."""
+
+    undoes: str
+    kind: str
+    committed_at: datetime
+    newer: NewerDecision
+    since: Since
+    rows_before: dict[str, int]  # table -> rows before the run
+    rows_now: dict[str, int]
+    links: dict[str, int]  # attachment -> links that the run fixed
+    now: dict[str, Fingerprint]
+    schema: Facts  # of the mapped tables, now
+    saved: dict[str, RowFile]  # the newer rows, whole, in the private folder
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackProposal:
+    """What a person is asked to approve of a rollback; the same while the database is unchanged."""
+
+    environment: str
+    undoes: str
+    newer: NewerDecision
+    code: str
+    schema: Facts
+    now: dict[str, Fingerprint]
+    since: Since
+    digest: str = field(default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What the rollback's transaction did. ``exact``: the state is the one before the run."""
+
+    committed: bool
+    at: datetime
+    undoes: str
+    exact: bool
+    deleted: dict[str, int]
+    put_back: dict[str, int]
+    relinked: dict[str, int]
+    since: Since
+    after: dict[str, Fingerprint]
+    writers_waited: float
+    timings: dict[str, float]
+    report: Report

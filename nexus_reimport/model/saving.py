@@ -1,0 +1,48 @@
+"""How a value of a stage is saved as JSON, read back, and made a digest of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from nexus_reimport.errors import RecordError
+from nexus_reimport.files import private
+from nexus_reimport.files.json_values import adapter
+
+T = TypeVar("T")
+
+
+def save(value: Any, path: Path) -> None:
+    """Write ``value`` as JSON, whole or not at all, readable only by the owner."""
+    data = adapter(type(value)).dump_json(value, indent=1)
+    private.make_folder(path.parent)
+    private.replace(path, data + b"\n")
+
+
+def load(kind: type[T], path: Path) -> T:
+    """The value of ``kind`` that ``save`` wrote.
+
+    Raises:
+        RecordError: the stage before has not written it yet, or the file was changed.
+    """
+    try:
+        return adapter(kind).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise RecordError(
+            f"this run has no {path.stem} yet",
+            next="run the cells before this one, from the top of the notebook",
+        ) from None
+    except ValidationError:
+        raise RecordError(
+            f"{path.name} cannot be read back",
+            next="run 01_preflight again; a run never continues with a changed file",
+        ) from None
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of ``value`` as JSON with sorted keys."""
+    plain = adapter(type(value)).dump_python(value, mode="json")
+    return private.sha256(json.dumps(plain, sort_keys=True).encode())

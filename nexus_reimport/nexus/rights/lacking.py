@@ -1,0 +1,74 @@
+"""The rights that a task needs and the role lacks: all at once, each with its statement."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from nexus_reimport import wording
+from nexus_reimport.errors import NOTHING_WRITTEN, StopError
+from nexus_reimport.nexus.rights.rules import Right, Rule, Task
+
+_SHOWN = 8  # objects named in one line of a message
+
+
+def missing(rights: Iterable[Right], task: Task, also: Collection[Rule] = ()) -> tuple[Right, ...]:
+    """The rights that the role lacks and without which ``task`` stops.
+
+    ``also`` are optional rules that this run requires nevertheless.
+    """
+    return tuple(
+        right
+        for right in rights
+        if task in right.rule.tasks
+        and not right.held
+        and (not right.rule.without or right.rule in also)
+    )
+
+
+def lines(lacking: Iterable[Right]) -> tuple[tuple[str, str], ...]:
+    """Pairs (what is missing and why, the statement that grants it), as few as possible.
+
+    Rights on one object are joined, then objects with the same rights: a person pastes each
+    statement by hand.
+    """
+    by_object: dict[tuple[str, ...], list[Right]] = {}
+    for right in lacking:
+        rule = right.rule
+        key = (rule.kind, rule.template, right.role, right.place, right.object)
+        by_object.setdefault(key, []).append(right)
+    alike: dict[tuple[str, ...], list[list[Right]]] = {}
+    for (*kind, on), rights in by_object.items():
+        only = on if rights[0].rule.template else ""  # such a statement takes one object
+        same = (*kind, only, *(r.privilege + r.rule.why for r in rights))
+        alike.setdefault(same, []).append(rights)
+    return tuple(_line(group) for group in alike.values())
+
+
+def _line(group: list[list[Right]]) -> tuple[str, str]:
+    """The line for objects on which the same rights are missing."""
+    first = group[0]
+    privileges = tuple(dict.fromkeys(r.privilege for r in first))
+    reasons = "; ".join(dict.fromkeys(r.rule.why for r in first))
+    objects = [rights[0].object for rights in group]
+    shown = wording.some(objects, shown=_SHOWN)
+    kind = f"{first[0].rule.kind.lower()} " if first[0].rule.kind else ""
+    place = f", {first[0].place}" if first[0].place else ""
+    what = f"{', '.join(privileges)} on {kind}{shown}{place}: {reasons}"
+    return what, first[0].rule.statement(privileges, objects, first[0].role)
+
+
+def refusal(
+    lacking: Iterable[Right], where: str, state: str = NOTHING_WRITTEN, what: str = ""
+) -> StopError:
+    """The error that names all of ``lacking`` at once, each with its statement."""
+    rights = tuple(lacking)
+    pairs = lines(rights)
+    return StopError(
+        (f"{what}\n" if what else "")
+        + f"{len(rights)} right(s) are missing for role {rights[0].role}\n"
+        + "\n".join(f"    {what_and_why}" for what_and_why, _ in pairs),
+        where=where,
+        state=state,
+        next="have an administrator run these statements in that database, then run this again\n"
+        + "\n".join(f"    {granting}" for _, granting in pairs),
+    )

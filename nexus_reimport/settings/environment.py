@@ -1,0 +1,182 @@
+"""One environment as its file describes it: servers, folders, decisions, waivers, hooks."""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from nexus_reimport.settings.servers import S3, FileMaker, Postgres, Rehearsing
+from nexus_reimport.settings.values import Command, Name, Strict
+
+SHEET = "manual.xlsx"  # the workbook of values that only people know
+
+Decision = Literal["keep", "purge"]
+Different = Literal["filemaker", "nexus"]
+
+
+class EnvironmentKind(StrEnum):
+    """What an environment is for; ``prod`` has more conditions before anything is written."""
+
+    DEV = "dev"
+    PROD = "prod"
+
+
+class Cause(StrEnum):
+    """Why FileMaker does not bring a row of Nexus back."""
+
+    NOT_IN_FILEMAKER = "not_in_filemaker"
+    LEFT_OUT_BY_RULE = "left_out_by_rule"
+    NO_FILEMAKER_ID = "no_filemaker_id"
+
+
+class EntityDecisions(Strict):
+    """What becomes of rows that FileMaker does not bring back, and of edits made in Nexus.
+
+    ``when_different`` maps a column (``column``, ``column.key`` or ``column.part``; ``*`` for all
+    others) to the side whose value is used if the two differ. ``past_scheduled`` says whether an
+    appointment that is over and still has the status scheduled becomes completed.
+    """
+
+    not_in_filemaker: Decision | None = None
+    left_out_by_rule: Decision | None = None
+    no_filemaker_id: Decision | None = None
+    past_scheduled: Literal["keep", "completed"] | None = None
+    when_different: dict[str, Different] = {}
+
+    def of(self, cause: Cause) -> Decision | None:
+        """The decision for rows of ``cause``; None while nobody has decided."""
+        decision: Decision | None = getattr(self, cause.value)
+        return decision
+
+
+class Waiver(Strict):
+    """A signed, dated limit on the number of items that may offend one check."""
+
+    check: str
+    at_most: int = Field(ge=0)
+    reason: str = Field(min_length=1)
+    who: str = Field(min_length=1)
+    until: date
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _a_day(cls, value: object) -> object:
+        """A date, or its text. pydantic alone would also accept a number or a timestamp."""
+        try:
+            day = date.fromisoformat(value) if isinstance(value, str) else value
+        except ValueError:
+            day = None
+        if type(day) is not date:
+            raise ValueError("must be a date, such as 2026-12-31")
+        return day
+
+
+class Hooks(Strict):
+    """The clinic's own commands around an execution: put a maintenance page up, take it down.
+
+    Each is a list of arguments, started without a shell. Both must be safe to run twice, and
+    ``leave`` also without ``enter``: after a kill nobody knows how far ``enter`` came.
+    """
+
+    enter: Command = ()
+    leave: Command = ()
+    timeout: float = Field(default=60.0, gt=0)  # seconds for each: no run waits forever
+
+    @field_validator("enter", "leave")
+    @classmethod
+    def _a_program(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        if command and "/" in command[0] and not command[0].startswith("/"):
+            raise ValueError("the program must be a name that is in PATH, or an absolute path")
+        if any(not part or "\0" in part for part in command):
+            raise ValueError("an argument is empty, or holds a zero byte")
+        return command
+
+    @model_validator(mode="after")
+    def _both(self) -> Hooks:
+        if bool(self.enter) != bool(self.leave):
+            raise ValueError("enter and leave belong together: give both, or neither")
+        return self
+
+
+class Folders(Strict):
+    """Where records and private files go; a relative path starts at the environment's file."""
+
+    runs: Path
+    private: Path
+
+
+class Settings(Strict):
+    """One environment, complete and checked."""
+
+    name: Name
+    kind: EnvironmentKind
+    sandbox: bool = False
+    mapping: str = "nexus"
+    timezone: str  # FileMaker stores wall-clock times without a zone
+    postgres: Postgres
+    filemaker: FileMaker
+    s3: S3
+    rehearsal: Rehearsing = Rehearsing()
+    folders: Folders
+    hooks: Hooks = Hooks()
+    decisions: dict[str, EntityDecisions] = {}
+    waivers: tuple[Waiver, ...] = ()
+    # Compared with the last run: counts that were typed into code once refused a correct export.
+    counts_may_differ: float = Field(default=0.05, ge=0, le=1)
+    dev_environment: str = ""  # prod only: this environment must have a COMPLETE record first
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError('no such time zone; write one like "Australia/Sydney"') from None
+        return name
+
+    @model_validator(mode="after")
+    def _prod_needs_dev(self) -> Settings:
+        if self.kind is EnvironmentKind.PROD and not self.dev_environment:
+            raise ValueError("dev_environment is missing: prod names the environment to run first")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The clinic's time zone: FileMaker's wall clock."""
+        return ZoneInfo(self.timezone)
+
+    def decisions_for(self, entity: str) -> EntityDecisions:
+        """The decisions for ``entity``; undecided if the file has none for it."""
+        return self.decisions.get(entity, EntityDecisions())
+
+    @property
+    def rehearsal_server(self) -> Postgres:
+        """Where the restored copy is made."""
+        return self.rehearsal.server or self.postgres
+
+    @property
+    def scratch_register(self) -> Path:
+        """The private folder that registers the scratch databases that we have made."""
+        return self.folders.private / self.name / "scratch"
+
+    @property
+    def sheet(self) -> Path:
+        """Where people put the by-hand sheet once it is filled in."""
+        return self.folders.private / self.name / SHEET
+
+    def public(self) -> dict[str, Any]:
+        """Everything except secrets, as JSON values for the record."""
+        return self.model_dump(
+            mode="json",
+            exclude={
+                "postgres": {"password"},
+                "rehearsal": {"server": {"password"}},
+                "filemaker": {"password"},
+                "s3": {"access_key", "secret_key", "session_token"},
+            },
+        )

@@ -1,0 +1,161 @@
+"""Finds an environment's file, reads it, and tells all its problems at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from nexus_reimport import CHECKOUT
+from nexus_reimport.errors import SettingsError
+from nexus_reimport.files import textfile
+from nexus_reimport.settings import credentials
+from nexus_reimport.settings.environment import Settings
+from nexus_reimport.settings.variables import Secrets, dotted
+
+ENVIRONMENT_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENT"
+FOLDER_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENTS"
+
+
+def folder() -> Path:
+    """The folder of environment files: NEXUS_REIMPORT_ENVIRONMENTS, else the checkout's."""
+    path = os.environ.get(FOLDER_VARIABLE)
+    return Path(path) if path else CHECKOUT / "runbook" / "environments"
+
+
+def every(broken: Callable[[str, SettingsError], None] | None = None) -> Iterator[Settings]:
+    """The environments that can be loaded; ``broken`` is called for each of the others."""
+    for name in names():
+        try:
+            yield load(name)
+        except SettingsError as error:
+            if broken:
+                broken(name, error)
+
+
+def names(environments: Path | None = None) -> list[str]:
+    """The names of all environments, loadable or not. A mapping in the same folder is skipped."""
+    files = sorted((environments or folder()).glob("*.toml"))
+    return [path.stem for path in files if not _is_mapping(path)]
+
+
+def _is_mapping(path: Path) -> bool:
+    """Whether a file is a mapping, even if it is not valid TOML."""
+    try:
+        text = textfile.read(path)
+    except (textfile.Undecodable, OSError):
+        return False
+    try:
+        tables = tomllib.loads(text).keys()
+    except tomllib.TOMLDecodeError:
+        tables = dict.fromkeys(re.findall(r"^\s*\[+\s*\"?([\w-]+)", text, re.MULTILINE)).keys()
+    return bool(tables & {"sources", "entities"}) and not tables & {"postgres", "filemaker"}
+
+
+def load(environment: str, environments: Path | None = None) -> Settings:
+    """The settings of ``environment``; if that is empty, of NEXUS_REIMPORT_ENVIRONMENT.
+
+    Raises:
+        SettingsError: all problems of the file at once. Nothing else was read, nothing written.
+    """
+    name = environment or os.environ.get(ENVIRONMENT_VARIABLE, "")
+    where = environments or folder()
+    path = where / f"{name}.toml"
+    if not name or not path.is_file() or _is_mapping(path):
+        known = ", ".join(names(where)) or "none"
+        raise SettingsError(
+            f"no environment is called {name!r}" if name else "no environment was named",
+            where=f"known environments: {known}",
+            next=f"name one of these, or set {ENVIRONMENT_VARIABLE}",
+        )
+    raw, problems, unset = _read(path)
+    problems += _twins(path)
+    try:
+        settings = Settings.model_validate(_absolute(raw, where)) if raw else None
+    except ValidationError as error:
+        settings = None
+        problems += [
+            f"{dotted(e['loc'])}: {_plain(e['msg'])}"
+            for e in error.errors()
+            if dotted(e["loc"]) not in unset
+        ]
+    if settings is not None and settings.name != name:
+        problems.append(f'name: is "{settings.name}", but the file is called {path.name}')
+    if settings is None or problems:
+        raise SettingsError(
+            f"{path.name}: {len(problems)} problem(s)\n" + "\n".join(f"    {p}" for p in problems),
+            where=str(path.name),
+            next="fix the file, then start again",
+        )
+    return settings
+
+
+def _twins(path: Path) -> Iterator[str]:
+    """Files whose names differ from this one's only in case.
+
+    Where file names do not regard case (macOS, Windows), both would write into one folder.
+    """
+    for other in names(path.parent):
+        if other != path.stem and other.casefold() == path.stem.casefold():
+            yield f"{other}.toml has the same name except for case: records of both could mix"
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[str], set[str]]:
+    """The file with its secrets filled in; the problems; the places whose secret is not set."""
+    try:
+        raw = tomllib.loads(textfile.read(path))
+    except textfile.Undecodable as error:
+        return {}, [error.message(path)], set()
+    except tomllib.TOMLDecodeError as error:
+        return {}, [f"is not valid TOML: {error}"], set()
+    except OSError as error:
+        return {}, [f"{path.name}: cannot be read: {error.strerror}"], set()
+    problems = [
+        f"{dotted(place)}: looks like a login or a token, and this value is recorded and shown;"
+        ' write a secret as { env = "NAME" }'
+        for place, text in _texts(raw)
+        if credentials.suspected(text)
+    ]
+    secrets = Secrets.read(path.parent / f".env.{path.stem}", problems)
+    resolved = secrets.put_into(raw, ())
+    return resolved, problems, secrets.unset
+
+
+def _texts(value: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every text in a file, with its place."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _texts(item, (*place, name))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _texts(item, (*place, str(number)))
+
+
+def _absolute(raw: dict[str, Any], base: Path) -> dict[str, Any]:
+    """``raw`` with absolute paths for its folders and files; a relative one starts at ``base``."""
+
+    def absolute(path: Any) -> Any:
+        return (base / path).resolve() if isinstance(path, str) else path
+
+    folders, source = raw.get("folders"), raw.get("filemaker")
+    if isinstance(folders, dict):
+        raw = {**raw, "folders": {name: absolute(path) for name, path in folders.items()}}
+    if isinstance(source, dict) and isinstance(source.get("exports"), dict):
+        exports = {**source["exports"], "folder": absolute(source["exports"].get("folder"))}
+        raw = {**raw, "filemaker": {**source, "exports": exports}}
+    for name in ("filemaker", "s3"):
+        part = raw.get(name)
+        if isinstance(part, dict) and "ca_file" in part:
+            raw = {**raw, name: {**part, "ca_file": absolute(part["ca_file"])}}
+    return raw
