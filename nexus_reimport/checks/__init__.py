@@ -5,6 +5,10 @@ A check's name is its id, its docstring's first line the claim that the operator
 nothing fails, unless it says by what it is proven that there is nothing: a table whose fingerprint
 covers no row, a table of FileMaker that was read to its end and holds no record. Keys are
 FileMaker's or Nexus's ids, names of tables or columns: never values.
+
+After COMMIT a check may find that what it wants to look at is not there, or is not what it was: it
+has found what it is there for. Such a check stops the run, whatever its level, and no waiver is for
+it.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from typing import Any
 from nexus_reimport import wording
 from nexus_reimport.errors import NOTHING_WRITTEN, SettingsError, StopError
 from nexus_reimport.model import Level, Report, Result
+from nexus_reimport.nexus.readings import NOT_AS_IT_WAS
 from nexus_reimport.settings import Waiver
 
 SAMPLE = 5
@@ -36,6 +41,14 @@ class Finding:
     count: int | None = None
     note: str = ""
     empty: str = ""
+
+
+class CannotLook(Exception):
+    """What a check wants to look at cannot be read; ``why``, without a value."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +108,16 @@ def run(
     today: date,
     name: str = "",
     only_links: bool = False,
+    goes_on: bool = False,
 ) -> Report:
     """Every check of the subject's stage, waived where a waiver in force names it.
 
-    ``only_links`` chooses those that belong to a run that re-links alone.
+    ``only_links`` chooses those that belong to a run that re-links alone. ``goes_on``: what one
+    check cannot look at is its finding, and the others are still asked.
     """
     given = tuple(waivers)
     results = tuple(
-        _result(c, subject, _waiver_of(c, given), today)
+        _looked(c, subject, _waiver_of(c, given), today, goes_on=goes_on)
         for c in of_stage(type(subject))
         if c.links or not only_links
     )
@@ -156,8 +171,31 @@ def _waiver_of(declared: Check, waivers: Sequence[Waiver]) -> Waiver | None:
     return next((w for name in names for w in waivers if w.check == name), None)
 
 
-def _result(declared: Check, subject: object, waiver: Waiver | None, today: date) -> Result:
-    found = declared.look(subject)
+def _looked(
+    declared: Check, subject: object, waiver: Waiver | None, today: date, *, goes_on: bool
+) -> Result:
+    try:
+        return _result(declared, declared.look(subject), waiver, today)
+    except CannotLook as error:
+        why = error.why
+    except NOT_AS_IT_WAS as error:
+        if not goes_on:
+            raise
+        why = f"what it looks at is not what it was ({type(error).__name__})"
+    return Result(
+        check=declared.name,
+        claim=declared.claim,
+        serves=declared.serves,
+        level=Level.STOP,
+        looked_at=0,
+        offending=1,
+        sample=(why,),
+        note="this check could not look; no waiver is for that",
+        keys=1,
+    )
+
+
+def _result(declared: Check, found: Finding, waiver: Waiver | None, today: date) -> Result:
     offending = len(found.offending) if found.count is None else found.count
     is_empty = not found.looked_at and bool(found.empty)
     in_force = waiver is not None and waiver.until >= today

@@ -22,7 +22,8 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.model import Census
 
 Progress = Callable[[int, int], None]
-COLUMNS = ("key", "size", "etag")
+COLUMNS = ("key", "size", "etag", "modified")
+Found = tuple[int, str, str]  # size, etag, time of the last change
 _STRANGE = (
     "check that the endpoint is S3's own, and not a proxy's, a console's or a web page;"
     " then run again"
@@ -32,17 +33,17 @@ _STRANGE = (
 def take(
     place: settings.S3, folder: Path, name: str = "census", progress: Progress | None = None
 ) -> Census:
-    """Every object under the prefixes of ``place``: key, size, etag, in the order of keys.
+    """Every object under the prefixes of ``place``: key, size, etag, time, in the order of keys.
 
-    Markers of folders (an empty object whose key ends with a slash) are no files and left out. A
-    server that tells no etag is believed; sizes alone are compared then.
+    Markers of folders (an empty object whose key ends with a slash) are no files and left out. Of a
+    server that tells no etag the time of an object's last change is compared.
 
     Raises:
         StorageError: the bucket is missing, refused us, could not be reached, or its listing is not
             one that proves its end.
     """
     at = datetime.now(UTC)
-    found: dict[str, tuple[int, str]] = {}
+    found: dict[str, Found] = {}
     try:
         client = storage.opened(place)
         for prefix in place.prefixes:
@@ -58,12 +59,12 @@ def take(
         raise _no_listing(place) from None
     with rowfile.writer(folder / f"{name}.parquet", COLUMNS) as out:
         for key in sorted(found):
-            size, etag = found[key]
-            out.add((key, str(size), etag))
-    return Census(place.bucket, at, len(found), sum(s for s, _ in found.values()), out.done())
+            size, etag, modified = found[key]
+            out.add((key, str(size), etag, modified))
+    return Census(place.bucket, at, len(found), sum(s for s, *_ in found.values()), out.done())
 
 
-def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, tuple[int, str]]]:
+def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, Found]]:
     """The objects under ``prefix``, page by page.
 
     A server that knows the listing's first version alone tells no token: it is asked for what comes
@@ -92,8 +93,8 @@ def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, t
             raise _endless(place, "the same place to go on twice")
 
 
-def _objects(page: Mapping[str, Any], place: settings.S3) -> dict[str, tuple[int, str]]:
-    """Key -> size and etag; an etag that is not told is empty."""
+def _objects(page: Mapping[str, Any], place: settings.S3) -> dict[str, Found]:
+    """Key -> size, etag, time of the last change; what is not told is empty."""
     found = {}
     for item in page.get("Contents", []):
         if "Key" not in item or "Size" not in item:
@@ -102,7 +103,9 @@ def _objects(page: Mapping[str, Any], place: settings.S3) -> dict[str, tuple[int
                 where=storage.where(place),
                 next=_STRANGE,
             )
-        found[item["Key"]] = (item["Size"], item.get("ETag", "").strip('"'))
+        at = item.get("LastModified")
+        modified = at.astimezone(UTC).isoformat() if isinstance(at, datetime) else ""
+        found[item["Key"]] = (item["Size"], item.get("ETag", "").strip('"'), modified)
     return found
 
 

@@ -10,6 +10,8 @@ nexus_reimport_undo_<run>         the rows as they were before the run, and (key
 from nexus_reimport.nexus.registry.committed import (
     Committed,
     UndoSize,
+    dump_fixed,
+    fixed,
     mark_undone,
     remember,
     runs,
@@ -18,6 +20,7 @@ from nexus_reimport.nexus.registry.committed import (
     undo_sizes,
     was_committed,
     write_seal,
+    written,
 )
 from nexus_reimport.nexus.registry.own_schema import (
     LOADED,
@@ -51,6 +54,8 @@ __all__ = [
     "UndoSize",
     "UndoTable",
     "drop_undo",
+    "dump_fixed",
+    "fixed",
     "is_kept",
     "links_before",
     "make",
@@ -63,4 +68,5 @@ __all__ = [
     "undo_sizes",
     "was_committed",
     "write_seal",
+    "written",
 ]
