@@ -10,6 +10,7 @@
     │   ├── Denied       the role lacks a right (SQLSTATE 42501)
     │   └── InDoubt      the connection was lost at COMMIT: whether it happened is not yet known
     ├── StorageError     S3
+    ├── ApplicationError Nexus's own HTTP API
     ├── StopError        a check or a gate failed
     ├── RecordError      a run's folder, journal or seal
     └── SandboxError     the made-up clinic
@@ -104,6 +105,10 @@ class InDoubt(TargetError):
 
 class StorageError(ReimportError):
     """S3 could not be reached or refused us."""
+
+
+class ApplicationError(ReimportError):
+    """Nexus's own HTTP API could not be asked, or did not answer as Nexus does."""
 
 
 class StopError(ReimportError):

@@ -129,7 +129,7 @@ def _client(place: settings.S3) -> Any:
     for event, handler, *first in BUILTIN_HANDLERS:  # ours replaces this one
         if event == _ANSWERED and first:
             client.meta.events.unregister(event, handler)
-    client.meta.events.register_first(_ANSWERED, _look_at)
+    client.meta.events.register_first("before-parse.s3.ListObjectsV2", _look_at)
     return client
 
 
@@ -205,7 +205,9 @@ def where(place: settings.S3) -> str:
     return f"bucket {place.bucket}, {at}"
 
 
-def refused(error: ClientError, place: settings.S3) -> StorageError:
+def refused(
+    error: ClientError, place: settings.S3, what_for: str = "to list the bucket"
+) -> StorageError:
     """The error for S3's refusal. Of its answer only the code is shown."""
     reply: dict[str, Any] = dict(error.response.get("Error", {}))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -222,7 +224,7 @@ def refused(error: ClientError, place: settings.S3) -> StorageError:
         what = f"{what}: {region[:40]}"
     name = code if code.isalnum() else "?"
     return StorageError(
-        f"S3 refused to list the bucket ({name}, HTTP {status}): {what}",
+        f"S3 refused {what_for} ({name}, HTTP {status}): {what}",
         where=where(place),
         next=f"{todo}; then run again",
     )

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE
-from nexus_reimport.stages import census, verify
+from nexus_reimport.stages import verify
 from nexus_sandbox.clinic import Clinic as MadeUp
 from nexus_sandbox.clinic import generate
 from nexus_sandbox.postgres.server import PostgresServer
@@ -141,8 +141,7 @@ def executed_once(
     with opened(folder, postgres, filled_s3, made_up, templates) as found:
         book = found.whole(rehearsed=rehearsed)
         expected = book.expected()
-        counted = census.take(book.settings.s3, book.folder, "census_after")
-        after = verify.gather(book.settings, expected, lambda: counted)
+        after = verify.gather(book.settings, expected, book._storage())
         postgres.create_database(template, template=found.databases["dev"], owner=OWNER)
         return Executed(book.run.id, folder, template, book._before(), after)
 

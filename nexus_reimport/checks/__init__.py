@@ -5,6 +5,9 @@ gives a ``Finding``; it never raises for what it finds, and never prints. A chec
 nothing fails, unless it names the proof that nothing is there: a table whose fingerprint covers no
 row, a table of FileMaker that was read to its end and holds no record. Keys are FileMaker's or
 Nexus's ids, names of tables or columns: never values.
+
+After COMMIT a check may find that what it looks at is missing, or is not what it was: that is its
+finding. Such a check stops the run, whatever its level, and no waiver applies to it.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any
 from nexus_reimport import wording
 from nexus_reimport.errors import NOTHING_WRITTEN, SettingsError, StopError
 from nexus_reimport.model import Level, Report, Result
+from nexus_reimport.nexus.readings import NOT_AS_IT_WAS
 from nexus_reimport.settings import Waiver
 
 SAMPLE = 5
@@ -36,6 +40,14 @@ class Finding:
     count: int | None = None
     note: str = ""
     empty: str = ""
+
+
+class CannotLook(Exception):
+    """What a check wants to look at cannot be read; ``why``, without a value."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +107,16 @@ def run(
     today: date,
     name: str = "",
     only_links: bool = False,
+    goes_on: bool = False,
 ) -> Report:
     """The results of every check of the subject's stage, each with the waiver that names it.
 
-    ``only_links`` leaves out those that a run which only re-links does not make.
+    ``only_links`` leaves out those that a run which only re-links does not make. With ``goes_on``
+    what a check cannot look at is its finding, and the other checks still run.
     """
     given = tuple(waivers)
     results = tuple(
-        _result(c, subject, _waiver_of(c, given), today)
+        _looked(c, subject, _waiver_of(c, given), today, goes_on=goes_on)
         for c in of_stage(type(subject))
         if c.links or not only_links
     )
@@ -157,26 +171,49 @@ def _waiver_of(declared: Check, waivers: Sequence[Waiver]) -> Waiver | None:
     return next((w for name in names for w in waivers if w.check == name), None)
 
 
-def _result(declared: Check, subject: object, waiver: Waiver | None, today: date) -> Result:
-    finding = declared.look(subject)
-    offending = len(finding.offending) if finding.count is None else finding.count
-    is_empty = not finding.looked_at and bool(finding.empty)
+def _looked(
+    declared: Check, subject: object, waiver: Waiver | None, today: date, *, goes_on: bool
+) -> Result:
+    try:
+        return _result(declared, declared.look(subject), waiver, today)
+    except CannotLook as error:
+        why = error.why
+    except NOT_AS_IT_WAS as error:
+        if not goes_on:
+            raise
+        why = f"what it looks at is not what it was ({type(error).__name__})"
+    return Result(
+        check=declared.name,
+        claim=declared.claim,
+        serves=declared.serves,
+        level=Level.STOP,
+        looked_at=0,
+        offending=1,
+        sample=(why,),
+        note="this check could not look; no waiver is for that",
+        keys=1,
+    )
+
+
+def _result(declared: Check, found: Finding, waiver: Waiver | None, today: date) -> Result:
+    offending = len(found.offending) if found.count is None else found.count
+    is_empty = not found.looked_at and bool(found.empty)
     in_force = waiver is not None and waiver.until >= today
     waived = waiver.at_most if waiver is not None and in_force else 0
     effect = _effect(declared, waiver, offending, in_force=in_force) if waiver else ""
-    notes = (finding.note, finding.empty if is_empty else "", effect)
+    notes = (found.note, found.empty if is_empty else "", effect)
     return Result(
         check=declared.name,
         claim=declared.claim,
         serves=declared.serves,
         level=declared.level,
-        looked_at=finding.looked_at,
+        looked_at=found.looked_at,
         offending=offending,
-        sample=tuple(sorted(finding.offending)[:SAMPLE]),
+        sample=tuple(sorted(found.offending)[:SAMPLE]),
         waived=waived,
         note="; ".join(filter(None, notes)),
         is_empty=is_empty,
-        keys=len(finding.offending),
+        keys=len(found.offending),
         waiver=effect,
     )
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_reimport.files import rowfile
+from nexus_reimport.intake import Intake
 from nexus_reimport.model import Census
+from nexus_reimport.planning import attachments
 from nexus_reimport.text import composed
 
 
@@ -26,6 +28,13 @@ class Stored:
     def twins(self) -> int:
         """How many keys differ from another key only in their Unicode form."""
         return len(self.keys) - len(self.by_form)
+
+
+def named(intake: Intake, census: Census) -> frozenset[str]:
+    """The objects of the bucket that documents and images name, as the bucket spells their keys."""
+    there = stored(census, intake.folder)
+    wanted = attachments.kept_files(intake)
+    return frozenset(real for keys in wanted.values() for key in keys if (real := there.real(key)))
 
 
 def stored(census: Census, folder: Path) -> Stored:

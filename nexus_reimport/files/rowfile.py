@@ -138,6 +138,39 @@ def read_dicts(path: Path, file: RowFile) -> Iterator[dict[str, str | None]]:
     return (dict(zip(file.columns, row, strict=True)) for row in read(path, file))
 
 
+Dict = dict[str, str | None]
+Key = Callable[[Dict], tuple[str, ...]]
+
+
+def by(*columns: str) -> Key:
+    """A row's key: what ``columns`` hold, nothing before everything else as text sorts it."""
+    return lambda row: tuple(row.get(column) or "" for column in columns)
+
+
+def paired(
+    ones: Iterable[Dict], others: Iterable[Dict], key: Key
+) -> Iterator[tuple[tuple[str, ...], Dict | None, Dict | None]]:
+    """The rows of two files side by side, in whose order of ``key`` both are; None where one lacks.
+
+    Of rows that share a key the first of each side are a pair, and so on: a second one that only
+    one side has stands alone. No more than one row of each is held.
+    """
+    left, right = iter(ones), iter(others)
+    one, other = next(left, None), next(right, None)
+    while one is not None or other is not None:
+        before = None if one is None else key(one)
+        after = None if other is None else key(other)
+        if before is not None and (after is None or before < after):
+            yield before, one, None
+            one = next(left, None)
+        elif after is not None and (before is None or after < before):
+            yield after, None, other
+            other = next(right, None)
+        elif before is not None:
+            yield before, one, other
+            one, other = next(left, None), next(right, None)
+
+
 def to_csv(folder: Path, file: RowFile, path: Path, keep: Callable[[Row], bool]) -> None:
     """Write the rows for which ``keep`` is true as CSV with a header, for a person to open."""
     write_csv(path, file.columns, (row for row in read(folder, file) if keep(row)))

@@ -52,6 +52,7 @@ class Attachment(Strict):
     link: AttachmentLink
     through: Through | None = None
     exported: str = ""
+    active: str = ""  # the column that says whether the application shows it
     serves: str = ""
 
     @property

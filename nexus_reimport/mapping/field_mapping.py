@@ -30,6 +30,7 @@ class FieldMapping(Strict):
     application: Application
     # Columns that the application changes by itself (tokens, sessions, counters of sent mails).
     volatile: dict[str, tuple[str, ...]] = {}
+    transient: tuple[str, ...] = ()
     digest: str = ""
     text: str = Field(default="", repr=False)  # of the file, to find the line of a problem
 
@@ -69,6 +70,11 @@ class FieldMapping(Strict):
     def link_tables(self) -> dict[str, AttachmentLink]:
         """Table -> its link, for the tables that re-linking may write."""
         return {a.link_table: a.link for a in self.attachments.values()}
+
+    def linking_tables(self) -> tuple[str, ...]:
+        """The tables of attachments, and those that hold their links: of these rows all survive."""
+        found = {a.table for a in self.attachments.values()}
+        return tuple(sorted(found | self.link_tables().keys()))
 
     def people(self) -> str:
         """The entity of the patients: the application's calendar points at it."""

@@ -27,6 +27,8 @@ def of_nexus(mapping: FieldMapping) -> Iterator[tuple[Path, str, str]]:
     for name, kind in mapping.by_hand.items():
         yield from _in_by_hand(mapping, ("by_hand", name), kind)
     yield from _by_application(mapping)
+    for number, table in enumerate(mapping.transient):
+        yield ("transient", number), table, ""
     for table, columns in mapping.volatile.items():
         yield from (
             (("volatile", table), table, "" if column == "*" else column) for column in columns
@@ -56,6 +58,7 @@ def _by_attachment(spec: Attachment) -> Iterator[tuple[Path, str, str]]:
         yield ("identity", number, "column"), spec.table, rule.column
     for column in (spec.file.column, *spec.file.also):
         yield ("file",), spec.table, column
+    yield ("active",), spec.table, spec.active
     if spec.through:
         yield ("through", "table"), spec.through.table, ""
         yield ("through", "column"), spec.table, spec.through.column

@@ -39,6 +39,9 @@ def find(mapping: FieldMapping) -> Iterator[Problem]:
             ("volatile", table),
             "the run writes this table, so none of its columns can be volatile",
         )
+    for number, table in enumerate(mapping.transient):
+        if "*" not in mapping.volatile.get(table, ()):
+            yield ("transient", number), f'{table} is not volatile as a whole: {table} = ["*"]'
 
 
 def refused(what: str, problems: Iterable[Problem], text: str, where: str = "") -> MappingError:

@@ -33,6 +33,7 @@ from nexus_reimport.model.snapshot import (
     Cleaned,
     Extract,
     FieldFound,
+    Sample,
     Snapshot,
 )
 from nexus_reimport.model.survey import Backup, Pointer, Survey, TableState
@@ -70,6 +71,7 @@ __all__ = [
     "Result",
     "RollbackPreview",
     "RollbackProposal",
+    "Sample",
     "Scope",
     "SelfTest",
     "Snapshot",

@@ -85,10 +85,19 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """The content of the bucket: a row file of key, size and etag, in the order of keys."""
+    """The content of the bucket: a row file of key, size, etag, time, in the order of keys."""
 
     bucket: str
     taken_at: datetime
     objects: int
     bytes_stored: int
+    file: RowFile
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Objects that were read in full: key, size, etag, version, content type, SHA-256."""
+
+    objects: int
+    bytes_read: int
     file: RowFile

@@ -10,8 +10,9 @@ from psycopg import sql
 
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import catalog as catalogs
-from nexus_reimport.nexus.catalog import Catalog
+from nexus_reimport.nexus.catalog import Catalog, Table
 from nexus_reimport.nexus.postgres import Connection, table_name
+from nexus_reimport.nexus.readings import Gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,16 @@ class Database:
         """The full name of one of the application's tables, for a statement."""
         return table_name(self.schema, table)
 
+    def table(self, name: str) -> Table:
+        """One of the application's tables.
+
+        Raises:
+            Gone: it is not there.
+        """
+        if name not in self.catalog.tables:
+            raise Gone(f"there is no table {name}")
+        return self.catalog.tables[name]
+
     def key(self, table: str) -> str:
         """The column of the primary key of ``table``."""
-        return self.catalog.tables[table].primary_key[0]
+        return self.table(table).primary_key[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from psycopg import sql
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.postgres import copy_out, table_name
+from nexus_reimport.nexus.postgres import copy_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,93 +31,94 @@ def dump_attachment(
     attachment: Attachment,
     path: Path,
 ) -> RowFile:
-    """Every attachment: key, link_key, object, content_type, files, then identity columns.
+    """Every attachment: key, link_key, object, content_type, linked, files, identity columns.
 
     ``link_key`` is the key of the row that holds the link: the attachment's own, or its batch's.
+    ``linked`` is t where that link is to a live row of the owner's entity.
     """
-    own = sql.SQL("a.{}").format(
-        sql.Identifier(database.catalog.tables[attachment.table].primary_key[0])
+    link, key = attachment.link, database.key(attachment.table)
+    own, source, holder = _source(database, attachment)
+    of_owner, owner = _of_owner(database, attachment, holder)
+    columns = {
+        "key": own(key),
+        "link_key": holder(database.key(attachment.link_table)),
+        "object": holder(link.object),
+        "content_type": holder(link.content_type) if link.content_type else sql.SQL("NULL"),
+        "linked": sql.SQL("o.{} IS NOT NULL").format(sql.Identifier(database.key(owner))),
+        **{f"file:{c}": own(c) for c in (attachment.file.column, *attachment.file.also)},
+        **{f"identity:{n}:{i.column}": own(i.column) for n, i in enumerate(attachment.identity)},
+    }
+    query = sql.SQL(
+        'SELECT {} FROM {} LEFT JOIN {} AS o ON o.{} = {} AND {} ORDER BY {}::text COLLATE "C"'
+    ).format(
+        sql.SQL(", ").join(columns.values()),
+        source,
+        database.place(owner),
+        sql.Identifier(database.key(owner)),
+        holder(link.object),
+        of_owner,
+        own(key),
     )
-    source = sql.SQL("{} AS a").format(table_name(database.mapping.schema_name, attachment.table))
-    holder, link_key = sql.Identifier("a"), own
-    if attachment.through:  # images: the link to the patient is in the row of their batch
-        through = attachment.through
-        link_key = sql.SQL("b.{}").format(
-            sql.Identifier(database.catalog.tables[through.table].primary_key[0])
-        )
-        holder = sql.Identifier("b")
-        source += sql.SQL(" JOIN {} AS b ON {} = a.{}").format(
-            table_name(database.mapping.schema_name, through.table),
-            link_key,
-            sql.Identifier(through.column),
-        )
-    link = attachment.link
-    chosen = [
-        own,
-        link_key,
-        sql.SQL("{}.{}").format(holder, sql.Identifier(link.object)),
-        sql.SQL("{}.{}").format(holder, sql.Identifier(link.content_type))
-        if link.content_type
-        else sql.SQL("NULL"),
-        *(
-            sql.SQL("a.{}").format(sql.Identifier(c))
-            for c in (attachment.file.column, *attachment.file.also)
-        ),
-        *(sql.SQL("a.{}").format(sql.Identifier(i.column)) for i in attachment.identity),
-    ]
-    query = sql.SQL('SELECT {} FROM {} ORDER BY {}::text COLLATE "C"').format(
-        sql.SQL(", ").join(chosen), source, own
-    )
-    columns = (
-        "key",
-        "link_key",
-        "object",
-        "content_type",
-        *(f"file:{c}" for c in (attachment.file.column, *attachment.file.also)),
-        *(f"identity:{n}:{i.column}" for n, i in enumerate(attachment.identity)),
-    )
-    return copy_out(database.connection, query, path, columns)
+    return copy_out(database.connection, query, path, tuple(columns))
 
 
 def attachment_states(database: Database) -> dict[str, AttachmentState]:
-    """How many documents and images are linked to an existing owner, elsewhere, or not at all.
+    """How many documents and images hang on a live owner, elsewhere, on nothing (P8, A5, A6)."""
+    return {name: attachment_state(database, name) for name in database.mapping.attachments}
 
-    Serves P8, A5 and A6 of the checklist.
-    """
-    states = {}
-    for name, attachment in database.mapping.attachments.items():
-        owner = database.mapping.entities[attachment.owner.entity]
-        link, schema = attachment.link, database.mapping.schema_name
-        source = table_name(schema, attachment.table)
-        joined: sql.Composed = sql.SQL("{} AS h").format(source)
-        if attachment.through:
-            joined = sql.SQL("{} AS a JOIN {} AS h ON h.{} = a.{}").format(
-                source,
-                table_name(schema, attachment.through.table),
-                sql.Identifier(database.catalog.tables[attachment.through.table].primary_key[0]),
-                sql.Identifier(attachment.through.column),
-            )
-        of_owner: sql.Composable = sql.SQL("true")
-        if link.content_type:
-            of_owner = sql.SQL("h.{} IS NOT DISTINCT FROM {}").format(
-                sql.Identifier(link.content_type),
-                sql.Literal(database.content_types.get(owner.model)),
-            )
-        row = database.connection.execute(
-            sql.SQL(
-                "SELECT count(*), count(*) FILTER (WHERE {of_owner} AND o.{key} IS NOT NULL),"
-                " count(*) FILTER (WHERE NOT {of_owner} AND h.{object} IS NOT NULL),"
-                " count(*) FILTER"
-                " (WHERE {of_owner} AND o.{key} IS NULL AND h.{object} IS NOT NULL),"
-                " count(*) FILTER (WHERE h.{object} IS NULL)"
-                " FROM {joined} LEFT JOIN {owner} AS o ON o.{key} = h.{object} AND {of_owner}"
-            ).format(
-                of_owner=of_owner,
-                key=sql.Identifier(database.catalog.tables[owner.table].primary_key[0]),
-                object=sql.Identifier(link.object),
-                joined=joined,
-                owner=table_name(schema, owner.table),
-            )
-        ).fetchone()
-        states[name] = AttachmentState(name, *(row or (0, 0, 0, 0, 0)))
-    return states
+
+def attachment_state(database: Database, name: str) -> AttachmentState:
+    """How many of one kind of attachment hang on a live owner, elsewhere, on nothing."""
+    attachment = database.mapping.attachments[name]
+    _, source, holder = _source(database, attachment)
+    of_owner, owner = _of_owner(database, attachment, holder)
+    row = database.connection.execute(
+        sql.SQL(
+            "SELECT count(*), count(*) FILTER (WHERE {of_owner} AND o.{key} IS NOT NULL),"
+            " count(*) FILTER (WHERE NOT {of_owner} AND {object} IS NOT NULL),"
+            " count(*) FILTER"
+            " (WHERE {of_owner} AND o.{key} IS NULL AND {object} IS NOT NULL),"
+            " count(*) FILTER (WHERE {object} IS NULL)"
+            " FROM {source} LEFT JOIN {owner} AS o ON o.{key} = {object} AND {of_owner}"
+        ).format(
+            of_owner=of_owner,
+            key=sql.Identifier(database.key(owner)),
+            object=holder(attachment.link.object),
+            source=source,
+            owner=database.place(owner),
+        )
+    ).fetchone()
+    return AttachmentState(name, *(row or (0, 0, 0, 0, 0)))
+
+
+Column = Callable[[str], sql.Composed]
+
+
+def _source(database: Database, attachment: Attachment) -> tuple[Column, sql.Composable, Column]:
+    """The attachments with what holds their links: own columns, the tables, the holder's ones."""
+    source: sql.Composable = sql.SQL("{} AS a").format(database.place(attachment.table))
+    if not attachment.through:
+        return _column("a"), source, _column("a")
+    source = sql.SQL("{} JOIN {} AS h ON h.{} = a.{}").format(
+        source,
+        database.place(attachment.through.table),
+        sql.Identifier(database.key(attachment.through.table)),
+        sql.Identifier(attachment.through.column),
+    )
+    return _column("a"), source, _column("h")
+
+
+def _column(of: str) -> Column:
+    return lambda name: sql.SQL("{}.{}").format(sql.Identifier(of), sql.Identifier(name))
+
+
+def _of_owner(
+    database: Database, attachment: Attachment, holder: Column
+) -> tuple[sql.Composable, str]:
+    """Whether a link is one to the owner's entity, and the table of that."""
+    owner = database.mapping.entities[attachment.owner.entity]
+    if not attachment.link.content_type:
+        return sql.SQL("true"), owner.table
+    content_type = sql.Literal(database.content_types.get(owner.model))
+    is_of = sql.SQL("{} IS NOT DISTINCT FROM {}")
+    return is_of.format(holder(attachment.link.content_type), content_type), owner.table

@@ -197,11 +197,16 @@ def copy_out(
 ) -> rowfile.RowFile:
     """The rows of ``query`` as a row file, each value as PostgreSQL prints it."""
     with rowfile.writer(path, columns) as out:
-        command = sql.SQL("COPY ({}) TO STDOUT").format(query)
-        with connection.cursor() as cursor, cursor.copy(command) as copy:
-            for row in copy.rows():
-                out.add(row)
+        for row in copied(connection, query):
+            out.add(row)
     return out.done()
+
+
+def copied(connection: Connection, query: sql.Composed) -> Iterator[tuple[str | None, ...]]:
+    """The rows of ``query``, each value as PostgreSQL prints it, one at a time."""
+    command = sql.SQL("COPY ({}) TO STDOUT").format(query)
+    with connection.cursor() as cursor, cursor.copy(command) as copy:
+        yield from copy.rows()
 
 
 def copy_in(

@@ -8,8 +8,9 @@ grants, policies, publications, event triggers) is marked as local, and not comp
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nexus_reimport import wording
 from nexus_reimport.errors import StopError
@@ -39,10 +40,19 @@ def describe(connection: Connection, mapping: FieldMapping) -> Facts:
 
     A definition is never shown: its condition may hold a constant that is a patient's value.
     """
-    asked = {"schema": mapping.schema_name, "tables": sorted(mapped_tables(mapping))}
+    return of_tables(connection, mapping.schema_name, mapped_tables(mapping))
+
+
+def of_tables(connection: Connection, schema: str, tables: Iterable[str]) -> Facts:
+    """All that the catalog says of ``tables``, and of what points at them."""
+    return facts(connection, "schema", {"schema": schema, "tables": sorted(tables)})
+
+
+def facts(connection: Connection, name: str, asked: Mapping[str, Any]) -> Facts:
+    """What a fixed statement gives: local, place, what may be shown, the definition."""
     return tuple(
         Fact(place, shown, private.sha256((definition or "").encode())[:_DIGEST], local)
-        for local, place, shown, definition in connection.execute(statement("schema"), asked)
+        for local, place, shown, definition in connection.execute(statement(name), asked)
     )
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from pathlib import Path
 
+from psycopg import sql
+
+from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import fingerprint
 from nexus_reimport.nexus.catalog import Table
 from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.postgres import table_name
+from nexus_reimport.nexus.postgres import copy_out, names, scalar
 
 
 class Role(StrEnum):
@@ -41,6 +45,15 @@ def fingerprinted(
     return tuple(c for c in every if c not in volatile), Role.PROTECTED, volatile
 
 
+def dump(database: Database, table: Table, path: Path, key: str = "") -> RowFile:
+    """All rows of ``table``, in the order of ``key``, its primary key where none is named."""
+    columns = table.names()
+    query = sql.SQL('SELECT {} FROM {} ORDER BY {}::text COLLATE "C"').format(
+        names(columns), database.place(table.name), sql.Identifier(key or table.primary_key[0])
+    )
+    return copy_out(database.connection, query, path, columns)
+
+
 def mapped_tables(mapping: FieldMapping) -> set[str]:
     """The tables whose schema the approval covers."""
     looked_up = {
@@ -64,11 +77,16 @@ def fingerprints_of(
     database: Database, tables: Iterable[str]
 ) -> dict[str, fingerprint.Fingerprint]:
     """The fingerprints of ``tables`` now; a missing or wholly volatile table has none."""
-    prints = {}
-    for name in sorted(set(tables) & database.catalog.tables.keys()):
-        table = database.catalog.tables[name]
-        columns, _, _ = fingerprinted(database.mapping, table)
-        if columns:
-            place = table_name(database.mapping.schema_name, name)
-            prints[name] = fingerprint.of(database.connection, place, columns, table.primary_key)
-    return prints
+    there = sorted(set(tables) & database.catalog.tables.keys())
+    found = {name: fingerprint_of(database, database.table(name)) for name in there}
+    return {name: one for name, one in found.items() if one.digest}
+
+
+def fingerprint_of(database: Database, table: Table) -> fingerprint.Fingerprint:
+    """The fingerprint of ``table`` now; of one that is wholly volatile the number of rows alone."""
+    columns, _, _ = fingerprinted(database.mapping, table)
+    place = database.place(table.name)
+    if columns:
+        return fingerprint.of(database.connection, place, columns, table.primary_key)
+    query = sql.SQL("SELECT count(*) FROM {}").format(place)
+    return fingerprint.Fingerprint(scalar(database.connection, query), "")

@@ -7,14 +7,16 @@ hashes show exactly what was created, edited or deleted since.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from psycopg import sql
 
-from nexus_reimport.nexus import references
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.nexus import fingerprint, references
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import LONGEST_NAME, Connection, names, table_name
+from nexus_reimport.nexus.postgres import LONGEST_NAME, Connection, copy_out, names, table_name
 from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import (
     UndoData,
@@ -26,6 +28,8 @@ from nexus_reimport.nexus.registry import (
 from nexus_reimport.nexus.schema import Facts, structure
 from nexus_reimport.nexus.tables import mapped_tables
 from nexus_reimport.nexus.transaction import Transaction
+
+Pointers = frozenset[tuple[str, str, int]]  # place, id, rows
 
 
 def of(
@@ -131,29 +135,41 @@ def write_down_pointers(
     """
     place = undo.pointed_at
     transaction.execute(sql.SQL("CREATE TABLE {} (place text, id text, rows bigint)").format(place))
+    for query in _pointing_at_new(transaction.schema, undo, known):
+        transaction.execute(sql.SQL("INSERT INTO {} {}").format(place, query))
+
+
+def pointers(
+    connection: Connection, schema: str, undo: UndoData, known: Iterable[Reference]
+) -> tuple[Pointers, Pointers]:
+    """What points at rows that the run has made: as it was written down, and as it is."""
+    query = sql.SQL("SELECT place, id, rows FROM {}").format(undo.pointed_at)
+    now = (
+        row for query in _pointing_at_new(schema, undo, known) for row in connection.execute(query)
+    )
+    return frozenset(connection.execute(query)), frozenset(now)
+
+
+def _pointing_at_new(
+    schema: str, undo: UndoData, known: Iterable[Reference]
+) -> Iterator[sql.Composed]:
+    """For each reference from outside, a query of place, id and rows: those at new rows."""
     parts = {part.table: part for part in undo.tables}
     for reference in known:
         target = parts.get(reference.target)
         if target is None or reference.table in parts:
             continue
-        transaction.execute(
-            sql.SQL(
-                "INSERT INTO {place} SELECT {name}, p.id, count(*) FROM ({pointing}) AS p"
-                " JOIN ({there}) AS t USING (id)"
-                " WHERE NOT EXISTS (SELECT FROM {kept} AS k WHERE k.{key} = t.key)"
-                " GROUP BY p.id"
-            ).format(
-                place=place,
-                name=sql.Literal(reference.place),
-                pointing=references.pointing(
-                    transaction.schema, reference, links_not_fixed(undo, reference)
-                ),
-                there=references.ids(
-                    table_name(transaction.schema, target.table), reference, target.key
-                ),
-                kept=undo.before(target),
-                key=sql.Identifier(target.key),
-            )
+        yield sql.SQL(
+            "SELECT {name}, p.id, count(*) FROM ({pointing}) AS p"
+            " JOIN ({there}) AS t USING (id)"
+            " WHERE NOT EXISTS (SELECT FROM {kept} AS k WHERE k.{key} = t.key)"
+            " GROUP BY p.id"
+        ).format(
+            name=sql.Literal(reference.place),
+            pointing=references.pointing(schema, reference, links_not_fixed(undo, reference)),
+            there=references.ids(table_name(schema, target.table), reference, target.key),
+            kept=undo.before(target),
+            key=sql.Identifier(target.key),
         )
 
 
@@ -195,14 +211,37 @@ def _hash(
     place = undo.after(part)
     query = hashed(transaction.schema, part.table, part.key, columns)
     transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(place, query))
+    return fingerprint_after(transaction.connection, undo, part)
+
+
+def fingerprint_before(connection: Connection, undo: UndoData, part: UndoTable) -> Fingerprint:
+    """The fingerprint that a wiped table had before the run, of the rows that are kept."""
+    return fingerprint.of(connection, undo.before(part), part.columns, (part.key,))
+
+
+def fingerprint_after(
+    connection: Connection, undo: UndoData, part: UndoTable | UndoLinks
+) -> Fingerprint:
+    """The fingerprint of a table as the run left it, of the (key, hash) that are kept."""
     # The same hashes in the same order as in `fingerprint.of`: the two must be equal.
-    row = transaction.connection.execute(
+    row = connection.execute(
         sql.SQL(
             "SELECT count(*), md5(coalesce(string_agg(hash, '' ORDER BY"
             " ROW(key)::text COLLATE \"C\"), '')) FROM {}"
-        ).format(place)
+        ).format(undo.after(part))
     ).fetchone()
     return Fingerprint(*row) if row else Fingerprint(0, "")
+
+
+def dump_links_before(
+    connection: Connection, undo: UndoData, part: UndoLinks, path: Path
+) -> RowFile:
+    """The links that the run has fixed as they were, in the order of their keys."""
+    columns = (part.key, *part.columns)
+    query = sql.SQL('SELECT {} FROM {} ORDER BY {}::text COLLATE "C"').format(
+        names(columns), undo.before(part), sql.Identifier(part.key)
+    )
+    return copy_out(connection, query, path, columns)
 
 
 def _named(prefix: str, name: str) -> str:

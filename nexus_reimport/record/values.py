@@ -16,6 +16,7 @@ from nexus_reimport.model import (
     Report,
     RollbackPreview,
     RollbackProposal,
+    Sample,
     SelfTest,
     Snapshot,
     Survey,
@@ -32,6 +33,7 @@ NAMES: Mapping[type, tuple[str, ...]] = {
     Watched: ("watched",),
     Activity: ("activity",),
     Plan: ("plan",),
+    Sample: ("sample",),
     Report: (
         "checks_before",
         "checks_rehearsal",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from nexus_reimport import checks, saboteur, wording
 from nexus_reimport import settings as environments
-from nexus_reimport.checks import before, rehearsed
+from nexus_reimport.checks import before, bucket, rehearsed
+from nexus_reimport.checks.after import Claim
 from nexus_reimport.errors import StopError
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import (
@@ -23,6 +24,7 @@ from nexus_reimport.model import (
     Proposal,
     Rehearsal,
     Report,
+    Sample,
     Scope,
     SelfTest,
     Snapshot,
@@ -31,6 +33,7 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.nexus import activity, waiters
 from nexus_reimport.nexus.activity import Activity, Watched
+from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import connected, exported_snapshot
 from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.nexus.tables import Role
@@ -51,11 +54,13 @@ from nexus_reimport.stages import (
     census,
     rehearsal,
     sabotage,
+    sample,
     snapshot,
     survey,
     undo,
     verify,
 )
+from nexus_reimport.stages.verify import Expected, Storage
 
 
 class Preflight(Steps):
@@ -102,7 +107,7 @@ class Preflight(Steps):
                     f"{self.mapping.schema_name}.{name}": table.fingerprint
                     for name, table in surveyed.tables.items()
                     if table.role is not Role.LINK and not table.left_out
-                }
+                } | surveyed.elsewhere
                 saved = backup.take(
                     connection, shared, self.settings.postgres, self.mapping, self.folder, known
                 )
@@ -120,7 +125,10 @@ class Preflight(Steps):
         return surveyed, saved
 
     def plan(self) -> Plan:
-        """Decide about every record and every row; the plan's "now" is the moment of the survey."""
+        """Decide about every record and every row; the plan's "now" is the moment of the survey.
+
+        The plan also chooses which of S3's files are read in full; they are read at once.
+        """
         intake = self.intake()
         as_of = intake.survey.taken_at
 
@@ -141,11 +149,20 @@ class Preflight(Steps):
                 listings.sheet(planned, intake, self.settings.zone, path)
             return planned
 
-        return self.step("plan", work)
+        made = self.step("plan", work)
+        self.step("sample", self._sample)
+        return made
 
     def check_before(self) -> Report:
         """The report of every check before; read it, then call ``rehearse``."""
         return self.step("checks_before", lambda: self._check(self._before(), "before"))
+
+    def _sample(self) -> Sample:
+        """S3's objects that verification reads again."""
+        place, counted, intake = self.settings.s3, self.run.load(Census), self.intake()
+        named, seed = bucket.named(intake, counted), self.run.load(Plan).digest
+        chosen = sample.choose(counted, self.folder, named, seed, place.sample)
+        return sample.take(place, chosen, self.folder, progress=self.bar("objects read"))
 
     def _before(self) -> before.Before:
         load, earlier = self.run.load, self._earlier()
@@ -203,12 +220,13 @@ class Preflight(Steps):
         """What is rehearsed on a copy, under run ids that exist only there."""
         name = f"{self.run.id}-rehearsal"
 
-        def verified(copy: Scratch) -> Report:
-            expected = self.expected()
+        def verified(copy: Scratch, done: Applied) -> Report:
+            counted, read = self.run.load(Census), self.run.load(Sample)
+            claim = Claim(f"{name}-1", self.settings.name, "", "", done.after)
             return verify.run(
                 self.settings,
-                expected,
-                lambda: expected.census,
+                Expected(self.intake(), planned, counted, read, claim),
+                Storage.untouched(counted, read),
                 today=today(self.settings),
                 copy=verify.Copy(copy.place),
             )
@@ -278,17 +296,21 @@ class Preflight(Steps):
             with connected(place) as connection, exported_snapshot(connection):
                 return survey.read(connection, self.mapping, folder, self.task)
 
+        name, left = f"{self.run.id}-self-test", dict[str, Fingerprint]()
+
         def applied(copy: Scratch, intake: Intake) -> Applied:
-            order = apply.ApplyRequest(
-                f"{self.run.id}-self-test", self.settings.name, intake, given.plan, scratch=copy
-            )
-            return apply.apply(copy.place, order, self._checked_inside, commit=True)
+            order = apply.ApplyRequest(name, self.settings.name, intake, given.plan, scratch=copy)
+            done = apply.apply(copy.place, order, self._checked_inside, commit=True)
+            left.update(done.after)
+            return done
 
         def verified(subject: sabotage.Subject) -> Report:
+            read = self.run.load(Sample)
+            claim = Claim(name, self.settings.name, "", "", left)
             return verify.run(
                 self.settings,
-                verify.Expected(subject.intake, subject.plan, subject.census),
-                lambda: subject.census_now,
+                Expected(subject.intake, subject.plan, subject.census, read, claim),
+                Storage(lambda: subject.census_now, lambda: read),
                 today=today(self.settings),
                 copy=verify.Copy(given.server, subject.connection, is_surveyed=True),
             )

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from nexus_reimport import checks
 from nexus_reimport import settings as environments
+from nexus_reimport.checks.after import Claim
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import InDoubt, ReimportError, StopError, TargetError
@@ -29,6 +30,7 @@ from nexus_reimport.model import (
     Proposal,
     Refusal,
     Report,
+    Sample,
     Scope,
     Snapshot,
     Survey,
@@ -59,6 +61,7 @@ ORDER = (
     "survey",
     "backup",
     "plan",
+    "sample",
     "checks_before",
     "rehearsal",
     "self_test",
@@ -258,8 +261,12 @@ class Steps:
 
     def expected(self) -> Expected:
         """What verification compares Nexus with."""
-        plan, census = self.run.load(Plan), self.run.load(Census)
-        return Expected(self.intake(), plan, census)
+        planned, counted = self.run.load(Plan), self.run.load(Census)
+        proposal, approved = self.run.load(Proposal), self.run.load(Approval)
+        claim = Claim(
+            self.run.id, self.settings.name, proposal.digest, approved.who, proposal.after
+        )
+        return Expected(self.intake(), planned, counted, self.run.load(Sample), claim)
 
     def _check(self, subject: object, name: str) -> Report:
         return checks.run(

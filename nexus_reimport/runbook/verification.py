@@ -5,7 +5,7 @@ from __future__ import annotations
 from nexus_reimport import checks
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event
-from nexus_reimport.model import Report
+from nexus_reimport.model import Report, Sample
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import maintenance
@@ -14,10 +14,8 @@ from nexus_reimport.runbook.opening import (
     today,
 )
 from nexus_reimport.runbook.steps import Steps
-from nexus_reimport.stages import (
-    census,
-    verify,
-)
+from nexus_reimport.stages import census, sample, verify
+from nexus_reimport.stages.verify import Storage
 
 
 class Verification(Steps):
@@ -44,11 +42,19 @@ class Verification(Steps):
                 lambda: verify.run(
                     self.settings,
                     self.expected(),
-                    lambda: census.take(self.settings.s3, self.folder, "census_after"),
+                    self._storage(),
                     today=today(self.settings),
                     progress=self.bar(Event.VERIFIED),
                 )
             ),
+        )
+
+    def _storage(self) -> Storage:
+        """S3, to be listed and read again."""
+        place, folder, before = self.settings.s3, self.folder, self.run.load(Sample)
+        return Storage(
+            lambda: census.take(place, folder, "census_after"),
+            lambda: sample.take(place, sample.keys_of(before, folder), folder, "sample_after"),
         )
 
     def sign_off(self) -> Report:

@@ -31,6 +31,7 @@ from nexus_reimport.settings.loading import (
 )
 from nexus_reimport.settings.servers import (
     S3,
+    ApplicationAccess,
     Channel,
     Encoding,
     ExportedFile,
@@ -46,6 +47,7 @@ __all__ = [
     "FOLDER_VARIABLE",
     "S3",
     "SHEET",
+    "ApplicationAccess",
     "Cause",
     "Channel",
     "Decision",

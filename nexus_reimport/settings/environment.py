@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from nexus_reimport.settings.servers import S3, FileMaker, Postgres, Rehearsing
+from nexus_reimport.settings.servers import S3, ApplicationAccess, FileMaker, Postgres, Rehearsing
 from nexus_reimport.settings.values import Command, Name, Strict
 
 SHEET = "manual.xlsx"  # the workbook of values that only people know
@@ -121,6 +121,7 @@ class Settings(Strict):
     postgres: Postgres
     filemaker: FileMaker
     s3: S3
+    application: ApplicationAccess | None = None
     rehearsal: Rehearsing = Rehearsing()
     folders: Folders
     hooks: Hooks = Hooks()
@@ -178,5 +179,6 @@ class Settings(Strict):
                 "rehearsal": {"server": {"password"}},
                 "filemaker": {"password"},
                 "s3": {"access_key", "secret_key", "session_token"},
+                "application": {"password"},
             },
         )

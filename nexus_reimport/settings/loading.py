@@ -154,7 +154,7 @@ def _absolute(raw: dict[str, Any], base: Path) -> dict[str, Any]:
     if isinstance(source, dict) and isinstance(source.get("exports"), dict):
         exports = {**source["exports"], "folder": absolute(source["exports"].get("folder"))}
         raw = {**raw, "filemaker": {**source, "exports": exports}}
-    for name in ("filemaker", "s3"):
+    for name in ("filemaker", "s3", "application"):
         part = raw.get(name)
         if isinstance(part, dict) and "ca_file" in part:
             raw = {**raw, name: {**part, "ca_file": absolute(part["ca_file"])}}

@@ -144,7 +144,7 @@ class FileMaker(Strict):
 
 
 class S3(Strict):
-    """Where the files of documents and images are. They are listed, never read or written.
+    """Where the files of documents and images are: listed, some of them read, never written.
 
     Requests are signed with keys (temporary ones need their ``session_token``), or with the
     credentials of a ``profile`` in this machine's AWS files.
@@ -159,6 +159,7 @@ class S3(Strict):
     session_token: Secret | None = None
     profile: str = ""
     ca_file: Authority | None = None  # of the authority that signed the endpoint's certificate
+    sample: int = Field(default=50, ge=0, le=100_000)  # objects read in full, before and after
 
     @model_validator(mode="after")
     def _signed_in_one_way(self) -> S3:
@@ -168,6 +169,22 @@ class S3(Strict):
         if not self.profile and not all(keys):
             raise ValueError("access_key and secret_key are missing; give them, or a profile")
         return self
+
+
+class ApplicationAccess(Strict):
+    """Nexus's own HTTP API, which verification asks for what a person sees. It is optional.
+
+    ``login`` is the path of its form to log in; ``sample`` is how many patients of each kind are
+    searched for and opened.
+    """
+
+    url: Address = Field(min_length=1)
+    user: Name
+    password: Secret
+    login: str = Field(default="/accounts/login/", pattern=r"^/[\w./-]*$")
+    ca_file: Authority | None = None  # of the authority that signed its certificate
+    timeout: float = Field(default=60.0, gt=0)  # seconds for one answer
+    sample: int = Field(default=10, ge=1, le=1_000)
 
 
 class Rehearsing(Strict):

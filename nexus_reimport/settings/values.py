@@ -42,7 +42,6 @@ Name = Annotated[str, AfterValidator(credentials.name)]
 
 def _certificates(path: Path) -> Path:
     # Opened when the settings are read, so that a wrong file is found before the run begins.
-    # Opened when the settings are read, so that a wrong file is found before the run begins.
     try:
         ssl.create_default_context(cafile=str(path))
     except OSError as error:  # an SSLError is one

@@ -22,7 +22,8 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.model import Census
 
 Progress = Callable[[int, int], None]
-COLUMNS = ("key", "size", "etag")
+COLUMNS = ("key", "size", "etag", "modified")
+Found = tuple[int, str, str]  # size, etag, time of the last change
 _STRANGE = (
     "check that the endpoint is S3 itself, not a proxy, a console or a web page; then run again"
 )
@@ -31,17 +32,17 @@ _STRANGE = (
 def take(
     place: settings.S3, folder: Path, name: str = "census", progress: Progress | None = None
 ) -> Census:
-    """Every object under the prefixes of ``place``: key, size, etag, in the order of keys.
+    """Every object under the prefixes of ``place``: key, size, etag, time, in the order of keys.
 
     Folder markers (empty objects whose key ends with a slash) are not files and are left out. Some
-    servers send no etag; then only the sizes are compared.
+    servers send no etag; then the time of an object's last change is compared.
 
     Raises:
         StorageError: the bucket is missing, refused us, cannot be reached, or its listing does not
             show where it ends. Nothing was written.
     """
     at = datetime.now(UTC)
-    objects: dict[str, tuple[int, str]] = {}
+    objects: dict[str, Found] = {}
     try:
         client = storage.opened(place)
         for prefix in place.prefixes:
@@ -57,13 +58,13 @@ def take(
         raise _no_listing(place) from None
     with rowfile.writer(folder / f"{name}.parquet", COLUMNS) as out:
         for key in sorted(objects):  # prefixes may overlap, and come in any order
-            size, etag = objects[key]
-            out.add((key, str(size), etag))
-    bytes_stored = sum(size for size, _ in objects.values())
+            size, etag, modified = objects[key]
+            out.add((key, str(size), etag, modified))
+    bytes_stored = sum(size for size, *_ in objects.values())
     return Census(place.bucket, at, len(objects), bytes_stored, out.done())
 
 
-def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, tuple[int, str]]]:
+def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, Found]]:
     """The objects under ``prefix``, page by page.
 
     A server that knows only version 1 of the listing sends no token; then the next page is asked
@@ -92,8 +93,8 @@ def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, t
             raise _endless(place, "gives the same continuation twice")
 
 
-def _objects(page: Mapping[str, Any], place: settings.S3) -> dict[str, tuple[int, str]]:
-    """Key -> size and etag; the etag is "" if the server sends none."""
+def _objects(page: Mapping[str, Any], place: settings.S3) -> dict[str, Found]:
+    """Key -> size, etag, time of the last change; what the server does not send is empty."""
     objects = {}
     for item in page.get("Contents", []):
         if "Key" not in item or "Size" not in item:
@@ -102,8 +103,10 @@ def _objects(page: Mapping[str, Any], place: settings.S3) -> dict[str, tuple[int
                 where=storage.where(place),
                 next=_STRANGE,
             )
+        at = item.get("LastModified")
+        modified = at.astimezone(UTC).isoformat() if isinstance(at, datetime) else ""
         etag = item.get("ETag", "").strip('"')  # S3 sends it in quotes
-        objects[item["Key"]] = (item["Size"], etag)
+        objects[item["Key"]] = (item["Size"], etag, modified)
     return objects
 
 

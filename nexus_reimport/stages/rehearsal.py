@@ -41,7 +41,7 @@ class Acts:
 
     restore: Callable[[Postgres], object]
     apply: Callable[[Scratch, int], Applied]
-    verify: Callable[[Scratch], Report]
+    verify: Callable[[Scratch, Applied], Report]
     undo: Callable[[Scratch, int], Undone]
     left_out: tuple[str, ...] = ()
 
@@ -131,7 +131,7 @@ def on_a_copy(
         with clock.step("apply"):
             first = acts.apply(copy, 1)
         with clock.step("verify"):
-            verified = acts.verify(copy)
+            verified = acts.verify(copy, first)
             checks.require(verified, " after, on the copy,", where=WHERE, state=COPY_DROPPED)
         with clock.step("undo"):
             undone = acts.undo(copy, 1)

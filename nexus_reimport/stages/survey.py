@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,29 +15,32 @@ from nexus_reimport.model import Pointer, Survey, TableState
 from nexus_reimport.nexus import catalog as catalogs
 from nexus_reimport.nexus import (
     defaults,
-    fingerprint,
     fit,
+    inventory,
     links,
     obstacles,
     references,
     registry,
     rights,
+    row_hashes,
     schema,
     sequences,
+    tables,
 )
 from nexus_reimport.nexus.catalog import Table
 from nexus_reimport.nexus.database import Database
+from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.obstacles import Problem
 from nexus_reimport.nexus.postgres import (
     Connection,
     copy_out,
-    names,
     scalar,
     table_name,
 )
 from nexus_reimport.nexus.registry import loaded
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.nexus.tables import fingerprinted
+from nexus_reimport.nexus.row_hashes import Hashed
+from nexus_reimport.nexus.tables import Role
 
 _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
@@ -61,13 +65,15 @@ def read(
     described = schema.describe(connection, mapping)
     filled, unused = defaults.read(database)
     scanned, hits = references.unexplained(database, known)
+    own, others = _protected(database), row_hashes.elsewhere(connection, mapping)
+    hashes, prints = row_hashes.dump(connection, (*own, *others), folder / "protected.parquet")
     return Survey(
         database=str(scalar(connection, "SELECT current_database()")),
         server_version=str(scalar(connection, "SHOW server_version")),
         taken_at=datetime.now(UTC),
         schema_digest=schema.digest(described),
         content_types=types,
-        tables={t: _state(database, catalog.tables[t]) for t in sorted(catalog.tables)},
+        tables={t: _state(database, catalog.tables[t], prints) for t in sorted(catalog.tables)},
         pointers=_pointers(database, known),
         attachments=links.attachment_states(database),
         problems=(
@@ -76,7 +82,7 @@ def read(
         ),
         scanned_columns=scanned,
         rows={
-            n: dump_table(database, catalog.tables[e.table], folder / f"before_{n}.parquet")
+            n: tables.dump(database, catalog.tables[e.table], folder / f"before_{n}.parquet")
             for n, e in mapping.entities.items()
         },
         attachment_rows={
@@ -94,27 +100,34 @@ def read(
         schema=described,
         notices=(*obstacles.notices(database), *unused),
         defaults=filled,
+        linking={
+            t: tables.dump(database, catalog.tables[t], folder / f"linking_{t}.parquet")
+            for t in mapping.linking_tables()
+        },
+        linking_keys={t: database.key(t) for t in mapping.linking_tables()},
+        runs=registry.dump_fixed(connection, folder / "runs.parquet"),
+        inventory=inventory.dump(connection, folder / "inventory.parquet"),
+        positions=inventory.positions(connection),
+        protected=hashes,
+        elsewhere={table.name: prints[table.name] for table in others},
     )
 
 
-def _state(database: Database, table: Table) -> TableState:
-    columns, role, left_out = fingerprinted(database.mapping, table)
-    place = table_name(database.mapping.schema_name, table.name)
-    if not columns:
-        rows = scalar(database.connection, sql.SQL("SELECT count(*) FROM {}").format(place))
-        return TableState(table.name, role, rows, fingerprint.Fingerprint(rows, ""), left_out)
-    state = fingerprint.of(database.connection, place, columns, table.primary_key)
-    return TableState(table.name, role, state.rows, state, left_out)
+def _protected(database: Database) -> tuple[Hashed, ...]:
+    """The application's tables that nothing of a run is for, linking tables aside."""
+    mapping, linking = database.mapping, database.mapping.linking_tables()
+    found = []
+    for name, table in sorted(database.catalog.tables.items()):
+        columns, role, _ = tables.fingerprinted(mapping, table)
+        if role is Role.PROTECTED and columns and name not in linking:
+            found.append(row_hashes.of_table(mapping, table))
+    return tuple(found)
 
 
-def dump_table(database: Database, table: Table, path: Path) -> RowFile:
-    """All rows of ``table`` as a row file, in the order of their keys."""
-    query = sql.SQL('SELECT {} FROM {} ORDER BY {} COLLATE "C"').format(
-        names(table.names()),
-        table_name(database.mapping.schema_name, table.name),
-        sql.SQL("{}::text").format(sql.Identifier(table.primary_key[0])),
-    )
-    return copy_out(database.connection, query, path, table.names())
+def _state(database: Database, table: Table, prints: Mapping[str, Fingerprint]) -> TableState:
+    _, role, left_out = tables.fingerprinted(database.mapping, table)
+    found = prints.get(table.name) or tables.fingerprint_of(database, table)
+    return TableState(table.name, role, found.rows, found, left_out)
 
 
 def _pointers(database: Database, known: list[references.Reference]) -> tuple[Pointer, ...]:

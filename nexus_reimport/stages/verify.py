@@ -2,39 +2,74 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from functools import partial
+from typing import Any, Self, TypeVar
 
-from psycopg import sql
-
-from nexus_reimport import checks
-from nexus_reimport.checks.after import After, Answers
-from nexus_reimport.errors import StopError
+from nexus_reimport import application, checks
+from nexus_reimport.checks.after import After, Claim
+from nexus_reimport.errors import ApplicationError
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.intake import Intake, stored_id
-from nexus_reimport.mapping import Attachment
-from nexus_reimport.model import Census, Plan, Report, Scope
-from nexus_reimport.nexus import links, schema, sequences, waiters
+from nexus_reimport.intake import Intake
+from nexus_reimport.model import Census, Plan, Report, Sample, Scope
+from nexus_reimport.nexus import catalog as catalogs
+from nexus_reimport.nexus import (
+    inventory,
+    links,
+    own_tables,
+    questions,
+    readings,
+    row_hashes,
+    schema,
+    sequences,
+    session,
+    tables,
+    undo_data,
+    waiters,
+)
 from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.postgres import Connection, copy_out, names, table_name
-from nexus_reimport.nexus.tables import Role, fingerprints_now
-from nexus_reimport.settings import Postgres, Settings
+from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.links import AttachmentState
+from nexus_reimport.nexus.own_tables import OwnTables
+from nexus_reimport.nexus.postgres import Connection
+from nexus_reimport.nexus.questions import Answers, Asked, Shown
+from nexus_reimport.nexus.readings import Gone, Unread
+from nexus_reimport.nexus.registry import UndoData
+from nexus_reimport.nexus.row_hashes import Hashed
+from nexus_reimport.nexus.sequences import Reading
+from nexus_reimport.nexus.tables import Role
+from nexus_reimport.settings import ApplicationAccess, Postgres, Settings
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
-STEPS = 6
+STEPS = 14
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a verification compares Nexus with: what was read and planned, and S3 before."""
+    """What a verification compares Nexus with: what was read, planned and approved."""
 
     intake: Intake
     plan: Plan
     census: Census
+    sample: Sample
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How S3 is asked again: what it lists, and the sample."""
+
+    list: Callable[[], Census]
+    read: Callable[[], Sample]
+
+    @classmethod
+    def untouched(cls, census: Census, sample: Sample) -> Self:
+        """What was read before: of a copy of the database, where nothing can touch S3."""
+        return cls(lambda: census, lambda: sample)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +88,7 @@ class Copy:
 def run(
     settings: Settings,
     expected: Expected,
-    list_objects: Callable[[], Census],
+    storage: Storage,
     *,
     today: date,
     copy: Copy | None = None,
@@ -61,15 +96,16 @@ def run(
 ) -> Report:
     """The report of every check after, on a fresh connection.
 
-    On a ``copy`` of the database ``list_objects`` may give the census before: nothing that happens
-    there can touch S3.
+    What is not there, or is not what it was, is the finding of a check; the others are still asked.
+    On a ``copy`` of the database ``storage`` may be ``untouched``.
 
     Raises:
-        TargetError, StorageError: something could not be read. The data is committed; run again.
+        TargetError, StorageError: the database or S3 did not answer. The data is committed; run
+            again.
     """
-    after = gather(settings, expected, list_objects, copy=copy, progress=progress)
+    after = gather(settings, expected, storage, copy=copy, progress=progress)
     only_links = expected.plan.scope is Scope.RELINK
-    report = checks.run(after, settings.waivers, today=today, only_links=only_links)
+    report = checks.run(after, settings.waivers, today=today, only_links=only_links, goes_on=True)
     if progress:
         progress(STEPS, STEPS)
     return report
@@ -78,60 +114,27 @@ def run(
 def gather(
     settings: Settings,
     expected: Expected,
-    list_objects: Callable[[], Census],
+    storage: Storage,
     *,
     copy: Copy | None = None,
     progress: Progress | None = None,
 ) -> After:
     """What the checks after look at, read afresh."""
-    intake, plan = expected.intake, expected.plan
-    mapping, survey, folder = intake.mapping, intake.survey, intake.folder
-
-    def step(done: int) -> None:
-        if progress:
-            progress(done, STEPS)
-
+    is_as_it_was_made = copy is None or copy.is_surveyed
     with _opened(settings, copy) as connection:
-        database = Database.read(connection, mapping)
-        rows = {name: _rows(database, name, folder) for name in plan.entities}
-        step(1)
-        attached = {
-            name: links.dump_attachment(database, spec, folder / f"after_{name}_attached.parquet")
-            for name, spec in mapping.attachments.items()
-        }
-        states = links.attachment_states(database)
-        step(2)
-        prints = fingerprints_now(database, *Role)
-        step(3)
-        described = schema.describe(connection, mapping)
-        answers = _ask(database)
-        wiped = [mapping.entities[name].table for name in plan.entities]
-        next_keys = tuple(
-            sequences.read(connection, mapping.schema_name, sequence)
-            for sequence in sequences.behind(connection, mapping.schema_name, wiped)
-        )
-        step(4)
-    census_now = list_objects()
-    step(5)
-    return After(
-        intake=intake,
-        plan=plan,
-        census=expected.census,
-        now=rows,
-        attachments=attached,
-        states=states,
-        fingerprints=prints,
-        census_now=census_now,
-        answers=answers,
-        next_keys=next_keys,
-        schema_changes=schema.differences(
-            *(
-                (schema.structure(survey.schema), schema.structure(described))
-                if copy and not copy.is_surveyed
-                else (survey.schema, described)
-            )
-        ),
-    )
+        session.set_for_transaction(connection)  # the settings of the transaction that wrote
+        asks_api = settings.application if copy is None else None
+        reader = _Reader(connection, expected, asks_api, compares_local=is_as_it_was_made)
+        for number, part in enumerate(reader.parts(), 1):
+            reader.read(part)
+            if progress:
+                progress(number, STEPS)
+    found = {**reader.found, "census_now": storage.list(), "sample_now": storage.read()}
+    found["api"] = _ask_api(settings, found["shown"])
+    if progress:
+        progress(STEPS - 1, STEPS)
+    known = expected.intake, expected.plan, expected.census, expected.claim
+    return After(*known, sample=expected.sample, **found)
 
 
 @contextmanager
@@ -147,151 +150,183 @@ def _opened(settings: Settings, copy: Copy | None) -> Iterator[Connection]:
         connection.execute("ROLLBACK")
 
 
-def _rows(database: Database, name: str, folder: Path) -> RowFile:
-    table = database.catalog.tables[database.mapping.entities[name].table]
-    query = sql.SQL("SELECT {} FROM {}").format(
-        names(table.names()), table_name(database.mapping.schema_name, table.name)
-    )
-    return copy_out(database.connection, query, folder / f"after_{name}.parquet", table.names())
+def _ask_api(
+    settings: Settings, shown: tuple[Asked, Shown] | Unread | None
+) -> Shown | Unread | None:
+    """What Nexus's own API shows; why it does not, where it cannot be asked."""
+    if settings.application is None or not isinstance(shown, tuple):
+        return shown if isinstance(shown, Unread) else None
+    try:
+        with application.opened(settings.application) as api:
+            return application.ask(api, shown[0])
+    except ApplicationError as error:
+        return Unread(f"{error.what} at {error.where}: {error.next}")
 
 
-def _ask(database: Database) -> Answers:
-    """The application's own questions: patient, documents, images, calendar, search."""
-    application = database.mapping.application
-    people = database.mapping.entities[database.mapping.people()]
-    table = table_name(database.mapping.schema_name, people.table)
-    key = database.catalog.tables[people.table].primary_key[0]
-    ids = [str(row[0]) for row in database.connection.execute(_select(key, table))]
-    shown: dict[str, dict[str, int]] = {
-        name: _shown(database, spec) for name, spec in database.mapping.attachments.items()
-    }
-    live = set(ids)
-    calendar = _calendar(database)
-    not_found = _not_found(database, key)
-    one = random.SystemRandom().choice(ids) if ids else ""
-    column = people.filemaker_id.partition(".")[0]
-    row = database.connection.execute(
-        sql.SQL("SELECT {}::text, t::text FROM {} AS t WHERE {}::text = %s").format(
-            sql.Identifier(column or key), table, sql.Identifier(key)
-        ),
-        (one,),
-    ).fetchone()
-    if one and row is None:
-        raise StopError("a patient that the list shows does not open", state="committed")
-    filemaker_id = stored_id({column: row[0]}, people.filemaker_id) if row and column else ""
-    pages = ", ".join(f"{counts.get(one, 0)} {name}" for name, counts in shown.items())
-    unnamed = [
-        str(r[0])
-        for r in database.connection.execute(
-            sql.SQL("SELECT {} FROM {} WHERE {}").format(
-                sql.Identifier(key),
-                table,
-                sql.SQL(" AND ").join(
-                    sql.SQL("coalesce({}, '') = ''").format(sql.Identifier(c))
-                    for c in application.patient_name
-                ),
-            )
+class _Reader:
+    """Reads Nexus as it is, part by part; a part that is not there is told, and the rest read."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        expected: Expected,
+        api: ApplicationAccess | None,
+        *,
+        compares_local: bool,
+    ) -> None:
+        self._connection, self._expected = connection, expected
+        self._api, self._compares_local = api, compares_local
+        self.found: dict[str, Any] = {}
+        intake = expected.intake
+        self._mapping, self._survey, self._folder = intake.mapping, intake.survey, intake.folder
+        types = self._read(
+            self._mapping.content_types,
+            lambda: catalogs.content_types(connection, self._mapping),
         )
-    ]
-    return Answers(
-        opened=len(ids) - len(unnamed),
-        not_opened=tuple(unnamed),
-        shown={
-            name: sum(n for i, n in counts.items() if i in live) for name, counts in shown.items()
-        },
-        calendar_events=calendar[0],
-        calendar_broken=calendar[1],
-        found_by_name=len(ids) - len(not_found),
-        not_found=tuple(not_found),
-        sample=f"drawn at random: {filemaker_id or 'made in Nexus'}, its page shows {pages}",
-    )
-
-
-def _select(key: str, table: sql.Composable) -> sql.Composed:
-    return sql.SQL("SELECT {} FROM {} ORDER BY 1").format(sql.Identifier(key), table)
-
-
-def _shown(
-    database: Database,
-    spec: Attachment,
-) -> dict[str, int]:
-    """Patient -> how many attachments its page shows, by the application's filter."""
-    link, schema = spec.link, database.mapping.schema_name
-    source = sql.SQL("{} AS h").format(table_name(schema, spec.table))
-    if spec.through:
-        source = sql.SQL("{} AS a JOIN {} AS h ON h.{} = a.{}").format(
-            table_name(schema, spec.table),
-            table_name(schema, spec.through.table),
-            sql.Identifier(database.catalog.tables[spec.through.table].primary_key[0]),
-            sql.Identifier(spec.through.column),
+        self._database = Database(
+            connection,
+            self._mapping,
+            catalogs.read(connection, self._mapping.schema_name),
+            {} if isinstance(types, Unread) else types,
         )
-    conditions = [sql.SQL("h.{} IS NOT NULL").format(sql.Identifier(link.object))]
-    if link.content_type:
-        model = database.mapping.entities[spec.owner.entity].model
-        conditions.append(
-            sql.SQL("h.{} = {}").format(
-                sql.Identifier(link.content_type), sql.Literal(database.content_types.get(model))
-            )
-        )
-    query = sql.SQL("SELECT h.{}::text, count(*) FROM {} WHERE {} GROUP BY 1").format(
-        sql.Identifier(link.object), source, sql.SQL(" AND ").join(conditions)
-    )
-    return dict(database.connection.execute(query).fetchall())
 
+    def read(self, part: str) -> None:
+        """Read one of ``parts``."""
+        self.found[part] = self.parts()[part]()
 
-def _calendar(database: Database) -> tuple[int, tuple[str, ...]]:
-    """How many events the calendar gives, and the appointments on which its code fails."""
-    calendar = database.mapping.application.calendar
-    entity = database.mapping.entities[calendar.entity]
-    key = database.catalog.tables[entity.table].primary_key[0]
-    rows = database.connection.execute(
-        sql.SQL(
-            "SELECT a.{key}::text, a.{patient} IS NOT NULL"
-            " AND (a.{end} IS NULL OR p.{person} IS NULL)"
-            " FROM {table} AS a LEFT JOIN {people} AS p ON p.{person} = a.{patient}"
-            " ORDER BY a.{start}"
-        ).format(
-            key=sql.Identifier(key),
-            start=sql.Identifier(calendar.start),
-            end=sql.Identifier(calendar.end),
-            patient=sql.Identifier(calendar.patient),
-            person=sql.Identifier(
-                database.catalog.tables[
-                    database.mapping.entities[database.mapping.people()].table
-                ].primary_key[0]
+    def parts(self) -> dict[str, Callable[[], Any]]:
+        """What the checks look at -> how it is read."""
+        return {
+            "now": self._rows,
+            "attachments": self._attachments,
+            "states": self._states,
+            "linking": self._linking,
+            "fingerprints": self._fingerprints,
+            "hashes": self._hashes,
+            "own": self._own,
+            "schema_changes": self._schema_changes,
+            "positions": lambda: self._read(
+                "the sequences", lambda: inventory.positions(self._connection)
             ),
-            table=table_name(database.mapping.schema_name, entity.table),
-            people=table_name(
-                database.mapping.schema_name,
-                database.mapping.entities[database.mapping.people()].table,
-            ),
+            "answers": lambda: self._read("the application's queries", self._answers),
+            "shown": self._shown,
+            "next_keys": lambda: self._read("the sequences", self._next_keys),
+        }
+
+    def _read(self, what: str, read: Callable[[], T]) -> T | Unread:
+        return readings.tolerant(self._connection, what, read)
+
+    def _rows(self) -> dict[str, RowFile | Unread]:
+        tables = {
+            name: (self._mapping.entities[name].table, self._survey.keys[name], f"after_{name}")
+            for name in self._expected.plan.entities
+        }
+        return {name: self._dumped(*place) for name, place in tables.items()}
+
+    def _linking(self) -> dict[str, RowFile | Unread]:
+        keys = self._survey.linking_keys
+        return {t: self._dumped(t, key, f"after_linking_{t}") for t, key in keys.items()}
+
+    def _dumped(self, table: str, key: str, name: str) -> RowFile | Unread:
+        path = self._folder / f"{name}.parquet"
+        return self._read(
+            table, lambda: tables.dump(self._database, self._database.table(table), path, key)
         )
-    ).fetchall()
-    return len(rows), tuple(key for key, is_broken in rows if is_broken)
 
+    def _attachments(self) -> dict[str, RowFile | Unread]:
+        def dumped(name: str) -> RowFile | Unread:
+            path = self._folder / f"after_{name}_attached.parquet"
+            spec = self._mapping.attachments[name]
+            return self._read(name, lambda: links.dump_attachment(self._database, spec, path))
 
-def _not_found(database: Database, key: str) -> list[str]:
-    """Patients that the search does not find by their own name.
+        return {name: dumped(name) for name in self._mapping.attachments}
 
-    The application asks, for each word, whether it stands in one of the searched columns, case
-    folded; whether a row is found depends on that row alone, so each is asked for itself.
-    """
-    application = database.mapping.application
-    people = database.mapping.entities[database.mapping.people()]
-    full_name = sql.SQL(" || ' ' || ").join(
-        sql.SQL("coalesce(p.{}, '')").format(sql.Identifier(c)) for c in application.patient_name
-    )
-    searched = sql.SQL(" || E'\\n' || ").join(
-        sql.SQL("coalesce(p.{}, '')").format(sql.Identifier(c)) for c in application.search
-    )
-    query = sql.SQL(
-        "SELECT p.{key}::text FROM {table} AS p WHERE EXISTS ("
-        " SELECT FROM regexp_split_to_table({name}, '\\s+') AS word"
-        " WHERE word <> '' AND strpos(upper({searched}), upper(word)) = 0)"
-    ).format(
-        key=sql.Identifier(key),
-        table=table_name(database.mapping.schema_name, people.table),
-        name=full_name,
-        searched=searched,
-    )
-    return [row[0] for row in database.connection.execute(query)]
+    def _states(self) -> dict[str, AttachmentState | Unread]:
+        def state(name: str) -> AttachmentState | Unread:
+            return self._read(name, lambda: links.attachment_state(self._database, name))
+
+        return {name: state(name) for name in self._mapping.attachments}
+
+    def _fingerprints(self) -> dict[str, Fingerprint | Unread]:
+        """Of what nothing of a run is for, linking tables aside; volatile ones are counted."""
+        linking = self._mapping.linking_tables()
+        names = [t for t in self._survey.fingerprints(Role.PROTECTED) if t not in linking]
+        here = {t: self._read(t, partial(self._print_of, t)) for t in names}
+        others = self._survey.elsewhere
+        return here | {t: self._read(t, partial(self._print_elsewhere, t)) for t in others}
+
+    def _print_of(self, name: str) -> Fingerprint:
+        return tables.fingerprint_of(self._database, self._database.table(name))
+
+    def _print_elsewhere(self, name: str) -> Fingerprint:
+        return row_hashes.print_of(self._connection, self._elsewhere(name))
+
+    def _elsewhere(self, name: str) -> Hashed:
+        for table in row_hashes.elsewhere(self._connection, self._mapping):
+            if table.name == name:
+                return table
+        raise Gone(f"there is no table {name}")
+
+    def _hashes(self) -> dict[str, RowFile | Unread]:
+        """Of each row, where a table's fingerprint is another one, or columns are volatile."""
+        survey, found = self._survey, self.found["fingerprints"]
+        was = {**survey.fingerprints(Role.PROTECTED), **survey.elsewhere}
+        rows = {}
+        for name, now in found.items():
+            volatile = name in survey.tables and survey.tables[name].left_out
+            if was[name].digest and not isinstance(now, Unread) and (now != was[name] or volatile):
+                rows[name] = self._read(name, partial(self._rows_of, name))
+        return rows
+
+    def _rows_of(self, name: str) -> RowFile:
+        if name in self._survey.elsewhere:
+            table = self._elsewhere(name)
+        else:
+            table = row_hashes.of_table(self._mapping, self._database.table(name))
+        path = self._folder / f"after_hashes_{name}.parquet"
+        return row_hashes.dump(self._connection, (table,), path)[0]
+
+    def _own(self) -> OwnTables:
+        entities = list(self._expected.plan.entities)
+        return own_tables.read(self._database, self._wanted_undo, entities, self._folder)
+
+    def _wanted_undo(self) -> UndoData:
+        plan, facts = self._expected.plan, self._survey.schema
+        run = self._expected.claim.run
+        return undo_data.of(run, self._database, plan.entities, plan.links, facts)
+
+    def _schema_changes(self) -> tuple[str, ...] | Unread:
+        return self._read("the catalog", self._changes)
+
+    def _changes(self) -> tuple[str, ...]:
+        """What the catalog says otherwise than at the survey; on a copy of what that must have."""
+        if self._survey.inventory is None:
+            raise Gone("the survey has not described the whole database: its version is older")
+        was = inventory.read(self._folder, self._survey.inventory)
+        now = inventory.describe(self._connection)
+        if not self._compares_local:
+            was, now = schema.structure(was), schema.structure(now)
+        return schema.differences(was, now)
+
+    def _answers(self) -> Answers:
+        return questions.ask(self._database)
+
+    def _shown(self) -> tuple[Asked, Shown] | Unread | None:
+        """What the API must show; None where it is not asked."""
+        if self._api is None:
+            return None
+        size, seed = self._api.sample, self._expected.plan.digest
+
+        def read() -> tuple[Asked, Shown]:
+            asked = questions.choose(self._database, seed, size)
+            return asked, questions.shown(self._database, asked)
+
+        return self._read("what the screens show", read)
+
+    def _next_keys(self) -> tuple[Reading, ...]:
+        schema_name = self._mapping.schema_name
+        wiped = [self._mapping.entities[name].table for name in self._expected.plan.entities]
+        return tuple(
+            sequences.read(self._connection, schema_name, sequence)
+            for sequence in sequences.behind(self._connection, schema_name, wiped)
+        )

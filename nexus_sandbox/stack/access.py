@@ -18,6 +18,7 @@ OWNER = "nexus"  # the application's role: every table is its own
 ROLE = "nexus_reimport"  # the reimport's role: it owns no table, and has the rights that it lists
 FILEMAKER_ACCOUNT = "nexus_reader"
 FILEMAKER_DATABASE = "WalkClinic"
+URL_OF_API = "NEXUS_SANDBOX_API_URL"
 
 
 def bucket(environment: str) -> str:
@@ -46,6 +47,8 @@ class Stack:
     storage: Storage
     filemaker_port: int
     filemaker_password: str = field(repr=False)
+    api_ports: dict[str, int] = field(default_factory=dict)
+    api_password: str = field(default="", repr=False)
 
     @classmethod
     def at(cls, folder: Path) -> Self:
@@ -71,6 +74,8 @@ class Stack:
             storage=storage,
             filemaker_port=kept.filemaker_port,
             filemaker_password=kept.filemaker_password,
+            api_ports=kept.api_ports if kept.has_api else {},
+            api_password=kept.api_password,
         )
 
     @property
@@ -92,9 +97,15 @@ class Stack:
         """The way into ``nexus_dev`` or ``nexus_prod`` as the role that owns them."""
         return self.postgres.dsn(database, OWNER)
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, name: str = "dev") -> dict[str, str]:
         """The secrets of the sandbox's environments, by the names that their settings use."""
-        return {
+        api = {}
+        if port := self.api_ports.get(name):
+            api = {
+                URL_OF_API: f"http://127.0.0.1:{port}",
+                "NEXUS_SANDBOX_API_PASSWORD": self.api_password,
+            }
+        return api | {
             "NEXUS_SANDBOX_PG_PORT": str(self.postgres_port),
             "NEXUS_SANDBOX_PG_PASSWORD": self.postgres.passwords[ROLE],
             "NEXUS_SANDBOX_FILEMAKER_URL": self.filemaker_url,
@@ -103,6 +114,14 @@ class Stack:
             "NEXUS_SANDBOX_S3_ACCESS_KEY": self.storage.access_key,
             "NEXUS_SANDBOX_S3_SECRET_KEY": self.storage.secret_key,
         }
+
+    @staticmethod
+    def wants_api(environments: Path | None = None) -> bool:
+        """Whether an environment's file of the sandbox names Nexus's API, outside of comments."""
+        folder = environments or CHECKOUT / "runbook" / "environments"
+        files = [folder / f"sandbox-{name}.toml" for name in ENVIRONMENTS]
+        lines = (line for file in files if file.is_file() for line in file.open(encoding="utf-8"))
+        return any(URL_OF_API in line and not line.lstrip().startswith("#") for line in lines)
 
     def write_secrets(self, environments: Path | None = None) -> None:
         """Write ``.env.sandbox-dev`` and ``.env.sandbox-prod``, of mode 0600.
@@ -115,6 +134,7 @@ class Stack:
             return
         folder = environments or own
         folder.mkdir(parents=True, exist_ok=True)
-        text = "".join(f"{name}={value}\n" for name, value in self.environment().items())
         for environment in ENVIRONMENTS:
+            held = self.environment(environment)
+            text = "".join(f"{name}={value}\n" for name, value in held.items())
             private.replace(folder / f".env.sandbox-{environment}", text.encode())

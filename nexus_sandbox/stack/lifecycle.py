@@ -39,7 +39,7 @@ _BUSY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One of the three, and whether something listens where it should."""
+    """One of them, and whether something listens where it should."""
 
     name: str
     port: int
@@ -78,12 +78,12 @@ def up(
     """
     folder = private.close_folder(state.ours(folder))
     _refuse_other(folder, scale, seed)
+    wanted = SavedState(scale, seed, state.recipe(), has_api=Stack.wants_api(environments))
+    _end_without_api(folder, wanted)
     supervisor = _launch(folder)
     if supervisor is not None:
         try:
-            _bring_up(
-                folder, supervisor, SavedState(scale, seed, state.recipe()), progress or _silent
-            )
+            _bring_up(folder, supervisor, wanted, progress or _silent)
         except BaseException:
             supervisor.end()
             raise
@@ -174,6 +174,16 @@ def _refuse_other(folder: Path, scale: float, seed: int) -> None:
     )
 
 
+def _end_without_api(folder: Path, wanted: SavedState) -> None:
+    """Stop a clinic that runs without Nexus's API where it is asked for: it starts anew with it."""
+    held = SavedState.at(folder)
+    if held is None or held.has_api == wanted.has_api:
+        return
+    if wanted.has_api:
+        client.end(folder)
+    held.with_api(wanted.has_api, folder)
+
+
 def _launch(folder: Path) -> client.Supervisor | None:
     """A new supervisor; None if the clinic runs under another one."""
     found: list[client.Supervisor] = []
@@ -233,6 +243,7 @@ def _servers(stack: Stack) -> tuple[Server, ...]:
         "PostgreSQL": stack.postgres_port,
         "S3": stack.s3_port,
         "FileMaker": stack.filemaker_port,
+        **{f"API of {name}": port for name, port in stack.api_ports.items()},
     }
     return tuple(Server(name, port, _listens(port)) for name, port in ports.items())
 

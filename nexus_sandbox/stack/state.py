@@ -38,6 +38,9 @@ class SavedState:
     filemaker_port: int = 0
     filemaker_password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     complete: bool = False
+    has_api: bool = False  # whether a stand-in for Nexus's API is served for each database
+    api_ports: dict[str, int] = field(default_factory=dict)
+    api_password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     @classmethod
     def at(cls, folder: Path) -> Self | None:
@@ -63,9 +66,13 @@ class SavedState:
         """Nothing is in place any more."""
         (folder / _MEMORY).unlink(missing_ok=True)
 
-    def on_port(self, port: int, folder: Path) -> Self:
-        """The same, with FileMaker on that port."""
-        return replace(self, filemaker_port=port).remember(folder)
+    def on_ports(self, filemaker: int, apis: dict[str, int], folder: Path) -> Self:
+        """The same, with FileMaker on that port, and the API of each environment on its own."""
+        return replace(self, filemaker_port=filemaker, api_ports=apis).remember(folder)
+
+    def with_api(self, wanted: bool, folder: Path) -> Self:
+        """The same, with or without Nexus's API from the next start on."""
+        return replace(self, has_api=wanted).remember(folder)
 
 
 def recipe() -> str:

@@ -29,9 +29,10 @@ from typing import NoReturn, Protocol
 from nexus_reimport.errors import SandboxError
 from nexus_sandbox.clinic.layouts import ONLY_ODATA
 from nexus_sandbox.filemaker.server import FileMakerServer
+from nexus_sandbox.nexus_api.server import NexusApiServer
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
-from nexus_sandbox.stack.access import ENVIRONMENTS, bucket
+from nexus_sandbox.stack.access import ENVIRONMENTS, OWNER, bucket, database
 from nexus_sandbox.stack.state import Hold, SavedState
 
 _PAUSE = 0.1
@@ -72,13 +73,14 @@ def main(folder: Path) -> int:
 
 
 def _start(folder: Path, servers: list[Server]) -> None:
-    """Start all three, in the main thread: they end with the thread that started them."""
+    """Start all of them, in the main thread: they end with the thread that started them."""
     kept = SavedState.at(folder)
     if kept is None:
         raise SandboxError(
             "the folder has no made-up clinic", next="run nexus-reimport sandbox up again"
         )
-    servers.append(PostgresServer.start(folder / "postgres"))
+    postgres = PostgresServer.start(folder / "postgres")
+    servers.append(postgres)
     servers.append(S3Server.start(folder / "s3", [bucket(name) for name in ENVIRONMENTS]))
     filemaker = FileMakerServer.start(
         folder / "filemaker",
@@ -87,7 +89,17 @@ def _start(folder: Path, servers: list[Server]) -> None:
         only_odata=ONLY_ODATA,
     )
     servers.append(filemaker)
-    kept.on_port(filemaker.port, folder)
+    ports = {}
+    for name in ENVIRONMENTS if kept.has_api else ():
+        api = NexusApiServer.start(
+            folder / f"api-{name}",
+            postgres.access.dsn(database(name), OWNER),
+            port=kept.api_ports.get(name, 0),
+            password=kept.api_password,
+        )
+        servers.append(api)
+        ports[name] = api.port
+    kept.on_ports(filemaker.port, ports, folder)
 
 
 def _watch(servers: list[Server]) -> None:

@@ -16,7 +16,7 @@ from nexus_reimport import checks, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.files import private
-from nexus_reimport.model import Backup, Ground, Plan, Proposal, Rehearsal, Report
+from nexus_reimport.model import Applied, Backup, Ground, Plan, Proposal, Rehearsal, Report
 from nexus_reimport.nexus import rights, scratch
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.stages import backup, rehearsal
@@ -303,8 +303,8 @@ def test_a_check_after_that_says_no_on_the_copy_stops_the_preflight(
 ) -> None:
     book, saved, good = acts
 
-    def severe(copy: scratch.Scratch) -> Report:
-        report = good.verify(copy)
+    def severe(copy: scratch.Scratch, done: Applied) -> Report:
+        report = good.verify(copy, done)
         spoilt = replace(report.results[0], offending=3, waived=0)
         return replace(report, results=(spoilt, *report.results[1:]))
 

@@ -273,7 +273,7 @@ def test_a_schema_that_was_changed_since_the_run_refuses_its_rollback_and_is_nam
         assert found.state() == before
 
 
-def test_a_schema_that_was_changed_after_the_commit_is_for_review(
+def test_a_schema_that_was_changed_after_the_commit_stops_the_run_and_is_named(
     postgres: PostgresServer, s3: S3Server, tmp_path: Path
 ) -> None:
     with altered(postgres, s3, tmp_path, MORE) as found:
@@ -283,7 +283,7 @@ def test_a_schema_that_was_changed_after_the_commit_is_for_review(
         report = book.verify()
         (said,) = [r for r in report.results if r.check == "the_schema_is_as_surveyed"]
         assert said.sample == ("column practice.visit.added: did not exist",)
-        assert not report.blocking
+        assert said.blocks
         found.do("ALTER TABLE practice.visit DROP room")
         assert "every_row_is_as_planned" in {r.check for r in book.verify().blocking}
 

@@ -11,6 +11,8 @@ from nexus_reimport.nexus.registry.committed import (
     Committed,
     RunRow,
     UndoSize,
+    dump_fixed,
+    fixed,
     mark_undone,
     remember,
     runs,
@@ -19,6 +21,7 @@ from nexus_reimport.nexus.registry.committed import (
     undo_sizes,
     was_committed,
     write_seal,
+    written,
 )
 from nexus_reimport.nexus.registry.own_schema import (
     LOADED,
@@ -53,6 +56,8 @@ __all__ = [
     "UndoSize",
     "UndoTable",
     "drop_undo",
+    "dump_fixed",
+    "fixed",
     "is_kept",
     "links_before",
     "make",
@@ -65,4 +70,5 @@ __all__ = [
     "undo_sizes",
     "was_committed",
     "write_seal",
+    "written",
 ]

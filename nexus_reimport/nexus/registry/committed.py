@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from nexus_reimport import strict_json
+from nexus_reimport.files import private, rowfile
 from nexus_reimport.files.json_values import adapter
+from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import Connection, scalar, statement
+from nexus_reimport.nexus.postgres import Connection, names, scalar, statement
 from nexus_reimport.nexus.registry.own_schema import RUNS, UNDO_PREFIX, exists
 from nexus_reimport.nexus.registry.undo import UndoData
+
+_ADDED = {"kind": "reimport", "undo": None, "undone_by": ""}  # by later versions
+_FIXED = ("run", "environment", "digest", "approved_by", "before", "after", "committed_at", *_ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +65,54 @@ def was_committed(connection: Connection, run: str) -> bool:
     return bool(scalar(connection, query, (run,)))
 
 
+def written(row: RunRow) -> dict[str, Any]:
+    """What the row of a run holds when it is committed, its time left out: column -> value."""
+    return {
+        "run": row.run,
+        "environment": row.environment,
+        "kind": row.kind,
+        "digest": row.digest,
+        "approved_by": row.approved_by,
+        "before": _plain(row.before),
+        "after": _plain(row.after),
+        "undo": _plain(row.undo) if row.undo else None,
+    }
+
+
 def remember(connection: Connection, row: RunRow) -> None:
     """Write the run's row inside its transaction: it exists only if the run was committed."""
+    values = {k: Jsonb(v) if isinstance(v, dict) else v for k, v in written(row).items()}
     connection.execute(
-        sql.SQL(
-            "INSERT INTO {} (run, environment, kind, digest, approved_by, before, after, undo)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-        ).format(RUNS),
-        (
-            row.run,
-            row.environment,
-            row.kind,
-            row.digest,
-            row.approved_by,
-            Jsonb(_plain(row.before)),
-            Jsonb(_plain(row.after)),
-            Jsonb(_plain(row.undo)) if row.undo else None,
+        sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+            RUNS, names(list(values)), sql.SQL(", ").join(map(sql.Placeholder, values))
         ),
+        values,
     )
+
+
+def fixed(connection: Connection) -> list[dict[str, Any]]:
+    """What of each run's row never changes: column -> value, numbers and texts as JSON has them.
+
+    The seal comes later, and is no part of it. A column that an older version of this package has
+    not had holds what ``make`` gives it.
+    """
+    if not exists(connection, RUNS):
+        return []
+    rows = connection.execute(
+        sql.SQL('SELECT to_jsonb(r)::text FROM {} AS r ORDER BY run COLLATE "C"').format(RUNS)
+    )
+    read = [{**_ADDED, **strict_json.loads(text)} for (text,) in rows]
+    return [{column: row[column] for column in _FIXED} for row in read]
+
+
+def dump_fixed(connection: Connection, path: Path) -> RowFile:
+    """Every run, and a digest of what of its row never changes."""
+    rows = ((r["run"], _digest(r)) for r in fixed(connection))
+    return rowfile.write(path, ("run", "digest"), rows)
+
+
+def _digest(row: dict[str, Any]) -> str:
+    return private.sha256(strict_json.canonical(strict_json.dumps(row)).encode())
 
 
 def mark_undone(connection: Connection, run: str, by: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from psycopg import sql
@@ -24,6 +24,20 @@ def read(connection: Connection, path: Path) -> RowFile:
     if not exists(connection, LOADED):
         return rowfile.write(path, COLUMNS)
     query = sql.SQL("SELECT {} FROM {} ORDER BY 1, 2").format(names(COLUMNS), LOADED)
+    return copy_out(connection, query, path, COLUMNS)
+
+
+def read_as_planned(connection: Connection, entities: Sequence[str], path: Path) -> RowFile:
+    """What the last run loaded, as a plan has it: entity by entity, in order of FileMaker ids."""
+    query = sql.SQL(
+        'SELECT {} FROM {} ORDER BY array_position({}::text[], entity), filemaker_id COLLATE "C"'
+    ).format(names(COLUMNS), LOADED, sql.Literal(list(entities)))
+    return copy_out(connection, query, path, COLUMNS)
+
+
+def read_kept(connection: Connection, undo: UndoData, path: Path) -> RowFile:
+    """What was loaded before the run, as its undo data has it, in the order of ``read``."""
+    query = sql.SQL("SELECT {} FROM {} ORDER BY 1, 2").format(names(COLUMNS), undo.kept_loaded)
     return copy_out(connection, query, path, COLUMNS)
 
 

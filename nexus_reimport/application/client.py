@@ -1,0 +1,164 @@
+"""A session of Nexus's API: logged in by its form, one origin, questions alone.
+
+No redirect is followed and no proxy or ``.netrc`` of the environment is used, so that the password
+reaches the named server and nobody else. An error holds a status and a path, never an answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+import tenacity
+
+from nexus_reimport.errors import ApplicationError
+from nexus_reimport.settings import ApplicationAccess
+from nexus_reimport.settings.certificates import distrusted
+
+_CONNECT = 10.0  # seconds
+_TRIES = 3
+_TOKEN = re.compile(r"""name=["']csrfmiddlewaretoken["']\s+value=["']([^"']+)["']""")
+_LONGEST = 100_000  # pages of one list: a list that never ends stops
+Query = Mapping[str, str]
+
+
+class _Passing(Exception):
+    """A status that may pass: of a server before Nexus."""
+
+
+class Api:
+    """Questions to the API, of one session."""
+
+    def __init__(self, access: ApplicationAccess, session: requests.Session) -> None:
+        self._access, self._session = access, session
+
+    def get(self, path: str, query: Query | None = None) -> dict[str, Any]:
+        """What the API answers: an object of JSON.
+
+        Raises:
+            ApplicationError: it did not, or refused us.
+        """
+        answer = self.ask("GET", path, params=query)
+        if answer.status_code in (401, 403):
+            raise self.error(path, f"refused us (HTTP {answer.status_code})", _MAY_NOT)
+        if answer.status_code != 200:
+            raise self.error(path, f"answered with HTTP {answer.status_code}", _LOOK)
+        try:
+            found = answer.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise self.error(path, "answered with something else than an object of JSON", _LOOK)
+        return found
+
+    def every(self, path: str, query: Query | None = None) -> Iterator[dict[str, Any]]:
+        """Every row of a list, page by page to its end.
+
+        Raises:
+            ApplicationError: the list does not hold as many rows as it says.
+        """
+        rows, total = 0, 0
+        for number in range(1, _LONGEST):
+            page = self.get(path, {**(query or {}), "page": str(number)})
+            results, count = page.get("results"), page.get("count")
+            if not isinstance(results, list) or not isinstance(count, int):
+                raise self.error(path, "answered with something else than a list", _LOOK)
+            rows, total = rows + len(results), count
+            yield from results
+            if not page.get("next"):
+                break
+        if rows != total:
+            raise self.error(path, f"says {total:,} rows, and gave {rows:,}", _LOOK)
+
+    def ask(self, method: str, path: str, **more: Any) -> requests.Response:
+        """One request, tried again where nothing was answered, or a server before Nexus failed."""
+        tries = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(_TRIES if method == "GET" else 1),
+            wait=tenacity.wait_exponential(multiplier=0.2, max=5),
+            retry=tenacity.retry_if_exception_type((requests.ConnectionError, _Passing)),
+            reraise=True,
+        )
+        try:
+            return tries(self._once, method, path, more)
+        except _Passing as error:
+            raise self.error(path, f"answered with HTTP {error}", _LOOK) from None
+        except requests.exceptions.SSLError as error:
+            what, todo = distrusted(str(error), "Nexus", "[application]")
+            raise self.error(path, f"cannot be asked: {what}", todo) from None
+        except requests.RequestException as error:
+            kind = type(error).__name__
+            raise self.error(path, f"could not be asked ({kind})", _REACH) from None
+
+    def _once(self, method: str, path: str, more: Mapping[str, Any]) -> requests.Response:
+        answer = self._session.request(
+            method,
+            f"{self._access.url}{path}",
+            timeout=(_CONNECT, self._access.timeout),
+            allow_redirects=False,
+            **more,
+        )
+        if answer.status_code in (502, 503, 504):
+            raise _Passing(str(answer.status_code))
+        return answer
+
+    def error(self, path: str, what: str, todo: str) -> ApplicationError:
+        """The error of one question; of its query nothing is told."""
+        return ApplicationError(
+            f"Nexus's API {what}",
+            where=f"{self._access.url}{path}",
+            state="committed; nothing was written by this step",
+            next=todo,
+        )
+
+
+_LOOK = "look at Nexus's log, then run 03_verify again"
+_REACH = "look at url of [application], and whether Nexus runs; then run 03_verify again"
+_MAY_NOT = "the account of [application] must be able to see patients; then run 03_verify again"
+
+
+@contextmanager
+def opened(access: ApplicationAccess) -> Iterator[Api]:
+    """A session that is logged in.
+
+    Raises:
+        ApplicationError: Nexus did not answer, or does not know the account.
+    """
+    with requests.Session() as session:
+        session.trust_env = False
+        session.verify = str(access.ca_file) if access.ca_file else True
+        api = Api(access, session)
+        _log_in(api, access, session)
+        yield api
+
+
+def _log_in(api: Api, access: ApplicationAccess, session: requests.Session) -> None:
+    """By the form, as a browser does: with the token that it holds."""
+    form = api.ask("GET", access.login)
+    if form.status_code != 200:
+        raise api.error(access.login, f"has no form to log in (HTTP {form.status_code})", _LOGIN)
+    found = _TOKEN.search(form.text)
+    token = found[1] if found else session.cookies.get("csrftoken", "")
+    known = set(session.cookies.keys())
+    answer = api.ask(
+        "POST",
+        access.login,
+        data={
+            "username": access.user,
+            "login": access.user,  # as django-allauth calls it
+            "password": access.password.get_secret_value(),
+            "csrfmiddlewaretoken": token,
+        },
+        headers={"Referer": f"{access.url}{access.login}"},
+    )
+    if answer.status_code not in (200, 302, 303) or not set(session.cookies.keys()) - known:
+        raise api.error(
+            access.login,
+            f"did not let the account in (HTTP {answer.status_code})",
+            "look at user, password and login of [application]",
+        )
+
+
+_LOGIN = "look at url and login of [application]"

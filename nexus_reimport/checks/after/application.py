@@ -1,0 +1,93 @@
+"""What the application shows: asked with its own queries, and of its own HTTP API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Set
+from typing import Any
+
+from nexus_reimport.checks import Finding, check
+from nexus_reimport.checks.after.subject import After, had
+from nexus_reimport.model import Level
+from nexus_reimport.nexus.questions import Asked, Shown
+
+
+@check(After, Level.STOP, serves=("A7",), links=True)
+def every_patient_opens_with_its_attachments(after: After) -> Finding:
+    """Every patient opens, and the patients' pages show all linked documents and images."""
+    answers = had(after.answers)
+    off = list(answers.not_opened)
+    off += [n for n, shown in answers.shown.items() if shown != had(after.states[n]).linked]
+    return Finding(answers.opened + len(answers.not_opened), off, note=answers.sample)
+
+
+@check(After, Level.STOP, serves=("A8",))
+def the_calendar_shows_every_appointment(after: After) -> Finding:
+    """The calendar's query gives every appointment, and none on which the calendar fails."""
+    calendar = after.mapping.application.calendar
+    planned = after.plan.entities[calendar.entity].rows_after
+    answers = had(after.answers)
+    off = list(answers.calendar_broken)
+    if answers.calendar_events != planned:
+        off.append("count")
+    note = f"{answers.calendar_events:,} events, {planned:,} appointments"
+    return Finding(max(1, planned), off, note=note)
+
+
+@check(After, Level.STOP, serves=("A9",))
+def search_finds_every_patient_by_name(after: After) -> Finding:
+    """The application's search finds every patient by its own name."""
+    answers = had(after.answers)
+    return Finding(answers.found_by_name + len(answers.not_found), answers.not_found)
+
+
+@check(After, Level.STOP, serves=("A7", "A8", "A9", "A3"), links=True)
+def the_application_shows_what_the_database_holds(after: After) -> Finding:
+    """Nexus's own API shows every patient, clinic by clinic, every appointment, every attachment.
+
+    Patients that the plan's digest chooses are searched for by their names and opened. Without
+    [application] in the environment's file, and on a copy, the API is not asked: its queries are
+    put to the database, by the checks before this one.
+    """
+    if after.shown is None or after.api is None:
+        return Finding(1, note=_NOT_ASKED)
+    asked, wanted = had(after.shown)
+    found = had(after.api)
+    off = list(_differences(asked, wanted, found))
+    looked = sum(map(len, wanted.patients.values())) + len(wanted.events) + len(asked.patients)
+    note = (
+        f"Nexus's API was asked: {sum(map(len, found.patients.values())):,} patients,"
+        f" {len(found.events):,} appointments, {len(asked.patients):,} patients one by one"
+    )
+    return Finding(max(1, looked), off, note=note)
+
+
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{1,18}")
+_NOT_ASKED = (
+    "Nexus's API was not asked (no [application], or a copy); its queries were put to the database"
+)
+
+
+def _differences(asked: Asked, wanted: Shown, found: Shown) -> Iterator[str]:
+    """What the API does not show as the database has it: ids, and no value."""
+    for name, keys in wanted.patients.items():
+        yield from _missing(f"{name} patients", keys, found.patients[name])
+    for clinic, count in wanted.by_clinic.items():
+        shown = found.by_clinic.get(clinic, 0)
+        if shown != count:
+            yield f"clinic {clinic}: {shown:,} patients are shown, {count:,} in the database"
+    yield from _missing("appointments in the calendar", wanted.events, found.events)
+    yield from _missing("patients found by their names", wanted.found, found.found)
+    for key in asked.patients:
+        for name, held in wanted.attachments[key].items():
+            shown_of = found.attachments[key].get(name, frozenset())
+            yield from _missing(f"{name} of patient {key}", held, shown_of)
+
+
+def _missing(what: str, wanted: Set[Any], found: Set[Any]) -> Iterator[str]:
+    for keys, how in ((wanted - found, "are not shown"), (found - wanted, "are shown too many")):
+        if keys:
+            first = min(keys)
+            key = first[0] if isinstance(first, tuple) else first
+            example = f" (e.g. {key})" if _ID.fullmatch(key) else ""  # what is no id is not told
+            yield f"{what}: {len(keys):,} {how}{example}"

@@ -1,0 +1,109 @@
+"""What is in S3: every file that was there, unchanged, and some of them read in full."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from nexus_reimport.checks import Finding, bucket, check
+from nexus_reimport.checks.after.subject import After
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import Dict, by
+from nexus_reimport.model import Level
+from nexus_reimport.planning import attachments
+
+
+@check(After, Level.STOP, serves=("K1", "K2"), links=True)
+def no_file_was_lost(after: After) -> Finding:
+    """Every file that was in S3 before is there, unchanged."""
+    named = _named(after)
+    lost = sum(
+        now is None or _is_changed(was, now)
+        for key, was, now in _objects(after)
+        if was is not None and key in named
+    )
+    held = after.census_now.objects
+    return Finding(max(1, len(named)), count=lost, note=f"{held:,} objects in the bucket")
+
+
+@check(After, Level.REVIEW, serves=("K1", "K2", "K13"), links=True)
+def objects_that_no_row_names_are_as_they_were(after: After) -> Finding:
+    """Objects in S3 that no document and no image names are as many as before, and unchanged."""
+    named, counts = _named(after), Counter[str]()
+    for key, was, now in _objects(after):
+        if key in named:
+            continue
+        counts["before"] += was is not None
+        counts["now"] += now is not None
+        counts["lost"] += now is None
+        counts["added"] += was is None
+        counts["changed"] += was is not None and now is not None and _is_changed(was, now)
+    kinds = ("lost", "changed", "added")
+    off = [f"{counts[kind]:,} {kind}" for kind in kinds if counts[kind]]
+    note = f"{counts['before']:,} before, {counts['now']:,} now"
+    looked = after.census.objects
+    return Finding(max(1, looked), off, count=sum(counts[kind] for kind in kinds), note=note)
+
+
+@check(After, Level.STOP, serves=("K1", "K2"), links=True)
+def a_sample_of_the_files_is_unchanged(after: After) -> Finding:
+    """Some of the files, chosen by the plan's digest, hold the same bytes as before the run.
+
+    Each is read in full and hashed, before and after; so are its version and its type compared,
+    where S3 tells them. How many is `sample` of [s3].
+    """
+    if not after.sample.objects:
+        empty = "no row names a file" if not _named(after) else ""
+        return Finding(0 if empty else 1, note="" if empty else _NONE, empty=empty)
+    off = []
+    was = rowfile.read_dicts(after.folder, after.sample.file)
+    now = rowfile.read_dicts(after.folder, after.sample_now.file)
+    for _, then, row in rowfile.paired(was, now, by("key")):
+        if then is None or row is None:
+            off.append("not read again")
+            continue
+        if not then["sha256"]:
+            off.append("could not be read before the run")
+            continue
+        differ = [column for column in then if row[column] != then[column]]
+        off += [f"other {', '.join(differ)}"] if differ else []
+    counted = Counter(off)
+    note = (
+        f"{after.sample.objects:,} of {after.census.objects:,} objects, {after.sample.bytes_read:,}"
+        " bytes, read in full before and after"
+    )
+    lines = [f"{said}: {count:,}" for said, count in counted.items()]
+    return Finding(after.sample.objects, lines, count=len(off), note=note)
+
+
+_NONE = "no object was read: sample = 0 in [s3]"
+
+
+@check(After, Level.REVIEW, serves=("K1", "K2"), links=True)
+def no_more_files_are_missing(after: After) -> Finding:
+    """Every document and image has its file in S3."""
+    there = bucket.stored(after.census_now, after.folder)
+    wanted = attachments.kept_files(after.intake)
+    keys = [key for listed in wanted.values() for key in listed]
+    return Finding(max(1, len(keys)), count=sum(not there.real(key) for key in keys))
+
+
+def _named(after: After) -> frozenset[str]:
+    """The objects that rows named before the run, as the bucket spells their keys."""
+    return bucket.named(after.intake, after.census)
+
+
+def _objects(after: After) -> Iterator[tuple[str, Dict | None, Dict | None]]:
+    """Each object's key, how it was and how it is; None where it was or is not there."""
+    was = rowfile.read_dicts(after.folder, after.census.file)
+    now = rowfile.read_dicts(after.folder, after.census_now.file)
+    return ((key, then, row) for (key,), then, row in rowfile.paired(was, now, by("key")))
+
+
+def _is_changed(was: Dict, now: Dict) -> bool:
+    """Whether size or etag is another one; where S3 tells no etag, the time of the last change."""
+    if was["size"] != now["size"]:
+        return True
+    if was["etag"] and now["etag"]:
+        return was["etag"] != now["etag"]
+    return bool(was["modified"] and now["modified"]) and was["modified"] != now["modified"]

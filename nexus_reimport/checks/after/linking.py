@@ -1,0 +1,133 @@
+"""Documents, images, batches: linked as planned, and else as they were, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nexus_reimport.checks import Finding, check
+from nexus_reimport.checks.after.subject import After, had
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import Dict, by
+from nexus_reimport.intake import id_maps
+from nexus_reimport.model import Level
+from nexus_reimport.nexus.readings import Unread
+from nexus_reimport.planning import attachments
+
+
+def _hang_right(after: After, name: str) -> Finding:
+    """Every attachment that FileMaker can place hangs on the patient that FileMaker names.
+
+    Worked out afresh from FileMaker's records and Nexus's rows as they are, not from the plan.
+    """
+    spec = after.mapping.attachments.get(name)
+    if spec is None:
+        return Finding(1, note="not in this mapping")
+    owner = spec.owner.entity
+    loaded = id_maps(rowfile.read(after.folder, after.plan.id_map))
+    owners = dict(loaded.get(owner, ()))
+    known = {row["key"] for row in after.intake.attached(name)}  # others have come since
+    rows = [row for row in after.attached(name) if row["key"] in known]
+    placed = attachments.place(after.intake, name, rows, owners)
+    model = after.mapping.entities[owner].model
+    wanted_type = str(after.survey.content_types.get(model, "")) if spec.link.content_type else None
+    wrong = [
+        p.key
+        for p in placed
+        if p.owner and p.content_type in (None, wanted_type) and p.object != p.owner
+    ]
+    state, plan = had(after.states[name]), after.plan.links[name]
+    linked = sum(row["linked"] == "t" for row in rows)
+    if linked != plan.reachable_after or len(placed) != plan.rows:
+        wrong.append("count")
+    note = (
+        f"{state.linked:,} of {state.rows:,} on a live patient, {plan.reachable_before:,} before;"
+        f" {state.linked_elsewhere:,} on something else, {state.dangling + state.unlinked:,} on"
+        f" nothing"
+    )
+    return Finding(max(1, len(placed)), wrong, note=note)
+
+
+@check(After, Level.STOP, serves=("A5", "R4", "R6", "K3"), links=True)
+def every_document_hangs_on_its_patient(after: After) -> Finding:
+    """Every document that FileMaker can place hangs on the patient that FileMaker names."""
+    return _hang_right(after, "documents")
+
+
+@check(After, Level.STOP, serves=("A6", "R5", "R6", "K4", "K5"), links=True)
+def every_image_hangs_on_its_patient(after: After) -> Finding:
+    """Every image that FileMaker can place hangs, by its batch, on the patient it names."""
+    return _hang_right(after, "images")
+
+
+@check(After, Level.STOP, serves=("K3", "K4", "K5", "R6"), links=True)
+def every_linking_row_is_as_planned(after: After) -> Finding:
+    """Every row of documents, images and batches is linked as planned, and else what it was.
+
+    By its own id and in all columns, also where FileMaker does not know the row. What FileMaker
+    says of it is not asked here: only what was there, and what the plan changes of it.
+    """
+    looked, off = 0, []
+    for table in after.mapping.linking_tables():
+        now = after.linking[table]
+        if isinstance(now, Unread):
+            off.append(now.why)
+            continue
+        gone = [c for c in after.survey.linking[table].columns if c not in now.columns]
+        off += [f"{table}: there is no column {column}" for column in gone]
+        for key, was, is_now, is_first in _linking_rows(after, table):
+            looked += was is not None
+            if was is not None and is_now is not None:
+                changed = [c for c in was if c not in gone and is_now[c] != was[c]]
+                off += [f"{table} {key}: {', '.join(changed)}"] if changed else []
+            elif was is not None:
+                off.append(f"{table} {key} is gone")
+            elif not is_first:
+                off.append(f"{table} {key} is there twice")
+    empty = "" if _held_rows(after) else "no row was there before the run"
+    return Finding(looked or len(off), off, empty=empty)
+
+
+@check(After, Level.REVIEW, serves=("K3", "K4", "K5"), links=True)
+def no_linking_row_was_added(after: After) -> Finding:
+    """Since the survey nobody has added a document, an image or a batch: the run adds none."""
+    off, looked = [], 0
+    for table in after.mapping.linking_tables():
+        for key, was, _, _ in _linking_rows(after, table):
+            looked += 1
+            if was is None:
+                off.append(f"{table} {key}")
+    return Finding(looked, off, empty="" if looked else "there is no row")
+
+
+def _held_rows(after: After) -> int:
+    return sum(file.rows for file in after.survey.linking.values())
+
+
+def _linking_rows(after: After, table: str) -> Iterator[tuple[str, Dict | None, Dict | None, bool]]:
+    """Each row of a linking table: its key, as it must be, as it is, whether its key is new here.
+
+    As it must be: as it was, with the link that the plan gives it.
+    """
+    file, key = after.survey.linking[table], after.survey.linking_keys[table]
+    planned = _planned_links(after, table)
+    was = rowfile.read_dicts(after.folder, file)
+    now = rowfile.read_dicts(after.folder, had(after.linking[table]))
+    last = None
+    for (row_key,), then, row in rowfile.paired(was, now, by(key)):
+        wanted = None if then is None else {**then, **planned.get(row_key, {})}
+        yield row_key, wanted, row, row_key != last
+        last = row_key
+
+
+def _planned_links(after: After, table: str) -> dict[str, Dict]:
+    """Key -> what the plan puts into the columns of its link, for the links that it fixes."""
+    found: dict[str, Dict] = {}
+    for name, plan in after.plan.links.items():
+        link = after.mapping.attachments[name].link
+        if plan.table != table:
+            continue
+        for key, target, content_type in rowfile.read(after.folder, plan.file):
+            found[key or ""] = {link.object: target}
+            if link.content_type:
+                found[key or ""][link.content_type] = content_type
+    return found

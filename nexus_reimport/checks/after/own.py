@@ -1,0 +1,137 @@
+"""Our own tables: the run's row, what was loaded, and the undo data, by which a run is undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from nexus_reimport import strict_json
+from nexus_reimport.checks import Finding, check
+from nexus_reimport.checks.after.subject import After, had, kept
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.model import Level, Scope
+from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.readings import Unread
+from nexus_reimport.nexus.registry import Committed, written
+
+
+@check(After, Level.STOP, serves=("M1", "S6"), waivable=False, links=True)
+def the_run_is_written_down_in_the_database(after: After) -> Finding:
+    """The database holds this run's row as it was committed, and every earlier run's unchanged."""
+    run, rows = after.claim.run, had(after.own.rows)
+    ours = [row for row in rows if row["run"] == run]
+    off = [f"{run} has {len(ours)} rows"] if len(ours) != 1 else []
+    off += [f"{run}: {column}" for row in ours[:1] for column in _not_as_written(after, row)]
+    was = dict(_digests(after, kept(after.survey.runs)))
+    now = [pair for pair in _digests(after, had(after.own.runs)) if pair[0] != run]
+    off += [f"{name} is changed" for name, digest in now if was.get(name, digest) != digest]
+    off += [f"{name} is gone" for name in was.keys() - dict(now).keys()]
+    off += [f"{name} was not there" for name in dict(now).keys() - was.keys()]
+    if len(now) != len(dict(now)):
+        off.append("a run has two rows")
+    return Finding(max(1, len(rows)), off)
+
+
+def _not_as_written(after: After, row: Mapping[str, Any]) -> Iterator[str]:
+    """The columns of the run's row that do not hold what was approved and done."""
+    wanted = written(
+        Committed(
+            run=after.claim.run,
+            environment=after.claim.environment,
+            kind=str(after.plan.scope),
+            digest=after.claim.digest,
+            approved_by=after.claim.approved_by,
+            before=dict(after.plan.before),
+            after=dict(after.claim.after),
+            undo=had(after.own.undo),
+            undone_by="",
+            committed_at=datetime.now(UTC),
+            seal="",
+        )
+    )
+    for column, value in {**wanted, "undone_by": ""}.items():
+        if not strict_json.same_documents(row[column], value):
+            yield column
+    at = datetime.fromisoformat(row["committed_at"])
+    others = (r["committed_at"] for r in had(after.own.rows) if r["run"] != row["run"])
+    if any(datetime.fromisoformat(other) >= at for other in others):
+        yield "committed_at"
+
+
+def _digests(after: After, file: RowFile) -> Iterator[tuple[str, str]]:
+    """Run and digest of its row."""
+    for run, digest in rowfile.read(after.folder, file):
+        yield run or "", digest or ""
+
+
+@check(After, Level.STOP, serves=("R2", "R3", "M2"), waivable=False, links=True)
+def what_was_loaded_is_remembered(after: After) -> Finding:
+    """The database remembers which record became which row, exactly as the plan says."""
+    reimports = after.plan.scope is Scope.REIMPORT  # to re-link alone loads nothing
+    now, wanted = had(after.own.loaded), after.plan.id_map if reimports else after.survey.id_map
+    if now.sha256 == wanted.sha256:
+        return Finding(max(1, wanted.rows))
+    there, planned = (set(rowfile.read(after.folder, file)) for file in (now, wanted))
+    off = [f"{entity} {filemaker_id}" for entity, filemaker_id, _ in there ^ planned]
+    return Finding(max(1, wanted.rows), off or ["the order of the lines"])
+
+
+@check(After, Level.STOP, serves=("M1", "S6"), waivable=False, links=True)
+def the_undo_data_is_whole(after: After) -> Finding:
+    """The undo data of the run holds what was there before it, and what it has left."""
+    own, undo = after.own, had(after.own.undo)
+    kept = _differing(own.before, after.plan.before)
+    off = [f"{table}, as kept from before the run: {said}" for table, said in kept]
+    left = _differing(own.after, after.claim.after)
+    off += [f"{table}, as the run has left it: {said}" for table, said in left]
+    for part in undo.links:
+        links = own.links[part.attachment]
+        said = (
+            links.why if isinstance(links, Unread) else _wrong_links(after, part.attachment, links)
+        )
+        off += [f"links of {part.attachment}, as kept from before the run: {said}"] if said else []
+    if after.plan.scope is Scope.REIMPORT:
+        off += _wrong_pointers(after)
+        if had(own.loaded_before).sha256 != after.survey.id_map.sha256:
+            off.append("what was loaded before the run is not what it was")
+    return Finding(len(own.before) + len(own.after) + len(undo.links), off)
+
+
+def _differing(
+    found: Mapping[str, Fingerprint | Unread], wanted: Mapping[str, Fingerprint]
+) -> Iterator[tuple[str, str]]:
+    """The tables whose kept rows are not the ones of the run, and how many rows there are."""
+    for table, now in found.items():
+        then = wanted[table]
+        if isinstance(now, Unread):
+            yield table, now.why
+        elif now != then:
+            same = ", other content" if now.rows == then.rows else ""
+            yield table, f"{now.rows:,} rows, must be {then.rows:,}{same}"
+
+
+def _wrong_links(after: After, attachment: str, kept: RowFile | Unread) -> str:
+    """What is wrong with the links that were kept; "" where they are what the survey saw."""
+    if isinstance(kept, Unread):
+        return kept.why
+    plan = after.plan.links[attachment]
+    fixed = {key for key, _, _ in rowfile.read(after.folder, plan.file)}
+    was = after.survey.linking[plan.table]
+    places = [was.columns.index(column) for column in kept.columns]
+    rows = (tuple(row[n] for n in places) for row in rowfile.read(after.folder, was))
+    wanted = {row for row in rows if row[0] in fixed}
+    found = list(rowfile.read(after.folder, kept))
+    if set(found) == wanted and len(found) == len(wanted):
+        return ""
+    return f"{len(found):,} links, must be {len(wanted):,}; {len(wanted - set(found)):,} are lost"
+
+
+def _wrong_pointers(after: After) -> list[str]:
+    """Whether what pointed at the run's rows is still written down as it is."""
+    kept, now = had(after.own.pointers)
+    if kept == now:
+        return []
+    said = f"{len(now - kept):,} lines lost, {len(kept - now):,} too many"
+    return [f"what pointed at the run's rows: {said}"]

@@ -1,0 +1,189 @@
+"""Wiped tables: every row is there, as planned, and what Nexus alone knows was carried over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from nexus_reimport import strict_json
+from nexus_reimport.checks import Finding, check
+from nexus_reimport.checks.after.subject import After, had
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import Dict, by
+from nexus_reimport.mapping import Entity
+from nexus_reimport.model import Level, Outcome
+from nexus_reimport.nexus.readings import Unread
+
+
+def _filemaker_ids(after: After, entity: str) -> Finding:
+    """Every loaded record of ``entity`` is a row now, under the id that the plan gave it."""
+    key = after.survey.keys[entity]
+    there = {row[key] for row in after.rows(entity)}
+    loaded = [
+        (filemaker_id or "", nexus_id)
+        for _, name, outcome, _, filemaker_id, nexus_id in rowfile.read(
+            after.folder, after.plan.ledger
+        )
+        if name == entity and outcome in (Outcome.NEW, Outcome.REPLACED)
+    ]
+    source = after.mapping.entities[entity].source
+    plan = after.plan.entities[entity]
+    in_filemaker = after.snapshot.extracts[source].rows - sum(plan.left_out.values())
+    note = f"{in_filemaker:,} in FileMaker, {len(loaded):,} loaded, {plan.kept:,} kept beside them"
+    missing = [filemaker_id for filemaker_id, nexus_id in loaded if nexus_id not in there]
+    off = [*missing, *(["count"] if in_filemaker != len(loaded) else [])]
+    empty = "" if after.snapshot.extracts[source].rows else f"FileMaker has no {entity}"
+    return Finding(len(loaded), off, note=note, empty=empty)
+
+
+@check(After, Level.STOP, serves=("A1", "R2", "D1"))
+def every_patient_of_filemaker_is_there(after: After) -> Finding:
+    """The patients that FileMaker has are in Nexus, each under its own id."""
+    return _filemaker_ids(after, after.mapping.people())
+
+
+@check(After, Level.STOP, serves=("A2", "R3", "D2"))
+def every_appointment_of_filemaker_is_there(after: After) -> Finding:
+    """The appointments that FileMaker has are in Nexus, each under its own id."""
+    return _filemaker_ids(after, after.mapping.application.calendar.entity)
+
+
+@check(After, Level.STOP, serves=("R2", "R3"), waivable=False)
+def the_next_keys_are_free(after: After) -> Finding:
+    """What each sequence gives out next is free: the application can add rows."""
+    readings = had(after.next_keys)
+    off = [str(reading) for reading in readings if not reading.is_free]
+    note = "" if readings else "no key comes from a sequence"
+    return Finding(max(1, len(readings)), off, note=note)
+
+
+@check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"))
+def every_row_is_as_planned(after: After) -> Finding:
+    """Every row of every wiped table equals the plan's, value by value."""
+    looked, off = 0, []
+    for entity, plan in after.plan.entities.items():
+        now = after.now[entity]
+        if isinstance(now, Unread):
+            off.append(now.why)
+            continue
+        key, json = after.survey.keys[entity], _json_columns(after, entity)
+        gone = [c for c in plan.file.columns if c not in now.columns]
+        off += [f"{plan.table}: there is no column {column}" for column in gone]
+        planned = rowfile.read_dicts(after.folder, plan.file)
+        for (row_key,), wanted, row in rowfile.paired(planned, after.rows(entity), by(key)):
+            looked += 1
+            if wanted is None or row is None or _changed(wanted, row, json, gone):
+                off.append(f"{entity} {row_key}")
+    return Finding(max(1, looked), off)
+
+
+def _changed(wanted: Dict, row: Dict, json: set[str], gone: Collection[str]) -> bool:
+    return any(_differ(row[c], wanted[c], c in json) for c in wanted if c not in gone)
+
+
+@check(After, Level.STOP, serves=("K7", "K8", "X4"))
+def what_only_nexus_knows_was_carried_over(after: After) -> Finding:
+    """Columns, and keys in JSON columns, that FileMaker does not feed are what they were.
+
+    Values that a person or a named rule has set, listed one by one in the plan, are left aside.
+    """
+    looked, off = 0, []
+    overrides = {line[:3] for line in rowfile.read(after.folder, after.plan.overrides)}
+    for entity, spec in after.mapping.entities.items():
+        fed = set(spec.fed_columns())
+        by_key = {n.partition(".")[0] for n, c in spec.columns.items() if c.gather or "." in n}
+        key, json = after.survey.keys[entity], _json_columns(after, entity)
+        pairs = rowfile.paired(after.intake.rows(entity), after.rows(entity), by(key))
+        for (row_key,), then, row in pairs:
+            if then is None or row is None:
+                continue  # new, or gone: every_row_is_as_planned says whether that is right
+            looked += 1
+            rest = (c for c in then if c not in fed)
+            differ = [c for c in rest if _differ(row.get(c), then[c], c in json)]
+            carried = all((entity, row_key, c) in overrides for c in differ)
+            if not carried or not all(
+                strict_json.same_documents(_unfed(spec, c, row.get(c)), _unfed(spec, c, then[c]))
+                for c in by_key
+            ):
+                off.append(f"{entity} {row_key}")
+    is_new = all(map(after.was_empty, after.mapping.entities))
+    return Finding(looked, off, empty="no table held a row before the run" if is_new else "")
+
+
+def _json_columns(after: After, entity: str) -> set[str]:
+    return {c.name for c in after.survey.columns[entity] if c.type in ("json", "jsonb")}
+
+
+def _unfed(spec: Entity, column: str, text: str | None) -> Any:
+    """What of a JSON column FileMaker does not feed; all of it where it cannot be read."""
+    try:
+        document = strict_json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(document, dict):
+        return {}
+    for name, feed in spec.columns.items():
+        base, _, path = name.partition(".")
+        if base == column and feed.gather:
+            dropped = {key for keys in feed.parts.values() for key in keys}
+            document = {k: v for k, v in document.items() if k not in dropped}
+        elif base == column and path:
+            document = _pruned(document, path)
+    return document
+
+
+def _pruned(document: dict[str, Any], path: str) -> dict[str, Any]:
+    """``document`` without ``path``, nor an object that has nothing else."""
+    head, _, rest = path.partition(".")
+    inner = document.get(head)
+    if rest and isinstance(inner, dict):
+        inner = _pruned(inner, rest)
+        return {**document, head: inner} if inner else _pruned(document, head)
+    if rest and inner not in (None, "", []):
+        return document
+    return {k: v for k, v in document.items() if k != head}
+
+
+def _differ(now: str | None, wanted: str | None, is_json: bool) -> bool:
+    if now == wanted:
+        return False
+    return not (is_json and strict_json.same(now, wanted))
+
+
+def _without(after: After, entity: str, column: str) -> Finding:
+    looked, off = 0, []
+    key = after.survey.keys[entity]
+    for row in after.rows(entity):
+        looked += 1
+        if column and not row[column]:
+            off.append(row[key] or "")
+    records = after.snapshot.extracts[after.mapping.entities[entity].source].rows
+    empty = f"neither FileMaker nor Nexus has any {entity}"
+    return Finding(looked, off, empty=empty if after.was_empty(entity) and not records else "")
+
+
+@check(After, Level.STOP, serves=("A3", "X5"), twin="every_planned_patient_has_a_clinic")
+def every_patient_has_a_clinic(after: After) -> Finding:
+    """Every patient has a clinic."""
+    return _without(after, after.mapping.people(), after.mapping.application.patient_clinic)
+
+
+@check(After, Level.STOP, serves=("A4",), twin="every_planned_appointment_has_a_clinic")
+def every_appointment_has_a_clinic(after: After) -> Finding:
+    """Every appointment has a clinic."""
+    calendar = after.mapping.application.calendar
+    return _without(after, calendar.entity, calendar.clinic)
+
+
+@check(After, Level.STOP, serves=("A4", "X4"), twin="every_planned_appointment_has_a_clinician")
+def every_appointment_has_a_clinician(after: After) -> Finding:
+    """Every appointment has a clinician."""
+    calendar = after.mapping.application.calendar
+    return _without(after, calendar.entity, calendar.clinician)
+
+
+@check(After, Level.STOP, serves=("A4", "X4"), twin="every_planned_appointment_has_a_type")
+def every_appointment_has_a_type(after: After) -> Finding:
+    """Every appointment has a type."""
+    calendar = after.mapping.application.calendar
+    return _without(after, calendar.entity, calendar.type)

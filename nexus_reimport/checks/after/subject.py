@@ -1,0 +1,92 @@
+"""What the checks after look at: Nexus read afresh, beside what was planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from nexus_reimport.checks import CannotLook
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.intake import OfIntake
+from nexus_reimport.model import Census, Plan, Sample
+from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.inventory import Positions
+from nexus_reimport.nexus.links import AttachmentState
+from nexus_reimport.nexus.own_tables import OwnTables
+from nexus_reimport.nexus.questions import Answers, Asked, Shown
+from nexus_reimport.nexus.readings import Unread
+from nexus_reimport.nexus.sequences import Reading
+
+T = TypeVar("T")
+
+
+def had(found: T | Unread) -> T:
+    """``found``, if it could be read.
+
+    Raises:
+        CannotLook: it could not; the check that asks has found that.
+    """
+    if isinstance(found, Unread):
+        raise CannotLook(found.why)
+    return found
+
+
+def kept(file: RowFile | None) -> RowFile:
+    """A row file of the survey; one of an older version of this package has it not.
+
+    Raises:
+        CannotLook: it has not.
+    """
+    if file is None:
+        raise CannotLook("the survey has not kept what this compares with: its version is older")
+    return file
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What this run's own row in the database must say."""
+
+    run: str
+    environment: str
+    digest: str  # of the approved proposal, "" on a copy
+    approved_by: str
+    after: Mapping[str, Fingerprint]
+
+
+@dataclass(frozen=True, slots=True)
+class After(OfIntake):
+    """What the checks after look at: Nexus read afresh, beside what was planned."""
+
+    plan: Plan
+    census: Census
+    claim: Claim
+    own: OwnTables
+    now: Mapping[str, RowFile | Unread]  # each wiped table as it is
+    attachments: Mapping[str, RowFile | Unread]
+    states: Mapping[str, AttachmentState | Unread]
+    linking: Mapping[str, RowFile | Unread]  # each linking table as it is, all columns
+    fingerprints: Mapping[str, Fingerprint | Unread]  # of protected tables, in every schema
+    hashes: Mapping[str, RowFile | Unread]  # of the rows of those that are not what they were
+    census_now: Census
+    sample: Sample
+    sample_now: Sample
+    answers: Answers | Unread
+    shown: tuple[Asked, Shown] | Unread | None  # what Nexus's API must show; None: it is not asked
+    api: Shown | Unread | None  # what it shows
+    next_keys: tuple[Reading, ...] | Unread  # of each sequence behind a wiped table
+    positions: Positions | Unread  # of each sequence
+    schema_changes: tuple[str, ...] | Unread  # since the survey
+
+    def was_empty(self, entity: str) -> bool:
+        """Whether the table held no row before the run, by its fingerprint."""
+        return not self.survey.tables[self.mapping.entities[entity].table].fingerprint.rows
+
+    def rows(self, entity: str) -> Iterator[dict[str, str | None]]:
+        """The rows of one entity as they are, in the order of their keys."""
+        return rowfile.read_dicts(self.folder, had(self.now[entity]))
+
+    def attached(self, attachment: str) -> Iterator[dict[str, str | None]]:
+        """The documents or images as they are, with what links and identifies each."""
+        return rowfile.read_dicts(self.folder, had(self.attachments[attachment]))

@@ -1,0 +1,112 @@
+"""Reads some objects of the bucket in full, before and after: a listing says, and proves nothing.
+
+Which ones is decided by the plan's digest, so that nobody chooses them, and so that they are the
+same both times. S3 is read, never written.
+
+Source: Amazon S3 API Reference, "GetObject".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from nexus_reimport import settings, storage
+from nexus_reimport.errors import StorageError
+from nexus_reimport.files import rowfile
+from nexus_reimport.model import Census, Sample
+
+Progress = Callable[[int, int], None]
+COLUMNS = ("key", "size", "etag", "version", "content_type", "sha256")
+GONE, REFUSED = "gone", "refused"  # in the place of the size
+_CHUNK = 1 << 20
+_READERS = 4
+
+
+def choose(census: Census, folder: Path, named: Iterable[str], seed: str, size: int) -> list[str]:
+    """``size`` of the objects that rows name, those alone that the census has found.
+
+    ``named`` are keys as the bucket spells them; ``seed`` is the plan's digest.
+    """
+    wanted = frozenset(named)
+    there = (row[0] or "" for row in rowfile.read(folder, census.file))
+
+    def rank(key: str) -> str:
+        return hashlib.sha256(f"{seed} {key}".encode()).hexdigest()
+
+    return sorted(heapq.nsmallest(size, (key for key in there if key in wanted), key=rank))
+
+
+def take(
+    place: settings.S3,
+    keys: Iterable[str],
+    folder: Path,
+    name: str = "sample",
+    *,
+    progress: Progress | None = None,
+) -> Sample:
+    """Each object of ``keys`` read in full: size, etag, version, content type, SHA-256.
+
+    One that is not there, or that this account may not read, has no hash.
+
+    Raises:
+        StorageError: S3 could not be reached, the reading was cut off, or this account may read
+            none of them.
+    """
+    wanted, rows = list(keys), []
+    try:
+        client = storage.opened(place)
+        with ThreadPoolExecutor(_READERS) as readers:
+            for row in readers.map(partial(_read, client, place.bucket), wanted):
+                rows.append(row)
+                if progress:
+                    progress(len(rows), len(wanted))
+    except ClientError as error:
+        raise storage.refused(error, place, "to let us read an object") from None
+    except (BotoCoreError, OSError) as error:
+        raise storage.unreached(error, place) from None
+    if rows and all(row[1] == REFUSED for row in rows):
+        raise StorageError(
+            f"this account may not read the bucket's objects: all of {len(rows):,} were refused",
+            where=storage.where(place),
+            next="give it s3:GetObject on them, or write sample = 0 under [s3]: then no file is"
+            " read, and verification rests on what the listing says",
+        )
+    read = sum(int(row[1]) for row in rows if row[1].isdecimal())
+    return Sample(len(rows), read, rowfile.write(folder / f"{name}.parquet", COLUMNS, rows))
+
+
+def keys_of(sample: Sample, folder: Path) -> Iterator[str]:
+    """The objects of a sample, to be read again."""
+    return (row[0] or "" for row in rowfile.read(folder, sample.file))
+
+
+def _read(client: Any, bucket: str, key: str) -> tuple[str, str, str, str, str, str]:
+    try:
+        answer = client.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if status in (403, 404):
+            return key, GONE if status == 404 else REFUSED, "", "", "", ""
+        raise
+    hashed, size = hashlib.sha256(), 0
+    with closing(answer["Body"]) as body:
+        for chunk in body.iter_chunks(_CHUNK):
+            hashed.update(chunk)
+            size += len(chunk)
+    return (
+        key,
+        str(size),
+        answer.get("ETag", "").strip('"'),
+        answer.get("VersionId", ""),
+        answer.get("ContentType", ""),
+        hashed.hexdigest(),
+    )
