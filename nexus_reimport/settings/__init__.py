@@ -16,7 +16,7 @@ import os
 import re
 import ssl
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -354,6 +354,37 @@ class Hooks(Strict):
         return self
 
 
+class Signing(Strict):
+    """The SSH key that signs each sealed record, whose it is, and who may sign.
+
+    ``key`` is a private key, or a public one whose private half an SSH agent holds. ``who`` and
+    ``allowed_signers`` are as ``ssh-keygen -Y verify`` takes them.
+    """
+
+    key: Path
+    who: Name
+    allowed_signers: Path | None = None
+
+
+class Archive(S3):
+    """Where each sealed record is kept as one file that nobody can delete before its day.
+
+    The bucket must have Object Lock. It is another one than that of documents and images, and its
+    account may write there and nothing else.
+    """
+
+    prefix: str = "nexus-reimport/"
+    days: int = Field(ge=1, le=36_500)
+    mode: Literal["COMPLIANCE", "GOVERNANCE"] = "COMPLIANCE"
+
+
+class Recording(Strict):
+    """What is done with a sealed record besides; nothing, unless the environment's file asks."""
+
+    signature: Signing | None = None
+    archive: Archive | None = None
+
+
 class Folders(Strict):
     """Where records and private files go; a relative path starts at the environment's file."""
 
@@ -375,6 +406,7 @@ class Settings(Strict):
     rehearsal: Rehearsing = Rehearsing()
     folders: Folders
     hooks: Hooks = Hooks()
+    record: Recording = Recording()
     decisions: dict[str, EntityDecisions] = {}
     waivers: tuple[Waiver, ...] = ()
     # Compared with the last run: counts that were typed into code once refused a correct export.
@@ -429,6 +461,7 @@ class Settings(Strict):
                 "rehearsal": {"server": {"password"}},
                 "filemaker": {"password"},
                 "s3": {"access_key", "secret_key", "session_token"},
+                "record": {"archive": {"access_key", "secret_key", "session_token"}},
             },
         )
 
@@ -614,7 +647,18 @@ def _absolute(raw: dict[str, Any], base: Path) -> dict[str, Any]:
         exports = {**source["exports"], "folder": absolute(source["exports"].get("folder"))}
         raw = {**raw, "filemaker": {**source, "exports": exports}}
     for name in ("filemaker", "s3"):
-        part = raw.get(name)
-        if isinstance(part, dict) and "ca_file" in part:
-            raw = {**raw, name: {**part, "ca_file": absolute(part["ca_file"])}}
+        raw = _with_paths(raw, name, ("ca_file",), absolute)
+    if isinstance(recording := raw.get("record"), dict):
+        recording = _with_paths(recording, "signature", ("key", "allowed_signers"), absolute)
+        raw = {**raw, "record": _with_paths(recording, "archive", ("ca_file",), absolute)}
     return raw
+
+
+def _with_paths(
+    raw: dict[str, Any], part: str, names: Sequence[str], absolute: Callable[[Any], Any]
+) -> dict[str, Any]:
+    """``raw`` with absolute paths under these names of one of its parts."""
+    given = raw.get(part)
+    if not isinstance(given, dict):
+        return raw
+    return {**raw, part: given | {name: absolute(given[name]) for name in names if name in given}}

@@ -53,7 +53,7 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
     (done,) = runner.run([DEV], approve=asked[0][:12])
     assert (done.verdict, done.exit_code, done.sealed) == (Verdict.COMPLETE, 0, True)
     assert done.run == waiting.run
-    names = {p.name for p in Path(done.record).iterdir()}
+    names = {p.name for p in Path(done.record, "data").iterdir()}
     pages = ("01_preflight", "02_execute", "03_verify")
     assert {f"{page}.{kind}" for page in pages for kind in ("ipynb", "html")} <= names
     assert record.every(environments.load(DEV))[-1].problems() == []
@@ -106,8 +106,8 @@ def test_a_kernel_killed_in_the_preflight_is_no_success(clinic: Clinic) -> None:
     thread.join(120)
     (killed,) = outcomes
     assert (killed.verdict, killed.exit_code, killed.sealed) == (Verdict.KILLED, 3, True)
-    assert not (Path(killed.record) / "02_execute.ipynb").exists()
-    assert (Path(killed.record) / "01_preflight.html").is_file()
+    assert not Path(killed.record, "data", "02_execute.ipynb").exists()
+    assert Path(killed.record, "data", "01_preflight.html").is_file()
     assert clinic.state() == before
 
 

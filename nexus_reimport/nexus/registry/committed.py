@@ -30,7 +30,9 @@ class Committed:
     undo: UndoData | None
     undone_by: str
     committed_at: datetime
-    seal: str
+    seal: str = ""  # of its record, with the record's number and verdict, once that is sealed
+    sequence: int = 0
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,15 @@ def was_committed(connection: Connection, run: str) -> bool:
 
 
 def remember(connection: Connection, committed: Committed) -> None:
-    """Write the run's row inside its transaction: it exists only if the run was committed."""
+    """Write the run's row inside its transaction: it exists only if the run was committed.
+
+    Commits are ordered by the row's number, since a clock may go back.
+    """
     connection.execute(
         sql.SQL(
-            "INSERT INTO {} (run, environment, kind, digest, approved_by, before, after, undo)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+            "INSERT INTO {0}"
+            " (number, run, environment, kind, digest, approved_by, before, after, undo)"
+            " SELECT coalesce(max(number), 0) + 1, %s, %s, %s, %s, %s, %s, %s, %s FROM {0}"
         ).format(RUNS),
         (
             committed.run,
@@ -85,10 +91,9 @@ def runs(connection: Connection) -> list[Committed]:
     """
     if not exists(connection, RUNS):
         return []
-    rows = connection.execute(
-        sql.SQL("SELECT to_jsonb(r) FROM {} AS r ORDER BY committed_at DESC, run DESC").format(RUNS)
-    )
-    return [_committed(row[0]) for row in rows]
+    rows = [r for (r,) in connection.execute(sql.SQL("SELECT to_jsonb(r) FROM {} r").format(RUNS))]
+    rows.sort(key=lambda r: (r.get("number") or 0, r["committed_at"], r["run"]), reverse=True)
+    return [_committed(row) for row in rows]
 
 
 def standing(connection: Connection) -> list[Committed]:
@@ -96,10 +101,12 @@ def standing(connection: Connection) -> list[Committed]:
     return [r for r in runs(connection) if r.kind != "rollback" and not r.undone_by]
 
 
-def write_seal(connection: Connection, run: str, seal: str) -> None:
-    """Write the seal of the record of ``run`` into its row; an existing seal is never replaced."""
-    query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''").format(RUNS)
-    connection.execute(query, (seal, run))
+def write_seal(connection: Connection, run: str, seal: str, sequence: int, verdict: str) -> None:
+    """Write seal, number and verdict of the record of ``run`` into its row, which lacks them."""
+    query = sql.SQL(
+        "UPDATE {} SET seal = %s, sequence = %s, verdict = %s WHERE run = %s AND seal = ''"
+    ).format(RUNS)
+    connection.execute(query, (seal, sequence, verdict, run))
 
 
 def seal(connection: Connection, run: str) -> str:
@@ -141,6 +148,8 @@ def _committed(row: dict[str, Any]) -> Committed:
         undone_by=row.get("undone_by", ""),
         committed_at=datetime.fromisoformat(row["committed_at"]),
         seal=row["seal"],
+        sequence=row.get("sequence") or 0,
+        verdict=row.get("verdict", ""),
     )
 
 
