@@ -13,6 +13,7 @@
     ├── ApplicationError Nexus's own HTTP API
     ├── StopError        a check or a gate failed
     ├── RecordError      a run's folder, journal or seal
+    │   └── OnlySealed   a record is sealed and whole, and not signed or archived as it should be
     └── SandboxError     the made-up clinic
 
 Each says what happened, with numbers, where, which state is left, and what to do next. None ever
@@ -121,6 +122,10 @@ class RecordError(ReimportError):
     """A run's folder, journal or seal is missing, open elsewhere, or was changed."""
 
     exit_code = 2
+
+
+class OnlySealed(RecordError):
+    """A record is sealed and whole, and could not be signed or archived as it should be."""
 
 
 class SandboxError(ReimportError):

@@ -33,6 +33,7 @@ class Event(StrEnum):
     VERIFIED = "verified"  # the checks after COMMIT passed, and the run was signed off
     UNDONE = "undone"  # this run was undone, by that rollback
     ANCHORED = "anchored"  # the seal of an earlier run was written to the database, which lacked it
+    NOT_KEPT = "not kept"  # an earlier record was sealed; its signature, anchor or archive failed
     PAGE = "page"  # an executed page came into the record, and how many outputs were withheld
     UNTIDY = "untidy"  # an executed page could not be cleaned for the record
     # the maintenance window

@@ -97,20 +97,20 @@ _NETWORK = "check endpoint and region of [s3], and the network; then run again"
 _OWN_ENDPOINT: dict[str, Any] = {"ignore_configured_endpoint_urls": True}  # not in the stubs
 
 
-def opened(place: settings.S3) -> Any:
-    """A client of S3 at ``place``.
+def opened(place: settings.S3, *, lists_only: bool = True) -> Any:
+    """A client of S3 at ``place``; ``lists_only``: any answer that is no listing is an error.
 
     Raises:
         StorageError: the profile, the endpoint or the region cannot be used.
     """
     try:
-        return _client(place)
+        return _client(place) if not lists_only else _listing_only(_client(place))
     except (BotoCoreError, ValueError) as error:
         raise unreached(error, place) from None
 
 
 def _client(place: settings.S3) -> Any:
-    client = _session(place.profile).create_client(
+    return _session(place.profile).create_client(
         "s3",
         region_name=place.region,
         endpoint_url=place.endpoint or None,
@@ -126,6 +126,9 @@ def _client(place: settings.S3) -> Any:
         ),
         **_credentials(place),
     )
+
+
+def _listing_only(client: Any) -> Any:
     for event, handler, *first in BUILTIN_HANDLERS:  # ours replaces this one
         if event == _ANSWERED and first:
             client.meta.events.unregister(event, handler)

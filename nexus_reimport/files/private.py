@@ -118,7 +118,12 @@ def remove(path: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Put the names in the folder onto the disk before this returns."""
-    handle = os.open(folder, os.O_RDONLY)
+    sync_path(folder)
+
+
+def sync_path(path: Path) -> None:
+    """Put what was written to this file, or folder, onto the disk before this returns."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -137,6 +142,16 @@ def lock(path: Path) -> Iterator[IO[bytes] | None]:
     make_folder(path.parent)
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, FILE), "r+b") as file:
         yield file if _taken(file, fcntl.LOCK_EX) else None
+
+
+@contextmanager
+def waiting_lock(file: BinaryIO) -> Iterator[None]:
+    """The open file, locked until the end of the block; who else holds it is waited for."""
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def is_locked(path: Path) -> bool:

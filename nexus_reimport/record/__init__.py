@@ -1,7 +1,8 @@
 """One run's record: folder, journal, verdict, seal, chain.
 
-``<runs>/<environment>/<run>/`` goes to the archive: executed notebooks, ``journal.jsonl``, the
-stages' values, ``verdict.json``, ``manifest.json``. It holds counts, ids and names of columns.
+``<runs>/<environment>/<run>/`` goes to the archive: a bag (RFC 8493). Under its ``data/``, from the
+first line on: executed notebooks, ``journal.jsonl``, the stages' values, ``verdict.json``. It holds
+counts, ids and names of columns. The seal adds what vouches for that, beside it.
 ``<private>/<environment>/<run>/`` holds values: row files, the dump, CSVs; mode 0700.
 
 The verdict is made from the journal, whose every line is on the disk before the work goes on.

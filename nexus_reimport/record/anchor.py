@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
 from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.registry import Committed
 from nexus_reimport.record import runs
+from nexus_reimport.record.chain import Link
 from nexus_reimport.record.run import Run
 from nexus_reimport.settings import Settings
 
@@ -19,7 +22,30 @@ def write(settings: Settings, run: Run) -> None:
     state = "committed; the seal is in the run's folder only"
     with connected(settings.postgres, state) as connection:
         deployment.require(connection, settings.name, state)
-        registry.write_seal(connection, run.id, run.seal_digest())
+        link = run.place()
+        number = link.sequence if link else 0
+        registry.write_seal(connection, run.id, run.seal_digest(), number, run.verdict())
+
+
+def rows(settings: Settings) -> list[Committed]:
+    """The runs of this environment that the database knows, the latest first.
+
+    Raises:
+        TargetError, StopError: it could not be asked, or is not this environment's own.
+    """
+    with connected(settings.postgres) as connection:
+        deployment.require(connection, settings.name)
+        return [row for row in registry.runs(connection) if row.environment == settings.name]
+
+
+def last(settings: Settings) -> Link | None:
+    """The last seal that the database holds; None where it holds none, or could not be asked."""
+    try:
+        sealed = [row for row in rows(settings) if row.seal]
+    except (TargetError, StopError):
+        return None
+    links = (Link(row.sequence, row.run, row.seal) for row in sealed)
+    return max(links, key=lambda link: link.sequence, default=None)
 
 
 def read(settings: Settings, run: Run) -> str:

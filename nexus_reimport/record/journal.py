@@ -1,9 +1,15 @@
-"""A run's journal: one line per event, on the disk before the work goes on, and read back."""
+"""A run's journal: one line per event, on the disk before the work goes on, and read back.
+
+Each line has a number and the hash of the line before. A line that a kill has cut stays where it
+is, and the next one begins on a new line; it says nothing. From the first line on that does not
+follow on the one before, nobody vouches for what stands there: such lines can still make a verdict
+worse (a COMMIT may have been sent, a check may have failed), and never better.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +21,7 @@ from nexus_reimport.files import private
 
 JOURNAL = "journal.jsonl"
 WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
+CHECKED = frozenset({"checks_after", "checks_rollback", "sign_off"})  # after a COMMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +69,94 @@ class Entry:
 
 
 def append(folder: Path, event: Event, **facts: Any) -> None:
-    """Add one line to the journal; it is on the disk when this returns."""
-    line = {"at": datetime.now(UTC).isoformat(), "event": event, **facts}
-    with private.append(folder / JOURNAL) as file:
-        file.write(json.dumps(line).encode() + b"\n")
+    """Add one line to the journal; it is on the disk when this returns.
+
+    Two processes that write at once wait for each other.
+    """
+    path = folder / JOURNAL
+    with private.append(path) as file, private.waiting_lock(file):
+        lines, is_whole = _lines(path.read_bytes())
+        line = {
+            "n": len(lines) + 1,
+            "before": private.sha256(lines[-1]) if lines else "",
+            "at": datetime.now(UTC).isoformat(),
+            "event": event,
+            **facts,
+        }
+        file.write((b"" if is_whole else b"\n") + json.dumps(line).encode() + b"\n")
         private.sync(file)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A journal as it was read."""
+
+    entries: tuple[Entry, ...]  # those that count, and what the rest can still say
+    torn: tuple[int, ...]  # the lines that a kill has cut, by their numbers
+    broken: int  # the first line that does not follow on the one before; 0 where all do
+
+    def torn_lines(self) -> str:
+        """That lines were cut, for a person; "" where none was."""
+        listed = ", ".join(str(number) for number in self.torn)
+        return f"{JOURNAL}: line {listed} was cut while it was written" if listed else ""
+
+    def broken_lines(self) -> str:
+        """That lines do not follow on each other, for a person; "" where all do."""
+        told = f"{JOURNAL}: line {self.broken} does not follow on the one before"
+        return f"{told}; from there on it counts for nothing better" if self.broken else ""
+
+
 def read(folder: Path) -> list[Entry]:
-    """The journal's lines; a last one that was cut by a kill is left out."""
+    """The journal's lines that count: whole ones, each following on the one before."""
+    return list(scan(folder).entries)
+
+
+def scan(folder: Path) -> Reading:
+    """The journal, with what is wrong with it."""
     path = folder / JOURNAL
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            found.append(Entry.of(json.loads(line)))
-        except json.JSONDecodeError:
-            continue
-    return found
+    lines, _ = _lines(path.read_bytes() if path.is_file() else b"")
+    entries: list[Entry] = []
+    torn: list[int] = []
+    broken, before = 0, ""
+    for number, raw in enumerate(lines, 1):
+        line = _parsed(raw)
+        if line is None:
+            torn.append(number)
+        elif not broken and (line.get("n"), line.get("before")) == (number, before):
+            entries.append(Entry.of(line))
+        else:
+            broken = broken or number
+            entries += _at_worst(Entry.of(line))
+        before = private.sha256(raw)
+    return Reading(tuple(entries), tuple(torn), broken)
+
+
+def _lines(data: bytes) -> tuple[list[bytes], bool]:
+    """The lines, and whether the last one has its end."""
+    *lines, rest = data.split(b"\n")
+    return ([*lines, rest], False) if rest else (lines, True)
+
+
+def _parsed(raw: bytes) -> dict[str, Any] | None:
+    try:
+        line = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) and isinstance(line.get("event"), str) else None
+
+
+def _at_worst(entry: Entry) -> Iterator[Entry]:
+    """What a line for which nobody vouches can still say: that things are worse."""
+    sent = entry.event in (Event.COMMITTING, Event.COMMITTED) or (
+        entry.event is Event.SETTLED and bool(entry.line.get("committed"))
+    )
+    tried = entry.event is Event.STARTED and entry.stage in WRITING
+    lost = entry.event is Event.FAILED and entry.text("kind") == "InDoubt"
+    if sent or tried or lost:
+        yield Entry.of({"event": Event.COMMITTING, "at": entry.text("at")})
+    if entry.event is Event.FAILED and entry.stage in CHECKED:
+        facts = {"stage": entry.stage, "what": "a check after COMMIT failed", "exit_code": 3}
+        yield Entry.of({"event": Event.FAILED, "at": entry.text("at"), **facts})
 
 
 def failure(error: BaseException) -> dict[str, Any]:

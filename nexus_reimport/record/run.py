@@ -12,18 +12,21 @@ from typing import Any, TypeVar
 from nexus_reimport import model, wording
 from nexus_reimport.errors import Busy, RecordError
 from nexus_reimport.events import Event
-from nexus_reimport.record import journal, lock, manifest, seal, values, verdict
+from nexus_reimport.record import bag, chain, check, journal, lock, seal, values, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.verdict import State, Verdict
-from nexus_reimport.settings import Settings
+from nexus_reimport.settings import Settings, Signing
 
 T = TypeVar("T")
 
 
 def of(settings: Settings, run_id: str) -> Run:
     """The run of that name, whether it is there or not."""
-    folders, name = settings.folders, settings.name
-    return Run(name, run_id, folders.runs / name / run_id, folders.private / name / run_id)
+    record, private = (
+        place / settings.name / run_id
+        for place in (settings.folders.runs, settings.folders.private)
+    )
+    return Run(settings.name, run_id, record / bag.PAYLOAD, private)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,13 @@ class Run:
 
     environment: str
     id: str
-    folder: Path
+    folder: Path  # the record's payload: all that a step, or a page, writes
     private: Path
+
+    @property
+    def bag(self) -> Path:
+        """The record itself: the payload, and beside it what the seal adds."""
+        return self.folder.parent
 
     @property
     def kind(self) -> str:
@@ -52,8 +60,13 @@ class Run:
         journal.append(self.folder, event, **facts)
 
     def events(self) -> list[Entry]:
-        """The journal's lines; a last one that was cut by a kill is left out."""
+        """The journal's lines that count: whole ones, each following on the one before."""
         return journal.read(self.folder)
+
+    def journal_problems(self) -> list[str]:
+        """What is wrong with the journal: lines that were cut, or do not follow on each other."""
+        read = journal.scan(self.folder)
+        return [text for text in (read.torn_lines(), read.broken_lines()) if text]
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -145,33 +158,51 @@ class Run:
     @property
     def is_sealed(self) -> bool:
         """Whether the record is closed for good."""
-        return manifest.is_there(self.folder)
+        return bag.is_sealed(self.bag)
+
+    @property
+    def lost_its_seal(self) -> bool:
+        """Whether the record is not sealed, and others know that it was."""
+        return not self.is_sealed and bool(chain.sealed_as(self.bag.parent, self.id))
 
     def require_open(self) -> None:
-        """Raise RecordError if the record is sealed."""
-        if self.is_sealed:
+        """Raise RecordError if the record is sealed, or was."""
+        if self.is_sealed or self.lost_its_seal:
             raise RecordError(
                 f"run {self.id} is sealed; a sealed record is never written to",
                 where=f"environment {self.environment}",
                 next="start a new run with 01_preflight",
             )
 
-    def seal(self) -> str:
-        """Write verdict and manifest; the digest of the manifest, to be anchored elsewhere.
+    def seal(self, known: chain.Link | None = None, signing: Signing | None = None) -> str:
+        """Close the record for good; its seal, to be anchored elsewhere.
+
+        ``known`` is the last seal that the database holds: the number goes on from it where the
+        records of it are not here.
 
         A run that waits for an approval will not get one any more: it ends as PARTIAL.
+
+        Raises:
+            OnlySealed: it is sealed, and could not be signed with ``signing``.
         """
         self.require_open()
-        return seal.write(self.folder, self.id, self.environment)
+        return seal.write(self.bag, self.environment, known, signing)
 
     def seal_digest(self) -> str:
-        """The digest of the manifest; "" while the record is open."""
-        return manifest.digest(self.folder)
+        """The seal: the hash of the file that vouches for all others; "" while it is open."""
+        return bag.digest(self.bag)
 
-    def manifest(self) -> dict[str, Any]:
-        """The sealed record's manifest."""
-        return manifest.read(self.folder)
+    def is_first(self) -> bool:
+        """Whether no record of this environment is known to have been sealed before."""
+        return chain.last(self.bag.parent) is None
+
+    def place(self) -> chain.Link | None:
+        """The sealed record's place among the others; None while it is open."""
+        return chain.of(self.bag)
 
     def problems(self) -> list[str]:
         """What of a sealed record is not as it was sealed: changed, missing, added files."""
-        return seal.problems(self.folder)
+        if not self.is_sealed:
+            return ["not sealed"]
+        found = check.of_record(self.bag, self.environment)
+        return [*found.problems, *chain.problems(self.bag)]

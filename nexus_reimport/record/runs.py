@@ -6,14 +6,16 @@ import getpass
 import platform
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nexus_reimport import settings as environments
 from nexus_reimport import wording
-from nexus_reimport.errors import RecordError
+from nexus_reimport.errors import OnlySealed, RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import lock, manifest, run
+from nexus_reimport.record import bag, chain, lock, run, seal
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.verdict import Verdict
@@ -30,16 +32,34 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "") -> R
         Busy: another run of this environment is at work.
     """
     lock.refuse_second(settings)
+    _refuse_former(settings)
+    _finish_seal(settings)
     _close_earlier(settings, undoes)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     made = run.of(settings, f"{stamp}-{secrets.token_hex(2)}")
-    for folder in (made.folder, made.private):
+    for folder in (made.bag, made.private):
         private.close_folder(folder.parent)
         private.new_folder(folder)
+    private.new_folder(made.folder)
     where = {"host": platform.node(), "python": platform.python_version()}
-    made.journal(Event.OPENED, kind=kind, who=getpass.getuser(), **where)
-    manifest.write_new(made.folder / "environment.json", settings.public())
+    names = {"run": made.id, "environment": made.environment}
+    file = environments.folder() / f"{made.environment}.toml"
+    names["environment_file"] = private.sha256_of(file) if file.is_file() else ""
+    made.journal(Event.OPENED, **names, kind=kind, who=getpass.getuser(), **where)
+    seal.write_json(made.folder / "environment.json", settings.public())
     return made
+
+
+def _refuse_former(settings: Settings) -> None:
+    """One that another version has left open may have been committed: nothing starts beside it."""
+    if unsealed := [folder.name for folder, is_sealed in former(settings) if not is_sealed]:
+        raise RecordError(
+            f"run {unsealed[0]} was begun by a former version of this package, and is still open",
+            where=f"environment {settings.name}",
+            state="nothing new was started",
+            next=f"finish or seal it with the version that began it; or, if you know what became of"
+            f" it, move its folder out of {settings.folders.runs / settings.name}",
+        )
 
 
 def _close_earlier(settings: Settings, undoes: str) -> None:
@@ -55,7 +75,15 @@ def _close_earlier(settings: Settings, undoes: str) -> None:
                 state="nothing new was started",
                 next=f"finish it first: nexus-reimport finish {settings.name}",
             )
-        earlier.seal()
+        with suppress(OnlySealed):  # it says so itself, in its bag-info.txt
+            earlier.seal(signing=settings.record.signature)
+
+
+def _finish_seal(settings: Settings) -> None:
+    """A record whose seal was cut short before its last file gets that file."""
+    noted = chain.noted_last(_place(settings))
+    if noted and Path(noted.run).name == noted.run:
+        chain.finish(_place(settings) / noted.run)
 
 
 def find(settings: Settings, run_id: str = "") -> Run:
@@ -66,6 +94,7 @@ def find(settings: Settings, run_id: str = "") -> Run:
         Busy: another run of this environment is at work.
     """
     lock.refuse_second(settings)
+    _finish_seal(settings)
     if run_id:
         named = run.of(settings, run_id)
         if Path(run_id).name != run_id or not (named.folder / JOURNAL).is_file():
@@ -84,14 +113,29 @@ def find(settings: Settings, run_id: str = "") -> Run:
 
 
 def every(settings: Settings) -> list[Run]:
-    """All runs of the environment, oldest first."""
-    place = settings.folders.runs / settings.name
-    return [run.of(settings, p.parent.name) for p in sorted(place.glob(f"*/{JOURNAL}"))]
+    """All runs of the environment: sealed ones by their numbers, then those that are open."""
+    folders = [f for f in chain.records(_place(settings)) if (f / bag.PAYLOAD / JOURNAL).is_file()]
+    return [run.of(settings, folder.name) for folder in sorted(folders, key=_order)]
+
+
+def _order(folder: Path) -> tuple[bool, int, str]:
+    """No clock: where one was set back, a later run has an earlier name."""
+    link = chain.of(folder)
+    return not bag.is_sealed(folder), link.sequence if link else 0, folder.name
+
+
+def former(settings: Settings) -> list[tuple[Path, bool]]:
+    """Records of a former version, whose files are no bag; and whether each was sealed."""
+    return [
+        (folder, (folder / "manifest.json").is_file())
+        for folder in chain.records(_place(settings))
+        if (folder / JOURNAL).is_file()
+    ]
 
 
 def open_runs(settings: Settings) -> list[Run]:
-    """The runs that are not sealed, oldest first."""
-    return [one for one in every(settings) if not one.is_sealed]
+    """The runs that were never sealed, oldest first; none that has lost its seal."""
+    return [one for one in every(settings) if not (one.is_sealed or one.lost_its_seal)]
 
 
 def taken_back(runs: Iterable[Run]) -> dict[str, str]:
@@ -101,3 +145,7 @@ def taken_back(runs: Iterable[Run]) -> dict[str, str]:
         if one.is_committed() and (undone := one.undoes):
             found[undone] = one.id
     return found
+
+
+def _place(settings: Settings) -> Path:
+    return settings.folders.runs / settings.name

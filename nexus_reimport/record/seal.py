@@ -1,51 +1,118 @@
-"""Sealing a record, and whether a sealed one is as it was sealed."""
+"""Sealing a record: its verdict, then the files that make a bag of it, the last of them last.
+
+A kill at any instant leaves an open record, or a sealed one; or one whose last file the next
+command writes, exactly as it was meant (``chain.finish``).
+"""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import nexus_reimport
+from nexus_reimport.errors import OnlySealed
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import chain, journal, manifest, verdict
+from nexus_reimport.record import bag, chain, crate, front, index, journal, signature, verdict
+from nexus_reimport.record.chain import Link
+from nexus_reimport.settings import Signing
 
-VERDICT = "verdict.json"
+
+def write(
+    folder: Path, environment: str, known: Link | None = None, signing: Signing | None = None
+) -> str:
+    """Close the record in ``folder``; its seal. ``known``: a last seal that is known elsewhere.
+
+    Raises:
+        OnlySealed: it is sealed, and could not be signed with ``signing``.
+    """
+    judged = _judge(folder / bag.PAYLOAD, folder.name, environment)
+    described = _describe(folder, judged)
+    hashes = bag.close_payload(folder)
+    link = chain.last(folder.parent, known)
+    bag.clear(folder)
+    bag.write(folder, bag.DECLARATION, bag.DECLARED)
+    bag.write(folder, bag.MANIFEST, bag.manifest_text(hashes))
+    facts = {
+        "Run": folder.name,
+        "Environment": environment,
+        "Kind": journal.kind(journal.read(folder / bag.PAYLOAD)),
+        "Verdict": judged,
+        "Sequence": link.sequence + 1 if link else 1,
+        "Record-Before": link.run if link else bag.NOTHING,
+        "Seal-Before": link.seal if link else bag.NOTHING,
+        "Sealed-At": datetime.now(UTC).isoformat(timespec="seconds"),
+        bag.SIGNED: bag.NOTHING,
+        "Payload-Oxum": bag.size(folder, hashes),
+        "Described-By": described,
+        "External-Description": "Record of one run that reimports patient data into Nexus",
+        "Bag-Software-Agent": f"nexus_reimport {nexus_reimport.__version__}",
+    }
+    text, unsigned = _signed(folder, facts, signing)
+    _close(folder, text)
+    if unsigned:
+        raise unsigned
+    return private.sha256(text)
 
 
-def write(folder: Path, run: str, environment: str) -> str:
-    """Write verdict and manifest; the digest of the manifest."""
-    judged = verdict.judge([*journal.read(folder), journal.Entry(Event.SEALED, {})])
-    journal.append(folder, Event.SEALED, verdict=judged)
-    events = journal.read(folder)
+def _signed(
+    folder: Path, facts: dict[str, object], signing: Signing | None
+) -> tuple[bytes, OnlySealed | None]:
+    """The tag manifest, its signature in place where one is asked for, or why it is not."""
+    if signing is None:
+        return _tag_manifest(folder, facts), None
+    text = _tag_manifest(folder, facts | {bag.SIGNED: signing.who})
+    try:
+        signature.write(folder, signature.sign(signing, text))
+    except OnlySealed as error:
+        return _tag_manifest(folder, facts | {"Not-Signed": error.what}), error
+    return text, None
+
+
+def _tag_manifest(folder: Path, facts: dict[str, object]) -> bytes:
+    """The tag manifest, once all is in place that it vouches for."""
+    private.replace(folder / bag.INFO, bag.info_text(facts).encode())
+    private.replace(folder / bag.README, front.readme(front.read(folder)).encode())
+    return bag.tag_manifest_text(folder).encode()
+
+
+def _close(folder: Path, text: bytes) -> None:
+    link = Link(chain.number(folder), folder.name, private.sha256(text))
+    chain.note_last(folder.parent, link)
+    private.replace(folder / bag.TAG_MANIFEST, text)
+    index.write(folder.parent)
+
+
+def _describe(folder: Path, judged: verdict.Verdict) -> str:
+    """Where the record is described for other software; a description that fails spoils no seal."""
+    try:
+        crate.write(folder, judged)
+    except Exception as error:
+        return f"nothing: an unforeseen {type(error).__name__}"
+    return f"{bag.PAYLOAD}/{crate.FILE}"
+
+
+def _judge(payload: Path, run: str, environment: str) -> verdict.Verdict:
+    """The verdict, in the journal and in a file of its own."""
+    judged = verdict.judge([*journal.read(payload), journal.Entry(Event.SEALED, {})])
+    journal.append(payload, Event.SEALED, verdict=judged)
+    events = journal.read(payload)
     failed = journal.last_failure(events)
-    head = {"run": run, "environment": environment, "verdict": judged}
     told = {
+        "run": run,
+        "environment": environment,
+        "verdict": judged,
         "exit_code": verdict.exit_code(events),
         "database": verdict.state(events),
         "failed": failed.line if failed else None,
     }
-    (folder / VERDICT).unlink(missing_ok=True)  # of a seal that a kill cut short
-    manifest.write_new(folder / VERDICT, head | told)
-    sealed = {
-        "sealed_at": datetime.now(UTC).isoformat(),
-        "before": chain.before(folder),
-        "files": manifest.files(folder),
-    }
-    manifest.write_new(folder / manifest.MANIFEST, head | sealed)
-    return manifest.digest(folder)
+    (payload / verdict.FILE).unlink(missing_ok=True)  # of a seal that a kill cut short
+    write_json(payload / verdict.FILE, told)
+    return judged
 
 
-def problems(folder: Path) -> list[str]:
-    """What of a sealed record is not as it was sealed: changed, missing, added files."""
-    if not manifest.is_there(folder):
-        return ["not sealed"]
-    sealed = manifest.read(folder)
-    then, now = sealed["files"], manifest.names(folder)
-    found = [f"{name}: missing" for name in sorted(then.keys() - now)]
-    found += [f"{name}: added after the seal" for name in sorted(now - then.keys())]
-    found += [
-        f"{name}: changed after the seal"
-        for name in sorted(now & then.keys())
-        if private.sha256_of(folder / name) != then[name]
-    ]
-    return found + chain.problems(folder, sealed)
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file that was not there, readable by the owner alone and on the disk."""
+    private.write_new(path, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n")

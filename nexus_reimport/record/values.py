@@ -53,6 +53,23 @@ NAMES: Mapping[type, tuple[str, ...]] = {
 }
 
 
+# A stage whose value has another name than the stage.
+_OF_STAGE = {"apply": "applied", "undo": "undone", "back_up": "rollback_backup"}
+_OF_PREFLIGHT = ("snapshot", "census", "survey", "backup", "plan", "checks_before", "proposal")
+_OF_COMMITTED = {"rollback": ("rollback_backup", "look", "rollback_proposal")}
+
+
+def files_of_stage(stage: str) -> set[str]:
+    """The file of the value that a stage gives, if it gives one that is kept."""
+    name = _OF_STAGE.get(stage, stage)
+    return {f"{name}.json"} if any(name in known for known in NAMES.values()) else set()
+
+
+def files_of_committed(kind: str) -> set[str]:
+    """The files without which no run of ``kind`` can have been committed."""
+    return {f"{name}.json" for name in (*_OF_COMMITTED.get(kind, _OF_PREFLIGHT), "approval")}
+
+
 def file_name(kind: type, name: str = "") -> str:
     """The file that holds a value of ``kind``: of those that it may have, the one called ``name``.
 

@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import TypeVar
 
 from nexus_reimport.events import Event
-from nexus_reimport.record.journal import WRITING, Entry, last_failure, unfinished
+from nexus_reimport.record.journal import CHECKED, WRITING, Entry, last_failure, unfinished
 
 S = TypeVar("S")
+FILE = "verdict.json"  # holds it in a sealed record
 PROPOSALS = frozenset({"proposal", "rollback_proposal"})  # what approval is asked for
-CHECKED = frozenset({"checks_after", "checks_rollback", "sign_off"})  # after a COMMIT
 
 
 class Verdict(StrEnum):
@@ -139,6 +139,8 @@ class Review(StrEnum):
 COMMIT: Mapping[Commit, Mapping[Sign, Commit]] = {
     Commit.NONE: {
         Sign.TRIED: Commit.TRIED,
+        Sign.SENT: Commit.SENT,  # whatever else is lost of the journal
+        Sign.LOST: Commit.LOST,
         Sign.COMMITTED: Commit.DONE,
     },
     Commit.TRIED: {
@@ -157,6 +159,7 @@ COMMIT: Mapping[Commit, Mapping[Sign, Commit]] = {
     },
     Commit.REFUSED: {
         Sign.TRIED: Commit.TRIED,
+        Sign.SENT: Commit.SENT,
         Sign.LOST: Commit.LOST,
         Sign.COMMITTED: Commit.DONE,
         Sign.NOT_THERE: Commit.NONE,

@@ -13,7 +13,14 @@ from nexus_reimport import checks, record
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.rollback import Restored
-from nexus_reimport.errors import RecordError, ReimportError, StopError
+from nexus_reimport.errors import (
+    OnlySealed,
+    RecordError,
+    ReimportError,
+    StopError,
+    StorageError,
+    TargetError,
+)
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
@@ -292,4 +299,11 @@ class Rollback:
         for earlier in record.open_runs(self.book.settings):
             if earlier.id == self.undoes:
                 earlier.journal(Event.UNDONE, by=self.run.id)
-                Runbook(self.book.settings, self.book.mapping, earlier).seal()
+                self._seal(earlier)
+
+    def _seal(self, earlier: Run) -> None:
+        """Seal that record; what fails beside it is journalled, and spoils no rollback."""
+        try:
+            Runbook(self.book.settings, self.book.mapping, earlier).seal()
+        except (OnlySealed, StorageError, StopError, TargetError) as error:
+            self.run.journal(Event.NOT_KEPT, of=earlier.id, what=error.what)

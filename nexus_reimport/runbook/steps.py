@@ -18,7 +18,14 @@ from nexus_reimport import settings as environments
 from nexus_reimport.checks.after import Claim
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.checks.rollback import Undoing
-from nexus_reimport.errors import InDoubt, ReimportError, StopError, TargetError
+from nexus_reimport.errors import (
+    InDoubt,
+    OnlySealed,
+    ReimportError,
+    StopError,
+    StorageError,
+    TargetError,
+)
 from nexus_reimport.events import Event
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.intake import Intake
@@ -38,7 +45,7 @@ from nexus_reimport.model import (
 from nexus_reimport.nexus import activity, schema, waiters
 from nexus_reimport.nexus.activity import Watched
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.record import Run, anchor, journal
+from nexus_reimport.record import Run, anchor, archive, journal
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.opening import (
     Bar,
@@ -202,10 +209,33 @@ class Steps:
         """Close the record, and write its digest into the database too; gives the digest."""
         self.run.require_open()
         maintenance.leave(self.settings, self.run)  # before the seal closes the journal
-        digest = self.run.seal()
-        if self.run.is_committed():
-            anchor.write(self.settings, self.run)
-        return digest
+        committed = self.run.is_committed()
+        known = anchor.last(self.settings) if committed or self.run.is_first() else None
+        failed = self._after_seal(
+            lambda: self.run.seal(known, self.settings.record.signature),
+            lambda: anchor.write(self.settings, self.run) if committed else None,
+            lambda: archive.put_missing(self.run.bag.parent, self.settings.record.archive),
+        )
+        if len(failed) == 1:
+            raise failed[0]
+        if failed:
+            listed = "\n".join(f"    {error.what}" for error in failed)
+            raise OnlySealed(
+                f"the record is sealed, and {len(failed)} things beside it failed\n{listed}",
+                state="the record is sealed and whole",
+                next="; ".join(error.next for error in failed),
+            )
+        return self.run.seal_digest()
+
+    def _after_seal(self, *acts: Callable[[], object]) -> list[ReimportError]:
+        """What failed of seal, signature, anchor and archive; each is tried, whatever failed."""
+        failed: list[ReimportError] = []
+        for act in acts:
+            try:
+                act()
+            except (OnlySealed, StorageError, StopError, TargetError) as error:
+                failed.append(error)
+        return failed
 
     def anchored(self) -> str:
         """The digest that the database holds for this run; "" where it holds none."""

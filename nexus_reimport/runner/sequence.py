@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from nexus_reimport import record, runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
+    OnlySealed,
     RecordError,
     ReimportError,
     SettingsError,
     StopError,
+    StorageError,
     TargetError,
 )
 from nexus_reimport.events import Event
@@ -300,7 +302,8 @@ def close(run: Run) -> Outcome:
 def _sealed(run: Run) -> Outcome:
     try:
         runbook.reopen(run.environment, run.id).seal()
-    except (TargetError, StopError) as error:  # the record is sealed, the database lacks the seal
+    except (OnlySealed, StorageError, StopError, TargetError) as error:
+        # The record is sealed; its anchor, signature or archive is missing, which is told loudly.
         return outcome(run, str(error))
     return outcome(run)
 
@@ -315,7 +318,7 @@ def outcome(run: Run, error: str = "") -> Outcome:
         verdict=verdict,
         exit_code=run.exit_code(),
         sealed=run.is_sealed,
-        record=str(run.folder),
+        record=str(run.bag),
         error=error or ("" if complete else notebook.last_error(run)),
         advice=_how_to_approve(run) if _waits(run) else advice(verdict, run),
         summary=_summary(run),

@@ -18,7 +18,9 @@ from nexus_reimport.settings.environment import (
     EnvironmentKind,
     Folders,
     Hooks,
+    Recording,
     Settings,
+    Signing,
     Waiver,
 )
 from nexus_reimport.settings.loading import (
@@ -32,6 +34,7 @@ from nexus_reimport.settings.loading import (
 from nexus_reimport.settings.servers import (
     S3,
     ApplicationAccess,
+    Archive,
     Channel,
     Encoding,
     ExportedFile,
@@ -48,6 +51,7 @@ __all__ = [
     "S3",
     "SHEET",
     "ApplicationAccess",
+    "Archive",
     "Cause",
     "Channel",
     "Decision",
@@ -61,8 +65,10 @@ __all__ = [
     "Folders",
     "Hooks",
     "Postgres",
+    "Recording",
     "Rehearsing",
     "Settings",
+    "Signing",
     "Strict",
     "Waiver",
     "every",

@@ -10,7 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from nexus_reimport.settings.servers import S3, ApplicationAccess, FileMaker, Postgres, Rehearsing
+from nexus_reimport.settings.servers import (
+    S3,
+    ApplicationAccess,
+    Archive,
+    FileMaker,
+    Postgres,
+    Rehearsing,
+)
 from nexus_reimport.settings.values import Command, Name, Strict
 
 SHEET = "manual.xlsx"  # the workbook of values that only people know
@@ -103,6 +110,25 @@ class Hooks(Strict):
         return self
 
 
+class Signing(Strict):
+    """The SSH key that signs each sealed record, whose it is, and who may sign.
+
+    ``key`` is a private key, or a public one whose private half an SSH agent holds. ``who`` and
+    ``allowed_signers`` are as ``ssh-keygen -Y verify`` takes them.
+    """
+
+    key: Path
+    who: Name
+    allowed_signers: Path | None = None
+
+
+class Recording(Strict):
+    """What is done with a sealed record besides; nothing, unless the environment's file asks."""
+
+    signature: Signing | None = None
+    archive: Archive | None = None
+
+
 class Folders(Strict):
     """Where records and private files go; a relative path starts at the environment's file."""
 
@@ -125,6 +151,7 @@ class Settings(Strict):
     rehearsal: Rehearsing = Rehearsing()
     folders: Folders
     hooks: Hooks = Hooks()
+    record: Recording = Recording()
     decisions: dict[str, EntityDecisions] = {}
     waivers: tuple[Waiver, ...] = ()
     # Compared with the last run: counts that were typed into code once refused a correct export.
@@ -180,5 +207,6 @@ class Settings(Strict):
                 "filemaker": {"password"},
                 "s3": {"access_key", "secret_key", "session_token"},
                 "application": {"password"},
+                "record": {"archive": {"access_key", "secret_key", "session_token"}},
             },
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +155,18 @@ def _absolute(raw: dict[str, Any], base: Path) -> dict[str, Any]:
         exports = {**source["exports"], "folder": absolute(source["exports"].get("folder"))}
         raw = {**raw, "filemaker": {**source, "exports": exports}}
     for name in ("filemaker", "s3", "application"):
-        part = raw.get(name)
-        if isinstance(part, dict) and "ca_file" in part:
-            raw = {**raw, name: {**part, "ca_file": absolute(part["ca_file"])}}
+        raw = _with_paths(raw, name, ("ca_file",), absolute)
+    if isinstance(recording := raw.get("record"), dict):
+        recording = _with_paths(recording, "signature", ("key", "allowed_signers"), absolute)
+        raw = {**raw, "record": _with_paths(recording, "archive", ("ca_file",), absolute)}
     return raw
+
+
+def _with_paths(
+    raw: dict[str, Any], part: str, names: Sequence[str], absolute: Callable[[Any], Any]
+) -> dict[str, Any]:
+    """``raw`` with absolute paths under these names of one of its parts."""
+    given = raw.get(part)
+    if not isinstance(given, dict):
+        return raw
+    return {**raw, part: given | {name: absolute(given[name]) for name in names if name in given}}

@@ -171,6 +171,18 @@ class S3(Strict):
         return self
 
 
+class Archive(S3):
+    """Where each sealed record is kept as one file that nobody can delete before its day.
+
+    The bucket must have Object Lock. It is another one than that of documents and images, and its
+    account may write there and nothing else.
+    """
+
+    prefix: str = "nexus-reimport/"
+    days: int = Field(ge=1, le=36_500)
+    mode: Literal["COMPLIANCE", "GOVERNANCE"] = "COMPLIANCE"
+
+
 class ApplicationAccess(Strict):
     """Nexus's own HTTP API, which verification asks for what a person sees. It is optional.
 

@@ -35,7 +35,7 @@ def signed_off(run: Run) -> Page:
     """The end of a run, as its record has it."""
     verdict = run.verdict()
     tone = Tone.GOOD if EXIT_CODES[verdict] == 0 else Tone.BAD
-    place = "/".join(run.folder.parts[-3:])
+    place = "/".join(run.bag.parts[-3:])
     lines = [f"{name + ':':<13} {text}" for name, text in [*facts(run), ("record", place)]]
     return Page(
         f"{run.environment}: run {run.id}",
@@ -47,7 +47,7 @@ def summary(run: Run) -> str:
     """The facts, the verdict, and where the record is."""
     verdict = run.standing()
     code = "" if verdict is Verdict.RUNNING else f", exit code {run.exit_code()}"
-    shown = [*facts(run), ("verdict", f"{verdict}{code}"), ("record", str(run.folder))]
+    shown = [*facts(run), ("verdict", f"{verdict}{code}"), ("record", str(run.bag))]
     if run.is_sealed:
         shown.append(("seal", run.seal_digest()))
     lines = [f"  {name:<14}{text}" for name, text in shown]
@@ -70,6 +70,7 @@ def facts(run: Run) -> list[Fact]:
         *_asked(run),
         *_void(run),
         *_window(run),
+        *(("journal", text) for text in run.journal_problems()),
     ]
 
 

@@ -12,7 +12,17 @@ CREATE TABLE IF NOT EXISTS nexus_reimport.runs (
 ALTER TABLE nexus_reimport.runs
     ADD COLUMN IF NOT EXISTS kind text NOT NULL DEFAULT 'reimport',
     ADD COLUMN IF NOT EXISTS undo jsonb,
-    ADD COLUMN IF NOT EXISTS undone_by text NOT NULL DEFAULT '';
+    ADD COLUMN IF NOT EXISTS undone_by text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS number bigint,
+    ADD COLUMN IF NOT EXISTS sequence bigint,
+    ADD COLUMN IF NOT EXISTS verdict text NOT NULL DEFAULT '';
+UPDATE nexus_reimport.runs AS r
+SET number = o.number
+FROM (
+    SELECT run, row_number() OVER (ORDER BY committed_at, run) AS number
+    FROM nexus_reimport.runs
+) AS o
+WHERE r.run = o.run AND NOT EXISTS (SELECT FROM nexus_reimport.runs WHERE number IS NOT NULL);
 CREATE TABLE IF NOT EXISTS nexus_reimport.loaded (
     entity text NOT NULL,
     filemaker_id text NOT NULL,

@@ -73,7 +73,7 @@ class Journal:
             folders = sorted(e.path for e in os.scandir(self._runs) if e.name[0] != ".")
         except FileNotFoundError:
             return []
-        found = [Path(folder, "journal.jsonl") for folder in folders]
+        found = [Path(folder, "data", "journal.jsonl") for folder in folders]
         return [path for path in found if path.exists()]
 
     def _point(self, event: dict[str, Any]) -> Point | None:

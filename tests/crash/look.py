@@ -57,7 +57,7 @@ def state(dsn: str, runs: Path) -> State:
 
 
 def _instants(runs: Path) -> Iterable[str]:
-    for path in runs.glob("*/*/plan.json"):
+    for path in runs.glob("*/*/data/plan.json"):
         yield str(json.loads(path.read_text())["as_of"])
 
 

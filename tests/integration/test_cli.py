@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import requests
 from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
-from nexus_reimport.record.journal import JOURNAL
+from nexus_reimport.record import bag
 from support.clinic import ROLE, Clinic
 from support.commands import command
 
@@ -60,11 +61,11 @@ def test_an_unforeseen_error_is_reported_without_its_text(
     capsys: pytest.CaptureFixture[str], clinic: Clinic
 ) -> None:
     book = clinic.preflight()
-    (book.run.folder / JOURNAL).write_bytes(b"\xff Ms Canary\n")
+    book.run.journal(Event.VOID, of=[["Ms Canary"]])  # no list of names: nothing writes it
     code, out, told = command(capsys, "record", "list", DEV)
     assert (code, out) == (3, "")
-    assert told.startswith("an unforeseen UnicodeDecodeError")
-    assert "Canary" not in told
+    assert told.startswith("an unforeseen TypeError")
+    assert "unhashable" not in told
 
 
 def test_a_run_says_what_it_did_as_text_and_as_json(
@@ -92,7 +93,7 @@ def test_a_record_that_was_edited_is_found_out(
     (first.run.folder / "plan.json").write_text("{}")
     code, said = as_json(capsys, "record", "check", DEV)
     assert (code, said["as_sealed"]) == (1, False)
-    assert said["checked"][0]["problems"] == ["plan.json: changed after the seal"]
+    assert said["checked"][0]["problems"] == ["data/plan.json: changed after the seal"]
     clinic.do(
         "UPDATE nexus_reimport.runs SET seal = 'another' WHERE run = %s", "dev", second.run.id,
         role=ROLE,
@@ -107,13 +108,59 @@ def test_a_record_is_checked_while_the_database_is_down(
     clinic: Clinic,
     rehearsed: Path,
 ) -> None:
-    clinic.whole(rehearsed=rehearsed)
+    book = clinic.whole(rehearsed=rehearsed)
     path = clinic.folder / f".env.{DEV}"
     port = f"NEXUS_SANDBOX_PG_PORT={clinic.server.port}"
     path.write_text(path.read_text().replace(port, "NEXUS_SANDBOX_PG_PORT=9"))
+    for run in ([], ["--run", book.run.id]):
+        code, out, _ = command(capsys, "record", "check", DEV, *run)
+        assert (code, "as sealed" in out, "not compared with the database" in out) == (
+            1,
+            True,
+            True,
+        )
+    assert command(capsys, "record", "check", str(book.run.bag))[0] == 0
+
+
+def test_the_database_knows_which_records_must_be_there(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic, rehearsed: Path, tmp_path: Path
+) -> None:
+    first, second = clinic.whole(rehearsed=rehearsed), clinic.whole()
+    columns = "run, sequence, verdict, seal"
+    held = clinic.rows(f"SELECT {columns} FROM nexus_reimport.runs ORDER BY number", role=ROLE)
+    assert held == [
+        (book.run.id, number, "COMPLETE", book.run.seal_digest())
+        for number, book in ((1, first), (2, second))
+    ]
+    kept = tmp_path / "kept"
+    shutil.copytree(second.run.bag.parent, kept)
+    shutil.rmtree(second.run.bag.parent)
     code, out, _ = command(capsys, "record", "check", DEV)
-    assert code == 0
-    assert "the seal could not be read from the database" in out
+    assert code == 1
+    for run in (first.run.id, second.run.id):
+        assert f"the record of run {run} is missing" in out
+    shutil.copytree(kept, second.run.bag.parent)
+    assert command(capsys, "record", "check", DEV)[0] == 0
+    clinic.do("DELETE FROM nexus_reimport.runs WHERE run = %s", "dev", second.run.id, role=ROLE)
+    code, out, _ = command(capsys, "record", "check", DEV)
+    assert (code, "the database does not know this run" in out) == (1, True)
+
+
+def test_a_damaged_record_does_not_spoil_the_runs_after_it(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic, rehearsed: Path
+) -> None:
+    first = clinic.whole(rehearsed=rehearsed).run
+    for name in (bag.MANIFEST, bag.INFO, bag.TAG_MANIFEST):
+        (first.bag / name).write_bytes(b"\xff{")
+    code, said = as_json(capsys, "run", DEV, "--approve-rehearsed")
+    (outcome,) = said["outcomes"]
+    assert (code, outcome["verdict"], outcome["sealed"]) == (0, "COMPLETE", True)
+    code, said = as_json(capsys, "record", "check", DEV)
+    assert [(c["run"], c["is_right"]) for c in said["checked"]] == [
+        (first.id, False),
+        (outcome["run"], True),
+        ("", True),
+    ]
 
 
 def test_runs_of_all_environments_are_listed(

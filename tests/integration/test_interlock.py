@@ -398,5 +398,6 @@ def test_a_run_is_closed_and_read_while_the_database_is_away(
     sealed = runner.seal(DEV)
     assert (sealed.sealed, sealed.verdict) == (True, Verdict.PARTIAL)
     assert book.run.problems() == []
-    for arguments in (["list"], ["show", DEV], ["check", DEV]):
+    for arguments in (["list"], ["show", DEV], ["check", str(book.run.bag)]):
         assert command(capsys, "record", *arguments)[0] == 0
+    assert command(capsys, "record", "check", DEV)[0] == 1, "it was not compared"

@@ -36,7 +36,7 @@ def test_a_whole_run_by_papermill_leaks_nothing(clinic: Clinic) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
     runs = clinic.folder.parent / "runs"
     names = {name for name, _ in files(runs)}
-    assert {"01_preflight.ipynb", "02_execute.html", "manifest.json", "journal.jsonl"} <= names
+    assert {"01_preflight.ipynb", "02_execute.html", "README.txt", "journal.jsonl"} <= names
     texts = [*files(runs), ("stdout", done.stdout), ("stderr", done.stderr)]
     assert leaks(clinic, texts) == []
 

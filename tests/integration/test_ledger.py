@@ -188,7 +188,7 @@ def test_what_a_rule_left_out_is_listed_by_id_and_with_values_in_private_alone(
     account = next(a for a in executed_once.before.plan.accounts if a.source == "events")
     assert len(events) == sum(account.left_out.values())
     assert {line["rule"] for line in events} == set(account.left_out)
-    run = next((folder.parent.parent.parent / "runs").glob("*/*"))
+    run = next((folder.parent.parent.parent / "runs").glob("*/*/data"))
     listed = [r for r in lines(run / "ledger.csv") if r["outcome"] == Outcome.LEFT_OUT]
     assert {r["filemaker_id"] for r in listed if r["source"] == "events"} == {
         convert.identifier(line["id"]) for line in events

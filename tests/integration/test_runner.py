@@ -53,9 +53,15 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
     (done,) = runner.run([DEV], approve=asked[0][:12])
     assert (done.verdict, done.exit_code, done.sealed) == (Verdict.COMPLETE, 0, True)
     assert done.run == waiting.run
-    names = {p.name for p in Path(done.record).iterdir()}
+    names = {p.name for p in Path(done.record, "data").iterdir()}
     pages = ("01_preflight", "02_execute", "03_verify")
     assert {f"{page}.{kind}" for page in pages for kind in ("ipynb", "html")} <= names
+    front = Path(done.record, "README.txt").read_text()
+    listed = Path(done.record).with_name("index.html").read_text()
+    for word in ("COMPLETE", "Approved by ", " patients, ", " were deleted and imported; ",
+                 " were linked anew. ", "Writers waited ", "03_verify.html"):  # fmt: skip
+        assert word.strip() in front
+        assert word.strip() in listed
     assert record.every(environments.load(DEV))[-1].problems() == []
     assert "waited" in done.summary
 
@@ -106,8 +112,8 @@ def test_a_kernel_killed_in_the_preflight_is_no_success(clinic: Clinic) -> None:
     thread.join(120)
     (killed,) = outcomes
     assert (killed.verdict, killed.exit_code, killed.sealed) == (Verdict.KILLED, 3, True)
-    assert not (Path(killed.record) / "02_execute.ipynb").exists()
-    assert (Path(killed.record) / "01_preflight.html").is_file()
+    assert not Path(killed.record, "data", "02_execute.ipynb").exists()
+    assert Path(killed.record, "data", "01_preflight.html").is_file()
     assert clinic.state() == before
 
 
@@ -247,6 +253,24 @@ def test_a_record_that_was_edited_is_not_anchored_afterwards(
         file.write("{}\n")
     runbook.begin(DEV)
     assert book.anchored() == ""
+
+
+def test_an_archive_that_fails_is_told_loudly_and_changes_no_result(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    path = clinic.folder / f"{DEV}.toml"
+    path.write_text(
+        path.read_text() + '\n[record.archive]\nbucket = "records"\nregion = "us-east-1"\n'
+        'days = 30\nendpoint = "http://127.0.0.1:9"\n'
+        'access_key = {env = "NEXUS_SANDBOX_S3_ACCESS_KEY"}\n'
+        'secret_key = {env = "NEXUS_SANDBOX_S3_SECRET_KEY"}\n'
+    )
+    closed = runner.seal(DEV)
+    assert (closed.sealed, closed.verdict, closed.exit_code) == (True, Verdict.PARTIAL, 1)
+    assert closed.error.startswith("the record is not in the archive: a request failed")
+    assert "nexus-reimport record archive" in closed.error
+    assert book.run.problems() == []
 
 
 def test_a_command_does_not_wait_for_what_no_notebook_needs() -> None:

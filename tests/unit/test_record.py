@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import fcntl
-import json
+import getpass
+import itertools
 import os
 import re
 import shutil
 import stat
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bagit
 import pytest
+from rocrate.rocrate import ROCrate
 
-from nexus_reimport import CHECKOUT, record, settings
+from nexus_reimport import CHECKOUT, __version__, record, settings
 from nexus_reimport.errors import Busy, RecordError, StopError
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.model import Outlook, Report
-from nexus_reimport.record import Verdict
+from nexus_reimport.record import Verdict, bag, chain, crate, runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE, WORKERS
 from nexus_reimport.record.values import NAMES
 from nexus_reimport.record.verdict import EXIT_CODES, judge
 from nexus_reimport.runbook import steps
+from support.records import complete, stopped
 
 
 @pytest.fixture
@@ -30,6 +38,12 @@ def known(environment_files: Path) -> settings.Settings:
     path = environment_files / "sandbox-dev.toml"
     path.write_text(path.read_text().replace("../../", ""))
     return settings.load("sandbox-dev", environment_files)
+
+
+def sealed(known: settings.Settings) -> record.Run:
+    run = record.create(known)
+    run.seal()
+    return run
 
 
 def event(name: str, **facts: Any) -> Entry:
@@ -89,7 +103,7 @@ def test_the_verdict_is_what_the_journal_says(events: list[Entry], verdict: Verd
 
 def test_a_run_has_a_private_folder_that_nobody_else_can_enter(known: settings.Settings) -> None:
     run = record.create(known)
-    for place in (run.folder, run.private, run.private.parent):
+    for place in (run.bag, run.folder, run.private, run.private.parent):
         assert stat.S_IMODE(place.stat().st_mode) == 0o700
 
 
@@ -141,15 +155,169 @@ def test_every_change_after_the_seal_is_found(known: settings.Settings, damage: 
     assert any(damage in problem for problem in run.problems())
 
 
-def test_a_record_that_was_rewritten_breaks_the_chain(known: settings.Settings) -> None:
-    first = record.create(known)
-    first.seal()
-    second = record.create(known)
-    second.seal()
-    assert second.manifest()["before"]["run"] == first.id
-    manifest = first.folder / "manifest.json"
-    manifest.write_text(json.dumps({**first.manifest(), "verdict": "COMPLETE"}))
-    assert any("the record before" in problem for problem in second.problems())
+def test_a_record_that_was_sealed_anew_is_not_the_one_of_the_chain(
+    known: settings.Settings,
+) -> None:
+    first = sealed(known)
+    second = sealed(known)
+    assert bag.info(second.bag)["Record-Before"] == first.id
+    info = first.bag / bag.INFO
+    info.write_text(info.read_text().replace("PARTIAL", "COMPLETE"))
+    (first.bag / bag.TAG_MANIFEST).write_text(bag.tag_manifest_text(first.bag))
+    assert bag.problems(first.bag) == []
+    assert "another seal of it" in first.problems()[-1]
+    assert second.problems() == []
+
+
+def test_a_record_is_a_bag_that_others_can_check(known: settings.Settings) -> None:
+    run = sealed(known)
+    assert {p.name for p in run.bag.iterdir()} == {"data", *bag.TAG_FILES, bag.TAG_MANIFEST}
+    summed = ["sha256sum", "--check", "--strict", "--quiet", bag.TAG_MANIFEST, bag.MANIFEST]
+    for command in (summed, [sys.executable, "-m", "bagit", "--validate", "--quiet", "."]):
+        done = subprocess.run(command, cwd=run.bag, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    told = bagit.Bag(str(run.bag)).info
+    assert told["Run"] == run.id
+    assert told["Verdict"] == "PARTIAL"
+    assert told["Sequence"] == "1"
+    assert told["Record-Before"] == told["Seal-Before"] == "none"
+
+
+def test_what_a_run_writes_lies_in_the_payload_from_the_first_line_on(
+    known: settings.Settings,
+) -> None:
+    run = record.create(known)
+    run.save(Outlook())
+    assert [p.name for p in run.bag.iterdir()] == ["data"]
+    written = {p.name: p.read_bytes() for p in run.folder.iterdir()}
+    run.seal()
+    there = {p.name: p.read_bytes() for p in run.folder.iterdir()}
+    assert there.keys() - written.keys() == {"verdict.json", "ro-crate-metadata.json"}
+    assert there.pop("journal.jsonl").startswith(written.pop("journal.jsonl"))
+    assert {name: there[name] for name in written} == written
+
+
+def test_the_readme_says_in_ten_lines_what_happened(known: settings.Settings) -> None:
+    run = sealed(known)
+    lines = (run.bag / "README.txt").read_text().splitlines()
+    assert len(lines) == 10
+    assert f"Run {run.id} (reimport) of sandbox-dev, number 1" in lines[1]
+    assert "PARTIAL" in lines[1]
+
+
+def test_a_record_is_described_for_other_software(known: settings.Settings) -> None:
+    run = complete(known)
+    assert bag.info(run.bag)["Described-By"] == f"data/{crate.FILE}"
+    described = ROCrate(str(run.folder))
+    assert described.root_dataset["conformsTo"].id == crate.PROFILE
+    actions = {action.id: action for action in described.root_dataset["mentions"]}
+    whole = actions["#run"]
+    assert whole["agent"]["name"] == getpass.getuser()
+    assert (whole["instrument"]["name"], whole["instrument"]["version"]) == (
+        "nexus_reimport",
+        __version__,
+    )
+    assert whole["startTime"] < whole["endTime"]
+    assert "Verdict COMPLETE" in whole["description"]
+    given = {one["name"]: one["value"] for one in whole["object"] if one.type == "PropertyValue"}
+    file = settings.folder() / f"{known.name}.toml"
+    assert given["environment file"] == private.sha256_of(file)
+    named = {part.id for part in described.root_dataset["hasPart"]}
+    assert named == {p.name for p in run.folder.iterdir()} - {crate.FILE}
+    assert actions["#stage-plan"]["result"][0].id == "plan.json"
+
+
+def test_the_library_that_describes_a_record_is_loaded_when_one_is_sealed_and_not_before() -> None:
+    code = "import sys, nexus_reimport.cli; sys.exit(bool({'rocrate', 'bagit'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_index_lists_every_sealed_record_the_newest_first(known: settings.Settings) -> None:
+    runs = [complete(known), stopped(known), complete(known)]
+    record.create(known)
+    (runs[0].bag / bag.INFO).write_bytes(b"\xff")
+    stopped(known)
+    page = (runs[0].bag.parent / "index.html").read_text()
+    assert page.index(runs[2].id) < page.index(runs[1].id) < page.index(runs[0].id)
+    assert "● COMPLETE" in page
+    assert "CANNOT BE READ" in page
+    assert "It ended with: 3 rows are undecided" in page
+    assert f'href="{runs[2].id}/data/01_preflight.html"' in page
+    assert f"record check sandbox-dev --run {runs[2].id}" in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def killed_after(events: int, work: Callable[[], object]) -> bool:
+    """Do ``work`` in a process that dies before its next touch of a file after so many."""
+    child = os.fork()
+    if child == 0:
+        left = iter(range(events))
+
+        def die(name: str, _: Any) -> None:
+            if name in {"open", "os.rename", "os.remove"} and next(left, None) is None:
+                os._exit(9)
+
+        sys.addaudithook(die)
+        work()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+def test_a_kill_at_any_instant_leaves_an_open_record_or_a_sealed_one(
+    known: settings.Settings,
+) -> None:
+    sealed(known)
+    run = record.create(known)
+    shutil.copytree(known.folders.runs, kept := known.folders.runs.with_name("kept"))
+    states = set()
+    for after in itertools.count():
+        shutil.rmtree(known.folders.runs)
+        shutil.copytree(kept, known.folders.runs)
+        killed = killed_after(after, run.seal)
+        states.add((run.is_sealed, chain.noted_last(run.bag.parent).run == run.id))
+        later = record.create(known)  # seals it, or writes the one file that was left to write
+        assert run.problems() == []
+        later.seal()
+        assert [one.place().sequence for one in record.every(known)] == [1, 2, 3]
+        assert bag.info(later.bag)["Record-Before"] == run.id
+        assert all(one.problems() == [] for one in record.every(known))
+        if not killed:
+            break
+    assert states == {(False, False), (False, True), (True, True)}
+    assert after > 20
+
+
+def test_a_record_that_lost_its_seal_is_neither_open_nor_sealed_again(
+    known: settings.Settings,
+) -> None:
+    first, second = sealed(known), sealed(known)
+    for run in (first, second):
+        (run.bag / bag.TAG_MANIFEST).unlink()
+        (run.folder / "later.txt").write_text("x")
+        (run.bag / bag.MANIFEST).write_text("")
+    assert record.open_runs(known) == []
+    third = record.create(known)
+    for run in (first, second):
+        assert not run.is_sealed
+        with pytest.raises(RecordError, match="is sealed"):
+            run.seal()
+    third.seal()
+    assert third.place().sequence == 3
+
+
+def test_a_record_of_a_former_version_is_named_and_hinders_nothing_once_it_is_sealed(
+    known: settings.Settings,
+) -> None:
+    former = known.folders.runs / known.name / "20250101T000000Z-0000"
+    former.mkdir(parents=True)
+    (former / "journal.jsonl").write_text("{}\n")
+    with pytest.raises(RecordError, match="begun by a former version"):
+        record.create(known)
+    (former / "manifest.json").write_text("{}")
+    run = record.create(known)
+    assert record.every(known) == [run]
+    assert runs.former(known) == [(former, True)]
 
 
 def test_an_empty_run_id_means_the_one_open_run(known: settings.Settings) -> None:
@@ -157,7 +325,7 @@ def test_an_empty_run_id_means_the_one_open_run(known: settings.Settings) -> Non
         record.find(known)
     run = record.create(known)
     assert record.find(known) == run
-    shutil.copytree(run.folder, run.folder.with_name("other"))
+    shutil.copytree(run.bag, run.bag.with_name("other"))
     with pytest.raises(RecordError, match="2 open runs"):
         record.find(known)
     assert record.find(known, run.id) == run

@@ -51,6 +51,7 @@ MEANINGLESS = {
     Event.SESSION,
     Event.UNSETTLED,
     Event.ANCHORED,
+    Event.NOT_KEPT,
     Event.PAGE,
     Event.UNTIDY,
     Event.WINDOW_ENTERED,
@@ -62,9 +63,9 @@ MEANINGLESS = {
 COMMIT = """
              NONE    TRIED    SENT     REFUSED  LOST   DONE
   TRIED      TRIED   .        TRIED    TRIED    TRIED  .
-  SENT       .       SENT     .        .        .      .
+  SENT       SENT    SENT     .        SENT     .      .
   REFUSED    .       REFUSED  REFUSED  .        .      .
-  LOST       .       LOST     LOST     LOST     .      .
+  LOST       LOST    LOST     LOST     LOST     .      .
   COMMITTED  DONE    DONE     DONE     DONE     DONE   .
   NOT_THERE  .       NONE     NONE     NONE     NONE   .
   PROPOSED   .       .        .        .        .      .

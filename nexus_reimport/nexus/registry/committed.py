@@ -43,7 +43,9 @@ class Committed(RunRow):
 
     undone_by: str
     committed_at: datetime
-    seal: str
+    seal: str = ""  # of its record, with the record's number and verdict, once that is sealed
+    sequence: int = 0
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,19 @@ def written(row: RunRow) -> dict[str, Any]:
 
 
 def remember(connection: Connection, row: RunRow) -> None:
-    """Write the run's row inside its transaction: it exists only if the run was committed."""
+    """Write the run's row inside its transaction: it exists only if the run was committed.
+
+    Commits are ordered by the row's number, since a clock may go back.
+    """
     values = {k: Jsonb(v) if isinstance(v, dict) else v for k, v in written(row).items()}
     connection.execute(
-        sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-            RUNS, names(list(values)), sql.SQL(", ").join(map(sql.Placeholder, values))
+        sql.SQL(
+            "INSERT INTO {table} (number, {columns})"
+            " SELECT coalesce(max(number), 0) + 1, {values} FROM {table}"
+        ).format(
+            table=RUNS,
+            columns=names(list(values)),
+            values=sql.SQL(", ").join(map(sql.Placeholder, values)),
         ),
         values,
     )
@@ -128,10 +138,9 @@ def runs(connection: Connection) -> list[Committed]:
     """
     if not exists(connection, RUNS):
         return []
-    rows = connection.execute(
-        sql.SQL("SELECT to_jsonb(r) FROM {} AS r ORDER BY committed_at DESC, run DESC").format(RUNS)
-    )
-    return [_committed(row[0]) for row in rows]
+    rows = [r for (r,) in connection.execute(sql.SQL("SELECT to_jsonb(r) FROM {} r").format(RUNS))]
+    rows.sort(key=lambda r: (r.get("number") or 0, r["committed_at"], r["run"]), reverse=True)
+    return [_committed(row) for row in rows]
 
 
 def standing(connection: Connection) -> list[Committed]:
@@ -139,10 +148,12 @@ def standing(connection: Connection) -> list[Committed]:
     return [r for r in runs(connection) if r.kind != "rollback" and not r.undone_by]
 
 
-def write_seal(connection: Connection, run: str, seal: str) -> None:
-    """Write the seal of the record of ``run`` into its row; an existing seal is never replaced."""
-    query = sql.SQL("UPDATE {} SET seal = %s WHERE run = %s AND seal = ''").format(RUNS)
-    connection.execute(query, (seal, run))
+def write_seal(connection: Connection, run: str, seal: str, sequence: int, verdict: str) -> None:
+    """Write seal, number and verdict of the record of ``run`` into its row, which lacks them."""
+    query = sql.SQL(
+        "UPDATE {} SET seal = %s, sequence = %s, verdict = %s WHERE run = %s AND seal = ''"
+    ).format(RUNS)
+    connection.execute(query, (seal, sequence, verdict, run))
 
 
 def seal(connection: Connection, run: str) -> str:
@@ -184,6 +195,8 @@ def _committed(row: dict[str, Any]) -> Committed:
         undone_by=row.get("undone_by", ""),
         committed_at=datetime.fromisoformat(row["committed_at"]),
         seal=row["seal"],
+        sequence=row.get("sequence") or 0,
+        verdict=row.get("verdict", ""),
     )
 
 

@@ -1,0 +1,229 @@
+"""A record as a BagIt bag (RFC 8493): what lies under ``data/``, and the files that vouch for it.
+
+``manifest-sha256.txt`` has the hash of every file under ``data/``, ``tagmanifest-sha256.txt`` that
+of the manifest and of all else at the top. The latter is written last: a record is sealed exactly
+if it is there, and its own hash is the seal. ``sha256sum -c`` checks both.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nexus_reimport.files import private
+
+PAYLOAD = "data"
+DECLARATION, INFO, README = "bagit.txt", "bag-info.txt", "README.txt"
+MANIFEST, TAG_MANIFEST = "manifest-sha256.txt", "tagmanifest-sha256.txt"
+SIGNATURE = f"{TAG_MANIFEST}.sig"
+SIGNED = "Signed-By"  # in bag-info.txt: whose signature lies beside it
+TAG_FILES = (DECLARATION, INFO, MANIFEST, README)  # what the tag manifest vouches for
+DECLARED = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+_DRAFT = re.compile(r"[\w.-]+\.\d+\.new", re.ASCII)  # as ``private.replace`` calls them
+NOTHING = "none"  # in place of a record before the first
+_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+_ESCAPED = {"%": "%25", "\n": "%0A", "\r": "%0D"}  # RFC 8493, 2.1.3
+
+
+def is_sealed(bag: Path) -> bool:
+    """Whether the record is closed for good."""
+    return os.path.lexists(bag / TAG_MANIFEST)
+
+
+def digest(bag: Path) -> str:
+    """The seal: the hash of the tag manifest; "" while the record is open, or it cannot be read."""
+    path = bag / TAG_MANIFEST
+    try:
+        return private.sha256_of(path) if path.is_file() and not path.is_symlink() else ""
+    except OSError:
+        return ""
+
+
+# ---------------------------------------------------------------- what lies in a folder
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The files below a folder by their paths, and what else is there that no bag can hold."""
+
+    files: frozenset[str]
+    odd: Mapping[str, str]  # path -> what it is
+
+
+def contents(bag: Path, below: str = PAYLOAD) -> Contents:
+    """What lies in ``below``, by its path in the bag. No link is followed."""
+    files, odd = set(), {}
+    for path in _everything(bag / below):
+        name = path.relative_to(bag).as_posix()
+        if path.is_symlink():
+            odd[name] = "a symbolic link"
+        elif path.is_file():
+            files.add(name)
+        elif not path.is_dir():
+            odd[name] = "not a file"
+        elif not any(path.iterdir()):
+            odd[name] = "an empty folder"
+    return Contents(frozenset(files), odd)
+
+
+def top(bag: Path) -> frozenset[str]:
+    """The names of all that lies at the top of the bag, beside its payload."""
+    return frozenset(path.name for path in bag.iterdir() if path.name != PAYLOAD)
+
+
+def _everything(folder: Path) -> Iterator[Path]:
+    for at, folders, files in os.walk(folder):
+        yield from (Path(at, name) for name in (*folders, *files))
+
+
+# ---------------------------------------------------------------- written
+
+
+def close_payload(bag: Path) -> dict[str, str]:
+    """The hash of every file of the payload, each on the disk; empty folders are taken away."""
+    _remove_empty_folders(bag / PAYLOAD)
+    hashes = {}
+    for name in sorted(contents(bag).files):
+        hashes[name] = private.sha256_of(bag / name)
+        private.sync_path(bag / name)
+    for at, _, _ in os.walk(bag / PAYLOAD):
+        private.sync_folder(Path(at))
+    return hashes
+
+
+def _remove_empty_folders(payload: Path) -> None:
+    for at, _, _ in os.walk(payload, topdown=False):
+        folder = Path(at)
+        if folder != payload and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def clear(bag: Path) -> None:
+    """Take away what a seal that was cut short has left at the top."""
+    for name in top(bag):
+        if name.startswith((*TAG_FILES, TAG_MANIFEST)):
+            (bag / name).unlink()
+
+
+def clear_drafts(bag: Path) -> None:
+    """Take away drafts of files at the top that a kill has left."""
+    for name in top(bag):
+        if _DRAFT.fullmatch(name):
+            (bag / name).unlink()
+
+
+def write(bag: Path, name: str, text: str) -> None:
+    """One file at the top that was not there, on the disk when this returns."""
+    private.write_new(bag / name, text.encode())
+
+
+def manifest_text(hashes: Mapping[str, str]) -> str:
+    """A manifest, as ``sha256sum -c`` reads it."""
+    return "".join(f"{hashes[name]}  {_escaped(name)}\n" for name in sorted(hashes))
+
+
+def tag_manifest_text(bag: Path) -> str:
+    """The tag manifest of the files that are at the top now."""
+    return manifest_text({name: private.sha256_of(bag / name) for name in TAG_FILES})
+
+
+def info_text(facts: Mapping[str, object]) -> str:
+    """``bag-info.txt``: one line for each fact."""
+    return "".join(f"{label}: {' '.join(str(fact).split())}\n" for label, fact in facts.items())
+
+
+def size(bag: Path, names: Mapping[str, str]) -> str:
+    """``Payload-Oxum``: bytes and files."""
+    return f"{sum((bag / name).stat().st_size for name in names)}.{len(names)}"
+
+
+# ---------------------------------------------------------------- read
+
+
+def info(bag: Path) -> dict[str, str]:
+    """What ``bag-info.txt`` says; empty where it cannot be read.
+
+    A line that begins with a blank continues the one before it.
+    """
+    try:
+        text = (bag / INFO).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    joined = re.sub(r"\n[ \t]+", " ", text)
+    parts = (line.partition(":") for line in joined.splitlines())
+    return {label.strip(): fact.strip() for label, colon, fact in parts if colon}
+
+
+def hashes(bag: Path, name: str) -> tuple[dict[str, str], list[str]]:
+    """Path -> hash as the manifest ``name`` has them, and what is wrong with the manifest."""
+    path = bag / name
+    if path.is_symlink() or not path.is_file():
+        return {}, [f"{name}: missing"]
+    found: dict[str, str] = {}
+    wrong = []
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    for number, line in enumerate(text.split("\n")[:-1] if text.endswith("\n") else [text], 1):
+        match = _LINE.fullmatch(line)
+        if match is None or (path_in_bag := _unescaped(match[2])) in found:
+            wrong.append(f"{name}: line {number} cannot be read")
+        else:
+            found[path_in_bag] = match[1]
+    return found, wrong
+
+
+def _escaped(name: str) -> str:
+    return "".join(_ESCAPED.get(character, character) for character in name)
+
+
+def _unescaped(name: str) -> str:
+    for character, escaped in reversed(_ESCAPED.items()):
+        name = name.replace(escaped, character)
+    return name
+
+
+def problems(bag: Path) -> list[str]:
+    """What of a sealed bag is not as it was sealed: changed, missing, added, odd."""
+    if not is_sealed(bag):
+        return ["not sealed"]
+    tags, wrong = hashes(bag, TAG_MANIFEST)
+    found = [*wrong]
+    if set(tags) != set(TAG_FILES):
+        found.append(f"{TAG_MANIFEST}: it does not name the files that it must")
+    beside = {TAG_MANIFEST} | ({SIGNATURE} if info(bag).get(SIGNED, NOTHING) != NOTHING else set())
+    found += _compared(bag, tags, top(bag) - beside)
+    if (bag / DECLARATION).is_file() and (bag / DECLARATION).read_bytes() != DECLARED.encode():
+        found.append(f"{DECLARATION}: it does not declare a bag of this form")
+    payload, wrong = hashes(bag, MANIFEST)
+    there = contents(bag)
+    found += [text for text in wrong if not text.endswith("missing")]
+    found += _compared(bag, payload, there.files)
+    found += [f"{name}: {what}" for name, what in sorted(there.odd.items())]
+    return found or _wrong_size(bag, payload)
+
+
+def _compared(bag: Path, then: Mapping[str, str], now: frozenset[str]) -> list[str]:
+    """Files against the hashes of a manifest. What is no file is missing as one."""
+    files = {name for name in now if _is_file(bag / name)}
+    found = [f"{name}: missing" for name in sorted(then.keys() - files)]
+    found += [f"{name}: added after the seal" for name in sorted(now - then.keys())]
+    found += [
+        f"{name}: changed after the seal"
+        for name in sorted(files & then.keys())
+        if private.sha256_of(bag / name) != then[name]
+    ]
+    return found
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _wrong_size(bag: Path, payload: Mapping[str, str]) -> list[str]:
+    said = info(bag).get("Payload-Oxum", "")
+    there = {name: seal for name, seal in payload.items() if _is_file(bag / name)}
+    if said == size(bag, there):
+        return []
+    return [f"{INFO}: Payload-Oxum is {said or 'missing'}, and the files are {size(bag, there)}"]

@@ -1,0 +1,335 @@
+"""Whether records are as they were sealed: each by itself, with each other, with the database.
+
+It needs the folders alone; what the database holds is given to it, by whoever could ask. Nothing
+that lies in a record can make it fail: what cannot be read is a problem of that record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nexus_reimport.events import Event
+from nexus_reimport.nexus.registry import Committed
+from nexus_reimport.record import bag, chain, journal, signature, values, verdict
+from nexus_reimport.record.chain import Link
+from nexus_reimport.record.verdict import State, Verdict
+
+SEALED, OPEN, FORMER, DAMAGED, FOLDER = "sealed", "open", "former", "damaged", ""
+ALONE = "not compared with the seal that the database holds"
+_ALWAYS = ("environment.json", journal.JOURNAL, verdict.FILE)
+_INDEX = "index.html"  # and drafts of it
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One record, or, without a run, all of an environment's: what is wrong, what is not known."""
+
+    environment: str
+    run: str
+    verdict: str
+    kind: str  # SEALED, OPEN, FORMER, DAMAGED; FOLDER for all of them together
+    seal: str = ""
+    sequence: int = 0  # 0 while it is open
+    state: State | None = None  # of the database, as its journal says
+    problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # what could not be compared, or is good to know
+    is_compared: bool = True  # with all that was asked for
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is wrong, and nothing that was asked for is left to compare."""
+        return not self.problems and self.is_compared
+
+    def with_problems(self, *problems: str) -> Checked:
+        """The same, with more problems."""
+        return replace(self, problems=(*self.problems, *problems))
+
+    def not_compared(self, why: str) -> Checked:
+        """The same, of which something was asked for that could not be compared."""
+        return replace(self, remarks=(*self.remarks, why), is_compared=False)
+
+
+# ---------------------------------------------------------------- one record
+
+
+def of_record(folder: Path, environment: str = "", signers: Path | None = None) -> Checked:
+    """The record in ``folder``, by itself; ``signers``: the file of those who may sign records."""
+    told = _safely(lambda: bag.info(folder), {})
+    named = Checked(
+        environment or told.get("Environment", folder.parent.name), folder.name, "", DAMAGED
+    )
+    try:
+        checked = _of_record(folder, named, told)
+        return _of_signature(folder, checked, signers) if checked.kind == SEALED else checked
+    except Exception as error:  # whatever lies there must not keep the others from being checked
+        return named.with_problems(f"it cannot be read ({type(error).__name__})")
+
+
+def _of_record(folder: Path, named: Checked, told: Mapping[str, str]) -> Checked:
+    payload = folder / bag.PAYLOAD
+    if folder.is_symlink():
+        return named.with_problems("a symbolic link, not a record")
+    if (folder / journal.JOURNAL).is_file() and not payload.exists():
+        former = "a record of a former version, which is no bag: that version can check it"
+        return replace(named, kind=FORMER).not_compared(former)
+    if not any(folder.iterdir()):
+        return named.with_problems("an empty folder")
+    if not (payload / journal.JOURNAL).is_file():
+        found = bag.problems(folder) if bag.is_sealed(folder) else []
+        return named.with_problems("a folder without a journal", *found)
+    read = journal.scan(payload)
+    judged = verdict.judge(read.entries)
+    checked = replace(
+        named,
+        verdict=str(judged),
+        kind=SEALED if bag.is_sealed(folder) else OPEN,
+        seal=bag.digest(folder),
+        sequence=_number(chain.of(folder)),
+        state=verdict.state(read.entries),
+        remarks=tuple(filter(None, [read.torn_lines()])),
+        problems=tuple(filter(None, [read.broken_lines()])),
+    )
+    if checked.kind == OPEN:
+        return checked.with_problems(*_of_open(read.entries))
+    found = bag.problems(folder)
+    return checked.with_problems(
+        *(found or _second_opinion(folder)),
+        *_of_names(folder, named.environment, told, read.entries),
+        *_of_verdict(payload, told, judged),
+        *_missing(payload, read.entries),
+    )
+
+
+def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Checked:
+    who = signature.signer(folder)
+    if not who:
+        return checked
+    if signers is None:
+        told = f"signed by {who}, not compared: no file of allowed signers is named"
+        return replace(checked, remarks=(*checked.remarks, told))
+    if wrong := signature.problem(folder, signers):
+        return checked.with_problems(wrong)
+    return replace(checked, remarks=(*checked.remarks, f"signed by {who}"))
+
+
+def _of_open(entries: Sequence[journal.Entry]) -> Iterator[str]:
+    if journal.only(entries, Event.SEALED):
+        yield "its seal was cut short, or taken away: its journal says that it was sealed"
+
+
+def _second_opinion(folder: Path) -> list[str]:
+    """What the reference library of the standard says of a bag in which we have found nothing."""
+    import logging
+
+    import bagit
+
+    logging.getLogger("bagit").addHandler(logging.NullHandler())
+    logging.getLogger("bagit").propagate = False
+    try:
+        bagit.Bag(str(folder)).validate()
+    except bagit.BagError as error:
+        return [f"bagit refuses it: {str(error).splitlines()[0]}"]
+    return []
+
+
+def _of_names(
+    folder: Path, environment: str, told: Mapping[str, str], entries: Sequence[journal.Entry]
+) -> Iterator[str]:
+    """Whether all that names the run, and its environment, names the same."""
+    opened = next(iter(journal.only(entries, Event.OPENED)), None)
+    verdict_file = _read_json(folder / bag.PAYLOAD / verdict.FILE)
+    for place, run, name in (
+        (bag.INFO, told.get("Run"), told.get("Environment")),
+        (verdict.FILE, verdict_file.get("run"), verdict_file.get("environment")),
+        (journal.JOURNAL, opened and opened.text("run"), opened and opened.text("environment")),
+    ):
+        if run != folder.name:
+            yield f"{place}: it is of run {run or 'unknown'}"
+        if name != environment:
+            yield f"{place}: it is of environment {name or 'unknown'}"
+
+
+def _of_verdict(payload: Path, told: Mapping[str, str], judged: Verdict) -> Iterator[str]:
+    for place, text in (
+        (bag.INFO, told.get("Verdict")),
+        (verdict.FILE, _read_json(payload / verdict.FILE).get("verdict")),
+    ):
+        if text != judged:
+            yield f"{place}: the verdict is {text or 'missing'}, by the journal it is {judged}"
+
+
+def _missing(payload: Path, entries: Sequence[journal.Entry]) -> Iterator[str]:
+    """Files that the journal says the run has made."""
+    expected = set(_ALWAYS)
+    for entry in entries:
+        if entry.event is Event.FINISHED:
+            expected |= values.files_of_stage(entry.stage)
+        elif entry.event is Event.VOID:
+            expected -= {f"{name}.json" for name in entry.line.get("of", ())}
+        elif entry.event is Event.PAGE:
+            expected |= {f"{entry.text('page')}{ending}" for ending in (".html", ".ipynb")}
+    if verdict.is_committed(entries):
+        expected |= values.files_of_committed(journal.kind(entries))
+    for name in sorted(expected):
+        if not (payload / name).is_file():
+            yield f"{bag.PAYLOAD}/{name}: missing, and a run like this must have it"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    read = _safely(lambda: json.loads(path.read_bytes()), {})
+    return read if isinstance(read, dict) else {}
+
+
+def _safely(read: Callable[[], Any], otherwise: Any) -> Any:
+    with suppress(OSError, ValueError, RecursionError):
+        return read()
+    return otherwise
+
+
+# ---------------------------------------------------------------- all of an environment
+
+
+def of_folder(runs: Path, environment: str = "", signers: Path | None = None) -> list[Checked]:
+    """Every record of ``runs``, an environment's folder, and all of them together.
+
+    In the order of their numbers, those without one first. The last one is of the folder.
+    """
+    links = {folder.name: chain.of(folder) for folder in chain.records(runs)}
+    ordered = sorted(links, key=lambda name: (_number(links[name]), name))
+    found = {name: of_record(runs / name, environment or runs.name, signers) for name in ordered}
+    whole = Checked(environment or runs.name, "", "", FOLDER)
+    whole = whole.with_problems(*_strays(runs), *_of_chain(runs, links, found))
+    return [*found.values(), whole]
+
+
+def _number(link: Link | None) -> int:
+    return link.sequence if link else 0
+
+
+def _strays(runs: Path) -> Iterator[str]:
+    """What lies beside the records and is none: links, and files that are not ours."""
+    for path in sorted(runs.iterdir()) if runs.is_dir() else ():
+        if path.is_symlink():
+            yield f"{path.name}: a symbolic link"
+        elif not path.is_dir() and not path.name.startswith((".", _INDEX)):
+            yield f"{path.name}: not a record"
+
+
+def _of_chain(
+    runs: Path, links: Mapping[str, Link | None], found: dict[str, Checked]
+) -> Iterator[str]:
+    """Records out of sequence, missing, or not those that the others name; some are blamed."""
+    by_number: dict[int, list[Link]] = {}
+    for link in filter(None, links.values()):
+        by_number.setdefault(link.sequence, []).append(link)
+    for number, several in sorted(by_number.items()):
+        if len(several) > 1:
+            yield f"number {number} is taken twice: {', '.join(one.run for one in several)}"
+    for name in found:
+        if bag.is_sealed(runs / name):
+            yield from _of_link(chain.before(runs / name), links[name], found)
+    yield from _of_last(chain.noted_last(runs), links, found)
+
+
+def _of_link(before: Link | None, link: Link | None, found: dict[str, Checked]) -> Iterator[str]:
+    """Whether the record before a sealed one is there, and is the one that it names."""
+    if link is None:
+        return  # its own problem: it has no number that can be read
+    if before is None:
+        if link.sequence != 1:
+            yield f"{link.run} has number {link.sequence}, and names no record before it"
+        return
+    yield from _is_there(before, found, f"{link.run}, number {link.sequence}, was sealed after it")
+
+
+def _is_there(link: Link, found: dict[str, Checked], says: str) -> Iterator[str]:
+    there = found.get(link.run)
+    if there is None:
+        yield f"the record of run {link.run}, number {link.sequence}, is missing: {says}"
+    elif there.seal != link.seal:
+        found[link.run] = there.with_problems(f"it is not the record that was sealed: {says}")
+
+
+def _of_last(
+    noted: Link | None, links: Mapping[str, Link | None], found: dict[str, Checked]
+) -> Iterator[str]:
+    """Whether the last record is the one that was sealed last."""
+    last = max(filter(None, links.values()), key=_number, default=None)
+    if noted is None:
+        if last:
+            yield f"{chain.LAST}, the note of the last seal, is missing or damaged"
+        return
+    yield from _is_there(noted, found, "it was the last one to be sealed")
+    if last and last.sequence > noted.sequence:
+        yield f"{last.run}, number {last.sequence}, was never noted as sealed"
+    elif last and last.run != noted.run and noted.run in found:
+        yield f"{chain.LAST} has number {noted.sequence} for {noted.run}; the last is {last.run}"
+
+
+# ---------------------------------------------------------------- with the database
+
+
+def with_database(found: Sequence[Checked], rows: Iterable[Committed]) -> list[Checked]:
+    """The records of an environment, compared both ways with the runs that its database knows.
+
+    ``found`` is as ``of_folder`` gave it.
+    """
+    known = {row.run: row for row in rows}
+    *records, whole = found
+    compared = [_with_row(record, known.get(record.run)) for record in records]
+    there = {record.run for record in records}
+    for row in known.values():
+        if row.run not in there:
+            whole = whole.with_problems(
+                f"the record of run {row.run} is missing: the database says that it was committed"
+            )
+    return [*compared, whole]
+
+
+def _with_row(record: Checked, row: Committed | None) -> Checked:
+    if row is None:
+        return record.with_problems(*_unknown(record))
+    if record.kind == FORMER:
+        return record
+    if record.kind != SEALED:
+        return record.with_problems(*_not_sealed(record, row))
+    if not row.seal:
+        return record.not_compared(
+            "the database has no seal for this run yet; the next run writes it"
+        )
+    return record.with_problems(*_differences(record, row))
+
+
+def _unknown(record: Checked) -> Iterator[str]:
+    """A run that says it was committed, where the database has no row of it."""
+    if record.state in (State.COMMITTED, State.TAKEN_BACK):
+        yield (
+            "the database does not know this run: it was restored from before it, or the record"
+            " is none of its own"
+        )
+
+
+def _not_sealed(record: Checked, row: Committed) -> Iterator[str]:
+    if row.seal:
+        yield "the database has a seal for this run, and its record is not sealed"
+    yield from _not_committed(record)
+
+
+def _differences(record: Checked, row: Committed) -> Iterator[str]:
+    if row.seal != record.seal:
+        yield "the database has a different seal for this run"
+    if row.sequence != record.sequence:
+        yield f"it has number {record.sequence}, in the database {row.sequence}"
+    if row.verdict != record.verdict:
+        yield f"its verdict is {record.verdict}, in the database {row.verdict or 'none'}"
+    yield from _not_committed(record)
+
+
+def _not_committed(record: Checked) -> Iterator[str]:
+    if record.state is State.AS_IT_WAS:
+        yield "the database says that it was committed, and its journal does not"

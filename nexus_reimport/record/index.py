@@ -1,0 +1,132 @@
+"""``index.html`` over all records of an environment, made anew at each seal, from the disk.
+
+It is a view, not a record: nothing vouches for it, and ``record check`` does not look at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from nexus_reimport.files import private
+from nexus_reimport.record import archived, bag, chain, front
+from nexus_reimport.record.front import Front
+
+FILE = "index.html"
+_MARKS = {  # verdict -> shape and class: the word, the shape and the colour say the same
+    "COMPLETE": ("●", "good"),
+    "STOPPED": ("■", "plain"),
+    "PARTIAL": ("■", "plain"),
+    "UNDONE": ("■", "plain"),
+}
+_ELSE = ("▲", "bad")
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1f2328; margin: 0 auto; padding: 1rem;
+  max-width: 46rem }
+h1 { font-size: 1.3rem; margin: 0 0 .25rem }
+article { border: 1px solid #d0d7de; border-radius: 6px; padding: .75rem 1rem; margin: 1rem 0 }
+h2 { font-size: 1rem; margin: 0 }
+p { margin: .25rem 0 }
+.good { color: #1a7f37 } .bad { color: #b42318 } .plain { color: #57606a }
+.faint { color: #57606a }
+code { font-size: .85rem; overflow-wrap: anywhere }
+"""
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
+
+
+def write(runs: Path) -> None:
+    """Make the index of the records in ``runs``. Where that fails, it says so in its place.
+
+    The record that was sealed is whole by then: nothing here may spoil it.
+    """
+    title = f"Records of {runs.name}"
+    try:
+        body = "\n".join(_body(runs))
+    except Exception as error:
+        body = (
+            f"<p>This page could not be made ({type(error).__name__}). The records are whole.</p>"
+        )
+    page = _PAGE.format(title=escape(title), style=_STYLE, body=body)
+    private.replace(runs / FILE, page.encode())
+
+
+def _body(runs: Path) -> Iterator[str]:
+    sealed = sorted(filter(bag.is_sealed, chain.records(runs)), key=_number, reverse=True)
+    yield (
+        f"<p>{len(sealed):,} sealed, the newest first. This page was made at the last seal, and"
+        " nothing vouches for it. To check all of them:</p>"
+        f"<p><code>nexus-reimport record check {escape(runs.name)}</code></p>"
+    )
+    yield from (_article(folder) for folder in sealed)
+
+
+def _number(folder: Path) -> tuple[int, str]:
+    link = chain.of(folder)
+    return (link.sequence if link else 0, folder.name)
+
+
+def _article(folder: Path) -> str:
+    seen = front.read(folder)
+    lines = [
+        _heading(seen),
+        _faint(f"{front.when(seen)} · {seen.kind} · run {seen.run}"),
+        _line(seen.changed),
+        _line(f"It ended with: {seen.failure}" if seen.failure else ""),
+        _line(front.approved(seen)),
+        _line(f"Writers waited {seen.waited:,.2f} s." if seen.waited is not None else ""),
+        _line(_archived(folder)),
+        f"<p>{' · '.join(_links(folder, seen))}</p>",
+        _check(folder, seen),
+    ]
+    return f"<article>\n{chr(10).join(filter(None, lines))}\n</article>"
+
+
+def _archived(folder: Path) -> str:
+    seal = bag.digest(folder)
+    kept = next((one for one in archived.noted(folder.parent) if one.seal == seal), None)
+    return f"In the archive, locked until {kept.until[:10]}: {kept.key}" if kept else ""
+
+
+def _heading(seen: Front) -> str:
+    shape, tone = _MARKS.get(seen.verdict, _ELSE)
+    verdict = escape(seen.verdict or "CANNOT BE READ")
+    where = escape(f"{seen.environment or 'unknown environment'} · number {seen.sequence or '?'}")
+    return f'<h2><span class="{tone}">{shape} {verdict}</span> · {where}</h2>'
+
+
+def _line(text: str) -> str:
+    return f"<p>{escape(text)}</p>" if text else ""
+
+
+def _faint(text: str) -> str:
+    return f'<p class="faint">{escape(text)}</p>'
+
+
+def _links(folder: Path, seen: Front) -> Iterator[str]:
+    for path in (*seen.pages, bag.README):
+        place = quote(f"{folder.name}/{path}")
+        yield f'<a href="{place}">{escape(Path(path).stem)}</a>'
+
+
+def _check(folder: Path, seen: Front) -> str:
+    command = f"nexus-reimport record check {seen.environment} --run {seen.run}"
+    return (
+        f'<p class="faint">To check it: <code>{escape(command)}</code><br>'
+        f"seal <code>{bag.digest(folder)}</code></p>"
+    )

@@ -1,0 +1,145 @@
+"""An archive of sealed records against a real S3 server with Object Lock."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import subprocess
+import sys
+import tarfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+from pydantic import SecretStr
+
+from nexus_reimport import record, settings
+from nexus_reimport.errors import RecordError, StorageError
+from nexus_reimport.record import archive, archived
+from nexus_reimport.settings import Archive
+from nexus_sandbox.s3.access import REGION
+from nexus_sandbox.s3.server import S3Server
+from support.records import complete, stopped
+
+
+@pytest.fixture
+def known(environment_files: Path) -> settings.Settings:
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(path.read_text().replace("../../", ""))
+    return settings.load("sandbox-dev", environment_files)
+
+
+def place(folder: Path, s3: S3Server, bucket: str, endpoint: str = "") -> Archive:
+    """The archive as an environment's file describes it."""
+    path, secrets = folder / "sandbox-dev.toml", folder / ".env.sandbox-dev"
+    before = path.read_text(), secrets.read_text()
+    path.write_text(
+        before[0] + f'\n[record.archive]\nbucket = "{bucket}"\nregion = "{REGION}"\ndays = 30\n'
+        f'endpoint = "{endpoint or s3.access.endpoint}"\n'
+        'access_key = {env = "ARCHIVE_KEY"}\nsecret_key = {env = "ARCHIVE_SECRET"}\n'
+    )
+    keys = {"ARCHIVE_KEY": s3.access.access_key, "ARCHIVE_SECRET": s3.access.secret_key}
+    secrets.write_text(before[1] + "".join(f"{k}={v}\n" for k, v in keys.items()))
+    found = settings.load("sandbox-dev", folder)
+    path.write_text(before[0])
+    secrets.write_text(before[1])
+    assert found.record.archive is not None
+    assert s3.access.secret_key not in str(found.public())
+    return found.record.archive
+
+
+@pytest.fixture
+def locked(known: settings.Settings, environment_files: Path, s3: S3Server) -> Archive:
+    """An archive in a bucket of its own, which has Object Lock."""
+    bucket = f"archive-{secrets.token_hex(4)}"
+    s3.access.client().create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    return place(environment_files, s3, bucket)
+
+
+def test_a_record_is_archived_as_one_bag_and_read_back(
+    known: settings.Settings, locked: Archive, s3: S3Server, tmp_path: Path
+) -> None:
+    run = complete(known)
+    kept = archive.put(run.bag, locked)
+    body = s3.access.client().get_object(Bucket=locked.bucket, Key=kept.key)["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        tar.extractall(tmp_path / "read back", filter="data")
+    bag = tmp_path / "read back" / run.id
+    done = subprocess.run([sys.executable, "-m", "bagit", "--validate", "--quiet", str(bag)],
+                          capture_output=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {p.relative_to(bag): p.read_bytes() for p in bag.rglob("*") if p.is_file()} == {
+        p.relative_to(run.bag): p.read_bytes() for p in run.bag.rglob("*") if p.is_file()
+    }
+    assert archived.noted(run.bag.parent) == [kept]
+    assert kept.key in (run.bag.parent / "index.html").read_text()
+
+
+def test_nobody_can_delete_or_overwrite_it_before_its_day(
+    known: settings.Settings, locked: Archive, s3: S3Server
+) -> None:
+    kept = archive.put(complete(known).bag, locked)
+    client = s3.access.client()
+    named = {"Bucket": locked.bucket, "Key": kept.key}
+    assert datetime.fromisoformat(kept.until) > datetime.now(UTC) + timedelta(days=29)
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    version = {**named, "VersionId": kept.version}
+    for attempt in (
+        lambda: client.delete_object(**version),
+        lambda: client.delete_object(**version, BypassGovernanceRetention=True),
+        lambda: client.put_object_retention(
+            **version,
+            Retention={"Mode": "COMPLIANCE", "RetainUntilDate": soon},
+        ),
+    ):
+        with pytest.raises(ClientError, match="Access Denied"):
+            attempt()
+    client.put_object(**named, Body=b"another")  # a newer version beside it, not in its place
+    client.delete_object(**named)  # a marker
+    held = client.get_object(**version)["Body"].read()
+    assert held == archive.packed(known.folders.runs / known.name / kept.run)
+
+
+def test_a_record_that_is_there_already_is_compared_and_not_sent_again(
+    known: settings.Settings, locked: Archive, s3: S3Server
+) -> None:
+    run = complete(known)
+    first = archive.put(run.bag, locked)
+    assert archive.put(run.bag, locked) == first
+    s3.access.client().put_object(Bucket=locked.bucket, Key=first.key, Body=b"another")
+    with pytest.raises(StorageError, match="what was read back is not what was sent"):
+        archive.put(run.bag, locked)
+
+
+def test_all_that_is_missing_is_archived_once(known: settings.Settings, locked: Archive) -> None:
+    runs = [stopped(known), complete(known)]
+    record.create(known)
+    folder = known.folders.runs / known.name
+    assert [one.run for one in archive.put_missing(folder, locked)] == [run.id for run in runs]
+    assert archive.put_missing(folder, locked) == []
+    assert archive.put_missing(folder, None) == []
+
+
+def test_an_archive_that_cannot_lock_or_cannot_be_reached_is_told_and_spoils_no_record(
+    known: settings.Settings, environment_files: Path, locked: Archive, s3: S3Server
+) -> None:
+    run = complete(known)
+    without_lock = place(environment_files, s3, s3.access.buckets[0])
+    nowhere = place(environment_files, s3, "archive", "http://127.0.0.1:9")
+    wrong_key = locked.model_copy(update={"secret_key": SecretStr("wrong")})
+    for bad in (without_lock, nowhere, wrong_key):
+        with pytest.raises(StorageError) as told:
+            archive.put(run.bag, bad)
+        text = str(told.value)
+        assert text.startswith("the record is not in the archive: ")
+        assert "  state: the record is sealed and whole" in text
+        assert "wrong" not in text
+    assert run.problems() == []
+    assert archived.noted(run.bag.parent) == []
+
+
+def test_an_open_run_is_not_archived(known: settings.Settings, locked: Archive) -> None:
+    run = record.create(known)
+    with pytest.raises(RecordError, match="is not sealed"):
+        archive.put(run.bag, locked)

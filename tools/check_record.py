@@ -1,0 +1,330 @@
+#!/usr/bin/env python3
+"""Checks records of nexus_reimport, for an auditor who has none of its software.
+
+    python3 check_record.py FOLDER [--seals FILE] [--allowed-signers FILE]
+
+FOLDER is one record, or a folder of records (of one environment). It needs Python 3.9 or newer and
+nothing else; it reads, and writes nothing. Exit code 0: a sealed record was there, and all that was
+looked at is as it was sealed. Exit code 1: something is not, or nothing was there to check.
+
+What the database holds is compared if it is given, as lines ``run,number,verdict,seal``:
+
+    psql -At -F, -c "SELECT run, sequence, verdict, seal FROM nexus_reimport.runs
+                     WHERE environment = 'prod'" > seals.txt
+
+A record is a BagIt bag (RFC 8493). ``tagmanifest-sha256.txt`` vouches for the files at the top, of
+which ``manifest-sha256.txt`` vouches for those under ``data/``. The SHA-256 of the former is the
+record's seal. ``bag-info.txt`` has the record's number, and the seal of the record before it.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+PAYLOAD, TAGS, MANIFEST = "data", "tagmanifest-sha256.txt", "manifest-sha256.txt"
+TOP = {"bagit.txt", "bag-info.txt", "README.txt", MANIFEST}
+SIGNATURE = TAGS + ".sig"
+SIGNED = "Signed-By"  # in bag-info.txt: who has signed the record
+NAMESPACE = "nexus-reimport-record"  # of the signature, which is of nothing else
+INDEX = "index.html"  # may lie beside the records, and drafts of it
+COMMITTED = {"COMPLETE", "COMMITTED_UNVERIFIED", "UNDONE"}
+
+
+def sha256(path):
+    """The SHA-256 of a file, read in pieces."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        for piece in iter(lambda: file.read(1 << 20), b""):
+            found.update(piece)
+    return found.hexdigest()
+
+
+def is_file(path):
+    """Whether it is a file itself: a link to one is none."""
+    return path.is_file() and not path.is_symlink()
+
+
+def seal_of(bag):
+    """The seal of a record; "" while it is open."""
+    return sha256(bag / TAGS) if is_file(bag / TAGS) else ""
+
+
+def info_of(bag):
+    """What bag-info.txt says, by its labels."""
+    path = bag / "bag-info.txt"
+    text = path.read_bytes().decode("utf-8", "replace") if is_file(path) else ""
+    found = {}
+    for line in text.splitlines():
+        label, colon, fact = line.partition(":")
+        if colon:
+            found[label.strip()] = fact.strip()
+    return found
+
+
+def number_of(bag):
+    """The record's number; 0 where it has none."""
+    text = info_of(bag).get("Sequence", "")
+    return int(text) if re.fullmatch("[1-9][0-9]{0,17}", text) else 0
+
+
+# ---------------------------------------------------------------- one record
+
+
+def read_manifest(path, problems):
+    """Path -> hash."""
+    found = {}
+    if not is_file(path):
+        problems.append(f"{path.name}: missing")
+        return found
+    for line in path.read_bytes().decode("utf-8", "replace").splitlines():
+        match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
+        if not match:
+            problems.append(f"{path.name}: a line cannot be read")
+            continue
+        name = match[2].replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%")
+        if name in found:
+            problems.append(f"{path.name}: {name} is named twice")
+        found[name] = match[1]
+    return found
+
+
+def everything_below(folder, bag, problems):
+    """The files below a folder; links, empty folders and the like are problems."""
+    found = set()
+    for at, folders, files in os.walk(folder):
+        for name in folders + files:
+            path = Path(at, name)
+            told = path.relative_to(bag).as_posix()
+            if path.is_symlink():
+                problems.append(f"{told}: a symbolic link")
+            elif path.is_file():
+                found.add(told)
+            elif not path.is_dir():
+                problems.append(f"{told}: not a file")
+            elif not any(path.iterdir()):
+                problems.append(f"{told}: an empty folder")
+    return found
+
+
+def compare(bag, expected, there, problems):
+    """Files against the hashes of a manifest."""
+    for name in sorted(set(expected) | there):
+        if name not in there or not is_file(bag / name):
+            problems.append(f"{name}: missing")
+        elif name not in expected:
+            problems.append(f"{name}: added after the seal")
+        elif sha256(bag / name) != expected[name]:
+            problems.append(f"{name}: changed after the seal")
+
+
+def check_journal(path, problems, remarks):
+    """Whether each line follows on the one before; the events of those that do."""
+    lines = path.read_bytes().split(b"\n")
+    events, before = [], ""
+    for number, raw in enumerate(lines[:-1] if lines[-1] == b"" else lines, 1):
+        try:
+            line = json.loads(raw)
+            event = line["event"]
+        except (ValueError, RecursionError, KeyError, TypeError):
+            remarks.append(f"journal.jsonl: line {number} was cut while it was written")
+        else:
+            if (line.get("n"), line.get("before")) != (number, before):
+                problems.append(f"journal.jsonl: line {number} does not follow on the one before")
+                return events
+            events.append((event, line))
+        before = hashlib.sha256(raw).hexdigest()
+    return events
+
+
+def check_names(bag, events, problems):
+    """Whether all that names the run and its verdict names the same."""
+    told = info_of(bag)
+    try:
+        verdict = json.loads((bag / PAYLOAD / "verdict.json").read_bytes())
+        written = (verdict["run"], verdict["environment"], verdict["verdict"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        problems.append("data/verdict.json: missing or damaged")
+        return
+    if (told.get("Run"), told.get("Environment"), told.get("Verdict")) != written:
+        problems.append("bag-info.txt and data/verdict.json differ")
+    if written[0] != bag.name:
+        problems.append(f"it is of run {written[0]}")
+    opened = next((line for event, line in events if event == "opened"), {})
+    if (opened.get("run"), opened.get("environment")) != written[:2]:
+        problems.append("data/journal.jsonl: it is of another run")
+    sealed = [line.get("verdict") for event, line in events if event == "sealed"]
+    if not sealed or sealed[-1] != written[2]:
+        problems.append("data/journal.jsonl: it was sealed with another verdict, or not at all")
+
+
+def check_signature(bag, signers, problems, remarks):
+    """The signature of the tag manifest, by ssh-keygen, if the record says that it is signed."""
+    who = info_of(bag).get(SIGNED, "none")
+    if who == "none":
+        return
+    if not is_file(bag / SIGNATURE):
+        problems.append(f"{SIGNATURE}: missing, and the record says that {who} has signed it")
+    elif not signers:
+        remarks.append(f"the signature of {who} was not checked: --allowed-signers FILE does it")
+    else:
+        command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", who,
+                   "-n", NAMESPACE, "-s", str(bag / SIGNATURE)]  # fmt: skip
+        with (bag / TAGS).open("rb") as file:
+            done = subprocess.run(command, stdin=file, capture_output=True, check=False)
+        if done.returncode != 0:
+            problems.append(f"{SIGNATURE}: it is not a signature of {who}")
+
+
+def check_record(bag, signers=None):
+    """One record: whether it is sealed, what is wrong with it, and what is good to know."""
+    problems, remarks = [], []
+    if bag.is_symlink():
+        return False, ["a symbolic link"], remarks
+    if (bag / "journal.jsonl").is_file() and not (bag / PAYLOAD).exists():
+        return False, ["a record of a former version, which is no bag"], remarks
+    if not is_file(bag / PAYLOAD / "journal.jsonl"):
+        return False, ["a folder without a journal"], remarks
+    events = check_journal(bag / PAYLOAD / "journal.jsonl", problems, remarks)
+    if not os.path.lexists(bag / TAGS):
+        if any(event == "sealed" for event, _ in events):
+            problems.append("its seal was cut short, or taken away")
+        return False, problems, remarks
+    tags = read_manifest(bag / TAGS, problems)
+    if set(tags) != TOP:
+        problems.append(f"{TAGS}: it does not name the files that it must")
+    beside = {PAYLOAD, TAGS}
+    if info_of(bag).get(SIGNED, "none") != "none":
+        beside.add(SIGNATURE)
+    compare(bag, tags, {path.name for path in bag.iterdir()} - beside, problems)
+    there = everything_below(bag / PAYLOAD, bag, problems)
+    manifest = read_manifest(bag / MANIFEST, problems)
+    compare(bag, manifest, there, problems)
+    size = sum((bag / name).stat().st_size for name in there)
+    if info_of(bag).get("Payload-Oxum") != f"{size}.{len(there)}":
+        problems.append("bag-info.txt: Payload-Oxum is not the size of the files")
+    check_names(bag, events, problems)
+    check_signature(bag, signers, problems, remarks)
+    return True, problems, remarks
+
+
+# ---------------------------------------------------------------- several records
+
+
+def check_chain(runs, names, problems):
+    """Whether the records of a folder are numbered without a gap and name each other's seals."""
+    numbers = {}
+    for name in names:
+        if number_of(runs / name) and seal_of(runs / name):
+            numbers.setdefault(number_of(runs / name), []).append(name)
+    for number, several in sorted(numbers.items()):
+        if len(several) > 1:
+            problems.append(f"number {number} is taken twice: {', '.join(several)}")
+        for name in several:
+            told = info_of(runs / name)
+            before, seal = told.get("Record-Before", "none"), told.get("Seal-Before", "none")
+            if before == "none":
+                if number != 1:
+                    problems.append(f"{name}: number {number}, and no record before it is named")
+            elif before not in names:
+                problems.append(f"{before}: missing, and {name} was sealed after it")
+            elif seal_of(runs / before) != seal:
+                problems.append(f"{before}: not the record that {name} was sealed after")
+            elif number_of(runs / before) != number - 1:
+                problems.append(f"{before}: its number is not the one before {number}, of {name}")
+    check_last(runs, numbers, problems)
+
+
+def check_last(runs, numbers, problems):
+    """Whether the last record is the one that was sealed last."""
+    last = numbers[max(numbers)][-1] if numbers else ""
+    try:
+        noted = json.loads((runs / ".last_seal").read_bytes())
+        expected = (noted["run"], noted["sequence"], noted["seal"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        if last:
+            problems.append(".last_seal, the note of the last seal, is missing or damaged")
+        return
+    if not last or (last, max(numbers), seal_of(runs / last)) != expected:
+        problems.append(f".last_seal: {expected[0]} was sealed last, and it is not the last here")
+
+
+def read_seals(path):
+    """Run -> (number, verdict, seal), as the database holds them."""
+    found = {}
+    for line in sys.stdin if str(path) == "-" else path.open(encoding="utf-8"):
+        run, number, verdict, seal = line.strip().split(",")
+        found[run] = (number, verdict, seal)
+    return found
+
+
+def compare_seals(place, names, seals, problems):
+    """The records against what the database holds, both ways."""
+    for run, held in sorted(seals.items()):
+        if run not in names:
+            problems.append(f"{run}: missing, and the database says that it was committed")
+            continue
+        told = info_of(place / run)
+        if (told.get("Sequence"), told.get("Verdict"), seal_of(place / run)) != held:
+            problems.append(f"{run}: the database holds another number, verdict or seal of it")
+    for name in names:
+        if name not in seals and info_of(place / name).get("Verdict") in COMMITTED:
+            problems.append(f"{name}: the database does not know it")
+
+
+def check(folder, seals=None, signers=None, say=print):
+    """Whether all in ``folder`` is as it was sealed."""
+    folder = Path(folder).resolve()
+    single = (folder / PAYLOAD).is_dir() or os.path.lexists(folder / TAGS)
+    place = folder.parent if single else folder
+    inside = [folder] if single else sorted(place.iterdir())
+    names = [p.name for p in inside if p.is_dir() and not p.is_symlink() and p.name[0] != "."]
+    sealed, wrong = 0, False
+    for name in names:
+        try:
+            is_sealed, problems, remarks = check_record(place / name, signers)
+        except Exception as error:  # one record must not keep the others from being checked
+            is_sealed, problems, remarks = False, [f"cannot be read ({type(error).__name__})"], []
+        sealed += is_sealed
+        wrong = wrong or bool(problems)
+        state = f"as sealed, seal {seal_of(place / name)}" if is_sealed else "open"
+        say(f"{name}: {'; '.join(problems) or state}")
+        for remark in remarks:
+            say(f"  {remark}")
+    problems = []
+    if not single:
+        for path in inside:
+            if path.is_symlink():
+                problems.append(f"{path.name}: a symbolic link")
+            elif not path.is_dir() and not path.name.startswith((".", INDEX)):
+                problems.append(f"{path.name}: not a record")
+        check_chain(place, names, problems)
+    if seals is None:
+        say("not compared with what the database holds: see --seals")
+    else:
+        chosen = {n: s for n, s in seals.items() if not single or n == folder.name}
+        compare_seals(place, names, chosen, problems)
+    for problem in problems:
+        say(problem)
+    if not sealed:
+        say("nothing was checked: there is no sealed record")
+    return bool(sealed) and not wrong and not problems
+
+
+def main():
+    """The command."""
+    parser = argparse.ArgumentParser(description="Checks records of nexus_reimport.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seals", type=Path, help="what the database holds; - for standard input")
+    parser.add_argument("--allowed-signers", type=Path, help="as ssh-keygen -Y verify takes it")
+    given = parser.parse_args()
+    seals = read_seals(given.seals) if given.seals else None
+    sys.exit(0 if check(given.folder, seals, given.allowed_signers) else 1)
+
+
+if __name__ == "__main__":
+    main()
