@@ -320,8 +320,8 @@ def test_a_plan_that_gives_two_results_is_not_approved(
 
     def moody(copy: scratch.Scratch, number: int) -> Any:
         applied = good.apply(copy, number)
-        other = {**applied.after, "notes": replace(applied.after["notes"], digest=str(number))}
-        return replace(applied, after=other)
+        other = {**applied.after, "notes": replace(applied.after["notes"], digest="x")}
+        return applied if number == 1 else replace(applied, after=other)
 
     with pytest.raises(StopError, match="the same plan gave two results: notes"):
         rehearsed_with(book, saved, replace(good, apply=moody))

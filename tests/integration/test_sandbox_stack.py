@@ -14,9 +14,11 @@ import psycopg
 import pytest
 import requests
 
-from nexus_reimport import CHECKOUT, mapping
+from nexus_reimport import CHECKOUT, application, mapping
 from nexus_reimport.errors import SandboxError
 from nexus_reimport.nexus import rights
+from nexus_reimport.settings import ApplicationAccess
+from nexus_reimport.settings.values import FromEnvironment
 from nexus_sandbox import process
 from nexus_sandbox.postgres.server import Postgres
 from nexus_sandbox.stack import lifecycle, state
@@ -387,3 +389,30 @@ def wait_for(running: subprocess.Popen[str], beginning: str) -> None:
         if line.startswith(beginning):
             return
     pytest.fail(f"the command ended before it said {beginning}")
+
+
+def test_nexus_api_is_served_for_each_database_where_an_environment_names_it(folder: Path) -> None:
+    environments = folder.parent / "environments"
+    up(folder)
+    assert "NEXUS_SANDBOX_API_URL" not in (environments / ".env.sandbox-dev").read_text()
+    (environments / "sandbox-dev.toml").write_text(
+        '[application]\nurl = { env = "NEXUS_SANDBOX_API_URL" }\n'
+    )
+    stack = up(folder)
+    secrets = dict(
+        line.split("=", 1) for line in (environments / ".env.sandbox-prod").read_text().splitlines()
+    )
+    access = ApplicationAccess.model_validate({
+        "url": secrets["NEXUS_SANDBOX_API_URL"],
+        "user": "verifier",
+        "password": FromEnvironment(secrets["NEXUS_SANDBOX_API_PASSWORD"]),
+    })  # fmt: skip
+    with application.opened(access) as api:
+        shown = sum(1 for _ in api.every("/api/patients/"))
+    assert ask(stack.dsn("nexus_prod"), "SELECT count(*) FROM patients") == [(shown,)]
+    assert [s.name for s in lifecycle.status(folder).servers if s.listens][3:] == [
+        "API of dev", "API of prod",
+    ]  # fmt: skip
+    (environments / "sandbox-dev.toml").unlink()
+    up(folder)
+    assert "NEXUS_SANDBOX_API_URL" not in (environments / ".env.sandbox-dev").read_text()

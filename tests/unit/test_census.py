@@ -111,7 +111,8 @@ def test_an_empty_bucket_is_one(tmp_path: Path) -> None:
 
 def test_an_object_without_an_etag_is_there_and_one_without_a_size_stops(tmp_path: Path) -> None:
     found = taken(lambda _: listing("a", etag=""), tmp_path)
-    assert list(rowfile.read(tmp_path, found.file)) == [("a", "1", "")]
+    at = "2025-01-01T00:00:00+00:00"
+    assert list(rowfile.read(tmp_path, found.file)) == [("a", "1", "", at)]
     with pytest.raises(StorageError, match="an object without key or size"):
         taken(lambda _: listing("a", size=""), tmp_path)
 
