@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -30,7 +29,7 @@ from nexus_reimport.record import Verdict
 from nexus_reimport.stages import apply
 from support.applying import apply_with, order_of
 from support.clinic import ROLE, Clinic
-from support.halting import halted, nothing_left, wait_until_up
+from support.halting import halted, kill_backend, nothing_left
 
 STEPS = range(1, apply.STEPS + 1)
 COMMITTED_AT = apply.STEPS
@@ -83,12 +82,7 @@ def test_a_killed_backend_leaves_the_database_as_it_was(
     book = clinic.approved(rehearsed)
     before = clinic.state()
     with halted(book.settings.name, book.run.id, step, tmp_path / "marker"):
-        pid = clinic.value(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = 'nexus_reimport'"
-            " AND datname = current_database()"
-        )
-        subprocess.run(["kill", "-9", str(pid)], check=True)
-        wait_until_up(clinic)
+        kill_backend(clinic)
     assert settled(book) is Verdict.KILLED
     assert clinic.state() == before
     nothing_left(clinic)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from nexus_sandbox.s3.server import S3Server
 from support.altered import altered
 from support.clinic import ROLE, Clinic
 from support.clinic import taken_back as taken_back_of
-from support.halting import halted, nothing_left, wait_until_up
+from support.halting import halted, kill_backend, nothing_left
 from support.rollbacks import DEV, approved, executed
 from support.second_installation import SCHEMA
 
@@ -460,12 +459,7 @@ def test_a_killed_backend_of_a_rollback_leaves_the_database_as_it_was(
     before = clinic.state()
     book = approved()
     with halted(DEV, book.run.id, 6, tmp_path / "marker", "undo"):
-        pid = clinic.value(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = 'nexus_reimport'"
-            " AND datname = current_database()"
-        )
-        subprocess.run(["kill", "-9", str(pid)], check=True)
-        wait_until_up(clinic)
+        kill_backend(clinic)
     assert not book.book.settle()
     assert clinic.state() == before
     nothing_left(clinic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -35,8 +36,23 @@ def halted(
         process.communicate()
 
 
-def wait_until_up(clinic: Clinic) -> None:
-    for _ in range(100):
+def kill_backend(clinic: Clinic) -> None:
+    """Kill our session's backend as a crash does, and wait until the server is up again.
+
+    The server ends every other session when it finds out, and refuses new ones until it has
+    recovered: only a session that was open before shows that this has begun.
+    """
+    with clinic.connect() as witness:
+        row = witness.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'nexus_reimport'"
+            " AND datname = current_database()"
+        ).fetchone()
+        assert row is not None, "no session of ours"
+        subprocess.run(["kill", "-9", str(row[0])], check=True)
+        with contextlib.suppress(psycopg.OperationalError):
+            while witness.execute("SELECT pg_sleep(0.05)"):
+                pass
+    for _ in range(600):
         try:
             clinic.value("SELECT 1")
         except psycopg.OperationalError:
