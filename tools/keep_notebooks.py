@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 
 from nexus_reimport import CHECKOUT, runner
+from nexus_reimport.record import bag
 from nexus_reimport.runner import notebook
 from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_sandbox.stack import lifecycle
@@ -36,9 +37,12 @@ def main() -> None:
         if outcome.exit_code or back.exit_code:
             sys.exit(outcome.error or back.error)
         for page in PAGES:
-            keep(notebook.FOLDER / f"{page}.ipynb", Path(outcome.record, f"{page}.ipynb"))
+            keep(
+                notebook.FOLDER / f"{page}.ipynb",
+                Path(outcome.record, bag.PAYLOAD, f"{page}.ipynb"),
+            )
         page = notebook.ROLLBACK
-        keep(notebook.FOLDER / f"{page}.ipynb", Path(back.record, f"{page}.ipynb"))
+        keep(notebook.FOLDER / f"{page}.ipynb", Path(back.record, bag.PAYLOAD, f"{page}.ipynb"))
 
 
 def keep(page: Path, executed: Path) -> None:
