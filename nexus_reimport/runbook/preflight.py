@@ -149,9 +149,9 @@ class Preflight(Steps):
                 listings.sheet(planned, intake, self.settings.zone, path)
             return planned
 
-        made = self.step("plan", work)
+        planned = self.step("plan", work)
         self.step("sample", self._sample)
-        return made
+        return planned
 
     def check_before(self) -> Report:
         """The report of every check before; read it, then call ``rehearse``."""
