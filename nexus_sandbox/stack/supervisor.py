@@ -32,7 +32,7 @@ from nexus_sandbox.filemaker.server import FileMakerServer
 from nexus_sandbox.nexus_api.server import NexusApiServer
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
-from nexus_sandbox.stack.access import ENVIRONMENTS, OWNER, bucket, database
+from nexus_sandbox.stack.access import ENVIRONMENTS, bucket, database
 from nexus_sandbox.stack.state import Hold, SavedState
 
 _PAUSE = 0.1
@@ -93,7 +93,7 @@ def _start(folder: Path, servers: list[Server]) -> None:
     for name in ENVIRONMENTS if kept.has_api else ():
         api = NexusApiServer.start(
             folder / f"api-{name}",
-            postgres.access.dsn(database(name), OWNER),
+            postgres.access.dsn(database(name)),  # its owner is not made yet at the first start
             port=kept.api_ports.get(name, 0),
             password=kept.api_password,
         )
