@@ -29,6 +29,7 @@ class Answers:
     opened: int  # patients that open by their id
     not_opened: tuple[str, ...]
     shown: dict[str, int]  # attachments that the patients' pages show
+    hidden: dict[str, int]  # attachments of patients that no page shows, since they are inactive
     calendar_events: int
     calendar_broken: tuple[str, ...]  # appointments on which the calendar's code fails
     found_by_name: int
@@ -66,6 +67,11 @@ def ask(database: Database) -> Answers:
     shown: dict[str, dict[str, int]] = {
         name: _shown(database, spec) for name, spec in database.mapping.attachments.items()
     }
+    hidden = {
+        name: _shown(database, spec, hidden=True)
+        for name, spec in database.mapping.attachments.items()
+        if spec.active
+    }
     live = set(ids)
     calendar = _calendar(database)
     not_found = _not_found(database, key)
@@ -97,9 +103,8 @@ def ask(database: Database) -> Answers:
     return Answers(
         opened=len(ids) - len(unnamed),
         not_opened=tuple(unnamed),
-        shown={
-            name: sum(n for i, n in counts.items() if i in live) for name, counts in shown.items()
-        },
+        shown=_sums(shown, live),
+        hidden=_sums(hidden, live),
         calendar_events=calendar[0],
         calendar_broken=calendar[1],
         found_by_name=len(ids) - len(not_found),
@@ -112,20 +117,27 @@ def _select(key: str, table: sql.Composable) -> sql.Composed:
     return sql.SQL("SELECT {} FROM {} ORDER BY 1").format(sql.Identifier(key), table)
 
 
-def _shown(
-    database: Database,
-    spec: Attachment,
-) -> dict[str, int]:
-    """Patient -> how many attachments its page shows, by the application's filter."""
-    source, conditions = _on_pages(database, spec)
+def _sums(counts: Mapping[str, Mapping[str, int]], live: set[str]) -> dict[str, int]:
+    """How many of each kind belong to patients that exist."""
+    return {
+        name: sum(n for patient, n in found.items() if patient in live)
+        for name, found in counts.items()
+    }
+
+
+def _shown(database: Database, spec: Attachment, *, hidden: bool = False) -> dict[str, int]:
+    """Patient -> how many attachments its page shows, or does not, by the application's filter."""
+    source, conditions = _on_pages(database, spec, hidden=hidden)
     query = sql.SQL("SELECT h.{}::text, count(*) FROM {} WHERE {} GROUP BY 1").format(
         sql.Identifier(spec.link.object), source, conditions
     )
     return dict(database.connection.execute(query).fetchall())
 
 
-def _on_pages(database: Database, spec: Attachment) -> tuple[sql.Composable, sql.Composable]:
-    """Where attachments lie, and which of them a patient's page shows."""
+def _on_pages(
+    database: Database, spec: Attachment, *, hidden: bool = False
+) -> tuple[sql.Composable, sql.Composable]:
+    """Where attachments lie, and which of them a patient's page shows, or hides as inactive."""
     link, schema = spec.link, database.schema
     source: sql.Composable = sql.SQL("{} AS h").format(table_name(schema, spec.table))
     if spec.through:
@@ -145,7 +157,7 @@ def _on_pages(database: Database, spec: Attachment) -> tuple[sql.Composable, sql
         )
     if spec.active:
         own = sql.Identifier("a" if spec.through else "h", spec.active)
-        conditions.append(sql.SQL("{}").format(own))
+        conditions.append(sql.SQL("{} IS NOT TRUE" if hidden else "{}").format(own))
     return source, sql.SQL(" AND ").join(conditions)
 
 

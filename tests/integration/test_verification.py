@@ -9,7 +9,7 @@ import pytest
 
 from nexus_reimport import runbook
 from nexus_reimport.checks.after import database
-from nexus_reimport.model import Level, Report, Result
+from nexus_reimport.model import Level, Rehearsal, Report, Result
 from nexus_reimport.settings import Waiver
 from support.clinic import ROLE, Clinic
 from support.verifying import verified
@@ -460,3 +460,20 @@ def test_the_session_of_the_verification_is_that_of_the_run_whatever_is_set(
             admin.execute(f"ALTER DATABASE {database} SET {setting}")
             admin.execute(f"ALTER ROLE nexus_reimport IN DATABASE {database} SET {setting}")
     assert verified(book).passed
+
+
+def test_a_linked_document_that_nexus_hides_as_inactive_is_no_gap_on_a_patients_page(
+    clinic: Clinic,
+) -> None:
+    clinic.do(
+        "UPDATE documents_document SET is_active = false WHERE id = (SELECT d.id"
+        " FROM documents_document AS d JOIN patients AS p ON p.id::text = d.object_id::text"
+        " ORDER BY 1 LIMIT 1)"
+    )
+    assert clinic.value("SELECT count(*) FROM documents_document WHERE NOT is_active") > 0
+    verified = clinic.preflight().run.load(Rehearsal).verified
+    assert verified is not None
+    (result,) = [
+        r for r in verified.results if r.check == "every_patient_opens_with_its_attachments"
+    ]
+    assert result.offending == 0
