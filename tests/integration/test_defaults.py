@@ -77,7 +77,7 @@ def test_a_default_that_is_not_one_value_is_told_and_not_asked(
             for r in report.results
             if any("not the same for every row" in line for line in r.sample)
         ]
-        named = {line.partition(" ")[0] for line in told.sample}
+        named = {line.partition(":")[0] for line in told.sample}
         assert named == {"person.c0", "person.c1", "person.c3", "person.c4"}
         assert all("[entities.people.new]" in line for line in told.sample)
         assert found.rows("SELECT last_value FROM practice.numbers") == was
