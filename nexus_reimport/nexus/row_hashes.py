@@ -45,12 +45,17 @@ def of_table(mapping: FieldMapping, table: Table) -> Hashed:
 
 
 def elsewhere(connection: Connection, mapping: FieldMapping) -> tuple[Hashed, ...]:
-    """The tables of every other schema, our own aside."""
+    """The tables of every other schema, our own and partitions of the application's aside.
+
+    A partition is looked at with its root, which may be a wiped table.
+    """
+    schema_name = {"schema": mapping.schema_name}
+    parts = set(connection.execute(statement("partitions_elsewhere"), schema_name).fetchall())
     rows = connection.execute(statement("user_tables"), {"undo": UNDO_PREFIX})
     return tuple(
         Hashed(f"{schema}.{name}", table_name(schema, name), tuple(columns or ()), tuple(key or ()))
         for schema, name, columns, key in rows
-        if schema not in (mapping.schema_name, OWN_SCHEMA)
+        if schema not in (mapping.schema_name, OWN_SCHEMA) and (schema, name) not in parts
     )
 
 

@@ -290,7 +290,7 @@ def test_a_with_block_stops_what_it_started_and_nothing_else(stopped: Path) -> N
     assert gone(stopped, seconds=1)
 
 
-@pytest.mark.parametrize("moment", ["making", "starting"])
+@pytest.mark.parametrize("moment", ["generating", "starting"])
 def test_nothing_runs_on_when_the_first_up_is_killed(empty: Path, moment: str) -> None:
     with command(empty, "stay", 60) as running:
         wait_for(running, moment)

@@ -127,7 +127,7 @@ def test_a_first_import_into_empty_tables_is_complete(
         people = told["patients_are_as_many_as_expected"]
         assert (people.passed, people.looked_at) == (True, 4)
         assert (
-            people.note == "the first import of people: Nexus holds none, and no run has loaded any"
+            people.note == "the first import of people: Nexus has none, and no run has loaded any"
         )
         claims = told["no_two_rows_claim_one_record"]
         assert (claims.passed, claims.looked_at, claims.is_empty) == (True, 0, True)

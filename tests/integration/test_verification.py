@@ -369,7 +369,7 @@ PROTECTED = {
     "a row is there twice": (
         "ALTER TABLE specialties DROP CONSTRAINT specialties_pkey CASCADE;"
         " ALTER TABLE specialties DROP CONSTRAINT specialties_name_key;"
-        " INSERT INTO specialties SELECT * FROM specialties LIMIT 1", "specialties: rows 1 twice"),
+        " INSERT INTO specialties SELECT * FROM specialties LIMIT 1", "1 twice"),
     "a table of another schema": (
         "UPDATE other.log SET said = 'x' WHERE id = 1", "other.log: rows 1 changed"),
 }  # fmt: skip
