@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -102,6 +104,16 @@ def launch(how: Launch[Access], access: Access) -> tuple[Access, subprocess.Pope
 def _becomes_ready(server: subprocess.Popen[bytes], is_ready: Callable[[], bool]) -> bool:
     """Whether the server is ready within a minute, and has not ended before."""
     return until(lambda: server.poll() is not None or is_ready(), 60) and server.poll() is None
+
+
+def answers(url: str) -> bool:
+    """Whether ``url`` on this machine answers with HTTP 200, asked past any proxy."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
 
 
 def run(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Collection
 from pathlib import Path
 from typing import Self
@@ -82,12 +80,7 @@ def _start(
 
 
 def _is_filemaker(port: int) -> bool:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(f"http://127.0.0.1:{port}/fmi/data/v1/productInfo", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
+    return process.answers(f"http://127.0.0.1:{port}/fmi/data/v1/productInfo")
 
 
 def _pid(folder: Path) -> Path:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Self
 
-from nexus_reimport.errors import SandboxError
 from nexus_sandbox import process
 from nexus_sandbox.nexus_api.api import DSN, PASSWORD
 
 _MODULE = "nexus_sandbox.nexus_api.api"
-_ATTEMPTS = 3
 
 
 class NexusApiServer:
@@ -32,23 +28,14 @@ class NexusApiServer:
             SandboxError: it did not start; none is left running.
         """
         process.end_noted(_pid(folder), _MODULE)
-        for _ in range(_ATTEMPTS):
-            port = process.free_port(port)
-            server = process.start(
-                [sys.executable, "-m", _MODULE, "--port", str(port)],
-                log=_log(folder),
-                environment={**process.python_path(), PASSWORD: password, DSN: dsn},
-            )
-            process.note(server, _pid(folder))
-            if _answers(port, server):
-                return cls(port, server)
-            process.stop(server)
-        raise SandboxError(
-            f"the stand-in for Nexus's API did not start in {_ATTEMPTS} attempts",
-            where=f"log={_log(folder)}",
-            state="none is left running",
-            next=f"its last words: {process.tail(_log(folder))}",
+        how = process.Launch(
+            "the stand-in for Nexus's API",
+            _log(folder),
+            on_free_ports=process.free_port,
+            start=lambda free: _start(folder, dsn, free, password),
+            is_ready=_shows_its_form,
         )
+        return cls(*process.launch(how, port))
 
     def exited(self) -> bool:
         """Whether it ended by itself."""
@@ -59,20 +46,18 @@ class NexusApiServer:
         process.stop(self._server)
 
 
-def _answers(port: int, server: subprocess.Popen[bytes]) -> bool:
-    def settled() -> bool:
-        return server.poll() is not None or _shows_its_form(port)
-
-    return process.until(settled, seconds=60, pause=0.05) and server.poll() is None
+def _start(folder: Path, dsn: str, port: int, password: str) -> subprocess.Popen[bytes]:
+    server = process.start(
+        [sys.executable, "-m", _MODULE, "--port", str(port)],
+        log=_log(folder),
+        environment={**process.python_path(), PASSWORD: password, DSN: dsn},
+    )
+    process.note(server, _pid(folder))
+    return server
 
 
 def _shows_its_form(port: int) -> bool:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(f"http://127.0.0.1:{port}/accounts/login/", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
+    return process.answers(f"http://127.0.0.1:{port}/accounts/login/")
 
 
 def _pid(folder: Path) -> Path:
