@@ -21,7 +21,7 @@ def read(connection: Connection, known: Mapping[str, Fingerprint]) -> dict[str, 
     """``schema.table`` -> fingerprint of all columns; ``known`` ones are not computed again."""
     tables = connection.execute(statement("user_tables"), {"undo": UNDO_PREFIX}).fetchall()
     prints = {}
-    for schema, table, columns, key in tables:
+    for schema, table, columns, key, _ in tables:
         name = f"{schema}.{table}"
         place = table_name(schema, table)
         prints[name] = known.get(name) or fingerprint.of(

@@ -49,13 +49,11 @@ def elsewhere(connection: Connection, mapping: FieldMapping) -> tuple[Hashed, ..
 
     A partition is looked at with its root, which may be a wiped table.
     """
-    schema_name = {"schema": mapping.schema_name}
-    parts = set(connection.execute(statement("partitions_elsewhere"), schema_name).fetchall())
     rows = connection.execute(statement("user_tables"), {"undo": UNDO_PREFIX})
     return tuple(
         Hashed(f"{schema}.{name}", table_name(schema, name), tuple(columns or ()), tuple(key or ()))
-        for schema, name, columns, key in rows
-        if schema not in (mapping.schema_name, OWN_SCHEMA) and (schema, name) not in parts
+        for schema, name, columns, key, root in rows
+        if mapping.schema_name not in (schema, root) and schema != OWN_SCHEMA
     )
 
 

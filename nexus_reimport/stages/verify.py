@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 from nexus_reimport import application, checks
+from nexus_reimport.checks import bucket
 from nexus_reimport.checks.after import After, Claim
 from nexus_reimport.errors import ApplicationError
 from nexus_reimport.files.rowfile import RowFile
@@ -133,7 +134,8 @@ def gather(
     found["api"] = _ask_api(settings, found["shown"])
     if progress:
         progress(STEPS - 1, STEPS)
-    known = expected.intake, expected.plan, expected.census, expected.claim
+    named = bucket.named(expected.intake, expected.census)
+    known = expected.intake, expected.plan, expected.census, expected.claim, named
     return After(*known, sample=expected.sample, **found)
 
 
@@ -189,6 +191,7 @@ class _Reader:
             catalogs.read(connection, self._mapping.schema_name),
             {} if isinstance(types, Unread) else types,
         )
+        self._elsewhere = {t.name: t for t in row_hashes.elsewhere(connection, self._mapping)}
 
     def read(self, part: str) -> None:
         """Read one of ``parts``."""
@@ -259,13 +262,12 @@ class _Reader:
         return tables.fingerprint_of(self._database, self._database.table(name))
 
     def _print_elsewhere(self, name: str) -> Fingerprint:
-        return row_hashes.print_of(self._connection, self._elsewhere(name))
+        return row_hashes.print_of(self._connection, self._table_elsewhere(name))
 
-    def _elsewhere(self, name: str) -> Hashed:
-        for table in row_hashes.elsewhere(self._connection, self._mapping):
-            if table.name == name:
-                return table
-        raise Gone(f"there is no table {name}")
+    def _table_elsewhere(self, name: str) -> Hashed:
+        if name not in self._elsewhere:
+            raise Gone(f"there is no table {name}")
+        return self._elsewhere[name]
 
     def _hashes(self) -> dict[str, RowFile | Unread]:
         """Of each row, where a table's fingerprint is another one, or columns are volatile."""
@@ -280,7 +282,7 @@ class _Reader:
 
     def _rows_of(self, name: str) -> RowFile:
         if name in self._survey.elsewhere:
-            table = self._elsewhere(name)
+            table = self._table_elsewhere(name)
         else:
             table = row_hashes.of_table(self._mapping, self._database.table(name))
         path = self._folder / f"after_hashes_{name}.parquet"

@@ -16,7 +16,7 @@ from nexus_reimport.planning import attachments
 @check(After, Level.STOP, serves=("K1", "K2"), links=True)
 def no_file_was_lost(after: After) -> Finding:
     """Every file that was in S3 before is there, unchanged."""
-    named = _named(after)
+    named = after.named
     lost = sum(
         now is None or _is_changed(was, now)
         for key, was, now in _objects(after)
@@ -29,7 +29,7 @@ def no_file_was_lost(after: After) -> Finding:
 @check(After, Level.REVIEW, serves=("K1", "K2", "K13"), links=True)
 def objects_that_no_row_names_are_as_they_were(after: After) -> Finding:
     """Objects in S3 that no document and no image names are as many as before, and unchanged."""
-    named, counts = _named(after), Counter[str]()
+    named, counts = after.named, Counter[str]()
     for key, was, now in _objects(after):
         if key in named:
             continue
@@ -53,7 +53,7 @@ def a_sample_of_the_files_is_unchanged(after: After) -> Finding:
     where S3 tells them. How many is `sample` of [s3].
     """
     if not after.sample.objects:
-        empty = "no row names a file" if not _named(after) else ""
+        empty = "no row names a file" if not after.named else ""
         return Finding(0 if empty else 1, note="" if empty else _NONE, empty=empty)
     off = []
     was = rowfile.read_dicts(after.folder, after.sample.file)
@@ -86,11 +86,6 @@ def no_more_files_are_missing(after: After) -> Finding:
     wanted = attachments.kept_files(after.intake)
     keys = [key for listed in wanted.values() for key in listed]
     return Finding(max(1, len(keys)), count=sum(not there.real(key) for key in keys))
-
-
-def _named(after: After) -> frozenset[str]:
-    """The objects that rows named before the run, as the bucket spells their keys."""
-    return bucket.named(after.intake, after.census)
 
 
 def _objects(after: After) -> Iterator[tuple[str, Dict | None, Dict | None]]:

@@ -62,6 +62,7 @@ class After(OfIntake):
     plan: Plan
     census: Census
     claim: Claim
+    named: frozenset[str]  # objects of S3 that rows named before, as the bucket spells their keys
     own: OwnTables
     now: Mapping[str, RowFile | Unread]  # each wiped table as it is
     attachments: Mapping[str, RowFile | Unread]
