@@ -1,7 +1,7 @@
 """A session of Nexus's API: logged in by its form, one origin, questions alone.
 
 No redirect is followed and no proxy or ``.netrc`` of the environment is used, so that the password
-reaches the named server and nobody else. An error holds a status and a path, never an answer.
+reaches the named server and no other. An error holds a status and a path, never an answer.
 """
 
 from __future__ import annotations

@@ -210,13 +210,13 @@ class LinkPlan:
     rows: int
     placed: int  # FileMaker has the record, and its owner will exist
     right_already: int
-    mended: dict[str, int]  # why -> links: dangling, unlinked, another owner
+    fixed: dict[str, int]  # why -> links: dangling, unlinked, another owner
     elsewhere: int  # linked to something else that exists; not changed
     owner_unknown: int  # FileMaker has the record, but not its owner
     not_in_filemaker: int
     reachable_before: int
     reachable_after: int
-    torn: tuple[str, ...] = ()  # groups whose members belong to several owners
+    split_groups: tuple[str, ...] = ()  # groups whose members belong to several owners
 
 
 class Scope(StrEnum):

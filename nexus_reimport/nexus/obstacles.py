@@ -28,7 +28,7 @@ class Problem:
     """A problem of the database that must be fixed first, and the statement that fixes it."""
 
     what: str
-    mend: str
+    fix: str
 
 
 def refuse_hidden_rows(connection: Connection) -> None:

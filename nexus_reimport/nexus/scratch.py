@@ -203,7 +203,7 @@ def drop(server: Postgres, name: str, token: str) -> bool:
     """Drop a database that we created, ending its sessions; True if it existed.
 
     Its comment is our token, or is still missing: a kill may fall between the two statements that
-    create it, and nobody else can have used a name with these random bits.
+    create it, and no other process can have used a name with these random bits.
     """
     with connected(server) as connection:
         text = comment(connection, name)

@@ -188,7 +188,7 @@ def plan(
         groups[attachment.link_key].append(attachment)
     fixed: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    torn = []
+    split_groups = []
     content_type = "" if owners.content_type is None else str(owners.content_type)
     with rowfile.writer(folder / f"links_{name}.parquet", LINK_COLUMNS) as out:
         for link_key in sorted(groups):
@@ -197,7 +197,7 @@ def plan(
             linked = _linked(members[0], owners)
             target = targets[0] if len(targets) == 1 else None
             if _is_torn(members, target, linked):
-                torn.append(link_key)
+                split_groups.append(link_key)
                 target = None
             why = _why(linked, target, members[0].object)
             if why:
@@ -217,13 +217,13 @@ def plan(
         rows=len(placed),
         placed=sum(m.owner is not None for m in placed),
         right_already=counts["right_already"],
-        mended=dict(sorted(fixed.items())),
+        fixed=dict(sorted(fixed.items())),
         elsewhere=counts["elsewhere"],
         owner_unknown=sum(m.known and m.owner is None for m in placed),
         not_in_filemaker=sum(not m.known for m in placed),
         reachable_before=counts["reachable_before"],
         reachable_after=counts["reachable_after"],
-        torn=tuple(torn),
+        split_groups=tuple(split_groups),
     )
 
 

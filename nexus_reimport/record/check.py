@@ -91,8 +91,8 @@ def _of_record(folder: Path, named: Checked, told: Mapping[str, str]) -> Checked
         seal=bag.digest(folder),
         sequence=_number(chain.of(folder)),
         state=verdict.state(read.entries),
-        remarks=tuple(filter(None, [read.torn_lines()])),
-        problems=tuple(filter(None, [read.broken_lines()])),
+        remarks=tuple(filter(None, [read.cut_note()])),
+        problems=tuple(filter(None, [read.broken_note()])),
     )
     if checked.kind == OPEN:
         return checked.with_problems(*_of_open(read.entries))

@@ -92,15 +92,15 @@ class Reading:
     """A journal as it was read."""
 
     entries: tuple[Entry, ...]  # those that count, and what the rest can still say
-    torn: tuple[int, ...]  # the lines that a kill has cut, by their numbers
+    cut_lines: tuple[int, ...]  # the lines that a kill has cut, by their numbers
     broken: int  # the first line that does not follow on the one before; 0 where all do
 
-    def torn_lines(self) -> str:
+    def cut_note(self) -> str:
         """That lines were cut, for a person; "" where none was."""
-        listed = ", ".join(str(number) for number in self.torn)
+        listed = ", ".join(str(number) for number in self.cut_lines)
         return f"{JOURNAL}: line {listed} was cut while it was written" if listed else ""
 
-    def broken_lines(self) -> str:
+    def broken_note(self) -> str:
         """That lines do not follow on each other, for a person; "" where all do."""
         told = f"{JOURNAL}: line {self.broken} does not follow on the one before"
         return f"{told}; from there on it counts for nothing better" if self.broken else ""
@@ -116,19 +116,19 @@ def scan(folder: Path) -> Reading:
     path = folder / JOURNAL
     lines, _ = _lines(path.read_bytes() if path.is_file() else b"")
     entries: list[Entry] = []
-    torn: list[int] = []
+    cut_lines: list[int] = []
     broken, before = 0, ""
     for number, raw in enumerate(lines, 1):
         line = _parsed(raw)
         if line is None:
-            torn.append(number)
+            cut_lines.append(number)
         elif not broken and (line.get("n"), line.get("before")) == (number, before):
             entries.append(Entry.of(line))
         else:
             broken = broken or number
             entries += _at_worst(Entry.of(line))
         before = private.sha256(raw)
-    return Reading(tuple(entries), tuple(torn), broken)
+    return Reading(tuple(entries), tuple(cut_lines), broken)
 
 
 def _lines(data: bytes) -> tuple[list[bytes], bool]:

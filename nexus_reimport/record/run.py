@@ -66,7 +66,7 @@ class Run:
     def journal_problems(self) -> list[str]:
         """What is wrong with the journal: lines that were cut, or do not follow on each other."""
         read = journal.scan(self.folder)
-        return [text for text in (read.torn_lines(), read.broken_lines()) if text]
+        return [text for text in (read.cut_note(), read.broken_note()) if text]
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

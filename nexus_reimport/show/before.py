@@ -231,7 +231,7 @@ def _attachments(value: Survey) -> ShownTable:
 def _problems(value: Survey) -> tuple[TextLine | ShownTable, ...]:
     if not value.problems:
         return (TextLine("No problem was found in the database.", Tone.GOOD),)
-    rows = [(Marked(p.what, Tone.BAD), p.mend) for p in value.problems]
+    rows = [(Marked(p.what, Tone.BAD), p.fix) for p in value.problems]
     return (table("Fix these first", "problem | statement that fixes it", rows),)
 
 

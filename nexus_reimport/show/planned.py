@@ -326,7 +326,7 @@ def _links(links: Iterable[LinkPlan]) -> ShownTable:
 
 
 def _links_to_fix(links: Iterable[LinkPlan]) -> ShownTable:
-    rows = [(p.attachment, why, count) for p in links for why, count in p.mended.items() if count]
+    rows = [(p.attachment, why, count) for p in links for why, count in p.fixed.items() if count]
     return table("Links to fix", "attachment | the link was | links", rows)
 
 

@@ -422,7 +422,7 @@ def test_an_answer_that_drips_is_taken_or_given_up_by_the_time_for_a_whole_one(c
 
 @every_server
 def test_an_unreachable_server_is_one_clear_message(channel):
-    with socket.socket() as silent:  # bound, so that nobody else listens there
+    with socket.socket() as silent:  # bound, so that nothing else listens there
         silent.bind(("127.0.0.1", 0))
         port = silent.getsockname()[1]
         with channel.opened(f"http://127.0.0.1:{port}") as source:

@@ -413,10 +413,10 @@ def test_an_error_inside_of_an_answer_comes_with_status_200(simulator, get, http
     assert content["value"][-1]["error"]["code"] == "951"
     assert len(content["value"]) == 4
     simulator.faults[:] = [faults.error_inside("API_event", 951, is_json=False)]
-    torn = http.get(f"{simulator.url}{BASE}/API_event", timeout=10)
-    assert torn.status_code == 200
+    cut = http.get(f"{simulator.url}{BASE}/API_event", timeout=10)
+    assert cut.status_code == 200
     with pytest.raises(json.JSONDecodeError):
-        json.loads(torn.text)
+        json.loads(cut.text)
 
 
 def test_an_edit_is_seen_by_the_next_page(get, simulator):

@@ -15,7 +15,7 @@ _MOUNT = 'mount -t tmpfs -o size="$1"m,mode=700 none "$2" && echo ready && exec 
 
 @dataclass(slots=True)
 class SmallDisk:
-    """A tmpfs on ``place``, seen by the commands that ``prefix`` starts and by nobody else.
+    """A tmpfs on ``place``, seen by the commands that ``prefix`` starts, and by no other process.
 
     It lives in a user and mount namespace, which an ordinary user may make on many systems. It ends
     with the process that holds it, which ends with us, since it reads from a pipe of ours.

@@ -124,7 +124,7 @@ def test_each_printed_statement_takes_its_obstacle_away(odd: Altered, what: str)
         told = found_in(odd.admin, odd.folder)
         assert len(told) == 1, told
         assert re.search(OBSTACLES[what], told[0].what), told
-        odd.admin.execute(told[0].mend)
+        odd.admin.execute(told[0].fix)
         assert found_in(odd.admin, odd.folder) == []
 
 
@@ -196,7 +196,7 @@ def test_ids_that_nothing_explains_are_explained_by_the_printed_lines(
         assert blocked.check == "nothing_unexplained_points_at_the_rows"
         (told,) = found_in(found.connection, tmp_path)
         assert told.what.startswith('Loose "one".It\'s holds 1 ids')
-        lines = told.mend.partition("\n")[2]
+        lines = told.fix.partition("\n")[2]
         mapping = tmp_path / "second_installation.toml"
         mapping.write_text(f"{mapping.read_text()}\n{lines}\n")
         _, report = found.checked()
@@ -338,5 +338,5 @@ def test_a_trigger_or_key_on_a_partition_is_an_obstacle_of_its_root(partitioned:
         told = found_in(partitioned.connection, partitioned.folder)
         assert len(told) == 2, told
         for problem in told:
-            partitioned.do(problem.mend)
+            partitioned.do(problem.fix)
         assert found_in(partitioned.connection, partitioned.folder) == []

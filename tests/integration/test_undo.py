@@ -251,15 +251,15 @@ def test_a_link_that_a_person_changed_since_is_kept_or_put_back(
     links = "SELECT id::text, object_id::text FROM documents_document ORDER BY id"
     before = dict(clinic.rows(links))
     executed(clinic, rehearsed)
-    mended = next(i for i, o in clinic.rows(links) if before[i] != o)
+    fixed = next(i for i, o in clinic.rows(links) if before[i] != o)
     other = clinic.value("SELECT max(id::text) FROM patients WHERE filemaker_metadata"
                          " ? 'filemaker_id' AND created_at < now() - interval '1 day'")  # fmt: skip
-    clinic.do("UPDATE documents_document SET object_id = %s WHERE id = %s", "dev", other, mended)
+    clinic.do("UPDATE documents_document SET object_id = %s WHERE id = %s", "dev", other, fixed)
     _, done = taken_back(newer)
     assert [n.changed for n in done.since.newer if n.table == "documents_document"] == [1]
     now = dict(clinic.rows(links))
-    assert now.pop(mended) == (other if stays else before[mended])
-    assert now == {i: o for i, o in before.items() if i != mended}
+    assert now.pop(fixed) == (other if stays else before[fixed])
+    assert now == {i: o for i, o in before.items() if i != fixed}
 
 
 def test_only_the_latest_run_can_be_taken_back(clinic: Clinic, rehearsed: Path) -> None:

@@ -28,30 +28,30 @@ def member(key: str, hangs_on: str | None, says: str | None) -> Placed:
 def test_a_batch_of_one_patient_is_moved_to_that_patient(tmp_path: Path) -> None:
     made, rows = planned(tmp_path, member("1", "b", "A"), member("2", "b", "A"))
     assert rows == [("batch", "a", "7")]
-    assert made.mended == {"another owner": 1}
+    assert made.fixed == {"another owner": 1}
 
 
 def test_a_batch_of_two_patients_is_torn_and_stays(tmp_path: Path) -> None:
     made, rows = planned(tmp_path, member("1", "b", "A"), member("2", "b", "B"))
-    assert (made.torn, rows) == (("batch",), [])
+    assert (made.split_groups, rows) == (("batch",), [])
 
 
 def test_an_owner_that_was_left_out_counts_as_another_patient(tmp_path: Path) -> None:
     made, rows = planned(tmp_path, member("1", "b", "A"), member("2", "b", "NAMELESS"))
-    assert (made.torn, rows) == (("batch",), [])
+    assert (made.split_groups, rows) == (("batch",), [])
 
 
 def test_a_batch_on_a_live_patient_is_not_moved_with_an_image_that_nobody_can_place(
     tmp_path: Path,
 ) -> None:
     made, rows = planned(tmp_path, member("1", "b", "A"), member("2", "b", None))
-    assert (made.torn, rows) == (("batch",), [])
+    assert (made.split_groups, rows) == (("batch",), [])
 
 
 def test_a_dangling_batch_is_mended_though_one_image_cannot_be_placed(tmp_path: Path) -> None:
     made, rows = planned(tmp_path, member("1", "gone", "A"), member("2", "gone", None))
     assert rows == [("batch", "a", "7")]
-    assert made.torn == ()
+    assert made.split_groups == ()
 
 
 def test_what_hangs_on_nothing_and_nobody_can_place_stays_so(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that nobody else may read, that a crash leaves whole, that one process holds at a time."""
+"""Files that only their owner may read, that a crash leaves whole, and the locks on them."""
 
 from __future__ import annotations
 

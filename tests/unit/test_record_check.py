@@ -421,7 +421,7 @@ def test_a_torn_line_is_told_and_the_next_one_begins_on_a_new_line(
     run.journal(Event.STARTED, stage="plan", pid=2)
     run.journal(Event.FAILED, stage="plan", exit_code=1, what="stopped")
     read = journal.scan(run.folder)
-    assert (read.torn, read.broken) == ((2,), 0)
+    assert (read.cut_lines, read.broken) == ((2,), 0)
     assert [entry.event for entry in read.entries] == ["opened", "started", "failed"]
     run.seal()
     (found,) = (c for c in checked(known, []) if c.run)

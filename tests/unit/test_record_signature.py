@@ -1,4 +1,4 @@
-"""A record signed with an SSH key: by whom, and by nobody else."""
+"""A record signed with an SSH key: by the key that is named, and by no other."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_no_test_file_imports_another() -> None:
     assert wrong == []
 
 
-# Where ids come in, and are made values: each reads what nobody else reads.
+# Where ids come in, and are made values: each reads what no other module reads.
 IDS_COME_IN = {
     "intake.py": "a record's own and those of its fields, a row's, the id map's",
     "mapping/entities.py": "those that a rule names",

@@ -69,7 +69,7 @@ def the_bucket_is_the_right_one(before: Before) -> Finding:
 def no_batch_holds_images_of_two_patients(before: Before) -> Finding:
     """FileMaker gives all images of one batch to one patient: a batch has only one link."""
     links = before.plan.links.values()
-    return Finding(max(1, sum(p.rows for p in links)), [t for p in links for t in p.torn])
+    return Finding(max(1, sum(p.rows for p in links)), [t for p in links for t in p.split_groups])
 
 
 @check(Before, Level.STOP, serves=("R4", "R5", "K3", "K4", "K5"), links=True)
