@@ -33,8 +33,12 @@ from support.clinic import (
     opened,
 )
 
-if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and os.access(IN_MEMORY, os.W_OK) \
-        and shutil.disk_usage(IN_MEMORY).free > ROOM:  # fmt: skip
+if (
+    "TMPDIR" not in os.environ
+    and IN_MEMORY.is_dir()
+    and os.access(IN_MEMORY, os.W_OK)
+    and shutil.disk_usage(IN_MEMORY).free > ROOM
+):
     # Some hundred databases of six hundred files each are made and dropped: a third of the time.
     os.environ["TMPDIR"], tempfile.tempdir = str(IN_MEMORY), None
 

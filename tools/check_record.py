@@ -172,8 +172,19 @@ def check_signature(bag, signers, problems, remarks):
     elif not signers:
         remarks.append(f"the signature of {who} was not checked: --allowed-signers FILE does it")
     else:
-        command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", who,
-                   "-n", NAMESPACE, "-s", str(bag / SIGNATURE)]  # fmt: skip
+        command = [
+            "ssh-keygen",
+            "-Y",
+            "verify",
+            "-f",
+            str(signers),
+            "-I",
+            who,
+            "-n",
+            NAMESPACE,
+            "-s",
+            str(bag / SIGNATURE),
+        ]
         with (bag / TAGS).open("rb") as file:
             done = subprocess.run(command, stdin=file, capture_output=True, check=False)
         if done.returncode != 0:

@@ -66,8 +66,11 @@ def test_a_record_is_archived_as_one_bag_and_read_back(
     with tarfile.open(fileobj=io.BytesIO(body)) as tar:
         tar.extractall(tmp_path / "read back", filter="data")
     bag = tmp_path / "read back" / run.id
-    done = subprocess.run([sys.executable, "-m", "bagit", "--validate", "--quiet", str(bag)],
-                          capture_output=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "bagit", "--validate", "--quiet", str(bag)],
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert {p.relative_to(bag): p.read_bytes() for p in bag.rglob("*") if p.is_file()} == {
         p.relative_to(run.bag): p.read_bytes() for p in run.bag.rglob("*") if p.is_file()

@@ -174,9 +174,17 @@ def test_a_text_of_many_megabytes_arrives_whole(channel, place, source):
 def test_no_method_of_the_client_can_write(channel):
     public = {name for name in vars(channel.client) if not name.startswith("_")}
     assert public - channel.methods == {
-        "channel", "close", "count", "fields", "newest", "origin", "product", "records", "tables",
+        "channel",
+        "close",
+        "count",
+        "fields",
+        "newest",
+        "origin",
+        "product",
+        "records",
+        "tables",
         "usage",
-    }  # fmt: skip
+    }
     assert public >= channel.methods
 
 

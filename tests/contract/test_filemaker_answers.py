@@ -252,13 +252,12 @@ def test_metadata_that_is_no_xml_is_told_with_its_place_and_nothing_of_it(simula
         lambda body: b"\xef\xbb\xbf" + body,
         lambda body: body.replace(b"docs.oasis-open.org/odata/ns/edm", b"example.org/edm/5"),
         lambda body: body.replace(b'Version="4.0"', b'Version="4.01"'),
-        lambda body: (
-            body.replace(b'Namespace="WalkClinic"', b'Namespace="WalkClinic" Alias="Self"', 1)
-            .replace(b'EntityType="WalkClinic.', b'EntityType="Self.')
-        ),
+        lambda body: body.replace(
+            b'Namespace="WalkClinic"', b'Namespace="WalkClinic" Alias="Self"', 1
+        ).replace(b'EntityType="WalkClinic.', b'EntityType="Self.'),
         lambda body: body.decode().replace("utf-8", "utf-16").encode("utf-16"),
     ],
-)  # fmt: skip
+)
 def test_metadata_with_a_mark_another_namespace_version_or_alias_is_read(simulator, change):
     with opened(simulator, OData) as source:
         truth = source.fields("API_Contacts")

@@ -104,8 +104,10 @@ def test_every_request_needs_account_and_password_and_a_token_is_none(simulator,
         assert bare.get(url, timeout=10).status_code == 401
         login = bare.post(
             f"{simulator.url}/fmi/data/v1/databases/WalkClinic/sessions",
-            json={}, auth=("nexus_reader", PASSWORD), timeout=10,
-        )  # fmt: skip
+            json={},
+            auth=("nexus_reader", PASSWORD),
+            timeout=10,
+        )
         token = login.json()["response"]["token"]
         for authorization in (f"Bearer {token}", "Basic bm9ib2R5Om5vdGhpbmc="):
             answer = bare.get(url, headers={"Authorization": authorization}, timeout=10)
@@ -121,8 +123,10 @@ def test_the_service_document_lists_the_sets_and_the_root_the_databases(get, sim
     sets = get("")[1]["value"]
     assert [found["name"] for found in sets] == list(simulator.tables)
     assert sets[2] == {
-        "name": "@ Dates to Connect", "url": "%40%20Dates%20to%20Connect", "kind": "EntitySet",
-    }  # fmt: skip
+        "name": "@ Dates to Connect",
+        "url": "%40%20Dates%20to%20Connect",
+        "kind": "EntitySet",
+    }
     root = http.get(f"{simulator.url}/fmi/odata/v4", timeout=10).json()
     assert root["value"] == [{"name": "WalkClinic", "url": "WalkClinic"}]
 
@@ -188,8 +192,10 @@ def test_a_record_has_its_values_in_odatas_form_without_containers_and_summaries
     }
     assert get(f"/API_Contacts('{FIRST}')")[1]["nameLast"] == "Quillfeather0"
     assert get("/API_event(101)?$select=endTime,ROWID,ROWMODID")[1].items() >= {
-        ("endTime", "09:45:00"), ("ROWID", "101"), ("ROWMODID", "0"),
-    }  # fmt: skip
+        ("endTime", "09:45:00"),
+        ("ROWID", "101"),
+        ("ROWMODID", "0"),
+    }
 
 
 def test_the_offset_of_timestamps_is_the_servers_own_on_any_day(get, simulator):

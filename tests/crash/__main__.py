@@ -41,9 +41,14 @@ def main() -> int:
         results, references, left_out = _played(chosen, Path(place), s3, made)
         small_disk = disk.SmallDisk.is_possible(Path(place) / "disk")
     paper = report.Matrix(
-        tuple(results), tuple(references), chosen.seed, time.monotonic() - began, chosen.workers,
-        left_out=left_out, small_disk=small_disk,
-    ).paper()  # fmt: skip
+        tuple(results),
+        tuple(references),
+        chosen.seed,
+        time.monotonic() - began,
+        chosen.workers,
+        left_out=left_out,
+        small_disk=small_disk,
+    ).paper()
     sys.stdout.write(paper)
     if not chosen.only and not chosen.list:
         PAPER.write_text(paper, encoding="utf-8")

@@ -28,8 +28,18 @@ class SmallDisk:
     def on(cls, place: Path) -> SmallDisk | None:
         """Mount it; None where this system does not let us."""
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        command = ["unshare", "--user", "--map-root-user", "--mount",
-                   "sh", "-c", _MOUNT, "sh", str(SIZE), str(place)]  # fmt: skip
+        command = [
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            _MOUNT,
+            "sh",
+            str(SIZE),
+            str(place),
+        ]
         try:
             holder = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -53,8 +63,13 @@ class SmallDisk:
     @property
     def prefix(self) -> list[str]:
         """What a command begins with so as to see this disk."""
-        return ["nsenter", f"--target={self._holder.pid}", "--user", "--mount",
-                "--preserve-credentials"]  # fmt: skip
+        return [
+            "nsenter",
+            f"--target={self._holder.pid}",
+            "--user",
+            "--mount",
+            "--preserve-credentials",
+        ]
 
     @property
     def folder(self) -> Path:
@@ -63,12 +78,10 @@ class SmallDisk:
 
     def fill(self) -> None:
         """Leave no byte."""
-        with (self.folder / "filler").open("wb", buffering=0) as file, \
-             contextlib.suppress(OSError):  # fmt: skip
+        with (self.folder / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(65536))
-        with (self.folder / "filler").open("ab", buffering=0) as file, \
-             contextlib.suppress(OSError):  # fmt: skip
+        with (self.folder / "filler").open("ab", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(b"\0")
 

@@ -139,10 +139,11 @@ def _fill(world: World, kernel: int) -> bool:
 def _at_commit(world: World, command: Command, journal: Journal, fault: Fault) -> Struck:
     struck = Struck()
     snare = world.postgres.at_commit(
-        DATABASE, PRODUCT,
+        DATABASE,
+        PRODUCT,
         "before" if fault in (Fault.LOST, Fault.LOST_AWAY) else "after",
         stays_away=fault in (Fault.LOST_AWAY, Fault.UNHEARD_AWAY),
-    )  # fmt: skip
+    )
     while command.runs() and not snare.sprung.wait(TICK):
         pass
     journal.look()

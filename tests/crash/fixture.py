@@ -172,19 +172,33 @@ class World:
     def start(self, words: Sequence[str]) -> Command:
         """Start ``nexus-reimport`` with these words."""
         output = self.folder / f"said-{time.monotonic_ns()}.txt"
-        command = [*(self.disk.prefix if self.disk else ()),
-                   sys.executable, "-m", "nexus_reimport.cli", *words]  # fmt: skip
+        command = [
+            *(self.disk.prefix if self.disk else ()),
+            sys.executable,
+            "-m",
+            "nexus_reimport.cli",
+            *words,
+        ]
         with output.open("wb") as file:
             process = subprocess.Popen(
-                command, env=self._variables(), cwd=self.folder,
-                stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
-            )  # fmt: skip
+                command,
+                env=self._variables(),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
         return Command(tuple(words), process, output)
 
     def _variables(self) -> dict[str, str]:
         ours = {k: v for k, v in os.environ.items() if not k.startswith("NEXUS_")}
-        return {**ours, **python_path(), "TMPDIR": str(self.scratch),
-                FOLDER_VARIABLE: str(self.places)}  # fmt: skip
+        return {
+            **ours,
+            **python_path(),
+            "TMPDIR": str(self.scratch),
+            FOLDER_VARIABLE: str(self.places),
+        }
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -233,9 +247,11 @@ class World:
 
         def found() -> list[str]:
             alive = [*look.processes(self.places), *filter(look.lives, self.watched)]
-            return [*(f"process {look.name(process)}" for process in alive),
-                    *look.files(self.scratch, self.runs),
-                    *look.on_the_server(self.server.dsn(), self.known)]  # fmt: skip
+            return [
+                *(f"process {look.name(process)}" for process in alive),
+                *look.files(self.scratch, self.runs),
+                *look.on_the_server(self.server.dsn(), self.known),
+            ]
 
         until(lambda: not found(), GRACE, 0.1)
         return found()
@@ -243,8 +259,13 @@ class World:
     def swept(self) -> list[str]:
         """What may stay until the next command, and has to be gone after it."""
         private, runs = self.private / ENVIRONMENT, self.runs / ENVIRONMENT
-        found = [private / ".kernel", private / ".preview", runs / ".window", self.closed_sign,
-                 *(private / "scratch").glob("*.json")]  # fmt: skip
+        found = [
+            private / ".kernel",
+            private / ".preview",
+            runs / ".window",
+            self.closed_sign,
+            *(private / "scratch").glob("*.json"),
+        ]
         return [path.name for path in found if path.exists()]
 
     @property
@@ -274,10 +295,12 @@ def opened(folder: Path, s3: S3Server, made_up: Clinic) -> Iterator[World]:
     folder.mkdir(parents=True)
     tables = copy.deepcopy(list(made_up.filemaker))
     server = PostgresServer.start(folder / "server", tuned=_TUNED)
-    with Simulator(tables, password=PASSWORD, only_odata=ONLY_ODATA) as simulator, \
-         PostgresProxy(server.port) as postgres, \
-         Proxy(int(simulator.url.rpartition(":")[2])) as filemaker, \
-         Proxy(s3.access.ports["s3"]) as storage:  # fmt: skip
+    with (
+        Simulator(tables, password=PASSWORD, only_odata=ONLY_ODATA) as simulator,
+        PostgresProxy(server.port) as postgres,
+        Proxy(int(simulator.url.rpartition(":")[2])) as filemaker,
+        Proxy(s3.access.ports["s3"]) as storage,
+    ):
         world = World(folder, server, simulator, postgres, filemaker, storage, made_up)
         try:
             _furnish(world, s3)

@@ -141,8 +141,15 @@ class Matrix:
     def _randoms(self) -> Iterator[Sequence[object]]:
         for r in sorted(self.results, key=lambda r: r.case.number):
             if r.case.point is None:
-                yield (r.case.number, r.case.kind, r.case.fault, r.at if r.hit else "", cell(r),
-                       r.verdict or "no run yet", ", ".join(r.taken))  # fmt: skip
+                yield (
+                    r.case.number,
+                    r.case.kind,
+                    r.case.fault,
+                    r.at if r.hit else "",
+                    cell(r),
+                    r.verdict or "no run yet",
+                    ", ".join(r.taken),
+                )
 
     def _failures(self) -> str:
         failed = [result for result in self.results if result.violations]
@@ -172,7 +179,9 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A table that reads well as it stands, too."""
     cells = [[str(c) for c in head], *([str(c) for c in row] for row in rows)]
     widths = [max(len(row[n]) for row in cells) for n in range(len(head))]
-    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
-             for row in cells]  # fmt: skip
+    lines = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
+        for row in cells
+    ]
     ruler = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
     return "\n".join([lines[0], ruler, *lines[1:]])

@@ -63,9 +63,16 @@ def play(world: World, case: Case, usual: float = 0.0, *, briskly: bool = False)
     wrong += more + _judge_at_last(world, run.id if run else "", word, verdict)
     world.close_disk()
     return Result(
-        case, struck.hit, struck.at, word, verdict, tuple(taken), tuple(wrong),
-        time.monotonic() - began, "\n---\n".join(texts),
-    )  # fmt: skip
+        case,
+        struck.hit,
+        struck.at,
+        word,
+        verdict,
+        tuple(taken),
+        tuple(wrong),
+        time.monotonic() - began,
+        "\n---\n".join(texts),
+    )
 
 
 def _its_own(world: World, kind: Kind, known: set[str]) -> Run | None:

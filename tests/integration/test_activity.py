@@ -173,8 +173,10 @@ def test_an_edit_that_the_copy_does_not_hold_is_seen_all_the_same(clinic: Clinic
     book.plan()
     book.check_before()
     with desk(clinic) as other:
-        other.execute("UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)"
-                      "::uuid FROM notes)")  # fmt: skip
+        other.execute(
+            "UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)"
+            "::uuid FROM notes)"
+        )
     book.rehearse()
     until(lambda: book.activity().written)
     assert book.activity().written == {"notes": TableWrites(0, 1, 0)}
@@ -321,16 +323,25 @@ def test_a_session_seen_twice_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"written": {"notes": TableWrites(1, 0, 0)}, "changed": ("notes",)},
-         "1 row of notes was written since the survey: the plan is void"),
+        (
+            {"written": {"notes": TableWrites(1, 0, 0)}, "changed": ("notes",)},
+            "1 row of notes was written since the survey: the plan is void",
+        ),
         ({"interrupted": True}, "it may have missed some writers"),
         ({"could_have": (activity.Session("", 9, None, None),)}, "(no name)"),
     ],
-)  # fmt: skip
+)
 def test_the_page_says_plainly_what_it_means(change: dict[str, Any], said: str) -> None:
     moment = datetime(2026, 3, 1, 2, 0, 0)
     quiet: dict[str, Any] = {
-        "since": moment, "until": moment, "tables": 8, "counted": True, "written": {},
-        "changed": (), "writers": (), "could_have": (), "interrupted": False,
-    }  # fmt: skip
+        "since": moment,
+        "until": moment,
+        "tables": 8,
+        "counted": True,
+        "written": {},
+        "changed": (),
+        "writers": (),
+        "could_have": (),
+        "interrupted": False,
+    }
     assert said in repr(show.activity(Activity(**{**quiet, **change})))

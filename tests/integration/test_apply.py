@@ -140,9 +140,13 @@ def test_a_write_to_a_protected_table_is_noticed_and_rolled_back(
             f"GRANT SELECT, UPDATE, DELETE ON clinics, documents_document, xero_sync_logs TO {ROLE}"
         )
         done.database.connection.execute(statement)
-        now = {t: (i, u, d) for t, i, u, d in done.database.connection.execute(
-            "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del"
-            " FROM pg_catalog.pg_stat_xact_user_tables WHERE schemaname = 'public'")}  # fmt: skip
+        now = {
+            t: (i, u, d)
+            for t, i, u, d in done.database.connection.execute(
+                "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del"
+                " FROM pg_catalog.pg_stat_xact_user_tables WHERE schemaname = 'public'"
+            )
+        }
         return book._check_inside(replace(done, writes=now))
 
     with pytest.raises(StopError, match="protected_tables_were_not_written"):
@@ -153,16 +157,23 @@ def test_a_write_to_a_protected_table_is_noticed_and_rolled_back(
 @pytest.mark.parametrize(
     ("statement", "table"),
     [
-        ("INSERT INTO appointments SELECT (jsonb_populate_record(a, jsonb_build_object('id',"
-         " gen_random_uuid(), 'filemaker_event_id', null))).* FROM appointments a LIMIT 1",
-         "appointments"),
-        ("UPDATE patients SET notes = 'edited' WHERE id = (SELECT min(id::text)::uuid"
-         " FROM patients)", "patients"),
-        ("UPDATE documents_document SET object_id = NULL WHERE id ="
-         " (SELECT min(id::text)::uuid FROM documents_document WHERE object_id IS NOT NULL)",
-         "documents_document"),
+        (
+            "INSERT INTO appointments SELECT (jsonb_populate_record(a, jsonb_build_object('id',"
+            " gen_random_uuid(), 'filemaker_event_id', null))).* FROM appointments a LIMIT 1",
+            "appointments",
+        ),
+        (
+            "UPDATE patients SET notes = 'edited' WHERE id = (SELECT min(id::text)::uuid"
+            " FROM patients)",
+            "patients",
+        ),
+        (
+            "UPDATE documents_document SET object_id = NULL WHERE id ="
+            " (SELECT min(id::text)::uuid FROM documents_document WHERE object_id IS NOT NULL)",
+            "documents_document",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_was_booked_or_edited_after_the_preflight_stops_the_execution(
     clinic: Clinic, rehearsed: Path, statement: str, table: str
 ) -> None:
@@ -239,8 +250,10 @@ def test_readers_go_on_while_the_run_is_at_work(clinic: Clinic, rehearsed: Path)
     book = clinic.approved(rehearsed)
     seen: list[int] = []
     before = clinic.value("SELECT count(*) FROM patients")
-    apply_with(book, progress=at_step(7, lambda: seen.append(
-        clinic.value("SELECT count(*) FROM patients"))))  # fmt: skip
+    apply_with(
+        book,
+        progress=at_step(7, lambda: seen.append(clinic.value("SELECT count(*) FROM patients"))),
+    )
     assert seen == [before]
 
 
@@ -306,8 +319,9 @@ def test_without_its_own_approval_nothing_is_executed(clinic: Clinic) -> None:
         apply.apply(
             book.settings.postgres,
             apply.ApplyRequest(book.run.id, "x", book.intake(), book.run.load(Plan)),
-            no_checks, commit=True,
-        )  # fmt: skip
+            no_checks,
+            commit=True,
+        )
     assert clinic.state() == before
 
 

@@ -19,8 +19,9 @@ def test_the_backup_of_a_table_is_exact_so_that_copy_reads_it_back(
         with psycopg.connect(postgres.dsn("exact", "nexus"), autocommit=True) as connection:
             connection.execute("CREATE TABLE was (n int, t text)")
             with connection.cursor() as cursor:
-                cursor.executemany("INSERT INTO was VALUES (%s, %s)",
-                                   enumerate((*GUARDED, *PLAIN, None)))  # fmt: skip
+                cursor.executemany(
+                    "INSERT INTO was VALUES (%s, %s)", enumerate((*GUARDED, *PLAIN, None))
+                )
             backup._csv(connection, "public", "was", tmp_path / "was.csv")
             content = (tmp_path / "was.csv").read_bytes()
             assert content.startswith(b"n,t\n")

@@ -77,8 +77,11 @@ def test_each_table_may_come_by_a_channel_of_its_own_and_the_page_says_so(
     read = book.snapshot()
     by = {name: e.channel for name, e in read.extracts.items()}
     assert (by["notes"], by["images"], by["events"], by["contacts"]) == (
-        "odata", "exports", "exports", "data_api",
-    )  # fmt: skip
+        "odata",
+        "exports",
+        "exports",
+        "data_api",
+    )
     images = read.extracts["images"]
     assert images.origin is not None
     assert images.origin.name == "Image_DataV6.tab"
@@ -114,9 +117,17 @@ def test_what_a_field_was_found_under_is_shown(clinic: Clinic) -> None:
         table = tables["API_Contacts"]
         renamed = {"Health Number": "Health_Number"}
         fields = tuple(
-            type(f)(renamed.get(f.name, f.name), f.type, f.is_global, f.is_calculation,
-                    f.repetitions, f.auto_enter, f.is_summary) for f in table.fields
-        )  # fmt: skip
+            type(f)(
+                renamed.get(f.name, f.name),
+                f.type,
+                f.is_global,
+                f.is_calculation,
+                f.repetitions,
+                f.auto_enter,
+                f.is_summary,
+            )
+            for f in table.fields
+        )
         for record in table.records:
             record.values = {renamed.get(k, k): v for k, v in record.values.items()}
         tables["API_Contacts"] = type(table)(table.name, fields, table.records)

@@ -74,7 +74,8 @@ CORRUPTIONS = {
     "a patient is gone": (
         f"DELETE FROM notes WHERE patient_id = {PATIENT}; SET session_replication_role = replica;"
         f" DELETE FROM patients WHERE id = {PATIENT}",
-        {"every_patient_of_filemaker_is_there"}),
+        {"every_patient_of_filemaker_is_there"},
+    ),
     "an appointment is gone": (
         "DELETE FROM appointments WHERE id = (SELECT id FROM appointments a WHERE NOT EXISTS"
         " (SELECT FROM encounters e WHERE e.appointment_id = a.id) AND NOT EXISTS"
@@ -83,57 +84,76 @@ CORRUPTIONS = {
         " (SELECT FROM xero_quote_links x WHERE x.appointment_id = a.id) AND NOT EXISTS"
         " (SELECT FROM appointments c WHERE c.parent_appointment_id = a.id)"
         " AND filemaker_event_id IS NOT NULL ORDER BY id LIMIT 1)",
-        {"every_appointment_of_filemaker_is_there", "the_calendar_shows_every_appointment"}),
+        {"every_appointment_of_filemaker_is_there", "the_calendar_shows_every_appointment"},
+    ),
     "an appointment has no end": (
         "UPDATE appointments SET end_time = NULL WHERE id = (SELECT min(id::text)::uuid"
         " FROM appointments WHERE patient_id IS NOT NULL)",
-        {"the_calendar_shows_every_appointment"}),
+        {"the_calendar_shows_every_appointment"},
+    ),
     "a letter is put under another name": (
         "UPDATE letters_patientletter SET patient_id = (SELECT max(id::text)::uuid FROM patients"
         " WHERE id <> patient_id) WHERE id = (SELECT min(id::text)::uuid"
-        " FROM letters_patientletter)", {"every_row_is_as_planned"}),
+        " FROM letters_patientletter)",
+        {"every_row_is_as_planned"},
+    ),
     "a blank at the end": (
         "UPDATE notes SET content = content || ' ' WHERE id = (SELECT min(id::text)::uuid"
-        " FROM notes)", {"every_row_is_as_planned"}),
+        " FROM notes)",
+        {"every_row_is_as_planned"},
+    ),
     "text moved between neighbours": (
         "UPDATE patients SET middle_names = last_name, last_name = '' WHERE id = " + PATIENT,
-        {"every_row_is_as_planned"}),
+        {"every_row_is_as_planned"},
+    ),
     "a time below the second": (
         "UPDATE appointments SET start_time = start_time + interval '1 microsecond' WHERE id ="
-        " (SELECT min(id::text)::uuid FROM appointments)", {"every_row_is_as_planned"}),
+        " (SELECT min(id::text)::uuid FROM appointments)",
+        {"every_row_is_as_planned"},
+    ),
     "a key inside a JSON column": (
         f"UPDATE patients SET flags_json = '{{\"x\": 1}}' WHERE id = {PATIENT}",
-        {"what_only_nexus_knows_was_carried_over"}),
+        {"what_only_nexus_knows_was_carried_over"},
+    ),
     "a JSON true becomes 1": (
         "UPDATE patients SET flags_json = '{\"falls_risk\": 1}' WHERE id = (SELECT"
         " min(id::text)::uuid FROM patients WHERE flags_json = '{\"falls_risk\": true}')",
-        {"every_row_is_as_planned", "what_only_nexus_knows_was_carried_over"}),
+        {"every_row_is_as_planned", "what_only_nexus_knows_was_carried_over"},
+    ),
     "an archived patient reappears": (
         "UPDATE patients SET archived = NOT archived WHERE id = " + PATIENT,
-        {"what_only_nexus_knows_was_carried_over"}),
+        {"what_only_nexus_knows_was_carried_over"},
+    ),
     "a clinician is lost": (
         "UPDATE appointments SET clinician_id = NULL WHERE id = (SELECT min(id::text)::uuid"
         " FROM appointments WHERE clinician_id IS NOT NULL)",
-        {"what_only_nexus_knows_was_carried_over"}),
+        {"what_only_nexus_knows_was_carried_over"},
+    ),
     "two documents swapped": (SWAP, {"every_document_hangs_on_its_patient"}),
     "a document is unlinked": (
         f"UPDATE documents_document SET object_id = NULL WHERE id = {LINKED}",
-        {"every_document_hangs_on_its_patient"}),
+        {"every_document_hangs_on_its_patient"},
+    ),
     "a batch on another patient": (
         "UPDATE images_batch SET object_id = (SELECT max(id::text)::uuid FROM patients"
         " WHERE id <> object_id) WHERE id = (SELECT batch_id FROM images_image"
         " WHERE s3_key LIKE '%bulk-dump%' ORDER BY id LIMIT 1)",
-        {"every_image_hangs_on_its_patient"}),
+        {"every_image_hangs_on_its_patient"},
+    ),
     "a clinic's colour": (
         "UPDATE clinics SET color = '#010203' WHERE id = (SELECT min(id::text)::uuid FROM clinics)",
-        {"protected_tables_are_as_they_were"}),
+        {"protected_tables_are_as_they_were"},
+    ),
     "a duplicate": (
         "INSERT INTO notes SELECT (jsonb_populate_record(n, jsonb_build_object('id',"
-        " gen_random_uuid()))).* FROM notes n LIMIT 1", {"every_row_is_as_planned"}),
+        " gen_random_uuid()))).* FROM notes n LIMIT 1",
+        {"every_row_is_as_planned"},
+    ),
     "a name that search cannot find": (
         f"UPDATE patients SET first_name = '', last_name = '' WHERE id = {PATIENT}",
-        {"every_patient_opens_with_its_attachments", "every_row_is_as_planned"}),
-}  # fmt: skip
+        {"every_patient_opens_with_its_attachments", "every_row_is_as_planned"},
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -198,8 +218,13 @@ TWINS = {
 
 
 def waiver(check: str, at_most: int = 5000, until: str = "2026-03-01") -> Waiver:
-    return Waiver(check=check, at_most=at_most, reason="by hand", who="A. Person",
-                  until=date.fromisoformat(until))  # fmt: skip
+    return Waiver(
+        check=check,
+        at_most=at_most,
+        reason="by hand",
+        who="A. Person",
+        until=date.fromisoformat(until),
+    )
 
 
 def results(book: runbook.Runbook, *waivers: Waiver) -> dict[str, Result]:
@@ -214,9 +239,14 @@ def test_one_waiver_is_for_a_check_before_and_its_twin_after(
     names = TWINS.keys() if named == "before" else TWINS.values()
     path = clinic.folder / "sandbox-dev.toml"
     own, _, _ = path.read_text().partition("[[waivers]]")
-    path.write_text(own + "".join(
-        f'[[waivers]]\ncheck = "{name}"\nat_most = 5000\nreason = "r"\nwho = "w"\n'
-        'until = "2099-12-31"\n' for name in names))  # fmt: skip
+    path.write_text(
+        own
+        + "".join(
+            f'[[waivers]]\ncheck = "{name}"\nat_most = 5000\nreason = "r"\nwho = "w"\n'
+            'until = "2099-12-31"\n'
+            for name in names
+        )
+    )
     book = clinic.preflight()  # the rehearsal has verified: both stages were asked
     found = {r.check: r for r in book.run.load(Report, "checks_before").results}
     verified = book.run.load(Rehearsal).verified
@@ -237,11 +267,18 @@ def test_what_a_waiver_is_worth_is_said(clinic: Clinic, rehearsed: Path) -> None
     assert count > 0
     for given, passed, words in (
         (waiver(name), True, "waived up to 5,000 by A. Person until 2026-03-01: by hand"),
-        (waiver(name, until="2026-02-28"), False, f"EXPIRED: waived up to 5,000 by A. Person until"
-         f" 2026-02-28: {count} offend"),
-        (waiver(name, 0), False, f"NOT ENOUGH: waived up to 0 by A. Person until 2026-03-01:"
-         f" {count} offend, {count} more"),
-    ):  # fmt: skip
+        (
+            waiver(name, until="2026-02-28"),
+            False,
+            f"EXPIRED: waived up to 5,000 by A. Person until 2026-02-28: {count} offend",
+        ),
+        (
+            waiver(name, 0),
+            False,
+            f"NOT ENOUGH: waived up to 0 by A. Person until 2026-03-01:"
+            f" {count} offend, {count} more",
+        ),
+    ):
         result = results(book, given)[name]
         assert (result.passed, result.waiver) == (passed, words)
         assert result.note.endswith(words)
@@ -254,9 +291,14 @@ def test_what_a_waiver_is_worth_is_said(clinic: Clinic, rehearsed: Path) -> None
 def test_waivers_that_can_never_be_of_use_are_refused_all_at_once(clinic: Clinic) -> None:
     path = clinic.folder / "sandbox-dev.toml"
     wrong = ("every_pateint_has_a_clinic", "everything_is_decided", "every_patient_has_a_clinic")
-    path.write_text(path.read_text() + "".join(
-        f'\n[[waivers]]\ncheck = "{name}"\nat_most = 1\nreason = "r"\nwho = "w"\n'
-        'until = "2099-12-31"\n' for name in wrong))  # fmt: skip
+    path.write_text(
+        path.read_text()
+        + "".join(
+            f'\n[[waivers]]\ncheck = "{name}"\nat_most = 1\nreason = "r"\nwho = "w"\n'
+            'until = "2099-12-31"\n'
+            for name in wrong
+        )
+    )
     with pytest.raises(SettingsError, match="3 waivers cannot be used") as told:
         runbook.begin("sandbox-dev")
     text = str(told.value)
@@ -280,8 +322,11 @@ def test_no_result_says_more_than_there_is(clinic: Clinic, rehearsed: Path) -> N
     )
     questions = undecided.undecided()
     assert len(questions) > len(undecided.entities) + 5
-    result = next(r for r in checks.run(replace(subject, plan=undecided), today=TODAY).results
-                  if r.check == "everything_is_decided")  # fmt: skip
+    result = next(
+        r
+        for r in checks.run(replace(subject, plan=undecided), today=TODAY).results
+        if r.check == "everything_is_decided"
+    )
     assert result.found == f"{len(questions)} of {undecided.questions}"
     assert result.offending <= result.looked_at
     assert result.listed.endswith(f" and {len(questions) - 5} more")

@@ -95,9 +95,11 @@ def test_a_record_that_was_edited_is_found_out(
     assert (code, said["as_sealed"]) == (1, False)
     assert said["checked"][0]["problems"] == ["data/plan.json: changed after the seal"]
     clinic.do(
-        "UPDATE nexus_reimport.runs SET seal = 'another' WHERE run = %s", "dev", second.run.id,
+        "UPDATE nexus_reimport.runs SET seal = 'another' WHERE run = %s",
+        "dev",
+        second.run.id,
         role=ROLE,
-    )  # fmt: skip
+    )
     code, out, _ = command(capsys, "record", "check", DEV, "--run", second.run.id)
     assert code == 1
     assert "the database has a different seal for this run" in out
@@ -210,13 +212,14 @@ def test_filemaker_runs_alone_for_any_client(tmp_path: Path) -> None:
     secret = {"NEXUS_SANDBOX_FILEMAKER_PASSWORD": "of this test"}
     with subprocess.Popen(
         [sys.executable, "-m", "nexus_reimport.cli", *arguments],
-        stdout=subprocess.PIPE, text=True, cwd=OUTSIDE, env={**os.environ, **secret},
-    ) as running:  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=OUTSIDE,
+        env={**os.environ, **secret},
+    ) as running:
         assert running.stdout is not None
         url = running.stdout.readline().split()[0]
         place = f"{url}/fmi/data/v1/databases/WalkClinic/sessions"
-        answer = requests.post(
-            place, auth=("nexus_reader", "of this test"), json={}, timeout=30
-        )  # fmt: skip
+        answer = requests.post(place, auth=("nexus_reader", "of this test"), json={}, timeout=30)
         running.terminate()
     assert answer.status_code == 200

@@ -97,14 +97,15 @@ def test_a_row_that_any_foreign_key_points_at_stays(
 ) -> None:
     column = "(card)" in key
     pointed = SCHEMA.replace("legacy_no text,", "legacy_no text, card text UNIQUE,").replace(
-        "INSERT INTO practice.site", f"CREATE SCHEMA other; CREATE TABLE {key};"
-        "INSERT INTO practice.site", 1
+        "INSERT INTO practice.site",
+        f"CREATE SCHEMA other; CREATE TABLE {key};INSERT INTO practice.site",
+        1,
     ) + (
         "INSERT INTO practice.person (card, given, family, site_id) VALUES"
         " ('Card A', 'One', 'Kept', 1), ('Card B', 'Two', 'Gone', 1);"
         f"INSERT INTO {key.partition(' (')[0]}"
         f" SELECT {'card' if column else 'id'} FROM practice.person WHERE given = 'One'"
-    )  # fmt: skip
+    )
     with altered(postgres, s3, tmp_path, pointed) as found:
         settings = tmp_path / "second.toml"
         text = settings.read_text()

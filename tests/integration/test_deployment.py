@@ -86,11 +86,19 @@ def test_the_answer_can_be_read_by_a_program(
     )
     assert said.pop("bytes") > 1_000_000
     assert said.pop("version").startswith("18")
-    assert (code, said) == (0, {
-        "environment": DEV, "adopted": True, "host": "127.0.0.1", "port": clinic.server.port,
-        "database": clinic.databases["dev"], "oid": oid(clinic, "dev"), "marker": DEV,
-        "adopted_by": getpass.getuser(),
-    })  # fmt: skip
+    assert (code, said) == (
+        0,
+        {
+            "environment": DEV,
+            "adopted": True,
+            "host": "127.0.0.1",
+            "port": clinic.server.port,
+            "database": clinic.databases["dev"],
+            "oid": oid(clinic, "dev"),
+            "marker": DEV,
+            "adopted_by": getpass.getuser(),
+        },
+    )
     code, out, _ = command(capsys, "adopt", DEV, "--json")
     again = json.loads(out)
     assert (code, again["adopted"], again["adopted_at"]) == (0, False, at)
@@ -187,9 +195,12 @@ def on_a_terminal(typed: str, *arguments: str) -> tuple[int, str, str]:
     ours, theirs = pty.openpty()
     try:
         with subprocess.Popen(
-            [sys.executable, "-m", "nexus_reimport.cli", *arguments], stdin=theirs,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        ) as running:  # fmt: skip
+            [sys.executable, "-m", "nexus_reimport.cli", *arguments],
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running:
             os.write(ours, f"{typed}\n".encode())
             out, told = running.communicate(timeout=60)
         return running.returncode, out, told

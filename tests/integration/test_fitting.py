@@ -103,14 +103,19 @@ def test_a_budget_is_the_mapping_s_and_a_waiver_names_the_check(over_the_data_ap
     with second.simulator.edit() as tables:
         for record in tables["People"].records[:3]:
             record.values["Site"] = "Nowhere"
-    second.edit("second_installation.toml", 'match = "label" }] }',
-                'match = "label" }], misfits_at_most = 1.0 }')  # fmt: skip
+    second.edit(
+        "second_installation.toml",
+        'match = "label" }] }',
+        'match = "label" }], misfits_at_most = 1.0 }',
+    )
     assert result(second.checked()[1], BUDGET).passed
     second.edit("second_installation.toml", "misfits_at_most = 1.0", "misfits_at_most = 0.0")
     assert not result(second.checked()[1], BUDGET).passed
     path = second.folder / "second.toml"
-    path.write_text(path.read_text() + f'\n[[waivers]]\ncheck = "{BUDGET}"\nat_most = 3\n'
-                    'reason = "sites closed"\nwho = "x"\nuntil = "2099-01-01"\n')  # fmt: skip
+    path.write_text(
+        path.read_text() + f'\n[[waivers]]\ncheck = "{BUDGET}"\nat_most = 3\n'
+        'reason = "sites closed"\nwho = "x"\nuntil = "2099-01-01"\n'
+    )
     found = result(second.checked()[1], BUDGET)
     assert found.passed
     assert found.waived == 3
@@ -145,8 +150,11 @@ def test_a_column_of_words_that_are_no_choice_stops(clinic: Clinic) -> None:
 
 def test_a_date_that_is_none_is_put_into_no_text(clinic: Clinic) -> None:
     with clinic.simulator.edit() as tables:
-        record = next(r for r in tables["@ Dates to Connect"].records
-                      if r.values.get("Contact_ID") and r.values.get("End_Date"))  # fmt: skip
+        record = next(
+            r
+            for r in tables["@ Dates to Connect"].records
+            if r.values.get("Contact_ID") and r.values.get("End_Date")
+        )
         record.values["End_Date"] = "13/13/2026 (not d/m/y)"
     book = planned()
     (told,) = [m for m in plan_of(book).entities["reminders"].misfits if m.column == "note"]
@@ -170,13 +178,17 @@ def test_a_start_that_is_no_date_is_told_by_id_with_the_rule_to_paste(second: Se
     assert line in str(told.value)
     assert "2/31" not in str(told.value)
     assert second.state() == before
-    second.edit("second_installation.toml", 'left_out = [{ name = "nobody"',
-                f'left_out = [{line}, {{ name = "nobody"')  # fmt: skip
+    second.edit(
+        "second_installation.toml",
+        'left_out = [{ name = "nobody"',
+        f'left_out = [{line}, {{ name = "nobody"',
+    )
     book = second.whole()
     account = next(a for a in plan_of(book).accounts if a.source == "visits")
     assert (account.left_out, account.budgets) == (
-        {"starts_does_not_fit": 1}, {"starts_does_not_fit": 2},
-    )  # fmt: skip
+        {"starts_does_not_fit": 1},
+        {"starts_does_not_fit": 2},
+    )
     assert account.adds_up
     lines = [row for row in rowfile.read(book.folder, plan_of(book).ledger) if row[4] == "V3"]
     assert lines == [("visits", "visits", "left out", "starts_does_not_fit", "V3", None)]
@@ -224,29 +236,48 @@ def test_a_default_that_is_another_value_for_each_row_fills_no_needed_column(
 def test_a_number_that_its_column_cannot_hold_does_not_fit(second: Second) -> None:
     second.connection.execute("ALTER TABLE practice.visit ADD COLUMN weight numeric(4,1)")
     second.connection.execute("ALTER TABLE practice.carer ADD COLUMN age smallint")
-    second.edit("second_installation.toml", 'remark = { from = "Remark", convert = "paragraphs" }',
-                'remark = { from = "Remark" }\nweight = { from = "Remark" }')  # fmt: skip
-    second.edit("second_installation.toml", 'since = { from = "Since", convert = "date" }',
-                'age = { from = "Carer" }')  # fmt: skip
-    second.csv("Visits.csv", VISITS, *[
-        (f"V{n}", "P1", f"7/{n}/2025", "9:00", "", weight)
-        for n, weight in enumerate(("71", "71.5", "1e2", "1000", "71.55", "n/a", "7.0"), 1)
-    ])  # fmt: skip
-    second.csv("Cares.csv", CARES, *[
-        ("P1", age, "1/1/2020") for age in ("7", "32767", "32768", "40.0")
-    ])  # fmt: skip
+    second.edit(
+        "second_installation.toml",
+        'remark = { from = "Remark", convert = "paragraphs" }',
+        'remark = { from = "Remark" }\nweight = { from = "Remark" }',
+    )
+    second.edit(
+        "second_installation.toml",
+        'since = { from = "Since", convert = "date" }',
+        'age = { from = "Carer" }',
+    )
+    second.csv(
+        "Visits.csv",
+        VISITS,
+        *[
+            (f"V{n}", "P1", f"7/{n}/2025", "9:00", "", weight)
+            for n, weight in enumerate(("71", "71.5", "1e2", "1000", "71.55", "n/a", "7.0"), 1)
+        ],
+    )
+    second.csv(
+        "Cares.csv", CARES, *[("P1", age, "1/1/2020") for age in ("7", "32767", "32768", "40.0")]
+    )
     book = second.planned()
     weights = {r["remark"]: r["weight"] for r in planned_rows(book, "visits") if r["remark"]}
     assert weights == {
-        "71": "71.0", "71.5": "71.5", "1e2": "100.0", "1000": None, "71.55": None, "n/a": None,
-        "7.0": "7.0", "made here": None, "first": None,
-    }  # fmt: skip
-    reasons = {m.reason: m.count for m in plan_of(book).entities["visits"].misfits
-               if m.column == "weight"}  # fmt: skip
+        "71": "71.0",
+        "71.5": "71.5",
+        "1e2": "100.0",
+        "1000": None,
+        "71.55": None,
+        "n/a": None,
+        "7.0": "7.0",
+        "made here": None,
+        "first": None,
+    }
+    reasons = {
+        m.reason: m.count for m in plan_of(book).entities["visits"].misfits if m.column == "weight"
+    }
     assert reasons == {
-        "too large for numeric(4,1)": 1, "more than 1 digits after the point": 1,
+        "too large for numeric(4,1)": 1,
+        "more than 1 digits after the point": 1,
         "not a number": 1,
-    }  # fmt: skip
+    }
     ages = {r["named"]: r["age"] for r in planned_rows(book, "carers")}
     assert ages == {"C1": None, "7": "7", "32767": "32767", "32768": None, "40.0": "40"}
 
@@ -278,8 +309,11 @@ def test_what_is_no_date_says_under_which_form_it_would_be_one(value: str, told:
 
 def test_an_id_that_a_rule_names_and_no_record_has_is_told(second: Second) -> None:
     rule = '{ name = "named", at_most = 0.5, records = ["v2", "V77"] }'
-    second.edit("second_installation.toml", 'left_out = [{ name = "nobody"',
-                f'left_out = [{rule}, {{ name = "nobody"')  # fmt: skip
+    second.edit(
+        "second_installation.toml",
+        'left_out = [{ name = "nobody"',
+        f'left_out = [{rule}, {{ name = "nobody"',
+    )
     found = result(second.checked()[1], "no_rule_leaves_out_more_than_its_budget")
     assert found.passed
     assert found.note == "left_out names 1 id that no record has: V77 (visits, named)"
@@ -290,8 +324,14 @@ def test_an_id_that_a_rule_names_and_no_record_has_is_told(second: Second) -> No
 
 def test_two_planned_rows_under_one_unique_key_are_told_by_both_ids(second: Second) -> None:
     second.connection.execute("ALTER TABLE practice.carer ADD UNIQUE (person_id, since)")
-    second.csv("Cares.csv", CARES, ("P1", "C1", "1/1/2020"), ("P1", "C2", "1/1/2020"),
-               ("P1", "C3", ""), ("P1", "C4", ""))  # fmt: skip
+    second.csv(
+        "Cares.csv",
+        CARES,
+        ("P1", "C1", "1/1/2020"),
+        ("P1", "C2", "1/1/2020"),
+        ("P1", "C3", ""),
+        ("P1", "C4", ""),
+    )
     before = second.state()
     book, report = second.checked()
     found = result(report, UNIQUE)
@@ -302,8 +342,11 @@ def test_two_planned_rows_under_one_unique_key_are_told_by_both_ids(second: Seco
     with pytest.raises(StopError, match="P1\\+C1 and P1\\+C2"):
         book.rehearse()
     assert second.state() == before
-    second.edit("second_installation.toml", 'identity = [{ name = "person_and_carer"',
-                f'left_out = [{line}]\nidentity = [{{ name = "person_and_carer"')  # fmt: skip
+    second.edit(
+        "second_installation.toml",
+        'identity = [{ name = "person_and_carer"',
+        f'left_out = [{line}]\nidentity = [{{ name = "person_and_carer"',
+    )
     assert second.whole().run.verdict() == "COMPLETE"
 
 
@@ -319,8 +362,10 @@ def test_nulls_that_count_as_equal_are_equal(second: Second) -> None:
 def test_values_given_by_hand_that_share_a_unique_key_are_told(second: Second) -> None:
     second.connection.execute("ALTER TABLE practice.person ADD mrn text UNIQUE")
     path = second.folder / "second_installation.toml"
-    path.write_text(path.read_text() + '\n[by_hand.numbers]\nentity = "people"\n'
-                    'columns = { mrn = "" }\nshow = ["family"]\n')  # fmt: skip
+    path.write_text(
+        path.read_text() + '\n[by_hand.numbers]\nentity = "people"\n'
+        'columns = { mrn = "" }\nshow = ["family"]\n'
+    )
     target, there = put_back(second.planned())
     for line in (2, 3):
         there["numbers"].cell(line, 3).value = "N-1"
@@ -349,8 +394,10 @@ def test_a_value_given_by_hand_that_its_column_cannot_hold_is_told_by_its_line(
 ) -> None:
     second.connection.execute("UPDATE practice.person SET shoe_size = NULL WHERE id = 1")
     path = second.folder / "second_installation.toml"
-    path.write_text(path.read_text() + '\n[by_hand.shoes]\nentity = "people"\n'
-                    'columns = { shoe_size = "" }\nshow = ["family"]\n')  # fmt: skip
+    path.write_text(
+        path.read_text() + '\n[by_hand.shoes]\nentity = "people"\n'
+        'columns = { shoe_size = "" }\nshow = ["family"]\n'
+    )
     target, there = put_back(second.planned())
     there["shoes"].cell(2, 3).value = value
     there.save(target)

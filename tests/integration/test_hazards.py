@@ -81,8 +81,10 @@ def test_what_is_no_record_of_a_patient_is_left_out_by_name_and_counted(clinic: 
     tables = clinic.simulator.tables
     blocks = sum(not r.values.get("id_Contact") for r in tables["API_event"].records)
     silent = sum(not str(r.values.get("Note", "")).strip() for r in tables["API_Notes"].records)
-    nameless = sum(not (r.values.get("nameFirst") or r.values.get("nameLast"))
-                   for r in tables["API_Contacts"].records)  # fmt: skip
+    nameless = sum(
+        not (r.values.get("nameFirst") or r.values.get("nameLast"))
+        for r in tables["API_Contacts"].records
+    )
     book = planned()
     assert account(book, "events").left_out["without_patient"] == blocks > 0
     assert account(book, "notes").left_out["empty_note"] == silent > 0
@@ -104,8 +106,14 @@ def test_what_filemaker_does_not_hold_of_an_appointment_is_kept_or_told(clinic: 
         made = {}
         for name, day in (("past", "2020-02-03"), ("future", "2199-02-03")):
             made[name] = str(uuid.uuid4()).upper()
-            values = {"id": made[name], "id_Contact": known, "startDate": day,
-                      "startTime": "09:00:00", "endDate": day, "endTime": "09:30:00"}  # fmt: skip
+            values = {
+                "id": made[name],
+                "id_Contact": known,
+                "startDate": day,
+                "startTime": "09:00:00",
+                "endDate": day,
+                "endTime": "09:30:00",
+            }
             tables["API_event"].records.append(Record(90_000 + len(made), 0, values))
     book = planned()
     assert misfits(book, "appointments")["clinic_id", "names no row of clinics"].count >= 1

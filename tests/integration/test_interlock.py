@@ -313,9 +313,18 @@ def test_the_first_record_has_none_before_it(clinic: Clinic, rehearsed: Path) ->
 
 @pytest.mark.parametrize(
     ("then", "now", "offends"),
-    [(5, 0, 0), (10, 0, 0), (11, 0, 1), (0, 10, 0), (0, 11, 1), (1000, 900, 0), (1000, 899, 1),
-     (1000, 1100, 0), (1000, 1101, 1)],
-)  # fmt: skip
+    [
+        (5, 0, 0),
+        (10, 0, 0),
+        (11, 0, 1),
+        (0, 10, 0),
+        (0, 11, 1),
+        (1000, 900, 0),
+        (1000, 899, 1),
+        (1000, 1100, 0),
+        (1000, 1101, 1),
+    ],
+)
 def test_the_band_is_a_tenth_here_and_never_less_than_ten_records(
     clinic: Clinic, rehearsed: Path, then: int, now: int, offends: int
 ) -> None:

@@ -29,9 +29,13 @@ def command(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A command in a process of its own."""
     with subprocess.Popen(
         [sys.executable, "-m", "nexus_reimport.cli", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
-        cwd=Path(__file__).parent, start_new_session=True,
-    ) as running:  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+        cwd=Path(__file__).parent,
+        start_new_session=True,
+    ) as running:
         yield running
         running.kill()
 

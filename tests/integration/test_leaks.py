@@ -20,8 +20,12 @@ BY_COMMAND = ("two patients with one id",)
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "nexus_reimport.cli", *arguments],
-        capture_output=True, text=True, check=False, env=dict(os.environ), timeout=280,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ),
+        timeout=280,
+    )
 
 
 def test_the_canaries_can_be_found(clinic: Clinic) -> None:

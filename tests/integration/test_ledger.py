@@ -26,9 +26,11 @@ from support.clinic import Clinic, Executed
 Rows = list[tuple[str | None, ...]]
 _number = itertools.count(1)
 MANY = settings(
-    max_examples=25, deadline=None, derandomize=True,
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-)  # fmt: skip
+)
 PLACES = st.tuples(st.integers(0, 10**9), st.integers(0, 10**9))
 
 

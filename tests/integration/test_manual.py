@@ -60,9 +60,12 @@ def test_what_was_filled_in_feeds_the_next_run_and_is_counted(clinic: Clinic) ->
     assert clinic.value("SELECT clinic_id::text FROM patients WHERE id::text = %s", "dev", key) == (
         clinic_id
     )
-    assert clinic.value(
-        "SELECT clinician_id::text FROM appointments WHERE id::text = %s", "dev", booked
-    ) == clinician  # fmt: skip
+    assert (
+        clinic.value(
+            "SELECT clinician_id::text FROM appointments WHERE id::text = %s", "dev", booked
+        )
+        == clinician
+    )
     by_kind = {b.kind: b for b in plan_of(book).by_hand}
     assert (by_kind["clinics"].given, by_kind["clinics"].used) == (1, 1)
     assert (by_kind["appointments"].given, by_kind["appointments"].used) == (1, 1)
@@ -94,9 +97,10 @@ def test_dates_and_texts_are_taken_as_they_are_meant(clinic: Clinic) -> None:
     path, there = put_back(book)
     sheet = there["coordinator"]
     first, second, *_ = sorted(
-        k for k, r in rows(book, "patients").items() if r["plan_end_date"]
-        and not r["coordinator_date"]
-    )  # fmt: skip
+        k
+        for k, r in rows(book, "patients").items()
+        if r["plan_end_date"] and not r["coordinator_date"]
+    )
     fill(sheet, first, coordinator_date=date(2026, 1, 31), coordinator_name="=1+1")
     fill(sheet, second, coordinator_date="2026-02-28")
     there.save(path)
@@ -168,8 +172,11 @@ def test_a_stale_line_is_refused(clinic: Clinic) -> None:
     fill(sheet, first, funding_type_id=name)
     clinic.do(
         "UPDATE patients SET funding_type_id = (SELECT id FROM funding_sources WHERE name = %s)"
-        " WHERE id::text = %s", "dev", other, first,
-    )  # fmt: skip
+        " WHERE id::text = %s",
+        "dev",
+        other,
+        first,
+    )
     assert "the row holds a different value now; only an empty value is filled" in refused(
         clinic, there, path
     )
@@ -195,9 +202,13 @@ def test_a_sheet_that_nobody_has_touched_is_never_refused(clinic: Clinic) -> Non
     put_back(book)  # with the value that was given, and every grey cell
     name, other = (n for (n,) in clinic.rows("SELECT name FROM clinics ORDER BY 1 LIMIT 2"))
     clinic.do("UPDATE clinics SET name = name || ' (renamed)' WHERE name = %s", "dev", name)
-    clinic.do("UPDATE appointments SET clinic_id = (SELECT id FROM clinics WHERE name = %s)"
-              " WHERE clinic_id IS NOT NULL AND id IN (SELECT id FROM appointments"
-              " WHERE clinician_id IS NULL AND patient_id IS NOT NULL)", "dev", other)  # fmt: skip
+    clinic.do(
+        "UPDATE appointments SET clinic_id = (SELECT id FROM clinics WHERE name = %s)"
+        " WHERE clinic_id IS NOT NULL AND id IN (SELECT id FROM appointments"
+        " WHERE clinician_id IS NULL AND patient_id IS NOT NULL)",
+        "dev",
+        other,
+    )
     with clinic.simulator.edit() as tables:
         for record in tables["API_Contacts"].records:
             record.values["nameLast"] = "Another"  # every line shows something else by now
@@ -246,8 +257,11 @@ def test_a_grey_cell_shows_what_is_there_and_takes_nothing_else(clinic: Clinic) 
     column = column_of(sheet, "clinic_id")
     planned_rows = rows(book, "appointments")
     names = dict(clinic.rows("SELECT id::text, name FROM clinics"))
-    grey = [n for n in range(2, sheet.max_row + 1)
-            if sheet.cell(n, column).fill.fgColor.rgb == "00D9D9D9"]  # fmt: skip
+    grey = [
+        n
+        for n in range(2, sheet.max_row + 1)
+        if sheet.cell(n, column).fill.fgColor.rgb == "00D9D9D9"
+    ]
     assert grey
     for n in grey:
         held = planned_rows[sheet.cell(n, 1).value]["clinic_id"]

@@ -19,8 +19,10 @@ def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Cl
         ('column = "end_time", past = "completed"', 'column = "ends", past = "completed"'),
         ('also = ["s3_thumbnail_key"]', 'also = ["thumbnail"]'),
         ('object = "object_id" }\nexported', 'object = "subject" }\nexported'),
-        ('table = "xero_sync_logs"\nobject = "local_entity_id"',
-         'table = "xero_logs"\nobject = "local_entity_id"'),
+        (
+            'table = "xero_sync_logs"\nobject = "local_entity_id"',
+            'table = "xero_logs"\nobject = "local_entity_id"',
+        ),
         ('content_type = "from_content_type_id"', 'content_type = "from_type"'),
         ('where_any = ["coordinator_name", "plan', 'where_any = ["coordinator", "plan'),
         ('"patient_id.first_name"]', '"patient_id.given"]'),
@@ -28,9 +30,11 @@ def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Cl
         ('clinician = "clinician_id", type', 'clinician = "clinician", type'),
         ('auth_user = ["last_login"]', 'auth_user = ["last_seen"]'),
         ('"filemaker_metadata.area" =', '"notes.area" ='),
-        ('last_name = { from = "nameLast" }',
-         'id = { from = "id" }\nlast_name = { from = "nameLast" }'),
-    ]  # fmt: skip
+        (
+            'last_name = { from = "nameLast" }',
+            'id = { from = "id" }\nlast_name = { from = "nameLast" }',
+        ),
+    ]
     text = SHIPPED.read_text()
     for old, new in changes:
         assert old in text, old

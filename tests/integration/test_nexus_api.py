@@ -34,8 +34,11 @@ def api(clinic: Clinic) -> Iterator[NexusApi]:
 
 def access(api: NexusApi, **more: object) -> ApplicationAccess:
     given: dict[str, object] = {
-        "url": api.url, "user": api.user, "password": FromEnvironment(api.password), "sample": 3,
-    }  # fmt: skip
+        "url": api.url,
+        "user": api.user,
+        "password": FromEnvironment(api.password),
+        "sample": 3,
+    }
     return ApplicationAccess.model_validate(given | more)
 
 
@@ -63,8 +66,10 @@ def test_the_api_shows_what_the_database_holds_and_the_report_says_that_it_was_a
     events = clinic.value("SELECT count(*) FROM appointments")
     assert found.passed
     assert f"asked: {patients:,} patients, {events:,} appointments, " in found.note
-    asked = {path.partition("?")[0].rpartition("/batches/")[0] or path.partition("?")[0]
-             for path in api.asked}  # fmt: skip
+    asked = {
+        path.partition("?")[0].rpartition("/batches/")[0] or path.partition("?")[0]
+        for path in api.asked
+    }
     assert {"/api/patients/", "/api/appointments/calendar_data/", "/api/documents/"} <= asked
     assert any("search=" in path for path in api.asked)
     assert any("/api/images/batches/?patient_id=" in path for path in api.asked)
@@ -74,26 +79,39 @@ def test_the_api_shows_what_the_database_holds_and_the_report_says_that_it_was_a
 WRONG: dict[str, tuple[str, str]] = {
     "a patient is not in the list": (
         "UPDATE patients SET archived = NOT archived WHERE id = (SELECT min(id::text)::uuid FROM"
-        " patients WHERE NOT archived)", "not archived patients: 1 are not shown"),
+        " patients WHERE NOT archived)",
+        "not archived patients: 1 are not shown",
+    ),
     "a patient is in another clinic": (
         "UPDATE patients SET clinic_id = (SELECT max(id::text)::uuid FROM clinics WHERE id <>"
         " clinic_id) WHERE id = (SELECT min(id::text)::uuid FROM patients WHERE NOT archived AND"
-        " clinic_id IS NOT NULL)", "patients are shown"),
+        " clinic_id IS NOT NULL)",
+        "patients are shown",
+    ),
     "an appointment is an hour later": (
         "UPDATE appointments SET start_time = start_time + interval '1 hour' WHERE id ="
-        " (SELECT min(id::text)::uuid FROM appointments)", "appointments in the calendar: 1 are"),
+        " (SELECT min(id::text)::uuid FROM appointments)",
+        "appointments in the calendar: 1 are",
+    ),
     "an appointment is not in the calendar": (
         "SET session_replication_role = replica; DELETE FROM appointments WHERE id ="
-        " (SELECT min(id::text)::uuid FROM appointments)", "appointments in the calendar: 1 are"),
+        " (SELECT min(id::text)::uuid FROM appointments)",
+        "appointments in the calendar: 1 are",
+    ),
     "documents are not shown": ("UPDATE documents_document SET is_active = false", "documents of"),
     "images are not shown": (
         "SET session_replication_role = replica; UPDATE images_batch SET content_type_id = 1",
-        "images of patient"),
+        "images of patient",
+    ),
     "nobody is found": (
-        "UPDATE patients SET last_name = 'x', first_name = 'x'", "patients found by their names"),
+        "UPDATE patients SET last_name = 'x', first_name = 'x'",
+        "patients found by their names",
+    ),
     "the calendar fails": (
-        "UPDATE appointments SET end_time = NULL", "calendar_data/: look at Nexus's log"),
-}  # fmt: skip
+        "UPDATE appointments SET end_time = NULL",
+        "calendar_data/: look at Nexus's log",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -125,11 +143,14 @@ def test_without_the_api_the_same_queries_are_asked_and_the_report_says_so(
     assert found.note == checks_of_it._NOT_ASKED
 
 
-@pytest.mark.parametrize(("more", "said"), [
-    ({"password": FromEnvironment("wrong")}, "did not let the account in"),
-    ({"login": "/nowhere/"}, "has no form to log in (HTTP 403)"),
-    ({"url": "http://127.0.0.1:1"}, "could not be asked (ConnectionError)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"password": FromEnvironment("wrong")}, "did not let the account in"),
+        ({"login": "/nowhere/"}, "has no form to log in (HTTP 403)"),
+        ({"url": "http://127.0.0.1:1"}, "could not be asked (ConnectionError)"),
+    ],
+)
 def test_an_api_that_cannot_be_asked_stops_the_run_and_says_why(
     done: tuple[Clinic, runbook.Runbook], api: NexusApi, more: dict[str, object], said: str
 ) -> None:
@@ -142,8 +163,10 @@ def test_an_api_that_cannot_be_asked_stops_the_run_and_says_why(
 
 
 def test_the_stand_in_asks_for_a_session_as_nexus_does(clinic: Clinic, api: NexusApi) -> None:
-    one = clinic.value("SELECT object_id FROM documents_document WHERE object_id IN"
-                       " (SELECT id FROM patients) LIMIT 1")  # fmt: skip
+    one = clinic.value(
+        "SELECT object_id FROM documents_document WHERE object_id IN"
+        " (SELECT id FROM patients) LIMIT 1"
+    )
     anonymous = requests.get(f"{api.url}/api/documents/?patient_id={one}", timeout=10)
     assert anonymous.status_code == 200
     assert anonymous.json()["count"] > 0
@@ -167,8 +190,9 @@ def test_a_list_that_holds_fewer_rows_than_it_says_is_refused() -> None:
 
 
 def test_archived_patients_are_asked_for_by_themselves(clinic: Clinic, api: NexusApi) -> None:
-    clinic.do("UPDATE patients SET archived = true WHERE id = (SELECT min(id::text)::uuid"
-              " FROM patients)")  # fmt: skip
+    clinic.do(
+        "UPDATE patients SET archived = true WHERE id = (SELECT min(id::text)::uuid FROM patients)"
+    )
     with application.opened(access(api)) as asked:
         shown = {
             name: {row["id"] for row in asked.every("/api/patients/", {"archived": value})}

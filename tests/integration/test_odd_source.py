@@ -253,8 +253,11 @@ def test_a_link_finds_its_record_in_whatever_case_it_is_written(small: Open, cha
         assert plan.entities["visits"].left_out == {"nobody": 1}
         assert [row["person_id"] for row in made.rows("visits")] == ["1", "2", "3", "4"]
         assert {row["legacy_no"] for row in made.rows("people")} == {
-            "P1", "P2", "P3", None,
-        }  # fmt: skip
+            "P1",
+            "P2",
+            "P3",
+            None,
+        }
         linked = {row[0]: row[1] for row in made.lines(plan.links["documents"].file)}
         assert linked["2"] == "2"
 
@@ -275,8 +278,10 @@ def test_a_record_whose_id_changes_its_case_stays_the_row_that_it_was(small: Ope
         made = place.planned()
         plan = made.plan
         assert {n: e.new for n, e in plan.entities.items()} == {
-            "people": 0, "visits": 0, "carers": 0,
-        }  # fmt: skip
+            "people": 0,
+            "visits": 0,
+            "carers": 0,
+        }
         assert plan.entities["people"].matched == {"legacy_no": 3}
         assert plan.entities["visits"].matched == {"remembered": 3}
         id_map = {line[1] for line in made.lines(plan.id_map)}

@@ -60,7 +60,7 @@ FOREIGN = {
         "class Odd:\n    def __repr__(self):\n        raise ValueError(text)\nOdd()",
         {"error": 1},
     ),
-}  # fmt: skip
+}
 
 
 def texts_of(run: Run) -> str:

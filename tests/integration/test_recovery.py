@@ -49,8 +49,10 @@ def swap_in(clinic: Clinic, done: restore.Restored) -> None:
 
 def drop_aside(clinic: Clinic) -> None:
     with administrator(clinic) as connection:
-        rows = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s",
-                                  (f"{clinic.databases['dev']}_before_%",)).fetchall()  # fmt: skip
+        rows = connection.execute(
+            "SELECT datname FROM pg_database WHERE datname LIKE %s",
+            (f"{clinic.databases['dev']}_before_%",),
+        ).fetchall()
     for (name,) in rows:
         clinic.server.drop_database(str(name))
 
@@ -247,8 +249,10 @@ def test_tables_of_another_owner_get_it_back_by_the_printed_statements(
         owner = f'ALTER TABLE public.general_contacts OWNER TO "app_{live}";'
         assert restore.Step(named, owner) in done.swap
         swap_in(clinic, done)
-        assert clinic.value("SELECT tableowner FROM pg_tables WHERE tablename ="
-                            " 'general_contacts'") == f"app_{live}"  # fmt: skip
+        assert (
+            clinic.value("SELECT tableowner FROM pg_tables WHERE tablename = 'general_contacts'")
+            == f"app_{live}"
+        )
     finally:
         drop_aside(clinic)
         with administrator(clinic, live) as admin:
@@ -291,8 +295,9 @@ def test_a_dump_is_only_restored_by_a_record_that_can_be_trusted(
     with pytest.raises(SettingsError, match="no environment has a record of run 'nowhere'"):
         runner.restore_into("nowhere", named)
     with administrator(clinic) as connection:
-        assert not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s",
-                                      (named,)).fetchone()  # fmt: skip
+        assert not connection.execute(
+            "SELECT 1 FROM pg_database WHERE datname = %s", (named,)
+        ).fetchone()
 
 
 # ---------------------------------------------------------------- re-linking alone
@@ -314,8 +319,10 @@ def test_relinking_alone_mends_links_and_writes_nothing_else(
     made = run.load(Plan)
     assert (made.entities, made.links["documents"].file.rows) == ({}, 1)
     assert {p.stem for p in run.folder.glob("*.ipynb")} == {
-        "01_preflight", "02_execute", "03_verify"
-    }  # fmt: skip
+        "01_preflight",
+        "02_execute",
+        "03_verify",
+    }
 
 
 def test_what_is_booked_meanwhile_does_not_stop_a_run_that_re_links_alone(
@@ -349,8 +356,10 @@ def test_a_run_that_re_linked_alone_is_taken_back_like_any_other(
 def spoilt_after_commit(clinic: Clinic, rehearsed: Path) -> tuple[runbook.Runbook, runner.Outcome]:
     """Exit code 4: a note was changed between COMMIT and verification."""
     book = executed(clinic, rehearsed, verified=False)
-    clinic.do("UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"
-              " FROM notes)")  # fmt: skip
+    clinic.do(
+        "UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"
+        " FROM notes)"
+    )
     outcome = runner.finish(DEV)
     assert (outcome.exit_code, outcome.sealed) == (4, False)
     return book, outcome
@@ -366,9 +375,13 @@ def test_exit_4_prints_the_tree_with_the_names_of_this_night(
     clinic: Clinic, rehearsed: Path
 ) -> None:
     book, outcome = spoilt_after_commit(clinic, rehearsed)
-    for line in (f"nexus-reimport finish {DEV}", f"nexus-reimport rollback {book.run.id}",
-                 f"nexus-reimport restore {book.run.id} --into NAME", f"nexus-reimport seal {DEV}",
-                 f"nexus-reimport relink {DEV}"):  # fmt: skip
+    for line in (
+        f"nexus-reimport finish {DEV}",
+        f"nexus-reimport rollback {book.run.id}",
+        f"nexus-reimport restore {book.run.id} --into NAME",
+        f"nexus-reimport seal {DEV}",
+        f"nexus-reimport relink {DEV}",
+    ):
         assert line in outcome.advice
 
 
@@ -381,9 +394,14 @@ def test_exit_4_b_what_a_person_accepts_is_waived_by_name(clinic: Clinic, rehear
     spoilt_after_commit(clinic, rehearsed)
     path = clinic.folder / f"{DEV}.toml"
     waived = ("every_row_is_as_planned", "what_only_nexus_knows_was_carried_over")
-    path.write_text(path.read_text() + "".join(
-        f'\n[[waivers]]\ncheck = "{name}"\nat_most = 1\nreason = "a dot"\nwho = "x"\n'
-        'until = "2099-12-31"\n' for name in waived))  # fmt: skip
+    path.write_text(
+        path.read_text()
+        + "".join(
+            f'\n[[waivers]]\ncheck = "{name}"\nat_most = 1\nreason = "a dot"\nwho = "x"\n'
+            'until = "2099-12-31"\n'
+            for name in waived
+        )
+    )
     assert runner.finish(DEV).verdict is Verdict.COMPLETE
 
 
@@ -433,8 +451,10 @@ def test_exit_4_of_a_rollback_is_finished_or_leads_to_the_dump(
     first = executed(clinic, rehearsed)
     book = approved()
     book.undo()
-    clinic.do("UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"
-              " FROM notes)")  # fmt: skip
+    clinic.do(
+        "UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"
+        " FROM notes)"
+    )
     outcome = runner.finish(DEV)
     assert (outcome.run, outcome.exit_code) == (book.run.id, 4)
     assert "The run was undone" in outcome.advice
@@ -494,8 +514,12 @@ def test_exit_5_c_the_dump_of_a_lost_server_is_restored_on_another(
         process.wait()
     clinic.server.create_database(named, owner=OWNER)  # stands for a new server's empty database
     dump = book.folder / "nexus.dump"
-    command = [binaries() / "pg_restore", "--exit-on-error",
-               f"--dbname={clinic.server.dsn(named)}", dump]  # fmt: skip
+    command = [
+        binaries() / "pg_restore",
+        "--exit-on-error",
+        f"--dbname={clinic.server.dsn(named)}",
+        dump,
+    ]
     subprocess.run(command, check=True)
     clinic.databases["other"] = named
     assert clinic.state("other") == before

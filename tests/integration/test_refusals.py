@@ -41,8 +41,14 @@ def told_by(target: Postgres) -> TargetError:
     assert error.where == f"postgres {target.host}:{target.port}/{target.database}"
     assert error.state == "nothing was written"
     assert error.next
-    for withheld in ("FATAL", "libpq", "connection to server", PASSWORD, OTHERS,
-                     target.password.get_secret_value()):  # fmt: skip
+    for withheld in (
+        "FATAL",
+        "libpq",
+        "connection to server",
+        PASSWORD,
+        OTHERS,
+        target.password.get_secret_value(),
+    ):
         assert withheld not in str(error)
     assert error.__cause__ is None
     return error
@@ -86,47 +92,95 @@ def test_a_pg_dump_without_tls_is_told_as_that(clinic: Clinic, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("server", "what"),
     [
-        (refusing("08P01", "unsupported startup parameter in options: statement_timeout"),
-         "a connection pooler refuses the settings of our sessions"),
-        (refusing("08P01", "unsupported startup parameter: options"),
-         "a connection pooler refuses the settings of our sessions"),
-        (refusing("0A000", "Feature not supported: RDS Proxy currently doesn't support command-line"
-                  " options."), "a connection pooler refuses the settings of our sessions"),
+        (
+            refusing("08P01", "unsupported startup parameter in options: statement_timeout"),
+            "a connection pooler refuses the settings of our sessions",
+        ),
+        (
+            refusing("08P01", "unsupported startup parameter: options"),
+            "a connection pooler refuses the settings of our sessions",
+        ),
+        (
+            refusing(
+                "0A000",
+                "Feature not supported: RDS Proxy currently doesn't support command-line options.",
+            ),
+            "a connection pooler refuses the settings of our sessions",
+        ),
         (refusing("08P01", f"no such database: {OTHERS}"), "a connection pooler refused"),
-        (refusing("08P01", "server login has been failing, try again later"
-                  " (server_login_retry)"), "a connection pooler refused"),
+        (
+            refusing(
+                "08P01", "server login has been failing, try again later (server_login_retry)"
+            ),
+            "a connection pooler refused",
+        ),
         (refusing("53300", "sorry, too many clients already"), "has no free connection"),
-        (refusing("53300", "remaining connection slots are reserved for roles with the SUPERUSER"
-                  " attribute"), "has no free connection"),
-        (refusing("53300", f'too many connections for role "{OTHERS}"'),
-         "the role has reached its limit of connections"),
-        (refusing("53300", f'too many connections for database "{OTHERS}"'),
-         "the database has reached its limit of connections"),
+        (
+            refusing(
+                "53300",
+                "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+            ),
+            "has no free connection",
+        ),
+        (
+            refusing("53300", f'too many connections for role "{OTHERS}"'),
+            "the role has reached its limit of connections",
+        ),
+        (
+            refusing("53300", f'too many connections for database "{OTHERS}"'),
+            "the database has reached its limit of connections",
+        ),
         (refusing("57P03", "the database system is starting up"), "the server is starting up"),
-        (refusing("57P03", "the database system is not yet accepting connections"),
-         "the server is starting up"),
+        (
+            refusing("57P03", "the database system is not yet accepting connections"),
+            "the server is starting up",
+        ),
         (refusing("57P03", "the database system is shutting down"), "the server is shutting down"),
         (refusing("57P03", "the database system is in recovery mode"), "the server is in recovery"),
-        (refusing("55000", f'database "{OTHERS}" is not currently accepting connections'),
-         "the database is closed to connections"),
-        (refusing("42501", f'permission denied for database "{OTHERS}"'),
-         "the role may not connect to this database"),
+        (
+            refusing("55000", f'database "{OTHERS}" is not currently accepting connections'),
+            "the database is closed to connections",
+        ),
+        (
+            refusing("42501", f'permission denied for database "{OTHERS}"'),
+            "the role may not connect to this database",
+        ),
         (refusing("28000", f'role "{OTHERS}" does not exist'), "the role does not exist on the"),
-        (refusing("28000", f'role "{OTHERS}" is not permitted to log in'),
-         "the role may not log in"),
-        (refusing("28000", f'no pg_hba.conf entry for host "10.0.0.1", user "{OTHERS}", database'
-                  ' "x", no encryption'), "accepts no unencrypted connection"),
-        (refusing("28000", f'no pg_hba.conf entry for host "10.0.0.1", user "{OTHERS}", database'
-                  ' "x", SSL encryption'), "no connection of this role from this machine"),
-        (refusing("28000", "connection requires a valid client certificate"),
-         "the server requires a client certificate"),
-        (refusing("28000", f'Peer authentication failed for user "{OTHERS}"'),
-         "uses another login method than a password"),
-        (refusing("28P01", f"Passwort-Authentifizierung für »{OTHERS}« fehlgeschlagen"),
-         "the server refused the connection"),
+        (
+            refusing("28000", f'role "{OTHERS}" is not permitted to log in'),
+            "the role may not log in",
+        ),
+        (
+            refusing(
+                "28000",
+                f'no pg_hba.conf entry for host "10.0.0.1", user "{OTHERS}", database'
+                ' "x", no encryption',
+            ),
+            "accepts no unencrypted connection",
+        ),
+        (
+            refusing(
+                "28000",
+                f'no pg_hba.conf entry for host "10.0.0.1", user "{OTHERS}", database'
+                ' "x", SSL encryption',
+            ),
+            "no connection of this role from this machine",
+        ),
+        (
+            refusing("28000", "connection requires a valid client certificate"),
+            "the server requires a client certificate",
+        ),
+        (
+            refusing("28000", f'Peer authentication failed for user "{OTHERS}"'),
+            "uses another login method than a password",
+        ),
+        (
+            refusing("28P01", f"Passwort-Authentifizierung für »{OTHERS}« fehlgeschlagen"),
+            "the server refused the connection",
+        ),
         (http, "the service at this host and port is not PostgreSQL"),
     ],
-)  # fmt: skip
+)
 def test_what_a_server_says_is_told_in_our_own_words(
     clinic: Clinic, server: Callable[[socket.socket], None], what: str
 ) -> None:
@@ -139,18 +193,26 @@ def test_what_a_server_says_is_told_in_our_own_words(
     [
         ("expired", {}, "the server's certificate has expired"),
         ("other", {}, "the server's certificate is for another host name"),
-        ("other", {"sslrootcert": str(CERTIFICATES / "expired.pem")},
-         "the server's certificate cannot be verified"),
+        (
+            "other",
+            {"sslrootcert": str(CERTIFICATES / "expired.pem")},
+            "the server's certificate cannot be verified",
+        ),
         ("expired", {"sslrootcert": "/nowhere/ca.pem"}, "certificate authority does not exist"),
         ("expired", {"sslrootcert": __file__}, "authority holds no readable certificate"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_a_certificate_is_told(
     clinic: Clinic, certificate: str, change: dict[str, Any], what: str
 ) -> None:
     with listening(with_certificate(CERTIFICATES / f"{certificate}.pem")) as port:
-        settings = {"port": port, "host": "localhost", "sslmode": "verify-full",
-                    "sslrootcert": AUTHORITY, **change}  # fmt: skip
+        settings = {
+            "port": port,
+            "host": "localhost",
+            "sslmode": "verify-full",
+            "sslrootcert": AUTHORITY,
+            **change,
+        }
         assert what in told_by(place().model_copy(update=settings)).what
 
 

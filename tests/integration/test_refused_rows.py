@@ -69,8 +69,11 @@ def test_a_check_that_fails_is_told_by_id_and_the_line_given_leads_to_complete(
     assert "visits, constraint calm: V3" in text
     line = rule_in(text)
     assert line == '{ name = "refused", at_most = 0.3334, records = ["V3"] }'
-    second.edit("second_installation.toml", 'left_out = [{ name = "nobody"',
-                f'left_out = [{line}, {{ name = "nobody"')  # fmt: skip
+    second.edit(
+        "second_installation.toml",
+        'left_out = [{ name = "nobody"',
+        f'left_out = [{line}, {{ name = "nobody"',
+    )
     book = second.whole()
     assert book.run.verdict() == "COMPLETE"
     account = next(a for a in plan_of(book).accounts if a.source == "visits")
@@ -81,8 +84,10 @@ def test_a_check_that_fails_on_a_value_given_by_hand_names_the_sheet(second: Sec
     second.connection.execute("UPDATE practice.person SET shoe_size = NULL WHERE id = 1")
     second.connection.execute("ALTER TABLE practice.person ADD CHECK (shoe_size < 100)")
     path = second.folder / "second_installation.toml"
-    path.write_text(path.read_text() + '\n[by_hand.shoes]\nentity = "people"\n'
-                    'columns = { shoe_size = "" }\nshow = ["family"]\n')  # fmt: skip
+    path.write_text(
+        path.read_text() + '\n[by_hand.shoes]\nentity = "people"\n'
+        'columns = { shoe_size = "" }\nshow = ["family"]\n'
+    )
     target, there = put_back(second.planned())
     there["shoes"].cell(2, 3).value = 412
     there.save(target)
@@ -92,26 +97,40 @@ def test_a_check_that_fails_on_a_value_given_by_hand_names_the_sheet(second: Sec
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("CREATE TYPE practice.mood AS ENUM ('first', 'second', 'made here');"
-         " ALTER TABLE practice.visit ALTER remark TYPE practice.mood USING remark::practice.mood",
-         "visits, column remark (InvalidTextRepresentation): V3"),
-        ("CREATE DOMAIN practice.word AS text CONSTRAINT short CHECK (VALUE !~ '^z');"
-         " ALTER TABLE practice.visit ALTER remark TYPE practice.word",
-         "visits, constraint short: V3"),
-        ("CREATE UNIQUE INDEX same ON practice.visit (left(remark, 0)) WHERE remark ~ '^(zeb|sec)'",
-         "visits, unique key same: V2, V3"),
-        ("ALTER TABLE practice.visit ADD CONSTRAINT apart EXCLUDE USING btree"
-         " ((left(remark, 0)) WITH =) WHERE (remark ~ '^(zeb|sec)')",
-         "visits, unique key apart: V2, V3"),
-        ("ALTER TABLE practice.visit ADD size integer GENERATED ALWAYS AS"
-         " (100 / (length(remark) - 5 + (remark <> 'zebra')::integer)) STORED",
-         "visits, SQLSTATE 22012: V3"),
-        ("CREATE TABLE practice.word (word text PRIMARY KEY); INSERT INTO practice.word VALUES"
-         " ('first'), ('second'), ('made here'); ALTER TABLE practice.visit ADD CONSTRAINT known"
-         " FOREIGN KEY (remark) REFERENCES practice.word DEFERRABLE INITIALLY DEFERRED",
-         "visits, foreign key known: V3"),
+        (
+            "CREATE TYPE practice.mood AS ENUM ('first', 'second', 'made here');"
+            " ALTER TABLE practice.visit ALTER remark TYPE practice.mood"
+            " USING remark::practice.mood",
+            "visits, column remark (InvalidTextRepresentation): V3",
+        ),
+        (
+            "CREATE DOMAIN practice.word AS text CONSTRAINT short CHECK (VALUE !~ '^z');"
+            " ALTER TABLE practice.visit ALTER remark TYPE practice.word",
+            "visits, constraint short: V3",
+        ),
+        (
+            "CREATE UNIQUE INDEX same ON practice.visit (left(remark, 0))"
+            " WHERE remark ~ '^(zeb|sec)'",
+            "visits, unique key same: V2, V3",
+        ),
+        (
+            "ALTER TABLE practice.visit ADD CONSTRAINT apart EXCLUDE USING btree"
+            " ((left(remark, 0)) WITH =) WHERE (remark ~ '^(zeb|sec)')",
+            "visits, unique key apart: V2, V3",
+        ),
+        (
+            "ALTER TABLE practice.visit ADD size integer GENERATED ALWAYS AS"
+            " (100 / (length(remark) - 5 + (remark <> 'zebra')::integer)) STORED",
+            "visits, SQLSTATE 22012: V3",
+        ),
+        (
+            "CREATE TABLE practice.word (word text PRIMARY KEY); INSERT INTO practice.word VALUES"
+            " ('first'), ('second'), ('made here'); ALTER TABLE practice.visit ADD CONSTRAINT known"
+            " FOREIGN KEY (remark) REFERENCES practice.word DEFERRABLE INITIALLY DEFERRED",
+            "visits, foreign key known: V3",
+        ),
     ],
-)  # fmt: skip
+)
 def test_relatives_of_a_failed_check_are_told_by_id(second: Second, change: str, told: str) -> None:
     second.connection.execute(change)
     text = refused(second)

@@ -66,8 +66,15 @@ def test_the_rehearsal_proves_backup_and_undo_and_leaves_nothing(clinic: Clinic)
     book = up_to_the_rehearsal()
     done = book.rehearse()
     assert done.ground is Ground.COPY
-    assert list(done.times) == ["restore", "compare", "apply", "verify", "undo", "compare again",
-                                "apply again"]  # fmt: skip
+    assert list(done.times) == [
+        "restore",
+        "compare",
+        "apply",
+        "verify",
+        "undo",
+        "compare again",
+        "apply again",
+    ]
     saved = book.run.load(Backup, "backup")
     assert done.tables == len(saved.contents) >= len(before)
     assert done.rows >= sum(rows for rows, _ in before.values())
@@ -161,8 +168,9 @@ class another_server:  # noqa: N801 - reads as a with statement
 
 def databases(server: PostgresServer) -> list[str]:
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        rows = connection.execute("SELECT datname FROM pg_database WHERE NOT datistemplate"
-                                  " AND datname <> 'postgres'").fetchall()  # fmt: skip
+        rows = connection.execute(
+            "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'"
+        ).fetchall()
     return [name for (name,) in rows]
 
 
@@ -198,12 +206,18 @@ def test_a_right_on_the_server_for_rehearsals_is_asked_for_there(
         administrator.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
         settings = environments.load(DEV)
         with connected(settings.postgres) as here, connected(settings.rehearsal_server) as there:
-            (right,) = [r for r in rights.read(here, runbook.begin(DEV).mapping, there)
-                        if r.rule is rights.RULES["rehearse"]]  # fmt: skip
+            (right,) = [
+                r
+                for r in rights.read(here, runbook.begin(DEV).mapping, there)
+                if r.rule is rights.RULES["rehearse"]
+            ]
             assert (right.held, right.place) == (False, f"server 127.0.0.1:{other.port}")
             administrator.execute(right.statement.encode())
-            (now,) = [r for r in rights.read(here, runbook.begin(DEV).mapping, there)
-                      if r.rule is rights.RULES["rehearse"]]  # fmt: skip
+            (now,) = [
+                r
+                for r in rights.read(here, runbook.begin(DEV).mapping, there)
+                if r.rule is rights.RULES["rehearse"]
+            ]
             assert now.held
 
 
@@ -271,9 +285,12 @@ def acts(clinic: Clinic) -> Iterator[tuple[runbook.Runbook, Backup, rehearsal.Ac
 
 def rehearsed_with(book: runbook.Runbook, saved: Backup, acts: rehearsal.Acts) -> Rehearsal:
     return rehearsal.on_a_copy(
-        book.settings.postgres, saved, book.settings.scratch_register, acts,
+        book.settings.postgres,
+        saved,
+        book.settings.scratch_register,
+        acts,
         journal=book.run.journal,
-    )  # fmt: skip
+    )
 
 
 def test_an_undo_that_does_nothing_is_found_out(acts: tuple[Any, Any, rehearsal.Acts]) -> None:
@@ -392,8 +409,15 @@ def test_a_rehearsal_is_a_part_of_the_record(clinic: Clinic) -> None:
     book = clinic.preflight()
     happened = book.run.events()
     steps = [e.text("step") for e in happened if e.event == "step" and e.stage == "rehearsal"]
-    assert steps == ["restore", "compare", "apply", "verify", "undo", "compare again",
-                     "apply again"]  # fmt: skip
+    assert steps == [
+        "restore",
+        "compare",
+        "apply",
+        "verify",
+        "undo",
+        "compare again",
+        "apply again",
+    ]
     assert "committed" not in {e.event for e in happened}
     assert record.find(book.settings, book.run.id).verdict() is record.Verdict.WAITING
     assert checks.of_stage(type(book._before()))

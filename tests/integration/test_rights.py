@@ -84,8 +84,11 @@ def odd(postgres: PostgresServer) -> Iterator[tuple[str, FieldMapping]]:
             REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC;
         """)  # noqa: E501
         for table in ("person", "visit", "document", "carer"):
-            admin.execute(sql.SQL("ALTER TABLE practice.{} RENAME TO {}").format(
-                sql.Identifier(table), sql.Identifier(table + ODDLY)))  # fmt: skip
+            admin.execute(
+                sql.SQL("ALTER TABLE practice.{} RENAME TO {}").format(
+                    sql.Identifier(table), sql.Identifier(table + ODDLY)
+                )
+            )
         admin.execute(sql.SQL("ALTER SCHEMA practice RENAME TO {}").format(sql.Identifier(ODDLY)))
     yield "odd", spec
     postgres.drop_database("odd")
@@ -217,8 +220,12 @@ def test_pg_dump_fails_without_each_right_that_the_list_asks_for_it(
             GRANT SELECT ON LARGE OBJECT 4711 TO {ROLE};
         """)
         admin.execute(f"REVOKE SELECT ON elsewhere.in_no_dump FROM {ROLE}")
-        dump: list[str | Path] = [binaries() / "pg_dump", "--format=custom", "--no-password",
-                                  f"--file={tmp_path / 'dump'}"]  # fmt: skip
+        dump: list[str | Path] = [
+            binaries() / "pg_dump",
+            "--format=custom",
+            "--no-password",
+            f"--file={tmp_path / 'dump'}",
+        ]
         pg_tools.run(dump, settings, tmp_path / "log")
         for privilege, on, rule, name in (
             ("USAGE", "SCHEMA elsewhere", "usage", "elsewhere"),
@@ -313,14 +320,23 @@ def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
 
     load = book.run.load
     order = book._request(
-        load(apply.Plan), load(apply.Proposal),
+        load(apply.Plan),
+        load(apply.Proposal),
         load(apply.Approval),
-    )  # fmt: skip
+    )
     with pytest.raises(Denied) as told:
-        book.execute("applied", "apply", "02_execute", lambda: apply.apply(
-            book.settings.postgres, order, book._check_inside,
-            commit=True, journal=watched,
-        ))  # fmt: skip
+        book.execute(
+            "applied",
+            "apply",
+            "02_execute",
+            lambda: apply.apply(
+                book.settings.postgres,
+                order,
+                book._check_inside,
+                commit=True,
+                journal=watched,
+            ),
+        )
     assert "SQLSTATE 42501, a right is missing: table notes" in told.value.what
     assert "INSERT on table public.notes: rows are loaded" in told.value.what
     assert f"GRANT INSERT ON TABLE public.notes TO {ROLE};" in told.value.next
@@ -377,8 +393,11 @@ def test_adopting_asks_for_its_rights_and_a_marker_of_another_role_is_told(clini
 
 def test_an_autovacuum_is_known_by_a_role_that_may_not_read_what_others_do(tmp_path: Path) -> None:
     """Who holds a lock: to such a role PostgreSQL hides even that it is an autovacuum."""
-    slow = {"autovacuum_naptime": "1s", "autovacuum_vacuum_cost_delay": "100ms",
-            "autovacuum_vacuum_cost_limit": "1"}  # fmt: skip
+    slow = {
+        "autovacuum_naptime": "1s",
+        "autovacuum_vacuum_cost_delay": "100ms",
+        "autovacuum_vacuum_cost_limit": "1",
+    }
     with PostgresServer.start(tmp_path / "slow", durable=False, tuned=slow) as server:
         server.create_role(ROLE)
         with server.access.connect() as admin, server.access.connect("postgres", ROLE) as ours:
@@ -403,8 +422,10 @@ def test_an_autovacuum_is_known_by_a_role_that_may_not_read_what_others_do(tmp_p
 def test_a_refused_right_names_the_object_and_no_text_that_people_wrote(clinic: Clinic) -> None:
     settings = environments.load(DEV).postgres
     clinic.do(f"REVOKE SELECT ON notes FROM {ROLE}")
-    with pytest.raises(Denied, match="a right is missing: table notes"), \
-         connected(settings) as connection:  # fmt: skip
+    with (
+        pytest.raises(Denied, match="a right is missing: table notes"),
+        connected(settings) as connection,
+    ):
         connection.execute("SELECT count(*) FROM public.notes")
     clinic.do(
         "CREATE FUNCTION public.refuses() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"

@@ -26,10 +26,14 @@ from support.sheets import fill, put_back, without_clinic
 
 DEV = "sandbox-dev"
 TABLES = {
-    "patients": "patients", "appointments": "appointments", "notes": "notes",
-    "sms_messages": "sms_messages", "sms_inbound": "sms_inbound",
-    "letters": "letters_patientletter", "reminders": "reminders",
-}  # fmt: skip
+    "patients": "patients",
+    "appointments": "appointments",
+    "notes": "notes",
+    "sms_messages": "sms_messages",
+    "sms_inbound": "sms_inbound",
+    "letters": "letters_patientletter",
+    "reminders": "reminders",
+}
 LINKS = {"documents": "documents_document", "images": "images_batch"}
 DONE = {"wiped", "loaded", "purged", "re-linked", "restored", "undone", "writers"}
 PLANNED = {"to wipe", "to load", "to purge", "to re-link", "to undo"}
@@ -99,8 +103,10 @@ def every_number_is_true(clinic: Clinic, run: Run, before: Held) -> dict[str, st
     assert committed(clinic, run)
     assert PLANNED.isdisjoint(facts), facts
     wiped, loaded, kept = (
-        counts(facts["wiped"]), counts(facts["loaded"]), _by_entity(facts["kept"]),
-    )  # fmt: skip
+        counts(facts["wiped"]),
+        counts(facts["loaded"]),
+        _by_entity(facts["kept"]),
+    )
     for entity in TABLES:
         was, there = before.rows[entity], now.rows[entity]
         assert wiped.get(entity, 0) == len(was), entity
@@ -108,8 +114,12 @@ def every_number_is_true(clinic: Clinic, run: Run, before: Held) -> dict[str, st
         assert counts(facts["new"]).get(entity, 0) == len(there.keys() - was.keys()), entity
         assert counts(facts["purged"]).get(entity, 0) == len(was.keys() - there.keys()), entity
         assert kept.get(entity, 0) <= len(there.keys() & was.keys()), entity
-    changed = [e for e in TABLES for k, row in now.rows[e].items()
-               if k in before.rows[e] and row != before.rows[e][k]]  # fmt: skip
+    changed = [
+        e
+        for e in TABLES
+        for k, row in now.rows[e].items()
+        if k in before.rows[e] and row != before.rows[e][k]
+    ]
     assert (facts["changed"] == "nothing") is not bool(changed), facts["changed"]
     links_are_true(facts["re-linked"], before, now)
     return facts

@@ -20,9 +20,19 @@ from support.clinic import Clinic
 
 PAGES = (PREFLIGHT, EXECUTE, VERIFY, ROLLBACK)
 FORBIDDEN = (
-    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.With,
-    ast.Lambda, ast.ListComp, ast.DictComp, ast.SetComp, ast.GeneratorExp,
-)  # fmt: skip
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.For,
+    ast.While,
+    ast.Try,
+    ast.With,
+    ast.Lambda,
+    ast.ListComp,
+    ast.DictComp,
+    ast.SetComp,
+    ast.GeneratorExp,
+)
 
 
 def read(page: str) -> Any:
@@ -111,12 +121,29 @@ def test_the_pages_give_what_they_show(clinic: Clinic, tmp_path: Path) -> None:
         nbformat.write(copy, tmp_path / f"{page}.ipynb")
     sanitize = SUPPORT / "nbval_sanitize.cfg"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-sanitize-with", str(sanitize),
-         "-p", "no:cacheprovider", "-p", "no:xdist", "-q", "-o", "addopts=",
-         "--rootdir", str(tmp_path),
-         *(str(tmp_path / f"{page}.ipynb") for page in PAGES)],
-        capture_output=True, text=True, check=False, cwd=tmp_path,
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--nbval-lax",
+            "--nbval-sanitize-with",
+            str(sanitize),
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "-q",
+            "-o",
+            "addopts=",
+            "--rootdir",
+            str(tmp_path),
+            *(str(tmp_path / f"{page}.ipynb") for page in PAGES),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
         env={**os.environ, RUNNER_VARIABLE: "nbval"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout[-6000:]
     assert f"{sum(len(code(page)) + 1 for page in PAGES)} passed" in done.stdout

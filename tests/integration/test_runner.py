@@ -58,8 +58,15 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
     assert {f"{page}.{kind}" for page in pages for kind in ("ipynb", "html")} <= names
     front = Path(done.record, "README.txt").read_text()
     listed = Path(done.record).with_name("index.html").read_text()
-    for word in ("COMPLETE", "Approved by ", " patients, ", " were deleted and imported; ",
-                 " were linked anew. ", "Writers waited ", "03_verify.html"):  # fmt: skip
+    for word in (
+        "COMPLETE",
+        "Approved by ",
+        " patients, ",
+        " were deleted and imported; ",
+        " were linked anew. ",
+        "Writers waited ",
+        "03_verify.html",
+    ):
         assert word.strip() in front
         assert word.strip() in listed
     assert record.every(environments.load(DEV))[-1].problems() == []
@@ -150,8 +157,10 @@ def test_a_committed_run_that_is_wrong_stays_open_until_a_person_closes_it(clini
     book = clinic.preflight()
     book.approve(rehearsed=True)
     book.apply()
-    clinic.do("UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"
-              " FROM notes)")  # fmt: skip
+    clinic.do(
+        "UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid"
+        " FROM notes)"
+    )
     unsure = runner.finish(DEV)
     assert (unsure.verdict, unsure.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
     assert not unsure.sealed

@@ -144,8 +144,9 @@ def test_patients_are_in_the_state_that_earlier_imports_left(real: Clinic) -> No
     assert sum(p["clinic_id"] is None for p in patients) == 86
     assert sum(p["archived"] for p in patients) == 71
     assert not any(p["funding_type_id"] for p in patients)
-    shapes = Counter(frozenset(p["filemaker_metadata"].obj) & {"area", "import_source"}
-                     for p in imported)  # fmt: skip
+    shapes = Counter(
+        frozenset(p["filemaker_metadata"].obj) & {"area", "import_source"} for p in imported
+    )
     assert all(shapes[frozenset({key})] > 1_000 for key in ("area", "import_source"))
     kinds = Counter(type(p["contact_json"].obj.get("phones")) for p in imported)
     assert kinds[list] > 1_000
@@ -221,9 +222,10 @@ def test_appointments_match_by_event_id_or_by_patient_and_start(real: Clinic) ->
     appointments = rows(real, "appointments")
     by_id = {a["filemaker_event_id"] for a in appointments} & events.keys()
     by_start = [
-        a for a in appointments
+        a
+        for a in appointments
         if a["filemaker_event_id"] is None and (a["patient_id"], a["start_time"]) in starts
-    ]  # fmt: skip
+    ]
     assert len(by_id) == 8_289
     assert len(by_start) == 1_195
     assert len({(a["patient_id"], a["start_time"]) for a in appointments if a["patient_id"]}) == (
@@ -303,8 +305,10 @@ def test_the_images_of_a_batch_are_of_one_patient_and_known_by_their_number(real
 def test_dev_has_its_own_content_types_and_bucket(small: Clinic) -> None:
     kinds = {}
     for environment in ("dev", "prod"):
-        named = {(t["app_label"], t["model"]): t["id"]
-                 for t in rows(small, "django_content_type", environment)}  # fmt: skip
+        named = {
+            (t["app_label"], t["model"]): t["id"]
+            for t in rows(small, "django_content_type", environment)
+        }
         kinds[environment] = named["patients", "patient"]
         documents = rows(small, "documents_document", environment)
         assert {d["s3_bucket"] for d in documents} == {f"walk-nexus-{environment}"}

@@ -107,15 +107,17 @@ def test_both_databases_belong_to_the_applications_role_and_nothing_to_ours(
             " FROM pg_roles WHERE rolname = current_user",
         ) == [("nexus", False, False, False, "nexus", "nexus")]
         role = sandbox.postgres.dsn(database, ROLE)
-        assert ask(role, "SELECT current_user::text, rolsuper, rolcreaterole, rolbypassrls FROM"
-                   " pg_roles WHERE rolname = current_user") == [
-            ("nexus_reimport", False, False, False)
-        ]  # fmt: skip
-        assert ask(role, "SELECT relnamespace::regnamespace::text, count(*) > 0 FROM pg_class"
-                   " WHERE relowner = current_user::regrole AND relkind IN ('r', 'p', 'S')"
-                   " GROUP BY 1") == [
-            ("nexus_reimport", True)
-        ]  # fmt: skip
+        assert ask(
+            role,
+            "SELECT current_user::text, rolsuper, rolcreaterole, rolbypassrls FROM"
+            " pg_roles WHERE rolname = current_user",
+        ) == [("nexus_reimport", False, False, False)]
+        assert ask(
+            role,
+            "SELECT relnamespace::regnamespace::text, count(*) > 0 FROM pg_class"
+            " WHERE relowner = current_user::regrole AND relkind IN ('r', 'p', 'S')"
+            " GROUP BY 1",
+        ) == [("nexus_reimport", True)]
         with psycopg.connect(role, options="-c search_path=pg_catalog") as connection:
             lacking = [r for r in rights.read(connection, mapping.load("nexus")) if not r.held]
         assert lacking == []
@@ -402,17 +404,20 @@ def test_nexus_api_is_served_for_each_database_where_an_environment_names_it(fol
     secrets = dict(
         line.split("=", 1) for line in (environments / ".env.sandbox-prod").read_text().splitlines()
     )
-    access = ApplicationAccess.model_validate({
-        "url": secrets["NEXUS_SANDBOX_API_URL"],
-        "user": "verifier",
-        "password": FromEnvironment(secrets["NEXUS_SANDBOX_API_PASSWORD"]),
-    })  # fmt: skip
+    access = ApplicationAccess.model_validate(
+        {
+            "url": secrets["NEXUS_SANDBOX_API_URL"],
+            "user": "verifier",
+            "password": FromEnvironment(secrets["NEXUS_SANDBOX_API_PASSWORD"]),
+        }
+    )
     with application.opened(access) as api:
         shown = sum(1 for _ in api.every("/api/patients/"))
     assert ask(stack.dsn("nexus_prod"), "SELECT count(*) FROM patients") == [(shown,)]
     assert [s.name for s in lifecycle.status(folder).servers if s.listens][3:] == [
-        "API of dev", "API of prod",
-    ]  # fmt: skip
+        "API of dev",
+        "API of prod",
+    ]
     (environments / "sandbox-dev.toml").unlink()
     up(folder)
     assert "NEXUS_SANDBOX_API_URL" not in (environments / ".env.sandbox-dev").read_text()

@@ -118,9 +118,10 @@ def test_a_first_import_into_empty_tables_is_complete(
     with installed(empty_filemaker(*empty), "data_api", postgres, s3, tmp_path) as second:
         second.execute(EMPTY)
         if "Scans" not in empty:  # which come to Nexus by another way
-            second.execute("INSERT INTO practice.document (scan_no, path) VALUES"
-                           " ('S1', 'scans/1.pdf'), ('S2', 'scans/2.pdf'), ('S3', 'scans/3.pdf')"
-                           )  # fmt: skip
+            second.execute(
+                "INSERT INTO practice.document (scan_no, path) VALUES"
+                " ('S1', 'scans/1.pdf'), ('S2', 'scans/2.pdf'), ('S3', 'scans/3.pdf')"
+            )
         book = whole()
         assert book.run.verdict() is Verdict.COMPLETE
         told = {r.check: r for r in book.run.load(Report, "checks_before").results}
@@ -148,8 +149,10 @@ def test_a_table_that_was_emptied_after_a_run_is_no_first_import(
     second: psycopg.Connection[Any],
 ) -> None:
     whole()
-    second.execute("DELETE FROM practice.document; DELETE FROM practice.carer;"
-                   "DELETE FROM practice.visit; DELETE FROM practice.person")  # fmt: skip
+    second.execute(
+        "DELETE FROM practice.document; DELETE FROM practice.carer;"
+        "DELETE FROM practice.visit; DELETE FROM practice.person"
+    )
     book = planned("second")
     stopped = {result.check for result in book.check_before().blocking}
     assert {"patients_are_as_many_as_expected", "no_two_rows_claim_one_record"} <= stopped

@@ -87,8 +87,11 @@ def test_a_clinic_on_an_older_server_is_read_as_on_a_newer_one_and_the_page_says
     clinic.simulator.knows_dateformats = False
     book = runbook.begin(DEV)
     older = book.snapshot()
-    of_dates = {n for n, s in book.mapping.sources.items()
-                if any(f.type == "date" for f in s.fields.values())}  # fmt: skip
+    of_dates = {
+        n
+        for n, s in book.mapping.sources.items()
+        if any(f.type == "date" for f in s.fields.values())
+    }
     for name, extract in older.extracts.items():
         assert extract.newest == newer.extracts[name].newest
         if name in of_dates and not book.mapping.sources[name].modified:

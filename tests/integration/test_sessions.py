@@ -57,8 +57,13 @@ def administrator(clinic: Clinic) -> Iterator[psycopg.Connection[object]]:
 
 
 def as_told(found: dict[str, str | None]) -> None:
-    wrong = {n: v for n, v in found.items() if n in session.ALLOWED and v is not None
-             and v.casefold() not in [a.casefold() for a in session.ALLOWED[n]]}  # fmt: skip
+    wrong = {
+        n: v
+        for n, v in found.items()
+        if n in session.ALLOWED
+        and v is not None
+        and v.casefold() not in [a.casefold() for a in session.ALLOWED[n]]
+    }
     assert wrong == {}
     assert found["timezone"] == "UTC"
 
@@ -121,11 +126,19 @@ def test_a_program_is_told_nothing_else_either(
     name = clinic.databases["dev"]
     with administrator(clinic) as admin:
         admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    for variable, value in {"PGTZ": "Australia/Sydney", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "x",
-                            "PGSSLROOTCERT": "/nothing", "PGDATESTYLE": "SQL"}.items():  # fmt: skip
+    for variable, value in {
+        "PGTZ": "Australia/Sydney",
+        "PGHOSTADDR": "192.0.2.1",
+        "PGSERVICE": "x",
+        "PGSSLROOTCERT": "/nothing",
+        "PGDATESTYLE": "SQL",
+    }.items():
         monkeypatch.setenv(variable, value)
-    for setting, value in (("timezone", "UTC"), ("datestyle", "ISO, MDY"),
-                           ("default_transaction_read_only", "off")):  # fmt: skip
+    for setting, value in (
+        ("timezone", "UTC"),
+        ("datestyle", "ISO, MDY"),
+        ("default_transaction_read_only", "off"),
+    ):
         command: list[str | Path] = [binaries() / "psql", "-XAtc", f"SHOW {setting}"]
         assert pg_tools.run(command, place(), tmp_path / "log").strip() == value
 
@@ -249,8 +262,11 @@ def test_the_session_of_a_killed_run_ends_by_itself_and_is_waited_for(
     with at_work() as process:
         process.kill()
         process.wait()
-        holder = clinic.rows("SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%'"
-                             " AND pid <> pg_backend_pid()", role=ROLE)  # fmt: skip
+        holder = clinic.rows(
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%'"
+            " AND pid <> pg_backend_pid()",
+            role=ROLE,
+        )
         assert book.apply().committed
     events = {e.event: e.line for e in book.run.events()}
     assert events["session"]["pid"], "the journal knows the server's process of this run"
@@ -291,8 +307,11 @@ def test_who_is_waited_for_is_told_at_the_terminal(clinic: Clinic) -> None:
 def test_the_sandbox_does_not_obey_them_either(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"PGTZ": "Australia/Sydney", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "x"
-                        }.items():  # fmt: skip
+    for name, value in {
+        "PGTZ": "Australia/Sydney",
+        "PGHOSTADDR": "192.0.2.1",
+        "PGSERVICE": "x",
+    }.items():
         monkeypatch.setenv(name, value)
     with clinic.server.access.connect(clinic.databases["dev"], ROLE) as connection:
         row = connection.execute("SHOW timezone").fetchone()

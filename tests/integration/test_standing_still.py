@@ -82,8 +82,7 @@ def test_a_run_that_stands_still_just_before_commit_has_not_committed(
             waited.append(seconds_until_let_in(clinic))
 
     with pytest.raises((Busy, InDoubt)) as told:  # the server's last words may have been lost
-        apply.apply(place(), order_of(book), book._check_inside,
-                       commit=True, journal=stands_still)  # fmt: skip
+        apply.apply(place(), order_of(book), book._check_inside, commit=True, journal=stands_still)
     assert waited[0] < BOUND
     assert ("not committed" in events) is (told.type is Busy)
     assert not book.settle()

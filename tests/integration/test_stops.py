@@ -47,8 +47,10 @@ def test_what_is_undecided_is_listed_as_lines_for_the_environment(clinic: Clinic
 
 def test_a_waiver_that_is_no_longer_needed_is_said(clinic: Clinic) -> None:
     path = clinic.folder / "sandbox-dev.toml"
-    path.write_text(path.read_text() + '\n[[waivers]]\ncheck = "the_backup_is_whole"\nat_most = 1\n'
-                    'reason = "none"\nwho = "x"\nuntil = "2099-01-01"\n')  # fmt: skip
+    path.write_text(
+        path.read_text() + '\n[[waivers]]\ncheck = "the_backup_is_whole"\nat_most = 1\n'
+        'reason = "none"\nwho = "x"\nuntil = "2099-01-01"\n'
+    )
     book = clinic.preflight()
     results = {r.check: r for r in book.check_before().results}
     assert "no longer needed" in results["the_backup_is_whole"].note

@@ -79,9 +79,15 @@ def test_the_way_back_is_exact_to_the_last_value(clinic: Clinic, rehearsed: Path
     assert book.run.verdict() is Verdict.COMPLETE
     assert book.run.problems() == []
     assert first.run.verdict() is Verdict.COMPLETE, "a sealed record is never written to"
-    assert clinic.value(
-        "SELECT undone_by FROM nexus_reimport.runs WHERE run = %s", "dev", first.run.id, role=ROLE
-    ) == book.run.id  # fmt: skip
+    assert (
+        clinic.value(
+            "SELECT undone_by FROM nexus_reimport.runs WHERE run = %s",
+            "dev",
+            first.run.id,
+            role=ROLE,
+        )
+        == book.run.id
+    )
     nothing_left(clinic)
 
 
@@ -95,11 +101,13 @@ def test_what_people_wrote_since_stops_the_command_until_somebody_decides(
     unused = " AND ".join(
         f"NOT EXISTS (SELECT FROM {table} WHERE {column} = a.id)"
         for table, column in (
-            ("encounters", "appointment_id"), ("xero_invoice_links", "appointment_id"),
-            ("xero_quote_links", "appointment_id"), ("sms_messages", "appointment_id"),
+            ("encounters", "appointment_id"),
+            ("xero_invoice_links", "appointment_id"),
+            ("xero_quote_links", "appointment_id"),
+            ("sms_messages", "appointment_id"),
             ("appointments", "parent_appointment_id"),
         )
-    )  # fmt: skip
+    )
     gone = clinic.value(f"SELECT min(id::text) FROM appointments AS a WHERE {unused}")
     clinic.do("DELETE FROM appointments WHERE id = %s", "dev", gone)
     before = clinic.state()
@@ -107,8 +115,10 @@ def test_what_people_wrote_since_stops_the_command_until_somebody_decides(
     book.back_up()
     found = {n.table: n for n in book.preview().since.newer if n.rows}
     assert {t: (n.created, n.changed, n.deleted) for t, n in found.items()} == {
-        "notes": (1, 0, 0), "patients": (0, 1, 0), "appointments": (0, 0, 1)
-    }  # fmt: skip
+        "notes": (1, 0, 0),
+        "patients": (0, 1, 0),
+        "appointments": (0, 0, 1),
+    }
     assert found["notes"].sample == (f"{created} (created)",)
     book.propose()
     with pytest.raises(StopError, match="people have written since run") as told:
@@ -128,8 +138,13 @@ def test_keep_keeps_newer_rows_with_everything_that_they_point_at(
     run = executed(clinic, rehearsed)
     patient = new_patient(run)
     assert clinic.value("SELECT count(*) FROM patients WHERE id = %s", "dev", patient) == 1
-    booked = copy_row(clinic, "appointments", patient_id=patient, filemaker_event_id=None,
-                      parent_appointment_id=None)  # fmt: skip
+    booked = copy_row(
+        clinic,
+        "appointments",
+        patient_id=patient,
+        filemaker_event_id=None,
+        parent_appointment_id=None,
+    )
     note = copy_row(clinic, "notes")
     edited = clinic.value("SELECT min(id::text) FROM patients WHERE id <> %s", "dev", patient)
     clinic.do("UPDATE patients SET notes = 'edited since' WHERE id = %s", "dev", edited)
@@ -207,8 +222,9 @@ def test_what_a_key_of_other_columns_points_at_stays(
             found.do(f"INSERT INTO practice.locker (given, family) SELECT given, family {new}")
         found.do("INSERT INTO practice.locker (given) VALUES ('points at nobody')")
         kept = found.rows(f"SELECT * {new}") if places else []
-        pointing = {table: found.rows(f"SELECT * FROM practice.{table}") for table in
-                    ("key_card", "locker")}  # fmt: skip
+        pointing = {
+            table: found.rows(f"SELECT * FROM practice.{table}") for table in ("key_card", "locker")
+        }
         assert taken_back_of("second").passed
         assert found.rows("SELECT * FROM practice.person ORDER BY id") == [*before, *kept]
         for table, rows in pointing.items():
@@ -222,20 +238,26 @@ def test_a_document_uploaded_since_keeps_the_patient_that_it_hangs_on(
     patient = new_patient(run)
     kind = "(SELECT id FROM django_content_type WHERE app_label = 'patients' AND model = 'patient')"
     document = copy_row(clinic, "documents_document", object_id=patient, filemaker_id=None)
-    clinic.do(f"UPDATE documents_document SET content_type_id = {kind} WHERE id = %s",
-              "dev", document)  # fmt: skip
+    clinic.do(
+        f"UPDATE documents_document SET content_type_id = {kind} WHERE id = %s", "dev", document
+    )
     _, done = taken_back("discard")
     assert [p.by for p in done.since.pointed_at] == ["documents_document.object_id"]
-    owner = clinic.value("SELECT object_id::text FROM documents_document WHERE id = %s", "dev",
-                         document)  # fmt: skip
+    owner = clinic.value(
+        "SELECT object_id::text FROM documents_document WHERE id = %s", "dev", document
+    )
     assert clinic.value("SELECT count(*) FROM patients WHERE id = %s", "dev", owner) == 1
 
 
 def test_a_link_that_dangled_before_the_run_is_no_reason_to_keep_a_row(clinic: Clinic) -> None:
     book = clinic.preflight()
     patient = new_patient(book)
-    clinic.do("UPDATE sent_emails SET related_patient_id = %s WHERE id ="
-              " (SELECT min(id::text)::uuid FROM sent_emails)", "dev", patient)  # fmt: skip
+    clinic.do(
+        "UPDATE sent_emails SET related_patient_id = %s WHERE id ="
+        " (SELECT min(id::text)::uuid FROM sent_emails)",
+        "dev",
+        patient,
+    )
     before = clinic.state()
     again = clinic.whole()
     assert new_patient(again) == patient
@@ -252,8 +274,10 @@ def test_a_link_that_a_person_changed_since_is_kept_or_put_back(
     before = dict(clinic.rows(links))
     executed(clinic, rehearsed)
     fixed = next(i for i, o in clinic.rows(links) if before[i] != o)
-    other = clinic.value("SELECT max(id::text) FROM patients WHERE filemaker_metadata"
-                         " ? 'filemaker_id' AND created_at < now() - interval '1 day'")  # fmt: skip
+    other = clinic.value(
+        "SELECT max(id::text) FROM patients WHERE filemaker_metadata"
+        " ? 'filemaker_id' AND created_at < now() - interval '1 day'"
+    )
     clinic.do("UPDATE documents_document SET object_id = %s WHERE id = %s", "dev", other, fixed)
     _, done = taken_back(newer)
     assert [n.changed for n in done.since.newer if n.table == "documents_document"] == [1]
@@ -346,10 +370,13 @@ def test_what_was_written_after_the_look_stops_the_undo(clinic: Clinic, rehearse
 
 def order_of(book: Rollback) -> undo.RollbackRequest:
     return undo.RollbackRequest(
-        book.run.id, DEV, book.undoes, NewerDecision.UNDECIDED,
+        book.run.id,
+        DEV,
+        book.undoes,
+        NewerDecision.UNDECIDED,
         book.run.load(RollbackProposal),
         book.run.load(Approval),
-    )  # fmt: skip
+    )
 
 
 def test_a_rollback_that_would_not_be_exact_is_rolled_back(clinic: Clinic, rehearsed: Path) -> None:
@@ -383,11 +410,14 @@ def test_undo_data_that_somebody_has_edited_is_noticed(clinic: Clinic, rehearsed
     assert clinic.state() == before
 
 
-@pytest.mark.parametrize("statement", [
-    "UPDATE public.clinics SET color = '#000000'",
-    "UPDATE public.documents_document SET description = 'x'",
-    "DELETE FROM public.xero_sync_logs",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE public.clinics SET color = '#000000'",
+        "UPDATE public.documents_document SET description = 'x'",
+        "DELETE FROM public.xero_sync_logs",
+    ],
+)
 def test_a_rollback_that_writes_elsewhere_is_noticed(
     clinic: Clinic, rehearsed: Path, statement: str
 ) -> None:

@@ -71,8 +71,9 @@ def test_a_name_that_two_rows_have_chooses_neither(clinic: Clinic) -> None:
         "INSERT INTO clinics SELECT (jsonb_populate_record(c, jsonb_build_object("
         "'id', gen_random_uuid(), 'name', upper(name) || ' ', 'filemaker_id', NULL))).*"
         " FROM clinics c WHERE name = %s",
-        "dev", name,
-    )  # fmt: skip
+        "dev",
+        name,
+    )
     who = shared(clinic, 1)
     change(clinic, who, id_Clinic="", Clinic_Name=name)
     found = misfits(planned(), "patients")
@@ -100,7 +101,7 @@ def test_an_appointment_without_an_end_is_marked_as_derived(clinic: Clinic) -> N
             for r in tables["API_event"].records
             if r.values.get("id_Contact") and r.values.get("startTime") == "09:00:00"
         ]
-        known = {str(r.values["id"]).lower() for r in tables["API_Contacts"].records}  # fmt: skip
+        known = {str(r.values["id"]).lower() for r in tables["API_Contacts"].records}
         chosen = [e for e in events if str(e.values["id_Contact"]).lower() in known][:2]
         chosen[0].values.update(endTime="")
         chosen[1].values.update(endDate="", endTime="08:00:00")
@@ -143,10 +144,14 @@ def test_a_message_that_was_sent_is_never_pending(clinic: Clinic) -> None:
         assert messages[key]["status"] == "sent"
     (rule,) = plan_of(book).entities["sms_messages"].overridden
     assert (rule.rule, rule.rows >= 5, rule.asks) == ("sent_is_not_pending", True, False)
-    from_filemaker = {n for e, _, n in rowfile.read(book.folder, plan_of(book).id_map)
-                      if e == "sms_messages"}  # fmt: skip
-    assert not [k for k in from_filemaker & messages.keys()
-                if messages[k]["status"] == "pending" and messages[k]["sent_at"]]  # fmt: skip
+    from_filemaker = {
+        n for e, _, n in rowfile.read(book.folder, plan_of(book).id_map) if e == "sms_messages"
+    }
+    assert not [
+        k
+        for k in from_filemaker & messages.keys()
+        if messages[k]["status"] == "pending" and messages[k]["sent_at"]
+    ]
 
 
 @pytest.mark.parametrize("decision", [None, "keep", "completed"])
@@ -167,11 +172,13 @@ def test_what_is_over_and_still_scheduled_is_for_a_person_to_decide(
     asked = [line for line in made.undecided() if "past_scheduled" in line]
     assert bool(asked) is (decision is None)
     was = dict(clinic.rows("SELECT id::text, status FROM appointments"))
-    changed = {k for k, r in rows(book, "appointments").items()
-               if k in was and r["status"] != was[k]}  # fmt: skip
+    changed = {
+        k for k, r in rows(book, "appointments").items() if k in was and r["status"] != was[k]
+    }
     assert bool(changed) is (decision == "completed")
-    overrides = {line[1] for line in rowfile.read(book.folder, made.overrides)
-              if line[3] == "past_scheduled"}  # fmt: skip
+    overrides = {
+        line[1] for line in rowfile.read(book.folder, made.overrides) if line[3] == "past_scheduled"
+    }
     assert overrides == changed
     if decision == "completed":
         assert {rows(book, "appointments")[k]["status"] for k in changed} == {"completed"}
@@ -195,8 +202,10 @@ def set_card(clinic: Clinic, record: Record, card: object) -> str:
     (key,) = clinic.rows(
         "UPDATE patients SET contact_json = %s::jsonb"
         " WHERE lower(filemaker_metadata->>'filemaker_id') = lower(%s) RETURNING id::text",
-        "dev", json.dumps(card), record.values["id"],
-    )[0]  # fmt: skip
+        "dev",
+        json.dumps(card),
+        record.values["id"],
+    )[0]
     return str(key)
 
 
@@ -210,19 +219,27 @@ def set_details(clinic: Clinic, record: Record, *details: tuple[str, str]) -> No
             Record(
                 80_000 + len(table.records) + n,
                 0,
-                {**blank, "id": f"D-{len(table.records)}-{n}", "id.key": record.values["id"],
-                 "type": kind, "ph": value, "modificationTimestamp": "2025-10-01 08:00:00"},
+                {
+                    **blank,
+                    "id": f"D-{len(table.records)}-{n}",
+                    "id.key": record.values["id"],
+                    "type": kind,
+                    "ph": value,
+                    "modificationTimestamp": "2025-10-01 08:00:00",
+                },
             )
             for n, (kind, value) in enumerate(details)
-        ]  # fmt: skip
+        ]
 
 
 def test_a_number_that_only_nexus_has_goes_neither_unseen_nor_undecided(clinic: Clinic) -> None:
-    clinic.edit(DEV, '[decisions.patients]\nnot_in_filemaker = "keep"\nleft_out_by_rule = "keep"\n'
-                'no_filemaker_id = "keep"\nwhen_different = { "*" = "filemaker" }',
-                '[decisions.patients]\nnot_in_filemaker = "keep"\nleft_out_by_rule = "keep"\n'
-                'no_filemaker_id = "keep"\nwhen_different = { "contact_json.emails" = "nexus" }',
-                )  # fmt: skip
+    clinic.edit(
+        DEV,
+        '[decisions.patients]\nnot_in_filemaker = "keep"\nleft_out_by_rule = "keep"\n'
+        'no_filemaker_id = "keep"\nwhen_different = { "*" = "filemaker" }',
+        '[decisions.patients]\nnot_in_filemaker = "keep"\nleft_out_by_rule = "keep"\n'
+        'no_filemaker_id = "keep"\nwhen_different = { "contact_json.emails" = "nexus" }',
+    )
     phones = {"phones": [{"type": "mobile", "number": "0491 570 001", "label": "Mum"}]}
     emails = {"emails": [{"address": "old@b.example", "label": ""}], "email": "old@b.example"}
     who = shared(clinic, 3)
@@ -244,8 +261,10 @@ def test_a_number_that_only_nexus_has_goes_neither_unseen_nor_undecided(clinic: 
     asked = [line for line in made.undecided() if "contact_json" in line]
     changes = {c.column: c for c in made.entities["patients"].changes}
     counted = changes["contact_json.phones"]
-    assert asked == ['decisions.patients.when_different: "contact_json.phones" = filemaker or nexus'
-                     f" ({wording.amount(counted.different, 'row')})"]  # fmt: skip
+    assert asked == [
+        'decisions.patients.when_different: "contact_json.phones" = filemaker or nexus'
+        f" ({wording.amount(counted.different, 'row')})"
+    ]
     assert counted.gone >= counted.different >= 1
     assert changes["contact_json.emails"].gone == 0
     assert changes["contact_json.phones"].kept >= 1
@@ -262,17 +281,28 @@ def test_cards_of_every_shape_go_the_whole_way(clinic: Clinic) -> None:
     ]
     who = shared(clinic, len(shapes) + 1)
     keys = [set_card(clinic, record, card) for record, card in zip(who, shapes, strict=False)]
-    clinic.do("UPDATE patients SET filemaker_metadata = filemaker_metadata || '{\"ndis\": null}',"
-              " address_json = '\"2 Other Rd\"' WHERE id = %s", "dev", keys[0])  # fmt: skip
+    clinic.do(
+        "UPDATE patients SET filemaker_metadata = filemaker_metadata || '{\"ndis\": null}',"
+        " address_json = '\"2 Other Rd\"' WHERE id = %s",
+        "dev",
+        keys[0],
+    )
     for record in who[:-1]:
         set_details(clinic, record, ("Mobile", "0491570001"))
     clinic.whole()
     after = dict(clinic.rows("SELECT id::text, contact_json FROM patients"))
     assert {json.dumps(after[key]["phones"][0]["number"]) for key in keys} == {'"0491570001"'}
     assert ["a@b.example" in json.dumps(after[key]) for key in keys] == [
-        True, True, False, False, True,
-    ]  # fmt: skip
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
     again = planned()
-    changed = [c for c in plan_of(again).entities["patients"].changes
-               if c.filled or c.different or c.cleared]  # fmt: skip
+    changed = [
+        c
+        for c in plan_of(again).entities["patients"].changes
+        if c.filled or c.different or c.cleared
+    ]
     assert changed == []

@@ -37,34 +37,53 @@ LINKS = {
     "two images open each other's files": (swap("images_image", "s3_key"), "s3_key"),
     "a document that FileMaker does not know moves": (
         f"UPDATE documents_document SET object_id = {FIRST.format('patients')}"
-        f" WHERE id = {UNKNOWN}", "object_id"),
+        f" WHERE id = {UNKNOWN}",
+        "object_id",
+    ),
     "a document is of another content type": (
         f"UPDATE documents_document SET content_type_id = (SELECT id FROM django_content_type"
-        f" WHERE model = 'referrer') WHERE id = {DOCUMENT}", "content_type_id"),
+        f" WHERE model = 'referrer') WHERE id = {DOCUMENT}",
+        "content_type_id",
+    ),
     "a document is inactive": (
-        f"UPDATE documents_document SET is_active = false WHERE id = {DOCUMENT}", "is_active"),
+        f"UPDATE documents_document SET is_active = false WHERE id = {DOCUMENT}",
+        "is_active",
+    ),
     "a document has another key": (
-        f"UPDATE documents_document SET s3_key = s3_key || '.old' WHERE id = {DOCUMENT}", "s3_key"),
+        f"UPDATE documents_document SET s3_key = s3_key || '.old' WHERE id = {DOCUMENT}",
+        "s3_key",
+    ),
     "a document has another id": (
-        f"UPDATE documents_document SET id = gen_random_uuid() WHERE id = {DOCUMENT}", "is gone"),
+        f"UPDATE documents_document SET id = gen_random_uuid() WHERE id = {DOCUMENT}",
+        "is gone",
+    ),
     "a document is gone": (f"DELETE FROM documents_document WHERE id = {DOCUMENT}", "is gone"),
     "a document has lost its FileMaker id": (
         "UPDATE documents_document SET filemaker_id = NULL WHERE id = (SELECT min(id::text)::uuid"
-        " FROM documents_document WHERE filemaker_id IS NOT NULL)", "filemaker_id"),
+        " FROM documents_document WHERE filemaker_id IS NOT NULL)",
+        "filemaker_id",
+    ),
     "a number in a document's JSON is 1.0": (
         "UPDATE documents_document SET filemaker_metadata = jsonb_set(filemaker_metadata, '{num}',"
         " '1.0') WHERE id = (SELECT min(id::text)::uuid FROM documents_document"
-        " WHERE filemaker_metadata ->> 'num' = '1')", "filemaker_metadata"),
+        " WHERE filemaker_metadata ->> 'num' = '1')",
+        "filemaker_metadata",
+    ),
     "an image moves to another batch": (
         f"UPDATE images_image SET batch_id = (SELECT max(id::text)::uuid FROM images_batch"
-        f" WHERE id <> batch_id) WHERE id = {IMAGE}", "batch_id"),
+        f" WHERE id <> batch_id) WHERE id = {IMAGE}",
+        "batch_id",
+    ),
     "an image has another thumbnail": (
         f"UPDATE images_image SET s3_thumbnail_key = s3_key || '.t' WHERE id = {IMAGE}",
-        "s3_thumbnail_key"),
+        "s3_thumbnail_key",
+    ),
     "a batch is called otherwise": (
-        f"UPDATE images_batch SET name = name || '.' WHERE id = {BATCH}", "name"),
+        f"UPDATE images_batch SET name = name || '.' WHERE id = {BATCH}",
+        "name",
+    ),
     "two batches change places": (swap("images_batch", "object_id"), "object_id"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -116,50 +135,78 @@ def test_a_row_that_was_added_to_a_linking_table_is_for_review(
 # what has become of the schema -> checks that find it; the others still look
 SCHEMA = {
     "a wiped table is gone": (
-        "DROP TABLE notes CASCADE", {"every_row_is_as_planned", "the_schema_is_as_surveyed"}),
+        "DROP TABLE notes CASCADE",
+        {"every_row_is_as_planned", "the_schema_is_as_surveyed"},
+    ),
     "the patients are gone": (
         "DROP TABLE patients CASCADE",
-        {"every_row_is_as_planned", "every_patient_of_filemaker_is_there",
-         "search_finds_every_patient_by_name", "every_document_hangs_on_its_patient"}),
+        {
+            "every_row_is_as_planned",
+            "every_patient_of_filemaker_is_there",
+            "search_finds_every_patient_by_name",
+            "every_document_hangs_on_its_patient",
+        },
+    ),
     "a wiped table has another name": (
         "ALTER TABLE appointments RENAME TO appointments_old",
-        {"every_row_is_as_planned", "the_calendar_shows_every_appointment"}),
+        {"every_row_is_as_planned", "the_calendar_shows_every_appointment"},
+    ),
     "a column of a wiped table is gone": (
-        "ALTER TABLE patients DROP COLUMN middle_names", {"every_row_is_as_planned"}),
+        "ALTER TABLE patients DROP COLUMN middle_names",
+        {"every_row_is_as_planned"},
+    ),
     "a column has another name": (
         "ALTER TABLE patients RENAME COLUMN filemaker_metadata TO filemaker",
-        {"every_row_is_as_planned", "every_patient_opens_with_its_attachments"}),
+        {"every_row_is_as_planned", "every_patient_opens_with_its_attachments"},
+    ),
     "the key has another name": (
-        "ALTER TABLE notes RENAME COLUMN id TO note_id", {"every_row_is_as_planned"}),
+        "ALTER TABLE notes RENAME COLUMN id TO note_id",
+        {"every_row_is_as_planned"},
+    ),
     "the key is no key any more": (
         "ALTER TABLE patients DROP CONSTRAINT patients_pkey CASCADE",
-        {"the_schema_is_as_surveyed"}),
+        {"the_schema_is_as_surveyed"},
+    ),
     "a column is added": (
-        "ALTER TABLE patients ADD COLUMN nickname text", {"the_schema_is_as_surveyed"}),
+        "ALTER TABLE patients ADD COLUMN nickname text",
+        {"the_schema_is_as_surveyed"},
+    ),
     "JSON is text, and no JSON": (
         "ALTER TABLE patients ALTER COLUMN flags_json TYPE text USING '{' || flags_json::text",
-        {"every_row_is_as_planned", "what_only_nexus_knows_was_carried_over"}),
+        {"every_row_is_as_planned", "what_only_nexus_knows_was_carried_over"},
+    ),
     "ids are text": (
         "ALTER TABLE documents_document ALTER COLUMN object_id TYPE text",
-        {"every_document_hangs_on_its_patient", "the_schema_is_as_surveyed"}),
+        {"every_document_hangs_on_its_patient", "the_schema_is_as_surveyed"},
+    ),
     "a linking table is gone": (
-        "DROP TABLE images_batch CASCADE", {LINKING, "every_image_hangs_on_its_patient"}),
+        "DROP TABLE images_batch CASCADE",
+        {LINKING, "every_image_hangs_on_its_patient"},
+    ),
     "a linking table has lost a column": (
-        "ALTER TABLE documents_document DROP COLUMN s3_key", {LINKING}),
+        "ALTER TABLE documents_document DROP COLUMN s3_key",
+        {LINKING},
+    ),
     "content types are gone": (
         "DROP TABLE django_content_type CASCADE",
-        {"every_document_hangs_on_its_patient", "every_image_hangs_on_its_patient"}),
+        {"every_document_hangs_on_its_patient", "every_image_hangs_on_its_patient"},
+    ),
     "a document with no end to its nesting": (
         "UPDATE patients SET flags_json = (repeat('[', 3000) || repeat(']', 3000))::jsonb"
         f" WHERE id = {FIRST.format('patients')}",
-        {"every_row_is_as_planned", "what_only_nexus_knows_was_carried_over"}),
+        {"every_row_is_as_planned", "what_only_nexus_knows_was_carried_over"},
+    ),
     "a year that Python does not know": (
         "UPDATE appointments SET start_time = 'infinity', end_time = '294276-01-01' WHERE id ="
-        f" {FIRST.format('appointments')}", {"every_row_is_as_planned"}),
+        f" {FIRST.format('appointments')}",
+        {"every_row_is_as_planned"},
+    ),
     "a number that Python does not read": (
         "UPDATE patients SET filemaker_metadata = jsonb_set(filemaker_metadata,"
-        " '{filemaker_id}', repeat('9', 6000)::jsonb)", {"every_row_is_as_planned"}),
-}  # fmt: skip
+        " '{filemaker_id}', repeat('9', 6000)::jsonb)",
+        {"every_row_is_as_planned"},
+    ),
+}
 
 
 @pytest.mark.parametrize("name", SCHEMA)
@@ -189,42 +236,64 @@ OWN = {
     "the run was of another kind": ("UPDATE nexus_reimport.runs SET kind = 'relink'", ROW),
     "the run was undone": ("UPDATE nexus_reimport.runs SET undone_by = 'x'", ROW),
     "the undo data lies elsewhere": (
-        "UPDATE nexus_reimport.runs SET undo = jsonb_set(undo, '{{schema}}', '\"public\"')", ROW),
+        "UPDATE nexus_reimport.runs SET undo = jsonb_set(undo, '{{schema}}', '\"public\"')",
+        ROW,
+    ),
     "a fingerprint is another one": (
-        "UPDATE nexus_reimport.runs SET after = jsonb_set(after, '{{notes,rows}}', '1')", ROW),
+        "UPDATE nexus_reimport.runs SET after = jsonb_set(after, '{{notes,rows}}', '1')",
+        ROW,
+    ),
     "what the run's row says is no description of undo data": (
-        "UPDATE nexus_reimport.runs SET undo = '[1]', before = '7'", ROW),
+        "UPDATE nexus_reimport.runs SET undo = '[1]', before = '7'",
+        ROW,
+    ),
     "a run that nobody has made": (
         "INSERT INTO nexus_reimport.runs (run, environment, digest, approved_by, before, after)"
-        " VALUES ('x', 'sandbox-dev', '', '', '{{}}', '{{}}')", ROW),
+        " VALUES ('x', 'sandbox-dev', '', '', '{{}}', '{{}}')",
+        ROW,
+    ),
     "what was loaded is forgotten": ("TRUNCATE nexus_reimport.loaded", REMEMBERED),
     "what was loaded is gone": ("DROP TABLE nexus_reimport.loaded", REMEMBERED),
     "two records have become each other's rows": (
         "UPDATE nexus_reimport.loaded l SET nexus_id = o.nexus_id FROM nexus_reimport.loaded o"
         " WHERE (l.filemaker_id, o.filemaker_id) IN (SELECT min(filemaker_id), max(filemaker_id)"
         " FROM nexus_reimport.loaded WHERE entity = 'patients' UNION SELECT max(filemaker_id),"
-        " min(filemaker_id) FROM nexus_reimport.loaded WHERE entity = 'patients')", REMEMBERED),
+        " min(filemaker_id) FROM nexus_reimport.loaded WHERE entity = 'patients')",
+        REMEMBERED,
+    ),
     "a record that was not loaded": (
-        "INSERT INTO nexus_reimport.loaded VALUES ('patients', 'x', 'y')", REMEMBERED),
+        "INSERT INTO nexus_reimport.loaded VALUES ('patients', 'x', 'y')",
+        REMEMBERED,
+    ),
     "the undo data is gone": ("DROP SCHEMA {undo} CASCADE", UNDO),
     "a table of the undo data is empty": ("TRUNCATE {undo}.patients", UNDO),
     "a row of the undo data is changed": (
         "UPDATE {undo}.patients SET last_name = last_name || ' ' WHERE id = (SELECT"
-        " min(id::text)::uuid FROM {undo}.patients)", UNDO),
+        " min(id::text)::uuid FROM {undo}.patients)",
+        UNDO,
+    ),
     "a row of the undo data is there twice": (
-        "INSERT INTO {undo}.notes SELECT * FROM {undo}.notes LIMIT 1", UNDO),
+        "INSERT INTO {undo}.notes SELECT * FROM {undo}.notes LIMIT 1",
+        UNDO,
+    ),
     "what the run has left is forgotten": ("TRUNCATE {undo}.after_notes", UNDO),
     "what the run has left is another thing": (
         "UPDATE {undo}.after_notes SET hash = md5(hash) WHERE key = (SELECT min(key::text)::uuid"
-        " FROM {undo}.after_notes)", UNDO),
+        " FROM {undo}.after_notes)",
+        UNDO,
+    ),
     "the links before are forgotten": ("TRUNCATE {undo}.links_documents", UNDO),
     "a link before is another one": ("UPDATE {undo}.links_documents SET object_id = id", UNDO),
     "the links after are forgotten": ("TRUNCATE {undo}.after_links_images", UNDO),
     "what was loaded before is another thing": (
-        "INSERT INTO {undo}.own_loaded VALUES ('patients', 'x', 'y')", UNDO),
+        "INSERT INTO {undo}.own_loaded VALUES ('patients', 'x', 'y')",
+        UNDO,
+    ),
     "what pointed at the rows is another thing": (
-        "INSERT INTO {undo}.own_pointed_at VALUES ('x', 'y', 1)", UNDO),
-}  # fmt: skip
+        "INSERT INTO {undo}.own_pointed_at VALUES ('x', 'y', 1)",
+        UNDO,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -258,50 +327,72 @@ def test_the_row_of_an_earlier_run_must_stay_what_it_was(
 # what is done to the catalog after COMMIT -> how the check names it
 CATALOG = {
     "a column of a protected table is added": (
-        "ALTER TABLE clinics ADD x text", "column public.clinics.x: did not exist"),
+        "ALTER TABLE clinics ADD x text",
+        "column public.clinics.x: did not exist",
+    ),
     "a type is wider": (
-        "ALTER TABLE clinics ALTER name TYPE varchar(999)", "column public.clinics.name"),
+        "ALTER TABLE clinics ALTER name TYPE varchar(999)",
+        "column public.clinics.name",
+    ),
     "a default is given": (
-        "ALTER TABLE clinics ALTER name SET DEFAULT 'x'", "column public.clinics.name"),
+        "ALTER TABLE clinics ALTER name SET DEFAULT 'x'",
+        "column public.clinics.name",
+    ),
     "a column may be empty": (
         "ALTER TABLE appointments ALTER start_time DROP NOT NULL",
-        "column public.appointments.start_time"),
+        "column public.appointments.start_time",
+    ),
     "a foreign key is gone": (
-        "ALTER TABLE notes DROP CONSTRAINT notes_patient_id_fk", "of public.notes: is gone"),
+        "ALTER TABLE notes DROP CONSTRAINT notes_patient_id_fk",
+        "of public.notes: is gone",
+    ),
     "a foreign key is checked at once": (
-        "ALTER TABLE notes ALTER CONSTRAINT notes_patient_id_fk NOT DEFERRABLE", "of public.notes"),
+        "ALTER TABLE notes ALTER CONSTRAINT notes_patient_id_fk NOT DEFERRABLE",
+        "of public.notes",
+    ),
     "a condition is gone": (
         "ALTER TABLE xero_contact_links DROP CONSTRAINT contact_link_has_patient_or_company",
-        "contact_link_has_patient_or_company"),
+        "contact_link_has_patient_or_company",
+    ),
     "a condition is added": (
         "ALTER TABLE clinics ADD CONSTRAINT x CHECK (name <> '')",
-        "constraint x of public.clinics"),
+        "constraint x of public.clinics",
+    ),
     "a unique key is gone": (
-        "ALTER TABLE patients DROP CONSTRAINT patients_mrn_key", "patients_mrn_key"),
+        "ALTER TABLE patients DROP CONSTRAINT patients_mrn_key",
+        "patients_mrn_key",
+    ),
     "an index is gone": ("DROP INDEX documents_d_categor_2c6923_idx", "documents_d_categor_2c6923"),
     "an index is added": ("CREATE INDEX x ON notes (created_at)", "index x of public.notes"),
     "a trigger is added": (
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
         " CREATE TRIGGER x AFTER INSERT ON clinics FOR EACH ROW EXECUTE FUNCTION f()",
-        "trigger x of public.clinics"),
+        "trigger x of public.clinics",
+    ),
     "foreign keys are not enforced": (
-        "ALTER TABLE notes DISABLE TRIGGER ALL", "foreign keys of public.notes"),
+        "ALTER TABLE notes DISABLE TRIGGER ALL",
+        "foreign keys of public.notes",
+    ),
     "rows are hidden": (
-        "ALTER TABLE clinics ENABLE ROW LEVEL SECURITY", "row level security of public.clinics"),
-    "a policy is added": (
-        "CREATE POLICY x ON clinics USING (true)", "policy x of public.clinics"),
+        "ALTER TABLE clinics ENABLE ROW LEVEL SECURITY",
+        "row level security of public.clinics",
+    ),
+    "a policy is added": ("CREATE POLICY x ON clinics USING (true)", "policy x of public.clinics"),
     "everybody may read": ("GRANT SELECT ON patients TO PUBLIC", "grants on public.patients"),
-    "a sequence counts by ten": (
-        "ALTER SEQUENCE {sequence} INCREMENT 10", "sequence public."),
+    "a sequence counts by ten": ("ALTER SEQUENCE {sequence} INCREMENT 10", "sequence public."),
     "a table is added": ("CREATE TABLE x (id int)", "column public.x.id: "),
     "a view is added": ("CREATE VIEW x AS SELECT 1 AS one", "view public.x: did not exist"),
     "a schema is added": ("CREATE SCHEMA x", "schema x: did not exist"),
     "a function is added": (
-        "CREATE FUNCTION x() RETURNS int LANGUAGE sql AS 'SELECT 1'", "function public.x()"),
+        "CREATE FUNCTION x() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "function public.x()",
+    ),
     "something acts at every change of the schema": (
         "CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
-        " CREATE EVENT TRIGGER x ON ddl_command_end EXECUTE FUNCTION e()", "event trigger x"),
-}  # fmt: skip
+        " CREATE EVENT TRIGGER x ON ddl_command_end EXECUTE FUNCTION e()",
+        "event trigger x",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CATALOG)
@@ -339,47 +430,68 @@ CLINIC = FIRST.format("clinics")
 # what others do to protected tables after COMMIT -> what the check says
 PROTECTED = {
     "a clinic's colour": (
-        f"UPDATE clinics SET color = '#010203' WHERE id = {CLINIC}", "clinics: rows 1 changed"),
+        f"UPDATE clinics SET color = '#010203' WHERE id = {CLINIC}",
+        "clinics: rows 1 changed",
+    ),
     "two clinics exchange their names": (swap("clinics", "name"), "clinics: rows 2 changed"),
     "NULL becomes empty": (
         f"UPDATE clinics SET abn = CASE WHEN abn IS NULL THEN '' END WHERE id = {CLINIC}",
-        "clinics: rows 1 changed"),
+        "clinics: rows 1 changed",
+    ),
     "a template is gone": (
         f"DELETE FROM sms_templates WHERE id = {FIRST.format('sms_templates')}",
-        "sms_templates: rows 1 lost"),
+        "sms_templates: rows 1 lost",
+    ),
     "every row of a table is gone": ("DELETE FROM sent_emails", "sent_emails: rows"),
     "one row is lost and another one added": (
-        "UPDATE sent_emails SET id = gen_random_uuid() WHERE id ="
-        f" {FIRST.format('sent_emails')}", "sent_emails: rows 1 lost"),
+        f"UPDATE sent_emails SET id = gen_random_uuid() WHERE id = {FIRST.format('sent_emails')}",
+        "sent_emails: rows 1 lost",
+    ),
     "an invoice's link moves to another patient": (
-        swap("xero_invoice_links", "patient_id"), "xero_invoice_links: rows 2 changed"),
+        swap("xero_invoice_links", "patient_id"),
+        "xero_invoice_links: rows 2 changed",
+    ),
     "a token is empty": (
         "UPDATE gmail_connections SET refresh_token = ''",
-        "gmail_connections: rows 2 with a volatile column emptied"),
+        "gmail_connections: rows 2 with a volatile column emptied",
+    ),
     "a steady column beside volatile ones": (
-        "UPDATE gmail_connections SET is_active = NOT is_active", "gmail_connections: rows"),
+        "UPDATE gmail_connections SET is_active = NOT is_active",
+        "gmail_connections: rows",
+    ),
     "a log has lost a row": (
         "DELETE FROM xero_sync_logs WHERE id = (SELECT min(id::text)::uuid FROM xero_sync_logs)",
-        "xero_sync_logs: 1 rows fewer"),
+        "xero_sync_logs: 1 rows fewer",
+    ),
     "a table is gone": ("DROP TABLE xero_item_mappings CASCADE", "no table xero_item_mappings"),
     "a column of a table is gone": (
-        "ALTER TABLE coordinators DROP COLUMN organization", "coordinators: "),
+        "ALTER TABLE coordinators DROP COLUMN organization",
+        "coordinators: ",
+    ),
     "a column of a table is added": (
-        "ALTER TABLE coordinators ADD COLUMN x text", "coordinators: "),
+        "ALTER TABLE coordinators ADD COLUMN x text",
+        "coordinators: ",
+    ),
     "a row is there twice": (
         "ALTER TABLE specialties DROP CONSTRAINT specialties_pkey CASCADE;"
         " ALTER TABLE specialties DROP CONSTRAINT specialties_name_key;"
-        " INSERT INTO specialties SELECT * FROM specialties LIMIT 1", "1 twice"),
+        " INSERT INTO specialties SELECT * FROM specialties LIMIT 1",
+        "1 twice",
+    ),
     "a table of another schema": (
-        "UPDATE other.log SET said = 'x' WHERE id = 1", "other.log: rows 1 changed"),
-}  # fmt: skip
+        "UPDATE other.log SET said = 'x' WHERE id = 1",
+        "other.log: rows 1 changed",
+    ),
+}
 
 
 @pytest.fixture
 def beside(clinic: Clinic) -> tuple[Clinic, runbook.Runbook]:
     """A clinic whose database has another schema, after a whole run."""
-    clinic.do("CREATE SCHEMA other; CREATE TABLE other.log (id int PRIMARY KEY, said text);"
-              "INSERT INTO other.log VALUES (1, 'a'), (2, 'b')")  # fmt: skip
+    clinic.do(
+        "CREATE SCHEMA other; CREATE TABLE other.log (id int PRIMARY KEY, said text);"
+        "INSERT INTO other.log VALUES (1, 'a'), (2, 'b')"
+    )
     clinic.grant()
     return clinic, clinic.whole()
 
@@ -404,12 +516,16 @@ USUAL = {
     "somebody logs in": ("UPDATE auth_user SET last_login = now()", ""),
     "a log grows": (
         "INSERT INTO xero_sync_logs SELECT (jsonb_populate_record(l, jsonb_build_object('id',"
-        " gen_random_uuid()))).* FROM xero_sync_logs l LIMIT 3", ""),
+        " gen_random_uuid()))).* FROM xero_sync_logs l LIMIT 3",
+        "",
+    ),
     "sessions end": ("DELETE FROM django_session", ADDED),
     "an e-mail is sent": (
         "INSERT INTO sent_emails SELECT (jsonb_populate_record(e, jsonb_build_object('id',"
-        " gen_random_uuid()))).* FROM sent_emails e LIMIT 2", ADDED),
-}  # fmt: skip
+        " gen_random_uuid()))).* FROM sent_emails e LIMIT 2",
+        ADDED,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", USUAL)
@@ -435,8 +551,9 @@ def test_rows_that_were_changed_on_purpose_can_be_waived_up_to_a_number(
     done: tuple[Clinic, runbook.Runbook],
 ) -> None:
     clinic, book = done
-    waived = Waiver(check=STEADY, at_most=1, reason="a new sign", who="A. Person",
-                    until="2099-12-31")  # fmt: skip
+    waived = Waiver(
+        check=STEADY, at_most=1, reason="a new sign", who="A. Person", until="2099-12-31"
+    )
     book = replace(book, settings=book.settings.model_copy(update={"waivers": (waived,)}))
     clinic.do(f"UPDATE clinics SET color = '#010203' WHERE id = {CLINIC}")
     assert STEADY not in failed(verified(book))
@@ -444,10 +561,14 @@ def test_rows_that_were_changed_on_purpose_can_be_waived_up_to_a_number(
     assert failed(verified(book))[STEADY].blocks
 
 
-@pytest.mark.parametrize("variable", [
-    ("PGTZ", "Australia/Sydney"), ("PGDATESTYLE", "German"),
-    ("PGOPTIONS", "-c bytea_output=escape"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "variable",
+    [
+        ("PGTZ", "Australia/Sydney"),
+        ("PGDATESTYLE", "German"),
+        ("PGOPTIONS", "-c bytea_output=escape"),
+    ],
+)
 def test_the_session_of_the_verification_is_that_of_the_run_whatever_is_set(
     done: tuple[Clinic, runbook.Runbook], monkeypatch: pytest.MonkeyPatch, variable: tuple[str, str]
 ) -> None:
@@ -455,8 +576,12 @@ def test_the_session_of_the_verification_is_that_of_the_run_whatever_is_set(
     monkeypatch.setenv(*variable)
     with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
         database = clinic.databases["dev"]
-        for setting in ("timezone = 'Asia/Tokyo'", "datestyle = 'SQL, DMY'",
-                        "extra_float_digits = -5", "intervalstyle = 'iso_8601'"):  # fmt: skip
+        for setting in (
+            "timezone = 'Asia/Tokyo'",
+            "datestyle = 'SQL, DMY'",
+            "extra_float_digits = -5",
+            "intervalstyle = 'iso_8601'",
+        ):
             admin.execute(f"ALTER DATABASE {database} SET {setting}")
             admin.execute(f"ALTER ROLE nexus_reimport IN DATABASE {database} SET {setting}")
     assert verified(book).passed

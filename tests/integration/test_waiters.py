@@ -225,8 +225,12 @@ def test_a_long_dump_does_not_lose_its_snapshot_to_our_own_time_outs(
         assert held.wait(30)
         with connected(place()) as connection, exported_snapshot(connection) as shared:
             connection.execute("SET LOCAL idle_in_transaction_session_timeout = '2s'")
-            command = [pg_tools.folder("18.0", None) / "pg_dump", f"--snapshot={shared}",
-                       f"--file={tmp_path / 'dump'}", "--lock-wait-timeout=60000"]  # fmt: skip
+            command = [
+                pg_tools.folder("18.0", None) / "pg_dump",
+                f"--snapshot={shared}",
+                f"--file={tmp_path / 'dump'}",
+                "--lock-wait-timeout=60000",
+            ]
             pg_tools.run(command, place(), tmp_path / "log", lambda: connection.execute("SELECT 1"))
             saved = backup.take(connection, shared, place(), book.mapping, tmp_path / "b", {})
     assert saved.tables_in_dump > 0

@@ -45,8 +45,10 @@ STRANGE = {
 
 def with_columns() -> str:
     columns = ", ".join(f"{name} {kind}" for name, (kind, _) in STRANGE.items())
-    places = [", ".join("E'" + v[n].replace("\\", "\\\\") + "'" for _, v in STRANGE.values())
-              for n in range(3)]  # fmt: skip
+    places = [
+        ", ".join("E'" + v[n].replace("\\", "\\\\") + "'" for _, v in STRANGE.values())
+        for n in range(3)
+    ]
     updates = "".join(
         f"UPDATE practice.person SET ({', '.join(STRANGE)}) = ROW({values}) WHERE id = {n};\n"
         for n, values in enumerate(places, 1)
@@ -87,8 +89,11 @@ def test_a_date_beyond_pythons_years_is_read_as_text_on_our_connections(
 ) -> None:
     from nexus_reimport import settings
 
-    literal = {"timestamptz[]": "{infinity}", "tstzrange": "[0044-03-15 00:00:00+00 BC,)",
-               "interval": "178000000 years"}.get(kind, "infinity")  # fmt: skip
+    literal = {
+        "timestamptz[]": "{infinity}",
+        "tstzrange": "[0044-03-15 00:00:00+00 BC,)",
+        "interval": "178000000 years",
+    }.get(kind, "infinity")
     place = settings.load("second").postgres
     with connected(place) as connection:
         row = connection.execute(f"SELECT '{literal}'::{kind}").fetchone()
@@ -112,9 +117,18 @@ def test_a_lost_connection_is_still_called_that(strange: Altered) -> None:
 
 def test_dates_sort_by_time_and_not_by_their_digits() -> None:
     in_order = [
-        "-infinity", "4713-01-01 BC", "0044-03-15 BC", "0001-01-01 BC", "0001-01-01", "1890-01-01",
-        "2026-01-01", "9999-12-31", "10000-01-01", "294276-12-31", "infinity",
-    ]  # fmt: skip
+        "-infinity",
+        "4713-01-01 BC",
+        "0044-03-15 BC",
+        "0001-01-01 BC",
+        "0001-01-01",
+        "1890-01-01",
+        "2026-01-01",
+        "9999-12-31",
+        "10000-01-01",
+        "294276-12-31",
+        "infinity",
+    ]
     assert sorted(set(in_order), key=convert.chronological) == in_order
 
 

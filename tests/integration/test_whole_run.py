@@ -45,15 +45,20 @@ def ran(
                 " FROM appointments"
             )
         },
-        "links": {t: clinic.rows(f"SELECT id, {c} FROM {t} ORDER BY id")
-                  for t, c in PROTECTED_LINKS.items()},
-        "own": {t: clinic.rows(f"SELECT t::text FROM {t} t ORDER BY id")
-                for t in ("letters_patientletter", "reminders")},
-        "uploads": clinic.rows("SELECT id, object_id FROM documents_document"
-                               " WHERE filemaker_id IS NULL ORDER BY id"),
+        "links": {
+            t: clinic.rows(f"SELECT id, {c} FROM {t} ORDER BY id")
+            for t, c in PROTECTED_LINKS.items()
+        },
+        "own": {
+            t: clinic.rows(f"SELECT t::text FROM {t} t ORDER BY id")
+            for t in ("letters_patientletter", "reminders")
+        },
+        "uploads": clinic.rows(
+            "SELECT id, object_id FROM documents_document WHERE filemaker_id IS NULL ORDER BY id"
+        ),
         "archived": clinic.rows("SELECT id, archived_at FROM patients WHERE archived ORDER BY id"),
         "objects": {b: sorted(clinic.s3.access.keys(b)) for b in clinic.s3.access.buckets},
-    }  # fmt: skip
+    }
     book = clinic.whole(rehearsed=rehearsed)
     return clinic, book, before
 
@@ -67,9 +72,13 @@ def test_the_run_leaves_what_it_promises(
     moved = {i for i, f in before["patients"].items() if f and after.get(i) != f}
     assert moved == set(), "a patient that was there under a FileMaker id has another Nexus id"
     assert before["patients"].keys() <= after.keys()
-    now = {r[0]: r[1:] for r in clinic.rows(
-        "SELECT id, clinician_id, appointment_type_id, filemaker_event_id, created_at"
-        " FROM appointments")}  # fmt: skip
+    now = {
+        r[0]: r[1:]
+        for r in clinic.rows(
+            "SELECT id, clinician_id, appointment_type_id, filemaker_event_id, created_at"
+            " FROM appointments"
+        )
+    }
     for key, (clinician, kind, event, created) in before["appointments"].items():
         assert now[key][:2] == (clinician, kind)
         assert now[key][3] == created
@@ -80,11 +89,16 @@ def test_the_run_leaves_what_it_promises(
     for table, rows in before["own"].items():
         there = {r[0] for r in clinic.rows(f"SELECT t::text FROM {table} t")}
         assert {r[0] for r in rows} <= there, table
-    assert clinic.rows("SELECT id, object_id FROM documents_document"
-                       " WHERE filemaker_id IS NULL ORDER BY id") == before["uploads"]  # fmt: skip
-    assert clinic.rows(
-        "SELECT id, archived_at FROM patients WHERE archived ORDER BY id"
-    ) == before["archived"]  # fmt: skip
+    assert (
+        clinic.rows(
+            "SELECT id, object_id FROM documents_document WHERE filemaker_id IS NULL ORDER BY id"
+        )
+        == before["uploads"]
+    )
+    assert (
+        clinic.rows("SELECT id, archived_at FROM patients WHERE archived ORDER BY id")
+        == before["archived"]
+    )
     for name, keys in before["objects"].items():
         assert sorted(clinic.s3.access.keys(name)) == keys
 
@@ -94,8 +108,10 @@ def test_every_attachment_that_filemaker_can_place_hangs_on_its_patient(
 ) -> None:
     clinic, _, _ = ran
     patients = {f.lower(): str(i) for i, f in clinic.rows(PATIENTS) if f}
-    owners = {str(r.values["id"]).lower(): str(r.values.get("id_Contact", "")).lower()
-              for r in clinic.simulator.tables["API_Docs"].records}  # fmt: skip
+    owners = {
+        str(r.values["id"]).lower(): str(r.values.get("id_Contact", "")).lower()
+        for r in clinic.simulator.tables["API_Docs"].records
+    }
     looked = 0
     for filemaker_id, object_id in clinic.rows(
         "SELECT filemaker_id, object_id FROM documents_document d JOIN django_content_type c"
@@ -106,8 +122,10 @@ def test_every_attachment_that_filemaker_can_place_hangs_on_its_patient(
             looked += 1
             assert str(object_id) == owner
     assert looked > 100
-    by_number = {str(r.values.get("recid", "")): str(r.values.get("id_Contact", "")).lower()
-                 for r in clinic.simulator.tables["API_Images"].records}  # fmt: skip
+    by_number = {
+        str(r.values.get("recid", "")): str(r.values.get("id_Contact", "")).lower()
+        for r in clinic.simulator.tables["API_Images"].records
+    }
     images = 0
     for key, object_id in clinic.rows(
         "SELECT s3_key, object_id FROM images_image i JOIN images_batch b ON b.id = i.batch_id"
@@ -149,9 +167,12 @@ def test_a_second_run_changes_only_what_filemaker_changed(clinic: Clinic, rehear
 def test_purged_rows_go_and_what_is_pointed_at_stays(clinic: Clinic) -> None:
     for entity in ("patients", "notes", "letters", "appointments"):
         head = f"[decisions.{entity}]\n"
-        clinic.edit("sandbox-dev", head + 'not_in_filemaker = "keep"\nleft_out_by_rule = "keep"\n'
-                    'no_filemaker_id = "keep"', head + 'not_in_filemaker = "purge"\n'
-                    'left_out_by_rule = "purge"\nno_filemaker_id = "purge"')  # fmt: skip
+        clinic.edit(
+            "sandbox-dev",
+            head + 'not_in_filemaker = "keep"\nleft_out_by_rule = "keep"\nno_filemaker_id = "keep"',
+            head + 'not_in_filemaker = "purge"\n'
+            'left_out_by_rule = "purge"\nno_filemaker_id = "purge"',
+        )
     with pytest.raises(StopError, match="no_more_is_purged_than_expected"):
         clinic.preflight()
     waiver = 'check = "no_more_is_purged_than_expected"\nat_most = 4\nreason = "meant so"\n'

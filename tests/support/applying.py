@@ -25,6 +25,9 @@ def apply_with(
     progress: Callable[[int, int], None] | None = None,
 ) -> Applied:
     return apply.apply(
-        book.settings.postgres, order_of(book),
-        before_commit or book._check_inside, commit=True, progress=progress,
-    )  # fmt: skip
+        book.settings.postgres,
+        order_of(book),
+        before_commit or book._check_inside,
+        commit=True,
+        progress=progress,
+    )

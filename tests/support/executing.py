@@ -39,8 +39,12 @@ def run_cells(clinic: Clinic, *sources: str, goes_on: bool = False) -> Run:
 def cells(run: Run, page: str = "page") -> list[Any]:
     """The code cells of a page of the record, without those of its parameters."""
     read = nbformat.read(run.folder / f"{page}.ipynb", 4)
-    return [c for c in read.cells if c.cell_type == "code" and not
-            {"parameters", "injected-parameters"} & set(c.metadata.get("tags", ()))]  # fmt: skip
+    return [
+        c
+        for c in read.cells
+        if c.cell_type == "code"
+        and not {"parameters", "injected-parameters"} & set(c.metadata.get("tags", ()))
+    ]
 
 
 def outputs_of(run: Run, page: str = "page") -> list[list[Any]]:

@@ -81,10 +81,16 @@ def replica(clinic: Clinic, tmp_path: Path) -> Iterator[PostgresServer]:
         os.chown(draft, user, user)
     tool = home.programs(access.home) / "pg_basebackup"
     done = process.run(
-        [tool, f"--dbname={primary.dsn()}", f"--pgdata={draft}", "--wal-method=fetch",
-         "--checkpoint=fast", "--no-sync"],
+        [
+            tool,
+            f"--dbname={primary.dsn()}",
+            f"--pgdata={draft}",
+            "--wal-method=fetch",
+            "--checkpoint=fast",
+            "--no-sync",
+        ],
         user=user,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     (draft / "standby.signal").touch()
     if user is not None:

@@ -102,12 +102,25 @@ def empty_folder(spot: Spot) -> None:
 
 
 OF_CONTENT: list[Callable[[Spot], bytes]] = [
-    flipped, without_a_byte, with_a_byte, truncated, emptied, without_a_line, with_a_line_twice,
+    flipped,
+    without_a_byte,
+    with_a_byte,
+    truncated,
+    emptied,
+    without_a_line,
+    with_a_line_twice,
     with_lines_swapped,
-]  # fmt: skip
+]
 OF_FILES: list[Callable[[Spot], None]] = [
-    removed, added, hidden_copy, renamed, swapped, copied, behind_a_link, empty_folder
-]  # fmt: skip
+    removed,
+    added,
+    hidden_copy,
+    renamed,
+    swapped,
+    copied,
+    behind_a_link,
+    empty_folder,
+]
 
 
 def mutate(folder: Path, chance: random.Random) -> str:

@@ -16,8 +16,16 @@ import psycopg
 
 HOST = "127.0.0.1"
 _PROTOCOL_3 = 196608
-_TOLD = ("server_version", "server_encoding", "client_encoding", "DateStyle", "TimeZone",
-         "integer_datetimes", "standard_conforming_strings", "is_superuser")  # fmt: skip
+_TOLD = (
+    "server_version",
+    "server_encoding",
+    "client_encoding",
+    "DateStyle",
+    "TimeZone",
+    "integer_datetimes",
+    "standard_conforming_strings",
+    "is_superuser",
+)
 
 
 @contextmanager

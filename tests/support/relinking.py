@@ -15,8 +15,9 @@ def linked_wrongly(clinic: Clinic) -> tuple[dict[str, str], str]:
         "SELECT min(d.id::text) FROM documents_document d JOIN patients p ON p.id = d.object_id"
         " WHERE d.filemaker_id IS NOT NULL AND p.filemaker_metadata ? 'filemaker_id'"
     )
-    clinic.do("UPDATE documents_document SET object_id = gen_random_uuid() WHERE id = %s",
-              "dev", victim)  # fmt: skip
+    clinic.do(
+        "UPDATE documents_document SET object_id = gen_random_uuid() WHERE id = %s", "dev", victim
+    )
     return right, victim
 
 

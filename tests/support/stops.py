@@ -64,8 +64,10 @@ def with_trigger(clinic: Clinic) -> None:
 
 
 def with_cascade(clinic: Clinic) -> None:
-    clinic.do("CREATE TABLE extra (id integer PRIMARY KEY, patient_id uuid REFERENCES patients"
-              " ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED)")  # fmt: skip
+    clinic.do(
+        "CREATE TABLE extra (id integer PRIMARY KEY, patient_id uuid REFERENCES patients"
+        " ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED)"
+    )
 
 
 def unexplained(clinic: Clinic) -> None:
@@ -79,38 +81,75 @@ def without_right(clinic: Clinic) -> None:
 
 STOPS: dict[str, tuple[Callable[[Clinic], None], str, int]] = {
     "FileMaker unreachable": (
-        lambda c: env(c, "NEXUS_SANDBOX_FILEMAKER_URL", "http://127.0.0.1:9"), "FileMaker", 3),
+        lambda c: env(c, "NEXUS_SANDBOX_FILEMAKER_URL", "http://127.0.0.1:9"),
+        "FileMaker",
+        3,
+    ),
     "FileMaker's password wrong": (
-        lambda c: env(c, "NEXUS_SANDBOX_FILEMAKER_PASSWORD", "wrong-secret"), "password", 2),
+        lambda c: env(c, "NEXUS_SANDBOX_FILEMAKER_PASSWORD", "wrong-secret"),
+        "password",
+        2,
+    ),
     "PostgreSQL's password wrong": (
-        lambda c: env(c, "NEXUS_SANDBOX_PG_PASSWORD", "wrong-secret"), "PostgreSQL", 3),
+        lambda c: env(c, "NEXUS_SANDBOX_PG_PASSWORD", "wrong-secret"),
+        "PostgreSQL",
+        3,
+    ),
     "PostgreSQL unreachable": (
-        lambda c: env(c, "NEXUS_SANDBOX_PG_PORT", "9"), "nothing listens", 3),
+        lambda c: env(c, "NEXUS_SANDBOX_PG_PORT", "9"),
+        "nothing listens",
+        3,
+    ),
     "database missing": (
-        lambda c: c.edit("sandbox-dev", c.databases["dev"], "nowhere"), "no such database", 3),
+        lambda c: c.edit("sandbox-dev", c.databases["dev"], "nowhere"),
+        "no such database",
+        3,
+    ),
     "bucket missing": (
-        lambda c: c.edit("sandbox-dev", "walk-nexus-dev", "walk-nexus-none"), "NoSuchBucket", 3),
+        lambda c: c.edit("sandbox-dev", "walk-nexus-dev", "walk-nexus-none"),
+        "NoSuchBucket",
+        3,
+    ),
     "S3 unreachable": (
-        lambda c: env(c, "NEXUS_SANDBOX_S3_ENDPOINT", "http://127.0.0.1:9"), "S3 could not", 3),
+        lambda c: env(c, "NEXUS_SANDBOX_S3_ENDPOINT", "http://127.0.0.1:9"),
+        "S3 could not",
+        3,
+    ),
     "S3's secret wrong": (
-        lambda c: env(c, "NEXUS_SANDBOX_S3_SECRET_KEY", "wrong-secret"), "S3 refused", 3),
+        lambda c: env(c, "NEXUS_SANDBOX_S3_SECRET_KEY", "wrong-secret"),
+        "S3 refused",
+        3,
+    ),
     "field missing": (
-        lambda c: without_field(c, "API_Contacts", "nameLast"), "no field nameLast", 2),
+        lambda c: without_field(c, "API_Contacts", "nameLast"),
+        "no field nameLast",
+        2,
+    ),
     "field of another type": (
-        lambda c: with_field(c, "API_Contacts", Field("DOB", "text")), "is a text", 2),
+        lambda c: with_field(c, "API_Contacts", Field("DOB", "text")),
+        "is a text",
+        2,
+    ),
     "field global": (
         lambda c: with_field(c, "API_Contacts", Field("gender", "text", is_global=True)),
-        "a global field", 2),
-    "layout missing": (
-        lambda c: c.simulator.tables.pop("API_Notes"), "API_Notes", 2),
+        "a global field",
+        2,
+    ),
+    "layout missing": (lambda c: c.simulator.tables.pop("API_Notes"), "API_Notes", 2),
     "column missing": (
-        lambda c: c.do("ALTER TABLE patients DROP COLUMN title"), "patients: no column title", 2),
+        lambda c: c.do("ALTER TABLE patients DROP COLUMN title"),
+        "patients: no column title",
+        2,
+    ),
     "column that nothing fills": (
-        lambda c: c.do("ALTER TABLE patients ADD COLUMN extra text NOT NULL DEFAULT 'x';"
-                       "ALTER TABLE patients ALTER COLUMN extra DROP DEFAULT"),
-        "new rows have no value", 2),
-    "table missing": (
-        lambda c: c.do("DROP TABLE reminders"), "no table reminders", 2),
+        lambda c: c.do(
+            "ALTER TABLE patients ADD COLUMN extra text NOT NULL DEFAULT 'x';"
+            "ALTER TABLE patients ALTER COLUMN extra DROP DEFAULT"
+        ),
+        "new rows have no value",
+        2,
+    ),
+    "table missing": (lambda c: c.do("DROP TABLE reminders"), "no table reminders", 2),
     "rows undecided": (undecided, "everything_is_decided", 1),
     "no notes in FileMaker": (emptied, "no_source_is_empty", 1),
     "waivers out of date": (without_waivers, "every_planned_patient_has_a_clinic", 1),
@@ -119,4 +158,4 @@ STOPS: dict[str, tuple[Callable[[Clinic], None], str, int]] = {
     "a cascading key": (with_cascade, "nothing_unexplained_points_at_the_rows", 1),
     "an unexplained id": (unexplained, "nothing_unexplained_points_at_the_rows", 1),
     "a missing right": (without_right, "right(s) are missing", 1),
-}  # fmt: skip
+}

@@ -31,19 +31,27 @@ def rows(book: runbook.Runbook, entity: str) -> dict[str, dict[str, str | None]]
 def nexus_id(book: runbook.Runbook, entity: str, filemaker_id: object) -> str:
     wanted = str(filemaker_id).lower()
     return next(
-        n or "" for e, f, n in rowfile.read(book.folder, plan_of(book).id_map)
+        n or ""
+        for e, f, n in rowfile.read(book.folder, plan_of(book).id_map)
         if e == entity and f == wanted
-    )  # fmt: skip
+    )
 
 
 def shared(clinic: Clinic, count: int) -> list[Record]:
     """Contacts that Nexus knows, with a birth date and a clinic."""
-    known = {f.lower() for (f,) in clinic.rows(
-        "SELECT filemaker_metadata->>'filemaker_id' FROM patients"
-        " WHERE filemaker_metadata ? 'filemaker_id' AND dob IS NOT NULL AND clinic_id IS NOT NULL"
-        " AND title <> ''")}  # fmt: skip
-    found = [r for r in clinic.simulator.tables["API_Contacts"].records
-             if str(r.values["id"]).lower() in known]  # fmt: skip
+    known = {
+        f.lower()
+        for (f,) in clinic.rows(
+            "SELECT filemaker_metadata->>'filemaker_id' FROM patients"
+            " WHERE filemaker_metadata ? 'filemaker_id' AND dob IS NOT NULL"
+            " AND clinic_id IS NOT NULL AND title <> ''"
+        )
+    }
+    found = [
+        r
+        for r in clinic.simulator.tables["API_Contacts"].records
+        if str(r.values["id"]).lower() in known
+    ]
     assert len(found) >= count
     return sorted(found, key=lambda r: str(r.values["id"]))[:count]
 

@@ -17,14 +17,23 @@ from nexus_reimport.mapping import Entity
 from nexus_reimport.model import ColumnChange
 from nexus_reimport.planning.merge import Merger
 
-CONTACT = {"gather": "d", "convert": "contact_card", "keys": ["phones", "emails", "email"],
-           "replaces": ["phone", "mobile"],
-           "with": {"kind": "k", "value": "v", "label": "l", "default_mobile": "m",
-                    "default_email": "e"}}  # fmt: skip
+CONTACT = {
+    "gather": "d",
+    "convert": "contact_card",
+    "keys": ["phones", "emails", "email"],
+    "replaces": ["phone", "mobile"],
+    "with": {"kind": "k", "value": "v", "label": "l", "default_mobile": "m", "default_email": "e"},
+}
 KEYS = registry.of("address_card").parts["addresses"]
-ADDRESS = {"gather": "d", "convert": "address_card", "keys": KEYS,
-           "with": {name: name for name in ("kind", "label", "line1", "line2", "suburb", "state",
-                                            "postcode", "country")}}  # fmt: skip
+ADDRESS = {
+    "gather": "d",
+    "convert": "address_card",
+    "keys": KEYS,
+    "with": {
+        name: name
+        for name in ("kind", "label", "line1", "line2", "suburb", "state", "postcode", "country")
+    },
+}
 MUM, HOME = "0491 570 001", "(02) 5550 1234"
 BLANK = {"label": "", "default_mobile": "", "default_email": ""}
 
@@ -63,15 +72,26 @@ def email(address: str, **more: str) -> dict[str, str]:
 
 
 def address(line1: str, suburb: str = "", country: str = "") -> dict[str, str]:
-    return {"kind": "Address", "label": "", "line1": line1, "line2": "", "suburb": suburb,
-            "state": "", "postcode": "", "country": country}  # fmt: skip
+    return {
+        "kind": "Address",
+        "label": "",
+        "line1": line1,
+        "line2": "",
+        "suburb": suburb,
+        "state": "",
+        "postcode": "",
+        "country": country,
+    }
 
 
 def test_phones_that_filemaker_does_not_hold_stay() -> None:
     held = {"phones": [{"type": "mobile", "number": MUM, "label": "Mum"}], "own": 1}
     made = Side(held, [email("a@b.example")])
-    assert made.card == {**held, "emails": [{"address": "a@b.example", "label": ""}],
-                         "email": "a@b.example"}  # fmt: skip
+    assert made.card == {
+        **held,
+        "emails": [{"address": "a@b.example", "label": ""}],
+        "email": "a@b.example",
+    }
     assert (made.of("phones").kept, made.of("emails").filled) == (1, 1)
     assert made.merger.differences == []
 
@@ -80,16 +100,21 @@ def test_each_part_is_counted_cleared_decided_and_listed_for_itself() -> None:
     held = {"mobile": {"Mum": {"value": MUM}, "Me": {"value": HOME}}, "email": "old@b.example"}
     fed = [mobile("0491 570 009"), email("new@b.example")]
     made = Side(held, fed, {"card.phones": "nexus", "card": "filemaker"})
-    assert made.card == {"mobile": held["mobile"], "email": "new@b.example",
-                         "emails": [{"address": "new@b.example", "label": ""}]}  # fmt: skip
+    assert made.card == {
+        "mobile": held["mobile"],
+        "email": "new@b.example",
+        "emails": [{"address": "new@b.example", "label": ""}],
+    }
     assert (made.of("phones").decision, made.of("emails").decision) == ("nexus", "filemaker")
     assert (made.of("phones").different, made.of("phones").gone) == (1, 0)
     assert (made.of("emails").different, made.of("emails").gone) == (1, 1)
     assert made.listed("phones") == [f"{MUM} (Mum)", f"{HOME} (Me)"]
     assert "old@b.example" in made.listed("emails")
     wide = Side(held, fed, {"*": "filemaker"})
-    assert [(c.decision, c.gone) for c in wide.merger.changes()] == [("filemaker", 2),
-                                                                     ("filemaker", 1)]  # fmt: skip
+    assert [(c.decision, c.gone) for c in wide.merger.changes()] == [
+        ("filemaker", 2),
+        ("filemaker", 1),
+    ]
     assert [c.decision for c in Side(held, fed).merger.changes()] == [None, None]
 
 
@@ -149,8 +174,12 @@ def test_a_number_in_another_format_is_the_same_number(fed: str) -> None:
 
 
 def test_labels_types_flags_and_own_keys_are_no_difference_and_are_not_given_up() -> None:
-    held = {"mobile": {"Mum": {"value": MUM, "default": False, "sms_ok": False},
-                       "Me": {"value": HOME, "default": True}}}  # fmt: skip
+    held = {
+        "mobile": {
+            "Mum": {"value": MUM, "default": False, "sms_ok": False},
+            "Me": {"value": HOME, "default": True},
+        }
+    }
     made = Side(held, [mobile(MUM), mobile(HOME, label="Home")])
     assert made.of("phones").same == 1
     me, mum = made.card["phones"]
@@ -169,8 +198,12 @@ def test_a_phone_that_is_added_does_not_become_the_first() -> None:
 
 
 def test_another_default_email_of_the_older_shape_is_a_difference() -> None:
-    held = {"email": {"a": {"value": "a@b.example", "default": False},
-                      "c": {"value": "c@d.example", "default": True}}}  # fmt: skip
+    held = {
+        "email": {
+            "a": {"value": "a@b.example", "default": False},
+            "c": {"value": "c@d.example", "default": True},
+        }
+    }
     both = [email("a@b.example"), email("c@d.example")]
     made = Side(held, both)
     assert made.listed("emails") == ["first: c@d.example"]
@@ -179,8 +212,12 @@ def test_another_default_email_of_the_older_shape_is_a_difference() -> None:
 
 
 def test_an_email_beside_a_misfit_goes_only_where_it_is_counted() -> None:
-    held = {"emails": [{"address": "a@b.example", "label": ""},
-                       {"address": "c@d.example", "label": "work"}]}  # fmt: skip
+    held = {
+        "emails": [
+            {"address": "a@b.example", "label": ""},
+            {"address": "c@d.example", "label": "work"},
+        ]
+    }
     made = Side(held, [email("a@b.example"), email("no address")])
     assert (made.of("emails").different, made.listed("emails")) == (1, ["c@d.example (work)"])
     alone = Side(held, [email("no address"), mobile(MUM)])
@@ -310,8 +347,9 @@ def part_shapes(draw: st.DrawFn, values: list[str], newer: str, older: tuple[str
     """Keys of a card that hold ``values`` in one of the shapes that Nexus holds."""
     key = "address" if newer == "emails" else "number"
     entries = [{key: v, "label": draw(labels), "type": "mobile"} for v in values]
-    named = {f"{draw(labels)} {n}": {"value": v, "default": draw(flags)}
-             for n, v in enumerate(values)}  # fmt: skip
+    named = {
+        f"{draw(labels)} {n}": {"value": v, "default": draw(flags)} for n, v in enumerate(values)
+    }
     empty: list[Any] = [{}, {newer: []}, {newer: None}, {older[0]: ""}]
     filled: list[Any] = [
         {newer: entries},
@@ -401,8 +439,10 @@ def test_every_value_that_goes_is_counted_and_listed_in_its_part(
         if change.decision == "nexus" and change.different:
             assert gone == []
         elif made.fed.get(part):
-            assert all(holds(made.card[part], entry.get("number") or entry.get("address"))
-                       for entry in made.fed[part])  # fmt: skip
+            assert all(
+                holds(made.card[part], entry.get("number") or entry.get("address"))
+                for entry in made.fed[part]
+            )
         total = change.filled + change.different + change.cleared + change.kept + change.same
         assert total == bool(values or made.fed.get(part))
     if isinstance(held, dict) and "preferred" in held:
@@ -429,11 +469,13 @@ def test_every_address_that_goes_is_counted_and_listed(
     ours: list[str], theirs: list[str], shape: str
 ) -> None:
     shown: dict[str, Any] = {
-        "newer": {"addresses": [{"line1": one, "country": "Fiji"} for one in ours],
-                  **({"street": ours[0]} if ours else {})},
+        "newer": {
+            "addresses": [{"line1": one, "country": "Fiji"} for one in ours],
+            **({"street": ours[0]} if ours else {}),
+        },
         "screen": {"street": ours[0], "type": "home"} if ours else {},
         "text": ours[0] if ours else "",
-    }  # fmt: skip
+    }
     there = ours if shape == "newer" else ours[:1]
     made = Side(shown[shape], [address(one) for one in theirs], {"*": "filemaker"}, line1=True)
     gone = [one for one in there if not holds(made.card, one)]

@@ -58,19 +58,23 @@ def test_a_server_that_tells_no_token_is_asked_for_what_comes_after_the_last_key
 TOKEN = "<NextContinuationToken>t1</NextContinuationToken>"
 ENDLESS: dict[str, tuple[Answer, str]] = {
     "without a token, and the first page for ever": (
-        lambda _: listing("a", more=TRUNCATED), "gives the same object twice",
+        lambda _: listing("a", more=TRUNCATED),
+        "gives the same object twice",
     ),
     "one token for ever": (
         lambda query: listing(
             "b" if "continuation-token" in query else "a", more=TRUNCATED + TOKEN
-        ), "gives the same continuation twice",
+        ),
+        "gives the same continuation twice",
     ),
     "a page that comes again": (
-        lambda query: listing("a", more=WHOLE if "continuation-token" in query
-                              else TRUNCATED + TOKEN), "gives the same object twice",
+        lambda query: listing(
+            "a", more=WHOLE if "continuation-token" in query else TRUNCATED + TOKEN
+        ),
+        "gives the same object twice",
     ),
     "more, and nothing": (lambda _: listing(more=TRUNCATED), "neither a key nor a token for it"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ENDLESS)

@@ -17,9 +17,12 @@ from nexus_reimport.cli.app import app
 
 PACKAGE = Path(nexus_reimport.__file__).parent
 ROOT = PACKAGE.parent
-PAPERS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")),
-          *sorted((ROOT / "runbook").glob("*.md")),
-          *sorted((ROOT / "runbook" / "environments").glob("*.template"))]  # fmt: skip
+PAPERS = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "runbook").glob("*.md")),
+    *sorted((ROOT / "runbook" / "environments").glob("*.template")),
+]
 NAMED = re.compile(
     r"nexus-reimport ([a-z][\w-]*(?: +(?:--[a-z-]+|[a-z]+\b|[A-Z]+\b|\{\w*\}|\"\"))*)"
 )
@@ -69,7 +72,18 @@ def test_a_command_that_is_named_exists_with_its_options(place: str, words: str)
 def test_commands_are_found_where_they_are_named() -> None:
     """The test above would be empty if nothing was found."""
     names = {words.split()[0] for _, words in said()}
-    assert {"run", "relink", "rollback", "restore", "finish", "settle", "seal", "adopt",
-            "purge-undo", "record", "sandbox"} <= names  # fmt: skip
+    assert {
+        "run",
+        "relink",
+        "rollback",
+        "restore",
+        "finish",
+        "settle",
+        "seal",
+        "adopt",
+        "purge-undo",
+        "record",
+        "sandbox",
+    } <= names
     assert understood(["nothing"])
     assert understood(["run", "--nope"])

@@ -159,12 +159,20 @@ def test_each_form_of_dates_gives_the_same_values(everything, server, form, suff
 
 
 CALLED = {
-    "contacts": "API_Contacts", "contact_details": "API_Contact_Details", "events": "API_event",
-    "calendars": "API_calendar", "clinics": "API_Clinic_Name", "notes": "API_Notes",
-    "funding_sources": "API_Funding_Sources", "messages": "API_Messages", "replies": "API_Replies",
-    "letters": "@Letters", "reminders": "@ Dates to Connect", "docs": "API_Docs",
+    "contacts": "API_Contacts",
+    "contact_details": "API_Contact_Details",
+    "events": "API_event",
+    "calendars": "API_calendar",
+    "clinics": "API_Clinic_Name",
+    "notes": "API_Notes",
+    "funding_sources": "API_Funding_Sources",
+    "messages": "API_Messages",
+    "replies": "API_Replies",
+    "letters": "@Letters",
+    "reminders": "@ Dates to Connect",
+    "docs": "API_Docs",
     "images": "API_Images",
-}  # fmt: skip
+}
 
 
 def channels(folder, loaded):
@@ -411,9 +419,12 @@ def test_every_text_comes_back_from_commas(tmp_path_factory, texts):
 
 def test_the_escapes_of_a_sheet_are_undone(tmp_path):
     shared = [
-        "<t>id</t>", "<t>a</t>", "<t>1</t>", "<t>one_x000D_two_x000B_three_x000d_\nfour</t>",
+        "<t>id</t>",
+        "<t>a</t>",
+        "<t>1</t>",
+        "<t>one_x000D_two_x000B_three_x000d_\nfour</t>",
         "<r><t>rich </t></r><r><t>text, _x0041_ and file_x2024_</t></r>",
-    ]  # fmt: skip
+    ]
     rows = (
         '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c></row>'
         '<row r="2"><c r="A2" t="s"><v>2</v></c><c r="B2" t="s"><v>3</v></c></row>'
@@ -441,8 +452,18 @@ def test_a_sheet_is_read_whole_though_it_claims_to_be_one_cell(tmp_path):
 
 def test_h21_days_are_never_swapped_and_no_second_form_is_tried(tmp_path):
     """All 2,842 birth dates were once lost, and days up to 12 silently swapped."""
-    dates = ("3/4/2025", "13/4/2025", "2025-11-09", "4/13/2025", "31/2/2025", "3/4/25", "20251109",
-             "", "03.04.2025", "03-04/2025")  # fmt: skip
+    dates = (
+        "3/4/2025",
+        "13/4/2025",
+        "2025-11-09",
+        "4/13/2025",
+        "31/2/2025",
+        "3/4/25",
+        "20251109",
+        "",
+        "03.04.2025",
+        "03-04/2025",
+    )
 
     def by(form):
         return [cells.as_text(day, "date", cells.Forms(form)) for day in dates]
@@ -459,8 +480,10 @@ def test_h21_days_are_never_swapped_and_no_second_form_is_tried(tmp_path):
     assert (by_month[3], by_month[8]) == ("2025-04-13", "2025-03-04")
     iso = by("y-m-d")
     assert (iso[0], iso[2], iso[6]) == (
-        "3/4/2025 (not y-m-d)", "2025-11-09", "20251109 (not y-m-d)",
-    )  # fmt: skip
+        "3/4/2025 (not y-m-d)",
+        "2025-11-09",
+        "20251109 (not y-m-d)",
+    )
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -507,9 +530,18 @@ def test_dates(cell, text):
 
 @pytest.mark.parametrize(
     "cell",
-    [45_970, 45_970.0, 20_251_109, True, time(9, 30), timedelta(hours=26),
-     datetime(2025, 11, 9, 9, 30), "2025-11-09", "soon"],
-)  # fmt: skip
+    [
+        45_970,
+        45_970.0,
+        20_251_109,
+        True,
+        time(9, 30),
+        timedelta(hours=26),
+        datetime(2025, 11, 9, 9, 30),
+        "2025-11-09",
+        "soon",
+    ],
+)
 def test_what_is_no_date_is_passed_on_and_refused(cell):
     text = cells.as_text(cell, "date", cells.Forms("d/m/y"))
     assert str(cell) in text
@@ -540,9 +572,19 @@ def test_timestamps(cell, text):
 
 @pytest.mark.parametrize(
     "cell",
-    [45_970.4, 20_251_109, False, time(9, 30), timedelta(hours=26), "9/11/2025", "9:30",
-     "2025-11-09 09:30:00", "9/11/2025 25", "9/11/2025 13:00 PM"],
-)  # fmt: skip
+    [
+        45_970.4,
+        20_251_109,
+        False,
+        time(9, 30),
+        timedelta(hours=26),
+        "9/11/2025",
+        "9:30",
+        "2025-11-09 09:30:00",
+        "9/11/2025 25",
+        "9/11/2025 13:00 PM",
+    ],
+)
 def test_what_is_no_timestamp_is_passed_on_and_refused(cell):
     text = cells.as_text(cell, "timestamp", cells.Forms("d/m/y"))
     assert str(cell) in text
@@ -611,10 +653,25 @@ def test_h20_every_time_comes_back_from_the_part_of_a_day(milliseconds):
 
 @pytest.mark.parametrize(
     "cell",
-    [930, -0.5, 1e300, True, datetime(2025, 11, 9, 9, 30), date(2025, 11, 9), timedelta(hours=-1),
-     timedelta(days=500), "930", "9.75", "9.5", "13:00 PM", "0:30 AM", "9:75", "soon",
-     "9:30:00 Uhr"],
-)  # fmt: skip
+    [
+        930,
+        -0.5,
+        1e300,
+        True,
+        datetime(2025, 11, 9, 9, 30),
+        date(2025, 11, 9),
+        timedelta(hours=-1),
+        timedelta(days=500),
+        "930",
+        "9.75",
+        "9.5",
+        "13:00 PM",
+        "0:30 AM",
+        "9:75",
+        "soon",
+        "9:30:00 Uhr",
+    ],
+)
 def test_what_is_no_time_is_passed_on_and_refused(cell):
     text = cells.as_text(cell, "time", cells.Forms())
     assert str(cell) in text or isinstance(cell, str)

@@ -46,9 +46,21 @@ def test_a_date_is_in_another_order_only_where_both_are_dates(
 
 @pytest.mark.parametrize(
     "text",
-    ["30/06.2025", "30/6/25", "1/2/3", "2025/30/06", "30062025", "30/06/2025 ", "٣٠/٠٦/٢٠٢٥",
-     "0/1/2025", "30/06/20255", "30//2025", "2025-06-30T", ""],
-)  # fmt: skip
+    [
+        "30/06.2025",
+        "30/6/25",
+        "1/2/3",
+        "2025/30/06",
+        "30062025",
+        "30/06/2025 ",
+        "٣٠/٠٦/٢٠٢٥",
+        "0/1/2025",
+        "30/06/20255",
+        "30//2025",
+        "2025-06-30T",
+        "",
+    ],
+)
 def test_what_is_written_otherwise_is_no_date_in_any_order(text: str) -> None:
     assert forms.orders(text) == ()
 
@@ -137,8 +149,10 @@ def test_each_form_that_can_be_declared_is_read(
 
 def test_signs_may_be_mixed_within_one_order(tmp_path: Path) -> None:
     assert read(tmp_path, "date", "30/06/2025", "01.07.2025", "2-7-2025") == [
-        "2025-06-30", "2025-07-01", "2025-07-02",
-    ]  # fmt: skip
+        "2025-06-30",
+        "2025-07-01",
+        "2025-07-02",
+    ]
 
 
 @pytest.mark.parametrize("form", ["d/m/yy", "dd/mm/yyyy", "y/d/m", "", "iso"])
@@ -181,8 +195,12 @@ def test_a_column_in_two_forms_stops_and_names_lines(tmp_path: Path) -> None:
 def test_one_date_that_is_none_is_passed_on_for_its_record(tmp_path: Path) -> None:
     values = ("6/30/2025", "7/1/2025", "2/31/2025", "?", "")
     assert read(tmp_path, "date", *values, dates="m/d/y") == [
-        "2025-06-30", "2025-07-01", "2/31/2025 (not m/d/y)", "", "",
-    ]  # fmt: skip
+        "2025-06-30",
+        "2025-07-01",
+        "2/31/2025 (not m/d/y)",
+        "",
+        "",
+    ]
 
 
 def test_what_is_no_date_in_any_form_stops_where_there_is_nothing_else(tmp_path: Path) -> None:
@@ -229,14 +247,16 @@ def test_a_file_or_a_column_may_have_its_own_form(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "as_read"),
     [
-        (("9:30 AM", "1:05 pm", "24:00:00", "26:30:00"),
-         ["09:30:00", "13:05:00", "24:00:00", "26:30:00"]),
+        (
+            ("9:30 AM", "1:05 pm", "24:00:00", "26:30:00"),
+            ["09:30:00", "13:05:00", "24:00:00", "26:30:00"],
+        ),
         (("12:00 AM", "12:00 PM", "0:45:00"), ["00:00:00", "12:00:00", "00:45:00"]),
         (("9.30", "14.05", "24.00"), ["09:30:00", "14:05:00", "24:00:00"]),
         (("9.50.00", "10.25"), ["09:50:00", "10:25:00"]),
         (("9:30", "14:05:07"), ["09:30:00", "14:05:07"]),
     ],
-)  # fmt: skip
+)
 def test_times_are_read_in_every_clear_form(
     tmp_path: Path, values: tuple[str, ...], as_read: list[str]
 ) -> None:

@@ -16,17 +16,23 @@ from nexus_reimport.planning import matching
 SPACE = uuid.UUID("0d0c1c5e-6f9b-5f7e-9a3c-2c1f6f3a7b11")
 NOTES = Entity.model_validate(
     {
-        "table": "notes", "source": "notes", "columns": {},
-        "identity": [{"name": "text", "by": ["patient", "content"], "folded": ["content"],
-                      "then": ["at"]}],
+        "table": "notes",
+        "source": "notes",
+        "columns": {},
+        "identity": [
+            {"name": "text", "by": ["patient", "content"], "folded": ["content"], "then": ["at"]}
+        ],
     }
-)  # fmt: skip
+)
 PEOPLE = Entity.model_validate(
     {
-        "table": "p", "source": "p", "columns": {}, "filemaker_id": "meta.id",
+        "table": "p",
+        "source": "p",
+        "columns": {},
+        "filemaker_id": "meta.id",
         "identity": [{"name": "id", "by": "filemaker_id"}],
     }
-)  # fmt: skip
+)
 
 
 class Written(NamedTuple):
@@ -89,10 +95,14 @@ def test_the_same_text_of_another_patient_is_another_note() -> None:
 
 
 def test_the_date_breaks_ties_between_equal_texts() -> None:
-    fed = {"f1": {"patient": "p", "content": "x", "at": "2"},
-           "f2": {"patient": "p", "content": "x", "at": "1"}}  # fmt: skip
-    rows = {"a": {"patient": "p", "content": "x", "at": "1"},
-            "b": {"patient": "p", "content": "x", "at": "2"}}  # fmt: skip
+    fed = {
+        "f1": {"patient": "p", "content": "x", "at": "2"},
+        "f2": {"patient": "p", "content": "x", "at": "1"},
+    }
+    rows = {
+        "a": {"patient": "p", "content": "x", "at": "1"},
+        "b": {"patient": "p", "content": "x", "at": "2"},
+    }
     assert matched(NOTES, fed, rows).pairs == {"f1": "b", "f2": "a"}
 
 

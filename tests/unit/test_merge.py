@@ -76,12 +76,24 @@ def test_a_key_inside_a_key_is_merged_and_its_neighbours_stay() -> None:
     assert json.loads(str(after["data"])) == {"ndis": {"phone": "1", "name": "x"}}
 
 
-CARD = {"card": {"gather": "d", "convert": "contact_card", "keys": ["phones", "emails", "email"],
-                 "replaces": ["phone", "mobile"],
-                 "with": {"kind": "k", "value": "v", "label": "l", "default_mobile": "m",
-                          "default_email": "e"}}}  # fmt: skip
-NEW = {"phones": [{"type": "mobile", "number": "0491 570 001", "phone": "0491 570 001",
-                   "label": ""}]}  # fmt: skip
+CARD = {
+    "card": {
+        "gather": "d",
+        "convert": "contact_card",
+        "keys": ["phones", "emails", "email"],
+        "replaces": ["phone", "mobile"],
+        "with": {
+            "kind": "k",
+            "value": "v",
+            "label": "l",
+            "default_mobile": "m",
+            "default_email": "e",
+        },
+    }
+}
+NEW = {
+    "phones": [{"type": "mobile", "number": "0491 570 001", "phone": "0491 570 001", "label": ""}]
+}
 
 
 def test_an_old_shape_that_says_the_same_is_replaced_and_own_keys_stay() -> None:

@@ -367,10 +367,12 @@ KINDS = [
     (f"\r\n <!DOCTYPE html><html>{SECRET}".encode(), "a web page"),
     (b"\xef\xbb\xbf<html><table>", "a web page"),
     (b'<?xml version="1.0"?><FMPXMLRESULT>', "a FileMaker XML export"),
-    (b'<?xml version="1.0"?><x xmlns="urn:schemas-microsoft-com:office:spreadsheet">',
-     "an Excel 2003 XML file"),
+    (
+        b'<?xml version="1.0"?><x xmlns="urn:schemas-microsoft-com:office:spreadsheet">',
+        "an Excel 2003 XML file",
+    ),
     (b"\x1f\x8b\x08", "a compressed file"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("content", "kind"), KINDS)
@@ -392,9 +394,15 @@ def test_a_workbook_that_is_called_csv_is_told(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "what"),
-    [("t.mer", "rename it to .csv"), ("t.fmp12", "a FileMaker file"), ("t.tsv", "rename it"),
-     ("t.numbers", "a Numbers document"), ("t.zip", "unpack it"), ("t.XLS", "an old Excel file")],
-)  # fmt: skip
+    [
+        ("t.mer", "rename it to .csv"),
+        ("t.fmp12", "a FileMaker file"),
+        ("t.tsv", "rename it"),
+        ("t.numbers", "a Numbers document"),
+        ("t.zip", "unpack it"),
+        ("t.XLS", "an old Excel file"),
+    ],
+)
 def test_a_suffix_that_is_not_read_is_told_with_what_to_do(name, what, tmp_path):
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(SettingsError, match=what):
@@ -489,9 +497,16 @@ def test_every_file_that_is_not_there_is_told_before_one_is_read(tmp_path):
     source = ExportedFiles(place, {})
     with pytest.raises(SourceError) as stopped:
         source.require(
-            {"visits": "Visits.csv", "people": "People.csv", "scans": "Scans.tab",
-             "cares": "Cares.csv", "old": "Old.xls", "out": "../out.csv", "gone": "gone.csv"}
-        )  # fmt: skip
+            {
+                "visits": "Visits.csv",
+                "people": "People.csv",
+                "scans": "Scans.tab",
+                "cares": "Cares.csv",
+                "old": "Old.xls",
+                "out": "../out.csv",
+                "gone": "gone.csv",
+            }
+        )
     assert str(stopped.value) == (
         "7 problem(s) with the 7 exported files\n"
         "    people: there is no file People.csv; nearest: Peple.csv\n"

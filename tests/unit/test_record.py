@@ -59,14 +59,31 @@ STARTED, DONE = event("started", stage="apply"), event("finished", stage="apply"
     [
         ([event("opened")], Verdict.PARTIAL),
         ([event("started", stage="plan")], Verdict.KILLED),
-        ([event("started", stage="plan"), event("failed", stage="plan", exit_code=1)],
-         Verdict.STOPPED),
-        ([event("started", stage="plan"), event("failed", stage="plan", exit_code=3)],
-         Verdict.FAILED),
-        ([event("started", stage="plan"), event("failed", stage="plan", exit_code=1),
-          event("started", stage="plan"), event("finished", stage="plan")], Verdict.PARTIAL),
-        ([event("failed", stage="plan", exit_code=1), event("failed", stage="01_preflight",
-          killed=True), event("finished", stage="plan")], Verdict.KILLED),
+        (
+            [event("started", stage="plan"), event("failed", stage="plan", exit_code=1)],
+            Verdict.STOPPED,
+        ),
+        (
+            [event("started", stage="plan"), event("failed", stage="plan", exit_code=3)],
+            Verdict.FAILED,
+        ),
+        (
+            [
+                event("started", stage="plan"),
+                event("failed", stage="plan", exit_code=1),
+                event("started", stage="plan"),
+                event("finished", stage="plan"),
+            ],
+            Verdict.PARTIAL,
+        ),
+        (
+            [
+                event("failed", stage="plan", exit_code=1),
+                event("failed", stage="01_preflight", killed=True),
+                event("finished", stage="plan"),
+            ],
+            Verdict.KILLED,
+        ),
         ([PROPOSED], Verdict.WAITING),
         ([event("finished", stage="rollback_proposal")], Verdict.WAITING),
         ([PROPOSED, event("finished", stage="drift")], Verdict.WAITING),
@@ -78,25 +95,57 @@ STARTED, DONE = event("started", stage="apply"), event("finished", stage="apply"
         ([STARTED], Verdict.IN_DOUBT),
         ([STARTED, event("settled", committed=False)], Verdict.KILLED),
         ([STARTED, event("settled", committed=False), STARTED], Verdict.IN_DOUBT),
-        ([STARTED, event("settled", committed=False), STARTED,
-          event("failed", stage="apply", kind="InDoubt", exit_code=5)], Verdict.IN_DOUBT),
-        ([STARTED, event("committing"), event("failed", stage="apply", killed=True, exit_code=3)],
-         Verdict.IN_DOUBT),
-        ([STARTED, event("committing"), event("not committed"),
-          event("failed", stage="apply", exit_code=3)], Verdict.FAILED),
-        ([STARTED, event("committed"), event("failed", stage="apply", killed=True, exit_code=3)],
-         Verdict.COMMITTED_UNVERIFIED),
-        ([STARTED, event("committed"), DONE, event("verified"),
-          event("failed", stage="sign_off", exit_code=1)], Verdict.COMMITTED_UNVERIFIED),
+        (
+            [
+                STARTED,
+                event("settled", committed=False),
+                STARTED,
+                event("failed", stage="apply", kind="InDoubt", exit_code=5),
+            ],
+            Verdict.IN_DOUBT,
+        ),
+        (
+            [
+                STARTED,
+                event("committing"),
+                event("failed", stage="apply", killed=True, exit_code=3),
+            ],
+            Verdict.IN_DOUBT,
+        ),
+        (
+            [
+                STARTED,
+                event("committing"),
+                event("not committed"),
+                event("failed", stage="apply", exit_code=3),
+            ],
+            Verdict.FAILED,
+        ),
+        (
+            [STARTED, event("committed"), event("failed", stage="apply", killed=True, exit_code=3)],
+            Verdict.COMMITTED_UNVERIFIED,
+        ),
+        (
+            [
+                STARTED,
+                event("committed"),
+                DONE,
+                event("verified"),
+                event("failed", stage="sign_off", exit_code=1),
+            ],
+            Verdict.COMMITTED_UNVERIFIED,
+        ),
         ([STARTED, event("settled", committed=True)], Verdict.COMMITTED_UNVERIFIED),
         ([STARTED, event("failed", stage="apply", kind="InDoubt", exit_code=5)], Verdict.IN_DOUBT),
         ([STARTED, event("failed", stage="apply", exit_code=3)], Verdict.FAILED),
         ([STARTED, event("committed"), DONE], Verdict.COMMITTED_UNVERIFIED),
-        ([STARTED, event("committed"), DONE, event("failed", stage="sign_off", exit_code=1)],
-         Verdict.COMMITTED_UNVERIFIED),
+        (
+            [STARTED, event("committed"), DONE, event("failed", stage="sign_off", exit_code=1)],
+            Verdict.COMMITTED_UNVERIFIED,
+        ),
         ([STARTED, event("committed"), DONE, event("verified")], Verdict.COMPLETE),
     ],
-)  # fmt: skip
+)
 def test_the_verdict_is_what_the_journal_says(events: list[Entry], verdict: Verdict) -> None:
     assert judge(events) is verdict
 

@@ -255,16 +255,35 @@ def the_note_of_the_last_seal_set_back(sealed: Sealed) -> None:
 
 
 AIMED: list[Callable[[Sealed], None]] = [
-    a_page_removed_and_rehashed, a_value_removed_and_rehashed, the_last_record_invented,
-    a_stopped_record_invented, the_first_record_copied_to_the_end, all_records_deleted,
-    the_last_record_deleted, a_record_in_the_middle_deleted, the_chain_rebuilt,
-    the_chain_rebuilt_around_an_edited_record, a_journal_removed, a_journal_removed_and_rehashed,
-    a_manifest_emptied, the_last_file_emptied, a_seal_taken_away, the_clock_set_ahead,
-    a_verdict_made_better, a_verdict_made_worse_in_the_database, another_seal_in_the_database,
-    the_database_restored_from_before, a_run_that_the_folder_does_not_have, two_records_swapped,
-    an_empty_folder_beside_them, a_record_behind_a_link, a_link_to_a_record, a_signature_added,
-    the_note_of_the_last_seal_removed, the_note_of_the_last_seal_set_back,
-]  # fmt: skip
+    a_page_removed_and_rehashed,
+    a_value_removed_and_rehashed,
+    the_last_record_invented,
+    a_stopped_record_invented,
+    the_first_record_copied_to_the_end,
+    all_records_deleted,
+    the_last_record_deleted,
+    a_record_in_the_middle_deleted,
+    the_chain_rebuilt,
+    the_chain_rebuilt_around_an_edited_record,
+    a_journal_removed,
+    a_journal_removed_and_rehashed,
+    a_manifest_emptied,
+    the_last_file_emptied,
+    a_seal_taken_away,
+    the_clock_set_ahead,
+    a_verdict_made_better,
+    a_verdict_made_worse_in_the_database,
+    another_seal_in_the_database,
+    the_database_restored_from_before,
+    a_run_that_the_folder_does_not_have,
+    two_records_swapped,
+    an_empty_folder_beside_them,
+    a_record_behind_a_link,
+    a_link_to_a_record,
+    a_signature_added,
+    the_note_of_the_last_seal_removed,
+    the_note_of_the_last_seal_set_back,
+]
 
 
 @pytest.mark.parametrize("change", AIMED, ids=lambda change: change.__name__)
@@ -318,9 +337,11 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
 
 
 def test_a_record_is_checked_by_its_path_without_any_environment(
-    sealed: Sealed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    sealed: Sealed,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setenv(settings.FOLDER_VARIABLE, str(tmp_path / "none"))
     for path, told in ((sealed.folder, check.ALONE), (sealed.runs[0].bag, "nor with the records")):
         code, out = command(capsys, str(path))
@@ -439,10 +460,19 @@ def forged(run: Run, *events: str) -> list[bytes]:
     """Lines that no stage wrote, each with the number that it should have."""
     number = len(lines_of(run))
     return [
-        json.dumps({"n": number + k, "before": "0" * 64, "at": "2026-03-01T00:00:00+00:00",
-                    "event": event, "committed": False, "stage": "apply"}).encode() + b"\n"
+        json.dumps(
+            {
+                "n": number + k,
+                "before": "0" * 64,
+                "at": "2026-03-01T00:00:00+00:00",
+                "event": event,
+                "committed": False,
+                "stage": "apply",
+            }
+        ).encode()
+        + b"\n"
         for k, event in enumerate(events, 1)
-    ]  # fmt: skip
+    ]
 
 
 def test_a_verdict_is_never_made_better_by_a_line_that_no_stage_wrote(

@@ -81,8 +81,19 @@ def test_a_signed_record_is_signed_by_somebody_who_may(
     assert problems(run, signing, tool) == ()
     told = check.of_record(run.bag).remarks
     assert told == (f"signed by {WHO}, not compared: no file of allowed signers is named",)
-    by_hand = ["ssh-keygen", "-Y", "verify", "-f", str(signing.allowed_signers), "-I", WHO, "-n",
-               signature.NAMESPACE, "-s", str(run.bag / bag.SIGNATURE)]  # fmt: skip
+    by_hand = [
+        "ssh-keygen",
+        "-Y",
+        "verify",
+        "-f",
+        str(signing.allowed_signers),
+        "-I",
+        WHO,
+        "-n",
+        signature.NAMESPACE,
+        "-s",
+        str(run.bag / bag.SIGNATURE),
+    ]
     signed = (run.bag / bag.TAG_MANIFEST).read_bytes()
     assert subprocess.run(by_hand, input=signed, capture_output=True, check=False).returncode == 0
 

@@ -52,8 +52,12 @@ def test_a_sheet_has_cells_of_their_types_and_no_containers_or_repetitions(tmp_p
     written(tmp_path, events(), "e.xlsx")
     sheet = load_workbook(tmp_path / "e.xlsx").active
     assert [str(cell.value) for cell in sheet[2]] == [
-        "E0", "2025-01-02 00:00:00", "0:00:00", "1 day, 0:00:00", "a = b * c @ home #1"
-    ]  # fmt: skip
+        "E0",
+        "2025-01-02 00:00:00",
+        "0:00:00",
+        "1 day, 0:00:00",
+        "a = b * c @ home #1",
+    ]
     assert sheet["D2"].number_format == "[h]:mm:ss"
     written(tmp_path, contacts(), "c.xlsx")
     names = [cell.value for cell in load_workbook(tmp_path / "c.xlsx").active[1]]

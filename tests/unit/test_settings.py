@@ -93,11 +93,14 @@ def test_what_the_mapping_does_not_have_is_told_at_once(environment_files: Path)
     path.write_text(
         path.read_text()
         .replace("[decisions.letters]", "[decisions.leters]")
-        .replace('when_different = { "*" = "filemaker" }',
-                 'when_different = { "contact_json.phone" = "nexus", "*" = "filemaker" }', 1)
-        .replace('[decisions.notes]\n', '[decisions.notes]\npast_scheduled = "keep"\n')
+        .replace(
+            'when_different = { "*" = "filemaker" }',
+            'when_different = { "contact_json.phone" = "nexus", "*" = "filemaker" }',
+            1,
+        )
+        .replace("[decisions.notes]\n", '[decisions.notes]\npast_scheduled = "keep"\n')
         .replace('channels = { notes = "odata"', 'channels = { note = "odata"')
-    )  # fmt: skip
+    )
     found = settings.load("sandbox-dev", environment_files)
     with pytest.raises(SettingsError) as told:
         mapping.load_for(found, environment_files)
@@ -150,10 +153,13 @@ def test_a_file_under_another_name_is_refused(environment_files: Path) -> None:
     [
         ('host = "127.0.0.1"', 'host = "db.example"', "sslmode must be"),
         ('url = { env = "NEXUS_SANDBOX_FILEMAKER_URL" }', 'url = "http://fm.example"', "https://"),
-        ('endpoint = { env = "NEXUS_SANDBOX_S3_ENDPOINT" }', 'endpoint = "http://s3.example"',
-         "https://"),
+        (
+            'endpoint = { env = "NEXUS_SANDBOX_S3_ENDPOINT" }',
+            'endpoint = "http://s3.example"',
+            "https://",
+        ),
     ],
-)  # fmt: skip
+)
 def test_beyond_loopback_everything_is_encrypted(
     environment_files: Path, old: str, new: str, told: str
 ) -> None:
@@ -211,26 +217,47 @@ LOGIN = "reader:tell-nobody@"
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [
-        ('url = { env = "NEXUS_SANDBOX_FILEMAKER_URL" }', f'url = "https://{LOGIN}fm.example"',
-         "filemaker.url"),
-        ('url = { env = "NEXUS_SANDBOX_FILEMAKER_URL" }',
-         'url = "https://fm.example/?token=tell-nobody"', "filemaker.url"),
-        ('endpoint = { env = "NEXUS_SANDBOX_S3_ENDPOINT" }',
-         'endpoint = "https://s3.example/b?X-Amz-Signature=tell-nobody"', "s3.endpoint"),
+        (
+            'url = { env = "NEXUS_SANDBOX_FILEMAKER_URL" }',
+            f'url = "https://{LOGIN}fm.example"',
+            "filemaker.url",
+        ),
+        (
+            'url = { env = "NEXUS_SANDBOX_FILEMAKER_URL" }',
+            'url = "https://fm.example/?token=tell-nobody"',
+            "filemaker.url",
+        ),
+        (
+            'endpoint = { env = "NEXUS_SANDBOX_S3_ENDPOINT" }',
+            'endpoint = "https://s3.example/b?X-Amz-Signature=tell-nobody"',
+            "s3.endpoint",
+        ),
         ('host = "127.0.0.1"', f'host = "postgres://{LOGIN}127.0.0.1"', "postgres.host"),
         ('host = "127.0.0.1"', 'host = "127.0.0.1 password=tell-nobody"', "postgres.host"),
-        ('database = "nexus_dev"', f'database = "postgresql://{LOGIN}db/nexus"',
-         "postgres.database"),
-        ('database = "nexus_dev"', 'database = "dbname=nexus password=tell-nobody"',
-         "postgres.database"),
+        (
+            'database = "nexus_dev"',
+            f'database = "postgresql://{LOGIN}db/nexus"',
+            "postgres.database",
+        ),
+        (
+            'database = "nexus_dev"',
+            'database = "dbname=nexus password=tell-nobody"',
+            "postgres.database",
+        ),
         ('name = "sandbox-dev"', f'name = "https://{LOGIN}x"', "name"),
-        ('timezone = "Australia/Sydney"',
-         'timezone = "Australia/Sydney"\nhooks = { enter = ["env", "PGPASSWORD=tell-nobody"],'
-         ' leave = ["true"] }', "hooks.enter"),
-        ('timezone = "Australia/Sydney"',
-         f'timezone = "Australia/Sydney"\nmapping = "https://{LOGIN}x/nexus.toml"', "mapping"),
+        (
+            'timezone = "Australia/Sydney"',
+            'timezone = "Australia/Sydney"\nhooks = { enter = ["env", "PGPASSWORD=tell-nobody"],'
+            ' leave = ["true"] }',
+            "hooks.enter",
+        ),
+        (
+            'timezone = "Australia/Sydney"',
+            f'timezone = "Australia/Sydney"\nmapping = "https://{LOGIN}x/nexus.toml"',
+            "mapping",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_login_in_an_address_a_name_or_an_argument_is_refused_and_not_repeated(
     environment_files: Path, old: str, new: str, place: str
 ) -> None:
@@ -276,10 +303,13 @@ def test_a_file_may_be_written_otherwise_than_all_others(environment_files: Path
     [
         ('"macroman"', '"latin-1"', "encoding: Input should be"),
         ('"Scans.tab"', '"Präsenz.csv"', "columns under `columns` and under `files`"),
-        ("folder", f'files."{unicodedata.normalize("NFD", "Präsenz.csv")}".encoding = "utf-8"'
-         "\nfolder", "differ only in how their accented letters are encoded"),
+        (
+            "folder",
+            f'files."{unicodedata.normalize("NFD", "Präsenz.csv")}".encoding = "utf-8"\nfolder',
+            "differ only in how their accented letters are encoded",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_said_of_a_file_is_said_once_and_known(
     environment_files: Path, old: str, new: str, problem: str
 ) -> None:

@@ -404,9 +404,11 @@ def test_a_rollback_names_the_command_that_approves_it() -> None:
 
 def test_a_pages_tables_are_frames_to_go_on_with() -> None:
     counted = table(
-        "Rows", "table | rows | same", [("patients", 3, equal(3, 3)), ("notes", 1_200, None),
-                                        ("all", 1_203, None)], last_is_sum=True,
-    )  # fmt: skip
+        "Rows",
+        "table | rows | same",
+        [("patients", 3, equal(3, 3)), ("notes", 1_200, None), ("all", 1_203, None)],
+        last_is_sum=True,
+    )
     page = Page("Counts", (counted, TextLine("as it was"), table("", "a | b", [(1, 2)])))
     frames = page.frames()
     assert list(frames) == ["Rows", "table 2"]

@@ -74,12 +74,17 @@ def test_order_blanks_and_spelling_are_free(one: str, other: str) -> None:
     assert strict_json.same(one, other)
 
 
-@given(st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text() | st.decimals(allow_nan=False,
-                                                                         allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-))  # fmt: skip
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text()
+        | st.decimals(allow_nan=False, allow_infinity=False),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=8,
+    )
+)
 def test_what_is_read_and_written_again_is_the_same(document: object) -> None:
     text = strict_json.dumps(document)
     assert strict_json.same(text, strict_json.dumps(strict_json.loads(text)))

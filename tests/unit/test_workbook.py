@@ -109,9 +109,16 @@ def test_a_workbook_that_cannot_be_written_is_told_without_a_value(tmp_path: Pat
 
 def test_choices_that_show_alike_are_told_apart(tmp_path: Path) -> None:
     key = "0123456789abcdef"
-    rows = [("North\x1d", f"{key}1"), ("North\x02", f"{key}2"), ("north\ufffd", "9"),
-            ("South", "7"), ("x" * 300 + "a", "5"), ("x" * 300 + "b", "6"), ("Präsenz", "3"),
-            (unicodedata.normalize("NFD", "Präsenz"), "4")]  # fmt: skip
+    rows = [
+        ("North\x1d", f"{key}1"),
+        ("North\x02", f"{key}2"),
+        ("north\ufffd", "9"),
+        ("South", "7"),
+        ("x" * 300 + "a", "5"),
+        ("x" * 300 + "b", "6"),
+        ("Präsenz", "3"),
+        (unicodedata.normalize("NFD", "Präsenz"), "4"),
+    ]
     labels = manual._labels((key, name) for name, key in rows)
     assert sorted(labels.values()) == sorted(key for _, key in rows)
     assert {k: v for v, k in labels.items()}[f"{key}2"] == f"North\ufffd ({key}2)"
@@ -163,10 +170,20 @@ def test_a_strict_workbook_is_taken_back_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "value"),
-    [("x", "x"), (5, "5"), (5.0, "5"), (2.5, "2.5"), ("0412 345", "0412 345"), ("=x", None),
-     (date(2026, 1, 31), "is a date"), (time(9, 30), "is a time"), (True, "is yes or no"),
-     (1234567890123456, "is a number that may differ"), ("#N/A", "is an error")],
-)  # fmt: skip
+    [
+        ("x", "x"),
+        (5, "5"),
+        (5.0, "5"),
+        (2.5, "2.5"),
+        ("0412 345", "0412 345"),
+        ("=x", None),
+        (date(2026, 1, 31), "is a date"),
+        (time(9, 30), "is a time"),
+        (True, "is yes or no"),
+        (1234567890123456, "is a number that may differ"),
+        ("#N/A", "is an error"),
+    ],
+)
 def test_a_text_is_taken_as_it_is_shown_or_refused(cell: Any, value: str, tmp_path: Path) -> None:
     one = kind(note="text")
     path = written(tmp_path, one, "a")
