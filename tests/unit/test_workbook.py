@@ -22,6 +22,7 @@ from nexus_reimport.mapping import ByHand
 from nexus_reimport.nexus.catalog import Column
 from nexus_reimport.planning import manual
 from nexus_reimport.planning.manual import ByHandSheet, SheetRow
+from nexus_reimport.planning.manual.sheet import _labels
 from support.exported_files import _strict
 from support.values_of_lists import GUARDED, PLAIN
 
@@ -119,7 +120,7 @@ def test_choices_that_show_alike_are_told_apart(tmp_path: Path) -> None:
         ("Präsenz", "3"),
         (unicodedata.normalize("NFD", "Präsenz"), "4"),
     ]
-    labels = manual._labels((key, name) for name, key in rows)
+    labels = _labels((key, name) for name, key in rows)
     assert sorted(labels.values()) == sorted(key for _, key in rows)
     assert {k: v for v, k in labels.items()}[f"{key}2"] == f"North\ufffd ({key}2)"
     one = kind(labels)

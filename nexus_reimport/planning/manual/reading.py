@@ -1,0 +1,204 @@
+"""Reads the workbook that people have filled in, and refuses what cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nexus_reimport import convert, wording
+from nexus_reimport.errors import StopError
+from nexus_reimport.files import private, workbook
+from nexus_reimport.nexus.catalog import Column
+from nexus_reimport.planning.manual.sheet import (
+    CHOICES,
+    KEY,
+    MARK,
+    ByHandSheet,
+    Cell,
+    Given,
+    SheetRow,
+    Unusable,
+    content_hash,
+    content_of,
+    read_mark,
+    titles_of,
+)
+from nexus_reimport.settings import SHEET
+from nexus_reimport.text import name_key
+
+if TYPE_CHECKING:
+    from openpyxl.worksheet.worksheet import Worksheet
+
+
+def read(path: Path, kinds: Sequence[ByHandSheet]) -> Given:
+    """The values in the workbook at ``path``; none if there is no workbook.
+
+    Raises:
+        StopError: a sheet, column or value is unknown, or two lines give one row different
+            values; all problems at once, by sheet and line. Nothing was written.
+    """
+    if not path.is_file():
+        return Given()
+    book = _opened(path)
+    known = {kind.name: kind for kind in kinds}
+    given, problems = Given(private.sha256_of(path)), []
+    values: dict[tuple[str, str, str], str] = {}
+    for sheet in book.worksheets:
+        if sheet.title == CHOICES:
+            continue
+        if sheet.title not in known:
+            problems.append(
+                f"sheet {sheet.title}: there is no such kind of values; the kinds are"
+                f" {', '.join(known)}"
+            )
+            continue
+        problems += _read_kind(sheet, known[sheet.title], given, values)
+    if problems:
+        raise refused(problems)
+    return given
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return workbook.opened(path.read_bytes(), values=False)
+    except Exception as error:  # the library raises a dozen kinds
+        kind = type(error).__name__
+    raise StopError(
+        f"{path.name} cannot be read ({kind})",
+        where="the environment's private folder",
+        next="save it as .xlsx without a password, or remove it",
+    )
+
+
+def _read_kind(
+    sheet: Worksheet, kind: ByHandSheet, given: Given, values: dict[tuple[str, str, str], str]
+) -> Iterator[str]:
+    """Read one sheet, and give its problems. ``values``: (entity, key, column) -> value so far.
+
+    Columns are found by their titles. A column with another title, or none, is a person's own note.
+    Hidden lines count like all others.
+    """
+    lines = workbook.rows(sheet)
+    header = [str(content_of(title) or "") for title in next(lines, ())]
+    missing = [title for title in titles_of(kind) if title not in header]
+    if missing:
+        yield f"sheet {kind.name}: there is no column {', '.join(missing)}"
+        return
+    twice = [title for title in titles_of(kind) if header.count(title) > 1]
+    if twice:
+        yield f"sheet {kind.name}: several columns are called {', '.join(twice)}"
+        return
+    places = {title: header.index(title) for title in titles_of(kind)}
+    for number, cells in enumerate(lines, 2):
+        if not cells:
+            continue
+        line = {t: content_of(cells[n]) if n < len(cells) else None for t, n in places.items()}
+        place = f"sheet {kind.name}, line {number}"
+        key = convert.identifier(str(line[KEY] or ""))
+        mark, written = read_mark(key, str(line[MARK] or ""))
+        filled = {c: line[c] for c in kind.columns if line[c] not in (None, "")}
+        if filled and not key:
+            yield f"{place}: has no {KEY}"
+            continue
+        for column, cell in filled.items():
+            result = _read_cell(kind, column, cell, written.get(column, ()))
+            if result is None:
+                continue
+            value, problem, untouched = result
+            if problem:
+                yield f"{place}: {column}: {problem}"
+                continue
+            if values.setdefault((kind.spec.entity, key, column), value) != value:
+                yield f"{place}: {column}: another line of this row has a different value"
+            given.cells[kind.name, key, column] = Cell(value, mark, place, untouched)
+
+
+def _read_cell(
+    kind: ByHandSheet, column: str, cell: Any, was: Sequence[str]
+) -> tuple[str, str, bool] | None:
+    """A value, its problem, and whether we wrote it; None for a grey cell that is unchanged."""
+    if not was or was[0] != content_hash(cell):
+        return (*_value(kind, column, cell), False)
+    if len(was) == 1:
+        return None  # Nexus's own value, which is only shown
+    return (was[1], "", True) if was[1] else (*_value(kind, column, cell), True)
+
+
+def _value(kind: ByHandSheet, column: str, cell: Any) -> tuple[str, str]:
+    """A cell's value as PostgreSQL prints it, or its problem."""
+    if isinstance(cell, Unusable):
+        return "", cell.problem
+    labels = kind.choices.get(column)
+    if labels is not None:
+        folded = {name_key(label): meant for label, meant in labels.items()}
+        chosen = folded.get(name_key(str(cell)))
+        return (chosen, "") if chosen else ("", "is not one of the choices")
+    spec = kind.types[column]
+    if spec.type == "date":
+        return _date(cell)
+    if not isinstance(cell, str):
+        return "", "is a date: format the cell as text"
+    return _in_its_column(cell.strip(), spec)
+
+
+def _in_its_column(text: str, spec: Column) -> tuple[str, str]:
+    """A text as its column will hold it, or why the column cannot."""
+    if spec.max_length is not None and len(text) > spec.max_length:
+        return "", f"longer than {spec.max_length} characters"
+    try:
+        return convert.for_type(text, spec.type), ""
+    except convert.ConversionError as error:
+        return "", str(error)
+
+
+def _date(cell: Any) -> tuple[str, str]:
+    if isinstance(cell, datetime | date):
+        cell = cell.date().isoformat() if isinstance(cell, datetime) else cell.isoformat()
+    try:
+        return convert.iso_date(str(cell)) or "", ""
+    except convert.ConversionError:
+        return "", "is not a date: use a date cell, or write it as 2026-01-31"
+
+
+def refuse_unusable(
+    given: Given, kinds: Sequence[ByHandSheet], find: Callable[[ByHandSheet, str], SheetRow | None]
+) -> None:
+    """Stop if a line's row does not exist, or has changed since the line was written.
+
+    ``find`` gives the line of a planned row, by kind and key.
+
+    Raises:
+        StopError: the cells, by sheet and line. Nothing was written.
+    """
+    known = {kind.name: kind for kind in kinds}
+    problems = [
+        f"{cell.place}: {column}: {problem}"
+        for (name, key, column), cell in given.cells.items()
+        if (problem := _unusable(find(known[name], key), column, cell))
+    ]
+    if problems:
+        raise refused(problems)
+
+
+def _unusable(line: SheetRow | None, column: str, cell: Cell) -> str:
+    """Why a value cannot be put into its row. One that we wrote was judged when it was given."""
+    now = line.row.get(column) if line else None
+    if cell.untouched or now == cell.value:
+        return ""
+    if line is None:
+        return "there is no such row"
+    if line.mark != cell.mark:
+        return "stale: the row shows different values now than when the sheet was written"
+    return "the row holds a different value now; only an empty value is filled" if now else ""
+
+
+def refused(listed: Sequence[str]) -> StopError:
+    """The error that lists the cells that cannot be used."""
+    return StopError(
+        f"{wording.amount(len(listed), 'cell')} of {SHEET} cannot be used\n"
+        + wording.lines(listed, shown=50),
+        where="the environment's private folder",
+        next=f"correct or empty these cells, or remove {SHEET}; then run 01_preflight again",
+    )

@@ -1,0 +1,237 @@
+"""What by-hand sheets hold: their kinds, their lines, and the mark that each line carries."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, time, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from nexus_reimport import convert
+from nexus_reimport.files import private, rowfile, workbook
+from nexus_reimport.intake import Intake
+from nexus_reimport.mapping import ByHand
+from nexus_reimport.nexus.catalog import Column
+from nexus_reimport.text import clean, name_key
+
+if TYPE_CHECKING:
+    pass
+
+CHOICES = "choices"
+BY_HAND = "by hand"  # the reason of a planned value that neither side had
+KEY, MARK = "Nexus id", "as it was"
+LONGEST_LABEL = 255  # characters of a choice
+Row = Mapping[str, str | None]
+Labels = Mapping[str, str]  # the text that a person chooses -> the id that it means
+
+
+@dataclass(frozen=True, slots=True)
+class ByHandSheet:
+    """One kind of values, with all that is needed to write and read its sheet."""
+
+    name: str
+    spec: ByHand
+    types: Mapping[str, Column]  # of the columns to fill in
+    choices: Mapping[str, Labels]  # column -> its choices, if it has any
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns to fill in."""
+        return tuple(self.spec.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value that a person gave, as PostgreSQL prints it, with its line's mark and its place.
+
+    ``untouched``: we wrote it into the sheet, because a person had given it for this row before.
+    """
+
+    value: str
+    mark: str
+    place: str
+    untouched: bool = False
+
+
+@dataclass(slots=True)
+class Given:
+    """The values of a workbook: (kind, Nexus id, column) -> the cell."""
+
+    sha256: str = ""
+    cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SheetRow:
+    """One line of a sheet: the row's key, the values that are shown, and the row.
+
+    ``given`` are the columns whose values a person gave before.
+    """
+
+    key: str
+    shown: tuple[str, ...]
+    row: Row
+    given: frozenset[str] = frozenset()
+
+    @property
+    def mark(self) -> str:
+        """A digest of the shown values; a different one means that the row has changed."""
+        content = json.dumps([self.key, *self.shown])
+        return private.sha256(content.encode())[:16]
+
+
+class Shower:
+    """Makes the line of a row: values of it, and of rows that it points at, that identify it.
+
+    ``find`` gives a row by entity and key. Times are shown in the clinic's time zone.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        zone: ZoneInfo,
+        find: Callable[[str, str], Row | None],
+    ) -> None:
+        self._mapping, self._zone, self._find = intake.mapping, zone, find
+        self._instants = {
+            (entity, column.name)
+            for entity, columns in intake.survey.columns.items()
+            for column in columns
+            if column.type == "timestamp with time zone"
+        }
+
+    def line(self, kind: ByHandSheet, key: str) -> SheetRow | None:
+        """The line of the row ``key``; None if there is no such row."""
+        row = self._find(kind.spec.entity, key)
+        return None if row is None else self.shown(kind, key, row)
+
+    def shown(
+        self, kind: ByHandSheet, key: str, row: Row, given: frozenset[str] = frozenset()
+    ) -> SheetRow:
+        """The line of ``row``."""
+        shown = (self._shown(kind.spec.entity, row, place) for place in kind.spec.show)
+        return SheetRow(key, tuple(shown), row, given)
+
+    def _shown(self, entity: str, row: Row, place: str) -> str:
+        column, _, further = place.partition(".")
+        value = row.get(column) or ""
+        if further and value:
+            target = self._mapping.entities[entity].columns[column].entity
+            other = self._find(target, value)
+            return self._shown(target, other, further) if other else ""
+        if value and (entity, column) in self._instants:
+            return convert.on_the_clock(value, self._zone)
+        return value
+
+
+def kinds(intake: Intake) -> tuple[ByHandSheet, ...]:
+    """The kinds of the mapping, with their choices."""
+    survey, folder = intake.survey, intake.folder
+    return tuple(
+        ByHandSheet(
+            name=name,
+            spec=spec,
+            types={c.name: c for c in survey.columns[spec.entity] if c.name in spec.columns},
+            choices={
+                column: _labels(rowfile.read(folder, survey.lookups[place]))
+                for column, place in spec.columns.items()
+                if place
+            },
+        )
+        for name, spec in intake.mapping.by_hand.items()
+    )
+
+
+def _labels(rows: Iterable[rowfile.Row]) -> dict[str, str]:
+    """Label -> id. If two rows have the same name, a part of the id is added to the label."""
+    named = [(workbook.shown(v, longest=LONGEST_LABEL), key) for key, v in rows if key and v]
+    counts = Counter(name_key(value) for value, _ in named)
+    labels: dict[str, str] = {}
+    taken = set(counts)
+    for value, key in named:
+        if counts[name_key(value)] == 1:
+            labels[value] = key
+            continue
+        short, whole = f"{value} ({key[:8]})", f"{value} ({key})"
+        label = whole if name_key(short) in taken else short
+        taken.add(name_key(label))
+        labels[label] = key
+    return labels
+
+
+def lacks(spec: ByHand, row: Row) -> bool:
+    """Whether a person is asked for a value of ``row``."""
+    is_asked = not spec.where_any or any(row.get(c) for c in spec.where_any)
+    return is_asked and any(not row.get(column) for column in spec.columns)
+
+
+def titles_of(kind: ByHandSheet) -> tuple[str, ...]:
+    shown = (f"{place} (as it is)" if place in kind.columns else place for place in kind.spec.show)
+    return (KEY, *shown, *kind.columns, MARK)
+
+
+def label_of(kind: ByHandSheet, column: str, value: str | None) -> str:
+    """The label of a value; the value itself if it is not one of the choices."""
+    labels = kind.choices.get(column, {})
+    return next((label for label, meant in labels.items() if meant == value), value or "")
+
+
+# Column -> the hash of the text that we wrote into its cell, and the value if it was given before.
+Written = Mapping[str, Sequence[str]]
+
+
+def content_hash(cell: Any) -> str:
+    """A hash of a cell's content, without regard to blanks: programs change them on saving."""
+    return private.sha256(" ".join(str(cell).split()).encode())[:16]
+
+
+def whole_mark(line: SheetRow, written: Written) -> str:
+    """The last cell of a line: the line's mark, and the hashes of the cells that we wrote.
+
+    The hashes are bound to the row's key: copied to another line they do not count.
+    """
+    content = json.dumps(written, sort_keys=True)
+    return f"{line.mark} {content_hash(line.key + content)} {content}"
+
+
+def read_mark(key: str, text: str) -> tuple[str, Written]:
+    """The mark of a line, and the hashes of what we wrote; no hashes if they are another line's."""
+    mark, _, rest = text.partition(" ")
+    proof, _, content = rest.partition(" ")
+    is_ours = content and proof == content_hash(key + content)
+    return (mark, json.loads(content)) if is_ours else (mark, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A cell that holds neither a text nor a date, and why."""
+
+    problem: str
+
+
+def content_of(cell: Any) -> str | date | Unusable | None:
+    """The content of a cell: a text, a date, or nothing."""
+    value = cell.value
+    if cell.data_type in _UNUSABLE:
+        return Unusable(_UNUSABLE[cell.data_type])
+    if value is None or isinstance(value, date):
+        return value
+    if isinstance(value, str):
+        text, _ = clean(workbook.unescaped(value))
+        return text if text.strip() else None
+    if isinstance(value, time | timedelta):
+        return Unusable("is a time: format the cell as text")
+    if abs(value) >= _BEYOND_ITS_DIGITS or not workbook.shows_digits(cell.number_format):
+        return Unusable("is a number that may differ from what is shown: format the cell as text")
+    return str(int(value)) if value == int(value) else str(value)
+
+
+_UNUSABLE = {
+    "f": "is a formula: write its value instead",
+    "e": "is an error such as #N/A",
+    "b": "is yes or no: format the cell as text",
+}
+_BEYOND_ITS_DIGITS = 10**15  # a number in a spreadsheet keeps 15 digits
