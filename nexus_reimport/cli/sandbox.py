@@ -98,7 +98,8 @@ def filemaker_alone(
     else:
         tables = list(clinic.generate(scale or 1.0).filemaker)
     password = os.environ.get(PASSWORD_VARIABLE) or secrets.token_urlsafe(12)
-    simulator = filemaker.Simulator(tables, password=password, port=port, latency_ms=latency_ms)
+    simulator = filemaker.Simulator(tables, password=password, port=port)
+    simulator.latency_ms = latency_ms
     with simulator, contextlib.suppress(KeyboardInterrupt):
         typer.echo(f"{simulator.url}  database {filemaker.DATABASE}, account {filemaker.ACCOUNT}")
         if PASSWORD_VARIABLE not in os.environ:

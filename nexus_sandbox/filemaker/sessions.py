@@ -6,30 +6,29 @@ import base64
 import binascii
 import hmac
 import secrets
+import time
 from collections.abc import Callable
 
 from nexus_sandbox.filemaker.message import Refusal
 
 
 class Sessions:
-    """Tokens, each good until ``idle`` seconds after its last use."""
+    """Tokens, each good until ``idle`` seconds of ``clock`` after its last use."""
 
-    def __init__(
-        self, account: str, password: str, idle: float, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, account: str, password: str, idle: float) -> None:
         self._basic = f"{account}:{password}".encode()
         self._idle = idle
-        self._clock = clock
+        self.clock: Callable[[], float] = time.monotonic
         self._used: dict[str, float] = {}
 
     def __len__(self) -> int:
-        return sum(1 for used in self._used.values() if self._clock() - used <= self._idle)
+        return sum(1 for used in self._used.values() if self.clock() - used <= self._idle)
 
     def login(self, authorization: str) -> str:
         """A new token for the right account and password."""
         self.check(authorization)
         token = secrets.token_hex(24)
-        self._used[token] = self._clock()
+        self._used[token] = self.clock()
         return token
 
     def check(self, authorization: str) -> None:
@@ -45,10 +44,10 @@ class Sessions:
     def touch(self, token: str) -> None:
         """Let the idle time of ``token`` begin anew."""
         used = self._used.get(token)
-        if used is None or self._clock() - used > self._idle:
+        if used is None or self.clock() - used > self._idle:
             self._used.pop(token, None)
             raise Refusal(952, 401)
-        self._used[token] = self._clock()
+        self._used[token] = self.clock()
 
     def end(self, token: str) -> None:
         """Log out."""

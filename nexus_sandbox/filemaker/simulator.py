@@ -45,7 +45,8 @@ class Simulator:
     """The server. ``requests`` counts by (verb, path), tokens masked; add to ``faults`` freely.
 
     The tables of ``only_odata`` have no layout: the Data API does not know them. ``odata`` is the
-    manner of its OData, to be changed freely.
+    manner of its OData, ``latency_ms`` how long each answer takes, ``clock`` what the idle minutes
+    of a session are counted by: all may be changed freely.
     """
 
     def __init__(
@@ -56,18 +57,15 @@ class Simulator:
         account: str = ACCOUNT,
         database: str = DATABASE,
         port: int = 0,
-        latency_ms: float = 0,
-        idle_seconds: float = IDLE_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
         only_odata: Collection[str] = (),
     ) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()
         self.faults: list[Fault] = []
-        self.latency_ms = latency_ms
+        self.latency_ms = 0.0
         self._port = port
         self._lock = threading.RLock()
         self.odata = Manner()
-        self._sessions = Sessions(account, password, idle_seconds, clock)
+        self._sessions = Sessions(account, password, IDLE_SECONDS)
         self._shelf = Tables(tables, only_odata)
         self._api = Api(database, self._shelf, self._sessions)
         self._odata_api = ODataApi(database, self._shelf, self._sessions, self.odata)
@@ -112,6 +110,15 @@ class Simulator:
     @knows_dateformats.setter
     def knows_dateformats(self, knows: bool) -> None:
         self._api.knows_dateformats = knows
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Seconds, by which a session's idle minutes are counted."""
+        return self._sessions.clock
+
+    @clock.setter
+    def clock(self, clock: Callable[[], float]) -> None:
+        self._sessions.clock = clock
 
     @property
     def open_sessions(self) -> int:
@@ -274,9 +281,9 @@ def main(arguments: list[str] | None = None) -> None:
         account=chosen.account,
         database=chosen.database,
         port=chosen.port,
-        latency_ms=chosen.latency_ms,
         only_odata=chosen.only_odata,
     )
+    simulator.latency_ms = chosen.latency_ms
     with simulator, contextlib.suppress(KeyboardInterrupt):
         sys.stdout.write(f"{simulator.url}\n")
         sys.stdout.flush()

@@ -316,7 +316,8 @@ def test_portals_and_script_parameters_are_tolerated(client):
 
 def test_a_session_ends_after_15_idle_minutes_and_each_call_starts_them_anew():
     now = [0.0]
-    with Simulator(tables(), password=PASSWORD, clock=lambda: now[0]) as simulator:
+    with Simulator(tables(), password=PASSWORD) as simulator:
+        simulator.clock = lambda: now[0]
         client = Client(simulator)
         client.login()
         for _ in range(3):

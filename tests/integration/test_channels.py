@@ -195,7 +195,8 @@ def test_an_interrupt_ends_the_reading_of_all_tables(clinic: Clinic) -> None:
 @pytest.fixture(scope="module")
 def slow() -> Iterator[Simulator]:
     """The made-up clinic behind 60 ms for each page: more than a busy machine adds."""
-    with Simulator(generate(0.03).filemaker, password=PASSWORD, latency_ms=60) as simulator:
+    with Simulator(generate(0.03).filemaker, password=PASSWORD) as simulator:
+        simulator.latency_ms = 60
         yield simulator
 
 
