@@ -18,7 +18,7 @@ def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Cl
         ('column = "status", was = "scheduled"', 'column = "state", was = "scheduled"'),
         ('column = "end_time", past = "completed"', 'column = "ends", past = "completed"'),
         ('also = ["s3_thumbnail_key"]', 'also = ["thumbnail"]'),
-        ('object = "object_id" }\nexported', 'object = "subject" }\nexported'),
+        ('object = "object_id" }\nactive', 'object = "subject" }\nactive'),
         (
             'table = "xero_sync_logs"\nobject = "local_entity_id"',
             'table = "xero_logs"\nobject = "local_entity_id"',
@@ -69,6 +69,6 @@ def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Cl
         assert any(
             f", {place}: {what}" in line and line.lstrip().startswith("line ")
             for line in said.splitlines()
-        ), (place, said)
+        ), f"{place}\n{said}"
     assert f"{len(changes)} problem(s)" in said
     assert clinic.state() == before

@@ -287,7 +287,7 @@ def test_a_dump_is_only_restored_by_a_record_that_can_be_trusted(
     with pytest.raises(StopError, match=r"nexus.dump is not what was written"):
         runner.restore_into(run.run.id, named)
     dump.unlink()
-    with pytest.raises(StopError, match=r"nexus.dump is not there"):
+    with pytest.raises(StopError, match=r"nexus.dump is missing"):
         runner.restore_into(run.run.id, named)
     (run.run.folder / "backup.json").write_text("{}")
     with pytest.raises(RecordError, match="was changed after it was sealed"):
