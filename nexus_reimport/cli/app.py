@@ -1,4 +1,8 @@
-"""The commands; each ends with an exit code and, after an error, four lines on stderr."""
+"""The commands; each ends with an exit code and, after an error, four lines on stderr.
+
+A command imports what it runs when it is called: the whole package, with its libraries, costs a
+second of processor, and ``--help`` needs none of it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,11 @@ import json
 import sys
 import traceback
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nexus_reimport import __version__, runner, show
-from nexus_reimport.cli import demo as demonstration
+from nexus_reimport import __version__
 from nexus_reimport.cli import deployment, records, recovery, sandbox
 from nexus_reimport.cli.output import (
     Approve,
@@ -24,12 +27,11 @@ from nexus_reimport.cli.output import (
     progress,
 )
 from nexus_reimport.errors import ReimportError, SettingsError
-from nexus_reimport.model import Proposal
-from nexus_reimport.record import Run
-from nexus_reimport.runbook import maintenance
-from nexus_reimport.runner import notebook
-from nexus_reimport.runner.interrupt import Interrupted, listening
-from nexus_reimport.stages.approval import SHOWN
+from nexus_reimport.interrupt import Interrupted, listening
+
+if TYPE_CHECKING:
+    from nexus_reimport.model import Proposal
+    from nexus_reimport.record import Run
 
 app = typer.Typer(
     help="Wipes Nexus's patient data and reimports it from FileMaker.",
@@ -75,6 +77,8 @@ def run_sequence(
 
     Without an approval the run stops after the preflight (exit code 6). --approve continues it.
     """
+    from nexus_reimport import runner
+
     outcomes = runner.run(
         environments,
         approve=approve,
@@ -93,6 +97,8 @@ def relink(
     as_json: AsJson = False,
 ) -> None:
     """Fix the links of documents and images, and change nothing else; same pages, same record."""
+    from nexus_reimport import runner
+
     outcomes = runner.run(
         [environment],
         approve=approve,
@@ -107,6 +113,8 @@ def relink(
 @app.command()
 def finish(environment: Environment, run: RunId = "", as_json: AsJson = False) -> None:
     """Settle, verify and seal a run that is in doubt, or committed but unverified."""
+    from nexus_reimport import runner
+
     give_outcomes([runner.finish(environment, run, progress)], as_json=as_json)
 
 
@@ -129,6 +137,8 @@ def verify(
             next=f"nexus-reimport verify --self-test {environment}; a committed run is verified by"
             f" nexus-reimport finish {environment}",
         )
+    from nexus_reimport import runner, show
+
     found = runner.self_test(environment, run, progress)
     value = {**asdict(found), "complete": found.is_complete}
     give(value, repr(show.self_test(found)), as_json=as_json)
@@ -138,12 +148,16 @@ def verify(
 @app.command()
 def settle(environment: Environment, run: RunId = "", as_json: AsJson = False) -> None:
     """Ask the database whether a run in doubt was committed."""
+    from nexus_reimport import runner
+
     give_outcomes([runner.settle(environment, run)], as_json=as_json)
 
 
 @app.command()
 def seal(environment: Environment, run: RunId = "", as_json: AsJson = False) -> None:
     """Close the record of an open run as it is."""
+    from nexus_reimport import runner
+
     give_outcomes([runner.seal(environment, run)], as_json=as_json)
 
 
@@ -152,12 +166,18 @@ def demo(
     folder: sandbox.Folder = sandbox.HERE, scale: sandbox.Scale = None, as_json: AsJson = False
 ) -> None:
     """Run the whole sequence on a made-up clinic: dev, then prod."""
+    from nexus_reimport.cli import demo as demonstration
+
     size = sandbox.chosen_scale(folder, scale)
     give_outcomes(demonstration.run(folder, size, progress), as_json=as_json)
 
 
 def _ask(run: Run, proposal: Proposal) -> str:
     """The digest that a person types after reading the preflight."""
+    from nexus_reimport import show
+    from nexus_reimport.runner import notebook
+    from nexus_reimport.stages.approval import SHOWN
+
     typer.echo(f"{show.summary(run)}\n\nRead {notebook.latest(run, notebook.PREFLIGHT)}", err=True)
     text = f"To execute on {proposal.environment}, type the digest ({SHOWN} characters or more)"
     return str(typer.prompt(text, default="", show_default=False, err=True))
@@ -179,7 +199,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _notes(error: Exception) -> list[str]:
     """The note that the maintenance window is still up; other notes may hold a patient's value."""
-    return [n for n in getattr(error, "__notes__", []) if n.startswith(maintenance.HEADLINE)]
+    notes: list[str] = getattr(error, "__notes__", [])
+    if not notes:
+        return []
+    from nexus_reimport.runbook.maintenance import HEADLINE
+
+    return [note for note in notes if note.startswith(HEADLINE)]
 
 
 def _ended(interrupt: Interrupted) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nexus_reimport.cli.output import AsJson, Environment, give
 from nexus_reimport.errors import SettingsError, StopError
-from nexus_reimport.nexus.deployment import Deployment
-from nexus_reimport.runbook import adoption
-from nexus_reimport.runbook.adoption import Candidate
+
+if TYPE_CHECKING:
+    from nexus_reimport.nexus.deployment import Deployment
+    from nexus_reimport.runbook.adoption import Candidate
 
 ThisIsACopy = Annotated[
     bool,
@@ -30,6 +31,8 @@ def adopt(
     as_json: AsJson = False,
 ) -> None:
     """Record in a database which environment owns it; every other command requires this."""
+    from nexus_reimport.runbook import adoption
+
     candidate = adoption.candidate(environment, this_is_a_copy=this_is_a_copy)
     if not candidate.must_be_written:
         _give(candidate, candidate.database, as_json=as_json)

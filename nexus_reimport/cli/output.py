@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nexus_reimport.runner import Outcome
+if TYPE_CHECKING:
+    from nexus_reimport.runner import Outcome
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Environment = Annotated[
@@ -53,6 +55,4 @@ def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
 
 def plain(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON values, without the summary, which is text for people."""
-    from dataclasses import asdict
-
     return {name: value for name, value in asdict(outcome).items() if name != "summary"}

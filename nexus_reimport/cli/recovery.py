@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nexus_reimport import runner, show
 from nexus_reimport.cli.output import (
     Approve,
     ApproveRehearsed,
@@ -19,8 +18,9 @@ from nexus_reimport.cli.output import (
     progress,
 )
 from nexus_reimport.errors import SettingsError
-from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal
-from nexus_reimport.stages.approval import short
+
+if TYPE_CHECKING:
+    from nexus_reimport.model import RollbackPreview, RollbackProposal
 
 OneRun = Annotated[str, typer.Argument(help="Id of a run, from `record list`.")]
 
@@ -48,6 +48,9 @@ def rollback(
         raise SettingsError(
             "--keep-newer and --discard-newer cannot be used together", next="choose one of them"
         )
+    from nexus_reimport import runner
+    from nexus_reimport.model import NewerDecision
+
     newer = (
         NewerDecision.KEEP
         if keep_newer
@@ -72,6 +75,8 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Restore the run's dump as a new database; print how to swap it in."""
+    from nexus_reimport import runner, show
+
     done = runner.restore_into(run, into, progress)
     give(asdict(done), repr(show.restored(done)), as_json=as_json)
 
@@ -84,12 +89,17 @@ def purge_undo(
     as_json: AsJson = False,
 ) -> None:
     """Drop the undo data of older runs; those runs cannot be undone after that."""
+    from nexus_reimport import runner, show
+
     dropped = runner.purge_undo(environment, keep)
     text = repr(show.Page("Dropped", (show.undo_data(dropped),))) if dropped else "nothing to drop"
     give({"dropped": [asdict(size) for size in dropped]}, text, as_json=as_json)
 
 
 def _ask(preview: RollbackPreview, proposal: RollbackProposal) -> str:
+    from nexus_reimport import show
+    from nexus_reimport.stages.approval import short
+
     typer.echo(show.rollback_text(preview), err=True)
     text = f"To undo run {preview.undoes}, type the digest {short(proposal.digest)}"
     return str(typer.prompt(text, default="", show_default=False, err=True))

@@ -12,12 +12,8 @@ from typing import Annotated
 
 import typer
 
-from nexus_reimport import settings as environments
 from nexus_reimport.cli.output import AsJson, give, progress
-from nexus_sandbox import clinic
-from nexus_sandbox.filemaker import file
-from nexus_sandbox.filemaker import simulator as filemaker
-from nexus_sandbox.stack import lifecycle
+from nexus_sandbox.stack import SEED
 
 app = typer.Typer(help="The made-up clinic on loopback.", no_args_is_help=True)
 PASSWORD_VARIABLE = "NEXUS_SANDBOX_FILEMAKER_PASSWORD"  # noqa: S105 - its name, not the password
@@ -35,8 +31,11 @@ HERE = Path(".sandbox")
 
 
 @app.command()
-def up(folder: Folder = HERE, scale: Scale = None, seed: int = lifecycle.SEED) -> None:
+def up(folder: Folder = HERE, scale: Scale = None, seed: int = SEED) -> None:
     """Start the clinic; it runs until `down`. The first start makes up its data."""
+    from nexus_reimport import settings as environments
+    from nexus_sandbox.stack import lifecycle
+
     started = lifecycle.up(
         folder,
         scale=chosen_scale(folder, scale),
@@ -54,6 +53,8 @@ def up(folder: Folder = HERE, scale: Scale = None, seed: int = lifecycle.SEED) -
 @app.command()
 def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Show whether the clinic exists and which servers are running."""
+    from nexus_sandbox.stack import lifecycle
+
     now = lifecycle.status(folder)
     size = f"{now.scale:g} times the size of a real clinic" if now.made else "not made yet"
     servers = [
@@ -68,6 +69,8 @@ def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
 @app.command()
 def reset(folder: Folder = HERE) -> None:
     """Reset both databases to their first state, and add objects that are missing in S3."""
+    from nexus_sandbox.stack import lifecycle
+
     lifecycle.reset(folder)
     typer.echo("both databases are in their first state again")
 
@@ -80,6 +83,8 @@ def down(
     ] = False,
 ) -> None:
     """Stop all servers; the clinic's data is kept, unless --remove is given."""
+    from nexus_sandbox.stack import lifecycle
+
     lifecycle.down(folder, remove=remove)
     typer.echo("stopped, and removed" if remove else "stopped")
 
@@ -92,6 +97,11 @@ def filemaker_alone(
     latency_ms: Annotated[float, typer.Option(min=0, help="Delay added to each page, in ms.")] = 0,
 ) -> None:
     """Serve only the FileMaker simulator, for any client, until interrupted."""
+    from nexus_sandbox import clinic
+    from nexus_sandbox.filemaker import file
+    from nexus_sandbox.filemaker import simulator as filemaker
+    from nexus_sandbox.stack import lifecycle
+
     existing = lifecycle.status(folder)
     if existing.made and scale in (None, existing.scale):
         tables = file.load(folder / "filemaker")
@@ -111,5 +121,7 @@ def chosen_scale(folder: Path, scale: float | None) -> float:
     """The requested scale; else that of the existing clinic; else 1, the size of a real clinic."""
     if scale is not None:
         return scale
+    from nexus_sandbox.stack import lifecycle
+
     existing = lifecycle.status(folder)
     return existing.scale if existing.made and existing.scale else 1.0

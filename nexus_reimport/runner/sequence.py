@@ -23,13 +23,13 @@ from nexus_reimport.errors import (
     TargetError,
 )
 from nexus_reimport.events import Event
+from nexus_reimport.interrupt import Interrupted
 from nexus_reimport.model import Proposal, Refusal, Scope
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import opening, rollback
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
-from nexus_reimport.runner.interrupt import Interrupted
 from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, VERIFY
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import EnvironmentKind, Settings

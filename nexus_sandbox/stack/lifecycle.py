@@ -27,13 +27,12 @@ from nexus_sandbox.postgres import server as postgres
 from nexus_sandbox.postgres.access import Postgres
 from nexus_sandbox.s3 import server as s3
 from nexus_sandbox.s3.access import Storage
-from nexus_sandbox.stack import client, fill, state
+from nexus_sandbox.stack import SEED, client, fill, state
 from nexus_sandbox.stack.access import Stack
 from nexus_sandbox.stack.state import SavedState
 
 __all__ = ["SEED", "Server", "Stack", "Status", "down", "reset", "running", "status", "up"]
 
-SEED = 20251109
 _BUSY_SECONDS = 60.0
 
 

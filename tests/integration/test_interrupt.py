@@ -14,9 +14,9 @@ import pytest
 
 from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
+from nexus_reimport.interrupt import Interrupted, listening
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run, Verdict
-from nexus_reimport.runner.interrupt import Interrupted, listening
 from support.clinic import ROLE, Clinic
 from support.running import digest_of, stage_pid, until
 

@@ -11,10 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import papermill
 import pytest
 
 from nexus_reimport.record.lock import RUNNER_VARIABLE
-from nexus_reimport.runner.notebook import EXECUTE, FOLDER, PREFLIGHT, ROLLBACK, VERIFY
+from nexus_reimport.runner.notebook import (
+    EXECUTE,
+    FOLDER,
+    PREFLIGHT,
+    ROLLBACK,
+    VERIFY,
+    parameters_of,
+)
 from support import SUPPORT
 from support.clinic import Clinic
 
@@ -37,6 +45,13 @@ FORBIDDEN = (
 
 def read(page: str) -> Any:
     return nbformat.read(FOLDER / f"{page}.ipynb", as_version=4)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_papermill_finds_the_parameters_that_the_runner_finds(page: str) -> None:
+    path = FOLDER / f"{page}.ipynb"
+    assert parameters_of(path) == set(papermill.inspect_notebook(str(path)))
+    assert {"environment", "run_id"} <= parameters_of(path)
 
 
 def code(page: str) -> list[Any]:

@@ -1,0 +1,234 @@
+"""What ``nexus-reimport record …`` gives: the runs there were, one of them, how records compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import typer
+
+from nexus_reimport import record, show
+from nexus_reimport import settings as environments
+from nexus_reimport.cli.output import give
+from nexus_reimport.errors import ReimportError, SettingsError
+from nexus_reimport.model import Plan, Report
+from nexus_reimport.record import Run, Verdict, anchor, archive, bag, check, runs
+from nexus_reimport.record.check import Checked
+from nexus_reimport.runner.notebook import last_error
+from nexus_reimport.settings import Settings
+
+
+def list_runs(environment: str, *, as_json: bool) -> None:
+    """Print all runs, oldest first."""
+    chosen = list(_chosen(environment))
+    listed = [run for settings in chosen for run in record.every(settings)]
+    undone = record.taken_back(listed)
+    rows = [
+        (
+            r.environment,
+            r.id,
+            r.kind,
+            str(r.standing()),
+            _closed(r),
+            f"undone by {undone[r.id]}" if r.id in undone else "",
+        )
+        for r in listed
+    ]
+    rows += [
+        (settings.name, folder.name, "", "", "of a former version", "")
+        for settings in chosen
+        for folder, _ in runs.former(settings)
+    ]
+    values = [
+        {
+            "environment": e,
+            "run": run,
+            "kind": kind,
+            "verdict": verdict,
+            "sealed": state == "sealed",
+            "taken_back_by": undone.get(run, ""),
+        }
+        for e, run, kind, verdict, state, _ in rows
+    ]
+    text = show.table("", "environment | run | kind | verdict | record | since", rows).as_text()
+    give({"runs": values}, text if rows else "no runs yet", as_json=as_json)
+
+
+def _closed(run: Run) -> str:
+    if run.lost_its_seal:
+        return "its seal is missing"
+    return "sealed" if run.is_sealed else "open"
+
+
+def show_run(environment: str, run: str, *, as_json: bool) -> None:
+    """Print one run, the latest if ``run`` is empty: summary, plan, reports."""
+    settings = environments.load(environment)
+    shown = _named_or_latest(settings, run)
+    verdict = shown.standing()
+    undone_by = record.taken_back(record.every(settings)).get(shown.id, "")
+    values = {
+        "environment": shown.environment,
+        "run": shown.id,
+        "verdict": verdict,
+        "exit_code": None if verdict is Verdict.RUNNING else shown.exit_code(),
+        "database": shown.state(),
+        "taken_back_by": undone_by,
+        "sealed": shown.is_sealed,
+        "seal": shown.seal_digest(),
+        "record": str(shown.bag),
+        "journal": [dict(entry.line) for entry in shown.events()],
+    }
+    since = f"undone since, by run {undone_by}\n\n" if undone_by else ""
+    give(values, since + "\n\n".join(_pages(shown)), as_json=as_json)
+
+
+def check_runs(
+    environment_or_path: str, run: str, allowed_signers: Path | None, *, as_json: bool
+) -> None:
+    """Compare sealed records, print what was found, and leave with its exit code."""
+    if "/" in environment_or_path or environment_or_path.startswith("."):
+        found = _of_path(Path(environment_or_path), allowed_signers)
+    else:
+        found = _of_environments(environment_or_path, run, allowed_signers)
+    sealed = [c for c in found if c.kind == check.SEALED]
+    all_right = bool(sealed) and all(c.is_right for c in found)
+    rows = [
+        (c.environment, c.run or "all", c.verdict, _told(c), "; ".join(c.remarks))
+        for c in found
+        if c.run or c.problems or c.remarks
+    ]
+    text = show.table("", "environment | run | verdict | record | remarks", rows).as_text()
+    end = "" if sealed else "nothing was checked: there is no sealed record"
+    give(
+        {"checked": [_plain(c) for c in found], "as_sealed": all_right},
+        "\n".join(filter(None, [text if rows else "", end])),
+        as_json=as_json,
+    )
+    raise typer.Exit(0 if all_right else 1)
+
+
+def archive_runs(environment: str, *, as_json: bool) -> None:
+    """Put every sealed record into the archive that is not there yet; print what was put there."""
+    settings = environments.load(environment)
+    if settings.record.archive is None:
+        raise SettingsError(
+            f"{environment} has no archive",
+            next=f"describe it in {environment}.toml: [record.archive]",
+        )
+    with record.at_work(settings):
+        place = settings.folders.runs / settings.name
+        done = archive.put_missing(place, settings.record.archive)
+    lines = [f"{one.run}: {one.bucket}/{one.key}, locked until {one.until}" for one in done]
+    text = "\n".join(lines) or "every sealed record is in the archive already"
+    give({"archived": [asdict(one) for one in done]}, text, as_json=as_json)
+
+
+def _told(checked: Checked) -> str:
+    if checked.problems:
+        return "; ".join(checked.problems)
+    if checked.kind == check.FOLDER:
+        return "not compared"
+    return "as sealed" if checked.kind == check.SEALED else checked.kind
+
+
+def _of_path(path: Path, signers: Path | None) -> list[Checked]:
+    """The record in this folder, or all that lie in it: by themselves, and with each other."""
+    if not path.is_dir():
+        raise SettingsError(
+            f"{path} is not a folder", next="name the folder of a record, or the one above"
+        )
+    here = path.resolve()
+    one = (here / bag.PAYLOAD).is_dir() or bag.is_sealed(here)
+    if one:
+        found = [check.of_record(here, signers=signers)]
+    else:
+        found = check.of_folder(here, signers=signers)
+    return [_alone(c, together=not one) for c in found]
+
+
+def _alone(checked: Checked, *, together: bool) -> Checked:
+    if checked.kind != check.SEALED:
+        return checked
+    others = "" if together else ", nor with the records before and after it"
+    told = f"seal {checked.seal}; {check.ALONE}{others}"
+    return replace(checked, remarks=(*checked.remarks, told))
+
+
+def _of_environments(environment: str, run: str, signers: Path | None) -> list[Checked]:
+    left_out: list[Checked] = []
+
+    def note(name: str, error: SettingsError) -> None:
+        _say_left_out(name, error)
+        whole = Checked(name, "", "", check.FOLDER)
+        left_out.append(whole.not_compared("its settings cannot be read"))
+
+    chosen = [environments.load(environment)] if environment else list(environments.every(note))
+    found = [c for settings in chosen for c in _of_environment(settings, signers)] + left_out
+    if not run:
+        return found
+    named = [c for c in found if c.run == run]
+    if not named:
+        raise _no_such_run(environment, run)
+    return named
+
+
+def _of_environment(settings: Settings, signers: Path | None) -> list[Checked]:
+    signing = settings.record.signature
+    allowed = signers or (signing.allowed_signers if signing else None)
+    found = check.of_folder(settings.folders.runs / settings.name, settings.name, allowed)
+    try:
+        return check.with_database(found, anchor.rows(settings))
+    except ReimportError as error:
+        why = f"not compared with the database: {error.what.splitlines()[0]}"
+        return [checked.not_compared(why) for checked in found]
+
+
+def _chosen(environment: str) -> list[Settings]:
+    """The named environment, or all that can be loaded; the others are named on stderr."""
+    if environment:
+        return [environments.load(environment)]
+    return list(environments.every(_say_left_out))
+
+
+def _say_left_out(name: str, error: SettingsError) -> None:
+    typer.echo(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
+
+
+def _named_or_latest(settings: Settings, run_id: str) -> Run:
+    """The run with this id; the latest run if ``run_id`` is empty.
+
+    Raises:
+        SettingsError: there is no such run.
+    """
+    listed = record.every(settings)
+    if not run_id and listed:
+        return listed[-1]
+    run = next((r for r in listed if r.id == run_id), None)
+    if run is None:
+        raise _no_such_run(settings.name, run_id)
+    return run
+
+
+def _no_such_run(environment: str, run: str) -> SettingsError:
+    return SettingsError(
+        f"{environment} has no run {run}".rstrip() if environment else f"no environment has {run}",
+        next=f"nexus-reimport record list {environment}".rstrip() + " lists the runs",
+    )
+
+
+def _pages(run: Run) -> Iterator[str]:
+    yield show.summary(run)
+    if error := last_error(run):
+        yield error
+    if run.has(Plan):
+        yield show.plan_text(run.load(Plan))
+    for name in ("checks_before", "checks_inside", "checks_after", "checks_rollback"):
+        if run.has(Report, name):
+            yield show.report_text(run.load(Report, name))
+
+
+def _plain(checked: Checked) -> dict[str, object]:
+    shown = ("environment", "run", "verdict", "kind", "sequence", "seal", "problems", "remarks")
+    plain = {name: getattr(checked, name) for name in shown}
+    return plain | {"sealed": checked.kind == check.SEALED, "is_right": checked.is_right}

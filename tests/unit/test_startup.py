@@ -1,0 +1,70 @@
+"""A command loads what it uses, when it uses it: help costs a fraction of what a run costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "papermill",
+    "nbclient",
+    "nbconvert",
+    "nbformat",
+    "pandas",
+    "numpy",
+    "matplotlib",
+    "pyarrow",
+    "boto3",
+    "botocore",
+    "sqlalchemy",
+    "psycopg",
+    "requests",
+    "openpyxl",
+}
+OURS = {"nexus_reimport.cli", "nexus_reimport.errors", "nexus_reimport.interrupt"}
+PROGRAM = """
+import json, sys
+from nexus_reimport.cli import main
+try:
+    main(json.loads(sys.argv[1]))
+finally:
+    print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+
+
+def loaded_after(*arguments: str) -> tuple[str, set[str]]:
+    """What a command prints in a process of its own, and the modules that it has loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout, set(json.loads(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["run", "--help"],
+        ["record", "check", "--help"],
+        ["sandbox", "up", "--help"],
+        ["rollback", "--help"],
+        ["adopt", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_help_loads_no_library_of_the_work(arguments: list[str]) -> None:
+    printed, modules = loaded_after(*arguments)
+    assert printed.strip()
+    assert modules >= OURS
+    assert modules & HEAVY == set()
+    rooms = {name for name in modules if name.startswith(("nexus_reimport.", "nexus_sandbox."))}
+    assert rooms - OURS - {n for n in rooms if n.startswith("nexus_reimport.cli.")} <= {
+        "nexus_sandbox.stack"  # the seed that a help text names
+    }
