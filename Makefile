@@ -46,6 +46,7 @@ lint: $(READY)
 lab: $(READY)
 	$(BIN)/nexus-reimport sandbox up
 	NEXUS_REIMPORT_ENVIRONMENT=sandbox-dev $(BIN)/jupyter lab --notebook-dir=runbook \
+	  --ServerApp.jpserver_extensions="{'nexus_reimport.page': True}" \
 	  --LabApp.news_url=None \
 	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	  $(shell test "$$(id -u)" = 0 && echo --allow-root)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import requests
 
-from nexus_reimport.settings import ENVIRONMENT_VARIABLE
+from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
 from nexus_reimport.stages import verify
 from nexus_sandbox.clinic import Clinic as MadeUp
 from nexus_sandbox.clinic import generate
@@ -32,6 +33,7 @@ from support.clinic import (
     Executed,
     opened,
 )
+from support.pages import Page, served
 
 if (
     "TMPDIR" not in os.environ
@@ -148,6 +150,40 @@ def executed_once(
         after = verify.gather(book.settings, expected, book._storage())
         postgres.create_database(template, template=found.databases["dev"], owner=OWNER)
         return Executed(book.run.id, folder, template, book._before(), after)
+
+
+@pytest.fixture(scope="session")
+def shown(
+    postgres: PostgresServer,
+    templates: dict[str, str],
+    filled_s3: S3Server,
+    made_up: MadeUp,
+    executed_once: Executed,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Clinic]:
+    """The clinic of the page: one run was executed and sealed in its dev.
+
+    No variable leads there: other tests of this process have clinics of their own.
+    """
+    folder = tmp_path_factory.mktemp("shown")
+    with opened(folder, postgres, filled_s3, made_up, templates) as found:
+        found.executed_once = lambda: executed_once
+        found.executed()
+        del os.environ[FOLDER_VARIABLE]
+        yield found
+
+
+@pytest.fixture(scope="session")
+def page(shown: Clinic) -> Iterator[Page]:
+    """The page of that clinic's dev, served once a session."""
+    with served("sandbox-dev", shown.folder, shown.folder.parent / "page") as found:
+        yield found
+
+
+@pytest.fixture
+def session(page: Page) -> requests.Session:
+    """Somebody who is signed in to the page, without a browser."""
+    return page.signed_in()
 
 
 @pytest.fixture

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nexus_reimport import __version__
-from nexus_reimport.cli import deployment, records, recovery, sandbox
+from nexus_reimport.cli import deployment, page, records, recovery, sandbox
 from nexus_reimport.cli.output import (
     Approve,
     ApproveRehearsed,
     AsJson,
     Environment,
+    Reason,
     RunId,
+    Who,
     give,
     give_outcomes,
     progress,
@@ -45,6 +47,7 @@ app.command("rollback")(recovery.rollback)
 app.command("restore")(recovery.restore)
 app.command("purge-undo")(recovery.purge_undo)
 app.command("adopt")(deployment.adopt)
+app.command("page")(page.page)
 
 
 def _show_version(requested: bool) -> None:
@@ -71,6 +74,8 @@ def run_sequence(
     ],
     approve: Approve = "",
     approve_rehearsed: ApproveRehearsed = False,
+    who: Who = "",
+    reason: Reason = "",
     as_json: AsJson = False,
 ) -> None:
     """Run preflight, execute and verify; stop at the first environment that does not succeed.
@@ -81,7 +86,7 @@ def run_sequence(
 
     outcomes = runner.run(
         environments,
-        approve=approve,
+        approve=runner.Signature(approve, who, reason),
         approve_rehearsed=approve_rehearsed,
         ask=_ask if sys.stdin.isatty() and not as_json else None,
         progress=progress,
@@ -94,6 +99,8 @@ def relink(
     environment: Environment,
     approve: Approve = "",
     approve_rehearsed: ApproveRehearsed = False,
+    who: Who = "",
+    reason: Reason = "",
     as_json: AsJson = False,
 ) -> None:
     """Fix the links of documents and images, and change nothing else; same pages, same record."""
@@ -101,7 +108,7 @@ def relink(
 
     outcomes = runner.run(
         [environment],
-        approve=approve,
+        approve=runner.Signature(approve, who, reason),
         approve_rehearsed=approve_rehearsed,
         links_only=True,
         ask=_ask if sys.stdin.isatty() and not as_json else None,

@@ -26,6 +26,8 @@ ApproveRehearsed = Annotated[
 RunId = Annotated[
     str, typer.Option("--run", help="Id of the run; without it, the environment's open run.")
 ]
+Who = Annotated[str, typer.Option(help="Who approves, for the record.")]
+Reason = Annotated[str, typer.Option(help="Why, for the record; never a patient's name.")]
 
 
 def progress(line: str) -> None:

@@ -13,6 +13,8 @@ from nexus_reimport.cli.output import (
     ApproveRehearsed,
     AsJson,
     Environment,
+    Reason,
+    Who,
     give,
     give_outcomes,
     progress,
@@ -35,6 +37,8 @@ def rollback(
     ] = False,
     approve: Approve = "",
     approve_rehearsed: ApproveRehearsed = False,
+    who: Who = "",
+    reason: Reason = "",
     environment: Annotated[
         str, typer.Option(help="Needed only if the run's record is not on this machine.")
     ] = "",
@@ -65,6 +69,8 @@ def rollback(
         digest=approve.strip().lower(),
         rehearsed=approve_rehearsed,
         ask=_ask if sys.stdin.isatty() and not as_json else None,
+        name=who,
+        reason=reason,
     )
     give_outcomes([runner.rollback(options, progress)], as_json=as_json)
 

@@ -28,12 +28,17 @@ class TableSource:
 class Channels:
     """Every channel that an environment uses, each opened once. Closed at the end of ``with``.
 
+    ``retries`` is for who cannot wait as long as a run does.
+
     Raises:
         SettingsError: a password must not be sent to this address.
     """
 
-    def __init__(self, place: FileMaker, mapping: FieldMapping) -> None:
+    def __init__(
+        self, place: FileMaker, mapping: FieldMapping, retries: RetryPolicy | None = None
+    ) -> None:
         self.place, self._mapping = place, mapping
+        self._retries = retries or RetryPolicy(before_page=place.pause)
         self._opened: dict[Channel, Source] = {}
 
     def __enter__(self) -> Self:
@@ -83,7 +88,7 @@ class Channels:
             place.user,
             place.password.get_secret_value(),
             verify=str(place.ca_file) if place.ca_file else True,
-            retries=RetryPolicy(before_page=place.pause),
+            retries=self._retries,
         )
 
     def _known(self) -> dict[str, Known]:

@@ -4,7 +4,7 @@ A value holds counts, names, decisions, digests and names of files; the rows are
 saved as JSON, and every field is checked when it is read back.
 """
 
-from nexus_reimport.model.approval import Applied, Approval, Outlook, Proposal, Refusal
+from nexus_reimport.model.approval import Applied, Approval, Gate, Outlook, Proposal, Refusal
 from nexus_reimport.model.checks import Level, Report, Result
 from nexus_reimport.model.committed import after_commit, run_row
 from nexus_reimport.model.plan import (
@@ -54,6 +54,7 @@ __all__ = [
     "EntityPlan",
     "Extract",
     "FieldFound",
+    "Gate",
     "Ground",
     "Level",
     "LinkPlan",

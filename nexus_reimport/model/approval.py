@@ -34,6 +34,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Gate:
+    """One condition of an approval; ``refusal`` says why it does not hold, None if it does."""
+
+    claim: str
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """What the end of a preflight must show besides its digest.
 
@@ -48,12 +56,19 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Who approved which digest, when and how."""
+    """Who approved which digest, when and how; ``name`` and ``reason`` in that person's words."""
 
     digest: str
-    who: str
+    who: str  # the account of the operating system
     how: str
     at: datetime
+    name: str = ""
+    reason: str = ""
+
+    @property
+    def by(self) -> str:
+        """The name that was given, else the account."""
+        return self.name or self.who
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,11 @@ def refuse_second(settings: Settings) -> None:
         raise _busy(settings)
 
 
+def is_taken(settings: Settings) -> bool:
+    """Whether a runner is at work in this environment."""
+    return private.is_locked(_path(settings))
+
+
 def _path(settings: Settings) -> Path:
     return settings.folders.runs / settings.name / ".at_work"
 

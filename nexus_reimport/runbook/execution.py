@@ -49,8 +49,12 @@ class Execution(Steps):
         newest = source.newest(extract.table, field) if field else ""
         return "" if forms.stamp(newest) == extract.newest else "a record was edited"
 
-    def approve(self, typed: str = "", *, rehearsed: bool = False) -> Approval:
+    def approve(
+        self, typed: str = "", *, rehearsed: bool = False, name: str = "", reason: str = ""
+    ) -> Approval:
         """Approve the proposal, if ``typed`` is its digest.
+
+        ``name`` and ``reason`` are of the person who approves, for the record.
 
         Raises:
             StopError: it is not, or prod has no dev run for it. Nothing was written.
@@ -61,7 +65,7 @@ class Execution(Steps):
             lambda: approval.require(
                 self.settings,
                 proposal,
-                approval.Consent(typed, rehearsed),
+                approval.Consent(typed, rehearsed, name, reason),
                 mapping_digest=self.mapping.digest,
                 forerunner=self._forerunner(),
             ),

@@ -193,8 +193,12 @@ class Rollback:
             lambda: approval.propose_rollback(book.settings, self.run.load(RollbackPreview)),
         )
 
-    def approve(self, typed: str = "", *, rehearsed: bool = False) -> Approval:
+    def approve(
+        self, typed: str = "", *, rehearsed: bool = False, name: str = "", reason: str = ""
+    ) -> Approval:
         """Approve the rollback, if ``typed`` is its digest.
+
+        ``name`` and ``reason`` are of the person who approves, for the record.
 
         Raises:
             StopError: it is not, or nobody has decided about newer rows. Nothing was written.
@@ -204,7 +208,7 @@ class Rollback:
             lambda: approval.require_rollback(
                 self.book.settings,
                 self.run.load(RollbackProposal),
-                approval.Consent(typed, rehearsed and not typed),
+                approval.Consent(typed, rehearsed and not typed, name, reason),
             ),
         )
 

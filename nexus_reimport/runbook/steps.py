@@ -33,6 +33,7 @@ from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import (
     Approval,
     Census,
+    Gate,
     Plan,
     Proposal,
     Refusal,
@@ -139,12 +140,17 @@ class Steps:
 
     def refusals(self) -> tuple[Refusal, ...]:
         """The reasons for which the gate would refuse an approval now."""
+        return tuple(gate.refusal for gate in self.gates() if gate.refusal)
+
+    def gates(self) -> tuple[Gate, ...]:
+        """What must hold for an approval of this run to pass, each with whether it does now."""
         proposal = self.run.load(Proposal)
         try:
             forerunner = self._forerunner()
         except ReimportError as error:  # the gate would stop here, before any other condition
-            return (Refusal(error.what, error.next),)
-        return approval.refusals(self.settings, proposal, self.mapping.digest, forerunner)
+            claim = f"{self.settings.dev_environment} can stand for dev"
+            return (Gate(claim, Refusal(error.what, error.next)),)
+        return approval.gates(self.settings, proposal, self.mapping.digest, forerunner)
 
     def execute(self, name: str, stage: str, page: str, work: Callable[[], T]) -> T:
         """A step that commits, once, inside the maintenance window.

@@ -8,7 +8,7 @@ from nexus_reimport.runner.recovery import (
     restore_into,
     rollback,
 )
-from nexus_reimport.runner.sequence import Ask, Outcome, finish, run, seal, settle
+from nexus_reimport.runner.sequence import Ask, Outcome, Signature, finish, run, seal, settle
 from nexus_reimport.runner.testing import self_test
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "AskRollback",
     "Outcome",
     "RollbackOptions",
+    "Signature",
     "finish",
     "purge_undo",
     "restore_into",

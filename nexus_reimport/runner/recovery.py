@@ -39,6 +39,8 @@ class RollbackOptions:
     digest: str = ""
     rehearsed: bool = False
     ask: AskRollback | None = None
+    name: str = ""  # of the person who approves, and why, for the record
+    reason: str = ""
 
 
 def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
@@ -157,6 +159,8 @@ def _parameters(
         "newer": str(options.newer),
         "approve": digest,
         "approve_rehearsed": options.rehearsed and not digest,
+        "approved_by": options.name,
+        "reason": options.reason,
     }
 
 

@@ -9,7 +9,7 @@ says how a person can.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nexus_reimport import record, runbook, show
 from nexus_reimport import settings as environments
@@ -59,19 +59,33 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """What a person who approves gives: the digest, and their name and reason for the record."""
+
+    digest: str = ""
+    name: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Consent:
     """How a run may pass from the preflight to the execution."""
 
-    digest: str = ""
+    signature: Signature = Signature()
     rehearsed: bool = False
     ask: Ask | None = None
     links_only: bool = False
+
+    @property
+    def digest(self) -> str:
+        """The digest that was given."""
+        return self.signature.digest
 
 
 def run(
     names: Sequence[str],
     *,
-    approve: str = "",
+    approve: str | Signature = "",
     approve_rehearsed: bool = False,
     links_only: bool = False,
     ask: Ask | None = None,
@@ -79,18 +93,21 @@ def run(
 ) -> list[Outcome]:
     """The outcomes of the whole sequence, environment by environment, until one is not COMPLETE.
 
-    ``approve`` continues the open run whose proposal it names. Without consent a run ends after its
-    preflight and stays open. ``ask`` gets the run and its proposal, and gives what a person typed.
-    ``links_only`` fixes the links of documents and images, and nothing else.
+    ``approve`` continues the open run whose proposal it names, a digest alone or with who gives it
+    and why. Without consent a run ends after its preflight and stays open. ``ask`` gets the run and
+    its proposal, and gives what a person typed. ``links_only`` fixes the links of documents and
+    images, and nothing else.
 
     Raises:
         SettingsError: an environment or a notebook is invalid. Nothing was started.
     """
+    signed = approve if isinstance(approve, Signature) else Signature(approve)
+    signed = replace(signed, digest=signed.digest.strip().lower())
     chosen = [environments.load(name) for name in names]
-    _refuse(chosen, approve, rehearsed=approve_rehearsed)
+    _refuse(chosen, signed.digest, rehearsed=approve_rehearsed)
     for page in (PREFLIGHT, EXECUTE, VERIFY):
         notebook.check(page, _parameters(page))
-    consent = Consent(approve.strip().lower(), approve_rehearsed, ask, links_only)
+    consent = Consent(signed, approve_rehearsed, ask, links_only)
     outcomes: list[Outcome] = []
     for settings in chosen:
         outcomes.append(_run_one(settings, consent, progress))
@@ -221,7 +238,8 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     digest = consent.digest or _asked(run, consent)
     if not digest and not consent.rehearsed:
         return outcome(run)
-    _execute(run, EXECUTE, say, digest, rehearsed=consent.rehearsed and not digest)
+    signed = replace(consent.signature, digest=digest)
+    _execute(run, EXECUTE, say, signed, rehearsed=consent.rehearsed and not digest)
     settle_doubt(run)
     if run.verdict() is Verdict.COMMITTED_UNVERIFIED:
         _execute(run, VERIFY, say)
@@ -261,22 +279,33 @@ def _asked(run: Run, consent: Consent) -> str:
 
 
 def _parameters(
-    page: str, environment: str = "", run_id: str = "", digest: str = "", *, rehearsed: bool = False
+    page: str,
+    environment: str = "",
+    run_id: str = "",
+    signed: Signature = Signature(),
+    *,
+    rehearsed: bool = False,
 ) -> notebook.Parameters:
     both: dict[str, str | bool] = {"environment": environment, "run_id": run_id}
     if page == PREFLIGHT:
         both |= {"links_only": False}  # the run is open already, and its record has the scope
     if page == EXECUTE:
-        both |= {"approve": digest, "approve_rehearsed": rehearsed}
+        both |= {"approve": signed.digest, "approve_rehearsed": rehearsed}
+        both |= {"approved_by": signed.name, "reason": signed.reason}
     return both
 
 
 def _execute(
-    run: Run, page: str, say: Say | None, digest: str = "", *, rehearsed: bool = False
+    run: Run,
+    page: str,
+    say: Say | None,
+    signed: Signature = Signature(),
+    *,
+    rehearsed: bool = False,
 ) -> None:
     if say:
         say(f"{run.environment}: {page}, run {run.id}")
-    given = _parameters(page, run.environment, run.id, digest, rehearsed=rehearsed)
+    given = _parameters(page, run.environment, run.id, signed, rehearsed=rehearsed)
     with run.at_work(), watching(run, say):
         notebook.execute(run, page, given)
 

@@ -200,9 +200,11 @@ def drift(value: Mapping[str, str]) -> Page:
 
 
 def approval(value: Approval) -> Page:
-    """Which digest was approved, by whom, how and when."""
-    text = f"{short(value.digest)} by {value.who}, {value.how}, {value.at:%Y-%m-%d %H:%M:%S} UTC"
-    return Page("Approved", (TextLine(text, Tone.GOOD),))
+    """Which digest was approved, by whom, how and when, and why."""
+    by = f"{value.name} (as {value.who})" if value.name else value.who
+    text = f"{short(value.digest)} by {by}, {value.how}, {value.at:%Y-%m-%d %H:%M:%S} UTC"
+    why = (TextLine(f"Why: {value.reason}"),) if value.reason else ()
+    return Page("Approved", (TextLine(text, Tone.GOOD), *why))
 
 
 def applied(value: Applied) -> Page:

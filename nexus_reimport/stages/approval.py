@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -12,6 +11,7 @@ from nexus_reimport import PACKAGE, wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import (
     Approval,
+    Gate,
     NewerDecision,
     Plan,
     Proposal,
@@ -53,18 +53,25 @@ class DevRun:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What a person answers to a proposal: its digest, typed.
+    """What a person answers to a proposal: its digest, typed; who they are, and why.
 
     ``rehearsed`` lets a dev environment execute what it has just rehearsed.
     """
 
     typed: str = ""
     rehearsed: bool = False
+    name: str = ""
+    reason: str = ""
 
     @property
     def how(self) -> str:
         """How approval was given, for the record."""
         return "as rehearsed" if self.rehearsed and not self.typed else "digest given"
+
+    def given_to(self, digest: str) -> Approval:
+        """The approval of the proposal that has this digest."""
+        user, now = getpass.getuser(), datetime.now(UTC)
+        return Approval(digest, user, self.how, now, self.name.strip(), self.reason.strip())
 
 
 def code_digest() -> str:
@@ -133,7 +140,7 @@ def require(
     """
     _require_consent(settings, proposal.digest, consent, "01_preflight")
     refuse(refusals(settings, proposal, mapping_digest, forerunner))
-    return Approval(proposal.digest, getpass.getuser(), consent.how, datetime.now(UTC))
+    return consent.given_to(proposal.digest)
 
 
 def refusals(
@@ -143,13 +150,22 @@ def refusals(
 
     The gate asks for them before it accepts an approval, the preflight before it says GO.
     """
-    reasons = [
-        *_changed("the mapping", proposal.mapping, mapping_digest),
-        *_changed("the package", proposal.code, code_digest()),
+    found = gates(settings, proposal, mapping_digest, forerunner)
+    return tuple(gate.refusal for gate in found if gate.refusal)
+
+
+def gates(
+    settings: Settings, proposal: Proposal, mapping_digest: str, forerunner: DevRun | None
+) -> tuple[Gate, ...]:
+    """Everything that must hold for this proposal to pass, each with whether it does now."""
+    found = [
+        _unchanged("the mapping", proposal.mapping, mapping_digest),
+        _unchanged("the package", proposal.code, code_digest()),
     ]
     if settings.kind is EnvironmentKind.PROD:
-        reasons += _forerun(settings, proposal, forerunner)
-    return tuple(reasons)
+        claim = f"{settings.dev_environment} was run to its end with the same package, mapping and"
+        found.append(Gate(f"{claim} schema", _forerun(settings, proposal, forerunner)))
+    return tuple(found)
 
 
 def refuse(reasons: tuple[Refusal, ...]) -> None:
@@ -176,8 +192,9 @@ def require_rollback(settings: Settings, proposal: RollbackProposal, consent: Co
     """
     undecided(proposal.since, proposal.newer, proposal.undoes)
     _require_consent(settings, proposal.digest, consent, "90_rollback")
-    refuse(tuple(_changed("the package", proposal.code, code_digest(), "90_rollback")))
-    return Approval(proposal.digest, getpass.getuser(), consent.how, datetime.now(UTC))
+    gate = _unchanged("the package", proposal.code, code_digest(), "90_rollback")
+    refuse((gate.refusal,) if gate.refusal else ())
+    return consent.given_to(proposal.digest)
 
 
 def undecided(since: Since, newer: NewerDecision, run: str) -> None:
@@ -221,25 +238,22 @@ def _require_consent(settings: Settings, digest_asked: str, consent: Consent, pa
         )
 
 
-def _changed(what: str, then: str, now: str, page: str = "01_preflight") -> Iterator[Refusal]:
-    if then != now:
-        yield Refusal(
-            f"{what} was changed since the preflight"
-            if page == "01_preflight"
-            else f"{what} was changed since the preview",
-            f"run {page} again and read it again",
-        )
+def _unchanged(what: str, then: str, now: str, page: str = "01_preflight") -> Gate:
+    since = "the preflight" if page == "01_preflight" else "the preview"
+    claim = f"{what} is the one of {since}"
+    if then == now:
+        return Gate(claim)
+    return Gate(
+        claim, Refusal(f"{what} was changed since {since}", f"run {page} again and read it again")
+    )
 
 
-def _forerun(
-    settings: Settings, proposal: Proposal, forerunner: DevRun | None
-) -> Iterator[Refusal]:
+def _forerun(settings: Settings, proposal: Proposal, forerunner: DevRun | None) -> Refusal | None:
     dev = settings.dev_environment
     if forerunner is None:
-        yield Refusal(
+        return Refusal(
             f"{dev} has no COMPLETE run", f"run `nexus-reimport run {dev}` to its end first"
         )
-        return
     differ = [
         name
         for name, then, now in (
@@ -249,9 +263,10 @@ def _forerun(
         )
         if then != now
     ]
-    if differ:
-        listed = "".join(f"\n    {line}" for line in forerunner.schema[:SCHEMA_LINES])
-        yield Refusal(
-            f"{dev} was run with a different {' and '.join(differ)} ({forerunner.run}){listed}",
-            f"run `nexus-reimport run {dev}` again",
-        )
+    if not differ:
+        return None
+    listed = "".join(f"\n    {line}" for line in forerunner.schema[:SCHEMA_LINES])
+    return Refusal(
+        f"{dev} was run with a different {' and '.join(differ)} ({forerunner.run}){listed}",
+        f"run `nexus-reimport run {dev}` again",
+    )

@@ -8,7 +8,9 @@ Source: Amazon S3 API Reference, "ListObjectsV2" and "Error responses".
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,25 +45,45 @@ def take(
     """
     at = datetime.now(UTC)
     objects: dict[str, Found] = {}
-    try:
+    with _in_our_words(place):
         client = storage.opened(place)
         for prefix in place.prefixes:
             for page in _pages(client, place, prefix):
                 objects.update(page)
                 if progress:
                     progress(len(objects), len(objects))
-    except ClientError as error:
-        raise storage.refused(error, place) from None
-    except BotoCoreError as error:
-        raise storage.unreached(error, place) from None
-    except (storage.NoListing, ResponseParserError, ValueError, TypeError):
-        raise _no_listing(place) from None
     with rowfile.writer(folder / f"{name}.parquet", COLUMNS) as out:
         for key in sorted(objects):  # prefixes may overlap, and come in any order
             size, etag, modified = objects[key]
             out.add((key, str(size), etag, modified))
     bytes_stored = sum(size for size, *_ in objects.values())
     return Census(place.bucket, at, len(objects), bytes_stored, out.done())
+
+
+def ask(place: settings.S3) -> float:
+    """That the bucket lets itself be listed, by the first page of its listing; in seconds.
+
+    Raises:
+        StorageError: as ``take``.
+    """
+    with _in_our_words(place):
+        client = storage.opened(place)
+        began = time.monotonic()
+        next(_pages(client, place, place.prefixes[0]))
+    return time.monotonic() - began
+
+
+@contextmanager
+def _in_our_words(place: settings.S3) -> Iterator[None]:
+    """What S3, or the library that asks it, says against a listing, in our words."""
+    try:
+        yield
+    except ClientError as error:
+        raise storage.refused(error, place) from None
+    except BotoCoreError as error:
+        raise storage.unreached(error, place) from None
+    except (storage.NoListing, ResponseParserError, ValueError, TypeError):
+        raise _no_listing(place) from None
 
 
 def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, Found]]:

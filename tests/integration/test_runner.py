@@ -14,7 +14,7 @@ from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import InDoubt, RecordError, SettingsError, StopError
 from nexus_reimport.events import Event
-from nexus_reimport.model import Proposal
+from nexus_reimport.model import Approval, Proposal
 from nexus_reimport.record import Run, Verdict, lock, pages
 from nexus_reimport.runner import notebook
 from support.clinic import ROLE, Clinic
@@ -50,9 +50,13 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
     assert len(asked) == 2, "a digest that is not the run's own is asked for again"
     assert asked[0][:12] in waiting.advice
     assert clinic.state() == before
-    (done,) = runner.run([DEV], approve=asked[0][:12])
+    signed = runner.Signature(asked[0][:12], "A. Person", "agreed with reception")
+    (done,) = runner.run([DEV], approve=signed)
     assert (done.verdict, done.exit_code, done.sealed) == (Verdict.COMPLETE, 0, True)
     assert done.run == waiting.run
+    approval = record.find(environments.load(DEV), done.run).load(Approval)
+    assert (approval.by, approval.reason) == ("A. Person", "agreed with reception")
+    assert "by A. Person (as " in Path(done.record, "data", "02_execute.html").read_text()
     names = {p.name for p in Path(done.record, "data").iterdir()}
     pages = ("01_preflight", "02_execute", "03_verify")
     assert {f"{page}.{kind}" for page in pages for kind in ("ipynb", "html")} <= names

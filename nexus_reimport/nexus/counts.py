@@ -1,0 +1,93 @@
+"""What Nexus holds now, in numbers: rows, rows without a value that they should have, links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from psycopg import sql
+
+from nexus_reimport.nexus import fit, links, registry
+from nexus_reimport.nexus.database import Database
+from nexus_reimport.nexus.links import AttachmentState
+from nexus_reimport.nexus.postgres import Connection
+
+LONGEST = "10s"  # of one statement: who asks is a person in front of a page
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One entity: its rows, and how many of them are empty in which column."""
+
+    entity: str
+    table: str
+    rows: int
+    without: dict[str, int]  # column -> rows
+
+
+@dataclass(frozen=True, slots=True)
+class LastCommitted:
+    """The last run that was committed in this database, and the rows that it left."""
+
+    run: str
+    kind: str
+    at: datetime
+    undone_by: str
+    rows: dict[str, int]  # table -> rows
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Nexus at one moment, as a person asks for it."""
+
+    at: datetime
+    entities: tuple[Rows, ...]
+    attachments: tuple[AttachmentState, ...]
+    last: LastCommitted | None
+
+    def change(self, table: str) -> int | None:
+        """Rows more (or less) than the last run left in ``table``; None where it is not known."""
+        found = next((e for e in self.entities if e.table == table), None)
+        if found is None or self.last is None or table not in self.last.rows:
+            return None
+        return found.rows - self.last.rows[table]
+
+
+def read(connection: Connection, database: Database, wanted: Mapping[str, Sequence[str]]) -> Counts:
+    """The numbers of this moment; ``wanted`` names the columns of an entity that should be filled.
+
+    Nothing is locked, no statement takes longer than ``LONGEST``.
+
+    Raises:
+        MappingError: the mapping does not fit the live schema.
+    """
+    connection.execute(sql.SQL("SET statement_timeout = {}").format(sql.Literal(LONGEST)))
+    fit.check(connection, database.mapping, database.catalog)
+    entities = database.mapping.entities
+    return Counts(
+        at=datetime.now(UTC),
+        entities=tuple(_rows(database, name, wanted.get(name, ())) for name in entities),
+        attachments=tuple(links.attachment_states(database).values()),
+        last=_last(connection),
+    )
+
+
+def _rows(database: Database, entity: str, columns: Sequence[str]) -> Rows:
+    table = database.mapping.entities[entity].table
+    is_empty = sql.SQL(", count(*) FILTER (WHERE coalesce({}::text, '') = '')")
+    query = sql.SQL("SELECT count(*){} FROM {}").format(
+        sql.SQL("").join(is_empty.format(sql.Identifier(column)) for column in columns),
+        database.place(table),
+    )
+    ((rows, *empty),) = database.connection.execute(query).fetchall()
+    return Rows(entity, table, rows, dict(zip(columns, empty, strict=True)))
+
+
+def _last(connection: Connection) -> LastCommitted | None:
+    found = registry.runs(connection)
+    if not found:
+        return None
+    last = found[0]
+    rows = {table: state.rows for table, state in last.after.items()}
+    return LastCommitted(last.run, last.kind, last.committed_at, last.undone_by, rows)

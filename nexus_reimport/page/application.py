@@ -1,0 +1,134 @@
+"""The page as an application of ``jupyter_server``: served alone, or beside JupyterLab."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from jinja2 import Environment
+from jupyter_server.extension.application import ExtensionApp, ExtensionAppJinjaMixin
+from jupyter_server.serverapp import ServerApp
+from traitlets import Bool, Unicode, default
+
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import SettingsError
+from nexus_reimport.files import private
+from nexus_reimport.page import handlers, records, words
+from nexus_reimport.page.desk import Desk
+from nexus_reimport.settings import ENVIRONMENT_VARIABLE
+
+HERE = Path(__file__).parent
+LOOPBACK = "127.0.0.1"
+
+
+class PageServer(ServerApp):
+    """A server that has nothing but the page: no kernel, no file, no terminal can be asked for."""
+
+    default_services = ("auth",)  # type: ignore[assignment]
+
+
+class DataManagement(ExtensionAppJinjaMixin, ExtensionApp):
+    """``/settings/data-management`` of one environment."""
+
+    name = "data_management"
+    extension_url = handlers.PATH
+    load_other_extensions = False
+    serverapp_class = PageServer
+    serverapp_config = {
+        "identity_provider_class": "nexus_reimport.page.identity.Identity",
+        "open_browser": False,
+        "port_retries": 0,
+        "answer_yes": True,  # Ctrl-C asks nothing: no run is stopped by it
+    }
+    say: ClassVar[Callable[[str], None] | None] = None  # of the command that serves it alone
+    environment = Unicode(help="The environment that the page is for.").tag(config=True)
+    open_browser = Bool(False).tag(config=True)
+
+    @default("environment")
+    def _environment(self) -> str:
+        return os.environ.get(ENVIRONMENT_VARIABLE, "")
+
+    @default("static_paths")
+    def _static_paths(self) -> list[str]:
+        return [str(HERE / "static")]
+
+    @default("template_paths")
+    def _template_paths(self) -> list[str]:
+        return [str(HERE / "templates")]
+
+    @default("static_url_prefix")
+    def _static_url_prefix(self) -> str:
+        base: str = self.serverapp.base_url if self.serverapp else "/"
+        return f"{base.rstrip('/')}{handlers.PATH}/static/"
+
+    def asset(self, name: str) -> str:
+        """Where a file of ours is served; another content has another address."""
+        digest = private.sha256_of(HERE / "static" / name)
+        return f"{self.static_url_prefix}{name}?v={digest[:12]}"
+
+    @classmethod
+    def get_extension_package(cls) -> str:
+        """The package by whose name ``jupyter_server`` loads it."""
+        return "nexus_reimport.page"
+
+    def initialize_settings(self) -> None:
+        """One desk for all requests."""
+        self.desk = Desk(self.environment)
+
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        """The server listens: tell whoever started it where."""
+        if DataManagement.say:
+            DataManagement.say(f"{self.environment}: {serverapp.public_url}")
+            DataManagement.say("Ctrl-C stops the page. A run that was started there goes on.")
+
+    def initialize_handlers(self) -> None:
+        """The page's own addresses."""
+        self.handlers.extend([*handlers.ROUTES, *records.ROUTES])
+        environment: Environment = self.settings[f"{self.name}_jinja2_env"]
+        environment.filters.update(words.FILTERS)
+        environment.trim_blocks = environment.lstrip_blocks = True
+
+
+def serve(environment: str, port: int, behind: str, say: Callable[[str], None]) -> None:
+    """Serve the page on loopback until it is interrupted.
+
+    ``behind`` is the name of the host whose proxy passes requests on to it; ``say`` hears where
+    the page is.
+
+    Raises:
+        SettingsError: the environment cannot be loaded, or the port is taken. Nothing was started.
+    """
+    settings = environments.load(environment)
+    _refuse_taken(port)
+    DataManagement.say = say
+    given = {
+        "DataManagement.environment": settings.name,
+        "ServerApp.ip": LOOPBACK,
+        "ServerApp.port": port,
+        "ServerApp.allow_root": True,  # no kernel runs here
+        "ServerApp.root_dir": str(HERE / "static"),
+        "ServerApp.log_level": logging.WARNING,
+    }
+    if behind:
+        given |= {"ServerApp.local_hostnames": f"['{behind}', 'localhost']"}
+        given |= {"ServerApp.trust_xheaders": True}
+    argv = [f"--{name}={value}" for name, value in given.items()]
+    DataManagement.launch_instance(argv=argv)  # type: ignore[no-untyped-call]
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((LOOPBACK, port))
+        except OSError:
+            raise SettingsError(
+                f"port {port} is taken by another program",
+                where=LOOPBACK,
+                state="nothing was started",
+                next="give another one: --port",
+            ) from None

@@ -1,0 +1,193 @@
+"""Commands that the page has started: processes of their own, which outlive it.
+
+Each has a log in the private folder. The log's lock is the command's: it is handed over when the
+process starts, and the system lets go of it when the last process of the command has ended. So a
+page that was restarted knows what is at work as well as the page that started it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nexus_reimport.errors import Busy, StopError
+from nexus_reimport.events import Event
+from nexus_reimport.files import private
+from nexus_reimport.record import Run, journal, lock
+from nexus_reimport.settings import Settings
+
+FOLDER = "page"  # in the environment's private folder
+LINES = 30  # of a log, at its end
+_OURS = ("JUPYTER_", "JPY_", lock.RUNNER_VARIABLE)  # of the page's own, and no command's
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command that was started here."""
+
+    log: Path
+    action: str  # dry-run, execute, rollback, finish, settle
+    by: str  # who was signed in, "" where nobody has said it
+    at: datetime
+    pid: int  # 0 where the page was killed before it knew
+    cancelled_by: str | None = None  # None: nobody has cancelled it
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a process of it lives."""
+        return private.is_locked(self.log)
+
+    def text(self) -> str:
+        """What it has said, from the end."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(line.rstrip() for line in lines[-LINES:])
+
+
+# ---------------------------------------------------------------- what was started
+
+
+def latest(settings: Settings) -> Command | None:
+    """The command that was started last."""
+    found = sorted(_folder(settings).glob("*.log"))
+    return _read(found[-1]) if found else None
+
+
+def at_work(settings: Settings) -> Command | None:
+    """The command that is at work, if one is."""
+    for path in sorted(_folder(settings).glob("*.log"), reverse=True):
+        if private.is_locked(path):
+            return _read(path)
+    return None
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.folders.private / settings.name / FOLDER
+
+
+def _read(log: Path) -> Command:
+    said: dict[str, Any] = {}
+    with suppress(OSError, ValueError):
+        said = json.loads(log.with_suffix(".json").read_text(encoding="utf-8"))
+    at = said.get("at") or datetime.fromtimestamp(log.stat().st_mtime, UTC).isoformat()
+    return Command(
+        log=log,
+        action=str(said.get("action", "")),
+        by=str(said.get("by", "")),
+        at=datetime.fromisoformat(at),
+        pid=int(said.get("pid", 0)),
+        cancelled_by=said.get("cancelled_by"),
+    )
+
+
+def _write(command: Command) -> None:
+    said = {
+        "action": command.action,
+        "by": command.by,
+        "at": command.at.isoformat(),
+        "pid": command.pid,
+        "cancelled_by": command.cancelled_by,
+    }
+    private.replace(command.log.with_suffix(".json"), json.dumps(said).encode() + b"\n")
+
+
+# ---------------------------------------------------------------- start
+
+
+def start(settings: Settings, action: str, arguments: Sequence[str], by: str) -> Command:
+    """Start ``nexus-reimport`` with ``arguments``, in a session of its own.
+
+    Raises:
+        Busy: another command is at work. Nothing was started.
+    """
+    folder = private.close_folder(_folder(settings))
+    with private.lock(folder / ".starting") as ours:
+        known = at_work(settings)
+        if ours is None or known is not None or lock.is_taken(settings):
+            by_whom = f", started here by {known.by}" if known and known.by else ""
+            raise Busy(
+                f"a command of {settings.name} is at work already{by_whom}",
+                state="nothing new was started",
+                next="wait until it has ended; the page shows how far it is",
+            )
+        now = datetime.now(UTC)
+        log = folder / f"{now:%Y%m%dT%H%M%S%f}Z-{action}.log"
+        command = Command(log, action, by, now, 0)
+        _write(command)
+        process = _spawn(log, arguments)
+        command = Command(log, action, by, now, process.pid)
+        _write(command)
+    threading.Thread(target=process.wait, daemon=True, name=f"reaps {process.pid}").start()
+    return command
+
+
+def _spawn(log: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """The process; it holds the lock of its log from before it begins."""
+    with private.create(log) as out:
+        fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return subprocess.Popen(
+            [sys.executable, "-m", "nexus_reimport.cli", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env=_environment(os.environ),
+        )
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    """No token of the page's, nor what marks a runner's kernels."""
+    return {name: value for name, value in given.items() if not name.startswith(_OURS)}
+
+
+# ---------------------------------------------------------------- cancel
+
+
+def why_not_cancelled(command: Command | None, run: Run | None) -> str:
+    """Why the command that is at work cannot be cancelled here; "" where it can."""
+    if command is None:
+        return "it was not started on this page: whoever started it ends it with Ctrl-C there"
+    if not _is_alive(command):
+        return "its process is not known any more"
+    if run is not None and _is_at_commit(run):
+        return "COMMIT was sent: it is too late; the way back is the rollback"
+    return ""
+
+
+def cancel(settings: Settings, run: Run | None, by: str) -> None:
+    """End the command that is at work, as Ctrl-C does: what was not committed is rolled back.
+
+    Raises:
+        StopError: nothing is at work, or it cannot be cancelled. Nothing was done.
+    """
+    command = at_work(settings)
+    if command is None and not lock.is_taken(settings):
+        raise StopError("nothing is at work", state="nothing was done", next="look at the page")
+    why = why_not_cancelled(command, run)
+    if command is None or why:
+        raise StopError(f"it was not cancelled: {why}", state="it goes on", next="wait for its end")
+    _write(Command(command.log, command.action, command.by, command.at, command.pid, by))
+    os.kill(command.pid, signal.SIGINT)
+
+
+def _is_alive(command: Command) -> bool:
+    """Whether the process is there, and still the leader of the session that was made for it."""
+    try:
+        return command.pid > 0 and command.is_at_work and os.getsid(command.pid) == command.pid
+    except OSError:
+        return False
+
+
+def _is_at_commit(run: Run) -> bool:
+    sent = journal.only(run.events(), Event.COMMITTING, Event.NOT_COMMITTED, Event.COMMITTED)
+    return bool(sent) and sent[-1].event is not Event.NOT_COMMITTED

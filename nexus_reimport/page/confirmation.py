@@ -1,0 +1,53 @@
+"""What a person types before anything is written: the environment, and a number that they read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LONGEST = 200  # characters of a name or a reason
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A form as it was sent: who, why, and the typed phrase."""
+
+    name: str = ""
+    reason: str = ""
+    phrase: str = ""
+    digest: str = ""  # of what the person has looked at
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Confirmation:
+        """The form of a request."""
+        parts = {name: _tidy(given.get(name, "")) for name in ("name", "reason", "phrase")}
+        return cls(**parts, digest=given.get("digest", "").strip().lower())
+
+    def problems(self, word: str, count: int, digest: str) -> dict[str, str]:
+        """Field -> what is wrong with it; ``word`` and ``count`` are what must be typed."""
+        found = {}
+        if not self.name:
+            found["name"] = "say who you are: it stands in the record"
+        if not self.reason:
+            found["reason"] = "say why: it stands in the record"
+        if not is_meant(self.phrase, word, count):
+            found["phrase"] = (
+                "this is not the environment's word and that number, with a blank between them"
+            )
+        if self.digest != digest:
+            found["digest"] = "what you have looked at is not what stands here now: look again"
+        return found
+
+
+def is_meant(typed: str, word: str, count: int) -> bool:
+    """Whether ``PROD 2,877`` was typed; the comma may be left out, capitals may be small."""
+    found = re.fullmatch(r"(\S+)\s+([0-9][0-9,]*)", typed)
+    if found is None:
+        return False
+    return (found[1].upper(), found[2].replace(",", "")) == (word, str(count))
+
+
+def _tidy(text: str) -> str:
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(printable.split())[:LONGEST]

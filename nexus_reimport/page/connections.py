@@ -1,0 +1,261 @@
+"""T2: FileMaker, PostgreSQL and S3: connected or not and why, as asked just now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from nexus_reimport import mapping as mappings
+from nexus_reimport import record, wording
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import ReimportError
+from nexus_reimport.filemaker.channels import Channels
+from nexus_reimport.filemaker.http import RetryPolicy
+from nexus_reimport.mapping import FieldMapping
+from nexus_reimport.model import Report, Snapshot
+from nexus_reimport.nexus import deployment, rights
+from nexus_reimport.nexus.postgres import connected, scalar
+from nexus_reimport.nexus.rights import Right, Task
+from nexus_reimport.page.readings import unforeseen
+from nexus_reimport.record import Run
+from nexus_reimport.runbook import opening
+from nexus_reimport.settings import Channel, Settings
+from nexus_reimport.stages import census
+
+T = TypeVar("T")
+# A person waits in front of a page: what does not answer at once is told as such.
+QUICKLY = RetryPolicy(connect=5.0, read=15.0, whole=30.0, tries=1, first_tries=1)
+FILES_CHECK = "every_file_is_in_s3"
+_CHANNELS: dict[Channel, str] = {
+    "data_api": "Data API",
+    "odata": "OData",
+    "exports": "exported files",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A right that the role lacks: what for, and the statement that gives it."""
+
+    what: str
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One server: what it said of itself, or why it could not be asked."""
+
+    name: str
+    where: str
+    product: str = ""
+    milliseconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    error: ReimportError | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it answered."""
+        return self.error is None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether a run finds all that it needs there."""
+        return self.is_connected and not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class TableRead:
+    """One table of FileMaker: by which channel it is read, and what that said when it was asked."""
+
+    source: str
+    table: str
+    channel: str
+    records: int | None = None  # None where a file would have to be read for it
+    milliseconds: float = 0.0
+    error: ReimportError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastSync:
+    """The last committed run that read FileMaker, and when it did."""
+
+    run: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """All three, as they answered."""
+
+    filemaker: tuple[Connection, ...]  # one for each channel
+    tables: tuple[TableRead, ...]
+    postgres: Connection
+    s3: Connection
+
+    @property
+    def every(self) -> tuple[Connection, ...]:
+        """Each server that a run needs."""
+        return (*self.filemaker, self.postgres, self.s3)
+
+
+def read(settings: Settings) -> Connections:
+    """Ask every server, all at a time; one that does not answer is told, and no error here."""
+    mapping = mappings.load_for(settings, environments.folder())
+    with ThreadPoolExecutor(2) as pool:
+        nexus, files = pool.submit(_postgres, settings, mapping), pool.submit(_s3, settings)
+        channels, tables = _filemaker(settings, mapping)
+        return Connections(channels, tables, nexus.result(), files.result())
+
+
+def last_sync(settings: Settings) -> LastSync | None:
+    """When FileMaker was read for the run that was committed last, if its record is here."""
+    for run in reversed(record.every(settings)):
+        if run.is_committed() and run.has(Snapshot):
+            return LastSync(run.id, run.load(Snapshot).taken_at)
+    return None
+
+
+# ---------------------------------------------------------------- FileMaker
+
+
+def _filemaker(
+    settings: Settings, mapping: FieldMapping
+) -> tuple[tuple[Connection, ...], tuple[TableRead, ...]]:
+    place = settings.filemaker
+    names: dict[Channel, list[str]] = {}
+    for source in mapping.sources:
+        names.setdefault(place.channel_of(source), []).append(source)
+    with Channels(place, mapping, QUICKLY) as channels:
+        asked = {channel: _channel(channels, channel, of) for channel, of in names.items()}
+        live = [name for one, of in names.items() if asked[one].is_connected for name in of]
+        with ThreadPoolExecutor(place.workers) as pool:
+            tables = dict(
+                zip(live, pool.map(lambda name: _table(channels, name), live), strict=True)
+            )
+    silent = {
+        name: TableRead(name, mapping.sources[name].table_by(channel), _CHANNELS[channel])
+        for channel, of in names.items()
+        for name in of
+    }
+    return tuple(asked.values()), tuple(tables.get(name, silent[name]) for name in mapping.sources)
+
+
+def _channel(channels: Channels, channel: Channel, sources: list[str]) -> Connection:
+    """One channel: the server's own name and version, and whether it lets us in."""
+    place = channels.place
+    name = f"FileMaker, {_CHANNELS[channel]}"
+    if channel == "exports":
+        where = f"folder {place.exports.folder.name}" if place.exports else ""
+        return _asked(name, where, lambda: _files(channels, sources))
+    where = f"{place.url.partition('://')[2]}, file {place.database}"
+
+    def ask() -> _Answer:
+        source = channels.of(sources[0]).source
+        began = time.monotonic()
+        product = source.product()
+        return _Answer(f"{product.name} {product.version}".strip(), (), time.monotonic() - began)
+
+    return _asked(name, where, ask)
+
+
+def _files(channels: Channels, sources: list[str]) -> _Answer:
+    channels.require(sources)
+    return _Answer(wording.amount(len(sources), "file"))
+
+
+def _table(channels: Channels, source: str) -> TableRead:
+    """One table: FileMaker's own count of it."""
+    place = channels.of(source)
+    said = TableRead(source, place.table, _CHANNELS[place.channel])
+    if place.channel == "exports":
+        return said
+    began = time.monotonic()
+    error, records = _tried(lambda: place.source.count(place.table))
+    spent = 1000 * (time.monotonic() - began)
+    return TableRead(source, place.table, said.channel, records, spent, error)
+
+
+# ---------------------------------------------------------------- PostgreSQL and S3
+
+
+def _postgres(settings: Settings, mapping: FieldMapping) -> Connection:
+    place = settings.postgres
+    where = f"{place.database} on {place.host}:{place.port}, as {place.user}"
+    lacking: tuple[Right, ...] = ()
+
+    def ask() -> _Answer:
+        nonlocal lacking
+        with connected(place) as connection:
+            began = time.monotonic()
+            version = str(scalar(connection, "SHOW server_version"))
+            spent = time.monotonic() - began
+            lacking = opening.missing_rights(settings, mapping, Task.RUN, connection)
+            if not lacking:
+                deployment.require(connection, settings.name)
+        notes = () if lacking else ("rights complete",)
+        return _Answer(f"PostgreSQL {version.partition(' ')[0]}", notes, spent)
+
+    found = _asked("PostgreSQL", where, ask)
+    missing = tuple(Missing(what, statement) for what, statement in rights.lines(lacking))
+    return Connection(
+        found.name, where, found.product, found.milliseconds, found.notes, missing, found.error
+    )
+
+
+def _s3(settings: Settings) -> Connection:
+    place = settings.s3
+    where = f"bucket {place.bucket}" + (f" at {place.endpoint}" if place.endpoint else "")
+
+    def ask() -> _Answer:
+        return _Answer("", tuple(_files_missing(settings)), census.ask(place))
+
+    return _asked("S3", where, ask)
+
+
+def _files_missing(settings: Settings) -> Iterator[str]:
+    """What the last run that looked has found: how many rows' files are not in the bucket."""
+    for run in reversed(record.every(settings)):
+        for name in ("checks_after", "checks_before"):
+            if run.has(Report, name) and (told := _files_told(run, name)):
+                yield told
+                return
+
+
+def _files_told(run: Run, name: str) -> str:
+    for result in run.load(Report, name).results:
+        if result.check == FILES_CHECK:
+            found = wording.part(result.offending, result.looked_at)
+            return f"{found} files missing, by run {run.id}"
+    return ""
+
+
+# ---------------------------------------------------------------- asking
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a server said of itself, and in how many seconds."""
+
+    product: str = ""
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def _asked(name: str, where: str, ask: Callable[[], _Answer]) -> Connection:
+    error, answer = _tried(ask)
+    said = answer or _Answer()
+    return Connection(name, where, said.product, 1000 * said.seconds, said.notes, error=error)
+
+
+def _tried(work: Callable[[], T]) -> tuple[ReimportError | None, T | None]:
+    try:
+        return None, work()
+    except ReimportError as error:
+        return error, None
+    except Exception as error:
+        return unforeseen(error), None

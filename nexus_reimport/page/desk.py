@@ -1,0 +1,102 @@
+"""What one server of the page keeps between requests: its environment, and what was read last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from nexus_reimport import settings as environments
+from nexus_reimport.model import NewerDecision
+from nexus_reimport.page import commands, connections, status, way_back, work
+from nexus_reimport.page.connections import Connections
+from nexus_reimport.page.readings import Reading
+from nexus_reimport.page.status import Status
+from nexus_reimport.page.way_back import Look
+from nexus_reimport.record import lock
+from nexus_reimport.settings import Settings
+
+TITLE = "Data management: reimport from FileMaker"
+OLD = timedelta(minutes=5)  # what was read before that is read again when somebody looks
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What stands at the top of each page: where we are, by word and colour, and who looks."""
+
+    word: str  # DEV or PROD
+    kind: str  # dev or prod: its colour
+    environment: str
+    database: str
+    is_made_up: bool
+    user: str
+
+    @property
+    def title(self) -> str:
+        """The title of the browser's tab."""
+        return f"{self.word} · {TITLE}"
+
+
+class Desk:
+    """One environment's page; its file is read anew for each request, as it may be edited."""
+
+    def __init__(self, environment: str) -> None:
+        self.environment = environment
+        self.newer = NewerDecision.UNDECIDED
+        self.status: Reading[Status] = Reading(lambda: status.read(self.settings))
+        self.connections: Reading[Connections] = Reading(lambda: connections.read(self.settings))
+        self.look: Reading[Look] = Reading(lambda: way_back.read(self.settings, self.newer))
+        self._state = ""
+
+    def forget_look(self) -> None:
+        """What was looked at is void: a rollback has begun."""
+        self.newer = NewerDecision.UNDECIDED
+        self.look = Reading(lambda: way_back.read(self.settings, self.newer))
+
+    @property
+    def settings(self) -> Settings:
+        """The environment as its file is now.
+
+        Raises:
+            SettingsError: the file is not as it must be.
+        """
+        return environments.load(self.environment)
+
+    def head(self, user: str) -> Head:
+        """The head of each page."""
+        settings = self.settings
+        place = settings.postgres
+        return Head(
+            word=settings.kind.upper(),
+            kind=settings.kind,
+            environment=settings.name,
+            database=f"{place.database} on {place.host}",
+            is_made_up=settings.sandbox,
+            user=user,
+        )
+
+    def is_busy(self, settings: Settings) -> bool:
+        """Whether a command is at work, by whoever it was started."""
+        return lock.is_taken(settings) or commands.at_work(settings) is not None
+
+    def state(self, settings: Settings) -> str:
+        """What stands now, as one text: when it is another one, the page is another one."""
+        run = work.latest(settings)
+        command = commands.latest(settings)
+        told = [
+            f"busy={self.is_busy(settings)}",
+            f"run={run.id} {run.verdict()} {run.is_sealed}" if run else "",
+            f"command={command.log.stem} {command.is_at_work}" if command else "",
+        ]
+        for reading in (self.status, self.connections, self.look):
+            told.append(f"{reading.is_at_work} {reading.at} {reading.failing_since}")
+        return "; ".join(told)
+
+    def begin_what_is_due(self, settings: Settings) -> None:
+        """Read what nobody has read yet, what is old, and Nexus where a run has changed it."""
+        run = work.latest(settings)
+        now = f"{self.is_busy(settings)} {run.id} {run.verdict()}" if run else ""
+        has_changed, self._state = now != self._state, now
+        for reading in (self.status, self.connections):
+            old = reading.at is not None and datetime.now(UTC) - reading.at > OLD
+            if reading.is_new or old or (has_changed and reading is self.status):
+                reading.begin()

@@ -1,0 +1,146 @@
+"""The page as a whole: all that its template shows, gathered from files; no server is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from nexus_reimport.page import connections, gates, history, outcome, status, way_back, work
+from nexus_reimport.page.commands import Command
+from nexus_reimport.page.confirmation import Confirmation
+from nexus_reimport.page.connections import Connections, LastSync
+from nexus_reimport.page.desk import Desk
+from nexus_reimport.page.gates import Gates
+from nexus_reimport.page.history import Past
+from nexus_reimport.page.log import Line
+from nexus_reimport.page.outcome import Outcome
+from nexus_reimport.page.readings import Reading
+from nexus_reimport.page.status import Status
+from nexus_reimport.page.way_back import Look
+from nexus_reimport.page.work import Work
+from nexus_reimport.record import Run, Verdict
+
+DECIDE = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a person has typed, and what is wrong with it."""
+
+    given: Confirmation = field(default_factory=Confirmation)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """All of the page."""
+
+    state: str
+    zone: ZoneInfo
+    status: Reading[Status]
+    connections: Reading[Connections]
+    look: Reading[Look]
+    last_sync: LastSync | None
+    work: Work | None
+    outcome: Outcome | None  # of the last run, while nothing is at work
+    waiting: Run | None
+    patients_after: int
+    gates: Gates
+    way_back: Gates | None
+    past: list[Past]
+    older: int
+    lines: list[Line]
+    lines_of: str  # the run that they are of
+    failed: Command | None
+    cancelled: Command | None
+    form: Form
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command is at work."""
+        return self.work is not None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the page will be another one soon, by itself."""
+        readings = (self.status, self.connections, self.look)
+        return self.is_busy or any(reading.is_at_work for reading in readings)
+
+    @property
+    def must_decide(self) -> bool:
+        """Whether a run is unverified or in doubt."""
+        return self.outcome is not None and self.outcome.verdict in DECIDE
+
+    @property
+    def next(self) -> str:
+        """The one thing to do next."""
+        if self.work:
+            return f"{self.work.name} is at work. Wait until it has ended."
+        if self.must_decide:
+            return "A person must decide: read what stands below."
+        if self.waiting and self.gates.are_open:
+            return "Read what the dry run says, then approve it under Full reimport."
+        if self.waiting:
+            first = self.gates.closed[0]
+            why = first.why.partition("\n")[0]
+            return f"The full reimport is closed: {why}. Next: {first.next}."
+        if self.outcome and self.outcome.verdict is Verdict.COMPLETE:
+            return "Nothing. To reimport, start with a dry run."
+        return "Start a dry run."
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What changes while a command is at work; cheap, since it is asked for again and again."""
+
+    state: str
+    work: Work | None
+    lines: list[Line]
+    lines_of: str
+
+
+def live(desk: Desk) -> Live:
+    """The live parts of the page as they are now."""
+    settings = desk.settings
+    at_work = work.now(settings)
+    of = at_work.run if at_work and at_work.run else work.latest(settings)
+    return Live(desk.state(settings), at_work, work.last_lines(of), of.id if of else "")
+
+
+def gather(desk: Desk, form: Form | None = None) -> Front:
+    """Everything as it is now.
+
+    Raises:
+        SettingsError: the environment's file is not as it must be.
+    """
+    settings = desk.settings
+    at_work = work.now(settings)
+    last = work.latest(settings)
+    waiting = None if at_work else status.waiting(settings)
+    found = gates.read(settings, desk.status, desk.connections, busy=at_work is not None)
+    refusals = gates.refusals(found)
+    shown = None if at_work or last is None else outcome.of(settings, last, refusals)
+    past, older = history.of(settings)
+    of = at_work.run if at_work and at_work.run else last
+    look = desk.look.value
+    return Front(
+        state=desk.state(settings),
+        zone=settings.zone,
+        status=desk.status,
+        connections=desk.connections,
+        look=desk.look,
+        last_sync=connections.last_sync(settings),
+        work=at_work,
+        outcome=shown,
+        waiting=waiting,
+        patients_after=outcome.patients_after(waiting, settings) if waiting else 0,
+        gates=found,
+        way_back=way_back.gates(look, busy=at_work is not None) if look else None,
+        past=past,
+        older=older,
+        lines=work.last_lines(of),
+        lines_of=of.id if of else "",
+        failed=None if at_work else work.failed_command(settings),
+        cancelled=None if at_work else work.cancelled_command(settings),
+        form=form or Form(),
+    )

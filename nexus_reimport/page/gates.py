@@ -1,0 +1,152 @@
+"""T4: everything that must hold before a full reimport can be started, each with its state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nexus_reimport import record, runbook
+from nexus_reimport.errors import ReimportError
+from nexus_reimport.model import Refusal
+from nexus_reimport.page import status
+from nexus_reimport.page.connections import Connections
+from nexus_reimport.page.readings import Reading
+from nexus_reimport.page.status import Status
+from nexus_reimport.record import Run, Verdict
+from nexus_reimport.settings import Settings
+
+_WRITTEN = "nobody has written to Nexus since the dry run"
+_SERVERS = "FileMaker, PostgreSQL and S3 answer, and every right is there"
+
+
+class State(StrEnum):
+    """How a gate stands."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    UNKNOWN = "not known yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One thing that must hold: how it stands, why, and what a person does about it."""
+
+    claim: str
+    state: State
+    why: str = ""
+    next: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds."""
+        return self.state is State.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """All gates of a full reimport."""
+
+    every: tuple[Gate, ...]
+
+    @property
+    def are_open(self) -> bool:
+        """Whether the reimport can be started."""
+        return all(gate.is_open for gate in self.every)
+
+    @property
+    def closed(self) -> tuple[Gate, ...]:
+        """Those that do not hold, or of which nothing is known."""
+        return tuple(gate for gate in self.every if not gate.is_open)
+
+
+def read(
+    settings: Settings,
+    seen: Reading[Status],
+    servers: Reading[Connections],
+    *,
+    busy: bool,
+) -> Gates:
+    """Every gate as it stands now; ``busy`` says that a command is at work."""
+    run = status.waiting(settings)
+    return Gates(
+        (
+            _idle(busy=busy),
+            _settled(settings),
+            _dry_run(run),
+            *_of_the_approval(run, busy=busy),
+            _unwritten(run, seen),
+            _servers(servers),
+        )
+    )
+
+
+def refusals(found: Gates) -> tuple[Refusal, ...]:
+    """Those that are closed, as what an approval would be refused for."""
+    closed = (gate for gate in found.every if gate.state is State.CLOSED)
+    return tuple(Refusal(gate.why or gate.claim, gate.next) for gate in closed)
+
+
+def _idle(*, busy: bool) -> Gate:
+    claim = "no other command is at work"
+    if busy:
+        return Gate(claim, State.CLOSED, "one is at work now", "wait until it has ended")
+    return Gate(claim, State.OPEN)
+
+
+def _settled(settings: Settings) -> Gate:
+    claim = "no earlier run is left unverified or in doubt"
+    for run in record.open_runs(settings):
+        verdict = run.verdict()
+        if verdict in (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT):
+            return Gate(claim, State.CLOSED, f"run {run.id} is {verdict}", "finish it first")
+    return Gate(claim, State.OPEN)
+
+
+def _dry_run(run: Run | None) -> Gate:
+    claim = "a dry run has ended in GO and waits for its approval"
+    if run is None:
+        return Gate(claim, State.CLOSED, "none waits", "start a dry run, and read what it says")
+    return Gate(claim, State.OPEN)
+
+
+def _of_the_approval(run: Run | None, *, busy: bool) -> Iterator[Gate]:
+    """What the runner itself would refuse the approval for."""
+    if run is None or busy:
+        return
+    try:
+        found = runbook.reopen(run.environment, run.id).gates()
+    except ReimportError as error:
+        yield Gate("the dry run can be approved", State.CLOSED, error.what, error.next)
+        return
+    for gate in found:
+        if gate.refusal:
+            yield Gate(gate.claim, State.CLOSED, gate.refusal.what, gate.refusal.next)
+        else:
+            yield Gate(gate.claim, State.OPEN)
+
+
+def _unwritten(run: Run | None, seen: Reading[Status]) -> Gate:
+    if run is None:
+        return Gate(_WRITTEN, State.UNKNOWN, "there is no dry run to compare with")
+    if seen.error:
+        return Gate(_WRITTEN, State.UNKNOWN, seen.error.what, "read Nexus again")
+    written = seen.value.written if seen.value else None
+    if written is None or written.run != run.id:
+        return Gate(_WRITTEN, State.UNKNOWN, "Nexus is being read")
+    if written.tables:
+        why = "\n".join(written.tables)
+        return Gate(_WRITTEN, State.CLOSED, why, "start another dry run: its plan is void")
+    return Gate(_WRITTEN, State.OPEN)
+
+
+def _servers(servers: Reading[Connections]) -> Gate:
+    if servers.error:
+        return Gate(_SERVERS, State.UNKNOWN, servers.error.what, "test the connections again")
+    if servers.value is None:
+        return Gate(_SERVERS, State.UNKNOWN, "they are being asked")
+    broken = [one.name for one in servers.value.every if not one.is_sound]
+    broken += [table.table for table in servers.value.tables if table.error]
+    if broken:
+        return Gate(_SERVERS, State.CLOSED, f"not so: {', '.join(broken)}", "see Connections")
+    return Gate(_SERVERS, State.OPEN)

@@ -1,0 +1,285 @@
+"""The page's addresses: what is shown by GET, and what is done by POST, which leads back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.extension.handler import ExtensionHandlerJinjaMixin, ExtensionHandlerMixin
+from tornado import web
+
+from nexus_reimport.errors import ReimportError, StopError
+from nexus_reimport.model import NewerDecision, Proposal
+from nexus_reimport.page import commands, front, identity, way_back, work
+from nexus_reimport.page.confirmation import Confirmation
+from nexus_reimport.page.desk import Desk
+from nexus_reimport.page.front import Form, Front
+from nexus_reimport.page.headers import StrictHeaders
+from nexus_reimport.stages.approval import short
+
+PATH = "/settings/data-management"
+FIRST_LOOK = 2.0  # seconds that a request waits for a reading that has just begun
+
+
+class PageHandler(StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterHandler):
+    """What all handlers of the page have: the desk, the user, the templates, pages for errors."""
+
+    @property
+    def desk(self) -> Desk:
+        """What is kept between requests."""
+        desk: Desk = self.extensionapp.desk  # type: ignore[attr-defined]
+        return desk
+
+    @property
+    def asset(self) -> Callable[[str], str]:
+        """Where a file of ours is served."""
+        found: Callable[[str], str] = self.extensionapp.asset  # type: ignore[attr-defined]
+        return found
+
+    @property
+    def front(self) -> str:
+        """The page's own address."""
+        return f"{self.base_url.rstrip('/')}{PATH}"
+
+    @property
+    def user_name(self) -> str:
+        """Who is signed in, by name; "" where nobody has said it."""
+        return identity.name_of(self.current_user)
+
+    def page(self, template: str, **values: Any) -> str:
+        """A page, or a part of one, with what all of them need."""
+        env = self.settings[f"{self.name}_jinja2_env"]
+        return str(
+            env.get_template(template).render(
+                head=self.desk.head(self.user_name),
+                front=self.front,
+                asset=self.asset,
+                xsrf=self.xsrf_token.decode(),
+                zone=self.desk.settings.zone,
+                **values,
+            )
+        )
+
+    def back(self, place: str = "", to: str = "") -> None:
+        """Lead the browser back to the page, at ``place``."""
+        self.redirect(self.front + to + (f"#{place}" if place else ""), status=303)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """A page of ours; of an error that is not ours nothing is told but that there was one."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        told = error if isinstance(error, ReimportError) else None
+        if isinstance(error, StopError) or (told and told.exit_code == 1):
+            self.set_status(status_code := 409)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        template = self.settings[f"{self.name}_jinja2_env"].get_template("error.html")
+        values = {"status": status_code, "error": told, "front": self.front, "asset": self.asset}
+        self.write(template.render(values))
+
+
+# ---------------------------------------------------------------- the page
+
+
+class Whole(PageHandler):
+    """The page itself."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Everything, as it is now. A token in the address is taken out of it."""
+        if self.get_query_argument("token", ""):
+            self.redirect(self.front)
+            return
+        self.desk.begin_what_is_due(self.desk.settings)
+        for reading in (self.desk.status, self.desk.connections):
+            if reading.is_new:
+                await reading.soon(FIRST_LOOK)
+        await self.show()
+
+    async def show(self, form: Form | None = None) -> None:
+        """Write the page; ``form`` is one that was refused."""
+        self.write(
+            self.page("front.html", it=await asyncio.to_thread(front.gather, self.desk, form))
+        )
+
+
+class ReadAgain(PageHandler):
+    """T1, read again."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Begin, wait a moment, lead back."""
+        self.desk.status.begin()
+        await self.desk.status.soon(FIRST_LOOK)
+        self.back("status")
+
+
+class TestAgain(PageHandler):
+    """T2, asked again."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Begin, wait a moment, lead back."""
+        self.desk.connections.begin()
+        await self.desk.connections.soon(FIRST_LOOK)
+        self.back("connections")
+
+
+# ---------------------------------------------------------------- what starts a command
+
+
+class Starts(Whole):
+    """A handler that starts a command."""
+
+    async def start(self, action: str, arguments: Sequence[str]) -> None:
+        """Start it, as a process of its own.
+
+        Raises:
+            Busy: another one is at work.
+        """
+        settings = self.desk.settings
+        await asyncio.to_thread(commands.start, settings, action, arguments, self.user_name)
+
+    def confirmation(self) -> Confirmation:
+        """The form as it was sent."""
+        names = ("name", "reason", "phrase", "digest")
+        return Confirmation.of({name: self.get_body_argument(name, "") for name in names})
+
+
+class DryRun(Starts):
+    """T3: a preflight."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Start it."""
+        await self.start("dry-run", ["run", self.desk.environment])
+        self.back("dry-run")
+
+
+class Execute(Starts):
+    """T4: the full reimport of the dry run that waits."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Start it, if every gate is open and the person has said who, why and what."""
+        it: Front = await asyncio.to_thread(front.gather, self.desk)
+        if it.waiting is None or not it.gates.are_open:
+            first = it.gates.closed[0]
+            raise StopError(
+                f"the full reimport is closed: {first.why or first.claim}",
+                state="nothing was started",
+                next=first.next or "look at the gates",
+            )
+        given, digest = self.confirmation(), it.waiting.load(Proposal).digest
+        word = self.desk.head("").word
+        if problems := given.problems(word, it.patients_after, short(digest)):
+            self.set_status(422)
+            await self.show(Form(given, problems))
+            return
+        words = [f"--approve={digest}", f"--who={given.name}", f"--reason={given.reason}"]
+        await self.start("execute", ["run", self.desk.environment, *words])
+        self.back("reimport")
+
+
+class Finish(Starts):
+    """Goes on with a run that is committed and unverified, or in doubt."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Start it."""
+        await self.start("finish", ["finish", self.desk.environment])
+        self.back("dry-run")
+
+
+class Cancel(PageHandler):
+    """Ends the command that is at work, as Ctrl-C does."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Until COMMIT."""
+
+        def cancel() -> None:
+            settings = self.desk.settings
+            found = work.now(settings)
+            commands.cancel(settings, found.run if found else None, self.user_name)
+
+        await asyncio.to_thread(cancel)
+        self.back("dry-run")
+
+
+# ---------------------------------------------------------------- the way back
+
+
+class Look(PageHandler):
+    """What taking the last run back would do."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Look, wait a moment, lead to what was seen."""
+        chosen = self.get_body_argument("newer", "")
+        if chosen not in list(NewerDecision):
+            raise web.HTTPError(400)
+        self.desk.newer = NewerDecision(chosen)
+        self.desk.look.begin()
+        await self.desk.look.soon(3 * FIRST_LOOK)
+        self.back("way-back")
+
+
+class RollBack(Starts):
+    """The rollback of the last run, as it was looked at."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Start it, if the person has said who, why and what."""
+        look = self.desk.look.value
+        if look is None or look.is_undecided:
+            raise StopError(
+                "nobody has looked, or decided about newer rows",
+                state="nothing was started",
+                next="look first, then choose",
+            )
+        given, word = self.confirmation(), self.desk.head("").word
+        if problems := given.problems(word, look.patients, look.digest):
+            self.set_status(422)
+            await self.show(Form(given, {f"back-{name}": said for name, said in problems.items()}))
+            return
+        environment = self.desk.environment
+        words = way_back.arguments(look, environment, given.name, given.reason)
+        await self.start("rollback", words)
+        self.desk.forget_look()
+        self.back("way-back")
+
+
+# ---------------------------------------------------------------- records
+
+
+class LogOut(PageHandler):
+    """Ends the login."""
+
+    async def post(self) -> None:
+        """Lead to a new one."""
+        self.identity_provider.clear_login_cookie(self)
+        self.redirect(self.get_login_url(), status=303)
+
+
+class Nothing(PageHandler):
+    """An address below the page's own that leads nowhere."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """There is no such page."""
+        raise web.HTTPError(404)
+
+
+ROUTES: list[tuple[str, type[JupyterHandler]]] = [
+    (PATH + "/?", Whole),
+    (PATH + "/read-again", ReadAgain),
+    (PATH + "/test-again", TestAgain),
+    (PATH + "/dry-run", DryRun),
+    (PATH + "/execute", Execute),
+    (PATH + "/finish", Finish),
+    (PATH + "/cancel", Cancel),
+    (PATH + "/look", Look),
+    (PATH + "/roll-back", RollBack),
+    (PATH + "/log-out", LogOut),
+]

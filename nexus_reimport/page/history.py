@@ -1,0 +1,114 @@
+"""The runs of an environment, and the files of their records, which are only read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from nexus_reimport import record
+from nexus_reimport.errors import ReimportError
+from nexus_reimport.model import Applied, Approval, Scope, Undone
+from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record.journal import JOURNAL, Entry, was_executed
+from nexus_reimport.settings import Settings
+
+T = TypeVar("T")
+SHOWN = 20  # of all runs, the newest
+KINDS = {"reimport": "full reimport", "relink": "links alone", "rollback": "rollback"}
+_TONES = {
+    Verdict.COMPLETE: "good",
+    Verdict.WAITING: "open",
+    Verdict.PARTIAL: "open",
+    Verdict.UNDONE: "attention",
+    Verdict.RUNNING: "at-work",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One run, in one line of a table."""
+
+    run: Run
+    at: datetime | None
+    kind: str
+    verdict: Verdict
+    tone: str
+    approval: Approval | None
+    waited: float | None  # seconds that writers waited
+    undone_by: str
+    pages: tuple[str, ...]  # paths in its record
+
+
+def of(settings: Settings) -> tuple[list[Past], int]:
+    """The newest runs, newest first, and how many more there are."""
+    runs = record.every(settings)
+    undone = record.taken_back(runs)
+    return [past(run, undone) for run in reversed(runs[-SHOWN:])], max(0, len(runs) - SHOWN)
+
+
+def taken_back(settings: Settings) -> dict[str, str]:
+    """Run -> the rollback that has taken it back."""
+    return record.taken_back(record.every(settings))
+
+
+def past(run: Run, undone: dict[str, str]) -> Past:
+    """One run as the list shows it."""
+    entries = run.events()
+    verdict = run.standing()
+    done: Applied | Undone | None = _load(run, Applied) or _load(run, Undone)
+    return Past(
+        run=run,
+        at=entries[0].at if entries else None,
+        kind=_kind(run, entries),
+        verdict=verdict,
+        tone=_TONES.get(verdict, "bad"),
+        approval=_load(run, Approval),
+        waited=done.writers_waited if done and done.committed else None,
+        undone_by=undone.get(run.id, ""),
+        pages=tuple(name for name in files(run) if name.endswith(".html")),
+    )
+
+
+def _kind(run: Run, entries: Sequence[Entry]) -> str:
+    """What it was for; a reimport that nobody has approved was a dry run."""
+    if run.kind == Scope.REIMPORT and not run.has(Approval) and not was_executed(entries):
+        return "dry run"
+    return KINDS.get(run.kind, run.kind)
+
+
+def _load(run: Run, kind: type[T]) -> T | None:
+    """A value of the run; None where it has none, or none that can be read."""
+    try:
+        return run.load(kind) if run.has(kind) else None
+    except ReimportError:
+        return None
+
+
+def find(settings: Settings, run_id: str) -> Run | None:
+    """The run of that name."""
+    return next((run for run in record.every(settings) if run.id == run_id), None)
+
+
+def files(run: Run) -> tuple[str, ...]:
+    """The files of a run's record: whole files of its folder, never one that a link leads to."""
+    found = (
+        path.relative_to(run.folder).as_posix()
+        for path in run.folder.rglob("*")
+        if path.is_file() and not _has_link(run.folder, path)
+    )
+    return tuple(
+        sorted(found, key=lambda name: (not name.endswith(".html"), name != JOURNAL, name))
+    )
+
+
+def _has_link(folder: Path, path: Path) -> bool:
+    parts = [path, *path.parents]
+    return any(part.is_symlink() for part in parts[: parts.index(folder)])
+
+
+def file(run: Run, name: str) -> Path | None:
+    """One file of the record; None where it is not one of ``files``."""
+    return run.folder / name if name in files(run) else None

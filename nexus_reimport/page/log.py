@@ -1,0 +1,232 @@
+"""T5: the journal's lines in words, and how much time is left by what the last run took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from nexus_reimport.events import Event
+from nexus_reimport.record.journal import Entry
+
+STAGES = {
+    "snapshot": "read FileMaker",
+    "census": "list the files in S3",
+    "survey_and_backup": "read Nexus and back it up",
+    "plan": "plan",
+    "checks_before": "checks before",
+    "rehearsal": "rehearsal",
+    "activity": "who else writes",
+    "proposal": "proposal",
+    "drift": "FileMaker since the dry run",
+    "approval": "approval",
+    "apply": "reimport",
+    "checks_after": "checks after",
+    "sign_off": "sign-off",
+    "back_up": "back up what is there now",
+    "look": "what would be taken back",
+    "rollback_proposal": "proposal",
+    "undo": "rollback",
+    "checks_rollback": "checks after",
+}
+OF_THE_PREFLIGHT = ("snapshot", "census", "survey_and_backup", "plan", "checks_before",
+                    "rehearsal", "activity", "proposal")  # fmt: skip
+OF_THE_EXECUTION = ("drift", "approval", "apply", "checks_after", "sign_off")
+OF_THE_ROLLBACK = ("back_up", "look", "rollback_proposal", "approval", "undo", "checks_rollback",
+                   "sign_off")  # fmt: skip
+_TOLD: dict[Event, tuple[str, str]] = {  # event -> its words, and their tone
+    Event.OPENED: ("the run was opened", ""),
+    Event.COMMITTING: ("COMMIT is sent", ""),
+    Event.NOT_COMMITTED: ("the server refused COMMIT: nothing was written", "bad"),
+    Event.COMMITTED: ("committed", "good"),
+    Event.UNSETTLED: ("the database could not be asked whether it was committed", "bad"),
+    Event.VERIFIED: ("verified and signed off", "good"),
+    Event.WINDOW_ENTERED: ("the maintenance window is up", ""),
+    Event.WINDOW_LEFT: ("the maintenance window is down", ""),
+}
+_MARKS = (Event.STARTED, Event.STEP, Event.FINISHED)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the log."""
+
+    at: datetime
+    stage: str
+    words: str
+    tone: str = ""  # good, attention, bad; "" for what is as usual
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of what a command does: its words, and how it stands."""
+
+    words: str
+    state: str  # open, at-work, good, bad
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run is: stage, step, seconds, and how many more by what the last run took."""
+
+    stage: str
+    step: str
+    elapsed: float
+    left: float | None  # None where no earlier run came that far
+
+    @property
+    def whole(self) -> float | None:
+        """Seconds of the whole, as far as is known."""
+        return None if self.left is None else self.elapsed + self.left
+
+
+def words_of(stage: str) -> str:
+    """A stage, or a page, as people call it."""
+    return STAGES.get(stage, stage.replace("_", " "))
+
+
+# ---------------------------------------------------------------- lines
+
+
+def lines(entries: Sequence[Entry]) -> list[Line]:
+    """Each event that a person wants to know, in its order."""
+    return list(_lines(entries))
+
+
+def _lines(entries: Sequence[Entry]) -> Iterator[Line]:
+    began: dict[str, datetime] = {}
+    step: Entry | None = None
+    for entry in entries:
+        stage = words_of(entry.stage)
+        if step and entry.event in (Event.STEP, Event.COMMITTING, Event.FINISHED, Event.FAILED):
+            if entry.event is not Event.FAILED:
+                yield _step(step, entry.at)
+            step = None
+        match entry.event:
+            case Event.STARTED:
+                began[entry.stage] = entry.at
+                yield Line(entry.at, stage, "begins")
+            case Event.STEP:
+                step = entry
+            case Event.FINISHED:
+                yield Line(entry.at, stage, "finished", "", _since(began, entry))
+            case Event.FAILED:
+                told = entry.text("what").splitlines()
+                words = f"failed: {told[0] if told else entry.text('kind')}"
+                yield Line(entry.at, stage, words, "bad", _since(began, entry))
+            case _:
+                yield from _other(entry, stage)
+    if step:
+        yield Line(step.at, words_of(step.stage), f"{step.text('step')} begins")
+
+
+def _step(step: Entry, until: datetime) -> Line:
+    spent = (until - step.at).total_seconds()
+    return Line(until, words_of(step.stage), f"{step.text('step')} finished", "", spent)
+
+
+def _since(began: dict[str, datetime], entry: Entry) -> float | None:
+    start = began.pop(entry.stage, None)
+    return None if start is None else (entry.at - start).total_seconds()
+
+
+def _other(entry: Entry, stage: str) -> Iterator[Line]:
+    match entry.event:
+        case Event.WAITING:
+            holder = f"pid {entry.text('pid')} of the server"
+            yield Line(
+                entry.at, stage, f"waits for {entry.text('of')}, held by {holder}", "attention"
+            )
+        case Event.LET_GO:
+            yield Line(entry.at, stage, f"{entry.text('what')}; it is tried again", "attention")
+        case Event.SETTLED:
+            words = "committed" if entry.is_commit else "not committed: nothing was written"
+            yield Line(entry.at, stage, f"the database says: {words}")
+        case Event.SEALED:
+            yield Line(entry.at, stage, f"the record is closed: {entry.text('verdict')}")
+        case Event.UNDONE:
+            yield Line(entry.at, stage, f"taken back by {entry.text('by')}")
+        case Event.WINDOW_FAILED:
+            yield Line(entry.at, stage, "the maintenance window could not be changed", "bad")
+        case event if event in _TOLD:
+            words, tone = _TOLD[event]
+            yield Line(entry.at, stage, words, tone)
+
+
+# ---------------------------------------------------------------- stages and time left
+
+
+def phase(entries: Sequence[Entry], action: str = "") -> tuple[str, ...]:
+    """The stages of what the run is doing, or did last: preflight, execution or rollback.
+
+    ``action`` is what was asked for, where that is known before the first stage tells it.
+    """
+    if action == "execute":
+        return OF_THE_EXECUTION
+    begun = [e.stage for e in entries if e.event is Event.STARTED]
+    if any(e.event is Event.ROLLBACK for e in entries):
+        return OF_THE_ROLLBACK
+    return OF_THE_EXECUTION if {"drift", "apply"} & {*begun} else OF_THE_PREFLIGHT
+
+
+def stages(entries: Sequence[Entry], of: Sequence[str]) -> list[Stage]:
+    """Each stage of a phase, and how it stands."""
+    found = []
+    for name in of:
+        own = [e for e in entries if e.stage == name and e.event in (*_MARKS, Event.FAILED)]
+        starts = [e for e in own if e.event is Event.STARTED]
+        last = own[-1] if own else None
+        state = "open"
+        seconds = None
+        if last is not None:
+            state = {Event.FINISHED: "good", Event.FAILED: "bad"}.get(
+                last.event or Event.STEP, "at-work"
+            )
+            ended = state in ("good", "bad")
+            seconds = (last.at - starts[-1].at).total_seconds() if ended and starts else None
+        found.append(Stage(words_of(name), state, seconds))
+    return found
+
+
+def progress(
+    entries: Sequence[Entry], earlier: Sequence[Entry], of: Sequence[str], since: datetime
+) -> Progress:
+    """Where the run is now, in the phase ``of``; ``since`` is when its command was started.
+
+    ``earlier`` is the journal of the last run that did the same to its end, or nothing.
+    """
+    now = datetime.now(UTC)
+    marks = [e for e in entries if e.event in _MARKS and e.at >= since - timedelta(seconds=1)]
+    last = marks[-1] if marks else None
+    elapsed = max((now - since).total_seconds(), 0.0)
+    if last is None:
+        return Progress("", "", elapsed, _whole(earlier, of))
+    step = last.text("step") if last.event is Event.STEP else ""
+    stage = words_of(last.stage) if last.event is not Event.FINISHED else ""
+    return Progress(stage, step, elapsed, _left(last, earlier, of, now))
+
+
+def _left(last: Entry, earlier: Sequence[Entry], of: Sequence[str], now: datetime) -> float | None:
+    same = [e for e in earlier if _mark(e) == _mark(last)]
+    end = _end(earlier, of)
+    if not same or end is None:
+        return None
+    rest = (end - same[-1].at).total_seconds() - (now - last.at).total_seconds()
+    return max(rest, 0.0)
+
+
+def _whole(earlier: Sequence[Entry], of: Sequence[str]) -> float | None:
+    end = _end(earlier, of)
+    starts = [e.at for e in earlier if e.event is Event.STARTED and e.stage == of[0]]
+    return (end - starts[-1]).total_seconds() if end and starts else None
+
+
+def _end(earlier: Sequence[Entry], of: Sequence[str]) -> datetime | None:
+    ends = [e.at for e in earlier if e.event is Event.FINISHED and e.stage == of[-1]]
+    return ends[-1] if ends else None
+
+
+def _mark(entry: Entry) -> tuple[Event | None, str, str]:
+    return entry.event, entry.stage, entry.text("step")

@@ -1,0 +1,239 @@
+"""T3: what a run would do, or did: in numbers, what needs a person, GO or NO-GO."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from nexus_reimport import checks, wording
+from nexus_reimport import mapping as mappings
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import ReimportError
+from nexus_reimport.model import (
+    Applied,
+    EntityPlan,
+    Level,
+    LinkPlan,
+    Plan,
+    Proposal,
+    Refusal,
+    Rehearsal,
+    Report,
+    Result,
+    Scope,
+)
+from nexus_reimport.page import status
+from nexus_reimport.record import Run, Verdict, journal
+from nexus_reimport.runner import notebook
+from nexus_reimport.runner.advice import advice
+from nexus_reimport.settings import Settings
+from nexus_reimport.show.planned import changed
+from nexus_reimport.stages.approval import short
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One entity, in the numbers of a plan."""
+
+    name: str
+    there_now: int
+    imported: int
+    new: int
+    changed: int  # values
+    kept: int
+    purged: int
+    left_out: dict[str, int]
+    misfits: int
+    there_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """One kind of attachment: links that are fixed, and those that are right already."""
+
+    name: str
+    rows: int
+    fixed: int
+    reachable_before: int
+    reachable_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the last run, as a person must know it before they decide."""
+
+    run: Run
+    verdict: Verdict
+    headline: str
+    tone: str  # good, attention, bad
+    digest: str  # as much of it as is typed, "" where nothing was proposed
+    is_dry_run: bool  # nothing was committed, nor tried
+    kinds: tuple[Kind, ...] = ()
+    links: tuple[Links, ...] = ()
+    looks: tuple[str, ...] = ()  # what a person should look at
+    failed: tuple[Result, ...] = ()
+    paste: str = ""  # lines for the environment's file
+    error: str = ""  # four lines
+    advice: str = ""  # the decision that is to be taken
+    refusals: tuple[Refusal, ...] = ()
+    writers_wait: float | None = None
+    undo_wait: float | None = None
+    pages: tuple[str, ...] = field(default=())
+
+
+def of(settings: Settings, run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
+    """What became of ``run``; ``refusals`` is what an approval would be refused for now."""
+    verdict = run.verdict()
+    plan = run.load(Plan) if run.has(Plan) else None
+    before = run.load(Report, "checks_before") if run.has(Report, "checks_before") else None
+    rehearsed = run.load(Rehearsal) if run.has(Rehearsal) else None
+    applied = run.load(Applied) if run.has(Applied) else None
+    headline, tone = _headline(run, verdict, refusals)
+    waits = verdict is Verdict.WAITING and not run.is_sealed
+    return Outcome(
+        run=run,
+        verdict=verdict,
+        headline=headline,
+        tone=tone,
+        digest=short(run.load(Proposal).digest) if waits and run.has(Proposal) else "",
+        is_dry_run=not journal.was_executed(run.events()),
+        kinds=tuple(map(_kind, plan.entities.values())) if plan else (),
+        links=tuple(map(_links, plan.links.values())) if plan else (),
+        looks=tuple(_looks(plan, before)) if plan else (),
+        failed=before.blocking if before else (),
+        paste="\n".join(_paste(plan, before)),
+        error="" if verdict is Verdict.COMPLETE else notebook.last_error(run),
+        advice=advice(verdict, run),
+        refusals=refusals,
+        writers_wait=waits_of.writers_waited if (waits_of := applied or rehearsed) else None,
+        undo_wait=rehearsed.undo_waited if rehearsed else None,
+        pages=tuple(sorted(path.name for path in run.folder.rglob("*.html"))),
+    )
+
+
+def patients_after(run: Run, settings: Settings) -> int:
+    """How many patients there will be once the run's plan was executed."""
+    mapping = mappings.load_for(settings, environments.folder())
+    plan = run.load(Plan)
+    if plan.scope is not Scope.REIMPORT:
+        raise ReimportError("this run re-links alone: it is approved on the command line")
+    return plan.entities[mapping.people()].rows_after
+
+
+# ---------------------------------------------------------------- the headline
+
+_HEADLINES = {
+    Verdict.COMPLETE: ("COMPLETE: reimported and verified", "good"),
+    Verdict.STOPPED: ("NO-GO: it was stopped; nothing was written", "bad"),
+    Verdict.FAILED: ("FAILED: nothing was written", "bad"),
+    Verdict.KILLED: ("KILLED: it was interrupted; nothing was written", "bad"),
+    Verdict.PARTIAL: ("NOT USED: it was given up; nothing was written", "attention"),
+    Verdict.COMMITTED_UNVERIFIED: ("COMMITTED, NOT VERIFIED: a person must decide", "bad"),
+    Verdict.IN_DOUBT: ("IN DOUBT: committed or not, nobody knows yet", "bad"),
+    Verdict.UNDONE: ("UNDONE: committed, and taken back since", "attention"),
+}
+
+
+def _headline(run: Run, verdict: Verdict, refusals: tuple[Refusal, ...]) -> tuple[str, str]:
+    if verdict is Verdict.COMPLETE and run.kind == "rollback":
+        return "COMPLETE: taken back and verified", "good"
+    if verdict is not Verdict.WAITING:
+        return _HEADLINES.get(verdict, (str(verdict), "attention"))
+    if refusals:
+        return "GO, but its approval is refused until the gates below are open", "attention"
+    return "GO, once somebody approves it below", "good"
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def _kind(entity: EntityPlan) -> Kind:
+    return Kind(
+        name=status.name_of(entity.entity),
+        there_now=entity.rows_before,
+        imported=entity.loaded,
+        new=entity.new,
+        changed=changed(entity),
+        kept=entity.kept,
+        purged=entity.purged,
+        left_out={rule: count for rule, count in entity.left_out.items() if count},
+        misfits=sum(m.count for m in entity.misfits),
+        there_after=entity.rows_after,
+    )
+
+
+def _links(links: LinkPlan) -> Links:
+    return Links(
+        status.name_of(links.attachment),
+        links.rows,
+        links.file.rows,
+        links.reachable_before,
+        links.reachable_after,
+    )
+
+
+def _looks(plan: Plan, before: Report | None) -> Iterator[str]:
+    """What a person should look at, the largest things first."""
+    for entity in plan.entities.values():
+        yield from _of_entity(entity, status.name_of(entity.entity))
+    for kind in plan.by_hand:
+        if kind.waiting:
+            rows = wording.amount(kind.waiting, "row")
+            yield f"manual.xlsx, {kind.kind}: {rows} still lack a value that only a person knows"
+    for result in before.results if before else ():
+        if result.level is Level.REVIEW and not result.passed:
+            yield f"{result.claim} Not so: {result.found}."
+
+
+def _of_entity(entity: EntityPlan, name: str) -> Iterator[str]:
+    for column in entity.changes:
+        if column.different and column.different == entity.replaced:
+            yield f"{name}: {column.column} changes in all {column.different:,} rows"
+    if entity.ambiguous:
+        listed = wording.some(entity.ambiguous)
+        yield f"{name}: two rows of Nexus claim one FileMaker record: {listed}"
+    for fit in entity.fits:
+        if fit.is_over:
+            held = wording.part(fit.misfits, fit.held)
+            yield f"{name}: {fit.column}: {held} values do not fit"
+
+
+# ---------------------------------------------------------------- lines to paste
+
+
+def _paste(plan: Plan | None, before: Report | None) -> Iterator[str]:
+    """What is missing in the environment's file: decisions and waivers, to fill in."""
+    for entity in plan.entities.values() if plan else ():
+        open_ones = [
+            *(
+                f'{u.cause} = ""  # keep or purge: {wording.amount(u.count, "row")}'
+                for u in entity.unmatched
+                if u.decision is None
+            ),
+            *(
+                f'{o.rule} = ""  # keep or {o.becomes}: {wording.amount(o.rows, "row")}'
+                for o in entity.overridden
+                if o.asks and o.rows and o.decision is None
+            ),
+        ]
+        different = [c for c in entity.changes if c.different and c.decision is None]
+        if open_ones:
+            yield from (f"[decisions.{entity.entity}]", *open_ones, "")
+        if different:
+            yield f"[decisions.{entity.entity}.when_different]"
+            for c in different:
+                rows = wording.amount(c.different, "row")
+                yield f'"{c.column}" = ""  # filemaker or nexus: {rows}'
+            yield ""
+    waivable = {c.name for c in checks.REGISTRY if c.waivable}
+    for result in before.blocking if before else ():
+        if result.check in waivable and result.looked_at:
+            yield from (
+                "[[waivers]]",
+                f'check = "{result.check}"',
+                f"at_most = {result.offending}",
+                'reason = ""',
+                'who = ""',
+                'until = ""  # a day',
+                "",
+            )

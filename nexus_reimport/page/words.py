@@ -1,0 +1,93 @@
+"""How numbers, times and names stand on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from nexus_reimport.page import status
+
+NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+
+
+def number(value: int | None) -> str:
+    """``2,842``; a dash where nothing is known."""
+    return NOTHING if value is None else f"{value:,}"
+
+
+def change(value: int | None) -> str:
+    """``+4``, ``no change``, or as much less; "" where nothing is known."""
+    if value is None:
+        return ""
+    return f"+{value:,}" if value > 0 else f"{MINUS}{-value:,}" if value else "no change"
+
+
+def clock(at: datetime, zone: ZoneInfo) -> str:
+    """The time of the day, in the clinic's zone."""
+    return f"{at.astimezone(zone):%H:%M:%S}"
+
+
+def moment(at: datetime, zone: ZoneInfo) -> str:
+    """Day and time, in the clinic's zone."""
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+def ago(at: datetime, now: datetime | None = None) -> str:
+    """``3 days ago``, ``12 minutes ago``, ``just now``."""
+    seconds = ((now or datetime.now(UTC)) - at).total_seconds()
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        count = int(seconds // length)
+        if count:
+            return f"{count} {unit if count == 1 else unit + 's'} ago"
+    return "just now"
+
+
+def seconds(value: float) -> str:
+    """``0.7 s``, ``55 s``, ``2 min 05 s``."""
+    if value >= 60:
+        return f"{int(value // 60)} min {int(value % 60):02} s"
+    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
+
+
+_PAGES = {"01": "preflight", "02": "execute", "03": "verify", "90": "rollback"}
+
+
+def page_name(path: str) -> str:
+    """An archived page as people call it: ``preflight``, ``preflight 2``."""
+    name = path.rpartition("/")[2].removesuffix(".html")
+    number, _, rest = name.partition("_")
+    tries = rest.partition("-")[2]
+    known = _PAGES.get(number)
+    return f"{known} {tries}".strip() if known else name
+
+
+def sum_of(counts: dict[str, int]) -> int:
+    """All of them."""
+    return sum(counts.values())
+
+
+def lower_first(name: str) -> str:
+    """A name inside of a sentence; SMS stays SMS."""
+    return name if name[:2].isupper() else name[:1].lower() + name[1:]
+
+
+def upper_first(name: str) -> str:
+    """The beginning of a sentence."""
+    return name[:1].upper() + name[1:]
+
+
+FILTERS: dict[str, Callable[..., str | int]] = {
+    "number": number,
+    "change": change,
+    "clock": clock,
+    "moment": moment,
+    "ago": ago,
+    "seconds": seconds,
+    "entity": status.name_of,
+    "column": status.name_of_column,
+    "page_name": page_name,
+    "sum_of": sum_of,
+    "lower_first": lower_first,
+    "upper_first": upper_first,
+}

@@ -1,0 +1,135 @@
+"""What is at work now, by whoever it was started, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from nexus_reimport import record
+from nexus_reimport.events import Event
+from nexus_reimport.page import commands, log
+from nexus_reimport.page.commands import Command
+from nexus_reimport.page.log import Line, Progress, Stage
+from nexus_reimport.record import Run, Verdict, lock
+from nexus_reimport.record.journal import Entry
+from nexus_reimport.settings import Settings
+
+SHOWN = 8  # lines of the log, from its end
+NAMES = {
+    "dry-run": "Dry run",
+    "execute": "Full reimport",
+    "rollback": "Rollback",
+    "finish": "Verification",
+    "settle": "Asking the database",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One command that is at work; ``run`` is None until it has opened one."""
+
+    name: str
+    run: Run | None
+    by: str
+    since: datetime
+    progress: Progress
+    stages: list[Stage]
+    why_not_cancelled: str
+
+
+def now(settings: Settings) -> Work | None:
+    """What is at work in this environment; None where nothing is."""
+    command = commands.at_work(settings)
+    run = _at_work(settings)
+    if command is None and run is None and not lock.is_taken(settings):
+        return None
+    entries = run.events() if run else []
+    since = command.at if command else _since(entries)
+    of = log.phase(entries, command.action if command else "")
+    earlier = _earlier(settings, run, of) if run else []
+    return Work(
+        name=_name(command, entries),
+        run=run,
+        by=_by(command, entries),
+        since=since,
+        progress=log.progress(entries, earlier, of, since),
+        stages=log.stages(entries, of) if run else [],
+        why_not_cancelled=commands.why_not_cancelled(command, run),
+    )
+
+
+def latest(settings: Settings) -> Run | None:
+    """The run that was opened last."""
+    runs = record.every(settings)
+    return runs[-1] if runs else None
+
+
+def last_lines(run: Run | None, shown: int = SHOWN) -> list[Line]:
+    """The end of a run's log, the newest line first."""
+    return log.lines(run.events())[-shown:][::-1] if run else []
+
+
+def failed_command(settings: Settings) -> Command | None:
+    """The last command, if it has ended without a run that tells how: refused, or never begun."""
+    command = commands.latest(settings)
+    if command is None or command.is_at_work:
+        return None
+    run = latest(settings)
+    told = run is not None and bool(entries := run.events()) and entries[-1].at >= command.at
+    return None if told else command
+
+
+def cancelled_command(settings: Settings) -> Command | None:
+    """The last command, if it was cancelled here and its run tells how it ended."""
+    command = commands.latest(settings)
+    if command is None or command.cancelled_by is None or failed_command(settings):
+        return None
+    return None if command.is_at_work else command
+
+
+def _at_work(settings: Settings) -> Run | None:
+    """The open run on which a process works, else the one that the runner has opened last."""
+    runs = record.open_runs(settings)[-3:]
+    for run in reversed(runs):
+        if run.workers():
+            return run
+    if runs and lock.is_taken(settings):
+        return runs[-1]
+    return None
+
+
+def _since(entries: Sequence[Entry]) -> datetime:
+    """When what is at work began, where it was not started here: the first stage of its phase."""
+    of = log.phase(entries)
+    starts = [e.at for e in entries if e.event is Event.STARTED and e.stage in of]
+    if of is not log.OF_THE_EXECUTION:
+        starts = [e.at for e in entries if e.event is Event.OPENED] or starts
+    return starts[0] if starts else datetime.now(UTC)
+
+
+def _name(command: Command | None, entries: Sequence[Entry]) -> str:
+    if command and command.action in NAMES:
+        return NAMES[command.action]
+    of = log.phase(entries)
+    if of is log.OF_THE_ROLLBACK:
+        return NAMES["rollback"]
+    return NAMES["execute"] if of is log.OF_THE_EXECUTION else NAMES["dry-run"]
+
+
+def _by(command: Command | None, entries: Sequence[Entry]) -> str:
+    """Who has started it: by name where the page knows it, as the system does elsewhere."""
+    if command:
+        return command.by
+    return next((e.text("who") for e in entries if e.event is Event.OPENED), "")
+
+
+def _earlier(settings: Settings, run: Run, of: Sequence[str]) -> list[Entry]:
+    """The journal of the last run of that kind that came to the end of the same phase."""
+    for one in reversed(record.every(settings)):
+        if one.id == run.id or one.kind != run.kind or one.verdict() is Verdict.RUNNING:
+            continue
+        entries = one.events()
+        if any(e.event is Event.FINISHED and e.stage == of[-1] for e in entries):
+            return entries
+    return []

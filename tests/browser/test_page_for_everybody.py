@@ -1,0 +1,135 @@
+"""The page for people who do not see well, have no mouse, a small screen, or paper."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from support.browsers import look_at, press, sign_in, wait_for
+from support.clinic import Clinic
+from support.pages import Page
+
+AXE = Path(__file__).with_name("axe.min.js")
+SERIOUS = {"serious", "critical"}
+
+
+@pytest.fixture
+def signed_in(browser: webdriver.Chrome, page: Page) -> Iterator[webdriver.Chrome]:
+    """The page with all that was read, by somebody who is signed in."""
+    sign_in(browser, page)
+    wait_for(browser, "connections", "S3 connected")
+    wait_for(browser, "status", "Patients")
+    browser.get(page.url)
+    yield browser
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def window(browser: webdriver.Chrome, width: int, zoom: float = 1.0) -> None:
+    """A window of so many points, its letters so large."""
+    metrics = {"width": int(width / zoom), "height": 900, "deviceScaleFactor": zoom}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**metrics, "mobile": False})
+
+
+def prefers(browser: webdriver.Chrome, scheme: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def found_by_axe(browser: webdriver.Chrome) -> list[str]:
+    """What axe finds that is serious: rule, and where."""
+    browser.execute_script(AXE.read_text(encoding="utf-8"))
+    result: dict[str, Any] = browser.execute_async_script(
+        "const done = arguments[arguments.length - 1]; axe.run().then(done);"
+    )
+    assert len(result["passes"]) > 20, "it has looked"
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary']}"
+        for one in result["violations"]
+        if one["impact"] in SERIOUS
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(
+    signed_in: webdriver.Chrome, page: Page, shown: Clinic, scheme: str, shots: Path | None
+) -> None:
+    prefers(signed_in, scheme)
+    signed_in.get(page.url)
+    press(signed_in, "Look first")
+    wait_for(signed_in, "way-back", "Rows that are put back")
+    look_at(signed_in, shots, f"8 {scheme}")
+    assert found_by_axe(signed_in) == []
+    assert shown.executed_once is not None
+    run = shown.executed_once().run
+    for path in (f"/runs/{run}", "/nothing"):
+        signed_in.get(page.url + path)
+        assert found_by_axe(signed_in) == []
+    signed_in.delete_all_cookies()
+    signed_in.get(page.url)
+    assert found_by_axe(signed_in) == []
+
+
+def test_the_page_can_be_used_by_keyboard_alone(signed_in: webdriver.Chrome) -> None:
+    seen = []
+    for _ in range(80):
+        signed_in.switch_to.active_element.send_keys(Keys.TAB)
+        here = signed_in.switch_to.active_element
+        if here.tag_name == "body":
+            break
+        seen.append(here.text.strip() or here.accessible_name)
+        outline = here.value_of_css_property("outline-style")
+        assert outline != "none", f"{seen[-1]} does not show that it is in focus"
+    buttons = ["Log out", "Read again", "Test again", "Start dry run", "Look first"]
+    wanted = ["Skip to the content", *buttons]
+    assert [name for name in seen if name in wanted] == wanted
+    skip = signed_in.find_element(By.CLASS_NAME, "skip")
+    skip.send_keys(Keys.ENTER)
+    assert signed_in.switch_to.active_element.get_attribute("id") == "main"
+
+
+@pytest.mark.parametrize(("width", "zoom"), [(390, 1.0), (1280, 2.0)])
+def test_nothing_is_wider_than_the_window(
+    signed_in: webdriver.Chrome, page: Page, width: int, zoom: float, shots: Path | None
+) -> None:
+    window(signed_in, width, zoom)
+    signed_in.get(page.url)
+    wide = signed_in.execute_script("return document.documentElement.scrollWidth")
+    if shots:
+        height = signed_in.execute_script("return document.documentElement.scrollHeight")
+        whole = {"x": 0, "y": 0, "width": width / zoom, "height": height, "scale": 1}
+        given = {"captureBeyondViewport": True, "clip": whole}
+        picture = signed_in.execute_cdp_cmd("Page.captureScreenshot", given)["data"]
+        (shots / f"9 {width} at {zoom:g}.png").write_bytes(base64.b64decode(picture))
+    assert wide <= int(width / zoom)
+
+
+def test_it_is_printed_without_buttons_and_with_all_of_its_numbers(
+    signed_in: webdriver.Chrome, shots: Path | None
+) -> None:
+    signed_in.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        visible = [b for b in signed_in.find_elements(By.TAG_NAME, "button") if b.is_displayed()]
+        assert visible == []
+        assert signed_in.find_element(By.ID, "status").is_displayed()
+    finally:
+        signed_in.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    printed = base64.b64decode(signed_in.print_page())
+    assert printed.startswith(b"%PDF")
+    if shots:
+        (shots / "print.pdf").write_bytes(printed)
+
+
+def test_the_browser_has_nothing_to_complain_about(signed_in: webdriver.Chrome, page: Page) -> None:
+    signed_in.get_log("browser")
+    signed_in.get(page.url)
+    said = [line["message"] for line in signed_in.get_log("browser") if line["level"] == "SEVERE"]
+    assert said == []

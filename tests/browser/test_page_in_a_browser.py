@@ -1,0 +1,203 @@
+"""The page as people use it, in Chromium: each of T1 to T5, cancel, rollback, two at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import requests
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+from nexus_reimport import record
+from nexus_reimport import settings as environments
+from nexus_reimport.model import Approval
+from nexus_reimport.record import Run, Verdict
+from support.browsers import (
+    buttons,
+    look_at,
+    press,
+    sign_in,
+    started,
+    text_of,
+    type_into,
+    wait_for,
+)
+from support.clinic import Clinic
+from support.pages import TOKEN, Page
+
+DEV = "sandbox-dev"
+START = "Start dry run"
+
+
+def runs(shown: Clinic) -> list[Run]:
+    return record.every(environments.load(DEV, shown.folder))
+
+
+def patients(shown: Clinic) -> int:
+    return int(shown.value("SELECT count(*) FROM patients"))
+
+
+def after_it(browser: webdriver.Chrome) -> int:
+    """How many patients the dry run says there will be: the number that a person reads."""
+    row = browser.find_element(By.XPATH, "//section[@id='dry-run']//tr[th='Patients']/td[last()]")
+    return int(row.text.replace(",", ""))
+
+
+def test_a_person_signs_in_sees_the_data_and_the_connections_and_asks_again(
+    browser: webdriver.Chrome, page: Page, shown: Clinic
+) -> None:
+    sign_in(browser, page)
+    assert browser.current_url == page.url
+    assert browser.title == "DEV · Data management: reimport from FileMaker"
+    assert f"Patients {patients(shown):,}" in wait_for(browser, "status", "Patients")
+    assert "PostgreSQL connected" in wait_for(browser, "connections", "PostgreSQL connected")
+    press(browser, "Read again")
+    wait_for(browser, "status", "as of")
+    press(browser, "Test again")
+    wait_for(browser, "connections", "S3 connected")
+
+
+def test_a_wrong_token_a_login_that_has_ended_and_a_log_out_lead_to_the_login(
+    browser: webdriver.Chrome, page: Page
+) -> None:
+    sign_in(browser, page, TOKEN + ".")
+    assert "not the token or the password" in text_of(browser, "main")
+    sign_in(browser, page)
+    assert browser.current_url == page.url
+    browser.delete_all_cookies()  # as when half a day has passed
+    press(browser, START)
+    assert "This was refused" in text_of(browser, "main")
+    assert "Nothing was done" in text_of(browser, "main")
+    browser.get(page.url)
+    assert browser.title == "DEV · Sign in"
+    sign_in(browser, page)
+    press(browser, "Log out")
+    assert browser.title == "DEV · Sign in"
+    browser.get(page.url)
+    assert browser.title == "DEV · Sign in"
+
+
+def test_dry_run_full_reimport_and_rollback(
+    browser: webdriver.Chrome, page: Page, shown: Clinic, shots: Path | None
+) -> None:
+    before = shown.state()
+    sign_in(browser, page)
+    wait_for(browser, "connections", "S3 connected")
+    assert not buttons(browser)["Reimport DEV"]
+    look_at(browser, shots, "1 before")
+    press(browser, START)
+    wait_for(browser, "work", "Dry run is at work")
+    wait_for(browser, "log", "read FileMaker finished (")
+    assert not buttons(browser)[START]
+    wait_for(browser, "dry-run", "GO, once somebody approves it below")
+    assert shown.state() == before, "a dry run changes nothing"
+    run = runs(shown)[-1]
+    assert run.verdict() is Verdict.WAITING
+    wait_for(browser, "reimport", "Every gate is open")
+    look_at(browser, shots, "2 dry run")
+
+    expected = after_it(browser)
+    assert f"DEV {expected:,}" not in browser.page_source, "it cannot be copied as it stands"
+    type_into(browser, name="Ada Engineer", reason="agreed with reception", phrase=f"{expected:,}")
+    press(browser, "Reimport DEV")
+    assert "Nothing was started" in text_of(browser, "refused")
+    assert browser.find_element(By.ID, "name").get_attribute("value") == "Ada Engineer"
+    look_at(browser, shots, "3 wrong phrase")
+    type_into(browser, phrase=f"DEV {expected:,}")
+    press(browser, "Reimport DEV")
+    wait_for(browser, "work", "Full reimport is at work")
+    look_at(browser, shots, "4 at work")
+    wait_for(browser, "dry-run", "COMPLETE: reimported and verified")
+    wait_for(browser, "status", f"Patients {expected:,}")
+    assert (run.verdict(), patients(shown)) == (Verdict.COMPLETE, expected)
+    approval = run.load(Approval)
+    assert (approval.name, approval.reason) == ("Ada Engineer", "agreed with reception")
+    assert "Ada Engineer" in text_of(browser, "runs")
+    look_at(browser, shots, "5 complete")
+
+    browser.find_element(By.LINK_TEXT, "verify").click()
+    assert "Sign-off" in browser.find_element(By.TAG_NAME, "body").text
+    assert f"/runs/{run.id}/files/03_verify.html" in browser.current_url
+    browser.get(f"{page.url}/runs/{run.id}")
+    assert "committed" in text_of(browser, "log")
+    look_at(browser, shots, "6 run")
+
+    browser.get(page.url)
+    press(browser, "Look first")
+    wait_for(browser, "way-back", "Nobody has written since: the rollback is exact")
+    look_at(browser, shots, "7 way back")
+    there, _ = before["patients"]
+    type_into(browser, "back-", name="Ada Engineer", reason="only a try", phrase=f"dev {there}")
+    press(browser, "Take it back")
+    wait_for(browser, "dry-run", "COMPLETE: taken back and verified")
+    wait_for(browser, "runs", "taken back since")
+    assert shown.state() == before
+
+
+def test_two_people_see_the_same_run_and_one_of_them_cancels_it(
+    browser: webdriver.Chrome,
+    page: Page,
+    session: requests.Session,
+    shown: Clinic,
+    tmp_path: Path,
+) -> None:
+    before, known = shown.state(), len(runs(shown))
+    shown.simulator.latency_ms = 150
+    try:
+        with started(tmp_path / "other") as other:
+            sign_in(browser, page)
+            sign_in(other, page)
+            press(browser, START)
+            wait_for(browser, "work", "Dry run is at work")
+            wait_for(other, "work", "Dry run is at work")
+            assert not buttons(other)[START]
+            refused = page.post(session, "dry-run")  # by somebody whose page is older
+            assert refused.status_code == 409
+            assert "is at work already" in refused.text
+            browser.refresh()
+            wait_for(browser, "work", "Read FileMaker")
+            page.stop()  # and the page itself is restarted: the run goes on
+            page.start()
+            assert runs(shown)[-1].workers()
+            for person in (browser, other):
+                person.get(page.url)
+                wait_for(person, "work", "Dry run is at work")
+            press(other, "Cancel dry run")
+            wait_for(other, "dry-run", "KILLED: it was interrupted; nothing was written")
+            wait_for(browser, "dry-run", "KILLED: it was interrupted; nothing was written")
+    finally:
+        shown.simulator.latency_ms = 0
+    assert [run.verdict() for run in runs(shown)[known:]] == [Verdict.KILLED]
+    assert shown.state() == before
+
+
+def test_without_scripts_the_page_reloads_itself_and_a_gate_closes_when_somebody_writes(
+    page: Page, session: requests.Session, shown: Clinic, tmp_path: Path
+) -> None:
+    with started(tmp_path / "plain", scripts=False) as browser:
+        sign_in(browser, page)
+        press(browser, START)
+        wait_for(browser, "work", "Dry run is at work")
+        assert browser.find_elements(By.CSS_SELECTOR, "noscript"), "scripts are switched off"
+        wait_for(browser, "reimport", "Every gate is open")
+        number = after_it(browser)
+        note = shown.value("SELECT id FROM notes ORDER BY id LIMIT 1")
+        shown.do("UPDATE notes SET content = content || '.' WHERE id = %s", "dev", note)
+        try:
+            before = shown.state()
+            press(browser, "Read again")
+            said = wait_for(browser, "reimport", "Closed: 1 of")
+            assert "notes: " in said
+            assert "start another dry run" in said
+            assert not buttons(browser)["Reimport DEV"]
+            digest = browser.find_element(By.CSS_SELECTOR, "#reimport [name=digest]")
+            given = {"name": "A", "reason": "B", "phrase": f"DEV {number}"}
+            forced = page.post(
+                session, "execute", digest=str(digest.get_attribute("value")), **given
+            )
+            assert forced.status_code == 409
+            assert "the full reimport is closed" in forced.text
+            assert shown.state() == before
+        finally:
+            query = "UPDATE notes SET content = left(content, -1) WHERE id = %s"
+            shown.do(query, "dev", note)

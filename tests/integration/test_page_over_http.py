@@ -1,0 +1,447 @@
+"""The page as it answers over HTTP: who is let in, with which headers, and what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import psycopg
+import pytest
+import requests
+from psycopg import sql
+from tornado.web import create_signed_value
+
+from nexus_reimport import CHECKOUT, record
+from nexus_reimport import settings as environments
+from nexus_reimport.events import Event
+from nexus_reimport.page import commands, outcome
+from nexus_reimport.record import Verdict
+from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE, Settings
+from support.clinic import ROLE, Clinic, planned
+from support.pages import PATH, TOKEN, Page, free_port, words
+from support.running import until
+
+ACTIONS = ("dry-run", "execute", "roll-back", "cancel", "finish", "look", "log-out")
+
+
+def settings_of(shown: Clinic) -> Settings:
+    return environments.load("sandbox-dev", shown.folder)
+
+
+def started(shown: Clinic) -> str:
+    """The command that the page has started last."""
+    last = commands.latest(settings_of(shown))
+    return last.log.name if last else ""
+
+
+def said(page: Page, session: requests.Session) -> str:
+    answer = session.get(page.url, timeout=30)
+    assert answer.status_code == 200
+    return words(answer.text)
+
+
+def settled(page: Page, session: requests.Session, action: str, part: str) -> str:
+    """What the page says once a reading that was asked for has ended."""
+    page.post(session, action)
+    for _ in range(100):
+        if "being asked" not in (text := said(page, session)) and "being read" not in text:
+            assert part in text, text
+            return text
+        time.sleep(0.2)
+    raise AssertionError("the reading did not end")
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/"])
+def test_the_page_is_at_its_address_with_and_without_the_last_slash(
+    page: Page, session: requests.Session, path: str
+) -> None:
+    answer = session.get(page.origin + path, timeout=30, allow_redirects=False)
+    assert answer.status_code == 200
+    assert "<title>DEV · Data management" in answer.text
+
+
+def test_without_a_login_every_address_leads_to_it_and_tells_nothing(page: Page) -> None:
+    for path in ("", "/", "/runs/20260101T000000Z-0000"):
+        answer = requests.get(page.url + path, timeout=10, allow_redirects=False)
+        assert answer.status_code == 302
+        assert answer.headers["Location"].startswith("/login")
+    for action in ("read-again", "test-again"):
+        answer = requests.post(f"{page.url}/{action}", timeout=10, allow_redirects=False)
+        assert answer.status_code == 403
+
+
+def test_a_wrong_token_is_refused_and_the_page_says_so(page: Page) -> None:
+    session = requests.Session()
+    session.get(f"{page.origin}/login", timeout=10)
+    given = {"_xsrf": session.cookies["_xsrf"], "password": TOKEN + "."}
+    answer = session.post(f"{page.origin}/login", given, timeout=10)
+    assert answer.status_code == 401
+    assert "not the token or the password" in words(answer.text)
+    assert session.get(page.url, timeout=10, allow_redirects=False).status_code == 302
+
+
+def test_a_login_ends_after_half_a_day(page: Page) -> None:
+    """A cookie as the page itself signs it, of an earlier time."""
+    session = page.signed_in()
+    (name,) = [cookie.name for cookie in session.cookies if cookie.name != "_xsrf"]
+    key = (page.folder / "jupyter_cookie_secret").read_bytes()
+    secret = hmac.new(key, digestmod=hashlib.sha256).digest()
+    parts = ("username", "name", "display_name", "initials", "color", "avatar_url")
+    user = json.dumps(dict.fromkeys(parts, "anonymous"))
+    status = []
+    for hours in (11, 13):
+        then = time.time() - 3600 * hours
+        signed = create_signed_value(secret, name, user, clock=lambda then=then: then)
+        cookies = {name: signed.decode()}
+        answer = requests.get(page.url, cookies=cookies, timeout=30, allow_redirects=False)
+        status.append(answer.status_code)
+    assert status == [200, 302]
+
+
+def test_a_token_in_the_address_is_taken_out_of_it(page: Page) -> None:
+    answer = requests.get(page.url, {"token": TOKEN}, timeout=30)
+    assert answer.url == page.url
+    assert answer.status_code == 200
+
+
+def test_each_answer_lets_the_browser_load_nothing_but_the_pages_own_files(
+    page: Page, session: requests.Session
+) -> None:
+    for path in (PATH, "/login", f"{PATH}/nothing"):
+        answer = session.get(page.origin + path, timeout=30, allow_redirects=False)
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none';"), path
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        for forbidden in ("<style", " style=", "onclick", '="http', "=http"):
+            assert forbidden not in answer.text, (path, forbidden)
+
+
+@pytest.mark.parametrize("with_token", [False, True])
+def test_a_forged_request_is_refused_also_where_a_proxy_adds_the_token(
+    page: Page, session: requests.Session, with_token: bool
+) -> None:
+    headers = {"Origin": "https://elsewhere.example"}
+    if with_token:
+        headers["Authorization"] = f"token {TOKEN}"
+    answer = session.post(f"{page.url}/read-again", {}, headers=headers, timeout=10)
+    assert answer.status_code == 403
+    assert "Nothing was done" in words(answer.text)
+    assert session.get(f"{page.url}/read-again", timeout=10).status_code == 405
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_no_action_is_done_by_a_link_or_by_a_form_of_another_site(
+    page: Page, session: requests.Session, shown: Clinic, action: str
+) -> None:
+    before = len(record.every(settings_of(shown))), started(shown)
+    assert session.get(f"{page.url}/{action}", timeout=10).status_code == 405
+    forged = session.post(f"{page.url}/{action}", {"_xsrf": "forged"}, timeout=10)
+    assert forged.status_code == 403
+    assert (len(record.every(settings_of(shown))), started(shown)) == before
+
+
+def test_the_server_of_the_page_has_no_kernels_and_no_files(
+    page: Page, session: requests.Session
+) -> None:
+    for path in (
+        "/api/kernels",
+        "/api/contents",
+        "/api/terminals",
+        "/api/sessions",
+        "/lab",
+        "/tree",
+    ):
+        assert session.get(page.origin + path, timeout=10).status_code == 404, path
+
+
+def test_the_page_shows_what_nexus_holds_and_what_it_lacks(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    text = settled(page, session, "read-again", "Current data as of")
+    patients = shown.value("SELECT count(*) FROM patients")
+    without = shown.value("SELECT count(*) FROM patients WHERE clinic_id IS NULL")
+    linked = shown.value(
+        "SELECT count(*) FROM documents_document d JOIN patients p ON p.id = d.object_id"
+    )
+    assert f"Patients {patients:,} clinic {without:,}" in text
+    assert f"linked to a patient {linked:,}" in text
+    for name in (
+        "Appointments",
+        "Notes",
+        "Letters",
+        "Reminders",
+        "SMS sent",
+        "SMS replies",
+        "Images",
+    ):
+        assert name in text
+
+
+def test_the_page_shows_the_change_since_the_last_run(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    ((note, *_),) = shown.rows("SELECT id FROM notes ORDER BY id LIMIT 1")
+    with shown.connect() as connection, connection.transaction(force_rollback=False):
+        connection.execute("CREATE TABLE kept_aside AS SELECT * FROM notes WHERE id = %s", (note,))
+        connection.execute("DELETE FROM notes WHERE id = %s", (note,))
+    try:
+        text = settled(page, session, "read-again", "Notes")
+        assert "\N{MINUS SIGN}1" in text
+        assert "The last run: 2" in text
+    finally:
+        with shown.connect() as connection, connection.transaction():
+            connection.execute("INSERT INTO notes SELECT * FROM kept_aside")
+            connection.execute("DROP TABLE kept_aside")
+
+
+def test_no_value_of_a_patient_is_on_the_page(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    text = session.get(page.url, timeout=30).text
+    names = {n for row in shown.rows("SELECT last_name, health_number FROM patients") for n in row}
+    assert [name for name in names if name and len(name) > 3 and f" {name} " in words(text)] == []
+
+
+def test_the_page_shows_each_connection_and_the_last_sync(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    text = settled(page, session, "test-again", "Connections as of")
+    assert "FileMaker, Data API connected" in text
+    assert "FileMaker, OData connected" in text
+    assert "PostgreSQL connected" in text
+    assert "rights complete" in text
+    assert "S3 connected" in text
+    assert "files missing, by run" in text
+    assert f"by run {shown.executed_once().run}" in text
+    assert "API_Contacts Data API" in text
+
+
+def test_a_filemaker_that_does_not_answer_is_told_and_the_rest_stands(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    secrets = shown.folder / ".env.sandbox-dev"
+    kept = secrets.read_text()
+    secrets.write_text(kept.replace(shown.simulator.url, "http://127.0.0.1:9"))
+    try:
+        text = settled(page, session, "test-again", "FileMaker, Data API not connected")
+        assert "PostgreSQL connected" in text
+        assert "next " in text
+    finally:
+        secrets.write_text(kept)
+    assert "not connected" not in settled(page, session, "test-again", "connected")
+
+
+def test_a_database_that_does_not_answer_is_told_with_the_time_since_when(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    secrets = shown.folder / ".env.sandbox-dev"
+    kept = secrets.read_text()
+    secrets.write_text(kept.replace(str(shown.server.port), "9"))
+    try:
+        text = settled(page, session, "read-again", "Nexus could not be read, since ")
+        assert "The numbers below are older" in text
+    finally:
+        secrets.write_text(kept)
+    assert "could not be read" not in settled(page, session, "read-again", "Patients")
+
+
+def test_a_right_that_is_missing_is_told_with_the_statement_that_gives_it(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    name = sql.Identifier(ROLE)
+    with psycopg.connect(shown.server.dsn(shown.databases["dev"]), autocommit=True) as connection:
+        connection.execute(sql.SQL("REVOKE DELETE ON notes FROM {}").format(name))
+        try:
+            text = settled(page, session, "test-again", "rights are missing")
+            assert re.search(rf"GRANT DELETE ON TABLE \S*notes TO {ROLE};", text)
+        finally:
+            connection.execute(sql.SQL("GRANT DELETE ON notes TO {}").format(name))
+    settled(page, session, "test-again", "rights complete")
+
+
+def test_reading_for_the_page_lets_go_of_whoever_waits(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    with shown.connect() as connection, connection.transaction():
+        connection.execute("LOCK TABLE notes")
+        began = time.monotonic()
+        text = settled(page, session, "read-again", "could not be read")
+        assert time.monotonic() - began < 15
+        assert "another session has locked it" in text
+    settled(page, session, "read-again", "Notes")
+
+
+def test_an_environment_that_is_broken_is_told_in_four_lines(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    path = shown.folder / "sandbox-dev.toml"
+    kept = path.read_text()
+    path.write_text(kept + "\nnothing_known = 1\n")
+    try:
+        answer = session.get(page.url, timeout=10)
+        assert answer.status_code == 500
+        assert "nothing_known" in words(answer.text)
+        assert "fix the file" in words(answer.text)
+    finally:
+        path.write_text(kept)
+
+
+def test_a_run_that_somebody_has_started_elsewhere_is_shown_and_nothing_else_can_be_started(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    before = started(shown)
+    with record.at_work(settings_of(shown)):
+        text = said(page, session)
+        assert "is at work" in text
+        assert "Nothing else can be started while a command is at work" in text
+        assert "It cannot be cancelled here" in text
+        refused = page.post(session, "dry-run")
+        assert refused.status_code == 409
+        assert "at work already" in words(refused.text)
+        assert page.post(session, "cancel").status_code == 409
+    assert started(shown) == before
+    assert page.post(session, "cancel").status_code == 409
+
+
+def test_a_full_reimport_without_a_dry_run_is_refused(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    before = started(shown)
+    given = {"name": "A", "reason": "B", "phrase": "DEV 1", "digest": "0" * 12}
+    answer = page.post(session, "execute", **given)
+    assert answer.status_code == 409
+    assert "the full reimport is closed" in words(answer.text)
+    assert page.post(session, "roll-back", **given).status_code == 409
+    assert started(shown) == before
+
+
+def test_an_archived_page_is_shown_as_it_lies_there_and_can_do_nothing(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    """Also one into which somebody has put a script."""
+    assert shown.executed_once is not None
+    run = record.find(settings_of(shown), shown.executed_once().run)
+    planted = run.folder / "planted.html"
+    planted.write_text("<script>alert(1)</script>")
+    try:
+        answer = session.get(f"{page.url}/runs/{run.id}/files/planted.html", timeout=10)
+        assert answer.text == planted.read_text()
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("sandbox; default-src 'none';")
+        assert "script" not in policy
+    finally:
+        planted.unlink()
+    for name, path in (("plan.json", "files/"), ("journal.jsonl", "files/")):
+        (found,) = run.folder.rglob(name)
+        place = found.relative_to(run.folder).as_posix()
+        answer = session.get(f"{page.url}/runs/{run.id}/{path}{place}", timeout=10)
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    for wrong in (
+        "..%2f..%2f..%2fenvironments%2fsandbox-dev.toml",
+        "nothing.html",
+        "%2fetc%2fpasswd",
+    ):
+        address = f"{page.url}/runs/{run.id}/files/{wrong}"
+        assert session.get(address, timeout=10).status_code == 404, wrong
+    assert session.get(f"{page.url}/runs/nothing", timeout=10).status_code == 404
+
+
+def test_the_page_of_a_run_tells_it_whole(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    assert shown.executed_once is not None
+    run = shown.executed_once().run
+    text = words(session.get(f"{page.url}/runs/{run}", timeout=10).text)
+    for told in (
+        "COMPLETE",
+        "Approved by",
+        "read FileMaker finished (",
+        "committed",
+        "journal.jsonl",
+    ):
+        assert told in text
+
+
+def test_a_run_that_is_committed_and_not_verified_takes_the_top_of_the_page(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    run = record.create(settings_of(shown))
+    try:
+        run.journal(Event.STARTED, stage="apply", pid=1)
+        run.journal(Event.COMMITTING)
+        run.journal(Event.COMMITTED)
+        run.journal(Event.FINISHED, stage="apply")
+        assert run.verdict() is Verdict.COMMITTED_UNVERIFIED
+        text = said(page, session)
+        assert "A person must decide: read what stands below." in text
+        assert text.index("COMMITTED, NOT VERIFIED") < text.index("Current data")
+        assert "nexus-reimport finish sandbox-dev" in text
+        assert f"run {run.id} is COMMITTED_UNVERIFIED" in text
+    finally:
+        shutil.rmtree(run.folder)
+        shutil.rmtree(run.private)
+
+
+def test_the_page_loads_beside_jupyterlab(shown: Clinic, tmp_path: Path) -> None:
+    """As `make lab` starts it: the same page, in a server that has kernels and files too."""
+    lines = (CHECKOUT / "Makefile").read_text().splitlines()
+    (option,) = [line.strip(" \\\t") for line in lines if "jpserver_extensions" in line]
+    name, _, value = option.partition("=")
+    given = {
+        "JUPYTER_TOKEN": TOKEN,
+        "JUPYTER_CONFIG_DIR": str(tmp_path),
+        "JUPYTER_RUNTIME_DIR": str(tmp_path),
+        FOLDER_VARIABLE: str(shown.folder),
+        ENVIRONMENT_VARIABLE: "sandbox-dev",
+    }
+    port = free_port()
+    command = ["-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+    command += [f"--port={port}", f"--notebook-dir={tmp_path}", f"{name}={value.strip(chr(34))}"]
+    log = (tmp_path / "log").open("wb")
+    with subprocess.Popen(
+        [sys.executable, *command], env={**os.environ, **given}, stdout=log, stderr=log
+    ) as lab:
+        try:
+            address = f"http://127.0.0.1:{port}"
+            until(lambda: lab.poll() is None and answers(address), 120)
+            token = {"Authorization": f"token {TOKEN}"}
+            found = requests.get(address + PATH, headers=token, timeout=30)
+            assert "<title>DEV · Data management" in found.text
+            assert requests.get(f"{address}/lab", headers=token, timeout=30).status_code == 200
+        finally:
+            lab.terminate()
+
+
+def answers(address: str) -> bool:
+    try:
+        return requests.get(f"{address}/login", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def test_what_must_be_decided_is_told_as_lines_for_the_environments_file(clinic: Clinic) -> None:
+    clinic.edit("sandbox-dev", '[decisions.notes]\nnot_in_filemaker = "keep"', "[decisions.notes]")
+    clinic.edit("sandbox-dev", 'past_scheduled = "keep"\n', "")
+    clinic.edit("sandbox-dev", 'check = "every_planned_patient_has_a_clinic"\nat_most = 86',
+                'check = "every_planned_patient_has_a_clinic"\nat_most = 0')  # fmt: skip
+    book = planned()
+    book.check_before()
+    found = outcome.of(book.settings, book.run)
+    lines = tomllib.loads(found.paste)
+    assert lines["decisions"]["notes"] == {"not_in_filemaker": ""}
+    assert lines["decisions"]["appointments"] == {"past_scheduled": ""}
+    assert "every_planned_patient_has_a_clinic" in {waiver["check"] for waiver in lines["waivers"]}
+    assert {result.check for result in found.failed} >= {"everything_is_decided"}

@@ -1,0 +1,135 @@
+"""Chromium without a window, driven by Debian's own driver; nothing is fetched from anywhere."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from selenium import webdriver
+from selenium.common.exceptions import (
+    NoSuchElementException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.ui import WebDriverWait
+
+from support.pages import TOKEN, Page
+
+T = TypeVar("T")
+LONG = 180.0  # seconds: a whole run, on a machine that has other things to do
+QUIET = (
+    "--headless",
+    "--no-sandbox",  # as root it has none
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+
+
+@contextmanager
+def started(folder: Path, *more: str, scripts: bool = True) -> Iterator[webdriver.Chrome]:
+    """A browser with a profile of its own."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for argument in (*QUIET, f"--user-data-dir={folder}", *more):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    if not scripts:
+        blocked = {"profile.managed_default_content_settings.javascript": 2}
+        options.add_experimental_option("prefs", blocked)
+    service = webdriver.ChromeService(str(shutil.which("chromedriver")))
+    driver = webdriver.Chrome(options, service)
+    try:
+        driver.set_page_load_timeout(60)
+        yield driver
+    finally:
+        driver.quit()
+
+
+def sign_in(browser: webdriver.Chrome, page: Page, token: str = TOKEN) -> None:
+    """Go to the page, be led to the login, type the token."""
+    browser.get(page.url)
+    field = browser.find_element(By.NAME, "password")
+    field.send_keys(token)
+    field.submit()
+
+
+def text_of(browser: webdriver.Chrome, place: str) -> str:
+    """What a part of the page says, in one line."""
+    return " ".join(browser.find_element(By.ID, place).text.split())
+
+
+def _until(browser: webdriver.Chrome, found: Callable[[], T], what: str, seconds: float) -> T:
+    """What is found, tried again while the page is being replaced under our hands."""
+    ignored = (NoSuchElementException, StaleElementReferenceException)
+    waiting = WebDriverWait(browser, seconds, 0.2, ignored_exceptions=ignored)
+    return waiting.until(lambda _: found(), what)
+
+
+def wait_for(browser: webdriver.Chrome, place: str, words: str, seconds: float = LONG) -> str:
+    """What a part of the page says as soon as it says ``words``."""
+
+    def said() -> str:
+        text = text_of(browser, place)
+        return text if words in text else ""
+
+    try:
+        return _until(browser, said, "", seconds)
+    except TimeoutException:
+        main = text_of(browser, "main")
+        raise AssertionError(f"{place} did not say {words!r}; the page says: {main}") from None
+
+
+def buttons(browser: webdriver.Chrome) -> dict[str, bool]:
+    """Each button by its label, and whether it can be pressed."""
+
+    def found() -> dict[str, bool]:
+        every = browser.find_elements(By.TAG_NAME, "button")
+        return {one.text.strip(): one.is_enabled() for one in every}
+
+    return _until(browser, found, "there are no buttons", LONG)
+
+
+def press(browser: webdriver.Chrome, label: str) -> None:
+    """Press the button that is called so, with the keyboard, and wait for the next page."""
+    old = browser.find_element(By.TAG_NAME, "html")
+
+    def pressed() -> bool:
+        every = browser.find_elements(By.TAG_NAME, "button")
+        button = next((one for one in every if one.text.strip() == label), None)
+        if button is None or not button.is_enabled():
+            return False
+        button.send_keys(Keys.ENTER)
+        return True
+
+    _until(browser, pressed, f"no button {label!r} can be pressed", LONG)
+    WebDriverWait(browser, LONG, 0.1).until(staleness_of(old), f"{label!r} did nothing")
+
+
+def type_into(browser: webdriver.Chrome, prefix: str = "", **values: str) -> None:
+    """Fill in fields of a form."""
+    for name, value in values.items():
+        field = browser.find_element(By.ID, prefix + name)
+        field.clear()
+        field.send_keys(value)
+
+
+def look_at(browser: webdriver.Chrome, folder: Path | None, name: str) -> None:
+    """Keep a picture of the whole page, where somebody wants to look at it."""
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    browser.set_window_size(1280, height + 150)
+    browser.save_screenshot(str(folder / f"{name}.png"))
+    browser.set_window_size(1280, 900)

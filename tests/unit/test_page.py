@@ -1,0 +1,247 @@
+"""The page's parts that need no server: what is typed, the log in words, the time that is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import Busy
+from nexus_reimport.files import private
+from nexus_reimport.page import commands, headers, history, log, words
+from nexus_reimport.page.confirmation import Confirmation, is_meant
+from nexus_reimport.record import run as runs
+from nexus_reimport.record.journal import Entry
+from nexus_reimport.settings import Settings
+
+START = datetime(2026, 11, 26, 10, 0, tzinfo=UTC)
+
+
+def journal(*told: tuple[float, str, str, str]) -> list[Entry]:
+    """Lines of a journal: seconds, event, stage, step or what."""
+    return [
+        Entry.of(
+            {
+                "at": (START + timedelta(seconds=seconds)).isoformat(),
+                "event": event,
+                **({"stage": stage} if stage else {}),
+                **({"step": more} if event == "step" else {"what": more}),
+            }
+        )
+        for seconds, event, stage, more in told
+    ]
+
+
+EARLIER = journal(
+    (0, "opened", "", ""),
+    (2, "started", "snapshot", ""),
+    (6, "finished", "snapshot", ""),
+    (6, "started", "rehearsal", ""),
+    (8, "step", "rehearsal", "apply"),
+    (12, "finished", "rehearsal", ""),
+    (12, "started", "proposal", ""),
+    (13, "finished", "proposal", ""),
+)
+
+
+@pytest.fixture
+def settings(environment_files: Path) -> Settings:
+    """An environment whose folders are this test's own."""
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(path.read_text().replace('"../../', '"'))
+    return environments.load("sandbox-dev", environment_files)
+
+
+# ---------------------------------------------------------------- what is typed
+
+
+@pytest.mark.parametrize("typed", ["PROD 2,877", "prod 2877", "Prod  2,877"])
+def test_the_word_and_the_number_are_meant_however_they_are_written(typed: str) -> None:
+    assert is_meant(typed, "PROD", 2877)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["", "PROD", "2,877", "PROD2877", "DEV 2,877", "PROD 2,878", "PROD 2877 x", "PROD -2877"],
+)
+def test_anything_else_is_not_meant(typed: str) -> None:
+    assert not is_meant(typed, "PROD", 2877)
+
+
+def test_a_form_says_all_that_is_wrong_with_it_at_once() -> None:
+    given = Confirmation.of({"name": " \n", "reason": "", "phrase": "PROD 1", "digest": "abc"})
+    assert given.problems("PROD", 2, "abd").keys() == {"name", "reason", "phrase", "digest"}
+    right = Confirmation.of(
+        {"name": " Ada\x00  Engineer ", "reason": "r", "phrase": "PROD 2", "digest": " ABD "}
+    )
+    assert right.problems("PROD", 2, "abd") == {}
+    assert right.name == "Ada Engineer"
+
+
+# ---------------------------------------------------------------- the log
+
+
+def test_a_journal_is_told_in_words_with_stage_step_and_seconds() -> None:
+    told = [
+        f"{line.stage}: {line.words}" + (f" {line.seconds:.0f}" if line.seconds is not None else "")
+        for line in log.lines(EARLIER)
+    ]
+    assert told == [
+        ": the run was opened",
+        "read FileMaker: begins",
+        "read FileMaker: finished 4",
+        "rehearsal: begins",
+        "rehearsal: apply finished 4",
+        "rehearsal: finished 6",
+        "proposal: begins",
+        "proposal: finished 1",
+    ]
+
+
+def test_a_failure_is_told_by_its_first_line_and_an_event_of_a_later_version_is_left_out() -> None:
+    entries = journal(
+        (0, "started", "apply", ""),
+        (1, "step", "apply", "delete"),
+        (2, "failed", "apply", "a table is locked\n  by another"),
+        (3, "something new", "", ""),
+    )
+    lines = log.lines(entries)
+    assert [line.words for line in lines] == ["begins", "failed: a table is locked"]
+    assert lines[-1].tone == "bad"
+
+
+def test_the_time_that_is_left_is_what_the_last_run_took_from_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = datetime.now(UTC)
+    shift = now - START - timedelta(seconds=5)
+    entries = [
+        Entry.of({**entry.line, "at": (entry.at + shift).isoformat()})
+        for entry in journal((0, "started", "snapshot", ""), (4, "started", "rehearsal", ""))
+    ]
+    seen = log.progress(entries, EARLIER, log.OF_THE_PREFLIGHT, now - timedelta(seconds=5))
+    assert seen.stage == "rehearsal"
+    assert seen.left == pytest.approx(13 - 6 - 1, abs=0.5)
+    assert seen.elapsed == pytest.approx(5, abs=0.5)
+    assert log.progress(entries, [], log.OF_THE_PREFLIGHT, now).left is None
+    nothing = log.progress([], EARLIER, log.OF_THE_PREFLIGHT, now)
+    assert nothing.left == pytest.approx(11)
+
+
+def test_each_stage_of_a_phase_stands_with_its_state() -> None:
+    entries = journal(
+        (0, "started", "drift", ""), (1, "finished", "drift", ""), (1, "started", "approval", "")
+    )
+    states = [stage.state for stage in log.stages(entries, log.phase(entries))]
+    assert states == ["good", "at-work", "open", "open", "open"]
+
+
+# ---------------------------------------------------------------- words
+
+
+def test_numbers_times_and_names_are_written_as_people_read_them() -> None:
+    assert words.number(2877) == "2,877"
+    assert (words.change(4), words.change(0), words.change(None)) == ("+4", "no change", "")
+    assert words.change(-61) == "\N{MINUS SIGN}61"
+    assert [words.seconds(n) for n in (0.72, 55, 125)] == ["0.7 s", "55 s", "2 min 05 s"]
+    now = START + timedelta(days=3)
+    assert words.ago(START, now) == "3 days ago"
+    assert words.ago(START, START + timedelta(hours=1)) == "1 hour ago"
+    assert words.page_name("data/01_preflight-2.html") == "preflight 2"
+
+
+def test_the_policy_of_the_page_allows_own_files_and_nothing_inline() -> None:
+    parts = dict(part.strip().split(" ", 1) for part in headers.POLICY.split(";"))
+    assert parts["default-src"] == "'none'"
+    assert parts["frame-ancestors"] == "'none'"
+    assert not {"unsafe", "http", "*", "data:"} & {
+        w for text in parts.values() for w in text.split()
+    }
+
+
+# ---------------------------------------------------------------- the files of a record
+
+
+def test_only_whole_files_of_the_records_own_folder_are_served(
+    settings: Settings, tmp_path: Path
+) -> None:
+    run = runs.of(settings, "20260101T000000Z-0000")
+    (run.folder / "data").mkdir(parents=True)
+    (run.folder / "journal.jsonl").write_text("{}\n")
+    (run.folder / "data" / "01_preflight.html").write_text("page")
+    (tmp_path / "secret").write_text("secret")
+    (run.folder / "link").symlink_to(tmp_path / "secret")
+    (run.folder / "folder").symlink_to(tmp_path, target_is_directory=True)
+    assert history.files(run) == ("data/01_preflight.html", "journal.jsonl")
+    for wrong in (
+        "../secret",
+        "link",
+        "folder/secret",
+        "/etc/passwd",
+        "data/../journal.jsonl",
+        ".",
+    ):
+        assert history.file(run, wrong) is None
+
+
+# ---------------------------------------------------------------- commands
+
+
+def ended(settings: Settings, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while commands.at_work(settings):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_command_is_a_process_of_its_own_whose_log_tells_what_it_said(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_TOKEN", "secret")
+    started = commands.start(settings, "dry-run", ["record", "list", "nobody"], "Ada")
+    assert os.getsid(started.pid) == started.pid
+    assert started.log.stat().st_mode & 0o777 == private.FILE
+    with pytest.raises(Busy, match="at work already, started here by Ada"):
+        commands.start(settings, "dry-run", ["--version"], "Bob")
+    ended(settings)
+    found = commands.latest(settings)
+    assert found is not None
+    assert (found.action, found.by, found.pid) == ("dry-run", "Ada", started.pid)
+    assert "no environment is called 'nobody'" in found.text()
+
+
+def test_a_command_gets_no_token_of_the_pages() -> None:
+    given = {"JUPYTER_TOKEN": "x", "JPY_API_TOKEN": "x", "PATH": "p", "NEXUS_REIMPORT_RUNNER": "t"}
+    assert commands._environment(given) == {"PATH": "p"}
+
+
+def test_the_lock_of_a_commands_log_lasts_as_long_as_its_processes(settings: Settings) -> None:
+    """Also where the one that has started it is gone: the page was restarted, or killed."""
+    code = """
+import sys
+from pathlib import Path
+from nexus_reimport import settings
+from nexus_reimport.page import commands
+
+known = settings.load("sandbox-dev", Path(sys.argv[1]))
+sys.executable = sys.argv[2]
+commands.start(known, "dry-run", [], "")
+"""
+    folder = settings.folders.private.parent
+    sleeper = folder / "sleeper"
+    sleeper.write_text("#!/bin/sh\nexec sleep 60\n")
+    sleeper.chmod(0o700)
+    subprocess.run([sys.executable, "-c", code, str(folder), str(sleeper)], check=True)
+    found = commands.at_work(settings)
+    assert found is not None, "whoever started it has ended; it has not"
+    assert commands.why_not_cancelled(found, None) == ""
+    os.kill(found.pid, signal.SIGKILL)
+    ended(settings)
+    assert commands.why_not_cancelled(found, None) == "its process is not known any more"
