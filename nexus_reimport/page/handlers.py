@@ -62,6 +62,11 @@ class PageHandler(StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMix
             )
         )
 
+    async def show(self, form: Form | None = None) -> None:
+        """Write the whole page; ``form`` is one that was refused."""
+        it = await asyncio.to_thread(front.gather, self.desk, form)
+        self.write(self.page("front.html", it=it))
+
     def back(self, place: str = "", to: str = "") -> None:
         """Lead the browser back to the page, at ``place``."""
         self.redirect(self.front + to + (f"#{place}" if place else ""), status=303)
@@ -96,12 +101,6 @@ class Whole(PageHandler):
                 await reading.soon(FIRST_LOOK)
         await self.show()
 
-    async def show(self, form: Form | None = None) -> None:
-        """Write the page; ``form`` is one that was refused."""
-        self.write(
-            self.page("front.html", it=await asyncio.to_thread(front.gather, self.desk, form))
-        )
-
 
 class ReadAgain(PageHandler):
     """T1, read again."""
@@ -128,7 +127,7 @@ class TestAgain(PageHandler):
 # ---------------------------------------------------------------- what starts a command
 
 
-class Starts(Whole):
+class Starts(PageHandler):
     """A handler that starts a command."""
 
     async def start(self, action: str, arguments: Sequence[str]) -> None:

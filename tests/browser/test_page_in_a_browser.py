@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 
 from nexus_reimport import record
 from nexus_reimport import settings as environments
-from nexus_reimport.model import Approval
+from nexus_reimport.model import Approval, Proposal
 from nexus_reimport.record import Run, Verdict
 from support.browsers import (
     buttons,
@@ -20,6 +20,7 @@ from support.browsers import (
     started,
     text_of,
     type_into,
+    value_of,
     wait_for,
 )
 from support.clinic import Clinic
@@ -39,8 +40,8 @@ def patients(shown: Clinic) -> int:
 
 def after_it(browser: webdriver.Chrome) -> int:
     """How many patients the dry run says there will be: the number that a person reads."""
-    row = browser.find_element(By.XPATH, "//section[@id='dry-run']//tr[th='Patients']/td[last()]")
-    return int(row.text.replace(",", ""))
+    cell = value_of(browser, "//section[@id='dry-run']//tr[th='Patients']/td[last()]")
+    return int(cell.replace(",", ""))
 
 
 def test_a_person_signs_in_sees_the_data_and_the_connections_and_asks_again(
@@ -61,13 +62,13 @@ def test_a_wrong_token_a_login_that_has_ended_and_a_log_out_lead_to_the_login(
     browser: webdriver.Chrome, page: Page
 ) -> None:
     sign_in(browser, page, TOKEN + ".")
-    assert "not the token or the password" in text_of(browser, "main")
+    wait_for(browser, "main", "not the token or the password")
     sign_in(browser, page)
     assert browser.current_url == page.url
     browser.delete_all_cookies()  # as when half a day has passed
     press(browser, START)
-    assert "This was refused" in text_of(browser, "main")
-    assert "Nothing was done" in text_of(browser, "main")
+    wait_for(browser, "main", "This was refused")
+    wait_for(browser, "main", "Nothing was done")
     browser.get(page.url)
     assert browser.title == "DEV · Sign in"
     sign_in(browser, page)
@@ -100,7 +101,7 @@ def test_dry_run_full_reimport_and_rollback(
     assert f"DEV {expected:,}" not in browser.page_source, "it cannot be copied as it stands"
     type_into(browser, name="Ada Engineer", reason="agreed with reception", phrase=f"{expected:,}")
     press(browser, "Reimport DEV")
-    assert "Nothing was started" in text_of(browser, "refused")
+    wait_for(browser, "refused", "Nothing was started")
     assert browser.find_element(By.ID, "name").get_attribute("value") == "Ada Engineer"
     look_at(browser, shots, "3 wrong phrase")
     type_into(browser, phrase=f"DEV {expected:,}")
@@ -112,7 +113,7 @@ def test_dry_run_full_reimport_and_rollback(
     assert (run.verdict(), patients(shown)) == (Verdict.COMPLETE, expected)
     approval = run.load(Approval)
     assert (approval.name, approval.reason) == ("Ada Engineer", "agreed with reception")
-    assert "Ada Engineer" in text_of(browser, "runs")
+    wait_for(browser, "runs", "Ada Engineer")
     look_at(browser, shots, "5 complete")
 
     browser.find_element(By.LINK_TEXT, "verify").click()
@@ -190,11 +191,9 @@ def test_without_scripts_the_page_reloads_itself_and_a_gate_closes_when_somebody
             assert "notes: " in said
             assert "start another dry run" in said
             assert not buttons(browser)["Reimport DEV"]
-            digest = browser.find_element(By.CSS_SELECTOR, "#reimport [name=digest]")
-            given = {"name": "A", "reason": "B", "phrase": f"DEV {number}"}
-            forced = page.post(
-                session, "execute", digest=str(digest.get_attribute("value")), **given
-            )
+            digest = runs(shown)[-1].load(Proposal).digest[:12]
+            given = {"name": "A", "reason": "B", "phrase": f"DEV {number}", "digest": digest}
+            forced = page.post(session, "execute", **given)
             assert forced.status_code == 409
             assert "the full reimport is closed" in forced.text
             assert shown.state() == before

@@ -37,7 +37,8 @@ def test_whom_nexus_knows_is_signed_in_by_name_and_never_sees_the_token(outer: s
     assert answer.status_code == 200
     assert f"signed in as {USER}" in words(answer.text)
     assert TOKEN not in answer.text + str(answer.headers)
-    assert all("Secure" in c for c in answer.headers["Set-Cookie"].split(", ") if "username" in c)
+    (login,) = [c for c in answer.raw.headers.getlist("Set-Cookie") if c.startswith("username")]
+    assert {"Secure", "HttpOnly", "SameSite=Lax"} <= {part.strip() for part in login.split(";")}
 
 
 def test_a_form_works_through_the_proxy_and_a_forged_one_does_not(outer: str) -> None:

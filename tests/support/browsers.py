@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from selenium import webdriver
 from selenium.common.exceptions import (
-    NoSuchElementException,
-    StaleElementReferenceException,
+    InvalidSessionIdException,
     TimeoutException,
+    WebDriverException,
 )
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -59,9 +59,10 @@ def started(folder: Path, *more: str, scripts: bool = True) -> Iterator[webdrive
 def sign_in(browser: webdriver.Chrome, page: Page, token: str = TOKEN) -> None:
     """Go to the page, be led to the login, type the token."""
     browser.get(page.url)
+    old = browser.find_element(By.TAG_NAME, "html")
     field = browser.find_element(By.NAME, "password")
-    field.send_keys(token)
-    field.submit()
+    field.send_keys(token, Keys.ENTER)
+    WebDriverWait(browser, LONG, 0.1).until(staleness_of(old), "the login did nothing")
 
 
 def text_of(browser: webdriver.Chrome, place: str) -> str:
@@ -71,9 +72,16 @@ def text_of(browser: webdriver.Chrome, place: str) -> str:
 
 def _until(browser: webdriver.Chrome, found: Callable[[], T], what: str, seconds: float) -> T:
     """What is found, tried again while the page is being replaced under our hands."""
-    ignored = (NoSuchElementException, StaleElementReferenceException)
-    waiting = WebDriverWait(browser, seconds, 0.2, ignored_exceptions=ignored)
-    return waiting.until(lambda _: found(), what)
+
+    def tried(_: object) -> T | None:
+        try:
+            return found()
+        except InvalidSessionIdException:
+            raise
+        except WebDriverException:  # an element, or a document, of the page before
+            return None
+
+    return WebDriverWait(browser, seconds, 0.2).until(tried, what)
 
 
 def wait_for(browser: webdriver.Chrome, place: str, words: str, seconds: float = LONG) -> str:
@@ -116,12 +124,25 @@ def press(browser: webdriver.Chrome, label: str) -> None:
     WebDriverWait(browser, LONG, 0.1).until(staleness_of(old), f"{label!r} did nothing")
 
 
+def value_of(browser: webdriver.Chrome, xpath: str) -> str:
+    """The text of what is found by ``xpath``."""
+    return _until(browser, lambda: browser.find_element(By.XPATH, xpath).text, xpath, LONG)
+
+
 def type_into(browser: webdriver.Chrome, prefix: str = "", **values: str) -> None:
     """Fill in fields of a form."""
-    for name, value in values.items():
-        field = browser.find_element(By.ID, prefix + name)
-        field.clear()
-        field.send_keys(value)
+
+    def filled() -> bool:
+        for name, value in values.items():
+            field = browser.find_element(By.ID, prefix + name)
+            field.clear()
+            field.send_keys(value)
+        return all(
+            browser.find_element(By.ID, prefix + name).get_attribute("value") == value
+            for name, value in values.items()
+        )
+
+    _until(browser, filled, f"the form {prefix!r} could not be filled in", LONG)
 
 
 def look_at(browser: webdriver.Chrome, folder: Path | None, name: str) -> None:
