@@ -16,7 +16,7 @@ from selenium.common.exceptions import (
 )
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from support.pages import TOKEN, Page
@@ -62,7 +62,25 @@ def sign_in(browser: webdriver.Chrome, page: Page, token: str = TOKEN) -> None:
     old = browser.find_element(By.TAG_NAME, "html")
     field = browser.find_element(By.NAME, "password")
     field.send_keys(token, Keys.ENTER)
-    WebDriverWait(browser, LONG, 0.1).until(staleness_of(old), "the login did nothing")
+    _wait_for_another(browser, old, "the login did nothing")
+
+
+def _wait_for_another(browser: webdriver.Chrome, old: WebElement, what: str) -> None:
+    """Wait until the document that ``old`` belongs to was replaced.
+
+    The driver says it with several errors, of which selenium's own ``staleness_of`` knows one.
+    """
+
+    def is_gone(_: object) -> bool:
+        try:
+            old.is_enabled()
+        except InvalidSessionIdException:
+            raise
+        except WebDriverException:
+            return True
+        return False
+
+    WebDriverWait(browser, LONG, 0.1).until(is_gone, what)
 
 
 def text_of(browser: webdriver.Chrome, place: str) -> str:
@@ -121,7 +139,7 @@ def press(browser: webdriver.Chrome, label: str) -> None:
         return True
 
     _until(browser, pressed, f"no button {label!r} can be pressed", LONG)
-    WebDriverWait(browser, LONG, 0.1).until(staleness_of(old), f"{label!r} did nothing")
+    _wait_for_another(browser, old, f"{label!r} did nothing")
 
 
 def value_of(browser: webdriver.Chrome, xpath: str) -> str:
