@@ -20,7 +20,7 @@ import requests
 from psycopg import sql
 from tornado.web import create_signed_value
 
-from nexus_reimport import CHECKOUT, record
+from nexus_reimport import CHECKOUT, record, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
 from nexus_reimport.model import Plan
@@ -316,6 +316,15 @@ def test_a_run_that_somebody_has_started_elsewhere_is_shown_and_nothing_else_can
     assert page.post(session, "cancel").status_code == 409
 
 
+@pytest.fixture
+def nothing_waits(shown: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No dry run waits for an approval: those of other tests of this session are closed."""
+    monkeypatch.setenv(FOLDER_VARIABLE, str(shown.folder))
+    for run in record.open_runs(settings_of(shown)):
+        runner.seal(run.environment, run.id)
+
+
+@pytest.mark.usefixtures("nothing_waits")
 def test_a_full_reimport_without_a_dry_run_is_refused(
     page: Page, session: requests.Session, shown: Clinic
 ) -> None:
