@@ -32,6 +32,7 @@ from support.clinic import (
     Clinic,
     Executed,
     opened,
+    planned,
 )
 from support.pages import Page, served
 
@@ -103,6 +104,8 @@ def clinic(
     """A clinic of this test's own, as it is found."""
     with opened(tmp_path, postgres, filled_s3, made_up, templates) as found:
         found.executed_once = lambda: request.getfixturevalue("executed_once")
+        found.proposed_once = lambda: request.getfixturevalue("proposed_once")
+        found.planned_once = lambda: request.getfixturevalue("planned_once")
         yield found
 
 
@@ -116,20 +119,55 @@ def no_createdb(clinic: Clinic) -> Iterator[Clinic]:
 
 
 @pytest.fixture(scope="session")
-def rehearsed(
+def planned_once(
     postgres: PostgresServer,
     templates: dict[str, str],
     filled_s3: S3Server,
     made_up: MadeUp,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """The folders of a run of sandbox-dev that was rehearsed and approved, once a session.
+    """The folders of a run of sandbox-dev that has its plan, once a session.
 
-    A preflight changes nothing, so its run can be executed on any database of the same template.
+    A preflight changes nothing, so its run can go on, on any database of the same template.
     """
+    folder = tmp_path_factory.mktemp("planned")
+    with opened(folder, postgres, filled_s3, made_up, templates):
+        planned()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def proposed_once(
+    postgres: PostgresServer,
+    templates: dict[str, str],
+    filled_s3: S3Server,
+    made_up: MadeUp,
+    planned_once: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The folders of that run, rehearsed: it waits for its approval."""
+    folder = tmp_path_factory.mktemp("proposed")
+    with opened(folder, postgres, filled_s3, made_up, templates) as found:
+        book = found.go_on(planned_once)
+        book.check_before()
+        book.rehearse()
+        book.propose()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rehearsed(
+    postgres: PostgresServer,
+    templates: dict[str, str],
+    filled_s3: S3Server,
+    made_up: MadeUp,
+    proposed_once: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The folders of that run, approved."""
     folder = tmp_path_factory.mktemp("rehearsed")
     with opened(folder, postgres, filled_s3, made_up, templates) as found:
-        found.preflight().approve(rehearsed=True)
+        found.go_on(proposed_once).approve(rehearsed=True)
     return folder
 
 

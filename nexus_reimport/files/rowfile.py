@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from nexus_reimport.errors import RecordError
 from nexus_reimport.files import private
@@ -36,12 +36,16 @@ class RowFile:
     sha256: str
 
 
-class _Sink(Protocol):
-    def update(self, data: bytes, /) -> None: ...
+def _lines(rows: Sequence[Row]) -> bytes:
+    """What is digested of some rows: each as JSON on a line of its own.
 
-
-def _feed(sink: _Sink, row: Row) -> None:
-    sink.update(json.dumps(row).encode() + b"\n")
+    All are encoded at once, which halves the time. Between values the encoder puts a NUL, which it
+    escapes within a text: so what stands between two values, or two rows, is told from their text.
+    """
+    if not rows:
+        return b""
+    text = json.dumps(rows, separators=("\0", "\0"))[1:-1]
+    return (text.replace("]\0[", "]\n[").replace("\0", ", ") + "\n").encode("ascii")
 
 
 class Writer:
@@ -64,7 +68,6 @@ class Writer:
 
     def add(self, row: Row) -> None:
         """Add one row, in the order of the columns."""
-        _feed(self._hash, row)
         self._batch.append(row)
         self._rows += 1
         if len(self._batch) >= BATCH:
@@ -73,6 +76,7 @@ class Writer:
     def _flush(self) -> None:
         import pyarrow as pa
 
+        self._hash.update(_lines(self._batch))
         columns: list[Any] = list(zip(*self._batch, strict=True)) if self._batch else []
         if columns:
             arrays = [pa.array(column, pa.string()) for column in columns]
@@ -87,7 +91,8 @@ class Writer:
         self._handle.close()
 
     def done(self) -> RowFile:
-        """The row file that was written."""
+        """The row file with the rows that were added until now."""
+        self._flush()
         return RowFile(self._path.name, self._columns, self._rows, self._hash.hexdigest())
 
 
@@ -125,10 +130,10 @@ def read(path: Path, file: RowFile) -> Iterator[tuple[str | None, ...]]:
         raise _changed(where.name) from None
     with source:
         for batch in source.iter_batches(batch_size=BATCH):
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                _feed(hashed, row)
-                rows += 1
-                yield row
+            found = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+            hashed.update(_lines(found))
+            rows += len(found)
+            yield from found
     if rows != file.rows or hashed.hexdigest() != file.sha256:
         raise _changed(where.name)
 

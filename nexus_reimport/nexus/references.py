@@ -188,21 +188,40 @@ def unexplained(database: Database, known: list[Reference]) -> tuple[int, list[H
     if every_id is None:
         return 0, []
     explained = {(r.table, column) for r in known for column in r.columns}
-    searched, hits = 0, []
-    for table, column in _candidates(database.catalog, explained):
-        searched += 1
-        shape = "{0}::text" if column.type == "uuid" else _TEXT_ID
-        value = sql.SQL(shape).format(sql.Identifier(column.name))
-        counts = database.connection.execute(
-            sql.SQL(
-                "SELECT entity, count(*) FROM {} JOIN ({}) AS known ON known.id = {} GROUP BY 1"
-                " ORDER BY 1"
-            ).format(table_name(database.catalog.schema, table), every_id, value)
-        ).fetchall()
-        if counts:
-            rows = sum(int(count) for _, count in counts)
-            hits.append(Hit(table, column.name, rows, tuple(entity for entity, _ in counts)))
-    return searched, hits
+    places = list(_candidates(database.catalog, explained))
+    if not places:
+        return 0, []
+    # One query for all columns: the ids to be wiped are gathered once, not once for each column.
+    query = sql.SQL(
+        "SELECT held.place, known.entity, count(*) FROM ({}) AS held JOIN ({}) AS known USING (id)"
+        " GROUP BY 1, 2 ORDER BY 1, 2"
+    ).format(
+        sql.SQL(" UNION ALL ").join(
+            _held(database.catalog.schema, place, table, column)
+            for place, (table, column) in enumerate(places)
+        ),
+        every_id,
+    )
+    found: dict[int, dict[str, int]] = {}
+    for place, entity, count in database.connection.execute(query):
+        found.setdefault(place, {})[entity] = count
+    return len(places), [
+        Hit(places[p][0], places[p][1].name, sum(counts.values()), tuple(counts))
+        for p, counts in found.items()
+    ]
+
+
+def _held(schema: str, place: int, table: str, column: Column) -> sql.Composed:
+    """What a column holds that may be an id, one row each: place, id.
+
+    Compared byte by byte: two columns may have collations that PostgreSQL does not compare.
+    """
+    shape = "{0}::text" if column.type == "uuid" else _TEXT_ID
+    return sql.SQL('SELECT {} AS place, ({}) COLLATE "C" AS id FROM {}').format(
+        sql.Literal(place),
+        sql.SQL(shape).format(sql.Identifier(column.name)),
+        table_name(schema, table),
+    )
 
 
 def _every_id(database: Database) -> sql.Composed | None:
@@ -212,7 +231,7 @@ def _every_id(database: Database) -> sql.Composed | None:
         column = database.catalog.tables[table].column(key[0]) if len(key) == 1 else None
         if column is not None and column.type == "uuid":
             parts.append(
-                sql.SQL("SELECT {}::text AS id, {} AS entity FROM {}").format(
+                sql.SQL('SELECT {}::text COLLATE "C" AS id, {} AS entity FROM {}').format(
                     sql.Identifier(key[0]),
                     sql.Literal(entity),
                     table_name(database.catalog.schema, table),

@@ -3,7 +3,8 @@
     python -m nexus_reimport.nexus.scratch_watch
 
 One line of JSON on stdin names server and database. A second line, "done", means that the run has
-dropped it. If the pipe closes without that line, the run ended in another way, and we drop it.
+dropped it. If the pipe closes without that line, the run ended in another way, and we drop it: only
+then are the driver and the package loaded, because a run waits for the end of its watch.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING, Any
 
 from nexus_reimport.errors import TargetError
-from nexus_reimport.nexus import scratch
-from nexus_reimport.settings import Postgres
+
+if TYPE_CHECKING:
+    from nexus_reimport.settings import Postgres
 
 _PATIENCE = 600.0  # seconds to wait for a stopped server to come back
 _LATE = 5.0  # seconds in which a CREATE DATABASE that was running may still succeed
@@ -32,6 +32,10 @@ def main() -> int:
     given: dict[str, Any] = json.loads(first)
     if sys.stdin.readline().strip() == "done":
         return 0
+    from pydantic import SecretStr
+
+    from nexus_reimport.settings import Postgres
+
     server = Postgres.model_construct(
         **{**given["server"], "password": SecretStr(given["password"]), "binaries": None}
     )
@@ -40,6 +44,8 @@ def main() -> int:
 
 def _cleared(server: Postgres, name: str, token: str, note: Path) -> bool:
     """Try until it is dropped, or until ``_LATE`` after an answer that it does not exist."""
+    from nexus_reimport.nexus import scratch
+
     end = time.monotonic() + _PATIENCE
     answered: float | None = None
     while time.monotonic() < end:

@@ -25,7 +25,12 @@ from nexus_sandbox.postgres.home import binaries
 __all__ = ["SUPERUSER", "Postgres", "PostgresServer", "binaries", "delete"]
 
 _PATIENCE = 60.0  # its last checkpoint may be long on a busy machine
-_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_FOR_TESTS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "scram_iterations": "1",  # a run logs in forty times, and each costs both sides 4,096 hashes
+}
 
 
 class PostgresServer:
@@ -51,14 +56,15 @@ class PostgresServer:
         """Start the server whose data belongs to ``folder``, making it at the first time.
 
         ``port`` is taken if it is free, else the last one, else any. ``durable=False`` is for tests
-        alone: a crash of the machine would lose data. ``tuned`` holds further settings by name.
+        alone: a crash of the machine would lose data, and passwords are hashed once. ``tuned``
+        holds further settings by name.
 
         Raises:
             SandboxError: it did not start; no server is left running.
         """
         access = _made(folder)
         _end_leftover(access.data)
-        settings = {**({} if durable else _NOT_DURABLE), **(tuned or {})}
+        settings = {**({} if durable else _FOR_TESTS), **(tuned or {})}
         how = process.Launch(
             "PostgreSQL",
             _log(folder),

@@ -399,10 +399,10 @@ def test_latency_holds_for_pages_and_not_for_metadata(get, simulator):
         get(target)
         return time.monotonic() - began
 
-    simulator.latency_ms = 150
-    assert seconds("/API_event?$top=1") >= 0.15
-    assert seconds("/$metadata") < 0.15
-    assert seconds("") < 0.15
+    simulator.latency_ms = 1_500  # more than a busy machine needs for an answer
+    assert seconds("/API_event?$top=1") >= 1.5
+    assert seconds("/$metadata") < 1.5
+    assert seconds("") < 1.5
 
 
 def test_a_short_page_has_a_link_to_what_it_lacks(get, simulator):

@@ -93,7 +93,7 @@ def test_a_connection_is_cut_on_the_one_or_the_other_side_of_commit(
     with pytest.raises(psycopg.OperationalError):
         insert(dsn, proxy, extended=extended)
     assert snare.sprung.is_set()
-    until(lambda: rows(dsn) == left, 5)
+    until(lambda: rows(dsn) == left, 60)
     assert rows(dsn) == left
     insert(dsn, proxy)
     assert rows(dsn) == left + 1, "it is for one COMMIT"

@@ -245,11 +245,11 @@ def test_a_watch_leaves_no_thread_and_no_connection(clinic: Clinic) -> None:
         until(lambda: clinic.value(HOW_MANY) == 1)
         assert threads()
     assert threads() == []
-    until(lambda: clinic.value(HOW_MANY) == 0, 5)
+    until(lambda: clinic.value(HOW_MANY) == 0)
     with pytest.raises(ZeroDivisionError), activity.watching(postgres(), "public", ("patients",)):
         _ = 1 / 0
     assert threads() == []
-    until(lambda: clinic.value(HOW_MANY) == 0, 5)
+    until(lambda: clinic.value(HOW_MANY) == 0)
 
 
 def test_only_locks_under_which_rows_change_are_looked_at(clinic: Clinic) -> None:
@@ -274,7 +274,7 @@ def test_a_watch_that_loses_its_connection_looks_on_and_says_so(clinic: Clinic) 
         until(lambda: clinic.value(HOW_MANY) == 1)
         clinic.do(OURS.format("pg_terminate_backend(pid)"), role=ROLE)
         other.execute("BEGIN; LOCK TABLE patients IN ROW EXCLUSIVE MODE")
-        until(lambda: watch.writers, 10)
+        until(lambda: watch.writers)
     assert watch.interrupted
     assert threads() == []
 
@@ -283,7 +283,7 @@ def test_a_server_that_is_not_there_does_not_disturb_the_block(clinic: Clinic) -
     nowhere = postgres().model_copy(update={"port": 1})
     worked = False
     with activity.watching(nowhere, "public", ("patients",)) as watch:
-        until(lambda: watch.interrupted, 15)
+        until(lambda: watch.interrupted)
         worked = True
     assert worked
     assert watch.writers == ()
@@ -305,7 +305,7 @@ def test_a_server_that_does_not_answer_does_not_keep_the_block_from_ending(
         assert threads() == []
     finally:
         os.kill(pid, signal.SIGCONT)
-    until(lambda: clinic.value(HOW_MANY) == 0, 5)
+    until(lambda: clinic.value(HOW_MANY) == 0)
 
 
 def test_a_session_seen_twice_is_one_line() -> None:

@@ -308,7 +308,7 @@ def test_a_row_file_that_was_changed_is_never_loaded(clinic: Clinic, rehearsed: 
 
 
 def test_without_its_own_approval_nothing_is_executed(clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     before = clinic.state()
     for typed in ("", "0" * 12, book.run.load(Proposal).digest[:6]):
         with pytest.raises(StopError):

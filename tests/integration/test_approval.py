@@ -11,7 +11,7 @@ from nexus_reimport.model import Proposal
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.runner import notebook
-from support.clinic import Clinic, planned
+from support.clinic import Clinic
 
 DEV, PROD = "sandbox-dev", "sandbox-prod"
 
@@ -53,7 +53,7 @@ def test_a_dev_environment_that_cannot_stand_for_dev_is_said_with_the_go(clinic:
 
 
 def test_a_plan_that_others_have_made_void_is_no_go(clinic: Clinic) -> None:
-    book = planned()
+    book = clinic.planned()
     book.check_before()
     book.rehearse()
     clinic.do("UPDATE notes SET content = content || '.'")

@@ -180,7 +180,7 @@ def _superuser(clinic: Clinic) -> object:
 
 
 def test_the_backup_holds_what_the_survey_saw(clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     backup, survey = book.run.load(Backup, "backup"), book.run.load(Survey)
     for entity, spec in book.mapping.entities.items():
         with (book.folder / f"{spec.table}.csv").open(newline="") as file:
@@ -191,7 +191,7 @@ def test_the_backup_holds_what_the_survey_saw(clinic: Clinic) -> None:
 
 
 def test_the_clinics_known_problems_come_out_as_counts(clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     results = {r.check: r for r in book.run.load(Report, "checks_before").results}
     for waived in (
         "every_planned_patient_has_a_clinic",

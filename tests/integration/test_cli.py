@@ -60,7 +60,7 @@ def test_an_error_is_one_json_object_too(
 def test_an_unforeseen_error_is_reported_without_its_text(
     capsys: pytest.CaptureFixture[str], clinic: Clinic
 ) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     book.run.journal(Event.VOID, of=[["Ms Canary"]])  # no list of names: nothing writes it
     code, out, told = command(capsys, "record", "list", DEV)
     assert (code, out) == (3, "")
@@ -109,9 +109,8 @@ def test_a_preflight_says_its_first_line_before_it_loads_what_its_pages_need(
 def test_a_record_that_was_edited_is_found_out(
     capsys: pytest.CaptureFixture[str],
     clinic: Clinic,
-    rehearsed: Path,
 ) -> None:
-    first, second = clinic.whole(rehearsed=rehearsed), clinic.whole()
+    first, second = clinic.executed(), clinic.whole()
     code, out, _ = command(capsys, "record", "check", DEV)
     assert (code, out.count("as sealed")) == (0, 2)
     (first.run.folder / "plan.json").write_text("{}")
@@ -132,9 +131,8 @@ def test_a_record_that_was_edited_is_found_out(
 def test_a_record_is_checked_while_the_database_is_down(
     capsys: pytest.CaptureFixture[str],
     clinic: Clinic,
-    rehearsed: Path,
 ) -> None:
-    book = clinic.whole(rehearsed=rehearsed)
+    book = clinic.executed()
     path = clinic.folder / f".env.{DEV}"
     port = f"NEXUS_SANDBOX_PG_PORT={clinic.server.port}"
     path.write_text(path.read_text().replace(port, "NEXUS_SANDBOX_PG_PORT=9"))
@@ -149,9 +147,9 @@ def test_a_record_is_checked_while_the_database_is_down(
 
 
 def test_the_database_knows_which_records_must_be_there(
-    capsys: pytest.CaptureFixture[str], clinic: Clinic, rehearsed: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], clinic: Clinic, tmp_path: Path
 ) -> None:
-    first, second = clinic.whole(rehearsed=rehearsed), clinic.whole()
+    first, second = clinic.executed(), clinic.whole()
     columns = "run, sequence, verdict, seal"
     held = clinic.rows(f"SELECT {columns} FROM nexus_reimport.runs ORDER BY number", role=ROLE)
     assert held == [
@@ -173,18 +171,17 @@ def test_the_database_knows_which_records_must_be_there(
 
 
 def test_a_damaged_record_does_not_spoil_the_runs_after_it(
-    capsys: pytest.CaptureFixture[str], clinic: Clinic, rehearsed: Path
+    capsys: pytest.CaptureFixture[str], clinic: Clinic
 ) -> None:
-    first = clinic.whole(rehearsed=rehearsed).run
+    first = clinic.executed().run
     for name in (bag.MANIFEST, bag.INFO, bag.TAG_MANIFEST):
         (first.bag / name).write_bytes(b"\xff{")
-    code, said = as_json(capsys, "run", DEV, "--approve-rehearsed")
-    (outcome,) = said["outcomes"]
-    assert (code, outcome["verdict"], outcome["sealed"]) == (0, "COMPLETE", True)
-    code, said = as_json(capsys, "record", "check", DEV)
+    second = clinic.whole().run
+    assert (second.verdict(), second.is_sealed) == ("COMPLETE", True)
+    _, said = as_json(capsys, "record", "check", DEV)
     assert [(c["run"], c["is_right"]) for c in said["checked"]] == [
         (first.id, False),
-        (outcome["run"], True),
+        (second.id, True),
         ("", True),
     ]
 
@@ -193,7 +190,7 @@ def test_runs_of_all_environments_are_listed(
     capsys: pytest.CaptureFixture[str], clinic: Clinic
 ) -> None:
     assert command(capsys, "record", "list")[1] == "no runs yet\n"
-    clinic.preflight()
+    clinic.proposed()
     clinic.add_prod()
     clinic.preflight("sandbox-prod")
     _, said = as_json(capsys, "record", "list")
@@ -204,7 +201,7 @@ def test_runs_of_all_environments_are_listed(
 
 
 def test_an_open_run_is_sealed_by_hand(capsys: pytest.CaptureFixture[str], clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     code, _, told = command(capsys, "finish", DEV)
     assert code == 1
     assert "nothing to finish" in told
@@ -214,7 +211,7 @@ def test_an_open_run_is_sealed_by_hand(capsys: pytest.CaptureFixture[str], clini
 
 
 def test_settle_asks_the_database(capsys: pytest.CaptureFixture[str], clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     book.run.journal(Event.STARTED, stage="apply", pid=0)  # as a kill would leave it
     code, said = as_json(capsys, "settle", DEV)
     assert (code, said["outcomes"][0]["verdict"]) == (3, "KILLED")

@@ -62,7 +62,7 @@ def test_a_preflight_that_was_interrupted_is_killed_sealed_and_says_so(
 def test_an_execution_that_was_interrupted_leaves_the_database_as_it_was(
     clinic: Clinic, name: str
 ) -> None:
-    digest = digest_of(clinic.preflight())
+    digest = digest_of(clinic.proposed())
     before = clinic.state()
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with command("run", DEV, "--approve", digest) as running:

@@ -160,7 +160,7 @@ def test_a_hanging_hook_is_ended_with_its_children(
         StopError, match=r"ended with all its children: it took longer than its 0\.5"
     ):
         book.apply()
-    until(lambda: not is_alive(int(child.read_text())), 5)
+    until(lambda: not is_alive(int(child.read_text())))
     assert hooks.did() == ["enter", "leave"]
     failed = next(e.line for e in book.run.events() if e.event == "window failed")
     assert failed["exit_code"] is None

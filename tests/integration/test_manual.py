@@ -20,7 +20,7 @@ from support.values import plan_of, rows
 
 
 def test_a_sheet_per_kind_lists_the_rows_that_lack_a_value_with_choices(clinic: Clinic) -> None:
-    book = planned()
+    book = clinic.planned()
     path = book.folder / SHEET
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not list(book.run.folder.glob("*.xlsx"))
@@ -44,7 +44,7 @@ def test_a_sheet_per_kind_lists_the_rows_that_lack_a_value_with_choices(clinic: 
 
 
 def test_what_was_filled_in_feeds_the_next_run_and_is_counted(clinic: Clinic) -> None:
-    first = planned()
+    first = clinic.planned()
     key = without_clinic(first)[0]
     path, there = put_back(first)
     name, clinic_id = clinic.rows("SELECT name, id::text FROM clinics ORDER BY name LIMIT 1")[0]
@@ -78,7 +78,7 @@ def test_what_was_filled_in_feeds_the_next_run_and_is_counted(clinic: Clinic) ->
 
 
 def test_the_next_sheet_holds_what_was_given_so_that_it_can_take_its_place(clinic: Clinic) -> None:
-    first = planned()
+    first = clinic.planned()
     key = without_clinic(first)[0]
     path, there = put_back(first)
     name = clinic.value("SELECT min(name) FROM clinics")
@@ -124,7 +124,7 @@ def refused(clinic: Clinic, book: Workbook, path: Path) -> str:
 
 
 def test_lines_that_cannot_be_used_are_refused_by_name_all_at_once(clinic: Clinic) -> None:
-    book = planned()
+    book = clinic.planned()
     keys = without_clinic(book)
     path, there = put_back(book)
     sheet = there["clinics"]
@@ -146,7 +146,7 @@ def test_lines_that_cannot_be_used_are_refused_by_name_all_at_once(clinic: Clini
 
 
 def test_a_line_of_nobody_and_a_missing_column_are_refused(clinic: Clinic) -> None:
-    book = planned()
+    book = clinic.planned()
     key = without_clinic(book)[0]
     path, there = put_back(book)
     sheet = there["clinics"]
@@ -162,7 +162,7 @@ def test_a_line_of_nobody_and_a_missing_column_are_refused(clinic: Clinic) -> No
 
 
 def test_a_stale_line_is_refused(clinic: Clinic) -> None:
-    book = planned()
+    book = clinic.planned()
     first, second, *_ = sorted(
         k for k, r in rows(book, "patients").items() if not r["funding_type_id"]
     )
@@ -189,7 +189,7 @@ def test_a_stale_line_is_refused(clinic: Clinic) -> None:
 
 def given_and_executed(clinic: Clinic) -> tuple[runbook.Runbook, str]:
     """A run that was fed by a sheet, and the patient to whom a person gave a clinic."""
-    first = planned()
+    first = clinic.planned()
     key = without_clinic(first)[0]
     path, there = put_back(first)
     fill(there["clinics"], key, clinic_id=clinic.value("SELECT min(name) FROM clinics"))
@@ -223,7 +223,7 @@ def test_a_sheet_that_nobody_has_touched_is_never_refused(clinic: Clinic) -> Non
 
 
 def test_a_value_of_a_row_that_is_gone_is_counted_and_refuses_nothing(clinic: Clinic) -> None:
-    book = planned()
+    book = clinic.planned()
     known = {key for (key,) in clinic.rows("SELECT id::text FROM appointments")}
     key = min(rows(book, "appointments").keys() - known)
     path, sheet = put_back(book)
@@ -251,7 +251,7 @@ def test_a_value_of_a_row_that_is_gone_is_counted_and_refuses_nothing(clinic: Cl
 
 
 def test_a_grey_cell_shows_what_is_there_and_takes_nothing_else(clinic: Clinic) -> None:
-    book = planned()
+    book = clinic.planned()
     path, there = put_back(book)
     sheet = there["appointments"]
     column = column_of(sheet, "clinic_id")
@@ -278,7 +278,7 @@ def test_a_grey_cell_shows_what_is_there_and_takes_nothing_else(clinic: Clinic) 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"\xd0\xcf\x11\xe0 protected"])
 def test_a_file_that_is_no_workbook_is_refused(clinic: Clinic, content: bytes) -> None:
-    book = planned()
+    book = clinic.planned()
     book.settings.sheet.write_bytes(content)
     with pytest.raises(StopError, match=r"manual.xlsx cannot be read") as told:
         planned()

@@ -20,7 +20,7 @@ from nexus_reimport.nexus.postgres import connected
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import Altered, altered
-from support.clinic import ROLE, taken_back
+from support.clinic import ROLE, Clinic, taken_back
 from support.second_installation import SCHEMA
 
 NASTY = '"Odd "" schema"."It\'s a Table"'
@@ -340,3 +340,32 @@ def test_a_trigger_or_key_on_a_partition_is_an_obstacle_of_its_root(partitioned:
         for problem in told:
             partitioned.do(problem.fix)
         assert found_in(partitioned.connection, partitioned.folder) == []
+
+
+def test_every_column_that_holds_ids_is_named_with_whose_they_are(clinic: Clinic) -> None:
+    """Also where the columns have collations that PostgreSQL does not compare with each other."""
+    clinic.do(
+        "CREATE TABLE held (nr integer PRIMARY KEY, one uuid, two text,"
+        ' three varchar(40) COLLATE "und-x-icu", four text COLLATE "C", five text, six text)'
+    )
+    mapping = mappings.load_for(environments.load("sandbox-dev"))
+    with clinic.connect() as connection:
+        before = references.unexplained(
+            database := Database.read(connection, mapping), references.declared(database)
+        )
+        connection.execute(
+            "WITH p AS (SELECT id, row_number() OVER (ORDER BY id) AS n FROM patients LIMIT 3),"
+            " a AS (SELECT id, row_number() OVER (ORDER BY id) AS n FROM appointments LIMIT 3)"
+            " INSERT INTO held SELECT n, p.id, upper(p.id::text), upper(a.id::text),"
+            " CASE n WHEN 1 THEN a.id ELSE p.id END, 'patient ' || p.id, gen_random_uuid()"
+            " FROM p JOIN a USING (n)"
+        )
+        counted, hits = references.unexplained(database, references.declared(database))
+    assert counted == before[0] > 200
+    assert hits == [
+        *before[1],
+        references.Hit("held", "one", 3, ("patients",)),
+        references.Hit("held", "two", 3, ("patients",)),
+        references.Hit("held", "three", 3, ("appointments",)),
+        references.Hit("held", "four", 3, ("appointments", "patients")),
+    ]

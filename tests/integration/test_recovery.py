@@ -21,7 +21,7 @@ from nexus_reimport.runner.advice import IN_DOUBT, ROLLBACK_UNVERIFIED, UNVERIFI
 from nexus_reimport.stages import restore
 from nexus_sandbox.postgres.server import binaries
 from support.clinic import OWNER, ROLE, Clinic
-from support.halting import halted
+from support.halting import halted, nothing_left
 from support.relinking import LINKS, linked_wrongly, relinked
 from support.rollbacks import DEV, approved, executed
 
@@ -222,7 +222,7 @@ def test_after_the_swap_each_role_may_do_what_it_could_before_and_nothing_else(
 
 def test_the_script_for_psql_swaps_it_in_too(clinic: Clinic, named: str) -> None:
     live, before = clinic.databases["dev"], clinic.state()
-    book = clinic.preflight()
+    book = clinic.proposed()
     script = runner.restore_into(book.run.id, named).script
     command = [binaries() / "psql", "--no-psqlrc", "-d", clinic.server.dsn(), "-f", script]
     try:
@@ -472,6 +472,7 @@ def test_exit_5_a_the_database_is_asked(
     with halted(DEV, book.run.id, step, tmp_path / "marker") as process:
         process.kill()
         process.wait()
+    nothing_left(clinic)  # a busy server finds out later that its client is gone
     if not committed:
         assert book.run.exit_code() == 5
     outcome = runner.settle(DEV)

@@ -55,15 +55,15 @@ def gone(clinic: Clinic, seconds: float = 12) -> bool:
     return False
 
 
-def up_to_the_rehearsal(name: str = DEV) -> runbook.Runbook:
-    book = planned(name)
+def checked(book: runbook.Runbook) -> runbook.Runbook:
+    """A run that has its plan, up to its rehearsal."""
     book.check_before()
     return book
 
 
 def test_the_rehearsal_proves_backup_and_undo_and_leaves_nothing(clinic: Clinic) -> None:
     before = clinic.state()
-    book = up_to_the_rehearsal()
+    book = checked(clinic.planned())
     done = book.rehearse()
     assert done.ground is Ground.COPY
     assert list(done.times) == [
@@ -89,7 +89,7 @@ def test_the_rehearsal_proves_backup_and_undo_and_leaves_nothing(clinic: Clinic)
 
 
 def test_the_result_of_the_copy_is_what_approval_is_bound_to(clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     rehearsed = book.run.load(Rehearsal)
     assert book.run.load(Proposal).after == rehearsed.after
     book.approve(rehearsed=True)
@@ -101,7 +101,7 @@ def test_a_killed_rehearsal_leaves_no_copy_behind(
     clinic: Clinic, tmp_path: Path, step: int
 ) -> None:
     before = clinic.state()
-    book = up_to_the_rehearsal()
+    book = checked(clinic.planned())
     with halted(DEV, book.run.id, step, tmp_path / "marker", "rehearse") as process:
         if step < rehearsal.STEPS:
             assert len(copies(clinic)) == 1
@@ -117,7 +117,7 @@ def test_a_killed_rehearsal_leaves_no_copy_behind(
 def test_a_copy_that_even_the_watch_could_not_drop_is_dropped_by_the_next_command(
     clinic: Clinic, tmp_path: Path
 ) -> None:
-    book = up_to_the_rehearsal()
+    book = checked(clinic.planned())
     with halted(DEV, book.run.id, 1, tmp_path / "marker", "rehearse") as process:
         search = ["pgrep", "-P", str(process.pid), "-f", "scratch_watch"]
         watches = subprocess.run(search, capture_output=True, text=True, check=True).stdout.split()
@@ -136,7 +136,7 @@ def test_a_server_that_was_stopped_at_once_holds_no_copy_once_it_is_back(
 ) -> None:
     with another_server(tmp_path_factory) as other:
         rehearse_on(clinic, other)
-        book = up_to_the_rehearsal()
+        book = checked(planned())
         with halted(DEV, book.run.id, 2, tmp_path / "marker", "rehearse") as process:
             subprocess.run(["kill", "-QUIT", str(other.pid)], check=True)
             process.kill()
@@ -190,7 +190,7 @@ def test_another_server_of_the_same_major_version_may_be_named(
 ) -> None:
     with another_server(tmp_path_factory) as other:
         rehearse_on(clinic, other)
-        book = up_to_the_rehearsal()
+        book = checked(planned())
         done = book.rehearse()
         assert (done.ground, done.where) == (Ground.COPY, f"127.0.0.1:{other.port}")
         assert databases(other) == []
@@ -243,7 +243,7 @@ def test_only_a_database_that_we_made_ourselves_is_ever_dropped(clinic: Clinic) 
 
 
 def test_a_dump_that_was_changed_is_no_backup(clinic: Clinic) -> None:
-    book = up_to_the_rehearsal()
+    book = checked(clinic.planned())
     dump = book.folder / backup.DUMP
     dump.write_bytes(dump.read_bytes()[:-100])
     with pytest.raises(StopError, match=r"nexus.dump is not what was written"):
@@ -252,7 +252,7 @@ def test_a_dump_that_was_changed_is_no_backup(clinic: Clinic) -> None:
 
 
 def test_a_dump_that_cannot_be_restored_stops_with_the_place_of_its_words(clinic: Clinic) -> None:
-    book = up_to_the_rehearsal()
+    book = checked(clinic.planned())
     dump = book.folder / backup.DUMP
     dump.write_bytes(dump.read_bytes()[:-100])
     saved = book.run.load(Backup, "backup")
@@ -263,7 +263,7 @@ def test_a_dump_that_cannot_be_restored_stops_with_the_place_of_its_words(clinic
 
 
 def test_a_copy_that_differs_by_one_value_stops_and_names_the_table(clinic: Clinic) -> None:
-    book = up_to_the_rehearsal()
+    book = checked(clinic.planned())
     saved = book.run.load(Backup, "backup")
     notes = replace(saved.contents["public.notes"], digest="0" * 32)
     book.run.save(replace(saved, contents={**saved.contents, "public.notes": notes}), "backup")
@@ -277,7 +277,7 @@ def test_a_copy_that_differs_by_one_value_stops_and_names_the_table(clinic: Clin
 
 @pytest.fixture
 def acts(clinic: Clinic) -> Iterator[tuple[runbook.Runbook, Backup, rehearsal.Acts]]:
-    book = up_to_the_rehearsal()
+    book = checked(clinic.planned())
     saved = book.run.load(Backup, "backup")
     yield book, saved, book._acts(book.run.load(Plan), saved)
     assert gone(clinic, 0.5)
@@ -346,7 +346,7 @@ def test_a_plan_that_gives_two_results_is_not_approved(
 
 def test_the_last_resort_is_said_on_the_page_and_dev_goes_on(no_createdb: Clinic) -> None:
     before = no_createdb.state()
-    book = up_to_the_rehearsal()
+    book = checked(planned())
     done = book.rehearse()
     assert done.ground is Ground.INSIDE
     page = repr(show.rehearsal(done))
@@ -362,7 +362,7 @@ def test_prod_needs_a_waiver_for_the_last_resort(no_createdb: Clinic) -> None:
     """The right is revoked after the beginning, which would have refused."""
     no_createdb.add_prod()  # with every right of the list
     before = no_createdb.state("prod")
-    book = up_to_the_rehearsal(PROD)
+    book = checked(planned(PROD))
     with no_createdb.server.access.connect() as administrator:
         administrator.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
     with pytest.raises(StopError, match="the_backup_can_be_proven: 1 of 1"):
@@ -383,7 +383,7 @@ def test_extensions_that_no_table_needs_are_left_out_and_named(clinic: Clinic) -
         there = {n for (n,) in admin.execute("SELECT name FROM pg_available_extensions")}
         chosen = next(n for n in ("pg_trgm", "btree_gist", "hstore", "citext") if n in there)
         admin.execute(f"CREATE EXTENSION {chosen} SCHEMA public")
-    book = up_to_the_rehearsal()
+    book = checked(planned())
     assert book.run.load(Backup, "backup").extensions == {chosen: False}
     done = book.rehearse()
     assert done.left_out == (chosen,)
@@ -396,7 +396,7 @@ def test_an_extension_that_only_a_superuser_may_make_is_told_and_no_copy_is_begu
     with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
         admin.execute("CREATE EXTENSION bloom SCHEMA public")
         admin.execute("CREATE INDEX ON public.specialties USING bloom (name)")
-    book = up_to_the_rehearsal()
+    book = checked(planned())
     done = book.rehearse()
     assert done.ground is Ground.INSIDE
     assert "tables need extensions that only a superuser may make: bloom" in done.why_inside
@@ -406,7 +406,7 @@ def test_an_extension_that_only_a_superuser_may_make_is_told_and_no_copy_is_begu
 
 
 def test_a_rehearsal_is_a_part_of_the_record(clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     happened = book.run.events()
     steps = [e.text("step") for e in happened if e.event == "step" and e.stage == "rehearsal"]
     assert steps == [

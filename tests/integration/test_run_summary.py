@@ -376,7 +376,7 @@ def test_what_is_purged_is_not_called_kept(clinic: Clinic) -> None:
 
 
 def test_what_a_step_that_was_run_again_has_made_void_is_said(clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     assert book.run.verdict() is Verdict.WAITING
     book.plan()
     facts = told(book.run)

@@ -12,7 +12,7 @@ from nexus_reimport.cli import main
 from nexus_reimport.model import SelfTest
 from nexus_reimport.saboteur import Kind
 from nexus_reimport.saboteur.scene import Scene
-from support.clinic import Clinic, planned
+from support.clinic import Clinic
 
 # One or two of each sort.
 SOME = (
@@ -51,7 +51,7 @@ def some(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_put_in_is_found_by_name_and_taken_out_again(clinic: Clinic, some: None) -> None:
     before = clinic.state()
-    found: SelfTest = planned().self_test()
+    found: SelfTest = clinic.planned().self_test()
     fates = {t.kind: t for t in found.trials}
     assert list(fates) == [*SOME, "nothing_here", "unseen"]
     assert [t.kind for t in found.caught] == list(SOME)
@@ -68,7 +68,7 @@ def test_what_is_put_in_is_found_by_name_and_taken_out_again(clinic: Clinic, som
 def test_the_page_shows_missed_kinds_first_and_what_each_check_is_worth(
     clinic: Clinic, some: None
 ) -> None:
-    book = planned()
+    book = clinic.planned()
     book.self_test()
     page = repr(show.self_test(book.run.load(SelfTest)))
     assert "10 caught, 1 missed, 1 not possible here" in page
@@ -81,7 +81,7 @@ def test_the_page_shows_missed_kinds_first_and_what_each_check_is_worth(
 def test_the_command_leaves_with_1_where_a_kind_is_missed(
     clinic: Clinic, some: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    planned()
+    clinic.planned()
     with pytest.raises(SystemExit) as left:
         main(["verify", "--self-test", "sandbox-dev", "--json"])
     assert left.value.code == 1

@@ -250,7 +250,7 @@ def test_a_document_uploaded_since_keeps_the_patient_that_it_hangs_on(
 
 
 def test_a_link_that_dangled_before_the_run_is_no_reason_to_keep_a_row(clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     patient = new_patient(book)
     clinic.do(
         "UPDATE sent_emails SET related_patient_id = %s WHERE id ="

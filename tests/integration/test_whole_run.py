@@ -138,8 +138,8 @@ def test_every_attachment_that_filemaker_can_place_hangs_on_its_patient(
     assert images > 50
 
 
-def test_a_second_run_changes_nothing(clinic: Clinic, rehearsed: Path) -> None:
-    clinic.whole(rehearsed=rehearsed)
+def test_a_second_run_changes_nothing(clinic: Clinic) -> None:
+    clinic.executed()
     before = clinic.state()
     book = clinic.whole()
     assert clinic.state() == before
@@ -150,8 +150,8 @@ def test_a_second_run_changes_nothing(clinic: Clinic, rehearsed: Path) -> None:
     assert all(link.file.rows == 0 for link in plan.links.values())
 
 
-def test_a_second_run_changes_only_what_filemaker_changed(clinic: Clinic, rehearsed: Path) -> None:
-    clinic.whole(rehearsed=rehearsed)
+def test_a_second_run_changes_only_what_filemaker_changed(clinic: Clinic) -> None:
+    clinic.executed()
     before = clinic.state()
     with clinic.simulator.edit() as tables:
         note, gone = [r for r in tables["API_Notes"].records if r.values.get("Note")][:2]
@@ -195,12 +195,12 @@ def test_purged_rows_go_and_what_is_pointed_at_stays(clinic: Clinic) -> None:
     assert dangling == 0
 
 
-def test_dev_and_then_prod_and_prod_not_without_dev(clinic: Clinic) -> None:
+def test_dev_and_then_prod_and_prod_not_without_dev(clinic: Clinic, rehearsed: Path) -> None:
     clinic.add_prod()
     book = clinic.preflight("sandbox-prod")
     with pytest.raises(StopError, match="sandbox-dev has no COMPLETE run"):
         book.approve(rehearsed=True)
-    clinic.whole("sandbox-dev")
+    clinic.whole("sandbox-dev", rehearsed)
     book = clinic.preflight("sandbox-prod")
     digest = book.run.load(Proposal).digest
     book.approve(digest[:12])
@@ -217,7 +217,7 @@ def test_dev_and_then_prod_and_prod_not_without_dev(clinic: Clinic) -> None:
 
 
 def test_every_stage_gives_what_the_next_needs_and_the_sums_are_exact(clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     load = book.run.load
     plan, survey = load(Plan), load(Survey)
     for entity in plan.entities.values():
@@ -234,14 +234,14 @@ def test_every_stage_gives_what_the_next_needs_and_the_sums_are_exact(clinic: Cl
 
 
 def test_the_same_inputs_give_the_same_plan(clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     first = book.run.load(Plan).digest
     assert book.plan().digest == first
     assert json.loads((book.run.folder / "plan.json").read_text())["digest"] == first
 
 
 def test_what_filemaker_changed_since_the_snapshot_is_shown(clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     assert book.drift() == {}
     with clinic.simulator.edit() as tables:
         tables["API_Notes"].records.pop()

@@ -114,6 +114,8 @@ class Clinic:
     made_up: MadeUp
     environments: tuple[str, ...] = ("sandbox-dev", "sandbox-prod")
     executed_once: Callable[[], Executed] | None = None
+    planned_once: Callable[[], Path] | None = None
+    proposed_once: Callable[[], Path] | None = None
 
     def add_prod(self) -> None:
         """Make the second database, which most tests do not need."""
@@ -165,10 +167,30 @@ class Clinic:
         book.propose()
         return book
 
+    def planned(self) -> runbook.Runbook:
+        """The session's run that has its plan, as if it had been made here.
+
+        For a clinic as it is found: another one needs a plan of its own, by ``planned``.
+        """
+        assert self.planned_once is not None
+        return self.go_on(self.planned_once())
+
+    def proposed(self) -> runbook.Runbook:
+        """The session's preflight, which waits for its approval, as if it had been made here.
+
+        For a clinic as it is found: another one needs its own, by ``preflight``, of five seconds.
+        """
+        assert self.proposed_once is not None
+        return self.go_on(self.proposed_once())
+
     def approved(self, rehearsed: Path) -> runbook.Runbook:
         """The session's rehearsed and approved run, as if it had been made here."""
+        return self.go_on(rehearsed)
+
+    def go_on(self, folder: Path) -> runbook.Runbook:
+        """The open run of another clinic as it is found, as if it had been made here."""
         for place in ("runs", "private"):
-            shutil.copytree(rehearsed / place, self.folder.parent / place)
+            shutil.copytree(folder / place, self.folder.parent / place, dirs_exist_ok=True)
         return runbook.resume("sandbox-dev")
 
     def executed(self) -> runbook.Runbook:

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from support.clinic import Clinic
+from support.running import until
 
 
 @contextmanager
@@ -72,9 +73,4 @@ def nothing_left(clinic: Clinic) -> None:
         "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database ="
         " (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
-    for _ in range(100):
-        left = clinic.rows(sessions), clinic.rows(locks)
-        if left == ([], []):
-            return
-        time.sleep(0.1)
-    assert left == ([], [])
+    until(lambda: (clinic.rows(sessions), clinic.rows(locks)) == ([], []))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import stat
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,3 +63,28 @@ def test_a_changed_file_is_found_out(tmp_path: Path, damage: str) -> None:
         write(path, [("a", "c")])
     with pytest.raises(RecordError, match="not what the run wrote"):
         list(rowfile.read(tmp_path, file))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(*[st.none() | st.text() | st.text("\0[], \"\\nul'\n\u2028é")] * 3), min_size=1
+    )
+)
+def test_what_is_digested_is_each_row_as_json_on_a_line_of_its_own(
+    rows: list[tuple[str | None, ...]],
+) -> None:
+    each = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    assert rowfile._lines(rows) == each
+    assert rowfile._lines([row[:1] for row in rows]) == b"".join(
+        json.dumps(row[:1]).encode() + b"\n" for row in rows
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1, rowfile.BATCH - 1, rowfile.BATCH, rowfile.BATCH + 1])
+def test_a_digest_does_not_know_how_rows_were_gathered(tmp_path: Path, count: int) -> None:
+    rows = [(str(number), None) for number in range(count)]
+    file = write(tmp_path / "x.parquet", rows)
+    each = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    assert (file.rows, file.sha256) == (count, hashlib.sha256(each).hexdigest())
+    assert list(rowfile.read(tmp_path, file)) == rows

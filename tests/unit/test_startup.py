@@ -35,10 +35,20 @@ finally:
 """
 
 
-def loaded_after(*arguments: str) -> tuple[str, set[str]]:
-    """What a command prints in a process of its own, and the modules that it has loaded."""
+WATCH = """
+import json, sys
+from nexus_reimport.nexus.scratch_watch import main
+code = main()
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def loaded_by(program: str, *arguments: str, given: str = "") -> tuple[str, set[str]]:
+    """What a program prints in a process of its own, and the modules that it has loaded."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(arguments)],
+        [sys.executable, "-c", program, *arguments],
+        input=given,
         capture_output=True,
         text=True,
         check=True,
@@ -60,11 +70,22 @@ def loaded_after(*arguments: str) -> tuple[str, set[str]]:
     ids=" ".join,
 )
 def test_help_loads_no_library_of_the_work(arguments: list[str]) -> None:
-    printed, modules = loaded_after(*arguments)
+    printed, modules = loaded_by(PROGRAM, json.dumps(arguments))
     assert printed.strip()
     assert modules >= OURS
     assert modules & HEAVY == set()
     rooms = {name for name in modules if name.startswith(("nexus_reimport.", "nexus_sandbox."))}
     assert rooms - OURS - {n for n in rooms if n.startswith("nexus_reimport.cli.")} <= {
         "nexus_sandbox.stack"  # the seed that a help text names
+    }
+
+
+def test_the_watch_of_a_copy_that_was_dropped_loads_no_driver() -> None:
+    _, modules = loaded_by(WATCH, given="{}\ndone\n")
+    assert modules & HEAVY == set()
+    rooms = {name for name in modules if name.startswith("nexus_reimport.")}
+    assert rooms == {
+        "nexus_reimport.errors",
+        "nexus_reimport.nexus",
+        "nexus_reimport.nexus.scratch_watch",
     }
