@@ -13,7 +13,8 @@
     ├── ApplicationError Nexus's own HTTP API
     ├── StopError        a check or a gate failed
     ├── RecordError      a run's folder, journal or seal
-    │   └── OnlySealed   a record is sealed and whole, and not signed or archived as it should be
+    │   ├── OnlySealed   a record is sealed and whole, and not signed or archived as it should be
+    │   └── NotClean     a record holds what identifies a person, or a secret: it is not sealed
     └── SandboxError     the made-up clinic
 
 Each says what happened, with numbers, where, which state is left, and what to do next. None ever
@@ -126,6 +127,10 @@ class RecordError(ReimportError):
 
 class OnlySealed(RecordError):
     """A record is sealed and whole, and could not be signed or archived as it should be."""
+
+
+class NotClean(RecordError):
+    """A record holds what identifies a person, or a secret: it is not sealed."""
 
 
 class SandboxError(ReimportError):

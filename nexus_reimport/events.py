@@ -35,6 +35,7 @@ class Event(StrEnum):
     ANCHORED = "anchored"  # the seal of an earlier run was written to the database, which lacked it
     NOT_KEPT = "not kept"  # an earlier record was sealed; its signature, anchor or archive failed
     PAGE = "page"  # an executed page came into the record, and how many outputs were withheld
+    SWEPT = "swept"  # every file was searched for what identifies a person
     UNTIDY = "untidy"  # an executed page could not be cleaned for the record
     # the maintenance window
     WINDOW_ENTERED = "window entered"  # it was put up

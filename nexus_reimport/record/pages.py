@@ -8,8 +8,10 @@ of one that was not looked at.
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from nexus_reimport.files import private
 from nexus_reimport.record import journal, marks
 
 EXECUTED = "pages"  # in a run's private folder: pages as they were executed
+SET_ASIDE = "set_aside"  # in a run's private folder: pages that were not as they were put there
+_SUFFIXES = ("ipynb", "html")
 _KINDS = {"error": "error", "execute_result": "result", "display_data": "display"}
 _STREAMS = frozenset({"stdout", "stderr"})
 _BAR = "application/vnd.jupyter.widget-view+json"  # what a progress bar leaves
@@ -81,6 +85,64 @@ def put(folder: Path, name: str, page: Page, withheld: Counter[str]) -> None:
     )
 
 
+def before_seal(folder: Path, apart: Path) -> None:
+    """Look at every page of the record again, and bring in those that a kill has kept out.
+
+    A page, or its HTML, that is not as it was put there is made clean anew. What cannot be read is
+    set aside, into the run's private folder.
+    """
+    for draft in folder.glob(".*.new"):
+        draft.unlink()
+    for path in sorted((apart / EXECUTED).glob("*.ipynb")):
+        if not (folder / path.name).exists():
+            _or_untidy(folder, path.stem, partial(move_in, folder, apart, path.stem))
+    known = _known(folder)
+    found = {path.relative_to(folder).with_suffix("") for path in _pages_in(folder)}
+    for page in sorted(found):
+        files = _files(folder, page)
+        now = {kind: private.sha256_of(p) if p.is_file() else "" for kind, p in files.items()}
+        if known.get(str(page)) != now:
+            _again(folder, apart, page)
+
+
+def _again(folder: Path, apart: Path, page: Path) -> None:
+    """Make one page of the record clean anew; set it aside where that cannot be done."""
+    aside = private.make_folder(apart / SET_ASIDE)
+    for kind, path in _files(folder, page).items():
+        if path.exists():
+            shutil.move(path, aside / f"{page.name}.{kind}")
+
+    def work() -> None:
+        found = read(aside / f"{page.name}.ipynb")
+        put(folder, str(page), found, clean(apart, found))
+
+    _or_untidy(folder, str(page), work)
+
+
+def _or_untidy(folder: Path, name: str, work: Callable[[], None]) -> None:
+    """``work``, or a line in the journal: a page is a picture of the run, and bars no seal."""
+    try:
+        work()
+    except (OSError, ValueError) as error:
+        journal.append(folder, Event.UNTIDY, page=name, kind=type(error).__name__)
+
+
+def _known(folder: Path) -> dict[str, Any]:
+    """Each page that the journal knows -> the digests of its two files."""
+    lines = journal.only(journal.read(folder), Event.PAGE)
+    return {entry.text("page"): entry.line["sha256"] for entry in lines}
+
+
+def _files(folder: Path, page: Path) -> dict[str, Path]:
+    """The two files of a page, by kind, however their names end: ``.HTML`` is one too."""
+    there = {p.suffix[1:].lower(): p for p in _pages_in((folder / page).parent, f"{page.name}.*")}
+    return {kind: there.get(kind, folder / f"{page}.{kind}") for kind in _SUFFIXES}
+
+
+def _pages_in(folder: Path, names: str = "**/*") -> Iterator[Path]:
+    return (path for path in folder.glob(names) if path.suffix[1:].lower() in _SUFFIXES)
+
+
 def read(path: Path) -> Page:
     """A notebook as nbformat has it.
 
@@ -104,6 +166,14 @@ def html(page: Page, name: str) -> str:
     exporter = HTMLExporter(embed_images=True)  # type: ignore[no-untyped-call]
     text, _ = exporter.from_notebook_node(page, resources={"metadata": {"name": name}})
     return _SCRIPT.sub("", str(text))
+
+
+@cache
+def empty() -> str:
+    """The HTML of a page with nothing on it: what every page holds, whatever it shows."""
+    import nbformat
+
+    return html(nbformat.v4.new_notebook(), "page")  # type: ignore[no-untyped-call]
 
 
 # ---------------------------------------------------------------- what stays

@@ -118,6 +118,13 @@ class Run:
         """
         return model.load(kind, self.folder / values.file_name(kind, name))
 
+    def loaded(self, kind: type[T], name: str = "") -> T | None:
+        """As ``load``; None where the value is not there, or cannot be read back."""
+        try:
+            return self.load(kind, name)
+        except RecordError:
+            return None
+
     def has(self, kind: type, name: str = "") -> bool:
         """Whether a stage's value is there; ``name`` where its type has several files."""
         return (self.folder / values.file_name(kind, name)).is_file()

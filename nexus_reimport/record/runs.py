@@ -12,10 +12,10 @@ from pathlib import Path
 
 from nexus_reimport import settings as environments
 from nexus_reimport import wording
-from nexus_reimport.errors import OnlySealed, RecordError
+from nexus_reimport.errors import NotClean, OnlySealed, RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import bag, chain, lock, run, seal
+from nexus_reimport.record import bag, chain, closing, lock, run, seal
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.verdict import Verdict
@@ -75,8 +75,10 @@ def _close_earlier(settings: Settings, undoes: str) -> None:
                 state="nothing new was started",
                 next=f"finish it first: nexus-reimport finish {settings.name}",
             )
-        with suppress(OnlySealed):  # it says so itself, in its bag-info.txt
-            earlier.seal(signing=settings.record.signature)
+        # One that is not clean stays open, for a person to look at: nothing waits for that. One
+        # that could not be signed says so itself, in its bag-info.txt.
+        with suppress(NotClean, OnlySealed):
+            closing.close(settings, earlier)
 
 
 def _finish_seal(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.rollback import Restored
 from nexus_reimport.errors import (
+    NotClean,
     OnlySealed,
     RecordError,
     ReimportError,
@@ -309,5 +310,5 @@ class Rollback:
         """Seal that record; what fails beside it is journalled, and spoils no rollback."""
         try:
             Runbook(self.book.settings, self.book.mapping, earlier).seal()
-        except (OnlySealed, StorageError, StopError, TargetError) as error:
+        except (NotClean, OnlySealed, StorageError, StopError, TargetError) as error:
             self.run.journal(Event.NOT_KEPT, of=earlier.id, what=error.what)

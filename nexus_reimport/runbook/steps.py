@@ -46,7 +46,7 @@ from nexus_reimport.model import (
 from nexus_reimport.nexus import activity, schema, waiters
 from nexus_reimport.nexus.activity import Watched
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.record import Run, anchor, archive, journal
+from nexus_reimport.record import Run, anchor, archive, closing, journal
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.opening import (
     Bar,
@@ -218,7 +218,7 @@ class Steps:
         committed = self.run.is_committed()
         known = anchor.last(self.settings) if committed or self.run.is_first() else None
         failed = self._after_seal(
-            lambda: self.run.seal(known, self.settings.record.signature),
+            lambda: closing.close(self.settings, self.run, known),
             lambda: anchor.write(self.settings, self.run) if committed else None,
             lambda: archive.put_missing(self.run.bag.parent, self.settings.record.archive),
         )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from nexus_reimport import record, runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
+    NotClean,
     OnlySealed,
     RecordError,
     ReimportError,
@@ -111,7 +112,7 @@ def run(
     outcomes: list[Outcome] = []
     for settings in chosen:
         outcomes.append(_run_one(settings, consent, progress))
-        if outcomes[-1].verdict is not Verdict.COMPLETE:
+        if outcomes[-1].exit_code:
             break
     return outcomes
 
@@ -331,6 +332,9 @@ def close(run: Run) -> Outcome:
 def _sealed(run: Run) -> Outcome:
     try:
         runbook.reopen(run.environment, run.id).seal()
+    except NotClean as error:
+        open_still = outcome(run, str(error))
+        return replace(open_still, exit_code=open_still.exit_code or error.exit_code)
     except (OnlySealed, StorageError, StopError, TargetError) as error:
         # The record is sealed; its anchor, signature or archive is missing, which is told loudly.
         return outcome(run, str(error))

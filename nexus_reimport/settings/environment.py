@@ -155,6 +155,7 @@ class Settings(Strict):
     decisions: dict[str, EntityDecisions] = {}
     waivers: tuple[Waiver, ...] = ()
     # Compared with the last run: counts that were typed into code once refused a correct export.
+    labels: tuple[str, ...] = ()  # patients' names that a record holds for something else
     counts_may_differ: float = Field(default=0.05, ge=0, le=1)
     dev_environment: str = ""  # prod only: this environment must have a COMPLETE record first
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from nexus_reimport import CHECKOUT
-from support.clinic import Clinic
+from nexus_reimport import CHECKOUT, record, runbook, runner
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import NotClean
+from nexus_reimport.events import Event
+from nexus_reimport.files import rowfile
+from nexus_reimport.record import closing
+from nexus_reimport.record.identifiers import Kind
+from nexus_reimport.record.journal import JOURNAL
+from support.clinic import PASSWORD, Clinic
 from support.leaking import files, leaks
+from support.running import DEV
 from support.stops import STOPS
 
 ROOT = CHECKOUT
@@ -43,6 +53,87 @@ def test_a_whole_run_by_papermill_leaks_nothing(clinic: Clinic) -> None:
     assert {"01_preflight.ipynb", "02_execute.html", "README.txt", "journal.jsonl"} <= names
     texts = [*files(runs), ("stdout", done.stdout), ("stderr", done.stderr)]
     assert leaks(clinic, texts) == []
+    (run,) = record.every(environments.load(DEV))
+    (swept,) = [e.line for e in run.events() if e.event is Event.SWEPT]
+    assert (swept["found"], swept["hits"], swept["not_read"]) == (0, [], [])
+    assert min(swept["looked_for"].values()) > 0
+    assert swept["looked_for"].keys() == set(Kind)
+
+
+PLANTED = {
+    "journal.jsonl": lambda value: json.dumps({"event": "step", "step": value}) + "\n",
+    "plan.json": lambda value: json.dumps(value) + "\n",
+    "ledger.csv": lambda value: f'patients,"{value}",left out\n',
+    "checks.log": lambda value: f"ValueError: {value!r}\n",
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_record_with_an_identifier_in_it_is_not_sealed(
+    clinic: Clinic, rehearsed: Path, name: str
+) -> None:
+    book = clinic.approved(rehearsed)
+    planted = {kind: values[0] for kind, values in of_today(book).items()}
+    path = book.run.folder / name
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    lines = "".join(map(PLANTED[name], planted.values()))
+    path.write_text(before + lines, encoding="utf-8")
+    with pytest.raises(NotClean) as refused:
+        closing.require_clean(book.settings, book.run)
+    told, first = str(refused.value), before.count("\n") + 1
+    for line, kind in enumerate(planted, first):
+        assert f"data/{name}, line {line:,}: {kind}" in told
+    after = (book.run.folder / JOURNAL).read_text(encoding="utf-8").splitlines()[-1]
+    assert json.loads(after)["found"] >= len(planted), "an e-mail address can hold a name"
+    assert [value for value in planted.values() if value in told + after] == []
+    assert not book.run.is_sealed
+
+
+def of_today(book: runbook.Runbook) -> dict[Kind, list[str]]:
+    """One value of each kind, as FileMaker and the environment have them."""
+    contacts = rowfile.columns(book.folder / "contacts.parquet")
+    details = rowfile.columns(book.folder / "contact_details.parquet")
+    notes = rowfile.columns(book.folder / "notes.parquet")
+    values = [v or "" for v in details["ph"]]
+    note = next(n for n in notes["Note"] if n and len(n.split()) > 8)
+    return {
+        Kind.NAME: [n for n in contacts["nameLast"] if n and len(n) > 6],
+        Kind.BIRTH_DATE: [d for d in contacts["DOB"] if d],
+        Kind.PHONE: [v for v in values if v and v[-1].isdigit()],
+        Kind.EMAIL: [v for v in values if "@" in v],
+        Kind.ADDRESS: [a for a in details["address 1"] if a and a[0].isdigit()],
+        Kind.NUMBER: [n for n in contacts["Health Number"] if n],
+        Kind.TEXT: [" ".join(note.split()[1:7])],
+        Kind.SECRET: [PASSWORD],
+    }
+
+
+def test_a_run_whose_record_is_not_clean_says_where_and_a_next_run_can_begin(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    note = book.run.folder / "note.txt"
+    note.write_text(of_today(book)[Kind.NAME][0])
+    told = runner.seal(DEV)
+    assert (told.sealed, told.exit_code) == (False, 1), "the exit code is that of the run"
+    assert "data/note.txt, line 1: a name" in told.error
+    assert "labels" in told.error
+    other = record.create(environments.load(DEV))
+    assert [run.id for run in record.open_runs(book.settings)] == [book.run.id, other.id]
+    note.unlink()
+    assert runner.seal(DEV, book.run.id).sealed
+    hits = [e.line["found"] for e in book.run.events() if e.event is Event.SWEPT]
+    assert hits == [1, 1, 0]
+
+
+def test_a_word_that_the_environment_calls_a_label_bars_no_seal(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    name = of_today(book)[Kind.NAME][0]
+    (book.run.folder / "note.txt").write_text(name)
+    clinic.edit(DEV, "counts_may_differ", f'labels = ["{name}"]\ncounts_may_differ')
+    assert runner.seal(DEV).sealed
 
 
 @pytest.mark.parametrize("name", BY_COMMAND)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
+from nexus_reimport import record
+from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
-from nexus_reimport.record import Run, Verdict, marks, pages
-from nexus_reimport.runner import notebook
+from nexus_reimport.record import Run, Verdict, closing, marks, pages
+from nexus_reimport.runner import notebook, sequence
 from support.clinic import Clinic
-from support.executing import outputs_of, run_cells
+from support.executing import outputs_of, page_of, run_cells
 from support.leaking import files
+from support.running import DEV, stage_pid, until
 
 SECRET = "Ms Canary, born 1970-01-01"
 SHOWN = "from nexus_reimport import show\nshow.Page('One page', ())"
@@ -175,3 +184,82 @@ def test_a_progress_bar_goes_and_is_not_counted(tmp_path: Path) -> None:
     page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=[bar])])
     assert pages.clean(tmp_path, page) == {}
     assert page.cells[0].outputs == []
+
+
+# ---------------------------------------------------------------- what a kill or a disk leaves
+
+
+def of_page(run: Run) -> set[str]:
+    return {p.name for p in run.folder.iterdir() if "page" in p.name}
+
+
+def test_a_page_comes_in_at_the_seal_where_a_kill_has_kept_it_out(
+    clinic: Clinic, canary: str
+) -> None:
+    run = run_cells(clinic, SHOWN, canary + "print(text)")
+    for path in run.folder.glob("page*"):  # as a kill just before the end leaves it
+        path.unlink()
+    (run.folder / f".page.html.{os.getpid()}.new").write_text("half of a p")
+    closing.close(environments.load(DEV), run)
+    assert of_page(run) == {"page.ipynb", "page.html"}
+    assert "Canary" not in texts_of(run)
+    assert [withheld(outputs) for outputs in outputs_of(run)] == [[], [{"stdout": 1}]]
+    assert run.problems() == []
+
+
+def test_what_was_put_among_the_pages_is_looked_at_before_the_seal(
+    clinic: Clinic, canary: str
+) -> None:
+    run = run_cells(clinic, SHOWN, canary + "print(text)")
+    raw = run.private / pages.EXECUTED / "page.ipynb"
+    (run.folder / "page.ipynb").write_bytes(raw.read_bytes())
+    (run.folder / "more").mkdir()
+    (run.folder / "more" / "copy.ipynb").write_bytes(raw.read_bytes())
+    (run.folder / "note.HTML").write_text(SECRET)
+    closing.close(environments.load(DEV), run)
+    assert "Canary" not in texts_of(run)
+    names = {p.relative_to(run.folder).as_posix() for p in run.folder.rglob("*.*")}
+    assert {"page.ipynb", "page.html", "more/copy.ipynb", "more/copy.html"} <= names
+    assert "note.HTML" not in names
+    assert (run.private / pages.SET_ASIDE / "note.html").is_file()
+
+
+def test_a_full_disk_leaves_a_page_out_and_the_seal_brings_it_in(
+    clinic: Clinic, canary: str
+) -> None:
+    page_of(clinic.folder, SHOWN, canary + "print(text)")
+    run = record.create(environments.load(DEV))
+    with at_most(20_000):  # bytes in one file: the HTML has more
+        notebook.execute(run, "page", {"run_id": run.id}, clinic.folder)
+    assert "page.html" not in of_page(run)
+    assert not any(name.startswith(".") for name in of_page(run))
+    assert [e.line["kind"] for e in run.events() if e.event is Event.UNTIDY] == ["OSError"]
+    closing.close(environments.load(DEV), run)
+    assert of_page(run) == {"page.ipynb", "page.html"}
+    assert "Canary" not in texts_of(run)
+
+
+@contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """While the block lasts, no file of this process gets larger: as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_killed_runner_leaves_no_page_that_was_not_looked_at(clinic: Clinic) -> None:
+    clinic.simulator.latency_ms = 400
+    command = [sys.executable, "-m", "nexus_reimport.cli", "run", DEV, "--approve-rehearsed"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as runner:
+        until(lambda: stage_pid("snapshot"))
+        runner.kill()
+    (run,) = record.every(environments.load(DEV))
+    assert [p.name for p in run.folder.iterdir() if p.suffix in (".ipynb", ".html")] == []
+    assert (run.private / pages.EXECUTED / "01_preflight.ipynb").is_file()
+    until(lambda: not run.workers())
+    sealed = sequence.seal(DEV)
+    assert (sealed.verdict, sealed.sealed) == (Verdict.KILLED, True)
+    assert (run.folder / "01_preflight.html").is_file()

@@ -53,6 +53,7 @@ MEANINGLESS = {
     Event.ANCHORED,
     Event.NOT_KEPT,
     Event.PAGE,
+    Event.SWEPT,
     Event.UNTIDY,
     Event.WINDOW_ENTERED,
     Event.WINDOW_LEFT,

@@ -1,0 +1,398 @@
+"""The sweep: every identifier of the made-up clinic is found in every kind of artefact."""
+
+from __future__ import annotations
+
+import html
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from psycopg.types.json import Jsonb
+from pydantic import BaseModel, SecretStr
+
+from nexus_reimport import mapping as mappings
+from nexus_reimport.record import identifiers, personal
+from nexus_reimport.record.identifiers import Identifiers, Kind
+from nexus_reimport.record.sweep import UNSEARCHABLE, Hit, Sweep
+from nexus_sandbox.clinic import Clinic, generate
+
+TODAY = date(2026, 11, 26)
+SECRET = 'tell "nobody" & be/quiet'
+
+
+class Login(BaseModel):
+    """Settings with a login in them."""
+
+    user: str = "anna"
+    password: SecretStr
+
+
+# The made-up clinic's kinds of canaries -> what they are called. Its single words are no
+# identifiers: of texts six words in a row are searched for.
+KINDS = {
+    "name": Kind.NAME,
+    "email": Kind.EMAIL,
+    "phone": Kind.PHONE,
+    "address": Kind.ADDRESS,
+    "company": Kind.NAME,
+    "health_number": Kind.NUMBER,
+    "birth_date": Kind.BIRTH_DATE,
+    "message": Kind.TEXT,
+    "record_number": Kind.NUMBER,
+}
+
+
+@pytest.fixture(scope="module")
+def made_up() -> Clinic:
+    return generate(0.03)
+
+
+@pytest.fixture(scope="module")
+def wanted(made_up: Clinic) -> Identifiers:
+    return wanted_of(made_up)
+
+
+def wanted_of(clinic: Clinic) -> Identifiers:
+    """What would be looked for: FileMaker's tables, and Nexus's as they are before."""
+    mapping = mappings.load("nexus")
+    found = Identifiers()
+    identifiers.add_secrets(found, Login(password=SecretStr(SECRET)))
+    tables = {table.name: table for table in clinic.filemaker}
+    for name, spec in mapping.sources.items():
+        records = tables[spec.table].records
+        values = {f: [text(r.values.get(f)) for r in records] for f in spec.fields}
+        personal.take(found, values, personal.of_source(mapping, name), TODAY)
+    for table, entity in mapping.wiped_tables().items():
+        columns, rows = clinic.nexus("dev")[table]
+        values = {c: [text(row[n]) for row in rows] for n, c in enumerate(columns)}
+        personal.take(found, values, personal.of_entity(mapping, entity), TODAY)
+    return found
+
+
+def text(value: object) -> str | None:
+    """A value as a row file has it."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value.obj) if isinstance(value, Jsonb) else str(value)
+
+
+def read_by_the_run(clinic: Clinic) -> str:
+    """Everything that a run reads of people, in one text."""
+    mapping = mappings.load("nexus")
+    tables = {table.name: table for table in clinic.filemaker}
+    held = [
+        text(record.values.get(name)) or ""
+        for spec in mapping.sources.values()
+        for record in tables[spec.table].records
+        for name in spec.fields
+    ]
+    held += [
+        text(value) or ""
+        for table in mapping.wiped_tables()
+        for row in clinic.nexus("dev")[table][1]
+        for value in row
+    ]
+    return "\n".join(held)
+
+
+@pytest.fixture(scope="module")
+def canaries(made_up: Clinic) -> dict[Kind, list[str]]:
+    """Kind -> every value that identifies somebody in what a run reads, in every spelling."""
+    held = read_by_the_run(made_up)
+    spelt_otherwise = ("birth_date", "health_number")  # one of several spellings is stored
+    found: dict[Kind, list[str]] = {Kind.SECRET: [SECRET]}
+    for name, values in made_up.canaries().items():
+        if name in KINDS:
+            known = [v for v in values if v in held or name in spelt_otherwise]
+            found.setdefault(KINDS[name], []).extend(known)
+    return found
+
+
+def as_json(value: str) -> str:
+    return json.dumps({"event": "failed", "what": f"a value: {value}"})
+
+
+def as_cell(value: str) -> str:
+    page = f"<td>{html.escape(value)}</td>"
+    return json.dumps({"output_type": "execute_result", "data": {"text/html": [page]}})
+
+
+def as_csv(value: str) -> str:
+    return '1,"' + value.replace('"', '""').replace("\n", " ").replace("\r", " ") + '",3'
+
+
+# A kind of artefact -> one line of it, with a value in it.
+ARTEFACTS: dict[str, Callable[[str], str]] = {
+    "journal.jsonl": as_json,
+    "page.ipynb": as_cell,
+    "repr_in.ipynb": lambda v: json.dumps({"text/plain": [repr(f"\n{v}\n"), repr([v])]}),
+    "page.html": lambda v: f"<p>{html.escape(v)}</p>",
+    "entities.html": lambda v: "".join(f"&#{ord(c)};" if not c.isalnum() else c for c in v),
+    "list.csv": as_csv,
+    "trace.log": lambda v: f'  File "x.py", line 3, in y: KeyError: {" ".join(v.split())!r}',
+    "bytes.log": lambda v: f"invalid: {v.encode()!r}",
+    "address.log": lambda v: f"GET /find?name={quote(v)}&page=1",
+    "frame.txt": lambda v: f"0   {' '.join(v.split())}   None",
+    "loud.txt": lambda v: " ".join(v.split()).upper(),
+}
+
+
+@pytest.mark.parametrize("artefact", ARTEFACTS)
+def test_every_identifier_is_found_in_every_kind_of_artefact(
+    wanted: Identifiers, canaries: dict[Kind, list[str]], tmp_path: Path, artefact: str
+) -> None:
+    assert sum(map(len, canaries.values())) > 1_000
+    planted = [(kind, value) for kind, values in canaries.items() for value in values]
+    lines = [ARTEFACTS[artefact](value) for _, value in planted]
+    assert not any("\n" in line for line in lines)
+    (tmp_path / artefact).write_text("\n".join(lines), encoding="utf-8")
+    found = {(hit.line, hit.kind) for hit in Sweep(wanted).files(tmp_path)}
+    missed = [
+        (kind, value)
+        for number, (kind, value) in enumerate(planted, 1)
+        if (number, kind) not in found and not (artefact == "loud.txt" and kind is Kind.SECRET)
+    ]
+    assert missed == []
+
+
+def found_in(wanted: Identifiers, text: str, labels: str = "") -> list[str]:
+    """The kinds that are found in one text."""
+    return [hit.kind for hit in Sweep(wanted, (labels.encode(),)).text(text.encode(), "a file")]
+
+
+def of(*names: str, birth: str = "", phone: str = "", text: str = "") -> Identifiers:
+    """What is looked for of one person."""
+    found = Identifiers()
+    identifiers.add_name(found, *names)
+    if birth:
+        identifiers.add_birth_date(found, birth, TODAY)
+    if phone:
+        identifiers.add_number(found, phone, Kind.PHONE)
+    if text:
+        identifiers.add_text(found, text)
+    return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Jörg Müller",
+        "MÜLLER, JÖRG",
+        "müller",
+        "Mu\u0308ller",
+        "M\\u00fcller",
+        "M\\\\u00fcller",
+        "M&uuml;ller",
+        "M&amp;uuml;ller",
+        "M%C3%BCller",
+        "M%25C3%25BCller",
+        r"b'M\xc3\xbcller'",
+        "Muller",
+        "MÃ¼ller",
+        "a\\nM\\u00fcller",
+        "from müller_jörg.pdf",
+        "{müller}",
+    ],
+)
+def test_a_name_is_found_however_it_is_written(text: str) -> None:
+    assert found_in(of("Jörg", "Müller"), text) == [Kind.NAME]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1984-03-07",
+        "1984-3-7",
+        "07.03.1984",
+        "7.3.1984",
+        "7/3/1984",
+        "03/07/1984",
+        "07-03-1984",
+        "19840307",
+        "07031984",
+        "7 March 1984",
+        "7. März 1984",
+        "March 7, 1984",
+        "7th Mar 1984",
+        "Mar 7th 1984",
+        "07-Mar-84",
+        "7/3/84",
+        "07.03.84",
+        "1984-03-07T00:00:00Z",
+        "1984-03-07 00:00:00",
+        "datetime.date(1984, 3, 7)",
+    ],
+)
+def test_a_birth_date_is_found_however_it_is_written(text: str) -> None:
+    assert found_in(of(birth="1984-03-07"), f"born {text}, it says") == [Kind.BIRTH_DATE]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1984-03-07 10:11:12",
+        "1984-03-07T10:11",
+        "at 07:03:84",
+        "version 7.3.84",
+        "1984-03-08",
+        "11984-03-07",
+        "7 3",
+        "7.3.84.1",
+        "3.7.1.1984.5",
+    ],
+)
+def test_what_is_no_birth_date_is_passed_over(text: str) -> None:
+    assert found_in(of(birth="1984-03-07"), text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0412345678",
+        "0412 345 678",
+        "04 1234 5678",
+        "(0412) 345-678",
+        "0412.345.678",
+        "+61412345678",
+        "+61 412 345 678",
+        "+61 (0)412 345 678",
+        "0061 412 345 678",
+        "0011 61 412 345 678",
+        "412 345 678",
+        "0412/345/678",
+        "0412\u00a0345\u00a0678",
+        "0412_345_678",
+        "tel:0412-345-678;",
+        "0412\u2013345\u2013678",
+    ],
+)
+def test_a_phone_is_found_with_any_separators(text: str) -> None:
+    assert found_in(of(phone="0412 345 678"), f"call {text} now") == [Kind.PHONE]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10412345678",
+        "a0412345678",
+        "0412345678f",
+        "0.412345678",
+        "412.345678",
+        "412,345,678",
+        "2041-23-45 04:12:34.5678",
+        "0412  345  678",
+        "0412\n345\n678",
+    ],
+)
+def test_what_is_no_phone_is_passed_over(text: str) -> None:
+    assert found_in(of(phone="0412 345 678"), f"{text} rows") == []
+
+
+def test_a_number_that_is_an_id_of_a_record_is_an_id() -> None:
+    wanted = of(phone="55 501 661")
+    assert found_in(wanted, "55501661") == [Kind.PHONE]
+    wanted.ids.add("55501661")
+    assert found_in(wanted, "55501661") == []
+
+
+@pytest.mark.parametrize("name", ["Ebba", "Dade", "Abed"])
+def test_a_name_of_hexadecimal_digits_is_not_found_in_an_id(name: str) -> None:
+    wanted = of(name, "Lovelace")
+    assert found_in(wanted, f"9ee5d9f6-{name.lower()}-4104-a63b-ca15dc20881f") == []
+    assert found_in(wanted, f"sha256 0{name.lower()}7") == []
+    assert found_in(wanted, f"patient-{name.lower()}-4104") == [Kind.NAME]
+
+
+def test_a_label_is_found_with_the_rest_of_the_name_alone() -> None:
+    wanted = of("Grace", "Patient")
+    labels = "class Patient: a note of the clinic"
+    assert found_in(wanted, "the patient was kept") == [Kind.NAME]
+    assert found_in(wanted, "the patient was kept", labels) == []
+    assert found_in(wanted, "Patient, Grace", labels) == [Kind.NAME]
+    assert found_in(wanted, "by Grace", labels) == [Kind.NAME]
+
+
+def test_short_names_are_found_as_a_whole_name_alone() -> None:
+    wanted = of("Li", "Wuxi")
+    assert found_in(wanted, "li 3") == []
+    assert found_in(wanted, "Li Wuxi") == found_in(wanted, "Wuxi, Li") == [Kind.NAME]
+    assert found_in(of("Do", "An"), "do an upgrade") == []
+
+
+TEXT = "She fell in the garden on Sunday and hurt her left ankle badly."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "in the garden on Sunday and",
+        "HURT HER LEFT\nANKLE BADLY, they say: fell",
+        TEXT[8:60],
+        json.dumps(TEXT),
+        "<p>in the <b>garden</b> on Sunday and hurt</p>",
+    ],
+)
+def test_six_words_of_a_text_are_found_wherever_they_begin(text: str) -> None:
+    expected = [Kind.TEXT] if text != "<p>in the <b>garden</b> on Sunday and hurt</p>" else []
+    assert found_in(of(text=f"{TEXT} They say: fell again"), text) == expected
+
+
+def test_five_words_of_a_text_are_not() -> None:
+    assert found_in(of(text=TEXT), "the garden on Sunday and") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgres://nexus:hunter2@db.example/nexus",
+        "Authorization: Bearer 0123456789abcdef",
+        "Basic YW5uYTpodW50ZXIy",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "?X-Amz-Signature=0a1b2c",
+    ],
+)
+def test_what_looks_like_a_login_is_found_whosever_it_is(text: str) -> None:
+    assert found_in(Identifiers(), text) == [Kind.SECRET]
+
+
+def test_a_secret_is_found_in_every_form_in_which_it_is_sent() -> None:
+    wanted = Identifiers()
+    identifiers.add_secrets(wanted, Login(password=SecretStr('pa"ss & wörd')))
+    for form in (
+        'pa"ss & wörd',
+        json.dumps('pa"ss & wörd'),
+        quote('pa"ss & wörd'),
+        html.escape('pa"ss & wörd'),
+        b64encode('pa"ss & wörd'.encode()).decode(),
+        b64encode('anna:pa"ss & wörd'.encode()).decode(),
+    ):
+        assert found_in(wanted, f"header {form} end") == [Kind.SECRET], form
+
+
+def test_a_file_that_cannot_be_searched_is_a_hit_and_so_is_a_name_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "history.sqlite").write_bytes(b"SQLite format 3\x00")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "rows.parquet").write_bytes(b"PAR1 x")
+    (tmp_path / "lovelace.txt").write_text("nothing")
+    (tmp_path / "utf16.log").write_text("Ada Lovelace", encoding="utf-16")
+    hits = list(Sweep(of("Ada", "Lovelace")).files(tmp_path))
+    assert hits == [
+        Hit("deep/rows.parquet", 1, UNSEARCHABLE),
+        Hit("history.sqlite", 1, UNSEARCHABLE),
+        Hit("file 3 of the record", 0, Kind.NAME),
+        Hit("utf16.log", 1, Kind.NAME),
+    ]
+    assert "lovelace" not in "".join(map(str, hits)).lower()
+
+
+def test_a_line_is_told_in_a_large_file_too(tmp_path: Path) -> None:
+    lines = [f"{number} rows were read, and nothing is wrong" for number in range(400_000)]
+    lines[123] = lines[250_000] = lines[399_999] = "and then Ada Lovelace came"
+    text = "\n".join(lines).encode()
+    assert len(text) > 2 * (8 << 20)
+    hits = list(Sweep(of("Ada", "Lovelace")).text(text, "large.log"))
+    assert [hit.line for hit in hits] == [124, 250_001, 400_000]
