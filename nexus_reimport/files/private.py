@@ -9,8 +9,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -18,8 +20,10 @@ FOLDER, FILE = 0o700, 0o600
 
 
 def make_folder(folder: Path) -> Path:
-    """The folder, created if necessary; an existing folder keeps its mode."""
-    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER)
+    """The folder, created if necessary, with those above it; an existing one keeps its mode."""
+    for above in (*reversed(folder.parents), folder):
+        if not above.exists():  # ``parents=True`` would make those above by the umask alone
+            above.mkdir(mode=FOLDER, exist_ok=True)
     return folder
 
 
@@ -35,7 +39,8 @@ def new_folder(folder: Path) -> Path:
     Raises:
         FileExistsError: it exists already. It is unchanged.
     """
-    folder.mkdir(parents=True, mode=FOLDER)
+    make_folder(folder.parent)
+    folder.mkdir(mode=FOLDER)
     return folder
 
 
@@ -128,6 +133,37 @@ def sync_path(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+# ---------------------------------------------------------------- who can read them
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """What lies in a folder and is not its owner's alone: how much, and the first of it."""
+
+    readable: tuple[Path, ...]  # by other users
+    foreign: tuple[Path, ...]  # belongs to another user
+
+
+def exposed(folder: Path) -> Exposed:
+    """What of ``folder``, and of all in it, other users can read, or own. No link is followed."""
+    readable, foreign = [], []
+    for path in _all_of(folder):
+        with suppress(FileNotFoundError):  # another process has just removed it
+            found = path.lstat()
+            if found.st_uid != os.geteuid():
+                foreign.append(path)
+            elif not stat.S_ISLNK(found.st_mode) and stat.S_IMODE(found.st_mode) & 0o077:
+                readable.append(path)
+    return Exposed(tuple(readable), tuple(foreign))
+
+
+def _all_of(folder: Path) -> Iterator[Path]:
+    if folder.exists():
+        yield folder
+    for at, folders, files in os.walk(folder):
+        yield from (Path(at, name) for name in sorted((*folders, *files)))
 
 
 # ---------------------------------------------------------------- locks

@@ -83,13 +83,18 @@ def _everything(folder: Path) -> Iterator[Path]:
 
 
 def close_payload(bag: Path) -> dict[str, str]:
-    """The hash of every file of the payload, each on the disk; empty folders are taken away."""
+    """The hash of every file of the payload, each on the disk and its owner's alone.
+
+    Empty folders are taken away.
+    """
     _remove_empty_folders(bag / PAYLOAD)
     hashes = {}
     for name in sorted(contents(bag).files):
         hashes[name] = private.sha256_of(bag / name)
+        (bag / name).chmod(private.FILE)
         private.sync_path(bag / name)
     for at, _, _ in os.walk(bag / PAYLOAD):
+        private.close_folder(Path(at))
         private.sync_folder(Path(at))
     return hashes
 

@@ -15,7 +15,7 @@ from nexus_reimport import wording
 from nexus_reimport.errors import NotClean, OnlySealed, RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import bag, chain, closing, lock, run, seal
+from nexus_reimport.record import access, bag, chain, closing, lock, run, seal
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.verdict import Verdict
@@ -28,10 +28,12 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "") -> R
     ``kind`` is what it is for. A rollback may begin while the run that it ``undoes`` is unverified.
 
     Raises:
-        RecordError: an earlier run is committed but unverified, or in doubt: finish that first.
+        RecordError: an earlier run is committed but unverified, or in doubt: finish that first; or
+            other users can read what lies in the environment's folders.
         Busy: another run of this environment is at work.
     """
     lock.refuse_second(settings)
+    access.require_private(settings)
     _refuse_former(settings)
     _finish_seal(settings)
     _close_earlier(settings, undoes)

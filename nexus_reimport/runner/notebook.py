@@ -192,11 +192,13 @@ def _own_home(folder: Path) -> Iterator[None]:
     shutil.rmtree(home, ignore_errors=True)
     private.new_folder(home)
     temporary, tempfile.tempdir = tempfile.tempdir, str(home)
+    umask = os.umask(0o077)  # for what kernels and papermill write; a kill leaves it there
     try:
         with _variables(kernels.variables(home), gone=("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH")):
             yield
     finally:
         tempfile.tempdir = temporary
+        os.umask(umask)
         # A kernel that is on its way out may still write there; the next page sweeps up.
         shutil.rmtree(home, ignore_errors=True)
 

@@ -7,7 +7,9 @@ this module repeats any part of the text that it refuses.
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,8 +113,13 @@ def read(path: Path, values: dict[str, str]) -> Iterator[str]:
         return
     if not path.is_file():
         yield f"{path.name}: is not a file"
+    elif path.stat().st_uid != os.geteuid():
+        yield (
+            f"{path.name}: it belongs to another user, who can read and change it; run"
+            f' sudo chown "$(id -un)" {shlex.quote(str(path))}'
+        )
     elif stat.S_IMODE(path.stat().st_mode) & 0o077:
-        yield f"{path.name}: other users can read it; run chmod 600 {path.name}"
+        yield f"{path.name}: other users can read it; run chmod 600 {shlex.quote(str(path))}"
     else:
         try:
             text = textfile.read(path)

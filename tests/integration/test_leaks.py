@@ -14,7 +14,7 @@ from nexus_reimport import CHECKOUT, record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import NotClean
 from nexus_reimport.events import Event
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import private, rowfile
 from nexus_reimport.record import closing
 from nexus_reimport.record.identifiers import Kind
 from nexus_reimport.record.journal import JOURNAL
@@ -113,7 +113,7 @@ def test_a_run_whose_record_is_not_clean_says_where_and_a_next_run_can_begin(
 ) -> None:
     book = clinic.approved(rehearsed)
     note = book.run.folder / "note.txt"
-    note.write_text(of_today(book)[Kind.NAME][0])
+    private.write_new(note, of_today(book)[Kind.NAME][0].encode())
     told = runner.seal(DEV)
     assert (told.sealed, told.exit_code) == (False, 1), "the exit code is that of the run"
     assert "data/note.txt, line 1: a name" in told.error

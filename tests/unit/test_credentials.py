@@ -209,7 +209,7 @@ def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
     assert "probably utf-16" in told
     (tmp_path / ".env.dev").chmod(0o644)
     assert list(credentials.read(tmp_path / ".env.dev", {})) == [
-        ".env.dev: other users can read it; run chmod 600 .env.dev"
+        f".env.dev: other users can read it; run chmod 600 {tmp_path / '.env.dev'}"
     ]
     (tmp_path / ".env.x").mkdir()
     assert list(credentials.read(tmp_path / ".env.x", {})) == [".env.x: is not a file"]

@@ -139,7 +139,7 @@ def test_a_secret_that_is_nowhere_is_named(environment_files: Path) -> None:
 
 def test_a_file_of_secrets_that_others_can_read_is_refused(environment_files: Path) -> None:
     (environment_files / ".env.sandbox-dev").chmod(0o644)
-    assert "chmod 600 .env.sandbox-dev" in refused(environment_files)
+    assert f"chmod 600 {environment_files / '.env.sandbox-dev'}" in refused(environment_files)
 
 
 def test_a_file_under_another_name_is_refused(environment_files: Path) -> None:
