@@ -14,7 +14,7 @@ help:
 	@echo "make test-fast  what needs no server: about half of the suite, in a minute"
 	@echo "make crash      the crash matrix: every step times every fault, about 45 minutes"
 	@echo "make lint       ruff, mypy, and that imports run one way"
-	@echo "make lab        JupyterLab on the runbook, with the sandbox running"
+	@echo "make lab        JupyterLab on copies of the pages, with the sandbox running"
 	@echo "make notebooks  execute the runbook's notebooks on the sandbox and keep their outputs"
 	@echo "make lock       resolve the dependencies anew (needs uv)"
 
@@ -45,11 +45,7 @@ lint: $(READY)
 
 lab: $(READY)
 	$(BIN)/nexus-reimport sandbox up
-	NEXUS_REIMPORT_ENVIRONMENT=sandbox-dev $(BIN)/jupyter lab --notebook-dir=runbook \
-	  --ServerApp.jpserver_extensions="{'nexus_reimport.page': True}" \
-	  --LabApp.news_url=None \
-	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
-	  $(shell test "$$(id -u)" = 0 && echo --allow-root)
+	$(BIN)/nexus-reimport lab $(if $(ENV),$(ENV),sandbox-dev)
 
 sandbox: $(READY)
 	$(BIN)/nexus-reimport sandbox up

@@ -14,7 +14,8 @@
     ├── StopError        a check or a gate failed
     ├── RecordError      a run's folder, journal or seal
     │   ├── OnlySealed   a record is sealed and whole, and not signed or archived as it should be
-    │   └── NotClean     a record holds what identifies a person, or a secret: it is not sealed
+    │   ├── NotClean     a record holds what identifies a person, or a secret: it is not sealed
+    │   └── NotSaved     a page was stepped through by hand and is not saved: nothing is sealed
     └── SandboxError     the made-up clinic
 
 Each says what happened, with numbers, where, which state is left, and what to do next. None ever
@@ -131,6 +132,10 @@ class OnlySealed(RecordError):
 
 class NotClean(RecordError):
     """A record holds what identifies a person, or a secret: it is not sealed."""
+
+
+class NotSaved(RecordError):
+    """A page that was stepped through by hand is not saved as it was executed."""
 
 
 class SandboxError(ReimportError):

@@ -34,6 +34,8 @@ class Event(StrEnum):
     UNDONE = "undone"  # this run was undone, by that rollback
     ANCHORED = "anchored"  # the seal of an earlier run was written to the database, which lacked it
     NOT_KEPT = "not kept"  # an earlier record was sealed; its signature, anchor or archive failed
+    BY_HAND = "by hand"  # the run is stepped through in JupyterLab, in this folder
+    UNSAVED = "unsaved"  # pages that were stepped through came in without their last outputs
     PAGE = "page"  # an executed page came into the record, and how many outputs were withheld
     SWEPT = "swept"  # every file was searched for what identifies a person
     UNTIDY = "untidy"  # an executed page could not be cleaned for the record

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nexus_reimport import __version__
-from nexus_reimport.cli import deployment, page, records, recovery, sandbox
+from nexus_reimport.cli import deployment, lab, page, records, recovery, sandbox
 from nexus_reimport.cli.output import (
     Approve,
     ApproveRehearsed,
@@ -48,6 +48,7 @@ app.command("restore")(recovery.restore)
 app.command("purge-undo")(recovery.purge_undo)
 app.command("adopt")(deployment.adopt)
 app.command("page")(page.page)
+app.command("lab")(lab.lab)
 
 
 def _show_version(requested: bool) -> None:
@@ -161,11 +162,18 @@ def settle(environment: Environment, run: RunId = "", as_json: AsJson = False) -
 
 
 @app.command()
-def seal(environment: Environment, run: RunId = "", as_json: AsJson = False) -> None:
+def seal(
+    environment: Environment,
+    run: RunId = "",
+    as_saved: Annotated[
+        bool, typer.Option("--as-saved", help="Take pages as saved, where the last is missing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Close the record of an open run as it is."""
     from nexus_reimport import runner
 
-    give_outcomes([runner.seal(environment, run)], as_json=as_json)
+    give_outcomes([runner.seal(environment, run, as_saved=as_saved)], as_json=as_json)
 
 
 @app.command()

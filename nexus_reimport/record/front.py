@@ -6,6 +6,7 @@ more, is left out, since the front of a damaged record must still be shown.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +47,7 @@ class Front:
     changed: str  # what was done to the database, as a sentence
     waited: float | None  # seconds, of those who wrote meanwhile
     pages: tuple[str, ...]  # by their paths in the bag
+    of_pages: str  # where they are not as the runner executes them, to be said after the verdict
 
 
 def read(folder: Path) -> Front:
@@ -69,6 +71,7 @@ def read(folder: Path) -> Front:
         changed=_changed(payload, done, verdict.state(entries)),
         waited=done.writers_waited if done else None,
         pages=tuple(f"{bag.PAYLOAD}/{path.name}" for path in sorted(payload.glob("*.html"))),
+        of_pages=of_pages(entries),
     )
 
 
@@ -76,7 +79,7 @@ def readme(front: Front) -> str:
     """``README.txt``: what this is, what happened, and how to check it, in plain words."""
     lines = [
         "This folder is the record of one run that reimports patient data into Nexus.",
-        f"{_name(front)}, {when(front)}: {front.verdict}.",
+        f"{_name(front)}, {when(front)}: {front.verdict}{front.of_pages}.",
         approved(front),
         _happened(front),
         f"To read it, open: {', '.join(front.pages) or 'data/journal.jsonl; it has no pages'}.",
@@ -87,6 +90,16 @@ def readme(front: Front) -> str:
         "What the words mean: docs/glossary.md of nexus_reimport.",
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def of_pages(entries: Sequence[journal.Entry]) -> str:
+    """Where a record differs from one whose pages were executed by the runner."""
+    made = journal.only(entries, Event.PAGE)
+    if not made:
+        return ", without pages"
+    by_hand = ", stepped through by hand" if any(e.text("by_hand") for e in made) else ""
+    cut = ", pages not saved to the end" if journal.only(entries, Event.UNSAVED) else ""
+    return by_hand + cut
 
 
 def _name(front: Front) -> str:

@@ -107,7 +107,7 @@ def _heading(seen: Front) -> str:
     shape, tone = _MARKS.get(seen.verdict, _ELSE)
     verdict = escape(seen.verdict or "CANNOT BE READ")
     where = escape(f"{seen.environment or 'unknown environment'} · number {seen.sequence or '?'}")
-    return f'<h2><span class="{tone}">{shape} {verdict}</span> · {where}</h2>'
+    return f'<h2><span class="{tone}">{shape} {verdict}</span>{seen.of_pages} · {where}</h2>'
 
 
 def _line(text: str) -> str:

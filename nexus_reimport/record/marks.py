@@ -12,7 +12,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from nexus_reimport.files import private
 
 KEY = ".display_key"  # in the environment's private folder
 RUN_VARIABLE = "NEXUS_REIMPORT_PAGE_OF"  # the private folder of the run whose page is executed
+LAB_VARIABLE = "NEXUS_REIMPORT_LAB"  # the folder of the pages that are stepped through by hand
+DISPLAYED = ".displayed.jsonl"  # in that folder: what its kernels have displayed
 NAME = "nexus_reimport"  # our part of an output's metadata
 _Facts = Mapping[str, Any]
 
@@ -46,8 +48,27 @@ def metadata(data: Mapping[str, str], facts: _Facts | None = None) -> dict[str, 
     if folder is None:
         return {}
     with suppress(OSError):  # a full disk must not become the cell's error
-        return marked(folder, data, facts)
+        made = marked(folder, data, facts)
+        _note_displayed(made[NAME])
+        return made
     return {}
+
+
+def _note_displayed(mark: _Facts) -> None:
+    """In a lab: write down what was displayed, to ask for it where it is not saved."""
+    if lab := os.environ.get(LAB_VARIABLE):
+        page = Path(os.environ.get("JPY_SESSION_NAME", "")).stem
+        line = {"page": page, "run": mark["run"], "mark": mark["mark"]}
+        with private.append(Path(lab) / DISPLAYED) as file:
+            file.write(json.dumps(line).encode() + b"\n")
+
+
+def displayed(lab: Path) -> Iterator[dict[str, str]]:
+    """What the kernels of a lab have displayed, in its order: page, run and mark."""
+    path = lab / DISPLAYED
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        with suppress(ValueError):  # cut by a kill
+            yield json.loads(line)
 
 
 def marked(folder: Path, data: Mapping[str, str], facts: _Facts | None = None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ of one that was not looked at.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections import Counter
@@ -15,7 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport import wording
+from nexus_reimport import CHECKOUT, wording
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import journal, marks
@@ -68,8 +69,11 @@ def move_in(folder: Path, apart: Path, name: str) -> None:
     put(folder, name, page, clean(apart, page))
 
 
-def put(folder: Path, name: str, page: Page, withheld: Counter[str]) -> None:
-    """Put a clean page and its HTML into the record, and say so in the journal."""
+def put(folder: Path, name: str, page: Page, withheld: Counter[str], by_hand: str = "") -> None:
+    """Put a clean page and its HTML into the record, and say so in the journal.
+
+    ``by_hand`` is where a page lies that was stepped through: the lab's folder, and its name there.
+    """
     import nbformat
 
     text = nbformat.writes(page).encode()  # type: ignore[no-untyped-call]
@@ -82,6 +86,7 @@ def put(folder: Path, name: str, page: Page, withheld: Counter[str]) -> None:
         page=name,
         sha256={"ipynb": private.sha256(text), "html": private.sha256(shown)},
         withheld=dict(withheld),
+        **({"by_hand": by_hand} if by_hand else {}),
     )
 
 
@@ -166,6 +171,12 @@ def html(page: Page, name: str) -> str:
     exporter = HTMLExporter(embed_images=True)  # type: ignore[no-untyped-call]
     text, _ = exporter.from_notebook_node(page, resources={"metadata": {"name": name}})
     return _SCRIPT.sub("", str(text))
+
+
+def shipped(page: str) -> list[dict[str, Any]]:
+    """The cells of a page of the runbook; none where it has no page of that name."""
+    path = CHECKOUT / "runbook" / f"{page}.ipynb"
+    return list(json.loads(path.read_bytes())["cells"]) if path.is_file() else []
 
 
 @cache

@@ -6,7 +6,7 @@ from nexus_reimport import mapping as mappings
 from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.model import Scope
-from nexus_reimport.record import marks
+from nexus_reimport.record import by_hand
 from nexus_reimport.runbook.execution import Execution
 from nexus_reimport.runbook.opening import (
     Bar,
@@ -39,13 +39,14 @@ def begin(
             No run was opened, and nothing was written.
     """
     settings = environments.load(environment)
+    by_hand.require_own(settings)
     mapping = mappings.load_for(settings, environments.folder())
     kind = Scope.RELINK if links_only else Scope.REIMPORT
     existing = record.find(settings, run_id) if run_id else None
     require_ready(settings, mapping, TASKS[existing.kind if existing else kind])
     clear_scratch(settings)
     run = existing or create(settings, kind)
-    marks.opened(run.private)
+    by_hand.opened(settings, run)
     return Runbook(settings, mapping, run, bar)
 
 
@@ -64,5 +65,5 @@ def reopen(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runboo
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
     run = record.find(settings, run_id)
-    marks.opened(run.private)
+    by_hand.opened(settings, run)
     return Runbook(settings, mapping, run, bar)

@@ -39,7 +39,7 @@ from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.postgres import connected, exported_snapshot, rolled_back
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.nexus.tables import fingerprints_of
-from nexus_reimport.record import Run, Verdict, journal, marks
+from nexus_reimport.record import Run, Verdict, by_hand, journal
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.book import Runbook
 from nexus_reimport.runbook.opening import (
@@ -90,7 +90,7 @@ def begin(
         undoes = _latest(settings, mapping, undo_run)
         run = create(settings, "rollback", undoes=undoes)
         run.journal(Event.ROLLBACK, undoes=undoes)
-    marks.opened(run.private)
+    by_hand.opened(settings, run)
     return Rollback(Runbook(settings, mapping, run, bar), undoes, choice)
 
 

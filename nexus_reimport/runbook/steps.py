@@ -211,14 +211,14 @@ class Steps:
         self.run.journal(Event.SETTLED, committed=committed)
         return committed
 
-    def seal(self) -> str:
+    def seal(self, *, as_saved: bool = True) -> str:
         """Close the record, and write its digest into the database too; gives the digest."""
         self.run.require_open()
         maintenance.leave(self.settings, self.run)  # before the seal closes the journal
         committed = self.run.is_committed()
         known = anchor.last(self.settings) if committed or self.run.is_first() else None
         failed = self._after_seal(
-            lambda: closing.close(self.settings, self.run, known),
+            lambda: closing.close(self.settings, self.run, known, as_saved=as_saved),
             lambda: anchor.write(self.settings, self.run) if committed else None,
             lambda: archive.put_missing(self.run.bag.parent, self.settings.record.archive),
         )

@@ -15,6 +15,7 @@ from nexus_reimport import record, runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
     NotClean,
+    NotSaved,
     OnlySealed,
     RecordError,
     ReimportError,
@@ -150,13 +151,16 @@ def settle(name: str, run_id: str = "") -> Outcome:
         return outcome(chosen)
 
 
-def seal(name: str, run_id: str = "") -> Outcome:
-    """Close an open run as it is, whatever its verdict."""
+def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
+    """Close an open run as it is, whatever its verdict.
+
+    A page that was stepped through by hand and is not saved is asked for, unless ``as_saved``.
+    """
     settings = environments.load(name)
     with record.at_work(settings), window.left_on_error(settings):
         chosen = record.find(settings, run_id)
         chosen.require_idle()
-        return _sealed(chosen)
+        return _sealed(chosen, as_saved=as_saved)
 
 
 def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> None:
@@ -329,10 +333,10 @@ def close(run: Run) -> Outcome:
     return _sealed(run)
 
 
-def _sealed(run: Run) -> Outcome:
+def _sealed(run: Run, *, as_saved: bool = False) -> Outcome:
     try:
-        runbook.reopen(run.environment, run.id).seal()
-    except NotClean as error:
+        runbook.reopen(run.environment, run.id).seal(as_saved=as_saved)
+    except (NotClean, NotSaved) as error:
         open_still = outcome(run, str(error))
         return replace(open_still, exit_code=open_still.exit_code or error.exit_code)
     except (OnlySealed, StorageError, StopError, TargetError) as error:

@@ -22,7 +22,7 @@ from nexus_reimport.model import (
     Scope,
     Undone,
 )
-from nexus_reimport.record import Run, State, Verdict, journal
+from nexus_reimport.record import Run, State, Verdict, front, journal
 from nexus_reimport.record.verdict import EXIT_CODES
 from nexus_reimport.show.page import Page, TextLine, Tone, listed
 from nexus_reimport.show.planned import changed, respelt
@@ -47,6 +47,7 @@ def summary(run: Run) -> str:
     """The facts, the verdict, and where the record is."""
     verdict = run.standing()
     code = "" if verdict is Verdict.RUNNING else f", exit code {run.exit_code()}"
+    code += front.of_pages(run.events()) if run.is_sealed else ""
     shown = [*facts(run), ("verdict", f"{verdict}{code}"), ("record", str(run.bag))]
     if run.is_sealed:
         shown.append(("seal", run.seal_digest()))

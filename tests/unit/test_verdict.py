@@ -52,6 +52,8 @@ MEANINGLESS = {
     Event.UNSETTLED,
     Event.ANCHORED,
     Event.NOT_KEPT,
+    Event.BY_HAND,
+    Event.UNSAVED,
     Event.PAGE,
     Event.SWEPT,
     Event.UNTIDY,

@@ -1,0 +1,103 @@
+"""JupyterLab on copies of the pages: fresh, without outputs, in a private folder of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import SettingsError
+from nexus_reimport.files import private
+from nexus_reimport.record import access, by_hand, marks
+from nexus_reimport.runner import kernels
+from nexus_reimport.runner.notebook import FOLDER, PREFLIGHT
+from nexus_reimport.settings import Settings
+
+_HOME = ".home"  # of the server and its kernels
+_CONFIGURATION = """\
+c = get_config()
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+c.ServerApp.ip = "127.0.0.1"
+c.ServerApp.terminals_enabled = False
+c.KernelManager.transport_encryption = "required"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Where the copies lie, and what starts JupyterLab on them."""
+
+    folder: Path
+    command: tuple[str, ...]
+    variables: dict[str, str]
+
+    def start(self) -> int:
+        """Run JupyterLab until it is closed; its exit code. What it writes is the owner's alone."""
+        before = os.umask(0o077)
+        try:
+            return subprocess.run(self.command, env=self.variables, check=False).returncode
+        finally:
+            os.umask(before)
+
+
+def prepare(environment: str, *, browser: bool = True, port: int = 0) -> Lab:
+    """Fresh copies of all pages for an environment, without outputs; JupyterLab is not started yet.
+
+    Raises:
+        SettingsError: no such environment, or no pages. Nothing was written.
+        RecordError: other users can read the environment's folders. Nothing was written.
+    """
+    settings = environments.load(environment)
+    shipped = sorted(FOLDER.glob("*.ipynb"))
+    if not (FOLDER / f"{PREFLIGHT}.ipynb").is_file():
+        raise SettingsError(
+            "the runbook has no pages here",
+            where=str(FOLDER),
+            next="run from a checkout: the notebooks are not part of the installed package",
+        )
+    access.require_private(settings)
+    folder = _new_folder(settings)
+    for page in shipped:
+        private.write_new(folder / page.name, _without_outputs(page))
+    options: tuple[str, ...] = ("--ServerApp.root_dir", str(folder), "--port", str(port))
+    options += ("--ServerApp.jpserver_extensions", "{'nexus_reimport.page': True}")
+    options += () if browser else ("--no-browser",)
+    options += ("--allow-root",) if os.geteuid() == 0 else ()
+    command = (sys.executable, "-m", "jupyterlab", *options)
+    return Lab(folder, command, _variables(settings, folder))
+
+
+def _new_folder(settings: Settings) -> Path:
+    place = settings.folders.private / settings.name / by_hand.FOLDER
+    private.close_folder(place.parent)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    return private.new_folder(place / stamp)
+
+
+def _without_outputs(page: Path) -> bytes:
+    import nbformat
+
+    copy = nbformat.read(page, as_version=4)  # type: ignore[no-untyped-call]
+    for cell in copy.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return str(nbformat.writes(copy)).encode()  # type: ignore[no-untyped-call]
+
+
+def _variables(settings: Settings, folder: Path) -> dict[str, str]:
+    home = private.new_folder(folder / _HOME)
+    own = kernels.variables(home)
+    config = private.make_folder(Path(own["JUPYTER_CONFIG_DIR"]))
+    private.write_new(config / "jupyter_server_config.py", _CONFIGURATION.encode())
+    shutil.copy(config / "jupyter_server_config.py", config / "jupyter_lab_config.py")
+    gone = ("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH", marks.RUN_VARIABLE)
+    kept = {name: value for name, value in os.environ.items() if name not in gone}
+    named = {environments.ENVIRONMENT_VARIABLE: settings.name, marks.LAB_VARIABLE: str(folder)}
+    named[environments.FOLDER_VARIABLE] = str(environments.folder().resolve())
+    return {**kept, **own, **named}

@@ -1,0 +1,170 @@
+"""Pages that were stepped through by hand: private copies, cleaned and sealed like papermill's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from nexus_reimport import record, runner, show
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import RecordError
+from nexus_reimport.events import Event
+from nexus_reimport.files import private
+from nexus_reimport.record import Run, by_hand, marks, pages
+from nexus_reimport.record import bag as bags
+from nexus_reimport.runner import lab as copies
+from nexus_reimport.runner.lab import Lab
+from nexus_reimport.runner.notebook import FOLDER
+from support.clinic import Clinic
+from support.executing import outputs_of
+from support.leaking import leaks
+from support.running import DEV
+
+BEGIN = f"from nexus_reimport import runbook, show\nbook = runbook.begin('{DEV}')"
+SHOWN = "show.Page('One page', ())"
+
+
+@dataclass
+class Session:
+    """One page of a lab and its kernel, as JupyterLab has them."""
+
+    path: Path
+    page: Any
+    client: NotebookClient
+
+    def run(self, *sources: str) -> None:
+        """Write cells at the end and execute them; nothing is saved."""
+        for source in sources:
+            self.page.cells.append(nbformat.v4.new_code_cell(source))
+            self.client.execute_cell(self.page.cells[-1], len(self.page.cells) - 1)
+
+    def begin(self) -> None:
+        """Open a run, as the first page does."""
+        self.run(BEGIN)
+        assert self.page.cells[-1].outputs == []
+
+    def save(self) -> None:
+        """Save the page."""
+        nbformat.write(self.page, self.path)
+
+
+@pytest.fixture
+def lab(clinic: Clinic) -> Lab:
+    return copies.prepare(DEV, browser=False)
+
+
+@pytest.fixture
+def session(lab: Lab) -> Iterator[Session]:
+    """A page of that lab, open in a kernel."""
+    path = lab.folder / "page.ipynb"
+    page = nbformat.v4.new_notebook()
+    client = NotebookClient(page, kernel_name="python3", allow_errors=True)
+    variables = {**lab.variables, "JPY_SESSION_NAME": str(path)}
+    with client.setup_kernel(env=variables, cwd=str(lab.folder)):
+        yield Session(path, page, client)
+
+
+def only_run() -> Run:
+    (run,) = record.every(environments.load(DEV))
+    return run
+
+
+def test_a_lab_holds_fresh_copies_of_the_pages_for_their_owner_alone(lab: Lab) -> None:
+    shipped = {path.name: path.read_bytes() for path in FOLDER.glob("*.ipynb")}
+    assert {path.name for path in lab.folder.glob("*.ipynb")} == shipped.keys()
+    for path in lab.folder.glob("*.ipynb"):
+        cells = [c for c in pages.read(path).cells if c.cell_type == "code"]
+        assert [c for c in cells if c.outputs or c.execution_count] == []
+    assert private.exposed(lab.folder) == private.Exposed((), ())
+    other = copies.prepare(DEV, browser=False)
+    assert other.folder != lab.folder
+    assert lab.command[lab.command.index("--ServerApp.root_dir") + 1] == str(lab.folder)
+    assert lab.variables[environments.ENVIRONMENT_VARIABLE] == DEV
+
+
+def test_a_page_that_was_stepped_through_comes_into_the_record_clean(
+    clinic: Clinic, session: Session
+) -> None:
+    name = clinic.made_up.canaries()["name"][0]
+    session.begin()
+    session.run(SHOWN, f"print({name!r})", "1 / 0", SHOWN)
+    run = only_run()
+    (opened,) = [e for e in run.events() if e.event is Event.BY_HAND]
+    assert opened.text("lab") == session.path.parent.name
+    session.page.cells[2].source = "print('a name')"
+    session.save()
+    sealed = runner.seal(DEV)
+    assert (sealed.sealed, sealed.error) == (True, ""), sealed.error
+    assert "PARTIAL, exit code 1, stepped through by hand" in sealed.summary
+    page = pages.read(run.folder / "page.ipynb")
+    assert "Stepped through by hand" in page.cells[0].source
+    assert "Cells that were executed: 5 of 5" in page.cells[0].source
+    assert "1, 2, 3, 4, 5 (once each, from the top)" in page.cells[0].source
+    kinds = [o.metadata[marks.NAME].get("facts", {}) for cell in outputs_of(run) for o in cell]
+    assert {"withheld": {"stdout": 1}} in kinds
+    assert kinds.count({}) == 2
+    assert "Stepped through by hand" in (run.folder / "page.html").read_text()
+    texts = [(p.name, p.read_text()) for p in run.bag.rglob("*") if p.is_file()]
+    assert leaks(clinic, texts) == []
+    assert run.problems() == []
+
+
+def test_what_is_not_saved_is_asked_for_and_can_be_left(clinic: Clinic, session: Session) -> None:
+    session.begin()
+    session.run(SHOWN)
+    session.save()
+    session.run(SHOWN.replace("One", "Another"))
+    asked = runner.seal(DEV)
+    assert (asked.sealed, asked.exit_code) == (False, 1), "the exit code is that of the run"
+    assert "not saved as executed: page" in asked.error
+    assert "--as-saved" in asked.error
+    session.save()
+    assert by_hand.unsaved(only_run()) == ()
+    session.run(SHOWN.replace("One", "A third"))
+    sealed = runner.seal(DEV, as_saved=True)
+    assert sealed.sealed
+    assert "stepped through by hand, pages not saved to the end" in sealed.summary
+    run = only_run()
+    assert [e.line["pages"] for e in run.events() if e.event is Event.UNSAVED] == [["page"]]
+    assert "Another page" in (run.folder / "page.html").read_text()
+    assert "A third page" not in (run.folder / "page.html").read_text()
+
+
+def test_a_real_environment_is_stepped_through_in_a_lab_of_its_own(session: Session) -> None:
+    real = (
+        "from nexus_reimport import settings\n"
+        "from nexus_reimport.record import by_hand\n"
+        f"real = settings.load('{DEV}').model_copy(update={{'sandbox': False}})\n"
+    )
+    session.run(real + "by_hand.require_own(real)")
+    other = real + "by_hand.require_own(real.model_copy(update={'name': 'prod'}))"
+    session.run(other)
+    session.run(f"import os\ndel os.environ['{marks.LAB_VARIABLE}']\nby_hand.require_own(real)")
+    first, second, third = [str(cell.outputs) for cell in session.page.cells]
+    assert first == "[]"
+    assert "these pages were opened for another environment than prod" in second
+    assert f"{DEV} is stepped through in copies of the pages, and this is none" in third
+
+
+def test_a_run_that_is_sealed_without_a_page_says_so(clinic: Clinic) -> None:
+    run = record.create(environments.load(DEV))
+    sealed = runner.seal(DEV)
+    assert "PARTIAL, exit code 1, without pages" in sealed.summary
+    assert "without pages" in (run.bag / bags.README).read_text()
+    assert "without pages" in show.summary(run)
+
+
+def test_a_lab_is_not_opened_where_others_can_read_the_private_files(clinic: Clinic) -> None:
+    copies.prepare(DEV, browser=False)
+    settings = environments.load(DEV)
+    folder = settings.folders.private / DEV
+    folder.chmod(0o750)
+    with pytest.raises(RecordError) as refused:
+        copies.prepare(DEV, browser=False)
+    assert refused.value.next == f"chmod -R go-rwx {folder}"
