@@ -9,6 +9,7 @@ worse (a COMMIT may have been sent, a check may have failed), and never better.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -161,15 +162,23 @@ def _at_worst(entry: Entry) -> Iterator[Entry]:
 
 def failure(error: BaseException) -> dict[str, Any]:
     """What the journal says of an error: its own four lines, or only the kind of a foreign one."""
-    facts: dict[str, Any] = {"kind": type(error).__name__}
+    name = name_of(type(error))
+    facts: dict[str, Any] = {"kind": name}
     if isinstance(error, ReimportError) and is_ours(error):
         facts |= {"what": error.what, "where": error.where, "state": error.state}
         facts |= {"next": error.next, "exit_code": error.exit_code}
     elif isinstance(error, KeyboardInterrupt | SystemExit):
         facts |= {"what": "interrupted", "killed": True, "exit_code": 3}
     else:
-        facts |= {"what": f"an unforeseen {type(error).__name__}", "exit_code": 3}
+        facts |= {"what": f"an unforeseen {name}", "exit_code": 3}
     return facts
+
+
+def name_of(kind: type) -> str:
+    """The name of a class of errors: one that its module has, since any other may hold a value."""
+    held = getattr(sys.modules.get(kind.__module__), kind.__name__, None)
+    is_plain = kind.__name__.isascii() and kind.__name__.isidentifier()
+    return kind.__name__ if held is kind and is_plain else "error"
 
 
 # ---------------------------------------------------------------- what it says

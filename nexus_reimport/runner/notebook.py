@@ -168,6 +168,8 @@ def _papermill(page: Path, output: Path, parameters: Parameters) -> None:
 
     config = Config()
     config.KernelManager.transport_encryption = "required"  # else plain TCP on loopback
+    config.NotebookClient.kernel_manager_class = "nexus_reimport.runner.quiet.QuietManager"
+    config.QuietManager.place = str(output.with_suffix(".log"))
     papermill.execute_notebook(
         str(page),
         str(output),
