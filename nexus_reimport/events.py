@@ -39,6 +39,9 @@ class Event(StrEnum):
     PAGE = "page"  # an executed page came into the record, and how many outputs were withheld
     SWEPT = "swept"  # every file was searched for what identifies a person
     UNTIDY = "untidy"  # an executed page could not be cleaned for the record
+    # in the register beside the records
+    PURGED = "purged"  # the private files of a run, or of a lab, were deleted
+    RESTORED = "restored"  # a person says that the database was restored from before these runs
     # the maintenance window
     WINDOW_ENTERED = "window entered"  # it was put up
     WINDOW_LEFT = "window left"  # it was taken down

@@ -11,10 +11,11 @@ import typer
 from nexus_reimport import record, show
 from nexus_reimport import settings as environments
 from nexus_reimport.cli.output import give
-from nexus_reimport.errors import ReimportError, SettingsError
+from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import Plan, Report
 from nexus_reimport.record import Run, Verdict, anchor, archive, bag, check, runs
 from nexus_reimport.record.check import Checked
+from nexus_reimport.runbook import restored
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings
 
@@ -124,6 +125,23 @@ def archive_runs(environment: str, *, as_json: bool) -> None:
     give({"archived": [asdict(one) for one in done]}, text, as_json=as_json)
 
 
+def acknowledge_restore(environment: str, why: str, *, yes: bool, as_json: bool) -> None:
+    """Show the runs that the database does not know any more; write down that it was restored."""
+    runs_now = restored.unknown_runs(environment)
+    if not yes:
+        listed = "\n".join(f"  {one.run}, number {one.sequence}: {one.verdict}" for one in runs_now)
+        typer.echo(f"The database of {environment} does not know these runs:\n{listed}", err=True)
+        typed = str(typer.prompt(f"Was it restored? Then type {environment}", default="", err=True))
+        if typed.strip() != environment:
+            raise StopError(
+                f"the text that was typed is not {environment}",
+                state="nothing was written",
+                next=f"find out why the database of {environment} does not know these runs",
+            )
+    done = restored.acknowledge(environment, runs_now, why)
+    give(asdict(done), f"{len(done.runs)} runs: {done}", as_json=as_json)
+
+
 def _told(checked: Checked) -> str:
     if checked.problems:
         return "; ".join(checked.problems)
@@ -178,7 +196,7 @@ def _of_environment(settings: Settings, signers: Path | None) -> list[Checked]:
     allowed = signers or (signing.allowed_signers if signing else None)
     found = check.of_folder(settings.folders.runs / settings.name, settings.name, allowed)
     try:
-        return check.with_database(found, anchor.rows(settings))
+        return check.with_database(found, anchor.rows(settings), anchor.restores(settings))
     except ReimportError as error:
         why = f"not compared with the database: {error.what.splitlines()[0]}"
         return [checked.not_compared(why) for checked in found]

@@ -67,3 +67,16 @@ def archive_runs(environment: Environment, as_json: AsJson = False) -> None:
     from nexus_reimport.cli import record_views
 
     record_views.archive_runs(environment, as_json=as_json)
+
+
+@app.command("acknowledge-restore")
+def acknowledge_restore(
+    environment: Environment,
+    why: Annotated[str, typer.Option(help="Why the database was restored; it is recorded.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Record that the database was restored from before runs which it does not know any more."""
+    from nexus_reimport.cli import record_views
+
+    record_views.acknowledge_restore(environment, why, yes=yes, as_json=as_json)

@@ -1,4 +1,4 @@
-"""``nexus-reimport rollback``, ``restore`` and ``purge-undo``: undo a run, or clean up after it."""
+"""``nexus-reimport rollback``, ``restore``, ``purge-…``: undo a run, or clean up after it."""
 
 from __future__ import annotations
 
@@ -100,6 +100,35 @@ def purge_undo(
     dropped = runner.purge_undo(environment, keep)
     text = repr(show.Page("Dropped", (show.undo_data(dropped),))) if dropped else "nothing to drop"
     give({"dropped": [asdict(size) for size in dropped]}, text, as_json=as_json)
+
+
+def purge_private(
+    environment: Environment,
+    older_than: Annotated[str, typer.Option(help="Only what is older, such as 30d.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it only look.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete private files of old runs; first, without --yes, show which. The register keeps it."""
+    from nexus_reimport import show
+    from nexus_reimport.runner import purging
+
+    found = purging.purge_private(environment, older_than, really=yes)
+    done = "deleted" if yes else "would be deleted"
+    rows = [
+        (
+            f.name,
+            f"{f.files:,}",
+            f"{f.bytes_stored / 1e6:,.1f}",
+            f"kept: {f.kept}" if f.kept else done,
+        )
+        for f in found
+    ]
+    text = show.table("", "run or lab | files | MB | ", rows).as_text() if rows else "nothing there"
+    command = f"nexus-reimport purge-private {environment} --older-than {older_than} --yes"
+    if not yes and any(not f.kept for f in found):
+        text += f"\nnothing was deleted; to delete: {command}"
+    plain = [{**asdict(f), "path": str(f.path), "deleted": yes and not f.kept} for f in found]
+    give({"private": plain}, text, as_json=as_json)
 
 
 def _ask(preview: RollbackPreview, proposal: RollbackProposal) -> str:

@@ -6,8 +6,9 @@ from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
 from nexus_reimport.nexus.postgres import connected
-from nexus_reimport.nexus.registry import Committed
-from nexus_reimport.record import runs
+from nexus_reimport.nexus.registry import Committed, Restore
+from nexus_reimport.nexus.registry import restores as of_database
+from nexus_reimport.record import register, runs
 from nexus_reimport.record.chain import Link
 from nexus_reimport.record.run import Run
 from nexus_reimport.settings import Settings
@@ -36,6 +37,19 @@ def rows(settings: Settings) -> list[Committed]:
     with connected(settings.postgres) as connection:
         deployment.require(connection, settings.name)
         return [row for row in registry.runs(connection) if row.environment == settings.name]
+
+
+def restores(settings: Settings) -> list[Restore]:
+    """The restores that were acknowledged: only what the register and the database both say.
+
+    Raises:
+        TargetError, StopError: it could not be asked, or is not this environment's own.
+    """
+    with connected(settings.postgres) as connection:
+        deployment.require(connection, settings.name)
+        held = of_database.read(connection)
+    noted = register.restored(settings.folders.runs / settings.name)
+    return [one for one in held if noted.get(one.id) == one.runs]
 
 
 def last(settings: Settings) -> Link | None:

@@ -33,7 +33,7 @@ def opened(settings: Settings, run: Run) -> None:
     require_own(settings)
     marks.opened(run.private)
     lab = _lab()
-    if lab and not run.is_sealed and lab.name not in _labs(run):
+    if lab and not run.is_sealed and lab.name not in labs(run):
         run.journal(Event.BY_HAND, lab=lab.name)
 
 
@@ -71,14 +71,14 @@ def _in_session() -> bool:
     return hasattr(shell, "kernel") and marks.RUN_VARIABLE not in os.environ
 
 
-def _labs(run: Run) -> tuple[str, ...]:
+def labs(run: Run) -> tuple[str, ...]:
     """The folders in which the run was stepped through, by their names."""
     return tuple(e.text("lab") for e in journal.only(run.events(), Event.BY_HAND))
 
 
 def _saved(run: Run) -> Iterator[tuple[Path, Any]]:
     """Every page that was saved in those folders, as it lies there; what cannot be read is not."""
-    for lab in _labs(run):
+    for lab in labs(run):
         for path in sorted((run.private.parent / FOLDER / Path(lab).name).glob("*.ipynb")):
             try:
                 yield path, pages.read(path)
@@ -99,7 +99,7 @@ def unsaved(run: Run) -> tuple[str, ...]:
         if marks.is_ours(run.private, output)
     }
     last: dict[str, str] = {}
-    for lab in _labs(run):
+    for lab in labs(run):
         for line in marks.displayed(run.private.parent / FOLDER / Path(lab).name):
             if line["run"] == run.id:
                 last[line["page"] or "a page"] = line["mark"]

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from nexus_reimport.events import Event
-from nexus_reimport.nexus.registry import Committed
-from nexus_reimport.record import bag, chain, journal, signature, values, verdict
+from nexus_reimport.nexus.registry import Committed, Restore
+from nexus_reimport.record import bag, chain, journal, register, signature, values, verdict
 from nexus_reimport.record.chain import Link
 from nexus_reimport.record.verdict import State, Verdict
 
@@ -48,6 +48,10 @@ class Checked:
     def with_problems(self, *problems: str) -> Checked:
         """The same, with more problems."""
         return replace(self, problems=(*self.problems, *problems))
+
+    def with_remarks(self, *remarks: str) -> Checked:
+        """The same, with more that is good to know."""
+        return replace(self, remarks=(*self.remarks, *remarks))
 
     def not_compared(self, why: str) -> Checked:
         """The same, of which something was asked for that could not be compared."""
@@ -204,6 +208,13 @@ def of_folder(runs: Path, environment: str = "", signers: Path | None = None) ->
     found = {name: of_record(runs / name, environment or runs.name, signers) for name in ordered}
     whole = Checked(environment or runs.name, "", "", FOLDER)
     whole = whole.with_problems(*_strays(runs), *_of_chain(runs, links, found))
+    sealed = [runs / name for name in found if bag.is_sealed(runs / name)]
+    whole = whole.with_problems(*register.problems(runs, sealed))
+    for name, text in register.purged(runs):
+        if name in found:
+            found[name] = found[name].with_remarks(text)
+        else:
+            whole = whole.with_remarks(f"{name}: {text}")
     return [*found.values(), whole]
 
 
@@ -274,14 +285,17 @@ def _of_last(
 # ---------------------------------------------------------------- with the database
 
 
-def with_database(found: Sequence[Checked], rows: Iterable[Committed]) -> list[Checked]:
+def with_database(
+    found: Sequence[Checked], rows: Iterable[Committed], restores: Sequence[Restore] = ()
+) -> list[Checked]:
     """The records of an environment, compared both ways with the runs that its database knows.
 
-    ``found`` is as ``of_folder`` gave it.
+    ``found`` is as ``of_folder`` gave it; ``restores`` are those that people have acknowledged, as
+    the register and the database both say.
     """
     known = {row.run: row for row in rows}
     *records, whole = found
-    compared = [_with_row(record, known.get(record.run)) for record in records]
+    compared = [_with_row(record, known.get(record.run), restores) for record in records]
     there = {record.run for record in records}
     for row in known.values():
         if row.run not in there:
@@ -291,8 +305,11 @@ def with_database(found: Sequence[Checked], rows: Iterable[Committed]) -> list[C
     return [*compared, whole]
 
 
-def _with_row(record: Checked, row: Committed | None) -> Checked:
+def _with_row(record: Checked, row: Committed | None, restores: Sequence[Restore]) -> Checked:
     if row is None:
+        covering = [one for one in restores if (record.run, record.seal) in one.runs]
+        if is_unknown(record, row) and covering:
+            return record.with_remarks(*map(str, covering))
         return record.with_problems(*_unknown(record))
     if record.kind == FORMER:
         return record
@@ -305,12 +322,17 @@ def _with_row(record: Checked, row: Committed | None) -> Checked:
     return record.with_problems(*_differences(record, row))
 
 
+def is_unknown(record: Checked, row: Committed | None) -> bool:
+    """Whether a run says that it was committed, and the database has no row of it."""
+    return row is None and record.state in (State.COMMITTED, State.TAKEN_BACK)
+
+
 def _unknown(record: Checked) -> Iterator[str]:
-    """A run that says it was committed, where the database has no row of it."""
-    if record.state in (State.COMMITTED, State.TAKEN_BACK):
+    if is_unknown(record, None):
         yield (
-            "the database does not know this run: it was restored from before it, or the record"
-            " is none of its own"
+            "the database does not know this run: it was restored from before it (then:"
+            f" nexus-reimport record acknowledge-restore {record.environment}), or the record is"
+            " none of its own"
         )
 
 

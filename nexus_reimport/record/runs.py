@@ -122,6 +122,11 @@ def every(settings: Settings) -> list[Run]:
     return [run.of(settings, folder.name) for folder in sorted(folders, key=_order)]
 
 
+def folders(settings: Settings) -> list[Path]:
+    """The folders of all records of the environment, whatever lies in them."""
+    return chain.records(_place(settings))
+
+
 def _order(folder: Path) -> tuple[bool, int, str]:
     """No clock: where one was set back, a later run has an earlier name."""
     link = chain.of(folder)

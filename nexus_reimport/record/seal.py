@@ -15,7 +15,17 @@ import nexus_reimport
 from nexus_reimport.errors import OnlySealed
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import bag, chain, crate, front, index, journal, signature, verdict
+from nexus_reimport.record import (
+    bag,
+    chain,
+    crate,
+    front,
+    index,
+    journal,
+    register,
+    signature,
+    verdict,
+)
 from nexus_reimport.record.chain import Link
 from nexus_reimport.settings import Signing
 
@@ -43,6 +53,7 @@ def write(
         "Sequence": link.sequence + 1 if link else 1,
         "Record-Before": link.run if link else bag.NOTHING,
         "Seal-Before": link.seal if link else bag.NOTHING,
+        register.LINE: register.last(folder.parent),
         "Sealed-At": datetime.now(UTC).isoformat(timespec="seconds"),
         bag.SIGNED: bag.NOTHING,
         "Payload-Oxum": bag.size(folder, hashes),

@@ -57,6 +57,8 @@ MEANINGLESS = {
     Event.PAGE,
     Event.SWEPT,
     Event.UNTIDY,
+    Event.PURGED,
+    Event.RESTORED,
     Event.WINDOW_ENTERED,
     Event.WINDOW_LEFT,
     Event.WINDOW_FAILED,

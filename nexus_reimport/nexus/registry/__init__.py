@@ -3,6 +3,7 @@
 nexus_reimport.runs               one row per run that was committed, written in its transaction
 nexus_reimport.loaded             which FileMaker record became which row
 nexus_reimport.deployment         the marker: which environment owns this database
+nexus_reimport.restores           restores from a backup that a person has acknowledged
 nexus_reimport_undo_<run>         the rows as they were before the run, and (key, hash) of each
                                   row as the run left it
 """
@@ -32,6 +33,7 @@ from nexus_reimport.nexus.registry.own_schema import (
     UNDO_PREFIX,
     make,
 )
+from nexus_reimport.nexus.registry.restores import Restore
 from nexus_reimport.nexus.registry.undo import (
     UndoData,
     UndoLinks,
@@ -50,6 +52,7 @@ __all__ = [
     "RUNS_NAME",
     "UNDO_PREFIX",
     "Committed",
+    "Restore",
     "RunRow",
     "UndoData",
     "UndoLinks",

@@ -12,6 +12,7 @@ RUNS_NAME = "runs"
 RUNS = table_name(OWN_SCHEMA, RUNS_NAME)
 LOADED = table_name(OWN_SCHEMA, "loaded")
 MARKER = table_name(OWN_SCHEMA, "deployment")
+RESTORES = table_name(OWN_SCHEMA, "restores")
 OF_THE_RUN = frozenset({f"{OWN_SCHEMA}.{RUNS_NAME}"})  # a run and its undo add rows to it
 
 

@@ -1,0 +1,101 @@
+"""Deleting old private folders: what may go, what never goes, and the line that says who did it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from nexus_reimport.errors import SettingsError
+from nexus_reimport.events import Event
+from nexus_reimport.record import by_hand, register, runs
+from nexus_reimport.record.run import Run, of
+from nexus_reimport.record.verdict import Verdict
+from nexus_reimport.settings import Settings
+
+_UNDECIDED = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateFolder:
+    """One folder of private files: of a run, or of pages that were stepped through by hand."""
+
+    environment: str
+    name: str  # of the run; of a lab with its folder before it
+    path: Path
+    files: int
+    bytes_stored: int
+    kept: str  # why it stays; "" where it may go
+
+
+def age_of(text: str) -> timedelta:
+    """``30d`` as a span of time.
+
+    Raises:
+        SettingsError: it is another text.
+    """
+    number = text.removesuffix("d")
+    if not (text.endswith("d") and number.isdecimal() and number.isascii() and len(number) < 6):
+        raise SettingsError(
+            "--older-than must be a number of days", next="write it like this: --older-than 30d"
+        )
+    return timedelta(days=int(number))
+
+
+def look(settings: Settings, older_than: timedelta, needed: Collection[str]) -> list[PrivateFolder]:
+    """Every private folder of runs and labs, the oldest first, and why it stays, if it does.
+
+    ``needed`` are the runs that the database says can still be undone, or restored.
+    """
+    place, since = settings.folders.private / settings.name, datetime.now(UTC) - older_than
+    there = {path.name for path in place.iterdir()} if place.is_dir() else set()
+    known = {path.name for path in runs.folders(settings)}
+    found = [
+        _folder(settings, name, place / name, _why_run_stays(of(settings, name), since, needed))
+        for name in sorted(there & known)
+    ]
+    open_labs = {lab for run in runs.open_runs(settings) for lab in by_hand.labs(run)}
+    for path in sorted((place / by_hand.FOLDER).glob("*")):
+        why = "an open run was stepped through in it" if path.name in open_labs else ""
+        changed = max((_changed(p) for p in (path, *path.rglob("*"))), default=since)
+        why = why or ("younger" if changed > since else "")
+        found.append(_folder(settings, f"{by_hand.FOLDER}/{path.name}", path, why))
+    return found
+
+
+def purge(settings: Settings, folder: PrivateFolder, older_than: str) -> None:
+    """Write down who deletes ``folder``, then delete it: what a kill leaves can be purged again."""
+    register.note(
+        settings.folders.runs / settings.name,
+        Event.PURGED,
+        of=folder.name,
+        files=folder.files,
+        bytes=folder.bytes_stored,
+        older_than=older_than,
+    )
+    shutil.rmtree(folder.path)
+
+
+def _why_run_stays(run: Run, since: datetime, needed: Collection[str]) -> str:
+    """The first reason of several; "" where nothing needs its private files."""
+    if not run.is_sealed or run.workers():
+        return "the run is open"
+    if run.verdict() in _UNDECIDED:
+        return f"the run is {run.verdict()}"
+    if run.problems():
+        return "its record is not as it was sealed"
+    if run.id in needed:
+        return "the database may have to be taken back to before it"
+    ended = max((entry.at for entry in run.events()), default=datetime.now(UTC))
+    return "younger" if ended > since else ""
+
+
+def _folder(settings: Settings, name: str, path: Path, kept: str) -> PrivateFolder:
+    sizes = [p.lstat().st_size for p in path.rglob("*") if p.is_symlink() or p.is_file()]
+    return PrivateFolder(settings.name, name, path, len(sizes), sum(sizes), kept)
+
+
+def _changed(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.lstat().st_mtime, UTC)

@@ -1,0 +1,81 @@
+"""A restore of the database from a backup, acknowledged: who says so, when, why, for which runs."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from nexus_reimport import record
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import StopError
+from nexus_reimport.events import Event
+from nexus_reimport.nexus import deployment, registry
+from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.registry import Restore, restores
+from nexus_reimport.record import anchor, check, register
+from nexus_reimport.record.check import Checked
+from nexus_reimport.settings import Settings
+
+_STATE = "the register beside the records may say so already; the database does not"
+
+
+def unknown_runs(environment: str) -> list[Checked]:
+    """The sealed runs that were committed, and that the database does not know any more.
+
+    Raises:
+        StopError: it knows all of them, or the restore was acknowledged. Nothing was written.
+    """
+    settings = environments.load(environment)
+    found = check.of_folder(settings.folders.runs / settings.name, settings.name)
+    known = {row.run: row for row in anchor.rows(settings)}
+    covered = {pair for one in anchor.restores(settings) for pair in one.runs}
+    runs = [
+        one
+        for one in found
+        if one.kind == check.SEALED
+        and check.is_unknown(one, known.get(one.run))
+        and (one.run, one.seal) not in covered
+    ]
+    if wrong := [one for one in runs if one.problems]:
+        raise StopError(
+            f"the record of run {wrong[0].run} is not as it was sealed: {wrong[0].problems[0]}",
+            where=f"environment {environment}",
+            next="a record that was changed is not acknowledged: find out who changed it",
+        )
+    if not runs:
+        raise StopError(
+            "the database knows every run whose record is here, or its restore is acknowledged",
+            where=f"environment {environment}",
+            next=f"nothing has to be acknowledged; see nexus-reimport record check {environment}",
+        )
+    return runs
+
+
+def acknowledge(environment: str, runs: list[Checked], why: str) -> Restore:
+    """Write it into the register beside the records, and into the database: only both count.
+
+    Raises:
+        StopError: there is no reason, or the database is not this environment's own.
+    """
+    if not why.strip():
+        raise StopError("a restore is acknowledged with a reason", next='add --why "…"')
+    settings = environments.load(environment)
+    now, name = datetime.now(UTC), secrets.token_hex(8)
+    covered = tuple((one.run, one.seal) for one in runs)
+    restore = Restore(name, getpass.getuser(), " ".join(why.split()), now, covered)
+    with record.at_work(settings), connected(settings.postgres, _STATE) as connection:
+        here = deployment.read(connection)
+        deployment.require(connection, settings.name)
+        last = max(registry.runs(connection), key=lambda row: row.sequence, default=None)
+        _note(settings, restore, asdict(here.identity), last.run if last else "")
+        with connection.transaction():
+            restores.write(connection, restore)
+    return restore
+
+
+def _note(settings: Settings, restore: Restore, database: dict[str, object], last: str) -> None:
+    place = settings.folders.runs / settings.name
+    facts = {"id": restore.id, "why": restore.why, "runs": [list(pair) for pair in restore.runs]}
+    register.note(place, Event.RESTORED, **facts, database=database, last_known=last)

@@ -1,0 +1,36 @@
+"""Deleting old private folders of an environment, or first showing which they are."""
+
+from __future__ import annotations
+
+from nexus_reimport import record
+from nexus_reimport import settings as environments
+from nexus_reimport.nexus import deployment, registry
+from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.record import purge
+from nexus_reimport.record.purge import PrivateFolder
+from nexus_reimport.settings import Settings
+
+
+def purge_private(environment: str, older_than: str, *, really: bool) -> list[PrivateFolder]:
+    """Every private folder, with why it stays; those that need not stay are deleted if ``really``.
+
+    Raises:
+        SettingsError: ``older_than`` is no number of days.
+        StopError, TargetError: the database could not say which runs can still be undone. Nothing
+            was deleted.
+    """
+    settings, age = environments.load(environment), purge.age_of(older_than)
+    with record.at_work(settings):
+        found = purge.look(settings, age, _needed(settings))
+        for folder in found if really else ():
+            if not folder.kept:
+                purge.purge(settings, folder, older_than)
+    return found
+
+
+def _needed(settings: Settings) -> set[str]:
+    """The latest run that stands, whose dump a restore needs, and each whose undo data is kept."""
+    with connected(settings.postgres) as connection:
+        deployment.require(connection, settings.name)
+        latest = [row.run for row in registry.standing(connection)[:1]]
+        return {*latest, *(size.run for size in registry.undo_sizes(connection))}

@@ -1,0 +1,103 @@
+"""A database that was restored from a backup: acknowledged by a person, told by every check."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nexus_reimport import runbook
+from nexus_reimport import settings as environments
+from nexus_reimport.nexus import deployment
+from nexus_reimport.record import journal, register
+from support.clinic import ROLE, Clinic, make_database
+from support.commands import command
+from support.running import DEV
+
+WHY = "disk failure, backup of the night before"
+
+
+def restored(clinic: Clinic) -> runbook.Runbook:
+    """A run that was executed; then the database is put back as it was before."""
+    book = clinic.executed()
+    put_back(clinic)
+    return book
+
+
+def put_back(clinic: Clinic) -> None:
+    clinic.server.drop_database(clinic.databases["dev"])
+    make_database(clinic.server, clinic.databases["dev"], "template_dev")
+    with clinic.connect(role=ROLE) as connection:
+        deployment.adopt(connection, DEV, this_is_a_copy=True)
+
+
+def checked(capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    code, out, _ = command(capsys, "record", "check", DEV, "--json")
+    (one, whole) = json.loads(out)["checked"]
+    return code, "; ".join(one["problems"] + one["remarks"] + whole["problems"])
+
+
+def test_a_restore_is_acknowledged_once_and_told_by_every_check(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = restored(clinic)
+    code, told = checked(capsys)
+    assert code == 1
+    assert "restored from before it (then: nexus-reimport record acknowledge-restore" in told
+
+    acknowledge = ("record", "acknowledge-restore", DEV, "--why")
+    code, _, err = command(capsys, *acknowledge, " ", "--yes")
+    assert (code, "with a reason" in err) == (1, True)
+    code, out, _ = command(capsys, *acknowledge, WHY, "--yes")
+    assert (code, WHY in out) == (0, True)
+    code, told = checked(capsys)
+    assert code == 0
+    assert "the database was restored from before this run; acknowledged by " in told
+    assert told.endswith(f"UTC: {WHY}")
+    code, _, err = command(capsys, *acknowledge, WHY, "--yes")
+    assert (code, "or its restore is acknowledged" in err) == (1, True)
+
+    path = book.run.bag.parent / register.FOLDER / journal.JOURNAL
+    line = path.read_bytes()
+    assert json.loads(line)["runs"] == [[book.run.id, book.run.seal_digest()]]
+    path.unlink()
+    assert checked(capsys)[0] == 1, "the database alone is not enough"
+    path.write_bytes(line)
+    clinic.do("DELETE FROM nexus_reimport.restores", role=ROLE)
+    assert checked(capsys)[0] == 1, "the register alone is not enough"
+    put_back(clinic)
+    assert command(capsys, *acknowledge, "again", "--yes")[0] == 0, "restored a second time"
+    code, told = checked(capsys)
+    assert (code, told.endswith("UTC: again")) == (0, True)
+
+
+def test_a_record_that_was_changed_is_not_acknowledged(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = restored(clinic)
+    (book.run.folder / "plan.json").write_text("{}")
+    code, _, err = command(capsys, "record", "acknowledge-restore", DEV, "--why", WHY, "--yes")
+    assert code == 1
+    assert "is not as it was sealed: data/plan.json: changed after the seal" in err
+    assert not (book.run.bag.parent / register.FOLDER).exists()
+
+
+def test_what_the_way_back_needs_is_never_purged(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = clinic.executed()
+    arguments = ("purge-private", DEV, "--older-than", "0d", "--json")
+    code, out, _ = command(capsys, *arguments, "--yes")
+    (one,) = json.loads(out)["private"]
+    assert (code, one["deleted"]) == (0, False)
+    assert one["kept"] == "the database may have to be taken back to before it"
+    put_back(clinic)
+    _, out, _ = command(capsys, *arguments)
+    (one,) = json.loads(out)["private"]
+    assert (one["kept"], one["deleted"]) == ("", False), "a first look deletes nothing"
+    assert (book.folder / "nexus.dump").is_file()
+    _, out, _ = command(capsys, *arguments[:-1])
+    assert f"nexus-reimport purge-private {DEV} --older-than 0d --yes" in out
+    command(capsys, *arguments, "--yes")
+    assert not book.folder.exists()
+    assert environments.load(DEV).folders.runs.is_dir()
