@@ -69,7 +69,7 @@ def archive_runs(environment: Environment, as_json: AsJson = False) -> None:
     record_views.archive_runs(environment, as_json=as_json)
 
 
-@app.command("acknowledge-restore")
+@app.command("restored")
 def acknowledge_restore(
     environment: Environment,
     why: Annotated[str, typer.Option(help="Why the database was restored; it is recorded.")],

@@ -43,9 +43,9 @@ def test_a_restore_is_acknowledged_once_and_told_by_every_check(
     book = restored(clinic)
     code, told = checked(capsys)
     assert code == 1
-    assert "restored from before it (then: nexus-reimport record acknowledge-restore" in told
+    assert "restored from before it (then: nexus-reimport record restored" in told
 
-    acknowledge = ("record", "acknowledge-restore", DEV, "--why")
+    acknowledge = ("record", "restored", DEV, "--why")
     code, _, err = command(capsys, *acknowledge, " ", "--yes")
     assert (code, "with a reason" in err) == (1, True)
     code, out, _ = command(capsys, *acknowledge, WHY, "--yes")
@@ -76,7 +76,7 @@ def test_a_record_that_was_changed_is_not_acknowledged(
 ) -> None:
     book = restored(clinic)
     (book.run.folder / "plan.json").write_text("{}")
-    code, _, err = command(capsys, "record", "acknowledge-restore", DEV, "--why", WHY, "--yes")
+    code, _, err = command(capsys, "record", "restored", DEV, "--why", WHY, "--yes")
     assert code == 1
     assert "is not as it was sealed: data/plan.json: changed after the seal" in err
     assert not (book.run.bag.parent / register.FOLDER).exists()
