@@ -23,7 +23,7 @@ FOLDER = ".register"  # in the environment's folder
 LINE = "Register"  # in bag-info.txt: number and hash of its last line when the record was sealed
 
 
-def note(runs: Path, event: Event, **facts: Any) -> None:
+def note(runs: Path, event: Event, /, **facts: Any) -> None:
     """Add one line, with who does it and where; it is on the disk when this returns."""
     folder = private.make_folder(runs / FOLDER)
     who = {"who": getpass.getuser(), "host": platform.node()}

@@ -194,7 +194,6 @@ def canary(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = clinic.folder / "canary"
     place.write_text(ALL)
     monkeypatch.setenv("CANARY", str(place))
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with it kernels leave standard error alone
     return place
 
 
@@ -230,10 +229,26 @@ def test_nothing_of_fifty_errors_comes_into_a_record(
         if not any(value in outputs for value in PLANTED.values())
     ]
     assert set(silent) <= HIDDEN, "all others have shown a value in the page as it was executed"
+    own = (run.private / pages.EXECUTED / "page.log").read_text()
+    assert own.count(PLANTED["a name"]) >= len(TO_THE_KERNELS_OWN)
 
 
 # What our own code has hidden before it came into a page, or what a page never holds.
-HIDDEN = {*OF_POSTGRES, *OF_SOURCES, "an error with notes"}
+TO_THE_KERNELS_OWN = {
+    "standard error, under Python",
+    "standard output, under Python",
+    "another program that prints",
+    "the original standard error",
+}
+HIDDEN = {
+    *OF_POSTGRES,
+    *OF_SOURCES,
+    *TO_THE_KERNELS_OWN,
+    "an error with notes",
+    "one of ours around one of theirs",
+    "a pager",
+    "the next input",
+}
 
 
 def test_a_page_that_ends_with_an_error_holds_nothing_of_it(

@@ -83,7 +83,7 @@ def test_the_register_says_who_has_purged_what_and_the_record_is_as_sealed(
     known: settings.Settings,
 ) -> None:
     runs = [with_files(complete(known)), stopped(known)]
-    assert purged(known) == [run.id for run in runs]
+    assert sorted(purged(known)) == sorted(run.id for run in runs)
     assert not any(run.private.exists() for run in runs)
     found = checked(known, [row(runs[0])])
     assert wrong(found) == {}
@@ -91,12 +91,9 @@ def test_the_register_says_who_has_purged_what_and_the_record_is_as_sealed(
     assert "private files purged by " in remarks[runs[0].id]
     assert "; 1 files, 0.0 MB" in remarks[runs[0].id]
     assert purged(known) == []
-    (line, _) = register.entries(known.folders.runs / known.name, Event.PURGED)
-    assert (line.text("of"), line.line["bytes"], line.text("older_than")) == (
-        runs[0].id,
-        1000,
-        "0d",
-    )
+    lines = register.entries(known.folders.runs / known.name, Event.PURGED)
+    line = next(one for one in lines if one.text("of") == runs[0].id)
+    assert (len(lines), line.line["bytes"], line.text("older_than")) == (2, 1000, "0d")
 
 
 def test_a_register_that_was_changed_is_found_by_the_next_seal(known: settings.Settings) -> None:
