@@ -129,7 +129,7 @@ def test_a_kernel_killed_in_the_preflight_is_no_success(clinic: Clinic) -> None:
 
 
 def test_a_kernel_killed_in_the_transaction_leaves_the_database_as_it_was(clinic: Clinic) -> None:
-    digest = digest_of(clinic.preflight())
+    digest = digest_of(clinic.proposed())
     before = clinic.state()
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with clinic.connect() as other, other.transaction():
@@ -146,7 +146,7 @@ def test_a_kernel_killed_in_the_transaction_leaves_the_database_as_it_was(clinic
 
 
 def test_a_committed_run_is_finished_later(clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     with pytest.raises(StopError, match="nothing to finish"):
         runner.finish(DEV)
     book.approve(rehearsed=True)
@@ -158,7 +158,7 @@ def test_a_committed_run_is_finished_later(clinic: Clinic) -> None:
 
 
 def test_a_committed_run_that_is_wrong_stays_open_until_a_person_closes_it(clinic: Clinic) -> None:
-    book = clinic.preflight()
+    book = clinic.proposed()
     book.approve(rehearsed=True)
     book.apply()
     clinic.do(
