@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -20,13 +18,14 @@ import requests
 from psycopg import sql
 from tornado.web import create_signed_value
 
-from nexus_reimport import CHECKOUT, record, runner
+from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
 from nexus_reimport.model import Plan
 from nexus_reimport.page import commands, outcome
 from nexus_reimport.record import Verdict
-from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE, Settings
+from nexus_reimport.runner.lab import prepare
+from nexus_reimport.settings import FOLDER_VARIABLE, Settings
 from support.clinic import ROLE, Clinic, planned
 from support.pages import PATH, TOKEN, Page, free_port, words
 from support.running import until
@@ -405,24 +404,17 @@ def test_a_run_that_is_committed_and_not_verified_takes_the_top_of_the_page(
         shutil.rmtree(run.private)
 
 
-def test_the_page_loads_beside_jupyterlab(shown: Clinic, tmp_path: Path) -> None:
-    """As `make lab` starts it: the same page, in a server that has kernels and files too."""
-    lines = (CHECKOUT / "Makefile").read_text().splitlines()
-    (option,) = [line.strip(" \\\t") for line in lines if "jpserver_extensions" in line]
-    name, _, value = option.partition("=")
-    given = {
-        "JUPYTER_TOKEN": TOKEN,
-        "JUPYTER_CONFIG_DIR": str(tmp_path),
-        "JUPYTER_RUNTIME_DIR": str(tmp_path),
-        FOLDER_VARIABLE: str(shown.folder),
-        ENVIRONMENT_VARIABLE: "sandbox-dev",
-    }
+def test_the_page_loads_beside_jupyterlab(
+    shown: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `nexus-reimport lab` starts it: the same page, in a server that has kernels and files."""
+    monkeypatch.setenv("JUPYTER_TOKEN", TOKEN)
+    monkeypatch.setenv(FOLDER_VARIABLE, str(shown.folder))
     port = free_port()
-    command = ["-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
-    command += [f"--port={port}", f"--notebook-dir={tmp_path}", f"{name}={value.strip(chr(34))}"]
+    copies = prepare("sandbox-dev", browser=False, port=port)
     log = (tmp_path / "log").open("wb")
     with subprocess.Popen(
-        [sys.executable, *command], env={**os.environ, **given}, stdout=log, stderr=log
+        copies.command, env=copies.variables, stdout=log, stderr=log, umask=0o077
     ) as lab:
         try:
             address = f"http://127.0.0.1:{port}"
