@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from nexus_reimport.errors import ReimportError
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.model import Report, Snapshot
+from nexus_reimport.model import Report, Result, Snapshot
 from nexus_reimport.nexus import deployment, rights
 from nexus_reimport.nexus.postgres import connected, scalar
 from nexus_reimport.nexus.rights import Right, Task
@@ -54,6 +54,7 @@ class Connection:
     product: str = ""
     milliseconds: float = 0.0
     notes: tuple[str, ...] = ()
+    warning: str = ""  # what a person should know, and no run stops for
     missing: tuple[Missing, ...] = ()
     error: ReimportError | None = None
 
@@ -66,6 +67,13 @@ class Connection:
     def is_sound(self) -> bool:
         """Whether a run finds all that it needs there."""
         return self.is_connected and not self.missing
+
+    @property
+    def tone(self) -> str:
+        """How it stands, at a look: good, attention, bad."""
+        if not self.is_connected:
+            return "bad"
+        return "attention" if self.missing or self.warning else "good"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +121,14 @@ def read(settings: Settings) -> Connections:
 
 
 def last_sync(settings: Settings) -> LastSync | None:
-    """When FileMaker was read for the run that was committed last, if its record is here."""
-    for run in reversed(record.every(settings)):
-        if run.is_committed() and run.has(Snapshot):
+    """When FileMaker was read for what Nexus holds now, if the record of that run is here.
+
+    A run that was taken back does not count: Nexus is again as it was before it.
+    """
+    runs = record.every(settings)
+    undone = record.taken_back(runs)
+    for run in reversed(runs):
+        if run.is_committed() and run.id not in undone and run.has(Snapshot):
             return LastSync(run.id, run.load(Snapshot).taken_at)
     return None
 
@@ -202,9 +215,7 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Connection:
 
     found = _asked("PostgreSQL", where, ask)
     missing = tuple(Missing(what, statement) for what, statement in rights.lines(lacking))
-    return Connection(
-        found.name, where, found.product, found.milliseconds, found.notes, missing, found.error
-    )
+    return replace(found, missing=missing)
 
 
 def _s3(settings: Settings) -> Connection:
@@ -212,26 +223,25 @@ def _s3(settings: Settings) -> Connection:
     where = f"bucket {place.bucket}" + (f" at {place.endpoint}" if place.endpoint else "")
 
     def ask() -> _Answer:
-        return _Answer("", tuple(_files_missing(settings)), census.ask(place))
+        return _Answer("", (), census.ask(place))
 
-    return _asked("S3", where, ask)
+    return replace(_asked("S3", where, ask), warning=_files_missing(settings))
 
 
-def _files_missing(settings: Settings) -> Iterator[str]:
-    """What the last run that looked has found: how many rows' files are not in the bucket."""
+def _files_missing(settings: Settings) -> str:
+    """What the last run that looked has found missing in the bucket; "" if nothing."""
     for run in reversed(record.every(settings)):
         for name in ("checks_after", "checks_before"):
-            if run.has(Report, name) and (told := _files_told(run, name)):
-                yield told
-                return
-
-
-def _files_told(run: Run, name: str) -> str:
-    for result in run.load(Report, name).results:
-        if result.check == FILES_CHECK:
-            found = wording.part(result.offending, result.looked_at)
-            return f"{found} files missing, by run {run.id}"
+            for result in run.load(Report, name).results if run.has(Report, name) else ():
+                if result.check == FILES_CHECK:
+                    return _files_told(result, run)
     return ""
+
+
+def _files_told(result: Result, run: Run) -> str:
+    if not result.offending:
+        return ""
+    return f"{wording.part(result.offending, result.looked_at)} files missing, by run {run.id}"
 
 
 # ---------------------------------------------------------------- asking
@@ -249,7 +259,8 @@ class _Answer:
 def _asked(name: str, where: str, ask: Callable[[], _Answer]) -> Connection:
     error, answer = _tried(ask)
     said = answer or _Answer()
-    return Connection(name, where, said.product, 1000 * said.seconds, said.notes, error=error)
+    spent = 1000 * said.seconds
+    return Connection(name, where, said.product, spent, said.notes, error=error)
 
 
 def _tried(work: Callable[[], T]) -> tuple[ReimportError | None, T | None]:

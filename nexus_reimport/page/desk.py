@@ -48,7 +48,7 @@ class Desk:
         self._state = ""
 
     def forget_look(self) -> None:
-        """What was looked at is void: a rollback has begun."""
+        """What was looked at is void: a run has begun, or has ended."""
         self.newer = NewerDecision.UNDECIDED
         self.look = Reading(lambda: way_back.read(self.settings, self.newer))
 
@@ -96,6 +96,8 @@ class Desk:
         run = work.latest(settings)
         now = f"{self.is_busy(settings)} {run.id} {run.verdict()}" if run else ""
         has_changed, self._state = now != self._state, now
+        if has_changed and not self.look.is_at_work:
+            self.forget_look()
         for reading in (self.status, self.connections):
             old = reading.at is not None and datetime.now(UTC) - reading.at > OLD
             if reading.is_new or old or (has_changed and reading is self.status):

@@ -72,6 +72,15 @@ class Front:
         return self.outcome is not None and self.outcome.verdict in DECIDE
 
     @property
+    def next_place(self) -> str:
+        """The part of the page where that is done; "" where nothing has to be."""
+        if self.must_decide:
+            return "decide"
+        if self.waiting and self.gates.are_open and not self.work:
+            return "reimport"
+        return "dry-run"
+
+    @property
     def next(self) -> str:
         """The one thing to do next."""
         if self.work:

@@ -17,6 +17,13 @@ from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Settings
 
 _WRITTEN = "nobody has written to Nexus since the dry run"
+_PAGE_WORDS = {
+    "run 01_preflight again": "start another dry run",
+    "run 90_rollback again": "look again",
+    "the preflight": "the dry run",
+    "the package": "this program",
+    "the mapping": "the table of which FileMaker field feeds what",
+}
 _SERVERS = "FileMaker, PostgreSQL and S3 answer, and every right is there"
 
 
@@ -87,6 +94,13 @@ def refusals(found: Gates) -> tuple[Refusal, ...]:
     return tuple(Refusal(gate.why or gate.claim, gate.next) for gate in closed)
 
 
+def in_page_words(text: str) -> str:
+    """What a notebook's reader is told, for somebody who has only the page in front of them."""
+    for runbook_word, page_word in _PAGE_WORDS.items():
+        text = text.replace(runbook_word, page_word)
+    return text
+
+
 def _idle(*, busy: bool) -> Gate:
     claim = "no other command is at work"
     if busy:
@@ -120,10 +134,12 @@ def _of_the_approval(run: Run | None, *, busy: bool) -> Iterator[Gate]:
         yield Gate("the dry run can be approved", State.CLOSED, error.what, error.next)
         return
     for gate in found:
+        claim = in_page_words(gate.claim)
         if gate.refusal:
-            yield Gate(gate.claim, State.CLOSED, gate.refusal.what, gate.refusal.next)
+            why, following = gate.refusal.what, gate.refusal.next
+            yield Gate(claim, State.CLOSED, in_page_words(why), in_page_words(following))
         else:
-            yield Gate(gate.claim, State.OPEN)
+            yield Gate(claim, State.OPEN)
 
 
 def _unwritten(run: Run | None, seen: Reading[Status]) -> Gate:

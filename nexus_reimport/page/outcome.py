@@ -23,7 +23,7 @@ from nexus_reimport.model import (
     Scope,
 )
 from nexus_reimport.page import status
-from nexus_reimport.record import Run, Verdict, journal
+from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.settings import Settings
@@ -67,7 +67,7 @@ class Outcome:
     headline: str
     tone: str  # good, attention, bad
     digest: str  # as much of it as is typed, "" where nothing was proposed
-    is_dry_run: bool  # nothing was committed, nor tried
+    is_committed: bool  # what the plan says has become true
     kinds: tuple[Kind, ...] = ()
     links: tuple[Links, ...] = ()
     looks: tuple[str, ...] = ()  # what a person should look at
@@ -96,7 +96,7 @@ def of(settings: Settings, run: Run, refusals: tuple[Refusal, ...] = ()) -> Outc
         headline=headline,
         tone=tone,
         digest=short(run.load(Proposal).digest) if waits and run.has(Proposal) else "",
-        is_dry_run=not journal.was_executed(run.events()),
+        is_committed=run.is_committed(),
         kinds=tuple(map(_kind, plan.entities.values())) if plan else (),
         links=tuple(map(_links, plan.links.values())) if plan else (),
         looks=tuple(_looks(plan, before)) if plan else (),
@@ -179,16 +179,21 @@ def _looks(plan: Plan, before: Report | None) -> Iterator[str]:
     for kind in plan.by_hand:
         if kind.waiting:
             rows = wording.amount(kind.waiting, "row")
-            yield f"manual.xlsx, {kind.kind}: {rows} still lack a value that only a person knows"
+            name = kind.kind.replace("_", " ").capitalize()
+            yield f"{name}: {rows} need a value that only a person knows; fill in manual.xlsx"
     for result in before.results if before else ():
         if result.level is Level.REVIEW and not result.passed:
-            yield f"{result.claim} Not so: {result.found}."
+            yield f"{result.claim.rstrip('.')}: not so for {result.found}"
 
 
 def _of_entity(entity: EntityPlan, name: str) -> Iterator[str]:
     for column in entity.changes:
         if column.different and column.different == entity.replaced:
-            yield f"{name}: {column.column} changes in all {column.different:,} rows"
+            label = column.column.replace("_", " ")
+            yield (
+                f"{name}: all {column.different:,} that are in Nexus already get another {label},"
+                " that of FileMaker"
+            )
     if entity.ambiguous:
         listed = wording.some(entity.ambiguous)
         yield f"{name}: two rows of Nexus claim one FileMaker record: {listed}"

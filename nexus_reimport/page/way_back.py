@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal
+from nexus_reimport.page import status
 from nexus_reimport.page.gates import Gate, Gates, State
 from nexus_reimport.record import lock
 from nexus_reimport.runbook import rollback
@@ -23,6 +24,7 @@ class Look:
     seen: RollbackPreview
     proposal: RollbackProposal
     patients_table: str
+    names: dict[str, str]  # table -> as people call what it holds
 
     @property
     def digest(self) -> str:
@@ -56,7 +58,8 @@ def read(settings: Settings, newer: NewerDecision) -> Look:
     lock.refuse_second(settings)
     mapping = mappings.load_for(settings, environments.folder())
     seen, proposal = rollback.preview(settings, "", newer)
-    return Look(seen, proposal, mapping.entities[mapping.people()].table)
+    names = {entity.table: status.name_of(name) for name, entity in mapping.entities.items()}
+    return Look(seen, proposal, mapping.entities[mapping.people()].table, names)
 
 
 def gates(look: Look, *, busy: bool) -> Gates:

@@ -240,7 +240,7 @@ def _require_consent(settings: Settings, digest_asked: str, consent: Consent, pa
 
 def _unchanged(what: str, then: str, now: str, page: str = "01_preflight") -> Gate:
     since = "the preflight" if page == "01_preflight" else "the preview"
-    claim = f"{what} is the one of {since}"
+    claim = f"{what} is unchanged since {since}"
     if then == now:
         return Gate(claim)
     return Gate(

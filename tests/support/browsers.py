@@ -22,7 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from support.pages import TOKEN, Page
 
 T = TypeVar("T")
-LONG = 180.0  # seconds: a whole run, on a machine that has other things to do
+LONG = 300.0  # seconds: a whole run, on a machine that has other things to do
 QUIET = (
     "--headless",
     "--no-sandbox",  # as root it has none
