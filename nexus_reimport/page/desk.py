@@ -92,7 +92,7 @@ class Desk:
         return "; ".join(told)
 
     def begin_what_is_due(self, settings: Settings) -> None:
-        """Read what nobody has read yet, what is old, and Nexus where a run has changed it."""
+        """Read what nobody has read yet, what is old, and what a run may have changed."""
         run = work.latest(settings)
         now = f"{self.is_busy(settings)} {run.id} {run.verdict()}" if run else ""
         has_changed, self._state = now != self._state, now
@@ -100,5 +100,6 @@ class Desk:
             self.forget_look()
         for reading in (self.status, self.connections):
             old = reading.at is not None and datetime.now(UTC) - reading.at > OLD
-            if reading.is_new or old or (has_changed and reading is self.status):
+            of_the_run = has_changed and (reading is self.status or not self.is_busy(settings))
+            if reading.is_new or old or of_the_run:
                 reading.begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from nexus_reimport.page import connections, gates, history, outcome, status, way_back, work
+from nexus_reimport.page import connections, gates, history, outcome, status, way_back, words, work
 from nexus_reimport.page.commands import Command
 from nexus_reimport.page.confirmation import Confirmation
 from nexus_reimport.page.connections import Connections, LastSync
@@ -76,7 +76,7 @@ class Front:
         """The part of the page where that is done; "" where nothing has to be."""
         if self.must_decide:
             return "decide"
-        if self.waiting and self.gates.are_open and not self.work:
+        if self.waiting:
             return "reimport"
         return "dry-run"
 
@@ -92,7 +92,8 @@ class Front:
         if self.waiting:
             first = self.gates.closed[0]
             why = first.why.partition("\n")[0]
-            return f"The full reimport is closed: {why}. Next: {first.next}."
+            following = words.upper_first(first.next) or "Wait a moment, or read it again"
+            return f"{following}. Until then the full reimport is closed: {why}."
         if self.outcome and self.outcome.verdict is Verdict.COMPLETE:
             return "Nothing. To reimport, start with a dry run."
         return "Start a dry run."

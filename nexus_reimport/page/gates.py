@@ -22,7 +22,7 @@ _PAGE_WORDS = {
     "run 90_rollback again": "look again",
     "the preflight": "the dry run",
     "the package": "this program",
-    "the mapping": "the table of which FileMaker field feeds what",
+    "the mapping": "the mapping (which FileMaker field feeds what)",
 }
 _SERVERS = "FileMaker, PostgreSQL and S3 answer, and every right is there"
 

@@ -191,7 +191,7 @@ def _of_entity(entity: EntityPlan, name: str) -> Iterator[str]:
         if column.different and column.different == entity.replaced:
             label = column.column.replace("_", " ")
             yield (
-                f"{name}: all {column.different:,} that are in Nexus already get another {label},"
+                f"{name}: all {column.different:,} that are in Nexus already get another “{label}”,"
                 " that of FileMaker"
             )
     if entity.ambiguous:
