@@ -12,7 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from support.browsers import look_at, press, sign_in, wait_for
+from support.browsers import at_rest, look_at, press, sign_in, until_given, wait_for
 from support.clinic import Clinic
 from support.pages import Page
 
@@ -26,7 +26,7 @@ def signed_in(browser: webdriver.Chrome, page: Page) -> Iterator[webdriver.Chrom
     sign_in(browser, page)
     wait_for(browser, "connections", "S3 connected")
     wait_for(browser, "status", "Patients")
-    browser.get(page.url)
+    at_rest(browser, page)
     yield browser
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
@@ -45,10 +45,9 @@ def prefers(browser: webdriver.Chrome, scheme: str) -> None:
 
 def found_by_axe(browser: webdriver.Chrome) -> list[str]:
     """What axe finds that is serious: rule, and where."""
-    browser.execute_script(AXE.read_text(encoding="utf-8"))
-    result: dict[str, Any] = browser.execute_async_script(
-        "const done = arguments[arguments.length - 1]; axe.run().then(done);"
-    )
+    program = AXE.read_text(encoding="utf-8")
+    program += "\nconst done = arguments[arguments.length - 1]; axe.run().then(done);"
+    result: dict[str, Any] = until_given(browser, lambda: browser.execute_async_script(program))
     assert len(result["passes"]) > 20, "it has looked"
     return [
         f"{one['id']}: {node['target']} {node['failureSummary']}"
@@ -66,6 +65,7 @@ def test_axe_finds_nothing_serious(
     signed_in.get(page.url)
     press(signed_in, "Look first")
     wait_for(signed_in, "way-back", "Rows that are put back")
+    at_rest(signed_in, page)
     look_at(signed_in, shots, f"8 {scheme}")
     assert found_by_axe(signed_in) == []
     assert shown.executed_once is not None

@@ -88,7 +88,9 @@ def text_of(browser: webdriver.Chrome, place: str) -> str:
     return " ".join(browser.find_element(By.ID, place).text.split())
 
 
-def _until(browser: webdriver.Chrome, found: Callable[[], T], what: str, seconds: float) -> T:
+def until_given(
+    browser: webdriver.Chrome, found: Callable[[], T], what: str = "", seconds: float = LONG
+) -> T:
     """What is found, tried again while the page is being replaced under our hands."""
 
     def tried(_: object) -> T | None:
@@ -110,10 +112,21 @@ def wait_for(browser: webdriver.Chrome, place: str, words: str, seconds: float =
         return text if words in text else ""
 
     try:
-        return _until(browser, said, "", seconds)
+        return until_given(browser, said, "", seconds)
     except TimeoutException:
         main = text_of(browser, "main")
         raise AssertionError(f"{place} did not say {words!r}; the page says: {main}") from None
+
+
+def at_rest(browser: webdriver.Chrome, page: Page) -> None:
+    """Show the page anew when nothing is being read any more: it stays as it is from then on."""
+
+    def quiet() -> bool:
+        browser.get(page.url)
+        text = text_of(browser, "main")
+        return not any(f"being {what} …" in text for what in ("read", "asked", "looked at"))
+
+    until_given(browser, quiet, "something is being read for ever")
 
 
 def buttons(browser: webdriver.Chrome) -> dict[str, bool]:
@@ -123,7 +136,7 @@ def buttons(browser: webdriver.Chrome) -> dict[str, bool]:
         every = browser.find_elements(By.TAG_NAME, "button")
         return {one.text.strip(): one.is_enabled() for one in every}
 
-    return _until(browser, found, "there are no buttons", LONG)
+    return until_given(browser, found, "there are no buttons", LONG)
 
 
 def press(browser: webdriver.Chrome, label: str) -> None:
@@ -138,13 +151,13 @@ def press(browser: webdriver.Chrome, label: str) -> None:
         button.send_keys(Keys.ENTER)
         return True
 
-    _until(browser, pressed, f"no button {label!r} can be pressed", LONG)
+    until_given(browser, pressed, f"no button {label!r} can be pressed", LONG)
     _wait_for_another(browser, old, f"{label!r} did nothing")
 
 
 def value_of(browser: webdriver.Chrome, xpath: str) -> str:
     """The text of what is found by ``xpath``."""
-    return _until(browser, lambda: browser.find_element(By.XPATH, xpath).text, xpath, LONG)
+    return until_given(browser, lambda: browser.find_element(By.XPATH, xpath).text, xpath, LONG)
 
 
 def type_into(browser: webdriver.Chrome, prefix: str = "", **values: str) -> None:
@@ -160,7 +173,7 @@ def type_into(browser: webdriver.Chrome, prefix: str = "", **values: str) -> Non
             for name, value in values.items()
         )
 
-    _until(browser, filled, f"the form {prefix!r} could not be filled in", LONG)
+    until_given(browser, filled, f"the form {prefix!r} could not be filled in", LONG)
 
 
 def look_at(browser: webdriver.Chrome, folder: Path | None, name: str) -> None:
