@@ -74,6 +74,8 @@ class Front:
     @property
     def next_place(self) -> str:
         """The part of the page where that is done; "" where nothing has to be."""
+        if self.work:
+            return "work"
         if self.must_decide:
             return "decide"
         if self.waiting:

@@ -14,6 +14,7 @@ STAGES = {
     "census": "list the files in S3",
     "survey_and_backup": "read Nexus and back it up",
     "plan": "plan",
+    "sample": "hash some files in S3",
     "checks_before": "checks before",
     "rehearsal": "rehearsal",
     "activity": "who else writes",
@@ -29,11 +30,27 @@ STAGES = {
     "undo": "rollback",
     "checks_rollback": "checks after",
 }
-OF_THE_PREFLIGHT = ("snapshot", "census", "survey_and_backup", "plan", "checks_before",
-                    "rehearsal", "activity", "proposal")  # fmt: skip
+OF_THE_PREFLIGHT = (
+    "snapshot",
+    "census",
+    "survey_and_backup",
+    "plan",
+    "sample",
+    "checks_before",
+    "rehearsal",
+    "activity",
+    "proposal",
+)
 OF_THE_EXECUTION = ("drift", "approval", "apply", "checks_after", "sign_off")
-OF_THE_ROLLBACK = ("back_up", "look", "rollback_proposal", "approval", "undo", "checks_rollback",
-                   "sign_off")  # fmt: skip
+OF_THE_ROLLBACK = (
+    "back_up",
+    "look",
+    "rollback_proposal",
+    "approval",
+    "undo",
+    "checks_rollback",
+    "sign_off",
+)
 _TOLD: dict[Event, tuple[str, str]] = {  # event -> its words, and their tone
     Event.OPENED: ("the run was opened", ""),
     Event.COMMITTING: ("COMMIT is sent", ""),
