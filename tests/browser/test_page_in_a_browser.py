@@ -128,6 +128,7 @@ def test_dry_run_full_reimport_and_rollback(
     look_at(browser, shots, "6 run")
 
     browser.get(page.url)
+    assert "Rows that are put back" not in text_of(browser, "way-back"), "an old look is void"
     press(browser, "Look first")
     wait_for(browser, "way-back", "Nobody has written since: the rollback is exact")
     look_at(browser, shots, "7 way back")
@@ -136,6 +137,8 @@ def test_dry_run_full_reimport_and_rollback(
     press(browser, "Take it back")
     wait_for(browser, "dry-run", "COMPLETE: taken back and verified")
     wait_for(browser, "runs", "taken back since")
+    assert shown.executed_once is not None
+    wait_for(browser, "connections", f"by run {shown.executed_once().run}")
     assert shown.state() == before
 
 

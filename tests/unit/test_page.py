@@ -15,7 +15,7 @@ import pytest
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy
 from nexus_reimport.files import private
-from nexus_reimport.page import commands, headers, history, log, words
+from nexus_reimport.page import commands, gates, headers, history, log, words
 from nexus_reimport.page.confirmation import Confirmation, is_meant
 from nexus_reimport.record import run as runs
 from nexus_reimport.record.journal import Entry
@@ -164,6 +164,14 @@ def test_the_policy_of_the_page_allows_own_files_and_nothing_inline() -> None:
     assert not {"unsafe", "http", "*", "data:"} & {
         w for text in parts.values() for w in text.split()
     }
+
+
+def test_what_a_gate_says_of_notebooks_is_said_of_the_page() -> None:
+    assert gates.in_page_words("the package was changed since the preflight") == (
+        "this program was changed since the dry run"
+    )
+    said = gates.in_page_words("run 01_preflight again and read it again")
+    assert said == "start another dry run and read it again"
 
 
 # ---------------------------------------------------------------- the files of a record
