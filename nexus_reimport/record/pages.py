@@ -44,6 +44,7 @@ _CELL = {
     ),
 }
 _LISTS = frozenset({"tags", "serves"})
+_OF_SHIPPED = re.compile(r"The outputs stored here are those of a made-up clinic[^.]*\.\n*")
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
 Page = Any  # nbformat's node
 
@@ -76,6 +77,9 @@ def put(folder: Path, name: str, page: Page, withheld: Counter[str], by_hand: st
     """
     import nbformat
 
+    for cell in page.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _OF_SHIPPED.sub("", cell.source)
     text = nbformat.writes(page).encode()  # type: ignore[no-untyped-call]
     shown = html(page, name).encode()
     private.place_new(folder / f"{name}.ipynb", text)

@@ -27,6 +27,8 @@ c.ServerApp.ip = "127.0.0.1"
 c.ServerApp.terminals_enabled = False
 c.KernelManager.transport_encryption = "required"
 """
+# JupyterLab asks whether it may fetch news from another host.
+_NO_NEWS = b'{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def _variables(settings: Settings, folder: Path) -> dict[str, str]:
     config = private.make_folder(Path(own["JUPYTER_CONFIG_DIR"]))
     private.write_new(config / "jupyter_server_config.py", _CONFIGURATION.encode())
     shutil.copy(config / "jupyter_server_config.py", config / "jupyter_lab_config.py")
+    private.write_new(private.make_folder(config / "labconfig") / "page_config.json", _NO_NEWS)
     gone = ("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH", marks.RUN_VARIABLE)
     kept = {name: value for name, value in os.environ.items() if name not in gone}
     named = {environments.ENVIRONMENT_VARIABLE: settings.name, marks.LAB_VARIABLE: str(folder)}

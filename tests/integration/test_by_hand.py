@@ -27,6 +27,7 @@ from support.leaking import leaks
 from support.running import DEV
 
 BEGIN = f"from nexus_reimport import runbook, show\nbook = runbook.begin('{DEV}')"
+MADE_UP = "made-up clinic"
 SHOWN = "show.Page('One page', ())"
 
 
@@ -98,6 +99,9 @@ def test_a_page_that_was_stepped_through_comes_into_the_record_clean(
     (opened,) = [e for e in run.events() if e.event is Event.BY_HAND]
     assert opened.text("lab") == session.path.parent.name
     session.page.cells[2].source = "print('a name')"
+    shipped = pages.read(FOLDER / "01_preflight.ipynb").cells[0]
+    assert MADE_UP in shipped.source
+    session.page.cells.append(shipped)
     session.save()
     sealed = runner.seal(DEV)
     assert (sealed.sealed, sealed.error) == (True, ""), sealed.error
@@ -109,7 +113,9 @@ def test_a_page_that_was_stepped_through_comes_into_the_record_clean(
     kinds = [o.metadata[marks.NAME].get("facts", {}) for cell in outputs_of(run) for o in cell]
     assert {"withheld": {"stdout": 1}} in kinds
     assert kinds.count({}) == 2
-    assert "Stepped through by hand" in (run.folder / "page.html").read_text()
+    shown = (run.folder / "page.html").read_text()
+    assert "Stepped through by hand" in shown
+    assert MADE_UP not in shown, "these outputs are the run's own"
     texts = [(p.name, p.read_text()) for p in run.bag.rglob("*") if p.is_file()]
     assert leaks(clinic, texts) == []
     assert run.problems() == []
