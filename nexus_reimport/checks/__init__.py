@@ -20,6 +20,7 @@ from datetime import date
 from typing import Any
 
 from nexus_reimport import wording
+from nexus_reimport.checks.memo import Memo
 from nexus_reimport.errors import NOTHING_WRITTEN, SettingsError, StopError
 from nexus_reimport.model import Level, Report, Result
 from nexus_reimport.nexus.readings import NOT_AS_IT_WAS
@@ -61,8 +62,9 @@ class Check:
     serves: tuple[str, ...]
     waivable: bool
     links: bool
-    look: Callable[[Any], Finding]
+    look: Callable[..., Finding]
     twin: str = ""  # asks the same at another stage: one waiver counts for both
+    each: Callable[[Any], Iterable[str]] | None = None  # what ``look`` is asked about, one by one
 
 
 REGISTRY: list[Check] = []
@@ -76,19 +78,23 @@ def check(
     waivable: bool = True,
     links: bool = False,
     twin: str = "",
-) -> Callable[[Callable[[Any], Finding]], Callable[[Any], Finding]]:
+    each: Callable[[Any], Iterable[str]] | None = None,
+) -> Callable[[Callable[..., Finding]], Callable[..., Finding]]:
     """Declare a check of the stage whose subject is a ``stage``.
 
     A check that is not ``waivable`` holds whatever the environment's file says: its sums are the
     product's own, or one key stands for more than one fault. ``links``: a run that only re-links
     makes it too. ``twin`` is the check that asks the same at another stage; one of the two names
-    the other, and a waiver for either counts for both.
+    the other, and a waiver for either counts for both. ``each`` gives what
+    the function is asked about besides its subject, one by one; what it finds is added up.
     """
 
-    def declare(look: Callable[[Any], Finding]) -> Callable[[Any], Finding]:
+    def declare(look: Callable[..., Finding]) -> Callable[..., Finding]:
         claim = (inspect.getdoc(look) or look.__name__).splitlines()[0]
         REGISTRY.append(
-            Check(look.__name__, claim, stage, level, tuple(serves), waivable, links, look, twin)
+            Check(
+                look.__name__, claim, stage, level, tuple(serves), waivable, links, look, twin, each
+            )
         )
         return look
 
@@ -115,12 +121,50 @@ def run(
     what a check cannot look at is its finding, and the other checks still run.
     """
     given = tuple(waivers)
+    stage = type(subject.subject if isinstance(subject, Remembered) else subject)
     results = tuple(
         _looked(c, subject, _waiver_of(c, given), today, goes_on=goes_on)
-        for c in of_stage(type(subject))
+        for c in of_stage(stage)
         if c.links or not only_links
     )
-    return Report(name or type(subject).__name__.lower(), results)
+    return Report(name or stage.__name__.lower(), results)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A subject whose checks are not asked again about what they have looked at before."""
+
+    subject: object
+    memo: Memo
+
+    def ask(self, declared: Check) -> Finding:
+        """What the check finds, or has found of the same."""
+        if declared.each is None:
+            return self.memo.of(declared.look, self.subject)
+        names = declared.each(self.subject)
+        return merged(self.memo.of(declared.look, self.subject, name) for name in names)
+
+
+def asked(declared: Check, subject: object) -> Finding:
+    """What the check finds."""
+    if isinstance(subject, Remembered):
+        return subject.ask(declared)
+    if declared.each is None:
+        return declared.look(subject)
+    return merged(declared.look(subject, name) for name in declared.each(subject))
+
+
+def merged(findings: Iterable[Finding]) -> Finding:
+    """What was found of several things, added up; it is empty where all of them are."""
+    parts = list(findings)
+    offending = [key for part in parts for key in part.offending]
+    return Finding(
+        sum(part.looked_at for part in parts),
+        offending,
+        count=sum(len(p.offending) if p.count is None else p.count for p in parts),
+        note="; ".join(dict.fromkeys(part.note for part in parts if part.note)),
+        empty=parts[0].empty if parts and all(part.empty for part in parts) else "",
+    )
 
 
 def twins(name: str) -> frozenset[str]:
@@ -175,7 +219,7 @@ def _looked(
     declared: Check, subject: object, waiver: Waiver | None, today: date, *, goes_on: bool
 ) -> Result:
     try:
-        return _result(declared, declared.look(subject), waiver, today)
+        return _result(declared, asked(declared, subject), waiver, today)
     except CannotLook as error:
         why = error.why
     except NOT_AS_IT_WAS as error:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+
+from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus import readings, references, registry, undo_data
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.kept_readings import CATALOG
 from nexus_reimport.nexus.readings import Unread
-from nexus_reimport.nexus.registry import UndoData, loaded
+from nexus_reimport.nexus.registry import OWN_SCHEMA, UndoData, loaded
 from nexus_reimport.nexus.undo_data import Pointers
 
 T = TypeVar("T")
+
+
+class Once(Protocol):
+    """Gives what is read of some tables: by reading it, or as it was kept."""
+
+    def __call__(self, key: str, tables: Collection[str], read: Callable[[], T]) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +48,35 @@ def read(
     wanted: Callable[[], UndoData],
     entities: Sequence[str],
     folder: Path,
+    once: Once,
 ) -> OwnTables:
     """Our tables as they are; ``wanted`` says what the undo data must be.
 
-    ``entities`` are those that the run has loaded, in the order of its plan.
+    ``entities`` are those that the run has loaded, in the order of its plan. ``once`` gets what is
+    read, the tables that it is read of, and how: a run reads everything.
     """
     connection, had = database.connection, partial(readings.tolerant, database.connection)
     undo: UndoData | Unread = had("the undo data", wanted)
-    parts = _Parts(database, undo, folder) if isinstance(undo, UndoData) else None
+    parts = _Parts(database, undo, folder, once) if isinstance(undo, UndoData) else None
+    ours = (f"{OWN_SCHEMA}.{registry.RUNS_NAME}",)
     path, runs = folder / "after_loaded.parquet", folder / "after_runs.parquet"
-    return OwnTables(
-        runs=had("the runs", lambda: registry.dump_fixed(connection, runs)),
-        rows=had("the runs", lambda: tuple(registry.fixed(connection))),
-        loaded=had(
+
+    def read_loaded() -> RowFile | Unread:
+        return had(
             "what was loaded",
             lambda: (
                 loaded.read_as_planned(connection, entities, path)
                 if entities
                 else loaded.read(connection, path)
             ),
+        )
+
+    return OwnTables(
+        runs=once(
+            "runs", ours, lambda: had("the runs", lambda: registry.dump_fixed(connection, runs))
         ),
+        rows=once("rows", ours, lambda: had("the runs", lambda: tuple(registry.fixed(connection)))),
+        loaded=once("what was loaded", (f"{OWN_SCHEMA}.loaded",), read_loaded),
         undo=undo,
         before=parts.before() if parts else {},
         after=parts.after() if parts else {},
@@ -71,39 +89,60 @@ def read(
 class _Parts:
     """Reads the undo data of one run, table by table."""
 
-    def __init__(self, database: Database, undo: UndoData, folder: Path) -> None:
-        self._database, self._undo, self._folder = database, undo, folder
+    def __init__(self, database: Database, undo: UndoData, folder: Path, once: Once) -> None:
+        self._database, self._undo, self._folder, self._once = database, undo, folder, once
         self._connection = database.connection
 
     def before(self) -> dict[str, Fingerprint | Unread]:
         read = partial(undo_data.fingerprint_before, self._connection, self._undo)
-        return {t.table: self._had(t.table, partial(read, t)) for t in self._undo.tables}
+        return {
+            t.table: self._had(t.kept_as, partial(read, t), self._here(t.table))
+            for t in self._undo.tables
+        }
 
     def after(self) -> dict[str, Fingerprint | Unread]:
         read = partial(undo_data.fingerprint_after, self._connection, self._undo)
-        return {p.table: self._had(p.table, partial(read, p)) for p in self._undo.parts}
+        return {
+            p.table: self._had(p.after, partial(read, p), self._here(p.table))
+            for p in self._undo.parts
+        }
 
     def links(self) -> dict[str, RowFile | Unread]:
         found = {}
         for part in self._undo.links:
             path = self._folder / f"after_kept_{part.attachment}.parquet"
             read = partial(undo_data.dump_links_before, self._connection, self._undo, part, path)
-            found[part.attachment] = self._had(part.attachment, read)
+            found[part.attachment] = self._had(part.kept_as, read, self._here(part.table))
         return found
 
     def loaded_before(self) -> RowFile | Unread:
         path = self._folder / "after_loaded_before.parquet"
         read = partial(loaded.read_kept, self._connection, self._undo, path)
-        return self._had("what was loaded before the run", read)
+        return self._had(self._name(self._undo.kept_loaded), read)
 
     def pointers(self) -> tuple[Pointers, Pointers] | Unread:
         schema, undo = self._database.schema, self._undo
 
         def read() -> tuple[Pointers, Pointers]:
-            known = references.declared(self._database)
             return undo_data.pointers(self._connection, schema, undo, known)
 
-        return self._had("what pointed at the run's rows", read)
+        known = references.declared(self._database)
+        pointing = {".".join(r.elsewhere) if r.elsewhere else self._here(r.table) for r in known}
+        kept = {f"{undo.schema}.{part.kept_as}" for part in undo.parts}
+        wiped = {self._here(part.table) for part in undo.tables}
+        name = self._name(undo.pointed_at)
+        return self._had(name, read, CATALOG, *pointing, *kept, *wiped)
 
-    def _had(self, what: str, read: Callable[[], T]) -> T | Unread:
-        return readings.tolerant(self._connection, what, read)
+    def _name(self, place: sql.Identifier) -> str:
+        """The name of one of our tables, without its schema."""
+        return place.as_string(self._connection).rpartition(".")[2].strip('"')
+
+    def _here(self, table: str) -> str:
+        return f"{self._database.schema}.{table}"
+
+    def _had(self, name: str, read: Callable[[], T], *beside: str) -> T | Unread:
+        """What ``read`` gives of one table of the undo data, and of those beside it."""
+        place = f"{self._undo.schema}.{name}"
+        return self._once(
+            place, (place, *beside), lambda: readings.tolerant(self._connection, name, read)
+        )

@@ -196,7 +196,8 @@ def _not_found(database: Database, key: str) -> list[str]:
     """Patients that the search does not find by their own name.
 
     The application asks, for each word, whether it stands in one of the searched columns, case
-    folded; whether a row is found depends on that row alone, so each is asked for itself.
+    folded; whether a row is found depends on that row alone, so each is asked for itself. One that
+    has nothing but blanks for a name has no word by which it could be found.
     """
     application = database.mapping.application
     people = database.mapping.entities[database.mapping.people()]
@@ -210,7 +211,11 @@ def _not_found(database: Database, key: str) -> list[str]:
         "SELECT p.{key}::text FROM {table} AS p WHERE EXISTS ("
         " SELECT FROM regexp_split_to_table({name}, '\\s+') AS word"
         " WHERE word <> '' AND strpos(upper({searched}), upper(word)) = 0)"
+        " OR (({named}) AND {name} !~ '\\S')"
     ).format(
+        named=sql.SQL(" OR ").join(
+            sql.SQL("p.{} <> ''").format(sql.Identifier(c)) for c in application.patient_name
+        ),
         key=sql.Identifier(key),
         table=table_name(database.mapping.schema_name, people.table),
         name=full_name,

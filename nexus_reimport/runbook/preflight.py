@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +33,6 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.nexus import activity, waiters
 from nexus_reimport.nexus.activity import Activity, Watched
-from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import connected, exported_snapshot
 from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.nexus.tables import Role
@@ -46,7 +45,8 @@ from nexus_reimport.runbook.opening import (
     today,
 )
 from nexus_reimport.runbook.steps import Steps
-from nexus_reimport.settings import EnvironmentKind, Postgres
+from nexus_reimport.saboteur import Kind
+from nexus_reimport.settings import EnvironmentKind, Postgres, Settings, Waiver
 from nexus_reimport.stages import (
     apply,
     approval,
@@ -61,6 +61,8 @@ from nexus_reimport.stages import (
     verify,
 )
 from nexus_reimport.stages.verify import Expected, Storage
+
+SWITCHED_OFF = "self_test = false in [rehearsal] of the environment's file"
 
 
 class Preflight(Steps):
@@ -262,26 +264,37 @@ class Preflight(Steps):
         Raises:
             StopError: verification does not pass on the copy as it is. Nothing was written.
         """
-        is_prod = self.settings.kind is EnvironmentKind.PROD
-        return self.step("self_test", self._tested_on_dev if is_prod else self.sabotaged)
+        return self.step("self_test", self._self_test)
 
-    def sabotaged(self) -> SelfTest:
-        """The same, whatever the environment's kind; it is not kept in the record."""
-        saved = self.run.load(Backup, "backup")
+    def _self_test(self) -> SelfTest:
+        if self.settings.kind is EnvironmentKind.PROD:
+            return self._tested_on_dev()
+        if not self.settings.rehearsal.self_test:
+            return SelfTest(self.settings.name, self.run.id, (), (), 0.0, SWITCHED_OFF)
+        return self.sabotaged()
+
+    def sabotaged(self, kinds: Sequence[Kind] = (), *, spared: bool = True) -> SelfTest:
+        """The same for ``kinds`` (all of them unless given) on any environment, not kept.
+
+        Without ``spared`` everything is read and asked again for each kind.
+        """
+        saved, server = self.run.load(Backup, "backup"), self.settings.rehearsal_server
+        if why := rehearsal.why_not(server, saved):
+            return SelfTest(self.settings.name, self.run.id, (), (), 0.0, why)
         given = sabotage.Given(
             environment=self.settings.name,
             run=self.run.id,
-            server=self.settings.rehearsal_server,
+            server=server,
             register=self.settings.scratch_register,
             backup=saved,
             intake=self.intake(),
             plan=self.run.load(Plan),
             census=self.run.load(Census),
+            sample=self.run.load(Sample),
+            spared=spared,
         )
-        if why := rehearsal.why_not(given.server, saved):
-            return SelfTest(self.settings.name, self.run.id, (), (), 0.0, why)
-        kinds = saboteur.of_scope(only_links=self.scope is Scope.RELINK)
-        return sabotage.run(given, kinds, self._test_acts(given), self.bar("kinds of corruption"))
+        chosen = kinds or saboteur.of_scope(only_links=self.scope is Scope.RELINK)
+        return sabotage.run(given, chosen, self._test_acts(given), self.bar("kinds of corruption"))
 
     def _tested_on_dev(self) -> SelfTest:
         """What the dev run found that this one relies on."""
@@ -292,27 +305,30 @@ class Preflight(Steps):
         return SelfTest(self.settings.dev_environment, "", (), (), 0.0, why)
 
     def _test_acts(self, given: sabotage.Given) -> sabotage.Acts:
+        name = f"{self.run.id}-self-test"
+
         def surveyed(place: Postgres, folder: Path) -> Survey:
             with connected(place) as connection, exported_snapshot(connection):
                 return survey.read(connection, self.mapping, folder, self.task)
 
-        name, left = f"{self.run.id}-self-test", dict[str, Fingerprint]()
-
         def applied(copy: Scratch, intake: Intake) -> Applied:
             order = apply.ApplyRequest(name, self.settings.name, intake, given.plan, scratch=copy)
-            done = apply.apply(copy.place, order, self._checked_inside, commit=True)
-            left.update(done.after)
-            return done
+            return apply.apply(copy.place, order, self._checked_inside, commit=True)
 
         def verified(subject: sabotage.Subject) -> Report:
-            read = self.run.load(Sample)
-            claim = Claim(name, self.settings.name, "", "", left)
+            claim = Claim(name, self.settings.name, "", "", subject.after)
             return verify.run(
-                self.settings,
-                Expected(subject.intake, subject.plan, subject.census, read, claim),
-                Storage(lambda: subject.census_now, lambda: read),
+                self._with_waivers_cut(subject.needed),
+                Expected(subject.intake, subject.plan, subject.listed_before, given.sample, claim),
+                Storage.untouched(subject.census, subject.sample),
                 today=today(self.settings),
-                copy=verify.Copy(given.server, subject.connection, is_surveyed=True),
+                copy=verify.Copy(
+                    given.server,
+                    subject.connection,
+                    is_surveyed=True,
+                    kept=subject.kept,
+                    memo=subject.memo,
+                ),
             )
 
         return sabotage.Acts(
@@ -321,6 +337,16 @@ class Preflight(Steps):
             apply=applied,
             verify=verified,
         )
+
+    def _with_waivers_cut(self, needed: Mapping[str, int]) -> Settings:
+        """The settings; a waiver is worth as much as is needed, so that its rest hides nothing."""
+
+        def worth(waiver: Waiver) -> int:
+            of = [needed[name] for name in checks.twins(waiver.check) if name in needed]
+            return min(waiver.at_most, max(of, default=waiver.at_most))
+
+        waivers = [w.model_copy(update={"at_most": worth(w)}) for w in self.settings.waivers]
+        return self.settings.model_copy(update={"waivers": tuple(waivers)})
 
     def _rehearse_inside(self, planned: Plan, why: str) -> Rehearsal:
         began = datetime.now(UTC)

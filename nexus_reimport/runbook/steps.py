@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from nexus_reimport import checks
+from nexus_reimport import checks, saboteur, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.after import Claim
 from nexus_reimport.checks.inside import Inside
@@ -40,6 +40,7 @@ from nexus_reimport.model import (
     Report,
     Sample,
     Scope,
+    SelfTest,
     Snapshot,
     Survey,
 )
@@ -378,4 +379,21 @@ class Steps:
             proposal.code,
             proposal.mapping,
             schema.differences(before, now),
+            _untested(last),
         )
+
+
+def _untested(last: Run) -> str:
+    """What is missing in the self-test of a dev run; "" where verification found every kind."""
+    if not last.has(SelfTest):
+        return "its verification was not tested"
+    found = last.load(SelfTest)
+    if found.why_not:
+        return f"its verification was not tested: {found.why_not}"
+    declared = saboteur.of_scope(only_links=last.kind == Scope.RELINK)
+    if {k.name for k in declared} - {t.kind for t in found.trials}:
+        return "its verification was not tested with every kind of corruption"
+    if not found.is_complete:
+        missed = wording.some([t.kind for t in found.missed])
+        return f"its verification missed {missed or 'everything'}"
+    return ""

@@ -9,6 +9,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from nexus_reimport.mapping import Attachment
+from nexus_reimport.model import Level
 from nexus_reimport.nexus.catalog import Table
 from nexus_reimport.saboteur.kinds import Kind, declare, kind
 from nexus_reimport.saboteur.scene import Field, Scene
@@ -85,17 +86,17 @@ def _swapped(scene: Scene, spec: Attachment) -> int:
     )
 
 
-def _orphaned(scene: Scene, spec: Attachment) -> int:
-    return _set_link(scene, spec, None)
-
-
 def _dangling(scene: Scene, spec: Attachment) -> int:
-    return _set_link(scene, spec, "00000000-0000-5000-8000-000000000000")
-
-
-def _set_link(scene: Scene, spec: Attachment, owner: str | None) -> int:
-    keys = _linked(scene, spec)
-    return scene.set(_holder(scene, spec), keys[0], spec.link.object, owner) if keys else 0
+    """Let the first link that is to a live owner name nobody."""
+    table, keys = _holder(scene, spec), _linked(scene, spec)
+    where = _column(table, spec.link.object)
+    query = sql.SQL("UPDATE {} SET {column} = {to} WHERE {}::text = %s").format(
+        scene.place(table),
+        where.key,
+        column=where.name,
+        to=sql.SQL(where.nowhere).format(where.name),
+    )
+    return scene.do(query, keys[0]) if keys else 0
 
 
 def _of_another_type(scene: Scene, spec: Attachment) -> int:
@@ -140,7 +141,10 @@ def _doubled(scene: Scene, spec: Attachment) -> int:
 
 
 def _fabricated(scene: Scene, spec: Attachment) -> int:
-    return _lost(scene, spec) if _doubled(scene, spec) else 0
+    table = _own(scene, spec)
+    keys = scene.keys(table)
+    added = scene.double(table, keys[:1]) if len(keys) > 1 else 0
+    return scene.delete(table, keys[-1:]) if added else 0
 
 
 def _changed(name: Callable[[Attachment], str], to: LiteralString) -> Act:
@@ -158,10 +162,7 @@ def _identities(scene: Scene, spec: Attachment) -> Iterator[Field]:
 
 def _renumbered(scene: Scene, spec: Attachment) -> int:
     """Give one row another FileMaker id."""
-    return scene.first(
-        partial(scene.change, f, "md5({0}::text)::uuid" if f.is_of("uuid") else "'0' || {0}")
-        for f in _identities(scene, spec)
-    )
+    return scene.first(partial(scene.change, f, f.nowhere) for f in _identities(scene, spec))
 
 
 def _each_others_record(scene: Scene, spec: Attachment) -> int:
@@ -279,6 +280,7 @@ for _who, _noun, _through in (("a_document", "document", False), ("an_image", "i
                 _told[0].upper() + _told[1:],
                 _corrupts,
                 _on_any(_act, through=_through),
+                Level.REVIEW if _act is _doubled else Level.STOP,
             )
         )
 
@@ -286,7 +288,12 @@ for _who, _noun, _through in (("a_document", "document", False), ("an_image", "i
 @kind(SORT)
 def a_document_is_orphaned(scene: Scene) -> int:
     """A document hangs on nothing."""
-    return scene.first(partial(_orphaned, scene, spec) for spec in scene.attachments(through=False))
+
+    def attempt(spec: Attachment) -> int:
+        keys = _linked(scene, spec)[:1]
+        return sum(scene.set(_holder(scene, spec), k, spec.link.object, None) for k in keys)
+
+    return scene.first(partial(attempt, spec) for spec in scene.attachments(through=False))
 
 
 @kind(_ROW)
@@ -343,7 +350,7 @@ def a_batch_is_lost_with_its_images(scene: Scene) -> int:
     return scene.first(partial(attempt, *found) for found in _images(scene))
 
 
-@kind(_ROW)
+@kind(_ROW, level=Level.REVIEW)
 def a_batch_is_doubled(scene: Scene) -> int:
     """A batch is there twice."""
     return scene.first(

@@ -10,10 +10,28 @@ from functools import partial
 
 from psycopg import sql
 
+from nexus_reimport.nexus.catalog import Table
+from nexus_reimport.nexus.postgres import names
+from nexus_reimport.nexus.registry import LOADED, UndoLinks
 from nexus_reimport.saboteur.kinds import kind
 from nexus_reimport.saboteur.scene import Field, Scene
 
 SORT = "the plan and the rows alike"
+
+
+def _never_had(scene: Scene, entity: str, column: str) -> int:
+    """One row has no value in ``column``, by the plan and by what was there before the run too."""
+    table = scene.entity(entity)
+    part = next((p for p in scene.undo.tables if p.table == table.name), None)
+    if part is None or not table.column(column):
+        return 0
+    condition = sql.SQL("t.{} IS NOT NULL AND t.{key} IN (SELECT {key} FROM {})").format(
+        sql.Identifier(column), scene.undo.before(part), key=sql.Identifier(part.key)
+    )
+    keys = scene.keys(table, condition)[:1]
+    scene.follows.add(entity)
+    scene.never_had[entity] = dict.fromkeys(keys, (column,))
+    return sum(scene.set(table, key, column, None) for key in keys)
 
 
 def _clear(scene: Scene, entity: str, column: str) -> int:
@@ -26,31 +44,58 @@ def _clear(scene: Scene, entity: str, column: str) -> int:
     return done
 
 
+def _never_planned(scene: Scene, entity: str) -> int:
+    """Take a loaded row out of the plan and the table; one that nothing points at, if there is."""
+    table = scene.entity(entity)
+    scene.follows.add(entity)
+    return scene.delete(table, (scene.alone(table) or scene.keys(table))[-1:])
+
+
 @kind(SORT, only_links=False)
 def a_patient_was_never_planned(scene: Scene) -> int:
     """A patient of FileMaker is neither planned nor there."""
-    entity = scene.database.mapping.people()
-    scene.follows.add(entity)
-    return scene.delete(scene.people, scene.keys(scene.people)[-1:])
+    return _never_planned(scene, scene.database.mapping.people())
 
 
 @kind(SORT, only_links=False)
 def an_appointment_was_never_planned(scene: Scene) -> int:
     """An appointment of FileMaker is neither planned nor there."""
-    entity = scene.database.mapping.application.calendar.entity
-    scene.follows.add(entity)
-    return scene.delete(scene.appointments, scene.keys(scene.appointments)[-1:])
+    return _never_planned(scene, scene.database.mapping.application.calendar.entity)
+
+
+@kind(SORT, only_links=False)
+def a_patient_was_taken_for_one_of_nexus_alone(scene: Scene) -> int:
+    """The ledger says of a patient's row that FileMaker has no record of it."""
+    loaded = sql.SQL("t.{}::text IN (SELECT nexus_id FROM {})").format(
+        sql.Identifier(scene.people.primary_key[0]), LOADED
+    )
+    keys = scene.keys(scene.people, loaded)[:1]
+    for key in keys:
+        scene.forgotten[scene.database.mapping.people()] = key
+    return len(keys)
+
+
+def _another_entity(scene: Scene) -> str:
+    """The entity of notes, messages or letters that has the fewest rows."""
+    wanted = next((t for t in scene.by_size() if t in scene.others), None)
+    names = scene.database.mapping.wiped_tables()
+    return names[wanted.name] if wanted else ""
 
 
 @kind(SORT, only_links=False)
 def a_note_was_never_planned(scene: Scene) -> int:
     """A note of FileMaker is neither planned nor there."""
-    for entity in scene.database.mapping.entities:
-        table = scene.entity(entity)
-        if table in scene.others and scene.delete(table, scene.keys(table)[-1:]):
-            scene.follows.add(entity)
-            return 1
-    return 0
+    entity = _another_entity(scene)
+    return _never_planned(scene, entity) if entity else 0
+
+
+@kind(SORT, only_links=False)
+def a_note_was_planned_that_nobody_has(scene: Scene) -> int:
+    """A note is there that neither FileMaker nor Nexus had, by the plan too."""
+    entity = _another_entity(scene)
+    scene.follows.add(entity)
+    table = scene.entity(entity)
+    return scene.double(table, scene.keys(table)[:1])
 
 
 @kind(SORT, only_links=False)
@@ -69,16 +114,16 @@ def an_appointment_was_planned_without_a_clinic(scene: Scene) -> int:
 
 @kind(SORT, only_links=False)
 def an_appointment_was_planned_without_a_clinician(scene: Scene) -> int:
-    """An appointment has no clinician, by the plan too."""
+    """An appointment has no clinician, by the plan too, and had none before."""
     calendar = scene.database.mapping.application.calendar
-    return _clear(scene, calendar.entity, calendar.clinician)
+    return _never_had(scene, calendar.entity, calendar.clinician)
 
 
 @kind(SORT, only_links=False)
 def an_appointment_was_planned_without_a_type(scene: Scene) -> int:
-    """An appointment has no type, by the plan too."""
+    """An appointment has no type, by the plan too, and had none before."""
     calendar = scene.database.mapping.application.calendar
-    return _clear(scene, calendar.entity, calendar.type)
+    return _never_had(scene, calendar.entity, calendar.type)
 
 
 @kind(SORT, only_links=False)
@@ -91,16 +136,21 @@ def an_appointment_was_planned_without_an_end(scene: Scene) -> int:
 @kind(SORT, only_links=False)
 def a_patient_was_planned_without_a_name(scene: Scene) -> int:
     """A patient has no name, by the plan too."""
+    return _named(scene, "")
+
+
+@kind(SORT, only_links=False)
+def a_patient_was_planned_with_a_blank_for_a_name(scene: Scene) -> int:
+    """A patient has nothing but a blank for a name, by the plan too."""
+    return _named(scene, " ")
+
+
+def _named(scene: Scene, name: str) -> int:
     mapping = scene.database.mapping
     scene.follows.add(mapping.people())
-    query = sql.SQL("UPDATE {} SET {} WHERE {}::text = %s").format(
-        scene.place(scene.people),
-        sql.SQL(", ").join(
-            sql.SQL("{} = ''").format(sql.Identifier(c)) for c in mapping.application.patient_name
-        ),
-        sql.Identifier(scene.people.primary_key[0]),
-    )
-    return scene.do(query, scene.keys(scene.people)[0])
+    key = scene.keys(scene.people)[0]
+    columns = mapping.application.patient_name
+    return max(scene.set(scene.people, key, column, name) for column in columns)
 
 
 @kind(SORT, only_links=False)
@@ -131,19 +181,69 @@ def an_image_was_planned_under_another_patient(scene: Scene) -> int:
 
 
 def _planned_elsewhere(scene: Scene, *, through: bool) -> int:
-    for name, spec in scene.database.mapping.attachments.items():
+    """Swap two links that the plan leaves alone, as if it had planned and done that."""
+    for part in scene.undo.links:
+        spec = scene.database.mapping.attachments[part.attachment]
         if bool(spec.through) != through:
             continue
         table = scene.database.catalog.tables[spec.link_table]
-        column = table.column(spec.link.object)
         owner = scene.entity(spec.owner.entity)
-        known = sql.SQL("{} IN (SELECT {} FROM {})").format(
-            sql.Identifier(spec.link.object),
-            sql.Identifier(owner.primary_key[0]),
-            scene.place(owner),
+        chosen = _two_links(scene, part, owner)
+        if len(chosen) < 2:
+            continue
+        (one, of_one, type_of_one), (other, of_other, type_of_other) = chosen
+        columns = names((part.key, *part.columns))
+        scene.do(
+            sql.SQL("INSERT INTO {} SELECT {} FROM {} WHERE {}::text = ANY (%s)").format(
+                scene.undo.before(part), columns, scene.place(table), sql.Identifier(part.key)
+            ),
+            [one, other],
         )
-        done = scene.swap_where(Field(table, column), known) if column else 0
-        if done:
-            scene.links_follow.add(name)
-        return done
+        scene.set(table, str(one), spec.link.object, of_other)
+        scene.set(table, str(other), spec.link.object, of_one)
+        scene.links_follow[part.attachment] = [
+            (one, of_other, type_of_other),
+            (other, of_one, type_of_one),
+        ]
+        return 2
     return 0
+
+
+def _two_links(scene: Scene, part: UndoLinks, owner: Table) -> list[tuple[str | None, ...]]:
+    """Key, owner and content type of two linking rows of two owners, which the run left alone."""
+    mapping = scene.database.mapping
+    spec = mapping.attachments[part.attachment]
+    of_file = spec.through.column if spec.through else part.key
+    known = sql.SQL(" OR ").join(
+        sql.SQL("m.{} ~ {}").format(sql.Identifier(i.column), sql.Literal(i.pattern))
+        if i.pattern
+        else sql.SQL("m.{} IS NOT NULL").format(sql.Identifier(i.column))
+        for i in spec.identity
+    )
+    query = sql.SQL(
+        "SELECT DISTINCT ON (t.{object}) t.{key}::text, t.{object}::text, {type} FROM {table} AS t"
+        " WHERE t.{object} IN (SELECT {person} FROM {people}) AND {of_type}"
+        " AND t.{key} NOT IN (SELECT {key} FROM {fixed})"
+        " AND t.{key} IN (SELECT m.{of_file} FROM {files} AS m WHERE {known})"
+        " ORDER BY t.{object}, t.{key} LIMIT 2"
+    ).format(
+        object=sql.Identifier(spec.link.object),
+        key=sql.Identifier(part.key),
+        type=sql.SQL("t.{}::text").format(sql.Identifier(spec.link.content_type))
+        if spec.link.content_type
+        else sql.SQL("NULL"),
+        of_type=sql.SQL("t.{} = {}").format(
+            sql.Identifier(spec.link.content_type),
+            sql.Literal(scene.content_type(spec.owner.entity)),
+        )
+        if spec.link.content_type
+        else sql.SQL("true"),
+        table=scene.place(part.table),
+        person=sql.Identifier(owner.primary_key[0]),
+        people=scene.place(owner),
+        fixed=scene.undo.before(part),
+        of_file=sql.Identifier(of_file),
+        files=scene.place(spec.table),
+        known=known,
+    )
+    return [tuple(None if v is None else str(v) for v in row) for row in scene.rows(query)]

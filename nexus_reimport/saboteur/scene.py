@@ -6,7 +6,7 @@ not undo. Rows are chosen in the order of their keys, so that a kind does the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import LiteralString
 
@@ -18,11 +18,13 @@ from nexus_reimport.model import Plan, Survey
 from nexus_reimport.nexus.catalog import Column, Table
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.postgres import Connection, names, scalar
-from nexus_reimport.nexus.registry import UndoData
+from nexus_reimport.nexus.registry import LOADED, UndoData
 from nexus_reimport.nexus.tables import Role, fingerprinted
 
-Objects = list[dict[str, str | None]]
+Object = Mapping[str, str | None]  # column of the list -> text
+Objects = tuple[Object, ...]
 REFUSED = (psycopg.IntegrityError, psycopg.DataError)  # the database itself keeps such rows out
+_WHOLE = ("smallint", "integer", "bigint")
 _TEXT = ("text", "character varying", "character")
 _MOMENT = ("timestamp", "date", "time")
 _ALL: LiteralString = "true"
@@ -46,6 +48,13 @@ class Field:
         """The name of the table's key, for a statement."""
         return sql.Identifier(self.table.primary_key[0])
 
+    @property
+    def nowhere(self) -> LiteralString:
+        """An expression that makes of an id ({0}) one that no row has."""
+        if self.is_of("uuid"):
+            return "md5({0}::text)::uuid"
+        return "{0} + 1000000" if self.is_of(*_WHOLE) else "{0} || '0'"
+
     def is_of(self, *types: str) -> bool:
         """Whether the column is of one of ``types``, as PostgreSQL writes them."""
         return self.column.type.startswith(types)
@@ -60,8 +69,16 @@ class Scene:
     plan: Plan
     undo: UndoData
     objects: Objects  # of the bucket, as they are listed now
+    listed_before: Objects  # as they were listed before the run
+    sample: Objects  # those that are read in full, as they are read now
+    sizes: dict[str, int] = field(default_factory=dict)  # table -> rows, before anything is changed
     follows: set[str] = field(default_factory=set)  # entities whose plan says what is there now
-    links_follow: set[str] = field(default_factory=set)  # the same of attachments
+    # entity -> rows that the ledger says to be Nexus's alone, though FileMaker has their records
+    forgotten: dict[str, str] = field(default_factory=dict)
+    # entity -> key -> columns that the row had not before the run either
+    never_had: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    # attachment -> links (key, object, content type) that the plan is to have fixed as well
+    links_follow: dict[str, list[tuple[str | None, ...]]] = field(default_factory=dict)
     afterwards: list[Callable[[], object]] = field(default_factory=list)
 
     # -------------------------------------------------------------- the database
@@ -162,6 +179,25 @@ class Scene:
             if table and column and key.target in wanted and len(key.columns) == 1:
                 yield table, column
 
+    def alone(self, table: Table) -> list[str]:
+        """The keys of rows of ``table`` that were loaded, and that no other row points at."""
+        key = sql.Identifier("t", table.primary_key[0])
+        places = [
+            (k.table, k.columns[0])
+            for k in self.database.catalog.foreign_keys
+            if k.target == table.name and k.schema == self.database.schema and len(k.columns) == 1
+        ]
+        places += [(r.table, r.object) for r in self.database.mapping.references]
+        free = [
+            sql.SQL("NOT EXISTS (SELECT FROM {} AS r WHERE r.{}::text = {}::text)").format(
+                self.place(name), sql.Identifier(column), key
+            )
+            for name, column in places
+            if name in self.database.catalog.tables
+        ]
+        loaded = sql.SQL("{}::text IN (SELECT nexus_id FROM {})").format(key, LOADED)
+        return self.keys(table, sql.SQL(" AND ").join([loaded, *free]))
+
     def content_type(self, entity: str) -> int | None:
         """The content type of an entity's rows, as generic keys name it."""
         return self.database.content_types.get(self.database.mapping.entities[entity].model)
@@ -192,9 +228,11 @@ class Scene:
         return sorted(filter(self.count, self.wiped), key=lambda t: (self.count(t), t.name))
 
     def count(self, table: Table) -> int:
-        """How many rows a table has."""
-        found = self.value(sql.SQL("SELECT count(*) FROM {}").format(self.place(table)))
-        return int(str(found))
+        """How many rows a table has as the run has left it."""
+        if table.name not in self.sizes:
+            found = self.value(sql.SQL("SELECT count(*) FROM {}").format(self.place(table)))
+            self.sizes[table.name] = int(str(found))
+        return self.sizes[table.name]
 
     # -------------------------------------------------------------- one row, two rows
 
@@ -357,7 +395,7 @@ class Scene:
         }
         if column.type == "uuid" and column.name not in bound:
             return sql.SQL("md5('copy of ' || {}::text)::uuid").format(own)
-        if column.type in ("smallint", "integer", "bigint") and column.name in table.primary_key:
+        if column.type in _WHOLE and column.name in table.primary_key:
             largest = sql.SQL("(SELECT max({}) FROM {})").format(
                 sql.Identifier(column.name), self.place(table)
             )

@@ -203,3 +203,4 @@ class Rehearsing(Strict):
     """Where a run is rehearsed: on the real server, or another one of the same major version."""
 
     server: Postgres | None = None  # its ``database`` is where we connect to make the copy
+    self_test: bool = True  # on dev: also puts every kind of corruption into a copy

@@ -20,6 +20,7 @@ from nexus_reimport.model import (
     Rehearsal,
     Report,
     Scope,
+    SelfTest,
     Undone,
 )
 from nexus_reimport.record import Run, State, Verdict, front, journal
@@ -27,6 +28,7 @@ from nexus_reimport.record.verdict import EXIT_CODES
 from nexus_reimport.show.page import Page, TextLine, Tone, listed
 from nexus_reimport.show.planned import changed, respelt
 from nexus_reimport.show.result import counted
+from nexus_reimport.show.self_test import tested
 
 Fact = tuple[str, str]
 
@@ -66,6 +68,7 @@ def facts(run: Run) -> list[Fact]:
         *_undone(run),
         *_waited(run),
         *_rehearsed(run),
+        *_tested(run),
         *_checked(run),
         *_waivers(run),
         *_asked(run),
@@ -181,6 +184,12 @@ def _rehearsed(run: Run) -> Iterator[Fact]:
             )
     elif run.has(Plan):
         yield "rehearsal", "not done, or not finished"
+
+
+def _tested(run: Run) -> Iterator[Fact]:
+    """What the verification found of the kinds of corruption."""
+    if run.has(SelfTest):
+        yield "self-test", tested(run.load(SelfTest))
 
 
 def _checked(run: Run) -> Iterator[Fact]:

@@ -49,6 +49,7 @@ class DevRun:
     code: str
     mapping: str
     schema: tuple[str, ...]  # differences between the two schemas
+    untested: str = ""  # what is missing in the self-test of its verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +264,16 @@ def _forerun(settings: Settings, proposal: Proposal, forerunner: DevRun | None) 
         )
         if then != now
     ]
-    if not differ:
-        return None
-    listed = "".join(f"\n    {line}" for line in forerunner.schema[:SCHEMA_LINES])
-    return Refusal(
-        f"{dev} was run with a different {' and '.join(differ)} ({forerunner.run}){listed}",
-        f"run `nexus-reimport run {dev}` again",
-    )
+    if differ:
+        listed = "".join(f"\n    {line}" for line in forerunner.schema[:SCHEMA_LINES])
+        return Refusal(
+            f"{dev} was run with a different {' and '.join(differ)} ({forerunner.run}){listed}",
+            f"run `nexus-reimport run {dev}` again",
+        )
+    if forerunner.untested:
+        return Refusal(
+            f"{dev}: {forerunner.untested} ({forerunner.run})",
+            f"nexus-reimport verify --self-test {dev} shows what verification finds; then run"
+            f" `nexus-reimport run {dev}` again",
+        )
+    return None

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from nexus_reimport.checks.memo import Memo
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import private, rowfile
 from nexus_reimport.files.rowfile import RowFile
@@ -36,29 +37,26 @@ from nexus_reimport.model import (
     EntityPlan,
     Level,
     LinkPlan,
+    Outcome,
     Plan,
     Report,
     Result,
+    Sample,
     SelfTest,
     Survey,
     Trial,
 )
 from nexus_reimport.nexus import registry, scratch
 from nexus_reimport.nexus.database import Database
+from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.kept_readings import KeptReadings
 from nexus_reimport.nexus.postgres import Connection, connected, copy_out, names
 from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.saboteur import Kind, Objects, Scene
 from nexus_reimport.settings import Postgres
 
 FOLDER = "self_test"
-# What PostgreSQL itself keeps out: rows, rights that a copy does not give, what depends on others.
-REFUSED = (
-    psycopg.IntegrityError,
-    psycopg.DataError,
-    psycopg.errors.InsufficientPrivilege,
-    psycopg.errors.DependentObjectsStillExist,
-    psycopg.errors.FeatureNotSupported,
-)
+FIRST = "first"  # in it: what was read when nothing was corrupted
 STATE = "the real database was only read; the copy has been dropped"
 Progress = Callable[[int, int], None]
 
@@ -70,8 +68,15 @@ class Subject:
     connection: Connection
     intake: Intake
     plan: Plan
-    census: Census
-    census_now: Census
+    after: Mapping[str, Fingerprint]  # as the run has left its tables
+    listed_before: Census  # what S3 listed before the run
+    census: Census  # what S3 lists now
+    sample: Sample  # what S3 gives now of the objects that are read in full
+    kept: KeptReadings | None  # what was read of the copy when nothing was changed
+    memo: Memo | None  # what the checks found of it
+    needed: Mapping[
+        str, int
+    ]  # check -> how much is waived because it is so: a waiver's rest is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,10 @@ class Acts:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A run whose plan is there: its dump, what it has read, what it has planned."""
+    """A run whose plan is there: its dump, what it has read, what it has planned.
+
+    ``spared``: what cannot be other than before is neither read nor asked again for each kind.
+    """
 
     environment: str
     run: str
@@ -96,6 +104,8 @@ class Given:
     intake: Intake
     plan: Plan
     census: Census
+    sample: Sample
+    spared: bool = True
 
 
 def run(
@@ -116,9 +126,9 @@ def run(
         acts.restore(copy.place)
         surveyed = acts.survey(copy.place, folder)
         intake = replace(given.intake, survey=surveyed, folder=folder)
-        acts.apply(copy, intake)
+        applied = acts.apply(copy, intake)
         with connected(copy.place) as connection:
-            bench = _Bench(connection, given, intake, acts)
+            bench = _Bench(connection, given, intake, acts, applied.after)
             for number, kind in enumerate(kinds, 1):
                 trials.append(bench.trial(kind))
                 if progress:
@@ -141,43 +151,86 @@ def _folder(run: Path) -> Iterator[Path]:
     """
     folder = run / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
-    private.new_folder(folder)
     try:
-        for file in run.glob("*.parquet"):
-            (folder / file.name).hardlink_to(file)
+        _link(run, folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _link(folder: Path, to: Path) -> None:
+    """The row files of one folder in a new one as well."""
+    private.new_folder(to)
+    for file in folder.glob("*.parquet"):
+        (to / file.name).hardlink_to(file)
+
+
 class _Bench:
     """The copy as the run has left it, and the verification of it."""
 
-    def __init__(self, connection: Connection, given: Given, intake: Intake, acts: Acts) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        given: Given,
+        intake: Intake,
+        acts: Acts,
+        after: Mapping[str, Fingerprint],
+    ) -> None:
         self._connection, self._given, self._intake, self._acts = connection, given, intake, acts
+        self._after = after
+        self._kept, self._memo = KeptReadings(connection), Memo()
+        self._needed: Mapping[str, int] = {}
+        self._sizes: dict[str, int] = {}
+        self._database = Database.read(connection, intake.mapping)
         self._mapping: FieldMapping = intake.mapping
         committed = registry.runs(connection)
         if not committed or committed[0].undo is None:
             raise StopError("the copy does not know the run that was applied to it", state=STATE)
         self._undo = committed[0].undo
-        self._objects = list(rowfile.read_dicts(intake.folder, given.census.file))
+        self._objects: Objects = tuple(rowfile.read_dicts(intake.folder, given.census.file))
+        self._sample: Objects = tuple(rowfile.read_dicts(intake.folder, given.sample.file))
         report = self._verified_as_it_is()
+        _link(intake.folder, intake.folder / FIRST)
+        self._needed = {r.check: r.offending for r in report.results}
         self._was = {r.check: r for r in report.results}
         self.checks = tuple(self._was)
         self._require_sound(report)
+        with self._transaction():
+            scene = self._scene([])
+            for table in (*scene.wiped, *scene.protected):
+                scene.count(table)  # before any kind changes it
 
     def _verified_as_it_is(self) -> Report:
         with self._transaction():
-            census = self._given.census
-            return self._acts.verify(self._subject(self._given.plan, census, census))
+            return self._acts.verify(self._as_it_is())
+
+    def _as_it_is(self) -> Subject:
+        """The copy when nothing was corrupted."""
+        given = self._given
+        return Subject(
+            connection=self._connection,
+            intake=self._intake,
+            plan=given.plan,
+            after=self._after,
+            listed_before=given.census,
+            census=given.census,
+            sample=given.sample,
+            kept=self._kept if self._given.spared else None,
+            memo=self._memo if self._given.spared else None,
+            needed=self._needed,
+        )
 
     def require_clean(self) -> None:
         """Stop where a kind has left something behind: what came after it was not one kind alone.
 
+        Everything is read and asked again.
+
         Raises:
             StopError: verification finds on the copy now what it did not find at first.
         """
-        worse = [r.check for r in self._verified_as_it_is().results if self._is_worse(r)]
+        with self._transaction():
+            report = self._acts.verify(replace(self._as_it_is(), kept=None, memo=None))
+        worse = [r.check for r in report.results if self._is_worse(r)]
         if worse:
             raise StopError(
                 f"a kind of corruption was not undone on the copy: {', '.join(worse)}",
@@ -205,8 +258,10 @@ class _Bench:
                 try:
                     with self._connection.transaction():
                         changed = kind.corrupt(scene)
-                except REFUSED as error:
-                    return replace(found, refused=error.sqlstate or "")
+                except psycopg.Error as error:
+                    if not error.sqlstate:
+                        raise
+                    return replace(found, refused=error.sqlstate)
                 return self._judged(replace(found, changed=changed), kind, scene)
         finally:
             for put_back in afterwards:
@@ -238,47 +293,106 @@ class _Bench:
     def _transaction(self) -> Iterator[None]:
         self._connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+        self._kept.begin()
         try:
             yield
         finally:
             self._connection.execute("ROLLBACK")
+            self._put_back()
+
+    def _put_back(self) -> None:
+        """What was read first lies there again: what is read later is written over it."""
+        folder, first = self._intake.folder, self._intake.folder / FIRST
+        for file in first.glob("*.parquet"):
+            there = folder / file.name
+            if not (there.exists() and there.samefile(file)):
+                there.unlink(missing_ok=True)
+                there.hardlink_to(file)
 
     def _scene(self, afterwards: list[Callable[[], object]]) -> Scene:
         return Scene(
-            database=Database.read(self._connection, self._mapping),
+            database=self._database,
             survey=self._intake.survey,
             plan=self._given.plan,
             undo=self._undo,
-            objects=[dict(one) for one in self._objects],
+            objects=self._objects,
+            sizes=self._sizes,
+            listed_before=self._objects,
+            sample=self._sample,
             afterwards=afterwards,
         )
 
-    def _subject(self, plan: Plan, census: Census, now: Census) -> Subject:
-        return Subject(self._connection, self._intake, plan, census, now)
-
     def _corrupted(self, scene: Scene) -> Subject:
         given = self._given
-        plan = replace(
-            given.plan,
-            entities={n: self._followed(scene, n, e) for n, e in given.plan.entities.items()},
-            links={n: self._followed_links(scene, n, e) for n, e in given.plan.links.items()},
+        plan = given.plan
+        if scene.follows or scene.links_follow or scene.forgotten:
+            plan = replace(
+                plan,
+                entities={n: self._followed(scene, n, e) for n, e in plan.entities.items()},
+                links={n: self._followed_links(scene, n, e) for n, e in plan.links.items()},
+                ledger=self._ledger(scene),
+            )
+        census = self._listed(scene.objects, "now")
+        before = self._listed(scene.listed_before, "before")
+        sample = given.sample
+        if scene.sample is not self._sample:
+            sample = replace(sample, file=self._written(scene.sample, sample.file, "now"))
+        return replace(
+            self._as_it_is(),
+            intake=self._as_before(scene),
+            plan=plan,
+            listed_before=before,
+            census=census,
+            sample=sample,
         )
-        now = given.census
-        if scene.objects != self._objects:
-            now = self._listed(scene.objects, "census_corrupted")
-        return self._subject(plan, given.census, now)
 
-    def _listed(self, objects: Objects, name: str) -> Census:
-        was = self._given.census
-        columns = was.file.columns
-        ordered = sorted(objects, key=lambda one: one["key"] or "")
-        file = rowfile.write(
-            self._intake.folder / f"{name}.parquet",
-            columns,
-            (tuple(one[c] for c in columns) for one in ordered),
-        )
+    def _as_before(self, scene: Scene) -> Intake:
+        """What was read before the run, without what the kind says was not there then either."""
+        if not scene.never_had:
+            return self._intake
+        survey, folder = self._intake.survey, self._intake.folder
+        rows = dict(survey.rows)
+        for entity, without in scene.never_had.items():
+            key, file = survey.keys[entity], survey.rows[entity]
+            path = folder / f"followed_before_{entity}.parquet"
+            rows[entity] = rowfile.write(
+                path,
+                file.columns,
+                (
+                    tuple(None if c in without.get(row[key] or "", ()) else row[c] for c in row)
+                    for row in self._intake.rows(entity)
+                ),
+            )
+        return replace(self._intake, survey=replace(survey, rows=rows))
+
+    def _listed(self, objects: Objects, when: str) -> Census:
+        """The census of ``objects``; the one that was taken, where they are its own."""
+        census = self._given.census
+        if objects is self._objects:
+            return census
+        file = self._written(objects, census.file, when)
         stored = sum(int(one["size"] or 0) for one in objects)
-        return replace(was, objects=len(objects), bytes_stored=stored, file=file)
+        return replace(census, objects=file.rows, bytes_stored=stored, file=file)
+
+    def _written(self, objects: Objects, like: RowFile, when: str) -> RowFile:
+        """Objects as a row file of their own, in the order of their keys."""
+        ordered = sorted(objects, key=lambda one: one["key"] or "")
+        rows = (tuple(one[c] for c in like.columns) for one in ordered)
+        path = self._intake.folder / f"corrupted_{when}_{like.name}"
+        return rowfile.write(path, like.columns, rows)
+
+    def _ledger(self, scene: Scene) -> RowFile:
+        """The ledger; with the rows that the kind says were taken for Nexus's alone."""
+        file, folder = self._given.plan.ledger, self._intake.folder
+        if not scene.forgotten:
+            return file
+        lines = (
+            (source, entity, Outcome.KEPT, "no_filemaker_id", None, nexus_id)
+            if entity and nexus_id and scene.forgotten.get(entity) == nexus_id
+            else (source, entity, outcome, why, filemaker_id, nexus_id)
+            for source, entity, outcome, why, filemaker_id, nexus_id in rowfile.read(folder, file)
+        )
+        return rowfile.write(folder / "followed_ledger.parquet", file.columns, lines)
 
     def _followed(self, scene: Scene, name: str, plan: EntityPlan) -> EntityPlan:
         """The plan of an entity; as the rows are now, where the kind says that it follows them."""
@@ -288,13 +402,13 @@ class _Bench:
         return replace(plan, file=file, kept=plan.kept + file.rows - plan.file.rows)
 
     def _followed_links(self, scene: Scene, name: str, plan: LinkPlan) -> LinkPlan:
-        if name not in scene.links_follow:
+        """The links that a plan fixes, and those with them that the kind has moved."""
+        moved = scene.links_follow.get(name)
+        if not moved:
             return plan
-        spec = self._mapping.attachments[name]
-        link, key = spec.link, scene.database.key(spec.link_table)
-        columns = (key, link.object, *([link.content_type] if link.content_type else []))
-        file = self._dumped(scene, spec.link_table, columns, f"followed_{name}")
-        return replace(plan, file=file)
+        planned = list(rowfile.read(self._intake.folder, plan.file))
+        path = self._intake.folder / f"followed_{name}.parquet"
+        return replace(plan, file=rowfile.write(path, plan.file.columns, [*planned, *moved]))
 
     def _dumped(self, scene: Scene, table: str, columns: Sequence[str], name: str) -> RowFile:
         query = sql.SQL("SELECT {} FROM {} ORDER BY {}::text").format(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from nexus_reimport import application, checks
 from nexus_reimport.checks import bucket
 from nexus_reimport.checks.after import After, Claim
+from nexus_reimport.checks.memo import Memo
 from nexus_reimport.errors import ApplicationError
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
@@ -33,6 +34,8 @@ from nexus_reimport.nexus import (
 )
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.inventory import Positions
+from nexus_reimport.nexus.kept_readings import CATALOG, KeptReadings
 from nexus_reimport.nexus.links import AttachmentState
 from nexus_reimport.nexus.own_tables import OwnTables
 from nexus_reimport.nexus.postgres import Connection
@@ -79,11 +82,14 @@ class Copy:
 
     It is read in ``transaction`` where one is open on it, which is left open. ``is_surveyed``: the
     survey is of the copy itself, so that owners, grants and policies are compared as well.
+    ``kept`` and ``memo`` spare what cannot be other than at the verification before.
     """
 
     place: Postgres
     transaction: Connection | None = None
     is_surveyed: bool = False
+    kept: KeptReadings | None = None
+    memo: Memo | None = None
 
 
 def run(
@@ -106,7 +112,8 @@ def run(
     """
     after = gather(settings, expected, storage, copy=copy, progress=progress)
     only_links = expected.plan.scope is Scope.RELINK
-    report = checks.run(after, settings.waivers, today=today, only_links=only_links, goes_on=True)
+    subject = checks.Remembered(after, copy.memo) if copy and copy.memo else after
+    report = checks.run(subject, settings.waivers, today=today, only_links=only_links, goes_on=True)
     if progress:
         progress(STEPS, STEPS)
     return report
@@ -121,11 +128,10 @@ def gather(
     progress: Progress | None = None,
 ) -> After:
     """What the checks after look at, read afresh."""
-    is_as_it_was_made = copy is None or copy.is_surveyed
     with _opened(settings, copy) as connection:
         session.set_for_transaction(connection)  # the settings of the transaction that wrote
         asks_api = settings.application if copy is None else None
-        reader = _Reader(connection, expected, asks_api, compares_local=is_as_it_was_made)
+        reader = _Reader(connection, expected, asks_api, copy)
         for number, part in enumerate(reader.parts(), 1):
             reader.read(part)
             if progress:
@@ -173,11 +179,13 @@ class _Reader:
         connection: Connection,
         expected: Expected,
         api: ApplicationAccess | None,
-        *,
-        compares_local: bool,
+        copy: Copy | None,
     ) -> None:
-        self._connection, self._expected = connection, expected
-        self._api, self._compares_local = api, compares_local
+        self._connection, self._expected, self._api = connection, expected, api
+        self._compares_local = copy is None or copy.is_surveyed
+        self._kept = copy.kept if copy else None
+        if self._kept:
+            self._kept.look()
         self.found: dict[str, Any] = {}
         intake = expected.intake
         self._mapping, self._survey, self._folder = intake.mapping, intake.survey, intake.folder
@@ -185,11 +193,13 @@ class _Reader:
             self._mapping.content_types,
             lambda: catalogs.content_types(connection, self._mapping),
         )
+        catalog = self._once(
+            "the catalog",
+            (CATALOG,),
+            lambda: catalogs.read(connection, self._mapping.schema_name),
+        )
         self._database = Database(
-            connection,
-            self._mapping,
-            catalogs.read(connection, self._mapping.schema_name),
-            {} if isinstance(types, Unread) else types,
+            connection, self._mapping, catalog, {} if isinstance(types, Unread) else types
         )
         self._elsewhere = {t.name: t for t in row_hashes.elsewhere(connection, self._mapping)}
 
@@ -211,13 +221,21 @@ class _Reader:
             "positions": lambda: self._read(
                 "the sequences", lambda: inventory.positions(self._connection)
             ),
-            "answers": lambda: self._read("the application's queries", self._answers),
+            "answers": self._asked,
             "shown": self._shown,
             "next_keys": lambda: self._read("the sequences", self._next_keys),
         }
 
     def _read(self, what: str, read: Callable[[], T]) -> T | Unread:
         return readings.tolerant(self._connection, what, read)
+
+    def _once(self, key: str, tables: Collection[str], read: Callable[[], T]) -> T:
+        """What ``read`` gives; what was kept of it where nothing of ``tables`` was changed."""
+        return self._kept.of(key, tables, read) if self._kept else read()
+
+    def _here(self, *tables: str) -> tuple[str, ...]:
+        """Tables of the application's with their schema."""
+        return tuple(f"{self._mapping.schema_name}.{table}" for table in tables)
 
     def _rows(self) -> dict[str, RowFile | Unread]:
         tables = {
@@ -232,31 +250,59 @@ class _Reader:
 
     def _dumped(self, table: str, key: str, name: str) -> RowFile | Unread:
         path = self._folder / f"{name}.parquet"
-        return self._read(
-            table, lambda: tables.dump(self._database, self._database.table(table), path, key)
+        return self._once(
+            name,
+            self._here(table),
+            lambda: self._read(
+                table, lambda: tables.dump(self._database, self._database.table(table), path, key)
+            ),
         )
 
     def _attachments(self) -> dict[str, RowFile | Unread]:
         def dumped(name: str) -> RowFile | Unread:
             path = self._folder / f"after_{name}_attached.parquet"
             spec = self._mapping.attachments[name]
-            return self._read(name, lambda: links.dump_attachment(self._database, spec, path))
+            return self._once(
+                f"attached {name}",
+                self._of_attachment(name),
+                lambda: self._read(name, lambda: links.dump_attachment(self._database, spec, path)),
+            )
 
         return {name: dumped(name) for name in self._mapping.attachments}
 
     def _states(self) -> dict[str, AttachmentState | Unread]:
         def state(name: str) -> AttachmentState | Unread:
-            return self._read(name, lambda: links.attachment_state(self._database, name))
+            return self._once(
+                f"state of {name}",
+                self._of_attachment(name),
+                lambda: self._read(name, lambda: links.attachment_state(self._database, name)),
+            )
 
         return {name: state(name) for name in self._mapping.attachments}
+
+    def _of_attachment(self, name: str) -> tuple[str, ...]:
+        """The tables that tell where an attachment hangs."""
+        spec = self._mapping.attachments[name]
+        owner = self._mapping.entities[spec.owner.entity].table
+        return self._here(spec.table, spec.link_table, owner, self._mapping.content_types)
 
     def _fingerprints(self) -> dict[str, Fingerprint | Unread]:
         """Of what nothing of a run is for, linking tables aside; volatile ones are counted."""
         linking = self._mapping.linking_tables()
         names = [t for t in self._survey.fingerprints(Role.PROTECTED) if t not in linking]
-        here = {t: self._read(t, partial(self._print_of, t)) for t in names}
+        here = {
+            t: self._once(
+                f"print of {t}", self._here(t), partial(self._read, t, partial(self._print_of, t))
+            )
+            for t in names
+        }
         others = self._survey.elsewhere
-        return here | {t: self._read(t, partial(self._print_elsewhere, t)) for t in others}
+        return here | {
+            t: self._once(
+                f"print of {t}", (t,), partial(self._read, t, partial(self._print_elsewhere, t))
+            )
+            for t in others
+        }
 
     def _print_of(self, name: str) -> Fingerprint:
         return tables.fingerprint_of(self._database, self._database.table(name))
@@ -277,7 +323,11 @@ class _Reader:
         for name, now in found.items():
             volatile = name in survey.tables and survey.tables[name].left_out
             if was[name].digest and not isinstance(now, Unread) and (now != was[name] or volatile):
-                rows[name] = self._read(name, partial(self._rows_of, name))
+                rows[name] = self._once(
+                    f"hashes of {name}",
+                    (*self._here(name), name),
+                    partial(self._read, name, partial(self._rows_of, name)),
+                )
         return rows
 
     def _rows_of(self, name: str) -> RowFile:
@@ -290,7 +340,9 @@ class _Reader:
 
     def _own(self) -> OwnTables:
         entities = list(self._expected.plan.entities)
-        return own_tables.read(self._database, self._wanted_undo, entities, self._folder)
+        return own_tables.read(
+            self._database, self._wanted_undo, entities, self._folder, self._once
+        )
 
     def _wanted_undo(self) -> UndoData:
         plan, facts = self._expected.plan, self._survey.schema
@@ -298,7 +350,8 @@ class _Reader:
         return undo_data.of(run, self._database, plan.entities, plan.links, facts)
 
     def _schema_changes(self) -> tuple[str, ...] | Unread:
-        return self._read("the catalog", self._changes)
+        read = partial(self._read, "the catalog", self._changes)
+        return self._once("changes of the catalog", (CATALOG,), read)
 
     def _changes(self) -> tuple[str, ...]:
         """What the catalog says otherwise than at the survey; on a copy of what that must have."""
@@ -310,8 +363,14 @@ class _Reader:
             was, now = schema.structure(was), schema.structure(now)
         return schema.differences(was, now)
 
-    def _answers(self) -> Answers:
-        return questions.ask(self._database)
+    def _asked(self) -> Answers | Unread:
+        mapping = self._mapping
+        calendar = mapping.entities[mapping.application.calendar.entity].table
+        attached = [t for name in mapping.attachments for t in self._of_attachment(name)]
+        read = partial(
+            self._read, "the application's queries", lambda: questions.ask(self._database)
+        )
+        return self._once("answers", (*self._here(calendar), *attached), read)
 
     def _shown(self) -> tuple[Asked, Shown] | Unread | None:
         """What the API must show; None where it is not asked."""
@@ -326,9 +385,18 @@ class _Reader:
         return self._read("what the screens show", read)
 
     def _next_keys(self) -> tuple[Reading, ...]:
-        schema_name = self._mapping.schema_name
-        wiped = [self._mapping.entities[name].table for name in self._expected.plan.entities]
+        """Of the sequences behind wiped tables, and of others that have moved since the survey."""
+        schema_name, here = self._mapping.schema_name, self._database.catalog.tables
+        wiped = {self._mapping.entities[name].table for name in self._expected.plan.entities}
+        now, was = self.found["positions"], self._survey.positions
+        moved = () if isinstance(now, Unread) else _risen(was, now)
         return tuple(
             sequences.read(self._connection, schema_name, sequence)
-            for sequence in sequences.behind(self._connection, schema_name, wiped)
+            for sequence in sequences.behind(self._connection, schema_name, here)
+            if sequence.table in wiped or f"{sequence.schema}.{sequence.name}" in moved
         )
+
+
+def _risen(was: Positions, now: Positions) -> set[str]:
+    """The sequences that have given out something since; one set back has a check of its own."""
+    return {name for name, last in now.items() if last is not None and last > (was.get(name) or 0)}

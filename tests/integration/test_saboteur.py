@@ -1,32 +1,26 @@
-"""Kinds of corruption are put into a copy, one at a time, and the verification is asked."""
+"""Kinds of corruption are put into a copy, one at a time, and the verification finds each."""
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 
+import psycopg
 import pytest
 
-from nexus_reimport import saboteur, show
+from nexus_reimport import checks, saboteur, show
+from nexus_reimport.checks import after
 from nexus_reimport.cli import main
+from nexus_reimport.errors import StopError
 from nexus_reimport.model import SelfTest
 from nexus_reimport.saboteur import Kind
 from nexus_reimport.saboteur.scene import Scene
-from support.clinic import Clinic
-
-# One or two of each sort.
-SOME = (
-    "a_text_has_a_blank_at_its_end",
-    "a_time_is_off_by_an_hour",
-    "a_json_number_got_a_fraction",
-    "a_patient_is_lost",
-    "a_note_is_fabricated",
-    "two_patients_have_each_others_document",
-    "an_image_is_under_another_patient",
-    "a_patient_was_never_planned",
-    "a_file_is_overwritten_with_the_same_size",
-    "a_file_is_hidden",
-)
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
+from support.altered import altered
+from support.clinic import ROLE, Clinic, as_tested, opened, planned
 
 
 def nothing(scene: Scene) -> int:
@@ -38,56 +32,154 @@ def unseen(scene: Scene) -> int:
     return scene.count(scene.people)
 
 
-@pytest.fixture
-def some(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of all kinds, a few of each sort, one that finds nothing, and one that nobody can see."""
-    chosen = [saboteur.KINDS[name] for name in SOME]
-    chosen += [
-        Kind("nothing_here", "Nothing is there.", "nothing", nothing),
-        Kind("unseen", "Nothing is changed.", "nothing", unseen),
-    ]
-    monkeypatch.setattr(saboteur, "of_scope", lambda *, only_links: tuple(chosen))
+# A few of each sort, one that finds nothing, and one that nobody can see.
+SOME = (
+    "a_text_has_a_blank_at_its_end",
+    "a_time_is_off_by_an_hour",
+    "a_json_number_got_a_fraction",
+    "a_note_is_fabricated",
+    "two_patients_have_each_others_document",
+    "a_column_of_a_wiped_table_is_dropped",
+    "a_sequence_is_set_back",
+    "a_patient_was_taken_for_one_of_nexus_alone",
+    "a_file_is_hidden",
+)
+CHOSEN = (
+    *(saboteur.KINDS[name] for name in SOME),
+    Kind("nothing_here", "Nothing is there.", "nothing", nothing),
+    Kind("unseen", "Nothing is changed.", "nothing", unseen),
+)
 
 
-def test_what_is_put_in_is_found_by_name_and_taken_out_again(clinic: Clinic, some: None) -> None:
-    before = clinic.state()
-    found: SelfTest = clinic.planned().self_test()
-    fates = {t.kind: t for t in found.trials}
-    assert list(fates) == [*SOME, "nothing_here", "unseen"]
+OF_NO_COPY = {after.application.the_application_shows_what_the_database_holds.__name__}  # its API
+
+
+@pytest.fixture(scope="module")
+def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SelfTest:
+    """Every kind against the verification, on the state of the session's rehearsed run."""
+    needed = ("postgres", "filled_s3", "made_up", "templates", "rehearsed")
+    *servers, rehearsed = (request.getfixturevalue(name) for name in needed)
+    with opened(tmp_path_factory.mktemp("matrix"), *servers) as found:
+        return found.approved(rehearsed).sabotaged()
+
+
+@pytest.mark.timeout(900)
+def test_every_kind_of_corruption_is_found_in_the_made_up_clinic(matrix: SelfTest) -> None:
+    assert [(t.kind, t.noted_by, t.crashed) for t in matrix.missed] == []
+    assert [(t.kind, t.refused) for t in matrix.not_possible] == []
+    assert {t.kind for t in matrix.trials} == set(saboteur.KINDS)
+    assert matrix.is_complete
+
+
+def test_each_check_is_needed_by_a_kind_that_no_other_one_finds(matrix: SelfTest) -> None:
+    alone = {t.caught_by[0] for t in matrix.trials if len(t.caught_by) == 1}
+    assert set(matrix.checks) - alone == OF_NO_COPY
+    assert set(matrix.checks) == {c.name for c in checks.of_stage(after.After)}
+
+
+@pytest.mark.timeout(900)
+def test_to_read_and_to_ask_everything_again_gives_the_same_table(
+    clinic: Clinic, rehearsed: Path, matrix: SelfTest
+) -> None:
+    chosen = tuple(saboteur.KINDS.values())[::8]
+    found = clinic.approved(rehearsed).sabotaged(chosen, spared=False)
+    spared = {t.kind: t for t in matrix.trials}
+    assert [t for t in found.trials if t != spared[t.kind]] == []
+    assert len(found.trials) == len(chosen)
+
+
+def test_what_is_put_in_is_found_by_name_and_taken_out_again(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    before, book = clinic.state(), clinic.approved(rehearsed)
+    files = sorted(path.name for path in book.folder.iterdir())
+    found = book.sabotaged(CHOSEN)
+    assert [t.kind for t in found.trials] == [*SOME, "nothing_here", "unseen"]
     assert [t.kind for t in found.caught] == list(SOME)
     assert [t.kind for t in found.missed] == ["unseen"]
     assert [t.kind for t in found.not_possible] == ["nothing_here"]
     assert not found.is_complete
-    assert "every_patient_of_filemaker_is_there" in fates["a_patient_is_lost"].caught_by
-    assert "every_row_is_as_planned" not in fates["a_patient_was_never_planned"].caught_by
-    assert fates["a_file_is_hidden"].caught_by == ("no_file_was_lost",)
+    fates = {t.kind: t.caught_by for t in found.trials}
+    assert fates["a_file_is_hidden"] == ("no_file_was_lost",)
+    assert fates["a_sequence_is_set_back"] == ("no_sequence_was_set_back",)
     assert clinic.state() == before
+    assert sorted(path.name for path in book.folder.iterdir()) == files
     assert not clinic.rows("SELECT FROM pg_database WHERE datname LIKE 'nexus_reimport_scratch%'")
-
-
-def test_the_page_shows_missed_kinds_first_and_what_each_check_is_worth(
-    clinic: Clinic, some: None
-) -> None:
-    book = clinic.planned()
-    book.self_test()
-    page = repr(show.self_test(book.run.load(SelfTest)))
-    assert "10 caught, 1 missed, 1 not possible here" in page
-    assert re.search(r"no_file_was_lost +2 +2", page)
-    rows = page[page.index("By kind") :]
-    words = re.findall(r"^(MISSED|caught|not possible here)", rows, re.M)
+    page = repr(show.self_test(found))
+    assert "9 caught, 1 missed, 1 not possible here" in page
+    assert re.search(r"no_file_was_lost +1 +1", page)
+    words = re.findall(r"^(MISSED|caught|not possible here)", page[page.index("By kind") :], re.M)
     assert words == ["MISSED", *["caught"] * len(SOME), "not possible here"]
 
 
-def test_the_command_leaves_with_1_where_a_kind_is_missed(
-    clinic: Clinic, some: None, capsys: pytest.CaptureFixture[str]
+def test_a_kind_that_leaves_something_behind_stops_the_test(
+    clinic: Clinic, rehearsed: Path
 ) -> None:
-    clinic.planned()
+    def left_behind(scene: Scene) -> int:
+        place = scene.connection.info
+        there = {"host": place.host, "port": place.port, "dbname": place.dbname}
+        who = {"user": place.user, "password": place.password}
+        with psycopg.connect(**there, **who) as another:
+            return another.execute("DELETE FROM letters_patientletter").rowcount
+
+    kind = Kind("left_behind", "Rows are gone for good.", "the copy", left_behind)
+    with pytest.raises(StopError, match="a kind of corruption was not undone on the copy"):
+        clinic.approved(rehearsed).sabotaged((kind,))
+
+
+def test_prod_relies_on_a_dev_run_only_if_its_verification_has_found_every_kind(
+    clinic: Clinic,
+) -> None:
+    clinic.add_prod()
+    book = clinic.preflight()
+    as_tested(book)
+    whole = book.run.load(SelfTest)
+    missed = replace(whole.trials[0], caught_by=())
+    book.run.save(replace(whole, trials=(missed, *whole.trials[1:])))
+    book.approve(rehearsed=True)
+    book.apply()
+    book.verify()
+    book.sign_off()
+    book.seal()
+    prod = clinic.preflight("sandbox-prod")
+    (refusal,) = prod.outlook().refusals
+    assert refusal.what == f"sandbox-dev: its verification missed {missed.kind} ({book.run.id})"
+    assert "nexus-reimport verify --self-test sandbox-dev" in refusal.next
+    with pytest.raises(StopError, match="its verification missed"):
+        prod.approve(rehearsed=True)
+    assert prod.self_test().missed == (missed,), "prod shows the table of the run it relies on"
+
+
+def test_where_no_copy_can_be_made_it_says_so_and_leaves_with_1(
+    no_createdb: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = planned().sabotaged()
+    assert (found.trials, found.is_complete) == ((), False)
+    assert found.why_not == f"the role may not create databases (ALTER ROLE {ROLE} CREATEDB;)"
+    assert "NOT TESTED" in repr(show.self_test(found))
     with pytest.raises(SystemExit) as left:
         main(["verify", "--self-test", "sandbox-dev", "--json"])
     assert left.value.code == 1
-    value = json.loads(capsys.readouterr().out)
-    assert value["complete"] is False
-    assert [t["kind"] for t in value["trials"] if t["changed"] and not t["caught_by"]] == ["unseen"]
+    assert json.loads(capsys.readouterr().out)["why_not"]
+
+
+@pytest.mark.timeout(900)
+def test_the_kinds_know_no_installation_by_its_names(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    with altered(postgres, s3, tmp_path / "second") as second:
+        book, _ = second.checked()
+        found = book.sabotaged()
+    assert [(t.kind, t.noted_by, t.crashed) for t in found.missed] == []
+    assert len(found.caught) > 150
+    refused = [t.kind for t in found.not_possible if t.refused]
+    assert refused == []
+
+
+def test_verify_alone_says_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["verify", "sandbox-dev"])
+    assert "nexus-reimport verify --self-test sandbox-dev" in capsys.readouterr().err
 
 
 def test_each_kind_has_a_name_of_its_own_and_a_sentence() -> None:

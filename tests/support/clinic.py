@@ -14,10 +14,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from nexus_reimport import CHECKOUT, runbook
+from nexus_reimport import CHECKOUT, runbook, saboteur
 from nexus_reimport.checks.after import After
 from nexus_reimport.checks.before import Before
-from nexus_reimport.model import Report
+from nexus_reimport.model import Report, SelfTest, Trial
 from nexus_reimport.nexus import deployment
 from nexus_reimport.runbook import rollback
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
@@ -79,8 +79,16 @@ def taken_back(name: str) -> Report:
     return back.verify()
 
 
+def as_tested(book: runbook.Runbook) -> None:
+    """The table of a self-test that has found every kind, as if it had been made."""
+    kinds = saboteur.of_scope(only_links=book.run.kind == "relink")
+    trials = tuple(Trial(k.name, k.meaning, k.corrupts, 1, ("as_if",)) for k in kinds)
+    book.run.save(SelfTest(book.settings.name, book.run.id, ("as_if",), trials, 0.0))
+
+
 def finished(book: runbook.Runbook) -> runbook.Runbook:
     """An approved run, to its end, sealed."""
+    as_tested(book)
     book.apply()
     book.verify()
     book.sign_off()
@@ -287,6 +295,8 @@ def write_environments(
         name = f"sandbox-{kind}"
         text = (ENVIRONMENTS / f"{name}.toml").read_text()
         text = text.replace(f'database = "nexus_{kind}"', f'database = "{database}"')
+        # To test the verification takes a minute or more: it has tests of its own.
+        text += "\n[rehearsal]\nself_test = false\n"
         (folder / f"{name}.toml").write_text(text.replace("../../", "../"))
         secrets = {
             "NEXUS_SANDBOX_PG_PORT": server.port,

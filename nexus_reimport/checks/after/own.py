@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nexus_reimport import strict_json
@@ -15,6 +15,8 @@ from nexus_reimport.model import Level, Scope
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.readings import Unread
 from nexus_reimport.nexus.registry import Committed, written
+
+_CLOCKS = timedelta(hours=12)  # by which the server's clock and ours may differ at most
 
 
 @check(After, Level.STOP, serves=("M1", "S6"), waivable=False, links=True)
@@ -56,7 +58,8 @@ def _not_as_written(after: After, row: Mapping[str, Any]) -> Iterator[str]:
             yield column
     at = datetime.fromisoformat(row["committed_at"])
     others = (r["committed_at"] for r in had(after.own.rows) if r["run"] != row["run"])
-    if any(datetime.fromisoformat(other) >= at for other in others):
+    is_too_early = at < after.survey.taken_at - _CLOCKS
+    if is_too_early or any(datetime.fromisoformat(other) >= at for other in others):
         yield "committed_at"
 
 

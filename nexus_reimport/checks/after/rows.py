@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from nexus_reimport import strict_json
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.after.subject import After, had
 from nexus_reimport.files import rowfile
-from nexus_reimport.files.rowfile import Dict, by
+from nexus_reimport.files.rowfile import Dict, RowFile, by
 from nexus_reimport.mapping import Entity
 from nexus_reimport.model import Level, Outcome
 from nexus_reimport.nexus.readings import Unread
+
+
+def _in_ledger(
+    after: After, ledger: RowFile, entity: str, *outcomes: Outcome
+) -> list[tuple[str, str | None]]:
+    """FileMaker id and Nexus id of the records of ``entity`` that were loaded, if not others."""
+    wanted = outcomes or (Outcome.NEW, Outcome.REPLACED)
+    return [
+        (filemaker_id or "", nexus_id)
+        for _, name, outcome, _, filemaker_id, nexus_id in rowfile.read(after.folder, ledger)
+        if name == entity and outcome in wanted
+    ]
+
+
+def _overrides(after: After, overrides: RowFile) -> set[tuple[str | None, ...]]:
+    """Entity, key and column of each value that a person or a named rule has set."""
+    return {line[:3] for line in rowfile.read(after.folder, overrides)}
 
 
 def _filemaker_ids(after: After, entity: str) -> Finding:
     """Every loaded record of ``entity`` is a row now, under the id that the plan gave it."""
     key = after.survey.keys[entity]
     there = {row[key] for row in after.rows(entity)}
-    loaded = [
-        (filemaker_id or "", nexus_id)
-        for _, name, outcome, _, filemaker_id, nexus_id in rowfile.read(
-            after.folder, after.plan.ledger
-        )
-        if name == entity and outcome in (Outcome.NEW, Outcome.REPLACED)
-    ]
+    loaded = after.once(_in_ledger, after.plan.ledger, entity)
     source = after.mapping.entities[entity].source
     plan = after.plan.entities[entity]
     in_filemaker = after.snapshot.extracts[source].rows - sum(plan.left_out.values())
@@ -48,6 +59,32 @@ def every_appointment_of_filemaker_is_there(after: After) -> Finding:
     return _filemaker_ids(after, after.mapping.application.calendar.entity)
 
 
+def _entities(after: After) -> Iterable[str]:
+    return after.plan.entities
+
+
+def _others(after: After) -> Iterable[str]:
+    """What is wiped beside patients and appointments, which have a check each."""
+    named = (after.mapping.people(), after.mapping.application.calendar.entity)
+    return [entity for entity in after.plan.entities if entity not in named]
+
+
+@check(After, Level.STOP, serves=("D3", "D4", "D5", "D6"), each=_others)
+def every_other_record_of_filemaker_is_there(after: After, entity: str) -> Finding:
+    """The notes, messages, letters and reminders that FileMaker has are in Nexus."""
+    return _filemaker_ids(after, entity)
+
+
+@check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"), each=_entities)
+def every_planned_row_came_from_somewhere(after: After, entity: str) -> Finding:
+    """Every row of the plan is a record of FileMaker, or one that was there and was kept."""
+    ledger, origins = after.plan.ledger, (Outcome.NEW, Outcome.REPLACED, Outcome.KEPT)
+    known = {nexus_id for _, nexus_id in after.once(_in_ledger, ledger, entity, *origins)}
+    key, file = after.survey.keys[entity], after.plan.entities[entity].file
+    rows = [row[key] for row in rowfile.read_dicts(after.folder, file)]
+    return Finding(max(1, len(rows)), [f"{entity} {row}" for row in rows if row not in known])
+
+
 @check(After, Level.STOP, serves=("R2", "R3"), waivable=False)
 def the_next_keys_are_free(after: After) -> Finding:
     """What each sequence gives out next is free: the application can add rows."""
@@ -57,23 +94,21 @@ def the_next_keys_are_free(after: After) -> Finding:
     return Finding(max(1, len(readings)), off, note=note)
 
 
-@check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"))
-def every_row_is_as_planned(after: After) -> Finding:
+@check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"), each=_entities)
+def every_row_is_as_planned(after: After, entity: str) -> Finding:
     """Every row of every wiped table equals the plan's, value by value."""
-    looked, off = 0, []
-    for entity, plan in after.plan.entities.items():
-        now = after.now[entity]
-        if isinstance(now, Unread):
-            off.append(now.why)
-            continue
-        key, json = after.survey.keys[entity], _json_columns(after, entity)
-        gone = [c for c in plan.file.columns if c not in now.columns]
-        off += [f"{plan.table}: there is no column {column}" for column in gone]
-        planned = rowfile.read_dicts(after.folder, plan.file)
-        for (row_key,), wanted, row in rowfile.paired(planned, after.rows(entity), by(key)):
-            looked += 1
-            if wanted is None or row is None or _changed(wanted, row, json, gone):
-                off.append(f"{entity} {row_key}")
+    now, plan = after.now[entity], after.plan.entities[entity]
+    if isinstance(now, Unread):
+        return Finding(1, [now.why])
+    looked = 0
+    key, json = after.survey.keys[entity], _json_columns(after, entity)
+    gone = [c for c in plan.file.columns if c not in now.columns]
+    off = [f"{plan.table}: there is no column {column}" for column in gone]
+    planned = rowfile.read_dicts(after.folder, plan.file)
+    for (row_key,), wanted, row in rowfile.paired(planned, after.rows(entity), by(key)):
+        looked += 1
+        if wanted is None or row is None or _changed(wanted, row, json, gone):
+            off.append(f"{entity} {row_key}")
     return Finding(max(1, looked), off)
 
 
@@ -81,33 +116,33 @@ def _changed(wanted: Dict, row: Dict, json: set[str], gone: Collection[str]) -> 
     return any(_differ(row[c], wanted[c], c in json) for c in wanted if c not in gone)
 
 
-@check(After, Level.STOP, serves=("K7", "K8", "X4"))
-def what_only_nexus_knows_was_carried_over(after: After) -> Finding:
+@check(After, Level.STOP, serves=("K7", "K8", "X4"), each=_entities)
+def what_only_nexus_knows_was_carried_over(after: After, entity: str) -> Finding:
     """Columns, and keys in JSON columns, that FileMaker does not feed are what they were.
 
     Values that a person or a named rule has set, listed one by one in the plan, are left aside.
     """
     looked, off = 0, []
-    overrides = {line[:3] for line in rowfile.read(after.folder, after.plan.overrides)}
-    for entity, spec in after.mapping.entities.items():
-        fed = set(spec.fed_columns())
-        by_key = {n.partition(".")[0] for n, c in spec.columns.items() if c.gather or "." in n}
-        key, json = after.survey.keys[entity], _json_columns(after, entity)
-        pairs = rowfile.paired(after.intake.rows(entity), after.rows(entity), by(key))
-        for (row_key,), then, row in pairs:
-            if then is None or row is None:
-                continue  # new, or gone: every_row_is_as_planned says whether that is right
-            looked += 1
-            rest = (c for c in then if c not in fed)
-            differ = [c for c in rest if _differ(row.get(c), then[c], c in json)]
-            carried = all((entity, row_key, c) in overrides for c in differ)
-            if not carried or not all(
-                strict_json.same_documents(_unfed(spec, c, row.get(c)), _unfed(spec, c, then[c]))
-                for c in by_key
-            ):
-                off.append(f"{entity} {row_key}")
-    is_new = all(map(after.was_empty, after.mapping.entities))
-    return Finding(looked, off, empty="no table held a row before the run" if is_new else "")
+    overrides = after.once(_overrides, after.plan.overrides)
+    spec = after.mapping.entities[entity]
+    fed = set(spec.fed_columns())
+    by_key = {n.partition(".")[0] for n, c in spec.columns.items() if c.gather or "." in n}
+    key, json = after.survey.keys[entity], _json_columns(after, entity)
+    pairs = rowfile.paired(after.intake.rows(entity), after.rows(entity), by(key))
+    for (row_key,), then, row in pairs:
+        if then is None or row is None:
+            continue  # new, or gone: every_row_is_as_planned says whether that is right
+        looked += 1
+        rest = (c for c in then if c not in fed)
+        differ = [c for c in rest if _differ(row.get(c), then[c], c in json)]
+        carried = all((entity, row_key, c) in overrides for c in differ)
+        if not carried or not all(
+            strict_json.same_documents(_unfed(spec, c, row.get(c)), _unfed(spec, c, then[c]))
+            for c in by_key
+        ):
+            off.append(f"{entity} {row_key}")
+    empty = "no table held a row before the run" if after.was_empty(entity) else ""
+    return Finding(looked, off, empty=empty)
 
 
 def _json_columns(after: After, entity: str) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -79,6 +79,10 @@ class After(OfIntake):
     next_keys: tuple[Reading, ...] | Unread  # of each sequence behind a wiped table
     positions: Positions | Unread  # of each sequence
     schema_changes: tuple[str, ...] | Unread  # since the survey
+
+    def once(self, look: Callable[..., T], *about: Hashable) -> T:
+        """What ``look`` gives of this and ``about``; a memo gives it once to all that ask."""
+        return look(self, *about)
 
     def was_empty(self, entity: str) -> bool:
         """Whether the table held no row before the run, by its fingerprint."""
