@@ -47,6 +47,7 @@ class SelfTest:
     trials: tuple[Trial, ...]
     seconds: float
     why_not: str = ""
+    part: str = ""  # of the clinic, on which it was made; "" where that was all of it
 
     @property
     def caught(self) -> tuple[Trial, ...]:

@@ -273,10 +273,17 @@ class Preflight(Steps):
             return SelfTest(self.settings.name, self.run.id, (), (), 0.0, SWITCHED_OFF)
         return self.sabotaged()
 
-    def sabotaged(self, kinds: Sequence[Kind] = (), *, spared: bool = True) -> SelfTest:
+    def sabotaged(
+        self,
+        kinds: Sequence[Kind] = (),
+        *,
+        spared: bool = True,
+        patients: int = sabotage.PATIENTS,
+    ) -> SelfTest:
         """The same for ``kinds`` (all of them unless given) on any environment, not kept.
 
-        Without ``spared`` everything is read and asked again for each kind.
+        Without ``spared`` everything is read and asked again for each kind. Of a larger clinic
+        ``patients`` are kept.
         """
         saved, server = self.run.load(Backup, "backup"), self.settings.rehearsal_server
         if why := rehearsal.why_not(server, saved):
@@ -292,6 +299,7 @@ class Preflight(Steps):
             census=self.run.load(Census),
             sample=self.run.load(Sample),
             spared=spared,
+            patients=patients,
         )
         chosen = kinds or saboteur.of_scope(only_links=self.scope is Scope.RELINK)
         return sabotage.run(given, chosen, self._test_acts(given), self.bar("kinds of corruption"))
@@ -311,8 +319,13 @@ class Preflight(Steps):
             with connected(place) as connection, exported_snapshot(connection):
                 return survey.read(connection, self.mapping, folder, self.task)
 
-        def applied(copy: Scratch, intake: Intake) -> Applied:
-            order = apply.ApplyRequest(name, self.settings.name, intake, given.plan, scratch=copy)
+        def planned(intake: Intake) -> Plan:
+            if self.scope is Scope.RELINK:
+                return plan.relink(intake, as_of=given.plan.as_of)
+            return plan.make(intake, self.settings, as_of=given.plan.as_of)
+
+        def applied(copy: Scratch, intake: Intake, planned: Plan) -> Applied:
+            order = apply.ApplyRequest(name, self.settings.name, intake, planned, scratch=copy)
             return apply.apply(copy.place, order, self._checked_inside, commit=True)
 
         def verified(subject: sabotage.Subject) -> Report:
@@ -334,6 +347,7 @@ class Preflight(Steps):
         return sabotage.Acts(
             restore=lambda place: backup.restore(given.backup, self.folder, place, to_look_at=True),
             survey=surveyed,
+            plan=planned,
             apply=applied,
             verify=verified,
         )

@@ -7,7 +7,7 @@ saved page shows the same without a network. The same value always gives the sam
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from html import escape
 from typing import TYPE_CHECKING
@@ -128,6 +128,24 @@ class ShownTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Folded:
+    """A long table that opens when a person clicks on it; as text, only what it is."""
+
+    shown: ShownTable
+
+    def as_html(self) -> str:
+        """The table, closed."""
+        head = f"<summary><b>{escape(self.shown.caption)}</b></summary>"
+        return f"<details>{head}{replace(self.shown, caption='').as_html()}</details>"
+
+    def as_text(self) -> str:
+        """What it is, and how many rows it has."""
+        return (
+            f"[{self.shown.caption}: {len(self.shown.rows):,} rows, in the page and in the record]"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """An SVG picture, and a description of what it shows."""
 
@@ -143,12 +161,15 @@ class Picture:
         return f"[picture: {self.words}]"
 
 
+Part = TextLine | ShownTable | Folded | Picture
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Page:
     """A title, and the lines, tables and pictures under it."""
 
     title: str
-    parts: tuple[TextLine | ShownTable | Picture, ...]
+    parts: tuple[Part, ...]
 
     def _repr_html_(self) -> str:
         shown = "".join(part.as_html() for part in self.parts)
@@ -162,7 +183,8 @@ class Page:
 
     def frames(self) -> dict[str, pandas.DataFrame]:
         """The page's tables as pandas data frames, by caption, or by number without a caption."""
-        tables = [part for part in self.parts if isinstance(part, ShownTable)]
+        parts = [part.shown if isinstance(part, Folded) else part for part in self.parts]
+        tables = [part for part in parts if isinstance(part, ShownTable)]
         return {
             shown.caption or f"table {n}": shown.as_frame() for n, shown in enumerate(tables, 1)
         }
@@ -173,7 +195,7 @@ class Page:
     def _texts(self) -> list[str]:
         """Blocks of text: each table or picture alone, consecutive lines together."""
         blocks: list[str] = []
-        previous: TextLine | ShownTable | Picture | None = None
+        previous: Part | None = None
         for part in self.parts:
             if isinstance(part, TextLine) and isinstance(previous, TextLine):
                 blocks[-1] += f"\n{part.as_text()}"

@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from nexus_reimport import wording
 from nexus_reimport.model import SelfTest, Trial
-from nexus_reimport.show.page import Cell, Marked, Page, ShownTable, TextLine, Tone, table
+from nexus_reimport.show.page import (
+    Cell,
+    Folded,
+    Marked,
+    Page,
+    Part,
+    ShownTable,
+    TextLine,
+    Tone,
+    table,
+)
+
+_COLUMNS = "result | kind | what it means | what it corrupts | changed | caught by"
 
 
 def self_test(value: SelfTest) -> Page:
-    """Caught and missed by kind, and how many each check has caught; missed ones stand first."""
+    """What was missed; then sums by what was corrupted and by check; then, folded, each kind."""
     if value.why_not:
         return Page("Verification, tested", (TextLine(f"NOT TESTED: {value.why_not}.", Tone.BAD),))
-    return Page(
-        f"Verification, tested on the state of run {value.run}",
-        (
-            TextLine(tested(value), Tone.GOOD if value.is_complete else Tone.BAD),
-            TextLine(
-                "Each was put into a copy of the database or of the bucket's list, one at a time,"
-                f" and the same checks were asked as after COMMIT: {value.seconds:,.1f} s in all."
-            ),
-            _by_check(value),
-            _by_kind(value),
-        ),
+    return Page(f"Verification, tested on the state of run {value.run}", tuple(_parts(value)))
+
+
+def _parts(value: SelfTest) -> Iterator[Part]:
+    yield TextLine(tested(value), Tone.GOOD if value.is_complete else Tone.BAD)
+    yield TextLine(
+        "Each was put into a copy of the database or of the bucket's list, one at a time, and the"
+        f" same checks were asked as after COMMIT: {value.seconds:,.1f} s in all."
     )
+    if value.part:
+        yield TextLine(f"The copy held a part of the clinic: {value.part}, and all that is theirs.")
+    if value.missed:
+        yield _kinds("Missed: verification would have let these pass", value.missed)
+    if value.not_possible:
+        yield _kinds("Not possible here", value.not_possible)
+    yield _by_sort(value)
+    yield _by_check(value)
+    yield Folded(_kinds("Each kind that was caught", value.caught))
 
 
 def tested(value: SelfTest) -> str:
@@ -38,6 +57,24 @@ def tested(value: SelfTest) -> str:
     return f"{text}."
 
 
+def _by_sort(value: SelfTest) -> ShownTable:
+    """How many kinds were caught, by what they corrupt; and the check that has caught most."""
+    sorts = dict.fromkeys(t.corrupts for t in value.trials)
+    rows = []
+    for sort in sorts:
+        trials = [t for t in value.trials if t.corrupts == sort]
+        missed, possible = sum(t.is_missed for t in trials), sum(t.was_possible for t in trials)
+        most = Counter(check for t in trials for check in t.caught_by).most_common(1)
+        found = most[0][0] if most else ""
+        bad: Cell = Marked(missed, Tone.BAD) if missed else 0
+        rows.append((sort, len(trials), possible - missed, bad, len(trials) - possible, found))
+    return table(
+        "By what was corrupted",
+        "what was corrupted | kinds | caught | missed | not possible here | most caught by",
+        rows,
+    )
+
+
 def _by_check(value: SelfTest) -> ShownTable:
     """How many kinds each check has caught, and how many it alone."""
     caught = Counter(check for t in value.caught for check in t.caught_by)
@@ -49,13 +86,8 @@ def _by_check(value: SelfTest) -> ShownTable:
     )
 
 
-def _by_kind(value: SelfTest) -> ShownTable:
-    ordered = (*value.missed, *value.caught, *value.not_possible)
-    return table(
-        "By kind",
-        "result | kind | what it means | what it corrupts | changed | caught by",
-        [_row(trial) for trial in ordered],
-    )
+def _kinds(caption: str, trials: Iterable[Trial]) -> ShownTable:
+    return table(caption, _COLUMNS, [_row(trial) for trial in trials])
 
 
 def _row(trial: Trial) -> tuple[Cell, ...]:

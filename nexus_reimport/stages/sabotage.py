@@ -1,6 +1,7 @@
 """Puts every kind of corruption into a copy, one at a time, and asks whether verification finds it.
 
-    restore the dump into a scratch database of our own, survey it, apply the plan there
+    restore the dump into a scratch database of our own; of a large clinic keep a part
+    survey it, plan it if it is a part, apply the plan there
     verify it: nothing may fail that does not fail for good reason
     for each kind: BEGIN; corrupt; the very same verification, in that transaction; ROLLBACK
 
@@ -17,13 +18,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from nexus_reimport.checks import bucket
 from nexus_reimport.checks.memo import Memo
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import private, rowfile
@@ -53,12 +55,14 @@ from nexus_reimport.nexus.kept_readings import KeptReadings
 from nexus_reimport.nexus.postgres import Connection, connected, copy_out, names
 from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.saboteur import Kind, Objects, Scene
+from nexus_reimport.saboteur.smaller import Smaller
 from nexus_reimport.settings import Postgres
 
 FOLDER = "self_test"
 FIRST = "first"  # in it: what was read when nothing was corrupted
 STATE = "the real database was only read; the copy has been dropped"
 Progress = Callable[[int, int], None]
+PATIENTS = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ class Acts:
 
     restore: Callable[[Postgres], object]
     survey: Callable[[Postgres, Path], Survey]
-    apply: Callable[[Scratch, Intake], Applied]
+    plan: Callable[[Intake], Plan]
+    apply: Callable[[Scratch, Intake, Plan], Applied]
     verify: Callable[[Subject], Report]
 
 
@@ -94,6 +99,7 @@ class Given:
     """A run whose plan is there: its dump, what it has read, what it has planned.
 
     ``spared``: what cannot be other than before is neither read nor asked again for each kind.
+    ``patients``: of a larger clinic so many are kept, with all that hangs on them.
     """
 
     environment: str
@@ -106,6 +112,7 @@ class Given:
     census: Census
     sample: Sample
     spared: bool = True
+    patients: int = PATIENTS
 
 
 def run(
@@ -124,11 +131,10 @@ def run(
         scratch.made(given.server, given.backup.shape, given.register) as copy,
     ):
         acts.restore(copy.place)
-        surveyed = acts.survey(copy.place, folder)
-        intake = replace(given.intake, survey=surveyed, folder=folder)
-        applied = acts.apply(copy, intake)
+        given, part = _on_copy(given, copy, folder, acts)
+        applied = acts.apply(copy, given.intake, given.plan)
         with connected(copy.place) as connection:
-            bench = _Bench(connection, given, intake, acts, applied.after)
+            bench = _Bench(connection, given, acts, applied.after)
             for number, kind in enumerate(kinds, 1):
                 trials.append(bench.trial(kind))
                 if progress:
@@ -140,7 +146,40 @@ def run(
         checks=bench.checks,
         trials=tuple(trials),
         seconds=time.monotonic() - began,
+        part=part,
     )
+
+
+def _on_copy(given: Given, copy: Scratch, folder: Path, acts: Acts) -> tuple[Given, str]:
+    """What is there of the copy itself; and which part of the clinic, "" where it is whole."""
+    part, snapshot, plan, census = "", given.intake.snapshot, given.plan, given.census
+    with connected(copy.place) as connection:
+        database = Database.read(connection, given.intake.mapping)
+        inside = replace(given.intake, folder=folder)
+        smaller = Smaller(inside, plan, database, given.patients)
+        if smaller.is_needed:
+            with suppress(psycopg.IntegrityError):  # the whole clinic, then
+                smaller.shrink()
+                part, snapshot = smaller.told(), smaller.snapshot()
+    surveyed = acts.survey(copy.place, folder)
+    intake = replace(given.intake, snapshot=snapshot, survey=surveyed, folder=folder)
+    if part:
+        plan, census = acts.plan(intake), _listed_of(intake, given, smaller)
+    return replace(given, intake=intake, plan=plan, census=census), part
+
+
+def _listed_of(intake: Intake, given: Given, smaller: Smaller) -> Census:
+    """The objects that the rows name which stay, those that are read in full, a part of others."""
+    census = given.census
+    read = {row[0] for row in rowfile.read(intake.folder, given.sample.file)}
+    wanted = read | bucket.named(intake, census)
+    rows = [
+        row
+        for row in rowfile.read(intake.folder, census.file)
+        if row[0] in wanted or smaller.is_chosen(row[0] or "")
+    ]
+    file = rowfile.write(intake.folder / f"part_{census.file.name}", census.file.columns, rows)
+    return replace(census, objects=file.rows, file=file)
 
 
 @contextmanager
@@ -172,10 +211,10 @@ class _Bench:
         self,
         connection: Connection,
         given: Given,
-        intake: Intake,
         acts: Acts,
         after: Mapping[str, Fingerprint],
     ) -> None:
+        intake = given.intake
         self._connection, self._given, self._intake, self._acts = connection, given, intake, acts
         self._after = after
         self._kept, self._memo = KeptReadings(connection), Memo()

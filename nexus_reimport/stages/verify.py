@@ -140,9 +140,14 @@ def gather(
     found["api"] = _ask_api(settings, found["shown"])
     if progress:
         progress(STEPS - 1, STEPS)
-    named = bucket.named(expected.intake, expected.census)
+    named = copy.memo.of(_named, expected) if copy and copy.memo else _named(expected)
     known = expected.intake, expected.plan, expected.census, expected.claim, named
     return After(*known, sample=expected.sample, **found)
+
+
+def _named(expected: Expected) -> frozenset[str]:
+    """The objects that rows named before the run."""
+    return bucket.named(expected.intake, expected.census)
 
 
 @contextmanager

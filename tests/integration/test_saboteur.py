@@ -88,6 +88,20 @@ def test_to_read_and_to_ask_everything_again_gives_the_same_table(
     assert len(found.trials) == len(chosen)
 
 
+@pytest.mark.timeout(900)
+def test_a_part_of_a_clinic_shows_what_the_whole_of_it_shows(
+    clinic: Clinic, rehearsed: Path, matrix: SelfTest
+) -> None:
+    chosen = tuple(saboteur.KINDS.values())[::6]
+    found = clinic.approved(rehearsed).sabotaged(chosen, patients=20)
+    whole = {t.kind: t for t in matrix.trials}
+    assert [(t.kind, t.noted_by, t.crashed, t.refused) for t in found.missed] == []
+    assert len(found.caught) > 0.9 * len(chosen)
+    assert [t.kind for t in found.caught if not {*t.caught_by} & {*whole[t.kind].caught_by}] == []
+    assert re.fullmatch(r"20 of [0-9]{2,3} patients", found.part)
+    assert found.part in repr(show.self_test(found))
+
+
 def test_what_is_put_in_is_found_by_name_and_taken_out_again(
     clinic: Clinic, rehearsed: Path
 ) -> None:
@@ -108,8 +122,10 @@ def test_what_is_put_in_is_found_by_name_and_taken_out_again(
     page = repr(show.self_test(found))
     assert "9 caught, 1 missed, 1 not possible here" in page
     assert re.search(r"no_file_was_lost +1 +1", page)
-    words = re.findall(r"^(MISSED|caught|not possible here)", page[page.index("By kind") :], re.M)
-    assert words == ["MISSED", *["caught"] * len(SOME), "not possible here"]
+    assert page.index("MISSED") < page.index("By what was corrupted") < page.index("By check")
+    assert f"[Each kind that was caught: {len(SOME)} rows, in the page and in the record]" in page
+    words = show.self_test(found).frames()["Each kind that was caught"]["kind"]
+    assert list(words) == list(SOME)
 
 
 def test_a_kind_that_leaves_something_behind_stops_the_test(

@@ -1,0 +1,222 @@
+"""A clinic of fewer patients: what a self-test works on, where the clinic is a large one.
+
+What verification finds does not depend on how many rows there are, and each kind of corruption is
+looked for in all of them: the whole clinic would take ten times as long. So some patients are
+chosen, half of them by the most that their rows hold, since what is rare must be there, half by a
+hash of their keys; with all that hangs on them in Nexus and in FileMaker. A part of what hangs on
+nobody stays as well. All that is neither wiped nor linked stays, unless a foreign key would point
+at a row that went.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from psycopg import sql
+
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.intake import Intake
+from nexus_reimport.mapping import Attachment
+from nexus_reimport.model import KEY, Plan, Snapshot
+from nexus_reimport.nexus.catalog import ForeignKey
+from nexus_reimport.nexus.database import Database
+from nexus_reimport.nexus.postgres import table_name
+
+Rows = Mapping[str, Collection[str]]  # entity or attachment -> keys of the rows that stay
+
+
+def rank(key: str) -> int:
+    """Where a key stands among others: the same each time, and in no order of its own."""
+    return int.from_bytes(hashlib.md5(key.encode(), usedforsecurity=False).digest()[:8], "big")
+
+
+@dataclass(frozen=True)
+class Smaller:
+    """Chooses ``patients`` of a planned clinic, and what stays with them."""
+
+    intake: Intake
+    plan: Plan
+    database: Database
+    patients: int
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there are more patients."""
+        return len(self._references[self.intake.mapping.people()]) > self.patients
+
+    @cached_property
+    def one_in(self) -> int:
+        """Of what hangs on nobody, one row in so many stays."""
+        return max(1, len(self._references[self.intake.mapping.people()]) // self.patients)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The rows that stay, of each wiped table, by entity."""
+        people = self.intake.mapping.people()
+        stays = {entity: set(rows) for entity, rows in self._references.items()}
+        stays[people] = set(self._chosen())
+        while gone := [
+            (entity, key)
+            for entity, keys in stays.items()
+            for key in keys
+            if entity != people and not self._may_stay(entity, key, stays)
+        ]:
+            for entity, key in gone:
+                stays[entity].remove(key)
+        return stays
+
+    def _chosen(self) -> list[str]:
+        """The patients that stay."""
+        held: dict[str, int] = {}
+        for row in self._rows_of(self.intake.mapping.people()):
+            key = row[self.intake.survey.keys[self.intake.mapping.people()]] or ""
+            held[key] = max(held.get(key, 0), sum(len(value or "") for value in row.values()))
+        fullest = sorted(held, key=lambda key: (-held[key], key))[: self.patients // 2]
+        others = sorted(held.keys() - set(fullest), key=rank)
+        return [*fullest, *others[: self.patients - len(fullest)]]
+
+    def _may_stay(self, entity: str, key: str, stays: Rows) -> bool:
+        """Whether all that a row points at stays; of what points at nobody a part does."""
+        named = self._references[entity][key]
+        if not named:
+            return self.is_chosen(key)
+        return all(target in stays[other] for other, target in named)
+
+    def is_chosen(self, key: str) -> bool:
+        """Whether something stays that hangs on nobody."""
+        return rank(key) % self.one_in == 0
+
+    @cached_property
+    def _references(self) -> Mapping[str, Mapping[str, list[tuple[str, str]]]]:
+        """Entity -> key of a row, before the run or after it -> the wiped rows that it names."""
+        found: dict[str, dict[str, list[tuple[str, str]]]] = {}
+        for entity in self.intake.mapping.entities:
+            key, columns = self.intake.survey.keys[entity], list(self._pointing(entity))
+            found[entity] = {
+                row[key] or "": [(to, row[c] or "") for c, to in columns if row.get(c)]
+                for row in self._rows_of(entity)
+            }
+        return found
+
+    def _rows_of(self, entity: str) -> Iterator[rowfile.Dict]:
+        yield from self.intake.rows(entity)
+        if entity in self.plan.entities:
+            yield from rowfile.read_dicts(self.intake.folder, self.plan.entities[entity].file)
+
+    def _pointing(self, entity: str) -> Iterator[tuple[str, str]]:
+        """The columns of an entity's table that point at a wiped table, and at which entity."""
+        mapping = self.intake.mapping
+        table, wiped = mapping.entities[entity].table, mapping.wiped_tables()
+        for key in self.database.catalog.foreign_keys:
+            is_ours = (key.schema, key.table) == (self.database.schema, table)
+            if is_ours and key.target in wiped and len(key.columns) == 1:
+                yield key.columns[0], wiped[key.target]
+
+    # -------------------------------------------------------------- documents and images
+
+    @cached_property
+    def attached(self) -> Mapping[str, Mapping[str, str]]:
+        """Attachment -> key of a document or image that stays -> key of the row with its link."""
+        mapping = self.intake.mapping
+        return {
+            name: dict(self._attached(name, spec)) for name, spec in mapping.attachments.items()
+        }
+
+    def _attached(self, name: str, spec: Attachment) -> Iterator[tuple[str, str]]:
+        people, planned = self.rows[spec.owner.entity], self.plan.links[name].file
+        moved = {key: to for key, to, _ in rowfile.read(self.intake.folder, planned)}
+        for row in self.intake.attached(name):
+            holder = row["link_key"] or ""
+            owner = moved.get(holder) or (row["object"] if row["linked"] == "t" else None)
+            if owner in people if owner else self.is_chosen(holder):
+                yield row["key"] or "", holder
+
+    # -------------------------------------------------------------- what goes
+
+    def shrink(self) -> None:
+        """Delete everything else from the copy, in one transaction.
+
+        Raises:
+            psycopg.IntegrityError: a foreign key that does not wait until COMMIT is in the way. The
+                copy is as it was.
+        """
+        connection, mapping = self.database.connection, self.intake.mapping
+        with connection.transaction():
+            connection.execute("SET CONSTRAINTS ALL DEFERRED")
+            for entity, keys in self.rows.items():
+                self._keep(mapping.entities[entity].table, keys)
+            for name, holders in self.attached.items():
+                spec = mapping.attachments[name]
+                self._keep(spec.table, holders)
+                if spec.through:
+                    self._keep(spec.through.table, set(holders.values()))
+            while sum(self._unpoint(key) for key in self.database.catalog.foreign_keys):
+                pass
+        connection.execute("ANALYZE")
+
+    def _keep(self, table: str, keys: Collection[str]) -> None:
+        query = sql.SQL("DELETE FROM {} WHERE NOT {}::text = ANY (%s)").format(
+            self.database.place(table), sql.Identifier(self.database.key(table))
+        )
+        self.database.connection.execute(query, [sorted(keys)])
+
+    def _unpoint(self, key: ForeignKey) -> int:
+        """Delete the rows whose foreign key points at a row that is not there."""
+        pairs = list(zip(key.columns, key.target_columns, strict=True))
+        filled = sql.SQL(" AND ").join(
+            sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(column)) for column in key.columns
+        )
+        same = sql.SQL(" AND ").join(
+            sql.SQL("o.{} = t.{}").format(sql.Identifier(there), sql.Identifier(here))
+            for here, there in pairs
+        )
+        query = sql.SQL(
+            "DELETE FROM {} AS t WHERE {} AND NOT EXISTS (SELECT FROM {} AS o WHERE {})"
+        )
+        return self.database.connection.execute(
+            query.format(table_name(key.schema, key.table), filled, table_name(*key.refers), same)
+        ).rowcount
+
+    # -------------------------------------------------------------- FileMaker
+
+    def snapshot(self) -> Snapshot:
+        """The records of what stays, and a part of those that became nothing."""
+        chosen = self._records()
+        extracts = {}
+        for source, extract in self.intake.snapshot.extracts.items():
+            file = self._without(extract.file, chosen.get(source, frozenset()))
+            extracts[source] = replace(
+                extract,
+                file=file,
+                count_at_start=file.rows,
+                rows=file.rows,
+                distinct_keys=file.rows,
+                count_at_end=file.rows,
+            )
+        return replace(self.intake.snapshot, extracts=extracts)
+
+    def _records(self) -> dict[str, set[str]]:
+        """Source -> ids of the records that stay."""
+        stay: Rows = {**self.rows, **self.attached}
+        found: dict[str, set[str]] = {}
+        for source, entity, _, _, record, row in rowfile.read(self.intake.folder, self.plan.ledger):
+            if record is None or source is None:
+                continue
+            if not entity or (row in stay[entity] if row else self.is_chosen(record)):
+                found.setdefault(source, set()).add(record)
+        return found
+
+    def _without(self, file: RowFile, chosen: Collection[str]) -> RowFile:
+        """The lines of ``chosen`` records in a new file of the same name."""
+        place = file.columns.index(KEY)
+        rows = [r for r in rowfile.read(self.intake.folder, file) if r[place] in chosen]
+        return rowfile.write(self.intake.folder / file.name, file.columns, rows)
+
+    def told(self) -> str:
+        """How many patients stay, of how many."""
+        people = self.intake.mapping.people()
+        return f"{len(self.rows[people]):,} of {len(self._references[people]):,} patients"
