@@ -25,6 +25,7 @@ class TableState:
     rows: int
     fingerprint: Fingerprint
     left_out: tuple[str, ...] = ()  # volatile columns outside the fingerprint
+    key: tuple[str, ...] = ()  # the columns of its primary key
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,13 @@ from nexus_reimport.nexus import readings, references, registry, undo_data
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.kept_readings import CATALOG
+from nexus_reimport.nexus.postgres import Connection
 from nexus_reimport.nexus.readings import Unread
-from nexus_reimport.nexus.registry import OWN_SCHEMA, UndoData, loaded
+from nexus_reimport.nexus.registry import OWN_SCHEMA, OwnObject, UndoData, loaded, marker
 from nexus_reimport.nexus.undo_data import Pointers
 
 T = TypeVar("T")
+Rows = tuple[Mapping[str, Any], ...]
 
 
 class Once(Protocol):
@@ -33,13 +35,15 @@ class OwnTables:
     """What of our own tables could be read, part by part."""
 
     runs: RowFile | Unread  # run, digest of its row
-    rows: tuple[Mapping[str, Any], ...] | Unread  # what never changes of the runs' rows
+    rows: Rows | Unread  # what never changes of the runs' rows
     loaded: RowFile | Unread
     undo: UndoData | Unread  # what the undo data of the run must be
     before: Mapping[str, Fingerprint | Unread]  # wiped table -> of its rows as kept for an undo
     after: Mapping[str, Fingerprint | Unread]  # table -> as the run left it
     links: Mapping[str, RowFile | Unread]  # attachment -> links that were fixed, as they were
     loaded_before: RowFile | Unread
+    objects: tuple[OwnObject, ...] | Unread  # in our own schemas
+    marker: str | Unread  # the environment that owns the database, "" where none does
     pointers: tuple[Pointers, Pointers] | Unread  # at the run's rows: as written down, as they are
 
 
@@ -71,19 +75,40 @@ def read(
             ),
         )
 
+    def read_runs() -> tuple[RowFile, Rows] | Unread:
+        def work() -> tuple[RowFile, Rows]:
+            rows = registry.fixed(connection)
+            return registry.dump_fixed(rows, runs), tuple(rows)
+
+        return had("the runs", work)
+
+    found = once("the runs", ours, read_runs)
     return OwnTables(
-        runs=once(
-            "runs", ours, lambda: had("the runs", lambda: registry.dump_fixed(connection, runs))
-        ),
-        rows=once("rows", ours, lambda: had("the runs", lambda: tuple(registry.fixed(connection)))),
+        runs=found if isinstance(found, Unread) else found[0],
+        rows=found if isinstance(found, Unread) else found[1],
         loaded=once("what was loaded", (f"{OWN_SCHEMA}.loaded",), read_loaded),
         undo=undo,
+        objects=once(
+            "objects",
+            (CATALOG,),
+            lambda: had("our own schemas", lambda: registry.objects(connection)),
+        ),
+        marker=once(
+            "marker",
+            (f"{OWN_SCHEMA}.deployment",),
+            lambda: had("the marker", lambda: _owner(connection)),
+        ),
         before=parts.before() if parts else {},
         after=parts.after() if parts else {},
         links=parts.links() if parts else {},
         loaded_before=parts.loaded_before() if parts else Unread("the undo data"),
         pointers=parts.pointers() if parts else Unread("the undo data"),
     )
+
+
+def _owner(connection: Connection) -> str:
+    found = marker.read(connection)
+    return found.environment if found else ""
 
 
 class _Parts:
@@ -96,7 +121,9 @@ class _Parts:
     def before(self) -> dict[str, Fingerprint | Unread]:
         read = partial(undo_data.fingerprint_before, self._connection, self._undo)
         return {
-            t.table: self._had(t.kept_as, partial(read, t), self._here(t.table))
+            t.table: self._had(
+                self._name(self._undo.before(t)), partial(read, t), self._here(t.table)
+            )
             for t in self._undo.tables
         }
 
@@ -112,7 +139,8 @@ class _Parts:
         for part in self._undo.links:
             path = self._folder / f"after_kept_{part.attachment}.parquet"
             read = partial(undo_data.dump_links_before, self._connection, self._undo, part, path)
-            found[part.attachment] = self._had(part.kept_as, read, self._here(part.table))
+            name = self._name(self._undo.before(part))
+            found[part.attachment] = self._had(name, read, self._here(part.table))
         return found
 
     def loaded_before(self) -> RowFile | Unread:
@@ -128,7 +156,7 @@ class _Parts:
 
         known = references.declared(self._database)
         pointing = {".".join(r.elsewhere) if r.elsewhere else self._here(r.table) for r in known}
-        kept = {f"{undo.schema}.{part.kept_as}" for part in undo.parts}
+        kept = {f"{undo.schema}.{self._name(undo.before(part))}" for part in undo.parts}
         wiped = {self._here(part.table) for part in undo.tables}
         name = self._name(undo.pointed_at)
         return self._had(name, read, CATALOG, *pointing, *kept, *wiped)

@@ -37,11 +37,15 @@ class Hashed:
     volatile: tuple[str, ...] = ()
 
 
-def of_table(mapping: FieldMapping, table: Table) -> Hashed:
-    """How one of the application's tables is hashed."""
+def of_table(mapping: FieldMapping, table: Table, key: tuple[str, ...] = ()) -> Hashed:
+    """How one of the application's tables is hashed.
+
+    By ``key``, the primary key that it had, where all of its columns are there; else by its own.
+    """
     columns, _, volatile = fingerprinted(mapping, table)
     place = table_name(mapping.schema_name, table.name)
-    return Hashed(table.name, place, columns, table.primary_key, volatile if columns else ())
+    known = key if key and all(map(table.column, key)) else table.primary_key
+    return Hashed(table.name, place, columns, known, volatile if columns else ())
 
 
 def elsewhere(connection: Connection, mapping: FieldMapping) -> tuple[Hashed, ...]:
@@ -88,9 +92,7 @@ def _rows(connection: Connection, table: Hashed) -> Iterator[tuple[str | None, .
     hashed = sql.SQL("md5(ROW({})::text)").format(names(sorted(table.columns)))
     key = sql.SQL("ROW({})::text").format(names(table.key)) if table.key else hashed
     filled = sql.SQL(" || ").join(
-        sql.SQL("CASE WHEN {0} IS NULL OR {0}::text = '' THEN '0' ELSE '1' END").format(
-            sql.Identifier(column)
-        )
+        sql.SQL(r"CASE WHEN {0}::text ~ '\S' THEN '1' ELSE '0' END").format(sql.Identifier(column))
         for column in table.volatile
     )
     query = sql.SQL('SELECT {} AS key, {}, {} FROM {} ORDER BY {} COLLATE "C"').format(

@@ -7,6 +7,7 @@ where that is none, there is nothing of its sort here. Each module declares the 
 """
 
 from nexus_reimport.saboteur import (  # noqa: F401 - each declares its kinds
+    beside,
     bucket,
     configuration,
     json_values,

@@ -95,6 +95,12 @@ def a_file_is_overwritten_with_the_same_size(scene: Scene) -> int:
 
 
 @kind(SORT)
+def nothing_tells_what_a_file_holds(scene: Scene) -> int:
+    """A file is listed without the digest that it had."""
+    return _change(scene, _ours(scene), "etag", lambda _: "")
+
+
+@kind(SORT)
 def a_file_is_overwritten_with_another_size(scene: Scene) -> int:
     """A file has another size under the same digest."""
     return _change(scene, _ours(scene), "size", lambda size: str(int(size) + 1))

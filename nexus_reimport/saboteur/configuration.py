@@ -275,6 +275,37 @@ def a_token_is_lost(scene: Scene) -> int:
 
 
 @kind(_VOLATILE)
+def a_token_is_a_blank(scene: Scene) -> int:
+    """A column that moves by itself holds nothing but a blank where it was filled."""
+    return scene.first(
+        partial(scene.change, where, "' '")
+        for table, columns in _volatile(scene)
+        for where in scene.texts(table)
+        if where.column.name in columns
+    )
+
+
+@kind(SORT)
+def a_configuration_row_is_there_twice(scene: Scene) -> int:
+    """A row is there twice under one key, since the table has no key any more."""
+
+    def attempt(table: Table) -> int:
+        place = scene.place(table)
+        keys = scene.rows(
+            sql.SQL(
+                "SELECT conname::text FROM pg_catalog.pg_constraint"
+                " WHERE contype IN ('p', 'u') AND conrelid = {}::regclass"
+            ).format(sql.Literal(place.as_string(scene.connection)))
+        )
+        for (name,) in keys:
+            drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {} CASCADE")
+            scene.do(drop.format(place, sql.Identifier(str(name))))
+        return scene.do(sql.SQL("INSERT INTO {0} SELECT * FROM {0} LIMIT 1").format(place))
+
+    return scene.first(partial(attempt, table) for table in scene.configuration())
+
+
+@kind(_VOLATILE)
 def a_row_of_a_volatile_table_is_lost(scene: Scene) -> int:
     """A row is gone of a table that is only counted."""
     return scene.first(

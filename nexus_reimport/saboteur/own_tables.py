@@ -7,7 +7,9 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from nexus_reimport.nexus.registry import LOADED, RUNS
+from nexus_reimport.model import Level
+from nexus_reimport.nexus.postgres import table_name
+from nexus_reimport.nexus.registry import LOADED, OWN_SCHEMA, RUNS, UNDO_PREFIX
 from nexus_reimport.saboteur.kinds import Kind, declare
 from nexus_reimport.saboteur.scene import Scene
 
@@ -297,5 +299,175 @@ declare(
         "The table of what was loaded is gone.",
         _LOADED,
         partial(_own_dropped, LOADED),
+    )
+)
+
+
+# ---------------------------------------------------------------- what our schemas are made of
+
+
+def _defined(statement: LiteralString, scene: Scene) -> int:
+    """A statement about our schemas, its names filled in."""
+    table = scene.undo.before(scene.undo.parts[0])
+    scene.do(
+        sql.SQL(statement).format(
+            runs=RUNS,
+            loaded=LOADED,
+            marker=table_name(OWN_SCHEMA, "deployment"),
+            kept=table,
+            undo=sql.Identifier(scene.undo.schema),
+            people=scene.place(scene.people),
+            beside_runs=table_name(OWN_SCHEMA, "nobody_planned"),
+            beside_kept=table_name(scene.undo.schema, "nobody_planned"),
+            another_schema=sql.Identifier(f"{UNDO_PREFIX}nobody"),
+        )
+    )
+    return 1
+
+
+_MADE = "how our own tables are made"
+_USED = "who may use our own tables"
+# name, what it means, what it corrupts, the level, the statement
+_OF_SCHEMAS: tuple[tuple[str, str, str, Level, LiteralString], ...] = (
+    (
+        "the_marker_is_another_environments",
+        "The database is said to be another environment's.",
+        _MADE,
+        Level.STOP,
+        "UPDATE {marker} SET environment = environment || '-2'",
+    ),
+    (
+        "the_marker_is_lost",
+        "Nobody knows any more whose the database is.",
+        _MADE,
+        Level.STOP,
+        "DELETE FROM {marker}",
+    ),
+    (
+        "the_run_has_another_number",
+        "The run is said to have been committed after others.",
+        _MADE,
+        Level.STOP,
+        "UPDATE {runs} SET number = number + 5",
+    ),
+    (
+        "the_runs_have_a_column_more",
+        "The table of the runs has one more column.",
+        _MADE,
+        Level.STOP,
+        "ALTER TABLE {runs} ADD COLUMN nobody_planned text",
+    ),
+    (
+        "a_rule_keeps_runs_out",
+        "What is added to the runs disappears.",
+        _MADE,
+        Level.STOP,
+        "CREATE RULE nobody_planned AS ON INSERT TO {runs} DO INSTEAD NOTHING",
+    ),
+    (
+        "a_trigger_is_added_to_the_runs",
+        "The table of the runs has a trigger.",
+        _MADE,
+        Level.STOP,
+        (
+            "CREATE TRIGGER nobody_planned BEFORE UPDATE ON {runs} FOR EACH ROW EXECUTE FUNCTION"
+            " pg_catalog.suppress_redundant_updates_trigger()"
+        ),
+    ),
+    (
+        "a_rule_keeps_the_rows_before",
+        "What is deleted of the rows before stays.",
+        _MADE,
+        Level.STOP,
+        "CREATE RULE nobody_planned AS ON DELETE TO {kept} DO INSTEAD NOTHING",
+    ),
+    (
+        "the_rows_before_are_hidden",
+        "The rows before are shown as a policy allows.",
+        _MADE,
+        Level.STOP,
+        "ALTER TABLE {kept} ENABLE ROW LEVEL SECURITY",
+    ),
+    (
+        "patients_are_copied_beside_the_runs",
+        "A copy of the patients lies in our own schema.",
+        _MADE,
+        Level.STOP,
+        "CREATE TABLE {beside_runs} AS TABLE {people}",
+    ),
+    (
+        "patients_are_copied_into_the_undo_data",
+        "A copy of the patients lies in the undo data.",
+        _MADE,
+        Level.STOP,
+        "CREATE TABLE {beside_kept} AS TABLE {people}",
+    ),
+    (
+        "patients_are_shown_by_a_view_of_ours",
+        "A view in our own schema shows the patients.",
+        _MADE,
+        Level.STOP,
+        "CREATE VIEW {beside_runs} AS TABLE {people}",
+    ),
+    (
+        "undo_data_of_no_run_is_there",
+        "A schema is called like undo data, and is of no run.",
+        _MADE,
+        Level.STOP,
+        "CREATE SCHEMA {another_schema}",
+    ),
+    (
+        "everybody_may_read_the_runs",
+        "Everybody may read the runs.",
+        _USED,
+        Level.REVIEW,
+        "GRANT SELECT ON {runs} TO PUBLIC",
+    ),
+    (
+        "everybody_may_read_the_rows_before",
+        "Everybody may read the rows before.",
+        _USED,
+        Level.REVIEW,
+        "GRANT SELECT ON {kept} TO PUBLIC",
+    ),
+    (
+        "everybody_may_enter_the_undo_data",
+        "Everybody may look into the undo data's schema.",
+        _USED,
+        Level.REVIEW,
+        "GRANT USAGE ON SCHEMA {undo} TO PUBLIC",
+    ),
+)
+for _name, _meaning, _corrupts, _level, _statement in _OF_SCHEMAS:
+    declare(Kind(_name, _meaning, _corrupts, partial(_defined, _statement), _level))
+
+
+def _unkeyed(table: sql.Identifier, scene: Scene) -> int:
+    """Drop the primary key of one of our tables."""
+    name = scene.value(
+        sql.SQL(
+            "SELECT conname::text FROM pg_catalog.pg_constraint"
+            " WHERE contype = 'p' AND conrelid = {}::regclass"
+        ).format(sql.Literal(table.as_string(scene.connection)))
+    )
+    drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}")
+    scene.do(drop.format(table, sql.Identifier(str(name))))
+    return 1
+
+
+declare(
+    Kind(
+        "a_run_may_be_there_twice",
+        "The table of the runs has no key any more.",
+        _MADE,
+        partial(_unkeyed, RUNS),
+    )
+)
+declare(
+    Kind(
+        "a_record_may_be_loaded_twice",
+        "The table of what was loaded has no key any more.",
+        _MADE,
+        partial(_unkeyed, LOADED),
     )
 )

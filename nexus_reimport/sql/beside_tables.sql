@@ -1,11 +1,38 @@
 -- What does the catalog say beside its tables: indexes that are not unique, sequences, views, functions,
--- types, extensions, and who was granted what? Extensions' objects and our own are left aside.
+-- types, extensions, whatever else there is, how tables are stored, comments, settings, and who was granted what?
+-- Extensions' objects and our own are left aside.
 -- Local is what a copy to look at does without, or what nothing in a run can touch.
 WITH spaces AS (
     SELECT n.oid, n.nspname, n.nspowner, n.nspacl
     FROM pg_catalog.pg_namespace n
     WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%%'
       AND n.nspname <> %(own)s AND NOT starts_with(n.nspname, %(undo)s)
+), of_extensions AS (
+    SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
+), others AS ( -- what is in a schema, or in none, and is no table, function or type with a line of its own
+    SELECT d.classid, d.objid, '' AS definition
+    FROM pg_catalog.pg_depend d
+    JOIN spaces s ON s.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_namespace'::regclass
+    LEFT JOIN pg_catalog.pg_class c ON c.oid = d.objid AND d.classid = 'pg_catalog.pg_class'::regclass
+    WHERE d.classid NOT IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_type'::regclass,
+                            'pg_catalog.pg_default_acl'::regclass)
+      AND (c.oid IS NULL OR c.relkind = 'c')
+    UNION
+    SELECT 'pg_catalog.pg_cast'::regclass, oid, concat_ws(' ', castfunc::regprocedure, castcontext, castmethod)
+    FROM pg_catalog.pg_cast
+    UNION
+    SELECT 'pg_catalog.pg_language'::regclass, oid, concat_ws(' ', lanpltrusted, lanacl) FROM pg_catalog.pg_language
+    UNION
+    SELECT 'pg_catalog.pg_foreign_data_wrapper'::regclass, oid, fdwacl::text FROM pg_catalog.pg_foreign_data_wrapper
+    UNION
+    SELECT 'pg_catalog.pg_foreign_server'::regclass, oid, concat_ws(' ', srvoptions, srvacl)
+    FROM pg_catalog.pg_foreign_server
+    UNION
+    SELECT 'pg_catalog.pg_publication'::regclass, oid, (to_jsonb(p) - 'oid')::text FROM pg_catalog.pg_publication p
+    UNION
+    SELECT 'pg_catalog.pg_subscription'::regclass, oid, ''
+    FROM pg_catalog.pg_subscription
+    WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 ), named AS (
     SELECT c.*, s.nspname || '.' || c.relname AS name
     FROM pg_catalog.pg_class c
@@ -23,7 +50,7 @@ JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid AND NOT i.relispartition
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = x.indexrelid)
 UNION ALL
 SELECT true, 'index ' || i.relname || ' of ' || t.name || ' in use',
-       CASE WHEN x.indisvalid AND x.indisready AND x.indislive THEN 'yes' ELSE 'no' END, ''
+       CASE WHEN x.indisvalid AND x.indisready AND x.indislive THEN 'yes' ELSE 'no' END, i.reloptions::text
 FROM named t
 JOIN pg_catalog.pg_index x ON x.indrelid = t.oid
 JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
@@ -86,7 +113,8 @@ SELECT true, 'schema ' || nspname, pg_catalog.pg_get_userbyid(nspowner),
 FROM spaces
 UNION ALL
 SELECT true, 'database', pg_catalog.pg_get_userbyid(d.datdba),
-       coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))::text
+       concat_ws(' ', coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba)), d.datconnlimit, d.datallowconn,
+                 d.datistemplate)
 FROM pg_catalog.pg_database d
 WHERE d.datname = current_database()
 UNION ALL
@@ -95,4 +123,42 @@ SELECT true, 'grants on what ' || pg_catalog.pg_get_userbyid(a.defaclrole) || ' 
 FROM pg_catalog.pg_default_acl a
 LEFT JOIN pg_catalog.pg_namespace n ON n.oid = a.defaclnamespace
 WHERE n.nspname IS NULL OR n.nspname IN (SELECT nspname FROM spaces)
+UNION ALL
+SELECT true, o.type || ' ' || o.identity, 'is there',
+       concat_ws(' ', others.definition,
+                 CASE others.classid WHEN 'pg_catalog.pg_statistic_ext'::regclass
+                      THEN pg_catalog.pg_get_statisticsobjdef(others.objid) END)
+FROM others
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(others.classid, others.objid, 0) o
+WHERE others.objid >= 16384 AND (others.classid, others.objid) NOT IN (SELECT * FROM of_extensions)
+UNION ALL
+SELECT true, 'comment on ' || o.type || ' ' || o.identity, 'a comment', d.description
+FROM pg_catalog.pg_description d
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) o
+WHERE d.objoid >= 16384 AND (o.schema IS NULL OR o.schema IN (SELECT nspname FROM spaces))
+  AND (d.classoid, d.objoid) NOT IN (SELECT * FROM of_extensions)
+UNION ALL
+SELECT true, 'storage of ' || t.name, coalesce(nullif(concat_ws(', ', t.reloptions::text, o.reloptions::text), ''), 'as usual'),
+       (SELECT i.relname::text FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+        WHERE x.indrelid = t.oid AND x.indisclustered)
+FROM named t
+LEFT JOIN pg_catalog.pg_class o ON o.oid = t.reltoastrelid
+WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f')
+UNION ALL
+SELECT true, 'columns of ' || t.name, 'in their order',
+       string_agg(concat_ws(' ', a.attname, a.attstorage, a.attstattarget, a.attoptions, a.attfdwoptions,
+                            to_jsonb(a) ->> 'attcompression'), ',' ORDER BY a.attnum)
+FROM named t
+JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
+GROUP BY t.name
+UNION ALL
+SELECT true, 'large objects', count(*)::text,
+       md5(string_agg(concat_ws(' ', m.oid, pg_catalog.pg_get_userbyid(m.lomowner), m.lomacl), ',' ORDER BY m.oid))
+FROM pg_catalog.pg_largeobject_metadata m
+UNION ALL
+SELECT true, 'settings of the database' || coalesce(' for ' || r.rolname, ''), 'as set', s.setconfig::text
+FROM pg_catalog.pg_db_role_setting s
+JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase AND d.datname = current_database()
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
 ORDER BY 2, 3, 4

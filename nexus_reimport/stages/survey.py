@@ -105,7 +105,7 @@ def read(
             for t in mapping.linking_tables()
         },
         linking_keys={t: database.key(t) for t in mapping.linking_tables()},
-        runs=registry.dump_fixed(connection, folder / "runs.parquet"),
+        runs=registry.dump_fixed(registry.fixed(connection), folder / "runs.parquet"),
         inventory=inventory.dump(connection, folder / "inventory.parquet"),
         positions=inventory.positions(connection),
         protected=hashes,
@@ -127,7 +127,7 @@ def _protected(database: Database) -> tuple[Hashed, ...]:
 def _state(database: Database, table: Table, prints: Mapping[str, Fingerprint]) -> TableState:
     _, role, left_out = tables.fingerprinted(database.mapping, table)
     found = prints.get(table.name) or tables.fingerprint_of(database, table)
-    return TableState(table.name, role, found.rows, found, left_out)
+    return TableState(table.name, role, found.rows, found, left_out, table.primary_key)
 
 
 def _pointers(database: Database, known: list[references.Reference]) -> tuple[Pointer, ...]:

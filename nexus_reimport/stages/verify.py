@@ -339,7 +339,8 @@ class _Reader:
         if name in self._survey.elsewhere:
             table = self._table_elsewhere(name)
         else:
-            table = row_hashes.of_table(self._mapping, self._database.table(name))
+            key = self._survey.tables[name].key
+            table = row_hashes.of_table(self._mapping, self._database.table(name), key)
         path = self._folder / f"after_hashes_{name}.parquet"
         return row_hashes.dump(self._connection, (table,), path)[0]
 

@@ -476,7 +476,7 @@ PROTECTED = {
         "ALTER TABLE specialties DROP CONSTRAINT specialties_pkey CASCADE;"
         " ALTER TABLE specialties DROP CONSTRAINT specialties_name_key;"
         " INSERT INTO specialties SELECT * FROM specialties LIMIT 1",
-        "1 twice",
+        "specialties: rows 1 twice",
     ),
     "a table of another schema": (
         "UPDATE other.log SET said = 'x' WHERE id = 1",

@@ -96,9 +96,9 @@ def _objects(after: After) -> Iterator[tuple[str, Dict | None, Dict | None]]:
 
 
 def _is_changed(was: Dict, now: Dict) -> bool:
-    """Whether size or etag is another one; where S3 tells no etag, the time of the last change."""
+    """Whether size or etag is another one; where S3 told no etag, the time of the last change."""
     if was["size"] != now["size"]:
         return True
-    if was["etag"] and now["etag"]:
+    if was["etag"]:
         return was["etag"] != now["etag"]
     return bool(was["modified"] and now["modified"]) and was["modified"] != now["modified"]

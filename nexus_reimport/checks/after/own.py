@@ -14,7 +14,15 @@ from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.model import Level, Scope
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.readings import Unread
-from nexus_reimport.nexus.registry import Committed, written
+from nexus_reimport.nexus.registry import (
+    AS_MADE,
+    OWN_SCHEMA,
+    TABLE,
+    Committed,
+    OwnObject,
+    tables_of,
+    written,
+)
 
 _CLOCKS = timedelta(hours=12)  # by which the server's clock and ours may differ at most
 
@@ -58,6 +66,9 @@ def _not_as_written(after: After, row: Mapping[str, Any]) -> Iterator[str]:
             yield column
     at = datetime.fromisoformat(row["committed_at"])
     others = (r["committed_at"] for r in had(after.own.rows) if r["run"] != row["run"])
+    numbers = [r["number"] or 0 for r in had(after.own.rows) if r["run"] != row["run"]]
+    if row["number"] != max(numbers, default=0) + 1:
+        yield "number"
     is_too_early = at < after.survey.taken_at - _CLOCKS
     if is_too_early or any(datetime.fromisoformat(other) >= at for other in others):
         yield "committed_at"
@@ -67,6 +78,44 @@ def _digests(after: After, file: RowFile) -> Iterator[tuple[str, str]]:
     """Run and digest of its row."""
     for run, digest in rowfile.read(after.folder, file):
         yield run or "", digest or ""
+
+
+@check(After, Level.STOP, serves=("M1", "S6"), links=True)
+def our_own_tables_are_as_we_make_them(after: After) -> Finding:
+    """Our own schemas hold our tables, as they were made, nothing that acts by itself, no other."""
+    objects, off = had(after.own.objects), []
+    for found in objects:
+        off += [f"{found.place}: {wrong}" for wrong in _not_as_made(after, found)]
+    if had(after.own.marker) != after.claim.environment:
+        off.append("the marker names another environment")
+    return Finding(max(1, len(objects)), off)
+
+
+def _not_as_made(after: After, found: OwnObject) -> Iterator[str]:
+    undo = had(after.own.undo)
+    if not found.name:
+        earlier = {one.schema for one in after.survey.undo}
+        if found.schema not in {OWN_SCHEMA, undo.schema, *earlier}:
+            yield "a schema of no run"
+        return
+    is_ours = found.schema == OWN_SCHEMA and found.place in AS_MADE
+    is_of_undo = found.schema == undo.schema and found.name in tables_of(undo)
+    is_earlier = found.schema not in (OWN_SCHEMA, undo.schema)
+    if found.kind != TABLE or not (is_ours or is_of_undo or is_earlier):
+        yield f"a {found.kind} of somebody else's"
+        return
+    if found.acts:
+        yield found.acts
+    if is_ours and (found.columns, found.key) != AS_MADE[found.place]:
+        yield "other columns, or another key"
+
+
+@check(After, Level.REVIEW, serves=("S6",), links=True)
+def nobody_else_may_use_our_own_tables(after: After) -> Finding:
+    """Nobody but their owner and our role may use our own tables, which hold patients' rows."""
+    objects = had(after.own.objects)
+    off = [f"{one.place}: {one.readers}" for one in objects if one.readers]
+    return Finding(max(1, len(objects)), off)
 
 
 @check(After, Level.STOP, serves=("R2", "R3", "M2"), waivable=False, links=True)

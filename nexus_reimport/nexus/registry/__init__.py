@@ -24,6 +24,7 @@ from nexus_reimport.nexus.registry.committed import (
     write_seal,
     written,
 )
+from nexus_reimport.nexus.registry.objects import AS_MADE, TABLE, OwnObject, objects
 from nexus_reimport.nexus.registry.own_schema import (
     LOADED,
     OF_THE_RUN,
@@ -41,17 +42,21 @@ from nexus_reimport.nexus.registry.undo import (
     drop_undo,
     is_kept,
     links_before,
+    tables_of,
     undo_schema,
 )
 
 __all__ = [
+    "AS_MADE",
     "LOADED",
     "OF_THE_RUN",
     "OWN_SCHEMA",
     "RUNS",
     "RUNS_NAME",
+    "TABLE",
     "UNDO_PREFIX",
     "Committed",
+    "OwnObject",
     "Restore",
     "RunRow",
     "UndoData",
@@ -65,10 +70,12 @@ __all__ = [
     "links_before",
     "make",
     "mark_undone",
+    "objects",
     "remember",
     "runs",
     "seal",
     "standing",
+    "tables_of",
     "undo_schema",
     "undo_sizes",
     "was_committed",

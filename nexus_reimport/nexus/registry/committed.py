@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,8 +104,9 @@ def remember(connection: Connection, row: RunRow) -> None:
 def fixed(connection: Connection) -> list[dict[str, Any]]:
     """What of each run's row never changes: column -> value, numbers and texts as JSON has them.
 
-    The seal comes later, and is no part of it. A column that an older version of this package has
-    not had holds what ``make`` gives it.
+    And its number, which a later version may have given to it. The seal comes later, and is no
+    part of it. A column that an older version of this package has not had holds what ``make`` gives
+    it.
     """
     if not exists(connection, RUNS):
         return []
@@ -112,17 +114,17 @@ def fixed(connection: Connection) -> list[dict[str, Any]]:
         sql.SQL('SELECT to_jsonb(r)::text FROM {} AS r ORDER BY run COLLATE "C"').format(RUNS)
     )
     read = [{**_ADDED, **strict_json.loads(text)} for (text,) in rows]
-    return [{column: row[column] for column in _FIXED} for row in read]
+    return [{column: row.get(column) for column in (*_FIXED, "number")} for row in read]
 
 
-def dump_fixed(connection: Connection, path: Path) -> RowFile:
-    """Every run, and a digest of what of its row never changes."""
-    rows = ((r["run"], _digest(r)) for r in fixed(connection))
-    return rowfile.write(path, ("run", "digest"), rows)
+def dump_fixed(rows: Iterable[dict[str, Any]], path: Path) -> RowFile:
+    """Every run, and a digest of what of its row never changes, which is in ``rows``."""
+    return rowfile.write(path, ("run", "digest"), ((r["run"], _digest(r)) for r in rows))
 
 
 def _digest(row: dict[str, Any]) -> str:
-    return private.sha256(strict_json.canonical(strict_json.dumps(row)).encode())
+    fixed = {column: row[column] for column in _FIXED}
+    return private.sha256(strict_json.canonical(strict_json.dumps(fixed)).encode())
 
 
 def mark_undone(connection: Connection, run: str, by: str) -> None:

@@ -11,6 +11,8 @@ from nexus_reimport.nexus.postgres import Connection, scalar, table_name
 from nexus_reimport.nexus.registry.own_schema import UNDO_PREFIX, exists
 from nexus_reimport.nexus.schema import Facts
 
+_POINTED_AT, _LOADED = "own_pointed_at", "own_loaded"
+
 
 @dataclass(frozen=True, slots=True)
 class UndoTable:
@@ -63,12 +65,18 @@ class UndoData:
     @property
     def pointed_at(self) -> sql.Identifier:
         """The table of what pointed at the run's rows when it was committed: place, id, rows."""
-        return table_name(self.schema, "own_pointed_at")
+        return table_name(self.schema, _POINTED_AT)
 
     @property
     def kept_loaded(self) -> sql.Identifier:
         """The table with what was loaded before the run."""
-        return table_name(self.schema, "own_loaded")
+        return table_name(self.schema, _LOADED)
+
+
+def tables_of(undo: UndoData) -> frozenset[str]:
+    """The names of all tables that the undo data may have."""
+    parts = {name for part in undo.parts for name in (part.kept_as, part.after)}
+    return frozenset(parts | {_POINTED_AT, _LOADED})
 
 
 def undo_schema(run: str) -> str:

@@ -1,0 +1,47 @@
+-- What is in our own schemas: each table or view with its columns and key, what acts on it by itself, and who
+-- else but its owner and ourselves may use it; the schemas as well, and what they hold besides.
+WITH spaces AS (
+    SELECT n.oid, n.nspname, n.nspowner, n.nspacl
+    FROM pg_catalog.pg_namespace n
+    WHERE n.nspname = %(own)s OR starts_with(n.nspname, %(undo)s)
+), others AS (
+    SELECT s.nspname AS place, s.nspowner AS owner, s.nspacl AS acl FROM spaces s
+    UNION ALL
+    SELECT s.nspname || '.' || c.relname, c.relowner, c.relacl
+    FROM spaces s JOIN pg_catalog.pg_class c ON c.relnamespace = s.oid
+    UNION ALL
+    SELECT s.nspname || '.' || c.relname, c.relowner, a.attacl
+    FROM spaces s JOIN pg_catalog.pg_class c ON c.relnamespace = s.oid
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attacl IS NOT NULL
+), readers AS (
+    SELECT o.place, string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee) END, ', ') AS names
+    FROM others o
+    CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) a
+    WHERE a.grantee <> o.owner AND pg_catalog.pg_get_userbyid(a.grantee) <> current_user
+    GROUP BY o.place
+)
+SELECT s.nspname AS place, 'schema' AS kind, NULL::text[] AS columns, NULL::text AS key, NULL::text AS acts,
+       (SELECT names FROM readers r WHERE r.place = s.nspname) AS readers
+FROM spaces s
+UNION ALL
+SELECT s.nspname || '.' || c.relname, CASE c.relkind WHEN 'r' THEN 'table' ELSE 'no table' END,
+       (SELECT array_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attname)
+        FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+       (SELECT pg_catalog.pg_get_constraintdef(k.oid) FROM pg_catalog.pg_constraint k
+        WHERE k.conrelid = c.oid AND k.contype = 'p'),
+       nullif(concat_ws(', ',
+           (SELECT string_agg('trigger ' || t.tgname, ', ' ORDER BY t.tgname) FROM pg_catalog.pg_trigger t
+            WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
+           (SELECT string_agg('rule ' || r.rulename, ', ' ORDER BY r.rulename) FROM pg_catalog.pg_rewrite r
+            WHERE r.ev_class = c.oid),
+           (SELECT string_agg('policy ' || p.polname, ', ' ORDER BY p.polname) FROM pg_catalog.pg_policy p
+            WHERE p.polrelid = c.oid),
+           CASE WHEN c.relrowsecurity THEN 'row level security' END,
+           (SELECT 'a table below it' FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid) LIMIT 1)), ''),
+       (SELECT names FROM readers r WHERE r.place = s.nspname || '.' || c.relname)
+FROM spaces s
+JOIN pg_catalog.pg_class c ON c.relnamespace = s.oid AND c.relkind NOT IN ('i', 'I', 't')
+UNION ALL
+SELECT s.nspname || '.' || p.proname, 'function', NULL, NULL, NULL, NULL
+FROM spaces s JOIN pg_catalog.pg_proc p ON p.pronamespace = s.oid
+ORDER BY 1
