@@ -1,7 +1,7 @@
 -- What is in our own schemas: each table or view with its columns and key, what acts on it by itself, and who
 -- else but its owner and ourselves may use it; the schemas as well, and what they hold besides.
 WITH spaces AS (
-    SELECT n.oid, n.nspname, n.nspowner, n.nspacl
+    SELECT n.oid, n.nspname::text, n.nspowner, n.nspacl
     FROM pg_catalog.pg_namespace n
     WHERE n.nspname = %(own)s OR starts_with(n.nspname, %(undo)s)
 ), others AS (

@@ -25,6 +25,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from nexus_reimport import wording
 from nexus_reimport.checks import bucket
 from nexus_reimport.checks.memo import Memo
 from nexus_reimport.errors import StopError
@@ -281,8 +282,8 @@ class _Bench:
     def _require_sound(report: Report) -> None:
         if not report.passed:
             raise StopError(
-                "the copy does not pass verification as it is: "
-                + ", ".join(r.check for r in report.blocking),
+                "the copy does not pass verification as it is\n"
+                + wording.lines([f"{r.check}: {r.listed}" for r in report.blocking]),
                 state=STATE,
                 next="look at the rehearsal's own report; nothing can be told before it passes",
             )
