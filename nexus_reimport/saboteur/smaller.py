@@ -2,18 +2,20 @@
 
 What verification finds does not depend on how many rows there are, and each kind of corruption is
 looked for in all of them: the whole clinic would take ten times as long. So some patients are
-chosen, half of them by the most that their rows hold, since what is rare must be there, half by a
-hash of their keys; with all that hangs on them in Nexus and in FileMaker. A part of what hangs on
-nobody stays as well. All that is neither wiped nor linked stays, unless a foreign key would point
-at a row that went.
+chosen, with all that hangs on them in Nexus and in FileMaker: first those with what is rare (a
+column that few have filled, an image without a record), the others by a hash of their keys. A part
+of what hangs on nobody stays as well. All that is neither wiped nor linked stays, unless a foreign
+key would point at a row that went.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 from psycopg import sql
 
@@ -26,12 +28,22 @@ from nexus_reimport.nexus.catalog import ForeignKey
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.postgres import table_name
 
+EACH = 2  # patients at least for each trait
+_SIGNS = ("true", "false", "null", "[]", "{}", '""', ": 0", ".5")
 Rows = Mapping[str, Collection[str]]  # entity or attachment -> keys of the rows that stay
 
 
 def rank(key: str) -> int:
     """Where a key stands among others: the same each time, and in no order of its own."""
     return int.from_bytes(hashlib.md5(key.encode(), usedforsecurity=False).digest()[:8], "big")
+
+
+def traits(row: rowfile.Dict) -> Iterator[tuple[str, str]]:
+    """What a row has and lacks: each column filled or not, and what its JSON holds."""
+    for column, value in row.items():
+        yield column, "filled" if value else "empty"
+        if value and value[0] in "{[":
+            yield from ((column, sign) for sign in _SIGNS if sign in value)
 
 
 @dataclass(frozen=True)
@@ -70,14 +82,24 @@ class Smaller:
         return stays
 
     def _chosen(self) -> list[str]:
-        """The patients that stay."""
-        held: dict[str, int] = {}
-        for row in self._rows_of(self.intake.mapping.people()):
-            key = row[self.intake.survey.keys[self.intake.mapping.people()]] or ""
-            held[key] = max(held.get(key, 0), sum(len(value or "") for value in row.values()))
-        fullest = sorted(held, key=lambda key: (-held[key], key))[: self.patients // 2]
-        others = sorted(held.keys() - set(fullest), key=rank)
-        return [*fullest, *others[: self.patients - len(fullest)]]
+        """The patients that stay: up to half of them for what is rare, the others by rank."""
+        people = self.intake.mapping.people()
+        key = self.intake.survey.keys[people]
+        having: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for when, rows in (("before", self._before(people)), ("after", self._after(people))):
+            for row in rows:
+                for column, sign in traits(row):
+                    having[f"{when} {column}", sign].append(row[key] or "")
+        for name, spec in self.intake.mapping.attachments.items():
+            for row, owner in self._owned(name):
+                for trait in traits(row) if owner and spec.owner.entity == people else ():
+                    having[trait].append(owner or "")
+        rarest = sorted(having.values(), key=lambda keys: (len(keys), keys))
+        rare = [one for keys in rarest for one in sorted(set(keys), key=rank)[:EACH]]
+        every = self._references[people]
+        first = [one for one in dict.fromkeys(rare) if one in every][: self.patients // 2]
+        others = sorted(every.keys() - set(first), key=rank)
+        return [*first, *others[: self.patients - len(first)]]
 
     def _may_stay(self, entity: str, key: str, stays: Rows) -> bool:
         """Whether all that a row points at stays; of what points at nobody a part does."""
@@ -98,12 +120,14 @@ class Smaller:
             key, columns = self.intake.survey.keys[entity], list(self._pointing(entity))
             found[entity] = {
                 row[key] or "": [(to, row[c] or "") for c, to in columns if row.get(c)]
-                for row in self._rows_of(entity)
+                for row in chain(self._before(entity), self._after(entity))
             }
         return found
 
-    def _rows_of(self, entity: str) -> Iterator[rowfile.Dict]:
-        yield from self.intake.rows(entity)
+    def _before(self, entity: str) -> Iterator[rowfile.Dict]:
+        return self.intake.rows(entity)
+
+    def _after(self, entity: str) -> Iterator[rowfile.Dict]:
         if entity in self.plan.entities:
             yield from rowfile.read_dicts(self.intake.folder, self.plan.entities[entity].file)
 
@@ -127,13 +151,19 @@ class Smaller:
         }
 
     def _attached(self, name: str, spec: Attachment) -> Iterator[tuple[str, str]]:
-        people, planned = self.rows[spec.owner.entity], self.plan.links[name].file
-        moved = {key: to for key, to, _ in rowfile.read(self.intake.folder, planned)}
-        for row in self.intake.attached(name):
+        people = self.rows[spec.owner.entity]
+        for row, owner in self._owned(name):
             holder = row["link_key"] or ""
-            owner = moved.get(holder) or (row["object"] if row["linked"] == "t" else None)
             if owner in people if owner else self.is_chosen(holder):
                 yield row["key"] or "", holder
+
+    def _owned(self, name: str) -> Iterator[tuple[rowfile.Dict, str | None]]:
+        """Each document or image, and whose it is to be; None where it is nobody's."""
+        planned = rowfile.read(self.intake.folder, self.plan.links[name].file)
+        moved = {key: to for key, to, _ in planned}
+        for row in self.intake.attached(name):
+            here = row["object"] if row["linked"] == "t" else None
+            yield row, moved.get(row["link_key"]) or here
 
     # -------------------------------------------------------------- what goes
 
