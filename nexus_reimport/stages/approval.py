@@ -165,7 +165,8 @@ def gates(
     ]
     if settings.kind is EnvironmentKind.PROD:
         claim = f"{settings.dev_environment} was run to its end with the same package, mapping and"
-        found.append(Gate(f"{claim} schema", _forerun(settings, proposal, forerunner)))
+        claim += " schema, and its verification was tested"
+        found.append(Gate(claim, _forerun(settings, proposal, forerunner)))
     return tuple(found)
 
 
