@@ -34,6 +34,7 @@ def _parts(value: SelfTest) -> Iterator[Part]:
     yield TextLine(
         "Each was put into a copy of the database or of the bucket's list, one at a time, and the"
         f" same checks were asked as after COMMIT: {value.seconds:,.1f} s in all."
+        " docs/self-test.md says what this proves, and what not."
     )
     if value.part:
         yield TextLine(f"The copy held a part of the clinic: {value.part}, and all that is theirs.")
