@@ -575,16 +575,20 @@ def test_the_session_of_the_verification_is_that_of_the_run_whatever_is_set(
     clinic, book = done
     monkeypatch.setenv(*variable)
     with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
-        database = clinic.databases["dev"]
+        name = clinic.databases["dev"]
         for setting in (
             "timezone = 'Asia/Tokyo'",
             "datestyle = 'SQL, DMY'",
             "extra_float_digits = -5",
             "intervalstyle = 'iso_8601'",
         ):
-            admin.execute(f"ALTER DATABASE {database} SET {setting}")
-            admin.execute(f"ALTER ROLE nexus_reimport IN DATABASE {database} SET {setting}")
-    assert verified(book).passed
+            admin.execute(f"ALTER DATABASE {name} SET {setting}")
+            admin.execute(f"ALTER ROLE nexus_reimport IN DATABASE {name} SET {setting}")
+    found, catalog = failed(verified(book)), database.the_schema_is_as_surveyed.__name__
+    assert set(found) == {catalog}, "that others have set them is a finding; rows are as they were"
+    of_all, of_role = sorted(found[catalog].sample)
+    assert of_all == "settings of the database: did not exist"
+    assert of_role == "settings of the database for nexus_reimport: did not exist"
 
 
 def test_a_linked_document_that_nexus_hides_as_inactive_is_no_gap_on_a_patients_page(

@@ -65,12 +65,13 @@ def _not_as_written(after: After, row: Mapping[str, Any]) -> Iterator[str]:
         if not strict_json.same_documents(row[column], value):
             yield column
     at = datetime.fromisoformat(row["committed_at"])
-    others = (r["committed_at"] for r in had(after.own.rows) if r["run"] != row["run"])
-    numbers = [r["number"] or 0 for r in had(after.own.rows) if r["run"] != row["run"]]
-    if row["number"] != max(numbers, default=0) + 1:
+    others = [r for r in had(after.own.rows) if r["run"] != row["run"]]
+    known = {run for run, _ in _digests(after, kept(after.survey.runs))}
+    following = max((r["number"] or 0 for r in others), default=0) + 1
+    if known <= {r["run"] for r in others} and row["number"] != following:
         yield "number"
     is_too_early = at < after.survey.taken_at - _CLOCKS
-    if is_too_early or any(datetime.fromisoformat(other) >= at for other in others):
+    if is_too_early or any(datetime.fromisoformat(r["committed_at"]) >= at for r in others):
         yield "committed_at"
 
 
