@@ -27,6 +27,10 @@ AS_MADE = {
         ("entity text", "filemaker_id text", "nexus_id text"),
         "PRIMARY KEY (entity, filemaker_id)",
     ),
+    f"{OWN_SCHEMA}.restores": (
+        (f"at {_TIME}", "id text", "runs jsonb", "who text", "why text"),
+        "PRIMARY KEY (id)",
+    ),
     f"{OWN_SCHEMA}.runs": (
         (
             "after jsonb",
