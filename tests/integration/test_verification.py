@@ -586,7 +586,7 @@ def test_the_session_of_the_verification_is_that_of_the_run_whatever_is_set(
             admin.execute(f"ALTER ROLE nexus_reimport IN DATABASE {name} SET {setting}")
     found, catalog = failed(verified(book)), database.the_schema_is_as_surveyed.__name__
     assert set(found) == {catalog}, "that others have set them is a finding; rows are as they were"
-    of_all, of_role = sorted(found[catalog].sample)
+    of_role, of_all = sorted(found[catalog].sample)
     assert of_all == "settings of the database: did not exist"
     assert of_role == "settings of the database for nexus_reimport: did not exist"
 
