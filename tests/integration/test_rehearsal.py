@@ -44,7 +44,7 @@ def copies(clinic: Clinic) -> list[str]:
     return [name for (name,) in rows]
 
 
-def gone(clinic: Clinic, seconds: float = 12) -> bool:
+def gone(clinic: Clinic, seconds: float = 60) -> bool:
     """Whether no scratch database, and nothing that is written down of one, is left in time."""
     end = time.monotonic() + seconds
     register = clinic.folder.parent / "private" / DEV / "scratch"
