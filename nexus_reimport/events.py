@@ -42,6 +42,8 @@ class Event(StrEnum):
     # in the register beside the records
     PURGED = "purged"  # the private files of a run, or of a lab, were deleted
     RESTORED = "restored"  # a person says that the database was restored from before these runs
+    SIGNED = "signed"  # a person signed a line of the sign-off: who, and with which words
+    WITHDRAWN = "withdrawn"  # a person took a signature back: who, and why
     # the maintenance window
     WINDOW_ENTERED = "window entered"  # it was put up
     WINDOW_LEFT = "window left"  # it was taken down

@@ -28,6 +28,7 @@ from nexus_reimport.cli.output import (
     give_outcomes,
     progress,
 )
+from nexus_reimport.cli.sign import sign
 from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.interrupt import Interrupted, listening
 
@@ -50,6 +51,7 @@ app.command("purge-private")(recovery.purge_private)
 app.command("adopt")(deployment.adopt)
 app.command("page")(page.page)
 app.command("lab")(lab.lab)
+app.command("sign")(sign)
 
 
 def _show_version(requested: bool) -> None:

@@ -49,7 +49,7 @@ def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
         text,
         as_json=as_json,
     )
-    for message in (last.error, last.advice, *(o.window for o in outcomes)):
+    for message in (last.error, last.advice, *(m for o in outcomes for m in (o.window, o.untold))):
         if message:
             typer.echo(f"\n{message}", err=True)
     raise typer.Exit(last.exit_code)

@@ -26,6 +26,7 @@ from nexus_reimport.model.rehearsal import Ground, Rehearsal
 from nexus_reimport.model.rollback import NewerDecision, RollbackPreview, RollbackProposal, Undone
 from nexus_reimport.model.saving import digest, load, save
 from nexus_reimport.model.self_test import SelfTest, Trial
+from nexus_reimport.model.sign_off import LineState, SheetLine, Signature, SignOff
 from nexus_reimport.model.snapshot import (
     KEY,
     Census,
@@ -57,6 +58,7 @@ __all__ = [
     "Gate",
     "Ground",
     "Level",
+    "LineState",
     "LinkPlan",
     "Misfits",
     "NewerDecision",
@@ -75,6 +77,9 @@ __all__ = [
     "Sample",
     "Scope",
     "SelfTest",
+    "SheetLine",
+    "SignOff",
+    "Signature",
     "Snapshot",
     "Survey",
     "TableState",

@@ -21,6 +21,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.files import private
 
 JOURNAL = "journal.jsonl"
+SIGN_OFF = ".sign_off"  # beside the records: the folder of the register of signatures
 WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
 CHECKED = frozenset({"checks_after", "checks_rollback", "sign_off"})  # after a COMMIT
 
@@ -237,6 +238,12 @@ def came_to_checks_inside(entries: Sequence[Entry]) -> bool:
     """Whether the checks inside the transaction were begun, in the execution itself."""
     steps = only(entries, Event.STEP)
     return any(e.stage in WRITING and e.text("step") == "checks inside" for e in steps)
+
+
+def proven_at(entries: Sequence[Entry]) -> datetime:
+    """When the last stage of a preflight that proves anything had finished; else when it began."""
+    proofs = [e for e in only(entries, Event.FINISHED) if e.stage in ("checks_before", "rehearsal")]
+    return (proofs[-1] if proofs else entries[0]).at
 
 
 def made_void(entries: Sequence[Entry]) -> dict[str, str]:

@@ -5,36 +5,30 @@
 and is removed only after ``leave`` has succeeded. After a kill at any instant it is still there,
 and the next command runs ``leave``.
 
-What a hook prints goes to the private ``hooks.log``, never into a record; a hook gets none of our
-secrets. Whether ``leave`` succeeds never changes the result of a run.
+Whether ``leave`` succeeds never changes the result of a run.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
 
 from nexus_reimport import record
 from nexus_reimport.errors import Busy, ReimportError, StopError
 from nexus_reimport.events import Event, Journal, null_journal
 from nexus_reimport.files import private
 from nexus_reimport.record import Run
+from nexus_reimport.runbook import hooks
+from nexus_reimport.runbook.hooks import RUN_VARIABLE, Ended
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, Settings
 
-RUN_VARIABLE = "NEXUS_REIMPORT_RUN"
-STATE, LOCK, LOG = ".window", ".window_lock", "hooks.log"
+STATE, LOCK = ".window", ".window_lock"
 HEADLINE = "THE MAINTENANCE WINDOW IS STILL UP"
-_PASSED_ON = ("PATH", "HOME", "LANG")
 
 
 # ---------------------------------------------------------------- around a stage
@@ -105,9 +99,9 @@ def still_up(settings: Settings) -> str:
 
 def _take_down(settings: Settings, state: _State, journal: Journal) -> str:
     if settings.hooks.leave:
-        ended = _run(settings, "leave", state.run)
+        ended = hooks.run(settings, "leave", state.run)
     else:
-        ended = _Ended(None, 0.0, "[hooks] no longer has a `leave`")
+        ended = Ended(None, 0.0, "[hooks] no longer has a `leave`")
     if ended.well:
         try:
             private.remove(_path(settings, STATE))
@@ -132,7 +126,7 @@ def _advice(settings: Settings, state: _State) -> str:
         ReimportError(
             HEADLINE + (f": {state.why}" if state.why else ""),
             where=f"environment {settings.name}, put up {state.since} by run {state.run};"
-            f" what the hook printed: {_log_path(settings)}",
+            f" what the hook printed: {hooks.log_path(settings)}",
             state="this does not affect the run's result",
             next=f"run by hand: {command}\n         the next command for {settings.name}"
             " (run, finish, settle, seal) tries again",
@@ -145,12 +139,12 @@ def _advice(settings: Settings, state: _State) -> str:
 
 def _enter(settings: Settings, run: Run) -> None:
     _write(settings, _State(run.id, datetime.now(UTC).isoformat(timespec="seconds")))
-    ended = _run(settings, "enter", run.id)
+    ended = hooks.run(settings, "enter", run.id)
     if not ended.well:
         run.journal(Event.WINDOW_FAILED, hook="enter", **ended.facts())
         raise StopError(
             f"the maintenance window could not be put up: {ended}",
-            where=f"environment {settings.name}; what it printed: {_log_path(settings)}",
+            where=f"environment {settings.name}; what it printed: {hooks.log_path(settings)}",
             state="the execution was not started; the database is as it was",
             next="fix [hooks] enter in the environment's file, then run this step again",
         )
@@ -163,101 +157,6 @@ def _busy(settings: Settings) -> Busy:
         state="the execution was not started",
         next="wait until it has ended, then run this step again",
     )
-
-
-# ---------------------------------------------------------------- one hook
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """How a hook ended; ``why`` describes it, with a signal or a time-out too."""
-
-    exit_code: int | None
-    seconds: float
-    why: str
-
-    @property
-    def well(self) -> bool:
-        return self.exit_code == 0
-
-    def facts(self) -> dict[str, Any]:
-        """For the journal: how it ended and how long it took; nothing that the hook printed."""
-        return {"exit_code": self.exit_code, "seconds": round(self.seconds, 3), "how": self.why}
-
-    def __str__(self) -> str:
-        return self.why
-
-
-def _run(settings: Settings, hook: str, run: str) -> _Ended:
-    """Run one hook for at most ``timeout`` seconds; a failing hook raises nothing."""
-    command: Sequence[str] = getattr(settings.hooks, hook)
-    began = time.monotonic()
-    try:
-        with _log(settings) as log:
-            _say(log, f"{hook} of run {run}: {json.dumps(list(command))}")
-            code = _wait(command, settings, run, log)
-            seconds = time.monotonic() - began
-            ended = _Ended(code, seconds, f"`{hook}` {_how(code, settings.hooks.timeout, seconds)}")
-            _say(log, str(ended))
-    except (OSError, ValueError) as error:
-        why = (error.strerror or "") if isinstance(error, OSError) else ""
-        why = why or type(error).__name__
-        ended = _Ended(None, time.monotonic() - began, f"`{hook}` could not be started: {why}")
-    return ended
-
-
-def _wait(command: Sequence[str], settings: Settings, run: str, log: IO[bytes]) -> int | None:
-    """The exit code; None if it took too long, and then its whole process group was ended."""
-    process = subprocess.Popen(
-        list(command),
-        stdin=subprocess.DEVNULL,  # a hook that asks something would wait until its time is up
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env=_environment(settings, run),
-        cwd="/",
-        start_new_session=True,  # a group of its own: its children can be ended with it
-    )
-    try:
-        return process.wait(settings.hooks.timeout)
-    except BaseException as error:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if isinstance(error, subprocess.TimeoutExpired):
-            return None
-        raise
-
-
-def _how(code: int | None, timeout: float, seconds: float) -> str:
-    if code is None:
-        return f"was ended with all its children: it took longer than its {timeout:g} s"
-    if code < 0:
-        return f"was ended by signal {-code} after {seconds:,.1f} s"
-    return f"ended with exit code {code} after {seconds:,.1f} s"
-
-
-def _environment(settings: Settings, run: str) -> Mapping[str, str]:
-    """The environment variables of a hook: ours may hold secrets, so only a few are passed on."""
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {**passed, ENVIRONMENT_VARIABLE: settings.name, RUN_VARIABLE: run}
-
-
-def _log_path(settings: Settings) -> Path:
-    return settings.folders.private / settings.name / LOG
-
-
-@contextmanager
-def _log(settings: Settings) -> Iterator[IO[bytes]]:
-    """The private file for what hooks print, opened for appending."""
-    path = _log_path(settings)
-    private.make_folder(path.parent)
-    with private.append(path) as file:
-        yield file
-
-
-def _say(log: IO[bytes], line: str) -> None:
-    log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {line}\n".encode())
-    log.flush()  # before the hook writes into the same file
 
 
 # ---------------------------------------------------------------- the file that marks it as up

@@ -37,17 +37,19 @@ from nexus_reimport.model import (
     Plan,
     Proposal,
     Refusal,
+    Rehearsal,
     Report,
     Sample,
     Scope,
     SelfTest,
+    SignOff,
     Snapshot,
     Survey,
 )
 from nexus_reimport.nexus import activity, schema, waiters
 from nexus_reimport.nexus.activity import Watched
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.record import Run, anchor, archive, closing, journal
+from nexus_reimport.record import Run, anchor, archive, closing, journal, signatures
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.opening import (
     Bar,
@@ -59,7 +61,7 @@ from nexus_reimport.runbook.opening import (
     today,
 )
 from nexus_reimport.settings import EnvironmentKind, Postgres, Settings
-from nexus_reimport.stages import apply, approval, refused_rows
+from nexus_reimport.stages import apply, approval, refused_rows, sign_off
 from nexus_reimport.stages.verify import Expected
 
 T = TypeVar("T")
@@ -138,6 +140,14 @@ class Steps:
 
         with activity.noting(watched, *place, keep, own_writes=own_writes):
             yield
+
+    def sheet(self) -> SignOff:
+        """The sign-off before production as it stands now, with what this run has proven."""
+        names = ("checks_before", "checks_rehearsal")
+        reports = tuple(self.run.load(Report, n) for n in names if self.run.has(Report, n))
+        rehearsed = self.run.load(Rehearsal) if self.run.has(Rehearsal) else None
+        evidence = sign_off.Evidence(reports, rehearsed, journal.proven_at(self.run.events()))
+        return sign_off.sheet(self.settings, evidence, signatures.standing(self.settings))
 
     def refusals(self) -> tuple[Refusal, ...]:
         """The reasons for which the gate would refuse an approval now."""

@@ -1,6 +1,7 @@
 """papermill runs the runbook: preflight, execute and verify, on one environment after the other."""
 
 from nexus_reimport.runner import lean  # noqa: F401 - before anything brings a notebook's library
+from nexus_reimport.runner.outcome import Outcome
 from nexus_reimport.runner.recovery import (
     AskRollback,
     RollbackOptions,
@@ -8,7 +9,8 @@ from nexus_reimport.runner.recovery import (
     restore_into,
     rollback,
 )
-from nexus_reimport.runner.sequence import Ask, Outcome, Signature, finish, run, seal, settle
+from nexus_reimport.runner.sequence import Ask, Signature, finish, run, seal, settle
+from nexus_reimport.runner.signing import sheet, sign, withdraw
 from nexus_reimport.runner.testing import self_test
 
 __all__ = [
@@ -25,4 +27,7 @@ __all__ = [
     "seal",
     "self_test",
     "settle",
+    "sheet",
+    "sign",
+    "withdraw",
 ]

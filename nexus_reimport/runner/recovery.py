@@ -20,7 +20,8 @@ from nexus_reimport.record.verdict import EXIT_CODES
 from nexus_reimport.runbook import rollback as rollbacks
 from nexus_reimport.runner import notebook, sequence
 from nexus_reimport.runner.notebook import ROLLBACK
-from nexus_reimport.runner.sequence import Outcome
+from nexus_reimport.runner.outcome import Outcome
+from nexus_reimport.runner.telling import told
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import backup, restore
@@ -69,7 +70,7 @@ def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
             notebook.execute(new, ROLLBACK, _parameters(settings, options, digest, new.id))
         sequence.settle_doubt(new)
         rollbacks.finish(new)
-        return sequence.close(new)
+        return told(sequence.close(new))
 
 
 def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restored:

@@ -33,6 +33,8 @@ from nexus_reimport.runbook import opening, rollback
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, VERIFY
+from nexus_reimport.runner.outcome import Outcome
+from nexus_reimport.runner.telling import told
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import EnvironmentKind, Settings
 from nexus_reimport.stages import approval
@@ -42,22 +44,6 @@ Ask = Callable[[Run, Proposal], str]
 # A sealed record takes no further step: these runs still need one.
 _STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT, Verdict.WAITING)
 _TRIES = 3  # times that a person may type the digest
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The result for one environment; ``run`` is empty if no run was started."""
-
-    environment: str
-    run: str
-    verdict: Verdict | None
-    exit_code: int
-    sealed: bool
-    record: str
-    error: str
-    advice: str
-    summary: str
-    window: str = ""  # what a person must do if the maintenance window is still up
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +98,7 @@ def run(
     consent = Consent(signed, approve_rehearsed, ask, links_only)
     outcomes: list[Outcome] = []
     for settings in chosen:
-        outcomes.append(_run_one(settings, consent, progress))
+        outcomes.append(told(_run_one(settings, consent, progress)))
         if outcomes[-1].exit_code:
             break
     return outcomes
@@ -137,7 +123,7 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
                 where=f"environment {name}",
                 next=f"{_how_to_approve(chosen)}; or give it up: nexus-reimport seal {name}",
             )
-        return close(chosen)
+        return told(close(chosen))
 
 
 def settle(name: str, run_id: str = "") -> Outcome:
@@ -148,7 +134,7 @@ def settle(name: str, run_id: str = "") -> Outcome:
         if chosen.verdict() is Verdict.IN_DOUBT:
             runbook.reopen(name, chosen.id).settle()
         window.leave(settings)
-        return outcome(chosen)
+        return told(outcome(chosen))
 
 
 def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
@@ -160,7 +146,7 @@ def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
     with record.at_work(settings), window.left_on_error(settings):
         chosen = record.find(settings, run_id)
         chosen.require_idle()
-        return _sealed(chosen, as_saved=as_saved)
+        return told(_sealed(chosen, as_saved=as_saved))
 
 
 def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> None:

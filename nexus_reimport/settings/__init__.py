@@ -11,6 +11,7 @@ secret is refused.
 
 from nexus_reimport.settings.environment import (
     SHEET,
+    Approving,
     Cause,
     Decision,
     Different,
@@ -44,6 +45,7 @@ from nexus_reimport.settings.servers import (
     Rehearsing,
 )
 from nexus_reimport.settings.values import Strict
+from nexus_reimport.settings.window import Window
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
@@ -51,6 +53,7 @@ __all__ = [
     "S3",
     "SHEET",
     "ApplicationAccess",
+    "Approving",
     "Archive",
     "Cause",
     "Channel",
@@ -71,6 +74,7 @@ __all__ = [
     "Signing",
     "Strict",
     "Waiver",
+    "Window",
     "every",
     "folder",
     "load",

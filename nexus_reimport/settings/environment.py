@@ -19,6 +19,7 @@ from nexus_reimport.settings.servers import (
     Rehearsing,
 )
 from nexus_reimport.settings.values import Command, Name, Strict
+from nexus_reimport.settings.window import Window
 
 SHEET = "manual.xlsx"  # the workbook of values that only people know
 
@@ -84,17 +85,20 @@ class Waiver(Strict):
 
 
 class Hooks(Strict):
-    """The clinic's own commands around an execution: put a maintenance page up, take it down.
+    """The clinic's own commands: around an execution, and for the news of a run.
 
-    Each is a list of arguments, started without a shell. Both must be safe to run twice, and
-    ``leave`` also without ``enter``: after a kill nobody knows how far ``enter`` came.
+    Each is a list of arguments, started without a shell. ``enter`` puts a maintenance page up and
+    ``leave`` takes it down; both must be safe to run twice, and ``leave`` also without ``enter``:
+    after a kill nobody knows how far ``enter`` came. ``told`` gets each run's result as JSON on its
+    standard input.
     """
 
     enter: Command = ()
     leave: Command = ()
+    told: Command = ()
     timeout: float = Field(default=60.0, gt=0)  # seconds for each: no run waits forever
 
-    @field_validator("enter", "leave")
+    @field_validator("enter", "leave", "told")
     @classmethod
     def _a_program(cls, command: tuple[str, ...]) -> tuple[str, ...]:
         if command and "/" in command[0] and not command[0].startswith("/"):
@@ -108,6 +112,12 @@ class Hooks(Strict):
         if bool(self.enter) != bool(self.leave):
             raise ValueError("enter and leave belong together: give both, or neither")
         return self
+
+
+class Approving(Strict):
+    """Who may approve. ``second_person``: somebody else than the one who began the run."""
+
+    second_person: bool = False
 
 
 class Signing(Strict):
@@ -151,6 +161,8 @@ class Settings(Strict):
     rehearsal: Rehearsing = Rehearsing()
     folders: Folders
     hooks: Hooks = Hooks()
+    window: Window | None = None
+    approval: Approving = Approving()
     record: Recording = Recording()
     decisions: dict[str, EntityDecisions] = {}
     waivers: tuple[Waiver, ...] = ()
@@ -172,6 +184,12 @@ class Settings(Strict):
     def _prod_needs_dev(self) -> Settings:
         if self.kind is EnvironmentKind.PROD and not self.dev_environment:
             raise ValueError("dev_environment is missing: prod names the environment to run first")
+        return self
+
+    @model_validator(mode="after")
+    def _window_in_order(self) -> Settings:
+        if self.window is not None and not self.window.is_ordered(self.zone):
+            raise ValueError("window: `to` is not later than `from`")
         return self
 
     @property

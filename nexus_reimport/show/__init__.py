@@ -31,6 +31,7 @@ from nexus_reimport.show.rollback import (
 )
 from nexus_reimport.show.run_summary import facts, signed_off, summary
 from nexus_reimport.show.self_test import self_test
+from nexus_reimport.show.sign_off import sign_off
 
 __all__ = [
     "Page",
@@ -58,6 +59,7 @@ __all__ = [
     "rollback_proposal",
     "rollback_text",
     "self_test",
+    "sign_off",
     "signed_off",
     "snapshot",
     "stage_times",

@@ -1,0 +1,113 @@
+"""The register of signatures: what people have signed before production, one line each.
+
+It lies beside an environment's records, in a folder of its own, and is chained like a journal. A
+signature stands until a run that relied on it is committed, or until it is withdrawn: who agreed to
+last month's night has not agreed to tonight's.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+from pathlib import Path
+
+from nexus_reimport.errors import SettingsError
+from nexus_reimport.events import Event
+from nexus_reimport.files import private
+from nexus_reimport.model import Signature, SignOff
+from nexus_reimport.record import journal, runs
+from nexus_reimport.record.journal import Entry
+from nexus_reimport.settings import Settings
+from nexus_reimport.settings.credentials import suspected
+
+_NAME, _TEXT = 100, 1_000  # characters at most
+
+
+def sign(settings: Settings, line: str, who: str, text: str) -> Signature:
+    """Write a signature into the register; it is on the disk when this returns.
+
+    Raises:
+        SettingsError: name or text is missing, too long, or cannot be shown. Nothing was written.
+    """
+    _append(settings, Event.SIGNED, line, who, text)
+    return standing(settings)[line]
+
+
+def withdraw(settings: Settings, line: str, who: str, text: str) -> None:
+    """Take the signature of a line back; the register keeps both.
+
+    Raises:
+        SettingsError: the line is not signed, or name or text cannot be used. Nothing was written.
+    """
+    if line not in standing(settings):
+        raise SettingsError(
+            f"{line} is not signed, so there is nothing to withdraw",
+            where=f"environment {settings.name}",
+            next=f"nexus-reimport sign {settings.name} shows the sheet",
+        )
+    _append(settings, Event.WITHDRAWN, line, who, text)
+
+
+def standing(settings: Settings) -> Mapping[str, Signature]:
+    """Line -> its signature, where it has one that is neither spent nor withdrawn."""
+    spent = _spent(settings)
+    found: dict[str, Signature] = {}
+    for entry in journal.read(place(settings)):
+        if entry.event is Event.WITHDRAWN:
+            found.pop(entry.text("line"), None)
+        elif entry.event is Event.SIGNED and int(entry.line["n"]) not in spent:
+            found[entry.text("line")] = _signature(entry)
+    return found
+
+
+def place(settings: Settings) -> Path:
+    """The folder of the register."""
+    return settings.folders.runs / settings.name / journal.SIGN_OFF
+
+
+def _signature(entry: Entry) -> Signature:
+    line, who, text, account = (entry.text(name) for name in ("line", "who", "text", "account"))
+    return Signature(line, who, text, account, entry.at, int(entry.line["n"]))
+
+
+def _spent(settings: Settings) -> set[int]:
+    """The numbers of the signatures on which a committed run has relied."""
+    return {
+        line.signed.number
+        for run in runs.every(settings)
+        if run.is_committed() and run.has(SignOff)
+        for line in run.load(SignOff).lines
+        if line.signed
+    }
+
+
+def _append(settings: Settings, event: Event, line: str, who: str, text: str) -> None:
+    facts = {
+        "line": line,
+        "who": _plain("name", who, _NAME),
+        "text": _plain("text", text, _TEXT),
+        "account": getpass.getuser(),
+    }
+    folder = place(settings)
+    private.close_folder(folder.parent)
+    private.close_folder(folder)
+    journal.append(folder, event, **facts)
+
+
+def _plain(what: str, given: str, longest: int) -> str:
+    text = " ".join(given.split())
+    why = ""
+    if not text:
+        why = "is missing"
+    elif len(text) > longest:
+        why = f"has {len(text):,} characters; {longest:,} are the most"
+    elif not text.isprintable():
+        why = "has characters that cannot be shown"
+    elif suspected(text):
+        why = "looks like a login or a token, and it is recorded and shown"
+    if why:
+        raise SettingsError(
+            f"the {what} of the signature {why}",
+            next="sign with your own name (--who) and with what you vouch for (--text)",
+        )
+    return text

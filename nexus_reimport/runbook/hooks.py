@@ -1,0 +1,129 @@
+"""The clinic's own commands: how one is started, bounded in time, and told of.
+
+``[hooks]`` in the environment's file names them. They are argument lists, started without a shell.
+A hook gets none of our secrets; what it prints goes to the private ``hooks.log``, never into a
+record.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from nexus_reimport.files import private
+from nexus_reimport.settings import ENVIRONMENT_VARIABLE, Settings
+
+Hook = Literal["enter", "leave", "told"]
+RUN_VARIABLE = "NEXUS_REIMPORT_RUN"
+LOG = "hooks.log"
+_PASSED_ON = ("PATH", "HOME", "LANG")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a hook ended; ``why`` describes it, with a signal or a time-out too."""
+
+    exit_code: int | None
+    seconds: float
+    why: str
+
+    @property
+    def well(self) -> bool:
+        """Whether it succeeded."""
+        return self.exit_code == 0
+
+    def facts(self) -> dict[str, Any]:
+        """For the journal: how it ended and how long it took; nothing that the hook printed."""
+        return {"exit_code": self.exit_code, "seconds": round(self.seconds, 3), "how": self.why}
+
+    def __str__(self) -> str:
+        return self.why
+
+
+def run(settings: Settings, hook: Hook, run_id: str, given: bytes = b"") -> Ended:
+    """Run one hook for at most ``timeout`` seconds; a failing hook raises nothing.
+
+    ``given`` is its standard input, which ends there: a hook that asked something would wait until
+    its time is up.
+    """
+    command: Sequence[str] = getattr(settings.hooks, hook)
+    began = time.monotonic()
+    try:
+        with _log(settings) as log:
+            _say(log, f"{hook} of run {run_id}: {json.dumps(list(command))}")
+            code = _wait(command, settings, run_id, given, log)
+            seconds = time.monotonic() - began
+            ended = Ended(code, seconds, f"`{hook}` {_how(code, settings.hooks.timeout, seconds)}")
+            _say(log, str(ended))
+    except (OSError, ValueError) as error:
+        why = (error.strerror or "") if isinstance(error, OSError) else ""
+        why = why or type(error).__name__
+        ended = Ended(None, time.monotonic() - began, f"`{hook}` could not be started: {why}")
+    return ended
+
+
+def log_path(settings: Settings) -> Path:
+    """The private file that holds what the environment's hooks print."""
+    return settings.folders.private / settings.name / LOG
+
+
+def _wait(
+    command: Sequence[str], settings: Settings, run_id: str, given: bytes, log: IO[bytes]
+) -> int | None:
+    """The exit code; None if it took too long, and then its whole process group was ended."""
+    process = subprocess.Popen(
+        list(command),
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=_environment(settings, run_id),
+        cwd="/",
+        start_new_session=True,  # a group of its own: its children can be ended with it
+    )
+    try:
+        process.communicate(given, settings.hooks.timeout)
+    except BaseException as error:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if isinstance(error, subprocess.TimeoutExpired):
+            return None
+        raise
+    return process.returncode
+
+
+def _how(code: int | None, timeout: float, seconds: float) -> str:
+    if code is None:
+        return f"was ended with all its children: it took longer than its {timeout:g} s"
+    if code < 0:
+        return f"was ended by signal {-code} after {seconds:,.1f} s"
+    return f"ended with exit code {code} after {seconds:,.1f} s"
+
+
+def _environment(settings: Settings, run_id: str) -> Mapping[str, str]:
+    """The environment variables of a hook: ours may hold secrets, so only a few are passed on."""
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {**passed, ENVIRONMENT_VARIABLE: settings.name, RUN_VARIABLE: run_id}
+
+
+@contextmanager
+def _log(settings: Settings) -> Iterator[IO[bytes]]:
+    """The private file for what hooks print, opened for appending."""
+    path = log_path(settings)
+    private.make_folder(path.parent)
+    with private.append(path) as file:
+        yield file
+
+
+def _say(log: IO[bytes], line: str) -> None:
+    log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {line}\n".encode())
+    log.flush()  # before the hook writes into the same file

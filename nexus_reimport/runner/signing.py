@@ -1,0 +1,44 @@
+"""The sign-off before production: the sheet as it stands, and a signature for one of its lines."""
+
+from __future__ import annotations
+
+from nexus_reimport import record, runbook
+from nexus_reimport import settings as environments
+from nexus_reimport.model import Proposal, SignOff
+from nexus_reimport.record import signatures
+from nexus_reimport.settings import Settings
+from nexus_reimport.stages import sign_off
+
+
+def sheet(environment: str) -> SignOff:
+    """The sheet of an environment, with what its open run has proven."""
+    return _sheet(environments.load(environment))
+
+
+def sign(environment: str, line: str, who: str, text: str) -> SignOff:
+    """Sign a line; gives the sheet as it stands then.
+
+    Raises:
+        SettingsError: there is no such line, or name or text cannot be used. Nothing was written.
+    """
+    settings = environments.load(environment)
+    signatures.sign(settings, sign_off.named(line), who, text)
+    return _sheet(settings)
+
+
+def withdraw(environment: str, line: str, who: str, text: str) -> SignOff:
+    """Take the signature of a line back; gives the sheet as it stands then.
+
+    Raises:
+        SettingsError: the line is not signed, or name or text cannot be used. Nothing was written.
+    """
+    settings = environments.load(environment)
+    signatures.withdraw(settings, sign_off.named(line), who, text)
+    return _sheet(settings)
+
+
+def _sheet(settings: Settings) -> SignOff:
+    waiting = [run for run in record.open_runs(settings) if run.has(Proposal)]
+    if waiting:
+        return runbook.reopen(settings.name, waiting[-1].id).sheet()
+    return sign_off.sheet(settings, None, signatures.standing(settings))

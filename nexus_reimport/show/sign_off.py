@@ -1,0 +1,59 @@
+"""The sign-off before production, as a page shows it."""
+
+from __future__ import annotations
+
+from nexus_reimport import wording
+from nexus_reimport.model import LineState, SheetLine, SignOff
+from nexus_reimport.show.page import Cell, Marked, Page, TextLine, Tone, table
+
+_TONES = {
+    LineState.PROVEN: Tone.GOOD,
+    LineState.SIGNED: Tone.GOOD,
+    LineState.OPEN: Tone.BAD,
+    LineState.NOT_ASKED: Tone.FAINT,
+}
+
+
+def sign_off(value: SignOff, environment: str) -> Page:
+    """The seven lines: proven or signed, by whom and when; and how to sign those that are open."""
+    commands = [
+        TextLine(f'nexus-reimport sign {environment} {line.id} --who "…" --text "…"')
+        for line in value.open
+    ]
+    return Page(
+        "Sign-off before production",
+        (
+            TextLine(_summary(value), Tone.BAD if value.open else Tone.PLAIN),
+            table("", "line | state | by | what | when", [_row(line) for line in value.lines]),
+            *([TextLine("To sign a line, with your name and in your words:")] if commands else []),
+            *commands,
+        ),
+    )
+
+
+def counted(value: SignOff) -> str:
+    """How many lines are proven, signed and open; those that are open by name."""
+    counts = [
+        f"{number:,} {state}"
+        for state in LineState
+        if (number := sum(line.state is state for line in value.lines))
+    ]
+    named = f": {', '.join(line.id for line in value.open)}" if value.open else ""
+    return ", ".join(counts) + named
+
+
+def _summary(value: SignOff) -> str:
+    if not value.asked:
+        return "Only production is not executed without it; here it is for information."
+    if not value.open:
+        return "All seven lines are proven or signed."
+    return (
+        f"{wording.amount(len(value.open), 'line')} open:"
+        " production is not executed until each is proven or signed."
+    )
+
+
+def _row(line: SheetLine) -> tuple[Cell, ...]:
+    when = f"{line.at:%Y-%m-%d %H:%M} UTC" if line.at else ""
+    claim = f"{line.id} {line.claim}"
+    return claim, Marked(line.state, _TONES[line.state]), line.by, line.text, when

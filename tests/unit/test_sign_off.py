@@ -1,0 +1,213 @@
+"""The sign-off before production: what proves a line, who signs it, and how long that stands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport import record, runner, settings, show
+from nexus_reimport.errors import SettingsError
+from nexus_reimport.events import Event
+from nexus_reimport.model import Ground, Level, LineState, Rehearsal, Report, Result, SignOff
+from nexus_reimport.record import check, journal, signatures
+from nexus_reimport.settings import Settings
+from nexus_reimport.stages import sign_off
+from nexus_reimport.stages.sign_off import Evidence
+
+WHO, WORDS = "A. Person", "Saturday 22:00, agreed with reception"
+NOW = datetime(2026, 3, 1, 11, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def prod(environment_files: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A production environment that is no sandbox."""
+    monkeypatch.setenv(settings.FOLDER_VARIABLE, str(environment_files))
+    path = environment_files / "sandbox-prod.toml"
+    text = path.read_text().replace("sandbox = true", "sandbox = false")
+    path.write_text(text.replace('"../../', '"'))
+    return settings.load("sandbox-prod")
+
+
+def result(name: str, *serves: str, offending: int = 0, level: Level = Level.STOP) -> Result:
+    return Result(name, "A claim.", serves, level, 100, offending)
+
+
+def rehearsed(ground: Ground = Ground.COPY) -> Rehearsal:
+    empty = Report("inside", ())
+    return Rehearsal(ground, {}, 1.0, 10.0, empty, why_inside="no right to make a copy", rows=99)
+
+
+def evidence(*results: Result, rehearsal: Rehearsal | None = None) -> Evidence:
+    good = (result("a", "S1"), result("b", "S4", "P1"), result("c", "S6", "S4"))
+    return Evidence((Report("before", (*good, *results)),), rehearsal or rehearsed(), NOW)
+
+
+def states(sheet: SignOff) -> dict[str, str]:
+    return {line.id: str(line.state) for line in sheet.lines}
+
+
+def test_a_run_proves_four_lines_and_people_sign_three(prod: Settings) -> None:
+    sheet = sign_off.sheet(prod, evidence(), {})
+    open_ = dict.fromkeys(("S2", "S5", "S7"), "open")
+    assert states(sheet) == dict.fromkeys(("S1", "S3", "S4", "S6"), "proven") | open_
+    assert {line.id: line.by for line in sheet.lines if line.by} == {
+        "S1": "a",
+        "S3": "rehearsal",
+        "S4": "b, c",
+        "S6": "c",
+    }
+    for line in ("S2", "S5", "S7"):
+        signatures.sign(prod, line, WHO, WORDS)
+    assert sign_off.sheet(prod, evidence(), signatures.standing(prod)).open == ()
+
+
+def test_without_a_run_nothing_is_proven(prod: Settings) -> None:
+    assert set(states(sign_off.sheet(prod, None, {})).values()) == {"open"}
+
+
+def test_a_failed_check_that_stops_cannot_be_signed_away(prod: Settings) -> None:
+    signature = {"S1": signatures.sign(prod, "S1", WHO, WORDS)}
+    failed = evidence(result("counts", "S1", offending=3))
+    (line, *_) = sign_off.sheet(prod, failed, signature).lines
+    assert (line.state, line.text) == (LineState.OPEN, "counts: 3 of 100")
+
+
+def test_a_failed_check_for_review_asks_for_a_person_and_says_so_ever_after(
+    prod: Settings,
+) -> None:
+    doubtful = evidence(result("counts", "S1", offending=3, level=Level.REVIEW))
+    (line, *_) = sign_off.sheet(prod, doubtful, {}).lines
+    assert (line.state, line.text) == (LineState.OPEN, "counts: 3 of 100")
+    signature = {"S1": signatures.sign(prod, "S1", WHO, "these three are test patients")}
+    (line, *_) = sign_off.sheet(prod, doubtful, signature).lines
+    assert line.state is LineState.SIGNED
+    assert line.text == "these three are test patients (although counts: 3 of 100)"
+
+
+def test_a_waived_check_proves_its_line_and_names_the_waiver(prod: Settings) -> None:
+    waived = replace(result("counts", "S1", offending=3), waived=5, waiver="86 by B. Person")
+    (line, *_) = sign_off.sheet(prod, evidence(waived), {}).lines
+    assert (line.state, line.text) == (LineState.PROVEN, "2 checks passed; counts: 86 by B. Person")
+
+
+def test_a_rehearsal_inside_the_transaction_is_no_dry_run(prod: Settings) -> None:
+    sheet = sign_off.sheet(prod, evidence(rehearsal=rehearsed(Ground.INSIDE)), {})
+    line = next(line for line in sheet.lines if line.id == "S3")
+    assert line.state is LineState.OPEN
+    assert line.text.endswith("rolled back: no right to make a copy")
+
+
+def test_every_open_line_refuses_and_gives_the_command_that_signs_it(prod: Settings) -> None:
+    gates = list(sign_off.gates(prod, sign_off.sheet(prod, evidence(), {})))
+    refused = [gate.refusal for gate in gates if gate.refusal]
+    assert [gate.claim[:2] for gate in gates] == ["S1", "S2", "S3", "S4", "S5", "S6", "S7"]
+    assert [r.what for r in refused] == [
+        "sign-off, S2 (The page tested on development) is not signed",
+        "sign-off, S5 (Maintenance window scheduled) is not signed",
+        "sign-off, S7 (Users notified) is not signed",
+    ]
+    assert refused[1].next == 'nexus-reimport sign sandbox-prod S5 --who "…" --text "…"'
+
+
+def test_neither_dev_nor_the_made_up_clinic_needs_the_sheet(environment_files: Path) -> None:
+    for name in ("sandbox-dev", "sandbox-prod"):
+        chosen = settings.load(name, environment_files)
+        sheet = sign_off.sheet(chosen, None, {})
+        assert not sheet.asked
+        assert set(states(sheet).values()) == {"not asked"}
+        assert list(sign_off.gates(chosen, sheet)) == []
+
+
+# ---------------------------------------------------------------- the register
+
+
+def test_a_signature_holds_name_words_account_and_time(prod: Settings) -> None:
+    before = datetime.now(UTC)
+    signatures.sign(prod, "S5", f"  {WHO} ", WORDS)
+    signed = signatures.standing(prod)["S5"]
+    assert (signed.line, signed.who, signed.text, signed.number) == ("S5", WHO, WORDS, 1)
+    assert signed.account
+    assert before <= signed.at <= datetime.now(UTC)
+
+
+def test_the_last_signature_of_a_line_counts_and_one_can_be_withdrawn(prod: Settings) -> None:
+    signatures.sign(prod, "S5", WHO, WORDS)
+    signatures.sign(prod, "S5", "B. Person", "moved to Sunday")
+    assert signatures.standing(prod)["S5"].who == "B. Person"
+    signatures.withdraw(prod, "S5", "B. Person", "moved again")
+    assert signatures.standing(prod) == {}
+    assert len(journal.read(signatures.place(prod))) == 3
+    with pytest.raises(SettingsError, match="S5 is not signed, so there is nothing to withdraw"):
+        signatures.withdraw(prod, "S5", "B. Person", "again")
+
+
+def test_a_signature_is_spent_by_the_committed_run_that_relied_on_it(prod: Settings) -> None:
+    first = signatures.sign(prod, "S5", WHO, WORDS)
+    run = record.create(prod)
+    run.save(sign_off.sheet(prod, evidence(), {"S5": first}))
+    assert signatures.standing(prod)["S5"] == first, "an execution that came to nothing spends none"
+    run.journal(Event.STARTED, stage="apply")
+    run.journal(Event.COMMITTING)
+    run.journal(Event.COMMITTED)
+    assert signatures.standing(prod) == {}
+    signatures.sign(prod, "S5", WHO, "the next night")
+    assert signatures.standing(prod)["S5"].number == 2
+
+
+@pytest.mark.parametrize(
+    ("who", "text", "why"),
+    [
+        ("", WORDS, "the name of the signature is missing"),
+        (WHO, " \n", "the text of the signature is missing"),
+        ("A" * 101, WORDS, "the name of the signature has 101 characters; 100 are the most"),
+        (WHO, "x" * 1001, "the text of the signature has 1,001 characters"),
+        (WHO, "page \x1b[2J", "has characters that cannot be shown"),
+        (WHO, "https://me:secret@host/", "looks like a login or a token"),
+    ],
+)
+def test_a_signature_that_says_nothing_or_too_much_is_refused(
+    prod: Settings, who: str, text: str, why: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        signatures.sign(prod, "S5", who, text)
+    assert why in str(refused.value)
+    assert "secret" not in str(refused.value)
+    assert signatures.standing(prod) == {}
+
+
+def test_a_forged_line_counts_for_nothing_and_the_check_of_records_tells_it(
+    prod: Settings,
+) -> None:
+    for line in ("S2", "S5", "S7"):
+        signatures.sign(prod, line, WHO, WORDS)
+    path = signatures.place(prod) / journal.JOURNAL
+    text = path.read_text()
+    path.write_text(text.replace('"S5"', '"S1"'))
+    assert set(signatures.standing(prod)) == {"S2", "S1"}, "the line itself is whole"
+    *_, whole = check.of_folder(prod.folders.runs / prod.name)
+    assert any("line 3 does not follow on the one before" in p for p in whole.problems)
+    path.write_text(text)
+    *_, whole = check.of_folder(prod.folders.runs / prod.name)
+    assert whole.problems == ()
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_a_line_that_does_not_exist_is_refused_with_all_that_do(prod: Settings) -> None:
+    with pytest.raises(SettingsError, match=r"(?s)no line 'S8'.*S1: All FileMaker data.*S7: Users"):
+        runner.sign(prod.name, "S8", WHO, WORDS)
+    assert runner.sign(prod.name, "s5", WHO, WORDS).lines[4].state is LineState.SIGNED
+
+
+def test_the_sheet_shows_each_line_and_how_to_sign_the_open_ones(prod: Settings) -> None:
+    runner.sign(prod.name, "S5", WHO, WORDS)
+    shown = repr(show.sign_off(sign_off.sheet(prod, evidence(), signatures.standing(prod)), "prod"))
+    assert "2 lines open: production is not executed until each is proven or signed" in shown
+    assert "S5 Maintenance window scheduled" in shown
+    assert WORDS in shown
+    assert 'nexus-reimport sign prod S2 --who "…" --text "…"' in shown
+    assert "sign prod S5" not in shown
