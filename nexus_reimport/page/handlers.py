@@ -151,7 +151,8 @@ class DryRun(Starts):
     @web.authenticated
     async def post(self) -> None:
         """Start it."""
-        await self.start("dry-run", ["run", self.desk.environment])
+        who = [f"--who={self.user_name}"] if self.user_name else []
+        await self.start("dry-run", ["run", self.desk.environment, *who])
         self.back("dry-run")
 
 

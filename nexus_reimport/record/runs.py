@@ -22,10 +22,11 @@ from nexus_reimport.record.verdict import Verdict
 from nexus_reimport.settings import Settings
 
 
-def create(settings: Settings, kind: str = "reimport", *, undoes: str = "") -> Run:
+def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name: str = "") -> Run:
     """A new run of the environment; an unfinished earlier one that did nothing is sealed.
 
-    ``kind`` is what it is for. A rollback may begin while the run that it ``undoes`` is unverified.
+    ``kind`` is what it is for, ``name`` the person who begins it, if they have said so. A rollback
+    may begin while the run that it ``undoes`` is unverified.
 
     Raises:
         RecordError: an earlier run is committed but unverified, or in doubt: finish that first; or
@@ -47,7 +48,7 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "") -> R
     names = {"run": made.id, "environment": made.environment}
     file = environments.folder() / f"{made.environment}.toml"
     names["environment_file"] = private.sha256_of(file) if file.is_file() else ""
-    made.journal(Event.OPENED, **names, kind=kind, who=getpass.getuser(), **where)
+    made.journal(Event.OPENED, **names, kind=kind, who=getpass.getuser(), name=name, **where)
     seal.write_json(made.folder / "environment.json", settings.public())
     return made
 

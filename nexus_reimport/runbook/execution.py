@@ -57,19 +57,20 @@ class Execution(Steps):
         ``name`` and ``reason`` are of the person who approves, for the record.
 
         Raises:
-            StopError: it is not, or prod has no dev run for it. Nothing was written.
+            StopError: it is not, or a gate is closed: prod has no dev run for it, a line of the
+                sign-off is open, it is outside of the window. Nothing was written.
         """
         proposal = self.run.load(Proposal)
-        return self.step(
-            "approval",
-            lambda: approval.require(
-                self.settings,
-                proposal,
-                approval.Consent(typed, rehearsed, name, reason),
-                mapping_digest=self.mapping.digest,
-                forerunner=self._forerunner(),
-            ),
-        )
+
+        def work() -> Approval:
+            consent = approval.Consent(typed, rehearsed, name, reason)
+            given = approval.require(
+                self.settings, proposal, consent, self.gates(), self.begun_by()
+            )
+            self.run.save(self.sheet())  # as it stood when the approval was given
+            return given
+
+        return self.step("approval", work)
 
     def apply(self) -> Applied:
         """Wipe, load, re-link, check, COMMIT: the only step that writes clinic data.
@@ -80,6 +81,8 @@ class Execution(Steps):
             StopError, Busy, TargetError: the database is as it was.
             InDoubt: the connection was lost at COMMIT, and the database cannot be asked now.
         """
+        # In JupyterLab hours may pass between the approval and this cell.
+        approval.refuse(approval.refusals(approval.window(self.settings)))
         load = self.run.load
         request = self._request(load(Plan), load(Proposal), load(Approval))
         return self.execute(

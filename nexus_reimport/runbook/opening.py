@@ -126,7 +126,9 @@ def naming_rights(settings: Settings, mapping: FieldMapping, task: Task) -> Iter
         ) from None
 
 
-def create(settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "") -> Run:
+def create(
+    settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "", name: str = ""
+) -> Run:
     """A new run. What a killed run left is put right first: window taken down, seal written.
 
     Raises:
@@ -134,7 +136,7 @@ def create(settings: Settings, kind: str = Scope.REIMPORT, *, undoes: str = "") 
     """
     if kind != "rollback":  # a mistake in the file must not prevent a rollback
         checks.refuse_wrong_waivers(settings.waivers)
-    run = record.create(settings, kind, undoes=undoes)
+    run = record.create(settings, kind, undoes=undoes, name=name)
     maintenance.leave(settings, run)
     with suppress(TargetError, StopError):  # the first step that needs the database reports it
         anchor.write_late(settings, run)

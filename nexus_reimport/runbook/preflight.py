@@ -431,6 +431,7 @@ class Preflight(Steps):
             ending=tuple(self._ending()),
         )
         self.run.save(value)
+        self.run.save(self.sheet())
         return value
 
     def _ending(self) -> Iterator[str]:

@@ -62,6 +62,7 @@ from nexus_reimport.runbook.opening import (
 )
 from nexus_reimport.settings import EnvironmentKind, Postgres, Settings
 from nexus_reimport.stages import apply, approval, refused_rows, sign_off
+from nexus_reimport.stages.approval import Preparer
 from nexus_reimport.stages.verify import Expected
 
 T = TypeVar("T")
@@ -80,6 +81,7 @@ ORDER = (
     "checks_inside",
     "proposal",
     "outlook",
+    "sign_off_sheet",
     "approval",
 )
 # Kind of run -> the task that it needs rights for
@@ -151,17 +153,31 @@ class Steps:
 
     def refusals(self) -> tuple[Refusal, ...]:
         """The reasons for which the gate would refuse an approval now."""
-        return tuple(gate.refusal for gate in self.gates() if gate.refusal)
+        return approval.refusals(self.gates())
 
     def gates(self) -> tuple[Gate, ...]:
         """What must hold for an approval of this run to pass, each with whether it does now."""
+        return (
+            *self._proposed(),
+            *sign_off.gates(self.settings, self.sheet()),
+            *approval.second_person(self.settings, self.begun_by()),
+            *approval.window(self.settings),
+        )
+
+    def _proposed(self) -> tuple[Gate, ...]:
+        """That what was proposed can still be executed, and was tried on dev before prod."""
         proposal = self.run.load(Proposal)
         try:
             forerunner = self._forerunner()
-        except ReimportError as error:  # the gate would stop here, before any other condition
+        except ReimportError as error:
             claim = f"{self.settings.dev_environment} can stand for dev"
             return (Gate(claim, Refusal(error.what, error.next)),)
         return approval.gates(self.settings, proposal, self.mapping.digest, forerunner)
+
+    def begun_by(self) -> Preparer:
+        """Who began this run."""
+        opened = self.run.events()[0]
+        return Preparer(opened.text("name"), opened.text("who"))
 
     def execute(self, name: str, stage: str, page: str, work: Callable[[], T]) -> T:
         """A step that commits, once, inside the maintenance window.

@@ -222,7 +222,7 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
         approval.refuse(_refusals(run))
     else:
         kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
-        run = opening.create(settings, kind)
+        run = opening.create(settings, kind, name=consent.signature.name.strip())
         _execute(run, PREFLIGHT, say)
         if run.verdict() is not Verdict.WAITING or _refusals(run):
             return close(run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -25,8 +26,10 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.settings import EnvironmentKind, Settings
+from nexus_reimport.text import name_key
 
 SCHEMA_LINES = 20  # differences between two schemas that a message lists
+_SECOND = "have somebody else approve it, with their name: --who; begin a run with your own"
 SHOWN = 12  # characters of a digest that a person types: 48 bits, enough against a slip
 
 
@@ -50,6 +53,28 @@ class DevRun:
     mapping: str
     schema: tuple[str, ...]  # differences between the two schemas
     untested: str = ""  # what is missing in the self-test of its verification
+
+
+@dataclass(frozen=True, slots=True)
+class Preparer:
+    """Who began a run: the name that they gave, if any, and the operating system's account."""
+
+    name: str
+    account: str
+
+    def refuses(self, name: str, account: str) -> str:
+        """Why an approver of this name and account is not known to be another person; "" if so.
+
+        Several people may share an account, so names are what counts where both were given.
+        """
+        if not name.strip():
+            return "a second person must approve, and no name was given"
+        if self.name:
+            same = name_key(self.name) == name_key(name)
+            return f"{self.name} began this run, and cannot approve it too" if same else ""
+        if self.account == account:
+            return f"this run was begun without a name, from the same account ({account})"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,29 +154,25 @@ def require(
     settings: Settings,
     proposal: Proposal,
     consent: Consent,
-    *,
-    mapping_digest: str,
-    forerunner: DevRun | None,
+    found: Iterable[Gate],
+    begun_by: Preparer,
 ) -> Approval:
-    """The approval of ``proposal``, if its digest was typed and package and mapping are unchanged.
+    """The approval of ``proposal``, if its digest was typed and every gate ``found`` is open.
 
     Raises:
-        StopError: no approval, a different digest, or prod without its dev run. Nothing was
-            written.
+        StopError: no approval, a different digest, a closed gate, or the same person who began the
+            run where a second one is asked for. Nothing was written.
     """
     _require_consent(settings, proposal.digest, consent, "01_preflight")
-    refuse(refusals(settings, proposal, mapping_digest, forerunner))
+    refuse(refusals([*found, *second_person(settings, begun_by, consent)]))
     return consent.given_to(proposal.digest)
 
 
-def refusals(
-    settings: Settings, proposal: Proposal, mapping_digest: str, forerunner: DevRun | None
-) -> tuple[Refusal, ...]:
-    """The reasons for which no approval of this proposal is accepted now.
+def refusals(found: Iterable[Gate]) -> tuple[Refusal, ...]:
+    """The reasons for which no approval is accepted now.
 
     The gate asks for them before it accepts an approval, the preflight before it says GO.
     """
-    found = gates(settings, proposal, mapping_digest, forerunner)
     return tuple(gate.refusal for gate in found if gate.refusal)
 
 
@@ -168,6 +189,34 @@ def gates(
         claim += " schema, and its verification was tested"
         found.append(Gate(claim, _forerun(settings, proposal, forerunner)))
     return tuple(found)
+
+
+def window(settings: Settings) -> Iterator[Gate]:
+    """That now is a time at which the environment may be executed, if its file names one."""
+    if settings.window is None:
+        return
+    spelled = settings.window.spelled(settings.zone)
+    now = datetime.now(UTC)
+    closed = Refusal(
+        f"it is {now.astimezone(settings.zone):%Y-%m-%d %H:%M}, outside of the window: {spelled}",
+        f"approve it inside of the window, or correct [window] in {settings.name}.toml",
+    )
+    is_open = settings.window.is_open(now, settings.zone)
+    yield Gate(f"it is executed in its window: {spelled}", None if is_open else closed)
+
+
+def second_person(
+    settings: Settings, begun_by: Preparer, consent: Consent | None = None
+) -> Iterator[Gate]:
+    """That somebody else approves than the one who began the run, if the environment asks for it.
+
+    Without a ``consent`` the gate says no more than that: nobody has approved yet.
+    """
+    if not settings.approval.second_person:
+        return
+    claim = f"somebody else approves than {begun_by.name or begun_by.account}, who began the run"
+    why = "" if consent is None else begun_by.refuses(consent.name, getpass.getuser())
+    yield Gate(claim, Refusal(why, _SECOND) if why else None)
 
 
 def refuse(reasons: tuple[Refusal, ...]) -> None:

@@ -1,0 +1,131 @@
+"""What closes an execution besides its digest: the sign-off, the window, the second person."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport import runbook, runner
+from nexus_reimport.errors import StopError
+from nexus_reimport.model import Approval, LineState, Proposal, SignOff
+from nexus_reimport.record import signatures
+from nexus_reimport.runbook import Runbook
+from support.clinic import Clinic
+
+DEV = "sandbox-dev"
+Reopened = Callable[[str], Runbook]
+
+
+@pytest.fixture
+def reopened(clinic: Clinic, rehearsed: Path) -> Reopened:
+    """The rehearsed run, opened again with more in its environment's file."""
+    book = clinic.approved(rehearsed)
+    run, path = book.run, clinic.folder / f"{DEV}.toml"
+    text = path.read_text()
+
+    def with_more(more: str = "") -> Runbook:
+        path.write_text(f"{text}\n{more}\n")
+        return runbook.resume(DEV, run.id)
+
+    return with_more
+
+
+def as_production(clinic: Clinic) -> None:
+    """Make the environment one that people's signatures are asked for."""
+    clinic.edit(DEV, "sandbox = true", "sandbox = false")
+    clinic.edit(DEV, 'kind = "dev"', 'kind = "prod"\ndev_environment = "sandbox-prod"')
+
+
+def refused(book: Runbook, name: str = "") -> str:
+    """What an approval with the right digest is refused for."""
+    with pytest.raises(StopError) as stopped:
+        book.approve(book.run.load(Proposal).digest, name=name)
+    return str(stopped.value)
+
+
+def test_production_is_not_approved_before_all_seven_lines_are_closed(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book, before = clinic.approved(rehearsed), clinic.state()
+    as_production(clinic)
+    book = runbook.resume(DEV, book.run.id)
+    sheet = {line.id: line for line in book.sheet().lines}
+    assert [name for name, line in sheet.items() if line.state is LineState.PROVEN] == [
+        "S1",
+        "S3",
+        "S4",
+        "S6",
+    ]
+    assert "the_backup_is_whole" in sheet["S4"].by
+    assert "filemaker_was_read_completely" in sheet["S1"].by
+    text = refused(book)
+    for line in ("S2", "S5", "S7"):
+        assert f"sign-off, {line} (" in text
+        assert f"nexus-reimport sign {DEV} {line} --who" in text
+    for line in ("S2", "S5", "S7"):
+        runner.sign(DEV, line, "A. Person", "agreed")
+    assert "sign-off" not in refused(book)
+    assert {gate.claim[:2] for gate in book.gates() if not gate.refusal} >= {
+        f"S{n}" for n in range(1, 8)
+    }
+    assert clinic.state() == before
+
+
+def test_what_was_signed_stands_in_the_record_of_the_run_and_is_then_spent(
+    clinic: Clinic, reopened: Reopened
+) -> None:
+    book = reopened()
+    runner.sign(DEV, "S5", "A. Person", "Saturday 22:00")
+    book.approve(rehearsed=True)
+    kept = {line.id: line for line in book.run.load(SignOff).lines}
+    assert (kept["S5"].state, kept["S5"].by, kept["S5"].text) == (
+        LineState.SIGNED,
+        "A. Person",
+        "Saturday 22:00",
+    )
+    assert set(signatures.standing(book.settings)) == {"S5"}
+    book.apply()
+    assert signatures.standing(book.settings) == {}
+    assert book.run.load(SignOff).lines[4].signed
+
+
+def hours(opens: timedelta, closes: timedelta) -> str:
+    now = datetime.now(UTC)
+    return f"[window]\nfrom = {(now + opens).isoformat()}\nto = {(now + closes).isoformat()}"
+
+
+@pytest.mark.parametrize(("opens", "closes"), [(1, 2), (-2, -1)])
+def test_outside_of_its_window_nothing_is_approved_and_nothing_applied(
+    clinic: Clinic, reopened: Reopened, opens: int, closes: int
+) -> None:
+    before = clinic.state()
+    reopened().approve(rehearsed=True)
+    book = reopened(hours(timedelta(hours=opens), timedelta(hours=closes)))
+    text = refused(book)
+    assert "outside of the window: " in text
+    assert f"correct [window] in {DEV}.toml" in text
+    book.run.save(Approval(book.run.load(Proposal).digest, "me", "digest given", datetime.now(UTC)))
+    with pytest.raises(StopError, match="outside of the window"):
+        book.apply()  # it was approved inside of it, and hours ago
+    assert clinic.state() == before
+
+
+def test_inside_of_its_window_it_is_executed(clinic: Clinic, reopened: Reopened) -> None:
+    book = reopened(hours(timedelta(hours=-1), timedelta(hours=5)))
+    book.approve(rehearsed=True)
+    assert book.apply().committed
+
+
+def test_the_one_who_began_a_run_does_not_approve_it_where_two_are_asked_for(
+    clinic: Clinic, reopened: Reopened
+) -> None:
+    book = reopened("[approval]\nsecond_person = true")
+    assert "a second person must approve, and no name was given" in refused(book)
+    account = getpass.getuser()
+    assert f"begun without a name, from the same account ({account})" in refused(book, "B. Person")
+    claims = [gate.claim for gate in book.gates() if not gate.refusal]
+    assert f"somebody else approves than {account}, who began the run" in claims
