@@ -15,6 +15,7 @@ from nexus_reimport.model import Ground, Level, LineState, Rehearsal, Report, Re
 from nexus_reimport.record import check, journal, signatures
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import sign_off
+from nexus_reimport.stages.approval import Preparer
 from nexus_reimport.stages.sign_off import Evidence
 
 WHO, WORDS = "A. Person", "Saturday 22:00, agreed with reception"
@@ -211,3 +212,24 @@ def test_the_sheet_shows_each_line_and_how_to_sign_the_open_ones(prod: Settings)
     assert WORDS in shown
     assert 'nexus-reimport sign prod S2 --who "…" --text "…"' in shown
     assert "sign prod S5" not in shown
+
+
+# ---------------------------------------------------------------- the second person
+
+
+@pytest.mark.parametrize(
+    ("begun", "approves", "why"),
+    [
+        (("A. Person", "clinic"), ("B. Person", "clinic"), ""),
+        (("A. Person", "clinic"), ("a.  person", "other"), "A. Person began this run"),
+        (("A. Person", "clinic"), (" ", "other"), "no name was given"),
+        (("", "clinic"), ("B. Person", "other"), ""),
+        (("", "clinic"), ("B. Person", "clinic"), "begun without a name, from the same account"),
+    ],
+)
+def test_a_second_person_is_known_by_name_or_else_by_account(
+    begun: tuple[str, str], approves: tuple[str, str], why: str
+) -> None:
+    found = Preparer(*begun).refuses(*approves)
+    assert why in found
+    assert bool(why) is bool(found)
