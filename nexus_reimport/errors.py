@@ -25,6 +25,7 @@ holds a field's value, because it would end up in a saved notebook.
 from __future__ import annotations
 
 import sys
+import traceback
 
 NOTHING_WRITTEN = "nothing was written"
 
@@ -62,6 +63,20 @@ def is_ours(error: BaseException) -> bool:
     if not isinstance(error, ReimportError) or kind.__module__.split(".")[0] != __package__:
         return False
     return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
+
+
+def unforeseen(error: Exception, state: str = NOTHING_WRITTEN) -> ReimportError:
+    """An error that is not ours as one of ours, without its text: that may hold a patient's value.
+
+    ``where`` names the line of code that raised it.
+    """
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return ReimportError(
+        f"an unforeseen {type(error).__name__}",
+        where=f"{where.name}, line {where.lineno}",
+        state=state,
+        next="report these lines; the error's own text is hidden, because it may hold data",
+    )
 
 
 class SettingsError(ReimportError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import traceback
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,7 @@ import typer
 
 from nexus_reimport import __version__
 from nexus_reimport.cli import deployment, lab, page, records, recovery, sandbox
+from nexus_reimport.cli.doctor import doctor
 from nexus_reimport.cli.output import (
     Approve,
     ApproveRehearsed,
@@ -29,7 +29,8 @@ from nexus_reimport.cli.output import (
     progress,
 )
 from nexus_reimport.cli.sign import sign
-from nexus_reimport.errors import ReimportError, SettingsError
+from nexus_reimport.cli.status import status
+from nexus_reimport.errors import ReimportError, SettingsError, unforeseen
 from nexus_reimport.interrupt import Interrupted, listening
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ app.command("adopt")(deployment.adopt)
 app.command("page")(page.page)
 app.command("lab")(lab.lab)
 app.command("sign")(sign)
+app.command("doctor")(doctor)
+app.command("status")(status)
 
 
 def _show_version(requested: bool) -> None:
@@ -236,16 +239,7 @@ def _ended(interrupt: Interrupted) -> str:
 
 
 def _unforeseen(error: Exception) -> str:
-    """An error that is not ours, without its text, which may hold a patient's value."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return str(
-        ReimportError(
-            f"an unforeseen {type(error).__name__}",
-            where=f"{where.name}, line {where.lineno}",
-            state="nexus-reimport record list shows the result of each run",
-            next="report these lines; the error's own text is hidden, because it may hold data",
-        )
-    )
+    return str(unforeseen(error, "nexus-reimport record list shows the result of each run"))
 
 
 def _fail(arguments: list[str], exit_code: int, text: str) -> int:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from nexus_reimport import runner, show
 from nexus_reimport.cli.output import AsJson, Environment, give
 from nexus_reimport.errors import SettingsError
 
@@ -29,6 +28,8 @@ def sign(
 
     A signature stands until a run that relied on it is committed, or until it is withdrawn.
     """
+    from nexus_reimport import runner, show
+
     if not line and (who or text or withdraw):
         raise SettingsError(
             "no line was named, so nothing was signed",

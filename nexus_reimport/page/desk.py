@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 from nexus_reimport import settings as environments
 from nexus_reimport.model import NewerDecision
-from nexus_reimport.page import commands, connections, status, way_back, work
-from nexus_reimport.page.connections import Connections
+from nexus_reimport.page import commands, status, way_back, work
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import Look
 from nexus_reimport.record import lock
+from nexus_reimport.runbook import connections
+from nexus_reimport.runbook.connections import Connections
 from nexus_reimport.settings import Settings
 
 TITLE = "Data management: reimport from FileMaker"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from nexus_reimport.page import connections, gates, history, outcome, status, way_back, words, work
+from nexus_reimport.page import gates, history, outcome, status, way_back, words, work
 from nexus_reimport.page.commands import Command
 from nexus_reimport.page.confirmation import Confirmation
-from nexus_reimport.page.connections import Connections, LastSync
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.page.gates import Gates
 from nexus_reimport.page.history import Past
@@ -19,6 +18,8 @@ from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import Look
 from nexus_reimport.page.work import Work
 from nexus_reimport.record import Run, Verdict
+from nexus_reimport.runbook import connections
+from nexus_reimport.runbook.connections import Connections, LastSync
 
 DECIDE = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
 

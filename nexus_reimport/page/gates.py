@@ -10,10 +10,10 @@ from nexus_reimport import record, runbook
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import Refusal
 from nexus_reimport.page import status
-from nexus_reimport.page.connections import Connections
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.status import Status
 from nexus_reimport.record import Run, Verdict
+from nexus_reimport.runbook.connections import Connections
 from nexus_reimport.settings import Settings
 
 _WRITTEN = "nobody has written to Nexus since the dry run"

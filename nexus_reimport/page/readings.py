@@ -6,12 +6,11 @@ A server that does not answer keeps nobody from the rest of the page.
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
-from nexus_reimport.errors import ReimportError
+from nexus_reimport.errors import ReimportError, unforeseen
 
 T = TypeVar("T")
 
@@ -62,13 +61,3 @@ class Reading(Generic[T]):
     def _failed(self, error: ReimportError) -> None:
         self.error = error
         self.failing_since = self.failing_since or datetime.now(UTC)
-
-
-def unforeseen(error: Exception) -> ReimportError:
-    """An error that is not ours, without its text: that may hold a patient's value."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return ReimportError(
-        f"an unforeseen {type(error).__name__}",
-        where=f"{where.name}, line {where.lineno}",
-        next="report it with these lines; its own text may hold data and is withheld",
-    )

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
+from nexus_reimport.files import synced
 from nexus_reimport.settings.servers import (
     S3,
     ApplicationAccess,
@@ -144,6 +145,16 @@ class Folders(Strict):
 
     runs: Path
     private: Path
+
+    @field_validator("private")
+    @classmethod
+    def _stays_here(cls, folder: Path) -> Path:
+        if program := synced.by(folder):
+            raise ValueError(
+                f"{program} copies this folder elsewhere, and patients' data is written there: name"
+                " a folder that stays on this machine"
+            )
+        return folder
 
 
 class Settings(Strict):

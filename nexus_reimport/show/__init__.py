@@ -6,6 +6,7 @@ and column names, and never a value: a notebook's output is part of the record, 
 
 from nexus_reimport.show.activity import activity
 from nexus_reimport.show.before import backup, census, counts, snapshot, survey
+from nexus_reimport.show.doctor import examination
 from nexus_reimport.show.failure import failure
 from nexus_reimport.show.page import Page, table
 from nexus_reimport.show.pictures import completeness, flow, stage_times, transaction_times
@@ -32,6 +33,7 @@ from nexus_reimport.show.rollback import (
 from nexus_reimport.show.run_summary import facts, signed_off, summary
 from nexus_reimport.show.self_test import self_test
 from nexus_reimport.show.sign_off import sign_off
+from nexus_reimport.show.whereabouts import whereabouts
 
 __all__ = [
     "Page",
@@ -44,6 +46,7 @@ __all__ = [
     "completeness",
     "counts",
     "drift",
+    "examination",
     "facts",
     "failure",
     "flow",
@@ -69,4 +72,5 @@ __all__ = [
     "transaction_times",
     "undo_data",
     "undone",
+    "whereabouts",
 ]

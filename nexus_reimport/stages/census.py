@@ -60,6 +60,16 @@ def take(
     return Census(place.bucket, at, len(objects), bytes_stored, out.done())
 
 
+def first_key(place: settings.S3) -> str:
+    """The key of one object, from the first page of the listing; "" where that page has none.
+
+    Raises:
+        StorageError: as ``take``.
+    """
+    with _in_our_words(place):
+        return next(iter(next(_pages(storage.opened(place), place, place.prefixes[0]))), "")
+
+
 def ask(place: settings.S3) -> float:
     """That the bucket lets itself be listed, by the first page of its listing; in seconds.
 

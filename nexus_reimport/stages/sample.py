@@ -84,6 +84,23 @@ def take(
     return Sample(len(rows), read, rowfile.write(folder / f"{name}.parquet", COLUMNS, rows))
 
 
+def may_read(place: settings.S3, key: str) -> bool:
+    """Whether this account may read the object ``key``; nothing of it is read.
+
+    Raises:
+        StorageError: S3 could not be reached, or refused for another reason.
+    """
+    try:
+        storage.opened(place).head_object(Bucket=place.bucket, Key=key)
+    except ClientError as error:
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) == 403:
+            return False
+        raise storage.refused(error, place, "to let us read an object") from None
+    except (BotoCoreError, OSError) as error:
+        raise storage.unreached(error, place) from None
+    return True
+
+
 def keys_of(sample: Sample, folder: Path) -> Iterator[str]:
     """The objects of a sample, to be read again."""
     return (row[0] or "" for row in rowfile.read(folder, sample.file))

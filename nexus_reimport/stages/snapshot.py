@@ -94,6 +94,20 @@ def take(
     )
 
 
+def require_fields(channels: Channels, mapping: FieldMapping) -> None:
+    """Stop unless FileMaker has every table and field that the mapping needs; no record is read.
+
+    Raises:
+        MappingError: names every field that is missing, global, or of another type.
+        SourceError: FileMaker refused.
+    """
+    channels.require(mapping.sources)
+    places = {name: channels.of(name) for name in mapping.sources}
+    with _each(channels.place.workers) as pool:
+        metadata = pool(lambda name: places[name].source.fields(places[name].table), places)
+    _fields(mapping.sources, places, metadata)
+
+
 def _orders(tasks: Iterable[_Task]) -> dict[Channel, str]:
     """Channel of a server -> the form of its dates, found from all tables that it sent.
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from nexus_reimport import mapping as mappings
 from nexus_reimport import record, wording
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import ReimportError
+from nexus_reimport.errors import ReimportError, unforeseen
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.mapping import FieldMapping
@@ -20,7 +20,6 @@ from nexus_reimport.model import Report, Result, Snapshot
 from nexus_reimport.nexus import deployment, rights
 from nexus_reimport.nexus.postgres import connected, scalar
 from nexus_reimport.nexus.rights import Right, Task
-from nexus_reimport.page.readings import unforeseen
 from nexus_reimport.record import Run
 from nexus_reimport.runbook import opening
 from nexus_reimport.settings import Channel, Settings
@@ -116,7 +115,7 @@ def read(settings: Settings) -> Connections:
     mapping = mappings.load_for(settings, environments.folder())
     with ThreadPoolExecutor(2) as pool:
         nexus, files = pool.submit(_postgres, settings, mapping), pool.submit(_s3, settings)
-        channels, tables = _filemaker(settings, mapping)
+        channels, tables = filemaker(settings, mapping)
         return Connections(channels, tables, nexus.result(), files.result())
 
 
@@ -136,9 +135,10 @@ def last_sync(settings: Settings) -> LastSync | None:
 # ---------------------------------------------------------------- FileMaker
 
 
-def _filemaker(
+def filemaker(
     settings: Settings, mapping: FieldMapping
 ) -> tuple[tuple[Connection, ...], tuple[TableRead, ...]]:
+    """Each channel as it answered, and each table by FileMaker's own count."""
     place = settings.filemaker
     names: dict[Channel, list[str]] = {}
     for source in mapping.sources:

@@ -1,0 +1,51 @@
+"""``nexus-reimport status``: where each environment stands, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nexus_reimport.cli.output import AsJson, give
+from nexus_reimport.errors import SettingsError
+
+if TYPE_CHECKING:
+    from nexus_reimport.runbook.whereabouts import Whereabouts
+
+OneOrAll = Annotated[str, typer.Argument(help="An environment; without it, all of them.")]
+
+
+def status(environment: OneOrAll = "", as_json: AsJson = False) -> None:
+    """Where each environment stands on its way, and the one thing to do next."""
+    from nexus_reimport import settings as environments
+    from nexus_reimport import show
+    from nexus_reimport.runbook import whereabouts
+
+    if environment:
+        chosen = [environments.load(environment)]
+    else:
+        chosen = list(environments.every(_left_out))
+    found = [whereabouts.of(settings) for settings in chosen]
+    text = "\n\n".join(show.whereabouts(one) for one in found)
+    give({"environments": [_plain(one) for one in found]}, text or "none", as_json=as_json)
+
+
+def _left_out(name: str, error: SettingsError) -> None:
+    typer.echo(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
+
+
+def _plain(value: Whereabouts) -> dict[str, object]:
+    last = value.last
+    return {
+        "environment": value.environment,
+        "adopted": not value.adopted,
+        "last_run": last.id if last else "",
+        "verdict": last.standing() if last else "",
+        "undecided": value.undecided,
+        "dev_run": value.dev,
+        "sign_off_open": [line.id for line in value.sheet.open],
+        "window": value.window,
+        "window_is_open": value.is_open,
+        "refused": [refusal.what for refusal in value.refusals],
+        "next": value.next,
+    }

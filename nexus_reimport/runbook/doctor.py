@@ -1,0 +1,293 @@
+"""Examines all that an environment needs, in seconds: what is right, and how to fix the rest.
+
+Nothing is read but metadata and counts, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from nexus_reimport import mapping as mappings
+from nexus_reimport import settings as environments
+from nexus_reimport import storage
+from nexus_reimport.errors import ReimportError, StorageError, unforeseen
+from nexus_reimport.filemaker.channels import Channels
+from nexus_reimport.files import synced
+from nexus_reimport.mapping import FieldMapping
+from nexus_reimport.nexus import deployment, pg_tools, rights
+from nexus_reimport.nexus.postgres import Connection, connected, scalar
+from nexus_reimport.nexus.rights import Right, Task
+from nexus_reimport.runbook import connections
+from nexus_reimport.runbook.opening import missing_rights
+from nexus_reimport.settings import Settings
+from nexus_reimport.stages import census, sample, sign_off, snapshot
+
+TASKS = (Task.RUN, Task.FINISH, Task.ROLLBACK, Task.RESTORE)
+DRIFT = 5.0  # seconds that the clocks may differ; S3 itself refuses from 15 minutes on
+ROOM = 3  # times the database's size: the dump, the CSVs and the row files of one run
+
+
+class State(StrEnum):
+    """How one thing was found."""
+
+    RIGHT = "ok"
+    REMARK = "remark"  # a run goes on without it
+    WRONG = "WRONG"  # a run would stop
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was examined; ``next`` says how to fix what is not right."""
+
+    area: str
+    state: State
+    text: str
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """All that was found."""
+
+    environment: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether a run would find all that it needs."""
+        return not any(f.state is State.WRONG for f in self.findings)
+
+
+Examiner = Callable[[], Iterator[Finding]]
+
+
+def examine(settings: Settings) -> Examination:
+    """Everything that a run of the environment needs; a part that cannot be asked is a finding."""
+    mapping = mappings.load_for(settings, environments.folder())
+    asking: list[tuple[str, Examiner]] = [
+        ("this machine", lambda: _machine(settings)),
+        ("PostgreSQL", lambda: _postgres(settings, mapping)),
+        ("FileMaker", lambda: _filemaker(settings, mapping)),
+        ("S3", lambda: _s3(settings)),
+        ("the way to production", lambda: _way(settings)),
+    ]
+    with ThreadPoolExecutor(len(asking)) as pool:
+        found = pool.map(lambda one: _found(*one), asking)
+        return Examination(settings.name, tuple(f for part in found for f in part))
+
+
+def _found(area: str, examiner: Examiner) -> list[Finding]:
+    """What an examiner finds; where it cannot go on, why."""
+    found: list[Finding] = []
+    try:
+        found.extend(examiner())
+    except ReimportError as error:
+        found.append(_wrong(area, error))
+    except Exception as error:  # one part that fails keeps nobody from the others
+        found.append(_wrong(area, unforeseen(error)))
+    return found
+
+
+def _wrong(area: str, error: ReimportError) -> Finding:
+    where = f" ({error.where})" if error.where else ""
+    return Finding(area, State.WRONG, f"{error.what}{where}", error.next)
+
+
+# ---------------------------------------------------------------- this machine
+
+
+def _machine(settings: Settings) -> Iterator[Finding]:
+    area = "this machine"
+    clock = datetime.now(settings.zone)
+    yield Finding(
+        area,
+        State.RIGHT,
+        f"FileMaker's clock shows {clock:%Y-%m-%d %H:%M} ({settings.timezone}): compare it with a"
+        " clock in the clinic",
+    )
+    yield from _secrets(settings)
+    for name, folder in (("runs", settings.folders.runs), ("private", settings.folders.private)):
+        yield from _folder(name, folder)
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    """The file of secrets: loading the settings has refused one that others can read."""
+    path = environments.folder() / f".env.{settings.name}"
+    text = f"{path.name} is readable by you alone" if path.is_file() else "secrets are exported"
+    yield Finding("this machine", State.RIGHT, text)
+
+
+def _folder(name: str, folder: Path) -> Iterator[Finding]:
+    area = "this machine"
+    place = next(p for p in (folder, *folder.parents) if p.exists())
+    if not os.access(place, os.W_OK):
+        yield Finding(
+            area,
+            State.WRONG,
+            f"[folders] {name}: you cannot write into {place}",
+            f"give yourself the right, or name another folder in [folders] {name}",
+        )
+    elif program := synced.by(folder.resolve()):
+        yield Finding(
+            area,
+            State.WRONG if name == "private" else State.REMARK,
+            f"[folders] {name} lies in a folder that {program} copies elsewhere: {folder}",
+            f"name a folder outside of it in [folders] {name}",
+        )
+    else:
+        yield Finding(area, State.RIGHT, f"[folders] {name}: {folder}")
+
+
+# ---------------------------------------------------------------- the servers
+
+
+def _postgres(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
+    area = "PostgreSQL"
+    with connected(settings.postgres) as connection:
+        here = deployment.read(connection)
+        size = deployment.size(connection)
+        yield Finding(area, State.RIGHT, f"{here.place}: {here.version}, {size / 1e6:,.0f} MB")
+        yield from _clock(connection)
+        yield from _tools(settings, here.version)
+        yield _room(settings, size)
+        lacking = _lacking(settings, mapping, connection)
+        yield from _rights(lacking)
+        if not lacking:
+            deployment.require(connection, settings.name)
+            yield Finding(area, State.RIGHT, f"adopted as {settings.name}")
+        yield from _optional(rights.read(connection, mapping))
+
+
+def _clock(connection: Connection) -> Iterator[Finding]:
+    server = float(scalar(connection, "SELECT extract(epoch FROM clock_timestamp())::text"))
+    apart = abs(datetime.now(UTC).timestamp() - server)
+    text = f"the clocks of this machine and of PostgreSQL are {apart:,.1f} s apart"
+    state = State.RIGHT if apart <= DRIFT else State.REMARK
+    yield Finding("PostgreSQL", state, text, "" if apart <= DRIFT else "set the clocks (NTP)")
+
+
+def _tools(settings: Settings, version: str) -> Iterator[Finding]:
+    try:
+        binaries = pg_tools.folder(version, settings.postgres.binaries)
+    except ReimportError as error:
+        yield _wrong("PostgreSQL", error)
+        return
+    found = pg_tools.version(binaries)
+    yield Finding("PostgreSQL", State.RIGHT, f"pg_dump and pg_restore {found}, in {binaries}")
+
+
+def _room(settings: Settings, size: int) -> Finding:
+    """Disk for one run's private files."""
+    folder = settings.folders.private
+    place = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    needed = f"a run needs up to {ROOM * size / 1e9:,.1f}"
+    text = f"{free / 1e9:,.1f} GB are free for private files; {needed}"
+    if free >= ROOM * size:
+        return Finding("this machine", State.RIGHT, text)
+    state = State.WRONG if free < size else State.REMARK
+    return Finding("this machine", state, text, "free some, or name another [folders] private")
+
+
+def _lacking(
+    settings: Settings, mapping: FieldMapping, connection: Connection
+) -> tuple[Right, ...]:
+    found = [r for task in TASKS for r in missing_rights(settings, mapping, task, connection)]
+    return tuple(dict.fromkeys(found))
+
+
+def _rights(lacking: tuple[Right, ...]) -> Iterator[Finding]:
+    for what, grant in rights.lines(lacking):
+        yield Finding("PostgreSQL", State.WRONG, f"a right is missing: {what}", grant)
+    if not lacking:
+        yield Finding("PostgreSQL", State.RIGHT, "every right that a run and a rollback need")
+
+
+def _optional(held: tuple[Right, ...]) -> Iterator[Finding]:
+    """Rights without which a run goes on, each with what is then missing."""
+    optional = [r for r in held if r.rule.without and not r.held and set(r.rule.tasks) & set(TASKS)]
+    without = {r.rule.why: r.rule.without for r in optional}
+    for what, grant in rights.lines(optional):
+        lost = next((w for why, w in without.items() if why in what), "")
+        yield Finding("PostgreSQL", State.REMARK, f"not granted: {what}; without it {lost}", grant)
+
+
+def _filemaker(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
+    asked, tables = connections.filemaker(settings, mapping)
+    for one in asked:
+        if one.error:
+            yield _wrong("FileMaker", one.error)
+        else:
+            text = f"{one.name.partition(', ')[2]}: {one.product or 'the files are there'}"
+            yield Finding("FileMaker", State.RIGHT, f"{text}, {one.where}")
+    refused = [table.error for table in tables if table.error]
+    yield from (_wrong("FileMaker", error) for error in refused)
+    if refused or any(one.error for one in asked):
+        return
+    with Channels(settings.filemaker, mapping, connections.QUICKLY) as channels:
+        snapshot.require_fields(channels, mapping)
+    yield Finding(
+        "FileMaker",
+        State.RIGHT,
+        f"{len(tables)} tables can be read, and have every field that the mapping needs",
+    )
+
+
+def _s3(settings: Settings) -> Iterator[Finding]:
+    place = settings.s3
+    try:
+        key = census.first_key(place)
+        readable = not (place.sample and key) or sample.may_read(place, key)
+    except StorageError as error:
+        yield replace(_wrong("S3", error), next=f"{error.next}\n{_policy(settings)}")
+        return
+    yield Finding("S3", State.RIGHT, f"{storage.where(place)}: it can be listed")
+    if not readable:
+        text = f"this account may not read objects, and [s3] sample = {place.sample} asks for it"
+        yield Finding("S3", State.WRONG, text, f"or write sample = 0\n{_policy(settings)}")
+    elif place.sample and key:
+        yield Finding("S3", State.RIGHT, "its objects can be read")
+
+
+def _policy(settings: Settings) -> str:
+    """The least that the account must be allowed, as S3 takes it."""
+    place = settings.s3
+    bucket = f"arn:aws:s3:::{place.bucket}"
+    listing = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket}
+    reading = {
+        "Effect": "Allow",
+        "Action": "s3:GetObject",
+        "Resource": [f"{bucket}/{prefix}*" for prefix in place.prefixes],
+    }
+    statements = [listing, reading] if place.sample else [listing]
+    least = {"Version": "2012-10-17", "Statement": statements}
+    return f"the least policy: {json.dumps(least)}"
+
+
+# ---------------------------------------------------------------- the way
+
+
+def _way(settings: Settings) -> Iterator[Finding]:
+    area = "the way to production"
+    if settings.dev_environment:
+        with suppress(ReimportError):
+            dev = environments.load(settings.dev_environment)
+            yield Finding(area, State.RIGHT, f"tried on {dev.name} first")
+            return
+        yield Finding(
+            area,
+            State.WRONG,
+            f"dev_environment {settings.dev_environment} cannot be loaded",
+            "correct its file, or the name",
+        )
+    if sign_off.is_asked(settings) and settings.window is None:
+        yield Finding(area, State.REMARK, "no [window]: it may be executed at any hour")

@@ -1,0 +1,124 @@
+"""Where an environment stands: what was done, what is open, and the one thing to do next.
+
+Read from records and settings; the database is asked only whether it is adopted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from nexus_reimport import record, wording
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import ReimportError
+from nexus_reimport.model import Plan, Proposal, Refusal, Scope, SignOff
+from nexus_reimport.nexus import deployment
+from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.record import Run, Verdict, signatures
+from nexus_reimport.runbook import book
+from nexus_reimport.runbook.opening import last_complete
+from nexus_reimport.settings import Settings
+from nexus_reimport.stages import sign_off
+from nexus_reimport.stages.approval import short
+
+_UNFINISHED = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """How far an environment has come."""
+
+    environment: str
+    adopted: str  # "" if it is; else why it is not, or why that is not known
+    to_adopt: str  # what to do about that
+    last: Run | None
+    undecided: tuple[str, ...]  # decisions that its plan still needs
+    dev: str  # prod only: the dev run that it can rely on; "" if there is none
+    needs_dev: bool
+    sheet: SignOff
+    window: str  # "" without one
+    is_open: bool  # the window, or there is none
+    refusals: tuple[Refusal, ...]  # of the run that waits for an approval
+
+    @property
+    def next(self) -> str:
+        """The one thing to do next."""
+        if self.adopted:
+            return self.to_adopt
+        if self.undecided:
+            decisions = wording.amount(len(self.undecided), "decision")
+            return f"make {decisions} in {self.environment}.toml, then: {self._run}"
+        return _after(self.last, self.refusals) if self.last else self._run
+
+    @property
+    def _run(self) -> str:
+        return f"nexus-reimport run {self.environment}"
+
+
+def _after(last: Run, refusals: Sequence[Refusal]) -> str:
+    """What follows on a run."""
+    verdict, name = last.verdict(), last.environment
+    if verdict in _UNFINISHED:
+        return f"nexus-reimport finish {name}"
+    if verdict is Verdict.COMPLETE:
+        return "nothing"
+    if verdict is not Verdict.WAITING or last.is_sealed:
+        return f"nexus-reimport run {name}"
+    digest = short(last.load(Proposal).digest)
+    approve = f"read its 01_preflight, then: nexus-reimport run {name} --approve {digest}"
+    return refusals[0].next if refusals else approve
+
+
+def of(settings: Settings) -> Whereabouts:
+    """Where the environment stands now."""
+    adopted, to_adopt = _adopted(settings)
+    listed = record.every(settings)
+    last = listed[-1] if listed else None
+    waits = last is not None and last.verdict() is Verdict.WAITING and not last.is_sealed
+    reopened = book.reopen(settings.name, last.id) if last is not None and waits else None
+    now = datetime.now(UTC)
+    return Whereabouts(
+        environment=settings.name,
+        adopted=adopted,
+        to_adopt=to_adopt,
+        last=last,
+        undecided=tuple(_undecided(last)),
+        dev=_dev(settings),
+        needs_dev=bool(settings.dev_environment),
+        sheet=reopened.sheet() if reopened else _sheet(settings),
+        window=settings.window.spelled(settings.zone) if settings.window else "",
+        is_open=settings.window is None or settings.window.is_open(now, settings.zone),
+        refusals=reopened.refusals() if reopened else (),
+    )
+
+
+def _adopted(settings: Settings) -> tuple[str, str]:
+    try:
+        with connected(settings.postgres) as connection:
+            deployment.require(connection, settings.name)
+    except ReimportError as error:
+        return error.what, error.next
+    return "", ""
+
+
+def _undecided(last: Run | None) -> Sequence[str]:
+    """Decisions that the plan of the last run needs; none once it went on past them."""
+    if last is None or last.has(Proposal) or not last.has(Plan):
+        return ()
+    return last.load(Plan).undecided()
+
+
+def _dev(settings: Settings) -> str:
+    if not settings.dev_environment:
+        return ""
+    try:
+        dev = environments.load(settings.dev_environment)
+    except ReimportError:
+        return ""
+    found = last_complete(dev, {Scope.REIMPORT})
+    return found.id if found else ""
+
+
+def _sheet(settings: Settings) -> SignOff:
+    return sign_off.sheet(settings, None, signatures.standing(settings))

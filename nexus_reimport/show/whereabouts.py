@@ -1,0 +1,32 @@
+"""Where an environment stands, in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nexus_reimport import wording
+from nexus_reimport.runbook.whereabouts import Whereabouts
+from nexus_reimport.show.sign_off import counted
+
+
+def whereabouts(value: Whereabouts) -> str:
+    """What was done, what is open, and what to do next."""
+    facts = list(_facts(value))
+    width = max(len(name) for name, _ in facts)
+    return "\n".join([value.environment, *(f"  {n:<{width}}  {text}" for n, text in facts)])
+
+
+def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
+    yield "adopted", f"no: {value.adopted}" if value.adopted else "yes"
+    last = value.last
+    yield "last run", f"{last.id}, {last.kind}, {last.standing()}" if last else "none yet"
+    if value.undecided:
+        yield "undecided", wording.some(value.undecided)
+    if value.needs_dev:
+        yield "dev", f"COMPLETE, run {value.dev}" if value.dev else "no COMPLETE run yet"
+    yield "sign-off", counted(value.sheet)
+    if value.window:
+        yield "window", f"{value.window}, {'open' if value.is_open else 'closed'} now"
+    for refusal in value.refusals:
+        yield "refused", refusal.what.partition("\n")[0]
+    yield "next", value.next

@@ -1,0 +1,119 @@
+"""The examination of an environment: all that a run needs, and how to fix what is not right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from nexus_reimport import runbook, show
+from nexus_reimport import settings as environments
+from nexus_reimport.runbook import doctor
+from nexus_reimport.runbook.doctor import Finding, State
+from support.clinic import ROLE, Clinic
+
+DEV = "sandbox-dev"
+
+
+def examined() -> doctor.Examination:
+    return doctor.examine(environments.load(DEV))
+
+
+def wrong(found: doctor.Examination) -> list[Finding]:
+    return [f for f in found.findings if f.state is State.WRONG]
+
+
+def test_a_sound_environment_has_nothing_to_fix_and_nothing_is_written(clinic: Clinic) -> None:
+    before = clinic.state()
+    found = examined()
+    assert wrong(found) == []
+    assert found.is_sound
+    shown = show.examination(found)
+    for said in (
+        "compare it with a clock in the clinic",
+        "pg_dump and pg_restore",
+        "every right that a run and a rollback need",
+        f"adopted as {DEV}",
+        "13 tables can be read, and have every field that the mapping needs",
+        "it can be listed",
+        "its objects can be read",
+        f"{DEV}: a run finds all that it needs",
+    ):
+        assert said in shown, said
+    assert not (clinic.folder.parent / "runs").exists()
+    assert clinic.state() == before
+    assert runbook.begin(DEV)
+
+
+def revoked(clinic: Clinic) -> None:
+    clinic.do(f"REVOKE INSERT, DELETE ON patients FROM {ROLE}")
+
+
+def not_adopted(clinic: Clinic) -> None:
+    clinic.do("DROP SCHEMA nexus_reimport CASCADE", role=ROLE)
+    clinic.grant()
+
+
+def wrong_password(clinic: Clinic) -> None:
+    path = clinic.folder / f".env.{DEV}"
+    path.write_text(path.read_text().replace("FILEMAKER_PASSWORD=", "FILEMAKER_PASSWORD=not-"))
+
+
+CASES: dict[str, tuple[Callable[[Clinic], None], str, str, str]] = {
+    "a right was revoked": (
+        revoked,
+        "PostgreSQL",
+        "a right is missing: INSERT, DELETE on table public.patients",
+        "GRANT INSERT, DELETE ON TABLE public.patients TO",
+    ),
+    "not adopted": (not_adopted, "PostgreSQL", "has not been adopted", "nexus-reimport adopt"),
+    "wrong password of FileMaker": (
+        wrong_password,
+        "FileMaker",
+        "account or password is wrong",
+        "correct the account or the password",
+    ),
+    "no such bucket": (
+        lambda clinic: clinic.edit(DEV, 'bucket = "', 'bucket = "no-such-'),
+        "S3",
+        "S3 refused to list the bucket",
+        '"Action": "s3:ListBucket", "Resource": "arn:aws:s3:::no-such-',
+    ),
+    "no such database": (
+        lambda clinic: clinic.edit(DEV, 'database = "nexus_', 'database = "no_such_'),
+        "PostgreSQL",
+        "XX",
+        "XX",
+    ),
+    "no such file in FileMaker": (
+        lambda clinic: clinic.edit(DEV, 'database = "WalkClinic"', 'database = "NoSuchFile"'),
+        "FileMaker",
+        "XX",
+        "XX",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_wrong_is_named_with_how_to_fix_it_and_hides_nothing_else(
+    clinic: Clinic, name: str
+) -> None:
+    breaks, area, what, fix = CASES[name]
+    breaks(clinic)
+    found = examined()
+    assert not found.is_sound
+    assert {f.area for f in wrong(found)} == {area}
+    assert any(what in f.text and fix in f.next and f.next for f in wrong(found)), wrong(found)
+    others = {f.area for f in found.findings if f.state is State.RIGHT}
+    assert others >= {"this machine", "PostgreSQL", "FileMaker", "S3"} - {area}
+
+
+def test_a_field_that_is_not_on_its_layout_is_named_before_a_run(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        for name, table in tables.items():
+            fields = tuple(f for f in table.fields if f.name != "nameLast")
+            tables[name] = replace(table, fields=fields)
+    (found,) = wrong(examined())
+    assert found.area == "FileMaker"
+    assert "no field nameLast" in found.text

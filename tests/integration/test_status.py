@@ -1,0 +1,70 @@
+"""Where an environment stands, and the one thing to do next, at each point of its way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport import record, runbook, show
+from nexus_reimport import settings as environments
+from nexus_reimport.events import Event
+from nexus_reimport.model import Proposal
+from nexus_reimport.runbook import whereabouts
+from support.clinic import ROLE, Clinic
+from support.commands import command
+
+DEV = "sandbox-dev"
+
+
+def shown() -> str:
+    return show.whereabouts(whereabouts.of(environments.load(DEV)))
+
+
+def next_of() -> str:
+    return whereabouts.of(environments.load(DEV)).next
+
+
+def test_each_point_of_the_way_has_one_thing_to_do_next(clinic: Clinic, rehearsed: Path) -> None:
+    assert next_of() == f"nexus-reimport run {DEV}"
+    book = clinic.approved(rehearsed)
+    digest = book.run.load(Proposal).digest[:12]
+    assert next_of() == f"read its 01_preflight, then: nexus-reimport run {DEV} --approve {digest}"
+    assert f"last run  {book.run.id}, reimport, WAITING" in shown()
+    opens, closes = (datetime.now(UTC) + timedelta(hours=h) for h in (1, 2))
+    path = clinic.folder / f"{DEV}.toml"
+    text = path.read_text()
+    path.write_text(f"{text}\n[window]\nfrom = {opens.isoformat()}\nto = {closes.isoformat()}\n")
+    assert next_of().startswith("approve it inside of the window")
+    assert "closed now" in shown()
+    path.write_text(text)
+    book = runbook.resume(DEV, book.run.id)
+    book.apply()
+    assert next_of() == f"nexus-reimport finish {DEV}"
+    book.verify()
+    book.sign_off()
+    book.seal()
+    assert next_of() == "nothing"
+    assert "COMPLETE" in shown()
+
+
+def test_a_stopped_run_and_a_database_that_is_not_adopted_are_told(clinic: Clinic) -> None:
+    run = record.create(environments.load(DEV))
+    run.journal(Event.STARTED, stage="snapshot")
+    run.journal(Event.FAILED, stage="snapshot", kind="SourceError", what="x", exit_code=3)
+    run.seal()
+    assert next_of() == f"nexus-reimport run {DEV}"
+    clinic.do("DROP SCHEMA nexus_reimport CASCADE", role=ROLE)
+    clinic.grant()
+    assert next_of().endswith(f"nexus-reimport adopt {DEV}")
+    assert "adopted   no: this database has not been adopted" in shown()
+
+
+def test_the_command_tells_every_environment(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = command(capsys, "status")
+    assert code == 0
+    heads = [line for line in out.splitlines() if line and line[0] != " "]
+    assert heads == ["sandbox-dev", "sandbox-prod"]
