@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from nexus_reimport import __version__
 from nexus_reimport.cli import deployment, lab, page, records, recovery, sandbox
@@ -37,10 +38,46 @@ if TYPE_CHECKING:
     from nexus_reimport.model import Proposal
     from nexus_reimport.record import Run
 
+PROGRAM = "nexus-reimport"
+# As a person meets them: to try it, to set it up, to run it, to undo it, to look back.
+ORDER = (
+    "demo",
+    "sandbox",
+    "init",
+    "doctor",
+    "adopt",
+    "status",
+    "run",
+    "sign",
+    "lab",
+    "page",
+    "relink",
+    "finish",
+    "settle",
+    "seal",
+    "rollback",
+    "restore",
+    "purge-undo",
+    "purge-private",
+    "verify",
+    "record",
+)
+
+
+class InOrder(TyperGroup):
+    """The commands in the order of the work; one that the order does not know comes last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        place = {name: number for number, name in enumerate(ORDER)}
+        return sorted(super().list_commands(ctx), key=lambda name: place.get(name, len(place)))
+
+
 app = typer.Typer(
     help="Wipes Nexus's patient data and reimports it from FileMaker.",
+    cls=InOrder,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,  # its tracebacks show local variables: patients' values
 )
 app.add_typer(records.app, name="record")
@@ -209,13 +246,38 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         with listening():
-            app(given, prog_name="nexus-reimport")
+            code = app(given, prog_name=PROGRAM, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except Interrupted as interrupt:
         sys.exit(_fail(given, 3, _ended(interrupt)))
     except ReimportError as error:
         sys.exit(_fail(given, error.exit_code, "\n\n".join([str(error), *_notes(error)])))
+    except typer.Abort:
+        sys.exit(_fail(given, 1, _unanswered()))
     except Exception as error:
+        if message := getattr(error, "format_message", None):  # a mistake in the command line
+            sys.exit(_fail(given, 2, _usage(message(), getattr(error, "ctx", None))))
         sys.exit(_fail(given, 3, "\n\n".join([_unforeseen(error), *_notes(error)])))
+
+
+def _usage(message: str, context: Any) -> str:
+    command = context.command_path if context else PROGRAM
+    error = SettingsError(
+        message or "a command is missing",
+        state="nothing was started",
+        next=f"{command} --help shows how it is used",
+    )
+    return str(error)
+
+
+def _unanswered() -> str:
+    return str(
+        ReimportError(
+            "a question was not answered",
+            state="nothing was approved by it",
+            next="run the command again, and answer; or give the answer as an option (--help)",
+        )
+    )
 
 
 def _notes(error: Exception) -> list[str]:
