@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from nexus_reimport import record, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError
-from nexus_reimport.model import Plan, Proposal, Refusal, Scope, SignOff
+from nexus_reimport.model import Approval, Plan, Proposal, Refusal, Scope, SignOff
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.record import Run, Verdict, signatures
@@ -63,8 +63,10 @@ def _after(last: Run, refusals: Sequence[Refusal]) -> str:
         return f"nexus-reimport finish {name}"
     if verdict is Verdict.COMPLETE:
         return "nothing"
-    if verdict is not Verdict.WAITING or last.is_sealed:
-        return f"nexus-reimport run {name}"
+    if last.is_sealed or verdict is not Verdict.WAITING:
+        approved = not last.is_sealed and last.has(Approval)
+        before = "it is approved: go on with 02_execute; or begin again: " if approved else ""
+        return f"{before}nexus-reimport run {name}"
     digest = short(last.load(Proposal).digest)
     approve = f"read its 01_preflight, then: nexus-reimport run {name} --approve {digest}"
     return refusals[0].next if refusals else approve

@@ -37,7 +37,10 @@ def as_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, d
 def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str], wrong: list[str]) -> None:
     code, _, told = command(capsys, *wrong)
     assert code == 2
-    assert "Usage:" in told
+    assert "state: nothing was started" in told
+    assert "--help shows how it is used" in told
+    code, out, _ = command(capsys, *wrong, "--json")
+    assert (code, json.loads(out)["exit_code"]) == (2, 2)
 
 
 def test_an_unknown_environment_is_exit_code_2_and_four_lines(
@@ -73,7 +76,7 @@ def test_a_run_says_what_it_did_as_text_and_as_json(
 ) -> None:
     code, said = as_json(capsys, "run", DEV, "--approve-rehearsed")
     (outcome,) = said["outcomes"]
-    assert (code, said["exit_code"], outcome["verdict"]) == (0, 0, "COMPLETE")
+    assert (code, said["exit_code"], outcome["verdict"]) == (0, 0, "COMPLETE"), outcome["error"]
     code, text, _ = command(capsys, "record", "show", DEV)
     assert code == 0
     for word in ("wiped", "loaded", "left out", "kept", "re-linked", "waited", "Checks after"):

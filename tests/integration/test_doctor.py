@@ -83,14 +83,14 @@ CASES: dict[str, tuple[Callable[[Clinic], None], str, str, str]] = {
     "no such database": (
         lambda clinic: clinic.edit(DEV, 'database = "nexus_', 'database = "no_such_'),
         "PostgreSQL",
-        "XX",
-        "XX",
+        "the server has no such database",
+        "check [postgres] database in the environment's file",
     ),
     "no such file in FileMaker": (
         lambda clinic: clinic.edit(DEV, 'database = "WalkClinic"', 'database = "NoSuchFile"'),
         "FileMaker",
-        "XX",
-        "XX",
+        "FileMaker refused with code 802: the file cannot be opened",
+        "check the database's name, and that the server has it open",
     ),
 }
 

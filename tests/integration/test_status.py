@@ -29,6 +29,12 @@ def next_of() -> str:
 def test_each_point_of_the_way_has_one_thing_to_do_next(clinic: Clinic, rehearsed: Path) -> None:
     assert next_of() == f"nexus-reimport run {DEV}"
     book = clinic.approved(rehearsed)
+    assert next_of().startswith("it is approved: go on with 02_execute; or begin again: nexus-rei")
+    book.run.forget(("approval",))
+    folder = book.run.folder
+    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if b'"approval"' not in line]
+    (folder / "journal.jsonl").write_bytes(b"".join(kept))
     digest = book.run.load(Proposal).digest[:12]
     assert next_of() == f"read its 01_preflight, then: nexus-reimport run {DEV} --approve {digest}"
     assert f"last run  {book.run.id}, reimport, WAITING" in shown()
@@ -40,6 +46,7 @@ def test_each_point_of_the_way_has_one_thing_to_do_next(clinic: Clinic, rehearse
     assert "closed now" in shown()
     path.write_text(text)
     book = runbook.resume(DEV, book.run.id)
+    book.approve(rehearsed=True)
     book.apply()
     assert next_of() == f"nexus-reimport finish {DEV}"
     book.verify()
