@@ -21,7 +21,6 @@ from nexus_reimport.events import Event
 from nexus_reimport.files import private
 
 JOURNAL = "journal.jsonl"
-SIGN_OFF = ".sign_off"  # beside the records: the folder of the register of signatures
 WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
 CHECKED = frozenset({"checks_after", "checks_rollback", "sign_off"})  # after a COMMIT
 

@@ -1,8 +1,9 @@
-"""The register beside an environment's records: what people have done to them since the seals.
+"""The register beside an environment's records: what people have signed, and done to the records.
 
-Private files that were purged, restores of the database that were acknowledged. It is a journal,
-each of whose lines holds the hash of the line before; each seal holds the register's last line,
-so that no line of it can be taken away, or changed, without a sealed record that says otherwise.
+Signatures before production, private files that were purged, restores of the database that were
+acknowledged. It is a journal, each of whose lines holds the hash of the line before; each seal
+holds the register's last line, so that no line of it can be taken away, or changed, without a
+sealed record that says otherwise.
 """
 
 from __future__ import annotations

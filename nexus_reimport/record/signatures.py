@@ -1,21 +1,18 @@
-"""The register of signatures: what people have signed before production, one line each.
+"""Signatures before production: lines of the register beside an environment's records.
 
-It lies beside an environment's records, in a folder of its own, and is chained like a journal. A
-signature stands until a run that relied on it is committed, or until it is withdrawn: who agreed to
-last month's night has not agreed to tonight's.
+A signature stands until a run that relied on it is committed, or until it is withdrawn: who agreed
+to last month's night has not agreed to tonight's.
 """
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping
-from pathlib import Path
 
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Signature, SignOff
-from nexus_reimport.record import journal, runs
+from nexus_reimport.record import register, runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.settings import Settings
 from nexus_reimport.settings.credentials import suspected
@@ -52,7 +49,8 @@ def standing(settings: Settings) -> Mapping[str, Signature]:
     """Line -> its signature, where it has one that is neither spent nor withdrawn."""
     spent = _spent(settings)
     found: dict[str, Signature] = {}
-    for entry in journal.read(place(settings)):
+    place = settings.folders.runs / settings.name
+    for entry in register.entries(place, Event.SIGNED, Event.WITHDRAWN):
         if entry.event is Event.WITHDRAWN:
             found.pop(entry.text("line"), None)
         elif entry.event is Event.SIGNED and int(entry.line["n"]) not in spent:
@@ -60,13 +58,8 @@ def standing(settings: Settings) -> Mapping[str, Signature]:
     return found
 
 
-def place(settings: Settings) -> Path:
-    """The folder of the register."""
-    return settings.folders.runs / settings.name / journal.SIGN_OFF
-
-
 def _signature(entry: Entry) -> Signature:
-    line, who, text, account = (entry.text(name) for name in ("line", "who", "text", "account"))
+    line, who, text, account = (entry.text(name) for name in ("line", "name", "text", "who"))
     return Signature(line, who, text, account, entry.at, int(entry.line["n"]))
 
 
@@ -82,16 +75,10 @@ def _spent(settings: Settings) -> set[int]:
 
 
 def _append(settings: Settings, event: Event, line: str, who: str, text: str) -> None:
-    facts = {
-        "line": line,
-        "who": _plain("name", who, _NAME),
-        "text": _plain("text", text, _TEXT),
-        "account": getpass.getuser(),
-    }
-    folder = place(settings)
-    private.close_folder(folder.parent)
-    private.close_folder(folder)
-    journal.append(folder, event, **facts)
+    facts = {"line": line, "name": _plain("name", who, _NAME), "text": _plain("text", text, _TEXT)}
+    place = settings.folders.runs / settings.name
+    private.close_folder(place)
+    register.note(place, event, **facts)
 
 
 def _plain(what: str, given: str, longest: int) -> str:

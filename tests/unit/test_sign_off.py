@@ -12,7 +12,7 @@ from nexus_reimport import record, runner, settings, show
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Ground, Level, LineState, Rehearsal, Report, Result, SignOff
-from nexus_reimport.record import check, journal, signatures
+from nexus_reimport.record import check, journal, register, signatures
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import sign_off
 from nexus_reimport.stages.approval import Preparer
@@ -30,6 +30,10 @@ def prod(environment_files: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     text = path.read_text().replace("sandbox = true", "sandbox = false")
     path.write_text(text.replace('"../../', '"'))
     return settings.load("sandbox-prod")
+
+
+def place(prod: Settings) -> Path:
+    return prod.folders.runs / prod.name
 
 
 def result(name: str, *serves: str, offending: int = 0, level: Level = Level.STOP) -> Result:
@@ -140,7 +144,7 @@ def test_the_last_signature_of_a_line_counts_and_one_can_be_withdrawn(prod: Sett
     assert signatures.standing(prod)["S5"].who == "B. Person"
     signatures.withdraw(prod, "S5", "B. Person", "moved again")
     assert signatures.standing(prod) == {}
-    assert len(journal.read(signatures.place(prod))) == 3
+    assert len(register.entries(place(prod), Event.SIGNED, Event.WITHDRAWN)) == 3
     with pytest.raises(SettingsError, match="S5 is not signed, so there is nothing to withdraw"):
         signatures.withdraw(prod, "S5", "B. Person", "again")
 
@@ -184,7 +188,7 @@ def test_a_forged_line_counts_for_nothing_and_the_check_of_records_tells_it(
 ) -> None:
     for line in ("S2", "S5", "S7"):
         signatures.sign(prod, line, WHO, WORDS)
-    path = signatures.place(prod) / journal.JOURNAL
+    path = place(prod) / register.FOLDER / journal.JOURNAL
     text = path.read_text()
     path.write_text(text.replace('"S5"', '"S1"'))
     assert set(signatures.standing(prod)) == {"S2", "S1"}, "the line itself is whole"
