@@ -72,7 +72,7 @@ def test_a_stopped_run_is_told_with_its_four_lines_and_no_secret(
     clinic.edit(DEV, 'database = "WalkClinic"', 'database = "NoSuchFile"')
     (outcome,) = runner.run([DEV])
     (news,) = told.news()
-    assert news["verdict"] == str(outcome.verdict) == "STOPPED"
+    assert news["verdict"] == str(outcome.verdict) == "FAILED"
     assert news["error"] == outcome.error
     assert "next:" in news["error"]
     secrets = (clinic.folder / f".env.{DEV}").read_text().split("\n")
