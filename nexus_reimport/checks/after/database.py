@@ -30,7 +30,7 @@ def protected_tables_are_as_they_were(after: After) -> Finding:
     transaction. What differs here was written by others in the meantime.
     """
     before, lines, count = _protected(after), [], 0
-    for table, compared in _compared(after):
+    for table, compared in after.once(_compared):
         said = compared.said()
         count += compared.wrong
         lines += [f"{table}: {said}"] if said else []
@@ -48,7 +48,7 @@ def nothing_was_added_to_protected_tables(after: After) -> Finding:
 
     Of tables that are volatile as a whole the numbers are told alone.
     """
-    added = [(table, c) for table, c in _compared(after) if c.added]
+    added = [(table, c) for table, c in after.once(_compared) if c.added]
     lines = [f"{table}: {c.added:,} rows{c.examples(c.added_keys)}" for table, c in added]
     moved = {table: n for table, n in _counted(after) if n}
     gone = {t: -n for t, n in moved.items() if n < 0 and t in after.mapping.transient}
@@ -113,8 +113,12 @@ class _Compared:
         return f" ({', '.join(ids[:SAMPLE])})" if ids else ""
 
 
-def _compared(after: After) -> Iterator[tuple[str, _Compared]]:
+def _compared(after: After) -> tuple[tuple[str, _Compared], ...]:
     """Table by table, those alone that are not what they were or have volatile columns."""
+    return tuple(_each_compared(after))
+
+
+def _each_compared(after: After) -> Iterator[tuple[str, _Compared]]:
     for table in _protected(after):
         now = after.fingerprints[table]
         if isinstance(now, Unread):

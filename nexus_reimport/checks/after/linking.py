@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.after.subject import After, had
@@ -72,17 +73,9 @@ def every_linking_row_is_as_planned(after: After) -> Finding:
         if isinstance(now, Unread):
             off.append(now.why)
             continue
-        gone = [c for c in after.survey.linking[table].columns if c not in now.columns]
-        off += [f"{table}: there is no column {column}" for column in gone]
-        for key, was, is_now, is_first in _linking_rows(after, table):
-            looked += was is not None
-            if was is not None and is_now is not None:
-                changed = [c for c in was if c not in gone and is_now[c] != was[c]]
-                off += [f"{table} {key}: {', '.join(changed)}"] if changed else []
-            elif was is not None:
-                off.append(f"{table} {key} is gone")
-            elif not is_first:
-                off.append(f"{table} {key} is there twice")
+        walked = after.once(_walked, table)
+        looked += walked.held
+        off += walked.wrong
     empty = "" if _held_rows(after) else "no row was there before the run"
     return Finding(looked or len(off), off, empty=empty)
 
@@ -90,13 +83,37 @@ def every_linking_row_is_as_planned(after: After) -> Finding:
 @check(After, Level.REVIEW, serves=("K3", "K4", "K5"), links=True)
 def no_linking_row_was_added(after: After) -> Finding:
     """Since the survey nobody has added a document, an image or a batch: the run adds none."""
-    off, looked = [], 0
-    for table in after.mapping.linking_tables():
-        for key, was, _, _ in _linking_rows(after, table):
-            looked += 1
-            if was is None:
-                off.append(f"{table} {key}")
+    walked = [after.once(_walked, table) for table in after.mapping.linking_tables()]
+    looked = sum(one.held + len(one.added) for one in walked)
+    off = [line for one in walked for line in one.added]
     return Finding(looked, off, empty="" if looked else "there is no row")
+
+
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """The rows of one linking table: how many were there, what is wrong, what was added."""
+
+    held: int
+    wrong: tuple[str, ...]
+    added: tuple[str, ...]
+
+
+def _walked(after: After, table: str) -> _Walked:
+    """Every row of a linking table, once for all checks."""
+    now = had(after.linking[table])
+    gone = [c for c in after.survey.linking[table].columns if c not in now.columns]
+    held, wrong, added = 0, [f"{table}: there is no column {column}" for column in gone], []
+    for key, was, is_now, is_first in _linking_rows(after, table):
+        held += was is not None
+        if was is None:
+            added.append(f"{table} {key}")
+            wrong += [] if is_first else [f"{table} {key} is there twice"]
+        elif is_now is None:
+            wrong.append(f"{table} {key} is gone")
+        else:
+            changed = [c for c in was if c not in gone and is_now[c] != was[c]]
+            wrong += [f"{table} {key}: {', '.join(changed)}"] if changed else []
+    return _Walked(held, tuple(wrong), tuple(added))
 
 
 def _held_rows(after: After) -> int:

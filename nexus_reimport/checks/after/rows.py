@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from nexus_reimport import strict_json
@@ -14,17 +15,23 @@ from nexus_reimport.mapping import Entity
 from nexus_reimport.model import Level, Outcome
 from nexus_reimport.nexus.readings import Unread
 
+_ROWS = (Outcome.NEW, Outcome.REPLACED, Outcome.KEPT)  # of what is a row afterwards
+Loaded = Mapping[tuple[str, str], list[tuple[str, str | None]]]
 
-def _in_ledger(
-    after: After, ledger: RowFile, entity: str, *outcomes: Outcome
-) -> list[tuple[str, str | None]]:
-    """FileMaker id and Nexus id of the records of ``entity`` that were loaded, if not others."""
-    wanted = outcomes or (Outcome.NEW, Outcome.REPLACED)
-    return [
-        (filemaker_id or "", nexus_id)
-        for _, name, outcome, _, filemaker_id, nexus_id in rowfile.read(after.folder, ledger)
-        if name == entity and outcome in wanted
-    ]
+
+def _in_ledger(after: After, ledger: RowFile) -> Loaded:
+    """Entity and outcome -> FileMaker id and Nexus id of each of its records and rows."""
+    found: dict[tuple[str, str], list[tuple[str, str | None]]] = defaultdict(list)
+    for _, entity, outcome, _, filemaker_id, nexus_id in rowfile.read(after.folder, ledger):
+        if outcome in _ROWS:
+            found[entity or "", outcome or ""].append((filemaker_id or "", nexus_id))
+    return found
+
+
+def _outcomes(after: After, entity: str, *outcomes: Outcome) -> list[tuple[str, str | None]]:
+    """FileMaker id and Nexus id of what had one of these outcomes."""
+    known = after.once(_in_ledger, after.plan.ledger)
+    return [pair for outcome in outcomes for pair in known.get((entity, outcome), ())]
 
 
 def _overrides(after: After, overrides: RowFile) -> set[tuple[str | None, ...]]:
@@ -36,7 +43,7 @@ def _filemaker_ids(after: After, entity: str) -> Finding:
     """Every loaded record of ``entity`` is a row now, under the id that the plan gave it."""
     key = after.survey.keys[entity]
     there = {row[key] for row in after.rows(entity)}
-    loaded = after.once(_in_ledger, after.plan.ledger, entity)
+    loaded = _outcomes(after, entity, Outcome.NEW, Outcome.REPLACED)
     source = after.mapping.entities[entity].source
     plan = after.plan.entities[entity]
     in_filemaker = after.snapshot.extracts[source].rows - sum(plan.left_out.values())
@@ -78,8 +85,7 @@ def every_other_record_of_filemaker_is_there(after: After, entity: str) -> Findi
 @check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"), each=_entities)
 def every_planned_row_came_from_somewhere(after: After, entity: str) -> Finding:
     """Every row of the plan is a record of FileMaker, or one that was there and was kept."""
-    ledger, origins = after.plan.ledger, (Outcome.NEW, Outcome.REPLACED, Outcome.KEPT)
-    known = {nexus_id for _, nexus_id in after.once(_in_ledger, ledger, entity, *origins)}
+    known = {nexus_id for _, nexus_id in _outcomes(after, entity, *_ROWS)}
     key, file = after.survey.keys[entity], after.plan.entities[entity].file
     rows = [row[key] for row in rowfile.read_dicts(after.folder, file)]
     return Finding(max(1, len(rows)), [f"{entity} {row}" for row in rows if row not in known])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from nexus_reimport.checks import CannotLook
 from nexus_reimport.files import rowfile
@@ -79,10 +79,20 @@ class After(OfIntake):
     next_keys: tuple[Reading, ...] | Unread  # of each sequence behind a wiped table
     positions: Positions | Unread  # of each sequence
     schema_changes: tuple[str, ...] | Unread  # since the survey
+    _found: dict[tuple[object, ...], Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def once(self, look: Callable[..., T], *about: Hashable) -> T:
-        """What ``look`` gives of this and ``about``; a memo gives it once to all that ask."""
-        return look(self, *about)
+        """What ``look`` gives of this and ``about``, asked once for all that want it.
+
+        A memo has its own way: see ``checks.memo``.
+        """
+        asked = (look, *about)
+        if asked not in self._found:
+            self._found[asked] = look(self, *about)
+        found: T = self._found[asked]
+        return found
 
     def was_empty(self, entity: str) -> bool:
         """Whether the table held no row before the run, by its fingerprint."""
