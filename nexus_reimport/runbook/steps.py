@@ -76,9 +76,9 @@ ORDER = (
     "sample",
     "checks_before",
     "rehearsal",
-    "self_test",
-    "checks_rehearsal",
+    "checks_rehearsal",  # the rehearsal gives these two as well
     "checks_inside",
+    "self_test",
     "proposal",
     "outlook",
     "sign_off_sheet",

@@ -129,3 +129,14 @@ def test_the_one_who_began_a_run_does_not_approve_it_where_two_are_asked_for(
     assert f"begun without a name, from the same account ({account})" in refused(book, "B. Person")
     claims = [gate.claim for gate in book.gates() if not gate.refusal]
     assert f"somebody else approves than {account}, who began the run" in claims
+
+
+def test_the_self_test_voids_nothing_of_what_the_rehearsal_has_proven(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    before = book.run.kept()
+    book._begin_step("self_test")
+    gone = before - book.run.kept()
+    assert gone == {"proposal", "outlook", "sign_off_sheet", "approval"} & before
+    assert {line.id: line.state for line in book.sheet().lines}["S6"] is LineState.PROVEN
