@@ -65,6 +65,22 @@ def test_a_changed_file_is_found_out(tmp_path: Path, damage: str) -> None:
         list(rowfile.read(tmp_path, file))
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(*[st.none() | st.text() | st.text("\0[], \"\\nul'\n\u2028é")] * 3), min_size=1
+    )
+)
+def test_what_is_digested_is_each_row_as_json_on_a_line_of_its_own(
+    rows: list[tuple[str | None, ...]],
+) -> None:
+    each = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    assert rowfile._lines(rows) == each
+    assert rowfile._lines([row[:1] for row in rows]) == b"".join(
+        json.dumps(row[:1]).encode() + b"\n" for row in rows
+    )
+
+
 @pytest.mark.parametrize("count", [0, 1, rowfile.BATCH - 1, rowfile.BATCH, rowfile.BATCH + 1])
 def test_a_digest_does_not_know_how_rows_were_gathered(tmp_path: Path, count: int) -> None:
     rows = [(str(number), None) for number in range(count)]
