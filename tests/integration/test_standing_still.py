@@ -114,6 +114,9 @@ def test_an_undo_is_bounded_by_the_server_too(
 # ---------------------------------------------------------------- servers before 17
 
 
+LONG = 4.0  # seconds: a slow machine is through with its statements before
+
+
 def in_transaction(connection: psycopg.Connection[object], limit: float) -> transaction.Deadline:
     connection.execute("BEGIN")
     deadline = transaction.Deadline(place(), connection)
@@ -134,16 +137,16 @@ def test_an_older_server_is_told_in_advance_to_end_the_transaction(clinic: Clini
 
 def test_it_ends_that_transaction_alone_and_nothing_once_it_is_closed(clinic: Clinic) -> None:
     with connected(place()) as connection:
-        deadline = in_transaction(connection, 1)
+        deadline = in_transaction(connection, LONG)
         connection.execute("COMMIT")
         connection.execute("BEGIN")
-        time.sleep(1.5)
+        time.sleep(LONG + 0.5)
         assert scalar(connection, "SELECT 1") == 1, "another transaction of the same session"
         connection.execute("COMMIT")
         deadline.close()
-        closed = in_transaction(connection, 1)
+        closed = in_transaction(connection, LONG)
         closed.close()
-        time.sleep(1.5)
+        time.sleep(LONG + 0.5)
         assert scalar(connection, "SELECT 1") == 1
         connection.execute("COMMIT")
     nothing_left(clinic)

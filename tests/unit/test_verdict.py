@@ -59,6 +59,8 @@ MEANINGLESS = {
     Event.UNTIDY,
     Event.PURGED,
     Event.RESTORED,
+    Event.SIGNED,
+    Event.WITHDRAWN,
     Event.WINDOW_ENTERED,
     Event.WINDOW_LEFT,
     Event.WINDOW_FAILED,
