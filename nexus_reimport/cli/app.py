@@ -130,7 +130,7 @@ def run_sequence(
 
     outcomes = runner.run(
         environments,
-        approve=runner.Signature(approve, who, reason),
+        approve=runner.GivenApproval(approve, who, reason),
         approve_rehearsed=approve_rehearsed,
         ask=_ask if sys.stdin.isatty() and not as_json else None,
         progress=progress,
@@ -152,7 +152,7 @@ def relink(
 
     outcomes = runner.run(
         [environment],
-        approve=runner.Signature(approve, who, reason),
+        approve=runner.GivenApproval(approve, who, reason),
         approve_rehearsed=approve_rehearsed,
         links_only=True,
         ask=_ask if sys.stdin.isatty() and not as_json else None,

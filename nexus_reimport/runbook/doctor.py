@@ -190,7 +190,7 @@ def _room(settings: Settings, size: int) -> Finding:
     folder = settings.folders.private
     place = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(place).free
-    needed = f"a run needs up to {ROOM * size / 1e9:,.1f}"
+    needed = f"a run needs up to {ROOM * size / 1e9:,.1f} GB"
     text = f"{free / 1e9:,.1f} GB are free for private files; {needed}"
     if free >= ROOM * size:
         return Finding("this machine", State.RIGHT, text)

@@ -9,16 +9,16 @@ from nexus_reimport.runner.recovery import (
     restore_into,
     rollback,
 )
-from nexus_reimport.runner.sequence import Ask, Signature, finish, run, seal, settle
+from nexus_reimport.runner.sequence import Ask, GivenApproval, finish, run, seal, settle
 from nexus_reimport.runner.signing import sheet, sign, withdraw
 from nexus_reimport.runner.testing import self_test
 
 __all__ = [
     "Ask",
     "AskRollback",
+    "GivenApproval",
     "Outcome",
     "RollbackOptions",
-    "Signature",
     "finish",
     "purge_undo",
     "restore_into",

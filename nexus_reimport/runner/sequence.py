@@ -47,7 +47,7 @@ _TRIES = 3  # times that a person may type the digest
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class GivenApproval:
     """What a person who approves gives: the digest, and their name and reason for the record."""
 
     digest: str = ""
@@ -59,7 +59,7 @@ class Signature:
 class Consent:
     """How a run may pass from the preflight to the execution."""
 
-    signature: Signature = Signature()
+    given: GivenApproval = GivenApproval()
     rehearsed: bool = False
     ask: Ask | None = None
     links_only: bool = False
@@ -67,13 +67,13 @@ class Consent:
     @property
     def digest(self) -> str:
         """The digest that was given."""
-        return self.signature.digest
+        return self.given.digest
 
 
 def run(
     names: Sequence[str],
     *,
-    approve: str | Signature = "",
+    approve: str | GivenApproval = "",
     approve_rehearsed: bool = False,
     links_only: bool = False,
     ask: Ask | None = None,
@@ -89,7 +89,7 @@ def run(
     Raises:
         SettingsError: an environment or a notebook is invalid. Nothing was started.
     """
-    signed = approve if isinstance(approve, Signature) else Signature(approve)
+    signed = approve if isinstance(approve, GivenApproval) else GivenApproval(approve)
     signed = replace(signed, digest=signed.digest.strip().lower())
     chosen = [environments.load(name) for name in names]
     _refuse(chosen, signed.digest, rehearsed=approve_rehearsed)
@@ -222,14 +222,14 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
         approval.refuse(_refusals(run))
     else:
         kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
-        run = opening.create(settings, kind, name=consent.signature.name.strip())
+        run = opening.create(settings, kind, name=consent.given.name.strip())
         _execute(run, PREFLIGHT, say)
         if run.verdict() is not Verdict.WAITING or _refusals(run):
             return close(run)
     digest = consent.digest or _asked(run, consent)
     if not digest and not consent.rehearsed:
         return outcome(run)
-    signed = replace(consent.signature, digest=digest)
+    signed = replace(consent.given, digest=digest)
     _execute(run, EXECUTE, say, signed, rehearsed=consent.rehearsed and not digest)
     settle_doubt(run)
     if run.verdict() is Verdict.COMMITTED_UNVERIFIED:
@@ -273,7 +273,7 @@ def _parameters(
     page: str,
     environment: str = "",
     run_id: str = "",
-    signed: Signature = Signature(),
+    signed: GivenApproval = GivenApproval(),
     *,
     rehearsed: bool = False,
 ) -> notebook.Parameters:
@@ -290,7 +290,7 @@ def _execute(
     run: Run,
     page: str,
     say: Say | None,
-    signed: Signature = Signature(),
+    signed: GivenApproval = GivenApproval(),
     *,
     rehearsed: bool = False,
 ) -> None:

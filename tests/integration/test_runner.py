@@ -50,7 +50,7 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
     assert len(asked) == 2, "a digest that is not the run's own is asked for again"
     assert asked[0][:12] in waiting.advice
     assert clinic.state() == before
-    signed = runner.Signature(asked[0][:12], "A. Person", "agreed with reception")
+    signed = runner.GivenApproval(asked[0][:12], "A. Person", "agreed with reception")
     (done,) = runner.run([DEV], approve=signed)
     assert (done.verdict, done.exit_code, done.sealed) == (Verdict.COMPLETE, 0, True)
     assert done.run == waiting.run
