@@ -43,7 +43,6 @@ PROGRAM = "nexus-reimport"
 ORDER = (
     "demo",
     "sandbox",
-    "init",
     "doctor",
     "adopt",
     "status",

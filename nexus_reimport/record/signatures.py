@@ -47,10 +47,11 @@ def withdraw(settings: Settings, line: str, who: str, text: str) -> None:
 
 def standing(settings: Settings) -> Mapping[str, Signature]:
     """Line -> its signature, where it has one that is neither spent nor withdrawn."""
-    spent = _spent(settings)
-    found: dict[str, Signature] = {}
     place = settings.folders.runs / settings.name
-    for entry in register.entries(place, Event.SIGNED, Event.WITHDRAWN):
+    entries = register.entries(place, Event.SIGNED, Event.WITHDRAWN)
+    spent = _spent(settings) if entries else set()  # every page asks, and few have signed
+    found: dict[str, Signature] = {}
+    for entry in entries:
         if entry.event is Event.WITHDRAWN:
             found.pop(entry.text("line"), None)
         elif entry.event is Event.SIGNED and int(entry.line["n"]) not in spent:

@@ -223,7 +223,8 @@ def _s3(settings: Settings) -> Connection:
     where = f"bucket {place.bucket}" + (f" at {place.endpoint}" if place.endpoint else "")
 
     def ask() -> _Answer:
-        return _Answer("", (), census.ask(place))
+        seconds, _ = census.ask(place)
+        return _Answer("", (), seconds)
 
     return replace(_asked("S3", where, ask), warning=_files_missing(settings))
 

@@ -27,7 +27,7 @@ from nexus_reimport.nexus import deployment, pg_tools, rights
 from nexus_reimport.nexus.postgres import Connection, connected, scalar
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.runbook import connections
-from nexus_reimport.runbook.opening import missing_rights
+from nexus_reimport.runbook.opening import every_right, lacking_of
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import census, sample, sign_off, snapshot
 
@@ -126,9 +126,14 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
     yield Finding("this machine", State.RIGHT, text)
 
 
+def _existing(folder: Path) -> Path:
+    """The folder, or the one above that is there: a first run makes the rest."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
 def _folder(name: str, folder: Path) -> Iterator[Finding]:
     area = "this machine"
-    place = next(p for p in (folder, *folder.parents) if p.exists())
+    place = _existing(folder)
     if not os.access(place, os.W_OK):
         yield Finding(
             area,
@@ -136,10 +141,10 @@ def _folder(name: str, folder: Path) -> Iterator[Finding]:
             f"[folders] {name}: you cannot write into {place}",
             f"give yourself the right, or name another folder in [folders] {name}",
         )
-    elif program := synced.by(folder.resolve()):
+    elif program := synced.by(folder):  # of private files the settings have refused it
         yield Finding(
             area,
-            State.WRONG if name == "private" else State.REMARK,
+            State.REMARK,
             f"[folders] {name} lies in a folder that {program} copies elsewhere: {folder}",
             f"name a folder outside of it in [folders] {name}",
         )
@@ -159,12 +164,14 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
         yield from _clock(connection)
         yield from _tools(settings, here.version)
         yield _room(settings, size)
-        lacking = _lacking(settings, mapping, connection)
+        every = every_right(settings, mapping, Task.RUN, connection)
+        found = (r for task in TASKS for r in lacking_of(settings, every, task))
+        lacking = tuple(dict.fromkeys(found))
         yield from _rights(lacking)
         if not lacking:
             deployment.require(connection, settings.name)
             yield Finding(area, State.RIGHT, f"adopted as {settings.name}")
-        yield from _optional(rights.read(connection, mapping))
+        yield from _optional(every)
 
 
 def _clock(connection: Connection) -> Iterator[Finding]:
@@ -187,22 +194,13 @@ def _tools(settings: Settings, version: str) -> Iterator[Finding]:
 
 def _room(settings: Settings, size: int) -> Finding:
     """Disk for one run's private files."""
-    folder = settings.folders.private
-    place = next(p for p in (folder, *folder.parents) if p.exists())
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(_existing(settings.folders.private)).free
     needed = f"a run needs up to {ROOM * size / 1e9:,.1f} GB"
     text = f"{free / 1e9:,.1f} GB are free for private files; {needed}"
     if free >= ROOM * size:
         return Finding("this machine", State.RIGHT, text)
     state = State.WRONG if free < size else State.REMARK
     return Finding("this machine", state, text, "free some, or name another [folders] private")
-
-
-def _lacking(
-    settings: Settings, mapping: FieldMapping, connection: Connection
-) -> tuple[Right, ...]:
-    found = [r for task in TASKS for r in missing_rights(settings, mapping, task, connection)]
-    return tuple(dict.fromkeys(found))
 
 
 def _rights(lacking: tuple[Right, ...]) -> Iterator[Finding]:
@@ -245,7 +243,7 @@ def _filemaker(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
 def _s3(settings: Settings) -> Iterator[Finding]:
     place = settings.s3
     try:
-        key = census.first_key(place)
+        _, key = census.ask(place)
         readable = not (place.sample and key) or sample.may_read(place, key)
     except StorageError as error:
         yield replace(_wrong("S3", error), next=f"{error.next}\n{_policy(settings)}")

@@ -92,11 +92,22 @@ def missing_rights(
     settings: Settings, mapping: FieldMapping, task: Task, connection: Connection
 ) -> tuple[Right, ...]:
     """The rights that ``task`` needs and the role lacks, also on the server for rehearsals."""
+    return lacking_of(settings, every_right(settings, mapping, task, connection), task)
+
+
+def every_right(
+    settings: Settings, mapping: FieldMapping, task: Task, connection: Connection
+) -> tuple[Right, ...]:
+    """Every right, held or not; for a ``task`` that rehearses also on the server for that."""
     with ExitStack() as stack:
         server = settings.rehearsal.server
         rehearses = server is not None and task in (Task.RUN, Task.RELINK)
         other = stack.enter_context(connected(server)) if server and rehearses else None
-        every = rights.read(connection, mapping, other)
+        return rights.read(connection, mapping, other)
+
+
+def lacking_of(settings: Settings, every: tuple[Right, ...], task: Task) -> tuple[Right, ...]:
+    """Those of ``every`` that ``task`` needs and the role lacks."""
     needed = (rights.RULES["rehearse"],) if _must_rehearse_on_a_copy(settings) else ()
     return rights.missing(every, task, needed)
 

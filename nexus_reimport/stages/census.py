@@ -60,18 +60,10 @@ def take(
     return Census(place.bucket, at, len(objects), bytes_stored, out.done())
 
 
-def first_key(place: settings.S3) -> str:
-    """The key of one object, from the first page of the listing; "" where that page has none.
+def ask(place: settings.S3) -> tuple[float, str]:
+    """That the bucket lets itself be listed: the seconds for the first page, and one key of it.
 
-    Raises:
-        StorageError: as ``take``.
-    """
-    with _in_our_words(place):
-        return next(iter(next(_pages(storage.opened(place), place, place.prefixes[0]))), "")
-
-
-def ask(place: settings.S3) -> float:
-    """That the bucket lets itself be listed, by the first page of its listing; in seconds.
+    The key is "" where that page has no object.
 
     Raises:
         StorageError: as ``take``.
@@ -79,8 +71,8 @@ def ask(place: settings.S3) -> float:
     with _in_our_words(place):
         client = storage.opened(place)
         began = time.monotonic()
-        next(_pages(client, place, place.prefixes[0]))
-    return time.monotonic() - began
+        first = next(_pages(client, place, place.prefixes[0]))
+    return time.monotonic() - began, next(iter(first), "")
 
 
 @contextmanager

@@ -303,7 +303,7 @@ def test_a_dump_is_only_restored_by_a_record_that_can_be_trusted(
 # ---------------------------------------------------------------- re-linking alone
 
 
-def test_relinking_alone_mends_links_and_writes_nothing_else(
+def test_relinking_alone_fixes_links_and_writes_nothing_else(
     clinic: Clinic, rehearsed: Path
 ) -> None:
     executed(clinic, rehearsed)
@@ -405,7 +405,7 @@ def test_exit_4_b_what_a_person_accepts_is_waived_by_name(clinic: Clinic, rehear
     assert runner.finish(DEV).verdict is Verdict.COMPLETE
 
 
-def test_exit_4_c_wrong_links_are_mended_alone(clinic: Clinic, rehearsed: Path) -> None:
+def test_exit_4_c_wrong_links_are_fixed_alone(clinic: Clinic, rehearsed: Path) -> None:
     executed(clinic, rehearsed, verified=False)
     right, _ = linked_wrongly(clinic)
     assert runner.finish(DEV).exit_code == 4

@@ -48,7 +48,7 @@ def test_a_batch_on_a_live_patient_is_not_moved_with_an_image_that_nobody_can_pl
     assert (made.split_groups, rows) == (("batch",), [])
 
 
-def test_a_dangling_batch_is_mended_though_one_image_cannot_be_placed(tmp_path: Path) -> None:
+def test_a_dangling_batch_is_fixed_though_one_image_cannot_be_placed(tmp_path: Path) -> None:
     made, rows = planned(tmp_path, member("1", "gone", "A"), member("2", "gone", None))
     assert rows == [("batch", "a", "7")]
     assert made.split_groups == ()
