@@ -11,7 +11,7 @@ from nexus_reimport.page import commands, status, way_back, work
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import Look
-from nexus_reimport.record import lock
+from nexus_reimport.record import lock, register
 from nexus_reimport.runbook import connections
 from nexus_reimport.runbook.connections import Connections
 from nexus_reimport.settings import Settings
@@ -87,6 +87,7 @@ class Desk:
             f"busy={self.is_busy(settings)}",
             f"run={run.id} {run.verdict()} {run.is_sealed}" if run else "",
             f"command={command.log.stem} {command.is_at_work}" if command else "",
+            f"register={register.size(settings.folders.runs / settings.name)}",
         ]
         for reading in (self.status, self.connections, self.look):
             told.append(f"{reading.is_at_work} {reading.at} {reading.failing_since}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from nexus_reimport.page import gates, history, outcome, status, way_back, words, work
+from nexus_reimport.model import SheetLine, SignOff
+from nexus_reimport.page import gates, history, outcome, signing, status, way_back, words, work
 from nexus_reimport.page.commands import Command
 from nexus_reimport.page.confirmation import Confirmation
 from nexus_reimport.page.desk import Desk
@@ -14,6 +15,7 @@ from nexus_reimport.page.history import Past
 from nexus_reimport.page.log import Line
 from nexus_reimport.page.outcome import Outcome
 from nexus_reimport.page.readings import Reading
+from nexus_reimport.page.signing import Signing
 from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import Look
 from nexus_reimport.page.work import Work
@@ -30,6 +32,12 @@ class Form:
 
     given: Confirmation = field(default_factory=Confirmation)
     problems: dict[str, str] = field(default_factory=dict)
+    signing: Signing = field(default_factory=Signing)
+
+    @property
+    def is_of_the_sign_off(self) -> bool:
+        """Whether it is the one that signs a line."""
+        return any(name.startswith("sign-") for name in self.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class Front:
     outcome: Outcome | None  # of the last run, while nothing is at work
     waiting: Run | None
     patients_after: int
+    sheet: SignOff
     gates: Gates
     way_back: Gates | None
     past: list[Past]
@@ -73,6 +82,11 @@ class Front:
         return self.outcome is not None and self.outcome.verdict in DECIDE
 
     @property
+    def signable(self) -> tuple[SheetLine, ...]:
+        """The lines of the sign-off that a person can sign now."""
+        return signing.by_a_person(self.sheet)
+
+    @property
     def next_place(self) -> str:
         """The part of the page where that is done; "" where nothing has to be."""
         if self.work:
@@ -80,7 +94,7 @@ class Front:
         if self.must_decide:
             return "decide"
         if self.waiting:
-            return "reimport"
+            return next((gate.place for gate in self.gates.closed[:1]), "") or "reimport"
         return "dry-run"
 
     @property
@@ -147,6 +161,7 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         outcome=shown,
         waiting=waiting,
         patients_after=outcome.patients_after(waiting, settings) if waiting else 0,
+        sheet=signing.read(settings),
         gates=found,
         way_back=way_back.gates(look, busy=at_work is not None) if look else None,
         past=past,

@@ -9,12 +9,13 @@ from enum import StrEnum
 from nexus_reimport import record, runbook
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import Refusal
-from nexus_reimport.page import status
+from nexus_reimport.page import signing, status
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.status import Status
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook.connections import Connections
 from nexus_reimport.settings import Settings
+from nexus_reimport.stages import sign_off
 
 _WRITTEN = "nobody has written to Nexus since the dry run"
 _PAGE_WORDS = {
@@ -43,6 +44,7 @@ class Gate:
     state: State
     why: str = ""
     next: str = ""
+    place: str = ""  # of the page, where that is done; "" where it says so itself
 
     @property
     def is_open(self) -> bool:
@@ -136,10 +138,16 @@ def _of_the_approval(run: Run | None, *, busy: bool) -> Iterator[Gate]:
     for gate in found:
         claim = in_page_words(gate.claim)
         if gate.refusal:
-            why, following = gate.refusal.what, gate.refusal.next
-            yield Gate(claim, State.CLOSED, in_page_words(why), in_page_words(following))
+            yield _refused(claim, gate.refusal)
         else:
             yield Gate(claim, State.OPEN)
+
+
+def _refused(claim: str, refusal: Refusal) -> Gate:
+    why = in_page_words(refusal.what)
+    if claim.partition(":")[0] in sign_off.CLAIMS:
+        return Gate(claim, State.CLOSED, why, "sign it under Sign-off", signing.PLACE)
+    return Gate(claim, State.CLOSED, why, in_page_words(refusal.next))
 
 
 def _unwritten(run: Run | None, seen: Reading[Status]) -> Gate:

@@ -12,11 +12,12 @@ from tornado import web
 
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import NewerDecision, Proposal
-from nexus_reimport.page import commands, front, identity, way_back, work
+from nexus_reimport.page import commands, front, identity, signing, way_back, work
 from nexus_reimport.page.confirmation import Confirmation
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.page.front import Form, Front
 from nexus_reimport.page.headers import StrictHeaders
+from nexus_reimport.page.signing import Signing
 from nexus_reimport.stages.approval import short
 
 PATH = "/settings/data-management"
@@ -207,6 +208,25 @@ class Cancel(PageHandler):
         self.back("dry-run")
 
 
+# ---------------------------------------------------------------- the sign-off
+
+
+class Sign(PageHandler):
+    """A line of the sign-off: signed, or its signature taken back."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Write it, lead back; or show the form again with what is wrong."""
+        names = ("line", "who", "text", "do")
+        given = Signing.of({name: self.get_body_argument(name, "") for name in names})
+        problems = await asyncio.to_thread(signing.sign, self.desk.settings, given)
+        if problems:
+            self.set_status(422)
+            await self.show(Form(problems=problems, signing=given))
+            return
+        self.back(signing.PLACE)
+
+
 # ---------------------------------------------------------------- the way back
 
 
@@ -278,6 +298,7 @@ ROUTES: list[tuple[str, type[JupyterHandler]]] = [
     (PATH + "/dry-run", DryRun),
     (PATH + "/execute", Execute),
     (PATH + "/finish", Finish),
+    (PATH + "/sign", Sign),
     (PATH + "/cancel", Cancel),
     (PATH + "/look", Look),
     (PATH + "/roll-back", RollBack),

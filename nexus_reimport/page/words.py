@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from nexus_reimport.page import status
 
+_TECHNICAL = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
+_NAMED = ("waivers", "void")  # facts whose names are for an environment's file, or a notebook
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
@@ -77,7 +80,18 @@ def upper_first(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-FILTERS: dict[str, Callable[..., str | int]] = {
+def in_words(facts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The facts of a run, with entities and rules as people call them: SMS sent, no start time."""
+    for name, text in facts:
+        yield name, text if name in _NAMED else _TECHNICAL.sub(_as_people_say, text)
+
+
+def _as_people_say(found: re.Match[str]) -> str:
+    return lower_first(status.name_of(found[0]))
+
+
+FILTERS: dict[str, Callable[..., object]] = {
+    "in_words": in_words,
     "number": number,
     "change": change,
     "clock": clock,

@@ -75,27 +75,34 @@ def _spent(settings: Settings) -> set[int]:
     }
 
 
+def problems(who: str, text: str) -> dict[str, str]:
+    """What is wrong with the ``name`` or the ``text`` of a signature; nothing if it can be used."""
+    found = {"name": _wrong(_tidy(who), _NAME), "text": _wrong(_tidy(text), _TEXT)}
+    return {what: why for what, why in found.items() if why}
+
+
 def _append(settings: Settings, event: Event, line: str, who: str, text: str) -> None:
-    facts = {"line": line, "name": _plain("name", who, _NAME), "text": _plain("text", text, _TEXT)}
-    place = settings.folders.runs / settings.name
-    private.close_folder(place)
-    register.note(place, event, **facts)
-
-
-def _plain(what: str, given: str, longest: int) -> str:
-    text = " ".join(given.split())
-    why = ""
-    if not text:
-        why = "is missing"
-    elif len(text) > longest:
-        why = f"has {len(text):,} characters; {longest:,} are the most"
-    elif not text.isprintable():
-        why = "has characters that cannot be shown"
-    elif suspected(text):
-        why = "looks like a login or a token, and it is recorded and shown"
-    if why:
+    for what, why in problems(who, text).items():
         raise SettingsError(
             f"the {what} of the signature {why}",
             next="sign with your own name (--who) and with what you vouch for (--text)",
         )
-    return text
+    place = settings.folders.runs / settings.name
+    private.close_folder(place)
+    register.note(place, event, line=line, name=_tidy(who), text=_tidy(text))
+
+
+def _tidy(given: str) -> str:
+    return " ".join(given.split())
+
+
+def _wrong(text: str, longest: int) -> str:
+    if not text:
+        return "is missing"
+    if len(text) > longest:
+        return f"has {len(text):,} characters; {longest:,} are the most"
+    if not text.isprintable():
+        return "has characters that cannot be shown"
+    if suspected(text):
+        return "looks like a login or a token, and it is recorded and shown"
+    return ""

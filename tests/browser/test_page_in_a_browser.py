@@ -14,7 +14,9 @@ from nexus_reimport import settings as environments
 from nexus_reimport.model import Approval, Proposal
 from nexus_reimport.record import Run, Verdict
 from support.browsers import (
+    at_rest,
     buttons,
+    choose,
     look_at,
     press,
     sign_in,
@@ -25,7 +27,7 @@ from support.browsers import (
     wait_for,
 )
 from support.clinic import Clinic
-from support.pages import TOKEN, Page
+from support.pages import TOKEN, Page, served
 
 pytestmark = pytest.mark.timeout(1200)  # whole runs, on a machine that has other things to do
 DEV = "sandbox-dev"
@@ -140,6 +142,47 @@ def test_dry_run_full_reimport_and_rollback(
     assert shown.executed_once is not None
     wait_for(browser, "connections", f"by run {shown.executed_once().run}")
     assert shown.state() == before
+
+
+def test_the_sign_off_of_production_is_signed_on_a_phone_without_scripts(
+    clinic: Clinic, tmp_path: Path, shots: Path | None
+) -> None:
+    clinic.proposed()
+    clinic.as_production()
+    with (
+        served(DEV, clinic.folder, tmp_path / "jupyter") as own,
+        started(tmp_path / "phone", scripts=False) as browser,
+    ):
+        browser.set_window_size(390, 900)
+        sign_in(browser, own)
+        wait_for(browser, "sign-off", "Missing: 3 of 7 lines")
+        assert "next: sign it under Sign-off" in text_of(browser, "reimport")
+        browser.find_element(By.LINK_TEXT, "sign it under Sign-off").click()
+        assert browser.current_url.endswith("#sign-off")
+
+        choose(browser, "S5")
+        type_into(browser, "sign-", who="Ada Engineer", text="https://me:secret@host/")
+        press(browser, "Sign the line")
+        wait_for(browser, "refused", "Nothing was signed")
+        assert "a login or a token" in text_of(browser, "sign-text-wrong")
+        assert browser.find_element(By.ID, "sign-who").get_attribute("value") == "Ada Engineer"
+        assert browser.find_element(By.ID, "sign-line").get_attribute("value") == "S5"
+        look_at(browser, shots, "10 refused signature", 390)
+        type_into(browser, "sign-", text="Saturday 22:00, agreed with reception")
+        press(browser, "Sign the line")
+        wait_for(browser, "sign-off", "Ada Engineer: Saturday 22:00, agreed with reception")
+        for line in ("S2", "S7"):
+            at_rest(browser, own)
+            choose(browser, line)
+            type_into(browser, "sign-", who="Ada Engineer", text="done")
+            press(browser, "Sign the line")
+        wait_for(browser, "sign-off", "All 7 lines are proven or signed")
+        gates = text_of(browser, "reimport")
+        assert [f"open S{n}: " in gates for n in range(1, 8)] == [True] * 7
+        assert "Sign-off" not in text_of(browser, "main").partition("Next:")[2].partition("Go ")[0]
+        look_at(browser, shots, "11 signed", 390)
+        wide = browser.execute_script("return document.documentElement.scrollWidth")
+        assert wide <= browser.execute_script("return window.innerWidth")
 
 
 def test_two_people_see_the_same_run_and_one_of_them_cancels_it(

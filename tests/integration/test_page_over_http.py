@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -23,14 +24,14 @@ from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
 from nexus_reimport.model import Plan, Snapshot
 from nexus_reimport.page import commands, outcome
-from nexus_reimport.record import Verdict
+from nexus_reimport.record import Verdict, register, signatures
 from nexus_reimport.runner.lab import prepare
 from nexus_reimport.settings import FOLDER_VARIABLE, Settings
 from support.clinic import ROLE, Clinic, planned
 from support.pages import PATH, TOKEN, Page, free_port, words
 from support.running import until
 
-ACTIONS = ("dry-run", "execute", "roll-back", "cancel", "finish", "look", "log-out")
+ACTIONS = ("dry-run", "execute", "roll-back", "cancel", "finish", "look", "sign", "log-out")
 
 
 def settings_of(shown: Clinic) -> Settings:
@@ -41,6 +42,13 @@ def started(shown: Clinic) -> str:
     """The command that the page has started last."""
     last = commands.latest(settings_of(shown))
     return last.log.name if last else ""
+
+
+def left_behind(shown: Clinic) -> tuple[int, str, int]:
+    """What an action would leave behind: a run, a command, a line of the register."""
+    settings = settings_of(shown)
+    place = settings.folders.runs / settings.name
+    return len(record.every(settings)), started(shown), register.size(place)
 
 
 def said(page: Page, session: requests.Session) -> str:
@@ -145,11 +153,13 @@ def test_a_forged_request_is_refused_also_where_a_proxy_adds_the_token(
 def test_no_action_is_done_by_a_link_or_by_a_form_of_another_site(
     page: Page, session: requests.Session, shown: Clinic, action: str
 ) -> None:
-    before = len(record.every(settings_of(shown))), started(shown)
+    before = left_behind(shown)
     assert session.get(f"{page.url}/{action}", timeout=10).status_code == 405
-    forged = session.post(f"{page.url}/{action}", {"_xsrf": "forged"}, timeout=10)
-    assert forged.status_code == 403
-    assert (len(record.every(settings_of(shown))), started(shown)) == before
+    given = {"line": "S5", "who": "A. Forger", "text": "agreed"}
+    for token in ({}, {"_xsrf": "forged"}):
+        forged = session.post(f"{page.url}/{action}", given | token, timeout=10)
+        assert forged.status_code == 403
+    assert left_behind(shown) == before
 
 
 def test_the_server_of_the_page_has_no_kernels_and_no_files(
@@ -316,6 +326,61 @@ def test_a_run_that_somebody_has_started_elsewhere_is_shown_and_nothing_else_can
         assert page.post(session, "cancel").status_code == 409
     assert started(shown) == before
     assert page.post(session, "cancel").status_code == 409
+
+
+# ---------------------------------------------------------------- the sign-off
+
+
+def test_a_line_is_signed_and_taken_back_and_the_register_keeps_both(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    given = {"line": "S5", "who": " Ada  Engineer ", "text": "Saturday 22:00,\nagreed"}
+    assert page.post(session, "sign", do="sign", **given).status_code == 200
+    signed = signatures.standing(settings_of(shown))["S5"]
+    assert (signed.who, signed.text) == ("Ada Engineer", "Saturday 22:00, agreed")
+    text = said(page, session)
+    assert "S5 Maintenance window scheduled Ada Engineer: Saturday 22:00, agreed" in text
+    page.post(session, "sign", do="withdraw", **given)
+    assert "S5" not in signatures.standing(settings_of(shown))
+    again = page.post(session, "sign", do="withdraw", **given)
+    assert again.status_code == 422
+    assert "S5 is not signed, so there is nothing to withdraw" in words(again.text)
+
+
+def test_a_signature_that_says_too_little_is_refused_beside_the_form_which_keeps_what_was_typed(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    before = left_behind(shown)
+    refused = page.post(session, "sign", line="S7", who=" ", text="told <b>everybody</b>")
+    assert refused.status_code == 422
+    assert "Nothing was signed: something in the form is not right." in words(refused.text)
+    assert 'id="sign-who-wrong"' in refused.text
+    assert 'id="sign-text-wrong"' not in refused.text
+    assert "told &lt;b&gt;everybody&lt;/b&gt;</textarea>" in refused.text
+    assert '<option value="S7" selected>' in refused.text
+    for wrong, told in (
+        ({"line": "", "who": "A", "text": "b"}, "choose the line"),
+        ({"line": "S9", "who": "A", "text": "b"}, "the sign-off has no line"),
+        ({"line": "S7", "who": "A", "text": "https://me:secret@host/"}, "a login or a token"),
+    ):
+        answer = page.post(session, "sign", **wrong)
+        assert answer.status_code == 422
+        assert told in words(answer.text)
+    assert left_behind(shown) == before
+
+
+def test_two_people_sign_at_once_and_both_lines_stand(page: Page, shown: Clinic) -> None:
+    people = {"S2": "A. Person", "S5": "B. Person", "S7": "C. Person"}
+    sessions = {line: page.signed_in() for line in people}
+
+    def sign(line: str) -> int:
+        given = {"line": line, "who": people[line], "text": "agreed", "do": "sign"}
+        return page.post(sessions[line], "sign", **given).status_code
+
+    with ThreadPoolExecutor(len(people)) as pool:
+        assert list(pool.map(sign, people)) == [200] * len(people)
+    standing = signatures.standing(settings_of(shown))
+    assert {line: standing[line].who for line in people} == people
 
 
 @pytest.fixture

@@ -34,12 +34,6 @@ def reopened(clinic: Clinic, rehearsed: Path) -> Reopened:
     return with_more
 
 
-def as_production(clinic: Clinic) -> None:
-    """Make the environment one that people's signatures are asked for."""
-    clinic.edit(DEV, "sandbox = true", "sandbox = false")
-    clinic.edit(DEV, 'kind = "dev"', 'kind = "prod"\ndev_environment = "sandbox-prod"')
-
-
 def refused(book: Runbook, name: str = "") -> str:
     """What an approval with the right digest is refused for."""
     with pytest.raises(StopError) as stopped:
@@ -51,7 +45,7 @@ def test_production_is_not_approved_before_all_seven_lines_are_closed(
     clinic: Clinic, rehearsed: Path
 ) -> None:
     book, before = clinic.approved(rehearsed), clinic.state()
-    as_production(clinic)
+    clinic.as_production()
     book = runbook.resume(DEV, book.run.id)
     sheet = {line.id: line for line in book.sheet().lines}
     assert [name for name, line in sheet.items() if line.state is LineState.PROVEN] == [

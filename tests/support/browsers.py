@@ -17,7 +17,7 @@ from selenium.common.exceptions import (
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from support.pages import TOKEN, Page
 
@@ -176,12 +176,22 @@ def type_into(browser: webdriver.Chrome, prefix: str = "", **values: str) -> Non
     until_given(browser, filled, f"the form {prefix!r} could not be filled in", LONG)
 
 
-def look_at(browser: webdriver.Chrome, folder: Path | None, name: str) -> None:
+def choose(browser: webdriver.Chrome, line: str) -> None:
+    """Choose a line of the sign-off."""
+
+    def chosen() -> bool:
+        Select(browser.find_element(By.ID, "sign-line")).select_by_value(line)
+        return browser.find_element(By.ID, "sign-line").get_attribute("value") == line
+
+    until_given(browser, chosen, f"{line} could not be chosen")
+
+
+def look_at(browser: webdriver.Chrome, folder: Path | None, name: str, width: int = 1280) -> None:
     """Keep a picture of the whole page, where somebody wants to look at it."""
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     height = browser.execute_script("return document.documentElement.scrollHeight")
-    browser.set_window_size(1280, height + 150)
+    browser.set_window_size(width, height + 150)
     browser.save_screenshot(str(folder / f"{name}.png"))
-    browser.set_window_size(1280, 900)
+    browser.set_window_size(width, 900)

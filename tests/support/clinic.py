@@ -167,6 +167,12 @@ class Clinic:
         assert old in text
         path.write_text(text.replace(old, new))
 
+    def as_production(self) -> None:
+        """Make dev's environment one that people's signatures are asked for."""
+        self.edit("sandbox-dev", "sandbox = true", "sandbox = false")
+        of_prod = 'kind = "prod"\ndev_environment = "sandbox-prod"'
+        self.edit("sandbox-dev", 'kind = "dev"', of_prod)
+
     def preflight(self, name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.Runbook:
         """A preflight to its end."""
         book = planned(name, links_only=links_only)

@@ -12,6 +12,7 @@ from nexus_reimport import record, runner, settings, show
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Ground, Level, LineState, Rehearsal, Report, Result, SignOff
+from nexus_reimport.page import signing
 from nexus_reimport.record import check, journal, register, signatures
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import sign_off
@@ -216,6 +217,29 @@ def test_the_sheet_shows_each_line_and_how_to_sign_the_open_ones(prod: Settings)
     assert WORDS in shown
     assert 'nexus-reimport sign prod S2 --who "…" --text "…"' in shown
     assert "sign prod S5" not in shown
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_the_page_offers_what_only_a_person_knows_and_what_a_run_could_not_prove(
+    prod: Settings,
+) -> None:
+    def offered(sheet: SignOff) -> list[str]:
+        return [line.id for line in signing.by_a_person(sheet)]
+
+    assert offered(sign_off.sheet(prod, None, {})) == ["S2", "S5", "S7"]
+    doubtful = evidence(result("counts", "S1", offending=3, level=Level.REVIEW))
+    assert offered(sign_off.sheet(prod, doubtful, {})) == ["S1", "S2", "S5", "S7"]
+
+
+def test_the_form_of_the_page_says_all_that_is_wrong_with_it_at_once(prod: Settings) -> None:
+    empty = signing.sign(prod, signing.Signing())
+    assert empty.keys() == {"sign-line", "sign-who", "sign-text"}
+    assert signing.sign(prod, signing.Signing("S5", WHO, "x" * 1001)).keys() == {"sign-text"}
+    assert signatures.standing(prod) == {}
+    assert signing.sign(prod, signing.Signing("S5", WHO, WORDS)) == {}
+    assert signatures.standing(prod)["S5"].who == WHO
 
 
 # ---------------------------------------------------------------- the second person

@@ -6,9 +6,12 @@
   const page = document.getElementById("page");
   if (!page || !window.EventSource) return;
 
+  // A form that was refused keeps what was typed, and shows it by a POST: it is not loaded again.
   const typed = () =>
-    [...document.querySelectorAll("input[type=text]")].some((field) => field.value !== field.defaultValue) ||
-    (document.activeElement && document.activeElement.matches("input[type=text], input[type=radio]"));
+    document.getElementById("refused") ||
+    [...document.querySelectorAll("input[type=text], textarea")].some((field) => field.value !== field.defaultValue) ||
+    [...document.querySelectorAll("option")].some((one) => one.selected !== one.defaultSelected && one.value) ||
+    (document.activeElement && document.activeElement.matches("input[type=text], input[type=radio], textarea, select"));
 
   const announce = () => {
     document.getElementById("news").hidden = false;

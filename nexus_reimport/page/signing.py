@@ -1,0 +1,74 @@
+"""The sign-off on the page: the sheet as it stands, and the form that signs one of its lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nexus_reimport import runner
+from nexus_reimport.errors import ReimportError, SettingsError
+from nexus_reimport.model import LineState, SheetLine, SignOff
+from nexus_reimport.record import signatures
+from nexus_reimport.settings import Settings
+from nexus_reimport.stages import sign_off
+
+PLACE = "sign-off"  # of the sheet, on the page
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """A form as it was sent: the line, who signs it, and their words."""
+
+    line: str = ""
+    who: str = ""
+    text: str = ""
+    takes_back: bool = False
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Signing:
+        """The form of a request."""
+        line, who, text = (given.get(name, "") for name in ("line", "who", "text"))
+        return cls(line, who, text, given.get("do") == "withdraw")
+
+
+def read(settings: Settings) -> SignOff:
+    """The sheet as it stands, with what the dry run that waits has proven."""
+    try:
+        return runner.sheet(settings.name)
+    except ReimportError:  # that run cannot be opened: the gates say why
+        return sign_off.sheet(settings, None, signatures.standing(settings))
+
+
+def by_a_person(found: SignOff) -> tuple[SheetLine, ...]:
+    """The lines that somebody can sign now: a dry run first tries to prove the others."""
+    return tuple(
+        line
+        for line in found.lines
+        if line.id in sign_off.OF_PEOPLE or line.signed or (_is_open(line) and line.text)
+    )
+
+
+def _is_open(line: SheetLine) -> bool:
+    return line.state is LineState.OPEN
+
+
+def sign(settings: Settings, given: Signing) -> dict[str, str]:
+    """Sign the line, or take its signature back, as ``nexus-reimport sign`` does.
+
+    Gives field of the form -> what is wrong with it. Nothing was written if there is any.
+    """
+    if problems := _problems(given):
+        return problems
+    act = runner.withdraw if given.takes_back else runner.sign
+    try:
+        act(settings.name, given.line, given.who, given.text)
+    except SettingsError as error:
+        return {"sign-line": error.what}
+    return {}
+
+
+def _problems(given: Signing) -> dict[str, str]:
+    names = {"name": "sign-who", "text": "sign-text"}
+    wrong = signatures.problems(given.who, given.text)
+    found = {} if given.line else {"sign-line": "choose the line"}
+    return found | {names[what]: f"the {what} {why}" for what, why in wrong.items()}
