@@ -43,6 +43,7 @@ class Event(StrEnum):
     PURGED = "purged"  # the private files of a run, or of a lab, were deleted
     RESTORED = "restored"  # a person says that the database was restored from before these runs
     SIGNED = "signed"  # a person signed a line of the sign-off: who, and with which words
+    FOUND_CHANGED = "found changed"  # the register was not as its last line was noted
     WITHDRAWN = "withdrawn"  # a person took a signature back: who, and why
     # the maintenance window
     WINDOW_ENTERED = "window entered"  # it was put up

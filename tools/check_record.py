@@ -31,6 +31,8 @@ TOP = {"bagit.txt", "bag-info.txt", "README.txt", MANIFEST}
 SIGNATURE = TAGS + ".sig"
 SIGNED = "Signed-By"  # in bag-info.txt: who has signed the record
 NAMESPACE = "nexus-reimport-record"  # of the signature, which is of nothing else
+REGISTER, NOTE = ".register", "last_line"  # beside the records: what people did to them since
+FOUND_CHANGED = "found changed"  # in the register: it counts from such a line on
 INDEX = "index.html"  # may lie beside the records, and drafts of it
 COMMITTED = {"COMPLETE", "COMMITTED_UNVERIFIED", "UNDONE"}
 
@@ -122,21 +124,35 @@ def compare(bag, expected, there, problems):
             problems.append(f"{name}: changed after the seal")
 
 
-def check_journal(path, problems, remarks):
+def lines_of(path):
+    """The lines of a journal; none where there is none."""
+    lines = path.read_bytes().split(b"\n") if is_file(path) else [b""]
+    return lines[:-1] if lines[-1] == b"" else lines
+
+
+def parsed(raw):
+    """What a line of a journal says; None where it was cut."""
+    try:
+        line = json.loads(raw)
+        return line if isinstance(line["event"], str) else None
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+
+
+def check_journal(path, problems, remarks, first=1):
     """Whether each line follows on the one before; the events of those that do."""
-    lines = path.read_bytes().split(b"\n")
-    events, before = [], ""
-    for number, raw in enumerate(lines[:-1] if lines[-1] == b"" else lines, 1):
-        try:
-            line = json.loads(raw)
-            event = line["event"]
-        except (ValueError, RecursionError, KeyError, TypeError):
-            remarks.append(f"journal.jsonl: line {number} was cut while it was written")
+    lines = lines_of(path)
+    told = path.name if path.parent.name == PAYLOAD else f"{path.parent.name}/{path.name}"
+    events, before = [], hashlib.sha256(lines[first - 2]).hexdigest() if first > 1 else ""
+    for number, raw in enumerate(lines[first - 1 :], first):
+        line = parsed(raw)
+        if line is None:
+            remarks.append(f"{told}: line {number} was cut while it was written")
+        elif (line.get("n"), line.get("before")) != (number, before):
+            problems.append(f"{told}: line {number} does not follow on the one before")
+            return events
         else:
-            if (line.get("n"), line.get("before")) != (number, before):
-                problems.append(f"journal.jsonl: line {number} does not follow on the one before")
-                return events
-            events.append((event, line))
+            events.append((line["event"], line))
         before = hashlib.sha256(raw).hexdigest()
     return events
 
@@ -264,6 +280,59 @@ def check_last(runs, numbers, problems):
         problems.append(f".last_seal: {expected[0]} was sealed last, and it is not the last here")
 
 
+def check_register(runs, names, problems, remarks):
+    """The register beside the records: its lines, the note of the last one, what the seals hold."""
+    folder = runs / REGISTER
+    path = folder / "journal.jsonl"
+    if any(part.is_symlink() for part in (folder, path, folder / NOTE)):
+        problems.append(f"{REGISTER}: a part of it is a symbolic link")
+    lines = lines_of(path)
+    hashes = [hashlib.sha256(raw).hexdigest() for raw in lines]
+    check_note(folder / NOTE, lines, hashes, problems)
+    changed = [
+        n for n, raw in enumerate(lines, 1) if (parsed(raw) or {}).get("event") == FOUND_CHANGED
+    ]
+    for number in changed:
+        line = parsed(lines[number - 1])
+        told = (
+            f"line {number}, by {line.get('who')}, {line.get('at')}: the register was found changed"
+        )
+        remarks.append(f"{REGISTER}: {told}: {line.get('why')}")
+    check_journal(path, problems, remarks, changed[-1] if changed else 1)
+    held = 0
+    for name in names:
+        told = info_of(runs / name).get("Register", "none") if seal_of(runs / name) else "none"
+        number, _, digest = told.partition(" ")
+        if re.fullmatch("[1-9][0-9]{0,8}", number):
+            held = max(held, int(number))
+            if hashes[int(number) - 1 : int(number)] != [digest]:
+                problems.append(
+                    f"{REGISTER}: line {number} is not the one that {name} was sealed with"
+                )
+    if len(lines) > held:
+        remarks.append(
+            f"{REGISTER}: {len(lines) - held} lines since the last seal; no record holds them"
+        )
+
+
+def check_note(path, lines, hashes, problems):
+    """Whether the register ends with the line that was noted, or the one that was written then."""
+    try:
+        noted = json.loads(path.read_bytes())
+        number, digest, writing = abs(int(noted["n"])), noted["sha256"], noted["writing"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        if lines:
+            problems.append(f"{REGISTER}: {NOTE}, the note of its last line, is missing or damaged")
+        return
+    if number > len(lines):
+        problems.append(f"{REGISTER}: {number - len(lines)} lines missing at its end")
+    elif number > 0 and hashes[number - 1] != digest:
+        problems.append(f"{REGISTER}: line {number} is not the one that was written last")
+    for later in range(number, len(lines)):
+        if parsed(lines[later]) is not None and hashes[later] != writing:
+            problems.append(f"{REGISTER}: line {later + 1} was never noted")
+
+
 def read_seals(path):
     """Run -> (number, verdict, seal), as the database holds them."""
     found = {}
@@ -306,7 +375,7 @@ def check(folder, seals=None, signers=None, say=print):
         say(f"{name}: {'; '.join(problems) or state}")
         for remark in remarks:
             say(f"  {remark}")
-    problems = []
+    problems, remarks = [], []
     if not single:
         for path in inside:
             if path.is_symlink():
@@ -314,13 +383,17 @@ def check(folder, seals=None, signers=None, say=print):
             elif not path.is_dir() and not path.name.startswith((".", INDEX)):
                 problems.append(f"{path.name}: not a record")
         check_chain(place, names, problems)
+        try:
+            check_register(place, names, problems, remarks)
+        except Exception as error:  # nor must the register keep the records from being told
+            problems.append(f"{REGISTER}: cannot be read ({type(error).__name__})")
     if seals is None:
         say("not compared with what the database holds: see --seals")
     else:
         chosen = {n: s for n, s in seals.items() if not single or n == folder.name}
         compare_seals(place, names, chosen, problems)
-    for problem in problems:
-        say(problem)
+    for told in problems + remarks:
+        say(told)
     if not sealed:
         say("nothing was checked: there is no sealed record")
     return bool(sealed) and not wrong and not problems

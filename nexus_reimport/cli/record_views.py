@@ -196,7 +196,7 @@ def _of_environment(settings: Settings, signers: Path | None) -> list[Checked]:
     allowed = signers or (signing.allowed_signers if signing else None)
     found = check.of_folder(settings.folders.runs / settings.name, settings.name, allowed)
     try:
-        return check.with_database(found, anchor.rows(settings), anchor.restores(settings))
+        return check.with_database(found, anchor.rows(settings), *anchor.restores(settings))
     except ReimportError as error:
         why = f"not compared with the database: {error.what.splitlines()[0]}"
         return [checked.not_compared(why) for checked in found]

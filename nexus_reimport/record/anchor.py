@@ -39,8 +39,8 @@ def rows(settings: Settings) -> list[Committed]:
         return [row for row in registry.runs(connection) if row.environment == settings.name]
 
 
-def restores(settings: Settings) -> list[Restore]:
-    """The restores that were acknowledged: only what the register and the database both say.
+def restores(settings: Settings) -> tuple[list[Restore], list[Restore]]:
+    """The restores that register and database both say, which count; and those of it alone.
 
     Raises:
         TargetError, StopError: it could not be asked, or is not this environment's own.
@@ -49,7 +49,8 @@ def restores(settings: Settings) -> list[Restore]:
         deployment.require(connection, settings.name)
         held = of_database.read(connection)
     noted = register.restored(settings.folders.runs / settings.name)
-    return [one for one in held if noted.get(one.id) == one.runs]
+    both = [one for one in held if noted.get(one.id) == one.runs]
+    return both, [one for one in held if one not in both]
 
 
 def last(settings: Settings) -> Link | None:

@@ -208,14 +208,25 @@ def of_folder(runs: Path, environment: str = "", signers: Path | None = None) ->
     found = {name: of_record(runs / name, environment or runs.name, signers) for name in ordered}
     whole = Checked(environment or runs.name, "", "", FOLDER)
     whole = whole.with_problems(*_strays(runs), *_of_chain(runs, links, found))
+    try:
+        whole = _of_register(runs, whole, found)
+    except Exception as error:  # as with a record: it must not keep these from being told
+        told = f"{register.FOLDER}: it cannot be read ({type(error).__name__})"
+        whole = whole.with_problems(told)
+    return [*found.values(), whole]
+
+
+def _of_register(runs: Path, whole: Checked, found: dict[str, Checked]) -> Checked:
+    """``whole`` with what is wrong with the register; what it says of a record is added there."""
     sealed = [runs / name for name in found if bag.is_sealed(runs / name)]
     whole = whole.with_problems(*register.problems(runs, sealed))
+    whole = whole.with_remarks(*register.remarks(runs, sealed))
     for name, text in register.purged(runs):
         if name in found:
             found[name] = found[name].with_remarks(text)
         else:
             whole = whole.with_remarks(f"{name}: {text}")
-    return [*found.values(), whole]
+    return whole
 
 
 def _number(link: Link | None) -> int:
@@ -286,12 +297,15 @@ def _of_last(
 
 
 def with_database(
-    found: Sequence[Checked], rows: Iterable[Committed], restores: Sequence[Restore] = ()
+    found: Sequence[Checked],
+    rows: Iterable[Committed],
+    restores: Sequence[Restore] = (),
+    unregistered: Sequence[Restore] = (),
 ) -> list[Checked]:
     """The records of an environment, compared both ways with the runs that its database knows.
 
     ``found`` is as ``of_folder`` gave it; ``restores`` are those that people have acknowledged, as
-    the register and the database both say.
+    the register and the database both say; ``unregistered`` those that only the database says.
     """
     known = {row.run: row for row in rows}
     *records, whole = found
@@ -302,6 +316,10 @@ def with_database(
             whole = whole.with_problems(
                 f"the record of run {row.run} is missing: the database says that it was committed"
             )
+    for one in unregistered:
+        whole = whole.with_problems(
+            f"the database holds a restore that {one.who} acknowledged, and the register does not"
+        )
     return [*compared, whole]
 
 

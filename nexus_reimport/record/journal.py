@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,18 +75,30 @@ def append(folder: Path, event: Event, **facts: Any) -> None:
 
     Two processes that write at once wait for each other.
     """
+    append_noted(folder, event, facts, lambda number, digest: nullcontext())
+
+
+def append_noted(
+    folder: Path,
+    event: Event,
+    facts: Mapping[str, Any],
+    noting: Callable[[int, str], AbstractContextManager[None]],
+) -> None:
+    """As ``append``, inside of ``noting``, which gets the line's number and its hash."""
     path = folder / JOURNAL
     with private.append(path) as file, private.waiting_lock(file):
-        lines, is_whole = _lines(path.read_bytes())
+        before, is_whole = _lines(path.read_bytes())
         line = {
-            "n": len(lines) + 1,
-            "before": private.sha256(lines[-1]) if lines else "",
+            "n": len(before) + 1,
+            "before": private.sha256(before[-1]) if before else "",
             "at": datetime.now(UTC).isoformat(),
             "event": event,
             **facts,
         }
-        file.write((b"" if is_whole else b"\n") + json.dumps(line).encode() + b"\n")
-        private.sync(file)
+        text = json.dumps(line).encode()
+        with noting(len(before) + 1, private.sha256(text)):
+            file.write((b"" if is_whole else b"\n") + text + b"\n")
+            private.sync(file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +125,29 @@ def read(folder: Path) -> list[Entry]:
     return list(scan(folder).entries)
 
 
-def scan(folder: Path) -> Reading:
-    """The journal, with what is wrong with it."""
+def lines(folder: Path) -> list[bytes]:
+    """Every line as it stands there, the last one also without its end."""
     path = folder / JOURNAL
-    lines, _ = _lines(path.read_bytes() if path.is_file() else b"")
+    return _lines(path.read_bytes() if path.is_file() else b"")[0]
+
+
+def parsed(raw: bytes) -> dict[str, Any] | None:
+    """What a line says; None where it was cut."""
+    try:
+        line = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) and isinstance(line.get("event"), str) else None
+
+
+def scan(folder: Path, first: int = 1) -> Reading:
+    """The journal, with what is wrong with it; from line ``first`` on."""
+    found = lines(folder)
     entries: list[Entry] = []
     cut_lines: list[int] = []
-    broken, before = 0, ""
-    for number, raw in enumerate(lines, 1):
-        line = _parsed(raw)
+    broken, before = 0, private.sha256(found[first - 2]) if first > 1 else ""
+    for number, raw in enumerate(found[first - 1 :], first):
+        line = parsed(raw)
         if line is None:
             cut_lines.append(number)
         elif not broken and (line.get("n"), line.get("before")) == (number, before):
@@ -136,14 +163,6 @@ def _lines(data: bytes) -> tuple[list[bytes], bool]:
     """The lines, and whether the last one has its end."""
     *lines, rest = data.split(b"\n")
     return ([*lines, rest], False) if rest else (lines, True)
-
-
-def _parsed(raw: bytes) -> dict[str, Any] | None:
-    try:
-        line = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return line if isinstance(line, dict) and isinstance(line.get("event"), str) else None
 
 
 def _at_worst(entry: Entry) -> Iterator[Entry]:

@@ -30,7 +30,7 @@ def unknown_runs(environment: str) -> list[Checked]:
     settings = environments.load(environment)
     found = check.of_folder(settings.folders.runs / settings.name, settings.name)
     known = {row.run: row for row in anchor.rows(settings)}
-    covered = {pair for one in anchor.restores(settings) for pair in one.runs}
+    covered = {pair for one in anchor.restores(settings)[0] for pair in one.runs}
     runs = [
         one
         for one in found

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from nexus_reimport import record, settings
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
-from nexus_reimport.record import Run, by_hand, check, journal, purge, register
+from nexus_reimport.files import private
+from nexus_reimport.record import Run, by_hand, check, journal, purge, register, signatures
+from support.auditing import auditors_tool
 from support.records import checked, committed, complete, row, stopped, wrong
 
 NOW, LONG = timedelta(0), timedelta(days=30)
@@ -96,28 +102,254 @@ def test_the_register_says_who_has_purged_what_and_the_record_is_as_sealed(
     assert (len(lines), line.line["bytes"], line.text("older_than")) == (2, 1000, "0d")
 
 
-def test_a_register_that_was_changed_is_found_by_the_next_seal(known: settings.Settings) -> None:
+@dataclass
+class Forger:
+    """An environment's register, as somebody edits it who knows how its lines hang together."""
+
+    known: settings.Settings
+
+    @property
+    def runs(self) -> Path:
+        return self.known.folders.runs / self.known.name
+
+    @property
+    def path(self) -> Path:
+        return self.runs / register.FOLDER / journal.JOURNAL
+
+    @property
+    def note(self) -> Path:
+        return self.path.with_name(register.LAST)
+
+    @property
+    def lines(self) -> list[bytes]:
+        return self.path.read_bytes().splitlines(keepends=True)
+
+    def writes(self, *lines: bytes) -> None:
+        self.path.write_bytes(b"".join(lines))
+
+    def chains(self, *lines: bytes) -> None:
+        """Write these lines, each with its number and the hash of the one before."""
+        before, done = "", []
+        for number, raw in enumerate(lines, 1):
+            text = json.dumps(json.loads(raw) | {"n": number, "before": before})
+            before = private.sha256(text.encode())
+            done.append(text.encode() + b"\n")
+        self.writes(*done)
+
+    def notes(self) -> None:
+        """Make the note of the last line anew."""
+        lines = self.lines
+        digest = private.sha256(lines[-1].rstrip(b"\n"))
+        self.note.write_text(json.dumps({"n": len(lines), "sha256": digest, "writing": digest}))
+
+    def problems(self, tool: ModuleType) -> list[str]:
+        """What is found; the auditor's tool must agree."""
+        whole = check.of_folder(self.runs, self.known.name)[-1]
+        by_tool: list[str] = []
+        assert tool.check(self.runs, None, None, by_tool.append) == (not whole.problems)
+        return list(whole.problems)
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    return auditors_tool()
+
+
+@pytest.fixture
+def forger(known: settings.Settings) -> Forger:
+    """Two lines are held by the second record, two more by none yet."""
     complete(known)
-    purged(known)
-    later = complete(known)
-    purged(known)
-    path = known.folders.runs / known.name / register.FOLDER / journal.JOURNAL
-    lines = path.read_bytes().splitlines(keepends=True)
-    told = f".register: line 1 is not the one that {later.id} was sealed with"
+    for line in ("S2", "S5"):
+        signatures.sign(known, line, "A. Person", "seen on dev")
+    complete(known)
+    for line in ("S6", "S7"):
+        signatures.sign(known, line, "A. Person", "told to all")
+    return Forger(known)
 
-    def problems() -> tuple[str, ...]:
-        return check.of_folder(known.folders.runs / known.name, known.name)[-1].problems
 
-    assert problems() == ()
-    path.write_bytes(lines[1])
-    assert told in problems()
-    path.write_bytes(lines[0].replace(b'"0d"', b'"9d"') + lines[1])
-    assert told in problems()
-    assert any("does not follow on the one before" in text for text in problems())
-    path.unlink()
-    assert told in problems()
-    path.write_bytes(json.dumps({"event": "purged"}).encode() + b"\n")
-    assert told in problems()
+def a_line_removed_from_the_middle(by: Forger) -> None:
+    first, _, *rest = by.lines
+    by.writes(first, *rest)
+
+
+def a_line_removed_and_all_later_ones_chained_anew(by: Forger) -> None:
+    first, _, *rest = by.lines
+    by.chains(first, *rest)
+    by.notes()
+
+
+def a_line_removed_from_the_tail(by: Forger) -> None:
+    by.writes(*by.lines[:-1])
+
+
+def a_line_edited(by: Forger) -> None:
+    first, second, *rest = by.lines
+    by.writes(first, second.replace(b"S5", b"S3"), *rest)
+
+
+def a_line_edited_and_chained(by: Forger) -> None:
+    first, second, *rest = by.lines
+    by.chains(first, second.replace(b"S5", b"S3"), *rest)
+    by.notes()
+
+
+def the_last_signature_forged(by: Forger) -> None:
+    *before, last = by.lines
+    by.writes(*before, last.replace(b"A. Person", b"B. Person"))
+
+
+def a_signature_added(by: Forger) -> None:
+    by.chains(*by.lines, by.lines[-1].replace(b"S7", b"S3"))
+
+
+def a_line_inserted(by: Forger) -> None:
+    first, *rest = by.lines
+    by.chains(first, first.replace(b"S2", b"S3"), *rest)
+
+
+def the_last_line_twice(by: Forger) -> None:
+    by.writes(*by.lines, by.lines[-1])
+
+
+def two_lines_swapped(by: Forger) -> None:
+    first, second, *rest = by.lines
+    by.writes(second, first, *rest)
+
+
+def blank_lines(by: Forger) -> None:
+    first, *rest = by.lines
+    by.writes(first, b"\n", *rest)
+
+
+def all_lines_removed(by: Forger) -> None:
+    by.path.unlink()
+
+
+def the_register_removed(by: Forger) -> None:
+    shutil.rmtree(by.path.parent)
+
+
+def the_note_removed(by: Forger) -> None:
+    by.note.unlink()
+
+
+def the_note_set_back(by: Forger) -> None:
+    said = {"n": 3, "sha256": private.sha256(by.lines[2].rstrip(b"\n")), "writing": ""}
+    by.note.write_text(json.dumps(said))
+
+
+def the_register_behind_a_link(by: Forger) -> None:
+    moved = by.path.rename(by.path.with_name("moved"))
+    by.path.symlink_to(moved)
+
+
+def a_line_that_says_it_was_found_changed(by: Forger) -> None:
+    by.chains(by.lines[0].replace(b'"signed"', b'"found changed"'), *by.lines[1:])
+    by.notes()
+
+
+FORGED: list[Callable[[Forger], None]] = [
+    a_line_removed_from_the_middle,
+    a_line_removed_and_all_later_ones_chained_anew,
+    a_line_removed_from_the_tail,
+    a_line_edited,
+    a_line_edited_and_chained,
+    the_last_signature_forged,
+    a_signature_added,
+    a_line_inserted,
+    the_last_line_twice,
+    two_lines_swapped,
+    blank_lines,
+    all_lines_removed,
+    the_register_removed,
+    the_note_removed,
+    the_note_set_back,
+    the_register_behind_a_link,
+    a_line_that_says_it_was_found_changed,
+]
+
+
+@pytest.mark.parametrize("forge", FORGED, ids=lambda forge: forge.__name__)
+def test_a_forged_register_is_found(
+    forger: Forger, tool: ModuleType, forge: Callable[[Forger], None]
+) -> None:
+    assert forger.problems(tool) == []
+    forge(forger)
+    assert forger.problems(tool) != []
+
+
+def test_lines_since_the_last_seal_are_told_until_a_record_holds_them(
+    forger: Forger, known: settings.Settings, tool: ModuleType
+) -> None:
+    def remarks() -> str:
+        return " ".join(check.of_folder(forger.runs, known.name)[-1].remarks)
+
+    assert ".register: 2 lines since the last seal; no record holds them" in remarks()
+    complete(known)
+    assert remarks() == ""
+    assert forger.problems(tool) == []
+
+
+def test_in_a_register_that_was_changed_nothing_counts_until_somebody_signs_again(
+    forger: Forger, known: settings.Settings, tool: ModuleType
+) -> None:
+    the_last_signature_forged(forger)
+    assert signatures.standing(known) == {}
+    signatures.sign(known, "S7", "C. Person", "seen again")
+    assert set(signatures.standing(known)) == {"S7"}, "the others sign again"
+    (found,) = register.entries(forger.runs, Event.FOUND_CHANGED)
+    assert found.text("why") == "line 4 is not the one that was written last"
+    assert forger.problems(tool) == []
+    remarks = check.of_folder(forger.runs, known.name)[-1].remarks
+    assert any("line 5, by " in text and "was found changed" in text for text in remarks)
+
+
+def test_what_a_seal_holds_stays_forged_whoever_signs_again(
+    forger: Forger, known: settings.Settings, tool: ModuleType
+) -> None:
+    a_line_edited_and_chained(forger)
+    signatures.sign(known, "S7", "C. Person", "seen again")
+    (told,) = forger.problems(tool)
+    assert told.startswith(".register: line 2 is not the one that ")
+
+
+@pytest.mark.parametrize("lines", [3, 4])
+def test_a_kill_beside_a_line_that_is_written_is_no_forgery(
+    forger: Forger, known: settings.Settings, tool: ModuleType, lines: int
+) -> None:
+    third, fourth = (private.sha256(line.rstrip(b"\n")) for line in forger.lines[2:])
+    forger.note.write_text(json.dumps({"n": 3, "sha256": third, "writing": fourth}))
+    forger.writes(*forger.lines[:lines])
+    assert forger.problems(tool) == []
+    assert len(signatures.standing(known)) == lines
+    signatures.sign(known, "S4", "A. Person", "and on")
+    assert forger.problems(tool) == []
+
+
+def test_a_torn_line_of_the_register_is_told_and_says_nothing(
+    forger: Forger, known: settings.Settings, tool: ModuleType
+) -> None:
+    third = private.sha256(forger.lines[2].rstrip(b"\n"))
+    forger.note.write_text(json.dumps({"n": 3, "sha256": third, "writing": "0" * 64}))
+    forger.writes(*forger.lines[:3], forger.lines[3][:40])
+    assert forger.problems(tool) == []
+    assert set(signatures.standing(known)) == {"S2", "S5", "S6"}
+    signatures.sign(known, "S7", "A. Person", "and on")
+    assert set(signatures.standing(known)) == {"S2", "S5", "S6", "S7"}
+    assert any("line 4 was cut" in t for t in check.of_folder(forger.runs)[-1].remarks)
+
+
+@pytest.mark.parametrize(
+    "line", [{"event": "purged"}, {"event": "purged", "files": "many"}, {}, []]
+)
+def test_a_register_that_cannot_be_read_keeps_no_record_from_being_checked(
+    forger: Forger, tool: ModuleType, line: object
+) -> None:
+    text = json.dumps(line if isinstance(line, list) else {"n": 1, "before": "", **line})
+    forger.writes(text.encode() + b"\n")
+    forger.notes()
+    assert forger.problems(tool) != []
+    assert len(check.of_folder(forger.runs)) == 3
 
 
 @pytest.mark.parametrize("text", ["30", "d", "-3d", "3.5d", "30 days", "٣d", ""])

@@ -61,6 +61,7 @@ MEANINGLESS = {
     Event.RESTORED,
     Event.SIGNED,
     Event.WITHDRAWN,
+    Event.FOUND_CHANGED,
     Event.WINDOW_ENTERED,
     Event.WINDOW_LEFT,
     Event.WINDOW_FAILED,
