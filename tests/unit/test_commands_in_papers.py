@@ -71,7 +71,7 @@ def test_a_command_that_a_paper_gives_can_be_typed_as_it_stands(paper: str, line
 
 def test_commands_are_found_and_wrong_ones_are_refused() -> None:
     papers = {paper for paper, _ in commands()}
-    assert {"README.md", "docs/first-night.md", "docs/production.md"} <= papers
+    assert {"README.md", "docs/first-night.md", "docs/auditor.md"} <= papers
     for wrong in (
         "nexus-reimport nothing dev",
         "nexus-reimport run",
