@@ -43,6 +43,11 @@ class Finding:
     empty: str = ""
 
 
+Look = Callable[..., Finding]  # what a check asks its subject
+Declare = Callable[[Look], Look]
+Names = Callable[[Any], Iterable[str]]  # of a subject: what a check asks about, one by one
+
+
 class CannotLook(Exception):
     """What a check wants to look at cannot be read; ``why``, without a value."""
 
@@ -62,12 +67,13 @@ class Check:
     serves: tuple[str, ...]
     waivable: bool
     links: bool
-    look: Callable[..., Finding]
+    look: Look
     twin: str = ""  # asks the same at another stage: one waiver counts for both
-    each: Callable[[Any], Iterable[str]] | None = None  # what ``look`` is asked about, one by one
+    each: Names | None = None  # what ``look`` is asked about, one by one
 
 
 REGISTRY: list[Check] = []
+_NAMES: dict[Look, Names] = {}
 
 
 def check(
@@ -78,24 +84,44 @@ def check(
     waivable: bool = True,
     links: bool = False,
     twin: str = "",
-    each: Callable[[Any], Iterable[str]] | None = None,
-) -> Callable[[Callable[..., Finding]], Callable[..., Finding]]:
+) -> Declare:
     """Declare a check of the stage whose subject is a ``stage``.
 
     A check that is not ``waivable`` holds whatever the environment's file says: its sums are the
     product's own, or one key stands for more than one fault. ``links``: a run that only re-links
     makes it too. ``twin`` is the check that asks the same at another stage; one of the two names
-    the other, and a waiver for either counts for both. ``each`` gives what
-    the function is asked about besides its subject, one by one; what it finds is added up.
+    the other, and a waiver for either counts for both.
     """
 
-    def declare(look: Callable[..., Finding]) -> Callable[..., Finding]:
+    def declare(look: Look) -> Look:
         claim = (inspect.getdoc(look) or look.__name__).splitlines()[0]
         REGISTRY.append(
             Check(
-                look.__name__, claim, stage, level, tuple(serves), waivable, links, look, twin, each
+                name=look.__name__,
+                claim=claim,
+                stage=stage,
+                level=level,
+                serves=tuple(serves),
+                waivable=waivable,
+                links=links,
+                look=look,
+                twin=twin,
+                each=_NAMES.get(look),
             )
         )
+        return look
+
+    return declare
+
+
+def one_by_one(names: Names) -> Declare:
+    """Below ``check``: its function is asked about each of ``names`` of the subject, one by one.
+
+    What it finds is added up.
+    """
+
+    def declare(look: Look) -> Look:
+        _NAMES[look] = names
         return look
 
     return declare

@@ -32,9 +32,11 @@ class Stored:
 
 def named(intake: Intake, census: Census) -> frozenset[str]:
     """The objects of the bucket that documents and images name, as the bucket spells their keys."""
-    there = stored(census, intake.folder)
+    objects = stored(census, intake.folder)
     wanted = attachments.kept_files(intake)
-    return frozenset(real for keys in wanted.values() for key in keys if (real := there.real(key)))
+    return frozenset(
+        real for keys in wanted.values() for key in keys if (real := objects.real(key))
+    )
 
 
 def stored(census: Census, folder: Path) -> Stored:

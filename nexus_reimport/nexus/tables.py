@@ -77,8 +77,8 @@ def fingerprints_of(
     database: Database, tables: Iterable[str]
 ) -> dict[str, fingerprint.Fingerprint]:
     """The fingerprints of ``tables`` now; a missing or wholly volatile table has none."""
-    there = sorted(set(tables) & database.catalog.tables.keys())
-    found = {name: fingerprint_of(database, database.table(name)) for name in there}
+    existing = sorted(set(tables) & database.catalog.tables.keys())
+    found = {name: fingerprint_of(database, database.table(name)) for name in existing}
     return {name: one for name, one in found.items() if one.digest}
 
 

@@ -184,13 +184,13 @@ def _files(channels: Channels, sources: list[str]) -> _Answer:
 def _table(channels: Channels, source: str) -> TableRead:
     """One table: FileMaker's own count of it."""
     place = channels.of(source)
-    said = TableRead(source, place.table, _CHANNELS[place.channel])
+    unread = TableRead(source, place.table, _CHANNELS[place.channel])
     if place.channel == "exports":
-        return said
+        return unread
     began = time.monotonic()
     error, records = _tried(lambda: place.source.count(place.table))
     spent = 1000 * (time.monotonic() - began)
-    return TableRead(source, place.table, said.channel, records, spent, error)
+    return TableRead(source, place.table, unread.channel, records, spent, error)
 
 
 # ---------------------------------------------------------------- PostgreSQL and S3
@@ -259,9 +259,9 @@ class _Answer:
 
 def _asked(name: str, where: str, ask: Callable[[], _Answer]) -> Connection:
     error, answer = _tried(ask)
-    said = answer or _Answer()
-    spent = 1000 * said.seconds
-    return Connection(name, where, said.product, spent, said.notes, error=error)
+    given = answer or _Answer()
+    spent = 1000 * given.seconds
+    return Connection(name, where, given.product, spent, given.notes, error=error)
 
 
 def _tried(work: Callable[[], T]) -> tuple[ReimportError | None, T | None]:

@@ -139,8 +139,8 @@ def _next(run: Run) -> str:
 
 def latest(run: Run, page: str) -> str:
     """The newest copy of ``page`` in the record, as a path; its name where none was executed."""
-    made = [*run.folder.glob(f"{page}.html"), *run.folder.glob(f"{page}-*.html")]
-    return str(max(made, key=lambda path: (len(path.name), path.name))) if made else page
+    copies = [*run.folder.glob(f"{page}.html"), *run.folder.glob(f"{page}-*.html")]
+    return str(max(copies, key=lambda path: (len(path.name), path.name))) if copies else page
 
 
 def last_error(run: Run) -> str:
@@ -152,14 +152,14 @@ def last_error(run: Run) -> str:
     failed = journal.last_failure(events)
     if failed is None:
         return ""
-    told = failed.line
+    error = failed.line
     settled = journal.settlement(events, failed)
     if failed.text("kind") == "InDoubt" and settled is not None:
-        told = _HAPPENED if settled else _DID_NOT_HAPPEN
-    if not told.get("state"):  # of an error that no stage of ours has raised
-        return told_of(run, str(told["what"]))
-    lines = {name: str(told.get(name, "")) for name in _LINES}
-    return str(ReimportError(str(told["what"]), **lines))
+        error = _HAPPENED if settled else _DID_NOT_HAPPEN
+    if not error.get("state"):  # of an error that no stage of ours has raised
+        return told_of(run, str(error["what"]))
+    lines = {name: str(error.get(name, "")) for name in _LINES}
+    return str(ReimportError(str(error["what"]), **lines))
 
 
 def _papermill(page: Path, output: Path, parameters: Parameters) -> None:
@@ -236,10 +236,10 @@ def _stopped(run: Run, output: Path, name: str) -> dict[str, Any]:
     Only the page itself tells whether it is one of ours: its name can be anybody's.
     """
     try:
-        told = pages.stop_of(run.private, pages.read(output))
+        stop = pages.stop_of(run.private, pages.read(output))
     except (OSError, ValueError):
-        told = {}
-    return told if told.get("kind") == name else _unforeseen(name)
+        stop = {}
+    return stop if stop.get("kind") == name else _unforeseen(name)
 
 
 def _unforeseen(name: str) -> dict[str, Any]:

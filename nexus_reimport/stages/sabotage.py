@@ -344,10 +344,10 @@ class _Bench:
         """What was read first lies there again: what is read later is written over it."""
         folder, first = self._intake.folder, self._intake.folder / FIRST
         for file in first.glob("*.parquet"):
-            there = folder / file.name
-            if not (there.exists() and there.samefile(file)):
-                there.unlink(missing_ok=True)
-                there.hardlink_to(file)
+            later = folder / file.name
+            if not (later.exists() and later.samefile(file)):
+                later.unlink(missing_ok=True)
+                later.hardlink_to(file)
 
     def _scene(self, afterwards: list[Callable[[], object]]) -> Scene:
         return Scene(

@@ -37,12 +37,12 @@ def choose(census: Census, folder: Path, named: Iterable[str], seed: str, size: 
     ``named`` are keys as the bucket spells them; ``seed`` is the plan's digest.
     """
     wanted = frozenset(named)
-    there = (row[0] or "" for row in rowfile.read(folder, census.file))
+    stored = (row[0] or "" for row in rowfile.read(folder, census.file))
 
     def rank(key: str) -> str:
         return hashlib.sha256(f"{seed} {key}".encode()).hexdigest()
 
-    return sorted(heapq.nsmallest(size, (key for key in there if key in wanted), key=rank))
+    return sorted(heapq.nsmallest(size, (key for key in stored if key in wanted), key=rank))
 
 
 def take(

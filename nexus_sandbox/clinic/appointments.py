@@ -196,12 +196,12 @@ def _without_staff(booked: _Appointments, imported: list[Event]) -> None:
 def _booked(booked: _Appointments) -> list[Event]:
     """Appointments that were made in Nexus."""
     own, shared = booked.facts.own, booked.facts.shared
-    made = []
+    events = []
     for number in range(booked.facts.size(NEXUS_BOOKED)):
         person = own[number % len(own)] if number % 3 == 0 else booked.person(shared)
         start = booked.start(person, date(2025, 10, 1), _LAST)
-        made.append(_nexus_only(booked.event(person, start, booked.facts.calendars[number % 8])))
-    return made
+        events.append(_nexus_only(booked.event(person, start, booked.facts.calendars[number % 8])))
+    return events
 
 
 def _clinic_events(booked: _Appointments) -> list[Event]:

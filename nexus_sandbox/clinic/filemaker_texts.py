@@ -131,7 +131,7 @@ def plan_rows(facts: Facts) -> Iterable[Values]:
     for number in range(facts.size(_PLANS)):
         person = rng.choice(planned)
         end = person.plan[1] if person.plan else date(2026, 1, 31)
-        made = working_time(rng, date(2024, 7, 1), date(2025, 11, 7))
+        created = working_time(rng, date(2024, 7, 1), date(2025, 11, 7))
         yield {
             "PrimaryKey": upper(facts.fake.uuid()),
             "Contact_ID": upper(facts.fake.uuid()) if number % 30 == 29 else person.filemaker_id,
@@ -142,8 +142,8 @@ def plan_rows(facts: Facts) -> Iterable[Values]:
             "Full Name": _name(person),
             "CreatedBy": account(facts, person.filemaker_id),
             "ModifiedBy": account(facts, person.filemaker_id),
-            "CreationTimestamp": _stamp(made),
-            "ModificationTimestamp": _stamp(made),
+            "CreationTimestamp": _stamp(created),
+            "ModificationTimestamp": _stamp(created),
         }
 
 

@@ -160,15 +160,16 @@ def batch_rows(facts: Facts, own: Iterable[tuple[Batch, UUID]]) -> Iterator[Row]
 def own_batches(facts: Facts) -> list[tuple[Batch, UUID]]:
     """Batches that were uploaded in Nexus."""
     rng = facts.chance("own batches")
-    made = []
+    batches = []
     for number in range(facts.size(files.OWN_BATCHES)):
         person = rng.choice(facts.own if number % 3 == 0 else facts.in_nexus)
         images = [files.new_image(facts, rng) for _ in range(files.IMAGES_PER_OWN_BATCH)]
-        made.append(
+        batches.append(
             (Batch(facts.fake.uuid(), "", person.id, date(2025, 11, 11), images), person.id)
         )
-    facts.recent |= {batch.id for batch, _ in made[len(made) - facts.size(3) :] if len(made) > 1}
-    return made
+    recent = batches[len(batches) - facts.size(3) :] if len(batches) > 1 else []
+    facts.recent |= {batch.id for batch, _ in recent}
+    return batches
 
 
 def image_rows(facts: Facts, own: Iterable[tuple[Batch, UUID]]) -> Iterator[Row]:

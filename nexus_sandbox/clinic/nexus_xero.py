@@ -65,7 +65,7 @@ def contact_rows(facts: Facts, connection: Row) -> Iterator[Row]:
 def invoice_rows(facts: Facts) -> list[Row]:
     """Invoices: two in three of an appointment, one in four of a company; vanished ones too."""
     rng = facts.chance("invoices")
-    made = []
+    rows = []
     for number in range(facts.size(_INVOICES)):
         event = _event(facts, rng.random())
         person = event.person or facts.own[0]
@@ -74,7 +74,7 @@ def invoice_rows(facts: Facts) -> list[Row]:
         total = Decimal(rng.randrange(5_000, 90_000)) / 100
         paid = total if number % 3 else Decimal(0)
         has_event = number >= facts.size(300)
-        made.append(
+        rows.append(
             {
                 "id": facts.fake.uuid(),
                 "xero_invoice_id": str(facts.fake.uuid()),
@@ -98,7 +98,7 @@ def invoice_rows(facts: Facts) -> list[Row]:
                 "clinician_id": rng.choice(facts.clinicians).id if number % 2 else None,
             }
         )
-    return made
+    return rows
 
 
 def _event(facts: Facts, where: float) -> Event:

@@ -177,8 +177,8 @@ def _compared(field: Field, compare: Callable[[Any, Any], bool], literal: _Token
     wanted = _value(literal.text, field.type)
 
     def holds(record: Record) -> bool:
-        there = record.values.get(field.name, "")
-        found = None if there == "" else _stored(there, field.type)
+        text = record.values.get(field.name, "")
+        found = None if text == "" else _stored(text, field.type)
         return found is not None and compare(found, wanted)
 
     return holds

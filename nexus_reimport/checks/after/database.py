@@ -31,9 +31,9 @@ def protected_tables_are_as_they_were(after: After) -> Finding:
     """
     before, lines, count = _protected(after), [], 0
     for table, compared in after.once(_compared):
-        said = compared.said()
+        difference = compared.said()
         count += compared.wrong
-        lines += [f"{table}: {said}"] if said else []
+        lines += [f"{table}: {difference}"] if difference else []
     fewer = {t: n for t, n in _counted(after) if n < 0 and t not in after.mapping.transient}
     lines += [f"{table}: {-n:,} rows fewer, which are only counted" for table, n in fewer.items()]
     count -= sum(fewer.values())
@@ -53,12 +53,12 @@ def nothing_was_added_to_protected_tables(after: After) -> Finding:
     moved = {table: n for table, n in _counted(after) if n}
     gone = {t: -n for t, n in moved.items() if n < 0 and t in after.mapping.transient}
     lines += [f"{table}: {n:,} rows fewer, which come and go" for table, n in gone.items()]
-    told = ", ".join(f"{table} {n:+,} rows" for table, n in moved.items())
+    changes = ", ".join(f"{table} {n:+,} rows" for table, n in moved.items())
     return Finding(
         len(_protected(after)),
         lines,
         count=sum(c.added for _, c in added) + sum(gone.values()),
-        note=f"volatile: {told}" if told else "",
+        note=f"volatile: {changes}" if changes else "",
     )
 
 
@@ -182,10 +182,10 @@ def no_sequence_was_set_back(after: After) -> Finding:
     """No sequence would give out again what it has given out before the run."""
     now, off = had(after.positions), []
     for name, last in after.survey.positions.items():
-        there = now.get(name)
-        if last is not None and (there is None or there < last):
+        position = now.get(name)
+        if last is not None and (position is None or position < last):
             off.append(
-                f"{name}: {abs(last)} then, {'nothing' if there is None else abs(there)} now"
+                f"{name}: {abs(last)} then, {'nothing' if position is None else abs(position)} now"
             )
     note = "" if after.survey.positions else "there is no sequence"
     return Finding(max(1, len(after.survey.positions)), off, note=note)

@@ -72,7 +72,7 @@ def a_sample_of_the_files_is_unchanged(after: After) -> Finding:
         f"{after.sample.objects:,} of {after.census.objects:,} objects, {after.sample.bytes_read:,}"
         " bytes, read in full before and after"
     )
-    lines = [f"{said}: {count:,}" for said, count in counted.items()]
+    lines = [f"{difference}: {count:,}" for difference, count in counted.items()]
     return Finding(after.sample.objects, lines, count=len(off), note=note)
 
 
@@ -82,10 +82,10 @@ _NONE = "no object was read: sample = 0 in [s3]"
 @check(After, Level.REVIEW, serves=("K1", "K2"), links=True)
 def no_more_files_are_missing(after: After) -> Finding:
     """Every document and image has its file in S3."""
-    there = bucket.stored(after.census_now, after.folder)
+    stored = bucket.stored(after.census_now, after.folder)
     wanted = attachments.kept_files(after.intake)
     keys = [key for listed in wanted.values() for key in listed]
-    return Finding(max(1, len(keys)), count=sum(not there.real(key) for key in keys))
+    return Finding(max(1, len(keys)), count=sum(not stored.real(key) for key in keys))
 
 
 def _objects(after: After) -> Iterator[tuple[str, Dict | None, Dict | None]]:

@@ -136,15 +136,16 @@ def the_undo_data_is_whole(after: After) -> Finding:
     """The undo data of the run holds what was there before it, and what it has left."""
     own, undo = after.own, had(after.own.undo)
     kept = _differing(own.before, after.plan.before)
-    off = [f"{table}, as kept from before the run: {said}" for table, said in kept]
+    off = [f"{table}, as kept from before the run: {difference}" for table, difference in kept]
     left = _differing(own.after, after.claim.after)
-    off += [f"{table}, as the run has left it: {said}" for table, said in left]
+    off += [f"{table}, as the run has left it: {difference}" for table, difference in left]
     for part in undo.links:
         links = own.links[part.attachment]
-        said = (
+        difference = (
             links.why if isinstance(links, Unread) else _wrong_links(after, part.attachment, links)
         )
-        off += [f"links of {part.attachment}, as kept from before the run: {said}"] if said else []
+        if difference:
+            off.append(f"links of {part.attachment}, as kept from before the run: {difference}")
     if after.plan.scope is Scope.REIMPORT:
         off += _wrong_pointers(after)
         if had(own.loaded_before).sha256 != after.survey.id_map.sha256:
@@ -186,5 +187,5 @@ def _wrong_pointers(after: After) -> list[str]:
     kept, now = had(after.own.pointers)
     if kept == now:
         return []
-    said = f"{len(now - kept):,} lines lost, {len(kept - now):,} too many"
-    return [f"what pointed at the run's rows: {said}"]
+    difference = f"{len(now - kept):,} lines lost, {len(kept - now):,} too many"
+    return [f"what pointed at the run's rows: {difference}"]

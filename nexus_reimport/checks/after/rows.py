@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from nexus_reimport import strict_json
-from nexus_reimport.checks import Finding, check
+from nexus_reimport.checks import Finding, check, one_by_one
 from nexus_reimport.checks.after.subject import After, had
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import Dict, RowFile, by
@@ -42,13 +42,13 @@ def _overrides(after: After, overrides: RowFile) -> set[tuple[str | None, ...]]:
 def _filemaker_ids(after: After, entity: str) -> Finding:
     """Every loaded record of ``entity`` is a row now, under the id that the plan gave it."""
     key = after.survey.keys[entity]
-    there = {row[key] for row in after.rows(entity)}
+    keys = {row[key] for row in after.rows(entity)}
     loaded = _outcomes(after, entity, Outcome.NEW, Outcome.REPLACED)
     source = after.mapping.entities[entity].source
     plan = after.plan.entities[entity]
     in_filemaker = after.snapshot.extracts[source].rows - sum(plan.left_out.values())
     note = f"{in_filemaker:,} in FileMaker, {len(loaded):,} loaded, {plan.kept:,} kept beside them"
-    missing = [filemaker_id for filemaker_id, nexus_id in loaded if nexus_id not in there]
+    missing = [filemaker_id for filemaker_id, nexus_id in loaded if nexus_id not in keys]
     off = [*missing, *(["count"] if in_filemaker != len(loaded) else [])]
     empty = "" if after.snapshot.extracts[source].rows else f"FileMaker has no {entity}"
     return Finding(len(loaded), off, note=note, empty=empty)
@@ -76,13 +76,15 @@ def _others(after: After) -> Iterable[str]:
     return [entity for entity in after.plan.entities if entity not in named]
 
 
-@check(After, Level.STOP, serves=("D3", "D4", "D5", "D6"), each=_others)
+@check(After, Level.STOP, serves=("D3", "D4", "D5", "D6"))
+@one_by_one(_others)
 def every_other_record_of_filemaker_is_there(after: After, entity: str) -> Finding:
     """The notes, messages, letters and reminders that FileMaker has are in Nexus."""
     return _filemaker_ids(after, entity)
 
 
-@check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"), each=_entities)
+@check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"))
+@one_by_one(_entities)
 def every_planned_row_came_from_somewhere(after: After, entity: str) -> Finding:
     """Every row of the plan is a record of FileMaker, or one that was there and was kept."""
     known = {nexus_id for _, nexus_id in _outcomes(after, entity, *_ROWS)}
@@ -100,7 +102,8 @@ def the_next_keys_are_free(after: After) -> Finding:
     return Finding(max(1, len(readings)), off, note=note)
 
 
-@check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"), each=_entities)
+@check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"))
+@one_by_one(_entities)
 def every_row_is_as_planned(after: After, entity: str) -> Finding:
     """Every row of every wiped table equals the plan's, value by value."""
     now, plan = after.now[entity], after.plan.entities[entity]
@@ -122,7 +125,8 @@ def _changed(wanted: Dict, row: Dict, json: set[str], gone: Collection[str]) -> 
     return any(_differ(row[c], wanted[c], c in json) for c in wanted if c not in gone)
 
 
-@check(After, Level.STOP, serves=("K7", "K8", "X4"), each=_entities)
+@check(After, Level.STOP, serves=("K7", "K8", "X4"))
+@one_by_one(_entities)
 def what_only_nexus_knows_was_carried_over(after: After, entity: str) -> Finding:
     """Columns, and keys in JSON columns, that FileMaker does not feed are what they were.
 

@@ -25,8 +25,8 @@ class Restore:
 
     def __str__(self) -> str:
         when = f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        told = f"acknowledged by {self.who}, {when}: {self.why}"
-        return f"the database was restored from before this run; {told}"
+        by = f"acknowledged by {self.who}, {when}: {self.why}"
+        return f"the database was restored from before this run; {by}"
 
 
 def write(connection: Connection, restore: Restore) -> None:
