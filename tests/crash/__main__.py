@@ -10,10 +10,12 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 from nexus_reimport import CHECKOUT
@@ -89,7 +91,7 @@ def _played(
     ]
     for worker in workers:
         worker.start()
-    references: list[Reference] = answers.get(timeout=300)
+    references: list[Reference] = _next(answers, workers)
     cases = [c for c in every(references, chosen.seed, chosen.random) if chosen.only in str(c)]
     ending = time.monotonic() + 60 * chosen.minutes
     usual = {known.kind: known.seconds for known in references}
@@ -102,7 +104,7 @@ def _played(
         sys.stdout.writelines(f"{case}\n" for case in cases)
     left_out = 0
     while not chosen.list and len(results) + left_out < len(cases):
-        answer = answers.get(timeout=900)
+        answer = _next(answers, workers)
         if isinstance(answer, Result):
             results.append(answer)
             _tell(answer, len(results), len(cases), verbose=chosen.verbose)
@@ -110,6 +112,14 @@ def _played(
     for worker in workers:
         worker.join()
     return results, references, left_out
+
+
+def _next(answers: Queue[Any], workers: Sequence[BaseProcess]) -> Any:
+    """What a worker says next, however long it takes beside other work, while they live."""
+    while all(worker.exitcode in (None, 0) for worker in workers):
+        with suppress(Empty):
+            return answers.get(timeout=5)
+    raise RuntimeError("a worker ended before its cases did: its error stands above")
 
 
 def _work(
