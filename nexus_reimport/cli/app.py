@@ -183,7 +183,7 @@ def verify(
     """
     if not self_test:
         raise SettingsError(
-            "verify has one thing to do by itself: --self-test",
+            "verify alone does nothing: add --self-test",
             next=f"nexus-reimport verify --self-test {environment}; a committed run is verified by"
             f" nexus-reimport finish {environment}",
         )

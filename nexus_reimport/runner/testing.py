@@ -39,7 +39,7 @@ def _chosen(settings: Settings, run_id: str) -> Run:
     chosen = next((run for run in found if _is_kept(run)), None)
     if chosen is None:
         raise StopError(
-            "no run has a plan, and the dump that it was made of, any more",
+            "no run still has both its plan and its dump",
             where=f"environment {settings.name}",
             next=f"nexus-reimport run {settings.name} makes one",
         )

@@ -285,7 +285,7 @@ class _Bench:
                 "the copy does not pass verification as it is\n"
                 + wording.lines([f"{r.check}: {r.listed}" for r in report.blocking]),
                 state=STATE,
-                next="look at the rehearsal's own report; nothing can be told before it passes",
+                next="read the rehearsal's report first: the self-test needs a copy that passes",
             )
 
     def trial(self, kind: Kind) -> Trial:
