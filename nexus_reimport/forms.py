@@ -31,6 +31,7 @@ _USUAL = re.compile(  # the usual timestamp, tried first for speed
 _STAMP = re.compile(
     r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(?:Z|[+-][0-9:]{4,6})?"
 )
+# Hours of four digits: a FileMaker time is a duration, and 24:00:00 and more occur.
 _COLONS = re.compile(
     r"(?P<hours>[0-9]{1,4}):(?P<minutes>[0-9]{2})(?::(?P<seconds>[0-9]{2}(?:\.[0-9]{1,6})?))?"
     r"(?:\s?(?P<half>[AaPp])\.?\s?[Mm]\.?)?"
@@ -186,6 +187,7 @@ class Clock:
     @property
     def text(self) -> str:
         """``HH:MM:SS``, hours up to 9,999."""
+        # 12 AM is hour 0, and 12 PM is hour 12.
         hours = self.hours % 12 + 12 * (self.half == "p") if self.half else self.hours
         return f"{hours:02}:{self.minutes}:{self.seconds or '00'}"
 
@@ -229,6 +231,7 @@ def unclear_times(texts: Iterable[str]) -> str:
 # ---------------------------------------------------------------- numbers
 
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)")
+# Thousands never begin with 0: 0,123 can only be a fraction with the other sign.
 _GROUPED = {
     ".": re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?"),
     ",": re.compile(r"[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]*)?"),

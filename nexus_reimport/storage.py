@@ -219,6 +219,7 @@ def refused(
         code = _OF_STATUS.get(status, "") or code
     what, todo = _CAUSES.get(code, ("an unknown code", "look it up in S3's list of error codes"))
     region = reply.get("Region", "")
+    # The server's own text: only what can be the name of a region goes into a message.
     if (
         code in ("AuthorizationHeaderMalformed", "PermanentRedirect")
         and region.isascii()

@@ -27,6 +27,7 @@ _ODD = re.compile("[\x00-\x08\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _HALF = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0c\x0e-\x1f\ufffe\uffff]")
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
+# Signs without a look of their own (variation selectors): being marks, `fold` would keep them.
 _VARIANTS = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
@@ -37,6 +38,7 @@ def composed(value: str) -> str:
 
 def caseless(value: str) -> str:
     """``value`` in the form that compares without regard to case, in every script."""
+    # Folding case can take a composed character apart (U+01F0), so it is composed once more.
     return value.lower() if value.isascii() else composed(composed(value).casefold())
 
 

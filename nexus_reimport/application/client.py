@@ -61,6 +61,7 @@ class Api:
             ApplicationError: the list does not hold as many rows as it says.
         """
         rows, total = 0, 0
+        # Nexus gives 100 rows a page, and ignores another wish.
         for number in range(1, _LONGEST):
             page = self.get(path, {**(query or {}), "page": str(number)})
             results, count = page.get("results"), page.get("count")
@@ -151,8 +152,10 @@ def _log_in(api: Api, access: ApplicationAccess, session: requests.Session) -> N
             "password": access.password.get_secret_value(),
             "csrfmiddlewaretoken": token,
         },
+        # Over https Django refuses a form whose Referer is not of its own address.
         headers={"Referer": f"{access.url}{access.login}"},
     )
+    # Django shows the form again, with status 200, if it refuses: a new cookie is the proof.
     if answer.status_code not in (200, 302, 303) or not set(session.cookies.keys()) - known:
         raise api.error(
             access.login,

@@ -21,6 +21,7 @@ def ask(api: Api, asked: Asked) -> Shown:
     Raises:
         ApplicationError: it did not answer, or not as Nexus does.
     """
+    # Without `archived` the list leaves out archived patients.
     lists = {ACTIVE: {"archived": "false"}, ARCHIVED: {"archived": "true"}}
     return Shown(
         patients={name: _ids(api.every(PATIENTS, query)) for name, query in lists.items()},
@@ -45,6 +46,7 @@ def _finds(api: Api, key: str, name: str) -> bool:
 
 
 def _events(api: Api) -> Iterable[Mapping[str, Any]]:
+    # The calendar gives all appointments at once: it has no pages and no limit of dates.
     events = api.get(CALENDAR).get("events")
     if not isinstance(events, list):
         raise api.error(CALENDAR, "answered without events", "look at Nexus's log")
@@ -67,6 +69,7 @@ def _documents(api: Api, patient: str) -> frozenset[str]:
 def _images(api: Api, patient: str) -> frozenset[str]:
     """The images of a patient, as its batches hold them when they are opened."""
     found: set[str] = set()
+    # The list of batches holds a cached count; only a batch that is opened shows its images.
     for batch in _ids(api.every(BATCHES, {"patient_id": patient})):
         found |= _ids(api.get(f"{BATCHES}{batch}/").get("images") or ())
     return frozenset(found)

@@ -36,6 +36,7 @@ class Finding:
     ``empty`` names the proof that there was nothing to look at.
     """
 
+    # At least 1 where two numbers are compared: that is a look, even if both are 0.
     looked_at: int
     offending: Collection[str] = ()
     count: int | None = None
@@ -268,6 +269,7 @@ def _looked(
 def _result(declared: Check, found: Finding, waiver: Waiver | None, today: date) -> Result:
     offending = len(found.offending) if found.count is None else found.count
     is_empty = not found.looked_at and bool(found.empty)
+    # A waiver holds to the end of its last day.
     in_force = waiver is not None and waiver.until >= today
     waived = waiver.at_most if waiver is not None and in_force else 0
     effect = _effect(declared, waiver, offending, in_force=in_force) if waiver else ""

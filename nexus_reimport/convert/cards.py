@@ -25,9 +25,11 @@ def e164(value: str) -> str | None:
     Source: ITU-T E.164; Australian Communications and Media Authority, "Phone number types".
     """
     digits = re.sub(r"[\s().\-/]", "", value)
+    # Areas begin with 2, 3, 7 or 8, mobiles with 4; the 0 in +61 (0)4 is not dialled from abroad.
     national = re.fullmatch(r"(?:(?:\+|00|0011)?610?|0)([2-478]\d{8})|(4\d{8})", digits)
     if national:
         return f"+61{national[1] or national[2]}"
+    # At most 15 digits, the country code included; a +61 that got here has a wrong length.
     return digits if re.fullmatch(r"\+(?!61)[1-9]\d{7,14}", digits) else None
 
 
@@ -75,6 +77,7 @@ def contact_card(details: Iterable[Detail]) -> Partial:
             continue
         kind, entry = kind_and_entry
         if kind == "email":
+            # The default sorts first (False before True), and the others keep their order.
             emails.append((not flag(detail["default_email"]), entry))
             if not _EMAIL.fullmatch(entry["address"]):
                 derived.append("an e-mail of unusual form: kept as it was written")
@@ -114,6 +117,7 @@ def address_entry(detail: Detail) -> Partial | None:
     if not any(value for name, value in parts.items() if name != "country"):
         return None
     derived: tuple[str, ...] = ()
+    # 0200 to 0999 (ACT, NT) lose their zero where a spreadsheet takes them for numbers.
     if re.fullmatch(r"[2-9]\d\d", parts["postcode"]) and _is_australian(parts["country"]):
         parts["postcode"] = f"0{parts['postcode']}"
         derived = ("a postcode of three digits: its leading zero was restored",)

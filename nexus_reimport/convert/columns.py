@@ -9,6 +9,7 @@ from decimal import Decimal
 from nexus_reimport.convert.moments import iso_date
 from nexus_reimport.convert.outcome import ConversionError
 
+# Bounded: an exponent of six digits would become a number of a million digits.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
 _NUMERIC = re.compile(r"numeric\(([0-9]+),([0-9]+)\)")
 # Checked before COPY: PostgreSQL's own error would quote the value, and stop at the first one.

@@ -80,6 +80,7 @@ def instant(wall: datetime, zone: ZoneInfo) -> datetime:
 def as_text(moment: datetime) -> str:
     """An instant as PostgreSQL prints it if the session's zone is UTC."""
     utc = moment.astimezone(UTC)
+    # PostgreSQL prints no zeros at the end of a fraction.
     fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
     return f"{utc:%Y-%m-%d %H:%M:%S}{fraction}+00"
 
@@ -146,6 +147,7 @@ def end_moment(
     if not start_day.strip():
         return Partial(None)
     begins = _wall_moment(start_day, start_clock)
+    # Added to the instant, not to the clock: it lasts as long on the night of a clock change.
     assumed = as_text(instant(begins, zone) + timedelta(minutes=minutes))
     if not clock.strip():
         return Partial(assumed, derived=(f"no end: set to {minutes} minutes after the start",))

@@ -45,6 +45,7 @@ class Channels:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # One that fails to close must not keep the others' sessions: FileMaker caps their number.
         with contextlib.ExitStack() as closing:
             for source in self._opened.values():
                 closing.callback(source.close)

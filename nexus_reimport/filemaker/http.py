@@ -42,6 +42,7 @@ class RetryPolicy:
     read: float = 120.0  # seconds without a byte
     whole: float = 900.0  # seconds for one answer, even if bytes keep coming
     before_page: float = 0.0  # seconds of pause before each page, for a weak server
+    # Pauses add up to three minutes at most (2+4+8+16+32+60+60 s), if the server asks for none.
     tries: int = 8
     first_tries: int = 3  # until the server has answered once: the address may be wrong
     sleep: Callable[[float], None] = time.sleep
@@ -239,6 +240,7 @@ class Wire:
         try:
             request = requests.Request(verb, self.origin, headers=headers, data=body)
             prepared = self._session().prepare_request(request)
+            # Set after preparing, which would encode the path again.
             prepared.url = self.origin + path
             response = self._session().send(
                 prepared,
@@ -250,6 +252,7 @@ class Wire:
             return response, self._content(response)
         except requests.exceptions.SSLError as error:
             return _Distrusted(*distrusted(str(error), "FileMaker", "[filemaker]"))
+        # `raw` raises urllib3's own errors, which requests turns into its own only when it reads.
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             kinds = (text for kind, text in _FAILURES if isinstance(error, kind))
             return next(kinds, f"a request to FileMaker failed ({type(error).__name__})")
@@ -286,6 +289,7 @@ _FAILURES = (  # the first that fits: the library's errors inherit from each oth
     (urllib3.exceptions.ProtocolError, "FileMaker's answer broke off in the middle"),
     (requests.exceptions.ConnectionError, "FileMaker could not be reached"),
 )
+# Jitter: threads that failed together must not come back together to a weak server.
 _BACK_OFF = tenacity.wait_random_exponential(multiplier=2, min=1, max=60)
 
 

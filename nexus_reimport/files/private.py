@@ -90,6 +90,7 @@ def place_new(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             sync(file)
+        # A hard link fails if the name is taken; a rename would replace what is there.
         path.hardlink_to(draft)
     finally:
         draft.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 ONE_BYTE = {"windows-1252": "cp1252", "macroman": "mac_roman"}
+# Not splitlines(): that also splits at 0x0B, a form feed and U+2028, which are inside of values.
 LINE_END = re.compile(r"\r\n|\r|\n")
 _MOST_LOOKED_AT = 1 << 20  # bytes: enough to recognise an encoding
 
@@ -94,6 +95,7 @@ def likely(content: bytes) -> str:
     name = marked(content)
     if name:
         return name
+    # ASCII in UTF-16 is zeros by half; text in a one-byte encoding or UTF-8 has none.
     if content[:_MOST_LOOKED_AT].count(0) * 10 > min(len(content), _MOST_LOOKED_AT) and _order(
         content
     ):

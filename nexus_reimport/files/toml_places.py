@@ -8,6 +8,7 @@ from typing import Any
 
 Path = tuple[str | int, ...]
 
+# Three quotes come before one: they would also match as an empty string and a quote.
 _STRING = r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\''
 _TOKEN = re.compile(rf"{_STRING}|#[^\n]*|[\[\]{{}}]|\n|[^\s\[\]{{}}#\"']+|[^\S\n]+", re.DOTALL)
 _HEADER = re.compile(r"(\[\[?)(.*?)\]\]?\s*(?:#.*)?", re.DOTALL)

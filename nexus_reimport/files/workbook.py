@@ -13,12 +13,14 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
+# Microsoft, "Excel specifications and limits": a cell's text, a sheet's rows.
 LONGEST_TEXT = 32_767  # characters of a cell
 MOST_ROWS = 1_048_576
 UNPRINTABLE = "\ufffd"
 _NOT_IN_A_CELL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _LIKE_AN_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPE = re.compile(r"_x(00[01][0-9A-Fa-f]|005[Ff])_")
+# Colours, gaps (`_x`) and fill (`*x`) of a format change a number's look, not its digits.
 _LOOK = re.compile(
     r"\[(?:red|black|blue|green|white|cyan|magenta|yellow|color\s?\d+)\]|[_*].", re.IGNORECASE
 )
@@ -67,11 +69,13 @@ def cell_text(value: str) -> str:
     written = _LIKE_AN_ESCAPE.sub("_x005F_", shown(value))
     if len(written) <= LONGEST_TEXT:
         return written
+    # An escape makes seven characters of one, so an eighth of the text always fits.
     return _LIKE_AN_ESCAPE.sub("_x005F_", shown(value, longest=LONGEST_TEXT // 8))
 
 
 def shows_digits(number_format: str) -> bool:
     """Whether a format shows a number as its digits only: no added signs, no leading zeros."""
+    # A format has up to four parts: positive numbers; negative ones; zero; text.
     positive = _LOOK.sub("", number_format).split(";")[0]
     digits = re.split(r"[.E]", positive)[0]
     return _PLAIN.fullmatch(positive) is not None and digits.count("0") < 2

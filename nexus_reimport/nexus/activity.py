@@ -162,6 +162,7 @@ def result(
     with waiters.reading(target) as connection:
         now = counters(connection, mapping.schema_name, tuple(before))
         written = _since(_sum(watched.counters, watched.own), now)
+        # An administrator can switch the counters off; then they stand still.
         counted = bool(scalar(connection, "SELECT current_setting('track_counts')::bool"))
         counted &= not any(w.is_impossible for w in written.values())
         seen = {table for writer in watched.writers for table in writer.tables}

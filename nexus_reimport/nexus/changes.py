@@ -178,6 +178,7 @@ def _pointed_at(
                 sql.SQL(
                     "INSERT INTO {stays} SELECT n.key, 'pointed at' FROM {now} AS n"
                     " JOIN ({pointing}) AS p USING (id)"
+                    # Pointers that were there when the run was committed do not count.
                     " LEFT JOIN {before} AS b ON b.id = p.id AND b.place = {place}"
                     " WHERE NOT EXISTS (SELECT FROM {kept} AS k WHERE k.{key} = n.key)"
                     " AND NOT EXISTS (SELECT FROM {stays} AS s WHERE s.key = n.key)"

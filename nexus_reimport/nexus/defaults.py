@@ -31,6 +31,7 @@ def read(database: Database) -> tuple[dict[str, dict[str, str]], tuple[str, ...]
             continue
         if is_one_value:
             value = f"CAST(({expression}) AS {kind})"  # both come from the catalog, quoted by it
+            # format() prints a value as COPY does: a boolean as t, where a cast would give true.
             query = b"SELECT format('%s', v) FROM (SELECT {value} AS v) AS d WHERE v IS NOT NULL"
             # Executed without parameters, so that a % in the expression is not a placeholder.
             for (text,) in database.connection.execute(query.replace(b"{value}", value.encode())):

@@ -33,6 +33,7 @@ def of(
     """
     row = connection.execute(
         sql.SQL(
+            # A row's text keeps NULL and '' apart, and no value can run into the next one.
             "SELECT count(*), md5(coalesce(string_agg(hash, '' ORDER BY key COLLATE \"C\"), ''))"
             " FROM (SELECT md5(ROW({columns})::text) AS hash, ROW({key})::text AS key"
             " FROM {table}) AS hashed"

@@ -120,5 +120,6 @@ def _of_owner(
     if not attachment.link.content_type:
         return sql.SQL("true"), owner.table
     content_type = sql.Literal(database.content_types.get(owner.model))
+    # With `=` a link without a content type would be neither of the owner nor not of it, but NULL.
     is_of = sql.SQL("{} IS NOT DISTINCT FROM {}")
     return is_of.format(holder(attachment.link.content_type), content_type), owner.table

@@ -26,6 +26,7 @@ from nexus_reimport.settings import Postgres
 TIMEOUT = 6 * 3600  # seconds
 LOCK_WAIT = 5  # seconds that pg_dump waits for a lock, like every session of ours
 _PAUSE = 0.5  # seconds
+# of Linux's <sys/prctl.h>
 _PR_SET_PDEATHSIG = 1
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 
@@ -206,6 +207,7 @@ def _places(configured: Path | None) -> Iterator[Path]:
     if wheel is not None and wheel.origin:
         yield Path(wheel.origin).parent / "pginstall" / "bin"
     on_path = shutil.which("pg_dump")
+    # Debian's is a link to a wrapper, in a folder without pg_dump: that folder is passed over.
     if on_path:
         yield Path(on_path).resolve().parent
     yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)

@@ -88,6 +88,7 @@ def _opened(target: settings.Postgres, where: str, state: str) -> Iterator[Conne
     try:
         yield cast(Connection, raw.driver_connection)
     finally:
+        # `close` would first send a ROLLBACK, over a connection that may be lost.
         raw.invalidate()
 
 

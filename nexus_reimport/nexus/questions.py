@@ -168,6 +168,7 @@ def _calendar(database: Database) -> tuple[int, tuple[str, ...]]:
     key = database.catalog.tables[entity.table].primary_key[0]
     rows = database.connection.execute(
         sql.SQL(
+            # The calendar's code fails on a patient's appointment without an end.
             "SELECT a.{key}::text, a.{patient} IS NOT NULL"
             " AND (a.{end} IS NULL OR p.{person} IS NULL)"
             " FROM {table} AS a LEFT JOIN {people} AS p ON p.{person} = a.{patient}"
@@ -204,12 +205,14 @@ def _not_found(database: Database, key: str) -> list[str]:
     full_name = sql.SQL(" || ' ' || ").join(
         sql.SQL("coalesce(p.{}, '')").format(sql.Identifier(c)) for c in application.patient_name
     )
+    # A line end between the columns, so that no word is found across two of them.
     searched = sql.SQL(" || E'\\n' || ").join(
         sql.SQL("coalesce(p.{}, '')").format(sql.Identifier(c)) for c in application.search
     )
     query = sql.SQL(
         "SELECT p.{key}::text FROM {table} AS p WHERE EXISTS ("
         " SELECT FROM regexp_split_to_table({name}, '\\s+') AS word"
+        # Django's `icontains` also compares both sides in upper case.
         " WHERE word <> '' AND strpos(upper({searched}), upper(word)) = 0)"
         " OR (({named}) AND {name} !~ '\\S')"
     ).format(

@@ -32,21 +32,28 @@ SESSION = {
     "extra_float_digits": "1",  # the shortest text that gives the same number again
     "bytea_output": "hex",
     "client_encoding": "UTF8",
+    # A backslash in a literal is a backslash.
     "standard_conforming_strings": "on",
+    # Decides how a value of the type money is printed.
     "lc_monetary": "C",
     "xmloption": "content",
     "array_nulls": "on",
+    # It would print other definitions from the catalog, which are compared as texts.
     "quote_all_identifiers": "off",
+    # It would read `= NULL` as IS NULL.
     "transform_null_equals": "off",
     # Which rows are seen and where names are looked up: with row_security off, PostgreSQL raises
     # an error instead of leaving out hidden rows.
     "row_security": "off",
+    # Also decides which names the catalog's definitions print without a schema.
     "search_path": "pg_catalog",
     "default_transaction_read_only": "off",
     "default_transaction_isolation": "read committed",
     # How long anything may take.
     "statement_timeout": READ_TIMEOUT,
+    # Whoever comes after a waiting session waits as well, so ours do not wait for long.
     "lock_timeout": "5s",
+    # A process of ours that is paused or forgotten must not hold a snapshot, or locks, for ever.
     "idle_in_transaction_session_timeout": "30min",
 }
 # Also read back, if the server has them; if a value is not allowed, the first of these is set.
@@ -54,6 +61,7 @@ ALLOWED = {
     **{name: (value,) for name, value in SESSION.items()},
     "synchronous_commit": ("on", "remote_apply"),
     "session_replication_role": ("origin",),
+    # A role's or a database's default of these would end a run in the middle.
     "transaction_timeout": ("0",),
     "idle_session_timeout": ("0",),
     "default_transaction_deferrable": ("off",),
@@ -83,6 +91,7 @@ _OVERRULED = {"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"}
 
 def arguments(target: Postgres) -> dict[str, Any]:
     """libpq's parameters other than host, port, database, user and password."""
+    # libpq splits `options` at blanks; a backslash keeps one.
     options = " ".join(
         f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in SESSION.items()
     )
@@ -90,7 +99,9 @@ def arguments(target: Postgres) -> dict[str, Any]:
         "options": options,
         "application_name": APPLICATION,
         "connect_timeout": CONNECT_TIMEOUT,
+        # Its default tries Kerberos first wherever this machine has a ticket.
         "gssencmode": "disable",
+        # So that we, too, notice within half a minute that the network was cut.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,

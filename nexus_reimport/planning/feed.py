@@ -133,6 +133,7 @@ class RecordConverter:
         today = self._as_of.astimezone(self._zone).date().isoformat()
         if not value:
             return False
+        # Only an instant has a colon; a date is compared with the clinic's own day.
         limit = convert.as_text(self._as_of) if ":" in value else today
         return convert.chronological(value) < convert.chronological(limit)
 
@@ -230,6 +231,7 @@ def _refuse_too_early(columns: Mapping[str, ColumnSpec], converted: Converted) -
     """Note a value as a misfit if it is before the value that it must follow."""
     for name, column in columns.items():
         value, other = converted.values[name], converted.values.get(column.not_before)
+        # ISO texts within the years 1890 to 2200 compare as their dates do.
         if column.not_before and value and other and value < other:
             converted.misfits.append((name, f"before {column.not_before}"))
             converted.values[name] = None

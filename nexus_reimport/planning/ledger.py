@@ -66,6 +66,7 @@ class Ledger:
                 linked=_of(counts, Outcome.LINKED),
                 looked_up=_of(counts, Outcome.LOOKED_UP),
                 left_out=left_out,
+                # Rounded up: of a few records the part alone would allow less than one.
                 budgets={
                     r: ceil(self._budget(source, entity, r) * counts.total()) for r in left_out
                 },

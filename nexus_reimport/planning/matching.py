@@ -56,6 +56,7 @@ def match(
     if spec.filemaker_id:
         claimed = _claims(rows, spec.filemaker_id, known)
         matches.ambiguous = {i for i, keys in claimed.items() if len(keys) > 1}
+        # Which of two rows that claim an id is taken does not matter: such a plan always stops.
         free.pair(_rule_by_id(spec), ((i, min(claimed[i])) for i in in_order(claimed)))
     # Notes and other rows have no column for FileMaker's id: the id map finds them again, even if
     # their text was edited in FileMaker.
@@ -133,6 +134,7 @@ def _equal(
         for pair in zip(
             sorted(records[key], key=_order(fed, rule.then)),
             sorted(targets[key], key=_order(rows, rule.then)),
+            # Those that one side has more of stay unpaired.
             strict=False,
         )
     ]

@@ -19,6 +19,7 @@ from nexus_reimport.runner.notebook import FOLDER, PREFLIGHT
 from nexus_reimport.settings import Settings
 
 _HOME = ".home"  # of the server and its kernels
+# Nothing asks another host (news, updates), and no kernel's channel is plain TCP.
 _CONFIGURATION = """\
 c = get_config()
 c.LabApp.news_url = None
@@ -70,6 +71,7 @@ def prepare(environment: str, *, browser: bool = True, port: int = 0) -> Lab:
     options: tuple[str, ...] = ("--ServerApp.root_dir", str(folder), "--port", str(port))
     options += ("--ServerApp.jpserver_extensions", "{'nexus_reimport.page': True}")
     options += () if browser else ("--no-browser",)
+    # Jupyter refuses to start as root without it.
     options += ("--allow-root",) if os.geteuid() == 0 else ()
     command = (sys.executable, "-m", "jupyterlab", *options)
     return Lab(folder, command, _variables(settings, folder))
@@ -99,6 +101,7 @@ def _variables(settings: Settings, folder: Path) -> dict[str, str]:
     private.write_new(config / "jupyter_server_config.py", _CONFIGURATION.encode())
     shutil.copy(config / "jupyter_server_config.py", config / "jupyter_lab_config.py")
     private.write_new(private.make_folder(config / "labconfig") / "page_config.json", _NO_NEWS)
+    # The first two could bring a kernel of somebody else's.
     gone = ("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH", marks.RUN_VARIABLE)
     kept = {name: value for name, value in os.environ.items() if name not in gone}
     named = {environments.ENVIRONMENT_VARIABLE: settings.name, marks.LAB_VARIABLE: str(folder)}

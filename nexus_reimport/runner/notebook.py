@@ -96,6 +96,7 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
 
     name = pages.free_name(run.folder, run.private, page)
     output = private.make_folder(run.private / pages.EXECUTED) / f"{name}.ipynb"
+    # Created by us, exclusively: papermill would overwrite a page that is there.
     private.write_new(output, b"")
     known = len(run.events())
     try:
@@ -178,6 +179,7 @@ def _papermill(page: Path, output: Path, parameters: Parameters) -> None:
         cwd=str(page.parent),
         progress_bar=False,
         log_output=False,
+        # papermill's own 30 s would lose the output of a cell that is killed before.
         autosave_cell_every=2,
         config=config,
     )
@@ -196,6 +198,7 @@ def _own_home(folder: Path) -> Iterator[None]:
     temporary, tempfile.tempdir = tempfile.tempdir, str(home)
     umask = os.umask(0o077)  # for what kernels and papermill write; a kill leaves it there
     try:
+        # Both could bring a kernel of somebody else's.
         with _variables(kernels.variables(home), gone=("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH")):
             yield
     finally:

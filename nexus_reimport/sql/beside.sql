@@ -7,6 +7,7 @@ WITH RECURSIVE touched AS (
 ), above AS (
     SELECT oid FROM touched
     UNION
+    -- A view depends on its tables through its rule, and views on views again.
     SELECT r.ev_class
     FROM above
     JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = above.oid
@@ -14,6 +15,7 @@ WITH RECURSIVE touched AS (
     JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
 )
 SELECT 'event trigger', evtname, '' FROM pg_catalog.pg_event_trigger
+-- A login trigger fires for no statement of a run. D is disabled, R fires on replicas alone.
 WHERE evtenabled NOT IN ('D', 'R') AND evtevent <> 'login'
 UNION ALL
 SELECT 'publication', t.pubname, string_agg(t.tablename, ', ' ORDER BY t.tablename)

@@ -130,6 +130,7 @@ SELECT true, o.type || ' ' || o.identity, 'is there',
                       THEN pg_catalog.pg_get_statisticsobjdef(others.objid) END)
 FROM others
 CROSS JOIN LATERAL pg_catalog.pg_identify_object(others.classid, others.objid, 0) o
+-- Below 16384 are the objects that initdb makes (FirstNormalObjectId).
 WHERE others.objid >= 16384 AND (others.classid, others.objid) NOT IN (SELECT * FROM of_extensions)
 UNION ALL
 SELECT true, 'comment on ' || o.type || ' ' || o.identity, 'a comment', d.description

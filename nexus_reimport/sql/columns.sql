@@ -4,6 +4,7 @@ SELECT c.relname, a.attname,
        a.attnotnull,
        a.attidentity <> '' OR a.attgenerated <> '' OR a.atthasdef AS filled_by_database,
        a.attgenerated <> '' AS generated,
+       -- PostgreSQL keeps a length plus four, and -1 where there is no limit.
        CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 4
             THEN a.atttypmod - 4 END AS max_length
 FROM pg_catalog.pg_attribute a

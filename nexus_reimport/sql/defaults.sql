@@ -7,6 +7,7 @@ SELECT c.relname::text, a.attname::text, e.said,
        AND NOT EXISTS (
            SELECT FROM pg_catalog.regexp_matches(e.tree, ':(?:op)?funcid (\d+)', 'g') AS m (ids)
            JOIN pg_catalog.pg_proc p ON p.oid = m.ids[1]::oid
+           -- Below 16384 are PostgreSQL's own functions (FirstNormalObjectId).
            WHERE p.oid >= 16384 OR p.provolatile = 'v'
               OR p.provolatile = 's' AND p.prorettype <> 'timestamptz'::regtype) AS is_one_value
 FROM pg_catalog.pg_class c

@@ -8,6 +8,7 @@ SELECT coalesce(k.conname, i.relname),
                JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
               ORDER BY e.position),
        coalesce(pg_catalog.pg_get_expr(x.indpred, x.indrelid), 'true'),
+       -- By JSON, because the column exists only since PostgreSQL 15.
        coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::boolean, false)
 FROM pg_catalog.pg_index x
 JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid

@@ -21,5 +21,6 @@ SELECT e.extname,
                        WHERE whole.classid = own.refclassid AND whole.objid = own.refobjid
                          AND whole.deptype = 'e'))))
 FROM pg_catalog.pg_extension e
+-- Every new database has plpgsql, from template0.
 WHERE e.extname <> 'plpgsql'
 ORDER BY e.extname

@@ -18,5 +18,6 @@ JOIN pg_catalog.pg_class r ON r.oid = k.confrelid
 JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
 JOIN pg_catalog.pg_class t ON t.oid = coalesce(pg_catalog.pg_partition_root(k.confrelid), k.confrelid)
 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+-- A key of a partitioned table has one below it for each partition, which is not a key of its own.
 WHERE tn.nspname = %(schema)s AND k.contype = 'f' AND k.conparentid = 0
 ORDER BY f.relname, k.conname

@@ -9,5 +9,6 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT LIKE 
 WHERE l.locktype = 'relation'
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND l.pid <> pg_backend_pid()
+  -- The only mode that an EXCLUSIVE lock, which a run takes, allows beside it.
   AND l.mode NOT IN ('AccessShareLock')
 ORDER BY a.pid

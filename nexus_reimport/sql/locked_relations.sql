@@ -6,4 +6,5 @@ LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation
 LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  -- Readers take the first; the second is of SELECT FOR UPDATE, and of the check of a foreign key.
   AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')

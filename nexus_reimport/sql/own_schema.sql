@@ -9,6 +9,7 @@ CREATE TABLE IF NOT EXISTS nexus_reimport.runs (
     committed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     seal text NOT NULL DEFAULT ''
 );
+-- A table that an older version has made lacks these columns.
 ALTER TABLE nexus_reimport.runs
     ADD COLUMN IF NOT EXISTS kind text NOT NULL DEFAULT 'reimport',
     ADD COLUMN IF NOT EXISTS undo jsonb,
@@ -16,6 +17,7 @@ ALTER TABLE nexus_reimport.runs
     ADD COLUMN IF NOT EXISTS number bigint,
     ADD COLUMN IF NOT EXISTS sequence bigint,
     ADD COLUMN IF NOT EXISTS verdict text NOT NULL DEFAULT '';
+-- Runs of an older version have no number. They get one, once, in the order of their times.
 UPDATE nexus_reimport.runs AS r
 SET number = o.number
 FROM (

@@ -15,6 +15,7 @@ WITH objects (classid, objid, owner) AS (
     SELECT 'pg_type'::regclass, t.oid, t.typowner FROM pg_catalog.pg_type t
       LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
      WHERE t.typtype IN ('b', 'c', 'd', 'e', 'r') AND coalesce(c.relkind, 'c') = 'c'
+       -- An array type follows the type of its elements.
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = t.oid)
     UNION ALL
     SELECT 'pg_collation'::regclass, o.oid, o.collowner FROM pg_catalog.pg_collation o
@@ -46,6 +47,7 @@ SELECT CASE i.type WHEN 'statistics object' THEN 'STATISTICS' ELSE upper(i.type)
        i.identity, pg_catalog.pg_get_userbyid(o.owner)
 FROM objects o
 CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
+-- Below 16384 are the objects that initdb makes, of which only the schema public has an owner to keep.
 WHERE (o.objid >= 16384 OR i.type = 'schema' AND i.identity = 'public')
   AND coalesce(i.schema, i.identity) NOT LIKE 'pg\_%%'
   AND coalesce(i.schema, i.identity) <> 'information_schema'

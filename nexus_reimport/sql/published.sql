@@ -23,6 +23,7 @@ WITH RECURSIVE touched AS (
     WHERE c.relkind = 'r'
 ), needed AS (
     SELECT i.*, p.pubname, p.pubupdate, p.pubdelete,
+           -- By JSON, because lists of columns and filters of rows exist only since PostgreSQL 15.
            to_jsonb(pr) -> 'prattrs' AS listed, to_jsonb(pr) ->> 'prqual' IS NOT NULL AS filtered,
            ARRAY(SELECT d.refobjsubid::int2 FROM pg_catalog.pg_depend d
                  WHERE d.classid = 'pg_catalog.pg_publication_rel'::regclass AND d.objid = pr.oid

@@ -6,6 +6,7 @@ SELECT n.nspname::text, c.relname::text,
        c.relkind = 'S' AS is_sequence,
        CASE WHEN c.relkind = 'S'
             THEN ARRAY(SELECT p FROM unnest(ARRAY['SELECT', 'UPDATE']) AS p
+                        -- NULL means that the object was dropped meanwhile, so no right on it is missing.
                         WHERE coalesce(pg_catalog.has_sequence_privilege(c.oid, p), true))
             ELSE ARRAY(SELECT p FROM unnest(%(privileges)s::text[]) AS p
                         WHERE coalesce(pg_catalog.has_table_privilege(c.oid, p), true))

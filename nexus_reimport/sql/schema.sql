@@ -37,6 +37,7 @@ SELECT false, 'constraint ' || k.conname || ' of ' || fn.nspname || '.' || f.rel
 FROM pg_catalog.pg_constraint k
 JOIN pg_catalog.pg_class f ON f.oid = k.conrelid
 JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
+-- A partition's part of its root's constraint is described with the root.
 WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND k.conparentid = 0
   AND (k.conrelid IN (SELECT oid FROM touched) OR k.confrelid IN (SELECT oid FROM touched))
 UNION ALL
@@ -48,6 +49,7 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.in
 UNION ALL
 SELECT false, 'trigger ' || g.tgname || ' of ' || name,
        CASE g.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'on replicas' WHEN 'A' THEN 'always' ELSE 'enabled' END,
+       -- With the body of its function, which decides what the trigger does.
        pg_catalog.pg_get_triggerdef(g.oid) || md5(p.prosrc)
 FROM named
 JOIN pg_catalog.pg_trigger g ON g.tgrelid = named.oid AND NOT g.tgisinternal AND g.tgparentid = 0
@@ -66,6 +68,7 @@ JOIN pg_catalog.pg_inherits i ON i.inhrelid = named.oid
 JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
 JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
 UNION ALL
+-- Foreign keys are checked by internal triggers, and DISABLE TRIGGER ALL switches those off too.
 SELECT true, 'foreign keys of ' || name, 'are enforced', string_agg(DISTINCT g.tgenabled::text, '' ORDER BY g.tgenabled::text)
 FROM named
 JOIN pg_catalog.pg_trigger g ON g.tgrelid = named.oid AND g.tgisinternal
@@ -95,6 +98,7 @@ SELECT true, 'replica identity of ' || name,
 FROM named
 UNION ALL
 SELECT true, 'publication ' || p.pubname || ' of ' || name, 'publishes',
+       -- By JSON, because these columns exist only since PostgreSQL 15.
        concat_ws(' ', p.pubinsert, p.pubupdate, p.pubdelete, to_jsonb(t) ->> 'attnames', to_jsonb(t) ->> 'rowfilter')
 FROM named
 JOIN pg_catalog.pg_namespace n ON n.oid = named.relnamespace

@@ -20,6 +20,7 @@ WITH numbers AS (
                                AND d.refclassid = 'pg_catalog.pg_proc'::regclass
     JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
 ), written AS (
+    -- A sequence that is named in a text, or in the body of a function, leaves no dependency in the catalog.
     SELECT oid, nspname, attnum, m[1] AS name
     FROM numbers CROSS JOIN LATERAL regexp_matches(
         expression, 'nextval\(\(?''((?:"[^"'']+"|[A-Za-z_][A-Za-z0-9_$]*)(?:\.(?:"[^"'']+"|[A-Za-z_][A-Za-z0-9_$]*))?)''::text', 'g') m
@@ -60,6 +61,7 @@ WITH numbers AS (
     JOIN pg_catalog.pg_class s ON s.oid = f.sequence AND s.relkind = 'S'
 )
 SELECT m.relname, m.attname, sn.nspname, s.relname,
+       -- The column's type limits a sequence of bigint as well.
        q.seqincrement, greatest(q.seqmin, -m.largest - 1), least(q.seqmax, m.largest), m.largest,
        q.seqcycle,
        pg_catalog.has_sequence_privilege(s.oid, 'SELECT')

@@ -1,5 +1,6 @@
 -- How was this database made: encoding, provider and names of its locale?
 SELECT pg_catalog.pg_encoding_to_char(d.encoding),
+       -- By JSON, because the provider exists only since PostgreSQL 15, and its locale changed its name in 17.
        CASE to_jsonb(d) ->> 'datlocprovider'
             WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE '' END,
        d.datcollate, d.datctype,

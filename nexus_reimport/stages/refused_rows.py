@@ -259,6 +259,7 @@ class _Table:
             for alias, operator in zip(aliases, same, strict=True)
         )
         query = sql.SQL(
+            # MATERIALIZED: an index's expression is computed once for each row, not for each pair.
             "WITH r AS MATERIALIZED ({}) SELECT a.key::text, bool_and(a.place < b.place)"
             " FROM r AS a JOIN r AS b ON {} AND a.place <> b.place"
             " GROUP BY 1 ORDER BY 1 LIMIT {}"
@@ -290,6 +291,7 @@ def _without_target(
     ).format(
         sql.Identifier(own),
         _like(by_table[key.table]),
+        # By MATCH SIMPLE a key with an empty part points at nothing.
         sql.SQL(" AND ").join(
             sql.SQL("c.{} IS NOT NULL").format(sql.Identifier(c)) for c in key.columns
         ),

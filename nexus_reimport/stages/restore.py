@@ -222,6 +222,7 @@ def _properties(connection: Connection, database: str) -> Iterator[str]:
         yield f"ALTER {database} SET TABLESPACE {_quoted(connection, tablespace)};"
     if comment is not None:
         yield f"COMMENT ON {database} IS {sql.Literal(comment).as_string(connection)};"
+    # PUBLIC may connect to any new database: what was taken from it must be taken again.
     if has_grants:
         yield f"REVOKE ALL ON {database} FROM PUBLIC;"
     for privilege, role, may_pass_on in connection.execute(statement("database_grants")).fetchall():

@@ -63,6 +63,7 @@ FOLDER = "self_test"
 FIRST = "first"  # in it: what was read when nothing was corrupted
 STATE = "the real database was only read; the copy has been dropped"
 Progress = Callable[[int, int], None]
+# With all 2,842 patients it takes eleven minutes, with so many less than two.
 PATIENTS = 250
 
 

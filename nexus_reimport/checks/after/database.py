@@ -124,6 +124,7 @@ def _each_compared(after: After) -> Iterator[tuple[str, _Compared]]:
         if isinstance(now, Unread):
             yield table, _Compared(unread=now.why)
     was = rowfile.read_dicts(after.folder, kept(after.survey.protected))
+    # The survey wrote the file table after table.
     for name, rows in itertools.groupby(was, lambda row: row["table"] or ""):
         hashes = after.hashes.get(name)
         if isinstance(hashes, Unread):

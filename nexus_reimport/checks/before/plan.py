@@ -148,6 +148,7 @@ def rows_are_recognised(before: Before) -> Finding:
     for name, plan in before.plan.entities.items():
         least = before.mapping.entities[name].matched_at_least
         matched = sum(plan.matched.values())
+        # New records, and rows that only Nexus has, have no counterpart that could be found.
         if matched < least * min(plan.loaded, plan.rows_before):
             known = min(plan.loaded, plan.rows_before)
             poor.append(f"{name}: {wording.part(matched, known)}, the mapping needs {least:.0%}")

@@ -144,6 +144,7 @@ class DataApi(Server):
                 if missing:
                     raise missing_field(min(missing), self._where(table))
             yield part
+        # Code 101 means an empty table, but has other causes as well: FileMaker's count decides.
         if first and (existing := self.count(table)):
             raise inconsistent_read(
                 f"{table}: {existing:,} in FileMaker, 0 arrived", self._where(table)
@@ -159,6 +160,7 @@ class DataApi(Server):
             body = {
                 "query": list(query),
                 "sort": json.loads(_order(sort)),
+                # `_find` wants these two without the underscore that they have in a GET.
                 "offset": str(offset),
                 "limit": str(limit),
                 "dateformats": 2,

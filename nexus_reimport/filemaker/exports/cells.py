@@ -189,6 +189,7 @@ def _uncut(text: str, forms: Forms) -> str:
 
     Source: Claris FileMaker Pro Help, "Microsoft Excel format" (fields are cut at 32,767).
     """
+    # Excel's limit counts UTF-16 units, of which a character can have two.
     if forms.cut_at and len(text) * 2 >= forms.cut_at:
         length = max(len(text), len(text.encode("utf-16-le", "surrogatepass")) // 2)
         if length >= forms.cut_at:
@@ -283,6 +284,7 @@ def _time_of_value(value: Value, forms: Forms) -> str:
         span = value - forms.epoch
         if forms.epoch == SINCE_1900 and span < timedelta(days=61):
             span -= timedelta(days=1)  # Excel counts a 29 February 1900, which did not exist
+    # A larger number is longer than `_LONGEST_TIME` anyway, and infinity would overflow.
     elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1_000:
         span = timedelta(milliseconds=round(value * 86_400_000))
     if span is None or not timedelta() <= span <= _LONGEST_TIME:

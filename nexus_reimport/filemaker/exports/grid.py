@@ -102,6 +102,7 @@ def _even(
         cells = tuple(line.cells)
         if padded:
             end = len(cells)
+            # Formatting stretches a line beyond the columns: empty cells at its end are no values.
             while end > width and cells[end - 1] is None:
                 end -= 1
             cells = cells[:end] + (None,) * (width - end)
@@ -158,6 +159,7 @@ def _headers(
             where=where,
             next="export with field names as headers, or give the file's columns in the mapping",
         )
+    # Formatted blank cells at the end of the headers are no columns either.
     while padded and names and not names[-1] and line.cells[len(names) - 1] in (None, ""):
         names.pop()
     return tuple(names)

@@ -15,6 +15,7 @@ _SIGNS = (
     (b"Rar!", "a compressed file (RAR)"),
     (b"SQLite format 3", "a SQLite database"),
 )
+# The first match counts: every Office file also holds [Content_Types].xml.
 _IN_ARCHIVES = (
     ("xl/workbook.bin", "a binary Excel workbook (.xlsb)"),
     ("word/document.xml", "a Word document"),
@@ -23,6 +24,7 @@ _IN_ARCHIVES = (
     ("Index.zip", "a Numbers document"),
     ("content.xml", "an OpenDocument spreadsheet (.ods)"),
 )
+# The first match counts: an Excel 2003 or FileMaker XML file also begins with <?xml.
 _MARKUP = (
     (b"<!doctype html", "a web page (HTML)"),
     (b"<html", "a web page (HTML)"),
@@ -31,6 +33,7 @@ _MARKUP = (
     (b"urn:schemas-microsoft-com:office:spreadsheet", "an Excel 2003 XML file"),
     (b"<?xml", "an XML file"),
 )
+# A workbook with a password is an OLE file, as an .xls is, with this stream (MS-OFFCRYPTO).
 _FILEMAKER_SIGN, _ENCRYPTED = b"HBAM", "EncryptedPackage".encode("utf-16-le")
 SUFFIXES = {
     ".xls": "an old Excel file: export the table as .xlsx",

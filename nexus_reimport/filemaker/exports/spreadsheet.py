@@ -92,6 +92,7 @@ def _markup(sheet: Any) -> tuple[bool, list[str]]:
             if _MARKUP.search(window):
                 formulas = formulas or any(m[1] == b"f" for m in _MARKUP.finditer(window))
                 merged += [m[1].decode() for m in _MERGED.finditer(window)]
+            # A tag that the end of a piece has cut is searched again, with the next piece.
             rest = window[window.rfind(b"<") :] if window.rfind(b">") < window.rfind(b"<") else b""
     return formulas, merged
 
@@ -124,6 +125,7 @@ def _lines(sheet: Any, formulas: Iterator[tuple[Any, ...]] | None, where: str) -
             return
         cells = [_cell(cell, dressed) for cell in row]
         for place, formula in enumerate(beside):
+            # A formula that gives an empty text has no value here either, but is of type str.
             is_empty = row[place].value is None and row[place].data_type != "str"
             if formula.data_type == "f" and is_empty:
                 cells[place] = Uncomputed.UNCOMPUTED

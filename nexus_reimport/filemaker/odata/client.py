@@ -130,6 +130,7 @@ class OData(Server):
             if rows:
                 yield Page(offset=offset, rows=rows, repaired=repaired)
             offset += len(rows)
+        # Keys are short: FileMaker's largest page is asked for.
         keys.expect(self._keys(request, max(page, MOST)))
 
     def usage(self) -> Usage:

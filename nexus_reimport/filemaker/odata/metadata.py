@@ -129,6 +129,7 @@ def _holds(annotation: ElementTree.Element | None) -> bool:
 
 
 def _repetitions(annotation: ElementTree.Element | None, *, is_list: bool) -> int:
+    # A collection may come without its number of repetitions: then there are at least two.
     least = 2 if is_list else 1
     number = "" if annotation is None else annotation.get("Int") or annotation.get("String") or ""
     return max(least, int(number)) if number.isdigit() else least
