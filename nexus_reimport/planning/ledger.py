@@ -20,7 +20,7 @@ from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import OF_NEXUS_ALONE, Account, Outcome
 
 COLUMNS = ("source", "entity", "outcome", "why", "filemaker_id", "nexus_id")
-Fate = tuple[str, Outcome, str, str | None]  # FileMaker id, outcome, rule, Nexus id
+RecordOutcome = tuple[str, Outcome, str, str | None]  # FileMaker id, outcome, rule, Nexus id
 
 
 class Ledger:
@@ -44,10 +44,10 @@ class Ledger:
         if outcome not in OF_NEXUS_ALONE:
             self._counts[source, entity][outcome, why] += 1
 
-    def add_all(self, source: str, entity: str, fates: Iterable[Fate]) -> None:
+    def add_all(self, source: str, entity: str, outcomes: Iterable[RecordOutcome]) -> None:
         """Add a line for each record."""
         self.open(source, entity)
-        for filemaker_id, outcome, why, nexus_id in fates:
+        for filemaker_id, outcome, why, nexus_id in outcomes:
             self.add(source, entity, outcome, why, filemaker_id, nexus_id)
 
     def open(self, source: str, entity: str) -> None:
@@ -94,7 +94,9 @@ def opened(
         yield Ledger(mapping, out), out.done
 
 
-def merged(records: Iterable[tuple[Id, Id, bool]], loaded: Mapping[Id, str]) -> Iterator[Fate]:
+def merged(
+    records: Iterable[tuple[Id, Id, bool]], loaded: Mapping[Id, str]
+) -> Iterator[RecordOutcome]:
     """The outcomes of records that are merged into other records' rows.
 
     ``records`` are FileMaker id, owner's id, and whether no card uses any of their values.

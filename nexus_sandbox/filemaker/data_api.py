@@ -34,10 +34,10 @@ PARAMETERS = {  # a range of records takes them with an underscore, a find witho
 class Api:
     """The Data API over one database."""
 
-    def __init__(self, database: str, shelf: Tables, sessions: Sessions) -> None:
+    def __init__(self, database: str, tables: Tables, sessions: Sessions) -> None:
         self.database = database
         self.sessions = sessions
-        self._shelf = shelf
+        self._tables = tables
         self.knows_dateformats = True
 
     def answer(self, request: Request) -> Reply:
@@ -86,7 +86,7 @@ class Api:
         self._authorise(request)
         match request.verb, rest:
             case "GET", ["layouts"]:
-                return reply({"layouts": _layout_list(self._shelf.layouts)})
+                return reply({"layouts": _layout_list(self._tables.layouts)})
             case "GET", ["scripts"]:
                 return reply({"scripts": []})
             case _, ["layouts", layout, *inner]:
@@ -131,9 +131,9 @@ class Api:
         return answer
 
     def _table(self, layout: str) -> FileTable:
-        if layout not in self._shelf.layouts:
+        if layout not in self._tables.layouts:
             raise Refusal(105)
-        return self._shelf.layouts[layout]
+        return self._tables.layouts[layout]
 
     def _one(self, request: Request, table: FileTable, record_id: str) -> Reply:
         records = [record for record in table.records if str(record.record_id) == record_id]
@@ -155,7 +155,7 @@ class Api:
                 raise Refusal(401)
             records = ordered(table, found, _sort(parameters.get("sort", "[]")))
         else:
-            records = self._shelf.all(table, _sort(parameters.get("sort", "[]")))
+            records = self._tables.all(table, _sort(parameters.get("sort", "[]")))
         page = records[offset - 1 : offset - 1 + limit]
         if not page:
             raise Refusal(101)

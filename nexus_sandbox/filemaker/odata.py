@@ -45,9 +45,9 @@ class Manner:
 class ODataApi:
     """OData over one database."""
 
-    def __init__(self, database: str, shelf: Tables, sessions: Sessions, manner: Manner) -> None:
+    def __init__(self, database: str, tables: Tables, sessions: Sessions, manner: Manner) -> None:
         self.database = database
-        self._shelf = shelf
+        self._tables = tables
         self._sessions = sessions
         self._manner = manner
 
@@ -76,10 +76,10 @@ class ODataApi:
             raise Refusal(802, 404)
         match rest:
             case "":
-                sets = [{**_link(name), "kind": "EntitySet"} for name in self._shelf.tables]
+                sets = [{**_link(name), "kind": "EntitySet"} for name in self._tables.tables]
                 return _json({"value": sets}, request, self.database)
             case "$metadata":
-                tables = self._shelf.tables.values()
+                tables = self._tables.tables.values()
                 return Reply(200, fmt.metadata(self.database, tables), {"Content-Type": XML})
         return self._set(request, rest)
 
@@ -95,9 +95,9 @@ class ODataApi:
 
     def _table(self, name: str) -> FileTable:
         meant = self._meant(name)
-        if meant not in self._shelf.tables:
+        if meant not in self._tables.tables:
             raise Refusal(NO_TABLE, 404, name)
-        return self._shelf.tables[meant]
+        return self._tables.tables[meant]
 
     def _meant(self, name: str) -> str:
         """The set that a path means: one with a blank only in the form that this server takes."""
@@ -129,7 +129,7 @@ class ODataApi:
 
     def _page(self, request: Request, table: FileTable) -> Reply:
         options = asking.read(request.target, table)
-        found = self._shelf.all(table, options.order)
+        found = self._tables.all(table, options.order)
         if options.filter:
             holds = matches(options.filter, table)
             found = [record for record in found if holds(record)]
