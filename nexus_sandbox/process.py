@@ -242,6 +242,7 @@ def tail(log: Path, lines: int = 5) -> str:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
+        # A port that was just closed is free: its TIME_WAIT does not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

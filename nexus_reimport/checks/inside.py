@@ -85,6 +85,7 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
         lost = references.lost(
             inside.database.connection, inside.mapping.schema_name, reference, was
         )
+        # A reference that no row uses was looked at, too.
         looked += then.rows + 1
         if lost:
             off.append(f"{reference.table}.{reference.column}: {lost:,} rows point at deleted rows")

@@ -95,6 +95,7 @@ def contact_card(details: Iterable[Detail]) -> Partial:
 
 
 def _declared(detail: Detail) -> str:
+    # So that E-mail is email as well.
     return name_key(detail["kind"]).replace("-", "")
 
 

@@ -14,6 +14,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0
 _NUMERIC = re.compile(r"numeric\(([0-9]+),([0-9]+)\)")
 # Checked before COPY: PostgreSQL's own error would quote the value, and stop at the first one.
 _INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+# A number from a spreadsheet comes as 1.0; PostgreSQL itself prints t and f.
 _BOOLEANS = {
     **dict.fromkeys(("t", "true", "yes", "y", "1", "1.0", "on"), "t"),
     **dict.fromkeys(("f", "false", "no", "n", "0", "0.0", "off"), "f"),
@@ -75,6 +76,7 @@ def _numeric(value: str, precision: int, scale: int) -> str:
     number = Decimal(value.strip())
     if abs(number) >= Decimal(10) ** (precision - scale):
         raise ConversionError(f"too large for numeric({precision},{scale})")
+    # PostgreSQL would round in silence, and the row would differ from the plan.
     if number != round(number, scale):
         raise ConversionError(f"more than {scale} digits after the point")
     return format(round(number, scale), "f")

@@ -15,6 +15,7 @@ from nexus_reimport import forms
 from nexus_reimport.convert.outcome import ConversionError, Partial
 
 EARLIEST = date(1890, 1, 1)  # an earlier date is a typing error: no living patient is that old
+# Hours of four digits: to FileMaker a time is a duration, not a time of day.
 _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?")
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python would also accept 20250630 and 2025-W27-1
 _OFFSET = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(?:Z|[+-][0-9]{2}:?[0-9]{2})$")
@@ -74,6 +75,7 @@ def duration(value: str) -> timedelta:
 
 def instant(wall: datetime, zone: ZoneInfo) -> datetime:
     """The instant of a wall-clock time in ``zone``, in UTC; for clock changes see the module."""
+    # fold=0: the first of a repeated hour; a skipped hour moves forward (PEP 495).
     return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
 

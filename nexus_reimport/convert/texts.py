@@ -65,5 +65,6 @@ def flag(value: str) -> bool:
 def html_pages(body: str, opening: str) -> list[str]:
     """A letter's plain text as one page of HTML paragraphs; no page if there is no text."""
     lines = [line for part in (opening, body) for line in (paragraphs(part) or "").split("\n")]
+    # FileMaker's text is plain, and Nexus shows a letter's pages as HTML.
     shown = [f"<p>{html.escape(line.strip())}</p>" for line in lines if line.strip()]
     return ["".join(shown)] if shown else []

@@ -15,6 +15,7 @@ from nexus_reimport.filemaker.http import LONGEST_PAUSE, Answer, TransientError
 # 401 too: a refused password was recognised before this; what is left is the web server's own 401.
 PASSING_STATUSES = frozenset({401, 408, 425, 429, 500, 502, 503, 504})
 FEW_TRIES = 3
+# Shown in a message, so no more than what can be a media type.
 _KIND = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}")
 RUN_AGAIN_LATER = (
     "run again later; if the problem remains, restart FileMaker's web service on the server"

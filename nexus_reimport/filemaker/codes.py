@@ -65,6 +65,7 @@ CODES = {
         "the result is empty", "run again; if the problem remains, compare FileMaker's own count"
     ),
     9: Code("privileges are insufficient", _ACCESS),
+    # The answer to a request that has no token.
     10: Code("requested data is missing", _BUG),
     11: Code(
         "a name is not valid",
@@ -179,6 +180,7 @@ CODES = {
     954: Code("the server does not know the form of our request", _BUG),
     955: Code("no database was named", _BUG),
     957: Code("two commands contradict each other", _BUG),
+    # One yearly limit for the Data API and OData together: waiting does not help.
     953: Code("the licence's limit on data is exceeded", "ask the server's host for more"),
     956: Code(
         "too many sessions are open",

@@ -101,6 +101,7 @@ def origin(url: str) -> str:
         host = parts.hostname or ""
     except ValueError:
         parts, port, host = urlsplit(""), "", ""
+    # In a URL an IPv6 address stands in brackets.
     name = f"[{host}]" if ":" in host else host
     if not host or parts.username is not None or parts.path.strip("/") or parts.query:
         raise SettingsError(
@@ -224,6 +225,7 @@ class Wire:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
+            # One for each thread: requests does not promise that a Session can be shared.
             session = self._local.session = requests.Session()
             session.trust_env = False  # else proxies and ``.netrc`` of this machine are used
             with self._lock:

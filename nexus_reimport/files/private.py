@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+# The owner alone: such files hold patients' rows, or secrets.
 FOLDER, FILE = 0o700, 0o600
 
 
@@ -155,6 +156,7 @@ def exposed(folder: Path) -> Exposed:
             found = path.lstat()
             if found.st_uid != os.geteuid():
                 foreign.append(path)
+            # A symbolic link's own mode is always open, and grants nothing.
             elif not stat.S_ISLNK(found.st_mode) and stat.S_IMODE(found.st_mode) & 0o077:
                 readable.append(path)
     return Exposed(tuple(readable), tuple(foreign))

@@ -21,6 +21,7 @@ from nexus_reimport.files import private
 
 BATCH = 5_000  # rows in memory at a time
 _TOGETHER = 100  # rows of which the digest's text is in memory at a time
+# The escaped ones are the full-width forms of the same four signs.
 _COMPUTED = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NEGATIVE = re.compile(r"-[0-9]+(?:\.[0-9]+)?")
 _QUOTED = re.compile(r"""[",;\t\r\n]|^\s|\s$""")
@@ -62,10 +63,12 @@ class Writer:
     """Adds rows to one file; ``done`` describes it."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        # Imported late: a command that reads no rows need not wait for it.
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         self._columns = tuple(columns)
+        # Text alone: a typed column could print a value otherwise than PostgreSQL has.
         self._schema = pa.schema([(name, pa.string()) for name in self._columns])
         self._path = path
         private.make_folder(path.parent)
@@ -214,6 +217,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
     Source: OWASP, "CSV Injection".
     """
     path.unlink(missing_ok=True)
+    # replace: half a surrogate pair cannot be encoded, and must not end the list.
     with TextIOWrapper(
         private.create(path), encoding="utf-8-sig", errors="replace", newline=""
     ) as out:

@@ -20,6 +20,7 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+# Nearly every byte means a letter in both: bytes alone cannot tell them apart.
 ONE_BYTE = {"windows-1252": "cp1252", "macroman": "mac_roman"}
 # Not splitlines(): that also splits at 0x0B, a form feed and U+2028, which are inside of values.
 LINE_END = re.compile(r"\r\n|\r|\n")
@@ -119,6 +120,7 @@ def _order(content: bytes) -> str:
     """The byte order of UTF-16 without a mark, by the zeros in its ASCII; ``""`` if unclear."""
     looked_at = content[:_MOST_LOOKED_AT]
     even, odd = looked_at[::2].count(0), looked_at[1::2].count(0)
+    # The zero of an ASCII letter is its second byte in little-endian UTF-16.
     if odd > 4 * even:
         return "utf-16-le"
     return "utf-16-be" if even > 4 * odd else ""

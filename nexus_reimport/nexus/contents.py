@@ -14,6 +14,7 @@ from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import Connection, statement, table_name
 from nexus_reimport.nexus.registry import OWN_SCHEMA, UNDO_PREFIX
 
+# The same as PostgreSQL's md5('').
 EMPTY = hashlib.md5(b"", usedforsecurity=False).hexdigest()  # of a table without rows
 
 

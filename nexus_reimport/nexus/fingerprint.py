@@ -39,6 +39,7 @@ def of(
             " FROM {table}) AS hashed"
         ).format(
             columns=sql.SQL(", ").join(map(sql.Identifier, sorted(columns))),
+            # Rows of a table without a key are put in order by all their columns.
             key=sql.SQL(", ").join(map(sql.Identifier, key or sorted(columns))),
             table=table,
         )

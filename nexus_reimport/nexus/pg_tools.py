@@ -89,10 +89,12 @@ def run(
         process = subprocess.Popen(
             [str(part) for part in command],
             env=_environment(target),
+            # Nobody is there to type a password.
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # Its stderr may quote rows, in any encoding.
             errors="replace",
             preexec_fn=ends_with_us(signal.SIGKILL),  # noqa: PLW1509 - it calls prctl and no more
         )

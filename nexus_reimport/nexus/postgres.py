@@ -231,11 +231,13 @@ def exported_snapshot(connection: Connection) -> Iterator[str]:
 
     The server ends it after five idle minutes: an old snapshot keeps VACUUM from removing rows.
     """
+    # REPEATABLE READ: otherwise each statement has a snapshot of its own.
     connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     connection.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")
     try:
         yield str(scalar(connection, "SELECT pg_export_snapshot()"))
     finally:
+        # A ROLLBACK on a lost connection would fail, and hide the error that lost it.
         if not connection.closed and not connection.broken:
             connection.execute("ROLLBACK")
 

@@ -281,9 +281,11 @@ def _of_certificate(target: Postgres) -> Why | None:
     }
     try:
         context = ssl.create_default_context(cafile=target.sslrootcert or None)
+        # `verify-ca` checks who signed, and not for which host.
         context.check_hostname = target.sslmode == "verify-full"
         with socket.create_connection((target.host, target.port), _SECONDS) as plain:
             plain.sendall(_SSL_REQUEST)
+            # S: the server goes on with TLS; N: it has none.
             if plain.recv(1) == b"S":
                 context.wrap_socket(plain, server_hostname=target.host).close()
     except ssl.SSLCertVerificationError as error:

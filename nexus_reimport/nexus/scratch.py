@@ -226,6 +226,7 @@ def _end(
         cast(IO[bytes], watch.stdin).close()
         return
     note.unlink(missing_ok=True)
+    # The watch may have ended already.
     with suppress(OSError):
         pipe = cast(IO[bytes], watch.stdin)
         pipe.write(b"done\n")
@@ -239,6 +240,7 @@ def _watched(server: Postgres, name: str, token: str, note: Path) -> subprocess.
     watch = subprocess.Popen(
         [sys.executable, "-m", WATCH],
         stdin=subprocess.PIPE,
+        # It outlives us: our terminal and our pipes may be gone by then.
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",

@@ -80,6 +80,7 @@ ENDS_WITH_CLIENT = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "60s",
 }
+# `true`: NULL for a setting that this version of PostgreSQL does not have.
 _ASK = "SELECT pg_backend_pid(), name, current_setting(name, true) FROM unnest(%s::text[]) AS name"
 _SET = "SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) AS s (name, value)"
 # Our parameters overrule these, and an environment's file may take a secret from them.

@@ -158,6 +158,7 @@ def plan_all(intake: Intake, rows: Mapping[str, OwnerRows]) -> dict[str, LinkPla
     """The links to be fixed, for every kind of attachment; ``rows`` are those of each entity."""
     mapping, survey = intake.mapping, intake.survey
     types = {
+        # As text: row files hold PostgreSQL's text, with which this is compared.
         str(survey.content_types[spec.model]): rows[name].after
         for name, spec in mapping.entities.items()
         if spec.model in survey.content_types

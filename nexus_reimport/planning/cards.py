@@ -265,6 +265,7 @@ def _is_nested(value: Any) -> bool:
 
 def _scalar(value: Any) -> str:
     """A text or number without outer blanks; ``""`` for everything else."""
+    # In Python a bool is an int as well.
     is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     return str(value).strip() if isinstance(value, str) or is_number else ""
 
@@ -273,6 +274,7 @@ def _folded(text: str) -> str:
     """A phone as its number, whatever its format; anything else with case and blanks folded."""
     digits = re.sub(r"\D", "", text)
     if len(digits) >= _DIGITS_OF_A_PHONE and not re.search(r"[^\W\d_]|@", text):
+        # Service numbers (13, 1300) have no E.164 form: their digits are compared.
         return convert.e164(text) or digits
     return name_key(text)
 

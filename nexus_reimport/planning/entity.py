@@ -62,6 +62,7 @@ class Merged:
             for key in sorted(self.unmatched)
             if self.unmatched[key][1] and self._stays(key, pointed_at)
         }
+        # FileMaker's own pairs come last: they win over what a kept row carries.
         return {**kept, **self.ids}
 
     def _stays(self, key: str, pointed_at: frozenset[str]) -> bool:

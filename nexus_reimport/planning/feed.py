@@ -266,5 +266,6 @@ def _entity(
 _PARSERS: dict[str, Callable[[str], object]] = {
     "date": convert.iso_date,
     "time": convert.duration,
+    # Any zone will do: all that is asked is whether the text is a timestamp.
     "timestamp": lambda raw: convert.timestamp(raw, ZoneInfo("UTC")),
 }

@@ -93,6 +93,7 @@ class Merger:
             elif path:
                 documents[base] = self._merge_path(key, name, column, old, fed[name], existed)
             else:
+                # `_parsed` gives {} for NULL: that counts as no value.
                 chosen = self._choose(key, name, column, old or None, fed[name], existed)
                 documents[base] = type(old)() if chosen is None and _is_nested(old) else chosen
         for base, document in documents.items():

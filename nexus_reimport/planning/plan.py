@@ -99,6 +99,7 @@ def make(
         misfits=_write(folder, "misfits", _each(entities, lambda decided: decided.merged.misfits)),
         differences=_write(folder, "differences", _each(entities, _differences)),
         overrides=_write(folder, "overrides", _each(entities, lambda decided: decided.overrides)),
+        # Compared again with the locks held: a difference there voids the plan.
         before=survey.fingerprints(Role.WIPED, Role.LINK),
         digest="",
     )
@@ -152,7 +153,9 @@ def _existing(intake: Intake, name: str, loaded: IdMap) -> tuple[OwnerRows, dict
         if filemaker_id:
             carried[filemaker_id].append(key)
             spelt.setdefault(filemaker_id, filemaker_id)
+    # The id map may name rows that people have deleted since.
     remembered = {filemaker_id: key for filemaker_id, key in loaded if key in keys}
+    # What a row itself carries wins over what the last run noted.
     known = remembered | {i: rows[0] for i, rows in carried.items() if len(rows) == 1}
     owners = OwnerRows(frozenset(keys), frozenset(keys), known)
     return owners, {spelt[i].written: key for i, key in known.items()}
@@ -200,6 +203,7 @@ def _finish(decided: Decided, folder: Path) -> EntityPlan:
     """Write the planned rows in the order of their keys; the entity's sums."""
     merged, decisions = decided.merged, decided.merged.decisions
     rows = {row[merged.key] or "": row for row in decided.rows.values()}
+    # A row file has at least one column, also if the entity has no row.
     columns = tuple(next(iter(rows.values()))) if rows else (merged.key,)
     # In the order of the keys: the digest must not depend on the order in which rows were made.
     planned = ([rows[key][column] for column in columns] for key in sorted(rows))

@@ -175,6 +175,7 @@ def _papermill(page: Path, output: Path, parameters: Parameters) -> None:
         str(page),
         str(output),
         parameters=dict(parameters),
+        # The kernel that a page names could be one that only its last editor had.
         kernel_name="python3",
         cwd=str(page.parent),
         progress_bar=False,

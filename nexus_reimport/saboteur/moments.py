@@ -123,6 +123,7 @@ _MOMENTS: tuple[tuple[str, str, tuple[str, ...], LiteralString, LiteralString], 
         "a_date_is_counted_from_1904",
         "A date is off by four years and a day, as spreadsheets differ.",
         _DATE,
+        # The days between the two from which Excel counts: 1900 and 1904.
         "{0} - 1462",
         "isfinite({0})",
     ),

@@ -71,6 +71,7 @@ class Smaller:
         people = self.intake.mapping.people()
         stays = {entity: set(rows) for entity, rows in self._references.items()}
         stays[people] = set(self._chosen())
+        # Repeated: a row that goes takes those with it that point at it.
         while gone := [
             (entity, key)
             for entity, keys in stays.items()
@@ -184,8 +185,10 @@ class Smaller:
                 self._keep(spec.table, holders)
                 if spec.through:
                     self._keep(spec.through.table, set(holders.values()))
+            # Repeated until no row points at one that went in the round before.
             while sum(self._unpoint(key) for key in self.database.catalog.foreign_keys):
                 pass
+        # The statistics are still those of the whole clinic.
         connection.execute("ANALYZE")
 
     def _keep(self, table: str, keys: Collection[str]) -> None:

@@ -115,6 +115,7 @@ def _read(client: Any, bucket: str, key: str) -> tuple[str, str, str, str, str, 
             return key, GONE if status == 404 else REFUSED, "", "", "", ""
         raise
     hashed, size = hashlib.sha256(), 0
+    # A body that is not closed keeps its connection from the next request.
     with closing(answer["Body"]) as body:
         for chunk in body.iter_chunks(_CHUNK):
             hashed.update(chunk)

@@ -152,6 +152,7 @@ def _each(workers: int) -> Iterator[Each]:
                         future.result()  # raises the first error
                 return {name: future.result() for name, future in futures.items()}
             except BaseException:
+                # Tables that have not begun are left; those at work stop at their next page.
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 

@@ -23,6 +23,7 @@ from nexus_sandbox.filemaker.tables import Order, Tables, ordered
 
 VERSION = "20.3.2.205"
 FOLDER = "API"  # the layouts whose names begin so lie in a folder of that name
+# FileMaker's own, if no limit is given.
 DEFAULT_LIMIT = 100
 BOTH = r"portal|dateformats|layout\.response|script(\.(prerequest|presort))?(\.param)?"
 PARAMETERS = {  # a range of records takes them with an underscore, a find without
@@ -120,6 +121,7 @@ class Api:
 
     def _authorise(self, request: Request) -> None:
         if not request.headers.get("authorization"):
+            # Without the header FileMaker says 10, and not 952 as of a wrong token.
             raise Refusal(10, 401)
         self.sessions.touch(request.token)
 
@@ -127,6 +129,7 @@ class Api:
         request.json()
         token = self.sessions.login(request.headers.get("authorization", ""))
         answer = reply({"token": token})
+        # FileMaker gives it twice: in the body and as a header.
         answer.headers["X-FM-Data-Access-Token"] = token
         return answer
 
@@ -151,12 +154,14 @@ class Api:
         dateformats = _dateformats(parameters)
         if request.verb == "POST":
             found = finding.find(table, parameters.get("query"), dateformats)
+            # To FileMaker a find without a result is an error, sent with HTTP 500.
             if not found:
                 raise Refusal(401)
             records = ordered(table, found, _sort(parameters.get("sort", "[]")))
         else:
             records = self._tables.all(table, _sort(parameters.get("sort", "[]")))
         page = records[offset - 1 : offset - 1 + limit]
+        # The same code past the end and for an empty table: a client must tell them apart.
         if not page:
             raise Refusal(101)
         return self._reply(request, table, parameters, page, len(records))
@@ -201,6 +206,7 @@ def _layout_list(tables: Mapping[str, FileTable]) -> list[dict[str, object]]:
     outside: list[dict[str, object]] = [
         {"name": name} for name in tables if not name.startswith(FOLDER)
     ]
+    # Layouts in folders are only found by a client that goes into them.
     folder = {"name": FOLDER, "isFolder": True, "folderLayoutNames": inside}
     return [folder, *outside] if inside else outside
 

@@ -26,6 +26,7 @@ REPETITIONS, PARAGRAPH = "\x1d", "\x0b"
 _MARKS = {"utf-8": codecs.BOM_UTF8, "utf-16-le": codecs.BOM_UTF16_LE}
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+# Excel has no number for an earlier date: it is written as text.
 _FIRST_YEAR_OF_EXCEL = 1900
 
 
@@ -47,6 +48,7 @@ class Style:
     text_dates: bool = False
     number_ids: bool = False  # a text that looks like a number is one
     empty_rows: int = 0  # at the end, of cells that are formatted and hold nothing
+    # With [h] a time of 24 hours and more is shown, and read back as a duration.
     time_format: str = "[h]:mm:ss"
     paragraph: str = "\n"
 
@@ -240,6 +242,7 @@ _CELLS: dict[str, Callable[[str, Style], tuple[object, str]]] = {
     "time": _time_cell,
 }
 
+# In the order of the real file, which has no headers.
 IMAGE_COLUMNS = (
     ("date", "date"),
     ("fileName", "fileNane"),  # so is the field called

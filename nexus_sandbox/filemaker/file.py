@@ -71,6 +71,7 @@ def save(tables: Iterable[FileTable], folder: Path) -> None:
     """Write each table to ``folder``; a table of the same name that is there is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
+        # A table's name can hold what a file's cannot, such as a slash.
         path = folder / f"{quote(table.name, safe=' @')}.json"
         path.write_text("\n".join(_lines(table)), encoding="utf-8")
 

@@ -41,6 +41,7 @@ class Request:
 
     def json(self) -> dict[str, Any]:
         """The body, which has to be an object of JSON."""
+        # FileMaker refuses a body of another content type.
         if "application/json" not in self.headers.get("content-type", ""):
             raise Refusal(1705, 415)
         try:

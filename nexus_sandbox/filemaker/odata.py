@@ -89,6 +89,7 @@ class ODataApi:
             return self._one(request, self._table(entity["name"]), entity["key"], entity["row"])
         name, _, after = rest.partition("/")
         table = self._table(name)
+        # Claris has a page about `/$count`; in practice servers refuse it.
         if after:
             raise Refusal(asking.SYNTAX, 400, after)
         return self._page(request, table)
@@ -138,6 +139,7 @@ class ODataApi:
         page = asked[begin : begin + size]
         content: dict[str, object] = {}
         if options.count:
+            # IEEE754Compatible makes a count a text as well (OData JSON Format 4.0).
             content["@count"] = str(len(found)) if _is_exact(request) else len(found)
         content["value"] = self._rows(request, table, options, page)
         if begin + size < len(asked):

@@ -26,6 +26,7 @@ EDM = {
     "container": "Edm.Stream",
 }
 KEYS = ("id", "PrimaryKey")  # the first that a table has
+# These declare no key in the real `$metadata`: only ROWID identifies a record.
 KEYLESS = frozenset(
     {
         "API_event",

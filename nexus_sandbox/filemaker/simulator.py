@@ -38,6 +38,7 @@ from nexus_sandbox.filemaker.tables import Tables
 HOST = "127.0.0.1"
 ACCOUNT = "nexus_reader"
 DATABASE = "WalkClinic"
+# Claris FileMaker Data API Guide: a session ends 15 minutes after its last call.
 IDLE_SECONDS = 15 * 60
 
 
@@ -147,6 +148,7 @@ class Simulator:
                 where=f"{HOST}:{self._port}",
                 next="choose another port, or stop what listens there",
             ) from None
+        # The library looks for the end twice a second: too slow for many tests.
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -218,6 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "FileMakerSimulator"
     sys_version = ""
     disable_nagle_algorithm = True  # else 40 ms pass between header and body of each answer
+    # Buffered, so that header and body leave together.
     wbufsize = -1
     server: _Server
 

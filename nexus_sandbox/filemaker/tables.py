@@ -45,6 +45,7 @@ def ordered(table: FileTable, records: Iterable[Record], order: Order) -> list[R
     """
     fields = {name: field for field in table.fields for name in field.names}
     found = list(records)
+    # The last field first: sorting keeps the order of what is equal.
     for name, descends in reversed(order):
         if name not in fields:
             raise Refusal(102)

@@ -116,6 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(b"<h1>Forbidden (403)</h1>CSRF verification failed.", 403, "text/html")
             return
         given = (form.get("username") or form.get("login"), form.get("password"))
+        # Django answers a wrong password with HTTP 200, and the form again.
         if given != (self.served.user, self.served.password):
             self._form()
             return

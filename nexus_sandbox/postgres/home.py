@@ -70,6 +70,7 @@ def programs(home: Path) -> Path:
     if server_user() is None or _run(original):
         return original
     package = original.parents[1]
+    # The wheel's shared libraries are in a folder of their own beside it.
     for part in (package, package.with_name(f"{package.name}.libs")):
         if part.exists():
             shutil.copytree(part, home / "programs" / part.name, symlinks=True)

@@ -71,6 +71,7 @@ class PostgresServer:
             on_free_ports=lambda a: replace(a, port=process.free_port(port or a.port)),
             start=lambda a: _start(folder, a, settings),
             is_ready=Postgres.takes_password,
+            # A fast shutdown; SIGTERM would wait until every client has gone.
             polite=signal.SIGINT,
         )
         access, server = process.launch(how, access)

@@ -138,6 +138,7 @@ class DataApi(Server):
         first = True
         for part in self._pages(table, fetch, page):
             first = False
+            # Every row: a field can be taken off the layout while pages are read.
             for row in part.rows:
                 if missing := request.types.keys() - row.keys():
                     missing -= _first_repetitions(row, missing)
@@ -178,6 +179,7 @@ class DataApi(Server):
 
     def close(self) -> None:
         """Log out and close every connection. A server that does not answer is no error here."""
+        # First, while there is still a connection to log out by.
         self._session.give_back()
         super().close()
 

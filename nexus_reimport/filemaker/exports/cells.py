@@ -244,6 +244,7 @@ def _plain(value: Value, _: Forms) -> str:
     if isinstance(value, int):
         return str(int(value))
     if isinstance(value, float):
+        # repr() is the shortest text of a double; a Decimal prints it without an exponent.
         return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
     raise Refused(
         SourceError,

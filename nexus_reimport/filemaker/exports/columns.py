@@ -122,6 +122,7 @@ def _dates(column: _Column, forms: Forms) -> _Fault | None:
         return _undeclared(seen)
     order = written.order_of(declared)
     short = sum(written.has_short_year(text) for text, _ in firsts)
+    # A single such date is its record's fault, and no sign of how the file is written.
     if short and seen.total > 1 and not seen.under(order):
         return _Fault(
             SourceError,

@@ -85,6 +85,7 @@ def between_commas(text: str, where: str) -> Iterator[GridRow]:
     csv.field_size_limit(
         _LONGEST_VALUE
     )  # the default is 131,072 characters; the limit is the whole process's
+    # strict: else a misplaced quote changes in silence where a value ends.
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     number = 1
     while True:

@@ -207,6 +207,7 @@ class ExportedFiles:
             self._files[file.origin.name] = replace(file, grid=None)
 
     def _refuse_change(self, file: _File) -> None:
+        # By its content: a program can change a file, and keep its date and size.
         content = _content(file.path, self._where(file.origin.name))
         if private.sha256(content) != file.origin.sha256:
             raise SourceError(

@@ -31,6 +31,7 @@ from nexus_reimport.filemaker.odata.rows import Shape
 from nexus_reimport.filemaker.server import Server
 
 MOST = 10_000  # records of one page, by FileMaker's own limit
+# These decide how a server calls its annotations: `@odata.count`, or `@count`.
 HEADERS = {"OData-Version": "4.0", "OData-MaxVersion": "4.0"}
 
 

@@ -76,6 +76,7 @@ def onward(link: str, path: str, where: str) -> str:
         return ""
     here = urlsplit(path)
     try:
+        # A link may be relative, or begin with a server's address.
         parts = urlsplit(urljoin(here.path, link))
     except ValueError:
         parts = urlsplit("")

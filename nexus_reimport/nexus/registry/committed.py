@@ -141,6 +141,7 @@ def runs(connection: Connection) -> list[Committed]:
     if not exists(connection, RUNS):
         return []
     rows = [r for (r,) in connection.execute(sql.SQL("SELECT to_jsonb(r) FROM {} r").format(RUNS))]
+    # Runs from before there were numbers have none: they come before all others.
     rows.sort(key=lambda r: (r.get("number") or 0, r["committed_at"], r["run"]), reverse=True)
     return [_committed(row) for row in rows]
 
