@@ -22,6 +22,7 @@ class Interrupted(SystemExit):  # not an Exception, so that no ``except Exceptio
     """A signal asked us to end."""
 
     def __init__(self, name: str) -> None:
+        # The exit code of a failure, as `ReimportError` has it.
         super().__init__(3)
         self.name = name
 

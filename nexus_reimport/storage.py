@@ -89,6 +89,7 @@ _OF_STATUS = {
     501: "NotImplemented",
     503: "ServiceUnavailable",
 }
+# S3 declares no entities; one could make the parser grow without end.
 _DECLARATION = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 _ANSWERED = "before-parse.s3.*"
 _NETWORK = "check endpoint and region of [s3], and the network; then run again"

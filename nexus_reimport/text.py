@@ -65,6 +65,7 @@ def find(name: str, existing: Iterable[str]) -> tuple[str, ...]:
     names = tuple(existing)
     if name in names:
         return (name,)
+    # Another encoding of the same letters is the same name; a folded one is only alike.
     for form in (composed, fold):
         wanted = form(name)
         alike = tuple(other for other in names if wanted and form(other) == wanted)

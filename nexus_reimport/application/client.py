@@ -20,6 +20,7 @@ from nexus_reimport.settings.certificates import distrusted
 
 _CONNECT = 10.0  # seconds
 _TRIES = 3
+# Django's hidden field of a form: it refuses a POST without its value.
 _TOKEN = re.compile(r"""name=["']csrfmiddlewaretoken["']\s+value=["']([^"']+)["']""")
 _LONGEST = 100_000  # pages of one list: a list that never ends stops
 Query = Mapping[str, str]

@@ -12,6 +12,7 @@ from nexus_reimport.convert.texts import flag, text
 from nexus_reimport.text import name_key
 
 _KINDS = frozenset({"phone", "mobile", "email", "address"})
+# Only the usual form: an e-mail of any other is kept as it is written, and told.
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 
 

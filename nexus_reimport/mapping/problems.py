@@ -140,6 +140,7 @@ def _of_column(
                 f"the first link must lead to {source}, whose records gather these",
             )
     order = list(mapping.entities)
+    # Entities are planned in this order, and later rows look up earlier ones.
     if feed.entity and feed.entity not in order[: order.index(entity)]:
         yield (*path, "entity"), f"{feed.entity} must be an entity listed before {entity}"
     for number, step in enumerate(feed.lookup):

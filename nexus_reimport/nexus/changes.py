@@ -83,6 +83,7 @@ def find(
             sql.SQL(
                 "SELECT coalesce(n.key, a.key) AS key, CASE WHEN a.key IS NULL THEN 'created'"
                 " WHEN n.key IS NULL THEN 'deleted' ELSE 'changed' END AS what"
+                # FULL: a row that only one side has was created, or deleted.
                 " FROM {} AS n FULL JOIN {} AS a ON a.key = n.key"
                 " WHERE n.hash IS DISTINCT FROM a.hash"
             ).format(temporary("now", part), undo.after(part)),

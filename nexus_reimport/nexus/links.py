@@ -49,6 +49,7 @@ def dump_attachment(
         **{f"identity:{n}:{i.column}": own(i.column) for n, i in enumerate(attachment.identity)},
     }
     query = sql.SQL(
+        # "C" sorts as Python compares texts: row files are compared in that order.
         'SELECT {} FROM {} LEFT JOIN {} AS o ON o.{} = {} AND {} ORDER BY {}::text COLLATE "C"'
     ).format(
         sql.SQL(", ").join(columns.values()),

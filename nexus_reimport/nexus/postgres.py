@@ -27,6 +27,7 @@ from nexus_reimport.nexus import denied, refusal, session
 
 Connection = psycopg.Connection[Any]
 LONGEST_NAME = 63  # bytes, of any name in PostgreSQL
+# psycopg raises the second where a connection is used that is closed already.
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 

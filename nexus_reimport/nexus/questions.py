@@ -141,6 +141,7 @@ def _on_pages(
     link, schema = spec.link, database.schema
     source: sql.Composable = sql.SQL("{} AS h").format(table_name(schema, spec.table))
     if spec.through:
+        # An image's link is held by its batch.
         source = sql.SQL("{} AS a JOIN {} AS h ON h.{} = a.{}").format(
             table_name(schema, spec.table),
             table_name(schema, spec.through.table),
@@ -331,6 +332,7 @@ def _events(database: Database) -> frozenset[tuple[str, str]]:
     calendar = database.mapping.application.calendar
     table = database.mapping.entities[calendar.entity].table
     query = sql.SQL(
+        # In UTC, to the microsecond: the API gives the clinic's own offset.
         "SELECT {}::text, to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') FROM {}"
     ).format(
         sql.Identifier(database.key(table)), sql.Identifier(calendar.start), database.place(table)

@@ -80,6 +80,7 @@ def dump(
             digest, count = hashlib.md5(usedforsecurity=False), 0
             for row in _rows(connection, table):
                 out.add((table.name, *row))
+                # The hashes one after the other, as `fingerprint.of` lets the server join them.
                 digest.update((row[1] or "").encode())
                 count += 1
             prints[table.name] = (
@@ -96,6 +97,7 @@ def _rows(connection: Connection, table: Hashed) -> Iterator[tuple[str | None, .
         sql.SQL(r"CASE WHEN {0}::text ~ '\S' THEN '1' ELSE '0' END").format(sql.Identifier(column))
         for column in table.volatile
     )
+    # "C" sorts as Python compares texts: `rowfile.paired` needs that order.
     query = sql.SQL('SELECT {} AS key, {}, {} FROM {} ORDER BY {} COLLATE "C"').format(
         key, hashed, filled if table.volatile else sql.SQL("''"), table.place, key
     )

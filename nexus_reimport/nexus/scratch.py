@@ -163,6 +163,7 @@ def give_name(connection: Connection, copy: Scratch, name: str) -> None:
             if time.monotonic() > end:
                 raise
             time.sleep(0.1)
+    # Without our token nothing takes it for a scratch database any more.
     connection.execute(sql.SQL("COMMENT ON DATABASE {} IS NULL").format(sql.Identifier(name)))
 
 

@@ -21,6 +21,7 @@ from nexus_reimport.errors import TargetError
 from nexus_reimport.settings import Postgres
 
 Connection = psycopg.Connection[Any]
+# By this name our sessions are told from others' in pg_stat_activity.
 APPLICATION = "nexus_reimport"
 CONNECT_TIMEOUT = 10  # seconds
 READ_TIMEOUT = "10min"

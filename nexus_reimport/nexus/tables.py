@@ -48,6 +48,7 @@ def fingerprinted(
 def dump(database: Database, table: Table, path: Path, key: str = "") -> RowFile:
     """All rows of ``table``, in the order of ``key``, its primary key where none is named."""
     columns = table.names()
+    # "C" sorts as Python compares texts: `rowfile.paired` needs that order.
     query = sql.SQL('SELECT {} FROM {} ORDER BY {}::text COLLATE "C"').format(
         names(columns), database.place(table.name), sql.Identifier(key or table.primary_key[0])
     )

@@ -122,6 +122,7 @@ class _Watch(Watch):
     def __init__(self, target: Postgres, reader: Connection) -> None:
         super().__init__(target, "waiters")
         self.seen: tuple[tuple[int, str, str], ...] = ()
+        # By the server's clock: sessions of ours that begin later (pg_dump) belong to this reading.
         since = "SELECT pg_backend_pid(), clock_timestamp()::text"
         ((pid, at),) = reader.execute(since).fetchall()
         self._asked = {"ours": APPLICATION, "pid": pid, "since": at}

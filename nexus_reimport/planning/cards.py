@@ -24,7 +24,9 @@ Keys = Sequence[str]  # the JSON keys that hold a part, its list of entries firs
 _VALUES = ("number", "phone", "mobile", "value", "address", "email")  # an entry's content keys
 _BESIDE_VALUES = ("e164", "label", "type")  # count as content if an entry has no other
 _DIGITS_OF_A_PHONE = 6  # a text with fewer digits counts as a label
+# What FileMaker's entries hold; every other key of an entry is Nexus's own.
 _WRITTEN = frozenset({*_VALUES, "label", "type", "default", "e164"})
+# Of both shapes: line1 is the import's, street that of Nexus's screens.
 _ADDRESS = ("line1", "street", "line2", "street2", "suburb", "state", "postcode")
 _BESIDE = ("full_address", "country")  # count only if an address has nothing else
 _SEPARATORS = re.compile(r"[,;|\n\r\x0b]+")

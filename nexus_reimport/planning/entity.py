@@ -163,6 +163,7 @@ class EntityPlanner:
         left_out: dict[Id, str] = {}
         held: Counter[str] = Counter()
         for record in self._intake.records(self._spec.source):
+            # By its own fields first: the misfits of a record that is left out do not count.
             rule = _record_rule(self._spec, record)
             values = None if rule else self._converter.convert(self._name, record, known)
             rule = rule or _fed_rule(self._spec, values)
@@ -241,6 +242,7 @@ class EntityPlanner:
         place = self._spec.filemaker_id
         for key in self._before.keys() - brought.keys():
             stored = stored_id(self._before[key], place) if place else ids.NONE
+            # Notes carry no id of FileMaker's: what the last run noted stands for it.
             filemaker_id = stored or by_row.get(key, ids.NONE)
             if not filemaker_id:
                 cause = Cause.NO_FILEMAKER_ID

@@ -41,6 +41,7 @@ class Ledger:
     ) -> None:
         """Add a line. ``entity`` is an entity, an attachment, or "" for a record only looked up."""
         self._out.add((source, entity, outcome, why or None, filemaker_id or None, nexus_id))
+        # The sums account for FileMaker's records: a row of Nexus alone is none of them.
         if outcome not in OF_NEXUS_ALONE:
             self._counts[source, entity][outcome, why] += 1
 

@@ -274,6 +274,7 @@ def _same(old: Any, new: Any, column: ColumnSpec) -> bool:
     if isinstance(old, int | float | Decimal):  # a JSON number; true and false are 1 and 0
         number = _number(new)
         return number == Decimal(str(int(old) if isinstance(old, bool) else old))
+    # A UUID is the same in capitals.
     return convert.identifier(str(old)) == convert.identifier(str(new))
 
 

@@ -79,6 +79,7 @@ def make(
         known = {**known, name: merged[name].resolvable(pointed_at[name])}
         if progress:
             progress(number + 1, len(mapping.entities) + 1)
+    # Values by hand come last: they go only into columns that are still empty.
     before_by_hand = entity.decide(merged, survey.pointers, pointed_at)
     by_hand, entities = _by_hand(given or manual.Given(), before_by_hand, intake, settings)
     owners = {

@@ -269,5 +269,6 @@ def _tried(work: Callable[[], T]) -> tuple[ReimportError | None, T | None]:
         return None, work()
     except ReimportError as error:
         return error, None
+    # One server that fails in an unforeseen way must not hide what the others said.
     except Exception as error:
         return unforeseen(error), None

@@ -267,6 +267,7 @@ def _policy(settings: Settings) -> str:
         "Resource": [f"{bucket}/{prefix}*" for prefix in place.prefixes],
     }
     statements = [listing, reading] if place.sample else [listing]
+    # The version of the language of policies: no date of ours.
     least = {"Version": "2012-10-17", "Statement": statements}
     return f"the least policy: {json.dumps(least)}"
 

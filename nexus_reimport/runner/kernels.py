@@ -19,4 +19,5 @@ def variables(home: Path) -> dict[str, str]:
     places = {name: str(home / name.lower()) for name in _PLACES}
     profile = private.make_folder(Path(places["IPYTHONDIR"]) / "profile_default")
     private.replace(profile / "ipython_kernel_config.py", _CONFIGURATION.encode())
+    # A cell's temporary files may hold rows: they go when this home goes.
     return {**places, "TMPDIR": str(home)}

@@ -98,6 +98,7 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
     output = private.make_folder(run.private / pages.EXECUTED) / f"{name}.ipynb"
     # Created by us, exclusively: papermill would overwrite a page that is there.
     private.write_new(output, b"")
+    # What was journalled before belongs to another page.
     known = len(run.events())
     try:
         with _own_home(run.private.parent), _as_page_of(run), passed_on():

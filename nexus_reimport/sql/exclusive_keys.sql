@@ -2,6 +2,7 @@
 SELECT coalesce(k.conname, i.relname),
        ARRAY(SELECT pg_catalog.pg_get_indexdef(x.indexrelid, position, true)
                FROM generate_series(1, x.indnkeyatts) AS position ORDER BY position),
+       -- With its schema, since another operator may have the same name.
        ARRAY(SELECT format('OPERATOR(%%I.%%s)', n.nspname, o.oprname)
                FROM unnest(k.conexclop) WITH ORDINALITY AS e (oid, position)
                JOIN pg_catalog.pg_operator o ON o.oid = e.oid

@@ -6,6 +6,7 @@ WHERE c.relkind = 'S'
   AND NOT EXISTS (
       SELECT FROM pg_catalog.pg_depend d
       WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+        -- a is of OWNED BY, i of an identity column, e of an extension.
         AND d.deptype IN ('a', 'i', 'e'))
   AND NOT EXISTS (
       SELECT FROM pg_catalog.pg_depend d

@@ -3,6 +3,7 @@ SELECT DISTINCT pg_catalog.quote_ident(r.rolname), pg_catalog.quote_ident(n.nspn
        k.objtype::text,
        EXISTS (SELECT FROM pg_catalog.pg_default_acl d
                CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) a
+               -- 0 stands for every schema.
                WHERE d.defaclrole = r.oid AND d.defaclnamespace IN (0, n.oid)
                  AND d.defaclobjtype = k.objtype AND a.privilege_type = 'SELECT'
                  AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE')))

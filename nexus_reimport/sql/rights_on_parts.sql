@@ -12,6 +12,7 @@ FROM tables
 JOIN pg_catalog.pg_attribute a ON a.attrelid = tables.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_type e
+  -- Of an array counts the right on the type of its elements.
   ON e.oid = CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 THEN t.typelem ELSE t.oid END
 JOIN pg_catalog.pg_namespace n ON n.oid = e.typnamespace
 WHERE NOT pg_catalog.has_type_privilege(e.oid, 'USAGE')

@@ -54,6 +54,7 @@ WITH numbers AS (
     JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass
                                AND d.refclassid = 'pg_catalog.pg_class'::regclass
                                AND d.refobjid = m.oid AND d.refobjsubid = m.attnum
+                               -- a is of OWNED BY, i of an identity column.
                                AND d.deptype IN ('a', 'i')
 ), ranked AS (
     SELECT f.*, min(f.rank) OVER (PARTITION BY f.oid, f.attnum) AS best

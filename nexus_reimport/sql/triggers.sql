@@ -6,6 +6,7 @@ JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_class root ON root.oid = coalesce(pg_catalog.pg_partition_root(c.oid), c.oid)
 JOIN pg_catalog.pg_namespace rn ON rn.oid = root.relnamespace
+-- Internal triggers are those by which foreign keys are checked.
 WHERE rn.nspname = %(schema)s AND NOT g.tgisinternal AND g.tgparentid = 0
   -- 28 = INSERT (4) + DELETE (8) + UPDATE (16) of pg_trigger.tgtype.
   AND g.tgenabled NOT IN ('D', 'R') AND g.tgtype::integer & 28 <> 0

@@ -8,6 +8,7 @@ LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation
 WHERE NOT l.granted
   AND a.datname = current_database()
   AND a.application_name IS DISTINCT FROM %(ours)s
+  -- This also names a session that is only queued before the waiter.
   AND pg_blocking_pids(a.pid) && ARRAY(
       SELECT o.pid FROM pg_catalog.pg_stat_activity o
       WHERE o.pid = %(pid)s

@@ -61,6 +61,7 @@ def take(
             "--compress=1",
             f"--snapshot={snapshot_id}",
             f"--exclude-schema={UNDO_PREFIX}*",
+            # Otherwise it would ask at the terminal, and wait.
             "--no-password",
             f"--file={dump}",
             # whoever comes after a waiting pg_dump would wait as well
@@ -131,7 +132,9 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
         "--no-owner",
         "--no-privileges",
         "--no-publications",
+        # A copy that subscribes would take in what another server sends.
         "--no-subscriptions",
+        # Another server has other tablespaces.
         "--no-tablespaces",
         f"--use-list={chosen}",
     ]

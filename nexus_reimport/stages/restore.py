@@ -208,6 +208,7 @@ def _in_its_place(connection: Connection, live: str, name: str) -> Iterator[Step
         whom = f"ROLE {_quoted(connection, role)} IN " if role else ""
         setting = f"{_quoted(connection, key)} = {_setting(connection, key, value)}"
         steps.append(f"ALTER {whom}DATABASE {new} SET {setting};")
+    # From another database: nobody can rename the one that they are connected to.
     yield from (Step("postgres", text) for text in steps)
 
 

@@ -313,6 +313,7 @@ class _Bench:
             return trial
         try:
             report = self._acts.verify(self._corrupted(scene))
+        # The other kinds are still tried; a crash counts as a corruption that was not found.
         except Exception as error:
             return replace(trial, crashed=type(error).__name__)
         worse = [r for r in report.results if self._is_worse(r)]

@@ -51,7 +51,9 @@ def take(
     places = {name: channels.of(name) for name in chosen}
     with _each(channels.place.workers) as pool:
         metadata = pool(lambda name: places[name].source.fields(places[name].table), chosen)
+        # Before any record: a field that is not there would be read as empty.
         fields = _fields(chosen, places, metadata)
+        # Counted here and again at the end: what comes or goes in between shows.
         counts = pool(lambda name: places[name].source.count(places[name].table), chosen)
         done = _Counter(sum(counts.values()), progress)
 

@@ -58,6 +58,7 @@ def read(
     """
     obstacles.refuse_hidden_rows(connection)  # every count and fingerprint below would be wrong
     catalog = catalogs.read(connection, mapping.schema_name)
+    # Before anything names a table: PostgreSQL would tell no more than the first that is missing.
     fit.check(connection, mapping, catalog)
     types = catalogs.content_types(connection, mapping)
     database = Database(connection, mapping, catalog, types)

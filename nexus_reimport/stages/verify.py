@@ -136,6 +136,7 @@ def gather(
             reader.read(part)
             if progress:
                 progress(number, STEPS)
+    # S3 takes long: by now the database's snapshot is not held any more.
     found = {**reader.found, "census_now": storage.list(), "sample_now": storage.read()}
     found["api"] = _ask_api(settings, found["shown"])
     if progress:

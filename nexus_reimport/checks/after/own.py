@@ -68,6 +68,7 @@ def _not_as_written(after: After, row: Mapping[str, Any]) -> Iterator[str]:
     others = [r for r in had(after.own.rows) if r["run"] != row["run"]]
     known = {run for run, _ in _digests(after, kept(after.survey.runs))}
     following = max((r["number"] or 0 for r in others), default=0) + 1
+    # Only where every run that was known is still there: the number counts on from those.
     if known <= {r["run"] for r in others} and row["number"] != following:
         yield "number"
     is_too_early = at < after.survey.taken_at - _CLOCKS

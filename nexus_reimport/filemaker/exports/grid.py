@@ -21,6 +21,7 @@ from nexus_reimport.text import composed, fold
 _AGAIN = "export the table from FileMaker again"
 # Spreadsheet programs add these around headers; a byte-order mark once hid a column.
 _AROUND_NAMES = " \t\r\n\u00a0\ufeff\u200b"
+# No field is called so: a first line that holds one is a record.
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 

@@ -91,6 +91,7 @@ def remember(connection: Connection, row: RunRow) -> None:
     connection.execute(
         sql.SQL(
             "INSERT INTO {table} (number, {columns})"
+            # No two runs write at once: each holds the run lock.
             " SELECT coalesce(max(number), 0) + 1, {values} FROM {table}"
         ).format(
             table=RUNS,

@@ -30,6 +30,7 @@ def read(connection: Connection, path: Path) -> RowFile:
 def read_as_planned(connection: Connection, entities: Sequence[str], path: Path) -> RowFile:
     """What the last run loaded, as a plan has it: entity by entity, in order of FileMaker ids."""
     query = sql.SQL(
+        # "C" sorts as Python does, which has sorted the ids of the plan.
         'SELECT {} FROM {} ORDER BY array_position({}::text[], entity), filemaker_id COLLATE "C"'
     ).format(names(COLUMNS), LOADED, sql.Literal(list(entities)))
     return copy_out(connection, query, path, COLUMNS)

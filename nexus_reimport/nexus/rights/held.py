@@ -14,6 +14,7 @@ from nexus_reimport.nexus.postgres import Connection, statement
 from nexus_reimport.nexus.registry import OWN_SCHEMA
 from nexus_reimport.nexus.rights.rules import RULES, Right
 
+# TRUNCATE, since it lets LOCK TABLE pass; a run never truncates, which keeps readers out.
 OF_A_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 MAINTAIN_SINCE = 170000  # server_version_num: PostgreSQL 17 introduced the privilege
 
