@@ -113,6 +113,7 @@ class _NotedMapping(Mapping[Any, Any]):
         self._mapping, self._notes, self._path = mapping, notes, path
 
     def __getitem__(self, key: Any) -> Any:
+        # Noted first: that a key is missing is also something that was seen.
         self._notes[*self._path, _Key(key)] = self._mapping.get(key, _GONE)
         return self._mapping[key]
 

@@ -240,6 +240,7 @@ def _of_reference(mapping: FieldMapping, path: Path, reference: Reference) -> It
 
 
 def _of_by_hand(mapping: FieldMapping, path: Path, name: str, kind: ByHand) -> Iterator[Problem]:
+    # Excel compares the names of sheets without regard to case.
     others = [other for other in mapping.by_hand if other.casefold() == name.casefold()]
     if not _SHEET.fullmatch(name) or others != [name]:
         yield path, "cannot be the name of a sheet, or another sheet has this name"

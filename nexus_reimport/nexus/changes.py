@@ -201,6 +201,7 @@ def _pointed_at(
 
 def _ids(reference: Reference) -> sql.Identifier:
     name = " ".join((reference.target, *reference.target_columns))
+    # A digest: the names together may have more than the 63 bytes of a name in PostgreSQL.
     return sql.Identifier("pg_temp", f"ids_{private.sha256(name.encode())[:32]}")
 
 
@@ -208,6 +209,7 @@ def _remember_ids(transaction: Transaction, part: UndoTable, reference: Referenc
     """Keep the ids by which ``reference`` can point at the rows; the undo deletes the rows."""
     present = references.ids(table_name(transaction.schema, part.table), reference, part.key)
     transaction.execute(
+        # IF NOT EXISTS: several references point at the same columns of the same table.
         sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} ON COMMIT DROP AS {}").format(
             _ids(reference), present
         )

@@ -18,6 +18,7 @@ def check(connection: Connection, mapping: FieldMapping, catalog: Catalog) -> No
             written.
     """
     problems = [*_missing(mapping, catalog), *_unfit(mapping, catalog)]
+    # A table that is missing is told by `_missing`; its rows cannot be read.
     if mapping.content_types in ("", *catalog.tables):
         types = catalogs.content_types(connection, mapping)
         problems += [

@@ -199,6 +199,7 @@ def _published(database: Database) -> Iterator[Problem]:
         if why == "list":
             without_list = _text(
                 database.connection,
+                # Not SET TABLE: it would replace all the other tables of the publication.
                 "ALTER PUBLICATION {0} DROP TABLE {1}; ALTER PUBLICATION {0} ADD TABLE {1};",
                 Name(publication),
                 place,
@@ -209,6 +210,7 @@ def _published(database: Database) -> Iterator[Problem]:
                 without_list,
             )
             continue
+        # DEFAULT is the primary key's columns: a table without one needs FULL.
         what = "ALTER TABLE {} REPLICA IDENTITY FULL;"
         if why == "identity" and has_key:
             what = "ALTER TABLE {} REPLICA IDENTITY DEFAULT;"
@@ -247,6 +249,7 @@ def _used_up_sequences(database: Database) -> Iterator[Problem]:
     for sequence in sequences.used_up(connection, schema, database.mapping.wiped_tables()):
         limit, own, of_column = sql.SQL("MAXVALUE"), sequence.largest, sequence.widest
         if not sequence.rises:
+            # An integer type reaches one further down than up: -32768 to 32767.
             limit, own, of_column = sql.SQL("MINVALUE"), sequence.smallest, -sequence.widest - 1
         what = f"{sequence.what} has no value left: no row can be added, before the run or after it"
         if own != of_column:
@@ -254,6 +257,7 @@ def _used_up_sequences(database: Database) -> Iterator[Problem]:
                 what,
                 _text(
                     connection,
+                    # AS bigint: a limit may not lie beyond the sequence's own type.
                     "ALTER SEQUENCE {} AS bigint {} {};",
                     sequence.place,
                     limit,

@@ -63,6 +63,7 @@ _SHAPES = (
         "install PostgreSQL's own client tools and name their folder: [postgres] binaries",
     ),
     _why(
+        # Older servers write "SSL off", newer ones "no encryption".
         r"(no encryption|SSL off).*no pg_hba|no pg_hba.conf entry.*(no encryption|SSL off)",
         "the server accepts no unencrypted connection from this machine (pg_hba.conf)",
         'set sslmode = "verify-full" in [postgres]',
@@ -87,6 +88,7 @@ _SHAPES = (
         "check [postgres] sslcert and sslkey: both files must exist, the key with mode 0600",
     ),
     _why(
+        # libpq looks for the default certificate in the home, which a service's account may lack.
         r"root certificate file .* does not exist|could not get home directory",
         "the file of the certificate authority does not exist",
         f"{_CERTIFICATE}; check its path",
@@ -192,6 +194,7 @@ _SHAPES = (
         " address (listen_addresses)",
     ),
     _why(
+        # The name of PostgreSQL's socket file, which ends with the port.
         r"\.s\.PGSQL\.|No such file or directory|Permission denied",
         "the server's socket does not exist, or this account may not use it",
         "check [postgres] host, which is the socket's folder, and that PostgreSQL is running",
@@ -202,12 +205,14 @@ _SHAPES = (
         "check [postgres] host, the VPN, and whether a firewall blocks this machine",
     ),
     _why(
+        # The system's "timed out", and libpq's "timeout expired".
         r"time(d)? ?out|timeout expired",
         "the host did not answer in time",
         "check [postgres] host and port; the cause may be a firewall that drops packets, or a"
         " server that is too busy",
     ),
     _why(
+        # OpenSSL says "wrong version" or "packet length" of an answer in plain text.
         r"invalid response|expected authentication request|unexpected response|wrong version"
         r"|unknown protocol|lost synchronization|packet length|record layer",
         "the service at this host and port is not PostgreSQL",
@@ -249,6 +254,7 @@ def is_of_connection(text: str) -> bool:
     """Whether ``text``, from a program of PostgreSQL, reports that it could not connect."""
     return bool(
         re.search(
+            # The wording is the version's: "connection to server … failed" since PostgreSQL 14.
             r"connection to (server|database) .*failed|could not connect|could not translate host"
             r"|SSL support is not compiled in",
             text,

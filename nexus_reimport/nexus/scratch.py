@@ -250,6 +250,7 @@ def _watched(server: Postgres, name: str, token: str, note: Path) -> subprocess.
     )
     instructions = {
         "server": {**server.model_dump(mode="json"), "password": ""},
+        # Beside the rest: in a dump of the settings a secret is only asterisks.
         "password": server.password.get_secret_value(),
         "name": name,
         "token": token,

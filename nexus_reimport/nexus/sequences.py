@@ -118,6 +118,7 @@ def move_past_keys(connection: Connection, schema: str, sequence: Sequence) -> N
 
     It is never moved back: setval has an effect only if the sequence is behind that key.
     """
+    # Keys beyond the limits were not given out by it, and setval would refuse them.
     query = sql.SQL("SELECT {}({column}) FROM {} WHERE {column} BETWEEN {} AND {}").format(
         sql.SQL("max" if sequence.rises else "min"),
         table_name(schema, sequence.table),
@@ -143,6 +144,7 @@ def move_past_keys(connection: Connection, schema: str, sequence: Sequence) -> N
 
 
 def _state(connection: Connection, sequence: Sequence) -> tuple[int, bool]:
+    # Not from pg_sequences, whose last_value is empty until the sequence is called.
     query = sql.SQL("SELECT last_value, is_called FROM {}").format(sequence.place)
     row = connection.execute(query).fetchone()
     return (int(row[0]), bool(row[1])) if row else (0, False)

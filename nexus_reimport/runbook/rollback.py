@@ -75,6 +75,7 @@ def begin(
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
     require_ready(settings, mapping, Task.ROLLBACK)
+    # A killed run's copies would else stay: they hold patients' data.
     clear_scratch(settings)
     choice = _choice(newer)
     if run_id:

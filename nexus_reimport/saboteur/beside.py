@@ -161,6 +161,7 @@ _KINDS: tuple[tuple[str, str, str, LiteralString], ...] = (
         "a_large_object_is_added",
         "There is a large object that was not there.",
         _OTHER,
+        # 0: the server chooses an unused number.
         "SELECT pg_catalog.lo_create(0)",
     ),
 )

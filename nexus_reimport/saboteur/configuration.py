@@ -298,6 +298,7 @@ def a_configuration_row_is_there_twice(scene: Scene) -> int:
             ).format(sql.Literal(place.as_string(scene.connection)))
         )
         for (name,) in keys:
+            # CASCADE: foreign keys of other tables depend on the key.
             drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {} CASCADE")
             scene.do(drop.format(place, sql.Identifier(str(name))))
         return scene.do(sql.SQL("INSERT INTO {0} SELECT * FROM {0} LIMIT 1").format(place))

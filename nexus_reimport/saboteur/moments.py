@@ -19,6 +19,7 @@ _MONTH_FOR_DAY: LiteralString = (
 )
 
 # name, what it means, of which types, the value as it becomes, which can be changed so
+# isfinite: infinity plus any interval is infinity, so nothing would be changed.
 _MOMENTS: tuple[tuple[str, str, tuple[str, ...], LiteralString, LiteralString], ...] = (
     (
         "a_time_is_off_by_a_microsecond",
@@ -59,6 +60,7 @@ _MOMENTS: tuple[tuple[str, str, tuple[str, ...], LiteralString, LiteralString], 
         "a_time_is_in_another_zone",
         "An instant is off by ten hours: local time taken for UTC.",
         _INSTANT,
+        # The offset of Australia's east coast, without summer time.
         "{0} + interval '10 hours'",
         "isfinite({0})",
     ),
@@ -82,6 +84,7 @@ _MOMENTS: tuple[tuple[str, str, tuple[str, ...], LiteralString, LiteralString], 
         "A date has its day for its month.",
         _DATE,
         _MONTH_FOR_DAY,
+        # Only a day up to 12 can be a month.
         "isfinite({0}) AND extract(day FROM {0}) <= 12",
     ),
     (

@@ -58,6 +58,7 @@ def _fabricated(tables: Chosen, scene: Scene) -> int:
 
     def attempt(table: Table) -> int:
         keys = scene.keys(table)
+        # Doubled first: where that fails, nothing may be lost either.
         added = scene.double(table, keys[:1]) if len(keys) > 1 else 0
         return scene.delete(table, keys[-1:]) if added else 0
 
@@ -85,6 +86,7 @@ def _keys_swapped(tables: Chosen, scene: Scene) -> int:
 
     def attempt(table: Table) -> int:
         one, other = (*scene.keys(table)[:2], "", "")[:2]
+        # A unique key is checked row by row, and would refuse the first of two exchanged values.
         unique = {c for k in table.unique_keys for c in k.columns}
         columns = [n for n in table.names() if n not in table.primary_key and n not in unique]
         mine = sql.SQL(", ").join(sql.SQL("{0} = o.{0}").format(sql.Identifier(c)) for c in columns)
@@ -244,6 +246,7 @@ def all_rows_of_a_patient_are_anothers(scene: Scene) -> int:
 
     def attempt(where: Field) -> int:
         query = sql.SQL(
+            # As text: older servers have no min and max of uuid.
             "UPDATE {table} SET {column} = (SELECT max({column}::text)::uuid FROM {table})"
             " WHERE {column} = (SELECT min({column}::text)::uuid FROM {table})"
         )

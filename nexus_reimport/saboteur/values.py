@@ -179,6 +179,7 @@ _TEXTS: tuple[tuple[str, str, LiteralString, LiteralString], ...] = (
     (
         "a_text_is_of_nobody",
         "A text is a different one altogether, of the same length.",
+        # MD5 is 32 digits: so often that it is long enough, then cut.
         "left(repeat(md5({0}), 1 + length({0}) / 32), length({0}))",
         "length({0}) > 8",
     ),
@@ -288,6 +289,7 @@ def a_column_is_shifted_by_one_row(scene: Scene) -> int:
         return scene.do(
             sql.SQL(
                 "UPDATE {table} AS t SET {column} = s.value FROM (SELECT {key},"
+                # A window by itself: in the usual one last_value is the row's own.
                 " coalesce(lag({column}) OVER shift, last_value({column}) OVER whole) AS value"
                 " FROM {table} WHERE {column} IS NOT NULL WINDOW shift AS (ORDER BY {key}),"
                 " whole AS (ORDER BY {key} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED"

@@ -139,6 +139,7 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
         f"--use-list={chosen}",
     ]
     if to_look_at:
+        # A label whose provider this server has not loaded would stop the restore.
         command.append("--no-security-labels")
     pg_tools.run([*command, f"--dbname={into.database}", dump], into, folder / "pg_restore.log")
     return without

@@ -406,4 +406,5 @@ class _Reader:
 
 def _risen(was: Positions, now: Positions) -> set[str]:
     """The sequences that have given out something since; one set back has a check of its own."""
+    # One that was never called has no last value.
     return {name for name, last in now.items() if last is not None and last > (was.get(name) or 0)}

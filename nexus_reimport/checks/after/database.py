@@ -141,6 +141,7 @@ def _rows_compared(was: Iterable[Dict], now: Iterable[Dict]) -> _Compared:
     found, last = _Compared(), ""
     for (key,), then, row in rowfile.paired(was, now, by("key")):
         if then is None:
+            # Sorted by key: a row without a partner that repeats the last key is a second one.
             found.doubled += key == last
             found.added += key != last
             _note(found.keys if key == last else found.added_keys, key)
@@ -158,6 +159,7 @@ def _rows_compared(was: Iterable[Dict], now: Iterable[Dict]) -> _Compared:
 
 
 def _is_emptied(was: str, now: str) -> bool:
+    # A digit for each volatile column, 1 where it is filled: only from 1 to 0 is a loss.
     return len(was) != len(now) or any(a > b for a, b in zip(was, now, strict=True))
 
 
@@ -186,6 +188,7 @@ def no_sequence_was_set_back(after: After) -> Finding:
         position = now.get(name)
         if last is not None and (position is None or position < last):
             off.append(
+                # A sequence that falls is kept with the other sign: "less" is a step back.
                 f"{name}: {abs(last)} then, {'nothing' if position is None else abs(position)} now"
             )
     note = "" if after.survey.positions else "there is no sequence"

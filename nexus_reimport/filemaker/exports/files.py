@@ -258,6 +258,7 @@ class ExportedFiles:
         """The path of ``table``: a file in the folder, of a kind that can be read."""
         existing, folder = self.tables(), self._place.folder.resolve()
         path = (folder / self._spelt(table, existing)).resolve()
+        # After resolve(): a symbolic link in the folder may lead out of it, too.
         if not path.is_relative_to(folder):
             raise SettingsError(
                 "the name of a file leads out of the exports folder",

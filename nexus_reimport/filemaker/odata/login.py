@@ -12,6 +12,7 @@ from nexus_reimport.filemaker import codes
 from nexus_reimport.filemaker.http import Answer
 from nexus_reimport.filemaker.odata.collection import code_of
 
+# FileMaker's code of a wrong account or password, which a web server's own 401 lacks.
 _WRONG = 212
 
 

@@ -38,6 +38,7 @@ class Shape:
 
     def not_computed(self, page: Collection) -> int:
         """How many wanted values of ``page`` were a bare ``?``."""
+        # A bare ? is no JSON, so only an answer that had to be repaired can hold one.
         if not page.repaired:
             return 0
         wanted = self.names or tuple(self._fields)
@@ -60,5 +61,6 @@ class Shape:
 def _unfold(values: dict[str, Any], name: str) -> None:
     """Replace a list of repetitions by one value for each: ``Face``, ``Face(2)``."""
     if isinstance(repetitions := values.get(name), list):
+        # With an empty list the field itself would be missing from the row.
         for number, value in enumerate(repetitions or [""], 1):
             values[name if number == 1 else f"{name}({number})"] = value

@@ -164,6 +164,7 @@ class _RightsReader:
     def _undo_of_the_latest_run(self) -> str:
         """The schema of the undo data that a rollback would use; "" if there is none to see."""
         ours = {r.name: r for r in self._relations if r.schema == OWN_SCHEMA}
+        # Reading a table that is not there, or not ours to read, would abort the transaction.
         if registry.RUNS_NAME not in ours or not ours[registry.RUNS_NAME].is_own:
             return ""
         standing = registry.standing(self._connection)
