@@ -94,9 +94,8 @@ def _played(
     references: list[Reference] = _next(answers, workers)
     cases = [c for c in every(references, chosen.seed, chosen.random) if chosen.only in str(c)]
     ending = time.monotonic() + 60 * chosen.minutes
-    usual = {known.kind: known.seconds for known in references}
     for case in [] if chosen.list else cases:
-        orders.put((case, usual[case.kind], ending))
+        orders.put((case, ending))
     for _ in workers:
         orders.put(None)
     results: list[Result] = []
@@ -130,13 +129,13 @@ def _work(
         furnish(world)
         answers.put([reference(world, kind) for kind in KINDS.values()])
         while order := orders.get():
-            case, usual, ending = order
+            case, ending = order
             if time.monotonic() > ending:
                 answers.put(None)
                 continue
             try:
                 brisk = case.point is not None and case.fault in ORDERLY
-                answers.put(play(world, case, usual, briskly=brisk))
+                answers.put(play(world, case, briskly=brisk))
             except Exception:  # the harness's own fault is a failed case, too
                 answers.put(_broken(case, traceback.format_exc()))
 

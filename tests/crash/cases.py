@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -121,18 +122,30 @@ class Reference:
 
     kind: str
     points: tuple[Point, ...]
+    reached: tuple[float, ...]  # seconds after the start, one for each point
     connected: frozenset[Point]  # a session of ours was open between this point and the next
     seconds: float
+
+    def at(self, seconds: float) -> tuple[Point | None, float]:
+        """The point that came before that instant, and how long before; None before all."""
+        number = bisect.bisect_right(self.reached, seconds)
+        if number == 0:
+            return None, seconds
+        return self.points[number - 1], seconds - self.reached[number - 1]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One blow to one run: at a point, or (``share``) after a part of the usual time."""
+    """One blow to one run: at a point, or at random: some seconds past one, or past the start.
+
+    A random instant is counted from a point, since a run takes longer beside other work.
+    """
 
     kind: str
     fault: Fault
     point: Point | None
-    share: float = 0.0
+    past: Point | None = None
+    pause: float = 0.0  # seconds
     number: int = 0
 
     def __str__(self) -> str:
@@ -186,4 +199,5 @@ def _random(references: list[Reference], seed: int, count: int) -> Iterator[Case
     for number in range(1, count + 1):
         chance = random.Random(f"{seed}/{number}")
         reference = chance.choices(references, [r.seconds for r in references])[0]
-        yield Case(reference.kind, chance.choice(faults), None, 0.95 * chance.random(), number)
+        past, pause = reference.at(0.95 * reference.seconds * chance.random())
+        yield Case(reference.kind, chance.choice(faults), None, past, pause, number)

@@ -38,17 +38,14 @@ class Result:
     said: str
 
 
-def play(world: World, case: Case, usual: float = 0.0, *, briskly: bool = False) -> Result:
-    """One case. ``usual`` is how long an undisturbed run takes.
-
-    ``briskly`` steps through the next run in this process, at a quarter of the cost.
-    """
+def play(world: World, case: Case, *, briskly: bool = False) -> Result:
+    """One case; ``briskly``: the next run is stepped through here, at a quarter of the cost."""
     kind, began = KINDS[case.kind], time.monotonic()
     world.begin(kind.start, small_disk=case.fault is Fault.DISK)
     known = {run.id for run in world.records()}
     journal = Journal(world.runs / ENVIRONMENT)
     command = world.start(kind.words(world))
-    came = _instant(case, usual, journal, command)
+    came = _instant(case, journal, command)
     struck = strike(world, command, journal, case.fault, came, anywhere=case.point is None)
     code = command.wait()
     wrong = [f"left behind: {thing}" for thing in world.leftovers()]
@@ -82,19 +79,22 @@ def _its_own(world: World, kind: Kind, known: set[str]) -> Run | None:
     return candidates[-1] if candidates else None
 
 
-def _instant(case: Case, usual: float, journal: Journal, command: Command) -> Callable[[], bool]:
-    point = case.point
+def _instant(case: Case, journal: Journal, command: Command) -> Callable[[], bool]:
+    point, past = case.point, case.past
     if point is not None:
         return lambda: journal.reach(point, command.runs)
-    end = time.monotonic() + case.share * usual
 
-    def over() -> bool:
-        while command.runs() and time.monotonic() < end:
+    def came() -> bool:
+        """The pause after a point is over, or the next point has come."""
+        if past is not None and not journal.reach(past, command.runs):
+            return False
+        reached, end = len(journal.points), time.monotonic() + case.pause
+        while command.runs() and time.monotonic() < end and len(journal.points) == reached:
             journal.look()
             time.sleep(TICK)
         return command.runs()
 
-    return over
+    return came
 
 
 def _judge(kind: Kind, state: str, verdict: Verdict | None) -> list[str]:

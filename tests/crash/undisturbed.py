@@ -75,19 +75,24 @@ def reference(world: World, kind: Kind) -> Reference:
     began = time.monotonic()
     command = world.start(kind.words(world))
     connected: set[Point] = set()
+    reached: dict[Point, float] = {}
     while command.runs():
-        journal.look()
+        for point in journal.look():
+            reached.setdefault(point, time.monotonic() - began)
         if journal.last and world.postgres.open and sessions(world):
             connected.add(journal.last)
         time.sleep(TICK)
-    journal.look()
+    seconds = time.monotonic() - began
+    for point in journal.look():
+        reached.setdefault(point, seconds)
     if (code := command.wait()) != kind.exit_code or world.state_name() != kind.leaves:
         raise AssertionError(f"undisturbed, {kind.name} ends with {code}: {command.said}")
-    points = tuple(dict.fromkeys(journal.points))
+    points = tuple(reached)
     stages = [point.stage for point in points]
     if kind.until in stages:
         points = points[: stages.index(kind.until)]
-    return Reference(kind.name, points, _without_gaps(points, connected), time.monotonic() - began)
+    times = tuple(reached[point] for point in points)
+    return Reference(kind.name, points, times, _without_gaps(points, connected), seconds)
 
 
 def _without_gaps(points: tuple[Point, ...], connected: set[Point]) -> frozenset[Point]:

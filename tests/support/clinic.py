@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -261,7 +261,8 @@ def opened(
     number = next(_number)
     databases = {kind: f"nexus_{kind}_{number}" for kind in templates}
     make_database(server, databases["dev"], templates["dev"])
-    tables = copy.deepcopy(list(made_up.filemaker))
+    # In a third of a deepcopy's time.
+    tables = pickle.loads(pickle.dumps(list(made_up.filemaker)))  # noqa: S301 - our own bytes
     with (
         Simulator(tables, password=PASSWORD, only_odata=ONLY_ODATA) as simulator,
         pytest.MonkeyPatch.context() as patch,
