@@ -194,6 +194,7 @@ def _images(facts: Facts) -> Iterable[Values]:
 
 
 def _export_date() -> str:
+    # The field is a text: FileMaker gives it as it was written, not as its dates.
     return f"{IMPORTED:%d/%m/%Y}"
 
 

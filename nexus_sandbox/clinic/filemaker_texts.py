@@ -26,6 +26,7 @@ def status(filemaker_id: str) -> str:
 
 def credits_of(text: str) -> int:
     """The price of a message."""
+    # One SMS holds 160 characters.
     return 1 + len(text) // 160
 
 

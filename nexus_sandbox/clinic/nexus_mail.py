@@ -82,6 +82,7 @@ def sent_mail_rows(facts: Facts, boxes: list[Row], templates: list[Row]) -> Iter
             "error_message": "",
             "gmail_message_id": f"msg-{number}",
             "gmail_thread_id": f"thread-{number // 2}",
+            # A column of text, not of uuid: the database takes an id in any case.
             "related_patient_id": about.upper() if number % 20 == 3 else about,
             "related_appointment_id": "" if number % 2 else str(event.id),
             "related_report_type": "",

@@ -138,6 +138,7 @@ def _metadata(person: Person, number: int) -> Jsonb | None:
         return Jsonb({"source": "nexus"}) if number % 2 else None
     held = _from_spreadsheet(person) if person.by_spreadsheet else _from_api(person)
     if number % 400 == 17:
+        # A text in JSON: nothing keeps it in FileMaker's upper case.
         held["filemaker_id"] = person.filemaker_id.lower()
     if number % 25 == 0:
         held["reviewed"] = {"by": "reception", "note": "checked by phone"}

@@ -35,6 +35,7 @@ _SENTENCES = (
     "Path C:\\Scans\\N\\left\\.obj kept on the server",
     '"Happy with the result"; see {photos} <today>',
     "Left\t27.5\tRight\t28",
+    # COPY's own marks: this is its NULL, and the next one, alone in a line, ends its data.
     "\\N",
     "\\.",
     "Rückfrage beim Hausarzt",
@@ -122,6 +123,7 @@ def make(facts: Facts) -> None:
 
 def nexus_text(text: str) -> str:
     """A text as the earlier import brought it into Nexus."""
+    # FileMaker ends the lines of a text with CR.
     return text.replace("\r", "\n").strip()
 
 
