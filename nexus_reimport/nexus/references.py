@@ -132,6 +132,7 @@ def ids(place: sql.Composable, reference: Reference, key: str = "") -> sql.Compo
 
 def _id(columns: Sequence[str]) -> sql.Composed:
     """The value of these columns as one lower-case text."""
+    # A uuid is printed in small letters; a column of text may hold it in capitals.
     text = sql.SQL("lower({}::text)" if len(columns) == 1 else "lower(ROW({})::text)")
     return text.format(names(columns))
 
@@ -149,6 +150,7 @@ def count(connection: Connection, schema: str, reference: Reference) -> tuple[in
     row = connection.execute(
         sql.SQL(
             "SELECT count(*) FILTER (WHERE target.id IS NOT NULL),"
+            # In a column of text, '' points at nothing.
             " count(*) FILTER (WHERE target.id IS NULL AND pointing.id <> '')"
             " FROM ({}) AS pointing LEFT JOIN ({}) AS target USING (id)"
         ).format(pointing(schema, reference), ids(_target(schema, reference), reference))

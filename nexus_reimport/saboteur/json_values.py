@@ -19,6 +19,7 @@ Change = Callable[[Any], Any]
 
 
 def _whole(node: Any) -> bool:
+    # In Python true and false are whole numbers, too.
     return isinstance(node, int) and not isinstance(node, bool)
 
 
@@ -204,6 +205,7 @@ def _changed(change: Change, scene: Scene) -> int:
 
     def attempt(where: Field) -> int:
         for key, text in scene.texts_of(where):
+            # With floats 1.10 would come back as 1.1, and so be a second change.
             document = _replaced(simplejson.loads(text, use_decimal=True), change)
             if document is not _SAME:
                 given = simplejson.dumps(document, use_decimal=True)

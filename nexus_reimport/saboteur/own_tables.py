@@ -151,6 +151,7 @@ def _undo(statement: LiteralString, which: str, scene: Scene) -> int:
     return scene.first(partial(scene.do, query.format(table)) for table in tables)
 
 
+# Rows are chosen by their place (ctid): CREATE TABLE AS gives the kept tables no key.
 _OF_UNDO: tuple[tuple[str, str, LiteralString, str, bool], ...] = (
     (
         "the_rows_before_are_lost",

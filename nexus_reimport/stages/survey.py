@@ -127,6 +127,7 @@ def _protected(database: Database) -> tuple[Hashed, ...]:
 
 def _state(database: Database, table: Table, prints: Mapping[str, Fingerprint]) -> TableState:
     _, role, left_out = tables.fingerprinted(database.mapping, table)
+    # A table that was hashed row by row is not read a second time.
     found = prints.get(table.name) or tables.fingerprint_of(database, table)
     return TableState(table.name, role, found.rows, found, left_out, table.primary_key)
 

@@ -221,6 +221,7 @@ class _Reader:
             "states": self._states,
             "linking": self._linking,
             "fingerprints": self._fingerprints,
+            # What follows uses what was found: the fingerprints here, the positions at the end.
             "hashes": self._hashes,
             "own": self._own,
             "schema_changes": self._schema_changes,
