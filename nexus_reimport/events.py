@@ -38,6 +38,7 @@ class Event(StrEnum):
     UNSAVED = "unsaved"  # pages that were stepped through came in without their last outputs
     PAGE = "page"  # an executed page came into the record, and how many outputs were withheld
     SWEPT = "swept"  # every file was searched for what identifies a person
+    REDACTED = "redacted"  # what was found was taken out of earlier lines, or of pages
     UNTIDY = "untidy"  # an executed page could not be cleaned for the record
     # in the register beside the records
     PURGED = "purged"  # the private files of a run, or of a lab, were deleted

@@ -28,6 +28,7 @@ from pathlib import Path
 
 PAYLOAD, TAGS, MANIFEST = "data", "tagmanifest-sha256.txt", "manifest-sha256.txt"
 TOP = {"bagit.txt", "bag-info.txt", "README.txt", MANIFEST}
+DECLARED = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 SIGNATURE = TAGS + ".sig"
 SIGNED = "Signed-By"  # in bag-info.txt: who has signed the record
 NAMESPACE = "nexus-reimport-record"  # of the signature, which is of nothing else
@@ -56,16 +57,17 @@ def seal_of(bag):
     return sha256(bag / TAGS) if is_file(bag / TAGS) else ""
 
 
-def info_of(bag):
-    """What bag-info.txt says, by its labels."""
+def facts_of(bag):
+    """What bag-info.txt says: labels and facts, in its order."""
     path = bag / "bag-info.txt"
     text = path.read_bytes().decode("utf-8", "replace") if is_file(path) else ""
-    found = {}
-    for line in text.splitlines():
-        label, colon, fact = line.partition(":")
-        if colon:
-            found[label.strip()] = fact.strip()
-    return found
+    parts = [line.partition(":") for line in re.sub(r"\n[ \t]+", " ", text).splitlines()]
+    return [(label.strip(), fact.strip()) for label, colon, fact in parts if colon]
+
+
+def info_of(bag):
+    """What bag-info.txt says, by its labels."""
+    return dict(facts_of(bag))
 
 
 def number_of(bag):
@@ -83,7 +85,8 @@ def read_manifest(path, problems):
     if not is_file(path):
         problems.append(f"{path.name}: missing")
         return found
-    for line in path.read_bytes().decode("utf-8", "replace").splitlines():
+    text = path.read_bytes().decode("utf-8", "replace")
+    for line in (text[:-1] if text.endswith("\n") else text).split("\n"):
         match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
         if not match:
             problems.append(f"{path.name}: a line cannot be read")
@@ -98,6 +101,8 @@ def read_manifest(path, problems):
 def everything_below(folder, bag, problems):
     """The files below a folder; links, empty folders and the like are problems."""
     found = set()
+    if folder.is_symlink():
+        problems.append(f"{folder.name}: a symbolic link")
     for at, folders, files in os.walk(folder):
         for name in folders + files:
             path = Path(at, name)
@@ -131,12 +136,21 @@ def lines_of(path):
 
 
 def parsed(raw):
-    """What a line of a journal says; None where it was cut."""
+    """What a line of a journal says; None where it was cut. What is said twice has no number."""
+    twice = []
+
+    def once(pairs):
+        made = dict(pairs)
+        twice.extend(made if len(made) != len(pairs) else ())
+        return made
+
     try:
-        line = json.loads(raw)
-        return line if isinstance(line["event"], str) else None
+        line = json.loads(raw, object_pairs_hook=once)
+        if not isinstance(line["event"], str):
+            return None
     except (ValueError, RecursionError, KeyError, TypeError):
         return None
+    return dict(line, n=None) if twice else line
 
 
 def check_journal(path, problems, remarks, first=1):
@@ -160,8 +174,9 @@ def check_journal(path, problems, remarks, first=1):
 def check_names(bag, events, problems):
     """Whether all that names the run and its verdict names the same."""
     told = info_of(bag)
+    path = bag / PAYLOAD / "verdict.json"
     try:
-        verdict = json.loads((bag / PAYLOAD / "verdict.json").read_bytes())
+        verdict = json.loads(path.read_bytes() if is_file(path) else b"")
         written = (verdict["run"], verdict["environment"], verdict["verdict"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         problems.append("data/verdict.json: missing or damaged")
@@ -207,20 +222,16 @@ def check_signature(bag, signers, problems, remarks):
             problems.append(f"{SIGNATURE}: it is not a signature of {who}")
 
 
-def check_record(bag, signers=None):
-    """One record: whether it is sealed, what is wrong with it, and what is good to know."""
-    problems, remarks = [], []
-    if bag.is_symlink():
-        return False, ["a symbolic link"], remarks
-    if (bag / "journal.jsonl").is_file() and not (bag / PAYLOAD).exists():
-        return False, ["a record of a former version, which is no bag"], remarks
-    if not is_file(bag / PAYLOAD / "journal.jsonl"):
-        return False, ["a folder without a journal"], remarks
-    events = check_journal(bag / PAYLOAD / "journal.jsonl", problems, remarks)
-    if not os.path.lexists(bag / TAGS):
-        if any(event == "sealed" for event, _ in events):
-            problems.append("its seal was cut short, or taken away")
-        return False, problems, remarks
+def check_files(bag, problems):
+    """The files of a bag against its manifests."""
+    if is_file(bag / "bagit.txt") and (bag / "bagit.txt").read_bytes() != DECLARED:
+        problems.append("bagit.txt: it does not declare a bag of this form")
+    labels = [label for label, _ in facts_of(bag)]
+    for label in sorted(set(labels)):
+        if labels.count(label) > 1:
+            problems.append(f"bag-info.txt: {label} is told twice")
+    if not number_of(bag):
+        problems.append("bag-info.txt: it has no number")
     tags = read_manifest(bag / TAGS, problems)
     if set(tags) != TOP:
         problems.append(f"{TAGS}: it does not name the files that it must")
@@ -234,6 +245,27 @@ def check_record(bag, signers=None):
     size = sum((bag / name).stat().st_size for name in there)
     if info_of(bag).get("Payload-Oxum") != f"{size}.{len(there)}":
         problems.append("bag-info.txt: Payload-Oxum is not the size of the files")
+
+
+def check_record(bag, signers=None):
+    """One record: whether it is sealed, what is wrong with it, and what is good to know."""
+    problems, remarks = [], []
+    if bag.is_symlink():
+        return False, ["a symbolic link"], remarks
+    if (bag / "journal.jsonl").is_file() and not (bag / PAYLOAD).exists():
+        return False, ["a record of a former version, which is no bag"], remarks
+    if not is_file(bag / PAYLOAD / "journal.jsonl"):
+        return False, ["a folder without a journal"], remarks
+    events = check_journal(bag / PAYLOAD / "journal.jsonl", problems, remarks)
+    for event, line in events:
+        if event == "redacted":
+            places = "; ".join(f"{file}, line {n}: {kind}" for file, n, kind in line["places"])
+            remarks.append(f"redacted by {line.get('who')}, {line.get('at')}: {places}")
+    if not os.path.lexists(bag / TAGS):
+        if any(event == "sealed" for event, _ in events):
+            problems.append("its seal was cut short, or taken away")
+        return False, problems, remarks
+    check_files(bag, problems)
     check_names(bag, events, problems)
     check_signature(bag, signers, problems, remarks)
     return True, problems, remarks
@@ -263,6 +295,9 @@ def check_chain(runs, names, problems):
                 problems.append(f"{before}: not the record that {name} was sealed after")
             elif number_of(runs / before) != number - 1:
                 problems.append(f"{before}: its number is not the one before {number}, of {name}")
+    several = sorted({info_of(runs / name).get("Environment", "") for name in names} - {""})
+    if len(several) > 1:
+        problems.append(f"records of several environments: {', '.join(several)}")
     check_last(runs, numbers, problems)
 
 
@@ -270,7 +305,8 @@ def check_last(runs, numbers, problems):
     """Whether the last record is the one that was sealed last."""
     last = numbers[max(numbers)][-1] if numbers else ""
     try:
-        noted = json.loads((runs / ".last_seal").read_bytes())
+        path = runs / ".last_seal"
+        noted = json.loads(path.read_bytes() if is_file(path) else b"")
         expected = (noted["run"], noted["sequence"], noted["seal"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         if last:
@@ -318,7 +354,7 @@ def check_register(runs, names, problems, remarks):
 def check_note(path, lines, hashes, problems):
     """Whether the register ends with the line that was noted, or the one that was written then."""
     try:
-        noted = json.loads(path.read_bytes())
+        noted = json.loads(path.read_bytes() if is_file(path) else b"")
         number, digest, writing = abs(int(noted["n"])), noted["sha256"], noted["writing"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         if lines:
@@ -337,8 +373,9 @@ def read_seals(path):
     """Run -> (number, verdict, seal), as the database holds them."""
     found = {}
     for line in sys.stdin if str(path) == "-" else path.open(encoding="utf-8"):
-        run, number, verdict, seal = line.strip().split(",")
-        found[run] = (number, verdict, seal)
+        if line.strip():
+            run, number, verdict, seal = line.strip().split(",")
+            found[run] = (number, verdict, seal)
     return found
 
 
@@ -371,7 +408,8 @@ def check(folder, seals=None, signers=None, say=print):
             is_sealed, problems, remarks = False, [f"cannot be read ({type(error).__name__})"], []
         sealed += is_sealed
         wrong = wrong or bool(problems)
-        state = f"as sealed, seal {seal_of(place / name)}" if is_sealed else "open"
+        of = info_of(place / name).get("Environment", "unknown") if is_sealed else ""
+        state = f"as sealed, of {of}, seal {seal_of(place / name)}" if is_sealed else "open"
         say(f"{name}: {'; '.join(problems) or state}")
         for remark in remarks:
             say(f"  {remark}")

@@ -55,7 +55,8 @@ class Contents:
 
 def contents(bag: Path, below: str = PAYLOAD) -> Contents:
     """What lies in ``below``, by its path in the bag. No link is followed."""
-    files, odd = set(), {}
+    files: set[str] = set()
+    odd = {below: "a symbolic link"} if (bag / below).is_symlink() else {}
     for path in _everything(bag / below):
         name = path.relative_to(bag).as_posix()
         if path.is_symlink():
@@ -153,13 +154,21 @@ def info(bag: Path) -> dict[str, str]:
 
     A line that begins with a blank continues the one before it.
     """
+    return dict(_facts(bag))
+
+
+def _facts(bag: Path) -> list[tuple[str, str]]:
     try:
-        text = (bag / INFO).read_text(encoding="utf-8", errors="replace")
+        text = (
+            (bag / INFO).read_text(encoding="utf-8", errors="replace")
+            if _is_file(bag / INFO)
+            else ""
+        )
     except OSError:
-        return {}
+        return []
     joined = re.sub(r"\n[ \t]+", " ", text)
     parts = (line.partition(":") for line in joined.splitlines())
-    return {label.strip(): fact.strip() for label, colon, fact in parts if colon}
+    return [(label.strip(), fact.strip()) for label, colon, fact in parts if colon]
 
 
 def hashes(bag: Path, name: str) -> tuple[dict[str, str], list[str]]:
@@ -201,6 +210,10 @@ def problems(bag: Path) -> list[str]:
     found += _compared(bag, tags, top(bag) - beside)
     if (bag / DECLARATION).is_file() and (bag / DECLARATION).read_bytes() != DECLARED.encode():
         found.append(f"{DECLARATION}: it does not declare a bag of this form")
+    told = [label for label, _ in _facts(bag)]
+    found += [
+        f"{INFO}: {label} is told twice" for label in sorted(set(told)) if told.count(label) > 1
+    ]
     payload, wrong = hashes(bag, MANIFEST)
     there = contents(bag)
     found += [text for text in wrong if not text.endswith("missing")]

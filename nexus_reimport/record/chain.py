@@ -70,6 +70,8 @@ def last(runs: Path, known: Link | None = None) -> Link | None:
 
 def noted_last(runs: Path) -> Link | None:
     """The last seal as the file beside the records has it; None where it has none."""
+    if not (runs / LAST).is_file():
+        return None
     try:
         said = json.loads((runs / LAST).read_bytes())
         return Link(int(said["sequence"]), str(said["run"]), str(said["seal"]))

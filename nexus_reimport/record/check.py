@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nexus_reimport import wording
 from nexus_reimport.events import Event
 from nexus_reimport.nexus.registry import Committed, Restore
 from nexus_reimport.record import bag, chain, journal, register, signature, values, verdict
@@ -95,7 +96,7 @@ def _of_record(folder: Path, named: Checked, told: Mapping[str, str]) -> Checked
         seal=bag.digest(folder),
         sequence=_number(chain.of(folder)),
         state=verdict.state(read.entries),
-        remarks=tuple(filter(None, [read.cut_note()])),
+        remarks=tuple(filter(None, [read.cut_note(), *_redactions(read.entries)])),
         problems=tuple(filter(None, [read.broken_note()])),
     )
     if checked.kind == OPEN:
@@ -107,6 +108,13 @@ def _of_record(folder: Path, named: Checked, told: Mapping[str, str]) -> Checked
         *_of_verdict(payload, told, judged),
         *_missing(payload, read.entries),
     )
+
+
+def _redactions(entries: Sequence[journal.Entry]) -> Iterator[str]:
+    for entry in journal.only(entries, Event.REDACTED):
+        places = [f"{file}, line {line}: {kind}" for file, line, kind in entry.line["places"]]
+        told = f"redacted by {entry.text('who')}, {entry.text('at')[:16]}"
+        yield f"{told}: {wording.some(places)}"
 
 
 def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Checked:
@@ -147,6 +155,8 @@ def _of_names(
     """Whether all that names the run, and its environment, names the same."""
     opened = next(iter(journal.only(entries, Event.OPENED)), None)
     verdict_file = _read_json(folder / bag.PAYLOAD / verdict.FILE)
+    if not chain.number(folder):
+        yield f"{bag.INFO}: it has no number"
     for place, run, name in (
         (bag.INFO, told.get("Run"), told.get("Environment")),
         (verdict.FILE, verdict_file.get("run"), verdict_file.get("environment")),
@@ -185,7 +195,7 @@ def _missing(payload: Path, entries: Sequence[journal.Entry]) -> Iterator[str]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    read = _safely(lambda: json.loads(path.read_bytes()), {})
+    read = _safely(lambda: json.loads(path.read_bytes()), {}) if path.is_file() else {}
     return read if isinstance(read, dict) else {}
 
 
@@ -201,13 +211,17 @@ def _safely(read: Callable[[], Any], otherwise: Any) -> Any:
 def of_folder(runs: Path, environment: str = "", signers: Path | None = None) -> list[Checked]:
     """Every record of ``runs``, an environment's folder, and all of them together.
 
-    In the order of their numbers, those without one first. The last one is of the folder.
+    In the order of their numbers, those without one first. The last one is of the folder. Without
+    ``environment`` all of them must be of one, whatever the folder is called.
     """
     links = {folder.name: chain.of(folder) for folder in chain.records(runs)}
     ordered = sorted(links, key=lambda name: (_number(links[name]), name))
-    found = {name: of_record(runs / name, environment or runs.name, signers) for name in ordered}
+    found = {name: of_record(runs / name, environment, signers) for name in ordered}
     whole = Checked(environment or runs.name, "", "", FOLDER)
     whole = whole.with_problems(*_strays(runs), *_of_chain(runs, links, found))
+    several = sorted({e for n in found if (e := bag.info(runs / n).get("Environment", ""))})
+    if len(several) > 1:
+        whole = whole.with_problems(f"records of several environments: {', '.join(several)}")
     try:
         whole = _of_register(runs, whole, found)
     except Exception as error:  # as with a record: it must not keep these from being told
@@ -275,6 +289,9 @@ def _is_there(link: Link, found: dict[str, Checked], says: str) -> Iterator[str]
         yield f"the record of run {link.run}, number {link.sequence}, is missing: {says}"
     elif there.seal != link.seal:
         found[link.run] = there.with_problems(f"it is not the record that was sealed: {says}")
+    elif there.sequence != link.sequence:
+        told = f"it has number {there.sequence}, and not {link.sequence}: {says}"
+        found[link.run] = there.with_problems(told)
 
 
 def _of_last(

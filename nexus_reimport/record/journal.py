@@ -9,13 +9,14 @@ worse (a COMMIT may have been sent, a check may have failed), and never better.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from nexus_reimport.errors import ReimportError, is_ours
 from nexus_reimport.events import Event
@@ -85,20 +86,56 @@ def append_noted(
     noting: Callable[[int, str], AbstractContextManager[None]],
 ) -> None:
     """As ``append``, inside of ``noting``, which gets the line's number and its hash."""
-    path = folder / JOURNAL
-    with private.append(path) as file, private.waiting_lock(file):
-        before, is_whole = _lines(path.read_bytes())
-        line = {
-            "n": len(before) + 1,
-            "before": private.sha256(before[-1]) if before else "",
-            "at": datetime.now(UTC).isoformat(),
-            "event": event,
-            **facts,
-        }
-        text = json.dumps(line).encode()
+    with _locked(folder / JOURNAL) as file:
+        before, is_whole = _lines((folder / JOURNAL).read_bytes())
+        text = _next(before, event, facts)
         with noting(len(before) + 1, private.sha256(text)):
             file.write((b"" if is_whole else b"\n") + text + b"\n")
             private.sync(file)
+
+
+def rewrite(
+    folder: Path, change: Callable[[int, bytes], bytes], event: Event, /, **facts: Any
+) -> None:
+    """Change lines of an open run's journal, chain them anew, and say so in one more line.
+
+    The file is replaced as a whole. From a line on that did not follow on the one before, none is
+    chained: it counts for nothing better afterwards either.
+    """
+    broken = scan(folder).broken
+    with _locked(folder / JOURNAL):
+        done: list[bytes] = []
+        for number, raw in enumerate(_lines((folder / JOURNAL).read_bytes())[0], 1):
+            changed = change(number, raw)
+            line = parsed(changed) if not broken or number < broken else None
+            before = private.sha256(done[-1]) if done else ""
+            if line is not None and line.get("before") != before:
+                changed = json.dumps(line | {"before": before}).encode()
+            done.append(changed)
+        done.append(_next(done, event, facts))
+        private.replace(folder / JOURNAL, b"".join(line + b"\n" for line in done))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """The journal, opened for appending: the file that is there once the lock is ours."""
+    while True:
+        with private.append(path) as file, private.waiting_lock(file):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield file
+                return
+
+
+def _next(lines: Sequence[bytes], event: Event, facts: Mapping[str, Any]) -> bytes:
+    """The line that follows on these."""
+    line = {
+        "n": len(lines) + 1,
+        "before": private.sha256(lines[-1]) if lines else "",
+        "at": datetime.now(UTC).isoformat(),
+        "event": event,
+        **facts,
+    }
+    return json.dumps(line).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +169,21 @@ def lines(folder: Path) -> list[bytes]:
 
 
 def parsed(raw: bytes) -> dict[str, Any] | None:
-    """What a line says; None where it was cut."""
+    """What a line says; None where it was cut. One that says something twice has no number."""
+    twice: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        twice.extend(made if len(made) != len(pairs) else ())
+        return made
+
     try:
-        line = json.loads(raw)
+        line = json.loads(raw, object_pairs_hook=once)
     except (ValueError, RecursionError):
         return None
-    return line if isinstance(line, dict) and isinstance(line.get("event"), str) else None
+    if not (isinstance(line, dict) and isinstance(line.get("event"), str)):
+        return None
+    return line | {"n": None} if twice else line
 
 
 def scan(folder: Path, first: int = 1) -> Reading:

@@ -102,6 +102,8 @@ def _write_note(folder: Path, noted: _Noted) -> None:
 
 
 def _noted(folder: Path) -> _Noted | None:
+    if not (folder / LAST).is_file():
+        return None
     try:
         said = json.loads((folder / LAST).read_bytes())
         return _Noted(abs(int(said["n"])), str(said["sha256"]), str(said["writing"]))

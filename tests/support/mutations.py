@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+BESIDE = (
+    "bagit.txt",
+    "bag-info.txt",
+    "README.txt",
+    "manifest-sha256.txt",
+    "tagmanifest-sha256.txt",
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,62 @@ def empty_folder(spot: Spot) -> None:
     (spot.path.parent / "folder").mkdir()
 
 
+def with_line_ends_of_windows(spot: Spot) -> bytes:
+    return spot.data.replace(b"\n", b"\r\n")
+
+
+def with_a_mark_before(spot: Spot) -> bytes:
+    return b"\xef\xbb\xbf" + spot.data
+
+
+def with_a_blank_line(spot: Spot) -> bytes:
+    return spot.data + b"\n"
+
+
+def without_its_last_end(spot: Spot) -> bytes:
+    return spot.data.rstrip(b"\n")
+
+
+def with_a_fact_twice(spot: Spot) -> bytes:
+    """Of one line of JSON, or of bag-info.txt, the first fact stands there again, at the end."""
+    lines = spot.lines
+    at = spot.chance.randrange(len(lines))
+    lines[at] = lines[at].replace(b"}", b', "event": "verified"}', 1) + lines[at]
+    return b"".join(lines)
+
+
+def with_a_path_outside(spot: Spot) -> bytes:
+    return spot.data + b"0" * 64 + b"  data/../../outside\n"
+
+
+def of_another_kind(spot: Spot) -> None:
+    spot.path.unlink()
+    os.mkfifo(spot.path)
+
+
+def a_folder_of_its_name(spot: Spot) -> None:
+    spot.path.unlink()
+    spot.path.mkdir()
+
+
+def in_another_case(spot: Spot) -> None:
+    spot.path.rename(spot.path.with_name(spot.path.name.swapcase()))
+
+
+def another_manifest(spot: Spot) -> None:
+    """One that a BagIt tool may read as well: of another algorithm, or of files to be fetched."""
+    name = spot.chance.choice(["manifest-md5.txt", "tagmanifest-sha512.txt", "fetch.txt"])
+    bag = spot.path.parent if spot.path.name in BESIDE else spot.path.parent.parent
+    (bag / name).write_bytes(b"0" * 32 + b"  data/plan.json\n")
+
+
+def all_behind_a_link(spot: Spot) -> None:
+    """The payload, elsewhere."""
+    bag = spot.path.parent if spot.path.name in BESIDE else spot.path.parent.parent
+    moved = (bag / "data").rename(bag.parent.parent / f"{bag.name}-{spot.chance.random()}")
+    (bag / "data").symlink_to(moved)
+
+
 OF_CONTENT: list[Callable[[Spot], bytes]] = [
     flipped,
     without_a_byte,
@@ -110,6 +175,12 @@ OF_CONTENT: list[Callable[[Spot], bytes]] = [
     without_a_line,
     with_a_line_twice,
     with_lines_swapped,
+    with_line_ends_of_windows,
+    with_a_mark_before,
+    with_a_blank_line,
+    without_its_last_end,
+    with_a_fact_twice,
+    with_a_path_outside,
 ]
 OF_FILES: list[Callable[[Spot], None]] = [
     removed,
@@ -120,6 +191,11 @@ OF_FILES: list[Callable[[Spot], None]] = [
     copied,
     behind_a_link,
     empty_folder,
+    of_another_kind,
+    a_folder_of_its_name,
+    in_another_case,
+    another_manifest,
+    all_behind_a_link,
 ]
 
 

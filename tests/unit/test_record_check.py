@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from nexus_reimport import record, settings
 from nexus_reimport.cli import main
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.nexus.registry import Committed
 from nexus_reimport.record import Run, bag, chain, check, journal
 from nexus_reimport.record.chain import Link
@@ -25,7 +27,8 @@ from support.auditing import TOOL, auditors_tool
 from support.mutations import everything, mutate
 from support.records import checked, complete, row, seal_anew, stopped, wrong
 
-MUTATIONS, SEED = 1_000, 20261126
+# Ten thousand, with a seed of their own, whoever wants: MUTATIONS=10000 SEED=1 pytest ...
+MUTATIONS, SEED = int(os.environ.get("MUTATIONS", "300")), os.environ.get("SEED", "20261126")
 
 
 @dataclass
@@ -82,7 +85,7 @@ def test_records_that_nobody_has_touched_are_as_sealed(sealed: Sealed, tool: Mod
 # ---------------------------------------------------------------- random mutations
 
 
-def test_a_thousand_random_mutations_of_sealed_records_are_all_found(
+def test_random_mutations_of_sealed_records_are_all_found(
     sealed: Sealed, tool: ModuleType, tmp_path: Path
 ) -> None:
     kept = tmp_path / "kept"
@@ -254,6 +257,46 @@ def the_note_of_the_last_seal_set_back(sealed: Sealed) -> None:
     chain.note_last(sealed.folder, link)
 
 
+def a_record_of_another_environment(sealed: Sealed) -> None:
+    """All that another environment's first record says of itself is right; it lies here."""
+    elsewhere = sealed.known.model_copy(update={"name": "sandbox-prod"})
+    other = stopped(elsewhere)
+    shutil.copytree(other.bag, sealed.folder / other.id)
+
+
+def two_records_with_one_number(sealed: Sealed) -> None:
+    """The last one is sealed anew, as the one before it is numbered; the note says so too."""
+    last, before = sealed.runs[3], sealed.runs[2]
+    told = bag.info(last.bag) | {"Sequence": "3", "Record-Before": sealed.runs[1].id}
+    told["Seal-Before"] = sealed.runs[1].seal_digest()
+    (last.bag / bag.INFO).write_text(bag.info_text(told))
+    seal_anew(last.bag)
+    link = before.place()
+    assert link is not None
+    chain.note_last(sealed.folder, link)
+
+
+def a_number_that_is_no_number(sealed: Sealed) -> None:
+    told = bag.info(sealed.runs[3].bag) | {"Sequence": "٤"}
+    (sealed.runs[3].bag / bag.INFO).write_text(bag.info_text(told))
+    seal_anew(sealed.runs[3].bag)
+
+
+def a_number_far_ahead(sealed: Sealed) -> None:
+    run = sealed.runs[3]
+    told = bag.info(run.bag) | {"Sequence": "40"}
+    (run.bag / bag.INFO).write_text(bag.info_text(told))
+    seal_anew(run.bag)
+    link = run.place()
+    assert link is not None
+    chain.note_last(sealed.folder, link)
+
+
+def the_note_of_the_last_seal_as_a_pipe(sealed: Sealed) -> None:
+    (sealed.folder / chain.LAST).unlink()
+    os.mkfifo(sealed.folder / chain.LAST)
+
+
 AIMED: list[Callable[[Sealed], None]] = [
     a_page_removed_and_rehashed,
     a_value_removed_and_rehashed,
@@ -283,6 +326,11 @@ AIMED: list[Callable[[Sealed], None]] = [
     a_signature_added,
     the_note_of_the_last_seal_removed,
     the_note_of_the_last_seal_set_back,
+    a_record_of_another_environment,
+    two_records_with_one_number,
+    a_number_that_is_no_number,
+    a_number_far_ahead,
+    the_note_of_the_last_seal_as_a_pipe,
 ]
 
 
@@ -294,6 +342,97 @@ def test_an_aimed_mutation_is_found(
     assert sealed.problems()
     if sealed.folder.is_dir():
         assert not tool.check(sealed.folder, sealed.seals(), None, silent)
+
+
+# What is wrong with one record by itself, although its manifests were made again for it.
+
+
+def line_ends_of_windows_in_the_manifest(run: Run) -> None:
+    path = run.bag / bag.MANIFEST
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def a_line_of_the_manifest_twice(run: Run) -> None:
+    path = run.bag / bag.MANIFEST
+    path.write_bytes(path.read_bytes() + path.read_bytes().splitlines(keepends=True)[0])
+
+
+def a_path_outside_in_the_manifest(run: Run) -> None:
+    outside = run.bag.parent / "outside.txt"
+    outside.write_text("elsewhere")
+    path = run.bag / bag.MANIFEST
+    line = f"{private.sha256(outside.read_bytes())}  data/../../outside.txt\n"
+    path.write_text(path.read_text() + line)
+
+
+def a_manifest_of_another_algorithm(run: Run) -> None:
+    (run.bag / "manifest-md5.txt").write_text(f"{'0' * 32}  data/plan.json\n")
+
+
+def a_list_of_files_to_fetch(run: Run) -> None:
+    (run.bag / "fetch.txt").write_text("https://clinic.example/plan.json 3 data/late.json\n")
+
+
+def a_fact_of_the_bag_told_twice(run: Run) -> None:
+    path = run.bag / bag.INFO
+    path.write_text(f"Verdict: COMPLETE\n{path.read_text()}")
+
+
+def another_form_declared(run: Run) -> None:
+    path = run.bag / bag.DECLARATION
+    path.write_text(path.read_text().replace("1.0", "0.97"))
+
+
+def a_fact_of_the_journal_told_twice(run: Run) -> None:
+    """The last line: no line after it holds its hash."""
+    *before, last = (run.folder / journal.JOURNAL).read_bytes().splitlines(keepends=True)
+    forged = last.replace(b"}", b', "verdict": "STOPPED"}')
+    (run.folder / journal.JOURNAL).write_bytes(b"".join([*before, forged]))
+
+
+def the_payload_behind_a_link(run: Run) -> None:
+    moved = run.folder.rename(run.bag.parent.parent / "elsewhere")
+    run.folder.symlink_to(moved)
+
+
+def the_verdict_as_a_pipe(run: Run) -> None:
+    (run.folder / "verdict.json").unlink()
+    os.mkfifo(run.folder / "verdict.json")
+
+
+def what_the_bag_says_as_a_pipe(run: Run) -> None:
+    (run.bag / bag.INFO).unlink()
+    os.mkfifo(run.bag / bag.INFO)
+
+
+BY_ITSELF: list[Callable[[Run], None]] = [
+    line_ends_of_windows_in_the_manifest,
+    a_line_of_the_manifest_twice,
+    a_path_outside_in_the_manifest,
+    a_manifest_of_another_algorithm,
+    a_list_of_files_to_fetch,
+    a_fact_of_the_bag_told_twice,
+    another_form_declared,
+    a_fact_of_the_journal_told_twice,
+    the_payload_behind_a_link,
+    the_verdict_as_a_pipe,
+    what_the_bag_says_as_a_pipe,
+]
+
+
+@pytest.mark.parametrize("change", BY_ITSELF, ids=lambda change: change.__name__)
+def test_a_bag_that_can_be_read_in_two_ways_is_refused_by_itself(
+    sealed: Sealed, tool: ModuleType, change: Callable[[Run], None]
+) -> None:
+    run = sealed.runs[1]
+    change(run)
+    if change is a_fact_of_the_journal_told_twice:
+        seal_anew(run.bag)
+    there = [name for name in bag.TAG_FILES if (run.bag / name).is_file()]
+    text = bag.manifest_text({name: private.sha256_of(run.bag / name) for name in there})
+    (run.bag / bag.TAG_MANIFEST).write_text(text)
+    assert check.of_record(run.bag).problems
+    assert not tool.check(run.bag, None, None, silent)
 
 
 def test_a_damaged_manifest_is_named_and_hinders_no_other_record_and_no_new_run(
@@ -348,6 +487,20 @@ def test_a_record_is_checked_by_its_path_without_any_environment(
         assert (code, told in out, sealed.runs[0].seal_digest() in out) == (0, True, True)
     (sealed.runs[0].folder / "plan.json").unlink()
     assert command(capsys, str(sealed.runs[0].bag))[0] == 1
+
+
+def test_records_by_their_path_are_of_one_environment_whatever_the_folder_is_called(
+    sealed: Sealed, tool: ModuleType, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(sealed.folder, tmp_path / "for-the-auditor")
+    assert wrong(check.of_folder(copy)) == {}
+    assert tool.check(copy, sealed.seals(), None, silent)
+    a_record_of_another_environment(sealed)
+    told = "records of several environments: sandbox-dev, sandbox-prod"
+    assert told in wrong(check.of_folder(sealed.folder))[""]
+    said: list[str] = []
+    assert not tool.check(sealed.folder, None, None, said.append)
+    assert told in said
 
 
 def test_nothing_checked_is_not_as_sealed(

@@ -56,6 +56,7 @@ MEANINGLESS = {
     Event.UNSAVED,
     Event.PAGE,
     Event.SWEPT,
+    Event.REDACTED,
     Event.UNTIDY,
     Event.PURGED,
     Event.RESTORED,
