@@ -13,7 +13,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.cli.output import give
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import Plan, Report
-from nexus_reimport.record import Run, Verdict, anchor, archive, bag, check, runs
+from nexus_reimport.record import Run, Verdict, anchor, archive, bag, check, redaction, runs
 from nexus_reimport.record.check import Checked
 from nexus_reimport.runbook import restored
 from nexus_reimport.runner.notebook import last_error
@@ -123,6 +123,31 @@ def archive_runs(environment: str, *, as_json: bool) -> None:
     lines = [f"{one.run}: {one.bucket}/{one.key}, locked until {one.until}" for one in done]
     text = "\n".join(lines) or "every sealed record is in the archive already"
     give({"archived": [asdict(one) for one in done]}, text, as_json=as_json)
+
+
+def redact(environment: str, run: str, *, yes: bool, as_json: bool) -> None:
+    """Show what is found in an open record; redact it; leave with 1 where something is left."""
+    settings = environments.load(environment)
+    with record.at_work(settings):
+        chosen = record.find(settings, run)
+        found = redaction.look(settings, chosen)
+        if found.redacted and not yes:
+            listed = "\n".join(f"  {hit}" for hit in found.redacted)
+            typer.echo(f"This will be redacted in the record of {chosen.id}:\n{listed}", err=True)
+            typed = str(typer.prompt(f"Then type {chosen.id}", default="", err=True))
+            if typed.strip() != chosen.id:
+                raise StopError(
+                    f"the text that was typed is not {chosen.id}",
+                    state="nothing was changed",
+                    next="open each place; a word for something else is a label of the environment",
+                )
+        done = redaction.redact(settings, chosen)
+    lines = [f"redacted: {hit}" for hit in done.redacted]
+    lines += [f"left, take it out by hand: {hit}" for hit in done.left]
+    command = f"nexus-reimport seal {environment} --run {chosen.id}"
+    lines += [f"next: {command}"] if not done.left else []
+    give(asdict(done), "\n".join(lines), as_json=as_json)
+    raise typer.Exit(1 if done.left else 0)
 
 
 def acknowledge_restore(environment: str, why: str, *, yes: bool, as_json: bool) -> None:

@@ -69,6 +69,19 @@ def archive_runs(environment: Environment, as_json: AsJson = False) -> None:
     record_views.archive_runs(environment, as_json=as_json)
 
 
+@app.command("redact")
+def redact(
+    environment: Environment,
+    run: RunId = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take what the search has found out of an open record's journal and pages; it is recorded."""
+    from nexus_reimport.cli import record_views
+
+    record_views.redact(environment, run, yes=yes, as_json=as_json)
+
+
 @app.command("restored")
 def acknowledge_restore(
     environment: Environment,

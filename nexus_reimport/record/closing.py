@@ -8,7 +8,8 @@ from nexus_reimport import wording
 from nexus_reimport.errors import MappingError, NotClean, NotSaved
 from nexus_reimport.events import Event
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.record import by_hand, chain, labels, pages, personal
+from nexus_reimport.record import bag, by_hand, chain, labels, pages, personal, seal
+from nexus_reimport.record.identifiers import Identifiers
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.sweep import Hit, Sweep
 from nexus_reimport.settings import Settings
@@ -31,6 +32,7 @@ def close(
         OnlySealed: it is sealed, and could not be signed.
     """
     run.require_open()
+    seal.clear(run.bag)
     missing = by_hand.unsaved(run)
     if missing and not as_saved:
         raise _not_saved(run, missing)
@@ -38,28 +40,50 @@ def close(
         run.journal(Event.UNSAVED, pages=list(missing))
     by_hand.collect(run)
     pages.before_seal(run.folder, run.private)
-    require_clean(settings, run)
-    return run.seal(known, settings.record.signature)
+    sweep = require_clean(settings, run)
+    return run.seal(known, settings.record.signature, lambda: require_rest_clean(run, sweep))
 
 
-def require_clean(settings: Settings, run: Run) -> None:
+def require_clean(settings: Settings, run: Run) -> Sweep:
     """Search every file of the record for what identifies a person in today's data, and secrets.
+
+    Gives what was looked for, and in which files.
 
     Raises:
         NotClean: there is something, at these places. No value is told.
     """
-    mapping = _mapping(settings)
-    wanted = personal.of_run(settings, mapping, run)
-    hits = list(Sweep(wanted, labels.of_run(settings, mapping, run)).files(run.bag))
-    run.journal(
-        Event.SWEPT,
-        looked_for=wanted.counts(),
-        not_read=wanted.missing,
-        hits=[[hit.file, hit.line, hit.kind] for hit in hits[:SHOWN]],
-        found=len(hits),
-    )
+    sweep, wanted = searching(settings, run)
+    hits = list(sweep.files(run.bag))
+    _journal(run, hits, looked_for=wanted.counts(), not_read=wanted.missing)
     if hits:
         raise _refused(run, hits)
+    return sweep
+
+
+def searching(settings: Settings, run: Run) -> tuple[Sweep, Identifiers]:
+    """The search for what identifies a person in today's data, and secrets; what it looks for."""
+    mapping = _mapping(settings)
+    wanted = personal.of_run(settings, mapping, run)
+    return Sweep(wanted, labels.of_run(settings, mapping, run)), wanted
+
+
+def require_rest_clean(run: Run, sweep: Sweep) -> None:
+    """Search what the seal itself has written, and whatever else has changed since ``sweep``.
+
+    Of a signature nothing is searched: it is in base64, and ssh-keygen makes it of hashes.
+
+    Raises:
+        NotClean: there is something. The seal is given up, and the record is open.
+    """
+    sweep.know_sizes(run.folder)
+    if hits := list(sweep.files(run.bag, bag.SIGNATURE)):
+        _journal(run, hits)
+        raise _refused(run, hits)
+
+
+def _journal(run: Run, hits: list[Hit], **facts: object) -> None:
+    places = [[hit.file, hit.line, hit.kind] for hit in hits[:SHOWN]]
+    run.journal(Event.SWEPT, **facts, hits=places, found=len(hits))
 
 
 def _mapping(settings: Settings) -> FieldMapping | None:
@@ -87,7 +111,8 @@ def _refused(run: Run, hits: list[Hit]) -> NotClean:
         f"the record of run {run.id} is not sealed: {count} what must not be in a record\n{places}",
         where=str(run.bag),
         state="the record is open, and complete; this does not affect the run's result",
-        next="open each place. Is it a person's data: take it out, and report it. Is it a word for"
-        f' something else: add labels = ["..."] to {run.environment}.toml. Then:'
-        f" nexus-reimport seal {run.environment} --run {run.id}",
+        next='open each place. Is it a word for something else: add labels = ["..."] to'
+        f" {run.environment}.toml. Is it a person's data: report it, and take it out of journal and"
+        f" pages with: nexus-reimport record redact {run.environment} --run {run.id}; out of other"
+        f" files by hand. Then: nexus-reimport seal {run.environment} --run {run.id}",
     )

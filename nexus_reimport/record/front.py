@@ -93,13 +93,14 @@ def readme(front: Front) -> str:
 
 
 def of_pages(entries: Sequence[journal.Entry]) -> str:
-    """Where a record differs from one whose pages were executed by the runner."""
+    """Where a record differs from one whose pages were executed by the runner, and stayed so."""
+    redacted = ", redacted" if journal.only(entries, Event.REDACTED) else ""
     made = journal.only(entries, Event.PAGE)
     if not made:
-        return ", without pages"
+        return f", without pages{redacted}"
     by_hand = ", stepped through by hand" if any(e.text("by_hand") for e in made) else ""
     cut = ", pages not saved to the end" if journal.only(entries, Event.UNSAVED) else ""
-    return by_hand + cut
+    return by_hand + cut + redacted
 
 
 def _name(front: Front) -> str:
@@ -112,8 +113,8 @@ def approved(front: Front) -> str:
     if given is None:
         return "Nobody has approved it."
     at = f"{given.at.astimezone(UTC):%H:%M:%S} UTC"
-    digest = given.digest[:DIGEST_SHOWN]
-    return f"Approved by {given.who} ({given.how}) at {at}, digest {digest}."
+    told = f"Approved by {given.by} ({given.how}) at {at}, digest {given.digest[:DIGEST_SHOWN]}"
+    return f"{told}: {given.reason}" if given.reason else f"{told}."
 
 
 def _happened(front: Front) -> str:
@@ -147,8 +148,9 @@ def _entries(payload: Path) -> list[journal.Entry]:
 
 def value(kind: type[T], payload: Path) -> T | None:
     """A stage's value in ``payload``; None where it is not there, or cannot be read."""
+    path = payload / values.file_name(kind)
     with suppress(RecordError, OSError):
-        return model.load(kind, payload / values.file_name(kind))
+        return model.load(kind, path) if path.is_file() else None
     return None
 
 

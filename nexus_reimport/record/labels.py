@@ -22,11 +22,11 @@ def of_run(settings: Settings, mapping: FieldMapping | None, run: Run) -> tuple[
     names = "\n\x00\n".join(map(str, _names(settings, mapping, run)))  # no name goes on in the next
     has_pages = any(run.folder.rglob("*.html"))
     frame = pages.empty().encode() if has_pages else b""  # its library takes a second to load
-    return _of_package(), frame, names.encode("utf-8", "replace")
+    return of_package(), frame, names.encode("utf-8", "replace")
 
 
 @cache
-def _of_package() -> bytes:
+def of_package() -> bytes:
     """The package's sources, and its pages as they are shipped."""
     texts = [p.read_bytes() for pattern in _SOURCES for p in sorted(PACKAGE.rglob(pattern))]
     for page in sorted((CHECKOUT / "runbook").glob("*.ipynb")):

@@ -25,6 +25,7 @@ EXECUTED = "pages"  # in a run's private folder: pages as they were executed
 SET_ASIDE = "set_aside"  # in a run's private folder: pages that were not as they were put there
 _SUFFIXES = ("ipynb", "html")
 _KINDS = {"error": "error", "execute_result": "result", "display_data": "display"}
+_REDACTED = "redacted"
 _STREAMS = frozenset({"stdout", "stderr"})
 _BAR = "application/vnd.jupyter.widget-view+json"  # what a progress bar leaves
 _NOTEBOOK = {
@@ -207,6 +208,25 @@ def clean(apart: Path, page: Page) -> Counter[str]:
     return withheld
 
 
+def redact(apart: Path, page: Page, is_bad: Callable[[str], bool]) -> Counter[str]:
+    """Take out of a clean ``page`` each output, and each text, that ``is_bad``; what that was."""
+    withheld: Counter[str] = Counter()
+    for held in (page, *page.cells):
+        for name in [name for name, fact in held.metadata.items() if is_bad(json.dumps(fact))]:
+            del held.metadata[name]
+            withheld["metadata"] += 1
+    for cell in page.cells:
+        if is_bad(cell.source):
+            cell.source = "[redacted]"
+            withheld["source"] += 1
+        if bad := [o for o in cell.get("outputs", ()) if is_bad(json.dumps(o))]:
+            kept = [output for output in cell.outputs if output not in bad]
+            gone = Counter({_REDACTED: len(bad)})
+            cell.outputs = [*kept, *_note(apart, gone)]
+            withheld += gone
+    return withheld
+
+
 def stop_of(apart: Path, page: Page) -> dict[str, Any]:
     """What the last error of ours in a page says, in the words of a journal; empty if none."""
     found: dict[str, Any] = {}
@@ -251,7 +271,7 @@ def _note(apart: Path, gone: Counter[str]) -> Iterator[Any]:
 
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(gone.items()))
     text = f"{wording.amount(gone.total(), 'output')} withheld ({kinds}): a record holds only what"
-    text += " nexus_reimport displays"
+    text += " nexus_reimport displays, and nothing of a person"
     data = {"text/html": f"<p><i>{text}</i></p>", "text/plain": text}
     said = {"withheld": dict(gone)}
     yield nbformat.v4.new_output(  # type: ignore[no-untyped-call]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,11 +181,17 @@ class Run:
                 next="start a new run with 01_preflight",
             )
 
-    def seal(self, known: chain.Link | None = None, signing: Signing | None = None) -> str:
+    def seal(
+        self,
+        known: chain.Link | None = None,
+        signing: Signing | None = None,
+        look: Callable[[], None] = lambda: None,
+    ) -> str:
         """Close the record for good; its seal, to be anchored elsewhere.
 
         ``known`` is the last seal that the database holds: the number goes on from it where the
-        records of it are not here.
+        records of it are not here. ``look`` is called once all is written but the last file: an
+        error of it leaves the record open.
 
         A run that waits for an approval will not get one any more: it ends as PARTIAL.
 
@@ -193,7 +199,7 @@ class Run:
             OnlySealed: it is sealed, and could not be signed with ``signing``.
         """
         self.require_open()
-        return seal.write(self.bag, self.environment, known, signing)
+        return seal.write(self.bag, self.environment, known, signing, look)
 
     def seal_digest(self) -> str:
         """The seal: the hash of the file that vouches for all others; "" while it is open."""

@@ -7,6 +7,7 @@ command writes, exactly as it was meant (``chain.finish``).
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,15 @@ from nexus_reimport.settings import Signing
 
 
 def write(
-    folder: Path, environment: str, known: Link | None = None, signing: Signing | None = None
+    folder: Path,
+    environment: str,
+    known: Link | None = None,
+    signing: Signing | None = None,
+    look: Callable[[], None] = lambda: None,
 ) -> str:
     """Close the record in ``folder``; its seal. ``known``: a last seal that is known elsewhere.
+
+    ``look`` is called before the last file is written, and an error of it leaves the record open.
 
     Raises:
         OnlySealed: it is sealed, and could not be signed with ``signing``.
@@ -62,10 +69,18 @@ def write(
         "Bag-Software-Agent": f"nexus_reimport {nexus_reimport.__version__}",
     }
     text, unsigned = _signed(folder, facts, signing)
+    look()
     _close(folder, text)
     if unsigned:
         raise unsigned
     return private.sha256(text)
+
+
+def clear(folder: Path) -> None:
+    """Take away what a seal that was cut short, or given up, has left in the record."""
+    bag.clear(folder)
+    for name in (verdict.FILE, crate.FILE):
+        (folder / bag.PAYLOAD / name).unlink(missing_ok=True)
 
 
 def _signed(

@@ -16,6 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nexus_reimport.files import private
 from nexus_reimport.record import words
 from nexus_reimport.record.identifiers import ANY_SEPARATORS, DIGITS, WINDOW, Identifiers, Kind
 
@@ -65,7 +66,8 @@ class Sweep:
     def __init__(self, wanted: Identifiers, labels: Sequence[bytes] = ()) -> None:
         import ahocorasick
 
-        self._ids = wanted.ids
+        self._ids = set(wanted.ids)
+        self._clean: dict[str, str] = {}  # files without a hit, by name: the hash of each
         self._secrets = [s for s in wanted.secrets if len(s) >= SHORT_SECRET]
         self._digits = {d: k for d, k in wanted.digits.items() if len(d) >= ANY_SEPARATORS}
         self._windows = _Windows.of(wanted.texts)
@@ -92,23 +94,44 @@ class Sweep:
         self._digits = {d: k for d, k in self._digits.items() if d not in known}
         self._windows.forget(piece.hashes for piece in labels)
 
-    def files(self, folder: Path) -> Iterator[Hit]:
-        """Every hit in the files of a folder, and in their names."""
-        for number, path in enumerate(sorted(p for p in folder.rglob("*") if not p.is_dir()), 1):
-            name = path.relative_to(folder).as_posix()
-            in_name = {hit.kind for hit in self.text(name.encode("utf-8", "replace"), name)}
-            if in_name:
-                name = f"file {number:,} of the record"
-                yield from (Hit(name, 0, kind) for kind in sorted(in_name))
-            yield from self._file(path, name)
+    def files(self, folder: Path, *but: str) -> Iterator[Hit]:
+        """Every hit in the files of a folder, and in their names, those called ``but`` aside.
 
-    def _file(self, path: Path, name: str) -> Iterator[Hit]:
+        A file that was without a hit before, and is unchanged, is not searched again.
+        """
+        paths = sorted(p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
+        for number, path in enumerate(paths, 1):
+            name = path.relative_to(folder).as_posix()
+            digest = private.sha256_of(path) if path.is_file() and not path.is_symlink() else ""
+            if name in but or (digest and self._clean.get(name) == digest):
+                continue
+            hits = list(self._file(path, name, number))
+            yield from hits
+            if digest and not hits:
+                self._clean[name] = digest
+
+    def know_sizes(self, folder: Path) -> None:
+        """The sizes of the files in a folder are numbers that say nothing: the seal lists them."""
+        self._ids |= {str(path.stat().st_size) for path in folder.rglob("*") if path.is_file()}
+
+    def _file(self, path: Path, name: str, number: int) -> Iterator[Hit]:
+        in_name = {hit.kind for hit in self.text(name.encode("utf-8", "replace"), name)}
+        if in_name:
+            name = f"file {number:,} of the record"
+            yield from (Hit(name, 0, kind) for kind in sorted(in_name))
+        if path.is_symlink() or not path.is_file():
+            yield Hit(name, 1, UNSEARCHABLE)
+            return
         try:
             content = words.read(path)
         except words.NotText:
             yield Hit(name, 1, UNSEARCHABLE)
             return
         yield from self.text(content, name)
+
+    def finds(self, text: str) -> bool:
+        """Whether there is any hit in a text."""
+        return any(self.text(text.encode("utf-8", "replace"), ""))
 
     def text(self, content: bytes, name: str) -> Iterator[Hit]:
         """Every hit in one text: each line and kind once."""

@@ -10,10 +10,13 @@ import pytest
 
 from nexus_reimport import record
 from nexus_reimport import settings as environments
+from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event
 from nexus_reimport.record import Run, Verdict, journal, pages
+from nexus_reimport.runbook import hooks
 from nexus_reimport.runner import notebook
 from support.clinic import Clinic
+from support.commands import command
 from support.executing import page_of, run_cells
 from support.leaking import files
 from support.running import DEV
@@ -275,6 +278,45 @@ def test_a_kernel_that_dies_leaves_nothing(
     run = run_cells(clinic, READY, source)
     assert run.verdict() is Verdict.KILLED
     assert found(run, capfd.readouterr()) == []
+
+
+# How a hook ends after it has printed patients' data -> what is said of it.
+ENDS = {
+    "exit 3": "ended with exit code 3",
+    "kill -9 $$": "was ended by signal 9",
+    "sleep 300": "was ended with all its children: it took longer than its 2 s",
+}
+
+
+def talking_hooks(clinic: Clinic, canary: Path, then: str) -> None:
+    """Hooks that print all that they can read, wherever they can, and then end like this."""
+    script = clinic.folder / "hook"
+    printed = f'cat "{canary}"; cat "{canary}" >&2; cat; cat "{canary}" > /dev/tty'
+    script.write_text(f"#!/bin/sh\n{printed}\n{then}\n")
+    script.chmod(0o700)
+    named = "".join(f'{hook} = ["{script}"]\n' for hook in ("enter", "leave", "told"))
+    path = clinic.folder / f"{DEV}.toml"
+    path.write_text(f"{path.read_text()}\n[hooks]\n{named}timeout = 2\n")
+
+
+@pytest.mark.parametrize("then", ENDS)
+def test_what_a_hook_prints_comes_neither_into_a_record_nor_onto_the_terminal(
+    clinic: Clinic, canary: Path, rehearsed: Path, capsys: pytest.CaptureFixture[str], then: str
+) -> None:
+    talking_hooks(clinic, canary, then)
+    book = clinic.approved(rehearsed)
+    with pytest.raises(StopError) as stopped:
+        book.apply()
+    code, out, err = command(capsys, "seal", DEV)
+    told = "\n".join([str(stopped.value), *stopped.value.__notes__, out, err])
+    assert code == 1
+    for hook in ("enter", "leave", "told"):
+        assert f"`{hook}` {ENDS[then]}" in told
+    assert book.run.is_sealed
+    assert found(book.run, (told, "")) == []
+    log = hooks.log_path(book.settings)
+    assert log.read_text().count(PLANTED["a name"]) >= 3 * 2, "they have printed it"
+    assert not log.stat().st_mode & 0o077
 
 
 def test_a_page_that_cannot_be_shown_is_told_without_its_words(

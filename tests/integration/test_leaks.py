@@ -12,10 +12,10 @@ import pytest
 
 from nexus_reimport import CHECKOUT, record, runbook, runner
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import NotClean
+from nexus_reimport.errors import NotClean, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private, rowfile
-from nexus_reimport.record import closing
+from nexus_reimport.record import closing, journal
 from nexus_reimport.record.identifiers import Kind
 from nexus_reimport.record.journal import JOURNAL
 from support.clinic import PASSWORD, Clinic
@@ -124,6 +124,27 @@ def test_a_run_whose_record_is_not_clean_says_where_and_a_next_run_can_begin(
     assert runner.seal(DEV, book.run.id).sealed
     hits = [e.line["found"] for e in book.run.events() if e.event is Event.SWEPT]
     assert hits == [1, 1, 0]
+
+
+def test_what_was_found_in_the_journal_is_redacted_and_stands_nowhere_afterwards(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    planted = [values[0] for values in of_today(book).values()]
+    told = StopError(f"a check failed: {' | '.join(planted)}", where=planted[0])
+    book.run.journal(Event.FAILED, stage="plan", **journal.failure(told))
+    verdict = book.run.verdict()
+    assert "nexus-reimport record redact" in runner.seal(DEV).error
+    done = command("record", "redact", DEV, "--run", book.run.id, "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    sealed = runner.seal(DEV)
+    assert (sealed.sealed, sealed.verdict) == (True, verdict)
+    assert ", redacted" in sealed.summary
+    texts = [*files(book.run.bag.parent), ("stdout", done.stdout), ("stderr", done.stderr)]
+    texts += [("summary", sealed.summary + sealed.error)]
+    assert [(where, value) for where, text in texts for value in planted if value in text] == []
+    assert leaks(clinic, texts) == []
+    assert book.run.problems() == []
 
 
 def test_a_word_that_the_environment_calls_a_label_bars_no_seal(

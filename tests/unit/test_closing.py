@@ -1,0 +1,121 @@
+"""What the seal itself writes is searched as well, and so is what appeared since the search."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport import settings
+from nexus_reimport.errors import NotClean
+from nexus_reimport.events import Event
+from nexus_reimport.model import Approval
+from nexus_reimport.record import Run, archived, bag, closing, crate, index, labels, verdict
+from nexus_reimport.record.archived import Archived
+from nexus_reimport.record.identifiers import Identifiers, add_name
+from nexus_reimport.record.sweep import UNSEARCHABLE, Sweep
+from support.records import checked, committed, row, wrong
+
+# A file that the seal writes -> a word that stands in no file before it.
+WRITTEN = {
+    bag.DECLARATION: "Encoding",
+    bag.INFO: "Oxum",
+    bag.README: "glossary",
+    f"{bag.PAYLOAD}/{crate.FILE}": "conformsTo",
+    f"{bag.PAYLOAD}/{verdict.FILE}": "exit",
+}
+
+
+@pytest.fixture
+def known(environment_files: Path) -> settings.Settings:
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(path.read_text().replace("../../", ""))
+    return settings.load("sandbox-dev", environment_files)
+
+
+def looking_for(word: str) -> Sweep:
+    found = Identifiers()
+    add_name(found, word)
+    return Sweep(found)
+
+
+def sealed_after(run: Run, sweep: Sweep) -> None:
+    run.seal(look=lambda: closing.require_rest_clean(run, sweep))
+
+
+@pytest.mark.parametrize("file", WRITTEN)
+def test_a_file_that_the_seal_writes_is_searched_before_it_is_sealed(
+    known: settings.Settings, file: str
+) -> None:
+    run = committed(known)
+    sweep = looking_for(WRITTEN[file])
+    assert list(sweep.files(run.bag)) == []
+    with pytest.raises(NotClean) as refused:
+        sealed_after(run, sweep)
+    assert f"{file}, line " in str(refused.value)
+    assert not run.is_sealed
+    (swept,) = [e.line for e in run.events() if e.event is Event.SWEPT]
+    assert swept["found"] > 0
+    sealed_after(run, looking_for("Lovelace"))
+    assert wrong(checked(known, [row(run)])) == {}
+
+
+def test_a_file_that_appears_or_changes_after_the_search_is_searched(
+    known: settings.Settings,
+) -> None:
+    run = committed(known)
+    sweep = looking_for("Lovelace")
+    assert list(sweep.files(run.bag)) == []
+    (run.folder / "plan.json").write_text('{"of": "Ada Lovelace"}\n')
+    (run.folder / "late.txt").write_text("Ada Lovelace")
+    (run.folder / "lovelace.txt").write_text("nothing")
+    with pytest.raises(NotClean) as refused:
+        sealed_after(run, sweep)
+    told = str(refused.value)
+    assert "data/plan.json, line 1" in told
+    assert "data/late.txt, line 1" in told
+    assert " of the record, its name" in told
+    assert "Lovelace" not in told
+    assert "lovelace" not in told
+    assert not run.is_sealed
+
+
+def test_what_is_no_file_cannot_be_searched_and_keeps_nobody_waiting(
+    known: settings.Settings, tmp_path: Path
+) -> None:
+    run = committed(known)
+    os.mkfifo(run.folder / "pipe")
+    (run.folder / "link").symlink_to(tmp_path)
+    (run.folder / "dangling").symlink_to(tmp_path / "nowhere")
+    hits = [(hit.file, hit.kind) for hit in looking_for("Lovelace").files(run.bag)]
+    assert hits == [
+        ("data/dangling", UNSEARCHABLE),
+        ("data/link", UNSEARCHABLE),
+        ("data/pipe", UNSEARCHABLE),
+    ]
+
+
+def words_of(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.casefold()))
+
+
+def test_the_index_says_nothing_that_no_searched_file_says(known: settings.Settings) -> None:
+    """It is made after the seal: each of its words is the package's own, or of a sealed record."""
+    run = committed(known)
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    run.save(Approval("0" * 64, "root", "typed", at, "Quillfeather", "Wombat and reason"))
+    run.journal(Event.FAILED, stage="sign_off", what="Ladder and error", exit_code=3)
+    run.seal()
+    until = "2031-04-17T00:00:00+00:00"
+    archived.note(run.bag.parent, Archived(run.id, run.seal_digest(), "b", "k", "v", until, ""))
+    index.write(run.bag.parent)
+    page = (run.bag.parent / index.FILE).read_text()
+    shown = words_of(unescape(re.sub(r"<[^>]+>", " ", page)))
+    assert {"quillfeather", "wombat", "ladder"} <= shown
+    searched = [p.read_text() for p in run.bag.rglob("*") if p.is_file()]
+    ours = [labels.of_package().decode(), run.id, run.seal_digest(), until, "k"]
+    assert shown - words_of("\n".join([*searched, *ours])) == set()
