@@ -37,7 +37,7 @@ def _date(given: Given) -> str | None:
 
 @converter("birth_date")
 def _birth_date(given: Given) -> str | None:
-    return moments.birth_date(given.value, given.as_of)
+    return moments.birth_date(given.value, given.as_of, given.zone)
 
 
 @converter("timestamp")

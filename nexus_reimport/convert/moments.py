@@ -29,12 +29,13 @@ def iso_date(value: str) -> str | None:
     return _date(value).isoformat()
 
 
-def birth_date(value: str, as_of: datetime) -> str | None:
-    """A date that is not after ``as_of``."""
+def birth_date(value: str, as_of: datetime, zone: ZoneInfo) -> str | None:
+    """A date that is not after the clinic's own day at ``as_of``."""
     if not value.strip():
         return None
     day = _date(value)
-    if day > as_of.date():
+    # In Sydney it is still yesterday in UTC until the morning is over: a child of today is real.
+    if day > as_of.astimezone(zone).date():
         raise ConversionError("a birth date in the future")
     return day.isoformat()
 

@@ -212,4 +212,9 @@ def _places(configured: Path | None) -> Iterator[Path]:
     # Debian's is a link to a wrapper, in a folder without pg_dump: that folder is passed over.
     if on_path:
         yield Path(on_path).resolve().parent
-    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    # Debian's folders are called by the major version: as texts, 9 would come before 17.
+    yield from sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"),
+        key=lambda folder: [int(n) for n in re.findall("[0-9]+", folder.parent.name)],
+        reverse=True,
+    )

@@ -126,7 +126,7 @@ _TEXTS: tuple[tuple[str, str, LiteralString, LiteralString], ...] = (
     (
         "a_digit_is_another",
         "One digit of a number that is kept as text is another one.",
-        "translate(left({0}, -1), '', '') || translate(right({0}, 1), '0123456789', '1234567890')",
+        "left({0}, -1) || translate(right({0}, 1), '0123456789', '1234567890')",
         "{0} ~ '[0-9]$'",
     ),
     (

@@ -218,7 +218,7 @@ def _lines_of(extensions: tuple[str, ...]) -> tuple[str, ...]:
 
 def _only(listing: str, *patterns: str) -> str:
     """The lines of pg_restore's list that match one of ``patterns``."""
-    wanted = re.compile("|".join(patterns)) if patterns else re.compile("$^")
+    wanted = re.compile("|".join(patterns)) if patterns else re.compile("(?!)")  # matches nothing
     return "".join(line for line in listing.splitlines(keepends=True) if wanted.search(line))
 
 

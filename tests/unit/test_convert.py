@@ -40,11 +40,22 @@ def test_a_date_in_another_form_does_not_fit_and_is_never_guessed(value: str) ->
     assert value not in str(told.value)
 
 
-def test_a_birth_date_is_not_in_the_future() -> None:
-    as_of = datetime(2025, 11, 15, tzinfo=UTC)
-    assert convert.birth_date("2025-11-15", as_of) == "2025-11-15"
+@pytest.mark.parametrize(
+    ("as_of", "zone", "today", "tomorrow"),
+    [
+        ("2025-11-14T21:00+00:00", "Australia/Sydney", "2025-11-15", "2025-11-16"),
+        ("2025-11-15T12:59+00:00", "Australia/Sydney", "2025-11-15", "2025-11-16"),
+        ("2025-11-16T03:00+00:00", "America/New_York", "2025-11-15", "2025-11-16"),
+        ("2025-11-15T00:00+00:00", "UTC", "2025-11-15", "2025-11-16"),
+    ],
+)
+def test_a_birth_date_is_not_after_the_clinics_own_day(
+    as_of: str, zone: str, today: str, tomorrow: str
+) -> None:
+    at, place = datetime.fromisoformat(as_of), ZoneInfo(zone)
+    assert convert.birth_date(today, at, place) == today
     with pytest.raises(ConversionError, match="future"):
-        convert.birth_date("2025-11-16", as_of)
+        convert.birth_date(tomorrow, at, place)
 
 
 def test_twenty_four_hours_are_the_next_midnight() -> None:
