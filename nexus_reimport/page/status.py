@@ -88,6 +88,11 @@ def name_of(entity: str) -> str:
     return _NAMES.get(entity, entity.replace("_", " ").capitalize())
 
 
+def names_of_tables(mapping: FieldMapping) -> dict[str, str]:
+    """Table -> as people call what it holds."""
+    return {entity.table: name_of(name) for name, entity in mapping.entities.items()}
+
+
 def name_of_column(column: str) -> str:
     """A column that points at something, as people call what it points at."""
     return column.removesuffix("_id").replace("_", " ")

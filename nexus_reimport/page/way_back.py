@@ -58,8 +58,8 @@ def read(settings: Settings, newer: NewerDecision) -> Look:
     lock.refuse_second(settings)
     mapping = mappings.load_for(settings, environments.folder())
     seen, proposal = rollback.preview(settings, "", newer)
-    names = {entity.table: status.name_of(name) for name, entity in mapping.entities.items()}
-    return Look(seen, proposal, mapping.entities[mapping.people()].table, names)
+    people = mapping.entities[mapping.people()].table
+    return Look(seen, proposal, people, status.names_of_tables(mapping))
 
 
 def gates(look: Look, *, busy: bool) -> Gates:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -80,14 +80,19 @@ def upper_first(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def in_words(facts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """The facts of a run, with entities and rules as people call them: SMS sent, no start time."""
+def in_words(
+    facts: Iterable[tuple[str, str]], tables: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """The facts of a run, with entities and rules as people call them: SMS sent, no start time.
+
+    ``tables``: table -> as people call what it holds.
+    """
+
+    def as_people_say(found: re.Match[str]) -> str:
+        return lower_first(tables.get(found[0]) or status.name_of(found[0]))
+
     for name, text in facts:
-        yield name, text if name in _NAMED else _TECHNICAL.sub(_as_people_say, text)
-
-
-def _as_people_say(found: re.Match[str]) -> str:
-    return lower_first(status.name_of(found[0]))
+        yield name, text if name in _NAMED else _TECHNICAL.sub(as_people_say, text)
 
 
 FILTERS: dict[str, Callable[..., object]] = {

@@ -448,8 +448,10 @@ def test_the_page_of_a_run_tells_it_whole(
         "read FileMaker finished (",
         "committed",
         "journal.jsonl",
+        "SMS sent",
     ):
         assert told in text
+    assert "sms_messages" not in text
 
 
 def test_a_run_that_is_committed_and_not_verified_takes_the_top_of_the_page(
