@@ -3,15 +3,20 @@
     ReimportError
     ├── SettingsError    an environment file, a secret, a parameter: nothing was read or written
     ├── MappingError     the mapping is wrong, or does not fit the schema or FileMaker
-    ├── SourceError      FileMaker: unreachable, refused, or read incompletely
+    ├── SourceError      FileMaker: unreachable, or read incompletely
+    │   └── SourceRefused      the account may not read something
     ├── TargetError      PostgreSQL
     │   ├── Busy         another run or another session holds a lock that we need
     │   │   └── LockConflict   our reading and another session blocked each other
-    │   ├── Denied       the role lacks a right (SQLSTATE 42501)
+    │   ├── TargetRefused      a wrong password or role, or no such database
+    │   │   └── Denied   the role lacks a right (SQLSTATE 42501)
     │   └── InDoubt      the connection was lost at COMMIT: whether it happened is not yet known
     ├── StorageError     S3
+    │   └── StorageRefused     wrong keys, no such bucket, or a right is missing
     ├── ApplicationError Nexus's own HTTP API
+    │   └── ApplicationRefused a wrong account or password, or it may not see patients
     ├── StopError        a check or a gate failed
+    │   └── MissingRights      the role in PostgreSQL lacks rights: all of them at once
     ├── RecordError      a run's folder, journal or seal
     │   ├── OnlySealed   a record is sealed and whole, and not signed or archived as it should be
     │   ├── NotClean     a record holds what identifies a person, or a secret: it is not sealed
@@ -24,6 +29,7 @@ holds a field's value, because it would end up in a saved notebook.
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 
@@ -72,11 +78,25 @@ def unforeseen(error: Exception, state: str = NOTHING_WRITTEN) -> ReimportError:
     """
     where = traceback.extract_tb(error.__traceback__)[-1]
     return ReimportError(
-        f"an unforeseen {type(error).__name__}",
+        DISK_FULL if is_disk_full(error) else f"an unforeseen {type(error).__name__}",
         where=f"{where.name}, line {where.lineno}",
         state=state,
-        next="report these lines; the error's own text is hidden, because it may hold data",
+        next=FREE_SPACE
+        if is_disk_full(error)
+        else "report these lines; the error's own text is hidden, because it may hold data",
     )
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether the error says that a disk of this machine, or our share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+DISK_FULL = "a disk of this machine is full"
+FREE_SPACE = (
+    "free some space where the environment's [folders] or the temporary files are (df -h), then"
+    " run this step again"
+)
 
 
 class SettingsError(ReimportError):
@@ -92,7 +112,13 @@ class MappingError(ReimportError):
 
 
 class SourceError(ReimportError):
-    """FileMaker could not be reached, refused us, or the records that arrived are incomplete."""
+    """FileMaker could not be reached, or the records that arrived are incomplete."""
+
+
+class SourceRefused(SourceError):
+    """FileMaker's account may not read something that the run needs."""
+
+    exit_code = 2
 
 
 class TargetError(ReimportError):
@@ -111,7 +137,13 @@ class LockConflict(Busy):
     """Another session waited for our read locks, or holds locks itself; ours are released."""
 
 
-class Denied(TargetError):
+class TargetRefused(TargetError):
+    """PostgreSQL let nobody in: a wrong password or role, or no such database."""
+
+    exit_code = 2
+
+
+class Denied(TargetRefused):
     """The role lacks a right: SQLSTATE 42501, or the same from pg_dump."""
 
 
@@ -122,17 +154,35 @@ class InDoubt(TargetError):
 
 
 class StorageError(ReimportError):
-    """S3 could not be reached or refused us."""
+    """S3 could not be reached, or failed."""
+
+
+class StorageRefused(StorageError):
+    """S3 refused us: wrong keys, no such bucket, or a right is missing."""
+
+    exit_code = 2
 
 
 class ApplicationError(ReimportError):
     """Nexus's own HTTP API could not be asked, or did not answer as Nexus does."""
 
 
+class ApplicationRefused(ApplicationError):
+    """Nexus's own HTTP API refused the account, or the account may not see patients."""
+
+    exit_code = 2
+
+
 class StopError(ReimportError):
     """A check or a gate failed."""
 
     exit_code = 1
+
+
+class MissingRights(StopError):
+    """The role in PostgreSQL lacks rights. All of them are named at once."""
+
+    exit_code = 2
 
 
 class RecordError(ReimportError):

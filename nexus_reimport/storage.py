@@ -38,14 +38,14 @@ from botocore.handlers import BUILTIN_HANDLERS
 from botocore.loaders import Loader
 
 from nexus_reimport import settings
-from nexus_reimport.errors import StorageError
+from nexus_reimport.errors import StorageError, StorageRefused
 from nexus_reimport.settings.certificates import distrusted
 
 SHARED = {"config_file": "~/.aws/config", "credentials_file": "~/.aws/credentials"}
 _RIGHT = (
     "give the account s3:ListBucket on the bucket itself; s3:GetObject on its objects does not help"
 )
-_KEYS = "correct access_key and secret_key of this environment"
+_KEYS = "correct access_key and secret_key of [s3], or the secrets that they name"
 _OLD = "get new temporary credentials, with their session_token"
 _CAUSES = {
     "AccessDenied": ("this account may not list the bucket", _RIGHT),
@@ -76,6 +76,14 @@ _CAUSES = {
     "InternalError": ("the service failed", "run again later"),
     "NotImplemented": ("this server cannot list", "name an endpoint that supports S3"),
     "MethodNotAllowed": ("this server cannot list", "name an endpoint that supports S3"),
+}
+_OF_THE_SERVER = {
+    "RequestTimeTooSkewed",
+    "SlowDown",
+    "ServiceUnavailable",
+    "InternalError",
+    "NotImplemented",
+    "MethodNotAllowed",
 }
 _OF_STATUS = {
     301: "PermanentRedirect",
@@ -228,7 +236,8 @@ def refused(
     ):
         what = f"{what}: {region[:40]}"
     name = code if code.isalnum() else "?"
-    return StorageError(
+    kind = StorageRefused if code in _CAUSES.keys() - _OF_THE_SERVER else StorageError
+    return kind(
         f"S3 refused {what_for} ({name}, HTTP {status}): {what}",
         where=where(place),
         next=f"{todo}; then run again",
@@ -240,7 +249,8 @@ def unreached(error: Exception, place: settings.S3) -> StorageError:
     what, todo = next((what, todo) for kind, what, todo in _FAILURES if isinstance(error, kind))
     if isinstance(error, SSLError):
         what, todo = distrusted(str(error), "S3", "[s3]")
-    return StorageError(what, where=where(place), next=todo)
+    kind = StorageRefused if todo == _PROFILE else StorageError
+    return kind(what, where=where(place), next=todo)
 
 
 _PROFILE = "correct profile of [s3], or write access_key and secret_key; then run again"

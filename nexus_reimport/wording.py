@@ -6,6 +6,7 @@ never more than its whole, and 100% means all.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterable
 from itertools import islice
 
@@ -50,3 +51,16 @@ def share(count: int, whole: int) -> str:
     if 0 < count < whole:  # 99.97% must not be shown as 100%, nor 0.03% as nothing
         percent = min(max(percent, 0.1), 99.9)
     return f"{percent:.1f}%"
+
+
+def nearest(name: str, existing: Iterable[str]) -> str:
+    """The existing name that was probably meant by ``name``; "" if none is like it."""
+    by_fold = {other.casefold(): other for other in existing}
+    found = difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.6)
+    return by_fold[found[0]] if found else ""
+
+
+def meant(name: str, existing: Iterable[str]) -> str:
+    """``; did you mean …?``, to be added to a message; "" if no existing name is like it."""
+    found = nearest(name, existing)
+    return f"; did you mean {found}?" if found else ""

@@ -14,7 +14,7 @@ from typing import Any
 import requests
 import tenacity
 
-from nexus_reimport.errors import ApplicationError
+from nexus_reimport.errors import ApplicationError, ApplicationRefused
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.certificates import distrusted
 
@@ -44,7 +44,8 @@ class Api:
         """
         answer = self.ask("GET", path, params=query)
         if answer.status_code in (401, 403):
-            raise self.error(path, f"refused us (HTTP {answer.status_code})", _MAY_NOT)
+            what = f"refused us (HTTP {answer.status_code})"
+            raise self.error(path, what, _MAY_NOT, ApplicationRefused)
         if answer.status_code != 200:
             raise self.error(path, f"answered with HTTP {answer.status_code}", _LOOK)
         try:
@@ -106,9 +107,11 @@ class Api:
             raise _Passing(str(answer.status_code))
         return answer
 
-    def error(self, path: str, what: str, todo: str) -> ApplicationError:
+    def error(
+        self, path: str, what: str, todo: str, kind: type[ApplicationError] = ApplicationError
+    ) -> ApplicationError:
         """The error of one question; of its query nothing is told."""
-        return ApplicationError(
+        return kind(
             f"Nexus's API {what}",
             where=f"{self._access.url}{path}",
             state="committed; nothing was written by this step",
@@ -162,6 +165,7 @@ def _log_in(api: Api, access: ApplicationAccess, session: requests.Session) -> N
             access.login,
             f"did not let the account in (HTTP {answer.status_code})",
             "look at user, password and login of [application]",
+            ApplicationRefused,
         )
 
 

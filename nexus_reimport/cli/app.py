@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from nexus_reimport import __version__
-from nexus_reimport.cli import deployment, lab, page, records, recovery, sandbox
+from nexus_reimport.cli import deployment, exit_codes, lab, page, records, recovery, sandbox
 from nexus_reimport.cli.doctor import doctor
 from nexus_reimport.cli.output import (
     Approve,
@@ -70,6 +70,11 @@ class InOrder(TyperGroup):
         """Their names."""
         place = {name: number for number, name in enumerate(ORDER)}
         return sorted(super().list_commands(ctx), key=lambda name: place.get(name, len(place)))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The commands, and under them what their exit codes mean."""
+        super().format_help(ctx, formatter)
+        typer.echo(exit_codes.table())
 
 
 app = typer.Typer(

@@ -11,7 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nexus_reimport.errors import MappingError, ReimportError, SettingsError, SourceError
+from nexus_reimport.errors import (
+    MappingError,
+    ReimportError,
+    SettingsError,
+    SourceError,
+    SourceRefused,
+)
 
 OK = 0
 NO_RECORD = 101  # also an offset past the end, and an empty table
@@ -64,7 +70,7 @@ CODES = {
     8: Code(
         "the result is empty", "run again; if the problem remains, compare FileMaker's own count"
     ),
-    9: Code("privileges are insufficient", _ACCESS),
+    9: Code("privileges are insufficient", _ACCESS, SourceRefused),
     # The answer to a request that has no token.
     10: Code("requested data is missing", _BUG),
     11: Code(
@@ -99,7 +105,7 @@ CODES = {
     106: Code("table is missing", _FIX_THE_LAYOUT, MappingError),
     107: Code("index is missing", "let FileMaker index the key field of this table"),
     108: Code("value list is missing", _FIX_THE_LAYOUT, MappingError),
-    109: Code("privilege set is missing", _ACCOUNT),
+    109: Code("privilege set is missing", _ACCOUNT, SourceRefused),
     110: Code("related tables are missing", _FIX_THE_LAYOUT, MappingError),
     111: Code("a field's repetition is not valid", _FIX_THE_LAYOUT, MappingError),
     113: Code("function is missing", _FIX_THE_LAYOUT, MappingError),
@@ -108,12 +114,12 @@ CODES = {
     117: Code("data source is missing", _FIX_THE_LAYOUT, MappingError),
     130: Code("files are damaged or missing on the server", "reinstall FileMaker Server"),
     112: Code("window is missing: the session was closed from outside", "run again"),
-    200: Code("record access is denied", _ACCESS),
-    203: Code("there are no records that this account may see", _ACCESS),
-    204: Code("fields of the sort order cannot be read", _ACCESS),
-    207: Code("the schema cannot be seen", _ACCESS),
+    200: Code("record access is denied", _ACCESS, SourceRefused),
+    203: Code("there are no records that this account may see", _ACCESS, SourceRefused),
+    204: Code("fields of the sort order cannot be read", _ACCESS, SourceRefused),
+    207: Code("the schema cannot be seen", _ACCESS, SourceRefused),
     201: Code("field cannot be modified", _BUG),
-    202: Code("field access is denied", _ACCESS),
+    202: Code("field access is denied", _ACCESS, SourceRefused),
     210: Code("the account is not active", _ACCOUNT, SettingsError),
     211: Code(
         "the password has expired",
@@ -122,7 +128,7 @@ CODES = {
     ),
     212: Code(  # one try: servers lock an account after a few wrong passwords
         "account or password is wrong",
-        "correct the account or the password of this environment: it was tried only once",
+        "correct [filemaker] user, or the secret that password names: it was tried only once",
         SettingsError,
     ),
     214: Code(
@@ -210,7 +216,7 @@ CODES = {
     1702: Code("the login was not sent in the form that the server wants", _BUG, SettingsError),
     1703: Code(
         "account, password or token is wrong",
-        "correct the account or the password of this environment: it was tried only once",
+        "correct [filemaker] user, or the secret that password names: it was tried only once",
         SettingsError,
     ),
     1704: Code("the server does not accept this HTTP method", _BUG),

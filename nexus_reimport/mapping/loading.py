@@ -11,15 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from nexus_reimport import wording
 from nexus_reimport.errors import MappingError, SettingsError
 from nexus_reimport.files import private, textfile
 from nexus_reimport.files.toml_places import Path
 from nexus_reimport.mapping import problems
 from nexus_reimport.mapping.field_mapping import FieldMapping
 from nexus_reimport.mapping.problems import Problem
-from nexus_reimport.settings import Settings
-
-_WORDS = {"extra_forbidden": "is not a known name here", "missing": "is missing"}
+from nexus_reimport.settings import Settings, spelling
 
 
 def load(name: str, base: Folder | None = None) -> FieldMapping:
@@ -40,6 +39,12 @@ def load(name: str, base: Folder | None = None) -> FieldMapping:
         raise problems.refused(f"the mapping {name} has", found, text)
     digest = private.sha256(text.encode())
     return mapping.model_copy(update={"digest": digest, "text": text})
+
+
+def shipped() -> list[str]:
+    """The names of the mappings that come with the package."""
+    folder = resources.files("nexus_reimport") / "mappings"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if ".toml" in f.name)
 
 
 def load_for(settings: Settings, base: Folder) -> FieldMapping:
@@ -66,17 +71,20 @@ def _not_mapped(mapping: FieldMapping, settings: Settings) -> Iterator[str]:
     for entity, decisions in settings.decisions.items():
         spec = mapping.entities.get(entity)
         if spec is None:
-            yield f"decisions.{entity}: no entity is called {entity}"
+            meant = wording.meant(entity, mapping.entities)
+            yield f"decisions.{entity}: no entity is called {entity}{meant}"
             continue
         known = {"*", *spec.columns, *spec.decided()}
         for column in decisions.when_different.keys() - known:
             place = f'decisions.{entity}.when_different."{column}"'
-            yield f"{place}: the mapping feeds no such column, key or part"
+            meant = wording.meant(column, known)
+            yield f"{place}: the mapping feeds no such column, key or part{meant}"
         if decisions.past_scheduled and "past_scheduled" not in {r.name for r in spec.overrides}:
             yield f"decisions.{entity}.past_scheduled: {entity} has no such rule"
     for name in ("channels", "tables"):
         for source in getattr(settings.filemaker, name).keys() - mapping.sources.keys():
-            yield f"filemaker.{name}.{source}: no source is called {source}"
+            meant = wording.meant(source, mapping.sources)
+            yield f"filemaker.{name}.{source}: no source is called {source}{meant}"
 
 
 def _validated(raw: dict[str, Any]) -> tuple[FieldMapping | None, list[Problem]]:
@@ -91,14 +99,11 @@ def _validated(raw: dict[str, Any]) -> tuple[FieldMapping | None, list[Problem]]
         try:
             return FieldMapping.model_validate(raw), found
         except ValidationError as error:
-            wrong = [(e["type"], tuple(e["loc"]), e["msg"]) for e in error.errors()]
-        found += [
-            (_in_file(raw, loc, kind), _WORDS.get(kind, message.removeprefix("Value error, ")))
-            for kind, loc, message in wrong
-        ]
-        if any(kind != "extra_forbidden" for kind, _, _ in wrong):
+            wrong = spelling.mistakes(error, FieldMapping)
+        found += [(_in_file(raw, w.place, w.kind), w.text) for w in wrong]
+        if any(w.kind != spelling.UNKNOWN for w in wrong):
             break
-        raw = _without(raw, [loc for _, loc, _ in wrong])
+        raw = _without(raw, [w.place for w in wrong])
     return None, found
 
 
@@ -112,7 +117,7 @@ def _in_file(raw: Any, place: Path, kind: str) -> Path:
             else (isinstance(raw, list) and isinstance(part, int) and part < len(raw))
         )
         if not is_there:
-            return (*existing, part) if kind == "missing" else tuple(existing)
+            return (*existing, part) if kind == spelling.MISSING else tuple(existing)
         existing.append(part)
         raw = raw[part]
     return tuple(existing)
@@ -131,13 +136,16 @@ def _without(raw: Any, places: Iterable[Path]) -> Any:
 
 
 def _text(name: str, base: Folder | None) -> str:
-    shipped = resources.files("nexus_reimport") / "mappings" / f"{name}.toml"
-    if shipped.is_file():
-        return shipped.read_text(encoding="utf-8")
+    ours = resources.files("nexus_reimport") / "mappings" / f"{name}.toml"
+    if ours.is_file():
+        return ours.read_text(encoding="utf-8")
     path = (base or Folder()) / name
     if not path.is_file():
         raise MappingError(
-            f"there is no mapping {name}: it is neither shipped nor a file", where=str(path)
+            f"there is no mapping {name}: it is neither shipped nor a file"
+            f"{wording.meant(name, shipped())}",
+            where=str(path),
+            next="correct `mapping` in the environment's file; shipped: " + ", ".join(shipped()),
         )
     try:
         return textfile.read(path)

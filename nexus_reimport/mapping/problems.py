@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from nexus_reimport import wording
 from nexus_reimport.errors import MappingError
 from nexus_reimport.files import toml_places
 from nexus_reimport.files.toml_places import Path
@@ -68,17 +69,17 @@ def _absent(
     known = mapping.sources[source].fields if source in mapping.sources else None
     for field in dict.fromkeys(fields):
         if known is not None and field not in known:
-            yield path, f"{source} has no field {field}"
+            yield path, f"{source} has no field {field}{wording.meant(field, known)}"
 
 
 def _no_source(mapping: FieldMapping, path: Path, source: str) -> Iterator[Problem]:
     if source not in mapping.sources:
-        yield path, f"no source is called {source}"
+        yield path, f"no source is called {source}{wording.meant(source, mapping.sources)}"
 
 
 def _no_entity(mapping: FieldMapping, path: Path, entity: str) -> Iterator[Problem]:
     if entity not in mapping.entities:
-        yield path, f"no entity is called {entity}"
+        yield path, f"no entity is called {entity}{wording.meant(entity, mapping.entities)}"
 
 
 def _twice(path: Path, names: Iterable[str], what: str) -> Iterator[Problem]:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from nexus_reimport.errors import Denied, LockConflict, TargetError
+from nexus_reimport.errors import DISK_FULL, FREE_SPACE, Denied, LockConflict, TargetError
 from nexus_reimport.nexus import denied, refusal, session
 from nexus_reimport.settings import Postgres
 
@@ -104,8 +104,7 @@ def run(
         os.umask(old)
     if process.returncode:
         if refusal.is_of_connection(errors):
-            why = refusal.why(errors, target)
-            raise TargetError(f"{name}: {why.what}", where=place(target), next=why.next)
+            raise refusal.why(errors, target).error(place(target), program=name)
         if re.search(r"canceling statement due to (lock|statement) timeout", errors):
             raise LockConflict(
                 f"{name} could not read a table within {LOCK_WAIT} s: another session has locked"
@@ -120,6 +119,8 @@ def run(
                 where=place(target),
                 next="check the network and the server's log, then run this step again",
             )
+        if "No space left on device" in errors:
+            raise TargetError(f"{name}: {DISK_FULL}", where=place(target), next=FREE_SPACE)
         if refused := denied.by_program(errors):
             raise Denied(
                 f"{name} failed with exit code {process.returncode}: a right is missing: {refused}",

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from nexus_reimport import settings
-from nexus_reimport.errors import NOTHING_WRITTEN, TargetError
+from nexus_reimport.errors import NOTHING_WRITTEN, TargetError, TargetRefused
 from nexus_reimport.files import rowfile
 from nexus_reimport.nexus import denied, refusal, session
 
@@ -29,6 +29,13 @@ Connection = psycopg.Connection[Any]
 LONGEST_NAME = 63  # bytes, of any name in PostgreSQL
 # psycopg raises the second where a connection is used that is closed already.
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+_FULL = psycopg.errors.DiskFull
+_NOT_LET_IN = (
+    psycopg.errors.InvalidAuthorizationSpecification,
+    psycopg.errors.InvalidCatalogName,
+    psycopg.errors.InvalidPassword,
+)
+_REFUSED = "PostgreSQL refused a statement"
 TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 
 
@@ -84,8 +91,7 @@ def _opened(target: settings.Postgres, where: str, state: str) -> Iterator[Conne
         original = error.orig if isinstance(error, DBAPIError) else error
         if isinstance(original, psycopg.Error) and original.sqlstate is not None:
             raise _ours(original, where, state) from None
-        why = refusal.why(str(original), target)
-        raise TargetError(why.what, where=where, state=state, next=why.next) from None
+        raise refusal.why(str(original), target).error(where, state) from None
     try:
         yield cast(Connection, raw.driver_connection)
     finally:
@@ -143,10 +149,15 @@ def _ours(error: object, where: str, state: str) -> TargetError:
         )
     if error.sqlstate in session.OF_ANOTHER_SESSION:
         return session.swapped(where, state)
-    what = f"PostgreSQL refused a statement: SQLSTATE {error.sqlstate} ({type(error).__name__})"
-    ours = TargetError(what + objects, where=where, state=state, next=_advice(error))
+    why = "the disk of PostgreSQL's server is full" if isinstance(error, _FULL) else _REFUSED
+    what = f"{why}: SQLSTATE {error.sqlstate} ({type(error).__name__})"
+    ours = _kind(error)(what + objects, where=where, state=state, next=_advice(error))
     ours.sqlstate = error.sqlstate
     return ours
+
+
+def _kind(error: psycopg.Error) -> type[TargetError]:
+    return TargetRefused if isinstance(error, _NOT_LET_IN) else TargetError
 
 
 def _advice(error: psycopg.Error) -> str:
@@ -162,8 +173,8 @@ def _advice(error: psycopg.Error) -> str:
         psycopg.errors.IdleInTransactionSessionTimeout: "our process was idle for too long, and"
         " the server ended its session: run this step again",
         psycopg.errors.ReadOnlySqlTransaction: "the server accepts no writes: name the primary",
-        psycopg.errors.DiskFull: "the server's disk is full: free some space, then run this step"
-        " again",
+        _FULL: "free some space on that server (data directory, pg_wal, tablespaces), then run"
+        " this step again",
         psycopg.errors.LockNotAvailable: "another session holds a lock: find it in"
         " pg_stat_activity, or run this step again later",
     }

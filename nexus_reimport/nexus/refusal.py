@@ -13,6 +13,7 @@ import ssl
 import struct
 from dataclasses import dataclass
 
+from nexus_reimport.errors import NOTHING_WRITTEN, TargetError, TargetRefused
 from nexus_reimport.settings import Postgres
 
 _SSL_REQUEST = struct.pack("!II", 8, 80877103)  # PostgreSQL's SSLRequest: its length, its code
@@ -21,14 +22,25 @@ _SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What happened, and what to do next."""
+    """What happened, what to do next, and whether the server is there and refuses us."""
 
     what: str
     next: str
+    is_refused: bool = False
+
+    def error(self, where: str, state: str = NOTHING_WRITTEN, program: str = "") -> TargetError:
+        """The error, told by ``program`` if one of PostgreSQL's had it."""
+        kind = TargetRefused if self.is_refused else TargetError
+        what = f"{program}: {self.what}" if program else self.what
+        return kind(what, where=where, state=state, next=self.next)
 
 
 def _why(pattern: str, what: str, next: str) -> tuple[re.Pattern[str], Why]:
     return re.compile(pattern, re.IGNORECASE | re.DOTALL), Why(what, next)
+
+
+def _refused(pattern: str, what: str, next: str) -> tuple[re.Pattern[str], Why]:
+    return re.compile(pattern, re.IGNORECASE | re.DOTALL), Why(what, next, is_refused=True)
 
 
 _POOLER = Why(
@@ -68,7 +80,7 @@ _SHAPES = (
         "the server accepts no unencrypted connection from this machine (pg_hba.conf)",
         'set sslmode = "verify-full" in [postgres]',
     ),
-    _why(
+    _refused(
         r"no pg_hba.conf entry|pg_hba.conf rejects",
         "the server accepts no connection of this role from this machine (pg_hba.conf)",
         "have an administrator add a line to pg_hba.conf for this machine's address, the database"
@@ -145,32 +157,32 @@ _SHAPES = (
         "somebody has closed it (ALTER DATABASE … ALLOW_CONNECTIONS), or a DROP DATABASE did not"
         " finish: ask the server's administrator",
     ),
-    _why(
+    _refused(
         r"is not permitted to log in",
         "the role may not log in",
         "ALTER ROLE … LOGIN, or name another role: [postgres] user",
     ),
-    _why(
+    _refused(
         r"permission denied for database",
         "the role may not connect to this database",
         "GRANT CONNECT ON DATABASE … TO …",
     ),
-    _why(
+    _refused(
         r'role "[^"]*" does not exist',
         "the role does not exist on the server",
         "check [postgres] user in the environment's file",
     ),
-    _why(
+    _refused(
         r'database "[^"]*" does not exist',
         "the server has no such database",
         "check [postgres] database in the environment's file",
     ),
-    _why(
+    _refused(
         r"(peer|ident|GSSAPI|SSPI|LDAP|PAM|RADIUS|OAuth).{0,20}authentication failed",
         "the server uses another login method than a password, and did not accept our account",
         "have a line for scram-sha-256 added to pg_hba.conf, or run as the account that it names",
     ),
-    _why(
+    _refused(
         r"(password|SASL|SCRAM) authentication failed|no password supplied",
         "the server did not accept the password of the role",
         "check [postgres] user, and the secret that password names. PostgreSQL gives the same"

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from nexus_reimport.errors import ReimportError, is_ours
+from nexus_reimport.errors import DISK_FULL, FREE_SPACE, ReimportError, is_disk_full, is_ours
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 
@@ -234,6 +234,8 @@ def failure(error: BaseException) -> dict[str, Any]:
         facts |= {"next": error.next, "exit_code": error.exit_code}
     elif isinstance(error, KeyboardInterrupt | SystemExit):
         facts |= {"what": "interrupted", "killed": True, "exit_code": 3}
+    elif is_disk_full(error):
+        facts |= {"what": DISK_FULL, "next": FREE_SPACE, "exit_code": 3}
     else:
         facts |= {"what": f"an unforeseen {name}", "exit_code": 3}
     return facts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +12,7 @@ from typing import TypeVar
 from nexus_reimport import mapping as mappings
 from nexus_reimport import record, wording
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import ReimportError, unforeseen
+from nexus_reimport.errors import ReimportError, SettingsError, unforeseen
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.mapping import FieldMapping
@@ -144,12 +144,12 @@ def filemaker(
     for source in mapping.sources:
         names.setdefault(place.channel_of(source), []).append(source)
     with Channels(place, mapping, QUICKLY) as channels:
-        asked = {channel: _channel(channels, channel, of) for channel, of in names.items()}
+        asked, tables = _let_in(channels, names)
         live = [name for one, of in names.items() if asked[one].is_connected for name in of]
+        others = [name for name in live if name not in tables]
         with ThreadPoolExecutor(place.workers) as pool:
-            tables = dict(
-                zip(live, pool.map(lambda name: _table(channels, name), live), strict=True)
-            )
+            found = pool.map(lambda name: _table(channels, name), others)
+            tables |= dict(zip(others, found, strict=True))
     silent = {
         name: TableRead(name, mapping.sources[name].table_by(channel), _CHANNELS[channel])
         for channel, of in names.items()
@@ -158,14 +158,43 @@ def filemaker(
     return tuple(asked.values()), tuple(tables.get(name, silent[name]) for name in mapping.sources)
 
 
+def _let_in(
+    channels: Channels, names: Mapping[Channel, list[str]]
+) -> tuple[dict[Channel, Connection], dict[str, TableRead]]:
+    """Each channel as it answered, and the first table of each.
+
+    A refused login is tried once for all channels and tables: FileMaker locks an account after a
+    few.
+    """
+    asked: dict[Channel, Connection] = {}
+    tables: dict[str, TableRead] = {}
+    refused: ReimportError | None = None
+    for channel, of in names.items():
+        if refused and channel != "exports":
+            asked[channel] = replace(_unasked(channels, channel), error=refused)
+            continue
+        asked[channel] = _channel(channels, channel, of)
+        if asked[channel].is_connected:
+            tables[of[0]] = _table(channels, of[0])
+        error = tables[of[0]].error if of[0] in tables else asked[channel].error
+        if isinstance(error, SettingsError):
+            refused = error
+            asked[channel] = replace(asked[channel], error=error)
+    return asked, tables
+
+
+def _unasked(channels: Channels, channel: Channel) -> Connection:
+    place = channels.place
+    where = f"{place.url.partition('://')[2]}, file {place.database}"
+    return Connection(f"FileMaker, {_CHANNELS[channel]}", where)
+
+
 def _channel(channels: Channels, channel: Channel, sources: list[str]) -> Connection:
     """One channel: the server's own name and version, and whether it lets us in."""
-    place = channels.place
-    name = f"FileMaker, {_CHANNELS[channel]}"
+    place, unasked = channels.place, _unasked(channels, channel)
     if channel == "exports":
         where = f"folder {place.exports.folder.name}" if place.exports else ""
-        return _asked(name, where, lambda: _files(channels, sources))
-    where = f"{place.url.partition('://')[2]}, file {place.database}"
+        return _asked(unasked.name, where, lambda: _files(channels, sources))
 
     def ask() -> _Answer:
         source = channels.of(sources[0]).source
@@ -173,7 +202,7 @@ def _channel(channels: Channels, channel: Channel, sources: list[str]) -> Connec
         product = source.product()
         return _Answer(f"{product.name} {product.version}".strip(), (), time.monotonic() - began)
 
-    return _asked(name, where, ask)
+    return _asked(unasked.name, unasked.where, ask)
 
 
 def _files(channels: Channels, sources: list[str]) -> _Answer:

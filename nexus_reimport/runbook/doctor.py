@@ -221,13 +221,13 @@ def _optional(held: tuple[Right, ...]) -> Iterator[Finding]:
 
 def _filemaker(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
     asked, tables = connections.filemaker(settings, mapping)
+    yield from (_wrong("FileMaker", e) for e in dict.fromkeys(one.error for one in asked) if e)
     for one in asked:
-        if one.error:
-            yield _wrong("FileMaker", one.error)
-        else:
+        if not one.error:
             text = f"{one.name.partition(', ')[2]}: {one.product or 'the files are there'}"
             yield Finding("FileMaker", State.RIGHT, f"{text}, {one.where}")
-    refused = [table.error for table in tables if table.error]
+    told = {one.error for one in asked}
+    refused = [t.error for t in tables if t.error and t.error not in told]
     yield from (_wrong("FileMaker", error) for error in refused)
     if refused or any(one.error for one in asked):
         return

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.files import private
@@ -54,6 +55,7 @@ def prepare(environment: str, *, browser: bool = True, port: int = 0) -> Lab:
 
     Raises:
         SettingsError: no such environment, or no pages. Nothing was written.
+        MappingError: the mapping has mistakes. Nothing was written.
         RecordError: other users can read the environment's folders. Nothing was written.
     """
     settings = environments.load(environment)
@@ -64,6 +66,7 @@ def prepare(environment: str, *, browser: bool = True, port: int = 0) -> Lab:
             where=str(FOLDER),
             next="run from a checkout: the notebooks are not part of the installed package",
         )
+    mappings.load_for(settings, environments.folder())
     access.require_private(settings)
     folder = _new_folder(settings)
     for page in shipped:

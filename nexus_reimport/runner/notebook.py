@@ -122,10 +122,11 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
         run.journal(Event.UNTIDY, page=name, kind=type(error).__name__)
 
 
-def told_of(run: Run, what: str) -> str:
+def told_of(run: Run, what: str, fix: str = "") -> str:
     """What has happened to the run, with the state that its journal knows and what is next."""
+    todo = f"{fix}; {_next(run)}" if fix else _next(run)
     lines = {"where": f"environment {run.environment}, run {run.id}"}
-    lines |= {"state": f"the database is {_STATES[run.state()]}", "next": _next(run)}
+    lines |= {"state": f"the database is {_STATES[run.state()]}", "next": todo}
     return str(ReimportError(what, **lines))
 
 
@@ -159,7 +160,7 @@ def last_error(run: Run) -> str:
     if failed.text("kind") == "InDoubt" and settled is not None:
         error = _HAPPENED if settled else _DID_NOT_HAPPEN
     if not error.get("state"):  # of an error that no stage of ours has raised
-        return told_of(run, str(error["what"]))
+        return told_of(run, str(error["what"]), str(error.get("next", "")))
     lines = {name: str(error.get(name, "")) for name in _LINES}
     return str(ReimportError(str(error["what"]), **lines))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from nexus_reimport import mapping as mappings
 from nexus_reimport import record, show
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import RecordError, SettingsError
+from nexus_reimport.errors import RecordError, SettingsError, StopError
 from nexus_reimport.files import private
 from nexus_reimport.model import Backup, NewerDecision, RollbackPreview, RollbackProposal
 from nexus_reimport.nexus import deployment, registry, rights
@@ -25,7 +25,7 @@ from nexus_reimport.runner.telling import told
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import backup, restore
-from nexus_reimport.stages.approval import is_meant, short, undecided
+from nexus_reimport.stages.approval import is_meant, short, undecided, why_not
 
 AskRollback = Callable[[RollbackPreview, RollbackProposal], str]
 
@@ -60,6 +60,7 @@ def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
     with record.at_work(settings):
         preview, proposal = rollbacks.preview(settings, options.run, options.newer)
         undecided(preview.since, options.newer, options.run)
+        _refuse_wrong(options.digest, proposal)
         digest = options.digest or ("" if options.rehearsed else _asked(options, preview, proposal))
         if not digest and not options.rehearsed:
             return _waiting(settings, options, preview, proposal)
@@ -148,6 +149,23 @@ def locate(run: str) -> Settings:
         where=f"known: {', '.join(s.name for s in environments.every()) or 'none'}",
         next="nexus-reimport record list shows every run; give the full id",
     )
+
+
+def _refuse_wrong(typed: str, proposal: RollbackProposal) -> None:
+    """Stop, before there is a record, if a digest was given and is not the one of this rollback.
+
+    Raises:
+        StopError: it is not. Nothing was started.
+    """
+    if typed and not is_meant(typed, proposal.digest):
+        raise StopError(
+            f"the digest is wrong: {why_not(typed)}the rollback of {proposal.undoes} has"
+            f" {short(proposal.digest)}",
+            where=f"environment {proposal.environment}",
+            state=sequence.NOTHING_STARTED,
+            next="run the command without --approve and read what it would do: the digest changes"
+            " when the database does",
+        )
 
 
 def _parameters(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from nexus_reimport import mapping as mappings
 from nexus_reimport import record, runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
@@ -30,6 +31,7 @@ from nexus_reimport.model import Proposal, Refusal, Scope
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import opening, rollback
+from nexus_reimport.runbook.steps import TASKS
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, VERIFY
@@ -43,6 +45,7 @@ from nexus_reimport.stages.approval import is_meant, short
 Ask = Callable[[Run, Proposal], str]
 # A sealed record takes no further step: these runs still need one.
 _STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT, Verdict.WAITING)
+NOTHING_STARTED = "nothing was started"
 _TRIES = 3  # times that a person may type the digest
 
 
@@ -222,11 +225,12 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
         approval.refuse(_refusals(run))
     else:
         kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
+        _require_set_up(settings, kind)
         run = opening.create(settings, kind, name=consent.given.name.strip())
         _execute(run, PREFLIGHT, say)
         if run.verdict() is not Verdict.WAITING or _refusals(run):
             return close(run)
-    digest = consent.digest or _asked(run, consent)
+    digest = consent.digest or _asked(run, consent, say)
     if not digest and not consent.rehearsed:
         return outcome(run)
     signed = replace(consent.given, digest=digest)
@@ -237,19 +241,40 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     return close(run)
 
 
+def _require_set_up(settings: Settings, kind: Scope) -> None:
+    """Stop before there is a record, and before a kernel, if something has to be corrected.
+
+    A server that does not answer is told by the run itself: that it was tried stays on record.
+
+    Raises:
+        ReimportError: the mapping, a login, a name or a right. Nothing was started.
+    """
+    mapping = mappings.load_for(settings, environments.folder())
+    try:
+        opening.require_ready(settings, mapping, TASKS[kind], NOTHING_STARTED)
+    except ReimportError as error:
+        if error.exit_code == SettingsError.exit_code:
+            raise
+
+
 def _waiting(settings: Settings, digest: str) -> Run:
     """The environment's open run whose proposal has this digest.
 
     Raises:
         StopError: there is none; a new preflight would have another digest. Nothing was started.
     """
-    for candidate in record.open_runs(settings):
-        if candidate.has(Proposal) and is_meant(digest, candidate.load(Proposal).digest):
+    waiting = [run for run in record.open_runs(settings) if run.has(Proposal)]
+    for candidate in waiting:
+        if is_meant(digest, candidate.load(Proposal).digest):
             return candidate
+    listed = [f"run {run.id} has {short(run.load(Proposal).digest)}" for run in waiting]
     raise StopError(
-        f"no open run of {settings.name} has a proposal with that digest",
-        state="nothing was started",
-        next=f"nexus-reimport run {settings.name}, read its 01_preflight, then approve its digest",
+        f"the digest is wrong: {approval.why_not(digest)}no open run of {settings.name} has it",
+        where="; ".join(listed) or f"environment {settings.name}: no run waits for an approval",
+        state=NOTHING_STARTED,
+        next="read the 01_preflight of the run that you mean, and approve the digest at its end"
+        if waiting
+        else f"nexus-reimport run {settings.name}, read its 01_preflight, then approve its digest",
     )
 
 
@@ -258,7 +283,7 @@ def _refusals(run: Run) -> tuple[Refusal, ...]:
     return runbook.reopen(run.environment, run.id).refusals()
 
 
-def _asked(run: Run, consent: Consent) -> str:
+def _asked(run: Run, consent: Consent, say: Say | None) -> str:
     if consent.rehearsed or consent.ask is None:
         return ""
     proposal = run.load(Proposal)
@@ -266,6 +291,8 @@ def _asked(run: Run, consent: Consent) -> str:
         typed = consent.ask(run, proposal).strip().lower()
         if not typed or is_meant(typed, proposal.digest):
             return typed
+        if say:
+            say(f"that is not the digest of this run: {approval.why_not(typed)}nothing was started")
     return ""
 
 

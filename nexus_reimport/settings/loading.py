@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nexus_reimport import CHECKOUT
+from nexus_reimport import CHECKOUT, wording
 from nexus_reimport.errors import SettingsError
-from nexus_reimport.files import textfile
-from nexus_reimport.settings import credentials
+from nexus_reimport.files import textfile, toml_places
+from nexus_reimport.settings import credentials, spelling
 from nexus_reimport.settings.environment import Settings
 from nexus_reimport.settings.variables import Secrets, dotted
 
@@ -67,32 +67,51 @@ def load(environment: str, environments: Path | None = None) -> Settings:
     where = environments or folder()
     path = where / f"{name}.toml"
     if not name or not path.is_file() or _is_mapping(path):
-        known = ", ".join(names(where)) or "none"
-        raise SettingsError(
-            f"no environment is called {name!r}" if name else "no environment was named",
-            where=f"known environments: {known}",
-            next=f"name one of these, or set {ENVIRONMENT_VARIABLE}",
-        )
-    raw, problems, unset = _read(path)
+        raise _no_such(name, where)
+    raw, problems, secrets = _read(path)
     problems += _twins(path)
     try:
         settings = Settings.model_validate(_absolute(raw, where)) if raw else None
     except ValidationError as error:
         settings = None
-        problems += [
-            f"{dotted(e['loc'])}: {_plain(e['msg'])}"
-            for e in error.errors()
-            if dotted(e["loc"]) not in unset
-        ]
+        problems += _mistakes(path, error, secrets)
     if settings is not None and settings.name != name:
         problems.append(f'name: is "{settings.name}", but the file is called {path.name}')
     if settings is None or problems:
+        listed = "\n".join(f"    {problem}" for problem in problems)
         raise SettingsError(
-            f"{path.name}: {len(problems)} problem(s)\n" + "\n".join(f"    {p}" for p in problems),
-            where=str(path.name),
-            next="fix the file, then start again",
+            f"{path.name}: {len(problems)} problem(s)\n{listed}",
+            where=str(path),
+            next=_how_to_fix(raw, problems, secrets),
         )
     return settings
+
+
+def _no_such(name: str, where: Path) -> SettingsError:
+    known = names(where)
+    listed = ", ".join(known) or "none"
+    meant = wording.meant(name, known)
+    return SettingsError(
+        f"no environment is called {name!r}{meant}" if name else "no environment was named",
+        where=f"known environments: {listed}; folder {where}",
+        next=f"name one of these, or set {ENVIRONMENT_VARIABLE}",
+    )
+
+
+def _mistakes(path: Path, error: ValidationError, secrets: Secrets | None) -> Iterator[str]:
+    """What does not fit, each with its line; nothing of a value whose secret is not known."""
+    lines = toml_places.lines(textfile.read(path))
+    for mistake in spelling.mistakes(error, Settings):
+        if secrets is None or not secrets.is_stand_in(dotted(mistake.place)):
+            line = toml_places.line_of(mistake.place, lines)
+            yield f"{f'line {line}, ' if line else ''}{dotted(mistake.place)}: {mistake.text}"
+
+
+def _how_to_fix(raw: dict[str, Any], problems: Sequence[str], secrets: Secrets | None) -> str:
+    if secrets is not None and [*problems] == secrets.problems_of_file:
+        is_made = raw.get("sandbox") is True and not secrets.unreadable
+        return "nexus-reimport sandbox up writes it" if is_made else "do that, then start again"
+    return "fix the file, then start again"
 
 
 def _twins(path: Path) -> Iterator[str]:
@@ -105,29 +124,25 @@ def _twins(path: Path) -> Iterator[str]:
             yield f"{other}.toml has the same name except for case: records of both could mix"
 
 
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ")
-
-
-def _read(path: Path) -> tuple[dict[str, Any], list[str], set[str]]:
-    """The file with its secrets filled in; the problems; the places whose secret is not set."""
+def _read(path: Path) -> tuple[dict[str, Any], list[str], Secrets | None]:
+    """The file with its secrets filled in; the problems; where the secrets came from."""
     try:
         raw = tomllib.loads(textfile.read(path))
     except textfile.Undecodable as error:
-        return {}, [error.message(path)], set()
+        return {}, [error.message(path)], None
     except tomllib.TOMLDecodeError as error:
-        return {}, [f"is not valid TOML: {error}"], set()
+        return {}, [f"is not valid TOML: {error}"], None
     except OSError as error:
-        return {}, [f"{path.name}: cannot be read: {error.strerror}"], set()
+        return {}, [f"{path.name}: cannot be read: {error.strerror}"], None
     problems = [
         f"{dotted(place)}: looks like a login or a token, and this value is recorded and shown;"
         ' write a secret as { env = "NAME" }'
         for place, text in _texts(raw)
         if credentials.suspected(text)
     ]
-    secrets = Secrets.read(path.parent / f".env.{path.stem}", problems)
+    secrets = Secrets.read(path.parent / f".env.{path.stem}")
     resolved = secrets.put_into(raw, ())
-    return resolved, problems, secrets.unset
+    return resolved, [*problems, *secrets.problems], secrets
 
 
 def _texts(value: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:

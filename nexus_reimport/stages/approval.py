@@ -44,6 +44,12 @@ def is_meant(typed: str, whole: str) -> bool:
     return len(typed) >= SHOWN and whole.startswith(typed)
 
 
+def why_not(typed: str) -> str:
+    """What can be said of a digest that is not the one, to go before the rest; "" if nothing."""
+    typed = typed.strip()
+    return f"it has {len(typed)} characters of {SHOWN}; " if len(typed) < SHOWN else ""
+
+
 @dataclass(frozen=True, slots=True)
 class DevRun:
     """The dev run that prod needs: its id, and what it was made with."""

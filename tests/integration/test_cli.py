@@ -16,6 +16,7 @@ import requests
 from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
+from nexus_reimport.model import Proposal
 from nexus_reimport.record import bag
 from support.clinic import ROLE, Clinic
 from support.commands import command
@@ -50,6 +51,36 @@ def test_an_unknown_environment_is_exit_code_2_and_four_lines(
     assert (code, out) == (2, "")
     assert told.splitlines()[0] == "no environment is called 'nowhere'"
     assert "known environments: sandbox-dev, sandbox-prod" in told
+
+
+def test_a_wrong_digest_is_said_to_be_wrong_and_which_is_open(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic
+) -> None:
+    book = clinic.proposed()
+    digest = book.run.load(Proposal).digest[:12]
+    for given, why in (("0123456789ab", "no open run"), (digest[:7], "it has 7 characters of 12")):
+        code, _, told = command(capsys, "run", DEV, "--approve", given)
+        assert code == 1
+        assert told.startswith("\nthe digest is wrong: ")
+        assert why in told
+        assert f"where: run {book.run.id} has {digest}" in told
+        assert "state: nothing was started" in told
+    assert len(record.every(environments.load(DEV))) == 1
+
+
+def test_what_is_to_correct_is_told_before_a_run_and_leaves_no_record(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic
+) -> None:
+    clinic.edit(DEV, "[decisions.notes]", "[decisions.note]")
+    code, _, told = command(capsys, "run", DEV)
+    assert code == 2
+    assert "no entity is called note; did you mean notes?" in told
+    clinic.edit(DEV, "[decisions.note]", "[decisions.notes]")
+    clinic.do(f"REVOKE DELETE ON notes FROM {ROLE}")
+    code, _, told = command(capsys, "run", DEV)
+    assert code == 2
+    assert "right(s) are missing" in told
+    assert record.every(environments.load(DEV)) == []
 
 
 def test_an_error_is_one_json_object_too(

@@ -72,7 +72,7 @@ CASES: dict[str, tuple[Callable[[Clinic], None], str, str, str]] = {
         wrong_password,
         "FileMaker",
         "account or password is wrong",
-        "correct the account or the password",
+        "correct [filemaker] user",
     ),
     "no such bucket": (
         lambda clinic: clinic.edit(DEV, 'bucket = "', 'bucket = "no-such-'),
@@ -117,3 +117,14 @@ def test_a_field_that_is_not_on_its_layout_is_named_before_a_run(clinic: Clinic)
     (found,) = wrong(examined())
     assert found.area == "FileMaker"
     assert "no field nameLast" in found.text
+
+
+def test_a_refused_login_is_tried_once_for_all_tables_and_channels(clinic: Clinic) -> None:
+    """FileMaker locks an account after a few: the tables were asked one by one."""
+    wrong_password(clinic)
+    clinic.simulator.requests.clear()
+    (refused,) = wrong(examined())
+    assert "code 212" in refused.text
+    asked = clinic.simulator.requests.items()
+    assert sum(often for (_, path), often in asked if path.endswith("/sessions")) == 1
+    assert not any("/odata" in path for _, path in clinic.simulator.requests)

@@ -241,7 +241,7 @@ def test_two_environments_of_one_name_are_refused(clinic: Clinic) -> None:
         assert refusal(lambda: runbook.begin(DEV), SettingsError, 2) == (
             "sandbox-dev.toml: 1 problem(s)\n"
             "    Sandbox-Dev.toml has the same name except for case: records of both could mix\n"
-            "  where: sandbox-dev.toml\n"
+            f"  where: {clinic.folder / 'sandbox-dev.toml'}\n"
             "  state: nothing was written\n"
             "  next:  fix the file, then start again"
         )

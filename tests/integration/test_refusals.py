@@ -11,12 +11,11 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from nexus_reimport import runbook, runner
+from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import TargetError
 from nexus_reimport.nexus import pg_tools, refusal
 from nexus_reimport.nexus.postgres import connected
-from nexus_reimport.record import Verdict
 from nexus_reimport.settings import Postgres
 from nexus_sandbox.postgres.server import binaries
 from support import SUPPORT
@@ -245,14 +244,16 @@ def test_roles_and_databases_that_are_full_or_closed_are_told(clinic: Clinic) ->
             admin.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT -1")
 
 
-def test_the_cause_stands_in_the_record_of_a_run(clinic: Clinic) -> None:
+def test_what_is_to_correct_is_told_before_a_run_and_leaves_no_record(clinic: Clinic) -> None:
     book = runbook.begin(DEV)
     clinic.edit(DEV, clinic.databases["dev"], "nosuch")
     with pytest.raises(TargetError, match="has no such database"):
         runbook.resume(DEV, book.run.id)
+    runs = len(record.every(environments.load(DEV)))
     (outcome,) = runner.run([DEV], approve_rehearsed=True)
-    assert outcome.verdict is Verdict.FAILED
     assert outcome.error.startswith("the server has no such database\n")
+    assert (outcome.exit_code, outcome.run) == (2, "")
+    assert len(record.every(environments.load(DEV))) == runs, "what is to correct leaves no record"
 
 
 def test_every_cause_has_words_of_its_own() -> None:

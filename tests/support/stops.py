@@ -93,7 +93,7 @@ STOPS: dict[str, tuple[Callable[[Clinic], None], str, int]] = {
     "PostgreSQL's password wrong": (
         lambda c: env(c, "NEXUS_SANDBOX_PG_PASSWORD", "wrong-secret"),
         "PostgreSQL",
-        3,
+        2,
     ),
     "PostgreSQL unreachable": (
         lambda c: env(c, "NEXUS_SANDBOX_PG_PORT", "9"),
@@ -103,12 +103,12 @@ STOPS: dict[str, tuple[Callable[[Clinic], None], str, int]] = {
     "database missing": (
         lambda c: c.edit("sandbox-dev", c.databases["dev"], "nowhere"),
         "no such database",
-        3,
+        2,
     ),
     "bucket missing": (
         lambda c: c.edit("sandbox-dev", "walk-nexus-dev", "walk-nexus-none"),
         "NoSuchBucket",
-        3,
+        2,
     ),
     "S3 unreachable": (
         lambda c: env(c, "NEXUS_SANDBOX_S3_ENDPOINT", "http://127.0.0.1:9"),
@@ -118,7 +118,7 @@ STOPS: dict[str, tuple[Callable[[Clinic], None], str, int]] = {
     "S3's secret wrong": (
         lambda c: env(c, "NEXUS_SANDBOX_S3_SECRET_KEY", "wrong-secret"),
         "S3 refused",
-        3,
+        2,
     ),
     "field missing": (
         lambda c: without_field(c, "API_Contacts", "nameLast"),
@@ -157,5 +157,5 @@ STOPS: dict[str, tuple[Callable[[Clinic], None], str, int]] = {
     "a trigger": (with_trigger, "nothing_unexplained_points_at_the_rows", 1),
     "a cascading key": (with_cascade, "nothing_unexplained_points_at_the_rows", 1),
     "an unexplained id": (unexplained, "nothing_unexplained_points_at_the_rows", 1),
-    "a missing right": (without_right, "right(s) are missing", 1),
+    "a missing right": (without_right, "right(s) are missing", 2),
 }

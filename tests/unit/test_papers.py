@@ -14,6 +14,8 @@ from types import ModuleType
 import pytest
 
 from nexus_reimport import CHECKOUT, PACKAGE
+from nexus_reimport.cli.exit_codes import EXIT_CODES
+from nexus_reimport.record.verdict import EXIT_CODES as OF_A_VERDICT
 
 PAPERS = [
     *sorted(CHECKOUT.glob("*.md")),
@@ -131,3 +133,12 @@ def test_the_example_of_a_check_in_the_contributors_paper_can_be_declared() -> N
 def test_the_example_of_a_converter_in_the_contributors_paper_converts() -> None:
     given = "Given(None, None, 'Ada', {'Last': ' Lovelace '}, {'then': 'Last'})"
     assert printed("@converter(", f"print(_joined({given}))") == "Ada Lovelace\n"
+
+
+def test_there_is_one_table_of_exit_codes() -> None:
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| ([^|]+?) \|", readme, re.MULTILINE)
+    assert [int(code) for code, _ in rows] == list(EXIT_CODES)
+    assert set(OF_A_VERDICT.values()) <= set(EXIT_CODES)
+    for code, meaning in rows[:4]:
+        assert EXIT_CODES[int(code)].startswith(meaning), code

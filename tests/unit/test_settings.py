@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nexus_reimport import CHECKOUT, PACKAGE, mapping, settings
-from nexus_reimport.errors import SettingsError
+from nexus_reimport.errors import MappingError, SettingsError
 from support import SUPPORT
 
 ENVIRONMENTS = CHECKOUT / "runbook" / "environments"
@@ -65,7 +65,9 @@ def test_an_empty_name_reads_the_environment_variable(
 
 
 def test_a_mistyped_environment_names_those_that_are_known(environment_files: Path) -> None:
-    assert "sandbox-dev, sandbox-prod" in refused(environment_files, "sandbox-dve")
+    told = refused(environment_files, "sandbox-dve")
+    assert "sandbox-dev, sandbox-prod" in told
+    assert "'sandbox-dve'; did you mean sandbox-dev?" in told
 
 
 def test_a_mapping_beside_the_environment_files_is_none_of_them(environment_files: Path) -> None:
@@ -122,8 +124,45 @@ def test_all_problems_come_in_one_message(environment_files: Path) -> None:
     change(environment_files, "lock_wait = 10", "lock_wiat = 10")
     change(environment_files, 'timezone = "Australia/Sydney"', 'timezone = "Sydney"')
     told = refused(environment_files)
-    for part in ("3 problem(s)", "kind:", "postgres.lock_wiat:", "timezone: no such time zone"):
+    for part in (
+        "3 problem(s)",
+        "line 5, kind: must be 'dev' or 'prod'",
+        "line 18, postgres.lock_wiat: is not a known name here; did you mean lock_wait?",
+        "line 8, timezone: no such time zone",
+    ):
         assert part in told
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ('database = "nexus_dev"', 'databse = "nexus_dev"', "postgres.databse: {}database?"),
+        ("[postgres]", "[postgress]", "postgress: {}postgres?"),
+        ("[decisions.notes]\n", "[decisions.notes]\npast_sheduled = 1\n", "{}past_scheduled?"),
+        ("channels = {", "chanels = {", "filemaker.chanels: {}channels?"),
+        ("at_most = 86", "at_mots = 86", "waivers.0.at_mots: {}at_most?"),
+    ],
+)
+def test_a_mistyped_name_is_one_problem_and_names_the_one_that_was_meant(
+    environment_files: Path, right: str, wrong: str, told: str
+) -> None:
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(path.read_text().replace(right, wrong, 1))
+    text = refused(environment_files)
+    assert "1 problem(s)" in text
+    assert told.format("is not a known name here; did you mean ") in text
+
+
+def test_a_name_that_is_like_none_is_told_without_a_guess(environment_files: Path) -> None:
+    change(environment_files, "lock_wait = 10", "zzz = 10")
+    assert "postgres.zzz: is not a known name here\n" in refused(environment_files)
+
+
+def test_a_mapping_that_does_not_exist_is_told_with_the_shipped_one(tmp_path: Path) -> None:
+    with pytest.raises(MappingError) as told:
+        mapping.load("nexsu", tmp_path)
+    assert told.value.what.endswith("; did you mean nexus?")
+    assert told.value.next
 
 
 def test_a_secret_in_the_file_is_refused_and_not_repeated(environment_files: Path) -> None:
@@ -137,8 +176,17 @@ def test_a_secret_that_is_nowhere_is_named(environment_files: Path) -> None:
     assert "NEXUS_SANDBOX_S3_SECRET_KEY is not set" in refused(environment_files)
 
 
+def test_secrets_that_are_nowhere_are_one_problem(environment_files: Path) -> None:
+    (environment_files / ".env.sandbox-dev").unlink()
+    told = refused(environment_files)
+    assert "1 problem(s)" in told
+    assert "are not set, and there is no .env.sandbox-dev: export them" in told
+    assert "next:  nexus-reimport sandbox up writes it" in told
+
+
 def test_a_file_of_secrets_that_others_can_read_is_refused(environment_files: Path) -> None:
     (environment_files / ".env.sandbox-dev").chmod(0o644)
+    assert "1 problem(s)" in refused(environment_files)
     assert f"chmod 600 {environment_files / '.env.sandbox-dev'}" in refused(environment_files)
 
 
@@ -301,7 +349,7 @@ def test_a_file_may_be_written_otherwise_than_all_others(environment_files: Path
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('"macroman"', '"latin-1"', "encoding: Input should be"),
+        ('"macroman"', '"latin-1"', "encoding: must be 'utf-8'"),
         ('"Scans.tab"', '"Präsenz.csv"', "columns under `columns` and under `files`"),
         (
             "folder",

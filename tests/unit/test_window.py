@@ -99,5 +99,5 @@ def test_what_is_no_window_is_refused_when_the_file_is_read(
 def test_both_ends_are_needed(environment_files: Path) -> None:
     path = environment_files / "sandbox-dev.toml"
     path.write_text(f"{path.read_text()}\n[window]\nfrom = 22:00:00\n")
-    with pytest.raises(SettingsError, match=r"window.to: Field required"):
+    with pytest.raises(SettingsError, match=r"window.to: is missing"):
         settings.load("sandbox-dev", environment_files)

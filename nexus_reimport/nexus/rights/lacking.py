@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from nexus_reimport import wording
-from nexus_reimport.errors import NOTHING_WRITTEN, StopError
+from nexus_reimport.errors import NOTHING_WRITTEN, MissingRights
 from nexus_reimport.nexus.rights.rules import Right, Rule, Task
 
 _SHOWN = 8  # objects named in one line of a message
@@ -59,11 +59,11 @@ def _line(group: list[list[Right]]) -> tuple[str, str]:
 
 def refusal(
     lacking: Iterable[Right], where: str, state: str = NOTHING_WRITTEN, what: str = ""
-) -> StopError:
+) -> MissingRights:
     """The error that names all of ``lacking`` at once, each with its statement."""
     rights = tuple(lacking)
     pairs = lines(rights)
-    return StopError(
+    return MissingRights(
         (f"{what}\n" if what else "")
         + f"{len(rights)} right(s) are missing for role {rights[0].role}\n"
         + "\n".join(f"    {what_and_why}" for what_and_why, _ in pairs),
