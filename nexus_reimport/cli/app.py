@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +19,9 @@ from typer.core import TyperGroup
 from nexus_reimport import __version__
 from nexus_reimport.cli import deployment, exit_codes, lab, page, records, recovery, sandbox
 from nexus_reimport.cli.doctor import doctor
+from nexus_reimport.cli.init import init
 from nexus_reimport.cli.output import (
+    VOLUME,
     Approve,
     ApproveRehearsed,
     AsJson,
@@ -43,8 +47,9 @@ PROGRAM = "nexus-reimport"
 ORDER = (
     "demo",
     "sandbox",
-    "doctor",
+    "init",
     "adopt",
+    "doctor",
     "status",
     "run",
     "sign",
@@ -96,6 +101,7 @@ app.command("lab")(lab.lab)
 app.command("sign")(sign)
 app.command("doctor")(doctor)
 app.command("status")(status)
+app.command("init")(init)
 
 
 def _show_version(requested: bool) -> None:
@@ -111,8 +117,20 @@ def options(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress: the result and errors only.")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Progress with the time of day; errors with the way to them."
+        ),
+    ] = False,
 ) -> None:
     """Wipes Nexus's patient data and reimports it from FileMaker."""
+    if quiet and verbose:
+        raise SettingsError("--quiet and --verbose contradict each other", next="choose one")
+    VOLUME.quiet, VOLUME.verbose = quiet, verbose
 
 
 @app.command("run")
@@ -247,40 +265,58 @@ def _ask(run: Run, proposal: Proposal) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
+    given = _in_order(sys.argv[1:] if arguments is None else arguments)
+    VOLUME.quiet, VOLUME.verbose = False, False
+    if given == ["--json"]:  # help for people is no JSON
+        sys.exit(_fail(given, 2, _misused(PROGRAM)))
     try:
         with listening():
             code = app(given, prog_name=PROGRAM, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except Interrupted as interrupt:
-        sys.exit(_fail(given, 3, _ended(interrupt)))
+        sys.exit(_fail(given, 3, _ended(interrupt, given)))
     except ReimportError as error:
-        sys.exit(_fail(given, error.exit_code, "\n\n".join([str(error), *_notes(error)])))
+        sys.exit(_fail(given, error.exit_code, error, _notes(error)))
     except typer.Abort:
         sys.exit(_fail(given, 1, _unanswered()))
     except Exception as error:
-        if message := getattr(error, "format_message", None):  # a mistake in the command line
-            sys.exit(_fail(given, 2, _usage(message(), getattr(error, "ctx", None))))
-        sys.exit(_fail(given, 3, "\n\n".join([_unforeseen(error), *_notes(error)])))
+        if hasattr(error, "format_message"):  # a mistake in the command line
+            sys.exit(_fail(given, 2, _usage(error)))
+        sys.exit(_fail(given, 3, _unforeseen(error), [*_way_to(error), *_notes(error)]))
 
 
-def _usage(message: str, context: Any) -> str:
-    command = context.command_path if context else PROGRAM
-    error = SettingsError(
-        message or "a command is missing",
-        state="nothing was started",
-        next=f"{command} --help shows how it is used",
-    )
-    return str(error)
+def _in_order(given: Sequence[str]) -> list[str]:
+    """The command line with the options of every command where they are looked for.
+
+    A person may write ``--quiet``, ``--verbose`` and ``--json`` before a command or after it.
+    """
+    everywhere = {"--quiet", "-q", "--verbose", "-v"}
+    first = [word for word in given if word in everywhere]
+    others = [word for word in given if word not in everywhere and word != "--json"]
+    return [*first, *others, *(["--json"] if "--json" in given else [])]
 
 
-def _unanswered() -> str:
-    return str(
-        ReimportError(
-            "a question was not answered",
-            state="nothing was approved by it",
-            next="run the command again, and answer; or give the answer as an option (--help)",
-        )
+def _usage(error: Any) -> SettingsError:
+    command = error.ctx.command_path if getattr(error, "ctx", None) else PROGRAM
+    message = error.format_message()
+    if near := getattr(error, "possibilities", None):
+        message = f"there is no option {error.option_name}; did you mean {near[0]}?"
+    return _misused(command, message or _NO_COMMAND)
+
+
+_NO_COMMAND = "a command is missing"
+
+
+def _misused(command: str, what: str = _NO_COMMAND) -> SettingsError:
+    todo = f"{command} --help shows how it is used"
+    return SettingsError(what, state="nothing was started", next=todo)
+
+
+def _unanswered() -> ReimportError:
+    return ReimportError(
+        "a question was not answered",
+        state="nothing was approved by it",
+        next="run the command again, and answer; or give the answer as an option (--help)",
     )
 
 
@@ -294,22 +330,47 @@ def _notes(error: Exception) -> list[str]:
     return [note for note in notes if note.startswith(HEADLINE)]
 
 
-def _ended(interrupt: Interrupted) -> str:
-    return str(
-        ReimportError(
-            str(interrupt),
-            state="everything that was not committed was rolled back",
-            next="nexus-reimport record list shows the result of each run",
-        )
-    )
+def _ended(interrupt: Interrupted, given: list[str]) -> ReimportError:
+    command = next((word for word in given if not word.startswith("-")), "")
+    state, todo = _WHEN_ENDED.get(command, _ROLLED_BACK)
+    return ReimportError(str(interrupt), state=state, next=todo)
 
 
-def _unforeseen(error: Exception) -> str:
-    return str(unforeseen(error, "nexus-reimport record list shows the result of each run"))
+_ROLLED_BACK = (
+    "everything that was not committed was rolled back",
+    "nexus-reimport record list shows the result of each run",
+)
+_READS = ("nothing was written", "run the command again")
+_WHEN_ENDED = {
+    "init": ("no file was written", "run the command again"),
+    "doctor": _READS,
+    "status": _READS,
+    "record": _READS,
+    "sandbox": (
+        "what was started by this command is stopped",
+        "nexus-reimport sandbox status shows what runs",
+    ),
+}
 
 
-def _fail(arguments: list[str], exit_code: int, text: str) -> int:
+def _unforeseen(error: Exception) -> ReimportError:
+    return unforeseen(error, "nexus-reimport record list shows the result of each run")
+
+
+def _way_to(error: Exception) -> list[str]:
+    """With ``--verbose``, each line of code on the way to an error; values are never shown."""
+    if not VOLUME.verbose:
+        return []
+    frames = traceback.extract_tb(error.__traceback__)
+    return ["\n".join(f"  {f.filename}:{f.lineno} {f.name}" for f in frames)]
+
+
+def _fail(
+    given: Sequence[str], exit_code: int, error: ReimportError, notes: Sequence[str] = ()
+) -> int:
+    text = "\n\n".join([str(error), *notes])
     typer.echo(text, err=True)
-    if "--json" in arguments:  # who reads JSON reads stdout only
-        typer.echo(json.dumps({"error": text, "exit_code": exit_code}))
+    if "--json" in given:  # who reads JSON reads stdout only
+        lines = {name: getattr(error, name) for name in ("what", "where", "state", "next")}
+        typer.echo(json.dumps({"error": text, **lines, "exit_code": exit_code}))
     return exit_code

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,9 +31,23 @@ Who = Annotated[str, typer.Option(help="Who approves, for the record.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record; never a patient's name.")]
 
 
+@dataclass(slots=True)
+class Volume:
+    """How much a command tells besides its result and its errors."""
+
+    quiet: bool = False
+    verbose: bool = False
+
+
+VOLUME = Volume()  # of this process, as its command line says
+
+
 def progress(line: str) -> None:
     """Print a line of progress on stderr, so that stdout holds the result only."""
-    typer.echo(line, err=True)
+    if VOLUME.quiet:
+        return
+    clock = f"{datetime.now():%H:%M:%S} " if VOLUME.verbose else ""  # noqa: DTZ005 - a person's own
+    typer.echo(f"{clock}{line}", err=True)
 
 
 def give(value: dict[str, Any], text: str, *, as_json: bool) -> None:

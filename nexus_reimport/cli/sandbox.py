@@ -31,7 +31,9 @@ HERE = Path(".sandbox")
 
 
 @app.command()
-def up(folder: Folder = HERE, scale: Scale = None, seed: int = SEED) -> None:
+def up(
+    folder: Folder = HERE, scale: Scale = None, seed: int = SEED, as_json: AsJson = False
+) -> None:
     """Start the clinic; it runs until `down`. The first start makes up its data."""
     from nexus_reimport import settings as environments
     from nexus_sandbox.stack import lifecycle
@@ -44,10 +46,11 @@ def up(folder: Folder = HERE, scale: Scale = None, seed: int = SEED) -> None:
         progress=progress,
         detach=True,
     )
-    typer.echo(
+    text = (
         f"PostgreSQL 127.0.0.1:{started.postgres_port}, FileMaker {started.filemaker_url},"
         f" S3 {started.storage.endpoint}, {started.scale:g} times the size of a real clinic"
     )
+    give(asdict(lifecycle.status(folder)), text, as_json=as_json)
 
 
 @app.command()
@@ -67,12 +70,13 @@ def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def reset(folder: Folder = HERE) -> None:
+def reset(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Reset both databases to their first state, and add objects that are missing in S3."""
     from nexus_sandbox.stack import lifecycle
 
     lifecycle.reset(folder)
-    typer.echo("both databases are in their first state again")
+    text = "both databases are in their first state again"
+    give(asdict(lifecycle.status(folder)), text, as_json=as_json)
 
 
 @app.command()
@@ -81,12 +85,14 @@ def down(
     remove: Annotated[
         bool, typer.Option("--remove", help="Also delete the clinic's data.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Stop all servers; the clinic's data is kept, unless --remove is given."""
     from nexus_sandbox.stack import lifecycle
 
     lifecycle.down(folder, remove=remove)
-    typer.echo("stopped, and removed" if remove else "stopped")
+    text = "stopped, and removed" if remove else "stopped"
+    give({"folder": str(folder), "removed": remove}, text, as_json=as_json)
 
 
 @app.command("filemaker")

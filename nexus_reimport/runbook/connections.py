@@ -22,7 +22,7 @@ from nexus_reimport.nexus.postgres import connected, scalar
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.record import Run
 from nexus_reimport.runbook import opening
-from nexus_reimport.settings import Channel, Settings
+from nexus_reimport.settings import Channel, FileMaker, Settings
 from nexus_reimport.stages import census
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ def read(settings: Settings) -> Connections:
     mapping = mappings.load_for(settings, environments.folder())
     with ThreadPoolExecutor(2) as pool:
         nexus, files = pool.submit(_postgres, settings, mapping), pool.submit(_s3, settings)
-        channels, tables = filemaker(settings, mapping)
+        channels, tables = filemaker(settings.filemaker, mapping)
         return Connections(channels, tables, nexus.result(), files.result())
 
 
@@ -136,10 +136,9 @@ def last_sync(settings: Settings) -> LastSync | None:
 
 
 def filemaker(
-    settings: Settings, mapping: FieldMapping
+    place: FileMaker, mapping: FieldMapping
 ) -> tuple[tuple[Connection, ...], tuple[TableRead, ...]]:
     """Each channel as it answered, and each table by FileMaker's own count."""
-    place = settings.filemaker
     names: dict[Channel, list[str]] = {}
     for source in mapping.sources:
         names.setdefault(place.channel_of(source), []).append(source)

@@ -220,7 +220,7 @@ def _optional(held: tuple[Right, ...]) -> Iterator[Finding]:
 
 
 def _filemaker(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
-    asked, tables = connections.filemaker(settings, mapping)
+    asked, tables = connections.filemaker(settings.filemaker, mapping)
     yield from (_wrong("FileMaker", e) for e in dict.fromkeys(one.error for one in asked) if e)
     for one in asked:
         if not one.error:

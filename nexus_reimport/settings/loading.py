@@ -20,6 +20,7 @@ from nexus_reimport.settings.variables import Secrets, dotted
 
 ENVIRONMENT_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENT"
 FOLDER_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENTS"
+_FIX = "fix the file, then start again"
 
 
 def folder() -> Path:
@@ -68,50 +69,70 @@ def load(environment: str, environments: Path | None = None) -> Settings:
     path = where / f"{name}.toml"
     if not name or not path.is_file() or _is_mapping(path):
         raise _no_such(name, where)
-    raw, problems, secrets = _read(path)
-    problems += _twins(path)
     try:
-        settings = Settings.model_validate(_absolute(raw, where)) if raw else None
+        text = textfile.read(path)
+    except textfile.Undecodable as error:
+        raise _refused(path, [error.message(path)]) from None
+    except OSError as error:
+        raise _refused(path, [f"{path.name}: cannot be read: {error.strerror}"]) from None
+    return checked(path, text, Secrets.read(path.parent / f".env.{name}"))
+
+
+def checked(path: Path, text: str, secrets: Secrets) -> Settings:
+    """The settings that the file ``path`` has, or will have, with this text and these secrets.
+
+    Raises:
+        SettingsError: all problems at once.
+    """
+    try:
+        written = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _refused(path, [f"is not valid TOML: {error}"]) from None
+    raw = secrets.put_into(written, ())
+    problems = [*_logins(written), *secrets.problems, *_twins(path)]
+    settings = None
+    try:
+        settings = Settings.model_validate(_absolute(raw, path.parent))
     except ValidationError as error:
-        settings = None
-        problems += _mistakes(path, error, secrets)
-    if settings is not None and settings.name != name:
+        problems += _mistakes(text, error, secrets)
+    if settings is not None and settings.name != path.stem:
         problems.append(f'name: is "{settings.name}", but the file is called {path.name}')
     if settings is None or problems:
-        listed = "\n".join(f"    {problem}" for problem in problems)
-        raise SettingsError(
-            f"{path.name}: {len(problems)} problem(s)\n{listed}",
-            where=str(path),
-            next=_how_to_fix(raw, problems, secrets),
-        )
+        raise _refused(path, problems, _how_to_fix(raw, problems, secrets))
     return settings
+
+
+def _refused(path: Path, problems: Sequence[str], todo: str = _FIX) -> SettingsError:
+    listed = "\n".join(f"    {problem}" for problem in problems)
+    what = f"{path.name}: {len(problems)} problem(s)\n{listed}"
+    return SettingsError(what, where=str(path), next=todo)
 
 
 def _no_such(name: str, where: Path) -> SettingsError:
     known = names(where)
-    listed = ", ".join(known) or "none"
+    listed = ", ".join(known) or f"none in {where}"
     meant = wording.meant(name, known)
     return SettingsError(
         f"no environment is called {name!r}{meant}" if name else "no environment was named",
-        where=f"known environments: {listed}; folder {where}",
+        where=f"known environments: {listed}",
         next=f"name one of these, or set {ENVIRONMENT_VARIABLE}",
     )
 
 
-def _mistakes(path: Path, error: ValidationError, secrets: Secrets | None) -> Iterator[str]:
+def _mistakes(text: str, error: ValidationError, secrets: Secrets) -> Iterator[str]:
     """What does not fit, each with its line; nothing of a value whose secret is not known."""
-    lines = toml_places.lines(textfile.read(path))
+    lines = toml_places.lines(text)
     for mistake in spelling.mistakes(error, Settings):
-        if secrets is None or not secrets.is_stand_in(dotted(mistake.place)):
+        if not secrets.is_stand_in(dotted(mistake.place)):
             line = toml_places.line_of(mistake.place, lines)
             yield f"{f'line {line}, ' if line else ''}{dotted(mistake.place)}: {mistake.text}"
 
 
-def _how_to_fix(raw: dict[str, Any], problems: Sequence[str], secrets: Secrets | None) -> str:
-    if secrets is not None and [*problems] == secrets.problems_of_file:
+def _how_to_fix(raw: dict[str, Any], problems: Sequence[str], secrets: Secrets) -> str:
+    if [*problems] == secrets.problems_of_file:
         is_made = raw.get("sandbox") is True and not secrets.unreadable
         return "nexus-reimport sandbox up writes it" if is_made else "do that, then start again"
-    return "fix the file, then start again"
+    return _FIX
 
 
 def _twins(path: Path) -> Iterator[str]:
@@ -124,25 +145,13 @@ def _twins(path: Path) -> Iterator[str]:
             yield f"{other}.toml has the same name except for case: records of both could mix"
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[str], Secrets | None]:
-    """The file with its secrets filled in; the problems; where the secrets came from."""
-    try:
-        raw = tomllib.loads(textfile.read(path))
-    except textfile.Undecodable as error:
-        return {}, [error.message(path)], None
-    except tomllib.TOMLDecodeError as error:
-        return {}, [f"is not valid TOML: {error}"], None
-    except OSError as error:
-        return {}, [f"{path.name}: cannot be read: {error.strerror}"], None
-    problems = [
-        f"{dotted(place)}: looks like a login or a token, and this value is recorded and shown;"
-        ' write a secret as { env = "NAME" }'
-        for place, text in _texts(raw)
-        if credentials.suspected(text)
-    ]
-    secrets = Secrets.read(path.parent / f".env.{path.stem}")
-    resolved = secrets.put_into(raw, ())
-    return resolved, [*problems, *secrets.problems], secrets
+def _logins(written: dict[str, Any]) -> Iterator[str]:
+    for place, text in _texts(written):
+        if credentials.suspected(text):
+            yield (
+                f"{dotted(place)}: looks like a login or a token, and this value is recorded and"
+                ' shown; write a secret as { env = "NAME" }'
+            )
 
 
 def _texts(value: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:

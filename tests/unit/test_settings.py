@@ -313,7 +313,7 @@ def test_a_login_in_an_address_a_name_or_an_argument_is_refused_and_not_repeated
         change(environment_files, 'mapping = "nexus"\n', "")
     change(environment_files, old, new)
     told = refused(environment_files)
-    assert f"    {place}: " in told
+    assert f"{place}: " in told
     assert "reader" not in told
 
 

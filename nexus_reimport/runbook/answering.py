@@ -1,0 +1,50 @@
+"""Whether a server answers to what a person has just said of it: one line, or an error.
+
+Nothing is read but versions and counts, and nothing is written.
+"""
+
+from __future__ import annotations
+
+from nexus_reimport import mapping as mappings
+from nexus_reimport.nexus import deployment, pg_tools
+from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.runbook import connections
+from nexus_reimport.settings import S3, FileMaker, Postgres
+from nexus_reimport.stages import census
+
+
+def postgres(place: Postgres) -> str:
+    """What PostgreSQL says of itself, and that this machine has its pg_dump.
+
+    Raises:
+        ReimportError: it lets nobody in, or there is no pg_dump of its version.
+    """
+    with connected(place) as connection:
+        here = deployment.read(connection)
+        size = deployment.size(connection)
+    pg_tools.folder(here.version, place.binaries)
+    return f"PostgreSQL {here.version}, {size / 1e6:,.0f} MB, and its pg_dump is on this machine"
+
+
+def filemaker(place: FileMaker) -> str:
+    """What FileMaker says of itself, and that every table of the shipped mapping can be read.
+
+    Raises:
+        ReimportError: it lets nobody in, or a table cannot be read.
+    """
+    asked, tables = connections.filemaker(place, mappings.load("nexus"))
+    errors = [*(one.error for one in asked), *(one.error for one in tables)]
+    if first := next(filter(None, errors), None):
+        raise first
+    products = ", ".join(one.product for one in asked)
+    return f"{products}; {len(tables)} tables can be read"
+
+
+def s3(place: S3) -> str:
+    """That the bucket can be listed.
+
+    Raises:
+        StorageError: it cannot.
+    """
+    seconds, _ = census.ask(place)
+    return f"the bucket {place.bucket} can be listed ({1000 * seconds:,.0f} ms)"

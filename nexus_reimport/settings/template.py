@@ -1,0 +1,79 @@
+"""Fills in an environment's template, and writes a file of secrets: text in, text out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+Values = Mapping[tuple[str, ...], str | int | None]  # None: the line becomes a comment
+_SECTION = re.compile(r"\[([\w.]+)\]\s*(?:#.*)?")
+_KEY = re.compile(r"(\w+) = ")
+_STRING = re.compile(r'"(?:\\.|[^"\\])*"')
+
+
+def filled(template: str, name: str, values: Values) -> str:
+    """``template`` with ``values`` by section and key; what it does not have is added there.
+
+    Names of variables in it that begin with the template's own environment become ``name``'s.
+    """
+    section: tuple[str, ...] = ()
+    lines: list[str] = []
+    left = dict(values)
+    last: dict[tuple[str, ...], int] = {(): 0}  # the section's last line with a key
+    for line in template.splitlines():
+        if match := _SECTION.fullmatch(line):
+            section = tuple(match[1].split("."))
+            last[section] = len(lines)
+        elif match := _KEY.match(line):
+            last[section] = len(lines)
+        place = (*section, match[1]) if match else ()
+        lines.append(_replaced(line, place[-1], left.pop(place)) if place in left else line)
+    added = [(last[p[:-1]] + 1, f"{p[-1]} = {_toml(v)}") for p, v in left.items() if v is not None]
+    for number, line in sorted(added, reverse=True):  # from the end: no other place moves
+        lines.insert(number, line)
+    text = "\n".join(lines) + "\n"
+    return re.sub(r"NEXUS_(?:DEV|PROD)_", f"NEXUS_{variable(name)}_", text)
+
+
+def variable(name: str) -> str:
+    """``name`` as a part of a variable's name."""
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())
+
+
+def secrets(values: Mapping[str, str]) -> str:
+    """The text of ``.env.<name>``, as ``credentials.read`` reads it.
+
+    Raises:
+        ValueError: names the variable whose value cannot be written into a line.
+    """
+    return "".join(f"{name}={_quoted(name, value)}\n" for name, value in values.items())
+
+
+def _replaced(line: str, key: str, value: str | int | None) -> str:
+    """The line with another value; its comment stays where it was, if there is room."""
+    if value is None:
+        return f"# {line}"
+    comment = re.search(r"\s{2,}#.*$", _STRING.sub(lambda m: "x" * len(m[0]), line))
+    written = f"{key} = {_toml(value)}"
+    return f"{written:<{comment.start()}}{line[comment.start() :]}" if comment else written
+
+
+def _toml(value: str | int) -> str:
+    # JSON's strings are TOML's, but for a character that neither a name nor a path has
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _quoted(name: str, value: str) -> str:
+    if re.search(r"[\r\n\0]", value):
+        raise ValueError(name)
+    if (
+        value == value.strip(" \t")
+        and value[:1] not in ("'", '"')
+        and not re.search(r"(?:^|[ \t])#", value)
+    ):
+        return value
+    quote = "'" if "'" not in value else '"'
+    if quote in value:
+        raise ValueError(name)
+    return f"{quote}{value}{quote}"

@@ -1,0 +1,182 @@
+"""``nexus-reimport init``, as a person at a terminal answers it, and as a script does."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import stat
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport import settings as environments
+from nexus_reimport.runbook import doctor
+from support.clinic import PASSWORD, Clinic
+from support.commands import command
+
+DEV = "sandbox-dev"
+SECRETS = ("PG_PASSWORD", "FILEMAKER_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY")
+CTRL_C = "\x03"
+
+
+def at_a_terminal(arguments: list[str], answers: list[str]) -> tuple[int, str]:
+    """Exit code, and what the terminal showed; an answer is typed once a question stands there."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        command = [sys.executable, "-m", "nexus_reimport.cli", "init", *arguments]
+        os.execv(sys.executable, command)  # noqa: S606 - the child of a fork becomes the command
+    shown, left = b"", list(answers)
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        if select.select([terminal], [], [], 0.2)[0]:
+            try:
+                shown += os.read(terminal, 65536)
+            except OSError:  # the other end is closed
+                break
+        elif left and shown.endswith(b": "):
+            answer = left.pop(0)
+            os.write(terminal, (answer if answer == CTRL_C else f"{answer}\n").encode())
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+
+@pytest.fixture
+def known(clinic: Clinic) -> dict[str, str]:
+    """What a person knows: the settings of the clinic's dev, with its secrets."""
+    place = environments.load(DEV)
+    keys = (place.s3.access_key, place.s3.secret_key)
+    access, secret = (key.get_secret_value() if key else "" for key in keys)
+    password = place.filemaker.password
+    return {
+        "port": str(place.postgres.port),
+        "database": place.postgres.database,
+        "user": place.postgres.user,
+        "PG_PASSWORD": place.postgres.password.get_secret_value(),
+        "url": place.filemaker.url,
+        "file": place.filemaker.database,
+        "FILEMAKER_PASSWORD": password.get_secret_value() if password else "",
+        "endpoint": place.s3.endpoint,
+        "bucket": place.s3.bucket,
+        "S3_ACCESS_KEY": access,
+        "S3_SECRET_KEY": secret,
+        "runs": str(place.folders.runs),
+        "private": str(place.folders.private),
+    }
+
+
+def postgres(known: dict[str, str], database: str) -> list[str]:
+    return ["127.0.0.1", known["port"], database, known["user"], known["PG_PASSWORD"]]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_what_a_person_answers_becomes_an_environment_that_doctor_finds_sound(
+    clinic: Clinic, known: dict[str, str]
+) -> None:
+    answers = ["y", "production", "dev", ""]  # nonsense is asked again
+    wrong = postgres(known, "nowhere")
+    wrong.insert(1, "99999")
+    answers += [*wrong, "", "", "", known["database"], "", ""]
+    answers += [known["url"], known["file"], "", known["FILEMAKER_PASSWORD"]]
+    answers += [known["endpoint"], known["bucket"], "us-east-1"]
+    answers += [known["S3_ACCESS_KEY"], known["S3_SECRET_KEY"]]
+    answers += [known["runs"], known["private"]]
+    code, shown = at_a_terminal([DEV], answers)
+    assert code == 0, shown
+    for text in (
+        "answer dev or prod",
+        "must be a number from 1 to 65535",
+        "the server has no such database",
+        "tables can be read",
+        "can be listed",
+    ):
+        assert text in shown
+    path, hidden = clinic.folder / f"{DEV}.toml", clinic.folder / f".env.{DEV}"
+    assert {stat.S_IMODE(p.stat().st_mode) for p in (path, hidden)} == {0o600}
+    for name in SECRETS:
+        assert known[name] not in path.read_text()
+        assert known[name] not in shown
+        assert f"NEXUS_SANDBOX_DEV_{name}={known[name]}\n" in hidden.read_text()
+    found = doctor.examine(environments.load(DEV))
+    assert found.is_sound, [f for f in found.findings if f.state is doctor.State.WRONG]
+
+
+def test_ctrl_c_leaves_nothing_half_written(clinic: Clinic, known: dict[str, str]) -> None:
+    before = files(clinic.folder)
+    answers = ["dev", "", *postgres(known, known["database"]), known["url"], CTRL_C]
+    code, shown = at_a_terminal(["new"], answers)
+    assert code == 3
+    assert "interrupted by SIGINT" in shown
+    assert "state: no file was written" in shown
+    assert files(clinic.folder) == before
+
+
+def test_an_environment_that_exists_is_overwritten_only_if_a_person_says_so(
+    clinic: Clinic,
+) -> None:
+    before = files(clinic.folder)
+    code, shown = at_a_terminal([DEV], [""])
+    assert code == 1
+    assert f"{DEV}.toml exists" in shown
+    assert "state: it is unchanged" in shown
+    assert files(clinic.folder) == before
+
+
+ANSWERS = """
+kind = "dev"
+[postgres]
+host = "127.0.0.1"
+port = {port}
+database = "{database}"
+[filemaker]
+url = "{url}"
+database = "{file}"
+[s3]
+endpoint = "{endpoint}"
+bucket = "{bucket}"
+region = "us-east-1"
+[folders]
+runs = "{runs}"
+private = "{private}"
+"""
+
+
+def test_a_script_gives_a_file_of_answers_and_exports_the_secrets(
+    clinic: Clinic,
+    known: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = tmp_path / "answers.toml"
+    given.write_text(ANSWERS.format(**known))
+    asked = ("init", "scripted", "--answers", str(given))
+    code, _, told = command(capsys, *asked)
+    assert (code, told.count("NEXUS_SCRIPTED_PG_PASSWORD is not set")) == (2, 1)
+    for name in SECRETS:
+        monkeypatch.setenv(f"NEXUS_SCRIPTED_{name}", known[name])
+    code, out, told = command(capsys, *asked)
+    assert code == 0, told
+    assert str(clinic.folder / "scripted.toml") in out
+    assert not (clinic.folder / ".env.scripted").exists(), "exported secrets stay where they are"
+    assert environments.load("scripted").postgres.password.get_secret_value() == PASSWORD
+    code, _, told = command(capsys, *asked)
+    assert (code, "scripted.toml exists" in told) == (1, True)
+    assert command(capsys, *asked, "--overwrite")[0] == 0
+    given.write_text(ANSWERS.format(**{**known, "database": "nowhere"}))
+    code, _, told = command(capsys, *asked, "--overwrite")
+    assert (code, "no such database" in told) == (2, True)
+    assert environments.load("scripted").postgres.database == known["database"]
+
+
+def test_without_a_terminal_it_says_how_a_script_answers(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic
+) -> None:
+    code, _, told = command(capsys, "init", "new")
+    assert code == 2
+    assert "--answers FILE" in told

@@ -1,0 +1,62 @@
+"""What the command line makes of its own words: mistakes, and how much it tells."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from nexus_reimport.cli import output
+from nexus_reimport.cli.exit_codes import EXIT_CODES
+from support.commands import command
+
+MISTAKES = {
+    "--json": "a command is missing",
+    "--json run": "Missing argument",
+    "rnu --json": "Did you mean 'run'?",
+    "--json record lst": "Did you mean 'list'?",
+    "run dev --aprove x --json": "there is no option --aprove; did you mean --approve?",
+    "--quiet run nowhere-at-all --json": "no environment is called 'nowhere-at-all'",
+    "run --quiet --verbose nowhere-at-all --json": "contradict each other",
+    "sandbox up --scale 2 --json": "less than or equal to 1",
+    "sandbox filemaker --json": "no such option: --json",
+    "verify dev --json": "verify has one thing to do by itself",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_mistake_is_one_object_of_json_wherever_the_option_stands(
+    capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    code, out, told = command(capsys, *words.split())
+    found = json.loads(out)
+    assert (code, found["exit_code"]) == (2, 2)
+    assert MISTAKES[words].casefold() in found["what"].casefold()
+    assert found["next"]
+    assert found["error"].splitlines()[0] in told
+
+
+def test_a_misspelt_environment_names_the_one_that_was_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, _, told = command(capsys, "doctor", "sandbox-dve")
+    assert "did you mean sandbox-dev?" in told
+
+
+def test_help_ends_with_what_the_exit_codes_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = command(capsys, "--help")
+    assert code == 0
+    for number, meaning in EXIT_CODES.items():
+        assert f"  {number}  {meaning}\n" in out
+
+
+@pytest.mark.parametrize(
+    ("word", "told"), [("--quiet", ""), ("--verbose", r"\d\d:\d\d:\d\d half\n"), ("", "half\n")]
+)
+def test_progress_is_told_as_much_as_is_asked_for(
+    capsys: pytest.CaptureFixture[str], word: str, told: str
+) -> None:
+    command(capsys, *filter(None, ("record", word)))
+    output.progress("half")
+    assert re.fullmatch(told, capsys.readouterr().err)

@@ -1,0 +1,54 @@
+"""An environment's template, filled in; and secrets, written as they are read."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexus_reimport import CHECKOUT
+from nexus_reimport.settings import credentials, template
+
+TEMPLATES = sorted((CHECKOUT / "runbook" / "environments").glob("*.template"))
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_answers_stand_where_the_template_has_its_examples(path: Path) -> None:
+    text = template.filled(
+        path.read_text(encoding="utf-8"),
+        "night-1",
+        {
+            ("name",): "night-1",
+            ("postgres", "host"): 'a "host"',
+            ("postgres", "port"): 5433,
+            ("postgres", "sslrootcert"): None,
+            ("s3", "endpoint"): "https://s3.example",
+            ("filemaker", "ca_file"): "ca.pem",
+        },
+    )
+    found = tomllib.loads(text)
+    assert found["name"] == "night-1"
+    assert (found["postgres"]["host"], found["postgres"]["port"]) == ('a "host"', 5433)
+    assert "sslrootcert" not in found["postgres"]
+    assert found["postgres"]["password"] == {"env": "NEXUS_NIGHT_1_PG_PASSWORD"}
+    assert found["s3"]["endpoint"] == "https://s3.example"
+    assert found["filemaker"]["ca_file"] == "ca.pem"
+    assert "# owns no table of the application" in text, "comments stay"
+
+
+def test_a_hash_in_a_value_is_no_comment() -> None:
+    assert template.filled('a = "x # y"  # why\n', "dev", {("a",): "z"}) == 'a = "z"      # why\n'
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp", "Cs"))))
+def test_a_secret_is_read_as_it_was_written_or_refused(value: str) -> None:
+    try:
+        text = template.secrets({"NAME": value})
+    except ValueError:
+        return
+    read: dict[str, str] = {}
+    assert list(credentials._assignments(text.removesuffix("\n"), read)) == []
+    assert read == {"NAME": value}
