@@ -14,7 +14,7 @@ import pytest
 
 from nexus_reimport import settings as environments
 from nexus_reimport.runbook import doctor
-from support.clinic import PASSWORD, Clinic
+from support.clinic import Clinic
 from support.commands import command
 
 DEV = "sandbox-dev"
@@ -164,7 +164,8 @@ def test_a_script_gives_a_file_of_answers_and_exports_the_secrets(
     assert code == 0, told
     assert str(clinic.folder / "scripted.toml") in out
     assert not (clinic.folder / ".env.scripted").exists(), "exported secrets stay where they are"
-    assert environments.load("scripted").postgres.password.get_secret_value() == PASSWORD
+    found = environments.load("scripted").postgres.password.get_secret_value()
+    assert found == known["PG_PASSWORD"]
     code, _, told = command(capsys, *asked)
     assert (code, "scripted.toml exists" in told) == (1, True)
     assert command(capsys, *asked, "--overwrite")[0] == 0
