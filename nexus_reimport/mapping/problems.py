@@ -18,8 +18,8 @@ from nexus_reimport.mapping.field_mapping import FieldMapping
 from nexus_reimport.mapping.sources import SourceTable
 
 Problem = tuple[Path, str]  # where in the file, and what is wrong
-# Excel's rules for the name of a sheet; `choices` is ours, `History` is reserved by Excel.
-_SHEET = re.compile(r"(?!(?:choices|history)$)[^\[\]:*?/\\']{1,31}", re.IGNORECASE)
+# Excel's rules for the name of a sheet; two are ours, `History` is reserved by Excel.
+_SHEET = re.compile(r"(?!(?:choices|history|read me first)$)[^\[\]:*?/\\']{1,31}", re.IGNORECASE)
 
 
 def find(mapping: FieldMapping) -> Iterator[Problem]:
@@ -251,6 +251,8 @@ def _of_by_hand(mapping: FieldMapping, path: Path, name: str, kind: ByHand) -> I
             yield (*path, "columns", column), "only a whole column can be given by hand"
         if choices and not all(choices.partition(".")):
             yield (*path, "columns", column), f"{choices}: write table.column, or nothing"
+    for title in kind.titles.keys() - {*kind.show, *kind.columns}:
+        yield (*path, "titles"), f"{title} is not a column of this sheet"
     fed = mapping.entities[kind.entity].columns if kind.entity in mapping.entities else None
     for shown in kind.show:
         base, _, further = shown.partition(".")

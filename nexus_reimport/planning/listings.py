@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.private import make_folder
@@ -13,6 +13,7 @@ from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import DefaultRule, Entity, FieldMapping
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot
 from nexus_reimport.planning import manual
+from nexus_reimport.settings import Settings
 
 Record = dict[str, str]
 Row = dict[str, str | None]
@@ -91,11 +92,13 @@ def _held(spec: Entity, column: str, record: Record) -> str:
     return "; ".join(f"{field}: {record[field]}" for field in fields)
 
 
-def sheet(plan: Plan, intake: Intake, zone: ZoneInfo, path: Path) -> None:
+def sheet(plan: Plan, intake: Intake, settings: Settings, path: Path) -> None:
     """The by-hand sheet: the workbook of values that only a person knows.
 
-    It lists the rows that lack a value, and those that have one from the sheet before.
+    It lists the rows that lack a value, and those that have one from the sheet before. What is over
+    is asked for only if the environment wants it.
     """
+    zone, as_of = settings.zone, plan.as_of
     kinds = manual.kinds(intake)
     entities = {e for k in kinds for e in (k.spec.entity, *_shown_through(k, intake.mapping))}
     rows = {name: _planned(plan, intake, name) for name in entities}
@@ -109,8 +112,11 @@ def sheet(plan: Plan, intake: Intake, zone: ZoneInfo, path: Path) -> None:
         entity = kind.spec.entity
         for key, row in rows[entity].items():
             by_hand = given[entity, key].intersection(kind.columns)
-            if by_hand or manual.lacks(kind.spec, row):
-                yield shower.shown(kind, key, row, frozenset(by_hand))
+            is_over = manual.is_over(kind.spec, row, as_of)
+            is_asked = settings.manual.past or not is_over
+            if by_hand or (is_asked and manual.lacks(kind.spec, row)):
+                line = shower.shown(kind, key, row, frozenset(by_hand))
+                yield replace(line, is_over=is_over)
 
     manual.write(path, ((kind, lines(kind)) for kind in kinds))
 

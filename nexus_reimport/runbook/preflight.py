@@ -148,7 +148,7 @@ class Preflight(Steps):
             listings.values(planned, intake)
             if self.mapping.by_hand:
                 path = self.folder / environments.SHEET
-                listings.sheet(planned, intake, self.settings.zone, path)
+                listings.sheet(planned, intake, self.settings, path)
             return planned
 
         planned = self.step("plan", work)

@@ -115,6 +115,12 @@ class Hooks(Strict):
         return self
 
 
+class Asking(Strict):
+    """What the workbook ``manual.xlsx`` asks. ``past``: also of appointments that are over."""
+
+    past: bool = False
+
+
 class Approving(Strict):
     """Who may approve. ``second_person``: somebody else than the one who began the run."""
 
@@ -174,6 +180,7 @@ class Settings(Strict):
     hooks: Hooks = Hooks()
     window: Window | None = None
     approval: Approving = Approving()
+    manual: Asking = Asking()
     record: Recording = Recording()
     decisions: dict[str, EntityDecisions] = {}
     waivers: tuple[Waiver, ...] = ()

@@ -15,7 +15,7 @@ from nexus_reimport.model import Report
 from nexus_reimport.planning import manual
 from nexus_reimport.settings import SHEET
 from support.clinic import Clinic, planned
-from support.sheets import column_of, fill, line_of, put_back, without_clinic
+from support.sheets import asked_of, column_of, fill, line_of, put_back, without_clinic
 from support.values import plan_of, rows
 
 
@@ -25,7 +25,9 @@ def test_a_sheet_per_kind_lists_the_rows_that_lack_a_value_with_choices(clinic: 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not list(book.run.folder.glob("*.xlsx"))
     there = load_workbook(path)
-    assert set(there.sheetnames) == {*book.mapping.by_hand, manual.CHOICES}
+    kinds = {name.replace("_", " ") for name in book.mapping.by_hand}
+    assert there.sheetnames[0] == manual.EXPLAINED
+    assert {*there.sheetnames} - kinds == {manual.EXPLAINED, manual.CHOICES}
     assert there[manual.CHOICES].sheet_state == "hidden"
     clinics = there["clinics"]
     lacking = {k for k, r in rows(book, "patients").items() if not r["clinic_id"]}
@@ -47,12 +49,11 @@ def test_what_was_filled_in_feeds_the_next_run_and_is_counted(clinic: Clinic) ->
     first = clinic.planned()
     key = without_clinic(first)[0]
     path, there = put_back(first)
+    known = {key for (key,) in clinic.rows("SELECT id::text FROM appointments")}
     name, clinic_id = clinic.rows("SELECT name, id::text FROM clinics ORDER BY name LIMIT 1")[0]
     fill(there["clinics"], key, clinic_id=f"  {name.upper()} ")
-    booked, clinician = clinic.rows(
-        "SELECT a.id::text, (SELECT min(id::text) FROM clinicians) FROM appointments a"
-        " WHERE clinician_id IS NULL ORDER BY 1 LIMIT 1"
-    )[0]
+    booked = next(k for k in asked_of(there["appointments"], "clinician_id") if k in known)
+    clinician = clinic.value("SELECT min(id::text) FROM clinicians")
     label = clinic.value("SELECT full_name FROM clinicians WHERE id::text = %s", "dev", clinician)
     fill(there["appointments"], booked, clinician_id=label)
     there.save(path)
@@ -104,7 +105,7 @@ def test_dates_and_texts_are_taken_as_they_are_meant(clinic: Clinic) -> None:
     fill(sheet, first, coordinator_date=date(2026, 1, 31), coordinator_name="=1+1")
     fill(sheet, second, coordinator_date="2026-02-28")
     there.save(path)
-    with pytest.raises(StopError, match="coordinator_name: is a formula"):
+    with pytest.raises(StopError, match="Coordinator: is a formula"):
         planned()
     fill(sheet, first, coordinator_date=datetime(2026, 1, 31), coordinator_name=None)
     there.save(path)
@@ -135,11 +136,10 @@ def test_lines_that_cannot_be_used_are_refused_by_name_all_at_once(clinic: Clini
     there.create_sheet("shoes").cell(1, 1).value = "size"
     said = refused(clinic, there, path)
     assert (
-        f"sheet clinics, line {line_of(sheet, keys[0])}: clinic_id: is not one of the choices"
-        in said
+        f"sheet clinics, line {line_of(sheet, keys[0])}: Clinic: is not one of the choices" in said
     )
-    assert "sheet coordinator, line 2: coordinator_date: is not a date" in said
-    assert "sheet coordinator, line 2: coordinator_name: longer than 200 characters" in said
+    assert "sheet coordinator, line 2: Coordinator since: is not a date" in said
+    assert "sheet coordinator, line 2: Coordinator: longer than 200 characters" in said
     assert "sheet shoes: there is no such kind of values" in said
     for value in ("No such clinic", "31/01/2026", "xxx"):
         assert value not in said
@@ -158,7 +158,7 @@ def test_a_line_of_nobody_and_a_missing_column_are_refused(clinic: Clinic) -> No
     assert "sheet funding: there is no column Nexus id" in said
     there["funding"].cell(1, 1).value = manual.KEY
     said = refused(clinic, there, path)
-    assert "clinic_id: there is no such row" in said
+    assert "Clinic: there is no such row" in said
 
 
 def test_a_stale_line_is_refused(clinic: Clinic) -> None:
@@ -225,8 +225,8 @@ def test_a_sheet_that_nobody_has_touched_is_never_refused(clinic: Clinic) -> Non
 def test_a_value_of_a_row_that_is_gone_is_counted_and_refuses_nothing(clinic: Clinic) -> None:
     book = clinic.planned()
     known = {key for (key,) in clinic.rows("SELECT id::text FROM appointments")}
-    key = min(rows(book, "appointments").keys() - known)
     path, sheet = put_back(book)
+    key = min({*asked_of(sheet["appointments"], "clinician_id")} - known)
     name = clinic.value("SELECT min(full_name) FROM clinicians")
     fill(sheet["appointments"], key, clinician_id=name)
     sheet.save(path)

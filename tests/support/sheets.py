@@ -8,7 +8,7 @@ from typing import Any
 
 from openpyxl import Workbook, load_workbook
 
-from nexus_reimport import runbook
+from nexus_reimport import mapping, runbook
 from nexus_reimport.settings import SHEET
 from support.values import rows
 
@@ -26,8 +26,18 @@ def line_of(sheet: Sheet, key: str) -> int:
     return next(n for n in range(2, sheet.max_row + 1) if sheet.cell(n, 1).value == key)
 
 
-def column_of(sheet: Sheet, title: str) -> int:
-    return next(n for n in range(1, sheet.max_column + 1) if sheet.cell(1, n).value == title)
+def column_of(sheet: Sheet, name: str) -> int:
+    """The column by its name in Nexus; its head is in words."""
+    (kind,) = (k for n, k in mapping.load("nexus").by_hand.items() if n == sheet.title)
+    words = name.removesuffix("_id").replace("_", " ").capitalize()
+    head = kind.titles.get(name, words)
+    return next(n for n in range(1, sheet.max_column + 1) if sheet.cell(1, n).value == head)
+
+
+def asked_of(sheet: Sheet, name: str) -> list[str]:
+    """The keys of the lines where this column is to be filled in."""
+    lines, column = range(2, sheet.max_row + 1), column_of(sheet, name)
+    return [sheet.cell(n, 1).value for n in lines if not sheet.cell(n, column).value]
 
 
 def fill(sheet: Sheet, key: str, **values: object) -> None:

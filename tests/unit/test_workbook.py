@@ -6,7 +6,7 @@ import csv
 import io
 import time as clock
 import unicodedata
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,111 @@ def test_a_workbook_that_cannot_be_written_is_told_without_a_value(tmp_path: Pat
         manual.write(tmp_path / "nowhere" / "manual.xlsx", [])
 
 
+def booked() -> ByHandSheet:
+    """A kind as a receptionist meets it: shown in words, with choices, dates and texts."""
+    types = {"clinic_id": "uuid", "seen_on": "date", "remark": "text"}
+    return ByHandSheet(
+        name="plan_dates",
+        spec=ByHand(
+            entity="visits",
+            columns={"clinic_id": "clinics.name", "seen_on": "", "remark": ""},
+            show=("start_time", "patient_id.last_name", "dob"),
+            future="start_time",
+            ask="Where is it?",
+            titles={"dob": "Date of birth"},
+        ),
+        types={n: Column(n, t, False, False, False, None) for n, t in types.items()},
+        choices={"clinic_id": {"North": "1", "South": "2"}},
+    )
+
+
+def of_plan_dates(folder: Path) -> Path:
+    def line(key: str, time: str, clinic: str | None = None, **more: Any) -> SheetRow:
+        row = {"clinic_id": clinic, "seen_on": None, "remark": None}
+        return SheetRow(key, (time, "Winter", "1950-02-03"), row, **more)
+
+    path = folder / "manual.xlsx"
+    lines = [
+        line("a", "2026-11-30 09:30", is_over=True),
+        line("b", "2027-01-02 09:30", "2"),
+        line("c", "2026-12-01 10:00"),
+    ]
+    manual.write(path, [(booked(), lines), (kind(note="text"), [])])
+    return path
+
+
+def test_a_receptionist_reads_words_and_finds_what_to_fill_in(tmp_path: Path) -> None:
+    book = load_workbook(of_plan_dates(tmp_path))
+    assert book.sheetnames == [manual.EXPLAINED, "plan dates", manual.CHOICES]
+    told = [str(c.value) for row in book[manual.EXPLAINED].iter_rows() for c in row if c.value]
+    assert "Where is it? Only those that are still to come are listed." in told
+    assert "nothing is missing" in told, "a kind without lines has no sheet"
+    assert {"to fill in", "in Nexus already: leave it"} <= {*told}
+    sheet = book["plan dates"]
+    heads = [cell.value for cell in sheet[1]]
+    assert heads[1:-1] == [
+        "Start time",
+        "Last name",
+        "Date of birth",
+        "Clinic",
+        "Seen on",
+        "Remark",
+    ]
+    assert [sheet.cell(n, 1).value for n in (2, 3, 4)] == ["c", "b", "a"], "what is over comes last"
+    fills = {c.coordinate: c.fill.fgColor.rgb for row in sheet.iter_rows() for c in row}
+    assert (fills["E2"], fills["E3"], fills["B2"]) == ("00FFF2CC", "00D9D9D9", "00000000")
+    assert sheet["B2"].value == datetime(2026, 12, 1, 10), "it can be sorted and filtered by date"
+    assert (sheet["F2"].number_format, sheet["G2"].number_format) == ("yyyy-mm-dd", "@")
+
+
+def test_a_sheet_is_printed_whole_on_a4(tmp_path: Path) -> None:
+    sheet = load_workbook(of_plan_dates(tmp_path))["plan dates"]
+    assert (sheet.freeze_panes, sheet.auto_filter.ref) == ("A2", "A1:H4")
+    assert (sheet.page_setup.orientation, sheet.page_setup.paperSize) == ("landscape", 9)
+    assert (sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (1, 0)
+    assert sheet.sheet_properties.pageSetUpPr is not None
+    assert sheet.sheet_properties.pageSetUpPr.fitToPage
+    assert sheet.print_title_rows == "$1:$1"
+    assert (sheet.column_dimensions["A"].hidden, sheet.column_dimensions["H"].hidden) == (
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_sheet_with_heads_in_words_is_read_and_so_is_an_older_one(
+    tmp_path: Path, is_old: bool
+) -> None:
+    path = of_plan_dates(tmp_path)
+    book = load_workbook(path)
+    sheet = book["plan dates"]
+    if is_old:
+        del book[manual.EXPLAINED]
+        sheet.title = "plan_dates"
+        for cell, name in (("E1", "clinic_id"), ("F1", "seen_on"), ("G1", "remark")):
+            sheet[cell].value = name
+    sheet["E2"], sheet["F2"], sheet["G2"] = "north", datetime(2026, 1, 31), 12
+    sheet["F4"] = "2026-02-28"
+    book.save(path)
+    given = manual.read(path, [booked()]).cells
+    found = {(key, column): cell.value for (_, key, column), cell in given.items() if key != "b"}
+    assert found == {
+        ("c", "clinic_id"): "1",
+        ("c", "seen_on"): "2026-01-31",
+        ("c", "remark"): "12",
+        ("a", "seen_on"): "2026-02-28",
+    }
+
+
+def test_what_is_over_is_known_by_the_column_that_the_mapping_names() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    cases = {"2026-02-28 23:59:59+00": True, "2026-03-01 01:00:00+01": False, "infinity": False}
+    cases |= {"2026-03-01 00:00:01+00": False, "": False}
+    for value, is_over in cases.items():
+        assert manual.is_over(booked().spec, {"start_time": value}, now) is is_over, value
+    assert not manual.is_over(kind().spec, {"start_time": "2020-01-01 00:00:00+00"}, now)
+
+
 def test_choices_that_show_alike_are_told_apart(tmp_path: Path) -> None:
     key = "0123456789abcdef"
     rows = [
@@ -157,7 +262,7 @@ def test_columns_may_be_moved_added_and_hidden_and_lines_filtered(tmp_path: Path
     assert [c.value for c in manual.read(path, [one]).cells.values()] == ["1"]
     sheet["K1"] = "site_id"
     book.save(path)
-    with pytest.raises(StopError, match="sheet sites: several columns are called site_id"):
+    with pytest.raises(StopError, match="sheet sites: several columns are called Site"):
         manual.read(path, [one])
 
 

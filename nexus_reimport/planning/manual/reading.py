@@ -13,6 +13,7 @@ from nexus_reimport.files import private, workbook
 from nexus_reimport.nexus.catalog import Column
 from nexus_reimport.planning.manual.sheet import (
     CHOICES,
+    EXPLAINED,
     KEY,
     MARK,
     ByHandSheet,
@@ -23,7 +24,8 @@ from nexus_reimport.planning.manual.sheet import (
     content_hash,
     content_of,
     read_mark,
-    titles_of,
+    sheet_name,
+    titles_asked,
 )
 from nexus_reimport.settings import SHEET
 from nexus_reimport.text import name_key
@@ -42,19 +44,19 @@ def read(path: Path, kinds: Sequence[ByHandSheet]) -> Given:
     if not path.is_file():
         return Given()
     book = _opened(path)
-    known = {kind.name: kind for kind in kinds}
+    known = {name_key(name): k for k in kinds for name in (k.name, sheet_name(k))}
     given, problems = Given(private.sha256_of(path)), []
     values: dict[tuple[str, str, str], str] = {}
     for sheet in book.worksheets:
-        if sheet.title == CHOICES:
+        if name_key(sheet.title) in (name_key(CHOICES), name_key(EXPLAINED)):
             continue
-        if sheet.title not in known:
+        if name_key(sheet.title) not in known:
             problems.append(
                 f"sheet {sheet.title}: there is no such kind of values; the kinds are"
-                f" {', '.join(known)}"
+                f" {', '.join(map(sheet_name, kinds))}"
             )
             continue
-        problems += _read_kind(sheet, known[sheet.title], given, values)
+        problems += _read_kind(sheet, known[name_key(sheet.title)], given, values)
     if problems:
         raise refused(problems)
     return given
@@ -77,25 +79,27 @@ def _read_kind(
 ) -> Iterator[str]:
     """Read one sheet, and give its problems. ``values``: (entity, key, column) -> value so far.
 
-    Columns are found by their titles. A column with another title, or none, is a person's own note.
-    Hidden lines count like all others.
+    Columns are found by their titles, or by their own names, which were the titles once. A column
+    with another title, or none, is a person's own note. Hidden lines count like all others.
     """
     lines = workbook.rows(sheet)
-    header = [str(content_of(title) or "") for title in next(lines, ())]
-    missing = [title for title in titles_of(kind) if title not in header]
-    if missing:
-        yield f"sheet {kind.name}: there is no column {', '.join(missing)}"
-        return
-    twice = [title for title in titles_of(kind) if header.count(title) > 1]
-    if twice:
-        yield f"sheet {kind.name}: several columns are called {', '.join(twice)}"
-        return
-    places = {title: header.index(title) for title in titles_of(kind)}
+    header = [name_key(str(content_of(title) or "")) for title in next(lines, ())]
+    titles = {KEY: KEY, **titles_asked(kind), MARK: MARK}
+    found = {
+        name: [n for n, head in enumerate(header) if head in (name_key(name), name_key(title))]
+        for name, title in titles.items()
+    }
+    for what, often in (("there is no column", 0), ("several columns are called", 2)):
+        wrong = [titles[name] for name, at in found.items() if min(len(at), 2) == often]
+        if wrong:
+            yield f"sheet {sheet_name(kind)}: {what} {', '.join(wrong)}"
+            return
+    places = {name: at[0] for name, at in found.items()}
     for number, cells in enumerate(lines, 2):
         if not cells:
             continue
         line = {t: content_of(cells[n]) if n < len(cells) else None for t, n in places.items()}
-        place = f"sheet {kind.name}, line {number}"
+        place = f"sheet {sheet_name(kind)}, line {number}"
         key = convert.identifier(str(line[KEY] or ""))
         mark, written = read_mark(key, str(line[MARK] or ""))
         filled = {c: line[c] for c in kind.columns if line[c] not in (None, "")}
@@ -108,10 +112,10 @@ def _read_kind(
                 continue
             value, problem, untouched = result
             if problem:
-                yield f"{place}: {column}: {problem}"
+                yield f"{place}: {titles[column]}: {problem}"
                 continue
             if values.setdefault((kind.spec.entity, key, column), value) != value:
-                yield f"{place}: {column}: another line of this row has a different value"
+                yield f"{place}: {titles[column]}: another line of this row has a different value"
             given.cells[kind.name, key, column] = Cell(value, mark, place, untouched)
 
 
@@ -174,7 +178,7 @@ def refuse_unusable(
     """
     known = {kind.name: kind for kind in kinds}
     problems = [
-        f"{cell.place}: {column}: {problem}"
+        f"{cell.place}: {titles_asked(known[name])[column]}: {problem}"
         for (name, key, column), cell in given.cells.items()
         if (problem := _unusable(find(known[name], key), column, cell))
     ]

@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, time, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import convert
@@ -17,10 +17,7 @@ from nexus_reimport.mapping import ByHand
 from nexus_reimport.nexus.catalog import Column
 from nexus_reimport.text import clean, name_key
 
-if TYPE_CHECKING:
-    pass
-
-CHOICES = "choices"
+CHOICES, EXPLAINED = "choices", "Read me first"
 BY_HAND = "by hand"  # the reason of a planned value that neither side had
 KEY, MARK = "Nexus id", "as it was"
 LONGEST_LABEL = 255  # characters of a choice
@@ -68,13 +65,14 @@ class Given:
 class SheetRow:
     """One line of a sheet: the row's key, the values that are shown, and the row.
 
-    ``given`` are the columns whose values a person gave before.
+    ``given`` are the columns whose values a person gave before. ``is_over`` puts it at the end.
     """
 
     key: str
     shown: tuple[str, ...]
     row: Row
     given: frozenset[str] = frozenset()
+    is_over: bool = False
 
     @property
     def mark(self) -> str:
@@ -168,9 +166,44 @@ def lacks(spec: ByHand, row: Row) -> bool:
     return is_asked and any(not row.get(column) for column in spec.columns)
 
 
+def is_over(spec: ByHand, row: Row, as_of: datetime) -> bool:
+    """Whether the row is of the past, by the column that the mapping names for that."""
+    value = row.get(spec.future) if spec.future else None
+    try:
+        return bool(value) and datetime.fromisoformat(value or "") < as_of
+    except (ValueError, TypeError):  # no instant, or one that Python's years cannot hold
+        return False
+
+
 def titles_of(kind: ByHandSheet) -> tuple[str, ...]:
-    shown = (f"{place} (as it is)" if place in kind.columns else place for place in kind.spec.show)
-    return (KEY, *shown, *kind.columns, MARK)
+    """The heads of a sheet's columns: the key, what is shown, what is asked for, the mark."""
+    shown = [
+        f"{in_words(kind, place)} (as it is)" if place in kind.columns else in_words(kind, place)
+        for place in kind.spec.show
+    ]
+    return (KEY, *shown, *titles_asked(kind).values(), MARK)
+
+
+def titles_asked(kind: ByHandSheet) -> dict[str, str]:
+    """Column to fill in -> its head; its own name where two would be called alike."""
+    words = {column: in_words(kind, column) for column in kind.columns}
+    counts = Counter(name_key(word) for word in words.values())
+    shown = {name_key(in_words(kind, place)) for place in kind.spec.show if place not in words}
+    return {
+        column: word if counts[name_key(word)] == 1 and name_key(word) not in shown else column
+        for column, word in words.items()
+    }
+
+
+def in_words(kind: ByHandSheet, place: str) -> str:
+    """The head of one column: as the mapping says, else its name without underscores."""
+    name = place.rpartition(".")[2].removesuffix("_id").replace("_", " ")
+    return kind.spec.titles.get(place) or name[:1].upper() + name[1:]
+
+
+def sheet_name(kind: ByHandSheet) -> str:
+    """The name of a kind's sheet."""
+    return kind.name.replace("_", " ")
 
 
 def label_of(kind: ByHandSheet, column: str, value: str | None) -> str:
