@@ -18,6 +18,7 @@ from nexus_reimport.errors import ApplicationError, ApplicationRefused
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.certificates import distrusted
 
+AGAIN = "; then run 03_verify again"  # a run asks after its COMMIT
 _CONNECT = 10.0  # seconds
 _TRIES = 3
 # Django's hidden field of a form: it refuses a POST without its value.
@@ -115,13 +116,13 @@ class Api:
             f"Nexus's API {what}",
             where=f"{self._access.url}{path}",
             state="committed; nothing was written by this step",
-            next=todo,
+            next=f"{todo}{AGAIN}",
         )
 
 
-_LOOK = "look at Nexus's log, then run 03_verify again"
-_REACH = "look at url of [application], and whether Nexus runs; then run 03_verify again"
-_MAY_NOT = "the account of [application] must be able to see patients; then run 03_verify again"
+_LOOK = "look at Nexus's log"
+_REACH = "look at url of [application], and whether Nexus runs"
+_MAY_NOT = "the account of [application] must be able to see patients"
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Examines all that an environment needs, in seconds: what is right, and how to fix the rest.
 
-Nothing is read but metadata and counts, and nothing is written.
+Nothing is read but metadata and counts, and nothing is written; a login to Nexus's own API, where
+the environment names it, leaves a session there.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+from nexus_reimport import application, storage
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
-from nexus_reimport import storage
-from nexus_reimport.errors import ReimportError, StorageError, unforeseen
+from nexus_reimport.errors import ApplicationError, ReimportError, StorageError, unforeseen
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.files import synced
 from nexus_reimport.mapping import FieldMapping
@@ -78,6 +79,7 @@ def examine(settings: Settings) -> Examination:
         ("PostgreSQL", lambda: _postgres(settings, mapping)),
         ("FileMaker", lambda: _filemaker(settings, mapping)),
         ("S3", lambda: _s3(settings)),
+        ("Nexus's API", lambda: _application(settings)),
         ("the way to production", lambda: _way(settings)),
     ]
     with ThreadPoolExecutor(len(asking)) as pool:
@@ -254,6 +256,19 @@ def _s3(settings: Settings) -> Iterator[Finding]:
         yield Finding("S3", State.WRONG, text, f"or write sample = 0\n{_policy(settings)}")
     elif place.sample and key:
         yield Finding("S3", State.RIGHT, "its objects can be read")
+
+
+def _application(settings: Settings) -> Iterator[Finding]:
+    """A login, as verification makes it: after COMMIT is too late to learn of a wrong password."""
+    if settings.application is None:
+        return
+    try:
+        with application.opened(settings.application):
+            text = f"{settings.application.url}: {settings.application.user} is let in"
+            yield Finding("Nexus's API", State.RIGHT, text)
+    except ApplicationError as error:
+        todo = error.next.removesuffix(application.AGAIN)
+        yield replace(_wrong("Nexus's API", error), next=todo)
 
 
 def _policy(settings: Settings) -> str:

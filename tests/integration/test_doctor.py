@@ -11,6 +11,9 @@ from nexus_reimport import runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.runbook import doctor
 from nexus_reimport.runbook.doctor import Finding, State
+from nexus_reimport.settings import ApplicationAccess
+from nexus_reimport.settings.values import FromEnvironment
+from nexus_sandbox.nexus_api.api import NexusApi
 from support.clinic import ROLE, Clinic
 
 DEV = "sandbox-dev"
@@ -128,3 +131,19 @@ def test_a_refused_login_is_tried_once_for_all_tables_and_channels(clinic: Clini
     asked = clinic.simulator.requests.items()
     assert sum(often for (_, path), often in asked if path.endswith("/sessions")) == 1
     assert not any("/odata" in path for _, path in clinic.simulator.requests)
+
+
+def test_the_login_to_nexus_api_is_tried_before_a_run(clinic: Clinic) -> None:
+    """Verification asks it after COMMIT: too late to learn that a password is wrong."""
+    password = "a made-up password of the API"
+    with NexusApi(clinic.server.dsn(clinic.databases["dev"]), password=password) as api:
+        for typed, is_right in ((password, True), ("another", False)):
+            given = {"url": api.url, "user": api.user, "password": FromEnvironment(typed)}
+            place = ApplicationAccess.model_validate(given)
+            settings = environments.load(DEV).model_copy(update={"application": place})
+            found = doctor.examine(settings)
+            (login,) = (f for f in found.findings if f.area == "Nexus's API")
+            assert (found.is_sound, login.state is State.RIGHT) == (is_right, is_right)
+            text = "is let in" if is_right else "did not let the account in"
+            assert text in login.text
+            assert "03_verify" not in login.next
