@@ -21,7 +21,9 @@ help:
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@echo "Installing the libraries into $(VENV), once: 1.1 GB, a few minutes."
+	$(BIN)/python -m pip install --require-hashes --requirement requirements.lock
+	@echo "Installing this package."
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -22,6 +22,7 @@
     │   ├── NotClean     a record holds what identifies a person, or a secret: it is not sealed
     │   └── NotSaved     a page was stepped through by hand and is not saved: nothing is sealed
     └── SandboxError     the made-up clinic
+        └── SandboxRefused     its folder is not the right one
 
 Each says what happened, with numbers, where, which state is left, and what to do next. None ever
 holds a field's value, because it would end up in a saved notebook.
@@ -205,3 +206,9 @@ class NotSaved(RecordError):
 
 class SandboxError(ReimportError):
     """The made-up clinic could not be started or stopped."""
+
+
+class SandboxRefused(SandboxError):
+    """The made-up clinic's folder is not the right one."""
+
+    exit_code = 2

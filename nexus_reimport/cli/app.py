@@ -7,6 +7,7 @@ second of processor, and ``--help`` needs none of it.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -245,11 +246,16 @@ def seal(
 def demo(
     folder: sandbox.Folder = sandbox.HERE, scale: sandbox.Scale = None, as_json: AsJson = False
 ) -> None:
-    """Run the whole sequence on a made-up clinic: dev, then prod."""
+    """Run the whole sequence on a made-up clinic: dev, then prod.
+
+    With --folder it has environments, records and private files of its own in that folder.
+    """
+    from nexus_reimport import settings
     from nexus_reimport.cli import demo as demonstration
 
     size = sandbox.chosen_scale(folder, scale)
-    give_outcomes(demonstration.run(folder, size, progress), as_json=as_json)
+    apart = folder != sandbox.HERE and settings.FOLDER_VARIABLE not in os.environ
+    give_outcomes(demonstration.run(folder, size, progress, apart=apart), as_json=as_json)
 
 
 def _ask(run: Run, proposal: Proposal) -> str:

@@ -2,21 +2,80 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from nexus_reimport import runner, settings
+from nexus_reimport import CHECKOUT, runner, settings
+from nexus_reimport.errors import Busy, SandboxError, SettingsError
+from nexus_reimport.files import private
+from nexus_reimport.record import lock
 from nexus_reimport.runner import Outcome
 from nexus_sandbox.stack import lifecycle
 
 ENVIRONMENTS = ("sandbox-dev", "sandbox-prod")
+_MINUTES, _GIGABYTES = 4.0, 0.4  # of a whole clinic, measured on two cores
+_LEAST_MINUTES = 1.5  # however small it is
 
 
-def run(folder: Path, scale: float, say: Callable[[str], None]) -> list[Outcome]:
+def run(folder: Path, scale: float, say: Callable[[str], None], *, apart: bool) -> list[Outcome]:
     """Start the sandbox, run both environments approved as rehearsed, stop the servers.
 
     The databases are kept, so the next run finds nothing to change. A sandbox that was already
-    running is left running.
+    running, or that somebody else uses by now, is left running. ``apart``: with environments,
+    records and private files of its own, inside of ``folder``.
+
+    Raises:
+        Busy: a run of these environments is at work. Nothing was started.
+        SandboxError: the folder cannot be used. Nothing was started.
     """
-    with lifecycle.running(folder, scale=scale, environments=settings.folder(), progress=say):
+    folder = lifecycle.require_usable(folder)
+    if apart:
+        os.environ[settings.FOLDER_VARIABLE] = str(_own_environments(folder))
+    if _is_at_work():
+        raise Busy(
+            "a run of the made-up clinic is at work with the same environments",
+            where=f"environments={settings.folder()}",
+            state="nothing was started",
+            next="wait until it has ended; or add --folder with another folder",
+        )
+    minutes = max(_LEAST_MINUTES, _MINUTES * scale)
+    say(
+        f"the demo takes about {minutes:.0f} minutes and {max(0.1, _GIGABYTES * scale):.1f} GB of"
+        f" disk, in {folder}"
+    )
+    places = settings.folder()
+    with lifecycle.running(
+        folder, scale=scale, environments=places, progress=say, in_use=_is_at_work
+    ):
         return runner.run(ENVIRONMENTS, approve_rehearsed=True, progress=say)
+
+
+def _own_environments(folder: Path) -> Path:
+    """The folder's own environments, copied from the checkout's where they are not there yet."""
+    own = folder / "environments"
+    for name in ENVIRONMENTS:
+        shipped, path = CHECKOUT / "runbook" / "environments" / f"{name}.toml", own / f"{name}.toml"
+        if not shipped.is_file():
+            raise SandboxError(
+                "the sandbox's environments are not here",
+                where=str(shipped),
+                state="nothing was started",
+                next="run from a checkout",
+            )
+        if not path.exists():
+            private.make_folder(own)
+            text = shipped.read_text(encoding="utf-8").replace('"../../', '"../')
+            private.write_new(path, text.encode())
+    return own
+
+
+def _is_at_work() -> bool:
+    """Whether a run of one of the environments is at work."""
+    for name in ENVIRONMENTS:
+        try:
+            if lock.is_taken(settings.load(name)):
+                return True
+        except SettingsError:  # the servers were never started: it has no secrets yet
+            continue
+    return False

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from nexus_reimport.cli.output import AsJson, give, progress
+from nexus_reimport.errors import SandboxRefused
 from nexus_sandbox.stack import SEED
 
 app = typer.Typer(help="The made-up clinic on loopback.", no_args_is_help=True)
@@ -58,6 +59,8 @@ def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Show whether the clinic exists and which servers are running."""
     from nexus_sandbox.stack import lifecycle
 
+    _require_made(folder)
+
     now = lifecycle.status(folder)
     size = f"{now.scale:g} times the size of a real clinic" if now.made else "not made yet"
     servers = [
@@ -74,6 +77,7 @@ def reset(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Reset both databases to their first state, and add objects that are missing in S3."""
     from nexus_sandbox.stack import lifecycle
 
+    _require_made(folder)
     lifecycle.reset(folder)
     text = "both databases are in their first state again"
     give(asdict(lifecycle.status(folder)), text, as_json=as_json)
@@ -90,6 +94,7 @@ def down(
     """Stop all servers; the clinic's data is kept, unless --remove is given."""
     from nexus_sandbox.stack import lifecycle
 
+    _require_made(folder)
     lifecycle.down(folder, remove=remove)
     text = "stopped, and removed" if remove else "stopped"
     give({"folder": str(folder), "removed": remove}, text, as_json=as_json)
@@ -121,6 +126,23 @@ def filemaker_alone(
         if PASSWORD_VARIABLE not in os.environ:
             typer.echo(f"password {password}  (generated; set {PASSWORD_VARIABLE} to choose it)")
         threading.Event().wait()
+
+
+def _require_made(folder: Path) -> None:
+    """Stop if a folder was named in which there is no clinic: its name may be mistyped.
+
+    Raises:
+        SandboxRefused: there is none. Nothing was changed.
+    """
+    from nexus_sandbox.stack import lifecycle
+
+    if folder != HERE and not lifecycle.is_there(folder):
+        raise SandboxRefused(
+            "there is no made-up clinic in this folder",
+            where=f"folder={folder.resolve()}",
+            state="nothing was changed",
+            next=f"check --folder; without it, {HERE} of the current folder is meant",
+        )
 
 
 def chosen_scale(folder: Path, scale: float | None) -> float:

@@ -18,6 +18,7 @@ OWNER = "nexus"  # the application's role: every table is its own
 ROLE = "nexus_reimport"  # the reimport's role: it owns no table, and has the rights that it lists
 FILEMAKER_ACCOUNT = "nexus_reader"
 FILEMAKER_DATABASE = "WalkClinic"
+_MADE_BY = "# made-up clinic: "
 URL_OF_API = "NEXUS_SANDBOX_API_URL"
 
 
@@ -123,6 +124,14 @@ class Stack:
         lines = (line for file in files if file.is_file() for line in file.open(encoding="utf-8"))
         return any(URL_OF_API in line and not line.lstrip().startswith("#") for line in lines)
 
+    @staticmethod
+    def folder_of(environments: Path | None = None) -> Path | None:
+        """The folder of the clinic to which the environments lead; None where they lead nowhere."""
+        folder = environments or CHECKOUT / "runbook" / "environments"
+        path = folder / f".env.sandbox-{ENVIRONMENTS[0]}"
+        first = path.read_text(encoding="utf-8").partition("\n")[0] if path.is_file() else ""
+        return Path(first.removeprefix(_MADE_BY)) if first.startswith(_MADE_BY) else None
+
     def write_secrets(self, environments: Path | None = None) -> None:
         """Write ``.env.sandbox-dev`` and ``.env.sandbox-prod``, of mode 0600.
 
@@ -137,4 +146,5 @@ class Stack:
         for environment in ENVIRONMENTS:
             held = self.environment(environment)
             text = "".join(f"{name}={value}\n" for name, value in held.items())
+            text = f"{_MADE_BY}{self.folder}\n{text}"
             private.replace(folder / f".env.sandbox-{environment}", text.encode())

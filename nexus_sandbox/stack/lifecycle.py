@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nexus_reimport.errors import SandboxError
+from nexus_reimport.errors import Busy, SandboxError, SandboxRefused
 from nexus_reimport.files import private
 from nexus_sandbox import process
 from nexus_sandbox.clinic import generate
@@ -31,7 +31,19 @@ from nexus_sandbox.stack import SEED, client, fill, state
 from nexus_sandbox.stack.access import Stack
 from nexus_sandbox.stack.state import SavedState
 
-__all__ = ["SEED", "Server", "Stack", "Status", "down", "reset", "running", "status", "up"]
+__all__ = [
+    "SEED",
+    "Server",
+    "Stack",
+    "Status",
+    "down",
+    "is_there",
+    "require_usable",
+    "reset",
+    "running",
+    "status",
+    "up",
+]
 
 _BUSY_SECONDS = 60.0
 
@@ -75,19 +87,23 @@ def up(
     Raises:
         SandboxError: it is not running; what was made before is kept.
     """
-    folder = private.close_folder(state.ours(folder))
+    folder = require_usable(folder)
+    _refuse_second(folder, environments)
+    private.close_folder(folder)
     _refuse_other(folder, scale, seed)
     wanted = SavedState(scale, seed, state.recipe(), has_api=Stack.wants_api(environments))
     _end_without_api(folder, wanted)
     supervisor = _launch(folder)
     if supervisor is not None:
+        state.keep(folder, kept=False)
         try:
             _bring_up(folder, supervisor, wanted, progress or _silent)
         except BaseException:
             supervisor.end()
             raise
-    if detach and (ours := client.ours(folder)) is not None:
-        ours.detach()
+    if detach:
+        state.keep(folder, kept=True)
+        _detach(folder)
     stack = Stack.at(folder)
     stack.write_secrets(environments)
     return stack
@@ -101,14 +117,23 @@ def running(
     seed: int = SEED,
     environments: Path | None = None,
     progress: Callable[[str], None] | None = None,
+    in_use: Callable[[], bool] = lambda: False,
 ) -> Iterator[Stack]:
-    """The clinic for the time of a ``with`` block; left running if it ran before."""
-    ran = status(folder).running
+    """The clinic for the time of a ``with`` block.
+
+    It is left running where a person has started it, where another command is at work with it, and
+    where ``in_use`` says that something else is.
+    """
+    folder = state.ours(folder)
     stack = up(folder, scale=scale, seed=seed, environments=environments, progress=progress)
     try:
-        yield stack
+        with state.used(folder):
+            yield stack
     finally:
-        if not ran:
+        if state.is_kept(folder) or state.is_used(folder) or in_use():
+            _detach(folder)
+            (progress or _silent)(f"the servers of {folder} run on: something else uses them")
+        else:
             down(folder)
 
 
@@ -127,6 +152,11 @@ def status(folder: Path) -> Status:
     )
 
 
+def is_there(folder: Path) -> bool:
+    """Whether a clinic was made in the folder, or begun."""
+    return state.is_there(state.ours(folder))
+
+
 def reset(folder: Path) -> None:
     """Reset both databases to their first state, and add objects that are missing in S3.
 
@@ -136,6 +166,7 @@ def reset(folder: Path) -> None:
         SandboxError: the clinic is not running. Nothing was changed.
     """
     folder = state.ours(folder)
+    _refuse_used(folder)
     if not state.is_ready(folder):
         raise SandboxError(
             "the sandbox is not running",
@@ -148,11 +179,17 @@ def reset(folder: Path) -> None:
 
 
 def down(folder: Path, *, remove: bool = False) -> None:
-    """Stop all servers, if they run. The clinic's data is kept unless ``remove``."""
+    """Stop all servers, if they run. The clinic's data is kept unless ``remove``.
+
+    Raises:
+        Busy: another command is at work with them. Nothing was stopped.
+    """
     folder = state.ours(folder)
     if not folder.exists():
         return
+    _refuse_used(folder)
     client.end(folder)
+    state.keep(folder, kept=False)
     if remove:
         _delete(folder)
         shutil.rmtree(folder)
@@ -171,6 +208,59 @@ def _refuse_other(folder: Path, scale: float, seed: int) -> None:
         next=f"use scale {held.scale:g} and seed {held.seed}, or remove the clinic first: "
         "nexus-reimport sandbox down --remove",
     )
+
+
+def require_usable(folder: Path) -> Path:
+    """The folder in full, if a sandbox is in it, or can be made in it.
+
+    Raises:
+        SandboxRefused: it would be closed to others, and written to, and is not ours. Nothing was
+            changed.
+    """
+    folder = state.ours(folder)
+    if folder.exists() and folder.is_dir() and state.is_ours(folder):
+        return folder
+    if folder.exists():
+        what = "the folder holds other files, and no made-up clinic"
+    elif not folder.parent.is_dir():
+        what = f"there is no folder {folder.parent}"
+    else:
+        return folder
+    raise SandboxRefused(
+        what,
+        where=f"folder={folder}",
+        state="nothing was changed",
+        next="check --folder: name an empty folder, or a new one in a folder that exists",
+    )
+
+
+def _refuse_second(folder: Path, environments: Path | None) -> None:
+    """Stop if the environments lead to another running clinic: its users would change servers."""
+    other = Stack.folder_of(environments)
+    if other is None or other == folder or not state.is_ready(other):
+        return
+    raise SandboxRefused(
+        "the made-up clinic of another folder is running for the same environments",
+        where=f"folder={other}",
+        state="nothing was started",
+        next=f"nexus-reimport sandbox down --folder {other}; or set NEXUS_REIMPORT_ENVIRONMENTS to"
+        " a folder with copies of sandbox-dev.toml and sandbox-prod.toml",
+    )
+
+
+def _refuse_used(folder: Path) -> None:
+    if state.is_used(folder):
+        raise Busy(
+            "another command is at work with this made-up clinic",
+            where=f"folder={folder}",
+            state="nothing was changed",
+            next="wait until it has ended, or end it in its own terminal (Ctrl-C)",
+        )
+
+
+def _detach(folder: Path) -> None:
+    if (ours := client.ours(folder)) is not None:
+        ours.detach()
 
 
 def _end_without_api(folder: Path, wanted: SavedState) -> None:

@@ -3,6 +3,8 @@
 .sandbox/
   sandbox.json      size, seed, and whether everything is in place; mode 0600, as all secrets
   supervisor.lock   held by the supervisor as long as it lives; its process id is in it
+  users.lock        held, together, by those who are at work with the clinic
+  kept              a person has started it, and it runs until that person stops it
   postgres/  s3/  filemaker/  *.log
 """
 
@@ -13,6 +15,8 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -26,6 +30,9 @@ SUPERVISOR = "nexus_sandbox.stack.supervisor"
 _MEMORY = "sandbox.json"
 _LOCK = "supervisor.lock"
 _READY = "supervisor.ready"
+ENVIRONMENTS = "environments"  # of a clinic that has its own
+_USERS = "users.lock"
+_KEPT = "kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +156,53 @@ def supervisor(folder: Path) -> int:
             written = file.read()
             return int(written) if written.isdigit() else -1
     return 0
+
+
+@contextmanager
+def used(folder: Path) -> Iterator[None]:
+    """Held while a command is at work with the clinic; any number may be."""
+    descriptor = os.open(folder / _USERS, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_used(folder: Path) -> bool:
+    """Whether another command is at work with the clinic."""
+    path = folder / _USERS
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def keep(folder: Path, *, kept: bool) -> None:
+    """Note that the clinic runs until a person stops it, or that this is over."""
+    if kept:
+        (folder / _KEPT).touch(mode=0o600)
+    else:
+        (folder / _KEPT).unlink(missing_ok=True)
+
+
+def is_kept(folder: Path) -> bool:
+    """Whether the clinic runs until a person stops it."""
+    return (folder / _KEPT).exists()
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder is empty but for environments, or a sandbox was made in it."""
+    return {path.name for path in folder.iterdir()} <= {ENVIRONMENTS} or is_there(folder)
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a sandbox was made in the folder, or begun."""
+    return any((folder / name).exists() for name in (_MEMORY, _LOCK))
 
 
 def is_ready(folder: Path) -> bool:

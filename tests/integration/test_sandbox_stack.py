@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from nexus_reimport import CHECKOUT, application, mapping
-from nexus_reimport.errors import SandboxError
+from nexus_reimport.errors import Busy, SandboxError, SandboxRefused
 from nexus_reimport.nexus import rights
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.values import FromEnvironment
@@ -169,7 +169,9 @@ def test_the_files_of_secrets_are_private_and_hold_what_settings_ask_for(sandbox
     folder = sandbox.folder.parent / "environments"
     for name in (".env.sandbox-dev", ".env.sandbox-prod"):
         assert (folder / name).stat().st_mode & 0o777 == 0o600
-        held = dict(line.split("=", 1) for line in (folder / name).read_text().splitlines())
+        first, *lines = (folder / name).read_text().splitlines()
+        assert first == f"# made-up clinic: {sandbox.folder}"
+        held = dict(line.split("=", 1) for line in lines)
         assert held == sandbox.environment()
         assert held["NEXUS_SANDBOX_PG_PORT"] == str(sandbox.postgres_port)
         assert held["NEXUS_SANDBOX_S3_ENDPOINT"] == f"http://127.0.0.1:{sandbox.s3_port}"
@@ -371,6 +373,81 @@ def test_the_folder_of_another_user_is_left_alone(tmp_path: Path) -> None:
     for touch in (up, lifecycle.status, lifecycle.reset, lifecycle.down):
         with pytest.raises(SandboxError, match="belongs to another user"):
             touch(theirs)
+
+
+USES = """
+import sys
+from pathlib import Path
+from nexus_sandbox.stack import lifecycle
+folder = Path(sys.argv[1])
+with lifecycle.running(folder, scale=%s, environments=folder.parent / "environments"):
+    print("up", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def user(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A command that is at work with the clinic, as a demo is, until it gets a line."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    arguments = [sys.executable, "-c", USES % SCALE, str(folder)]
+    with subprocess.Popen(arguments, text=True, cwd=CHECKOUT, **pipes) as running:
+        try:
+            wait_for(running, "up")
+            yield running
+        finally:
+            if running.poll() is None:
+                running.communicate("\n", timeout=60)
+
+
+def test_of_two_users_the_first_to_end_leaves_the_servers_to_the_other(stopped: Path) -> None:
+    with user(stopped) as one, user(stopped) as other:
+        one.communicate("\n", timeout=60)
+        assert one.returncode == 0
+        assert lifecycle.status(stopped).running
+        sandbox = Stack.at(stopped)
+        assert ask(sandbox.dsn("nexus_dev"), "SELECT 1") == [(1,)]
+        for touch in (lifecycle.down, lifecycle.reset):
+            with pytest.raises(Busy, match="another command is at work"):
+                touch(stopped)
+        other.communicate("\n", timeout=60)
+    assert gone(stopped)
+
+
+def test_what_a_person_has_started_beside_a_user_runs_on(stopped: Path) -> None:
+    with user(stopped), command(stopped, "detach", 0) as started:
+        wait_for(started, "up")
+    assert lifecycle.status(stopped).running
+    with user(stopped):
+        pass
+    assert lifecycle.status(stopped).running
+    lifecycle.down(stopped)
+    assert gone(stopped)
+
+
+def test_a_second_clinic_does_not_take_the_environments_of_a_running_one(
+    sandbox: Stack, tmp_path: Path
+) -> None:
+    other, environments = tmp_path / "other", sandbox.folder.parent / "environments"
+    with pytest.raises(SandboxRefused, match="of another folder is running") as told:
+        lifecycle.up(other, scale=SCALE, environments=environments)
+    assert f"sandbox down --folder {sandbox.folder}" in told.value.next
+    assert not other.exists()
+
+
+def test_a_mistyped_folder_is_left_as_it_is(tmp_path: Path) -> None:
+    papers = tmp_path / "papers"
+    papers.mkdir(mode=0o755)
+    (papers / "letter.txt").write_text("kept")
+    for wrong, what in (
+        (papers, "holds other files"),
+        (tmp_path / "no" / "x", "there is no folder"),
+    ):
+        with pytest.raises(SandboxRefused, match=what) as told:
+            lifecycle.up(wrong, scale=SCALE)
+        assert (told.value.state, told.value.exit_code) == ("nothing was changed", 2)
+    assert papers.stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in papers.iterdir()] == ["letter.txt"]
 
 
 @contextmanager
