@@ -33,6 +33,7 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
+from typing import TypeVar
 
 NOTHING_WRITTEN = "nothing was written"
 
@@ -64,6 +65,14 @@ class ReimportError(Exception):
         return "\n".join(lines)
 
 
+E = TypeVar("E", bound=ReimportError)
+
+
+def as_kind(error: ReimportError, kind: type[E]) -> E:
+    """The same error, of another kind."""
+    return kind(error.what, where=error.where, state=error.state, next=error.next)
+
+
 def is_ours(error: BaseException) -> bool:
     """Whether an error is one of this package's, by its class itself: a name can be anybody's."""
     kind = type(error)
@@ -78,13 +87,14 @@ def unforeseen(error: Exception, state: str = NOTHING_WRITTEN) -> ReimportError:
     ``where`` names the line of code that raised it.
     """
     where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{where.name}, line {where.lineno}"
+    if is_disk_full(error):
+        return ReimportError(DISK_FULL, where=place, state=state, next=FREE_SPACE)
     return ReimportError(
-        DISK_FULL if is_disk_full(error) else f"an unforeseen {type(error).__name__}",
-        where=f"{where.name}, line {where.lineno}",
+        f"an unforeseen {type(error).__name__}",
+        where=place,
         state=state,
-        next=FREE_SPACE
-        if is_disk_full(error)
-        else "report these lines; the error's own text is hidden, because it may hold data",
+        next="report these lines; the error's own text is hidden, because it may hold data",
     )
 
 

@@ -38,7 +38,7 @@ from botocore.handlers import BUILTIN_HANDLERS
 from botocore.loaders import Loader
 
 from nexus_reimport import settings
-from nexus_reimport.errors import StorageError, StorageRefused
+from nexus_reimport.errors import StorageError, StorageRefused, as_kind
 from nexus_reimport.settings.certificates import distrusted
 
 SHARED = {"config_file": "~/.aws/config", "credentials_file": "~/.aws/credentials"}
@@ -236,12 +236,13 @@ def refused(
     ):
         what = f"{what}: {region[:40]}"
     name = code if code.isalnum() else "?"
-    kind = StorageRefused if code in _CAUSES.keys() - _OF_THE_SERVER else StorageError
-    return kind(
+    error_of_s3 = StorageError(
         f"S3 refused {what_for} ({name}, HTTP {status}): {what}",
         where=where(place),
         next=f"{todo}; then run again",
     )
+    is_refused = code in _CAUSES.keys() - _OF_THE_SERVER
+    return as_kind(error_of_s3, StorageRefused) if is_refused else error_of_s3
 
 
 def unreached(error: Exception, place: settings.S3) -> StorageError:
@@ -249,8 +250,8 @@ def unreached(error: Exception, place: settings.S3) -> StorageError:
     what, todo = next((what, todo) for kind, what, todo in _FAILURES if isinstance(error, kind))
     if isinstance(error, SSLError):
         what, todo = distrusted(str(error), "S3", "[s3]")
-    kind = StorageRefused if todo == _PROFILE else StorageError
-    return kind(what, where=where(place), next=todo)
+    error_of_s3 = StorageError(what, where=where(place), next=todo)
+    return as_kind(error_of_s3, StorageRefused) if todo == _PROFILE else error_of_s3
 
 
 _PROFILE = "correct profile of [s3], or write access_key and secret_key; then run again"

@@ -14,7 +14,7 @@ from typing import Any
 import requests
 import tenacity
 
-from nexus_reimport.errors import ApplicationError, ApplicationRefused
+from nexus_reimport.errors import ApplicationError, ApplicationRefused, as_kind
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.certificates import distrusted
 
@@ -112,12 +112,13 @@ class Api:
         self, path: str, what: str, todo: str, kind: type[ApplicationError] = ApplicationError
     ) -> ApplicationError:
         """The error of one question; of its query nothing is told."""
-        return kind(
+        error = ApplicationError(
             f"Nexus's API {what}",
             where=f"{self._access.url}{path}",
             state="committed; nothing was written by this step",
             next=f"{todo}{AGAIN}",
         )
+        return as_kind(error, kind)
 
 
 _LOOK = "look at Nexus's log"

@@ -307,15 +307,15 @@ def _usage(error: Any) -> SettingsError:
     message = error.format_message()
     if near := getattr(error, "possibilities", None):
         message = f"there is no option {error.option_name}; did you mean {near[0]}?"
-    return _misused(command, message or _NO_COMMAND)
+    return _misused(command, message)
 
 
-_NO_COMMAND = "a command is missing"
-
-
-def _misused(command: str, what: str = _NO_COMMAND) -> SettingsError:
-    todo = f"{command} --help shows how it is used"
-    return SettingsError(what, state="nothing was started", next=todo)
+def _misused(command: str, what: str = "") -> SettingsError:
+    return SettingsError(
+        what or "a command is missing",
+        state="nothing was started",
+        next=f"{command} --help shows how it is used",
+    )
 
 
 def _unanswered() -> ReimportError:

@@ -29,7 +29,6 @@ Connection = psycopg.Connection[Any]
 LONGEST_NAME = 63  # bytes, of any name in PostgreSQL
 # psycopg raises the second where a connection is used that is closed already.
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
-_FULL = psycopg.errors.DiskFull
 _NOT_LET_IN = (
     psycopg.errors.InvalidAuthorizationSpecification,
     psycopg.errors.InvalidCatalogName,
@@ -149,7 +148,11 @@ def _ours(error: object, where: str, state: str) -> TargetError:
         )
     if error.sqlstate in session.OF_ANOTHER_SESSION:
         return session.swapped(where, state)
-    why = "the disk of PostgreSQL's server is full" if isinstance(error, _FULL) else _REFUSED
+    why = (
+        "the disk of PostgreSQL's server is full"
+        if isinstance(error, psycopg.errors.DiskFull)
+        else _REFUSED
+    )
     what = f"{why}: SQLSTATE {error.sqlstate} ({type(error).__name__})"
     ours = _kind(error)(what + objects, where=where, state=state, next=_advice(error))
     ours.sqlstate = error.sqlstate
@@ -173,8 +176,8 @@ def _advice(error: psycopg.Error) -> str:
         psycopg.errors.IdleInTransactionSessionTimeout: "our process was idle for too long, and"
         " the server ended its session: run this step again",
         psycopg.errors.ReadOnlySqlTransaction: "the server accepts no writes: name the primary",
-        _FULL: "free some space on that server (data directory, pg_wal, tablespaces), then run"
-        " this step again",
+        psycopg.errors.DiskFull: "free some space on that server (data directory, pg_wal,"
+        " tablespaces), then run this step again",
         psycopg.errors.LockNotAvailable: "another session holds a lock: find it in"
         " pg_stat_activity, or run this step again later",
     }

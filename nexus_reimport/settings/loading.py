@@ -104,8 +104,9 @@ def checked(path: Path, text: str, secrets: Secrets) -> Settings:
 
 def _refused(path: Path, problems: Sequence[str], todo: str = _FIX) -> SettingsError:
     listed = "\n".join(f"    {problem}" for problem in problems)
-    what = f"{path.name}: {len(problems)} problem(s)\n{listed}"
-    return SettingsError(what, where=str(path), next=todo)
+    return SettingsError(
+        f"{path.name}: {len(problems)} problem(s)\n{listed}", where=str(path), next=todo
+    )
 
 
 def _no_such(name: str, where: Path) -> SettingsError:

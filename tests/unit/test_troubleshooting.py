@@ -16,6 +16,9 @@ TEXT = (CHECKOUT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 FROM_ELSEWHERE = {
     ("cli.app", "SettingsError"),  # a mistake on the command line, in the words of the parser
     ("cli.app", "ReimportError"),  # an interrupt
+    ("cli.init", "SettingsError"),  # what does not fit the settings
+    ("settings.loading", "SettingsError"),  # likewise
+    ("nexus_sandbox.stack.lifecycle", "SandboxRefused"),
     ("runner.sequence", "StopError"),  # an interrupt
     ("cli.record_views", "SettingsError"),
     ("filemaker.answer", "SourceError"),
@@ -29,7 +32,7 @@ FROM_ELSEWHERE = {
     ("mapping.loading", "MappingError"),
     ("mapping.problems", "MappingError"),
     ("nexus.denied", "Denied"),
-    ("nexus.rights.lacking", "StopError"),
+    ("nexus.rights.lacking", "MissingRights"),
     ("runbook.opening", "Denied"),
     ("nexus.pg_tools", "TargetError"),  # why a connection was refused
     ("nexus.postgres", "TargetError"),  # likewise
