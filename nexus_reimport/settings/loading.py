@@ -116,7 +116,8 @@ def _no_such(name: str, where: Path) -> SettingsError:
     return SettingsError(
         f"no environment is called {name!r}{meant}" if name else "no environment was named",
         where=f"known environments: {listed}",
-        next=f"name one of these, or set {ENVIRONMENT_VARIABLE}",
+        next=f"name one of these, or set {ENVIRONMENT_VARIABLE};"
+        " nexus-reimport init NAME makes one",
     )
 
 

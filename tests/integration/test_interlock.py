@@ -202,7 +202,8 @@ def test_a_mistyped_parameter_is_refused_wherever_it_is_typed(
         for arguments in (["run", DEV, "--aprove-rehearsed"], ["adopt", DEV, "--this-is-copy"]):
             code, told = command(capsys, *arguments)
             assert code == 2
-            assert "No such option" in told
+            assert "there is no option" in told
+            assert "did you mean --" in told
         clinic.edit(DEV, "max_writers_wait", "max_writer_wait")
         told = refusal(lambda: runbook.begin(DEV), SettingsError, 2)
         assert "postgres.max_writer_wait" in told
@@ -223,7 +224,8 @@ def test_no_environment_is_no_environment(
                 "no environment was named\n"
                 "  where: known environments: sandbox-dev, sandbox-prod\n"
                 "  state: nothing was written\n"
-                "  next:  name one of these, or set NEXUS_REIMPORT_ENVIRONMENT"
+                "  next:  name one of these, or set NEXUS_REIMPORT_ENVIRONMENT;"
+                " nexus-reimport init NAME makes one"
             )
         assert command(capsys, "adopt", "")[0] == 2
 
