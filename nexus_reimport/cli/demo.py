@@ -14,8 +14,8 @@ from nexus_reimport.runner import Outcome
 from nexus_sandbox.stack import lifecycle
 
 ENVIRONMENTS = ("sandbox-dev", "sandbox-prod")
-_MINUTES, _GIGABYTES = 4.0, 0.4  # of a whole clinic, measured on two cores
-_LEAST_MINUTES = 1.5  # however small it is
+_MINUTES, _GIGABYTES = 8.0, 1.0  # of a whole clinic, on two cores, with some room
+_LEAST_MINUTES = 2.0  # however small it is: both runs test their verification
 
 
 def run(folder: Path, scale: float, say: Callable[[str], None], *, apart: bool) -> list[Outcome]:
