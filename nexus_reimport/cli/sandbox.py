@@ -59,8 +59,6 @@ def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Show whether the clinic exists and which servers are running."""
     from nexus_sandbox.stack import lifecycle
 
-    _require_made(folder)
-
     now = lifecycle.status(folder)
     size = f"{now.scale:g} times the size of a real clinic" if now.made else "not made yet"
     servers = [
@@ -141,7 +139,8 @@ def _require_made(folder: Path) -> None:
             "there is no made-up clinic in this folder",
             where=f"folder={folder.resolve()}",
             state="nothing was changed",
-            next=f"check --folder; without it, {HERE} of the current folder is meant",
+            next=f"check --folder (without it, {HERE} of the current folder is meant); or make one:"
+            " nexus-reimport sandbox up",
         )
 
 

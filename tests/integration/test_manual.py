@@ -45,8 +45,24 @@ def test_a_sheet_per_kind_lists_the_rows_that_lack_a_value_with_choices(clinic: 
     assert counts["appointments"] > 0
 
 
+def planned_with_past(clinic: Clinic) -> runbook.Runbook:
+    """A plan whose sheet asks of appointments that are over too: of the made-up ones, all are."""
+    path = clinic.folder / "sandbox-dev.toml"
+    path.write_text(f"{path.read_text()}\n[manual]\npast = true\n")
+    return planned()
+
+
+def test_of_appointments_that_are_over_nobody_is_asked(clinic: Clinic) -> None:
+    book = clinic.planned()
+    counts = {b.kind: b.waiting for b in plan_of(book).by_hand}
+    assert counts["appointments"] > 0
+    assert "appointments" not in load_workbook(book.folder / SHEET).sheetnames
+    sheet = load_workbook(planned_with_past(clinic).folder / SHEET)["appointments"]
+    assert sheet.max_row == 1 + counts["appointments"]
+
+
 def test_what_was_filled_in_feeds_the_next_run_and_is_counted(clinic: Clinic) -> None:
-    first = clinic.planned()
+    first = planned_with_past(clinic)
     key = without_clinic(first)[0]
     path, there = put_back(first)
     known = {key for (key,) in clinic.rows("SELECT id::text FROM appointments")}
@@ -223,7 +239,7 @@ def test_a_sheet_that_nobody_has_touched_is_never_refused(clinic: Clinic) -> Non
 
 
 def test_a_value_of_a_row_that_is_gone_is_counted_and_refuses_nothing(clinic: Clinic) -> None:
-    book = clinic.planned()
+    book = planned_with_past(clinic)
     known = {key for (key,) in clinic.rows("SELECT id::text FROM appointments")}
     path, sheet = put_back(book)
     key = min({*asked_of(sheet["appointments"], "clinician_id")} - known)
@@ -251,7 +267,7 @@ def test_a_value_of_a_row_that_is_gone_is_counted_and_refuses_nothing(clinic: Cl
 
 
 def test_a_grey_cell_shows_what_is_there_and_takes_nothing_else(clinic: Clinic) -> None:
-    book = clinic.planned()
+    book = planned_with_past(clinic)
     path, there = put_back(book)
     sheet = there["appointments"]
     column = column_of(sheet, "clinic_id")

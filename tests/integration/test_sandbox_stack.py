@@ -478,9 +478,8 @@ def test_nexus_api_is_served_for_each_database_where_an_environment_names_it(fol
         '[application]\nurl = { env = "NEXUS_SANDBOX_API_URL" }\n'
     )
     stack = up(folder)
-    secrets = dict(
-        line.split("=", 1) for line in (environments / ".env.sandbox-prod").read_text().splitlines()
-    )
+    _, *lines = (environments / ".env.sandbox-prod").read_text().splitlines()
+    secrets = dict(line.split("=", 1) for line in lines)
     access = ApplicationAccess.model_validate(
         {
             "url": secrets["NEXUS_SANDBOX_API_URL"],

@@ -21,7 +21,7 @@ MISTAKES = {
     "run --quiet --verbose nowhere-at-all --json": "contradict each other",
     "sandbox up --scale 2 --json": "less than or equal to 1",
     "sandbox filemaker --json": "no such option: --json",
-    "verify dev --json": "verify has one thing to do by itself",
+    "verify dev --json": "verify alone does nothing",
 }
 
 

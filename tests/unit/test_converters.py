@@ -130,7 +130,7 @@ def test_what_its_column_lacks_or_has_in_vain_is_told_with_its_place(
 
 def test_a_converter_that_nobody_declared_is_told_with_those_that_are(tmp_path: Path) -> None:
     told = refused(tmp_path, "")
-    assert "entities.people.columns.name.convert: Input should be 'text', 'paragraphs', " in told
+    assert "entities.people.columns.name.convert: must be 'text', 'paragraphs', " in told
     assert "'html_pages' or 'sentence'" in told
 
 

@@ -308,7 +308,7 @@ def test_a_number_that_shows_another_text_is_refused(tmp_path: Path) -> None:
     book["sites"]["C2"].value, book["sites"]["C2"].number_format = 412345678, "0000000000"
     book.save(path)
     with pytest.raises(
-        StopError, match="line 2: note: is a number that may differ from what is shown"
+        StopError, match="line 2: Note: is a number that may differ from what is shown"
     ):
         manual.read(path, [one])
 

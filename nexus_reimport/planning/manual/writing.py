@@ -121,7 +121,8 @@ def _explain(sheet: Worksheet, counts: Sequence[tuple[ByHandSheet, int]]) -> Non
         _text(sheet, at, 1, sheet_name(kind))
         over = " Only those that are still to come are listed." if kind.spec.future else ""
         _text(sheet, at, 2, f"{kind.spec.ask}{over if rows else ''}".strip())
-        sheet.cell(at, 3).value = rows or "nothing is missing"
+        none = "none is still to come" if kind.spec.future else "nothing is missing"
+        sheet.cell(at, 3).value = rows or none
         if rows:
             sheet.cell(at, 1).hyperlink = f"#'{sheet_name(kind)}'!A1"
             sheet.cell(at, 1).font = Font(underline="single", color="0563C1")
