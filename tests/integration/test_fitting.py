@@ -403,7 +403,7 @@ def test_a_value_given_by_hand_that_its_column_cannot_hold_is_told_by_its_line(
     there.save(target)
     with pytest.raises(StopError, match="1 cell of manual") as told:
         second.planned()
-    assert f"sheet shoes, line 2: shoe_size: {problem}" in str(told.value)
+    assert f"sheet shoes, line 2: Shoe size: {problem}" in str(told.value)
 
 
 def test_a_new_row_whose_date_of_making_is_none_says_so(clinic: Clinic) -> None:
