@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from nexus_reimport.errors import MappingError, ReimportError, SettingsError, SourceError
+from nexus_reimport.errors import (
+    MappingError,
+    ReimportError,
+    SettingsError,
+    SourceError,
+    SourceRefused,
+)
 from nexus_reimport.filemaker import Product, ReadRequest, codes
 from nexus_reimport.filemaker.data_api import DataApi
 from nexus_reimport.filemaker.http import RetryPolicy
@@ -313,7 +319,7 @@ def test_every_code_says_what_it_is_and_what_to_do(number):
     known = codes.lookup(number)
     assert known.text
     assert known.next
-    assert known.error in (SourceError, SettingsError, MappingError)
+    assert known.error in (SourceError, SourceRefused, SettingsError, MappingError)
     assert not (known.tries > 1 and known.error is not SourceError)
 
 
