@@ -37,10 +37,22 @@ _QUANTITY = re.compile(
     rb"[0-9]+\.[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2}"
 )
 _ABROAD = re.compile(r"0011|00|011")
-_LOGIN = re.compile(
-    rb"[a-z][a-z0-9+.-]{1,20}://[^/?#\s\"'<>]{1,200}@|-----BEGIN [A-Z ]*PRIVATE KEY"
-    rb"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\beyJ[\w-]{8,}\.[\w-]{8,}\.|X-Amz-Signature=[0-9a-f]"
-    rb"|\bBearer [\w.~+/-]{8,}|\bBasic [A-Za-z0-9+/]{8,}={0,2}"
+# What a login begins with, whosever it is. Each expression begins with letters of its own, by which
+# re finds the places ten times as fast as by an alternation: these are asked of every byte.
+_LOGINS = tuple(
+    map(
+        re.compile,
+        (
+            rb"://[^/?#\s\"'<>]{1,200}@",
+            rb"-----BEGIN [A-Z ]*PRIVATE KEY",
+            rb"AKIA[0-9A-Z]{16}\b",
+            rb"ASIA[0-9A-Z]{16}\b",
+            rb"eyJ[\w-]{8,}\.[\w-]{8,}\.",
+            rb"X-Amz-Signature=[0-9a-f]",
+            rb"Bearer [\w.~+/-]{8,}",
+            rb"Basic [A-Za-z0-9+/]{8,}={0,2}",
+        ),
+    )
 )
 _HEX = frozenset(b"0123456789abcdef")
 _UUID = (8, 4, 4, 4, 12)
@@ -157,8 +169,8 @@ class Sweep:
             for text in (piece.raw, piece.text):
                 if (place := text.find(secret)) >= 0:
                     yield text.count(b"\n", 0, place) + 1, Kind.SECRET
-        for match in _LOGIN.finditer(piece.raw):
-            yield piece.line_at(match.start(), raw=True), Kind.SECRET
+        for place in _logins(piece.raw):
+            yield piece.line_at(place, raw=True), Kind.SECRET
 
     # -------------------------------------------------------------- what only looks like one
 
@@ -192,6 +204,15 @@ class Sweep:
         begin = max(start - 40, 0)
         moments = _MOMENT.finditer(text, begin, end + 40)
         return any(m.start() < end and start < m.end() for m in moments)
+
+
+def _logins(raw: bytes) -> Iterator[int]:
+    """Where a login begins that is no end of another word."""
+    for login in _LOGINS:
+        for match in login.finditer(raw):
+            start = match.start()
+            if raw[start : start + 1] == b":" or not raw[max(start - 1, 0) : start].isalnum():
+                yield start
 
 
 def _is_moment(piece: _Piece, first: int, count: int) -> bool:
