@@ -27,6 +27,7 @@ class Inside(OfIntake):
     after: Mapping[str, Fingerprint]
     writes: Mapping[str, tuple[int, int, int]]  # inserted, updated, deleted by this transaction
     undo: UndoData
+    planned: Mapping[str, tuple[int, int, int]]  # the same, as the plan differs from the tables
 
 
 @check(Inside, Level.STOP, serves=("R1", "R2", "R3", "D1", "D2", "D3", "D4", "D5", "D6"))
@@ -51,10 +52,7 @@ def protected_tables_were_not_written(inside: Inside) -> Finding:
     planned: dict[str, int] = {}
     for link in inside.plan.links.values():
         planned[link.table] = planned.get(link.table, 0) + link.file.rows
-    wiped = {
-        part.table: (inside.after[part.table].rows, 0, inside.plan.before[part.table].rows)
-        for part in inside.undo.tables
-    }
+    wiped = {part.table: inside.planned[part.table] for part in inside.undo.tables}
     ours = {OWN_SCHEMA, inside.undo.schema}  # written by the run itself, about itself
     off = []
     for name in sorted({*inside.survey.tables, *inside.writes}):

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from nexus_reimport.model.checks import Report
 from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.settings import Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Proposal:
     before: dict[str, Fingerprint]
     after: dict[str, Fingerprint]
     digest: str = field(default="")
+    write: Write = Write.ALL  # as every run of an older version did
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +87,6 @@ class Applied:
     timings: dict[str, float]
     report: Report
     warnings: tuple[str, ...] = ()
+    updated: dict[str, int] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=dict)  # table -> rows that had to be written
+    write: Write = Write.ALL

@@ -24,7 +24,7 @@ from nexus_reimport.nexus.postgres import LONGEST_NAME, names, scalar, table_nam
 from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoTable
 from nexus_reimport.nexus.transaction import Transaction
-from nexus_reimport.nexus.undo_data import hashed, links_not_fixed
+from nexus_reimport.nexus.undo_data import hashed, hashed_columns, links_not_fixed
 
 SAMPLE = 5
 
@@ -73,8 +73,7 @@ def find(
     """Compare the rows as they are with what the run left; with ``keep`` newer rows stay."""
     newer = []
     for part in undo.parts:
-        columns = part.columns if isinstance(part, UndoTable) else (part.key, *part.columns)
-        query = hashed(transaction.schema, part.table, part.key, columns)
+        query = hashed(transaction.schema, part.table, part.key, hashed_columns(part))
         _temporary(transaction, "now", part, query)
         _temporary(
             transaction,

@@ -3,6 +3,11 @@
 For each wiped table it holds the rows as they were, and (key, hash) of each row as the run left it;
 for each linking table the fixed links as they were, and (key, hash) of every link afterwards. The
 hashes show exactly what was created, edited or deleted since.
+
+Rows are copied, and hashed as they will be, before the first lock, so that nobody waits for it.
+Under the locks the fingerprints must show that the rows are those that were copied, and, at the
+end, that they are those that were foretold. What cannot be foretold (generated columns) is hashed
+under the locks.
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ from nexus_reimport.nexus.schema import Facts, structure
 from nexus_reimport.nexus.tables import mapped_tables
 from nexus_reimport.nexus.transaction import Transaction
 
+Part = UndoTable | UndoLinks
 Pointers = frozenset[tuple[str, str, int]]  # place, id, rows
 
 
@@ -88,16 +94,20 @@ def make(connection: Connection, undo: UndoData) -> None:
         loaded.keep(connection, undo)
 
 
-def copy_aside(
-    transaction: Transaction, undo: UndoData, written: Mapping[str, sql.Composed]
-) -> None:
-    """Copy the rows as they are; of links only those in ``written`` (attachment -> their keys)."""
+def copy_rows(transaction: Transaction, undo: UndoData) -> None:
+    """Copy the rows of wiped tables as they are."""
     for table in undo.tables:
         transaction.execute(
             sql.SQL("CREATE TABLE {} AS TABLE {}").format(
                 undo.before(table), table_name(transaction.schema, table.table)
             )
         )
+
+
+def copy_links(
+    transaction: Transaction, undo: UndoData, written: Mapping[str, sql.Composed]
+) -> None:
+    """Copy those links that are in ``written`` (attachment -> their keys) as they are."""
     for link in undo.links:
         transaction.execute(
             sql.SQL("CREATE TABLE {} AS SELECT {} FROM {} WHERE {} IN ({})").format(
@@ -110,18 +120,56 @@ def copy_aside(
         )
 
 
-def hash_after(transaction: Transaction, undo: UndoData) -> dict[str, Fingerprint]:
-    """Write (key, hash) of every row into the undo data; gives the tables' fingerprints.
+def foretell(
+    transaction: Transaction, undo: UndoData, planned: Mapping[Part, sql.Composable]
+) -> None:
+    """Write (key, hash) of every row as it will be; ``planned`` gives the rows, whole."""
+    for part, rows in planned.items():
+        query = _hashed(rows, part.key, hashed_columns(part))
+        transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(undo.after(part), query))
 
-    The fingerprints are computed from these hashes, so each row is read and hashed only once.
-    """
-    prints = {}
-    for table in undo.tables:
-        prints[table.table] = _hash(transaction, undo, table, table.columns)
-    for link in undo.links:
-        columns = tuple(sorted((link.key, *link.columns)))
-        prints[link.table] = _hash(transaction, undo, link, columns)
-    return prints
+
+def with_links(schema: str, link: UndoLinks, written: sql.Composable) -> sql.Composed:
+    """The links of a table as they will be: (key, the link's columns); ``written`` are fixed."""
+    columns = sql.SQL(", ").join(
+        sql.SQL("CASE WHEN w.{key} IS NULL THEN t.{0} ELSE w.{0} END AS {0}").format(
+            sql.Identifier(column), key=sql.Identifier(link.key)
+        )
+        for column in link.columns
+    )
+    return sql.SQL(
+        "(SELECT t.{key}, {columns} FROM {table} AS t LEFT JOIN {written} AS w"
+        " ON w.{key} = t.{key}) AS linked"
+    ).format(
+        key=sql.Identifier(link.key),
+        columns=columns,
+        table=table_name(schema, link.table),
+        written=written,
+    )
+
+
+def fingerprints_after(
+    transaction: Transaction, undo: UndoData, foretold: Collection[Part]
+) -> dict[str, Fingerprint]:
+    """The tables' fingerprints now; (key, hash) of what was not foretold is written here."""
+    return {
+        part.table: _fingerprint(transaction, part)
+        if part in foretold
+        else _hash(transaction, undo, part)
+        for part in undo.parts
+    }
+
+
+def as_foretold(
+    connection: Connection,
+    undo: UndoData,
+    foretold: Collection[Part],
+    found: Mapping[str, Fingerprint],
+) -> Iterator[str]:
+    """The tables that are not ``found`` as they were foretold."""
+    for part in foretold:
+        if fingerprint_after(connection, undo, part) != found[part.table]:
+            yield part.table
 
 
 def write_down_pointers(
@@ -187,8 +235,17 @@ def links_not_fixed(undo: UndoData, reference: Reference) -> sql.Composable:
 
 def hashed(schema: str, table: str, key: str, columns: tuple[str, ...]) -> sql.Composed:
     """A query of (key, hash) of each row as it is now."""
+    return _hashed(table_name(schema, table), key, columns)
+
+
+def hashed_columns(part: Part) -> tuple[str, ...]:
+    """The columns that the hash of a row covers."""
+    return part.columns if isinstance(part, UndoTable) else (part.key, *part.columns)
+
+
+def _hashed(place: sql.Composable, key: str, columns: Iterable[str]) -> sql.Composed:
     return sql.SQL("SELECT {} AS key, md5(ROW({})::text) AS hash FROM {}").format(
-        sql.Identifier(key), names(sorted(columns)), table_name(schema, table)
+        sql.Identifier(key), names(sorted(columns)), place
     )
 
 
@@ -202,16 +259,17 @@ def link_update(schema: str, link: UndoLinks, source: sql.Composable) -> sql.Com
     )
 
 
-def _hash(
-    transaction: Transaction,
-    undo: UndoData,
-    part: UndoTable | UndoLinks,
-    columns: tuple[str, ...],
-) -> Fingerprint:
-    place = undo.after(part)
-    query = hashed(transaction.schema, part.table, part.key, columns)
-    transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(place, query))
+def _hash(transaction: Transaction, undo: UndoData, part: Part) -> Fingerprint:
+    """Each row is read and hashed only once: the fingerprint is made of these hashes."""
+    query = hashed(transaction.schema, part.table, part.key, hashed_columns(part))
+    transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(undo.after(part), query))
     return fingerprint_after(transaction.connection, undo, part)
+
+
+def _fingerprint(transaction: Transaction, part: Part) -> Fingerprint:
+    transaction.check_time()
+    place = table_name(transaction.schema, part.table)
+    return fingerprint.of(transaction.connection, place, hashed_columns(part), (part.key,))
 
 
 def fingerprint_before(connection: Connection, undo: UndoData, part: UndoTable) -> Fingerprint:
@@ -219,9 +277,7 @@ def fingerprint_before(connection: Connection, undo: UndoData, part: UndoTable) 
     return fingerprint.of(connection, undo.before(part), part.columns, (part.key,))
 
 
-def fingerprint_after(
-    connection: Connection, undo: UndoData, part: UndoTable | UndoLinks
-) -> Fingerprint:
+def fingerprint_after(connection: Connection, undo: UndoData, part: Part) -> Fingerprint:
     """The fingerprint of a table as the run left it, of the (key, hash) that are kept."""
     # The same hashes in the same order as in `fingerprint.of`: the two must be equal.
     row = connection.execute(

@@ -46,7 +46,7 @@ from nexus_reimport.runbook.opening import (
 )
 from nexus_reimport.runbook.steps import Steps
 from nexus_reimport.saboteur import Kind
-from nexus_reimport.settings import EnvironmentKind, Postgres, Settings, Waiver
+from nexus_reimport.settings import EnvironmentKind, Postgres, Settings, Waiver, Write
 from nexus_reimport.stages import (
     apply,
     approval,
@@ -244,7 +244,11 @@ class Preflight(Steps):
             return undo.run(copy.place, self.mapping, request, self.check_undoing)
 
         def applied(copy: Scratch, number: int) -> Applied:
-            request = replace(self._request(planned), run=f"{name}-{number}", scratch=copy)
+            # at first as the run itself will do it; then everything is deleted and inserted
+            write = self.settings.write if number == 1 else Write.ALL
+            request = replace(
+                self._request(planned), run=f"{name}-{number}", scratch=copy, write=write
+            )
             with self._explained(copy.place, planned, rehearsal.COPY_DROPPED):
                 return apply.apply(copy.place, request, self._check_inside, commit=True)
 
@@ -325,7 +329,10 @@ class Preflight(Steps):
             return plan.make(intake, self.settings, as_of=given.plan.as_of)
 
         def applied(copy: Scratch, intake: Intake, planned: Plan) -> Applied:
-            order = apply.ApplyRequest(name, self.settings.name, intake, planned, scratch=copy)
+            write = self.settings.write
+            order = apply.ApplyRequest(
+                name, self.settings.name, intake, planned, scratch=copy, write=write
+            )
             return apply.apply(copy.place, order, self._checked_inside, commit=True)
 
         def verified(subject: sabotage.Subject) -> Report:

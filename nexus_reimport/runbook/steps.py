@@ -314,7 +314,13 @@ class Steps:
         self, plan: Plan, proposal: Proposal | None = None, approval: Approval | None = None
     ) -> apply.ApplyRequest:
         return apply.ApplyRequest(
-            self.run.id, self.settings.name, self.intake(), plan, proposal, approval
+            self.run.id,
+            self.settings.name,
+            self.intake(),
+            plan,
+            proposal,
+            approval,
+            write=proposal.write if proposal else self.settings.write,  # what was approved
         )
 
     def intake(self) -> Intake:

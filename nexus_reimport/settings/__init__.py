@@ -23,6 +23,7 @@ from nexus_reimport.settings.environment import (
     Settings,
     Signing,
     Waiver,
+    Write,
 )
 from nexus_reimport.settings.loading import (
     ENVIRONMENT_VARIABLE,
@@ -75,6 +76,7 @@ __all__ = [
     "Strict",
     "Waiver",
     "Window",
+    "Write",
     "every",
     "folder",
     "load",

@@ -43,6 +43,17 @@ class Cause(StrEnum):
     NO_FILEMAKER_ID = "no_filemaker_id"
 
 
+class Write(StrEnum):
+    """What of a wiped table is written: only rows that differ, or every row.
+
+    Both leave the same rows, to the last byte. ``all`` deletes and inserts each of them, as the
+    words of the procedure have it, and others wait longer for it.
+    """
+
+    DIFFERENCES = "differences"
+    ALL = "all"
+
+
 class EntityDecisions(Strict):
     """What becomes of rows that FileMaker does not bring back, and of edits made in Nexus.
 
@@ -183,6 +194,7 @@ class Settings(Strict):
     manual: Asking = Asking()
     record: Recording = Recording()
     decisions: dict[str, EntityDecisions] = {}
+    write: Write = Write.DIFFERENCES
     waivers: tuple[Waiver, ...] = ()
     # Compared with the last run: counts that were typed into code once refused a correct export.
     labels: tuple[str, ...] = ()  # patients' names that a record holds for something else

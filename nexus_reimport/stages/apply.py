@@ -1,15 +1,17 @@
 """Does exactly what the plan says, in one transaction.
 
-Order: session fixed; row files into temporary tables, before any lock; EXCLUSIVE locks; the state
-before compared with the plan's; copies into the undo schema; DELETE children first, INSERT parents
-first; links fixed; constraints checked; (key, hash) of every row into the undo schema, and the
-fingerprints of it; the checks inside; the state after compared with the rehearsed one; the run's
-row; COMMIT.
+Order: before any lock: session fixed; row files into temporary tables; copies into the undo
+schema, and (key, hash) of every row as it will be; which rows differ. Then EXCLUSIVE locks; the
+state before compared with the plan's; DELETE children first, UPDATE, INSERT parents first, each
+only of rows that differ, or of all, as was approved; links fixed; constraints checked; the
+fingerprints, which must be those that were foretold; the checks inside; the state after compared
+with the rehearsed one; the run's row; COMMIT.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -32,13 +34,21 @@ from nexus_reimport.model import (
     digest,
     run_row,
 )
-from nexus_reimport.nexus import deployment, references, registry, schema, sequences, undo_data
+from nexus_reimport.nexus import (
+    deployment,
+    differences,
+    references,
+    registry,
+    schema,
+    sequences,
+    undo_data,
+)
 from nexus_reimport.nexus.database import Database
+from nexus_reimport.nexus.differences import Difference, Wanted
 from nexus_reimport.nexus.fingerprint import Fingerprint, moved
 from nexus_reimport.nexus.postgres import (
     connected,
     copy_in,
-    names,
     scalar,
     statement,
     table_name,
@@ -55,9 +65,10 @@ from nexus_reimport.nexus.transaction import (
     wait_for_run_lock,
     write_transaction,
 )
-from nexus_reimport.settings import Postgres
+from nexus_reimport.nexus.undo_data import Part
+from nexus_reimport.settings import Postgres, Write
 
-STEPS = 12  # as timed, COMMIT included
+STEPS = 14  # as timed, COMMIT included
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,7 @@ class ApplyRequest:
     proposal: Proposal | None = None
     approval: Approval | None = None
     scratch: Scratch | None = None
+    write: Write = Write.DIFFERENCES
 
     @property
     def is_approved(self) -> bool:
@@ -86,6 +98,7 @@ class ApplyRequest:
             and self.approval is not None
             and self.approval.digest == self.proposal.digest
             and self.proposal.plan == self.plan.digest
+            and self.proposal.write is self.write
             and self.proposal.schema == schema.digest(self.intake.survey.schema)
             and digest(replace(self.proposal, digest="")) == self.proposal.digest
             and digest(replace(self.plan, digest="")) == self.plan.digest
@@ -172,6 +185,8 @@ class _Work:
         self._known = references.declared(self._database)
         wiped = [part.table for part in self._undo.tables]
         self._sequences = sequences.behind(self._connection, mapping.schema_name, wiped)
+        self._wanted = {plan.entities[name].table: self._wanted_of(name) for name in plan.entities}
+        self._foretold: dict[Part, sql.Composable] = dict(self._foretelling())
 
     def do(self) -> Applied:
         """Every step up to COMMIT."""
@@ -183,32 +198,49 @@ class _Work:
             undo_data.make(self._connection, self._undo)
             self._load_temporary()
             self._remember_loaded()
+        with step("copy aside for undo"):
+            undo_data.copy_rows(self._transaction, self._undo)
+            undo_data.foretell(self._transaction, self._undo, self._foretold)
+        with step("find what differs"):
+            self._require_before(self._copied())
+            found = {table: self._differing(wanted) for table, wanted in self._wanted.items()}
         with step("wait for locks"):
             self._transaction.lock(
                 [*(t.table for t in self._undo.tables), *self._mapping.link_tables()]
             )
         with step("compare the state before"):
             self._compare_schema()
-            self._compare_before(plan)
+            self._transaction.check_time()
+            self._require_before(fingerprints_of(self._database, plan.before))
             self._require_new_keys()
         # every foreign key of Nexus can be deferred; its rows come back in this transaction
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
-        with step("copy aside for undo"):
-            undo_data.copy_aside(self._transaction, self._undo, self._incoming_keys())
+        parents_first = list(self._wanted.values())
         with step("delete"):
-            deleted = self._delete()
+            deleted = self._each(differences.delete, reversed(parents_first))
+        with step("update"):
+            updated = self._each(differences.update, parents_first)
         with step("insert"):
-            inserted = self._insert()
+            inserted = self._each(differences.insert, parents_first)
         with step("re-link"):
+            undo_data.copy_links(self._transaction, self._undo, self._incoming_keys())
             relinked = {link.attachment: self._relink(link) for link in self._undo.links}
         with step("check foreign keys"):  # now, so that COMMIT itself has nothing left to refuse
             self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
         with step("fingerprint after"):
-            after = undo_data.hash_after(self._transaction, self._undo)
+            after = undo_data.fingerprints_after(
+                self._transaction, self._undo, self._foretold.keys()
+            )
             undo_data.write_down_pointers(self._transaction, self._undo, self._known)
         with step("checks inside"):
             inside = Inside(
-                self._intake, self._database, plan, after, self._transaction.writes(), self._undo
+                self._intake,
+                self._database,
+                plan,
+                after,
+                self._transaction.writes(),
+                self._undo,
+                planned={table: difference.writes for table, difference in found.items()},
             )
             report = self._before_commit(inside)
             checks.require(
@@ -218,6 +250,7 @@ class _Work:
                 next="read each claim in the report, fix the cause, run 01_preflight again",
             )
             self._expect_rehearsed(after)
+            self._expect_foretold(after)
         with step("remember the run"):
             self._remember(after)
             self._move_sequences()
@@ -231,6 +264,9 @@ class _Work:
             writers_waited=self._transaction.waited(),
             timings=self._transaction.timings,
             report=report,
+            updated=updated,
+            written={table: difference.rows for table, difference in found.items()},
+            write=self._request.write,
         )
 
     def after_commit(self, applied: Applied) -> Applied:
@@ -250,6 +286,8 @@ class _Work:
                 )
             )
             copy_in(connection, incoming, self._intake.folder, entity.file)
+            # autovacuum never analyses a temporary table, and the planner would guess its size
+            connection.execute(sql.SQL("ANALYZE {}").format(incoming))
         for link in self._undo.links:
             incoming = _incoming(f"link_{link.attachment}")
             columns = [sql.Identifier(c) for c in (link.key, *link.columns)]
@@ -267,7 +305,6 @@ class _Work:
             with connection.cursor() as cursor, cursor.copy(command) as copy:
                 for row in rowfile.read(self._intake.folder, file):
                     copy.write_row(row[: len(columns)])  # a plain key has no content type
-            # autovacuum never analyses a temporary table, and the planner would guess its size
             connection.execute(sql.SQL("ANALYZE {}").format(incoming))
 
     def _incoming_keys(self) -> dict[str, sql.Composed]:
@@ -292,10 +329,17 @@ class _Work:
             next="run 01_preflight again: it shows what the change means",
         )
 
-    def _compare_before(self, plan: Plan) -> None:
-        self._transaction.check_time()
-        now = fingerprints_of(self._database, plan.before)
-        differ = moved(plan.before, now)
+    def _copied(self) -> dict[str, Fingerprint]:
+        """The state before, where rows were copied aside that of the copies."""
+        rows = {
+            part.table: undo_data.fingerprint_before(self._connection, self._undo, part)
+            for part in self._undo.tables
+        }
+        others = self._request.plan.before.keys() - rows.keys()
+        return fingerprints_of(self._database, others) | rows
+
+    def _require_before(self, now: Mapping[str, Fingerprint]) -> None:
+        differ = moved(self._request.plan.before, now)
         if differ:
             raise StopError(
                 "Nexus was changed since the preflight\n"
@@ -304,30 +348,47 @@ class _Work:
                 next="run 01_preflight again: the plan must include what people have changed since",
             )
 
-    def _delete(self) -> dict[str, int]:
-        # never TRUNCATE: it would lock out readers as well
-        return {
-            t.table: self._transaction.execute(
-                sql.SQL("DELETE FROM {}").format(table_name(self._mapping.schema_name, t.table))
-            )
-            for t in reversed(self._undo.tables)  # children first
-        }
+    def _wanted_of(self, name: str) -> Wanted:
+        """The planned rows of an entity, and how its table can be written."""
+        entity = self._request.plan.entities[name]
+        table, columns = self._database.catalog.tables[entity.table], entity.file.columns
+        return Wanted(
+            table=entity.table,
+            key=table.primary_key[0],
+            columns=columns,
+            place=_incoming(name),
+            fixed=differences.fixed_columns(
+                self._connection, self._mapping.schema_name, entity.table
+            ),
+            # What the database fills by itself is only the same if it does it again, in every row.
+            whole=self._request.write is Write.ALL or not self._is_whole(entity.table, columns),
+        )
 
-    def _insert(self) -> dict[str, int]:
-        inserted = {}
-        for name, entity in self._request.plan.entities.items():
-            columns = names(entity.file.columns)
-            # identity columns: a row keeps its key
-            inserted[entity.table] = self._transaction.execute(
-                sql.SQL(
-                    "INSERT INTO {} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {}"
-                ).format(
-                    table_name(self._mapping.schema_name, entity.table),
-                    _incoming(name),
-                    columns=columns,
-                )
-            )
-        return inserted
+    def _is_whole(self, table: str, columns: Collection[str]) -> bool:
+        """Whether ``columns`` are all that the table has: the database fills none by itself."""
+        return {c.name for c in self._database.catalog.tables[table].columns} == {*columns}
+
+    def _foretelling(self) -> Iterator[tuple[Part, sql.Composable]]:
+        """The rows of each table as they will be; without those that nobody can know before."""
+        for part in self._undo.tables:
+            wanted = self._wanted[part.table]
+            if self._is_whole(part.table, wanted.columns):
+                yield part, wanted.place
+        shared = Counter(link.table for link in self._undo.links)
+        for link in self._undo.links:
+            if shared[link.table] == 1:
+                written = _incoming(f"link_{link.attachment}")
+                yield link, undo_data.with_links(self._mapping.schema_name, link, written)
+
+    def _differing(self, wanted: Wanted) -> Difference:
+        self._transaction.let_go_first()
+        (copied,) = (self._undo.before(p) for p in self._undo.tables if p.table == wanted.table)
+        return differences.find(self._transaction, wanted, copied)
+
+    def _each(
+        self, write: Callable[[Transaction, Wanted], int], tables: Iterable[Wanted]
+    ) -> dict[str, int]:
+        return {wanted.table: write(self._transaction, wanted) for wanted in tables}
 
     def _require_new_keys(self) -> None:
         """Stop if the database gave out a key of a new row since the preflight.
@@ -390,6 +451,16 @@ class _Work:
                 ),
                 state=ROLLED_BACK,
                 next="keep this record, run 01_preflight again, and compare both records",
+            )
+
+    def _expect_foretold(self, after: Mapping[str, Fingerprint]) -> None:
+        foretold = self._foretold.keys()
+        other = list(undo_data.as_foretold(self._connection, self._undo, foretold, after))
+        if other:
+            raise StopError(
+                f"the result differs from the plan: {', '.join(sorted(other))}",
+                state=ROLLED_BACK,
+                next="something in the database changes rows: look for triggers and rules",
             )
 
     def _unplanned(self) -> Iterator[tuple[str, int]]:

@@ -138,6 +138,7 @@ def propose(
         plan=plan.digest,
         before=dict(plan.before),
         after=dict(rehearsal.after),
+        write=settings.write,
     )
     return replace(proposal, digest=digest(proposal))
 

@@ -106,6 +106,7 @@ class _RightsReader:
             if table.name in self._mapping.wiped_tables():
                 yield self.right("insert", table.quoted, held="INSERT" in table.held)
                 yield self.right("delete", table.quoted, held="DELETE" in table.held)
+                yield self.right("update", table.quoted, held="UPDATE" in table.held)
                 if self.version >= MAINTAIN_SINCE:
                     yield self.right("vacuum", table.quoted, held="MAINTAIN" in table.held)
 

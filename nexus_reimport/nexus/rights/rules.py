@@ -173,6 +173,14 @@ RULES: Mapping[str, Rule] = {
         tasks=LOADING,
         kind="TABLE",
     ),
+    "update": Rule(
+        privilege="UPDATE",
+        on="each wiped table",
+        why="rows that differ are updated",
+        step="02; 90",
+        tasks=LOADING,
+        kind="TABLE",
+    ),
     "link": Rule(
         privilege="UPDATE (COLUMNS)",
         on="the link columns of each linking table, and no other column",
