@@ -38,6 +38,17 @@ def amount(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
+def reimported(rows: str, written: int | None) -> str:
+    """That ``rows`` were wiped and reimported, and how many had to be written for it.
+
+    The rows are the same as if all had been deleted and imported afresh; ``written`` is None if
+    they really were.
+    """
+    if written is None:
+        return f"{rows} were deleted and imported"
+    return f"{rows} are as imported afresh; {amount(written, 'row')} had to be written for it"
+
+
 def part(count: int, whole: int) -> str:
     """``11 of 12``; without ``of`` if the count is more than the whole, as of different things."""
     return f"{count:,} of {whole:,}" if count <= whole else f"{count:,} found, {whole:,} looked at"

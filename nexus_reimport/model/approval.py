@@ -90,3 +90,8 @@ class Applied:
     updated: dict[str, int] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)  # table -> rows that had to be written
     write: Write = Write.ALL
+
+    @property
+    def rows_written(self) -> int | None:
+        """How many rows of wiped tables had to be written; None if every row was."""
+        return None if self.write is Write.ALL else sum(self.written.values())

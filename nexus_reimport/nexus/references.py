@@ -158,17 +158,22 @@ def count(connection: Connection, schema: str, reference: Reference) -> tuple[in
     return (row[0], row[1]) if row else (0, 0)
 
 
-def lost(connection: Connection, schema: str, reference: Reference, was: sql.Composable) -> int:
-    """How many rows point by ``reference`` at one of the ids ``was`` that its table has no more."""
-    query = sql.SQL(
-        "SELECT count(*) FROM ({pointing}) AS pointing JOIN ({was}) AS was USING (id)"
-        " LEFT JOIN ({now}) AS now USING (id) WHERE now.id IS NULL"
-    ).format(
-        pointing=pointing(schema, reference),
-        was=was,
-        now=ids(_target(schema, reference), reference),
+def gone(
+    connection: Connection, schema: str, reference: Reference, was: sql.Composable
+) -> tuple[str, ...]:
+    """Those of the ids ``was``, by which ``reference`` can point, that its table has no more."""
+    query = sql.SQL("SELECT id FROM ({}) AS was EXCEPT SELECT id FROM ({}) AS now").format(
+        was, ids(_target(schema, reference), reference)
     )
-    return int(scalar(connection, query))
+    return tuple(row for (row,) in connection.execute(query))
+
+
+def lost(connection: Connection, schema: str, reference: Reference, missing: Sequence[str]) -> int:
+    """How many rows point by ``reference`` at one of the ids ``missing``."""
+    query = sql.SQL("SELECT count(*) FROM ({}) AS pointing WHERE id = ANY (%s)").format(
+        pointing(schema, reference)
+    )
+    return int(scalar(connection, query, (list(missing),))) if missing else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,8 @@ def write_down_pointers(
 
     A loose reference that dangled before the run may point at a row that the run creates. That is
     no reason to keep the row when the run is undone; a reference made later is. Links that the run
-    has fixed do not count, because the undo restores them.
+    has fixed do not count, because the undo restores them. ``known`` may be only the references to
+    tables in which the run has created rows.
     """
     place = undo.pointed_at
     transaction.execute(sql.SQL("CREATE TABLE {} (place text, id text, rows bigint)").format(place))

@@ -76,6 +76,7 @@ class Outcome:
     error: str = ""  # four lines
     advice: str = ""  # the decision that is to be taken
     refusals: tuple[Refusal, ...] = ()
+    rows_written: int | None = None  # of those that were wiped and reimported, where not all were
     writers_wait: float | None = None
     undo_wait: float | None = None
     pages: tuple[str, ...] = field(default=())
@@ -105,6 +106,7 @@ def of(settings: Settings, run: Run, refusals: tuple[Refusal, ...] = ()) -> Outc
         error="" if verdict is Verdict.COMPLETE else notebook.last_error(run),
         advice=advice(verdict, run),
         refusals=refusals,
+        rows_written=applied.rows_written if applied and applied.committed else None,
         writers_wait=waits_of.writers_waited if (waits_of := applied or rehearsed) else None,
         undo_wait=rehearsed.undo_waited if rehearsed else None,
         pages=tuple(sorted(path.name for path in run.folder.rglob("*.html"))),

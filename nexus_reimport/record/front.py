@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from nexus_reimport import model
+from nexus_reimport import model, wording
 from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Applied, Approval, Plan, Scope, Undone
@@ -172,7 +172,7 @@ def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:
         return f"{links}; nothing else was written.{undone}"
     entities = plan.entities.values() if plan else ()
     loaded = _counts({one.entity: one.loaded for one in entities} or done.inserted)
-    return f"{loaded} were deleted and imported; {links}.{undone}"
+    return f"{wording.reimported(loaded, done.rows_written)}; {links}.{undone}"
 
 
 def _counts(counts: dict[str, int]) -> str:

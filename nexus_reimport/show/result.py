@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nexus_reimport import wording
 from nexus_reimport.model import (
     Applied,
     Approval,
@@ -213,21 +214,35 @@ def applied(value: Applied) -> Page:
     wiped, relinked = ("Wiped and loaded", "Re-linked")
     if not value.committed:
         wiped, relinked = "Would be wiped and loaded", "Would be re-linked"
+    columns = "table | deleted | updated | inserted | rows now"
     rows = [
-        (name, value.deleted.get(name, 0), count, value.after[name].rows)
+        (
+            name,
+            value.deleted.get(name, 0),
+            value.updated.get(name, 0),
+            count,
+            value.after[name].rows,
+        )
         for name, count in value.inserted.items()
     ]
+    written = value.rows_written
     links = list(value.relinked.items())
     return Page(
         title,
         (
             TextLine(f"Writers waited {value.writers_waited:,.2f} s at most."),
-            table(wiped, "table | deleted | inserted | rows now", rows),
+            table(wiped, columns, rows),
+            *((TextLine(_written(written)),) if rows and written is not None else ()),
             table(relinked, "attachment | links written", links),
             TextLine(f"Checks inside the transaction: {counted(value.report)}"),
             *(TextLine(warning, Tone.ATTENTION) for warning in value.warnings),
         ),
     )
+
+
+def _written(rows: int) -> str:
+    differed = wording.amount(rows, "row")
+    return f"All rows are as imported afresh; {differed} differed, and only these were written."
 
 
 def checks_table(value: Report) -> ShownTable:

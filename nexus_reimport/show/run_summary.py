@@ -7,7 +7,7 @@ a summary must never claim something that the database does not hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nexus_reimport import wording
 from nexus_reimport.model import (
@@ -106,6 +106,8 @@ def _planned(run: Run) -> Iterator[Fact]:
             yield "counts", "from the plan; the transaction's counts were lost when it was killed"
         yield wipes, listed({e.entity: _wiped(e, done) for e in entities}, "nothing")
         yield loads, listed({e.entity: e.loaded for e in entities}, "nothing")
+        if done and done.rows_written is not None:
+            yield "written", _written(entities, done)
         yield "new", listed({e.entity: e.new for e in entities}, "nothing")
         yield "changed", _changed(plan)
         yield "left out", _by_entity({e.entity: e.left_out for e in entities})
@@ -129,7 +131,16 @@ def _applied(run: Run) -> Applied | None:
 
 
 def _wiped(entity: EntityPlan, done: Applied | None) -> int:
-    return done.deleted.get(entity.table, 0) if done else entity.rows_before
+    """Rows deleted; where only rows that differ were written, those that the transaction found."""
+    if done is None or done.rows_written is not None:
+        return entity.rows_before
+    return done.deleted.get(entity.table, 0)
+
+
+def _written(entities: Sequence[EntityPlan], done: Applied) -> str:
+    """The rows that had to be written so that all are as if they had been deleted and imported."""
+    rows = listed({e.entity: done.written.get(e.table, 0) for e in entities}, "nothing")
+    return f"{rows}; all other rows were already as imported afresh"
 
 
 def _changed(plan: Plan) -> str:

@@ -217,11 +217,11 @@ class _Work:
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         parents_first = list(self._wanted.values())
         with step("delete"):
-            deleted = self._each(differences.delete, reversed(parents_first))
+            deleted = self._each(differences.delete, reversed(parents_first), found)
         with step("update"):
-            updated = self._each(differences.update, parents_first)
+            updated = self._each(differences.update, parents_first, found)
         with step("insert"):
-            inserted = self._each(differences.insert, parents_first)
+            inserted = self._each(differences.insert, parents_first, found)
         with step("re-link"):
             undo_data.copy_links(self._transaction, self._undo, self._incoming_keys())
             relinked = {link.attachment: self._relink(link) for link in self._undo.links}
@@ -231,7 +231,8 @@ class _Work:
             after = undo_data.fingerprints_after(
                 self._transaction, self._undo, self._foretold.keys()
             )
-            undo_data.write_down_pointers(self._transaction, self._undo, self._known)
+            to_new = [r for r in self._known if r.target in found and found[r.target].new]
+            undo_data.write_down_pointers(self._transaction, self._undo, to_new)
         with step("checks inside"):
             inside = Inside(
                 self._intake,
@@ -386,9 +387,16 @@ class _Work:
         return differences.find(self._transaction, wanted, copied)
 
     def _each(
-        self, write: Callable[[Transaction, Wanted], int], tables: Iterable[Wanted]
+        self,
+        write: Callable[[Transaction, Wanted], int],
+        tables: Iterable[Wanted],
+        found: Mapping[str, Difference],
     ) -> dict[str, int]:
-        return {wanted.table: write(self._transaction, wanted) for wanted in tables}
+        """Table -> rows written; a table without a difference is left alone."""
+        return {
+            wanted.table: write(self._transaction, wanted) if found[wanted.table].rows else 0
+            for wanted in tables
+        }
 
     def _require_new_keys(self) -> None:
         """Stop if the database gave out a key of a new row since the preflight.
