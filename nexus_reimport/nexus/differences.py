@@ -29,10 +29,11 @@ NEW, GONE, CHANGED, REPLACED = "new", "gone", "changed", "replaced"
 class Wanted:
     """The rows that a table must hold: in ``place``, with these ``columns`` and no other.
 
-    ``fixed`` are the columns that an UPDATE may not change, None if it may change none.
-    ``whole``: every row is written, whether it differs or not.
+    ``name`` is that of the table for what is found here. ``fixed`` are the columns that an UPDATE
+    may not change, None if it may change none. ``whole``: every row is written, whether it differs or not.
     """
 
+    name: str
     table: str
     key: str
     columns: tuple[str, ...]
@@ -43,7 +44,7 @@ class Wanted:
     @property
     def differing(self) -> sql.Identifier:
         """The temporary table of the rows that differ: key, what."""
-        return sql.Identifier("pg_temp", f"differing_{self.table}"[:LONGEST_NAME])
+        return sql.Identifier("pg_temp", f"differing_{self.name}"[:LONGEST_NAME])
 
 
 @dataclass(frozen=True, slots=True)

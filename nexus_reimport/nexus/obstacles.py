@@ -90,7 +90,7 @@ def _notice(connection: Connection, kind: str, name: str, more: str) -> str:
             " does not have it: if it writes to a table, the execution is rolled back"
         )
     if kind == "publication":
-        return f"publication {name} sends every deleted and inserted row to subscribers: {more}"
+        return f"publication {name} sends every row that is written to subscribers: {more}"
     if kind == "subscription":
         return f"subscription {name} writes to {more}: disable it during the execution"
     if kind == "materialized view":

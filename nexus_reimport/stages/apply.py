@@ -354,6 +354,7 @@ class _Work:
         entity = self._request.plan.entities[name]
         table, columns = self._database.catalog.tables[entity.table], entity.file.columns
         return Wanted(
+            name=name,
             table=entity.table,
             key=table.primary_key[0],
             columns=columns,

@@ -4,7 +4,7 @@
     compare every table with the moment of the backup       the backup is proven
     apply, with every check inside; verify, with every check after
     undo; compare every table again                          the undo is proven
-    apply again                                               the result is the same each time
+    apply again, every row written                            the result is the same both ways
 
 The acts are handed in, because no stage imports another. They write only to the scratch database,
 which is dropped at the end, whatever happens.
@@ -37,7 +37,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Acts:
-    """What is rehearsed on the scratch database; ``number`` counts the times, from 1."""
+    """What is rehearsed on the scratch database; ``number`` counts the times, from 1.
+
+    The first time rows are written as the run itself will write them, the second time all of them.
+    """
 
     restore: Callable[[Postgres], object]
     apply: Callable[[Scratch, int], Applied]
@@ -143,7 +146,9 @@ def on_a_copy(
                 "do not execute this run; report the fault with this record",
                 besides=registry.OF_THE_RUN,
             )
-        with clock.step("apply again"):  # shows that the undo left nothing, and that results repeat
+        # Shows that the undo left nothing, that results repeat, and that writing only rows that
+        # differ gives the same rows as deleting and inserting all of them.
+        with clock.step("apply again"):
             second = acts.apply(copy, 2)
             _require_same(first, second)
     return Rehearsal(
@@ -188,7 +193,8 @@ def _require_same(first: Applied, second: Applied) -> None:
             f"the same plan gave two results: {', '.join(sorted(differ))}",
             where=WHERE,
             state=COPY_DROPPED,
-            next="something in the database changes rows: look for triggers and rules",
+            next="something in the database changes rows as they are written: look for triggers and"
+            " rules",
         )
 
 

@@ -26,6 +26,7 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record import Verdict
+from nexus_reimport.settings import Write
 from nexus_reimport.stages import apply
 from support.applying import apply_with, order_of
 from support.clinic import ROLE, Clinic
@@ -184,6 +185,55 @@ def test_what_was_booked_or_edited_after_the_preflight_stops_the_execution(
         book.apply()
     assert clinic.state() == before
     assert book.run.verdict() is Verdict.STOPPED
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_what_is_edited_while_the_run_looks_for_differences_stops_it(
+    clinic: Clinic, rehearsed: Path, step: int
+) -> None:
+    book = clinic.approved(rehearsed)
+    edit = (
+        "UPDATE patients SET notes = 'edited' WHERE id = (SELECT max(id::text)::uuid FROM patients)"
+    )
+    with pytest.raises(StopError, match="changed since the preflight\n    patients: "):
+        apply_with(book, progress=at_step(step, lambda: clinic.do(edit)))
+    assert clinic.value("SELECT count(*) FROM patients WHERE notes = 'edited'") == 1
+    nothing_left(clinic)
+
+
+def test_both_ways_of_writing_give_the_same_state_and_count_what_they_write(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    order = replace(order_of(book), proposal=None, approval=None)
+    alone, whole = (
+        apply.apply(
+            book.settings.postgres, replace(order, write=write), book._checked_inside, commit=False
+        )
+        for write in (Write.DIFFERENCES, Write.ALL)
+    )
+    assert alone.after == whole.after
+    assert alone.relinked == whole.relinked
+    for entity in book.run.load(Plan).entities.values():
+        table = entity.table
+        assert (whole.deleted[table], whole.updated[table]) == (entity.rows_before, 0)
+        assert whole.inserted[table] == entity.rows_after
+        assert (
+            alone.inserted[table] - alone.deleted[table] == entity.rows_after - entity.rows_before
+        )
+        assert alone.written[table] <= whole.written[table]
+    assert sum(alone.updated.values()) > 0
+    assert alone.rows_written == sum(alone.written.values()) < sum(whole.written.values())
+    assert whole.rows_written is None
+
+
+def test_another_way_of_writing_than_the_approved_one_is_refused(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    other = replace(order_of(book), write=Write.ALL)
+    with pytest.raises(StopError, match="is not approved"):
+        apply.apply(book.settings.postgres, other, no_checks, commit=True)
 
 
 def test_another_result_than_the_rehearsed_one_is_not_committed(

@@ -130,6 +130,7 @@ def prints(connection: Connection, schema: str = "odd") -> dict[str, Fingerprint
 
 def wanted(connection: Connection, table: str, place: str, *, whole: bool) -> Wanted:
     return Wanted(
+        name=table,
         table=table,
         key="id",
         columns=TABLES[table],
