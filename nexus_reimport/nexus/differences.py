@@ -30,7 +30,8 @@ class Wanted:
     """The rows that a table must hold: in ``place``, with these ``columns`` and no other.
 
     ``name`` is that of the table for what is found here. ``fixed`` are the columns that an UPDATE
-    may not change, None if it may change none. ``whole``: every row is written, whether it differs or not.
+    may not change, None if it may change none. ``whole``: every row is written, also one that
+    is as it must be.
     """
 
     name: str
