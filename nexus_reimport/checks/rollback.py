@@ -31,6 +31,7 @@ class Undoing:
     known: tuple[Reference, ...]
     relinked: Mapping[str, int]  # attachment -> links put back
     after: Mapping[str, Fingerprint]
+    planned: Mapping[str, tuple[int, int, int]]  # table -> rows to insert, to update, to delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,10 @@ def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
         inserted, updated, deleted = writes.get(name, (0, 0, 0))
         if name.partition(".")[0] not in ours and (inserted or deleted or updated != links[name]):
             off.append(f"{name}: {inserted + updated + deleted:,} rows, {links[name]:,} links")
+    for name in sorted(wiped):
+        wrote, wanted = writes.get(name, (0, 0, 0)), undoing.planned[name]
+        if wrote != wanted:
+            off.append(f"{name}: {sum(wrote):,} rows written, {sum(wanted):,} differed")
     may = {*wiped, *(link.table for link in undoing.undo.links)}
     for schema, name in touched(undoing.transaction.connection):
         if schema not in ours and not (

@@ -68,3 +68,4 @@ class Undone:
     writers_waited: float
     timings: dict[str, float]
     report: Report
+    written: dict[str, int] = field(default_factory=dict)  # table -> rows that had to be written

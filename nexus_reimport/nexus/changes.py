@@ -2,9 +2,11 @@
 
 Works in temporary tables of the open transaction, one set for each table of the undo data:
 
+    was_<n>     key, hash    each row as it was before the run
     now_<n>     key, hash    each row as it is
     newer_<n>   key, what    created, changed or deleted since the run
     stays_<n>   key, why     rows that are not restored: "newer", "pointed at"
+    unlike_<n>  key          rows that are not as they were, those that stay aside
     ids_<hash>  id, key      the ids by which a kind of reference can point at the rows as they are
 
 Linking tables, whose rows are protected, only have ``now`` and ``newer``.
@@ -19,8 +21,9 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from nexus_reimport.files import private
-from nexus_reimport.nexus import references
-from nexus_reimport.nexus.postgres import LONGEST_NAME, names, scalar, table_name
+from nexus_reimport.nexus import references, undo_data
+from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.postgres import LONGEST_NAME, scalar, table_name
 from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoTable
 from nexus_reimport.nexus.transaction import Transaction
@@ -65,6 +68,20 @@ class Since:
     def is_quiet(self) -> bool:
         """Whether everything is as the run left it, so that the undo is exact."""
         return not self.pointed_at and not any(n.rows for n in self.newer)
+
+
+def remember_before(transaction: Transaction, undo: UndoData) -> None:
+    """Hash the rows as they were before the run; they cannot change, so no lock is needed."""
+    for part in undo.tables:
+        _temporary(transaction, "was", part, undo_data.hashed_before(undo, part))
+
+
+def fingerprints(transaction: Transaction, undo: UndoData) -> dict[str, Fingerprint]:
+    """The fingerprints of the tables as they are, of the hashes that ``find`` has made."""
+    return {
+        part.table: undo_data.fingerprint_of_hashes(transaction.connection, temporary("now", part))
+        for part in undo.parts
+    }
 
 
 def find(
@@ -120,17 +137,30 @@ def put_back(undo: UndoData, link: UndoLinks, *, keep: bool) -> sql.Composed:
     return sql.SQL("SELECT l.* FROM {} AS l WHERE {}").format(undo.before(link), where)
 
 
-def rows_back(undo: UndoData, part: UndoTable) -> sql.Composed:
-    """The rows that a wiped table gets back: as they were, and from "aside" those that stay."""
-    return sql.SQL(
-        "SELECT {columns} FROM {before} WHERE {key} NOT IN (SELECT key FROM {stays})"
-        " UNION ALL SELECT {columns} FROM {aside}"
+def find_unlike(transaction: Transaction, part: UndoTable) -> None:
+    """Write down which rows of a wiped table are not as they were before the run."""
+    query = sql.SQL(
+        "SELECT key FROM (SELECT coalesce(n.key, w.key) AS key FROM {} AS n"
+        " FULL JOIN {} AS w ON w.key = n.key WHERE {} OR n.hash IS DISTINCT FROM w.hash) AS u"
+        " WHERE key NOT IN (SELECT key FROM {})"
     ).format(
-        columns=names(part.loads),
-        before=undo.before(part),
-        key=sql.Identifier(part.key),
-        stays=temporary("stays", part),
-        aside=temporary("aside", part),
+        temporary("now", part),
+        temporary("was", part),
+        sql.Literal(not is_comparable(part)),
+        temporary("stays", part),
+    )
+    _temporary(transaction, "unlike", part, query)
+
+
+def is_comparable(part: UndoTable) -> bool:
+    """Whether a row that is as it was may be left alone: the database fills no column by itself."""
+    return {*part.columns} == {*part.loads}
+
+
+def unlike(part: UndoTable, place: sql.Composable) -> sql.Composed:
+    """Those rows of ``place`` that are not as they were before the run, and do not stay."""
+    return sql.SQL("(SELECT t.* FROM {} AS t JOIN {} AS u ON u.key = t.{})").format(
+        place, temporary("unlike", part), sql.Identifier(part.key)
     )
 
 
@@ -250,13 +280,10 @@ def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterat
     """
     for part in undo.tables:
         expected = sql.SQL(
-            "SELECT {key} AS key, md5(ROW({columns})::text) AS hash FROM {kept}"
-            " WHERE {key} NOT IN (SELECT key FROM {stays})"
+            "SELECT key, hash FROM {was} WHERE key NOT IN (SELECT key FROM {stays})"
             " UNION ALL SELECT n.key, n.hash FROM {now} AS n JOIN {stays} AS s ON s.key = n.key"
         ).format(
-            key=sql.Identifier(part.key),
-            kept=undo.before(part),
-            columns=sql.SQL(", ").join(map(sql.Identifier, part.columns)),
+            was=temporary("was", part),
             stays=temporary("stays", part),
             now=temporary("now", part),
         )

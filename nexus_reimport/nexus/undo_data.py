@@ -239,6 +239,11 @@ def hashed(schema: str, table: str, key: str, columns: tuple[str, ...]) -> sql.C
     return _hashed(table_name(schema, table), key, columns)
 
 
+def hashed_before(undo: UndoData, part: UndoTable) -> sql.Composed:
+    """A query of (key, hash) of each row of a wiped table as it was before the run."""
+    return _hashed(undo.before(part), part.key, part.columns)
+
+
 def hashed_columns(part: Part) -> tuple[str, ...]:
     """The columns that the hash of a row covers."""
     return part.columns if isinstance(part, UndoTable) else (part.key, *part.columns)
@@ -280,12 +285,17 @@ def fingerprint_before(connection: Connection, undo: UndoData, part: UndoTable) 
 
 def fingerprint_after(connection: Connection, undo: UndoData, part: Part) -> Fingerprint:
     """The fingerprint of a table as the run left it, of the (key, hash) that are kept."""
+    return fingerprint_of_hashes(connection, undo.after(part))
+
+
+def fingerprint_of_hashes(connection: Connection, place: sql.Composable) -> Fingerprint:
+    """The fingerprint of the rows whose (key, hash) are in ``place``."""
     # The same hashes in the same order as in `fingerprint.of`: the two must be equal.
     row = connection.execute(
         sql.SQL(
             "SELECT count(*), md5(coalesce(string_agg(hash, '' ORDER BY"
             " ROW(key)::text COLLATE \"C\"), '')) FROM {}"
-        ).format(undo.after(part))
+        ).format(place)
     ).fetchone()
     return Fingerprint(*row) if row else Fingerprint(0, "")
 

@@ -84,8 +84,8 @@ def undone(value: Undone) -> Page:
             TextLine(f"Writers waited {value.writers_waited:,.2f} s at most."),
             table(
                 "Rows",
-                "table | deleted | restored",
-                [(t, value.deleted.get(t, 0), n) for t, n in value.put_back.items()],
+                "table | restored | had to be written",
+                [(t, n, value.written.get(t, n)) for t, n in value.put_back.items()],
             ),
             table("Links restored", "attachment | links", list(value.relinked.items())),
             TextLine(f"Checks inside the transaction: {counted(value.report)}"),

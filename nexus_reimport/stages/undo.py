@@ -8,7 +8,7 @@ row points at stays in any case: no reference is left dangling.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ from nexus_reimport.nexus import (
 )
 from nexus_reimport.nexus import (
     deployment,
+    differences,
     references,
     registry,
     schema,
@@ -44,20 +45,20 @@ from nexus_reimport.nexus import (
 )
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.nexus.database import Database
+from nexus_reimport.nexus.differences import Difference, Wanted
 from nexus_reimport.nexus.fingerprint import Fingerprint, moved
 from nexus_reimport.nexus.postgres import (
     Connection,
     connected,
     copy_out,
-    names,
     rolled_back,
     scalar,
     table_name,
 )
 from nexus_reimport.nexus.references import Reference
-from nexus_reimport.nexus.registry import Committed, UndoData, loaded
+from nexus_reimport.nexus.registry import Committed, UndoData, UndoTable, loaded
 from nexus_reimport.nexus.scratch import Scratch
-from nexus_reimport.nexus.tables import Role, fingerprints_now, mapped_tables
+from nexus_reimport.nexus.tables import Role, fingerprints_now, fingerprints_of, mapped_tables
 from nexus_reimport.nexus.transaction import (
     ROLLED_BACK,
     Progress,
@@ -283,19 +284,26 @@ class _Work:
             database = Database.read(self._connection, self._mapping)
             undoes, undo = latest(database, self._request.undoes)
             known = _known(database, undo)
+            since.remember_before(self._transaction, undo)
+            parents_first = [self._wanted(undo, part) for part in undo.tables]
         with step("wait for locks"):
             tables = [p.table for p in undo.parts]
             self._transaction.lock(tuple(dict.fromkeys(tables)))
         with step("compare with what was approved"):
-            self._compare(undoes)
+            self._compare_schema(undoes)
             newer = since.find(self._transaction, undo, known, keep=self._keep)
+            self._compare(database, since.fingerprints(self._transaction, undo))
             self._require_choice(newer)
+            found = {
+                part.table: self._differing(part, wanted)
+                for part, wanted in zip(undo.tables, parents_first, strict=True)
+            }
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         with step("delete"):
-            self._set_aside(undo)
-            deleted = self._delete(undo)
+            deleted = self._each(differences.delete, reversed(parents_first))
         with step("put back"):
-            restored = self._put_back(undo)
+            self._each(differences.update, parents_first)
+            self._each(differences.insert, parents_first)
         with step("put links back"):
             relinked = self._links_back(undo)
             self._loaded_back(undo)
@@ -304,7 +312,16 @@ class _Work:
         with step("checks inside"):
             after = fingerprints_now(database, Role.WIPED, Role.LINK)
             undoing = Undoing(
-                self._transaction, database, undoes, undo, newer, self._keep, known, relinked, after
+                self._transaction,
+                database,
+                undoes,
+                undo,
+                newer,
+                self._keep,
+                known,
+                relinked,
+                after,
+                planned={table: difference.writes for table, difference in found.items()},
             )
             report = self._before_commit(undoing)
             checks.require(
@@ -322,13 +339,14 @@ class _Work:
             undoes=undoes.run,
             exact=newer.is_quiet,
             deleted=deleted,
-            put_back=restored,
+            put_back={part.table: after[part.table].rows for part in undo.tables},
             relinked=relinked,
             since=newer,
             after=after,
             writers_waited=self._transaction.waited(),
             timings=self._transaction.timings,
             report=report,
+            written={table: difference.rows for table, difference in found.items()},
         )
 
     def after_commit(self, undone: Undone) -> Undone:
@@ -336,8 +354,8 @@ class _Work:
         waited = self._transaction.committed(undone.writers_waited)
         return after_commit(undone, waited, self._transaction.timings)
 
-    def _compare(self, undoes: Committed) -> None:
-        """Stop unless schema and rows are as approved; under the locks nobody can change them."""
+    def _compare_schema(self, undoes: Committed) -> None:
+        """Stop unless the schema is as approved; under the locks nobody can change it."""
         now = Database.read(self._connection, self._mapping)
         _require_same_schema(now, undoes, ROLLED_BACK)
         if self._request.proposal is None:
@@ -349,8 +367,13 @@ class _Work:
             state=ROLLED_BACK,
             next="preview again, then approve the digest that it shows",
         )
-        fingerprints = fingerprints_now(now, Role.WIPED, Role.LINK)
-        differ = moved(self._request.proposal.now, fingerprints)
+
+    def _compare(self, database: Database, now: Mapping[str, Fingerprint]) -> None:
+        """Stop unless the rows are as approved; ``now`` has the tables of the undo data."""
+        if self._request.proposal is None:
+            return
+        approved = self._request.proposal.now
+        differ = moved(approved, {**fingerprints_of(database, approved.keys() - now.keys()), **now})
         if differ:
             raise StopError(
                 "Nexus was changed since the preview\n" + "\n".join(f"    {d}" for d in differ),
@@ -366,39 +389,28 @@ class _Work:
                 next="choose --keep-newer or --discard-newer",
             )
 
-    def _set_aside(self, undo: UndoData) -> None:
-        """Copy the rows that stay: the next step deletes the whole tables."""
-        for part in undo.tables:
-            self._transaction.execute(
-                sql.SQL(
-                    "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT t.* FROM {} AS t"
-                    " JOIN {} AS s ON s.key = t.{}"
-                ).format(
-                    since.temporary("aside", part),
-                    table_name(self._mapping.schema_name, part.table),
-                    since.temporary("stays", part),
-                    sql.Identifier(part.key),
-                )
-            )
+    def _wanted(self, undo: UndoData, part: UndoTable) -> Wanted:
+        """The rows of a wiped table that are to be put back; only those not as they were."""
+        schema_name = self._mapping.schema_name
+        return Wanted(
+            name=part.after,
+            table=part.table,
+            key=part.key,
+            columns=part.loads,
+            place=since.unlike(part, undo.before(part)),
+            fixed=differences.fixed_columns(self._connection, schema_name, part.table),
+            whole=not since.is_comparable(part),
+        )
 
-    def _delete(self, undo: UndoData) -> dict[str, int]:
-        return {
-            p.table: self._transaction.execute(
-                sql.SQL("DELETE FROM {}").format(table_name(self._mapping.schema_name, p.table))
-            )
-            for p in reversed(undo.tables)  # children first
-        }
+    def _differing(self, part: UndoTable, wanted: Wanted) -> Difference:
+        since.find_unlike(self._transaction, part)
+        present = since.unlike(part, table_name(self._mapping.schema_name, part.table))
+        return differences.find(self._transaction, wanted, present)
 
-    def _put_back(self, undo: UndoData) -> dict[str, int]:
-        restored = {}
-        for part in undo.tables:
-            query = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}").format(
-                table_name(self._mapping.schema_name, part.table),
-                names(part.loads),
-                since.rows_back(undo, part),
-            )
-            restored[part.table] = self._transaction.execute(query)
-        return restored
+    def _each(
+        self, write: Callable[[Transaction, Wanted], int], tables: Iterable[Wanted]
+    ) -> dict[str, int]:
+        return {wanted.table: write(self._transaction, wanted) for wanted in tables}
 
     def _links_back(self, undo: UndoData) -> dict[str, int]:
         return {

@@ -18,7 +18,7 @@ from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import adoption
 from nexus_reimport.runner import RollbackOptions
 from nexus_reimport.runner.advice import IN_DOUBT, ROLLBACK_UNVERIFIED, UNVERIFIED
-from nexus_reimport.stages import restore
+from nexus_reimport.stages import apply, restore
 from nexus_sandbox.postgres.server import binaries
 from support.clinic import OWNER, ROLE, Clinic
 from support.halting import halted, nothing_left
@@ -463,7 +463,7 @@ def test_exit_4_of_a_rollback_is_finished_or_leads_to_the_dump(
     assert runner.seal(DEV).sealed
 
 
-@pytest.mark.parametrize(("step", "committed"), [(5, False), (12, True)])
+@pytest.mark.parametrize(("step", "committed"), [(5, False), (apply.STEPS, True)])
 def test_exit_5_a_the_database_is_asked(
     clinic: Clinic, rehearsed: Path, tmp_path: Path, step: int, committed: bool
 ) -> None:

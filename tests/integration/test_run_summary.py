@@ -18,6 +18,7 @@ from nexus_reimport.record import Run, State, Verdict
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runner import RollbackOptions
+from nexus_reimport.stages import apply
 from support.clinic import ROLE, Clinic, finished, planned
 from support.commands import command
 from support.halting import halted
@@ -260,7 +261,7 @@ def test_an_unverified_run_says_that_it_was_committed(
 ) -> None:
     book, before = clinic.approved(rehearsed), held(clinic)
     if lost:
-        with halted(DEV, book.run.id, 12, tmp_path / "marker") as process:
+        with halted(DEV, book.run.id, apply.STEPS, tmp_path / "marker") as process:
             process.kill()
             process.wait()
     else:
