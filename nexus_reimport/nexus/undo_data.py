@@ -5,9 +5,8 @@ for each linking table the fixed links as they were, and (key, hash) of every li
 hashes show exactly what was created, edited or deleted since.
 
 Rows are copied, and hashed as they will be, before the first lock, so that nobody waits for it.
-Under the locks the fingerprints must show that the rows are those that were copied, and, at the
-end, that they are those that were foretold. What cannot be foretold (generated columns) is hashed
-under the locks.
+Under the locks the rows must be those that were copied, and, at the end, those that were foretold.
+What cannot be foretold (generated columns) is hashed under the locks.
 """
 
 from __future__ import annotations
@@ -21,7 +20,14 @@ from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus import fingerprint, references
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import LONGEST_NAME, Connection, copy_out, names, table_name
+from nexus_reimport.nexus.postgres import (
+    LONGEST_NAME,
+    Connection,
+    copy_out,
+    names,
+    scalar,
+    table_name,
+)
 from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import (
     UndoData,
@@ -97,6 +103,7 @@ def make(connection: Connection, undo: UndoData) -> None:
 def copy_rows(transaction: Transaction, undo: UndoData) -> None:
     """Copy the rows of wiped tables as they are."""
     for table in undo.tables:
+        transaction.let_go_first()
         transaction.execute(
             sql.SQL("CREATE TABLE {} AS TABLE {}").format(
                 undo.before(table), table_name(transaction.schema, table.table)
@@ -122,11 +129,16 @@ def copy_links(
 
 def foretell(
     transaction: Transaction, undo: UndoData, planned: Mapping[Part, sql.Composable]
-) -> None:
+) -> dict[Part, Fingerprint]:
     """Write (key, hash) of every row as it will be; ``planned`` gives the rows, whole."""
+    foretold = {}
     for part, rows in planned.items():
+        transaction.let_go_first()
         query = _hashed(rows, part.key, hashed_columns(part))
         transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(undo.after(part), query))
+        transaction.execute(sql.SQL("ANALYZE {}").format(undo.after(part)))
+        foretold[part] = fingerprint_after(transaction.connection, undo, part)
+    return foretold
 
 
 def with_links(schema: str, link: UndoLinks, written: sql.Composable) -> sql.Composed:
@@ -148,28 +160,39 @@ def with_links(schema: str, link: UndoLinks, written: sql.Composable) -> sql.Com
     )
 
 
-def fingerprints_after(
-    transaction: Transaction, undo: UndoData, foretold: Collection[Part]
-) -> dict[str, Fingerprint]:
-    """The tables' fingerprints now; (key, hash) of what was not foretold is written here."""
-    return {
-        part.table: _fingerprint(transaction, part)
-        if part in foretold
-        else _hash(transaction, undo, part)
-        for part in undo.parts
-    }
+def is_as_foretold(
+    transaction: Transaction, undo: UndoData, part: Part, written: sql.Composable
+) -> bool:
+    """Whether the rows whose keys are in ``written`` are now as they were foretold."""
+    query = sql.SQL(
+        "SELECT count(*) FROM (SELECT key, hash FROM {foretold} WHERE key IN ({written})) AS f"
+        " FULL JOIN ({now} WHERE {key} IN ({written})) AS n ON n.key = f.key"
+        " WHERE n.hash IS DISTINCT FROM f.hash"
+    ).format(
+        foretold=undo.after(part),
+        written=written,
+        now=hashed(transaction.schema, part.table, part.key, hashed_columns(part)),
+        key=sql.Identifier(part.key),
+    )
+    transaction.check_time()
+    return not scalar(transaction.connection, query)
 
 
-def as_foretold(
-    connection: Connection,
-    undo: UndoData,
-    foretold: Collection[Part],
-    found: Mapping[str, Fingerprint],
-) -> Iterator[str]:
-    """The tables that are not ``found`` as they were foretold."""
-    for part in foretold:
-        if fingerprint_after(connection, undo, part) != found[part.table]:
-            yield part.table
+def fingerprint_now(transaction: Transaction, part: Part) -> Fingerprint:
+    """The fingerprint of a table as it is: each row is read and hashed."""
+    transaction.check_time()
+    place = table_name(transaction.schema, part.table)
+    return fingerprint.of(transaction.connection, place, hashed_columns(part), (part.key,))
+
+
+def hash_now(transaction: Transaction, undo: UndoData, part: Part) -> Fingerprint:
+    """Write (key, hash) of each row as it is, of what could not be foretold; its fingerprint.
+
+    Each row is read and hashed only once: the fingerprint is made of these hashes.
+    """
+    query = hashed(transaction.schema, part.table, part.key, hashed_columns(part))
+    transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(undo.after(part), query))
+    return fingerprint_after(transaction.connection, undo, part)
 
 
 def write_down_pointers(
@@ -263,19 +286,6 @@ def link_update(schema: str, link: UndoLinks, source: sql.Composable) -> sql.Com
     return sql.SQL("UPDATE {} AS t SET {} FROM {} AS wanted WHERE t.{key} = wanted.{key}").format(
         table_name(schema, link.table), assignments, source, key=sql.Identifier(link.key)
     )
-
-
-def _hash(transaction: Transaction, undo: UndoData, part: Part) -> Fingerprint:
-    """Each row is read and hashed only once: the fingerprint is made of these hashes."""
-    query = hashed(transaction.schema, part.table, part.key, hashed_columns(part))
-    transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(undo.after(part), query))
-    return fingerprint_after(transaction.connection, undo, part)
-
-
-def _fingerprint(transaction: Transaction, part: Part) -> Fingerprint:
-    transaction.check_time()
-    place = table_name(transaction.schema, part.table)
-    return fingerprint.of(transaction.connection, place, hashed_columns(part), (part.key,))
 
 
 def fingerprint_before(connection: Connection, undo: UndoData, part: UndoTable) -> Fingerprint:

@@ -42,6 +42,7 @@ from nexus_reimport.nexus import (
     schema,
     sequences,
     undo_data,
+    versions,
 )
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.differences import Difference, Wanted
@@ -186,7 +187,6 @@ class _Work:
         wiped = [part.table for part in self._undo.tables]
         self._sequences = sequences.behind(self._connection, mapping.schema_name, wiped)
         self._wanted = {plan.entities[name].table: self._wanted_of(name) for name in plan.entities}
-        self._foretold: dict[Part, sql.Composable] = dict(self._foretelling())
 
     def do(self) -> Applied:
         """Every step up to COMMIT."""
@@ -199,8 +199,9 @@ class _Work:
             self._load_temporary()
             self._remember_loaded()
         with step("copy aside for undo"):
+            same = set(versions.write_down(self._transaction, self._undo.parts))
             undo_data.copy_rows(self._transaction, self._undo)
-            undo_data.foretell(self._transaction, self._undo, self._foretold)
+            foretold = undo_data.foretell(self._transaction, self._undo, dict(self._foretelling()))
         with step("find what differs"):
             self._require_before(self._copied())
             found = {table: self._differing(wanted) for table, wanted in self._wanted.items()}
@@ -210,8 +211,8 @@ class _Work:
             )
         with step("compare the state before"):
             self._compare_schema()
-            self._transaction.check_time()
-            self._require_before(fingerprints_of(self._database, plan.before))
+            same -= {part for part in same if versions.moved(self._transaction, part)}
+            self._compare_before(plan, {part.table for part in same})
             self._require_new_keys()
         # every foreign key of Nexus can be deferred; its rows come back in this transaction
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
@@ -228,9 +229,10 @@ class _Work:
         with step("check foreign keys"):  # now, so that COMMIT itself has nothing left to refuse
             self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
         with step("fingerprint after"):
-            after = undo_data.fingerprints_after(
-                self._transaction, self._undo, self._foretold.keys()
-            )
+            after = {
+                part.table: self._after(part, foretold, is_same=part in same)
+                for part in self._undo.parts
+            }
             to_new = [r for r in self._known if r.target in found and found[r.target].new]
             undo_data.write_down_pointers(self._transaction, self._undo, to_new)
         with step("checks inside"):
@@ -251,7 +253,7 @@ class _Work:
                 next="read each claim in the report, fix the cause, run 01_preflight again",
             )
             self._expect_rehearsed(after)
-            self._expect_foretold(after)
+            self._expect_foretold(after, foretold)
         with step("remember the run"):
             self._remember(after)
             self._move_sequences()
@@ -339,6 +341,40 @@ class _Work:
         others = self._request.plan.before.keys() - rows.keys()
         return fingerprints_of(self._database, others) | rows
 
+    def _compare_before(self, plan: Plan, same: Collection[str]) -> None:
+        """Stop unless the state is the planned one; the tables ``same`` are as they were copied."""
+        self._transaction.check_time()
+        others = fingerprints_of(self._database, plan.before.keys() - same)
+        self._require_before({table: plan.before[table] for table in same} | others)
+
+    def _after(
+        self, part: Part, foretold: Mapping[Part, Fingerprint], *, is_same: bool
+    ) -> Fingerprint:
+        """The fingerprint of a table as the run leaves it, with every row proven.
+
+        Of a table whose rows were of the ``same`` versions under the locks as when they were
+        copied, a row that was not written must still be of that version, and one that was written
+        must be as it was foretold. Else every row is hashed again.
+        """
+        if part not in foretold:
+            return undo_data.hash_now(self._transaction, self._undo, part)
+        written = self._written(part)
+        if (
+            is_same
+            and written is not None
+            and not versions.moved(self._transaction, part, written)
+            and undo_data.is_as_foretold(self._transaction, self._undo, part, written)
+        ):
+            return foretold[part]
+        return undo_data.fingerprint_now(self._transaction, part)
+
+    def _written(self, part: Part) -> sql.Composable | None:
+        """A query of the keys of rows that are written; None where every row is."""
+        if isinstance(part, registry.UndoLinks):
+            return self._incoming_keys()[part.attachment]
+        wanted = self._wanted[part.table]
+        return None if wanted.whole else sql.SQL("SELECT key FROM {}").format(wanted.differing)
+
     def _require_before(self, now: Mapping[str, Fingerprint]) -> None:
         differ = moved(self._request.plan.before, now)
         if differ:
@@ -363,10 +399,10 @@ class _Work:
                 self._connection, self._mapping.schema_name, entity.table
             ),
             # What the database fills by itself is only the same if it does it again, in every row.
-            whole=self._request.write is Write.ALL or not self._is_whole(entity.table, columns),
+            whole=self._request.write is Write.ALL or not self._is_complete(entity.table, columns),
         )
 
-    def _is_whole(self, table: str, columns: Collection[str]) -> bool:
+    def _is_complete(self, table: str, columns: Collection[str]) -> bool:
         """Whether ``columns`` are all that the table has: the database fills none by itself."""
         return {c.name for c in self._database.catalog.tables[table].columns} == {*columns}
 
@@ -374,7 +410,7 @@ class _Work:
         """The rows of each table as they will be; without those that nobody can know before."""
         for part in self._undo.tables:
             wanted = self._wanted[part.table]
-            if self._is_whole(part.table, wanted.columns):
+            if self._is_complete(part.table, wanted.columns):
                 yield part, wanted.place
         shared = Counter(link.table for link in self._undo.links)
         for link in self._undo.links:
@@ -462,9 +498,10 @@ class _Work:
                 next="keep this record, run 01_preflight again, and compare both records",
             )
 
-    def _expect_foretold(self, after: Mapping[str, Fingerprint]) -> None:
-        foretold = self._foretold.keys()
-        other = list(undo_data.as_foretold(self._connection, self._undo, foretold, after))
+    def _expect_foretold(
+        self, after: Mapping[str, Fingerprint], foretold: Mapping[Part, Fingerprint]
+    ) -> None:
+        other = [part.table for part, expected in foretold.items() if after[part.table] != expected]
         if other:
             raise StopError(
                 f"the result differs from the plan: {', '.join(sorted(other))}",
