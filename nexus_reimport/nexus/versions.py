@@ -52,7 +52,7 @@ def moved(transaction: Transaction, part: Part, besides: sql.Composable | None =
 
     ``besides`` is a query of the keys of rows that are left aside.
     """
-    apart = sql.SQL("")
+    apart: sql.Composable = sql.SQL("")
     if besides is not None:
         apart = sql.SQL(
             " WHERE NOT EXISTS (SELECT FROM ({}) AS b (key) WHERE b.key = moved.key)"
