@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from nexus_reimport.events import null_journal
-from nexus_reimport.nexus import differences, fingerprint, session
+from nexus_reimport.nexus import differences, fingerprint, session, undo_data, versions
 from nexus_reimport.nexus.differences import Difference, Wanted
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import Connection, connected
+from nexus_reimport.nexus.registry import UndoData, UndoTable
 from nexus_reimport.nexus.transaction import Reports, Transaction
 from nexus_reimport.settings import Postgres
 from nexus_reimport.settings.values import FromEnvironment
@@ -270,3 +271,96 @@ def test_what_the_database_fills_by_itself_is_no_column_of_an_update(place: Post
         assert differences.fixed_columns(connection, "odd", "child") == ("id", "remark")
         assert differences.fixed_columns(connection, "odd", "plain") == ("id",)
         assert differences.fixed_columns(connection, "odd", "parted") is None
+
+
+def part_of(table: str) -> UndoTable:
+    """A table of the schema, as undo data names it; the hashes lie in ``foretold``."""
+    columns = TABLES[table]
+    return UndoTable(table, "id", tuple(sorted(columns)), columns, table, f"after_{table}")
+
+
+UNDO = UndoData("foretold", tuple(map(part_of, TABLES)), (), "", loaded=False)
+CHANGES = {
+    "UPDATE odd.plain SET note = 'x' WHERE note = 'n'": 1,
+    "UPDATE odd.plain SET note = note": 2,
+    "DELETE FROM odd.plain WHERE note = 'n'": 1,
+    "INSERT INTO odd.plain VALUES ('00000000-0000-4000-8000-000000000009')": 1,
+    "BEGIN; UPDATE odd.plain SET note = 'x'; ROLLBACK": 0,
+    "SELECT FROM odd.plain FOR UPDATE": 0,
+    "VACUUM (FREEZE) odd.plain": 0,
+}
+
+
+@pytest.fixture
+def two(place: Postgres) -> Iterator[psycopg.Connection[Any]]:
+    """Another session, and two rows in a table."""
+    key = "00000000-0000-4000-8000-00000000000"
+    with psycopg.connect(
+        host=place.host,
+        port=place.port,
+        dbname=place.database,
+        user=place.user,
+        password=place.password.get_secret_value(),
+        autocommit=True,
+    ) as connection:
+        connection.execute("DELETE FROM odd.plain")
+        connection.execute("INSERT INTO odd.plain (id, note) VALUES (%s, 'n')", (f"{key}1",))
+        connection.execute("INSERT INTO odd.plain (id, note) VALUES (%s, 'm')", (f"{key}2",))
+        yield connection
+        connection.execute("DELETE FROM odd.plain")
+
+
+@pytest.mark.parametrize("statement", CHANGES)
+def test_a_row_that_another_session_has_written_is_of_another_version(
+    place: Postgres, two: psycopg.Connection[Any], statement: str
+) -> None:
+    with connected(place) as connection:
+        connection.execute("BEGIN")
+        transaction = Transaction(connection, place, "odd", Reports("test", 1, null_journal))
+        plain, parted = part_of("plain"), part_of("parted")
+        assert versions.write_down(transaction, [plain, parted]) == {plain}
+        assert versions.moved(transaction, plain) == 0
+        for part in statement.split("; "):
+            two.execute(part)
+        moved = CHANGES[statement]
+        assert versions.moved(transaction, plain) == moved
+        every = sql.SQL("SELECT id FROM odd.plain UNION SELECT key FROM pg_temp.{}").format(
+            sql.Identifier("versions_after_plain")
+        )
+        assert versions.moved(transaction, plain, every) == 0, "those that we write are left aside"
+        nobody = sql.SQL("SELECT NULL::uuid")
+        assert versions.moved(transaction, plain, nobody) == moved
+        connection.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_so"),
+    [
+        ("UPDATE odd.plain SET note = 'new' WHERE note = 'n'", True),
+        ("UPDATE odd.plain SET note = 'old' WHERE note = 'n'", False),
+        ("UPDATE odd.plain SET note = 'new', ratio = 1 WHERE note = 'n'", False),
+        ("DELETE FROM odd.plain WHERE note = 'n'", False),
+        ("SELECT", False),
+    ],
+)
+def test_a_written_row_that_is_not_as_it_was_foretold_is_seen(
+    place: Postgres, two: psycopg.Connection[Any], statement: str, is_so: bool
+) -> None:
+    with connected(place) as connection:
+        connection.execute("BEGIN; CREATE SCHEMA foretold; CREATE SCHEMA planned")
+        session.set_for_transaction(connection)
+        transaction = Transaction(connection, place, "odd", Reports("test", 1, null_journal))
+        plain, planned = part_of("plain"), sql.Identifier("planned", "plain")
+        connection.execute(
+            "CREATE TABLE planned.plain AS SELECT id, payload, ratio, fixed,"
+            " CASE note WHEN 'n' THEN 'new' ELSE note END::varchar(9) AS note FROM odd.plain"
+        )
+        foretold = undo_data.foretell(transaction, UNDO, {plain: planned})
+        versions.write_down(transaction, [plain])
+        keys = sql.SQL("SELECT '00000000-0000-4000-8000-000000000001'::uuid")
+        connection.execute(statement)
+        assert versions.moved(transaction, plain, keys) == 0
+        assert undo_data.is_as_foretold(transaction, UNDO, plain, keys) is is_so
+        now = undo_data.fingerprint_now(transaction, plain)
+        assert (now == foretold[plain]) is is_so, "as hashing every row says"
+        connection.execute("ROLLBACK")
