@@ -76,11 +76,7 @@ def fixed_columns(connection: Connection, schema: str, table: str) -> tuple[str,
 
 
 def find(transaction: Transaction, wanted: Wanted, present: sql.Composable) -> Difference:
-    """Write down which rows differ, and count them; ``present`` gives the rows as they are.
-
-    Raises:
-        TargetError: the table has two rows with one key. Nothing was written to it.
-    """
+    """Write down which rows differ, and count them; ``present`` gives the rows as they are."""
     transaction.execute(
         sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(
             wanted.differing, _differing(wanted, present)
