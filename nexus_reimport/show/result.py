@@ -16,6 +16,7 @@ from nexus_reimport.model import (
     Report,
     Result,
 )
+from nexus_reimport.settings import Write
 from nexus_reimport.show.page import Cell, Marked, Page, ShownTable, TextLine, Tone, table
 from nexus_reimport.stages.approval import short
 
@@ -121,6 +122,13 @@ def _inside(value: Rehearsal) -> tuple[TextLine | ShownTable, ...]:
     )
 
 
+_WRITES = {
+    Write.DIFFERENCES: "Only rows that differ are written; the state after is the same as if all"
+    " had been deleted and imported afresh.",
+    Write.ALL: "Every row of the wiped tables is deleted and inserted.",
+}
+
+
 def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
     """What is to be approved, and how; first, why an approval would be refused today."""
     typed = short(value.digest)
@@ -162,6 +170,7 @@ def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
                 f"On the command line: nexus-reimport run {value.environment} --approve {typed}"
             ),
             TextLine(f'In JupyterLab: approve = "{typed}" in the second cell of 02_execute'),
+            TextLine(_WRITES[value.write]),
             table(
                 "The approval covers these digests, and the state before and after",
                 "what | digest",
