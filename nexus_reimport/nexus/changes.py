@@ -15,19 +15,19 @@ Linking tables, whose rows are protected, only have ``now`` and ``newer``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from nexus_reimport.files import private
-from nexus_reimport.nexus import references, undo_data
+from nexus_reimport.nexus import references, undo_data, versions
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import LONGEST_NAME, scalar, table_name
 from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoTable
 from nexus_reimport.nexus.transaction import Transaction
-from nexus_reimport.nexus.undo_data import hashed, hashed_columns, links_not_fixed
+from nexus_reimport.nexus.undo_data import Part, hashed, hashed_columns, links_not_fixed
 
 SAMPLE = 5
 
@@ -70,10 +70,25 @@ class Since:
         return not self.pointed_at and not any(n.rows for n in self.newer)
 
 
-def remember_before(transaction: Transaction, undo: UndoData) -> None:
-    """Hash the rows as they were before the run; they cannot change, so no lock is needed."""
-    for part in undo.tables:
-        _temporary(transaction, "was", part, undo_data.hashed_before(undo, part))
+def look_ahead(transaction: Transaction, undo: UndoData) -> frozenset[Part]:
+    """Hash the rows as they are, and as they were before the run, while nobody waits for us.
+
+    Gives the parts of which versions tell, under the locks, whether the rows still are so.
+    """
+    comparable = versions.write_down(transaction, undo.parts)
+    for part in undo.parts:
+        transaction.let_go_first()
+        _look(transaction, part)
+    for table in undo.tables:
+        transaction.let_go_first()
+        _temporary(transaction, "was", table, undo_data.hashed_before(undo, table))
+    return comparable
+
+
+def _look(transaction: Transaction, part: Part) -> None:
+    query = hashed(transaction.schema, part.table, part.key, hashed_columns(part))
+    transaction.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(temporary("now", part)))
+    _temporary(transaction, "now", part, query)
 
 
 def fingerprints(transaction: Transaction, undo: UndoData) -> dict[str, Fingerprint]:
@@ -85,13 +100,21 @@ def fingerprints(transaction: Transaction, undo: UndoData) -> dict[str, Fingerpr
 
 
 def find(
-    transaction: Transaction, undo: UndoData, known: Sequence[Reference], *, keep: bool
+    transaction: Transaction,
+    undo: UndoData,
+    known: Sequence[Reference],
+    *,
+    keep: bool,
+    same: Collection[Part] = (),
 ) -> Since:
-    """Compare the rows as they are with what the run left; with ``keep`` newer rows stay."""
+    """Compare the rows as they are with what the run left; with ``keep`` newer rows stay.
+
+    The parts ``same`` are as ``look_ahead`` has found them; the others are read again.
+    """
     newer = []
     for part in undo.parts:
-        query = hashed(transaction.schema, part.table, part.key, hashed_columns(part))
-        _temporary(transaction, "now", part, query)
+        if part not in same:
+            _look(transaction, part)
         _temporary(
             transaction,
             "newer",

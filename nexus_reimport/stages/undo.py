@@ -41,6 +41,7 @@ from nexus_reimport.nexus import (
     registry,
     schema,
     undo_data,
+    versions,
     waiters,
 )
 from nexus_reimport.nexus.changes import Since
@@ -284,14 +285,15 @@ class _Work:
             database = Database.read(self._connection, self._mapping)
             undoes, undo = latest(database, self._request.undoes)
             known = _known(database, undo)
-            since.remember_before(self._transaction, undo)
+            same = since.look_ahead(self._transaction, undo)
             parents_first = [self._wanted(undo, part) for part in undo.tables]
         with step("wait for locks"):
             tables = [p.table for p in undo.parts]
             self._transaction.lock(tuple(dict.fromkeys(tables)))
         with step("compare with what was approved"):
             self._compare_schema(undoes)
-            newer = since.find(self._transaction, undo, known, keep=self._keep)
+            same -= {part for part in same if versions.moved(self._transaction, part)}
+            newer = since.find(self._transaction, undo, known, keep=self._keep, same=same)
             self._compare(database, since.fingerprints(self._transaction, undo))
             self._require_choice(newer)
             found = {
