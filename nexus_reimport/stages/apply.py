@@ -216,7 +216,7 @@ class _Work:
             self._require_new_keys()
         # every foreign key of Nexus can be deferred; its rows come back in this transaction
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
-        parents_first = list(self._wanted.values())
+        parents_first = [self._wanted[part.table] for part in self._undo.tables]
         with step("delete"):
             deleted = self._each(differences.delete, reversed(parents_first), found)
         with step("update"):
