@@ -247,7 +247,7 @@ def test_pg_dump_fails_without_each_right_that_the_list_asks_for_it(
 
 
 REVOKED = (
-    ("INSERT, DELETE ON TABLE notes", "INSERT, DELETE on table public.notes"),
+    ("INSERT, DELETE ON TABLE notes", "INSERT, DELETE, UPDATE on table public.notes"),
     ("SELECT ON TABLE clinics", "SELECT on table public.clinics"),
     ("UPDATE (object_id) ON TABLE documents_document", "on table public.documents_document"),
     ("USAGE ON SCHEMA public", "USAGE on schema public"),
