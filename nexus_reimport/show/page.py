@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from nexus_reimport.record import marks
+from nexus_reimport.record import marks, rendering
 
 if TYPE_CHECKING:
     import pandas
@@ -26,20 +26,6 @@ class Tone(StrEnum):
     ATTENTION = "look"
     BAD = "bad"
     FAINT = "faint"
-
-
-# Once per page. JupyterLab and nbconvert align every table cell to the right, with a rule of two
-# classes; `!important` is what overrides it.
-STYLE = """<style>
-section.nexus p, section.nexus th, section.nexus td { text-align: left !important }
-section.nexus th.number, section.nexus td.number { text-align: right !important }
-section.nexus .sum { font-weight: bold }
-section.nexus .good { color: #1a7f37; font-weight: bold }
-section.nexus .look { color: #9a6700; font-weight: bold }
-section.nexus .bad { color: #cf222e; font-weight: bold }
-section.nexus .faint { color: #6e7781; font-weight: bold }
-section.nexus figure { margin: 0 }
-</style>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +68,9 @@ class ShownTable:
         """The table; numbers are aligned to the right."""
         head = "".join(_th(name, right=self._is_number(n)) for n, name in enumerate(self.columns))
         body = "".join(self._row(n) for n in range(len(self.rows)))
-        caption = f"<p><b>{escape(self.caption)}</b></p>" if self.caption else ""
-        return f"{caption}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
+        table = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f'<div class="wide">{table}</div>'
 
     def as_frame(self) -> pandas.DataFrame:
         """The table as a pandas data frame, to sort, filter or sum in a notebook.
@@ -173,7 +160,8 @@ class Page:
 
     def _repr_html_(self) -> str:
         shown = "".join(part.as_html() for part in self.parts)
-        return f'{STYLE}<section class="nexus"><h4>{escape(self.title)}</h4>{shown}</section>'
+        head = f"<h3>{escape(self.title)}</h3>"
+        return f'{rendering.STYLE}<section class="nexus">{head}{shown}</section>'
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
@@ -205,8 +193,14 @@ class Page:
         return blocks
 
 
+class Displayed(Protocol):
+    """What a cell can display: as HTML, and as text by its ``repr``."""
+
+    def _repr_html_(self) -> str: ...
+
+
 def bundle(
-    page: Page, facts: Mapping[str, object] | None = None
+    page: Displayed, facts: Mapping[str, object] | None = None
 ) -> tuple[dict[str, str], dict[str, object]]:
     """A page as an output's data and metadata; ``facts`` is what it says to a program."""
     data = {"text/html": page._repr_html_(), "text/plain": repr(page)}
@@ -257,7 +251,7 @@ def _class(*names: str) -> str:
 
 
 def _th(name: str, *, right: bool) -> str:
-    return f"<th{_class('number' * right)}>{escape(name)}</th>"
+    return f'<th scope="col"{_class("number" * right)}>{escape(name)}</th>'
 
 
 def _td(cell: Cell, *, right: bool, bold: bool) -> str:

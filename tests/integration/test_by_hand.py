@@ -107,9 +107,9 @@ def test_a_page_that_was_stepped_through_comes_into_the_record_clean(
     assert (sealed.sealed, sealed.error) == (True, ""), sealed.error
     assert "PARTIAL, exit code 1, stepped through by hand" in sealed.summary
     page = pages.read(run.folder / "page.ipynb")
-    assert "Stepped through by hand" in page.cells[0].source
-    assert "Cells that were executed: 5 of 5" in page.cells[0].source
-    assert "1, 2, 3, 4, 5 (once each, from the top)" in page.cells[0].source
+    assert "Stepped through by hand" in page.cells[1].source
+    assert "Cells that were executed: 5 of 5" in page.cells[1].source
+    assert "1, 2, 3, 4, 5 (once each, from the top)" in page.cells[1].source
     kinds = [o.metadata[marks.NAME].get("facts", {}) for cell in outputs_of(run) for o in cell]
     assert {"withheld": {"stdout": 1}} in kinds
     assert kinds.count({}) == 2
