@@ -332,11 +332,14 @@ def _looks(seen: _Record) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def of_plan(plan: Plan) -> list[str]:
-    """What a person should look at in a plan, the largest things first."""
+def of_plan(plan: Plan, *, with_missing: bool = True) -> list[str]:
+    """What a person should look at in a plan, the largest things first.
+
+    ``with_missing``: and how many decisions are missing.
+    """
     entities = plan.entities.values()
     return [
-        *_missing(plan),
+        *(_missing(plan) if with_missing else ()),
         *_all_of_a_column(entities),
         *_not_recognised(entities),
         *_odd(entities),
@@ -392,10 +395,10 @@ def _odd(entities: Iterable[EntityPlan]) -> Iterator[str]:
 
 
 def _to_fill_in(plan: Plan) -> Iterator[str]:
-    for kind in plan.by_hand:
-        if kind.waiting:
-            rows = wording.amount(kind.waiting, "row")
-            yield f"{rows} need a value that only a person knows: {name_of(kind.kind)}"
+    waiting = {kind.kind: kind.waiting for kind in plan.by_hand if kind.waiting}
+    if waiting:
+        rows = wording.amount(sum(waiting.values()), "row")
+        yield f"{rows} need a value that only a person knows ({_counts(waiting)})"
 
 
 def of_checks(report: Report | None) -> list[str]:

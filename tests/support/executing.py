@@ -44,8 +44,7 @@ def cells(run: Run, page: str = "page") -> list[Any]:
     return [
         c
         for c in read.cells
-        if c.cell_type == "code"
-        and not _OTHERS & set(c.metadata.get("tags", ()))
+        if c.cell_type == "code" and not _OTHERS & set(c.metadata.get("tags", ()))
     ]
 
 
