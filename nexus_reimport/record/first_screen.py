@@ -98,7 +98,7 @@ class FirstScreen:
             f'<section class="nexus first" aria-label="Summary of this run">'
             f'<p class="banner {kind}"><b>{escape(self.environment.upper())}</b>'
             f"{escape(self.banner[len(self.environment) :])}</p>"
-            f'<p class="verdict {self.tone}">{escape(self.headline)}</p>{table}'
+            f'<p class="verdict {self.tone}"><strong>{escape(self.headline)}</strong></p>{table}'
             f'<p class="as-of">as of {self.at:%Y-%m-%d %H:%M:%S} UTC</p></section>'
         )
 
@@ -112,7 +112,10 @@ class FirstScreen:
 
 def _row(line: Line) -> str:
     tone = f' class="{line.tone}"' if line.tone else ""
-    return f'<tr><th scope="row">{escape(line.name)}</th><td{tone}>{escape(line.text)}</td></tr>'
+    # JupyterLab takes the style sheet out of a notebook that nobody has trusted, and no style
+    left = ' style="text-align: left"'
+    head = f'<th scope="row"{left}>{escape(line.name)}</th>'
+    return f"<tr>{head}<td{tone}{left}>{escape(line.text)}</td></tr>"
 
 
 def read(folder: Path) -> FirstScreen:
