@@ -408,7 +408,7 @@ def test_the_first_screen_of_a_run_has_the_transactions_own_counts(clinic: Clini
     run = clinic.executed().run
     screen = first_screen.read(run.folder)
     assert screen.headline == "COMPLETE: deleted, imported and verified"
-    assert f"{DEV.upper()} · {clinic.databases['dev']} on 127.0.0.1" in screen.banner
+    assert f" on 127.0.0.1 · run {run.id} · " in screen.banner
     assert screen.banner.endswith("made-up clinic")
     done, says = run.load(Applied), {line.name: line.text for line in screen.lines}
     deleted, inserted = sum(done.deleted.values()), sum(done.inserted.values())
