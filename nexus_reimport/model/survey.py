@@ -75,7 +75,7 @@ class Survey:
     defaults: dict[str, dict[str, str]] = field(default_factory=dict)  # by entity: column -> text
     linking: dict[str, RowFile] = field(default_factory=dict)  # of each linking table, all columns
     linking_keys: dict[str, str] = field(default_factory=dict)  # the key column of each
-    runs: RowFile | None = None  # committed in this database: run, digest of its row
+    runs: RowFile | None = None  # committed in this database: run, digest of its row, number
     inventory: RowFile | None = None  # what the catalog says of the whole database
     protected: RowFile | None = None  # table, key, hash of each row of protected tables
     elsewhere: dict[str, Fingerprint] = field(default_factory=dict)  # of other schemas' tables

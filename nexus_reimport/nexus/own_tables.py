@@ -34,7 +34,7 @@ class Once(Protocol):
 class OwnTables:
     """What of our own tables could be read, part by part."""
 
-    runs: RowFile | Unread  # run, digest of its row
+    runs: RowFile | Unread  # run, digest of its row, number
     rows: Rows | Unread  # what never changes of the runs' rows
     loaded: RowFile | Unread
     undo: UndoData | Unread  # what the undo data of the run must be

@@ -12,7 +12,6 @@ from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import (
     Applied,
     EntityPlan,
-    Level,
     LinkPlan,
     Plan,
     Proposal,
@@ -23,7 +22,7 @@ from nexus_reimport.model import (
     Scope,
 )
 from nexus_reimport.page import status
-from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record import Run, Verdict, first_screen
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.settings import Settings
@@ -174,35 +173,9 @@ def _links(links: LinkPlan) -> Links:
     )
 
 
-def _looks(plan: Plan, before: Report | None) -> Iterator[str]:
-    """What a person should look at, the largest things first."""
-    for entity in plan.entities.values():
-        yield from _of_entity(entity, status.name_of(entity.entity))
-    for kind in plan.by_hand:
-        if kind.waiting:
-            rows = wording.amount(kind.waiting, "row")
-            name = kind.kind.replace("_", " ").capitalize()
-            yield f"{name}: {rows} need a value that only a person knows; fill in manual.xlsx"
-    for result in before.results if before else ():
-        if result.level is Level.REVIEW and not result.passed:
-            yield f"{result.claim.rstrip('.')}: not so for {result.found}"
-
-
-def _of_entity(entity: EntityPlan, name: str) -> Iterator[str]:
-    for column in entity.changes:
-        if column.different and column.different == entity.replaced:
-            label = column.column.replace("_", " ")
-            yield (
-                f"{name}: all {column.different:,} that are in Nexus already get another “{label}”,"
-                " that of FileMaker"
-            )
-    if entity.ambiguous:
-        listed = wording.some(entity.ambiguous)
-        yield f"{name}: two rows of Nexus claim one FileMaker record: {listed}"
-    for fit in entity.fits:
-        if fit.is_over:
-            held = wording.part(fit.misfits, fit.held)
-            yield f"{name}: {fit.column}: {held} values do not fit"
+def _looks(plan: Plan, before: Report | None) -> list[str]:
+    """What a person should look at, as the first screen of the preflight's page has it."""
+    return [*first_screen.of_plan(plan, with_missing=False), *first_screen.of_checks(before)]
 
 
 # ---------------------------------------------------------------- lines to paste

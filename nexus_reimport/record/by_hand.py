@@ -118,7 +118,7 @@ def collect(run: Run) -> None:
             withheld = pages.clean(run.private, page)
             _describe(page, path.stem)
             name = pages.free_name(run.folder, run.private, path.stem)
-            pages.put(run.folder, name, page, withheld, by_hand=source)
+            pages.put(run.folder, run.private, name, page, withheld, by_hand=source)
 
 
 def _shows(run: Run, page: Any) -> bool:

@@ -146,9 +146,9 @@ def _entries(payload: Path) -> list[journal.Entry]:
         return []
 
 
-def value(kind: type[T], payload: Path) -> T | None:
+def value(kind: type[T], payload: Path, name: str = "") -> T | None:
     """A stage's value in ``payload``; None where it is not there, or cannot be read."""
-    path = payload / values.file_name(kind)
+    path = payload / values.file_name(kind, name)
     with suppress(RecordError, OSError):
         return model.load(kind, path) if path.is_file() else None
     return None

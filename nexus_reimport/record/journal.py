@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -293,6 +293,19 @@ def unfinished(entries: Sequence[Entry]) -> set[str]:
         else:
             running.discard(entry.stage)
     return running
+
+
+def seconds(entries: Iterable[Entry]) -> dict[str, float]:
+    """Stage -> how long it took; all attempts of a stage are added."""
+    spent: dict[str, float] = {}
+    began: dict[str, datetime] = {}
+    for entry in entries:
+        if entry.event is Event.STARTED:
+            began[entry.stage] = entry.at
+        elif entry.event in (Event.FINISHED, Event.FAILED) and entry.stage in began:
+            took = (entry.at - began.pop(entry.stage)).total_seconds()
+            spent[entry.stage] = spent.get(entry.stage, 0) + took
+    return spent
 
 
 def was_executed(entries: Sequence[Entry]) -> bool:

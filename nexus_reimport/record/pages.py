@@ -19,7 +19,7 @@ from typing import Any
 from nexus_reimport import CHECKOUT, wording
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import journal, marks
+from nexus_reimport.record import first_screen, journal, marks, rendering
 
 EXECUTED = "pages"  # in a run's private folder: pages as they were executed
 SET_ASIDE = "set_aside"  # in a run's private folder: pages that were not as they were put there
@@ -46,7 +46,9 @@ _CELL = {
 }
 _LISTS = frozenset({"tags", "serves"})
 _OF_SHIPPED = re.compile(r"The outputs stored here are those of a made-up clinic[^.]*\.\n*")
-_SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
+_MADE_HERE = (
+    "# Where the run stood when this page came into the record; no cell of the page made it"
+)
 Page = Any  # nbformat's node
 
 
@@ -68,12 +70,15 @@ def move_in(folder: Path, apart: Path, name: str) -> None:
         OSError, ValueError: the page cannot be read, or not be written; it is not in the record.
     """
     page = read(apart / EXECUTED / f"{name}.ipynb")
-    put(folder, name, page, clean(apart, page))
+    put(folder, apart, name, page, clean(apart, page))
 
 
-def put(folder: Path, name: str, page: Page, withheld: Counter[str], by_hand: str = "") -> None:
+def put(
+    folder: Path, apart: Path, name: str, page: Page, withheld: Counter[str], by_hand: str = ""
+) -> None:
     """Put a clean page and its HTML into the record, and say so in the journal.
 
+    Its first screen is made anew, from what the record says now, and stands above all other cells.
     ``by_hand`` is where a page lies that was stepped through: the lab's folder, and its name there.
     """
     import nbformat
@@ -81,8 +86,9 @@ def put(folder: Path, name: str, page: Page, withheld: Counter[str], by_hand: st
     for cell in page.cells:
         if cell.cell_type == "markdown":
             cell.source = _OF_SHIPPED.sub("", cell.source)
+    page.cells = [_first_screen(folder, apart), *_without_first_screen(page)]
     text = nbformat.writes(page).encode()  # type: ignore[no-untyped-call]
-    shown = html(page, name).encode()
+    shown = rendering.html(page, name).encode()
     private.place_new(folder / f"{name}.ipynb", text)
     private.place_new(folder / f"{name}.html", shown)
     journal.append(
@@ -93,6 +99,28 @@ def put(folder: Path, name: str, page: Page, withheld: Counter[str], by_hand: st
         withheld=dict(withheld),
         **({"by_hand": by_hand} if by_hand else {}),
     )
+
+
+def _first_screen(folder: Path, apart: Path) -> Any:
+    """A cell that shows where the run stands now, whatever the page itself came to show."""
+    import nbformat
+
+    screen = first_screen.read(folder)
+    data = {"text/html": rendering.STYLE + screen.as_html(), "text/plain": screen.as_text()}
+    shown = nbformat.v4.new_output(  # type: ignore[no-untyped-call]
+        "display_data", data=data, metadata=marks.marked(apart, data)
+    )
+    return nbformat.v4.new_code_cell(  # type: ignore[no-untyped-call]
+        _MADE_HERE,
+        id=rendering.FIRST_SCREEN,
+        outputs=[shown],
+        metadata={"tags": [rendering.FIRST_SCREEN], "jupyter": {"source_hidden": True}},
+    )
+
+
+def _without_first_screen(page: Page) -> Iterator[Any]:
+    """The cells of a page but the one that an earlier ``put`` has made."""
+    return (cell for cell in page.cells if not rendering.is_first_screen(cell))
 
 
 def before_seal(folder: Path, apart: Path) -> None:
@@ -124,7 +152,7 @@ def _again(folder: Path, apart: Path, page: Path) -> None:
 
     def work() -> None:
         found = read(aside / f"{page.name}.ipynb")
-        put(folder, str(page), found, clean(apart, found))
+        put(folder, apart, str(page), found, clean(apart, found))
 
     _or_untidy(folder, str(page), work)
 
@@ -169,15 +197,6 @@ def read(path: Path) -> Page:
         raise ValueError("no notebook that can be read") from None
 
 
-def html(page: Page, name: str) -> str:
-    """A notebook as one HTML file without scripts: it asks no other host for anything."""
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(embed_images=True)  # type: ignore[no-untyped-call]
-    text, _ = exporter.from_notebook_node(page, resources={"metadata": {"name": name}})
-    return _SCRIPT.sub("", str(text))
-
-
 def shipped(page: str) -> list[dict[str, Any]]:
     """The cells of a page of the runbook; none where it has no page of that name."""
     path = CHECKOUT / "runbook" / f"{page}.ipynb"
@@ -189,7 +208,7 @@ def empty() -> str:
     """The HTML of a page with nothing on it: what every page holds, whatever it shows."""
     import nbformat
 
-    return html(nbformat.v4.new_notebook(), "page")  # type: ignore[no-untyped-call]
+    return rendering.html(nbformat.v4.new_notebook(), "page")  # type: ignore[no-untyped-call]
 
 
 # ---------------------------------------------------------------- what stays

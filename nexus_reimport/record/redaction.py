@@ -58,9 +58,10 @@ def redact(settings: Settings, run: Run) -> Found:
     sweep, _ = closing.searching(settings, run)
     if found := _sorted(run, sweep).redacted:
         aside = _new_folder_aside(run)
+        # first the journal: the first screen of each page says what stands there
+        _redact_journal(run, sweep, found, aside)
         for name in sorted({Path(hit.file).stem for hit in found if hit.file != _JOURNAL}):
             _redact_page(run, sweep, name, aside)
-        _redact_journal(run, sweep, found, aside)
     left = _sorted(run, sweep)
     return Found(found, left.redacted + left.left)
 
@@ -95,7 +96,7 @@ def _redact_page(run: Run, sweep: Sweep, name: str, aside: Path) -> None:
         if path.exists():
             shutil.move(path, aside / path.name)
     gone = pages.redact(run.private, page, sweep.finds)
-    pages.put(run.folder, name, page, gone)
+    pages.put(run.folder, run.private, name, page, gone)
 
 
 def _redact_journal(run: Run, sweep: Sweep, found: tuple[Hit, ...], aside: Path) -> None:

@@ -98,12 +98,16 @@ class Preflight(Steps):
     def survey_and_backup(self) -> tuple[Survey, Backup]:
         """Read Nexus and dump it, both from one exported snapshot, so that they show one moment."""
 
+        progress = self.bar("survey, then backup")
+
         def work() -> tuple[Survey, Backup]:
+            progress(0, 2)
             with (
                 waiters.reading(self.settings.postgres) as connection,
                 exported_snapshot(connection) as shared,
             ):
                 surveyed = survey.read(connection, self.mapping, self.folder, self.task)
+                progress(1, 2)
                 # the other tables are hashed in part only, and the backup compares whole ones
                 known = {
                     f"{self.mapping.schema_name}.{name}": table.fingerprint
@@ -113,6 +117,7 @@ class Preflight(Steps):
                 saved = backup.take(
                     connection, shared, self.settings.postgres, self.mapping, self.folder, known
                 )
+            progress(2, 2)
             return surveyed, saved
 
         self._begin_step("survey")  # one step with two values, so it cannot use step()

@@ -28,7 +28,7 @@ from nexus_reimport.errors import (
 from nexus_reimport.events import Event
 from nexus_reimport.interrupt import Interrupted
 from nexus_reimport.model import Proposal, Refusal, Scope
-from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record import Run, Verdict, journal
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import opening, rollback
 from nexus_reimport.runbook.steps import TASKS
@@ -324,8 +324,17 @@ def _execute(
     if say:
         say(f"{run.environment}: {page}, run {run.id}")
     given = _parameters(page, run.environment, run.id, signed, rehearsed=rehearsed)
-    with run.at_work(), watching(run, say):
+    with run.at_work(), watching(run, say, _earlier(run) if say else {}):
         notebook.execute(run, page, given)
+
+
+def _earlier(run: Run) -> dict[str, float]:
+    """Stage -> its seconds in the latest runs of the same kind that came to it."""
+    spent: dict[str, float] = {}
+    for one in record.every(environments.load(run.environment)):
+        if one.id != run.id and one.kind == run.kind:
+            spent |= journal.seconds(one.events())
+    return spent
 
 
 def settle_doubt(run: Run) -> None:

@@ -8,6 +8,7 @@ from nexus_reimport.show.activity import activity
 from nexus_reimport.show.before import backup, census, counts, snapshot, survey
 from nexus_reimport.show.doctor import examination
 from nexus_reimport.show.failure import failure
+from nexus_reimport.show.first_screen import banner, first_screen
 from nexus_reimport.show.page import Page, table
 from nexus_reimport.show.pictures import completeness, flow, stage_times, transaction_times
 from nexus_reimport.show.planned import plan, plan_text
@@ -41,6 +42,7 @@ __all__ = [
     "applied",
     "approval",
     "backup",
+    "banner",
     "bar",
     "census",
     "completeness",
@@ -49,6 +51,7 @@ __all__ = [
     "examination",
     "facts",
     "failure",
+    "first_screen",
     "flow",
     "plan",
     "plan_text",

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from nexus_reimport import wording
 from nexus_reimport.model import Backup, Census, Extract, Snapshot, Survey
 from nexus_reimport.show.page import (
+    Folded,
     Marked,
     Page,
     ShownTable,
@@ -14,6 +15,8 @@ from nexus_reimport.show.page import (
     Tone,
     attention,
     equal,
+    folded,
+    listed,
     table,
 )
 from nexus_reimport.show.rollback import undo_data
@@ -30,14 +33,23 @@ def snapshot(value: Snapshot) -> Page:
                 f"{wording.amount(rows, 'record')} of {wording.amount(len(extracts), 'table')}"
                 f" in {value.seconds:,.2f} s."
             ),
-            _usage(value),
             *_dates(value),
-            _proof(extracts),
-            *_exported(extracts),
+            _whole(extracts),
+            folded(_usage(value)),
+            *map(folded, _exported(extracts)),
             *_cleaned(extracts),
             _renamed(extracts),
         ),
     )
+
+
+def _whole(extracts: Collection[Extract]) -> ShownTable | Folded:
+    """The proof that each table is whole; folded where it is."""
+    proof = _proof(extracts)
+    whole = sum(e.count_at_start == e.rows == e.distinct_keys == e.count_at_end for e in extracts)
+    if whole < len(extracts):
+        return proof
+    return folded(proof, summary=f"{wording.amount(whole, 'table')}, each read completely")
 
 
 def _usage(value: Snapshot) -> ShownTable:
@@ -166,19 +178,27 @@ def survey(value: Survey) -> Page:
     return Page(
         f"Nexus as it is: {value.database}, PostgreSQL {value.server_version}",
         (
-            _counts(value),
-            _attachments(value),
-            roles,
-            pointers,
+            *_problems(value),
+            *(TextLine(notice, Tone.ATTENTION) for notice in value.notices),
+            *_dangling(value),
+            folded(_counts(value), _attachments(value), summary="Rows, documents and images"),
+            folded(roles),
+            folded(pointers),
             TextLine(
                 f"{unused:,} more columns could reference them but do not;"
                 f" {value.scanned_columns:,} columns were searched for ids."
             ),
-            *([undo_data(value.undo)] if value.undo else []),
-            *_problems(value),
-            *(TextLine(notice, Tone.ATTENTION) for notice in value.notices),
+            *([folded(undo_data(value.undo))] if value.undo else []),
         ),
     )
+
+
+def _dangling(value: Survey) -> Iterator[TextLine]:
+    """One line for the references that lead to no row, before anything was changed."""
+    counts = {f"in {p.table}.{p.column}": p.dangling for p in value.pointers if p.dangling}
+    if counts:
+        text = f"References that lead to no row, already now: {listed(counts)}."
+        yield TextLine(text, Tone.ATTENTION)
 
 
 def counts(value: Survey) -> Page:
@@ -195,7 +215,7 @@ def backup(value: Backup) -> Page:
                 f"{value.dump}: {_size(value.dump_bytes)}, {value.tables_in_dump:,} tables, made by"
                 f" pg_dump {value.client_version} from PostgreSQL {value.server_version}."
             ),
-            table("Rows exported to CSV", "file | rows", sorted(value.csv_rows.items())),
+            folded(table("Rows exported to CSV", "file | rows", sorted(value.csv_rows.items()))),
             TextLine(
                 "The dump and the CSV files show the moment of the survey. They hold patients'"
                 " data: only your user can read them (mode 0600)."

@@ -1,21 +1,38 @@
-"""In a kernel: an error of this package that leaves a cell is displayed as a page of its own.
+"""In a kernel: what ends a cell is shown in four lines, and not as a traceback.
 
-It is told by its class itself. Its traceback, like that of any other error, is not kept in a
-record. A group of errors is reported as one, like any other.
+An error of this package is told by its class itself. A name that a page's first cells give, and
+that is not there, means that they were not run; an interrupt says what state is left. The traceback
+of any other error is not kept in a record. A group of errors is reported as one, like any other.
 """
 
 from __future__ import annotations
 
+import os
 import traceback
 from types import TracebackType
 from typing import Any
 
-from nexus_reimport.errors import ReimportError, is_ours
+from nexus_reimport.errors import ReimportError, StopError, is_ours
+from nexus_reimport.record import Run, State, marks
+
+# What the cells of the pages give to the cells below them.
+NAMES = frozenset(
+    {"approve", "approve_rehearsed", "approved_by", "book", "done", "environment", "links_only"}
+    | {"made", "newer", "proposed", "reason", "rollback", "run_id", "runbook", "saved", "seen"}
+    | {"show", "undo_run"}
+)
+_NEXT = {
+    State.AS_IT_WAS: "run this cell again, or begin anew from the top",
+    State.UNKNOWN: "nexus-reimport settle ENV asks the database",
+    State.COMMITTED: "nexus-reimport finish ENV verifies and seals it",
+    State.TAKEN_BACK: "nexus-reimport record list shows what became of it",
+}
 
 
 def load_ipython_extension(shell: Any) -> None:
     """Called by IPython when the kernel starts."""
-    shell.set_custom_exc((ReimportError, BaseExceptionGroup), _display)
+    handled = (ReimportError, BaseExceptionGroup, NameError, KeyboardInterrupt)
+    shell.set_custom_exc(handled, _display)
 
 
 def _display(
@@ -25,17 +42,69 @@ def _display(
     trace: TracebackType | None,
     tb_offset: int | None = None,
 ) -> list[str]:
+    told = _told(shell, error)
+    if told is not None:
+        return _show(shell, told)
     lines: list[str]
-    if isinstance(error, ReimportError) and is_ours(error):
-        from nexus_reimport.show.failure import displayed
-
-        data, metadata = displayed(error)
-        shell.display_pub.publish(data=data, metadata=metadata)
-        lines = [f"{kind.__name__}: {error}"]
-    elif isinstance(error, BaseExceptionGroup):
+    if isinstance(error, BaseExceptionGroup):
         # IPython prints a group, and reports no error: a page would go on as if there was none.
         lines = "".join(traceback.format_exception(error)).splitlines()
     else:
         lines = shell.InteractiveTB.structured_traceback(kind, error, trace, tb_offset=tb_offset)
     shell._showtraceback(kind, error, lines)  # noqa: SLF001 - IPython has no other way to tell it
     return lines
+
+
+def _told(shell: Any, error: BaseException) -> ReimportError | None:
+    """The error in our four lines; None for one that is not ours to tell."""
+    if isinstance(error, ReimportError):
+        return error if is_ours(error) else None
+    if _is_the_runners():
+        return None  # it has words of its own for a kernel that was interrupted
+    if isinstance(error, KeyboardInterrupt):
+        return interrupted(getattr(shell.user_ns.get("book"), "run", None))
+    if isinstance(error, NameError) and error.name in NAMES - shell.user_ns.keys():
+        return not_run(str(error.name))
+    return None
+
+
+def interrupted(run: Run | None) -> ReimportError:
+    """What an interrupt has left, by the journal of the run that the cell was at work on."""
+    if run is None:
+        return StopError("this cell was interrupted", next="run the cell at the top again")
+    return StopError(
+        "this cell was interrupted",
+        where=f"environment {run.environment}, run {run.id}",
+        state=f"the database: {run.state()}",
+        next=_NEXT[run.state()].replace("ENV", run.environment),
+    )
+
+
+def not_run(name: str) -> ReimportError:
+    """What a cell says that needs what a cell above it gives."""
+    return StopError(
+        f"`{name}` is not known yet: the kernel was started again, or the cells above were not run",
+        state="this cell has done nothing",
+        next="run the cell at the top first, then those below it, in their order",
+    )
+
+
+def _show(shell: Any, error: ReimportError) -> list[str]:
+    """Display the error's lines, and end the cell as failed.
+
+    Under the runner the error is reported too: papermill looks for it to know that a page stopped.
+    """
+    from nexus_reimport.show.failure import displayed
+
+    data, metadata = displayed(error)
+    shell.display_pub.publish(data=data, metadata=metadata)
+    lines = [f"{type(error).__name__}: {error}"]
+    if _is_the_runners():
+        shell._showtraceback(type(error), error, lines)  # noqa: SLF001
+    else:
+        shell._last_traceback = lines  # noqa: SLF001 - the reply says that the cell has failed
+    return lines
+
+
+def _is_the_runners() -> bool:
+    return marks.RUN_VARIABLE in os.environ

@@ -6,13 +6,14 @@ saved page shows the same without a network. The same value always gives the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+import base64
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from nexus_reimport.record import marks
+from nexus_reimport.record import marks, rendering
 
 if TYPE_CHECKING:
     import pandas
@@ -28,28 +29,16 @@ class Tone(StrEnum):
     FAINT = "faint"
 
 
-# Once per page. JupyterLab and nbconvert align every table cell to the right, with a rule of two
-# classes; `!important` is what overrides it.
-STYLE = """<style>
-section.nexus p, section.nexus th, section.nexus td { text-align: left !important }
-section.nexus th.number, section.nexus td.number { text-align: right !important }
-section.nexus .sum { font-weight: bold }
-section.nexus .good { color: #1a7f37; font-weight: bold }
-section.nexus .look { color: #9a6700; font-weight: bold }
-section.nexus .bad { color: #cf222e; font-weight: bold }
-section.nexus .faint { color: #6e7781; font-weight: bold }
-section.nexus figure { margin: 0 }
-</style>"""
-
-
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A word or a number with a tone."""
+    """A word or a number with a tone; ``bar`` is the part of a whole that a bar beside it shows."""
 
     value: str | int | float
-    tone: Tone
+    tone: Tone = Tone.PLAIN
+    bar: float | None = None
 
 
+_TABLE = "of table"  # the column of a frame that names the table
 Cell = str | int | float | Marked | None
 
 
@@ -78,12 +67,17 @@ class ShownTable:
     rows: tuple[tuple[Cell, ...], ...]
     last_is_sum: bool = False
 
-    def as_html(self) -> str:
-        """The table; numbers are aligned to the right."""
+    def as_html(self, *, captioned: bool = True) -> str:
+        """The table; numbers are aligned to the right. Under a summary it is not ``captioned``."""
         head = "".join(_th(name, right=self._is_number(n)) for n, name in enumerate(self.columns))
         body = "".join(self._row(n) for n in range(len(self.rows)))
-        caption = f"<p><b>{escape(self.caption)}</b></p>" if self.caption else ""
-        return f"{caption}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        text = escape(self.caption)
+        caption = f"<caption>{text}</caption>" if text and captioned else ""
+        label = f' aria-label="{text}"' if text and not captioned else ""
+        table = (
+            f"<table{label}>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+        return f'<div class="wide">{table}</div>'
 
     def as_frame(self) -> pandas.DataFrame:
         """The table as a pandas data frame, to sort, filter or sum in a notebook.
@@ -128,40 +122,107 @@ class ShownTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
-    """A long table that opens when a person clicks on it; as text, only what it is."""
+class Checks:
+    """Checks: in HTML what is to be read and done, passed ones folded; as text every number."""
 
-    shown: ShownTable
+    every: ShownTable
+    to_read: tuple[CheckLine, ...]
+    passed: tuple[CheckLine, ...]
 
     def as_html(self) -> str:
-        """The table, closed."""
-        head = f"<summary><b>{escape(self.shown.caption)}</b></summary>"
-        return f"<details>{head}{replace(self.shown, caption='').as_html()}</details>"
+        """Those that did not pass, then the others, folded."""
+        shown = _lines_of(self.to_read) if self.to_read else ""
+        if not self.passed:
+            return shown
+        count = f"{len(self.passed):,} check{'s' * (len(self.passed) != 1)} passed"
+        return f"{shown}<details><summary>{count}</summary>{_lines_of(self.passed)}</details>"
 
     def as_text(self) -> str:
-        """What it is, and how many rows it has."""
+        """One table of all checks."""
+        return self.every.as_text()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLine:
+    """One check as a person reads it."""
+
+    verdict: Marked
+    level: str
+    claim: str
+    found: str
+    sample: str  # the first of what offends
+    name: str  # its id, and the lines of the checklist that it serves
+    to_do: str
+
+    def as_html(self) -> str:
+        """One row of three cells."""
+        found = f"<br>{escape(self.found)}" if self.found else ""
+        ids = escape(self.sample)
+        sample = f"<details><summary>which</summary>{ids}</details>" if ids else "<br>"
+        level = f"<br>{escape(self.level)}" if self.level != self.verdict.value else ""
         return (
-            f"[{self.shown.caption}: {len(self.shown.rows):,} rows, in the page and in the record]"
+            f'<tr><td><span class="{self.verdict.tone}">{escape(str(self.verdict.value))}</span>'
+            f"{level}</td><td>{escape(self.claim)}{found}{sample}<code>{escape(self.name)}</code></td>"
+            f"<td>{escape(self.to_do)}</td></tr>"
         )
+
+
+def _lines_of(lines: Iterable[CheckLine]) -> str:
+    heads = ("verdict, level", "claim, and what was found", "what to do")
+    head = "".join(_th(name, right=False) for name in heads)
+    body = "".join(line.as_html() for line in lines)
+    rows = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    table = f'<table aria-label="Checks">{rows}</table>'
+    return f'<div class="wide checks">{table}</div>'
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An SVG picture, and a description of what it shows."""
+    """An SVG picture, a description of what it shows, and the numbers in it."""
 
     svg: str
     words: str
+    numbers: ShownTable
 
     def as_html(self) -> str:
-        """The picture inside the page: it needs no second file and no other host."""
-        return f'<figure aria-label="{escape(self.words)}">{self.svg}</figure>'
+        """The picture as an image that needs no second file, and its numbers, folded."""
+        # base64: JupyterLab shows it in a notebook that nobody has trusted too
+        data = base64.b64encode(self.svg.encode()).decode()
+        image = f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(self.words)}">'
+        numbers = Folded("the numbers of this picture", (self.numbers,))
+        return f"<figure>{image}</figure>{numbers.as_html()}"
 
     def as_text(self) -> str:
         """The description of the picture."""
         return f"[picture: {self.words}]"
 
 
-Part = TextLine | ShownTable | Folded | Picture
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Parts that open when a person clicks on them; as text they are open."""
+
+    summary: str
+    parts: tuple[TextLine | ShownTable | Checks | Picture, ...]
+    in_text: bool = True  # else the text only says how many rows there are
+
+    def as_html(self) -> str:
+        """The parts, closed."""
+        match self.parts:
+            case (ShownTable() as alone,):
+                shown = alone.as_html(captioned=False)
+            case _:
+                shown = "".join(part.as_html() for part in self.parts)
+        return f"<details><summary>{escape(self.summary)}</summary>{shown}</details>"
+
+    def as_text(self) -> str:
+        """The parts one below the other; or what they are, and how many rows they have."""
+        if self.in_text:
+            return "\n\n".join(part.as_text() for part in self.parts)
+        rows = sum(len(part.rows) for part in self.parts if isinstance(part, ShownTable))
+        return f"[{self.summary}: {rows:,} rows, in the page and in the record]"
+
+
+Part = TextLine | ShownTable | Checks | Folded | Picture
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -173,7 +234,8 @@ class Page:
 
     def _repr_html_(self) -> str:
         shown = "".join(part.as_html() for part in self.parts)
-        return f'{STYLE}<section class="nexus"><h4>{escape(self.title)}</h4>{shown}</section>'
+        head = f"<h3>{escape(self.title)}</h3>"
+        return f'{rendering.STYLE}<section class="nexus">{head}{shown}</section>'
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
@@ -181,12 +243,32 @@ class Page:
         """What a cell displays, marked as this package's own for the run that is open."""
         return bundle(self)
 
+    @property
+    def frame(self) -> pandas.DataFrame:
+        """What the page shows, as one pandas data frame: to filter, sort, sum or export.
+
+        Shape: the rows of its table. Of several tables the rows of all, one below the other, with
+        the table's caption in the first column; ``frames`` has each by itself. A page without a
+        table gives its lines.
+        """
+        import pandas
+
+        frames = self.frames
+        if not frames:
+            lines = [part.text for part in self.parts if isinstance(part, TextLine)]
+            return pandas.DataFrame({"line": lines})
+        if len(frames) == 1:
+            return next(iter(frames.values()))
+        named = [frame.assign(**{_TABLE: name}) for name, frame in frames.items()]
+        whole = pandas.concat(named, ignore_index=True)
+        return whole[[_TABLE, *(column for column in whole.columns if column != _TABLE)]]
+
+    @property
     def frames(self) -> dict[str, pandas.DataFrame]:
-        """The page's tables as pandas data frames, by caption, or by number without a caption."""
-        parts = [part.shown if isinstance(part, Folded) else part for part in self.parts]
-        tables = [part for part in parts if isinstance(part, ShownTable)]
+        """Each of its tables as a pandas data frame, by caption, or by number without a caption."""
         return {
-            shown.caption or f"table {n}": shown.as_frame() for n, shown in enumerate(tables, 1)
+            shown.caption or f"table {n}": shown.as_frame()
+            for n, shown in enumerate(_tables(self.parts), 1)
         }
 
     def __repr__(self) -> str:
@@ -205,8 +287,28 @@ class Page:
         return blocks
 
 
+def _tables(parts: Iterable[Part]) -> Iterator[ShownTable]:
+    """The tables of a page, also those that are folded or drawn."""
+    for part in parts:
+        match part:
+            case ShownTable():
+                yield part
+            case Checks():
+                yield part.every
+            case Picture():
+                yield part.numbers
+            case Folded():
+                yield from _tables(part.parts)
+
+
+class Displayed(Protocol):
+    """What a cell can display: as HTML, and as text by its ``repr``."""
+
+    def _repr_html_(self) -> str: ...
+
+
 def bundle(
-    page: Page, facts: Mapping[str, object] | None = None
+    page: Displayed, facts: Mapping[str, object] | None = None
 ) -> tuple[dict[str, str], dict[str, object]]:
     """A page as an output's data and metadata; ``facts`` is what it says to a program."""
     data = {"text/html": page._repr_html_(), "text/plain": repr(page)}
@@ -226,6 +328,14 @@ def cell_text(cell: Cell) -> str:
 def listed(counts: Mapping[str, int], otherwise: str = "none") -> str:
     """``3 without_a_name, 2 unknown``, zeros left out; ``otherwise`` if all are zero."""
     return ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or otherwise
+
+
+def folded(shown: ShownTable, *more: ShownTable, summary: str = "") -> Folded:
+    """Tables, folded; the summary is the caption of the first one, with its number of rows."""
+    if summary or more:
+        return Folded(summary or shown.caption, (shown, *more))
+    rows = f"{shown.caption} ({len(shown.rows):,})"
+    return Folded(rows, (shown,))
 
 
 def table(
@@ -257,9 +367,18 @@ def _class(*names: str) -> str:
 
 
 def _th(name: str, *, right: bool) -> str:
-    return f"<th{_class('number' * right)}>{escape(name)}</th>"
+    return f'<th scope="col"{_class("number" * right)}>{escape(name)}</th>'
 
 
 def _td(cell: Cell, *, right: bool, bold: bool) -> str:
     tone = cell.tone if isinstance(cell, Marked) else Tone.PLAIN
-    return f"<td{_class('number' * right, 'sum' * bold, tone)}>{escape(cell_text(cell))}</td>"
+    text = _bar(cell) + escape(cell_text(cell))
+    return f"<td{_class('number' * right, 'sum' * bold, tone)}>{text}</td>"
+
+
+def _bar(cell: Cell) -> str:
+    """A bar before a number, at most 6 letters long."""
+    if not isinstance(cell, Marked) or cell.bar is None:
+        return ""
+    width = 6 * min(max(cell.bar, 0.0), 1.0)
+    return f'<span class="track"><span class="bar" style="width:{width:.2f}em"></span></span> '

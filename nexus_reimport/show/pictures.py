@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from nexus_reimport.events import Event
-from nexus_reimport.model import Applied, EntityPlan, Plan, Scope
+from nexus_reimport import wording
+from nexus_reimport.model import Applied, ColumnChange, EntityPlan, Plan, Scope
+from nexus_reimport.record import journal
 from nexus_reimport.record.journal import Entry
-from nexus_reimport.show.page import Page, Picture, TextLine
+from nexus_reimport.show.page import Cell, Folded, Page, Picture, TextLine, Tone, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +46,25 @@ def completeness(value: Plan, entity: str = "") -> Page:
     _label(axes, [c.column for c in changes], "% of rows")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     words = f"completeness of {planned.entity} by field, before and after"
-    return Page(f"Completeness of {planned.entity} by field", (Picture(_svg(figure), words),))
+    numbers = table(
+        f"Rows of {planned.entity} with a value, by field",
+        "field | before | after",
+        [(c.column, c.filled_before, c.filled_after) for c in changes],
+    )
+    picture = Folded(
+        "Picture: every field, before and after", (Picture(_svg(figure), words, numbers),)
+    )
+    return Page(f"Completeness of {planned.entity} by field", (*_more_or_less(changes), picture))
+
+
+def _more_or_less(changes: Sequence[ColumnChange]) -> Iterator[TextLine]:
+    """In how many fields more rows have a value than before; the fields in which fewer have one."""
+    more = sum(c.filled_after > c.filled_before for c in changes)
+    yield TextLine(f"{more:,} of {wording.amount(len(changes), 'field')} are filled in more rows.")
+    fewer = [c for c in changes if c.filled_after < c.filled_before]
+    if fewer:
+        named = [f"{c.column} ({c.filled_before:,} → {c.filled_after:,})" for c in fewer]
+        yield TextLine(f"In fewer rows: {wording.some(named)}.", Tone.ATTENTION)
 
 
 def flow(value: Plan) -> Page:
@@ -60,20 +78,20 @@ def flow(value: Plan) -> Page:
     )
     _stack(right, names, [_nexus(e) for e in value.entities.values()], "% of Nexus's rows")
     words = "what becomes of FileMaker's records and of Nexus's rows, by entity"
-    return Page("The flow of records", (Picture(_svg(figure), words),))
+    rows: list[tuple[Cell, ...]] = [
+        (e.entity, *_filemaker(e).values(), *_nexus(e).values()) for e in value.entities.values()
+    ]
+    numbers = table(
+        "What becomes of FileMaker's records and of Nexus's rows",
+        "entity | into its row | into a new row | left out | replaced | kept | purged",
+        rows,
+    )
+    return Page("The flow of records", (Picture(_svg(figure), words, numbers),))
 
 
 def stage_times(events: Iterable[Entry]) -> Page:
     """How long each stage of a run took, from its journal; all attempts of a stage are added."""
-    spent: dict[str, float] = {}
-    began: dict[str, datetime] = {}
-    for entry in events:
-        at, name = entry.at, entry.stage
-        if entry.event is Event.STARTED:
-            began[name] = at
-        elif entry.event in (Event.FINISHED, Event.FAILED) and name in began:
-            spent[name] = spent.get(name, 0) + (at - began.pop(name)).total_seconds()
-    return _times("Time by step", spent)
+    return _times("Time by step", journal.seconds(events))
 
 
 def transaction_times(value: Applied) -> Page:
@@ -89,7 +107,10 @@ def _times(title: str, spent: dict[str, float]) -> Page:
     _label(axes, list(spent), "seconds")
     axes.margins(x=0.15)
     words = ", ".join(f"{name} {seconds:,.2f} s" for name, seconds in spent.items())
-    return Page(title, (Picture(_svg(figure), words or "no step has finished yet"),))
+    numbers = table(title, "step | seconds", list(spent.items()))
+    picture = Picture(_svg(figure), words or "no step has finished yet", numbers)
+    total = TextLine(f"{sum(spent.values()):,.1f} s in {wording.amount(len(spent), 'step')}.")
+    return Page(title, (total, Folded("Picture: each step", (picture,))))
 
 
 def _filemaker(entity: EntityPlan) -> dict[str, int]:

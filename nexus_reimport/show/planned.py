@@ -14,8 +14,10 @@ from nexus_reimport.model import (
     Plan,
     Scope,
 )
+from nexus_reimport.record import first_screen
 from nexus_reimport.show.page import (
     Cell,
+    Folded,
     Marked,
     Page,
     ShownTable,
@@ -23,6 +25,7 @@ from nexus_reimport.show.page import (
     Tone,
     attention,
     equal,
+    folded,
     listed,
     table,
 )
@@ -39,30 +42,64 @@ def plan(value: Plan) -> Page:
         "The plan",
         (
             TextLine(_as_of(value)),
-            _filemaker_side(value),
-            *_or_text(_left_out(value), "Every record of FileMaker is used."),
+            *_undecided(value),
+            *_warnings(value),
+            *_over_budget(entities),
+            *_ambiguous(entities),
             _nexus_side(entities),
             _recognised(entities),
             *_or_text(_unmatched(entities), "FileMaker brings back every row of Nexus."),
-            *_or_text(_changes(entities), "FileMaker changes no value of a row that stays."),
+            *_or_folded(_changes(entities), "FileMaker changes no value of a row that stays."),
             *_respelt(entities),
-            *_or_text(_misfits(entities), "Every value fits its column."),
-            *_over_budget(entities),
-            *_or_text(_overridden(entities), "No named rule changes a value."),
+            *_or_folded(_misfits(entities), "Every value fits its column."),
+            *_or_folded(_overridden(entities), "No named rule changes a value."),
             *_asked(value),
+            _if_odd(_filemaker_side(value), not all(a.adds_up for a in value.accounts)),
+            *_left_out_shown(value, "Every record of FileMaker is used."),
             _links(value.links.values()),
-            *_or_text(_links_to_fix(value.links.values()), "No link has to be fixed."),
+            *_or_folded(_links_to_fix(value.links.values()), "No link has to be fixed."),
             TextLine(
                 "The record lists the ids: ledger.csv, misfits.csv. The values are only in the"
                 " run's private folder: left_out, misfits.csv, and differences.csv with the"
                 f" {value.differences.rows:,} values of Nexus that are different in FileMaker or"
                 " get cleared."
             ),
-            *_ambiguous(entities),
-            *_undecided(value),
             TextLine(f"Plan {value.digest}"),
         ),
     )
+
+
+def _warnings(value: Plan) -> Iterator[TextLine]:
+    """What a person should look at before all tables, the largest things first."""
+    for text in first_screen.of_plan(value, with_missing=False):
+        yield TextLine(f"Look: {text}.", Tone.ATTENTION)
+    for entity in value.entities.values():
+        for text in _contradictions(entity):
+            yield TextLine(f"Look: {entity.entity}: {text}.", Tone.ATTENTION)
+
+
+def _contradictions(entity: EntityPlan) -> Iterator[str]:
+    """Where a decision goes against a rule of the mapping, or cannot be followed to the end."""
+    ruled = {rule.column: rule.rule for rule in entity.overridden if rule.rows and rule.changed}
+    for rule in entity.overridden:
+        if rule.asks and rule.rows and rule.decision not in (None, rule.becomes):
+            rows = wording.amount(rule.rows, "row")
+            yield (
+                f"the rule {rule.rule} would set {rule.column} to {rule.becomes} in {rows}, and"
+                f" the decision is {rule.decision}"
+            )
+    for change in entity.changes:
+        if change.decision == "nexus" and change.different and change.column in ruled:
+            yield (
+                f"Nexus's {change.column} stays by decision, but the rule"
+                f" {ruled[change.column]} sets it in some rows"
+            )
+    for left in entity.unmatched:
+        if left.decision == "purge" and left.kept_by_closure:
+            yield (
+                f"{left.cause} is to be purged, but {left.kept_by_closure:,} of {left.count:,}"
+                " rows stay, because a row references them"
+            )
 
 
 def _as_of(value: Plan) -> str:
@@ -76,7 +113,7 @@ def _links_only(value: Plan) -> Page:
         (
             TextLine(_as_of(value)),
             TextLine("No row is wiped or loaded; only links of documents and images are written."),
-            *_or_text(_left_out(value), "Every record of FileMaker that was read is used."),
+            *_left_out_shown(value, "Every record of FileMaker that was read is used."),
             _links(value.links.values()),
             *_or_text(_links_to_fix(value.links.values()), "No link has to be fixed."),
             TextLine(f"Plan {value.digest}"),
@@ -131,12 +168,12 @@ def _nexus_side(entities: tuple[EntityPlan, ...]) -> ShownTable:
         (
             e.entity,
             e.table,
-            e.rows_before,
+            Marked(e.rows_before, bar=_part(e.rows_before, e)),
             e.replaced,
             e.kept,
             attention(e.purged),
             e.new,
-            e.rows_after,
+            Marked(e.rows_after, bar=_part(e.rows_after, e)),
             equal(e.rows_before, e.replaced + e.kept + e.purged),
         )
         for e in entities
@@ -146,6 +183,11 @@ def _nexus_side(entities: tuple[EntityPlan, ...]) -> ShownTable:
         "entity | table | rows before | replaced | kept | purged | new | rows after | adds up",
         rows,
     )
+
+
+def _part(rows: int, entity: EntityPlan) -> float:
+    """How long the bar of ``rows`` is, beside that of the other side."""
+    return rows / max(entity.rows_before, entity.rows_after, 1)
 
 
 def _loaded(entity: EntityPlan | None, account: Account) -> tuple[int, int]:
@@ -166,6 +208,12 @@ def _left_out(value: Plan) -> ShownTable:
         "source | for | rule | records | at most | within",
         rows,
     )
+
+
+def _left_out_shown(value: Plan, if_empty: str) -> tuple[ShownTable | Folded | TextLine, ...]:
+    """Open where a rule leaves out more than it may."""
+    over = any(n > a.budgets[rule] for a in value.accounts for rule, n in a.left_out.items())
+    return (_left_out(value),) if over else _or_folded(_left_out(value), if_empty)
 
 
 def _within(count: int, budget: int) -> Marked:
@@ -344,12 +392,24 @@ def _undecided(value: Plan) -> Iterator[TextLine]:
     yield from (TextLine(f"  {line}", Tone.BAD) for line in lines)
 
 
+def _or_folded(shown: ShownTable, if_empty: str) -> tuple[Folded | TextLine, ...]:
+    return (folded(shown),) if shown.rows else (TextLine(if_empty),)
+
+
+def _if_odd(shown: ShownTable, odd: bool) -> ShownTable | Folded:
+    """A table of sums: open only where one does not add up."""
+    return shown if odd else folded(shown)
+
+
 def _or_text(shown: ShownTable, if_empty: str) -> tuple[ShownTable | TextLine, ...]:
     return (shown,) if shown.rows else (TextLine(if_empty),)
 
 
-def _share(entity: EntityPlan) -> str:
-    return wording.share(sum(entity.matched.values()), entity.loaded)
+def _share(entity: EntityPlan) -> Marked:
+    matched = sum(entity.matched.values())
+    tone = Tone.ATTENTION if first_screen.is_not_recognised(entity) else Tone.PLAIN
+    share = wording.share(matched, entity.loaded)
+    return Marked(share, tone, matched / entity.loaded if entity.loaded else None)
 
 
 def _decision(decision: str | None) -> Cell:

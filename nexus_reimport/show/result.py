@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nexus_reimport import wording
+from nexus_reimport import checks, wording
 from nexus_reimport.model import (
     Applied,
     Approval,
@@ -17,10 +17,23 @@ from nexus_reimport.model import (
     Result,
 )
 from nexus_reimport.settings import Write
-from nexus_reimport.show.page import Cell, Marked, Page, ShownTable, TextLine, Tone, table
+from nexus_reimport.show.page import (
+    Cell,
+    CheckLine,
+    Checks,
+    Marked,
+    Page,
+    Part,
+    ShownTable,
+    TextLine,
+    Tone,
+    folded,
+    table,
+)
 from nexus_reimport.stages.approval import short
 
 _ORDER = ("STOPS", "REVIEW", "noted", "waived", "passed")
+_COMMITTED = ("after", "after the rollback")  # the stages after COMMIT
 _TONES = {
     "STOPS": Tone.BAD,
     "REVIEW": Tone.ATTENTION,
@@ -58,10 +71,12 @@ def rehearsal(value: Rehearsal) -> Page:
         f"The rehearsal, {value.ground}",
         (
             *proven,
-            table(
-                "The state after the run; the execution must give the same",
-                "table | rows | fingerprint",
-                [(name, f.rows, short(f.digest)) for name, f in sorted(value.after.items())],
+            folded(
+                table(
+                    "The state after the run; the execution must give the same",
+                    "table | rows | fingerprint",
+                    [(name, f.rows, short(f.digest)) for name, f in sorted(value.after.items())],
+                )
             ),
             TextLine(f"Checks inside the transaction: {counted(value.report)}"),
             checks_table(value.report),
@@ -69,7 +84,7 @@ def rehearsal(value: Rehearsal) -> Page:
     )
 
 
-def _on_a_copy(value: Rehearsal) -> tuple[TextLine | ShownTable, ...]:
+def _on_a_copy(value: Rehearsal) -> tuple[Part, ...]:
     verified = value.verified or Report("after", ())
     left_out = ", ".join(value.left_out)
     done = [
@@ -108,7 +123,7 @@ def _on_a_copy(value: Rehearsal) -> tuple[TextLine | ShownTable, ...]:
     )
 
 
-def _inside(value: Rehearsal) -> tuple[TextLine | ShownTable, ...]:
+def _inside(value: Rehearsal) -> tuple[Part, ...]:
     return (
         TextLine(
             "UNPROVEN: the backup has not been restored, the undo has not been tried.", Tone.BAD
@@ -171,19 +186,21 @@ def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
             ),
             TextLine(f'In JupyterLab: approve = "{typed}" in the second cell of 02_execute'),
             TextLine(_WRITES[value.write]),
-            table(
-                "The approval covers these digests, and the state before and after",
-                "what | digest",
-                bound,
-            ),
-            table(
-                "State before and after, by table",
-                "table | rows before | rows after | before | after",
-                [
-                    (name, then.rows, after.rows, short(then.digest), short(after.digest))
-                    for name, then in sorted(value.before.items())
-                    if (after := value.after.get(name)) is not None
-                ],
+            folded(
+                table(
+                    "The approval covers these digests, and the state before and after",
+                    "what | digest",
+                    bound,
+                ),
+                table(
+                    "State before and after, by table",
+                    "table | rows before | rows after | before | after",
+                    [
+                        (name, then.rows, after.rows, short(then.digest), short(after.digest))
+                        for name, then in sorted(value.before.items())
+                        if (after := value.after.get(name)) is not None
+                    ],
+                ),
             ),
         ),
     )
@@ -254,9 +271,18 @@ def _written(rows: int) -> str:
     return f"All rows are as imported afresh; {differed} differed, and only these were written."
 
 
-def checks_table(value: Report) -> ShownTable:
-    """The checks of a report, those that failed first."""
+def checks_table(value: Report) -> Checks:
+    """The checks of a report: those that failed first, those that passed folded."""
     ordered = sorted(value.results, key=lambda r: _ORDER.index(word(r)))
+    passed = tuple(r for r in ordered if word(r) == "passed")
+    return Checks(
+        every=_every(ordered),
+        to_read=tuple(_line(r, value.stage) for r in ordered if r not in passed),
+        passed=tuple(_line(r, value.stage) for r in passed),
+    )
+
+
+def _every(ordered: list[Result]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
         (
             Marked(word(r), _TONES[word(r)]),
@@ -277,6 +303,49 @@ def checks_table(value: Report) -> ShownTable:
         "verdict | level | check | claim | serves | looked at | offend | waived | e.g. | note",
         rows,
     )
+
+
+def _line(result: Result, stage: str) -> CheckLine:
+    said = word(result)
+    return CheckLine(
+        verdict=Marked(said, _TONES[said]),
+        level=result.level,
+        claim=result.claim,
+        found=_found(result),
+        sample=result.listed,
+        name=" ".join([result.check, *result.serves]),
+        to_do=_to_do(result, stage),
+    )
+
+
+def _found(result: Result) -> str:
+    """What a check found, in one line: how many of how many, and its note."""
+    found = result.found if result.offending or not result.looked_at else ""
+    found = found or f"{result.looked_at:,} looked at"
+    return f"{found}; {result.note}" if result.note else found
+
+
+def _to_do(result: Result, stage: str) -> str:
+    """What a person does about it; "" where nothing is to be done."""
+    match word(result):
+        case "STOPS" if stage in _COMMITTED:
+            return (
+                "The run is committed: nexus-reimport finish ENV prints what a person can decide."
+            )
+        case "STOPS" if not result.looked_at:
+            return "Find out why there was nothing to look at: nothing is proven."
+        case "STOPS":
+            waive = "; or waive it by name in the environment's file"
+            return f"Fix it, then run 01_preflight again{waive * _is_waivable(result)}."
+        case "REVIEW":
+            return "Look at it and judge. It does not stop the run."
+        case "waived":
+            return "Accepted by name, in the environment's file."
+    return ""
+
+
+def _is_waivable(result: Result) -> bool:
+    return any(c.waivable for c in checks.REGISTRY if c.name == result.check)
 
 
 def counted(value: Report) -> str:

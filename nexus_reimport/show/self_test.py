@@ -16,6 +16,7 @@ from nexus_reimport.show.page import (
     ShownTable,
     TextLine,
     Tone,
+    folded,
     table,
 )
 
@@ -42,9 +43,10 @@ def _parts(value: SelfTest) -> Iterator[Part]:
         yield _kinds("Missed: verification would have let these pass", value.missed)
     if value.not_possible:
         yield _kinds("Not possible here", value.not_possible)
-    yield _by_sort(value)
-    yield _by_check(value)
-    yield Folded(_kinds("Each kind that was caught", value.caught))
+    yield folded(_by_sort(value))
+    yield folded(_by_check(value))
+    caught = _kinds("Each kind that was caught", value.caught)
+    yield Folded(caught.caption, (caught,), in_text=False)
 
 
 def tested(value: SelfTest) -> str:

@@ -162,7 +162,7 @@ def test_the_runbook_is_stepped_through_in_a_jupyterlab(
         count = sum(cell["cell_type"] == "code" for cell in pages.shipped(page))
         numbers = ", ".join(map(str, range(1, count + 1)))
         assert f"{count} of {count}; their numbers, from the top: {numbers} (once" in told[page]
-    assert "1, 2, 3, 6, 5 (run again, or in another order)" in told["03_verify"]
+    assert "1, 2, 3, 7, 5, 6 (run again, or in another order)" in told["03_verify"]
     assert all("0 changed, 0 added, 0 left out" in text for text in told.values())
     assert {p.name: p.read_bytes() for p in FOLDER.glob("*.ipynb")} == shipped
     texts = [(p.name, p.read_text()) for p in run.bag.rglob("*") if p.is_file()]

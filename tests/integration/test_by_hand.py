@@ -27,7 +27,7 @@ from support.leaking import leaks
 from support.running import DEV
 
 BEGIN = f"from nexus_reimport import runbook, show\nbook = runbook.begin('{DEV}')"
-MADE_UP = "made-up clinic"
+MADE_UP = "those of a made-up clinic"
 SHOWN = "show.Page('One page', ())"
 
 
@@ -107,9 +107,9 @@ def test_a_page_that_was_stepped_through_comes_into_the_record_clean(
     assert (sealed.sealed, sealed.error) == (True, ""), sealed.error
     assert "PARTIAL, exit code 1, stepped through by hand" in sealed.summary
     page = pages.read(run.folder / "page.ipynb")
-    assert "Stepped through by hand" in page.cells[0].source
-    assert "Cells that were executed: 5 of 5" in page.cells[0].source
-    assert "1, 2, 3, 4, 5 (once each, from the top)" in page.cells[0].source
+    assert "Stepped through by hand" in page.cells[1].source
+    assert "Cells that were executed: 5 of 5" in page.cells[1].source
+    assert "1, 2, 3, 4, 5 (once each, from the top)" in page.cells[1].source
     kinds = [o.metadata[marks.NAME].get("facts", {}) for cell in outputs_of(run) for o in cell]
     assert {"withheld": {"stdout": 1}} in kinds
     assert kinds.count({}) == 2
@@ -119,6 +119,27 @@ def test_a_page_that_was_stepped_through_comes_into_the_record_clean(
     texts = [(p.name, p.read_text()) for p in run.bag.rglob("*") if p.is_file()]
     assert leaks(clinic, texts) == []
     assert run.problems() == []
+
+
+def test_what_ends_a_cell_is_four_lines_and_no_traceback(clinic: Clinic, session: Session) -> None:
+    session.run("book.plan()")
+    session.begin()
+    session.run(
+        "book.sign_off()", "import os, signal\nos.kill(os.getpid(), signal.SIGINT)", "1 / 0"
+    )
+    early, _, ours, interrupted, foreign = [cell.outputs for cell in session.page.cells]
+    assert [kind(o) for o in early] == ["StopError"]
+    assert "run the cell at the top first" in early[0].data["text/plain"]
+    assert [kind(o) for o in ours] == ["RecordError"]
+    assert [kind(o) for o in interrupted] == ["StopError"]
+    assert f"run {only_run().id}" in interrupted[0].data["text/plain"]
+    assert "state: the database: as it was: nothing was written" in str(interrupted[0].data)
+    assert [kind(o) for o in foreign] == ["ZeroDivisionError"], "another's error stays as it is"
+
+
+def kind(output: Any) -> str:
+    """The first line of what a cell shows; the name of an error that is shown as one."""
+    return output.get("ename") or output.data["text/plain"].splitlines()[0]
 
 
 def test_what_is_not_saved_is_asked_for_and_can_be_left(clinic: Clinic, session: Session) -> None:

@@ -13,8 +13,8 @@ import pytest
 from nexus_reimport import record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
-from nexus_reimport.model import Plan
-from nexus_reimport.record import Run, State, Verdict
+from nexus_reimport.model import Applied, Approval, Plan
+from nexus_reimport.record import Run, State, Verdict, first_screen
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runner import RollbackOptions
@@ -403,3 +403,18 @@ def test_an_unproven_rehearsal_is_said_at_the_terminal(no_createdb: Clinic) -> N
     assert (
         "UNPROVEN: the backup has not been restored, the undo has not been tried: the role" in page
     )
+
+
+def test_the_first_screen_of_a_run_has_the_transactions_own_counts(clinic: Clinic) -> None:
+    run = clinic.executed().run
+    screen = first_screen.read(run.folder)
+    assert screen.headline == "COMPLETE: deleted, imported and verified"
+    assert f" on 127.0.0.1 · run {run.id} · " in screen.banner
+    assert screen.banner.endswith("made-up clinic")
+    done, says = run.load(Applied), {line.name: line.text for line in screen.lines}
+    deleted, inserted = sum(done.deleted.values()), sum(done.inserted.values())
+    counted = f"the transaction deleted {deleted:,} rows and inserted {inserted:,}"
+    assert says["deleted and imported"].endswith(counted)
+    assert f"{done.relinked['documents']:,} document" in says["linked anew"]
+    assert says["writers waited"] == f"{done.writers_waited:,.1f} s"
+    assert says["approved by"].startswith(run.load(Approval).by)

@@ -223,7 +223,7 @@ def test_a_killed_runner_leaves_its_kernels_files_to_the_next_page_alone(clinic:
         "show.Page(place.name + str(len(list(place.glob('k*')))), ())"
     )
     run = run_page(clinic, source)
-    assert f"{notebook.HOME}0</h4>" in (run.folder / "page.html").read_text()
+    assert f"{notebook.HOME}0</h3>" in (run.folder / "page.html").read_text()
     assert not left.exists()
 
 

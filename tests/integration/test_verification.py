@@ -318,6 +318,10 @@ def test_the_row_of_an_earlier_run_must_stay_what_it_was(
     change = "UPDATE nexus_reimport.runs SET {} WHERE run = '" + first.run.id + "'"
     clinic.do(change.format("seal = 'x'"), role=ROLE)  # written late: no part of it
     assert not failed(verified(second)).keys() & {ROW}
+    clinic.do("UPDATE nexus_reimport.runs SET number = number + 5", role=ROLE)  # of all: no gap
+    assert failed(verified(second))[ROW].sample == (f"{first.run.id} is changed",)
+    clinic.do("UPDATE nexus_reimport.runs SET number = number - 5", role=ROLE)
+    assert not failed(verified(second)).keys() & {ROW}
     clinic.do(change.format("approved_by = 'x'"), role=ROLE)
     assert failed(verified(second))[ROW].sample == (f"{first.run.id} is changed",)
     clinic.do(f"DELETE FROM nexus_reimport.runs WHERE run = '{first.run.id}'", role=ROLE)

@@ -14,6 +14,8 @@ from nexus_reimport.runner import notebook
 from support.clinic import Clinic
 from support.running import DEV
 
+_OTHERS = {"first-screen", "parameters", "injected-parameters"}  # tags of cells that no test gives
+
 
 def page_of(folder: Path, *sources: str, goes_on: bool = False) -> Path:
     """A page with the parameter ``run_id`` and these cells; with ``goes_on``, after errors too."""
@@ -37,13 +39,12 @@ def run_cells(clinic: Clinic, *sources: str, goes_on: bool = False) -> Run:
 
 
 def cells(run: Run, page: str = "page") -> list[Any]:
-    """The code cells of a page of the record, without those of its parameters."""
+    """The code cells of a page of the record, without its first screen and its parameters."""
     read = nbformat.read(run.folder / f"{page}.ipynb", 4)
     return [
         c
         for c in read.cells
-        if c.cell_type == "code"
-        and not {"parameters", "injected-parameters"} & set(c.metadata.get("tags", ()))
+        if c.cell_type == "code" and not _OTHERS & set(c.metadata.get("tags", ()))
     ]
 
 

@@ -158,10 +158,10 @@ def test_an_output_of_a_page_is_withheld_and_the_page_as_executed_does_not_come_
     closing.close(known, run)
     assert holding(run.bag.parent) == []
     kept = pages.read(run.folder / "01_preflight.ipynb")
-    first, note = kept.cells[0].outputs
+    first, note = kept.cells[1].outputs
     assert first.data["text/plain"] == "3 rows"
     assert note.data["text/plain"].startswith("1 output withheld (1 redacted)")
-    assert kept.cells[1].source == redaction.PUT
+    assert kept.cells[2].source == redaction.PUT
     assert wrong(checked(known, [row(run)])) == {}
 
 

@@ -5,154 +5,38 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from html import unescape
 
 import pytest
 
 from nexus_reimport import show
-from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.model import (
-    Account,
     Applied,
-    ByHand,
-    ColumnChange,
-    EntityPlan,
-    Level,
-    LinkPlan,
-    Misfits,
     NewerDecision,
-    OverriddenRows,
-    Plan,
     Proposal,
-    Report,
-    Result,
     RollbackPreview,
     RollbackProposal,
-    Scope,
-    UnmatchedRows,
 )
 from nexus_reimport.nexus.changes import NewerRows, PointedAt, Since
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE
-from nexus_reimport.settings import Cause
 from nexus_reimport.show.page import Marked, Page, TextLine, Tone, cell_text, equal, listed, table
+from support.html import heading_levels, tags
+from support.shown import PATIENTS, PLAN, REPORT
 
-FILE = RowFile("plan_patients.parquet", ("id",), 3, "ab" * 32)
-PATIENTS = EntityPlan(
-    entity="patients",
-    table="patients",
-    file=FILE,
-    source_rows=2845,
-    left_out={"without_a_name": 3},
-    matched={"filemaker_id": 2830},
-    rows_before=2867,
-    replaced=2830,
-    new=12,
-    kept=37,
-    purged=0,
-    unmatched=(
-        UnmatchedRows(Cause.NOT_IN_FILEMAKER, 12, "purge", 12),
-        UnmatchedRows(Cause.NO_FILEMAKER_ID, 25, None),
-    ),
-    changes=(
-        ColumnChange("title", 1, 0, 0, 0, 2829, None, 100, 113),
-        ColumnChange("dob", 0, 7, 2, 0, 2821, None, 2867, 2865, 9),
-        ColumnChange("contact_json.phones", 5, 3, 0, 239, 2500, "filemaker", 2742, 2747, 4),
-        ColumnChange("clinic_id", 86, 4, 0, 1, 2739, "nexus", 2756, 2842),
-        ColumnChange("sex", 0, 0, 0, 0, 2830, "filemaker", 2830, 2842),
-    ),
-    overridden=(OverriddenRows("past_is_completed", "status", "completed", 4, True, None),),
-    misfits=(
-        Misfits("dob", "no date", 1, 1, 0, ("F-1", "F-2")),
-        Misfits("end_time", "no end: 30 minutes after the start", 0, 0, 9, ("F-3",)),
-    ),
-    ambiguous=(),
-)
-LINKS = LinkPlan(
-    attachment="documents",
-    table="documents_document",
-    file=replace(FILE, rows=3),
-    rows=10190,
-    placed=10100,
-    right_already=10097,
-    fixed={"dangling": 2, "unlinked": 1},
-    elsewhere=1,
-    owner_unknown=4,
-    not_in_filemaker=85,
-    reachable_before=10186,
-    reachable_after=10189,
-)
-PLAN = Plan(
-    scope=Scope.REIMPORT,
-    as_of=datetime(2026, 3, 1, 2, 0, tzinfo=UTC),
-    entities={"patients": PATIENTS},
-    links={"documents": LINKS},
-    accounts=(
-        Account(
-            "contacts",
-            "patients",
-            2845,
-            2842,
-            0,
-            0,
-            0,
-            {"without_a_name": 3},
-            {"without_a_name": 29},
-        ),
-        Account(
-            "contact_details",
-            "patients",
-            10688,
-            0,
-            9500,
-            0,
-            0,
-            {"owner_not_loaded": 1188},
-            {"owner_not_loaded": 1069},
-        ),
-        Account(
-            "docs",
-            "documents",
-            11269,
-            0,
-            0,
-            10100,
-            0,
-            {"not_in_nexus": 1169},
-            {"not_in_nexus": 1691},
-        ),
-        Account("calendars", "", 10, 0, 0, 0, 10, {}, {}),
-    ),
-    by_hand=(ByHand("clinics", "patients", 84, 2, 1, 1),),
-    sheet="",
-    ledger=FILE,
-    id_map=FILE,
-    misfits=FILE,
-    overrides=FILE,
-    differences=replace(FILE, name="differences.parquet", rows=11),
-    before={},
-    digest="0123456789abcdef" * 4,
-)
 PLAN_TEXT = """\
 The plan
 ========
 
 As of 2026-03-01 02:00:00 UTC. This is what will be done; nothing has been done yet.
-
-FileMaker's side: each record is loaded, merged into a row, linked, looked up or left out
-source           for        records  into its row  into a new row  merged  linked  looked up  left out  adds up
----------------  ---------  -------  ------------  --------------  ------  ------  ---------  --------  -------
-contacts         patients     2,845         2,830              12       0       0          0         3  yes
-contact_details  patients    10,688             0               0   9,500       0          0     1,188  yes
-docs             documents   11,269             0               0       0  10,100          0     1,169  yes
-calendars                        10             0               0       0       0         10         0  yes
-
-Records of FileMaker left out, by rule and budget
-source           for        rule              records  at most  within
----------------  ---------  ----------------  -------  -------  ------
-contacts         patients   without_a_name          3       29  yes
-contact_details  patients   owner_not_loaded    1,188    1,069  OVER
-docs             documents  not_in_nexus        1,169    1,691  yes
+Decide this in the environment's file before the run can go on:
+  decisions.patients: no_filemaker_id = keep or purge (25 rows)
+  decisions.patients.when_different: "dob" = filemaker or nexus (7 rows)
+  decisions.patients: past_is_completed = keep or completed (4 rows)
+Look: 11 values of FileMaker did not fit.
+Look: 84 rows need a value that only a person knows (84 clinics).
+Look: patients: not_in_filemaker is to be purged, but 12 of 12 rows stay, because a row references them.
 
 Nexus's side: rows before = replaced + kept + purged; rows after = replaced + kept + new
 entity    table     rows before  replaced  kept  purged  new  rows after  adds up
@@ -196,6 +80,21 @@ clinics  patients             2     1                 1                    84
 
 To give a missing value: fill in manual.xlsx from the run's private folder, put it into the environment's private folder, and run 01_preflight again.
 
+FileMaker's side: each record is loaded, merged into a row, linked, looked up or left out
+source           for        records  into its row  into a new row  merged  linked  looked up  left out  adds up
+---------------  ---------  -------  ------------  --------------  ------  ------  ---------  --------  -------
+contacts         patients     2,845         2,830              12       0       0          0         3  yes
+contact_details  patients    10,688             0               0   9,500       0          0     1,188  yes
+docs             documents   11,269             0               0       0  10,100          0     1,169  yes
+calendars                        10             0               0       0       0         10         0  yes
+
+Records of FileMaker left out, by rule and budget
+source           for        rule              records  at most  within
+---------------  ---------  ----------------  -------  -------  ------
+contacts         patients   without_a_name          3       29  yes
+contact_details  patients   owner_not_loaded    1,188    1,069  OVER
+docs             documents  not_in_nexus        1,169    1,691  yes
+
 Documents and images
 attachment    rows  already correct  links to fix  linked to something else, unchanged  patient not in FileMaker  record not in FileMaker  linked to an existing patient before   after
 ----------  ------  ---------------  ------------  -----------------------------------  ------------------------  -----------------------  ------------------------------------  ------
@@ -208,22 +107,7 @@ documents   dangling          2
 documents   unlinked          1
 
 The record lists the ids: ledger.csv, misfits.csv. The values are only in the run's private folder: left_out, misfits.csv, and differences.csv with the 11 values of Nexus that are different in FileMaker or get cleared.
-Decide this in the environment's file before the run can go on:
-  decisions.patients: no_filemaker_id = keep or purge (25 rows)
-  decisions.patients.when_different: "dob" = filemaker or nexus (7 rows)
-  decisions.patients: past_is_completed = keep or completed (4 rows)
 Plan 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"""  # noqa: E501
-REPORT = Report(
-    "before",
-    (
-        Result("all_is_well", "All is well.", ("A1",), Level.STOP, 10, 0),
-        Result("look_here", "Nobody minds.", ("B5", "P7"), Level.REVIEW, 10, 2, ("F-1", "F-2")),
-        Result(
-            "was_waived", "It was.", ("B3",), Level.STOP, 2842, 86, ("F-3",), 86, "by A. Person"
-        ),
-        Result("looked_at_nothing", "It looked.", (), Level.STOP, 0, 0),
-    ),
-)
 REPORT_TEXT = """\
 Checks before: 1 STOPS, 1 REVIEW, 1 waived, 1 passed
 ====================================================
@@ -237,6 +121,15 @@ REVIEW   REVIEW  look_here          Nobody minds.  B5 P7          10       2    
 waived   STOP    was_waived         It was.        B3          2,842      86      86  F-3       by A. Person
 passed   STOP    all_is_well        All is well.   A1             10       0"""  # noqa: E501
 
+PAGES = (
+    show.plan(PLAN),
+    show.report(REPORT),
+    show.flow(PLAN),
+    show.completeness(PLAN),
+    show.drift({"notes": "a record was edited"}),
+    show.stage_times([]),
+)
+
 
 def test_the_plan_reads_as_people_approve_it() -> None:
     assert show.plan_text(PLAN) == PLAN_TEXT
@@ -246,12 +139,19 @@ def test_a_report_puts_what_stops_the_run_first() -> None:
     assert show.report_text(REPORT) == REPORT_TEXT
 
 
+def words_of(page: Page) -> set[str]:
+    html = re.sub(r"<[^>]+>", " ", page._repr_html_())
+    return set(re.split(r"\s+", unescape(html)))
+
+
 def test_html_says_what_the_text_says() -> None:
-    for page, text in ((show.plan(PLAN), PLAN_TEXT), (show.report(REPORT), REPORT_TEXT)):
-        html = re.sub(r"<[^>]+>", " ", page._repr_html_()).replace("&#x27;", "'")
-        html = html.replace("&quot;", '"')
-        words = set(re.split(r"\s+", re.sub(r"[-=]{3,}", " ", text)))
-        assert words - set(re.split(r"\s+", html)) == set()
+    words = set(re.split(r"\s+", re.sub(r"[-=]{3,}", " ", PLAN_TEXT)))
+    assert words - words_of(show.plan(PLAN)) == set()
+    said = {word.strip(":;") for word in words_of(show.report(REPORT))}
+    for result in REPORT.results:
+        texts = (result.check, result.claim, *result.serves, *result.sample, result.note)
+        assert set(" ".join(texts).replace(",", " ").split()) <= {w.strip(",") for w in said}
+        assert f"{result.looked_at:,}" in said or "nothing" in said
 
 
 def test_no_markup_comes_out_of_a_name() -> None:
@@ -261,20 +161,20 @@ def test_no_markup_comes_out_of_a_name() -> None:
 
 def test_a_page_asks_no_other_host_for_anything() -> None:
     for page in (show.plan(PLAN), show.flow(PLAN), show.completeness(PLAN)):
-        outside = re.findall(r"(?:src|href)=\"(?!#)", page._repr_html_())
+        outside = re.findall(r"(?:src|href)=\"(?!#|data:)", page._repr_html_())
         assert outside == []
 
 
 def test_the_same_value_gives_the_same_picture() -> None:
     first, second = show.completeness(PLAN), show.completeness(PLAN)
     assert first._repr_html_() == second._repr_html_()
-    assert "clinic_id" in first._repr_html_(), "letters stay letters"
+    assert "clinic_id" in first._repr_html_(), "its numbers stand under it, as text"
     assert repr(first).endswith("[picture: completeness of patients by field, before and after]")
 
 
 def test_an_empty_plan_can_be_drawn() -> None:
     empty = replace(PLAN, entities={}, links={}, accounts=(), by_hand=())
-    assert "<svg" in show.flow(empty)._repr_html_()
+    assert tags(show.flow(empty)._repr_html_(), "img")
     assert "Every record of FileMaker is used." in show.plan_text(empty)
 
 
@@ -410,7 +310,7 @@ def test_a_pages_tables_are_frames_to_go_on_with() -> None:
         last_is_sum=True,
     )
     page = Page("Counts", (counted, TextLine("as it was"), table("", "a | b", [(1, 2)])))
-    frames = page.frames()
+    frames = page.frames
     assert list(frames) == ["Rows", "table 2"]
     rows = frames["Rows"]
     assert list(rows.columns) == ["table", "rows", "same"]
@@ -424,8 +324,102 @@ def test_words_stand_to_the_left_and_numbers_to_the_right_whatever_shows_the_pag
     assert page.count("<style>") == 1
     assert "<td>patients</td>" in page
     assert '<td class="number">3</td>' in page
-    rules = re.findall(r"text-align: [^}]+", page)
-    assert [rule.strip() for rule in rules] == [
-        "text-align: left !important",
-        "text-align: right !important",
+    rules = re.findall(r"text-align: (\w+) !important", page)
+    assert rules == ["left", "right"], "JupyterLab aligns every cell to the right"
+
+
+def test_every_table_has_a_caption_and_every_head_says_what_it_heads() -> None:
+    for page in PAGES:
+        html = page._repr_html_()
+        for found in tags(html, "table"):
+            assert "caption" in found.holds or found.attributes.get("aria-label"), page
+        assert {tag.attributes.get("scope") for tag in tags(html, "th")} <= {"col", "row"}
+        assert heading_levels(html) == [3], "below the section's own heading"
+
+
+def test_long_tables_are_folded_and_what_needs_a_person_is_not() -> None:
+    html = show.plan(PLAN)._repr_html_()
+    summaries = [tag.words for tag in tags(html, "summary")]
+    assert any(words.startswith("Values that change in rows that stay") for words in summaries)
+    open_ones = [t.words for t in tags(html, "table") if "details" not in t.inside]
+    assert any(words.startswith("Nexus's side") for words in open_ones)
+    assert any("OVER" in words for words in open_ones), "a rule leaves out more than it may"
+    fine = replace(PLAN, accounts=PLAN.accounts[:1])
+    open_ones = [
+        t.words for t in tags(show.plan(fine)._repr_html_(), "table") if "details" not in t.inside
+    ]
+    assert not any("without_a_name" in words for words in open_ones)
+
+
+def test_checks_are_three_columns_and_those_that_passed_are_folded() -> None:
+    html = show.report(REPORT)._repr_html_()
+    assert {len(row.holds) for row in tags(html, "tr")} == {3}
+    rows = [t for t in tags(html, "tr") if "tbody" in t.inside]
+    words = ["STOPS", "REVIEW", "waived", "passed"]
+    assert [next(w for w in words if row.words.startswith(w)) for row in rows] == words
+    assert ["details" in row.inside for row in rows] == [False, False, False, True]
+    assert [tag.words for tag in tags(html, "summary")] == ["which", "which", "1 check passed"]
+    stops = rows[0].words
+    assert "looked at nothing" in stops
+    assert "Find out why there was nothing to look at" in stops
+
+
+def test_what_stops_after_commit_is_not_to_be_run_again() -> None:
+    after = show.report(replace(REPORT, stage="after"))._repr_html_()
+    assert "nexus-reimport finish ENV prints what a person can decide" in after
+    assert "run 01_preflight again" not in after
+
+
+def test_a_plan_warns_before_its_tables() -> None:
+    html = show.plan(PLAN)._repr_html_()
+    before_tables = html[: html.index("<table")]
+    assert "11 values of FileMaker did not fit" in before_tables
+    assert "84 rows need a value that only a person knows (84 clinics)" in before_tables
+    assert "not_in_filemaker is to be purged, but 12 of 12 rows stay" in before_tables
+
+
+def test_a_decision_against_a_rule_is_a_warning() -> None:
+    rule = replace(PATIENTS.overridden[0], decision="keep")
+    odd = replace(PLAN, entities={"patients": replace(PATIENTS, overridden=(rule,))})
+    assert (
+        "the rule past_is_completed would set status to completed in 4 rows, and the decision is"
+        " keep" in show.plan_text(odd)
+    )
+    follows = replace(rule, decision="completed")
+    same = replace(PLAN, entities={"patients": replace(PATIENTS, overridden=(follows,))})
+    assert "would set status" not in show.plan_text(same)
+
+
+def test_a_picture_is_an_image_with_words_and_its_numbers_under_it() -> None:
+    for page in (show.flow(PLAN), show.completeness(PLAN)):
+        html = page._repr_html_()
+        assert tags(html, "svg") == [], "JupyterLab shows none in a notebook that nobody trusts"
+        (image,) = tags(html, "img")
+        assert image.attributes["src"].startswith("data:image/svg+xml;base64,")
+        assert "patients" in image.attributes["alt"] or "by entity" in image.attributes["alt"]
+        assert len(page.frame) == len(PLAN.entities) or "after" in page.frame
+
+
+def test_a_count_before_and_after_has_bars_of_one_scale() -> None:
+    html = show.plan(PLAN)._repr_html_()
+    widths = [
+        float(re.findall(r"[\d.]+", tag.attributes["style"])[0])
+        for tag in tags(html, "span")
+        if tag.attributes.get("class") == "bar"
+    ]
+    before, after, share = widths
+    assert after == 6.0
+    assert before == pytest.approx(6 * 2867 / 2879, abs=0.01)
+    assert share == pytest.approx(6 * 2830 / 2842, abs=0.01)
+
+
+def test_everything_shown_is_one_frame_to_filter_and_export() -> None:
+    report = show.report(REPORT).frame
+    assert report[report.verdict == "STOPS"].check.to_list() == ["looked_at_nothing"]
+    plan = show.plan(PLAN).frame
+    assert plan.columns[0] == "of table"
+    left_out = plan[plan["of table"].str.startswith("Records of FileMaker left out")]
+    assert left_out.records.sum() == 3 + 1188 + 1169
+    assert show.drift({}).frame.line.to_list() == [
+        "Record counts and newest timestamps are unchanged."
     ]

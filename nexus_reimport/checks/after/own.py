@@ -34,14 +34,22 @@ def the_run_is_written_down_in_the_database(after: After) -> Finding:
     ours = [row for row in rows if row["run"] == run]
     off = [f"{run} has {len(ours)} rows"] if len(ours) != 1 else []
     off += [f"{run}: {column}" for row in ours[:1] for column in _not_as_written(after, row)]
-    was = dict(_digests(after, kept(after.survey.runs)))
-    now = [pair for pair in _digests(after, had(after.own.runs)) if pair[0] != run]
-    off += [f"{name} is changed" for name, digest in now if was.get(name, digest) != digest]
-    off += [f"{name} is gone" for name in was.keys() - dict(now).keys()]
-    off += [f"{name} was not there" for name in dict(now).keys() - was.keys()]
-    if len(now) != len(dict(now)):
+    was = {name: row for name, *row in rowfile.read(after.folder, kept(after.survey.runs))}
+    now = [row for row in rowfile.read(after.folder, had(after.own.runs)) if row[0] != run]
+    names = {row[0] for row in now}
+    for name, digest, number in now:
+        if name in was and _is_another(was[name], [digest, number]):
+            off.append(f"{name} is changed")
+    off += [f"{name} is gone" for name in was.keys() - names]
+    off += [f"{name} was not there" for name in names - was.keys()]
+    if len(now) != len(names):
         off.append("a run has two rows")
     return Finding(max(1, len(rows)), off)
+
+
+def _is_another(was: list[str | None], now: list[str | None]) -> bool:
+    """Whether the row of an earlier run differs; a number that it had not may have come since."""
+    return was[0] != now[0] or (was[1] is not None and was[1] != now[1])
 
 
 def _not_as_written(after: After, row: Mapping[str, Any]) -> Iterator[str]:
@@ -66,7 +74,7 @@ def _not_as_written(after: After, row: Mapping[str, Any]) -> Iterator[str]:
             yield column
     at = datetime.fromisoformat(row["committed_at"])
     others = [r for r in had(after.own.rows) if r["run"] != row["run"]]
-    known = {run for run, _ in _digests(after, kept(after.survey.runs))}
+    known = {line[0] for line in rowfile.read(after.folder, kept(after.survey.runs))}
     following = max((r["number"] or 0 for r in others), default=0) + 1
     # Only where every run that was known is still there: the number counts on from those.
     if known <= {r["run"] for r in others} and row["number"] != following:
@@ -74,12 +82,6 @@ def _not_as_written(after: After, row: Mapping[str, Any]) -> Iterator[str]:
     is_too_early = at < after.survey.taken_at - _CLOCKS
     if is_too_early or any(datetime.fromisoformat(r["committed_at"]) >= at for r in others):
         yield "committed_at"
-
-
-def _digests(after: After, file: RowFile) -> Iterator[tuple[str, str]]:
-    """Run and digest of its row."""
-    for run, digest in rowfile.read(after.folder, file):
-        yield run or "", digest or ""
 
 
 @check(After, Level.STOP, serves=("M1", "S6"), links=True)

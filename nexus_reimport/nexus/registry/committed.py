@@ -119,8 +119,16 @@ def fixed(connection: Connection) -> list[dict[str, Any]]:
 
 
 def dump_fixed(rows: Iterable[dict[str, Any]], path: Path) -> RowFile:
-    """Every run, and a digest of what of its row never changes, which is in ``rows``."""
-    return rowfile.write(path, ("run", "digest"), ((r["run"], _digest(r)) for r in rows))
+    """Every run, a digest of what of its row never changes, which is in ``rows``, and its number.
+
+    The number stands apart: a row of an older version gets one when the next run is written.
+    """
+    lines = ((r["run"], _digest(r), _text(r["number"])) for r in rows)
+    return rowfile.write(path, ("run", "digest", "number"), lines)
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
 
 
 def _digest(row: dict[str, Any]) -> str:

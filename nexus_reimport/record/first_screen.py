@@ -1,0 +1,489 @@
+"""The first screen of a page: where the run stands, GO or NO-GO, what changes, what needs a person.
+
+It is read from the record alone, like its front, and leniently: what a run has not come to, or what
+cannot be read any more, has no line. Numbers are what was counted; what was only planned says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from nexus_reimport import wording
+from nexus_reimport.model import (
+    Applied,
+    Approval,
+    ColumnChange,
+    EntityPlan,
+    Ground,
+    Level,
+    Outlook,
+    Plan,
+    Proposal,
+    Rehearsal,
+    Report,
+    RollbackPreview,
+    RollbackProposal,
+    Scope,
+    Undone,
+)
+from nexus_reimport.record import front, journal, verdict
+from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.verdict import Verdict
+
+SHOWN = 6  # things to look at, in one line
+_ENVIRONMENT = "environment.json"  # of the record: the environment's settings without secrets
+_NAMES = {
+    "sms_messages": "SMS",
+    "sms_inbound": "SMS replies",
+    "letters_patientletter": "letters",
+    "documents_document": "documents",
+    "documents_medicalimage": "images",
+}
+_ONE = {"SMS": "SMS", "SMS replies": "SMS reply"}
+_TONES = {
+    Verdict.COMPLETE: "good",
+    Verdict.WAITING: "good",
+    Verdict.PARTIAL: "look",
+    Verdict.UNDONE: "look",
+}
+_HEADLINES = {
+    Verdict.COMPLETE: "COMPLETE: deleted, imported and verified",
+    Verdict.KILLED: "KILLED: it was interrupted; nothing was written",
+    Verdict.IN_DOUBT: "IN DOUBT: nobody knows yet whether it was committed",
+    Verdict.UNDONE: "UNDONE: it was committed, and taken back since",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the summary: what it is about, what it says, and its tone."""
+
+    name: str
+    text: str
+    tone: str = ""  # good, look, bad
+
+
+@dataclass(frozen=True, slots=True)
+class FirstScreen:
+    """The banner, the verdict, and the lines under it."""
+
+    environment: str
+    is_prod: bool
+    place: str  # database and host; "" where the record does not know it
+    run: str
+    is_made_up: bool
+    headline: str
+    tone: str
+    at: datetime
+    lines: tuple[Line, ...]
+
+    @property
+    def banner(self) -> str:
+        """Environment, database, run, and whether the clinic is made up, in one line."""
+        parts = [self.place, f"run {self.run}", "made-up clinic" if self.is_made_up else ""]
+        return " · ".join([self.environment.upper(), *filter(None, parts)])
+
+    def as_html(self, *, whole: bool = True) -> str:
+        """The screen; unless ``whole``, only its banner and verdict."""
+        kind = "prod" if self.is_prod else "dev"
+        rows = "".join(map(_row, self.lines)) if whole else ""
+        table = f'<table class="summary"><tbody>{rows}</tbody></table>' if rows else ""
+        return (
+            f'<section class="nexus first" aria-label="Summary of this run">'
+            f'<p class="banner {kind}"><b>{escape(self.environment.upper())}</b>'
+            f"{escape(self.banner[len(self.environment) :])}</p>"
+            f'<p class="verdict {self.tone}"><strong>{escape(self.headline)}</strong></p>{table}'
+            f'<p class="as-of">as of {self.at:%Y-%m-%d %H:%M:%S} UTC</p></section>'
+        )
+
+    def as_text(self, *, whole: bool = True) -> str:
+        """The same for a terminal."""
+        wide = max((len(line.name) for line in self.lines), default=0)
+        listed = [f"  {line.name:<{wide}}  {line.text}" for line in self.lines] if whole else []
+        at = f"as of {self.at:%Y-%m-%d %H:%M:%S} UTC"
+        return "\n".join([self.banner, self.headline, *listed, at])
+
+
+def _row(line: Line) -> str:
+    tone = f' class="{line.tone}"' if line.tone else ""
+    # JupyterLab takes the style sheet out of a notebook that nobody has trusted, and no style
+    left = ' style="text-align: left"'
+    head = f'<th scope="row"{left}>{escape(line.name)}</th>'
+    return f"<tr>{head}<td{tone}{left}>{escape(line.text)}</td></tr>"
+
+
+def read(folder: Path) -> FirstScreen:
+    """The first screen of the run whose payload is ``folder``, as its record is now."""
+    seen = _Record(folder)
+    kept = seen.settings
+    server = kept.get("postgres") or {}
+    place = (
+        f"{server['database']} on {server['host']}" if {"database", "host"} <= set(server) else ""
+    )
+    headline, tone = _headline(seen)
+    return FirstScreen(
+        environment=folder.parent.parent.name,
+        is_prod=kept.get("kind") == "prod",
+        place=place,
+        run=folder.parent.name,
+        is_made_up=bool(kept.get("sandbox")),
+        headline=headline,
+        tone=tone,
+        at=datetime.now(UTC),
+        lines=tuple(_lines(seen)),
+    )
+
+
+def name_of(entity: str) -> str:
+    """An entity, or a kind of attachment, as people call it."""
+    return _NAMES.get(entity, entity.replace("_", " "))
+
+
+class _Record:
+    """What a record holds so far; None for a value that is not there, or cannot be read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.entries: Sequence[Entry] = journal.read(folder)
+        self.verdict = verdict.judge(self.entries)
+        self.is_committed = verdict.is_committed(self.entries)
+        self.is_rollback = journal.kind(self.entries) == "rollback"
+        self.settings = _settings(folder)
+        self.plan = front.value(Plan, folder)
+        self.rehearsal = front.value(Rehearsal, folder)
+        self.outlook = front.value(Outlook, folder)
+        self.approval = front.value(Approval, folder)
+        self.preview = front.value(RollbackPreview, folder)
+        self.done: Applied | Undone | None = _committed(
+            front.value(Applied, folder) or front.value(Undone, folder)
+        )
+
+    def report(self, name: str) -> Report | None:
+        """The report of one moment's checks."""
+        return front.value(Report, self.folder, name)
+
+    @property
+    def digest(self) -> str:
+        """As much of what approval is asked for as a person types; "" where nothing is asked."""
+        asked: Proposal | RollbackProposal | None = front.value(Proposal, self.folder)
+        asked = asked or front.value(RollbackProposal, self.folder)
+        return asked.digest[: front.DIGEST_SHOWN] if asked else ""
+
+    @property
+    def failure(self) -> Entry | None:
+        """What stopped the run, unless it was made good since."""
+        return journal.last_failure(self.entries)
+
+
+def _settings(folder: Path) -> Mapping[str, Any]:
+    try:
+        read = json.loads((folder / _ENVIRONMENT).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _committed(done: Applied | Undone | None) -> Applied | Undone | None:
+    return done if done is not None and done.committed else None
+
+
+# ---------------------------------------------------------------- the headline
+
+
+def _headline(seen: _Record) -> tuple[str, str]:
+    """GO or NO-GO and why, COMPLETE, or what stopped; and its tone."""
+    tone = _TONES.get(seen.verdict, "bad")
+    match seen.verdict:
+        case Verdict.WAITING:
+            return _go(seen)
+        case Verdict.PARTIAL:
+            return _under_way(seen), tone
+        case Verdict.COMPLETE if seen.is_rollback:
+            return f"COMPLETE: run {journal.undoes(seen.entries)} was undone, and verified", tone
+        case Verdict.STOPPED | Verdict.FAILED:
+            return _stopped(seen), tone
+        case Verdict.COMMITTED_UNVERIFIED:
+            return _unverified(seen)
+    return _HEADLINES[seen.verdict], tone
+
+
+def _go(seen: _Record) -> tuple[str, str]:
+    refusals = seen.outlook.refusals if seen.outlook else ()
+    if refusals:
+        fix = wording.amount(len(refusals), "thing")
+        return f"GO, but an approval of {seen.digest} is refused until {fix} is fixed", "look"
+    return f"GO, once somebody approves {seen.digest}", "good"
+
+
+def _under_way(seen: _Record) -> str:
+    if seen.approval:
+        return "APPROVED, not executed: nothing was written"
+    if seen.digest:
+        return "NOT APPROVED: nothing was written"
+    return "NOT DECIDED: the steps before the decision are not finished; nothing was written"
+
+
+def _stopped(seen: _Record) -> str:
+    """Why it stopped; before the decision it is a NO-GO."""
+    word = "STOPPED" if seen.digest or seen.is_rollback else "NO-GO"
+    before = seen.report("checks_before")
+    if before and before.blocking and not seen.digest:
+        failed = wording.amount(len(before.blocking), "check")
+        return f"{word}: {failed} failed; nothing was written"
+    what = (seen.failure.text("what").splitlines() or [""])[0] if seen.failure else ""
+    return f"{word}: {what}; nothing was written"
+
+
+def _unverified(seen: _Record) -> tuple[str, str]:
+    after = seen.report("checks_rollback" if seen.is_rollback else "checks_after")
+    if after and after.blocking:
+        failed = wording.amount(len(after.blocking), "check")
+        return f"COMMITTED, and {failed} failed afterwards: a person must decide", "bad"
+    if seen.failure:
+        what = (seen.failure.text("what").splitlines() or [""])[0]
+        return f"COMMITTED, NOT VERIFIED: {what}", "bad"
+    return "COMMITTED, NOT VERIFIED YET: the checks after it come next", "look"
+
+
+# ---------------------------------------------------------------- the lines
+
+
+def _lines(seen: _Record) -> Iterator[Line]:
+    yield from _of_rollback(seen) if seen.is_rollback else _of_plan(seen)
+    if looks := _looks(seen):
+        yield Line("look at this", wording.some(looks, shown=SHOWN, between=" · "), "look")
+    yield from _checked(seen)
+    if not seen.is_rollback:
+        yield from _undo(seen)
+    yield from _wait(seen)
+    yield _approved(seen)
+    yield from _next(seen)
+
+
+def _of_plan(seen: _Record) -> Iterator[Line]:
+    plan, done = seen.plan, seen.done
+    if plan is None:
+        return
+    did = seen.is_committed
+    if plan.scope is Scope.RELINK:
+        yield Line("deletes and imports", "nothing: only links of documents and images are fixed")
+    else:
+        entities = plan.entities.values()
+        name = "deleted and imported" if did else "deletes and imports"
+        yield Line(name, _counts({e.entity: e.loaded for e in entities}) + _written(seen))
+        if purged := {e.entity: e.purged for e in entities if e.purged}:
+            name = "deleted for good" if did else "deletes for good"
+            yield Line(name, f"{_counts(purged)}, which FileMaker does not have", "look")
+    links = {p.attachment: p.file.rows for p in plan.links.values()}
+    if isinstance(done, Applied):
+        links = dict(done.relinked)
+    if any(links.values()):
+        yield Line("linked anew" if did else "links anew", _counts(links))
+    yield Line("kept" if did else "keeps", _kept(plan))
+
+
+def _written(seen: _Record) -> str:
+    """What the transaction itself has counted, once it is committed."""
+    if not seen.is_committed:
+        return ""
+    if not isinstance(seen.done, Applied):
+        return "; the transaction's own counts were lost"
+    deleted, inserted = sum(seen.done.deleted.values()), sum(seen.done.inserted.values())
+    return f"; the transaction deleted {deleted:,} rows and inserted {inserted:,}"
+
+
+def _kept(plan: Plan) -> str:
+    alone = _counts({e.entity: e.kept for e in plan.entities.values()}, "")
+    rest = _counts({p.attachment: p.rows for p in plan.links.values()}, "")
+    parts = [f"what Nexus alone has: {alone}" if alone else "", f"all {rest}" if rest else ""]
+    return "; ".join([*filter(None, parts), "everything else in Nexus"])
+
+
+def _of_rollback(seen: _Record) -> Iterator[Line]:
+    yield Line("undoes", f"run {journal.undoes(seen.entries)}")
+    if isinstance(seen.done, Undone):
+        yield Line(
+            "restored", f"{_counts(seen.done.put_back)}; links: {_counts(seen.done.relinked)}"
+        )
+        text = "yes" if seen.done.exact else "yes, except what people have written since the run"
+        yield Line("as before the run", text, "good" if seen.done.exact else "look")
+    elif seen.is_committed:
+        yield Line("restored", "the transaction's own counts were lost")
+    elif seen.preview:
+        yield Line(
+            "restores", f"{_counts(seen.preview.rows_before)}; links: {_counts(seen.preview.links)}"
+        )
+
+
+def _looks(seen: _Record) -> list[str]:
+    """What a person should look at, the largest things first."""
+    found = [r.what for r in seen.outlook.refusals] if seen.outlook and not seen.approval else []
+    if seen.plan:
+        found += of_plan(seen.plan)
+    if seen.preview:
+        newer = {n.table: n.created + n.changed + n.deleted for n in seen.preview.since.newer}
+        if any(newer.values()):
+            found.append(f"people have written since the run: {_counts(newer)}")
+    for name in ("checks_before", "checks_after"):
+        found += of_checks(seen.report(name))
+    return list(dict.fromkeys(found))
+
+
+def of_plan(plan: Plan, *, with_missing: bool = True) -> list[str]:
+    """What a person should look at in a plan, the largest things first.
+
+    ``with_missing``: and how many decisions are missing.
+    """
+    entities = plan.entities.values()
+    return [
+        *(_missing(plan) if with_missing else ()),
+        *_all_of_a_column(entities),
+        *_not_recognised(entities),
+        *_odd(entities),
+        *_to_fill_in(plan),
+    ]
+
+
+def _missing(plan: Plan) -> Iterator[str]:
+    if open_ones := len(plan.undecided()):
+        yield f"{wording.amount(open_ones, 'decision')} missing in the environment's file"
+
+
+def _all_of_a_column(entities: Iterable[EntityPlan]) -> Iterator[str]:
+    """Columns in which FileMaker has another value for every row that stays."""
+    found: dict[str, dict[str, int]] = {}
+    for entity in entities:
+        for change in entity.changes:
+            if is_all_of_a_column(entity, change):
+                label = f"“{change.column.replace('_', ' ')}”"
+                stays = f"have another {label} in FileMaker, and keep Nexus's"
+                text = stays if change.decision == "nexus" else f"get another {label}"
+                found.setdefault(text, {})[entity.entity] = change.different
+    for text, counts in found.items():
+        yield f"all {_counts(counts)} {text}"
+
+
+def is_all_of_a_column(entity: EntityPlan, change: ColumnChange) -> bool:
+    """Whether FileMaker has another value for every row that stays, and for more than one."""
+    return 1 < change.different == entity.replaced
+
+
+def _not_recognised(entities: Iterable[EntityPlan]) -> Iterator[str]:
+    rows = {e.entity: e.rows_before for e in entities if is_not_recognised(e)}
+    if rows:
+        yield f"no record of FileMaker was recognised among {_counts(rows)}"
+
+
+def is_not_recognised(entity: EntityPlan) -> bool:
+    """Whether both sides have rows, and none of them were matched: a rule may be wrong."""
+    return bool(entity.rows_before and entity.loaded and not entity.replaced)
+
+
+def _odd(entities: Iterable[EntityPlan]) -> Iterator[str]:
+    if ambiguous := {e.entity: len(e.ambiguous) for e in entities if e.ambiguous}:
+        yield f"two rows of Nexus claim one record of FileMaker: {_counts(ambiguous)}"
+    for entity in entities:
+        for fit in entity.fits:
+            if fit.is_over:
+                held = wording.part(fit.misfits, fit.held)
+                yield f"{name_of(entity.entity)}: {held} values do not fit {fit.column}"
+    if misfits := sum(m.count for e in entities for m in e.misfits):
+        yield f"{wording.amount(misfits, 'value')} of FileMaker did not fit"
+
+
+def _to_fill_in(plan: Plan) -> Iterator[str]:
+    waiting = {kind.kind: kind.waiting for kind in plan.by_hand if kind.waiting}
+    if waiting:
+        rows = wording.amount(sum(waiting.values()), "row")
+        yield f"{rows} need a value that only a person knows ({_counts(waiting)})"
+
+
+def of_checks(report: Report | None) -> list[str]:
+    """The claims that do not hold and that a person should judge."""
+    return [
+        f"{r.claim.rstrip('.')}: not so for {r.found}"
+        for r in (report.results if report else ())
+        if r.level is Level.REVIEW and not r.passed
+    ]
+
+
+_CHECKS = {
+    "checks_before": "before",
+    "checks_rehearsal": "rehearsal",
+    "checks_inside": "inside the transaction",
+    "checks_after": "after",
+    "checks_rollback": "after the rollback",
+}
+
+
+def _checked(seen: _Record) -> Iterator[Line]:
+    """What the checks found, moment by moment; those that stop the run first."""
+    reports = {when: seen.report(name) for name, when in _CHECKS.items()}
+    run = {when: report for when, report in reports.items() if report and report.results}
+    if run:
+        texts = " · ".join(f"{when}: {_found(report)}" for when, report in run.items())
+        yield Line("checks", texts, "" if all(r.passed for r in run.values()) else "bad")
+
+
+def _found(report: Report) -> str:
+    passed = sum(r.passed for r in report.results)
+    look = sum(r.level is Level.REVIEW and not r.passed for r in report.results)
+    noted = len(report.results) - len(report.blocking) - look - passed
+    counts = {"STOP": len(report.blocking), "to review": look, "noted": noted, "passed": passed}
+    return ", ".join(f"{n:,} {word}" for word, n in counts.items() if n)
+
+
+def _undo(seen: _Record) -> Iterator[Line]:
+    rehearsed = seen.rehearsal
+    if seen.verdict is Verdict.UNDONE:
+        yield Line("undo", "done: the run was taken back")
+    elif seen.is_committed:
+        yield Line(
+            "undo", f"nexus-reimport rollback {seen.folder.parent.name} shows what it would do"
+        )
+    elif rehearsed is None:
+        yield Line("undo", "not tried yet: the rehearsal is missing", "look" if seen.plan else "")
+    elif rehearsed.ground is Ground.COPY:
+        seconds = f"{rehearsed.times.get('undo', rehearsed.undo_waited):,.1f} s"
+        yield Line("undo", f"proven on a restored copy: {seconds}")
+    else:
+        yield Line("undo", f"UNPROVEN, no copy was made: {rehearsed.why_inside}", "bad")
+
+
+def _wait(seen: _Record) -> Iterator[Line]:
+    if seen.done is not None:
+        yield Line("writers waited", f"{seen.done.writers_waited:,.1f} s")
+    elif seen.rehearsal is not None:
+        yield Line(
+            "writers wait", f"about {seen.rehearsal.writers_waited:,.1f} s, as in the rehearsal"
+        )
+
+
+def _approved(seen: _Record) -> Line:
+    given = seen.approval
+    if given is None:
+        return Line("approved by", "nobody yet")
+    by = f"{given.name} (as {given.who})" if given.name else given.who
+    return Line("approved by", f"{by}, {given.how}, {given.at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _next(seen: _Record) -> Iterator[Line]:
+    """What to do where something stopped it."""
+    failed = seen.failure
+    if failed and (said := failed.text("next")):
+        yield Line("next", said)
+
+
+def _counts(counts: Mapping[str, int], none: str = "nothing") -> str:
+    return ", ".join(f"{n:,} {_named(name, n)}" for name, n in counts.items() if n) or none
+
+
+def _named(name: str, count: int) -> str:
+    several = name_of(name)
+    return _ONE.get(several, several.removesuffix("s")) if count == 1 else several

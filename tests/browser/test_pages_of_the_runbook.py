@@ -1,0 +1,104 @@
+"""An executed page of the runbook in a browser: on a phone, in the dark, on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from selenium import webdriver
+
+from nexus_reimport import show
+from nexus_reimport.record import rendering
+from nexus_reimport.show.page import bundle
+from support.browsers import look_at
+from support.shown import PLAN, REPORT
+
+PHONE, PAPER = 390, 718  # pixels: A4 without its margins
+# Elements that reach beyond the right edge, other than what scrolls within itself.
+TOO_WIDE = (
+    "return [...document.querySelectorAll('body *')].filter(one => !one.closest('.wide')"
+    " && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 80))"
+)
+CUT = (
+    "return [...document.querySelectorAll('table')].filter("
+    "one => one.getBoundingClientRect().right > arguments[0] + 1).length"
+)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> str:
+    """The address of a page with a plan, checks and a picture."""
+    cells = [nbformat.v4.new_markdown_cell("# 1. Preflight\n\n## The plan\n\n| a | b |\n|---|---|")]
+    for shown in (show.plan(PLAN), show.report(REPORT), show.flow(PLAN)):
+        output = nbformat.v4.new_output("display_data", data=bundle(shown)[0])
+        cells.append(nbformat.v4.new_code_cell("show.it(book)", outputs=[output]))
+    path = tmp_path / "01_preflight.html"
+    path.write_text(rendering.html(nbformat.v4.new_notebook(cells=cells), "01_preflight"))
+    return path.as_uri()
+
+
+@pytest.fixture
+def browser(chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    yield chromium
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+
+
+def seen(browser: webdriver.Chrome, address: str, width: int, media: str, scheme: str) -> None:
+    """Show a page as wide as a device, on its medium, in its colours."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+    browser.get(address)
+
+
+def test_on_a_phone_nothing_scrolls_sideways_but_a_wide_table(
+    browser: webdriver.Chrome, page: str, shots: Path | None
+) -> None:
+    seen(browser, page, PHONE, "screen", "light")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE
+    assert browser.execute_script(TOO_WIDE) == []
+    look_at(browser, shots, "01-on-a-phone")
+
+
+def test_in_the_dark_words_are_light_on_dark(browser: webdriver.Chrome, page: str) -> None:
+    def colours() -> list[int]:
+        style = "getComputedStyle(document.body)"
+        script = f"return [{style}.color, {style}.backgroundColor]"
+        found = browser.execute_script(script)
+        return [int(text.split("(")[1].split(",")[0]) for text in found]
+
+    seen(browser, page, 1280, "screen", "light")
+    ink, ground = colours()
+    assert ink < ground
+    seen(browser, page, 1280, "screen", "dark")
+    ink, ground = colours()
+    assert ink > ground
+
+
+def test_on_paper_every_column_is_there_and_nothing_is_folded(
+    browser: webdriver.Chrome, page: str
+) -> None:
+    seen(browser, page, PAPER, "print", "dark")
+    assert browser.execute_script(CUT, PAPER) == 0
+    heights = browser.execute_script(
+        "return [...document.querySelectorAll('section details table')].map(t => t.offsetHeight)"
+    )
+    assert heights
+    assert min(heights) > 0
+    ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert ground == "rgb(255, 255, 255)", "paper is white, whatever the screen is"
+
+
+def test_a_picture_is_shown_and_no_script_and_no_other_host_is_needed(
+    browser: webdriver.Chrome, page: str
+) -> None:
+    browser.get_log("browser")
+    seen(browser, page, 1280, "screen", "light")
+    widths = browser.execute_script("return [...document.images].map(image => image.naturalWidth)")
+    assert widths
+    assert min(widths) > 0
+    assert browser.get_log("browser") == []

@@ -1,0 +1,240 @@
+"""The first screen of a page: it says what the record holds, and never more."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from nexus_reimport import model
+from nexus_reimport.events import Event
+from nexus_reimport.model import (
+    Applied,
+    Approval,
+    Ground,
+    Outlook,
+    Proposal,
+    Refusal,
+    Rehearsal,
+    Report,
+)
+from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.record import first_screen, journal, rendering
+from nexus_reimport.record.first_screen import FirstScreen
+from support.html import heading_levels, jumps, tags
+from support.shown import PLAN, REPORT
+
+AT = datetime(2026, 3, 1, 2, 5, tzinfo=UTC)
+SAME = {"patients": Fingerprint(3, "ab" * 16)}
+PASSED = Report("before", REPORT.results[:1])
+PROPOSAL = Proposal("dev", "a", "b", "c", "d", "e", "f", SAME, SAME, "77c8db34ca75" * 5)
+REHEARSAL = Rehearsal(
+    Ground.COPY, SAME, 1.6, 9.0, PASSED, times={"undo": 1.7}, where="127.0.0.1", undo_waited=1.2
+)
+APPROVAL = Approval(PROPOSAL.digest, "root", "digest given", AT, "A. Person", "agreed")
+APPLIED = Applied(
+    True, AT, {"patients": 2867}, {"patients": 2879}, {"documents": 3}, SAME, 0.5, {}, PASSED
+)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    """The payload of a run that has just been opened."""
+    folder = tmp_path / "dev" / "20260301T020000Z-ab12" / "data"
+    folder.mkdir(parents=True)
+    server = {"database": "nexus_dev", "host": "127.0.0.1"}
+    settings = {"kind": "dev", "sandbox": True, "postgres": server}
+    (folder / "environment.json").write_text(json.dumps(settings))
+    journal.append(folder, Event.OPENED, kind="reimport")
+    return folder
+
+
+def has(folder: Path, *values: object, checks: Report | None = None) -> None:
+    """The record has these values, as their stages leave them."""
+    for value in values:
+        model.save(value, folder / f"{type(value).__name__.lower()}.json")
+    if checks:
+        model.save(checks, folder / "checks_before.json")
+
+
+def proposed(folder: Path) -> None:
+    has(folder, PLAN, REHEARSAL, PROPOSAL, Outlook(), checks=PASSED)
+    journal.append(folder, Event.FINISHED, stage="proposal")
+
+
+def failed(folder: Path, stage: str, what: str, **more: object) -> None:
+    facts = {"what": what, "kind": "StopError", "exit_code": 1, "next": "fix it", **more}
+    journal.append(folder, Event.FAILED, stage=stage, **facts)
+
+
+def line(screen: FirstScreen, name: str) -> str:
+    return next((found.text for found in screen.lines if found.name == name), "")
+
+
+def test_the_banner_names_environment_database_and_run_and_says_that_a_clinic_is_made_up(
+    record: Path,
+) -> None:
+    banner = first_screen.read(record).banner
+    assert banner == "DEV · nexus_dev on 127.0.0.1 · run 20260301T020000Z-ab12 · made-up clinic"
+    (record / "environment.json").unlink()
+    assert first_screen.read(record).banner == "DEV · run 20260301T020000Z-ab12"
+
+
+def test_before_anything_was_read_nothing_is_decided(record: Path) -> None:
+    screen = first_screen.read(record)
+    assert screen.headline.startswith("NOT DECIDED")
+    assert [found.name for found in screen.lines] == ["undo", "approved by"]
+
+
+def test_a_proposal_is_a_go_for_its_digest(record: Path) -> None:
+    proposed(record)
+    screen = first_screen.read(record)
+    assert (screen.headline, screen.tone) == ("GO, once somebody approves 77c8db34ca75", "good")
+    assert line(screen, "deletes and imports") == "2,842 patients"
+    assert line(screen, "links anew") == "3 documents"
+    assert line(screen, "keeps").startswith("what Nexus alone has: 37 patients; all 10,190 docu")
+    assert line(screen, "undo") == "proven on a restored copy: 1.7 s"
+    assert line(screen, "writers wait") == "about 1.6 s, as in the rehearsal"
+    assert line(screen, "approved by") == "nobody yet"
+
+
+def test_a_go_whose_approval_would_be_refused_says_so_and_why(record: Path) -> None:
+    proposed(record)
+    has(record, Outlook((Refusal("dev has no COMPLETE run", "run dev first"),)))
+    screen = first_screen.read(record)
+    assert "is refused until 1 thing is fixed" in screen.headline
+    assert screen.tone == "look"
+    assert line(screen, "look at this").startswith("dev has no COMPLETE run")
+
+
+def test_a_check_that_stops_the_run_is_a_no_go(record: Path) -> None:
+    has(record, PLAN, checks=REPORT)
+    failed(record, "rehearsal", "1 check failed")
+    screen = first_screen.read(record)
+    assert screen.headline == "NO-GO: 1 check failed; nothing was written"
+    assert screen.tone == "bad"
+    assert line(screen, "checks") == "before: 1 STOP, 1 to review, 2 passed"
+    assert line(screen, "next") == "fix it"
+    assert line(screen, "undo") == "not tried yet: the rehearsal is missing"
+
+
+def test_a_run_that_stopped_before_its_plan_says_what_stopped_it(record: Path) -> None:
+    failed(record, "snapshot", "FileMaker cannot be reached\nsecond line")
+    screen = first_screen.read(record)
+    assert screen.headline == "NO-GO: FileMaker cannot be reached; nothing was written"
+    assert line(screen, "deletes and imports") == ""
+
+
+def test_an_execution_that_was_refused_is_no_no_go_and_has_deleted_nothing(record: Path) -> None:
+    proposed(record)
+    has(record, APPROVAL)
+    journal.append(record, Event.FINISHED, stage="approval")
+    failed(record, "apply", "Nexus was changed since the preflight")
+    screen = first_screen.read(record)
+    assert screen.headline == (
+        "STOPPED: Nexus was changed since the preflight; nothing was written"
+    )
+    assert line(screen, "deletes and imports") == "2,842 patients"
+    assert line(screen, "deleted and imported") == ""
+    assert line(screen, "approved by").startswith("A. Person (as root), digest given")
+
+
+def committed(folder: Path) -> None:
+    proposed(folder)
+    has(folder, APPROVAL)
+    journal.append(folder, Event.FINISHED, stage="approval")
+    journal.append(folder, Event.COMMITTED)
+
+
+def test_what_was_done_is_what_the_transaction_has_counted(record: Path) -> None:
+    committed(record)
+    lost = first_screen.read(record)
+    assert line(lost, "deleted and imported").endswith("the transaction's own counts were lost")
+    assert line(lost, "writers waited") == ""
+    has(record, APPLIED)
+    screen = first_screen.read(record)
+    text = "2,842 patients; the transaction deleted 2,867 rows and inserted 2,879"
+    assert line(screen, "deleted and imported") == text
+    assert line(screen, "writers waited") == "0.5 s"
+    assert screen.headline == "COMMITTED, NOT VERIFIED YET: the checks after it come next"
+    journal.append(record, Event.VERIFIED)
+    assert first_screen.read(record).headline == "COMPLETE: deleted, imported and verified"
+
+
+def test_a_transaction_that_was_rolled_back_has_deleted_nothing(record: Path) -> None:
+    proposed(record)
+    has(record, replace(APPLIED, committed=False))
+    assert line(first_screen.read(record), "writers waited") == ""
+
+
+def test_a_commit_that_nobody_has_seen_is_in_doubt(record: Path) -> None:
+    proposed(record)
+    journal.append(record, Event.STARTED, stage="apply")
+    journal.append(record, Event.COMMITTING)
+    screen = first_screen.read(record)
+    assert screen.headline.startswith("IN DOUBT")
+    assert line(screen, "deleted and imported") == ""
+
+
+def test_the_plan_warns_of_whole_columns_and_of_rows_that_nobody_recognised() -> None:
+    patients = PLAN.entities["patients"]
+    dob = replace(patients.changes[1], different=patients.replaced, decision="filemaker")
+    odd = replace(patients, changes=(dob,))
+    assert "all 2,830 patients get another “dob”" in first_screen.of_plan(
+        replace(PLAN, entities={"patients": odd})
+    )
+    letters = replace(patients, entity="letters", replaced=0, rows_before=1, changes=())
+    assert "no record of FileMaker was recognised among 1 letter" in first_screen.of_plan(
+        replace(PLAN, entities={"letters": letters})
+    )
+
+
+def test_the_screen_has_a_header_for_each_line_and_no_markup_out_of_a_name(record: Path) -> None:
+    failed(record, "snapshot", "<script>alert(1)</script>")
+    html = first_screen.read(record).as_html()
+    assert tags(html, "script") == []
+    assert {tag.attributes["scope"] for tag in tags(html, "th")} == {"row"}
+
+
+# ---------------------------------------------------------------- the page around it
+
+
+def page(*cells: nbformat.NotebookNode) -> str:
+    return rendering.html(nbformat.v4.new_notebook(cells=list(cells)), "01_preflight")
+
+
+def shown(html: str) -> list[nbformat.NotebookNode]:
+    return [nbformat.v4.new_output("display_data", data={"text/html": html})]
+
+
+def test_a_page_begins_with_its_first_screen_and_links_to_its_sections(record: Path) -> None:
+    first = nbformat.v4.new_code_cell(
+        "# made here",
+        outputs=shown(first_screen.read(record).as_html()),
+        metadata={"tags": [rendering.FIRST_SCREEN]},
+    )
+    words = nbformat.v4.new_markdown_cell("# 1. Preflight\n\n## The plan\n\nRead it.")
+    code = nbformat.v4.new_code_cell("one()\ntwo()", outputs=shown("<h3>The plan</h3>"))
+    html = page(words, first, code)
+    assert html.index("made-up clinic") < html.index('<nav aria-label="Contents">')
+    assert html.index("<nav") < html.index("1. Preflight")
+    places = {tag.attributes["id"] for tag in tags(html, "h1", "h2") if "id" in tag.attributes}
+    links = [tag.attributes["href"][1:] for tag in tags(html, "a") if "nav" in tag.inside]
+    assert links
+    assert set(links) <= places
+    assert jumps(heading_levels(html)) == []
+    assert "made here" not in html
+    (folded,) = tags(html, "details")
+    assert folded.words.startswith("one() …")
+
+
+def test_a_page_asks_nobody_for_anything_and_runs_nothing() -> None:
+    script = nbformat.v4.new_markdown_cell("<script src='https://example.org/x.js'></script>")
+    html = page(script)
+    assert tags(html, "script") == []
+    (policy,) = (t for t in tags(html, "meta") if t.attributes.get("http-equiv"))
+    assert policy.attributes["content"].startswith("default-src 'none'")
