@@ -127,7 +127,7 @@ def test_all_problems_come_in_one_message(environment_files: Path) -> None:
     for part in (
         "3 problem(s)",
         "line 5, kind: must be 'dev' or 'prod'",
-        "line 18, postgres.lock_wiat: is not a known name here; did you mean lock_wait?",
+        "line 19, postgres.lock_wiat: is not a known name here; did you mean lock_wait?",
         "line 8, timezone: no such time zone",
     ):
         assert part in told
