@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nexus_reimport.record.verdict import Verdict
+
 RUNBOOK = Path(__file__).resolve().parent.parent / "runbook"
 PLAIN = {"execute_result", "display_data"}  # a stream or an error is somebody's bad night
 NOTEBOOK_METADATA = {"kernelspec", "language_info"}
@@ -67,7 +69,7 @@ def _of_text(text: str) -> Iterator[str]:
     for path in sorted({found[0] for found in _PATH.finditer(text)}):
         yield f"a path of one machine: {path}"
     for name in sorted(set(_RUN.findall(text))):
-        if not name.startswith("sandbox-"):
+        if not name.startswith("sandbox-") and name not in set(Verdict):
             yield f"a run of another environment: {name}"
     hosts = {host for found in _ADDRESS.findall(text) for host in found if host}
     yield from (f"another server: {host}" for host in sorted(hosts - LOOPBACK - VOCABULARIES))
