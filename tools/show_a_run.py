@@ -3,10 +3,11 @@
     python tools/show_a_run.py record      # docs/sample-record: a run of dev, and its rollback
     python tools/show_a_run.py pictures    # docs/pictures: 01 as it was executed, and the page
 
-The pictures need Chromium and its driver. A record holds the name of the machine and of the account
-that made it: on a machine whose name should not be shown, run it as
+The pictures need Chromium and its driver. A record holds the names of the machine, the account and
+the folder that it was made with: where they should not be shown, run it as
 
-    unshare --uts sh -c 'hostname sample; LOGNAME=reimport python tools/show_a_run.py record'
+    export TMPDIR=/srv/reimport LOGNAME=reimport
+    unshare --uts sh -c 'hostname sample; python tools/show_a_run.py record'
 """
 
 from __future__ import annotations

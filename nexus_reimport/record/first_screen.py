@@ -33,19 +33,12 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.record import front, journal, verdict
+from nexus_reimport.record.entity_names import counted, name_of
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.verdict import Verdict
 
 SHOWN = 6  # things to look at, in one line
 _ENVIRONMENT = "environment.json"  # of the record: the environment's settings without secrets
-_NAMES = {
-    "sms_messages": "SMS",
-    "sms_inbound": "SMS replies",
-    "letters_patientletter": "letters",
-    "documents_document": "documents",
-    "documents_medicalimage": "images",
-}
-_ONE = {"SMS": "SMS", "SMS replies": "SMS reply"}
 _TONES = {
     Verdict.COMPLETE: "good",
     Verdict.WAITING: "good",
@@ -138,11 +131,6 @@ def read(folder: Path) -> FirstScreen:
         at=datetime.now(UTC),
         lines=tuple(_lines(seen)),
     )
-
-
-def name_of(entity: str) -> str:
-    """An entity, or a kind of attachment, as people call it."""
-    return _NAMES.get(entity, entity.replace("_", " "))
 
 
 class _Record:
@@ -276,15 +264,15 @@ def _of_plan(seen: _Record) -> Iterator[Line]:
     else:
         entities = plan.entities.values()
         name = "deleted and imported" if did else "deletes and imports"
-        yield Line(name, _counts({e.entity: e.loaded for e in entities}) + _written(seen))
+        yield Line(name, counted({e.entity: e.loaded for e in entities}) + _written(seen))
         if purged := {e.entity: e.purged for e in entities if e.purged}:
             name = "deleted for good" if did else "deletes for good"
-            yield Line(name, f"{_counts(purged)}, which FileMaker does not have", "look")
+            yield Line(name, f"{counted(purged)}, which FileMaker does not have", "look")
     links = {p.attachment: p.file.rows for p in plan.links.values()}
     if isinstance(done, Applied):
         links = dict(done.relinked)
     if any(links.values()):
-        yield Line("linked anew" if did else "links anew", _counts(links))
+        yield Line("linked anew" if did else "links anew", counted(links))
     yield Line("kept" if did else "keeps", _kept(plan))
 
 
@@ -299,8 +287,8 @@ def _written(seen: _Record) -> str:
 
 
 def _kept(plan: Plan) -> str:
-    alone = _counts({e.entity: e.kept for e in plan.entities.values()}, "")
-    rest = _counts({p.attachment: p.rows for p in plan.links.values()}, "")
+    alone = counted({e.entity: e.kept for e in plan.entities.values()}, "")
+    rest = counted({p.attachment: p.rows for p in plan.links.values()}, "")
     parts = [f"what Nexus alone has: {alone}" if alone else "", f"all {rest}" if rest else ""]
     return "; ".join([*filter(None, parts), "everything else in Nexus"])
 
@@ -309,7 +297,7 @@ def _of_rollback(seen: _Record) -> Iterator[Line]:
     yield Line("undoes", f"run {journal.undoes(seen.entries)}")
     if isinstance(seen.done, Undone):
         yield Line(
-            "restored", f"{_counts(seen.done.put_back)}; links: {_counts(seen.done.relinked)}"
+            "restored", f"{counted(seen.done.put_back)}; links: {counted(seen.done.relinked)}"
         )
         text = "yes" if seen.done.exact else "yes, except what people have written since the run"
         yield Line("as before the run", text, "good" if seen.done.exact else "look")
@@ -317,7 +305,7 @@ def _of_rollback(seen: _Record) -> Iterator[Line]:
         yield Line("restored", "the transaction's own counts were lost")
     elif seen.preview:
         yield Line(
-            "restores", f"{_counts(seen.preview.rows_before)}; links: {_counts(seen.preview.links)}"
+            "restores", f"{counted(seen.preview.rows_before)}; links: {counted(seen.preview.links)}"
         )
 
 
@@ -329,7 +317,7 @@ def _looks(seen: _Record) -> list[str]:
     if seen.preview:
         newer = {n.table: n.created + n.changed + n.deleted for n in seen.preview.since.newer}
         if any(newer.values()):
-            found.append(f"people have written since the run: {_counts(newer)}")
+            found.append(f"people have written since the run: {counted(newer)}")
     for name in ("checks_before", "checks_after"):
         found += of_checks(seen.report(name))
     return list(dict.fromkeys(found))
@@ -366,7 +354,7 @@ def _all_of_a_column(entities: Iterable[EntityPlan]) -> Iterator[str]:
                 text = stays if change.decision == "nexus" else f"get another {label}"
                 found.setdefault(text, {})[entity.entity] = change.different
     for text, counts in found.items():
-        yield f"all {_counts(counts)} {text}"
+        yield f"all {counted(counts)} {text}"
 
 
 def is_all_of_a_column(entity: EntityPlan, change: ColumnChange) -> bool:
@@ -377,7 +365,7 @@ def is_all_of_a_column(entity: EntityPlan, change: ColumnChange) -> bool:
 def _not_recognised(entities: Iterable[EntityPlan]) -> Iterator[str]:
     rows = {e.entity: e.rows_before for e in entities if is_not_recognised(e)}
     if rows:
-        yield f"no record of FileMaker was recognised among {_counts(rows)}"
+        yield f"no record of FileMaker was recognised among {counted(rows)}"
 
 
 def is_not_recognised(entity: EntityPlan) -> bool:
@@ -387,7 +375,7 @@ def is_not_recognised(entity: EntityPlan) -> bool:
 
 def _odd(entities: Iterable[EntityPlan]) -> Iterator[str]:
     if ambiguous := {e.entity: len(e.ambiguous) for e in entities if e.ambiguous}:
-        yield f"two rows of Nexus claim one record of FileMaker: {_counts(ambiguous)}"
+        yield f"two rows of Nexus claim one record of FileMaker: {counted(ambiguous)}"
     for entity in entities:
         for fit in entity.fits:
             if fit.is_over:
@@ -401,7 +389,7 @@ def _to_fill_in(plan: Plan) -> Iterator[str]:
     waiting = {kind.kind: kind.waiting for kind in plan.by_hand if kind.waiting}
     if waiting:
         rows = wording.amount(sum(waiting.values()), "row")
-        yield f"{rows} need a value that only a person knows ({_counts(waiting)})"
+        yield f"{rows} need a value that only a person knows ({counted(waiting)})"
 
 
 def of_checks(report: Report | None) -> list[str]:
@@ -478,12 +466,3 @@ def _next(seen: _Record) -> Iterator[Line]:
     failed = seen.failure
     if failed and (said := failed.text("next")):
         yield Line("next", said)
-
-
-def _counts(counts: Mapping[str, int], none: str = "nothing") -> str:
-    return ", ".join(f"{n:,} {_named(name, n)}" for name, n in counts.items() if n) or none
-
-
-def _named(name: str, count: int) -> str:
-    several = name_of(name)
-    return _ONE.get(several, several.removesuffix("s")) if count == 1 else several

@@ -18,6 +18,7 @@ from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Applied, Approval, Plan, Scope, Undone
 from nexus_reimport.record import bag, journal, values, verdict
+from nexus_reimport.record.entity_names import counted
 from nexus_reimport.record.verdict import State
 
 T = TypeVar("T")
@@ -164,16 +165,12 @@ def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:
     if done is None:
         return _WITHOUT_COUNTS[state]
     if isinstance(done, Undone):
-        return f"Run {done.undoes} was undone: {_counts(done.put_back)} were put back."
+        return f"Run {done.undoes} was undone: {counted(done.put_back, 'no rows')} were put back."
     undone = " It was undone since." if state is State.TAKEN_BACK else ""
-    links = f"{_counts(done.relinked)} were linked anew"
+    links = f"{counted(done.relinked, 'no rows')} were linked anew"
     plan = value(Plan, payload)
     if plan is not None and plan.scope is Scope.RELINK:
         return f"{links}; nothing else was written.{undone}"
     entities = plan.entities.values() if plan else ()
-    loaded = _counts({one.entity: one.loaded for one in entities} or done.inserted)
+    loaded = counted({e.entity: e.loaded for e in entities} or done.inserted, "no rows")
     return f"{wording.reimported(loaded, done.rows_written)}; {links}.{undone}"
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or "no rows"
