@@ -124,7 +124,7 @@ def test_what_is_put_in_is_found_by_name_and_taken_out_again(
     assert re.search(r"no_file_was_lost +1 +1", page)
     assert page.index("MISSED") < page.index("By what was corrupted") < page.index("By check")
     assert f"[Each kind that was caught: {len(SOME)} rows, in the page and in the record]" in page
-    words = show.self_test(found).frames()["Each kind that was caught"]["kind"]
+    words = show.self_test(found).frames["Each kind that was caught"]["kind"]
     assert list(words) == list(SOME)
 
 

@@ -25,7 +25,7 @@ from nexus_reimport.model import (
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record import first_screen, journal, rendering
 from nexus_reimport.record.first_screen import FirstScreen
-from support.html import heading_levels, jumps, tags
+from support.markup import heading_levels, jumps, tags
 from support.shown import PLAN, REPORT
 
 AT = datetime(2026, 3, 1, 2, 5, tzinfo=UTC)

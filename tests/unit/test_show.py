@@ -22,7 +22,7 @@ from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE
 from nexus_reimport.show.page import Marked, Page, TextLine, Tone, cell_text, equal, listed, table
-from support.html import heading_levels, tags
+from support.markup import heading_levels, tags
 from support.shown import PATIENTS, PLAN, REPORT
 
 PLAN_TEXT = """\
