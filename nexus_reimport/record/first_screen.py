@@ -282,6 +282,8 @@ def _written(seen: _Record) -> str:
         return ""
     if not isinstance(seen.done, Applied):
         return "; the transaction's own counts were lost"
+    if seen.done.rows_written is not None:
+        return f"; {wording.amount(seen.done.rows_written, 'row')} had to be written for it"
     deleted, inserted = sum(seen.done.deleted.values()), sum(seen.done.inserted.values())
     return f"; the transaction deleted {deleted:,} rows and inserted {inserted:,}"
 

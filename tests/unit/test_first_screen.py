@@ -25,6 +25,7 @@ from nexus_reimport.model import (
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record import first_screen, journal, rendering
 from nexus_reimport.record.first_screen import FirstScreen
+from nexus_reimport.settings import Write
 from support.markup import heading_levels, jumps, tags
 from support.shown import PLAN, REPORT
 
@@ -159,6 +160,9 @@ def test_what_was_done_is_what_the_transaction_has_counted(record: Path) -> None
     screen = first_screen.read(record)
     text = "2,842 patients; the transaction deleted 2,867 rows and inserted 2,879"
     assert line(screen, "deleted and imported") == text
+    has(record, replace(APPLIED, write=Write.DIFFERENCES, written={"patients": 12, "notes": 1}))
+    some = line(first_screen.read(record), "deleted and imported")
+    assert some == "2,842 patients; 13 rows had to be written for it"
     assert line(screen, "writers waited") == "0.5 s"
     assert screen.headline == "COMMITTED, NOT VERIFIED YET: the checks after it come next"
     journal.append(record, Event.VERIFIED)
