@@ -54,7 +54,8 @@ def fold(name: str) -> str:
     bare = _VARIANTS.sub("", caseless(name))
     if not any(character.isalnum() for character in bare):
         return ""
-    return "".join(c for c in bare if unicodedata.category(c)[0] in "LNM")
+    # Composed again: marks that a sign had kept apart stand in another order without it.
+    return composed("".join(c for c in bare if unicodedata.category(c)[0] in "LNM"))
 
 
 def find(name: str, existing: Iterable[str]) -> tuple[str, ...]:
