@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,6 +17,7 @@ from nexus_reimport.stages import snapshot
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.file import Field
 from nexus_sandbox.filemaker.simulator import Simulator
+from support.clinic import filemaker_of
 
 PASSWORD = "a made-up password of the simulator"
 ONLY_ODATA = ("API_Notes", "API_Messages")
@@ -38,7 +38,7 @@ def shipped():
 
 @pytest.fixture
 def simulator(made_up):
-    tables = copy.deepcopy(list(made_up.filemaker))
+    tables = filemaker_of(made_up)
     with Simulator(tables, password=PASSWORD, only_odata=ONLY_ODATA) as running:
         yield running
 
@@ -131,7 +131,7 @@ def test_a_field_that_is_not_what_the_mapping_needs_stops_before_a_record_is_rea
     made_up, shipped, tmp_path, channel, fault, said
 ):
     described = r"layouts/API_Docs$" if channel == "data_api" else r"\$metadata"
-    with Simulator(copy.deepcopy(list(made_up.filemaker)), password=PASSWORD) as simulator:
+    with Simulator(filemaker_of(made_up), password=PASSWORD) as simulator:
         simulator.faults.append(fault(described))
         with pytest.raises(MappingError) as stopped:
             take(simulator, shipped, tmp_path / channel, channel=channel)
@@ -145,7 +145,7 @@ def test_a_record_added_after_the_count_stops_and_names_all_three_numbers(
     made_up, shipped, tmp_path, channel
 ):
     path = r"API_Docs/records$" if channel == "data_api" else r"WalkClinic/API_Docs$"
-    with Simulator(copy.deepcopy(list(made_up.filemaker)), password=PASSWORD) as simulator:
+    with Simulator(filemaker_of(made_up), password=PASSWORD) as simulator:
         simulator.faults.append(faults.delete_record(path, "API_Docs", 0, nth=2))
         with pytest.raises(SourceError, match=r"in FileMaker at the start, .* in the extract"):
             take(simulator, shipped, tmp_path / channel, channel=channel)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import shutil
 import signal
@@ -28,7 +27,15 @@ from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.process import python_path, until
 from nexus_sandbox.s3.server import S3Server
 from nexus_sandbox.stack import fill
-from support.clinic import BUCKETS, OWNER, PASSWORD, ROLE, make_database, write_environments
+from support.clinic import (
+    BUCKETS,
+    OWNER,
+    PASSWORD,
+    ROLE,
+    filemaker_of,
+    make_database,
+    write_environments,
+)
 
 from . import look
 from .disk import SmallDisk
@@ -293,7 +300,7 @@ class World:
 def opened(folder: Path, s3: S3Server, made_up: Clinic) -> Iterator[World]:
     """A worker's clinic, the state "found" kept in it."""
     folder.mkdir(parents=True)
-    tables = copy.deepcopy(list(made_up.filemaker))
+    tables = filemaker_of(made_up)
     server = PostgresServer.start(folder / "server", tuned=_TUNED)
     with (
         Simulator(tables, password=PASSWORD, only_odata=ONLY_ODATA) as simulator,

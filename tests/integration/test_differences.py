@@ -161,6 +161,20 @@ def written(transaction: Transaction, place: str, *, whole: bool) -> dict[str, D
     return found
 
 
+def planned(connection: Connection, place: Postgres, before: Rows, after: Rows) -> Transaction:
+    """A transaction in which the tables hold ``before``, and "planned" a copy with ``after``."""
+    connection.execute("BEGIN")
+    session.set_for_transaction(connection)
+    transaction = Transaction(connection, place, "odd", Reports("test", 1, null_journal))
+    connection.execute("SET CONSTRAINTS ALL DEFERRED")
+    fill(connection, "odd", after)
+    copied(connection, "planned")
+    for table in reversed(TABLES):
+        connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier("odd", table)))
+    fill(connection, "odd", before)
+    return transaction
+
+
 def copied(connection: Connection, name: str) -> None:
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
     for table in TABLES:
@@ -182,16 +196,7 @@ def test_both_ways_leave_the_same_rows_and_both_are_undone_exactly(
         half = {table: rows[: len(rows) // 2] for table, rows in before.items()}
         after = half | {"parent": before["parent"]}
     with connected(place) as connection:
-        connection.execute("BEGIN")
-        session.set_for_transaction(connection)
-        reports = Reports("test", 1, null_journal)
-        transaction = Transaction(connection, place, "odd", reports)
-        connection.execute("SET CONSTRAINTS ALL DEFERRED")
-        fill(connection, "odd", after)
-        copied(connection, "planned")
-        for table in reversed(TABLES):
-            connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier("odd", table)))
-        fill(connection, "odd", before)
+        transaction = planned(connection, place, before, after)
         copied(connection, "kept")
         was, will_be = prints(connection), prints(connection, "planned")
         counted = transaction.writes()
@@ -212,15 +217,7 @@ def test_both_ways_leave_the_same_rows_and_both_are_undone_exactly(
 def differing(place: Postgres, before: Rows, after: Rows) -> dict[str, Difference]:
     """What has to be written to make ``after`` of ``before``; the rows are then as they must be."""
     with connected(place) as connection:
-        connection.execute("BEGIN")
-        session.set_for_transaction(connection)
-        transaction = Transaction(connection, place, "odd", Reports("test", 1, null_journal))
-        connection.execute("SET CONSTRAINTS ALL DEFERRED")
-        fill(connection, "odd", after)
-        copied(connection, "planned")
-        for table in reversed(TABLES):
-            connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier("odd", table)))
-        fill(connection, "odd", before)
+        transaction = planned(connection, place, before, after)
         found = written(transaction, "planned", whole=False)
         assert prints(connection) == prints(connection, "planned")
         connection.execute("ROLLBACK")
