@@ -73,5 +73,9 @@ def nearest(name: str, existing: Iterable[str]) -> str:
 
 def meant(name: str, existing: Iterable[str]) -> str:
     """``; did you mean …?``, to be added to a message; "" if no existing name is like it."""
-    found = nearest(name, existing)
+    return did_you_mean(nearest(name, existing))
+
+
+def did_you_mean(found: str) -> str:
+    """``; did you mean …?`` of a name that was found; "" if none was."""
     return f"; did you mean {found}?" if found else ""

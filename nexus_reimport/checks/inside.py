@@ -15,7 +15,7 @@ from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import scalar, table_name
 from nexus_reimport.nexus.references import Reference
-from nexus_reimport.nexus.registry import OWN_SCHEMA, UndoData
+from nexus_reimport.nexus.registry import OWN_SCHEMA, UndoData, UndoTable
 from nexus_reimport.nexus.transaction import touched
 
 
@@ -75,7 +75,7 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
     known = references.declared(inside.database)
     before = {(p.table, p.column, p.entity): p for p in inside.survey.pointers}
     looked, off = 0, []
-    wiped = {part.table for part in inside.undo.tables}
+    wiped = {part.table: part for part in inside.undo.tables}
     connection, schema = inside.database.connection, inside.mapping.schema_name
     gone: dict[tuple[str, tuple[str, ...]], Sequence[str]] = {}
     for reference in known:
@@ -83,7 +83,7 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
             continue
         ids = reference.target, reference.target_columns
         if ids not in gone:  # of each table once: most often none is gone
-            gone[ids] = _gone(inside, reference)
+            gone[ids] = _gone(inside, wiped[reference.target], reference)
         then = before[reference.table, reference.column, reference.entity]
         lost = references.lost(connection, schema, reference, gone[ids])
         # A reference that no row uses was looked at, too.
@@ -93,15 +93,14 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
     return Finding(looked, off, empty="" if known else "no column can point at a wiped table")
 
 
-def _gone(inside: Inside, reference: Reference) -> tuple[str, ...]:
-    """The ids of rows that ``reference`` could point at before the run, and cannot now.
+def _gone(inside: Inside, part: UndoTable, reference: Reference) -> tuple[str, ...]:
+    """The ids of rows of ``part`` that ``reference`` could point at before the run, and cannot now.
 
     Only a row that was deleted can take one away: no UPDATE changes what tells rows apart.
     """
-    _, _, deleted = inside.planned[reference.target]
+    _, _, deleted = inside.planned[part.table]
     if not deleted:
         return ()
-    (part,) = (p for p in inside.undo.tables if p.table == reference.target)
     was = references.ids(inside.undo.before(part), reference)
     return references.gone(inside.database.connection, inside.mapping.schema_name, reference, was)
 

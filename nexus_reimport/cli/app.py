@@ -306,7 +306,9 @@ def _usage(error: Any) -> SettingsError:
     command = error.ctx.command_path if getattr(error, "ctx", None) else PROGRAM
     message = error.format_message()
     if near := getattr(error, "possibilities", None):
-        message = f"there is no option {error.option_name}; did you mean {near[0]}?"
+        from nexus_reimport import wording
+
+        message = f"there is no option {error.option_name}{wording.did_you_mean(near[0])}"
     return _misused(command, message)
 
 

@@ -25,9 +25,9 @@ from nexus_reimport.nexus import references, undo_data, versions
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import LONGEST_NAME, scalar, table_name
 from nexus_reimport.nexus.references import Reference
-from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoTable
+from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoPart, UndoTable
 from nexus_reimport.nexus.transaction import Transaction
-from nexus_reimport.nexus.undo_data import Part, hashed, hashed_columns, links_not_fixed
+from nexus_reimport.nexus.undo_data import hashed_columns, hashed_now, links_not_fixed
 
 SAMPLE = 5
 
@@ -70,7 +70,7 @@ class Since:
         return not self.pointed_at and not any(n.rows for n in self.newer)
 
 
-def look_ahead(transaction: Transaction, undo: UndoData) -> frozenset[Part]:
+def look_ahead(transaction: Transaction, undo: UndoData) -> frozenset[UndoPart]:
     """Hash the rows as they are, and as they were before the run, while nobody waits for us.
 
     Gives the parts of which versions tell, under the locks, whether the rows still are so.
@@ -85,8 +85,8 @@ def look_ahead(transaction: Transaction, undo: UndoData) -> frozenset[Part]:
     return comparable
 
 
-def _look(transaction: Transaction, part: Part) -> None:
-    query = hashed(transaction.schema, part.table, part.key, hashed_columns(part))
+def _look(transaction: Transaction, part: UndoPart) -> None:
+    query = hashed_now(transaction.schema, part)
     transaction.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(temporary("now", part)))
     _temporary(transaction, "now", part, query)
 
@@ -105,7 +105,7 @@ def find(
     known: Sequence[Reference],
     *,
     keep: bool,
-    same: Collection[Part] = (),
+    same: Collection[UndoPart] = (),
 ) -> Since:
     """Compare the rows as they are with what the run left; with ``keep`` newer rows stay.
 
@@ -141,7 +141,7 @@ def find(
     return Since(tuple(newer), _pointed_at(transaction, undo, known, keep=keep))
 
 
-def temporary(kind: str, part: UndoTable | UndoLinks) -> sql.Identifier:
+def temporary(kind: str, part: UndoPart) -> sql.Identifier:
     """The temporary table of one kind for one part of the undo data."""
     return sql.Identifier("pg_temp", f"{kind}_{part.after}"[:LONGEST_NAME])
 
@@ -187,9 +187,7 @@ def unlike(part: UndoTable, place: sql.Composable) -> sql.Composed:
     )
 
 
-def _temporary(
-    transaction: Transaction, kind: str, part: UndoTable | UndoLinks, query: sql.Composed
-) -> None:
+def _temporary(transaction: Transaction, kind: str, part: UndoPart, query: sql.Composed) -> None:
     place = temporary(kind, part)
     transaction.execute(
         sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(place, query)
@@ -198,7 +196,7 @@ def _temporary(
     transaction.execute(sql.SQL("ANALYZE {}").format(place))
 
 
-def _counted(transaction: Transaction, part: UndoTable | UndoLinks) -> NewerRows:
+def _counted(transaction: Transaction, part: UndoPart) -> NewerRows:
     rows = transaction.connection.execute(
         sql.SQL("SELECT key::text, what FROM {} ORDER BY key::text").format(
             temporary("newer", part)
@@ -310,10 +308,9 @@ def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterat
             stays=temporary("stays", part),
             now=temporary("now", part),
         )
-        present = hashed(transaction.schema, part.table, part.key, part.columns)
-        yield part.table, _different(transaction, expected, present)
+        yield part.table, _different(transaction, part, expected)
     for link in undo.links:
-        columns = tuple(sorted((link.key, *link.columns)))
+        columns = sorted(hashed_columns(link))
         back = put_back(undo, link, keep=keep)
         expected = sql.SQL(
             "SELECT b.{key} AS key, md5(ROW({columns})::text) AS hash FROM ({back}) AS b"
@@ -326,8 +323,7 @@ def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterat
             now=temporary("now", link),
             columns=sql.SQL(", ").join(sql.SQL("b.{}").format(sql.Identifier(c)) for c in columns),
         )
-        present = hashed(transaction.schema, link.table, link.key, columns)
-        yield link.table, _different(transaction, expected, present)
+        yield link.table, _different(transaction, link, expected)
 
 
 def lost(transaction: Transaction, undo: UndoData, reference: Reference) -> int:
@@ -354,7 +350,8 @@ def lost(transaction: Transaction, undo: UndoData, reference: Reference) -> int:
     return int(scalar(transaction.connection, query))
 
 
-def _different(transaction: Transaction, expected: sql.Composed, present: sql.Composed) -> int:
+def _different(transaction: Transaction, part: UndoPart, expected: sql.Composed) -> int:
+    present = hashed_now(transaction.schema, part)
     query = sql.SQL(
         "SELECT count(*) FROM ({}) AS w FULL JOIN ({}) AS t ON t.key = w.key"
         " WHERE t.hash IS DISTINCT FROM w.hash"

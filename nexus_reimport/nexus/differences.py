@@ -14,7 +14,7 @@ inserted. So two rows can exchange a value under a unique key: both are replaced
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -123,6 +123,19 @@ def _differ(columns: Sequence[str]) -> sql.Composed:
         for side in ("p", "w")
     ]
     return sql.SQL('ROW({})::text COLLATE "C" <> ROW({})::text').format(*rows)
+
+
+def each(
+    write: Callable[[Transaction, Wanted], int],
+    transaction: Transaction,
+    tables: Iterable[Wanted],
+    found: Mapping[str, Difference],
+) -> dict[str, int]:
+    """Table -> rows that ``write`` (delete, update or insert) has written, where any differ."""
+    return {
+        wanted.table: write(transaction, wanted) if found[wanted.table].rows else 0
+        for wanted in tables
+    }
 
 
 def delete(transaction: Transaction, wanted: Wanted) -> int:

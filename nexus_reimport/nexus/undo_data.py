@@ -32,6 +32,7 @@ from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import (
     UndoData,
     UndoLinks,
+    UndoPart,
     UndoTable,
     loaded,
     undo_schema,
@@ -40,7 +41,6 @@ from nexus_reimport.nexus.schema import Facts, structure
 from nexus_reimport.nexus.tables import mapped_tables
 from nexus_reimport.nexus.transaction import Transaction
 
-Part = UndoTable | UndoLinks
 Pointers = frozenset[tuple[str, str, int]]  # place, id, rows
 
 
@@ -128,8 +128,8 @@ def copy_links(
 
 
 def foretell(
-    transaction: Transaction, undo: UndoData, planned: Mapping[Part, sql.Composable]
-) -> dict[Part, Fingerprint]:
+    transaction: Transaction, undo: UndoData, planned: Mapping[UndoPart, sql.Composable]
+) -> dict[UndoPart, Fingerprint]:
     """Write (key, hash) of every row as it will be; ``planned`` gives the rows, whole."""
     foretold = {}
     for part, rows in planned.items():
@@ -161,7 +161,7 @@ def with_links(schema: str, link: UndoLinks, written: sql.Composable) -> sql.Com
 
 
 def is_as_foretold(
-    transaction: Transaction, undo: UndoData, part: Part, written: sql.Composable
+    transaction: Transaction, undo: UndoData, part: UndoPart, written: sql.Composable
 ) -> bool:
     """Whether the rows whose keys are in ``written`` are now as they were foretold."""
     query = sql.SQL(
@@ -171,26 +171,26 @@ def is_as_foretold(
     ).format(
         foretold=undo.after(part),
         written=written,
-        now=hashed(transaction.schema, part.table, part.key, hashed_columns(part)),
+        now=hashed_now(transaction.schema, part),
         key=sql.Identifier(part.key),
     )
     transaction.check_time()
     return not scalar(transaction.connection, query)
 
 
-def fingerprint_now(transaction: Transaction, part: Part) -> Fingerprint:
+def fingerprint_now(transaction: Transaction, part: UndoPart) -> Fingerprint:
     """The fingerprint of a table as it is: each row is read and hashed."""
     transaction.check_time()
     place = table_name(transaction.schema, part.table)
     return fingerprint.of(transaction.connection, place, hashed_columns(part), (part.key,))
 
 
-def hash_now(transaction: Transaction, undo: UndoData, part: Part) -> Fingerprint:
+def hash_now(transaction: Transaction, undo: UndoData, part: UndoPart) -> Fingerprint:
     """Write (key, hash) of each row as it is, of what could not be foretold; its fingerprint.
 
     Each row is read and hashed only once: the fingerprint is made of these hashes.
     """
-    query = hashed(transaction.schema, part.table, part.key, hashed_columns(part))
+    query = hashed_now(transaction.schema, part)
     transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(undo.after(part), query))
     return fingerprint_after(transaction.connection, undo, part)
 
@@ -257,9 +257,9 @@ def links_not_fixed(undo: UndoData, reference: Reference) -> sql.Composable:
     return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
 
 
-def hashed(schema: str, table: str, key: str, columns: tuple[str, ...]) -> sql.Composed:
+def hashed_now(schema: str, part: UndoPart) -> sql.Composed:
     """A query of (key, hash) of each row as it is now."""
-    return _hashed(table_name(schema, table), key, columns)
+    return _hashed(table_name(schema, part.table), part.key, hashed_columns(part))
 
 
 def hashed_before(undo: UndoData, part: UndoTable) -> sql.Composed:
@@ -267,7 +267,7 @@ def hashed_before(undo: UndoData, part: UndoTable) -> sql.Composed:
     return _hashed(undo.before(part), part.key, part.columns)
 
 
-def hashed_columns(part: Part) -> tuple[str, ...]:
+def hashed_columns(part: UndoPart) -> tuple[str, ...]:
     """The columns that the hash of a row covers."""
     return part.columns if isinstance(part, UndoTable) else (part.key, *part.columns)
 
@@ -293,7 +293,7 @@ def fingerprint_before(connection: Connection, undo: UndoData, part: UndoTable) 
     return fingerprint.of(connection, undo.before(part), part.columns, (part.key,))
 
 
-def fingerprint_after(connection: Connection, undo: UndoData, part: Part) -> Fingerprint:
+def fingerprint_after(connection: Connection, undo: UndoData, part: UndoPart) -> Fingerprint:
     """The fingerprint of a table as the run left it, of the (key, hash) that are kept."""
     return fingerprint_of_hashes(connection, undo.after(part))
 

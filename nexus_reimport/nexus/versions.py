@@ -18,13 +18,11 @@ from collections.abc import Iterable
 from psycopg import sql
 
 from nexus_reimport.nexus.postgres import LONGEST_NAME, scalar, statement, table_name
-from nexus_reimport.nexus.registry import UndoLinks, UndoTable
+from nexus_reimport.nexus.registry import UndoPart
 from nexus_reimport.nexus.transaction import Transaction
 
-Part = UndoTable | UndoLinks
 
-
-def write_down(transaction: Transaction, parts: Iterable[Part]) -> frozenset[Part]:
+def write_down(transaction: Transaction, parts: Iterable[UndoPart]) -> frozenset[UndoPart]:
     """Write down the version of each row; gives those of ``parts`` whose versions can be compared.
 
     What is read of the tables later, in the same transaction, is what they hold under the locks if
@@ -47,7 +45,7 @@ def write_down(transaction: Transaction, parts: Iterable[Part]) -> frozenset[Par
     return frozenset(part for part in every if (part.table,) in rows)
 
 
-def moved(transaction: Transaction, part: Part, besides: sql.Composable | None = None) -> int:
+def moved(transaction: Transaction, part: UndoPart, besides: sql.Composable | None = None) -> int:
     """How many rows are not of the version that was written down: created, changed, or deleted.
 
     ``besides`` is a query of the keys of rows that are left aside.
@@ -72,5 +70,5 @@ def moved(transaction: Transaction, part: Part, besides: sql.Composable | None =
     return int(scalar(transaction.connection, query))
 
 
-def _versions(part: Part) -> sql.Identifier:
+def _versions(part: UndoPart) -> sql.Identifier:
     return sql.Identifier("pg_temp", f"versions_{part.after}"[:LONGEST_NAME])

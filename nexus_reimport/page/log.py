@@ -130,8 +130,7 @@ def _lines(entries: Sequence[Entry]) -> Iterator[Line]:
             case Event.FINISHED:
                 yield Line(entry.at, stage, "finished", "", _since(began, entry))
             case Event.FAILED:
-                told = entry.text("what").splitlines()
-                words = f"failed: {told[0] if told else entry.text('kind')}"
+                words = f"failed: {entry.headline or entry.text('kind')}"
                 yield Line(entry.at, stage, words, "bad", _since(began, entry))
             case _:
                 yield from _other(entry, stage)

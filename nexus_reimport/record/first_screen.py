@@ -148,9 +148,7 @@ class _Record:
         self.outlook = front.value(Outlook, folder)
         self.approval = front.value(Approval, folder)
         self.preview = front.value(RollbackPreview, folder)
-        self.done: Applied | Undone | None = _committed(
-            front.value(Applied, folder) or front.value(Undone, folder)
-        )
+        self.done = front.done_of(folder)
 
     def report(self, name: str) -> Report | None:
         """The report of one moment's checks."""
@@ -175,10 +173,6 @@ def _settings(folder: Path) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     return read if isinstance(read, dict) else {}
-
-
-def _committed(done: Applied | Undone | None) -> Applied | Undone | None:
-    return done if done is not None and done.committed else None
 
 
 # ---------------------------------------------------------------- the headline
@@ -224,7 +218,7 @@ def _stopped(seen: _Record) -> str:
     if before and before.blocking and not seen.digest:
         failed = wording.amount(len(before.blocking), "check")
         return f"{word}: {failed} failed; nothing was written"
-    what = (seen.failure.text("what").splitlines() or [""])[0] if seen.failure else ""
+    what = seen.failure.headline if seen.failure else ""
     return f"{word}: {what}; nothing was written"
 
 
@@ -234,8 +228,7 @@ def _unverified(seen: _Record) -> tuple[str, str]:
         failed = wording.amount(len(after.blocking), "check")
         return f"COMMITTED, and {failed} failed afterwards: a person must decide", "bad"
     if seen.failure:
-        what = (seen.failure.text("what").splitlines() or [""])[0]
-        return f"COMMITTED, NOT VERIFIED: {what}", "bad"
+        return f"COMMITTED, NOT VERIFIED: {seen.failure.headline}", "bad"
     return "COMMITTED, NOT VERIFIED YET: the checks after it come next", "look"
 
 

@@ -57,7 +57,7 @@ def read(folder: Path) -> Front:
     entries = _entries(payload)
     opened = next(iter(journal.only(entries, Event.OPENED)), None)
     failed = journal.last_failure(entries)
-    done = _done(payload)
+    done = done_of(payload)
     return Front(
         run=folder.name,
         environment=told.get("Environment", folder.parent.name),
@@ -68,7 +68,7 @@ def read(folder: Path) -> Front:
         ended=_at(entries[-1]) if entries else None,
         who=opened.text("who") if opened else "",
         approval=value(Approval, payload),
-        failure=(failed.text("what").splitlines() or [""])[0] if failed else "",
+        failure=failed.headline if failed else "",
         changed=_changed(payload, done, verdict.state(entries)),
         waited=done.writers_waited if done else None,
         pages=tuple(f"{bag.PAYLOAD}/{path.name}" for path in sorted(payload.glob("*.html"))),
@@ -155,7 +155,7 @@ def value(kind: type[T], payload: Path, name: str = "") -> T | None:
     return None
 
 
-def _done(payload: Path) -> Applied | Undone | None:
+def done_of(payload: Path) -> Applied | Undone | None:
     """What the writing transaction counted; None where nothing was committed, or it was lost."""
     found: Applied | Undone | None = value(Applied, payload) or value(Undone, payload)
     return found if found and found.committed else None

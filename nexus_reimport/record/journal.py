@@ -67,6 +67,11 @@ class Entry:
         """A fact of the line as text; "" where it has none."""
         return str(self.line.get(fact, ""))
 
+    @property
+    def headline(self) -> str:
+        """The first line of what a failure says; "" where it says nothing."""
+        return (self.text("what").splitlines() or [""])[0]
+
 
 # ---------------------------------------------------------------- the file
 

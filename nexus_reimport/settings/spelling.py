@@ -58,7 +58,7 @@ def _free(model: type[BaseModel], place: Path, missing: set[Path]) -> tuple[str,
 
 def _text(kind: str, message: str, meant: str) -> str:
     if kind == UNKNOWN:
-        return "is not a known name here" + (f"; did you mean {meant}?" if meant else "")
+        return "is not a known name here" + wording.did_you_mean(meant)
     if kind == MISSING:
         return "is missing"
     return message.removeprefix("Value error, ").replace("Input should be", "must be", 1)

@@ -11,7 +11,7 @@ with the rehearsed one; the run's row; COMMIT.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -54,7 +54,7 @@ from nexus_reimport.nexus.postgres import (
     statement,
     table_name,
 )
-from nexus_reimport.nexus.registry import loaded
+from nexus_reimport.nexus.registry import UndoPart, UndoTable, loaded
 from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.nexus.tables import fingerprints_of
 from nexus_reimport.nexus.transaction import (
@@ -66,7 +66,6 @@ from nexus_reimport.nexus.transaction import (
     wait_for_run_lock,
     write_transaction,
 )
-from nexus_reimport.nexus.undo_data import Part
 from nexus_reimport.settings import Postgres, Write
 
 STEPS = 14  # as timed, COMMIT included
@@ -204,7 +203,7 @@ class _Work:
             foretold = undo_data.foretell(self._transaction, self._undo, dict(self._foretelling()))
         with step("find what differs"):
             self._require_before(self._copied())
-            found = {table: self._differing(wanted) for table, wanted in self._wanted.items()}
+            found = {part.table: self._differing(part) for part in self._undo.tables}
         with step("wait for locks"):
             self._transaction.lock(
                 [*(t.table for t in self._undo.tables), *self._mapping.link_tables()]
@@ -218,11 +217,13 @@ class _Work:
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         parents_first = [self._wanted[part.table] for part in self._undo.tables]
         with step("delete"):
-            deleted = self._each(differences.delete, reversed(parents_first), found)
+            deleted = differences.each(
+                differences.delete, self._transaction, reversed(parents_first), found
+            )
         with step("update"):
-            updated = self._each(differences.update, parents_first, found)
+            updated = differences.each(differences.update, self._transaction, parents_first, found)
         with step("insert"):
-            inserted = self._each(differences.insert, parents_first, found)
+            inserted = differences.each(differences.insert, self._transaction, parents_first, found)
         with step("re-link"):
             undo_data.copy_links(self._transaction, self._undo, self._incoming_keys())
             relinked = {link.attachment: self._relink(link) for link in self._undo.links}
@@ -348,7 +349,7 @@ class _Work:
         self._require_before({table: plan.before[table] for table in same} | others)
 
     def _after(
-        self, part: Part, foretold: Mapping[Part, Fingerprint], *, is_same: bool
+        self, part: UndoPart, foretold: Mapping[UndoPart, Fingerprint], *, is_same: bool
     ) -> Fingerprint:
         """The fingerprint of a table as the run leaves it, with every row proven.
 
@@ -368,7 +369,7 @@ class _Work:
             return foretold[part]
         return undo_data.fingerprint_now(self._transaction, part)
 
-    def _written(self, part: Part) -> sql.Composable | None:
+    def _written(self, part: UndoPart) -> sql.Composable | None:
         """A query of the keys of rows that are written; None where every row is."""
         if isinstance(part, registry.UndoLinks):
             return self._incoming_keys()[part.attachment]
@@ -406,7 +407,7 @@ class _Work:
         """Whether ``columns`` are all that the table has: the database fills none by itself."""
         return {c.name for c in self._database.catalog.tables[table].columns} == {*columns}
 
-    def _foretelling(self) -> Iterator[tuple[Part, sql.Composable]]:
+    def _foretelling(self) -> Iterator[tuple[UndoPart, sql.Composable]]:
         """The rows of each table as they will be; without those that nobody can know before."""
         for part in self._undo.tables:
             wanted = self._wanted[part.table]
@@ -418,22 +419,10 @@ class _Work:
                 written = _incoming(f"link_{link.attachment}")
                 yield link, undo_data.with_links(self._mapping.schema_name, link, written)
 
-    def _differing(self, wanted: Wanted) -> Difference:
+    def _differing(self, part: UndoTable) -> Difference:
         self._transaction.let_go_first()
-        (copied,) = (self._undo.before(p) for p in self._undo.tables if p.table == wanted.table)
-        return differences.find(self._transaction, wanted, copied)
-
-    def _each(
-        self,
-        write: Callable[[Transaction, Wanted], int],
-        tables: Iterable[Wanted],
-        found: Mapping[str, Difference],
-    ) -> dict[str, int]:
-        """Table -> rows written; a table without a difference is left alone."""
-        return {
-            wanted.table: write(self._transaction, wanted) if found[wanted.table].rows else 0
-            for wanted in tables
-        }
+        present = self._undo.before(part)
+        return differences.find(self._transaction, self._wanted[part.table], present)
 
     def _require_new_keys(self) -> None:
         """Stop if the database gave out a key of a new row since the preflight.
@@ -499,7 +488,7 @@ class _Work:
             )
 
     def _expect_foretold(
-        self, after: Mapping[str, Fingerprint], foretold: Mapping[Part, Fingerprint]
+        self, after: Mapping[str, Fingerprint], foretold: Mapping[UndoPart, Fingerprint]
     ) -> None:
         other = [part.table for part, expected in foretold.items() if after[part.table] != expected]
         if other:

@@ -8,7 +8,7 @@ row points at stays in any case: no reference is left dangling.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -302,10 +302,12 @@ class _Work:
             }
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         with step("delete"):
-            deleted = self._each(differences.delete, reversed(parents_first))
+            deleted = differences.each(
+                differences.delete, self._transaction, reversed(parents_first), found
+            )
         with step("put back"):
-            self._each(differences.update, parents_first)
-            self._each(differences.insert, parents_first)
+            differences.each(differences.update, self._transaction, parents_first, found)
+            differences.each(differences.insert, self._transaction, parents_first, found)
         with step("put links back"):
             relinked = self._links_back(undo)
             self._loaded_back(undo)
@@ -408,11 +410,6 @@ class _Work:
         since.find_unlike(self._transaction, part)
         present = since.unlike(part, table_name(self._mapping.schema_name, part.table))
         return differences.find(self._transaction, wanted, present)
-
-    def _each(
-        self, write: Callable[[Transaction, Wanted], int], tables: Iterable[Wanted]
-    ) -> dict[str, int]:
-        return {wanted.table: write(self._transaction, wanted) for wanted in tables}
 
     def _links_back(self, undo: UndoData) -> dict[str, int]:
         return {

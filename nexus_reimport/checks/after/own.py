@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,8 +33,9 @@ def the_run_is_written_down_in_the_database(after: After) -> Finding:
     run, rows = after.claim.run, had(after.own.rows)
     ours = [row for row in rows if row["run"] == run]
     off = [f"{run} has {len(ours)} rows"] if len(ours) != 1 else []
-    off += [f"{run}: {column}" for row in ours[:1] for column in _not_as_written(after, row)]
     was = {name: row for name, *row in rowfile.read(after.folder, kept(after.survey.runs))}
+    for row in ours[:1]:
+        off += [f"{run}: {column}" for column in _not_as_written(after, row, was.keys())]
     now = [row for row in rowfile.read(after.folder, had(after.own.runs)) if row[0] != run]
     names = {row[0] for row in now}
     for name, digest, number in now:
@@ -52,8 +53,11 @@ def _is_another(was: list[str | None], now: list[str | None]) -> bool:
     return was[0] != now[0] or (was[1] is not None and was[1] != now[1])
 
 
-def _not_as_written(after: After, row: Mapping[str, Any]) -> Iterator[str]:
-    """The columns of the run's row that do not hold what was approved and done."""
+def _not_as_written(after: After, row: Mapping[str, Any], known: Set[str | None]) -> Iterator[str]:
+    """The columns of the run's row that do not hold what was approved and done.
+
+    ``known`` are the runs that the survey saw.
+    """
     wanted = written(
         Committed(
             run=after.claim.run,
@@ -74,7 +78,6 @@ def _not_as_written(after: After, row: Mapping[str, Any]) -> Iterator[str]:
             yield column
     at = datetime.fromisoformat(row["committed_at"])
     others = [r for r in had(after.own.rows) if r["run"] != row["run"]]
-    known = {line[0] for line in rowfile.read(after.folder, kept(after.survey.runs))}
     following = max((r["number"] or 0 for r in others), default=0) + 1
     # Only where every run that was known is still there: the number counts on from those.
     if known <= {r["run"] for r in others} and row["number"] != following:

@@ -38,6 +38,7 @@ from nexus_reimport.nexus.registry.restores import Restore
 from nexus_reimport.nexus.registry.undo import (
     UndoData,
     UndoLinks,
+    UndoPart,
     UndoTable,
     drop_undo,
     is_kept,
@@ -61,6 +62,7 @@ __all__ = [
     "RunRow",
     "UndoData",
     "UndoLinks",
+    "UndoPart",
     "UndoSize",
     "UndoTable",
     "drop_undo",

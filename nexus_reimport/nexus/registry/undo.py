@@ -38,6 +38,9 @@ class UndoLinks:
     after: str
 
 
+UndoPart = UndoTable | UndoLinks
+
+
 @dataclass(frozen=True, slots=True)
 class UndoData:
     """What is needed to undo one run, and where it is stored."""
@@ -50,15 +53,15 @@ class UndoData:
     facts: Facts = ()  # the same schema, described; empty for a run of an older version
 
     @property
-    def parts(self) -> tuple[UndoTable | UndoLinks, ...]:
+    def parts(self) -> tuple[UndoPart, ...]:
         """Wiped tables, parents first, then linking tables."""
         return (*self.tables, *self.links)
 
-    def before(self, part: UndoTable | UndoLinks) -> sql.Identifier:
+    def before(self, part: UndoPart) -> sql.Identifier:
         """The table with the rows, or the fixed links, of ``part`` as they were before the run."""
         return table_name(self.schema, part.kept_as)
 
-    def after(self, part: UndoTable | UndoLinks) -> sql.Identifier:
+    def after(self, part: UndoPart) -> sql.Identifier:
         """The table with (key, hash) of each row of ``part`` as the run left it."""
         return table_name(self.schema, part.after)
 
