@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def place_new(path: Path, data: bytes) -> None:
     Raises:
         FileExistsError: it is there already. It was not touched.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    draft = path.with_name(f".{path.name}.{_writer()}.new")
     try:
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE)
         with os.fdopen(handle, "wb") as file:
@@ -101,10 +102,10 @@ def place_new(path: Path, data: bytes) -> None:
 def replace(path: Path, data: bytes) -> None:
     """Replace a file's content by ``data``, on the disk when this returns, or leave it unchanged.
 
-    If a kill leaves a draft in the folder, the next process with the same id overwrites it.
+    If a kill leaves a draft in the folder, the next thread with the same id overwrites it.
     """
     # Written beside the file and renamed: a rename is all or nothing, a write is not.
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft = path.with_name(f"{path.name}.{_writer()}.new")
     try:
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE)
         with os.fdopen(handle, "wb") as file:
@@ -115,6 +116,11 @@ def replace(path: Path, data: bytes) -> None:
         draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _writer() -> str:
+    """Who writes a draft: two threads of the page must not write to the same one."""
+    return f"{os.getpid()}.{threading.get_native_id()}"
 
 
 def remove(path: Path) -> None:
@@ -191,6 +197,17 @@ def waiting_lock(file: BinaryIO) -> Iterator[None]:
         yield
     finally:
         fcntl.flock(file, fcntl.LOCK_UN)
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """The folder, locked until the end of the block; who else holds its lock is waited for."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)  # and its lock with it
 
 
 def is_locked(path: Path) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nexus_reimport import runner
-from nexus_reimport.errors import ReimportError, SettingsError
+from nexus_reimport.errors import SettingsError
 from nexus_reimport.model import LineState, SheetLine, SignOff
 from nexus_reimport.record import signatures
 from nexus_reimport.settings import Settings
@@ -33,10 +33,7 @@ class Signing:
 
 def read(settings: Settings) -> SignOff:
     """The sheet as it stands, with what the dry run that waits has proven."""
-    try:
-        return runner.sheet(settings.name)
-    except ReimportError:  # that run cannot be opened: the gates say why
-        return sign_off.sheet(settings, None, signatures.standing(settings))
+    return runner.readable_sheet(settings.name)
 
 
 def by_a_person(found: SignOff) -> tuple[SheetLine, ...]:

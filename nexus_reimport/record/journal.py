@@ -89,14 +89,18 @@ def append_noted(
     event: Event,
     facts: Mapping[str, Any],
     noting: Callable[[int, str], AbstractContextManager[None]],
-) -> None:
-    """As ``append``, inside of ``noting``, which gets the line's number and its hash."""
+) -> Entry:
+    """As ``append``, inside of ``noting``, which gets the line's number and its hash.
+
+    Gives the line that was written.
+    """
     with _locked(folder / JOURNAL) as file:
         before, is_whole = _lines((folder / JOURNAL).read_bytes())
         text = _next(before, event, facts)
         with noting(len(before) + 1, private.sha256(text)):
             file.write((b"" if is_whole else b"\n") + text + b"\n")
             private.sync(file)
+    return Entry.of(json.loads(text))
 
 
 def rewrite(
@@ -191,9 +195,13 @@ def parsed(raw: bytes) -> dict[str, Any] | None:
     return line | {"n": None} if twice else line
 
 
-def scan(folder: Path, first: int = 1) -> Reading:
-    """The journal, with what is wrong with it; from line ``first`` on."""
-    found = lines(folder)
+def scan(folder: Path) -> Reading:
+    """The journal, with what is wrong with it."""
+    return reading(lines(folder))
+
+
+def reading(found: Sequence[bytes], first: int = 1) -> Reading:
+    """What these lines of a journal say, and what is wrong with them; from line ``first`` on."""
     entries: list[Entry] = []
     cut_lines: list[int] = []
     broken, before = 0, private.sha256(found[first - 2]) if first > 1 else ""

@@ -5,6 +5,9 @@ acknowledged. It is a journal, each of whose lines holds the hash of the line be
 holds the register's last line, so that no line of it can be taken away, or changed, without a
 sealed record that says otherwise; until then a note beside it says which line is the last.
 
+Lines are written one process after the other. Whoever reads takes lines and note of one moment:
+a line that is just being written must not look like one that nobody has noted.
+
 Where the register is not as it was noted, nothing in it counts. The next line that is written says
 first that it was found so, and the register counts from there on.
 """
@@ -19,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from nexus_reimport import wording
 from nexus_reimport.events import Event
@@ -32,18 +35,23 @@ LAST = "last_line"  # in that folder: the note of the last line
 LINE = "Register"  # in bag-info.txt: number and hash of its last line when the record was sealed
 
 
-def note(runs: Path, event: Event, /, **facts: Any) -> None:
-    """Add one line, with who does it and where; it is on the disk when this returns."""
+def note(runs: Path, event: Event, /, **facts: Any) -> Entry:
+    """Add one line, with who does it and where; it is on the disk when this returns.
+
+    Two processes that write at once wait for each other. Gives the line.
+    """
     folder = private.make_folder(runs / FOLDER)
     who = {"who": getpass.getuser(), "host": platform.node()}
-    if why := contradiction(runs):
-        _append(folder, Event.FOUND_CHANGED, {**who, "why": why})
-    _append(folder, event, {**who, **facts})
+    with private.locked_folder(folder):
+        if why := contradiction(runs):
+            _append(folder, Event.FOUND_CHANGED, {**who, "why": why})
+        return _append(folder, event, {**who, **facts})
 
 
 def entries(runs: Path, *events: Event) -> list[Entry]:
     """The lines of these events that count, the oldest first."""
-    return [] if contradiction(runs) else journal.only(_scan(runs).entries, *events)
+    now = _State.of(runs)
+    return [] if now.contradiction() else journal.only(now.counted().entries, *events)
 
 
 def purged(runs: Path) -> Iterator[tuple[str, str]]:
@@ -85,63 +93,99 @@ class _Noted:
     sha256: str = ""
     writing: str = ""
 
+    @classmethod
+    def of(cls, data: bytes) -> Self | None:
+        """The note that a file holds; None where it holds none."""
+        try:
+            said = json.loads(data)
+            return cls(abs(int(said["n"])), str(said["sha256"]), str(said["writing"]))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
 
-def _append(folder: Path, event: Event, facts: dict[str, Any]) -> None:
+
+def _append(folder: Path, event: Event, facts: dict[str, Any]) -> Entry:
     @contextmanager
     def noting(number: int, digest: str) -> Iterator[None]:
-        last = _noted(folder) or _Noted()
+        last = _Noted.of(_note_of(folder)) or _Noted()
         _write_note(folder, _Noted(last.n, last.sha256, digest))
         yield
         _write_note(folder, _Noted(number, digest))
 
-    journal.append_noted(folder, event, facts, noting)
+    return journal.append_noted(folder, event, facts, noting)
 
 
 def _write_note(folder: Path, noted: _Noted) -> None:
     private.replace(folder / LAST, json.dumps(asdict(noted)).encode() + b"\n")
 
 
-def _noted(folder: Path) -> _Noted | None:
-    if not (folder / LAST).is_file():
-        return None
+def _note_of(folder: Path) -> bytes:
+    """The note as it stands there; nothing where it is missing."""
     try:
-        said = json.loads((folder / LAST).read_bytes())
-        return _Noted(abs(int(said["n"])), str(said["sha256"]), str(said["writing"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+        return (folder / LAST).read_bytes()
+    except OSError:
+        return b""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The register at one moment: its lines, the note beside them, and whether a part is a link."""
+
+    noted: _Noted | None  # None: missing or damaged
+    lines: tuple[bytes, ...]
+    is_linked: bool
+
+    @classmethod
+    def of(cls, runs: Path) -> Self:
+        folder = runs / FOLDER
+        parts = (folder, folder / journal.JOURNAL, folder / LAST)
+        while True:
+            before = _note_of(folder)
+            lines = journal.lines(folder)
+            # The note changes before and after each line: an unchanged one is of these lines.
+            if _note_of(folder) == before:
+                return cls(_Noted.of(before), tuple(lines), any(p.is_symlink() for p in parts))
+
+    def contradiction(self) -> str:
+        """Why it is not as it was written; "" where it is."""
+        if self.is_linked:
+            return "a part of it is a symbolic link"
+        if self.noted is None:
+            missing = f"{LAST}, the note of its last line, is missing or damaged"
+            return missing if self.lines else ""
+        return self._beside(self.noted) or self.counted().broken_note()
+
+    def _beside(self, noted: _Noted) -> str:
+        """What lines and note contradict each other in."""
+        if noted.n > len(self.lines):
+            return f"{wording.amount(noted.n - len(self.lines), 'line')} missing at its end"
+        if noted.n > 0 and private.sha256(self.lines[noted.n - 1]) != noted.sha256:
+            return f"line {noted.n} is not the one that was written last"
+        for number, raw in enumerate(self.lines[noted.n :], noted.n + 1):
+            if journal.parsed(raw) is not None and private.sha256(raw) != noted.writing:
+                return f"line {number} was never noted: no command of ours wrote it"
+        return ""
+
+    def counted(self) -> journal.Reading:
+        """The lines from the last one on that says that the register was found changed."""
+        found = [journal.parsed(raw) or {} for raw in self.lines]
+        changed = [n for n, line in enumerate(found, 1) if line.get("event") == Event.FOUND_CHANGED]
+        return journal.reading(self.lines, changed[-1] if changed else 1)
 
 
 def contradiction(runs: Path) -> str:
     """Why the register is not as it was written; "" where it is. A line that a kill cut is."""
-    folder = runs / FOLDER
-    noted, found = _noted(folder), journal.lines(folder)
-    if any(path.is_symlink() for path in (folder, folder / journal.JOURNAL, folder / LAST)):
-        return "a part of it is a symbolic link"
-    if noted is None:
-        return f"{LAST}, the note of its last line, is missing or damaged" if found else ""
-    if noted.n > len(found):
-        return f"{wording.amount(noted.n - len(found), 'line')} missing at its end"
-    if noted.n > 0 and private.sha256(found[noted.n - 1]) != noted.sha256:
-        return f"line {noted.n} is not the one that was written last"
-    for number, raw in enumerate(found[noted.n :], noted.n + 1):
-        if journal.parsed(raw) is not None and private.sha256(raw) != noted.writing:
-            return f"line {number} was never noted: no command of ours wrote it"
-    return _scan(runs).broken_note()
-
-
-def _scan(runs: Path) -> journal.Reading:
-    """The lines from the last one on that says that the register was found changed."""
-    found = [journal.parsed(raw) or {} for raw in journal.lines(runs / FOLDER)]
-    changed = [n for n, line in enumerate(found, 1) if line.get("event") == Event.FOUND_CHANGED]
-    return journal.scan(runs / FOLDER, changed[-1] if changed else 1)
+    return _State.of(runs).contradiction()
 
 
 # ---------------------------------------------------------------- with the sealed records
 
 
 def last(runs: Path) -> str:
-    """Number and hash of the last line, as a seal holds them."""
-    hashes = _hashes(runs)
+    """Number and hash of the last line, as a seal holds them; one being written is waited for."""
+    if not (runs / FOLDER).is_dir():
+        return bag.NOTHING
+    with private.locked_folder(runs / FOLDER):
+        hashes = _hashes(runs)
     return f"{len(hashes)} {hashes[-1]}" if hashes else bag.NOTHING
 
 

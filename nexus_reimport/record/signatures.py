@@ -26,8 +26,7 @@ def sign(settings: Settings, line: str, who: str, text: str) -> Signature:
     Raises:
         SettingsError: name or text is missing, too long, or cannot be shown. Nothing was written.
     """
-    _append(settings, Event.SIGNED, line, who, text)
-    return standing(settings)[line]
+    return _signature(_append(settings, Event.SIGNED, line, who, text))
 
 
 def withdraw(settings: Settings, line: str, who: str, text: str) -> None:
@@ -81,7 +80,7 @@ def problems(who: str, text: str) -> dict[str, str]:
     return {what: why for what, why in found.items() if why}
 
 
-def _append(settings: Settings, event: Event, line: str, who: str, text: str) -> None:
+def _append(settings: Settings, event: Event, line: str, who: str, text: str) -> Entry:
     for what, why in problems(who, text).items():
         raise SettingsError(
             f"the {what} of the signature {why}",
@@ -89,7 +88,7 @@ def _append(settings: Settings, event: Event, line: str, who: str, text: str) ->
         )
     place = settings.folders.runs / settings.name
     private.close_folder(place)
-    register.note(place, event, line=line, name=_tidy(who), text=_tidy(text))
+    return register.note(place, event, line=line, name=_tidy(who), text=_tidy(text))
 
 
 def _tidy(given: str) -> str:

@@ -10,7 +10,7 @@ from nexus_reimport.runner.recovery import (
     rollback,
 )
 from nexus_reimport.runner.sequence import Ask, GivenApproval, finish, run, seal, settle
-from nexus_reimport.runner.signing import sheet, sign, withdraw
+from nexus_reimport.runner.signing import readable_sheet, sheet, sign, withdraw
 from nexus_reimport.runner.testing import self_test
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "RollbackOptions",
     "finish",
     "purge_undo",
+    "readable_sheet",
     "restore_into",
     "rollback",
     "run",

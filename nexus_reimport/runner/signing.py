@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from nexus_reimport import record, runbook
 from nexus_reimport import settings as environments
+from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import Proposal, SignOff
 from nexus_reimport.record import signatures
-from nexus_reimport.settings import Settings
 from nexus_reimport.stages import sign_off
 
 
 def sheet(environment: str) -> SignOff:
-    """The sheet of an environment, with what its open run has proven."""
-    return _sheet(environments.load(environment))
+    """The sheet of an environment, with what its open run has proven.
+
+    Raises:
+        ReimportError: that run cannot be opened.
+    """
+    settings = environments.load(environment)
+    waiting = [run for run in record.open_runs(settings) if run.has(Proposal)]
+    if waiting:
+        return runbook.reopen(settings.name, waiting[-1].id).sheet()
+    return sign_off.sheet(settings, None, signatures.standing(settings))
+
+
+def readable_sheet(environment: str) -> SignOff:
+    """As ``sheet``; without what the open run has proven, if that run cannot be opened."""
+    try:
+        return sheet(environment)
+    except ReimportError:  # whoever opens or executes that run is told why
+        settings = environments.load(environment)
+        return sign_off.sheet(settings, None, signatures.standing(settings))
 
 
 def sign(environment: str, line: str, who: str, text: str) -> SignOff:
@@ -23,7 +40,7 @@ def sign(environment: str, line: str, who: str, text: str) -> SignOff:
     """
     settings = environments.load(environment)
     signatures.sign(settings, sign_off.named(line), who, text)
-    return _sheet(settings)
+    return readable_sheet(environment)
 
 
 def withdraw(environment: str, line: str, who: str, text: str) -> SignOff:
@@ -34,11 +51,4 @@ def withdraw(environment: str, line: str, who: str, text: str) -> SignOff:
     """
     settings = environments.load(environment)
     signatures.withdraw(settings, sign_off.named(line), who, text)
-    return _sheet(settings)
-
-
-def _sheet(settings: Settings) -> SignOff:
-    waiting = [run for run in record.open_runs(settings) if run.has(Proposal)]
-    if waiting:
-        return runbook.reopen(settings.name, waiting[-1].id).sheet()
-    return sign_off.sheet(settings, None, signatures.standing(settings))
+    return readable_sheet(environment)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -311,6 +313,40 @@ def test_what_a_seal_holds_stays_forged_whoever_signs_again(
     signatures.sign(known, "S7", "C. Person", "seen again")
     (told,) = forger.problems(tool)
     assert told.startswith(".register: line 2 is not the one that ")
+
+
+def test_many_people_sign_and_withdraw_at_once_and_nobody_is_accused_of_a_change(
+    known: settings.Settings, tool: ModuleType
+) -> None:
+    """A reader between the note and its line would take that line for one that nobody noted."""
+    people, times = ("S2", "S5", "S6", "S7"), 8
+    ended = threading.Event()
+
+    def sign(line: str) -> None:
+        for number in range(times):
+            signed = signatures.sign(known, line, f"{line}. Person", f"seen {number}")
+            assert (signed.line, signed.text) == (line, f"seen {number}")
+            signatures.withdraw(known, line, f"{line}. Person", "again")
+
+    def read() -> list[str]:
+        place, found = known.folders.runs / known.name, []
+        while not ended.is_set():
+            found += [register.contradiction(place)] if register.size(place) else []
+        return found
+
+    with ThreadPoolExecutor(len(people) + 2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        try:
+            for signer in [pool.submit(sign, line) for line in people]:
+                signer.result()
+        finally:
+            ended.set()
+        assert {why for reader in readers for why in reader.result()} == {""}
+    place = known.folders.runs / known.name
+    written = register.entries(place, Event.SIGNED, Event.WITHDRAWN)
+    assert len(written) == len(register.entries(place, *Event)) == 2 * times * len(people)
+    complete(known)
+    assert Forger(known).problems(tool) == []
 
 
 @pytest.mark.parametrize("lines", [3, 4])
