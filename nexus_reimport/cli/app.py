@@ -213,10 +213,10 @@ def verify(
         )
     from nexus_reimport import runner, show
 
-    found = runner.self_test(environment, run, progress)
-    value = {**asdict(found), "complete": found.is_complete}
-    give(value, repr(show.self_test(found)), as_json=as_json)
-    raise typer.Exit(0 if found.is_complete else 1)
+    result = runner.self_test(environment, run, progress)
+    value = {**asdict(result), "complete": result.is_complete}
+    give(value, repr(show.self_test(result)), as_json=as_json)
+    raise typer.Exit(0 if result.is_complete else 1)
 
 
 @app.command()

@@ -18,7 +18,7 @@ def doctor(environment: Environment, as_json: AsJson = False) -> None:
     from nexus_reimport import show
     from nexus_reimport.runbook import doctor as doctors
 
-    found = doctors.examine(environments.load(environment))
-    value = {**asdict(found), "sound": found.is_sound}
-    give(value, show.examination(found), as_json=as_json)
-    raise typer.Exit(0 if found.is_sound else 1)
+    examination = doctors.examine(environments.load(environment))
+    value = {**asdict(examination), "sound": examination.is_sound}
+    give(value, show.examination(examination), as_json=as_json)
+    raise typer.Exit(0 if examination.is_sound else 1)

@@ -89,20 +89,20 @@ def check_runs(
 ) -> None:
     """Compare sealed records, print what was found, and leave with its exit code."""
     if "/" in environment_or_path or environment_or_path.startswith("."):
-        found = _of_path(Path(environment_or_path), allowed_signers)
+        checked = _of_path(Path(environment_or_path), allowed_signers)
     else:
-        found = _of_environments(environment_or_path, run, allowed_signers)
-    sealed = [c for c in found if c.kind == check.SEALED]
-    all_right = bool(sealed) and all(c.is_right for c in found)
+        checked = _of_environments(environment_or_path, run, allowed_signers)
+    sealed = [c for c in checked if c.kind == check.SEALED]
+    all_right = bool(sealed) and all(c.is_right for c in checked)
     rows = [
         (c.environment, c.run or "all", c.verdict, _told(c), "; ".join(c.remarks))
-        for c in found
+        for c in checked
         if c.run or c.problems or c.remarks
     ]
     text = show.table("", "environment | run | verdict | record | remarks", rows).as_text()
     end = "" if sealed else "nothing was checked: there is no sealed record"
     give(
-        {"checked": [_plain(c) for c in found], "as_sealed": all_right},
+        {"checked": [_plain(c) for c in checked], "as_sealed": all_right},
         "\n".join(filter(None, [text if rows else "", end])),
         as_json=as_json,
     )
@@ -130,9 +130,9 @@ def redact(environment: str, run: str, *, yes: bool, as_json: bool) -> None:
     settings = environments.load(environment)
     with record.at_work(settings):
         chosen = record.find(settings, run)
-        found = redaction.look(settings, chosen)
-        if found.redacted and not yes:
-            listed = "\n".join(f"  {hit}" for hit in found.redacted)
+        findings = redaction.look(settings, chosen)
+        if findings.redacted and not yes:
+            listed = "\n".join(f"  {hit}" for hit in findings.redacted)
             typer.echo(f"This will be redacted in the record of {chosen.id}:\n{listed}", err=True)
             typed = str(typer.prompt(f"Then type {chosen.id}", default="", err=True))
             if typed.strip() != chosen.id:
@@ -184,18 +184,18 @@ def _of_path(path: Path, signers: Path | None) -> list[Checked]:
     here = path.resolve()
     one = (here / bag.PAYLOAD).is_dir() or bag.is_sealed(here)
     if one:
-        found = [check.of_record(here, signers=signers)]
+        records = [check.of_record(here, signers=signers)]
     else:
-        found = check.of_folder(here, signers=signers)
-    return [_alone(c, together=not one) for c in found]
+        records = check.of_folder(here, signers=signers)
+    return [_alone(c, together=not one) for c in records]
 
 
 def _alone(checked: Checked, *, together: bool) -> Checked:
     if checked.kind != check.SEALED:
         return checked
     others = "" if together else ", nor with the records before and after it"
-    told = f"seal {checked.seal}; {check.ALONE}{others}"
-    return replace(checked, remarks=(*checked.remarks, told))
+    remark = f"seal {checked.seal}; {check.ALONE}{others}"
+    return replace(checked, remarks=(*checked.remarks, remark))
 
 
 def _of_environments(environment: str, run: str, signers: Path | None) -> list[Checked]:
@@ -207,10 +207,10 @@ def _of_environments(environment: str, run: str, signers: Path | None) -> list[C
         left_out.append(whole.not_compared("its settings cannot be read"))
 
     chosen = [environments.load(environment)] if environment else list(environments.every(note))
-    found = [c for settings in chosen for c in _of_environment(settings, signers)] + left_out
+    records = [c for settings in chosen for c in _of_environment(settings, signers)] + left_out
     if not run:
-        return found
-    named = [c for c in found if c.run == run]
+        return records
+    named = [c for c in records if c.run == run]
     if not named:
         raise _no_such_run(environment, run)
     return named
@@ -219,12 +219,12 @@ def _of_environments(environment: str, run: str, signers: Path | None) -> list[C
 def _of_environment(settings: Settings, signers: Path | None) -> list[Checked]:
     signing = settings.record.signature
     allowed = signers or (signing.allowed_signers if signing else None)
-    found = check.of_folder(settings.folders.runs / settings.name, settings.name, allowed)
+    records = check.of_folder(settings.folders.runs / settings.name, settings.name, allowed)
     try:
-        return check.with_database(found, anchor.rows(settings), *anchor.restores(settings))
+        return check.with_database(records, anchor.rows(settings), *anchor.restores(settings))
     except ReimportError as error:
         why = f"not compared with the database: {error.what.splitlines()[0]}"
-        return [checked.not_compared(why) for checked in found]
+        return [checked.not_compared(why) for checked in records]
 
 
 def _chosen(environment: str) -> list[Settings]:

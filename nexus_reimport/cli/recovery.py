@@ -112,7 +112,7 @@ def purge_private(
     from nexus_reimport import show
     from nexus_reimport.runner import purging
 
-    found = purging.purge_private(environment, older_than, really=yes)
+    folders = purging.purge_private(environment, older_than, really=yes)
     done = "deleted" if yes else "would be deleted"
     rows = [
         (
@@ -121,13 +121,13 @@ def purge_private(
             f"{f.bytes_stored / 1e6:,.1f}",
             f"kept: {f.kept}" if f.kept else done,
         )
-        for f in found
+        for f in folders
     ]
     text = show.table("", "run or lab | files | MB | ", rows).as_text() if rows else "nothing there"
     command = f"nexus-reimport purge-private {environment} --older-than {older_than} --yes"
-    if not yes and any(not f.kept for f in found):
+    if not yes and any(not f.kept for f in folders):
         text += f"\nnothing was deleted; to delete: {command}"
-    plain = [{**asdict(f), "path": str(f.path), "deleted": yes and not f.kept} for f in found]
+    plain = [{**asdict(f), "path": str(f.path), "deleted": yes and not f.kept} for f in folders]
     give({"private": plain}, text, as_json=as_json)
 
 

@@ -36,11 +36,11 @@ def sign(
             next=f"nexus-reimport sign {environment} shows the lines; name one, such as S5",
         )
     if not line:
-        found = runner.sheet(environment)
+        sheet = runner.sheet(environment)
     elif withdraw:
-        found = runner.withdraw(environment, line, who, text)
+        sheet = runner.withdraw(environment, line, who, text)
     else:
-        found = runner.sign(environment, line, who, text)
-    value = {**asdict(found), "open": [one.id for one in found.open]}
-    give(value, repr(show.sign_off(found, environment)), as_json=as_json)
-    raise typer.Exit(1 if found.asked and found.open and not line else 0)
+        sheet = runner.sign(environment, line, who, text)
+    value = {**asdict(sheet), "open": [one.id for one in sheet.open]}
+    give(value, repr(show.sign_off(sheet, environment)), as_json=as_json)
+    raise typer.Exit(1 if sheet.asked and sheet.open and not line else 0)

@@ -25,9 +25,9 @@ def status(environment: OneOrAll = "", as_json: AsJson = False) -> None:
         chosen = [environments.load(environment)]
     else:
         chosen = list(environments.every(_left_out))
-    found = [whereabouts.of(settings) for settings in chosen]
-    text = "\n\n".join(show.whereabouts(one) for one in found)
-    give({"environments": [_plain(one) for one in found]}, text or "none", as_json=as_json)
+    places = [whereabouts.of(settings) for settings in chosen]
+    text = "\n\n".join(show.whereabouts(one) for one in places)
+    give({"environments": [_plain(one) for one in places]}, text or "none", as_json=as_json)
 
 
 def _left_out(name: str, error: SettingsError) -> None:

@@ -59,8 +59,8 @@ class Command:
 
 def latest(settings: Settings) -> Command | None:
     """The command that was started last."""
-    found = sorted(_folder(settings).glob("*.log"))
-    return _read(found[-1]) if found else None
+    logs = sorted(_folder(settings).glob("*.log"))
+    return _read(logs[-1]) if logs else None
 
 
 def at_work(settings: Settings) -> Command | None:
@@ -76,29 +76,29 @@ def _folder(settings: Settings) -> Path:
 
 
 def _read(log: Path) -> Command:
-    said: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     with suppress(OSError, ValueError):
-        said = json.loads(log.with_suffix(".json").read_text(encoding="utf-8"))
-    at = said.get("at") or datetime.fromtimestamp(log.stat().st_mtime, UTC).isoformat()
+        fields = json.loads(log.with_suffix(".json").read_text(encoding="utf-8"))
+    at = fields.get("at") or datetime.fromtimestamp(log.stat().st_mtime, UTC).isoformat()
     return Command(
         log=log,
-        action=str(said.get("action", "")),
-        by=str(said.get("by", "")),
+        action=str(fields.get("action", "")),
+        by=str(fields.get("by", "")),
         at=datetime.fromisoformat(at),
-        pid=int(said.get("pid", 0)),
-        cancelled_by=said.get("cancelled_by"),
+        pid=int(fields.get("pid", 0)),
+        cancelled_by=fields.get("cancelled_by"),
     )
 
 
 def _write(command: Command) -> None:
-    said = {
+    fields = {
         "action": command.action,
         "by": command.by,
         "at": command.at.isoformat(),
         "pid": command.pid,
         "cancelled_by": command.cancelled_by,
     }
-    private.replace(command.log.with_suffix(".json"), json.dumps(said).encode() + b"\n")
+    private.replace(command.log.with_suffix(".json"), json.dumps(fields).encode() + b"\n")
 
 
 # ---------------------------------------------------------------- start

@@ -26,26 +26,26 @@ class Confirmation:
 
     def problems(self, word: str, count: int, digest: str) -> dict[str, str]:
         """Field -> what is wrong with it; ``word`` and ``count`` are what must be typed."""
-        found = {}
+        by_field = {}
         if not self.name:
-            found["name"] = "say who you are: it stands in the record"
+            by_field["name"] = "say who you are: it stands in the record"
         if not self.reason:
-            found["reason"] = "say why: it stands in the record"
+            by_field["reason"] = "say why: it stands in the record"
         if not is_meant(self.phrase, word, count):
-            found["phrase"] = (
+            by_field["phrase"] = (
                 "this is not the environment's word and that number, with a blank between them"
             )
         if self.digest != digest:
-            found["digest"] = "what you have looked at is not what stands here now: look again"
-        return found
+            by_field["digest"] = "what you have looked at is not what stands here now: look again"
+        return by_field
 
 
 def is_meant(typed: str, word: str, count: int) -> bool:
     """Whether ``PROD 2,877`` was typed; the comma may be left out, capitals may be small."""
-    found = re.fullmatch(r"(\S+)\s+([0-9][0-9,]*)", typed)
-    if found is None:
+    match = re.fullmatch(r"(\S+)\s+([0-9][0-9,]*)", typed)
+    if match is None:
         return False
-    return (found[1].upper(), found[2].replace(",", "")) == (word, str(count))
+    return (match[1].upper(), match[2].replace(",", "")) == (word, str(count))
 
 
 def _tidy(text: str) -> str:

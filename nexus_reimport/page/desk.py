@@ -83,15 +83,15 @@ class Desk:
         """What stands now, as one text: when it is another one, the page is another one."""
         run = work.latest(settings)
         command = commands.latest(settings)
-        told = [
+        parts = [
             f"busy={self.is_busy(settings)}",
             f"run={run.id} {run.verdict()} {run.is_sealed}" if run else "",
             f"command={command.log.stem} {command.is_at_work}" if command else "",
             f"register={register.size(settings.folders.runs / settings.name)}",
         ]
         for reading in (self.status, self.connections, self.look):
-            told.append(f"{reading.is_at_work} {reading.at} {reading.failing_since}")
-        return "; ".join(told)
+            parts.append(f"{reading.is_at_work} {reading.at} {reading.failing_since}")
+        return "; ".join(parts)
 
     def begin_what_is_due(self, settings: Settings) -> None:
         """Read what nobody has read yet, what is old, and what a run may have changed."""

@@ -144,8 +144,8 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
     at_work = work.now(settings)
     last = work.latest(settings)
     waiting = None if at_work else status.waiting(settings)
-    found = gates.read(settings, desk.status, desk.connections, busy=at_work is not None)
-    refusals = gates.refusals(found)
+    gates_now = gates.read(settings, desk.status, desk.connections, busy=at_work is not None)
+    refusals = gates.refusals(gates_now)
     shown = None if at_work or last is None else outcome.of(settings, last, refusals)
     past, older = history.of(settings)
     of = at_work.run if at_work and at_work.run else last
@@ -162,7 +162,7 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         waiting=waiting,
         patients_after=outcome.patients_after(waiting, settings) if waiting else 0,
         sheet=signing.read(settings),
-        gates=found,
+        gates=gates_now,
         way_back=way_back.gates(look, busy=at_work is not None) if look else None,
         past=past,
         older=older,

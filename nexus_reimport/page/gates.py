@@ -90,9 +90,9 @@ def read(
     )
 
 
-def refusals(found: Gates) -> tuple[Refusal, ...]:
+def refusals(gates: Gates) -> tuple[Refusal, ...]:
     """Those that are closed, as what an approval would be refused for."""
-    closed = (gate for gate in found.every if gate.state is State.CLOSED)
+    closed = (gate for gate in gates.every if gate.state is State.CLOSED)
     return tuple(Refusal(gate.why or gate.claim, gate.next) for gate in closed)
 
 
@@ -131,11 +131,11 @@ def _of_the_approval(run: Run | None, *, busy: bool) -> Iterator[Gate]:
     if run is None or busy:
         return
     try:
-        found = runbook.reopen(run.environment, run.id).gates()
+        gates = runbook.reopen(run.environment, run.id).gates()
     except ReimportError as error:
         yield Gate("the dry run can be approved", State.CLOSED, error.what, error.next)
         return
-    for gate in found:
+    for gate in gates:
         claim = in_page_words(gate.claim)
         if gate.refusal:
             yield _refused(claim, gate.refusal)

@@ -36,8 +36,8 @@ class PageHandler(StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMix
     @property
     def asset(self) -> Callable[[str], str]:
         """Where a file of ours is served."""
-        found: Callable[[str], str] = self.extensionapp.asset  # type: ignore[attr-defined]
-        return found
+        address_of: Callable[[str], str] = self.extensionapp.asset  # type: ignore[attr-defined]
+        return address_of
 
     @property
     def front(self) -> str:
@@ -75,12 +75,17 @@ class PageHandler(StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMix
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """A page of ours; of an error that is not ours nothing is told but that there was one."""
         error = kwargs.get("exc_info", (None, None))[1]
-        told = error if isinstance(error, ReimportError) else None
-        if isinstance(error, StopError) or (told and told.exit_code == 1):
+        own_error = error if isinstance(error, ReimportError) else None
+        if isinstance(error, StopError) or (own_error and own_error.exit_code == 1):
             self.set_status(status_code := 409)
         self.set_header("Content-Type", "text/html; charset=utf-8")
         template = self.settings[f"{self.name}_jinja2_env"].get_template("error.html")
-        values = {"status": status_code, "error": told, "front": self.front, "asset": self.asset}
+        values = {
+            "status": status_code,
+            "error": own_error,
+            "front": self.front,
+            "asset": self.asset,
+        }
         self.write(template.render(values))
 
 
@@ -201,8 +206,8 @@ class Cancel(PageHandler):
 
         def cancel() -> None:
             settings = self.desk.settings
-            found = work.now(settings)
-            commands.cancel(settings, found.run if found else None, self.user_name)
+            at_work = work.now(settings)
+            commands.cancel(settings, at_work.run if at_work else None, self.user_name)
 
         await asyncio.to_thread(cancel)
         self.back("dry-run")
@@ -261,7 +266,7 @@ class RollBack(Starts):
         given, word = self.confirmation(), self.desk.head("").word
         if problems := given.problems(word, look.patients, look.digest):
             self.set_status(422)
-            await self.show(Form(given, {f"back-{name}": said for name, said in problems.items()}))
+            await self.show(Form(given, {f"back-{name}": why for name, why in problems.items()}))
             return
         environment = self.desk.environment
         words = way_back.arguments(look, environment, given.name, given.reason)

@@ -94,13 +94,13 @@ def find(settings: Settings, run_id: str) -> Run | None:
 
 def files(run: Run) -> tuple[str, ...]:
     """The files of a run's record: whole files of its folder, never one that a link leads to."""
-    found = (
+    paths = (
         path.relative_to(run.folder).as_posix()
         for path in run.folder.rglob("*")
         if path.is_file() and not _has_link(run.folder, path)
     )
     return tuple(
-        sorted(found, key=lambda name: (not name.endswith(".html"), name != JOURNAL, name))
+        sorted(paths, key=lambda name: (not name.endswith(".html"), name != JOURNAL, name))
     )
 
 

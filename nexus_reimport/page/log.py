@@ -189,7 +189,7 @@ def phase(entries: Sequence[Entry], action: str = "") -> tuple[str, ...]:
 
 def stages(entries: Sequence[Entry], of: Sequence[str]) -> list[Stage]:
     """Each stage of a phase, and how it stands."""
-    found = []
+    stages = []
     for name in of:
         own = [e for e in entries if e.stage == name and e.event in (*_MARKS, Event.FAILED)]
         starts = [e for e in own if e.event is Event.STARTED]
@@ -202,8 +202,8 @@ def stages(entries: Sequence[Entry], of: Sequence[str]) -> list[Stage]:
             )
             ended = state in ("good", "bad")
             seconds = (last.at - starts[-1].at).total_seconds() if ended and starts else None
-        found.append(Stage(words_of(name), state, seconds))
-    return found
+        stages.append(Stage(words_of(name), state, seconds))
+    return stages
 
 
 def progress(

@@ -36,11 +36,11 @@ def read(settings: Settings) -> SignOff:
     return runner.readable_sheet(settings.name)
 
 
-def by_a_person(found: SignOff) -> tuple[SheetLine, ...]:
+def by_a_person(sheet: SignOff) -> tuple[SheetLine, ...]:
     """The lines that somebody can sign now: a dry run first tries to prove the others."""
     return tuple(
         line
-        for line in found.lines
+        for line in sheet.lines
         if line.id in sign_off.OF_PEOPLE or line.signed or (_is_open(line) and line.text)
     )
 
@@ -67,5 +67,5 @@ def sign(settings: Settings, given: Signing) -> dict[str, str]:
 def _problems(given: Signing) -> dict[str, str]:
     names = {"name": "sign-who", "text": "sign-text"}
     wrong = signatures.problems(given.who, given.text)
-    found = {} if given.line else {"sign-line": "choose the line"}
-    return found | {names[what]: f"the {what} {why}" for what, why in wrong.items()}
+    by_field = {} if given.line else {"sign-line": "choose the line"}
+    return by_field | {names[what]: f"the {what} {why}" for what, why in wrong.items()}

@@ -47,12 +47,12 @@ def read(settings: Settings) -> Status:
     with waiters.reading(settings.postgres) as connection:
         deployment.require(connection, settings.name)
         database = Database.read(connection, mapping)
-        found = counts.read(connection, database, gaps(mapping))
+        row_counts = counts.read(connection, database, gaps(mapping))
         people = mapping.people()
         return Status(
-            counts=found,
+            counts=row_counts,
             written=_written(database, waiting(settings)),
-            patients=next(kind.rows for kind in found.entities if kind.entity == people),
+            patients=next(kind.rows for kind in row_counts.entities if kind.entity == people),
         )
 
 

@@ -88,8 +88,8 @@ def in_words(
     ``tables``: table -> as people call what it holds.
     """
 
-    def as_people_say(found: re.Match[str]) -> str:
-        return lower_first(tables.get(found[0]) or status.name_of(found[0]))
+    def as_people_say(match: re.Match[str]) -> str:
+        return lower_first(tables.get(match[0]) or status.name_of(match[0]))
 
     for name, text in facts:
         yield name, text if name in _NAMED else _TECHNICAL.sub(as_people_say, text)

@@ -76,8 +76,8 @@ def failed_command(settings: Settings) -> Command | None:
     if command is None or command.is_at_work:
         return None
     run = latest(settings)
-    told = run is not None and bool(entries := run.events()) and entries[-1].at >= command.at
-    return None if told else command
+    explained = run is not None and bool(entries := run.events()) and entries[-1].at >= command.at
+    return None if explained else command
 
 
 def cancelled_command(settings: Settings) -> Command | None:

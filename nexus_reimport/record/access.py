@@ -24,25 +24,25 @@ def require_private(settings: Settings) -> None:
     """
     for place in (settings.folders.runs, settings.folders.private):
         folder = place / settings.name
-        found = private.exposed(folder)
-        if found.foreign:
+        exposed = private.exposed(folder)
+        if exposed.foreign:
             raise _refused(
-                settings, folder, found.foreign, "not yours", 'sudo chown -R "$(id -un)"'
+                settings, folder, exposed.foreign, "not yours", 'sudo chown -R "$(id -un)"'
             )
-        if folder in found.readable:
+        if folder in exposed.readable:
             raise _refused(
-                settings, folder, found.readable, "open to other users", "chmod -R go-rwx"
+                settings, folder, exposed.readable, "open to other users", "chmod -R go-rwx"
             )
-        for path in found.readable:
+        for path in exposed.readable:
             path.chmod(stat.S_IMODE(path.stat().st_mode) & private.FOLDER)
 
 
 def _refused(
-    settings: Settings, folder: Path, found: tuple[Path, ...], what: str, command: str
+    settings: Settings, folder: Path, paths: tuple[Path, ...], what: str, command: str
 ) -> RecordError:
-    count = wording.amount(len(found), "file or folder is", "files or folders are")
+    count = wording.amount(len(paths), "file or folder is", "files or folders are")
     return RecordError(
-        f"{count} {what}, the first of them {found[0]}",
+        f"{count} {what}, the first of them {paths[0]}",
         where=f"environment {settings.name}, {folder}",
         state="nothing was started",
         next=f"{command} {shlex.quote(str(folder))}",

@@ -69,8 +69,10 @@ def read(settings: Settings, run: Run) -> str:
         return registry.seal(connection, run.id)
 
 
-def write_late(settings: Settings, made: Run) -> None:
-    """Seals that a kill, or a server that was away, kept from the database; journalled in ``made``.
+def write_late(settings: Settings, new_run: Run) -> None:
+    """Seals that a kill, or a server that was away, kept from the database.
+
+    Each is journalled in ``new_run``.
 
     Raises:
         TargetError, StopError: a seal is still in its run's folder only.
@@ -81,4 +83,4 @@ def write_late(settings: Settings, made: Run) -> None:
     for run in (sealed[name] for name in waiting if name in sealed):
         if not run.problems():
             write(settings, run)
-            made.journal(Event.ANCHORED, of=run.id)
+            new_run.journal(Event.ANCHORED, of=run.id)

@@ -26,7 +26,7 @@ from nexus_reimport.record import archived, bag, chain, index
 from nexus_reimport.record.archived import Archived
 from nexus_reimport.settings import Archive
 
-_THERE = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+_EXISTS = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 
 
 def put(folder: Path, place: Archive) -> Archived:
@@ -64,9 +64,9 @@ def put_missing(runs: Path, place: Archive | None) -> list[Archived]:
     """
     if place is None:
         return []
-    there = {(one.run, one.seal) for one in archived.noted(runs)}
+    in_archive = {(one.run, one.seal) for one in archived.noted(runs)}
     sealed = [f for f in chain.records(runs) if bag.digest(f)]
-    missing = [f for f in sealed if (f.name, bag.digest(f)) not in there]
+    missing = [f for f in sealed if (f.name, bag.digest(f)) not in in_archive]
     return [put(folder, place) for folder in sorted(missing, key=chain.number)]
 
 
@@ -95,7 +95,7 @@ def _upload(client: Any, place: Archive, key: str, data: bytes) -> None:
             ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
         )
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") not in _THERE:
+        if error.response.get("Error", {}).get("Code") not in _EXISTS:
             raise
 
 

@@ -35,10 +35,10 @@ def note(runs: Path, archived: Archived) -> None:
 def noted(runs: Path) -> list[Archived]:
     """What was archived, by the list beside the records; a line that cannot be read is left out."""
     path = runs / LIST
-    found = []
+    entries = []
     for line in path.read_bytes().splitlines() if path.is_file() else ():
         try:
-            found.append(Archived(**json.loads(line)))
+            entries.append(Archived(**json.loads(line)))
         except (ValueError, TypeError):
             continue
-    return found
+    return entries

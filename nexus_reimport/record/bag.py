@@ -176,16 +176,16 @@ def hashes(bag: Path, name: str) -> tuple[dict[str, str], list[str]]:
     path = bag / name
     if path.is_symlink() or not path.is_file():
         return {}, [f"{name}: missing"]
-    found: dict[str, str] = {}
+    by_path: dict[str, str] = {}
     wrong = []
     text = path.read_bytes().decode("utf-8", errors="replace")
     for number, line in enumerate(text.split("\n")[:-1] if text.endswith("\n") else [text], 1):
         match = _LINE.fullmatch(line)
-        if match is None or (path_in_bag := _unescaped(match[2])) in found:
+        if match is None or (path_in_bag := _unescaped(match[2])) in by_path:
             wrong.append(f"{name}: line {number} cannot be read")
         else:
-            found[path_in_bag] = match[1]
-    return found, wrong
+            by_path[path_in_bag] = match[1]
+    return by_path, wrong
 
 
 def _escaped(name: str) -> str:
@@ -203,36 +203,36 @@ def problems(bag: Path) -> list[str]:
     if not is_sealed(bag):
         return ["not sealed"]
     tags, wrong = hashes(bag, TAG_MANIFEST)
-    found = [*wrong]
+    findings = [*wrong]
     if set(tags) != set(TAG_FILES):
-        found.append(f"{TAG_MANIFEST}: it does not name the files that it must")
+        findings.append(f"{TAG_MANIFEST}: it does not name the files that it must")
     beside = {TAG_MANIFEST} | ({SIGNATURE} if info(bag).get(SIGNED, NOTHING) != NOTHING else set())
-    found += _compared(bag, tags, top(bag) - beside)
+    findings += _compared(bag, tags, top(bag) - beside)
     if (bag / DECLARATION).is_file() and (bag / DECLARATION).read_bytes() != DECLARED.encode():
-        found.append(f"{DECLARATION}: it does not declare a bag of this form")
-    told = [label for label, _ in _facts(bag)]
-    found += [
-        f"{INFO}: {label} is told twice" for label in sorted(set(told)) if told.count(label) > 1
+        findings.append(f"{DECLARATION}: it does not declare a bag of this form")
+    labels = [label for label, _ in _facts(bag)]
+    findings += [
+        f"{INFO}: {label} is told twice" for label in sorted(set(labels)) if labels.count(label) > 1
     ]
     payload, wrong = hashes(bag, MANIFEST)
-    there = contents(bag)
-    found += [text for text in wrong if not text.endswith("missing")]
-    found += _compared(bag, payload, there.files)
-    found += [f"{name}: {what}" for name, what in sorted(there.odd.items())]
-    return found or _wrong_size(bag, payload)
+    stored = contents(bag)
+    findings += [text for text in wrong if not text.endswith("missing")]
+    findings += _compared(bag, payload, stored.files)
+    findings += [f"{name}: {what}" for name, what in sorted(stored.odd.items())]
+    return findings or _wrong_size(bag, payload)
 
 
 def _compared(bag: Path, then: Mapping[str, str], now: frozenset[str]) -> list[str]:
     """Files against the hashes of a manifest. What is no file is missing as one."""
     files = {name for name in now if _is_file(bag / name)}
-    found = [f"{name}: missing" for name in sorted(then.keys() - files)]
-    found += [f"{name}: added after the seal" for name in sorted(now - then.keys())]
-    found += [
+    findings = [f"{name}: missing" for name in sorted(then.keys() - files)]
+    findings += [f"{name}: added after the seal" for name in sorted(now - then.keys())]
+    findings += [
         f"{name}: changed after the seal"
         for name in sorted(files & then.keys())
         if private.sha256_of(bag / name) != then[name]
     ]
-    return found
+    return findings
 
 
 def _is_file(path: Path) -> bool:
@@ -240,8 +240,8 @@ def _is_file(path: Path) -> bool:
 
 
 def _wrong_size(bag: Path, payload: Mapping[str, str]) -> list[str]:
-    said = info(bag).get("Payload-Oxum", "")
-    there = {name: seal for name, seal in payload.items() if _is_file(bag / name)}
-    if said == size(bag, there):
+    oxum = info(bag).get("Payload-Oxum", "")
+    existing = {name: seal for name, seal in payload.items() if _is_file(bag / name)}
+    if oxum == size(bag, existing):
         return []
-    return [f"{INFO}: Payload-Oxum is {said or 'missing'}, and the files are {size(bag, there)}"]
+    return [f"{INFO}: Payload-Oxum is {oxum or 'missing'}, and the files are {size(bag, existing)}"]

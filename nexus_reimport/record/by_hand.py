@@ -156,14 +156,14 @@ def _order(counts: list[int]) -> str:
 def _changed(page: Any, name: str) -> dict[str, int]:
     """How many cells are not as shipped; the one with the parameters is a person's to fill in."""
     shipped = {cell["id"]: cell for cell in pages.shipped(name)}
-    found: Counter[str] = Counter(changed=0, added=0, left_out=0)
+    counts: Counter[str] = Counter(changed=0, added=0, left_out=0)
     ids = set()
     for cell in page.cells:
         ids.add(cell.get("id"))
         known = shipped.get(cell.get("id"))
         if known is None:
-            found["added"] += 1
+            counts["added"] += 1
         elif "parameters" not in cell.metadata.get("tags", ()):
-            found["changed"] += "".join(known["source"]) != cell.source
-    found["left_out"] = len(shipped.keys() - ids)
-    return dict(found)
+            counts["changed"] += "".join(known["source"]) != cell.source
+    counts["left_out"] = len(shipped.keys() - ids)
+    return dict(counts)

@@ -37,11 +37,11 @@ def of(folder: Path) -> Link | None:
 
 def before(folder: Path) -> Link | None:
     """The place that the record in ``folder`` says was the one before; None for the first."""
-    told = bag.info(folder)
-    run, sequence = told.get("Record-Before", bag.NOTHING), number(folder)
+    info = bag.info(folder)
+    run, sequence = info.get("Record-Before", bag.NOTHING), number(folder)
     if run == bag.NOTHING or not sequence:
         return None
-    return Link(sequence - 1, run, told.get("Seal-Before", ""))
+    return Link(sequence - 1, run, info.get("Seal-Before", ""))
 
 
 def number(folder: Path) -> int:
@@ -73,8 +73,8 @@ def noted_last(runs: Path) -> Link | None:
     if not (runs / LAST).is_file():
         return None
     try:
-        said = json.loads((runs / LAST).read_bytes())
-        return Link(int(said["sequence"]), str(said["run"]), str(said["seal"]))
+        note = json.loads((runs / LAST).read_bytes())
+        return Link(int(note["sequence"]), str(note["run"]), str(note["seal"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

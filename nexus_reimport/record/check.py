@@ -64,18 +64,18 @@ class Checked:
 
 def of_record(folder: Path, environment: str = "", signers: Path | None = None) -> Checked:
     """The record in ``folder``, by itself; ``signers``: the file of those who may sign records."""
-    told = _safely(lambda: bag.info(folder), {})
+    info = _safely(lambda: bag.info(folder), {})
     named = Checked(
-        environment or told.get("Environment", folder.parent.name), folder.name, "", DAMAGED
+        environment or info.get("Environment", folder.parent.name), folder.name, "", DAMAGED
     )
     try:
-        checked = _of_record(folder, named, told)
+        checked = _of_record(folder, named, info)
         return _of_signature(folder, checked, signers) if checked.kind == SEALED else checked
     except Exception as error:  # whatever lies there must not keep the others from being checked
         return named.with_problems(f"it cannot be read ({type(error).__name__})")
 
 
-def _of_record(folder: Path, named: Checked, told: Mapping[str, str]) -> Checked:
+def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked:
     payload = folder / bag.PAYLOAD
     if folder.is_symlink():
         return named.with_problems("a symbolic link, not a record")
@@ -85,8 +85,8 @@ def _of_record(folder: Path, named: Checked, told: Mapping[str, str]) -> Checked
     if not any(folder.iterdir()):
         return named.with_problems("an empty folder")
     if not (payload / journal.JOURNAL).is_file():
-        found = bag.problems(folder) if bag.is_sealed(folder) else []
-        return named.with_problems("a folder without a journal", *found)
+        findings = bag.problems(folder) if bag.is_sealed(folder) else []
+        return named.with_problems("a folder without a journal", *findings)
     read = journal.scan(payload)
     judged = verdict.judge(read.entries)
     checked = replace(
@@ -101,11 +101,11 @@ def _of_record(folder: Path, named: Checked, told: Mapping[str, str]) -> Checked
     )
     if checked.kind == OPEN:
         return checked.with_problems(*_of_open(read.entries))
-    found = bag.problems(folder)
+    findings = bag.problems(folder)
     return checked.with_problems(
-        *(found or _second_opinion(folder)),
-        *_of_names(folder, named.environment, told, read.entries),
-        *_of_verdict(payload, told, judged),
+        *(findings or _second_opinion(folder)),
+        *_of_names(folder, named.environment, info, read.entries),
+        *_of_verdict(payload, info, judged),
         *_missing(payload, read.entries),
     )
 
@@ -113,8 +113,8 @@ def _of_record(folder: Path, named: Checked, told: Mapping[str, str]) -> Checked
 def _redactions(entries: Sequence[journal.Entry]) -> Iterator[str]:
     for entry in journal.only(entries, Event.REDACTED):
         places = [f"{file}, line {line}: {kind}" for file, line, kind in entry.line["places"]]
-        told = f"redacted by {entry.text('who')}, {entry.text('at')[:16]}"
-        yield f"{told}: {wording.some(places)}"
+        heading = f"redacted by {entry.text('who')}, {entry.text('at')[:16]}"
+        yield f"{heading}: {wording.some(places)}"
 
 
 def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Checked:
@@ -122,8 +122,8 @@ def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Check
     if not who:
         return checked
     if signers is None:
-        told = f"signed by {who}, not compared: no file of allowed signers is named"
-        return replace(checked, remarks=(*checked.remarks, told))
+        remark = f"signed by {who}, not compared: no file of allowed signers is named"
+        return replace(checked, remarks=(*checked.remarks, remark))
     if wrong := signature.problem(folder, signers):
         return checked.with_problems(wrong)
     return replace(checked, remarks=(*checked.remarks, f"signed by {who}"))
@@ -150,7 +150,7 @@ def _second_opinion(folder: Path) -> list[str]:
 
 
 def _of_names(
-    folder: Path, environment: str, told: Mapping[str, str], entries: Sequence[journal.Entry]
+    folder: Path, environment: str, info: Mapping[str, str], entries: Sequence[journal.Entry]
 ) -> Iterator[str]:
     """Whether all that names the run, and its environment, names the same."""
     opened = next(iter(journal.only(entries, Event.OPENED)), None)
@@ -158,7 +158,7 @@ def _of_names(
     if not chain.number(folder):
         yield f"{bag.INFO}: it has no number"
     for place, run, name in (
-        (bag.INFO, told.get("Run"), told.get("Environment")),
+        (bag.INFO, info.get("Run"), info.get("Environment")),
         (verdict.FILE, verdict_file.get("run"), verdict_file.get("environment")),
         (journal.JOURNAL, opened and opened.text("run"), opened and opened.text("environment")),
     ):
@@ -168,9 +168,9 @@ def _of_names(
             yield f"{place}: it is of environment {name or 'unknown'}"
 
 
-def _of_verdict(payload: Path, told: Mapping[str, str], judged: Verdict) -> Iterator[str]:
+def _of_verdict(payload: Path, info: Mapping[str, str], judged: Verdict) -> Iterator[str]:
     for place, text in (
-        (bag.INFO, told.get("Verdict")),
+        (bag.INFO, info.get("Verdict")),
         (verdict.FILE, _read_json(payload / verdict.FILE).get("verdict")),
     ):
         if text != judged:
@@ -216,28 +216,28 @@ def of_folder(runs: Path, environment: str = "", signers: Path | None = None) ->
     """
     links = {folder.name: chain.of(folder) for folder in chain.records(runs)}
     ordered = sorted(links, key=lambda name: (_number(links[name]), name))
-    found = {name: of_record(runs / name, environment, signers) for name in ordered}
+    records = {name: of_record(runs / name, environment, signers) for name in ordered}
     whole = Checked(environment or runs.name, "", "", FOLDER)
-    whole = whole.with_problems(*_strays(runs), *_of_chain(runs, links, found))
-    several = sorted({e for n in found if (e := bag.info(runs / n).get("Environment", ""))})
+    whole = whole.with_problems(*_strays(runs), *_of_chain(runs, links, records))
+    several = sorted({e for n in records if (e := bag.info(runs / n).get("Environment", ""))})
     if len(several) > 1:
         whole = whole.with_problems(f"records of several environments: {', '.join(several)}")
     try:
-        whole = _of_register(runs, whole, found)
+        whole = _of_register(runs, whole, records)
     except Exception as error:  # as with a record: it must not keep these from being told
-        told = f"{register.FOLDER}: it cannot be read ({type(error).__name__})"
-        whole = whole.with_problems(told)
-    return [*found.values(), whole]
+        problem = f"{register.FOLDER}: it cannot be read ({type(error).__name__})"
+        whole = whole.with_problems(problem)
+    return [*records.values(), whole]
 
 
-def _of_register(runs: Path, whole: Checked, found: dict[str, Checked]) -> Checked:
+def _of_register(runs: Path, whole: Checked, records: dict[str, Checked]) -> Checked:
     """``whole`` with what is wrong with the register; what it says of a record is added there."""
-    sealed = [runs / name for name in found if bag.is_sealed(runs / name)]
+    sealed = [runs / name for name in records if bag.is_sealed(runs / name)]
     whole = whole.with_problems(*register.problems(runs, sealed))
     whole = whole.with_remarks(*register.remarks(runs, sealed))
     for name, text in register.purged(runs):
-        if name in found:
-            found[name] = found[name].with_remarks(text)
+        if name in records:
+            records[name] = records[name].with_remarks(text)
         else:
             whole = whole.with_remarks(f"{name}: {text}")
     return whole
@@ -257,7 +257,7 @@ def _strays(runs: Path) -> Iterator[str]:
 
 
 def _of_chain(
-    runs: Path, links: Mapping[str, Link | None], found: dict[str, Checked]
+    runs: Path, links: Mapping[str, Link | None], records: dict[str, Checked]
 ) -> Iterator[str]:
     """Records out of sequence, missing, or not those that the others name; some are blamed."""
     by_number: dict[int, list[Link]] = {}
@@ -266,13 +266,13 @@ def _of_chain(
     for number, several in sorted(by_number.items()):
         if len(several) > 1:
             yield f"number {number} is taken twice: {', '.join(one.run for one in several)}"
-    for name in found:
+    for name in records:
         if bag.is_sealed(runs / name):
-            yield from _of_link(chain.before(runs / name), links[name], found)
-    yield from _of_last(chain.noted_last(runs), links, found)
+            yield from _of_link(chain.before(runs / name), links[name], records)
+    yield from _of_last(chain.noted_last(runs), links, records)
 
 
-def _of_link(before: Link | None, link: Link | None, found: dict[str, Checked]) -> Iterator[str]:
+def _of_link(before: Link | None, link: Link | None, records: dict[str, Checked]) -> Iterator[str]:
     """Whether the record before a sealed one is there, and is the one that it names."""
     if link is None:
         return  # its own problem: it has no number that can be read
@@ -280,22 +280,24 @@ def _of_link(before: Link | None, link: Link | None, found: dict[str, Checked]) 
         if link.sequence != 1:
             yield f"{link.run} has number {link.sequence}, and names no record before it"
         return
-    yield from _is_there(before, found, f"{link.run}, number {link.sequence}, was sealed after it")
+    yield from _is_there(
+        before, records, f"{link.run}, number {link.sequence}, was sealed after it"
+    )
 
 
-def _is_there(link: Link, found: dict[str, Checked], says: str) -> Iterator[str]:
-    there = found.get(link.run)
-    if there is None:
+def _is_there(link: Link, records: dict[str, Checked], says: str) -> Iterator[str]:
+    record = records.get(link.run)
+    if record is None:
         yield f"the record of run {link.run}, number {link.sequence}, is missing: {says}"
-    elif there.seal != link.seal:
-        found[link.run] = there.with_problems(f"it is not the record that was sealed: {says}")
-    elif there.sequence != link.sequence:
-        told = f"it has number {there.sequence}, and not {link.sequence}: {says}"
-        found[link.run] = there.with_problems(told)
+    elif record.seal != link.seal:
+        records[link.run] = record.with_problems(f"it is not the record that was sealed: {says}")
+    elif record.sequence != link.sequence:
+        problem = f"it has number {record.sequence}, and not {link.sequence}: {says}"
+        records[link.run] = record.with_problems(problem)
 
 
 def _of_last(
-    noted: Link | None, links: Mapping[str, Link | None], found: dict[str, Checked]
+    noted: Link | None, links: Mapping[str, Link | None], records: dict[str, Checked]
 ) -> Iterator[str]:
     """Whether the last record is the one that was sealed last."""
     last = max(filter(None, links.values()), key=_number, default=None)
@@ -303,10 +305,10 @@ def _of_last(
         if last:
             yield f"{chain.LAST}, the note of the last seal, is missing or damaged"
         return
-    yield from _is_there(noted, found, "it was the last one to be sealed")
+    yield from _is_there(noted, records, "it was the last one to be sealed")
     if last and last.sequence > noted.sequence:
         yield f"{last.run}, number {last.sequence}, was never noted as sealed"
-    elif last and last.run != noted.run and noted.run in found:
+    elif last and last.run != noted.run and noted.run in records:
         yield f"{chain.LAST} has number {noted.sequence} for {noted.run}; the last is {last.run}"
 
 
@@ -314,22 +316,22 @@ def _of_last(
 
 
 def with_database(
-    found: Sequence[Checked],
+    checked: Sequence[Checked],
     rows: Iterable[Committed],
     restores: Sequence[Restore] = (),
     unregistered: Sequence[Restore] = (),
 ) -> list[Checked]:
     """The records of an environment, compared both ways with the runs that its database knows.
 
-    ``found`` is as ``of_folder`` gave it; ``restores`` are those that people have acknowledged, as
-    the register and the database both say; ``unregistered`` those that only the database says.
+    ``checked`` is as ``of_folder`` gave it; ``restores`` are those that people have acknowledged,
+    as the register and the database both say; ``unregistered`` those that only the database says.
     """
     known = {row.run: row for row in rows}
-    *records, whole = found
+    *records, whole = checked
     compared = [_with_row(record, known.get(record.run), restores) for record in records]
-    there = {record.run for record in records}
+    run_ids = {record.run for record in records}
     for row in known.values():
-        if row.run not in there:
+        if row.run not in run_ids:
             whole = whole.with_problems(
                 f"the record of run {row.run} is missing: the database says that it was committed"
             )

@@ -88,8 +88,8 @@ def _of_run(seen: Front, verdict: str) -> dict[str, str]:
 
 def _names(folder: Path) -> list[str]:
     """The files of the payload by their paths in it, this description aside."""
-    there = sorted(bag.contents(folder).files)
-    return [n for path in there if (n := path.removeprefix(f"{bag.PAYLOAD}/")) != FILE]
+    paths = sorted(bag.contents(folder).files)
+    return [n for path in paths if (n := path.removeprefix(f"{bag.PAYLOAD}/")) != FILE]
 
 
 def _file(crate: Any, payload: Path, name: str) -> Any:

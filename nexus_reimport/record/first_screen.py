@@ -306,16 +306,16 @@ def _of_rollback(seen: _Record) -> Iterator[Line]:
 
 def _looks(seen: _Record) -> list[str]:
     """What a person should look at, the largest things first."""
-    found = [r.what for r in seen.outlook.refusals] if seen.outlook and not seen.approval else []
+    texts = [r.what for r in seen.outlook.refusals] if seen.outlook and not seen.approval else []
     if seen.plan:
-        found += of_plan(seen.plan)
+        texts += of_plan(seen.plan)
     if seen.preview:
         newer = {n.table: n.created + n.changed + n.deleted for n in seen.preview.since.newer}
         if any(newer.values()):
-            found.append(f"people have written since the run: {counted(newer)}")
+            texts.append(f"people have written since the run: {counted(newer)}")
     for name in ("checks_before", "checks_after"):
-        found += of_checks(seen.report(name))
-    return list(dict.fromkeys(found))
+        texts += of_checks(seen.report(name))
+    return list(dict.fromkeys(texts))
 
 
 def of_plan(plan: Plan, *, with_missing: bool = True) -> list[str]:
@@ -340,15 +340,15 @@ def _missing(plan: Plan) -> Iterator[str]:
 
 def _all_of_a_column(entities: Iterable[EntityPlan]) -> Iterator[str]:
     """Columns in which FileMaker has another value for every row that stays."""
-    found: dict[str, dict[str, int]] = {}
+    by_text: dict[str, dict[str, int]] = {}
     for entity in entities:
         for change in entity.changes:
             if is_all_of_a_column(entity, change):
                 label = f"“{change.column.replace('_', ' ')}”"
                 stays = f"have another {label} in FileMaker, and keep Nexus's"
                 text = stays if change.decision == "nexus" else f"get another {label}"
-                found.setdefault(text, {})[entity.entity] = change.different
-    for text, counts in found.items():
+                by_text.setdefault(text, {})[entity.entity] = change.different
+    for text, counts in by_text.items():
         yield f"all {counted(counts)} {text}"
 
 
@@ -459,5 +459,5 @@ def _approved(seen: _Record) -> Line:
 def _next(seen: _Record) -> Iterator[Line]:
     """What to do where something stopped it."""
     failed = seen.failure
-    if failed and (said := failed.text("next")):
-        yield Line("next", said)
+    if failed and (remedy := failed.text("next")):
+        yield Line("next", remedy)

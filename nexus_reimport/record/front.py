@@ -53,17 +53,17 @@ class Front:
 
 def read(folder: Path) -> Front:
     """The front of the record in ``folder``."""
-    payload, told = folder / bag.PAYLOAD, bag.info(folder)
+    payload, info = folder / bag.PAYLOAD, bag.info(folder)
     entries = _entries(payload)
     opened = next(iter(journal.only(entries, Event.OPENED)), None)
     failed = journal.last_failure(entries)
     done = done_of(payload)
     return Front(
         run=folder.name,
-        environment=told.get("Environment", folder.parent.name),
-        kind=told.get("Kind", journal.kind(entries)),
-        verdict=told.get("Verdict", ""),
-        sequence=told.get("Sequence", ""),
+        environment=info.get("Environment", folder.parent.name),
+        kind=info.get("Kind", journal.kind(entries)),
+        verdict=info.get("Verdict", ""),
+        sequence=info.get("Sequence", ""),
         began=_at(entries[0]) if entries else None,
         ended=_at(entries[-1]) if entries else None,
         who=opened.text("who") if opened else "",
@@ -96,10 +96,10 @@ def readme(front: Front) -> str:
 def of_pages(entries: Sequence[journal.Entry]) -> str:
     """Where a record differs from one whose pages were executed by the runner, and stayed so."""
     redacted = ", redacted" if journal.only(entries, Event.REDACTED) else ""
-    made = journal.only(entries, Event.PAGE)
-    if not made:
+    pages = journal.only(entries, Event.PAGE)
+    if not pages:
         return f", without pages{redacted}"
-    by_hand = ", stepped through by hand" if any(e.text("by_hand") for e in made) else ""
+    by_hand = ", stepped through by hand" if any(e.text("by_hand") for e in pages) else ""
     cut = ", pages not saved to the end" if journal.only(entries, Event.UNSAVED) else ""
     return by_hand + cut + redacted
 
@@ -114,8 +114,8 @@ def approved(front: Front) -> str:
     if given is None:
         return "Nobody has approved it."
     at = f"{given.at.astimezone(UTC):%H:%M:%S} UTC"
-    told = f"Approved by {given.by} ({given.how}) at {at}, digest {given.digest[:DIGEST_SHOWN]}"
-    return f"{told}: {given.reason}" if given.reason else f"{told}."
+    sentence = f"Approved by {given.by} ({given.how}) at {at}, digest {given.digest[:DIGEST_SHOWN]}"
+    return f"{sentence}: {given.reason}" if given.reason else f"{sentence}."
 
 
 def _happened(front: Front) -> str:
@@ -157,8 +157,8 @@ def value(kind: type[T], payload: Path, name: str = "") -> T | None:
 
 def done_of(payload: Path) -> Applied | Undone | None:
     """What the writing transaction counted; None where nothing was committed, or it was lost."""
-    found: Applied | Undone | None = value(Applied, payload) or value(Undone, payload)
-    return found if found and found.committed else None
+    done: Applied | Undone | None = value(Applied, payload) or value(Undone, payload)
+    return done if done and done.committed else None
 
 
 def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:

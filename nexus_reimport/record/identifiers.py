@@ -70,49 +70,49 @@ class Identifiers:
 
     def counts(self) -> dict[str, int]:
         """How many of each kind."""
-        found = Counter(map(str, (*self.sequences.values(), *self.digits.values())))
-        found[str(Kind.TEXT)] = len(self.texts)
-        found[str(Kind.SECRET)] = len(self.secrets)
-        return dict(sorted(found.items()))
+        by_kind = Counter(map(str, (*self.sequences.values(), *self.digits.values())))
+        by_kind[str(Kind.TEXT)] = len(self.texts)
+        by_kind[str(Kind.SECRET)] = len(self.secrets)
+        return dict(sorted(by_kind.items()))
 
 
 # ---------------------------------------------------------------- one value
 
 
-def add_name(found: Identifiers, *parts: str) -> None:
+def add_name(terms: Identifiers, *parts: str) -> None:
     """One person's name, in its parts: the whole in every order, and each longer part."""
     given = [part.strip() for part in parts if part.strip()]
     for order in {tuple(given), tuple(given[::-1]), (*given[-1:], *given[:-1])}:
         whole = words.sequence(" ".join(order))
         if whole.count(b" ") > 2 and len(whole.replace(b" ", b"")) >= WHOLE_NAME:
-            _add_spellings(found, " ".join(order), Kind.NAME)
+            _add_spellings(terms, " ".join(order), Kind.NAME)
     for part in given:
         several = re.split(r"[\s\-]+", part)
         for word in {part, *several} if len(several) <= 3 else ():
             if sum(map(str.isalpha, word)) >= LETTERS:
-                _add_spellings(found, word, Kind.NAME)
+                _add_spellings(terms, word, Kind.NAME)
 
 
-def add_names(found: Identifiers, value: str) -> None:
+def add_names(terms: Identifiers, value: str) -> None:
     """One text with a name in it, or several: ``Ms Jane Doe - Doe & Sons Pty Ltd``."""
     for name in _BETWEEN_NAMES.split(value):
         several = name.split()
         if 1 < len(several) <= 4:
-            add_name(found, *several)
-        add_name(found, name)
+            add_name(terms, *several)
+        add_name(terms, name)
 
 
-def _add_spellings(found: Identifiers, text: str, kind: Kind) -> None:
+def _add_spellings(terms: Identifiers, text: str, kind: Kind) -> None:
     """A value as it is, without accents, and as a program that takes UTF-8 for Latin shows it."""
     spellings = {text}
     if not text.isascii():
         spellings |= {words.without_marks(text), text.encode().decode("cp1252", "replace")}
     for spelling in spellings:
         if sequence := words.sequence(spelling):
-            found.sequences.setdefault(sequence, kind)
+            terms.sequences.setdefault(sequence, kind)
 
 
-def add_birth_date(found: Identifiers, value: str, run_began: date) -> None:
+def add_birth_date(terms: Identifiers, value: str, run_began: date) -> None:
     """A day in ISO form, maybe with a time, in every usual spelling."""
     match = _DAY.match(value)
     if match is None:
@@ -123,7 +123,7 @@ def add_birth_date(found: Identifiers, value: str, run_began: date) -> None:
         return
     if day < run_began - OWN_DAYS:
         for spelling in spellings_of(day):
-            found.sequences.setdefault(words.sequence(spelling), Kind.BIRTH_DATE)
+            terms.sequences.setdefault(words.sequence(spelling), Kind.BIRTH_DATE)
 
 
 def spellings_of(day: date) -> Iterator[str]:
@@ -145,48 +145,48 @@ def spellings_of(day: date) -> Iterator[str]:
             )
 
 
-def add_number(found: Identifiers, value: str, kind: Kind) -> None:
+def add_number(terms: Identifiers, value: str, kind: Kind) -> None:
     """A phone, or a number of a patient: its digits, and how it is written."""
     digits = re.sub(r"\D", "", value)
     if kind is Kind.PHONE and (international := e164(value)):
         digits = international[1:]
         if digits.startswith("61"):  # with a zero before it, or without: a spreadsheet takes it
-            found.digits |= {f"{zero}{digits[2:]}": kind for zero in ("0", "", "610")}
+            terms.digits |= {f"{zero}{digits[2:]}": kind for zero in ("0", "", "610")}
     if len(digits) < DIGITS and not re.search(r"[A-Za-z]", value):
         return
     if re.search(r"[^\W\d_]", value):
-        _add_spellings(found, value, kind)
-        found.sequences.setdefault(words.sequence(re.sub(r"\W", "", value)), kind)
+        _add_spellings(terms, value, kind)
+        terms.sequences.setdefault(words.sequence(re.sub(r"\W", "", value)), kind)
     elif len(digits) >= ANY_SEPARATORS:
-        found.digits.setdefault(digits, kind)
+        terms.digits.setdefault(digits, kind)
     else:
-        found.sequences.setdefault(words.sequence(value), kind)
-        found.sequences.setdefault(words.sequence(digits), kind)
+        terms.sequences.setdefault(words.sequence(value), kind)
+        terms.sequences.setdefault(words.sequence(digits), kind)
 
 
-def add_address(found: Identifiers, line: str) -> None:
+def add_address(terms: Identifiers, line: str) -> None:
     """One line of an address that is no place's name alone: a number, and two words more."""
     sequence = words.sequence(line)
     if sequence.count(b" ") >= 4 and re.search(r"\d", line):
-        found.sequences.setdefault(sequence, Kind.ADDRESS)
+        terms.sequences.setdefault(sequence, Kind.ADDRESS)
 
 
-def add_text(found: Identifiers, value: str) -> None:
+def add_text(terms: Identifiers, value: str) -> None:
     """A text by its shape: the e-mails in it, a phone, and itself where it has six words."""
     if "@" in value:
         for address in _EMAIL.findall(value):
-            _add_spellings(found, address, Kind.EMAIL)
+            _add_spellings(terms, address, Kind.EMAIL)
     if _PHONE.fullmatch(value.strip()) and not _DAY.fullmatch(value.strip()):
-        add_number(found, value, Kind.PHONE)
+        add_number(terms, value, Kind.PHONE)
     if len(value.split()) >= WINDOW:
-        found.texts.add(value)
+        terms.texts.add(value)
         if "<" in value:
-            found.texts.add(_TAGS.sub(" ", value))
+            terms.texts.add(_TAGS.sub(" ", value))
     elif len(value.split()) >= SHORT_TEXT:
-        found.sequences.setdefault(words.sequence(value), Kind.TEXT)
+        terms.sequences.setdefault(words.sequence(value), Kind.TEXT)
 
 
-def add_secrets(found: Identifiers, settings: BaseModel) -> None:
+def add_secrets(terms: Identifiers, settings: BaseModel) -> None:
     """Every secret that the settings hold, at any depth, also as a header of HTTP sends it."""
     user = str(getattr(settings, "user", "") or "")
     for name in type(settings).model_fields:
@@ -200,9 +200,9 @@ def add_secrets(found: Identifiers, settings: BaseModel) -> None:
                 secret.replace('"', '""'),
             ]
             texts += [_base64(secret), _base64(f"{user}:{secret}")]
-            found.secrets.update(text.encode() for text in texts if secret)
+            terms.secrets.update(text.encode() for text in texts if secret)
         elif isinstance(value, BaseModel):
-            add_secrets(found, value)
+            add_secrets(terms, value)
 
 
 def _base64(text: str) -> str:

@@ -162,8 +162,8 @@ class Reading:
 
     def broken_note(self) -> str:
         """That lines do not follow on each other, for a person; "" where all do."""
-        told = f"{JOURNAL}: line {self.broken} does not follow on the one before"
-        return f"{told}; from there on it counts for nothing better" if self.broken else ""
+        note = f"{JOURNAL}: line {self.broken} does not follow on the one before"
+        return f"{note}; from there on it counts for nothing better" if self.broken else ""
 
 
 def read(folder: Path) -> list[Entry]:
@@ -182,9 +182,9 @@ def parsed(raw: bytes) -> dict[str, Any] | None:
     twice: list[str] = []
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        twice.extend(made if len(made) != len(pairs) else ())
-        return made
+        members = dict(pairs)
+        twice.extend(members if len(members) != len(pairs) else ())
+        return members
 
     try:
         line = json.loads(raw, object_pairs_hook=once)
@@ -200,12 +200,12 @@ def scan(folder: Path) -> Reading:
     return reading(lines(folder))
 
 
-def reading(found: Sequence[bytes], first: int = 1) -> Reading:
+def reading(raw_lines: Sequence[bytes], first: int = 1) -> Reading:
     """What these lines of a journal say, and what is wrong with them; from line ``first`` on."""
     entries: list[Entry] = []
     cut_lines: list[int] = []
-    broken, before = 0, private.sha256(found[first - 2]) if first > 1 else ""
-    for number, raw in enumerate(found[first - 1 :], first):
+    broken, before = 0, private.sha256(raw_lines[first - 2]) if first > 1 else ""
+    for number, raw in enumerate(raw_lines[first - 1 :], first):
         line = parsed(raw)
         if line is None:
             cut_lines.append(number)
@@ -340,10 +340,10 @@ def proven_at(entries: Sequence[Entry]) -> datetime:
 
 def made_void(entries: Sequence[Entry]) -> dict[str, str]:
     """Each value that was ever made void -> the step that did it last."""
-    found: dict[str, str] = {}
+    steps: dict[str, str] = {}
     for entry in only(entries, Event.VOID):
-        found |= dict.fromkeys(entry.line["of"], entry.text("by"))
-    return found
+        steps |= dict.fromkeys(entry.line["of"], entry.text("by"))
+    return steps
 
 
 def window_still_up(entries: Sequence[Entry]) -> str:

@@ -48,9 +48,9 @@ def metadata(data: Mapping[str, str], facts: _Facts | None = None) -> dict[str, 
     if folder is None:
         return {}
     with suppress(OSError):  # a full disk must not become the cell's error
-        made = marked(folder, data, facts)
-        _note_displayed(made[NAME])
-        return made
+        mark = marked(folder, data, facts)
+        _note_displayed(mark[NAME])
+        return mark
     return {}
 
 
@@ -77,8 +77,8 @@ def marked(folder: Path, data: Mapping[str, str], facts: _Facts | None = None) -
     Raises:
         OSError: the key can be neither read nor made.
     """
-    told = {"facts": dict(facts)} if facts else {}
-    return {NAME: {"run": folder.name, **told, "mark": _mark(folder, data, facts)}}
+    extra = {"facts": dict(facts)} if facts else {}
+    return {NAME: {"run": folder.name, **extra, "mark": _mark(folder, data, facts)}}
 
 
 def is_ours(folder: Path, output: Mapping[str, Any]) -> bool:
@@ -98,8 +98,8 @@ def facts(output: Mapping[str, Any]) -> dict[str, Any]:
     return dict(output["metadata"][NAME].get("facts", {}))
 
 
-def _mark(folder: Path, data: Mapping[str, Any], said: _Facts | None) -> str:
-    whole = json.dumps([folder.name, dict(data), dict(said or {})], sort_keys=True)
+def _mark(folder: Path, data: Mapping[str, Any], facts: _Facts | None) -> str:
+    whole = json.dumps([folder.name, dict(data), dict(facts or {})], sort_keys=True)
     return hmac.new(_key(folder.parent / KEY), whole.encode(), hashlib.sha256).hexdigest()
 
 

@@ -135,8 +135,8 @@ def before_seal(folder: Path, apart: Path) -> None:
         if not (folder / path.name).exists():
             _or_untidy(folder, path.stem, partial(move_in, folder, apart, path.stem))
     known = _known(folder)
-    found = {path.relative_to(folder).with_suffix("") for path in _pages_in(folder)}
-    for page in sorted(found):
+    pages = {path.relative_to(folder).with_suffix("") for path in _pages_in(folder)}
+    for page in sorted(pages):
         files = _files(folder, page)
         now = {kind: private.sha256_of(p) if p.is_file() else "" for kind, p in files.items()}
         if known.get(str(page)) != now:
@@ -151,8 +151,8 @@ def _again(folder: Path, apart: Path, page: Path) -> None:
             shutil.move(path, aside / f"{page.name}.{kind}")
 
     def work() -> None:
-        found = read(aside / f"{page.name}.ipynb")
-        put(folder, apart, str(page), found, clean(apart, found))
+        notebook = read(aside / f"{page.name}.ipynb")
+        put(folder, apart, str(page), notebook, clean(apart, notebook))
 
     _or_untidy(folder, str(page), work)
 
@@ -173,8 +173,8 @@ def _known(folder: Path) -> dict[str, Any]:
 
 def _files(folder: Path, page: Path) -> dict[str, Path]:
     """The two files of a page, by kind, however their names end: ``.HTML`` is one too."""
-    there = {p.suffix[1:].lower(): p for p in _pages_in((folder / page).parent, f"{page.name}.*")}
-    return {kind: there.get(kind, folder / f"{page}.{kind}") for kind in _SUFFIXES}
+    by_kind = {p.suffix[1:].lower(): p for p in _pages_in((folder / page).parent, f"{page.name}.*")}
+    return {kind: by_kind.get(kind, folder / f"{page}.{kind}") for kind in _SUFFIXES}
 
 
 def _pages_in(folder: Path, names: str = "**/*") -> Iterator[Path]:
@@ -248,25 +248,25 @@ def redact(apart: Path, page: Page, is_bad: Callable[[str], bool]) -> Counter[st
 
 def stop_of(apart: Path, page: Page) -> dict[str, Any]:
     """What the last error of ours in a page says, in the words of a journal; empty if none."""
-    found: dict[str, Any] = {}
+    last: dict[str, Any] = {}
     for cell in page.cells:
         for output in cell.get("outputs", ()):
-            if marks.is_ours(apart, output) and "kind" in (said := marks.facts(output)):
-                found = said
-    return found
+            if marks.is_ours(apart, output) and "kind" in (facts := marks.facts(output)):
+                last = facts
+    return last
 
 
 def _ours(apart: Path, outputs: list[Any]) -> tuple[list[Any], Counter[str]]:
     """The outputs that stay, and what is withheld, which a note tells at the end."""
     kept: list[Any] = []
     gone: Counter[str] = Counter()
-    told = False  # whether an error's own page stands before its traceback
+    error_shown = False  # whether an error's own page stands before its traceback
     for output in outputs:
         if marks.is_ours(apart, output):
             kept.append(output)
-            told = "kind" in marks.facts(output)
-        elif output.output_type == "error" and told:
-            told = False
+            error_shown = "kind" in marks.facts(output)
+        elif output.output_type == "error" and error_shown:
+            error_shown = False
         elif not _is_bar(output):
             gone[_kind(output)] += 1
     return [*kept, *_note(apart, gone)], gone
@@ -292,20 +292,20 @@ def _note(apart: Path, gone: Counter[str]) -> Iterator[Any]:
     text = f"{wording.amount(gone.total(), 'output')} withheld ({kinds}): a record holds only what"
     text += " nexus_reimport displays, and nothing of a person"
     data = {"text/html": f"<p><i>{text}</i></p>", "text/plain": text}
-    said = {"withheld": dict(gone)}
+    facts = {"withheld": dict(gone)}
     yield nbformat.v4.new_output(  # type: ignore[no-untyped-call]
-        "display_data", data=data, metadata=marks.marked(apart, data, said)
+        "display_data", data=data, metadata=marks.marked(apart, data, facts)
     )
 
 
-def _allowed(found: Mapping[str, Any], wanted: Mapping[str, tuple[str, ...]]) -> Any:
+def _allowed(metadata: Mapping[str, Any], wanted: Mapping[str, tuple[str, ...]]) -> Any:
     """The metadata that stays: what is known, and nothing that an extension has put there."""
     import nbformat
 
     kept: dict[str, Any] = {
-        name: {key: found[name][key] for key in keys if key in found[name]}
+        name: {key: metadata[name][key] for key in keys if key in metadata[name]}
         for name, keys in wanted.items()
-        if isinstance(found.get(name), Mapping)
+        if isinstance(metadata.get(name), Mapping)
     }
-    kept |= {name: list(found[name]) for name in _LISTS if isinstance(found.get(name), list)}
+    kept |= {name: list(metadata[name]) for name in _LISTS if isinstance(metadata.get(name), list)}
     return nbformat.from_dict(kept)  # type: ignore[no-untyped-call]

@@ -54,19 +54,19 @@ def of_run(settings: Settings, mapping: FieldMapping | None, run: Run) -> Identi
     has read. Without a mapping nothing is known but the secrets. ``missing`` says what was not
     there to be searched for.
     """
-    found = Identifiers()
-    identifiers.add_secrets(found, settings)
+    terms = Identifiers()
+    identifiers.add_secrets(terms, settings)
     began = next((e.at.date() for e in run.events()), date.max)
     if mapping is None:
-        found.missing.append("the mapping")
-        return found
+        terms.missing.append("the mapping")
+        return terms
     holders = [run] if run.has(Snapshot) else [run, *_earlier(settings, run)]
     for name, columns, values in chain.from_iterable(_tables(mapping, one) for one in holders):
         if values is None:
-            found.missing.append(name)
+            terms.missing.append(name)
         else:
-            take(found, values, columns, began)
-    return found
+            take(terms, values, columns, began)
+    return terms
 
 
 def _earlier(settings: Settings, run: Run) -> Iterator[Run]:
@@ -76,56 +76,56 @@ def _earlier(settings: Settings, run: Run) -> Iterator[Run]:
 
 
 def take(
-    found: Identifiers, values: Mapping[str, Sequence[str | None]], columns: Columns, began: date
+    terms: Identifiers, values: Mapping[str, Sequence[str | None]], columns: Columns, began: date
 ) -> None:
     """Everything of one table, column by column, that identifies somebody."""
     parts = [values[name] for name in columns.name if name in values]
     for name in set(zip(*parts, strict=True)):
-        identifiers.add_name(found, *(part or "" for part in name))
+        identifiers.add_name(terms, *(part or "" for part in name))
     for column, held in values.items():
         several = {value for value in held if value}
         if column in columns.ids:
-            found.ids.update(several)
+            terms.ids.update(several)
         elif column not in columns.passed_over and column not in columns.name:
-            _take_column(found, column, several, columns, began)
+            _take_column(terms, column, several, columns, began)
 
 
 def _take_column(
-    found: Identifiers, column: str, values: Iterable[str], columns: Columns, began: date
+    terms: Identifiers, column: str, values: Iterable[str], columns: Columns, began: date
 ) -> None:
     leaves: set[tuple[str, str]] = set()
     for value in values:
         if value.startswith(_JSON):
             leaves.update(_leaves(value))
         elif column in columns.births:
-            identifiers.add_birth_date(found, value, began)
+            identifiers.add_birth_date(terms, value, began)
         elif column in columns.numbers:
-            identifiers.add_number(found, value, Kind.NUMBER)
+            identifiers.add_number(terms, value, Kind.NUMBER)
         elif column in columns.addresses:
-            identifiers.add_address(found, value)
+            identifiers.add_address(terms, value)
         elif column in columns.other_names:
             if value != value.lower():  # an account's name, such as admin, tells of nobody
-                identifiers.add_names(found, value)
+                identifiers.add_names(terms, value)
         else:
-            identifiers.add_text(found, value)
+            identifiers.add_text(terms, value)
     for leaf in leaves:
         is_label = f"{column}.{leaf[0]}" in columns.passed_over
-        _take_leaf(found, leaf, began, may_be_name=not is_label)
+        _take_leaf(terms, leaf, began, may_be_name=not is_label)
 
 
 def _take_leaf(
-    found: Identifiers, leaf: tuple[str, str], began: date, *, may_be_name: bool
+    terms: Identifiers, leaf: tuple[str, str], began: date, *, may_be_name: bool
 ) -> None:
     key, value = leaf
     last = key.rpartition(".")[2]
     if _is_birth(last, None):
-        identifiers.add_birth_date(found, value, began)
+        identifiers.add_birth_date(terms, value, began)
     elif last in _LINES:
-        identifiers.add_address(found, value)
+        identifiers.add_address(terms, value)
     elif _is_name(last) and may_be_name:
-        identifiers.add_names(found, value)
+        identifiers.add_names(terms, value)
     else:
-        identifiers.add_text(found, value)
+        identifiers.add_text(terms, value)
 
 
 def _leaves(text: str) -> Iterator[tuple[str, str]]:
@@ -266,10 +266,10 @@ def _numbers(mapping: FieldMapping) -> tuple[str, ...]:
 
 
 def _is_name(name: str) -> bool:
-    told = fold(name.rpartition(".")[2])
-    return "name" in told and not any(other in told for other in _OTHER_NAMES)
+    folded = fold(name.rpartition(".")[2])
+    return "name" in folded and not any(other in folded for other in _OTHER_NAMES)
 
 
 def _is_birth(name: str, column: ColumnSpec | None) -> bool:
-    told = fold(name.rpartition(".")[2])
-    return told == "dob" or "birth" in told or (column is not None and column.convert == _BIRTH)
+    folded = fold(name.rpartition(".")[2])
+    return folded == "dob" or "birth" in folded or (column is not None and column.convert == _BIRTH)

@@ -50,19 +50,19 @@ def look(settings: Settings, older_than: timedelta, needed: Collection[str]) -> 
     ``needed`` are the runs that the database says can still be undone, or restored.
     """
     place, since = settings.folders.private / settings.name, datetime.now(UTC) - older_than
-    there = {path.name for path in place.iterdir()} if place.is_dir() else set()
+    names = {path.name for path in place.iterdir()} if place.is_dir() else set()
     known = {path.name for path in runs.folders(settings)}
-    found = [
+    folders = [
         _folder(settings, name, place / name, _why_run_stays(of(settings, name), since, needed))
-        for name in sorted(there & known)
+        for name in sorted(names & known)
     ]
     open_labs = {lab for run in runs.open_runs(settings) for lab in by_hand.labs(run)}
     for path in sorted((place / by_hand.FOLDER).glob("*")):
         why = "an open run was stepped through in it" if path.name in open_labs else ""
         changed = max((_changed(p) for p in (path, *path.rglob("*"))), default=since)
         why = why or ("younger" if changed > since else "")
-        found.append(_folder(settings, f"{by_hand.FOLDER}/{path.name}", path, why))
-    return found
+        folders.append(_folder(settings, f"{by_hand.FOLDER}/{path.name}", path, why))
+    return folders
 
 
 def purge(settings: Settings, folder: PrivateFolder, older_than: str) -> None:

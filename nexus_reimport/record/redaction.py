@@ -56,14 +56,14 @@ def redact(settings: Settings, run: Run) -> Found:
     run.require_idle()
     seal.clear(run.bag)
     sweep, _ = closing.searching(settings, run)
-    if found := _sorted(run, sweep).redacted:
+    if hits := _sorted(run, sweep).redacted:
         aside = _new_folder_aside(run)
         # first the journal: the first screen of each page says what stands there
-        _redact_journal(run, sweep, found, aside)
-        for name in sorted({Path(hit.file).stem for hit in found if hit.file != _JOURNAL}):
+        _redact_journal(run, sweep, hits, aside)
+        for name in sorted({Path(hit.file).stem for hit in hits if hit.file != _JOURNAL}):
             _redact_page(run, sweep, name, aside)
     left = _sorted(run, sweep)
-    return Found(found, left.redacted + left.left)
+    return Found(hits, left.redacted + left.left)
 
 
 def _sorted(run: Run, sweep: Sweep) -> Found:
@@ -99,16 +99,16 @@ def _redact_page(run: Run, sweep: Sweep, name: str, aside: Path) -> None:
     pages.put(run.folder, run.private, name, page, gone)
 
 
-def _redact_journal(run: Run, sweep: Sweep, found: tuple[Hit, ...], aside: Path) -> None:
+def _redact_journal(run: Run, sweep: Sweep, hits: tuple[Hit, ...], aside: Path) -> None:
     shutil.copy(run.folder / journal.JOURNAL, aside)
-    lines = {hit.line for hit in found if hit.file == _JOURNAL}
+    lines = {hit.line for hit in hits if hit.file == _JOURNAL}
     journal.rewrite(
         run.folder,
         lambda number, raw: _without_hits(sweep, raw) if number in lines else raw,
         Event.REDACTED,
         who=getpass.getuser(),
         host=platform.node(),
-        places=[[hit.file, hit.line, hit.kind] for hit in found],
+        places=[[hit.file, hit.line, hit.kind] for hit in hits],
     )
 
 

@@ -97,8 +97,8 @@ class _Noted:
     def of(cls, data: bytes) -> Self | None:
         """The note that a file holds; None where it holds none."""
         try:
-            said = json.loads(data)
-            return cls(abs(int(said["n"])), str(said["sha256"]), str(said["writing"]))
+            fields = json.loads(data)
+            return cls(abs(int(fields["n"])), str(fields["sha256"]), str(fields["writing"]))
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
@@ -167,8 +167,10 @@ class _State:
 
     def counted(self) -> journal.Reading:
         """The lines from the last one on that says that the register was found changed."""
-        found = [journal.parsed(raw) or {} for raw in self.lines]
-        changed = [n for n, line in enumerate(found, 1) if line.get("event") == Event.FOUND_CHANGED]
+        parsed = [journal.parsed(raw) or {} for raw in self.lines]
+        changed = [
+            n for n, line in enumerate(parsed, 1) if line.get("event") == Event.FOUND_CHANGED
+        ]
         return journal.reading(self.lines, changed[-1] if changed else 1)
 
 
@@ -208,8 +210,8 @@ def remarks(runs: Path, sealed: Iterable[Path]) -> Iterator[str]:
     lines = [journal.parsed(raw) or {} for raw in journal.lines(runs / FOLDER)]
     for number, line in enumerate(lines, 1):
         if line.get("event") == Event.FOUND_CHANGED:
-            told = f"the register was found changed: {line.get('why')}"
-            yield f"{FOLDER}: line {number}, by {line.get('who')}, {line.get('at')}: {told}"
+            remark = f"the register was found changed: {line.get('why')}"
+            yield f"{FOLDER}: line {number}, by {line.get('who')}, {line.get('at')}: {remark}"
     since = len(lines) - max((number for number, _ in map(_held, sealed)), default=0)
     if since > 0:
         yield f"{FOLDER}: {wording.amount(since, 'line')} since the last seal; no record holds them"

@@ -68,8 +68,8 @@ def is_first_screen(cell: Any) -> bool:
 
 def _contents(cells: str) -> str:
     """Links to the sections; "" where there are none."""
-    found = _HEADING.findall(cells)
-    links = "".join(f'<li><a href="#{place}">{title}</a></li>' for place, title in found)
+    headings = _HEADING.findall(cells)
+    links = "".join(f'<li><a href="#{place}">{title}</a></li>' for place, title in headings)
     return f'<nav aria-label="Contents"><ul>{links}</ul></nav>' if links else ""
 
 

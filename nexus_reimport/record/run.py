@@ -217,5 +217,5 @@ class Run:
         """What of a sealed record is not as it was sealed: changed, missing, added files."""
         if not self.is_sealed:
             return ["not sealed"]
-        found = check.of_record(self.bag, self.environment)
-        return [*found.problems, *chain.problems(self.bag)]
+        checked = check.of_record(self.bag, self.environment)
+        return [*checked.problems, *chain.problems(self.bag)]

@@ -39,18 +39,18 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
     _finish_seal(settings)
     _close_earlier(settings, undoes)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    made = run.of(settings, f"{stamp}-{secrets.token_hex(2)}")
-    for folder in (made.bag, made.private):
+    new_run = run.of(settings, f"{stamp}-{secrets.token_hex(2)}")
+    for folder in (new_run.bag, new_run.private):
         private.close_folder(folder.parent)
         private.new_folder(folder)
-    private.new_folder(made.folder)
+    private.new_folder(new_run.folder)
     where = {"host": platform.node(), "python": platform.python_version()}
-    names = {"run": made.id, "environment": made.environment}
-    file = environments.folder() / f"{made.environment}.toml"
+    names = {"run": new_run.id, "environment": new_run.environment}
+    file = environments.folder() / f"{new_run.environment}.toml"
     names["environment_file"] = private.sha256_of(file) if file.is_file() else ""
-    made.journal(Event.OPENED, **names, kind=kind, who=getpass.getuser(), name=name, **where)
-    seal.write_json(made.folder / "environment.json", settings.public())
-    return made
+    new_run.journal(Event.OPENED, **names, kind=kind, who=getpass.getuser(), name=name, **where)
+    seal.write_json(new_run.folder / "environment.json", settings.public())
+    return new_run
 
 
 def _refuse_former(settings: Settings) -> None:
@@ -150,11 +150,11 @@ def open_runs(settings: Settings) -> list[Run]:
 
 def taken_back(runs: Iterable[Run]) -> dict[str, str]:
     """Run -> the rollback that has taken it back, by the rollbacks among ``runs``."""
-    found: dict[str, str] = {}
+    rollbacks: dict[str, str] = {}
     for one in runs:
         if one.is_committed() and (undone := one.undoes):
-            found[undone] = one.id
-    return found
+            rollbacks[undone] = one.id
+    return rollbacks
 
 
 def _place(settings: Settings) -> Path:

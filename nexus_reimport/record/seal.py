@@ -126,7 +126,7 @@ def _judge(payload: Path, run: str, environment: str) -> verdict.Verdict:
     journal.append(payload, Event.SEALED, verdict=judged)
     events = journal.read(payload)
     failed = journal.last_failure(events)
-    told = {
+    verdict_file = {
         "run": run,
         "environment": environment,
         "verdict": judged,
@@ -135,7 +135,7 @@ def _judge(payload: Path, run: str, environment: str) -> verdict.Verdict:
         "failed": failed.line if failed else None,
     }
     (payload / verdict.FILE).unlink(missing_ok=True)  # of a seal that a kill cut short
-    write_json(payload / verdict.FILE, told)
+    write_json(payload / verdict.FILE, verdict_file)
     return judged
 
 

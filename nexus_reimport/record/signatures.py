@@ -49,13 +49,13 @@ def standing(settings: Settings) -> Mapping[str, Signature]:
     place = settings.folders.runs / settings.name
     entries = register.entries(place, Event.SIGNED, Event.WITHDRAWN)
     spent = _spent(settings) if entries else set()  # every page asks, and few have signed
-    found: dict[str, Signature] = {}
+    by_line: dict[str, Signature] = {}
     for entry in entries:
         if entry.event is Event.WITHDRAWN:
-            found.pop(entry.text("line"), None)
+            by_line.pop(entry.text("line"), None)
         elif entry.event is Event.SIGNED and int(entry.line["n"]) not in spent:
-            found[entry.text("line")] = _signature(entry)
-    return found
+            by_line[entry.text("line")] = _signature(entry)
+    return by_line
 
 
 def _signature(entry: Entry) -> Signature:
@@ -76,8 +76,8 @@ def _spent(settings: Settings) -> set[int]:
 
 def problems(who: str, text: str) -> dict[str, str]:
     """What is wrong with the ``name`` or the ``text`` of a signature; nothing if it can be used."""
-    found = {"name": _wrong(_tidy(who), _NAME), "text": _wrong(_tidy(text), _TEXT)}
-    return {what: why for what, why in found.items() if why}
+    reasons = {"name": _wrong(_tidy(who), _NAME), "text": _wrong(_tidy(text), _TEXT)}
+    return {what: why for what, why in reasons.items() if why}
 
 
 def _append(settings: Settings, event: Event, line: str, who: str, text: str) -> Entry:

@@ -147,12 +147,12 @@ class Sweep:
 
     def text(self, content: bytes, name: str) -> Iterator[Hit]:
         """Every hit in one text: each line and kind once."""
-        found = {
+        hits = {
             (first + line, kind)
             for first, part in _pieces(content)
             for line, kind in self._piece(_Piece(part))
         }
-        yield from (Hit(name, line, kind) for line, kind in sorted(found))
+        yield from (Hit(name, line, kind) for line, kind in sorted(hits))
 
     def _piece(self, piece: _Piece) -> Iterator[tuple[int, str]]:
         for end, (key, kind) in self._words.iter(piece.line):
@@ -225,10 +225,10 @@ def _is_moment(piece: _Piece, first: int, count: int) -> bool:
 
 def _is_no_day(piece: _Piece, first: int, count: int) -> bool:
     """Whether three short numbers are a version, or a time, and no date with a short year."""
-    found = piece.parts[first : first + count]
-    if count != 3 or max(map(len, found)) > 2 or not all(map(bytes.isdigit, found)):
+    parts = piece.parts[first : first + count]
+    if count != 3 or max(map(len, parts)) > 2 or not all(map(bytes.isdigit, parts)):
         return False
-    day, month, year = found
+    day, month, year = parts
     signs = rb"[./-]" if len(day) == len(month) == 2 else rb"/"
     date = rb"%b(?P<sign>%b)%b(?P=sign)%b" % (day, signs, month, year)
     pattern = rb"(?<![\w./:-])" + date + rb"(?![\w:]|[./-]\w)"
@@ -347,14 +347,16 @@ class _Windows:
         for text in texts:
             parts += words.folded(words.unescaped(text.encode("utf-8", "replace"))).split()
             parts.append(b"\x00")  # no six words reach from one text into the next
-        said = np.fromiter((len(p) >= 3 and not p.isdigit() for p in parts), np.int64, len(parts))
-        said -= 100 * np.fromiter((p == b"\x00" for p in parts), np.int64, len(parts))
+        weights = np.fromiter(
+            (len(p) >= 3 and not p.isdigit() for p in parts), np.int64, len(parts)
+        )
+        weights -= 100 * np.fromiter((p == b"\x00" for p in parts), np.int64, len(parts))
         hashes = _rolled(parts)
         if len(hashes):
-            hashes = hashes[np.convolve(said, np.ones(WINDOW, np.int64), "valid") >= 3]
-        made = cls(np.sort(hashes), np.zeros(0, np.bool_))
-        made._mark()
-        return made
+            hashes = hashes[np.convolve(weights, np.ones(WINDOW, np.int64), "valid") >= 3]
+        windows = cls(np.sort(hashes), np.zeros(0, np.bool_))
+        windows._mark()
+        return windows
 
     def _mark(self) -> None:
         import numpy as np
@@ -379,5 +381,5 @@ class _Windows:
         if not len(maybe):
             return maybe
         places = np.searchsorted(self.known, hashes[maybe]).clip(max=len(self.known) - 1)
-        found: numpy.ndarray[Any, Any] = maybe[self.known[places] == hashes[maybe]]
-        return found
+        matches: numpy.ndarray[Any, Any] = maybe[self.known[places] == hashes[maybe]]
+        return matches

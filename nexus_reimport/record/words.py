@@ -105,22 +105,22 @@ def without_marks(text: str) -> str:
 # ---------------------------------------------------------------- escapes
 
 
-def _words_of_picture(found: re.Match[bytes]) -> bytes:
-    return _TAG.sub(lambda tag: tag[0].translate(_NO_DIGITS), found[0])
+def _words_of_picture(match: re.Match[bytes]) -> bytes:
+    return _TAG.sub(lambda tag: tag[0].translate(_NO_DIGITS), match[0])
 
 
 def _kept_in_line(text: str) -> bytes:
     return " ".join(text.splitlines()).encode("utf-8", "replace")
 
 
-def _of_code_points(found: re.Match[bytes]) -> bytes:
-    units = re.findall(rb"u(.{4})", found[0])
+def _of_code_points(match: re.Match[bytes]) -> bytes:
+    units = re.findall(rb"u(.{4})", match[0])
     text = bytes.fromhex(b"".join(units).decode()).decode("utf-16-be", "replace")
     return _kept_in_line(text)
 
 
-def _of_hex(found: re.Match[bytes]) -> bytes:
-    pairs = re.findall(rb"[0-9A-Fa-f]{2}", found[0].replace(b"%25", b"%"))
+def _of_hex(match: re.Match[bytes]) -> bytes:
+    pairs = re.findall(rb"[0-9A-Fa-f]{2}", match[0].replace(b"%25", b"%"))
     raw = bytes.fromhex(b"".join(pairs).decode())
     try:
         return _kept_in_line(raw.decode())
@@ -128,8 +128,8 @@ def _of_hex(found: re.Match[bytes]) -> bytes:
         return _kept_in_line(raw.decode("cp1252", "replace"))
 
 
-def _of_entity(found: re.Match[bytes]) -> bytes:
-    return _named(found[1])
+def _of_entity(match: re.Match[bytes]) -> bytes:
+    return _named(match[1])
 
 
 @lru_cache(maxsize=4096)
@@ -137,8 +137,8 @@ def _named(name: bytes) -> bytes:
     return _kept_in_line(html.unescape(f"&{name.decode()};"))
 
 
-def _fold_beyond(found: re.Match[bytes]) -> bytes:
-    return _beyond(found[0])
+def _fold_beyond(match: re.Match[bytes]) -> bytes:
+    return _beyond(match[0])
 
 
 @lru_cache(maxsize=65536)

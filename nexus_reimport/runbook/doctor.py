@@ -83,20 +83,20 @@ def examine(settings: Settings) -> Examination:
         ("the way to production", lambda: _way(settings)),
     ]
     with ThreadPoolExecutor(len(asking)) as pool:
-        found = pool.map(lambda one: _found(*one), asking)
-        return Examination(settings.name, tuple(f for part in found for f in part))
+        parts = pool.map(lambda one: _found(*one), asking)
+        return Examination(settings.name, tuple(f for part in parts for f in part))
 
 
 def _found(area: str, examiner: Examiner) -> list[Finding]:
     """What an examiner finds; where it cannot go on, why."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     try:
-        found.extend(examiner())
+        findings.extend(examiner())
     except ReimportError as error:
-        found.append(_wrong(area, error))
+        findings.append(_wrong(area, error))
     except Exception as error:  # one part that fails keeps nobody from the others
-        found.append(_wrong(area, unforeseen(error)))
-    return found
+        findings.append(_wrong(area, unforeseen(error)))
+    return findings
 
 
 def _wrong(area: str, error: ReimportError) -> Finding:
@@ -167,8 +167,8 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
         yield from _tools(settings, here.version)
         yield _room(settings, size)
         every = every_right(settings, mapping, Task.RUN, connection)
-        found = (r for task in TASKS for r in lacking_of(settings, every, task))
-        lacking = tuple(dict.fromkeys(found))
+        missing = (r for task in TASKS for r in lacking_of(settings, every, task))
+        lacking = tuple(dict.fromkeys(missing))
         yield from _rights(lacking)
         if not lacking:
             deployment.require(connection, settings.name)
@@ -190,8 +190,10 @@ def _tools(settings: Settings, version: str) -> Iterator[Finding]:
     except ReimportError as error:
         yield _wrong("PostgreSQL", error)
         return
-    found = pg_tools.version(binaries)
-    yield Finding("PostgreSQL", State.RIGHT, f"pg_dump and pg_restore {found}, in {binaries}")
+    tools_version = pg_tools.version(binaries)
+    yield Finding(
+        "PostgreSQL", State.RIGHT, f"pg_dump and pg_restore {tools_version}, in {binaries}"
+    )
 
 
 def _room(settings: Settings, size: int) -> Finding:
@@ -228,8 +230,8 @@ def _filemaker(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
         if not one.error:
             text = f"{one.name.partition(', ')[2]}: {one.product or 'the files are there'}"
             yield Finding("FileMaker", State.RIGHT, f"{text}, {one.where}")
-    told = {one.error for one in asked}
-    refused = [t.error for t in tables if t.error and t.error not in told]
+    known_errors = {one.error for one in asked}
+    refused = [t.error for t in tables if t.error and t.error not in known_errors]
     yield from (_wrong("FileMaker", error) for error in refused)
     if refused or any(one.error for one in asked):
         return

@@ -306,9 +306,9 @@ def _every(ordered: list[Result]) -> ShownTable:
 
 
 def _line(result: Result, stage: str) -> CheckLine:
-    said = word(result)
+    verdict = word(result)
     return CheckLine(
-        verdict=Marked(said, _TONES[said]),
+        verdict=Marked(verdict, _TONES[verdict]),
         level=result.level,
         claim=result.claim,
         found=_found(result),

@@ -203,7 +203,7 @@ class _Work:
             foretold = undo_data.foretell(self._transaction, self._undo, dict(self._foretelling()))
         with step("find what differs"):
             self._require_before(self._copied())
-            found = {part.table: self._differing(part) for part in self._undo.tables}
+            differing = {part.table: self._differing(part) for part in self._undo.tables}
         with step("wait for locks"):
             self._transaction.lock(
                 [*(t.table for t in self._undo.tables), *self._mapping.link_tables()]
@@ -218,12 +218,16 @@ class _Work:
         parents_first = [self._wanted[part.table] for part in self._undo.tables]
         with step("delete"):
             deleted = differences.each(
-                differences.delete, self._transaction, reversed(parents_first), found
+                differences.delete, self._transaction, reversed(parents_first), differing
             )
         with step("update"):
-            updated = differences.each(differences.update, self._transaction, parents_first, found)
+            updated = differences.each(
+                differences.update, self._transaction, parents_first, differing
+            )
         with step("insert"):
-            inserted = differences.each(differences.insert, self._transaction, parents_first, found)
+            inserted = differences.each(
+                differences.insert, self._transaction, parents_first, differing
+            )
         with step("re-link"):
             undo_data.copy_links(self._transaction, self._undo, self._incoming_keys())
             relinked = {link.attachment: self._relink(link) for link in self._undo.links}
@@ -234,7 +238,7 @@ class _Work:
                 part.table: self._after(part, foretold, is_same=part in same)
                 for part in self._undo.parts
             }
-            to_new = [r for r in self._known if r.target in found and found[r.target].new]
+            to_new = [r for r in self._known if r.target in differing and differing[r.target].new]
             undo_data.write_down_pointers(self._transaction, self._undo, to_new)
         with step("checks inside"):
             inside = Inside(
@@ -244,7 +248,7 @@ class _Work:
                 after,
                 self._transaction.writes(),
                 self._undo,
-                planned={table: difference.writes for table, difference in found.items()},
+                planned={table: difference.writes for table, difference in differing.items()},
             )
             report = self._before_commit(inside)
             checks.require(
@@ -269,7 +273,7 @@ class _Work:
             timings=self._transaction.timings,
             report=report,
             updated=updated,
-            written={table: difference.rows for table, difference in found.items()},
+            written={table: difference.rows for table, difference in differing.items()},
             write=self._request.write,
         )
 

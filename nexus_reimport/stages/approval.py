@@ -161,41 +161,41 @@ def require(
     settings: Settings,
     proposal: Proposal,
     consent: Consent,
-    found: Iterable[Gate],
+    gates: Iterable[Gate],
     begun_by: Preparer,
 ) -> Approval:
-    """The approval of ``proposal``, if its digest was typed and every gate ``found`` is open.
+    """The approval of ``proposal``, if its digest was typed and all ``gates`` are open.
 
     Raises:
         StopError: no approval, a different digest, a closed gate, or the same person who began the
             run where a second one is asked for. Nothing was written.
     """
     _require_consent(settings, proposal.digest, consent, "01_preflight")
-    refuse(refusals([*found, *second_person(settings, begun_by, consent)]))
+    refuse(refusals([*gates, *second_person(settings, begun_by, consent)]))
     return consent.given_to(proposal.digest)
 
 
-def refusals(found: Iterable[Gate]) -> tuple[Refusal, ...]:
+def refusals(gates: Iterable[Gate]) -> tuple[Refusal, ...]:
     """The reasons for which no approval is accepted now.
 
     The gate asks for them before it accepts an approval, the preflight before it says GO.
     """
-    return tuple(gate.refusal for gate in found if gate.refusal)
+    return tuple(gate.refusal for gate in gates if gate.refusal)
 
 
 def gates(
     settings: Settings, proposal: Proposal, mapping_digest: str, forerunner: DevRun | None
 ) -> tuple[Gate, ...]:
     """Everything that must hold for this proposal to pass, each with whether it does now."""
-    found = [
+    conditions = [
         _unchanged("the mapping", proposal.mapping, mapping_digest),
         _unchanged("the package", proposal.code, code_digest()),
     ]
     if settings.kind is EnvironmentKind.PROD:
         claim = f"{settings.dev_environment} was run to its end with the same package, mapping and"
         claim += " schema, and its verification was tested"
-        found.append(Gate(claim, _forerun(settings, proposal, forerunner)))
-    return tuple(found)
+        conditions.append(Gate(claim, _forerun(settings, proposal, forerunner)))
+    return tuple(conditions)
 
 
 def window(settings: Settings) -> Iterator[Gate]:

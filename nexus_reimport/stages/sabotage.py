@@ -291,7 +291,7 @@ class _Bench:
 
     def trial(self, kind: Kind) -> Trial:
         """What verification makes of one kind."""
-        found = Trial(kind.name, kind.meaning, kind.corrupts, 0)
+        trial = Trial(kind.name, kind.meaning, kind.corrupts, 0)
         afterwards: list[Callable[[], object]] = []
         try:
             with self._transaction():
@@ -302,8 +302,8 @@ class _Bench:
                 except psycopg.Error as error:
                     if not error.sqlstate:
                         raise
-                    return replace(found, refused=error.sqlstate)
-                return self._judged(replace(found, changed=changed), kind, scene)
+                    return replace(trial, refused=error.sqlstate)
+                return self._judged(replace(trial, changed=changed), kind, scene)
         finally:
             for put_back in afterwards:
                 put_back()
@@ -317,11 +317,11 @@ class _Bench:
         except Exception as error:
             return replace(trial, crashed=type(error).__name__)
         worse = [r for r in report.results if self._is_worse(r)]
-        found = [r for r in worse if r.level is Level.STOP or kind.level is Level.REVIEW]
+        failing = [r for r in worse if r.level is Level.STOP or kind.level is Level.REVIEW]
         return replace(
             trial,
-            caught_by=tuple(r.check for r in found),
-            noted_by=tuple(r.check for r in worse if r not in found),
+            caught_by=tuple(r.check for r in failing),
+            noted_by=tuple(r.check for r in worse if r not in failing),
         )
 
     def _is_worse(self, result: Result) -> bool:

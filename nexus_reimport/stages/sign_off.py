@@ -52,14 +52,14 @@ def named(line: str) -> str:
     Raises:
         SettingsError: the sheet has no such line.
     """
-    found = line.strip().upper()
-    if found not in CLAIMS:
+    line_id = line.strip().upper()
+    if line_id not in CLAIMS:
         raise SettingsError(
             f"the sign-off has no line {line!r}",
             where="; ".join(f"{name}: {claim}" for name, claim in CLAIMS.items()),
             next="name one of these lines",
         )
-    return found
+    return line_id
 
 
 def is_asked(settings: Settings) -> bool:
@@ -78,9 +78,9 @@ def sheet(
     )
 
 
-def gates(settings: Settings, found: SignOff) -> Iterable[Gate]:
+def gates(settings: Settings, sheet: SignOff) -> Iterable[Gate]:
     """Each line as a condition of an approval."""
-    for line in found.lines if found.asked else ():
+    for line in sheet.lines if sheet.asked else ():
         claim = f"{line.id}: {line.claim}"
         yield Gate(claim, _refusal(settings, line) if line.state is LineState.OPEN else None)
 

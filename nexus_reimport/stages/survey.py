@@ -117,19 +117,19 @@ def read(
 def _protected(database: Database) -> tuple[Hashed, ...]:
     """The application's tables that nothing of a run is for, linking tables aside."""
     mapping, linking = database.mapping, database.mapping.linking_tables()
-    found = []
+    hashed = []
     for name, table in sorted(database.catalog.tables.items()):
         columns, role, _ = tables.fingerprinted(mapping, table)
         if role is Role.PROTECTED and columns and name not in linking:
-            found.append(row_hashes.of_table(mapping, table))
-    return tuple(found)
+            hashed.append(row_hashes.of_table(mapping, table))
+    return tuple(hashed)
 
 
 def _state(database: Database, table: Table, prints: Mapping[str, Fingerprint]) -> TableState:
     _, role, left_out = tables.fingerprinted(database.mapping, table)
     # A table that was hashed row by row is not read a second time.
-    found = prints.get(table.name) or tables.fingerprint_of(database, table)
-    return TableState(table.name, role, found.rows, found, left_out, table.primary_key)
+    fingerprint = prints.get(table.name) or tables.fingerprint_of(database, table)
+    return TableState(table.name, role, fingerprint.rows, fingerprint, left_out, table.primary_key)
 
 
 def _pointers(database: Database, known: list[references.Reference]) -> tuple[Pointer, ...]:

@@ -296,18 +296,18 @@ class _Work:
             newer = since.find(self._transaction, undo, known, keep=self._keep, same=same)
             self._compare(database, since.fingerprints(self._transaction, undo))
             self._require_choice(newer)
-            found = {
+            differing = {
                 part.table: self._differing(part, wanted)
                 for part, wanted in zip(undo.tables, parents_first, strict=True)
             }
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         with step("delete"):
             deleted = differences.each(
-                differences.delete, self._transaction, reversed(parents_first), found
+                differences.delete, self._transaction, reversed(parents_first), differing
             )
         with step("put back"):
-            differences.each(differences.update, self._transaction, parents_first, found)
-            differences.each(differences.insert, self._transaction, parents_first, found)
+            differences.each(differences.update, self._transaction, parents_first, differing)
+            differences.each(differences.insert, self._transaction, parents_first, differing)
         with step("put links back"):
             relinked = self._links_back(undo)
             self._loaded_back(undo)
@@ -325,7 +325,7 @@ class _Work:
                 known,
                 relinked,
                 after,
-                planned={table: difference.writes for table, difference in found.items()},
+                planned={table: difference.writes for table, difference in differing.items()},
             )
             report = self._before_commit(undoing)
             checks.require(
@@ -350,7 +350,7 @@ class _Work:
             writers_waited=self._transaction.waited(),
             timings=self._transaction.timings,
             report=report,
-            written={table: difference.rows for table, difference in found.items()},
+            written={table: difference.rows for table, difference in differing.items()},
         )
 
     def after_commit(self, undone: Undone) -> Undone:

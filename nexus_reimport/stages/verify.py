@@ -137,13 +137,13 @@ def gather(
             if progress:
                 progress(number, STEPS)
     # S3 takes long: by now the database's snapshot is not held any more.
-    found = {**reader.found, "census_now": storage.list(), "sample_now": storage.read()}
-    found["api"] = _ask_api(settings, found["shown"])
+    readings = {**reader.found, "census_now": storage.list(), "sample_now": storage.read()}
+    readings["api"] = _ask_api(settings, readings["shown"])
     if progress:
         progress(STEPS - 1, STEPS)
     named = copy.memo.of(_named, expected) if copy and copy.memo else _named(expected)
     known = expected.intake, expected.plan, expected.census, expected.claim, named
-    return After(*known, sample=expected.sample, **found)
+    return After(*known, sample=expected.sample, **readings)
 
 
 def _named(expected: Expected) -> frozenset[str]:
@@ -324,10 +324,10 @@ class _Reader:
 
     def _hashes(self) -> dict[str, RowFile | Unread]:
         """Of each row, where a table's fingerprint is another one, or columns are volatile."""
-        survey, found = self._survey, self.found["fingerprints"]
+        survey, fingerprints = self._survey, self.found["fingerprints"]
         was = {**survey.fingerprints(Role.PROTECTED), **survey.elsewhere}
         rows = {}
-        for name, now in found.items():
+        for name, now in fingerprints.items():
             volatile = name in survey.tables and survey.tables[name].left_out
             if was[name].digest and not isinstance(now, Unread) and (now != was[name] or volatile):
                 rows[name] = self._once(

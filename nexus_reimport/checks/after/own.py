@@ -91,29 +91,29 @@ def _not_as_written(after: After, row: Mapping[str, Any], known: Set[str | None]
 def our_own_tables_are_as_we_make_them(after: After) -> Finding:
     """Our own schemas hold our tables, as they were made, nothing that acts by itself, no other."""
     objects, off = had(after.own.objects), []
-    for found in objects:
-        off += [f"{found.place}: {wrong}" for wrong in _not_as_made(after, found)]
+    for own_object in objects:
+        off += [f"{own_object.place}: {wrong}" for wrong in _not_as_made(after, own_object)]
     if had(after.own.marker) != after.claim.environment:
         off.append("the marker names another environment")
     return Finding(max(1, len(objects)), off)
 
 
-def _not_as_made(after: After, found: OwnObject) -> Iterator[str]:
+def _not_as_made(after: After, own_object: OwnObject) -> Iterator[str]:
     undo = had(after.own.undo)
-    if not found.name:
+    if not own_object.name:
         earlier = {one.schema for one in after.survey.undo}
-        if found.schema not in {OWN_SCHEMA, undo.schema, *earlier}:
+        if own_object.schema not in {OWN_SCHEMA, undo.schema, *earlier}:
             yield "a schema of no run"
         return
-    is_ours = found.schema == OWN_SCHEMA and found.place in AS_MADE
-    is_of_undo = found.schema == undo.schema and found.name in tables_of(undo)
-    is_earlier = found.schema not in (OWN_SCHEMA, undo.schema)
-    if found.kind != TABLE or not (is_ours or is_of_undo or is_earlier):
-        yield f"a {found.kind} of somebody else's"
+    is_ours = own_object.schema == OWN_SCHEMA and own_object.place in AS_MADE
+    is_of_undo = own_object.schema == undo.schema and own_object.name in tables_of(undo)
+    is_earlier = own_object.schema not in (OWN_SCHEMA, undo.schema)
+    if own_object.kind != TABLE or not (is_ours or is_of_undo or is_earlier):
+        yield f"a {own_object.kind} of somebody else's"
         return
-    if found.acts:
-        yield found.acts
-    if is_ours and (found.columns, found.key) != AS_MADE[found.place]:
+    if own_object.acts:
+        yield own_object.acts
+    if is_ours and (own_object.columns, own_object.key) != AS_MADE[own_object.place]:
         yield "other columns, or another key"
 
 
@@ -132,8 +132,8 @@ def what_was_loaded_is_remembered(after: After) -> Finding:
     now, wanted = had(after.own.loaded), after.plan.id_map if reimports else after.survey.id_map
     if now.sha256 == wanted.sha256:
         return Finding(max(1, wanted.rows))
-    there, planned = (set(rowfile.read(after.folder, file)) for file in (now, wanted))
-    off = [f"{entity} {filemaker_id}" for entity, filemaker_id, _ in there ^ planned]
+    remembered, planned = (set(rowfile.read(after.folder, file)) for file in (now, wanted))
+    off = [f"{entity} {filemaker_id}" for entity, filemaker_id, _ in remembered ^ planned]
     return Finding(max(1, wanted.rows), off or ["the order of the lines"])
 
 
@@ -160,10 +160,10 @@ def the_undo_data_is_whole(after: After) -> Finding:
 
 
 def _differing(
-    found: Mapping[str, Fingerprint | Unread], wanted: Mapping[str, Fingerprint]
+    prints: Mapping[str, Fingerprint | Unread], wanted: Mapping[str, Fingerprint]
 ) -> Iterator[tuple[str, str]]:
     """The tables whose kept rows are not the ones of the run, and how many rows there are."""
-    for table, now in found.items():
+    for table, now in prints.items():
         then = wanted[table]
         if isinstance(now, Unread):
             yield table, now.why
@@ -182,10 +182,10 @@ def _wrong_links(after: After, attachment: str, kept: RowFile | Unread) -> str:
     places = [was.columns.index(column) for column in kept.columns]
     rows = (tuple(row[n] for n in places) for row in rowfile.read(after.folder, was))
     wanted = {row for row in rows if row[0] in fixed}
-    found = list(rowfile.read(after.folder, kept))
-    if set(found) == wanted and len(found) == len(wanted):
+    links = list(rowfile.read(after.folder, kept))
+    if set(links) == wanted and len(links) == len(wanted):
         return ""
-    return f"{len(found):,} links, must be {len(wanted):,}; {len(wanted - set(found)):,} are lost"
+    return f"{len(links):,} links, must be {len(wanted):,}; {len(wanted - set(links)):,} are lost"
 
 
 def _wrong_pointers(after: After) -> list[str]:
