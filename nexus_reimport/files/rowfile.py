@@ -7,20 +7,21 @@ not over the Parquet file: equal rows give equal digests with every version of t
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from nexus_reimport.errors import RecordError
 from nexus_reimport.files import private
 
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch, StringArray
+
 BATCH = 5_000  # rows in memory at a time
-_TOGETHER = 100  # rows of which the digest's text is in memory at a time
 # The escaped ones are the full-width forms of the same four signs.
 _COMPUTED = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NEGATIVE = re.compile(r"-[0-9]+(?:\.[0-9]+)?")
@@ -38,25 +39,42 @@ class RowFile:
     sha256: str
 
 
-class _Sink(Protocol):
-    def update(self, data: bytes, /) -> None: ...
+class _Digest:
+    """The digest of rows that are added in batches: it does not know how they were gathered.
 
-
-def _feed(sink: _Sink, rows: Sequence[Row]) -> None:
-    for start in range(0, len(rows), _TOGETHER):
-        sink.update(_lines(rows[start : start + _TOGETHER]))
-
-
-def _lines(rows: Sequence[Row]) -> bytes:
-    """What is digested of some rows: each as JSON on a line of its own.
-
-    They are encoded at once, which halves the time. Between values the encoder puts a NUL, which it
-    escapes within a text: so what stands between two values, or two rows, is told from their text.
+    Of each column there are two SHA-256: of the values' lengths (of the UTF-8, four bytes each, the
+    lowest first; -1 for None), and of the values one after the other. The digest is the SHA-256 of
+    all of these, in the order of the columns. A text of each row took half of the time of a read.
     """
-    if not rows:
-        return b""
-    text = json.dumps(rows, separators=("\0", "\0"))[1:-1]
-    return (text.replace("]\0[", "]\n[").replace("\0", ", ") + "\n").encode("ascii")
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = [(hashlib.sha256(), hashlib.sha256()) for _ in columns]
+
+    def add(self, batch: RecordBatch) -> None:
+        """Add the rows of a batch."""
+        import pyarrow.compute as pc
+
+        for values, (lengths, texts) in zip(batch.columns, self._columns, strict=True):
+            sizes = pc.binary_length(values).fill_null(-1).to_numpy()
+            lengths.update(sizes.astype("<i4", copy=False).data)
+            texts.update(_bytes(values.fill_null("")))
+
+    def hexdigest(self) -> str:
+        """Of the rows that were added until now."""
+        both = b"".join(part.digest() for column in self._columns for part in column)
+        return private.sha256(both)
+
+
+def _bytes(values: StringArray) -> memoryview:
+    """The UTF-8 of all values, none of which is null, one after the other.
+
+    Arrow keeps it so already, with the place where each value ends; ``values`` may be a part of it.
+    """
+    _, offsets, data = values.buffers()
+    if data is None:
+        return memoryview(b"")
+    ends = memoryview(offsets).cast("i")
+    return memoryview(data)[ends[values.offset] : ends[values.offset + len(values)]]
 
 
 class Writer:
@@ -75,7 +93,7 @@ class Writer:
         path.unlink(missing_ok=True)
         self._handle = private.create(path)
         self._parquet = pq.ParquetWriter(self._handle, self._schema)
-        self._hash = hashlib.sha256()
+        self._digest = _Digest(self._columns)
         self._batch: list[Row] = []
         self._rows = 0
 
@@ -89,11 +107,12 @@ class Writer:
     def _flush(self) -> None:
         import pyarrow as pa
 
-        _feed(self._hash, self._batch)
-        columns: list[Any] = list(zip(*self._batch, strict=True)) if self._batch else []
-        if columns:
-            arrays = [pa.array(column, pa.string()) for column in columns]
-            self._parquet.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        if not self._batch:
+            return
+        arrays = [pa.array(column, pa.string()) for column in zip(*self._batch, strict=True)]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        self._digest.add(batch)
+        self._parquet.write_batch(batch)
         self._batch = []
 
     def close(self) -> None:
@@ -106,7 +125,7 @@ class Writer:
     def done(self) -> RowFile:
         """The row file with the rows that were added until now."""
         self._flush()
-        return RowFile(self._path.name, self._columns, self._rows, self._hash.hexdigest())
+        return RowFile(self._path.name, self._columns, self._rows, self._digest.hexdigest())
 
 
 @contextmanager
@@ -136,18 +155,19 @@ def read(path: Path, file: RowFile) -> Iterator[tuple[str | None, ...]]:
     import pyarrow.parquet as pq
 
     where = path / file.name
-    hashed, rows = hashlib.sha256(), 0
+    digest, rows = _Digest(file.columns), 0
     try:
         source = pq.ParquetFile(where)
     except (OSError, ValueError):
         raise _changed(where.name) from None
     with source:
+        if source.schema_arrow.names != list(file.columns):
+            raise _changed(where.name)
         for batch in source.iter_batches(batch_size=BATCH):
-            found = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
-            _feed(hashed, found)
-            rows += len(found)
-            yield from found
-    if rows != file.rows or hashed.hexdigest() != file.sha256:
+            digest.add(batch)
+            rows += batch.num_rows
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    if rows != file.rows or digest.hexdigest() != file.sha256:
         raise _changed(where.name)
 
 
