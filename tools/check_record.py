@@ -24,6 +24,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 PAYLOAD, TAGS, MANIFEST = "data", "tagmanifest-sha256.txt", "manifest-sha256.txt"
@@ -34,7 +35,10 @@ SIGNED = "Signed-By"  # in bag-info.txt: who has signed the record
 NAMESPACE = "nexus-reimport-record"  # of the signature, which is of nothing else
 REGISTER, NOTE = ".register", "last_line"  # beside the records: what people did to them since
 FOUND_CHANGED = "found changed"  # in the register: it counts from such a line on
+LAST_SEAL = ".last_seal"  # beside the records: which one was sealed last
 INDEX = "index.html"  # may lie beside the records, and drafts of it
+LINKED = "it has another name elsewhere (a hard link), by which it can be changed"
+SEALING = 60  # seconds that a seal may take
 COMMITTED = {"COMPLETE", "COMMITTED_UNVERIFIED", "UNDONE"}
 
 
@@ -55,6 +59,13 @@ def is_file(path):
 def seal_of(bag):
     """The seal of a record; "" while it is open."""
     return sha256(bag / TAGS) if is_file(bag / TAGS) else ""
+
+
+def check_links(folder, problems):
+    """Whether a file in a folder, not below it, has another name elsewhere."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if is_file(path) and path.stat().st_nlink > 1:
+            problems.append(f"{path.name}: {LINKED}")
 
 
 def facts_of(bag):
@@ -111,6 +122,8 @@ def everything_below(folder, bag, problems):
                 problems.append(f"{told}: a symbolic link")
             elif path.is_file():
                 found.add(told)
+                if path.stat().st_nlink > 1:
+                    problems.append(f"{told}: {LINKED}")
             elif not path.is_dir():
                 problems.append(f"{told}: not a file")
             elif not any(path.iterdir()):
@@ -239,6 +252,7 @@ def check_files(bag, problems):
     if info_of(bag).get(SIGNED, "none") != "none":
         beside.add(SIGNATURE)
     compare(bag, tags, {path.name for path in bag.iterdir()} - beside, problems)
+    check_links(bag, problems)
     there = everything_below(bag / PAYLOAD, bag, problems)
     manifest = read_manifest(bag / MANIFEST, problems)
     compare(bag, manifest, there, problems)
@@ -305,7 +319,7 @@ def check_last(runs, numbers, problems):
     """Whether the last record is the one that was sealed last."""
     last = numbers[max(numbers)][-1] if numbers else ""
     try:
-        path = runs / ".last_seal"
+        path = runs / LAST_SEAL
         noted = json.loads(path.read_bytes() if is_file(path) else b"")
         expected = (noted["run"], noted["sequence"], noted["seal"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -322,6 +336,7 @@ def check_register(runs, names, problems, remarks):
     path = folder / "journal.jsonl"
     if any(part.is_symlink() for part in (folder, path, folder / NOTE)):
         problems.append(f"{REGISTER}: a part of it is a symbolic link")
+    check_links(folder, problems)
     lines = lines_of(path)
     hashes = [hashlib.sha256(raw).hexdigest() for raw in lines]
     check_note(folder / NOTE, lines, hashes, problems)
@@ -393,11 +408,56 @@ def compare_seals(place, names, seals, problems):
             problems.append(f"{name}: the database does not know it")
 
 
+def check_together(place, inside, names, problems, remarks):
+    """What lies beside the records, and the records with each other."""
+    for path in inside:
+        if path.is_symlink():
+            problems.append(f"{path.name}: a symbolic link")
+        elif not path.is_dir() and not path.name.startswith((".", INDEX)):
+            problems.append(f"{path.name}: not a record")
+        elif path.name == LAST_SEAL and path.is_file() and path.stat().st_nlink > 1:
+            problems.append(f"{path.name}: {LINKED}")
+    check_chain(place, names, problems)
+    try:
+        check_register(place, names, problems, remarks)
+    except Exception as error:  # nor must the register keep the records from being told
+        problems.append(f"{REGISTER}: cannot be read ({type(error).__name__})")
+
+
+def wait_for_seals(place):
+    """Wait while a record is being sealed here; the folder's lock, to be closed, if it has one."""
+    try:
+        import fcntl
+
+        handle = os.open(place, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    for _ in range(SEALING * 10):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            time.sleep(0.1)
+        except OSError:
+            break
+    return handle
+
+
 def check(folder, seals=None, signers=None, say=print):
     """Whether all in ``folder`` is as it was sealed."""
     folder = Path(folder).resolve()
     single = (folder / PAYLOAD).is_dir() or os.path.lexists(folder / TAGS)
     place = folder.parent if single else folder
+    handle = wait_for_seals(place)
+    try:
+        return check_all(folder, place, single, seals, signers, say)
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def check_all(folder, place, single, seals, signers, say):
+    """What ``check`` says, while nothing is being sealed."""
     inside = [folder] if single else sorted(place.iterdir())
     names = [p.name for p in inside if p.is_dir() and not p.is_symlink() and p.name[0] != "."]
     sealed, wrong = 0, False
@@ -415,16 +475,7 @@ def check(folder, seals=None, signers=None, say=print):
             say(f"  {remark}")
     problems, remarks = [], []
     if not single:
-        for path in inside:
-            if path.is_symlink():
-                problems.append(f"{path.name}: a symbolic link")
-            elif not path.is_dir() and not path.name.startswith((".", INDEX)):
-                problems.append(f"{path.name}: not a record")
-        check_chain(place, names, problems)
-        try:
-            check_register(place, names, problems, remarks)
-        except Exception as error:  # nor must the register keep the records from being told
-            problems.append(f"{REGISTER}: cannot be read ({type(error).__name__})")
+        check_together(place, inside, names, problems, remarks)
     if seals is None:
         say("not compared with what the database holds: see --seals")
     else:

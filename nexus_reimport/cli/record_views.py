@@ -15,6 +15,7 @@ from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import Plan, Report
 from nexus_reimport.record import Run, Verdict, anchor, archive, bag, check, redaction, runs
 from nexus_reimport.record.check import Checked
+from nexus_reimport.record.sweep import Hit
 from nexus_reimport.runbook import restored
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings
@@ -143,11 +144,18 @@ def redact(environment: str, run: str, *, yes: bool, as_json: bool) -> None:
                 )
         done = redaction.redact(settings, chosen)
     lines = [f"redacted: {hit}" for hit in done.redacted]
-    lines += [f"left, take it out by hand: {hit}" for hit in done.left]
+    lines += [f"left, {_what_next(chosen, hit)}: {hit}" for hit in done.left]
     command = f"nexus-reimport seal {environment} --run {chosen.id}"
     lines += [f"next: {command}"] if not done.left else []
     give(asdict(done), "\n".join(lines), as_json=as_json)
     raise typer.Exit(1 if done.left else 0)
+
+
+def _what_next(run: Run, hit: Hit) -> str:
+    """What a person does with a file that cannot be redacted, or not yet."""
+    if Path(hit.file).suffix == redaction.VALUE and run.verdict() in redaction.GOES_ON:
+        return f"finish the run first (nexus-reimport finish {run.environment})"
+    return f"look at it, then move it to {run.private}"
 
 
 def acknowledge_restore(environment: str, why: str, *, yes: bool, as_json: bool) -> None:
@@ -219,12 +227,16 @@ def _of_environments(environment: str, run: str, signers: Path | None) -> list[C
 def _of_environment(settings: Settings, signers: Path | None) -> list[Checked]:
     signing = settings.record.signature
     allowed = signers or (signing.allowed_signers if signing else None)
-    records = check.of_folder(settings.folders.runs / settings.name, settings.name, allowed)
+
+    def look() -> list[Checked]:
+        return check.of_folder(settings.folders.runs / settings.name, settings.name, allowed)
+
     try:
-        return check.with_database(records, anchor.rows(settings), *anchor.restores(settings))
+        records, rows = anchor.with_rows(settings, look)
+        return check.with_database(records, rows, *anchor.restores(settings))
     except ReimportError as error:
         why = f"not compared with the database: {error.what.splitlines()[0]}"
-        return [checked.not_compared(why) for checked in records]
+        return [checked.not_compared(why) for checked in look()]
 
 
 def _chosen(environment: str) -> list[Settings]:

@@ -11,14 +11,17 @@ import hashlib
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
 # The owner alone: such files hold patients' rows, or secrets.
 FOLDER, FILE = 0o700, 0o600
+_ASKED = 0.2  # seconds in which a lock is tried again: who only asks whether it is held, holds it
+_LATER = 0.01
 
 
 def make_folder(folder: Path) -> Path:
@@ -175,6 +178,12 @@ def _all_of(folder: Path) -> Iterator[Path]:
         yield from (Path(at, name) for name in sorted((*folders, *files)))
 
 
+def has_other_name(path: Path) -> bool:
+    """Whether the file has another name somewhere (a hard link): who opens that changes it here."""
+    facts = path.lstat()
+    return stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1
+
+
 # ---------------------------------------------------------------- locks
 
 
@@ -186,7 +195,7 @@ def lock(path: Path) -> Iterator[IO[bytes] | None]:
     """
     make_folder(path.parent)
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, FILE), "r+b") as file:
-        yield file if _taken(file, fcntl.LOCK_EX) else None
+        yield file if _taken_within(_ASKED, file.fileno(), fcntl.LOCK_EX) else None
 
 
 @contextmanager
@@ -210,20 +219,44 @@ def locked_folder(folder: Path) -> Iterator[None]:
         os.close(handle)  # and its lock with it
 
 
+@contextmanager
+def settled_folder(folder: Path, seconds: float) -> Iterator[bool]:
+    """Nobody who locks the folder changes anything in it during the block.
+
+    Who holds its lock is waited for, so many ``seconds``; False where nobody can be kept away.
+    """
+    with ExitStack() as stack:
+        is_ours = False
+        with suppress(OSError):  # it is not there, or its file system has no locks
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            is_ours = _taken_within(seconds, handle, fcntl.LOCK_SH)
+        yield is_ours
+
+
 def is_locked(path: Path) -> bool:
     """Whether a process holds the lock of this file. Several processes can ask at the same time."""
     try:
         with path.open("rb") as file:
-            return not _taken(file, fcntl.LOCK_SH)
+            return not _taken(file.fileno(), fcntl.LOCK_SH)
     except FileNotFoundError:
         return False
     except OSError:  # unknown counts as locked: to continue would be the worse mistake
         return True
 
 
-def _taken(file: IO[bytes], kind: int) -> bool:
+def _taken_within(seconds: float, handle: int, kind: int) -> bool:
+    end = time.monotonic() + seconds
+    while not _taken(handle, kind):
+        if time.monotonic() > end:
+            return False
+        time.sleep(_LATER)
+    return True
+
+
+def _taken(handle: int, kind: int) -> bool:
     try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
@@ -12,6 +15,8 @@ from nexus_reimport.record import register, runs
 from nexus_reimport.record.chain import Link
 from nexus_reimport.record.run import Run
 from nexus_reimport.settings import Settings
+
+T = TypeVar("T")
 
 
 def write(settings: Settings, run: Run) -> None:
@@ -37,6 +42,23 @@ def rows(settings: Settings) -> list[Committed]:
     with connected(settings.postgres) as connection:
         deployment.require(connection, settings.name)
         return [row for row in registry.runs(connection) if row.environment == settings.name]
+
+
+def with_rows(settings: Settings, look: Callable[[], T]) -> tuple[T, list[Committed]]:
+    """What ``look`` finds in the folder of the records, and ``rows``, both of one moment.
+
+    A run that is committed, or sealed, between the two would look like one that somebody has added
+    or taken away.
+
+    Raises:
+        TargetError, StopError: as ``rows``.
+    """
+    before = rows(settings)
+    while True:
+        seen, after = look(), rows(settings)
+        if after == before:
+            return seen, after
+        before = after
 
 
 def restores(settings: Settings) -> tuple[list[Restore], list[Restore]]:

@@ -51,8 +51,9 @@ def put(folder: Path, place: Archive) -> Archived:
         raise _failed(_refused(error), place, key) from None
     except (BotoCoreError, OSError) as error:
         raise _failed(f"a request failed ({type(error).__name__})", place, key) from None
-    archived.note(folder.parent, kept)
-    index.write(folder.parent)
+    with private.locked_folder(folder.parent):  # a seal writes the same page
+        archived.note(folder.parent, kept)
+        index.write(folder.parent)
     return kept
 
 

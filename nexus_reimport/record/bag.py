@@ -24,6 +24,7 @@ TAG_FILES = (DECLARATION, INFO, MANIFEST, README)  # what the tag manifest vouch
 DECLARED = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _DRAFT = re.compile(r"[\w.-]+\.\d+\.new", re.ASCII)  # as ``private.replace`` calls them
 NOTHING = "none"  # in place of a record before the first
+LINKED = "it has another name elsewhere (a hard link), by which it can be changed"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 _ESCAPED = {"%": "%25", "\n": "%0A", "\r": "%0D"}  # RFC 8493, 2.1.3
 
@@ -50,7 +51,7 @@ class Contents:
     """The files below a folder by their paths, and what else is there that no bag can hold."""
 
     files: frozenset[str]
-    odd: Mapping[str, str]  # path -> what it is
+    odd: Mapping[str, str]  # path -> what it is; a file too that has another name elsewhere
 
 
 def contents(bag: Path, below: str = PAYLOAD) -> Contents:
@@ -63,11 +64,18 @@ def contents(bag: Path, below: str = PAYLOAD) -> Contents:
             odd[name] = "a symbolic link"
         elif path.is_file():
             files.add(name)
+            if private.has_other_name(path):
+                odd[name] = LINKED
         elif not path.is_dir():
             odd[name] = "not a file"
         elif not any(path.iterdir()):
             odd[name] = "an empty folder"
     return Contents(frozenset(files), odd)
+
+
+def linked(folder: Path) -> list[str]:
+    """The files in a folder, not below it, that have another name elsewhere."""
+    return sorted(path.name for path in folder.iterdir() if private.has_other_name(path))
 
 
 def top(bag: Path) -> frozenset[str]:
@@ -86,11 +94,13 @@ def _everything(folder: Path) -> Iterator[Path]:
 def close_payload(bag: Path) -> dict[str, str]:
     """The hash of every file of the payload, each on the disk and its owner's alone.
 
-    Empty folders are taken away.
+    Empty folders are taken away. A file that has another name elsewhere becomes one of its own.
     """
     _remove_empty_folders(bag / PAYLOAD)
     hashes = {}
     for name in sorted(contents(bag).files):
+        if private.has_other_name(bag / name):
+            private.replace(bag / name, (bag / name).read_bytes())
         hashes[name] = private.sha256_of(bag / name)
         (bag / name).chmod(private.FILE)
         private.sync_path(bag / name)
@@ -218,7 +228,8 @@ def problems(bag: Path) -> list[str]:
     stored = contents(bag)
     findings += [text for text in wrong if not text.endswith("missing")]
     findings += _compared(bag, payload, stored.files)
-    findings += [f"{name}: {what}" for name, what in sorted(stored.odd.items())]
+    odd = {**dict.fromkeys(linked(bag), LINKED), **stored.odd}
+    findings += [f"{name}: {what}" for name, what in sorted(odd.items())]
     return findings or _wrong_size(bag, payload)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from nexus_reimport import wording
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.nexus.registry import Committed, Restore
 from nexus_reimport.record import bag, chain, journal, register, signature, values, verdict
 from nexus_reimport.record.chain import Link
@@ -24,6 +25,7 @@ SEALED, OPEN, FORMER, DAMAGED, FOLDER = "sealed", "open", "former", "damaged", "
 ALONE = "not compared with the seal that the database holds"
 _ALWAYS = ("environment.json", journal.JOURNAL, verdict.FILE)
 _INDEX = "index.html"  # and drafts of it
+_SEALING = 60.0  # seconds that a seal may take, with the search of all files
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +214,14 @@ def of_folder(runs: Path, environment: str = "", signers: Path | None = None) ->
     """Every record of ``runs``, an environment's folder, and all of them together.
 
     In the order of their numbers, those without one first. The last one is of the folder. Without
-    ``environment`` all of them must be of one, whatever the folder is called.
+    ``environment`` all of them must be of one, whatever the folder is called. A record that is
+    being sealed is waited for: half of a seal looks like one that was taken away.
     """
+    with private.settled_folder(runs, _SEALING):
+        return _of_folder(runs, environment, signers)
+
+
+def _of_folder(runs: Path, environment: str, signers: Path | None) -> list[Checked]:
     links = {folder.name: chain.of(folder) for folder in chain.records(runs)}
     ordered = sorted(links, key=lambda name: (_number(links[name]), name))
     records = {name: of_record(runs / name, environment, signers) for name in ordered}
@@ -252,6 +260,8 @@ def _strays(runs: Path) -> Iterator[str]:
     for path in sorted(runs.iterdir()) if runs.is_dir() else ():
         if path.is_symlink():
             yield f"{path.name}: a symbolic link"
+        elif path.name == chain.LAST and private.has_other_name(path):
+            yield f"{path.name}: {bag.LINKED}"
         elif not path.is_dir() and not path.name.startswith((".", _INDEX)):
             yield f"{path.name}: not a record"
 

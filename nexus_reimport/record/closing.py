@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport import wording
 from nexus_reimport.errors import MappingError, NotClean, NotSaved
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.record import bag, by_hand, chain, labels, pages, personal, seal
 from nexus_reimport.record.identifiers import Identifiers
@@ -31,7 +34,12 @@ def close(
         NotClean: it holds what identifies a person. It is open.
         OnlySealed: it is sealed, and could not be signed.
     """
-    run.require_open()
+    with private.locked_folder(run.bag.parent):  # two at once would clear each other's files
+        run.require_open()
+        return _close(settings, run, known, as_saved=as_saved)
+
+
+def _close(settings: Settings, run: Run, known: chain.Link | None, *, as_saved: bool) -> str:
     seal.clear(run.bag)
     missing = by_hand.unsaved(run)
     if missing and not as_saved:
@@ -65,6 +73,22 @@ def searching(settings: Settings, run: Run) -> tuple[Sweep, Identifiers]:
     mapping = _mapping(settings)
     wanted = personal.of_run(settings, mapping, run)
     return Sweep(wanted, labels.of_run(settings, mapping, run)), wanted
+
+
+def names_a_person(settings: Settings, texts: Sequence[str], signer: str = "") -> bool:
+    """Whether one of ``texts``, written by ``signer``, identifies a patient of today's data.
+
+    The signer's own name is none, whoever else is called so. It is compared with what the newest
+    run has read; where that is not there any more, secrets alone are known.
+    """
+    newest = personal.newest(settings)
+    if newest is None:
+        return False
+    mapping = _mapping(settings)
+    wanted = personal.of_run(settings, mapping, newest)
+    names = (*labels.of_run(settings, mapping, newest), signer.encode())
+    sweep = Sweep(wanted, names)
+    return any(map(sweep.finds, texts))
 
 
 def require_rest_clean(run: Run, sweep: Sweep) -> None:
@@ -112,7 +136,8 @@ def _refused(run: Run, hits: list[Hit]) -> NotClean:
         where=str(run.bag),
         state="the record is open, and complete; this does not affect the run's result",
         next='open each place. Is it a word for something else: add labels = ["..."] to'
-        f" {run.environment}.toml. Is it a person's data: report it, and take it out of journal and"
-        f" pages with: nexus-reimport record redact {run.environment} --run {run.id}; out of other"
-        f" files by hand. Then: nexus-reimport seal {run.environment} --run {run.id}",
+        f" {run.environment}.toml. Is it a person's data: report it, and take it out of journal,"
+        f" values and pages with: nexus-reimport record redact {run.environment} --run {run.id};"
+        f" any other file move to {run.private}. Then: nexus-reimport seal {run.environment}"
+        f" --run {run.id}",
     )

@@ -60,7 +60,7 @@ def of_run(settings: Settings, mapping: FieldMapping | None, run: Run) -> Identi
     if mapping is None:
         terms.missing.append("the mapping")
         return terms
-    holders = [run] if run.has(Snapshot) else [run, *_earlier(settings, run)]
+    holders = [run] if run.has(Snapshot) else [run, *islice(_readers(settings, run), 1)]
     for name, columns, values in chain.from_iterable(_tables(mapping, one) for one in holders):
         if values is None:
             terms.missing.append(name)
@@ -69,10 +69,16 @@ def of_run(settings: Settings, mapping: FieldMapping | None, run: Run) -> Identi
     return terms
 
 
-def _earlier(settings: Settings, run: Run) -> Iterator[Run]:
-    """The newest other run that has read all of FileMaker, and whose private folder is there."""
-    others = (of(settings, folder.name) for folder in records(run.bag.parent)[::-1])
-    return islice((o for o in others if o != run and o.has(Snapshot) and o.private.is_dir()), 1)
+def newest(settings: Settings) -> Run | None:
+    """The newest run that has read all of FileMaker, and whose private folder is there."""
+    return next(_readers(settings), None)
+
+
+def _readers(settings: Settings, but: Run | None = None) -> Iterator[Run]:
+    """The runs that have read all of FileMaker and have their private folder, the newest first."""
+    folders = records(settings.folders.runs / settings.name)[::-1]
+    others = (of(settings, folder.name) for folder in folders)
+    return (o for o in others if o != but and o.has(Snapshot) and o.private.is_dir())
 
 
 def take(

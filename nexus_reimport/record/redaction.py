@@ -1,8 +1,9 @@
-"""Taking out of an open record what the sweep has found in its journal, or on its pages.
+"""Taking out of an open record what the sweep has found in its journal, values and pages.
 
 A line of the journal keeps its number, time and event; each text in which something was found is
 replaced, all later lines are chained anew, and a last line says which were redacted, of which kind,
-by whom. The journal and the pages as they were stay in the run's private folder.
+by whom. Of a stage's value the same is done, once no step reads it any more: a run whose values
+were redacted is never executed. All files as they were stay in the run's private folder.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ from nexus_reimport.files import private
 from nexus_reimport.record import bag, closing, journal, pages, seal
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.sweep import Hit, Sweep
+from nexus_reimport.record.verdict import Verdict
 from nexus_reimport.settings import Settings
 
 PUT = "[redacted]"
+VALUE = ".json"
+# The run goes on, and its values are read: by the verification, or by who settles the doubt.
+GOES_ON = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
 _JOURNAL = f"{bag.PAYLOAD}/{journal.JOURNAL}"
 _STAYS = frozenset({"n", "before", "at", "event"})  # of a line, whatever is in it
 # Our own words in a line: replaced only if something is found in them alone.
@@ -46,7 +51,7 @@ def look(settings: Settings, run: Run) -> Found:
 
 
 def redact(settings: Settings, run: Run) -> Found:
-    """Redact journal and pages of an open run; what was redacted, and what is left.
+    """Redact journal, values and pages of an open run; what was redacted, and what is left.
 
     Raises:
         RecordError: the record is sealed. It is unchanged.
@@ -58,9 +63,12 @@ def redact(settings: Settings, run: Run) -> Found:
     sweep, _ = closing.searching(settings, run)
     if hits := _sorted(run, sweep).redacted:
         aside = _new_folder_aside(run)
-        # first the journal: the first screen of each page says what stands there
+        # first the journal: it says what is done, and the first screen of each page repeats it
         _redact_journal(run, sweep, hits, aside)
-        for name in sorted({Path(hit.file).stem for hit in hits if hit.file != _JOURNAL}):
+        files = {Path(hit.file) for hit in hits if hit.file != _JOURNAL}
+        for file in sorted(file for file in files if file.suffix == VALUE):
+            _redact_value(run.bag / file, sweep, aside)
+        for name in sorted({file.stem for file in files if file.suffix != VALUE}):
             _redact_page(run, sweep, name, aside)
     left = _sorted(run, sweep)
     return Found(hits, left.redacted + left.left)
@@ -68,8 +76,35 @@ def redact(settings: Settings, run: Run) -> Found:
 
 def _sorted(run: Run, sweep: Sweep) -> Found:
     hits = list(sweep.files(run.bag))
-    ours = {hit for hit in hits if hit.line and (hit.file == _JOURNAL or _is_page(run, hit.file))}
+    ours = {hit for hit in hits if hit.line and _can_be_redacted(run, hit.file)}
     return Found(tuple(h for h in hits if h in ours), tuple(h for h in hits if h not in ours))
+
+
+def _can_be_redacted(run: Run, file: str) -> bool:
+    return file == _JOURNAL or _is_value(run, file) or _is_page(run, file)
+
+
+def _is_value(run: Run, file: str) -> bool:
+    """Whether it is a value, or another JSON file of the run, that no step reads any more."""
+    path = run.bag / file
+    is_ours = path.parent == run.folder and path.suffix == VALUE and not path.is_symlink()
+    return is_ours and run.verdict() not in GOES_ON and _read(path) is not None
+
+
+def _read(path: Path) -> Any:
+    """The JSON in a file; None where there is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def values_redacted(run: Run) -> bool:
+    """Whether a value of the run is not what its stage gave any more."""
+    places = (
+        place for e in journal.only(run.events(), Event.REDACTED) for place in e.line["places"]
+    )
+    return any(str(file).endswith(VALUE) for file, *_ in places)
 
 
 def _is_page(run: Run, file: str) -> bool:
@@ -99,6 +134,14 @@ def _redact_page(run: Run, sweep: Sweep, name: str, aside: Path) -> None:
     pages.put(run.folder, run.private, name, page, gone)
 
 
+def _redact_value(path: Path, sweep: Sweep, aside: Path) -> None:
+    shutil.copy(path, aside)
+    text = json.dumps(_cleaned(sweep, _read(path)), indent=1)
+    if sweep.finds(text):  # it looks otherwise in lines than in one
+        text = json.dumps(PUT)
+    private.replace(path, text.encode() + b"\n")
+
+
 def _redact_journal(run: Run, sweep: Sweep, hits: tuple[Hit, ...], aside: Path) -> None:
     shutil.copy(run.folder / journal.JOURNAL, aside)
     lines = {hit.line for hit in hits if hit.file == _JOURNAL}
@@ -117,18 +160,34 @@ def _without_hits(sweep: Sweep, raw: bytes) -> bytes:
     line = journal.parsed(raw)
     if line is None:
         return PUT.encode()
-    tried = {name: v if name in _STAYS else _cleaned(sweep, v) for name, v in line.items()}
+    texts = _of_pairs(sweep, {name: v for name, v in line.items() if name not in _STAYS})
+    tried = {name: v for name, v in line.items() if name in _STAYS} | texts
     if sweep.finds(json.dumps(tried)):  # of several texts together
         tried = {n: v if n in _OURS or _is_plain(v) else PUT for n, v in tried.items()}
     return json.dumps(tried).encode()
 
 
 def _cleaned(sweep: Sweep, value: Any) -> Any:
+    """The value without what is found in it; its form stays, as far as nothing is found in that."""
+    if not sweep.finds(json.dumps(value)):
+        return value
+    tried: Any = PUT
     if isinstance(value, Mapping):
-        return {_cleaned(sweep, key): _cleaned(sweep, held) for key, held in value.items()}
-    if isinstance(value, list):
-        return [_cleaned(sweep, one) for one in value]
-    return PUT if sweep.finds(json.dumps(value)) else value
+        tried = _of_pairs(sweep, value)
+    elif isinstance(value, list):
+        tried = [_cleaned(sweep, one) for one in value]
+    # What is found across several texts is in none of them: the whole goes.
+    return PUT if sweep.finds(json.dumps(tried)) else tried
+
+
+def _of_pairs(sweep: Sweep, pairs: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, held in pairs.items():
+        name = clean = PUT if sweep.finds(json.dumps(key)) else key
+        while name in kept:  # several redacted keys must not become one
+            name = f"{clean} {len(kept) + 1}"
+        kept[name] = _cleaned(sweep, held)
+    return kept
 
 
 def _is_plain(value: Any) -> bool:

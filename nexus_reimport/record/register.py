@@ -195,6 +195,8 @@ def problems(runs: Path, sealed: Iterable[Path]) -> Iterator[str]:
     """What is wrong with the register: by itself, and by what the ``sealed`` records hold of it."""
     if why := contradiction(runs):
         yield f"{FOLDER}: {why}; nothing in it counts"
+    for name in bag.linked(runs / FOLDER) if (runs / FOLDER).is_dir() else ():
+        yield f"{FOLDER}/{name}: {bag.LINKED}"
     hashes = _hashes(runs)
     for folder in sealed:
         number, held = _held(folder)

@@ -86,9 +86,12 @@ def _close_earlier(settings: Settings, undoes: str) -> None:
 
 def _finish_seal(settings: Settings) -> None:
     """A record whose seal was cut short before its last file gets that file."""
-    noted = chain.noted_last(_place(settings))
-    if noted and Path(noted.run).name == noted.run:
-        chain.finish(_place(settings) / noted.run)
+    place = _place(settings)
+    noted = chain.noted_last(place)
+    if noted is None or Path(noted.run).name != noted.run or bag.is_sealed(place / noted.run):
+        return
+    with private.locked_folder(place):  # who is sealing it now finishes it
+        chain.finish(place / noted.run)
 
 
 def find(settings: Settings, run_id: str = "") -> Run:

@@ -12,7 +12,7 @@ from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Signature, SignOff
-from nexus_reimport.record import register, runs
+from nexus_reimport.record import closing, register, runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.settings import Settings
 from nexus_reimport.settings.credentials import suspected
@@ -85,6 +85,14 @@ def _append(settings: Settings, event: Event, line: str, who: str, text: str) ->
         raise SettingsError(
             f"the {what} of the signature {why}",
             next="sign with your own name (--who) and with what you vouch for (--text)",
+        )
+    if closing.names_a_person(settings, (_tidy(who), _tidy(text)), signer=_tidy(who)):
+        raise SettingsError(
+            "name or text of the signature identifies a patient, and nothing of a patient may"
+            " stand in a record",
+            where=f"environment {settings.name}",
+            next="say it without the name or number; write a FileMaker id where it must be told."
+            f' Is it a word for something else: add labels = ["..."] to {settings.name}.toml',
         )
     place = settings.folders.runs / settings.name
     private.close_folder(place)

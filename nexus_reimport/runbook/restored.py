@@ -14,7 +14,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.nexus.registry import Restore, restores
-from nexus_reimport.record import anchor, check, register
+from nexus_reimport.record import anchor, check, closing, register
 from nexus_reimport.record.check import Checked
 from nexus_reimport.settings import Settings
 
@@ -28,8 +28,9 @@ def unknown_runs(environment: str) -> list[Checked]:
         StopError: it knows all of them, or the restore was acknowledged. Nothing was written.
     """
     settings = environments.load(environment)
-    found = check.of_folder(settings.folders.runs / settings.name, settings.name)
-    known = {row.run: row for row in anchor.rows(settings)}
+    place = settings.folders.runs / settings.name
+    found, rows = anchor.with_rows(settings, lambda: check.of_folder(place, settings.name))
+    known = {row.run: row for row in rows}
     covered = {pair for one in anchor.restores(settings)[0] for pair in one.runs}
     runs = [
         one
@@ -62,6 +63,13 @@ def acknowledge(environment: str, runs: list[Checked], why: str) -> Restore:
     if not why.strip():
         raise StopError("a restore is acknowledged with a reason", next='add --why "…"')
     settings = environments.load(environment)
+    if closing.names_a_person(settings, (why,)):
+        raise StopError(
+            "the reason identifies a patient, and nothing of a patient may stand in a record",
+            where=f"environment {environment}",
+            state="nothing was written",
+            next="say it without the name or number; a FileMaker id may be told",
+        )
     now, name = datetime.now(UTC), secrets.token_hex(8)
     covered = tuple((one.run, one.seal) for one in runs)
     restore = Restore(name, getpass.getuser(), " ".join(why.split()), now, covered)

@@ -49,7 +49,15 @@ from nexus_reimport.model import (
 from nexus_reimport.nexus import activity, schema, waiters
 from nexus_reimport.nexus.activity import Watched
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.record import Run, anchor, archive, closing, journal, signatures
+from nexus_reimport.record import (
+    Run,
+    anchor,
+    archive,
+    closing,
+    journal,
+    redaction,
+    signatures,
+)
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.opening import (
     Bar,
@@ -192,6 +200,13 @@ class Steps:
                 "this run was committed already",
                 state="committed by this run; nothing was written a second time",
                 next=f"nexus-reimport finish {self.settings.name} verifies and seals it",
+            )
+        if redaction.values_redacted(self.run):
+            raise StopError(
+                "values of this run were redacted: they are not what was approved",
+                state="nothing was written",
+                next=f"nexus-reimport seal {self.settings.name} --run {self.run.id}, then begin a"
+                " new run with 01_preflight",
             )
 
         def in_window() -> T:

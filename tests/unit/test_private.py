@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,6 +183,29 @@ with private.lock(Path(sys.argv[1])) as held:
         with private.lock(path) as second:
             assert second is None
     assert not private.is_locked(path)
+
+
+def test_who_only_asks_for_a_moment_whether_a_lock_is_held_keeps_nobody_from_it(
+    tmp_path: Path,
+) -> None:
+    path, asked, ended = tmp_path / "lock", threading.Event(), threading.Event()
+    path.touch()
+
+    def ask() -> None:
+        while not ended.is_set():
+            private.is_locked(path)
+            asked.set()
+
+    asker = threading.Thread(target=ask)
+    try:
+        asker.start()
+        assert asked.wait(60)
+        for _ in range(50):
+            with private.lock(path) as ours:
+                assert ours is not None
+    finally:
+        ended.set()
+        asker.join()
 
 
 def test_a_file_that_is_not_there_is_not_locked(tmp_path: Path) -> None:

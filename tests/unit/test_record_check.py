@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -18,14 +19,15 @@ import pytest
 
 from nexus_reimport import record, settings
 from nexus_reimport.cli import main
+from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.nexus.registry import Committed
-from nexus_reimport.record import Run, bag, chain, check, journal
+from nexus_reimport.record import Run, bag, chain, check, closing, journal
 from nexus_reimport.record.chain import Link
 from support.auditing import TOOL, auditors_tool
 from support.mutations import everything, mutate
-from support.records import checked, complete, row, seal_anew, stopped, wrong
+from support.records import checked, committed, complete, row, seal_anew, stopped, wrong
 
 # Ten thousand, with a seed of their own, whoever wants: MUTATIONS=10000 SEED=1 pytest ...
 MUTATIONS, SEED = int(os.environ.get("MUTATIONS", "300")), os.environ.get("SEED", "20261126")
@@ -297,7 +299,22 @@ def the_note_of_the_last_seal_as_a_pipe(sealed: Sealed) -> None:
     os.mkfifo(sealed.folder / chain.LAST)
 
 
+def a_payload_file_with_another_name(sealed: Sealed) -> None:
+    os.link(sealed.runs[0].folder / "plan.json", sealed.folder.parent / "outside.json")
+
+
+def a_manifest_with_another_name(sealed: Sealed) -> None:
+    os.link(sealed.runs[0].bag / bag.MANIFEST, sealed.folder.parent / "outside.txt")
+
+
+def the_note_of_the_last_seal_with_another_name(sealed: Sealed) -> None:
+    os.link(sealed.folder / chain.LAST, sealed.folder.parent / "outside.txt")
+
+
 AIMED: list[Callable[[Sealed], None]] = [
+    a_payload_file_with_another_name,
+    a_manifest_with_another_name,
+    the_note_of_the_last_seal_with_another_name,
     a_page_removed_and_rehashed,
     a_value_removed_and_rehashed,
     the_last_record_invented,
@@ -433,6 +450,45 @@ def test_a_bag_that_can_be_read_in_two_ways_is_refused_by_itself(
     (run.bag / bag.TAG_MANIFEST).write_text(text)
     assert check.of_record(run.bag).problems
     assert not tool.check(run.bag, None, None, silent)
+
+
+def test_a_file_that_had_another_name_is_sealed_as_one_of_its_own(known: settings.Settings) -> None:
+    run = record.create(known)
+    outside = known.folders.private / "outside.json"
+    os.link(run.folder / "environment.json", outside)
+    run.seal()
+    outside.write_text("changed from outside")
+    assert not run.problems()
+
+
+def test_a_seal_that_is_being_made_is_waited_for_and_accuses_nobody(
+    sealed: Sealed, tool: ModuleType
+) -> None:
+    """Noted as the last one, and not sealed yet: so it stands there for a moment at each seal."""
+    run = sealed.runs[-1]
+    text = (run.bag / bag.TAG_MANIFEST).read_bytes()
+    with ThreadPoolExecutor() as pool:
+        with private.locked_folder(sealed.folder):
+            (run.bag / bag.TAG_MANIFEST).unlink()
+            looks = [
+                pool.submit(sealed.problems),
+                pool.submit(lambda: tool.check(sealed.folder, sealed.seals(), None, silent)),
+            ]
+            assert wait(looks, 0.3).done == set()
+            (run.bag / bag.TAG_MANIFEST).write_bytes(text)
+        assert [look.result() for look in looks] == [{}, True]
+
+
+def test_those_who_seal_one_run_at_once_leave_a_whole_record(
+    known: settings.Settings, tool: ModuleType
+) -> None:
+    run = committed(known)
+    run.journal(Event.VERIFIED)
+    with ThreadPoolExecutor() as pool:
+        seals = [pool.submit(closing.close, known, run) for _ in range(4)]
+    assert [type(e) for e in (seal.exception() for seal in seals) if e] == [RecordError] * 3
+    assert wrong(checked(known, [row(run)])) == {}
+    assert tool.check(run.bag.parent, None, None, silent)
 
 
 def test_a_damaged_manifest_is_named_and_hinders_no_other_record_and_no_new_run(

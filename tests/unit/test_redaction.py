@@ -182,6 +182,44 @@ def test_what_a_seal_that_was_given_up_has_left_is_searched_no_more(
     assert holding(run.bag) == []
 
 
+def with_a_value(run: Run) -> Path:
+    """A plan in which the value stands as a key, in a text, across two of them, and in a number."""
+    path = run.folder / "plan.json"
+    parts = {"rules": [{"name": f"of {VALUE}", "rows": 3}], VALUE: 1, f"{VALUE} 2": 2}
+    path.write_text(json.dumps({"digest": "0" * 64, **parts, "ends": ["tell", "nobody"]}, indent=1))
+    return path
+
+
+def test_a_value_that_was_redacted_keeps_its_form_and_the_record_tells_it(
+    known: settings.Settings, tool: ModuleType
+) -> None:
+    run = committed(known)
+    path = with_a_value(run)
+    assert redaction.redact(known, run).redacted == ()
+    assert VALUE in path.read_text(), "the verification of the run reads it yet"
+    run.journal(Event.VERIFIED)
+    assert not redaction.values_redacted(run)
+    found = redaction.redact(known, run)
+    assert {hit.file for hit in found.redacted} == {"data/plan.json"}
+    assert found.left == ()
+    put = redaction.PUT
+    assert json.loads(path.read_bytes()) == {
+        "digest": "0" * 64,
+        "rules": [{"name": put, "rows": 3}],
+        put: 1,
+        f"{put} 4": 2,
+        "ends": put if VALUE == "tell nobody" else ["tell", "nobody"],
+    }
+    assert redaction.values_redacted(run)
+    closing.close(known, run)
+    assert holding(run.bag.parent) == []
+    assert holding(run.private) == ["plan.json"]
+    (one, whole) = checked(known, [row(run)])
+    assert (one.problems, whole.problems) == ((), ())
+    assert [text for text in one.remarks if "redacted by " in text and "data/plan.json" in text]
+    assert tool.check(run.bag, None, None, lambda _: None)
+
+
 def test_other_files_are_left_for_a_person_and_a_sealed_record_is_not_touched(
     known: settings.Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,7 +232,7 @@ def test_other_files_are_left_for_a_person_and_a_sealed_record_is_not_touched(
     told = capsys.readouterr()
     assert end.value.code == 1
     assert f"redacted: data/journal.jsonl, line {LINES + 1}: a secret" in told.out
-    assert "left, take it out by hand: data/note.txt, line 1: a secret" in told.out
+    assert f"left, look at it, then move it to {run.private}: data/note.txt, line 1" in told.out
     assert VALUE not in told.out + told.err
     (run.folder / "note.txt").unlink()
     with pytest.raises(SystemExit) as end:
