@@ -76,7 +76,7 @@ def redact(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take what the search has found out of an open record's journal and pages; it is recorded."""
+    """Take what the search has found out of an open record; it is recorded."""
     from nexus_reimport.cli import record_views
 
     record_views.redact(environment, run, yes=yes, as_json=as_json)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nexus_reimport import runbook, runner
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import SettingsError, StopError
 from nexus_reimport.model import Approval, LineState, Proposal, SignOff
 from nexus_reimport.record import signatures
 from nexus_reimport.runbook import Runbook
@@ -18,6 +18,26 @@ from support.clinic import Clinic
 
 DEV = "sandbox-dev"
 Reopened = Callable[[str], Runbook]
+
+
+def test_words_that_name_a_patient_are_not_signed_and_a_signer_may_be_called_like_one(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    clinic.approved(rehearsed)
+    first, last, born = clinic.rows(
+        "SELECT first_name, last_name, dob::text FROM patients WHERE length(first_name) > 5"
+        " AND length(last_name) > 5 AND dob IS NOT NULL ORDER BY id LIMIT 1"
+    )[0]
+    register = clinic.folder.parent / "runs" / DEV / ".register"
+    for words in (f"{first} {last} was told", f"the one born {born}"):
+        for act in (runner.sign, runner.withdraw):
+            if act is runner.withdraw:
+                runner.sign(DEV, "S5", "A. Person", "agreed")
+            with pytest.raises(SettingsError, match="identifies a patient") as refused:
+                act(DEV, "S5", "A. Person", words)
+            assert last not in str(refused.value)
+    assert last not in (register / "journal.jsonl").read_text()
+    runner.sign(DEV, "S7", f"{first} {last}", f"told by me, {last}")
 
 
 @pytest.fixture
