@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import ModuleType
+
 import pytest
+
+from nexus_reimport import settings
+from support.auditing import auditors_tool
+from support.forgeries import Sealed
 
 SERVERS = {"postgres", "s3", "clinic"}
 
@@ -11,3 +18,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     wrong = [i.nodeid for i in items if "/unit/" in i.nodeid and SERVERS & {*i.fixturenames}]
     if wrong:
         raise pytest.UsageError(f"needs a server, belongs to tests/integration: {', '.join(wrong)}")
+
+
+@pytest.fixture
+def known(environment_files: Path) -> settings.Settings:
+    """An environment whose records and private files lie in a folder of this test's own."""
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(path.read_text().replace("../../", ""))
+    return settings.load("sandbox-dev", environment_files)
+
+
+@pytest.fixture
+def sealed(known: settings.Settings) -> Sealed:
+    """Four sealed records: committed and stopped runs by turns."""
+    return Sealed.of(known)
+
+
+@pytest.fixture(scope="session")
+def tool() -> ModuleType:
+    """The auditor's tool."""
+    return auditors_tool()

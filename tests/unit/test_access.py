@@ -19,13 +19,6 @@ from support.records import complete
 
 
 @pytest.fixture
-def known(environment_files: Path) -> settings.Settings:
-    path = environment_files / "sandbox-dev.toml"
-    path.write_text(path.read_text().replace("../../", ""))
-    return settings.load("sandbox-dev", environment_files)
-
-
-@pytest.fixture
 def no_umask() -> Iterator[None]:
     before = os.umask(0)
     yield

@@ -30,13 +30,6 @@ WRITTEN = {
 }
 
 
-@pytest.fixture
-def known(environment_files: Path) -> settings.Settings:
-    path = environment_files / "sandbox-dev.toml"
-    path.write_text(path.read_text().replace("../../", ""))
-    return settings.load("sandbox-dev", environment_files)
-
-
 def looking_for(word: str) -> Sweep:
     found = Identifiers()
     add_name(found, word)

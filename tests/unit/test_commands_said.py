@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def texts() -> Iterator[tuple[str, str]]:
             yield path.name, cell.source
 
 
+@cache
 def said() -> list[tuple[str, str]]:
     found = {(place, m.group(1)) for place, text in texts() for m in NAMED.finditer(text)}
     return sorted(found)

@@ -12,7 +12,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import bagit
@@ -31,13 +30,6 @@ from nexus_reimport.record.values import NAMES
 from nexus_reimport.record.verdict import EXIT_CODES, judge
 from nexus_reimport.runbook import steps
 from support.records import complete, stopped
-
-
-@pytest.fixture
-def known(environment_files: Path) -> settings.Settings:
-    path = environment_files / "sandbox-dev.toml"
-    path.write_text(path.read_text().replace("../../", ""))
-    return settings.load("sandbox-dev", environment_files)
 
 
 def sealed(known: settings.Settings) -> record.Run:

@@ -13,7 +13,6 @@ from nexus_reimport.cli import main
 from nexus_reimport.errors import OnlySealed
 from nexus_reimport.record import bag, check, signature
 from nexus_reimport.settings import Signing
-from support.auditing import auditors_tool
 
 WHO = "a.person@clinic.example"
 
@@ -46,11 +45,6 @@ def known(environment_files: Path, signing: Signing) -> settings.Settings:
         'allowed_signers = "allowed_signers"\n'
     )
     return settings.load("sandbox-dev", environment_files)
-
-
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    return auditors_tool()
 
 
 def sealed(known: settings.Settings) -> record.Run:

@@ -16,7 +16,6 @@ from nexus_reimport.cli import main
 from nexus_reimport.errors import NotClean, RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.record import Run, closing, journal, marks, pages, redaction
-from support.auditing import auditors_tool
 from support.clinic import SECRETS
 from support.records import checked, committed, row, wrong
 
@@ -30,11 +29,6 @@ def known(environment_files: Path, monkeypatch: pytest.MonkeyPatch) -> settings.
     path.write_text(path.read_text().replace("../../", ""))
     monkeypatch.setenv(settings.FOLDER_VARIABLE, str(environment_files))
     return settings.load("sandbox-dev", environment_files)
-
-
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    return auditors_tool()
 
 
 def lines_of(run: Run) -> list[dict[str, Any]]:

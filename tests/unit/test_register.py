@@ -19,17 +19,9 @@ from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import Run, by_hand, check, journal, purge, register, signatures
-from support.auditing import auditors_tool
 from support.records import checked, committed, complete, row, stopped, wrong
 
 NOW, LONG = timedelta(0), timedelta(days=30)
-
-
-@pytest.fixture
-def known(environment_files: Path) -> settings.Settings:
-    path = environment_files / "sandbox-dev.toml"
-    path.write_text(path.read_text().replace("../../", ""))
-    return settings.load("sandbox-dev", environment_files)
 
 
 def kept(known: settings.Settings, older_than: timedelta, *needed: str) -> dict[str, str]:
@@ -150,11 +142,6 @@ class Forger:
         by_tool: list[str] = []
         assert tool.check(self.runs, None, None, by_tool.append) == (not whole.problems)
         return list(whole.problems)
-
-
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    return auditors_tool()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import ast
 import re
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,14 @@ from nexus_reimport.stages import approval
 TESTS = CHECKOUT / "tests"
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a module's syntax tree: read and parsed once for all tests of this file."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom):
             yield node.module or ""
         elif isinstance(node, ast.Import):
@@ -47,9 +54,14 @@ IDS_COME_IN = {
 }
 
 
-def names(path: Path) -> Iterator[str]:
+@cache
+def names(path: Path) -> frozenset[str]:
     """Every name that a module uses: alone, after the name of another module, imported, called."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    return frozenset(_names(path))
+
+
+def _names(path: Path) -> Iterator[str]:
+    for node in nodes(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             yield f"{node.func.id}()"
         match node:
@@ -69,7 +81,7 @@ def using(*wanted: str) -> set[str]:
     return {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
-        if not set(wanted).isdisjoint(names(path))
+        if not names(path).isdisjoint(wanted)
     }
 
 
@@ -91,16 +103,15 @@ OWN_TABLE = re.compile(
 
 def texts(path: Path) -> Iterator[str]:
     """Every text of a module except its docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    docstrings = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
-    for node in ast.walk(tree):
+    docstrings = {id(n.value) for n in nodes(path) if isinstance(n, ast.Expr)}
+    for node in nodes(path):
         if isinstance(node, ast.Constant) and id(node) not in docstrings:
             yield str(node.value)
 
 
 def statements(path: Path) -> Iterator[str]:
     """The fixed statements that a module asks for by name."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         match node:
             case ast.Call(func=ast.Name(id="statement"), args=[ast.Constant(value=str(name))]):
                 yield name

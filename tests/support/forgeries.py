@@ -1,0 +1,362 @@
+"""Changes to sealed records with an aim: what somebody does who knows how records are made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nexus_reimport import settings
+from nexus_reimport.files import private
+from nexus_reimport.nexus.registry import Committed
+from nexus_reimport.record import Run, bag, chain, journal
+from nexus_reimport.record.chain import Link
+from support.records import checked, complete, row, seal_anew, stopped, wrong
+
+
+@dataclass
+class Sealed:
+    """An environment's sealed records, and what its database holds of them."""
+
+    known: settings.Settings
+    runs: list[Run]
+    rows: list[Committed]
+
+    @classmethod
+    def of(cls, known: settings.Settings) -> Sealed:
+        """Four sealed records: committed and stopped runs by turns."""
+        runs = [complete(known), stopped(known), complete(known), stopped(known)]
+        return cls(known, runs, [row(runs[0]), row(runs[2])])
+
+    @property
+    def folder(self) -> Path:
+        return self.known.folders.runs / self.known.name
+
+    def problems(self) -> dict[str, tuple[str, ...]]:
+        return wrong(checked(self.known, self.rows))
+
+    def seals(self) -> dict[str, tuple[str, str, str]]:
+        """As the auditor's tool takes them."""
+        return {r.run: (str(r.sequence), r.verdict, r.seal) for r in self.rows}
+
+
+# ---------------------------------------------------------------- of all records together
+
+
+def a_page_removed_and_rehashed(sealed: Sealed) -> None:
+    (sealed.runs[2].folder / "01_preflight.html").unlink()
+    seal_anew(sealed.runs[2].bag)
+
+
+def a_value_removed_and_rehashed(sealed: Sealed) -> None:
+    (sealed.runs[1].folder / "environment.json").unlink()
+    seal_anew(sealed.runs[1].bag)
+
+
+def the_last_record_invented(sealed: Sealed) -> None:
+    """A committed run that never was, everything about it in order."""
+    complete(sealed.known)
+
+
+def a_stopped_record_invented(sealed: Sealed) -> None:
+    noted = (sealed.folder / chain.LAST).read_bytes()
+    stopped(sealed.known)
+    (sealed.folder / chain.LAST).write_bytes(noted)
+
+
+def the_first_record_copied_to_the_end(sealed: Sealed) -> None:
+    shutil.copytree(sealed.runs[0].bag, sealed.folder / "20990101T000000Z-0000")
+
+
+def all_records_deleted(sealed: Sealed) -> None:
+    shutil.rmtree(sealed.folder)
+
+
+def the_last_record_deleted(sealed: Sealed) -> None:
+    shutil.rmtree(sealed.runs[-1].bag)
+
+
+def a_record_in_the_middle_deleted(sealed: Sealed) -> None:
+    shutil.rmtree(sealed.runs[1].bag)
+
+
+def the_chain_rebuilt(sealed: Sealed) -> None:
+    """One record is taken out, and all later ones are numbered and sealed anew."""
+    shutil.rmtree(sealed.runs[1].bag)
+    rebuild(sealed, [run for run in sealed.runs if run.bag.exists()])
+
+
+def the_chain_rebuilt_around_an_edited_record(sealed: Sealed) -> None:
+    (sealed.runs[0].folder / "plan.json").write_text("{}")
+    rebuild(sealed, sealed.runs)
+
+
+def rebuild(sealed: Sealed, runs: list[Run]) -> None:
+    before: Link | None = None
+    for number, run in enumerate(runs, 1):
+        facts = {
+            "Sequence": str(number),
+            "Record-Before": before.run if before else "none",
+            "Seal-Before": before.seal if before else "none",
+        }
+        (run.bag / bag.INFO).write_text(bag.info_text(bag.info(run.bag) | facts))
+        seal_anew(run.bag)
+        before = run.place()
+    assert before is not None
+    chain.note_last(sealed.folder, before)
+
+
+def a_journal_removed(sealed: Sealed) -> None:
+    (sealed.runs[2].folder / journal.JOURNAL).unlink()
+
+
+def a_journal_removed_and_rehashed(sealed: Sealed) -> None:
+    a_journal_removed(sealed)
+    seal_anew(sealed.runs[2].bag)
+
+
+def a_manifest_emptied(sealed: Sealed) -> None:
+    (sealed.runs[0].bag / bag.MANIFEST).write_bytes(b"")
+
+
+def the_last_file_emptied(sealed: Sealed) -> None:
+    (sealed.runs[0].bag / bag.TAG_MANIFEST).write_bytes(b"")
+
+
+def a_seal_taken_away(sealed: Sealed) -> None:
+    (sealed.runs[2].bag / bag.TAG_MANIFEST).unlink()
+
+
+def the_clock_set_ahead(sealed: Sealed) -> None:
+    """A record that says it was sealed in the future, and is named so, stays where it was."""
+    info = bag.info(sealed.runs[1].bag) | {"Sealed-At": "2099-01-01T00:00:00+00:00"}
+    (sealed.runs[1].bag / bag.INFO).write_text(bag.info_text(info))
+    seal_anew(sealed.runs[1].bag)
+
+
+def a_verdict_made_better(sealed: Sealed) -> None:
+    run = sealed.runs[1]
+    for path in (run.bag / bag.INFO, run.folder / "verdict.json"):
+        path.write_text(path.read_text().replace("STOPPED", "COMPLETE"))
+    seal_anew(run.bag)
+
+
+def a_verdict_made_worse_in_the_database(sealed: Sealed) -> None:
+    sealed.rows[0] = row(sealed.runs[0], verdict="COMMITTED_UNVERIFIED")
+
+
+def another_seal_in_the_database(sealed: Sealed) -> None:
+    sealed.rows[0] = row(sealed.runs[0], seal="0" * 64)
+
+
+def the_database_restored_from_before(sealed: Sealed) -> None:
+    del sealed.rows[1]
+
+
+def a_run_that_the_folder_does_not_have(sealed: Sealed) -> None:
+    sealed.rows.append(replace(sealed.rows[0], run="20260101T000000Z-0000"))
+
+
+def two_records_swapped(sealed: Sealed) -> None:
+    first, third = sealed.runs[0].bag, sealed.runs[2].bag
+    first.rename(aside := first.with_name("aside"))
+    third.rename(first)
+    aside.rename(third)
+
+
+def an_empty_folder_beside_them(sealed: Sealed) -> None:
+    (sealed.folder / "20260101T000000Z-0000").mkdir()
+
+
+def a_record_behind_a_link(sealed: Sealed) -> None:
+    moved = sealed.folder.parent / "elsewhere"
+    sealed.runs[0].bag.rename(moved)
+    sealed.runs[0].bag.symlink_to(moved)
+
+
+def a_link_to_a_record(sealed: Sealed) -> None:
+    (sealed.folder / "latest").symlink_to(sealed.runs[0].bag)
+
+
+def a_signature_added(sealed: Sealed) -> None:
+    (sealed.runs[0].bag / bag.SIGNATURE).write_text("a signature")
+
+
+def the_note_of_the_last_seal_removed(sealed: Sealed) -> None:
+    (sealed.folder / chain.LAST).unlink()
+
+
+def the_note_of_the_last_seal_set_back(sealed: Sealed) -> None:
+    link = sealed.runs[2].place()
+    assert link is not None
+    chain.note_last(sealed.folder, link)
+
+
+def a_record_of_another_environment(sealed: Sealed) -> None:
+    """All that another environment's first record says of itself is right; it lies here."""
+    elsewhere = sealed.known.model_copy(update={"name": "sandbox-prod"})
+    other = stopped(elsewhere)
+    shutil.copytree(other.bag, sealed.folder / other.id)
+
+
+def two_records_with_one_number(sealed: Sealed) -> None:
+    """The last one is sealed anew, as the one before it is numbered; the note says so too."""
+    last, before = sealed.runs[3], sealed.runs[2]
+    told = bag.info(last.bag) | {"Sequence": "3", "Record-Before": sealed.runs[1].id}
+    told["Seal-Before"] = sealed.runs[1].seal_digest()
+    (last.bag / bag.INFO).write_text(bag.info_text(told))
+    seal_anew(last.bag)
+    link = before.place()
+    assert link is not None
+    chain.note_last(sealed.folder, link)
+
+
+def a_number_that_is_no_number(sealed: Sealed) -> None:
+    told = bag.info(sealed.runs[3].bag) | {"Sequence": "٤"}
+    (sealed.runs[3].bag / bag.INFO).write_text(bag.info_text(told))
+    seal_anew(sealed.runs[3].bag)
+
+
+def a_number_far_ahead(sealed: Sealed) -> None:
+    run = sealed.runs[3]
+    told = bag.info(run.bag) | {"Sequence": "40"}
+    (run.bag / bag.INFO).write_text(bag.info_text(told))
+    seal_anew(run.bag)
+    link = run.place()
+    assert link is not None
+    chain.note_last(sealed.folder, link)
+
+
+def the_note_of_the_last_seal_as_a_pipe(sealed: Sealed) -> None:
+    (sealed.folder / chain.LAST).unlink()
+    os.mkfifo(sealed.folder / chain.LAST)
+
+
+def a_payload_file_with_another_name(sealed: Sealed) -> None:
+    os.link(sealed.runs[0].folder / "plan.json", sealed.folder.parent / "outside.json")
+
+
+def a_manifest_with_another_name(sealed: Sealed) -> None:
+    os.link(sealed.runs[0].bag / bag.MANIFEST, sealed.folder.parent / "outside.txt")
+
+
+def the_note_of_the_last_seal_with_another_name(sealed: Sealed) -> None:
+    os.link(sealed.folder / chain.LAST, sealed.folder.parent / "outside.txt")
+
+
+AIMED: list[Callable[[Sealed], None]] = [
+    a_payload_file_with_another_name,
+    a_manifest_with_another_name,
+    the_note_of_the_last_seal_with_another_name,
+    a_page_removed_and_rehashed,
+    a_value_removed_and_rehashed,
+    the_last_record_invented,
+    a_stopped_record_invented,
+    the_first_record_copied_to_the_end,
+    all_records_deleted,
+    the_last_record_deleted,
+    a_record_in_the_middle_deleted,
+    the_chain_rebuilt,
+    the_chain_rebuilt_around_an_edited_record,
+    a_journal_removed,
+    a_journal_removed_and_rehashed,
+    a_manifest_emptied,
+    the_last_file_emptied,
+    a_seal_taken_away,
+    the_clock_set_ahead,
+    a_verdict_made_better,
+    a_verdict_made_worse_in_the_database,
+    another_seal_in_the_database,
+    the_database_restored_from_before,
+    a_run_that_the_folder_does_not_have,
+    two_records_swapped,
+    an_empty_folder_beside_them,
+    a_record_behind_a_link,
+    a_link_to_a_record,
+    a_signature_added,
+    the_note_of_the_last_seal_removed,
+    the_note_of_the_last_seal_set_back,
+    a_record_of_another_environment,
+    two_records_with_one_number,
+    a_number_that_is_no_number,
+    a_number_far_ahead,
+    the_note_of_the_last_seal_as_a_pipe,
+]
+
+
+# What is wrong with one record by itself, although its manifests were made again for it.
+
+
+def line_ends_of_windows_in_the_manifest(run: Run) -> None:
+    path = run.bag / bag.MANIFEST
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def a_line_of_the_manifest_twice(run: Run) -> None:
+    path = run.bag / bag.MANIFEST
+    path.write_bytes(path.read_bytes() + path.read_bytes().splitlines(keepends=True)[0])
+
+
+def a_path_outside_in_the_manifest(run: Run) -> None:
+    outside = run.bag.parent / "outside.txt"
+    outside.write_text("elsewhere")
+    path = run.bag / bag.MANIFEST
+    line = f"{private.sha256(outside.read_bytes())}  data/../../outside.txt\n"
+    path.write_text(path.read_text() + line)
+
+
+def a_manifest_of_another_algorithm(run: Run) -> None:
+    (run.bag / "manifest-md5.txt").write_text(f"{'0' * 32}  data/plan.json\n")
+
+
+def a_list_of_files_to_fetch(run: Run) -> None:
+    (run.bag / "fetch.txt").write_text("https://clinic.example/plan.json 3 data/late.json\n")
+
+
+def a_fact_of_the_bag_told_twice(run: Run) -> None:
+    path = run.bag / bag.INFO
+    path.write_text(f"Verdict: COMPLETE\n{path.read_text()}")
+
+
+def another_form_declared(run: Run) -> None:
+    path = run.bag / bag.DECLARATION
+    path.write_text(path.read_text().replace("1.0", "0.97"))
+
+
+def a_fact_of_the_journal_told_twice(run: Run) -> None:
+    """The last line: no line after it holds its hash."""
+    *before, last = (run.folder / journal.JOURNAL).read_bytes().splitlines(keepends=True)
+    forged = last.replace(b"}", b', "verdict": "STOPPED"}')
+    (run.folder / journal.JOURNAL).write_bytes(b"".join([*before, forged]))
+
+
+def the_payload_behind_a_link(run: Run) -> None:
+    moved = run.folder.rename(run.bag.parent.parent / "elsewhere")
+    run.folder.symlink_to(moved)
+
+
+def the_verdict_as_a_pipe(run: Run) -> None:
+    (run.folder / "verdict.json").unlink()
+    os.mkfifo(run.folder / "verdict.json")
+
+
+def what_the_bag_says_as_a_pipe(run: Run) -> None:
+    (run.bag / bag.INFO).unlink()
+    os.mkfifo(run.bag / bag.INFO)
+
+
+BY_ITSELF: list[Callable[[Run], None]] = [
+    line_ends_of_windows_in_the_manifest,
+    a_line_of_the_manifest_twice,
+    a_path_outside_in_the_manifest,
+    a_manifest_of_another_algorithm,
+    a_list_of_files_to_fetch,
+    a_fact_of_the_bag_told_twice,
+    another_form_declared,
+    a_fact_of_the_journal_told_twice,
+    the_payload_behind_a_link,
+    the_verdict_as_a_pipe,
+    what_the_bag_says_as_a_pipe,
+]

@@ -1,0 +1,133 @@
+"""A journal: its lines follow on each other, and one that no stage wrote makes nothing better."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from nexus_reimport import record, settings
+from nexus_reimport.events import Event
+from nexus_reimport.record import Run, journal
+from support.records import checked, stopped
+
+
+def lines_of(run: Run) -> list[bytes]:
+    return (run.folder / journal.JOURNAL).read_bytes().splitlines(keepends=True)
+
+
+def rewritten(run: Run, lines: list[bytes]) -> None:
+    (run.folder / journal.JOURNAL).write_bytes(b"".join(lines))
+
+
+def test_each_line_of_a_journal_has_its_number_and_the_hash_of_the_one_before(
+    known: settings.Settings,
+) -> None:
+    run = stopped(known)
+    read = [json.loads(line) for line in lines_of(run)]
+    assert [line["n"] for line in read] == list(range(1, len(read) + 1))
+    assert read[0]["before"] == ""
+    assert journal.scan(run.folder).broken == 0
+
+
+def test_a_torn_line_is_told_and_the_next_one_begins_on_a_new_line(
+    known: settings.Settings,
+) -> None:
+    run = record.create(known)
+    run.journal(Event.STARTED, stage="plan", pid=1)
+    *whole, last = lines_of(run)
+    rewritten(run, [*whole, last[:20]])
+    run.journal(Event.STARTED, stage="plan", pid=2)
+    run.journal(Event.FAILED, stage="plan", exit_code=1, what="stopped")
+    read = journal.scan(run.folder)
+    assert (read.cut_lines, read.broken) == ((2,), 0)
+    assert [entry.event for entry in read.entries] == ["opened", "started", "failed"]
+    run.seal()
+    (found,) = (c for c in checked(known, []) if c.run)
+    assert found.is_right
+    assert found.remarks == ("journal.jsonl: line 2 was cut while it was written",)
+
+
+def test_committing_alone_makes_a_run_in_doubt(known: settings.Settings) -> None:
+    run = record.create(known)
+    run.journal(Event.COMMITTING)
+    assert run.verdict() is record.Verdict.IN_DOUBT
+
+
+def forged(run: Run, *events: str) -> list[bytes]:
+    """Lines that no stage wrote, each with the number that it should have."""
+    number = len(lines_of(run))
+    return [
+        json.dumps(
+            {
+                "n": number + k,
+                "before": "0" * 64,
+                "at": "2026-03-01T00:00:00+00:00",
+                "event": event,
+                "committed": False,
+                "stage": "apply",
+            }
+        ).encode()
+        + b"\n"
+        for k, event in enumerate(events, 1)
+    ]
+
+
+def test_a_verdict_is_never_made_better_by_a_line_that_no_stage_wrote(
+    known: settings.Settings,
+) -> None:
+    run = record.create(known)
+    run.journal(Event.STARTED, stage="apply", pid=1)
+    run.journal(Event.COMMITTING)
+    rewritten(run, lines_of(run) + forged(run, "settled", "not committed", "failed"))
+    assert run.verdict() is record.Verdict.IN_DOUBT
+    assert "line 4 does not follow on the one before" in run.journal_problems()[0]
+
+
+def test_a_sign_off_that_no_stage_wrote_counts_for_nothing(known: settings.Settings) -> None:
+    run = record.create(known)
+    run.journal(Event.COMMITTED)
+    rewritten(run, lines_of(run) + forged(run, "verified", "undone"))
+    assert run.verdict() is record.Verdict.COMMITTED_UNVERIFIED
+
+
+def test_lines_after_a_broken_one_can_still_make_a_verdict_worse(
+    known: settings.Settings,
+) -> None:
+    run = record.create(known)
+    rewritten(run, lines_of(run) + forged(run, "committed", "verified"))
+    assert run.verdict() is record.Verdict.IN_DOUBT
+    signed = record.create(known) if run.seal() else run
+    signed.journal(Event.COMMITTED)
+    signed.journal(Event.VERIFIED)
+    failed = forged(signed, "failed")[0].replace(b'"apply"', b'"sign_off"')
+    rewritten(signed, [*lines_of(signed), failed])
+    assert signed.verdict() is record.Verdict.COMMITTED_UNVERIFIED
+
+
+def test_a_line_taken_out_of_a_journal_is_told(known: settings.Settings) -> None:
+    run = record.create(known)
+    for stage in ("snapshot", "survey", "plan"):
+        run.journal(Event.STARTED, stage=stage, pid=1)
+    first, _, *rest = lines_of(run)
+    rewritten(run, [first, *rest])
+    assert journal.scan(run.folder).broken == 2
+
+
+def appended(run: Run, count: int) -> Iterator[subprocess.Popen[bytes]]:
+    code = (
+        "import sys; from pathlib import Path; from nexus_reimport.events import Event;"
+        " from nexus_reimport.record import journal\n"
+        f"for n in range({count}): journal.append(Path(sys.argv[1]), Event.STEP, stage='x', n2=n)"
+    )
+    for _ in range(3):
+        yield subprocess.Popen([sys.executable, "-c", code, str(run.folder)])
+
+
+def test_processes_that_write_at_once_do_not_break_the_chain(known: settings.Settings) -> None:
+    run = record.create(known)
+    for process in list(appended(run, 40)):
+        assert process.wait() == 0
+    assert len(lines_of(run)) == 121
+    assert journal.scan(run.folder).broken == 0

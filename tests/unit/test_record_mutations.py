@@ -1,0 +1,67 @@
+"""Whatever was changed since a seal is found: at random, and with an aim."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from nexus_reimport.files import private
+from nexus_reimport.record import Run, bag, check
+from support.auditing import silent
+from support.forgeries import AIMED, BY_ITSELF, Sealed, a_fact_of_the_journal_told_twice
+from support.mutations import everything, mutate
+from support.records import seal_anew
+
+# Ten thousand, with a seed of their own, whoever wants: MUTATIONS=10000 SEED=1 pytest ...
+MUTATIONS, SEED = int(os.environ.get("MUTATIONS", "300")), os.environ.get("SEED", "20261126")
+
+
+def test_random_mutations_of_sealed_records_are_all_found(
+    sealed: Sealed, tool: ModuleType, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    shutil.copytree(sealed.folder, kept)
+    before, chance = everything(kept), random.Random(SEED)
+    tried, missed, missed_by_tool = 0, [], []
+    while tried < MUTATIONS:
+        what = mutate(sealed.folder, chance)
+        if everything(sealed.folder) != before:
+            tried += 1
+            if not sealed.problems():
+                missed.append(what)
+            if tool.check(sealed.folder, sealed.seals(), None, silent):
+                missed_by_tool.append(what)
+        shutil.rmtree(sealed.folder)
+        shutil.copytree(kept, sealed.folder)
+    assert (tried, missed, missed_by_tool) == (MUTATIONS, [], [])
+
+
+@pytest.mark.parametrize("change", AIMED, ids=lambda change: change.__name__)
+def test_an_aimed_mutation_is_found(
+    sealed: Sealed, tool: ModuleType, change: Callable[[Sealed], None]
+) -> None:
+    change(sealed)
+    assert sealed.problems()
+    if sealed.folder.is_dir():
+        assert not tool.check(sealed.folder, sealed.seals(), None, silent)
+
+
+@pytest.mark.parametrize("change", BY_ITSELF, ids=lambda change: change.__name__)
+def test_a_bag_that_can_be_read_in_two_ways_is_refused_by_itself(
+    sealed: Sealed, tool: ModuleType, change: Callable[[Run], None]
+) -> None:
+    run = sealed.runs[1]
+    change(run)
+    if change is a_fact_of_the_journal_told_twice:
+        seal_anew(run.bag)
+    there = [name for name in bag.TAG_FILES if (run.bag / name).is_file()]
+    text = bag.manifest_text({name: private.sha256_of(run.bag / name) for name in there})
+    (run.bag / bag.TAG_MANIFEST).write_text(text)
+    assert check.of_record(run.bag).problems
+    assert not tool.check(run.bag, None, None, silent)
