@@ -37,65 +37,116 @@ ALTER TABLE practice.person ADD UNIQUE (legacy_no, id);
 """
 )
 # what is there -> what is said of it
-OBSTACLES = {
-    OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person'
-    " ON DELETE CASCADE)": "foreign key Wears It .* has an ON DELETE or ON UPDATE action",
-    OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person'
-    ' ON DELETE SET NULL ("Per""son") ON UPDATE CASCADE DEFERRABLE)':
+OBSTACLE_PAIRS = (
+    (
+        OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person'
+        " ON DELETE CASCADE)",
         "foreign key Wears It .* has an ON DELETE or ON UPDATE action",
-    OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person'
-    " ON DELETE RESTRICT)": "foreign key Wears It .* has an ON DELETE or ON UPDATE action",
-    OF_NASTY + 'a text, CONSTRAINT "Wears It" FOREIGN KEY (a, "Per""son")'
-    " REFERENCES practice.person (legacy_no, id) MATCH FULL ON DELETE SET DEFAULT)":
+    ),
+    (
+        OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person'
+        ' ON DELETE SET NULL ("Per""son") ON UPDATE CASCADE DEFERRABLE)',
         "foreign key Wears It .* has an ON DELETE or ON UPDATE action",
-    OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person)':
+    ),
+    (
+        OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person'
+        " ON DELETE RESTRICT)",
+        "foreign key Wears It .* has an ON DELETE or ON UPDATE action",
+    ),
+    (
+        OF_NASTY + 'a text, CONSTRAINT "Wears It" FOREIGN KEY (a, "Per""son")'
+        " REFERENCES practice.person (legacy_no, id) MATCH FULL ON DELETE SET DEFAULT)",
+        "foreign key Wears It .* has an ON DELETE or ON UPDATE action",
+    ),
+    (
+        OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person)',
         "foreign key Wears It .* is not deferrable",
-    OF_NASTY + f'''PRIMARY KEY ("N o")); ALTER TABLE {NASTY} ADD CONSTRAINT "Wears It" FOREIGN KEY
-    ("Per""son") REFERENCES practice.person ON DELETE CASCADE NOT VALID''':
+    ),
+    (
+        OF_NASTY
+        + f"""PRIMARY KEY ("N o")); ALTER TABLE {NASTY} ADD CONSTRAINT "Wears It" FOREIGN KEY
+    ("Per""son") REFERENCES practice.person ON DELETE CASCADE NOT VALID""",
         "foreign key Wears It .* has an ON DELETE or ON UPDATE action",
-    OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person'
-    ' ON DELETE CASCADE) PARTITION BY LIST ("N o");'
-    f'CREATE TABLE "Odd "" schema"."Part" PARTITION OF {NASTY} DEFAULT':
+    ),
+    (
+        OF_NASTY + 'CONSTRAINT "Wears It" FOREIGN KEY ("Per""son") REFERENCES practice.person'
+        ' ON DELETE CASCADE) PARTITION BY LIST ("N o");'
+        f'CREATE TABLE "Odd "" schema"."Part" PARTITION OF {NASTY} DEFAULT',
         "foreign key Wears It .* has an ON DELETE or ON UPDATE action",
-    'CREATE TRIGGER "Do It" BEFORE INSERT ON practice.person FOR EACH ROW'
-    ' EXECUTE FUNCTION "Odd "" schema"."Do it"()': "trigger Do It on practice.person would fire",
-    'CREATE TRIGGER "Do It" AFTER DELETE ON practice.visit FOR EACH STATEMENT'
-    ' EXECUTE FUNCTION "Odd "" schema"."Do it"()': "trigger Do It on practice.visit would fire",
-    'CREATE TRIGGER "Do It" AFTER UPDATE ON practice.document FOR EACH ROW'
-    ' EXECUTE FUNCTION "Odd "" schema"."Do it"();'
-    ' ALTER TABLE practice.document ENABLE ALWAYS TRIGGER "Do It"':
+    ),
+    (
+        'CREATE TRIGGER "Do It" BEFORE INSERT ON practice.person FOR EACH ROW'
+        ' EXECUTE FUNCTION "Odd "" schema"."Do it"()',
+        "trigger Do It on practice.person would fire",
+    ),
+    (
+        'CREATE TRIGGER "Do It" AFTER DELETE ON practice.visit FOR EACH STATEMENT'
+        ' EXECUTE FUNCTION "Odd "" schema"."Do it"()',
+        "trigger Do It on practice.visit would fire",
+    ),
+    (
+        'CREATE TRIGGER "Do It" AFTER UPDATE ON practice.document FOR EACH ROW'
+        ' EXECUTE FUNCTION "Odd "" schema"."Do it"();'
+        ' ALTER TABLE practice.document ENABLE ALWAYS TRIGGER "Do It"',
         "trigger Do It on practice.document would fire",
-    'CREATE RULE "Keep It" AS ON DELETE TO practice.visit DO INSTEAD NOTHING':
+    ),
+    (
+        'CREATE RULE "Keep It" AS ON DELETE TO practice.visit DO INSTEAD NOTHING',
         "rule Keep It on practice.visit would fire",
-    'CREATE RULE "Tell It" AS ON UPDATE TO practice.document DO ALSO NOTIFY changed':
+    ),
+    (
+        'CREATE RULE "Tell It" AS ON UPDATE TO practice.document DO ALSO NOTIFY changed',
         "rule Tell It on practice.document would fire",
-    'CREATE TABLE "Odd "" schema"."V I P" () INHERITS (practice.person)':
+    ),
+    (
+        'CREATE TABLE "Odd "" schema"."V I P" () INHERITS (practice.person)',
         'Odd " schema.V I P inherits from practice.person',
-    'CREATE TABLE "Odd "" schema".base (room text); ALTER TABLE practice.visit INHERIT'
-    ' "Odd "" schema".base': 'practice.visit inherits from Odd " schema.base',
-    'ALTER TABLE practice.person REPLICA IDENTITY NOTHING;'
-    'CREATE PUBLICATION "Every Body" FOR TABLE practice.person':
+    ),
+    (
+        'CREATE TABLE "Odd "" schema".base (room text); ALTER TABLE practice.visit INHERIT'
+        ' "Odd "" schema".base',
+        'practice.visit inherits from Odd " schema.base',
+    ),
+    (
+        "ALTER TABLE practice.person REPLICA IDENTITY NOTHING;"
+        'CREATE PUBLICATION "Every Body" FOR TABLE practice.person',
         "publication Every Body sends changes of practice.person",
-    'CREATE PUBLICATION "Every Body" FOR TABLE practice.person WHERE (shoe_size > 1)':
+    ),
+    (
+        'CREATE PUBLICATION "Every Body" FOR TABLE practice.person WHERE (shoe_size > 1)',
         "publication Every Body sends changes of practice.person",
-    'ALTER TABLE practice.person REPLICA IDENTITY FULL;'
-    'CREATE PUBLICATION "Every Body" FOR TABLE practice.person (id, given)':
+    ),
+    (
+        "ALTER TABLE practice.person REPLICA IDENTITY FULL;"
+        'CREATE PUBLICATION "Every Body" FOR TABLE practice.person (id, given)',
         "publication Every Body lists columns of practice.person",
-    'CREATE SEQUENCE "Odd "" schema"."Nr"; CREATE FUNCTION practice.hidden() RETURNS integer'
-    " LANGUAGE plpgsql AS $$BEGIN RETURN nextval(format('%I.%I', 'Odd \" schema', 'Nr')); END$$;"
-    " ALTER TABLE practice.visit ALTER id DROP IDENTITY, ALTER id SET DEFAULT practice.hidden()":
+    ),
+    (
+        'CREATE SEQUENCE "Odd "" schema"."Nr"; CREATE FUNCTION practice.hidden() RETURNS integer'
+        " LANGUAGE plpgsql AS $$BEGIN RETURN nextval(format('%I.%I', 'Odd \" schema', 'Nr'));"
+        " END$$;"
+        " ALTER TABLE practice.visit ALTER id DROP IDENTITY,"
+        " ALTER id SET DEFAULT practice.hidden()",
         r"visit.id gets its keys from practice.hidden\(\)",
-    "ALTER SEQUENCE practice.person_id_seq MAXVALUE 3":
+    ),
+    (
+        "ALTER SEQUENCE practice.person_id_seq MAXVALUE 3",
         "sequence practice.person_id_seq behind person.id has no value left",
-    "ALTER TABLE practice.visit ALTER id TYPE smallint;"
-    " SELECT setval('practice.visit_id_seq', 32767)":
+    ),
+    (
+        "ALTER TABLE practice.visit ALTER id TYPE smallint;"
+        " SELECT setval('practice.visit_id_seq', 32767)",
         "sequence practice.visit_id_seq behind visit.id has no value left",
-    'CREATE SEQUENCE "Odd "" schema"."Down" INCREMENT -1 MINVALUE -2 MAXVALUE -1;'
-    """ SELECT setval('"Odd "" schema"."Down"', -2);"""
-    " ALTER TABLE practice.visit ALTER id DROP IDENTITY,"
-    """ ALTER id SET DEFAULT nextval('"Odd "" schema"."Down"')""":
+    ),
+    (
+        'CREATE SEQUENCE "Odd "" schema"."Down" INCREMENT -1 MINVALUE -2 MAXVALUE -1;'
+        """ SELECT setval('"Odd "" schema"."Down"', -2);"""
+        " ALTER TABLE practice.visit ALTER id DROP IDENTITY,"
+        """ ALTER id SET DEFAULT nextval('"Odd "" schema"."Down"')""",
         'sequence Odd " schema.Down behind visit.id has no value left',
-}  # fmt: skip
+    ),
+)
+OBSTACLES = dict(OBSTACLE_PAIRS)
 
 
 @pytest.fixture(scope="module")
@@ -131,12 +182,12 @@ def test_each_printed_statement_takes_its_obstacle_away(odd: Altered, what: str)
 @pytest.mark.parametrize(
     "harmless",
     [
-        'CREATE TRIGGER t BEFORE TRUNCATE ON practice.person ' + DO,
-        'CREATE TRIGGER t BEFORE INSERT ON practice.person ' + DO + ";"
+        "CREATE TRIGGER t BEFORE TRUNCATE ON practice.person " + DO,
+        "CREATE TRIGGER t BEFORE INSERT ON practice.person " + DO + ";"
         "ALTER TABLE practice.person DISABLE TRIGGER t",
-        'CREATE TRIGGER t BEFORE INSERT ON practice.person ' + DO + ";"
+        "CREATE TRIGGER t BEFORE INSERT ON practice.person " + DO + ";"
         "ALTER TABLE practice.person ENABLE REPLICA TRIGGER t",
-        'CREATE TRIGGER t BEFORE INSERT ON practice.site ' + DO,
+        "CREATE TRIGGER t BEFORE INSERT ON practice.site " + DO,
         "CREATE RULE r AS ON DELETE TO practice.visit DO INSTEAD NOTHING;"
         "ALTER TABLE practice.visit DISABLE RULE r",
         "CREATE PUBLICATION everything FOR ALL TABLES",
@@ -147,7 +198,7 @@ def test_each_printed_statement_takes_its_obstacle_away(odd: Altered, what: str)
         "CREATE TABLE practice.x (p integer REFERENCES practice.site ON DELETE CASCADE)",
         "CREATE VIEW practice.v AS SELECT * FROM practice.person",
     ],
-)  # fmt: skip
+)
 def test_what_does_nothing_to_a_run_is_no_obstacle(odd: Altered, harmless: str) -> None:
     with odd.admin.transaction(force_rollback=True):
         odd.admin.execute(harmless)
@@ -226,9 +277,13 @@ def test_what_acts_beside_a_run_is_told_before_it(
         report = book.check_before()
         (said,) = [r for r in report.results if r.check == "nothing_acts_beside_the_run"]
         told = "\n".join(said.sample)
-        for part in ("event trigger watch", "publication partly", "1 large objects",
-                     'REFRESH MATERIALIZED VIEW "practice"."Name List";',
-                     "visit_id_seq behind visit.id: 3 rows hold values that"):  # fmt: skip
+        for part in (
+            "event trigger watch",
+            "publication partly",
+            "1 large objects",
+            'REFRESH MATERIALIZED VIEW "practice"."Name List";',
+            "visit_id_seq behind visit.id: 3 rows hold values that",
+        ):
             assert part in told, told
         book.rehearse()
         book.propose()
@@ -287,8 +342,12 @@ def test_a_partitioned_table_is_counted_at_its_root_all_the_way(
         run = found.whole().run
         assert run.verdict() == "COMPLETE"
         parts = found.rows("SELECT tableoid::regclass::text, id FROM practice.visit ORDER BY id")
-        assert parts == [("parts.lowest", 1), ("parts.lower", 2), ("practice.visit_rest", 3),
-                         ("practice.visit_rest", 4)]  # fmt: skip
+        assert parts == [
+            ("parts.lowest", 1),
+            ("parts.lower", 2),
+            ("practice.visit_rest", 3),
+            ("practice.visit_rest", 4),
+        ]
         found.do("INSERT INTO practice.visit (person_id, starts) VALUES (1, '2020-01-01 00:00+00')")
         found.do("DELETE FROM practice.visit WHERE starts = '2020-01-01 00:00+00'")
         assert taken_back("second").passed
@@ -298,14 +357,22 @@ def test_a_partitioned_table_is_counted_at_its_root_all_the_way(
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("CREATE TABLE parts.more (n serial, v bigint REFERENCES practice.visit ON DELETE CASCADE)",
-         "constraint more_v_fkey of parts.more: did not exist"),
-        ("ALTER TABLE parts.low DETACH PARTITION parts.lowest",
-         "table parts.lowest below parts.low: is gone"),
-        ("CREATE TRIGGER t BEFORE INSERT ON parts.lower FOR EACH ROW EXECUTE FUNCTION parts.no()",
-         "trigger t of parts.lower: did not exist"),
+        (
+            "CREATE TABLE parts.more (n serial,"
+            " v bigint REFERENCES practice.visit ON DELETE CASCADE)",
+            "constraint more_v_fkey of parts.more: did not exist",
+        ),
+        (
+            "ALTER TABLE parts.low DETACH PARTITION parts.lowest",
+            "table parts.lowest below parts.low: is gone",
+        ),
+        (
+            "CREATE TRIGGER t BEFORE INSERT ON parts.lower FOR EACH ROW"
+            " EXECUTE FUNCTION parts.no()",
+            "trigger t of parts.lower: did not exist",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_partition_that_was_changed_after_the_approval_stops_the_execution(
     partitioned: Altered, change: str, told: str
 ) -> None:
