@@ -5,7 +5,8 @@
 
 FOLDER is one record, or a folder of records (of one environment). It needs Python 3.9 or newer and
 nothing else; it reads, and writes nothing. Exit code 0: a sealed record was there, and all that was
-looked at is as it was sealed. Exit code 1: something is not, or nothing was there to check.
+looked at is as it was sealed. Exit code 1: something is not, or nothing was there to check. Exit
+code 2: FOLDER is no folder, or FILE cannot be read; nothing was checked.
 
 What the database holds is compared if it is given, as lines ``run,number,verdict,seal``:
 
@@ -385,12 +386,15 @@ def check_note(path, lines, hashes, problems):
 
 
 def read_seals(path):
-    """Run -> (number, verdict, seal), as the database holds them."""
+    """Run -> (number, verdict, seal), as the database holds them; ValueError for another form."""
     found = {}
-    for line in sys.stdin if str(path) == "-" else path.open(encoding="utf-8"):
-        if line.strip():
-            run, number, verdict, seal = line.strip().split(",")
-            found[run] = (number, verdict, seal)
+    text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    for number, line in enumerate(text.splitlines(), start=1):
+        values = line.strip().split(",")
+        if len(values) == 4 and values != ["run", "sequence", "verdict", "seal"]:
+            found[values[0]] = tuple(values[1:])
+        elif line.strip() and len(values) != 4:
+            raise ValueError(f"line {number} is not run,number,verdict,seal")
     return found
 
 
@@ -491,11 +495,16 @@ def check_all(folder, place, single, seals, signers, say):
 def main():
     """The command."""
     parser = argparse.ArgumentParser(description="Checks records of nexus_reimport.")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, help="one record, or a folder of records")
     parser.add_argument("--seals", type=Path, help="what the database holds; - for standard input")
     parser.add_argument("--allowed-signers", type=Path, help="as ssh-keygen -Y verify takes it")
     given = parser.parse_args()
-    seals = read_seals(given.seals) if given.seals else None
+    if not given.folder.is_dir():
+        parser.error(f"{given.folder} is not a folder")
+    try:
+        seals = read_seals(given.seals) if given.seals else None
+    except (OSError, ValueError) as error:
+        parser.error(f"{given.seals}: {error}")
     sys.exit(0 if check(given.folder, seals, given.allowed_signers) else 1)
 
 

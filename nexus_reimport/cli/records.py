@@ -21,6 +21,8 @@ WhatToCheck = Annotated[
         " which is checked without any environment.",
     ),
 ]
+ShownRun = Annotated[str, typer.Option("--run", help="Id of the run; without it, the latest.")]
+CheckedRun = Annotated[str, typer.Option("--run", help="Id of a run; without it, all of them.")]
 Signers = Annotated[
     Path | None,
     typer.Option(help="Who may sign records, as ssh-keygen takes it; else the environment's own."),
@@ -36,9 +38,7 @@ def list_runs(environment: OneOrAll = "", as_json: AsJson = False) -> None:
 
 
 @app.command("show")
-def show_run(
-    environment: Annotated[str, typer.Argument()], run: RunId = "", as_json: AsJson = False
-) -> None:
+def show_run(environment: Environment, run: ShownRun = "", as_json: AsJson = False) -> None:
     """Show one run, by default the latest: summary, plan, reports."""
     from nexus_reimport.cli import record_views
 
@@ -48,7 +48,7 @@ def show_run(
 @app.command("check")
 def check_runs(
     environment_or_path: WhatToCheck = "",
-    run: RunId = "",
+    run: CheckedRun = "",
     allowed_signers: Signers = None,
     as_json: AsJson = False,
 ) -> None:

@@ -19,9 +19,9 @@ BAGS = sorted(folder for folder in SAMPLE.iterdir() if (folder / "bagit.txt").is
 KILOBYTE = 1_000
 
 
-def checked(folder: Path) -> subprocess.CompletedProcess[str]:
+def checked(folder: Path, seals: Path = SEALS) -> subprocess.CompletedProcess[str]:
     """What the auditor's tool says."""
-    command = [sys.executable, "tools/check_record.py", str(folder), "--seals", str(SEALS)]
+    command = [sys.executable, "tools/check_record.py", str(folder), "--seals", str(seals)]
     return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
 
 
@@ -39,6 +39,26 @@ def test_one_changed_byte_of_the_sample_is_found(tmp_path: Path) -> None:
     said = checked(copy)
     assert said.returncode == 1
     assert "data/verdict.json" in said.stdout
+
+
+def test_a_path_or_a_list_of_seals_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    no_list = tmp_path / "seals.txt"
+    no_list.write_text("run | sequence | verdict | seal\n")
+    for folder, seals, named in (
+        (tmp_path / "none", SEALS, "none is not a folder"),
+        (SAMPLE, tmp_path / "no.txt", "no.txt"),
+        (SAMPLE, no_list, "line 1 is not run,number,verdict,seal"),
+    ):
+        said = checked(folder, seals)
+        assert (said.returncode, said.stdout) == (2, "")
+        assert named in said.stderr
+        assert "Traceback" not in said.stderr
+
+
+def test_a_list_of_seals_may_have_the_names_of_its_columns(tmp_path: Path) -> None:
+    named = tmp_path / "seals.csv"
+    named.write_text("run,sequence,verdict,seal\n" + SEALS.read_text(encoding="utf-8"))
+    assert checked(SAMPLE, named).returncode == 0
 
 
 @pytest.mark.parametrize("bag", BAGS, ids=lambda bag: bag.name)
