@@ -217,7 +217,7 @@ def init(
     give(
         {"environment": environment, "files": [str(p) for p in written]},
         "\n".join([f"written: {p}" for p in written])
-        + f"\nnext: nexus-reimport adopt {environment}, then nexus-reimport doctor {environment}",
+        + f"\nnext: nexus-reimport doctor {environment}, then nexus-reimport adopt {environment}",
         as_json=as_json,
     )
 
@@ -347,13 +347,15 @@ def _questions(
 
 def _problem(question: Question, typed: str) -> str:
     """Why an answer cannot be used; "" if it can."""
+    from nexus_reimport.settings.environment import zone_problem
+
     if not typed:
         return "" if question.may_be_empty else "an answer is needed"
     if question.choices and typed not in question.choices:
         return f"answer {' or '.join(question.choices)}"
     if isinstance(question.default, int) and not (typed.isdigit() and 0 < int(typed) < 65536):
         return "must be a number from 1 to 65535"
-    return ""
+    return zone_problem(typed) if question.key == "timezone" else ""
 
 
 def _as_model(draft: Draft, section: str, model: type[M]) -> M:

@@ -32,7 +32,7 @@ from nexus_reimport.runbook.opening import every_right, lacking_of
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import census, sample, sign_off, snapshot
 
-TASKS = (Task.RUN, Task.FINISH, Task.ROLLBACK, Task.RESTORE)
+TASKS = (Task.RUN, Task.FINISH, Task.ROLLBACK)  # a right that one of them lacks stops it
 DRIFT = 5.0  # seconds that the clocks may differ; S3 itself refuses from 15 minutes on
 ROOM = 3  # times the database's size: the dump, the CSVs and the row files of one run
 
@@ -174,6 +174,7 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
             deployment.require(connection, settings.name)
             yield Finding(area, State.RIGHT, f"adopted as {settings.name}")
         yield from _optional(every)
+        yield from _for_restore(lacking_of(settings, every, Task.RESTORE), lacking)
 
 
 def _clock(connection: Connection) -> Iterator[Finding]:
@@ -221,6 +222,13 @@ def _optional(held: tuple[Right, ...]) -> Iterator[Finding]:
     for what, grant in rights.lines(optional):
         lost = next((w for why, w in without.items() if why in what), "")
         yield Finding("PostgreSQL", State.REMARK, f"not granted: {what}; without it {lost}", grant)
+
+
+def _for_restore(needed: tuple[Right, ...], named: tuple[Right, ...]) -> Iterator[Finding]:
+    """Rights that only ``nexus-reimport restore`` needs, the way back if a rollback is refused."""
+    for what, grant in rights.lines([right for right in needed if right not in named]):
+        text = f"not granted: {what}; without it nexus-reimport restore stops"
+        yield Finding("PostgreSQL", State.REMARK, text, grant)
 
 
 def _filemaker(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:

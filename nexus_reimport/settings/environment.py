@@ -174,6 +174,15 @@ class Folders(Strict):
         return folder
 
 
+def zone_problem(name: str) -> str:
+    """Why a time zone cannot be used; "" if it can."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return 'no such time zone; write one like "Australia/Sydney"'
+    return ""
+
+
 class Settings(Strict):
     """One environment, complete and checked."""
 
@@ -204,10 +213,8 @@ class Settings(Strict):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError('no such time zone; write one like "Australia/Sydney"') from None
+        if problem := zone_problem(name):
+            raise ValueError(problem)
         return name
 
     @model_validator(mode="after")

@@ -112,6 +112,15 @@ def test_what_is_wrong_is_named_with_how_to_fix_it_and_hides_nothing_else(
     assert others >= {"this machine", "PostgreSQL", "FileMaker", "S3"} - {area}
 
 
+def test_a_right_that_only_a_restore_needs_is_a_remark(no_createdb: Clinic) -> None:
+    assert no_createdb
+    found = examined()
+    assert wrong(found) == []
+    remarks = [f for f in found.findings if f.state is State.REMARK]
+    assert [f.next for f in remarks] == [f"ALTER ROLE {ROLE} CREATEDB;"] * 2
+    assert any(f.text.endswith("nexus-reimport restore stops") for f in remarks)
+
+
 def test_a_field_that_is_not_on_its_layout_is_named_before_a_run(clinic: Clinic) -> None:
     with clinic.simulator.edit() as tables:
         for name, table in tables.items():

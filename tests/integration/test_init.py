@@ -78,7 +78,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_what_a_person_answers_becomes_an_environment_that_doctor_finds_sound(
     clinic: Clinic, known: dict[str, str]
 ) -> None:
-    answers = ["y", "production", "dev", ""]  # nonsense is asked again
+    answers = ["y", "production", "dev", "Mars/Base", ""]  # nonsense is asked again
     wrong = postgres(known, "nowhere")
     wrong.insert(1, "99999")
     answers += [*wrong, "", "", "", known["database"], "", ""]
@@ -90,6 +90,7 @@ def test_what_a_person_answers_becomes_an_environment_that_doctor_finds_sound(
     assert code == 0, shown
     for text in (
         "answer dev or prod",
+        "no such time zone",
         "must be a number from 1 to 65535",
         "the server has no such database",
         "tables can be read",
