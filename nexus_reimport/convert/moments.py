@@ -47,6 +47,7 @@ def _date(value: str) -> date:
         day = None
     if day is None:
         raise ConversionError(_no_date(value))
+    # `0202` for `2022` is a typing error, and must not become a year of the plan.
     if not EARLIEST <= day < date(2200, 1, 1):
         raise ConversionError("a date out of range")
     return day

@@ -43,6 +43,7 @@ class Loaded:
 
 def load(content: bytes) -> Loaded:
     """What ``content`` holds. A number is the text of its digits: a float would round long ids."""
+    # Valid JSON is read as it came: nothing of it is rewritten.
     loaded = _parsed(content)
     if loaded is not None:
         return Loaded(loaded)
@@ -93,6 +94,7 @@ def _fixed(content: bytes) -> tuple[bytes, int]:
 
     def fix(match: re.Match[bytes]) -> bytes:
         nonlocal count
+        # A text: a question mark in a note is a question mark.
         if match[1] is not None:
             return match[1]
         if match[2] is None:

@@ -110,6 +110,7 @@ class Transaction:
         places = [table_name(self.schema, table) for table in tables]
         limit = self._target.max_writers_wait
         bound = sql.SQL("SET LOCAL idle_in_transaction_session_timeout = {}")
+        # If our process is stopped while it holds the locks, the server ends the session.
         self.connection.execute(bound.format(sql.Literal(_milliseconds(limit))))
         if not _keeps_time(self.connection):
             self._deadline = Deadline(self._target, self.connection)
@@ -219,15 +220,18 @@ def write_transaction(
         if not connection.closed and not connection.broken:
             connection.execute("ROLLBACK")
         raise
+    # On the disk before COMMIT is sent: a kill in between must leave the run in doubt.
     journal(Event.COMMITTING)
     try:
         connection.execute("COMMIT")
     except psycopg.Error as error:
         if _is_in_doubt(connection, error):
             raise _in_doubt("the connection was lost") from None
+        # The server has answered, so nothing was committed: there is nothing to be settled.
         journal(Event.NOT_COMMITTED)
         raise
     except BaseException:
+        # Also a Ctrl-C: the server may be committing at this moment.
         raise _in_doubt("the run was interrupted") from None
     journal(Event.COMMITTED)
     return result
@@ -266,6 +270,7 @@ def run_lock(
         Busy: another session held the lock all the time; names pid, application and start. Nothing
             was written.
     """
+    # An advisory lock belongs to the session, so a killed run's lock goes with its session.
     holder = _acquire(connection, patience, journal)
     if holder:
         raise Busy(

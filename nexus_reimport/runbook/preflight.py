@@ -167,6 +167,7 @@ class Preflight(Steps):
     def _sample(self) -> Sample:
         """S3's objects that verification reads again."""
         place, counted, intake = self.settings.s3, self.run.load(Census), self.intake()
+        # Seeded by the plan's digest: the same plan reads the same objects again.
         named, seed = bucket.named(intake, counted), self.run.load(Plan).digest
         chosen = sample.choose(counted, self.folder, named, seed, place.sample)
         return sample.take(place, chosen, self.folder, progress=self.bar("objects read"))
@@ -200,6 +201,7 @@ class Preflight(Steps):
             StopError: a check before blocks, or the rehearsal failed. The real database is
                 unchanged.
         """
+        # Again, and not only in its own cell: cells can be run in any order.
         checks.require(self.run.load(Report, "checks_before"), where="01_preflight")
         planned, saved = self.run.load(Plan), self.run.load(Backup, "backup")
         server = self.settings.rehearsal_server
@@ -276,6 +278,7 @@ class Preflight(Steps):
         return self.step("self_test", self._self_test)
 
     def _self_test(self) -> SelfTest:
+        # Tested once, on dev: the gate asks for a dev run of the same package, mapping and schema.
         if self.settings.kind is EnvironmentKind.PROD:
             return self._tested_on_dev()
         if not self.settings.rehearsal.self_test:

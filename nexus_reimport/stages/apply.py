@@ -191,6 +191,7 @@ class _Work:
         """Every step up to COMMIT."""
         plan, step = self._request.plan, self._transaction.step
         # as much as possible before the locks: from then on the clinic's writers wait
+        # Nobody waits for a temporary table: only our own session sees it.
         with step("copy into temporary tables"):
             self._transaction.fix_session()
             registry.make(self._connection)
@@ -200,8 +201,10 @@ class _Work:
         with step("copy aside for undo"):
             same = set(versions.write_down(self._transaction, self._undo.parts))
             undo_data.copy_rows(self._transaction, self._undo)
+            # Every row is hashed as it will be now: under the locks nobody need wait for that.
             foretold = undo_data.foretell(self._transaction, self._undo, dict(self._foretelling()))
         with step("find what differs"):
+            # Stops early, before anybody has waited; it is compared again under the locks.
             self._require_before(self._copied())
             differing = {part.table: self._differing(part) for part in self._undo.tables}
         with step("wait for locks"):
@@ -210,6 +213,7 @@ class _Work:
             )
         with step("compare the state before"):
             self._compare_schema()
+            # A row that was written since has another version; its table is hashed again.
             same -= {part for part in same if versions.moved(self._transaction, part)}
             self._compare_before(plan, {part.table for part in same})
             self._require_new_keys()
@@ -217,10 +221,12 @@ class _Work:
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         parents_first = [self._wanted[part.table] for part in self._undo.tables]
         with step("delete"):
+            # Children first: a row goes before the row that it points at.
             deleted = differences.each(
                 differences.delete, self._transaction, reversed(parents_first), differing
             )
         with step("update"):
+            # Before the inserts: an update may give free the unique value that a new row takes.
             updated = differences.each(
                 differences.update, self._transaction, parents_first, differing
             )
@@ -327,6 +333,7 @@ class _Work:
     def _compare_schema(self) -> None:
         """Stop unless the schema is the surveyed one; under the locks nobody can change it."""
         was, now = self._intake.survey.schema, schema.describe(self._connection, self._mapping)
+        # A copy does without owners, grants, policies, publications and event triggers.
         if self._request.scratch is not None:
             was, now = schema.structure(was), schema.structure(now)
         schema.require_same(
@@ -361,6 +368,7 @@ class _Work:
         copied, a row that was not written must still be of that version, and one that was written
         must be as it was foretold. Else every row is hashed again.
         """
+        # Nobody could know its rows before: see ``_foretelling``.
         if part not in foretold:
             return undo_data.hash_now(self._transaction, self._undo, part)
         written = self._written(part)
@@ -417,6 +425,7 @@ class _Work:
             wanted = self._wanted[part.table]
             if self._is_complete(part.table, wanted.columns):
                 yield part, wanted.place
+        # Two attachments in one table: neither knows what the other will write into a row.
         shared = Counter(link.table for link in self._undo.links)
         for link in self._undo.links:
             if shared[link.table] == 1:

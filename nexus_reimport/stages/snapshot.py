@@ -319,6 +319,7 @@ def _extract(
     newest = ""
     with rowfile.writer(folder / f"{task.name}.parquet", (KEY, *real)) as out:
         for part in source.records(wanted, page=page):
+            # FileMaker could not compute these values (a bare `?`): the manifest tells how many.
             repaired += part.repaired
             keys.record = "record id" if part.record_ids else "number"
             records = map(apart, part.rows) if part.separated else part.rows
@@ -326,6 +327,7 @@ def _extract(
                 key, odd = _key(wanted, record)
                 out.add([key.written, *cleaner.texts(record, key.written)])
                 keys.add(key, name, odd=odd)
+                # The gate asks for it again, to see whether FileMaker was edited since.
                 newest = max(newest, forms.stamp(record[modified])) if modified else ""
                 task.sent.add(record)
                 rows += 1

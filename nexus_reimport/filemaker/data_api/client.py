@@ -124,6 +124,7 @@ class DataApi(Server):
         table = request.table
 
         def fetch(offset: int, limit: int) -> Envelope:
+            # ISO: by the default, MM/DD/YYYY, a day up to 12 could be taken for a month.
             parameters = {
                 "_offset": offset,
                 "_limit": limit,

@@ -50,12 +50,14 @@ class Session:
     def forget(self, expired: str) -> None:
         """Drop ``expired``, unless another thread has renewed it already."""
         with self._lock:
+            # Several threads find one token expired; only the first of them drops it.
             if self._token == expired:
                 self._token = ""
 
     def give_back(self) -> None:
         """Log out, tried once. An open session counts against the server's limit for 15 minutes."""
         with self._lock, contextlib.suppress(ReimportError):
+            # Closed first: a thread that is still at work must not log in again.
             token, self._token, self._is_closed = self._token, "", True
             if token:
                 self._wire.send("DELETE", f"{self._path}/{token}", where=self._where)
@@ -75,6 +77,7 @@ class Session:
         except SettingsError as refusal:
             self._refusal = refusal
             raise
+        # The server sends it in the body and in a header.
         token = str(answer.response.get("token") or sent.token)
         if not token:
             raise incomplete_answer("the session's token", self._where)

@@ -218,6 +218,7 @@ class OData(Server):
 
     def _ask(self, path: str, where: str, *, size: int = 0) -> Collection:
         """FileMaker's answer. A page without rows that is not the last one is requested again."""
+        # A wish for the size of a page, not `$top`, which would end the whole read there.
         prefer = {"Prefer": f"odata.maxpagesize={size}"} if size else {}
 
         def once() -> Collection:
