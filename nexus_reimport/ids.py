@@ -30,7 +30,9 @@ class Id:
 
 def of(written: str) -> Id:
     """The id in a text; a false one if the text is empty."""
-    return Id(written, id_key(written))
+    compared = id_key(written)
+    # Most ids are written as they compare: then one text is held, not two.
+    return Id(written, written if compared == written else compared)
 
 
 NONE = of("")

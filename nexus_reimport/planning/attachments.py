@@ -93,8 +93,10 @@ def _by_field(intake: Intake, spec: Attachment) -> dict[str, dict[Id, Id]]:
     """
     by_field: dict[str, dict[Id, Id]] = {i.field: {} for i in spec.identity}
     shared: set[tuple[str, Id]] = set()
+    owners: dict[Id, Id] = {}  # so that an owner of many is in memory once
     for record in intake.records(spec.source):
         owner = record.id_in(spec.owner.field)
+        owner = owners.setdefault(owner, owner)
         for field, values in by_field.items():
             value = record.id_in(field)
             if value and values.setdefault(value, owner) != owner:
@@ -152,6 +154,19 @@ def _identities(spec: Attachment, row: Mapping[str, str | None]) -> Iterator[tup
             value = match[1] if match else ""
         if value:
             yield identity.field, ids.of(value)
+
+
+def named(intake: Intake) -> set[str]:
+    """The ids at which documents and images point by a link that names a content type as well."""
+    generic = [n for n, spec in intake.mapping.attachments.items() if spec.link.content_type]
+    return {
+        row["object"]
+        for name in generic
+        for row in rowfile.read_columns(
+            intake.folder, intake.survey.attachment_rows[name], ("object",)
+        )
+        if row["object"]
+    }
 
 
 def plan_all(intake: Intake, rows: Mapping[str, OwnerRows]) -> dict[str, LinkPlan]:

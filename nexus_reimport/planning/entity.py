@@ -1,36 +1,51 @@
 """Plans one entity: its records are converted, matched with rows, and merged into them.
 
-Then, with all entities known, ``decide`` says what is purged. Each step gives a value.
+Its rows and records are on the disk meanwhile (``spooled``), one of them in memory at a time; what
+stays in memory when it is planned are ids of what FileMaker does not bring back, and sums.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from nexus_reimport import ids
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.files.spool import Spool
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import IdMap, Intake, Record, stored_id
 from nexus_reimport.mapping import DefaultRule, Entity, OverrideRule
-from nexus_reimport.model import Pointer
-from nexus_reimport.planning import matching
+from nexus_reimport.model import ColumnFit, Misfits
+from nexus_reimport.planning import matching, merge, misfits
 from nexus_reimport.planning.feed import Converted, RecordConverter, Resolver
 from nexus_reimport.planning.matching import Matches, in_order
 from nexus_reimport.planning.merge import Merger, Row
+from nexus_reimport.planning.misfits import DERIVED, EMPTY, STAYS, Misfit
+from nexus_reimport.planning.spooled import SpooledRecords, SpooledRows
 from nexus_reimport.settings import Cause, EntityDecisions
 
-STAYS, EMPTY, DERIVED = "Nexus's value stays", "empty", "derived"
-Misfit = tuple[str, str, str, str]  # column, reason, FileMaker id, what became of it
 Override = tuple[str, str, str]  # Nexus id, column, why
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The row files to which each entity adds its lines."""
+
+    misfits: rowfile.Writer
+    differences: rowfile.Writer
 
 
 @dataclass(frozen=True, slots=True)
 class ConvertedRecords:
     """The records of an entity: those that a rule leaves out, and the values of the others."""
 
-    fed: Mapping[Id, tuple[Record, Converted]]  # FileMaker id -> its fields, its values
+    fed: SpooledRecords
     left_out: Mapping[Id, str]  # FileMaker id -> rule
     held: Mapping[str, int]  # column -> number of values that FileMaker holds
 
@@ -43,57 +58,23 @@ class Merged:
     spec: Entity
     key: str
     decisions: EntityDecisions
-    before: Mapping[str, Row]  # Nexus id -> row, as it was
-    converted: ConvertedRecords
-    matches: Matches
-    ids: Mapping[Id, str]  # FileMaker id -> Nexus id
-    new: frozenset[Id]  # FileMaker ids of rows that did not exist before
-    brought: Mapping[str, Row]  # Nexus id -> row, as FileMaker brings it
+    rows: RowFile  # in the order of their ids; without those of ``candidates``
+    before: int  # rows
+    candidates: SpooledRows  # rows that are purged unless a row that stays references them
     unmatched: Mapping[str, tuple[Cause, Id]]  # Nexus id -> why, and its FileMaker id
-    misfits: tuple[Misfit, ...]
+    unpaired: Mapping[str, Id]  # Nexus id -> its FileMaker id, if no other row is brought by that
+    left_out: Spool[tuple[str, str]]  # FileMaker id, rule
+    paired: Spool[tuple[str, str, bool]]  # FileMaker id, Nexus id, whether it did not exist before
+    left_out_by: Mapping[str, int]  # rule -> records
+    matched_by: Mapping[str, int]  # rule -> records
+    new: int  # rows that did not exist before
+    owners: Mapping[Id, str]  # FileMaker id -> Nexus id of what it brings, if records are gathered
+    ambiguous: tuple[str, ...]
+    misfits: tuple[Misfits, ...]
+    fits: tuple[ColumnFit, ...]
     overridden: Mapping[str, int]  # rule -> rows
     overrides: tuple[Override, ...]
     merger: Merger
-
-    def resolvable(self, pointed_at: frozenset[str]) -> dict[Id, str]:
-        """FileMaker id -> Nexus id of every row that will exist after the run."""
-        kept = {
-            self.unmatched[key][1]: key
-            for key in sorted(self.unmatched)
-            if self.unmatched[key][1] and self._stays(key, pointed_at)
-        }
-        # FileMaker's own pairs come last: they win over what a kept row carries.
-        return {**kept, **self.ids}
-
-    def _stays(self, key: str, pointed_at: frozenset[str]) -> bool:
-        cause, _ = self.unmatched[key]
-        return self.decisions.of(cause) != "purge" or key in pointed_at
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """An entity after the run: the rows that FileMaker brings, and the rows that are kept."""
-
-    merged: Merged
-    purged: frozenset[str]
-    referenced: frozenset[str]  # to be purged, but a row that stays points at them
-    rows: Mapping[str, Row]  # Nexus id -> row
-    by_hand: tuple[Override, ...] = ()
-
-    @property
-    def overrides(self) -> list[Override]:
-        """The changes that do not come from FileMaker, but from a named rule or a person."""
-        return sorted([*self.merged.overrides, *self.by_hand])
-
-    def id_map(self) -> dict[str, str]:
-        """FileMaker id (as FileMaker writes it) -> Nexus id, for the next run."""
-        paired = self.merged.ids
-        kept = {
-            filemaker_id.written: key
-            for key, (_, filemaker_id) in self.merged.unmatched.items()
-            if filemaker_id and key not in self.purged and filemaker_id not in paired
-        }
-        return {**kept, **{record_id.written: key for record_id, key in paired.items()}}
 
 
 class EntityPlanner:
@@ -107,61 +88,95 @@ class EntityPlanner:
         self._key = intake.survey.keys[name]
         columns = intake.survey.columns[name]
         json = {c.name for c in columns if c.type in ("jsonb", "json")}
-        self._before: dict[str, Row] = {row[self._key] or "": row for row in intake.rows(name)}
         self._merger = Merger(self._spec, decisions.when_different, json)
         self._misfits: list[Misfit] = []
-        for row in self._before.values():
-            self._merger.count_before(row)
+        self._differences: Spool[list[tuple[str, ...]]] = Spool(intake.folder)
+        self._differing: list[tuple[str, int]] = []  # FileMaker id, number of its differences
+        self._overridden: Counter[str] = Counter()
+        self._overrides: list[Override] = []
+        self._before = self._read_rows()
 
-    def merge(self, known: Resolver, loaded: IdMap) -> Merged:
-        """Convert, match and merge.
+    def _read_rows(self) -> SpooledRows:
+        """The rows before the run, their values counted."""
+        file = self._intake.survey.rows[self._name]
+        at = file.columns.index(self._key)
+        rows = SpooledRows.of(file.columns, self._intake.folder)
+        for values in rowfile.read(self._intake.folder, file):
+            rows.add(values[at] or "", values)
+            self._merger.count_before(dict(zip(file.columns, values, strict=True)))
+        return rows
 
-        ``known`` has the rows of the entities before this one; ``loaded`` is the id map.
+    def merge(
+        self, known: Resolver, loaded: IdMap, pointed_at: frozenset[str], lists: Lists
+    ) -> tuple[Merged, dict[Id, str]]:
+        """Convert, match and merge; the rows are written as they are made.
+
+        Gives also FileMaker id -> Nexus id of every row that will exist after the run.
+
+        ``known`` has the rows of the entities before this one; ``loaded`` is the id map;
+        ``pointed_at`` are the rows that tables outside the reimport reference.
         """
         converted = self._convert(known)
         matches = matching.match(
             self._name,
             self._spec,
-            {filemaker_id: fed.values for filemaker_id, (_, fed) in converted.fed.items()},
+            converted.fed,
             self._before,
             loaded,
             self._intake.mapping.namespace,
         )
         keys = {**matches.pairs, **self._new_ids(converted, matches)}
-        brought: dict[str, Row] = {}
-        for filemaker_id in in_order(converted.fed):
-            record, fed = converted.fed[filemaker_id]
-            key = matches.pairs.get(filemaker_id)
-            row = (
-                self._new_row(keys[filemaker_id], record, fed.values)
-                if key is None
-                else self._merger.merge(key, self._before[key], fed.values, existed=True)
-            )
-            self._note_misfits(filemaker_id, fed, row)
-            brought[keys[filemaker_id]] = row
-        overridden, overrides = self._override(brought)
-        return Merged(
+        brought = set(keys.values())
+        unmatched = dict(self._unmatched(brought, converted, loaded))
+        going = {
+            key
+            for key, (cause, _) in unmatched.items()
+            if self._decisions.of(cause) == "purge" and key not in pointed_at
+        }
+        rows = heapq.merge(
+            self._merge(keys, converted.fed, matches),
+            ((key, self._before[key]) for key in sorted(unmatched.keys() - going)),
+            key=lambda pair: pair[0],
+        )
+        # A row file has at least one column, also if the entity has no row.
+        columns = self._before.columns if brought or len(unmatched) > len(going) else (self._key,)
+        file = write_rows(self._path, columns, (row for _, row in rows), self._merger)
+        self._write_lists(lists)
+        merged = Merged(
             name=self._name,
             spec=self._spec,
             key=self._key,
             decisions=self._decisions,
-            before=self._before,
-            converted=converted,
-            matches=matches,
-            ids=keys,
-            new=frozenset(keys.keys() - matches.pairs.keys()),
-            brought=brought,
-            unmatched=dict(self._unmatched(brought, converted, loaded)),
-            misfits=tuple(sorted(self._misfits)),
-            overridden=overridden,
-            overrides=tuple(overrides),
+            rows=file,
+            before=len(self._before),
+            candidates=self._before.only(going),
+            unmatched=unmatched,
+            unpaired={key: i for key, (_, i) in unmatched.items() if i and i not in keys},
+            left_out=self._left_out(converted),
+            paired=self._paired(keys, matches),
+            left_out_by=Counter(converted.left_out.values()),
+            matched_by=dict(matches.by_rule),
+            new=len(keys) - len(matches.pairs),
+            owners=keys if self._spec.gathered() else {},
+            ambiguous=tuple(i.written for i in in_order(matches.ambiguous)),
+            misfits=tuple(misfits.sums(self._misfits)),
+            fits=tuple(misfits.fits(self._spec, converted.held, self._misfits)),
+            overridden=self._overridden,
+            overrides=tuple(self._overrides),
             merger=self._merger,
         )
+        return merged, _resolvable(keys, unmatched, going)
+
+    @property
+    def _path(self) -> Path:
+        return self._intake.folder / f"plan_{self._name}.parquet"
 
     def _convert(self, known: Resolver) -> ConvertedRecords:
-        fed: dict[Id, tuple[Record, Converted]] = {}
+        fed = SpooledRecords(self._spec.columns, self._intake.folder)
         left_out: dict[Id, str] = {}
         held: Counter[str] = Counter()
+        new = self._spec.new.values()
+        with_fields = any(isinstance(rule, DefaultRule) and rule.source_field for rule in new)
         for record in self._intake.records(self._spec.source):
             # By its own fields first: the misfits of a record that is left out do not count.
             rule = _record_rule(self._spec, record)
@@ -171,7 +186,7 @@ class EntityPlanner:
                 left_out[record.id] = rule
                 continue
             held.update(values.held)
-            fed[record.id] = (record, values)
+            fed.add(record, values, with_fields=with_fields)
         return ConvertedRecords(fed, left_out, held)
 
     def _new_ids(self, converted: ConvertedRecords, matches: Matches) -> dict[Id, str]:
@@ -188,7 +203,34 @@ class EntityPlanner:
         namespace = self._intake.mapping.namespace
         return {i: matching.derived_id(namespace, self._name, i) for i in new}
 
-    def _new_row(self, key: str, record: Record, values: dict[str, Any]) -> Row:
+    def _merge(
+        self, keys: Mapping[Id, str], fed: SpooledRecords, matches: Matches
+    ) -> Iterator[tuple[str, Row]]:
+        """The rows that FileMaker brings, by their ids and in the order of these."""
+        pairs = sorted(keys.items(), key=lambda pair: (pair[1], pair[0].written))
+        for key, several in groupby(pairs, key=lambda pair: pair[1]):
+            row: Row = {}
+            # Two records of one row are a fault that a check stops; the last one is shown.
+            for record_id, _ in several:
+                existed = record_id in matches.pairs
+                row = self._merged_row(key, record_id, fed, existed=existed)
+            self._override(key, row)
+            yield key, row
+
+    def _merged_row(self, key: str, record_id: Id, fed: SpooledRecords, *, existed: bool) -> Row:
+        converted = fed.converted(record_id)
+        if existed:
+            row = self._merger.merge(key, self._before[key], converted.values, existed=True)
+        else:
+            row = self._new_row(key, record_id, fed, converted.values)
+        self._note_misfits(record_id, converted, row)
+        if found := self._merger.differences:
+            lines = [(k, c, merge.as_text(was), merge.as_text(new)) for k, c, was, new in found]
+            self._differing.append((record_id.written, self._differences.add([*lines])))
+            found.clear()
+        return row
+
+    def _new_row(self, key: str, record_id: Id, fed: SpooledRecords, values: dict[str, Any]) -> Row:
         survey = self._intake.survey
         # Nexus's own tables have no column defaults, so the plan gives each column its value.
         row: Row = {c.name: None for c in survey.columns[self._name] if not c.generated}
@@ -197,9 +239,10 @@ class EntityPlanner:
         row = self._merger.merge(key, row, values, existed=False)
         for name, rule in self._spec.new.items():
             if isinstance(rule, DefaultRule) and not row.get(name):
+                record = fed.fields(record_id) if rule.source_field else {}
                 default = self._converter.new_value(rule, record, row)
                 row[name] = default.value
-                self._misfits += [(name, w, record.id.written, DERIVED) for w in default.derived]
+                self._misfits += [(name, w, record_id.written, DERIVED) for w in default.derived]
         return row
 
     def _note_misfits(self, filemaker_id: Id, fed: Converted, row: Row) -> None:
@@ -213,21 +256,16 @@ class EntityPlanner:
             (column, why, filemaker_id.written, DERIVED) for column, why in fed.derived
         ]
 
-    def _override(self, brought: Mapping[str, Row]) -> tuple[Counter[str], list[Override]]:
-        """Apply the named rules to the rows that FileMaker brings; their counts and changes."""
-        counts: Counter[str] = Counter()
-        overrides = []
+    def _override(self, key: str, row: Row) -> None:
+        """Apply the named rules to a row that FileMaker brings, and count it."""
         for rule in self._spec.overrides:
-            applies = not rule.asks or self._decisions.past_scheduled == rule.becomes
-            for key, row in brought.items():
-                if row.get(rule.column) != rule.was or not self._applies(rule, row):
-                    continue
-                counts[rule.name] += 1
-                if applies:
-                    row[rule.column] = rule.becomes
-                    if key in self._before:
-                        overrides.append((key, rule.column, rule.name))
-        return counts, overrides
+            if row.get(rule.column) != rule.was or not self._applies(rule, row):
+                continue
+            self._overridden[rule.name] += 1
+            if not rule.asks or self._decisions.past_scheduled == rule.becomes:
+                row[rule.column] = rule.becomes
+                if key in self._before:
+                    self._overrides.append((key, rule.column, rule.name))
 
     def _applies(self, rule: OverrideRule, row: Row) -> bool:
         if rule.filled:
@@ -235,12 +273,12 @@ class EntityPlanner:
         return self._converter.is_over(row.get(rule.past))
 
     def _unmatched(
-        self, brought: Mapping[str, Row], converted: ConvertedRecords, loaded: IdMap
+        self, brought: set[str], converted: ConvertedRecords, loaded: IdMap
     ) -> Iterator[tuple[str, tuple[Cause, Id]]]:
         """Why FileMaker does not bring a row back: for each row that no record matches."""
         by_row = {nexus_id: filemaker_id for filemaker_id, nexus_id in loaded}
         place = self._spec.filemaker_id
-        for key in self._before.keys() - brought.keys():
+        for key in sorted(self._before.keys() - brought):
             stored = stored_id(self._before[key], place) if place else ids.NONE
             # Notes carry no id of FileMaker's: what the last run noted stands for it.
             filemaker_id = stored or by_row.get(key, ids.NONE)
@@ -252,56 +290,47 @@ class EntityPlanner:
                 cause = Cause.NOT_IN_FILEMAKER
             yield key, (cause, filemaker_id)
 
+    def _write_lists(self, lists: Lists) -> None:
+        """Misfits in their order; differences in the order of FileMaker's ids."""
+        self._misfits.sort()
+        for misfit in self._misfits:
+            lists.misfits.add((self._name, *misfit))
+        for _, number in sorted(self._differing):
+            for line in self._differences[number]:
+                lists.differences.add((self._name, *line))
+        self._differences.close()
 
-def decide(
-    entities: Mapping[str, Merged],
-    pointers: tuple[Pointer, ...],
-    pointed_at: Mapping[str, frozenset[str]],
-) -> dict[str, Decided]:
-    """What is purged: as decided, except rows that a surviving row references, transitively.
+    def _left_out(self, converted: ConvertedRecords) -> Spool[tuple[str, str]]:
+        spool: Spool[tuple[str, str]] = Spool(self._intake.folder)
+        for record_id in in_order(converted.left_out):
+            spool.add((record_id.written, converted.left_out[record_id]))
+        return spool
 
-    ``pointed_at`` are the rows that tables outside the reimport reference. Among the reimported
-    tables, an appointment that stays keeps its patient, and so on, until no row is added.
-    """
-    wanted = {
-        name: {k for k, (c, _) in merged.unmatched.items() if merged.decisions.of(c) == "purge"}
-        for name, merged in entities.items()
-    }
-    purged = {name: ids - pointed_at[name] for name, ids in wanted.items()}
-    by_table = {merged.spec.table: merged for merged in entities.values()}
-    inner = [pointer for pointer in pointers if pointer.table in by_table]
-    # Repeated until nothing changes: each row that is kept can reference further rows.
-    grew = True
-    while grew:
-        grew = False
-        for pointer in inner:
-            source, target = by_table[pointer.table], entities[pointer.entity]
-            staying = _staying(source, purged[source.name]).values()
-            values = {_values(row, pointer.columns) for row in staying} - {None}
-            going = purged[target.name]
-            saved = {k for k in going if _values(target.before[k], pointer.to) in values}
-            going -= saved
-            grew = grew or bool(saved)
-    return {
-        name: Decided(
-            merged=merged,
-            purged=frozenset(purged[name]),
-            referenced=frozenset(wanted[name] - purged[name]),
-            rows=_staying(merged, purged[name]),
-        )
-        for name, merged in entities.items()
-    }
+    def _paired(self, keys: Mapping[Id, str], matches: Matches) -> Spool[tuple[str, str, bool]]:
+        spool: Spool[tuple[str, str, bool]] = Spool(self._intake.folder)
+        for record_id in in_order(keys):
+            spool.add((record_id.written, keys[record_id], record_id not in matches.pairs))
+        return spool
 
 
-def _staying(merged: Merged, purged: set[str]) -> dict[str, Row]:
-    kept = {key: merged.before[key] for key in merged.unmatched if key not in purged}
-    return {**merged.brought, **kept}
+def write_rows(
+    path: Path, columns: tuple[str, ...], rows: Iterable[Row], merger: Merger
+) -> RowFile:
+    """The row file of the rows after the run; ``merger`` counts their values."""
+    with rowfile.writer(path, columns) as out:
+        for row in rows:
+            merger.count_after(row)
+            out.add([row[column] for column in columns])
+    return out.done()
 
 
-def _values(row: Row, columns: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The row's values of a foreign key; None if one is NULL: then the key points at nothing."""
-    values = tuple(value for column in columns if (value := row.get(column)) is not None)
-    return values if len(values) == len(columns) else None
+def _resolvable(
+    keys: Mapping[Id, str], unmatched: Mapping[str, tuple[Cause, Id]], going: set[str]
+) -> dict[Id, str]:
+    """``keys``, with the rows besides that stay whatever is decided about others."""
+    kept = {unmatched[k][1]: k for k in sorted(unmatched) if unmatched[k][1] and k not in going}
+    # FileMaker's own pairs come last: they win over what a kept row carries.
+    return {**kept, **keys}
 
 
 def _record_rule(spec: Entity, record: Record) -> str:

@@ -17,6 +17,7 @@ from nexus_reimport.ids import Id
 from nexus_reimport.intake import Intake, Record
 from nexus_reimport.mapping import ColumnSpec, DefaultRule
 from nexus_reimport.nexus.catalog import Column
+from nexus_reimport.planning.gathered import Fields, Gathered
 
 Resolver = Mapping[str, Mapping[Id, str]]  # entity -> FileMaker id -> Nexus id
 
@@ -49,7 +50,8 @@ class RecordConverter:
             for name, file in survey.lookups.items()
         }
         self._joined = self._read_joined()
-        self._gathered = self._read_gathered()
+        self._gathered: dict[str, Gathered] = {}
+        self._last: tuple[str, Id, list[Fields]] | None = None  # an owner's, for its next card
 
     def convert(self, entity: str, record: Record, known: Resolver) -> Converted:
         """The values of ``record``; one that does not fit is None, and noted with its reason."""
@@ -90,7 +92,7 @@ class RecordConverter:
         """How many values this record has for a column."""
         if not column.gather:
             return any(record[name].strip() for name in column.fields_used)
-        details = self._gathered.get((column.gather, record.id), ())
+        details = self._gathered_of(column.gather, record.id)
         wanted = column.with_.get("value", "")
         return sum(bool(d[wanted].strip()) if wanted else True for d in details)
 
@@ -113,7 +115,9 @@ class RecordConverter:
             )
             yield record.id, record.id_in(link), not holds
 
-    def new_value(self, spec: DefaultRule, record: Record, row: Mapping[str, Any]) -> Partial:
+    def new_value(
+        self, spec: DefaultRule, record: Mapping[str, str], row: Mapping[str, Any]
+    ) -> Partial:
         """The value that a named rule gives a new row."""
         as_of = convert.as_text(self._as_of)
         if spec.rule == "as_of":
@@ -179,7 +183,7 @@ class RecordConverter:
 
     def _details(self, column: ColumnSpec, owner: Id) -> tuple[Detail, ...]:
         """The contact details for a card of the record ``owner``."""
-        details = self._gathered.get((column.gather, owner), ())
+        details = self._gathered_of(column.gather, owner)
         return tuple({k: d[f] for k, f in column.with_.items()} for d in details)
 
     def _read_joined(self) -> dict[tuple[str, str], dict[Id, str]]:
@@ -196,16 +200,18 @@ class RecordConverter:
             for source, take in steps
         }
 
-    def _read_gathered(self) -> dict[tuple[str, Id], list[Record]]:
-        """(source, owner's id) -> its records, in the order of their own keys."""
-        sources = {c.gather for e in self._mapping.entities.values() for c in e.columns.values()}
-        by_owner: dict[tuple[str, Id], list[Record]] = {}
-        for source in sorted(sources - {""}):
-            link = self._mapping.sources[source].links[0].field
-            # Sorted, so that the same records always give the same card, whatever the channel.
-            for record in sorted(self._intake.records(source), key=lambda r: r.id.written):
-                by_owner.setdefault((source, record.id_in(link)), []).append(record)
-        return by_owner
+    def _gathered_of(self, source: str, owner: Id) -> list[Fields]:
+        """The records of ``source`` that belong to ``owner``."""
+        if self._last is None or self._last[:2] != (source, owner):
+            if source not in self._gathered:
+                self._gathered[source] = Gathered.read(self._intake, source)
+            self._last = (source, owner, self._gathered[source].of(owner))
+        return self._last[2]
+
+    def release(self) -> None:
+        """Give up the gathered records; they are read again if they are asked for again."""
+        self._gathered.clear()
+        self._last = None
 
 
 def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.private import make_folder
 from nexus_reimport.intake import Intake
-from nexus_reimport.mapping import DefaultRule, Entity, FieldMapping
+from nexus_reimport.mapping import DefaultRule, Entity
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot
 from nexus_reimport.planning import manual
+from nexus_reimport.planning.shown import ShownRows
 from nexus_reimport.settings import Settings
 
 Record = dict[str, str]
-Row = dict[str, str | None]
 CLEANED = "cleaned.csv"
 
 
@@ -98,35 +98,38 @@ def sheet(plan: Plan, intake: Intake, settings: Settings, path: Path) -> None:
     It lists the rows that lack a value, and those that have one from the sheet before. What is over
     is asked for only if the environment wants it.
     """
-    zone, as_of = settings.zone, plan.as_of
-    kinds = manual.kinds(intake)
-    entities = {e for k in kinds for e in (k.spec.entity, *_shown_through(k, intake.mapping))}
-    rows = {name: _planned(plan, intake, name) for name in entities}
-    shower = manual.Shower(intake, zone, lambda e, key: rows[e].get(key))
+    as_of, kinds = plan.as_of, manual.kinds(intake)
+    rows = ShownRows(
+        kinds,
+        intake,
+        lambda entity, columns: rowfile.read_columns(
+            intake.folder, plan.entities[entity].file, columns
+        ),
+    )
     given: dict[tuple[str, str], set[str]] = defaultdict(set)
     for entity, key, column, why in rowfile.read(intake.folder, plan.overrides):
         if why == manual.BY_HAND:
             given[entity or "", key or ""].add(column or "")
 
-    def lines(kind: manual.ByHandSheet) -> Iterator[manual.SheetRow]:
+    def listed(kind: manual.ByHandSheet) -> Iterator[manual.SheetRow]:
+        """The rows that are asked about, as yet without what is shown of them."""
         entity = kind.spec.entity
-        for key, row in rows[entity].items():
-            by_hand = given[entity, key].intersection(kind.columns)
+        for key, row in rows.rows(entity):
+            by_hand = given.get((entity, key), set()).intersection(kind.columns)
             is_over = manual.is_over(kind.spec, row, as_of)
             is_asked = settings.manual.past or not is_over
             if by_hand or (is_asked and manual.lacks(kind.spec, row)):
-                line = shower.shown(kind, key, row, frozenset(by_hand))
-                yield replace(line, is_over=is_over)
+                rows.keep(entity, key, row)
+                yield manual.SheetRow(key, (), row, frozenset(by_hand), is_over)
 
-    manual.write(path, ((kind, lines(kind)) for kind in kinds))
+    asked = [(kind, list(listed(kind))) for kind in kinds]
+    for kind in kinds:
+        rows.follow(kind.spec.entity)
+    shower = manual.Shower(intake, settings.zone, rows.find)
 
+    def lines(kind: manual.ByHandSheet, those: list[manual.SheetRow]) -> Iterator[manual.SheetRow]:
+        for one in those:
+            line = shower.shown(kind, one.key, one.row, one.given)
+            yield replace(line, is_over=one.is_over)
 
-def _shown_through(kind: manual.ByHandSheet, mapping: FieldMapping) -> Iterator[str]:
-    """The other entities whose rows a line shows."""
-    columns = mapping.entities[kind.spec.entity].columns
-    yield from (columns[p.partition(".")[0]].entity for p in kind.spec.show if "." in p)
-
-
-def _planned(plan: Plan, intake: Intake, entity: str) -> dict[str, Row]:
-    rows = rowfile.read_dicts(intake.folder, plan.entities[entity].file)
-    return {row[intake.survey.keys[entity]] or "": row for row in rows}
+    manual.write(path, ((kind, lines(kind, those)) for kind, those in asked))

@@ -9,10 +9,12 @@ the same pairs.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, TypeVar
 
 from nexus_reimport.ids import Id
@@ -133,10 +135,10 @@ def _equal(
     targets = _grouped(free.rows, rows, rule, columns)
     return [
         pair
-        for key in sorted(records.keys() & targets.keys())
+        for key in records.keys() & targets.keys()  # no order: each id is in one group alone
         for pair in zip(
-            sorted(records[key], key=_order(fed, rule.then)),
-            sorted(targets[key], key=_order(rows, rule.then)),
+            _sorted(records[key], fed, rule.then),
+            _sorted(targets[key], rows, rule.then),
             # Those that one side has more of stay unpaired.
             strict=False,
         )
@@ -145,20 +147,26 @@ def _equal(
 
 def _grouped(
     ids: set[T], values: Mapping[T, Values], rule: Identity, columns: tuple[str, ...]
-) -> dict[tuple[str, ...], list[T]]:
-    grouped: dict[tuple[str, ...], list[T]] = defaultdict(list)
+) -> dict[bytes, list[T]]:
+    """Hash of the compared values -> those that have them. The values themselves can be long."""
+    grouped: dict[bytes, list[T]] = defaultdict(list)
     for key in ids:
-        compared = [values[key].get(column) for column in columns]
+        held = values[key]
+        compared = [held.get(column) for column in columns]
         if all(compared):  # rows with an empty value are never equal
-            group = tuple(
+            group = [
                 folded(str(v)) if c in rule.folded else str(v)
                 for c, v in zip(columns, compared, strict=True)
-            )
-            grouped[group].append(key)
+            ]
+            grouped[blake2b(json.dumps(group).encode(), digest_size=16).digest()].append(key)
     return grouped
 
 
-def _order(
-    values: Mapping[T, Values], then: tuple[str, ...]
-) -> Callable[[T], tuple[list[str], str]]:
-    return lambda key: ([str(values[key].get(column) or "") for column in then], str(key))
+def _sorted(ids: list[T], values: Mapping[T, Values], then: tuple[str, ...]) -> list[T]:
+    """Equal candidates in the order of their values of ``then``, and of their ids."""
+
+    def order(key: T) -> tuple[list[str], str]:
+        held = values[key]
+        return [str(held.get(column) or "") for column in then], str(key)
+
+    return sorted(ids, key=order) if len(ids) > 1 else ids

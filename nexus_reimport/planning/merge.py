@@ -109,6 +109,11 @@ class Merger:
         """Count the values of a row after the run."""
         self._count(row, before=False)
 
+    def count_again(self) -> None:
+        """Forget the counts of the rows after the run: they are written again."""
+        for tally in self._tallies.values():
+            tally.filled_after = 0
+
     def holds(self, row: Row, name: str) -> bool:
         """Whether ``row`` holds a value in a column, or a part of one, that FileMaker feeds."""
         base = name.partition(".")[0]

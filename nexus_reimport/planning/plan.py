@@ -1,28 +1,27 @@
 """Decides what each row becomes, and why, and changes nothing.
 
 It reads the row files of an intake and writes row files for ``stages.apply``. The same intake,
-decisions and ``as_of`` give the same digest.
+decisions and ``as_of`` give the same digest. Rows are read and written one by one, entity by
+entity: in memory are ids.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from math import ceil
 from pathlib import Path
 
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import IdMap, Intake, stored_id
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import (
     Account,
-    ByHand,
-    ColumnFit,
     EntityPlan,
-    Misfits,
     Outcome,
     OverriddenRows,
     Plan,
@@ -31,12 +30,13 @@ from nexus_reimport.model import (
     digest,
 )
 from nexus_reimport.nexus.tables import Role
-from nexus_reimport.planning import attachments, entity, ledger, manual, merge
+from nexus_reimport.planning import attachments, filling, ledger, manual, purging
 from nexus_reimport.planning.attachments import OwnerRows
-from nexus_reimport.planning.entity import DERIVED, EMPTY, STAYS, Decided, EntityPlanner, Merged
+from nexus_reimport.planning.entity import EntityPlanner, Lists, Merged
 from nexus_reimport.planning.feed import RecordConverter
 from nexus_reimport.planning.ledger import Ledger
-from nexus_reimport.planning.matching import in_order
+from nexus_reimport.planning.purging import Decided
+from nexus_reimport.planning.spooled import SpooledIds
 from nexus_reimport.settings import Cause, Settings
 
 Progress = Callable[[int, int], None]
@@ -46,10 +46,6 @@ COLUMNS = {  # of the row files that are not an entity's
     "differences": ("entity", "nexus_id", "column", "nexus", "filemaker"),
     "overrides": ("entity", "nexus_id", "column", "why"),
 }
-SAMPLE = 5
-# How many values of a column may be misfits if the mapping does not say: five, or 1% if that is
-# more. 1% alone would allow less than one misfit in a column with few values.
-FEW, BUDGET = 5, 0.01
 
 
 def make(
@@ -69,36 +65,38 @@ def make(
     """
     mapping, survey, folder = intake.mapping, intake.survey, intake.folder
     converter = RecordConverter(intake, zone=settings.zone, as_of=as_of)
-    loaded, pointed_at = intake.ids(), intake.pointed_at()
+    loaded, pointed_at = SpooledIds(intake), intake.pointed_at()
     merged: dict[str, Merged] = {}
     # The rows of the entities so far. The mapping lists parents first: later rows look them up.
     known: dict[str, dict[Id, str]] = {}
-    for number, name in enumerate(mapping.entities):
-        planner = EntityPlanner(name, intake, settings.decisions_for(name), converter)
-        merged[name] = planner.merge(known, loaded[name])
-        known = {**known, name: merged[name].resolvable(pointed_at[name])}
-        if progress:
-            progress(number + 1, len(mapping.entities) + 1)
+    with _lists(folder) as lists:
+        for number, name in enumerate(mapping.entities):
+            planner = EntityPlanner(name, intake, settings.decisions_for(name), converter)
+            merged[name], resolvable = planner.merge(
+                known, loaded.of(name), pointed_at[name], lists
+            )
+            converter.release()
+            still = _looked_up(mapping, [*mapping.entities][number + 1 :])
+            known = {n: ids for n, ids in {**known, name: resolvable}.items() if n in still}
+            if progress:
+                progress(number + 1, len(mapping.entities) + 1)
     # Values by hand come last: they go only into columns that are still empty.
-    before_by_hand = entity.decide(merged, survey.pointers, pointed_at)
-    by_hand, entities = _by_hand(given or manual.Given(), before_by_hand, intake, settings)
-    owners = {
-        name: OwnerRows(frozenset(decided.merged.before), frozenset(decided.rows), known[name])
-        for name, decided in entities.items()
-    }
+    decided = purging.decide(merged, survey.pointers, folder)
+    by_hand, entities = filling.fill(given or manual.Given(), decided, intake, settings.zone)
+    owners = _owners(entities, known, intake)
     accounts, lines = _write_ledger(entities, intake, converter, owners)
     plan = Plan(
         scope=Scope.REIMPORT,
         as_of=as_of,
-        entities={name: _finish(decided, folder) for name, decided in entities.items()},
+        entities={name: _summed(decided) for name, decided in entities.items()},
         links=attachments.plan_all(intake, owners),
         accounts=accounts,
         by_hand=by_hand,
         sheet=given.sha256 if given else "",
         ledger=lines,
         id_map=_write_id_map({name: d.id_map() for name, d in entities.items()}, folder),
-        misfits=_write(folder, "misfits", _each(entities, lambda decided: decided.merged.misfits)),
-        differences=_write(folder, "differences", _each(entities, _differences)),
+        misfits=lists.misfits.done(),
+        differences=lists.differences.done(),
         overrides=_write(folder, "overrides", _each(entities, lambda decided: decided.overrides)),
         # Compared again with the locks held: a difference there voids the plan.
         before=survey.fingerprints(Role.WIPED, Role.LINK),
@@ -107,6 +105,48 @@ def make(
     if progress:
         progress(len(mapping.entities) + 1, len(mapping.entities) + 1)
     return replace(plan, digest=digest(plan))
+
+
+@contextmanager
+def _lists(folder: Path) -> Iterator[Lists]:
+    with (
+        rowfile.writer(folder / "misfits.parquet", COLUMNS["misfits"]) as misfits,
+        rowfile.writer(folder / "differences.parquet", COLUMNS["differences"]) as differences,
+    ):
+        yield Lists(misfits, differences)
+
+
+def _looked_up(mapping: FieldMapping, later: Iterable[str]) -> set[str]:
+    """The entities whose rows ``later`` entities, documents and images still look up."""
+    columns = (column for name in later for column in mapping.entities[name].columns.values())
+    owners = {attachment.owner.entity for attachment in mapping.attachments.values()}
+    return owners | {column.entity for column in columns}
+
+
+def _owners(
+    entities: Mapping[str, Decided], known: Mapping[str, dict[Id, str]], intake: Intake
+) -> dict[str, OwnerRows]:
+    """The rows to which documents and images can belong.
+
+    Of an entity that owns none, those at which one points all the same.
+    """
+    survey, folder = intake.survey, intake.folder
+    owning = {attachment.owner.entity for attachment in intake.mapping.attachments.values()}
+    named = attachments.named(intake)
+
+    def keys(name: str, file: RowFile) -> frozenset[str]:
+        rows = rowfile.read_columns(folder, file, (survey.keys[name],))
+        found = (row[survey.keys[name]] or "" for row in rows)
+        return frozenset(key for key in found if name in owning or key in named)
+
+    return {
+        name: OwnerRows(
+            before=keys(name, survey.rows[name]) if name in owning else frozenset(),
+            after=keys(name, decided.merged.rows),
+            by_filemaker_id=known.get(name, {}),
+        )
+        for name, decided in entities.items()
+    }
 
 
 def relink(intake: Intake, *, as_of: datetime) -> Plan:
@@ -131,7 +171,7 @@ def relink(intake: Intake, *, as_of: datetime) -> Plan:
         by_hand=(),
         sheet="",
         ledger=done(),
-        id_map=_write_id_map(id_map, folder),
+        id_map=_write_id_map({n: sorted(i.items()) for n, i in id_map.items()}, folder),
         misfits=_write(folder, "misfits"),
         differences=_write(folder, "differences"),
         overrides=_write(folder, "overrides"),
@@ -162,68 +202,24 @@ def _existing(intake: Intake, name: str, loaded: IdMap) -> tuple[OwnerRows, dict
     return owners, {spelt[i].written: key for i, key in known.items()}
 
 
-# ---------------------------------------------------------------- by hand
-
-
-def _by_hand(
-    given: manual.Given, entities: Mapping[str, Decided], intake: Intake, settings: Settings
-) -> tuple[tuple[ByHand, ...], dict[str, Decided]]:
-    """Put the values by hand into the rows that lack them, and count them kind by kind."""
-    kinds = manual.kinds(intake)
-    shower = manual.Shower(
-        intake, settings.zone, lambda entity, key: entities[entity].rows.get(key)
-    )
-    manual.refuse_unusable(given, kinds, shower.line)
-    counts, filled = [], dict(entities)
-    for kind in kinds:
-        name = kind.spec.entity
-        rows, overrides = dict(filled[name].rows), list(filled[name].by_hand)
-        used = not_needed = gone = 0
-        for (of, key, column), cell in given.cells.items():
-            if of != kind.name:
-                continue
-            row = rows.get(key)
-            if row is None or row.get(column):
-                not_needed, gone = not_needed + (row is not None), gone + (row is None)
-                continue
-            rows[key] = {**row, column: cell.value}
-            overrides.append((key, column, manual.BY_HAND))
-            used += 1
-        filled[name] = replace(filled[name], rows=rows, by_hand=tuple(overrides))
-        waiting = sum(manual.lacks(kind.spec, row) for row in rows.values())
-        counts.append(
-            ByHand(kind.name, name, waiting, used + not_needed + gone, used, not_needed, gone)
-        )
-    return tuple(counts), filled
-
-
 # ---------------------------------------------------------------- sums and row files
 
 
-def _finish(decided: Decided, folder: Path) -> EntityPlan:
-    """Write the planned rows in the order of their keys; the entity's sums."""
+def _summed(decided: Decided) -> EntityPlan:
+    """The entity's sums."""
     merged, decisions = decided.merged, decided.merged.decisions
-    rows = {row[merged.key] or "": row for row in decided.rows.values()}
-    # A row file has at least one column, also if the entity has no row.
-    columns = tuple(next(iter(rows.values()))) if rows else (merged.key,)
-    # In the order of the keys: the digest must not depend on the order in which rows were made.
-    planned = ([rows[key][column] for column in columns] for key in sorted(rows))
-    file = rowfile.write(folder / f"plan_{merged.name}.parquet", columns, planned)
-    for row in rows.values():
-        merged.merger.count_after(row)
     causes = Counter(cause for cause, _ in merged.unmatched.values())
     referenced = Counter(merged.unmatched[key][0] for key in decided.referenced)
-    left_out = merged.converted.left_out
     return EntityPlan(
         entity=merged.name,
         table=merged.spec.table,
-        file=file,
-        source_rows=len(left_out) + len(merged.ids),
-        left_out=dict(sorted(Counter(left_out.values()).items())),
-        matched=dict(merged.matches.by_rule),
-        rows_before=len(merged.before),
-        replaced=len(merged.ids) - len(merged.new),
-        new=len(merged.new),
+        file=merged.rows,
+        source_rows=len(merged.left_out) + len(merged.paired),
+        left_out=dict(sorted(merged.left_out_by.items())),
+        matched=dict(merged.matched_by),
+        rows_before=merged.before,
+        replaced=len(merged.paired) - merged.new,
+        new=merged.new,
         kept=len(merged.unmatched) - len(decided.purged),
         purged=len(decided.purged),
         unmatched=tuple(
@@ -243,42 +239,15 @@ def _finish(decided: Decided, folder: Path) -> EntityPlan:
             )
             for rule in merged.spec.overrides
         ),
-        misfits=tuple(_misfits(merged)),
-        fits=tuple(_fits(merged)),
-        ambiguous=tuple(i.written for i in in_order(merged.matches.ambiguous)),
+        misfits=merged.misfits,
+        fits=merged.fits,
+        ambiguous=merged.ambiguous,
     )
 
 
-def _misfits(merged: Merged) -> Iterator[Misfits]:
-    """The sums by column and reason."""
-    by_reason: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
-    for column, reason, filemaker_id, became in merged.misfits:
-        by_reason[column, reason].append((filemaker_id, became))
-    for (column, reason), cases in sorted(by_reason.items()):
-        counts = Counter(became for _, became in cases)
-        sample = tuple(sorted({filemaker_id for filemaker_id, _ in cases})[:SAMPLE])
-        yield Misfits(column, reason, counts[STAYS], counts[EMPTY], counts[DERIVED], sample)
-
-
-def _fits(merged: Merged) -> Iterator[ColumnFit]:
-    """Of each column: how many values FileMaker holds, how many do not fit, and how many may."""
-    misfits = Counter(column for column, _, _, became in merged.misfits if became != DERIVED)
-    for name, column in merged.spec.columns.items():
-        held, most = merged.converted.held.get(name, 0), column.misfits_at_most
-        budget = max(FEW, ceil(BUDGET * held)) if most is None else ceil(most * held)
-        yield ColumnFit(name, held, misfits[name], budget, most == 1)
-
-
-def _differences(decided: Decided) -> Iterator[tuple[str, ...]]:
-    """Where the two sides differ: for the person who decides, in the private folder only."""
-    return (
-        (key, column, merge.as_text(was), merge.as_text(fed))
-        for key, column, was, fed in decided.merged.merger.differences
-    )
-
-
-def _write_id_map(id_map: Mapping[str, Mapping[str, str]], folder: Path) -> RowFile:
-    lines = ((name, *pair) for name, pairs in id_map.items() for pair in sorted(pairs.items()))
+def _write_id_map(id_map: Mapping[str, Iterable[tuple[str, str]]], folder: Path) -> RowFile:
+    """``id_map``: entity -> FileMaker id and Nexus id, in order."""
+    lines = ((name, *pair) for name, pairs in id_map.items() for pair in pairs)
     return _write(folder, "id_map", lines)
 
 
@@ -310,7 +279,7 @@ def _write_ledger(
         for name, decided in entities.items():
             for source in decided.merged.spec.gathered():
                 details = converter.gathered_from(source)
-                book.add_all(source, name, ledger.merged(details, decided.merged.ids))
+                book.add_all(source, name, ledger.merged(details, decided.merged.owners))
         _add_attachments(book, intake, owners)
         used = mapping.used_sources()
         for source in (s for s in intake.snapshot.extracts if s not in used):
@@ -323,12 +292,10 @@ def _add_entity(book: Ledger, decided: Decided) -> None:
     merged = decided.merged
     source, name = merged.spec.source, merged.name
     book.open(source, name)
-    left_out = merged.converted.left_out
-    for record_id in in_order(left_out):
-        book.add(source, name, Outcome.LEFT_OUT, left_out[record_id], record_id.written)
-    for record_id in in_order(merged.ids):
-        outcome = Outcome.NEW if record_id in merged.new else Outcome.REPLACED
-        book.add(source, name, outcome, "", record_id.written, merged.ids[record_id])
+    for written, rule in merged.left_out:
+        book.add(source, name, Outcome.LEFT_OUT, rule, written)
+    for written, key, is_new in merged.paired:
+        book.add(source, name, Outcome.NEW if is_new else Outcome.REPLACED, "", written, key)
     for key in sorted(merged.unmatched):
         cause, filemaker_id = merged.unmatched[key]
         outcome = Outcome.PURGED if key in decided.purged else Outcome.KEPT

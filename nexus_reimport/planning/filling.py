@@ -1,0 +1,128 @@
+"""Puts the values by hand into the rows that lack them, and counts them kind by kind.
+
+The rows of an entity are written again only if a value comes into them, or if rows come back that
+were to be purged.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import Dict, RowFile
+from nexus_reimport.intake import Intake
+from nexus_reimport.model import ByHand
+from nexus_reimport.planning import manual
+from nexus_reimport.planning.entity import Override, write_rows
+from nexus_reimport.planning.manual import ByHandSheet
+from nexus_reimport.planning.purging import Decided
+from nexus_reimport.planning.shown import ShownRows
+
+
+def fill(
+    given: manual.Given, entities: Mapping[str, Decided], intake: Intake, zone: ZoneInfo
+) -> tuple[tuple[ByHand, ...], dict[str, Decided]]:
+    """The sums of each kind; the entities as they are with the values, their row files whole.
+
+    Raises:
+        StopError: a line of the sheet cannot be used. Nothing was written to the database.
+    """
+    kinds, folder = manual.kinds(intake), intake.folder
+    _refuse_unusable(given, kinds, entities, intake, zone)
+    filled, counts = dict(entities), {kind.name: _Filling(kind) for kind in kinds}
+    for (name, key, column), cell in given.cells.items():
+        counts[name].values[key][column] = cell.value
+    for name, decided in entities.items():
+        those = [one for one in counts.values() if one.kind.spec.entity == name]
+        if decided.saved or any(one.values for one in those):
+            filled[name] = _written_again(decided, those, folder)
+        else:
+            _count(decided.merged.rows, those, folder)
+    return tuple(one.summed() for one in counts.values()), filled
+
+
+def _refuse_unusable(
+    given: manual.Given,
+    kinds: Sequence[ByHandSheet],
+    entities: Mapping[str, Decided],
+    intake: Intake,
+    zone: ZoneInfo,
+) -> None:
+    def read(entity: str, columns: Sequence[str]) -> Iterator[Dict]:
+        merged = entities[entity].merged
+        yield from rowfile.read_columns(intake.folder, merged.rows, columns)
+        yield from (merged.candidates[key] for key in entities[entity].saved)
+
+    rows = ShownRows(kinds, intake, read)
+    for kind in kinds:
+        rows.fetch(kind.spec.entity, {key for of, key, _ in given.cells if of == kind.name})
+    shower = manual.Shower(intake, zone, rows.find)
+    manual.refuse_unusable(given, kinds, shower.line)
+
+
+@dataclass(slots=True)
+class _Filling:
+    """The values of one kind, and what became of them."""
+
+    kind: ByHandSheet
+    values: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    overrides: list[Override] = field(default_factory=list)
+    used: int = 0
+    not_needed: int = 0
+    waiting: int = 0
+
+    def fill(self, key: str, row: Dict) -> None:
+        """Put the values into their row; count whether it still lacks one."""
+        for column, value in self.values.get(key, {}).items():
+            if row.get(column):
+                self.not_needed += 1
+            else:
+                row[column] = value
+                self.overrides.append((key, column, manual.BY_HAND))
+                self.used += 1
+        self.waiting += manual.lacks(self.kind.spec, row)
+
+    def summed(self) -> ByHand:
+        """The sums."""
+        spec, every = self.kind.spec, sum(map(len, self.values.values()))
+        gone = every - self.used - self.not_needed
+        return ByHand(
+            self.kind.name, spec.entity, self.waiting, every, self.used, self.not_needed, gone
+        )
+
+
+def _count(rows: RowFile, those: Sequence[_Filling], folder: Path) -> None:
+    """Count the rows that lack a value; there is none to put into them."""
+    for one in those:
+        columns = tuple(dict.fromkeys((*one.kind.spec.columns, *one.kind.spec.where_any)))
+        for row in rowfile.read_columns(folder, rows, columns):
+            one.waiting += manual.lacks(one.kind.spec, row)
+
+
+def _written_again(decided: Decided, those: Sequence[_Filling], folder: Path) -> Decided:
+    """The entity with the rows that come back, and with the values."""
+    merged, name = decided.merged, decided.merged.rows.name
+    draft = replace(merged.rows, name=f"draft_{name}")
+    (folder / name).rename(folder / draft.name)
+
+    def rows() -> Iterator[Dict]:
+        saved = (merged.candidates[key] for key in decided.saved)
+        stay = rowfile.read_dicts(folder, draft) if draft.rows else ()
+        for row in heapq.merge(stay, saved, key=lambda row: row[merged.key] or ""):
+            for one in those:
+                one.fill(row[merged.key] or "", row)
+            yield row
+
+    merged.merger.count_again()
+    columns = draft.columns if draft.rows else merged.candidates.columns
+    if not (draft.rows or decided.saved):
+        columns = draft.columns
+    file = write_rows(folder / name, columns, rows(), merged.merger)
+    (folder / draft.name).unlink()
+    by_hand = tuple(line for one in those for line in one.overrides)
+    return replace(decided, merged=replace(merged, rows=file), by_hand=by_hand)

@@ -1,0 +1,107 @@
+"""Rows and records of one entity: their ids are in memory, what they hold is on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nexus_reimport import ids
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.spool import Spool
+from nexus_reimport.ids import Id
+from nexus_reimport.intake import IdMap, Intake, Record
+from nexus_reimport.planning.feed import Converted
+from nexus_reimport.planning.merge import Row
+
+_Values = tuple[str | None, ...]
+
+
+class SpooledRows(Mapping[str, Row]):
+    """Rows of Nexus: id -> column -> value."""
+
+    def __init__(self, columns: tuple[str, ...], spool: Spool[_Values], at: dict[str, int]) -> None:
+        self.columns, self._spool, self._at = columns, spool, at
+
+    @classmethod
+    def of(cls, columns: tuple[str, ...], folder: Path) -> SpooledRows:
+        """No row as yet."""
+        return cls(columns, Spool(folder), {})
+
+    def add(self, key: str, values: _Values) -> None:
+        """Add a row; ``values`` are in the order of the columns."""
+        self._at[key] = self._spool.add(values)
+
+    def only(self, keys: Iterable[str]) -> SpooledRows:
+        """These rows alone."""
+        return SpooledRows(self.columns, self._spool, {key: self._at[key] for key in keys})
+
+    def __getitem__(self, key: str) -> Row:
+        """A row, as a new dictionary."""
+        return dict(zip(self.columns, self._spool[self._at[key]], strict=True))
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids, in the order in which they were added."""
+        return iter(self._at)
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self._at)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is such a row."""
+        return key in self._at
+
+
+class SpooledRecords(Mapping[Id, Mapping[str, Any]]):
+    """Converted records: FileMaker id -> column -> value."""
+
+    def __init__(self, columns: Iterable[str], folder: Path) -> None:
+        self._columns = tuple(columns)
+        self._spool: Spool[tuple[Any, ...]] = Spool(folder)
+        self._at: dict[Id, int] = {}
+
+    def add(self, record: Record, converted: Converted, *, with_fields: bool) -> None:
+        """Add a record's values, and its fields too if the value of a new row is made of them."""
+        values = tuple(converted.values[column] for column in self._columns)
+        self._at[record.id] = self._spool.add((values, converted.misfits, converted.derived))
+        if with_fields:
+            self._spool.add(tuple(record.items()))
+
+    def converted(self, record_id: Id) -> Converted:
+        """What was made of a record: its values, and what did not fit."""
+        values, misfits, derived = self._spool[self._at[record_id]]
+        named = dict(zip(self._columns, values, strict=True))
+        return Converted(named, misfits=misfits, derived=derived)
+
+    def fields(self, record_id: Id) -> Record:
+        """The fields of a record that was added with them."""
+        return Record(dict(self._spool[self._at[record_id] + 1]))
+
+    def __getitem__(self, record_id: Id) -> Mapping[str, Any]:
+        """The values of a record."""
+        return dict(zip(self._columns, self._spool[self._at[record_id]][0], strict=True))
+
+    def __iter__(self) -> Iterator[Id]:
+        """The ids, in the order in which they were added."""
+        return iter(self._at)
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self._at)
+
+
+class SpooledIds:
+    """The id map of the last run, entity by entity."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._pairs: dict[str, Spool[tuple[str, str]]] = {}
+        for entity, filemaker_id, nexus_id in rowfile.read(intake.folder, intake.survey.id_map):
+            name = entity or ""
+            if name not in self._pairs:
+                self._pairs[name] = Spool(intake.folder)
+            self._pairs[name].add((filemaker_id or "", nexus_id or ""))
+
+    def of(self, entity: str) -> IdMap:
+        """FileMaker ids and Nexus ids of one entity, as the last run loaded them."""
+        return tuple((ids.of(written), key) for written, key in self._pairs.get(entity, ()))
