@@ -119,9 +119,7 @@ def _written_again(decided: Decided, those: Sequence[_Filling], folder: Path) ->
             yield row
 
     merged.merger.count_again()
-    columns = draft.columns if draft.rows else merged.candidates.columns
-    if not (draft.rows or decided.saved):
-        columns = draft.columns
+    columns = merged.candidates.columns if decided.saved else draft.columns
     file = write_rows(folder / name, columns, rows(), merged.merger)
     (folder / draft.name).unlink()
     by_hand = tuple(line for one in those for line in one.overrides)
