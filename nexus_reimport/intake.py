@@ -10,6 +10,7 @@ from typing import Any
 
 from nexus_reimport import convert, ids, strict_json
 from nexus_reimport.files import rowfile
+from nexus_reimport.files.spool import Spool
 from nexus_reimport.ids import Id
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import KEY, Snapshot, Survey
@@ -97,6 +98,22 @@ class OfIntake:
     def folder(self) -> Path:
         """The folder of the row files."""
         return self.intake.folder
+
+
+class LoadedIds:
+    """The id map of the last run, of which one entity's is in memory when it is asked for."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._pairs: dict[str, Spool[tuple[str, str]]] = {}
+        for entity, filemaker_id, nexus_id in rowfile.read(intake.folder, intake.survey.id_map):
+            name = entity or ""
+            if name not in self._pairs:
+                self._pairs[name] = Spool(intake.folder)
+            self._pairs[name].add((filemaker_id or "", nexus_id or ""))
+
+    def of(self, entity: str) -> IdMap:
+        """FileMaker ids and Nexus ids of one entity, as the last run loaded them."""
+        return tuple((ids.of(written), key) for written, key in self._pairs.get(entity, ()))
 
 
 def id_maps(lines: Iterable[rowfile.Row]) -> dict[str, IdMap]:

@@ -112,7 +112,7 @@ def _written_again(decided: Decided, those: Sequence[_Filling], folder: Path) ->
 
     def rows() -> Iterator[Dict]:
         saved = (merged.candidates[key] for key in decided.saved)
-        stay = rowfile.read_dicts(folder, draft) if draft.rows else ()
+        stay = rowfile.read_dicts(folder, draft)
         for row in heapq.merge(stay, saved, key=lambda row: row[merged.key] or ""):
             for one in those:
                 one.fill(row[merged.key] or "", row)

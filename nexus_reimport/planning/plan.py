@@ -17,7 +17,7 @@ from pathlib import Path
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.ids import Id
-from nexus_reimport.intake import IdMap, Intake, stored_id
+from nexus_reimport.intake import IdMap, Intake, LoadedIds, stored_id
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import (
     Account,
@@ -36,7 +36,6 @@ from nexus_reimport.planning.entity import EntityPlanner, Lists, Merged
 from nexus_reimport.planning.feed import RecordConverter
 from nexus_reimport.planning.ledger import Ledger
 from nexus_reimport.planning.purging import Decided
-from nexus_reimport.planning.spooled import SpooledIds
 from nexus_reimport.settings import Cause, Settings
 
 Progress = Callable[[int, int], None]
@@ -65,7 +64,7 @@ def make(
     """
     mapping, survey, folder = intake.mapping, intake.survey, intake.folder
     converter = RecordConverter(intake, zone=settings.zone, as_of=as_of)
-    loaded, pointed_at = SpooledIds(intake), intake.pointed_at()
+    loaded, pointed_at = LoadedIds(intake), intake.pointed_at()
     merged: dict[str, Merged] = {}
     # The rows of the entities so far. The mapping lists parents first: later rows look them up.
     known: dict[str, dict[Id, str]] = {}

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport import ids
-from nexus_reimport.files import rowfile
 from nexus_reimport.files.spool import Spool
 from nexus_reimport.ids import Id
-from nexus_reimport.intake import IdMap, Intake, Record
+from nexus_reimport.intake import Record
 from nexus_reimport.planning.feed import Converted
 from nexus_reimport.planning.merge import Row
 
@@ -89,19 +87,3 @@ class SpooledRecords(Mapping[Id, Mapping[str, Any]]):
     def __len__(self) -> int:
         """How many records there are."""
         return len(self._at)
-
-
-class SpooledIds:
-    """The id map of the last run, entity by entity."""
-
-    def __init__(self, intake: Intake) -> None:
-        self._pairs: dict[str, Spool[tuple[str, str]]] = {}
-        for entity, filemaker_id, nexus_id in rowfile.read(intake.folder, intake.survey.id_map):
-            name = entity or ""
-            if name not in self._pairs:
-                self._pairs[name] = Spool(intake.folder)
-            self._pairs[name].add((filemaker_id or "", nexus_id or ""))
-
-    def of(self, entity: str) -> IdMap:
-        """FileMaker ids and Nexus ids of one entity, as the last run loaded them."""
-        return tuple((ids.of(written), key) for written, key in self._pairs.get(entity, ()))

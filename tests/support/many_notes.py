@@ -1,6 +1,6 @@
 """A plan for a clinic with as many times the notes, in a process of its own that tells its peak.
 
-    python -m support.many_notes 20 FOLDER
+python -m support.many_notes 20 FOLDER
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from nexus_reimport.runbook import book
 Vary = Callable[[str, int], str]
 
 
-def _times(
-    source: Path, file: RowFile, folder: Path, times: int, vary: dict[str, Vary]
-) -> RowFile:
+def _times(source: Path, file: RowFile, folder: Path, times: int, vary: dict[str, Vary]) -> RowFile:
     """``file`` as many times over, some columns of each copy varied."""
     places = {file.columns.index(column): by for column, by in vary.items()}
 
