@@ -46,6 +46,10 @@ class Whereabouts:
         """The one thing to do next."""
         if self.adopted:
             return self.to_adopt
+        if self.last and self.last.standing() is Verdict.RUNNING:
+            return (
+                f"wait until it has ended; nexus-reimport record show {self.environment} shows it"
+            )
         if self.undecided:
             decisions = wording.amount(len(self.undecided), "decision")
             return f"make {decisions} in {self.environment}.toml, then: {self._run}"

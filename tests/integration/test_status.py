@@ -59,6 +59,8 @@ def test_each_point_of_the_way_has_one_thing_to_do_next(clinic: Clinic, rehearse
 def test_a_stopped_run_and_a_database_that_is_not_adopted_are_told(clinic: Clinic) -> None:
     run = record.create(environments.load(DEV))
     run.journal(Event.STARTED, stage="snapshot")
+    with run.at_work():
+        assert next_of().startswith("wait until it has ended; ")
     run.journal(Event.FAILED, stage="snapshot", kind="SourceError", what="x", exit_code=3)
     run.seal()
     assert next_of() == f"nexus-reimport run {DEV}"
