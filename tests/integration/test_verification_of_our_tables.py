@@ -1,0 +1,112 @@
+"""Verification after COMMIT: our own tables, of this run and of earlier ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from nexus_reimport import runbook
+from support.clinic import ROLE, Clinic
+from support.verifying import failed, verified
+
+ROW, REMEMBERED = "the_run_is_written_down_in_the_database", "what_was_loaded_is_remembered"
+UNDO = "the_undo_data_is_whole"
+# what is done to our own tables after COMMIT; {undo} is the schema of the run's undo data
+OWN = {
+    "the run's row is gone": ("DELETE FROM nexus_reimport.runs", ROW),
+    "the runs are gone": ("DROP TABLE nexus_reimport.runs", ROW),
+    "another person has approved": ("UPDATE nexus_reimport.runs SET approved_by = 'x'", ROW),
+    "another digest was approved": ("UPDATE nexus_reimport.runs SET digest = 'x'", ROW),
+    "the run is of another environment": ("UPDATE nexus_reimport.runs SET environment = 'x'", ROW),
+    "the run was of another kind": ("UPDATE nexus_reimport.runs SET kind = 'relink'", ROW),
+    "the run was undone": ("UPDATE nexus_reimport.runs SET undone_by = 'x'", ROW),
+    "the undo data lies elsewhere": (
+        "UPDATE nexus_reimport.runs SET undo = jsonb_set(undo, '{{schema}}', '\"public\"')",
+        ROW,
+    ),
+    "a fingerprint is another one": (
+        "UPDATE nexus_reimport.runs SET after = jsonb_set(after, '{{notes,rows}}', '1')",
+        ROW,
+    ),
+    "what the run's row says is no description of undo data": (
+        "UPDATE nexus_reimport.runs SET undo = '[1]', before = '7'",
+        ROW,
+    ),
+    "a run that nobody has made": (
+        "INSERT INTO nexus_reimport.runs (run, environment, digest, approved_by, before, after)"
+        " VALUES ('x', 'sandbox-dev', '', '', '{{}}', '{{}}')",
+        ROW,
+    ),
+    "what was loaded is forgotten": ("TRUNCATE nexus_reimport.loaded", REMEMBERED),
+    "what was loaded is gone": ("DROP TABLE nexus_reimport.loaded", REMEMBERED),
+    "two records have become each other's rows": (
+        "UPDATE nexus_reimport.loaded l SET nexus_id = o.nexus_id FROM nexus_reimport.loaded o"
+        " WHERE (l.filemaker_id, o.filemaker_id) IN (SELECT min(filemaker_id), max(filemaker_id)"
+        " FROM nexus_reimport.loaded WHERE entity = 'patients' UNION SELECT max(filemaker_id),"
+        " min(filemaker_id) FROM nexus_reimport.loaded WHERE entity = 'patients')",
+        REMEMBERED,
+    ),
+    "a record that was not loaded": (
+        "INSERT INTO nexus_reimport.loaded VALUES ('patients', 'x', 'y')",
+        REMEMBERED,
+    ),
+    "the undo data is gone": ("DROP SCHEMA {undo} CASCADE", UNDO),
+    "a table of the undo data is empty": ("TRUNCATE {undo}.patients", UNDO),
+    "a row of the undo data is changed": (
+        "UPDATE {undo}.patients SET last_name = last_name || ' ' WHERE id = (SELECT"
+        " min(id::text)::uuid FROM {undo}.patients)",
+        UNDO,
+    ),
+    "a row of the undo data is there twice": (
+        "INSERT INTO {undo}.notes SELECT * FROM {undo}.notes LIMIT 1",
+        UNDO,
+    ),
+    "what the run has left is forgotten": ("TRUNCATE {undo}.after_notes", UNDO),
+    "what the run has left is another thing": (
+        "UPDATE {undo}.after_notes SET hash = md5(hash) WHERE key = (SELECT min(key::text)::uuid"
+        " FROM {undo}.after_notes)",
+        UNDO,
+    ),
+    "the links before are forgotten": ("TRUNCATE {undo}.links_documents", UNDO),
+    "a link before is another one": ("UPDATE {undo}.links_documents SET object_id = id", UNDO),
+    "the links after are forgotten": ("TRUNCATE {undo}.after_links_images", UNDO),
+    "what was loaded before is another thing": (
+        "INSERT INTO {undo}.own_loaded VALUES ('patients', 'x', 'y')",
+        UNDO,
+    ),
+    "what pointed at the rows is another thing": (
+        "INSERT INTO {undo}.own_pointed_at VALUES ('x', 'y', 1)",
+        UNDO,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_our_own_tables_that_are_not_as_the_run_has_left_them_stop_it(
+    done: tuple[Clinic, runbook.Runbook], name: str
+) -> None:
+    clinic, book = done
+    statement, found_by = OWN[name]
+    undo = clinic.value("SELECT undo ->> 'schema' FROM nexus_reimport.runs", role=ROLE)
+    clinic.do(statement.format(undo=undo), role=ROLE)
+    result = failed(verified(book))[found_by]
+    assert result.blocks
+    assert result.sample
+
+
+def test_the_row_of_an_earlier_run_must_stay_what_it_was(
+    done: tuple[Clinic, runbook.Runbook],
+) -> None:
+    clinic, first = done
+    second = clinic.whole()
+    assert not failed(verified(second)).keys() & {ROW, REMEMBERED, UNDO}
+    change = "UPDATE nexus_reimport.runs SET {} WHERE run = '" + first.run.id + "'"
+    clinic.do(change.format("seal = 'x'"), role=ROLE)  # written late: no part of it
+    assert not failed(verified(second)).keys() & {ROW}
+    clinic.do("UPDATE nexus_reimport.runs SET number = number + 5", role=ROLE)  # of all: no gap
+    assert failed(verified(second))[ROW].sample == (f"{first.run.id} is changed",)
+    clinic.do("UPDATE nexus_reimport.runs SET number = number - 5", role=ROLE)
+    assert not failed(verified(second)).keys() & {ROW}
+    clinic.do(change.format("approved_by = 'x'"), role=ROLE)
+    assert failed(verified(second))[ROW].sample == (f"{first.run.id} is changed",)
+    clinic.do(f"DELETE FROM nexus_reimport.runs WHERE run = '{first.run.id}'", role=ROLE)
+    assert failed(verified(second))[ROW].sample == (f"{first.run.id} is gone",)
