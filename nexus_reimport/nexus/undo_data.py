@@ -136,6 +136,7 @@ def foretell(
         transaction.let_go_first()
         query = _hashed(rows, part.key, hashed_columns(part))
         transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(undo.after(part), query))
+        # Autovacuum sees no table of an open transaction; the planner would guess its size.
         transaction.execute(sql.SQL("ANALYZE {}").format(undo.after(part)))
         foretold[part] = fingerprint_after(transaction.connection, undo, part)
     return foretold
@@ -229,6 +230,7 @@ def _pointing_at_new(
     parts = {part.table: part for part in undo.tables}
     for reference in known:
         target = parts.get(reference.target)
+        # A wiped table's own references are put back with its rows.
         if target is None or reference.table in parts:
             continue
         yield sql.SQL(
@@ -322,4 +324,5 @@ def dump_links_before(
 
 
 def _named(prefix: str, name: str) -> str:
+    # PostgreSQL would cut it in silence, and the name that is remembered would be another.
     return (prefix + name)[:LONGEST_NAME]

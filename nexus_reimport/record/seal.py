@@ -69,6 +69,7 @@ def write(
         "Bag-Software-Agent": f"nexus_reimport {nexus_reimport.__version__}",
     }
     text, unsigned = _signed(folder, facts, signing)
+    # The last moment at which somebody's data in the record can still keep it open.
     look()
     _close(folder, text)
     if unsigned:
@@ -106,6 +107,7 @@ def _tag_manifest(folder: Path, facts: dict[str, object]) -> bytes:
 
 def _close(folder: Path, text: bytes) -> None:
     link = Link(chain.number(folder), folder.name, private.sha256(text))
+    # Noted before it is sealed: what a kill leaves in between, the next command completes.
     chain.note_last(folder.parent, link)
     private.replace(folder / bag.TAG_MANIFEST, text)
     index.write(folder.parent)
@@ -122,6 +124,7 @@ def _describe(folder: Path, judged: verdict.Verdict) -> str:
 
 def _judge(payload: Path, run: str, environment: str) -> verdict.Verdict:
     """The verdict, in the journal and in a file of its own."""
+    # Judged as sealed: a run that waits for an approval is given up by its seal.
     judged = verdict.judge([*journal.read(payload), journal.Entry(Event.SEALED, {})])
     journal.append(payload, Event.SEALED, verdict=judged)
     events = journal.read(payload)

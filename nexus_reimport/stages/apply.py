@@ -190,8 +190,8 @@ class _Work:
     def do(self) -> Applied:
         """Every step up to COMMIT."""
         plan, step = self._request.plan, self._transaction.step
-        # as much as possible before the locks: from then on the clinic's writers wait
-        # Nobody waits for a temporary table: only our own session sees it.
+        # As much as possible before the locks: from then on the clinic's writers wait. Nobody
+        # waits for a temporary table, which only our own session sees.
         with step("copy into temporary tables"):
             self._transaction.fix_session()
             registry.make(self._connection)

@@ -129,8 +129,10 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
         "--exit-on-error",  # a copy that is restored in part would prove nothing
         "--no-password",
         "--jobs=2",
+        # Only a superuser, or a member of every owner, could set these.
         "--no-owner",
         "--no-privileges",
+        # A copy has nobody to send its changes to.
         "--no-publications",
         # A copy that subscribes would take in what another server sends.
         "--no-subscriptions",
@@ -242,6 +244,7 @@ def _csv(connection: Connection, schema: str, table: str, path: Path) -> int:
     text that a spreadsheet would compute.
     """
     command = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT (FORMAT csv, HEADER true)")
+    # Of a step that was run before: a private file is only ever made, never written into.
     path.unlink(missing_ok=True)
     with (
         private.create(path) as file,
