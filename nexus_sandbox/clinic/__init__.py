@@ -81,7 +81,7 @@ def generate(scale: float = 1.0, seed: int = 20251109) -> Clinic:
     Raises:
         SandboxError: the scale is out of range.
     """
-    if not 0.01 <= scale <= 1:
+    if not 0.01 <= scale <= 1000:
         raise SandboxError(
             f"a clinic cannot be generated at {scale:g} times the real size",
             state="nothing was generated",

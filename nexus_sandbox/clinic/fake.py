@@ -47,11 +47,28 @@ class Fake:
         self._mobiles = self.random.sample(range(10_000), 10_000)
         self._landlines = self.random.sample(range(80_000), 80_000)
         self._serial = 0
+        # For clinics larger than the real one; apart, so that smaller ones stay as they are.
+        self._more = Random(f"{seed}:more")
 
     def _mixed(self, parts: tuple[str, str, str]) -> list[str]:
         names = ["".join(name) for name in product(*(part.split() for part in parts))]
         self.random.shuffle(names)
         return names
+
+    def _surname(self) -> str:
+        """One that was not given before; when the short ones are used up, longer ones."""
+        if not self._surnames:
+            first, middle, last = (part.split() for part in _SURNAMES)
+            longer = product(first, middle, middle, last)
+            self._surnames = ["".join(name) for name in longer]
+            self._more.shuffle(self._surnames)
+        return self._surnames.pop()
+
+    def _number(self, left: list[int], count: int) -> int:
+        """One of ``count``. When all are used up they begin again: people share a telephone."""
+        if not left:
+            left += self._more.sample(range(count), count)
+        return left.pop()
 
     def _give(self, kind: str, *values: str) -> str:
         self.given.setdefault(kind, {}).update(dict.fromkeys(values))
@@ -71,14 +88,14 @@ class Fake:
 
     def last_name(self) -> str:
         """A unique last name; some are hard to write."""
-        last = self._surnames.pop()
+        last = self._surname()
         form = self.random.random()
         if form < 0.03:
             last = last.replace("o", "ö", 1).replace("e", "é", 1)
         elif form < 0.05:
             last = f"O'{last}"
         elif form < 0.07:
-            last = f"{last}-{self._surnames.pop()}"
+            last = f"{last}-{self._surname()}"
         elif form < 0.08:
             last = f"van der {last}"
         return last
@@ -91,7 +108,7 @@ class Fake:
 
     def mobile(self) -> str:
         """A mobile number, 0491 57x xxx, as people write it."""
-        number = self._mobiles.pop()
+        number = self._number(self._mobiles, 10_000)
         digits = f"049157{number:04}"
         spelt = f"{digits[:4]} {digits[4:7]} {digits[7:]}"
         self._give("phone", spelt, digits, international(digits), international(digits)[1:])
@@ -99,7 +116,7 @@ class Fake:
 
     def landline(self) -> str:
         """Of the blocks 5550 and 7010 of an area, written in one of three ways."""
-        number = self._landlines.pop()
+        number = self._number(self._landlines, 80_000)
         area, block = _AREAS[number // 20_000], ("5550", "7010")[number // 10_000 % 2]
         end = f"{number % 10_000:04}"
         forms = (f"({area}) {block} {end}", f"{area} {block} {end}", f"{area}{block}{end}")
@@ -152,7 +169,7 @@ class Fake:
 
     def company(self, trade: str) -> str:
         """A firm's name."""
-        return self._give("company", f"{self._surnames.pop()} {trade} Pty Ltd")
+        return self._give("company", f"{self._surname()} {trade} Pty Ltd")
 
     def message(self, text: str) -> str:
         """Record a text message, if it is long enough to be unique."""

@@ -42,7 +42,7 @@ def fill(stack: Stack, clinic: Clinic) -> None:
         objects = meanwhile.submit(_fill_buckets, stack, clinic)
         for name in ENVIRONMENTS:
             make_template(server, template(name), clinic.nexus(name))
-            _copy_template(server, name)
+            copy_template(server, name)
         objects.result()
 
 
@@ -50,7 +50,7 @@ def reset_databases(stack: Stack) -> None:
     """Create both databases again from their templates; sessions connected to them are ended."""
     for name in ENVIRONMENTS:
         stack.postgres.drop_database(database(name))
-        _copy_template(stack.postgres, name)
+        copy_template(stack.postgres, name)
 
 
 def refill_buckets(stack: Stack) -> None:
@@ -142,7 +142,7 @@ def grant(postgres: Postgres, database: str, mapping: FieldMapping | None = None
             administrator.execute(given.encode())
 
 
-def _copy_template(server: Postgres, name: str) -> None:
+def copy_template(server: Postgres, name: str) -> None:
     """A copy of a template: what is granted on the database itself is no part of it."""
     server.create_database(database(name), template=template(name), owner=OWNER)
     grant(server, database(name))

@@ -1,0 +1,135 @@
+"""A made-up clinic for one measurement: its servers, its environment, its databases."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nexus_reimport import CHECKOUT
+from nexus_reimport.settings import FOLDER_VARIABLE
+from nexus_sandbox.clinic import generate
+from nexus_sandbox.clinic.layouts import ONLY_ODATA
+from nexus_sandbox.filemaker import file
+from nexus_sandbox.filemaker.server import FileMakerServer
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
+from nexus_sandbox.stack import SEED, fill
+from nexus_sandbox.stack.access import (
+    OWNER,
+    ROLE,
+    Stack,
+    bucket,
+    database,
+    template,
+)
+
+KIND, ENVIRONMENT = "dev", "sandbox-dev"
+_LIMITS = ("at_most = ", "max_writers_wait = ")  # of the environment's file: they grow with scale
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """A running clinic. ``pids`` are its servers', by name; ``made`` the seconds to make it."""
+
+    scale: float
+    stack: Stack
+    environments: Path
+    pids: dict[str, int]
+    made: float
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of it lies but PostgreSQL's data."""
+        return self.stack.folder
+
+    def fresh(self, name: str) -> str:
+        """A new database as Nexus is found; gives its name."""
+        self.stack.postgres.create_database(name, template=template(KIND), owner=OWNER)
+        fill.grant(self.stack.postgres, name)
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop one of those."""
+        self.stack.postgres.drop_database(name)
+
+
+@contextmanager
+def running(scale: float) -> Iterator[Clinic]:
+    """A clinic ``scale`` times as large as the real one; removed at the end with all its data.
+
+    PostgreSQL has its default settings and writes to the disk as in production.
+    """
+    began = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="nexus-benchmark-"))
+    before = os.environ.get(FOLDER_VARIABLE)
+    try:
+        made_up = generate(scale)
+        file.save(made_up.filemaker, folder / "filemaker")
+        with (
+            PostgresServer.start(folder / "postgres") as postgres,
+            S3Server.start(folder / "s3", [bucket(KIND)]) as s3,
+        ):
+            password = secrets.token_urlsafe(24)
+            filemaker = FileMakerServer.start(
+                folder / "filemaker", port=0, password=password, only_odata=ONLY_ODATA
+            )
+            try:
+                server = postgres.access.with_role(OWNER).with_role(ROLE)
+                server.remember(folder / "postgres")
+                s3.access.fill(bucket(KIND), made_up.objects(KIND))
+                fill.make_template(server, template(KIND), made_up.nexus(KIND))
+                del made_up
+                fill.copy_template(server, KIND)
+                stack = Stack(folder, scale, SEED, server, s3.access, filemaker.port, password)
+                environments = _environments(stack)
+                os.environ[FOLDER_VARIABLE] = str(environments)
+                pids = {"PostgreSQL": postgres.pid, "S3": s3.pid, "FileMaker": filemaker.pid}
+                yield Clinic(scale, stack, environments, pids, time.monotonic() - began)
+            finally:
+                filemaker.stop()
+                s3.remove()
+                postgres.remove()
+    finally:
+        os.environ.pop(FOLDER_VARIABLE, None)
+        if before is not None:
+            os.environ[FOLDER_VARIABLE] = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _environments(stack: Stack, name: str = "environments", of: str = "") -> Path:
+    """The sandbox's environment file for this clinic, with limits that fit its size."""
+    folder = stack.folder / name / "environments"
+    folder.mkdir(parents=True)
+    text = (CHECKOUT / "runbook" / "environments" / f"{ENVIRONMENT}.toml").read_text("utf-8")
+    lines = [_scaled(line, max(1.0, stack.scale)) for line in text.splitlines()]
+    text = "\n".join(lines).replace("../../", "../")
+    if of:
+        text = text.replace(f'database = "{database(KIND)}"', f'database = "{of}"')
+    # The self-test of the verification takes minutes, and is no part of a run's work.
+    text += "\n[rehearsal]\nself_test = false\n"
+    (folder / f"{ENVIRONMENT}.toml").write_text(text, encoding="utf-8")
+    stack.write_secrets(folder)
+    return folder
+
+
+def _scaled(line: str, scale: float) -> str:
+    for name in _LIMITS:
+        if line.startswith(name):
+            return f"{name}{int(int(line.removeprefix(name).split()[0]) * scale * 1.2)}"
+    return line
+
+
+def beside(clinic: Clinic, name: str, of: str) -> Clinic:
+    """The same clinic with the database ``of``, and records of its own: those made so far."""
+    stack = clinic.stack
+    environments = _environments(stack, name, of)
+    for place in ("runs", "private"):
+        shutil.copytree(clinic.environments.parent / place, environments.parent / place)
+    return replace(clinic, environments=environments)

@@ -1,0 +1,48 @@
+"""The floors: what the same work costs when it is written by hand, without any check.
+
+python -m benchmarks.floors --scale 1
+"""
+
+from __future__ import annotations
+
+import json
+
+from benchmarks import child, commands, loops, scripts, stages, tools
+from benchmarks.clinic import Clinic, running
+from benchmarks.meter import Cost
+
+PAGES = (100, 1000)
+REPEAT = 3  # times, of which the median counts; once for larger clinics
+
+
+def of(clinic: Clinic) -> list[Cost]:
+    """The cost of each floor; the clinic has a run with a plan, and its database is unchanged."""
+    book = stages.opened()
+    costs = [child.cost(clinic, "benchmarks.floors", str(page)) for page in PAGES]
+    for cost in (
+        *tools.measured(clinic, book),
+        *scripts.measured(clinic, book, REPEAT if clinic.scale <= 1 else 1),
+    ):
+        cost.scale = clinic.scale
+        commands.say(cost)
+        costs.append(cost)
+    return costs
+
+
+def _loops(given: child.Given) -> Cost:
+    return loops.measured(stages.opened(), given.servers, int(given.what))
+
+
+def main() -> None:
+    """Measure every floor, and print a table."""
+    for scale in commands.scales(__doc__):
+        with running(scale) as clinic:
+            stages.of(clinic, stages.TO_PLAN)
+            of(clinic)
+
+
+if __name__ == "__main__":
+    if (given := child.given()) is not None:
+        print(json.dumps(_loops(given).saved()))
+    else:
+        main()

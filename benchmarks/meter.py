@@ -1,0 +1,95 @@
+"""What a piece of work cost: seconds, processor, memory, bytes."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+
+@dataclass(slots=True)
+class Cost:
+    """The cost of one piece of work.
+
+    ``cpu`` and ``peak`` (bytes) are those of its own process, with the processes that it started;
+    ``servers`` is the processor time of each server meanwhile. ``wait`` is how long writers wait
+    for it, ``wait_cpu`` the processor time of all in that time.
+    """
+
+    name: str
+    scale: float = 0.0
+    seconds: float = 0.0
+    cpu: float = 0.0
+    servers: dict[str, float] = field(default_factory=dict)
+    peak: int = 0
+    rows: int = 0
+    bytes: int = 0
+    wait: float = 0.0
+    wait_cpu: float = 0.0
+    facts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def all_cpu(self) -> float:
+        """Processor seconds of everybody."""
+        return self.cpu + sum(self.servers.values())
+
+    @classmethod
+    def of(cls, saved: Mapping[str, Any]) -> Self:
+        """The cost that ``saved`` describes."""
+        return cls(**saved)
+
+    def saved(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return asdict(self)
+
+
+def cpu_of(pid: int) -> float:
+    """Processor seconds of a process, of those that it started, and of those that have ended."""
+    total = 0.0
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system
+                total += times.children_user + times.children_system
+    return total
+
+
+def own_cpu() -> float:
+    """Processor seconds of this process and of those that it started and that have ended."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, who))
+
+
+def peak() -> int:
+    """The most memory that this process, or the largest one that it started, has had; bytes."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    own = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) * 1024
+
+
+@contextmanager
+def measuring(
+    name: str, servers: Mapping[str, int], folder: Path | None = None
+) -> Iterator[Cost]:
+    """The cost of the block, complete at its end; ``bytes`` is what it wrote into ``folder``."""
+    cost = Cost(name)
+    before = {server: cpu_of(pid) for server, pid in servers.items()}
+    held, cpu, began = _size(folder), own_cpu(), time.monotonic()
+    yield cost
+    cost.seconds, cost.cpu = time.monotonic() - began, own_cpu() - cpu
+    cost.servers = {server: cpu_of(pid) - before[server] for server, pid in servers.items()}
+    cost.peak, cost.bytes = peak(), cost.bytes or max(0, _size(folder) - held)
+
+
+def _size(folder: Path | None) -> int:
+    if folder is None:
+        return 0
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

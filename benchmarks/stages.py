@@ -1,0 +1,244 @@
+"""The stages of a run, each measured in a fresh process.
+
+python -m benchmarks.stages --scale 1
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from benchmarks import child, commands
+from benchmarks.clinic import ENVIRONMENT, Clinic, beside, running
+from benchmarks.meter import Cost, cpu_of, measuring, own_cpu
+from nexus_reimport import record, runbook
+from nexus_reimport import settings as environments
+from nexus_reimport.model import Census, Plan, Snapshot
+from nexus_reimport.nexus import deployment
+from nexus_reimport.runbook import Runbook, rollback
+from nexus_sandbox.stack.access import ROLE, database
+
+MODULE = "benchmarks.stages"
+LOCKED, AGAIN = "wait for locks", "nexus_again"
+
+
+@dataclass(slots=True)
+class Here:
+    """This process, which measures one stage: the servers, and the run that is named."""
+
+    servers: dict[str, int]
+    run: str
+    marks: list[float] = field(default_factory=list)
+
+    def book(self) -> Runbook:
+        """The run, so that the processor time at the end of each step is noted."""
+        return runbook.resume(ENVIRONMENT, self.run, lambda _: self.note)
+
+    def note(self, done: int, total: int) -> None:
+        """A step has ended: note the processor time so far."""
+        self.marks.append(own_cpu() + cpu_of(self.servers["PostgreSQL"]))
+
+    def since_locked(self, timings: dict[str, float]) -> float:
+        """Processor seconds of ours and PostgreSQL's since the locks were taken."""
+        return self.marks[-1] - self.marks[list(timings).index(LOCKED)]
+
+
+Stage = Callable[[Here], Cost]
+
+
+def _snapshot(here: Here) -> Cost:
+    book = runbook.begin(ENVIRONMENT)
+    with measuring("snapshot", here.servers, book.folder) as cost:
+        taken = book.snapshot()
+    cost.rows = sum(e.rows for e in taken.extracts.values())
+    cost.facts["bytes_read"] = sum(c.bytes_read for c in taken.channels)
+    return cost
+
+
+def _census(here: Here) -> Cost:
+    book = here.book()
+    with measuring("census", here.servers, book.folder) as cost:
+        cost.rows = book.census().objects
+    return cost
+
+
+def _survey(here: Here) -> Cost:
+    book = here.book()
+    with measuring("survey and backup", here.servers, book.folder) as cost:
+        surveyed, saved = book.survey_and_backup()
+    cost.rows = sum(t.fingerprint.rows for t in surveyed.tables.values())
+    cost.facts["dump"] = saved.dump_bytes
+    return cost
+
+
+def _plan(here: Here) -> Cost:
+    book = here.book()
+    with measuring("plan", here.servers, book.folder) as cost:
+        planned = book.plan()
+    cost.rows = sum(e.rows_after for e in planned.entities.values())
+    return cost
+
+
+def _checks(here: Here) -> Cost:
+    book = here.book()
+    with measuring("checks before", here.servers, book.folder) as cost:
+        report = book.check_before()
+    cost.rows = _planned_rows(book)
+    if report.blocking:
+        sys.exit("; ".join(r.check for r in report.blocking))
+    return cost
+
+
+def _rehearse(here: Here) -> Cost:
+    book = here.book()
+    with measuring("rehearsal", here.servers, book.folder) as cost:
+        rehearsed = book.rehearse()
+    cost.rows, cost.wait = _planned_rows(book), rehearsed.writers_waited
+    cost.facts.update({f"seconds: {name}": s for name, s in rehearsed.times.items()})
+    return cost
+
+
+def _execute(here: Here) -> Cost:
+    book = here.book()
+    book.propose()
+    book.approve(rehearsed=True)
+    return _applied(here, book, "execute")
+
+
+def _applied(here: Here, book: Runbook, name: str) -> Cost:
+    here.marks.clear()
+    with measuring(name, here.servers, book.folder) as cost:
+        applied = book.apply()
+    cost.rows, cost.wait = _planned_rows(book), applied.writers_waited
+    cost.wait_cpu = here.since_locked(applied.timings)
+    cost.facts["rows written"] = sum(applied.written.values())
+    cost.facts.update({f"seconds: {step}": s for step, s in applied.timings.items()})
+    return cost
+
+
+def _verify(here: Here) -> Cost:
+    book = here.book()
+    with measuring("verify", here.servers, book.folder) as cost:
+        report = book.verify()
+    cost.rows = _planned_rows(book)
+    if report.blocking:
+        sys.exit("; ".join(r.check for r in report.blocking))
+    return cost
+
+
+def _seal(here: Here) -> Cost:
+    book = here.book()
+    with measuring("sign off and seal", here.servers, book.folder) as cost:
+        book.sign_off()
+        book.seal()
+    cost.rows = _planned_rows(book)
+    return cost
+
+
+def _roll_back(here: Here) -> Cost:
+    back = rollback.begin(ENVIRONMENT, bar=lambda _: here.note)
+    back.back_up()
+    back.preview()
+    back.propose()
+    back.approve(rehearsed=True)
+    here.marks.clear()
+    with measuring("rollback", here.servers, back.run.private) as cost:
+        undone = back.undo()
+    cost.rows, cost.wait = sum(undone.put_back.values()), undone.writers_waited
+    cost.wait_cpu = here.since_locked(undone.timings)
+    cost.facts["rows written"] = sum(undone.written.values())
+    cost.facts.update({f"seconds: {step}": s for step, s in undone.timings.items()})
+    if back.verify().blocking:
+        sys.exit("the rollback is not exact")
+    return cost
+
+
+def _again(here: Here) -> Cost:
+    """A second run from the same FileMaker: it is planned afresh, and finds nothing to write."""
+    settings = environments.load(ENVIRONMENT)
+    first = record.find(settings, here.run)
+    book = runbook.begin(ENVIRONMENT, bar=lambda _: here.note)
+    read, listed = first.load(Snapshot), first.load(Census)
+    files = [e.file for e in read.extracts.values()] + [listed.file]
+    for file in (*files, *([read.cleaned] if read.cleaned else [])):
+        os.link(first.private / file.name, book.folder / file.name)
+    book.run.save(read)
+    book.run.save(listed)
+    book.survey_and_backup()
+    book.plan()
+    approve_unrehearsed(book)
+    return _applied(here, book, "execute, nothing changed")
+
+
+def approve_unrehearsed(book: Runbook) -> None:
+    """Approve a plan whose dry run was made inside the transaction, without a copy."""
+    book.check_before()
+    book.run.save(book._rehearse_inside(book.run.load(Plan), "a benchmark"), "rehearsal")
+    book.propose()
+    book.approve(rehearsed=True)
+
+
+def _planned_rows(book: Runbook) -> int:
+    return sum(e.rows_after for e in book.run.load(Plan).entities.values())
+
+
+STAGES: dict[str, Stage] = {
+    "snapshot": _snapshot,
+    "census": _census,
+    "survey": _survey,
+    "plan": _plan,
+    "checks": _checks,
+    "rehearse": _rehearse,
+    "execute": _execute,
+    "verify": _verify,
+    "seal": _seal,
+    "roll_back": _roll_back,
+    "again": _again,
+}
+TO_PLAN = ("snapshot", "census", "survey", "plan")
+A_RUN = (*TO_PLAN, "checks", "rehearse", "execute", "verify", "seal")
+
+
+def opened() -> Runbook:
+    """The clinic's one open run."""
+    return runbook.resume(ENVIRONMENT)
+
+
+def of(clinic: Clinic, stages: Sequence[str] = A_RUN) -> list[Cost]:
+    """The cost of each of these stages of one run."""
+    return [child.cost(clinic, MODULE, stage) for stage in stages]
+
+
+def afterwards(clinic: Clinic) -> list[Cost]:
+    """After a run: the same again, on a copy, where nothing has changed; then the way back."""
+    run = record.every(environments.load(ENVIRONMENT))[-1].id
+    return [_unchanged(clinic, run), child.cost(clinic, MODULE, "roll_back")]
+
+
+def _unchanged(clinic: Clinic, run: str) -> Cost:
+    server = clinic.stack.postgres
+    server.create_database(AGAIN, template=database("dev"))
+    copy = beside(clinic, "again", AGAIN)
+    with server.connect(AGAIN, ROLE) as connection:
+        deployment.adopt(connection, ENVIRONMENT, this_is_a_copy=True)
+    cost = child.cost(copy, MODULE, "again", run)
+    clinic.drop(AGAIN)
+    return cost
+
+
+def main() -> None:
+    """Measure every stage, and print a table."""
+    for scale in commands.scales(__doc__):
+        with running(scale) as clinic:
+            of(clinic)
+            afterwards(clinic)
+
+
+if __name__ == "__main__":
+    if (told := child.given()) is not None:
+        print(json.dumps(STAGES[told.what](Here(told.servers, told.run)).saved()))
+    else:
+        main()
