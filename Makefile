@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-fast crash lint lab sandbox down lock notebooks clean
+.PHONY: help demo test test-fast crash bench bench-guard lint lab sandbox down lock notebooks clean
 
 help:
 	@echo "make demo       the whole sequence on a made-up clinic: dev, then prod"
 	@echo "make test       the whole test suite"
 	@echo "make test-fast  what needs no server: about half of the suite, in a minute"
 	@echo "make crash      the crash matrix: every step times every fault, about 45 minutes"
+	@echo "make bench      measure against the same work by hand: SCALE=1,10; writes docs/performance.md"
+	@echo "make bench-guard  fail if a ratio to the work by hand has become much worse: two minutes"
 	@echo "make lint       ruff, mypy, and that imports run one way"
 	@echo "make lab        JupyterLab on copies of the pages, with the sandbox running"
 	@echo "make notebooks  execute the runbook's notebooks on the sandbox and keep their outputs"
@@ -38,6 +40,12 @@ test-fast: $(READY)
 
 crash: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m crash $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks --scales $(if $(SCALE),$(SCALE),1)
+
+bench-guard: $(READY)
+	$(BIN)/python -m benchmarks.guard
 
 lint: $(READY)
 	$(BIN)/ruff check .

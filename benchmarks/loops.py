@@ -15,7 +15,6 @@ import requests
 from benchmarks.clinic import ENVIRONMENT
 from benchmarks.meter import Cost, measuring
 from nexus_reimport import settings as environments
-from nexus_reimport.files import rowfile  # noqa: F401 - so that both sides have imported the same
 from nexus_reimport.model import Extract, Snapshot
 from nexus_reimport.runbook import Runbook
 from nexus_reimport.settings import FileMaker
@@ -57,7 +56,7 @@ def _data_api(place: FileMaker, extract: Extract, page: int, token: str) -> tupl
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {token}"
         while rows < extract.rows:
-            asked = {"_offset": rows + 1, "_limit": page, "portal": "[]"}
+            asked: dict[str, int | str] = {"_offset": rows + 1, "_limit": page, "portal": "[]"}
             answer = session.get(url, params=asked, timeout=600)
             answer.raise_for_status()
             size += len(answer.content)
@@ -77,7 +76,6 @@ def _odata(place: FileMaker, extract: Extract, page: int, token: str) -> tuple[i
             size += len(answer.content)
             content = json.loads(answer.content)
             rows += len(content["value"])
-            link = urljoin(link, content.get("@odata.nextLink", "")) if (
-                "@odata.nextLink" in content
-            ) else ""
+            onward = next((v for name, v in content.items() if name.endswith("nextLink")), "")
+            link = urljoin(link, onward) if onward else ""
     return rows, size

@@ -76,9 +76,7 @@ def peak() -> int:
 
 
 @contextmanager
-def measuring(
-    name: str, servers: Mapping[str, int], folder: Path | None = None
-) -> Iterator[Cost]:
+def measuring(name: str, servers: Mapping[str, int], folder: Path | None = None) -> Iterator[Cost]:
     """The cost of the block, complete at its end; ``bytes`` is what it wrote into ``folder``."""
     cost = Cost(name)
     before = {server: cpu_of(pid) for server, pid in servers.items()}

@@ -51,7 +51,9 @@ class Table:
             differing=self.place("differing"),
             key=sql.Identifier(self.key),
             columns=names(self.columns),
-            set=sql.SQL(", ").join(sql.SQL("{0} = w.{0}").format(sql.Identifier(c)) for c in columns),
+            set=sql.SQL(", ").join(
+                sql.SQL("{0} = w.{0}").format(sql.Identifier(c)) for c in columns
+            ),
         )
 
 
@@ -112,24 +114,42 @@ class Script:
         self._links_aside()
         yield
         self.connection.execute("SET CONSTRAINTS ALL DEFERRED")
-        self.each(reversed(self.wiped), "DELETE FROM {table} AS t USING {differing} AS d"
-                  " WHERE d.key = t.{key} AND d.what = 'gone'")
-        self.each(self.wiped, f"{_UPDATE} FROM {{wanted}} AS w JOIN {{differing}} AS d"
-                  " ON d.key = w.{key} AND d.what = 'changed' WHERE t.{key} = w.{key}")
-        self.each(self.wiped, f"{_INSERT} FROM {{wanted}} AS w WHERE w.{{key}} IN"
-                  " (SELECT key FROM {differing} WHERE what = 'new')")
+        self.each(
+            reversed(self.wiped),
+            "DELETE FROM {table} AS t USING {differing} AS d"
+            " WHERE d.key = t.{key} AND d.what = 'gone'",
+        )
+        self.each(
+            self.wiped,
+            f"{_UPDATE} FROM {{wanted}} AS w JOIN {{differing}} AS d"
+            " ON d.key = w.{key} AND d.what = 'changed' WHERE t.{key} = w.{key}",
+        )
+        self.each(
+            self.wiped,
+            f"{_INSERT} FROM {{wanted}} AS w WHERE w.{{key}} IN"
+            " (SELECT key FROM {differing} WHERE what = 'new')",
+        )
         self.each(self.links, _SET_LINKS)
 
     def way_back(self) -> Iterator[None]:
         """What undoes script B, from the rows that it has kept."""
         yield
         self.connection.execute("SET CONSTRAINTS ALL DEFERRED")
-        self.each(reversed(self.wiped), "DELETE FROM {table} AS t USING {differing} AS d"
-                  " WHERE d.key = t.{key} AND d.what = 'new'")
-        self.each(self.wiped, f"{_UPDATE} FROM {{aside}} AS w JOIN {{differing}} AS d"
-                  " ON d.key = w.{key} AND d.what = 'changed' WHERE t.{key} = w.{key}")
-        self.each(self.wiped, f"{_INSERT} FROM {{aside}} AS w WHERE w.{{key}} IN"
-                  " (SELECT key FROM {differing} WHERE what = 'gone')")
+        self.each(
+            reversed(self.wiped),
+            "DELETE FROM {table} AS t USING {differing} AS d"
+            " WHERE d.key = t.{key} AND d.what = 'new'",
+        )
+        self.each(
+            self.wiped,
+            f"{_UPDATE} FROM {{aside}} AS w JOIN {{differing}} AS d"
+            " ON d.key = w.{key} AND d.what = 'changed' WHERE t.{key} = w.{key}",
+        )
+        self.each(
+            self.wiped,
+            f"{_INSERT} FROM {{aside}} AS w WHERE w.{{key}} IN"
+            " (SELECT key FROM {differing} WHERE what = 'gone')",
+        )
         self.each(self.links, f"{_UPDATE} FROM {{aside}} AS w WHERE t.{{key}} = w.{{key}}")
 
     def run(self, halves: Callable[[], Iterator[None]], name: str, end: str = "COMMIT") -> Cost:

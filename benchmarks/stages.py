@@ -19,6 +19,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.model import Census, Plan, Snapshot
 from nexus_reimport.nexus import deployment
 from nexus_reimport.runbook import Runbook, rollback
+from nexus_sandbox.stack import fill
 from nexus_sandbox.stack.access import ROLE, database
 
 MODULE = "benchmarks.stages"
@@ -199,7 +200,8 @@ STAGES: dict[str, Stage] = {
     "again": _again,
 }
 TO_PLAN = ("snapshot", "census", "survey", "plan")
-A_RUN = (*TO_PLAN, "checks", "rehearse", "execute", "verify", "seal")
+FROM_PLAN = ("checks", "rehearse", "execute", "verify", "seal")
+A_RUN = (*TO_PLAN, *FROM_PLAN)
 
 
 def opened() -> Runbook:
@@ -221,6 +223,7 @@ def afterwards(clinic: Clinic) -> list[Cost]:
 def _unchanged(clinic: Clinic, run: str) -> Cost:
     server = clinic.stack.postgres
     server.create_database(AGAIN, template=database("dev"))
+    fill.grant(server, AGAIN)
     copy = beside(clinic, "again", AGAIN)
     with server.connect(AGAIN, ROLE) as connection:
         deployment.adopt(connection, ENVIRONMENT, this_is_a_copy=True)

@@ -13,6 +13,7 @@ from benchmarks.meter import Cost, measuring
 from nexus_reimport.nexus import pg_tools
 from nexus_reimport.nexus.postgres import connected, scalar
 from nexus_reimport.runbook import Runbook
+from nexus_sandbox.postgres.access import SUPERUSER
 from nexus_sandbox.stack.access import OWNER, database, template
 
 _TABLES = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'public'"
@@ -27,19 +28,35 @@ def measured(clinic: Clinic, book: Runbook) -> list[Cost]:
         version = str(scalar(connection, "SHOW server_version"))
     programs = pg_tools.folder(version, book.settings.postgres.binaries)
     dump = folder / "bare.dump"
-    asked = [programs / "pg_dump", "--format=custom", "--compress=1", f"--file={dump}"]
-    costs = [_program(clinic, "pg_dump alone", [*asked, clinic.stack.dsn(database(KIND))], folder)]
+    asked: list[str | Path] = [
+        programs / "pg_dump",
+        "--format=custom",
+        "--compress=1",
+        f"--file={dump}",
+    ]
+    costs = [_program(clinic, "pg_dump alone", asked, database(KIND), folder)]
     with _empty(clinic, "bare_restore") as name:
-        into = f"--dbname={clinic.stack.dsn(name)}"
-        given = [programs / "pg_restore", "--no-owner", "--no-privileges", into, dump]
-        costs.append(_program(clinic, "pg_restore alone", given, folder))
+        flags = ("--no-owner", "--no-privileges", f"--dbname={name}")
+        given: list[str | Path] = [programs / "pg_restore", *flags, dump]
+        costs.append(_program(clinic, "pg_restore alone", given, name, folder))
     costs += _copies(clinic, folder)
     return costs
 
 
-def _program(clinic: Clinic, name: str, command: list[str | Path], folder: Path) -> Cost:
+def _program(
+    clinic: Clinic, name: str, command: list[str | Path], database: str, folder: Path
+) -> Cost:
+    server = clinic.stack.postgres
+    environment = {
+        "PATH": os.defpath,
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(server.port),
+        "PGDATABASE": database,
+        "PGUSER": SUPERUSER,
+        "PGPASSWORD": server.passwords[SUPERUSER],
+    }
     with measuring(name, clinic.pids, folder) as cost:
-        subprocess.run([str(part) for part in command], check=True, env={"PATH": os.defpath})
+        subprocess.run([str(part) for part in command], check=True, env=environment)
     cost.peak = 0  # it would be that of this process
     return cost
 
@@ -57,14 +74,12 @@ def _copies(clinic: Clinic, folder: Path) -> Iterator[Cost]:
                         for block in copy:
                             file.write(block)
                     out.rows += cursor.rowcount
-    yield out
     server.create_database(_BARE, template=template(KIND), owner=OWNER)
     try:
         with server.connect(_BARE, OWNER) as target:
             for number, table in enumerate(tables):
-                target.execute(
-                    f"CREATE TABLE public.bare_{number} AS SELECT * FROM {table} WITH NO DATA".encode()
-                )
+                made = f"CREATE TABLE public.bare_{number} AS SELECT * FROM {table} WITH NO DATA"
+                target.execute(made.encode())
             with measuring("plain COPY in", clinic.pids) as into:
                 for number, path in enumerate(texts.values()):
                     with path.open("rb") as file, target.cursor() as cursor:
@@ -72,10 +87,10 @@ def _copies(clinic: Clinic, folder: Path) -> Iterator[Cost]:
                             while block := file.read(1 << 16):
                                 copy.write(block)
                         into.rows += cursor.rowcount
-        into.bytes = out.bytes
+        into.bytes, into.peak, out.peak = out.bytes, 0, 0
     finally:
         clinic.drop(_BARE)
-    yield into
+    yield from (out, into)
 
 
 @contextmanager

@@ -1,0 +1,49 @@
+"""What the package costs, as multiples of what the same work costs by hand in the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from benchmarks import scripts
+from benchmarks.meter import Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """One comparison: a measure of one cost, divided by the same or another measure of its floor.
+
+    ``goal`` is the most that is wanted, None where nothing was promised.
+    """
+
+    what: str
+    of: str
+    floor: str
+    measure: str
+    goal: float | None = None
+
+    def value(self, costs: Iterable[Cost], scale: float) -> float | None:
+        """The ratio at one scale; None where one side was not measured."""
+        at = {cost.name: cost for cost in costs if cost.scale == scale}
+        if self.of not in at or self.floor not in at:
+            return None
+        floor = float(getattr(at[self.floor], self.measure))
+        return float(getattr(at[self.of], self.measure)) / floor if floor else None
+
+
+RATIOS = (
+    Ratio("writers' wait / script A", "execute", scripts.A, "wait", 0.6),
+    Ratio("writers' wait / script B", "execute", scripts.B, "wait", 1.3),
+    Ratio("writers' wait, CPU / script A", "execute", scripts.A, "wait_cpu"),
+    Ratio("writers' wait, CPU / script B", "execute", scripts.B, "wait_cpu"),
+    Ratio("nothing changed / script B", "execute, nothing changed", scripts.B, "wait"),
+    Ratio("rollback / the way back of B", "rollback", scripts.BACK, "wait", 1.3),
+    Ratio("extraction / bare loops", "snapshot", "bare HTTP loops, 1,000 a page", "seconds", 1.2),
+    Ratio(
+        "extraction, client CPU / bare loops", "snapshot", "bare HTTP loops, 1,000 a page", "cpu"
+    ),
+    Ratio("survey and backup / pg_dump", "survey and backup", "pg_dump alone", "seconds"),
+    Ratio("rehearsal / pg_restore", "rehearsal", "pg_restore alone", "seconds"),
+    Ratio("plan / plain COPY in", "plan", "plain COPY in", "seconds"),
+    Ratio("verify / COPY out", "verify", "plain COPY out", "seconds"),
+)
