@@ -18,8 +18,8 @@ from benchmarks.meter import Cost
 from nexus_reimport.model import Plan
 from nexus_reimport.stages import apply
 
-SMALL, LARGE = 0.1, 0.3  # times the real size
-REPEAT = 5
+SMALL, LARGE = 0.05, 0.2  # times the real size
+REPEAT = 3
 DRY_RUN = "dry run"
 
 

@@ -27,13 +27,13 @@ def measured(book: Runbook, servers: dict[str, int], page: int) -> Cost:
     place = environments.load(ENVIRONMENT).filemaker
     extracts = sorted(book.run.load(Snapshot).extracts.values(), key=lambda e: -e.rows)
     token = _login(place)
-    with measuring(f"bare HTTP loops, {page:,} a page", servers) as cost:
-        with ThreadPoolExecutor(place.workers) as pool:
-            read = [
-                pool.submit(_odata if e.channel == "odata" else _data_api, place, e, page, token)
-                for e in extracts
-            ]
-            results = [future.result() for future in read]
+    name = f"bare HTTP loops, {page:,} a page"
+    with measuring(name, servers) as cost, ThreadPoolExecutor(place.workers) as pool:
+        read = [
+            pool.submit(_odata if e.channel == "odata" else _data_api, place, e, page, token)
+            for e in extracts
+        ]
+        results = [future.result() for future in read]
     cost.rows, cost.bytes = sum(rows for rows, _ in results), sum(size for _, size in results)
     return cost
 

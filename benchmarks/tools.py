@@ -36,8 +36,8 @@ def measured(clinic: Clinic, book: Runbook) -> list[Cost]:
     ]
     costs = [_program(clinic, "pg_dump alone", asked, database(KIND), folder)]
     with _empty(clinic, "bare_restore") as name:
-        flags = ("--no-owner", "--no-privileges", f"--dbname={name}")
-        given: list[str | Path] = [programs / "pg_restore", *flags, dump]
+        into = ("--no-owner", "--no-privileges", f"--dbname={name}")
+        given: list[str | Path] = [programs / "pg_restore", *into, dump]
         costs.append(_program(clinic, "pg_restore alone", given, name, folder))
     costs += _copies(clinic, folder)
     return costs

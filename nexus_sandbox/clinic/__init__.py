@@ -85,7 +85,7 @@ def generate(scale: float = 1.0, seed: int = 20251109) -> Clinic:
         raise SandboxError(
             f"a clinic cannot be generated at {scale:g} times the real size",
             state="nothing was generated",
-            next="choose a scale from 0.01 to 1",
+            next="choose a scale from 0.01 to 1000",
         )
     facts = Facts(seed, scale, Fake(seed))
     for part in (clinics, people, appointments, writing, files):
