@@ -32,8 +32,8 @@ _LIBRARIES = ("psycopg", "pyarrow", "requests", "sqlalchemy", "papermill")
 def keep(costs: Sequence[Cost], path: Path) -> None:
     """Write the figures with the machine and the versions that they were measured with."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept = {"machine": machine(), "costs": [cost.saved() for cost in costs]}
-    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    figures = {"machine": machine(), "costs": [cost.saved() for cost in costs]}
+    path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, str]:
@@ -53,23 +53,37 @@ def machine() -> dict[str, str]:
     }
 
 
+def kept(path: Path) -> dict[str, Any]:
+    """The figures that ``keep`` wrote."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
 def write(results: Path = RESULTS, page: Path = PAGE) -> None:
     """Write the page and its picture from the figures of ``results``."""
-    kept = json.loads(results.read_text(encoding="utf-8"))
-    costs = [Cost.of(saved) for saved in kept["costs"]]
-    text = TEXT.read_text(encoding="utf-8")
+    figures = kept(results)
+    page.write_text(page_of(figures), encoding="utf-8")
+    picture = page.parent / PICTURE
+    picture.parent.mkdir(exist_ok=True)
+    _draw(_costs(figures), picture)
+
+
+def page_of(figures: dict[str, Any]) -> str:
+    """The text of the page."""
+    costs, text = _costs(figures), TEXT.read_text(encoding="utf-8")
     parts = {
         "ratios": _ratios(costs),
         "stages": _stages(costs),
         "growth": _growth(costs),
-        "machine": _table(("", ""), kept["machine"].items()),
+        "machine": _table(("", ""), figures["machine"].items()),
     }
     for name, part in parts.items():
         text = text.replace(f"<!-- {name} -->", part)
-    page.write_text(text, encoding="utf-8")
-    picture = page.parent / PICTURE
-    picture.parent.mkdir(exist_ok=True)
-    _draw(costs, picture)
+    return text
+
+
+def _costs(figures: dict[str, Any]) -> list[Cost]:
+    return [Cost.of(saved) for saved in figures["costs"]]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -1,0 +1,51 @@
+"""What the benchmarks compute from what they have measured."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from benchmarks import growth, guard, ratios, report, scripts
+from benchmarks.meter import Cost
+
+
+def test_an_exponent_is_one_where_cost_grows_with_size_and_two_where_with_its_square() -> None:
+    costs = [Cost("a", 1, cpu=2), Cost("a", 10, cpu=20), Cost("b", 1, cpu=1)]
+    costs += [Cost("c", 1, cpu=2), Cost("c", 10, cpu=200)]
+    found = growth.exponents(costs)
+    assert found == {"a": pytest.approx(1), "c": pytest.approx(2)}
+    assert growth.extrapolated(2, 1, 100) == 200
+    assert math.isclose(growth.exponent(1, 8, 2), 3)
+
+
+def test_a_ratio_is_of_one_scale_and_is_not_there_where_its_floor_was_not_measured() -> None:
+    costs = [Cost("execute", 1, wait=0.3), Cost(scripts.A, 1, wait=0.6), Cost("execute", 10)]
+    assert ratios.RATIOS[0].value(costs, 1) == pytest.approx(0.5)
+    assert ratios.RATIOS[0].value(costs, 10) is None
+
+
+def test_the_guard_names_what_is_beyond_its_bound_and_nothing_else() -> None:
+    at_bound = {bound: bound.most for bound in (guard.WAIT, guard.READING)}
+    assert guard.exceeded(at_bound) == []
+    (line,) = guard.exceeded({**at_bound, guard.WAIT: guard.WAIT.most + 0.1})
+    assert line.startswith(guard.WAIT.what)
+
+
+def test_the_guard_asks_for_what_a_person_would_notice() -> None:
+    names = {"plan", "survey and backup", "checks before"}
+    costs = [Cost(name, scale, cpu=scale) for name in names for scale in (guard.SMALL, guard.LARGE)]
+    costs += [
+        Cost("snapshot", guard.LARGE, cpu=3),
+        Cost("bare HTTP loops, 1,000 a page", guard.LARGE, cpu=1),
+        Cost(guard.DRY_RUN, guard.LARGE, wait_cpu=9),
+        Cost(scripts.A, guard.LARGE, wait_cpu=1),
+    ]
+    (line,) = guard.exceeded(guard.values(costs))
+    assert line.startswith(guard.WAIT.what)
+
+
+def test_the_page_of_performance_is_made_from_the_kept_figures() -> None:
+    page = report.PAGE.read_text(encoding="utf-8")
+    assert page == report.page_of(report.kept(report.RESULTS))
+    assert (report.PAGE.parent / report.PICTURE).is_file()
