@@ -32,8 +32,8 @@ class Bound:
     measured: float
 
 
-WAIT = Bound("CPU in the writers' wait / script A's", 2.0, 1.0)
-READING = Bound("CPU of our process in the extraction / that of bare loops", 12.0, 6.0)
+WAIT = Bound("CPU in the writers' wait / script A's", 2.0, 1.07)
+READING = Bound("CPU of our process in the extraction / that of bare loops", 12.0, 5.5)
 GROWTH = 1.35  # exponent of CPU from SMALL to LARGE; quadratic work would give nearly 2
 GROWING = ("plan", "survey and backup", "checks before")
 

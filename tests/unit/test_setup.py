@@ -61,7 +61,7 @@ def test_continuous_integration_calls_what_the_readme_names_and_nothing_else() -
     commands = [line for line in lines if line and not line.startswith(("#", "set ", "cd "))]
     readme = (ROOT / "README.md").read_text()
     assert commands.pop(0) == ".ci/browser"
-    assert commands == ["make lint", "make test"]
+    assert commands == ["make lint", "make test", "make bench-guard"]
     assert all(command in readme for command in commands)
 
 
