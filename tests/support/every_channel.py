@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from nexus_reimport.filemaker import Field, Page, Product, ReadRequest, Source
 from nexus_reimport.filemaker.cleaning import REPETITION
 from nexus_reimport.filemaker.data_api import DataApi
@@ -326,3 +328,17 @@ EXPORTS = FilesChannel(
 )
 SERVERS = (DATA_API, ODATA)
 ALL = (*SERVERS, EXPORTS)
+
+every_channel = pytest.mark.parametrize("channel", ALL, ids=str)
+every_server = pytest.mark.parametrize("channel", SERVERS, ids=str)
+
+
+def of_servers(common, **own):
+    """Each case that all servers have in common, and each of its own, for each of them."""
+    return [
+        pytest.param(
+            channel, *(case if isinstance(case, tuple) else (case,)), id=f"{channel}-{name}"
+        )
+        for channel in SERVERS
+        for name, case in (common | own[channel.name]).items()
+    ]
