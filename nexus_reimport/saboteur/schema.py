@@ -427,6 +427,13 @@ def a_view_is_added(scene: Scene) -> int:
 
 
 @kind(_TABLE)
+def the_schema_has_another_comment(scene: Scene) -> int:
+    """Somebody has written something beside the name of the application's schema."""
+    schema = sql.Identifier(scene.database.schema)
+    return _define(scene, "COMMENT ON SCHEMA {} IS 'nobody planned'", schema)
+
+
+@kind(_TABLE)
 def a_wiped_table_is_followed_whole(scene: Scene) -> int:
     """Replication sends whole rows of the patients."""
     return _alter(scene, scene.people, "REPLICA IDENTITY FULL")

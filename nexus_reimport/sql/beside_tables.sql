@@ -69,10 +69,20 @@ JOIN named t ON t.oid = d.refobjid
 JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
 WHERE s.relkind = 'S'
 UNION ALL
-SELECT true, 'view ' || name, CASE relkind WHEN 'm' THEN 'materialized' ELSE 'a view' END,
+SELECT true, 'view ' || name, CASE relkind WHEN 'm' THEN 'materialized' ELSE 'a view' END || CASE WHEN relispopulated THEN '' ELSE ', never filled' END,
        pg_catalog.pg_get_viewdef(oid)
 FROM named
 WHERE relkind IN ('v', 'm')
+UNION ALL
+SELECT true, 'trigger ' || g.tgname || ' of ' || name, g.tgenabled::text, pg_catalog.pg_get_triggerdef(g.oid)
+FROM named
+JOIN pg_catalog.pg_trigger g ON g.tgrelid = named.oid AND NOT g.tgisinternal
+WHERE relkind = 'v'
+UNION ALL
+SELECT true, 'rule ' || r.rulename || ' of ' || name, r.ev_enabled::text, pg_catalog.pg_get_ruledef(r.oid)
+FROM named
+JOIN pg_catalog.pg_rewrite r ON r.ev_class = named.oid AND r.rulename <> '_RETURN'
+WHERE relkind = 'v'
 UNION ALL
 SELECT true, 'grants on ' || name, 'as granted',
        coalesce(relacl, pg_catalog.acldefault(CASE relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner))::text
@@ -85,6 +95,7 @@ WHERE relkind IN ('S', 'v', 'm')
 UNION ALL
 SELECT true, 'function ' || p.oid::regprocedure::text, p.prokind::text,
        concat_ws(' ', CASE WHEN p.prokind <> 'a' THEN pg_catalog.pg_get_functiondef(p.oid) END,
+                 (SELECT to_jsonb(g)::text FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = p.oid),
                  pg_catalog.pg_get_function_result(p.oid), pg_catalog.pg_get_userbyid(p.proowner),
                  coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))::text)
 FROM pg_catalog.pg_proc p
@@ -93,20 +104,25 @@ WHERE NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend d
     WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 UNION ALL
-SELECT true, 'type ' || t.oid::regtype::text, CASE t.typtype WHEN 'e' THEN 'an enumeration' ELSE 'a domain' END,
-       concat_ws(' ', pg_catalog.format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault,
+SELECT true, 'type ' || t.oid::regtype::text,
+       CASE t.typtype WHEN 'e' THEN 'an enumeration' WHEN 'r' THEN 'a range' WHEN 'c' THEN 'composite' ELSE 'a domain' END,
+       concat_ws(' ', pg_catalog.pg_get_userbyid(t.typowner), t.typacl,
+                 (SELECT to_jsonb(r)::text FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid),
+                 pg_catalog.format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault,
                  (SELECT string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder)
                     FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid),
                  (SELECT string_agg(k.conname || pg_catalog.pg_get_constraintdef(k.oid), ',' ORDER BY k.conname)
                     FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid))
 FROM pg_catalog.pg_type t
 JOIN spaces s ON s.oid = t.typnamespace
-WHERE t.typtype IN ('d', 'e')
+LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+WHERE (t.typtype IN ('d', 'e', 'r') OR c.relkind = 'c')
   AND NOT EXISTS (
       SELECT FROM pg_catalog.pg_depend d
       WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e')
 UNION ALL
-SELECT true, 'extension ' || extname, extversion, '' FROM pg_catalog.pg_extension
+SELECT true, 'extension ' || extname, extversion, concat_ws(' ', extnamespace::regnamespace, extowner::regrole)
+FROM pg_catalog.pg_extension
 UNION ALL
 SELECT true, 'schema ' || nspname, pg_catalog.pg_get_userbyid(nspowner),
        coalesce(nspacl, pg_catalog.acldefault('n', nspowner))::text
@@ -114,7 +130,7 @@ FROM spaces
 UNION ALL
 SELECT true, 'database', pg_catalog.pg_get_userbyid(d.datdba),
        concat_ws(' ', coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba)), d.datconnlimit, d.datallowconn,
-                 d.datistemplate)
+                 d.datistemplate, pg_catalog.shobj_description(d.oid, 'pg_database'))
 FROM pg_catalog.pg_database d
 WHERE d.datname = current_database()
 UNION ALL
@@ -127,7 +143,17 @@ UNION ALL
 SELECT true, o.type || ' ' || o.identity, 'is there',
        concat_ws(' ', others.definition,
                  CASE others.classid WHEN 'pg_catalog.pg_statistic_ext'::regclass
-                      THEN pg_catalog.pg_get_statisticsobjdef(others.objid) END)
+                      THEN pg_catalog.pg_get_statisticsobjdef(others.objid) END,
+                 (SELECT to_jsonb(c)::text FROM pg_catalog.pg_collation c
+                  WHERE c.oid = others.objid AND others.classid = 'pg_catalog.pg_collation'::regclass),
+                 (SELECT to_jsonb(r)::text FROM pg_catalog.pg_operator r
+                  WHERE r.oid = others.objid AND others.classid = 'pg_catalog.pg_operator'::regclass),
+                 (SELECT to_jsonb(d)::text FROM pg_catalog.pg_ts_dict d
+                  WHERE d.oid = others.objid AND others.classid = 'pg_catalog.pg_ts_dict'::regclass),
+                 (SELECT string_agg(concat_ws(' ', m.maptokentype, m.mapseqno, m.mapdict::regdictionary), ','
+                                    ORDER BY m.maptokentype, m.mapseqno)
+                  FROM pg_catalog.pg_ts_config_map m
+                  WHERE m.mapcfg = others.objid AND others.classid = 'pg_catalog.pg_ts_config'::regclass))
 FROM others
 CROSS JOIN LATERAL pg_catalog.pg_identify_object(others.classid, others.objid, 0) o
 -- Below 16384 are the objects that initdb makes (FirstNormalObjectId).
@@ -136,21 +162,32 @@ UNION ALL
 SELECT true, 'comment on ' || o.type || ' ' || o.identity, 'a comment', d.description
 FROM pg_catalog.pg_description d
 CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) o
-WHERE d.objoid >= 16384 AND (o.schema IS NULL OR o.schema IN (SELECT nspname FROM spaces))
+WHERE (d.objoid >= 16384 OR d.classoid = 'pg_catalog.pg_namespace'::regclass AND d.objoid IN (SELECT oid FROM spaces))
+  AND (o.schema IS NULL OR o.schema IN (SELECT nspname FROM spaces))
   AND (d.classoid, d.objoid) NOT IN (SELECT * FROM of_extensions)
 UNION ALL
 SELECT true, 'storage of ' || t.name, coalesce(nullif(concat_ws(', ', t.reloptions::text, o.reloptions::text), ''), 'as usual'),
-       (SELECT i.relname::text FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
-        WHERE x.indrelid = t.oid AND x.indisclustered)
+       concat_ws(' ',
+           (SELECT i.relname::text FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+            WHERE x.indrelid = t.oid AND x.indisclustered),
+           CASE WHEN t.relkind = 'S' THEN t.relpersistence END, nullif(t.reloftype, 0)::regtype,
+           (SELECT s.spcname FROM pg_catalog.pg_tablespace s WHERE s.oid = t.reltablespace),
+           (SELECT concat_ws(' ', w.ftserver, w.ftoptions) FROM pg_catalog.pg_foreign_table w WHERE w.ftrelid = t.oid))
 FROM named t
 LEFT JOIN pg_catalog.pg_class o ON o.oid = t.reltoastrelid
-WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f')
+WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 UNION ALL
 SELECT true, 'columns of ' || t.name, 'in their order',
        string_agg(concat_ws(' ', a.attname, a.attstorage, a.attstattarget, a.attoptions, a.attfdwoptions,
-                            to_jsonb(a) ->> 'attcompression'), ',' ORDER BY a.attnum)
+                            to_jsonb(a) ->> 'attcompression',
+                            -- Of tables these have lines of their own.
+                            CASE WHEN t.relkind IN ('v', 'm', 'c')
+                                 THEN concat_ws(' ', pg_catalog.format_type(a.atttypid, a.atttypmod), a.attcollation,
+                                                a.attacl, pg_catalog.pg_get_expr(f.adbin, f.adrelid)) END),
+                  ',' ORDER BY a.attnum)
 FROM named t
 JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
 GROUP BY t.name
 UNION ALL

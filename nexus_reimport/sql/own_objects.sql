@@ -37,6 +37,19 @@ SELECT s.nspname || '.' || c.relname, CASE c.relkind WHEN 'r' THEN 'table' ELSE 
            (SELECT string_agg('policy ' || p.polname, ', ' ORDER BY p.polname) FROM pg_catalog.pg_policy p
             WHERE p.polrelid = c.oid),
            CASE WHEN c.relrowsecurity THEN 'row level security' END,
+           -- A crash empties it, and a replica has nothing of it.
+           CASE WHEN c.relpersistence = 'u' THEN 'unlogged' END,
+           (SELECT string_agg('constraint ' || k.conname, ', ' ORDER BY k.conname) FROM pg_catalog.pg_constraint k
+            WHERE k.conrelid = c.oid AND k.contype NOT IN ('p', 'n')
+              AND NOT (k.contype = 'c' AND s.nspname = %(own)s AND c.relname IN ('deployment', 'restores'))),
+           (SELECT string_agg('a default of ' || a.attname, ', ' ORDER BY a.attname)
+            FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+            WHERE f.adrelid = c.oid AND s.nspname = %(own)s
+              AND pg_catalog.pg_get_expr(f.adbin, f.adrelid)
+                  NOT IN ($$''::text$$, $$'reimport'::text$$, 'clock_timestamp()', 'now()', 'true')),
+           (SELECT string_agg('unique index ' || i.relname, ', ' ORDER BY i.relname)
+            FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+            WHERE x.indrelid = c.oid AND x.indisunique AND NOT x.indisprimary),
            (SELECT 'a table below it' FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid) LIMIT 1)), ''),
        (SELECT names FROM readers r WHERE r.place = s.nspname || '.' || c.relname)
 FROM spaces s

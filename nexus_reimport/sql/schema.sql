@@ -84,7 +84,7 @@ FROM named
 JOIN pg_catalog.pg_attribute a ON a.attrelid = named.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
 UNION ALL
 SELECT true, 'row level security of ' || name,
-       CASE WHEN relforcerowsecurity THEN 'forced' WHEN relrowsecurity THEN 'on' ELSE 'off' END, ''
+       CASE WHEN relrowsecurity THEN 'on' ELSE 'off' END || CASE WHEN relforcerowsecurity THEN ', forced' ELSE '' END, ''
 FROM named
 UNION ALL
 SELECT true, 'policy ' || o.polname || ' of ' || name, CASE WHEN o.polpermissive THEN 'permissive' ELSE 'restrictive' END,
@@ -94,7 +94,9 @@ FROM named
 JOIN pg_catalog.pg_policy o ON o.polrelid = named.oid
 UNION ALL
 SELECT true, 'replica identity of ' || name,
-       CASE relreplident WHEN 'd' THEN 'the primary key' WHEN 'n' THEN 'none' WHEN 'f' THEN 'all columns' ELSE 'an index' END, ''
+       CASE relreplident WHEN 'd' THEN 'the primary key' WHEN 'n' THEN 'none' WHEN 'f' THEN 'all columns' ELSE 'an index' END,
+       (SELECT i.relname::text FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+        WHERE x.indrelid = named.oid AND x.indisreplident)
 FROM named
 UNION ALL
 SELECT true, 'publication ' || p.pubname || ' of ' || name, 'publishes',

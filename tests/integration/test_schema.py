@@ -16,7 +16,7 @@ from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import null_journal
 from nexus_reimport.model import Report
-from nexus_reimport.nexus import schema
+from nexus_reimport.nexus import inventory, schema
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.nexus.transaction import Reports, Transaction
 from nexus_reimport.runbook import rollback
@@ -210,6 +210,84 @@ def test_every_change_of_the_schema_is_told_by_its_object(more: Altered, change:
         connection.execute(change)
         told = "\n".join(schema.differences(was, schema.describe(connection, mapping)))
     assert re.search({**CHANGES, **BY_THE_SUPERUSER}[change], told), told
+
+
+# what is there -> what somebody makes of it after COMMIT, and the object that is named
+BESIDE_TABLES = {
+    "CREATE AGGREGATE practice.a(int) (SFUNC = int4pl, STYPE = int4)": (
+        "CREATE OR REPLACE AGGREGATE practice.a(int) (SFUNC = int4mi, STYPE = int4)",
+        "function practice.a.integer.: another definition",
+    ),
+    "CREATE TYPE practice.r AS RANGE (SUBTYPE = int4)": (
+        "DROP TYPE practice.r; CREATE TYPE practice.r AS RANGE (SUBTYPE = int8)",
+        "type practice.r: another definition",
+    ),
+    "CREATE TYPE practice.c AS (a int)": (
+        "ALTER TYPE practice.c ALTER ATTRIBUTE a TYPE bigint",
+        "columns of practice.c: another definition",
+    ),
+    "CREATE DOMAIN practice.d AS text": (
+        "REVOKE USAGE ON DOMAIN practice.d FROM PUBLIC",
+        "type practice.d: another definition",
+    ),
+    "CREATE TEXT SEARCH CONFIGURATION practice.t (COPY = simple)": (
+        "ALTER TEXT SEARCH CONFIGURATION practice.t DROP MAPPING FOR word",
+        "text search configuration practice.t: another definition",
+    ),
+    "CREATE COLLATION practice.l (LOCALE = 'C')": (
+        "DROP COLLATION practice.l; CREATE COLLATION practice.l (LOCALE = 'POSIX')",
+        "collation practice.l: another definition",
+    ),
+    "CREATE VIEW practice.v AS SELECT 1 AS one": (
+        "CREATE TRIGGER x INSTEAD OF INSERT ON practice.v"
+        " FOR EACH ROW EXECUTE FUNCTION practice.nothing()",
+        "trigger x of practice.v: did not exist",
+    ),
+    "CREATE VIEW practice.v AS SELECT 2 AS one": (
+        "CREATE RULE x AS ON INSERT TO practice.v DO INSTEAD NOTHING",
+        "rule x of practice.v: did not exist",
+    ),
+    "CREATE VIEW practice.v AS SELECT 3 AS one": (
+        "ALTER VIEW practice.v ALTER one SET DEFAULT 2",
+        "columns of practice.v: another definition",
+    ),
+    "CREATE VIEW practice.v AS SELECT 4 AS one": (
+        "GRANT SELECT (one) ON practice.v TO PUBLIC",
+        "columns of practice.v: another definition",
+    ),
+    "CREATE MATERIALIZED VIEW practice.m AS SELECT 1 AS one": (
+        "REFRESH MATERIALIZED VIEW practice.m WITH NO DATA",
+        "view practice.m: materialized then, materialized, never filled now",
+    ),
+    "ALTER TABLE practice.site FORCE ROW LEVEL SECURITY": (
+        "ALTER TABLE practice.site ENABLE ROW LEVEL SECURITY",
+        "row level security of practice.site: off, forced then, on, forced now",
+    ),
+    'ALTER TABLE "Other One".log ALTER n SET NOT NULL;'
+    ' CREATE UNIQUE INDEX i ON "Other One".log (n); CREATE UNIQUE INDEX j ON "Other One".log (n);'
+    ' ALTER TABLE "Other One".log REPLICA IDENTITY USING INDEX i': (
+        'ALTER TABLE "Other One".log REPLICA IDENTITY USING INDEX j',
+        "replica identity of Other One.log: another definition",
+    ),
+    "CREATE SEQUENCE practice.s": (
+        "ALTER SEQUENCE practice.s SET UNLOGGED",
+        "storage of practice.s: another definition",
+    ),
+    "SELECT": ("COMMENT ON SCHEMA public IS 'x'", "comment on schema public"),
+}
+
+
+@pytest.mark.parametrize("there", BESIDE_TABLES)
+def test_every_change_beside_the_tables_is_told_by_its_object(more: Altered, there: str) -> None:
+    change, told = BESIDE_TABLES[there]
+    with more.admin.transaction(force_rollback=True):
+        more.admin.execute("SET LOCAL search_path = pg_catalog")
+        more.admin.execute(there)
+        was = inventory.describe(more.admin)
+        assert inventory.describe(more.admin) == was
+        more.admin.execute(change)
+        differences = schema.differences(was, inventory.describe(more.admin))
+    assert re.search(told, "\n".join(differences)), differences
 
 
 def test_what_does_no_harm_is_no_change(more: Altered) -> None:
