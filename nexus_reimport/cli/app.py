@@ -37,7 +37,7 @@ from nexus_reimport.cli.output import (
 from nexus_reimport.cli.sign import sign
 from nexus_reimport.cli.status import status
 from nexus_reimport.errors import ReimportError, SettingsError, unforeseen
-from nexus_reimport.interrupt import Interrupted, listening
+from nexus_reimport.interrupt import Interrupted, leave_no_core, listening
 
 if TYPE_CHECKING:
     from nexus_reimport.model import Proposal
@@ -273,6 +273,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     given = _in_order(sys.argv[1:] if arguments is None else arguments)
     VOLUME.quiet, VOLUME.verbose = False, False
+    leave_no_core()
     if given == ["--json"]:  # help for people is no JSON
         sys.exit(_fail(given, 2, _misused(PROGRAM)))
     try:

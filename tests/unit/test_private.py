@@ -224,6 +224,22 @@ def test_what_a_holder_writes_is_read_by_who_does_not_hold_it(tmp_path: Path) ->
         assert path.read_bytes() == b"token"
 
 
+def test_a_command_and_what_it_starts_leave_no_core_dump(tmp_path: Path) -> None:
+    dying = """
+import resource, subprocess
+from nexus_reimport.cli import main
+_, hard = resource.getrlimit(resource.RLIMIT_CORE)
+resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+try:
+    main(["--help"])
+except SystemExit:
+    subprocess.run([sys.executable, "-c", "import os; os.abort()"], cwd=sys.argv[1], check=False)
+print(resource.getrlimit(resource.RLIMIT_CORE)[0], list(Path(sys.argv[1]).iterdir()), flush=True)
+"""
+    told, _ = python(dying, tmp_path).communicate()
+    assert told.splitlines()[-1] == "0 []"
+
+
 def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(NEW)
