@@ -111,14 +111,42 @@ def _of_call(node: ast.Call, module: str) -> Iterator[Message]:
     kind = name if name in kinds() else PASSED_ON.get(name, "") if is_ours else ""
     if not kind or not node.args:
         return
-    todo = next((k.value for k in node.keywords if k.arg == "next"), None)
-    if name in ("transient", "Refusal"):
-        todo = node.args[-1]
+    todo = _remedy(node, name)
     known = _constants(module)
     todos = {_tidy(text): None for text in _texts(todo, known)} if todo else {}
     for words in _texts(node.args[0], known):
         first = words.partition("\n")[0]
         yield Message(module, kind, _tidy(first), " or ".join(filter(_has_words, todos)))
+
+
+def _remedy(node: ast.Call, name: str) -> ast.expr | None:
+    """What the error says to do next: as it is given, or as the function that makes it gives it."""
+    if name in ("transient", "Refusal"):
+        return node.args[-1]
+    given = next((k.value for k in node.keywords if k.arg == "next"), None)
+    if given is not None or name not in PASSED_ON:
+        return given
+    makers = (
+        n for tree in _modules().values() for n in tree.body if isinstance(n, ast.FunctionDef)
+    )
+    maker = next((n for n in makers if n.name == name), None)
+    calls = (n for n in ast.walk(maker) if isinstance(n, ast.Call)) if maker else ()
+    return next((k.value for call in calls for k in call.keywords if k.arg == "next"), None)
+
+
+def without_remedy() -> list[str]:
+    """Where an error is made that does not say what to do next, and its first words."""
+    found = []
+    for module, tree in _modules().items():
+        for node in ast.walk(tree):
+            name = getattr(getattr(node, "func", None), "id", "")
+            if not isinstance(node, ast.Call) or name not in kinds() or not node.args:
+                continue
+            is_passed_on = any(k.arg is None for k in node.keywords)  # as **lines
+            todo = _remedy(node, name)
+            if not is_passed_on and (todo is None or _texts(todo) == [""]):
+                found.append(f"{module}, line {node.lineno}: {_texts(node.args[0])[0]}")
+    return found
 
 
 @cache

@@ -31,7 +31,10 @@ def load(name: str, base: Folder | None = None) -> FieldMapping:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise MappingError(f"the mapping {name} is not valid TOML: {error}") from None
+        raise MappingError(
+            f"the mapping {name} is not valid TOML: {error}",
+            next="correct that line of the mapping's file, then run again",
+        ) from None
     mapping, found = _validated(raw)
     if mapping is not None:
         found += problems.find(mapping)
@@ -150,4 +153,6 @@ def _text(name: str, base: Folder | None) -> str:
     try:
         return textfile.read(path)
     except textfile.Undecodable as error:
-        raise MappingError(error.message(path)) from None
+        raise MappingError(
+            error.message(path), where=str(path), next="save the mapping as UTF-8, then run again"
+        ) from None

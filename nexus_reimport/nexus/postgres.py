@@ -124,7 +124,12 @@ def scrubbed(where: str, state: str) -> Iterator[None]:
 
 def _ours(error: object, where: str, state: str) -> TargetError:
     if not isinstance(error, psycopg.Error):
-        return TargetError("PostgreSQL's driver failed", where=where, state=state)
+        return TargetError(
+            "PostgreSQL's driver failed",
+            where=where,
+            state=state,
+            next="look at the server's log; then run this step again",
+        )
     if error.sqlstate == denied.SQLSTATE:
         return denied.error(error, where, state)
     diag = error.diag

@@ -6,30 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from nexus_reimport import naming
 from nexus_reimport.events import Event
 from nexus_reimport.record.journal import Entry
 
-STAGES = {
-    "snapshot": "read FileMaker",
-    "census": "list the files in S3",
-    "survey_and_backup": "read Nexus and back it up",
-    "plan": "plan",
-    "sample": "hash some files in S3",
-    "checks_before": "checks before",
-    "rehearsal": "rehearsal",
-    "activity": "who else writes",
-    "proposal": "proposal",
-    "drift": "FileMaker since the dry run",
-    "approval": "approval",
-    "apply": "reimport",
-    "checks_after": "checks after",
-    "sign_off": "sign-off",
-    "back_up": "back up what is there now",
-    "look": "what would be taken back",
-    "rollback_proposal": "proposal",
-    "undo": "rollback",
-    "checks_rollback": "checks after",
-}
 OF_THE_PREFLIGHT = (
     "snapshot",
     "census",
@@ -99,11 +79,6 @@ class Progress:
         return None if self.left is None else self.elapsed + self.left
 
 
-def words_of(stage: str) -> str:
-    """A stage, or a page, as people call it."""
-    return STAGES.get(stage, stage.replace("_", " "))
-
-
 # ---------------------------------------------------------------- lines
 
 
@@ -116,7 +91,7 @@ def _lines(entries: Sequence[Entry]) -> Iterator[Line]:
     began: dict[str, datetime] = {}
     step: Entry | None = None
     for entry in entries:
-        stage = words_of(entry.stage)
+        stage = naming.stage(entry.stage)
         if step and entry.event in (Event.STEP, Event.COMMITTING, Event.FINISHED, Event.FAILED):
             if entry.event is not Event.FAILED:
                 yield _step(step, entry.at)
@@ -135,12 +110,12 @@ def _lines(entries: Sequence[Entry]) -> Iterator[Line]:
             case _:
                 yield from _other(entry, stage)
     if step:
-        yield Line(step.at, words_of(step.stage), f"{step.text('step')} begins")
+        yield Line(step.at, naming.stage(step.stage), f"{step.text('step')} begins")
 
 
 def _step(step: Entry, until: datetime) -> Line:
     spent = (until - step.at).total_seconds()
-    return Line(until, words_of(step.stage), f"{step.text('step')} finished", "", spent)
+    return Line(until, naming.stage(step.stage), f"{step.text('step')} finished", "", spent)
 
 
 def _since(began: dict[str, datetime], entry: Entry) -> float | None:
@@ -202,7 +177,7 @@ def stages(entries: Sequence[Entry], of: Sequence[str]) -> list[Stage]:
             )
             ended = state in ("good", "bad")
             seconds = (last.at - starts[-1].at).total_seconds() if ended and starts else None
-        stages.append(Stage(words_of(name), state, seconds))
+        stages.append(Stage(naming.stage(name), state, seconds))
     return stages
 
 
@@ -220,7 +195,7 @@ def progress(
     if last is None:
         return Progress("", "", elapsed, _whole(earlier, of))
     step = last.text("step") if last.event is Event.STEP else ""
-    stage = words_of(last.stage) if last.event is not Event.FINISHED else ""
+    stage = naming.stage(last.stage) if last.event is not Event.FINISHED else ""
     return Progress(stage, step, elapsed, _left(last, earlier, of, now))
 
 

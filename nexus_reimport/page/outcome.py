@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nexus_reimport import checks, wording
+from nexus_reimport import checks, naming, wording
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError
@@ -21,7 +21,6 @@ from nexus_reimport.model import (
     Result,
     Scope,
 )
-from nexus_reimport.page import status
 from nexus_reimport.record import Run, Verdict, first_screen
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
@@ -117,7 +116,12 @@ def patients_after(run: Run, settings: Settings) -> int:
     mapping = mappings.load_for(settings, environments.folder())
     plan = run.load(Plan)
     if plan.scope is not Scope.REIMPORT:
-        raise ReimportError("this run re-links alone: it is approved on the command line")
+        raise ReimportError(
+            "this run re-links alone: it is approved on the command line",
+            where=f"environment {run.environment}, run {run.id}",
+            next=f"nexus-reimport relink {run.environment} --approve"
+            f" {short(run.load(Proposal).digest)}",
+        )
     return plan.entities[mapping.people()].rows_after
 
 
@@ -150,7 +154,7 @@ def _headline(run: Run, verdict: Verdict, refusals: tuple[Refusal, ...]) -> tupl
 
 def _kind(entity: EntityPlan) -> Kind:
     return Kind(
-        name=status.name_of(entity.entity),
+        name=naming.rows(entity.entity),
         there_now=entity.rows_before,
         imported=entity.loaded,
         new=entity.new,
@@ -165,7 +169,7 @@ def _kind(entity: EntityPlan) -> Kind:
 
 def _links(links: LinkPlan) -> Links:
     return Links(
-        status.name_of(links.attachment),
+        naming.rows(links.attachment),
         links.rows,
         links.file.rows,
         links.reachable_before,

@@ -10,15 +10,11 @@ from pathlib import Path
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import iostream, web
 
-from nexus_reimport import mapping as mappings
-from nexus_reimport import settings as environments
 from nexus_reimport import show
-from nexus_reimport.errors import ReimportError
-from nexus_reimport.page import front, history, log, status
+from nexus_reimport.page import front, history, log
 from nexus_reimport.page.handlers import PATH, Nothing, PageHandler
 from nexus_reimport.record import Run
 from nexus_reimport.runner import notebook
-from nexus_reimport.settings import Settings
 
 PAUSE = 1.0  # second between two looks at the journal
 LIVE = ("work", "log")  # parts of the page that change while a command is at work
@@ -51,7 +47,6 @@ class OneRun(PageHandler):
             "run.html",
             past=history.past(run, undone),
             facts=show.facts(run),
-            tables=_tables(self.desk.settings),
             error=notebook.last_error(run),
             lines=log.lines(run.events()),
             files=history.files(run),
@@ -76,14 +71,6 @@ class OneFile(OneRun):
         if path.suffix not in (".html", *_TEXT):
             self.set_header("Content-Disposition", f'attachment; filename="{path.name}"')
         self.write(await asyncio.to_thread(path.read_bytes))
-
-
-def _tables(settings: Settings) -> dict[str, str]:
-    """Table -> as people call what it holds; nothing where the mapping cannot be read."""
-    try:
-        return status.names_of_tables(mappings.load_for(settings, environments.folder()))
-    except ReimportError:
-        return {}
 
 
 def _type(path: Path) -> str:

@@ -16,8 +16,6 @@ from nexus_reimport.nexus.tables import fingerprints_of
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Settings
 
-_NAMES = {"sms_messages": "SMS sent", "sms_inbound": "SMS replies"}
-
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -81,16 +79,6 @@ def gaps(mapping: FieldMapping) -> dict[str, tuple[str, ...]]:
     for kind in mapping.by_hand.values():
         wanted[kind.entity] += [column for column, choices in kind.columns.items() if choices]
     return {name: tuple(dict.fromkeys(columns)) for name, columns in wanted.items() if columns}
-
-
-def name_of(entity: str) -> str:
-    """An entity, or a kind of attachment, as people call it."""
-    return _NAMES.get(entity, entity.replace("_", " ").capitalize())
-
-
-def names_of_tables(mapping: FieldMapping) -> dict[str, str]:
-    """Table -> as people call what it holds."""
-    return {entity.table: name_of(name) for name, entity in mapping.entities.items()}
 
 
 def name_of_column(column: str) -> str:

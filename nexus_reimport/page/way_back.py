@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal
-from nexus_reimport.page import status
 from nexus_reimport.page.gates import Gate, Gates, State
 from nexus_reimport.record import lock
 from nexus_reimport.runbook import rollback
@@ -24,7 +23,6 @@ class Look:
     seen: RollbackPreview
     proposal: RollbackProposal
     patients_table: str
-    names: dict[str, str]  # table -> as people call what it holds
 
     @property
     def digest(self) -> str:
@@ -59,7 +57,7 @@ def read(settings: Settings, newer: NewerDecision) -> Look:
     mapping = mappings.load_for(settings, environments.folder())
     seen, proposal = rollback.preview(settings, "", newer)
     people = mapping.entities[mapping.people()].table
-    return Look(seen, proposal, people, status.names_of_tables(mapping))
+    return Look(seen, proposal, people)
 
 
 def gates(look: Look, *, busy: bool) -> Gates:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from nexus_reimport import naming
 from nexus_reimport.page import status
 
-_TECHNICAL = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
-_NAMED = ("waivers", "void")  # facts whose names are for an environment's file, or a notebook
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
@@ -70,43 +68,22 @@ def sum_of(counts: dict[str, int]) -> int:
     return sum(counts.values())
 
 
-def lower_first(name: str) -> str:
-    """A name inside of a sentence; SMS stays SMS."""
-    return name if name[:2].isupper() else name[:1].lower() + name[1:]
-
-
 def upper_first(name: str) -> str:
     """The beginning of a sentence."""
     return name[:1].upper() + name[1:]
 
 
-def in_words(
-    facts: Iterable[tuple[str, str]], tables: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
-    """The facts of a run, with entities and rules as people call them: SMS sent, no start time.
-
-    ``tables``: table -> as people call what it holds.
-    """
-
-    def as_people_say(match: re.Match[str]) -> str:
-        return lower_first(tables.get(match[0]) or status.name_of(match[0]))
-
-    for name, text in facts:
-        yield name, text if name in _NAMED else _TECHNICAL.sub(as_people_say, text)
-
-
 FILTERS: dict[str, Callable[..., object]] = {
-    "in_words": in_words,
     "number": number,
     "change": change,
     "clock": clock,
     "moment": moment,
     "ago": ago,
     "seconds": seconds,
-    "entity": status.name_of,
+    "rows": naming.rows,
+    "words": naming.words,
     "column": status.name_of_column,
     "page_name": page_name,
     "sum_of": sum_of,
-    "lower_first": lower_first,
     "upper_first": upper_first,
 }

@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport import wording
+from nexus_reimport import naming, wording
 from nexus_reimport.model import (
     Applied,
     Approval,
@@ -33,7 +33,6 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.record import front, journal, verdict
-from nexus_reimport.record.entity_names import counted, name_of
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.verdict import Verdict
 
@@ -257,15 +256,15 @@ def _of_plan(seen: _Record) -> Iterator[Line]:
     else:
         entities = plan.entities.values()
         name = "deleted and imported" if did else "deletes and imports"
-        yield Line(name, counted({e.entity: e.loaded for e in entities}) + _written(seen))
+        yield Line(name, naming.counted({e.entity: e.loaded for e in entities}) + _written(seen))
         if purged := {e.entity: e.purged for e in entities if e.purged}:
             name = "deleted for good" if did else "deletes for good"
-            yield Line(name, f"{counted(purged)}, which FileMaker does not have", "look")
+            yield Line(name, f"{naming.counted(purged)}, which FileMaker does not have", "look")
     links = {p.attachment: p.file.rows for p in plan.links.values()}
     if isinstance(done, Applied):
         links = dict(done.relinked)
     if any(links.values()):
-        yield Line("linked anew" if did else "links anew", counted(links))
+        yield Line("linked anew" if did else "links anew", naming.counted(links))
     yield Line("kept" if did else "keeps", _kept(plan))
 
 
@@ -282,8 +281,8 @@ def _written(seen: _Record) -> str:
 
 
 def _kept(plan: Plan) -> str:
-    alone = counted({e.entity: e.kept for e in plan.entities.values()}, "")
-    rest = counted({p.attachment: p.rows for p in plan.links.values()}, "")
+    alone = naming.counted({e.entity: e.kept for e in plan.entities.values()}, "")
+    rest = naming.counted({p.attachment: p.rows for p in plan.links.values()}, "")
     parts = [f"what Nexus alone has: {alone}" if alone else "", f"all {rest}" if rest else ""]
     return "; ".join([*filter(None, parts), "everything else in Nexus"])
 
@@ -291,17 +290,17 @@ def _kept(plan: Plan) -> str:
 def _of_rollback(seen: _Record) -> Iterator[Line]:
     yield Line("undoes", f"run {journal.undoes(seen.entries)}")
     if isinstance(seen.done, Undone):
-        yield Line(
-            "restored", f"{counted(seen.done.put_back)}; links: {counted(seen.done.relinked)}"
-        )
+        yield Line("restored", _rows_and_links(seen.done.put_back, seen.done.relinked))
         text = "yes" if seen.done.exact else "yes, except what people have written since the run"
         yield Line("as before the run", text, "good" if seen.done.exact else "look")
     elif seen.is_committed:
         yield Line("restored", "the transaction's own counts were lost")
     elif seen.preview:
-        yield Line(
-            "restores", f"{counted(seen.preview.rows_before)}; links: {counted(seen.preview.links)}"
-        )
+        yield Line("restores", _rows_and_links(seen.preview.rows_before, seen.preview.links))
+
+
+def _rows_and_links(rows: Mapping[str, int], links: Mapping[str, int]) -> str:
+    return f"{naming.counted(rows)}; links: {naming.counted(links)}"
 
 
 def _looks(seen: _Record) -> list[str]:
@@ -312,7 +311,7 @@ def _looks(seen: _Record) -> list[str]:
     if seen.preview:
         newer = {n.table: n.created + n.changed + n.deleted for n in seen.preview.since.newer}
         if any(newer.values()):
-            texts.append(f"people have written since the run: {counted(newer)}")
+            texts.append(f"people have written since the run: {naming.counted(newer)}")
     for name in ("checks_before", "checks_after"):
         texts += of_checks(seen.report(name))
     return list(dict.fromkeys(texts))
@@ -349,7 +348,7 @@ def _all_of_a_column(entities: Iterable[EntityPlan]) -> Iterator[str]:
                 text = stays if change.decision == "nexus" else f"get another {label}"
                 by_text.setdefault(text, {})[entity.entity] = change.different
     for text, counts in by_text.items():
-        yield f"all {counted(counts)} {text}"
+        yield f"all {naming.counted(counts)} {text}"
 
 
 def is_all_of_a_column(entity: EntityPlan, change: ColumnChange) -> bool:
@@ -360,7 +359,7 @@ def is_all_of_a_column(entity: EntityPlan, change: ColumnChange) -> bool:
 def _not_recognised(entities: Iterable[EntityPlan]) -> Iterator[str]:
     rows = {e.entity: e.rows_before for e in entities if is_not_recognised(e)}
     if rows:
-        yield f"no record of FileMaker was recognised among {counted(rows)}"
+        yield f"no record of FileMaker was recognised among {naming.counted(rows)}"
 
 
 def is_not_recognised(entity: EntityPlan) -> bool:
@@ -370,12 +369,12 @@ def is_not_recognised(entity: EntityPlan) -> bool:
 
 def _odd(entities: Iterable[EntityPlan]) -> Iterator[str]:
     if ambiguous := {e.entity: len(e.ambiguous) for e in entities if e.ambiguous}:
-        yield f"two rows of Nexus claim one record of FileMaker: {counted(ambiguous)}"
+        yield f"two rows of Nexus claim one record of FileMaker: {naming.counted(ambiguous)}"
     for entity in entities:
         for fit in entity.fits:
             if fit.is_over:
                 held = wording.part(fit.misfits, fit.held)
-                yield f"{name_of(entity.entity)}: {held} values do not fit {fit.column}"
+                yield f"{naming.rows(entity.entity)}: {held} values do not fit {fit.column}"
     if misfits := sum(m.count for e in entities for m in e.misfits):
         yield f"{wording.amount(misfits, 'value')} of FileMaker did not fit"
 
@@ -384,7 +383,7 @@ def _to_fill_in(plan: Plan) -> Iterator[str]:
     waiting = {kind.kind: kind.waiting for kind in plan.by_hand if kind.waiting}
     if waiting:
         rows = wording.amount(sum(waiting.values()), "row")
-        yield f"{rows} need a value that only a person knows ({counted(waiting)})"
+        yield f"{rows} need a value that only a person knows ({naming.counted(waiting)})"
 
 
 def of_checks(report: Report | None) -> list[str]:

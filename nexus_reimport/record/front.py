@@ -13,12 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from nexus_reimport import model, wording
+from nexus_reimport import model, naming, wording
 from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Applied, Approval, Plan, Scope, Undone
 from nexus_reimport.record import bag, journal, values, verdict
-from nexus_reimport.record.entity_names import counted
 from nexus_reimport.record.verdict import State
 
 T = TypeVar("T")
@@ -165,12 +164,13 @@ def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:
     if done is None:
         return _WITHOUT_COUNTS[state]
     if isinstance(done, Undone):
-        return f"Run {done.undoes} was undone: {counted(done.put_back, 'no rows')} were put back."
+        rows = naming.counted(done.put_back, "no rows")
+        return f"Run {done.undoes} was undone: {rows} were put back."
     undone = " It was undone since." if state is State.TAKEN_BACK else ""
-    links = f"{counted(done.relinked, 'no rows')} were linked anew"
+    links = f"{naming.counted(done.relinked, 'no rows')} were linked anew"
     plan = value(Plan, payload)
     if plan is not None and plan.scope is Scope.RELINK:
         return f"{links}; nothing else was written.{undone}"
     entities = plan.entities.values() if plan else ()
-    loaded = counted({e.entity: e.loaded for e in entities} or done.inserted, "no rows")
+    loaded = naming.counted({e.entity: e.loaded for e in entities} or done.inserted, "no rows")
     return f"{wording.reimported(loaded, done.rows_written)}; {links}.{undone}"

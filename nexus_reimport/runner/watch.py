@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from nexus_reimport import naming
 from nexus_reimport.events import Event
 from nexus_reimport.record import Run
 from nexus_reimport.record.journal import Entry
@@ -59,11 +60,12 @@ class _Teller:
         match entry.event:
             case Event.STARTED:
                 self._began[entry.stage] = time.monotonic()
-                self._say(f"{entry.stage} begins{self._expected(entry.stage)}")
+                self._say(f"{naming.stage(entry.stage)}: begins{self._expected(entry.stage)}")
             case Event.STEP if self._lasts(entry.stage) > _LONG:
-                self._say(f"{entry.stage}: {entry.text('step')}")
+                self._say(f"{naming.stage(entry.stage)}: {entry.text('step')}")
             case Event.FINISHED | Event.FAILED:
-                self._say(f"{entry.stage} {entry.event} ({self._lasts(entry.stage):,.1f} s)")
+                took = self._lasts(entry.stage)
+                self._say(f"{naming.stage(entry.stage)}: {entry.event} ({took:,.1f} s)")
             case Event.WAITING:
                 holder = f"pid {line['pid']} of the server, connected since {line['since']} UTC"
                 self._say(f"waiting for {line['of']}, held by {holder}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from nexus_reimport import wording
+from nexus_reimport import naming, wording
 from nexus_reimport.model import Backup, Census, Extract, Snapshot, Survey
 from nexus_reimport.show.page import (
     Folded,
@@ -102,7 +102,13 @@ def _exported(extracts: Collection[Extract]) -> Iterator[ShownTable]:
 
 def _cleaned(extracts: Collection[Extract]) -> Iterator[ShownTable]:
     cleaned = [
-        (e.source, c.field, c.what, attention(c.records), wording.some(c.sample, c.records))
+        (
+            naming.words(e.source),
+            c.field,
+            c.what,
+            attention(c.records),
+            wording.some(c.sample, c.records),
+        )
         for e in extracts
         for c in e.cleaned
     ]
@@ -169,7 +175,7 @@ def survey(value: Survey) -> Page:
         "Blast radius: what references rows that will be wiped",
         "table | column | kind of reference | references | rows | dangling",
         [
-            (p.table, p.column, p.kind, p.entity, p.rows, attention(p.dangling))
+            (p.table, p.column, p.kind, naming.rows(p.entity), p.rows, attention(p.dangling))
             for p in value.pointers
             if p.rows or p.dangling
         ],
@@ -225,7 +231,7 @@ def backup(value: Backup) -> Page:
 
 
 def _counts(value: Survey) -> ShownTable:
-    rows = [(entity, file.rows) for entity, file in value.rows.items()]
+    rows = [(naming.rows(entity), file.rows) for entity, file in value.rows.items()]
     return table("Rows to be wiped and reimported", "entity | rows", rows)
 
 
@@ -236,7 +242,7 @@ def _attachments(value: Survey) -> ShownTable:
         " | not linked",
         [
             (
-                a.name,
+                naming.rows(a.name),
                 a.rows,
                 a.linked,
                 a.linked_elsewhere,

@@ -13,6 +13,7 @@ from enum import StrEnum
 from html import escape
 from typing import TYPE_CHECKING, Protocol
 
+from nexus_reimport import naming
 from nexus_reimport.record import marks, rendering
 
 if TYPE_CHECKING:
@@ -326,8 +327,12 @@ def cell_text(cell: Cell) -> str:
 
 
 def listed(counts: Mapping[str, int], otherwise: str = "none") -> str:
-    """``3 without_a_name, 2 unknown``, zeros left out; ``otherwise`` if all are zero."""
-    return ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or otherwise
+    """``3 without a name, 2 in letters.patient_id``: rules in words, and zeros left out.
+
+    ``otherwise`` if all are zero. Rows of entities are counted by ``naming.counted``.
+    """
+    named = ((n, name if "." in name else naming.words(name)) for name, n in counts.items())
+    return ", ".join(f"{n:,} {name}" for n, name in named if n) or otherwise
 
 
 def folded(shown: ShownTable, *more: ShownTable, summary: str = "") -> Folded:

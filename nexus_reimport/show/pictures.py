@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from nexus_reimport import wording
+from nexus_reimport import naming, wording
 from nexus_reimport.model import Applied, ColumnChange, EntityPlan, Plan, Scope
 from nexus_reimport.record import journal
 from nexus_reimport.record.journal import Entry
@@ -43,18 +43,19 @@ def completeness(value: Plan, entity: str = "") -> Page:
     for place, change in zip(places, changes, strict=True):
         text = f"{change.filled_before:,} → {change.filled_after:,}"
         axes.text(101, place, text, va="center", fontsize=8)
-    _label(axes, [c.column for c in changes], "% of rows")
+    _label(axes, [naming.words(c.column) for c in changes], "% of rows")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
-    words = f"completeness of {planned.entity} by field, before and after"
+    what = naming.rows(planned.entity)
+    words = f"completeness of {what} by field, before and after"
     numbers = table(
-        f"Rows of {planned.entity} with a value, by field",
+        f"Rows of {what} with a value, by field",
         "field | before | after",
-        [(c.column, c.filled_before, c.filled_after) for c in changes],
+        [(naming.words(c.column), c.filled_before, c.filled_after) for c in changes],
     )
     picture = Folded(
         "Picture: every field, before and after", (Picture(_svg(figure), words, numbers),)
     )
-    return Page(f"Completeness of {planned.entity} by field", (*_more_or_less(changes), picture))
+    return Page(f"Completeness of {what} by field", (*_more_or_less(changes), picture))
 
 
 def _more_or_less(changes: Sequence[ColumnChange]) -> Iterator[TextLine]:
@@ -63,7 +64,9 @@ def _more_or_less(changes: Sequence[ColumnChange]) -> Iterator[TextLine]:
     yield TextLine(f"{more:,} of {wording.amount(len(changes), 'field')} are filled in more rows.")
     fewer = [c for c in changes if c.filled_after < c.filled_before]
     if fewer:
-        named = [f"{c.column} ({c.filled_before:,} → {c.filled_after:,})" for c in fewer]
+        named = [
+            f"{naming.words(c.column)} ({c.filled_before:,} → {c.filled_after:,})" for c in fewer
+        ]
         yield TextLine(f"In fewer rows: {wording.some(named)}.", Tone.ATTENTION)
 
 
@@ -72,14 +75,15 @@ def flow(value: Plan) -> Page:
     if value.scope is Scope.RELINK:
         return Page("The flow of records", (_NO_ROWS,))
     figure, (left, right) = _figures(len(value.entities) * 0.42 + 1.1)
-    names = list(value.entities)
+    names = [naming.rows(name) for name in value.entities]
     _stack(
         left, names, [_filemaker(e) for e in value.entities.values()], "% of FileMaker's records"
     )
     _stack(right, names, [_nexus(e) for e in value.entities.values()], "% of Nexus's rows")
     words = "what becomes of FileMaker's records and of Nexus's rows, by entity"
     rows: list[tuple[Cell, ...]] = [
-        (e.entity, *_filemaker(e).values(), *_nexus(e).values()) for e in value.entities.values()
+        (naming.rows(e.entity), *_filemaker(e).values(), *_nexus(e).values())
+        for e in value.entities.values()
     ]
     numbers = table(
         "What becomes of FileMaker's records and of Nexus's rows",
@@ -91,7 +95,8 @@ def flow(value: Plan) -> Page:
 
 def stage_times(events: Iterable[Entry]) -> Page:
     """How long each stage of a run took, from its journal; all attempts of a stage are added."""
-    return _times("Time by step", journal.seconds(events))
+    spent = journal.seconds(events)
+    return _times("Time by step", {naming.stage(name): took for name, took in spent.items()})
 
 
 def transaction_times(value: Applied) -> Page:

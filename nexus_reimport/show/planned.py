@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from nexus_reimport import wording
+from nexus_reimport import naming, wording
 from nexus_reimport.model import (
     Account,
     ColumnChange,
@@ -75,7 +75,7 @@ def _warnings(value: Plan) -> Iterator[TextLine]:
         yield TextLine(f"Look: {text}.", Tone.ATTENTION)
     for entity in value.entities.values():
         for text in _contradictions(entity):
-            yield TextLine(f"Look: {entity.entity}: {text}.", Tone.ATTENTION)
+            yield TextLine(f"Look: {naming.rows(entity.entity)}: {text}.", Tone.ATTENTION)
 
 
 def _contradictions(entity: EntityPlan) -> Iterator[str]:
@@ -85,20 +85,20 @@ def _contradictions(entity: EntityPlan) -> Iterator[str]:
         if rule.asks and rule.rows and rule.decision not in (None, rule.becomes):
             rows = wording.amount(rule.rows, "row")
             yield (
-                f"the rule {rule.rule} would set {rule.column} to {rule.becomes} in {rows}, and"
-                f" the decision is {rule.decision}"
+                f"the rule “{naming.words(rule.rule)}” would set {rule.column} to"
+                f" {rule.becomes} in {rows}, and the decision is {rule.decision}"
             )
     for change in entity.changes:
         if change.decision == "nexus" and change.different and change.column in ruled:
             yield (
                 f"Nexus's {change.column} stays by decision, but the rule"
-                f" {ruled[change.column]} sets it in some rows"
+                f" “{naming.words(ruled[change.column])}” sets it in some rows"
             )
     for left in entity.unmatched:
         if left.decision == "purge" and left.kept_by_closure:
             yield (
-                f"{left.cause} is to be purged, but {left.kept_by_closure:,} of {left.count:,}"
-                " rows stay, because a row references them"
+                f"rows that are purged as “{naming.words(left.cause)}”:"
+                f" {left.kept_by_closure:,} of {left.count:,} stay, because a row references them"
             )
 
 
@@ -143,8 +143,8 @@ def _filemaker_side(value: Plan) -> ShownTable:
     loaded = {e.entity: e for e in value.entities.values()}
     rows: list[tuple[Cell, ...]] = [
         (
-            a.source,
-            a.entity,
+            naming.words(a.source),
+            naming.rows(a.entity),
             a.records,
             *_loaded(loaded.get(a.entity), a),
             a.merged,
@@ -166,7 +166,7 @@ def _filemaker_side(value: Plan) -> ShownTable:
 def _nexus_side(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
         (
-            e.entity,
+            naming.rows(e.entity),
             e.table,
             Marked(e.rows_before, bar=_part(e.rows_before, e)),
             e.replaced,
@@ -199,7 +199,14 @@ def _loaded(entity: EntityPlan | None, account: Account) -> tuple[int, int]:
 
 def _left_out(value: Plan) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
-        (a.source, a.entity, rule, count, a.budgets[rule], _within(count, a.budgets[rule]))
+        (
+            naming.words(a.source),
+            naming.rows(a.entity),
+            naming.words(rule),
+            count,
+            a.budgets[rule],
+            _within(count, a.budgets[rule]),
+        )
         for a in value.accounts
         for rule, count in a.left_out.items()
     ]
@@ -222,7 +229,13 @@ def _within(count: int, budget: int) -> Marked:
 
 def _recognised(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
-        (e.entity, listed(e.matched), sum(e.matched.values()), e.loaded, _share(e))
+        (
+            naming.rows(e.entity),
+            listed(e.matched),
+            sum(e.matched.values()),
+            e.loaded,
+            _share(e),
+        )
         for e in entities
     ]
     return table(
@@ -234,7 +247,13 @@ def _recognised(entities: tuple[EntityPlan, ...]) -> ShownTable:
 
 def _unmatched(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows = [
-        (e.entity, u.cause, u.count, _decision(u.decision), u.kept_by_closure)
+        (
+            naming.rows(e.entity),
+            naming.words(u.cause),
+            u.count,
+            _decision(u.decision),
+            u.kept_by_closure,
+        )
         for e in entities
         for u in e.unmatched
     ]
@@ -248,7 +267,7 @@ def _unmatched(entities: tuple[EntityPlan, ...]) -> ShownTable:
 def _changes(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
         (
-            e.entity,
+            naming.rows(e.entity),
             c.column,
             c.filled,
             c.different,
@@ -276,13 +295,21 @@ def _respelt(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
     if any(counts.values()):
         yield TextLine(
             "Of the equal values, these get FileMaker's blanks and line ends, or the newer form of"
-            f" a card: {listed(counts)}."
+            f" a card: {naming.counted(counts)}."
         )
 
 
 def _misfits(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
-        (e.entity, m.column, m.reason, attention(m.stays), attention(m.empty), m.derived, m.listed)
+        (
+            naming.rows(e.entity),
+            m.column,
+            m.reason,
+            attention(m.stays),
+            attention(m.empty),
+            m.derived,
+            m.listed,
+        )
         for e in entities
         for m in e.misfits
     ]
@@ -299,15 +326,23 @@ def _over_budget(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
         for fit in entity.fits:
             if fit.is_over:
                 yield TextLine(
-                    f"OVER {entity.entity}.{fit.column}: {fit.misfits:,} of {fit.held:,} values do"
-                    f" not fit; the limit is {fit.budget:,}, and never more than half of them.",
+                    f"OVER: {naming.rows(entity.entity)}, {fit.column}: {fit.misfits:,} of"
+                    f" {fit.held:,} values do not fit; the limit is {fit.budget:,}, and never"
+                    " more than half of them.",
                     Tone.BAD,
                 )
 
 
 def _overridden(entities: tuple[EntityPlan, ...]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
-        (e.entity, s.rule, s.column, s.rows, s.becomes, _override(s))
+        (
+            naming.rows(e.entity),
+            naming.words(s.rule),
+            s.column,
+            s.rows,
+            s.becomes,
+            _override(s),
+        )
         for e in entities
         for s in e.overridden
         if s.rows
@@ -340,7 +375,15 @@ def _asked(value: Plan) -> Iterator[ShownTable | TextLine]:
 
 def _by_hand(value: Plan) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
-        (b.kind, b.entity, b.given, b.used, b.there, attention(b.waiting)) for b in value.by_hand
+        (
+            naming.words(b.kind),
+            naming.rows(b.entity),
+            b.given,
+            b.used,
+            b.there,
+            attention(b.waiting),
+        )
+        for b in value.by_hand
     ]
     return table(
         "Values that only a person can give: manual.xlsx",
@@ -352,7 +395,7 @@ def _by_hand(value: Plan) -> ShownTable:
 def _links(links: Iterable[LinkPlan]) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
         (
-            p.attachment,
+            naming.rows(p.attachment),
             p.rows,
             p.right_already,
             p.file.rows,
@@ -374,7 +417,12 @@ def _links(links: Iterable[LinkPlan]) -> ShownTable:
 
 
 def _links_to_fix(links: Iterable[LinkPlan]) -> ShownTable:
-    rows = [(p.attachment, why, count) for p in links for why, count in p.fixed.items() if count]
+    rows = [
+        (naming.rows(p.attachment), why, count)
+        for p in links
+        for why, count in p.fixed.items()
+        if count
+    ]
     return table("Links to fix", "attachment | the link was | links", rows)
 
 
@@ -382,7 +430,8 @@ def _ambiguous(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
     for e in entities:
         if e.ambiguous:
             ids = wording.some(e.ambiguous)
-            yield TextLine(f"{e.entity}: two rows of Nexus claim one record: {ids}", Tone.BAD)
+            text = f"{naming.rows(e.entity)}: two rows of Nexus claim one record: {ids}"
+            yield TextLine(text, Tone.BAD)
 
 
 def _undecided(value: Plan) -> Iterator[TextLine]:

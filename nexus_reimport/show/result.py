@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nexus_reimport import checks, wording
+from nexus_reimport import checks, naming, wording
 from nexus_reimport.model import (
     Applied,
     Approval,
@@ -240,10 +240,10 @@ def applied(value: Applied) -> Page:
     wiped, relinked = ("Wiped and loaded", "Re-linked")
     if not value.committed:
         wiped, relinked = "Would be wiped and loaded", "Would be re-linked"
-    columns = "table | deleted | updated | inserted | rows now"
+    columns = "what | deleted | updated | inserted | rows now"
     rows = [
         (
-            name,
+            naming.rows(name),
             value.deleted.get(name, 0),
             value.updated.get(name, 0),
             count,
@@ -252,7 +252,7 @@ def applied(value: Applied) -> Page:
         for name, count in value.inserted.items()
     ]
     written = value.rows_written
-    links = list(value.relinked.items())
+    links = [(naming.rows(name), count) for name, count in value.relinked.items()]
     return Page(
         title,
         (

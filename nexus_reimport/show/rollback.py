@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nexus_reimport import wording
+from nexus_reimport import naming, wording
 from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal, Undone
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.nexus.registry import UndoSize
-from nexus_reimport.show.page import Page, ShownTable, TextLine, Tone, attention, listed, table
+from nexus_reimport.show.page import Page, ShownTable, TextLine, Tone, attention, table
 from nexus_reimport.show.result import checks_table, counted
 from nexus_reimport.stages.approval import short
 from nexus_reimport.stages.restore import Restored
@@ -25,12 +25,15 @@ def rollback(value: RollbackPreview) -> Page:
         (
             TextLine(
                 f"A {value.kind}, committed {value.committed_at:%Y-%m-%d %H:%M:%S} UTC. Links of"
-                f" documents and images that will be restored: {listed(value.links)}."
+                f" documents and images that will be restored: {naming.counted(value.links)}."
             ),
             table(
                 "Rows that will be restored",
-                "table | now | as before the run",
-                [(t, value.rows_now[t], before) for t, before in value.rows_before.items()],
+                "what | now | as before the run",
+                [
+                    (naming.rows(t), value.rows_now[t], before)
+                    for t, before in value.rows_before.items()
+                ],
             ),
             *_since(value.since, value.newer),
         ),
@@ -84,10 +87,14 @@ def undone(value: Undone) -> Page:
             TextLine(f"Writers waited {value.writers_waited:,.2f} s at most."),
             table(
                 "Rows",
-                "table | restored | had to be written",
-                [(t, n, value.written.get(t, n)) for t, n in value.put_back.items()],
+                "what | restored | had to be written",
+                [(naming.rows(t), n, value.written.get(t, n)) for t, n in value.put_back.items()],
             ),
-            table("Links restored", "attachment | links", list(value.relinked.items())),
+            table(
+                "Links restored",
+                "attachment | links",
+                [(naming.rows(name), n) for name, n in value.relinked.items()],
+            ),
             TextLine(f"Checks inside the transaction: {counted(value.report)}"),
             checks_table(value.report),
         ),
@@ -156,10 +163,10 @@ def _since(since: Since, newer: NewerDecision) -> tuple[TextLine | ShownTable, .
         parts += [
             table(
                 "What people have written since the run",
-                "table | created | changed | deleted | e.g.",
+                "what | created | changed | deleted | e.g.",
                 [
                     (
-                        n.table,
+                        naming.rows(n.table),
                         attention(n.created),
                         attention(n.changed),
                         attention(n.deleted),
@@ -178,8 +185,8 @@ def _since(since: Since, newer: NewerDecision) -> tuple[TextLine | ShownTable, .
         parts += [
             table(
                 "Rows that the run created and that stay, because a row that stays references them",
-                "table | referenced by | rows",
-                [(p.table, p.by, p.rows) for p in since.pointed_at],
+                "what | referenced by | rows",
+                [(naming.rows(p.table), p.by, p.rows) for p in since.pointed_at],
             ),
         ]
     if not parts:

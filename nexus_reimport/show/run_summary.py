@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nexus_reimport import wording
+from nexus_reimport import naming, wording
 from nexus_reimport.model import (
     Applied,
     EntityPlan,
@@ -104,11 +104,11 @@ def _planned(run: Run) -> Iterator[Fact]:
         entities = tuple(plan.entities.values())
         if committed and done is None:
             yield "counts", "from the plan; the transaction's counts were lost when it was killed"
-        yield wipes, listed({e.entity: _wiped(e, done) for e in entities}, "nothing")
-        yield loads, listed({e.entity: e.loaded for e in entities}, "nothing")
+        yield wipes, naming.counted({e.entity: _wiped(e, done) for e in entities})
+        yield loads, naming.counted({e.entity: e.loaded for e in entities})
         if done and done.rows_written is not None:
             yield "written", _written(entities, done)
-        yield "new", listed({e.entity: e.new for e in entities}, "nothing")
+        yield "new", naming.counted({e.entity: e.new for e in entities})
         yield "changed", _changed(plan)
         yield "left out", _by_entity({e.entity: e.left_out for e in entities})
         yield (
@@ -119,9 +119,9 @@ def _planned(run: Run) -> Iterator[Fact]:
             yield "of these", f"{closed:,} kept because a row references them"
         yield (
             "purged" if committed else "to purge",
-            listed({e.entity: e.purged for e in entities}, "nothing"),
+            naming.counted({e.entity: e.purged for e in entities}),
         )
-    yield relinks, listed(links, "nothing")
+    yield relinks, naming.counted(links)
 
 
 def _applied(run: Run) -> Applied | None:
@@ -139,7 +139,7 @@ def _wiped(entity: EntityPlan, done: Applied | None) -> int:
 
 def _written(entities: Sequence[EntityPlan], done: Applied) -> str:
     """The rows that had to be written so that all are as if they had been deleted and imported."""
-    rows = listed({e.entity: done.written.get(e.table, 0) for e in entities}, "nothing")
+    rows = naming.counted({e.entity: done.written.get(e.table, 0) for e in entities})
     return f"{rows}; all other rows were already as imported afresh"
 
 
@@ -147,14 +147,18 @@ def _changed(plan: Plan) -> str:
     """The number of values that differ from before, by where the new value comes from."""
     entities = plan.entities.values()
     by_hand = {f"by hand in {b.kind}": b.used for b in plan.by_hand}
-    by_rule = {f"by {s.rule} in {e.entity}": s.changed for e in entities for s in e.overridden}
-    by_entity = {f"values of {e.entity}": changed(e) for e in entities}
-    by_entity |= {f"spellings of {e.entity}": respelt(e) for e in entities}
+    by_rule = {
+        f"by the rule “{naming.words(s.rule)}” in {naming.rows(e.entity)}": s.changed
+        for e in entities
+        for s in e.overridden
+    }
+    by_entity = {f"values of {naming.rows(e.entity)}": changed(e) for e in entities}
+    by_entity |= {f"spellings of {naming.rows(e.entity)}": respelt(e) for e in entities}
     return listed(by_entity | by_hand | by_rule, "nothing")
 
 
 def _by_entity(counts: dict[str, dict[str, int]]) -> str:
-    texts = {name: listed(by_cause, "") for name, by_cause in counts.items()}
+    texts = {naming.rows(name): listed(by_cause, "") for name, by_cause in counts.items()}
     return "; ".join(f"{name}: {text}" for name, text in texts.items() if text) or "nothing"
 
 
@@ -171,8 +175,8 @@ def _undone(run: Run) -> Iterator[Fact]:
         yield "counts", "lost when the rollback was killed"
         return
     undone = run.load(Undone)
-    links = listed(undone.relinked, "none")
-    yield "restored", f"{listed(undone.put_back, 'no rows')}; links of {links}"
+    links = naming.counted(undone.relinked, "none")
+    yield "restored", f"{naming.counted(undone.put_back, 'no rows')}; links of {links}"
     yield "exact", "yes" if undone.exact else "except what people have written since"
 
 
@@ -254,8 +258,11 @@ def _void(run: Run) -> Iterator[Fact]:
     kept = run.kept()
     gone = {name: by for name, by in void.items() if name not in kept}
     if gone:
-        steps = wording.some(dict.fromkeys(gone.values()))
-        yield "void", f"{', '.join(gone)}: {steps} was run again afterwards"
+        steps = wording.some(
+            f"“{name}”" for name in dict.fromkeys(map(naming.stage, gone.values()))
+        )
+        values = ", ".join(map(naming.words, gone))
+        yield "void", f"{values}: {steps} was run again afterwards"
 
 
 def _window(run: Run) -> Iterator[Fact]:

@@ -226,7 +226,13 @@ class _Bench:
         self._mapping: FieldMapping = intake.mapping
         committed = registry.runs(connection)
         if not committed or committed[0].undo is None:
-            raise StopError("the copy does not know the run that was applied to it", state=STATE)
+            raise StopError(
+                "the copy does not know the run that was applied to it",
+                where="nexus_reimport.runs on the copy of the self-test",
+                state=STATE,
+                next="look for triggers and rules in the schema nexus_reimport, then run"
+                " 01_preflight again",
+            )
         self._undo = committed[0].undo
         self._objects: Objects = tuple(rowfile.read_dicts(intake.folder, given.census.file))
         self._sample: Objects = tuple(rowfile.read_dicts(intake.folder, given.sample.file))

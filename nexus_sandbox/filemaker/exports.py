@@ -61,7 +61,11 @@ def write(table: FileTable, path: Path, style: Style = PLAIN) -> None:
     """Export ``table`` to ``path``; its suffix says in which format."""
     writers = {".xlsx": _write_workbook, ".csv": _write_commas, ".tab": _write_tabs}
     if path.suffix not in writers:
-        raise SandboxError(f"there is no export with the ending {path.suffix!r}", where=path.name)
+        raise SandboxError(
+            f"there is no export with the ending {path.suffix!r}",
+            where=path.name,
+            next=f"use one of {', '.join(writers)}",
+        )
     writers[path.suffix](table, path, style)
 
 

@@ -101,7 +101,10 @@ def _lines(table: FileTable) -> Iterator[str]:
     for number, record in enumerate(table.records, 1):
         if not record.values.keys() <= known:
             odd = ", ".join(sorted(record.values.keys() - known))
-            raise SandboxError(f"{table.name}: a record has unknown fields: {odd}")
+            raise SandboxError(
+                f"{table.name}: a record has unknown fields: {odd}",
+                next="add them to the table's fields, or leave them out of the record",
+            )
         row = [record.record_id, record.mod_id, *(record.values.get(name, "") for name in names)]
         yield json.dumps(row, ensure_ascii=False) + ("," if number < len(table.records) else "")
     yield "]}"

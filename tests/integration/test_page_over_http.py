@@ -192,7 +192,7 @@ def test_the_page_shows_what_nexus_holds_and_what_it_lacks(
         "Notes",
         "Letters",
         "Reminders",
-        "SMS sent",
+        "SMS messages",
         "SMS replies",
         "Images",
     ):
@@ -448,7 +448,7 @@ def test_the_page_of_a_run_tells_it_whole(
         "read FileMaker finished (",
         "committed",
         "journal.jsonl",
-        "SMS sent",
+        "SMS messages",
     ):
         assert told in text
     assert "sms_messages" not in text

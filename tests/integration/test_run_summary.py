@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nexus_reimport import record, runbook, runner, show
+from nexus_reimport import naming, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import Applied, Approval, Plan
@@ -36,6 +36,7 @@ TABLES = {
     "reminders": "reminders",
 }
 LINKS = {"documents": "documents_document", "images": "images_batch"}
+NAMED = {naming.counted({e: n})[2:]: e for e in (*TABLES, *LINKS) for n in (1, 2)}
 DONE = {"wiped", "loaded", "purged", "re-linked", "restored", "undone", "writers"}
 PLANNED = {"to wipe", "to load", "to purge", "to re-link", "to undo"}
 Rows = dict[str, dict[str, dict[str, Any]]]
@@ -67,8 +68,9 @@ def held(clinic: Clinic) -> Held:
 
 
 def counts(text: str) -> dict[str, int]:
-    """``86 patients, 2 notes`` as numbers; nothing of ``nothing``."""
-    return {name: int(n.replace(",", "")) for n, name in re.findall(r"([\d,]*\d) (\w+)", text)}
+    """``86 patients, 1 SMS reply`` as numbers by entity; nothing of ``nothing``."""
+    found = re.findall(r"([\d,]*\d) ([^,;]+)", text)
+    return {NAMED.get(name, name): int(n.replace(",", "")) for n, name in found}
 
 
 def told(run: Run) -> dict[str, str]:
@@ -134,7 +136,7 @@ def links_are_true(text: str, before: Held, now: Held) -> None:
 
 def _by_entity(text: str) -> dict[str, int]:
     parts = [part.partition(": ") for part in text.split("; ")]
-    return {name: sum(counts(listed).values()) for name, colon, listed in parts if colon}
+    return {NAMED[name]: sum(counts(listed).values()) for name, colon, listed in parts if colon}
 
 
 def journal_until(run: Run, last: str) -> None:
@@ -243,8 +245,8 @@ def test_a_complete_run_tells_what_the_database_holds(clinic: Clinic, rehearsed:
     assert book.run.verdict() is Verdict.COMPLETE
     now = held(clinic)
     told_values: Counter[str] = Counter()
-    for n, entity in re.findall(r"([\d,]+) (?:values|spellings) of (\w+)", facts["changed"]):
-        told_values[entity] += int(n.replace(",", ""))
+    for n, entity in re.findall(r"([\d,]+) (?:values|spellings) of ([^,]+)", facts["changed"]):
+        told_values[NAMED[entity]] += int(n.replace(",", ""))
     for entity in ("notes", "sms_messages", "sms_inbound", "reminders"):  # no JSON that is merged
         differ = sum(
             value != before.rows[entity][key][column]
@@ -301,7 +303,7 @@ def test_a_run_that_was_taken_back_and_its_rollback_tell_the_truth(
     facts = told(own)
     assert facts["undone"] == book.run.id
     back_rows, _, back_links = facts["restored"].partition("; links of ")
-    assert counts(back_rows) == {TABLES[e]: len(r) for e, r in before.rows.items() if r}
+    assert counts(back_rows) == {e: len(r) for e, r in before.rows.items() if r}
     links_are_true(back_links, after, held(clinic))
     assert record.taken_back(record.every(environments.load(DEV))) == {book.run.id: own.id}
     code, out, _ = command(capsys, "record", "list", DEV)
@@ -383,8 +385,8 @@ def test_what_a_step_that_was_run_again_has_made_void_is_said(clinic: Clinic) ->
     facts = told(book.run)
     assert book.run.verdict() is Verdict.PARTIAL
     assert facts["void"] == (
-        "checks_before, rehearsal, checks_rehearsal, checks_inside, proposal: plan was run again"
-        " afterwards"
+        "checks before, rehearsal, checks rehearsal, checks inside, proposal: “plan” was run"
+        " again afterwards"
     )
     assert "proposal" not in facts
     book.check_before()

@@ -157,20 +157,6 @@ def test_numbers_times_and_names_are_written_as_people_read_them() -> None:
     assert words.page_name("data/01_preflight-2.html") == "preflight 2"
 
 
-def test_a_runs_facts_are_told_with_the_words_of_the_page() -> None:
-    facts = [
-        ("loaded", "patients 3, sms_messages 2, letters_patientletter 1"),
-        ("left out", "appointments: no_start_time 1"),
-        ("waivers", "every_planned_patient_has_a_clinic: expired"),
-    ]
-    tables = {"letters_patientletter": "Letters"}
-    assert list(words.in_words(facts, tables)) == [
-        ("loaded", "patients 3, SMS sent 2, letters 1"),
-        ("left out", "appointments: no start time 1"),
-        facts[2],
-    ]
-
-
 def test_the_policy_of_the_page_allows_own_files_and_nothing_inline() -> None:
     parts = dict(part.strip().split(" ", 1) for part in headers.POLICY.split(";"))
     assert parts["default-src"] == "'none'"

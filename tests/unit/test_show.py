@@ -36,7 +36,7 @@ Decide this in the environment's file before the run can go on:
   decisions.patients: past_is_completed = keep or completed (4 rows)
 Look: 11 values of FileMaker did not fit.
 Look: 84 rows need a value that only a person knows (84 clinics).
-Look: patients: not_in_filemaker is to be purged, but 12 of 12 rows stay, because a row references them.
+Look: patients: rows that are purged as “not in FileMaker”: 12 of 12 stay, because a row references them.
 
 Nexus's side: rows before = replaced + kept + purged; rows after = replaced + kept + new
 entity    table     rows before  replaced  kept  purged  new  rows after  adds up
@@ -46,13 +46,13 @@ patients  patients        2,867     2,830    37       0   12       2,879  yes
 How records of FileMaker were matched with rows of Nexus
 entity    by rule             matched     of  share
 --------  ------------------  -------  -----  -----
-patients  2,830 filemaker_id    2,830  2,842  99.6%
+patients  2,830 FileMaker id    2,830  2,842  99.6%
 
 Rows that FileMaker does not bring back
 entity    cause             rows  decision   of these kept because a row references them
 --------  ----------------  ----  ---------  -------------------------------------------
-patients  not_in_filemaker    12  purge                                               12
-patients  no_filemaker_id     25  UNDECIDED                                            0
+patients  not in FileMaker    12  purge                                               12
+patients  no FileMaker id     25  UNDECIDED                                            0
 
 Values that change in rows that stay: number of rows by column, or by part of a card; columns that are not listed do not change
 entity    column               was empty  was different  winner               cleared  values lost  empty in FileMaker, kept  equal
@@ -71,7 +71,7 @@ patients  end_time  no end: 30 minutes after the start                    0     
 Values that named rules set
 entity    rule               column  rows  new value  decision
 --------  -----------------  ------  ----  ---------  ---------
-patients  past_is_completed  status     4  completed  UNDECIDED
+patients  past is completed  status     4  completed  UNDECIDED
 
 Values that only a person can give: manual.xlsx
 sheet    entity    values given  used  in Nexus already  rows without a value
@@ -84,16 +84,16 @@ FileMaker's side: each record is loaded, merged into a row, linked, looked up or
 source           for        records  into its row  into a new row  merged  linked  looked up  left out  adds up
 ---------------  ---------  -------  ------------  --------------  ------  ------  ---------  --------  -------
 contacts         patients     2,845         2,830              12       0       0          0         3  yes
-contact_details  patients    10,688             0               0   9,500       0          0     1,188  yes
+contact details  patients    10,688             0               0   9,500       0          0     1,188  yes
 docs             documents   11,269             0               0       0  10,100          0     1,169  yes
 calendars                        10             0               0       0       0         10         0  yes
 
 Records of FileMaker left out, by rule and budget
 source           for        rule              records  at most  within
 ---------------  ---------  ----------------  -------  -------  ------
-contacts         patients   without_a_name          3       29  yes
-contact_details  patients   owner_not_loaded    1,188    1,069  OVER
-docs             documents  not_in_nexus        1,169    1,691  yes
+contacts         patients   without a name          3       29  yes
+contact details  patients   owner not loaded    1,188    1,069  OVER
+docs             documents  not in Nexus        1,169    1,691  yes
 
 Documents and images
 attachment    rows  already correct  links to fix  linked to something else, unchanged  patient not in FileMaker  record not in FileMaker  linked to an existing patient before   after
@@ -168,7 +168,7 @@ def test_a_page_asks_no_other_host_for_anything() -> None:
 def test_the_same_value_gives_the_same_picture() -> None:
     first, second = show.completeness(PLAN), show.completeness(PLAN)
     assert first._repr_html_() == second._repr_html_()
-    assert "clinic_id" in first._repr_html_(), "its numbers stand under it, as text"
+    assert "clinic id" in first._repr_html_(), "its numbers stand under it, as text"
     assert repr(first).endswith("[picture: completeness of patients by field, before and after]")
 
 
@@ -192,7 +192,9 @@ def test_where_the_time_went_comes_from_the_journal() -> None:
         {"at": at.format("03"), "event": "finished", "stage": "snapshot"},
         {"at": at.format("04"), "event": "started", "stage": "census"},
     ]
-    assert repr(show.stage_times(map(Entry.of, events))).endswith("[picture: snapshot 2.00 s]")
+    assert repr(show.stage_times(map(Entry.of, events))).endswith(
+        "[picture: read FileMaker 2.00 s]"
+    )
     assert repr(show.stage_times([])).endswith("[picture: no step has finished yet]")
 
 
@@ -270,20 +272,20 @@ Rollback of run 20260301T020000Z-ab12
 A reimport, committed 2026-03-01 02:05:00 UTC. Links of documents and images that will be restored: 53 documents, 9 images.
 
 Rows that will be restored
-table        now  as before the run
+what         now  as before the run
 --------  ------  -----------------
 patients   2,879              2,867
 notes     11,285             11,140
 
 What people have written since the run
-table  created  changed  deleted  e.g.
+what   created  changed  deleted  e.g.
 -----  -------  -------  -------  ------------------------
 notes        2        1        0  N-1 (created) and 2 more
 
 Rows that were created or changed: undecided. Rows that were deleted, and existed before the run, come back.
 
 Rows that the run created and that stay, because a row that stays references them
-table     referenced by                  rows
+what      referenced by                  rows
 --------  -----------------------------  ----
 patients  xero_contact_links.patient_id     1"""  # noqa: E501
 
@@ -375,15 +377,15 @@ def test_a_plan_warns_before_its_tables() -> None:
     before_tables = html[: html.index("<table")]
     assert "11 values of FileMaker did not fit" in before_tables
     assert "84 rows need a value that only a person knows (84 clinics)" in before_tables
-    assert "not_in_filemaker is to be purged, but 12 of 12 rows stay" in before_tables
+    assert "rows that are purged as “not in FileMaker”: 12 of 12 stay" in before_tables
 
 
 def test_a_decision_against_a_rule_is_a_warning() -> None:
     rule = replace(PATIENTS.overridden[0], decision="keep")
     odd = replace(PLAN, entities={"patients": replace(PATIENTS, overridden=(rule,))})
     assert (
-        "the rule past_is_completed would set status to completed in 4 rows, and the decision is"
-        " keep" in show.plan_text(odd)
+        "the rule “past is completed” would set status to completed in 4 rows, and the decision"
+        " is keep" in show.plan_text(odd)
     )
     follows = replace(rule, decision="completed")
     same = replace(PLAN, entities={"patients": replace(PATIENTS, overridden=(follows,))})

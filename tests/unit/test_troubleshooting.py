@@ -95,6 +95,11 @@ def test_the_messages_are_found_in_the_code() -> None:
     assert "FileMaker redirects to another address (HTTP …)" in words
 
 
+def test_every_error_says_what_to_do_next() -> None:
+    """If this fails: give the error a ``next``: an imperative, and the command if there is one."""
+    assert LISTS["without_remedy"]() == []
+
+
 def test_no_table_is_empty() -> None:
     tables = re.findall(r"-->\n(.*?)<!-- end -->", TEXT, re.S)
     assert len(tables) > 25

@@ -27,9 +27,9 @@ def test_a_stage_is_told_when_it_begins_with_what_it_took_last_time(run: Run) ->
         run.journal(Event.FINISHED, stage="plan")
         run.journal(Event.STARTED, stage="rehearsal")
     assert said == [
-        "dev: plan begins",
-        "dev: plan finished (0.0 s)",
-        "dev: rehearsal begins, about 14 s as in the run before",
+        "dev: plan: begins",
+        "dev: plan: finished (0.0 s)",
+        "dev: rehearsal: begins, about 14 s as in the run before",
     ]
 
 
@@ -40,12 +40,12 @@ def test_the_steps_of_a_stage_are_told_once_a_person_waits_for_it(
     with watching(run, said.append):
         run.journal(Event.STARTED, stage="apply")
         run.journal(Event.STEP, stage="apply", step="insert")
-    assert said == ["dev: apply begins"]
+    assert said == ["dev: reimport: begins"]
     monkeypatch.setattr(watch, "_LONG", -1.0)
     with watching(run, said.append):
         run.journal(Event.STARTED, stage="apply")
         run.journal(Event.STEP, stage="apply", step="insert")
-    assert said[-1] == "dev: apply: insert"
+    assert said[-1] == "dev: reimport: insert"
 
 
 def test_the_seconds_of_a_stage_are_those_of_all_its_attempts(run: Run) -> None:

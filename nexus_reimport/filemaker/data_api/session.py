@@ -38,7 +38,11 @@ class Session:
         """
         with self._lock:
             if self._is_closed:
-                raise SourceError("the connection to FileMaker is closed", where=self._where)
+                raise SourceError(
+                    "the connection to FileMaker is closed",
+                    where=self._where,
+                    next="run this step again: it opens a new connection",
+                )
             if self._refusal is not None:
                 raise self._refusal
             if not self._token:

@@ -42,7 +42,11 @@ class Login:
         """
         with nullcontext() if self._is_accepted else self._lock:
             if self._is_closed:
-                raise SourceError("the connection to FileMaker is closed", where=self._where)
+                raise SourceError(
+                    "the connection to FileMaker is closed",
+                    where=self._where,
+                    next="run this step again: it opens a new connection",
+                )
             if self._refusal is not None:
                 raise self._refusal
             answer = send(f"Basic {base64.b64encode(self._basic).decode()}")

@@ -1,0 +1,67 @@
+"""What people call what the code and the mapping name: entities, tables, rules, stages, values.
+
+A technical name stays where a person types or pastes it (a decision, a waiver, a table in SQL), and
+in the record's files. A name without words of its own is read with blanks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_ROWS = {  # an entity, a table, or a kind of attachment -> several of it
+    "sms_messages": "SMS messages",
+    "sms_inbound": "SMS replies",
+    "letters_patientletter": "letters",
+    "documents_document": "documents",
+    "images_image": "images",
+    "images_batch": "image batches",
+}
+_STAGES = {
+    "snapshot": "read FileMaker",
+    "census": "list the files in S3",
+    "survey_and_backup": "read Nexus and back it up",
+    "sample": "hash some files in S3",
+    "self_test": "test the verification",
+    "activity": "who else writes",
+    "drift": "FileMaker since the dry run",
+    "apply": "reimport",
+    "back_up": "back up what is there now",
+    "look": "what would be taken back",
+    "rollback_proposal": "proposal",
+    "undo": "rollback",
+    "checks_rollback": "checks after the rollback",
+}
+_PROPER = {"filemaker": "FileMaker", "nexus": "Nexus", "sms": "SMS", "ndis": "NDIS", "s3": "S3"}
+_PROPER_NAME = re.compile(rf"\b({'|'.join(_PROPER)})\b")
+
+
+def rows(name: str) -> str:
+    """An entity, a table or a kind of attachment, as people call several of it."""
+    return _ROWS.get(name) or words(name)
+
+
+def counted(counts: Mapping[str, int], none: str = "nothing") -> str:
+    """``2,842 patients, 1 SMS reply``; ``none`` where every count is 0."""
+    return ", ".join(f"{n:,} {_named(name, n)}" for name, n in counts.items() if n) or none
+
+
+def stage(name: str) -> str:
+    """A stage of a run, as people call it: ``read FileMaker``."""
+    return _STAGES.get(name) or words(name)
+
+
+def words(name: str) -> str:
+    """A rule, a cause, a column or a value of the record, in words: ``not in FileMaker``."""
+    return _PROPER_NAME.sub(lambda found: _PROPER[found[0]], name.replace("_", " "))
+
+
+def _named(name: str, count: int) -> str:
+    return _one(rows(name)) if count == 1 else rows(name)
+
+
+def _one(several: str) -> str:
+    """``an entity``'s name for one of it: its plural is regular English."""
+    if several.endswith("ies"):
+        return f"{several[:-3]}y"
+    return several.removesuffix("es" if several.endswith("ches") else "s")
