@@ -27,6 +27,7 @@ from nexus_reimport.model import (
     Proposal,
     Rehearsal,
     Report,
+    Result,
     RollbackPreview,
     RollbackProposal,
     Scope,
@@ -44,6 +45,7 @@ _TONES = {
     Verdict.PARTIAL: "look",
     Verdict.UNDONE: "look",
 }
+_ENDED = (Verdict.STOPPED, Verdict.FAILED, Verdict.KILLED)  # nothing was written, nor will be
 _HEADLINES = {
     Verdict.COMPLETE: "COMPLETE: deleted, imported and verified",
     Verdict.KILLED: "KILLED: it was interrupted; nothing was written",
@@ -235,6 +237,7 @@ def _unverified(seen: _Record) -> tuple[str, str]:
 
 
 def _lines(seen: _Record) -> Iterator[Line]:
+    yield from _stops(seen)
     yield from _of_rollback(seen) if seen.is_rollback else _of_plan(seen)
     if looks := _looks(seen):
         yield Line("look at this", wording.some(looks, shown=SHOWN, between=" · "), "look")
@@ -246,6 +249,19 @@ def _lines(seen: _Record) -> Iterator[Line]:
     yield from _next(seen)
 
 
+def _stops(seen: _Record) -> Iterator[Line]:
+    """The claims that do not hold, and that stop the run or leave it unverified."""
+    reports = (seen.report(name) for name in _CHECKS)
+    failed = [_not_so(r) for report in reports if report for r in report.blocking]
+    if failed and seen.verdict in (Verdict.STOPPED, Verdict.COMMITTED_UNVERIFIED):
+        yield Line("failed", wording.some(failed, shown=SHOWN, between=" · "), "bad")
+
+
+def _not_so(result: Result) -> str:
+    looked = result.looked_at or result.offending
+    return f"{result.claim.rstrip('.')}: {'not so for ' if looked else ''}{result.found}"
+
+
 def _of_plan(seen: _Record) -> Iterator[Line]:
     plan, done = seen.plan, seen.done
     if plan is None:
@@ -255,7 +271,8 @@ def _of_plan(seen: _Record) -> Iterator[Line]:
         yield Line("deletes and imports", "nothing: only links of documents and images are fixed")
     else:
         entities = plan.entities.values()
-        name = "deleted and imported" if did else "deletes and imports"
+        would = "would delete and import" if seen.verdict in _ENDED else "deletes and imports"
+        name = "deleted and imported" if did else would
         yield Line(name, naming.counted({e.entity: e.loaded for e in entities}) + _written(seen))
         if purged := {e.entity: e.purged for e in entities if e.purged}:
             name = "deleted for good" if did else "deletes for good"
@@ -389,7 +406,7 @@ def _to_fill_in(plan: Plan) -> Iterator[str]:
 def of_checks(report: Report | None) -> list[str]:
     """The claims that do not hold and that a person should judge."""
     return [
-        f"{r.claim.rstrip('.')}: not so for {r.found}"
+        _not_so(r)
         for r in (report.results if report else ())
         if r.level is Level.REVIEW and not r.passed
     ]

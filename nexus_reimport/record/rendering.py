@@ -18,6 +18,8 @@ _PAGE_STYLE = (_HERE / "page.css").read_text(encoding="utf-8")
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
 _HEADING = re.compile(r'<h2 id="([^"]*)">(.*?)<a class="anchor-link"', re.DOTALL)
+_BANNER = re.compile(r'<section class="nexus first".*?</section>', re.DOTALL)
+_OF_PAPERMILL = "papermill-error-cell-tag"  # what it puts above a page that has stopped
 _FRAME = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -48,7 +50,10 @@ def html(page: Page, name: str) -> str:
     """The notebook as one HTML file, titled ``name``."""
     first = [cell for cell in page.cells if is_first_screen(cell)]
     top = "\n".join("".join(_outputs(cell)) for cell in first)
-    cells = "\n".join(_cell(cell) for cell in page.cells if cell not in first)
+    others = [cell for cell in page.cells if cell not in first and not _is_repeated(cell)]
+    cells = "\n".join(map(_cell, others))
+    if top:  # it is newer than the banner that the page began with, and may contradict it
+        cells = _BANNER.sub("", cells)
     text = _FRAME.format(
         policy=_POLICY,
         title=escape(name),
@@ -64,6 +69,11 @@ def html(page: Page, name: str) -> str:
 def is_first_screen(cell: Any) -> bool:
     """Whether a cell holds the page's first screen."""
     return FIRST_SCREEN in cell.metadata.get("tags", ())
+
+
+def _is_repeated(cell: Any) -> bool:
+    """Whether papermill has added the cell: the first screen says better why the page stopped."""
+    return _OF_PAPERMILL in cell.metadata.get("tags", ())
 
 
 def _contents(cells: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexus_reimport import forms
+from nexus_reimport import forms, naming
 from nexus_reimport.filemaker import Source
 from nexus_reimport.model import (
     Applied,
@@ -95,6 +95,6 @@ class Execution(Steps):
                 self._check_inside,
                 commit=True,
                 journal=self.run.journal,
-                progress=self.bar("steps"),
+                progress=self.bar(naming.stage("apply")),
             ),
         )

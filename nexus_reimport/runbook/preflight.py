@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nexus_reimport import checks, saboteur, wording
+from nexus_reimport import checks, naming, saboteur, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.checks import before, bucket, rehearsed
 from nexus_reimport.checks.after import Claim
@@ -81,7 +81,7 @@ class Preflight(Steps):
                     self.mapping,
                     self.folder,
                     sources=sources if self.scope is Scope.RELINK else (),
-                    progress=self.bar("records read"),
+                    progress=self.bar(naming.stage("snapshot")),
                 )
             listings.cleaned(taken, self.folder, self.run.folder)
             return taken
@@ -92,13 +92,15 @@ class Preflight(Steps):
         """List what S3 holds."""
         return self.step(
             "census",
-            lambda: census.take(self.settings.s3, self.folder, progress=self.bar("objects")),
+            lambda: census.take(
+                self.settings.s3, self.folder, progress=self.bar(naming.stage("census"))
+            ),
         )
 
     def survey_and_backup(self) -> tuple[Survey, Backup]:
         """Read Nexus and dump it, both from one exported snapshot, so that they show one moment."""
 
-        progress = self.bar("survey, then backup")
+        progress = self.bar(naming.stage("survey_and_backup"))
 
         def work() -> tuple[Survey, Backup]:
             progress(0, 2)
@@ -147,7 +149,7 @@ class Preflight(Steps):
                 self.settings,
                 as_of=as_of,
                 given=manual.read(self.settings.sheet, manual.kinds(intake)),
-                progress=self.bar("entities planned"),
+                progress=self.bar(naming.stage("plan")),
             )
             listings.ids(planned, self.folder, self.run.folder)
             listings.values(planned, intake)
@@ -170,7 +172,7 @@ class Preflight(Steps):
         # Seeded by the plan's digest: the same plan reads the same objects again.
         named, seed = bucket.named(intake, counted), self.run.load(Plan).digest
         chosen = sample.choose(counted, self.folder, named, seed, place.sample)
-        return sample.take(place, chosen, self.folder, progress=self.bar("objects read"))
+        return sample.take(place, chosen, self.folder, progress=self.bar(naming.stage("sample")))
 
     def _before(self) -> before.Before:
         load, earlier = self.run.load, self._earlier()
@@ -220,7 +222,7 @@ class Preflight(Steps):
                     self.settings.scratch_register,
                     self._acts(planned, saved),
                     journal=self.run.journal,
-                    progress=self.bar("rehearsal"),
+                    progress=self.bar(naming.stage("rehearsal")),
                 )
 
         return self.step("rehearsal", work)
@@ -314,7 +316,9 @@ class Preflight(Steps):
             patients=patients,
         )
         chosen = kinds or saboteur.of_scope(only_links=self.scope is Scope.RELINK)
-        return sabotage.run(given, chosen, self._test_acts(given), self.bar("kinds of corruption"))
+        return sabotage.run(
+            given, chosen, self._test_acts(given), self.bar(naming.stage("self_test"))
+        )
 
     def _tested_on_dev(self) -> SelfTest:
         """What the dev run found that this one relies on."""

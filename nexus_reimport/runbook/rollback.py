@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from nexus_reimport import checks, record
+from nexus_reimport import checks, naming, record
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.rollback import Restored
@@ -240,7 +240,7 @@ class Rollback:
                 request,
                 book.check_undoing,
                 journal=self.run.journal,
-                progress=book.bar("steps"),
+                progress=book.bar(naming.stage("undo")),
             ),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexus_reimport import checks
+from nexus_reimport import checks, naming
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Report, Sample
@@ -44,7 +44,7 @@ class Verification(Steps):
                     self.expected(),
                     self._storage(),
                     today=today(self.settings),
-                    progress=self.bar(Event.VERIFIED),
+                    progress=self.bar(naming.stage("checks_after")),
                 )
             ),
         )

@@ -48,7 +48,7 @@ def plan(value: Plan) -> Page:
             *_ambiguous(entities),
             _nexus_side(entities),
             _recognised(entities),
-            *_or_text(_unmatched(entities), "FileMaker brings back every row of Nexus."),
+            *_unmatched_shown(entities),
             *_or_folded(_changes(entities), "FileMaker changes no value of a row that stays."),
             *_respelt(entities),
             *_or_folded(_misfits(entities), "Every value fits its column."),
@@ -56,7 +56,7 @@ def plan(value: Plan) -> Page:
             *_asked(value),
             _if_odd(_filemaker_side(value), not all(a.adds_up for a in value.accounts)),
             *_left_out_shown(value, "Every record of FileMaker is used."),
-            _links(value.links.values()),
+            folded(_links(value.links.values())),
             *_or_folded(_links_to_fix(value.links.values()), "No link has to be fixed."),
             TextLine(
                 "The record lists the ids: ledger.csv, misfits.csv. The values are only in the"
@@ -262,6 +262,16 @@ def _unmatched(entities: tuple[EntityPlan, ...]) -> ShownTable:
         "entity | cause | rows | decision | of these kept because a row references them",
         rows,
     )
+
+
+def _unmatched_shown(
+    entities: tuple[EntityPlan, ...],
+) -> tuple[ShownTable | Folded | TextLine, ...]:
+    """Open where somebody must decide, or where rows are deleted for good."""
+    if_empty = "FileMaker brings back every row of Nexus."
+    rows = [u for e in entities for u in e.unmatched]
+    is_settled = all(u.decision not in (None, "purge") for u in rows)
+    return (_or_folded if is_settled else _or_text)(_unmatched(entities), if_empty)
 
 
 def _changes(entities: tuple[EntityPlan, ...]) -> ShownTable:

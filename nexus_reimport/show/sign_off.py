@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nexus_reimport import wording
 from nexus_reimport.model import LineState, SheetLine, SignOff
-from nexus_reimport.show.page import Cell, Marked, Page, TextLine, Tone, table
+from nexus_reimport.show.page import Cell, Marked, Page, ShownTable, TextLine, Tone, folded, table
 
 _TONES = {
     LineState.PROVEN: Tone.GOOD,
@@ -24,11 +24,15 @@ def sign_off(value: SignOff, environment: str) -> Page:
         "Sign-off before production",
         (
             TextLine(_summary(value), Tone.BAD if value.open else Tone.PLAIN),
-            table("", "line | state | by | what | when", [_row(line) for line in value.lines]),
+            _lines(value) if value.asked else folded(_lines(value), summary="The seven lines"),
             *([TextLine("To sign a line, with your name and in your words:")] if commands else []),
             *commands,
         ),
     )
+
+
+def _lines(value: SignOff) -> ShownTable:
+    return table("", "line | state | by | what | when", [_row(line) for line in value.lines])
 
 
 def counted(value: SignOff) -> str:

@@ -119,6 +119,8 @@ def test_a_check_that_stops_the_run_is_a_no_go(record: Path) -> None:
     assert screen.headline == "NO-GO: 1 check failed; nothing was written"
     assert screen.tone == "bad"
     assert line(screen, "checks") == "before: 1 STOP, 1 to review, 2 passed"
+    assert line(screen, "failed") == "It looked: looked at nothing"
+    assert screen.lines[0].name == "failed"
     assert line(screen, "next") == "fix it"
     assert line(screen, "undo") == "not tried yet: the rehearsal is missing"
 
@@ -139,8 +141,8 @@ def test_an_execution_that_was_refused_is_no_no_go_and_has_deleted_nothing(recor
     assert screen.headline == (
         "STOPPED: Nexus was changed since the preflight; nothing was written"
     )
-    assert line(screen, "deletes and imports") == "2,842 patients"
-    assert line(screen, "deleted and imported") == ""
+    assert line(screen, "would delete and import") == "2,842 patients"
+    assert line(screen, "deletes and imports") == line(screen, "deleted and imported") == ""
     assert line(screen, "approved by").startswith("A. Person (as root), digest given")
 
 
@@ -234,6 +236,27 @@ def test_a_page_begins_with_its_first_screen_and_links_to_its_sections(record: P
     assert "made here" not in html
     (folded,) = tags(html, "details")
     assert folded.words.startswith("one() …")
+
+
+def test_an_archived_page_has_one_verdict_and_nothing_that_papermill_has_put_above_it(
+    record: Path,
+) -> None:
+    early = first_screen.read(record).as_html(whole=False)
+    failed(record, "snapshot", "FileMaker cannot be reached")
+    first = nbformat.v4.new_code_cell(
+        "# made here",
+        outputs=shown(first_screen.read(record).as_html()),
+        metadata={"tags": [rendering.FIRST_SCREEN]},
+    )
+    added = nbformat.v4.new_markdown_cell(
+        "An Exception was encountered", metadata={"tags": ["papermill-error-cell-tag"]}
+    )
+    banner = nbformat.v4.new_code_cell("show.banner(book.run)", outputs=shown(early))
+    html = page(added, first, banner)
+    assert "NOT DECIDED" in page(banner)
+    assert html.count("NO-GO") == 1
+    assert "NOT DECIDED" not in html
+    assert "An Exception" not in html
 
 
 def test_a_page_asks_nobody_for_anything_and_runs_nothing() -> None:
