@@ -15,14 +15,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-import psycopg
 from psycopg import sql
 
 from nexus_reimport import checks
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Journal, null_journal
-from nexus_reimport.files import rowfile
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import (
     Applied,
@@ -37,6 +35,7 @@ from nexus_reimport.model import (
 from nexus_reimport.nexus import (
     deployment,
     differences,
+    incoming,
     references,
     registry,
     schema,
@@ -49,9 +48,7 @@ from nexus_reimport.nexus.differences import Difference, Wanted
 from nexus_reimport.nexus.fingerprint import Fingerprint, moved
 from nexus_reimport.nexus.postgres import (
     connected,
-    copy_in,
     scalar,
-    statement,
     table_name,
 )
 from nexus_reimport.nexus.registry import UndoPart, UndoTable, loaded
@@ -66,6 +63,7 @@ from nexus_reimport.nexus.transaction import (
     wait_for_run_lock,
     write_transaction,
 )
+from nexus_reimport.nexus.vacuum import vacuum
 from nexus_reimport.settings import Postgres, Write
 
 STEPS = 14  # as timed, COMMIT included
@@ -196,7 +194,7 @@ class _Work:
             self._transaction.fix_session()
             registry.make(self._connection)
             undo_data.make(self._connection, self._undo)
-            self._load_temporary()
+            self._load_incoming()
             self._remember_loaded()
         with step("copy aside for undo"):
             same = set(versions.write_down(self._transaction, self._undo.parts))
@@ -235,7 +233,8 @@ class _Work:
                 differences.insert, self._transaction, parents_first, differing
             )
         with step("re-link"):
-            undo_data.copy_links(self._transaction, self._undo, self._incoming_keys())
+            keys = {link.attachment: incoming.linked_keys(link) for link in self._undo.links}
+            undo_data.copy_links(self._transaction, self._undo, keys)
             relinked = {link.attachment: self._relink(link) for link in self._undo.links}
         with step("check foreign keys"):  # now, so that COMMIT itself has nothing left to refuse
             self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
@@ -287,48 +286,16 @@ class _Work:
         """``applied`` with what is only known after COMMIT. VACUUM runs outside of transactions."""
         waited = self._transaction.committed(applied.writers_waited)
         committed = after_commit(applied, waited, self._transaction.timings)
-        return replace(committed, warnings=tuple(vacuum(self._transaction, self._undo)))
+        wiped = [part.table for part in self._undo.tables]
+        return replace(committed, warnings=tuple(vacuum(self._transaction, wiped)))
 
-    def _load_temporary(self) -> None:
-        request, connection = self._request, self._connection
-        for name, entity in request.plan.entities.items():
-            self._transaction.let_go_first()
-            incoming = _incoming(name)
-            connection.execute(
-                sql.SQL("CREATE TEMP TABLE {} (LIKE {}) ON COMMIT DROP").format(
-                    incoming, table_name(self._mapping.schema_name, entity.table)
-                )
-            )
-            copy_in(connection, incoming, self._intake.folder, entity.file)
-            # autovacuum never analyses a temporary table, and the planner would guess its size
-            connection.execute(sql.SQL("ANALYZE {}").format(incoming))
+    def _load_incoming(self) -> None:
+        plan, folder = self._request.plan, self._intake.folder
+        for name, entity in plan.entities.items():
+            incoming.load_rows(self._transaction, name, entity.table, folder, entity.file)
         for link in self._undo.links:
-            incoming = _incoming(f"link_{link.attachment}")
-            columns = [sql.Identifier(c) for c in (link.key, *link.columns)]
-            connection.execute(
-                sql.SQL(
-                    "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA"
-                ).format(
-                    incoming,
-                    sql.SQL(", ").join(columns),
-                    table_name(self._mapping.schema_name, link.table),
-                )
-            )
-            command = sql.SQL("COPY {} FROM STDIN").format(incoming)
-            file = request.plan.links[link.attachment].file
-            with connection.cursor() as cursor, cursor.copy(command) as copy:
-                for row in rowfile.read(self._intake.folder, file):
-                    copy.write_row(row[: len(columns)])  # a plain key has no content type
-            connection.execute(sql.SQL("ANALYZE {}").format(incoming))
-
-    def _incoming_keys(self) -> dict[str, sql.Composed]:
-        """Attachment -> a query for the keys of the linking rows that will be written."""
-        return {
-            link.attachment: sql.SQL("SELECT {} FROM {}").format(
-                sql.Identifier(link.key), _incoming(f"link_{link.attachment}")
-            )
-            for link in self._undo.links
-        }
+            file = plan.links[link.attachment].file
+            incoming.load_links(self._transaction, link, folder, file)
 
     def _compare_schema(self) -> None:
         """Stop unless the schema is the surveyed one; under the locks nobody can change it."""
@@ -384,7 +351,7 @@ class _Work:
     def _written(self, part: UndoPart) -> sql.Composable | None:
         """A query of the keys of rows that are written; None where every row is."""
         if isinstance(part, registry.UndoLinks):
-            return self._incoming_keys()[part.attachment]
+            return incoming.linked_keys(part)
         wanted = self._wanted[part.table]
         return None if wanted.whole else sql.SQL("SELECT key FROM {}").format(wanted.differing)
 
@@ -407,7 +374,7 @@ class _Work:
             table=entity.table,
             key=table.primary_key[0],
             columns=columns,
-            place=_incoming(name),
+            place=incoming.rows(name),
             fixed=differences.fixed_columns(
                 self._connection, self._mapping.schema_name, entity.table
             ),
@@ -429,7 +396,7 @@ class _Work:
         shared = Counter(link.table for link in self._undo.links)
         for link in self._undo.links:
             if shared[link.table] == 1:
-                written = _incoming(f"link_{link.attachment}")
+                written = incoming.links(link.attachment)
                 yield link, undo_data.with_links(self._mapping.schema_name, link, written)
 
     def _differing(self, part: UndoTable) -> Difference:
@@ -454,7 +421,7 @@ class _Work:
                 "SELECT min(i.{key}) FROM {} AS i LEFT JOIN {} AS t USING ({key})"
                 " WHERE t.{key} IS NULL"
             ).format(
-                _incoming(entities[sequence.table]),
+                incoming.rows(entities[sequence.table]),
                 table_name(self._mapping.schema_name, sequence.table),
                 key=sql.Identifier(sequence.column),
             )
@@ -479,9 +446,7 @@ class _Work:
 
     def _relink(self, link: registry.UndoLinks) -> int:
         return self._transaction.execute(
-            undo_data.link_update(
-                self._mapping.schema_name, link, _incoming(f"link_{link.attachment}")
-            )
+            undo_data.link_update(self._mapping.schema_name, link, incoming.links(link.attachment))
         )
 
     def _expect_rehearsed(self, after: Mapping[str, Fingerprint]) -> None:
@@ -518,7 +483,9 @@ class _Work:
             query = sql.SQL(
                 "SELECT count(*) FROM {} AS t FULL JOIN {} AS i ON t.{key} = i.{key}"
                 " WHERE t.{key} IS NULL OR i.{key} IS NULL OR t::text <> i::text"
-            ).format(table_name(self._mapping.schema_name, entity.table), _incoming(name), key=key)
+            ).format(
+                table_name(self._mapping.schema_name, entity.table), incoming.rows(name), key=key
+            )
             yield entity.table, int(scalar(self._connection, query))
 
     def _remember_loaded(self) -> None:
@@ -531,33 +498,3 @@ class _Work:
         plan = self._request.plan
         row = run_row(self._request, str(plan.scope), plan.before, after, self._undo)
         registry.remember(self._connection, row)
-
-
-def vacuum(transaction: Transaction, undo: registry.UndoData) -> Iterator[str]:
-    """VACUUM (ANALYZE) the wiped tables; gives warnings only, because the data is committed.
-
-    The server would skip a table of another owner with only a notice, so the right is asked first.
-    """
-    for table in undo.tables:
-        place = table_name(transaction.schema, table.table)
-        asked = {"table": place.as_string(transaction.connection)}
-        if not scalar(transaction.connection, statement("may_vacuum"), asked):
-            owner = scalar(transaction.connection, statement("table_owner"), asked)
-            yield (
-                f"VACUUM (ANALYZE) {table.table} was not done: it needs MAINTAIN on the table, or"
-                f" its owner {owner}; autovacuum will do it later"
-            )
-            continue
-        try:
-            # of a large table it may take longer than the session's limit for a statement
-            transaction.connection.execute("SET statement_timeout = '10min'")
-            transaction.connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(place))
-        except psycopg.Error as error:
-            why = f"SQLSTATE {error.sqlstate}" if error.sqlstate else "the connection was lost"
-            yield f"VACUUM (ANALYZE) {table.table} failed: {why}; run it by hand"
-            if transaction.connection.closed:
-                return  # autovacuum will do the other tables
-
-
-def _incoming(name: str) -> sql.Identifier:
-    return sql.Identifier("pg_temp", f"incoming_{name}")

@@ -1,0 +1,75 @@
+"""The planned rows and links, in temporary tables, from before the first lock until the end.
+
+Nobody waits for a temporary table: only our own session sees it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from psycopg import sql
+
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.nexus.postgres import Connection, copy_in, table_name
+from nexus_reimport.nexus.registry import UndoLinks
+from nexus_reimport.nexus.transaction import Transaction
+
+
+def rows(entity: str) -> sql.Identifier:
+    """The temporary table of an entity's planned rows."""
+    return sql.Identifier("pg_temp", f"incoming_{entity}")
+
+
+def links(attachment: str) -> sql.Identifier:
+    """The temporary table of an attachment's planned links: key of the linking row, its link."""
+    return rows(f"link_{attachment}")
+
+
+def linked_keys(link: UndoLinks) -> sql.Composed:
+    """A query for the keys of the linking rows that will be written."""
+    return sql.SQL("SELECT {} FROM {}").format(sql.Identifier(link.key), links(link.attachment))
+
+
+def load_rows(
+    transaction: Transaction, entity: str, table: str, folder: Path, file: RowFile
+) -> None:
+    """Copy the planned rows of ``entity`` into their temporary table, in the form of ``table``.
+
+    Raises:
+        RecordError: the row file has changed since the plan was made.
+    """
+    transaction.let_go_first()
+    connection, place = transaction.connection, rows(entity)
+    connection.execute(
+        sql.SQL("CREATE TEMP TABLE {} (LIKE {}) ON COMMIT DROP").format(
+            place, table_name(transaction.schema, table)
+        )
+    )
+    copy_in(connection, place, folder, file)
+    _analyse(connection, place)
+
+
+def load_links(transaction: Transaction, link: UndoLinks, folder: Path, file: RowFile) -> None:
+    """Copy the planned links of an attachment into their temporary table.
+
+    Raises:
+        RecordError: the row file has changed since the plan was made.
+    """
+    connection, place = transaction.connection, links(link.attachment)
+    columns = [sql.Identifier(column) for column in (link.key, *link.columns)]
+    connection.execute(
+        sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
+            place, sql.SQL(", ").join(columns), table_name(transaction.schema, link.table)
+        )
+    )
+    command = sql.SQL("COPY {} FROM STDIN").format(place)
+    with connection.cursor() as cursor, cursor.copy(command) as copy:
+        for row in rowfile.read(folder, file):
+            copy.write_row(row[: len(columns)])  # a plain key has no content type
+    _analyse(connection, place)
+
+
+def _analyse(connection: Connection, place: sql.Identifier) -> None:
+    # autovacuum never analyses a temporary table, and the planner would guess its size
+    connection.execute(sql.SQL("ANALYZE {}").format(place))
