@@ -49,6 +49,7 @@ class Fake:
         self._serial = 0
         # For clinics larger than the real one; apart, so that smaller ones stay as they are.
         self._more = Random(f"{seed}:more")
+        self._middles = 1
 
     def _mixed(self, parts: tuple[str, str, str]) -> list[str]:
         names = ["".join(name) for name in product(*(part.split() for part in parts))]
@@ -59,7 +60,8 @@ class Fake:
         """One that was not given before; when the short ones are used up, longer ones."""
         if not self._surnames:
             first, middle, last = (part.split() for part in _SURNAMES)
-            longer = product(first, middle, middle, last)
+            self._middles += 1
+            longer = product(first, *[middle] * self._middles, last)
             self._surnames = ["".join(name) for name in longer]
             self._more.shuffle(self._surnames)
         return self._surnames.pop()
