@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from nexus_reimport import CHECKOUT
 from nexus_reimport.settings import FOLDER_VARIABLE
@@ -67,6 +70,7 @@ def running(scale: float) -> Iterator[Clinic]:
     PostgreSQL has its default settings and writes to the disk as in production.
     """
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, _end)  # else nothing of it would be removed
     folder = Path(tempfile.mkdtemp(prefix="nexus-benchmark-"))
     before = os.environ.get(FOLDER_VARIABLE)
     try:
@@ -101,6 +105,10 @@ def running(scale: float) -> Iterator[Clinic]:
         if before is not None:
             os.environ[FOLDER_VARIABLE] = before
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(sign: int, frame: object) -> NoReturn:
+    sys.exit(128 + sign)
 
 
 def _environments(stack: Stack, name: str = "environments", of: str = "") -> Path:
