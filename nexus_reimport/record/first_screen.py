@@ -37,7 +37,7 @@ from nexus_reimport.record import front, journal, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.verdict import Verdict
 
-SHOWN = 6  # things to look at, in one line
+SHOWN = 6  # things to look at, each on a line of its own
 _ENVIRONMENT = "environment.json"  # of the record: the environment's settings without secrets
 _TONES = {
     Verdict.COMPLETE: "good",
@@ -56,7 +56,7 @@ _HEADLINES = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the summary: what it is about, what it says, and its tone."""
+    """One entry of the summary: what it is about, its lines, and its tone."""
 
     name: str
     text: str
@@ -99,9 +99,10 @@ class FirstScreen:
     def as_text(self, *, whole: bool = True) -> str:
         """The same for a terminal."""
         wide = max((len(line.name) for line in self.lines), default=0)
-        listed = [f"  {line.name:<{wide}}  {line.text}" for line in self.lines] if whole else []
+        below = "\n" + " " * (wide + 4)
+        listed = [f"  {e.name:<{wide}}  " + e.text.replace("\n", below) for e in self.lines]
         at = f"as of {self.at:%Y-%m-%d %H:%M:%S} UTC"
-        return "\n".join([self.banner, self.headline, *listed, at])
+        return "\n".join([self.banner, self.headline, *(listed if whole else ()), at])
 
 
 def _row(line: Line) -> str:
@@ -109,7 +110,8 @@ def _row(line: Line) -> str:
     # JupyterLab takes the style sheet out of a notebook that nobody has trusted, and no style
     left = ' style="text-align: left"'
     head = f'<th scope="row"{left}>{escape(line.name)}</th>'
-    return f"<tr>{head}<td{tone}{left}>{escape(line.text)}</td></tr>"
+    text = escape(line.text).replace("\n", "<br>")
+    return f"<tr>{head}<td{tone}{left}>{text}</td></tr>"
 
 
 def read(folder: Path) -> FirstScreen:
@@ -240,7 +242,7 @@ def _lines(seen: _Record) -> Iterator[Line]:
     yield from _stops(seen)
     yield from _of_rollback(seen) if seen.is_rollback else _of_plan(seen)
     if looks := _looks(seen):
-        yield Line("look at this", wording.some(looks, shown=SHOWN, between=" · "), "look")
+        yield Line("look at this", wording.some(looks, shown=SHOWN, between="\n"), "look")
     yield from _checked(seen)
     if not seen.is_rollback:
         yield from _undo(seen)
@@ -254,7 +256,7 @@ def _stops(seen: _Record) -> Iterator[Line]:
     reports = (seen.report(name) for name in _CHECKS)
     failed = [_not_so(r) for report in reports if report for r in report.blocking]
     if failed and seen.verdict in (Verdict.STOPPED, Verdict.COMMITTED_UNVERIFIED):
-        yield Line("failed", wording.some(failed, shown=SHOWN, between=" · "), "bad")
+        yield Line("failed", wording.some(failed, shown=SHOWN, between="\n"), "bad")
 
 
 def _not_so(result: Result) -> str:

@@ -65,6 +65,8 @@ def _after(last: Run, refusals: Sequence[Refusal]) -> str:
     verdict, name = last.verdict(), last.environment
     if verdict in _UNFINISHED:
         return f"nexus-reimport finish {name}"
+    if verdict is Verdict.COMPLETE and last.kind == "rollback":
+        return f"find out why it was taken back, then: nexus-reimport run {name}"
     if verdict is Verdict.COMPLETE:
         return "nothing"
     if last.is_sealed or verdict is not Verdict.WAITING:

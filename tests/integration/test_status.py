@@ -54,6 +54,11 @@ def test_each_point_of_the_way_has_one_thing_to_do_next(clinic: Clinic, rehearse
     book.seal()
     assert next_of() == "nothing"
     assert "COMPLETE" in shown()
+    back = record.create(environments.load(DEV), "rollback", undoes=book.run.id)
+    for event in (Event.COMMITTED, Event.VERIFIED):
+        back.journal(event)
+    back.seal()
+    assert next_of() == f"find out why it was taken back, then: nexus-reimport run {DEV}"
 
 
 def test_a_stopped_run_and_a_database_that_is_not_adopted_are_told(clinic: Clinic) -> None:

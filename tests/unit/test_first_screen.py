@@ -112,6 +112,16 @@ def test_a_go_whose_approval_would_be_refused_says_so_and_why(record: Path) -> N
     assert line(screen, "look at this").startswith("dev has no COMPLETE run")
 
 
+def test_each_thing_to_look_at_stands_on_a_line_of_its_own(record: Path) -> None:
+    proposed(record)
+    has(record, Outlook(tuple(Refusal(f"reason {n} <b>", "fix it") for n in (1, 2))))
+    screen = first_screen.read(record)
+    assert "reason 1 &lt;b&gt;<br>reason 2 &lt;b&gt;" in screen.as_html()
+    lines = screen.as_text().splitlines()
+    at = next(n for n, text in enumerate(lines) if "reason 1" in text)
+    assert lines[at + 1].index("reason 2") == lines[at].index("reason 1")
+
+
 def test_a_check_that_stops_the_run_is_a_no_go(record: Path) -> None:
     has(record, PLAN, checks=REPORT)
     failed(record, "rehearsal", "1 check failed")
