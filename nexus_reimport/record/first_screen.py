@@ -195,7 +195,8 @@ def _headline(seen: _Record) -> tuple[str, str]:
             return _stopped(seen), tone
         case Verdict.COMMITTED_UNVERIFIED:
             return _unverified(seen)
-    return _HEADLINES[seen.verdict], tone
+    headline = _HEADLINES[seen.verdict]
+    return headline.replace("it was", "the rollback was") if seen.is_rollback else headline, tone
 
 
 def _go(seen: _Record) -> tuple[str, str]:
@@ -227,12 +228,13 @@ def _stopped(seen: _Record) -> str:
 
 def _unverified(seen: _Record) -> tuple[str, str]:
     after = seen.report("checks_rollback" if seen.is_rollback else "checks_after")
+    committed = "ROLLBACK COMMITTED" if seen.is_rollback else "COMMITTED"
     if after and after.blocking:
         failed = wording.amount(len(after.blocking), "check")
-        return f"COMMITTED, and {failed} failed afterwards: a person must decide", "bad"
+        return f"{committed}, and {failed} failed afterwards: a person must decide", "bad"
     if seen.failure:
-        return f"COMMITTED, NOT VERIFIED: {seen.failure.headline}", "bad"
-    return "COMMITTED, NOT VERIFIED YET: the checks after it come next", "look"
+        return f"{committed}, NOT VERIFIED: {seen.failure.headline}", "bad"
+    return f"{committed}, NOT VERIFIED YET: the checks after it come next", "look"
 
 
 # ---------------------------------------------------------------- the lines
@@ -240,15 +242,15 @@ def _unverified(seen: _Record) -> tuple[str, str]:
 
 def _lines(seen: _Record) -> Iterator[Line]:
     yield from _stops(seen)
+    yield from _next(seen)
     yield from _of_rollback(seen) if seen.is_rollback else _of_plan(seen)
     if looks := _looks(seen):
-        yield Line("look at this", wording.some(looks, shown=SHOWN, between="\n"), "look")
+        yield Line("look at this", wording.lines(looks, shown=SHOWN, indent=""), "look")
     yield from _checked(seen)
     if not seen.is_rollback:
         yield from _undo(seen)
     yield from _wait(seen)
     yield _approved(seen)
-    yield from _next(seen)
 
 
 def _stops(seen: _Record) -> Iterator[Line]:
@@ -256,7 +258,7 @@ def _stops(seen: _Record) -> Iterator[Line]:
     reports = (seen.report(name) for name in _CHECKS)
     failed = [_not_so(r) for report in reports if report for r in report.blocking]
     if failed and seen.verdict in (Verdict.STOPPED, Verdict.COMMITTED_UNVERIFIED):
-        yield Line("failed", wording.some(failed, shown=SHOWN, between="\n"), "bad")
+        yield Line("failed", wording.lines(failed, shown=SHOWN, indent=""), "bad")
 
 
 def _not_so(result: Result) -> str:
@@ -289,6 +291,8 @@ def _of_plan(seen: _Record) -> Iterator[Line]:
 
 def _written(seen: _Record) -> str:
     """What the transaction itself has counted, once it is committed."""
+    if seen.verdict is Verdict.IN_DOUBT:
+        return "; either all of this was committed, or nothing"
     if not seen.is_committed:
         return ""
     if not isinstance(seen.done, Applied):
@@ -310,12 +314,22 @@ def _of_rollback(seen: _Record) -> Iterator[Line]:
     yield Line("undoes", f"run {journal.undoes(seen.entries)}")
     if isinstance(seen.done, Undone):
         yield Line("restored", _rows_and_links(seen.done.put_back, seen.done.relinked))
-        text = "yes" if seen.done.exact else "yes, except what people have written since the run"
-        yield Line("as before the run", text, "good" if seen.done.exact else "look")
+        yield _as_before(seen, seen.done)
     elif seen.is_committed:
         yield Line("restored", "the transaction's own counts were lost")
     elif seen.preview:
         yield Line("restores", _rows_and_links(seen.preview.rows_before, seen.preview.links))
+
+
+def _as_before(seen: _Record, done: Undone) -> Line:
+    """Whether the data is as it was before the run; the checks after know better than COMMIT."""
+    name = "as before the run"
+    after = seen.report("checks_rollback")
+    if after and after.blocking:
+        return Line(name, "not proven: it was at COMMIT, and a check after it has failed", "bad")
+    if done.exact:
+        return Line(name, "yes", "good")
+    return Line(name, "yes, except what people have written since the run", "look")
 
 
 def _rows_and_links(rows: Mapping[str, int], links: Mapping[str, int]) -> str:
@@ -434,9 +448,11 @@ def _checked(seen: _Record) -> Iterator[Line]:
 
 def _found(report: Report) -> str:
     passed = sum(r.passed for r in report.results)
+    waived = sum(r.passed and bool(r.offending) for r in report.results)
     look = sum(r.level is Level.REVIEW and not r.passed for r in report.results)
     noted = len(report.results) - len(report.blocking) - look - passed
-    counts = {"STOP": len(report.blocking), "to review": look, "noted": noted, "passed": passed}
+    counts = {"STOP": len(report.blocking), "to review": look, "noted": noted, "waived": waived}
+    counts["passed"] = passed - waived
     return ", ".join(f"{n:,} {word}" for word, n in counts.items() if n)
 
 
@@ -475,7 +491,16 @@ def _approved(seen: _Record) -> Line:
 
 
 def _next(seen: _Record) -> Iterator[Line]:
-    """What to do where something stopped it."""
-    failed = seen.failure
-    if failed and (remedy := failed.text("next")):
+    """What to do where something stopped it, or where it is not finished."""
+    environment = seen.folder.parent.parent.name
+    remedy = seen.failure.text("next") if seen.failure else ""
+    match seen.verdict:
+        case Verdict.UNDONE:  # what the failed checks asked for is settled
+            return
+        case Verdict.IN_DOUBT:
+            remedy = f"nexus-reimport settle {environment} asks the database"
+        case Verdict.COMMITTED_UNVERIFIED if not remedy:
+            page = "" if seen.is_rollback else "03_verify; or "
+            remedy = f"{page}nexus-reimport finish {environment} verifies it and seals the record"
+    if remedy:
         yield Line("next", remedy)

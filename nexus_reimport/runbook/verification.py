@@ -67,7 +67,11 @@ class Verification(Steps):
         with maintenance.left_on_error(self.settings):
             with self.run.stage("sign_off"):
                 checks.require(
-                    report, where="03_verify", state="committed, but not as it should be"
+                    report,
+                    where="03_verify",
+                    state="committed, but not as it should be",
+                    next=f"nexus-reimport finish {self.settings.name} prints what a person can"
+                    " decide",
                 )
             self.run.journal(Event.VERIFIED)
         maintenance.leave(self.settings)

@@ -47,9 +47,16 @@ def report(value: Report) -> Page:
     """Every check of one stage, those that failed first."""
     verdict = TextLine("No check stops the run.", Tone.GOOD)
     if not value.passed:
-        stop = "stops" if len(value.blocking) == 1 else "stop"
-        verdict = TextLine(f"{len(value.blocking):,} of them {stop} the run.", Tone.BAD)
+        verdict = TextLine(_blocked(value), Tone.BAD)
     return Page(f"Checks {value.stage}: {counted(value)}", (verdict, checks_table(value)))
+
+
+def _blocked(value: Report) -> str:
+    """What the checks that block mean; after COMMIT there is nothing left to stop."""
+    count = len(value.blocking)
+    if value.stage in _COMMITTED:
+        return f"{count:,} of them failed, and the data is committed: a person must decide."
+    return f"{count:,} of them {'stops' if count == 1 else 'stop'} the run."
 
 
 def report_text(value: Report) -> str:

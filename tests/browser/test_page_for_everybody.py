@@ -102,7 +102,13 @@ def test_nothing_is_wider_than_the_window(
 ) -> None:
     window(signed_in, width, zoom)
     signed_in.get(page.url)
+    signed_in.execute_script("document.querySelectorAll('details').forEach(one => one.open = true)")
     wide = signed_in.execute_script("return document.documentElement.scrollWidth")
+    tables = (
+        "return Math.max(...[...document.querySelectorAll('table')].map(one => one.offsetWidth))"
+    )
+    if width < 640:
+        assert signed_in.execute_script(tables) <= width, "each row is a block of its own"
     if shots:
         height = signed_in.execute_script("return document.documentElement.scrollHeight")
         whole = {"x": 0, "y": 0, "width": width / zoom, "height": height, "scale": 1}

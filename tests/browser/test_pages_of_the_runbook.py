@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -11,7 +12,7 @@ from selenium import webdriver
 
 from nexus_reimport import show
 from nexus_reimport.record import rendering
-from nexus_reimport.show.page import bundle
+from nexus_reimport.show.page import Page, bundle, table
 from support.browsers import look_at
 from support.shown import PLAN, REPORT
 
@@ -21,17 +22,43 @@ TOO_WIDE = (
     "return [...document.querySelectorAll('body *')].filter(one => !one.closest('.wide')"
     " && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 80))"
 )
+# Words that take more than one line: their letters alone give no place to break.
+BROKEN = """
+    const broken = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const text = walker.currentNode, cell = text.parentElement.closest(arguments[0]);
+        if (!cell || !cell.checkVisibility()) continue;
+        for (const word of text.data.matchAll(/[a-z]{3,}/gi)) {
+            const range = document.createRange();
+            range.setStart(text, word.index);
+            range.setEnd(text, word.index + word[0].length);
+            if (range.getClientRects().length > 1) broken.push(word[0]);
+        }
+    }
+    return broken;
+"""
 CUT = (
     "return [...document.querySelectorAll('table')].filter("
     "one => one.getBoundingClientRect().right > arguments[0] + 1).length"
 )
 
 
+LONG = "It is as it was, as far as anybody who has looked at it can say. " * 3
+WORDS = f"# 1. Preflight\n\n## The plan\n\n| | |\n|---|---|\n| changes clinic data? | {LONG} |"
+KEYS = "1eeb8a43-b124-5240-95b2-589a2b88441d, " * 5
+WIDE = table(
+    "Values that differ",
+    "entity | column | reason | rows | decision | for example",
+    [("appointments", "filemaker_metadata.ndis.coordinator_name", LONG, 3, "UNDECIDED", KEYS)],
+)
+CHECKED = replace(REPORT, results=tuple(replace(r, claim=LONG) for r in REPORT.results))
+
+
 @pytest.fixture
 def page(tmp_path: Path) -> str:
     """The address of a page with a plan, checks and a picture."""
-    cells = [nbformat.v4.new_markdown_cell("# 1. Preflight\n\n## The plan\n\n| a | b |\n|---|---|")]
-    for shown in (show.plan(PLAN), show.report(REPORT), show.flow(PLAN)):
+    cells = [nbformat.v4.new_markdown_cell(WORDS)]
+    for shown in (show.plan(PLAN), Page("Wide", (WIDE,)), show.report(CHECKED), show.flow(PLAN)):
         output = nbformat.v4.new_output("display_data", data=bundle(shown)[0])
         cells.append(nbformat.v4.new_code_cell("show.it(book)", outputs=[output]))
     path = tmp_path / "01_preflight.html"
@@ -61,6 +88,11 @@ def test_on_a_phone_nothing_scrolls_sideways_but_a_wide_table(
     seen(browser, page, PHONE, "screen", "light")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE
     assert browser.execute_script(TOO_WIDE) == []
+    assert browser.execute_script(BROKEN, "table, caption") == []
+    checks = "return [...document.querySelectorAll('.checks table')].map(one => one.offsetWidth)"
+    widths = browser.execute_script(checks)
+    assert widths
+    assert max(widths) <= PHONE, "what to do is beside what was found, or below it, and in sight"
     look_at(browser, shots, "01-on-a-phone")
 
 
@@ -84,6 +116,7 @@ def test_on_paper_every_column_is_there_and_nothing_is_folded(
 ) -> None:
     seen(browser, page, PAPER, "print", "dark")
     assert browser.execute_script(CUT, PAPER) == 0
+    assert browser.execute_script(BROKEN, "td:first-child") == []
     heights = browser.execute_script(
         "return [...document.querySelectorAll('section details table')].map(t => t.offsetHeight)"
     )

@@ -21,7 +21,9 @@ from nexus_reimport.model import (
     Refusal,
     Rehearsal,
     Report,
+    Undone,
 )
+from nexus_reimport.nexus.changes import Since
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record import first_screen, journal, rendering
 from nexus_reimport.record.first_screen import FirstScreen
@@ -128,7 +130,7 @@ def test_a_check_that_stops_the_run_is_a_no_go(record: Path) -> None:
     screen = first_screen.read(record)
     assert screen.headline == "NO-GO: 1 check failed; nothing was written"
     assert screen.tone == "bad"
-    assert line(screen, "checks") == "before: 1 STOP, 1 to review, 2 passed"
+    assert line(screen, "checks") == "before: 1 STOP, 1 to review, 1 waived, 1 passed"
     assert line(screen, "failed") == "It looked: looked at nothing"
     assert screen.lines[0].name == "failed"
     assert line(screen, "next") == "fix it"
@@ -181,6 +183,51 @@ def test_what_was_done_is_what_the_transaction_has_counted(record: Path) -> None
     assert first_screen.read(record).headline == "COMPLETE: deleted, imported and verified"
 
 
+def test_what_to_do_next_stands_under_the_verdict_of_a_run_that_is_not_finished(
+    record: Path,
+) -> None:
+    committed(record)
+    screen = first_screen.read(record)
+    assert screen.lines[0].name == "next"
+    assert screen.lines[0].text.startswith("03_verify; or nexus-reimport finish dev verifies it")
+    model.save(replace(REPORT, stage="after"), record / "checks_after.json")
+    failed(record, "sign_off", "1 check failed")
+    names = [found.name for found in first_screen.read(record).lines]
+    assert names[:3] == ["failed", "next", "deleted and imported"]
+    journal.append(record, Event.UNDONE, by="20260302T020000Z-cd34")
+    undone = first_screen.read(record)
+    assert undone.headline.startswith("UNDONE")
+    assert line(undone, "next") == "", "what the failed check asked for is settled"
+
+
+def test_what_is_too_much_for_the_screen_is_counted_on_a_line_of_its_own(record: Path) -> None:
+    proposed(record)
+    has(record, Outlook(tuple(Refusal(f"reason {n}", "fix it") for n in range(8))))
+    lines = line(first_screen.read(record), "look at this").splitlines()
+    assert lines[5] == "reason 5"
+    assert lines[6].startswith("and ")
+
+
+def test_a_rollback_whose_check_failed_does_not_say_that_all_is_as_before(record: Path) -> None:
+    since = Since((), ())
+    rows, links = {"patients": 86}, {"documents": 3}
+    undone = Undone(True, AT, "r", True, {}, rows, links, since, SAME, 0.3, {}, PASSED)
+    (record / "journal.jsonl").unlink()
+    journal.append(record, Event.OPENED, kind="rollback")
+    journal.append(record, Event.ROLLBACK, undoes="20260228T020000Z-ab12")
+    journal.append(record, Event.COMMITTING)
+    screen = first_screen.read(record)
+    assert screen.headline == "IN DOUBT: nobody knows yet whether the rollback was committed"
+    assert line(screen, "next") == "nexus-reimport settle dev asks the database"
+    journal.append(record, Event.COMMITTED)
+    has(record, undone)
+    assert line(first_screen.read(record), "as before the run") == "yes"
+    model.save(replace(REPORT, stage="after the rollback"), record / "checks_rollback.json")
+    screen = first_screen.read(record)
+    assert screen.headline.startswith("ROLLBACK COMMITTED, and 1 check failed afterwards")
+    assert line(screen, "as before the run").startswith("not proven")
+
+
 def test_a_transaction_that_was_rolled_back_has_deleted_nothing(record: Path) -> None:
     proposed(record)
     has(record, replace(APPLIED, committed=False))
@@ -194,6 +241,8 @@ def test_a_commit_that_nobody_has_seen_is_in_doubt(record: Path) -> None:
     screen = first_screen.read(record)
     assert screen.headline.startswith("IN DOUBT")
     assert line(screen, "deleted and imported") == ""
+    assert line(screen, "deletes and imports").endswith("all of this was committed, or nothing")
+    assert screen.lines[0].text == "nexus-reimport settle dev asks the database"
 
 
 def test_the_plan_warns_of_whole_columns_and_of_rows_that_nobody_recognised() -> None:

@@ -135,6 +135,12 @@ def test_the_plan_reads_as_people_approve_it() -> None:
     assert show.plan_text(PLAN) == PLAN_TEXT
 
 
+def test_after_commit_a_failed_check_stops_nothing_and_a_person_decides() -> None:
+    text = show.report_text(replace(REPORT, stage="after"))
+    assert "1 of them failed, and the data is committed: a person must decide." in text
+    assert "of them stop" not in text
+
+
 def test_a_report_puts_what_stops_the_run_first() -> None:
     assert show.report_text(REPORT) == REPORT_TEXT
 
