@@ -17,6 +17,10 @@ from support.clinic import Clinic
 from support.pages import Page
 
 AXE = Path(__file__).with_name("axe.min.js")
+LABELS = """
+    const cells = [...document.querySelectorAll('.stack td[data-label]')];
+    return [...new Set(cells.map(one => getComputedStyle(one, '::before').whiteSpace))];
+"""
 SERIOUS = {"serious", "critical"}
 
 
@@ -109,6 +113,7 @@ def test_nothing_is_wider_than_the_window(
     )
     if width < 640:
         assert signed_in.execute_script(tables) <= width, "each row is a block of its own"
+        assert signed_in.execute_script(LABELS) == ["normal"], "no name runs into its number"
     if shots:
         height = signed_in.execute_script("return document.documentElement.scrollHeight")
         whole = {"x": 0, "y": 0, "width": width / zoom, "height": height, "scale": 1}
