@@ -209,8 +209,9 @@ def test_a_verification_that_says_no_takes_it_down_too(
     book.apply()
     clinic.do("UPDATE notes SET content = content || '.'")
     assert not book.verify().passed
-    with pytest.raises(StopError):
+    with pytest.raises(StopError) as stopped:
         book.sign_off()
+    assert stopped.value.next.startswith(f"nexus-reimport finish {DEV} prints what a person can")
     assert hooks.did() == ["enter", "leave"]
     assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
 
