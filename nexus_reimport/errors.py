@@ -33,6 +33,7 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
+from os import PathLike
 from typing import TypeVar
 
 NOTHING_WRITTEN = "nothing was written"
@@ -84,18 +85,22 @@ def is_ours(error: BaseException) -> bool:
 def unforeseen(error: Exception, state: str = NOTHING_WRITTEN) -> ReimportError:
     """An error that is not ours as one of ours, without its text: that may hold a patient's value.
 
-    ``where`` names the line of code that raised it.
+    ``where`` names the line of code that raised it; of a full disk, the file that had no room.
     """
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{where.name}, line {where.lineno}"
     if is_disk_full(error):
-        return ReimportError(DISK_FULL, where=place, state=state, next=FREE_SPACE)
+        full = file_of(error) or _line_of(error)
+        return ReimportError(DISK_FULL, where=full, state=state, next=FREE_SPACE)
     return ReimportError(
         f"an unforeseen {type(error).__name__}",
-        where=place,
+        where=_line_of(error),
         state=state,
         next="report these lines; the error's own text is hidden, because it may hold data",
     )
+
+
+def _line_of(error: Exception) -> str:
+    lines = traceback.extract_tb(error.__traceback__)
+    return f"{lines[-1].name}, line {lines[-1].lineno}" if lines else ""
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -103,10 +108,18 @@ def is_disk_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def file_of(error: BaseException) -> str:
+    """The file that an error of the operating system names; "" where it names none."""
+    named = error.filename if isinstance(error, OSError) else None
+    return str(named) if isinstance(named, str | PathLike) else ""
+
+
 DISK_FULL = "a disk of this machine is full"
-FREE_SPACE = (
-    "free some space where the environment's [folders] or the temporary files are (df -h), then"
-    " run this step again"
+SPACE = "free some space where the environment's [folders] or the temporary files are (df -h)"
+FREE_SPACE = f"{SPACE}, then run this step again"
+SERVERS_DISK_FULL = "the disk of PostgreSQL's server is full"
+FREE_SERVERS_SPACE = (
+    "free some space on that server (data directory, pg_wal, tablespaces), then run this step again"
 )
 
 

@@ -112,7 +112,7 @@ def _of_call(node: ast.Call, module: str) -> Iterator[Message]:
     if not kind or not node.args:
         return
     todo = _remedy(node, name)
-    known = _constants(module)
+    known = {**_constants("errors"), **_constants(module)}
     todos = {_tidy(text): None for text in _texts(todo, known)} if todo else {}
     for words in _texts(node.args[0], known):
         first = words.partition("\n")[0]
@@ -164,7 +164,7 @@ def _texts(node: ast.expr, known: Mapping[str, ast.expr] = MappingProxyType({}))
         case ast.Constant(str() as value):
             return [value]
         case ast.Name(name) if name in known:
-            return _texts(known[name])
+            return _texts(known[name], known)
         case ast.JoinedStr(values):
             held = (v.value if isinstance(v, ast.FormattedValue) else v for v in values)
             parts = [_texts(value, known) for value in held]
@@ -234,7 +234,8 @@ def _of_statement() -> str:
     tree = ast.parse(inspect.getsource(postgres._advice))
     (table,) = [node for node in ast.walk(tree) if isinstance(node, ast.Dict)]
     rows = [
-        (getattr(k, "attr", ""), *_texts(v)) for k, v in zip(table.keys, table.values, strict=True)
+        (getattr(k, "attr", ""), *_texts(v, _constants("errors")))
+        for k, v in zip(table.keys, table.values, strict=True)
     ]
     return _table("name beside the SQLSTATE | what to do", sorted(rows))
 

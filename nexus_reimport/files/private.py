@@ -63,6 +63,16 @@ def append(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE), "ab")
 
 
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """An error of the operating system inside the block names ``path``: a write names no file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 def sync(file: BinaryIO) -> None:
     """Put what was written onto the disk before this returns."""
     file.flush()
@@ -75,7 +85,7 @@ def write_new(path: Path, data: bytes) -> None:
     Raises:
         FileExistsError: it exists already. It is unchanged.
     """
-    with create(path) as file:
+    with named(path), create(path) as file:
         file.write(data)
         sync(file)
     sync_folder(path.parent)
@@ -92,7 +102,7 @@ def place_new(path: Path, data: bytes) -> None:
     draft = path.with_name(f".{path.name}.{_writer()}.new")
     try:
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE)
-        with os.fdopen(handle, "wb") as file:
+        with named(path), os.fdopen(handle, "wb") as file:
             file.write(data)
             sync(file)
         # A hard link fails if the name is taken; a rename would replace what is there.
@@ -111,7 +121,7 @@ def replace(path: Path, data: bytes) -> None:
     draft = path.with_name(f"{path.name}.{_writer()}.new")
     try:
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE)
-        with os.fdopen(handle, "wb") as file:
+        with named(path), os.fdopen(handle, "wb") as file:
             file.write(data)
             sync(file)
         draft.replace(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -112,15 +112,25 @@ class Writer:
         arrays = [pa.array(column, pa.string()) for column in zip(*self._batch, strict=True)]
         batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         self._digest.add(batch)
-        self._parquet.write_batch(batch)
+        with private.named(self._path):
+            self._parquet.write_batch(batch)
         self._batch = []
 
     def close(self) -> None:
         """Write the remaining rows and sync the file to the disk."""
         self._flush()
-        self._parquet.close()
-        private.sync(self._handle)
-        self._handle.close()
+        with private.named(self._path):
+            self._parquet.close()
+            private.sync(self._handle)
+            self._handle.close()
+
+    def give_up(self) -> None:
+        """Close the file and remove it: half a row file is of no use, and takes up a full disk."""
+        with suppress(Exception):  # it writes the end of the file, which can fail as the rows did
+            self._parquet.close()
+        with suppress(OSError):
+            self._handle.close()
+        self._path.unlink(missing_ok=True)
 
     def done(self) -> RowFile:
         """The row file with the rows that were added until now."""
@@ -130,12 +140,17 @@ class Writer:
 
 @contextmanager
 def writer(path: Path, columns: Sequence[str]) -> Iterator[Writer]:
-    """A writer of ``path``, closed and synced at the end; an earlier file there is replaced."""
+    """A writer of ``path``, closed and synced at the end; an earlier file there is replaced.
+
+    After an error, also of a full disk, there is no file.
+    """
     out = Writer(path, columns)
     try:
         yield out
-    finally:
         out.close()
+    except BaseException:
+        out.give_up()
+        raise
 
 
 def write(path: Path, columns: Sequence[str], rows: Iterable[Row] = ()) -> RowFile:
@@ -252,9 +267,12 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
     """
     path.unlink(missing_ok=True)
     # replace: half a surrogate pair cannot be encoded, and must not end the list.
-    with TextIOWrapper(
-        private.create(path), encoding="utf-8-sig", errors="replace", newline=""
-    ) as out:
+    with (
+        private.named(path),
+        TextIOWrapper(
+            private.create(path), encoding="utf-8-sig", errors="replace", newline=""
+        ) as out,
+    ):
         out.write(_line(header))
         out.writelines(map(_line, rows))
 

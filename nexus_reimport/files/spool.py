@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from nexus_reimport.files import private
+
 T = TypeVar("T")
 _CHUNK = 1 << 16  # bytes that are read at once when all values are read in order
 
@@ -21,6 +23,7 @@ class Spool(Generic[T]):
     """Values of plain types (texts, numbers, None, and tuples, lists and dictionaries of them)."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - for as long as we are
         self._ends = array("Q", [0])
         self._is_flushed = True
@@ -28,7 +31,8 @@ class Spool(Generic[T]):
     def add(self, value: T) -> int:
         """Set ``value`` aside; gives its number, from 0 on."""
         data = marshal.dumps(value)  # type: ignore[arg-type]
-        self._file.write(data)
+        with private.named(self._folder):
+            self._file.write(data)
         self._ends.append(self._ends[-1] + len(data))
         self._is_flushed = False
         return len(self._ends) - 2
@@ -57,11 +61,13 @@ class Spool(Generic[T]):
 
     def close(self) -> None:
         """Give up the values."""
-        self._file.close()
+        with private.named(self._folder):
+            self._file.close()
 
     def _read(self, start: int, end: int) -> bytes:
         if not self._is_flushed:
-            self._file.flush()
+            with private.named(self._folder):
+                self._file.flush()
             self._is_flushed = True
         return os.pread(self._file.fileno(), end - start, start)
 

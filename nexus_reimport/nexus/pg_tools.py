@@ -19,7 +19,17 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from nexus_reimport.errors import DISK_FULL, FREE_SPACE, Denied, LockConflict, TargetError
+from nexus_reimport.errors import (
+    DISK_FULL,
+    FREE_SERVERS_SPACE,
+    FREE_SPACE,
+    SERVERS_DISK_FULL,
+    Denied,
+    LockConflict,
+    TargetError,
+    is_disk_full,
+)
+from nexus_reimport.files import private
 from nexus_reimport.nexus import denied, refusal, session
 from nexus_reimport.settings import Postgres
 
@@ -99,7 +109,7 @@ def run(
             preexec_fn=ends_with_us(signal.SIGKILL),  # noqa: PLW1509 - it calls prctl and no more
         )
         printed, errors = _ended(process, meanwhile)
-        log.write_text(errors, encoding="utf-8")
+        _keep(errors, log, is_failed=bool(process.returncode))
     finally:
         os.umask(old)
     if process.returncode:
@@ -119,8 +129,12 @@ def run(
                 where=place(target),
                 next="check the network and the server's log, then run this step again",
             )
+        if re.search(r"(ERROR|FATAL|PANIC):.*No space left on device", errors):
+            raise TargetError(
+                f"{name}: {SERVERS_DISK_FULL}", where=place(target), next=FREE_SERVERS_SPACE
+            )
         if "No space left on device" in errors:
-            raise TargetError(f"{name}: {DISK_FULL}", where=place(target), next=FREE_SPACE)
+            raise TargetError(f"{name}: {DISK_FULL}", where=str(log.parent), next=FREE_SPACE)
         if refused := denied.by_program(errors):
             raise Denied(
                 f"{name} failed with exit code {process.returncode}: a right is missing: {refused}",
@@ -134,6 +148,16 @@ def run(
             " again",
         )
     return printed
+
+
+def _keep(errors: str, log: Path, *, is_failed: bool) -> None:
+    """Write what a program has said into ``log``."""
+    try:
+        with private.named(log):
+            log.write_text(errors, encoding="utf-8")
+    except OSError as error:
+        if not (is_failed and is_disk_full(error)):  # what the program said goes first
+            raise
 
 
 def _ended(

@@ -21,7 +21,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from nexus_reimport import settings
-from nexus_reimport.errors import NOTHING_WRITTEN, TargetError, TargetRefused
+from nexus_reimport.errors import (
+    FREE_SERVERS_SPACE,
+    NOTHING_WRITTEN,
+    SERVERS_DISK_FULL,
+    TargetError,
+    TargetRefused,
+)
 from nexus_reimport.files import rowfile
 from nexus_reimport.nexus import denied, refusal, session
 
@@ -153,11 +159,7 @@ def _ours(error: object, where: str, state: str) -> TargetError:
         )
     if error.sqlstate in session.OF_ANOTHER_SESSION:
         return session.swapped(where, state)
-    why = (
-        "the disk of PostgreSQL's server is full"
-        if isinstance(error, psycopg.errors.DiskFull)
-        else _REFUSED
-    )
+    why = SERVERS_DISK_FULL if isinstance(error, psycopg.errors.DiskFull) else _REFUSED
     what = f"{why}: SQLSTATE {error.sqlstate} ({type(error).__name__})"
     ours = _kind(error)(what + objects, where=where, state=state, next=_advice(error))
     ours.sqlstate = error.sqlstate
@@ -181,8 +183,7 @@ def _advice(error: psycopg.Error) -> str:
         psycopg.errors.IdleInTransactionSessionTimeout: "our process was idle for too long, and"
         " the server ended its session: run this step again",
         psycopg.errors.ReadOnlySqlTransaction: "the server accepts no writes: name the primary",
-        psycopg.errors.DiskFull: "free some space on that server (data directory, pg_wal,"
-        " tablespaces), then run this step again",
+        psycopg.errors.DiskFull: FREE_SERVERS_SPACE,
         psycopg.errors.LockNotAvailable: "another session holds a lock: find it in"
         " pg_stat_activity, or run this step again later",
     }

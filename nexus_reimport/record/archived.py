@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from nexus_reimport.errors import DISK_FULL, SPACE, StorageError, is_disk_full
 from nexus_reimport.files import private
 
 LIST = ".archived.jsonl"  # in the environment's folder
@@ -25,11 +26,26 @@ class Archived:
 
 
 def note(runs: Path, archived: Archived) -> None:
+    """Add a record to the list, unless it is there.
+
+    Raises:
+        StorageError: there is no room for it. The record itself is in the archive.
+    """
     if archived in noted(runs):
         return
-    with private.append(runs / LIST) as file:
-        file.write(json.dumps(asdict(archived)).encode() + b"\n")
-        private.sync(file)
+    try:
+        with private.append(runs / LIST) as file:
+            file.write(json.dumps(asdict(archived)).encode() + b"\n")
+            private.sync(file)
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise StorageError(
+            f"the record is in the archive, and this could not be noted: {DISK_FULL}",
+            where=str(runs / LIST),
+            state="the record is sealed and whole, and a copy of it is in the archive",
+            next=f"{SPACE}, then: nexus-reimport record archive {runs.name}",
+        ) from None
 
 
 def noted(runs: Path) -> list[Archived]:

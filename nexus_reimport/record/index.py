@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from nexus_reimport.errors import DISK_FULL, SPACE, OnlySealed, is_disk_full
 from nexus_reimport.files import private
 from nexus_reimport.record import archived, bag, chain, front
 from nexus_reimport.record.front import Front
@@ -54,6 +55,9 @@ def write(runs: Path) -> None:
     """Make the index of the records in ``runs``. Where that fails, it says so in its place.
 
     The record that was sealed is whole by then: nothing here may spoil it.
+
+    Raises:
+        OnlySealed: there is no room for it, or no right to write it.
     """
     title = f"Records of {runs.name}"
     try:
@@ -63,7 +67,16 @@ def write(runs: Path) -> None:
             f"<p>This page could not be made ({type(error).__name__}). The records are whole.</p>"
         )
     page = _PAGE.format(title=escape(title), style=_STYLE, body=body)
-    private.replace(runs / FILE, page.encode())
+    try:
+        private.replace(runs / FILE, page.encode())
+    except OSError as error:
+        raise OnlySealed(
+            f"{FILE}, the list of records, could not be written"
+            f" ({DISK_FULL if is_disk_full(error) else type(error).__name__})",
+            where=str(runs / FILE),
+            state="the record is sealed and whole",
+            next=f"{SPACE}; the next seal writes the list again",
+        ) from None
 
 
 def _body(runs: Path) -> Iterator[str]:

@@ -18,7 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from nexus_reimport.errors import DISK_FULL, FREE_SPACE, ReimportError, is_disk_full, is_ours
+from nexus_reimport.errors import (
+    DISK_FULL,
+    FREE_SPACE,
+    ReimportError,
+    file_of,
+    is_disk_full,
+    is_ours,
+)
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 
@@ -129,7 +136,7 @@ def rewrite(
 def _locked(path: Path) -> Iterator[BinaryIO]:
     """The journal, opened for appending: the file that is there once the lock is ours."""
     while True:
-        with private.append(path) as file, private.waiting_lock(file):
+        with private.named(path), private.append(path) as file, private.waiting_lock(file):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 yield file
                 return
@@ -248,7 +255,7 @@ def failure(error: BaseException) -> dict[str, Any]:
     elif isinstance(error, KeyboardInterrupt | SystemExit):
         facts |= {"what": "interrupted", "killed": True, "exit_code": 3}
     elif is_disk_full(error):
-        facts |= {"what": DISK_FULL, "next": FREE_SPACE, "exit_code": 3}
+        facts |= {"what": DISK_FULL, "where": file_of(error), "next": FREE_SPACE, "exit_code": 3}
     else:
         facts |= {"what": f"an unforeseen {name}", "exit_code": 3}
     return facts

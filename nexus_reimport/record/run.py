@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nexus_reimport import model, wording
-from nexus_reimport.errors import Busy, RecordError
+from nexus_reimport.errors import Busy, RecordError, is_disk_full
 from nexus_reimport.events import Event
 from nexus_reimport.record import bag, chain, check, journal, lock, seal, values, verdict
 from nexus_reimport.record.journal import Entry
@@ -77,9 +77,17 @@ class Run:
             try:
                 yield
             except BaseException as error:
-                self.journal(Event.FAILED, stage=name, **journal.failure(error))
+                self._journal_failure(name, error)
                 raise
             self.journal(Event.FINISHED, stage=name)
+
+    def _journal_failure(self, stage: str, error: BaseException) -> None:
+        """Journal that a stage failed. Without room for the line the run counts as killed."""
+        try:
+            self.journal(Event.FAILED, stage=stage, **journal.failure(error))
+        except OSError as refused:
+            if not is_disk_full(refused):  # a full disk must not hide why the stage failed
+                raise
 
     # -------------------------------------------------------------- who works on it
 

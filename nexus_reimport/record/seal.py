@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ def write(
     ``look`` is called before the last file is written, and an error of it leaves the record open.
 
     Raises:
-        OnlySealed: it is sealed, and could not be signed with ``signing``.
+        OnlySealed: it is sealed, and could not be signed with ``signing``, or is not in the list of
+            records.
     """
     judged = _judge(folder / bag.PAYLOAD, folder.name, environment)
     described = _describe(folder, judged)
@@ -73,7 +75,10 @@ def write(
     look()
     _close(folder, text)
     if unsigned:
+        with suppress(OnlySealed):  # that it is not signed goes first
+            index.write(folder.parent)
         raise unsigned
+    index.write(folder.parent)
     return private.sha256(text)
 
 
@@ -110,7 +115,6 @@ def _close(folder: Path, text: bytes) -> None:
     # Noted before it is sealed: what a kill leaves in between, the next command completes.
     chain.note_last(folder.parent, link)
     private.replace(folder / bag.TAG_MANIFEST, text)
-    index.write(folder.parent)
 
 
 def _describe(folder: Path, judged: verdict.Verdict) -> str:
@@ -118,7 +122,7 @@ def _describe(folder: Path, judged: verdict.Verdict) -> str:
     try:
         crate.write(folder, judged)
     except Exception as error:
-        return f"nothing: an unforeseen {type(error).__name__}"
+        return f"nothing: {journal.failure(error)['what']}"
     return f"{bag.PAYLOAD}/{crate.FILE}"
 
 

@@ -114,7 +114,7 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
     except Exception as error:
         # A kernel that did not start, or a channel that broke: the stages' own word goes first.
         if not journal.only(run.events()[known:], Event.FAILED):
-            run.journal(Event.FAILED, stage=page, **_unforeseen(type(error).__name__))
+            run.journal(Event.FAILED, stage=page, **journal.failure(error))
     try:
         pages.move_in(run.folder, run.private, name)
     except Exception as error:
@@ -122,10 +122,11 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
         run.journal(Event.UNTIDY, page=name, kind=type(error).__name__)
 
 
-def told_of(run: Run, what: str, fix: str = "") -> str:
+def told_of(run: Run, what: str, fix: str = "", file: str = "") -> str:
     """What has happened to the run, with the state that its journal knows and what is next."""
     todo = f"{fix}; {_next(run)}" if fix else _next(run)
-    lines = {"where": f"environment {run.environment}, run {run.id}"}
+    places = (f"environment {run.environment}", f"run {run.id}", file)
+    lines = {"where": ", ".join(filter(None, places))}
     lines |= {"state": f"the database is {_STATES[run.state()]}", "next": todo}
     return str(ReimportError(what, **lines))
 
@@ -160,7 +161,8 @@ def last_error(run: Run) -> str:
     if failed.text("kind") == "InDoubt" and settled is not None:
         error = _HAPPENED if settled else _DID_NOT_HAPPEN
     if not error.get("state"):  # of an error that no stage of ours has raised
-        return told_of(run, str(error["what"]), str(error.get("next", "")))
+        told = (str(error.get(name, "")) for name in ("next", "where"))
+        return told_of(run, str(error["what"]), *told)
     lines = {name: str(error.get(name, "")) for name in _LINES}
     return str(ReimportError(str(error["what"]), **lines))
 

@@ -15,6 +15,8 @@ from nexus_reimport import mapping as mappings
 from nexus_reimport import record, runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
+    DISK_FULL,
+    SPACE,
     NotClean,
     NotSaved,
     OnlySealed,
@@ -24,6 +26,8 @@ from nexus_reimport.errors import (
     StopError,
     StorageError,
     TargetError,
+    file_of,
+    is_disk_full,
 )
 from nexus_reimport.events import Event
 from nexus_reimport.interrupt import Interrupted
@@ -190,19 +194,24 @@ def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
             window=window.still_up(settings),
         )
     except Interrupted as interrupt:
-        return _interrupted(settings, interrupt)
+        return _ended(settings, str(interrupt))
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        return _ended(settings, DISK_FULL, SPACE, file_of(error))
 
 
-def _interrupted(settings: Settings, interrupt: Interrupted) -> Outcome:
-    """The outcome of a run that a signal ended between two pages; the run stays as it is."""
+def _ended(settings: Settings, what: str, fix: str = "", file: str = "") -> Outcome:
+    """The outcome of a run that a signal, or a full disk, ended; the run stays as it is."""
     runs = record.open_runs(settings)
     if runs:
-        return outcome(runs[-1], notebook.told_of(runs[-1], str(interrupt)))
+        ended = outcome(runs[-1], notebook.told_of(runs[-1], what, fix, file))
+        return replace(ended, exit_code=ended.exit_code or 3)
     error = StopError(
-        str(interrupt),
-        where=f"environment {settings.name}",
+        what,
+        where=", ".join(filter(None, (f"environment {settings.name}", file))),
         state="no run is open",
-        next="nexus-reimport record list shows all runs",
+        next="; ".join(filter(None, (fix, "nexus-reimport record list shows all runs"))),
     )
     return Outcome(
         settings.name,

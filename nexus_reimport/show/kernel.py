@@ -1,8 +1,9 @@
 """In a kernel: what ends a cell is shown in four lines, and not as a traceback.
 
 An error of this package is told by its class itself. A name that a page's first cells give, and
-that is not there, means that they were not run; an interrupt says what state is left. The traceback
-of any other error is not kept in a record. A group of errors is reported as one, like any other.
+that is not there, means that they were not run; an interrupt, or a full disk, says what state is
+left. The traceback of any other error is not kept in a record. A group of errors is reported as
+one, like any other.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from nexus_reimport.errors import ReimportError, StopError, is_ours
+from nexus_reimport.errors import (
+    SPACE,
+    ReimportError,
+    StopError,
+    is_disk_full,
+    is_ours,
+    unforeseen,
+)
 from nexus_reimport.record import Run, State, marks
 
 # What the cells of the pages give to the cells below them.
@@ -31,7 +39,7 @@ _NEXT = {
 
 def load_ipython_extension(shell: Any) -> None:
     """Called by IPython when the kernel starts."""
-    handled = (ReimportError, BaseExceptionGroup, NameError, KeyboardInterrupt)
+    handled = (ReimportError, BaseExceptionGroup, NameError, KeyboardInterrupt, OSError)
     shell.set_custom_exc(handled, _display)
 
 
@@ -59,6 +67,8 @@ def _told(shell: Any, error: BaseException) -> ReimportError | None:
     """The error in our four lines; None for one that is not ours to tell."""
     if isinstance(error, ReimportError):
         return error if is_ours(error) else None
+    if isinstance(error, OSError) and is_disk_full(error):
+        return disk_full(error, getattr(shell.user_ns.get("book"), "run", None))
     if _is_the_runners():
         return None  # it has words of its own for a kernel that was interrupted
     if isinstance(error, KeyboardInterrupt):
@@ -78,6 +88,16 @@ def interrupted(run: Run | None) -> ReimportError:
         state=f"the database: {run.state()}",
         next=_NEXT[run.state()].replace("ENV", run.environment),
     )
+
+
+def disk_full(error: OSError, run: Run | None) -> ReimportError:
+    """What a full disk has left, by the journal of the run that the cell was at work on."""
+    told = unforeseen(error)
+    if run is not None:
+        told.state = f"the database: {run.state()}"
+        if run.state() is not State.AS_IT_WAS:
+            told.next = f"{SPACE}; {_NEXT[run.state()].replace('ENV', run.environment)}"
+    return told
 
 
 def not_run(name: str) -> ReimportError:

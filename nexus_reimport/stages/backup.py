@@ -247,6 +247,7 @@ def _csv(connection: Connection, schema: str, table: str, path: Path) -> int:
     # Of a step that was run before: a private file is only ever made, never written into.
     path.unlink(missing_ok=True)
     with (
+        private.named(path),
         private.create(path) as file,
         connection.cursor() as cursor,
     ):

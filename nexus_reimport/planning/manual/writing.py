@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import StopError, is_disk_full
 from nexus_reimport.files import private, workbook
 from nexus_reimport.planning.manual.sheet import (
     CHOICES,
@@ -53,6 +53,8 @@ def write(path: Path, lines: Iterable[tuple[ByHandSheet, Iterable[SheetRow]]]) -
     try:
         _write(path, lines)
     except OSError as error:
+        if is_disk_full(error):
+            raise
         kind = error.strerror or type(error).__name__
     except Exception as error:
         kind = type(error).__name__
@@ -84,7 +86,7 @@ def _write(path: Path, lines: Iterable[tuple[ByHandSheet, Iterable[SheetRow]]]) 
     book.move_sheet(CHOICES, len(book.worksheets))
     book[CHOICES].sheet_state = "hidden"
     path.unlink(missing_ok=True)  # so that the new file is created with its own mode
-    with private.create(path) as file:
+    with private.named(path), private.create(path) as file:
         book.save(file)
 
 

@@ -1,0 +1,191 @@
+"""A full disk is named as one, with the file that had no room, wherever it is met."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from openpyxl import Workbook
+
+from nexus_reimport.errors import (
+    DISK_FULL,
+    SERVERS_DISK_FULL,
+    OnlySealed,
+    StopError,
+    StorageError,
+    TargetError,
+    is_disk_full,
+    unforeseen,
+)
+from nexus_reimport.events import Event
+from nexus_reimport.files import private, rowfile
+from nexus_reimport.files.spool import Spool
+from nexus_reimport.nexus import pg_tools
+from nexus_reimport.planning.manual import writing
+from nexus_reimport.record import archived, create, index, journal
+from nexus_reimport.runner import notebook
+from nexus_reimport.settings import Settings
+from nexus_reimport.show import kernel
+from support.records import committed
+
+FULL = "/dev/full"  # each write to it fails as on a full disk
+NO_ROOM = OSError(errno.ENOSPC, "No space left on device", "/records/plan.json")
+ROOM = 4_096  # bytes
+
+
+@contextmanager
+def full_at(size: int) -> Iterator[None]:
+    """No file of this process gets larger, and what refuses it says that the disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            error.errno = errno.ENOSPC
+        raise
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+
+
+def rows() -> Iterator[tuple[str, str]]:
+    return ((str(number), os.urandom(50).hex()) for number in range(20_000))
+
+
+def test_a_write_names_its_file(tmp_path: Path) -> None:
+    for write in (private.write_new, private.place_new, private.replace):
+        with pytest.raises(OSError) as refused, full_at(ROOM):
+            write(tmp_path / write.__name__, b"x" * (ROOM + 1))
+        told = unforeseen(refused.value)
+        assert (told.what, told.where) == (DISK_FULL, str(tmp_path / write.__name__))
+
+
+def test_half_a_row_file_is_removed_and_says_that_the_disk_is_full(tmp_path: Path) -> None:
+    path = tmp_path / "patients.parquet"
+    with pytest.raises(OSError) as refused, full_at(ROOM):
+        rowfile.write(path, ("a", "b"), rows())
+    assert is_disk_full(refused.value)
+    assert unforeseen(refused.value).where == str(path)
+    assert not path.exists()
+
+
+def set_aside(folder: Path) -> None:
+    spool = Spool[tuple[str, str]](folder)
+    try:
+        for row in rows():
+            spool.add(row)
+    finally:
+        spool.close()
+
+
+def test_values_set_aside_on_a_full_disk_name_their_folder(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as refused, full_at(ROOM):
+        set_aside(tmp_path)
+    assert unforeseen(refused.value).where == str(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that says at the end of a write that it had no room, as some file systems do."""
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+
+
+def test_the_sheet_to_fill_in_says_it_in_the_same_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Workbook, "save", refuse)
+    with pytest.raises(OSError) as refused:
+        writing.write(tmp_path / "manual.xlsx", ())
+    told = unforeseen(refused.value)
+    assert (told.what, told.where) == (DISK_FULL, str(tmp_path / "manual.xlsx"))
+
+
+def test_a_full_disk_does_not_hide_why_a_stage_failed(
+    known: Settings, request: pytest.FixtureRequest
+) -> None:
+    run = create(known)
+
+    def stop() -> None:
+        with run.stage("plan"):
+            request.getfixturevalue("full")
+            raise StopError("3 rows are undecided")
+
+    with pytest.raises(StopError, match="3 rows"):
+        stop()
+
+
+def test_the_journal_names_the_file_and_a_person_reads_it(known: Settings) -> None:
+    run = create(known)
+    run.journal(Event.FAILED, stage="plan", **journal.failure(NO_ROOM))
+    what, where, state, todo = notebook.last_error(run).splitlines()
+    assert what == DISK_FULL
+    assert where.endswith(f"run {run.id}, /records/plan.json")
+    assert state == "  state: the database is as it was"
+    assert todo.startswith("  next:  free some space")
+
+
+def test_a_cell_says_what_a_full_disk_has_left(known: Settings) -> None:
+    before = kernel.disk_full(NO_ROOM, create(known))
+    assert (before.what, before.where) == (DISK_FULL, "/records/plan.json")
+    assert before.state == "the database: as it was: nothing was written"
+    after = kernel.disk_full(NO_ROOM, committed(known))
+    assert "nothing was written" not in after.state
+    assert after.next.endswith(f"; nexus-reimport finish {known.name} verifies and seals it")
+
+
+def test_a_list_of_records_that_cannot_be_written_leaves_a_sealed_record(known: Settings) -> None:
+    run = create(known)
+    (run.bag.parent / index.FILE).mkdir()
+    with pytest.raises(OnlySealed) as refused:
+        run.seal()
+    assert run.is_sealed
+    assert refused.value.state == "the record is sealed and whole"
+
+
+def test_the_list_of_records_says_that_the_disk_is_full(tmp_path: Path, full: None) -> None:
+    with pytest.raises(OnlySealed, match=DISK_FULL) as refused:
+        index.write(tmp_path)
+    assert refused.value.where == str(tmp_path / index.FILE)
+
+
+def test_an_archived_record_that_cannot_be_noted_is_in_the_archive(tmp_path: Path) -> None:
+    (tmp_path / archived.LIST).symlink_to(FULL)
+    with pytest.raises(StorageError, match=DISK_FULL) as refused:
+        archived.note(tmp_path, archived.Archived("r", "s", "b", "k", "1", "2036-01-01", "d"))
+    assert refused.value.state.endswith("a copy of it is in the archive")
+
+
+OUR_DISK = "pg_dump: error: could not write to output file: No space left on device"
+SERVERS = "pg_restore: error: could not execute query: ERROR:  could not extend file: No space left"
+
+
+@pytest.mark.parametrize(
+    ("printed", "what"),
+    [(OUR_DISK, DISK_FULL), (f"{SERVERS} on device", SERVERS_DISK_FULL)],
+)
+def test_a_program_of_postgresql_says_whose_disk_is_full(
+    known: Settings, tmp_path: Path, printed: str, what: str
+) -> None:
+    program = tmp_path / "pg_program"
+    program.write_text(f"#!/bin/sh\necho '{printed}' >&2\nexit 1\n")
+    program.chmod(0o700)
+    log = tmp_path / "log"
+    log.symlink_to(FULL)  # its words cannot be written either
+    with pytest.raises(TargetError, match=f"pg_program: {what}"):
+        pg_tools.run([program], known.postgres, log)
