@@ -127,7 +127,9 @@ def told_of(run: Run, what: str, fix: str = "", file: str = "") -> str:
     todo = f"{fix}; {_next(run)}" if fix else _next(run)
     places = (f"environment {run.environment}", f"run {run.id}", file)
     lines = {"where": ", ".join(filter(None, places))}
-    lines |= {"state": f"the database is {_STATES[run.state()]}", "next": todo}
+    is_verified = run.verdict() is Verdict.COMPLETE  # its record may not be sealed yet
+    state = "reimported, and verified" if is_verified else _STATES[run.state()]
+    lines |= {"state": f"the database is {state}", "next": todo}
     return str(ReimportError(what, **lines))
 
 

@@ -140,6 +140,14 @@ def test_the_journal_names_the_file_and_a_person_reads_it(known: Settings) -> No
     assert todo.startswith("  next:  free some space")
 
 
+def test_a_verified_run_that_is_not_sealed_is_told_as_verified(known: Settings) -> None:
+    run = committed(known)
+    run.journal(Event.VERIFIED)
+    told = notebook.told_of(run, DISK_FULL, file="/records/journal.jsonl")
+    assert "state: the database is reimported, and verified\n" in told
+    assert told.endswith(f"nexus-reimport finish {known.name} verifies and seals it")
+
+
 def test_a_cell_says_what_a_full_disk_has_left(known: Settings) -> None:
     before = kernel.disk_full(NO_ROOM, create(known))
     assert (before.what, before.where) == (DISK_FULL, "/records/plan.json")
