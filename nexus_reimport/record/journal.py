@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Self
 
 from nexus_reimport.errors import (
     DISK_FULL,
-    FREE_SPACE,
+    SPACE,
     ReimportError,
     file_of,
     is_disk_full,
@@ -255,7 +255,7 @@ def failure(error: BaseException) -> dict[str, Any]:
     elif isinstance(error, KeyboardInterrupt | SystemExit):
         facts |= {"what": "interrupted", "killed": True, "exit_code": 3}
     elif is_disk_full(error):
-        facts |= {"what": DISK_FULL, "where": file_of(error), "next": FREE_SPACE, "exit_code": 3}
+        facts |= {"what": DISK_FULL, "where": file_of(error), "next": SPACE, "exit_code": 3}
     else:
         facts |= {"what": f"an unforeseen {name}", "exit_code": 3}
     return facts

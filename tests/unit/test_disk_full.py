@@ -138,6 +138,7 @@ def test_the_journal_names_the_file_and_a_person_reads_it(known: Settings) -> No
     assert where.endswith(f"run {run.id}, /records/plan.json")
     assert state == "  state: the database is as it was"
     assert todo.startswith("  next:  free some space")
+    assert "(df -h); begin a new run; nexus-reimport record list" in todo
 
 
 def test_a_verified_run_that_is_not_sealed_is_told_as_verified(known: Settings) -> None:
