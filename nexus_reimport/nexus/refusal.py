@@ -13,7 +13,13 @@ import ssl
 import struct
 from dataclasses import dataclass
 
-from nexus_reimport.errors import NOTHING_WRITTEN, TargetError, TargetRefused
+from nexus_reimport.errors import (
+    FREE_SERVERS_SPACE,
+    NOTHING_WRITTEN,
+    SERVERS_DISK_FULL,
+    TargetError,
+    TargetRefused,
+)
 from nexus_reimport.settings import Postgres
 
 _SSL_REQUEST = struct.pack("!II", 8, 80877103)  # PostgreSQL's SSLRequest: its length, its code
@@ -121,6 +127,7 @@ _SHAPES = (
         "the server's certificate cannot be verified",
         f"{_CERTIFICATE}. Do not go on without it: another server may be answering",
     ),
+    _why(r"FATAL:.*No space left on device", SERVERS_DISK_FULL, FREE_SERVERS_SPACE),
     _why(
         r"too many connections for role",
         "the role has reached its limit of connections",

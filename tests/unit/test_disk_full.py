@@ -180,13 +180,21 @@ def test_an_archived_record_that_cannot_be_noted_is_in_the_archive(tmp_path: Pat
     assert refused.value.state.endswith("a copy of it is in the archive")
 
 
+AT_CONNECT = (
+    'pg_dump: error: connection to server at "h", port 1 failed: FATAL:  could not write init file:'
+    " No space left on device"
+)
 OUR_DISK = "pg_dump: error: could not write to output file: No space left on device"
 SERVERS = "pg_restore: error: could not execute query: ERROR:  could not extend file: No space left"
 
 
 @pytest.mark.parametrize(
     ("printed", "what"),
-    [(OUR_DISK, DISK_FULL), (f"{SERVERS} on device", SERVERS_DISK_FULL)],
+    [
+        (OUR_DISK, DISK_FULL),
+        (f"{SERVERS} on device", SERVERS_DISK_FULL),
+        (AT_CONNECT, SERVERS_DISK_FULL),
+    ],
 )
 def test_a_program_of_postgresql_says_whose_disk_is_full(
     known: Settings, tmp_path: Path, printed: str, what: str
