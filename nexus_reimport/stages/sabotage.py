@@ -228,7 +228,7 @@ class _Bench:
         if not committed or committed[0].undo is None:
             raise StopError(
                 "the copy does not know the run that was applied to it",
-                where="nexus_reimport.runs on the copy of the self-test",
+                where="the table of runs on the copy of the self-test",
                 state=STATE,
                 next="look for triggers and rules in the schema nexus_reimport, then run"
                 " 01_preflight again",
