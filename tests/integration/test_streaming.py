@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from nexus_reimport import CHECKOUT
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
@@ -38,7 +39,7 @@ def _peak(times: int, folder: Path) -> tuple[int, int]:
     quiet = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
     asked = subprocess.run(
         [sys.executable, "-m", "support.many_notes", str(times), str(folder)],
-        env={**os.environ, **quiet},
+        env={**os.environ, **quiet, "PYTHONPATH": str(CHECKOUT / "tests")},
         capture_output=True,
         text=True,
         check=True,
