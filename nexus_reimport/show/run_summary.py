@@ -7,6 +7,7 @@ a summary must never claim something that the database does not hold.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from nexus_reimport import naming, wording
@@ -81,9 +82,11 @@ def facts(run: Run) -> list[Fact]:
 def _state(run: Run) -> Iterator[Fact]:
     """The state, unless the run is simply complete."""
     state = run.state()
-    if pids := () if run.is_sealed else run.workers():
+    # The page that shows it is itself at work until its last cell.
+    others = [pid for pid in run.workers() if pid != os.getpid()]
+    if others and not run.is_sealed:
         text = "the result is not known yet" if state is State.UNKNOWN else state
-        yield "state", f"running, {wording.some([f'pid {pid}' for pid in pids])}; {text}"
+        yield "state", f"running, {wording.some([f'pid {pid}' for pid in others])}; {text}"
     elif state is not State.COMMITTED:
         yield "state", str(state)
     elif run.verdict() is not Verdict.COMPLETE:

@@ -213,6 +213,14 @@ def test_a_run_that_failed_says_nothing_was_written(clinic: Clinic, rehearsed: P
     nothing_is_claimed(clinic, run, before)
 
 
+def test_a_page_does_not_call_its_own_run_running(clinic: Clinic) -> None:
+    run = clinic.executed().run
+    (run.bag / "tagmanifest-sha256.txt").unlink()  # as before the seal, in the last cell of 03
+    with run.at_work():
+        assert run.workers()
+        assert "state" not in told(run)
+
+
 @pytest.mark.parametrize("step", [2, 7, 10])
 def test_a_live_run_is_running_and_a_killed_one_is_not(
     clinic: Clinic, rehearsed: Path, tmp_path: Path, step: int
