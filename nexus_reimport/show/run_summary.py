@@ -82,8 +82,9 @@ def facts(run: Run) -> list[Fact]:
 def _state(run: Run) -> Iterator[Fact]:
     """The state, unless the run is simply complete."""
     state = run.state()
-    # The page that shows it is itself at work until its last cell.
-    others = [pid for pid in run.workers() if pid != os.getpid()]
+    # A page, and the runner that executes it, are at work until its last cell.
+    ours = (os.getpid(), os.getppid())
+    others = [pid for pid in run.workers() if pid not in ours]
     if others and not run.is_sealed:
         text = "the result is not known yet" if state is State.UNKNOWN else state
         yield "state", f"running, {wording.some([f'pid {pid}' for pid in others])}; {text}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,12 +215,25 @@ def test_a_run_that_failed_says_nothing_was_written(clinic: Clinic, rehearsed: P
     nothing_is_claimed(clinic, run, before)
 
 
+SHOWS = """\
+import sys
+from nexus_reimport import record, settings, show
+environment, run = sys.argv[1:]
+print(repr(show.signed_off(record.find(settings.load(environment), run))))
+"""
+
+
 def test_a_page_does_not_call_its_own_run_running(clinic: Clinic) -> None:
     run = clinic.executed().run
     (run.bag / "tagmanifest-sha256.txt").unlink()  # as before the seal, in the last cell of 03
     with run.at_work():
         assert run.workers()
         assert "state" not in told(run)
+        by_child = subprocess.run(
+            [sys.executable, "-c", SHOWS, DEV, run.id], capture_output=True, text=True, check=True
+        )
+    assert "Verdict: COMPLETE" in by_child.stdout
+    assert "running" not in by_child.stdout
 
 
 @pytest.mark.parametrize("step", [2, 7, 10])
