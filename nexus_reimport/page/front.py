@@ -129,9 +129,10 @@ class Live:
 def live(desk: Desk) -> Live:
     """The live parts of the page as they are now."""
     settings = desk.settings
+    state = desk.state(settings)  # first: see ``gather``
     at_work = work.now(settings)
     of = at_work.run if at_work and at_work.run else work.latest(settings)
-    return Live(desk.state(settings), at_work, work.last_lines(of), of.id if of else "")
+    return Live(state, at_work, work.last_lines(of), of.id if of else "")
 
 
 def gather(desk: Desk, form: Form | None = None) -> Front:
@@ -141,6 +142,9 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         SettingsError: the environment's file is not as it must be.
     """
     settings = desk.settings
+    # First: what changes while the rest is read makes another state, and the page is shown again.
+    # Read last, it would be the state of a page that was never shown, which nothing replaces.
+    state = desk.state(settings)
     at_work = work.now(settings)
     last = work.latest(settings)
     waiting = None if at_work else status.waiting(settings)
@@ -151,7 +155,7 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
     of = at_work.run if at_work and at_work.run else last
     look = desk.look.value
     return Front(
-        state=desk.state(settings),
+        state=state,
         zone=settings.zone,
         status=desk.status,
         connections=desk.connections,

@@ -7,16 +7,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy
 from nexus_reimport.files import private
-from nexus_reimport.page import commands, gates, headers, history, log, words
+from nexus_reimport.page import commands, front, gates, headers, history, log, words
 from nexus_reimport.page.confirmation import Confirmation, is_meant
+from nexus_reimport.page.desk import Desk
+from nexus_reimport.page.front import Front, Live
 from nexus_reimport.record import run as runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.settings import Settings
@@ -57,6 +62,38 @@ def settings(environment_files: Path) -> Settings:
     path = environment_files / "sandbox-dev.toml"
     path.write_text(path.read_text().replace('"../../', '"'))
     return environments.load("sandbox-dev", environment_files)
+
+
+# ---------------------------------------------------------------- what the page is of
+
+
+class Ending(Desk):
+    """A desk at which what is at work ends while the page is gathered."""
+
+    def __init__(self, at_work: ExitStack) -> None:
+        super().__init__("sandbox-dev")
+        self._at_work = at_work
+
+    def state(self, settings: Settings) -> str:
+        """What stands once it has ended."""
+        self._at_work.close()
+        return super().state(settings)
+
+
+@pytest.mark.parametrize("shown", [front.gather, front.live])
+def test_a_page_on_which_something_is_at_work_is_of_a_state_that_says_so(
+    settings: Settings,
+    environment_files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shown: Callable[[Desk], Front | Live],
+) -> None:
+    """Else a browser would take it for the page of what came after, and never load it again."""
+    monkeypatch.setenv(environments.FOLDER_VARIABLE, str(environment_files))
+    with ExitStack() as at_work:
+        at_work.enter_context(record.at_work(settings))
+        page = shown(Ending(at_work))
+    assert "busy=False" in page.state
+    assert page.work is None
 
 
 # ---------------------------------------------------------------- what is typed
