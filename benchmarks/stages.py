@@ -16,7 +16,7 @@ from benchmarks.clinic import ENVIRONMENT, Clinic, beside, running
 from benchmarks.meter import Cost, cpu_of, measuring, own_cpu
 from nexus_reimport import record, runbook
 from nexus_reimport import settings as environments
-from nexus_reimport.model import Census, Plan, Snapshot
+from nexus_reimport.model import Census, Plan, Report, Snapshot
 from nexus_reimport.nexus import deployment
 from nexus_reimport.runbook import Runbook, rollback
 from nexus_sandbox.stack import fill
@@ -84,9 +84,14 @@ def _plan(here: Here) -> Cost:
 
 
 def _checks(here: Here) -> Cost:
+    return _judged(here, "checks before", Runbook.check_before)
+
+
+def _judged(here: Here, name: str, judge: Callable[[Runbook], Report]) -> Cost:
+    """What the checks cost; a clinic that does not pass them is not measured any further."""
     book = here.book()
-    with measuring("checks before", here.servers, book.folder) as cost:
-        report = book.check_before()
+    with measuring(name, here.servers, book.folder) as cost:
+        report = judge(book)
     cost.rows = _planned_rows(book)
     if report.blocking:
         sys.exit("; ".join(r.check for r in report.blocking))
@@ -121,13 +126,7 @@ def _applied(here: Here, book: Runbook, name: str) -> Cost:
 
 
 def _verify(here: Here) -> Cost:
-    book = here.book()
-    with measuring("verify", here.servers, book.folder) as cost:
-        report = book.verify()
-    cost.rows = _planned_rows(book)
-    if report.blocking:
-        sys.exit("; ".join(r.check for r in report.blocking))
-    return cost
+    return _judged(here, "verify", Runbook.verify)
 
 
 def _seal(here: Here) -> Cost:

@@ -1,6 +1,6 @@
 """Values that are set aside on the disk and read again, so that only their places are in memory.
 
-The file never has a name: nobody else can open it, and it is gone when we are, however we end.
+The file never has a name: no other process can open it, and it is gone once ours has ended.
 """
 
 from __future__ import annotations

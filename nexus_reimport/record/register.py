@@ -187,17 +187,18 @@ def last(runs: Path) -> str:
     if not (runs / FOLDER).is_dir():
         return bag.NOTHING
     with private.locked_folder(runs / FOLDER):
-        hashes = _hashes(runs)
-    return f"{len(hashes)} {hashes[-1]}" if hashes else bag.NOTHING
+        lines = journal.lines(runs / FOLDER)
+    return f"{len(lines)} {private.sha256(lines[-1])}" if lines else bag.NOTHING
 
 
 def problems(runs: Path, sealed: Iterable[Path]) -> Iterator[str]:
     """What is wrong with the register: by itself, and by what the ``sealed`` records hold of it."""
-    if why := contradiction(runs):
+    now = _State.of(runs)
+    if why := now.contradiction():
         yield f"{FOLDER}: {why}; nothing in it counts"
     for name in bag.linked(runs / FOLDER) if (runs / FOLDER).is_dir() else ():
         yield f"{FOLDER}/{name}: {bag.LINKED}"
-    hashes = _hashes(runs)
+    hashes = [private.sha256(line) for line in now.lines]
     for folder in sealed:
         number, held = _held(folder)
         if number and hashes[number - 1 : number] != [held]:
@@ -223,7 +224,3 @@ def _held(folder: Path) -> tuple[int, str]:
     """Number and hash of the line that the record in ``folder`` was sealed with; 0 for none."""
     number, _, held = bag.info(folder).get(LINE, bag.NOTHING).partition(" ")
     return (int(number), held) if number.isascii() and number.isdecimal() else (0, held)
-
-
-def _hashes(runs: Path) -> list[str]:
-    return [private.sha256(line) for line in journal.lines(runs / FOLDER)]
