@@ -1,4 +1,4 @@
--- What is in our own schemas: each table or view with its columns and key, what acts on it by itself, and who
+-- What is in our own schemas: each table or view with its columns and constraints, what acts on it by itself, and who
 -- else but its owner and ourselves may use it; the schemas as well, and what they hold besides.
 WITH spaces AS (
     SELECT n.oid, n.nspname::text, n.nspowner, n.nspacl
@@ -20,15 +20,24 @@ WITH spaces AS (
     WHERE a.grantee <> o.owner AND pg_catalog.pg_get_userbyid(a.grantee) <> current_user
     GROUP BY o.place
 )
-SELECT s.nspname AS place, 'schema' AS kind, NULL::text[] AS columns, NULL::text AS key, NULL::text AS acts,
+SELECT s.nspname AS place, 'schema' AS kind, NULL::text[] AS columns, NULL::text[] AS constraints, NULL::text AS acts,
        (SELECT names FROM readers r WHERE r.place = s.nspname) AS readers
 FROM spaces s
 UNION ALL
 SELECT s.nspname || '.' || c.relname, CASE c.relkind WHEN 'r' THEN 'table' ELSE 'no table' END,
-       (SELECT array_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attname)
-        FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
-       (SELECT pg_catalog.pg_get_constraintdef(k.oid) FROM pg_catalog.pg_constraint k
-        WHERE k.conrelid = c.oid AND k.contype = 'p'),
+       (SELECT array_agg(concat_ws(' ', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
+                                   CASE WHEN a.attcollation <> t.typcollation THEN 'COLLATE ' || a.attcollation::regcollation END,
+                                   -- Undo data is made by CREATE TABLE AS, which keeps neither of the two.
+                                   CASE WHEN a.attnotnull AND s.nspname = %(own)s THEN 'NOT NULL' END,
+                                   nullif(concat('GENERATED ', a.attidentity, a.attgenerated), 'GENERATED '),
+                                   'DEFAULT ' || pg_catalog.pg_get_expr(f.adbin, f.adrelid)) ORDER BY a.attname)
+        FROM pg_catalog.pg_attribute a
+        JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+        LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+       -- PostgreSQL 18 lists each NOT NULL here as well.
+       (SELECT array_agg(pg_catalog.pg_get_constraintdef(k.oid) ORDER BY pg_catalog.pg_get_constraintdef(k.oid) COLLATE "C")
+        FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n'),
        nullif(concat_ws(', ',
            (SELECT string_agg('trigger ' || t.tgname, ', ' ORDER BY t.tgname) FROM pg_catalog.pg_trigger t
             WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
@@ -39,17 +48,10 @@ SELECT s.nspname || '.' || c.relname, CASE c.relkind WHEN 'r' THEN 'table' ELSE 
            CASE WHEN c.relrowsecurity THEN 'row level security' END,
            -- A crash empties it, and a replica has nothing of it.
            CASE WHEN c.relpersistence = 'u' THEN 'unlogged' END,
-           (SELECT string_agg('constraint ' || k.conname, ', ' ORDER BY k.conname) FROM pg_catalog.pg_constraint k
-            WHERE k.conrelid = c.oid AND k.contype NOT IN ('p', 'n')
-              AND NOT (k.contype = 'c' AND s.nspname = %(own)s AND c.relname IN ('deployment', 'restores'))),
-           (SELECT string_agg('a default of ' || a.attname, ', ' ORDER BY a.attname)
-            FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
-            WHERE f.adrelid = c.oid AND s.nspname = %(own)s
-              AND pg_catalog.pg_get_expr(f.adbin, f.adrelid)
-                  NOT IN ($$''::text$$, $$'reimport'::text$$, 'clock_timestamp()', 'now()', 'true')),
-           (SELECT string_agg('unique index ' || i.relname, ', ' ORDER BY i.relname)
+           (SELECT string_agg('index ' || i.relname, ', ' ORDER BY i.relname)
             FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
-            WHERE x.indrelid = c.oid AND x.indisunique AND NOT x.indisprimary),
+            WHERE x.indrelid = c.oid AND NOT x.indisprimary
+              AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.oid)),
            (SELECT 'a table below it' FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid) LIMIT 1)), ''),
        (SELECT names FROM readers r WHERE r.place = s.nspname || '.' || c.relname)
 FROM spaces s

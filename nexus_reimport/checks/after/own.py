@@ -113,8 +113,17 @@ def _not_as_made(after: After, own_object: OwnObject) -> Iterator[str]:
         return
     if own_object.acts:
         yield own_object.acts
-    if is_ours and (own_object.columns, own_object.key) != AS_MADE[own_object.place]:
-        yield "other columns, or another key"
+    if is_ours:
+        columns, constraints = AS_MADE[own_object.place]
+        yield from _differences("column", own_object.columns, columns)
+    else:
+        constraints = ()
+    yield from _differences("constraint", own_object.constraints, constraints)
+
+
+def _differences(what: str, now: tuple[str, ...], made: tuple[str, ...]) -> Iterator[str]:
+    yield from (f"not ours: {what} {one}" for one in now if one not in made)
+    yield from (f"missing: {what} {one}" for one in made if one not in now)
 
 
 @check(After, Level.REVIEW, serves=("S6",), links=True)

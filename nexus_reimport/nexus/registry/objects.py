@@ -8,47 +8,52 @@ from nexus_reimport.nexus.postgres import Connection, statement
 from nexus_reimport.nexus.registry.own_schema import OWN_SCHEMA, UNDO_PREFIX
 
 TABLE, SCHEMA = "table", "schema"
-_TIME = "timestamp with time zone"
-# Our lasting tables as they are made: their columns, in the order of the names, and their keys.
+# Our lasting tables as they are made: columns in the order of their names, then constraints.
 AS_MADE = {
     f"{OWN_SCHEMA}.deployment": (
         (
-            f"adopted_at {_TIME}",
-            "adopted_by text",
-            "database_name text",
-            "database_oid bigint",
-            "environment text",
-            "only_row boolean",
-            "system_identifier text",
+            "adopted_at timestamp with time zone NOT NULL DEFAULT clock_timestamp()",
+            "adopted_by text NOT NULL",
+            "database_name text NOT NULL",
+            "database_oid bigint NOT NULL",
+            "environment text NOT NULL",
+            "only_row boolean NOT NULL DEFAULT true",
+            "system_identifier text NOT NULL",
         ),
-        "PRIMARY KEY (only_row)",
+        ("CHECK ((environment <> ''::text))", "CHECK (only_row)", "PRIMARY KEY (only_row)"),
     ),
     f"{OWN_SCHEMA}.loaded": (
-        ("entity text", "filemaker_id text", "nexus_id text"),
-        "PRIMARY KEY (entity, filemaker_id)",
+        ("entity text NOT NULL", "filemaker_id text NOT NULL", "nexus_id text NOT NULL"),
+        ("PRIMARY KEY (entity, filemaker_id)",),
     ),
     f"{OWN_SCHEMA}.restores": (
-        (f"at {_TIME}", "id text", "runs jsonb", "who text", "why text"),
-        "PRIMARY KEY (id)",
+        (
+            "at timestamp with time zone NOT NULL",
+            "id text NOT NULL",
+            "runs jsonb NOT NULL",
+            "who text NOT NULL",
+            "why text NOT NULL",
+        ),
+        ("CHECK ((who <> ''::text))", "CHECK ((why <> ''::text))", "PRIMARY KEY (id)"),
     ),
     f"{OWN_SCHEMA}.runs": (
         (
-            "after jsonb",
-            "approved_by text",
-            "before jsonb",
-            f"committed_at {_TIME}",
-            "digest text",
-            "environment text",
-            "kind text",
+            "after jsonb NOT NULL",
+            "approved_by text NOT NULL",
+            "before jsonb NOT NULL",
+            "committed_at timestamp with time zone NOT NULL DEFAULT clock_timestamp()",
+            "digest text NOT NULL",
+            "environment text NOT NULL",
+            "kind text NOT NULL DEFAULT 'reimport'::text",
             "number bigint",
-            "run text",
-            "seal text",
+            "run text NOT NULL",
+            "seal text NOT NULL DEFAULT ''::text",
             "sequence bigint",
             "undo jsonb",
-            "undone_by text",
-            "verdict text",
+            "undone_by text NOT NULL DEFAULT ''::text",
+            "verdict text NOT NULL DEFAULT ''::text",
         ),
-        "PRIMARY KEY (run)",
+        ("PRIMARY KEY (run)",),
     ),
 }
 
@@ -57,13 +62,14 @@ AS_MADE = {
 class OwnObject:
     """A schema, a table, or whatever else is in one of our schemas.
 
-    ``acts`` names triggers, rules and policies; ``readers`` who may use it besides us.
+    A column stands with its type, its default, and in our lasting tables whether it accepts NULL.
+    ``acts`` names triggers, rules, policies and indexes; ``readers`` who may use it besides us.
     """
 
     place: str
     kind: str
     columns: tuple[str, ...]
-    key: str
+    constraints: tuple[str, ...]
     acts: str
     readers: str
 
@@ -79,11 +85,13 @@ class OwnObject:
 
 
 def objects(connection: Connection) -> tuple[OwnObject, ...]:
-    """Everything in our own schemas, the schemas too; indexes aside."""
+    """Everything in our own schemas, the schemas too; an index stands with its table."""
     asked = {"own": OWN_SCHEMA, "undo": UNDO_PREFIX}
     return tuple(
-        OwnObject(place, kind, tuple(columns or ()), key or "", acts or "", readers or "")
-        for place, kind, columns, key, acts, readers in connection.execute(
+        OwnObject(
+            place, kind, tuple(columns or ()), tuple(constraints or ()), acts or "", readers or ""
+        )
+        for place, kind, columns, constraints, acts, readers in connection.execute(
             statement("own_objects"), asked
         )
     )
