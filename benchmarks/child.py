@@ -33,9 +33,9 @@ def given() -> Given | None:
 
 def cost(clinic: Clinic, module: str, what: str, run: str = "") -> Cost:
     """The cost that ``module`` measures in a process of its own; it prints it as its last line."""
-    told = json.dumps(asdict(Given(what, run, clinic.pids)))
+    given = json.dumps(asdict(Given(what, run, clinic.pids)))
     done = subprocess.run(
-        [sys.executable, "-m", module, _FLAG, told],
+        [sys.executable, "-m", module, _FLAG, given],
         env={
             **os.environ,
             FOLDER_VARIABLE: str(clinic.environments),
@@ -48,7 +48,7 @@ def cost(clinic: Clinic, module: str, what: str, run: str = "") -> Cost:
     )
     if done.returncode:
         sys.exit(f"{module} {what} failed at scale {clinic.scale:g}")
-    found = Cost.of(json.loads(done.stdout.splitlines()[-1]))
-    found.scale = clinic.scale
-    commands.say(found)
-    return found
+    measured = Cost.of(json.loads(done.stdout.splitlines()[-1]))
+    measured.scale = clinic.scale
+    commands.say(measured)
+    return measured

@@ -39,13 +39,13 @@ _LIMITS = ("at_most = ", "max_writers_wait = ")  # of the environment's file: th
 
 @dataclass(frozen=True, slots=True)
 class Clinic:
-    """A running clinic. ``pids`` are its servers', by name; ``made`` the seconds to make it."""
+    """A running clinic. ``pids`` are its servers', by name; ``made_in`` the seconds to make it."""
 
     scale: float
     stack: Stack
     environments: Path
     pids: dict[str, int]
-    made: float
+    made_in: float
 
     @property
     def folder(self) -> Path:

@@ -12,8 +12,8 @@ MIB = 1 << 20
 
 def parser(about: str | None) -> argparse.ArgumentParser:
     """A parser that knows ``--scale``: times the real size, several with commas between them."""
-    made = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
-    made.add_argument(
+    options = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
+    options.add_argument(
         "--scale",
         "--scales",
         dest="scales",
@@ -21,7 +21,7 @@ def parser(about: str | None) -> argparse.ArgumentParser:
         type=lambda text: [float(part) for part in text.split(",")],
         help="times the real size of a clinic; several with commas between them (default: 1)",
     )
-    return made
+    return options
 
 
 def scales(about: str | None) -> list[float]:

@@ -15,11 +15,11 @@ def exponent(small: float, large: float, times: float) -> float:
 
 def exponents(costs: Iterable[Cost], measure: str = "all_cpu") -> dict[str, float]:
     """Name -> the exponent between the smallest and the largest scale at which it was measured."""
-    found: dict[str, dict[float, float]] = {}
+    by_name: dict[str, dict[float, float]] = {}
     for cost in costs:
         if (value := float(getattr(cost, measure))) > 0:
-            found.setdefault(cost.name, {})[cost.scale] = value
-    return {name: _of(values) for name, values in found.items() if len(values) > 1}
+            by_name.setdefault(cost.name, {})[cost.scale] = value
+    return {name: _of(values) for name, values in by_name.items() if len(values) > 1}
 
 
 def _of(values: Mapping[float, float]) -> float:

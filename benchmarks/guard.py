@@ -38,11 +38,11 @@ GROWTH = 1.35  # exponent of CPU from SMALL to LARGE; quadratic work would give 
 GROWING = ("plan", "survey and backup", "checks before")
 
 
-def exceeded(found: dict[Bound, float]) -> list[str]:
+def exceeded(measured: dict[Bound, float]) -> list[str]:
     """A line for each value that is beyond its bound."""
     return [
         f"{bound.what}: {value:.2f}, more than {bound.most:g} (was {bound.measured:g})"
-        for bound, value in found.items()
+        for bound, value in measured.items()
         if value > bound.most
     ]
 
@@ -56,10 +56,10 @@ def main() -> None:
             if scale == LARGE:
                 costs += _transactions(clinic)
                 costs.append(child.cost(clinic, "benchmarks.floors", "1000"))
-    found = values(costs)
-    for bound, value in found.items():
+    measured = values(costs)
+    for bound, value in measured.items():
         print(f"{value:>8.2f}  at most {bound.most:<6g} {bound.what}")
-    if worse := exceeded(found):
+    if worse := exceeded(measured):
         sys.exit("slower than it may be:\n  " + "\n  ".join(worse))
 
 
@@ -105,7 +105,7 @@ def _dry_run(given: child.Given) -> Cost:
 
 
 if __name__ == "__main__":
-    if (told := child.given()) is not None:
-        print(json.dumps(_dry_run(told).saved()))
+    if (given := child.given()) is not None:
+        print(json.dumps(_dry_run(given).saved()))
     else:
         main()

@@ -55,8 +55,8 @@ def machine() -> dict[str, str]:
 
 def kept(path: Path) -> dict[str, Any]:
     """The figures that ``keep`` wrote."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return figures
 
 
 def write(results: Path = RESULTS, page: Path = PAGE) -> None:
@@ -128,12 +128,12 @@ def _growth(costs: Sequence[Cost]) -> str:
     if len(_scales(costs)) == 1:
         return "Only one scale was measured: no exponent can be given."
     measures = ("all_cpu", "seconds", "peak", "wait")
-    found = [growth.exponents(costs, measure) for measure in measures]
+    by_measure = [growth.exponents(costs, measure) for measure in measures]
     names = dict.fromkeys(cost.name for cost in costs)
     rows = [
-        (name, *(f"{of[name]:.2f}" if name in of else "" for of in found))
+        (name, *(f"{of[name]:.2f}" if name in of else "" for of in by_measure))
         for name in names
-        if any(name in of for of in found)
+        if any(name in of for of in by_measure)
     ]
     return _table(("what", "CPU", "seconds", "peak memory", "writers' wait"), rows)
 

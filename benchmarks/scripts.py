@@ -237,16 +237,16 @@ def _of(connection: Connection, clinic: Clinic, book: Runbook) -> Script:
 
 def measured(clinic: Clinic, book: Runbook, repeat: int) -> list[Cost]:
     """Scripts A and B and the way back, each ``repeat`` times; the one of median wait of each."""
-    found: dict[str, list[Cost]] = {}
+    costs_of: dict[str, list[Cost]] = {}
     with loaded(clinic, book, "script"):
         for _ in range(repeat):
             with script(clinic, book, "script") as one:
-                found.setdefault(A, []).append(one.run(one.all_rows, A))
+                costs_of.setdefault(A, []).append(one.run(one.all_rows, A))
             with script(clinic, book, "script") as one:
-                found.setdefault(B, []).append(one.run(one.differing_rows, B))
-                found.setdefault(BACK, []).append(one.run(one.way_back, BACK))
+                costs_of.setdefault(B, []).append(one.run(one.differing_rows, B))
+                costs_of.setdefault(BACK, []).append(one.run(one.way_back, BACK))
     rows = sum(e.rows_after for e in book.run.load(Plan).entities.values())
-    costs = [sorted(of, key=lambda cost: cost.wait)[len(of) // 2] for of in found.values()]
+    costs = [sorted(of, key=lambda cost: cost.wait)[len(of) // 2] for of in costs_of.values()]
     for cost in costs:
         cost.rows = rows
     return costs

@@ -240,7 +240,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if (told := child.given()) is not None:
-        print(json.dumps(STAGES[told.what](Here(told.servers, told.run)).saved()))
+    if (given := child.given()) is not None:
+        print(json.dumps(STAGES[given.what](Here(given.servers, given.run)).saved()))
     else:
         main()

@@ -78,8 +78,8 @@ def _copies(clinic: Clinic, folder: Path) -> Iterator[Cost]:
     try:
         with server.connect(_BARE, OWNER) as target:
             for number, table in enumerate(tables):
-                made = f"CREATE TABLE public.bare_{number} AS SELECT * FROM {table} WITH NO DATA"
-                target.execute(made.encode())
+                create = f"CREATE TABLE public.bare_{number} AS SELECT * FROM {table} WITH NO DATA"
+                target.execute(create.encode())
             with measuring("plain COPY in", clinic.pids) as into:
                 for number, path in enumerate(texts.values()):
                     with path.open("rb") as file, target.cursor() as cursor:

@@ -53,7 +53,7 @@ def stage(name: str) -> str:
 
 def words(name: str) -> str:
     """A rule, a cause, a column or a value of the record, in words: ``not in FileMaker``."""
-    return _PROPER_NAME.sub(lambda found: _PROPER[found[0]], name.replace("_", " "))
+    return _PROPER_NAME.sub(lambda match: _PROPER[match[0]], name.replace("_", " "))
 
 
 def _named(name: str, count: int) -> str:

@@ -67,8 +67,8 @@ def share(count: int, whole: int) -> str:
 def nearest(name: str, existing: Iterable[str]) -> str:
     """The existing name that was probably meant by ``name``; "" if none is like it."""
     by_fold = {other.casefold(): other for other in existing}
-    found = difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.6)
-    return by_fold[found[0]] if found else ""
+    close = difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.6)
+    return by_fold[close[0]] if close else ""
 
 
 def meant(name: str, existing: Iterable[str]) -> str:
@@ -76,6 +76,6 @@ def meant(name: str, existing: Iterable[str]) -> str:
     return did_you_mean(nearest(name, existing))
 
 
-def did_you_mean(found: str) -> str:
+def did_you_mean(name: str) -> str:
     """``; did you mean …?`` of a name that was found; "" if none was."""
-    return f"; did you mean {found}?" if found else ""
+    return f"; did you mean {name}?" if name else ""

@@ -50,12 +50,12 @@ class Api:
         if answer.status_code != 200:
             raise self.error(path, f"answered with HTTP {answer.status_code}", _LOOK)
         try:
-            found = answer.json()
+            content = answer.json()
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
+            content = None
+        if not isinstance(content, dict):
             raise self.error(path, "answered with something else than an object of JSON", _LOOK)
-        return found
+        return content
 
     def every(self, path: str, query: Query | None = None) -> Iterator[dict[str, Any]]:
         """Every row of a list, page by page to its end.
@@ -146,8 +146,8 @@ def _log_in(api: Api, access: ApplicationAccess, session: requests.Session) -> N
     form = api.ask("GET", access.login)
     if form.status_code != 200:
         raise api.error(access.login, f"has no form to log in (HTTP {form.status_code})", _LOGIN)
-    found = _TOKEN.search(form.text)
-    token = found[1] if found else session.cookies.get("csrftoken", "")
+    field = _TOKEN.search(form.text)
+    token = field[1] if field else session.cookies.get("csrftoken", "")
     known = set(session.cookies.keys())
     answer = api.ask(
         "POST",

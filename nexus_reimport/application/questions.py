@@ -27,7 +27,7 @@ def ask(api: Api, asked: Asked) -> Shown:
         patients={name: _ids(api.every(PATIENTS, query)) for name, query in lists.items()},
         by_clinic={clinic: _count(api, clinic) for clinic in asked.clinics},
         events=frozenset(_event(api, one) for one in _events(api)),
-        found=frozenset(key for key, name in asked.names.items() if _finds(api, key, name)),
+        by_name=frozenset(key for key, name in asked.names.items() if _finds(api, key, name)),
         attachments={
             key: {"documents": _documents(api, key), "images": _images(api, key)}
             for key in asked.patients
@@ -68,11 +68,11 @@ def _documents(api: Api, patient: str) -> frozenset[str]:
 
 def _images(api: Api, patient: str) -> frozenset[str]:
     """The images of a patient, as its batches hold them when they are opened."""
-    found: set[str] = set()
+    images: set[str] = set()
     # The list of batches holds a cached count; only a batch that is opened shows its images.
     for batch in _ids(api.every(BATCHES, {"patient_id": patient})):
-        found |= _ids(api.get(f"{BATCHES}{batch}/").get("images") or ())
-    return frozenset(found)
+        images |= _ids(api.get(f"{BATCHES}{batch}/").get("images") or ())
+    return frozenset(images)
 
 
 def _ids(rows: Iterable[Mapping[str, Any]]) -> frozenset[str]:

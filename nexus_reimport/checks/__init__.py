@@ -266,26 +266,26 @@ def _looked(
     )
 
 
-def _result(declared: Check, found: Finding, waiver: Waiver | None, today: date) -> Result:
-    offending = len(found.offending) if found.count is None else found.count
-    is_empty = not found.looked_at and bool(found.empty)
+def _result(declared: Check, finding: Finding, waiver: Waiver | None, today: date) -> Result:
+    offending = len(finding.offending) if finding.count is None else finding.count
+    is_empty = not finding.looked_at and bool(finding.empty)
     # A waiver holds to the end of its last day.
     in_force = waiver is not None and waiver.until >= today
     waived = waiver.at_most if waiver is not None and in_force else 0
     effect = _effect(declared, waiver, offending, in_force=in_force) if waiver else ""
-    notes = (found.note, found.empty if is_empty else "", effect)
+    notes = (finding.note, finding.empty if is_empty else "", effect)
     return Result(
         check=declared.name,
         claim=declared.claim,
         serves=declared.serves,
         level=declared.level,
-        looked_at=found.looked_at,
+        looked_at=finding.looked_at,
         offending=offending,
-        sample=tuple(sorted(found.offending)[:SAMPLE]),
+        sample=tuple(sorted(finding.offending)[:SAMPLE]),
         waived=waived,
         note="; ".join(filter(None, notes)),
         is_empty=is_empty,
-        keys=len(found.offending),
+        keys=len(finding.offending),
         waiver=effect,
     )
 

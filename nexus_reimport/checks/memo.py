@@ -51,9 +51,9 @@ class Memo:
         Raises:
             whatever ``look`` raises; that is not kept.
         """
-        found: T
-        found, _ = self._looked(look, subject, *about)
-        return found
+        value: T
+        value, _ = self._looked(look, subject, *about)
+        return value
 
     def _looked(self, look: Callable[..., T], subject: object, *about: Hashable) -> tuple[T, Notes]:
         """What it gives, and what it has looked at."""
@@ -64,9 +64,9 @@ class Memo:
                 return known, seen
         notes: Notes = {}
         noted = _Noted(subject, notes, self._looked)
-        found = look(noted, *about)
-        self._kept.setdefault((look, *about), (found, notes))
-        return found, notes
+        value = look(noted, *about)
+        self._kept.setdefault((look, *about), (value, notes))
+        return value, notes
 
 
 class _Gone:
@@ -86,9 +86,9 @@ class _Noted:
 
     def once(self, look: Callable[..., T], *about: Hashable) -> T:
         """What ``look`` gives, for all that ask; what it has looked at, they have looked at."""
-        found, notes = self._looked(look, self._subject, *about)
+        value: T
+        value, notes = self._looked(look, self._subject, *about)
         self._notes.update(notes)
-        value: T = found
         return value
 
     def __getattr__(self, name: str) -> Any:

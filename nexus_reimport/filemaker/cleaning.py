@@ -27,8 +27,8 @@ class Cleaner:
     """
 
     def __init__(self, real: Mapping[str, str], known: Collection[str]) -> None:
-        self._real = tuple((name, found) for name, found in real.items())
-        self._names = {found: name for name, found in self._real if found}
+        self._real = tuple((name, spelt) for name, spelt in real.items())
+        self._names = {spelt: name for name, spelt in self._real if spelt}
         self._known = frozenset(known)
         self._repetition_of: dict[str, str] = {}  # a record's name -> the mapping's, "" for none
         self.changed: list[tuple[str, str, str]] = []  # field, what was done, FileMaker id
@@ -36,13 +36,13 @@ class Cleaner:
     def texts(self, record: Mapping[str, str], key: str) -> list[str]:
         """The wanted texts of ``record``, in the order of the mapping."""
         cleaned = []
-        for name, found in self._real:
-            value, done = clean(record.get(found, "") if found else "")
+        for name, spelt in self._real:
+            value, done = clean(record.get(spelt, "") if spelt else "")
             self.changed += ((name, what, key) for what in done)
             cleaned.append(value)
         # A further repetition is listed, not read: a column of Nexus holds one value.
-        for found in record:
-            if record[found] and (name := self._repeated(found)):
+        for spelt in record:
+            if record[spelt] and (name := self._repeated(spelt)):
                 self.changed.append((name, MORE, key))
         return cleaned
 
@@ -54,13 +54,13 @@ class Cleaner:
             ids = [i for f, w, i in lines if (f, w) == (field, what)]
             yield field, what, count, tuple(ids[:SAMPLE])
 
-    def _repeated(self, found: str) -> str:
-        """The mapping's name of the field of which ``found`` is a further repetition."""
-        if found not in self._repetition_of:
-            match = None if found in self._known else _NUMBERED.fullmatch(found)
+    def _repeated(self, spelt: str) -> str:
+        """The mapping's name of the field of which ``spelt`` is a further repetition."""
+        if spelt not in self._repetition_of:
+            match = None if spelt in self._known else _NUMBERED.fullmatch(spelt)
             later = match is not None and int(match[2]) > 1
-            self._repetition_of[found] = self._names.get(match[1], "") if match and later else ""
-        return self._repetition_of[found]
+            self._repetition_of[spelt] = self._names.get(match[1], "") if match and later else ""
+        return self._repetition_of[spelt]
 
 
 def loses(what: str) -> bool:

@@ -172,11 +172,11 @@ def exposed(folder: Path) -> Exposed:
     readable, foreign = [], []
     for path in _all_of(folder):
         with suppress(FileNotFoundError):  # another process has just removed it
-            found = path.lstat()
-            if found.st_uid != os.geteuid():
+            facts = path.lstat()
+            if facts.st_uid != os.geteuid():
                 foreign.append(path)
             # A symbolic link's own mode is always open, and grants nothing.
-            elif not stat.S_ISLNK(found.st_mode) and stat.S_IMODE(found.st_mode) & 0o077:
+            elif not stat.S_ISLNK(facts.st_mode) and stat.S_IMODE(facts.st_mode) & 0o077:
                 readable.append(path)
     return Exposed(tuple(readable), tuple(foreign))
 

@@ -20,7 +20,7 @@ def lines(text: str) -> dict[Path, int]:
     Everything in a value of one line has that line. In a list of several lines, each element has
     the line where it begins.
     """
-    found: dict[Path, int] = {}
+    line_of: dict[Path, int] = {}
     table: Path = ()
     count: dict[Path, int] = {}
     for number, statement in _statements(text):
@@ -32,12 +32,12 @@ def lines(text: str) -> dict[Path, int]:
                 table = (*table, count[table])
         else:
             key = _keys(statement)
-            found.update(_elements((*table, *key), number, statement))
+            line_of.update(_elements((*table, *key), number, statement))
             table_or_key = (*table, *key)
-            found.setdefault(table_or_key, number)
+            line_of.setdefault(table_or_key, number)
             continue
-        found.setdefault(table, number)
-    return found
+        line_of.setdefault(table, number)
+    return line_of
 
 
 def line_of(path: Path, places: dict[Path, int]) -> int:
@@ -54,37 +54,37 @@ def dotted(path: Path) -> str:
 
 def _statements(text: str) -> list[tuple[int, str]]:
     """First line and text of each header and each ``key = value``, which can have several lines."""
-    found, depth, number, start, current = [], 0, 1, 1, ""
+    statements, depth, number, start, current = [], 0, 1, 1, ""
     for piece in _TOKEN.findall(text):
         if not current.strip():
             start = number
         if piece == "\n" and depth == 0:
             if current.strip():
-                found.append((start, current.strip()))
+                statements.append((start, current.strip()))
             current = ""
         elif not piece.startswith("#"):
             current += piece
             depth += (piece in ("[", "{")) - (piece in ("]", "}"))
         number += piece.count("\n")
-    return [*found, (start, current.strip())] if current.strip() else found
+    return [*statements, (start, current.strip())] if current.strip() else statements
 
 
 def _elements(path: Path, start: int, statement: str) -> dict[Path, int]:
     """The lines of the elements of a list that has several lines."""
-    found: dict[Path, int] = {}
+    line_of: dict[Path, int] = {}
     depth, number, element = 0, start, 0
     value = statement.partition("=")[2]
     if "\n" not in value or not value.strip().startswith("["):
-        return found
+        return line_of
     for piece in _TOKEN.findall(value):
         if piece in ("{", "["):
             depth += 1
             if depth == 2:
-                found[(*path, element)] = number
+                line_of[(*path, element)] = number
                 element += 1
         depth -= piece in ("}", "]")
         number += piece.count("\n")
-    return found
+    return line_of
 
 
 def _keys(statement: str) -> Path:

@@ -73,8 +73,8 @@ class FieldMapping(Strict):
 
     def linking_tables(self) -> tuple[str, ...]:
         """The tables of attachments, and those that hold their links: of these rows all survive."""
-        found = {a.table for a in self.attachments.values()}
-        return tuple(sorted(found | self.link_tables().keys()))
+        tables = {a.table for a in self.attachments.values()}
+        return tuple(sorted(tables | self.link_tables().keys()))
 
     def people(self) -> str:
         """The entity of the patients: the application's calendar points at it."""

@@ -35,11 +35,11 @@ def load(name: str, base: Folder | None = None) -> FieldMapping:
             f"the mapping {name} is not valid TOML: {error}",
             next="correct that line of the mapping's file, then run again",
         ) from None
-    mapping, found = _validated(raw)
+    mapping, mistakes = _validated(raw)
     if mapping is not None:
-        found += problems.find(mapping)
-    if mapping is None or found:
-        raise problems.refused(f"the mapping {name} has", found, text)
+        mistakes += problems.find(mapping)
+    if mapping is None or mistakes:
+        raise problems.refused(f"the mapping {name} has", mistakes, text)
     digest = private.sha256(text.encode())
     return mapping.model_copy(update={"digest": digest, "text": text})
 
@@ -97,17 +97,17 @@ def _validated(raw: dict[str, Any]) -> tuple[FieldMapping | None, list[Problem]]
     """
     # These two are computed from the file: a mapping that sets them could pass for another one.
     ours = [name for name in ("digest", "text") if name in raw]
-    found: list[Problem] = [((name,), "is not a name that a mapping can use") for name in ours]
+    mistakes: list[Problem] = [((name,), "is not a name that a mapping can use") for name in ours]
     for _ in range(2):
         try:
-            return FieldMapping.model_validate(raw), found
+            return FieldMapping.model_validate(raw), mistakes
         except ValidationError as error:
             wrong = spelling.mistakes(error, FieldMapping)
-        found += [(_in_file(raw, w.place, w.kind), w.text) for w in wrong]
+        mistakes += [(_in_file(raw, w.place, w.kind), w.text) for w in wrong]
         if any(w.kind != spelling.UNKNOWN for w in wrong):
             break
         raw = _without(raw, [w.place for w in wrong])
-    return None, found
+    return None, mistakes
 
 
 def _in_file(raw: Any, place: Path, kind: str) -> Path:

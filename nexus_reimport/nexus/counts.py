@@ -48,10 +48,10 @@ class Counts:
 
     def change(self, table: str) -> int | None:
         """Rows more (or less) than the last run left in ``table``; None where it is not known."""
-        found = next((e for e in self.entities if e.table == table), None)
-        if found is None or self.last is None or table not in self.last.rows:
+        entity = next((e for e in self.entities if e.table == table), None)
+        if entity is None or self.last is None or table not in self.last.rows:
             return None
-        return found.rows - self.last.rows[table]
+        return entity.rows - self.last.rows[table]
 
 
 def read(connection: Connection, database: Database, wanted: Mapping[str, Sequence[str]]) -> Counts:
@@ -85,9 +85,9 @@ def _rows(database: Database, entity: str, columns: Sequence[str]) -> Rows:
 
 
 def _last(connection: Connection) -> LastCommitted | None:
-    found = registry.runs(connection)
-    if not found:
+    runs = registry.runs(connection)
+    if not runs:
         return None
-    last = found[0]
+    last = runs[0]
     rows = {table: state.rows for table, state in last.after.items()}
     return LastCommitted(last.run, last.kind, last.committed_at, last.undone_by, rows)

@@ -129,11 +129,11 @@ def each(
     write: Callable[[Transaction, Wanted], int],
     transaction: Transaction,
     tables: Iterable[Wanted],
-    found: Mapping[str, Difference],
+    differences: Mapping[str, Difference],
 ) -> dict[str, int]:
     """Table -> rows that ``write`` (delete, update or insert) has written, where any differ."""
     return {
-        wanted.table: write(transaction, wanted) if found[wanted.table].rows else 0
+        wanted.table: write(transaction, wanted) if differences[wanted.table].rows else 0
         for wanted in tables
     }
 

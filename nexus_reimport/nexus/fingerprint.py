@@ -48,17 +48,19 @@ def of(
 
 
 def differing(
-    expected: Mapping[str, Fingerprint], found: Mapping[str, Fingerprint]
+    expected: Mapping[str, Fingerprint], actual: Mapping[str, Fingerprint]
 ) -> tuple[str, ...]:
     """The tables of ``expected`` whose fingerprint differs, or that are missing."""
-    return tuple(table for table, was in expected.items() if found.get(table) != was)
+    return tuple(table for table, was in expected.items() if actual.get(table) != was)
 
 
-def moved(expected: Mapping[str, Fingerprint], found: Mapping[str, Fingerprint]) -> tuple[str, ...]:
+def moved(
+    expected: Mapping[str, Fingerprint], actual: Mapping[str, Fingerprint]
+) -> tuple[str, ...]:
     """The tables whose fingerprints differ, with their row counts."""
     return tuple(
         f"{table}: {then.rows:,} rows then, {now.rows:,} now"
         + (", different content" if then.rows == now.rows else "")
-        for table in sorted(differing(expected, found))
-        for then, now in [(expected[table], found.get(table, Fingerprint(0, "gone")))]
+        for table in sorted(differing(expected, actual))
+        for then, now in [(expected[table], actual.get(table, Fingerprint(0, "gone")))]
     )

@@ -22,11 +22,11 @@ Positions = dict[str, int | None]  # sequence -> what it has given out last, cou
 
 def describe(connection: Connection) -> Facts:
     """All that the catalog says, as it is now."""
-    found: dict[Fact, None] = {}
+    facts: dict[Fact, None] = {}
     for name, tables in connection.execute(statement("tables_by_schema"), _OURS).fetchall():
-        found |= dict.fromkeys(schema.of_tables(connection, name, tables))
-    found |= dict.fromkeys(schema.facts(connection, "beside_tables", _OURS))
-    return tuple(found)
+        facts |= dict.fromkeys(schema.of_tables(connection, name, tables))
+    facts |= dict.fromkeys(schema.facts(connection, "beside_tables", _OURS))
+    return tuple(facts)
 
 
 def dump(connection: Connection, path: Path) -> RowFile:

@@ -55,5 +55,5 @@ class KeptReadings:
         return kept
 
     def _catalog_writes(self) -> int | None:
-        found = scalar(self._connection, statement("catalog_writes"))
-        return None if found is None else int(found)
+        writes = scalar(self._connection, statement("catalog_writes"))
+        return None if writes is None else int(writes)

@@ -82,10 +82,10 @@ def read(
 
         return had("the runs", work)
 
-    found = once("the runs", ours, read_runs)
+    runs_read = once("the runs", ours, read_runs)
     return OwnTables(
-        runs=found if isinstance(found, Unread) else found[0],
-        rows=found if isinstance(found, Unread) else found[1],
+        runs=runs_read if isinstance(runs_read, Unread) else runs_read[0],
+        rows=runs_read if isinstance(runs_read, Unread) else runs_read[1],
         loaded=once("what was loaded", (f"{OWN_SCHEMA}.loaded",), read_loaded),
         undo=undo,
         objects=once(
@@ -107,8 +107,8 @@ def read(
 
 
 def _owner(connection: Connection) -> str:
-    found = marker.read(connection)
-    return found.environment if found else ""
+    owner = marker.read(connection)
+    return owner.environment if owner else ""
 
 
 class _Parts:
@@ -135,13 +135,13 @@ class _Parts:
         }
 
     def links(self) -> dict[str, RowFile | Unread]:
-        found = {}
+        links = {}
         for part in self._undo.links:
             path = self._folder / f"after_kept_{part.attachment}.parquet"
             read = partial(undo_data.dump_links_before, self._connection, self._undo, part, path)
             name = self._name(self._undo.before(part))
-            found[part.attachment] = self._had(name, read, self._here(part.table))
-        return found
+            links[part.attachment] = self._had(name, read, self._here(part.table))
+        return links
 
     def loaded_before(self) -> RowFile | Unread:
         path = self._folder / "after_loaded_before.parquet"

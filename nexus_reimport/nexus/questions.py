@@ -53,7 +53,7 @@ class Shown:
     patients: Mapping[str, frozenset[str]]  # ``ACTIVE`` and ``ARCHIVED``
     by_clinic: Mapping[str, int]  # clinic -> patients that are not archived
     events: frozenset[tuple[str, str]]  # appointment, start in UTC
-    found: frozenset[str]  # of the patients that are asked: those whom the search finds
+    by_name: frozenset[str]  # of the patients that are asked: those whom the search finds
     attachments: Mapping[str, Mapping[str, frozenset[str]]]  # patient -> kind -> ids
 
 
@@ -120,8 +120,8 @@ def _select(key: str, table: sql.Composable) -> sql.Composed:
 def _sums(counts: Mapping[str, Mapping[str, int]], live: set[str]) -> dict[str, int]:
     """How many of each kind belong to patients that exist."""
     return {
-        name: sum(n for patient, n in found.items() if patient in live)
-        for name, found in counts.items()
+        name: sum(n for patient, n in by_patient.items() if patient in live)
+        for name, by_patient in counts.items()
     }
 
 
@@ -267,7 +267,7 @@ def shown(database: Database, asked: Asked) -> Shown:
         patients=_patients(database),
         by_clinic=_by_clinic(database),
         events=_events(database),
-        found=frozenset(asked.names) - frozenset(_not_found(database, _person_key(database))),
+        by_name=frozenset(asked.names) - frozenset(_not_found(database, _person_key(database))),
         attachments={
             key: {
                 name: _attached(database, spec, key)
@@ -305,10 +305,10 @@ def _patients(database: Database) -> dict[str, frozenset[str]]:
     query = sql.SQL("SELECT {}::text, {} FROM {}").format(
         sql.Identifier(_person_key(database)), archived, table
     )
-    found: dict[str, set[str]] = {ACTIVE: set(), ARCHIVED: set()}
+    patients: dict[str, set[str]] = {ACTIVE: set(), ARCHIVED: set()}
     for key, is_archived in database.connection.execute(query):
-        found[ARCHIVED if is_archived else ACTIVE].add(key)
-    return {name: frozenset(keys) for name, keys in found.items()}
+        patients[ARCHIVED if is_archived else ACTIVE].add(key)
+    return {name: frozenset(keys) for name, keys in patients.items()}
 
 
 def _by_clinic(database: Database) -> dict[str, int]:

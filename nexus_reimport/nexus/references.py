@@ -209,12 +209,12 @@ def unexplained(database: Database, known: list[Reference]) -> tuple[int, list[H
         ),
         every_id,
     )
-    found: dict[int, dict[str, int]] = {}
+    held: dict[int, dict[str, int]] = {}
     for place, entity, count in database.connection.execute(query):
-        found.setdefault(place, {})[entity] = count
+        held.setdefault(place, {})[entity] = count
     return len(places), [
         Hit(places[p][0], places[p][1].name, sum(counts.values()), tuple(counts))
-        for p, counts in found.items()
+        for p, counts in held.items()
     ]
 
 

@@ -94,7 +94,7 @@ def extensions_of_a_superuser(
 
 
 @contextmanager
-def made(server: Postgres, like: Shape, register: Path) -> Iterator[Scratch]:
+def created(server: Postgres, like: Shape, register: Path) -> Iterator[Scratch]:
     """An empty database of shape ``like`` on ``server``, dropped at the end of the block.
 
     We connect to ``server.database`` to create it. ``register`` is the private folder in which its

@@ -79,8 +79,8 @@ def fingerprints_of(
 ) -> dict[str, fingerprint.Fingerprint]:
     """The fingerprints of ``tables`` now; a missing or wholly volatile table has none."""
     existing = sorted(set(tables) & database.catalog.tables.keys())
-    found = {name: fingerprint_of(database, database.table(name)) for name in existing}
-    return {name: one for name, one in found.items() if one.digest}
+    fingerprints = {name: fingerprint_of(database, database.table(name)) for name in existing}
+    return {name: one for name, one in fingerprints.items() if one.digest}
 
 
 def fingerprint_of(database: Database, table: Table) -> fingerprint.Fingerprint:

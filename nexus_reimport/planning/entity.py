@@ -224,10 +224,10 @@ class EntityPlanner:
         else:
             row = self._new_row(key, record_id, fed, converted.values)
         self._note_misfits(record_id, converted, row)
-        if found := self._merger.differences:
-            lines = [(k, c, merge.as_text(was), merge.as_text(new)) for k, c, was, new in found]
+        if differing := self._merger.differences:
+            lines = [(k, c, merge.as_text(was), merge.as_text(new)) for k, c, was, new in differing]
             self._differing.append((record_id.written, self._differences.add([*lines])))
-            found.clear()
+            differing.clear()
         return row
 
     def _new_row(self, key: str, record_id: Id, fed: SpooledRecords, values: dict[str, Any]) -> Row:

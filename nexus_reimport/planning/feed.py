@@ -44,7 +44,7 @@ class RecordConverter:
     def __init__(self, intake: Intake, *, zone: ZoneInfo, as_of: datetime) -> None:
         self._intake, self._mapping, self._zone, self._as_of = intake, intake.mapping, zone, as_of
         survey = intake.survey
-        self._types = {(n, c.name): c for n, found in survey.columns.items() for c in found}
+        self._types = {(n, c.name): c for n, columns in survey.columns.items() for c in columns}
         self._lookups = {
             name: _lookup_table(rowfile.read(intake.folder, file))
             for name, file in survey.lookups.items()

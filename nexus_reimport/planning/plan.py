@@ -135,8 +135,8 @@ def _owners(
 
     def keys(name: str, file: RowFile) -> frozenset[str]:
         rows = rowfile.read_columns(folder, file, (survey.keys[name],))
-        found = (row[survey.keys[name]] or "" for row in rows)
-        return frozenset(key for key in found if name in owning or key in named)
+        every = (row[survey.keys[name]] or "" for row in rows)
+        return frozenset(key for key in every if name in owning or key in named)
 
     return {
         name: OwnerRows(

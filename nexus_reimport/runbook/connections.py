@@ -147,8 +147,8 @@ def filemaker(
         live = [name for one, of in names.items() if asked[one].is_connected for name in of]
         others = [name for name in live if name not in tables]
         with ThreadPoolExecutor(place.workers) as pool:
-            found = pool.map(lambda name: _table(channels, name), others)
-            tables |= dict(zip(others, found, strict=True))
+            read = pool.map(lambda name: _table(channels, name), others)
+            tables |= dict(zip(others, read, strict=True))
     silent = {
         name: TableRead(name, mapping.sources[name].table_by(channel), _CHANNELS[channel])
         for channel, of in names.items()
@@ -241,9 +241,9 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Connection:
         notes = () if lacking else ("rights complete",)
         return _Answer(f"PostgreSQL {version.partition(' ')[0]}", notes, spent)
 
-    found = _asked("PostgreSQL", where, ask)
+    answered = _asked("PostgreSQL", where, ask)
     missing = tuple(Missing(what, statement) for what, statement in rights.lines(lacking))
-    return replace(found, missing=missing)
+    return replace(answered, missing=missing)
 
 
 def _s3(settings: Settings) -> Connection:

@@ -29,12 +29,12 @@ def unknown_runs(environment: str) -> list[Checked]:
     """
     settings = environments.load(environment)
     place = settings.folders.runs / settings.name
-    found, rows = anchor.with_rows(settings, lambda: check.of_folder(place, settings.name))
+    checked, rows = anchor.with_rows(settings, lambda: check.of_folder(place, settings.name))
     known = {row.run: row for row in rows}
     covered = {pair for one in anchor.restores(settings)[0] for pair in one.runs}
     runs = [
         one
-        for one in found
+        for one in checked
         if one.kind == check.SEALED
         and check.is_unknown(one, known.get(one.run))
         and (one.run, one.seal) not in covered

@@ -434,13 +434,13 @@ def _untested(last: Run) -> str:
     """What is missing in the self-test of a dev run; "" where verification found every kind."""
     if not last.has(SelfTest):
         return "its verification was not tested"
-    found = last.load(SelfTest)
-    if found.why_not:
-        return f"its verification was not tested: {found.why_not}"
+    self_test = last.load(SelfTest)
+    if self_test.why_not:
+        return f"its verification was not tested: {self_test.why_not}"
     declared = saboteur.of_scope(only_links=last.kind == Scope.RELINK)
-    if {k.name for k in declared} - {t.kind for t in found.trials}:
+    if {k.name for k in declared} - {t.kind for t in self_test.trials}:
         return "its verification was not tested with every kind of corruption"
-    if not found.is_complete:
-        missed = wording.some([t.kind for t in found.missed])
+    if not self_test.is_complete:
+        missed = wording.some([t.kind for t in self_test.missed])
         return f"its verification missed {missed or 'everything'}"
     return ""

@@ -124,8 +124,8 @@ def _dev(settings: Settings) -> str:
         dev = environments.load(settings.dev_environment)
     except ReimportError:
         return ""
-    found = last_complete(dev, {Scope.REIMPORT})
-    return found.id if found else ""
+    last = last_complete(dev, {Scope.REIMPORT})
+    return last.id if last else ""
 
 
 def _sheet(settings: Settings) -> SignOff:

@@ -163,8 +163,8 @@ def last_error(run: Run) -> str:
     if failed.text("kind") == "InDoubt" and settled is not None:
         error = _HAPPENED if settled else _DID_NOT_HAPPEN
     if not error.get("state"):  # of an error that no stage of ours has raised
-        told = (str(error.get(name, "")) for name in ("next", "where"))
-        return told_of(run, str(error["what"]), *told)
+        rest = (str(error.get(name, "")) for name in ("next", "where"))
+        return told_of(run, str(error["what"]), *rest)
     lines = {name: str(error.get(name, "")) for name in _LINES}
     return str(ReimportError(str(error["what"]), **lines))
 

@@ -21,11 +21,11 @@ def purge_private(environment: str, older_than: str, *, really: bool) -> list[Pr
     """
     settings, age = environments.load(environment), purge.age_of(older_than)
     with record.at_work(settings):
-        found = purge.look(settings, age, _needed(settings))
-        for folder in found if really else ():
+        folders = purge.look(settings, age, _needed(settings))
+        for folder in folders if really else ():
             if not folder.kept:
                 purge.purge(settings, folder, older_than)
-    return found
+    return folders
 
 
 def _needed(settings: Settings) -> set[str]:

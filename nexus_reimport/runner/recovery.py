@@ -21,7 +21,7 @@ from nexus_reimport.runbook import rollback as rollbacks
 from nexus_reimport.runner import notebook, sequence
 from nexus_reimport.runner.notebook import ROLLBACK
 from nexus_reimport.runner.outcome import Outcome
-from nexus_reimport.runner.telling import told
+from nexus_reimport.runner.telling import tell
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import backup, restore
@@ -71,7 +71,7 @@ def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
             notebook.execute(new, ROLLBACK, _parameters(settings, options, digest, new.id))
         sequence.settle_doubt(new)
         rollbacks.finish(new)
-        return told(sequence.close(new))
+        return tell(sequence.close(new))
 
 
 def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restored:

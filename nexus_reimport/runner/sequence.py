@@ -40,7 +40,7 @@ from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, VERIFY
 from nexus_reimport.runner.outcome import Outcome
-from nexus_reimport.runner.telling import told
+from nexus_reimport.runner.telling import tell
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import EnvironmentKind, Settings
 from nexus_reimport.stages import approval
@@ -105,7 +105,7 @@ def run(
     consent = Consent(signed, approve_rehearsed, ask, links_only)
     outcomes: list[Outcome] = []
     for settings in chosen:
-        outcomes.append(told(_run_one(settings, consent, progress)))
+        outcomes.append(tell(_run_one(settings, consent, progress)))
         if outcomes[-1].exit_code:
             break
     return outcomes
@@ -130,7 +130,7 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
                 where=f"environment {name}",
                 next=f"{_how_to_approve(chosen)}; or give it up: nexus-reimport seal {name}",
             )
-        return told(close(chosen))
+        return tell(close(chosen))
 
 
 def settle(name: str, run_id: str = "") -> Outcome:
@@ -141,7 +141,7 @@ def settle(name: str, run_id: str = "") -> Outcome:
         if chosen.verdict() is Verdict.IN_DOUBT:
             runbook.reopen(name, chosen.id).settle()
         window.leave(settings)
-        return told(outcome(chosen))
+        return tell(outcome(chosen))
 
 
 def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
@@ -153,7 +153,7 @@ def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
     with record.at_work(settings), window.left_on_error(settings):
         chosen = record.find(settings, run_id)
         chosen.require_idle()
-        return told(_sealed(chosen, as_saved=as_saved))
+        return tell(_sealed(chosen, as_saved=as_saved))
 
 
 def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> None:

@@ -15,7 +15,7 @@ from nexus_reimport.runner.outcome import Outcome
 from nexus_reimport.settings import Settings
 
 
-def told(outcome: Outcome) -> Outcome:
+def tell(outcome: Outcome) -> Outcome:
     """The outcome, once the environment's hook ``told`` has it: JSON on its standard input.
 
     Called at the end of each command that began, continued or closed a run. If the hook fails, the

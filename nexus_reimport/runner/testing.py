@@ -25,18 +25,18 @@ def self_test(name: str, run_id: str = "", say: Say | None = None) -> SelfTest:
     """
     settings = environments.load(name)
     with record.at_work(settings):
-        found = _chosen(settings, run_id)
+        chosen = _chosen(settings, run_id)
         mapping = mappings.load_for(settings, environments.folder())
         require_own_database(settings)
-        book = runbook.Runbook(settings, mapping, found)
+        book = runbook.Runbook(settings, mapping, chosen)
         if say:
-            say(f"{name}: every kind of corruption, on a copy of the state of run {found.id}")
-        return book.sabotaged() if found.is_sealed else book.self_test()
+            say(f"{name}: every kind of corruption, on a copy of the state of run {chosen.id}")
+        return book.sabotaged() if chosen.is_sealed else book.self_test()
 
 
 def _chosen(settings: Settings, run_id: str) -> Run:
-    found = [record.find(settings, run_id)] if run_id else record.every(settings)[::-1]
-    chosen = next((run for run in found if _is_kept(run)), None)
+    runs = [record.find(settings, run_id)] if run_id else record.every(settings)[::-1]
+    chosen = next((run for run in runs if _is_kept(run)), None)
     if chosen is None:
         raise StopError(
             "no run still has both its plan and its dump",

@@ -16,14 +16,14 @@ SORT = "an object in the bucket"
 
 def _named(scene: Scene) -> set[str]:
     """The keys that a document or an image names."""
-    found = set()
+    keys = set()
     for spec in scene.database.mapping.attachments.values():
         table = scene.database.catalog.tables[spec.table]
         query = sql.SQL("SELECT {} FROM {}").format(
             sql.Identifier(spec.file.column), scene.place(table)
         )
-        found |= {composed(str(key)) for (key,) in scene.rows(query) if key}
-    return found
+        keys |= {composed(str(key)) for (key,) in scene.rows(query) if key}
+    return keys
 
 
 def _ours(scene: Scene) -> list[Object]:

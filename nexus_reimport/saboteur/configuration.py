@@ -218,9 +218,9 @@ def what_lookups_choose_by_is_changed(scene: Scene) -> int:
     def fields() -> Iterator[Field]:
         for name, column in sorted(scene.database.mapping.chosen_from()):
             table = scene.database.catalog.tables[name]
-            found = table.column(column)
-            if found and name not in scene.database.mapping.wiped_tables():
-                yield Field(table, found)
+            chosen = table.column(column)
+            if chosen and name not in scene.database.mapping.wiped_tables():
+                yield Field(table, chosen)
 
     return scene.change_first((f for f in fields() if f.is_of("text", "character")), "{0} || '.'")
 

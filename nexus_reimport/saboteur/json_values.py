@@ -183,9 +183,9 @@ def _fields(scene: Scene) -> Iterator[Field]:
 
 def _replaced(node: Any, change: Change) -> Any:
     """``node`` with its first part changed that ``change`` changes."""
-    found = change(node)
-    if found is not _SAME:
-        return found
+    changed = change(node)
+    if changed is not _SAME:
+        return changed
     parts = node.items() if isinstance(node, dict) else enumerate(node) if _is_list(node) else ()
     for place, part in parts:
         inner = _replaced(part, change)
@@ -249,8 +249,8 @@ declare(
 
 def _swapped(scene: Scene) -> int:
     def attempt(where: Field) -> int:
-        found = [(k, t) for k, t in scene.texts_of(where) if t not in ("null", "{}", "[]")]
-        pair = next(((a, b) for a, b in itertools.pairwise(found) if a[1] != b[1]), None)
+        texts = [(k, t) for k, t in scene.texts_of(where) if t not in ("null", "{}", "[]")]
+        pair = next(((a, b) for a, b in itertools.pairwise(texts) if a[1] != b[1]), None)
         if not pair:
             return 0
         (one, of_one), (other, of_other) = pair

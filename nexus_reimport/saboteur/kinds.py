@@ -31,15 +31,15 @@ class Kind:
 KINDS: dict[str, Kind] = {}
 
 
-def declare(found: Kind) -> None:
+def declare(kind: Kind) -> None:
     """Add one kind; a name stands for one kind for good, since records are read by it.
 
     Raises:
         ValueError: the name is taken.
     """
-    if found.name in KINDS:
-        raise ValueError(f"two kinds are called {found.name}")
-    KINDS[found.name] = found
+    if kind.name in KINDS:
+        raise ValueError(f"two kinds are called {kind.name}")
+    KINDS[kind.name] = kind
 
 
 def kind(

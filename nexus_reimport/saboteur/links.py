@@ -321,7 +321,7 @@ def an_image_is_in_another_batch(scene: Scene) -> int:
         others = [key for key in scene.keys(batches) if used and key != used[0][1]]
         return scene.set(own, used[0][0], column, others[-1]) if others else 0
 
-    return scene.first(partial(attempt, *found) for found in _images(scene))
+    return scene.first(partial(attempt, *tables) for tables in _images(scene))
 
 
 @kind(SORT)
@@ -347,7 +347,7 @@ def a_batch_is_lost_with_its_images(scene: Scene) -> int:
         )
         return scene.delete(batches, keys)
 
-    return scene.first(partial(attempt, *found) for found in _images(scene))
+    return scene.first(partial(attempt, *tables) for tables in _images(scene))
 
 
 @kind(_ROW, level=Level.REVIEW)

@@ -37,8 +37,8 @@ def _never_had(scene: Scene, entity: str, column: str) -> int:
 def _clear(scene: Scene, entity: str, column: str) -> int:
     """One row that has a value in ``column`` has none, by the plan too."""
     table = scene.entity(entity)
-    found = table.column(column)
-    done = scene.change(Field(table, found), "NULL") if found else 0
+    field = table.column(column)
+    done = scene.change(Field(table, field), "NULL") if field else 0
     if done:
         scene.follows.add(entity)
     return done

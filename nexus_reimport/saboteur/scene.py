@@ -147,8 +147,8 @@ class Scene:
 
     def attachments(self, *, through: bool) -> tuple[Attachment, ...]:
         """Documents; or images, whose link is held by another row: their batch."""
-        found = self.database.mapping.attachments.values()
-        return tuple(a for a in found if bool(a.through) == through)
+        every = self.database.mapping.attachments.values()
+        return tuple(a for a in every if bool(a.through) == through)
 
     @property
     def protected(self) -> tuple[Table, ...]:
@@ -158,8 +158,8 @@ class Scene:
     def _of_role(self, role: Role) -> Iterator[Table]:
         mapping = self.database.mapping
         for table in self.database.catalog.tables.values():
-            columns, found, _ = fingerprinted(mapping, table)
-            if found is role and columns:
+            columns, its_role, _ = fingerprinted(mapping, table)
+            if its_role is role and columns:
                 yield table
 
     def configuration(self) -> Iterator[Table]:
@@ -230,8 +230,8 @@ class Scene:
     def count(self, table: Table) -> int:
         """How many rows a table has as the run has left it."""
         if table.name not in self.sizes:
-            found = self.value(sql.SQL("SELECT count(*) FROM {}").format(self.place(table)))
-            self.sizes[table.name] = int(str(found))
+            rows = self.value(sql.SQL("SELECT count(*) FROM {}").format(self.place(table)))
+            self.sizes[table.name] = int(str(rows))
         return self.sizes[table.name]
 
     # -------------------------------------------------------------- one row, two rows
@@ -272,7 +272,7 @@ class Scene:
 
     def swap_where(self, where: Field, condition: sql.Composable) -> int:
         """As ``swap``, among the rows that fit a condition that is composed already."""
-        found = self.rows(
+        pair = self.rows(
             sql.SQL(
                 "SELECT DISTINCT ON ({column}) {key}::text, {column}::text FROM {table}"
                 " WHERE {column} IS NOT NULL AND {condition}"
@@ -284,9 +284,9 @@ class Scene:
                 condition=condition,
             )
         )
-        if len(found) < 2:
+        if len(pair) < 2:
             return 0
-        (one, of_one), (other, of_other) = ((str(k), str(v)) for k, v in found)
+        (one, of_one), (other, of_other) = ((str(k), str(v)) for k, v in pair)
         if not where.column.not_null:  # a unique key would refuse two equal ones in between
             self.set(where.table, one, where.column.name, None)
             self.set(where.table, other, where.column.name, of_one)
@@ -329,8 +329,8 @@ class Scene:
         query = sql.SQL(
             'SELECT t.{key}::text FROM {} AS t WHERE {} ORDER BY t.{key}::text COLLATE "C"'
         )
-        found = self.rows(query.format(self.place(table), condition, key=key))
-        return [str(row[0]) for row in found]
+        rows = self.rows(query.format(self.place(table), condition, key=key))
+        return [str(row[0]) for row in rows]
 
     def texts_of(self, where: Field) -> list[tuple[str, str]]:
         """Key and value, as PostgreSQL prints it, of the rows that have one."""

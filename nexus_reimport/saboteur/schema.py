@@ -71,26 +71,26 @@ def _added(scene: Scene, table: Table) -> int:
 
 
 def _dropped(scene: Scene, table: Table) -> int:
-    found = _free(scene, table)
-    name = sql.Identifier(found[-1].name) if found else None
+    columns = _free(scene, table)
+    name = sql.Identifier(columns[-1].name) if columns else None
     return _alter(scene, table, "DROP COLUMN {}", name) if name else 0
 
 
 def _renamed(scene: Scene, table: Table) -> int:
-    found = _free(scene, table)
-    name = sql.Identifier(found[-1].name) if found else None
+    columns = _free(scene, table)
+    name = sql.Identifier(columns[-1].name) if columns else None
     return _alter(scene, table, "RENAME COLUMN {} TO nobody_planned", name) if name else 0
 
 
 def _widened(scene: Scene, table: Table) -> int:
-    found = [c for c in _free(scene, table) if c.type.startswith("character varying")]
-    name = sql.Identifier(found[-1].name) if found else None
+    columns = [c for c in _free(scene, table) if c.type.startswith("character varying")]
+    name = sql.Identifier(columns[-1].name) if columns else None
     return _alter(scene, table, "ALTER COLUMN {} TYPE text", name) if name else 0
 
 
 def _may_be_empty(scene: Scene, table: Table) -> int:
-    found = [f for f in scene.fields(table) if f.column.not_null]
-    return _alter(scene, table, "ALTER COLUMN {} DROP NOT NULL", found[-1].name) if found else 0
+    fields = [f for f in scene.fields(table) if f.column.not_null]
+    return _alter(scene, table, "ALTER COLUMN {} DROP NOT NULL", fields[-1].name) if fields else 0
 
 
 def _must_be_filled(scene: Scene, table: Table) -> int:
@@ -104,8 +104,8 @@ def _must_be_filled(scene: Scene, table: Table) -> int:
 
 
 def _has_a_default(scene: Scene, table: Table) -> int:
-    found = [f for f in scene.texts(table) if not f.column.filled_by_database]
-    return _alter(scene, table, "ALTER COLUMN {} SET DEFAULT 'x'", found[0].name) if found else 0
+    fields = [f for f in scene.texts(table) if not f.column.filled_by_database]
+    return _alter(scene, table, "ALTER COLUMN {} SET DEFAULT 'x'", fields[0].name) if fields else 0
 
 
 _OF_COLUMNS: tuple[tuple[str, str, Callable[[Scene, Table], int]], ...] = (
@@ -148,10 +148,10 @@ for _role, _who, _tables in _ROLES:
 def _keys(scene: Scene, *, into: bool) -> list[ForeignKey]:
     """Foreign keys into wiped tables; or from them to protected ones."""
     wiped = {t.name for t in scene.wiped}
-    found = [k for k in scene.database.catalog.foreign_keys if k.schema == scene.database.schema]
+    keys = [k for k in scene.database.catalog.foreign_keys if k.schema == scene.database.schema]
     return [
         k
-        for k in found
+        for k in keys
         if (k.target in wiped if into else k.table in wiped and k.target not in wiped)
     ]
 

@@ -116,14 +116,14 @@ class Smaller:
     @cached_property
     def _references(self) -> Mapping[str, Mapping[str, list[tuple[str, str]]]]:
         """Entity -> key of a row, before the run or after it -> the wiped rows that it names."""
-        found: dict[str, dict[str, list[tuple[str, str]]]] = {}
+        named: dict[str, dict[str, list[tuple[str, str]]]] = {}
         for entity in self.intake.mapping.entities:
             key, columns = self.intake.survey.keys[entity], list(self._pointing(entity))
-            found[entity] = {
+            named[entity] = {
                 row[key] or "": [(to, row[c] or "") for c, to in columns if row.get(c)]
                 for row in chain(self._before(entity), self._after(entity))
             }
-        return found
+        return named
 
     def _before(self, entity: str) -> Iterator[rowfile.Dict]:
         return self.intake.rows(entity)
@@ -204,8 +204,8 @@ class Smaller:
             sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(column)) for column in key.columns
         )
         same = sql.SQL(" AND ").join(
-            sql.SQL("o.{} = t.{}").format(sql.Identifier(there), sql.Identifier(here))
-            for here, there in pairs
+            sql.SQL("o.{} = t.{}").format(sql.Identifier(target), sql.Identifier(column))
+            for column, target in pairs
         )
         query = sql.SQL(
             "DELETE FROM {} AS t WHERE {} AND NOT EXISTS (SELECT FROM {} AS o WHERE {})"
@@ -235,13 +235,13 @@ class Smaller:
     def _records(self) -> dict[str, set[str]]:
         """Source -> ids of the records that stay."""
         stay: Rows = {**self.rows, **self.attached}
-        found: dict[str, set[str]] = {}
+        staying: dict[str, set[str]] = {}
         for source, entity, _, _, record, row in rowfile.read(self.intake.folder, self.plan.ledger):
             if record is None or source is None:
                 continue
             if not entity or (row in stay[entity] if row else self.is_chosen(record)):
-                found.setdefault(source, set()).add(record)
-        return found
+                staying.setdefault(source, set()).add(record)
+        return staying
 
     def _without(self, file: RowFile, chosen: Collection[str]) -> RowFile:
         """The lines of ``chosen`` records in a new file of the same name."""
@@ -249,7 +249,7 @@ class Smaller:
         rows = [r for r in rowfile.read(self.intake.folder, file) if r[place] in chosen]
         return rowfile.write(self.intake.folder / file.name, file.columns, rows)
 
-    def told(self) -> str:
+    def share(self) -> str:
         """How many patients stay, of how many."""
         people = self.intake.mapping.people()
         return f"{len(self.rows[people]):,} of {len(self._references[people]):,} patients"

@@ -26,17 +26,17 @@ class Mistake:
 
 def mistakes(error: ValidationError, model: type[BaseModel]) -> list[Mistake]:
     """All that is wrong; a name that is missing because it is mistyped is one mistake."""
-    found = [(e["type"], tuple(e["loc"]), e["msg"]) for e in error.errors()]
-    missing = {place for kind, place, _ in found if kind == MISSING}
+    errors = [(e["type"], tuple(e["loc"]), e["msg"]) for e in error.errors()]
+    missing = {place for kind, place, _ in errors if kind == MISSING}
     meant = {
         place: wording.nearest(str(place[-1]), _free(model, place[:-1], missing))
-        for kind, place, _ in found
+        for kind, place, _ in errors
         if kind == UNKNOWN
     }
     mistyped = {(*place[:-1], name) for place, name in meant.items()}
     return [
         Mistake(kind, place, _text(kind, message, meant.get(place, "")))
-        for kind, place, message in found
+        for kind, place, message in errors
         if not (kind == MISSING and place in mistyped)
     ]
 

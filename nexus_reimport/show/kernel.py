@@ -50,9 +50,9 @@ def _display(
     trace: TracebackType | None,
     tb_offset: int | None = None,
 ) -> list[str]:
-    told = _told(shell, error)
-    if told is not None:
-        return _show(shell, told)
+    ours = _told(shell, error)
+    if ours is not None:
+        return _show(shell, ours)
     lines: list[str]
     if isinstance(error, BaseExceptionGroup):
         # IPython prints a group, and reports no error: a page would go on as if there was none.
@@ -92,12 +92,12 @@ def interrupted(run: Run | None) -> ReimportError:
 
 def disk_full(error: OSError, run: Run | None) -> ReimportError:
     """What a full disk has left, by the journal of the run that the cell was at work on."""
-    told = unforeseen(error)
+    full = unforeseen(error)
     if run is not None:
-        told.state = f"the database: {run.state()}"
+        full.state = f"the database: {run.state()}"
         if run.state() is not State.AS_IT_WAS:
-            told.next = f"{SPACE}; {_NEXT[run.state()].replace('ENV', run.environment)}"
-    return told
+            full.next = f"{SPACE}; {_NEXT[run.state()].replace('ENV', run.environment)}"
+    return full
 
 
 def not_run(name: str) -> ReimportError:

@@ -157,13 +157,13 @@ class CheckLine:
 
     def as_html(self) -> str:
         """One row of three cells."""
-        found = f"<br>{escape(self.found)}" if self.found else ""
+        count = f"<br>{escape(self.found)}" if self.found else ""
         ids = escape(self.sample)
         sample = f"<details><summary>which</summary>{ids}</details>" if ids else "<br>"
         level = f"<br>{escape(self.level)}" if self.level != self.verdict.value else ""
         return (
             f'<tr><td><span class="{self.verdict.tone}">{escape(str(self.verdict.value))}</span>'
-            f"{level}</td><td>{escape(self.claim)}{found}{sample}<code>{escape(self.name)}</code></td>"
+            f"{level}</td><td>{escape(self.claim)}{count}{sample}<code>{escape(self.name)}</code></td>"
             f"<td>{escape(self.to_do)}</td></tr>"
         )
 

@@ -327,9 +327,9 @@ def _line(result: Result, stage: str) -> CheckLine:
 
 def _found(result: Result) -> str:
     """What a check found, in one line: how many of how many, and its note."""
-    found = result.found if result.offending or not result.looked_at else ""
-    found = found or f"{result.looked_at:,} looked at"
-    return f"{found}; {result.note}" if result.note else found
+    is_counted = result.offending or not result.looked_at
+    count = result.found if is_counted else f"{result.looked_at:,} looked at"
+    return f"{count}; {result.note}" if result.note else count
 
 
 def _to_do(result: Result, stage: str) -> str:

@@ -68,9 +68,9 @@ def _by_sort(value: SelfTest) -> ShownTable:
         trials = [t for t in value.trials if t.corrupts == sort]
         missed, possible = sum(t.is_missed for t in trials), sum(t.was_possible for t in trials)
         most = Counter(check for t in trials for check in t.caught_by).most_common(1)
-        found = most[0][0] if most else ""
+        best = most[0][0] if most else ""
         bad: Cell = Marked(missed, Tone.BAD) if missed else 0
-        rows.append((sort, len(trials), possible - missed, bad, len(trials) - possible, found))
+        rows.append((sort, len(trials), possible - missed, bad, len(trials) - possible, best))
     return table(
         "By what was corrupted",
         "what was corrupted | kinds | caught | missed | not possible here | most caught by",
@@ -94,15 +94,15 @@ def _kinds(caption: str, trials: Iterable[Trial]) -> ShownTable:
 
 
 def _row(trial: Trial) -> tuple[Cell, ...]:
-    found = ", ".join(trial.caught_by)
+    caught_by = ", ".join(trial.caught_by)
     if trial.is_missed:
         noted = f"only noted by {', '.join(trial.noted_by)}" if trial.noted_by else ""
-        found = f"verification failed itself: {trial.crashed}" if trial.crashed else noted
+        caught_by = f"verification failed itself: {trial.crashed}" if trial.crashed else noted
     if not trial.was_possible:
-        found = (
+        caught_by = (
             f"PostgreSQL kept it out: {trial.refused}" if trial.refused else "nothing of its sort"
         )
-    return (_word(trial), trial.kind, trial.meaning, trial.corrupts, trial.changed, found)
+    return (_word(trial), trial.kind, trial.meaning, trial.corrupts, trial.changed, caught_by)
 
 
 def _word(trial: Trial) -> Marked:

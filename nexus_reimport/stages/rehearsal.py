@@ -120,7 +120,7 @@ def on_a_copy(
             real database was only read.
     """
     clock, began = _Clock(journal, progress), time.monotonic()
-    with scratch.made(server, backup.shape, register) as copy:
+    with scratch.created(server, backup.shape, register) as copy:
         with clock.step("restore"):
             acts.restore(copy.place)
         with clock.step("compare"):

@@ -99,7 +99,7 @@ def run(
         live = tuple(_in_its_place(connection, target.database, name))
         owners = backup.owners or _listed(connection, "owners")
         tablespaces = backup.tablespaces or _listed(connection, "tablespaces")
-    with scratch.made(target, backup.shape, register) as copy:
+    with scratch.created(target, backup.shape, register) as copy:
         left_out = acts.restore(copy.place)
         with connected(copy.place) as connection:
             restored = contents.read(connection, {})

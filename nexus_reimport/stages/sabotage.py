@@ -130,7 +130,7 @@ def run(
     began, trials = time.monotonic(), []
     with (
         _folder(given.intake.folder) as folder,
-        scratch.made(given.server, given.backup.shape, given.register) as copy,
+        scratch.created(given.server, given.backup.shape, given.register) as copy,
     ):
         acts.restore(copy.place)
         given, part = _on_copy(given, copy, folder, acts)
@@ -162,7 +162,7 @@ def _on_copy(given: Given, copy: Scratch, folder: Path, acts: Acts) -> tuple[Giv
         if smaller.is_needed:
             with suppress(psycopg.IntegrityError):  # the whole clinic, then
                 smaller.shrink()
-                part, snapshot = smaller.told(), smaller.snapshot()
+                part, snapshot = smaller.share(), smaller.snapshot()
     surveyed = acts.survey(copy.place, folder)
     intake = replace(given.intake, snapshot=snapshot, survey=surveyed, folder=folder)
     if part:

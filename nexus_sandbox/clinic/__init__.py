@@ -92,8 +92,8 @@ def generate(scale: float = 1.0, seed: int = 20251109) -> Clinic:
         part.make(facts)
     tables = filemaker.tables(facts)
     rows = nexus.tables(facts)
-    found = {
+    by_environment = {
         name: environments.in_environment(rows, environment, facts.recent)
         for name, environment in ENVIRONMENTS.items()
     }
-    return Clinic(tables, facts, found, nexus_files.missing_keys(found["dev"]))
+    return Clinic(tables, facts, by_environment, nexus_files.missing_keys(by_environment["dev"]))

@@ -67,11 +67,11 @@ class _Appointments:
 
     def start(self, person: Person | None, first: date = _FIRST, last: date = _LAST) -> datetime:
         """A start time at which the patient has no other event."""
-        while (found := (id(person), working_time(self.rng, first, last))) in self._taken:
+        while (slot := (id(person), working_time(self.rng, first, last))) in self._taken:
             pass
         if person is not None:
-            self._taken.add(found)
-        return found[1]
+            self._taken.add(slot)
+        return slot[1]
 
     def event(self, person: Person | None, start: datetime, calendar: Calendar) -> Event:
         """An event of about half an hour."""
@@ -206,11 +206,11 @@ def _booked(booked: _Appointments) -> list[Event]:
 
 def _clinic_events(booked: _Appointments) -> list[Event]:
     """Appointments without a patient, made in Nexus."""
-    made = []
+    events = []
     for number in range(booked.facts.size(CLINIC_EVENTS)):
         start = booked.start(None, date(2025, 11, 1), _LAST)
-        made.append(_nexus_only(booked.event(None, start, booked.facts.calendars[number % 8])))
-    return made
+        events.append(_nexus_only(booked.event(None, start, booked.facts.calendars[number % 8])))
+    return events
 
 
 def _nexus_only(event: Event) -> Event:

@@ -98,10 +98,10 @@ def in_environment(
     In an older copy ``recent`` rows are missing, and with them every row that holds one's id.
     """
     missing = _Missing(recent if environment.is_older else ())
-    found: dict[str, Rows] = {}
+    kept: dict[str, Rows] = {}
     for name, (columns, rows) in tables.items():
-        found[name] = columns, [_settled(row, environment) for row in missing.without(rows)]
-    return found
+        kept[name] = columns, [_settled(row, environment) for row in missing.without(rows)]
+    return kept
 
 
 def _settled(row: tuple[object, ...], environment: Environment) -> tuple[object, ...]:

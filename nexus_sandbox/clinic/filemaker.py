@@ -25,7 +25,7 @@ _SET_UP = date(2014, 1, 6)
 
 def tables(facts: Facts) -> tuple[FileTable, ...]:
     """Every layout with its records, in the order in which they might have been created."""
-    made: dict[str, Iterable[Values]] = {
+    layouts: dict[str, Iterable[Values]] = {
         "API_Contacts": _contacts(facts),
         "API_Contact_Details": _details(facts),
         "API_event": event_rows(facts),
@@ -40,7 +40,7 @@ def tables(facts: Facts) -> tuple[FileTable, ...]:
         "API_Clinic_Name": _clinics(facts),
         "API_Funding_Sources": _fundings(facts),
     }
-    return tuple(_table(facts.chance(f"order of {name}"), name, made[name]) for name in made)
+    return tuple(_table(facts.chance(f"order of {name}"), name, layouts[name]) for name in layouts)
 
 
 def _table(rng: Random, name: str, rows: Iterable[Values]) -> FileTable:

@@ -25,7 +25,7 @@ def tables(facts: Facts) -> dict[str, Rows]:
     """Every table with its rows; some values still vary by environment."""
     types = nexus_config.type_rows(facts)
     templates = nexus_config.sms_template_rows(facts)
-    made: Tables = {
+    rows_of: Tables = {
         **_framework(facts),
         "clinics": nexus_config.clinic_rows(facts),
         "clinicians": nexus_config.clinician_rows(facts),
@@ -50,7 +50,7 @@ def tables(facts: Facts) -> dict[str, Rows]:
         **_files(facts),
         "django_admin_log": nexus_framework.log_rows(facts),
     }
-    return {name: table(rows) for name, rows in made.items()}
+    return {name: table(rows) for name, rows in rows_of.items()}
 
 
 def _framework(facts: Facts) -> Tables:

@@ -55,7 +55,7 @@ def _row(
     end: datetime | None,
     clinicians: list[Staff],
     types: list[Row],
-    made: datetime,
+    created_at: datetime,
 ) -> Row:
     own = not event.in_filemaker and not event.has_id
     note = nexus_text(event.note)
@@ -66,8 +66,8 @@ def _row(
         "status": _status(event, rng, own=own),
         "reason": "Booked by phone" if own and rng.random() < 0.5 else None,
         "notes": (note or None) if not own else None,
-        "created_at": made,
-        "updated_at": made + timedelta(days=rng.choice((0, 2, 2, 3))),
+        "created_at": created_at,
+        "updated_at": created_at + timedelta(days=rng.choice((0, 2, 2, 3))),
         "clinic_id": event.place.id if event.place else None,
         "clinician_id": rng.choice(clinicians).id if event.staffed else None,
         "patient_id": event.person.id if event.person else None,

@@ -50,12 +50,12 @@ def objects(tables: dict[str, Rows], missing: frozenset[str]) -> list[StoredObje
 
 def missing_keys(tables: dict[str, Rows]) -> frozenset[str]:
     """The keys of five documents and three images that are in S3 nowhere. ``tables`` are dev's."""
-    found: set[str] = set()
+    keys: set[str] = set()
     for name, count in MISSING.items():
         columns, rows = tables[name]
         at = columns.index("s3_key")
-        found |= {str(row[at]) for row in rows[: count * 3 : 3]}
-    return frozenset(found)
+        keys |= {str(row[at]) for row in rows[: count * 3 : 3]}
+    return frozenset(keys)
 
 
 def _keys(tables: dict[str, Rows]) -> Iterator[str]:

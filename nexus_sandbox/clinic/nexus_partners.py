@@ -140,11 +140,11 @@ def patient_coordinator_rows(facts: Facts) -> Iterator[Row]:
 
 def general_contact_rows(facts: Facts) -> list[Row]:
     """Carers, family and suppliers, who exist only in Nexus."""
-    made = []
+    contacts = []
     for number in range(facts.size(45)):
         first, last = facts.fake.name()
         facts.fake.know_name(first, last)
-        made.append(
+        contacts.append(
             {
                 "id": facts.fake.uuid(),
                 "first_name": first,
@@ -156,7 +156,7 @@ def general_contact_rows(facts: Facts) -> list[Row]:
                 **_STAMPS,
             }
         )
-    return made
+    return contacts
 
 
 def relationship_rows(facts: Facts, contacts: list[Row]) -> Iterator[Row]:

@@ -91,19 +91,19 @@ def _funding(rng: Random) -> str:
 
 
 def _details(facts: Facts, rng: Random, first: str, last: str) -> list[Detail]:
-    made = [clinics.address(facts, rng)]
+    details = [clinics.address(facts, rng)]
     if rng.random() < 0.88:
-        made.append(Detail("Mobile", facts.fake.mobile(), rng.choice(_LABELS), default=True))
+        details.append(Detail("Mobile", facts.fake.mobile(), rng.choice(_LABELS), default=True))
     if rng.random() < 0.6:
-        made.append(Detail("Phone", facts.fake.landline(), rng.choice(_LABELS)))
+        details.append(Detail("Phone", facts.fake.landline(), rng.choice(_LABELS)))
     if rng.random() < 0.55:
         kind = "E-mail" if rng.random() < 0.05 else "Email"
-        made.append(Detail(kind, facts.fake.email(first, last), "", default=True))
+        details.append(Detail(kind, facts.fake.email(first, last), "", default=True))
     elif rng.random() < 0.02:
-        made.append(Detail("Email", "none", ""))
+        details.append(Detail("Email", "none", ""))
     if rng.random() < 0.05:
-        made.append(clinics.address(facts, rng, "Postal"))
-    return made
+        details.append(clinics.address(facts, rng, "Postal"))
+    return details
 
 
 def _births(facts: Facts, rng: Random) -> None:

@@ -153,11 +153,11 @@ class Api:
         limit = _count(parameters.get("limit", DEFAULT_LIMIT))
         dateformats = _dateformats(parameters)
         if request.verb == "POST":
-            found = finding.find(table, parameters.get("query"), dateformats)
+            matching = finding.find(table, parameters.get("query"), dateformats)
             # To FileMaker a find without a result is an error, sent with HTTP 500.
-            if not found:
+            if not matching:
                 raise Refusal(401)
-            records = ordered(table, found, _sort(parameters.get("sort", "[]")))
+            records = ordered(table, matching, _sort(parameters.get("sort", "[]")))
         else:
             records = self._tables.all(table, _sort(parameters.get("sort", "[]")))
         page = records[offset - 1 : offset - 1 + limit]
@@ -172,7 +172,7 @@ class Api:
         table: FileTable,
         parameters: Mapping[str, Any],
         page: list[Record],
-        found: int,
+        count: int,
     ) -> Reply:
         shown = self._table(parameters.get("layout.response") or table.name)
         origin = f"http://{request.headers.get('host', '')}"
@@ -183,7 +183,7 @@ class Api:
             "layout": shown.name,
             "table": shown.name,
             "totalRecordCount": len(table.records),
-            "foundCount": found,
+            "foundCount": count,
             "returnedCount": len(page),
         }
         return reply({"dataInfo": info, "data": [fmt.row(record, writers) for record in page]})

@@ -48,7 +48,7 @@ def find(table: FileTable, query: object, dateformats: str) -> list[Record]:
     """
     if not isinstance(query, list) or not query:
         raise Refusal(958 if query is None else 960)
-    found: set[int] = set()
+    found_set: set[int] = set()
     for number, request in enumerate(query):
         if not isinstance(request, dict):
             raise Refusal(960)
@@ -56,9 +56,9 @@ def find(table: FileTable, query: object, dateformats: str) -> list[Record]:
         criteria = {name: text for name, text in request.items() if name != "omit"}
         matched = _request(table, criteria, dateformats)
         if omit and number == 0:
-            found = {id(record) for record in table.records}
-        found = found - matched if omit else found | matched
-    return [record for record in table.records if id(record) in found]
+            found_set = {id(record) for record in table.records}
+        found_set = found_set - matched if omit else found_set | matched
+    return [record for record in table.records if id(record) in found_set]
 
 
 def _request(table: FileTable, criteria: Mapping[str, object], dateformats: str) -> set[int]:
@@ -118,7 +118,7 @@ def _ordered(text: str, field: Field, dateformats: str) -> Matches:
     for sign, compare in COMPARISONS:
         if text.startswith(sign):
             limit = wanted(text[len(sign) :])
-            return lambda value: (found := stored(value)) is not None and compare(found, limit)
+            return lambda value: (known := stored(value)) is not None and compare(known, limit)
     exact = wanted(text.lstrip("="))
     return _between(stored, exact, exact, field)
 
@@ -127,7 +127,7 @@ def _between(stored: Callable[[object], Any], low: Any, high: Any, field: Field)
     """Within a range, ends included. A day alone stands for all of its timestamps."""
     if field.type == "timestamp" and " " not in high:
         high = f"{high} 99"
-    return lambda value: (found := stored(value)) is not None and low <= found <= high
+    return lambda value: (known := stored(value)) is not None and low <= known <= high
 
 
 def _stored(field: Field) -> Callable[[object], Any]:

@@ -124,11 +124,11 @@ def number(value: object) -> Decimal | None:
     """The number in a number field: of text that is none, FileMaker takes the digits in it."""
     text = str(value)
     try:
-        found = Decimal(text)
+        decimal = Decimal(text)
     except InvalidOperation:
         digits = "".join(re.findall(r"[\d.]+", text))
-        found = Decimal(digits) if re.fullmatch(r"\d+\.?\d*|\.\d+", digits) else Decimal("NaN")
-    return found if found.is_finite() else None
+        decimal = Decimal(digits) if re.fullmatch(r"\d+\.?\d*|\.\d+", digits) else Decimal("NaN")
+    return decimal if decimal.is_finite() else None
 
 
 def seconds(value: object) -> int | None:

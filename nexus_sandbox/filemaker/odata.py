@@ -117,30 +117,30 @@ class ODataApi:
         if key is not None and not field:
             raise Refusal(asking.SEMANTICS, 400, key)
         wanted = (key or "").replace("''", "'")
-        found = [
+        records = [
             record
             for record in table.records
             if str(record.record_id) == row
             or (key is not None and record.values.get(field) == wanted)
         ]
-        if not found:
+        if not records:
             raise Refusal(NO_RECORD, 404)
         options = asking.read(request.target, table)
-        return _json(self._rows(request, table, options, found[:1])[0], request, self._of(table))
+        return _json(self._rows(request, table, options, records[:1])[0], request, self._of(table))
 
     def _page(self, request: Request, table: FileTable) -> Reply:
         options = asking.read(request.target, table)
-        found = self._tables.all(table, options.order)
+        records = self._tables.all(table, options.order)
         if options.filter:
             holds = matches(options.filter, table)
-            found = [record for record in found if holds(record)]
-        asked = found[options.skip :][: options.top]
+            records = [record for record in records if holds(record)]
+        asked = records[options.skip :][: options.top]
         begin, size = options.begin, self._size(request)
         page = asked[begin : begin + size]
         content: dict[str, object] = {}
         if options.count:
             # IEEE754Compatible makes a count a text as well (OData JSON Format 4.0).
-            content["@count"] = str(len(found)) if _is_exact(request) else len(found)
+            content["@count"] = str(len(records)) if _is_exact(request) else len(records)
         content["value"] = self._rows(request, table, options, page)
         if begin + size < len(asked):
             content["@nextLink"] = self._next(request, begin + size)

@@ -63,9 +63,9 @@ def matches(expression: str, table: FileTable) -> Matches:
         Refusal: FileMaker does not take the expression.
     """
     reader = _Reader(_tokens(expression), table)
-    found = reader.either()
+    test = reader.either()
     reader.end()
-    return found
+    return test
 
 
 def _tokens(expression: str) -> list[_Token]:
@@ -178,8 +178,8 @@ def _compared(field: Field, compare: Callable[[Any, Any], bool], literal: _Token
 
     def holds(record: Record) -> bool:
         text = record.values.get(field.name, "")
-        found = None if text == "" else _stored(text, field.type)
-        return found is not None and compare(found, wanted)
+        stored = None if text == "" else _stored(text, field.type)
+        return stored is not None and compare(stored, wanted)
 
     return holds
 

@@ -44,13 +44,13 @@ def ordered(table: FileTable, records: Iterable[Record], order: Order) -> list[R
         Refusal: there is no such field.
     """
     fields = {name: field for field in table.fields for name in field.names}
-    found = list(records)
+    result = list(records)
     # The last field first: sorting keeps the order of what is equal.
     for name, descends in reversed(order):
         if name not in fields:
             raise Refusal(102)
         keys = {
-            id(record): fmt.order(record.values.get(name, ""), fields[name]) for record in found
+            id(record): fmt.order(record.values.get(name, ""), fields[name]) for record in result
         }
-        found.sort(key=lambda record, keys=keys: keys[id(record)], reverse=descends)  # type: ignore[misc]
-    return found
+        result.sort(key=lambda record, keys=keys: keys[id(record)], reverse=descends)  # type: ignore[misc]
+    return result

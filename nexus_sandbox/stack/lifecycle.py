@@ -141,14 +141,14 @@ def status(folder: Path) -> Status:
     """What exists and what runs. Changes nothing, and does not fail if nothing exists."""
     folder = state.ours(folder)
     held = SavedState.at(folder)
-    made = held is not None and held.complete
+    is_filled = held is not None and held.complete
     return Status(
         folder=folder,
-        made=made,
+        made=is_filled,
         running=state.is_ready(folder),
         scale=held.scale if held else None,
         seed=held.seed if held else None,
-        servers=_servers(Stack.at(folder)) if made else (),
+        servers=_servers(Stack.at(folder)) if is_filled else (),
     )
 
 
@@ -275,12 +275,12 @@ def _end_without_api(folder: Path, wanted: SavedState) -> None:
 
 def _launch(folder: Path) -> client.Supervisor | None:
     """A new supervisor; None if the clinic runs under another one."""
-    found: list[client.Supervisor] = []
+    launched: list[client.Supervisor] = []
 
     def settled() -> bool:
         if state.supervisor(folder) == 0 and (new := client.Supervisor.launch(folder)) is not None:
-            found.append(new)
-        return bool(found) or state.is_ready(folder)
+            launched.append(new)
+        return bool(launched) or state.is_ready(folder)
 
     if not process.until(settled, _BUSY_SECONDS, pause=0.2):
         raise SandboxError(
@@ -289,7 +289,7 @@ def _launch(folder: Path) -> client.Supervisor | None:
             state="nothing was changed",
             next="wait until it has ended, then try again",
         )
-    return found[0] if found else None
+    return launched[0] if launched else None
 
 
 def _bring_up(

@@ -151,3 +151,38 @@ def test_an_approval_is_of_the_product_and_not_of_the_made_up_clinic(
             out.write("\n")
         assert approval.code_digest() != first
         first = approval.code_digest()
+
+
+SAYS_NOTHING = {"said", "told", "made", "there", "found"}
+
+
+def locals_of(path: Path) -> Iterator[str]:
+    """The names of a module's functions, of their parameters, and of what they fill."""
+    for node in nodes(path):
+        match node:
+            case ast.FunctionDef(name=name) | ast.arg(arg=name):
+                yield name
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield name
+
+
+# Names that others read: an environment's key, a value saved with each plan and its record,
+# the sandbox's status as JSON, and what a check has found.
+READ_BY_OTHERS = {
+    ("settings/environment.py", "told"),
+    ("model/plan.py", "there"),
+    ("model/checks.py", "found"),
+    ("show/page.py", "found"),
+    ("stack/lifecycle.py", "made"),
+}
+
+
+def test_a_name_says_what_it_holds() -> None:
+    roots = [PACKAGE, CHECKOUT / "nexus_sandbox", CHECKOUT / "benchmarks"]
+    empty = {
+        (path.relative_to(root).as_posix(), name)
+        for root in roots
+        for path in root.rglob("*.py")
+        for name in SAYS_NOTHING.intersection(locals_of(path))
+    }
+    assert empty == READ_BY_OTHERS

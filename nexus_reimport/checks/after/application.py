@@ -57,12 +57,12 @@ def the_application_shows_what_the_database_holds(after: After) -> Finding:
     if after.shown is None or after.api is None:
         return Finding(1, note=_NOT_ASKED)
     asked, wanted = had(after.shown)
-    found = had(after.api)
-    off = list(_differences(asked, wanted, found))
+    shown = had(after.api)
+    off = list(_differences(asked, wanted, shown))
     looked = sum(map(len, wanted.patients.values())) + len(wanted.events) + len(asked.patients)
     note = (
-        f"Nexus's API was asked: {sum(map(len, found.patients.values())):,} patients,"
-        f" {len(found.events):,} appointments, {len(asked.patients):,} patients one by one"
+        f"Nexus's API was asked: {sum(map(len, shown.patients.values())):,} patients,"
+        f" {len(shown.events):,} appointments, {len(asked.patients):,} patients one by one"
     )
     return Finding(max(1, looked), off, note=note)
 
@@ -73,24 +73,24 @@ _NOT_ASKED = (
 )
 
 
-def _differences(asked: Asked, wanted: Shown, found: Shown) -> Iterator[str]:
+def _differences(asked: Asked, wanted: Shown, shown: Shown) -> Iterator[str]:
     """What the API does not show as the database has it: ids, and no value."""
     for name, keys in wanted.patients.items():
-        yield from _missing(f"{name} patients", keys, found.patients[name])
+        yield from _missing(f"{name} patients", keys, shown.patients[name])
     for clinic, count in wanted.by_clinic.items():
-        shown = found.by_clinic.get(clinic, 0)
-        if shown != count:
-            yield f"clinic {clinic}: {shown:,} patients are shown, {count:,} in the database"
-    yield from _missing("appointments in the calendar", wanted.events, found.events)
-    yield from _missing("patients found by their names", wanted.found, found.found)
+        patients = shown.by_clinic.get(clinic, 0)
+        if patients != count:
+            yield f"clinic {clinic}: {patients:,} patients are shown, {count:,} in the database"
+    yield from _missing("appointments in the calendar", wanted.events, shown.events)
+    yield from _missing("patients found by their names", wanted.by_name, shown.by_name)
     for key in asked.patients:
         for name, held in wanted.attachments[key].items():
-            shown_of = found.attachments[key].get(name, frozenset())
+            shown_of = shown.attachments[key].get(name, frozenset())
             yield from _missing(f"{name} of patient {key}", held, shown_of)
 
 
-def _missing(what: str, wanted: Set[Any], found: Set[Any]) -> Iterator[str]:
-    for keys, how in ((wanted - found, "are not shown"), (found - wanted, "are shown too many")):
+def _missing(what: str, wanted: Set[Any], shown: Set[Any]) -> Iterator[str]:
+    for keys, how in ((wanted - shown, "are not shown"), (shown - wanted, "are shown too many")):
         if keys:
             first = min(keys)
             key = first[0] if isinstance(first, tuple) else first

@@ -31,7 +31,7 @@ def protected_tables_are_as_they_were(after: After) -> Finding:
     """
     before, lines, count = _protected(after), [], 0
     for table, compared in after.once(_compared):
-        difference = compared.said()
+        difference = compared.problem()
         count += compared.wrong
         lines += [f"{table}: {difference}"] if difference else []
     fewer = {t: n for t, n in _counted(after) if n < 0 and t not in after.mapping.transient}
@@ -95,7 +95,7 @@ class _Compared:
         """Rows that are not what they were."""
         return self.lost + self.changed + self.emptied + self.doubled + bool(self.unread)
 
-    def said(self) -> str:
+    def problem(self) -> str:
         """What is wrong; "" where nothing is."""
         counts = {
             "lost": self.lost,
@@ -138,24 +138,24 @@ def _each_compared(after: After) -> Iterator[tuple[str, _Compared]]:
 
 
 def _rows_compared(was: Iterable[Dict], now: Iterable[Dict]) -> _Compared:
-    found, last = _Compared(), ""
+    compared, last = _Compared(), ""
     for (key,), then, row in rowfile.paired(was, now, by("key")):
         if then is None:
             # Sorted by key: a row without a partner that repeats the last key is a second one.
-            found.doubled += key == last
-            found.added += key != last
-            _note(found.keys if key == last else found.added_keys, key)
+            compared.doubled += key == last
+            compared.added += key != last
+            _note(compared.keys if key == last else compared.added_keys, key)
         elif row is None:
-            found.lost += 1
-            _note(found.keys, key)
+            compared.lost += 1
+            _note(compared.keys, key)
         elif row["hash"] != then["hash"]:
-            found.changed += 1
-            _note(found.keys, key)
+            compared.changed += 1
+            _note(compared.keys, key)
         elif _is_emptied(then["filled"] or "", row["filled"] or ""):
-            found.emptied += 1
-            _note(found.keys, key)
+            compared.emptied += 1
+            _note(compared.keys, key)
         last = key
-    return found
+    return compared
 
 
 def _is_emptied(was: str, now: str) -> bool:

@@ -138,13 +138,13 @@ def _linking_rows(after: After, table: str) -> Iterator[tuple[str, Dict | None, 
 
 def _planned_links(after: After, table: str) -> dict[str, Dict]:
     """Key -> what the plan puts into the columns of its link, for the links that it fixes."""
-    found: dict[str, Dict] = {}
+    links: dict[str, Dict] = {}
     for name, plan in after.plan.links.items():
         link = after.mapping.attachments[name].link
         if plan.table != table:
             continue
         for key, target, content_type in rowfile.read(after.folder, plan.file):
-            found[key or ""] = {link.object: target}
+            links[key or ""] = {link.object: target}
             if link.content_type:
-                found[key or ""][link.content_type] = content_type
-    return found
+                links[key or ""][link.content_type] = content_type
+    return links

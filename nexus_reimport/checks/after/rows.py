@@ -21,11 +21,11 @@ Loaded = Mapping[tuple[str, str], list[tuple[str, str | None]]]
 
 def _in_ledger(after: After, ledger: RowFile) -> Loaded:
     """Entity and outcome -> FileMaker id and Nexus id of each of its records and rows."""
-    found: dict[tuple[str, str], list[tuple[str, str | None]]] = defaultdict(list)
+    loaded: dict[tuple[str, str], list[tuple[str, str | None]]] = defaultdict(list)
     for _, entity, outcome, _, filemaker_id, nexus_id in rowfile.read(after.folder, ledger):
         if outcome in _ROWS:
-            found[entity or "", outcome or ""].append((filemaker_id or "", nexus_id))
-    return found
+            loaded[entity or "", outcome or ""].append((filemaker_id or "", nexus_id))
+    return loaded
 
 
 def _outcomes(after: After, entity: str, *outcomes: Outcome) -> list[tuple[str, str | None]]:

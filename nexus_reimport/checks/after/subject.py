@@ -22,15 +22,15 @@ from nexus_reimport.nexus.sequences import Reading
 T = TypeVar("T")
 
 
-def had(found: T | Unread) -> T:
-    """``found``, if it could be read.
+def had(reading: T | Unread) -> T:
+    """``reading``, if it could be read.
 
     Raises:
         CannotLook: it could not; the check that asks has found that.
     """
-    if isinstance(found, Unread):
-        raise CannotLook(found.why)
-    return found
+    if isinstance(reading, Unread):
+        raise CannotLook(reading.why)
+    return reading
 
 
 def kept(file: RowFile | None) -> RowFile:
@@ -91,8 +91,8 @@ class After(OfIntake):
         asked = (look, *about)
         if asked not in self._found:
             self._found[asked] = look(self, *about)
-        found: T = self._found[asked]
-        return found
+        value: T = self._found[asked]
+        return value
 
     def was_empty(self, entity: str) -> bool:
         """Whether the table held no row before the run, by its fingerprint."""

@@ -11,17 +11,17 @@ from nexus_reimport.model import KEY, Level
 @check(Before, Level.REVIEW, serves=("M3",))
 def every_value_fits(before: Before) -> Finding:
     """Every FileMaker value fits the column that it feeds; one that does not counts as empty."""
-    found = [
+    misfits = [
         (e.entity, m, m.stays + m.empty) for e in before.plan.entities.values() for m in e.misfits
     ]
-    keys = [f"{entity}.{m.column}: {m.reason} ({count:,})" for entity, m, count in found if count]
+    keys = [f"{entity}.{m.column}: {m.reason} ({count:,})" for entity, m, count in misfits if count]
     extracts = before.snapshot.extracts.values()
     lost = [(e.source, c) for e in extracts for c in e.cleaned if loses(c.what)]
     keys += [f"{source}.{c.field}: {c.what} ({c.records:,})" for source, c in lost]
-    derived = sum(m.derived for _, m, _ in found)
+    derived = sum(m.derived for _, m, _ in misfits)
     looked = sum(e.loaded for e in before.plan.entities.values())
     note = f"{derived:,} more are derived from another value" if derived else ""
-    count = sum(count for *_, count in found) + sum(c.records for _, c in lost)
+    count = sum(count for *_, count in misfits) + sum(c.records for _, c in lost)
     return Finding(looked, keys, count=count, note=note)
 
 
@@ -81,11 +81,13 @@ def filemaker_names_clinic_clinician_and_type(before: Before) -> Finding:
     calendar = before.mapping.application.calendar
     fed = before.mapping.entities[calendar.entity].columns
     absent = [c for c in (calendar.clinic, calendar.clinician, calendar.type) if c and c not in fed]
-    found = _fed_by(before, calendar.entity, calendar.clinic)
+    finding = _fed_by(before, calendar.entity, calendar.clinic)
     note = f"FileMaker has no field for {', '.join(absent)}" if absent else ""
     # a column that nothing feeds is missing in every record
-    count = found.looked_at if absent else found.count
-    return Finding(found.looked_at, found.offending, count=count, note=note, empty=found.empty)
+    count = finding.looked_at if absent else finding.count
+    return Finding(
+        finding.looked_at, finding.offending, count=count, note=note, empty=finding.empty
+    )
 
 
 def _fed_by(before: Before, entity: str, column: str) -> Finding:

@@ -83,7 +83,7 @@ class DataApi(Server):
         self._expect(answer, table)
         described = answer.response.get("fieldMetaData")
         if not isinstance(described, list) or not all(
-            isinstance(found, dict) and found.get("name") for found in described
+            isinstance(one, dict) and one.get("name") for one in described
         ):
             raise incomplete_answer("the fields of the layout", self._where(table))
         return {field.name: field for field in map(_field, described)}
@@ -97,8 +97,8 @@ class DataApi(Server):
         for _ in range(2):
             answer = self._ask("GET", self._records(table, {"_limit": 1}), self._where(table))
             self._expect(answer, table, codes.NO_RECORD)
-            if answer.code == codes.OK and answer.found:
-                return answer.found
+            if answer.code == codes.OK and answer.total:
+                return answer.total
         return 0
 
     def newest(self, table: str, field: str) -> str:
@@ -263,15 +263,15 @@ def _first_repetitions(row: dict[str, str], missing: Iterable[str]) -> set[str]:
     return renamed
 
 
-def _field(found: JSON) -> Field:
+def _field(facts: JSON) -> Field:
     """A field from the metadata. Older servers leave facts out: then the usual value is taken."""
-    result = str(found.get("result", ""))
-    repetitions = str(found.get("maxRepeat", ""))
+    result = str(facts.get("result", ""))
+    repetitions = str(facts.get("maxRepeat", ""))
     return Field(
-        name=str(found["name"]),
+        name=str(facts["name"]),
         type=TYPE_OF_RESULT.get(result, result),
-        is_global=str(found.get("global", "")).lower() in ("true", "1"),
-        is_calculation=found.get("type", "normal") != "normal",
+        is_global=str(facts.get("global", "")).lower() in ("true", "1"),
+        is_calculation=facts.get("type", "normal") != "normal",
         repetitions=int(repetitions) if repetitions.isdecimal() else 1,
     )
 

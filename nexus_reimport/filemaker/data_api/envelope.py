@@ -37,7 +37,7 @@ class Envelope(Reply):
         return self.ids([self.data[0]])[0]
 
     @property
-    def found(self) -> int:
+    def total(self) -> int:
         """How many records the table or the find has."""
         info = self.response.get("dataInfo")
         count = str(info.get("foundCount", "")) if isinstance(info, dict) else ""
@@ -76,10 +76,10 @@ class Envelope(Reply):
         answer = self.final()
         if answer.code != codes.OK:
             return answer
-        found = self.found
+        total = self.total
         rows, returned = len(self.data), str(self.response["dataInfo"].get("returnedCount", ""))
-        if returned not in ("", str(rows)) or (rows < 1 + (offset > 1) and offset + rows <= found):
-            what = f"FileMaker sent {rows:,} rows from record {offset:,} of {found:,}"
+        if returned not in ("", str(rows)) or (rows < 1 + (offset > 1) and offset + rows <= total):
+            what = f"FileMaker sent {rows:,} rows from record {offset:,} of {total:,}"
             raise transient(what, self.where, RUN_AGAIN_LATER, tries=FEW_TRIES)
         return answer
 

@@ -22,32 +22,32 @@ def whole(table: str, fetch: Fetch, size: int, where: str) -> Iterator[Page]:
         SourceError: the count changed, records moved, or one came twice. Nothing was written.
     """
     seen: set[str] = set()
-    found, last = 0, ""
+    total, last = 0, ""
     # Not "until a page is short": pages can be short in the middle of a found set.
-    while not seen or len(seen) < found:
+    while not seen or len(seen) < total:
         overlap = 1 if seen else 0  # the last record of the page before, asked for again
         offset = len(seen) + 1 - overlap
         answer = fetch(offset, size + overlap)
-        now = answer.found if answer.code == codes.OK else 0
+        now = answer.total if answer.code == codes.OK else 0
         # Nothing is there, or code 101 had another cause: ``records`` asks for the count.
         if not seen and not now:
             return
-        found = found or now
+        total = total or now
         # A found set that shrinks while it is paged once hid 5,094 of 11,259 documents.
-        if now != found:
+        if now != total:
             raise inconsistent_read(
-                f"{table}: {found:,} in FileMaker at first, {now:,} at record {offset:,}", where
+                f"{table}: {total:,} in FileMaker at first, {now:,} at record {offset:,}", where
             )
         if overlap and answer.first != last:
             raise inconsistent_read(
-                f"{table}: the order of the records changed after {len(seen):,} of {found:,}", where
+                f"{table}: the order of the records changed after {len(seen):,} of {total:,}", where
             )
         page = page_of(answer, offset=offset, skip=overlap)
         new = page.record_ids
         if len(set(new)) != len(new) or not seen.isdisjoint(new):
-            raise inconsistent_read(f"{table}: a record came twice among {found:,}", where)
+            raise inconsistent_read(f"{table}: a record came twice among {total:,}", where)
         seen.update(new)
         last = new[-1]
         yield page
-    if len(seen) != found:
-        raise inconsistent_read(f"{table}: {found:,} in FileMaker, {len(seen):,} arrived", where)
+    if len(seen) != total:
+        raise inconsistent_read(f"{table}: {total:,} in FileMaker, {len(seen):,} arrived", where)

@@ -220,8 +220,8 @@ def _day(text: str, forms: Forms) -> str:
             "a date written as text, but its form is not declared",
             'write dates = "d/m/y", "m/d/y" or "y/m/d" under [filemaker.exports], as the file has',
         )
-    found = written.day(text, written.order_of(forms.dates))
-    return found.isoformat() if found else ""
+    date = written.day(text, written.order_of(forms.dates))
+    return date.isoformat() if date else ""
 
 
 def _time_of_text(text: str, _: Forms) -> str:
@@ -230,8 +230,8 @@ def _time_of_text(text: str, _: Forms) -> str:
 
 def _clock(text: str) -> str:
     """A time or duration as ``HH:MM:SS``; ``""`` if ``text`` is neither."""
-    found = written.clock(text)
-    return found.text if found else ""
+    time = written.clock(text)
+    return time.text if time else ""
 
 
 def _number_of_text(text: str, forms: Forms) -> str:

@@ -226,9 +226,9 @@ def _unclear(texts: Iterable[str]) -> _Fault | None:
 def _numbers(column: _Column, forms: Forms) -> _Fault | None:
     seen = Seen()
     for text, number in column.texts:
-        found = written.decimals(text)
-        if found:
-            seen.add(found, number)
+        signs = written.decimals(text)
+        if signs:
+            seen.add(signs, number)
     both = seen.both(*DECIMALS)
     if forms.decimal is None and both and both == seen.total:
         return _Fault(

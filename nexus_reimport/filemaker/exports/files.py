@@ -126,9 +126,9 @@ class ExportedFiles:
                 where=f"channel={self.channel}, folder={self._place.folder}",
                 next="create it for the files, or correct `folder` of [filemaker.exports]",
             )
-        found = (path for path in self._place.folder.iterdir() if path.is_file())
+        files = (path for path in self._place.folder.iterdir() if path.is_file())
         # Other files may lie in the folder: they are not read, and not an error.
-        return tuple(sorted(path.name for path in found if path.suffix.lower() in SUFFIXES))
+        return tuple(sorted(path.name for path in files if path.suffix.lower() in SUFFIXES))
 
     def fields(self, table: str) -> dict[str, Field]:
         """The columns of the file in their order, without those that have no name."""
@@ -223,8 +223,8 @@ class ExportedFiles:
         if not content:
             raise SourceError("the file is empty", where=where, next="export it again")
         origin = Origin(table, len(content), private.sha256(content), modified_at)
-        found, forms = self._grid(path.suffix.lower(), content, table)
-        return _File(path, origin, forms, found.columns, len(found.rows), found)
+        grid, forms = self._grid(path.suffix.lower(), content, table)
+        return _File(path, origin, forms, grid.columns, len(grid.rows), grid)
 
     def _grid(self, suffix: str, content: bytes, table: str) -> tuple[Grid, Forms]:
         where, declared = self._where(table), self._place.file(table)

@@ -145,15 +145,15 @@ def _headers(
     """
     names = [_name(cell) for cell in line.cells]
     existing = {key(name) for name in names} - {""}
-    found = sum(not spellings.isdisjoint(existing) for spellings in wanted)
+    known = sum(not spellings.isdisjoint(existing) for spellings in wanted)
     odd = [place for place, cell in enumerate(line.cells, 1) if not _may_be_a_name(cell)]
-    if odd and found * 2 < max(1, len(wanted)):
+    if odd and known * 2 < max(1, len(wanted)):
         raise SourceError(
             f"line {line.number:,} is not a header line: see column {_few(odd)}",
             where=where,
             next="export with field names as headers, or give the file's columns in the mapping",
         )
-    if wanted and not found:
+    if wanted and not known:
         raise SourceError(
             f"line {line.number:,} is not a header line, or it is that of another table: it has"
             f" none of the {len(wanted):,} fields that the mapping needs",

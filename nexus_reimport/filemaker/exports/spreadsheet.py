@@ -132,19 +132,19 @@ def _lines(sheet: Any, formulas: Iterator[tuple[Any, ...]] | None, where: str) -
         yield GridRow(number, cells)
 
 
-def _cell(found: Any, dressed: dict[int, bool]) -> Cell:
+def _cell(cell: Any, dressed: dict[int, bool]) -> Cell:
     """The value of a cell. ``dressed``: style -> whether it shows a number as another text."""
-    value: Cell = found.value
+    value: Cell = cell.value
     if value is None:
         return None
-    if found.data_type == "e":
+    if cell.data_type == "e":
         return Failed.FAILED
     if isinstance(value, str):
         return workbook.unescaped(value).replace("\x0b", "\n")
     if isinstance(value, int | float) and not isinstance(value, bool):
-        style = found._style_id  # noqa: SLF001 - its format costs a look-up for every cell
+        style = cell._style_id  # noqa: SLF001 - its format costs a look-up for every cell
         if style not in dressed:
-            dressed[style] = not workbook.shows_digits(found.number_format)
+            dressed[style] = not workbook.shows_digits(cell.number_format)
         if dressed[style]:
             return Dressed(value)
     return value

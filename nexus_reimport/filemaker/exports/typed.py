@@ -63,14 +63,14 @@ def rows(grid: Grid, how: Reading, where: str) -> Iterator[Row]:
         yield Row(line.number, tuple(texts))
 
 
-def in_order(found: Iterable[Row], key_of: Callable[[Row], str], where: str) -> list[Row]:
+def in_order(parsed: Iterable[Row], key_of: Callable[[Row], str], where: str) -> list[Row]:
     """The rows in the order of the key that ``key_of`` gives, ``""`` for none.
 
     Raises:
         SourceError: a row has no key, or the key of an earlier row; keys compare as ids do, without
             regard to case.
     """
-    keyed = [(ids.of(key_of(row)), row) for row in found]
+    keyed = [(ids.of(key_of(row)), row) for row in parsed]
     _refuse([row.line for key, row in keyed if not key], "rows have values but no key", where)
     again, spelt_otherwise = _repeated(keyed)
     hint = ""

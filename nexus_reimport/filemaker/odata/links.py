@@ -20,27 +20,27 @@ def whole(table: str, path: str, fetch: Fetch, where: str) -> Iterator[Collectio
         SourceError: rows and count disagree, the count changed, or a link is wrong.
     """
     followed: set[str] = set()
-    found, arrived = -1, 0
+    total, arrived = -1, 0
     while path:
         followed.add(path)
         page = fetch(path)
-        now = found if page.count is None else page.count
+        now = total if page.count is None else page.count
         if now < 0:
             raise uncounted(where)
-        if found not in (-1, now):
+        if total not in (-1, now):
             raise inconsistent_read(
-                f"{table}: {found:,} in FileMaker at first, {now:,} at record {arrived:,}",
+                f"{table}: {total:,} in FileMaker at first, {now:,} at record {arrived:,}",
                 where,
             )
-        found, arrived = now, arrived + len(page.rows)
-        if arrived > found:
-            raise inconsistent_read(f"{table}: {found:,} in FileMaker, {arrived:,} arrived", where)
+        total, arrived = now, arrived + len(page.rows)
+        if arrived > total:
+            raise inconsistent_read(f"{table}: {total:,} in FileMaker, {arrived:,} arrived", where)
         yield page
         path = onward(page.link, path, where)
         if path in followed:
             raise _endless(where)
-    if arrived != found:
-        raise inconsistent_read(f"{table}: {found:,} in FileMaker, {arrived:,} arrived", where)
+    if arrived != total:
+        raise inconsistent_read(f"{table}: {total:,} in FileMaker, {arrived:,} arrived", where)
 
 
 class Keys:

@@ -90,8 +90,8 @@ def _metadata(root: ElementTree.Element) -> Metadata:
             for prefix in filter(None, (schema.get("Namespace"), schema.get("Alias"))):
                 types[f"{prefix}.{kind.get('Name')}"] = fields
     tables = {
-        str(found.get("Name")): types.get(str(found.get("EntityType")), {})
-        for found in _all(root, "EntitySet")
+        str(one.get("Name")): types.get(str(one.get("EntityType")), {})
+        for one in _all(root, "EntitySet")
     }
     return Metadata(_product(root), tables)
 
@@ -106,12 +106,12 @@ def _product(schema: ElementTree.Element) -> Product:
 
 
 def _fields(kind: ElementTree.Element) -> Iterator[Field]:
-    for found in _all(kind, "Property"):
-        notes = {_last(a.get("Term", "")): a for a in _all(found, "Annotation")}
-        edm = found.get("Type", "")
+    for described in _all(kind, "Property"):
+        notes = {_last(a.get("Term", "")): a for a in _all(described, "Annotation")}
+        edm = described.get("Type", "")
         is_list = edm.startswith(_OF_A_LIST)
         yield Field(
-            name=str(found.get("Name")),
+            name=str(described.get("Name")),
             type=TYPES.get(edm.removeprefix(_OF_A_LIST).rstrip(")"), ""),
             is_global=_holds(notes.get("Global")),
             is_calculation=_holds(notes.get("Calculation")) or _holds(notes.get("Summary")),

@@ -85,16 +85,16 @@ def _read_kind(
     lines = workbook.rows(sheet)
     header = [name_key(str(content_of(title) or "")) for title in next(lines, ())]
     titles = {KEY: KEY, **titles_asked(kind), MARK: MARK}
-    found = {
+    columns = {
         name: [n for n, head in enumerate(header) if head in (name_key(name), name_key(title))]
         for name, title in titles.items()
     }
     for what, often in (("there is no column", 0), ("several columns are called", 2)):
-        wrong = [titles[name] for name, at in found.items() if min(len(at), 2) == often]
+        wrong = [titles[name] for name, at in columns.items() if min(len(at), 2) == often]
         if wrong:
             yield f"sheet {sheet_name(kind)}: {what} {', '.join(wrong)}"
             return
-    places = {name: at[0] for name, at in found.items()}
+    places = {name: at[0] for name, at in columns.items()}
     for number, cells in enumerate(lines, 2):
         if not cells:
             continue
