@@ -96,7 +96,7 @@ class Census:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Objects that were read in full: key, size, etag, version, content type, SHA-256."""
+    """Objects that were read in full: key, size, etag, version, type, hashes of headers and bytes."""
 
     objects: int
     bytes_read: int

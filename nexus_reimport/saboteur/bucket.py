@@ -193,6 +193,14 @@ def a_file_has_another_content_type(scene: Scene) -> int:
 
 
 @kind(SORT)
+def a_file_has_other_headers(scene: Scene) -> int:
+    """A file is offered to a browser under another name, and holds the same bytes."""
+    written = tuple({**one, "headers": f"{one['headers'] or ''}0"} for one in scene.sample[:1])
+    scene.sample = (*written, *scene.sample[1:])
+    return len(written)
+
+
+@kind(SORT)
 def a_file_cannot_be_read(scene: Scene) -> int:
     """A file that is listed is not there when it is read."""
     return _change(scene, scene.sample, "size", lambda _: "gone")

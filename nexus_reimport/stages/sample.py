@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import json
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -25,7 +26,9 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.model import Census, Sample
 
 Progress = Callable[[int, int], None]
-COLUMNS = ("key", "size", "etag", "version", "content_type", "sha256")
+COLUMNS = ("key", "size", "etag", "version", "content_type", "headers", "sha256")
+# What S3 keeps beside the bytes, and gives a browser with them: it decides how a file is shown.
+_HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "Metadata")
 GONE, REFUSED = "gone", "refused"  # in the place of the size
 _CHUNK = 1 << 20
 _READERS = 4
@@ -53,7 +56,7 @@ def take(
     *,
     progress: Progress | None = None,
 ) -> Sample:
-    """Each object of ``keys`` read in full: size, etag, version, content type, SHA-256.
+    """Each object of ``keys`` read in full: size, etag, version, type, hashes of headers and bytes.
 
     One that is not there, or that this account may not read, has no hash.
 
@@ -106,13 +109,13 @@ def keys_of(sample: Sample, folder: Path) -> Iterator[str]:
     return (row[0] or "" for row in rowfile.read(folder, sample.file))
 
 
-def _read(client: Any, bucket: str, key: str) -> tuple[str, str, str, str, str, str]:
+def _read(client: Any, bucket: str, key: str) -> tuple[str, ...]:
     try:
         answer = client.get_object(Bucket=bucket, Key=key)
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if status in (403, 404):
-            return key, GONE if status == 404 else REFUSED, "", "", "", ""
+            return key, GONE if status == 404 else REFUSED, *[""] * (len(COLUMNS) - 2)
         raise
     hashed, size = hashlib.sha256(), 0
     # A body that is not closed keeps its connection from the next request.
@@ -126,5 +129,12 @@ def _read(client: Any, bucket: str, key: str) -> tuple[str, str, str, str, str, 
         answer.get("ETag", "").strip('"'),
         answer.get("VersionId", ""),
         answer.get("ContentType", ""),
+        _digest({name: answer[name] for name in _HEADERS if answer.get(name)}),
         hashed.hexdigest(),
     )
+
+
+def _digest(headers: dict[str, Any]) -> str:
+    """Of ``headers``, whose values may be a patient's; "" where there are none."""
+    text = json.dumps(headers, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest() if headers else ""

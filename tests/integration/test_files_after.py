@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,26 @@ def test_a_file_of_another_type_is_found_by_reading(done: tuple[Clinic, runbook.
     found = results(book)
     assert found[LOST].passed
     assert found[READ].sample == ("other content_type: 1",)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"ContentDisposition": 'attachment; filename="other.pdf"'},
+        {"ContentEncoding": "gzip"},
+        {"Metadata": {"patient": "another"}},
+    ],
+    ids="".join,
+)
+def test_a_file_with_other_headers_is_found_by_reading(
+    done: tuple[Clinic, runbook.Runbook], kept: dict[str, Any]
+) -> None:
+    clinic, book = done
+    client, key = clinic.s3.access.client(), keys(book)[2]
+    before = client.get_object(Bucket=BUCKET, Key=key)
+    held, kind = before["Body"].read(), before["ContentType"]
+    client.put_object(Bucket=BUCKET, Key=key, Body=held, ContentType=kind, **kept)
+    assert results(book)[READ].sample == ("other headers: 1",)
 
 
 def test_a_file_that_is_deleted_is_found(done: tuple[Clinic, runbook.Runbook]) -> None:

@@ -49,8 +49,8 @@ def objects_that_no_row_names_are_as_they_were(after: After) -> Finding:
 def a_sample_of_the_files_is_unchanged(after: After) -> Finding:
     """Some of the files, chosen by the plan's digest, hold the same bytes as before the run.
 
-    Each is read in full and hashed, before and after; so are its version and its type compared,
-    where S3 tells them. How many is `sample` of [s3].
+    Each is read in full and hashed, before and after; so are its version, its type and its other
+    headers compared, where S3 tells them. How many is `sample` of [s3].
     """
     if not after.sample.objects:
         empty = "no row names a file" if not after.named else ""
