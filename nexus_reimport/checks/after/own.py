@@ -121,9 +121,9 @@ def _not_as_made(after: After, own_object: OwnObject) -> Iterator[str]:
     yield from _differences("constraint", own_object.constraints, constraints)
 
 
-def _differences(what: str, now: tuple[str, ...], made: tuple[str, ...]) -> Iterator[str]:
-    yield from (f"not ours: {what} {one}" for one in now if one not in made)
-    yield from (f"missing: {what} {one}" for one in made if one not in now)
+def _differences(what: str, now: tuple[str, ...], as_made: tuple[str, ...]) -> Iterator[str]:
+    yield from (f"not ours: {what} {one}" for one in now if one not in as_made)
+    yield from (f"missing: {what} {one}" for one in as_made if one not in now)
 
 
 @check(After, Level.REVIEW, serves=("S6",), links=True)
