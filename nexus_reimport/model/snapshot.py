@@ -96,7 +96,7 @@ class Census:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Objects that were read in full: key, size, etag, version, type, hashes of headers and bytes."""
+    """Objects that were read in full: key, size, etag, version, type, hash of headers, of bytes."""
 
     objects: int
     bytes_read: int
