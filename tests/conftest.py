@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,10 @@ from support.clinic import (
     planned,
 )
 from support.pages import Page, served
+
+# Else each of some hundred processes that tests start compiles the package anew: half a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 if (
     "TMPDIR" not in os.environ
