@@ -101,8 +101,8 @@ def _gone(inside: Inside, part: UndoTable, reference: Reference) -> tuple[str, .
     _, _, deleted = inside.planned[part.table]
     if not deleted:
         return ()
-    was = references.ids(inside.undo.before(part), reference)
-    return references.gone(inside.database.connection, inside.mapping.schema_name, reference, was)
+    connection, schema = inside.database.connection, inside.mapping.schema_name
+    return references.gone(connection, schema, reference, inside.undo.before(part))
 
 
 @check(Inside, Level.STOP, serves=("R4", "R5", "R6", "A5", "A6"), links=True)

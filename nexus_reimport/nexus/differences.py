@@ -125,6 +125,13 @@ def _differ(columns: Sequence[str]) -> sql.Composed:
     return sql.SQL('ROW({})::text COLLATE "C" <> ROW({})::text').format(*rows)
 
 
+def new_rows(wanted: Wanted) -> sql.Composed:
+    """The rows that are new, as they will be; of a table of which ``find`` has written it down."""
+    return sql.SQL(
+        "(SELECT w.* FROM {} AS w JOIN {} AS d ON d.key = w.{} AND d.what = {}) AS new"
+    ).format(wanted.place, wanted.differing, sql.Identifier(wanted.key), sql.Literal(NEW))
+
+
 def each(
     write: Callable[[Transaction, Wanted], int],
     transaction: Transaction,

@@ -132,8 +132,11 @@ def ids(place: sql.Composable, reference: Reference, key: str = "") -> sql.Compo
 
 def _id(columns: Sequence[str]) -> sql.Composed:
     """The value of these columns as one lower-case text."""
-    # A uuid is printed in small letters; a column of text may hold it in capitals.
-    text = sql.SQL("lower({}::text)" if len(columns) == 1 else "lower(ROW({})::text)")
+    # A uuid is printed in small letters; a column of text may hold it in capitals. In "C", lower()
+    # and the joins look at bytes, which is several times as fast: no id has other letters.
+    text = sql.SQL('lower({}::text COLLATE "C")')
+    if len(columns) > 1:
+        text = sql.SQL('lower(ROW({})::text COLLATE "C")')
     return text.format(names(columns))
 
 
@@ -161,11 +164,24 @@ def count(connection: Connection, schema: str, reference: Reference) -> tuple[in
 def gone(
     connection: Connection, schema: str, reference: Reference, was: sql.Composable
 ) -> tuple[str, ...]:
-    """Those of the ids ``was``, by which ``reference`` can point, that its table has no more."""
-    query = sql.SQL("SELECT id FROM ({}) AS was EXCEPT SELECT id FROM ({}) AS now").format(
-        was, ids(_target(schema, reference), reference)
+    """The ids by which ``reference`` can point at rows ``was``, that its table has no more."""
+    query = sql.SQL("SELECT DISTINCT id FROM ({}) AS gone WHERE id IS NOT NULL").format(
+        ids(without(was, _target(schema, reference), reference.target_columns), reference)
     )
     return tuple(row for (row,) in connection.execute(query))
+
+
+def without(place: sql.Composable, other: sql.Composable, columns: Sequence[str]) -> sql.Composed:
+    """The rows of ``place`` whose values in ``columns`` no row of ``other`` has.
+
+    Compared as values, not as texts: the two have the same columns.
+    """
+    equal = sql.SQL(" AND ").join(
+        sql.SQL("o.{0} = p.{0}").format(sql.Identifier(column)) for column in columns
+    )
+    return sql.SQL(
+        "(SELECT p.* FROM {} AS p WHERE NOT EXISTS (SELECT FROM {} AS o WHERE {})) AS without"
+    ).format(place, other, equal)
 
 
 def lost(connection: Connection, schema: str, reference: Reference, missing: Sequence[str]) -> int:

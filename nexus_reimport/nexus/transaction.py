@@ -36,6 +36,8 @@ _TRANSACTION_TIMEOUT = 170000  # transaction_timeout exists since this server ve
 # Connection lost; statement_timeout; idle in transaction; ended by another session (``Deadline``).
 _CUT_SHORT = (None, "57014", "25P03", "57P01")
 _ENDED = ("FATAL", "PANIC")  # severities with which the server ends the session
+# Taken as it is needed. That of temporary tables cannot be set once the session has used some.
+_MEMORY = sql.SQL("SET LOCAL temp_buffers = '64MB'; SET LOCAL work_mem = '32MB'")
 _ROUGHLY = 0.5  # seconds: the server's limit started slightly before our own clock
 Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
 Progress = Callable[[int, int], None]
@@ -99,6 +101,9 @@ class Transaction:
     def fix_session(self) -> None:
         """Set how values are printed and hashed, in case the role's settings differ."""
         session.set_for_transaction(self.connection)
+        # The planned rows must stay in memory: under the locks they are joined several times.
+        with suppress(psycopg.errors.InvalidParameterValue), self.connection.transaction():
+            self.connection.execute(_MEMORY)
 
     def lock(self, tables: Sequence[str]) -> None:
         """Lock ``tables`` in EXCLUSIVE mode; from then on others wait, and the time is limited.
@@ -158,6 +163,8 @@ class Transaction:
         left = self._end - time.monotonic()
         if left <= 0:
             raise _too_long()
+        if self._deadline is None:  # the server itself ends the whole transaction in time
+            return
         self.connection.execute(
             sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(_milliseconds(left)))
         )
@@ -404,7 +411,10 @@ def _bound(connection: Connection, limit: float) -> sql.Composable:
     """The statement that sets the time limit; a failed attempt rolls it back with its savepoint."""
     if not _keeps_time(connection):
         return sql.SQL("")
-    return sql.SQL("SET LOCAL transaction_timeout = {}; ").format(sql.Literal(_milliseconds(limit)))
+    # The session's own limit for a statement may be shorter.
+    return sql.SQL(
+        "SET LOCAL transaction_timeout = {0}; SET LOCAL statement_timeout = {0}; "
+    ).format(sql.Literal(_milliseconds(limit)))
 
 
 def _stop_if_awaited(connection: Connection) -> None:

@@ -11,7 +11,7 @@ What cannot be foretold (generated columns) is hashed under the locks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from psycopg import sql
@@ -162,9 +162,49 @@ def with_links(schema: str, link: UndoLinks, written: sql.Composable) -> sql.Com
 
 
 def is_as_foretold(
+    transaction: Transaction,
+    undo: UndoData,
+    part: UndoPart,
+    written: sql.Composable,
+    planned: sql.Composable,
+) -> bool:
+    """Whether the rows whose keys are in ``written`` are now as they were foretold.
+
+    They are, if they are stored as the same bytes as the ``planned`` rows, whose hashes were
+    foretold. Else they are hashed: two different values may be printed alike.
+    """
+    return is_stored_as(transaction, part, written, planned) or _is_hashed_as_foretold(
+        transaction, undo, part, written
+    )
+
+
+def is_stored_as(
+    transaction: Transaction, part: UndoPart, keys: sql.Composable, place: sql.Composable
+) -> bool:
+    """Whether the rows with these ``keys`` are, byte for byte, those that ``place`` has of them."""
+    columns = [sql.Identifier(column) for column in hashed_columns(part)]
+    # It compares how values are stored, in a tenth of the time of printing and hashing them.
+    query = sql.SQL(
+        "SELECT count(*) FROM ({keys}) AS k (key)"
+        " LEFT JOIN {table} AS t ON t.{key} = k.key LEFT JOIN {place} AS w ON w.{key} = k.key"
+        " WHERE NOT CASE WHEN t.{key} IS NULL OR w.{key} IS NULL"
+        " THEN t.{key} IS NULL AND w.{key} IS NULL"
+        " ELSE pg_catalog.record_image_eq(ROW({now}), ROW({wanted})) END"
+    ).format(
+        keys=keys,
+        table=table_name(transaction.schema, part.table),
+        place=place,
+        key=sql.Identifier(part.key),
+        now=sql.SQL(", ").join(sql.SQL("t.{}").format(column) for column in columns),
+        wanted=sql.SQL(", ").join(sql.SQL("w.{}").format(column) for column in columns),
+    )
+    transaction.check_time()
+    return not scalar(transaction.connection, query)
+
+
+def _is_hashed_as_foretold(
     transaction: Transaction, undo: UndoData, part: UndoPart, written: sql.Composable
 ) -> bool:
-    """Whether the rows whose keys are in ``written`` are now as they were foretold."""
     query = sql.SQL(
         "SELECT count(*) FROM (SELECT key, hash FROM {foretold} WHERE key IN ({written})) AS f"
         " FULL JOIN ({now} WHERE {key} IN ({written})) AS n ON n.key = f.key"
@@ -197,62 +237,94 @@ def hash_now(transaction: Transaction, undo: UndoData, part: UndoPart) -> Finger
 
 
 def write_down_pointers(
-    transaction: Transaction, undo: UndoData, known: Sequence[Reference]
+    transaction: Transaction,
+    undo: UndoData,
+    known: Sequence[Reference],
+    created: Mapping[str, sql.Composable],
+    fixed: Mapping[str, sql.Composable],
 ) -> None:
     """Record which rows created by the run are referenced from outside already: place, id, rows.
 
     A loose reference that dangled before the run may point at a row that the run creates. That is
     no reason to keep the row when the run is undone; a reference made later is. Links that the run
-    has fixed do not count, because the undo restores them. ``known`` may be only the references to
-    tables in which the run has created rows.
+    fixes do not count, because the undo restores them.
+
+    ``created`` are the rows that the run creates, by their table: only references to these count.
+    ``fixed`` are the keys of the links that it fixes, by attachment.
     """
     place = undo.pointed_at
     transaction.execute(sql.SQL("CREATE TABLE {} (place text, id text, rows bigint)").format(place))
-    for query in _pointing_at_new(transaction.schema, undo, known):
-        transaction.execute(sql.SQL("INSERT INTO {} {}").format(place, query))
+    for reference in known:
+        if reference.target in created:
+            transaction.let_go_first()
+            query = _pointing(transaction.schema, undo, reference, created[reference.target], fixed)
+            transaction.execute(sql.SQL("INSERT INTO {} {}").format(place, query))
 
 
 def pointers(
     connection: Connection, schema: str, undo: UndoData, known: Iterable[Reference]
 ) -> tuple[Pointers, Pointers]:
     """What points at rows that the run has made: as it was written down, and as it is."""
-    query = sql.SQL("SELECT place, id, rows FROM {}").format(undo.pointed_at)
-    now = (
-        row for query in _pointing_at_new(schema, undo, known) for row in connection.execute(query)
-    )
-    return frozenset(connection.execute(query)), frozenset(now)
-
-
-def _pointing_at_new(
-    schema: str, undo: UndoData, known: Iterable[Reference]
-) -> Iterator[sql.Composed]:
-    """For each reference from outside, a query of place, id and rows: those at new rows."""
-    parts = {part.table: part for part in undo.tables}
-    for reference in known:
-        target = parts.get(reference.target)
-        # A wiped table's own references are put back with its rows.
-        if target is None or reference.table in parts:
-            continue
-        yield sql.SQL(
-            "SELECT {name}, p.id, count(*) FROM ({pointing}) AS p"
-            " JOIN ({there}) AS t USING (id)"
-            " WHERE NOT EXISTS (SELECT FROM {kept} AS k WHERE k.{key} = t.key)"
-            " GROUP BY p.id"
-        ).format(
-            name=sql.Literal(reference.place),
-            pointing=references.pointing(schema, reference, links_not_fixed(undo, reference)),
-            there=references.ids(table_name(schema, target.table), reference, target.key),
-            kept=undo.before(target),
-            key=sql.Identifier(target.key),
+    kept = sql.SQL("SELECT place, id, rows FROM {}").format(undo.pointed_at)
+    created = {
+        part.table: references.without(
+            table_name(schema, part.table), undo.before(part), (part.key,)
         )
+        for part in undo.tables
+    }
+    fixed = {link.attachment: _fixed_keys(undo, link) for link in undo.links}
+    now = (
+        row
+        for reference in from_outside(undo, known)
+        for row in connection.execute(
+            _pointing(schema, undo, reference, created[reference.target], fixed)
+        )
+    )
+    return frozenset(connection.execute(kept)), frozenset(now)
+
+
+def from_outside(undo: UndoData, known: Iterable[Reference]) -> list[Reference]:
+    """Those that point at rows of the wiped tables from outside of them.
+
+    A wiped table's own references are put back with its rows.
+    """
+    wiped = {part.table for part in undo.tables}
+    return [r for r in known if r.target in wiped and r.table not in wiped]
+
+
+def _pointing(
+    schema: str,
+    undo: UndoData,
+    reference: Reference,
+    created: sql.Composable,
+    fixed: Mapping[str, sql.Composable],
+) -> sql.Composed:
+    """A query of place, id and rows: which of the ``created`` rows ``reference`` points at."""
+    return sql.SQL(
+        "SELECT {name}, p.id, count(*) FROM ({pointing}) AS p JOIN ({there}) AS t USING (id)"
+        " GROUP BY p.id"
+    ).format(
+        name=sql.Literal(reference.place),
+        pointing=references.pointing(schema, reference, _not_fixed(undo, reference, fixed)),
+        there=references.ids(created, reference),
+    )
 
 
 def links_not_fixed(undo: UndoData, reference: Reference) -> sql.Composable:
     """A condition: for a linking table, the link was not fixed by the run; else always true."""
+    fixed = {link.attachment: _fixed_keys(undo, link) for link in undo.links}
+    return _not_fixed(undo, reference, fixed)
+
+
+def _fixed_keys(undo: UndoData, link: UndoLinks) -> sql.Composed:
+    return sql.SQL("SELECT {} FROM {}").format(sql.Identifier(link.key), undo.before(link))
+
+
+def _not_fixed(
+    undo: UndoData, reference: Reference, fixed: Mapping[str, sql.Composable]
+) -> sql.Composable:
     conditions = [
-        sql.SQL("{0} NOT IN (SELECT {0} FROM {1})").format(
-            sql.Identifier(link.key), undo.before(link)
-        )
+        sql.SQL("{} NOT IN ({})").format(sql.Identifier(link.key), fixed[link.attachment])
         for link in undo.links
         if link.table == reference.table
     ]

@@ -205,6 +205,7 @@ class _Work:
             # Stops early, before anybody has waited; it is compared again under the locks.
             self._require_before(self._copied())
             differing = {part.table: self._differing(part) for part in self._undo.tables}
+            self._write_down_pointers([t for t, difference in differing.items() if difference.new])
         with step("wait for locks"):
             self._transaction.lock(
                 [*(t.table for t in self._undo.tables), *self._mapping.link_tables()]
@@ -233,8 +234,7 @@ class _Work:
                 differences.insert, self._transaction, parents_first, differing
             )
         with step("re-link"):
-            keys = {link.attachment: incoming.linked_keys(link) for link in self._undo.links}
-            undo_data.copy_links(self._transaction, self._undo, keys)
+            undo_data.copy_links(self._transaction, self._undo, self._linked_keys())
             relinked = {link.attachment: self._relink(link) for link in self._undo.links}
         with step("check foreign keys"):  # now, so that COMMIT itself has nothing left to refuse
             self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
@@ -243,8 +243,6 @@ class _Work:
                 part.table: self._after(part, foretold, is_same=part in same)
                 for part in self._undo.parts
             }
-            to_new = [r for r in self._known if r.target in differing and differing[r.target].new]
-            undo_data.write_down_pointers(self._transaction, self._undo, to_new)
         with step("checks inside"):
             inside = Inside(
                 self._intake,
@@ -343,7 +341,9 @@ class _Work:
             is_same
             and written is not None
             and not versions.moved(self._transaction, part, written)
-            and undo_data.is_as_foretold(self._transaction, self._undo, part, written)
+            and undo_data.is_as_foretold(
+                self._transaction, self._undo, part, written, self._planned(part)
+            )
         ):
             return foretold[part]
         return undo_data.fingerprint_now(self._transaction, part)
@@ -354,6 +354,24 @@ class _Work:
             return incoming.linked_keys(part)
         wanted = self._wanted[part.table]
         return None if wanted.whole else sql.SQL("SELECT key FROM {}").format(wanted.differing)
+
+    def _planned(self, part: UndoPart) -> sql.Composable:
+        """Where the planned rows of ``part`` are, those that are written at least."""
+        if isinstance(part, registry.UndoLinks):
+            return incoming.links(part.attachment)
+        return self._wanted[part.table].place
+
+    def _linked_keys(self) -> dict[str, sql.Composed]:
+        """The keys of the linking rows that are written, by attachment."""
+        return {link.attachment: incoming.linked_keys(link) for link in self._undo.links}
+
+    def _write_down_pointers(self, tables: Collection[str]) -> None:
+        """Write down what points already at rows that the run will create in ``tables``."""
+        created = {table: differences.new_rows(self._wanted[table]) for table in tables}
+        known = undo_data.from_outside(self._undo, self._known)
+        undo_data.write_down_pointers(
+            self._transaction, self._undo, known, created, self._linked_keys()
+        )
 
     def _require_before(self, now: Mapping[str, Fingerprint]) -> None:
         differ = moved(self._request.plan.before, now)

@@ -357,7 +357,8 @@ def test_a_written_row_that_is_not_as_it_was_foretold_is_seen(
         keys = sql.SQL("SELECT '00000000-0000-4000-8000-000000000001'::uuid")
         connection.execute(statement)
         assert versions.moved(transaction, plain, keys) == 0
-        assert undo_data.is_as_foretold(transaction, UNDO, plain, keys) is is_so
+        assert undo_data.is_as_foretold(transaction, UNDO, plain, keys, planned) is is_so
+        assert undo_data.is_stored_as(transaction, plain, keys, planned) is is_so
         now = undo_data.fingerprint_now(transaction, plain)
         assert (now == foretold[plain]) is is_so, "as hashing every row says"
         connection.execute("ROLLBACK")
