@@ -131,15 +131,19 @@ def _set_sequences(connection: Connection) -> None:
         connection.execute(statement.format(sql.Literal(table), sql.Literal(column), *names))
 
 
-def grant(postgres: Postgres, database: str, mapping: FieldMapping | None = None) -> None:
+def grant(
+    postgres: Postgres, database: str, mapping: FieldMapping | None = None
+) -> tuple[str, ...]:
     """Give ``ROLE`` the rights that the product lists, by the statements that it prints."""
     spec = mapping or mappings.load("nexus")
     with postgres.connect(database, ROLE) as connection:
         connection.execute("SET search_path = pg_catalog")
         lacking = [right for right in rights.read(connection, spec) if not right.held]
+    statements = tuple(given for _, given in rights.lines(lacking))
     with postgres.connect(database) as administrator:
-        for _, given in rights.lines(lacking):
+        for given in statements:
             administrator.execute(given.encode())
+    return statements
 
 
 def copy_template(server: Postgres, name: str) -> None:

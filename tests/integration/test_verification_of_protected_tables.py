@@ -132,7 +132,7 @@ def test_a_key_that_is_no_id_is_not_shown(done: tuple[Clinic, runbook.Runbook]) 
     (said,) = failed(verified(book))[STEADY].sample
     assert str(clinic.value(f"SELECT {CLINIC}")) in said
     found = database._Compared(changed=2, keys=["(ann@example.org)", "(7)"])
-    assert found.said() == "rows 2 changed (7)"
+    assert found.problem() == "rows 2 changed (7)"
 
 
 def test_rows_that_were_changed_on_purpose_can_be_waived_up_to_a_number(
