@@ -167,6 +167,12 @@ def read(path: Path, file: RowFile) -> Iterator[tuple[str | None, ...]]:
     Raises:
         RecordError: the file is missing, or has changed since the stage wrote it.
     """
+    for batch in batches(path, file):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def batches(path: Path, file: RowFile) -> Iterator[RecordBatch]:
+    """The same, some rows at a time, as Arrow holds them."""
     import pyarrow.parquet as pq
 
     where = path / file.name
@@ -181,13 +187,15 @@ def read(path: Path, file: RowFile) -> Iterator[tuple[str | None, ...]]:
         for batch in source.iter_batches(batch_size=BATCH):
             digest.add(batch)
             rows += batch.num_rows
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            yield batch
     if rows != file.rows or digest.hexdigest() != file.sha256:
         raise _changed(where.name)
 
 
-def columns(path: Path) -> dict[str, list[str | None]]:
-    """A row file's values by column, as they are there: nothing is compared with its digest.
+def distinct(path: Path, together: Sequence[str] = ()) -> Iterator[dict[str, list[str | None]]]:
+    """A row file's values by column, some rows at a time: of those rows each value once.
+
+    The columns ``together`` are given row by row. Nothing is compared with its digest.
 
     Raises:
         OSError, ValueError: it is gone, or no row file.
@@ -195,8 +203,9 @@ def columns(path: Path) -> dict[str, list[str | None]]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as source:
-        table = source.read()
-    return dict(zip(table.column_names, (c.to_pylist() for c in table.columns), strict=True))
+        for batch in source.iter_batches(batch_size=4 * BATCH):
+            names = zip(batch.schema.names, batch.columns, strict=True)
+            yield {n: (c if n in together else c.unique()).to_pylist() for n, c in names}
 
 
 def read_dicts(path: Path, file: RowFile) -> Iterator[dict[str, str | None]]:

@@ -1,7 +1,8 @@
 """What identifies a person in today's data, and the environment's secrets: what a sweep looks for.
 
 It is taken from the private folder of a run (FileMaker as it was read, Nexus as it was before) each
-time that it is needed (``personal``), and never written anywhere. The rules:
+time that it is needed (``personal``), and never written anywhere; in memory are numbers that stand
+for it (``hashes``). The rules:
 
 - Names have four letters or more; shorter ones are looked for as a part of the whole name alone.
 - Phones and numbers are looked for with any separators, those of less than nine digits as they are
@@ -10,6 +11,7 @@ time that it is needed (``personal``), and never written anywhere. The rules:
   day of the last year before the run is one of the run's own.
 - Of texts any six words that follow each other are looked for, if three of them are no short ones;
   texts of four or five words as a whole.
+- What has more than twelve words, such as a list of names, is looked for by its first twelve.
 """
 
 from __future__ import annotations
@@ -17,16 +19,15 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, SecretStr
 
 from nexus_reimport.convert.cards import e164
-from nexus_reimport.record import words
+from nexus_reimport.record import hashes, words
+from nexus_reimport.record.hashes import HashSet
 
 WINDOW = 6  # words of a text
 SHORT_TEXT = 4  # words: one of so many, or five, is looked for as a whole
@@ -34,12 +35,15 @@ LETTERS = 4  # of a name that is looked for alone
 WHOLE_NAME = 5  # letters of a whole name
 DIGITS = 7  # of a phone or a number
 ANY_SEPARATORS = 9  # digits
+LONGEST = 12  # words
+SHORT_SECRET = 6  # characters: such a one is looked for as a word
 OWN_DAYS = timedelta(days=366)
 _EMAIL = re.compile(r"[^\s<>()\[\],;:\"'@]+@[^\s<>()\[\],;:\"'@]+\.[^\s<>()\[\],;:\"'@]+")
 _PHONE = re.compile(r"\+?[\d(][\d\s().+\-/]{5,}\d")
 _BETWEEN_NAMES = re.compile(r"\s-+\s|[,;/|()&+\n\r]+|\s(?:and|or|und|c/o)\s", re.IGNORECASE)
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _TAGS = re.compile(r"<[^>]*>")
+_ALL = (1 << 64) - 1
 _MONTHS = "january february march april may june july august september october november december"
 _MONATE = "januar februar märz april mai juni juli august september oktober november dezember"
 
@@ -57,23 +61,116 @@ class Kind(StrEnum):
     SECRET = "a secret"  # noqa: S105 - the word for it
 
 
-@dataclass(slots=True)
-class Identifiers:
-    """Everything that must not be in a record."""
+_KINDS = tuple(Kind)
+_DIGITS = b"\0"  # before the digits of a number that any separators may divide: no word is this
+_APART = b"\0"  # between two texts, so that no six words reach from one into the next
+_SEVERAL = 1 << 20  # characters of texts whose words are counted off at once
 
-    sequences: dict[bytes, Kind] = field(default_factory=dict)  # words.sequence of each
-    digits: dict[str, Kind] = field(default_factory=dict)  # with any separators
-    texts: set[str] = field(default_factory=set)  # of which no six words may stand in a record
-    secrets: set[bytes] = field(default_factory=set)
-    ids: set[str] = field(default_factory=set)  # of records and rows: numbers that say nothing
-    missing: list[str] = field(default_factory=list)  # row files that could not be read
+
+class Identifiers:
+    """Everything that must not be in a record. What it holds of people are numbers."""
+
+    def __init__(self) -> None:
+        self.secrets: set[bytes] = set()
+        self.missing: list[str] = []  # row files that could not be read
+        self.ids = Values()  # of records and rows: numbers that say nothing
+        self._known = HashSet()  # words in a row, digits after their sign
+        self._days: set[date] = set()  # of birth: there are few
+        self._texts = Values()
+        self._waiting: set[str] = set()  # texts
+        self._length = 0  # of these
+
+    def add(self, sequence: bytes, kind: Kind) -> None:
+        """Look for words in a row (``words.sequence``); if they are known, as what they are."""
+        if several := sequence.split()[:LONGEST]:
+            self._known.add(hashes.number_of(several), _KINDS.index(kind))
+
+    def add_digits(self, digits: str, kind: Kind) -> None:
+        """Look for the digits of a number, with any separators."""
+        if len(digits) >= ANY_SEPARATORS:
+            self._known.add(number_of_digits(digits), _KINDS.index(kind))
+
+    def add_text(self, text: str) -> None:
+        """Look for any six words in a row of a text that say something."""
+        if text not in self._waiting:
+            self._waiting.add(text)
+            self._length += len(text)
+            if self._length >= _SEVERAL:
+                self._take_texts()
+
+    def add_day(self, day: date) -> None:
+        """Look for a day of birth, however it is written."""
+        if day not in self._days:
+            self._days.add(day)
+            for spelling in spellings_of(day):
+                self.add(words.sequence(spelling), Kind.BIRTH_DATE)
+
+    def _take_texts(self) -> None:
+        if not self._waiting:
+            return
+        parts: list[bytes] = []
+        for text in self._waiting:
+            self._texts.add(text)
+            parts += words.folded(words.unescaped(text.encode("utf-8", "replace"))).split()
+            parts.append(_APART)
+        self._waiting, self._length = set(), 0
+        self._known.add_all(_telling(parts), _KINDS.index(Kind.TEXT))
+
+    def kinds_among(self, numbers: hashes.Numbers) -> Iterator[tuple[int, Kind]]:
+        """Which of ``numbers`` are looked for: their places, and as what."""
+        self._take_texts()
+        places, codes = self._known.among(numbers)
+        return ((int(place), _KINDS[code]) for place, code in zip(places, codes, strict=True))
 
     def counts(self) -> dict[str, int]:
         """How many of each kind."""
-        by_kind = Counter(map(str, (*self.sequences.values(), *self.digits.values())))
-        by_kind[str(Kind.TEXT)] = len(self.texts)
+        self._take_texts()
+        by_kind = {str(_KINDS[code]): count for code, count in self._known.codes()}
+        by_kind[str(Kind.TEXT)] = len(self._texts)
         by_kind[str(Kind.SECRET)] = len(self.secrets)
         return dict(sorted(by_kind.items()))
+
+
+class Values:
+    """Texts of which only numbers are held."""
+
+    def __init__(self) -> None:
+        self._numbers = HashSet()
+
+    def add(self, value: str) -> None:
+        """Add one."""
+        self._numbers.add(hash(value) & _ALL)
+
+    def update(self, values: Iterable[str]) -> None:
+        """Add several."""
+        for value in values:
+            self.add(value)
+
+    def __contains__(self, value: str) -> bool:
+        """Whether it was added."""
+        return hash(value) & _ALL in self._numbers
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._numbers)
+
+
+def number_of_digits(digits: str) -> int:
+    """The number that stands for digits, with whatever separators they are written."""
+    return hashes.number_of((_DIGITS, digits.encode()))
+
+
+def _telling(parts: Sequence[bytes]) -> hashes.Numbers:
+    """The numbers of six words in a row, of which three have three letters or more."""
+    import numpy as np
+
+    is_long = (len(part) >= 3 and not part.isdigit() for part in parts)
+    weights = np.fromiter(is_long, np.int64, len(parts))
+    weights -= 100 * np.fromiter((part == _APART for part in parts), np.int64, len(parts))
+    for length, numbers in hashes.rolled(parts, WINDOW):
+        if length == WINDOW:
+            return numbers[np.convolve(weights, np.ones(WINDOW, np.int64), "valid") >= 3]
+    return np.zeros(0, np.uint64)
 
 
 # ---------------------------------------------------------------- one value
@@ -109,7 +206,7 @@ def _add_spellings(terms: Identifiers, text: str, kind: Kind) -> None:
         spellings |= {words.without_marks(text), text.encode().decode("cp1252", "replace")}
     for spelling in spellings:
         if sequence := words.sequence(spelling):
-            terms.sequences.setdefault(sequence, kind)
+            terms.add(sequence, kind)
 
 
 def add_birth_date(terms: Identifiers, value: str, run_began: date) -> None:
@@ -122,8 +219,7 @@ def add_birth_date(terms: Identifiers, value: str, run_began: date) -> None:
     except ValueError:
         return
     if day < run_began - OWN_DAYS:
-        for spelling in spellings_of(day):
-            terms.sequences.setdefault(words.sequence(spelling), Kind.BIRTH_DATE)
+        terms.add_day(day)
 
 
 def spellings_of(day: date) -> Iterator[str]:
@@ -151,24 +247,25 @@ def add_number(terms: Identifiers, value: str, kind: Kind) -> None:
     if kind is Kind.PHONE and (international := e164(value)):
         digits = international[1:]
         if digits.startswith("61"):  # with a zero before it, or without: a spreadsheet takes it
-            terms.digits |= {f"{zero}{digits[2:]}": kind for zero in ("0", "", "610")}
+            for zero in ("0", "", "610"):
+                terms.add_digits(f"{zero}{digits[2:]}", kind)
     if len(digits) < DIGITS and not re.search(r"[A-Za-z]", value):
         return
     if re.search(r"[^\W\d_]", value):
         _add_spellings(terms, value, kind)
-        terms.sequences.setdefault(words.sequence(re.sub(r"\W", "", value)), kind)
+        terms.add(words.sequence(re.sub(r"\W", "", value)), kind)
     elif len(digits) >= ANY_SEPARATORS:
-        terms.digits.setdefault(digits, kind)
+        terms.add_digits(digits, kind)
     else:
-        terms.sequences.setdefault(words.sequence(value), kind)
-        terms.sequences.setdefault(words.sequence(digits), kind)
+        terms.add(words.sequence(value), kind)
+        terms.add(words.sequence(digits), kind)
 
 
 def add_address(terms: Identifiers, line: str) -> None:
     """One line of an address that is no place's name alone: a number, and two words more."""
     sequence = words.sequence(line)
     if sequence.count(b" ") >= 4 and re.search(r"\d", line):
-        terms.sequences.setdefault(sequence, Kind.ADDRESS)
+        terms.add(sequence, Kind.ADDRESS)
 
 
 def add_text(terms: Identifiers, value: str) -> None:
@@ -179,11 +276,11 @@ def add_text(terms: Identifiers, value: str) -> None:
     if _PHONE.fullmatch(value.strip()) and not _DAY.fullmatch(value.strip()):
         add_number(terms, value, Kind.PHONE)
     if len(value.split()) >= WINDOW:
-        terms.texts.add(value)
+        terms.add_text(value)
         if "<" in value:
-            terms.texts.add(_TAGS.sub(" ", value))
+            terms.add_text(_TAGS.sub(" ", value))
     elif len(value.split()) >= SHORT_TEXT:
-        terms.sequences.setdefault(words.sequence(value), Kind.TEXT)
+        terms.add(words.sequence(value), Kind.TEXT)
 
 
 def add_secrets(terms: Identifiers, settings: BaseModel) -> None:
@@ -200,7 +297,11 @@ def add_secrets(terms: Identifiers, settings: BaseModel) -> None:
                 secret.replace('"', '""'),
             ]
             texts += [_base64(secret), _base64(f"{user}:{secret}")]
-            terms.secrets.update(text.encode() for text in texts if secret)
+            encoded = {text.encode() for text in texts if secret}
+            terms.secrets |= encoded
+            for short in encoded:
+                if 4 <= len(short) < SHORT_SECRET:
+                    terms.add(words.sequence(short.decode()), Kind.SECRET)
         elif isinstance(value, BaseModel):
             add_secrets(terms, value)
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,12 @@ def of_run(settings: Settings, mapping: FieldMapping | None, run: Run) -> Identi
         terms.missing.append("the mapping")
         return terms
     holders = [run] if run.has(Snapshot) else [run, *islice(_readers(settings, run), 1)]
-    for name, columns, values in chain.from_iterable(_tables(mapping, one) for one in holders):
-        if values is None:
-            terms.missing.append(name)
-        else:
-            take(terms, values, columns, began)
+    for name, columns, parts in chain.from_iterable(_tables(mapping, one) for one in holders):
+        for values in parts(columns):
+            if values is None:
+                terms.missing.append(name)
+            else:
+                take(terms, values, columns, began)
     return terms
 
 
@@ -84,7 +86,10 @@ def _readers(settings: Settings, but: Run | None = None) -> Iterator[Run]:
 def take(
     terms: Identifiers, values: Mapping[str, Sequence[str | None]], columns: Columns, began: date
 ) -> None:
-    """Everything of one table, column by column, that identifies somebody."""
+    """Everything of some rows of one table, column by column, that identifies somebody.
+
+    The parts of a name are row by row; of every other column each value needs to be there once.
+    """
     parts = [values[name] for name in columns.name if name in values]
     for name in set(zip(*parts, strict=True)):
         identifiers.add_name(terms, *(part or "" for part in name))
@@ -155,25 +160,27 @@ def _leaves(text: str) -> Iterator[tuple[str, str]]:
 # ---------------------------------------------------------------- the tables
 
 
-_Table = tuple[str, Columns, Mapping[str, Sequence[str | None]] | None]
+_Values = Mapping[str, Sequence[str | None]]  # of some rows, by column
+_Parts = Callable[[Columns], Iterator[_Values | None]]  # None: it cannot be read, or no further
+_Table = tuple[str, Columns, _Parts]
 
 
 def _tables(mapping: FieldMapping, run: Run) -> Iterator[_Table]:
-    """Every table of a run's private folder: its name, what it holds, its columns if there."""
+    """Every table of a run's private folder: its name, what it holds, how its rows are read."""
     snapshot, seen = run.loaded(Snapshot), run.loaded(Survey)
     extracts = snapshot.extracts if snapshot else {}
     for source in mapping.sources:
         name = extracts[source].file.name if source in extracts else f"{source}.parquet"
         if source in extracts or (run.private / name).is_file():  # one that was cut short, maybe
-            yield name, of_source(mapping, source), _read(run.private, name)
+            yield name, of_source(mapping, source), partial(_read, run.private / name)
     if seen is None:
         yield from _of_backup(mapping, run)
         return
     for entity, file in seen.rows.items():
-        yield file.name, of_entity(mapping, entity, seen), _read(run.private, file.name)
+        yield file.name, of_entity(mapping, entity, seen), partial(_read, run.private / file.name)
     for lookup, file in seen.lookups.items():
         if "fullname" in fold(lookup):
-            yield file.name, Columns(other_names=_VALUE), _read(run.private, file.name)
+            yield file.name, Columns(other_names=_VALUE), partial(_read, run.private / file.name)
 
 
 def _of_backup(mapping: FieldMapping, run: Run) -> Iterator[_Table]:
@@ -182,23 +189,29 @@ def _of_backup(mapping: FieldMapping, run: Run) -> Iterator[_Table]:
         if (backup := run.loaded(Backup, name)) is not None:
             for csv_file in backup.csv_rows:
                 entity = mapping.wiped_tables().get(Path(csv_file).stem, "")
-                yield csv_file, of_entity(mapping, entity), _read_csv(run.private / csv_file)
+                yield (
+                    csv_file,
+                    of_entity(mapping, entity),
+                    partial(_read_csv, run.private / csv_file),
+                )
 
 
-def _read(folder: Path, name: str) -> Mapping[str, Sequence[str | None]] | None:
+def _read(path: Path, columns: Columns) -> Iterator[_Values | None]:
     try:
-        return rowfile.columns(folder / name)
+        yield from rowfile.distinct(path, columns.name)
     except (OSError, ValueError):
-        return None
+        yield None
 
 
-def _read_csv(path: Path) -> Mapping[str, Sequence[str | None]] | None:
+def _read_csv(path: Path, columns: Columns) -> Iterator[_Values | None]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-    except (OSError, ValueError, csv.Error):
-        return None
-    return dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
+            reader = csv.reader(file)
+            header = next(reader)
+            while rows := list(islice(reader, rowfile.BATCH)):
+                yield dict(zip(header, zip(*rows, strict=True), strict=True))
+    except (OSError, ValueError, csv.Error, StopIteration):
+        yield None
 
 
 # ---------------------------------------------------------------- what a column holds

@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from nexus_reimport.files import private
-from nexus_reimport.record import words
-from nexus_reimport.record.identifiers import ANY_SEPARATORS, DIGITS, WINDOW, Identifiers, Kind
-
-if TYPE_CHECKING:
-    import numpy
+from nexus_reimport.record import hashes, words
+from nexus_reimport.record.identifiers import (
+    ANY_SEPARATORS,
+    DIGITS,
+    LONGEST,
+    SHORT_SECRET,
+    Identifiers,
+    Kind,
+    number_of_digits,
+)
 
 UNSEARCHABLE = "what cannot be searched"
 MOST_DIGITS = 19  # of a phone: fifteen, and what is dialled before them
-SHORT_SECRET = 6  # characters: such a one is looked for as a word
 _PIECE, _OVERLAP = 8 << 20, 4096  # bytes
 _SIGNS = rb"[ \t().,:;/_+\-\xc2\xa0\xe2\x80\x89-\x95\xaf]"
 _RUN = re.compile(
@@ -56,7 +59,6 @@ _LOGINS = tuple(
 )
 _HEX = frozenset(b"0123456789abcdef")
 _UUID = (8, 4, 4, 4, 12)
-_BITS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,35 +78,34 @@ class Sweep:
     """Looks for one set of identifiers; made once, used for every file."""
 
     def __init__(self, wanted: Identifiers, labels: Sequence[bytes] = ()) -> None:
-        import ahocorasick
+        import numpy as np
 
-        self._ids = set(wanted.ids)
+        self._wanted = wanted
+        self._sizes: set[str] = set()  # of files
         self._clean: dict[str, str] = {}  # files without a hit, by name: the hash of each
         self._secrets = [s for s in wanted.secrets if len(s) >= SHORT_SECRET]
-        self._digits = {d: k for d, k in wanted.digits.items() if len(d) >= ANY_SEPARATORS}
-        self._windows = _Windows.of(wanted.texts)
-        self._words = ahocorasick.Automaton()
-        sequences = dict(wanted.sequences)
-        sequences |= {
-            words.sequence(s.decode()): Kind.SECRET
-            for s in wanted.secrets
-            if 4 <= len(s) < SHORT_SECRET
-        }
-        for sequence, kind in sequences.items():
-            key = sequence.decode("latin-1")
-            self._words.add_word(key, (key, kind))
-        self._words.add_word("\0", ("", Kind.NAME))  # an automaton without a word cannot be asked
-        self._words.make_automaton()
-        self._forget([_known_piece(text) for text in labels if text])
+        # What stands in a label is not looked for.
+        self._labels = np.zeros(0, np.uint64)
+        pieces = [_known_piece(text) for text in labels if text]
+        found = [numbers for piece in pieces for numbers in self._all_numbers(piece)]
+        self._labels = np.unique(np.concatenate([self._labels, *found]))
 
-    def _forget(self, labels: Sequence[_Piece]) -> None:
-        """Look for nothing that is a label."""
-        for key in {key for piece in labels for _, (key, _) in self._words.iter(piece.line)}:
-            self._words.remove_word(key)
-        self._words.make_automaton()
-        known = {digits for piece in labels for digits, _, _ in self._numbers(piece.text)}
-        self._digits = {d: k for d, k in self._digits.items() if d not in known}
-        self._windows.forget(piece.hashes for piece in labels)
+    def _all_numbers(self, piece: _Piece) -> Iterator[hashes.Numbers]:
+        """The numbers of everything in a piece that is looked for."""
+        import numpy as np
+
+        for _, numbers in piece.rolled():
+            yield numbers[[place for place, _ in self._among(numbers)]]
+        yield np.array([n for n, _, _ in _numbers(piece.text)], np.uint64)
+
+    def _among(self, numbers: hashes.Numbers) -> Iterator[tuple[int, Kind]]:
+        """Which of ``numbers`` are looked for, and as what."""
+        import numpy as np
+
+        for place, kind in self._wanted.kinds_among(numbers):
+            at = np.searchsorted(self._labels, numbers[place])
+            if at == len(self._labels) or self._labels[at] != numbers[place]:
+                yield place, kind
 
     def files(self, folder: Path, *but: str) -> Iterator[Hit]:
         """Every hit in the files of a folder, and in their names, those called ``but`` aside.
@@ -124,7 +125,7 @@ class Sweep:
 
     def know_sizes(self, folder: Path) -> None:
         """The sizes of the files in a folder are numbers that say nothing: the seal lists them."""
-        self._ids |= {str(path.stat().st_size) for path in folder.rglob("*") if path.is_file()}
+        self._sizes |= {str(path.stat().st_size) for path in folder.rglob("*") if path.is_file()}
 
     def _file(self, path: Path, name: str, number: int) -> Iterator[Hit]:
         in_name = {hit.kind for hit in self.text(name.encode("utf-8", "replace"), name)}
@@ -155,16 +156,13 @@ class Sweep:
         yield from (Hit(name, line, kind) for line, kind in sorted(hits))
 
     def _piece(self, piece: _Piece) -> Iterator[tuple[int, str]]:
-        for end, (key, kind) in self._words.iter(piece.line):
-            last = piece.word_at(end)
-            count = key.count(" ") - 1
-            if not self._is_harmless(piece, last - count + 1, count, kind):
-                yield piece.line_of(last), kind
-        for digits, start, end in self._numbers(piece.text):
+        for count, numbers in piece.rolled():
+            for first, kind in self._among(numbers):
+                if not self._is_harmless(piece, first, count, kind):
+                    yield piece.line_of(first + (0 if kind is Kind.TEXT else count - 1)), kind
+        for start, end, kind in self._found_digits(piece.text):
             if not self._is_quantity(piece.text, start, end):
-                yield piece.line_at(start), self._digits[digits]
-        for place in self._windows.found_in(piece.hashes):
-            yield piece.line_of(int(place)), Kind.TEXT
+                yield piece.line_at(start), kind
         for secret in self._secrets:
             for text in (piece.raw, piece.text):
                 if (place := text.find(secret)) >= 0:
@@ -179,31 +177,46 @@ class Sweep:
         if kind is Kind.BIRTH_DATE:
             return _is_moment(piece, first, count) or _is_no_day(piece, first, count)
         if count == 1 and kind in (Kind.PHONE, Kind.NUMBER):
-            return parts[first].decode("latin-1") in self._ids
+            return self._is_id(parts[first].decode("utf-8", "replace"))
         return count == 1 and _is_in_uuid(parts, first)
 
-    def _numbers(self, text: bytes) -> Iterator[tuple[str, int, int]]:
-        """Phones and numbers with any separators: their digits, where they begin and end."""
-        for run in _RUN.finditer(text) if self._digits else ():
-            if _QUANTITY.fullmatch(run[0]):
-                continue
-            groups = list(_GROUP.finditer(run[0]))
-            for first, group in enumerate(groups):
-                digits = ""
-                for last in groups[first:]:
-                    digits += last[0].decode()
-                    if len(digits) > MOST_DIGITS:
-                        break
-                    for form in {digits, _ABROAD.sub("", digits, 1)} & self._digits.keys():
-                        yield form, run.start() + group.start(), run.start() + last.end()
+    def _is_id(self, written: str) -> bool:
+        return written in self._sizes or written in self._wanted.ids
+
+    def _found_digits(self, text: bytes) -> Iterator[tuple[int, int, Kind]]:
+        """Phones and numbers with any separators: where they begin and end, and what they are."""
+        import numpy as np
+
+        candidates = list(_numbers(text))
+        for place, kind in self._among(np.array([n for n, _, _ in candidates], np.uint64)):
+            _, start, end = candidates[place]
+            yield start, end, kind
 
     def _is_quantity(self, text: bytes, start: int, end: int) -> bool:
         written = text[start:end]
-        if _QUANTITY.fullmatch(written) or written.decode("latin-1") in self._ids:
+        if _QUANTITY.fullmatch(written) or self._is_id(written.decode("utf-8", "replace")):
             return True
         begin = max(start - 40, 0)
         moments = _MOMENT.finditer(text, begin, end + 40)
         return any(m.start() < end and start < m.end() for m in moments)
+
+
+def _numbers(text: bytes) -> Iterator[tuple[int, int, int]]:
+    """What may be a phone, or a number with separators: what stands for its digits, from, to."""
+    for run in _RUN.finditer(text):
+        if _QUANTITY.fullmatch(run[0]):
+            continue
+        groups = list(_GROUP.finditer(run[0]))
+        for first, group in enumerate(groups):
+            digits = ""
+            for last in groups[first:]:
+                digits += last[0].decode()
+                if len(digits) > MOST_DIGITS:
+                    break
+                for form in {digits, _ABROAD.sub("", digits, 1)}:
+                    if len(form) >= ANY_SEPARATORS:
+                        place = run.start() + group.start(), run.start() + last.end()
+                        yield number_of_digits(form), *place
 
 
 def _logins(raw: bytes) -> Iterator[int]:
@@ -271,28 +284,15 @@ class _Piece:
     raw: bytes
     text: bytes = b""  # unescaped
     parts: list[bytes] = field(default_factory=list)  # its words
-    line: str = ""  # all words, with one blank between and around them
-    _starts: list[int] = field(default_factory=list)  # where each word begins in ``line``
     _words_before: list[int] = field(default_factory=list)  # how many words lines 1 to n hold
-    _hashes: numpy.ndarray[Any, Any] | None = None
 
     def __post_init__(self) -> None:
         self.text = words.unescaped(self.raw)
         self.parts = words.folded(self.text).split()
-        self.line = (b" " + b" ".join(self.parts) + b" ").decode("latin-1")
 
-    @property
-    def hashes(self) -> numpy.ndarray[Any, Any]:
-        """A number for each six words in a row."""
-        if self._hashes is None:
-            self._hashes = _rolled(self.parts)
-        return self._hashes
-
-    def word_at(self, end: int) -> int:
-        """Which word ends before the blank at ``end`` of the line."""
-        if not self._starts:
-            self._starts = list(accumulate((len(p) + 1 for p in self.parts), initial=1))
-        return bisect_right(self._starts, end) - 1
+    def rolled(self) -> Iterator[tuple[int, hashes.Numbers]]:
+        """For each length of what is looked for: a number for so many words from each word on."""
+        return hashes.rolled(self.parts, LONGEST)
 
     def line_of(self, word: int) -> int:
         """In which line of the text a word stands, from 1."""
@@ -314,72 +314,3 @@ class _Piece:
 def _known_piece(text: bytes) -> _Piece:
     """One text that many sweeps need: the package's own is two megabytes."""
     return _Piece(text)
-
-
-def _rolled(parts: list[bytes]) -> numpy.ndarray[Any, Any]:
-    """A number for each six words in a row, good in this process."""
-    import numpy as np
-
-    single = np.fromiter(map(hash, parts), np.int64, len(parts)).view(np.uint64)
-    count = len(single) - WINDOW + 1
-    if count <= 0:
-        return np.zeros(0, np.uint64)
-    whole = single[:count].copy()
-    for n in range(1, WINDOW):
-        whole *= np.uint64(0x9E3779B97F4A7C15)
-        whole += single[n : n + count]
-    return whole
-
-
-@dataclass(slots=True)
-class _Windows:
-    """The six words in a row of all texts, as numbers; ``bits`` rules out most others at once."""
-
-    known: numpy.ndarray[Any, Any]
-    bits: numpy.ndarray[Any, Any]
-
-    @classmethod
-    def of(cls, texts: Iterable[str]) -> _Windows:
-        """Those of these texts that say something: three of the six have three letters or more."""
-        import numpy as np
-
-        parts: list[bytes] = []
-        for text in texts:
-            parts += words.folded(words.unescaped(text.encode("utf-8", "replace"))).split()
-            parts.append(b"\x00")  # no six words reach from one text into the next
-        weights = np.fromiter(
-            (len(p) >= 3 and not p.isdigit() for p in parts), np.int64, len(parts)
-        )
-        weights -= 100 * np.fromiter((p == b"\x00" for p in parts), np.int64, len(parts))
-        hashes = _rolled(parts)
-        if len(hashes):
-            hashes = hashes[np.convolve(weights, np.ones(WINDOW, np.int64), "valid") >= 3]
-        windows = cls(np.sort(hashes), np.zeros(0, np.bool_))
-        windows._mark()
-        return windows
-
-    def _mark(self) -> None:
-        import numpy as np
-
-        self.bits = np.zeros(1 << _BITS, np.bool_)
-        self.bits[self.known >> np.uint64(64 - _BITS)] = True
-
-    def forget(self, several: Iterable[numpy.ndarray[Any, Any]]) -> None:
-        """Leave out what also stands elsewhere."""
-        import numpy as np
-
-        for hashes in several:
-            also = hashes[self.found_in(hashes)]
-            self.known = self.known[~np.isin(self.known, also, kind="sort")]
-        self._mark()
-
-    def found_in(self, hashes: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
-        """Where known ones stand: the number of their first word."""
-        import numpy as np
-
-        maybe = np.flatnonzero(self.bits[hashes >> np.uint64(64 - _BITS)])
-        if not len(maybe):
-            return maybe
-        places = np.searchsorted(self.known, hashes[maybe]).clip(max=len(self.known) - 1)
-        matches: numpy.ndarray[Any, Any] = maybe[self.known[places] == hashes[maybe]]
-        return matches

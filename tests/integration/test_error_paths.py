@@ -118,7 +118,7 @@ OF_SOURCES = {
     "from nexus_reimport.files import textfile\ntextfile.read(folder / 'bad')",
     "bytes that are no text": "(text.encode() + b'\\xff').decode()",
     "a row file that is none": "from nexus_reimport.files import rowfile\n"
-    "(folder / 'x.parquet').write_text(text)\nrowfile.columns(folder / 'x.parquet')",
+    "(folder / 'x.parquet').write_text(text)\nlist(rowfile.distinct(folder / 'x.parquet'))",
     "a workbook that is none": "from nexus_reimport.files import workbook\n"
     "workbook.opened(text.encode(), values=True)",
     "a cell of a workbook": "import openpyxl\nbook = openpyxl.Workbook()\n"

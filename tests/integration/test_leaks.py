@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from pyarrow.parquet import read_table
 
 from nexus_reimport import CHECKOUT, record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import NotClean, StopError
 from nexus_reimport.events import Event
-from nexus_reimport.files import private, rowfile
+from nexus_reimport.files import private
 from nexus_reimport.record import closing, journal
 from nexus_reimport.record.identifiers import Kind
 from nexus_reimport.record.journal import JOURNAL
@@ -91,9 +92,9 @@ def test_a_record_with_an_identifier_in_it_is_not_sealed(
 
 def of_today(book: runbook.Runbook) -> dict[Kind, list[str]]:
     """One value of each kind, as FileMaker and the environment have them."""
-    contacts = rowfile.columns(book.folder / "contacts.parquet")
-    details = rowfile.columns(book.folder / "contact_details.parquet")
-    notes = rowfile.columns(book.folder / "notes.parquet")
+    contacts = read_table(book.folder / "contacts.parquet").to_pydict()
+    details = read_table(book.folder / "contact_details.parquet").to_pydict()
+    notes = read_table(book.folder / "notes.parquet").to_pydict()
     values = [v or "" for v in details["ph"]]
     note = next(n for n in notes["Note"] if n and len(n.split()) > 8)
     return {
