@@ -13,13 +13,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nexus_reimport import ids
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import columns, rowfile
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.model import LinkPlan, Outcome
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray as Column
 
 LINK_COLUMNS = ("key", "object", "content_type")
 
@@ -278,12 +282,15 @@ def _why(linked: str, target: str | None, current: str | None) -> str:
     return linked
 
 
-def kept_files(intake: Intake) -> dict[str, tuple[str, ...]]:
+def kept_files(intake: Intake) -> dict[str, Column]:
     """Attachment -> the keys of all its files, to compare with the census."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     keys = {}
     for name, file in intake.survey.attachment_rows.items():
-        columns = [column for column in file.columns if column.startswith("file:")]
-        keys[name] = tuple(
-            row[column] or "" for row in intake.attached(name) for column in columns if row[column]
-        )
+        held = [column for column in file.columns if column.startswith("file:")]
+        table = columns.read(intake.folder, file, held)
+        listed = pa.chunked_array([c for column in held for c in table[column].chunks], pa.string())
+        keys[name] = listed.filter(pc.greater(pc.binary_length(listed), 0))
     return keys

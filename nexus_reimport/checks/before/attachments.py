@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.checks.before.subject import Before
+from nexus_reimport.files import columns
 from nexus_reimport.model import KEY, Level
 from nexus_reimport.planning import attachments
 
@@ -42,9 +43,10 @@ def every_file_is_in_s3(before: Before) -> Finding:
     stored = bucket.stored(before.census, before.folder)
     wanted = attachments.kept_files(before.intake)
     looked = sum(map(len, wanted.values()))
-    missing = {name: sum(not stored.real(k) for k in keys) for name, keys in wanted.items()}
+    real = {name: stored.reals(keys) for name, keys in wanted.items()}
+    missing = {name: keys.null_count for name, keys in real.items()}
     notes = [f"{name}: {count:,} missing" for name, count in missing.items() if count]
-    respelt = sum(stored.real(k) not in ("", k) for keys in wanted.values() for k in keys)
+    respelt = sum(columns.differing(real[name], keys) for name, keys in wanted.items())
     if respelt:
         notes.append(f"{respelt:,} under a key that differs from Nexus's only in its Unicode form")
     if stored.twins:
@@ -58,11 +60,12 @@ def every_file_is_in_s3(before: Before) -> Finding:
 def the_bucket_is_the_right_one(before: Before) -> Finding:
     """The bucket is this installation's: it holds the files of at least nine in ten rows."""
     stored = bucket.stored(before.census, before.folder)
-    wanted = [k for keys in attachments.kept_files(before.intake).values() for k in keys]
-    present = sum(bool(stored.real(key)) for key in wanted)
+    wanted = attachments.kept_files(before.intake).values()
+    looked = sum(map(len, wanted))
+    present = looked - sum(stored.reals(keys).null_count for keys in wanted)
     # earlier imports left a few rows without a file; another bucket would have hardly any
-    off = [] if not wanted or present >= 0.9 * len(wanted) else [before.census.bucket]
-    return Finding(max(1, len(wanted)), off, note=f"{present:,} of {len(wanted):,} files are there")
+    off = [] if present >= 0.9 * looked else [before.census.bucket]
+    return Finding(max(1, looked), off, note=f"{present:,} of {looked:,} files are there")
 
 
 @check(Before, Level.STOP, serves=("K5", "M2"), waivable=False, links=True)

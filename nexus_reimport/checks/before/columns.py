@@ -5,6 +5,7 @@ from __future__ import annotations
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import LOADED, Before
 from nexus_reimport.filemaker.cleaning import loses
+from nexus_reimport.files import columns
 from nexus_reimport.model import KEY, Level
 
 
@@ -26,13 +27,11 @@ def every_value_fits(before: Before) -> Finding:
 
 
 def _without(before: Before, entity: str, column: str) -> Finding:
-    looked, missing = 0, []
-    key = before.survey.keys[entity]
-    for row in before.planned(entity):
-        looked += 1
-        if column and not row[column]:
-            missing.append(row[key] or "")
-    return Finding(looked, missing, empty=before.neither_side(entity))
+    missing: list[str] = []
+    key, file = before.survey.keys[entity], before.plan.entities[entity].file
+    if column and file.rows:
+        missing = columns.empty(columns.read(before.folder, file, (key, column)), column, key)
+    return Finding(file.rows, missing, empty=before.neither_side(entity))
 
 
 @check(Before, Level.STOP, serves=("B3", "X5"))
@@ -99,13 +98,11 @@ def _fed_by(before: Before, entity: str, column: str) -> Finding:
             rows, count=0, note=f"the mapping feeds no {column}", empty=before.neither_side(entity)
         )
     source = before.mapping.entities[entity].source
-    loaded = {line[4] for line in before.ledger() if line[1] == entity and line[2] in LOADED}
+    loaded = before.lines("filemaker_id", entity={entity}, outcome=LOADED)["filemaker_id"].unique()
     fields = feed.fields_used
-    empty = [
-        record[KEY] or ""
-        for record in before.intake.records(source)
-        if record[KEY] in loaded and not any((record[f] or "").strip() for f in fields)
-    ]
+    records = before.intake.records(source)
+    bare = columns.of(r[KEY] for r in records if not any(r[f].strip() for f in fields))
+    empty = list(columns.texts(bare.filter(columns.among(bare, loaded))))
     unknown = sum(
         m.stays + m.empty for m in before.plan.entities[entity].misfits if m.column == column
     )

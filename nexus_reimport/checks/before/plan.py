@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-
-from nexus_reimport import wording
+from nexus_reimport import ids, wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import LOADED, Before
-from nexus_reimport.files import rowfile
-from nexus_reimport.intake import id_maps
+from nexus_reimport.files import columns
 from nexus_reimport.model import KEY, OF_NEXUS_ALONE, Level, Outcome
 
 
@@ -35,19 +32,15 @@ def every_record_is_accounted_for(before: Before) -> Finding:
         f"{name}: not in the ledger"
         for name in before.snapshot.extracts.keys() - {a.source for a in accounts}
     ]
-    listed: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for source, entity, outcome, _, filemaker_id, _ in before.ledger():
-        if outcome not in OF_NEXUS_ALONE:
-            listed[source or "", entity or ""][filemaker_id or ""] += 1
+    outcomes = frozenset(Outcome) - OF_NEXUS_ALONE
+    ledger = before.lines("source", "entity", "filemaker_id", outcome=outcomes)
     for account in accounts:
-        wanted = Counter(r[KEY] for r in before.intake.records(account.source))
-        off += _unequal(account.source, wanted, listed[account.source, account.entity])
+        file = before.snapshot.extracts[account.source].file
+        wanted = columns.column(before.folder, file, KEY)
+        listed = columns.where(ledger, source={account.source}, entity={account.entity})
+        unequal = columns.unequal(wanted, listed["filemaker_id"])
+        off += [f"{account.source} {key}" for key in unequal]
     return Finding(sum(a.records for a in accounts), off)
-
-
-def _unequal(name: str, wanted: Counter[str], listed: Counter[str]) -> list[str]:
-    """The ids that are in only one of two lists, or more often in one than in the other."""
-    return [f"{name} {key}" for key in sorted({*(wanted - listed), *(listed - wanted)})]
 
 
 @check(Before, Level.STOP, serves=("M1", "D1", "D2", "D3", "D4", "D5", "D6"), waivable=False)
@@ -57,19 +50,22 @@ def every_row_is_accounted_for(before: Before) -> Finding:
     The ledger pairs each record with the same row as the id map for the next run.
     """
     off = []
-    lines: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
-    for _, entity, outcome, _, filemaker_id, nexus_id in before.ledger():
-        if nexus_id:
-            lines[entity or ""].append((outcome or "", filemaker_id or "", nexus_id))
-    id_map = {(e, f): n for e, f, n in rowfile.read(before.folder, before.plan.id_map)}
+    outcomes = _OF_ROWS_NOW | _OF_PLANNED_ROWS
+    ledger = before.lines("entity", "outcome", "filemaker_id", "nexus_id", outcome=outcomes)
+    id_map = columns.read(
+        before.folder, before.plan.id_map, ("entity", "filemaker_id", "nexus_id"), ("entity",)
+    )
     for name, plan in before.plan.entities.items():
-        key = before.survey.keys[name]
-        rows = lines[name]
-        now = Counter(r[key] or "" for r in before.intake.rows(name))
-        planned = Counter(r[key] or "" for r in before.planned(name))
-        off += _unequal(name, now, Counter(n for o, _, n in rows if o in _OF_ROWS_NOW))
-        off += _unequal(name, planned, Counter(n for o, _, n in rows if o in _OF_PLANNED_ROWS))
-        off += [f"{name} {n}" for o, f, n in rows if o in LOADED and id_map.get((name, f)) != n]
+        lines = columns.where(ledger, entity={name})
+        now = columns.where(lines, outcome=_OF_ROWS_NOW)["nexus_id"]
+        planned = columns.where(lines, outcome=_OF_PLANNED_ROWS)["nexus_id"]
+        loaded = columns.where(lines, outcome=LOADED)
+        keys = [
+            *columns.unequal(before.keys_now(name), now),
+            *columns.unequal(before.keys_planned(name), planned),
+            *columns.paired_otherwise(loaded, columns.where(id_map, entity={name})),
+        ]
+        off += [f"{name} {key}" for key in keys]
         if plan.rows_before != plan.replaced + plan.kept + plan.purged:
             off.append(f"{name}: the sums differ")
     looked = sum(e.rows_before + e.rows_after for e in before.plan.entities.values())
@@ -107,8 +103,10 @@ def _ids_without_record(before: Before) -> str:
         for rule in spec.left_out
         for named_id in rule.named_ids
     }
-    lines = ((entity, record, row) for _, entity, _, _, record, row in before.ledger())
-    existing = {(entity, key) for entity, pairs in id_maps(lines).items() for key, _ in pairs}
+    entities = {entity for entity, _ in named}
+    lines = before.ledger() if named else ()
+    ours = ((line[1] or "", line[4] or "") for line in lines if line[1] in entities)
+    existing = {pair for entity, written in ours if (pair := (entity, ids.of(written))) in named}
     unknown = [text for key, text in named.items() if key not in existing]
     if not unknown:
         return ""

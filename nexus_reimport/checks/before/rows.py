@@ -15,9 +15,9 @@ from typing import NamedTuple
 from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import columns, rowfile
 from nexus_reimport.model import Level
-from nexus_reimport.nexus.catalog import Column
+from nexus_reimport.nexus.catalog import Column, UniqueKey
 from nexus_reimport.planning import manual
 
 
@@ -49,15 +49,11 @@ def no_column_has_more_misfits_than_its_budget(before: Before) -> Finding:
 def no_needed_column_stays_empty(before: Before) -> Finding:
     """Every planned row has a value in each column that must not be empty."""
     looked, gaps = 0, []
-    for name in before.plan.entities:
+    for name, plan in before.plan.entities.items():
         # PostgreSQL fills generated columns; Nexus's other defaults exist only in Python
         needed = [c for c in before.survey.columns[name] if c.not_null and not c.generated]
-        empty: dict[str, list[str]] = defaultdict(list)
-        for row in before.planned(name):
-            looked += 1
-            for column in needed:
-                if row.get(column.name) is None:
-                    empty[column.name].append(row[before.survey.keys[name]] or "")
+        empty = _empty(before, name, [column.name for column in needed])
+        looked += plan.file.rows
         if empty:
             records = _records(before, name)
             gaps += [_Empty(name, c, keys, records) for c, keys in empty.items()]
@@ -76,18 +72,8 @@ def no_two_planned_rows_share_a_unique_key(before: Before) -> Finding:
     for name in before.plan.entities:
         # keys over expressions or conditions can only be judged by PostgreSQL
         keys = [k for k in before.survey.unique_keys.get(name, ()) if k.is_plain]
-        groups: dict[tuple[str, tuple[str | None, ...]], list[str]] = defaultdict(list)
-        for row in before.planned(name):
-            looked += 1
-            for key in keys:
-                values = tuple(row.get(column) for column in key.columns)
-                # in PostgreSQL two NULLs differ, unless the key says NULLS NOT DISTINCT
-                if key.nulls_are_equal or None not in values:
-                    groups[key.name, values].append(row[before.survey.keys[name]] or "")
-        twice: dict[str, list[list[str]]] = defaultdict(list)
-        for (unique, _), rows in groups.items():
-            if len(rows) > 1:
-                twice[unique].append(rows)
+        twice = {key.name: _twice(before, name, key) for key in keys}
+        looked += before.plan.entities[name].file.rows
         for key in keys:
             if twice[key.name]:
                 records = _records(before, name)
@@ -100,6 +86,39 @@ def no_two_planned_rows_share_a_unique_key(before: Before) -> Finding:
                 count += sum(len(rows) - 1 for rows in same)
                 advice.append(_of_duplicates(before, name, key.columns, same, records))
     return Finding(max(1, looked), lines, count=count, note="; ".join(advice))
+
+
+def _empty(before: Before, entity: str, needed: list[str]) -> dict[str, list[str]]:
+    """The columns of ``needed`` that are null in some planned rows -> the keys of these."""
+    file, key = before.plan.entities[entity].file, before.survey.keys[entity]
+    empty: dict[str, list[str]] = defaultdict(list)
+    for batch in rowfile.batches(before.folder, file):
+        for column in needed:
+            keys = batch.column(key)
+            if column in file.columns:
+                keys = keys.filter(batch.column(column).is_null())
+            if len(keys):
+                empty[column] += [value or "" for value in keys.to_pylist()]
+    return empty
+
+
+def _twice(before: Before, entity: str, key: UniqueKey) -> list[list[str]]:
+    """The keys of the planned rows that share a unique key, those of one value together."""
+    file, row_key = before.plan.entities[entity].file, before.survey.keys[entity]
+    # A column that the file lacks is null in every row.
+    held = [column for column in key.columns if column in file.columns]
+    if not held or not (key.nulls_are_equal or len(held) == len(key.columns)):
+        return []
+    rows = columns.read(before.folder, file, tuple(dict.fromkeys((*held, row_key))))
+    # In PostgreSQL two nulls differ, unless the key says NULLS NOT DISTINCT.
+    shared = columns.repeated(rows.select(held), nulls_are_equal=key.nulls_are_equal)
+    groups: dict[tuple[str | None, ...], list[str]] = defaultdict(list)
+    for batch in rows.to_batches() if shared else ():
+        values = zip(*(batch.column(name).to_pylist() for name in held), strict=True)
+        for value, row in zip(values, batch.column(row_key).to_pylist(), strict=True):
+            if value in shared:
+                groups[value].append(row or "")
+    return list(groups.values())
 
 
 class _Empty(NamedTuple):

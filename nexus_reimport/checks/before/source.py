@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from nexus_reimport import wording
+from nexus_reimport import ids, wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
-from nexus_reimport.model import Level
+from nexus_reimport.files import columns
+from nexus_reimport.model import KEY, Level
 from nexus_reimport.settings import Cause
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray as Column
 
 
 @check(Before, Level.STOP, serves=("B1", "B2", "S1"), links=True)
@@ -112,26 +117,27 @@ def appointments_are_as_many_as_expected(before: Before) -> Finding:
 @check(Before, Level.STOP, serves=("M3",))
 def links_between_tables_resolve(before: Before) -> Finding:
     """The links between FileMaker's tables find their records."""
-    keys = {
-        name: {r.id for r in before.intake.records(name)}
-        for name in before.mapping.sources
-        if any(link.to == name for s in before.mapping.sources.values() for link in s.links)
-    }
-    linking = [n for n, s in before.mapping.sources.items() if s.links]
+    sources = before.mapping.sources
+    linked = {link.to for spec in sources.values() for link in spec.links}
+    keys = {name: _compared(before, name, KEY).unique() for name in sources if name in linked}
+    linking = [n for n, s in sources.items() if s.links]
     records = sum(before.snapshot.extracts[name].rows for name in linking)
     none = "no table with a link holds a record" if linking else "the mapping names no link"
     looked, poor = 0, []
-    for name, spec in before.mapping.sources.items():
+    for name, spec in sources.items():
         for link in spec.links:
-            held = [r.id_in(link.field) for r in before.intake.records(name)]
-            held = [key for key in held if key]
-            looked += 2 * bool(held)
-            resolved = sum(key in keys[link.to] for key in held)
-            covered = len(keys[link.to].intersection(held))
+            held, wanted = _compared(before, name, link.field), keys[link.to]
+            looked += 2 * bool(len(held))
+            resolved = columns.count(held, wanted)
+            covered = columns.count(wanted, held)
             if resolved < link.resolves_at_least * len(held):
                 poor.append(f"{name}.{link.field}: {resolved:,} of {len(held):,} resolve")
-            if covered < link.covers_at_least * len(keys[link.to]):
-                poor.append(
-                    f"{name}: {covered:,} of {len(keys[link.to]):,} {link.to} have a record here"
-                )
+            if covered < link.covers_at_least * len(wanted):
+                poor.append(f"{name}: {covered:,} of {len(wanted):,} {link.to} have a record here")
     return Finding(looked, poor, empty="" if records else none)
+
+
+def _compared(before: Before, source: str, field: str) -> Column:
+    """The ids that a field of ``source`` holds, as ids compare."""
+    held = columns.column(before.folder, before.snapshot.extracts[source].file, field)
+    return columns.of(i.compared for value in columns.texts(held) if (i := ids.of(value)))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import columns, rowfile
 from nexus_reimport.intake import OfIntake
 from nexus_reimport.model import Backup, Census, Outcome, Plan, Snapshot
 from nexus_reimport.settings import Settings
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray as Column
+    from pyarrow import Table
 
 LOADED = frozenset({Outcome.REPLACED, Outcome.NEW})  # outcomes of a record that became a row
 
@@ -28,10 +33,25 @@ class Before(OfIntake):
         """The lines of the ledger: source, entity, outcome, why, FileMaker id, Nexus id."""
         return rowfile.read(self.folder, self.plan.ledger)
 
+    def lines(self, *names: str, **wanted: Collection[str]) -> Table:
+        """Some columns of the ledger, of lines alone that hold one of the values ``wanted``."""
+        few = ("source", "entity", "outcome")
+        return columns.read(self.folder, self.plan.ledger, names, few, **wanted)
+
+    def keys_now(self, entity: str) -> Column:
+        """The keys of the rows of one entity that Nexus has."""
+        return columns.column(self.folder, self.survey.rows[entity], self.survey.keys[entity])
+
+    def keys_planned(self, entity: str) -> Column:
+        """The keys of the rows of one entity that will be there."""
+        file = self.plan.entities[entity].file
+        return columns.column(self.folder, file, self.survey.keys[entity])
+
     def is_new(self, entity: str) -> bool:
         """Whether nothing was ever loaded: the table holds no row, and no run remembers one."""
         table = self.survey.tables[self.mapping.entities[entity].table]
-        return not table.fingerprint.rows and not self.intake.ids()[entity]
+        remembered = rowfile.read(self.folder, self.survey.id_map)
+        return not table.fingerprint.rows and not any(name == entity for name, _, _ in remembered)
 
     def rows_now(self, entity: str) -> int:
         """How many rows of ``entity`` Nexus has."""

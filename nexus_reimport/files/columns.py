@@ -1,0 +1,149 @@
+"""Columns of row files as Arrow holds them: ids are compared without an object of Python for each.
+
+An id of 36 characters takes 40 bytes in a column, and 85 as a text, with as many again in a set.
+A ``Table`` is pyarrow's, a ``Column`` one of its columns; None is a null there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nexus_reimport.files import rowfile
+from nexus_reimport.files.rowfile import RowFile
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray as Booleans
+    from pyarrow import ChunkedArray as Column
+    from pyarrow import Table
+
+
+def read(
+    folder: Path,
+    file: RowFile,
+    columns: Sequence[str],
+    few: Collection[str] = (),
+    **wanted: Collection[str],
+) -> Table:
+    """Some columns of a row file, those ``few`` of few different values.
+
+    Of rows alone in which the columns ``wanted`` hold one of the values.
+
+    Raises:
+        RecordError: the file is missing, or has changed since the stage wrote it.
+    """
+    import pyarrow as pa
+
+    text, named = pa.string(), pa.dictionary(pa.int32(), pa.string())
+    schema = pa.schema([(name, named if name in few else text) for name in columns])
+    parts = []
+    for batch in rowfile.batches(folder, file):
+        chosen = where(batch, **wanted)
+        held = [chosen.column(name) for name in columns]
+        both = zip(columns, held, strict=True)
+        held = [column.dictionary_encode() if name in few else column for name, column in both]
+        parts.append(pa.RecordBatch.from_arrays(held, schema=schema))
+    return pa.Table.from_batches(parts, schema)
+
+
+def column(folder: Path, file: RowFile, name: str) -> Column:
+    """One column of a row file; raises as ``read``."""
+    return read(folder, file, (name,))[name]
+
+
+def of(values: Iterable[str | None]) -> Column:
+    """A column of texts that are made one after the other."""
+    import pyarrow as pa
+
+    parts, part = [], list[str | None]()
+    for value in values:
+        part.append(value)
+        if len(part) == rowfile.BATCH:
+            parts.append(pa.array(part, pa.string()))
+            part = []
+    return pa.chunked_array([*parts, pa.array(part, pa.string())])
+
+
+def texts(values: Column) -> Iterator[str]:
+    """The values one after the other, nothing as ""."""
+    return (value or "" for chunk in values.chunks for value in chunk.to_pylist())
+
+
+def where(table: Table, **wanted: Collection[str]) -> Table:
+    """The rows whose columns hold one of these values."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name, values in wanted.items():
+        several = pa.array(sorted(values), pa.string())
+        table = table.filter(pc.is_in(table.column(name), value_set=several))
+    return table
+
+
+def among(values: Column, known: Column) -> Booleans:
+    """Of each value whether it is a known one."""
+    import pyarrow.compute as pc
+
+    return pc.is_in(values, value_set=known.unique())
+
+
+def count(values: Column, known: Column) -> int:
+    """How many of the values are known ones."""
+    import pyarrow.compute as pc
+
+    return int(pc.sum(among(values, known)).as_py() or 0)
+
+
+def missing(table: Table, name: str, known: Column, given: str) -> list[str]:
+    """What ``given`` holds in the rows whose column ``name`` holds no known value."""
+    import pyarrow.compute as pc
+
+    return list(texts(table.filter(pc.invert(among(table[name], known)))[given]))
+
+
+def empty(table: Table, name: str, given: str) -> list[str]:
+    """What ``given`` holds in the rows whose column ``name`` holds nothing."""
+    import pyarrow.compute as pc
+
+    return list(texts(table.filter(pc.equal(pc.fill_null(table[name], ""), ""))[given]))
+
+
+def differing(ones: Column, others: Column) -> int:
+    """In how many rows two columns hold different values; a null differs from none."""
+    import pyarrow.compute as pc
+
+    return int(pc.sum(pc.not_equal(ones, others)).as_py() or 0)
+
+
+def unequal(ones: Column, others: Column) -> list[str]:
+    """The values that only one of two columns has, or more often than the other, sorted."""
+    import pyarrow.compute as pc
+
+    ones, others = pc.fill_null(ones, ""), pc.fill_null(others, "")
+    if ones.sort().equals(others.sort()):
+        return []
+    some, more = Counter(texts(ones)), Counter(texts(others))
+    return sorted({*(some - more), *(more - some)})
+
+
+def paired_otherwise(lines: Table, id_map: Table) -> list[str]:
+    """The Nexus ids of ``lines`` whose FileMaker id the id map pairs with another one, or none."""
+    import pyarrow.compute as pc
+
+    # Of an id that comes twice the last line counts.
+    written, key = (id_map[name].combine_chunks()[::-1] for name in ("filemaker_id", "nexus_id"))
+    at = pc.index_in(lines["filemaker_id"], value_set=written)
+    same = pc.fill_null(pc.equal(key.take(at.combine_chunks()), lines["nexus_id"]), False)
+    return list(texts(lines.filter(pc.invert(same))["nexus_id"]))
+
+
+def repeated(table: Table, *, nulls_are_equal: bool) -> set[tuple[str | None, ...]]:
+    """What several rows of ``table`` hold alike; a row with a null is alike none, if told so."""
+    import pyarrow.compute as pc
+
+    counted = table.group_by(table.column_names).aggregate([([], "count_all")])
+    several = counted.filter(pc.greater(counted["count_all"], 1)).select(table.column_names)
+    rows = zip(*(column.to_pylist() for column in several.columns), strict=True)
+    return {row for row in rows if nulls_are_equal or None not in row}
