@@ -58,7 +58,7 @@ def test_writers_are_let_in_while_the_run_is_stopped_and_it_knows_when_it_goes_o
         nothing_left(clinic)
         Path(f"{marker}.go").touch()
         process.send_signal(signal.SIGCONT)
-        process.communicate(timeout=60)
+        process.wait()
     last = book.run.events()[-1].line
     assert last["what"] == "others have waited for us as long as max_writers_wait allows"
     assert last["state"] == apply.ROLLED_BACK
@@ -106,7 +106,7 @@ def test_an_undo_is_bounded_by_the_server_too(
         assert seconds_until_let_in(clinic) < BOUND
         Path(f"{marker}.go").touch()
         process.send_signal(signal.SIGCONT)
-        process.communicate(timeout=60)
+        process.wait()
     assert book.run.verdict() is Verdict.STOPPED
     assert clinic.state() == after
 

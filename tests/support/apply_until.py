@@ -1,24 +1,38 @@
-"""Run one step in a process of its own and halt in it, so that a test can kill it there.
-
-python apply_until.py ENVIRONMENT RUN STEP MARKER [apply | rehearse | undo]
-"""
+"""One step, which halts, so that a test can kill it there: the work of a process of its own."""
 
 from __future__ import annotations
 
-import sys
+import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from nexus_reimport import runbook
 from nexus_reimport.runbook import rollback
 
 
-def main(environment: str, run: str, step: str, marker: str, what: str = "apply") -> None:
-    """Work; after ``step`` parts write ``marker`` and wait to be killed, or for ``marker``.go."""
+def main(
+    variables: Mapping[str, str],
+    log: Path,
+    environment: str,
+    run: str,
+    step: int,
+    marker: Path,
+    what: str,
+) -> None:
+    """Work; after ``step`` parts write ``marker`` and wait to be killed, or for ``marker``.go.
+
+    What it would say on a terminal goes to ``log``.
+    """
+    os.environ.clear()
+    os.environ.update(variables)
+    with log.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
 
     def halt(done: int, _: int) -> None:
-        if done == int(step):
-            Path(marker).write_text("here")
+        if done == step:
+            marker.write_text("here")
             end = time.monotonic() + 120
             while time.monotonic() < end and not Path(f"{marker}.go").exists():
                 time.sleep(0.05)
@@ -29,7 +43,3 @@ def main(environment: str, run: str, step: str, marker: str, what: str = "apply"
         runbook.resume(environment, run, lambda _: halt).rehearse()
     else:
         runbook.resume(environment, run, lambda _: halt).apply()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

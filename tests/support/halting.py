@@ -3,38 +3,70 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import os
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from support import apply_until
 from support.clinic import Clinic
 from support.running import until
+
+# Each is a process of its own, which can be killed, forked from one that has the package loaded:
+# to load it takes longer than most of what is halted.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["nexus_reimport.runbook.rollback"])
+
+
+class Halted:
+    """A process that has halted in its step."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        assert process.pid is not None
+        self.pid = process.pid
+        self._process = process
+
+    def send_signal(self, sign: signal.Signals) -> None:
+        """Send it a signal; it must not have been waited for."""
+        os.kill(self.pid, sign)
+
+    def kill(self) -> None:
+        """As ``kill -9`` does."""
+        self._process.kill()
+
+    def wait(self, seconds: float = 60) -> None:
+        """Until it has ended."""
+        self._process.join(seconds)
+        assert not self._process.is_alive()
 
 
 @contextmanager
 def halted(
     environment: str, run: str, step: int, marker: Path, what: str = "apply"
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[Halted]:
     """One step in a process of its own, waiting after ``step`` of its parts."""
-    command = [sys.executable, str(Path(__file__).parent / "apply_until.py")]
-    arguments = [environment, run, str(step), str(marker), what]
-    process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE)
+    log = marker.with_name(f"{marker.name}.log")
+    arguments = (dict(os.environ), log, environment, run, step, marker, what)
+    process = _processes.Process(target=apply_until.main, args=arguments)
+    process.start()
     try:
         for _ in range(4800):  # four minutes: it starts slowly on a busy machine
-            if marker.exists() or process.poll() is not None:
+            if marker.exists() or not process.is_alive():
                 break
             time.sleep(0.05)
-        assert marker.exists(), process.communicate()[1].decode()
-        yield process
+        assert marker.exists(), log.read_text() if log.exists() else "it did not start"
+        yield Halted(process)
     finally:
         process.kill()
-        process.communicate()
+        process.join()
 
 
 def kill_backend(clinic: Clinic) -> None:
