@@ -16,6 +16,7 @@ from benchmarks import child, commands, growth, scripts, stages
 from benchmarks.clinic import Clinic, running
 from benchmarks.meter import Cost
 from nexus_reimport.model import Plan
+from nexus_reimport.progress import heard_by
 from nexus_reimport.stages import apply
 
 SMALL, LARGE = 0.05, 0.2  # times the real size
@@ -97,9 +98,8 @@ def _dry_run(given: child.Given) -> Cost:
     here, cost = stages.Here(given.servers, given.run), Cost(DRY_RUN)
     book = here.book()
     request = book._request(book.run.load(Plan))
-    applied = apply.apply(
-        book.settings.postgres, request, book._checked_inside, commit=False, progress=here.note
-    )
+    with heard_by(here.note):
+        applied = apply.apply(book.settings.postgres, request, book._checked_inside, commit=False)
     cost.wait, cost.wait_cpu = applied.writers_waited, here.since_locked(applied.timings)
     return cost
 

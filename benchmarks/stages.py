@@ -18,6 +18,7 @@ from nexus_reimport import record, runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.model import Census, Plan, Report, Snapshot
 from nexus_reimport.nexus import deployment
+from nexus_reimport.progress import heard_by
 from nexus_reimport.runbook import Runbook, rollback
 from nexus_sandbox.stack import fill
 from nexus_sandbox.stack.access import ROLE, database
@@ -36,10 +37,12 @@ class Here:
 
     def book(self) -> Runbook:
         """The run, so that the processor time at the end of each step is noted."""
-        return runbook.resume(ENVIRONMENT, self.run, lambda _: self.note)
+        return runbook.resume(ENVIRONMENT, self.run)
 
-    def note(self, done: int, total: int) -> None:
-        """A step has ended: note the processor time so far."""
+    def note(self, done: int, total: int, step: str) -> None:
+        """Where a step has ended: note the processor time so far."""
+        if step:  # it begins
+            return
         self.marks.append(own_cpu() + cpu_of(self.servers["PostgreSQL"]))
 
     def since_locked(self, timings: dict[str, float]) -> float:
@@ -116,7 +119,7 @@ def _execute(here: Here) -> Cost:
 
 def _applied(here: Here, book: Runbook, name: str) -> Cost:
     here.marks.clear()
-    with measuring(name, here.servers, book.folder) as cost:
+    with measuring(name, here.servers, book.folder) as cost, heard_by(here.note):
         applied = book.apply()
     cost.rows, cost.wait = _planned_rows(book), applied.writers_waited
     cost.wait_cpu = here.since_locked(applied.timings)
@@ -139,13 +142,13 @@ def _seal(here: Here) -> Cost:
 
 
 def _roll_back(here: Here) -> Cost:
-    back = rollback.begin(ENVIRONMENT, bar=lambda _: here.note)
+    back = rollback.begin(ENVIRONMENT)
     back.back_up()
     back.preview()
     back.propose()
     back.approve(rehearsed=True)
     here.marks.clear()
-    with measuring("rollback", here.servers, back.run.private) as cost:
+    with measuring("rollback", here.servers, back.run.private) as cost, heard_by(here.note):
         undone = back.undo()
     cost.rows, cost.wait = sum(undone.put_back.values()), undone.writers_waited
     cost.wait_cpu = here.since_locked(undone.timings)
@@ -160,7 +163,7 @@ def _again(here: Here) -> Cost:
     """A second run from the same FileMaker: it is planned afresh, and finds nothing to write."""
     settings = environments.load(ENVIRONMENT)
     first = record.find(settings, here.run)
-    book = runbook.begin(ENVIRONMENT, bar=lambda _: here.note)
+    book = runbook.begin(ENVIRONMENT)
     read, listed = first.load(Snapshot), first.load(Census)
     files = [e.file for e in read.extracts.values()] + [listed.file]
     for file in (*files, *([read.cleaned] if read.cleaned else [])):

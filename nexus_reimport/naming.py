@@ -31,6 +31,7 @@ _STAGES = {
     "rollback_proposal": "proposal",
     "undo": "rollback",
     "checks_rollback": "checks after the rollback",
+    "seal": "seal the record",
 }
 _PROPER = {"filemaker": "FileMaker", "nexus": "Nexus", "sms": "SMS", "ndis": "NDIS", "s3": "S3"}
 _PROPER_NAME = re.compile(rf"\b({'|'.join(_PROPER)})\b")
@@ -43,7 +44,12 @@ def rows(name: str) -> str:
 
 def counted(counts: Mapping[str, int], none: str = "nothing") -> str:
     """``2,842 patients, 1 SMS reply``; ``none`` where every count is 0."""
-    return ", ".join(f"{n:,} {_named(name, n)}" for name, n in counts.items() if n) or none
+    return ", ".join(f"{n:,} {named(rows(name), n)}" for name, n in counts.items() if n) or none
+
+
+def named(several: str, count: int) -> str:
+    """``letters``, as people call so many of them: ``letter`` for one."""
+    return _one(several) if count == 1 else several
 
 
 def stage(name: str) -> str:
@@ -54,10 +60,6 @@ def stage(name: str) -> str:
 def words(name: str) -> str:
     """A rule, a cause, a column or a value of the record, in words: ``not in FileMaker``."""
     return _PROPER_NAME.sub(lambda match: _PROPER[match[0]], name.replace("_", " "))
-
-
-def _named(name: str, count: int) -> str:
-    return _one(rows(name)) if count == 1 else rows(name)
 
 
 def _one(several: str) -> str:

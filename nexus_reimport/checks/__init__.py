@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from nexus_reimport import wording
+from nexus_reimport import naming, progress, wording
 from nexus_reimport.checks.memo import Memo
 from nexus_reimport.errors import NOTHING_WRITTEN, SettingsError, StopError
 from nexus_reimport.model import Level, Report, Result
@@ -149,12 +149,12 @@ def run(
     """
     given = tuple(waivers)
     stage = type(subject.subject if isinstance(subject, Remembered) else subject)
-    results = tuple(
-        _looked(c, subject, _waiver_of(c, given), today, goes_on=goes_on)
-        for c in of_stage(stage)
-        if c.links or not only_links
-    )
-    return Report(name or stage.__name__.lower(), results)
+    chosen = [c for c in of_stage(stage) if c.links or not only_links]
+    steps, results = progress.Steps(len(chosen)), []
+    for c in chosen:
+        steps.begin(naming.words(c.name))
+        results.append(_looked(c, subject, _waiver_of(c, given), today, goes_on=goes_on))
+    return Report(name or stage.__name__.lower(), tuple(results))
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,7 @@ def settle(environment: Environment, run: RunId = "", as_json: AsJson = False) -
     """Ask the database whether a run in doubt was committed."""
     from nexus_reimport import runner
 
-    give_outcomes([runner.settle(environment, run)], as_json=as_json)
+    give_outcomes([runner.settle(environment, run, progress)], as_json=as_json)
 
 
 @app.command()

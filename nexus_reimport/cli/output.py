@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,17 +45,42 @@ class Volume:
 VOLUME = Volume()  # of this process, as its command line says
 
 
-def progress(line: str) -> None:
-    """Print a line of progress on stderr, so that stdout holds the result only."""
-    if VOLUME.quiet:
-        return
-    clock = f"{datetime.now():%H:%M:%S} " if VOLUME.verbose else ""  # noqa: DTZ005 - a person's own
-    typer.echo(f"{clock}{line}", err=True)
+class Progress:
+    """Lines of progress on stderr, so that stdout holds the result only; below them, a bar."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+
+    def __call__(self, line: str) -> None:
+        """Print a line."""
+        if VOLUME.quiet:
+            return
+        self.now("")
+        clock = f"{datetime.now():%H:%M:%S} " if VOLUME.verbose else ""  # noqa: DTZ005 - a person's own
+        typer.echo(f"{clock}{line}", err=True)
+
+    def now(self, text: str) -> bool:
+        """Show ``text`` in the last line, in place of what stood there; whether a person sees it.
+
+        In a file or a pipe, and on a terminal that cannot go back in its line, nothing is shown.
+        """
+        if VOLUME.quiet or not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+            return False
+        if text != self._shown:
+            columns = shutil.get_terminal_size().columns
+            sys.stderr.write(f"\r\x1b[K{text[: columns - 1]}")
+            sys.stderr.flush()
+        self._shown = text
+        return True
+
+
+progress = Progress()
 
 
 def give(value: dict[str, Any], text: str, *, as_json: bool) -> None:
-    """Print the result of a command."""
-    typer.echo(json.dumps(value, indent=1, default=str) if as_json else text)
+    """Print the result of a command; nothing where there is none."""
+    if shown := json.dumps(value, indent=1, default=str) if as_json else text:
+        typer.echo(shown)
 
 
 def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 
+from nexus_reimport import progress
 from nexus_reimport.nexus import fingerprint
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import Connection, statement, table_name
@@ -24,6 +25,7 @@ def read(connection: Connection, known: Mapping[str, Fingerprint]) -> dict[str, 
     prints = {}
     for schema, table, columns, key, _ in tables:
         name = f"{schema}.{table}"
+        progress.tell(0, 0, name)
         place = table_name(schema, table)
         prints[name] = known.get(name) or fingerprint.of(
             connection, place, columns or (), key or ()

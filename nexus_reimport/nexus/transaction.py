@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import sql
 
+from nexus_reimport import progress
 from nexus_reimport.errors import Busy, InDoubt, TargetError
 from nexus_reimport.events import Event, Journal, null_journal
 from nexus_reimport.nexus import session, waiters
@@ -75,6 +76,7 @@ class Transaction:
     def step(self, name: str) -> Iterator[None]:
         """A named step: its start goes to the journal, its duration to ``timings``."""
         self._reports.journal(Event.STEP, stage=self._reports.stage, step=name)
+        progress.tell(len(self.timings), self._reports.steps, name)
         self.let_go_first()
         began = time.monotonic()
         yield
@@ -95,6 +97,7 @@ class Transaction:
     def ended(self, name: str, seconds: float) -> None:
         """Record how long a step took, and move the progress bar."""
         self.timings[name] = seconds
+        progress.tell(len(self.timings), self._reports.steps)
         if self._reports.progress:
             self._reports.progress(len(self.timings), self._reports.steps)
 

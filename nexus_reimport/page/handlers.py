@@ -10,7 +10,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.extension.handler import ExtensionHandlerJinjaMixin, ExtensionHandlerMixin
 from tornado import web
 
-from nexus_reimport.errors import ReimportError, StopError
+from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import NewerDecision, Proposal
 from nexus_reimport.page import commands, front, identity, signing, way_back, work
 from nexus_reimport.page.confirmation import Confirmation
@@ -18,6 +18,7 @@ from nexus_reimport.page.desk import Desk
 from nexus_reimport.page.front import Form, Front
 from nexus_reimport.page.headers import StrictHeaders
 from nexus_reimport.page.signing import Signing
+from nexus_reimport.record import statements
 from nexus_reimport.stages.approval import short
 
 PATH = "/settings/data-management"
@@ -150,6 +151,15 @@ class Starts(PageHandler):
         names = ("name", "reason", "phrase", "digest")
         return Confirmation.of({name: self.get_body_argument(name, "") for name in names})
 
+    async def unfit(self, given: Confirmation) -> dict[str, str]:
+        """Field -> why its words cannot stand in a record, by what the newest run has read."""
+        words = (given.name, given.reason)
+        try:
+            await asyncio.to_thread(statements.refuse_unfit, self.desk.settings, *words)
+        except SettingsError as error:
+            return {"reason": error.what}
+        return {}
+
 
 class DryRun(Starts):
     """T3: a preflight."""
@@ -178,7 +188,9 @@ class Execute(Starts):
             )
         given, digest = self.confirmation(), it.waiting.load(Proposal).digest
         word = self.desk.head("").word
-        if problems := given.problems(word, it.patients_after, short(digest)):
+        if problems := given.problems(word, it.patients_after, short(digest)) or await self.unfit(
+            given
+        ):
             self.set_status(422)
             await self.show(Form(given, problems))
             return
@@ -264,7 +276,7 @@ class RollBack(Starts):
                 next="look first, then choose",
             )
         given, word = self.confirmation(), self.desk.head("").word
-        if problems := given.problems(word, look.patients, look.digest):
+        if problems := given.problems(word, look.patients, look.digest) or await self.unfit(given):
             self.set_status(422)
             await self.show(Form(given, {f"back-{name}": why for name, why in problems.items()}))
             return

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from nexus_reimport import naming
 from nexus_reimport.events import Event
 from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.moment import Moment
+from nexus_reimport.runbook.steps import SEAL
 
 OF_THE_PREFLIGHT = (
     "snapshot",
@@ -18,6 +20,7 @@ OF_THE_PREFLIGHT = (
     "sample",
     "checks_before",
     "rehearsal",
+    "self_test",
     "activity",
     "proposal",
 )
@@ -72,6 +75,7 @@ class Progress:
     step: str
     elapsed: float
     left: float | None  # None where no earlier run came that far
+    moment: Moment | None = None  # which of how many the step is, where the stage tells it
 
     @property
     def whole(self) -> float | None:
@@ -105,7 +109,7 @@ def _lines(entries: Sequence[Entry]) -> Iterator[Line]:
             case Event.FINISHED:
                 yield Line(entry.at, stage, "finished", "", _since(began, entry))
             case Event.FAILED:
-                words = f"failed: {entry.headline or entry.text('kind')}"
+                words = f"failed: {entry.headline}" if entry.headline else "failed"
                 yield Line(entry.at, stage, words, "bad", _since(began, entry))
             case _:
                 yield from _other(entry, stage)
@@ -182,11 +186,16 @@ def stages(entries: Sequence[Entry], of: Sequence[str]) -> list[Stage]:
 
 
 def progress(
-    entries: Sequence[Entry], earlier: Sequence[Entry], of: Sequence[str], since: datetime
+    entries: Sequence[Entry],
+    earlier: Sequence[Entry],
+    of: Sequence[str],
+    since: datetime,
+    look: Callable[[str, datetime], Moment | None] = lambda _, __: None,
 ) -> Progress:
     """Where the run is now, in the phase ``of``; ``since`` is when its command was started.
 
-    ``earlier`` is the journal of the last run that did the same to its end, or nothing.
+    ``earlier`` is the journal of the last run that did the same to its end, or nothing. ``look``
+    tells what a stage, begun at a time, is at this moment.
     """
     now = datetime.now(UTC)
     marks = [e for e in entries if e.event in _MARKS and e.at >= since - timedelta(seconds=1)]
@@ -194,9 +203,20 @@ def progress(
     elapsed = max((now - since).total_seconds(), 0.0)
     if last is None:
         return Progress("", "", elapsed, _whole(earlier, of))
+    is_between = last.event is Event.FINISHED
     step = last.text("step") if last.event is Event.STEP else ""
-    stage = naming.stage(last.stage) if last.event is not Event.FINISHED else ""
-    return Progress(stage, step, elapsed, _left(last, earlier, of, now))
+    name = SEAL if is_between else last.stage
+    begun = last.at if is_between else _begun(marks, last.stage)
+    moment, left = look(name, begun), _left(last, earlier, of, now)
+    if moment is not None:
+        return Progress(naming.stage(name), moment.step or step, elapsed, left, moment)
+    return Progress("" if is_between else naming.stage(name), step, elapsed, left)
+
+
+def _begun(marks: Sequence[Entry], stage: str) -> datetime:
+    """When the stage was begun, for the last time."""
+    starts = [e.at for e in marks if e.event is Event.STARTED and e.stage == stage]
+    return starts[-1] if starts else marks[0].at
 
 
 def _left(last: Entry, earlier: Sequence[Entry], of: Sequence[str], now: datetime) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,8 +11,9 @@ from nexus_reimport.events import Event
 from nexus_reimport.page import commands, log
 from nexus_reimport.page.commands import Command
 from nexus_reimport.page.log import Line, Progress, Stage
-from nexus_reimport.record import Run, Verdict, lock
+from nexus_reimport.record import Run, Verdict, lock, moment
 from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.moment import Moment
 from nexus_reimport.settings import Settings
 
 SHOWN = 8  # lines of the log, from its end
@@ -53,10 +54,14 @@ def now(settings: Settings) -> Work | None:
         run=run,
         by=_by(command, entries),
         since=since,
-        progress=log.progress(entries, earlier, of, since),
+        progress=log.progress(entries, earlier, of, since, _looking_at(run)),
         stages=log.stages(entries, of) if run else [],
         why_not_cancelled=commands.why_not_cancelled(command, run),
     )
+
+
+def _looking_at(run: Run | None) -> Callable[[str, datetime], Moment | None]:
+    return lambda stage, since: moment.read(run.private, stage, since) if run else None
 
 
 def latest(settings: Settings) -> Run | None:

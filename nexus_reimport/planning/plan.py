@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from nexus_reimport import naming, progress
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.ids import Id
@@ -38,7 +39,6 @@ from nexus_reimport.planning.ledger import Ledger
 from nexus_reimport.planning.purging import Decided
 from nexus_reimport.settings import Cause, Settings
 
-Progress = Callable[[int, int], None]
 COLUMNS = {  # of the row files that are not an entity's
     "id_map": ("entity", "filemaker_id", "nexus_id"),
     "misfits": ("entity", "column", "reason", "filemaker_id", "became"),
@@ -53,7 +53,6 @@ def make(
     *,
     as_of: datetime,
     given: manual.Given | None = None,
-    progress: Progress | None = None,
 ) -> Plan:
     """The plan for what was read, its row files in the intake's folder.
 
@@ -68,8 +67,10 @@ def make(
     merged: dict[str, Merged] = {}
     # The rows of the entities so far. The mapping lists parents first: later rows look them up.
     known: dict[str, dict[Id, str]] = {}
+    steps = progress.Steps(len(mapping.entities) + 1)
     with _lists(folder) as lists:
         for number, name in enumerate(mapping.entities):
+            steps.begin(naming.rows(name))
             planner = EntityPlanner(name, intake, settings.decisions_for(name), converter)
             merged[name], resolvable = planner.merge(
                 known, loaded.of(name), pointed_at[name], lists
@@ -77,8 +78,7 @@ def make(
             converter.release()
             still = _looked_up(mapping, [*mapping.entities][number + 1 :])
             known = {n: ids for n, ids in {**known, name: resolvable}.items() if n in still}
-            if progress:
-                progress(number + 1, len(mapping.entities) + 1)
+    steps.begin("what goes, ledger, links")
     # Values by hand come last: they go only into columns that are still empty.
     decided = purging.decide(merged, survey.pointers, folder)
     by_hand, entities = filling.fill(given or manual.Given(), decided, intake, settings.zone)
@@ -101,8 +101,6 @@ def make(
         before=survey.fingerprints(Role.WIPED, Role.LINK),
         digest="",
     )
-    if progress:
-        progress(len(mapping.entities) + 1, len(mapping.entities) + 1)
     return replace(plan, digest=digest(plan))
 
 

@@ -12,7 +12,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.record import bag, by_hand, chain, labels, pages, personal, seal
-from nexus_reimport.record.identifiers import Identifiers
+from nexus_reimport.record.identifiers import Identifiers, Kind
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.sweep import Hit, Sweep
 from nexus_reimport.settings import Settings
@@ -78,16 +78,19 @@ def searching(settings: Settings, run: Run) -> tuple[Sweep, Identifiers]:
 def names_a_person(settings: Settings, texts: Sequence[str], signer: str = "") -> bool:
     """Whether one of ``texts``, written by ``signer``, identifies a patient of today's data.
 
-    The signer's own name is none, whoever else is called so. It is compared with what the newest
-    run has read; where that is not there any more, secrets alone are known.
+    The signer's own name is none, whoever else is called so; a number or a date is no name. It is
+    compared with what the newest run has read; where that is not there any more, secrets alone are
+    known.
     """
-    newest = personal.newest(settings)
+    newest = personal.newest(settings) if any((*texts, signer)) else None
     if newest is None:
         return False
     mapping = _mapping(settings)
     wanted = personal.of_run(settings, mapping, newest)
-    names = (*labels.of_run(settings, mapping, newest), signer.encode())
-    sweep = Sweep(wanted, names)
+    known = labels.of_run(settings, mapping, newest)
+    if any(hit.kind != Kind.NAME for hit in Sweep(wanted, known).text(signer.encode(), "")):
+        return True
+    sweep = Sweep(wanted, (*known, signer.encode()))
     return any(map(sweep.finds, texts))
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from nexus_reimport import CHECKOUT, PACKAGE
 from nexus_reimport.events import Event
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.model import Approval, Backup, Snapshot, Survey
+from nexus_reimport.model import Approval, Backup, SignOff, Snapshot, Survey
 from nexus_reimport.record import journal, pages
 from nexus_reimport.record.run import Run
 from nexus_reimport.settings import Settings
@@ -46,9 +46,11 @@ def _names(settings: Settings, mapping: FieldMapping | None, run: Run) -> Iterat
     yield from settings.labels
     yield mapping.text if mapping else ""
     for entry in journal.only(run.events(), Event.OPENED):
-        yield from (entry.text("who"), entry.text("host"))
+        yield from (entry.text("who"), entry.text("host"), entry.text("name"))
     if approval := run.loaded(Approval):
-        yield approval.who
+        yield from (approval.who, approval.name)
+    if sheet := run.loaded(SignOff):
+        yield from (line.signed.who for line in sheet.lines if line.signed)
     yield from _of_systems(run)
 
 

@@ -12,12 +12,9 @@ from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Signature, SignOff
-from nexus_reimport.record import closing, register, runs
+from nexus_reimport.record import register, runs, statements
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.settings import Settings
-from nexus_reimport.settings.credentials import suspected
-
-_NAME, _TEXT = 100, 1_000  # characters at most
 
 
 def sign(settings: Settings, line: str, who: str, text: str) -> Signature:
@@ -76,7 +73,7 @@ def _spent(settings: Settings) -> set[int]:
 
 def problems(who: str, text: str) -> dict[str, str]:
     """What is wrong with the ``name`` or the ``text`` of a signature; nothing if it can be used."""
-    reasons = {"name": _wrong(_tidy(who), _NAME), "text": _wrong(_tidy(text), _TEXT)}
+    reasons = {"name": _wrong(who, statements.NAME), "text": _wrong(text, statements.TEXT)}
     return {what: why for what, why in reasons.items() if why}
 
 
@@ -86,30 +83,14 @@ def _append(settings: Settings, event: Event, line: str, who: str, text: str) ->
             f"the {what} of the signature {why}",
             next="sign with your own name (--who) and with what you vouch for (--text)",
         )
-    if closing.names_a_person(settings, (_tidy(who), _tidy(text)), signer=_tidy(who)):
-        raise SettingsError(
-            "name or text of the signature identifies a patient, and nothing of a patient may"
-            " stand in a record",
-            where=f"environment {settings.name}",
-            next="say it without the name or number; write a FileMaker id where it must be told."
-            f' Is it a word for something else: add labels = ["..."] to {settings.name}.toml',
-        )
+    statements.refuse_patient(settings, "name or text of the signature", who, text)
     place = settings.folders.runs / settings.name
     private.close_folder(place)
-    return register.note(place, event, line=line, name=_tidy(who), text=_tidy(text))
+    return register.note(
+        place, event, line=line, name=statements.tidy(who), text=statements.tidy(text)
+    )
 
 
-def _tidy(given: str) -> str:
-    return " ".join(given.split())
-
-
-def _wrong(text: str, longest: int) -> str:
-    if not text:
-        return "is missing"
-    if len(text) > longest:
-        return f"has {len(text):,} characters; {longest:,} are the most"
-    if not text.isprintable():
-        return "has characters that cannot be shown"
-    if suspected(text):
-        return "looks like a login or a token, and it is recorded and shown"
-    return ""
+def _wrong(given: str, longest: int) -> str:
+    text = statements.tidy(given)
+    return statements.problem(text, longest) if text else "is missing"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexus_reimport import forms, naming
+from nexus_reimport import forms, naming, progress
 from nexus_reimport.filemaker import Source
 from nexus_reimport.model import (
     Applied,
@@ -12,6 +12,7 @@ from nexus_reimport.model import (
     Proposal,
     Snapshot,
 )
+from nexus_reimport.record import statements
 from nexus_reimport.runbook.steps import Steps
 from nexus_reimport.stages import apply, approval
 
@@ -29,8 +30,10 @@ class Execution(Steps):
         """Table -> what changed in FileMaker since the snapshot; empty if nothing changed."""
         snapshot = self.run.load(Snapshot)
         changed = {}
-        with self.run.stage("drift"), self._channels() as channels:
+        with self.stage("drift"), self._channels() as channels:
+            steps = progress.Steps(len(snapshot.extracts))
             for name, extract in snapshot.extracts.items():
+                steps.begin(naming.rows(name))
                 change = self._drifted(extract, channels.of(name).source)
                 if change:
                     changed[name] = change
@@ -59,7 +62,9 @@ class Execution(Steps):
         Raises:
             StopError: it is not, or a gate is closed: prod has no dev run for it, a line of the
                 sign-off is open, it is outside of the window. Nothing was written.
+            SettingsError: name or reason cannot stand in a record. Nothing was written.
         """
+        statements.refuse_unfit(self.settings, name, reason)
         proposal = self.run.load(Proposal)
 
         def work() -> Approval:
@@ -95,6 +100,5 @@ class Execution(Steps):
                 self._check_inside,
                 commit=True,
                 journal=self.run.journal,
-                progress=self.bar(naming.stage("apply")),
             ),
         )

@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 import psycopg
 
-from nexus_reimport import checks, record
+from nexus_reimport import checks, progress, record
 from nexus_reimport.checks import (  # noqa: F401 - importing them declares their checks
     after,
     before,
@@ -25,17 +25,16 @@ from nexus_reimport.model import Scope
 from nexus_reimport.nexus import deployment, rights, scratch
 from nexus_reimport.nexus.postgres import Connection, connected
 from nexus_reimport.nexus.rights import Right, Task
-from nexus_reimport.record import Run, Verdict, anchor
+from nexus_reimport.record import Run, Verdict, anchor, statements
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.settings import EnvironmentKind, Settings
 
-Progress = Callable[[int, int], None]
-Bar = Callable[[str], Progress]
+Bar = Callable[[str], progress.Listener]
 
 
-def no_bar(_: str) -> Progress:
+def no_bar(_: str) -> progress.Listener:
     """No progress is shown."""
-    return lambda done, total: None
+    return progress.nobody
 
 
 def clear_scratch(settings: Settings) -> tuple[str, ...]:
@@ -143,10 +142,13 @@ def create(
     """A new run. What a killed run left is put right first: window taken down, seal written.
 
     Raises:
-        SettingsError: a waiver of the environment's file can never apply. No run was made.
+        SettingsError: a waiver of the environment's file can never apply, or its reason, or
+            ``name``, identifies a patient. No run was made.
     """
     if kind != "rollback":  # a mistake in the file must not prevent a rollback
         checks.refuse_wrong_waivers(settings.waivers)
+        statements.refuse_waivers(settings, settings.waivers)
+    statements.refuse_unfit(settings, name, "")
     run = record.create(settings, kind, undoes=undoes, name=name)
     maintenance.leave(settings, run)
     with suppress(TargetError, StopError):  # the first step that needs the database reports it

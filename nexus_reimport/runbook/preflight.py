@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nexus_reimport import checks, naming, saboteur, wording
+from nexus_reimport import checks, progress, saboteur, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.checks import before, bucket, rehearsed
 from nexus_reimport.checks.after import Claim
@@ -38,7 +38,7 @@ from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.nexus.tables import Role
 from nexus_reimport.nexus.transaction import ROLLED_BACK
 from nexus_reimport.planning import listings, manual, plan
-from nexus_reimport.record import Run
+from nexus_reimport.record import Run, statements
 from nexus_reimport.runbook.opening import (
     last_complete,
     naming_rights,
@@ -81,7 +81,6 @@ class Preflight(Steps):
                     self.mapping,
                     self.folder,
                     sources=sources if self.scope is Scope.RELINK else (),
-                    progress=self.bar(naming.stage("snapshot")),
                 )
             listings.cleaned(taken, self.folder, self.run.folder)
             return taken
@@ -92,39 +91,34 @@ class Preflight(Steps):
         """List what S3 holds."""
         return self.step(
             "census",
-            lambda: census.take(
-                self.settings.s3, self.folder, progress=self.bar(naming.stage("census"))
-            ),
+            lambda: census.take(self.settings.s3, self.folder),
         )
 
     def survey_and_backup(self) -> tuple[Survey, Backup]:
         """Read Nexus and dump it, both from one exported snapshot, so that they show one moment."""
 
-        progress = self.bar(naming.stage("survey_and_backup"))
-
         def work() -> tuple[Survey, Backup]:
-            progress(0, 2)
+            steps = progress.Steps(2)
             with (
                 waiters.reading(self.settings.postgres) as connection,
                 exported_snapshot(connection) as shared,
             ):
-                surveyed = survey.read(connection, self.mapping, self.folder, self.task)
-                progress(1, 2)
+                with steps.step("read"):
+                    surveyed = survey.read(connection, self.mapping, self.folder, self.task)
                 # the other tables are hashed in part only, and the backup compares whole ones
                 known = {
                     f"{self.mapping.schema_name}.{name}": table.fingerprint
                     for name, table in surveyed.tables.items()
                     if table.role is not Role.LINK and not table.left_out
                 } | surveyed.elsewhere
-                saved = backup.take(
-                    connection, shared, self.settings.postgres, self.mapping, self.folder, known
-                )
-            progress(2, 2)
+                place = self.settings.postgres
+                with steps.step("back up"):
+                    saved = backup.take(connection, shared, place, self.mapping, self.folder, known)
             return surveyed, saved
 
         self._begin_step("survey")  # one step with two values, so it cannot use step()
         with (
-            self.run.stage("survey_and_backup"),
+            self.stage("survey_and_backup"),
             naming_rights(self.settings, self.mapping, self.task),
             self._watched(anew=True),
         ):
@@ -149,7 +143,6 @@ class Preflight(Steps):
                 self.settings,
                 as_of=as_of,
                 given=manual.read(self.settings.sheet, manual.kinds(intake)),
-                progress=self.bar(naming.stage("plan")),
             )
             listings.ids(planned, self.folder, self.run.folder)
             listings.values(planned, intake)
@@ -163,7 +156,12 @@ class Preflight(Steps):
         return planned
 
     def check_before(self) -> Report:
-        """The report of every check before; read it, then call ``rehearse``."""
+        """The report of every check before; read it, then call ``rehearse``.
+
+        Raises:
+            SettingsError: the reason of a waiver identifies a patient of what was read.
+        """
+        statements.refuse_waivers(self.settings, self.settings.waivers)
         return self.step("checks_before", lambda: self._check(self._before(), "before"))
 
     def _sample(self) -> Sample:
@@ -172,7 +170,7 @@ class Preflight(Steps):
         # Seeded by the plan's digest: the same plan reads the same objects again.
         named, seed = bucket.named(intake, counted), self.run.load(Plan).digest
         chosen = sample.choose(counted, self.folder, named, seed, place.sample)
-        return sample.take(place, chosen, self.folder, progress=self.bar(naming.stage("sample")))
+        return sample.take(place, chosen, self.folder)
 
     def _before(self) -> before.Before:
         load, earlier = self.run.load, self._earlier()
@@ -222,7 +220,6 @@ class Preflight(Steps):
                     self.settings.scratch_register,
                     self._acts(planned, saved),
                     journal=self.run.journal,
-                    progress=self.bar(naming.stage("rehearsal")),
                 )
 
         return self.step("rehearsal", work)
@@ -316,9 +313,7 @@ class Preflight(Steps):
             patients=patients,
         )
         chosen = kinds or saboteur.of_scope(only_links=self.scope is Scope.RELINK)
-        return sabotage.run(
-            given, chosen, self._test_acts(given), self.bar(naming.stage("self_test"))
-        )
+        return sabotage.run(given, chosen, self._test_acts(given))
 
     def _tested_on_dev(self) -> SelfTest:
         """What the dev run found that this one relies on."""
@@ -389,7 +384,6 @@ class Preflight(Steps):
                 self._request(planned),
                 self._check_inside,
                 commit=False,
-                progress=self.bar("dry run"),
             )
         return rehearsal.inside(applied, why, (datetime.now(UTC) - began).total_seconds())
 

@@ -14,7 +14,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.nexus.registry import Restore, restores
-from nexus_reimport.record import anchor, check, closing, register
+from nexus_reimport.record import anchor, check, register, statements
 from nexus_reimport.record.check import Checked
 from nexus_reimport.settings import Settings
 
@@ -59,17 +59,12 @@ def acknowledge(environment: str, runs: list[Checked], why: str) -> Restore:
 
     Raises:
         StopError: there is no reason, or the database is not this environment's own.
+        SettingsError: the reason identifies a patient. Nothing was written.
     """
     if not why.strip():
         raise StopError("a restore is acknowledged with a reason", next='add --why "…"')
     settings = environments.load(environment)
-    if closing.names_a_person(settings, (why,)):
-        raise StopError(
-            "the reason identifies a patient, and nothing of a patient may stand in a record",
-            where=f"environment {environment}",
-            state="nothing was written",
-            next="say it without the name or number; a FileMaker id may be told",
-        )
+    statements.refuse_patient(settings, "the reason", "", why)
     now, name = datetime.now(UTC), secrets.token_hex(8)
     covered = tuple((one.run, one.seal) for one in runs)
     restore = Restore(name, getpass.getuser(), " ".join(why.split()), now, covered)

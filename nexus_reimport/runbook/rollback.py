@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from nexus_reimport import checks, naming, record
+from nexus_reimport import checks, record
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.rollback import Restored
@@ -39,7 +39,7 @@ from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.postgres import connected, exported_snapshot, rolled_back
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.nexus.tables import fingerprints_of
-from nexus_reimport.record import Run, Verdict, by_hand, journal
+from nexus_reimport.record import Run, Verdict, by_hand, journal, statements
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.book import Runbook
 from nexus_reimport.runbook.opening import (
@@ -204,7 +204,9 @@ class Rollback:
 
         Raises:
             StopError: it is not, or nobody has decided about newer rows. Nothing was written.
+            SettingsError: name or reason cannot stand in a record. Nothing was written.
         """
+        statements.refuse_unfit(self.book.settings, name, reason)
         return self.book.step(
             "approval",
             lambda: approval.require_rollback(
@@ -240,7 +242,6 @@ class Rollback:
                 request,
                 book.check_undoing,
                 journal=self.run.journal,
-                progress=book.bar(naming.stage("undo")),
             ),
         )
 
@@ -287,7 +288,7 @@ class Rollback:
             StopError: a check failed. The rollback is committed, and a person must decide about it.
         """
         report = self.run.load(Report, "checks_rollback")
-        with maintenance.left_on_error(self.book.settings), self.run.stage("sign_off"):
+        with maintenance.left_on_error(self.book.settings), self.book.stage("sign_off"):
             checks.require(
                 report,
                 where="90_rollback",

@@ -7,13 +7,13 @@ the calls: a step whose inputs are missing, or not approved, stops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from nexus_reimport import checks, saboteur, wording
+from nexus_reimport import checks, naming, progress, saboteur, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.after import Claim
 from nexus_reimport.checks.inside import Inside
@@ -55,6 +55,7 @@ from nexus_reimport.record import (
     archive,
     closing,
     journal,
+    moment,
     redaction,
     signatures,
 )
@@ -74,6 +75,7 @@ from nexus_reimport.stages.approval import Preparer
 from nexus_reimport.stages.verify import Expected
 
 T = TypeVar("T")
+SEAL = "seal"  # no stage of the journal, which it closes
 # Each value is made from those before it: a step that is run again voids those after it.
 ORDER = (
     "snapshot",
@@ -259,11 +261,22 @@ class Steps:
         maintenance.leave(self.settings, self.run)  # before the seal closes the journal
         committed = self.run.is_committed()
         known = anchor.last(self.settings) if committed or self.run.is_first() else None
-        failed = self._after_seal(
-            lambda: closing.close(self.settings, self.run, known, as_saved=as_saved),
-            lambda: anchor.write(self.settings, self.run) if committed else None,
-            lambda: archive.put_missing(self.run.bag.parent, self.settings.record.archive),
+        acts: tuple[tuple[str, Callable[[], object]], ...] = (
+            (
+                "search and seal",
+                lambda: closing.close(self.settings, self.run, known, as_saved=as_saved),
+            ),
+            (
+                "anchor in the database",
+                lambda: anchor.write(self.settings, self.run) if committed else None,
+            ),
+            (
+                "archive",
+                lambda: archive.put_missing(self.run.bag.parent, self.settings.record.archive),
+            ),
         )
+        with moment.shown(self.run.private, SEAL, self.bar(naming.stage(SEAL))):
+            failed = self._after_seal(acts)
         if len(failed) == 1:
             raise failed[0]
         if failed:
@@ -275,12 +288,14 @@ class Steps:
             )
         return self.run.seal_digest()
 
-    def _after_seal(self, *acts: Callable[[], object]) -> list[ReimportError]:
+    def _after_seal(self, acts: Sequence[tuple[str, Callable[[], object]]]) -> list[ReimportError]:
         """What failed of seal, signature, anchor and archive; each is tried, whatever failed."""
         failed: list[ReimportError] = []
-        for act in acts:
+        steps = progress.Steps(len(acts))
+        for name, act in acts:
             try:
-                act()
+                with steps.step(name):
+                    act()
             except (OnlySealed, StorageError, StopError, TargetError) as error:
                 failed.append(error)
         return failed
@@ -317,10 +332,19 @@ class Steps:
         """Run one step: journal it, save its value, and return it."""
         self._begin_step(name)
         rights = naming_rights(self.settings, self.mapping, self.task)
-        with self.run.stage(stage or name), rights:
+        with self.stage(stage or name), rights:
             value = work()
             self.run.save(value, name)
         return value
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """A stage of the run: journalled; where it is, step by step, is shown while it lasts."""
+        with (
+            self.run.stage(name),
+            moment.shown(self.run.private, name, self.bar(naming.stage(name))),
+        ):
+            yield
 
     def _channels(self) -> Channels:
         return Channels(self.settings.filemaker, self.mapping)

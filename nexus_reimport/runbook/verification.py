@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexus_reimport import checks, naming
+from nexus_reimport import checks
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Report, Sample
@@ -44,7 +44,6 @@ class Verification(Steps):
                     self.expected(),
                     self._storage(),
                     today=today(self.settings),
-                    progress=self.bar(naming.stage("checks_after")),
                 )
             ),
         )
@@ -65,7 +64,7 @@ class Verification(Steps):
         """
         report = self.run.load(Report, "checks_after")
         with maintenance.left_on_error(self.settings):
-            with self.run.stage("sign_off"):
+            with self.stage("sign_off"):
                 checks.require(
                     report,
                     where="03_verify",

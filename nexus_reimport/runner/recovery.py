@@ -15,7 +15,7 @@ from nexus_reimport.nexus import deployment, registry, rights
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.nexus.registry import UndoSize
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.record import Verdict
+from nexus_reimport.record import Verdict, statements
 from nexus_reimport.record.verdict import EXIT_CODES
 from nexus_reimport.runbook import rollback as rollbacks
 from nexus_reimport.runner import notebook, sequence
@@ -61,6 +61,7 @@ def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
         preview, proposal = rollbacks.preview(settings, options.run, options.newer)
         undecided(preview.since, options.newer, options.run)
         _refuse_wrong(options.digest, proposal)
+        statements.refuse_unfit(settings, options.name, options.reason, sequence.NOTHING_STARTED)
         digest = options.digest or ("" if options.rehearsed else _asked(options, preview, proposal))
         if not digest and not options.rehearsed:
             return _waiting(settings, options, preview, proposal)
@@ -71,7 +72,7 @@ def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
             notebook.execute(new, ROLLBACK, _parameters(settings, options, digest, new.id))
         sequence.settle_doubt(new)
         rollbacks.finish(new)
-        return tell(sequence.close(new))
+        return tell(sequence.close(new, say))
 
 
 def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restored:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nexus_reimport import mapping as mappings
-from nexus_reimport import record, runbook, show
+from nexus_reimport import naming, record, runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
     DISK_FULL,
@@ -32,10 +32,10 @@ from nexus_reimport.errors import (
 from nexus_reimport.events import Event
 from nexus_reimport.interrupt import Interrupted
 from nexus_reimport.model import Proposal, Refusal, Scope
-from nexus_reimport.record import Run, Verdict, journal
+from nexus_reimport.record import Run, Verdict, journal, statements
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import opening, rollback
-from nexus_reimport.runbook.steps import TASKS
+from nexus_reimport.runbook.steps import SEAL, TASKS
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, VERIFY
@@ -128,18 +128,21 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
             raise StopError(
                 f"run {chosen.id} was not executed: there is nothing to finish",
                 where=f"environment {name}",
-                next=f"{_how_to_approve(chosen)}; or give it up: nexus-reimport seal {name}",
+                next=f"approve it: nexus-reimport status {name} says what that needs;"
+                f" or give it up: nexus-reimport seal {name}",
             )
-        return tell(close(chosen))
+        return tell(close(chosen, progress))
 
 
-def settle(name: str, run_id: str = "") -> Outcome:
+def settle(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
     """Ask the database whether a run in doubt was committed; it stays open."""
     settings = environments.load(name)
     with record.at_work(settings), window.left_on_error(settings):
         chosen = record.find(settings, run_id)
         if chosen.verdict() is Verdict.IN_DOUBT:
             runbook.reopen(name, chosen.id).settle()
+        elif progress:
+            progress(f"{name}: run {chosen.id} is not in doubt; the database was not asked")
         window.leave(settings)
         return tell(outcome(chosen))
 
@@ -230,6 +233,7 @@ def _ended(settings: Settings, what: str, fix: str = "", file: str = "") -> Outc
 def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     if consent.digest:
         run = _waiting(settings, consent.digest)
+        statements.refuse_unfit(settings, consent.given.name, consent.given.reason, NOTHING_STARTED)
         window.leave(settings)
         approval.refuse(_refusals(run))
     else:
@@ -238,7 +242,7 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
         run = opening.create(settings, kind, name=consent.given.name.strip())
         _execute(run, PREFLIGHT, say)
         if run.verdict() is not Verdict.WAITING or _refusals(run):
-            return close(run)
+            return close(run, say)
     digest = consent.digest or _asked(run, consent, say)
     if not digest and not consent.rehearsed:
         return outcome(run)
@@ -247,7 +251,7 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     settle_doubt(run)
     if run.verdict() is Verdict.COMMITTED_UNVERIFIED:
         _execute(run, VERIFY, say)
-    return close(run)
+    return close(run, say)
 
 
 def _require_set_up(settings: Settings, kind: Scope) -> None:
@@ -356,15 +360,17 @@ def settle_doubt(run: Run) -> None:
         run.journal(Event.UNSETTLED, what=error.what)
 
 
-def close(run: Run) -> Outcome:
+def close(run: Run, say: Say | None = None) -> Outcome:
     """The outcome of the run, which is sealed unless a person must decide first."""
     if run.verdict() in _STAYS_OPEN:
         window.leave(environments.load(run.environment))
         return outcome(run)
-    return _sealed(run)
+    return _sealed(run, say)
 
 
-def _sealed(run: Run, *, as_saved: bool = False) -> Outcome:
+def _sealed(run: Run, say: Say | None = None, *, as_saved: bool = False) -> Outcome:
+    if say:
+        say(f"{run.environment}: {naming.stage(SEAL)}")
     try:
         runbook.reopen(run.environment, run.id).seal(as_saved=as_saved)
     except (NotClean, NotSaved) as error:

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Protocol, runtime_checkable
 
 from nexus_reimport import naming
 from nexus_reimport.events import Event
-from nexus_reimport.record import Run
+from nexus_reimport.record import Run, moment
 from nexus_reimport.record.journal import Entry
 
-Say = Callable[[str], None]
 _PAUSE = 0.2
 _LONG = 2.0  # seconds, after which a stage's steps are told too
+_OFTEN = 10.0  # seconds between two lines about a stage's steps, where there is no bar
+_WIDTH = 20  # characters of a bar
+
+
+class Say(Protocol):
+    """Tells a person one line."""
+
+    def __call__(self, line: str, /) -> None: ...
+
+
+@runtime_checkable
+class Live(Protocol):
+    """Tells lines too, and below them what is so at this moment; "" takes that away."""
+
+    def now(self, text: str, /) -> bool:
+        """Show it; whether a person sees it."""
 
 
 @contextmanager
@@ -44,6 +61,8 @@ class _Teller:
         self._run, self._say_line, self._earlier = run, say, earlier
         self._seen = len(run.events())
         self._began: dict[str, float] = {}
+        self._stage, self._since = "", datetime.max.replace(tzinfo=UTC)
+        self._told_at, self._told = 0.0, ""
 
     def tell(self, done: threading.Event) -> None:
         """Say each new line, until ``done``, and then those that are left."""
@@ -53,17 +72,21 @@ class _Teller:
                 self._seen += 1
                 self._tell(entry)
             if last_look:
+                self._show("")
                 return
+            self._tell_moment()
 
     def _tell(self, entry: Entry) -> None:
         line = entry.line
         match entry.event:
             case Event.STARTED:
-                self._began[entry.stage] = time.monotonic()
+                self._began[entry.stage] = self._told_at = time.monotonic()
+                self._stage, self._since = entry.stage, entry.at
                 self._say(f"{naming.stage(entry.stage)}: begins{self._expected(entry.stage)}")
-            case Event.STEP if self._lasts(entry.stage) > _LONG:
+            case Event.STEP if self._lasts(entry.stage) > _LONG and not self._show(""):
                 self._say(f"{naming.stage(entry.stage)}: {entry.text('step')}")
             case Event.FINISHED | Event.FAILED:
+                self._stage = ""
                 took = self._lasts(entry.stage)
                 self._say(f"{naming.stage(entry.stage)}: {entry.event} ({took:,.1f} s)")
             case Event.WAITING:
@@ -71,6 +94,31 @@ class _Teller:
                 self._say(f"waiting for {line['of']}, held by {holder}")
             case Event.LET_GO:
                 self._say(f"{line['what']}; it is tried again")
+
+    def _tell_moment(self) -> None:
+        """Show at which step the stage is: as a bar, else as a line now and then."""
+        at = moment.read(self._run.private, self._stage, self._since) if self._stage else None
+        if at is None or self._lasts(self._stage) < _LONG:
+            self._show("")
+            return
+        step = f"{at.step} ({at.count})" if at.step and at.count else at.step
+        text = f"{naming.stage(self._stage)}: {step}" if step else naming.stage(self._stage)
+        if self._show(f"{self._bar(at)} {text}"):
+            return
+        if step != self._told and time.monotonic() - self._told_at >= _OFTEN:
+            self._told_at, self._told = time.monotonic(), step
+            self._say(f"{text}, {self._lasts(self._stage):,.0f} s so far")
+
+    def _bar(self, at: moment.Moment) -> str:
+        """How much of the stage is done, and how long it will still take, by the run before."""
+        lasts, took = self._lasts(self._stage), self._earlier.get(self._stage, 0.0)
+        part = lasts / took if took >= _LONG else at.done / at.total if at.total else 0.0
+        done = round(min(part, 1.0) * _WIDTH)
+        left = f", about {took - lasts:,.0f} s left" if took - lasts >= 1 else ""
+        return f"[{'#' * done}{'.' * (_WIDTH - done)}] {lasts:,.0f} s{left}"
+
+    def _show(self, text: str) -> bool:
+        return isinstance(self._say_line, Live) and self._say_line.now(text)
 
     def _expected(self, stage: str) -> str:
         """How long it took last time, where a person has to wait for it."""

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
+from nexus_reimport.progress import Listener, nobody
 from nexus_reimport.record.lock import RUNNER_VARIABLE
 
-Progress = Callable[[int, int], None]
+# Of tqdm: the step, the bar, how many of how many, how long it took and takes.
+_OF_KNOWN = "{desc} {bar} {n_fmt} of {total_fmt}, {elapsed} so far, about {remaining} left"
+_OF_UNKNOWN = "{desc} {bar} {elapsed} so far"
 
 
-def bar(label: str) -> Progress:
+def bar(label: str) -> Listener:
     """A bar in an interactive kernel; no bar under the runner, whose notebooks are kept."""
     if os.environ.get(RUNNER_VARIABLE):
-        return _no_bar
+        return nobody
     return _Bar(label).show
 
 
-def _no_bar(done: int, total: int) -> None:
-    """Show nothing."""
-
-
 class _Bar:
-    """One bar, opened at the first step and closed at the last one."""
+    """One bar with the name of the step, opened at the first step and closed at the last one."""
 
     def __init__(self, label: str) -> None:
         from tqdm.auto import tqdm
 
-        self._bar = tqdm(desc=label, total=0, leave=False, delay=0.5)
+        self._label = label
+        self._bar = tqdm(desc=label, total=1, leave=False, delay=0.5, bar_format=_OF_UNKNOWN)
 
-    def show(self, done: int, total: int) -> None:
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
-        if done >= total:
+    def show(self, done: int, total: int, step: str) -> None:
+        if total and done >= total:
+            self._bar.n = self._bar.total or 1  # else it counts as broken, and stays
             self._bar.close()
+            return
+        self._bar.bar_format = _OF_KNOWN if total else _OF_UNKNOWN
+        self._bar.n, self._bar.total = done, total or 1
+        if (widget := getattr(self._bar, "container", None)) is not None:
+            widget.children[1].max = self._bar.total  # tqdm sets it once
+        self._bar.set_description_str(f"{self._label}: {step}" if step else self._label)

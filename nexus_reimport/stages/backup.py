@@ -8,6 +8,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from nexus_reimport import progress
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
@@ -54,6 +55,7 @@ def take(
     # pg_dump refuses a newer server, and an older server cannot read a newer dump
     binaries = pg_tools.folder(server, target.binaries)
     dump = folder / DUMP
+    progress.tell(0, 0, "pg_dump")
     pg_tools.run(
         [
             binaries / "pg_dump",
@@ -246,6 +248,7 @@ def _csv(connection: Connection, schema: str, table: str, path: Path) -> int:
     command = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT (FORMAT csv, HEADER true)")
     # Of a step that was run before: a private file is only ever made, never written into.
     path.unlink(missing_ok=True)
+    progress.tell(0, 0, path.name)
     with (
         private.named(path),
         private.create(path) as file,

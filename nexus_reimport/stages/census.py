@@ -9,7 +9,7 @@ Source: Amazon S3 API Reference, "ListObjectsV2" and "Error responses".
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +18,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from nexus_reimport import settings, storage
+from nexus_reimport import progress, settings, storage
 from nexus_reimport.errors import StorageError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Census
 
-Progress = Callable[[int, int], None]
 COLUMNS = ("key", "size", "etag", "modified")
 Found = tuple[int, str, str]  # size, etag, time of the last change
 _STRANGE = (
@@ -31,9 +30,7 @@ _STRANGE = (
 )
 
 
-def take(
-    place: settings.S3, folder: Path, name: str = "census", progress: Progress | None = None
-) -> Census:
+def take(place: settings.S3, folder: Path, name: str = "census") -> Census:
     """Every object under the prefixes of ``place``: key, size, etag, time, in the order of keys.
 
     Folder markers (empty objects whose key ends with a slash) are not files and are left out. Some
@@ -50,8 +47,7 @@ def take(
         for prefix in place.prefixes:
             for page in _pages(client, place, prefix):
                 objects.update(page)
-                if progress:
-                    progress(len(objects), len(objects))
+                progress.tell(0, 0, f"{len(objects):,} files so far")
     with rowfile.writer(folder / f"{name}.parquet", COLUMNS) as out:
         for key in sorted(objects):  # prefixes may overlap, and come in any order
             size, etag, modified = objects[key]

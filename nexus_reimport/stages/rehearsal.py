@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nexus_reimport import checks
+from nexus_reimport import checks, progress
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event, Journal
 from nexus_reimport.model import Applied, Backup, Ground, Rehearsal, Report, Undone
@@ -32,7 +32,6 @@ STAGE = "rehearsal"
 STEPS = 7
 WHERE = "rehearsal, before anything real was written"
 COPY_DROPPED = "the real database was only read; the copy was dropped"
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +53,16 @@ class _Clock:
     """Journals and times the steps."""
 
     journal: Journal
-    progress: Progress | None
+    steps: progress.Steps = field(default_factory=lambda: progress.Steps(STEPS))
     times: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         self.journal(Event.STEP, stage=STAGE, step=name)
         began = time.monotonic()
-        yield
+        with self.steps.step(name):
+            yield
         self.times[name] = time.monotonic() - began
-        if self.progress:
-            self.progress(len(self.times), STEPS)
 
 
 def why_not(server: Postgres, backup: Backup) -> str:
@@ -109,7 +107,6 @@ def on_a_copy(
     acts: Acts,
     *,
     journal: Journal,
-    progress: Progress | None = None,
 ) -> Rehearsal:
     """Restore, compare, apply, verify, undo, compare, apply again; the copy is dropped.
 
@@ -119,7 +116,7 @@ def on_a_copy(
         TargetError: the dump cannot be restored, or the connection was lost. In both cases the
             real database was only read.
     """
-    clock, began = _Clock(journal, progress), time.monotonic()
+    clock, began = _Clock(journal), time.monotonic()
     with scratch.created(server, backup.shape, register) as copy:
         with clock.step("restore"):
             acts.restore(copy.place)

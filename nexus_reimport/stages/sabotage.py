@@ -25,7 +25,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from nexus_reimport import wording
+from nexus_reimport import naming, progress, wording
 from nexus_reimport.checks import bucket
 from nexus_reimport.checks.memo import Memo
 from nexus_reimport.errors import StopError
@@ -62,7 +62,6 @@ from nexus_reimport.settings import Postgres
 FOLDER = "self_test"
 FIRST = "first"  # in it: what was read when nothing was corrupted
 STATE = "the real database was only read; the copy has been dropped"
-Progress = Callable[[int, int], None]
 # With all 2,842 patients it takes eleven minutes, with so many less than two.
 PATIENTS = 250
 
@@ -117,9 +116,7 @@ class Given:
     patients: int = PATIENTS
 
 
-def run(
-    given: Given, kinds: Sequence[Kind], acts: Acts, progress: Progress | None = None
-) -> SelfTest:
+def run(given: Given, kinds: Sequence[Kind], acts: Acts) -> SelfTest:
     """The table of ``kinds`` against the verification.
 
     Raises:
@@ -127,21 +124,24 @@ def run(
         TargetError: no copy could be made, or the server went away. The real database was only
             read.
     """
-    began, trials = time.monotonic(), []
+    began, trials, steps = time.monotonic(), [], progress.Steps(len(kinds) + 4)
     with (
         _folder(given.intake.folder) as folder,
         scratch.created(given.server, given.backup.shape, given.register) as copy,
     ):
-        acts.restore(copy.place)
-        given, part = _on_copy(given, copy, folder, acts)
-        applied = acts.apply(copy, given.intake, given.plan)
+        with steps.step("restore a copy"):
+            acts.restore(copy.place)
+            given, part = _on_copy(given, copy, folder, acts)
+        with steps.step("apply the plan to it"):
+            applied = acts.apply(copy, given.intake, given.plan)
         with connected(copy.place) as connection:
-            bench = _Bench(connection, given, acts, applied.after)
-            for number, kind in enumerate(kinds, 1):
-                trials.append(bench.trial(kind))
-                if progress:
-                    progress(number, len(kinds))
-            bench.require_clean()
+            with steps.step("verify it as it is"):
+                bench = _Bench(connection, given, acts, applied.after)
+            for kind in kinds:
+                with steps.step(naming.words(kind.name)):
+                    trials.append(bench.trial(kind))
+            with steps.step("verify it again"):
+                bench.require_clean()
     return SelfTest(
         environment=given.environment,
         run=given.run,

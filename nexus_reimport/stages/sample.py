@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -20,12 +20,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nexus_reimport import settings, storage
+from nexus_reimport import progress, settings, storage
 from nexus_reimport.errors import StorageError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Census, Sample
 
-Progress = Callable[[int, int], None]
 COLUMNS = ("key", "size", "etag", "version", "content_type", "headers", "sha256")
 # What S3 keeps beside the bytes, and gives a browser with them: it decides how a file is shown.
 _HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "Metadata")
@@ -53,8 +52,6 @@ def take(
     keys: Iterable[str],
     folder: Path,
     name: str = "sample",
-    *,
-    progress: Progress | None = None,
 ) -> Sample:
     """Each object of ``keys`` read in full: size, etag, version, type, hashes of headers and bytes.
 
@@ -70,8 +67,7 @@ def take(
         with ThreadPoolExecutor(_READERS) as readers:
             for row in readers.map(partial(_read, client, place.bucket), wanted):
                 rows.append(row)
-                if progress:
-                    progress(len(rows), len(wanted))
+                progress.tell(len(rows), len(wanted), "files")
     except ClientError as error:
         raise storage.refused(error, place, "to let us read an object") from None
     except (BotoCoreError, OSError) as error:

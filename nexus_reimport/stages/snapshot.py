@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from nexus_reimport import convert, forms, ids
+from nexus_reimport import convert, forms, ids, naming, progress
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.filemaker import Field, Page, ReadRequest, dates, suggest
 from nexus_reimport.filemaker.channels import Channels, TableSource
@@ -24,7 +24,6 @@ from nexus_reimport.model import KEY, ChannelUse, Cleaned, Extract, FieldFound, 
 from nexus_reimport.settings import Channel
 from nexus_reimport.text import JOINT, clean, find
 
-Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
 
@@ -35,7 +34,6 @@ def take(
     *,
     sources: Collection[str] = (),
     page: int = 0,
-    progress: Progress | None = None,
 ) -> Snapshot:
     """Every source of the mapping (or only those in ``sources``), read at one time.
 
@@ -55,7 +53,7 @@ def take(
         fields = _fields(chosen, places, metadata)
         # Counted here and again at the end: what comes or goes in between shows.
         counts = pool(lambda name: places[name].source.count(places[name].table), chosen)
-        done = _Counter(sum(counts.values()), progress)
+        done = _Counter(counts)
 
         cleaned: dict[str, list[tuple[str, str, str]]] = {}
         tasks = {
@@ -66,7 +64,8 @@ def take(
         size = page or channels.place.page
 
         def extract(name: str) -> Extract:
-            taken, cleaned[name] = _extract(tasks[name], counts[name], folder, size, done)
+            with done.reading(name):
+                taken, cleaned[name] = _extract(tasks[name], counts[name], folder, size, done)
             return taken
 
         # the largest tables first, so that no thread waits for one of them at the end
@@ -186,10 +185,11 @@ class _Stopped(Exception):
 
 
 class _Counter:
-    """Adds up the rows of all threads and reports progress, which need not be exact."""
+    """Adds up the rows of all threads and tells how many there are, which need not be exact."""
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self._done, self._total, self._progress = 0, total, progress
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        self._done, self._total, self._listener = 0, sum(counts.values()), progress.listener()
+        self._reading: list[str] = []
         self._stopped = False
 
     def stop(self) -> None:
@@ -200,8 +200,20 @@ class _Counter:
         if self._stopped:
             raise _Stopped
         self._done += rows
-        if self._progress:
-            self._progress(self._done, self._total)
+        self._tell()
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """While a thread reads this source."""
+        self._reading.append(name)
+        self._tell()
+        try:
+            yield
+        finally:
+            self._reading.remove(name)
+
+    def _tell(self) -> None:
+        self._listener(self._done, self._total, ", ".join(map(naming.rows, self._reading)))
 
 
 def _fields(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from nexus_reimport import naming, progress
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import FieldMapping
@@ -58,6 +59,7 @@ def read(
     """
     obstacles.refuse_hidden_rows(connection)  # every count and fingerprint below would be wrong
     catalog = catalogs.read(connection, mapping.schema_name)
+    progress.tell(0, 0, "schema and rights")
     # Before anything names a table: PostgreSQL would tell no more than the first that is missing.
     fit.check(connection, mapping, catalog)
     types = catalogs.content_types(connection, mapping)
@@ -65,6 +67,7 @@ def read(
     known = references.declared(database)
     described = schema.describe(connection, mapping)
     filled, unused = defaults.read(database)
+    progress.tell(0, 0, "references")
     scanned, hits = references.unexplained(database, known)
     own, others = _protected(database), row_hashes.elsewhere(connection, mapping)
     hashes, prints = row_hashes.dump(connection, (*own, *others), folder / "protected.parquet")
@@ -82,10 +85,7 @@ def read(
             *_missing_rights(connection, mapping, task),
         ),
         scanned_columns=scanned,
-        rows={
-            n: tables.dump(database, catalog.tables[e.table], folder / f"before_{n}.parquet")
-            for n, e in mapping.entities.items()
-        },
+        rows={n: _rows(database, n, folder / f"before_{n}.parquet") for n in mapping.entities},
         attachment_rows={
             n: links.dump_attachment(database, a, folder / f"attached_{n}.parquet")
             for n, a in mapping.attachments.items()
@@ -114,6 +114,12 @@ def read(
     )
 
 
+def _rows(database: Database, entity: str, path: Path) -> RowFile:
+    progress.tell(0, 0, naming.rows(entity))
+    table = database.mapping.entities[entity].table
+    return tables.dump(database, database.catalog.tables[table], path)
+
+
 def _protected(database: Database) -> tuple[Hashed, ...]:
     """The application's tables that nothing of a run is for, linking tables aside."""
     mapping, linking = database.mapping, database.mapping.linking_tables()
@@ -127,6 +133,7 @@ def _protected(database: Database) -> tuple[Hashed, ...]:
 
 def _state(database: Database, table: Table, prints: Mapping[str, Fingerprint]) -> TableState:
     _, role, left_out = tables.fingerprinted(database.mapping, table)
+    progress.tell(0, 0, table.name)
     # A table that was hashed row by row is not read a second time.
     fingerprint = prints.get(table.name) or tables.fingerprint_of(database, table)
     return TableState(table.name, role, fingerprint.rows, fingerprint, left_out, table.primary_key)

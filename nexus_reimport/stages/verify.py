@@ -9,7 +9,7 @@ from datetime import date
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from nexus_reimport import application, checks
+from nexus_reimport import application, checks, naming, progress
 from nexus_reimport.checks import bucket
 from nexus_reimport.checks.after import After, Claim
 from nexus_reimport.checks.memo import Memo
@@ -48,8 +48,21 @@ from nexus_reimport.nexus.tables import Role
 from nexus_reimport.settings import ApplicationAccess, Postgres, Settings
 
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
-STEPS = 14
+_PARTS = {  # what is read -> as people call it
+    "now": "rows",
+    "attachments": "documents and images",
+    "states": "links of documents and images",
+    "linking": "linking tables",
+    "fingerprints": "tables that nothing was written to",
+    "hashes": "their rows",
+    "own": "undo data and our own tables",
+    "schema_changes": "schema",
+    "positions": "sequences",
+    "answers": "what Nexus asks its database",
+    "shown": "what the screens show",
+    "next_keys": "next keys",
+}
+_AFTERWARDS = ("files in S3", "files in S3, in full", "Nexus's API", "checks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +112,6 @@ def run(
     *,
     today: date,
     copy: Copy | None = None,
-    progress: Progress | None = None,
 ) -> Report:
     """The report of every check after, on a fresh connection.
 
@@ -110,13 +122,14 @@ def run(
         TargetError, StorageError: the database or S3 did not answer. The data is committed; run
             again.
     """
-    after = gather(settings, expected, storage, copy=copy, progress=progress)
+    steps = progress.Steps(len(_PARTS) + len(_AFTERWARDS))
+    after = gather(settings, expected, storage, copy=copy, steps=steps)
     only_links = expected.plan.scope is Scope.RELINK
     subject = checks.Remembered(after, copy.memo) if copy and copy.memo else after
-    report = checks.run(subject, settings.waivers, today=today, only_links=only_links, goes_on=True)
-    if progress:
-        progress(STEPS, STEPS)
-    return report
+    with steps.step(_AFTERWARDS[-1]):
+        return checks.run(
+            subject, settings.waivers, today=today, only_links=only_links, goes_on=True
+        )
 
 
 def gather(
@@ -125,22 +138,26 @@ def gather(
     storage: Storage,
     *,
     copy: Copy | None = None,
-    progress: Progress | None = None,
+    steps: progress.Steps | None = None,
 ) -> After:
-    """What the checks after look at, read afresh."""
+    """What the checks after look at, read afresh; ``steps`` tells each part."""
+    steps = steps or progress.Steps(len(_PARTS) + len(_AFTERWARDS))
+    listed, read, asked, _ = _AFTERWARDS
     with _opened(settings, copy) as connection:
         session.set_for_transaction(connection)  # the settings of the transaction that wrote
         asks_api = settings.application if copy is None else None
         reader = _Reader(connection, expected, asks_api, copy)
-        for number, part in enumerate(reader.parts(), 1):
-            reader.read(part)
-            if progress:
-                progress(number, STEPS)
+        for part in reader.parts():
+            with steps.step(_PARTS[part]):
+                reader.read(part)
     # S3 takes long: by now the database's snapshot is not held any more.
-    readings = {**reader.found, "census_now": storage.list(), "sample_now": storage.read()}
-    readings["api"] = _ask_api(settings, readings["shown"])
-    if progress:
-        progress(STEPS - 1, STEPS)
+    readings = dict(reader.found)
+    with steps.step(listed):
+        readings["census_now"] = storage.list()
+    with steps.step(read):
+        readings["sample_now"] = storage.read()
+    with steps.step(asked):
+        readings["api"] = _ask_api(settings, readings["shown"])
     named = copy.memo.of(_named, expected) if copy and copy.memo else _named(expected)
     known = expected.intake, expected.plan, expected.census, expected.claim, named
     return After(*known, sample=expected.sample, **readings)
@@ -234,6 +251,7 @@ class _Reader:
         }
 
     def _read(self, what: str, read: Callable[[], T]) -> T | Unread:
+        progress.tell(0, 0, naming.rows(what))
         return readings.tolerant(self._connection, what, read)
 
     def _once(self, key: str, tables: Collection[str], read: Callable[[], T]) -> T:

@@ -12,8 +12,9 @@ import pytest
 from nexus_reimport import runbook, runner
 from nexus_reimport.errors import SettingsError, StopError
 from nexus_reimport.model import Approval, LineState, Proposal, SignOff
-from nexus_reimport.record import signatures
+from nexus_reimport.record import closing, signatures
 from nexus_reimport.runbook import Runbook
+from nexus_reimport.runner.outcome import Outcome
 from support.clinic import Clinic
 
 DEV = "sandbox-dev"
@@ -38,6 +39,59 @@ def test_words_that_name_a_patient_are_not_signed_and_a_signer_may_be_called_lik
             assert last not in str(refused.value)
     assert last not in (register / "journal.jsonl").read_text()
     runner.sign(DEV, "S7", f"{first} {last}", f"told by me, {last}")
+
+
+def test_an_approval_that_names_a_patient_is_refused_before_anything_is_written(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    first, last, born, phone = clinic.rows(
+        "SELECT first_name, last_name, dob::text,"
+        " substring(contact_json::text from '[+0][0-9 ]{9,14}[0-9]') AS phone"
+        " FROM patients WHERE length(first_name) > 5 AND length(last_name) > 5"
+        " AND dob IS NOT NULL AND contact_json::text ~ '[+0][0-9 ]{9,14}[0-9]'"
+        " ORDER BY id LIMIT 1"
+    )[0]
+    digest, before = book.run.load(Proposal).digest, len(book.run.events())
+    for name, reason in (
+        ("A. Person", f"{first} {last} waits for it"),
+        ("A. Person", f"the one born {born}"),
+        (f"call {phone}", "agreed"),
+    ):
+        for approve in (
+            lambda n, r: book.approve(digest, name=n, reason=r),
+            lambda n, r: runner.run([DEV], approve=runner.GivenApproval(digest, n, r)),
+        ):
+            with pytest.raises(SettingsError, match="name or reason of the approval") as refused:
+                told(approve(name, reason))
+            assert last not in str(refused.value)
+    assert len(book.run.events()) == before
+    book.approve(digest, name=f"{first} {last}", reason=f"agreed by me, {last}")
+    closing.require_clean(book.settings, book.run)  # who is called like a patient may approve
+
+
+def told(given: Approval | list[Outcome]) -> None:
+    """The error of an approval: the runner gives it as an outcome."""
+    if isinstance(given, list):
+        assert given[0].exit_code == SettingsError.exit_code
+        raise SettingsError(given[0].error)
+
+
+def test_a_waiver_whose_reason_names_a_patient_begins_no_run(
+    clinic: Clinic, reopened: Reopened
+) -> None:
+    last, first = clinic.rows(
+        "SELECT last_name, first_name FROM patients WHERE length(first_name) > 5"
+        " AND length(last_name) > 5 ORDER BY id LIMIT 1"
+    )[0]
+    book = reopened(
+        '[[waivers]]\ncheck = "documents_carry_an_export_date"\nat_most = 1\n'
+        f'reason = "{first} {last} has none"\nwho = "A. Person"\nuntil = 2099-12-31\n'
+    )
+    for act in (book.check_before, lambda: runbook.begin(DEV)):
+        with pytest.raises(SettingsError, match="the reason of the waiver for doc") as no:
+            act()
+        assert last not in str(no.value)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nexus_reimport import runbook
+from nexus_reimport.progress import heard_by
 from nexus_reimport.runbook import rollback
 
 
@@ -30,16 +31,17 @@ def main(
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
 
-    def halt(done: int, _: int) -> None:
-        if done == step:
+    def halt(done: int, _: int, begun: str) -> None:
+        if done == step and not begun:
             marker.write_text("here")
             end = time.monotonic() + 120
             while time.monotonic() < end and not Path(f"{marker}.go").exists():
                 time.sleep(0.05)
 
-    if what == "undo":
-        rollback.begin(environment, run, bar=lambda _: halt).undo()
-    elif what == "rehearse":
-        runbook.resume(environment, run, lambda _: halt).rehearse()
-    else:
-        runbook.resume(environment, run, lambda _: halt).apply()
+    with heard_by(halt):
+        if what == "undo":
+            rollback.begin(environment, run).undo()
+        elif what == "rehearse":
+            runbook.resume(environment, run).rehearse()
+        else:
+            runbook.resume(environment, run).apply()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from nexus_reimport import progress
 from nexus_reimport.events import Event
-from nexus_reimport.record import Run, journal
+from nexus_reimport.record import Run, journal, moment
 from nexus_reimport.runner import watch
 from nexus_reimport.runner.watch import watching
 
@@ -46,6 +48,45 @@ def test_the_steps_of_a_stage_are_told_once_a_person_waits_for_it(
         run.journal(Event.STARTED, stage="apply")
         run.journal(Event.STEP, stage="apply", step="insert")
     assert said[-1] == "dev: reimport: insert"
+
+
+class Screen:
+    """A terminal: the lines that were told, and what stood in its last line."""
+
+    def __init__(self, *, has_bar: bool) -> None:
+        self.lines: list[str] = []
+        self.bars: list[str] = []
+        self._has_bar = has_bar
+
+    def __call__(self, line: str) -> None:
+        self.lines.append(line)
+
+    def now(self, text: str) -> bool:
+        self.bars.append(text)
+        return self._has_bar
+
+
+@pytest.mark.parametrize("has_bar", [True, False])
+def test_a_long_stage_shows_its_step_as_a_bar_or_as_a_line_now_and_then(
+    run: Run, monkeypatch: pytest.MonkeyPatch, *, has_bar: bool
+) -> None:
+    monkeypatch.setattr(watch, "_LONG", 0.0)
+    monkeypatch.setattr(watch, "_OFTEN", 0.3)
+    screen = Screen(has_bar=has_bar)
+    run.private.mkdir()
+    with watching(run, screen, {"rehearsal": 60.0}):
+        run.journal(Event.STARTED, stage="rehearsal")
+        with moment.shown(run.private, "rehearsal", progress.nobody):
+            progress.tell(3, 7, "apply: insert")
+            time.sleep(1.5)
+        run.journal(Event.FINISHED, stage="rehearsal")
+    bars = [bar for bar in screen.bars if bar]
+    assert bars, "it was asked for in any case"
+    assert bars[-1].endswith("rehearsal: apply: insert (4 of 7)")
+    assert "s left" in bars[-1]
+    assert screen.bars[-1] == "", "it is taken away"
+    lines = [line for line in screen.lines if "apply: insert" in line]
+    assert len(lines) == (0 if has_bar else 1), "each step once"
 
 
 def test_the_seconds_of_a_stage_are_those_of_all_its_attempts(run: Run) -> None:

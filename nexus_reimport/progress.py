@@ -1,0 +1,71 @@
+"""How far a stage is: whatever is at work tells it, whoever waits hears it, nobody between them.
+
+A stage tells its steps (a table, an entity, a check), often from deep within. What it tells goes to
+the listener of the context, so that no function passes it on. A step may have steps of its own:
+they are told as a part of its name, and the outermost ones are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+# How many are done, of how many (0: not known), and the name of what is at work now.
+Listener = Callable[[int, int, str], None]
+
+
+def nobody(done: int, total: int, step: str) -> None:
+    """Hears nothing."""
+
+
+_LISTENER: ContextVar[Listener] = ContextVar("listener", default=nobody)
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """What is told within the block goes to ``listener``; threads within it are not heard."""
+    before = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(before)
+
+
+def tell(done: int, total: int, step: str = "") -> None:
+    """Tell how far the work is."""
+    _LISTENER.get()(done, total, step)
+
+
+def listener() -> Listener:
+    """Who hears what is told here: for threads, which have a context of their own."""
+    return _LISTENER.get()
+
+
+class Steps:
+    """The steps of one piece of work, told as each begins."""
+
+    def __init__(self, total: int) -> None:
+        self._done, self._total, self._listener = 0, total, listener()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A step, which may have steps of its own; its end is told without a name."""
+        self.begin(name)
+        done = self._done - 1
+        with heard_by(lambda _, __, inner: self._tell(done, _within(name, inner))):
+            yield
+        self._tell(self._done, "")
+
+    def begin(self, name: str) -> None:
+        """Tell that a step begins, and that the one before it has ended."""
+        self._tell(self._done, name)
+        self._done += 1
+
+    def _tell(self, done: int, step: str) -> None:
+        self._listener(min(done, self._total), self._total, step)
+
+
+def _within(name: str, inner: str) -> str:
+    """``apply: insert``: what is within that again would be more than a person reads."""
+    return f"{name}: {inner.partition(': ')[0]}" if inner else name

@@ -1,0 +1,81 @@
+"""What people say for the record, their name and their words: whether it may stand there.
+
+A record is kept for years and shown to many. So nothing of a patient may come into it by what a
+person types: that is told while the command can be typed again, and not at the seal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nexus_reimport.errors import NOTHING_WRITTEN, SettingsError
+from nexus_reimport.record import closing
+from nexus_reimport.settings import Settings, Waiver
+from nexus_reimport.settings.credentials import suspected
+
+NAME, TEXT = 100, 1_000  # characters at most
+
+
+def tidy(given: str) -> str:
+    """A text in one line, with one blank between its words."""
+    return " ".join(given.split())
+
+
+def problem(text: str, longest: int) -> str:
+    """Why ``text`` cannot stand in a record, by its form alone; "" where it can."""
+    if len(text) > longest:
+        return f"has {len(text):,} characters; {longest:,} are the most"
+    if not text.isprintable():
+        return "has characters that cannot be shown"
+    if suspected(text):
+        return "looks like a login or a token, and it is recorded and shown"
+    return ""
+
+
+def refuse_unfit(settings: Settings, name: str, reason: str, state: str = NOTHING_WRITTEN) -> None:
+    """Stop if the name, or the reason, of somebody who approves cannot stand in a record.
+
+    Raises:
+        SettingsError: it is too long, cannot be shown, holds a secret, or identifies a patient.
+            ``state`` is left.
+    """
+    for what, text, longest in (("name", tidy(name), NAME), ("reason", tidy(reason), TEXT)):
+        if why := problem(text, longest):
+            raise SettingsError(
+                f"the {what} of the approval {why}",
+                where=f"environment {settings.name}",
+                state=state,
+                next="give your own name, and say in short why you approve",
+            )
+    refuse_patient(settings, "name or reason of the approval", name, reason, state=state)
+
+
+def refuse_patient(
+    settings: Settings, what: str, name: str, text: str, *, state: str = NOTHING_WRITTEN
+) -> None:
+    """Stop if ``text``, written by the person called ``name``, identifies a patient.
+
+    People may be called as patients are; nobody is called as a number, or as a date.
+
+    Raises:
+        SettingsError: it does, by what the newest run has read. ``state`` is left.
+    """
+    if closing.names_a_person(settings, (tidy(text),), signer=tidy(name)):
+        raise SettingsError(
+            f"{what} identifies a patient, and nothing of a patient may stand in a record",
+            where=f"environment {settings.name}",
+            state=state,
+            next="say it without the name or number; write a FileMaker id where it must be told."
+            f' Is it a word for something else: add labels = ["..."] to {settings.name}.toml',
+        )
+
+
+def refuse_waivers(settings: Settings, waivers: Iterable[Waiver]) -> None:
+    """Stop if the reason of a waiver identifies a patient: each report repeats it.
+
+    Raises:
+        SettingsError: it does, by what the newest run has read. Nothing was written to Nexus.
+    """
+    for waiver in waivers:
+        what = f"the reason of the waiver for {waiver.check}"
+        refuse_patient(settings, what, waiver.who, waiver.reason)

@@ -1,0 +1,106 @@
+"""How far a stage is: told from deep within, heard by whoever waits, in this process or another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport import progress
+from nexus_reimport.progress import Steps, heard_by, tell
+from nexus_reimport.record import moment
+
+Heard = list[tuple[int, int, str]]
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return []
+
+
+def hearing(heard: Heard) -> progress.Listener:
+    return lambda done, total, step: heard.append((done, total, step))
+
+
+def test_steps_are_told_as_they_begin_and_inner_ones_are_a_part_of_their_name(
+    heard: Heard,
+) -> None:
+    with heard_by(hearing(heard)):
+        steps = Steps(2)
+        with steps.step("apply"):
+            inner = Steps(9)
+            inner.begin("insert")
+            with inner.step("checks"):
+                tell(3, 85, "every patient is there")
+        steps.begin("verify")
+    assert heard == [
+        (0, 2, "apply"),
+        (0, 2, "apply: insert"),
+        (0, 2, "apply: checks"),
+        (0, 2, "apply: checks"),
+        (0, 2, "apply"),
+        (1, 2, ""),
+        (1, 2, "verify"),
+    ]
+    tell(1, 1, "nobody hears it")
+    assert len(heard) == 7
+
+
+def test_what_a_thread_tells_is_heard_where_it_was_given_the_listener(heard: Heard) -> None:
+    with heard_by(hearing(heard)):
+        outer = progress.listener()
+        for work in (lambda: tell(1, 2, "lost"), lambda: outer(1, 2, "notes")):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+    assert heard == [(1, 2, "notes")]
+
+
+def until(is_so: Callable[[], object], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_the_moment_of_a_stage_is_kept_for_others_while_it_lasts_and_no_longer(
+    tmp_path: Path, heard: Heard
+) -> None:
+    began = datetime.now(UTC)
+    outer: Heard = []
+    with heard_by(hearing(outer)), moment.shown(tmp_path, "rehearsal", hearing(heard)):
+        assert moment.read(tmp_path, "rehearsal", began) is None
+        tell(2, 7, "apply: insert")
+        until(lambda: moment.read(tmp_path, "rehearsal", began))
+        seen = moment.read(tmp_path, "rehearsal", began)
+        assert seen is not None
+        assert (seen.step, seen.count) == ("apply: insert", "3 of 7")
+        assert moment.read(tmp_path, "plan", began) is None, "another stage"
+        later = datetime.now(UTC) + timedelta(seconds=1)
+        assert moment.read(tmp_path, "rehearsal", later) is None, "it was killed before"
+        until(lambda: heard)
+    assert heard[0] == (2, 7, "apply: insert")
+    assert heard[-1] == (1, 1, ""), "the bar is closed"
+    assert outer == [(2, 7, "apply: insert")]
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_passes_at_once_costs_no_write(tmp_path: Path, heard: Heard) -> None:
+    with moment.shown(tmp_path, "checks", hearing(heard)):
+        for number in range(10_000):
+            tell(number, 10_000, f"check {number}")
+    assert len(heard) < 10
+
+
+def test_a_moment_that_cannot_be_read_or_kept_disturbs_nobody(tmp_path: Path, heard: Heard) -> None:
+    (tmp_path / moment.FILE).write_text('{"stage": "plan"')
+    assert moment.read(tmp_path, "plan", datetime.min.replace(tzinfo=UTC)) is None
+    gone = tmp_path / "gone"
+    with moment.shown(gone, "plan", hearing(heard)):
+        tell(1, 2, "notes")
+        until(lambda: heard)
+    assert not gone.exists()
