@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time as clock
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from nexus_reimport.planning import manual
 from nexus_reimport.planning.manual import ByHandSheet, SheetRow
 from nexus_reimport.planning.manual.sheet import _labels
 from support.exported_files import _strict
+from support.other_programs import as_excel, as_libreoffice, rewritten, since_1904
 from support.values_of_lists import GUARDED, PLAIN
 
 SECRET = "Quillfeather"
@@ -264,6 +268,92 @@ def test_columns_may_be_moved_added_and_hidden_and_lines_filtered(tmp_path: Path
     book.save(path)
     with pytest.raises(StopError, match="sheet sites: several columns are called Site"):
         manual.read(path, [one])
+
+
+FILLED = {("c", "clinic_id"): "1", ("c", "seen_on"): "2026-01-31", ("a", "remark"): "12"}
+
+
+def of_inline(content: bytes) -> bytes:
+    """As openpyxl's other way of writing, and some programs of the web, save it."""
+    return content
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        of_inline,
+        as_excel,
+        partial(as_excel, in_runs=True),
+        as_libreoffice,
+        since_1904,
+        lambda content: as_libreoffice(as_excel(content)),
+    ],
+)
+def test_what_was_filled_in_is_read_whatever_program_has_saved_it(
+    tmp_path: Path, saved: Callable[[bytes], bytes]
+) -> None:
+    path = of_plan_dates(tmp_path)
+
+    def filled(name: str, part: str) -> str:
+        """The cells as a program writes them where a person has chosen, typed, or typed a day."""
+        if name != "xl/worksheets/sheet2.xml":
+            return part
+        text = '<c r="{}" t="inlineStr"><is><t>{}</t></is></c>'
+        part = re.sub(r'<c r="E2"[^>]*/>', text.format("E2", "North"), part)
+        part = re.sub(r'<c r="F2"[^>]*/>', '<c r="F2" s="9" t="n"><v>46053</v></c>', part)
+        return re.sub(r'<c r="G4"[^>]*/>', text.format("G4", "12"), part)
+
+    path.write_bytes(saved(rewritten(path.read_bytes(), filled)))
+    cells = manual.read(path, [booked()]).cells
+    assert {(k, c): cell.value for (_, k, c), cell in cells.items() if not cell.untouched} == FILLED
+
+
+def test_a_workbook_that_was_sorted_filtered_and_put_in_another_order_is_the_same(
+    tmp_path: Path,
+) -> None:
+    path = of_plan_dates(tmp_path)
+    book = load_workbook(path)
+    sheet = book["plan dates"]
+    sheet["E2"], sheet["F2"], sheet["G4"] = "North", date(2026, 1, 31), "12"
+    lines = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=2)]
+    for number, line in enumerate(reversed(lines), 2):
+        for column, value in enumerate(line, 1):
+            sheet.cell(number, column).value = value
+    sheet.auto_filter.add_filter_column(2, ["Winter"])
+    sheet.auto_filter.add_sort_condition("B2:B4")
+    book.move_sheet("plan dates", 1)
+    book.save(path)
+    load_workbook(path).save(path)  # and by another one again
+    cells = manual.read(path, [booked()]).cells
+    assert {(k, c): cell.value for (_, k, c), cell in cells.items() if not cell.untouched} == FILLED
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem"),
+    [
+        ('<c r="F2" t="n"><v>46053</v></c>', "is not a date"),
+        ('<c r="F2" t="b"><v>1</v></c>', "is yes or no"),
+        ('<c r="F2" t="e"><v>#NAME?</v></c>', "is an error"),
+        ('<c r="F2" s="9"><f>TODAY()</f><v>46053</v></c>', "is a formula"),
+        ('<c r="F2" t="str"><f>A1</f><v>2026-01-31</v></c>', "is a formula"),
+    ],
+)
+def test_a_cell_of_another_kind_is_refused_by_its_line(
+    tmp_path: Path, cell: str, problem: str
+) -> None:
+    path = of_plan_dates(tmp_path)
+    filled = re.compile(r'<c r="F2"[^>]*/>')
+    path.write_bytes(rewritten(path.read_bytes(), lambda _, part: filled.sub(cell, part)))
+    with pytest.raises(StopError, match=f"sheet plan dates, line 2: Seen on: {problem}"):
+        manual.read(path, [booked()])
+
+
+def test_a_day_as_iso_text_of_the_standard_is_a_day(tmp_path: Path) -> None:
+    path = of_plan_dates(tmp_path)
+    cell, day = re.compile(r'<c r="F2"[^>]*/>'), '<c r="F2" t="d"><v>2026-01-31T00:00:00</v></c>'
+    path.write_bytes(rewritten(path.read_bytes(), lambda _, part: cell.sub(day, part)))
+    cells = manual.read(path, [booked()]).cells
+    assert cells["plan_dates", "c", "seen_on"].value == "2026-01-31"
 
 
 def test_a_strict_workbook_is_taken_back_too(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def _lay_out(
     for number, column in enumerate(kind.columns, first):
         if (kind.name, column) in places and last > 1:
             letter = _letter(number)
-            allowed = DataValidation("list", f"={places[kind.name, column]}", allow_blank=True)
+            allowed = DataValidation("list", places[kind.name, column], allow_blank=True)
             allowed.error, allowed.showErrorMessage = "Choose a value from the list.", True
             allowed.add(f"{letter}2:{letter}{last}")
             sheet.add_data_validation(allowed)
