@@ -43,6 +43,7 @@ class ReimportError(Exception):
     """The root: what, where, state and next, for the engineer on duty."""
 
     exit_code = 3  # of the command, so that a script can tell the kinds apart
+    title = "Failed"  # above the lines, where a page shows them
 
     def __init__(
         self,
@@ -127,34 +128,41 @@ class SettingsError(ReimportError):
     """An environment file, a secret or a parameter is missing or wrong."""
 
     exit_code = 2
+    title = "A setting must be corrected"
 
 
 class MappingError(ReimportError):
     """The mapping contradicts itself, or does not fit the live schema or FileMaker."""
 
     exit_code = 2
+    title = "The mapping must be corrected"
 
 
 class SourceError(ReimportError):
     """FileMaker could not be reached, or the records that arrived are incomplete."""
+
+    title = "FileMaker could not be read"
 
 
 class SourceRefused(SourceError):
     """FileMaker's account may not read something that the run needs."""
 
     exit_code = 2
+    title = "FileMaker refused us"
 
 
 class TargetError(ReimportError):
     """PostgreSQL refused a statement. Holds SQLSTATE and names, never a value."""
 
     sqlstate = ""  # of PostgreSQL's answer, if there was one
+    title = "PostgreSQL could not be used"
 
 
 class Busy(TargetError):
     """Another run or session holds a lock that the run needs."""
 
     exit_code = 1
+    title = "Something else is at work"
 
 
 class LockConflict(Busy):
@@ -165,6 +173,7 @@ class TargetRefused(TargetError):
     """PostgreSQL let nobody in: a wrong password or role, or no such database."""
 
     exit_code = 2
+    title = "PostgreSQL refused us"
 
 
 class Denied(TargetRefused):
@@ -175,60 +184,78 @@ class InDoubt(TargetError):
     """The connection was lost while COMMIT was on its way."""
 
     exit_code = 5
+    title = "In doubt: whether the run was committed is not known yet"
 
 
 class StorageError(ReimportError):
     """S3 could not be reached, or failed."""
+
+    title = "S3 could not be used"
 
 
 class StorageRefused(StorageError):
     """S3 refused us: wrong keys, no such bucket, or a right is missing."""
 
     exit_code = 2
+    title = "S3 refused us"
 
 
 class ApplicationError(ReimportError):
     """Nexus's own HTTP API could not be asked, or did not answer as Nexus does."""
+
+    title = "Nexus's API could not be used"
 
 
 class ApplicationRefused(ApplicationError):
     """Nexus's own HTTP API refused the account, or the account may not see patients."""
 
     exit_code = 2
+    title = "Nexus's API refused us"
 
 
 class StopError(ReimportError):
     """A check or a gate failed."""
 
     exit_code = 1
+    title = "Stopped"
 
 
 class MissingRights(StopError):
     """The role in PostgreSQL lacks rights. All of them are named at once."""
 
     exit_code = 2
+    title = "Rights are missing in PostgreSQL"
 
 
 class RecordError(ReimportError):
     """A run's folder, journal or seal is missing, open elsewhere, or was changed."""
 
     exit_code = 2
+    title = "The record cannot be used"
 
 
 class OnlySealed(RecordError):
     """A record is sealed and whole, and could not be signed or archived as it should be."""
 
+    title = "The record is sealed; something beside it failed"
+
 
 class NotClean(RecordError):
     """A record holds what identifies a person, or a secret: it is not sealed."""
+
+    title = "The record is not sealed"
 
 
 class NotSaved(RecordError):
     """A page that was stepped through by hand is not saved as it was executed."""
 
+    title = "The record is not sealed: a page is not saved"
+
 
 class SandboxError(ReimportError):
     """The made-up clinic could not be started or stopped."""
+
+    title = "The made-up clinic could not be used"
 
 
 class SandboxRefused(SandboxError):

@@ -65,6 +65,8 @@ def unescaped(content: bytes) -> bytes:
         content = _BASE64.sub(b" ", content)
     if b"<svg" in content:
         content = _PICTURE.sub(_words_of_picture, content)
+    if b"<wbr>" in content:  # where a long name may go on in the next line: it is one name
+        content = content.replace(b"<wbr>", b"")
     if b"\\" in content:
         for blank in _BLANKS:
             content = content.replace(blank, b" ")

@@ -16,7 +16,7 @@ def failure(error: ReimportError) -> Page:
     what, *more = error.what.splitlines() or [""]
     lines = [f"{name}: {text}" for name in _LINES if (text := getattr(error, name))]
     return Page(
-        type(error).__name__,
+        error.title,
         (TextLine(what, Tone.BAD), *map(TextLine, [*more, *lines])),
     )
 

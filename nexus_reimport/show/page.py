@@ -7,6 +7,7 @@ saved page shows the same without a network. The same value always gives the sam
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,6 +40,7 @@ class Marked:
     bar: float | None = None
 
 
+_BETWEEN_WORDS = re.compile(r"(?<=[a-z0-9])([_.])(?=[a-z])")
 _TABLE = "of table"  # the column of a frame that names the table
 Cell = str | int | float | Marked | None
 
@@ -159,11 +161,11 @@ class CheckLine:
         """One row of three cells."""
         count = f"<br>{escape(self.found)}" if self.found else ""
         ids = escape(self.sample)
-        sample = f"<details><summary>which</summary>{ids}</details>" if ids else "<br>"
+        which = f"<details><summary>which</summary>{ids}</details>" if ids else ""
         level = f"<br>{escape(self.level)}" if self.level != self.verdict.value else ""
         return (
             f'<tr><td><span class="{self.verdict.tone}">{escape(str(self.verdict.value))}</span>'
-            f"{level}</td><td>{escape(self.claim)}{count}{sample}<code>{escape(self.name)}</code></td>"
+            f"{level}</td><td>{escape(self.claim)}{count}<br>{which}<code>{escape(self.name)}</code></td>"
             f"<td>{escape(self.to_do)}</td></tr>"
         )
 
@@ -213,7 +215,8 @@ class Folded:
                 shown = alone.as_html(captioned=False)
             case _:
                 shown = "".join(part.as_html() for part in self.parts)
-        return f"<details><summary>{escape(self.summary)}</summary>{shown}</details>"
+        long = _class("" if self.in_text else "long")  # and it is no use on paper
+        return f"<details{long}><summary>{escape(self.summary)}</summary>{shown}</details>"
 
     def as_text(self) -> str:
         """The parts one below the other; or what they are, and how many rows they have."""
@@ -377,8 +380,13 @@ def _th(name: str, *, right: bool) -> str:
 
 def _td(cell: Cell, *, right: bool, bold: bool) -> str:
     tone = cell.tone if isinstance(cell, Marked) else Tone.PLAIN
-    text = _bar(cell) + escape(cell_text(cell))
+    text = _bar(cell) + _breakable(escape(cell_text(cell)))
     return f"<td{_class('number' * right, 'sum' * bold, tone)}>{text}</td>"
+
+
+def _breakable(text: str) -> str:
+    """A long name goes on in the next line between its words, and is copied as it is."""
+    return _BETWEEN_WORDS.sub(r"\1<wbr>", text)
 
 
 def _bar(cell: Cell) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ _COLOURS = {
     "kept": "#8250df",
     "purged": "#cf222e",
 }
+_WIDE = 10.0  # % of an entity: such a band of what goes missing is looked at
 _NO_ROWS = TextLine("This run only fixes links: no row is wiped or loaded.")
 
 
@@ -90,7 +92,23 @@ def flow(value: Plan) -> Page:
         "entity | into its row | into a new row | left out | replaced | kept | purged",
         rows,
     )
-    return Page("The flow of records", (Picture(_svg(figure), words, numbers),))
+    picture = Folded("Picture: each record and each row", (Picture(_svg(figure), words, numbers),))
+    return Page("The flow of records", (*_wide_bands(value), picture))
+
+
+def _wide_bands(value: Plan) -> Iterator[TextLine]:
+    """What becomes of all records and rows; and where much of one entity goes missing."""
+    for whose, parts_of in (("records of FileMaker", _filemaker), ("rows of Nexus", _nexus)):
+        sums = Counter[str]()
+        for entity in value.entities.values():
+            sums.update(parts_of(entity))
+        parts = ", ".join(f"{count:,} {name}" for name, count in sums.items())
+        yield TextLine(f"Of {sums.total():,} {whose}: {parts}.")
+    for entity in value.entities.values():
+        for name, of in (("left out", _filemaker(entity)), ("purged", _nexus(entity))):
+            if (share := _part(of[name], sum(of.values()))) >= _WIDE:
+                text = f"{of[name]:,} {naming.rows(entity.entity)} are {name} ({share:.0f}%)"
+                yield TextLine(f"Look: {text}.", Tone.ATTENTION)
 
 
 def stage_times(events: Iterable[Entry]) -> Page:

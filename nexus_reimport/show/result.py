@@ -32,10 +32,12 @@ from nexus_reimport.show.page import (
 )
 from nexus_reimport.stages.approval import short
 
-_ORDER = ("STOPS", "REVIEW", "noted", "waived", "passed")
-_COMMITTED = ("after", "after the rollback")  # the stages after COMMIT
+_ORDER = ("STOPS", "FAILED", "REVIEW", "noted", "waived", "passed")
+_ROLLBACK = "after the rollback"
+_COMMITTED = ("after", _ROLLBACK)  # the stages after COMMIT: nothing is left to stop
 _TONES = {
     "STOPS": Tone.BAD,
+    "FAILED": Tone.BAD,
     "REVIEW": Tone.ATTENTION,
     "noted": Tone.FAINT,
     "waived": Tone.ATTENTION,
@@ -45,7 +47,8 @@ _TONES = {
 
 def report(value: Report) -> Page:
     """Every check of one stage, those that failed first."""
-    verdict = TextLine("No check stops the run.", Tone.GOOD)
+    fine = "No check failed." if value.stage in _COMMITTED else "No check stops the run."
+    verdict = TextLine(fine, Tone.GOOD)
     if not value.passed:
         verdict = TextLine(_blocked(value), Tone.BAD)
     return Page(f"Checks {value.stage}: {counted(value)}", (verdict, checks_table(value)))
@@ -64,11 +67,12 @@ def report_text(value: Report) -> str:
     return repr(report(value))
 
 
-def word(result: Result) -> str:
-    """The result of one check, in one word."""
+def word(result: Result, stage: str) -> str:
+    """The result of one check of a stage, in one word."""
     if result.passed:
         return "waived" if result.offending else "passed"
-    return {Level.STOP: "STOPS", Level.REVIEW: "REVIEW", Level.INFO: "noted"}[result.level]
+    blocks = "FAILED" if stage in _COMMITTED else "STOPS"
+    return {Level.STOP: blocks, Level.REVIEW: "REVIEW", Level.INFO: "noted"}[result.level]
 
 
 def rehearsal(value: Rehearsal) -> Page:
@@ -280,19 +284,20 @@ def _written(rows: int) -> str:
 
 def checks_table(value: Report) -> Checks:
     """The checks of a report: those that failed first, those that passed folded."""
-    ordered = sorted(value.results, key=lambda r: _ORDER.index(word(r)))
-    passed = tuple(r for r in ordered if word(r) == "passed")
+    stage = value.stage
+    ordered = sorted(value.results, key=lambda r: _ORDER.index(word(r, stage)))
+    passed = tuple(r for r in ordered if word(r, stage) == "passed")
     return Checks(
-        every=_every(ordered),
-        to_read=tuple(_line(r, value.stage) for r in ordered if r not in passed),
-        passed=tuple(_line(r, value.stage) for r in passed),
+        every=_every(ordered, stage),
+        to_read=tuple(_line(r, stage) for r in ordered if r not in passed),
+        passed=tuple(_line(r, stage) for r in passed),
     )
 
 
-def _every(ordered: list[Result]) -> ShownTable:
+def _every(ordered: list[Result], stage: str) -> ShownTable:
     rows: list[tuple[Cell, ...]] = [
         (
-            Marked(word(r), _TONES[word(r)]),
+            Marked(word(r, stage), _TONES[word(r, stage)]),
             r.level,
             r.check,
             r.claim,
@@ -313,7 +318,7 @@ def _every(ordered: list[Result]) -> ShownTable:
 
 
 def _line(result: Result, stage: str) -> CheckLine:
-    verdict = word(result)
+    verdict = word(result, stage)
     return CheckLine(
         verdict=Marked(verdict, _TONES[verdict]),
         level=result.level,
@@ -334,21 +339,26 @@ def _found(result: Result) -> str:
 
 def _to_do(result: Result, stage: str) -> str:
     """What a person does about it; "" where nothing is to be done."""
-    match word(result):
-        case "STOPS" if stage in _COMMITTED:
-            return (
-                "The run is committed: nexus-reimport finish ENV prints what a person can decide."
-            )
-        case "STOPS" if not result.looked_at:
-            return "Find out why there was nothing to look at: nothing is proven."
-        case "STOPS":
-            waive = "; or waive it by name in the environment's file"
-            return f"Fix it, then run 01_preflight again{waive * _is_waivable(result)}."
-        case "REVIEW":
-            return "Look at it and judge. It does not stop the run."
-        case "waived":
-            return "Accepted by name, in the environment's file."
-    return ""
+    verdict = word(result, stage)
+    if verdict == "FAILED":
+        return _AFTER_ROLLBACK if stage == _ROLLBACK else _AFTER
+    if verdict == "STOPS" and not result.looked_at:
+        return "Find out why there was nothing to look at: nothing is proven."
+    if verdict == "STOPS":
+        waive = "; or waive it by name in the environment's file"
+        return f"Fix it, then run 01_preflight again{waive * _is_waivable(result)}."
+    return _TO_DO.get(verdict, "")
+
+
+_AFTER = "The run is committed: nexus-reimport finish ENV prints what a person can decide."
+_AFTER_ROLLBACK = (
+    "The rollback is committed: restore the whole database from the dump of the run that was"
+    " undone; nexus-reimport finish ENV prints the commands."
+)
+_TO_DO = {
+    "REVIEW": "Look at it and judge. It does not stop the run.",
+    "waived": "Accepted by name, in the environment's file.",
+}
 
 
 def _is_waivable(result: Result) -> bool:
@@ -356,6 +366,6 @@ def _is_waivable(result: Result) -> bool:
 
 
 def counted(value: Report) -> str:
-    """How many checks stop the run, need a review, are noted, waived, or passed."""
-    words = [word(r) for r in value.results]
+    """How many checks stop the run or failed, need a review, are noted, waived, or passed."""
+    words = [word(r, value.stage) for r in value.results]
     return ", ".join(f"{words.count(w):,} {w}" for w in _ORDER if w in words) or "none was run"

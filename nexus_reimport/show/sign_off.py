@@ -37,6 +37,8 @@ def _lines(value: SignOff) -> ShownTable:
 
 def counted(value: SignOff) -> str:
     """How many lines are proven, signed and open; those that are open by name."""
+    if all(line.state is LineState.NOT_ASKED for line in value.lines):
+        return "not asked here"
     counts = [
         f"{number:,} {state}"
         for state in LineState
@@ -48,7 +50,7 @@ def counted(value: SignOff) -> str:
 
 def _summary(value: SignOff) -> str:
     if not value.asked:
-        return "Only production is not executed without it; here it is for information."
+        return "Only a real production needs it; here it is for information."
     if not value.open:
         return "All seven lines are proven or signed."
     return (

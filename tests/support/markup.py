@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-_ALONE = {"meta", "img", "br", "hr", "link", "input"}
+_ALONE = {"meta", "img", "br", "wbr", "hr", "link", "input"}
 
 
 @dataclass

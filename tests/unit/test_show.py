@@ -10,6 +10,7 @@ from html import unescape
 import pytest
 
 from nexus_reimport import show
+from nexus_reimport.errors import InDoubt, ReimportError
 from nexus_reimport.model import (
     Applied,
     NewerDecision,
@@ -19,8 +20,12 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.nexus.changes import NewerRows, PointedAt, Since
 from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.record import identifiers
+from nexus_reimport.record.identifiers import Identifiers
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE
+from nexus_reimport.record.sweep import Sweep
+from nexus_reimport.show.failure import failure
 from nexus_reimport.show.page import Marked, Page, TextLine, Tone, cell_text, equal, listed, table
 from support.markup import heading_levels, tags
 from support.shown import PATIENTS, PLAN, REPORT
@@ -146,7 +151,7 @@ def test_a_report_puts_what_stops_the_run_first() -> None:
 
 
 def words_of(page: Page) -> set[str]:
-    html = re.sub(r"<[^>]+>", " ", page._repr_html_())
+    html = re.sub(r"<[^>]+>", " ", page._repr_html_().replace("<wbr>", ""))
     return set(re.split(r"\s+", unescape(html)))
 
 
@@ -247,11 +252,11 @@ def test_under_the_runner_no_bar_is_drawn(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(RUNNER_VARIABLE, "a token")
-    show.bar("records")(1, 2)
+    show.bar("records")(1, 2, "notes")
     monkeypatch.delenv(RUNNER_VARIABLE)
     bar = show.bar("records")
-    bar(1, 2)
-    bar(2, 2)
+    bar(1, 2, "notes")
+    bar(2, 2, "")
     assert capsys.readouterr().out == ""
 
 
@@ -376,6 +381,46 @@ def test_what_stops_after_commit_is_not_to_be_run_again() -> None:
     after = show.report(replace(REPORT, stage="after"))._repr_html_()
     assert "nexus-reimport finish ENV prints what a person can decide" in after
     assert "run 01_preflight again" not in after
+    assert "1 FAILED" in after
+    assert "STOPS" not in after, "nothing is left to stop"
+
+
+def test_a_failed_rollback_asks_for_the_restore_in_each_row_as_its_next_step_does() -> None:
+    back = show.report(replace(REPORT, stage="after the rollback"))._repr_html_()
+    assert "restore the whole database from the dump of the run that was undone" in back
+    assert "what a person can decide" not in back
+
+
+def test_an_error_is_headed_by_words_and_not_by_its_class() -> None:
+    told = errors_of(ReimportError)
+    assert len(told) > 15
+    for kind in told:
+        assert failure(kind("what happened")).title == kind.title
+        assert kind.title != kind.__name__
+    assert failure(InDoubt("lost")).title.startswith("In doubt: ")
+
+
+def errors_of(kind: type[ReimportError]) -> set[type[ReimportError]]:
+    """An error of ours, and all that are of its kind."""
+    below = {k for k in kind.__subclasses__() if k.__module__ == "nexus_reimport.errors"}
+    return {kind}.union(*map(errors_of, below))
+
+
+def test_a_long_name_goes_on_between_its_words_and_is_found_as_one() -> None:
+    html = table("", "column", [("filemaker_metadata.ndis.x",), ("2.5",)]).as_html()
+    assert "filemaker_<wbr>metadata.<wbr>ndis.<wbr>x<" in html
+    assert "2.5<" in html
+    found = Identifiers()
+    identifiers.add_text(found, "ada.lovelace_home@example.com")
+    in_a_cell = table("", "x", [("ada.lovelace_home@example.com",)]).as_html()
+    assert "<wbr>" in in_a_cell
+    assert Sweep(found).finds(in_a_cell)
+
+
+def test_much_that_is_left_out_is_told_above_the_folded_picture() -> None:
+    html = show.flow(PLAN)._repr_html_()
+    assert html.index("rows of Nexus: ") < html.index("<img")
+    assert ["details" in tag.inside for tag in tags(html, "img")] == [True]
 
 
 def test_a_plan_warns_before_its_tables() -> None:
