@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +26,7 @@ _PAGE_WORDS = {
     "the package": "this program",
     "the mapping": "the mapping (which FileMaker field feeds what)",
 }
+_COMMAND = re.compile(r" \(nexus-reimport run [^)]*\)")  # the page has a button for it
 _SERVERS = "FileMaker, PostgreSQL and S3 answer, and every right is there"
 
 
@@ -100,7 +102,7 @@ def in_page_words(text: str) -> str:
     """What a notebook's reader is told, for somebody who has only the page in front of them."""
     for runbook_word, page_word in _PAGE_WORDS.items():
         text = text.replace(runbook_word, page_word)
-    return text
+    return _COMMAND.sub("", text)
 
 
 def _idle(*, busy: bool) -> Gate:

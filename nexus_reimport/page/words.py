@@ -81,6 +81,7 @@ FILTERS: dict[str, Callable[..., object]] = {
     "ago": ago,
     "seconds": seconds,
     "rows": naming.rows,
+    "named": naming.named,
     "words": naming.words,
     "column": status.name_of_column,
     "page_name": page_name,

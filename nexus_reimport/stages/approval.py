@@ -188,8 +188,8 @@ def gates(
 ) -> tuple[Gate, ...]:
     """Everything that must hold for this proposal to pass, each with whether it does now."""
     conditions = [
-        _unchanged("the mapping", proposal.mapping, mapping_digest),
-        _unchanged("the package", proposal.code, code_digest()),
+        _unchanged("the mapping", proposal.mapping, mapping_digest, settings.name),
+        _unchanged("the package", proposal.code, code_digest(), settings.name),
     ]
     if settings.kind is EnvironmentKind.PROD:
         claim = f"{settings.dev_environment} was run to its end with the same package, mapping and"
@@ -250,7 +250,7 @@ def require_rollback(settings: Settings, proposal: RollbackProposal, consent: Co
     """
     undecided(proposal.since, proposal.newer, proposal.undoes)
     _require_consent(settings, proposal.digest, consent, "90_rollback")
-    gate = _unchanged("the package", proposal.code, code_digest(), "90_rollback")
+    gate = _unchanged("the package", proposal.code, code_digest())
     refuse((gate.refusal,) if gate.refusal else ())
     return consent.given_to(proposal.digest)
 
@@ -296,14 +296,16 @@ def _require_consent(settings: Settings, digest_asked: str, consent: Consent, pa
         )
 
 
-def _unchanged(what: str, then: str, now: str, page: str = "01_preflight") -> Gate:
-    since = "the preflight" if page == "01_preflight" else "the preview"
+def _unchanged(what: str, then: str, now: str, environment: str = "") -> Gate:
+    """That ``what`` is as it was at the preflight of ``environment``; without one, at a preview."""
+    since = "the preflight" if environment else "the preview"
     claim = f"{what} is unchanged since {since}"
     if then == now:
         return Gate(claim)
-    return Gate(
-        claim, Refusal(f"{what} was changed since {since}", f"run {page} again and read it again")
-    )
+    again = "run 90_rollback again and read it again"
+    if environment:
+        again = f"run 01_preflight again (nexus-reimport run {environment}) and read it again"
+    return Gate(claim, Refusal(f"{what} was changed since {since}", again))
 
 
 def _forerun(settings: Settings, proposal: Proposal, forerunner: DevRun | None) -> Refusal | None:

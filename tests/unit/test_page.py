@@ -207,7 +207,7 @@ def test_what_a_gate_says_of_notebooks_is_said_of_the_page() -> None:
     assert gates.in_page_words("the package was changed since the preflight") == (
         "this program was changed since the dry run"
     )
-    said = gates.in_page_words("run 01_preflight again and read it again")
+    said = gates.in_page_words("run 01_preflight again (nexus-reimport run dev) and read it again")
     assert said == "start another dry run and read it again"
 
 
