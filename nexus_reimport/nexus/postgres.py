@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -57,12 +57,18 @@ def engine(target: settings.Postgres) -> Engine:
         port=target.port,
         database=target.database,
     )
+    return _engine(url, tuple(session.arguments(target).items()))
+
+
+# A new engine asks five questions with its first connection: a run opens forty.
+@lru_cache(maxsize=8)
+def _engine(url: URL, arguments: tuple[tuple[str, Any], ...]) -> Engine:
     return create_engine(
         url,
         poolclass=NullPool,  # a pool would keep sessions, and their locks, between steps
         hide_parameters=True,
         isolation_level="AUTOCOMMIT",
-        connect_args=session.arguments(target),
+        connect_args=dict(arguments),
     )
 
 

@@ -173,6 +173,16 @@ def test_what_role_and_database_have_as_their_own_does_not_count(clinic: Clinic)
     as_told(settings_of(place()))
 
 
+def test_a_second_connection_is_another_session_with_the_same_settings(clinic: Clinic) -> None:
+    target = place()
+    with connected(target) as first, connected(target) as second:
+        assert first.info.backend_pid != second.info.backend_pid
+        assert (first.autocommit, second.autocommit) == (True, True)
+        assert session._read(first)[1] == session._read(second)[1]
+        for connection in (first, second):
+            assert scalar(connection, "SELECT date 'infinity'") == "infinity", "as text"
+
+
 def test_a_setting_that_our_role_may_not_set_is_refused_by_name(clinic: Clinic) -> None:
     database = clinic.databases["dev"]
     with administrator(clinic) as admin:
