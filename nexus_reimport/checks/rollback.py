@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.model import Level
-from nexus_reimport.nexus import changes as since
+from nexus_reimport.nexus import changes
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint, differing
@@ -48,7 +48,7 @@ def every_row_is_what_it_was(undoing: Undoing) -> Finding:
     """Every row and every fixed link is as it was before the run; kept rows are unchanged."""
     off = [
         f"{table}: {rows:,} rows"
-        for table, rows in since.misplaced(undoing.transaction, undoing.undo, keep=undoing.keep)
+        for table, rows in changes.misplaced(undoing.transaction, undoing.undo, keep=undoing.keep)
         if rows
     ]
     looked = sum(undoing.after[t].rows for t in undoing.undoes.before)
@@ -107,7 +107,7 @@ def nothing_points_at_what_was_taken_back(undoing: Undoing) -> Finding:
     for reference in undoing.known:
         if reference.table in wiped:  # its rows are put back with the rows that they point at
             continue
-        lost = since.lost(undoing.transaction, undoing.undo, reference)
+        lost = changes.lost(undoing.transaction, undoing.undo, reference)
         looked += 1
         if lost:
             off.append(f"{reference.table}.{reference.column}: {lost:,} rows point at deleted rows")

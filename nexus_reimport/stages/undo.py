@@ -8,7 +8,7 @@ row points at stays in any case: no reference is left dangling.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,9 +32,7 @@ from nexus_reimport.model import (
     run_row,
 )
 from nexus_reimport.nexus import (
-    changes as since,
-)
-from nexus_reimport.nexus import (
+    changes,
     deployment,
     differences,
     references,
@@ -120,11 +118,11 @@ def preview(
         database = Database.read(connection, mapping)
         undoes, undo = latest(database, run)
         known = _known(database, undo)
-        newer_rows = since.find(transaction, undo, known, keep=newer is NewerDecision.KEEP)
+        newer_rows = changes.find(transaction, undo, known, keep=newer is NewerDecision.KEEP)
         saved = {
             part.table: copy_out(
                 connection,
-                since.newer_rows(transaction, part),
+                changes.newer_rows(transaction, part),
                 folder / f"newer_{part.table}.parquet",
                 part.loads,
             )
@@ -177,7 +175,7 @@ def run(
             deployment.require(connection, request.environment)
         reports = Reports(STAGE, STEPS, journal, progress)
         transaction = Transaction(connection, target, mapping.schema_name, reports)
-        work = _Work(transaction, mapping, request, before_commit)
+        work = _Rollback(transaction, mapping, request, before_commit)
         with transaction.in_time():
             undone = write_transaction(connection, work.do, commit=True, journal=journal)
         return work.after_commit(undone)
@@ -262,7 +260,7 @@ def _count(connection: Connection, mapping: FieldMapping, table: str) -> int:
     return int(scalar(connection, sql.SQL("SELECT count(*) FROM {}").format(place)))
 
 
-class _Work:
+class _Rollback:
     """The steps inside the transaction."""
 
     def __init__(
@@ -277,29 +275,24 @@ class _Work:
         self._keep = request.newer is NewerDecision.KEEP
 
     def do(self) -> Undone:
-        """Every step up to COMMIT."""
+        """Every step up to COMMIT, in their order."""
         step = self._transaction.step
         with step("read the undo data"):
-            self._transaction.fix_session()
-            registry.make(self._connection)
-            database = Database.read(self._connection, self._mapping)
-            undoes, undo = latest(database, self._request.undoes)
+            database, undoes, undo = self._read()
             known = _known(database, undo)
-            same = since.look_ahead(self._transaction, undo)
+            same = changes.look_ahead(self._transaction, undo)
             parents_first = [self._wanted(undo, part) for part in undo.tables]
         with step("wait for locks"):
-            tables = [p.table for p in undo.parts]
-            self._transaction.lock(tuple(dict.fromkeys(tables)))
+            # Of several attachments some may share a table; each is locked once.
+            self._transaction.lock(tuple(dict.fromkeys(part.table for part in undo.parts)))
         with step("compare with what was approved"):
             self._compare_schema(undoes)
             same -= {part for part in same if versions.moved(self._transaction, part)}
-            newer = since.find(self._transaction, undo, known, keep=self._keep, same=same)
-            self._compare(database, since.fingerprints(self._transaction, undo))
+            newer = changes.find(self._transaction, undo, known, keep=self._keep, same=same)
+            self._compare(database, changes.fingerprints(self._transaction, undo))
             self._require_choice(newer)
-            differing = {
-                part.table: self._differing(part, wanted)
-                for part, wanted in zip(undo.tables, parents_first, strict=True)
-            }
+            differing = self._all_differing(undo, parents_first)
+        # rows come back in this transaction, whatever points at them in between
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         with step("delete"):
             deleted = differences.each(
@@ -311,10 +304,9 @@ class _Work:
         with step("put links back"):
             relinked = self._links_back(undo)
             self._loaded_back(undo)
-        with step("check foreign keys"):
+        with step("check foreign keys"):  # now, so that COMMIT itself has nothing left to refuse
             self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
         with step("checks inside"):
-            after = fingerprints_now(database, Role.WIPED, Role.LINK)
             undoing = Undoing(
                 self._transaction,
                 database,
@@ -324,28 +316,60 @@ class _Work:
                 self._keep,
                 known,
                 relinked,
-                after,
+                after=fingerprints_now(database, Role.WIPED, Role.LINK),
                 planned={table: difference.writes for table, difference in differing.items()},
             )
-            report = self._before_commit(undoing)
-            checks.require(
-                report,
-                " inside the transaction",
-                state=ROLLED_BACK,
-                next=f"nexus-reimport restore {undoes.run} --into NAME gives the whole"
-                " database back",
-            )
+            report = self._checked(undoing)
         with step("remember the run"):
-            self._remember(undoes, after)
+            self._remember(undoes, undoing.after)
+        return self._undone(undoing, report, deleted, differing)
+
+    def _read(self) -> tuple[Database, Committed, UndoData]:
+        """The database, the run that is undone, and its undo data."""
+        self._transaction.fix_session()
+        registry.make(self._connection)
+        database = Database.read(self._connection, self._mapping)
+        return database, *latest(database, self._request.undoes)
+
+    def _all_differing(self, undo: UndoData, wanted: Iterable[Wanted]) -> dict[str, Difference]:
+        """Wiped table -> which of its rows are not as they were before the run."""
+        pairs = zip(undo.tables, wanted, strict=True)
+        return {part.table: self._differing(part, rows) for part, rows in pairs}
+
+    def _checked(self, undoing: Undoing) -> Report:
+        """The report of the checks inside.
+
+        Raises:
+            StopError: one failed. The transaction is rolled back.
+        """
+        report = self._before_commit(undoing)
+        checks.require(
+            report,
+            " inside the transaction",
+            state=ROLLED_BACK,
+            next=f"nexus-reimport restore {undoing.undoes.run} --into NAME gives the whole"
+            " database back",
+        )
+        return report
+
+    def _undone(
+        self,
+        undoing: Undoing,
+        report: Report,
+        deleted: dict[str, int],
+        differing: Mapping[str, Difference],
+    ) -> Undone:
+        """What was done, as it is before COMMIT."""
+        after = dict(undoing.after)
         return Undone(
             committed=False,
             at=datetime.now(UTC),
-            undoes=undoes.run,
-            exact=newer.is_quiet,
+            undoes=undoing.undoes.run,
+            exact=undoing.since.is_quiet,
             deleted=deleted,
-            put_back={part.table: after[part.table].rows for part in undo.tables},
-            relinked=relinked,
-            since=newer,
+            put_back={part.table: after[part.table].rows for part in undoing.undo.tables},
+            relinked=dict(undoing.relinked),
+            since=undoing.since,
             after=after,
             writers_waited=self._transaction.waited(),
             timings=self._transaction.timings,
@@ -401,14 +425,14 @@ class _Work:
             table=part.table,
             key=part.key,
             columns=part.loads,
-            place=since.unlike(part, undo.before(part)),
+            place=changes.unlike(part, undo.before(part)),
             fixed=differences.fixed_columns(self._connection, schema_name, part.table),
-            whole=not since.is_comparable(part),
+            whole=not changes.is_comparable(part),
         )
 
     def _differing(self, part: UndoTable, wanted: Wanted) -> Difference:
-        since.find_unlike(self._transaction, part)
-        present = since.unlike(part, table_name(self._mapping.schema_name, part.table))
+        changes.find_unlike(self._transaction, part)
+        present = changes.unlike(part, table_name(self._mapping.schema_name, part.table))
         return differences.find(self._transaction, wanted, present)
 
     def _links_back(self, undo: UndoData) -> dict[str, int]:
@@ -417,7 +441,7 @@ class _Work:
                 undo_data.link_update(
                     self._mapping.schema_name,
                     link,
-                    sql.SQL("({})").format(since.put_back(undo, link, keep=self._keep)),
+                    sql.SQL("({})").format(changes.put_back(undo, link, keep=self._keep)),
                 )
             )
             for link in undo.links
