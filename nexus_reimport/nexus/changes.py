@@ -87,6 +87,7 @@ def look_ahead(transaction: Transaction, undo: UndoData) -> frozenset[UndoPart]:
 
 def _look(transaction: Transaction, part: UndoPart) -> None:
     query = hashed_now(transaction.schema, part)
+    # ``look_ahead`` has made it, and rows were written since.
     transaction.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(temporary("now", part)))
     _temporary(transaction, "now", part, query)
 
