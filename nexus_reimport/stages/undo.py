@@ -8,7 +8,7 @@ row points at stays in any case: no reference is left dangling.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,9 +57,22 @@ from nexus_reimport.nexus.postgres import (
     table_name,
 )
 from nexus_reimport.nexus.references import Reference
-from nexus_reimport.nexus.registry import Committed, UndoData, UndoTable, loaded
+from nexus_reimport.nexus.registry import (
+    Committed,
+    UndoData,
+    UndoLinks,
+    UndoPart,
+    UndoTable,
+    loaded,
+)
 from nexus_reimport.nexus.scratch import Scratch
-from nexus_reimport.nexus.tables import Role, fingerprints_now, fingerprints_of, mapped_tables
+from nexus_reimport.nexus.tables import (
+    Role,
+    fingerprints_now,
+    fingerprints_of,
+    mapped_tables,
+    tables_with,
+)
 from nexus_reimport.nexus.transaction import (
     ROLLED_BACK,
     Progress,
@@ -262,6 +275,17 @@ def _count(connection: Connection, mapping: FieldMapping, table: str) -> int:
     return int(scalar(connection, sql.SQL("SELECT count(*) FROM {}").format(place)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What is to be done: found before the first lock, and again under the locks if need be."""
+
+    newer: Since
+    now: dict[str, Fingerprint]  # of each table of the undo data, as it is
+    wanted: dict[str, Wanted]
+    differing: dict[str, Difference]
+    foretold: dict[UndoPart, Fingerprint]
+
+
 class _Work:
     """The steps inside the transaction."""
 
@@ -285,21 +309,23 @@ class _Work:
             database = Database.read(self._connection, self._mapping)
             undoes, undo = latest(database, self._request.undoes)
             known = _known(database, undo)
+            # As much as possible before the locks: from then on the clinic's writers wait.
+            self._loaded_back(undo)
             same = since.look_ahead(self._transaction, undo)
-            parents_first = [self._wanted(undo, part) for part in undo.tables]
+            findings = self._find(undo, known, undo.parts)
         with step("wait for locks"):
             tables = [p.table for p in undo.parts]
             self._transaction.lock(tuple(dict.fromkeys(tables)))
         with step("compare with what was approved"):
             self._compare_schema(undoes)
+            # A row that was written since has another version; its table is hashed again.
             same -= {part for part in same if versions.moved(self._transaction, part)}
-            newer = since.find(self._transaction, undo, known, keep=self._keep, same=same)
-            self._compare(database, since.fingerprints(self._transaction, undo))
-            self._require_choice(newer)
-            differing = {
-                part.table: self._differing(part, wanted)
-                for part, wanted in zip(undo.tables, parents_first, strict=True)
-            }
+            if not self._is_still(findings, undo, known, same):
+                findings = self._find(undo, known, same)
+            self._compare(database, findings.now)
+            self._require_choice(findings.newer)
+        newer, differing = findings.newer, findings.differing
+        parents_first = [findings.wanted[part.table] for part in undo.tables]
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         with step("delete"):
             deleted = differences.each(
@@ -310,11 +336,11 @@ class _Work:
             differences.each(differences.insert, self._transaction, parents_first, differing)
         with step("put links back"):
             relinked = self._links_back(undo)
-            self._loaded_back(undo)
         with step("check foreign keys"):
             self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
         with step("checks inside"):
-            after = fingerprints_now(database, Role.WIPED, Role.LINK)
+            proven = self._proven(undo, findings, same)
+            after = self._after(database, {part.table: findings.foretold[part] for part in proven})
             undoing = Undoing(
                 self._transaction,
                 database,
@@ -326,6 +352,10 @@ class _Work:
                 relinked,
                 after,
                 planned={table: difference.writes for table, difference in differing.items()},
+                misplaced={
+                    part.table: 0 if part in proven else since.misplaced(self._transaction, part)
+                    for part in undo.parts
+                },
             )
             report = self._before_commit(undoing)
             checks.require(
@@ -392,6 +422,75 @@ class _Work:
                 state=ROLLED_BACK,
                 next="choose --keep-newer or --discard-newer",
             )
+
+    def _find(
+        self, undo: UndoData, known: tuple[Reference, ...], same: Collection[UndoPart]
+    ) -> _Findings:
+        """What is to be done; the parts ``same`` are as they were hashed, others are read again."""
+        newer = since.find(self._transaction, undo, known, keep=self._keep, same=same)
+        wanted = {part.table: self._wanted(undo, part) for part in undo.tables}
+        return _Findings(
+            newer,
+            since.fingerprints(self._transaction, undo),
+            wanted,
+            {part.table: self._differing(part, wanted[part.table]) for part in undo.tables},
+            since.foretell(self._transaction, undo, keep=self._keep),
+        )
+
+    def _is_still(
+        self,
+        findings: _Findings,
+        undo: UndoData,
+        known: tuple[Reference, ...],
+        same: Collection[UndoPart],
+    ) -> bool:
+        """Whether what was found before the locks is so under them."""
+        return (
+            len(same) == len(undo.parts)
+            # Where something is referenced, that may have ended: asked afresh, as it is rare.
+            and not findings.newer.pointed_at
+            and not since.is_pointed_at_anew(self._transaction, undo, known, keep=self._keep)
+        )
+
+    def _proven(
+        self, undo: UndoData, findings: _Findings, same: Collection[UndoPart]
+    ) -> frozenset[UndoPart]:
+        """The parts of which each row is as it was foretold, without hashing them again."""
+        return frozenset(
+            part
+            for part in findings.foretold
+            if part in same
+            and (
+                self._are_links_back(undo, part)
+                if isinstance(part, UndoLinks)
+                else self._is_back(part, findings.wanted[part.table])
+            )
+        )
+
+    def _is_back(self, part: UndoPart, wanted: Wanted) -> bool:
+        """Whether each row is of the version that was hashed, or stored as before the run."""
+        return (
+            not wanted.whole
+            and not versions.moved(self._transaction, part, wanted.written)
+            and differences.are_as_wanted(self._transaction, wanted)
+        )
+
+    def _are_links_back(self, undo: UndoData, link: UndoLinks) -> bool:
+        """The same of the links."""
+        back = since.written_links(undo, link, keep=self._keep)
+        keys = sql.SQL("SELECT {} FROM {} AS b").format(sql.Identifier(link.key), back)
+        place = table_name(self._mapping.schema_name, link.table)
+        columns = undo_data.hashed_columns(link)
+        return not versions.moved(self._transaction, link, keys) and differences.are_stored(
+            self._transaction, place, link.key, columns, back
+        )
+
+    def _after(
+        self, database: Database, proven: Mapping[str, Fingerprint]
+    ) -> dict[str, Fingerprint]:
+        """The fingerprints of wiped and linking tables as they are; some are ``proven``."""
+        chosen = tables_with(database, Role.WIPED, Role.LINK)
+        return {**fingerprints_of(database, chosen - proven.keys()), **proven}
 
     def _wanted(self, undo: UndoData, part: UndoTable) -> Wanted:
         """The rows of a wiped table that are to be put back; only those not as they were."""
