@@ -310,7 +310,8 @@ def require(
     *,
     where: str = "",
     state: str = NOTHING_WRITTEN,
-    next: str = "fix each in FileMaker, decide it in the environment's file, or waive it there",
+    next: str = "fix each in FileMaker, decide it in the environment's file, or waive it there;"
+    " then run 01_preflight again",
 ) -> None:
     """Stop unless ``report`` passed.
 

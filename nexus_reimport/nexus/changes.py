@@ -7,15 +7,19 @@ Works in temporary tables of the open transaction, one set for each table of the
     newer_<n>   key, what    created, changed or deleted since the run
     stays_<n>   key, why     rows that are not restored: "newer", "pointed at"
     unlike_<n>  key          rows that are not as they were, those that stay aside
-    ids_<hash>  id, key      the ids by which a kind of reference can point at the rows as they are
+    back_<n>    key, hash    each row as the undo must leave it
+    ids_<hash>  id, key      of the rows that can go, the ids by which a reference can point at them
 
-Linking tables, whose rows are protected, only have ``now`` and ``newer``.
+Linking tables, whose rows are protected, only have ``now``, ``newer`` and ``back``.
+
+An undo makes all of them before its first lock, and again under the locks if anything that they
+were made from has changed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -86,14 +90,11 @@ def look_ahead(transaction: Transaction, undo: UndoData) -> frozenset[UndoPart]:
 
 
 def _look(transaction: Transaction, part: UndoPart) -> None:
-    query = hashed_now(transaction.schema, part)
-    # ``look_ahead`` has made it, and rows were written since.
-    transaction.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(temporary("now", part)))
-    _temporary(transaction, "now", part, query)
+    _temporary(transaction, "now", part, hashed_now(transaction.schema, part))
 
 
 def fingerprints(transaction: Transaction, undo: UndoData) -> dict[str, Fingerprint]:
-    """The fingerprints of the tables as they are, of the hashes that ``find`` has made."""
+    """The fingerprints of the tables as they are, of the hashes that were made last."""
     return {
         part.table: undo_data.fingerprint_of_hashes(transaction.connection, temporary("now", part))
         for part in undo.parts
@@ -139,7 +140,18 @@ def find(
                     temporary("newer", part), condition
                 ),
             )
+    _remember_ids(transaction, undo, known)
     return Since(tuple(newer), _pointed_at(transaction, undo, known, keep=keep))
+
+
+def is_pointed_at_anew(
+    transaction: Transaction, undo: UndoData, known: Sequence[Reference], *, keep: bool
+) -> bool:
+    """Whether a row that would go is referenced now, and was not when ``find`` looked.
+
+    The rows that reference it are protected, and not locked.
+    """
+    return bool(_pointed_at(transaction, undo, known, keep=keep))
 
 
 def temporary(kind: str, part: UndoPart) -> sql.Identifier:
@@ -181,6 +193,24 @@ def is_comparable(part: UndoTable) -> bool:
     return {*part.columns} == {*part.loads}
 
 
+def foretell(
+    transaction: Transaction, undo: UndoData, *, keep: bool
+) -> dict[UndoPart, Fingerprint]:
+    """Write (key, hash) of each row as the undo must leave it; gives the fingerprints of that.
+
+    Without those of two attachments in one table: neither knows what is put back of the other.
+    """
+    shared = Counter(part.table for part in undo.parts)
+    foretold = {}
+    for part in undo.parts:
+        transaction.let_go_first()
+        _temporary(transaction, "back", part, _expected(undo, part, keep=keep))
+        if shared[part.table] == 1:
+            place = temporary("back", part)
+            foretold[part] = undo_data.fingerprint_of_hashes(transaction.connection, place)
+    return foretold
+
+
 def unlike(part: UndoTable, place: sql.Composable) -> sql.Composed:
     """Those rows of ``place`` that are not as they were before the run, and do not stay."""
     return sql.SQL("(SELECT t.* FROM {} AS t JOIN {} AS u ON u.key = t.{})").format(
@@ -190,6 +220,7 @@ def unlike(part: UndoTable, place: sql.Composable) -> sql.Composed:
 
 def _temporary(transaction: Transaction, kind: str, part: UndoPart, query: sql.Composed) -> None:
     place = temporary(kind, part)
+    transaction.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(place))
     transaction.execute(
         sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(place, query)
     )
@@ -218,8 +249,6 @@ def _pointed_at(
     counts: Counter[tuple[str, str]] = Counter()
     parts = {part.table: part for part in undo.tables}
     chosen = [r for r in known if r.target in parts]
-    for reference in chosen:
-        _remember_ids(transaction, parts[reference.target], reference)
     grew = True
     while grew:
         grew = False
@@ -256,16 +285,26 @@ def _ids(reference: Reference) -> sql.Identifier:
     return sql.Identifier("pg_temp", f"ids_{private.sha256(name.encode())[:32]}")
 
 
-def _remember_ids(transaction: Transaction, part: UndoTable, reference: Reference) -> None:
-    """Keep the ids by which ``reference`` can point at the rows; the undo deletes the rows."""
-    present = references.ids(table_name(transaction.schema, part.table), reference, part.key)
-    transaction.execute(
-        # IF NOT EXISTS: several references point at the same columns of the same table.
-        sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} ON COMMIT DROP AS {}").format(
-            _ids(reference), present
+def _remember_ids(transaction: Transaction, undo: UndoData, known: Sequence[Reference]) -> None:
+    """Keep the ids by which ``known`` can point at the rows that an undo may delete.
+
+    Those are the rows that are not among the rows from before the run, or have another id there.
+    """
+    parts = {part.table: part for part in undo.tables}
+    # Several references point at the same columns of the same table.
+    kinds = {(r.target, r.target_columns): r for r in known if r.target in parts}
+    for reference in kinds.values():
+        part, place = parts[reference.target], _ids(reference)
+        columns = tuple(dict.fromkeys((part.key, *reference.target_columns)))
+        present = table_name(transaction.schema, part.table)
+        rows = references.without(present, undo.before(part), columns)
+        transaction.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(place))
+        transaction.execute(
+            sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(
+                place, references.ids(rows, reference, part.key)
+            )
         )
-    )
-    transaction.execute(sql.SQL("ANALYZE {}").format(_ids(reference)))
+        transaction.execute(sql.SQL("ANALYZE {}").format(place))
 
 
 def _staying(undo: UndoData, reference: Reference, *, keep: bool) -> sql.Composable:
@@ -294,14 +333,23 @@ def newer_rows(transaction: Transaction, part: UndoTable) -> sql.Composed:
     )
 
 
-def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterator[tuple[str, int]]:
-    """Table -> number of rows that differ from what the undo must leave; run after the undo.
+def misplaced(transaction: Transaction, part: UndoPart) -> int:
+    """The number of rows that differ from what the undo must leave; run after the undo.
 
     Wiped tables must hold the rows from before the run, plus what stays. Linking tables must hold
     the restored links, and every other link unchanged.
     """
-    for part in undo.tables:
-        expected = sql.SQL(
+    query = sql.SQL(
+        "SELECT count(*) FROM {} AS w FULL JOIN ({}) AS t ON t.key = w.key"
+        " WHERE t.hash IS DISTINCT FROM w.hash"
+    ).format(temporary("back", part), hashed_now(transaction.schema, part))
+    return int(scalar(transaction.connection, query))
+
+
+def _expected(undo: UndoData, part: UndoPart, *, keep: bool) -> sql.Composed:
+    """A query of (key, hash) of each row as the undo must leave it."""
+    if isinstance(part, UndoTable):
+        return sql.SQL(
             "SELECT key, hash FROM {was} WHERE key NOT IN (SELECT key FROM {stays})"
             " UNION ALL SELECT n.key, n.hash FROM {now} AS n JOIN {stays} AS s ON s.key = n.key"
         ).format(
@@ -309,22 +357,25 @@ def misplaced(transaction: Transaction, undo: UndoData, *, keep: bool) -> Iterat
             stays=temporary("stays", part),
             now=temporary("now", part),
         )
-        yield part.table, _different(transaction, part, expected)
-    for link in undo.links:
-        columns = sorted(hashed_columns(link))
-        back = put_back(undo, link, keep=keep)
-        expected = sql.SQL(
-            "SELECT b.{key} AS key, md5(ROW({columns})::text) AS hash FROM ({back}) AS b"
-            " WHERE b.{key} IN (SELECT key FROM {now})"
-            " UNION ALL SELECT n.key, n.hash FROM {now} AS n"
-            " WHERE n.key NOT IN (SELECT {key} FROM ({back}) AS again)"
-        ).format(
-            key=sql.Identifier(link.key),
-            back=back,
-            now=temporary("now", link),
-            columns=sql.SQL(", ").join(sql.SQL("b.{}").format(sql.Identifier(c)) for c in columns),
-        )
-        yield link.table, _different(transaction, link, expected)
+    columns = sorted(hashed_columns(part))
+    return sql.SQL(
+        "SELECT b.{key} AS key, md5(ROW({columns})::text) AS hash FROM ({back}) AS b"
+        " WHERE b.{key} IN (SELECT key FROM {now})"
+        " UNION ALL SELECT n.key, n.hash FROM {now} AS n"
+        " WHERE n.key NOT IN (SELECT {key} FROM ({back}) AS again)"
+    ).format(
+        key=sql.Identifier(part.key),
+        back=put_back(undo, part, keep=keep),
+        now=temporary("now", part),
+        columns=sql.SQL(", ").join(sql.SQL("b.{}").format(sql.Identifier(c)) for c in columns),
+    )
+
+
+def written_links(undo: UndoData, link: UndoLinks, *, keep: bool) -> sql.Composed:
+    """The links that the undo writes, as they must be: those whose row is there."""
+    return sql.SQL("(SELECT * FROM ({}) AS b WHERE {} IN (SELECT key FROM {}))").format(
+        put_back(undo, link, keep=keep), sql.Identifier(link.key), temporary("now", link)
+    )
 
 
 def lost(transaction: Transaction, undo: UndoData, reference: Reference) -> int:
@@ -348,13 +399,4 @@ def lost(transaction: Transaction, undo: UndoData, reference: Reference) -> int:
         before=undo.pointed_at,
         place=sql.Literal(reference.place),
     )
-    return int(scalar(transaction.connection, query))
-
-
-def _different(transaction: Transaction, part: UndoPart, expected: sql.Composed) -> int:
-    present = hashed_now(transaction.schema, part)
-    query = sql.SQL(
-        "SELECT count(*) FROM ({}) AS w FULL JOIN ({}) AS t ON t.key = w.key"
-        " WHERE t.hash IS DISTINCT FROM w.hash"
-    ).format(expected, present)
     return int(scalar(transaction.connection, query))

@@ -19,10 +19,19 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from nexus_reimport.nexus.postgres import LONGEST_NAME, Connection, names, statement, table_name
+from nexus_reimport.nexus.postgres import (
+    LONGEST_NAME,
+    Connection,
+    names,
+    scalar,
+    statement,
+    table_name,
+)
 from nexus_reimport.nexus.transaction import Transaction
 
 NEW, GONE, CHANGED, REPLACED = "new", "gone", "changed", "replaced"
+_WHAT = sql.Identifier("(what)")  # a name that no column of an application has
+_NONE = sql.SQL("false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,16 @@ class Wanted:
 
     @property
     def differing(self) -> sql.Identifier:
-        """The temporary table of the rows that differ: key, what."""
+        """The temporary table of the rows that differ: as they must be, and what becomes of each.
+
+        Of a row that is gone only the key is there.
+        """
         return sql.Identifier("pg_temp", f"differing_{self.name}"[:LONGEST_NAME])
+
+    @property
+    def written(self) -> sql.Composed:
+        """A query of the keys of the rows that differ."""
+        return sql.SQL("SELECT {} FROM {}").format(sql.Identifier(self.key), self.differing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +94,8 @@ def fixed_columns(connection: Connection, schema: str, table: str) -> tuple[str,
 
 def find(transaction: Transaction, wanted: Wanted, present: sql.Composable) -> Difference:
     """Write down which rows differ, and count them; ``present`` gives the rows as they are."""
+    # Of an attempt whose findings did not hold under the locks.
+    transaction.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(wanted.differing))
     transaction.execute(
         sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(
             wanted.differing, _differing(wanted, present)
@@ -84,19 +103,23 @@ def find(transaction: Transaction, wanted: Wanted, present: sql.Composable) -> D
     )
     # Autovacuum never analyzes temporary tables, and the joins need statistics.
     transaction.execute(sql.SQL("ANALYZE {}").format(wanted.differing))
-    query = sql.SQL("SELECT what, count(*) FROM {} GROUP BY what").format(wanted.differing)
+    query = sql.SQL("SELECT {0}, count(*) FROM {1} GROUP BY 1").format(_WHAT, wanted.differing)
     return Difference(**dict(transaction.connection.execute(query).fetchall()))
 
 
 def _differing(wanted: Wanted, present: sql.Composable) -> sql.Composed:
     key = sql.Identifier(wanted.key)
     return sql.SQL(
-        "SELECT coalesce(p.{key}, w.{key}) AS key, CASE WHEN p.{key} IS NULL THEN {new}"
+        "SELECT coalesce(p.{key}, w.{key}) AS {key}{columns}, CASE WHEN p.{key} IS NULL THEN {new}"
         " WHEN w.{key} IS NULL THEN {gone} WHEN {replaced_if} THEN {replaced} ELSE {changed}"
-        " END AS what FROM {present} AS p FULL JOIN {place} AS w ON w.{key} = p.{key}"
+        " END AS {what} FROM {present} AS p FULL JOIN {place} AS w ON w.{key} = p.{key}"
         " WHERE p.{key} IS NULL OR w.{key} IS NULL OR {differs}"
     ).format(
         key=key,
+        what=_WHAT,
+        columns=sql.SQL("").join(
+            sql.SQL(", w.{}").format(sql.Identifier(c)) for c in wanted.columns if c != wanted.key
+        ),
         new=sql.Literal(NEW),
         gone=sql.Literal(GONE),
         changed=sql.Literal(CHANGED),
@@ -129,8 +152,10 @@ def _differ(columns: Sequence[str]) -> sql.Composed:
 def new_rows(wanted: Wanted) -> sql.Composed:
     """The rows that are new, as they will be; of a table of which ``find`` has written it down."""
     return sql.SQL(
-        "(SELECT w.* FROM {} AS w JOIN {} AS d ON d.key = w.{} AND d.what = {}) AS new"
-    ).format(wanted.place, wanted.differing, sql.Identifier(wanted.key), sql.Literal(NEW))
+        "(SELECT w.* FROM {} AS w JOIN {} AS d ON d.{key} = w.{key} AND d.{} = {}) AS new"
+    ).format(
+        wanted.place, wanted.differing, _WHAT, sql.Literal(NEW), key=sql.Identifier(wanted.key)
+    )
 
 
 def each(
@@ -154,13 +179,14 @@ def delete(transaction: Transaction, wanted: Wanted) -> int:
     place = table_name(transaction.schema, wanted.table)
     return transaction.execute(
         sql.SQL(
-            "DELETE FROM {} AS t USING {} AS d WHERE d.key = t.{} AND d.what IN ({}, {})"
+            "DELETE FROM {} AS t USING {} AS d WHERE d.{key} = t.{key} AND d.{} IN ({}, {})"
         ).format(
             place,
             wanted.differing,
-            sql.Identifier(wanted.key),
+            _WHAT,
             sql.Literal(GONE),
             sql.Literal(REPLACED),
+            key=sql.Identifier(wanted.key),
         )
     )
 
@@ -172,17 +198,14 @@ def update(transaction: Transaction, wanted: Wanted) -> int:
     if wanted.whole or wanted.fixed is None or not columns:
         return 0
     assignments = sql.SQL(", ").join(
-        sql.SQL("{0} = w.{0}").format(sql.Identifier(c)) for c in columns
+        sql.SQL("{0} = d.{0}").format(sql.Identifier(c)) for c in columns
     )
     return transaction.execute(
-        sql.SQL(
-            "UPDATE {} AS t SET {} FROM {} AS w JOIN {} AS d ON d.key = w.{key}"
-            " WHERE d.what = {} AND t.{key} = d.key"
-        ).format(
+        sql.SQL("UPDATE {} AS t SET {} FROM {} AS d WHERE d.{} = {} AND t.{key} = d.{key}").format(
             table_name(transaction.schema, wanted.table),
             assignments,
-            wanted.place,
             wanted.differing,
+            _WHAT,
             sql.Literal(CHANGED),
             key=sql.Identifier(wanted.key),
         )
@@ -194,15 +217,50 @@ def insert(transaction: Transaction, wanted: Wanted) -> int:
     # identity columns: a row keeps its key
     return transaction.execute(
         sql.SQL(
-            "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {place}"
-            " AS w WHERE w.{key} IN (SELECT key FROM {differing} WHERE what IN ({new}, {replaced}))"
+            "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE"
+            " SELECT {columns} FROM {differing} WHERE {what} IN ({new}, {replaced})"
         ).format(
             table=table_name(transaction.schema, wanted.table),
             columns=names(wanted.columns),
-            place=wanted.place,
-            key=sql.Identifier(wanted.key),
             differing=wanted.differing,
+            what=_WHAT,
             new=sql.Literal(NEW),
             replaced=sql.Literal(REPLACED),
         )
     )
+
+
+def are_as_wanted(transaction: Transaction, wanted: Wanted) -> bool:
+    """Whether the rows that differed are stored now, byte for byte, as they must be."""
+    place = table_name(transaction.schema, wanted.table)
+    gone = sql.SQL("w.{} = {}").format(_WHAT, sql.Literal(GONE))
+    return are_stored(transaction, place, wanted.key, wanted.columns, wanted.differing, gone)
+
+
+def are_stored(
+    transaction: Transaction,
+    place: sql.Composable,
+    key: str,
+    columns: Sequence[str],
+    wanted: sql.Composable,
+    gone: sql.Composable = _NONE,
+) -> bool:
+    """Whether ``place`` has the rows ``wanted`` (w), and none of those of them that are ``gone``.
+
+    It compares how values are stored, in a tenth of the time of printing and hashing them. So False
+    says only that two rows are stored in two ways.
+    """
+    query = sql.SQL(
+        "SELECT count(*) FROM {wanted} AS w LEFT JOIN {place} AS t ON t.{key} = w.{key}"
+        " WHERE CASE WHEN {gone} THEN t.{key} IS NOT NULL WHEN t.{key} IS NULL THEN true"
+        " ELSE NOT pg_catalog.record_image_eq(ROW({now}), ROW({then})) END"
+    ).format(
+        wanted=wanted,
+        place=place,
+        key=sql.Identifier(key),
+        gone=gone,
+        now=sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(c)) for c in columns),
+        then=sql.SQL(", ").join(sql.SQL("w.{}").format(sql.Identifier(c)) for c in columns),
+    )
+    transaction.check_time()
+    return not scalar(transaction.connection, query)

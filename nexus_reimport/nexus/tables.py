@@ -66,12 +66,16 @@ def mapped_tables(mapping: FieldMapping) -> set[str]:
 
 def fingerprints_now(database: Database, *roles: Role) -> dict[str, fingerprint.Fingerprint]:
     """The fingerprints of all tables with one of ``roles``, as this connection sees them now."""
-    chosen = [
-        n
-        for n, table in database.catalog.tables.items()
+    return fingerprints_of(database, tables_with(database, *roles))
+
+
+def tables_with(database: Database, *roles: Role) -> set[str]:
+    """The names of all tables with one of ``roles``."""
+    return {
+        name
+        for name, table in database.catalog.tables.items()
         if fingerprinted(database.mapping, table)[1] in roles
-    ]
-    return fingerprints_of(database, chosen)
+    }
 
 
 def fingerprints_of(

@@ -162,49 +162,9 @@ def with_links(schema: str, link: UndoLinks, written: sql.Composable) -> sql.Com
 
 
 def is_as_foretold(
-    transaction: Transaction,
-    undo: UndoData,
-    part: UndoPart,
-    written: sql.Composable,
-    planned: sql.Composable,
-) -> bool:
-    """Whether the rows whose keys are in ``written`` are now as they were foretold.
-
-    They are, if they are stored as the same bytes as the ``planned`` rows, whose hashes were
-    foretold. Else they are hashed: two different values may be printed alike.
-    """
-    return is_stored_as(transaction, part, written, planned) or _is_hashed_as_foretold(
-        transaction, undo, part, written
-    )
-
-
-def is_stored_as(
-    transaction: Transaction, part: UndoPart, keys: sql.Composable, place: sql.Composable
-) -> bool:
-    """Whether the rows with these ``keys`` are, byte for byte, those that ``place`` has of them."""
-    columns = [sql.Identifier(column) for column in hashed_columns(part)]
-    # It compares how values are stored, in a tenth of the time of printing and hashing them.
-    query = sql.SQL(
-        "SELECT count(*) FROM ({keys}) AS k (key)"
-        " LEFT JOIN {table} AS t ON t.{key} = k.key LEFT JOIN {place} AS w ON w.{key} = k.key"
-        " WHERE NOT CASE WHEN t.{key} IS NULL OR w.{key} IS NULL"
-        " THEN t.{key} IS NULL AND w.{key} IS NULL"
-        " ELSE pg_catalog.record_image_eq(ROW({now}), ROW({wanted})) END"
-    ).format(
-        keys=keys,
-        table=table_name(transaction.schema, part.table),
-        place=place,
-        key=sql.Identifier(part.key),
-        now=sql.SQL(", ").join(sql.SQL("t.{}").format(column) for column in columns),
-        wanted=sql.SQL(", ").join(sql.SQL("w.{}").format(column) for column in columns),
-    )
-    transaction.check_time()
-    return not scalar(transaction.connection, query)
-
-
-def _is_hashed_as_foretold(
     transaction: Transaction, undo: UndoData, part: UndoPart, written: sql.Composable
 ) -> bool:
+    """Whether the rows whose keys are in ``written`` are now as they were foretold."""
     query = sql.SQL(
         "SELECT count(*) FROM (SELECT key, hash FROM {foretold} WHERE key IN ({written})) AS f"
         " FULL JOIN ({now} WHERE {key} IN ({written})) AS n ON n.key = f.key"
@@ -301,12 +261,12 @@ def _pointing(
 ) -> sql.Composed:
     """A query of place, id and rows: which of the ``created`` rows ``reference`` points at."""
     return sql.SQL(
-        "SELECT {name}, p.id, count(*) FROM ({pointing}) AS p JOIN ({there}) AS t USING (id)"
+        "SELECT {name}, p.id, count(*) FROM ({pointing}) AS p JOIN ({created}) AS t USING (id)"
         " GROUP BY p.id"
     ).format(
         name=sql.Literal(reference.place),
         pointing=references.pointing(schema, reference, _not_fixed(undo, reference, fixed)),
-        there=references.ids(created, reference),
+        created=references.ids(created, reference),
     )
 
 

@@ -8,7 +8,7 @@ says how a person can.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from nexus_reimport import mapping as mappings
@@ -182,6 +182,7 @@ def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> Non
 
 
 def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
+    before = {run.id for run in record.open_runs(settings)}
     try:
         with record.at_work(settings), window.left_on_error(settings):
             return _sequence(settings, consent, say)
@@ -199,24 +200,42 @@ def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
             window=window.still_up(settings),
         )
     except Interrupted as interrupt:
-        return _ended(settings, str(interrupt))
+        return _ended(settings, _ours(settings, consent, before), str(interrupt))
     except OSError as error:
         if not is_disk_full(error):
             raise
-        return _ended(settings, DISK_FULL, SPACE, file_of(error))
+        ours = _ours(settings, consent, before)
+        return _ended(settings, ours, DISK_FULL, SPACE, file_of(error))
 
 
-def _ended(settings: Settings, what: str, fix: str = "", file: str = "") -> Outcome:
-    """The outcome of a run that a signal, or a full disk, ended; the run stays as it is."""
-    runs = record.open_runs(settings)
-    if runs:
-        ended = outcome(runs[-1], notebook.told_of(runs[-1], what, fix, file))
+def _ours(settings: Settings, consent: Consent, before: Collection[str]) -> Run | None:
+    """The open run that a command has opened, or was to continue; ``before`` are older ones."""
+    ours = (
+        run
+        for run in reversed(record.open_runs(settings))
+        if run.id not in before or _has_digest(run, consent.digest)
+    )
+    return next(ours, None)
+
+
+def _has_digest(run: Run, digest: str) -> bool:
+    return run.has(Proposal) and is_meant(digest, run.load(Proposal).digest)
+
+
+def _ended(
+    settings: Settings, run: Run | None, what: str, fix: str = "", file: str = ""
+) -> Outcome:
+    """The outcome of a command that a signal, or a full disk, ended; its run stays as it is."""
+    if run:
+        ended = outcome(run, notebook.told_of(run, what, fix, file))
         return replace(ended, exit_code=ended.exit_code or 3)
     error = StopError(
         what,
         where=", ".join(filter(None, (f"environment {settings.name}", file))),
-        state="no run is open",
-        next="; ".join(filter(None, (fix, "nexus-reimport record list shows all runs"))),
+        state="this command had opened no run; nothing was written",
+        next="; ".join(
+            filter(None, (fix, f"nexus-reimport status {settings.name} shows the rest"))
+        ),
     )
     return Outcome(
         settings.name,
@@ -280,7 +299,7 @@ def _waiting(settings: Settings, digest: str) -> Run:
     """
     waiting = [run for run in record.open_runs(settings) if run.has(Proposal)]
     for candidate in waiting:
-        if is_meant(digest, candidate.load(Proposal).digest):
+        if _has_digest(candidate, digest):
             return candidate
     listed = [f"run {run.id} has {short(run.load(Proposal).digest)}" for run in waiting]
     raise StopError(

@@ -87,8 +87,8 @@ class _Teller:
                 self._say(f"{naming.stage(entry.stage)}: {entry.text('step')}")
             case Event.FINISHED | Event.FAILED:
                 self._stage = ""
-                took = self._lasts(entry.stage)
-                self._say(f"{naming.stage(entry.stage)}: {entry.event} ({took:,.1f} s)")
+                took = f" ({self._lasts(entry.stage):,.1f} s)" if self._is_begun(entry) else ""
+                self._say(f"{naming.stage(entry.stage)}: {entry.event}{took}")
             case Event.WAITING:
                 holder = f"pid {line['pid']} of the server, connected since {line['since']} UTC"
                 self._say(f"waiting for {line['of']}, held by {holder}")
@@ -124,6 +124,10 @@ class _Teller:
         """How long it took last time, where a person has to wait for it."""
         took = self._earlier.get(stage, 0.0)
         return f", about {took:,.0f} s as in the run before" if took >= _LONG else ""
+
+    def _is_begun(self, entry: Entry) -> bool:
+        """Whether it is of a stage: a page that fails before one has no beginning of its own."""
+        return entry.stage in self._began
 
     def _lasts(self, stage: str) -> float:
         return time.monotonic() - self._began.get(stage, time.monotonic())

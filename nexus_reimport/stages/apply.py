@@ -377,8 +377,10 @@ class _Reimport:
             is_same
             and written is not None
             and not versions.moved(self._transaction, part, written)
-            and undo_data.is_as_foretold(
-                self._transaction, self._undo, part, written, self._planned(part)
+            and (
+                # Two values may be stored in two ways, and be printed as one.
+                self._is_as_planned(part)
+                or undo_data.is_as_foretold(self._transaction, self._undo, part, written)
             )
         ):
             return foretold[part]
@@ -389,13 +391,16 @@ class _Reimport:
         if isinstance(part, registry.UndoLinks):
             return incoming.linked_keys(part)
         wanted = self._wanted[part.table]
-        return None if wanted.whole else sql.SQL("SELECT key FROM {}").format(wanted.differing)
+        return None if wanted.whole else wanted.written
 
-    def _planned(self, part: UndoPart) -> sql.Composable:
-        """Where the planned rows of ``part`` are, those that are written at least."""
+    def _is_as_planned(self, part: UndoPart) -> bool:
+        """Whether the rows that were written are stored as the planned ones, which were hashed."""
         if isinstance(part, registry.UndoLinks):
-            return incoming.links(part.attachment)
-        return self._wanted[part.table].place
+            place = table_name(self._mapping.schema_name, part.table)
+            columns = undo_data.hashed_columns(part)
+            wanted = incoming.links(part.attachment)
+            return differences.are_stored(self._transaction, place, part.key, columns, wanted)
+        return differences.are_as_wanted(self._transaction, self._wanted[part.table])
 
     def _linked_keys(self) -> dict[str, sql.Composed]:
         """The keys of the linking rows that are written, by attachment."""

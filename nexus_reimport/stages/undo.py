@@ -8,7 +8,8 @@ row points at stays in any case: no reference is left dangling.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,9 +56,22 @@ from nexus_reimport.nexus.postgres import (
     table_name,
 )
 from nexus_reimport.nexus.references import Reference
-from nexus_reimport.nexus.registry import Committed, UndoData, UndoTable, loaded
+from nexus_reimport.nexus.registry import (
+    Committed,
+    UndoData,
+    UndoLinks,
+    UndoPart,
+    UndoTable,
+    loaded,
+)
 from nexus_reimport.nexus.scratch import Scratch
-from nexus_reimport.nexus.tables import Role, fingerprints_now, fingerprints_of, mapped_tables
+from nexus_reimport.nexus.tables import (
+    Role,
+    fingerprints_now,
+    fingerprints_of,
+    mapped_tables,
+    tables_with,
+)
 from nexus_reimport.nexus.transaction import (
     ROLLED_BACK,
     Progress,
@@ -260,6 +274,17 @@ def _count(connection: Connection, mapping: FieldMapping, table: str) -> int:
     return int(scalar(connection, sql.SQL("SELECT count(*) FROM {}").format(place)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What is to be done: found before the first lock, and again under the locks if need be."""
+
+    newer: Since
+    now: dict[str, Fingerprint]  # of each table of the undo data, as it is
+    wanted: dict[str, Wanted]
+    differing: dict[str, Difference]
+    foretold: dict[UndoPart, Fingerprint]
+
+
 class _Rollback:
     """The steps inside the transaction."""
 
@@ -280,18 +305,23 @@ class _Rollback:
         with step("read the undo data"):
             database, undoes, undo = self._read()
             known = _known(database, undo)
+            # As much as possible before the locks: from then on the clinic's writers wait.
+            self._loaded_back(undo)
             same = changes.look_ahead(self._transaction, undo)
-            parents_first = [self._wanted(undo, part) for part in undo.tables]
+            findings = self._find(undo, known, undo.parts)
         with step("wait for locks"):
             # Of several attachments some may share a table; each is locked once.
             self._transaction.lock(tuple(dict.fromkeys(part.table for part in undo.parts)))
         with step("compare with what was approved"):
             self._compare_schema(undoes)
+            # A row that was written since has another version; its table is hashed again.
             same -= {part for part in same if versions.moved(self._transaction, part)}
-            newer = changes.find(self._transaction, undo, known, keep=self._keep, same=same)
-            self._compare(database, changes.fingerprints(self._transaction, undo))
-            self._require_choice(newer)
-            differing = self._all_differing(undo, parents_first)
+            if not self._is_still(findings, undo, known, same):
+                findings = self._find(undo, known, same)
+            self._compare(database, findings.now)
+            self._require_choice(findings.newer)
+        parents_first = [findings.wanted[part.table] for part in undo.tables]
+        differing = findings.differing
         # rows come back in this transaction, whatever points at them in between
         self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         with step("delete"):
@@ -303,21 +333,22 @@ class _Rollback:
             differences.each(differences.insert, self._transaction, parents_first, differing)
         with step("put links back"):
             relinked = self._links_back(undo)
-            self._loaded_back(undo)
         with step("check foreign keys"):  # now, so that COMMIT itself has nothing left to refuse
             self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
         with step("checks inside"):
+            proven = self._proven(undo, findings, same)
             undoing = Undoing(
                 self._transaction,
                 database,
                 undoes,
                 undo,
-                newer,
+                findings.newer,
                 self._keep,
                 known,
                 relinked,
-                after=fingerprints_now(database, Role.WIPED, Role.LINK),
+                after=self._after(database, {p.table: findings.foretold[p] for p in proven}),
                 planned={table: difference.writes for table, difference in differing.items()},
+                misplaced=self._misplaced(undo, proven),
             )
             report = self._checked(undoing)
         with step("remember the run"):
@@ -331,10 +362,12 @@ class _Rollback:
         database = Database.read(self._connection, self._mapping)
         return database, *latest(database, self._request.undoes)
 
-    def _all_differing(self, undo: UndoData, wanted: Iterable[Wanted]) -> dict[str, Difference]:
-        """Wiped table -> which of its rows are not as they were before the run."""
-        pairs = zip(undo.tables, wanted, strict=True)
-        return {part.table: self._differing(part, rows) for part, rows in pairs}
+    def _misplaced(self, undo: UndoData, proven: Collection[UndoPart]) -> dict[str, int]:
+        """Table -> rows that are not as they were; those of a ``proven`` part are not asked for."""
+        rows = Counter[str]()
+        for part in undo.parts:
+            rows[part.table] += 0 if part in proven else changes.misplaced(self._transaction, part)
+        return rows
 
     def _checked(self, undoing: Undoing) -> Report:
         """The report of the checks inside.
@@ -416,6 +449,75 @@ class _Rollback:
                 state=ROLLED_BACK,
                 next="choose --keep-newer or --discard-newer",
             )
+
+    def _find(
+        self, undo: UndoData, known: tuple[Reference, ...], same: Collection[UndoPart]
+    ) -> _Findings:
+        """What is to be done; the parts ``same`` are as they were hashed, others are read again."""
+        newer = changes.find(self._transaction, undo, known, keep=self._keep, same=same)
+        wanted = {part.table: self._wanted(undo, part) for part in undo.tables}
+        return _Findings(
+            newer,
+            changes.fingerprints(self._transaction, undo),
+            wanted,
+            {part.table: self._differing(part, wanted[part.table]) for part in undo.tables},
+            changes.foretell(self._transaction, undo, keep=self._keep),
+        )
+
+    def _is_still(
+        self,
+        findings: _Findings,
+        undo: UndoData,
+        known: tuple[Reference, ...],
+        same: Collection[UndoPart],
+    ) -> bool:
+        """Whether what was found before the locks is so under them."""
+        return (
+            len(same) == len(undo.parts)
+            # Where something is referenced, that may have ended: asked afresh, as it is rare.
+            and not findings.newer.pointed_at
+            and not changes.is_pointed_at_anew(self._transaction, undo, known, keep=self._keep)
+        )
+
+    def _proven(
+        self, undo: UndoData, findings: _Findings, same: Collection[UndoPart]
+    ) -> frozenset[UndoPart]:
+        """The parts of which each row is as it was foretold, without hashing them again."""
+        return frozenset(
+            part
+            for part in findings.foretold
+            if part in same
+            and (
+                self._are_links_back(undo, part)
+                if isinstance(part, UndoLinks)
+                else self._is_back(part, findings.wanted[part.table])
+            )
+        )
+
+    def _is_back(self, part: UndoPart, wanted: Wanted) -> bool:
+        """Whether each row is of the version that was hashed, or stored as before the run."""
+        return (
+            not wanted.whole
+            and not versions.moved(self._transaction, part, wanted.written)
+            and differences.are_as_wanted(self._transaction, wanted)
+        )
+
+    def _are_links_back(self, undo: UndoData, link: UndoLinks) -> bool:
+        """The same of the links."""
+        back = changes.written_links(undo, link, keep=self._keep)
+        keys = sql.SQL("SELECT {} FROM {} AS b").format(sql.Identifier(link.key), back)
+        place = table_name(self._mapping.schema_name, link.table)
+        columns = undo_data.hashed_columns(link)
+        return not versions.moved(self._transaction, link, keys) and differences.are_stored(
+            self._transaction, place, link.key, columns, back
+        )
+
+    def _after(
+        self, database: Database, proven: Mapping[str, Fingerprint]
+    ) -> dict[str, Fingerprint]:
+        """The fingerprints of wiped and linking tables as they are; some are ``proven``."""
+        chosen = tables_with(database, Role.WIPED, Role.LINK)
+        return {**fingerprints_of(database, chosen - proven.keys()), **proven}
 
     def _wanted(self, undo: UndoData, part: UndoTable) -> Wanted:
         """The rows of a wiped table that are to be put back; only those not as they were."""

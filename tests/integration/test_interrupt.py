@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,24 @@ def test_an_interrupt_while_a_person_is_asked_leaves_the_run_waiting(clinic: Cli
     assert (waiting.verdict, waiting.exit_code, waiting.sealed) == (Verdict.WAITING, 6, False)
     assert waiting.error.splitlines()[0] == "interrupted by SIGINT"
     assert "the run still waits for its approval" in waiting.error
+
+
+def test_an_interrupt_before_a_run_is_opened_says_nothing_of_an_older_one(clinic: Clinic) -> None:
+    older = clinic.proposed().run
+    path = clinic.folder / f".env.{DEV}"
+    port = "NEXUS_SANDBOX_PG_PORT="
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        ours = f"{port}{mute.getsockname()[1]}"
+        path.write_text(path.read_text().replace(f"{port}{clinic.server.port}", ours))
+        with command("run", DEV) as running:
+            mute.settimeout(60)
+            mute.accept()  # and no answer
+            running.send_signal(signal.SIGINT)
+            _, err = running.communicate(timeout=60)
+    assert running.returncode == 3, err
+    assert "this command had opened no run" in err
+    assert older.id not in err
+    assert older.verdict() is Verdict.WAITING
 
 
 @pytest.mark.parametrize("name", SIGNALS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from nexus_reimport import record, runbook
 from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import ReimportError, StopError, TargetError
+from nexus_reimport.events import Event
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import (
     Approval,
@@ -21,6 +23,7 @@ from nexus_reimport.model import (
     RollbackProposal,
     Undone,
 )
+from nexus_reimport.nexus import changes as since
 from nexus_reimport.nexus.tables import Role, fingerprints_now
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import rollback
@@ -379,6 +382,51 @@ def order_of(book: Rollback) -> undo.RollbackRequest:
     )
 
 
+def undone_while(book: Rollback, act: Callable[[], object]) -> Undone:
+    """The rollback, in which others ``act`` after it has looked, and before it has its locks."""
+
+    def journal(event: Event, **facts: object) -> None:
+        if facts.get("step") == "wait for locks":
+            act()
+
+    settings, mapping = book.book.settings, book.book.mapping
+    return undo.run(
+        settings.postgres, mapping, order_of(book), book.book.check_undoing, journal=journal
+    )
+
+
+def test_a_row_that_is_edited_while_the_undo_looks_stops_it(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    executed(clinic, rehearsed)
+    book, before = approved(), clinic.state()
+    with pytest.raises(StopError, match="changed since the preview\n    notes: "):
+        undone_while(book, lambda: clinic.do("UPDATE notes SET content = content || '.'"))
+    now = clinic.state()
+    assert {table for table in now if now[table] != before[table]} == {"notes"}
+
+
+def test_a_row_that_is_written_anew_as_it_was_while_the_undo_looks_does_not(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    before = clinic.state()
+    executed(clinic, rehearsed)
+    done = undone_while(approved(), lambda: clinic.do("UPDATE notes SET content = content"))
+    assert done.exact
+    assert clinic.state() == before
+
+
+def test_what_is_pointed_at_while_the_undo_looks_stays(clinic: Clinic, rehearsed: Path) -> None:
+    patient = new_patient(executed(clinic, rehearsed))
+    done = undone_while(
+        approved(),
+        lambda: copy_row(clinic, "xero_contact_links", patient_id=patient, company_id=None),
+    )
+    stays = {(p.table, p.by): p.rows for p in done.since.pointed_at}
+    assert stays == {("patients", "xero_contact_links.patient_id"): 1}
+    assert clinic.value("SELECT count(*) FROM patients WHERE id = %s", "dev", patient) == 1
+
+
 def test_a_rollback_that_would_not_be_exact_is_rolled_back(clinic: Clinic, rehearsed: Path) -> None:
     executed(clinic, rehearsed)
     book = approved()
@@ -388,7 +436,8 @@ def test_a_rollback_that_would_not_be_exact_is_rolled_back(clinic: Clinic, rehea
         clinic.do(f"GRANT UPDATE ON notes TO {ROLE}")
         done.transaction.connection.execute("UPDATE public.notes SET content = content || '.'")
         after = fingerprints_now(done.database, Role.WIPED, Role.LINK)
-        return book.book.check_undoing(replace(done, after=after))
+        misplaced = {p.table: since.misplaced(done.transaction, p) for p in done.undo.parts}
+        return book.book.check_undoing(replace(done, after=after, misplaced=misplaced))
 
     with pytest.raises(StopError, match="every_row_is_what_it_was") as told:
         undo.run(book.book.settings.postgres, book.book.mapping, order_of(book), meddle)
