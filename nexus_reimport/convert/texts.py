@@ -10,6 +10,7 @@ from nexus_reimport.convert.outcome import ConversionError
 from nexus_reimport.text import name_key
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_UUID_LENGTH = 36
 _TRUE = frozenset({"1", "1.0", "yes", "true"})  # a spreadsheet gives the number 1 as 1.0
 
 
@@ -36,7 +37,7 @@ def identifier(value: str) -> str:
     not parsed, for speed.
     """
     stripped = value.strip()
-    if _UUID.fullmatch(stripped):
+    if len(stripped) == _UUID_LENGTH and _UUID.fullmatch(stripped):
         return stripped.lower()
     return stripped
 
