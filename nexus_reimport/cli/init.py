@@ -5,11 +5,8 @@ Nothing is written before all is answered; what a person breaks off leaves nothi
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
-import sys
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from nexus_reimport.cli.answers import (
+    NOTHING_WRITTEN,
+    Asked,
+    Given,
+    Question,
+    Secret,
+    tell,
+    who_answers,
+)
 from nexus_reimport.cli.output import AsJson, give
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 
@@ -33,29 +39,8 @@ AnswersFile = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
-NOTHING_WRITTEN = "no file was written"
 _NAME = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)
 M = TypeVar("M", bound="BaseModel")
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One value of the file: what is asked, and what stands if nothing is answered."""
-
-    key: str
-    text: str
-    default: str | int = ""
-    choices: tuple[str, ...] = ()
-    may_be_empty: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """One secret: asked for without showing it, and written into ``.env.<name>``."""
-
-    key: str
-    text: str
-    suffix: str  # of its variable: NEXUS_<ENV>_<suffix>
 
 
 @dataclass(slots=True)
@@ -78,79 +63,6 @@ class Draft:
         return self.secrets.get(name) or self.exported.get(name, "")
 
 
-class Terminal:
-    """Answers of a person: asked until they are usable."""
-
-    def value(self, section: str, question: Question, default: str | int) -> str | int:
-        """The answer, of the default's type."""
-        hint = f" ({', '.join(question.choices)})" if question.choices else ""
-        while True:
-            shown = f" [{default}]" if default != "" else ""
-            typed = _typed(f"  {question.text}{hint}{shown}: ").strip() or str(default)
-            if problem := _problem(question, typed):
-                _tell(f"  {problem}")
-                continue
-            return int(typed) if isinstance(question.default, int) else typed
-
-    def secret(self, secret: Secret, variable: str, known: str) -> str:
-        """The secret as typed; "" keeps the one that is known."""
-        keep = f" [Enter: that of {variable}]" if known else ""
-        while True:
-            typed = getpass.getpass(f"  {secret.text}{keep}: ", stream=sys.stderr)
-            if typed or known:
-                return typed
-            _tell(f"  it is needed; or break off, and export {variable} first")
-
-    def again(self, error: ReimportError) -> bool:
-        """Whether the section is asked again, after what was tried has failed."""
-        _tell(f"\n{error}\n")
-        return self.yes("  Answer these again?", default=True)
-
-    def yes(self, text: str, *, default: bool) -> bool:
-        """A question for yes or no."""
-        while True:
-            typed = _typed(f"{text} [{'Y/n' if default else 'y/N'}]: ").strip().lower()
-            if typed in ("", "y", "yes", "n", "no"):
-                return typed[0] == "y" if typed else default
-            _tell("  answer y or n")
-
-
-class Given:
-    """Answers of a file: a missing one has its default, a wrong one ends the command."""
-
-    def __init__(self, answers: dict[str, Any]) -> None:
-        self._answers = answers
-
-    def value(self, section: str, question: Question, default: str | int) -> str | int:
-        """The answer of the file, or the default."""
-        part = self._answers.get(section, {}) if section else self._answers
-        value = part.get(question.key, default) if isinstance(part, dict) else default
-        if not isinstance(value, str | int) or (problem := _problem(question, str(value))):
-            raise SettingsError(
-                f"{'.'.join(filter(None, (section, question.key)))}: "
-                f"{problem if isinstance(value, str | int) else 'must be a text or a number'}",
-                where="the answers",
-                state=NOTHING_WRITTEN,
-                next=f"add it there: {question.text}",
-            )
-        return value
-
-    def secret(self, secret: Secret, variable: str, known: str) -> str:
-        """A secret comes from its variable alone."""
-        if not known:
-            raise SettingsError(
-                f"{variable} is not set: {secret.text}",
-                state=NOTHING_WRITTEN,
-                next=f"export {variable}, then run the command again",
-            )
-        return ""
-
-    def again(self, error: ReimportError) -> bool:
-        """Nobody can be asked again."""
-        raise error
-
-
-Asked = Terminal | Given
 _GENERAL = (
     Question("kind", "Is it a dev or a prod environment?", "dev", choices=("dev", "prod")),
     Question("timezone", "Time zone of the clinic", "Australia/Sydney"),
@@ -201,7 +113,7 @@ def init(
 
     folder = environments.folder()
     path = folder / f"{environment}.toml"
-    asked = _asked(answers)
+    asked = who_answers(answers)
     _require_name(environment)
     if path.exists() and not (overwrite or _may_overwrite(asked, path)):
         raise StopError(
@@ -219,28 +131,6 @@ def init(
         "\n".join([f"written: {p}" for p in written])
         + f"\nnext: nexus-reimport doctor {environment}, then nexus-reimport adopt {environment}",
         as_json=as_json,
-    )
-
-
-def _asked(answers: str) -> Asked:
-    if answers:
-        try:
-            text = sys.stdin.read() if answers == "-" else Path(answers).read_text(encoding="utf-8")
-            return Given(tomllib.loads(text))
-        except (OSError, ValueError) as error:  # TOMLDecodeError is one
-            reason = error.strerror if isinstance(error, OSError) else "is not valid TOML"
-            raise SettingsError(
-                f"the answers cannot be read: {reason}",
-                where=answers,
-                state=NOTHING_WRITTEN,
-                next="correct the file, or its name",
-            ) from None
-    if sys.stdin.isatty():
-        return Terminal()
-    raise SettingsError(
-        "there is no terminal to ask on",
-        state=NOTHING_WRITTEN,
-        next="run the command in a terminal, or give --answers FILE (--help)",
     )
 
 
@@ -263,19 +153,19 @@ def _ask_all(asked: Asked, draft: Draft, path: Path) -> None:
     from nexus_reimport.runbook import answering
     from nexus_reimport.settings import S3, FileMaker, Postgres
 
-    _tell(f"{draft.name}: Enter takes what stands in brackets; Ctrl-C breaks off, nothing is left")
+    tell(f"{draft.name}: Enter takes what stands in brackets; Ctrl-C breaks off, nothing is left")
     kind = "prod" if "prod" in draft.name else "dev"
     _questions(asked, draft, "", [_GENERAL[0]], {"kind": kind})
     if draft.values["kind",] == "prod":
         _questions(asked, draft, "", [_DEV])
     _questions(asked, draft, "", [_GENERAL[1]])
-    _tell("\nNexus")
+    tell("\nNexus")
     _section(asked, draft, "postgres", _of_postgres, Postgres, answering.postgres)
-    _tell("\nFileMaker")
+    tell("\nFileMaker")
     _section(asked, draft, "filemaker", _of_filemaker, FileMaker, answering.filemaker)
-    _tell("\nS3")
+    tell("\nS3")
     _section(asked, draft, "s3", _of_s3, S3, answering.s3)
-    _tell("\nFolders; a relative one starts at the environment's file")
+    tell("\nFolders; a relative one starts at the environment's file")
     while True:
         _questions(asked, draft, "folders", _FOLDERS)
         try:
@@ -298,7 +188,7 @@ def _section(
     while True:
         ask(asked, draft)
         try:
-            _tell(f"  ok: {attempt(_as_model(draft, section, model))}")
+            tell(f"  ok: {attempt(_as_model(draft, section, model))}")
             return
         except ReimportError as error:
             if not asked.again(error):
@@ -343,19 +233,6 @@ def _questions(
         default = draft.values.get(place) or (defaults or {}).get(one.key) or one.default
         value = asked.value(section, one, default)
         draft.values[place] = None if value == "" else value
-
-
-def _problem(question: Question, typed: str) -> str:
-    """Why an answer cannot be used; "" if it can."""
-    from nexus_reimport.settings.environment import zone_problem
-
-    if not typed:
-        return "" if question.may_be_empty else "an answer is needed"
-    if question.choices and typed not in question.choices:
-        return f"answer {' or '.join(question.choices)}"
-    if isinstance(question.default, int) and not (typed.isdigit() and 0 < int(typed) < 65536):
-        return "must be a number from 1 to 65535"
-    return zone_problem(typed) if question.key == "timezone" else ""
 
 
 def _as_model(draft: Draft, section: str, model: type[M]) -> M:
@@ -448,20 +325,3 @@ def _write(draft: Draft, path: Path) -> tuple[Path, ...]:
             hidden.unlink(missing_ok=True)
         raise
     return (path, hidden) if draft.secrets else (path,)
-
-
-def _typed(text: str) -> str:
-    """A line of the terminal.
-
-    Raises:
-        StopError: there are no more.
-    """
-    typer.echo(text, nl=False, err=True)
-    line = sys.stdin.readline()
-    if not line:
-        raise StopError("a question was not answered", state=NOTHING_WRITTEN, next="run it again")
-    return line
-
-
-def _tell(text: str) -> None:
-    typer.echo(text, err=True)

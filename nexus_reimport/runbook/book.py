@@ -17,11 +17,13 @@ from nexus_reimport.runbook.opening import (
     require_ready,
 )
 from nexus_reimport.runbook.preflight import Preflight
+from nexus_reimport.runbook.rehearsing import Rehearsing
+from nexus_reimport.runbook.self_testing import SelfTesting
 from nexus_reimport.runbook.steps import TASKS
 from nexus_reimport.runbook.verification import Verification
 
 
-class Runbook(Preflight, Execution, Verification):
+class Runbook(Preflight, Rehearsing, SelfTesting, Execution, Verification):
     """One open run, with the steps of all its pages."""
 
     __slots__ = ()

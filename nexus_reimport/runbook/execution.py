@@ -13,11 +13,11 @@ from nexus_reimport.model import (
     Snapshot,
 )
 from nexus_reimport.record import statements
-from nexus_reimport.runbook.steps import Steps
+from nexus_reimport.runbook.gates import Gated
 from nexus_reimport.stages import apply, approval
 
 
-class Execution(Steps):
+class Execution(Gated):
     """A run from its approval to COMMIT."""
 
     __slots__ = ()

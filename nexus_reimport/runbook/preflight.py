@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterator
 
-from nexus_reimport import checks, progress, saboteur, wording
+from nexus_reimport import checks, progress, wording
 from nexus_reimport import settings as environments
-from nexus_reimport.checks import before, bucket, rehearsed
-from nexus_reimport.checks.after import Claim
+from nexus_reimport.checks import before, bucket
 from nexus_reimport.errors import StopError
-from nexus_reimport.intake import Intake
 from nexus_reimport.model import (
-    Applied,
     Backup,
     Census,
     Ground,
-    NewerDecision,
     Outlook,
     Plan,
     Proposal,
@@ -26,46 +19,32 @@ from nexus_reimport.model import (
     Report,
     Sample,
     Scope,
-    SelfTest,
     Snapshot,
     Survey,
-    Undone,
 )
 from nexus_reimport.nexus import activity, waiters
 from nexus_reimport.nexus.activity import Activity, Watched
-from nexus_reimport.nexus.postgres import connected, exported_snapshot
-from nexus_reimport.nexus.scratch import Scratch
+from nexus_reimport.nexus.postgres import exported_snapshot
 from nexus_reimport.nexus.tables import Role
-from nexus_reimport.nexus.transaction import ROLLED_BACK
 from nexus_reimport.planning import listings, manual, plan
 from nexus_reimport.record import Run, statements
+from nexus_reimport.runbook.gates import Gated
 from nexus_reimport.runbook.opening import (
     last_complete,
     naming_rights,
     today,
 )
-from nexus_reimport.runbook.steps import Steps
-from nexus_reimport.saboteur import Kind
-from nexus_reimport.settings import EnvironmentKind, Postgres, Settings, Waiver, Write
 from nexus_reimport.stages import (
-    apply,
     approval,
     backup,
     census,
-    rehearsal,
-    sabotage,
     sample,
     snapshot,
     survey,
-    undo,
-    verify,
 )
-from nexus_reimport.stages.verify import Expected, Storage
-
-SWITCHED_OFF = "self_test = false in [rehearsal] of the environment's file"
 
 
-class Preflight(Steps):
+class Preflight(Gated):
     """A run up to its proposal; it changes no clinic data."""
 
     __slots__ = ()
@@ -190,202 +169,6 @@ class Preflight(Steps):
         if last is None and self.settings.dev_environment:
             last = last_complete(environments.load(self.settings.dev_environment), {Scope.REIMPORT})
         return last
-
-    def rehearse(self) -> Rehearsal:
-        """Run everything on a restored copy, undo it, and run it again; gives the state after.
-
-        If no copy can be made, the whole transaction runs in the real database and is rolled back.
-        This proves nothing about the backup, so prod needs a waiver for it.
-
-        Raises:
-            StopError: a check before blocks, or the rehearsal failed. The real database is
-                unchanged.
-        """
-        # Again, and not only in its own cell: cells can be run in any order.
-        checks.require(self.run.load(Report, "checks_before"), where="01_preflight")
-        planned, saved = self.run.load(Plan), self.run.load(Backup, "backup")
-        server = self.settings.rehearsal_server
-
-        def work() -> Rehearsal:
-            why = rehearsal.why_not(server, saved)
-            possible = self._check(rehearsed.Rehearsing(self.settings, why), "rehearsal")
-            self.run.save(possible, "checks_rehearsal")
-            checks.require(possible, where="01_preflight")
-            with self._watched(own_writes=bool(why)):
-                if why:
-                    return self._rehearse_inside(planned, why)
-                return rehearsal.on_a_copy(
-                    server,
-                    saved,
-                    self.settings.scratch_register,
-                    self._acts(planned, saved),
-                    journal=self.run.journal,
-                )
-
-        return self.step("rehearsal", work)
-
-    def _acts(self, planned: Plan, saved: Backup) -> rehearsal.Acts:
-        """What is rehearsed on a copy, under run ids that exist only there."""
-        name = f"{self.run.id}-rehearsal"
-
-        def verified(copy: Scratch, done: Applied) -> Report:
-            counted, read = self.run.load(Census), self.run.load(Sample)
-            claim = Claim(f"{name}-1", self.settings.name, "", "", done.after)
-            return verify.run(
-                self.settings,
-                Expected(self.intake(), planned, counted, read, claim),
-                Storage.untouched(counted, read),
-                today=today(self.settings),
-                copy=verify.Copy(copy.place),
-            )
-
-        def undone(copy: Scratch, number: int) -> Undone:
-            request = undo.RollbackRequest(
-                f"{name}-undo-{number}",
-                self.settings.name,
-                f"{name}-{number}",
-                NewerDecision.UNDECIDED,
-                scratch=copy,
-            )
-            return undo.run(copy.place, self.mapping, request, self.check_undoing)
-
-        def applied(copy: Scratch, number: int) -> Applied:
-            # at first as the run itself will do it; then everything is deleted and inserted
-            write = self.settings.write if number == 1 else Write.ALL
-            request = replace(
-                self._request(planned), run=f"{name}-{number}", scratch=copy, write=write
-            )
-            with self._explained(copy.place, planned, rehearsal.COPY_DROPPED):
-                return apply.apply(copy.place, request, self._check_inside, commit=True)
-
-        return rehearsal.Acts(
-            restore=lambda place: backup.restore(saved, self.folder, place, to_look_at=True),
-            apply=applied,
-            verify=verified,
-            undo=undone,
-            left_out=backup.left_out(saved),
-        )
-
-    def self_test(self) -> SelfTest:
-        """Every kind of corruption, one at a time, against the verification, on another copy.
-
-        On prod it is the table of the dev run that prod relies on.
-
-        Raises:
-            StopError: verification does not pass on the copy as it is. Nothing was written.
-        """
-        return self.step("self_test", self._self_test)
-
-    def _self_test(self) -> SelfTest:
-        # Tested once, on dev: the gate asks for a dev run of the same package, mapping and schema.
-        if self.settings.kind is EnvironmentKind.PROD:
-            return self._tested_on_dev()
-        if not self.settings.rehearsal.self_test:
-            return SelfTest(self.settings.name, self.run.id, (), (), 0.0, SWITCHED_OFF)
-        return self.sabotaged()
-
-    def sabotaged(
-        self,
-        kinds: Sequence[Kind] = (),
-        *,
-        spared: bool = True,
-        patients: int = sabotage.PATIENTS,
-    ) -> SelfTest:
-        """The same for ``kinds`` (all of them unless given) on any environment, not kept.
-
-        Without ``spared`` everything is read and asked again for each kind. Of a larger clinic
-        ``patients`` are kept.
-        """
-        saved, server = self.run.load(Backup, "backup"), self.settings.rehearsal_server
-        if why := rehearsal.why_not(server, saved):
-            return SelfTest(self.settings.name, self.run.id, (), (), 0.0, why)
-        given = sabotage.Given(
-            environment=self.settings.name,
-            run=self.run.id,
-            server=server,
-            register=self.settings.scratch_register,
-            backup=saved,
-            intake=self.intake(),
-            plan=self.run.load(Plan),
-            census=self.run.load(Census),
-            sample=self.run.load(Sample),
-            spared=spared,
-            patients=patients,
-        )
-        chosen = kinds or saboteur.of_scope(only_links=self.scope is Scope.RELINK)
-        return sabotage.run(given, chosen, self._test_acts(given))
-
-    def _tested_on_dev(self) -> SelfTest:
-        """What the dev run found that this one relies on."""
-        tested = self._dev_run()
-        if tested is not None and tested.has(SelfTest):
-            return tested.load(SelfTest)
-        why = f"{self.settings.dev_environment} has no run with a self-test"
-        return SelfTest(self.settings.dev_environment, "", (), (), 0.0, why)
-
-    def _test_acts(self, given: sabotage.Given) -> sabotage.Acts:
-        name = f"{self.run.id}-self-test"
-
-        def surveyed(place: Postgres, folder: Path) -> Survey:
-            with connected(place) as connection, exported_snapshot(connection):
-                return survey.read(connection, self.mapping, folder, self.task)
-
-        def planned(intake: Intake) -> Plan:
-            if self.scope is Scope.RELINK:
-                return plan.relink(intake, as_of=given.plan.as_of)
-            return plan.make(intake, self.settings, as_of=given.plan.as_of)
-
-        def applied(copy: Scratch, intake: Intake, planned: Plan) -> Applied:
-            write = self.settings.write
-            order = apply.ApplyRequest(
-                name, self.settings.name, intake, planned, scratch=copy, write=write
-            )
-            return apply.apply(copy.place, order, self._checked_inside, commit=True)
-
-        def verified(subject: sabotage.Subject) -> Report:
-            claim = Claim(name, self.settings.name, "", "", subject.after)
-            return verify.run(
-                self._with_waivers_cut(subject.needed),
-                Expected(subject.intake, subject.plan, subject.listed_before, given.sample, claim),
-                Storage.untouched(subject.census, subject.sample),
-                today=today(self.settings),
-                copy=verify.Copy(
-                    given.server,
-                    subject.connection,
-                    is_surveyed=True,
-                    kept=subject.kept,
-                    memo=subject.memo,
-                ),
-            )
-
-        return sabotage.Acts(
-            restore=lambda place: backup.restore(given.backup, self.folder, place, to_look_at=True),
-            survey=surveyed,
-            plan=planned,
-            apply=applied,
-            verify=verified,
-        )
-
-    def _with_waivers_cut(self, needed: Mapping[str, int]) -> Settings:
-        """The settings; a waiver is worth as much as is needed, so that its rest hides nothing."""
-
-        def worth(waiver: Waiver) -> int:
-            of = [needed[name] for name in checks.twins(waiver.check) if name in needed]
-            return min(waiver.at_most, max(of, default=waiver.at_most))
-
-        waivers = [w.model_copy(update={"at_most": worth(w)}) for w in self.settings.waivers]
-        return self.settings.model_copy(update={"waivers": tuple(waivers)})
-
-    def _rehearse_inside(self, planned: Plan, why: str) -> Rehearsal:
-        began = datetime.now(UTC)
-        with self._explained(self.settings.postgres, planned, ROLLED_BACK):
-            applied = apply.apply(
-                self.settings.postgres,
-                self._request(planned),
-                self._check_inside,
-                commit=False,
-            )
-        return rehearsal.inside(applied, why, (datetime.now(UTC) - began).total_seconds())
 
     def activity(self) -> Activity:
         """Who else wrote to the plan's tables since the survey, and whether the plan is valid.

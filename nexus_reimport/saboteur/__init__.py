@@ -13,6 +13,7 @@ from nexus_reimport.saboteur import (  # noqa: F401 - each declares its kinds
     json_values,
     links,
     moments,
+    own_rows,
     own_tables,
     planned,
     rows,

@@ -23,24 +23,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 
 from nexus_reimport import naming, progress, wording
 from nexus_reimport.checks import bucket
 from nexus_reimport.checks.memo import Memo
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import private, rowfile
-from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
-from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import (
     Applied,
     Backup,
     Census,
-    EntityPlan,
     Level,
-    LinkPlan,
-    Outcome,
     Plan,
     Report,
     Result,
@@ -53,9 +47,10 @@ from nexus_reimport.nexus import registry, scratch
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.kept_readings import KeptReadings
-from nexus_reimport.nexus.postgres import Connection, connected, copy_out, names
+from nexus_reimport.nexus.postgres import Connection, connected
 from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.saboteur import Kind, Objects, Scene
+from nexus_reimport.saboteur.following import Following
 from nexus_reimport.saboteur.smaller import Smaller
 from nexus_reimport.settings import Postgres
 
@@ -223,7 +218,7 @@ class _Bench:
         self._needed: Mapping[str, int] = {}
         self._sizes: dict[str, int] = {}
         self._database = Database.read(connection, intake.mapping)
-        self._mapping: FieldMapping = intake.mapping
+        self._following = Following(connection, intake, given.plan)
         committed = registry.runs(connection)
         if not committed or committed[0].undo is None:
             raise StopError(
@@ -371,96 +366,25 @@ class _Bench:
         )
 
     def _corrupted(self, scene: Scene) -> Subject:
-        given = self._given
-        plan = given.plan
-        if scene.follows or scene.links_follow or scene.forgotten:
-            plan = replace(
-                plan,
-                entities={n: self._followed(scene, n, e) for n, e in plan.entities.items()},
-                links={n: self._followed_links(scene, n, e) for n, e in plan.links.items()},
-                ledger=self._ledger(scene),
-            )
-        census = self._listed(scene.objects, "now")
-        before = self._listed(scene.listed_before, "before")
+        """The copy as the kind has left it, and what the kind says that it is compared with."""
+        given, follow = self._given, self._following
         sample = given.sample
         if scene.sample is not self._sample:
-            sample = replace(sample, file=self._written(scene.sample, sample.file, "now"))
+            sample = replace(sample, file=follow.written(scene.sample, sample.file, "now"))
         return replace(
             self._as_it_is(),
-            intake=self._as_before(scene),
-            plan=plan,
-            listed_before=before,
-            census=census,
+            intake=follow.intake_of(scene),
+            plan=follow.plan_of(scene),
+            listed_before=self._listed(scene.listed_before, "before"),
+            census=self._listed(scene.objects, "now"),
             sample=sample,
         )
-
-    def _as_before(self, scene: Scene) -> Intake:
-        """What was read before the run, without what the kind says was not there then either."""
-        if not scene.never_had:
-            return self._intake
-        survey, folder = self._intake.survey, self._intake.folder
-        rows = dict(survey.rows)
-        for entity, without in scene.never_had.items():
-            key, file = survey.keys[entity], survey.rows[entity]
-            path = folder / f"followed_before_{entity}.parquet"
-            rows[entity] = rowfile.write(
-                path,
-                file.columns,
-                (
-                    tuple(None if c in without.get(row[key] or "", ()) else row[c] for c in row)
-                    for row in self._intake.rows(entity)
-                ),
-            )
-        return replace(self._intake, survey=replace(survey, rows=rows))
 
     def _listed(self, objects: Objects, when: str) -> Census:
         """The census of ``objects``; the one that was taken, where they are its own."""
         census = self._given.census
         if objects is self._objects:
             return census
-        file = self._written(objects, census.file, when)
+        file = self._following.written(objects, census.file, when)
         stored = sum(int(one["size"] or 0) for one in objects)
         return replace(census, objects=file.rows, bytes_stored=stored, file=file)
-
-    def _written(self, objects: Objects, like: RowFile, when: str) -> RowFile:
-        """Objects as a row file of their own, in the order of their keys."""
-        ordered = sorted(objects, key=lambda one: one["key"] or "")
-        rows = (tuple(one[c] for c in like.columns) for one in ordered)
-        path = self._intake.folder / f"corrupted_{when}_{like.name}"
-        return rowfile.write(path, like.columns, rows)
-
-    def _ledger(self, scene: Scene) -> RowFile:
-        """The ledger; with the rows that the kind says were taken for Nexus's alone."""
-        file, folder = self._given.plan.ledger, self._intake.folder
-        if not scene.forgotten:
-            return file
-        lines = (
-            (source, entity, Outcome.KEPT, "no_filemaker_id", None, nexus_id)
-            if entity and nexus_id and scene.forgotten.get(entity) == nexus_id
-            else (source, entity, outcome, why, filemaker_id, nexus_id)
-            for source, entity, outcome, why, filemaker_id, nexus_id in rowfile.read(folder, file)
-        )
-        return rowfile.write(folder / "followed_ledger.parquet", file.columns, lines)
-
-    def _followed(self, scene: Scene, name: str, plan: EntityPlan) -> EntityPlan:
-        """The plan of an entity; as the rows are now, where the kind says that it follows them."""
-        if name not in scene.follows:
-            return plan
-        file = self._dumped(scene, plan.table, plan.file.columns, f"followed_{name}")
-        return replace(plan, file=file, kept=plan.kept + file.rows - plan.file.rows)
-
-    def _followed_links(self, scene: Scene, name: str, plan: LinkPlan) -> LinkPlan:
-        """The links that a plan fixes, and those with them that the kind has moved."""
-        moved = scene.links_follow.get(name)
-        if not moved:
-            return plan
-        planned = list(rowfile.read(self._intake.folder, plan.file))
-        path = self._intake.folder / f"followed_{name}.parquet"
-        return replace(plan, file=rowfile.write(path, plan.file.columns, [*planned, *moved]))
-
-    def _dumped(self, scene: Scene, table: str, columns: Sequence[str], name: str) -> RowFile:
-        query = sql.SQL("SELECT {} FROM {} ORDER BY {}::text").format(
-            names(columns), scene.place(table), sql.Identifier(scene.database.key(table))
-        )
-        path = self._intake.folder / f"{name}.parquet"
-        return copy_out(self._connection, query, path, columns)

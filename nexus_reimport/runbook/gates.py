@@ -1,0 +1,129 @@
+"""What must hold before a run is approved: its proposal, the sign-off, a dev run before prod."""
+
+from __future__ import annotations
+
+from nexus_reimport import saboteur, wording
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import ReimportError, StopError
+from nexus_reimport.model import (
+    Gate,
+    Proposal,
+    Refusal,
+    Rehearsal,
+    Report,
+    Scope,
+    SelfTest,
+    SignOff,
+    Survey,
+)
+from nexus_reimport.nexus import schema
+from nexus_reimport.record import Run, anchor, journal, signatures
+from nexus_reimport.runbook.opening import last_complete
+from nexus_reimport.runbook.steps import Steps
+from nexus_reimport.settings import EnvironmentKind
+from nexus_reimport.stages import approval, sign_off
+from nexus_reimport.stages.approval import Preparer
+
+
+class Gated(Steps):
+    """A run that somebody has to approve."""
+
+    __slots__ = ()
+
+    def sheet(self) -> SignOff:
+        """The sign-off before production as it stands now, with what this run has proven."""
+        names = ("checks_before", "checks_rehearsal")
+        reports = tuple(self.run.load(Report, n) for n in names if self.run.has(Report, n))
+        rehearsed = self.run.load(Rehearsal) if self.run.has(Rehearsal) else None
+        evidence = sign_off.Evidence(reports, rehearsed, journal.proven_at(self.run.events()))
+        return sign_off.sheet(self.settings, evidence, signatures.standing(self.settings))
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        """The reasons for which the gate would refuse an approval now."""
+        return approval.refusals(self.gates())
+
+    def gates(self) -> tuple[Gate, ...]:
+        """What must hold for an approval of this run to pass, each with whether it does now."""
+        return (
+            *self._proposed(),
+            *sign_off.gates(self.settings, self.sheet()),
+            *approval.second_person(self.settings, self.begun_by()),
+            *approval.window(self.settings),
+        )
+
+    def _proposed(self) -> tuple[Gate, ...]:
+        """That what was proposed can still be executed, and was tried on dev before prod."""
+        proposal = self.run.load(Proposal)
+        try:
+            forerunner = self._forerunner()
+        except ReimportError as error:
+            claim = f"{self.settings.dev_environment} can stand for dev"
+            return (Gate(claim, Refusal(error.what, error.next)),)
+        return approval.gates(self.settings, proposal, self.mapping.digest, forerunner)
+
+    def begun_by(self) -> Preparer:
+        """Who began this run."""
+        opened = self.run.events()[0]
+        return Preparer(opened.text("name"), opened.text("who"))
+
+    def _dev_run(self) -> Run | None:
+        """The last run of dev that this one could rely on, whatever the gate says of it."""
+        if not self.settings.dev_environment:
+            return None
+        dev = environments.load(self.settings.dev_environment)
+        return last_complete(dev, {Scope.REIMPORT, self.scope})
+
+    def _forerunner(self) -> approval.DevRun | None:
+        if not self.settings.dev_environment:
+            return None
+        dev = environments.load(self.settings.dev_environment)
+        ours, theirs = self.settings.postgres, dev.postgres
+        other_database = (ours.host, ours.port, ours.database) != (
+            theirs.host,
+            theirs.port,
+            theirs.database,
+        )
+        if (
+            dev.kind is not EnvironmentKind.DEV
+            or dev.sandbox != self.settings.sandbox
+            or not other_database
+        ):
+            raise StopError(
+                f"{dev.name} cannot stand for dev: it must be of kind dev, with another database,"
+                " and a sandbox only if this is a sandbox",
+                next="name the right dev_environment in the environment's file",
+            )
+        last = self._dev_run()
+        if last is None:
+            return None
+        if anchor.read(dev, last) != last.seal_digest():
+            raise StopError(
+                f"the record {last.id} of {dev.name} is not the one whose seal its database holds",
+                next=f"run `nexus-reimport run {dev.name}` again",
+            )
+        proposal = last.load(Proposal)
+        # prod may get only what was tried on the same schema
+        before, now = (schema.structure(run.load(Survey).schema) for run in (last, self.run))
+        return approval.DevRun(
+            last.id,
+            proposal.code,
+            proposal.mapping,
+            schema.differences(before, now),
+            _untested(last),
+        )
+
+
+def _untested(last: Run) -> str:
+    """What is missing in the self-test of a dev run; "" where verification found every kind."""
+    if not last.has(SelfTest):
+        return "its verification was not tested"
+    self_test = last.load(SelfTest)
+    if self_test.why_not:
+        return f"its verification was not tested: {self_test.why_not}"
+    declared = saboteur.of_scope(only_links=last.kind == Scope.RELINK)
+    if {k.name for k in declared} - {t.kind for t in self_test.trials}:
+        return "its verification was not tested with every kind of corruption"
+    if not self_test.is_complete:
+        missed = wording.some([t.kind for t in self_test.missed])
+        return f"its verification missed {missed or 'everything'}"
+    return ""
