@@ -24,10 +24,12 @@ ISO, US = "y/m/d", "m/d/y"
 DECIMALS = (".", ",")
 FEW = 5  # places that a message names
 _DATE = re.compile(r"([0-9]{1,4})([/.-])([0-9]{1,2})\2([0-9]{1,4})")
+# A year of two digits is not guessed: 30 may be 1930, somebody's birth, or 2030, a plan's end.
 _SHORT = re.compile(r"[0-9]{1,2}([/.-])[0-9]{1,2}\1[0-9]{1,2}")
 _USUAL = re.compile(  # the usual timestamp, tried first for speed
     r"([0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})"
 )
+# A fraction, and an offset that is dropped: FileMaker stores wall-clock time.
 _STAMP = re.compile(
     r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(?:Z|[+-][0-9:]{4,6})?"
 )
@@ -36,10 +38,12 @@ _COLONS = re.compile(
     r"(?P<hours>[0-9]{1,4}):(?P<minutes>[0-9]{2})(?::(?P<seconds>[0-9]{2}(?:\.[0-9]{1,6})?))?"
     r"(?:\s?(?P<half>[AaPp])\.?\s?[Mm]\.?)?"
 )
+# Some locales write 9.30 for half past nine.
 _DOTS = re.compile(
     r"(?P<hours>[0-9]{1,4})\.(?P<minutes>[0-9]{2})(?:\.(?P<seconds>[0-9]{2}))?"
     r"(?:\s?(?P<half>[AaPp])\.?\s?[Mm]\.?)?"
 )
+# Hours with a fraction: 9.5 is half past nine as well, so `unclear_times` counts both.
 _FRACTION = re.compile(r"[0-9]+\.[0-9]+")
 _QUARTERS = frozenset({"00", "25", "50"})  # minutes that can also be hundredths of an hour
 
@@ -55,10 +59,12 @@ def day(text: str, order: str) -> date | None:
     if not match:
         return None
     parts = dict(zip(order.split("/"), (match[1], match[3], match[4]), strict=True))
+    # The pattern lets each end have four digits: only a year may, and must.
     if len(parts["y"]) != 4 or len(parts["d"]) > 2 or len(parts["m"]) > 2:
         return None
     try:
         return date(int(parts["y"]), int(parts["m"]), int(parts["d"]))
+    # The 31st of February has the form of a date and is none.
     except ValueError:
         return None
 

@@ -85,6 +85,7 @@ _OF_THE_SERVER = {
     "NotImplemented",
     "MethodNotAllowed",
 }
+# A HEAD request has no body, so no code: only its status is left.
 _OF_STATUS = {
     301: "PermanentRedirect",
     307: "PermanentRedirect",

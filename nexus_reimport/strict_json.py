@@ -53,6 +53,7 @@ def same(one: str | None, other: str | None) -> bool:
         return False
     try:
         return canonical(one) == canonical(other)
+    # A text that is no JSON, or nested too deep for the parser, is equal to nothing.
     except (ValueError, RecursionError):
         return False
 

@@ -22,10 +22,16 @@ JOINT = "+"  # between the parts of a key of several fields: two join tables hav
 JOINED = "two halves of a character were joined"
 HALF = "half a character was replaced"
 CONTROL = "a control character was removed"
+# A character that came in two halves is whole afterwards; any other change loses a part of the
+# text.
 LOSSLESS = frozenset({JOINED})
+# What Parquet, PostgreSQL, JSON or XML refuse. Tab, newline, return, and 0x0B, which FileMaker's
+# exports write for a return inside of a field, are texts' own.
 _ODD = re.compile("[\x00-\x08\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# Surrogates: alone they are no character, and UTF-8 cannot write them.
 _HALF = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0c\x0e-\x1f\ufffe\uffff]")
+# A numeric id that went through a spreadsheet comes back as 7.0.
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 # Signs without a look of their own (variation selectors): being marks, `fold` would keep them.
 _VARIANTS = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
@@ -39,6 +45,7 @@ def composed(value: str) -> str:
 def caseless(value: str) -> str:
     """``value`` in the form that compares without regard to case, in every script."""
     # Folding case can take a composed character apart (U+01F0), so it is composed once more.
+    # ASCII is by far the usual case, and needs none of Unicode's rules.
     return value.lower() if value.isascii() else composed(composed(value).casefold())
 
 

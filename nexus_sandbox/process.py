@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 from nexus_reimport import CHECKOUT
 from nexus_reimport.errors import SandboxError
@@ -77,6 +78,37 @@ class Launch(Generic[Access]):
     start: Callable[[Access], subprocess.Popen[bytes]]
     is_ready: Callable[[Access], bool]
     polite: signal.Signals = signal.SIGTERM
+
+
+class Server:
+    """A server that runs until ``stop``; a context manager."""
+
+    def __init__(self, server: subprocess.Popen[bytes]) -> None:
+        self._server = server
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._server.pid
+
+    def exited(self) -> bool:
+        """Whether it ended by itself."""
+        return self._server.poll() is not None
+
+    def stop(self) -> None:
+        """Stop; what it holds stays."""
+        stop(self._server)
 
 
 def launch(how: Launch[Access], access: Access) -> tuple[Access, subprocess.Popen[bytes]]:

@@ -51,6 +51,7 @@ class Api:
             raise self.error(path, f"answered with HTTP {answer.status_code}", _LOOK)
         try:
             content = answer.json()
+        # A login page or a proxy's error is HTML, also with status 200.
         except ValueError:
             content = None
         if not isinstance(content, dict):

@@ -26,7 +26,7 @@ from nexus_reimport.model import Level, Report, Result
 from nexus_reimport.nexus.readings import NOT_AS_IT_WAS
 from nexus_reimport.settings import Waiver
 
-SAMPLE = 5
+SAMPLE = 5  # keys that a report holds of each check
 
 
 @dataclass(frozen=True, slots=True)

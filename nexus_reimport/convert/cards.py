@@ -72,6 +72,7 @@ def contact_card(details: Iterable[Detail]) -> Partial:
         try:
             kind_and_entry = contact_entry(detail)
         except ConversionError as error:
+            # One bad line must not cost a person all other numbers of the card.
             misfits.append(str(error))
             continue
         if kind_and_entry is None:

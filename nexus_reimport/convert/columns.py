@@ -11,6 +11,7 @@ from nexus_reimport.convert.outcome import ConversionError
 
 # Bounded: an exponent of six digits would become a number of a million digits.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+# As format_type prints it. Without precision and scale there is no limit to check.
 _NUMERIC = re.compile(r"numeric\(([0-9]+),([0-9]+)\)")
 # Checked before COPY: PostgreSQL's own error would quote the value, and stop at the first one.
 _INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
@@ -26,6 +27,7 @@ def as_uuid(value: str) -> str | None:
     if not value.strip():
         return None
     try:
+        # PostgreSQL prints UUIDs in lower case with hyphens, whatever was put in.
         return str(uuid.UUID(value.strip()))
     except ValueError:
         raise ConversionError("not a UUID") from None

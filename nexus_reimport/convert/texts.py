@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from nexus_reimport.convert.outcome import ConversionError
 from nexus_reimport.text import name_key
 
+# By shape: uuid.UUID also takes braces, urn: and no hyphens at all.
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _UUID_LENGTH = 36
 _TRUE = frozenset({"1", "1.0", "yes", "true"})  # a spreadsheet gives the number 1 as 1.0
@@ -25,6 +26,7 @@ def paragraphs(value: str) -> str | None:
 
     Characters that PostgreSQL cannot hold were removed before: ``text.clean``.
     """
+    # FileMaker ends a paragraph with \r; its exports write 0x0B inside of a field.
     joined = value.replace("\r\n", "\n").replace("\r", "\n").replace("\x0b", "\n")
     return joined if joined.strip() else None
 

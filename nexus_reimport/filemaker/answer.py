@@ -14,6 +14,7 @@ from nexus_reimport.filemaker.http import LONGEST_PAUSE, Answer, TransientError
 
 # 401 too: a refused password was recognised before this; what is left is the web server's own 401.
 PASSING_STATUSES = frozenset({401, 408, 425, 429, 500, 502, 503, 504})
+# Another try may help, but a broken answer that comes three times will come again.
 FEW_TRIES = 3
 # Shown in a message, so no more than what can be a media type.
 _KIND = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}")
@@ -109,6 +110,15 @@ def incomplete_answer(what: str, where: str, next: str = "") -> SourceError:
     )
 
 
+def connection_closed(where: str) -> SourceError:
+    """The error of a request after ``close``, as a thread may send it that is still at work."""
+    return SourceError(
+        "the connection to FileMaker is closed",
+        where=where,
+        next="run this step again: it opens a new connection",
+    )
+
+
 def inconsistent_read(what: str, where: str) -> SourceError:
     """The error of a read that is not complete, or not of one moment."""
     return SourceError(
@@ -120,6 +130,7 @@ def inconsistent_read(what: str, where: str) -> SourceError:
 
 def nearest(name: str, names: Callable[[], Iterable[str]]) -> str:
     """``name`` and the names that are like it, if FileMaker can still give its ``names``."""
+    # The error that is being made matters more than the names that would help with it.
     with contextlib.suppress(ReimportError):
         return f"{name!r}; {suggest.phrase(name, names())}"
     return repr(name)

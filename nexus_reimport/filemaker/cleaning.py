@@ -15,8 +15,9 @@ from nexus_reimport.text import LOSSLESS, clean, is_clean
 
 REPETITION = "\x1d"  # stands between the repetitions of a field in an exported text file
 MORE = "holds several repetitions: only the first is read"
+# How the Data API names a repetition after the first: `Face(2)`.
 _NUMBERED = re.compile(r"(.+)\((\d+)\)", re.DOTALL)
-SAMPLE = 5
+SAMPLE = 5  # ids that are shown of each kind of change
 
 
 class Cleaner:

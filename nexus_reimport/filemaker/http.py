@@ -28,7 +28,7 @@ from nexus_reimport.settings.credentials import is_protected
 LONGEST_PAUSE = 300.0  # seconds; a server that asks for more stops the run
 
 T = TypeVar("T")
-_CHUNK = 1 << 16  # bytes
+_CHUNK = 1 << 16  # bytes  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +163,11 @@ class Wire:
             raise SourceError(outcome.what, where=where, next=outcome.next)
         if isinstance(outcome, str):
             raise self._unanswered(outcome, where)
+        # From here on the address is right: a failure may be temporary.
         self._has_answered = True
         response, content = outcome
         self.meter.add(bytes_read=len(content))
+        # A redirect would carry token or password to an address that nobody has named.
         if response.is_redirect or 300 <= response.status_code < 400:
             raise SourceError(
                 f"FileMaker redirects to another address (HTTP {response.status_code})",
@@ -310,4 +312,5 @@ def _seconds(retry_after: str) -> float:
         until = email.utils.parsedate_to_datetime(retry_after)
     except ValueError:
         return 0.0
+    # The server's clock may be behind ours: then there is nothing to wait for.
     return max(0.0, until.timestamp() - time.time())

@@ -248,6 +248,7 @@ def is_locked(path: Path) -> bool:
     """Whether a process holds the lock of this file. Several processes can ask at the same time."""
     try:
         with path.open("rb") as file:
+            # Shared, so that two processes that ask do not take each other for its holder.
             return not _taken(file.fileno(), fcntl.LOCK_SH)
     except FileNotFoundError:
         return False

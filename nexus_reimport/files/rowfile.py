@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 BATCH = 5_000  # rows in memory at a time
 # The escaped ones are the full-width forms of the same four signs.
 _COMPUTED = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+# A plain negative number computes to itself: an apostrophe would only change it.
 _NEGATIVE = re.compile(r"-[0-9]+(?:\.[0-9]+)?")
+# Blanks at the ends too: a spreadsheet cuts them where they are not quoted.
 _QUOTED = re.compile(r"""[",;\t\r\n]|^\s|\s$""")
 Row = Sequence[str | None]
 
@@ -121,6 +123,7 @@ class Writer:
         self._flush()
         with private.named(self._path):
             self._parquet.close()
+            # The next stage, and after a kill the next command, rely on the file.
             private.sync(self._handle)
             self._handle.close()
 

@@ -79,6 +79,7 @@ def decoded(content: bytes, encoding: str, *, halves: bool = False) -> str:
     try:
         lenient = halves and codec == "utf-8"
         return content.decode(codec, "surrogatepass" if lenient else "strict").lstrip(MARK)
+    # The library's error holds the text itself: only the place goes on.
     except UnicodeDecodeError as error:
         start = error.start
     lines = LINE_END.findall(content[:start].decode(codec, "ignore"))

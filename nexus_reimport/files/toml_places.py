@@ -11,6 +11,7 @@ Path = tuple[str | int, ...]
 # Three quotes come before one: they would also match as an empty string and a quote.
 _STRING = r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\''
 _TOKEN = re.compile(rf"{_STRING}|#[^\n]*|[\[\]{{}}]|\n|[^\s\[\]{{}}#\"']+|[^\S\n]+", re.DOTALL)
+# [table] or [[list of tables]], maybe with a comment after it.
 _HEADER = re.compile(r"(\[\[?)(.*?)\]\]?\s*(?:#.*)?", re.DOTALL)
 
 
@@ -92,6 +93,7 @@ def _keys(statement: str) -> Path:
     match = re.match(rf"(?:{_STRING}|[^=\"'])+?(?==)", statement, re.DOTALL)
     try:
         document: Any = tomllib.loads(f"{match[0]}= 0" if match else "")
+    # The library has refused the file already: only the line of the mistake is looked for here.
     except tomllib.TOMLDecodeError:
         return ()
     keys: list[str] = []

@@ -17,16 +17,21 @@ from typing import Any
 LONGEST_TEXT = 32_767  # characters of a cell
 MOST_ROWS = 1_048_576
 UNPRINTABLE = "\ufffd"
+# XML 1.0 has no such characters; 0x7F is legal there, but shows as nothing.
 _NOT_IN_A_CELL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+# A text that only looks like an escape would be read back as a character.
 _LIKE_AN_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
+# Control characters, and the underscore that hides an escape: others stay as they are.
 _ESCAPE = re.compile(r"_x(00[01][0-9A-Fa-f]|005[Ff])_")
 # Colours, gaps (`_x`) and fill (`*x`) of a format change a number's look, not its digits.
 _LOOK = re.compile(
     r"\[(?:red|black|blue|green|white|cyan|magenta|yellow|color\s?\d+)\]|[_*].", re.IGNORECASE
 )
+# Placeholders and separators of digits: they add no text to a number.
 _PLAIN = re.compile(r"(?:general|[0#?.,;\-+()@E ]*)", re.IGNORECASE)
 _ROOTS = {"xl/workbook.xml", "_rels/.rels"}
 _STRICT = b"http://purl.oclc.org/ooxml/"
+# As the value of an attribute alone: a text of a cell may hold the same address.
 _NAMESPACE = re.compile(rb"""(=\s*["'])http://purl\.oclc\.org/ooxml/(\w+)(?=[/"'])""")
 
 

@@ -35,6 +35,7 @@ def load(kind: type[T], path: Path) -> T:
             f"this run has no {path.stem} yet",
             next="run the cells before this one, from the top of the notebook",
         ) from None
+    # pydantic's error quotes the file, which may hold a value.
     except ValidationError:
         raise RecordError(
             f"{path.name} cannot be read back",

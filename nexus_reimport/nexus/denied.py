@@ -12,7 +12,7 @@ import psycopg
 
 from nexus_reimport.errors import Denied
 
-SQLSTATE = "42501"
+SQLSTATE = "42501"  # insufficient_privilege
 ADVICE = (
     "grant the role that right, then run this again; docs/rights.md lists every right with its"
     " GRANT, and each command prints the missing ones before it starts"
@@ -23,8 +23,10 @@ _KINDS = (
     "table|view|materialized view|foreign table|column|relation|sequence|schema|database|function"
     "|procedure|routine|type|language|large object|tablespace|index|extension"
 )
+# The server names the object in its message alone: no field of the error holds it.
 _ON = re.compile(rf"(?:permission denied for|must be owner of) ((?:{_KINDS}) .+)$")
 _ROWS = re.compile(r"row-level security policy for table \"(.+)\"$")
+# pg_dump and pg_restore give no SQLSTATE, only lines of text.
 _BY_A_PROGRAM = re.compile(
     rf"^pg_(?:dump|restore): error: .*ERROR:  (permission denied for (?:{_KINDS}) .+"
     r"|query would be affected by row-level security policy for table \".+\")$"

@@ -313,6 +313,7 @@ def _of_certificate(target: Postgres) -> Why | None:
             # S: the server goes on with TLS; N: it has none.
             if plain.recv(1) == b"S":
                 context.wrap_socket(plain, server_hostname=target.host).close()
+    # libpq says only that verification failed: OpenSSL's own number tells why.
     except ssl.SSLCertVerificationError as error:
         return by_number.get(error.verify_code)
     except (OSError, ValueError):

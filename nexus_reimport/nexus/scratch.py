@@ -224,6 +224,7 @@ def _end(
     try:
         drop(server, name, token)
     except TargetError:
+        # For the watch the end of its input means that we are gone.
         cast(IO[bytes], watch.stdin).close()
         return
     note.unlink(missing_ok=True)

@@ -52,6 +52,7 @@ def _cleared(server: Postgres, name: str, token: str, note: Path) -> bool:
         try:
             dropped = scratch.drop(server, name, token)
             answered = answered or time.monotonic()
+        # The server may be restarting: tried again until the time is up.
         except TargetError:
             dropped = False
         if dropped or (answered and time.monotonic() - answered > _LATE):

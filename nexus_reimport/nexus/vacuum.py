@@ -31,6 +31,7 @@ def vacuum(transaction: Transaction, tables: Iterable[str]) -> Iterator[str]:
             # of a large table it may take longer than the session's limit for a statement
             connection.execute("SET statement_timeout = '10min'")
             connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(place))
+        # The run is committed: what fails now is a warning, never a failed run.
         except psycopg.Error as error:
             why = f"SQLSTATE {error.sqlstate}" if error.sqlstate else "the connection was lost"
             yield f"VACUUM (ANALYZE) {table} failed: {why}; run it by hand"

@@ -122,6 +122,7 @@ def serve(environment: str, port: int, behind: str, say: Callable[[str], None]) 
 
 def _refuse_taken(port: int) -> None:
     with socket.socket() as tried:
+        # A port that our last server has just left is free, as the server itself will take it.
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             tried.bind((LOOPBACK, port))

@@ -183,6 +183,7 @@ def cancel(settings: Settings, run: Run | None, by: str) -> None:
 def _is_alive(command: Command) -> bool:
     """Whether the process is there, and still the leader of the session that was made for it."""
     try:
+        # A process id is given out again: only the leader of the session that we made is ours.
         return command.pid > 0 and command.is_at_work and os.getsid(command.pid) == command.pid
     except OSError:
         return False

@@ -79,6 +79,7 @@ def last(settings: Settings) -> Link | None:
     """The last seal that the database holds; None where it holds none, or could not be asked."""
     try:
         sealed = [row for row in rows(settings) if row.seal]
+    # A seal does not depend on the database: it can be gone, or another one's.
     except (TargetError, StopError):
         return None
     links = (Link(row.sequence, row.run, row.seal) for row in sealed)

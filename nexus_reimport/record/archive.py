@@ -26,6 +26,7 @@ from nexus_reimport.record import archived, bag, chain, index
 from nexus_reimport.record.archived import Archived
 from nexus_reimport.settings import Archive
 
+# Somebody put an object of this name there already: what it holds is compared, not replaced.
 _EXISTS = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 
 

@@ -55,6 +55,7 @@ def noted(runs: Path) -> list[Archived]:
     for line in path.read_bytes().splitlines() if path.is_file() else ():
         try:
             entries.append(Archived(**json.loads(line)))
+        # A line that a kill has cut in the middle: what it told of is uploaded again.
         except (ValueError, TypeError):
             continue
     return entries

@@ -25,6 +25,7 @@ DECLARED = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _DRAFT = re.compile(r"[\w.-]+\.\d+\.new", re.ASCII)  # as ``private.replace`` calls them
 NOTHING = "none"  # in place of a record before the first
 LINKED = "it has another name elsewhere (a hard link), by which it can be changed"
+# As sha256sum writes it: a blank or * before the name, for text or binary mode.
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 _ESCAPED = {"%": "%25", "\n": "%0A", "\r": "%0D"}  # RFC 8493, 2.1.3
 

@@ -21,7 +21,7 @@ from nexus_reimport.record import bag, journal, values, verdict
 from nexus_reimport.record.verdict import State
 
 T = TypeVar("T")
-DIGEST_SHOWN = 12
+DIGEST_SHOWN = 12  # as much as a person types to approve
 _WITHOUT_COUNTS = {
     State.AS_IT_WAS: "Nothing was written to the database.",
     State.UNKNOWN: "It is not known whether anything was written to the database.",
@@ -135,6 +135,7 @@ def when(front: Front) -> str:
 def _at(entry: journal.Entry) -> datetime | None:
     try:
         return entry.at.astimezone(UTC)
+    # Of a line that was cut or edited: the front is read leniently, the check is not.
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -39,7 +39,9 @@ LONGEST = 12  # words
 SHORT_SECRET = 6  # characters: such a one is looked for as a word
 OWN_DAYS = timedelta(days=366)
 _EMAIL = re.compile(r"[^\s<>()\[\],;:\"'@]+@[^\s<>()\[\],;:\"'@]+\.[^\s<>()\[\],;:\"'@]+")
+# Seven signs and more, however the digits are grouped: (02) 9999 0000, +61 412 345 678.
 _PHONE = re.compile(r"\+?[\d(][\d\s().+\-/]{5,}\d")
+# One field often holds several people: "A. Person & B. Other (mother)".
 _BETWEEN_NAMES = re.compile(r"\s-+\s|[,;/|()&+\n\r]+|\s(?:and|or|und|c/o)\s", re.IGNORECASE)
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _TAGS = re.compile(r"<[^>]*>")

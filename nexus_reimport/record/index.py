@@ -62,6 +62,7 @@ def write(runs: Path) -> None:
     title = f"Records of {runs.name}"
     try:
         body = "\n".join(_body(runs))
+    # The list is for convenience: the records that it lists are sealed, whatever becomes of it.
     except Exception as error:
         body = (
             f"<p>This page could not be made ({type(error).__name__}). The records are whole.</p>"

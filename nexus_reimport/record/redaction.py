@@ -37,20 +37,20 @@ _OURS = _STAYS | {"stage", "kind", "of", "run", "environment", "hook", "page", "
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Redaction:
     """Where a record holds what must not be in it: what is redacted, what a person must look at."""
 
     redacted: tuple[Hit, ...]
     left: tuple[Hit, ...]
 
 
-def look(settings: Settings, run: Run) -> Found:
+def look(settings: Settings, run: Run) -> Redaction:
     """What would be redacted, and what would be left for a person; nothing is written."""
     run.require_open()
     return _sorted(run, closing.searching(settings, run)[0])
 
 
-def redact(settings: Settings, run: Run) -> Found:
+def redact(settings: Settings, run: Run) -> Redaction:
     """Redact journal, values and pages of an open run; what was redacted, and what is left.
 
     Raises:
@@ -71,13 +71,13 @@ def redact(settings: Settings, run: Run) -> Found:
         for name in sorted({file.stem for file in files if file.suffix != VALUE}):
             _redact_page(run, sweep, name, aside)
     left = _sorted(run, sweep)
-    return Found(hits, left.redacted + left.left)
+    return Redaction(hits, left.redacted + left.left)
 
 
-def _sorted(run: Run, sweep: Sweep) -> Found:
+def _sorted(run: Run, sweep: Sweep) -> Redaction:
     hits = list(sweep.files(run.bag))
     ours = {hit for hit in hits if hit.line and _can_be_redacted(run, hit.file)}
-    return Found(tuple(h for h in hits if h in ours), tuple(h for h in hits if h not in ours))
+    return Redaction(tuple(h for h in hits if h in ours), tuple(h for h in hits if h not in ours))
 
 
 def _can_be_redacted(run: Run, file: str) -> bool:

@@ -121,6 +121,7 @@ def _describe(folder: Path, judged: verdict.Verdict) -> str:
     """Where the record is described for other software; a description that fails spoils no seal."""
     try:
         crate.write(folder, judged)
+    # The description is for other software: without it the record is as good.
     except Exception as error:
         return f"nothing: {journal.failure(error)['what']}"
     return f"{bag.PAYLOAD}/{crate.FILE}"

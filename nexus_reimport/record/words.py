@@ -18,6 +18,7 @@ from nexus_reimport.files import textfile
 _LETTERS = "".join(chr(c).lower() if chr(c).isalnum() else " " for c in range(128)).encode()
 _TABLE = _LETTERS + bytes(range(128, 256))  # parts of letters beyond ASCII stay as they are
 _BASE64 = re.compile(rb";base64,[A-Za-z0-9+/=]+")
+# The numbers of a drawing are coordinates; its texts stand below it as text as well.
 _PICTURE = re.compile(rb"<svg\b.*?</svg>", re.DOTALL)
 _TAG = re.compile(rb"<[^>]*>")
 _NO_DIGITS = bytes.maketrans(b"0123456789", b" " * 10)
@@ -25,6 +26,7 @@ _BEYOND = re.compile(rb"[\x80-\xff]+")
 _ENTITY = re.compile(rb"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 # Each begins with a character of its own, by which the places are found quickly.
 _PERCENT = re.compile(rb"%(?:25)*[0-9A-Fa-f]{2}(?:%(?:25)*[0-9A-Fa-f]{2})*")
+# As Python, JSON and JavaScript write a character in a literal, however often it was quoted.
 _HEX = re.compile(rb"\\x[0-9A-Fa-f]{2}(?:\\+x[0-9A-Fa-f]{2})*")
 _UNICODE = re.compile(rb"\\u[0-9A-Fa-f]{4}(?:\\+u[0-9A-Fa-f]{4})*")
 _SLASHES = re.compile(rb"\\\\+(?=[ux])")

@@ -83,11 +83,11 @@ def examine(settings: Settings) -> Examination:
         ("the way to production", lambda: _way(settings)),
     ]
     with ThreadPoolExecutor(len(asking)) as pool:
-        parts = pool.map(lambda one: _found(*one), asking)
+        parts = pool.map(lambda one: _findings(*one), asking)
         return Examination(settings.name, tuple(f for part in parts for f in part))
 
 
-def _found(area: str, examiner: Examiner) -> list[Finding]:
+def _findings(area: str, examiner: Examiner) -> list[Finding]:
     """What an examiner finds; where it cannot go on, why."""
     findings: list[Finding] = []
     try:

@@ -91,6 +91,7 @@ def _wait(
     )
     try:
         process.communicate(given, settings.hooks.timeout)
+    # Also after Ctrl-C: no hook goes on without us.
     except BaseException as error:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

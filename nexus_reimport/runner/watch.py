@@ -14,7 +14,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.record import Run, moment
 from nexus_reimport.record.journal import Entry
 
-_PAUSE = 0.2
+_PAUSE = 0.2  # seconds between two looks at the journal
 _LONG = 2.0  # seconds, after which a stage's steps are told too
 _OFTEN = 10.0  # seconds between two lines about a stage's steps, where there is no bar
 _WIDTH = 20  # characters of a bar

@@ -244,40 +244,37 @@ def two_texts_of_one_length_are_swapped(scene: Scene) -> int:
     return scene.first(partial(attempt, where) for where in scene.texts())
 
 
+def _between_names(scene: Scene, statement: LiteralString) -> int:
+    """A change of a person's first two names, which stand in columns beside each other."""
+    one, other = scene.database.mapping.application.patient_name[:2]
+    return scene.do(
+        sql.SQL(statement).format(
+            table=scene.place(scene.people),
+            one=sql.Identifier(one),
+            other=sql.Identifier(other),
+            key=sql.Identifier(scene.people.primary_key[0]),
+        )
+    )
+
+
 @kind(SORT, only_links=False)
 def two_columns_of_a_row_are_swapped(scene: Scene) -> int:
     """Two columns of one row have each other's text, as first and last name."""
-    one, other = scene.database.mapping.application.patient_name[:2]
-    table = scene.people
-    return scene.do(
-        sql.SQL(
-            "UPDATE {table} SET {one} = {other}, {other} = {one} WHERE {key} = (SELECT {key}"
-            " FROM {table} WHERE {one} <> {other} ORDER BY {key}::text LIMIT 1)"
-        ).format(
-            table=scene.place(table),
-            one=sql.Identifier(one),
-            other=sql.Identifier(other),
-            key=sql.Identifier(table.primary_key[0]),
-        )
+    return _between_names(
+        scene,
+        "UPDATE {table} SET {one} = {other}, {other} = {one} WHERE {key} = (SELECT {key}"
+        " FROM {table} WHERE {one} <> {other} ORDER BY {key}::text LIMIT 1)",
     )
 
 
 @kind(SORT, only_links=False)
 def a_text_moved_into_the_next_column(scene: Scene) -> int:
     """A text stands in the column beside its own, which is empty."""
-    one, other = scene.database.mapping.application.patient_name[:2]
-    table = scene.people
-    return scene.do(
-        sql.SQL(
-            "UPDATE {table} SET {one} = concat_ws(' ', {one}, {other}), {other} = ''"
-            " WHERE {key} = (SELECT {key} FROM {table} WHERE {other} <> ''"
-            " ORDER BY {key}::text LIMIT 1)"
-        ).format(
-            table=scene.place(table),
-            one=sql.Identifier(one),
-            other=sql.Identifier(other),
-            key=sql.Identifier(table.primary_key[0]),
-        )
+    return _between_names(
+        scene,
+        "UPDATE {table} SET {one} = concat_ws(' ', {one}, {other}), {other} = ''"
+        " WHERE {key} = (SELECT {key} FROM {table} WHERE {other} <> ''"
+        " ORDER BY {key}::text LIMIT 1)",
     )
 
 

@@ -24,9 +24,13 @@ _WORD = (
     r"|authorization|api[-_]?key|access[-_]?key|private[-_]?key|secret[-_]?key"
     r"|\b(?:pass|pwd|sig|auth)\b)"
 )
+# A password in an address: user:password@host. %40 is the @ of a password that was encoded.
 _LOGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]*(?:@|%40)", re.IGNORECASE)
+# password = …, token: …
 _NAMED = re.compile(rf"{_WORD}\s*[=:]\s*\S", re.IGNORECASE)
+# --password, --db-password: the words of a command can be seen by every user of the machine.
 _OPTION = re.compile(rf"--?(?:\w+-)*{_WORD}", re.IGNORECASE)
+# Secrets that name themselves: a private key, a key of Amazon's, a JSON Web Token.
 _BARE = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\beyJ[\w-]{8,}\.[\w-]{8,}\."
 )
@@ -34,6 +38,7 @@ _BARE = re.compile(
 _LOGIN_OPTIONS = {"curl": ("-u", "--user"), "sshpass": ("-p",)}
 _HOST = re.compile(r"[\w.-]+|\[?[0-9a-f:.]+(?:%\w+)?\]?", re.ASCII | re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"(?:[\w.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?", re.ASCII | re.IGNORECASE)
+# The folder of a Unix socket: no question mark, @ or = can add a setting to it.
 _SOCKET = re.compile(r"/[^?#@=\s]*")
 _ASSIGNMENT = re.compile(r"(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*)", re.ASCII)
 

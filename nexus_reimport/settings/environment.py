@@ -178,6 +178,7 @@ def zone_problem(name: str) -> str:
     """Why a time zone cannot be used; "" if it can."""
     try:
         ZoneInfo(name)
+    # ValueError: a name such as ../x is no place in the database of time zones.
     except (ZoneInfoNotFoundError, ValueError):
         return 'no such time zone; write one like "Australia/Sydney"'
     return ""

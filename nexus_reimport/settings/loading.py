@@ -54,6 +54,7 @@ def _is_mapping(path: Path) -> bool:
     try:
         tables = tomllib.loads(text).keys()
     except tomllib.TOMLDecodeError:
+        # By its headers: a mapping with a mistake in it is still no environment.
         tables = dict.fromkeys(re.findall(r"^\s*\[+\s*\"?([\w-]+)", text, re.MULTILINE)).keys()
     return bool(tables & {"sources", "entities"}) and not tables & {"postgres", "filemaker"}
 

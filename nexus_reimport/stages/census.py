@@ -24,7 +24,7 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.model import Census
 
 COLUMNS = ("key", "size", "etag", "modified")
-Found = tuple[int, str, str]  # size, etag, time of the last change
+Stored = tuple[int, str, str]  # size, etag, time of the last change
 _STRANGE = (
     "check that the endpoint is S3 itself, not a proxy, a console or a web page; then run again"
 )
@@ -41,7 +41,7 @@ def take(place: settings.S3, folder: Path, name: str = "census") -> Census:
             show where it ends. Nothing was written.
     """
     at = datetime.now(UTC)
-    objects: dict[str, Found] = {}
+    objects: dict[str, Stored] = {}
     with _in_our_words(place):
         client = storage.opened(place)
         for prefix in place.prefixes:
@@ -84,7 +84,7 @@ def _in_our_words(place: settings.S3) -> Iterator[None]:
         raise _no_listing(place) from None
 
 
-def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, Found]]:
+def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, Stored]]:
     """The objects under ``prefix``, page by page.
 
     A server that knows only version 1 of the listing sends no token; then the next page is asked
@@ -113,7 +113,7 @@ def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, F
             raise _endless(place, "gives the same continuation twice")
 
 
-def _objects(page: Mapping[str, Any], place: settings.S3) -> dict[str, Found]:
+def _objects(page: Mapping[str, Any], place: settings.S3) -> dict[str, Stored]:
     """Key -> size, etag, time of the last change; what the server does not send is empty."""
     objects = {}
     for item in page.get("Contents", []):

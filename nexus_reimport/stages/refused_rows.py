@@ -170,6 +170,7 @@ class _Table:
         except psycopg.Error as error:
             if (error.sqlstate or "")[:2] not in OF_DATA:
                 raise
+            # The halves are halved again until a single row is refused.
             if end - first == 1:
                 self._left -= 1
                 yield Refused(self._entity.entity, self._key_of(first), self._why(error, first))

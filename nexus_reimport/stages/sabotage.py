@@ -301,6 +301,7 @@ class _Bench:
                     with self._connection.transaction():
                         changed = kind.corrupt(scene)
                 except psycopg.Error as error:
+                    # Without an SQLSTATE the connection is gone: no kind can be tried any more.
                     if not error.sqlstate:
                         raise
                     return replace(trial, refused=error.sqlstate)

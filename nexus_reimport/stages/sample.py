@@ -110,6 +110,7 @@ def _read(client: Any, bucket: str, key: str) -> tuple[str, ...]:
         answer = client.get_object(Bucket=bucket, Key=key)
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        # A result, not an error: the check says which object is gone or refused.
         if status in (403, 404):
             return key, GONE if status == 404 else REFUSED, *[""] * (len(COLUMNS) - 2)
         raise

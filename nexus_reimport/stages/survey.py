@@ -43,6 +43,7 @@ from nexus_reimport.nexus.rights import Task
 from nexus_reimport.nexus.row_hashes import Hashed
 from nexus_reimport.nexus.tables import Role
 
+# The last number that a sequence behind such a column can give.
 _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 

@@ -14,12 +14,12 @@ _MODULE = "nexus_sandbox.filemaker.simulator"
 _PASSWORD = "NEXUS_SANDBOX_FILEMAKER_PASSWORD"  # noqa: S105 - the name of a variable
 
 
-class FileMakerServer:
+class FileMakerServer(process.Server):
     """A running simulator, which stops with the process that started it."""
 
     def __init__(self, port: int, server: subprocess.Popen[bytes]) -> None:
         self.port = port
-        self._server = server
+        super().__init__(server)
 
     @classmethod
     def start(
@@ -48,19 +48,6 @@ class FileMakerServer:
             is_ready=_is_filemaker,
         )
         return cls(*process.launch(how, port))
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._server.pid
-
-    def exited(self) -> bool:
-        """Whether it ended by itself."""
-        return self._server.poll() is not None
-
-    def stop(self) -> None:
-        """Stop; the tables stay."""
-        process.stop(self._server)
 
 
 def end_leftover(folder: Path) -> None:

@@ -13,7 +13,6 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from nexus_reimport.files import private
@@ -33,7 +32,7 @@ _FOR_TESTS = {
 }
 
 
-class PostgresServer:
+class PostgresServer(process.Server):
     """A running server, which stops with the process that started it; a context manager.
 
     Other processes can use ``access`` (port, passwords, databases) too: ``Postgres.at``.
@@ -42,7 +41,7 @@ class PostgresServer:
     def __init__(self, folder: Path, access: Postgres, server: subprocess.Popen[bytes]) -> None:
         self.folder = folder
         self.access = access
-        self._server = server
+        super().__init__(server)
 
     @classmethod
     def start(
@@ -81,30 +80,10 @@ class PostgresServer:
     def __repr__(self) -> str:
         return f"PostgresServer(port={self.port}, pid={self.pid})"
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
     @property
     def port(self) -> int:
         """Where it listens, on 127.0.0.1 only."""
         return self.access.port
-
-    @property
-    def pid(self) -> int:
-        """The postmaster's process id."""
-        return self._server.pid
-
-    def exited(self) -> bool:
-        """Whether it ended by itself."""
-        return self._server.poll() is not None
 
     def dsn(self, database: str = SUPERUSER, role: str = SUPERUSER) -> str:
         """An URL that libpq understands, the password in it."""

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from nexus_reimport.errors import SandboxError
@@ -28,13 +27,13 @@ _GRPC_OFFSET = 10_000  # parts of weed look for each other at their port plus th
 _PARTS = ("master", "volume", "filer", "s3", "admin")
 
 
-class S3Server:
+class S3Server(process.Server):
     """A running server, which stops with the process that started it; a context manager."""
 
     def __init__(self, folder: Path, access: Storage, server: subprocess.Popen[bytes]) -> None:
         self.folder = folder
         self.access = access
-        self._server = server
+        super().__init__(server)
 
     @classmethod
     def start(cls, folder: Path, buckets: Sequence[str]) -> Self:
@@ -63,26 +62,6 @@ class S3Server:
 
     def __repr__(self) -> str:
         return f"S3Server({self.access.endpoint!r}, pid={self.pid})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._server.pid
-
-    def exited(self) -> bool:
-        """Whether it ended by itself."""
-        return self._server.poll() is not None
 
     def stop(self) -> None:
         """Stop; the objects stay."""

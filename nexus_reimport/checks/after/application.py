@@ -67,6 +67,7 @@ def the_application_shows_what_the_database_holds(after: After) -> Finding:
     return Finding(max(1, looked), off, note=note)
 
 
+# Only an id is shown: the API answers with names beside it.
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{1,18}")
 _NOT_ASKED = (
     "Nexus's API was not asked (no [application], or a copy); its queries were put to the database"

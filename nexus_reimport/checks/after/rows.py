@@ -163,6 +163,7 @@ def _unfed(spec: Entity, column: str, text: str | None) -> Any:
     """What of a JSON column FileMaker does not feed; all of it where it cannot be read."""
     try:
         document = strict_json.loads(text) if text else {}
+    # Compared as the text that it is: what cannot be parsed must not change either.
     except (ValueError, RecursionError):
         return text
     if not isinstance(document, dict):

@@ -166,6 +166,8 @@ class DataApi(Server):
                 "offset": str(offset),
                 "limit": str(limit),
                 "dateformats": 2,
+                # Not asked for, but a layout can have portals, whose rows would come with each
+                # record.
                 "portal": [],
             }
             path, where = self._at("/layouts/", table, "/_find"), self._where(table)
@@ -218,6 +220,8 @@ class DataApi(Server):
                     ),
                     where,
                 )
+                # A token lives 15 minutes after its last call; another try with a new one is no
+                # retry.
                 if answer.code not in codes.EXPIRED:
                     break
                 self._session.forget(token)

@@ -6,8 +6,8 @@ import base64
 import contextlib
 import threading
 
-from nexus_reimport.errors import ReimportError, SettingsError, SourceError
-from nexus_reimport.filemaker.answer import incomplete_answer
+from nexus_reimport.errors import ReimportError, SettingsError
+from nexus_reimport.filemaker.answer import connection_closed, incomplete_answer
 from nexus_reimport.filemaker.data_api.envelope import opened
 from nexus_reimport.filemaker.http import Wire
 
@@ -38,11 +38,7 @@ class Session:
         """
         with self._lock:
             if self._is_closed:
-                raise SourceError(
-                    "the connection to FileMaker is closed",
-                    where=self._where,
-                    next="run this step again: it opens a new connection",
-                )
+                raise connection_closed(self._where)
             if self._refusal is not None:
                 raise self._refusal
             if not self._token:

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 
-from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.errors import SettingsError
 from nexus_reimport.filemaker import codes
+from nexus_reimport.filemaker.answer import connection_closed
 from nexus_reimport.filemaker.http import Answer
 from nexus_reimport.filemaker.odata.collection import code_of
 
@@ -42,11 +43,7 @@ class Login:
         """
         with nullcontext() if self._is_accepted else self._lock:
             if self._is_closed:
-                raise SourceError(
-                    "the connection to FileMaker is closed",
-                    where=self._where,
-                    next="run this step again: it opens a new connection",
-                )
+                raise connection_closed(self._where)
             if self._refusal is not None:
                 raise self._refusal
             answer = send(f"Basic {base64.b64encode(self._basic).decode()}")

@@ -30,11 +30,13 @@ TYPES = {
 }
 ENGINE = "OData Engine"
 VERSION_TERMS = ("ServerVersion", "ProductVersion")
+# FileMaker copies comments of fields into the document, control characters included.
 _NO_XML = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f]"
     rb"|&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|[xX]0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]));"
 )
 _OF_A_LIST = "Collection("
+# An entity that expands to others can fill the memory ("billion laughs").
 _DECLARATION = re.compile(rb"<!(DOCTYPE|ENTITY)")
 
 

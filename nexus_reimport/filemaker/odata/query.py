@@ -78,6 +78,7 @@ def onward(link: str, path: str, where: str) -> str:
     try:
         # A link may be relative, or begin with a server's address.
         parts = urlsplit(urljoin(here.path, link))
+    # An address that cannot be parsed leads nowhere: it is refused below.
     except ValueError:
         parts = urlsplit("")
     if _bare(parts.path) != _bare(here.path):

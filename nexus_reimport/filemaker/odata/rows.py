@@ -10,6 +10,7 @@ from nexus_reimport.filemaker import Field, jsontext
 from nexus_reimport.filemaker.answer import missing_field
 from nexus_reimport.filemaker.odata.collection import Collection
 
+# The server adds its own offset, +10:00 also on a summer's day, when the clinic has +11:00.
 _OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
 
