@@ -82,11 +82,11 @@ def run(
     command: list[str | Path],
     target: Postgres,
     log: Path,
-    meanwhile: Callable[[], object] | None = None,
+    while_it_runs: Callable[[], object] | None = None,
 ) -> str:
     """What one of the programs prints on stdout, run to its end against ``target``.
 
-    ``meanwhile`` is called twice a second; if it raises, the program is ended.
+    ``while_it_runs`` is called twice a second; if it raises, the program is ended.
 
     Raises:
         LockConflict: another session has locked a table that the program reads.
@@ -108,7 +108,7 @@ def run(
             errors="replace",
             preexec_fn=ends_with_us(signal.SIGKILL),  # noqa: PLW1509 - it calls prctl and no more
         )
-        printed, errors = _ended(process, meanwhile)
+        printed, errors = _ended(process, while_it_runs)
         _keep(errors, log, is_failed=bool(process.returncode))
     finally:
         os.umask(old)
@@ -161,7 +161,7 @@ def _keep(errors: str, log: Path, *, is_failed: bool) -> None:
 
 
 def _ended(
-    process: subprocess.Popen[str], meanwhile: Callable[[], object] | None
+    process: subprocess.Popen[str], while_it_runs: Callable[[], object] | None
 ) -> tuple[str, str]:
     """What the program printed on stdout and stderr. It has ended in any case, also on an error."""
     end = time.monotonic() + TIMEOUT
@@ -174,8 +174,8 @@ def _ended(
                     f"a program of PostgreSQL did not end within {TIMEOUT // 3600} hours",
                     next="check the server and its disk, then run this step again",
                 )
-            if meanwhile is not None:
-                meanwhile()
+            if while_it_runs is not None:
+                while_it_runs()
     finally:
         if process.poll() is None:
             process.kill()

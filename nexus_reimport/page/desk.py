@@ -10,7 +10,7 @@ from nexus_reimport.model import NewerDecision
 from nexus_reimport.page import commands, status, way_back, work
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.status import Status
-from nexus_reimport.page.way_back import Look
+from nexus_reimport.page.way_back import WayBack
 from nexus_reimport.record import lock, register
 from nexus_reimport.runbook import connections
 from nexus_reimport.runbook.connections import Connections
@@ -45,7 +45,7 @@ class Desk:
         self.newer = NewerDecision.UNDECIDED
         self.status: Reading[Status] = Reading(lambda: status.read(self.settings))
         self.connections: Reading[Connections] = Reading(lambda: connections.read(self.settings))
-        self.look: Reading[Look] = Reading(lambda: way_back.read(self.settings, self.newer))
+        self.look: Reading[WayBack] = Reading(lambda: way_back.read(self.settings, self.newer))
         self._state = ""
 
     def forget_look(self) -> None:

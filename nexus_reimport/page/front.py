@@ -17,7 +17,7 @@ from nexus_reimport.page.outcome import Outcome
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.signing import Signing
 from nexus_reimport.page.status import Status
-from nexus_reimport.page.way_back import Look
+from nexus_reimport.page.way_back import WayBack
 from nexus_reimport.page.work import Work
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook import connections
@@ -48,7 +48,7 @@ class Front:
     zone: ZoneInfo
     status: Reading[Status]
     connections: Reading[Connections]
-    look: Reading[Look]
+    look: Reading[WayBack]
     last_sync: LastSync | None
     work: Work | None
     outcome: Outcome | None  # of the last run, while nothing is at work

@@ -17,7 +17,7 @@ OPTIONS = {NewerDecision.KEEP: ("--keep-newer",), NewerDecision.DISCARD: ("--dis
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class WayBack:
     """What taking the last run back would do, as things were a moment ago."""
 
     seen: RollbackPreview
@@ -46,7 +46,7 @@ class Look:
         return bool(self.newer_rows) and self.seen.newer is NewerDecision.UNDECIDED
 
 
-def read(settings: Settings, newer: NewerDecision) -> Look:
+def read(settings: Settings, newer: NewerDecision) -> WayBack:
     """Look; nothing is written but for a moment in the private folder.
 
     Raises:
@@ -57,10 +57,10 @@ def read(settings: Settings, newer: NewerDecision) -> Look:
     mapping = mappings.load_for(settings, environments.folder())
     seen, proposal = rollback.preview(settings, "", newer)
     people = mapping.entities[mapping.people()].table
-    return Look(seen, proposal, people)
+    return WayBack(seen, proposal, people)
 
 
-def gates(look: Look, *, busy: bool) -> Gates:
+def gates(look: WayBack, *, busy: bool) -> Gates:
     """What must hold before it can be started."""
     idle = Gate("no other command is at work", State.CLOSED if busy else State.OPEN)
     latest = Gate(
@@ -74,7 +74,7 @@ def gates(look: Look, *, busy: bool) -> Gates:
     return Gates((idle, latest, decided))
 
 
-def arguments(look: Look, environment: str, name: str, reason: str) -> list[str]:
+def arguments(look: WayBack, environment: str, name: str, reason: str) -> list[str]:
     """The command that takes the run back, of exactly what was looked at."""
     return [
         "rollback",

@@ -47,7 +47,7 @@ def match(
     spec: Entity,
     fed: Mapping[Id, Values],
     rows: Mapping[str, Row],
-    remembered: IdMap,
+    id_map: IdMap,
     namespace: uuid.UUID,
 ) -> Matches:
     """Pairs of records (FileMaker id -> fed values) and rows (Nexus id -> columns).
@@ -64,7 +64,7 @@ def match(
         free.pair(_rule_by_id(spec), ((i, min(claimed[i])) for i in in_order(claimed)))
     # Notes and other rows have no column for FileMaker's id: the id map finds them again, even if
     # their text was edited in FileMaker.
-    free.pair("remembered", _remembered(remembered, known))
+    free.pair("remembered", _remembered(id_map, known))
     free.pair("derived id", ((i, derived_id(namespace, entity, i)) for i in in_order(fed)))
     # Equal values come last: names and texts repeat, an id does not.
     for rule in spec.identity:
@@ -72,7 +72,7 @@ def match(
             continue
         exact = (*rule.by, *rule.then)
         free.pair(rule.name, _equal(rule, exact, free, fed, rows))
-        if rule.then and not remembered:
+        if rule.then and not id_map:
             loosely = f"{rule.name}, other {' or '.join(rule.then)}"
             free.pair(loosely, _equal(rule, rule.by, free, fed, rows))
     return matches
@@ -113,11 +113,11 @@ def _claims(rows: Mapping[str, Row], place: str, known: Mapping[Id, Id]) -> dict
     return claimed
 
 
-def _remembered(remembered: IdMap, known: Mapping[Id, Id]) -> list[tuple[Id, str]]:
+def _remembered(id_map: IdMap, known: Mapping[Id, Id]) -> list[tuple[Id, str]]:
     """The id map with ids in FileMaker's spelling; pairs with the exact spelling come first."""
     pairs = [
         (known.get(was, was), was.written, row)
-        for was, row in sorted(remembered, key=lambda pair: pair[0].written)
+        for was, row in sorted(id_map, key=lambda pair: pair[0].written)
     ]
     pairs.sort(key=lambda pair: (pair[0].written, pair[1] != pair[0].written))
     return [(record, row) for record, _, row in pairs]

@@ -55,11 +55,11 @@ class Gated(Steps):
         """That what was proposed can still be executed, and was tried on dev before prod."""
         proposal = self.run.load(Proposal)
         try:
-            forerunner = self._forerunner()
+            dev_run = self._relied_on()
         except ReimportError as error:
             claim = f"{self.settings.dev_environment} can stand for dev"
             return (Gate(claim, Refusal(error.what, error.next)),)
-        return approval.gates(self.settings, proposal, self.mapping.digest, forerunner)
+        return approval.gates(self.settings, proposal, self.mapping.digest, dev_run)
 
     def begun_by(self) -> Preparer:
         """Who began this run."""
@@ -73,7 +73,7 @@ class Gated(Steps):
         dev = environments.load(self.settings.dev_environment)
         return last_complete(dev, {Scope.REIMPORT, self.scope})
 
-    def _forerunner(self) -> approval.DevRun | None:
+    def _relied_on(self) -> approval.DevRun | None:
         if not self.settings.dev_environment:
             return None
         dev = environments.load(self.settings.dev_environment)

@@ -108,10 +108,10 @@ class SelfTesting(Gated):
 
         def applied(copy: Scratch, intake: Intake, planned: Plan) -> Applied:
             write = self.settings.write
-            order = apply.ApplyRequest(
+            request = apply.ApplyRequest(
                 name, self.settings.name, intake, planned, scratch=copy, write=write
             )
-            return apply.apply(copy.place, order, self._checked_inside, commit=True)
+            return apply.apply(copy.place, request, self._checked_inside, commit=True)
 
         def verified(subject: sabotage.Subject) -> Report:
             claim = Claim(name, self.settings.name, "", "", subject.after)

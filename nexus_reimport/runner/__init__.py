@@ -1,6 +1,6 @@
 """papermill runs the runbook: preflight, execute and verify, on one environment after the other."""
 
-from nexus_reimport.runner import lean  # noqa: F401 - before anything brings a notebook's library
+from nexus_reimport.runner import blocked_import  # noqa: F401 - before a notebook's library comes
 from nexus_reimport.runner.outcome import Outcome
 from nexus_reimport.runner.recovery import (
     AskRollback,

@@ -184,7 +184,7 @@ def refusals(gates: Iterable[Gate]) -> tuple[Refusal, ...]:
 
 
 def gates(
-    settings: Settings, proposal: Proposal, mapping_digest: str, forerunner: DevRun | None
+    settings: Settings, proposal: Proposal, mapping_digest: str, dev_run: DevRun | None
 ) -> tuple[Gate, ...]:
     """Everything that must hold for this proposal to pass, each with whether it does now."""
     conditions = [
@@ -194,7 +194,7 @@ def gates(
     if settings.kind is EnvironmentKind.PROD:
         claim = f"{settings.dev_environment} was run to its end with the same package, mapping and"
         claim += " schema, and its verification was tested"
-        conditions.append(Gate(claim, _forerun(settings, proposal, forerunner)))
+        conditions.append(Gate(claim, _tried_on_dev(settings, proposal, dev_run)))
     return tuple(conditions)
 
 
@@ -308,30 +308,30 @@ def _unchanged(what: str, then: str, now: str, environment: str = "") -> Gate:
     return Gate(claim, Refusal(f"{what} was changed since {since}", again))
 
 
-def _forerun(settings: Settings, proposal: Proposal, forerunner: DevRun | None) -> Refusal | None:
+def _tried_on_dev(settings: Settings, proposal: Proposal, dev_run: DevRun | None) -> Refusal | None:
     dev = settings.dev_environment
-    if forerunner is None:
+    if dev_run is None:
         return Refusal(
             f"{dev} has no COMPLETE run", f"run `nexus-reimport run {dev}` to its end first"
         )
     differ = [
         name
         for name, then, now in (
-            ("package", forerunner.code, proposal.code),
-            ("mapping", forerunner.mapping, proposal.mapping),
-            ("schema", forerunner.schema, ()),
+            ("package", dev_run.code, proposal.code),
+            ("mapping", dev_run.mapping, proposal.mapping),
+            ("schema", dev_run.schema, ()),
         )
         if then != now
     ]
     if differ:
-        listed = "".join(f"\n    {line}" for line in forerunner.schema[:SCHEMA_LINES])
+        listed = "".join(f"\n    {line}" for line in dev_run.schema[:SCHEMA_LINES])
         return Refusal(
-            f"{dev} was run with a different {' and '.join(differ)} ({forerunner.run}){listed}",
+            f"{dev} was run with a different {' and '.join(differ)} ({dev_run.run}){listed}",
             f"run `nexus-reimport run {dev}` again",
         )
-    if forerunner.untested:
+    if dev_run.untested:
         return Refusal(
-            f"{dev}: {forerunner.untested} ({forerunner.run})",
+            f"{dev}: {dev_run.untested} ({dev_run.run})",
             f"nexus-reimport verify --self-test {dev} shows what verification finds; then run"
             f" `nexus-reimport run {dev}` again",
         )

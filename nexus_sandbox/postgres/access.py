@@ -30,10 +30,10 @@ class Postgres:
     @classmethod
     def at(cls, folder: Path) -> Self | None:
         """The server of this folder as last started, running or not; None if never made."""
-        memory = folder / _MEMORY
-        if not memory.exists():
+        saved = folder / _MEMORY
+        if not saved.exists():
             return None
-        held = json.loads(memory.read_text())
+        held = json.loads(saved.read_text())
         return cls(held["port"], Path(held["home"]), held["passwords"])
 
     def remember(self, folder: Path) -> None:

@@ -48,10 +48,10 @@ class Storage:
     @classmethod
     def at(cls, folder: Path) -> Self | None:
         """The server of this folder as last started, running or not; None if never made."""
-        memory = folder / _MEMORY
-        if not memory.exists():
+        saved = folder / _MEMORY
+        if not saved.exists():
             return None
-        held = json.loads(memory.read_text())
+        held = json.loads(saved.read_text())
         return cls(held["ports"], tuple(held["buckets"]), held["access_key"], held["secret_key"])
 
     def remember(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Leaves out, before anything asks for it, what costs a command 1.4 s and serves no notebook.
+"""Blocks an optional import that costs a command 1.4 s and serves no notebook.
 
 ``nbformat`` brings a checker of JSON schemas, and that, where it is installed, a grammar of
 international addresses, which it compiles when it is imported. No schema of a notebook has one.
