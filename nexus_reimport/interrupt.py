@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 Handler = Callable[[int, FrameType | None], None]
+# SIGHUP comes when the terminal is closed, or the line to it is lost.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -64,6 +65,7 @@ def _handled(handlers: dict[signal.Signals, Handler]) -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in handlers.items():
+        # Whoever started us with nohup wants a closed terminal to be ignored.
         if before[number] is not signal.SIG_IGN:
             signal.signal(number, handler)
     try:

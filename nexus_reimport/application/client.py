@@ -105,6 +105,7 @@ class Api:
             allow_redirects=False,
             **more,
         )
+        # Of a proxy before the application, which is restarting or overloaded.
         if answer.status_code in (502, 503, 504):
             raise _Passing(str(answer.status_code))
         return answer

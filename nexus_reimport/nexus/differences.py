@@ -145,6 +145,7 @@ def _differ(columns: Sequence[str]) -> sql.Composed:
         )
         for side in ("p", "w")
     ]
+    # Byte by byte: a collation may call two different texts equal.
     return sql.SQL('ROW({})::text COLLATE "C" <> ROW({})::text').format(*rows)
 
 

@@ -272,6 +272,7 @@ def exported_snapshot(connection: Connection) -> Iterator[str]:
 @contextmanager
 def rolled_back(connection: Connection) -> Iterator[None]:
     """A transaction that is always rolled back; temporary tables may be created in it."""
+    # All statements of the block see one moment.
     connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     try:
         yield

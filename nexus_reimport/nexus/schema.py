@@ -80,6 +80,7 @@ def differences(was: Iterable[Fact], now: Iterable[Fact]) -> tuple[str, ...]:
         elif not new:
             texts.append(f"{place}: is gone")
         elif [f.shown for f in old] == [f.shown for f in new]:
+            # Not what it says: a condition may hold a patient's value.
             texts.append(f"{place}: another definition")
         else:
             texts.append(f"{place}: {_shown(old)} then, {_shown(new)} now")

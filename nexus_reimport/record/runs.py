@@ -38,6 +38,7 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
     _refuse_former(settings)
     _finish_seal(settings)
     _close_earlier(settings, undoes)
+    # To find it by. The order of records is their number, which each gets when it is sealed.
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     new_run = run.of(settings, f"{stamp}-{secrets.token_hex(2)}")
     for folder in (new_run.bag, new_run.private):

@@ -98,6 +98,7 @@ def run(
     """
     signed = approve if isinstance(approve, GivenApproval) else GivenApproval(approve)
     signed = replace(signed, digest=signed.digest.strip().lower())
+    # All of them first: a mistake in the last file must not be found out after the first has run.
     chosen = [environments.load(name) for name in names]
     _refuse(chosen, signed.digest, rehearsed=approve_rehearsed)
     for page in (PREFLIGHT, EXECUTE, VERIFY):
@@ -106,6 +107,7 @@ def run(
     outcomes: list[Outcome] = []
     for settings in chosen:
         outcomes.append(tell(_run_one(settings, consent, progress)))
+        # What did not succeed on dev is not tried on prod.
         if outcomes[-1].exit_code:
             break
     return outcomes

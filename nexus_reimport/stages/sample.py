@@ -29,7 +29,7 @@ COLUMNS = ("key", "size", "etag", "version", "content_type", "headers", "sha256"
 # What S3 keeps beside the bytes, and gives a browser with them: it decides how a file is shown.
 _HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "Metadata")
 GONE, REFUSED = "gone", "refused"  # in the place of the size
-_CHUNK = 1 << 20
+_CHUNK = 1 << 20  # bytes of a file in memory at a time
 _READERS = 4
 
 

@@ -109,6 +109,8 @@ class DataApi(Server):
         page = page_of(answer, offset=1)
         return page.rows[0][field] if page.rows else ""
 
+    # A page has no limit but the server's memory and time: 500 to 1,000 records of a narrow layout
+    # are good ones.
     def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
         """Every record of a table in the order of its key, page by page, with every field.
 
