@@ -21,7 +21,7 @@ from nexus_reimport.model import (
     Result,
     Scope,
 )
-from nexus_reimport.record import Run, Verdict, first_screen
+from nexus_reimport.record import Run, Verdict, attention
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.settings import Settings
@@ -179,7 +179,7 @@ def _links(links: LinkPlan) -> Links:
 
 def _looks(plan: Plan, before: Report | None) -> list[str]:
     """What a person should look at, as the first screen of the preflight's page has it."""
-    return [*first_screen.of_plan(plan, with_missing=False), *first_screen.of_checks(before)]
+    return [*attention.of_plan(plan, with_missing=False), *attention.of_checks(before)]
 
 
 # ---------------------------------------------------------------- lines to paste

@@ -7,7 +7,7 @@ cannot be read any more, has no line. Numbers are what was counted; what was onl
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -18,8 +18,6 @@ from nexus_reimport import naming, wording
 from nexus_reimport.model import (
     Applied,
     Approval,
-    ColumnChange,
-    EntityPlan,
     Ground,
     Level,
     Outlook,
@@ -27,13 +25,12 @@ from nexus_reimport.model import (
     Proposal,
     Rehearsal,
     Report,
-    Result,
     RollbackPreview,
     RollbackProposal,
     Scope,
     Undone,
 )
-from nexus_reimport.record import front, journal, verdict
+from nexus_reimport.record import attention, front, journal, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.verdict import Verdict
 
@@ -256,14 +253,9 @@ def _lines(seen: _Record) -> Iterator[Line]:
 def _stops(seen: _Record) -> Iterator[Line]:
     """The claims that do not hold, and that stop the run or leave it unverified."""
     reports = (seen.report(name) for name in _CHECKS)
-    failed = [_not_so(r) for report in reports if report for r in report.blocking]
+    failed = [attention.not_so(r) for report in reports if report for r in report.blocking]
     if failed and seen.verdict in (Verdict.STOPPED, Verdict.COMMITTED_UNVERIFIED):
         yield Line("failed", wording.lines(failed, shown=SHOWN, indent=""), "bad")
-
-
-def _not_so(result: Result) -> str:
-    looked = result.looked_at or result.offending
-    return f"{result.claim.rstrip('.')}: {'not so for ' if looked else ''}{result.found}"
 
 
 def _of_plan(seen: _Record) -> Iterator[Line]:
@@ -340,92 +332,14 @@ def _looks(seen: _Record) -> list[str]:
     """What a person should look at, the largest things first."""
     texts = [r.what for r in seen.outlook.refusals] if seen.outlook and not seen.approval else []
     if seen.plan:
-        texts += of_plan(seen.plan)
+        texts += attention.of_plan(seen.plan)
     if seen.preview:
         newer = {n.table: n.created + n.changed + n.deleted for n in seen.preview.since.newer}
         if any(newer.values()):
             texts.append(f"people have written since the run: {naming.counted(newer)}")
     for name in ("checks_before", "checks_after"):
-        texts += of_checks(seen.report(name))
+        texts += attention.of_checks(seen.report(name))
     return list(dict.fromkeys(texts))
-
-
-def of_plan(plan: Plan, *, with_missing: bool = True) -> list[str]:
-    """What a person should look at in a plan, the largest things first.
-
-    ``with_missing``: and how many decisions are missing.
-    """
-    entities = plan.entities.values()
-    return [
-        *(_missing(plan) if with_missing else ()),
-        *_all_of_a_column(entities),
-        *_not_recognised(entities),
-        *_odd(entities),
-        *_to_fill_in(plan),
-    ]
-
-
-def _missing(plan: Plan) -> Iterator[str]:
-    if open_ones := len(plan.undecided()):
-        yield f"{wording.amount(open_ones, 'decision')} missing in the environment's file"
-
-
-def _all_of_a_column(entities: Iterable[EntityPlan]) -> Iterator[str]:
-    """Columns in which FileMaker has another value for every row that stays."""
-    by_text: dict[str, dict[str, int]] = {}
-    for entity in entities:
-        for change in entity.changes:
-            if is_all_of_a_column(entity, change):
-                label = f"“{change.column.replace('_', ' ')}”"
-                stays = f"have another {label} in FileMaker, and keep Nexus's"
-                text = stays if change.decision == "nexus" else f"get another {label}"
-                by_text.setdefault(text, {})[entity.entity] = change.different
-    for text, counts in by_text.items():
-        yield f"all {naming.counted(counts)} {text}"
-
-
-def is_all_of_a_column(entity: EntityPlan, change: ColumnChange) -> bool:
-    """Whether FileMaker has another value for every row that stays, and for more than one."""
-    return 1 < change.different == entity.replaced
-
-
-def _not_recognised(entities: Iterable[EntityPlan]) -> Iterator[str]:
-    rows = {e.entity: e.rows_before for e in entities if is_not_recognised(e)}
-    if rows:
-        yield f"no record of FileMaker was recognised among {naming.counted(rows)}"
-
-
-def is_not_recognised(entity: EntityPlan) -> bool:
-    """Whether both sides have rows, and none of them were matched: a rule may be wrong."""
-    return bool(entity.rows_before and entity.loaded and not entity.replaced)
-
-
-def _odd(entities: Iterable[EntityPlan]) -> Iterator[str]:
-    if ambiguous := {e.entity: len(e.ambiguous) for e in entities if e.ambiguous}:
-        yield f"two rows of Nexus claim one record of FileMaker: {naming.counted(ambiguous)}"
-    for entity in entities:
-        for fit in entity.fits:
-            if fit.is_over:
-                held = wording.part(fit.misfits, fit.held)
-                yield f"{naming.rows(entity.entity)}: {held} values do not fit {fit.column}"
-    if misfits := sum(m.count for e in entities for m in e.misfits):
-        yield f"{wording.amount(misfits, 'value')} of FileMaker did not fit"
-
-
-def _to_fill_in(plan: Plan) -> Iterator[str]:
-    waiting = {kind.kind: kind.waiting for kind in plan.by_hand if kind.waiting}
-    if waiting:
-        rows = wording.amount(sum(waiting.values()), "row")
-        yield f"{rows} need a value that only a person knows ({naming.counted(waiting)})"
-
-
-def of_checks(report: Report | None) -> list[str]:
-    """The claims that do not hold and that a person should judge."""
-    return [
-        _not_so(r)
-        for r in (report.results if report else ())
-        if r.level is Level.REVIEW and not r.passed
-    ]
 
 
 _CHECKS = {
@@ -442,11 +356,11 @@ def _checked(seen: _Record) -> Iterator[Line]:
     reports = {when: seen.report(name) for name, when in _CHECKS.items()}
     run = {when: report for when, report in reports.items() if report and report.results}
     if run:
-        texts = " · ".join(f"{when}: {_found(report)}" for when, report in run.items())
+        texts = " · ".join(f"{when}: {_counts(report)}" for when, report in run.items())
         yield Line("checks", texts, "" if all(r.passed for r in run.values()) else "bad")
 
 
-def _found(report: Report) -> str:
+def _counts(report: Report) -> str:
     passed = sum(r.passed for r in report.results)
     waived = sum(r.passed and bool(r.offending) for r in report.results)
     look = sum(r.level is Level.REVIEW and not r.passed for r in report.results)

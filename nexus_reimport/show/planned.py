@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from nexus_reimport import naming, wording
 from nexus_reimport.model import (
-    Account,
-    ColumnChange,
     EntityPlan,
-    LinkPlan,
-    OverriddenRows,
     Plan,
     Scope,
 )
-from nexus_reimport.record import first_screen
+from nexus_reimport.record import attention
+from nexus_reimport.show import plan_tables
 from nexus_reimport.show.page import (
-    Cell,
     Folded,
-    Marked,
     Page,
     ShownTable,
     TextLine,
     Tone,
-    attention,
-    equal,
     folded,
-    listed,
-    table,
 )
-
-_WINNERS = {"filemaker": "FileMaker's value", "nexus": "Nexus's value stays"}
 
 
 def plan(value: Plan) -> Page:
@@ -46,18 +35,20 @@ def plan(value: Plan) -> Page:
             *_warnings(value),
             *_over_budget(entities),
             *_ambiguous(entities),
-            _nexus_side(entities),
-            _recognised(entities),
+            plan_tables.nexus_side(entities),
+            plan_tables.recognised(entities),
             *_unmatched_shown(entities),
-            *_or_folded(_changes(entities), "FileMaker changes no value of a row that stays."),
+            *_or_folded(
+                plan_tables.changes(entities), "FileMaker changes no value of a row that stays."
+            ),
             *_respelt(entities),
-            *_or_folded(_misfits(entities), "Every value fits its column."),
-            *_or_folded(_overridden(entities), "No named rule changes a value."),
+            *_or_folded(plan_tables.misfits(entities), "Every value fits its column."),
+            *_or_folded(plan_tables.overridden(entities), "No named rule changes a value."),
             *_asked(value),
-            _if_odd(_filemaker_side(value), not all(a.adds_up for a in value.accounts)),
+            _if_odd(plan_tables.filemaker_side(value), not all(a.adds_up for a in value.accounts)),
             *_left_out_shown(value, "Every record of FileMaker is used."),
-            folded(_links(value.links.values())),
-            *_or_folded(_links_to_fix(value.links.values()), "No link has to be fixed."),
+            folded(plan_tables.links(value.links.values())),
+            *_or_folded(plan_tables.links_to_fix(value.links.values()), "No link has to be fixed."),
             TextLine(
                 "The record lists the ids: ledger.csv, misfits.csv. The values are only in the"
                 " run's private folder: left_out, misfits.csv, and differences.csv with the"
@@ -71,7 +62,7 @@ def plan(value: Plan) -> Page:
 
 def _warnings(value: Plan) -> Iterator[TextLine]:
     """What a person should look at before all tables, the largest things first."""
-    for text in first_screen.of_plan(value, with_missing=False):
+    for text in attention.of_plan(value, with_missing=False):
         yield TextLine(f"Look: {text}.", Tone.ATTENTION)
     for entity in value.entities.values():
         for text in _contradictions(entity):
@@ -114,8 +105,8 @@ def _links_only(value: Plan) -> Page:
             TextLine(_as_of(value)),
             TextLine("No row is wiped or loaded; only links of documents and images are written."),
             *_left_out_shown(value, "Every record of FileMaker that was read is used."),
-            _links(value.links.values()),
-            *_or_text(_links_to_fix(value.links.values()), "No link has to be fixed."),
+            plan_tables.links(value.links.values()),
+            *_or_text(plan_tables.links_to_fix(value.links.values()), "No link has to be fixed."),
             TextLine(f"Plan {value.digest}"),
         ),
     )
@@ -139,128 +130,13 @@ def respelt(entity: EntityPlan) -> int:
     return sum(c.respelt for c in entity.changes)
 
 
-def _filemaker_side(value: Plan) -> ShownTable:
-    loaded = {e.entity: e for e in value.entities.values()}
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.words(a.source),
-            naming.rows(a.entity),
-            a.records,
-            *_loaded(loaded.get(a.entity), a),
-            a.merged,
-            a.linked,
-            a.looked_up,
-            sum(a.left_out.values()),
-            Marked("yes", Tone.GOOD) if a.adds_up else Marked("NO", Tone.BAD),
-        )
-        for a in value.accounts
-    ]
-    return table(
-        "FileMaker's side: each record is loaded, merged into a row, linked, looked up or left out",
-        "source | for | records | into its row | into a new row | merged | linked | looked up"
-        " | left out | adds up",
-        rows,
-    )
-
-
-def _nexus_side(entities: tuple[EntityPlan, ...]) -> ShownTable:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.rows(e.entity),
-            e.table,
-            Marked(e.rows_before, bar=_part(e.rows_before, e)),
-            e.replaced,
-            e.kept,
-            attention(e.purged),
-            e.new,
-            Marked(e.rows_after, bar=_part(e.rows_after, e)),
-            equal(e.rows_before, e.replaced + e.kept + e.purged),
-        )
-        for e in entities
-    ]
-    return table(
-        "Nexus's side: rows before = replaced + kept + purged; rows after = replaced + kept + new",
-        "entity | table | rows before | replaced | kept | purged | new | rows after | adds up",
-        rows,
-    )
-
-
-def _part(rows: int, entity: EntityPlan) -> float:
-    """How long the bar of ``rows`` is, beside that of the other side."""
-    return rows / max(entity.rows_before, entity.rows_after, 1)
-
-
-def _loaded(entity: EntityPlan | None, account: Account) -> tuple[int, int]:
-    """Two numbers: records that go into an existing row, and records that go into a new one."""
-    if entity is None or not account.loaded:
-        return 0, account.loaded
-    return entity.replaced, entity.new
-
-
-def _left_out(value: Plan) -> ShownTable:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.words(a.source),
-            naming.rows(a.entity),
-            naming.words(rule),
-            count,
-            a.budgets[rule],
-            _within(count, a.budgets[rule]),
-        )
-        for a in value.accounts
-        for rule, count in a.left_out.items()
-    ]
-    return table(
-        "Records of FileMaker left out, by rule and budget",
-        "source | for | rule | records | at most | within",
-        rows,
-    )
-
-
 def _left_out_shown(value: Plan, if_empty: str) -> tuple[ShownTable | Folded | TextLine, ...]:
     """Open where a rule leaves out more than it may."""
     over = any(n > a.budgets[rule] for a in value.accounts for rule, n in a.left_out.items())
-    return (_left_out(value),) if over else _or_folded(_left_out(value), if_empty)
-
-
-def _within(count: int, budget: int) -> Marked:
-    return Marked("yes", Tone.GOOD) if count <= budget else Marked("OVER", Tone.BAD)
-
-
-def _recognised(entities: tuple[EntityPlan, ...]) -> ShownTable:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.rows(e.entity),
-            listed(e.matched),
-            sum(e.matched.values()),
-            e.loaded,
-            _share(e),
-        )
-        for e in entities
-    ]
-    return table(
-        "How records of FileMaker were matched with rows of Nexus",
-        "entity | by rule | matched | of | share",
-        rows,
-    )
-
-
-def _unmatched(entities: tuple[EntityPlan, ...]) -> ShownTable:
-    rows = [
-        (
-            naming.rows(e.entity),
-            naming.words(u.cause),
-            u.count,
-            _decision(u.decision),
-            u.kept_by_closure,
-        )
-        for e in entities
-        for u in e.unmatched
-    ]
-    return table(
-        "Rows that FileMaker does not bring back",
-        "entity | cause | rows | decision | of these kept because a row references them",
-        rows,
+    return (
+        (plan_tables.left_out(value),)
+        if over
+        else _or_folded(plan_tables.left_out(value), if_empty)
     )
 
 
@@ -271,33 +147,7 @@ def _unmatched_shown(
     if_empty = "FileMaker brings back every row of Nexus."
     rows = [u for e in entities for u in e.unmatched]
     is_settled = all(u.decision not in (None, "purge") for u in rows)
-    return (_or_folded if is_settled else _or_text)(_unmatched(entities), if_empty)
-
-
-def _changes(entities: tuple[EntityPlan, ...]) -> ShownTable:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.rows(e.entity),
-            c.column,
-            c.filled,
-            c.different,
-            _winner(c),
-            c.cleared,
-            attention(c.gone),
-            c.kept,
-            c.same,
-        )
-        for e in entities
-        for c in e.changes
-        if c.filled or c.different or c.cleared
-    ]
-    return table(
-        "Values that change in rows that stay: number of rows by column, or by part of a card;"
-        " columns that are not listed do not change",
-        "entity | column | was empty | was different | winner | cleared | values lost"
-        " | empty in FileMaker, kept | equal",
-        rows,
-    )
+    return (_or_folded if is_settled else _or_text)(plan_tables.unmatched(entities), if_empty)
 
 
 def _respelt(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
@@ -307,27 +157,6 @@ def _respelt(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
             "Of the equal values, these get FileMaker's blanks and line ends, or the newer form of"
             f" a card: {naming.counted(counts)}."
         )
-
-
-def _misfits(entities: tuple[EntityPlan, ...]) -> ShownTable:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.rows(e.entity),
-            m.column,
-            m.reason,
-            attention(m.stays),
-            attention(m.empty),
-            m.derived,
-            m.listed,
-        )
-        for e in entities
-        for m in e.misfits
-    ]
-    return table(
-        "Values of FileMaker that do not fit, and what is stored instead",
-        "entity | column | reason | Nexus's value stays | empty | derived | for example",
-        rows,
-    )
 
 
 def _over_budget(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
@@ -343,33 +172,8 @@ def _over_budget(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
                 )
 
 
-def _overridden(entities: tuple[EntityPlan, ...]) -> ShownTable:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.rows(e.entity),
-            naming.words(s.rule),
-            s.column,
-            s.rows,
-            s.becomes,
-            _override(s),
-        )
-        for e in entities
-        for s in e.overridden
-        if s.rows
-    ]
-    return table(
-        "Values that named rules set",
-        "entity | rule | column | rows | new value | decision",
-        rows,
-    )
-
-
-def _override(rule: OverriddenRows) -> Cell:
-    return _decision(rule.decision) if rule.asks else "always"
-
-
 def _asked(value: Plan) -> Iterator[ShownTable | TextLine]:
-    yield from _or_text(_by_hand(value), "No value has to be filled in by hand.")
+    yield from _or_text(plan_tables.by_hand(value), "No value has to be filled in by hand.")
     if gone := sum(kind.gone for kind in value.by_hand):
         values = wording.amount(gone, "value")
         yield TextLine(
@@ -381,59 +185,6 @@ def _asked(value: Plan) -> Iterator[ShownTable | TextLine]:
             "To give a missing value: fill in manual.xlsx from the run's private folder, put it"
             " into the environment's private folder, and run 01_preflight again."
         )
-
-
-def _by_hand(value: Plan) -> ShownTable:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.words(b.kind),
-            naming.rows(b.entity),
-            b.given,
-            b.used,
-            b.there,
-            attention(b.waiting),
-        )
-        for b in value.by_hand
-    ]
-    return table(
-        "Values that only a person can give: manual.xlsx",
-        "sheet | entity | values given | used | in Nexus already | rows without a value",
-        rows,
-    )
-
-
-def _links(links: Iterable[LinkPlan]) -> ShownTable:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.rows(p.attachment),
-            p.rows,
-            p.right_already,
-            p.file.rows,
-            p.elsewhere,
-            p.owner_unknown,
-            p.not_in_filemaker,
-            p.reachable_before,
-            p.reachable_after,
-        )
-        for p in links
-    ]
-    return table(
-        "Documents and images",
-        "attachment | rows | already correct | links to fix | linked to something else, unchanged"
-        " | patient not in FileMaker | record not in FileMaker"
-        " | linked to an existing patient before | after",
-        rows,
-    )
-
-
-def _links_to_fix(links: Iterable[LinkPlan]) -> ShownTable:
-    rows = [
-        (naming.rows(p.attachment), why, count)
-        for p in links
-        for why, count in p.fixed.items()
-        if count
-    ]
-    return table("Links to fix", "attachment | the link was | links", rows)
 
 
 def _ambiguous(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
@@ -462,20 +213,3 @@ def _if_odd(shown: ShownTable, odd: bool) -> ShownTable | Folded:
 
 def _or_text(shown: ShownTable, if_empty: str) -> tuple[ShownTable | TextLine, ...]:
     return (shown,) if shown.rows else (TextLine(if_empty),)
-
-
-def _share(entity: EntityPlan) -> Marked:
-    matched = sum(entity.matched.values())
-    tone = Tone.ATTENTION if first_screen.is_not_recognised(entity) else Tone.PLAIN
-    share = wording.share(matched, entity.loaded)
-    return Marked(share, tone, matched / entity.loaded if entity.loaded else None)
-
-
-def _decision(decision: str | None) -> Cell:
-    return decision or Marked("UNDECIDED", Tone.BAD)
-
-
-def _winner(change: ColumnChange) -> Cell:
-    if not change.different:
-        return ""
-    return _WINNERS.get(change.decision or "", Marked("UNDECIDED", Tone.BAD))

@@ -25,7 +25,7 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.record import first_screen, journal, rendering
+from nexus_reimport.record import attention, first_screen, journal, rendering
 from nexus_reimport.record.first_screen import FirstScreen
 from nexus_reimport.settings import Write
 from support.markup import heading_levels, jumps, tags
@@ -249,11 +249,11 @@ def test_the_plan_warns_of_whole_columns_and_of_rows_that_nobody_recognised() ->
     patients = PLAN.entities["patients"]
     dob = replace(patients.changes[1], different=patients.replaced, decision="filemaker")
     odd = replace(patients, changes=(dob,))
-    assert "all 2,830 patients get another “dob”" in first_screen.of_plan(
+    assert "all 2,830 patients get another “dob”" in attention.of_plan(
         replace(PLAN, entities={"patients": odd})
     )
     letters = replace(patients, entity="letters", replaced=0, rows_before=1, changes=())
-    assert "no record of FileMaker was recognised among 1 letter" in first_screen.of_plan(
+    assert "no record of FileMaker was recognised among 1 letter" in attention.of_plan(
         replace(PLAN, entities={"letters": letters})
     )
 

@@ -1,0 +1,95 @@
+"""What a person should look at in a plan and in the reports of checks, the largest things first.
+
+The first screen of a page, the page of the plan and the page in a browser say it in these words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nexus_reimport import naming, wording
+from nexus_reimport.model import ColumnChange, EntityPlan, Level, Plan, Report, Result
+
+
+def of_plan(plan: Plan, *, with_missing: bool = True) -> list[str]:
+    """What a person should look at in a plan, the largest things first.
+
+    ``with_missing``: and how many decisions are missing.
+    """
+    entities = plan.entities.values()
+    return [
+        *(_missing(plan) if with_missing else ()),
+        *_all_of_a_column(entities),
+        *_not_recognised(entities),
+        *_odd(entities),
+        *_to_fill_in(plan),
+    ]
+
+
+def _missing(plan: Plan) -> Iterator[str]:
+    if open_ones := len(plan.undecided()):
+        yield f"{wording.amount(open_ones, 'decision')} missing in the environment's file"
+
+
+def _all_of_a_column(entities: Iterable[EntityPlan]) -> Iterator[str]:
+    """Columns in which FileMaker has another value for every row that stays."""
+    by_text: dict[str, dict[str, int]] = {}
+    for entity in entities:
+        for change in entity.changes:
+            if is_all_of_a_column(entity, change):
+                label = f"“{change.column.replace('_', ' ')}”"
+                stays = f"have another {label} in FileMaker, and keep Nexus's"
+                text = stays if change.decision == "nexus" else f"get another {label}"
+                by_text.setdefault(text, {})[entity.entity] = change.different
+    for text, counts in by_text.items():
+        yield f"all {naming.counted(counts)} {text}"
+
+
+def is_all_of_a_column(entity: EntityPlan, change: ColumnChange) -> bool:
+    """Whether FileMaker has another value for every row that stays, and for more than one."""
+    return 1 < change.different == entity.replaced
+
+
+def _not_recognised(entities: Iterable[EntityPlan]) -> Iterator[str]:
+    rows = {e.entity: e.rows_before for e in entities if is_not_recognised(e)}
+    if rows:
+        yield f"no record of FileMaker was recognised among {naming.counted(rows)}"
+
+
+def is_not_recognised(entity: EntityPlan) -> bool:
+    """Whether both sides have rows, and none of them were matched: a rule may be wrong."""
+    return bool(entity.rows_before and entity.loaded and not entity.replaced)
+
+
+def _odd(entities: Iterable[EntityPlan]) -> Iterator[str]:
+    if ambiguous := {e.entity: len(e.ambiguous) for e in entities if e.ambiguous}:
+        yield f"two rows of Nexus claim one record of FileMaker: {naming.counted(ambiguous)}"
+    for entity in entities:
+        for fit in entity.fits:
+            if fit.is_over:
+                held = wording.part(fit.misfits, fit.held)
+                yield f"{naming.rows(entity.entity)}: {held} values do not fit {fit.column}"
+    if misfits := sum(m.count for e in entities for m in e.misfits):
+        yield f"{wording.amount(misfits, 'value')} of FileMaker did not fit"
+
+
+def _to_fill_in(plan: Plan) -> Iterator[str]:
+    waiting = {kind.kind: kind.waiting for kind in plan.by_hand if kind.waiting}
+    if waiting:
+        rows = wording.amount(sum(waiting.values()), "row")
+        yield f"{rows} need a value that only a person knows ({naming.counted(waiting)})"
+
+
+def of_checks(report: Report | None) -> list[str]:
+    """The claims that do not hold and that a person should judge."""
+    return [
+        not_so(r)
+        for r in (report.results if report else ())
+        if r.level is Level.REVIEW and not r.passed
+    ]
+
+
+def not_so(result: Result) -> str:
+    """A claim that does not hold, and for how many."""
+    looked = result.looked_at or result.offending
+    return f"{result.claim.rstrip('.')}: {'not so for ' if looked else ''}{result.found}"
