@@ -141,7 +141,7 @@ def apply(
         reports = Reports("apply", STEPS, journal, progress)
         schema_name = request.intake.mapping.schema_name
         transaction = Transaction(connection, target, schema_name, reports)
-        work = _Work(transaction, request, before_commit, commit=commit)
+        work = _Reimport(transaction, request, before_commit, commit=commit)
         with transaction.in_time():
             applied: Applied = write_transaction(
                 connection, work.do, commit=commit, journal=journal
@@ -161,7 +161,7 @@ def settle(target: Postgres, run: str) -> bool:
         return registry.was_committed(connection, run)
 
 
-class _Work:
+class _Reimport:
     """The steps inside the transaction."""
 
     def __init__(
@@ -186,53 +186,28 @@ class _Work:
         self._wanted = {plan.entities[name].table: self._wanted_of(name) for name in plan.entities}
 
     def do(self) -> Applied:
-        """Every step up to COMMIT."""
-        plan, step = self._request.plan, self._transaction.step
-        # As much as possible before the locks: from then on the clinic's writers wait. Nobody
-        # waits for a temporary table, which only our own session sees.
+        """Every step up to COMMIT, in their order.
+
+        As much as possible comes before the locks: from then on the clinic's writers wait. Nobody
+        waits for a temporary table, which only our own session sees.
+        """
+        step = self._transaction.step
         with step("copy into temporary tables"):
-            self._transaction.fix_session()
-            registry.make(self._connection)
-            undo_data.make(self._connection, self._undo)
-            self._load_incoming()
-            self._remember_loaded()
+            self._load()
         with step("copy aside for undo"):
             same = set(versions.write_down(self._transaction, self._undo.parts))
-            undo_data.copy_rows(self._transaction, self._undo)
-            # Every row is hashed as it will be now: under the locks nobody need wait for that.
-            foretold = undo_data.foretell(self._transaction, self._undo, dict(self._foretelling()))
+            foretold = self._copy_aside()
         with step("find what differs"):
-            # Stops early, before anybody has waited; it is compared again under the locks.
-            self._require_before(self._copied())
-            differing = {part.table: self._differing(part) for part in self._undo.tables}
-            self._write_down_pointers([t for t, difference in differing.items() if difference.new])
+            differing = self._find_differing()
         with step("wait for locks"):
-            self._transaction.lock(
-                [*(t.table for t in self._undo.tables), *self._mapping.link_tables()]
-            )
+            self._lock()
         with step("compare the state before"):
-            self._compare_schema()
             # A row that was written since has another version; its table is hashed again.
+            self._compare_schema()
             same -= {part for part in same if versions.moved(self._transaction, part)}
-            self._compare_before(plan, {part.table for part in same})
+            self._compare_before(self._request.plan, {part.table for part in same})
             self._require_new_keys()
-        # every foreign key of Nexus can be deferred; its rows come back in this transaction
-        self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
-        parents_first = [self._wanted[part.table] for part in self._undo.tables]
-        with step("delete"):
-            # Children first: a row goes before the row that it points at.
-            deleted = differences.each(
-                differences.delete, self._transaction, reversed(parents_first), differing
-            )
-        with step("update"):
-            # Before the inserts: an update may give free the unique value that a new row takes.
-            updated = differences.each(
-                differences.update, self._transaction, parents_first, differing
-            )
-        with step("insert"):
-            inserted = differences.each(
-                differences.insert, self._transaction, parents_first, differing
-            )
+        deleted, updated, inserted = self._write(differing)
         with step("re-link"):
             undo_data.copy_links(self._transaction, self._undo, self._linked_keys())
             relinked = {link.attachment: self._relink(link) for link in self._undo.links}
@@ -244,22 +219,7 @@ class _Work:
                 for part in self._undo.parts
             }
         with step("checks inside"):
-            inside = Inside(
-                self._intake,
-                self._database,
-                plan,
-                after,
-                self._transaction.writes(),
-                self._undo,
-                planned={table: difference.writes for table, difference in differing.items()},
-            )
-            report = self._before_commit(inside)
-            checks.require(
-                report,
-                " inside the transaction",
-                state=ROLLED_BACK,
-                next="read each claim in the report, fix the cause, run 01_preflight again",
-            )
+            report = self._checked(after, differing)
             self._expect_rehearsed(after)
             self._expect_foretold(after, foretold)
         with step("remember the run"):
@@ -279,6 +239,82 @@ class _Work:
             written={table: difference.rows for table, difference in differing.items()},
             write=self._request.write,
         )
+
+    def _load(self) -> None:
+        """The planned rows into temporary tables, and what is remembered of them into our own."""
+        self._transaction.fix_session()
+        registry.make(self._connection)
+        undo_data.make(self._connection, self._undo)
+        self._load_incoming()
+        self._remember_loaded()
+
+    def _copy_aside(self) -> dict[UndoPart, Fingerprint]:
+        """Copy the rows as they are into the undo data; gives the state that is foretold.
+
+        Every row is hashed as it will be, now: under the locks nobody need wait for that.
+        """
+        undo_data.copy_rows(self._transaction, self._undo)
+        return undo_data.foretell(self._transaction, self._undo, dict(self._foretelling()))
+
+    def _find_differing(self) -> dict[str, Difference]:
+        """Wiped table -> which of its rows are written.
+
+        Stops early if the state is another one, before anybody has waited; it is compared again
+        under the locks.
+        """
+        self._require_before(self._copied())
+        differing = {part.table: self._differing(part) for part in self._undo.tables}
+        self._write_down_pointers([t for t, difference in differing.items() if difference.new])
+        return differing
+
+    def _lock(self) -> None:
+        wiped = [part.table for part in self._undo.tables]
+        self._transaction.lock([*wiped, *self._mapping.link_tables()])
+
+    def _write(
+        self, differing: Mapping[str, Difference]
+    ) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+        """Delete, update and insert what differs; table -> rows, for each of the three."""
+        step, transaction = self._transaction.step, self._transaction
+        # every foreign key of Nexus can be deferred; its rows come back in this transaction
+        self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+        parents_first = [self._wanted[part.table] for part in self._undo.tables]
+        with step("delete"):
+            # Children first: a row goes before the row that it points at.
+            children_first = reversed(parents_first)
+            deleted = differences.each(differences.delete, transaction, children_first, differing)
+        with step("update"):
+            # Before the inserts: an update may give free the unique value that a new row takes.
+            updated = differences.each(differences.update, transaction, parents_first, differing)
+        with step("insert"):
+            inserted = differences.each(differences.insert, transaction, parents_first, differing)
+        return deleted, updated, inserted
+
+    def _checked(
+        self, after: dict[str, Fingerprint], differing: Mapping[str, Difference]
+    ) -> Report:
+        """The report of the checks inside.
+
+        Raises:
+            StopError: one failed. The transaction is rolled back.
+        """
+        inside = Inside(
+            self._intake,
+            self._database,
+            self._request.plan,
+            after,
+            self._transaction.writes(),
+            self._undo,
+            planned={table: difference.writes for table, difference in differing.items()},
+        )
+        report = self._before_commit(inside)
+        checks.require(
+            report,
+            " inside the transaction",
+            state=ROLLED_BACK,
+            next="read each claim in the report, fix the cause, run 01_preflight again",
+        )
+        return report
 
     def after_commit(self, applied: Applied) -> Applied:
         """``applied`` with what is only known after COMMIT. VACUUM runs outside of transactions."""
