@@ -16,6 +16,7 @@ TEXT = (CHECKOUT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 FROM_ELSEWHERE = {
     ("cli.app", "SettingsError"),  # a mistake on the command line, in the words of the parser
     ("cli.app", "ReimportError"),  # an interrupt
+    ("cli.answers", "SettingsError"),  # what an answer must be
     ("cli.init", "SettingsError"),  # what does not fit the settings
     ("settings.loading", "SettingsError"),  # likewise
     ("nexus_sandbox.stack.lifecycle", "SandboxRefused"),
@@ -38,7 +39,7 @@ FROM_ELSEWHERE = {
     ("nexus.postgres", "TargetError"),  # likewise
     ("nexus.waiters", "LockConflict"),
     ("runbook.maintenance", "ReimportError"),  # the window is still up
-    ("runbook.steps", "StopError"),
+    ("runbook.gates", "StopError"),
     ("page.gates", "StopError"),
     ("runner.notebook", "ReimportError"),  # what a page has said
     ("stages.approval", "StopError"),
