@@ -33,8 +33,8 @@ class Stored:
         """The bucket's own spelling of each of these keys; null where it has none."""
         import pyarrow.compute as pc
 
-        found = columns.among(wanted, self.keys)
-        others = list(columns.texts(wanted.filter(pc.invert(found))))
+        are_spelt_so = columns.among(wanted, self.keys)
+        others = list(columns.texts(wanted.filter(pc.invert(are_spelt_so))))
         if not others:
             return wanted
         forms = columns.of(map(composed, others))
@@ -45,7 +45,7 @@ class Stored:
             for form, is_key in zip(columns.texts(forms), are_keys, strict=True)
         )
         return pc.replace_with_mask(
-            wanted, pc.invert(found).combine_chunks(), columns.of(known).combine_chunks()
+            wanted, pc.invert(are_spelt_so).combine_chunks(), columns.of(known).combine_chunks()
         )
 
 

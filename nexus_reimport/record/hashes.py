@@ -101,9 +101,9 @@ class HashSet:
             return maybe, maybe
         wanted = numbers[maybe] & np.uint64(_ALL - CODES + 1)
         # A number with its code follows the bare one, and comes before the next bare one.
-        found = known[np.searchsorted(known, wanted).clip(max=len(known) - 1)]
-        is_known = found - wanted < CODES
-        return maybe[is_known], _codes(found[is_known])
+        nearest = known[np.searchsorted(known, wanted).clip(max=len(known) - 1)]
+        is_known = nearest - wanted < CODES
+        return maybe[is_known], _codes(nearest[is_known])
 
     def _as_one(self) -> Numbers:
         import numpy as np

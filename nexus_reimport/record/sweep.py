@@ -87,8 +87,8 @@ class Sweep:
         # What stands in a label is not looked for.
         self._labels = np.zeros(0, np.uint64)
         pieces = [_known_piece(text) for text in labels if text]
-        found = [numbers for piece in pieces for numbers in self._all_numbers(piece)]
-        self._labels = np.unique(np.concatenate([self._labels, *found]))
+        of_labels = [numbers for piece in pieces for numbers in self._all_numbers(piece)]
+        self._labels = np.unique(np.concatenate([self._labels, *of_labels]))
 
     def _all_numbers(self, piece: _Piece) -> Iterator[hashes.Numbers]:
         """The numbers of everything in a piece that is looked for."""
