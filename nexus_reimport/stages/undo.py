@@ -190,7 +190,7 @@ def run(
             deployment.require(connection, request.environment)
         reports = Reports(STAGE, STEPS, journal, progress)
         transaction = Transaction(connection, target, mapping.schema_name, reports)
-        work = _Work(transaction, mapping, request, before_commit)
+        work = _Rollback(transaction, mapping, request, before_commit)
         with transaction.in_time():
             undone = write_transaction(connection, work.do, commit=True, journal=journal)
         return work.after_commit(undone)
@@ -286,7 +286,7 @@ class _Findings:
     foretold: dict[UndoPart, Fingerprint]
 
 
-class _Work:
+class _Rollback:
     """The steps inside the transaction."""
 
     def __init__(
