@@ -241,9 +241,12 @@ def measured(clinic: Clinic, book: Runbook, repeat: int) -> list[Cost]:
     with loaded(clinic, book, "script"):
         for _ in range(repeat):
             with script(clinic, book, "script") as one:
+                clinic.checkpoint()
                 costs_of.setdefault(A, []).append(one.run(one.all_rows, A))
             with script(clinic, book, "script") as one:
+                clinic.checkpoint()
                 costs_of.setdefault(B, []).append(one.run(one.differing_rows, B))
+                clinic.checkpoint()
                 costs_of.setdefault(BACK, []).append(one.run(one.way_back, BACK))
     rows = sum(e.rows_after for e in book.run.load(Plan).entities.values())
     costs = [sorted(of, key=lambda cost: cost.wait)[len(of) // 2] for of in costs_of.values()]

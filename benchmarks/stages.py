@@ -213,13 +213,18 @@ def opened() -> Runbook:
 
 def of(clinic: Clinic, stages: Sequence[str] = A_RUN) -> list[Cost]:
     """The cost of each of these stages of one run."""
-    return [child.cost(clinic, MODULE, stage) for stage in stages]
+    return [_after_a_checkpoint(clinic, stage) for stage in stages]
+
+
+def _after_a_checkpoint(clinic: Clinic, stage: str, run: str = "") -> Cost:
+    clinic.checkpoint()
+    return child.cost(clinic, MODULE, stage, run)
 
 
 def afterwards(clinic: Clinic) -> list[Cost]:
     """After a run: the same again, on a copy, where nothing has changed; then the way back."""
     run = record.every(environments.load(ENVIRONMENT))[-1].id
-    return [_unchanged(clinic, run), child.cost(clinic, MODULE, "roll_back")]
+    return [_unchanged(clinic, run), _after_a_checkpoint(clinic, "roll_back")]
 
 
 def _unchanged(clinic: Clinic, run: str) -> Cost:
@@ -229,7 +234,7 @@ def _unchanged(clinic: Clinic, run: str) -> Cost:
     copy = beside(clinic, "again", AGAIN)
     with server.connect(AGAIN, ROLE) as connection:
         deployment.adopt(connection, ENVIRONMENT, this_is_a_copy=True)
-    cost = child.cost(copy, MODULE, "again", run)
+    cost = _after_a_checkpoint(copy, "again", run)
     clinic.drop(AGAIN)
     return cost
 

@@ -100,8 +100,16 @@ def id_key(value: str) -> str:
     Case and outer blanks do not count, nor does ``.0``, which a number gets in a spreadsheet. In a
     key of several fields this holds for each part.
     """
-    parts = (part.strip() for part in caseless(value).split(JOINT))
+    text = caseless(value)
+    if "." not in text and JOINT not in text:  # nearly every id, of which there are many
+        return text.strip()
+    parts = (part.strip() for part in text.split(JOINT))
     return JOINT.join(whole[1] if (whole := _WHOLE.fullmatch(part)) else part for part in parts)
+
+
+def is_clean(values: Iterable[str]) -> bool:
+    """Whether ``clean`` would change none of ``values``."""
+    return not _ODD.search("".join(values))
 
 
 def clean(value: str) -> tuple[str, tuple[str, ...]]:

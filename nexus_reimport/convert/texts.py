@@ -11,6 +11,7 @@ from nexus_reimport.text import name_key
 
 # By shape: uuid.UUID also takes braces, urn: and no hyphens at all.
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_UUID_LENGTH = 36
 _TRUE = frozenset({"1", "1.0", "yes", "true"})  # a spreadsheet gives the number 1 as 1.0
 
 
@@ -38,7 +39,7 @@ def identifier(value: str) -> str:
     not parsed, for speed.
     """
     stripped = value.strip()
-    if _UUID.fullmatch(stripped):
+    if len(stripped) == _UUID_LENGTH and _UUID.fullmatch(stripped):
         return stripped.lower()
     return stripped
 

@@ -61,6 +61,8 @@ class ReadRequest:
 
     def key_of(self, row: Mapping[str, str]) -> str:
         """The key of a record, without outer blanks; ``""`` where a part of it is missing."""
+        if not self.beside:
+            return row[self.key].strip()
         parts = [row[name].strip() for name in self.keys]
         return JOINT.join(parts) if all(parts) else ""
 

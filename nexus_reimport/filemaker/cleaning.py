@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from nexus_reimport.text import LOSSLESS, clean
+from nexus_reimport.text import LOSSLESS, clean, is_clean
 
 REPETITION = "\x1d"  # stands between the repetitions of a field in an exported text file
 MORE = "holds several repetitions: only the first is read"
@@ -28,23 +28,29 @@ class Cleaner:
     """
 
     def __init__(self, real: Mapping[str, str], known: Collection[str]) -> None:
-        self._real = tuple((name, spelt) for name, spelt in real.items())
-        self._names = {spelt: name for name, spelt in self._real if spelt}
+        self._real = tuple(real)
+        self._spelt = tuple(real.values())
+        self._names = {spelt: name for name, spelt in real.items() if spelt}
         self._known = frozenset(known)
-        self._repetition_of: dict[str, str] = {}  # a record's name -> the mapping's, "" for none
+        # The names of a record -> of those that are further repetitions, the mapping's too.
+        self._further: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {}
         self.changed: list[tuple[str, str, str]] = []  # field, what was done, FileMaker id
 
     def texts(self, record: Mapping[str, str], key: str) -> list[str]:
         """The wanted texts of ``record``, in the order of the mapping."""
-        cleaned = []
-        for name, spelt in self._real:
-            value, done = clean(record.get(spelt, "") if spelt else "")
-            self.changed += ((name, what, key) for what in done)
-            cleaned.append(value)
+        values = [record.get(spelt, "") if spelt else "" for spelt in self._spelt]
+        if not is_clean(values):  # one look at all of them: nearly no record holds anything odd
+            values = self._cleaned(values, key)
         # A further repetition is listed, not read: a column of Nexus holds one value.
-        for spelt in record:
-            if record[spelt] and (name := self._repeated(spelt)):
-                self.changed.append((name, MORE, key))
+        self.changed += ((name, MORE, key) for at, name in self._repetitions(record) if record[at])
+        return values
+
+    def _cleaned(self, values: Iterable[str], key: str) -> list[str]:
+        cleaned = []
+        for name, value in zip(self._real, values, strict=True):
+            text, done = clean(value)
+            self.changed += ((name, what, key) for what in done)
+            cleaned.append(text)
         return cleaned
 
     def counted(self) -> Iterator[tuple[str, str, int, tuple[str, ...]]]:
@@ -55,13 +61,19 @@ class Cleaner:
             ids = [i for f, w, i in lines if (f, w) == (field, what)]
             yield field, what, count, tuple(ids[:SAMPLE])
 
+    def _repetitions(self, record: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        """The names in ``record`` that are further repetitions, each with the mapping's name."""
+        names = tuple(record)
+        if names not in self._further:  # the records of a table have the same names
+            each = ((spelt, self._repeated(spelt)) for spelt in names)
+            self._further[names] = tuple((spelt, name) for spelt, name in each if name)
+        return self._further[names]
+
     def _repeated(self, spelt: str) -> str:
         """The mapping's name of the field of which ``spelt`` is a further repetition."""
-        if spelt not in self._repetition_of:
-            match = None if spelt in self._known else _NUMBERED.fullmatch(spelt)
-            later = match is not None and int(match[2]) > 1
-            self._repetition_of[spelt] = self._names.get(match[1], "") if match and later else ""
-        return self._repetition_of[spelt]
+        match = None if spelt in self._known else _NUMBERED.fullmatch(spelt)
+        later = match is not None and int(match[2]) > 1
+        return self._names.get(match[1], "") if match and later else ""
 
 
 def loses(what: str) -> bool:

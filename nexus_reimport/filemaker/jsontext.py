@@ -24,6 +24,7 @@ class _NotComputed:
 
 
 NOT_COMPUTED: Final = _NotComputed()
+_TEXTS = {str}
 _REPAIRED = "NaN"  # what we write for a bare ``?``: FileMaker itself never sends this word
 _FLAWS = re.compile(
     rb'("[^"\\]*(?:\\.[^"\\]*)*")'  # a text: left as it is
@@ -62,6 +63,8 @@ def texts(values: dict[str, Any], where: str) -> dict[str, str]:
     Raises:
         SourceError: one is neither text nor a number.
     """
+    if set(map(type, values.values())) == _TEXTS:  # the usual case, and there are many values
+        return values
     for name, value in values.items():
         if value is None or value is NOT_COMPUTED:
             values[name] = ""

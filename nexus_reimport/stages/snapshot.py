@@ -311,6 +311,8 @@ def _key(wanted: ReadRequest, record: dict[str, str]) -> tuple[Id, bool]:
 
 
 def _lower_uuids(key: str) -> str:
+    if JOINT not in key:
+        return convert.identifier(key)
     return JOINT.join(map(convert.identifier, key.split(JOINT)))
 
 

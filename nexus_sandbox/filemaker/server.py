@@ -23,10 +23,17 @@ class FileMakerServer(process.Server):
 
     @classmethod
     def start(
-        cls, folder: Path, *, port: int, password: str, only_odata: Collection[str] = ()
+        cls,
+        folder: Path,
+        *,
+        port: int,
+        password: str,
+        only_odata: Collection[str] = (),
+        processes: int = 1,
     ) -> Self:
         """Serve the tables of ``folder`` on ``port`` if it is free, else on another.
 
+        With several ``processes`` it answers as many requests at the same time.
         Those of ``only_odata`` have no layout: the Data API does not know them.
 
         Raises:
@@ -37,7 +44,7 @@ class FileMakerServer(process.Server):
             "the FileMaker simulator",
             _log(folder),
             on_free_ports=process.free_port,
-            start=lambda free: _start(folder, free, password, only_odata),
+            start=lambda free: _start(folder, free, password, only_odata, processes),
             is_ready=_is_filemaker,
         )
         return cls(*process.launch(how, port))
@@ -49,7 +56,7 @@ def end_leftover(folder: Path) -> None:
 
 
 def _start(
-    folder: Path, port: int, password: str, only_odata: Collection[str]
+    folder: Path, port: int, password: str, only_odata: Collection[str], processes: int
 ) -> subprocess.Popen[bytes]:
     server = process.start(
         [
@@ -57,6 +64,7 @@ def _start(
             *("--folder", folder),
             *("--port", str(port)),
             *("--password-env", _PASSWORD),
+            *("--processes", str(processes)),
             *(part for name in only_odata for part in ("--only-odata", name)),
         ],
         log=_log(folder),

@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Self
 
 from nexus_reimport.errors import SandboxError
+from nexus_reimport.nexus.pg_tools import ends_with_us
 from nexus_sandbox.filemaker.data_api import Api
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.file import FileTable, load
@@ -59,6 +61,7 @@ class Simulator:
         database: str = DATABASE,
         port: int = 0,
         only_odata: Collection[str] = (),
+        shared: bool = False,
     ) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()
         self.faults: list[Fault] = []
@@ -66,7 +69,7 @@ class Simulator:
         self._port = port
         self._lock = threading.RLock()
         self.odata = Manner()
-        self._sessions = Sessions(account, password, IDLE_SECONDS)
+        self._sessions = Sessions(account, password, IDLE_SECONDS, shared=shared)
         self._shelf = Tables(tables, only_odata)
         self._api = Api(database, self._shelf, self._sessions)
         self._odata_api = ODataApi(database, self._shelf, self._sessions, self.odata)
@@ -138,8 +141,8 @@ class Simulator:
         with self._lock:
             self._sessions.expire()
 
-    def start(self) -> Self:
-        """Listen. A port of 0 takes a free one."""
+    def listen(self) -> _Server:
+        """Take the port, of 0 a free one. Nothing is answered yet: the process may still fork."""
         try:
             self._server = _Server(self, self._port)
         except OSError as error:
@@ -148,10 +151,13 @@ class Simulator:
                 where=f"{HOST}:{self._port}",
                 next="choose another port, or stop what listens there",
             ) from None
+        return self._server
+
+    def start(self) -> Self:
+        """Answer, on the port that was taken, or on a new one."""
+        server = self._server or self.listen()
         # The library looks for the end twice a second: too slow for many tests.
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self
 
@@ -191,6 +197,21 @@ class Simulator:
         return api.answer(request)
 
 
+def fork(processes: int) -> bool:
+    """Become so many processes, which end with this one; whether this is the first of them.
+
+    All answer on the port that was taken. What one of them has counted, or is told to change, the
+    others do not know: for measurements alone. A single process answers one request at a time.
+    """
+    tie = ends_with_us(signal.SIGTERM)
+    for _ in range(processes - 1):
+        if os.fork() == 0:
+            if tie is not None:
+                tie()
+            return False
+    return True
+
+
 class _Server(ThreadingHTTPServer):
     """A thread per connection; connections are known, so that ``stop`` can end them."""
 
@@ -201,6 +222,7 @@ class _Server(ThreadingHTTPServer):
         self.simulator = simulator
         self.connections: set[socket.socket] = set()
         super().__init__((HOST, port), _Handler)
+        self.socket.setblocking(False)  # another process may be quicker to take a connection
 
     def end_connections(self) -> None:
         for connection in list(self.connections):
@@ -273,6 +295,7 @@ def main(arguments: list[str] | None = None) -> None:
         default=[],
         help="a table without a layout: the Data API does not know it",
     )
+    parser.add_argument("--processes", type=int, default=1, help="that answer at the same time")
     parser.add_argument("--password-env", required=True, help="the variable with the password")
     chosen = parser.parse_args(arguments)
     password = os.environ.get(chosen.password_env, "")
@@ -285,11 +308,15 @@ def main(arguments: list[str] | None = None) -> None:
         database=chosen.database,
         port=chosen.port,
         only_odata=chosen.only_odata,
+        shared=chosen.processes > 1,
     )
     simulator.latency_ms = chosen.latency_ms
+    simulator.listen()
+    is_first = fork(chosen.processes)
     with simulator, contextlib.suppress(KeyboardInterrupt):
-        sys.stdout.write(f"{simulator.url}\n")
-        sys.stdout.flush()
+        if is_first:
+            sys.stdout.write(f"{simulator.url}\n")
+            sys.stdout.flush()
         threading.Event().wait()
 
 

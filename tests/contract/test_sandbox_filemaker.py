@@ -6,14 +6,17 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import fmrest
+import psutil
 import pytest
 import requests
 
 from nexus_reimport.errors import SandboxError
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.file import Field, FileTable, Record, load, save
+from nexus_sandbox.filemaker.server import FileMakerServer
 from nexus_sandbox.filemaker.simulator import Simulator
 from support.small_filemaker import PASSWORD, contacts, events, tables
 
@@ -418,3 +421,31 @@ def test_it_runs_alone_and_prints_its_address_only(tmp_path):
         finally:
             process.terminate()
         assert process.stdout.read() == ""
+
+
+def test_several_processes_answer_on_one_port_and_know_each_others_tokens(tmp_path):
+    save(tables(), tmp_path)
+    server = FileMakerServer.start(tmp_path, port=0, password=PASSWORD, processes=3)
+    try:
+        others = psutil.Process(server.pid).children()
+        assert len(others) == 2
+        base = f"http://127.0.0.1:{server.port}/fmi/data/v1/databases/WalkClinic"
+        auth = ("nexus_reader", PASSWORD)
+        tokens = [
+            requests.post(f"{base}/sessions", json={}, auth=auth, timeout=10).json()["response"]
+            for _ in range(3)
+        ]
+        bearers = [f"Bearer {token['token']}" for token in tokens] * 10
+        with ThreadPoolExecutor(6) as pool:
+            answers = pool.map(lambda b: asked(f"{base}/layouts", b), bearers)
+            assert {answer.status_code for answer in answers} == {200}
+        forged = bearers[0][:-1] + ("0" if bearers[0][-1] != "0" else "1")
+        assert asked(f"{base}/layouts", forged).status_code == 401
+    finally:
+        server.stop()
+    _, alive = psutil.wait_procs(others, timeout=10)
+    assert alive == []
+
+
+def asked(url, bearer):
+    return requests.get(url, headers={"Authorization": bearer}, timeout=10)

@@ -36,8 +36,7 @@ def test_the_guard_asks_for_what_a_person_would_notice() -> None:
     names = {"plan", "survey and backup", "checks before"}
     costs = [Cost(name, scale, cpu=scale) for name in names for scale in (guard.SMALL, guard.LARGE)]
     costs += [
-        Cost("snapshot", guard.LARGE, cpu=3),
-        Cost("bare HTTP loops, 1,000 a page", guard.LARGE, cpu=1),
+        Cost(guard.READ, guard.LARGE, cpu=3, facts={guard.LOOPS: 1}),
         Cost(guard.DRY_RUN, guard.LARGE, wait_cpu=9),
         Cost(scripts.A, guard.LARGE, wait_cpu=1),
     ]
