@@ -37,6 +37,7 @@ from nexus_reimport.nexus import (
 from nexus_reimport.nexus import (
     deployment,
     differences,
+    fingerprint,
     references,
     registry,
     schema,
@@ -371,7 +372,8 @@ class _Rollback:
             committed=False,
             at=datetime.now(UTC),
             undoes=undoes.run,
-            exact=newer.is_quiet,
+            exact=not fingerprint.differing(undoes.before, after),
+            newer=self._request.newer,
             deleted=deleted,
             put_back={part.table: after[part.table].rows for part in undo.tables},
             relinked=relinked,

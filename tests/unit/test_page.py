@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -185,7 +186,12 @@ def test_each_stage_of_a_phase_stands_with_its_state() -> None:
 
 def test_numbers_times_and_names_are_written_as_people_read_them() -> None:
     assert words.number(2877) == "2,877"
-    assert (words.change(4), words.change(0), words.change(None)) == ("+4", "no change", "")
+    twice = [datetime(2026, 4, 4, hour, 30, tzinfo=UTC) for hour in (15, 16)]
+    assert [words.moment(at, ZoneInfo("Australia/Sydney")) for at in twice] == [
+        "2026-04-05 02:30 AEDT",
+        "2026-04-05 02:30 AEST",
+    ]
+    assert (words.change(4), words.change(0), words.change(None)) == ("+4", "same number", "")
     assert words.change(-61) == "\N{MINUS SIGN}61"
     assert [words.seconds(n) for n in (0.72, 55, 125)] == ["0.7 s", "55 s", "2 min 05 s"]
     now = START + timedelta(days=3)
