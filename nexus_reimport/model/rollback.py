@@ -79,7 +79,7 @@ class Undone:
         if self.exact:
             return "yes"
         if self.newer is NewerDecision.DISCARD:
-            return "yes, except what rows that were not taken back reference"
+            return "yes, except rows that the rollback leaves alone, and what those reference"
         if self.since.pointed_at:
             return "yes, except what people have written since the run, and what that references"
         return "yes, except what people have written since the run"
