@@ -528,19 +528,3 @@ def test_what_must_be_decided_is_told_as_lines_for_the_environments_file(clinic:
     assert decisions["appointments"]["past_scheduled"] == ""
     assert "every_planned_patient_has_a_clinic" in {waiver["check"] for waiver in lines["waivers"]}
     assert "everything_is_decided" in {result.check for result in found.failed}
-
-
-def test_the_way_back_says_what_becomes_of_what_people_have_written_since(
-    shown: Clinic, page: Page, session: requests.Session
-) -> None:
-    patient, notes = shown.rows("SELECT id::text, notes FROM patients ORDER BY id LIMIT 1")[0]
-    edit = "UPDATE patients SET notes = %s WHERE id = %s"
-    shown.do(edit, "dev", "edited since", patient)
-    try:
-        page.post(session, "look", newer="keep")
-        until(lambda: "except what people have written since, which stays" in said(page, session))
-        page.post(session, "look", newer="discard")
-        until(lambda: "; what people have written since is given up." in said(page, session))
-        assert "no change" not in settled(page, session, "read-again", "same number")
-    finally:
-        shown.do(edit, "dev", notes, patient)
