@@ -330,7 +330,7 @@ def test_the_way_back_says_what_becomes_of_what_people_have_written_since(
         saved={},
     )
     asked = RollbackProposal("dev", seen.undoes, seen.newer, "", seen.schema, {}, seen.since)
-    look = way_back.Look(seen, asked, "patients")
+    look = way_back.WayBack(seen, asked, "patients")
     reading = Reading(lambda: look)
     reading.value, reading.at = look, START
     shown = SimpleNamespace(
