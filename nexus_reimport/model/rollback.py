@@ -61,7 +61,7 @@ class Undone:
     undoes: str
     exact: bool
     deleted: dict[str, int]
-    put_back: dict[str, int]
+    put_back: dict[str, int]  # table -> rows there after it: newer ones too where they are kept
     relinked: dict[str, int]
     since: Since
     after: dict[str, Fingerprint]
@@ -69,3 +69,17 @@ class Undone:
     timings: dict[str, float]
     report: Report
     written: dict[str, int] = field(default_factory=dict)  # table -> rows that had to be written
+    newer: NewerDecision = NewerDecision.UNDECIDED
+
+    @property
+    def as_before(self) -> str:
+        """Whether the data is as it was before the run, and what became of newer rows."""
+        if self.exact and any(n.rows for n in self.since.newer):
+            return "yes; what people have written since the run is undone too"
+        if self.exact:
+            return "yes"
+        if self.newer is NewerDecision.DISCARD:
+            return "yes, except rows that the rollback leaves alone, and what those reference"
+        if self.since.pointed_at:
+            return "yes, except what people have written since the run, and what that references"
+        return "yes, except what people have written since the run"

@@ -104,16 +104,22 @@ class Front:
             return f"{self.work.name} is at work. Wait until it has ended."
         if self.must_decide:
             return "A person must decide: read what stands below."
-        if self.waiting and self.gates.are_open:
-            return "Read what the dry run says, then approve it under Full reimport."
         if self.waiting:
-            first = self.gates.closed[0]
-            why = first.why.partition("\n")[0]
-            following = words.upper_first(first.next) or "Wait a moment, or read it again"
-            return f"{following}. Until then the full reimport is closed: {why}."
+            return self._of_waiting()
+        if self.outcome and self.outcome.is_rollback:
+            return "Find out why the last run was taken back, then start a dry run."
         if self.outcome and self.outcome.verdict is Verdict.COMPLETE:
             return "Nothing. To reimport, start with a dry run."
         return "Start a dry run."
+
+    def _of_waiting(self) -> str:
+        """What follows on a dry run that waits for its approval."""
+        if self.gates.are_open:
+            return "Read what the dry run says, then approve it under Full reimport."
+        first = self.gates.closed[0]
+        why = first.why.partition("\n")[0]
+        following = words.upper_first(first.next) or "Wait a moment, or read it again"
+        return f"{following}. Until then the full reimport is closed: {why}."
 
 
 @dataclass(frozen=True, slots=True)

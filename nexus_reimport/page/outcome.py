@@ -79,6 +79,11 @@ class Outcome:
     undo_wait: float | None = None
     pages: tuple[str, ...] = field(default=())
 
+    @property
+    def is_rollback(self) -> bool:
+        """Whether it has taken another run back, to its end."""
+        return self.verdict is Verdict.COMPLETE and self.run.kind == "rollback"
+
 
 def of(settings: Settings, run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
     """What became of ``run``; ``refusals`` is what an approval would be refused for now."""

@@ -18,10 +18,10 @@ def number(value: int | None) -> str:
 
 
 def change(value: int | None) -> str:
-    """``+4``, ``no change``, or as much less; "" where nothing is known."""
+    """Rows more or less, ``+4``, or ``same number``, whatever is in them; "" where unknown."""
     if value is None:
         return ""
-    return f"+{value:,}" if value > 0 else f"{MINUS}{-value:,}" if value else "no change"
+    return f"+{value:,}" if value > 0 else f"{MINUS}{-value:,}" if value else "same number"
 
 
 def clock(at: datetime, zone: ZoneInfo) -> str:
@@ -30,8 +30,8 @@ def clock(at: datetime, zone: ZoneInfo) -> str:
 
 
 def moment(at: datetime, zone: ZoneInfo) -> str:
-    """Day and time, in the clinic's zone."""
-    return f"{at.astimezone(zone):%Y-%m-%d %H:%M}"
+    """Day, time and zone, in the clinic's own: records are in UTC, some hours come twice."""
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M %Z}"
 
 
 def ago(at: datetime, now: datetime | None = None) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from nexus_reimport import naming, wording
 from nexus_reimport.model import ColumnChange, EntityPlan, Level, Plan, Report, Result
 
+_MANY = 0.1  # of an entity's rows: FileMaker may be a part of itself, or an older copy
+
 
 def of_plan(plan: Plan, *, with_missing: bool = True) -> list[str]:
     """What a person should look at in a plan, the largest things first.
@@ -21,6 +23,7 @@ def of_plan(plan: Plan, *, with_missing: bool = True) -> list[str]:
         *(_missing(plan) if with_missing else ()),
         *_all_of_a_column(entities),
         *_not_recognised(entities),
+        *_not_brought_back(entities),
         *_odd(entities),
         *_to_fill_in(plan),
     ]
@@ -59,6 +62,15 @@ def _not_recognised(entities: Iterable[EntityPlan]) -> Iterator[str]:
 def is_not_recognised(entity: EntityPlan) -> bool:
     """Whether both sides have rows, and none of them were matched: a rule may be wrong."""
     return bool(entity.rows_before and entity.loaded and not entity.replaced)
+
+
+def _not_brought_back(entities: Iterable[EntityPlan]) -> Iterator[str]:
+    """Entities of which FileMaker brings much less back than Nexus has, whatever was decided."""
+    for e in entities:
+        gone = sum(u.count for u in e.unmatched)
+        if gone > _MANY * e.rows_before and not is_not_recognised(e):
+            count = wording.part(gone, e.rows_before)
+            yield f"FileMaker does not bring back {count} {naming.rows(e.entity)}"
 
 
 def _odd(entities: Iterable[EntityPlan]) -> Iterator[str]:

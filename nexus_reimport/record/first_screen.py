@@ -305,7 +305,8 @@ def _kept(plan: Plan) -> str:
 def _of_rollback(seen: _Record) -> Iterator[Line]:
     yield Line("undoes", f"run {journal.undoes(seen.entries)}")
     if isinstance(seen.done, Undone):
-        yield Line("restored", _rows_and_links(seen.done.put_back, seen.done.relinked))
+        name = "restored" if seen.done.exact else "there after it"
+        yield Line(name, _rows_and_links(seen.done.put_back, seen.done.relinked))
         yield _as_before(seen, seen.done)
     elif seen.is_committed:
         yield Line("restored", "the transaction's own counts were lost")
@@ -319,9 +320,8 @@ def _as_before(seen: _Record, done: Undone) -> Line:
     after = seen.report("checks_rollback")
     if after and after.blocking:
         return Line(name, "not proven: it was at COMMIT, and a check after it has failed", "bad")
-    if done.exact:
-        return Line(name, "yes", "good")
-    return Line(name, "yes, except what people have written since the run", "look")
+    is_simple = done.exact and not any(n.rows for n in done.since.newer)
+    return Line(name, done.as_before, "good" if is_simple else "look")
 
 
 def _rows_and_links(rows: Mapping[str, int], links: Mapping[str, int]) -> str:

@@ -166,7 +166,11 @@ def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:
         return _WITHOUT_COUNTS[state]
     if isinstance(done, Undone):
         rows = naming.counted(done.put_back, "no rows")
-        return f"Run {done.undoes} was undone: {rows} were put back."
+        if not done.exact:
+            before = f"As before it: {done.as_before}. There after it: {rows}."
+            return f"Run {done.undoes} was undone. {before}"
+        undone_too = done.as_before.removeprefix("yes")
+        return f"Run {done.undoes} was undone: {rows} were put back{undone_too}."
     undone = " It was undone since." if state is State.TAKEN_BACK else ""
     links = f"{naming.counted(done.relinked, 'no rows')} were linked anew"
     plan = value(Plan, payload)

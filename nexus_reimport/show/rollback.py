@@ -75,11 +75,8 @@ def undone(value: Undone) -> Page:
     verdict = TextLine("Every value of every table is as it was before the run.", Tone.GOOD)
     if not value.committed:
         verdict = TextLine("Nothing was undone: the database is as the run left it.", Tone.BAD)
-    elif not value.exact:
-        verdict = TextLine(
-            "Every row is as it was before the run, except what people have written since.",
-            Tone.ATTENTION,
-        )
+    elif value.as_before != "yes":
+        verdict = TextLine(f"As it was before the run: {value.as_before}.", Tone.ATTENTION)
     return Page(
         "Undone" if value.committed else "Not undone",
         (
@@ -87,7 +84,7 @@ def undone(value: Undone) -> Page:
             TextLine(f"Writers waited {value.writers_waited:,.2f} s at most."),
             table(
                 "Rows",
-                "what | restored | had to be written",
+                f"what | {'restored' if value.exact else 'there after it'} | had to be written",
                 [(naming.rows(t), n, value.written.get(t, n)) for t, n in value.put_back.items()],
             ),
             table(

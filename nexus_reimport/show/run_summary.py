@@ -180,8 +180,9 @@ def _undone(run: Run) -> Iterator[Fact]:
         return
     undone = run.load(Undone)
     links = naming.counted(undone.relinked, "none")
-    yield "restored", f"{naming.counted(undone.put_back, 'no rows')}; links of {links}"
-    yield "exact", "yes" if undone.exact else "except what people have written since"
+    rows = naming.counted(undone.put_back, "no rows")
+    yield "restored" if undone.exact else "after it", f"{rows}; links of {links}"
+    yield "as before", undone.as_before
 
 
 def _waited(run: Run) -> Iterator[Fact]:

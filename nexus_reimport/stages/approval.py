@@ -30,6 +30,7 @@ from nexus_reimport.text import name_key
 
 SCHEMA_LINES = 20  # differences between two schemas that a message lists
 _SECOND = "have somebody else approve it, with their name: --who; begin a run with your own"
+_DECIDED = "what the environment's file decides and waives"
 SHOWN = 12  # characters of a digest that a person types: 48 bits, enough against a slip
 
 
@@ -116,6 +117,13 @@ def code_digest() -> str:
     return hashed.hexdigest()
 
 
+def decisions_digest(settings: Settings) -> str:
+    """The digest of what an environment's file decides and waives: a plan is made with it."""
+    decisions = {name: d.model_dump(mode="json") for name, d in sorted(settings.decisions.items())}
+    waivers = [waiver.model_dump(mode="json") for waiver in settings.waivers]
+    return digest([decisions, waivers])
+
+
 def propose(
     settings: Settings,
     mapping_digest: str,
@@ -125,16 +133,13 @@ def propose(
     rehearsal: Rehearsal,
 ) -> Proposal:
     """What the preflight asks approval for, with its digest."""
-    decisions = {name: d.model_dump(mode="json") for name, d in sorted(settings.decisions.items())}
-    # a waiver that is changed after the approval must void it
-    waivers = [waiver.model_dump(mode="json") for waiver in settings.waivers]
     proposal = Proposal(
         environment=settings.name,
         snapshot=snapshot.digest,
         mapping=mapping_digest,
         code=code_digest(),
         schema=survey.schema_digest,
-        decisions=digest([decisions, waivers]),
+        decisions=decisions_digest(settings),
         plan=plan.digest,
         before=dict(plan.before),
         after=dict(rehearsal.after),
@@ -190,6 +195,8 @@ def gates(
     conditions = [
         _unchanged("the mapping", proposal.mapping, mapping_digest, settings.name),
         _unchanged("the package", proposal.code, code_digest(), settings.name),
+        # A person who decides otherwise after the preflight expects that it is done otherwise.
+        _unchanged(_DECIDED, proposal.decisions, decisions_digest(settings), settings.name),
     ]
     if settings.kind is EnvironmentKind.PROD:
         claim = f"{settings.dev_environment} was run to its end with the same package, mapping and"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nexus_reimport import record, runner, show
+from nexus_reimport import record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Proposal
@@ -50,6 +50,33 @@ def test_a_dev_environment_that_cannot_stand_for_dev_is_said_with_the_go(clinic:
     text = repr(show.proposal(book.run.load(Proposal), book.outlook()))
     assert text.splitlines()[0].startswith("GO, but an approval of ")
     assert "cannot stand for dev" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            '[decisions.patients]\nnot_in_filemaker = "keep"',
+            '[decisions.patients]\nnot_in_filemaker = "purge"',
+        ),
+        ("at_most = 86", "at_most = 85"),
+    ],
+)
+def test_who_decides_otherwise_after_the_preflight_is_told_that_its_plan_is_another(
+    clinic: Clinic, old: str, new: str
+) -> None:
+    book = clinic.proposed()
+    clinic.edit(DEV, old, new)
+    before = clinic.state()
+    reason = "what the environment's file decides and waives was changed since the preflight"
+    assert reason in [refusal.what for refusal in runbook.resume(DEV).refusals()]
+    (refused,) = runner.run([DEV], approve=book.run.load(Proposal).digest[:12])
+    assert refused.exit_code == 1
+    assert reason in refused.error
+    assert "run 01_preflight again" in refused.error
+    assert clinic.state() == before
+    clinic.edit(DEV, new, old)
+    assert runbook.resume(DEV).refusals() == ()
 
 
 def test_a_plan_that_others_have_made_void_is_no_go(clinic: Clinic) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nexus_reimport import record, runbook
+from nexus_reimport import record, runbook, show
 from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import ReimportError, StopError, TargetError
 from nexus_reimport.events import Event
@@ -153,6 +153,14 @@ def test_keep_keeps_newer_rows_with_everything_that_they_point_at(
     clinic.do("UPDATE patients SET notes = 'edited since' WHERE id = %s", "dev", edited)
     book, done = taken_back("keep")
     assert not done.exact
+    assert done.as_before.endswith(
+        "what people have written since the run, and what that references"
+    )
+    summary = show.summary(book.run)
+    patients = clinic.value("SELECT count(*) FROM patients")
+    assert f"after it {patients} patients" in " ".join(summary.split()), summary
+    assert "restored" not in summary, "a row that people have made since was not restored"
+    assert "were put back" not in (book.run.bag / "README.txt").read_text(encoding="utf-8")
     stays = {(p.table, p.by): p.rows for p in done.since.pointed_at}
     assert stays == {("patients", "appointments.patient_id"): 1}
     for table, key in (("appointments", booked), ("notes", note), ("patients", patient)):
@@ -179,7 +187,9 @@ def test_discard_gives_newer_rows_up_but_leaves_them_in_the_private_folder(
     created = copy_row(clinic, "notes")
     book, done = taken_back("discard")
     assert clinic.state() == before
-    assert not done.exact, "somebody had written since, and the record says so"
+    assert done.exact, "the state is the one before the run, to the last value"
+    assert done.as_before == "yes; what people have written since the run is undone too"
+    assert "except" not in show.summary(book.run)
     saved = book.run.load(RollbackPreview).saved["notes"]
     rows = list(rowfile.read_dicts(book.book.folder, saved))
     assert [r["id"] for r in rows] == [created]

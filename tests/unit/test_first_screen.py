@@ -22,12 +22,13 @@ from nexus_reimport.model import (
     Rehearsal,
     Report,
     Undone,
+    UnmatchedRows,
 )
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.record import attention, first_screen, journal, rendering
 from nexus_reimport.record.first_screen import FirstScreen
-from nexus_reimport.settings import Write
+from nexus_reimport.settings import Cause, Write
 from support.markup import heading_levels, jumps, tags
 from support.shown import PLAN, REPORT
 
@@ -256,6 +257,19 @@ def test_the_plan_warns_of_whole_columns_and_of_rows_that_nobody_recognised() ->
     assert "no record of FileMaker was recognised among 1 letter" in attention.of_plan(
         replace(PLAN, entities={"letters": letters})
     )
+
+
+def test_much_less_in_filemaker_than_in_nexus_is_to_be_looked_at() -> None:
+    """Also where it is kept: FileMaker may be a part of itself, or an older copy."""
+    patients = PLAN.entities["patients"]
+
+    def looks(count: int) -> list[str]:
+        gone = UnmatchedRows(Cause.NOT_IN_FILEMAKER, count, "keep")
+        notes = replace(patients, entity="notes", rows_before=200, unmatched=(gone,), changes=())
+        return attention.of_plan(replace(PLAN, entities={"notes": notes}))
+
+    assert "FileMaker does not bring back 100 of 200 notes" in looks(100)
+    assert not [text for text in looks(20) if "does not bring back" in text]
 
 
 def test_the_screen_has_a_header_for_each_line_and_no_markup_out_of_a_name(record: Path) -> None:

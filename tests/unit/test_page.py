@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,17 +12,23 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
+from jinja2 import Environment, FileSystemLoader
 
 from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy
 from nexus_reimport.files import private
-from nexus_reimport.page import commands, front, gates, headers, history, log, words
+from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal
+from nexus_reimport.nexus.changes import NewerRows, Since
+from nexus_reimport.page import commands, front, gates, headers, history, log, way_back, words
 from nexus_reimport.page.confirmation import Confirmation, is_meant
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.page.front import Front, Live
+from nexus_reimport.page.readings import Reading
 from nexus_reimport.record import run as runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.settings import Settings
@@ -185,7 +192,12 @@ def test_each_stage_of_a_phase_stands_with_its_state() -> None:
 
 def test_numbers_times_and_names_are_written_as_people_read_them() -> None:
     assert words.number(2877) == "2,877"
-    assert (words.change(4), words.change(0), words.change(None)) == ("+4", "no change", "")
+    twice = [datetime(2026, 4, 4, hour, 30, tzinfo=UTC) for hour in (15, 16)]
+    assert [words.moment(at, ZoneInfo("Australia/Sydney")) for at in twice] == [
+        "2026-04-05 02:30 AEDT",
+        "2026-04-05 02:30 AEST",
+    ]
+    assert (words.change(4), words.change(0), words.change(None)) == ("+4", "same number", "")
     assert words.change(-61) == "\N{MINUS SIGN}61"
     assert [words.seconds(n) for n in (0.72, 55, 125)] == ["0.7 s", "55 s", "2 min 05 s"]
     now = START + timedelta(days=3)
@@ -290,3 +302,50 @@ commands.start(known, "dry-run", [], "")
     os.kill(found.pid, signal.SIGKILL)
     ended(settings)
     assert commands.why_not_cancelled(found, None) == "its process is not known any more"
+
+
+@pytest.mark.parametrize(
+    ("newer", "told"),
+    [
+        ("keep", "before it, except what people have written since, which stays. Documents"),
+        ("discard", "before it; what people have written since is given up. Documents"),
+        ("", "before it. Documents"),
+    ],
+)
+def test_the_way_back_says_what_becomes_of_what_people_have_written_since(
+    newer: str, told: str
+) -> None:
+    one = NewerRows("patients", 1, 0, 0, ()) if newer else NewerRows("patients", 0, 0, 0, ())
+    seen = RollbackPreview(
+        undoes="20261127T004112Z-f37b",
+        kind="reimport",
+        committed_at=START,
+        newer=NewerDecision(newer),
+        schema={},
+        now={},
+        since=Since((one,), ()),
+        rows_before={"patients": 1},
+        rows_now={"patients": 2},
+        links={"documents": 1},
+        saved={},
+    )
+    asked = RollbackProposal("dev", seen.undoes, seen.newer, "", seen.schema, {}, seen.since)
+    look = way_back.WayBack(seen, asked, "patients")
+    reading = Reading(lambda: look)
+    reading.value, reading.at = look, START
+    shown = SimpleNamespace(
+        look=reading,
+        status=SimpleNamespace(value=None),
+        way_back=way_back.gates(look, busy=False),
+        form=front.Form(),
+        is_busy=False,
+    )
+    loader = FileSystemLoader(Path(front.__file__).parent / "templates")
+    templates = Environment(loader=loader, autoescape=True)
+    templates.filters |= words.FILTERS
+    page = templates.get_template("way_back.html").render(
+        it=shown, head=SimpleNamespace(word="DEV"), zone=ZoneInfo("UTC"), front="", xsrf=""
+    )
+    text = " ".join(re.sub("<[^>]+>", " ", page).split())
+    assert told in text
+    assert "1 document." in text
