@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
 
-from nexus_reimport import ids, wording
+from nexus_reimport import wording
 from nexus_reimport.ids import Id
 
 
@@ -54,18 +54,18 @@ class Keys:
             self._keyless.add(place)
             (self._odd if odd else self._without).append(record)
 
-    def compare(self, written: Callable[[], Iterable[str]]) -> None:
-        """Find the keys that came twice; ``written`` gives all that were added, as they were."""
+    def compare(self, keys: Callable[[], Iterable[Id]]) -> None:
+        """Find the keys that came twice; ``keys`` gives all that were added, in order."""
         first: dict[Id, tuple[str, str]] = {}  # -> as written, its record
         alike = self._alike()
-        for place, text in enumerate(written() if alike else ()):
+        for place, key in enumerate(keys() if alike else ()):
             if place in alike:
-                key, record = ids.of(text), self._name(place)
+                record = self._name(place)
                 if key in first:
                     known, before = first[key]
-                    self._again.append((known, text, before, record))
+                    self._again.append((known, key.written, before, record))
                 else:
-                    first[key] = text, record
+                    first[key] = key.written, record
         self.distinct = len(self._hashes) - len(self._keyless) - len(self._again)
 
     def _alike(self) -> set[int]:

@@ -144,6 +144,13 @@ def where(table: Table, **wanted: Collection[str]) -> Table:
     return table
 
 
+def filled(values: Column) -> Column:
+    """The values that are not empty."""
+    import pyarrow.compute as pc
+
+    return values.filter(pc.greater(pc.binary_length(values), 0))
+
+
 def among(values: Column, known: Column) -> Booleans:
     """Of each value whether it is a known one."""
     import pyarrow.compute as pc

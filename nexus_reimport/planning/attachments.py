@@ -89,11 +89,13 @@ def _owners(intake: Intake, spec: Attachment, file: RowFile) -> Column:
     "" if the record names none, null if no record exists.
     """
     by_field = _by_field(intake, spec)
-    found = columns.nothing(file.rows)
+    owners_of_rows = columns.nothing(file.rows)
     for values, identity in zip(_identities(intake, spec, file), spec.identity, strict=True):
         record_values, owners = by_field[identity.field]
-        found = columns.first(found, columns.looked_up(values, record_values, owners))
-    return found
+        owners_of_rows = columns.first(
+            owners_of_rows, columns.looked_up(values, record_values, owners)
+        )
+    return owners_of_rows
 
 
 def _by_field(intake: Intake, spec: Attachment) -> dict[str, tuple[Column, Column]]:
@@ -102,20 +104,14 @@ def _by_field(intake: Intake, spec: Attachment) -> dict[str, tuple[Column, Colum
     A value that records of several owners share identifies no owner: the attachment is treated
     as unknown to FileMaker, and its link stays as it is.
     """
-    owners = _compared(intake, spec, spec.owner.field)
+    owners = intake.ids_in(spec.source, spec.owner.field)
     by_field = {}
     for field in {i.field for i in spec.identity}:
-        values = _compared(intake, spec, field)
+        values = intake.ids_in(spec.source, field)
         shared = columns.of_several(values, owners)
         alone = columns.unless(values, shared)
         by_field[field] = alone, owners
     return by_field
-
-
-def _compared(intake: Intake, spec: Attachment, field: str) -> Column:
-    """The ids in a field of all records, as ids compare."""
-    held = columns.column(intake.folder, intake.snapshot.extracts[spec.source].file, field)
-    return columns.of(ids.of(value).compared for value in columns.texts(held))
 
 
 def outcomes(
@@ -139,14 +135,14 @@ def _keys(intake: Intake, name: str, spec: Attachment) -> Column:
     file = intake.survey.attachment_rows[name]
     keys = columns.column(intake.folder, file, "key")
     of_rows = [*_identities(intake, spec, file)]
-    found = columns.nothing(intake.snapshot.extracts[spec.source].rows)
+    keys_of_records = columns.nothing(intake.snapshot.extracts[spec.source].rows)
     for field in dict.fromkeys(i.field for i in spec.identity):
         those = [of_rows[n] for n, i in enumerate(spec.identity) if i.field == field]
         # Of rows that share a value the first counts.
         values, several = columns.in_turn(those), columns.in_turn([keys] * len(those))
-        named = columns.looked_up(_compared(intake, spec, field), values, several)
-        found = columns.first(found, named)
-    return found
+        named = columns.looked_up(intake.ids_in(spec.source, field), values, several)
+        keys_of_records = columns.first(keys_of_records, named)
+    return keys_of_records
 
 
 def _identities(intake: Intake, spec: Attachment, file: RowFile) -> Iterator[Column]:

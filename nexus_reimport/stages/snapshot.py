@@ -356,7 +356,7 @@ def _extract(
             next="run 01_preflight again; if that fails too, someone is editing: freeze the source",
         )
     file = out.done()
-    keys.compare(lambda: columns.texts(columns.column(folder, file, KEY)))
+    keys.compare(lambda: map(ids.of, columns.texts(columns.column(folder, file, KEY))))
     if fault := keys.fault():
         raise SourceError(f"{task.name}: {fault.what}", where=where, next=fault.next)
     extract = Extract(

@@ -11,7 +11,7 @@ def read(*keys: str, names: tuple[str, ...] = (), odd: tuple[int, ...] = ()) -> 
     table = Keys(("id",))
     for place, key in enumerate(keys):
         table.add(ids.of(key), (names or tuple("1234567"))[place], odd=place in odd)
-    table.compare(lambda: iter(keys))
+    table.compare(lambda: map(ids.of, keys))
     return table
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nexus_reimport import ids
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.after.subject import After, had
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.files.rowfile import Dict, by
+from nexus_reimport.intake import id_pairs
 from nexus_reimport.model import Level
 from nexus_reimport.nexus.readings import Unread
 from nexus_reimport.planning import attachments
@@ -25,7 +25,7 @@ def _hang_right(after: After, name: str) -> Finding:
         return Finding(1, note="not in this mapping")
     owner, was = spec.owner.entity, after.survey.attachment_rows[name]
     loaded = rowfile.read(after.folder, after.plan.id_map)
-    owners = {ids.of(f or ""): n or "" for entity, f, n in loaded if entity == owner}
+    owners = {i: key for _, i, key in id_pairs(line for line in loaded if line[0] == owner)}
     known = columns.column(after.folder, was, "key")  # others have come since
     now = columns.read(after.folder, had(after.attachments[name]), ("key", "linked"))
     is_known = columns.values(columns.among(now["key"], known))
