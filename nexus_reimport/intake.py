@@ -6,14 +6,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nexus_reimport import convert, ids, strict_json
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import columns, rowfile
 from nexus_reimport.files.spool import Spool
 from nexus_reimport.ids import Id
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import KEY, Snapshot, Survey
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray as Column
 
 Row = Mapping[str, str | None]
 IdMap = tuple[tuple[Id, str], ...]  # FileMaker id, Nexus id
@@ -51,6 +54,11 @@ class Intake:
         file = self.snapshot.extracts[source].file
         rows = rowfile.read_dicts(self.folder, file)
         return (Record({field: value or "" for field, value in row.items()}) for row in rows)
+
+    def ids_in(self, source: str, field: str) -> Column:
+        """The ids in a field of all records of ``source``, as ids compare, "" for none."""
+        held = columns.column(self.folder, self.snapshot.extracts[source].file, field)
+        return columns.of(ids.of(value).compared for value in columns.texts(held))
 
     def rows(self, entity: str) -> Iterator[dict[str, str | None]]:
         """The rows of ``entity`` before the run: column -> PostgreSQL's text, NULL as None."""
@@ -116,11 +124,17 @@ class LoadedIds:
         return tuple((ids.of(written), key) for written, key in self._pairs.get(entity, ()))
 
 
+def id_pairs(lines: Iterable[rowfile.Row]) -> Iterator[tuple[str, Id, str]]:
+    """Entity, FileMaker id and Nexus id of each of ``lines``, one after the other."""
+    for entity, filemaker_id, nexus_id in lines:
+        yield entity or "", ids.of(filemaker_id or ""), nexus_id or ""
+
+
 def id_maps(lines: Iterable[rowfile.Row]) -> dict[str, IdMap]:
     """Entity -> FileMaker ids and Nexus ids, from ``lines`` of entity and both ids."""
     maps: dict[str, list[tuple[Id, str]]] = defaultdict(list)
-    for entity, filemaker_id, nexus_id in lines:
-        maps[entity or ""].append((ids.of(filemaker_id or ""), nexus_id or ""))
+    for entity, filemaker_id, nexus_id in id_pairs(lines):
+        maps[entity].append((filemaker_id, nexus_id))
     return {entity: tuple(pairs) for entity, pairs in maps.items()}
 
 

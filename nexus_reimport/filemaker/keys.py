@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
 
 from nexus_reimport import wording
@@ -21,13 +22,18 @@ class Keys:
     """The keys of one table, as its records come. ``fields`` are the fields that are the key.
 
     ``record`` says how a message names a record: by FileMaker's record id, or, if the channel has
-    none, by its number in the order of the key.
+    none, by its number in the order of the key. Of each record two numbers are in memory, and not
+    its key.
     """
 
     def __init__(self, fields: Iterable[str]) -> None:
         self.record = "number"
+        self.distinct = 0  # different keys, once they were compared
         self._fields = " and ".join(fields)
-        self._first: dict[Id, tuple[str, str]] = {}  # -> as written, its record
+        self._hashes = array("q")
+        self._numbers = array("Q")  # the names of records
+        self._names: dict[int, str] = {}  # those that are no numbers
+        self._keyless: set[int] = set()
         self._again: list[tuple[str, str, str, str]] = []  # first key, second key, their records
         self._without: list[str] = []
         self._odd: list[str] = []
@@ -37,23 +43,45 @@ class Keys:
 
         ``odd``: the key has characters that cannot be kept.
         """
+        place = len(self._hashes)
+        self._hashes.append(hash(key))
+        is_number = record.isdecimal() and len(record) < 19 and record[:1] != "0"
+        self._numbers.append(int(record) if is_number else 0)
+        if not is_number:
+            self._names[place] = record
         # A key that was cleaned would be a different key, and could be another record's.
         if odd or not key:
+            self._keyless.add(place)
             (self._odd if odd else self._without).append(record)
-            return
-        if key in self._first:
-            first, before = self._first[key]
-            self._again.append((first, key.written, before, record))
-        else:
-            self._first[key] = key.written, record
 
-    @property
-    def distinct(self) -> int:
-        """How many different keys there are."""
-        return len(self._first)
+    def compare(self, keys: Callable[[], Iterable[Id]]) -> None:
+        """Find the keys that came twice; ``keys`` gives all that were added, in order."""
+        first: dict[Id, tuple[str, str]] = {}  # -> as written, its record
+        alike = self._alike()
+        for place, key in enumerate(keys() if alike else ()):
+            if place in alike:
+                record = self._name(place)
+                if key in first:
+                    known, before = first[key]
+                    self._again.append((known, key.written, before, record))
+                else:
+                    first[key] = key.written, record
+        self.distinct = len(self._hashes) - len(self._keyless) - len(self._again)
+
+    def _alike(self) -> set[int]:
+        """The places of the keys whose hash another one has, few of which may be the same."""
+        import numpy as np
+
+        hashes = np.frombuffer(self._hashes, np.int64)
+        order = np.argsort(hashes)
+        twice = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+        return {*order[twice].tolist(), *order[twice + 1].tolist()} - self._keyless
+
+    def _name(self, place: int) -> str:
+        return self._names.get(place) or str(self._numbers[place])
 
     def fault(self) -> Fault | None:
-        """What is wrong; None if every record has its own key."""
+        """What is wrong, once they were compared; None if every record has its own key."""
         faults = list(self._faults())
         if not faults:
             return None

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nexus_reimport.files import rowfile
-from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.files.rowfile import Dict, RowFile
 
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Booleans
     from pyarrow import ChunkedArray as Column
-    from pyarrow import Table
+    from pyarrow import RecordBatch, Table
 
 
 def read(
@@ -71,6 +71,68 @@ def texts(values: Column) -> Iterator[str]:
     return (value or "" for chunk in values.chunks for value in chunk.to_pylist())
 
 
+def values(column: Column) -> Iterator[str | None]:
+    """The values one after the other, a null as None."""
+    return (value for chunk in column.chunks for value in chunk.to_pylist())
+
+
+def nothing(rows: int) -> Column:
+    """A column of nulls."""
+    import pyarrow as pa
+
+    return pa.chunked_array([pa.nulls(rows, pa.string())])
+
+
+def first(one: Column, other: Column) -> Column:
+    """What ``one`` holds in each row, or, where that is null, ``other``."""
+    import pyarrow.compute as pc
+
+    return pc.coalesce(one, other)
+
+
+def in_turn(several: Sequence[Column]) -> Column:
+    """The values of several columns, row by row."""
+    if len(several) == 1:
+        return several[0]
+    rows = zip(*map(values, several), strict=True)
+    return of(value for row in rows for value in row)
+
+
+def order(column: Column) -> Iterator[int]:
+    """The numbers of the rows in the order of their values; of equal ones as they stand."""
+    import pyarrow.compute as pc
+
+    numbers = pc.sort_indices(column)
+    for start in range(0, len(numbers), rowfile.BATCH):
+        yield from numbers[start : start + rowfile.BATCH].to_pylist()
+
+
+def looked_up(wanted: Column, known: Column, given: Column) -> Column:
+    """What ``given`` holds in the first row whose ``known`` value is each wanted one, or null."""
+    import pyarrow.compute as pc
+
+    at = pc.index_in(wanted, value_set=known.combine_chunks(), skip_nulls=True)
+    return given.combine_chunks().take(at.combine_chunks()) if len(given) else nothing(len(wanted))
+
+
+def of_several(values: Column, owners: Column) -> Column:
+    """The values beside which there are different owners."""
+    import pyarrow as pa
+
+    pairs = pa.table({"value": values, "owner": owners}).group_by(["value", "owner"]).aggregate([])
+    shared = repeated(pairs.select(["value"]), nulls_are_equal=True)
+    return of(value for (value,) in shared)
+
+
+def unless(values: Column, gone: Column) -> Column:
+    """The values, null where they are empty or among ``gone``."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    off = pc.or_(pc.equal(values, ""), among(values, gone))
+    return pc.if_else(off, pa.scalar(None, pa.string()), values)
+
+
 def where(table: Table, **wanted: Collection[str]) -> Table:
     """The rows whose columns hold one of these values."""
     import pyarrow as pa
@@ -82,11 +144,18 @@ def where(table: Table, **wanted: Collection[str]) -> Table:
     return table
 
 
+def filled(values: Column) -> Column:
+    """The values that are not empty."""
+    import pyarrow.compute as pc
+
+    return values.filter(pc.greater(pc.binary_length(values), 0))
+
+
 def among(values: Column, known: Column) -> Booleans:
     """Of each value whether it is a known one."""
     import pyarrow.compute as pc
 
-    return pc.is_in(values, value_set=known.unique())
+    return pc.is_in(values, value_set=known)
 
 
 def count(values: Column, known: Column) -> int:
@@ -137,6 +206,38 @@ def paired_otherwise(lines: Table, id_map: Table) -> list[str]:
     at = pc.index_in(lines["filemaker_id"], value_set=written)
     same = pc.fill_null(pc.equal(key.take(at.combine_chunks()), lines["nexus_id"]), False)
     return list(texts(lines.filter(pc.invert(same))["nexus_id"]))
+
+
+def side_by_side(
+    folder: Path, one: RowFile, other: RowFile, key: str
+) -> Iterator[tuple[RecordBatch, RecordBatch]] | None:
+    """The rows of two files some at a time; None if they are not of the same keys in one order."""
+    if not column(folder, one, key).equals(column(folder, other, key)):
+        return None
+    return zip(rowfile.batches(folder, one), rowfile.batches(folder, other), strict=True)
+
+
+def what_differs(
+    one: RecordBatch, other: RecordBatch, key: str
+) -> Iterator[tuple[str, Dict, Dict]]:
+    """The rows that differ as texts do: the key, and both sides of the columns that do so.
+
+    Of columns alone that both sides have.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    both = [name for name in one.schema.names if name in other.schema.names]
+    names = [name for name in both if not one.column(name).equals(other.column(name))]
+    off = pa.array([False] * one.num_rows)
+    for name in names:
+        was, now = one.column(name), other.column(name)
+        same = pc.fill_null(pc.equal(was, now), False)
+        off = pc.or_(off, pc.invert(pc.or_(same, pc.and_(was.is_null(), now.is_null()))))
+    keys = one.column(key).filter(off).to_pylist()
+    sides = (batch.select(names).filter(off).to_pylist() for batch in (one, other))
+    for row_key, was, now in zip(keys, *sides, strict=True) if names else ():
+        yield row_key or "", was, now
 
 
 def repeated(table: Table, *, nulls_are_equal: bool) -> set[tuple[str | None, ...]]:

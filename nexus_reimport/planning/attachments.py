@@ -9,14 +9,17 @@ written.
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nexus_reimport import ids
 from nexus_reimport.files import columns, rowfile
+from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.files.spool import Spool
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import Attachment
@@ -60,64 +63,55 @@ class Placed:
     owner: str | None  # the Nexus id of that owner
 
 
-def place(
-    intake: Intake,
-    name: str,
-    rows: Iterable[Mapping[str, str | None]],
-    owners: Mapping[Id, str],
-) -> list[Placed]:
+def place(intake: Intake, name: str, file: RowFile, owners: Mapping[Id, str]) -> Iterator[Placed]:
     """Every attachment of Nexus with the owner that FileMaker names.
 
-    ``rows`` are the attachments before or after a run; ``owners`` is FileMaker id -> Nexus id.
+    ``file`` has the attachments before or after a run; ``owners`` is FileMaker id -> Nexus id.
     """
     spec = intake.mapping.attachments[name]
-    by_field = _by_field(intake, spec)
-    placed = []
-    for row in rows:
-        filemaker_owner = _owner(spec, row, by_field)
-        placed.append(
-            Placed(
-                key=row["key"] or "",
-                link_key=row["link_key"] or "",
-                object=row["object"],
-                content_type=row["content_type"],
-                known=filemaker_owner is not None,
-                filemaker_owner=filemaker_owner.compared if filemaker_owner else "",
-                owner=owners.get(filemaker_owner) if filemaker_owner else None,
-            )
+    nexus_ids = {filemaker_id.compared: key for filemaker_id, key in owners.items()}
+    rows = rowfile.read_dicts(intake.folder, file)
+    for row, owner in zip(rows, columns.values(_owners(intake, spec, file)), strict=True):
+        yield Placed(
+            key=row["key"] or "",
+            link_key=row["link_key"] or "",
+            object=row["object"],
+            content_type=row["content_type"],
+            known=owner is not None,
+            filemaker_owner=owner or "",
+            owner=nexus_ids.get(owner) if owner else None,
         )
-    return placed
 
 
-def _by_field(intake: Intake, spec: Attachment) -> dict[str, dict[Id, Id]]:
-    """field -> its value -> the owner's FileMaker id.
+def _owners(intake: Intake, spec: Attachment, file: RowFile) -> Column:
+    """Of each row of ``file`` the owner's FileMaker id, as ids compare.
+
+    "" if the record names none, null if no record exists.
+    """
+    by_field = _by_field(intake, spec)
+    owners_of_rows = columns.nothing(file.rows)
+    for values, identity in zip(_identities(intake, spec, file), spec.identity, strict=True):
+        record_values, owners = by_field[identity.field]
+        owners_of_rows = columns.first(
+            owners_of_rows, columns.looked_up(values, record_values, owners)
+        )
+    return owners_of_rows
+
+
+def _by_field(intake: Intake, spec: Attachment) -> dict[str, tuple[Column, Column]]:
+    """field -> its values, and beside each the owner's FileMaker id.
 
     A value that records of several owners share identifies no owner: the attachment is treated
     as unknown to FileMaker, and its link stays as it is.
     """
-    by_field: dict[str, dict[Id, Id]] = {i.field: {} for i in spec.identity}
-    shared: set[tuple[str, Id]] = set()
-    owners: dict[Id, Id] = {}  # so that an owner of many is in memory once
-    for record in intake.records(spec.source):
-        owner = record.id_in(spec.owner.field)
-        owner = owners.setdefault(owner, owner)
-        for field, values in by_field.items():
-            value = record.id_in(field)
-            if value and values.setdefault(value, owner) != owner:
-                shared.add((field, value))
-    for field, value in shared:
-        del by_field[field][value]
+    owners = intake.ids_in(spec.source, spec.owner.field)
+    by_field = {}
+    for field in {i.field for i in spec.identity}:
+        values = intake.ids_in(spec.source, field)
+        shared = columns.of_several(values, owners)
+        alone = columns.unless(values, shared)
+        by_field[field] = alone, owners
     return by_field
-
-
-def _owner(
-    spec: Attachment, row: Mapping[str, str | None], by_field: Mapping[str, Mapping[Id, Id]]
-) -> Id | None:
-    """The owner's FileMaker id: a false one if the record names none, None if no record exists."""
-    for field, value in _identities(spec, row):
-        if value in by_field[field]:
-            return by_field[field][value]
-    return None
 
 
 def outcomes(
@@ -125,11 +119,9 @@ def outcomes(
 ) -> Iterator[tuple[str, Outcome, str, str | None]]:
     """Of each record of FileMaker: its id, outcome, rule, and the attachment's key."""
     spec = intake.mapping.attachments[name]
-    existing = _by_identity(spec, intake.attached(name))
-    for record in intake.records(spec.source):
+    keys = columns.values(_keys(intake, name, spec))
+    for record, key in zip(intake.records(spec.source), keys, strict=True):
         filemaker_id = record.id.written
-        values = ((i.field, record.id_in(i.field)) for i in spec.identity)
-        key = next((existing[pair] for pair in values if pair in existing), None)
         if key is None:
             yield filemaker_id, Outcome.LEFT_OUT, "not_in_nexus", None
         elif record.id_in(spec.owner.field) not in owners:
@@ -138,26 +130,37 @@ def outcomes(
             yield filemaker_id, Outcome.LINKED, "", key
 
 
-def _by_identity(
-    spec: Attachment, rows: Iterable[Mapping[str, str | None]]
-) -> dict[tuple[str, Id], str]:
-    """(field, value) in FileMaker -> the key of the attachment that it identifies."""
-    keys: dict[tuple[str, Id], str] = {}
-    for row in rows:
-        for field, value in _identities(spec, row):
-            keys.setdefault((field, value), row["key"] or "")
-    return keys
+def _keys(intake: Intake, name: str, spec: Attachment) -> Column:
+    """Of each record the key of the attachment that it identifies; null if it is none."""
+    file = intake.survey.attachment_rows[name]
+    keys = columns.column(intake.folder, file, "key")
+    of_rows = [*_identities(intake, spec, file)]
+    keys_of_records = columns.nothing(intake.snapshot.extracts[spec.source].rows)
+    for field in dict.fromkeys(i.field for i in spec.identity):
+        those = [of_rows[n] for n, i in enumerate(spec.identity) if i.field == field]
+        # Of rows that share a value the first counts.
+        values, several = columns.in_turn(those), columns.in_turn([keys] * len(those))
+        named = columns.looked_up(intake.ids_in(spec.source, field), values, several)
+        keys_of_records = columns.first(keys_of_records, named)
+    return keys_of_records
 
 
-def _identities(spec: Attachment, row: Mapping[str, str | None]) -> Iterator[tuple[str, Id]]:
-    """Field and value, for each rule that can identify an attachment in FileMaker."""
+def _identities(intake: Intake, spec: Attachment, file: RowFile) -> Iterator[Column]:
+    """For each rule that can identify an attachment in FileMaker: the value of each row, or null.
+
+    Values are as ids compare.
+    """
     for number, identity in enumerate(spec.identity):
-        value = row[f"identity:{number}:{identity.column}"] or ""
-        if identity.pattern:
-            match = re.search(identity.pattern, value)
-            value = match[1] if match else ""
-        if value:
-            yield identity.field, ids.of(value)
+        held = columns.column(intake.folder, file, f"identity:{number}:{identity.column}")
+        parts = (_part(identity.pattern, value) for value in columns.texts(held))
+        yield columns.of(ids.of(part).compared or None for part in parts)
+
+
+def _part(pattern: str, value: str) -> str:
+    if not pattern:
+        return value
+    match = re.search(pattern, value)
+    return match[1] if match else ""
 
 
 def named(intake: Intake) -> set[str]:
@@ -194,25 +197,22 @@ def plan_all(intake: Intake, rows: Mapping[str, OwnerRows]) -> dict[str, LinkPla
             ),
             live_elsewhere=types,
         )
-        placed = place(intake, name, intake.attached(name), rows[owner].by_filemaker_id)
+        known = rows[owner].by_filemaker_id
+        placed = place(intake, name, survey.attachment_rows[name], known)
         plans[name] = plan(name, spec, placed, owners, intake.folder)
     return plans
 
 
 def plan(
-    name: str, spec: Attachment, placed: list[Placed], owners: Owners, folder: Path
+    name: str, spec: Attachment, placed: Iterable[Placed], owners: Owners, folder: Path
 ) -> LinkPlan:
     """The links to be fixed, and their row file: key of the linking row, object, type."""
-    groups: dict[str, list[Placed]] = defaultdict(list)
-    for attachment in placed:
-        groups[attachment.link_key].append(attachment)
     fixed: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     split_groups = []
     content_type = "" if owners.content_type is None else str(owners.content_type)
     with rowfile.writer(folder / f"links_{name}.parquet", LINK_COLUMNS) as out:
-        for link_key in sorted(groups):
-            members = groups[link_key]
+        for link_key, members in _groups(placed, folder):
             targets = sorted({m.owner for m in members if m.owner})
             linked = _linked(members[0], owners)
             target = targets[0] if len(targets) == 1 else None
@@ -224,6 +224,10 @@ def plan(
                 fixed[why] += 1
                 out.add((link_key, target, content_type))
             final = target if why else members[0].object if linked == "owner" else None
+            counts["rows"] += len(members)
+            counts["placed"] += sum(m.owner is not None for m in members)
+            counts["owner_unknown"] += sum(m.known and m.owner is None for m in members)
+            counts["not_in_filemaker"] += sum(not m.known for m in members)
             counts["reachable_before"] += len(members) * (
                 linked == "owner" and members[0].object in owners.before
             )
@@ -234,17 +238,33 @@ def plan(
         attachment=name,
         table=spec.link_table,
         file=out.done(),
-        rows=len(placed),
-        placed=sum(m.owner is not None for m in placed),
+        rows=counts["rows"],
+        placed=counts["placed"],
         right_already=counts["right_already"],
         fixed=dict(sorted(fixed.items())),
         elsewhere=counts["elsewhere"],
-        owner_unknown=sum(m.known and m.owner is None for m in placed),
-        not_in_filemaker=sum(not m.known for m in placed),
+        owner_unknown=counts["owner_unknown"],
+        not_in_filemaker=counts["not_in_filemaker"],
         reachable_before=counts["reachable_before"],
         reachable_after=counts["reachable_after"],
         split_groups=tuple(split_groups),
     )
+
+
+def _groups(placed: Iterable[Placed], folder: Path) -> Iterator[tuple[str, list[Placed]]]:
+    """The attachments of each link, in the order of the links' keys; of one link as they came."""
+    spool: Spool[tuple[Any, ...]] = Spool(folder)
+
+    def set_aside() -> Iterator[str]:
+        for attachment in placed:
+            spool.add(astuple(attachment))
+            yield attachment.link_key
+
+    order = columns.order(columns.of(set_aside()))
+    members = (Placed(*spool[number]) for number in order)
+    for link_key, several in groupby(members, key=lambda member: member.link_key):
+        yield link_key, list(several)
+    spool.close()
 
 
 def _is_torn(members: list[Placed], target: str | None, linked: str) -> bool:

@@ -276,9 +276,10 @@ class EntityPlanner:
         self, brought: set[str], converted: ConvertedRecords, loaded: IdMap
     ) -> Iterator[tuple[str, tuple[Cause, Id]]]:
         """Why FileMaker does not bring a row back: for each row that no record matches."""
-        by_row = {nexus_id: filemaker_id for filemaker_id, nexus_id in loaded}
+        missing = self._before.keys() - brought
+        by_row = {nexus_id: i for i, nexus_id in loaded if nexus_id in missing}
         place = self._spec.filemaker_id
-        for key in sorted(self._before.keys() - brought):
+        for key in sorted(missing):
             stored = stored_id(self._before[key], place) if place else ids.NONE
             # Notes carry no id of FileMaker's: what the last run noted stands for it.
             filemaker_id = stored or by_row.get(key, ids.NONE)

@@ -12,17 +12,22 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import IdMap, Row, stored_id
 from nexus_reimport.mapping import Entity, Identity
 from nexus_reimport.text import folded
 
+if TYPE_CHECKING:
+    import numpy
+
 T = TypeVar("T", Id, str)
+U = TypeVar("U", Id, str)
+_BYTES = 16  # of a hash
 Values = Mapping[str, Any]
 
 
@@ -129,37 +134,61 @@ def _equal(
     free: _Free,
     fed: Mapping[Id, Values],
     rows: Mapping[str, Row],
-) -> list[tuple[Id, str]]:
+) -> Iterator[tuple[Id, str]]:
     """Pairs whose ``columns`` are equal; equal candidates in the order of ``then`` and of ids."""
-    records = _grouped(free.records, fed, rule, columns)
-    targets = _grouped(free.rows, rows, rule, columns)
-    return [
-        pair
-        for key in records.keys() & targets.keys()  # no order: each id is in one group alone
-        for pair in zip(
-            _sorted(records[key], fed, rule.then),
-            _sorted(targets[key], rows, rule.then),
-            # Those that one side has more of stay unpaired.
-            strict=False,
+    records = _Grouped.of(free.records, fed, rule, columns)
+    targets = _Grouped.of(free.rows, rows, rule, columns)
+    for some, others in records.with_the_same_values(targets):  # no order: an id is in one group
+        # Those that one side has more of stay unpaired.
+        yield from zip(
+            _sorted(some, fed, rule.then), _sorted(others, rows, rule.then), strict=False
         )
-    ]
 
 
-def _grouped(
-    ids: set[T], values: Mapping[T, Values], rule: Identity, columns: tuple[str, ...]
-) -> dict[bytes, list[T]]:
-    """Hash of the compared values -> those that have them. The values themselves can be long."""
-    grouped: dict[bytes, list[T]] = defaultdict(list)
-    for key in ids:
-        held = values[key]
-        compared = [held.get(column) for column in columns]
-        if all(compared):  # rows with an empty value are never equal
-            group = [
-                folded(str(v)) if c in rule.folded else str(v)
-                for c, v in zip(columns, compared, strict=True)
-            ]
-            grouped[blake2b(json.dumps(group).encode(), digest_size=16).digest()].append(key)
-    return grouped
+@dataclass(frozen=True, slots=True)
+class _Grouped(Generic[T]):
+    """Ids, and for each a hash of the values that are compared; the values can be long."""
+
+    ids: list[T]
+    hashes: numpy.ndarray[Any, Any]
+
+    @classmethod
+    def of(
+        cls, ids: set[T], values: Mapping[T, Values], rule: Identity, columns: tuple[str, ...]
+    ) -> _Grouped[T]:
+        """Those ids of which no value is empty: rows with an empty value are never equal."""
+        import numpy as np
+
+        those, hashes = list[T](), bytearray()
+        for key in ids:
+            held = values[key]
+            compared = [held.get(column) for column in columns]
+            if all(compared):
+                group = [
+                    folded(str(v)) if c in rule.folded else str(v)
+                    for c, v in zip(columns, compared, strict=True)
+                ]
+                hashes += blake2b(json.dumps(group).encode(), digest_size=_BYTES).digest()
+                those.append(key)
+        # A list for each group would take more memory than everything else.
+        return cls(those, np.frombuffer(bytes(hashes), f"S{_BYTES}"))
+
+    def with_the_same_values(self, other: _Grouped[U]) -> Iterator[tuple[list[T], list[U]]]:
+        """The groups of equal values that both sides have."""
+        import numpy as np
+
+        shared = np.intersect1d(self.hashes, other.hashes)
+        yield from zip(self._groups(shared), other._groups(shared), strict=True)
+
+    def _groups(self, hashes: numpy.ndarray[Any, Any]) -> Iterator[list[T]]:
+        import numpy as np
+
+        order = np.argsort(self.hashes)
+        ordered = self.hashes[order]
+        starts = np.searchsorted(ordered, hashes)
+        ends = np.searchsorted(ordered, hashes, side="right")
+        for start, end in zip(starts, ends, strict=True):
+            yield [self.ids[n] for n in order[start:end]]
 
 
 def _sorted(ids: list[T], values: Mapping[T, Values], then: tuple[str, ...]) -> list[T]:

@@ -89,13 +89,19 @@ class HashSet:
         """Whether a number was added."""
         import numpy as np
 
-        return bool(len(self.among(np.array([number], np.uint64))[0]))
+        known, wanted = self._as_one(), number & -CODES
+        at = int(np.searchsorted(known, np.uint64(wanted)))
+        return at < len(known) and int(known[at]) - wanted < CODES
 
     def among(self, numbers: Numbers) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
         """Which of ``numbers`` were added: their places, in order, and their codes."""
         import numpy as np
 
         known = self._as_one()
+        if not len(self._firsts):  # only where many are asked about: it takes 16 MiB
+            self._firsts = np.zeros(1 << _FIRST, np.bool_)
+            for part in self._parts:
+                self._firsts[part >> np.uint64(64 - _FIRST)] = True
         maybe = np.flatnonzero(self._firsts[numbers >> np.uint64(64 - _FIRST)])
         if not len(maybe):
             return maybe, maybe
@@ -111,16 +117,13 @@ class HashSet:
         self._settle()
         if self._known is None:
             sizes = [len(part) for part in self._parts]
-            self._known, self._firsts = (
-                np.empty(sum(sizes), np.uint64),
-                np.zeros(1 << _FIRST, np.bool_),
-            )
+            self._known = np.empty(sum(sizes), np.uint64)
+            self._firsts = np.zeros(0, np.bool_)
             # Part by part, each of which is given up at once: there is no room for all of it twice.
             for which, end in enumerate(accumulate(sizes)):
                 part = self._known[end - sizes[which] : end]
                 part[:] = self._parts[which]
                 self._parts[which] = part
-                self._firsts[part >> np.uint64(64 - _FIRST)] = True
         return self._known
 
     def _take(self) -> None:

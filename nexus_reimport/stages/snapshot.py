@@ -17,7 +17,7 @@ from nexus_reimport.filemaker import Field, Page, ReadRequest, dates, suggest
 from nexus_reimport.filemaker.channels import Channels, TableSource
 from nexus_reimport.filemaker.cleaning import Cleaner, apart, loses
 from nexus_reimport.filemaker.keys import Keys
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import columns, rowfile
 from nexus_reimport.ids import Id
 from nexus_reimport.mapping import FieldMapping, SourceField, SourceTable
 from nexus_reimport.model import KEY, ChannelUse, Cleaned, Extract, FieldFound, Snapshot
@@ -355,6 +355,8 @@ def _extract(
             where=where,
             next="run 01_preflight again; if that fails too, someone is editing: freeze the source",
         )
+    file = out.done()
+    keys.compare(lambda: map(ids.of, columns.texts(columns.column(folder, file, KEY))))
     if fault := keys.fault():
         raise SourceError(f"{task.name}: {fault.what}", where=where, next=fault.next)
     extract = Extract(
@@ -369,7 +371,7 @@ def _extract(
         seconds=time.monotonic() - began,
         fields=task.fields,
         fields_there=len(task.present),
-        file=out.done(),
+        file=file,
         repaired=repaired,
         origin=source.origin(wanted.table),
         cleaned=tuple(Cleaned(*line) for line in cleaner.counted()),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.after.subject import After, had
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import columns, rowfile
 from nexus_reimport.files.rowfile import Dict, by
-from nexus_reimport.intake import id_maps
+from nexus_reimport.intake import id_pairs
 from nexus_reimport.model import Level
 from nexus_reimport.nexus.readings import Unread
 from nexus_reimport.planning import attachments
@@ -23,29 +23,32 @@ def _hang_right(after: After, name: str) -> Finding:
     spec = after.mapping.attachments.get(name)
     if spec is None:
         return Finding(1, note="not in this mapping")
-    owner = spec.owner.entity
-    loaded = id_maps(rowfile.read(after.folder, after.plan.id_map))
-    owners = dict(loaded.get(owner, ()))
-    known = {row["key"] for row in after.intake.attached(name)}  # others have come since
-    rows = [row for row in after.attached(name) if row["key"] in known]
-    placed = attachments.place(after.intake, name, rows, owners)
+    owner, was = spec.owner.entity, after.survey.attachment_rows[name]
+    loaded = rowfile.read(after.folder, after.plan.id_map)
+    owners = {i: key for _, i, key in id_pairs(line for line in loaded if line[0] == owner)}
+    known = columns.column(after.folder, was, "key")  # others have come since
+    now = columns.read(after.folder, had(after.attachments[name]), ("key", "linked"))
+    is_known = columns.values(columns.among(now["key"], known))
     model = after.mapping.entities[owner].model
     wanted_type = str(after.survey.content_types.get(model, "")) if spec.link.content_type else None
-    wrong = [
-        p.key
-        for p in placed
-        if p.owner and p.content_type in (None, wanted_type) and p.object != p.owner
-    ]
+    wrong, looked = [], 0
+    placed = attachments.place(after.intake, name, had(after.attachments[name]), owners)
+    for one, counts in zip(placed, is_known, strict=True):
+        if not counts:
+            continue
+        looked += 1
+        if one.owner and one.content_type in (None, wanted_type) and one.object != one.owner:
+            wrong.append(one.key)
     state, plan = had(after.states[name]), after.plan.links[name]
-    linked = sum(row["linked"] == "t" for row in rows)
-    if linked != plan.reachable_after or len(placed) != plan.rows:
+    linked = columns.count(columns.where(now, linked={"t"})["key"], known)
+    if linked != plan.reachable_after or looked != plan.rows:
         wrong.append("count")
     note = (
         f"{state.linked:,} of {state.rows:,} on a live patient, {plan.reachable_before:,} before;"
         f" {state.linked_elsewhere:,} on something else, {state.dangling + state.unlinked:,} on"
         f" nothing"
     )
-    return Finding(max(1, len(placed)), wrong, note=note)
+    return Finding(max(1, looked), wrong, note=note)
 
 
 @check(After, Level.STOP, serves=("A5", "R4", "R6", "K3"), links=True)

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from nexus_reimport import strict_json
 from nexus_reimport.checks import Finding, check, one_by_one
 from nexus_reimport.checks.after.subject import After, had
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import columns, rowfile
 from nexus_reimport.files.rowfile import Dict, RowFile, by
 from nexus_reimport.mapping import Entity
 from nexus_reimport.model import Level, Outcome
 from nexus_reimport.nexus.readings import Unread
 
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch, Table
+
 _ROWS = (Outcome.NEW, Outcome.REPLACED, Outcome.KEPT)  # of what is a row afterwards
-Loaded = Mapping[tuple[str, str], list[tuple[str, str | None]]]
 
 
-def _in_ledger(after: After, ledger: RowFile) -> Loaded:
-    """Entity and outcome -> FileMaker id and Nexus id of each of its records and rows."""
-    loaded: dict[tuple[str, str], list[tuple[str, str | None]]] = defaultdict(list)
-    for _, entity, outcome, _, filemaker_id, nexus_id in rowfile.read(after.folder, ledger):
-        if outcome in _ROWS:
-            loaded[entity or "", outcome or ""].append((filemaker_id or "", nexus_id))
-    return loaded
+def _in_ledger(after: After, ledger: RowFile) -> Table:
+    """Entity, outcome, FileMaker id and Nexus id of each record and row that is a row now."""
+    names, few = ("entity", "outcome", "filemaker_id", "nexus_id"), ("entity", "outcome")
+    return columns.read(after.folder, ledger, names, few, outcome=_ROWS)
 
 
-def _outcomes(after: After, entity: str, *outcomes: Outcome) -> list[tuple[str, str | None]]:
-    """FileMaker id and Nexus id of what had one of these outcomes."""
+def _outcomes(after: After, entity: str, *outcomes: Outcome) -> Table:
+    """What had one of these outcomes."""
     known = after.once(_in_ledger, after.plan.ledger)
-    return [pair for outcome in outcomes for pair in known.get((entity, outcome), ())]
+    return columns.where(known, entity={entity}, outcome=outcomes)
 
 
 def _overrides(after: After, overrides: RowFile) -> set[tuple[str | None, ...]]:
@@ -42,13 +40,13 @@ def _overrides(after: After, overrides: RowFile) -> set[tuple[str | None, ...]]:
 def _filemaker_ids(after: After, entity: str) -> Finding:
     """Every loaded record of ``entity`` is a row now, under the id that the plan gave it."""
     key = after.survey.keys[entity]
-    keys = {row[key] for row in after.rows(entity)}
+    keys = columns.column(after.folder, had(after.now[entity]), key)
     loaded = _outcomes(after, entity, Outcome.NEW, Outcome.REPLACED)
     source = after.mapping.entities[entity].source
     plan = after.plan.entities[entity]
     in_filemaker = after.snapshot.extracts[source].rows - sum(plan.left_out.values())
     note = f"{in_filemaker:,} in FileMaker, {len(loaded):,} loaded, {plan.kept:,} kept beside them"
-    missing = [filemaker_id for filemaker_id, nexus_id in loaded if nexus_id not in keys]
+    missing = columns.missing(loaded, "nexus_id", keys, "filemaker_id")
     off = [*missing, *(["count"] if in_filemaker != len(loaded) else [])]
     empty = "" if after.snapshot.extracts[source].rows else f"FileMaker has no {entity}"
     return Finding(len(loaded), off, note=note, empty=empty)
@@ -87,10 +85,11 @@ def every_other_record_of_filemaker_is_there(after: After, entity: str) -> Findi
 @one_by_one(_entities)
 def every_planned_row_came_from_somewhere(after: After, entity: str) -> Finding:
     """Every row of the plan is a record of FileMaker, or one that was there and was kept."""
-    known = {nexus_id for _, nexus_id in _outcomes(after, entity, *_ROWS)}
+    known = _outcomes(after, entity, *_ROWS)["nexus_id"]
     key, file = after.survey.keys[entity], after.plan.entities[entity].file
-    rows = [row[key] for row in rowfile.read_dicts(after.folder, file)]
-    return Finding(max(1, len(rows)), [f"{entity} {row}" for row in rows if row not in known])
+    rows = columns.read(after.folder, file, (key,))
+    off = [f"{entity} {row}" for row in columns.missing(rows, key, known, key)]
+    return Finding(max(1, len(rows)), off)
 
 
 @check(After, Level.STOP, serves=("R2", "R3"), waivable=False)
@@ -109,16 +108,41 @@ def every_row_is_as_planned(after: After, entity: str) -> Finding:
     now, plan = after.now[entity], after.plan.entities[entity]
     if isinstance(now, Unread):
         return Finding(1, [now.why])
-    looked = 0
-    key, json = after.survey.keys[entity], _json_columns(after, entity)
+    key = after.survey.keys[entity]
     gone = [c for c in plan.file.columns if c not in now.columns]
     off = [f"{plan.table}: there is no column {column}" for column in gone]
+    sides = columns.side_by_side(after.folder, plan.file, now, key)
+    if sides is None:
+        looked, keys = _other_rows(after, entity)
+    else:
+        looked, keys = now.rows, list(_changed_rows(after, entity, sides))
+    off += [f"{entity} {row_key}" for row_key in keys]
+    return Finding(max(1, looked), off)
+
+
+def _changed_rows(
+    after: After, entity: str, sides: Iterable[tuple[RecordBatch, RecordBatch]]
+) -> Iterator[str]:
+    """The keys of the rows that are not as planned, where both sides have the same rows."""
+    key, json = after.survey.keys[entity], _json_columns(after, entity)
+    for planned, now in sides:
+        for row_key, wanted, row in columns.what_differs(planned, now, key):
+            if _changed(wanted, row, json, ()):
+                yield row_key
+
+
+def _other_rows(after: After, entity: str) -> tuple[int, list[str]]:
+    """How many rows there are on both sides; the keys of those of one side, or not as planned."""
+    now, plan = had(after.now[entity]), after.plan.entities[entity]
+    key, json = after.survey.keys[entity], _json_columns(after, entity)
+    gone = [c for c in plan.file.columns if c not in now.columns]
     planned = rowfile.read_dicts(after.folder, plan.file)
+    looked, off = 0, []
     for (row_key,), wanted, row in rowfile.paired(planned, after.rows(entity), by(key)):
         looked += 1
         if wanted is None or row is None or _changed(wanted, row, json, gone):
-            off.append(f"{entity} {row_key}")
-    return Finding(max(1, looked), off)
+            off.append(row_key)
+    return looked, off
 
 
 def _changed(wanted: Dict, row: Dict, json: set[str], gone: Collection[str]) -> bool:
@@ -197,15 +221,14 @@ def _differ(now: str | None, wanted: str | None, is_json: bool) -> bool:
 
 
 def _without(after: After, entity: str, column: str) -> Finding:
-    looked, off = 0, []
-    key = after.survey.keys[entity]
-    for row in after.rows(entity):
-        looked += 1
-        if column and not row[column]:
-            off.append(row[key] or "")
+    off: list[str] = []
+    key, file = after.survey.keys[entity], had(after.now[entity])
+    if column and file.rows:
+        off = columns.empty(columns.read(after.folder, file, (key, column)), column, key)
     records = after.snapshot.extracts[after.mapping.entities[entity].source].rows
     empty = f"neither FileMaker nor Nexus has any {entity}"
-    return Finding(looked, off, empty=empty if after.was_empty(entity) and not records else "")
+    is_empty = after.was_empty(entity) and not records
+    return Finding(file.rows, off, empty=empty if is_empty else "")
 
 
 @check(After, Level.STOP, serves=("A3", "X5"), twin="every_planned_patient_has_a_clinic")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from nexus_reimport import ids, wording
+from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import LOADED, Before
 from nexus_reimport.files import columns
+from nexus_reimport.intake import id_pairs
 from nexus_reimport.model import KEY, OF_NEXUS_ALONE, Level, Outcome
 
 
@@ -105,8 +106,8 @@ def _ids_without_record(before: Before) -> str:
     }
     entities = {entity for entity, _ in named}
     lines = before.ledger() if named else ()
-    ours = ((line[1] or "", line[4] or "") for line in lines if line[1] in entities)
-    existing = {pair for entity, written in ours if (pair := (entity, ids.of(written))) in named}
+    ours = ((line[1], line[4], line[5]) for line in lines if line[1] in entities)
+    existing = {pair for entity, i, _ in id_pairs(ours) if (pair := (entity, i)) in named}
     unknown = [text for key, text in named.items() if key not in existing]
     if not unknown:
         return ""

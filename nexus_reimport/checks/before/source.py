@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from nexus_reimport import ids, wording
+from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.files import columns
@@ -139,5 +139,4 @@ def links_between_tables_resolve(before: Before) -> Finding:
 
 def _compared(before: Before, source: str, field: str) -> Column:
     """The ids that a field of ``source`` holds, as ids compare."""
-    held = columns.column(before.folder, before.snapshot.extracts[source].file, field)
-    return columns.of(i.compared for value in columns.texts(held) if (i := ids.of(value)))
+    return columns.filled(before.intake.ids_in(source, field))
