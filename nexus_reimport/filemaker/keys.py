@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 
-from nexus_reimport import wording
-from nexus_reimport.ids import Id
+from nexus_reimport import ids, wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +26,32 @@ class Keys:
     def __init__(self, fields: Iterable[str]) -> None:
         self.record = "number"
         self._fields = " and ".join(fields)
-        self._first: dict[Id, tuple[str, str]] = {}  # -> as written, its record
+        # As it compares -> as it is written, its record. Texts: an `Id` of each takes too long.
+        self._first: dict[str, tuple[str, str]] = {}
         self._again: list[tuple[str, str, str, str]] = []  # first key, second key, their records
         self._without: list[str] = []
         self._odd: list[str] = []
 
-    def add(self, key: Id, record: str, *, odd: bool = False) -> None:
-        """Add one record by its key, which is false if it has none.
+    def add(self, keys: Sequence[str], records: Sequence[str], odd: Collection[int] = ()) -> None:
+        """Add the records of one page by their keys; a record without a key has an empty one.
 
-        ``odd``: the key has characters that cannot be kept.
+        ``odd``: the places of keys that have characters that cannot be kept.
         """
-        # A key that was cleaned would be a different key, and could be another record's.
-        if odd or not key:
-            (self._odd if odd else self._without).append(record)
+        compared = ids.compared(keys)
+        every = zip(compared, zip(keys, records, strict=True), strict=True)
+        are_new = len(set(compared)) == len(compared) and self._first.keys().isdisjoint(compared)
+        if are_new and all(compared) and not odd:
+            self._first.update(every)
             return
-        if key in self._first:
-            first, before = self._first[key]
-            self._again.append((first, key.written, before, record))
-        else:
-            self._first[key] = key.written, record
+        for number, (key, (written, record)) in enumerate(every):
+            # A key that was cleaned would be a different key, and could be another record's.
+            if number in odd or not key:
+                (self._odd if number in odd else self._without).append(record)
+            elif key in self._first:
+                first, before = self._first[key]
+                self._again.append((first, written, before, record))
+            else:
+                self._first[key] = written, record
 
     @property
     def distinct(self) -> int:
