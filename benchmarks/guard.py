@@ -34,7 +34,7 @@ class Bound:
 
 
 WAIT = Bound("CPU in the writers' wait / script A's", 1.4, 0.63)
-READING = Bound("CPU of our process in the extraction / that of bare loops", 7.0, 3.9)
+READING = Bound("CPU of our process in the extraction / that of bare loops", 4.5, 2.7)
 GROWTH = 1.35  # exponent of CPU from SMALL to LARGE; quadratic work would give nearly 2
 GROWING = ("plan", "survey and backup", "checks before")
 

@@ -7,6 +7,7 @@ the mapping. All later code uses the value, so there is only one rule by which i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nexus_reimport.text import id_key, name_key
@@ -28,11 +29,16 @@ class Id:
         return self.written
 
 
+def compared(written: Iterable[str]) -> list[str]:
+    """Many ids as they compare, where a value for each would be too slow."""
+    return [id_key(one) for one in written]
+
+
 def of(written: str) -> Id:
     """The id in a text; a false one if the text is empty."""
-    compared = id_key(written)
+    key = id_key(written)
     # Most ids are written as they compare: then one text is held, not two.
-    return Id(written, written if compared == written else compared)
+    return Id(written, written if key == written else key)
 
 
 NONE = of("")

@@ -31,6 +31,9 @@ _ODD = re.compile("[\x00-\x08\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # Surrogates: alone they are no character, and UTF-8 cannot write them.
 _HALF = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0c\x0e-\x1f\ufffe\uffff]")
+# The same in UTF-8, which has no surrogates.
+_CONTROL_BYTES = bytes({*range(0x20)} - {*b"\t\n\x0b\r"})
+_NO_CHARACTERS = ("\ufffe".encode(), "\uffff".encode())
 # A numeric id that went through a spreadsheet comes back as 7.0.
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 # Signs without a look of their own (variation selectors): being marks, `fold` would keep them.
@@ -108,8 +111,14 @@ def id_key(value: str) -> str:
 
 
 def is_clean(values: Iterable[str]) -> bool:
-    """Whether ``clean`` would change none of ``values``."""
-    return not _ODD.search("".join(values))
+    """Whether ``clean`` would change none of ``values``; much faster than to ask it of each."""
+    try:
+        encoded = "".join(values).encode()
+    except UnicodeEncodeError:  # a surrogate
+        return False
+    return len(encoded.translate(None, _CONTROL_BYTES)) == len(encoded) and not any(
+        odd in encoded for odd in _NO_CHARACTERS
+    )
 
 
 def clean(value: str) -> tuple[str, tuple[str, ...]]:

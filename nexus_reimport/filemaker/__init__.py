@@ -7,7 +7,7 @@ can write to FileMaker: a pager that wrote to the field that it searched by once
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, Self
@@ -65,6 +65,13 @@ class ReadRequest:
             return row[self.key].strip()
         parts = [row[name].strip() for name in self.keys]
         return JOINT.join(parts) if all(parts) else ""
+
+    def keys_of(self, rows: Iterable[Mapping[str, str]]) -> list[str]:
+        """``key_of`` each of ``rows``."""
+        if self.beside:
+            return [self.key_of(row) for row in rows]
+        name = self.key
+        return [row[name].strip() for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

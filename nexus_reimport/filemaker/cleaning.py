@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from nexus_reimport.text import LOSSLESS, clean, is_clean
 
@@ -28,30 +28,23 @@ class Cleaner:
     """
 
     def __init__(self, real: Mapping[str, str], known: Collection[str]) -> None:
-        self._real = tuple(real)
-        self._spelt = tuple(real.values())
-        self._names = {spelt: name for name, spelt in real.items() if spelt}
+        self._real = tuple(real.items())
+        self._names = {spelt: name for name, spelt in self._real if spelt}
         self._known = frozenset(known)
-        # The names of a record -> of those that are further repetitions, the mapping's too.
-        self._further: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {}
         self.changed: list[tuple[str, str, str]] = []  # field, what was done, FileMaker id
 
-    def texts(self, record: Mapping[str, str], key: str) -> list[str]:
-        """The wanted texts of ``record``, in the order of the mapping."""
-        values = [record.get(spelt, "") if spelt else "" for spelt in self._spelt]
-        if not is_clean(values):  # one look at all of them: nearly no record holds anything odd
-            values = self._cleaned(values, key)
+    def columns(self, records: Sequence[Mapping[str, str]], keys: Sequence[str]) -> list[list[str]]:
+        """The wanted texts of ``records``, whose keys are ``keys``, by column as in the mapping."""
+        columns = []
+        for name, spelt in self._real:
+            texts = [r[spelt] for r in records] if spelt else [""] * len(records)
+            columns.append(texts if is_clean(texts) else self._cleaned(name, texts, keys))
         # A further repetition is listed, not read: a column of Nexus holds one value.
-        self.changed += ((name, MORE, key) for at, name in self._repetitions(record) if record[at])
-        return values
-
-    def _cleaned(self, values: Iterable[str], key: str) -> list[str]:
-        cleaned = []
-        for name, value in zip(self._real, values, strict=True):
-            text, done = clean(value)
-            self.changed += ((name, what, key) for what in done)
-            cleaned.append(text)
-        return cleaned
+        for spelt in set().union(*records):
+            if name := self._repeated(spelt):
+                more = zip(records, keys, strict=True)
+                self.changed += ((name, MORE, key) for record, key in more if record.get(spelt))
+        return columns
 
     def counted(self) -> Iterator[tuple[str, str, int, tuple[str, ...]]]:
         """Field, what was done, how many records, and a few of their ids."""
@@ -61,13 +54,14 @@ class Cleaner:
             ids = [i for f, w, i in lines if (f, w) == (field, what)]
             yield field, what, count, tuple(ids[:SAMPLE])
 
-    def _repetitions(self, record: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """The names in ``record`` that are further repetitions, each with the mapping's name."""
-        names = tuple(record)
-        if names not in self._further:  # the records of a table have the same names
-            each = ((spelt, self._repeated(spelt)) for spelt in names)
-            self._further[names] = tuple((spelt, name) for spelt, name in each if name)
-        return self._further[names]
+    def _cleaned(self, name: str, texts: Sequence[str], keys: Sequence[str]) -> list[str]:
+        """The texts of the field ``name``, each cleaned."""
+        cleaned = []
+        for text, key in zip(texts, keys, strict=True):
+            value, done = clean(text)
+            self.changed += ((name, what, key) for what in done)
+            cleaned.append(value)
+        return cleaned
 
     def _repeated(self, spelt: str) -> str:
         """The mapping's name of the field of which ``spelt`` is a further repetition."""

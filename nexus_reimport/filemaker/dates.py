@@ -10,7 +10,7 @@ Server 19.6.1 release notes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nexus_reimport import wording
 from nexus_reimport.errors import SourceError
@@ -27,14 +27,15 @@ class Sent:
         self.fields = tuple(n for n, kind in types.items() if kind in ("date", "timestamp"))
         self._seen = {name: Seen() for name in self.fields}
 
-    def add(self, record: Mapping[str, str]) -> None:
-        """Look at one record."""
+    def add(self, records: Sequence[Mapping[str, str]]) -> None:
+        """Look at the records of a page."""
         for name, seen in self._seen.items():
-            text = record.get(name, "")
-            if text[4:5] == "-":  # the usual case; no other form has a hyphen there
-                seen.counts[(ISO,)] += 1
-            elif text:
-                seen.counts[orders(_day_of(text))] += 1
+            texts = [text for record in records if (text := record.get(name, ""))]
+            # The usual case; no other form has a hyphen there.
+            others = [text for text in texts if text[4:5] != "-"]
+            if usual := len(texts) - len(others):
+                seen.counts[(ISO,)] += usual
+            seen.counts.update(orders(_day_of(text)) for text in others)
 
     def columns(self) -> Iterator[tuple[str, Seen]]:
         """The dates by table and field."""

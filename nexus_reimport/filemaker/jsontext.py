@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from nexus_reimport.errors import SourceError
@@ -55,6 +56,19 @@ def load(content: bytes) -> Loaded:
 def not_computed(rows: Iterable[Mapping[str, Any]]) -> int:
     """How many values of ``rows`` were a bare ``?``."""
     return sum(value is NOT_COMPUTED for row in rows for value in row.values())
+
+
+def rows_of_text(rows: Iterable[dict[str, Any]], where: str) -> tuple[dict[str, str], ...]:
+    """``rows``, with each value as ``texts`` gives it.
+
+    Raises:
+        SourceError: one is neither text nor a number.
+    """
+    listed = tuple(rows)
+    # Rows that hold nothing but text, the usual case, are what they were.
+    if set(map(type, chain.from_iterable(map(dict.values, listed)))) <= {str}:
+        return listed
+    return tuple(texts(row, where) for row in listed)
 
 
 def texts(values: dict[str, Any], where: str) -> dict[str, str]:

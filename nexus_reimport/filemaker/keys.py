@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 
-from nexus_reimport import wording
-from nexus_reimport.ids import Id
+from nexus_reimport import ids, wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Keys:
         self.record = "number"
         self.distinct = 0  # different keys, once they were compared
         self._fields = " and ".join(fields)
-        self._hashes = array("q")
+        self._hashes = array("q")  # of each key as it compares, and not the key: memory
         self._numbers = array("Q")  # the names of records
         self._names: dict[int, str] = {}  # those that are no numbers
         self._keyless: set[int] = set()
@@ -38,34 +37,40 @@ class Keys:
         self._without: list[str] = []
         self._odd: list[str] = []
 
-    def add(self, key: Id, record: str, *, odd: bool = False) -> None:
-        """Add one record by its key, which is false if it has none.
+    def add(self, keys: Sequence[str], records: Sequence[str], odd: Collection[int] = ()) -> None:
+        """Add the records of one page by their keys; a record without a key has an empty one.
 
-        ``odd``: the key has characters that cannot be kept.
+        ``odd``: the places of keys that have characters that cannot be kept.
         """
-        place = len(self._hashes)
-        self._hashes.append(hash(key))
-        is_number = record.isdecimal() and len(record) < 19 and record[:1] != "0"
-        self._numbers.append(int(record) if is_number else 0)
-        if not is_number:
-            self._names[place] = record
+        before = len(self._hashes)
+        compared = ids.compared(keys)
+        self._hashes.extend(map(hash, compared))
+        are_numbers = all(map(_is_number, records))
+        self._numbers.extend(map(int, records) if are_numbers else map(_number, records))
+        if not are_numbers:
+            self._names |= {
+                before + n: record for n, record in enumerate(records) if not _is_number(record)
+            }
+        if all(compared) and not odd:
+            return
         # A key that was cleaned would be a different key, and could be another record's.
-        if odd or not key:
-            self._keyless.add(place)
-            (self._odd if odd else self._without).append(record)
+        for number, (key, record) in enumerate(zip(compared, records, strict=True)):
+            if number in odd or not key:
+                self._keyless.add(before + number)
+                (self._odd if number in odd else self._without).append(record)
 
-    def compare(self, keys: Callable[[], Iterable[Id]]) -> None:
+    def compare(self, keys: Callable[[], Iterable[str]]) -> None:
         """Find the keys that came twice; ``keys`` gives all that were added, in order."""
-        first: dict[Id, tuple[str, str]] = {}  # -> as written, its record
+        first: dict[str, tuple[str, str]] = {}  # as it compares -> as it is written, its record
         alike = self._alike()
-        for place, key in enumerate(keys() if alike else ()):
+        for place, written in enumerate(keys() if alike else ()):
             if place in alike:
-                record = self._name(place)
+                record, (key,) = self._name(place), ids.compared([written])
                 if key in first:
                     known, before = first[key]
-                    self._again.append((known, key.written, before, record))
+                    self._again.append((known, written, before, record))
                 else:
-                    first[key] = key.written, record
+                    first[key] = written, record
         self.distinct = len(self._hashes) - len(self._keyless) - len(self._again)
 
     def _alike(self) -> set[int]:
@@ -116,3 +121,12 @@ class Keys:
                 f" character: {wording.some(odd)}",
                 f"enter {self._fields} of these records again in FileMaker",
             )
+
+
+def _is_number(record: str) -> bool:
+    """Whether a number of eight bytes can stand for the name of a record."""
+    return record.isdecimal() and record.isascii() and len(record) < 19 and record[0] != "0"
+
+
+def _number(record: str) -> int:
+    return int(record) if _is_number(record) else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,18 +11,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from nexus_reimport import convert, forms, ids, naming, progress
+from nexus_reimport import convert, forms, naming, progress
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.filemaker import Field, Page, ReadRequest, dates, suggest
 from nexus_reimport.filemaker.channels import Channels, TableSource
 from nexus_reimport.filemaker.cleaning import Cleaner, apart, loses
 from nexus_reimport.filemaker.keys import Keys
 from nexus_reimport.files import columns, rowfile
-from nexus_reimport.ids import Id
 from nexus_reimport.mapping import FieldMapping, SourceField, SourceTable
 from nexus_reimport.model import KEY, ChannelUse, Cleaned, Extract, FieldFound, Snapshot
 from nexus_reimport.settings import Channel
-from nexus_reimport.text import JOINT, clean, find
+from nexus_reimport.text import JOINT, clean, find, is_clean
 
 T = TypeVar("T")
 
@@ -301,13 +300,17 @@ class _Task:
         return ReadRequest(self.place.table, key, types, tuple(beside), ids)
 
 
-def _key(wanted: ReadRequest, record: dict[str, str]) -> tuple[Id, bool]:
-    """The key of a record, a UUID in lower case, and whether cleaning removed something from it.
+def _keys(wanted: ReadRequest, records: Sequence[dict[str, str]]) -> tuple[list[str], set[int]]:
+    """The keys of records, UUIDs in lower case, and which of them lost something by cleaning.
 
     A key without one of its characters could be the key of another record.
     """
-    key, done = clean(wanted.key_of(record))
-    return ids.of(_lower_uuids(key)), any(map(loses, done))
+    keys, odd = wanted.keys_of(records), set()
+    if not is_clean(keys):
+        cleaned = [clean(key) for key in keys]
+        keys = [key for key, _ in cleaned]
+        odd = {number for number, (_, done) in enumerate(cleaned) if any(map(loses, done))}
+    return [_lower_uuids(key) for key in keys], odd
 
 
 def _lower_uuids(key: str) -> str:
@@ -316,9 +319,9 @@ def _lower_uuids(key: str) -> str:
     return JOINT.join(map(convert.identifier, key.split(JOINT)))
 
 
-def _names(page: Page) -> Iterable[str]:
+def _names(page: Page) -> Sequence[str]:
     """The name of each record of ``page`` in messages: its record id, else its number."""
-    return page.record_ids or (str(page.offset + n) for n in range(len(page.rows)))
+    return page.record_ids or [str(page.offset + n) for n in range(len(page.rows))]
 
 
 def _extract(
@@ -336,16 +339,17 @@ def _extract(
             # FileMaker could not compute these values (a bare `?`): the manifest tells how many.
             repaired += part.repaired
             keys.record = "record id" if part.record_ids else "number"
-            records = map(apart, part.rows) if part.separated else part.rows
-            for record, name in zip(records, _names(part), strict=True):
-                key, odd = _key(wanted, record)
-                out.add([key.written, *cleaner.texts(record, key.written)])
-                keys.add(key, name, odd=odd)
+            # By column: a call for each value took two thirds of the time.
+            records = tuple(map(apart, part.rows)) if part.separated else part.rows
+            written, odd = _keys(wanted, records)
+            out.add_columns([written, *cleaner.columns(records, written)])
+            keys.add(written, _names(part), odd)
+            if modified:
                 # The gate asks for it again, to see whether FileMaker was edited since.
-                newest = max(newest, forms.stamp(record[modified])) if modified else ""
-                task.sent.add(record)
-                rows += 1
-            done.add(len(part.rows))
+                newest = max(newest, *(forms.stamp(record[modified]) for record in records))
+            task.sent.add(records)
+            rows += len(records)
+            done.add(len(records))
     at_end = source.count(wanted.table)  # a record that was added meanwhile may be missing
     where = f"channel={task.place.channel}, table={wanted.table}"
     if not expected == rows == at_end:
@@ -356,7 +360,7 @@ def _extract(
             next="run 01_preflight again; if that fails too, someone is editing: freeze the source",
         )
     file = out.done()
-    keys.compare(lambda: map(ids.of, columns.texts(columns.column(folder, file, KEY))))
+    keys.compare(lambda: columns.texts(columns.column(folder, file, KEY)))
     if fault := keys.fault():
         raise SourceError(f"{task.name}: {fault.what}", where=where, next=fault.next)
     extract = Extract(

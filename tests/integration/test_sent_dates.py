@@ -21,8 +21,7 @@ def sent(**columns: tuple[str, ...]) -> Sent:
     """A table whose columns hold these dates."""
     found = Sent("T", dict.fromkeys(columns, "date"))
     for name, values in columns.items():
-        for value in values:
-            found.add({name: value})
+        found.add([{name: value} for value in values])
     return found
 
 

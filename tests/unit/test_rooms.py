@@ -48,7 +48,6 @@ def test_no_test_file_imports_another() -> None:
 IDS_COME_IN = {
     "intake.py": "a record's own and those of its fields, a row's, the id map's",
     "mapping/entities.py": "those that a rule names",
-    "stages/snapshot.py": "a record's own, when it is read from FileMaker",
     "filemaker/exports/typed.py": "those of a file's lines, which are put in their order",
     "planning/attachments.py": "those that a pattern takes out of a file's key",
     "checks/before/plan.py": "those of the ledger, which is read as text",
@@ -96,6 +95,8 @@ def test_an_id_becomes_a_value_only_where_it_is_read() -> None:
     assert using("nexus_reimport.ids.of") == set(), "by another name it would not be found"
     assert using("Id()") == {"ids.py"}
     assert using("ids.Id", "ids.id_key") == set()
+    # All keys of a page at once, while it is read from FileMaker.
+    assert using("ids.compared") == {"filemaker/keys.py"}
 
 
 OWN_TABLE = re.compile(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import stat
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -33,6 +36,54 @@ def test_rows_come_back_as_they_went_in(rows: list[tuple[str | None, str | None]
         file = write(Path(folder) / "x.parquet", rows)
         assert list(rowfile.read(Path(folder), file)) == rows
         assert file.rows == len(rows)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ROWS, st.integers(1, 7), st.integers(0, 20))
+def test_rows_that_are_added_by_column_are_those_that_are_added_one_by_one(
+    rows: list[tuple[str | None, str | None]], size: int, alone: int
+) -> None:
+    with TemporaryDirectory() as folder:
+        with rowfile.writer(Path(folder) / "y.parquet", ("a", "b")) as out:
+            for row in rows[:alone]:
+                out.add(row)
+            for start in range(alone, len(rows), size):
+                out.add_columns([[row[n] for row in rows[start : start + size]] for n in (0, 1)])
+            for row in rows[:2]:
+                out.add(row)
+        assert list(rowfile.read(Path(folder), out.done())) == rows + rows[:2]
+        expected = write(Path(folder) / "x.parquet", rows + rows[:2])
+        assert out.done().sha256 == expected.sha256
+
+
+def test_the_digest_does_not_depend_on_how_arrow_keeps_the_rows() -> None:
+    plain = pa.array(["skip", "ab", None, "é"])
+    ends, texts = struct.pack("<5i", 0, 4, 6, 9, 11), b"skipabxyz\xc3\xa9"
+    hidden = pa.StringArray.from_buffers(  # the same, with bytes under the null
+        4, pa.py_buffer(ends), pa.py_buffer(texts), pa.py_buffer(b"\x0b")
+    )
+    assert hidden.equals(plain)
+    digests = set()
+    for array in (plain, hidden):
+        digest = rowfile._Digest(("a",))
+        for part in (array[1:2], array[2:]):
+            digest.add(pa.RecordBatch.from_arrays([part], ["a"]))
+        digests.add(digest.hexdigest())
+    assert len(digests) == 1
+
+
+def test_pandas_is_not_loaded_for_a_row_file(tmp_path: Path) -> None:
+    """It takes as long to load as it takes to read a clinic, and 40 MiB of every process."""
+    program = (
+        "import sys; from pathlib import Path; from nexus_reimport.files import rowfile;"
+        f" folder = Path({str(tmp_path)!r});"
+        " file = rowfile.write(folder / 'x.parquet', ('a', 'b'), [('1', None), ('é', '2')]);"
+        " print(list(rowfile.read(folder, file)), 'pandas' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[('1', None), ('é', '2')] False\n"
 
 
 def test_nothing_and_an_empty_text_are_different(tmp_path: Path) -> None:

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 from nexus_reimport import ids
-from nexus_reimport.text import CONTROL, HALF, JOINED, clean, find, fold, id_key, name_key
+from nexus_reimport.text import (
+    CONTROL,
+    HALF,
+    JOINED,
+    clean,
+    find,
+    fold,
+    id_key,
+    is_clean,
+    name_key,
+)
 
 ACCENTED = "Bemärkung"
 TWO_WORDS_OF_ONE_STEM = ("कि", "का")  # Devanagari: the vowels are marks
@@ -138,3 +148,13 @@ def test_what_was_cleaned_goes_into_xml_and_json_and_stays_as_it_is(value: str) 
     assert cleaned.encode().decode() == cleaned
     shown = cleaned.replace("\x0b", "\n")
     assert not ILLEGAL_CHARACTERS_RE.search(shown)  # of openpyxl
+
+
+ODD = st.sampled_from(
+    [*map(chr, range(0x20)), "\x7f", "\ud83d", "\ude00", "\ufffd", "\ufffe", "\uffff"]
+)
+
+
+@given(st.lists(st.text(ODD | st.characters(), max_size=4), max_size=4))
+def test_many_texts_is_clean_if_each_of_them_is(values: list[str]) -> None:
+    assert is_clean(values) == all(clean(value) == (value, ()) for value in values)

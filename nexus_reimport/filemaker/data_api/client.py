@@ -138,15 +138,17 @@ class DataApi(Server):
             )
             return self._expect(answer, table, codes.NO_RECORD, field=request.key)
 
+        wanted = request.types.keys()
         first = True
         for part in self._pages(table, fetch, page):
             first = False
             # Every row: a field can be taken off the layout while pages are read.
             for row in part.rows:
-                if missing := request.types.keys() - row.keys():
+                if not wanted <= row.keys():
+                    missing = wanted - row.keys()
                     missing -= _first_repetitions(row, missing)
-                if missing:
-                    raise missing_field(min(missing), self._where(table))
+                    if missing:
+                        raise missing_field(min(missing), self._where(table))
             yield part
         # Code 101 means an empty table, but has other causes as well: FileMaker's count decides.
         if first and (existing := self.count(table)):

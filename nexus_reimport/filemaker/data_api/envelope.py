@@ -53,9 +53,11 @@ class Envelope(Reply):
     def data(self) -> list[dict[str, Any]]:
         """The records of the answer, as they came."""
         data = self.response.get("data")
-        if not isinstance(data, list) or not all(
-            isinstance(record, dict) and isinstance(record.get("fieldData"), dict)
-            for record in data
+        # By their types: asking each record takes longer than all else that is done with it here.
+        if (
+            not isinstance(data, list)
+            or not set(map(type, data)) <= {dict}
+            or not {type(record.get("fieldData")) for record in data} <= {dict}
         ):
             raise incomplete_answer("the records (data, and the fieldData of each)", self.where)
         return data
@@ -107,7 +109,7 @@ def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
     repaired = jsontext.not_computed(rows) if answer.repaired else 0
     return Page(
         offset=offset + skip,
-        rows=tuple(jsontext.texts(row, answer.where) for row in rows),
+        rows=jsontext.rows_of_text(rows, answer.where),
         record_ids=answer.ids(data),
         mod_ids=tuple(str(record.get("modId", "")) for record in data),
         repaired=repaired,

@@ -126,7 +126,7 @@ class OData(Server):
             rows = shape.rows(part)
             repaired = shape.not_computed(part)
             self._wire.meter.add(repaired=repaired)
-            if keys.add([request.key_of(row) for row in rows]):
+            if keys.add(request.keys_of(rows)):
                 keys.expect_twice(self._keys(request, max(page, MOST)))
             if rows:
                 yield Page(offset=offset, rows=rows, repaired=repaired)
@@ -148,7 +148,7 @@ class OData(Server):
         keys = links.Keys(request.table, self._where(request.table))
         only = self._shape(replace(request, types=dict.fromkeys(request.keys, "")))
         for part in self._pages(request, only.names, page):
-            keys.add([request.key_of(row) for row in only.rows(part)])
+            keys.add(request.keys_of(only.rows(part)))
         return keys
 
     def _pages(

@@ -10,7 +10,6 @@ Source: Claris FileMaker OData Guide; measured where the guide says nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,14 +83,10 @@ def _code(loaded: Loaded, content: bytes) -> int | None:
 
 def _errors(content: dict[str, Any]) -> list[dict[str, Any]]:
     """The error objects of an answer: its own, and those in the place of a row."""
-    return [error for error in _maybe_errors(content) if isinstance(error, dict)]
-
-
-def _maybe_errors(content: dict[str, Any]) -> Iterator[object]:
-    yield content.get("error")
-    rows = content.get("value")
+    errors, rows = [content.get("error")], content.get("value")
     if isinstance(rows, list):
-        yield from (row.get("error") for row in rows if isinstance(row, dict))
+        errors += [row["error"] for row in rows if isinstance(row, dict) and "error" in row]
+    return [error for error in errors if isinstance(error, dict)]
 
 
 def _annotation(content: dict[str, Any], name: str) -> object:

@@ -10,6 +10,7 @@ from nexus_reimport.filemaker import Field, jsontext
 from nexus_reimport.filemaker.answer import missing_field
 from nexus_reimport.filemaker.odata.collection import Collection
 
+_USUAL = frozenset({str, type(None)})  # a number is the text of its digits
 # The server adds its own offset, +10:00 also on a summer's day, when the clinic has +11:00.
 _OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
@@ -35,7 +36,8 @@ class Shape:
         Raises:
             SourceError: a row has no value for a field.
         """
-        return tuple(self._row(row) for row in page.rows)
+        by_column = self._by_column(page.rows)
+        return tuple(self._row(row) for row in page.rows) if by_column is None else by_column
 
     def not_computed(self, page: Collection) -> int:
         """How many wanted values of ``page`` were a bare ``?``."""
@@ -44,6 +46,23 @@ class Shape:
             return 0
         wanted = self.names or tuple(self._fields)
         return sum(row.get(name) is jsontext.NOT_COMPUTED for row in page.rows for name in wanted)
+
+    def _by_column(self, rows: tuple[dict[str, Any], ...]) -> tuple[dict[str, str], ...] | None:
+        """``rows`` as texts; None unless every wanted value is a text, a number or nothing."""
+        if self._repeated or not self.names:
+            return None
+        try:
+            columns = [[row[name] for row in rows] for name in self.names]
+        except KeyError:
+            return None
+        for name, values in zip(self.names, columns, strict=True):
+            if not set(map(type, values)) <= _USUAL:
+                return None
+            values[:] = [value or "" for value in values]
+            if name in self._stamps:
+                values[:] = [_OFFSET.sub("", value) for value in values]
+        lines = zip(*columns, strict=True)
+        return tuple(dict(zip(self.names, line, strict=True)) for line in lines)
 
     def _row(self, row: dict[str, Any]) -> dict[str, str]:
         names = self.names or tuple(name for name in row if name in self._fields)

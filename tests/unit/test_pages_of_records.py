@@ -1,0 +1,81 @@
+"""A page of records is worked on at once; the result is that of one record after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from nexus_reimport.errors import SourceError
+from nexus_reimport.filemaker import Field, ReadRequest
+from nexus_reimport.filemaker.cleaning import Cleaner
+from nexus_reimport.filemaker.jsontext import NOT_COMPUTED
+from nexus_reimport.filemaker.keys import Keys
+from nexus_reimport.filemaker.odata.collection import Collection
+from nexus_reimport.filemaker.odata.rows import Shape
+
+TEXTS = st.sampled_from(["", "a", " a ", "A", "b\x00", "\ud800", "\ud83d\ude00", "é\n", "7", "7.0"])
+RECORDS = st.lists(st.fixed_dictionaries({"k": TEXTS, "Face": TEXTS, "Face(2)": TEXTS}))
+SENT = st.sampled_from([None, "", "a", "2025-06-30T09:00:00+11:00", "2025-06-30T09:00:00Z"])
+ROWS = st.lists(st.fixed_dictionaries({"id": SENT, "at": SENT, "@id": st.integers()}))
+
+
+@given(RECORDS)
+@example([{"k": "A", "Face": "x", "Face(2)": ""}, {"k": "a", "Face": "y", "Face(2)": "z"}])
+def test_keys_are_judged_as_if_they_came_one_by_one(records: list[dict[str, str]]) -> None:
+    written = ReadRequest("T", "k", {}).keys_of(records)
+    names = [f"r{number}" for number in range(len(records))]
+    at_once, one_by_one = Keys(["k"]), Keys(["k"])
+    at_once.add(written, names, {n for n, key in enumerate(written) if "\x00" in key})
+    for key, name in zip(written, names, strict=True):
+        one_by_one.add([key], [name], {0} if "\x00" in key else ())
+    assert at_once.fault() == one_by_one.fault()
+    assert at_once.distinct == one_by_one.distinct
+
+
+def cleaned(pages: Iterable[list[dict[str, str]]]) -> tuple[list[str], object]:
+    """What the pages give for a field, and what was changed in it; a field without one is empty."""
+    cleaner = Cleaner({"face": "Face", "none": ""}, ("Face",))
+    faces: list[str] = []
+    for page in pages:
+        texts, nothing = cleaner.columns(page, [record["k"] for record in page])
+        faces += texts
+        assert nothing == [""] * len(page)
+    return faces, list(cleaner.counted())
+
+
+@given(RECORDS)
+def test_texts_are_cleaned_as_if_they_came_one_by_one(records: list[dict[str, str]]) -> None:
+    assert cleaned([records]) == cleaned([record] for record in records)
+
+
+def shape(*names: str) -> Shape:
+    return Shape(names, {"id": Field("id", "text"), "at": Field("at", "timestamp")}, "here")
+
+
+def collection(rows: list[dict[str, object]]) -> Collection:
+    return Collection(code=0, where="here", rows=tuple(rows))
+
+
+@given(ROWS)
+def test_rows_of_odata_are_read_as_if_they_came_one_by_one(rows: list[dict[str, object]]) -> None:
+    expected = tuple(row for one in rows for row in shape("id", "at").rows(collection([one])))
+    assert shape("id", "at").rows(collection(rows)) == expected
+    # Without named fields every field of the table is read.
+    assert [sorted(row) for row in shape().rows(collection(rows))] == [["at", "id"]] * len(rows)
+
+
+def test_one_value_that_is_no_text_does_not_change_how_the_others_are_read() -> None:
+    rows: list[dict[str, object]] = [
+        {"id": NOT_COMPUTED, "at": None},
+        {"id": "1", "at": "2025-06-30T09:00:00Z"},
+    ]
+    assert shape("id", "at").rows(collection(rows)) == (
+        {"id": "", "at": ""},
+        {"id": "1", "at": "2025-06-30T09:00:00"},
+    )
+    for odd in (True, [], {"a": "1"}):
+        with pytest.raises(SourceError, match="field id holds neither text nor a number"):
+            shape("id", "at").rows(collection([*rows, {"id": odd, "at": ""}]))
