@@ -50,8 +50,6 @@ IDS_COME_IN = {
     "mapping/entities.py": "those that a rule names",
     "filemaker/exports/typed.py": "those of a file's lines, which are put in their order",
     "planning/attachments.py": "those that a pattern takes out of a file's key",
-    "checks/before/plan.py": "those of the ledger, which is read as text",
-    "checks/before/source.py": "those of a field, which is read as a column",
 }
 
 
