@@ -68,7 +68,8 @@ def shown(folder: Path, stage: str, bar: progress.Listener) -> Iterator[None]:
         teller.done.set()
         thread.join()
         _draw(bar, 1, 1, "")
-        (folder / FILE).unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may have become read-only, or be gone
+            (folder / FILE).unlink(missing_ok=True)
 
 
 def _draw(bar: progress.Listener, done: int, total: int, step: str) -> None:
