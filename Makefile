@@ -27,6 +27,8 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --require-hashes --requirement requirements.lock
 	@echo "Installing this package."
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@# Before a disk is full: of a module that it compiles then, Python keeps half, and stops at it for ever.
+	$(BIN)/python -m compileall -q nexus_reimport nexus_sandbox
 	@touch $@
 
 demo: $(READY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 import requests
 
+from nexus_reimport import CHECKOUT
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
 from nexus_reimport.stages import verify
 from nexus_sandbox.clinic import Clinic as MadeUp
@@ -40,6 +42,11 @@ from support.pages import Page, served
 # Else each of some hundred processes that tests start compiles the package anew: half a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    # All of it before the first test: where one lets a file have few bytes, Python would keep half of
+    # a compiled module, and every later process would end with "marshal data too short".
+    for _room in ("nexus_reimport", "nexus_sandbox", "tests"):
+        compileall.compile_dir(CHECKOUT / _room, quiet=1)
 
 if (
     "TMPDIR" not in os.environ

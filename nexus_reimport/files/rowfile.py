@@ -21,7 +21,8 @@ from nexus_reimport.files import private
 if TYPE_CHECKING:
     from pyarrow import RecordBatch, StringArray
 
-BATCH = 5_000  # rows in memory at a time
+BATCH = 5_000  # rows in memory at a time, or fewer where their texts are long:
+_MOST_HELD = 8 << 20  # characters, which are in memory three times while they are written
 _MOST_BYTES = (1 << 31) - 1  # of one column of a batch, whose places are numbers of 32 bits
 # The escaped ones are the full-width forms of the same four signs.
 _COMPUTED = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
@@ -127,6 +128,7 @@ class Writer:
         self._digest = _Digest(self._columns)
         self._batch: list[Row] = []
         self._held: list[list[str | None]] = [[] for _ in self._columns]
+        self._characters = 0  # in what is held
         self._rows = 0
 
     def add(self, row: Row) -> None:
@@ -142,13 +144,15 @@ class Writer:
             self._flush()
         for held, column in zip(self._held, columns, strict=True):
             held.extend(column)
+            self._characters += sum(map(len, filter(None, column)))
         self._rows += len(columns[0])
-        if len(self._held[0]) >= BATCH:
+        if len(self._held[0]) >= BATCH or self._characters > _MOST_HELD:
             self._flush()
 
     def _flush(self) -> None:
         if any(self._held):
             held, self._held = self._held, [[] for _ in self._columns]
+            self._characters = 0
             self._write(held)
         if self._batch:
             batch, self._batch = self._batch, []

@@ -25,6 +25,7 @@ from nexus_reimport.model import (
     digest,
 )
 from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Verdict
 from nexus_reimport.settings import Write
 from nexus_reimport.stages import apply
@@ -459,12 +460,12 @@ def test_an_interrupt_after_the_commit_is_never_called_rolled_back(
 ) -> None:
     clinic.approved(rehearsed)
 
-    def interrupt(done: int, _: int) -> None:
-        if done == COMMITTED_AT:
+    def interrupt(done: int, _: int, begun: str) -> None:
+        if done == COMMITTED_AT and not begun:
             raise KeyboardInterrupt
 
-    book = runbook.resume("sandbox-dev", "", lambda _: interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    book = runbook.resume("sandbox-dev")
+    with pytest.raises(KeyboardInterrupt), heard_by(interrupt):
         book.apply()
     assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
     assert book.settle()

@@ -12,6 +12,7 @@ from nexus_reimport.record import Verdict
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.runner import notebook
 from support.clinic import Clinic
+from support.running import until
 
 DEV, PROD = "sandbox-dev", "sandbox-prod"
 
@@ -84,7 +85,8 @@ def test_a_plan_that_others_have_made_void_is_no_go(clinic: Clinic) -> None:
     book.check_before()
     book.rehearse()
     clinic.do("UPDATE notes SET content = content || '.'")
-    assert book.activity().changed == ("notes",)
+    # The server counts what a session has written when that ends, some time after it was closed.
+    until(lambda: book.activity().changed == ("notes",))
     with pytest.raises(StopError, match="so the plan is void: notes"):
         book.propose()
     assert book.run.verdict() is Verdict.STOPPED

@@ -128,10 +128,10 @@ def test_what_ends_a_cell_is_four_lines_and_no_traceback(clinic: Clinic, session
         "book.sign_off()", "import os, signal\nos.kill(os.getpid(), signal.SIGINT)", "1 / 0"
     )
     early, _, ours, interrupted, foreign = [cell.outputs for cell in session.page.cells]
-    assert [kind(o) for o in early] == ["StopError"]
+    assert [kind(o) for o in early] == ["Stopped"]
     assert "run the cell at the top first" in early[0].data["text/plain"]
-    assert [kind(o) for o in ours] == ["RecordError"]
-    assert [kind(o) for o in interrupted] == ["StopError"]
+    assert [kind(o) for o in ours] == ["The record cannot be used"]
+    assert [kind(o) for o in interrupted] == ["Stopped"]
     assert f"run {only_run().id}" in interrupted[0].data["text/plain"]
     assert "state: the database: as it was: nothing was written" in str(interrupted[0].data)
     assert [kind(o) for o in foreign] == ["ZeroDivisionError"], "another's error stays as it is"

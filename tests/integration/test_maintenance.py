@@ -18,6 +18,7 @@ import pytest
 from nexus_reimport import CHECKOUT, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, RecordError, SettingsError, StopError
+from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.settings import Settings
@@ -86,10 +87,11 @@ def test_the_window_is_up_from_before_the_locks_to_the_sign_off(
     book = clinic.approved(rehearsed)
     seen: list[tuple[list[str], bool]] = []
 
-    def look(done: int, _: int) -> None:
+    def look(done: int, _: int, begun: str) -> None:
         seen.append((hooks.did(), hooks.state.exists()))
 
-    runbook.resume(DEV, book.run.id, lambda _: look).apply()
+    with heard_by(look):
+        runbook.resume(DEV, book.run.id).apply()
     assert seen[0] == (["enter"], True)
     assert stat.S_IMODE(hooks.state.stat().st_mode) == 0o600
     runbook.resume(DEV, book.run.id)
@@ -190,12 +192,12 @@ def test_an_interrupt_after_the_commit_leaves_it_up_for_the_verification(
 ) -> None:
     book = clinic.approved(rehearsed)
 
-    def interrupt(done: int, total: int) -> None:
-        if done == total:
+    def interrupt(done: int, total: int, begun: str) -> None:
+        if done == total and not begun:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        runbook.resume(DEV, book.run.id, lambda _: interrupt).apply()
+    with pytest.raises(KeyboardInterrupt), heard_by(interrupt):
+        runbook.resume(DEV, book.run.id).apply()
     assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
     assert hooks.did() == ["enter"]
     assert runner.finish(DEV).verdict is Verdict.COMPLETE

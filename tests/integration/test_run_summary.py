@@ -16,6 +16,7 @@ from nexus_reimport import naming, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import Applied, Approval, Plan
+from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Run, State, Verdict, first_screen
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.runbook import rollback
@@ -200,8 +201,8 @@ def test_a_run_that_stopped_inside_says_nothing_was_written(
 def test_a_run_that_failed_says_nothing_was_written(clinic: Clinic, rehearsed: Path) -> None:
     run = clinic.approved(rehearsed).run
 
-    def cut(done: int, _: int) -> None:
-        if done == 6:
+    def cut(done: int, _: int, begun: str) -> None:
+        if done == 6 and not begun:
             clinic.rows(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE"
                 " application_name = 'nexus_reimport' AND datname = current_database()",
@@ -209,8 +210,8 @@ def test_a_run_that_failed_says_nothing_was_written(clinic: Clinic, rehearsed: P
             )
 
     before = held(clinic)
-    with pytest.raises(ReimportError):
-        runbook.resume(DEV, run.id, bar=lambda _: cut).apply()
+    with pytest.raises(ReimportError), heard_by(cut):
+        runbook.resume(DEV, run.id).apply()
     assert run.verdict() is Verdict.FAILED
     nothing_is_claimed(clinic, run, before)
 

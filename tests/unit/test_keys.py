@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from nexus_reimport import ids
 from nexus_reimport.filemaker.keys import Keys
 
 
 def read(*keys: str, names: tuple[str, ...] = (), odd: tuple[int, ...] = ()) -> Keys:
     """The keys of one table, read to its end."""
     table = Keys(("id",))
-    for place, key in enumerate(keys):
-        table.add(ids.of(key), (names or tuple("1234567"))[place], odd=place in odd)
-    table.compare(lambda: map(ids.of, keys))
+    table.add(keys, (names or tuple("1234567"))[: len(keys)], odd)
+    table.compare(lambda: keys)
     return table
 
 
