@@ -43,8 +43,8 @@ from support.pages import Page, served
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 if "PYTEST_XDIST_WORKER" not in os.environ:
-    # All of it before the first test: where one lets a file have few bytes, Python would keep half of
-    # a compiled module, and every later process would end with "marshal data too short".
+    # All of it before the first test: where one lets a file have few bytes, Python would keep half
+    # of a compiled module, and every later process would end with "marshal data too short".
     for _room in ("nexus_reimport", "nexus_sandbox", "tests"):
         compileall.compile_dir(CHECKOUT / _room, quiet=1)
 
