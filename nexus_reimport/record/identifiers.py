@@ -118,11 +118,17 @@ class Identifiers:
         self._waiting, self._length = set(), 0
         self._known.add_all(_telling(parts), _KINDS.index(Kind.TEXT))
 
-    def kinds_among(self, numbers: hashes.Numbers) -> Iterator[tuple[int, Kind]]:
-        """Which of ``numbers`` are looked for: their places, and as what."""
+    def among(
+        self, numbers: hashes.Numbers, but: hashes.Numbers
+    ) -> Iterator[tuple[int, int, Kind]]:
+        """Which of ``numbers`` are looked for, those ``but``: their places, themselves, as what."""
+        import numpy as np
+
         self._take_texts()
         places, codes = self._known.among(numbers)
-        return ((int(place), _KINDS[code]) for place, code in zip(places, codes, strict=True))
+        is_asked = ~np.isin(numbers[places], but)
+        for place, code in zip(places[is_asked], codes[is_asked], strict=True):
+            yield int(place), int(numbers[place]), _KINDS[code]
 
     def counts(self) -> dict[str, int]:
         """How many of each kind."""

@@ -6,7 +6,7 @@ person types: that is told while the command can be typed again, and not at the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from nexus_reimport.errors import NOTHING_WRITTEN, SettingsError
 from nexus_reimport.record import closing
@@ -32,8 +32,16 @@ def problem(text: str, longest: int) -> str:
     return ""
 
 
-def refuse_unfit(settings: Settings, name: str, reason: str, state: str = NOTHING_WRITTEN) -> None:
+def refuse_unfit(
+    settings: Settings,
+    name: str,
+    reason: str,
+    state: str = NOTHING_WRITTEN,
+    waivers: Iterable[Waiver] = (),
+) -> None:
     """Stop if the name, or the reason, of somebody who approves cannot stand in a record.
+
+    Nor can the reason of one of ``waivers`` that identifies a patient: see ``refuse_waivers``.
 
     Raises:
         SettingsError: it is too long, cannot be shown, holds a secret, or identifies a patient.
@@ -47,27 +55,19 @@ def refuse_unfit(settings: Settings, name: str, reason: str, state: str = NOTHIN
                 state=state,
                 next="give your own name, and say in short why you approve",
             )
-    refuse_patient(settings, "name or reason of the approval", name, reason, state=state)
+    own = ("name or reason of the approval", name, reason)
+    _refuse_patients(settings, [*_of_waivers(waivers), own], state)
 
 
-def refuse_patient(
-    settings: Settings, what: str, name: str, text: str, *, state: str = NOTHING_WRITTEN
-) -> None:
+def refuse_patient(settings: Settings, what: str, name: str, text: str) -> None:
     """Stop if ``text``, written by the person called ``name``, identifies a patient.
 
     People may be called as patients are; nobody is called as a number, or as a date.
 
     Raises:
-        SettingsError: it does, by what the newest run has read. ``state`` is left.
+        SettingsError: it does, by what the newest run has read. Nothing was written to Nexus.
     """
-    if closing.names_a_person(settings, (tidy(text),), signer=tidy(name)):
-        raise SettingsError(
-            f"{what} identifies a patient, and nothing of a patient may stand in a record",
-            where=f"environment {settings.name}",
-            state=state,
-            next="say it without the name or number; write a FileMaker id where it must be told."
-            f' Is it a word for something else: add labels = ["..."] to {settings.name}.toml',
-        )
+    _refuse_patients(settings, [(what, name, text)], NOTHING_WRITTEN)
 
 
 def refuse_waivers(settings: Settings, waivers: Iterable[Waiver]) -> None:
@@ -76,6 +76,25 @@ def refuse_waivers(settings: Settings, waivers: Iterable[Waiver]) -> None:
     Raises:
         SettingsError: it does, by what the newest run has read. Nothing was written to Nexus.
     """
-    for waiver in waivers:
-        what = f"the reason of the waiver for {waiver.check}"
-        refuse_patient(settings, what, waiver.who, waiver.reason)
+    _refuse_patients(settings, _of_waivers(waivers), NOTHING_WRITTEN)
+
+
+Written = tuple[str, str, str]  # what it is, who has written it, the text
+
+
+def _of_waivers(waivers: Iterable[Waiver]) -> list[Written]:
+    return [(f"the reason of the waiver for {w.check}", w.who, w.reason) for w in waivers]
+
+
+def _refuse_patients(settings: Settings, written: Sequence[Written], state: str) -> None:
+    pairs = [(tidy(name), tidy(text)) for _, name, text in written]
+    for (what, _, _), does in zip(written, closing.naming_a_person(settings, pairs), strict=True):
+        if does:
+            raise SettingsError(
+                f"{what} identifies a patient, and nothing of a patient may stand in a record",
+                where=f"environment {settings.name}",
+                state=state,
+                next="say it without the name or number; write a FileMaker id where it must be"
+                f' told. Is it a word for something else: add labels = ["..."] to'
+                f" {settings.name}.toml",
+            )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
@@ -86,26 +87,28 @@ class Sweep:
         self._secrets = [s for s in wanted.secrets if len(s) >= SHORT_SECRET]
         # What stands in a label is not looked for.
         self._labels = np.zeros(0, np.uint64)
+        self._labels = self._with(labels)
+
+    def beside(self, label: bytes) -> Sweep:
+        """The same search, for which one more text is a label."""
+        other = copy(self)
+        other._labels = self._with((label,))  # noqa: SLF001 - of its own copy
+        other._clean = {}  # noqa: SLF001
+        return other
+
+    def _with(self, labels: Sequence[bytes]) -> hashes.Numbers:
+        """The numbers of what stands in a label, sorted; some more labels with them."""
+        import numpy as np
+
         pieces = [_known_piece(text) for text in labels if text]
-        of_labels = [numbers for piece in pieces for numbers in self._all_numbers(piece)]
-        self._labels = np.unique(np.concatenate([self._labels, *of_labels]))
+        more = [n for piece in pieces for n in self._all_numbers(piece)]
+        return np.unique(np.concatenate([self._labels, np.array(more, np.uint64)]))
 
-    def _all_numbers(self, piece: _Piece) -> Iterator[hashes.Numbers]:
+    def _all_numbers(self, piece: _Piece) -> Iterator[int]:
         """The numbers of everything in a piece that is looked for."""
-        import numpy as np
-
         for _, numbers in piece.rolled():
-            yield numbers[[place for place, _ in self._among(numbers)]]
-        yield np.array([n for n, _, _ in _numbers(piece.text)], np.uint64)
-
-    def _among(self, numbers: hashes.Numbers) -> Iterator[tuple[int, Kind]]:
-        """Which of ``numbers`` are looked for, and as what."""
-        import numpy as np
-
-        for place, kind in self._wanted.kinds_among(numbers):
-            at = np.searchsorted(self._labels, numbers[place])
-            if at == len(self._labels) or self._labels[at] != numbers[place]:
-                yield place, kind
+            yield from (number for _, number, _ in self._wanted.among(numbers, self._labels))
+        yield from (number for number, _, _ in _numbers(piece.text))
 
     def files(self, folder: Path, *but: str) -> Iterator[Hit]:
         """Every hit in the files of a folder, and in their names, those called ``but`` aside.
@@ -157,7 +160,7 @@ class Sweep:
 
     def _piece(self, piece: _Piece) -> Iterator[tuple[int, str]]:
         for count, numbers in piece.rolled():
-            for first, kind in self._among(numbers):
+            for first, _, kind in self._wanted.among(numbers, self._labels):
                 if not self._is_harmless(piece, first, count, kind):
                     yield piece.line_of(first + (0 if kind is Kind.TEXT else count - 1)), kind
         for start, end, kind in self._found_digits(piece.text):
@@ -188,7 +191,8 @@ class Sweep:
         import numpy as np
 
         candidates = list(_numbers(text))
-        for place, kind in self._among(np.array([n for n, _, _ in candidates], np.uint64)):
+        numbers = np.array([number for number, _, _ in candidates], np.uint64)
+        for place, _, kind in self._wanted.among(numbers, self._labels):
             _, start, end = candidates[place]
             yield start, end, kind
 

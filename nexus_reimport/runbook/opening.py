@@ -147,8 +147,8 @@ def create(
     """
     if kind != "rollback":  # a mistake in the file must not prevent a rollback
         checks.refuse_wrong_waivers(settings.waivers)
-        statements.refuse_waivers(settings, settings.waivers)
-    statements.refuse_unfit(settings, name, "")
+    repeated = settings.waivers if kind != "rollback" else ()
+    statements.refuse_unfit(settings, name, "", waivers=repeated)
     run = record.create(settings, kind, undoes=undoes, name=name)
     maintenance.leave(settings, run)
     with suppress(TargetError, StopError):  # the first step that needs the database reports it
