@@ -66,9 +66,9 @@ def of(values: Iterable[str | None]) -> Column:
     return pa.chunked_array([*parts, pa.array(part, pa.string())])
 
 
-def texts(values: Column) -> Iterator[str]:
+def texts(column: Column) -> Iterator[str]:
     """The values one after the other, nothing as ""."""
-    return (value or "" for chunk in values.chunks for value in chunk.to_pylist())
+    return (value or "" for value in values(column))
 
 
 def values(column: Column) -> Iterator[str | None]:

@@ -85,12 +85,12 @@ def look_ahead(transaction: Transaction, undo: UndoData) -> frozenset[UndoPart]:
         _look(transaction, part)
     for table in undo.tables:
         transaction.let_go_first()
-        _temporary(transaction, "was", table, undo_data.hashed_before(undo, table))
+        transaction.make_temporary(temporary("was", table), undo_data.hashed_before(undo, table))
     return comparable
 
 
 def _look(transaction: Transaction, part: UndoPart) -> None:
-    _temporary(transaction, "now", part, hashed_now(transaction.schema, part))
+    transaction.make_temporary(temporary("now", part), hashed_now(transaction.schema, part))
 
 
 def fingerprints(transaction: Transaction, undo: UndoData) -> dict[str, Fingerprint]:
@@ -117,10 +117,8 @@ def find(
     for part in undo.parts:
         if part not in same:
             _look(transaction, part)
-        _temporary(
-            transaction,
-            "newer",
-            part,
+        transaction.make_temporary(
+            temporary("newer", part),
             sql.SQL(
                 "SELECT coalesce(n.key, a.key) AS key, CASE WHEN a.key IS NULL THEN 'created'"
                 " WHEN n.key IS NULL THEN 'deleted' ELSE 'changed' END AS what"
@@ -132,10 +130,8 @@ def find(
         newer.append(_counted(transaction, part))
         if isinstance(part, UndoTable):
             condition = sql.SQL("what <> 'deleted'") if keep else sql.SQL("false")
-            _temporary(
-                transaction,
-                "stays",
-                part,
+            transaction.make_temporary(
+                temporary("stays", part),
                 sql.SQL("SELECT key, 'newer' AS why FROM {} WHERE {}").format(
                     temporary("newer", part), condition
                 ),
@@ -185,7 +181,7 @@ def find_unlike(transaction: Transaction, part: UndoTable) -> None:
         sql.Literal(not is_comparable(part)),
         temporary("stays", part),
     )
-    _temporary(transaction, "unlike", part, query)
+    transaction.make_temporary(temporary("unlike", part), query)
 
 
 def is_comparable(part: UndoTable) -> bool:
@@ -204,7 +200,7 @@ def foretell(
     foretold = {}
     for part in undo.parts:
         transaction.let_go_first()
-        _temporary(transaction, "back", part, _expected(undo, part, keep=keep))
+        transaction.make_temporary(temporary("back", part), _expected(undo, part, keep=keep))
         if shared[part.table] == 1:
             place = temporary("back", part)
             foretold[part] = undo_data.fingerprint_of_hashes(transaction.connection, place)
@@ -216,16 +212,6 @@ def unlike(part: UndoTable, place: sql.Composable) -> sql.Composed:
     return sql.SQL("(SELECT t.* FROM {} AS t JOIN {} AS u ON u.key = t.{})").format(
         place, temporary("unlike", part), sql.Identifier(part.key)
     )
-
-
-def _temporary(transaction: Transaction, kind: str, part: UndoPart, query: sql.Composed) -> None:
-    place = temporary(kind, part)
-    transaction.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(place))
-    transaction.execute(
-        sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(place, query)
-    )
-    # Autovacuum never analyzes temporary tables, and the joins need statistics.
-    transaction.execute(sql.SQL("ANALYZE {}").format(place))
 
 
 def _counted(transaction: Transaction, part: UndoPart) -> NewerRows:
@@ -298,13 +284,7 @@ def _remember_ids(transaction: Transaction, undo: UndoData, known: Sequence[Refe
         columns = tuple(dict.fromkeys((part.key, *reference.target_columns)))
         present = table_name(transaction.schema, part.table)
         rows = references.without(present, undo.before(part), columns)
-        transaction.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(place))
-        transaction.execute(
-            sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(
-                place, references.ids(rows, reference, part.key)
-            )
-        )
-        transaction.execute(sql.SQL("ANALYZE {}").format(place))
+        transaction.make_temporary(place, references.ids(rows, reference, part.key))
 
 
 def _staying(undo: UndoData, reference: Reference, *, keep: bool) -> sql.Composable:

@@ -94,15 +94,8 @@ def fixed_columns(connection: Connection, schema: str, table: str) -> tuple[str,
 
 def find(transaction: Transaction, wanted: Wanted, present: sql.Composable) -> Difference:
     """Write down which rows differ, and count them; ``present`` gives the rows as they are."""
-    # Of an attempt whose findings did not hold under the locks.
-    transaction.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(wanted.differing))
-    transaction.execute(
-        sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(
-            wanted.differing, _differing(wanted, present)
-        )
-    )
-    # Autovacuum never analyzes temporary tables, and the joins need statistics.
-    transaction.execute(sql.SQL("ANALYZE {}").format(wanted.differing))
+    # In place of those of an attempt whose findings did not hold under the locks.
+    transaction.make_temporary(wanted.differing, _differing(wanted, present))
     query = sql.SQL("SELECT {0}, count(*) FROM {1} GROUP BY 1").format(_WHAT, wanted.differing)
     return Difference(**dict(transaction.connection.execute(query).fetchall()))
 

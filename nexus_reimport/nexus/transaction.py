@@ -41,17 +41,15 @@ _ENDED = ("FATAL", "PANIC")  # severities with which the server ends the session
 _MEMORY = sql.SQL("SET LOCAL temp_buffers = '64MB'; SET LOCAL work_mem = '32MB'")
 _ROUGHLY = 0.5  # seconds: the server's limit started slightly before our own clock
 Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Where a transaction's steps are reported: the stage's journal, and a progress bar."""
+    """Where a transaction's steps are reported: the journal of its stage; how many there are."""
 
     stage: str
     steps: int
     journal: Journal
-    progress: Progress | None = None
 
 
 class Transaction:
@@ -95,11 +93,9 @@ class Transaction:
             _stop_if_awaited(self.connection)
 
     def ended(self, name: str, seconds: float) -> None:
-        """Record how long a step took, and move the progress bar."""
+        """Record how long a step took, and tell that it has ended."""
         self.timings[name] = seconds
         progress.tell(len(self.timings), self._reports.steps)
-        if self._reports.progress:
-            self._reports.progress(len(self.timings), self._reports.steps)
 
     def fix_session(self) -> None:
         """Set how values are printed and hashed, in case the role's settings differ."""
@@ -154,6 +150,13 @@ class Transaction:
         """Execute one statement within the rest of ``max_writers_wait``; gives its row count."""
         self.check_time()
         return self.connection.execute(query, parameters).rowcount
+
+    def make_temporary(self, place: sql.Identifier, query: sql.Composable) -> None:
+        """Keep the rows of ``query`` in a temporary table, in place of an earlier one."""
+        self.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(place))
+        self.execute(sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(place, query))
+        # Autovacuum never analyzes temporary tables, and the joins need statistics.
+        self.execute(sql.SQL("ANALYZE {}").format(place))
 
     def check_time(self) -> None:
         """Limit the next statement to the rest of the time that others may wait for us.

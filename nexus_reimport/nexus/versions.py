@@ -31,14 +31,12 @@ def write_down(transaction: Transaction, parts: Iterable[UndoPart]) -> frozenset
     every = tuple(parts)
     for part in every:
         transaction.let_go_first()
-        place = _versions(part)
-        transaction.execute(
-            sql.SQL(
-                "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS"
-                " SELECT {} AS key, ctid AS place, xmin AS version FROM {}"
-            ).format(place, sql.Identifier(part.key), table_name(transaction.schema, part.table))
+        transaction.make_temporary(
+            _versions(part),
+            sql.SQL("SELECT {} AS key, ctid AS place, xmin AS version FROM {}").format(
+                sql.Identifier(part.key), table_name(transaction.schema, part.table)
+            ),
         )
-        transaction.execute(sql.SQL("ANALYZE {}").format(place))
     # Asked with the tables read: from here on their storage cannot be changed.
     asked = {"schema": transaction.schema, "tables": [part.table for part in every]}
     rows = transaction.connection.execute(statement("heaps"), asked).fetchall()

@@ -56,7 +56,6 @@ from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.nexus.tables import fingerprints_of
 from nexus_reimport.nexus.transaction import (
     ROLLED_BACK,
-    Progress,
     Reports,
     Transaction,
     run_lock,
@@ -113,7 +112,6 @@ def apply(
     *,
     commit: bool,
     journal: Journal = null_journal,
-    progress: Progress | None = None,
 ) -> Applied:
     """Wipe, load, re-link and check in one transaction; COMMIT only if ``commit`` and approved.
 
@@ -138,7 +136,7 @@ def apply(
             request.scratch.require(connection)
         elif commit:
             deployment.require(connection, request.environment)
-        reports = Reports("apply", STEPS, journal, progress)
+        reports = Reports("apply", STEPS, journal)
         schema_name = request.intake.mapping.schema_name
         transaction = Transaction(connection, target, schema_name, reports)
         work = _Reimport(transaction, request, before_commit, commit=commit)
@@ -202,8 +200,8 @@ class _Reimport:
         with step("wait for locks"):
             self._lock()
         with step("compare the state before"):
-            # A row that was written since has another version; its table is hashed again.
             self._compare_schema()
+            # A row that was written since has another version; its table is hashed again.
             same -= {part for part in same if versions.moved(self._transaction, part)}
             self._compare_before(self._request.plan, {part.table for part in same})
             self._require_new_keys()

@@ -75,7 +75,6 @@ from nexus_reimport.nexus.tables import (
 )
 from nexus_reimport.nexus.transaction import (
     ROLLED_BACK,
-    Progress,
     Reports,
     Transaction,
     run_lock,
@@ -165,7 +164,6 @@ def run(
     before_commit: BeforeCommit,
     *,
     journal: Journal = null_journal,
-    progress: Progress | None = None,
 ) -> Undone:
     """Undo the run and check, in one transaction; COMMIT only if approved.
 
@@ -188,7 +186,7 @@ def run(
             request.scratch.require(connection)
         else:
             deployment.require(connection, request.environment)
-        reports = Reports(STAGE, STEPS, journal, progress)
+        reports = Reports(STAGE, STEPS, journal)
         transaction = Transaction(connection, target, mapping.schema_name, reports)
         work = _Rollback(transaction, mapping, request, before_commit)
         with transaction.in_time():

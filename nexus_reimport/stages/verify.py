@@ -122,7 +122,7 @@ def run(
         TargetError, StorageError: the database or S3 did not answer. The data is committed; run
             again.
     """
-    steps = progress.Steps(len(_PARTS) + len(_AFTERWARDS))
+    steps = _steps()
     after = gather(settings, expected, storage, copy=copy, steps=steps)
     only_links = expected.plan.scope is Scope.RELINK
     subject = checks.Remembered(after, copy.memo) if copy and copy.memo else after
@@ -130,6 +130,10 @@ def run(
         return checks.run(
             subject, settings.waivers, today=today, only_links=only_links, goes_on=True
         )
+
+
+def _steps() -> progress.Steps:
+    return progress.Steps(len(_PARTS) + len(_AFTERWARDS))
 
 
 def gather(
@@ -141,7 +145,7 @@ def gather(
     steps: progress.Steps | None = None,
 ) -> After:
     """What the checks after look at, read afresh; ``steps`` tells each part."""
-    steps = steps or progress.Steps(len(_PARTS) + len(_AFTERWARDS))
+    steps = steps or _steps()
     listed, read, asked, _ = _AFTERWARDS
     with _opened(settings, copy) as connection:
         session.set_for_transaction(connection)  # the settings of the transaction that wrote

@@ -13,21 +13,24 @@ from nexus_sandbox.filemaker.message import Refusal
 
 
 class Sessions:
-    """Tokens, each good until ``idle`` seconds of ``clock`` after its last use.
+    """Tokens, each good until ``idle`` seconds of ``clock`` after its last use."""
 
-    ``shared``: several processes, forked from this one, know each other's tokens by their second
-    half. None knows which of them another has ended.
-    """
-
-    def __init__(self, account: str, password: str, idle: float, *, shared: bool = False) -> None:
+    def __init__(self, account: str, password: str, idle: float) -> None:
         self._basic = f"{account}:{password}".encode()
-        self._key = secrets.token_bytes(24) if shared else b""
+        self._key = b""  # once shared
         self._idle = idle
         self.clock: Callable[[], float] = time.monotonic
         self._used: dict[str, float] = {}
 
     def __len__(self) -> int:
         return sum(1 for used in self._used.values() if self.clock() - used <= self._idle)
+
+    def share(self) -> None:
+        """Let the processes that this one becomes know each other's tokens by their second half.
+
+        None knows which of them another has ended.
+        """
+        self._key = secrets.token_bytes(24)
 
     def login(self, authorization: str) -> str:
         """A new token for the right account and password."""

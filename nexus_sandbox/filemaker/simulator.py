@@ -61,7 +61,6 @@ class Simulator:
         database: str = DATABASE,
         port: int = 0,
         only_odata: Collection[str] = (),
-        shared: bool = False,
     ) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()
         self.faults: list[Fault] = []
@@ -69,7 +68,7 @@ class Simulator:
         self._port = port
         self._lock = threading.RLock()
         self.odata = Manner()
-        self._sessions = Sessions(account, password, IDLE_SECONDS, shared=shared)
+        self._sessions = Sessions(account, password, IDLE_SECONDS)
         self._shelf = Tables(tables, only_odata)
         self._api = Api(database, self._shelf, self._sessions)
         self._odata_api = ODataApi(database, self._shelf, self._sessions, self.odata)
@@ -81,6 +80,23 @@ class Simulator:
 
     def __enter__(self) -> Self:
         return self.start()
+
+    def fork(self, processes: int) -> bool:
+        """Become so many processes, which end with this one; whether this is the first of them.
+
+        All answer on the port that was taken. What one of them has counted, or is told to change,
+        the others do not know: for measurements alone. A single process answers one request at a
+        time.
+        """
+        if processes > 1:
+            self._sessions.share()
+        tie = ends_with_us(signal.SIGTERM)
+        for _ in range(processes - 1):
+            if os.fork() == 0:
+                if tie is not None:
+                    tie()
+                return False
+        return True
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -197,21 +213,6 @@ class Simulator:
         return api.answer(request)
 
 
-def fork(processes: int) -> bool:
-    """Become so many processes, which end with this one; whether this is the first of them.
-
-    All answer on the port that was taken. What one of them has counted, or is told to change, the
-    others do not know: for measurements alone. A single process answers one request at a time.
-    """
-    tie = ends_with_us(signal.SIGTERM)
-    for _ in range(processes - 1):
-        if os.fork() == 0:
-            if tie is not None:
-                tie()
-            return False
-    return True
-
-
 class _Server(ThreadingHTTPServer):
     """A thread per connection; connections are known, so that ``stop`` can end them."""
 
@@ -308,11 +309,10 @@ def main(arguments: list[str] | None = None) -> None:
         database=chosen.database,
         port=chosen.port,
         only_odata=chosen.only_odata,
-        shared=chosen.processes > 1,
     )
     simulator.latency_ms = chosen.latency_ms
     simulator.listen()
-    is_first = fork(chosen.processes)
+    is_first = simulator.fork(chosen.processes)
     with simulator, contextlib.suppress(KeyboardInterrupt):
         if is_first:
             sys.stdout.write(f"{simulator.url}\n")

@@ -11,6 +11,7 @@ from nexus_reimport.model import (
     Plan,
     Proposal,
 )
+from nexus_reimport.progress import heard_by
 from nexus_reimport.stages import apply
 
 
@@ -24,10 +25,16 @@ def apply_with(
     before_commit: apply.BeforeCommit | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Applied:
-    return apply.apply(
-        book.settings.postgres,
-        order_of(book),
-        before_commit or book._check_inside,
-        commit=True,
-        progress=progress,
-    )
+    """``progress`` is called as each step ends."""
+
+    def hear(done: int, total: int, begun: str) -> None:
+        if progress and not begun:
+            progress(done, total)
+
+    with heard_by(hear):
+        return apply.apply(
+            book.settings.postgres,
+            order_of(book),
+            before_commit or book._check_inside,
+            commit=True,
+        )
