@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 MARK = "\ufeff"
@@ -63,30 +65,59 @@ def marked(content: bytes) -> str:
     return next((name for mark, name in MARKS.items() if content.startswith(mark)), "")
 
 
-def decoded(content: bytes, encoding: str, *, halves: bool = False) -> str:
+def decoded(content: bytes, encoding: str) -> str:
     """The text of ``content``, without a mark. UTF-16 needs none: its zeros show its byte order.
-
-    With ``halves``, UTF-8 may write one character as two surrogates, which stay as they are.
 
     Raises:
         Undecodable: there are bytes that are not valid in this encoding.
     """
-    codec = ONE_BYTE.get(encoding, encoding)
-    if encoding == "utf-16" and not marked(content):
-        codec = _order(content)
-        if not codec:
-            raise Undecodable(1, 1, _other(content, encoding))
+    codec = codec_of(content, encoding)
+    place = first_undecodable([content], codec) if codec else (1, 1)
+    if place:
+        raise Undecodable(*place, other_than(encoding, content))
+    return content.decode(codec).lstrip(MARK)
+
+
+def codec_of(head: bytes, encoding: str) -> str:
+    """Python's codec for a file that begins with ``head``; ``""`` if its byte order is unclear."""
+    if encoding == "utf-16":
+        by_mark = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+        return by_mark.get(head[:2], "") or _order(head)
+    return ONE_BYTE.get(encoding, encoding)
+
+
+def first_undecodable(
+    pieces: Iterable[bytes], codec: str, errors: str = "strict"
+) -> tuple[int, int] | None:
+    """The line and the byte, both from 1, of the first bytes that are not valid; None if all are.
+
+    A character or a line's end may be cut by the end of a piece.
+    """
+    decoder = codecs.getincrementaldecoder(codec)(errors)
+    lines, place, last = 1, 0, ""
+    for piece in chain(pieces, [b""]):
+        waiting = len(decoder.getstate()[0])  # bytes of a character that was cut
+        text, wrong = _decoded_to(decoder, piece)
+        # Two ends of lines that belong together can be in two pieces.
+        lines += len(LINE_END.findall(last + text)) - len(LINE_END.findall(last))
+        if wrong is not None:
+            return lines, place - waiting + wrong + 1
+        place, last = place + len(piece), text[-1:] or last
+    return None
+
+
+def _decoded_to(decoder: codecs.IncrementalDecoder, piece: bytes) -> tuple[str, int | None]:
+    """The text of a piece, and the place of the first byte that is not valid; None if all are."""
     try:
-        lenient = halves and codec == "utf-8"
-        return content.decode(codec, "surrogatepass" if lenient else "strict").lstrip(MARK)
+        return decoder.decode(piece, not piece), None
     # The library's error holds the text itself: only the place goes on.
     except UnicodeDecodeError as error:
-        start = error.start
-    lines = LINE_END.findall(content[:start].decode(codec, "ignore"))
-    raise Undecodable(len(lines) + 1, start + 1, _other(content, encoding))
+        before, wrong = error.object[: error.start], error.start
+        codec = error.encoding
+    return before.decode(codec, "ignore"), wrong
 
 
-def _other(content: bytes, encoding: str) -> str:
+def other_than(encoding: str, content: bytes) -> str:
     """The encoding that would fit; ``""`` if it is the one that did not."""
     fits = likely(content)
     return "" if fits == encoding else fits

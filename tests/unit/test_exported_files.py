@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import threading
+import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from nexus_reimport.errors import MappingError, SettingsError, SourceError
 from nexus_reimport.filemaker import Product, ReadRequest
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.filemaker.data_api import DataApi
-from nexus_reimport.filemaker.exports import delimited, grid
+from nexus_reimport.filemaker.exports import encoded, grid
 from nexus_reimport.files import rowfile
 from nexus_reimport.settings import Exports, FileMaker
 from nexus_reimport.stages import snapshot
@@ -297,6 +298,54 @@ def test_a_file_that_changes_while_it_is_read_stops(tmp_path):
             ask("C.csv")
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".tab"])
+@pytest.mark.parametrize(
+    "rewritten",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content.replace(b"R9", b"\xff\xfe"),
+        lambda content: content.replace(b"R9", b'R"9'),
+        lambda content: b"x\r\n" + content,
+        lambda content: content.replace(b"note", b"note9"),
+    ],
+    ids=["cut", "other bytes", "other quotes", "a line more", "other columns"],
+)
+def test_a_file_that_is_written_anew_while_it_is_read_stops_in_its_own_words(
+    rewritten, suffix, tmp_path
+):
+    sign = {".csv": ",", ".tab": "\t"}[suffix]
+    rows = [f"R{number}{sign}{SECRET} {number}" for number in range(40)]
+    name = lines(tmp_path, f"id{sign}note", *rows, name=f"t{suffix}")
+    source = files(tmp_path)
+    pages = source.records(ReadRequest(name, "id", {"id": "text", "note": "text"}), page=5)
+    next(pages)
+    (tmp_path / name).write_bytes(rewritten((tmp_path / name).read_bytes()))
+    with pytest.raises(SourceError, match=f"{name} was changed after it was first read") as stopped:
+        list(pages)
+    assert SECRET not in str(stopped.value)
+    assert stopped.value.__context__ is None
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tab"])
+def test_of_a_text_file_only_keys_and_places_are_in_memory(suffix, tmp_path):
+    sign, words = {".csv": ",", ".tab": "\t"}[suffix], "lorem ipsum " * 250
+    rows = [
+        f"R{(number * 7) % 5000:04}{sign}{number % 28 + 1}/1/2020{sign}{words}"
+        for number in range(5000)
+    ]
+    name = lines(tmp_path, f"id{sign}day{sign}note", *rows, name=f"t{suffix}")
+    source, keys = files(tmp_path), []
+    request = ReadRequest(name, "id", {"id": "text", "day": "date", "note": "text"})
+    tracemalloc.start()
+    for part in source.records(request, page=100):
+        keys += [row["id"] for row in part.rows]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert keys == sorted(keys)
+    assert len(keys) == 5000
+    assert peak < (tmp_path / name).stat().st_size / 2
+
+
 def test_a_file_that_goes_while_it_is_read_stops(tmp_path):
     lines(tmp_path, "id", "1")
     source = files(tmp_path)
@@ -426,7 +475,8 @@ def test_a_hidden_sheet_is_not_the_first(tmp_path):
     assert read(files(tmp_path), "t.xlsx") == [{"id": "7"}]
 
 
-def test_no_message_of_the_text_formats_leaves_a_trace_of_the_values():
+def test_no_message_of_the_text_formats_leaves_a_trace_of_the_values(tmp_path):
+    (tmp_path / "t.csv").write_bytes(SECRET.encode() + b"\xff")
     with pytest.raises(SourceError) as stopped:
-        delimited.decoded(SECRET.encode() + b"\xff", "utf-8", "here")
+        encoded.opened(tmp_path / "t.csv", "utf-8", "here")
     assert stopped.value.__context__ is None

@@ -8,7 +8,7 @@ ways, the read stops with the counts and the form that fits.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from nexus_reimport.filemaker.exports.grid import Grid
 from nexus_reimport.forms import DECIMALS, ORDERS, Seen
 
 _ORDERS = '"d/m/y", "m/d/y" or "y/m/d"'
+_MOST_CELLS = 1 << 21  # that are in memory at once: some 400 MiB
 _LONG_ID = re.compile(r"[0-9]{15}([0-9]+)")  # more digits than a spreadsheet's number keeps
 
 
@@ -28,8 +29,16 @@ class _Column(NamedTuple):
     """One column: its name, its texts with their lines, and its other cells."""
 
     name: str
-    texts: Sequence[tuple[str, str]]  # text, line
-    others: Sequence[Cell]
+    texts: list[tuple[str, str]]  # text, line
+    others: list[Cell]
+
+    def add(self, cell: Cell, line: str, between: str) -> None:
+        """Add a cell, whose text may be several: those between the signs ``between``."""
+        if not isinstance(cell, str):
+            self.others.append(cell)
+            return
+        parts = map(str.strip, cell.split(between) if between else [cell])
+        self.texts.extend((part, line) for part in parts if part and part != UNCOMPUTED)
 
 
 class _Fault(NamedTuple):
@@ -59,12 +68,11 @@ def refuse_contradictions(
             where=where,
             next="write the name that the file has, under [filemaker.exports.files]",
         )
-    for name, (place, kind) in columns.items():
-        fault = (
-            _READERS[kind](_column(grid, name, place, forms), forms) if kind in _READERS else None
-        )
-        if fault:
-            raise fault.error(f"column {name}: {fault.what}", where=where, next=fault.next)
+    checked = {name: place for name, (place, kind) in columns.items() if kind in _READERS}
+    for column in _columns(grid, checked, forms):
+        _, kind = columns[column.name]
+        if fault := _READERS[kind](column, forms):
+            raise fault.error(f"column {column.name}: {fault.what}", where=where, next=fault.next)
 
 
 def refuse_rounded_ids(grid: Grid, places: Mapping[str, int], where: str) -> None:
@@ -76,13 +84,13 @@ def refuse_rounded_ids(grid: Grid, places: Mapping[str, int], where: str) -> Non
     Raises:
         SourceError: the column, with the first few lines.
     """
-    for name, place in places.items():
-        long = {
-            text: (line.number, match[1])
-            for line in reversed(grid.rows)
-            if isinstance(text := line.cells[place], str)
-            and (match := _LONG_ID.fullmatch(text.strip()))
-        }
+    ids: dict[str, dict[str, tuple[int, str]]] = {name: {} for name in places}
+    for line in grid.rows:
+        for name, place in places.items():
+            text = line.cells[place]
+            if isinstance(text, str) and (match := _LONG_ID.fullmatch(text.strip())):
+                ids[name].setdefault(text, (line.number, match[1]))
+    for name, long in ids.items():
         if len(long) < 2 or any(beyond.strip("0") for _, beyond in long.values()):
             continue
         lines = wording.some(f"{number:,}" for number in sorted(n for n, _ in long.values()))
@@ -95,20 +103,17 @@ def refuse_rounded_ids(grid: Grid, places: Mapping[str, int], where: str) -> Non
         )
 
 
-def _column(grid: Grid, name: str, place: int, forms: Forms) -> _Column:
-    cells = [(line.cells[place], f"{line.number:,}") for line in grid.rows]
-    between = forms.between_repetitions
-    texts = [
-        (part.strip(), number)
-        for cell, number in cells
-        if isinstance(cell, str)
-        for part in (cell.split(between) if between else [cell])
-    ]
-    return _Column(
-        name,
-        [(text, number) for text, number in texts if text and text != UNCOMPUTED],
-        [cell for cell, _ in cells if not isinstance(cell, str)],
-    )
+def _columns(grid: Grid, places: Mapping[str, int], forms: Forms) -> Iterator[_Column]:
+    """Columns of the file, which is read for so many at once as fit into memory."""
+    several = max(1, _MOST_CELLS // max(1, len(grid.rows)))
+    names = list(places)
+    for first in range(0, len(names), several):
+        columns = [_Column(name, [], []) for name in names[first : first + several]]
+        for line in grid.rows:
+            number = f"{line.number:,}"
+            for column in columns:
+                column.add(line.cells[places[column.name]], number, forms.between_repetitions)
+        yield from columns
 
 
 def _dates(column: _Column, forms: Forms) -> _Fault | None:

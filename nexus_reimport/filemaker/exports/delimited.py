@@ -9,106 +9,156 @@ Source: Claris FileMaker Pro Help, "Comma-separated values format", "Tab-separat
 from __future__ import annotations
 
 import csv
-import io
-import re
-from collections.abc import Iterator
-from typing import get_args
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Self
 
-from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.errors import SourceError
+from nexus_reimport.filemaker.exports.encoded import EncodedText, Line
 from nexus_reimport.filemaker.exports.grid import GridRow
-from nexus_reimport.files import textfile
-from nexus_reimport.settings import Encoding
+
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
 
 _LONGEST_VALUE = 2**31 - 1
 _AGAIN = "export the table from FileMaker again"
 
 
-def decoded(content: bytes, encoding: str, where: str) -> str:
-    """The text of a file in the declared encoding, without a byte-order mark.
+class Delimited:
+    """A text file of records; with ``quotes``, values may stand in quotes and hold line ends."""
 
-    Raises:
-        SettingsError: it is clearly in a different encoding: by its byte-order mark, by the zeros
-            of UTF-16, or because its non-ASCII bytes are valid UTF-8, which is never by chance.
-        SourceError: bytes that mean nothing in this encoding; the message says where.
-    """
-    mark = textfile.marked(content)
-    if mark and mark != encoding:
-        raise _declared(
-            encoding, f"the file begins with the byte-order mark of {mark}", mark, where
-        )
-    if not mark and encoding != "utf-16" and textfile.likely(content) == "utf-16":
-        raise _declared(encoding, "the file is utf-16 without a byte-order mark", "utf-16", where)
-    if encoding in textfile.ONE_BYTE and not content.isascii() and textfile.is_utf8(content):
-        beyond = re.search(rb"[\x80-\xff]", content)
-        before = content[: beyond.start()] if beyond else b""
-        line = len(textfile.LINE_END.findall(before.decode("ascii"))) + 1
-        what = f"the file is utf-8 (line {line:,} has the first non-ASCII letter)"
-        raise _declared(encoding, what, "utf-8", where)
-    try:
-        # CESU-8, which writes one character as two halves, is joined by ``cleaning``
-        return textfile.decoded(content, encoding, halves=True)
-    except textfile.Undecodable as error:
-        place, likely = error, error.likely
-    raise SourceError(
-        f"line {place.line:,}, byte {place.byte:,}: cannot be read as {encoding}",
-        where=where,
-        next="declare the encoding that was chosen at the export"
-        + (f", probably {likely}" if likely else "")
-        + ", or export again as UTF-8",
-    )
+    def __init__(self, text: EncodedText, *, quotes: bool) -> None:
+        self._text, self._quotes = text, quotes
 
+    def records(self) -> Iterator[GridRow]:
+        """Every record. One over several lines has the number of its first line.
 
-def _declared(encoding: str, what: str, right: str, where: str) -> SettingsError:
-    declare = (
-        f'write encoding = "{right}" under [filemaker.exports], or for this file only under'
-        " [filemaker.exports.files]"
-    )
-    return SettingsError(
-        f"{encoding} is declared, but {what}",
-        where=where,
-        next=declare if right in get_args(Encoding) else "export the table again as UTF-8",
-    )
+        Raises:
+            SourceError: a quote is not closed, or not doubled.
+        """
+        return self._between_commas() if self._quotes else self._between_tabs()
 
+    def between(self, places: Iterable[tuple[int, int]]) -> Iterator[list[str]]:
+        """The values of the records from one byte to another; none where there is no record now."""
+        return map(self._values, self._text.between(places))
 
-def between_tabs(text: str, where: str) -> Iterator[GridRow]:
-    """The lines of ``text``. This format has no quoting: a quote is an ordinary character."""
-    for number, record in enumerate(textfile.LINE_END.split(text), 1):
-        yield GridRow(number, _values(record.split("\t")))
+    def changed(self) -> SourceError:
+        """The error for a file that holds something else by now."""
+        return self._text.changed()
 
+    def _between_tabs(self) -> Iterator[GridRow]:
+        """This format has no quoting: a quote is an ordinary character."""
+        for number, (text, start, end) in enumerate(self._text.lines(), 1):
+            yield GridRow(number, _of_tabs(text), start, end)
 
-def between_commas(text: str, where: str) -> Iterator[GridRow]:
-    """The lines of ``text``. A record over several lines has the number of its first line.
+    def _between_commas(self) -> Iterator[GridRow]:
+        lines = _Lines(self._text.lines())
+        records = _reader(lines)
+        number = 1
+        while True:
+            start = lines.place
+            try:
+                values = next(records, None)
+            except csv.Error as error:
+                at_end = "end of data" in str(error)
+                raise SourceError(
+                    f"line {number:,}: "
+                    + (
+                        "the file ends inside quotes"
+                        if at_end
+                        else "a quote inside a value is not doubled"
+                    ),
+                    where=self._text.where,
+                    next=_AGAIN,
+                ) from None
+            if values is None:
+                return
+            yield GridRow(number, _with_line_ends(values), start, lines.place)
+            number = records.line_num + 1
 
-    Raises:
-        SourceError: a quote is not closed, or not doubled.
-    """
-    csv.field_size_limit(
-        _LONGEST_VALUE
-    )  # the default is 131,072 characters; the limit is the whole process's
-    # strict: else a misplaced quote changes in silence where a value ends.
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    number = 1
-    while True:
+    def _values(self, text: str) -> list[str]:
+        if not self._quotes:
+            return _of_tabs(text)
         try:
-            row = next(rows, None)
-        except csv.Error as error:
-            at_end = "end of data" in str(error)
-            raise SourceError(
-                f"line {number:,}: "
-                + (
-                    "the file ends inside quotes"
-                    if at_end
-                    else "a quote inside a value is not doubled"
-                ),
-                where=where,
-                next=_AGAIN,
-            ) from None
-        if row is None:
-            return
-        yield GridRow(number, _values(row))
-        number = rows.line_num + 1
+            return _with_line_ends(next(_reader([text])))
+        except (csv.Error, StopIteration):
+            return []
 
 
-def _values(row: list[str]) -> list[str]:
-    # FileMaker writes a line break inside a value as 0x0B, so that each line is one record.
-    return [value.replace("\x0b", "\n") for value in row]
+class DelimitedRows:
+    """Rows of a text file, read from it as often as they are asked for.
+
+    In memory are their places: for each row three numbers of eight bytes.
+    """
+
+    def __init__(self, file: Delimited) -> None:
+        self._file, self._width = file, 0
+        self._starts, self._ends, self._numbers = array("Q"), array("Q"), array("Q")
+
+    def append(self, row: GridRow) -> None:
+        """Add a row, which comes after all others in the file."""
+        self._width = len(row.cells)
+        self._starts.append(row.start)
+        self._ends.append(row.end)
+        self._numbers.append(row.number)
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self._starts)
+
+    def __iter__(self) -> Iterator[GridRow]:
+        """The rows in the order of the file, which is read from its beginning.
+
+        Raises:
+            SourceError: the file holds something else by now.
+        """
+        records = self._file.records()
+        for place in zip(self._starts, self._ends, strict=True):
+            row = next((row for row in records if (row.start, row.end) == place), None)
+            if row is None or len(row.cells) != self._width:
+                raise self._file.changed()
+            yield row
+
+    def at(self, numbers: Sequence[int]) -> Iterator[GridRow]:
+        """The rows with these numbers, from 0.
+
+        Raises:
+            SourceError: the file holds something else by now.
+        """
+        places = ((self._starts[n], self._ends[n]) for n in numbers)
+        for n, values in zip(numbers, self._file.between(places), strict=True):
+            if len(values) != self._width:
+                raise self._file.changed()
+            yield GridRow(self._numbers[n], values)
+
+
+class _Lines:
+    """The texts of lines; ``place`` is the byte after the last one that was taken."""
+
+    def __init__(self, lines: Iterator[Line]) -> None:
+        self._lines, self.place = lines, 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        text, _, self.place = next(self._lines)
+        return text
+
+
+def _reader(lines: Iterable[str]) -> CsvReader:
+    # The default limit is 131,072 characters; it is the whole process's.
+    csv.field_size_limit(_LONGEST_VALUE)
+    # strict: else a misplaced quote changes in silence where a value ends.
+    return csv.reader(lines, strict=True)
+
+
+# FileMaker writes a line break inside a value as 0x0B, so that each line is one record.
+
+
+def _of_tabs(line: str) -> list[str]:
+    return line.rstrip("\r\n").replace("\x0b", "\n").split("\t")
+
+
+def _with_line_ends(values: list[str]) -> list[str]:
+    return [value.replace("\x0b", "\n") for value in values]

@@ -4,9 +4,10 @@ A table is the name of a file in the folder of the exports: ``.xlsx``, ``.csv`` 
 quotes, or ``.tab`` as FileMaker writes it. A file has no types: each column is read by the type
 that the mapping expects.
 
-A file is read once and kept in memory until its last row was given: about 80 MB for 15,000 rows of
-40 columns. Rows come in no particular order, so they are sorted by key in memory; 100,000 rows with
-25 wanted fields take about the same.
+Rows come in no particular order, and are given in that of their keys. Of a text file only the keys
+and the places of its rows are in memory. A workbook cannot be read from its middle on: its rows are
+in memory until the last one was given, about 80 MB for 15,000 rows of 40 columns. It can have
+1,048,576.
 
 A spreadsheet has no containers and no repeating fields, its numbers have 15 digits, and FileMaker
 cuts long texts in it. In a text file the repetitions of a field are one value, with 0x1D between
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +30,9 @@ from nexus_reimport import forms
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, Usage, suggest
 from nexus_reimport.filemaker.cleaning import REPETITION
-from nexus_reimport.filemaker.exports import delimited, grid, kinds, spreadsheet, typed
+from nexus_reimport.filemaker.exports import encoded, grid, kinds, spreadsheet, typed
 from nexus_reimport.filemaker.exports.cells import Forms
+from nexus_reimport.filemaker.exports.delimited import Delimited, DelimitedRows
 from nexus_reimport.filemaker.exports.grid import Grid, Known
 from nexus_reimport.filemaker.exports.typed import Reading, Row
 from nexus_reimport.filemaker.usage import Meter
@@ -145,8 +148,8 @@ class ExportedFiles:
     def newest(self, table: str, field: str) -> str:
         """The greatest value of a column of timestamps; ``""`` if no row has one."""
         file = self._file(table, rows=True)
-        rows = self._rows(file, Reading({field: TIMESTAMP}, file.forms))
-        return max((forms.stamp(row.texts[0] or "") for row in rows), default="")
+        stamps = self._typed(file, Reading({field: TIMESTAMP}, file.forms))
+        return max((forms.stamp(row.texts[0] or "") for row in stamps.rows()), default="")
 
     def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
         """Every row of a file in the order of its key, page by page, with the wanted fields.
@@ -157,18 +160,21 @@ class ExportedFiles:
             MappingError: the file has no such column.
             SettingsError: it holds dates as text whose form is not declared, or declared wrongly.
         """
+        with _readable(self._where(request.table)):
+            yield from self._pages(request, page)
+
+    def _pages(self, request: ReadRequest, page: int) -> Iterator[Page]:
         file = self._file(request.table, rows=True)
         types = dict.fromkeys(request.keys, "text") | dict(request.types)
-
-        def key_of(row: Row) -> str:
-            texts = zip(types, row.texts, strict=True)
-            return request.key_of({name: text or "" for name, text in texts})
-
-        how = Reading(types, file.forms, {*request.keys, *request.ids})
-        rows = typed.in_order(self._rows(file, how), key_of, self._where(request.table))
-        for start in range(0, len(rows), page):
+        rows = self._typed(file, Reading(types, file.forms, {*request.keys, *request.ids}))
+        keys = (
+            (row.line, request.key_of(_named(request.keys, row)))
+            for row in rows.rows(*request.keys)
+        )
+        order = typed.in_order(keys, self._where(request.table))
+        for start in range(0, len(order), page):
             part = _page(
-                rows[start : start + page],
+                rows.at(order[start : start + page]),
                 tuple(types),
                 offset=start + 1,
                 separated=not file.forms.cut_at,
@@ -208,8 +214,9 @@ class ExportedFiles:
 
     def _refuse_change(self, file: _File) -> None:
         # By its content: a program can change a file, and keep its date and size.
-        content = _content(file.path, self._where(file.origin.name))
-        if private.sha256(content) != file.origin.sha256:
+        with _readable(self._where(file.origin.name)):
+            sha256 = private.sha256_of(file.path)
+        if sha256 != file.origin.sha256:
             raise SourceError(
                 f"{file.origin.name} was changed after it was first read",
                 where=self._where(file.origin.name),
@@ -218,33 +225,38 @@ class ExportedFiles:
 
     def _read(self, table: str) -> _File:
         path, where = self._path(table), self._where(table)
-        modified_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        content = _content(path, where)
-        if not content:
+        with _readable(where):
+            stat = path.stat()
+            modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
+            origin = Origin(table, stat.st_size, private.sha256_of(path), modified_at)
+        if not origin.size:
             raise SourceError("the file is empty", where=where, next="export it again")
-        origin = Origin(table, len(content), private.sha256(content), modified_at)
-        grid, forms = self._grid(path.suffix.lower(), content, table)
+        with _readable(where):
+            grid, forms = self._grid(path, table)
         return _File(path, origin, forms, grid.columns, len(grid.rows), grid)
 
-    def _grid(self, suffix: str, content: bytes, table: str) -> tuple[Grid, Forms]:
+    def _grid(self, path: Path, table: str) -> tuple[Grid, Forms]:
         where, declared = self._where(table), self._place.file(table)
         known = self._known.get(composed(table), Known())
         if declared.columns:
             known = replace(known, given=declared.columns)
-        if suffix == ".xlsx":
-            sheet = spreadsheet.opened(content, where)
+        if path.suffix.lower() == ".xlsx":
+            sheet = spreadsheet.opened(path.read_bytes(), where)
             sheet_forms = replace(self._forms(table), epoch=sheet.epoch, cut_at=spreadsheet.CUT_AT)
             return grid.read(sheet.lines, known, where, padded=True), sheet_forms
-        if kind := kinds.of(content):
+        if kind := kinds.of_file(path):
             raise SourceError(
-                f"the file is named {suffix}, but it is {kind}",
+                f"the file is named {path.suffix.lower()}, but it is {kind}",
                 where=where,
                 next="export the table from FileMaker again, or give the file the right suffix",
             )
-        text = delimited.decoded(content, declared.encoding or self._place.encoding, where)
-        split = delimited.between_tabs if suffix == ".tab" else delimited.between_commas
+        text = encoded.opened(path, declared.encoding or self._place.encoding, where)
+        file = Delimited(text, quotes=path.suffix.lower() == ".csv")
         text_forms = replace(self._forms(table), between_repetitions=REPETITION)
-        return grid.read(split(text, where), known, where, padded=False), text_forms
+        rows = grid.read(
+            file.records(), known, where, padded=False, rows_of=lambda: DelimitedRows(file)
+        )
+        return rows, text_forms
 
     def _forms(self, table: str) -> Forms:
         """How the file ``table`` is written, as declared."""
@@ -298,29 +310,32 @@ class ExportedFiles:
             )
         return next((name for name in alike if composed(name) == composed(table)), table)
 
-    def _rows(self, file: _File, how: Reading) -> Iterator[Row]:
+    def _typed(self, file: _File, how: Reading) -> typed.Table:
         if file.grid is None:
             raise TypeError("the rows of this file were already released")
-        return typed.rows(file.grid, how, self._where(file.origin.name))
+        return typed.Table(file.grid, how, self._where(file.origin.name))
 
     def _where(self, table: str) -> str:
         return f"channel={self.channel}, file={table}"
 
 
+def _named(names: tuple[str, ...], row: Row) -> dict[str, str]:
+    return dict(zip(names, (text or "" for text in row.texts), strict=True))
+
+
 def _page(rows: list[Row], names: tuple[str, ...], *, offset: int, separated: bool) -> Page:
     return Page(
         offset=offset,
-        rows=tuple(
-            dict(zip(names, (text or "" for text in row.texts), strict=True)) for row in rows
-        ),
+        rows=tuple(_named(names, row) for row in rows),
         repaired=sum(row.texts.count(None) for row in rows),
         separated=separated,
     )
 
 
-def _content(path: Path, where: str) -> bytes:
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
     try:
-        return path.read_bytes()
+        yield
     except OSError as error:
         raise SourceError(
             f"the file cannot be read: {error.strerror}",

@@ -8,10 +8,10 @@ spreadsheets save formatted empty lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from nexus_reimport import wording
 from nexus_reimport.errors import SourceError
@@ -26,10 +26,39 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class GridRow(NamedTuple):
-    """One line of a file: its number, from 1, and its cells."""
+    """One line of a file: its number, from 1, and its cells.
+
+    Of a text file also the bytes where it and the next one begin.
+    """
 
     number: int
     cells: Sequence[Cell]
+    start: int = 0
+    end: int = 0
+
+
+class Rows(Protocol):
+    """Rows in the order of their file."""
+
+    def append(self, row: GridRow, /) -> None:
+        """Add a row."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __iter__(self) -> Iterator[GridRow]:
+        """All of them."""
+
+    def at(self, numbers: Sequence[int]) -> Iterator[GridRow]:
+        """Those with these numbers, from 0."""
+
+
+class HeldRows(list[GridRow]):
+    """Rows in memory: a workbook cannot be read from its middle on."""
+
+    def at(self, numbers: Sequence[int]) -> Iterator[GridRow]:
+        """Those with these numbers, from 0."""
+        return (self[number] for number in numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +70,8 @@ class Grid:
     """
 
     columns: tuple[str, ...]
-    rows: tuple[GridRow, ...]
-    further: tuple[GridRow, ...] = ()
+    rows: Rows
+    further: Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +86,17 @@ class Known:
     wanted: tuple[frozenset[str], ...] = ()
 
 
-def read(lines: Iterable[GridRow], known: Known, where: str, *, padded: bool) -> Grid:
+def read(
+    lines: Iterable[GridRow],
+    known: Known,
+    where: str,
+    *,
+    padded: bool,
+    rows_of: Callable[[], Rows] = HeldRows,
+) -> Grid:
     """The grid of ``lines``; its columns are those given, else the first line.
 
-    ``padded`` lets a line end early, as in spreadsheets.
+    ``padded`` lets a line end early, as in spreadsheets. ``rows_of`` makes what the rows go into.
 
     Raises:
         SourceError: there are no headers, or a line has more or fewer values than columns.
@@ -76,17 +112,16 @@ def read(lines: Iterable[GridRow], known: Known, where: str, *, padded: bool) ->
         columns, held = known.given, chain([first], held)
     else:
         columns = _headers(first, known.wanted, where, padded=padded)
-    rows: list[GridRow] = []
-    further: list[GridRow] = []
+    rows, further = rows_of(), rows_of()
     own = [place for place, name in enumerate(columns) if "::" not in name]
     for line in _even(held, columns, where, padded=padded):
         is_further = (
             len(own) < len(columns)
-            and rows
+            and len(rows)
             and all(line.cells[place] in (None, "") for place in own)
         )
         (further if is_further else rows).append(line)
-    return Grid(columns, tuple(rows), tuple(further))
+    return Grid(columns, rows, further)
 
 
 def key(name: str) -> str:
@@ -120,7 +155,7 @@ def _even(
                 where=where,
                 next=_AGAIN,
             )
-        yield GridRow(line.number, cells)
+        yield line._replace(cells=cells)
 
 
 def _is_header(cell: Cell, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 
 WORKBOOK = "an Excel workbook (.xlsx)"
 LOCKED = "a workbook with a password"
@@ -51,6 +52,17 @@ SUFFIXES = {
     ".tsv": "a tab-separated file: rename it to .tab",
 }
 """Frequent suffixes that cannot be read: what such a file is, and what to do about it."""
+
+
+_HEAD = 1 << 16  # bytes
+
+
+def of_file(path: Path) -> str:
+    """What a file is; ``""`` for plain text, and for anything unknown."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        # All of it only if it is no text anyway: of a workbook the end shows what it is.
+        return of(head + file.read()) if of(head) else ""
 
 
 def of(content: bytes) -> str:

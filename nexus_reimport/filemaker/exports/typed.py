@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from nexus_reimport import ids, wording
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.filemaker import suggest
 from nexus_reimport.filemaker.exports.cells import Forms, Refused, as_id, as_text
 from nexus_reimport.filemaker.exports.columns import refuse_contradictions, refuse_rounded_ids
-from nexus_reimport.filemaker.exports.grid import Grid
-from nexus_reimport.ids import Id
+from nexus_reimport.filemaker.exports.grid import Grid, GridRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,61 +32,85 @@ class Reading:
     ids: Collection[str] = ()
 
 
-def rows(grid: Grid, how: Reading, where: str) -> Iterator[Row]:
-    """Every row with the columns of ``how``, in the order of the file.
+class Table:
+    """The rows of a file, each with the columns of ``how``.
 
     Raises:
         MappingError: there is no such column.
         SettingsError: dates are written as text, and their form is not declared, or declared
             wrongly.
-        SourceError: two columns have this name; a related field has several values; a date where
-            none is expected; a key that lost digits; a text that may have been cut.
+        SourceError: two columns have this name; a related field has several values; a column
+            contradicts its form. A row that is read: a date where none is expected; a key that
+            lost digits; a text that may have been cut.
     """
-    columns = [
-        (name, _place(grid, name, where), kind, as_id if name in how.ids else as_text)
-        for name, kind in how.types.items()
-    ]
-    places = {name: (place, kind) for name, place, kind, _ in columns}
-    refuse_contradictions(grid, places, how.forms, where)
-    ids = {name: place for name, place, _, _ in columns if name in how.ids}
-    refuse_rounded_ids(grid, ids, where)
-    for line in grid.rows:
-        texts = []
-        for name, place, kind, read in columns:
+
+    def __init__(self, grid: Grid, how: Reading, where: str) -> None:
+        self._grid, self._how, self._where = grid, how, where
+        self._places = {name: _place(grid, name, where) for name in how.types}
+        columns = {name: (place, how.types[name]) for name, place in self._places.items()}
+        refuse_contradictions(grid, columns, how.forms, where)
+        ids = {name: place for name, place in self._places.items() if name in how.ids}
+        refuse_rounded_ids(grid, ids, where)
+
+    def rows(self, *only: str) -> Iterator[Row]:
+        """Every row in the order of the file; with ``only`` some of its columns."""
+        return self._read(self._grid.rows, only or tuple(self._how.types))
+
+    def at(self, numbers: Sequence[int]) -> list[Row]:
+        """The rows with these numbers, from 0."""
+        return list(self._read(self._grid.rows.at(numbers), tuple(self._how.types)))
+
+    def _read(self, lines: Iterable[GridRow], names: tuple[str, ...]) -> Iterator[Row]:
+        how = self._how
+        columns = [
+            (
+                self._places[name],
+                as_id if name in how.ids else as_text,
+                how.types[name],
+                how.forms.of(name),
+            )
+            for name in names
+        ]
+        for line in lines:
+            texts: list[str | None] = []
             try:
-                texts.append(read(line.cells[place], kind, how.forms.of(name)))
+                for place, read, kind, forms in columns:
+                    texts.append(read(line.cells[place], kind, forms))
             except Refused as refused:
                 raise refused.error(
-                    f"line {line.number:,}, column {name}: {refused.what}",
-                    where=where,
+                    f"line {line.number:,}, column {names[len(texts)]}: {refused.what}",
+                    where=self._where,
                     next=refused.next,
                 ) from None
-        yield Row(line.number, tuple(texts))
+            yield Row(line.number, tuple(texts))
 
 
-def in_order(parsed: Iterable[Row], key_of: Callable[[Row], str], where: str) -> list[Row]:
-    """The rows in the order of the key that ``key_of`` gives, ``""`` for none.
+def in_order(keys: Iterable[tuple[int, str]], where: str) -> Sequence[int]:
+    """The numbers of the rows, from 0, in the order of their keys.
+
+    Shape: ``keys`` as line of the file and key, ``""`` for none, in the order of the file.
 
     Raises:
         SourceError: a row has no key, or the key of an earlier row; keys compare as ids do, without
             regard to case.
     """
-    keyed = [(ids.of(key_of(row)), row) for row in parsed]
-    _refuse([row.line for key, row in keyed if not key], "rows have values but no key", where)
+    lines, keyed = array("Q"), list[tuple[str, str, int]]()
+    for number, (line, written) in enumerate(keys):
+        key = ids.of(written)
+        lines.append(line)
+        keyed.append((key.compared, key.written, number))
+    missing = [lines[number] for compared, _, number in keyed if not compared]
+    _refuse(missing, "rows have values but no key", where)
+    keyed.sort()
     again, spelt_otherwise = _repeated(keyed)
     hint = ""
     if spelt_otherwise:
         hint = (
-            f" (the keys in lines {_few(spelt_otherwise)} differ only in case or spelling, and"
-            " FileMaker's relationships treat such keys as equal)"
+            f" (the keys in lines {_few([lines[n] for n in spelt_otherwise])} differ only in case"
+            " or spelling, and FileMaker's relationships treat such keys as equal)"
         )
-    _refuse(again, "rows have the key of an earlier row", where, hint)
-    return [row for _, row in sorted(keyed, key=_by_key)]
-
-
-def _by_key(keyed: tuple[Id, Row]) -> tuple[str, str]:
-    key, _ = keyed
-    return key.compared, key.written
+    _refuse([lines[n] for n in again], "rows have the key of an earlier row", where, hint)
+    return array("Q", (number for _, _, number in keyed))
 
 
 def _place(grid: Grid, name: str, where: str) -> int:
@@ -114,18 +139,17 @@ def _place(grid: Grid, name: str, where: str) -> int:
     return places[0]
 
 
-def _repeated(keyed: Iterable[tuple[Id, Row]]) -> tuple[list[int], list[int]]:
-    """The lines whose key an earlier line has, and those of them that spell it differently."""
-    first: dict[Id, str] = {}
+def _repeated(keyed: Sequence[tuple[str, str, int]]) -> tuple[list[int], list[int]]:
+    """The rows whose key an earlier row has, and those of them that spell it differently.
+
+    Shape: ``keyed`` as the key as it compares, as it is written, and the row's number; sorted.
+    """
     again, spelt_otherwise = [], []
-    for key, row in keyed:
-        if key not in first:
-            first[key] = key.written
-            continue
-        again.append(row.line)
-        if first[key] != key.written:
-            spelt_otherwise.append(row.line)
-    return again, spelt_otherwise
+    for _, group in groupby(keyed, key=lambda row: row[0]):
+        first, *others = sorted((number, written) for _, written, number in group)
+        again += [number for number, _ in others]
+        spelt_otherwise += [number for number, written in others if written != first[1]]
+    return sorted(again), sorted(spelt_otherwise)
 
 
 def _refuse(lines: Sequence[int], what: str, where: str, hint: str = "") -> None:
