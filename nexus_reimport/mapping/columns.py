@@ -117,7 +117,7 @@ class ColumnSpec(Strict):
             listed = ", ".join(unknown)
             yield f"keys: {self.convert} does not make {listed}, so every card would lose it"
 
-    @property
+    @cached_property  # asked for every card
     def parts(self) -> dict[str, tuple[str, ...]]:
         """Part of a card -> its JSON keys, the list of its entries first.
 

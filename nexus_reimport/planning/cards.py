@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from nexus_reimport import convert, strict_json
@@ -30,6 +31,8 @@ _WRITTEN = frozenset({*_VALUES, "label", "type", "default", "e164"})
 _ADDRESS = ("line1", "street", "line2", "street2", "suburb", "state", "postcode")
 _BESIDE = ("full_address", "country")  # count only if an address has nothing else
 _SEPARATORS = re.compile(r"[,;|\n\r\x0b]+")
+# A card is looked at from both sides, part by part, so each of its texts comes several times.
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +89,18 @@ def closed(card: dict[str, Any], parts: Mapping[str, Keys]) -> dict[str, Any]:
 
 def entries(card: Card, part: str, keys: Keys) -> list[Entry]:
     """The entries of ``part`` of a card, each once, even if the card has it under two keys."""
-    every = (
-        _addresses(card, keys)
-        if part == "addresses"
-        else (entry for key in keys for entry in _details(card.get(key)))
-    )
     distinct: list[Entry] = []
-    for entry in every:
+    for entry in _entries(card, part, keys):
         same = [other for other in distinct if other.says == entry.says]
         if not same or entry.own or entry.label not in ("", *(other.label for other in same)):
             distinct.append(entry)
     return distinct
+
+
+def _entries(card: Card, part: str, keys: Keys) -> Iterator[Entry]:
+    if part == "addresses":
+        return _addresses(card, keys)
+    return (entry for key in keys if key in card for entry in _details(card[key]))
 
 
 def first_email(card: Card) -> str:
@@ -113,8 +117,15 @@ def extra_details(ours: Iterable[Entry], theirs: Sequence[Entry]) -> list[Entry]
     return [entry for entry in ours if not any(entry.says <= other.says for other in theirs)]
 
 
+def holds(card: Card, part: str, keys: Keys) -> bool:
+    """Whether a card has an entry of ``part``."""
+    return any(True for _ in _entries(card, part, keys))
+
+
 def is_of_the_newer_shape(card: Card, part: str, keys: Keys) -> bool:
     """Whether a part can stay as it is, because the application's screens can read it."""
+    if part == "addresses":
+        return True
     listed, names = card.get(part), ("address",) if part == "emails" else ("number", "phone")
     older = [card.get(key) for key in keys if key not in (part, "email")]
     is_list = isinstance(listed, list) and all(
@@ -123,12 +134,11 @@ def is_of_the_newer_shape(card: Card, part: str, keys: Keys) -> bool:
         and (any(one.get(name) for name in names) or not entries({part: [one]}, part, (part,)))
         for one in listed
     )
-    every = entries(card, part, keys)
-    holds_all = (
-        is_list and not any(older) and not extra_details(every, entries(card, part, (part,)))
-    )
     is_text = isinstance(card.get("email", ""), str) or "email" not in keys
-    return part == "addresses" or (holds_all and is_text)
+    if not is_list or not is_text or any(older):
+        return False
+    others = [key for key in keys if key != part and card.get(key) is not None]
+    return not others or not extra_details(entries(card, part, keys), entries(card, part, (part,)))
 
 
 def readable(card: dict[str, Any], part: str) -> dict[str, Any]:
@@ -141,14 +151,14 @@ def readable(card: dict[str, Any], part: str) -> dict[str, Any]:
 
 
 def put(
-    card: Card, new: Card, part: str, keys: Keys, *, filemaker_is_right: bool
+    card: Card, old: Sequence[Entry], new: Card, keys: Keys, *, filemaker_is_right: bool
 ) -> dict[str, Any]:
-    """``card`` with FileMaker's ``part`` instead of its own.
+    """``card`` with FileMaker's part, ``keys[0]``, instead of its own, whose entries are ``old``.
 
     An entry that Nexus has too keeps its own keys. It keeps its label if FileMaker has none, or if
     no other entry of the part is removed; in the latter case the first phone also stays the first.
     """
-    old = entries(card, part, keys)
+    part = keys[0]
     leads = next((e.says for e in old if e.is_default), old[0].says if old else frozenset())
     joined = [_joined(entry, part, old, filemaker_is_right) for entry in new[part]]
     if part == "phones" and not filemaker_is_right:
@@ -187,7 +197,7 @@ def _of_object(value: Card, label: str) -> Iterator[Entry]:
     is_entry = any(key in value and not _is_nested(value[key]) for key in _VALUES)
     if is_entry:
         own = {k: v for k, v in value.items() if k not in _WRITTEN and not _is_nested(v)}
-        pieces = [piece for key in _VALUES for piece in _pieces(texts.get(key, ""))]
+        pieces = [piece for key in _VALUES if key in texts for piece in _pieces(texts[key])]
         pieces = pieces or [texts[key] for key in _BESIDE_VALUES if _is_detail(texts.get(key, ""))]
         by_content = {_folded(piece): piece for piece in reversed(pieces)}
         for content, text in by_content.items():
@@ -230,7 +240,7 @@ def _addresses(card: Card, keys: Keys) -> Iterator[Entry]:
 def _address(value: Any) -> Entry | None:
     """One address; None if it is empty. The country counts only if there is nothing else."""
     if not isinstance(value, dict):
-        texts = list(_leaves(value))
+        texts = _leaves(value)
         return Entry(frozenset(map(name_key, texts)), ", ".join(texts)) if texts else None
     texts = [text for key in _ADDRESS for text in _leaves(value.get(key))]
     texts = texts or [text for key in _BESIDE for text in _leaves(value.get(key))]
@@ -252,13 +262,13 @@ def _flat(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _leaves(value: Any) -> Iterator[str]:
+def _leaves(value: Any) -> list[str]:
     """Every text and number in a value of any shape."""
     if _is_nested(value):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(one)
-    elif text := _scalar(value):
-        yield text
+        within = value.values() if isinstance(value, dict) else value
+        return [text for one in within for text in _leaves(one)]
+    text = _scalar(value)
+    return [text] if text else []
 
 
 def _is_nested(value: Any) -> bool:
@@ -267,11 +277,14 @@ def _is_nested(value: Any) -> bool:
 
 def _scalar(value: Any) -> str:
     """A text or number without outer blanks; ``""`` for everything else."""
+    if isinstance(value, str):
+        return value.strip()
     # In Python a bool is an int as well.
     is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-    return str(value).strip() if isinstance(value, str) or is_number else ""
+    return str(value) if is_number else ""
 
 
+@lru_cache(_REMEMBERED)
 def _folded(text: str) -> str:
     """A phone as its number, whatever its format; anything else with case and blanks folded."""
     digits = re.sub(r"\D", "", text)
@@ -281,16 +294,19 @@ def _folded(text: str) -> str:
     return name_key(text)
 
 
-def _pieces(text: str) -> list[str]:
+@lru_cache(_REMEMBERED)
+def _pieces(text: str) -> tuple[str, ...]:
     """A text in the place of a whole card, split at its separators."""
-    return [piece for part in _SEPARATORS.split(text) for piece in _apart(part.strip()) if piece]
+    parts = _SEPARATORS.split(text)
+    return tuple(piece for part in parts for piece in _apart(part.strip()) if piece)
 
 
 def _apart(text: str) -> tuple[str, ...]:
     """An e-mail and a number with only blanks between them, split; any other text as it is."""
-    without = re.sub(r"\S*@\S*", " ", text)
-    if "@" in text and len(re.sub(r"\D", "", without)) >= _DIGITS_OF_A_PHONE:
-        return (folded(without), *re.findall(r"\S*@\S*", text))
+    if "@" in text:
+        without = re.sub(r"\S*@\S*", " ", text)
+        if len(re.sub(r"\D", "", without)) >= _DIGITS_OF_A_PHONE:
+            return (folded(without), *re.findall(r"\S*@\S*", text))
     return (text,)
 
 

@@ -8,7 +8,7 @@ column, and listed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -39,22 +39,32 @@ class Tally:
     gone: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What is decided for itself: a column, a key of a JSON column, or a part of a card.
+
+    ``keys`` lead to the key inside of the JSON column; of a part of a card they hold its entries.
+    """
+
+    name: str
+    base: str
+    keys: tuple[str, ...]
+    spec: ColumnSpec
+    decision: Different | None
+    tally: Tally
+
+
 class Merger:
     """Merges the rows of one entity and counts what changes: column by column, card by part."""
 
     def __init__(self, spec: Entity, decisions: Mapping[str, Different], json: set[str]) -> None:
-        self._spec, self._json, self._decided = spec, json, spec.decided()
-        self._json_fed = json.intersection(spec.fed_columns())
-        # A person decides, not the newer time stamp: bulk saves changed ``updated_at`` in 2,730 of
-        # 2,866 rows, so it does not show who edited last.
-        self._decisions = {
-            name: column.when_different
-            or decisions.get(name)
-            or (decisions.get(name.partition(".")[0]) if column.gather else None)
-            or decisions.get("*")
-            for name, column in self._decided.items()
+        # All that depends on the mapping alone is decided here, and not for every value.
+        self._decided = {
+            name: _decided(name, column, decisions) for name, column in spec.decided().items()
         }
-        self._tallies = {name: Tally() for name in self._decided}
+        self._fed = tuple((name, name.partition(".")[0], c) for name, c in spec.columns.items())
+        self._json = json.intersection(base for _, base, _ in self._fed)
+        self._read: dict[str, tuple[str, Any]] = {}  # JSON column -> the last text, and its content
         # Nexus id, column, Nexus's value, FileMaker's value ("" if it has none)
         self.differences: list[tuple[str, str, Any, Any]] = []
 
@@ -62,124 +72,121 @@ class Merger:
         """The counts, column by column, in the mapping's order."""
         return tuple(
             ColumnChange(
-                name,
+                one.name,
                 t.filled,
                 t.different,
                 t.cleared,
                 t.kept,
                 t.same,
-                self._decisions[name],
+                one.decision,
                 t.filled_before,
                 t.filled_after,
                 t.gone,
                 t.respelt,
             )
-            for name, t in self._tallies.items()
+            for one in self._decided.values()
+            for t in [one.tally]
         )
 
     def merge(self, key: str, row: Row, fed: Mapping[str, Any], *, existed: bool) -> Row:
         """``row`` with the values of ``fed``; changes are counted only if the row ``existed``."""
         merged = dict(row)
         documents: dict[str, Any] = {}
-        for name, column in self._spec.columns.items():
-            base, _, path = name.partition(".")
+        for name, base, column in self._fed:
+            new = fed[name]
             if base not in self._json:
                 old = merged.get(base)
-                merged[base] = self._choose(key, name, column, old, fed[name], existed)
+                merged[base] = self._choose(key, self._decided[name], old, new, existed)
                 continue
-            old = documents[base] if base in documents else _parsed(merged.get(base))
+            old = documents[base] if base in documents else self._parsed(base, row.get(base))
             if column.gather:
-                documents[base] = self._merge_card(key, name, column, old, fed[name], existed)
-            elif path:
-                documents[base] = self._merge_path(key, name, column, old, fed[name], existed)
+                documents[base] = self._merge_card(key, name, column, old, new, existed)
+            elif base != name:
+                documents[base] = self._merge_path(key, self._decided[name], old, new, existed)
             else:
                 # `_parsed` gives {} for NULL: that counts as no value.
-                chosen = self._choose(key, name, column, old or None, fed[name], existed)
+                chosen = self._choose(key, self._decided[name], old or None, new, existed)
                 documents[base] = type(old)() if chosen is None and _is_nested(old) else chosen
         for base, document in documents.items():
-            if not strict_json.same_documents(document, _parsed(row.get(base))):
-                merged[base] = strict_json.dumps(document)
+            if not strict_json.same_documents(document, self._parsed(base, row.get(base))):
+                merged[base] = text = strict_json.dumps(document)
+                self._read[base] = text, document
         return merged
 
     def count_before(self, row: Row) -> None:
         """Count the values of a row before the run."""
-        self._count(row, before=True)
+        for one in self._held(row):
+            one.tally.filled_before += 1
 
     def count_after(self, row: Row) -> None:
         """Count the values of a row after the run."""
-        self._count(row, before=False)
+        for one in self._held(row):
+            one.tally.filled_after += 1
 
     def count_again(self) -> None:
         """Forget the counts of the rows after the run: they are written again."""
-        for tally in self._tallies.values():
-            tally.filled_after = 0
+        for one in self._decided.values():
+            one.tally.filled_after = 0
 
     def holds(self, row: Row, name: str) -> bool:
         """Whether ``row`` holds a value in a column, or a part of one, that FileMaker feeds."""
-        base = name.partition(".")[0]
-        documents = {base: _parsed(row.get(base))} if base in self._json_fed else {}
-        column = self._decided.get(name)
-        return column is not None and bool(self._value(row, documents, name, column))
+        one = self._decided.get(name)
+        return one is not None and self._has(row, one)
 
-    def _count(self, row: Row, *, before: bool) -> None:
-        documents = {base: _parsed(row.get(base)) for base in self._json_fed}
-        for name, column in self._decided.items():
-            if self._value(row, documents, name, column):
-                tally = self._tallies[name]
-                tally.filled_before += before
-                tally.filled_after += not before
+    def _held(self, row: Row) -> Iterator[_Decided]:
+        """All that ``row`` holds a value for."""
+        return (one for one in self._decided.values() if self._has(row, one))
 
-    @staticmethod
-    def _value(row: Row, documents: Mapping[str, Any], name: str, column: ColumnSpec) -> Any:
-        base, _, path = name.partition(".")
-        if base not in documents:
-            return row.get(base)
-        if column.gather:
-            card = cards.opened(documents[base], column.parts)
-            return cards.entries(card, path, column.parts[path])
-        return _at(documents[base], path) if path else documents[base]
+    def _has(self, row: Row, column: _Decided) -> bool:
+        text = row.get(column.base)
+        if not text or column.base not in self._json:
+            return bool(text)
+        return _holds(self._parsed(column.base, text), column)
 
-    def _choose(
-        self, key: str, name: str, column: ColumnSpec, old: Any, new: Any, existed: bool
-    ) -> Any:
-        tally = self._tallies[name]
+    def _parsed(self, base: str, text: str | None) -> Any:
+        """The content of a JSON column: {} for NULL. That of the same text is not parsed again."""
+        if not text:
+            return {}
+        read = self._read.get(base)
+        if read is None or read[0] != text:
+            read = self._read[base] = text, strict_json.loads(text)
+        return read[1]
+
+    def _choose(self, key: str, column: _Decided, old: Any, new: Any, existed: bool) -> Any:
+        tally, spec = column.tally, column.spec
         if _is_empty(new):
-            if not existed or _is_empty(old) or column.when_empty == "keep":
+            if not existed or _is_empty(old) or spec.when_empty == "keep":
                 tally.kept += existed and not _is_empty(old)
                 return old
             tally.cleared += 1
             tally.gone += 1
-            self.differences.append((key, name, old, ""))
+            self.differences.append((key, column.name, old, ""))
             return None
         if not existed or _is_empty(old):
             tally.filled += existed
             return new
         # The same value in another spelling is not a difference: nobody has to decide about it.
-        if _same(old, new, column):
+        if _same(old, new, spec):
             tally.same += 1
-            tally.respelt += column.folded and new != old
-            return new if column.folded else old
+            tally.respelt += spec.folded and new != old
+            return new if spec.folded else old
         tally.different += 1
-        self.differences.append((key, name, old, new))
-        if self._decisions[name] == "nexus":
+        self.differences.append((key, column.name, old, new))
+        if column.decision == "nexus":
             return old
         tally.gone += 1
         return new
 
-    def _merge_path(
-        self, key: str, name: str, column: ColumnSpec, old: Any, new: Any, existed: bool
-    ) -> Any:
+    def _merge_path(self, key: str, column: _Decided, old: Any, new: Any, existed: bool) -> Any:
         """Merge one key of a JSON column. If a value blocks the path to it, that value stays."""
-        path = name.partition(".")[2]
-        blocks = _blocks(old, path)
-        if blocks is not None:
-            self._tallies[name].kept += 1
+        value, blocks = _at(old, column.keys)
+        if blocks:
+            column.tally.kept += 1
             if not _is_empty(new):
-                self.differences.append((key, name, blocks, new))
+                self.differences.append((key, column.name, value, new))
             return old
-        value = _at(old, path)
-        chosen = self._choose(key, name, column, value, new, existed)
-        return old if chosen is value else _with(old, path, chosen)
+        chosen = self._choose(key, column, value, new, existed)
+        return old if chosen is value else _with(old, column.keys, chosen)
 
     def _merge_card(
         self, key: str, name: str, column: ColumnSpec, old: Any, new: dict[str, Any], existed: bool
@@ -187,7 +194,7 @@ class Merger:
         """Merge a contact or address column part by part; a part that FileMaker lacks stays."""
         opened = card = cards.opened(old, column.parts)
         for part in column.parts:
-            card = self._merge_part(key, f"{name}.{part}", column, card, new, existed)
+            card = self._merge_part(key, self._decided[f"{name}.{part}"], card, new, existed)
         if card is opened:
             return old
         return card if isinstance(old, dict) else cards.closed(card, column.parts)
@@ -195,22 +202,20 @@ class Merger:
     def _merge_part(
         self,
         key: str,
-        name: str,
-        column: ColumnSpec,
+        part: _Decided,
         card: dict[str, Any],
         new: dict[str, Any],
         existed: bool,
     ) -> dict[str, Any]:
         """``card`` with one part merged. Parts compare by their content, whatever their shape."""
-        part, tally = name.rpartition(".")[2], self._tallies[name]
-        keys = column.parts[part]
-        ours, theirs = cards.entries(card, part, keys), cards.entries(new, part, keys)
+        tally, keys, name = part.tally, part.keys, part.keys[0]
+        ours, theirs = cards.entries(card, name, keys), cards.entries(new, name, keys)
         if not theirs:
-            if not ours or column.when_empty == "keep":
+            if not ours or part.spec.when_empty == "keep":
                 tally.kept += bool(ours)
                 return card
             tally.cleared += 1
-            self._give_up(key, name, ours, theirs)
+            self._give_up(key, part, ours, theirs)
             return {k: v for k, v in card.items() if k not in keys}
         gone = cards.extra_details(ours, theirs)
         first = _first_that_changes(card, new, keys)
@@ -218,33 +223,55 @@ class Merger:
         if existed and is_right:
             tally.different += 1
             if first:
-                self.differences.append((key, name, *first))
-            if self._decisions[name] == "nexus":
-                self._list(key, name, gone, theirs)
+                self.differences.append((key, part.name, *first))
+            if part.decision == "nexus":
+                self._list(key, part, gone, theirs)
                 return card
-            self._give_up(key, name, gone, theirs)
+            self._give_up(key, part, gone, theirs)
         elif existed and ours and not cards.extra_details(theirs, ours):
             tally.same += 1
-            newer = cards.is_of_the_newer_shape(card, part, keys)
+            newer = cards.is_of_the_newer_shape(card, name, keys)
             card_after = (
-                cards.readable(card, part)
+                cards.readable(card, name)
                 if newer
-                else cards.put(card, new, part, keys, filemaker_is_right=is_right)
+                else cards.put(card, ours, new, keys, filemaker_is_right=is_right)
             )
             tally.respelt += card_after != card
             return card_after
         elif existed:
             tally.filled += 1
-        return cards.put(card, new, part, keys, filemaker_is_right=is_right)
+        return cards.put(card, ours, new, keys, filemaker_is_right=is_right)
 
-    def _give_up(self, key: str, name: str, gone: list[Entry], theirs: list[Entry]) -> None:
-        self._tallies[name].gone += len(gone)
-        self._list(key, name, gone, theirs)
+    def _give_up(self, key: str, part: _Decided, gone: list[Entry], theirs: list[Entry]) -> None:
+        part.tally.gone += len(gone)
+        self._list(key, part, gone, theirs)
 
-    def _list(self, key: str, name: str, ours: list[Entry], theirs: list[Entry]) -> None:
+    def _list(self, key: str, part: _Decided, ours: list[Entry], theirs: list[Entry]) -> None:
         """List each entry that only Nexus has, together with all of FileMaker's entries."""
         filemaker = "; ".join(dict.fromkeys(entry.shown() for entry in theirs))
-        self.differences += [(key, name, entry.shown(), filemaker) for entry in ours]
+        self.differences += [(key, part.name, entry.shown(), filemaker) for entry in ours]
+
+
+def _decided(name: str, spec: ColumnSpec, decisions: Mapping[str, Different]) -> _Decided:
+    base, _, path = name.partition(".")
+    # A person decides, not the newer time stamp: bulk saves changed ``updated_at`` in 2,730 of
+    # 2,866 rows, so it does not show who edited last.
+    decision = (
+        spec.when_different
+        or decisions.get(name)
+        or (decisions.get(base) if spec.gather else None)
+        or decisions.get("*")
+    )
+    keys = spec.parts[path] if spec.gather else tuple(path.split(".") if path else ())
+    return _Decided(name, base, keys, spec, decision, Tally())
+
+
+def _holds(document: Any, column: _Decided) -> bool:
+    if column.spec.gather:
+        card = cards.opened(document, column.spec.parts)
+        return cards.holds(card, column.keys[0], column.keys)
+    value, blocks = _at(document, column.keys)
+    return bool(value) and not blocks
 
 
 def _first_that_changes(card: Card, new: Card, keys: Keys) -> tuple[str, str] | None:
@@ -254,17 +281,20 @@ def _first_that_changes(card: Card, new: Card, keys: Keys) -> tuple[str, str] | 
     return (f"first: {was}", f"first: {first}") if changes else None
 
 
-def _blocks(document: Any, path: str) -> Any:
-    """The value on the way to ``path`` that is not an object; None if there is none."""
-    for key in path.split("."):
+def _at(document: Any, keys: tuple[str, ...]) -> tuple[Any, bool]:
+    """What is at ``keys``; or a value on the way that is no object, so that nothing can be there.
+
+    The latter only if that value is not empty.
+    """
+    for key in keys:
         if not isinstance(document, dict):
-            return None if _is_empty(document) else document
+            return (None, False) if _is_empty(document) else (document, True)
         document = document.get(key)
-    return None
+    return document, False
 
 
 def _is_empty(value: Any) -> bool:
-    return value in (None, "", [], {})
+    return not value if isinstance(value, str) else value in (None, "", [], {})
 
 
 def _is_nested(value: Any) -> bool:
@@ -272,8 +302,11 @@ def _is_nested(value: Any) -> bool:
 
 
 def _same(old: Any, new: Any, column: ColumnSpec) -> bool:
-    if isinstance(old, str) and isinstance(new, str) and column.folded:
-        return folded(old) == folded(new)
+    if isinstance(old, str) and isinstance(new, str):
+        if old == new:
+            return True
+        if column.folded:
+            return folded(old) == folded(new)
     if _is_nested(new):
         return strict_json.same_documents(old, new)
     if isinstance(old, int | float | Decimal):  # a JSON number; true and false are 1 and 0
@@ -290,24 +323,14 @@ def _number(value: Any) -> Decimal | None:
         return None
 
 
-def _parsed(text: str | None) -> Any:
-    return strict_json.loads(text) if text else {}
-
-
 def as_text(value: Any) -> str:
     """A value for a list that people read: JSON if it is nested."""
     return strict_json.dumps(value) if _is_nested(value) else str(value)
 
 
-def _at(document: Any, path: str) -> Any:
-    for key in path.split("."):
-        document = document.get(key) if isinstance(document, dict) else None
-    return document
-
-
-def _with(document: Any, path: str, value: Any) -> dict[str, Any]:
-    """``document`` with ``value`` at ``path``; None removes the key."""
-    head, _, rest = path.partition(".")
+def _with(document: Any, keys: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """``document`` with ``value`` at ``keys``; None removes the key."""
+    head, rest = keys[0], keys[1:]
     changed = dict(document) if isinstance(document, dict) else {}
     if rest:
         value = _with(changed.get(head), rest, value)

@@ -101,3 +101,26 @@ def test_what_is_no_json_is_a_value_error_for_who_wants_to_change_it() -> None:
     with pytest.raises(ValueError, match="line 1"):
         strict_json.loads("{")
     assert json.loads(strict_json.dumps({"b": 1, "a": "é"})) == {"a": "é", "b": 1}
+
+
+LIKE_EACH_OTHER = st.sampled_from(
+    [None, True, False, 0, 1, 100, "", "1", Decimal("1.0"), Decimal("1E2"), Decimal("-0.0")]
+)
+DOCUMENTS = st.recursive(
+    LIKE_EACH_OTHER,
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2)
+    ),
+    max_leaves=3,
+)
+
+
+@given(DOCUMENTS, DOCUMENTS)
+def test_documents_compare_as_their_texts_do(one: object, other: object) -> None:
+    as_texts = strict_json.same(strict_json.dumps(one), strict_json.dumps(other))
+    assert strict_json.same_documents(one, other) is as_texts
+
+
+def test_documents_compare_as_deep_as_they_can_be_read() -> None:
+    deep = "[" * 700 + "1" + "]" * 700
+    assert strict_json.same_documents(strict_json.loads(deep), strict_json.loads(deep))
