@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +24,42 @@ IdMap = tuple[tuple[Id, str], ...]  # FileMaker id, Nexus id
 
 
 class Record(dict[str, str]):
-    """One record of FileMaker: field -> text, empty as ``""``; and its id."""
+    """One record of FileMaker, or some of its fields: field -> text, empty as ``""``."""
 
-    __slots__ = ("id",)
+    __slots__ = ()
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        super().__init__(fields)
-        self.id = ids.of(self[KEY])
+    @property
+    def id(self) -> Id:
+        """Its own id."""
+        return ids.of(self[KEY])
 
     def id_in(self, field: str) -> Id:
         """The id in ``field``, usually of another record."""
         return ids.of(self[field])
+
+
+class Page(dict[str, list[str]]):
+    """Some records of FileMaker, field by field: field -> its text in each of them."""
+
+    __slots__ = ()
+
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+        return len(self[KEY])
+
+    def ids(self, field: str = KEY) -> list[Id]:
+        """The ids of the records, or those in a field of each."""
+        return list(map(ids.of, self[field]))
+
+    def rows(self, fields: Sequence[str]) -> list[tuple[str, ...]]:
+        """The texts of some fields, record by record."""
+        return list(zip(*(self[field] for field in fields), strict=True))
+
+    def without(self, numbers: Container[int]) -> Page:
+        """The same without the records with these numbers, which are counted from 0."""
+        stay = [number not in numbers for number in range(self.count)]
+        return Page({field: [*compress(texts, stay)] for field, texts in self.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +74,12 @@ class Intake:
     snapshot: Snapshot
     survey: Survey
     folder: Path
+
+    def pages(self, source: str) -> Iterator[Page]:
+        """The records of ``source``, some thousands at a time."""
+        for batch in rowfile.batches(self.folder, self.snapshot.extracts[source].file):
+            by_field = zip(batch.schema.names, batch.columns, strict=True)
+            yield Page({name: [text or "" for text in held.to_pylist()] for name, held in by_field})
 
     def records(self, source: str) -> Iterator[Record]:
         """The records of ``source``."""

@@ -9,14 +9,14 @@ import marshal
 import os
 import tempfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from nexus_reimport.files import private
 
 T = TypeVar("T")
-_CHUNK = 1 << 16  # bytes that are read at once when all values are read in order
+_CHUNK = 1 << 16  # bytes that are read at once
 
 
 class Spool(Generic[T]):
@@ -48,15 +48,26 @@ class Spool(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """The values in the order in which they were added."""
+        return (value for _, value in self._ordered(range(len(self))))
+
+    def several(self, numbers: Sequence[int]) -> Iterator[T]:
+        """The values with these numbers, in this order; all of them are in memory at once.
+
+        They are read in the order in which they lie on the disk, those next to each other at once.
+        """
+        values = dict(self._ordered(sorted(set(numbers))))
+        return map(values.__getitem__, numbers)
+
+    def _ordered(self, numbers: Sequence[int]) -> Iterator[tuple[int, T]]:
+        """The values with these numbers, which are in order; with each value its number."""
         first, ends = 0, self._ends
-        while first < len(self):
-            last = first + 1
-            while last < len(self) and ends[last + 1] - ends[first] <= _CHUNK:
+        while first < len(numbers):
+            begin, last = ends[numbers[first]], first + 1
+            while last < len(numbers) and ends[numbers[last] + 1] - begin <= _CHUNK:
                 last += 1
-            chunk = self._read(ends[first], ends[last])
-            for number in range(first, last):
-                start, end = ends[number] - ends[first], ends[number + 1] - ends[first]
-                yield self._loaded(chunk[start:end])
+            chunk = memoryview(self._read(begin, ends[numbers[last - 1] + 1]))
+            for number in numbers[first:last]:
+                yield number, self._loaded(chunk[ends[number] - begin : ends[number + 1] - begin])
             first = last
 
     def close(self) -> None:
@@ -72,7 +83,7 @@ class Spool(Generic[T]):
         return os.pread(self._file.fileno(), end - start, start)
 
     @staticmethod
-    def _loaded(data: bytes) -> T:
+    def _loaded(data: bytes | memoryview) -> T:
         # marshal reads only what `add` has written here: the file has no name.
         value: T = marshal.loads(data)  # noqa: S302
         return value

@@ -12,22 +12,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from nexus_reimport import ids
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.files.spool import Spool
 from nexus_reimport.ids import Id
-from nexus_reimport.intake import IdMap, Intake, Record, stored_id
+from nexus_reimport.intake import IdMap, Intake, Page, stored_id
 from nexus_reimport.mapping import DefaultRule, Entity, OverrideRule
 from nexus_reimport.model import ColumnFit, Misfits
 from nexus_reimport.planning import matching, merge, misfits
-from nexus_reimport.planning.feed import Converted, RecordConverter, Resolver
+from nexus_reimport.planning.column import Resolver
+from nexus_reimport.planning.feed import Converted, RecordConverter
 from nexus_reimport.planning.matching import Matches, in_order
 from nexus_reimport.planning.merge import Merger, Row
 from nexus_reimport.planning.misfits import DERIVED, EMPTY, STAYS, Misfit
-from nexus_reimport.planning.spooled import SpooledRecords, SpooledRows
+from nexus_reimport.planning.spooled import ConvertedRecord, SpooledRecords, SpooledRows
 from nexus_reimport.settings import Cause, EntityDecisions
 
 Override = tuple[str, str, str]  # Nexus id, column, why
@@ -89,6 +89,13 @@ class EntityPlanner:
         columns = intake.survey.columns[name]
         json = {c.name for c in columns if c.type in ("jsonb", "json")}
         self._merger = Merger(self._spec, decisions.when_different, json)
+        # Nexus's own tables have no column defaults, so the plan gives each column its value.
+        self._new: Row = {
+            **{column.name: None for column in columns if not column.generated},
+            **intake.survey.defaults.get(name, {}),
+            **{n: value for n, value in self._spec.new.items() if isinstance(value, str)},
+        }
+        self._rules = {n: r for n, r in self._spec.new.items() if isinstance(r, DefaultRule)}
         self._misfits: list[Misfit] = []
         self._differences: Spool[list[tuple[str, ...]]] = Spool(intake.folder)
         self._differing: list[tuple[str, int]] = []  # FileMaker id, number of its differences
@@ -172,21 +179,23 @@ class EntityPlanner:
         return self._intake.folder / f"plan_{self._name}.parquet"
 
     def _convert(self, known: Resolver) -> ConvertedRecords:
-        fed = SpooledRecords(self._spec.columns, self._intake.folder)
+        fields = [rule.source_field for rule in self._rules.values() if rule.source_field]
+        fed = SpooledRecords(self._spec.columns, fields, self._intake.folder)
         left_out: dict[Id, str] = {}
         held: Counter[str] = Counter()
-        new = self._spec.new.values()
-        with_fields = any(isinstance(rule, DefaultRule) and rule.source_field for rule in new)
-        for record in self._intake.records(self._spec.source):
+        for page in self._intake.pages(self._spec.source):
             # By its own fields first: the misfits of a record that is left out do not count.
-            rule = _record_rule(self._spec, record)
-            values = None if rule else self._converter.convert(self._name, record, known)
-            rule = rule or _fed_rule(self._spec, values)
-            if rule or values is None:
-                left_out[record.id] = rule
+            rules = _rules_of_fields(self._spec, page)
+            left_out.update((i, rules[n]) for n, i in enumerate(page.ids()) if n in rules)
+            records = page.without(rules)
+            if not records.count:
                 continue
-            held.update(values.held)
-            fed.add(record, values, with_fields=with_fields)
+            converted = self._converter.convert(self._name, records, known)
+            rules = _rules_of_values(self._spec, converted)
+            left_out.update((i, rules[n]) for n, i in enumerate(records.ids()) if n in rules)
+            records, converted = records.without(rules), converted.without(rules)
+            held.update({name: sum(counts) for name, counts in converted.held.items()})
+            fed.add(records, converted)
         return ConvertedRecords(fed, left_out, held)
 
     def _new_ids(self, converted: ConvertedRecords, matches: Matches) -> dict[Id, str]:
@@ -208,21 +217,24 @@ class EntityPlanner:
     ) -> Iterator[tuple[str, Row]]:
         """The rows that FileMaker brings, by their ids and in the order of these."""
         pairs = sorted(keys.items(), key=lambda pair: (pair[1], pair[0].written))
-        for key, several in groupby(pairs, key=lambda pair: pair[1]):
+        records = zip(pairs, fed.converted([record_id for record_id, _ in pairs]), strict=True)
+        for key, several in groupby(records, key=lambda record: record[0][1]):
             row: Row = {}
             # Two records of one row are a fault that a check stops; the last one is shown.
-            for record_id, _ in several:
-                existed = record_id in matches.pairs
-                row = self._merged_row(key, record_id, fed, existed=existed)
+            for (record_id, _), converted in several:
+                row = self._merged_row(
+                    key, record_id, converted, existed=record_id in matches.pairs
+                )
             self._override(key, row)
             yield key, row
 
-    def _merged_row(self, key: str, record_id: Id, fed: SpooledRecords, *, existed: bool) -> Row:
-        converted = fed.converted(record_id)
+    def _merged_row(
+        self, key: str, record_id: Id, converted: ConvertedRecord, *, existed: bool
+    ) -> Row:
         if existed:
             row = self._merger.merge(key, self._before[key], converted.values, existed=True)
         else:
-            row = self._new_row(key, record_id, fed, converted.values)
+            row = self._new_row(key, record_id, converted)
         self._note_misfits(record_id, converted, row)
         if differing := self._merger.differences:
             lines = [(k, c, merge.as_text(was), merge.as_text(new)) for k, c, was, new in differing]
@@ -230,22 +242,18 @@ class EntityPlanner:
             differing.clear()
         return row
 
-    def _new_row(self, key: str, record_id: Id, fed: SpooledRecords, values: dict[str, Any]) -> Row:
-        survey = self._intake.survey
-        # Nexus's own tables have no column defaults, so the plan gives each column its value.
-        row: Row = {c.name: None for c in survey.columns[self._name] if not c.generated}
-        fixed = {n: v for n, v in self._spec.new.items() if isinstance(v, str)}
-        row = {**row, **survey.defaults.get(self._name, {}), **fixed, self._key: key}
-        row = self._merger.merge(key, row, values, existed=False)
-        for name, rule in self._spec.new.items():
-            if isinstance(rule, DefaultRule) and not row.get(name):
-                record = fed.fields(record_id) if rule.source_field else {}
-                default = self._converter.new_value(rule, record, row)
+    def _new_row(self, key: str, record_id: Id, converted: ConvertedRecord) -> Row:
+        row = {**self._new, self._key: key}
+        row = self._merger.merge(key, row, converted.values, existed=False)
+        for name, rule in self._rules.items():
+            if not row.get(name):
+                text = converted.fields.get(rule.source_field, "")
+                default = self._converter.new_value(rule, text, row)
                 row[name] = default.value
                 self._misfits += [(name, w, record_id.written, DERIVED) for w in default.derived]
         return row
 
-    def _note_misfits(self, filemaker_id: Id, fed: Converted, row: Row) -> None:
+    def _note_misfits(self, filemaker_id: Id, fed: ConvertedRecord, row: Row) -> None:
         """Note the values that did not fit, and what the column holds instead."""
         for column, reason in fed.misfits:
             card_part = self._spec.columns[column].converter.misfits_in
@@ -334,29 +342,23 @@ def _resolvable(
     return {**kept, **keys}
 
 
-def _record_rule(spec: Entity, record: Record) -> str:
-    """The rule that leaves a record out by its id or its empty fields; ``""`` if none does."""
-    return next(
-        (
-            rule.name
-            for rule in spec.left_out
-            if record.id in rule.named_ids
-            or (rule.empty and not any(record[field].strip() for field in rule.empty))
-        ),
-        "",
-    )
+def _rules_of_fields(spec: Entity, records: Page) -> dict[int, str]:
+    """Number of a record -> the rule that leaves it out by its id or its empty fields."""
+    rules: dict[int, str] = {}
+    for rule in reversed(spec.left_out):  # the first that applies counts
+        if rule.named_ids:
+            rules |= {n: rule.name for n, i in enumerate(records.ids()) if i in rule.named_ids}
+        elif rule.empty:
+            texts = enumerate(records.rows(rule.empty))
+            rules |= {n: rule.name for n, several in texts if not any(map(str.strip, several))}
+    return rules
 
 
-def _fed_rule(spec: Entity, values: Converted | None) -> str:
-    """The rule that leaves a record out by its converted values; ``""`` if none does."""
-    if values is None:
-        return ""
-    misfits = {column for column, _ in values.misfits}
-    return next(
-        (
-            rule.name
-            for rule in spec.left_out
-            if rule.unresolved in values.unresolved or rule.misfit in misfits
-        ),
-        "",
-    )
+def _rules_of_values(spec: Entity, converted: Converted) -> dict[int, str]:
+    """Number of a record -> the rule that leaves it out by its converted values."""
+    rules: dict[int, str] = {}
+    for rule in reversed(spec.left_out):
+        unresolved, misfits = converted.unresolved.items(), converted.misfits.items()
+        rules |= {n: rule.name for n, columns in unresolved if rule.unresolved in columns}
+        rules |= {n: rule.name for n, several in misfits if rule.misfit in dict(several)}
+    return rules

@@ -1,41 +1,69 @@
-"""One record of FileMaker -> the values for Nexus's columns."""
+"""FileMaker's records -> the values for Nexus's columns, some thousands of records at a time."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import compress
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import convert, ids
-from nexus_reimport.convert import ConversionError, Detail, Partial, registry
+from nexus_reimport.convert import ConversionError, Partial, registry
 from nexus_reimport.convert.registry import Given
 from nexus_reimport.files import rowfile
 from nexus_reimport.ids import Id
-from nexus_reimport.intake import Intake, Record
-from nexus_reimport.mapping import ColumnSpec, DefaultRule
-from nexus_reimport.nexus.catalog import Column
-from nexus_reimport.planning.gathered import Fields, Gathered
+from nexus_reimport.intake import Intake, Page
+from nexus_reimport.mapping import ColumnSpec, DefaultRule, Entity
+from nexus_reimport.planning.column import ColumnConverter, Lookups, Outcome, Resolver
+from nexus_reimport.planning.gathered import Detail, Gathered
 
-Resolver = Mapping[str, Mapping[Id, str]]  # entity -> FileMaker id -> Nexus id
+Noted = dict[int, list[tuple[str, str]]]  # number of a record -> column and reason
 
 
 @dataclass(slots=True)
 class Converted:
-    """The values of one record: column (or column.key) -> PostgreSQL's text, or a JSON value.
+    """Some records: for each column (or column.key) a value of each record, and how many it holds.
 
-    ``unresolved`` are the columns whose entity was not found. ``misfits`` are column and reason of
-    values that count as empty, ``derived`` of values that were replaced by others. ``held`` counts
-    FileMaker's values for each column; for a card, those of all its records.
+    The others are by the numbers of the records: ``unresolved`` are the columns whose entity was
+    not found. ``misfits`` are column and reason of values that count as empty, ``derived`` of
+    values that were replaced by others.
     """
 
-    values: dict[str, Any] = field(default_factory=dict)
-    unresolved: set[str] = field(default_factory=set)
-    misfits: list[tuple[str, str]] = field(default_factory=list)
-    derived: list[tuple[str, str]] = field(default_factory=list)
-    held: Counter[str] = field(default_factory=Counter)
+    values: dict[str, list[Any]] = field(default_factory=dict)
+    held: dict[str, list[int]] = field(default_factory=dict)
+    unresolved: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    misfits: Noted = field(default_factory=lambda: defaultdict(list))
+    derived: Noted = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, name: str, outcomes: list[Outcome]) -> None:
+        """Add a column."""
+        values, held, misfits, derived, unresolved = zip(*outcomes, strict=True)
+        self.values[name], self.held[name] = [*values], [*held]
+        for noted, reasons in ((self.misfits, misfits), (self.derived, derived)):
+            for number, several in enumerate(reasons) if any(reasons) else ():
+                if several:
+                    noted[number] += [(name, reason) for reason in several]
+        for number, is_unresolved in enumerate(unresolved) if any(unresolved) else ():
+            if is_unresolved:
+                self.unresolved[number].add(name)
+
+    def without(self, numbers: Mapping[int, object]) -> Converted:
+        """The same without the records with these numbers."""
+        if not numbers:
+            return self
+        count = len(next(iter(self.values.values())))
+        stay = [number not in numbers for number in range(count)]
+        now = {number: n for n, number in enumerate(compress(range(count), stay))}
+        return Converted(
+            {name: [*compress(values, stay)] for name, values in self.values.items()},
+            {name: [*compress(held, stay)] for name, held in self.held.items()},
+            {now[n]: columns for n, columns in self.unresolved.items() if n in now},
+            {now[n]: noted for n, noted in self.misfits.items() if n in now},
+            {now[n]: noted for n, noted in self.derived.items() if n in now},
+        )
 
 
 class RecordConverter:
@@ -43,58 +71,49 @@ class RecordConverter:
 
     def __init__(self, intake: Intake, *, zone: ZoneInfo, as_of: datetime) -> None:
         self._intake, self._mapping, self._zone, self._as_of = intake, intake.mapping, zone, as_of
-        survey = intake.survey
-        self._types = {(n, c.name): c for n, columns in survey.columns.items() for c in columns}
-        self._lookups = {
+        tables = {
             name: _lookup_table(rowfile.read(intake.folder, file))
-            for name, file in survey.lookups.items()
+            for name, file in intake.survey.lookups.items()
         }
-        self._joined = self._read_joined()
+        self._lookups = Lookups(tables, self._read_joined())
+        self._columns = {
+            name: self._of_entity(name, e) for name, e in self._mapping.entities.items()
+        }
         self._gathered: dict[str, Gathered] = {}
-        self._last: tuple[str, Id, list[Fields]] | None = None  # an owner's, for its next card
 
-    def convert(self, entity: str, record: Record, known: Resolver) -> Converted:
-        """The values of ``record``; one that does not fit is None, and noted with its reason."""
+    def _of_entity(self, name: str, entity: Entity) -> dict[str, ColumnConverter]:
+        holds = {column.name: column for column in self._intake.survey.columns.get(name, ())}
+        fields = self._mapping.sources[entity.source].fields
+        types = {field: spec.type for field, spec in fields.items()}
+        return {
+            column: ColumnConverter(
+                spec, types, holds.get(column), self._lookups, self._zone, self._as_of
+            )
+            for column, spec in entity.columns.items()
+        }
+
+    def convert(self, entity: str, records: Page, known: Resolver) -> Converted:
+        """The values of ``records``; one that does not fit is None, and noted with its reason."""
         converted = Converted()
-        spec = self._mapping.entities[entity]
-        for name, column in spec.columns.items():
-            converted.held[name] += self._held(column, record)
-            try:
-                self._refuse_unreadable(column, record, spec.source)
-                value = self._value(column, record, name, known, converted)
-            except ConversionError as error:
-                converted.misfits.append((name, str(error)))
-                value = None
-            if isinstance(value, Partial):
-                converted.misfits += [(name, reason) for reason in value.misfits]
-                converted.derived += [(name, reason) for reason in value.derived]
-                value = value.value
-            if isinstance(value, str) and (entity, name) in self._types:
-                value = _in_its_column(value, self._types[entity, name], name, converted)
-            converted.values[name] = value
+        spec, gathered = self._mapping.entities[entity], self._gathered_of(entity, records)
+        for name, column in self._columns[entity].items():
+            source = column.spec.gather
+            if source:
+                converted.add(name, column.of_cards(gathered[source]))
+            else:
+                converted.add(name, column.of_records(records, known))
         # Last, because it compares two converted columns.
         _refuse_too_early(spec.columns, converted)
         return converted
 
-    def _refuse_unreadable(self, column: ColumnSpec, record: Record, source: str) -> None:
-        """Check that a date or time for a text column is one.
-
-        A channel passes on a value that does not fit its type with a remark after it, which must
-        not end up in a text.
-        """
-        if column.converter.keeps_text:
-            for name in column.fields_used:
-                parse = _PARSERS.get(self._mapping.sources[source].fields[name].type)
-                if parse and record[name].strip():
-                    parse(record[name])
-
-    def _held(self, column: ColumnSpec, record: Record) -> int:
-        """How many values this record has for a column."""
-        if not column.gather:
-            return any(record[name].strip() for name in column.fields_used)
-        details = self._gathered_of(column.gather, record.id)
-        wanted = column.with_.get("value", "")
-        return sum(bool(d[wanted].strip()) if wanted else True for d in details)
+    def _gathered_of(self, entity: str, records: Page) -> dict[str, list[list[Detail]]]:
+        """Source -> the records of it that belong to each of ``records``."""
+        sources = self._mapping.entities[entity].gathered()
+        owners = records.ids() if sources else []
+        for source in sources:
+            if source not in self._gathered:
+                self._gathered[source] = Gathered.read(self._intake, source)
+        return {source: self._gathered[source].of(owners) for source in sources}
 
     def gathered_from(self, source: str) -> Iterator[tuple[Id, Id, bool]]:
         """Of each record of a gathered source: its id, its owner's id, whether it holds nothing.
@@ -108,23 +127,19 @@ class RecordConverter:
             if column.gather == source
         ]
         link = self._mapping.sources[source].links[0].field
-        for record in self._intake.records(source):
-            holds = any(
-                _entry(column, {k: record[f] for k, f in column.with_.items()})
-                for column in gathering
-            )
-            yield record.id, record.id_in(link), not holds
+        for records in self._intake.pages(source):
+            entries = zip(*(_entries(column, records) for column in gathering), strict=True)
+            holds_nothing = (not any(of_cards) for of_cards in entries)
+            yield from zip(records.ids(), records.ids(link), holds_nothing, strict=True)
 
-    def new_value(
-        self, spec: DefaultRule, record: Mapping[str, str], row: Mapping[str, Any]
-    ) -> Partial:
-        """The value that a named rule gives a new row."""
+    def new_value(self, spec: DefaultRule, text: str, row: Mapping[str, Any]) -> Partial:
+        """The value that a named rule gives a new row; ``text`` is that of the field it reads."""
         as_of = convert.as_text(self._as_of)
         if spec.rule == "as_of":
             return Partial(as_of)
         if spec.rule == "from":
             try:
-                given = Given(self._zone, self._as_of, record[spec.source_field], record)
+                given = Given(self._zone, self._as_of, text)
                 return Partial(registry.of(spec.convert).make(given) or as_of)
             except ConversionError as error:
                 return Partial(as_of, derived=(f"{error}: the time of the plan is used",))
@@ -141,51 +156,6 @@ class RecordConverter:
         limit = convert.as_text(self._as_of) if ":" in value else today
         return convert.chronological(value) < convert.chronological(limit)
 
-    def _value(
-        self, column: ColumnSpec, record: Record, name: str, known: Resolver, converted: Converted
-    ) -> Any:
-        if column.lookup:
-            return self._look_up(column, record, name, converted)
-        if column.entity:
-            return _entity(column, record, name, known, converted)
-        return column.converter.make(
-            Given(
-                zone=self._zone,
-                as_of=self._as_of,
-                value="" if column.gather else record[column.source_field],
-                record=record,
-                named=column.with_,
-                choices=column.choices,
-                details=self._details(column, record.id) if column.gather else (),
-            )
-        )
-
-    def _look_up(
-        self, column: ColumnSpec, record: Record, name: str, converted: Converted
-    ) -> str | None:
-        has_value = several = False
-        for step in column.lookup:
-            value = record[step.source_field]
-            if step.through:
-                value = self._joined[step.through, step.take].get(
-                    record.id_in(step.source_field), ""
-                )
-            has_value = has_value or bool(record[step.source_field].strip())
-            keys = self._lookups[f"{step.table}.{step.match}"].get(ids.looked_up(value), ())
-            if len(keys) == 1:  # two rows of one name: neither is chosen
-                return keys[0]
-            several = several or len(keys) > 1
-        if several:
-            converted.misfits.append((name, f"names several rows of {column.lookup[0].table}"))
-        elif has_value:
-            converted.misfits.append((name, f"names no row of {column.lookup[0].table}"))
-        return None
-
-    def _details(self, column: ColumnSpec, owner: Id) -> tuple[Detail, ...]:
-        """The contact details for a card of the record ``owner``."""
-        details = self._gathered_of(column.gather, owner)
-        return tuple({k: d[f] for k, f in column.with_.items()} for d in details)
-
     def _read_joined(self) -> dict[tuple[str, str], dict[Id, str]]:
         """(source, field) -> id -> value, for lookups through another source."""
         steps = {
@@ -195,23 +165,18 @@ class RecordConverter:
             for step in column.lookup
             if step.through
         }
-        return {
-            (source, take): {r.id: r[take] for r in self._intake.records(source)}
-            for source, take in steps
-        }
+        return {(source, take): self._joined(source, take) for source, take in steps}
 
-    def _gathered_of(self, source: str, owner: Id) -> list[Fields]:
-        """The records of ``source`` that belong to ``owner``."""
-        if self._last is None or self._last[:2] != (source, owner):
-            if source not in self._gathered:
-                self._gathered[source] = Gathered.read(self._intake, source)
-            self._last = (source, owner, self._gathered[source].of(owner))
-        return self._last[2]
+    def _joined(self, source: str, take: str) -> dict[Id, str]:
+        return {
+            record_id: value
+            for records in self._intake.pages(source)
+            for record_id, value in zip(records.ids(), records[take], strict=True)
+        }
 
     def release(self) -> None:
         """Give up the gathered records; they are read again if they are asked for again."""
         self._gathered.clear()
-        self._last = None
 
 
 def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]]:
@@ -224,54 +189,25 @@ def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]
     return table
 
 
-def _entry(column: ColumnSpec, detail: Detail) -> object:
-    """The entry that a card takes from one contact-detail record; None if it takes nothing."""
-    entry = column.converter.entry
-    try:
-        return entry(detail) if entry else None
-    except ConversionError:
-        return None
+def _entries(column: ColumnSpec, records: Page) -> Iterator[object]:
+    """The entry that a card takes from each contact-detail record; None if it takes nothing."""
+    entry, names = column.converter.entry, tuple(column.with_)
+    for texts in records.rows([*column.with_.values()]):
+        try:
+            yield entry(dict(zip(names, texts, strict=True))) if entry else None
+        except ConversionError:
+            yield None
 
 
 def _refuse_too_early(columns: Mapping[str, ColumnSpec], converted: Converted) -> None:
     """Note a value as a misfit if it is before the value that it must follow."""
     for name, column in columns.items():
-        value, other = converted.values[name], converted.values.get(column.not_before)
+        if column.not_before not in converted.values:
+            continue
+        values = converted.values[name]
+        both = zip(values, converted.values[column.not_before], strict=True)
         # ISO texts within the years 1890 to 2200 compare as their dates do.
-        if column.not_before and value and other and value < other:
-            converted.misfits.append((name, f"before {column.not_before}"))
-            converted.values[name] = None
-
-
-def _in_its_column(value: str, column: Column, name: str, converted: Converted) -> str | None:
-    """``value`` as its column will hold it; None, with a misfit, if the column cannot."""
-    if column.max_length is not None and len(value) > column.max_length:
-        converted.misfits.append((name, f"longer than {column.max_length} characters"))
-        return None
-    try:
-        return convert.for_type(value, column.type)
-    except ConversionError as error:
-        converted.misfits.append((name, str(error)))
-        return None
-
-
-def _entity(
-    column: ColumnSpec, record: Record, name: str, known: Resolver, converted: Converted
-) -> str | None:
-    if not record[column.source_field].strip():
-        converted.unresolved.add(name)
-        return None
-    key = known[column.entity].get(record.id_in(column.source_field))
-    if key is None:
-        converted.unresolved.add(name)
-        if column.may_miss:
-            converted.misfits.append((name, f"names no row of {column.entity}"))
-    return key
-
-
-_PARSERS: dict[str, Callable[[str], object]] = {
-    "date": convert.iso_date,
-    "time": convert.duration,
-    # Any zone will do: all that is asked is whether the text is a timestamp.
-    "timestamp": lambda raw: convert.timestamp(raw, ZoneInfo("UTC")),
-}
+        early = [n for n, (value, other) in enumerate(both) if value and other and value < other]
+        for number in early:
+            converted.misfits[number].append((name, f"before {column.not_before}"))
+            values[number] = None

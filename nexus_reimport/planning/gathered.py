@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from nexus_reimport.files.spool import Spool
@@ -11,7 +11,7 @@ from nexus_reimport.ids import Id
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import KEY
 
-Fields = Mapping[str, str]  # of one record
+Detail = Mapping[str, str]  # of one record: field -> text
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,22 @@ class Gathered:
         link = intake.mapping.sources[source].links[0].field
         spool: Spool[tuple[str, ...]] = Spool(intake.folder)
         by_owner: dict[Id, list[int]] = defaultdict(list)
-        for record in intake.records(source):
-            by_owner[record.id_in(link)].append(spool.add(tuple(record.values())))
+        for records in intake.pages(source):
+            for owner, values in zip(records.ids(link), records.rows(columns), strict=True):
+                by_owner[owner].append(spool.add(values))
         return cls(columns, spool, dict(by_owner))
 
-    def of(self, owner: Id) -> list[Fields]:
-        """The records of ``owner``, in the order of their own keys.
+    def of(self, owners: Iterable[Id]) -> list[list[Detail]]:
+        """The records of each owner, in the order of their own keys.
 
         The same records always give the same card, whatever the channel.
         """
-        records = [
-            dict(zip(self._columns, self._spool[number], strict=True))
-            for number in self._by_owner.get(owner, ())
+        numbers = [self._by_owner.get(owner, []) for owner in owners]
+        records = self._spool.several([number for several in numbers for number in several])
+        return [
+            sorted(
+                (dict(zip(self._columns, next(records), strict=True)) for _ in several),
+                key=lambda record: record[KEY],
+            )
+            for several in numbers
         ]
-        return sorted(records, key=lambda record: record[KEY])

@@ -1,0 +1,163 @@
+"""The values for one column of Nexus, from some records of FileMaker at a time.
+
+Each different text is converted once: dates, choices and names repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from nexus_reimport import convert, ids
+from nexus_reimport.convert import ConversionError, Partial
+from nexus_reimport.convert.registry import Given
+from nexus_reimport.ids import Id
+from nexus_reimport.intake import Page, Record
+from nexus_reimport.mapping import ColumnSpec
+from nexus_reimport.nexus.catalog import Column
+from nexus_reimport.planning.gathered import Detail
+
+Resolver = Mapping[str, Mapping[Id, str]]  # entity -> FileMaker id -> Nexus id
+
+
+class Outcome(NamedTuple):
+    """What FileMaker's fields give for one column of one record.
+
+    ``value`` is PostgreSQL's text, or a JSON value. ``held`` is how many values FileMaker has; for
+    a card, those of all its records. ``misfits`` are the reasons of values that count as empty,
+    ``derived`` of values that were replaced by others.
+    """
+
+    value: Any
+    held: int
+    misfits: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
+    is_unresolved: bool = False  # its entity was not found
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """The rows of Nexus that fields name, and the sources through which they are found."""
+
+    tables: Mapping[str, Mapping[str, Sequence[str]]]  # table.column -> folded value -> ids of rows
+    joined: Mapping[tuple[str, str], Mapping[Id, str]]  # source and field -> id -> value
+
+    def find(self, column: ColumnSpec, record: Record) -> tuple[str | None, str]:
+        """The id of the row that ``record`` names, or None and what is wrong; "" if nothing is."""
+        has_value = several = False
+        for step in column.lookup:
+            value = record[step.source_field]
+            if step.through:
+                value = self.joined[step.through, step.take].get(
+                    record.id_in(step.source_field), ""
+                )
+            has_value = has_value or bool(record[step.source_field].strip())
+            keys = self.tables[f"{step.table}.{step.match}"].get(ids.looked_up(value), ())
+            if len(keys) == 1:  # two rows of one name: neither is chosen
+                return keys[0], ""
+            several = several or len(keys) > 1
+        if several:
+            return None, f"names several rows of {column.lookup[0].table}"
+        return None, f"names no row of {column.lookup[0].table}" if has_value else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnConverter:
+    """Converts the values for one column, or one key of a JSON column.
+
+    ``types`` are those of its source's fields; ``holds`` is the column of Nexus, None for a key.
+    """
+
+    spec: ColumnSpec
+    types: Mapping[str, str]
+    holds: Column | None
+    lookups: Lookups
+    zone: ZoneInfo
+    as_of: datetime
+
+    def of_records(self, records: Page, known: Resolver) -> list[Outcome]:
+        """The outcome for each record, of fields of its own."""
+        fields = self.spec.fields_used
+        texts = records.rows(fields)
+        outcomes = {
+            one: self._outcome(Record(zip(fields, one, strict=True)), known) for one in set(texts)
+        }
+        return [outcomes[one] for one in texts]
+
+    def of_cards(self, gathered: Sequence[Sequence[Detail]]) -> list[Outcome]:
+        """The outcome for each record's card, of the records that are gathered into it."""
+        return list(map(self._card, gathered))
+
+    def _card(self, gathered: Sequence[Detail]) -> Outcome:
+        named = self.spec.with_
+        details = tuple({k: detail[f] for k, f in named.items()} for detail in gathered)
+        held = sum(bool(d["value"].strip()) if "value" in named else True for d in details)
+        card = self.spec.converter.make(Given(self.zone, self.as_of, named=named, details=details))
+        return self._fitting(card, held)
+
+    def _outcome(self, record: Record, known: Resolver) -> Outcome:
+        held = any(map(str.strip, record.values()))
+        try:
+            self._refuse_unreadable(record)
+            if self.spec.entity:
+                return self._entity(record, held, known[self.spec.entity])
+            if self.spec.lookup:
+                key, misfit = self.lookups.find(self.spec, record)
+                return Outcome(None, held, (misfit,)) if misfit else self._fitting(key, held)
+            return self._fitting(self.spec.converter.make(self._given(record)), held)
+        except ConversionError as error:
+            return Outcome(None, held, (str(error),))
+
+    def _given(self, record: Record) -> Given:
+        spec = self.spec
+        value = record[spec.source_field]
+        return Given(self.zone, self.as_of, value, record, spec.with_, spec.choices)
+
+    def _refuse_unreadable(self, record: Mapping[str, str]) -> None:
+        """Check that a date or time for a text column is one.
+
+        A channel passes on a value that does not fit its type with a remark after it, which must
+        not end up in a text.
+        """
+        if self.spec.converter.keeps_text:
+            for name, text in record.items():
+                parse = _PARSERS.get(self.types[name])
+                if parse and text.strip():
+                    parse(text)
+
+    def _entity(self, record: Record, held: int, known: Mapping[Id, str]) -> Outcome:
+        if not record[self.spec.source_field].strip():
+            return Outcome(None, held, is_unresolved=True)
+        key = known.get(record.id_in(self.spec.source_field))
+        if key is None:
+            misfits = (f"names no row of {self.spec.entity}",) if self.spec.may_miss else ()
+            return Outcome(None, held, misfits, is_unresolved=True)
+        return self._fitting(key, held)
+
+    def _fitting(self, value: Any, held: int) -> Outcome:
+        """``value`` as its column will hold it; None, with a misfit, if the column cannot."""
+        misfits: tuple[str, ...] = ()
+        derived: tuple[str, ...] = ()
+        if isinstance(value, Partial):
+            value, misfits, derived = value.value, value.misfits, value.derived
+        column = self.holds
+        if isinstance(value, str) and column is not None:
+            if column.max_length is not None and len(value) > column.max_length:
+                too_long = f"longer than {column.max_length} characters"
+                return Outcome(None, held, (*misfits, too_long), derived)
+            try:
+                value = convert.for_type(value, column.type)
+            except ConversionError as error:
+                return Outcome(None, held, (*misfits, str(error)), derived)
+        return Outcome(value, held, misfits, derived)
+
+
+_PARSERS: dict[str, Callable[[str], object]] = {
+    "date": convert.iso_date,
+    "time": convert.duration,
+    # Any zone will do: all that is asked is whether the text is a timestamp.
+    "timestamp": lambda raw: convert.timestamp(raw, ZoneInfo("UTC")),
+}
