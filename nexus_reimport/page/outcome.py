@@ -84,6 +84,11 @@ class Outcome:
         """Whether it has taken another run back, to its end."""
         return self.verdict is Verdict.COMPLETE and self.run.kind == "rollback"
 
+    @property
+    def reached_its_end(self) -> bool:
+        """Whether it has come as far as it would have come: nothing has broken it off."""
+        return self.verdict in (Verdict.WAITING, Verdict.COMPLETE, Verdict.STOPPED)
+
 
 def of(settings: Settings, run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
     """What became of ``run``; ``refusals`` is what an approval would be refused for now."""

@@ -193,7 +193,9 @@ def test_two_people_see_the_same_run_and_one_of_them_cancels_it(
     tmp_path: Path,
 ) -> None:
     before, known = shown.state(), len(runs(shown))
-    shown.simulator.latency_ms = 2_000  # the dry run must last until it is cancelled
+    shown.simulator.latency_ms = (
+        30_000  # for each page: the dry run must last until it is cancelled
+    )
     try:
         with started(tmp_path / "other") as other:
             sign_in(browser, page)

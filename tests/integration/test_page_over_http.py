@@ -11,6 +11,7 @@ import subprocess
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -22,8 +23,10 @@ from tornado.web import create_signed_value
 from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.model import Plan, Snapshot
 from nexus_reimport.page import commands, outcome
+from nexus_reimport.page.commands import Command
 from nexus_reimport.record import Verdict, register, signatures
 from nexus_reimport.runner.lab import prepare
 from nexus_reimport.settings import FOLDER_VARIABLE, Settings
@@ -326,6 +329,28 @@ def test_a_run_that_somebody_has_started_elsewhere_is_shown_and_nothing_else_can
         assert page.post(session, "cancel").status_code == 409
     assert started(shown) == before
     assert page.post(session, "cancel").status_code == 409
+
+
+@pytest.mark.parametrize("who", ["Ben", ""])
+def test_a_cancel_that_came_too_late_is_told_as_such(
+    page: Page, session: requests.Session, shown: Clinic, who: str
+) -> None:
+    settings = settings_of(shown)
+    ended = record.every(settings)[-1].events()[-1].at
+    log = (
+        settings.folders.private / settings.name / commands.FOLDER / "99990101T000000Z-dry-run.log"
+    )
+    private.close_folder(log.parent)
+    log.touch()
+    try:
+        commands._write(Command(log, "dry-run", "Ada", ended - timedelta(seconds=9), 0, who))
+        text = said(page, session)
+        by = f" by {who}" if who else ""
+        assert f"Cancel was pressed on this page{by}, too late: the command had come to" in text
+        assert "It was cancelled" not in text
+    finally:
+        log.unlink()
+        log.with_suffix(".json").unlink()
 
 
 # ---------------------------------------------------------------- the sign-off
