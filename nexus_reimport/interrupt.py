@@ -32,13 +32,33 @@ class Interrupted(SystemExit):  # not an Exception, so that no ``except Exceptio
         return f"interrupted by {self.name}"
 
 
+class _Terminal:
+    """Whether it was closed: the shell says so with a signal, and the kernel with another one.
+
+    The second comes while the first is being answered, and would end that too.
+    """
+
+    closed = False
+
+    def heard(self, number: int) -> bool:
+        """Whether a signal was heard before."""
+        again = self.closed
+        self.closed = again or number == signal.SIGHUP
+        return again and number == signal.SIGHUP
+
+
+_TERMINAL = _Terminal()
+
+
 def _raise(number: int, _: FrameType | None) -> None:
-    raise Interrupted(signal.Signals(number).name)
+    if not _TERMINAL.heard(number):
+        raise Interrupted(signal.Signals(number).name)
 
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """While the block runs, each of ``SIGNALS`` raises ``Interrupted`` in it."""
+    """While the block runs, each of ``SIGNALS`` raises ``Interrupted`` in it; SIGHUP only once."""
+    _TERMINAL.closed = False
     with _handled(dict.fromkeys(SIGNALS, _raise)):
         yield
 
@@ -51,8 +71,9 @@ def passed_on() -> Iterator[None]:
     from before are restored, because nbclient leaves its own behind.
     """
 
-    def as_terminate(_: int, __: FrameType | None) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+    def as_terminate(number: int, _: FrameType | None) -> None:
+        if not _TERMINAL.heard(number):
+            os.kill(os.getpid(), signal.SIGTERM)
 
     with _handled({signal.SIGHUP: as_terminate}):
         yield

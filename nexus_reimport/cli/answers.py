@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import typer
-
+from nexus_reimport.cli.output import write
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 
 NOTHING_WRITTEN = "no file was written"
@@ -157,7 +156,7 @@ def _typed(text: str) -> str:
     Raises:
         StopError: there are no more.
     """
-    typer.echo(text, nl=False, err=True)
+    write(text, nl=False, err=True)
     line = sys.stdin.readline()
     if not line:
         raise StopError("a question was not answered", state=NOTHING_WRITTEN, next="run it again")
@@ -166,4 +165,4 @@ def _typed(text: str) -> str:
 
 def tell(text: str) -> None:
     """A line for the person, beside what the command prints."""
-    typer.echo(text, err=True)
+    write(text, err=True)

@@ -33,6 +33,7 @@ from nexus_reimport.cli.output import (
     give,
     give_outcomes,
     progress,
+    write,
 )
 from nexus_reimport.cli.sign import sign
 from nexus_reimport.cli.status import status
@@ -80,7 +81,7 @@ class InOrder(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The commands, and under them what their exit codes mean."""
         super().format_help(ctx, formatter)
-        typer.echo(exit_codes.table())
+        write(exit_codes.table())
 
 
 app = typer.Typer(
@@ -107,7 +108,7 @@ app.command("init")(init)
 
 def _show_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"nexus-reimport {__version__}")
+        write(f"nexus-reimport {__version__}")
         raise typer.Exit
 
 
@@ -264,7 +265,7 @@ def _ask(run: Run, proposal: Proposal) -> str:
     from nexus_reimport.runner import notebook
     from nexus_reimport.stages.approval import SHOWN
 
-    typer.echo(f"{show.summary(run)}\n\nRead {notebook.latest(run, notebook.PREFLIGHT)}", err=True)
+    write(f"{show.summary(run)}\n\nRead {notebook.latest(run, notebook.PREFLIGHT)}", err=True)
     text = f"To execute on {proposal.environment}, type the digest ({SHOWN} characters or more)"
     return str(typer.prompt(text, default="", show_default=False, err=True))
 
@@ -378,8 +379,8 @@ def _fail(
     given: Sequence[str], exit_code: int, error: ReimportError, notes: Sequence[str] = ()
 ) -> int:
     text = "\n\n".join([str(error), *notes])
-    typer.echo(text, err=True)
+    write(text, err=True)
     if "--json" in given:  # who reads JSON reads stdout only
         lines = {name: getattr(error, name) for name in ("what", "where", "state", "next")}
-        typer.echo(json.dumps({"error": text, **lines, "exit_code": exit_code}))
+        write(json.dumps({"error": text, **lines, "exit_code": exit_code}))
     return exit_code

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nexus_reimport.cli.output import AsJson, Environment, give
+from nexus_reimport.cli.output import AsJson, Environment, give, write
 from nexus_reimport.errors import SettingsError, StopError
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def _confirm(candidate: Candidate) -> None:
             where=candidate.database.place,
             next="run the command in a terminal, or add --yes if you are sure",
         )
-    typer.echo(_page(candidate), err=True)
+    write(_page(candidate), err=True)
     text = f"If this is the database of {candidate.environment}, type {candidate.environment}: "
-    typer.echo(text, nl=False, err=True)  # stdout is only for the result
+    write(text, nl=False, err=True)  # stdout is only for the result
     typed = sys.stdin.readline().strip()
     if typed != candidate.environment:
         raise StopError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -45,6 +46,27 @@ class Volume:
 VOLUME = Volume()  # of this process, as its command line says
 
 
+# What writing gives where a terminal was closed, or the program at a pipe's other end has ended.
+_NOBODY_READS = frozenset({errno.EIO, errno.EPIPE})
+
+
+def write(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Write for whoever reads; that nobody reads any more must not become the command's error.
+
+    A run whose terminal was closed still takes its window down and seals its record, and leaves
+    with the code that says what the database holds.
+    """
+    try:
+        typer.echo(text, err=err, nl=nl)
+    except OSError as error:
+        if error.errno not in _NOBODY_READS:
+            raise
+        # From now on into nothing: what is left in the buffer would fail once more at the end.
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, (sys.stderr if err else sys.stdout).fileno())
+        os.close(nothing)
+
+
 class Progress:
     """Lines of progress on stderr, so that stdout holds the result only; below them, a bar."""
 
@@ -57,7 +79,7 @@ class Progress:
             return
         self.now("")
         clock = f"{datetime.now():%H:%M:%S} " if VOLUME.verbose else ""  # noqa: DTZ005 - a person's own
-        typer.echo(f"{clock}{line}", err=True)
+        write(f"{clock}{line}", err=True)
 
     def now(self, text: str) -> bool:
         """Show ``text`` in the last line, in place of what stood there; whether a person sees it.
@@ -68,8 +90,7 @@ class Progress:
             return False
         if text != self._shown:
             columns = shutil.get_terminal_size().columns
-            sys.stderr.write(f"\r\x1b[K{text[: columns - 1]}")
-            sys.stderr.flush()
+            write(f"\r\x1b[K{text[: columns - 1]}", err=True, nl=False)
         self._shown = text
         return True
 
@@ -80,7 +101,7 @@ progress = Progress()
 def give(value: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print the result of a command; nothing where there is none."""
     if shown := json.dumps(value, indent=1, default=str) if as_json else text:
-        typer.echo(shown)
+        write(shown)
 
 
 def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
@@ -94,7 +115,7 @@ def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
     )
     for message in (last.error, last.advice, *(m for o in outcomes for m in (o.window, o.untold))):
         if message:
-            typer.echo(f"\n{message}", err=True)
+            write(f"\n{message}", err=True)
     raise typer.Exit(last.exit_code)
 
 

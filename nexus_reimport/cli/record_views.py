@@ -10,7 +10,7 @@ import typer
 
 from nexus_reimport import record, show
 from nexus_reimport import settings as environments
-from nexus_reimport.cli.output import give
+from nexus_reimport.cli.output import give, write
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import Plan, Report
 from nexus_reimport.record import Run, Verdict, anchor, archive, bag, check, redaction, runs
@@ -134,7 +134,7 @@ def redact(environment: str, run: str, *, yes: bool, as_json: bool) -> None:
         findings = redaction.look(settings, chosen)
         if findings.redacted and not yes:
             listed = "\n".join(f"  {hit}" for hit in findings.redacted)
-            typer.echo(f"This will be redacted in the record of {chosen.id}:\n{listed}", err=True)
+            write(f"This will be redacted in the record of {chosen.id}:\n{listed}", err=True)
             typed = str(typer.prompt(f"Then type {chosen.id}", default="", err=True))
             if typed.strip() != chosen.id:
                 raise StopError(
@@ -163,7 +163,7 @@ def acknowledge_restore(environment: str, why: str, *, yes: bool, as_json: bool)
     runs_now = restored.unknown_runs(environment)
     if not yes:
         listed = "\n".join(f"  {one.run}, number {one.sequence}: {one.verdict}" for one in runs_now)
-        typer.echo(f"The database of {environment} does not know these runs:\n{listed}", err=True)
+        write(f"The database of {environment} does not know these runs:\n{listed}", err=True)
         typed = str(typer.prompt(f"Was it restored? Then type {environment}", default="", err=True))
         if typed.strip() != environment:
             raise StopError(
@@ -247,7 +247,7 @@ def _chosen(environment: str) -> list[Settings]:
 
 
 def _say_left_out(name: str, error: SettingsError) -> None:
-    typer.echo(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
+    write(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
 
 
 def _named_or_latest(settings: Settings, run_id: str) -> Run:

@@ -18,6 +18,7 @@ from nexus_reimport.cli.output import (
     give,
     give_outcomes,
     progress,
+    write,
 )
 from nexus_reimport.errors import SettingsError
 
@@ -135,6 +136,6 @@ def _ask(preview: RollbackPreview, proposal: RollbackProposal) -> str:
     from nexus_reimport import show
     from nexus_reimport.stages.approval import short
 
-    typer.echo(show.rollback_text(preview), err=True)
+    write(show.rollback_text(preview), err=True)
     text = f"To undo run {preview.undoes}, type the digest {short(proposal.digest)}"
     return str(typer.prompt(text, default="", show_default=False, err=True))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nexus_reimport.cli.output import AsJson, give
+from nexus_reimport.cli.output import AsJson, give, write
 from nexus_reimport.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def status(environment: OneOrAll = "", as_json: AsJson = False) -> None:
 
 
 def _left_out(name: str, error: SettingsError) -> None:
-    typer.echo(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
+    write(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
 
 
 def _plain(value: Whereabouts) -> dict[str, object]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import shlex
 import signal
 import socket
 import subprocess
@@ -15,7 +17,7 @@ import pytest
 
 from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
-from nexus_reimport.interrupt import Interrupted, listening
+from nexus_reimport.interrupt import Interrupted, listening, passed_on
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run, Verdict
 from support.clinic import ROLE, Clinic
@@ -79,6 +81,39 @@ def test_an_execution_that_was_interrupted_leaves_the_database_as_it_was(
     assert clinic.state() == before
 
 
+def test_a_terminal_that_is_closed_keeps_no_run_from_its_seal(clinic: Clinic) -> None:
+    """The shell and the kernel each send SIGHUP, and nothing can be written any more."""
+    clinic.simulator.latency_ms = 400
+    before = clinic.state()
+    person, terminal = pty.openpty()
+    words = [sys.executable, "-m", "nexus_reimport.cli", "run", DEV]
+    shell = ["bash", "--norc", "-i", "-c", f"{shlex.join(words)}; true"]
+    with subprocess.Popen(
+        ["setsid", "--ctty", *shell], stdin=terminal, stdout=terminal, stderr=terminal
+    ) as running:
+        os.close(terminal)
+        until(lambda: stage_pid("snapshot"))
+        os.close(person)
+        running.wait(timeout=120)
+    (run,) = record.every(environments.load(DEV))
+    until(lambda: run.is_sealed)
+    assert run.verdict() is Verdict.KILLED
+    assert run.workers() == ()
+    assert clinic.state() == before
+
+
+def test_who_reads_no_more_does_not_end_a_run(clinic: Clinic) -> None:
+    """``nexus-reimport run ENV 2>&1 | head``: progress and result have nowhere to go."""
+    pipe, end = os.pipe()
+    os.close(pipe)
+    words = [sys.executable, "-m", "nexus_reimport.cli", "run", DEV]
+    with subprocess.Popen(words, stdout=end, stderr=end) as running:
+        os.close(end)
+        assert running.wait(timeout=300) == 6  # it waits for its approval
+    (run,) = record.every(environments.load(DEV))
+    assert run.verdict() is Verdict.WAITING
+
+
 def test_an_interrupt_while_a_person_is_asked_leaves_the_run_waiting(clinic: Clinic) -> None:
     def interrupted(run: Run, proposal: Proposal) -> str:
         raise Interrupted("SIGINT")
@@ -113,6 +148,18 @@ def test_a_signal_is_raised_where_we_are_and_the_handlers_are_put_back(name: str
     with pytest.raises(Interrupted, match=f"interrupted by {name}"), listening():
         signal.raise_signal(getattr(signal, name))
     assert {n: signal.getsignal(getattr(signal, n)) for n in SIGNALS} == before
+
+
+def test_a_terminal_that_is_closed_says_so_twice_and_ends_us_once() -> None:
+    with pytest.raises(Interrupted), listening():
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        finally:
+            signal.raise_signal(signal.SIGHUP)
+            with passed_on():
+                signal.raise_signal(signal.SIGHUP)
+            tidied = True
+    assert tidied
 
 
 def test_a_signal_that_was_ignored_stays_ignored() -> None:
