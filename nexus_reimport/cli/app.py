@@ -282,6 +282,8 @@ def main(arguments: list[str] | None = None) -> None:
             code = app(given, prog_name=PROGRAM, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except Interrupted as interrupt:
+        if sys.stderr.isatty():
+            write("", err=True)  # a question, or what a terminal makes of Ctrl-C, ends no line
         sys.exit(_fail(given, 3, _ended(interrupt, given)))
     except ReimportError as error:
         sys.exit(_fail(given, error.exit_code, error, _notes(error)))

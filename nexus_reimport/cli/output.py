@@ -78,7 +78,7 @@ class Progress:
         if VOLUME.quiet:
             return
         self.now("")
-        clock = f"{datetime.now():%H:%M:%S} " if VOLUME.verbose else ""  # noqa: DTZ005 - a person's own
+        clock = f"{datetime.now().astimezone():%H:%M:%S %Z} " if VOLUME.verbose else ""
         write(f"{clock}{line}", err=True)
 
     def now(self, text: str) -> bool:

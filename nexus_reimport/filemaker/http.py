@@ -19,6 +19,7 @@ import requests
 import tenacity
 import urllib3
 
+from nexus_reimport import wording
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.filemaker.usage import Meter
 from nexus_reimport.settings.certificates import distrusted
@@ -202,7 +203,7 @@ class Wire:
             last = failure
         tries = retrying.statistics["attempt_number"]
         raise SourceError(
-            f"{last.what}: {tries} tries",
+            f"{last.what}: {wording.amount(tries, 'try', 'tries')}",
             where=last.where,
             next=last.next,
         )

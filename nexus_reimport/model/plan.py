@@ -90,6 +90,14 @@ class Misfits:
         return self.stays + self.empty + self.derived
 
     @property
+    def not_stored(self) -> int:
+        """Those of a value that is not stored: one that is missing is derived, and counts as none.
+
+        It is what people are told of as values that did not fit, wherever that is said.
+        """
+        return self.stays + self.empty
+
+    @property
     def listed(self) -> str:
         """The first FileMaker ids, and how many more there are."""
         return wording.some(self.sample, self.count)

@@ -84,7 +84,7 @@ def read(
         (
             _idle(busy=busy),
             _settled(settings),
-            _dry_run(run),
+            _dry_run(run, busy=busy),
             *_of_the_approval(run, busy=busy),
             _unwritten(run, seen),
             _servers(servers),
@@ -121,8 +121,10 @@ def _settled(settings: Settings) -> Gate:
     return Gate(claim, State.OPEN)
 
 
-def _dry_run(run: Run | None) -> Gate:
+def _dry_run(run: Run | None, *, busy: bool) -> Gate:
     claim = "a dry run has ended in GO and waits for its approval"
+    if run is None and busy:  # it may be the one at work
+        return Gate(claim, State.CLOSED, "none waits yet", "wait until what is at work has ended")
     if run is None:
         return Gate(claim, State.CLOSED, "none waits", "start a dry run, and read what it says")
     return Gate(claim, State.OPEN)

@@ -172,7 +172,7 @@ def _kind(entity: EntityPlan) -> Kind:
         kept=entity.kept,
         purged=entity.purged,
         left_out={rule: count for rule, count in entity.left_out.items() if count},
-        misfits=sum(m.count for m in entity.misfits),
+        misfits=sum(m.not_stored for m in entity.misfits),
         there_after=entity.rows_after,
     )
 

@@ -29,6 +29,17 @@ def clock(at: datetime, zone: ZoneInfo) -> str:
     return f"{at.astimezone(zone):%H:%M:%S}"
 
 
+def day(at: datetime, zone: ZoneInfo) -> str:
+    """The day, in the clinic's zone."""
+    return f"{at.astimezone(zone):%Y-%m-%d}"
+
+
+def lately(at: datetime, zone: ZoneInfo, now: datetime | None = None) -> str:
+    """The time of the day; with the day and the zone where that is not today."""
+    is_today = day(at, zone) == day(now or datetime.now(UTC), zone)
+    return clock(at, zone) if is_today else moment(at, zone)
+
+
 def moment(at: datetime, zone: ZoneInfo) -> str:
     """Day, time and zone, in the clinic's own: records are in UTC, some hours come twice."""
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M %Z}"
@@ -77,6 +88,8 @@ FILTERS: dict[str, Callable[..., object]] = {
     "number": number,
     "change": change,
     "clock": clock,
+    "day": day,
+    "lately": lately,
     "moment": moment,
     "ago": ago,
     "seconds": seconds,

@@ -81,7 +81,7 @@ def _odd(entities: Iterable[EntityPlan]) -> Iterator[str]:
             if fit.is_over:
                 held = wording.part(fit.misfits, fit.held)
                 yield f"{naming.rows(entity.entity)}: {held} values do not fit {fit.column}"
-    if misfits := sum(m.count for e in entities for m in e.misfits):
+    if misfits := sum(m.not_stored for e in entities for m in e.misfits):
         yield f"{wording.amount(misfits, 'value')} of FileMaker did not fit"
 
 

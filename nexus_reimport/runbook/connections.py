@@ -149,6 +149,7 @@ def filemaker(
         with ThreadPoolExecutor(place.workers) as pool:
             read = pool.map(lambda name: _table(channels, name), others)
             tables |= dict(zip(others, read, strict=True))
+    _tell_once(asked, tables, names)
     silent = {
         name: TableRead(name, mapping.sources[name].table_by(channel), _CHANNELS[channel])
         for channel, of in names.items()
@@ -180,6 +181,23 @@ def _let_in(
             refused = error
             asked[channel] = replace(asked[channel], error=error)
     return asked, tables
+
+
+def _tell_once(
+    asked: dict[Channel, Connection],
+    tables: dict[str, TableRead],
+    names: Mapping[Channel, list[str]],
+) -> None:
+    """What every table of a channel is refused for is the channel's: such as a file that is closed.
+
+    The server itself answers then, and would look connected.
+    """
+    for channel, of in names.items():
+        errors = [tables[name].error for name in of if name in tables]
+        if len(errors) == len(of) > 1 and errors[0] and len(set(map(str, errors))) == 1:
+            asked[channel] = replace(asked[channel], error=errors[0])
+            for name in of:
+                del tables[name]
 
 
 def _unasked(channels: Channels, channel: Channel) -> Connection:

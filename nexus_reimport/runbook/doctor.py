@@ -233,15 +233,13 @@ def _for_restore(needed: tuple[Right, ...], named: tuple[Right, ...]) -> Iterato
 
 def _filemaker(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
     asked, tables = connections.filemaker(settings.filemaker, mapping)
-    yield from (_wrong("FileMaker", e) for e in dict.fromkeys(one.error for one in asked) if e)
+    refused = [e for e in (*(one.error for one in asked), *(t.error for t in tables)) if e]
+    yield from dict.fromkeys(_wrong("FileMaker", error) for error in refused)
     for one in asked:
         if not one.error:
             text = f"{one.name.partition(', ')[2]}: {one.product or 'the files are there'}"
             yield Finding("FileMaker", State.RIGHT, f"{text}, {one.where}")
-    known_errors = {one.error for one in asked}
-    refused = [t.error for t in tables if t.error and t.error not in known_errors]
-    yield from (_wrong("FileMaker", error) for error in refused)
-    if refused or any(one.error for one in asked):
+    if refused:
         return
     with Channels(settings.filemaker, mapping, connections.QUICKLY) as channels:
         snapshot.require_fields(channels, mapping)
@@ -305,7 +303,7 @@ def _way(settings: Settings) -> Iterator[Finding]:
     if settings.dev_environment:
         with suppress(ReimportError):
             dev = environments.load(settings.dev_environment)
-            yield Finding(area, State.RIGHT, f"tried on {dev.name} first")
+            yield Finding(area, State.RIGHT, f"a run needs a COMPLETE one of {dev.name} before it")
             return
         yield Finding(
             area,

@@ -161,6 +161,7 @@ class Preflight(Gated):
             plan=load(Plan),
             earlier=earlier.load(Snapshot) if earlier else None,
             earlier_run=f"{earlier.environment} {earlier.id}" if earlier else "",
+            earlier_folder=earlier.private if earlier else None,
         )
 
     def _earlier(self) -> Run | None:

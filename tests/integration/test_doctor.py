@@ -9,7 +9,7 @@ import pytest
 
 from nexus_reimport import runbook, show
 from nexus_reimport import settings as environments
-from nexus_reimport.runbook import doctor
+from nexus_reimport.runbook import connections, doctor
 from nexus_reimport.runbook.doctor import Finding, State
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.values import FromEnvironment
@@ -129,6 +129,17 @@ def test_a_field_that_is_not_on_its_layout_is_named_before_a_run(clinic: Clinic)
     (found,) = wrong(examined())
     assert found.area == "FileMaker"
     assert "no field nameLast" in found.text
+
+
+def test_a_file_that_is_closed_is_told_once_for_each_channel(clinic: Clinic) -> None:
+    """The server answers, and each of thirteen tables is refused for the same reason."""
+    clinic.edit(DEV, 'database = "WalkClinic"', 'database = "NoSuchFile"')
+    refused = wrong(examined())
+    assert ["channel=odata" in f.text for f in refused] == [False, True]
+    assert all("cannot be opened: 1 try (" in f.text for f in refused)
+    seen = connections.read(environments.load(DEV))
+    assert [one.is_connected for one in seen.filemaker] == [False, False]
+    assert not any(table.error for table in seen.tables)
 
 
 def test_a_refused_login_is_tried_once_for_all_tables_and_channels(clinic: Clinic) -> None:

@@ -206,6 +206,33 @@ def test_numbers_times_and_names_are_written_as_people_read_them() -> None:
     assert words.page_name("data/01_preflight-2.html") == "preflight 2"
 
 
+def test_a_time_that_is_not_of_today_has_its_day() -> None:
+    """A run lasts over midnight, and so does a page that is left open."""
+    zone = ZoneInfo("Australia/Sydney")
+    now = datetime(2026, 4, 4, 14, 5, tzinfo=UTC)  # five past one in Sydney
+    assert words.lately(now, zone, now) == "01:05:00"
+    assert words.lately(now - timedelta(hours=2), zone, now) == "2026-04-04 23:05 AEDT"
+    lines = [log.Line(now - timedelta(hours=n), "apply", "begins", "", None) for n in range(4)]
+    text = rendered("log.html", it=SimpleNamespace(lines=lines, lines_of="x"), zone=zone, front="")
+    assert "01:05:00 apply begins 00:05:00 apply begins 2026-04-04 23:05:00 apply begins" in text
+
+
+def rendered(name: str, **given: object) -> str:
+    """The words of one of the page's templates, filled in."""
+    loader = FileSystemLoader(Path(front.__file__).parent / "templates")
+    templates = Environment(loader=loader, autoescape=True)
+    templates.filters |= words.FILTERS
+    return " ".join(re.sub("<[^>]+>", " ", templates.get_template(name).render(**given)).split())
+
+
+def test_while_a_dry_run_is_at_work_nobody_is_told_to_start_one() -> None:
+    waits, none = gates._dry_run(None, busy=True), gates._dry_run(None, busy=False)
+    assert (waits.next, none.next.partition(",")[0]) == (
+        "wait until what is at work has ended",
+        "start a dry run",
+    )
+
+
 def test_the_policy_of_the_page_allows_own_files_and_nothing_inline() -> None:
     parts = dict(part.strip().split(" ", 1) for part in headers.POLICY.split(";"))
     assert parts["default-src"] == "'none'"
@@ -340,12 +367,7 @@ def test_the_way_back_says_what_becomes_of_what_people_have_written_since(
         form=front.Form(),
         is_busy=False,
     )
-    loader = FileSystemLoader(Path(front.__file__).parent / "templates")
-    templates = Environment(loader=loader, autoescape=True)
-    templates.filters |= words.FILTERS
-    page = templates.get_template("way_back.html").render(
-        it=shown, head=SimpleNamespace(word="DEV"), zone=ZoneInfo("UTC"), front="", xsrf=""
-    )
-    text = " ".join(re.sub("<[^>]+>", " ", page).split())
+    head = SimpleNamespace(word="DEV")
+    text = rendered("way_back.html", it=shown, head=head, zone=ZoneInfo("UTC"), front="", xsrf="")
     assert told in text
     assert "1 document." in text

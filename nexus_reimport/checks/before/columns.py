@@ -13,7 +13,7 @@ from nexus_reimport.model import KEY, Level
 def every_value_fits(before: Before) -> Finding:
     """Every FileMaker value fits the column that it feeds; one that does not counts as empty."""
     misfits = [
-        (e.entity, m, m.stays + m.empty) for e in before.plan.entities.values() for m in e.misfits
+        (e.entity, m, m.not_stored) for e in before.plan.entities.values() for m in e.misfits
     ]
     keys = [f"{entity}.{m.column}: {m.reason} ({count:,})" for entity, m, count in misfits if count]
     extracts = before.snapshot.extracts.values()

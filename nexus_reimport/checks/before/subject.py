@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nexus_reimport.files import columns, rowfile
@@ -28,6 +29,7 @@ class Before(OfIntake):
     plan: Plan
     earlier: Snapshot | None = None  # of the last COMPLETE record, if there is one
     earlier_run: str = ""
+    earlier_folder: Path | None = None  # of its row files, which may be gone
 
     def ledger(self) -> Iterator[tuple[str | None, ...]]:
         """The lines of the ledger: source, entity, outcome, why, FileMaker id, Nexus id."""

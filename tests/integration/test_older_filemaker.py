@@ -1,0 +1,114 @@
+"""A FileMaker file that was restored from a backup is named, and stamps that lie in the future."""
+
+from __future__ import annotations
+
+import shutil
+from copy import deepcopy
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport.checks.before import Before
+from nexus_reimport.checks.before.older import (
+    filemaker_was_not_restored,
+    no_change_of_filemaker_lies_in_the_future,
+    no_table_of_filemaker_has_an_older_newest_change,
+)
+from nexus_reimport.model import Report, Snapshot
+from support.clinic import Clinic
+from support.interlock import refusal, untouched
+
+RESTORED = "filemaker_was_not_restored"
+
+
+def with_newest(snapshot: Snapshot, **newest: str) -> Snapshot:
+    """The snapshot as if the newest changes of some tables were others."""
+    extracts = {
+        name: replace(e, newest=newest.get(name, e.newest)) for name, e in snapshot.extracts.items()
+    }
+    return replace(snapshot, extracts=extracts)
+
+
+def compared(before: Before, then: Snapshot, now: Snapshot) -> Before:
+    """What the checks look at, where ``then`` is the record before and its row files are gone."""
+    intake = replace(before.intake, snapshot=now)
+    return replace(before, intake=intake, earlier=then, earlier_run="sandbox-dev x")
+
+
+def test_a_filemaker_that_was_restored_from_a_backup_stops_the_run(clinic: Clinic) -> None:
+    """People have gone on working in the restored file: it is as large, and its newest is newer."""
+    with clinic.simulator.edit() as tables:
+        notes = tables["API_Notes"].records
+        backup = deepcopy(notes[:2])
+        for note in notes[:2]:
+            note.values |= {"modificationTimestamp": "2025-11-14 10:00:00", "note": "Entered since"}
+    first = clinic.whole()
+    with clinic.simulator.edit() as tables:
+        tables["API_Notes"].records[:2] = backup
+        newer = tables["API_Notes"].records[2]
+        newer.values["modificationTimestamp"] = "2025-11-14 12:00:00"
+    with untouched(clinic, "dev"):
+        text = refusal(clinic.preflight)
+    assert f"{RESTORED}: 1 of " in text
+    assert "(e.g. notes: 2 records as before a change that was read then)" in text
+    # Without the private files only the newest change of each table is known.
+    shutil.rmtree(first.run.private)
+    assert clinic.preflight().run.load(Report, "checks_before").passed
+
+
+def test_the_newest_change_of_the_whole_file_goes_back_and_stops_the_run(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    before = clinic.approved(rehearsed)._before()
+    ahead = {n: "2025-12-01 09:00:00" for n, e in before.snapshot.extracts.items() if e.newest}
+    now = before.snapshot
+    newest = max(e.newest for e in now.extracts.values())
+    stopped = filemaker_was_not_restored(compared(before, with_newest(now, **ahead), now))
+    assert list(stopped.offending) == [
+        f"the whole file: newest change 2025-12-01 09:00:00 then, {newest} now"
+    ]
+    assert "not record by record" in stopped.note
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "offends"),
+    [
+        ("2026-04-05 02:50:00", "2026-04-05 02:10:00", 0),  # the hour that comes twice
+        ("2026-04-05 02:50:00", "2026-04-05 01:49:00", 1),
+        ("2026-04-05 02:50:00", "2026-04-05 02:50:00", 0),
+        ("2026-04-05 02:50:00", "2026-04-06 00:00:00", 0),
+        ("2026-04-05 02:50:00", "", 1),  # the table has no stamp any more
+        ("", "2026-04-05 02:50:00", 0),
+        ("2026-99-99 99:99:99", "2026-04-05 02:50:00", 0),  # no time at all
+    ],
+)
+def test_a_table_whose_newest_change_is_older_is_to_be_looked_at(
+    clinic: Clinic, rehearsed: Path, then: str, now: str, offends: int
+) -> None:
+    before = clinic.approved(rehearsed)._before()
+    of = before.snapshot
+    subject = compared(before, with_newest(of, notes=then), with_newest(of, notes=now))
+    assert len(no_table_of_filemaker_has_an_older_newest_change(subject).offending) == offends
+
+
+def test_a_change_in_the_future_is_named(clinic: Clinic, rehearsed: Path) -> None:
+    before = clinic.approved(rehearsed)._before()
+    of, zone = before.snapshot, before.settings.zone
+
+    def at(minutes: int) -> Before:
+        ended = of.taken_at + timedelta(seconds=of.seconds, minutes=minutes)
+        stamp = f"{ended.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+        return compared(before, of, with_newest(of, notes=stamp))
+
+    assert not no_change_of_filemaker_lies_in_the_future(at(4)).offending
+    (named,) = no_change_of_filemaker_lies_in_the_future(at(6)).offending
+    assert named.startswith("notes: newest change ")
+
+
+def test_the_first_record_is_compared_with_none(clinic: Clinic, rehearsed: Path) -> None:
+    before = clinic.approved(rehearsed)._before()
+    for look in (filemaker_was_not_restored, no_table_of_filemaker_has_an_older_newest_change):
+        assert (look(before).looked_at, list(look(before).offending)) == (1, [])
+        assert "nothing to compare with" in look(before).note
