@@ -64,6 +64,7 @@ class Front:
     failed: Command | None
     cancelled: Command | None
     form: Form
+    asks_who_begins: bool  # a dry run without a name could not be approved from the same account
 
     @property
     def is_busy(self) -> bool:
@@ -181,4 +182,5 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         failed=None if at_work else work.failed_command(settings),
         cancelled=None if at_work else work.cancelled_command(settings),
         form=form or Form(),
+        asks_who_begins=settings.approval.second_person,
     )

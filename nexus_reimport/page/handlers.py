@@ -10,6 +10,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.extension.handler import ExtensionHandlerJinjaMixin, ExtensionHandlerMixin
 from tornado import web
 
+from nexus_reimport import runbook
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import NewerDecision, Proposal
 from nexus_reimport.page import commands, front, identity, signing, way_back, work
@@ -18,7 +19,7 @@ from nexus_reimport.page.desk import Desk
 from nexus_reimport.page.front import Form, Front
 from nexus_reimport.page.headers import StrictHeaders
 from nexus_reimport.page.signing import Signing
-from nexus_reimport.record import statements
+from nexus_reimport.record import Run, statements
 from nexus_reimport.stages.approval import short
 
 PATH = "/settings/data-management"
@@ -151,6 +152,12 @@ class Starts(PageHandler):
         names = ("name", "reason", "phrase", "digest")
         return Confirmation.of({name: self.get_body_argument(name, "") for name in names})
 
+    async def another(self, given: Confirmation, waiting: Run) -> dict[str, str]:
+        """That the one who approves is not the one who began the dry run, where two are needed."""
+        book = await asyncio.to_thread(runbook.reopen, waiting.environment, waiting.id)
+        refused = await asyncio.to_thread(book.refusals, given.name)
+        return {"name": refused[0].what} if refused else {}
+
     async def unfit(self, given: Confirmation) -> dict[str, str]:
         """Field -> why its words cannot stand in a record, by what the newest run has read."""
         words = (given.name, given.reason)
@@ -167,7 +174,8 @@ class DryRun(Starts):
     @web.authenticated
     async def post(self) -> None:
         """Start it."""
-        who = [f"--who={self.user_name}"] if self.user_name else []
+        name = self.user_name or statements.tidy(self.get_body_argument("name", ""))
+        who = [f"--who={name}"] if name else []
         await self.start("dry-run", ["run", self.desk.environment, *who])
         self.back("dry-run")
 
@@ -188,9 +196,9 @@ class Execute(Starts):
             )
         given, digest = self.confirmation(), it.waiting.load(Proposal).digest
         word = self.desk.head("").word
-        if problems := given.problems(word, it.patients_after, short(digest)) or await self.unfit(
-            given
-        ):
+        problems = given.problems(word, it.patients_after, short(digest))
+        problems = problems or await self.unfit(given) or await self.another(given, it.waiting)
+        if problems:
             self.set_status(422)
             await self.show(Form(given, problems))
             return

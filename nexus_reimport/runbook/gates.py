@@ -38,9 +38,11 @@ class Gated(Steps):
         evidence = sign_off.Evidence(reports, rehearsed, journal.proven_at(self.run.events()))
         return sign_off.sheet(self.settings, evidence, signatures.standing(self.settings))
 
-    def refusals(self) -> tuple[Refusal, ...]:
-        """The reasons for which the gate would refuse an approval now."""
-        return approval.refusals(self.gates())
+    def refusals(self, name: str | None = None) -> tuple[Refusal, ...]:
+        """The reasons for which the gate would refuse an approval now, if ``name`` gave it."""
+        consent = None if name is None else approval.Consent(name=name)
+        by_person = approval.second_person(self.settings, self.begun_by(), consent)
+        return tuple(dict.fromkeys(approval.refusals([*self.gates(), *by_person])))
 
     def gates(self) -> tuple[Gate, ...]:
         """What must hold for an approval of this run to pass, each with whether it does now."""

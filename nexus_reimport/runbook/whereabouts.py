@@ -15,7 +15,7 @@ from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import Approval, Plan, Proposal, Refusal, Scope, SignOff
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.postgres import connected
-from nexus_reimport.record import Run, Verdict, signatures
+from nexus_reimport.record import Run, Verdict, lock, signatures
 from nexus_reimport.runbook import book
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
@@ -40,13 +40,14 @@ class Whereabouts:
     window: str  # "" without one
     is_open: bool  # the window, or there is none
     refusals: tuple[Refusal, ...]  # of the run that waits for an approval
+    is_busy: bool  # a command is at work, or somebody steps through the last run by hand
 
     @property
     def next(self) -> str:
         """The one thing to do next."""
         if self.adopted:
             return self.to_adopt
-        if self.last and self.last.standing() is Verdict.RUNNING:
+        if self.is_busy:
             return (
                 f"wait until it has ended; nexus-reimport record show {self.environment} shows it"
             )
@@ -83,7 +84,10 @@ def of(settings: Settings) -> Whereabouts:
     adopted, to_adopt = _adopted(settings)
     listed = record.every(settings)
     last = listed[-1] if listed else None
+    by_hand = last is not None and last.standing() is Verdict.RUNNING
+    is_busy = by_hand or lock.is_taken(settings)  # its run may be about to begin, or to end
     waits = last is not None and last.verdict() is Verdict.WAITING and not last.is_sealed
+    waits = waits and not is_busy
     reopened = book.reopen(settings.name, last.id) if last is not None and waits else None
     now = datetime.now(UTC)
     return Whereabouts(
@@ -98,6 +102,7 @@ def of(settings: Settings) -> Whereabouts:
         window=settings.window.spelled(settings.zone) if settings.window else "",
         is_open=settings.window is None or settings.window.is_open(now, settings.zone),
         refusals=reopened.refusals() if reopened else (),
+        is_busy=is_busy,
     )
 
 

@@ -256,7 +256,8 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
         run = _waiting(settings, consent.digest)
         statements.refuse_unfit(settings, consent.given.name, consent.given.reason, NOTHING_STARTED)
         window.leave(settings)
-        approval.refuse(_refusals(run))
+        # Not in a page: a refusal there ends the run, and leaves that name in its record.
+        approval.refuse(_refusals(run, consent.given.name))
     else:
         kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
         _require_set_up(settings, kind)
@@ -312,9 +313,9 @@ def _waiting(settings: Settings, digest: str) -> Run:
     )
 
 
-def _refusals(run: Run) -> tuple[Refusal, ...]:
-    """The reasons for which the gate would refuse an approval of this run now."""
-    return runbook.reopen(run.environment, run.id).refusals()
+def _refusals(run: Run, name: str | None = None) -> tuple[Refusal, ...]:
+    """The reasons for which the gate would refuse an approval of this run now, by ``name``."""
+    return runbook.reopen(run.environment, run.id).refusals(name)
 
 
 def _asked(run: Run, consent: Consent, say: Say | None) -> str:

@@ -79,7 +79,11 @@ class Preparer:
         if self.name:
             same = name_key(self.name) == name_key(name)
             return f"{self.name} began this run, and cannot approve it too" if same else ""
-        if self.account == account:
+        return self.refuses_all_of(account)
+
+    def refuses_all_of(self, account: str) -> str:
+        """Why nobody who uses this account can be known to be another person; "" if somebody."""
+        if self.account == account and not self.name:
             return f"this run was begun without a name, from the same account ({account})"
         return ""
 
@@ -224,12 +228,16 @@ def second_person(
 ) -> Iterator[Gate]:
     """That somebody else approves than the one who began the run, if the environment asks for it.
 
-    Without a ``consent`` the gate says no more than that: nobody has approved yet.
+    Without a ``consent`` nobody has approved yet: then it is closed for an account alone.
     """
     if not settings.approval.second_person:
         return
     claim = f"somebody else approves than {begun_by.name or begun_by.account}, who began the run"
-    why = "" if consent is None else begun_by.refuses(consent.name, getpass.getuser())
+    account = getpass.getuser()
+    if consent is None:
+        why = begun_by.refuses_all_of(account)
+    else:
+        why = begun_by.refuses(consent.name, account)
     yield Gate(claim, Refusal(why, _SECOND) if why else None)
 
 
@@ -241,6 +249,7 @@ def refuse(reasons: tuple[Refusal, ...]) -> None:
     """
     if not reasons:
         return
+    reasons = tuple(dict.fromkeys(reasons))
     what = reasons[0].what
     if len(reasons) > 1:
         listed = wording.lines([reason.what for reason in reasons])

@@ -195,8 +195,19 @@ def test_the_one_who_began_a_run_does_not_approve_it_where_two_are_asked_for(
     assert "a second person must approve, and no name was given" in refused(book)
     account = getpass.getuser()
     assert f"begun without a name, from the same account ({account})" in refused(book, "B. Person")
-    claims = [gate.claim for gate in book.gates() if not gate.refusal]
-    assert f"somebody else approves than {account}, who began the run" in claims
+    shut = [gate.claim for gate in book.gates() if gate.refusal]
+    assert f"somebody else approves than {account}, who began the run" in shut
+
+
+def test_a_second_person_is_asked_for_before_a_page_is_executed(
+    clinic: Clinic, reopened: Reopened
+) -> None:
+    """A refusal in 02_execute ends the run, and leaves a name in a record that is not sealed."""
+    book = reopened("[approval]\nsecond_person = true")
+    digest, before = book.run.load(Proposal).digest, len(book.run.events())
+    (outcome,) = runner.run([DEV], approve=runner.GivenApproval(digest, "B. Person", "agreed"))
+    assert "begun without a name" in outcome.error
+    assert len(book.run.events()) == before
 
 
 def test_the_self_test_voids_nothing_of_what_the_rehearsal_has_proven(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +28,33 @@ def shown() -> str:
 
 def next_of() -> str:
     return whereabouts.of(environments.load(DEV)).next
+
+
+def test_while_a_command_is_at_work_it_says_so_and_refuses_nothing(clinic: Clinic) -> None:
+    run = clinic.proposed().run
+    with running_elsewhere(clinic):
+        assert next_of().startswith("wait until it has ended")
+        assert f"last run  {run.id}" in shown()
+    assert next_of().startswith("read its 01_preflight")
+
+
+@contextmanager
+def running_elsewhere(clinic: Clinic) -> Iterator[None]:
+    """Another process holds what a command holds while it is at work."""
+    code = f"""
+import sys
+from nexus_reimport import record, settings
+with record.at_work(settings.load("{DEV}")):
+    print("at work", flush=True)
+    sys.stdin.read()
+"""
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline()
+        yield
+        assert other.stdin is not None
+        other.stdin.close()
 
 
 def test_each_point_of_the_way_has_one_thing_to_do_next(clinic: Clinic, rehearsed: Path) -> None:
