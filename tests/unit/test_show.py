@@ -126,15 +126,6 @@ REVIEW   REVIEW  look_here          Nobody minds.  B5 P7          10       2    
 waived   STOP    was_waived         It was.        B3          2,842      86      86  F-3       by A. Person
 passed   STOP    all_is_well        All is well.   A1             10       0"""  # noqa: E501
 
-PAGES = (
-    show.plan(PLAN),
-    show.report(REPORT),
-    show.flow(PLAN),
-    show.completeness(PLAN),
-    show.drift({"notes": "a record was edited"}),
-    show.stage_times([]),
-)
-
 
 def test_the_plan_reads_as_people_approve_it() -> None:
     assert show.plan_text(PLAN) == PLAN_TEXT
@@ -342,7 +333,15 @@ def test_words_stand_to_the_left_and_numbers_to_the_right_whatever_shows_the_pag
 
 
 def test_every_table_has_a_caption_and_every_head_says_what_it_heads() -> None:
-    for page in PAGES:
+    pages = (
+        show.plan(PLAN),
+        show.report(REPORT),
+        show.flow(PLAN),
+        show.completeness(PLAN),
+        show.drift({"notes": "a record was edited"}),
+        show.stage_times([]),
+    )
+    for page in pages:
         html = page._repr_html_()
         for found in tags(html, "table"):
             assert "caption" in found.holds or found.attributes.get("aria-label"), page
