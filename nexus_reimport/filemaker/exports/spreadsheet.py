@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -114,15 +113,17 @@ def _holds_data(sheet: Any) -> bool:
     return any(cell.value is not None for row in workbook.rows(sheet) for cell in row)
 
 
+def _each(rows: Iterator[tuple[Any, ...]], where: str) -> Iterator[tuple[Any, ...]]:
+    """``rows``, guarded as one: to guard each by itself costs as much as to read it."""
+    with _guarded(where):
+        yield from rows
+
+
 def _lines(sheet: Any, formulas: Iterator[tuple[Any, ...]] | None, where: str) -> Iterator[GridRow]:
-    rows = workbook.rows(sheet)
     dressed: dict[int, bool] = {}
-    for number in itertools.count(1):
-        with _guarded(where):
-            row = next(rows, None)
-            beside = next(formulas, ()) if formulas is not None else ()
-        if row is None:
-            return
+    beneath = _each(formulas, where) if formulas is not None else iter(())
+    for number, row in enumerate(_each(workbook.rows(sheet), where), 1):
+        beside = next(beneath, ())
         cells = [_cell(cell, dressed) for cell in row]
         for place, formula in enumerate(beside):
             # A formula that gives an empty text has no value here either, but is of type str.
