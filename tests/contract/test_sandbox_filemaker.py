@@ -443,7 +443,7 @@ def test_several_processes_answer_on_one_port_and_know_each_others_tokens(tmp_pa
         assert asked(f"{base}/layouts", forged).status_code == 401
     finally:
         server.stop()
-    _, alive = psutil.wait_procs(others, timeout=10)
+    _, alive = psutil.wait_procs(others, timeout=60)
     assert alive == []
 
 

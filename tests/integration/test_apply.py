@@ -32,6 +32,7 @@ from nexus_reimport.stages import apply
 from support.applying import apply_with, order_of
 from support.clinic import ROLE, Clinic
 from support.halting import halted, kill_backend, nothing_left
+from support.running import until
 
 STEPS = range(1, apply.STEPS + 1)
 COMMITTED_AT = apply.STEPS
@@ -302,10 +303,11 @@ def test_another_connection_that_writes_meanwhile_waits_and_succeeds(
 
     def meanwhile() -> None:
         thread.start()
+        until(lambda: outcome or clinic.value("SELECT count(*) FROM pg_locks WHERE NOT granted"))
         time.sleep(0.5)
 
     applied = apply_with(book, progress=at_step(5, meanwhile))
-    thread.join(30)
+    thread.join(120)
     assert applied.committed
     assert "error" not in outcome
     assert outcome["waited"] > 0.3

@@ -25,7 +25,7 @@ from support.halting import nothing_left
 
 DEV = "sandbox-dev"
 MIGRATION = "a migration"
-PATIENCE = 25.0  # seconds; without letting go it was as long as the preflight lasts, or for ever
+PATIENCE = 60.0  # seconds; without letting go it was as long as the preflight lasts, or for ever
 OURS = (
     "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
     " WHERE a.application_name = 'nexus_reimport' AND l.granted AND l.mode = 'AccessShareLock'"

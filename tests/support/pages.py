@@ -71,10 +71,10 @@ class Page:
                 stdout=log,
                 stderr=log,
             )
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while True:
             try:
-                requests.get(f"{self.origin}/login", timeout=5)
+                requests.get(f"{self.origin}/login", timeout=60)
                 return
             except requests.ConnectionError:
                 assert self.process.poll() is None, self.log.read_text()
@@ -84,14 +84,14 @@ class Page:
     def stop(self) -> None:
         assert self.process is not None
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
 
     def signed_in(self) -> requests.Session:
         """A session of somebody who has typed the token into the form."""
         session = requests.Session()
-        form = session.get(f"{self.origin}/login", timeout=10)
+        form = session.get(f"{self.origin}/login", timeout=60)
         given = {"_xsrf": session.cookies["_xsrf"], "password": TOKEN}
-        answer = session.post(form.url, given, timeout=30, allow_redirects=False)
+        answer = session.post(form.url, given, timeout=60, allow_redirects=False)
         assert answer.status_code == 302, answer.text
         return session
 

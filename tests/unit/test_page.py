@@ -278,7 +278,7 @@ def test_only_whole_files_of_the_records_own_folder_are_served(
 # ---------------------------------------------------------------- commands
 
 
-def ended(settings: Settings, seconds: float = 30) -> None:
+def ended(settings: Settings, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while commands.at_work(settings):
         assert time.monotonic() < end

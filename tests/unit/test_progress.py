@@ -60,7 +60,7 @@ def test_what_a_thread_tells_is_heard_where_it_was_given_the_listener(heard: Hea
     assert heard == [(1, 2, "notes")]
 
 
-def until(is_so: Callable[[], object], seconds: float = 5.0) -> None:
+def until(is_so: Callable[[], object], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.record import Run, journal, moment
 from nexus_reimport.runner import watch
 from nexus_reimport.runner.watch import watching
+from support.running import until
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_long_stage_shows_its_step_as_a_bar_or_as_a_line_now_and_then(
         run.journal(Event.STARTED, stage="rehearsal")
         with moment.shown(run.private, "rehearsal", progress.nobody):
             progress.tell(3, 7, "apply: insert")
-            time.sleep(1.5)
+            until(lambda: len([bar for bar in screen.bars if bar]) >= 6)
         run.journal(Event.FINISHED, stage="rehearsal")
     bars = [bar for bar in screen.bars if bar]
     assert bars, "it was asked for in any case"
