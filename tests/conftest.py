@@ -58,6 +58,15 @@ if (
     os.environ["TMPDIR"], tempfile.tempdir = str(IN_MEMORY), None
 
 
+# What takes longest, and what is made for several of their tests alone: a browser, a table.
+_FIRST = ("tests/browser/", "tests/crash/", "tests/integration/test_saboteur.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest begin, in one worker: others take their work from the end of its queue."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))
+
+
 def pytest_configure() -> None:
     """Take signals as at a terminal: what is started by ``nohup`` ignores two of them."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

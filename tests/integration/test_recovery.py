@@ -230,6 +230,7 @@ def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
     with pytest.raises(RecordError, match="IN_DOUBT"):
         record.create(environments.load(DEV))
     secrets.write_text(there)
+    nothing_left(clinic)  # a busy server finds out later that its client is gone
     assert runner.settle(DEV).verdict is Verdict.KILLED
 
 
