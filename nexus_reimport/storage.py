@@ -10,6 +10,7 @@ Source: botocore's configuration reference; Amazon S3 API Reference, "Error resp
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from functools import cache
 from typing import Any
 from xml.etree import ElementTree
@@ -36,6 +37,7 @@ from botocore.exceptions import (
 )
 from botocore.handlers import BUILTIN_HANDLERS
 from botocore.loaders import Loader
+from botocore.utils import parse_timestamp
 
 from nexus_reimport import settings
 from nexus_reimport.errors import StorageError, StorageRefused, as_kind
@@ -101,6 +103,7 @@ _OF_STATUS = {
 # S3 declares no entities; one could make the parser grow without end.
 _DECLARATION = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 _ANSWERED = "before-parse.s3.*"
+_USUAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", re.ASCII)
 _NETWORK = "check endpoint and region of [s3], and the network; then run again"
 
 
@@ -186,6 +189,7 @@ def _session(profile: str) -> botocore.session.Session:
     """
     session = botocore.session.Session(profile=profile or None)
     session.register_component("data_loader", _loader())
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
     files = SHARED if profile else dict.fromkeys(SHARED, "/dev/null")
     given = {**files, "profile": profile or None}
     constant = {
@@ -201,6 +205,19 @@ def _session(profile: str) -> botocore.session.Session:
         for elsewhere in ("container-role", "iam-role"):  # of this machine, not of the profile
             resolver.remove(elsewhere)
     return session
+
+
+def moment(text: str) -> datetime:
+    """A time as S3 sends it. botocore tries every form of a date, which took half of a listing.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    # A time that does not exist, such as 24:00, is left to botocore too: it raises.
+    if _USUAL_TIME.fullmatch(text):
+        return datetime.fromisoformat(text)
+    parsed: datetime = parse_timestamp(text)
+    return parsed
 
 
 @cache

@@ -30,6 +30,10 @@ class _Object(list[tuple[str, Any]]):
     """An object's pairs, those of a key that stands twice among them."""
 
 
+class _KeyTwice(Exception):
+    """A key stands twice in an object."""
+
+
 def loads(text: str) -> Any:
     """What ``text`` holds, as a program changes it; every digit of a number is kept.
 
@@ -52,7 +56,10 @@ def same(one: str | None, other: str | None) -> bool:
     if one is None or other is None:
         return False
     try:
-        return canonical(one) == canonical(other)
+        try:
+            return bool(_ONCE.decode(one) == _ONCE.decode(other))
+        except _KeyTwice:
+            return canonical(one) == canonical(other)
     # A text that is no JSON, or nested too deep for the parser, is equal to nothing.
     except (ValueError, RecursionError):
         return False
@@ -66,6 +73,30 @@ def same_documents(one: Any, other: Any) -> bool:
         return _alike(one, other)
     except RecursionError:  # texts can be compared some levels deeper
         return same(dumps(one), dumps(other))
+
+
+def held(text: str) -> Any:
+    """What ``text`` holds, as a value that equals another one only if the database says so.
+
+    Not to be shown, nor to be written: a number is a tuple of its digits. Of a key that stands
+    twice the last one counts, as in ``loads``.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deeply.
+    """
+    return _HELD.decode(text)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise _KeyTwice
+    return values
+
+
+def _digits(text: str) -> tuple[str]:
+    return (text if text.isdecimal() else _spelt_number(text),)
 
 
 def canonical(text: str) -> str:
@@ -115,6 +146,15 @@ _NUMBERS = (int, Decimal)
 
 def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
+
+
+_HELD = json.JSONDecoder(parse_int=_digits, parse_float=_digits, parse_constant=_no_constant)
+_ONCE = json.JSONDecoder(
+    parse_int=_digits,
+    parse_float=_digits,
+    parse_constant=_no_constant,
+    object_pairs_hook=_each_once,
+)
 
 
 def _spelt(value: Any) -> str:

@@ -1,23 +1,25 @@
 """Columns of row files as Arrow holds them: ids are compared without an object of Python for each.
 
 An id of 36 characters takes 40 bytes in a column, and 85 as a text, with as many again in a set.
-A ``Table`` is pyarrow's, a ``Column`` one of its columns; None is a null there.
+A ``Table`` is pyarrow's, a ``Column`` one of its columns; None is a null there. No value of Python
+is given to a function of Arrow: that would load pandas (``rowfile``).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nexus_reimport.files import rowfile
-from nexus_reimport.files.rowfile import Dict, RowFile
+from nexus_reimport.files.rowfile import RowFile
 
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Booleans
     from pyarrow import ChunkedArray as Column
-    from pyarrow import RecordBatch, Table
+    from pyarrow import StringScalar, Table
 
 
 def read(
@@ -61,9 +63,9 @@ def of(values: Iterable[str | None]) -> Column:
     for value in values:
         part.append(value)
         if len(part) == rowfile.BATCH:
-            parts.append(pa.array(part, pa.string()))
+            parts.append(rowfile.array(part))
             part = []
-    return pa.chunked_array([*parts, pa.array(part, pa.string())])
+    return pa.chunked_array([*parts, rowfile.array(part)])
 
 
 def texts(column: Column) -> Iterator[str]:
@@ -74,6 +76,18 @@ def texts(column: Column) -> Iterator[str]:
 def values(column: Column) -> Iterator[str | None]:
     """The values one after the other, a null as None."""
     return (value for chunk in column.chunks for value in chunk.to_pylist())
+
+
+def written(column: Column) -> Column:
+    """The values, a null as ""."""
+    import pyarrow.compute as pc
+
+    return pc.fill_null(column, _text(""))
+
+
+def _text(value: str | None) -> StringScalar:
+    """One value as functions of Arrow take it."""
+    return rowfile.array([value])[0]
 
 
 def nothing(rows: int) -> Column:
@@ -115,31 +129,30 @@ def looked_up(wanted: Column, known: Column, given: Column) -> Column:
     return given.combine_chunks().take(at.combine_chunks()) if len(given) else nothing(len(wanted))
 
 
-def of_several(values: Column, owners: Column) -> Column:
+def of_several(held: Column, owners: Column) -> Column:
     """The values beside which there are different owners."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    pairs = pa.table({"value": values, "owner": owners}).group_by(["value", "owner"]).aggregate([])
-    shared = repeated(pairs.select(["value"]), nulls_are_equal=True)
-    return of(value for (value,) in shared)
+    rows, (same_value, same_owner) = _after_alike(pa.table({"value": held, "owner": owners}))
+    several = rows["value"].filter(pc.and_not(same_value, same_owner))
+    return of(dict.fromkeys(values(several)))
 
 
 def unless(values: Column, gone: Column) -> Column:
     """The values, null where they are empty or among ``gone``."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    off = pc.or_(pc.equal(values, ""), among(values, gone))
-    return pc.if_else(off, pa.scalar(None, pa.string()), values)
+    off = pc.or_(pc.equal(values, _text("")), among(values, gone))
+    return pc.if_else(off, _text(None), values)
 
 
 def where(table: Table, **wanted: Collection[str]) -> Table:
     """The rows whose columns hold one of these values."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     for name, values in wanted.items():
-        several = pa.array(sorted(values), pa.string())
+        several = rowfile.array(sorted(values))
         table = table.filter(pc.is_in(table.column(name), value_set=several))
     return table
 
@@ -148,7 +161,7 @@ def filled(values: Column) -> Column:
     """The values that are not empty."""
     import pyarrow.compute as pc
 
-    return values.filter(pc.greater(pc.binary_length(values), 0))
+    return values.filter(pc.not_equal(values, _text("")))
 
 
 def among(values: Column, known: Column) -> Booleans:
@@ -172,11 +185,18 @@ def missing(table: Table, name: str, known: Column, given: str) -> list[str]:
     return list(texts(table.filter(pc.invert(among(table[name], known)))[given]))
 
 
+def unless_true(values: Column, mask: Booleans) -> Column:
+    """The values beside which there is no true."""
+    import pyarrow.compute as pc
+
+    return values.filter(pc.invert(mask))
+
+
 def empty(table: Table, name: str, given: str) -> list[str]:
     """What ``given`` holds in the rows whose column ``name`` holds nothing."""
     import pyarrow.compute as pc
 
-    return list(texts(table.filter(pc.equal(pc.fill_null(table[name], ""), ""))[given]))
+    return list(texts(table.filter(pc.equal(written(table[name]), _text("")))[given]))
 
 
 def differing(ones: Column, others: Column) -> int:
@@ -188,9 +208,7 @@ def differing(ones: Column, others: Column) -> int:
 
 def unequal(ones: Column, others: Column) -> list[str]:
     """The values that only one of two columns has, or more often than the other, sorted."""
-    import pyarrow.compute as pc
-
-    ones, others = pc.fill_null(ones, ""), pc.fill_null(others, "")
+    ones, others = written(ones), written(others)
     if ones.sort().equals(others.sort()):
         return []
     some, more = Counter(texts(ones)), Counter(texts(others))
@@ -204,47 +222,37 @@ def paired_otherwise(lines: Table, id_map: Table) -> list[str]:
     # Of an id that comes twice the last line counts.
     written, key = (id_map[name].combine_chunks()[::-1] for name in ("filemaker_id", "nexus_id"))
     at = pc.index_in(lines["filemaker_id"], value_set=written)
-    same = pc.fill_null(pc.equal(key.take(at.combine_chunks()), lines["nexus_id"]), False)
-    return list(texts(lines.filter(pc.invert(same))["nexus_id"]))
-
-
-def side_by_side(
-    folder: Path, one: RowFile, other: RowFile, key: str
-) -> Iterator[tuple[RecordBatch, RecordBatch]] | None:
-    """The rows of two files some at a time; None if they are not of the same keys in one order."""
-    if not column(folder, one, key).equals(column(folder, other, key)):
-        return None
-    return zip(rowfile.batches(folder, one), rowfile.batches(folder, other), strict=True)
-
-
-def what_differs(
-    one: RecordBatch, other: RecordBatch, key: str
-) -> Iterator[tuple[str, Dict, Dict]]:
-    """The rows that differ as texts do: the key, and both sides of the columns that do so.
-
-    Of columns alone that both sides have.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    both = [name for name in one.schema.names if name in other.schema.names]
-    names = [name for name in both if not one.column(name).equals(other.column(name))]
-    off = pa.array([False] * one.num_rows)
-    for name in names:
-        was, now = one.column(name), other.column(name)
-        same = pc.fill_null(pc.equal(was, now), False)
-        off = pc.or_(off, pc.invert(pc.or_(same, pc.and_(was.is_null(), now.is_null()))))
-    keys = one.column(key).filter(off).to_pylist()
-    sides = (batch.select(names).filter(off).to_pylist() for batch in (one, other))
-    for row_key, was, now in zip(keys, *sides, strict=True) if names else ():
-        yield row_key or "", was, now
+    paired = same(key.take(at.combine_chunks()), lines["nexus_id"])
+    is_right = pc.and_(paired, lines["nexus_id"].is_valid())
+    return list(texts(lines.filter(pc.invert(is_right))["nexus_id"]))
 
 
 def repeated(table: Table, *, nulls_are_equal: bool) -> set[tuple[str | None, ...]]:
     """What several rows of ``table`` hold alike; a row with a null is alike none, if told so."""
     import pyarrow.compute as pc
 
-    counted = table.group_by(table.column_names).aggregate([([], "count_all")])
-    several = counted.filter(pc.greater(counted["count_all"], 1)).select(table.column_names)
-    rows = zip(*(column.to_pylist() for column in several.columns), strict=True)
-    return {row for row in rows if nulls_are_equal or None not in row}
+    rows, are_same = _after_alike(table)
+    several = rows.filter(reduce(pc.and_, are_same))
+    held = zip(*(column.to_pylist() for column in several.columns), strict=True)
+    return {row for row in held if nulls_are_equal or None not in row}
+
+
+def _after_alike(table: Table) -> tuple[Table, list[Booleans]]:
+    """The rows in the order of their values, and of each column whether it is the row before's.
+
+    The first row is left out. Not by ``group_by``, whose library brings pandas.
+    """
+    import pyarrow.compute as pc
+
+    keys = [(name, "ascending") for name in table.column_names]
+    ordered = table.take(pc.sort_indices(table, sort_keys=keys)).combine_chunks()
+    rows = ordered.slice(1)
+    before = ordered.slice(0, len(rows))
+    return rows, [same(*both) for both in zip(rows.columns, before.columns, strict=True)]
+
+
+def same(ones: Column, others: Column) -> Booleans:
+    """Of each row whether two columns hold the same; a null is the same as a null."""
+    import pyarrow.compute as pc
+
+    return pc.coalesce(pc.equal(ones, others), pc.and_(ones.is_null(), others.is_null()))

@@ -67,8 +67,8 @@ class _Digest:
         return private.sha256(both)
 
 
-def _array(values: Sequence[str | None]) -> StringArray:
-    """``values`` as Arrow keeps them; ``pyarrow.array`` would load pandas, as above."""
+def array(values: Sequence[str | None]) -> StringArray:
+    """``values`` as Arrow keeps them; ``pyarrow.array`` would load pandas, as ``_parts`` says."""
     import numpy as np
     import pyarrow as pa
 
@@ -149,6 +149,12 @@ class Writer:
         if len(self._held[0]) >= BATCH or self._characters > _MOST_HELD:
             self._flush()
 
+    def add_batch(self, batch: RecordBatch) -> None:
+        """Add rows as Arrow holds them, with the same columns."""
+        self._flush()
+        self._rows += batch.num_rows
+        self._put(batch)
+
     def _flush(self) -> None:
         if any(self._held):
             held, self._held = self._held, [[] for _ in self._columns]
@@ -161,8 +167,10 @@ class Writer:
     def _write(self, columns: Sequence[Sequence[str | None]]) -> None:
         import pyarrow as pa
 
-        arrays = list(map(_array, columns))
-        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        arrays = list(map(array, columns))
+        self._put(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+
+    def _put(self, batch: RecordBatch) -> None:
         self._digest.add(batch)
         with private.named(self._path):
             self._parquet.write_batch(batch)

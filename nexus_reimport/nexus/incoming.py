@@ -9,9 +9,8 @@ from pathlib import Path
 
 from psycopg import sql
 
-from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.nexus.postgres import Connection, copy_in, table_name
+from nexus_reimport.nexus.postgres import Connection, copy_in, names, table_name
 from nexus_reimport.nexus.registry import UndoLinks
 from nexus_reimport.nexus.transaction import Transaction
 
@@ -57,16 +56,13 @@ def load_links(transaction: Transaction, link: UndoLinks, folder: Path, file: Ro
         RecordError: the row file has changed since the plan was made.
     """
     connection, place = transaction.connection, links(link.attachment)
-    columns = [sql.Identifier(column) for column in (link.key, *link.columns)]
+    columns = (link.key, *link.columns)
     connection.execute(
         sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-            place, sql.SQL(", ").join(columns), table_name(transaction.schema, link.table)
+            place, names(columns), table_name(transaction.schema, link.table)
         )
     )
-    command = sql.SQL("COPY {} FROM STDIN").format(place)
-    with connection.cursor() as cursor, cursor.copy(command) as copy:
-        for row in rowfile.read(folder, file):
-            copy.write_row(row[: len(columns)])  # a plain key has no content type
+    copy_in(connection, place, folder, file, columns)  # a plain key has no content type
     _analyse(connection, place)
 
 

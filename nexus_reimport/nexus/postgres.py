@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import psycopg
 from psycopg import sql
+from psycopg.abc import Buffer
 from psycopg.types.string import TextLoader
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -28,7 +29,7 @@ from nexus_reimport.errors import (
     TargetError,
     TargetRefused,
 )
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import copytext, rowfile
 from nexus_reimport.nexus import denied, refusal, session
 
 Connection = psycopg.Connection[Any]
@@ -41,6 +42,7 @@ _NOT_LET_IN = (
     psycopg.errors.InvalidPassword,
 )
 _REFUSED = "PostgreSQL refused a statement"
+_MOST_COPIED = 8 << 20  # bytes of rows that are copied out and not yet passed on
 TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 
 
@@ -225,30 +227,53 @@ def copy_out(
 ) -> rowfile.RowFile:
     """The rows of ``query`` as a row file, each value as PostgreSQL prints it."""
     with rowfile.writer(path, columns) as out:
-        for row in copied(connection, query):
-            out.add(row)
+        for lines in _copied(connection, query):
+            out.add_batch(copytext.batch(lines, columns))
     return out.done()
 
 
-def copied(connection: Connection, query: sql.Composed) -> Iterator[tuple[str | None, ...]]:
+def copied(
+    connection: Connection, query: sql.Composed, columns: Sequence[str]
+) -> Iterator[tuple[str | None, ...]]:
     """The rows of ``query``, each value as PostgreSQL prints it, one at a time."""
+    for lines in _copied(connection, query):
+        held = copytext.batch(lines, columns).columns
+        yield from zip(*(column.to_pylist() for column in held), strict=True)
+
+
+def _copied(connection: Connection, query: sql.Composed) -> Iterator[bytes]:
+    """The rows of ``query`` as COPY writes them, some lines at a time."""
     command = sql.SQL("COPY ({}) TO STDOUT").format(query)
     with connection.cursor() as cursor, cursor.copy(command) as copy:
-        yield from copy.rows()
+        lines, size = list[Buffer](), 0
+        for line in copy:
+            lines.append(line)
+            size += len(line)
+            if len(lines) >= rowfile.BATCH or size > _MOST_COPIED:
+                yield b"".join(lines)
+                lines, size = [], 0
+        if lines:
+            yield b"".join(lines)
 
 
 def copy_in(
-    connection: Connection, table: sql.Composable, folder: Path, file: rowfile.RowFile
+    connection: Connection,
+    table: sql.Composable,
+    folder: Path,
+    file: rowfile.RowFile,
+    columns: Sequence[str] = (),
 ) -> int:
     """Load a row file into ``table``, checking its digest; gives the number of rows.
 
-    By COPY, row by row: measured at 231,000 rows per second, executemany at 73,000.
+    ``columns`` are the table's for the first ones of the file, where they have other names.
     """
-    command = sql.SQL("COPY {} ({}) FROM STDIN").format(table, names(file.columns))
+    into = columns or file.columns
+    command = sql.SQL("COPY {} ({}) FROM STDIN").format(table, names(into))
     with connection.cursor() as cursor:
         with cursor.copy(command) as copy:
-            for row in rowfile.read(folder, file):
-                copy.write_row(row)
+            for batch in rowfile.batches(folder, file):
+                values = [column.to_pylist() for column in batch.columns[: len(into)]]
+                copy.write(copytext.lines(values))
         return cursor.rowcount
 
 

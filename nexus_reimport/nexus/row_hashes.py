@@ -101,4 +101,4 @@ def _rows(connection: Connection, table: Hashed) -> Iterator[tuple[str | None, .
     query = sql.SQL('SELECT {} AS key, {}, {} FROM {} ORDER BY {} COLLATE "C"').format(
         key, hashed, filled if table.volatile else sql.SQL("''"), table.place, key
     )
-    return copied(connection, query)
+    return copied(connection, query, COLUMNS[1:])

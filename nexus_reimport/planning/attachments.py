@@ -305,12 +305,11 @@ def _why(linked: str, target: str | None, current: str | None) -> str:
 def kept_files(intake: Intake) -> dict[str, Column]:
     """Attachment -> the keys of all its files, to compare with the census."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     keys = {}
     for name, file in intake.survey.attachment_rows.items():
         held = [column for column in file.columns if column.startswith("file:")]
         table = columns.read(intake.folder, file, held)
         listed = pa.chunked_array([c for column in held for c in table[column].chunks], pa.string())
-        keys[name] = listed.filter(pc.greater(pc.binary_length(listed), 0))
+        keys[name] = columns.filled(listed)
     return keys

@@ -5,7 +5,9 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
+import dateutil.parser
 import pytest
+from botocore.utils import parse_timestamp
 
 from nexus_reimport import storage
 from nexus_reimport.checks import bucket
@@ -119,6 +121,46 @@ def test_an_object_without_an_etag_is_there_and_one_without_a_size_stops(tmp_pat
     assert list(rowfile.read(tmp_path, found.file)) == [("a", "1", "", at)]
     with pytest.raises(StorageError, match="an object without key or size"):
         taken(lambda _: listing("a", size=""), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2025-01-01T00:00:00.000Z",
+        "2025-01-01T23:59:59Z",
+        "2025-01-01T00:00:00.123456Z",
+        "2025-01-01T00:00:00+10:00",
+        "Wed, 01 Jan 2025 00:00:00 GMT",
+        "20250101",
+        "2025-02-29T00:00:00.000Z",
+        "2025-01-01T24:00:00.000Z",
+        "no time",
+    ],
+)
+def test_a_time_is_read_as_botocore_reads_it(text: str) -> None:
+    try:
+        expected = parse_timestamp(text)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"\w"):
+            storage.moment(text)
+    else:
+        assert storage.moment(text) == expected
+        assert storage.moment(text).utcoffset() == expected.utcoffset()
+
+
+def test_the_usual_time_is_not_looked_at_in_every_form(tmp_path: Path) -> None:
+    """That took three quarters of the processor time of a listing."""
+    asked: list[str] = []
+    usual = dateutil.parser.parse
+
+    def slow(text: str, **more: object) -> object:
+        asked.append(text)
+        return usual(text, **more)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(dateutil.parser, "parse", slow)
+        taken(lambda _: listing("a", "b"), tmp_path)
+    assert asked == []
 
 
 def test_markers_of_folders_are_no_files(tmp_path: Path) -> None:

@@ -124,3 +124,27 @@ def test_documents_compare_as_their_texts_do(one: object, other: object) -> None
 def test_documents_compare_as_deep_as_they_can_be_read() -> None:
     deep = "[" * 700 + "1" + "]" * 700
     assert strict_json.same_documents(strict_json.loads(deep), strict_json.loads(deep))
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.sampled_from(["0", "-0", "1", "1.0", "1.00", "1e0", "10e-1", "-1", "1e400"]).map(Decimal)
+    | st.sampled_from(["", "a", "1", "é"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner),
+    max_leaves=5,
+)
+
+
+@given(JSON, JSON)
+def test_values_are_equal_if_their_one_spelling_is(one: object, other: object) -> None:
+    texts = (strict_json.dumps(one), strict_json.dumps(other))
+    equal = strict_json.canonical(texts[0]) == strict_json.canonical(texts[1])
+    assert strict_json.same(*texts) == equal
+    assert (strict_json.held(texts[0]) == strict_json.held(texts[1])) == equal
+
+
+def test_a_key_that_stands_twice_is_compared_with_all_of_its_values() -> None:
+    assert strict_json.same('{"a": 1, "a": 2}', '{"a": 2, "a": 1e0}')
+    assert not strict_json.same('[{"a": 1, "a": 2}]', '[{"a": 3, "a": 2}]')
+    assert strict_json.held('{"a": 1, "a": 2}') == strict_json.held('{"a": 2}')

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.checks.after.subject import After
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import beside, rowfile
 from nexus_reimport.files.rowfile import Dict, by
 from nexus_reimport.model import Level
 from nexus_reimport.planning import attachments
@@ -16,12 +16,8 @@ from nexus_reimport.planning import attachments
 @check(After, Level.STOP, serves=("K1", "K2"), links=True)
 def no_file_was_lost(after: After) -> Finding:
     """Every file that was in S3 before is there, unchanged."""
-    named = after.named
-    lost = sum(
-        now is None or _is_changed(was, now)
-        for key, was, now in _objects(after)
-        if was is not None and key in named
-    )
+    named, objects = after.named, after.once(_objects)
+    lost = sum(key in named for key in (*objects.gone, *objects.changed))
     held = after.census_now.objects
     return Finding(max(1, len(named)), count=lost, note=f"{held:,} objects in the bucket")
 
@@ -29,20 +25,15 @@ def no_file_was_lost(after: After) -> Finding:
 @check(After, Level.REVIEW, serves=("K1", "K2", "K13"), links=True)
 def objects_that_no_row_names_are_as_they_were(after: After) -> Finding:
     """Objects in S3 that no document and no image names are as many as before, and unchanged."""
-    named, counts = after.named, Counter[str]()
-    for key, was, now in _objects(after):
-        if key in named:
-            continue
-        counts["before"] += was is not None
-        counts["now"] += now is not None
-        counts["lost"] += now is None
-        counts["added"] += was is None
-        counts["changed"] += was is not None and now is not None and _is_changed(was, now)
-    kinds = ("lost", "changed", "added")
-    off = [f"{counts[kind]:,} {kind}" for kind in kinds if counts[kind]]
-    note = f"{counts['before']:,} before, {counts['now']:,} now"
+    named, objects = after.named, after.once(_objects)
+    kinds = {"lost": objects.gone, "changed": objects.changed, "added": objects.added}
+    counts = {kind: sum(key not in named for key in keys) for kind, keys in kinds.items()}
+    before = after.census.file.rows - len(named)  # each of them is an object of the census
+    now = before - counts["lost"] + counts["added"]
+    off = [f"{count:,} {kind}" for kind, count in counts.items() if count]
+    note = f"{before:,} before, {now:,} now"
     looked = after.census.objects
-    return Finding(max(1, looked), off, count=sum(counts[kind] for kind in kinds), note=note)
+    return Finding(max(1, looked), off, count=sum(counts.values()), note=note)
 
 
 @check(After, Level.STOP, serves=("K1", "K2"), links=True)
@@ -88,11 +79,28 @@ def no_more_files_are_missing(after: After) -> Finding:
     return Finding(max(1, sum(map(len, wanted))), count=missing)
 
 
-def _objects(after: After) -> Iterator[tuple[str, Dict | None, Dict | None]]:
-    """Each object's key, how it was and how it is; None where it was or is not there."""
-    was = rowfile.read_dicts(after.folder, after.census.file)
-    now = rowfile.read_dicts(after.folder, after.census_now.file)
-    return ((key, then, row) for (key,), then, row in rowfile.paired(was, now, by("key")))
+_TOLD = ("size", "etag", "modified")  # of an object by a listing
+
+
+@dataclass(frozen=True, slots=True)
+class _Objects:
+    """The keys of the objects that are not what they were."""
+
+    gone: tuple[str, ...]
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+def _objects(after: After) -> _Objects:
+    """Every object that was there or is there, once for all checks."""
+    rows = beside.of(after.folder, after.census.file, after.census_now.file, "key")
+    changed = [
+        key
+        for was, now in rows.batches()
+        for key, then, row in beside.what_differs(was, now, "key", _TOLD, always=True)
+        if _is_changed(then, row)
+    ]
+    return _Objects(rows.gone, rows.added, tuple(changed))
 
 
 def _is_changed(was: Dict, now: Dict) -> bool:

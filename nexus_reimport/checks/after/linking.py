@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.after.subject import After, had
-from nexus_reimport.files import columns, rowfile
-from nexus_reimport.files.rowfile import Dict, by
+from nexus_reimport.files import beside, columns, rowfile
 from nexus_reimport.intake import id_pairs
 from nexus_reimport.model import Level
 from nexus_reimport.nexus.readings import Unread
 from nexus_reimport.planning import attachments
+
+if TYPE_CHECKING:
+    from pyarrow import Table
 
 
 def _hang_right(after: After, name: str) -> Finding:
@@ -102,52 +104,43 @@ class _Walked:
 
 
 def _walked(after: After, table: str) -> _Walked:
-    """Every row of a linking table, once for all checks."""
-    now = had(after.linking[table])
-    gone = [c for c in after.survey.linking[table].columns if c not in now.columns]
-    held, wrong, added = 0, [f"{table}: there is no column {column}" for column in gone], []
-    for key, was, is_now, is_first in _linking_rows(after, table):
-        held += was is not None
-        if was is None:
-            added.append(f"{table} {key}")
-            wrong += [] if is_first else [f"{table} {key} is there twice"]
-        elif is_now is None:
-            wrong.append(f"{table} {key} is gone")
-        else:
-            changed = [c for c in was if c not in gone and is_now[c] != was[c]]
-            wrong += [f"{table} {key}: {', '.join(changed)}"] if changed else []
-    return _Walked(held, tuple(wrong), tuple(added))
+    """Every row of a linking table, once for all checks.
+
+    It must be as it was, with the link that the plan gives it.
+    """
+    file, key = after.survey.linking[table], after.survey.linking_keys[table]
+    now, planned = had(after.linking[table]), _planned_links(after, table)
+    gone = [c for c in file.columns if c not in now.columns]
+    rows = beside.of(after.folder, file, now, key)
+    wrong = [f"{table}: there is no column {column}" for column in gone]
+    wrong += [f"{table} {row_key} is gone" for row_key in rows.gone]
+    wrong += [f"{table} {row_key} is there twice" for row_key in rows.again]
+    names = [c for c in file.columns if c in now.columns]
+    for was, is_now in rows.batches():
+        wanted = was
+        for links in planned:
+            wanted = beside.with_values(wanted, key, links)
+        for row_key, then, row in beside.what_differs(wanted, is_now, key, names):
+            changed = [c for c in then if row[c] != then[c]]
+            wrong.append(f"{table} {row_key}: {', '.join(changed)}")
+    added = tuple(f"{table} {row_key}" for row_key in rows.added)
+    return _Walked(file.rows, tuple(wrong), added)
 
 
 def _held_rows(after: After) -> int:
     return sum(file.rows for file in after.survey.linking.values())
 
 
-def _linking_rows(after: After, table: str) -> Iterator[tuple[str, Dict | None, Dict | None, bool]]:
-    """Each row of a linking table: its key, as it must be, as it is, whether its key is new here.
-
-    As it must be: as it was, with the link that the plan gives it.
-    """
-    file, key = after.survey.linking[table], after.survey.linking_keys[table]
-    planned = _planned_links(after, table)
-    was = rowfile.read_dicts(after.folder, file)
-    now = rowfile.read_dicts(after.folder, had(after.linking[table]))
-    last = None
-    for (row_key,), then, row in rowfile.paired(was, now, by(key)):
-        wanted = None if then is None else {**then, **planned.get(row_key, {})}
-        yield row_key, wanted, row, row_key != last
-        last = row_key
-
-
-def _planned_links(after: After, table: str) -> dict[str, Dict]:
-    """Key -> what the plan puts into the columns of its link, for the links that it fixes."""
-    links: dict[str, Dict] = {}
+def _planned_links(after: After, table: str) -> list[Table]:
+    """Of the links that the plan fixes: the key, and what it puts into the columns of the link."""
+    links = []
     for name, plan in after.plan.links.items():
         link = after.mapping.attachments[name].link
-        if plan.table != table:
-            continue
-        for key, target, content_type in rowfile.read(after.folder, plan.file):
-            links[key or ""] = {link.object: target}
+        if plan.table == table:
+            key, linked, content_type = attachments.LINK_COLUMNS
+            columns_of = {key: key, linked: link.object}
             if link.content_type:
-                links[key or ""][link.content_type] = content_type
+                columns_of[content_type] = link.content_type
+            held = columns.read(after.folder, plan.file, tuple(columns_of))
+            links.append(held.rename_columns(list(columns_of.values())))
     return links

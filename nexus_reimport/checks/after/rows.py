@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nexus_reimport import strict_json
 from nexus_reimport.checks import Finding, check, one_by_one
 from nexus_reimport.checks.after.subject import After, had
-from nexus_reimport.files import columns, rowfile
-from nexus_reimport.files.rowfile import Dict, RowFile, by
+from nexus_reimport.files import beside, columns, rowfile
+from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import Entity
 from nexus_reimport.model import Level, Outcome
 from nexus_reimport.nexus.readings import Unread
 
 if TYPE_CHECKING:
-    from pyarrow import RecordBatch, Table
+    from pyarrow import Table
 
 _ROWS = (Outcome.NEW, Outcome.REPLACED, Outcome.KEPT)  # of what is a row afterwards
 
@@ -108,45 +110,17 @@ def every_row_is_as_planned(after: After, entity: str) -> Finding:
     now, plan = after.now[entity], after.plan.entities[entity]
     if isinstance(now, Unread):
         return Finding(1, [now.why])
-    key = after.survey.keys[entity]
+    key, json = after.survey.keys[entity], _json_columns(after, entity)
     gone = [c for c in plan.file.columns if c not in now.columns]
     off = [f"{plan.table}: there is no column {column}" for column in gone]
-    sides = columns.side_by_side(after.folder, plan.file, now, key)
-    if sides is None:
-        looked, keys = _other_rows(after, entity)
-    else:
-        looked, keys = now.rows, list(_changed_rows(after, entity, sides))
-    off += [f"{entity} {row_key}" for row_key in keys]
-    return Finding(max(1, looked), off)
-
-
-def _changed_rows(
-    after: After, entity: str, sides: Iterable[tuple[RecordBatch, RecordBatch]]
-) -> Iterator[str]:
-    """The keys of the rows that are not as planned, where both sides have the same rows."""
-    key, json = after.survey.keys[entity], _json_columns(after, entity)
-    for planned, now in sides:
-        for row_key, wanted, row in columns.what_differs(planned, now, key):
-            if _changed(wanted, row, json, ()):
-                yield row_key
-
-
-def _other_rows(after: After, entity: str) -> tuple[int, list[str]]:
-    """How many rows there are on both sides; the keys of those of one side, or not as planned."""
-    now, plan = had(after.now[entity]), after.plan.entities[entity]
-    key, json = after.survey.keys[entity], _json_columns(after, entity)
-    gone = [c for c in plan.file.columns if c not in now.columns]
-    planned = rowfile.read_dicts(after.folder, plan.file)
-    looked, off = 0, []
-    for (row_key,), wanted, row in rowfile.paired(planned, after.rows(entity), by(key)):
-        looked += 1
-        if wanted is None or row is None or _changed(wanted, row, json, gone):
-            off.append(row_key)
-    return looked, off
-
-
-def _changed(wanted: Dict, row: Dict, json: set[str], gone: Collection[str]) -> bool:
-    return any(_differ(row[c], wanted[c], c in json) for c in wanted if c not in gone)
+    rows = beside.of(after.folder, plan.file, now, key)
+    off += [f"{entity} {row_key}" for row_key in (*rows.gone, *rows.added)]
+    names = [c for c in plan.file.columns if c in now.columns]
+    for wanted, are in rows.batches():
+        for row_key, planned, row in beside.what_differs(wanted, are, key, names):
+            if any(_differ(row[c], planned[c], c in json) for c in planned):
+                off.append(f"{entity} {row_key}")
+    return Finding(max(1, rows.both + len(rows.gone) + len(rows.added)), off)
 
 
 @check(After, Level.STOP, serves=("K7", "K8", "X4"))
@@ -156,49 +130,66 @@ def what_only_nexus_knows_was_carried_over(after: After, entity: str) -> Finding
 
     Values that a person or a named rule has set, listed one by one in the plan, are left aside.
     """
-    looked, off = 0, []
+    off = []
     overrides = after.once(_overrides, after.plan.overrides)
     spec = after.mapping.entities[entity]
     fed = set(spec.fed_columns())
-    by_key = {n.partition(".")[0] for n, c in spec.columns.items() if c.gather or "." in n}
+    by_key = _fed_by_key(spec)
     key, json = after.survey.keys[entity], _json_columns(after, entity)
-    pairs = rowfile.paired(after.intake.rows(entity), after.rows(entity), by(key))
-    for (row_key,), then, row in pairs:
-        if then is None or row is None:
-            continue  # new, or gone: every_row_is_as_planned says whether that is right
-        looked += 1
-        rest = (c for c in then if c not in fed)
-        differ = [c for c in rest if _differ(row.get(c), then[c], c in json)]
-        carried = all((entity, row_key, c) in overrides for c in differ)
-        if not carried or not all(
-            strict_json.same_documents(_unfed(spec, c, row.get(c)), _unfed(spec, c, then[c]))
-            for c in by_key
-        ):
-            off.append(f"{entity} {row_key}")
+    was = after.survey.rows[entity]
+    # A row that is new, or gone: every_row_is_as_planned says whether that is right.
+    rows = beside.of(after.folder, was, had(after.now[entity]), key)
+    names = [c for c in was.columns if c not in fed or c in by_key]
+    for before, now in rows.batches():
+        for row_key, then, row in beside.what_differs(before, now, key, names):
+            differ = [c for c in then if c not in fed and _differ(row[c], then[c], c in json)]
+            carried = all((entity, row_key, c) in overrides for c in differ)
+            if not carried or not all(
+                _unfed(by_key[c], row[c]) == _unfed(by_key[c], then[c]) for c in then if c in by_key
+            ):
+                off.append(f"{entity} {row_key}")
     empty = "no table held a row before the run" if after.was_empty(entity) else ""
-    return Finding(looked, off, empty=empty)
+    return Finding(rows.both, off, empty=empty)
 
 
 def _json_columns(after: After, entity: str) -> set[str]:
     return {c.name for c in after.survey.columns[entity] if c.type in ("json", "jsonb")}
 
 
-def _unfed(spec: Entity, column: str, text: str | None) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Fed:
+    """What of a JSON column FileMaker feeds: keys, and paths to what is deeper in it."""
+
+    keys: frozenset[str]
+    paths: tuple[str, ...]
+
+
+def _fed_by_key(spec: Entity) -> dict[str, _Fed]:
+    """JSON column -> what of it FileMaker feeds, for those that it does not feed whole."""
+    keys, paths = defaultdict[str, set[str]](set), defaultdict[str, list[str]](list)
+    for name, feed in spec.columns.items():
+        column, _, path = name.partition(".")
+        if feed.gather:
+            keys[column].update(key for several in feed.parts.values() for key in several)
+        elif "." in path:
+            paths[column].append(path)
+        elif path:
+            keys[column].add(path)
+    return {c: _Fed(frozenset(keys[c]), tuple(paths[c])) for c in {**keys, **paths}}
+
+
+def _unfed(fed: _Fed, text: str | None) -> Any:
     """What of a JSON column FileMaker does not feed; all of it where it cannot be read."""
     try:
-        document = strict_json.loads(text) if text else {}
+        document = strict_json.held(text) if text else {}
     # Compared as the text that it is: what cannot be parsed must not change either.
     except (ValueError, RecursionError):
         return text
     if not isinstance(document, dict):
         return {}
-    for name, feed in spec.columns.items():
-        base, _, path = name.partition(".")
-        if base == column and feed.gather:
-            dropped = {key for keys in feed.parts.values() for key in keys}
-            document = {k: v for k, v in document.items() if k not in dropped}
-        elif base == column and path:
-            document = _pruned(document, path)
+    document = {key: value for key, value in document.items() if key not in fed.keys}
+    for path in fed.paths:
+        document = _pruned(document, path)
     return document
 
 
