@@ -10,6 +10,7 @@ Source: botocore's configuration reference; Amazon S3 API Reference, "Error resp
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -153,10 +154,16 @@ class NoListing(Exception):
     """An answer with status 200 that is neither a listing nor an error of S3."""
 
 
-def _look_at(response_dict: dict[str, Any], **_: object) -> None:
+def _look_at(
+    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
+) -> None:
     """Stop at the page of a console or a proxy; an error with status 200 gets status 500.
 
-    botocore takes anything that it cannot read for a failure of S3, and tries again.
+    botocore takes anything that it cannot read for a failure of S3, and tries again. The objects
+    are read here, as it takes ten times as long for what nobody asks of them.
+
+    Raises:
+        ValueError: the size or the time of an object is none.
     """
     body = response_dict["body"]
     if response_dict["status_code"] != 200:
@@ -165,11 +172,31 @@ def _look_at(response_dict: dict[str, Any], **_: object) -> None:
         root = None if _DECLARATION.search(body) else ElementTree.fromstring(body)  # noqa: S314
     except ElementTree.ParseError:
         root = None
-    kind = "" if root is None else root.tag.rpartition("}")[2]
+    kind = "" if root is None else _name(root)
     if kind == "Error":
         response_dict["status_code"] = 500
-    elif kind != "ListBucketResult":
+    elif root is None or kind != "ListBucketResult":
         raise NoListing
+    elif objects := [child for child in root if _name(child) == _OBJECT]:
+        customized_response_dict[_OBJECT] = list(map(_object, objects))
+        root[:] = [child for child in root if _name(child) != _OBJECT]
+        response_dict["body"] = ElementTree.tostring(root)
+
+
+def _object(element: ElementTree.Element) -> dict[str, Any]:
+    """What a listing says of an object, as botocore would give it."""
+    given: dict[str, Any] = {}
+    for child in element:
+        name = _name(child)
+        if name in given:
+            raise NoListing
+        if name in _READ_AS:
+            given[name] = _READ_AS[name](child.text or "")
+    return given
+
+
+def _name(element: ElementTree.Element) -> str:
+    return element.tag.rpartition("}")[2]
 
 
 def _credentials(place: settings.S3) -> dict[str, Any]:
@@ -218,6 +245,15 @@ def moment(text: str) -> datetime:
         return datetime.fromisoformat(text)
     parsed: datetime = parse_timestamp(text)
     return parsed
+
+
+_OBJECT = "Contents"
+_READ_AS: dict[str, Callable[[str], Any]] = {
+    "Key": str,
+    "Size": int,
+    "ETag": str,
+    "LastModified": moment,
+}
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
+from urllib.parse import quote
 
 import dateutil.parser
 import pytest
@@ -96,6 +97,8 @@ def test_a_listing_that_does_not_prove_its_end_stops(name: str, tmp_path: Path) 
         "<ListBucketResult>cut off",
         "<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>",
         listing("a", size="many"),
+        listing("a").replace("<Size>", "<Size>2</Size><Size>"),
+        listing("a").replace("2025-01-01T", "2025-31-31T"),
     ],
 )
 def test_an_answer_that_is_no_listing_is_no_empty_bucket(body: str, tmp_path: Path) -> None:
@@ -146,6 +149,16 @@ def test_a_time_is_read_as_botocore_reads_it(text: str) -> None:
     else:
         assert storage.moment(text) == expected
         assert storage.moment(text).utcoffset() == expected.utcoffset()
+
+
+def test_a_key_is_given_as_it_is_stored_though_it_is_sent_encoded(tmp_path: Path) -> None:
+    odd = "scans/a b+c%20é&<\t>.pdf"
+
+    def answer(query: Query) -> str:
+        assert query["encoding-type"] == "url"  # a control character is no XML
+        return listing(quote(odd), "plain", more=f"{WHOLE}<EncodingType>url</EncodingType>")
+
+    assert keys(taken(answer, tmp_path), tmp_path) == ["plain", odd]
 
 
 def test_the_usual_time_is_not_looked_at_in_every_form(tmp_path: Path) -> None:
