@@ -66,6 +66,7 @@ class Kind(StrEnum):
 _KINDS = tuple(Kind)
 _DIGITS = b"\0"  # before the digits of a number that any separators may divide: no word is this
 _APART = b"\0"  # between two texts, so that no six words reach from one into the next
+_LATELY = 1 << 18  # values
 _SEVERAL = 1 << 20  # characters of texts whose words are counted off at once
 
 
@@ -79,8 +80,19 @@ class Identifiers:
         self._known = HashSet()  # words in a row, digits after their sign
         self._days: set[date] = set()  # of birth: there are few
         self._texts = Values()
+        self._lately: set[int] = set()  # numbers of values that were taken
         self._waiting: set[str] = set()  # texts
         self._length = 0  # of these
+
+    def is_new(self, value: str, what: str) -> bool:
+        """Whether a value was not taken lately as ``what``: Nexus holds FileMaker's again."""
+        number = hash((value, what))
+        if number in self._lately:
+            return False
+        if len(self._lately) >= _LATELY:
+            self._lately.clear()
+        self._lately.add(number)
+        return True
 
     def add(self, sequence: bytes, kind: Kind) -> None:
         """Look for words in a row (``words.sequence``); if they are known, as what they are."""
@@ -104,8 +116,10 @@ class Identifiers:
         """Look for a day of birth, however it is written."""
         if day not in self._days:
             self._days.add(day)
+            code = _KINDS.index(Kind.BIRTH_DATE)
             for spelling in spellings_of(day):
-                self.add(words.sequence(spelling), Kind.BIRTH_DATE)
+                several = words.folded(spelling.encode()).split()
+                self._known.add(hashes.number_of(several), code)
 
     def _take_texts(self) -> None:
         if not self._waiting:
@@ -172,9 +186,9 @@ def _telling(parts: Sequence[bytes]) -> hashes.Numbers:
     """The numbers of six words in a row, of which three have three letters or more."""
     import numpy as np
 
-    is_long = (len(part) >= 3 and not part.isdigit() for part in parts)
-    weights = np.fromiter(is_long, np.int64, len(parts))
-    weights -= 100 * np.fromiter((part == _APART for part in parts), np.int64, len(parts))
+    weighed = {part: int(len(part) >= 3 and not part.isdigit()) for part in set(parts)}
+    weighed[_APART] = -100
+    weights = np.fromiter(map(weighed.__getitem__, parts), np.int64, len(parts))
     for length, numbers in hashes.rolled(parts, WINDOW):
         if length == WINDOW:
             return numbers[np.convolve(weights, np.ones(WINDOW, np.int64), "valid") >= 3]
@@ -187,6 +201,8 @@ def _telling(parts: Sequence[bytes]) -> hashes.Numbers:
 def add_name(terms: Identifiers, *parts: str) -> None:
     """One person's name, in its parts: the whole in every order, and each longer part."""
     given = [part.strip() for part in parts if part.strip()]
+    if not terms.is_new("\n".join(given), "name"):
+        return
     for order in {tuple(given), tuple(given[::-1]), (*given[-1:], *given[:-1])}:
         whole = words.sequence(" ".join(order))
         if whole.count(b" ") > 2 and len(whole.replace(b" ", b"")) >= WHOLE_NAME:
@@ -200,6 +216,8 @@ def add_name(terms: Identifiers, *parts: str) -> None:
 
 def add_names(terms: Identifiers, value: str) -> None:
     """One text with a name in it, or several: ``Ms Jane Doe - Doe & Sons Pty Ltd``."""
+    if not terms.is_new(value, "names"):
+        return
     for name in _BETWEEN_NAMES.split(value):
         several = name.split()
         if 1 < len(several) <= 4:
@@ -251,6 +269,8 @@ def spellings_of(day: date) -> Iterator[str]:
 
 def add_number(terms: Identifiers, value: str, kind: Kind) -> None:
     """A phone, or a number of a patient: its digits, and how it is written."""
+    if not terms.is_new(value, kind):
+        return
     digits = re.sub(r"\D", "", value)
     if kind is Kind.PHONE and (international := e164(value)):
         digits = international[1:]
@@ -271,6 +291,8 @@ def add_number(terms: Identifiers, value: str, kind: Kind) -> None:
 
 def add_address(terms: Identifiers, line: str) -> None:
     """One line of an address that is no place's name alone: a number, and two words more."""
+    if not terms.is_new(line, "address"):
+        return
     sequence = words.sequence(line)
     if sequence.count(b" ") >= 4 and re.search(r"\d", line):
         terms.add(sequence, Kind.ADDRESS)
@@ -278,6 +300,8 @@ def add_address(terms: Identifiers, line: str) -> None:
 
 def add_text(terms: Identifiers, value: str) -> None:
     """A text by its shape: the e-mails in it, a phone, and itself where it has six words."""
+    if not terms.is_new(value, "text"):
+        return
     if "@" in value:
         for address in _EMAIL.findall(value):
             _add_spellings(terms, address, Kind.EMAIL)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -285,10 +285,16 @@ def _numbers(mapping: FieldMapping) -> tuple[str, ...]:
 
 
 def _is_name(name: str) -> bool:
-    folded = fold(name.rpartition(".")[2])
+    folded = _folded(name.rpartition(".")[2])
     return "name" in folded and not any(other in folded for other in _OTHER_NAMES)
 
 
 def _is_birth(name: str, column: ColumnSpec | None) -> bool:
-    folded = fold(name.rpartition(".")[2])
+    folded = _folded(name.rpartition(".")[2])
     return folded == "dob" or "birth" in folded or (column is not None and column.convert == _BIRTH)
+
+
+@lru_cache(maxsize=4096)
+def _folded(name: str) -> str:
+    """A name as names compare: it is asked for every value of a JSON column."""
+    return fold(name)
