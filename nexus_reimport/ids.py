@@ -7,10 +7,10 @@ the mapping. All later code uses the value, so there is only one rule by which i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nexus_reimport.text import id_key, name_key
+from nexus_reimport.text import id_key, id_keys, name_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Id:
         return self.written
 
 
-def compared(written: Iterable[str]) -> list[str]:
+def compared(written: Sequence[str]) -> list[str]:
     """Many ids as they compare, where a value for each would be too slow."""
-    return [id_key(one) for one in written]
+    return id_keys(written)
 
 
 def of(written: str) -> Id:

@@ -45,7 +45,7 @@ class Keys:
         before = len(self._hashes)
         compared = ids.compared(keys)
         self._hashes.extend(map(hash, compared))
-        are_numbers = all(map(_is_number, records))
+        are_numbers = _are_numbers(records)
         self._numbers.extend(map(int, records) if are_numbers else map(_number, records))
         if not are_numbers:
             self._names |= {
@@ -126,6 +126,15 @@ class Keys:
 def _is_number(record: str) -> bool:
     """Whether a number of eight bytes can stand for the name of a record."""
     return record.isdecimal() and record.isascii() and len(record) < 19 and record[0] != "0"
+
+
+def _are_numbers(records: Sequence[str]) -> bool:
+    """``_is_number`` for all of them; much faster than to ask it of each."""
+    joined = "".join(records)
+    if not (joined.isdecimal() and joined.isascii()):
+        return False
+    lengths = set(map(len, records))
+    return 0 not in lengths and max(lengths) < 19 and "0" not in {one[0] for one in records}
 
 
 def _number(record: str) -> int:

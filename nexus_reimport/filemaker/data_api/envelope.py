@@ -8,7 +8,8 @@ Numbers are kept as the digits that were sent, never as floats, which would roun
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeGuard
 
 from nexus_reimport.filemaker import Page, codes, jsontext
 from nexus_reimport.filemaker.answer import (
@@ -20,6 +21,8 @@ from nexus_reimport.filemaker.answer import (
     transient,
 )
 from nexus_reimport.filemaker.http import Answer
+
+_FIELDS = itemgetter("fieldData")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -53,18 +56,13 @@ class Envelope(Reply):
     def data(self) -> list[dict[str, Any]]:
         """The records of the answer, as they came."""
         data = self.response.get("data")
-        # By their types: asking each record takes longer than all else that is done with it here.
-        if (
-            not isinstance(data, list)
-            or not set(map(type, data)) <= {dict}
-            or not {type(record.get("fieldData")) for record in data} <= {dict}
-        ):
+        if not _are_records(data):
             raise incomplete_answer("the records (data, and the fieldData of each)", self.where)
         return data
 
     def ids(self, data: list[dict[str, Any]]) -> tuple[str, ...]:
         """FileMaker's own record ids, which show whether a record comes twice."""
-        record_ids = tuple(str(record.get("recordId") or "") for record in data)
+        record_ids = tuple([str(record.get("recordId") or "") for record in data])
         if not all(record_ids):
             raise incomplete_answer("the record ids (recordId)", self.where)
         return record_ids
@@ -84,6 +82,18 @@ class Envelope(Reply):
             what = f"FileMaker sent {rows:,} rows from record {offset:,} of {total:,}"
             raise transient(what, self.where, RUN_AGAIN_LATER, tries=FEW_TRIES)
         return answer
+
+
+def _are_records(data: Any) -> TypeGuard[list[dict[str, Any]]]:
+    # By their types: asking each record takes longer than all else that is done with it here.
+    try:
+        return (
+            isinstance(data, list)
+            and set(map(type, data)) <= {dict}
+            and set(map(type, map(_FIELDS, data))) <= {dict}
+        )
+    except KeyError:
+        return False
 
 
 def opened(answer: Answer, where: str) -> Envelope:
@@ -111,7 +121,7 @@ def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
         offset=offset + skip,
         rows=jsontext.rows_of_text(rows, answer.where),
         record_ids=answer.ids(data),
-        mod_ids=tuple(str(record.get("modId", "")) for record in data),
+        mod_ids=tuple([str(record.get("modId", "")) for record in data]),
         repaired=repaired,
     )
 
