@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nexus_reimport.text import id_key, id_keys, name_key
+from nexus_reimport.text import JOINT, id_key, name_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,11 @@ class Id:
 
 def compared(written: Sequence[str]) -> list[str]:
     """Many ids as they compare, where a value for each would be too slow."""
-    return id_keys(written)
+    joined = "".join(written)
+    if joined.isascii() and "." not in joined and JOINT not in joined:
+        # All that ``id_key`` does to such a text.
+        return list(map(str.strip, map(str.lower, written)))
+    return [id_key(one) for one in written]
 
 
 def of(written: str) -> Id:

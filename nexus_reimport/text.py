@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 JOINT = "+"  # between the parts of a key of several fields: two join tables have no id
 JOINED = "two halves of a character were joined"
@@ -108,14 +108,6 @@ def id_key(value: str) -> str:
         return text.strip()
     parts = (part.strip() for part in text.split(JOINT))
     return JOINT.join(whole[1] if (whole := _WHOLE.fullmatch(part)) else part for part in parts)
-
-
-def id_keys(values: Sequence[str]) -> list[str]:
-    """``id_key`` of each of ``values``; much faster than to ask it of each where all are usual."""
-    joined = "".join(values)
-    if joined.isascii() and "." not in joined and JOINT not in joined:
-        return list(map(str.strip, map(str.lower, values)))
-    return [id_key(value) for value in values]
 
 
 def is_clean(values: Iterable[str]) -> bool:
