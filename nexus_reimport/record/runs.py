@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import json
 import platform
 import secrets
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -49,6 +51,8 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
     names = {"run": new_run.id, "environment": new_run.environment}
     file = environments.folder() / f"{new_run.environment}.toml"
     names["environment_file"] = private.sha256_of(file) if file.is_file() else ""
+    last = chain.last(_place(settings))
+    names["after"] = str(last.sequence if last else 0)
     new_run.journal(Event.OPENED, **names, kind=kind, who=getpass.getuser(), name=name, **where)
     seal.write_json(new_run.folder / "environment.json", settings.public())
     return new_run
@@ -122,7 +126,11 @@ def find(settings: Settings, run_id: str = "") -> Run:
 
 
 def every(settings: Settings) -> list[Run]:
-    """All runs of the environment: sealed ones by their numbers, then those that are open."""
+    """All runs of the environment: sealed ones by their numbers, then those that are open.
+
+    An open one stands before all that were sealed since it was opened: one that ended and could not
+    be sealed is not the last run any more, once another one was.
+    """
     folders = [f for f in chain.records(_place(settings)) if (f / bag.PAYLOAD / JOURNAL).is_file()]
     return [run.of(settings, folder.name) for folder in sorted(folders, key=_order)]
 
@@ -132,10 +140,24 @@ def folders(settings: Settings) -> list[Path]:
     return chain.records(_place(settings))
 
 
-def _order(folder: Path) -> tuple[bool, int, str]:
+def _order(folder: Path) -> tuple[int, bool, str]:
     """No clock: where one was set back, a later run has an earlier name."""
-    link = chain.of(folder)
-    return not bag.is_sealed(folder), link.sequence if link else 0, folder.name
+    if bag.is_sealed(folder):
+        link = chain.of(folder)
+        return link.sequence if link else 0, False, folder.name
+    return _opened_after(folder), True, folder.name
+
+
+def _opened_after(folder: Path) -> int:
+    """The number of the record that was the last one when the open run in ``folder`` was opened.
+
+    One that does not say it, or cannot be read, counts as the latest: somebody should look at it.
+    """
+    try:
+        with (folder / bag.PAYLOAD / JOURNAL).open("rb") as file:
+            return int(json.loads(file.readline())["after"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return sys.maxsize
 
 
 def former(settings: Settings) -> list[tuple[Path, bool]]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nexus_reimport import wording
+from nexus_reimport.record import Verdict
 from nexus_reimport.runbook.whereabouts import Whereabouts
 from nexus_reimport.show.sign_off import counted
+
+# After these nothing is left to do in a run but to close its record.
+_ENDED = (Verdict.COMPLETE, Verdict.STOPPED, Verdict.FAILED, Verdict.KILLED, Verdict.UNDONE)
 
 
 def whereabouts(value: Whereabouts) -> str:
@@ -20,6 +24,9 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     yield "adopted", f"no: {value.adopted}" if value.adopted else "yes"
     last = value.last
     yield "last run", f"{last.id}, {last.kind}, {last.standing()}" if last else "none yet"
+    if last and not last.is_sealed and not value.is_busy and last.verdict() in _ENDED:
+        todo = f"nexus-reimport seal {value.environment} closes it, or says what prevents that"
+        yield "record", f"not sealed: {todo}"
     if value.undecided:
         yield "undecided", wording.some(value.undecided)
     if value.needs_dev:

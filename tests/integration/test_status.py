@@ -38,6 +38,14 @@ def test_while_a_command_is_at_work_it_says_so_and_refuses_nothing(clinic: Clini
     assert next_of().startswith("read its 01_preflight")
 
 
+def test_a_record_that_was_left_open_is_told(clinic: Clinic) -> None:
+    run = record.create(environments.load(DEV))
+    run.journal(Event.FAILED, stage="snapshot", kind="StopError", what="no", exit_code=1)
+    assert f"not sealed: nexus-reimport seal {DEV}" in shown()
+    run.seal()
+    assert "not sealed" not in shown()
+
+
 @contextmanager
 def running_elsewhere(clinic: Clinic) -> Iterator[None]:
     """Another process holds what a command holds while it is at work."""

@@ -225,6 +225,23 @@ def rendered(name: str, **given: object) -> str:
     return " ".join(re.sub("<[^>]+>", " ", templates.get_template(name).render(**given)).split())
 
 
+@pytest.mark.parametrize(
+    ("asks", "user", "is_asked"), [(True, "", True), (True, "A. Person", False), (False, "", False)]
+)
+def test_who_begins_a_dry_run_is_asked_where_somebody_else_approves(
+    asks: bool, user: str, is_asked: bool
+) -> None:
+    """Begun without a name, it could not be approved by anybody on this page."""
+    shown = rendered(
+        "dry_run.html",
+        it=SimpleNamespace(asks_who_begins=asks),
+        head=SimpleNamespace(user=user),
+        front="",
+        xsrf="",
+    )
+    assert ("Your name (somebody else approves)" in shown) is is_asked
+
+
 def test_while_a_dry_run_is_at_work_nobody_is_told_to_start_one() -> None:
     waits, none = gates._dry_run(None, busy=True), gates._dry_run(None, busy=False)
     assert (waits.next, none.next.partition(",")[0]) == (

@@ -329,6 +329,22 @@ def test_a_kill_at_any_instant_leaves_an_open_record_or_a_sealed_one(
     assert after > 20
 
 
+def test_a_run_that_could_not_be_sealed_is_not_the_last_one_for_ever(
+    known: settings.Settings,
+) -> None:
+    """The page and ``status`` showed why it was stopped, whatever was done after it."""
+    first = sealed(known)
+    stopped = record.create(known)
+    stopped.journal(Event.FAILED, stage="plan", kind="StopError", what="no", exit_code=1)
+    (stopped.folder / "note.txt").write_text(known.postgres.password.get_secret_value())
+    later = record.create(known)
+    assert not stopped.is_sealed  # it holds what must not be in a record
+    later.seal()
+    assert record.every(known) == [first, stopped, later]
+    waiting = record.create(known)
+    assert record.every(known) == [first, stopped, later, waiting]
+
+
 def test_a_record_that_lost_its_seal_is_neither_open_nor_sealed_again(
     known: settings.Settings,
 ) -> None:
