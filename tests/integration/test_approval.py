@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nexus_reimport import record, runbook, runner, show
@@ -14,11 +16,12 @@ from nexus_reimport.runner import notebook
 from support.clinic import Clinic
 from support.running import until
 
+pytestmark = pytest.mark.usefixtures("forked_kernels")
 DEV, PROD = "sandbox-dev", "sandbox-prod"
 
 
 def test_a_go_on_prod_says_what_its_approval_is_refused_for_and_stays_good_for_it(
-    clinic: Clinic,
+    clinic: Clinic, rehearsed: Path
 ) -> None:
     clinic.add_prod()
     asked: list[str] = []
@@ -37,7 +40,7 @@ def test_a_go_on_prod_says_what_its_approval_is_refused_for_and_stays_good_for_i
     assert f"{DEV} has no COMPLETE run" in refused.error
     assert run.verdict() is Verdict.WAITING, "a refused approval costs no preflight"
     assert clinic.state("prod") == before
-    clinic.whole(DEV)
+    clinic.whole(DEV, rehearsed)
     (done,) = runner.run([PROD], approve=digest)
     assert (done.run, done.verdict) == (run.id, Verdict.COMPLETE)
 

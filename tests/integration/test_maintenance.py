@@ -27,6 +27,7 @@ from support.commands import command
 from support.halting import halted
 from support.running import digest_of, in_background, kill_kernel, stage_pid, until
 
+pytestmark = pytest.mark.usefixtures("forked_kernels")
 DEV = "sandbox-dev"
 SAYS = "a word that only the hook says"
 
@@ -315,7 +316,7 @@ def test_nobody_takes_down_the_window_that_another_process_is_inside_of(
 
 
 def test_a_killed_kernel_leaves_no_window_up(clinic: Clinic, hooks: Hooks) -> None:
-    digest = digest_of(clinic.preflight())
+    digest = digest_of(clinic.proposed())
     before = clinic.state()
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with clinic.connect() as other, other.transaction():

@@ -146,6 +146,7 @@ def test_a_kernel_killed_in_the_transaction_leaves_the_database_as_it_was(clinic
     assert clinic.state() == before
 
 
+@pytest.mark.usefixtures("forked_kernels")
 def test_a_committed_run_is_finished_later(clinic: Clinic) -> None:
     book = clinic.proposed()
     with pytest.raises(StopError, match="nothing to finish"):
@@ -158,6 +159,7 @@ def test_a_committed_run_is_finished_later(clinic: Clinic) -> None:
     assert (done.run, done.verdict, done.sealed) == (book.run.id, Verdict.COMPLETE, True)
 
 
+@pytest.mark.usefixtures("forked_kernels")
 def test_a_committed_run_that_is_wrong_stays_open_until_a_person_closes_it(clinic: Clinic) -> None:
     book = clinic.proposed()
     book.approve(rehearsed=True)

@@ -147,7 +147,7 @@ def test_prod_relies_on_a_dev_run_only_if_its_verification_has_found_every_kind(
     clinic: Clinic,
 ) -> None:
     clinic.add_prod()
-    book = clinic.preflight()
+    book = clinic.proposed()
     as_tested(book)
     whole = book.run.load(SelfTest)
     missed = replace(whole.trials[0], caught_by=())

@@ -13,7 +13,7 @@ from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import adoption
 from nexus_reimport.stages import restore
 from nexus_sandbox.postgres.server import binaries
-from support.clinic import OWNER, ROLE, Clinic
+from support.clinic import OWNER, ROLE, Clinic, planned
 from support.restoring import administrator, drop_aside, named, swap_in
 from support.rollbacks import DEV, executed
 
@@ -157,7 +157,7 @@ def test_after_the_swap_each_role_may_do_what_it_could_before_and_nothing_else(
         """)
         before = admin.execute(BELONGINGS).fetchall()
     try:
-        book = clinic.preflight()
+        book = planned()
         done = runner.restore_into(book.run.id, named)
         swap_in(clinic, done)
         with administrator(clinic, live) as admin:
@@ -207,7 +207,7 @@ def test_tables_of_another_owner_get_it_back_by_the_printed_statements(
         admin.execute(f"ALTER TABLE general_contacts OWNER TO app_{live}")
         admin.execute(f"GRANT ALL ON general_contacts TO {ROLE}")
     try:
-        book = clinic.preflight()
+        book = planned()
         done = runner.restore_into(book.run.id, named)
         owner = f'ALTER TABLE public.general_contacts OWNER TO "app_{live}";'
         assert restore.Step(named, owner) in done.swap

@@ -32,7 +32,7 @@ from nexus_reimport.stages import undo
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import altered
-from support.clinic import ROLE, Clinic
+from support.clinic import ROLE, Clinic, planned
 from support.clinic import taken_back as taken_back_of
 from support.halting import halted, kill_backend, nothing_left
 from support.rollbacks import DEV, approved, executed
@@ -344,7 +344,7 @@ def test_purging_keeps_the_latest_and_the_preflight_shows_what_there_is(
 
     first = executed(clinic, rehearsed)
     second = clinic.whole()
-    seen, _ = clinic.preflight().survey_and_backup()
+    seen, _ = planned().survey_and_backup()
     assert [u.run for u in seen.undo] == [second.run.id, first.run.id]
     assert f"{first.run.id}" in repr(show.survey(seen))
     gone = runner.purge_undo(DEV, 1)
@@ -524,6 +524,7 @@ def test_a_killed_rollback_leaves_the_database_as_it_was(
     taken_back()
 
 
+@pytest.mark.usefixtures("forked_kernels")
 def test_a_rollback_killed_after_its_commit_is_finished_by_the_next_command(
     clinic: Clinic, rehearsed: Path, tmp_path: Path
 ) -> None:

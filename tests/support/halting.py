@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -18,12 +17,8 @@ import pytest
 
 from support import apply_until
 from support.clinic import Clinic
+from support.forking import PROCESSES
 from support.running import until
-
-# Each is a process of its own, which can be killed, forked from one that has the package loaded:
-# to load it takes longer than most of what is halted.
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["nexus_reimport.runbook.rollback"])
 
 
 class Halted:
@@ -55,7 +50,7 @@ def halted(
     """One step in a process of its own, waiting after ``step`` of its parts."""
     log = marker.with_name(f"{marker.name}.log")
     arguments = (dict(os.environ), log, environment, run, step, marker, what)
-    process = _processes.Process(target=apply_until.main, args=arguments)
+    process = PROCESSES.Process(target=apply_until.main, args=arguments)
     process.start()
     try:
         for _ in range(4800):  # four minutes: it starts slowly on a busy machine
