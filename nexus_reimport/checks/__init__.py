@@ -203,12 +203,12 @@ def twins(name: str) -> frozenset[str]:
     )
 
 
-def refuse_wrong_waivers(waivers: Iterable[Waiver]) -> None:
+def refuse_wrong_waivers(waivers: Iterable[Waiver], state: str = NOTHING_WRITTEN) -> None:
     """Stop if a waiver can never apply; all such waivers are named at once.
 
     Raises:
         SettingsError: no check has that name, the check cannot be waived, or it has two waivers.
-            Nothing was written.
+            ``state`` is left.
     """
     named = [w.check for w in waivers]
     known = {c.name: c for c in REGISTRY}
@@ -229,6 +229,7 @@ def refuse_wrong_waivers(waivers: Iterable[Waiver]) -> None:
         raise SettingsError(
             f"{wording.amount(len(problems), 'waiver')} cannot be used\n{wording.lines(problems)}",
             where="[[waivers]] of the environment's file",
+            state=state,
             next="correct the names, or remove these waivers; the report of 01_preflight"
             " names every check",
         )
@@ -294,13 +295,14 @@ def _effect(declared: Check, waiver: Waiver, offending: int, *, in_force: bool) 
     """What the waiver does for this result, as people read it."""
     of_twin = "" if waiver.check == declared.name else f", given for {waiver.check}"
     terms = f"waived up to {waiver.at_most:,} by {waiver.who} until {waiver.until}{of_twin}"
+    offend = wording.amount(offending, "offends", "offend")
     if not in_force:
-        need = f"{offending:,} offend" if offending else "no longer needed"
+        need = offend if offending else "no longer needed"
         return f"EXPIRED: {terms}: {need}"
     if not offending:
         return f"{terms}: no longer needed"
     if offending > waiver.at_most:
-        return f"NOT ENOUGH: {terms}: {offending:,} offend, {offending - waiver.at_most:,} more"
+        return f"NOT ENOUGH: {terms}: {offend}, {offending - waiver.at_most:,} more"
     return f"{terms}: {waiver.reason}"
 
 

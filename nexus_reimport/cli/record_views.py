@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from nexus_reimport import record, show
+from nexus_reimport import record, show, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.cli.output import give, write
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
@@ -172,7 +172,9 @@ def acknowledge_restore(environment: str, why: str, *, yes: bool, as_json: bool)
                 next=f"find out why the database of {environment} does not know these runs",
             )
     done = restored.acknowledge(environment, runs_now, why)
-    give(asdict(done), f"{len(done.runs)} runs: {done}", as_json=as_json)
+    runs_covered = wording.amount(len(done.runs), "run")
+    text = f"the database was restored from before {runs_covered}; {done.acknowledged}"
+    give(asdict(done), text, as_json=as_json)
 
 
 def _told(checked: Checked) -> str:

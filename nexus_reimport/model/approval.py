@@ -48,12 +48,14 @@ class Outlook:
     """What the end of a preflight must show besides its digest.
 
     ``unproven`` says why the backup and the undo were not proven, "" if they were; ``ending``
-    names waivers that are needed and that end before tomorrow.
+    names waivers that are needed and that end before tomorrow; ``with_name`` is what the command
+    that approves needs besides the digest, "" if nothing.
     """
 
     refusals: tuple[Refusal, ...] = ()
     unproven: str = ""
     ending: tuple[str, ...] = ()
+    with_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -301,7 +301,7 @@ def run_lock(
             connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
 
 
-def wait_for_run_lock(connection: Connection, run: str, patience: float) -> None:
+def wait_for_run_lock(connection: Connection, patience: float) -> None:
     """Return when no writing transaction is open; waits at most ``patience`` seconds.
 
     Raises:
@@ -313,7 +313,8 @@ def wait_for_run_lock(connection: Connection, run: str, patience: float) -> None
             "the run's own session still holds its lock: its COMMIT may be on its way",
             where=f"{holder}; waited {patience:g} s for it",
             state="not known yet",
-            next=f"wait a minute, then settle run {run} again: nexus-reimport settle",
+            next="wait a minute: the server ends that session by itself; then run the same command"
+            " again",
         )
     connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
 

@@ -10,7 +10,14 @@ The verdict is made from the journal, whose every line is on the disk before the
 
 from nexus_reimport.record.lock import at_work
 from nexus_reimport.record.run import Run
-from nexus_reimport.record.runs import create, every, find, open_runs, taken_back
+from nexus_reimport.record.runs import (
+    create,
+    every,
+    find,
+    open_runs,
+    refuse_unfinished,
+    taken_back,
+)
 from nexus_reimport.record.verdict import State, Verdict
 
 __all__ = [
@@ -22,5 +29,6 @@ __all__ = [
     "every",
     "find",
     "open_runs",
+    "refuse_unfinished",
     "taken_back",
 ]

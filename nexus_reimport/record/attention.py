@@ -5,10 +5,20 @@ The first screen of a page, the page of the plan and the page in a browser say i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from nexus_reimport import naming, wording
-from nexus_reimport.model import ColumnChange, EntityPlan, Level, Plan, Report, Result
+from nexus_reimport.model import (
+    ColumnChange,
+    EntityPlan,
+    Level,
+    Outlook,
+    Plan,
+    Proposal,
+    Report,
+    Result,
+    RollbackProposal,
+)
 
 _MANY = 0.1  # of an entity's rows: FileMaker may be a part of itself, or an older copy
 
@@ -90,6 +100,26 @@ def _to_fill_in(plan: Plan) -> Iterator[str]:
     if waiting:
         rows = wording.amount(sum(waiting.values()), "row")
         yield f"{rows} need a value that only a person knows ({naming.counted(waiting)})"
+
+
+def of_verification(
+    used: Mapping[str, str], approved: Proposal | RollbackProposal | None
+) -> list[str]:
+    """That it was verified with something else than what was approved, as after an upgrade.
+
+    ``used`` are the digests with which it was verified, as the journal has them.
+    """
+    words = {"code": "package", "mapping": "mapping"}
+    others = [words[name] for name, digest in used.items() if getattr(approved, name, "") != digest]
+    if approved is None or not others:
+        return []
+    return [f"verified with another {' and '.join(others)} than the one that was approved"]
+
+
+def of_ending(outlook: Outlook | None) -> list[str]:
+    """The waivers that the preflight needed and that end before the verification may."""
+    ends = "this waiver ends today; a verification after midnight would stop"
+    return [f"{ends}: {waiver}" for waiver in (outlook.ending if outlook else ())]
 
 
 def of_checks(report: Report | None) -> list[str]:

@@ -157,9 +157,13 @@ class _Record:
     @property
     def digest(self) -> str:
         """As much of what approval is asked for as a person types; "" where nothing is asked."""
+        return self.asked.digest[: front.DIGEST_SHOWN] if self.asked else ""
+
+    @property
+    def asked(self) -> Proposal | RollbackProposal | None:
+        """What approval is asked for, or was."""
         asked: Proposal | RollbackProposal | None = front.value(Proposal, self.folder)
-        asked = asked or front.value(RollbackProposal, self.folder)
-        return asked.digest[: front.DIGEST_SHOWN] if asked else ""
+        return asked or front.value(RollbackProposal, self.folder)
 
     @property
     def failure(self) -> Entry | None:
@@ -292,7 +296,7 @@ def _written(seen: _Record) -> str:
     if seen.done.rows_written is not None:
         return f"; {wording.amount(seen.done.rows_written, 'row')} had to be written for it"
     deleted, inserted = sum(seen.done.deleted.values()), sum(seen.done.inserted.values())
-    return f"; the transaction deleted {deleted:,} rows and inserted {inserted:,}"
+    return f"; the transaction deleted {wording.amount(deleted, 'row')} and inserted {inserted:,}"
 
 
 def _kept(plan: Plan) -> str:
@@ -331,6 +335,8 @@ def _rows_and_links(rows: Mapping[str, int], links: Mapping[str, int]) -> str:
 def _looks(seen: _Record) -> list[str]:
     """What a person should look at, the largest things first."""
     texts = [r.what for r in seen.outlook.refusals] if seen.outlook and not seen.approval else []
+    texts += attention.of_ending(seen.outlook) if not seen.is_committed else []
+    texts += attention.of_verification(journal.verified_with(seen.entries), seen.asked)
     if seen.plan:
         texts += attention.of_plan(seen.plan)
     if seen.preview:

@@ -345,6 +345,13 @@ def proven_at(entries: Sequence[Entry]) -> datetime:
     return (proofs[-1] if proofs else entries[0]).at
 
 
+def verified_with(entries: Sequence[Entry]) -> Mapping[str, str]:
+    """The digests of package and mapping with which the run was verified; of an older run none."""
+    verified = only(entries, Event.VERIFIED)
+    line = verified[-1].line if verified else {}
+    return {name: str(line[name]) for name in ("code", "mapping") if name in line}
+
+
 def made_void(entries: Sequence[Entry]) -> dict[str, str]:
     """Each value that was ever made void -> the step that did it last."""
     steps: dict[str, str] = {}

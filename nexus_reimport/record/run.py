@@ -89,6 +89,14 @@ class Run:
             if not is_disk_full(refused):  # a full disk must not hide why the stage failed
                 raise
 
+    @property
+    def again(self) -> str:
+        """The command that begins such a run again, as a new one."""
+        if self.undoes:
+            return f"nexus-reimport rollback {self.undoes}"
+        word = "relink" if self.kind == "relink" else "run"
+        return f"nexus-reimport {word} {self.environment}"
+
     # -------------------------------------------------------------- who works on it
 
     @contextmanager

@@ -70,7 +70,13 @@ def _refuse_former(settings: Settings) -> None:
         )
 
 
-def _close_earlier(settings: Settings, undoes: str) -> None:
+def refuse_unfinished(settings: Settings, undoes: str = "") -> None:
+    """Stop while a run is in doubt, or is committed and not verified; ``undoes`` may be the latter.
+
+    Raises:
+        RecordError: one is. Nothing was started.
+        Busy: a process is at work on one that is open.
+    """
     for earlier in open_runs(settings):
         verdict = earlier.verdict()
         earlier.require_idle()
@@ -83,6 +89,13 @@ def _close_earlier(settings: Settings, undoes: str) -> None:
                 state="nothing new was started",
                 next=f"finish it first: nexus-reimport finish {settings.name}",
             )
+
+
+def _close_earlier(settings: Settings, undoes: str) -> None:
+    refuse_unfinished(settings, undoes)
+    for earlier in open_runs(settings):
+        if earlier.id == undoes and earlier.is_committed():
+            continue
         # One that is not clean stays open, for a person to look at: nothing waits for that. One
         # that could not be signed says so itself, in its bag-info.txt.
         with suppress(NotClean, OnlySealed):
@@ -117,12 +130,22 @@ def find(settings: Settings, run_id: str = "") -> Run:
         return named
     candidates = open_runs(settings)
     if len(candidates) != 1:
-        listed = wording.some([r.id for r in candidates]) or "none"
-        raise RecordError(
-            f"{settings.name} has {wording.amount(len(candidates), 'open run')}: {listed}",
-            next="run 01_preflight" if not candidates else "name one of them as run_id",
-        )
+        raise _not_one(settings.name, [r.id for r in candidates])
     return candidates[0]
+
+
+def _not_one(environment: str, open_runs: list[str]) -> RecordError:
+    listing = f"nexus-reimport record list {environment} shows what became of each run"
+    if not open_runs:
+        return RecordError(
+            f"{environment} has no open run",
+            next=f"{listing}; nexus-reimport run {environment} begins a new one",
+        )
+    return RecordError(
+        f"{environment} has {wording.amount(len(open_runs), 'open run')}:"
+        f" {wording.some(open_runs)}",
+        next=f"name one of them: --run, on a page run_id; {listing}",
+    )
 
 
 def every(settings: Settings) -> list[Run]:

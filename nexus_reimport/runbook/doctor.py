@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from nexus_reimport import application, storage
+from nexus_reimport import application, checks, storage, wording
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ApplicationError, ReimportError, StorageError, unforeseen
@@ -28,12 +28,13 @@ from nexus_reimport.nexus import deployment, pg_tools, rights
 from nexus_reimport.nexus.postgres import Connection, connected, scalar
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.runbook import connections
-from nexus_reimport.runbook.opening import every_right, lacking_of
+from nexus_reimport.runbook.opening import every_right, lacking_of, today
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import census, sample, sign_off, snapshot
 
 TASKS = (Task.RUN, Task.FINISH, Task.ROLLBACK)  # a right that one of them lacks stops it
 DRIFT = 5.0  # seconds that the clocks may differ; S3 itself refuses from 15 minutes on
+_READ = "tables can be read, and have"
 ROOM = 3  # times the database's size: the dump, the CSVs and the row files of one run
 
 
@@ -76,6 +77,7 @@ def examine(settings: Settings) -> Examination:
     mapping = mappings.load_for(settings, environments.folder())
     asking: list[tuple[str, Examiner]] = [
         ("this machine", lambda: _machine(settings)),
+        (_FILE, lambda: _waivers(settings)),
         ("PostgreSQL", lambda: _postgres(settings, mapping)),
         ("FileMaker", lambda: _filemaker(settings, mapping)),
         ("S3", lambda: _s3(settings)),
@@ -102,6 +104,28 @@ def _findings(area: str, examiner: Examiner) -> list[Finding]:
 def _wrong(area: str, error: ReimportError) -> Finding:
     where = f" ({error.where})" if error.where else ""
     return Finding(area, State.WRONG, f"{error.what}{where}", error.next)
+
+
+# ---------------------------------------------------------------- the environment's file
+
+_FILE = "the environment's file"
+
+
+def _waivers(settings: Settings) -> Iterator[Finding]:
+    """Its waivers: whether each can apply, and which have ended."""
+    checks.refuse_wrong_waivers(settings.waivers)
+    over = [f"{w.check} (until {w.until})" for w in settings.waivers if w.until < today(settings)]
+    if over:
+        yield Finding(
+            _FILE,
+            State.REMARK,
+            f"{wording.amount(len(over), 'waiver has', 'waivers have')} ended:"
+            f" {wording.some(over)}",
+            "give each a new date, if it still holds; else remove it",
+        )
+    elif settings.waivers:
+        count = wording.amount(len(settings.waivers), "waiver")
+        yield Finding(_FILE, State.RIGHT, f"{count}: each names a check that can be waived")
 
 
 # ---------------------------------------------------------------- this machine
@@ -246,7 +270,8 @@ def _filemaker(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
     yield Finding(
         "FileMaker",
         State.RIGHT,
-        f"{len(tables)} tables can be read, and have every field that the mapping needs",
+        f"{wording.amount(len(tables), 'table can be read, and has', _READ)} every field that the"
+        " mapping needs",
     )
 
 

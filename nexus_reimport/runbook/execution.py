@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexus_reimport import forms, naming, progress
+from nexus_reimport import forms, naming, progress, wording
 from nexus_reimport.filemaker import Source
 from nexus_reimport.model import (
     Applied,
@@ -46,7 +46,7 @@ class Execution(Gated):
             return "the file was replaced or edited"
         now = source.count(extract.table)
         if now != extract.rows:
-            return f"{extract.rows:,} records then, {now:,} now"
+            return f"{wording.amount(extract.rows, 'record')} then, {now:,} now"
         modified = self.mapping.sources[extract.source].modified
         field = next((f.found_as for f in extract.fields if f.name == modified), "")
         newest = source.newest(extract.table, field) if field else ""
@@ -93,7 +93,6 @@ class Execution(Gated):
         return self.execute(
             "applied",
             "apply",
-            "02_execute",
             lambda: apply.apply(
                 self.settings.postgres,
                 request,

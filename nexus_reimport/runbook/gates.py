@@ -59,8 +59,10 @@ class Gated(Steps):
         try:
             dev_run = self._relied_on()
         except ReimportError as error:
-            claim = f"{self.settings.dev_environment} can stand for dev"
-            return (Gate(claim, Refusal(error.what, error.next)),)
+            dev = self.settings.dev_environment
+            # Of a server that does not answer, the error does not say whose it is.
+            what = error.what if dev in error.what else f"{dev}: {error.what}"
+            return (Gate(f"{dev} can stand for dev", Refusal(what, error.next)),)
         return approval.gates(self.settings, proposal, self.mapping.digest, dev_run)
 
     def begun_by(self) -> Preparer:

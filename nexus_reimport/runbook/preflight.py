@@ -226,6 +226,7 @@ class Preflight(Gated):
             refusals=self.refusals(),
             unproven=rehearsed.why_inside if rehearsed.ground is Ground.INSIDE else "",
             ending=tuple(self._ending()),
+            with_name=approval.with_name(self.settings),
         )
         self.run.save(value)
         self.run.save(self.sheet())

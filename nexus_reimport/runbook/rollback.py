@@ -102,7 +102,12 @@ def preview(
 
     Newer rows are written to the private folder for the moment. If this preview is killed, the next
     one deletes them.
+
+    Raises:
+        RecordError: another run is unfinished, so that no rollback would begin.
     """
+    if run:  # a digest that would be refused is not shown
+        record.refuse_unfinished(settings, run)
     mapping = mappings.load(settings.mapping, environments.folder())
     require_ready(settings, mapping, Task.ROLLBACK)
     folder = settings.folders.private / settings.name / PREVIEW
@@ -112,6 +117,7 @@ def preview(
         looked = undo.preview(settings.postgres, mapping, run, newer, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    record.refuse_unfinished(settings, looked.undoes)
     return looked, approval.propose_rollback(settings, looked)
 
 
@@ -235,7 +241,6 @@ class Rollback:
         return book.execute(
             "undone",
             "undo",
-            "90_rollback",
             lambda: undo.run(
                 book.settings.postgres,
                 book.mapping,
@@ -297,7 +302,7 @@ class Rollback:
                 " back",
             )
             self._close_undone()
-        self.run.journal(Event.VERIFIED)
+        self.run.journal(Event.VERIFIED, code=approval.code_digest())
         maintenance.leave(self.book.settings)
         return report
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from nexus_reimport import checks, naming, progress
+from nexus_reimport import checks, naming, progress, wording
 from nexus_reimport.checks.after import Claim
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.checks.rollback import Undoing
@@ -144,7 +144,7 @@ class Steps:
         with activity.noting(watched, *place, keep, own_writes=own_writes):
             yield
 
-    def execute(self, name: str, stage: str, page: str, work: Callable[[], T]) -> T:
+    def execute(self, name: str, stage: str, work: Callable[[], T]) -> T:
         """A step that commits, once, inside the maintenance window.
 
         If the connection is lost at COMMIT, the database is asked whether the run was committed.
@@ -171,11 +171,11 @@ class Steps:
                 self.settings, self.mapping, self.task
             )  # a right may have been revoked since the preflight
             with maintenance.held(self.settings, self.run, stays_up=self.run.is_committed):
-                return self._settled_if_lost(work, page)
+                return self._settled_if_lost(work)
 
         return self.step(name, in_window, stage=stage)
 
-    def _settled_if_lost(self, work: Callable[[], T], page: str) -> T:
+    def _settled_if_lost(self, work: Callable[[], T]) -> T:
         """The value of ``work``; if its connection is lost at COMMIT, the run is settled."""
         try:
             return work()
@@ -184,7 +184,7 @@ class Steps:
                 raise StopError(
                     "the connection was lost at COMMIT, and the COMMIT did not happen",
                     state="the database is as it was",
-                    next=f"look at the server's log, then run {page} again",
+                    next=f"look at the server's log, then begin again: {self.run.again}",
                 ) from None
             raise StopError(
                 "the connection was lost at COMMIT, but the COMMIT did happen",
@@ -237,7 +237,8 @@ class Steps:
         if failed:
             listed = "\n".join(f"    {error.what}" for error in failed)
             raise OnlySealed(
-                f"the record is sealed, and {len(failed)} things beside it failed\n{listed}",
+                f"the record is sealed, and {wording.amount(len(failed), 'thing')} beside it"
+                f" failed\n{listed}",
                 state="the record is sealed and whole",
                 next="; ".join(error.next for error in failed),
             )

@@ -14,7 +14,7 @@ from nexus_reimport.runbook.opening import (
     today,
 )
 from nexus_reimport.runbook.steps import Steps
-from nexus_reimport.stages import census, sample, verify
+from nexus_reimport.stages import approval, census, sample, verify
 from nexus_reimport.stages.verify import Storage
 
 
@@ -72,6 +72,8 @@ class Verification(Steps):
                     next=f"nexus-reimport finish {self.settings.name} prints what a person can"
                     " decide",
                 )
-            self.run.journal(Event.VERIFIED)
+            self.run.journal(
+                Event.VERIFIED, code=approval.code_digest(), mapping=self.mapping.digest
+            )
         maintenance.leave(self.settings)
         return report

@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 
 from nexus_reimport import record, wording
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import ReimportError
+from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import Approval, Plan, Proposal, Refusal, Scope, SignOff
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.postgres import connected
-from nexus_reimport.record import Run, Verdict, lock, signatures
+from nexus_reimport.record import Run, Verdict, journal, lock, signatures
 from nexus_reimport.runbook import book
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
-from nexus_reimport.stages import sign_off
+from nexus_reimport.stages import approval, sign_off
 from nexus_reimport.stages.approval import short
 
 _UNFINISHED = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
@@ -30,7 +30,7 @@ class Whereabouts:
     """How far an environment has come."""
 
     environment: str
-    adopted: str  # "" if it is; else why it is not, or why that is not known
+    adopted: str  # "" if it is; else "no" or "not known", and why
     to_adopt: str  # what to do about that
     last: Run | None
     undecided: tuple[str, ...]  # decisions that its plan still needs
@@ -41,6 +41,7 @@ class Whereabouts:
     is_open: bool  # the window, or there is none
     refusals: tuple[Refusal, ...]  # of the run that waits for an approval
     is_busy: bool  # a command is at work, or somebody steps through the last run by hand
+    who: str = ""  # what the command that approves needs besides the digest
 
     @property
     def next(self) -> str:
@@ -54,29 +55,40 @@ class Whereabouts:
         if self.undecided:
             decisions = wording.amount(len(self.undecided), "decision")
             return f"make {decisions} in {self.environment}.toml, then: {self._run}"
-        return _after(self.last, self.refusals) if self.last else self._run
+        return _after(self.last, self.refusals, self.who) if self.last else self._run
 
     @property
     def _run(self) -> str:
         return f"nexus-reimport run {self.environment}"
 
 
-def _after(last: Run, refusals: Sequence[Refusal]) -> str:
-    """What follows on a run."""
+def _after(last: Run, refusals: Sequence[Refusal], who: str) -> str:
+    """What follows on a run; ``who`` is what an approval needs besides the digest."""
     verdict, name = last.verdict(), last.environment
-    if verdict in _UNFINISHED:
+    if verdict in _UNFINISHED and not last.is_sealed:
         return f"nexus-reimport finish {name}"
+    if verdict is Verdict.COMMITTED_UNVERIFIED:
+        return f"its record was closed without verification: nexus-reimport run {name} verifies all"
     if verdict is Verdict.COMPLETE and last.kind == "rollback":
         return f"find out why it was taken back, then: nexus-reimport run {name}"
     if verdict is Verdict.COMPLETE:
         return "nothing"
     if last.is_sealed or verdict is not Verdict.WAITING:
-        approved = not last.is_sealed and last.has(Approval)
-        before = "it is approved: go on with 02_execute; or begin again: " if approved else ""
-        return f"{before}nexus-reimport run {name}"
+        return f"{_before_another(last, verdict)}nexus-reimport run {name}"
     digest = short(last.load(Proposal).digest)
-    approve = f"read its 01_preflight, then: nexus-reimport run {name} --approve {digest}"
+    approve = f"read its 01_preflight, then: nexus-reimport run {name} --approve {digest}{who}"
     return refusals[0].next if refusals else approve
+
+
+def _before_another(last: Run, verdict: Verdict) -> str:
+    """What is to be done, or could be, before another run is begun; "" if nothing."""
+    if last.is_sealed:
+        stopped = verdict in (Verdict.STOPPED, Verdict.FAILED)
+        show = f"nexus-reimport record show {last.environment} says what stopped the last one"
+        return f"{show}: fix it, then: " if stopped else ""
+    # One that was in doubt, and not committed, takes no second approval.
+    approved = last.has(Approval) and not journal.was_executed(last.events())
+    return "it is approved: go on with 02_execute; or begin again: " if approved else ""
 
 
 def of(settings: Settings) -> Whereabouts:
@@ -103,6 +115,7 @@ def of(settings: Settings) -> Whereabouts:
         is_open=settings.window is None or settings.window.is_open(now, settings.zone),
         refusals=reopened.refusals() if reopened else (),
         is_busy=is_busy,
+        who=approval.with_name(settings),
     )
 
 
@@ -110,8 +123,10 @@ def _adopted(settings: Settings) -> tuple[str, str]:
     try:
         with connected(settings.postgres) as connection:
             deployment.require(connection, settings.name)
+    except StopError as error:
+        return f"no: {error.what}", error.next
     except ReimportError as error:
-        return error.what, error.next
+        return f"not known: {error.what}", error.next
     return "", ""
 
 

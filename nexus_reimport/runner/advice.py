@@ -32,6 +32,22 @@ The run was undone, and that is committed, but not verified. Take the first that
        nexus-reimport restore RUN --into NAME
        nexus-reimport adopt ENV --this-is-a-copy, after the restored database has been swapped in
        nexus-reimport seal ENV"""
+CLOSED = """\
+The data is committed, was not verified, and the record is closed: it cannot be finished any more.
+  A. nobody knows of anything wrong, or only links of documents or images are wrong
+       nexus-reimport relink ENV fixes links; nexus-reimport run ENV imports and verifies all
+  B. the data is wrong: undo the run; this first shows what would happen, then asks for its digest
+       nexus-reimport rollback RUN
+  C. the rollback is refused: restore the whole database from the dump, under another name
+       nexus-reimport restore RUN --into NAME
+       nexus-reimport adopt ENV --this-is-a-copy, after the restored database has been swapped in"""
+ROLLBACK_CLOSED = """\
+The run was undone, that was not verified, and the record is closed: it cannot be finished any more.
+  A. nobody knows of anything wrong
+       nexus-reimport run ENV imports and verifies all
+  B. the data is wrong: restore the whole database from the dump of the run that was undone
+       nexus-reimport restore RUN --into NAME
+       nexus-reimport adopt ENV --this-is-a-copy, after the restored database has been swapped in"""
 IN_DOUBT = """\
 The connection was lost at COMMIT. The database is as it was, or holds everything that was approved,
 never anything between. No new run starts until this run is settled:
@@ -48,9 +64,13 @@ never anything between. No new run starts until this run is settled:
 
 def advice(verdict: Verdict, run: Run) -> str:
     """The decision that a person must make; "" if there is none."""
+    undone = run.kind == "rollback"
+    if verdict is Verdict.COMMITTED_UNVERIFIED and run.is_sealed:
+        return _with_names(ROLLBACK_CLOSED if undone else CLOSED, run)
     if verdict is Verdict.COMMITTED_UNVERIFIED:
-        return _with_names(ROLLBACK_UNVERIFIED if run.kind == "rollback" else UNVERIFIED, run)
-    return _with_names(IN_DOUBT, run) if verdict is Verdict.IN_DOUBT else ""
+        return _with_names(ROLLBACK_UNVERIFIED if undone else UNVERIFIED, run)
+    # Once it is closed, the dump was restored elsewhere: nobody can settle it any more.
+    return _with_names(IN_DOUBT, run) if verdict is Verdict.IN_DOUBT and not run.is_sealed else ""
 
 
 def _with_names(text: str, run: Run) -> str:

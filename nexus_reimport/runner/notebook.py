@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_reimport import CHECKOUT
-from nexus_reimport.errors import ReimportError, SettingsError
+from nexus_reimport.errors import NOTHING_WRITTEN, ReimportError, SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.interrupt import passed_on
@@ -34,18 +34,7 @@ _LINES = ("where", "state", "next")
 _STATES = {
     State.AS_IT_WAS: "as it was",
     State.UNKNOWN: "as it was, or holds everything that was approved: not known yet",
-    State.COMMITTED: "reimported, and not verified yet",
     State.TAKEN_BACK: "as before the run, which was taken back",
-}
-_HAPPENED = {
-    "what": "the connection was lost at COMMIT, but the COMMIT did happen",
-    "state": "committed, not verified yet",
-    "next": "go on with 03_verify",
-}
-_DID_NOT_HAPPEN = {
-    "what": "the connection was lost at COMMIT, and the COMMIT did not happen",
-    "state": "the database is as it was",
-    "next": "look at the server's log, then begin a new run",
 }
 
 
@@ -127,10 +116,17 @@ def told_of(run: Run, what: str, fix: str = "", file: str = "") -> str:
     todo = f"{fix}; {_next(run)}" if fix else _next(run)
     places = (f"environment {run.environment}", f"run {run.id}", file)
     lines = {"where": ", ".join(filter(None, places))}
-    is_verified = run.verdict() is Verdict.COMPLETE  # its record may not be sealed yet
-    state = "reimported, and verified" if is_verified else _STATES[run.state()]
-    lines |= {"state": f"the database is {state}", "next": todo}
+    lines |= {"state": f"the database is {_left(run)}", "next": todo}
     return str(ReimportError(what, **lines))
+
+
+def _left(run: Run) -> str:
+    """What the run has left in the database, as its journal knows it."""
+    if run.state() is not State.COMMITTED:
+        return _STATES[run.state()]
+    done = f"as it was before run {run.undoes}" if run.undoes else "reimported"
+    is_verified = run.verdict() is Verdict.COMPLETE  # its record may not be sealed yet
+    return f"{done}, and {'verified' if is_verified else 'not verified yet'}"
 
 
 def _next(run: Run) -> str:
@@ -161,12 +157,31 @@ def last_error(run: Run) -> str:
     error = failed.line
     settled = journal.settlement(events, failed)
     if failed.text("kind") == "InDoubt" and settled is not None:
-        error = _HAPPENED if settled else _DID_NOT_HAPPEN
+        error = _once_asked(run, is_committed=settled)
     if not error.get("state"):  # of an error that no stage of ours has raised
         rest = (str(error.get(name, "")) for name in ("next", "where"))
         return told_of(run, str(error["what"]), *rest)
     lines = {name: str(error.get(name, "")) for name in _LINES}
+    if lines["state"] == NOTHING_WRITTEN and run.state() is not State.AS_IT_WAS:
+        # True of the step that failed, as of a mapping that cannot be read, and not of the run.
+        lines["state"] = f"the database is {_left(run)}; this step wrote nothing"
     return str(ReimportError(str(error["what"]), **lines))
+
+
+def _once_asked(run: Run, *, is_committed: bool) -> dict[str, str]:
+    """What is told of a lost connection once the database has said what became of COMMIT."""
+    lost = "the connection was lost at COMMIT"
+    if is_committed:
+        return {
+            "what": f"{lost}, but the COMMIT did happen",
+            "state": "committed, not verified yet",
+            "next": f"nexus-reimport finish {run.environment} verifies and seals it",
+        }
+    return {
+        "what": f"{lost}, and the COMMIT did not happen",
+        "state": "the database is as it was",
+        "next": f"look at the server's log, then begin again: {run.again}",
+    }
 
 
 def _papermill(page: Path, output: Path, parameters: Parameters) -> None:

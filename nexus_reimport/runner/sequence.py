@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from nexus_reimport import checks, naming, record, runbook, show, wording
 from nexus_reimport import mapping as mappings
-from nexus_reimport import naming, record, runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
     DISK_FULL,
@@ -121,10 +121,14 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
         chosen = record.find(settings, run_id)
         chosen.require_open()
         chosen.require_idle()
-        settle_doubt(chosen)
+        if unsettled := settle_doubt(chosen):
+            window.leave(settings)
+            return tell(outcome(chosen, unsettled))
         if chosen.kind == "rollback":
             rollback.finish(chosen)
         elif chosen.verdict() is Verdict.COMMITTED_UNVERIFIED:
+            if unfit := _unfit_waivers(settings):
+                return tell(outcome(chosen, unfit))
             _execute(chosen, VERIFY, progress)
         elif chosen.verdict() in (Verdict.WAITING, Verdict.PARTIAL) and chosen.has(Proposal):
             raise StopError(
@@ -136,17 +140,31 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
         return tell(close(chosen, progress))
 
 
+def _unfit_waivers(settings: Settings) -> str:
+    """Why a waiver of the environment's file can never apply; "" if all can.
+
+    Who has just written one, to accept a check that failed, must not see that check fail again.
+    """
+    try:
+        checks.refuse_wrong_waivers(settings.waivers, "committed, not verified yet")
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
 def settle(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
-    """Ask the database whether a run in doubt was committed; it stays open."""
+    """Ask the database whether a run in doubt was committed; it stays open.
+
+    If the database cannot be asked, the run stays in doubt, and its outcome says why.
+    """
     settings = environments.load(name)
     with record.at_work(settings), window.left_on_error(settings):
         chosen = record.find(settings, run_id)
-        if chosen.verdict() is Verdict.IN_DOUBT:
-            runbook.reopen(name, chosen.id).settle()
-        elif progress:
+        if chosen.verdict() is not Verdict.IN_DOUBT and progress:
             progress(f"{name}: run {chosen.id} is not in doubt; the database was not asked")
+        unsettled = settle_doubt(chosen)
         window.leave(settings)
-        return tell(outcome(chosen))
+        return tell(outcome(chosen, unsettled))
 
 
 def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
@@ -164,7 +182,7 @@ def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
 def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> None:
     if approve and len(chosen) != 1:
         raise SettingsError(
-            f"one digest cannot approve {len(chosen)} environments",
+            f"one digest cannot approve {wording.amount(len(chosen), 'environment')}",
             next="run one environment at a time, each with its own digest",
         )
     for settings in chosen:
@@ -263,7 +281,8 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
         _require_set_up(settings, kind)
         run = opening.create(settings, kind, name=consent.given.name.strip())
         _execute(run, PREFLIGHT, say)
-        if run.verdict() is not Verdict.WAITING or _refusals(run):
+        by = consent.given.name if consent.rehearsed or consent.ask else None
+        if run.verdict() is not Verdict.WAITING or _refusals(run, by):
             return close(run, say)
     digest = consent.digest or _asked(run, consent, say)
     if not digest and not consent.rehearsed:
@@ -372,14 +391,16 @@ def _earlier(run: Run) -> dict[str, float]:
     return spent
 
 
-def settle_doubt(run: Run) -> None:
-    """Ask the database about a run in doubt; if it cannot be reached, the run stays in doubt."""
+def settle_doubt(run: Run) -> str:
+    """Ask the database about a run in doubt; if it cannot be asked, the run stays so: why."""
     if run.verdict() is not Verdict.IN_DOUBT:
-        return
+        return ""
     try:
         runbook.reopen(run.environment, run.id).settle()
     except (TargetError, StopError) as error:
         run.journal(Event.UNSETTLED, what=error.what)
+        return str(error)
+    return ""
 
 
 def close(run: Run, say: Say | None = None) -> Outcome:
@@ -439,6 +460,7 @@ def _how_to_approve(run: Run) -> str:
     word = "relink" if run.kind == Scope.RELINK else "run"
     steps = f"read {notebook.latest(run, PREFLIGHT)}, then:"
     command = f"nexus-reimport {word} {run.environment} --approve {digest}"
+    command += approval.with_name(environments.load(run.environment))
     refused = [f"  {r.what}: {r.next}" for r in _refusals(run)]
     if not refused:
         return f"{steps} {command}"

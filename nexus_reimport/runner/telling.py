@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from nexus_reimport import __version__
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError
+from nexus_reimport.record import Run, State
 from nexus_reimport.record import run as runs
 from nexus_reimport.runbook import hooks
 from nexus_reimport.runner.outcome import Outcome
@@ -47,9 +48,11 @@ def _news(settings: Settings, outcome: Outcome) -> bytes:
         "environment_kind": settings.kind,
         "run": outcome.run,
         "kind": run.kind,
+        "undoes": run.undoes,
         "verdict": outcome.verdict,
         "exit_code": outcome.exit_code,
-        "database": run.state(),
+        "database": _database(run),
+        "window": outcome.window,
         "sealed": outcome.sealed,
         "seal": run.seal_digest(),
         "record": outcome.record,
@@ -58,3 +61,10 @@ def _news(settings: Settings, outcome: Outcome) -> bytes:
         "version": __version__,
     }
     return json.dumps(news, indent=1).encode() + b"\n"
+
+
+def _database(run: Run) -> str:
+    """What the run has left in the database; after a rollback that is not what it was told of."""
+    if run.undoes and run.state() is State.COMMITTED:
+        return f"committed: run {run.undoes} is undone"
+    return run.state()

@@ -16,6 +16,7 @@ from nexus_reimport.model import (
     Report,
     Result,
 )
+from nexus_reimport.record import attention
 from nexus_reimport.settings import Write
 from nexus_reimport.show.page import (
     Cell,
@@ -97,14 +98,14 @@ def rehearsal(value: Rehearsal) -> Page:
 
 def _on_a_copy(value: Rehearsal) -> tuple[Part, ...]:
     verified = value.verified or Report("after", ())
-    left_out = ", ".join(value.left_out)
+    left_out, tables = ", ".join(value.left_out), wording.amount(value.tables, "table")
     done = [
         ("restored", "the dump, into a separate database, which was then dropped", "restore"),
-        ("compared", f"{value.tables:,} tables, {value.rows:,} rows: all equal", "compare"),
+        ("compared", f"{tables}, {wording.amount(value.rows, 'row')}: all equal", "compare"),
         ("applied", f"checks inside: {counted(value.report)}", "apply"),
         ("verified", f"checks after: {counted(verified)}", "verify"),
         ("undone", "from the undo data of the run", "undo"),
-        ("compared", f"{value.tables:,} tables: as before the run", "compare again"),
+        ("compared", f"{tables}: as before the run", "compare again"),
         ("applied again", "the result is the same in every value", "apply again"),
     ]
     return (
@@ -185,15 +186,13 @@ def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
                 else []
             ),
             *(
-                TextLine(
-                    f"This waiver ends today; a verification after midnight would stop: {w}.",
-                    Tone.BAD,
-                )
-                for w in expected.ending
+                TextLine(f"{text[0].upper()}{text[1:]}.", Tone.BAD)
+                for text in attention.of_ending(expected)
             ),
             TextLine(f"The digest of this run of {value.environment} is {value.digest}", Tone.GOOD),
             TextLine(
                 f"On the command line: nexus-reimport run {value.environment} --approve {typed}"
+                f"{expected.with_name}"
             ),
             TextLine(f'In JupyterLab: approve = "{typed}" in the second cell of 02_execute'),
             TextLine(_WRITES[value.write]),

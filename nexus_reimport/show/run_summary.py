@@ -20,11 +20,12 @@ from nexus_reimport.model import (
     Proposal,
     Rehearsal,
     Report,
+    RollbackProposal,
     Scope,
     SelfTest,
     Undone,
 )
-from nexus_reimport.record import Run, State, Verdict, front, journal
+from nexus_reimport.record import Run, State, Verdict, attention, front, journal
 from nexus_reimport.record.verdict import EXIT_CODES
 from nexus_reimport.show.page import Page, TextLine, Tone, listed
 from nexus_reimport.show.planned import changed, respelt
@@ -71,6 +72,7 @@ def facts(run: Run) -> list[Fact]:
         *_rehearsed(run),
         *_tested(run),
         *_checked(run),
+        *_verified(run),
         *_waivers(run),
         *_asked(run),
         *_void(run),
@@ -107,7 +109,7 @@ def _planned(run: Run) -> Iterator[Fact]:
     if plan.scope is Scope.REIMPORT:
         entities = tuple(plan.entities.values())
         if committed and done is None:
-            yield "counts", "from the plan; the transaction's counts were lost when it was killed"
+            yield "counts", "from the plan; the transaction's own counts were lost"
         yield wipes, naming.counted({e.entity: _wiped(e, done) for e in entities})
         yield loads, naming.counted({e.entity: e.loaded for e in entities})
         if done and done.rows_written is not None:
@@ -135,15 +137,20 @@ def _applied(run: Run) -> Applied | None:
 
 
 def _wiped(entity: EntityPlan, done: Applied | None) -> int:
-    """Rows deleted; where only rows that differ were written, those that the transaction found."""
+    """Rows that are replaced or purged: with ``write = "all"`` those that stay are deleted too.
+
+    A row that is kept was not wiped: it is as it was, and stands under ``kept``.
+    """
     if done is None or done.rows_written is not None:
-        return entity.rows_before
-    return done.deleted.get(entity.table, 0)
+        return entity.rows_before - entity.kept
+    return done.deleted.get(entity.table, 0) - entity.kept
 
 
 def _written(entities: Sequence[EntityPlan], done: Applied) -> str:
     """The rows that had to be written so that all are as if they had been deleted and imported."""
-    rows = naming.counted({e.entity: done.written.get(e.table, 0) for e in entities})
+    rows = naming.counted({e.entity: done.written.get(e.table, 0) for e in entities}, "")
+    if not rows:
+        return "nothing: all rows were already as imported afresh"
     return f"{rows}; all other rows were already as imported afresh"
 
 
@@ -176,12 +183,13 @@ def _undone(run: Run) -> Iterator[Fact]:
         return
     yield "undone", undoes
     if not run.has(Undone):
-        yield "counts", "lost when the rollback was killed"
+        yield "counts", "the transaction's own counts were lost"
         return
     undone = run.load(Undone)
-    links = naming.counted(undone.relinked, "none")
+    links = naming.counted(undone.relinked, "")
     rows = naming.counted(undone.put_back, "no rows")
-    yield "restored" if undone.exact else "after it", f"{rows}; links of {links}"
+    links = f"links of {links}" if links else "no links"
+    yield "restored" if undone.exact else "after it", f"{rows}; {links}"
     yield "as before", undone.as_before
 
 
@@ -226,6 +234,17 @@ def _checked(run: Run) -> Iterator[Fact]:
             yield "checks", f"{when}: {counted(run.load(Report, name))}"
 
 
+def _verified(run: Run) -> Iterator[Fact]:
+    """That another package or mapping verified it than the one that was approved."""
+    approved: Proposal | RollbackProposal | None = None
+    if run.has(Proposal):
+        approved = run.load(Proposal)
+    elif run.has(RollbackProposal):
+        approved = run.load(RollbackProposal)
+    for text in attention.of_verification(journal.verified_with(run.events()), approved):
+        yield "look at this", text
+
+
 def _all_passed(run: Run, name: str) -> bool:
     return not any(r.offending or not r.passed for r in run.load(Report, name).results)
 
@@ -253,8 +272,11 @@ def _asked(run: Run) -> Iterator[Fact]:
         return
     yield "proposal", run.load(Proposal).digest
     if run.verdict() is Verdict.WAITING and run.has(Outlook):
-        for refusal in run.load(Outlook).refusals:
+        outlook = run.load(Outlook)
+        for refusal in outlook.refusals:
             yield "refused", f"until this is fixed: {refusal.what}"
+        for text in attention.of_ending(outlook):
+            yield "look at this", text
 
 
 def _void(run: Run) -> Iterator[Fact]:

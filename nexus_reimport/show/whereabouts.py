@@ -21,7 +21,7 @@ def whereabouts(value: Whereabouts) -> str:
 
 
 def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
-    yield "adopted", f"no: {value.adopted}" if value.adopted else "yes"
+    yield "adopted", value.adopted or "yes"
     last = value.last
     yield "last run", f"{last.id}, {last.kind}, {last.standing()}" if last else "none yet"
     if last and not last.is_sealed and not value.is_busy and last.verdict() in _ENDED:

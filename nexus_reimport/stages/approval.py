@@ -48,7 +48,11 @@ def is_meant(typed: str, whole: str) -> bool:
 def why_not(typed: str) -> str:
     """What can be said of a digest that is not the one, to go before the rest; "" if nothing."""
     typed = typed.strip()
-    return f"it has {len(typed)} characters of {SHOWN}; " if len(typed) < SHOWN else ""
+    return (
+        f"it has {wording.amount(len(typed), 'character')} of {SHOWN}; "
+        if len(typed) < SHOWN
+        else ""
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +209,8 @@ def gates(
     if settings.kind is EnvironmentKind.PROD:
         claim = f"{settings.dev_environment} was run to its end with the same package, mapping and"
         claim += " schema, and its verification was tested"
-        conditions.append(Gate(claim, _tried_on_dev(settings, proposal, dev_run)))
+        # First: a new preflight of prod is of use only once dev was run with what is there now.
+        conditions.insert(0, Gate(claim, _tried_on_dev(settings, mapping_digest, dev_run)))
     return tuple(conditions)
 
 
@@ -241,6 +246,11 @@ def second_person(
     yield Gate(claim, Refusal(why, _SECOND) if why else None)
 
 
+def with_name(settings: Settings) -> str:
+    """What the command that approves needs besides the digest: "" where nobody's name is asked."""
+    return ' --who "…"' if settings.approval.second_person else ""
+
+
 def refuse(reasons: tuple[Refusal, ...]) -> None:
     """Stop if there is a reason to refuse.
 
@@ -253,7 +263,8 @@ def refuse(reasons: tuple[Refusal, ...]) -> None:
     what = reasons[0].what
     if len(reasons) > 1:
         listed = wording.lines([reason.what for reason in reasons])
-        what = f"{len(reasons)} conditions prevent an approval\n{listed}"
+        conditions = wording.amount(len(reasons), "condition prevents", "conditions prevent")
+        what = f"{conditions} an approval\n{listed}"
     raise StopError(what, next="; ".join(dict.fromkeys(reason.next for reason in reasons)))
 
 
@@ -324,7 +335,10 @@ def _unchanged(what: str, then: str, now: str, environment: str = "") -> Gate:
     return Gate(claim, Refusal(f"{what} was changed since {since}", again))
 
 
-def _tried_on_dev(settings: Settings, proposal: Proposal, dev_run: DevRun | None) -> Refusal | None:
+def _tried_on_dev(
+    settings: Settings, mapping_digest: str, dev_run: DevRun | None
+) -> Refusal | None:
+    """Why dev does not stand for what prod would execute now; whatever the preflight was of."""
     dev = settings.dev_environment
     if dev_run is None:
         return Refusal(
@@ -333,8 +347,8 @@ def _tried_on_dev(settings: Settings, proposal: Proposal, dev_run: DevRun | None
     differ = [
         name
         for name, then, now in (
-            ("package", dev_run.code, proposal.code),
-            ("mapping", dev_run.mapping, proposal.mapping),
+            ("package", dev_run.code, code_digest()),
+            ("mapping", dev_run.mapping, mapping_digest),
             ("schema", dev_run.schema, ()),
         )
         if then != now

@@ -9,7 +9,7 @@ row points at stays in any case: no reference is left dangling.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -202,9 +202,11 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
             Nothing was written.
     """
     connection = database.connection
+    every = registry.runs(connection)
     # a rollback has no undo data: it cannot be undone itself
-    every = [r for r in registry.runs(connection) if r.kind != "rollback"]
-    standing = [r for r in every if not r.undone_by]
+    standing = [r for r in every if r.kind != "rollback" and not r.undone_by]
+    if run and (not standing or run != standing[0].run):
+        raise _not_this_one(run, every, standing)
     if not standing:
         raise StopError(
             "no run was committed here that could be undone",
@@ -212,18 +214,6 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
             next="see nexus-reimport record list",
         )
     last = standing[0]
-    if run and run != last.run:
-        known = next((r for r in every if r.run == run), None)
-        why = (
-            f"was undone by {known.undone_by}"
-            if known and known.undone_by
-            else ("is not the latest" if known else "was never committed here")
-        )
-        raise StopError(
-            f"run {run} {why}; the latest is {last.run}",
-            next=f"only the latest can be undone: nexus-reimport rollback {last.run};"
-            f" the whole database as before {run}: nexus-reimport restore {run} --into NAME",
-        )
     restore = f"nexus-reimport restore {last.run} --into NAME gives the whole database back"
     if last.undo is None or not registry.is_kept(connection, last.undo):
         raise StopError(
@@ -233,6 +223,40 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
         )
     _require_same_schema(database, last, NOTHING_WRITTEN)
     return last, last.undo
+
+
+def _not_this_one(run: str, every: Sequence[Committed], standing: Sequence[Committed]) -> StopError:
+    """Why ``run`` cannot be undone; ``standing`` are those that are not undone, the latest first.
+
+    Who repeats a rollback must not be sent on to undo the run before it.
+    """
+    known = next((r for r in every if r.run == run), None)
+    latest = f"the latest is {standing[0].run}" if standing else "no run is left that could be"
+    if known is not None and known.kind != "rollback" and not known.undone_by:
+        return StopError(
+            f"run {run} is not the latest; {latest}",
+            next=f"only the latest can be undone: nexus-reimport rollback {standing[0].run};"
+            f" the whole database as before {run}: nexus-reimport restore {run} --into NAME",
+        )
+    before = ""
+    if standing:
+        before = f"only to undo run {standing[0].run} too: nexus-reimport rollback"
+        before += f" {standing[0].run}"
+    if known is None:
+        return StopError(
+            f"run {run} was never committed here, so there is nothing to undo; {latest}",
+            next=before or "see nexus-reimport record list",
+        )
+    again = f"nexus-reimport run {known.environment} imports again"
+    todo = "; ".join(filter(None, (again, before)))
+    if known.kind == "rollback":
+        return StopError(
+            f"run {run} is a rollback, which cannot be undone itself; {latest}", next=todo
+        )
+    return StopError(
+        f"run {run} was undone by {known.undone_by} already: nothing is left to do; {latest}",
+        next=todo,
+    )
 
 
 def _require_same_schema(database: Database, undoes: Committed, state: str) -> None:

@@ -112,6 +112,20 @@ def test_what_is_wrong_is_named_with_how_to_fix_it_and_hides_nothing_else(
     assert others >= {"this machine", "PostgreSQL", "FileMaker", "S3"} - {area}
 
 
+def test_a_waiver_that_can_never_apply_or_has_ended_is_told_before_a_run(clinic: Clinic) -> None:
+    path = clinic.folder / f"{DEV}.toml"
+    text = path.read_text()
+    last = 'until = "2099-12-31"'
+    path.write_text(text.replace(last, 'until = "2026-01-31"', 1))
+    found = examined()
+    assert found.is_sound
+    (ended,) = (f for f in found.findings if f.area == "the environment's file")
+    assert ended.text == "1 waiver has ended: every_planned_patient_has_a_clinic (until 2026-01-31)"
+    path.write_text(text.replace('check = "every_patient_has', 'check = "every_pateint_has', 1))
+    (slipped,) = wrong(examined())
+    assert "every_pateint_has_a_clinic: no check has this name; nearest: every_" in slipped.text
+
+
 def test_a_right_that_only_a_restore_needs_is_a_remark(no_createdb: Clinic) -> None:
     assert no_createdb
     found = examined()

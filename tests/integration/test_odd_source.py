@@ -391,6 +391,9 @@ def test_a_character_that_a_later_place_cannot_hold_is_cleaned_counted_and_liste
         (fits,) = (r for r in report.results if r.check == "every_value_fits")
         assert {f"visits.Remark: {CONTROL} (1)", f"visits.Remark: {HALF} (1)"} <= set(fits.sample)
         assert not any(JOINED in line for line in fits.sample)  # nothing was lost
+        entities = made.plan.entities.values()
+        held = sum(fit.held for entity in entities for fit in entity.fits)
+        assert fits.looked_at == held > sum(entity.loaded for entity in entities), "it is of values"
 
 
 def test_characters_reach_postgresql_and_its_json_as_they_were_cleaned(small: Open) -> None:

@@ -13,8 +13,15 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, StopError
 from nexus_reimport.model import NewerDecision, Plan, Scope
 from nexus_reimport.record import Verdict
+from nexus_reimport.runbook import whereabouts
 from nexus_reimport.runner import RollbackOptions
-from nexus_reimport.runner.advice import IN_DOUBT, ROLLBACK_UNVERIFIED, UNVERIFIED
+from nexus_reimport.runner.advice import (
+    CLOSED,
+    IN_DOUBT,
+    ROLLBACK_CLOSED,
+    ROLLBACK_UNVERIFIED,
+    UNVERIFIED,
+)
 from nexus_reimport.stages import apply
 from nexus_sandbox.postgres.server import binaries
 from support.clinic import OWNER, Clinic
@@ -96,7 +103,7 @@ def spoilt_after_commit(clinic: Clinic, rehearsed: Path) -> tuple[runbook.Runboo
 
 def test_the_decision_trees_stand_in_the_runbook_word_for_word() -> None:
     text = README.read_text(encoding="utf-8")
-    for tree in (UNVERIFIED, ROLLBACK_UNVERIFIED, IN_DOUBT):
+    for tree in (UNVERIFIED, ROLLBACK_UNVERIFIED, CLOSED, ROLLBACK_CLOSED, IN_DOUBT):
         assert tree in text
 
 
@@ -134,11 +141,34 @@ def test_exit_4_b_what_a_person_accepts_is_waived_by_name(clinic: Clinic, rehear
     assert runner.finish(DEV).verdict is Verdict.COMPLETE
 
 
+def test_a_waiver_of_the_worst_night_that_can_never_apply_is_named(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """A slip in its name would leave the check failed as before, with nothing said of the slip."""
+    spoilt_after_commit(clinic, rehearsed)
+    path = clinic.folder / f"{DEV}.toml"
+    path.write_text(
+        path.read_text()
+        + '\n[[waivers]]\ncheck = "every_row_is_as_plannd"\nat_most = 1\nreason = "a dot"\n'
+        'who = "x"\nuntil = "2099-12-31"\n'
+    )
+    slipped = runner.finish(DEV)
+    assert (slipped.verdict, slipped.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
+    assert "every_row_is_as_plannd: no check has this name; nearest: every_row_is_" in slipped.error
+    assert "state: committed, not verified yet" in slipped.error
+    assert f"nexus-reimport finish {DEV}" in slipped.advice
+
+
 def test_exit_4_c_wrong_links_are_fixed_alone(clinic: Clinic, rehearsed: Path) -> None:
     executed(clinic, rehearsed, verified=False)
     right, _ = linked_wrongly(clinic)
     assert runner.finish(DEV).exit_code == 4
-    assert runner.seal(DEV).sealed
+    closed = runner.seal(DEV)
+    assert closed.sealed
+    assert f"nexus-reimport relink {DEV} " in closed.advice
+    assert f"nexus-reimport rollback {closed.run}" in closed.advice
+    assert "nexus-reimport finish" not in closed.advice, "a closed record cannot be finished"
+    assert "nexus-reimport finish" not in whereabouts.of(environments.load(DEV)).next
     assert relinked(clinic).run.verdict() is Verdict.COMPLETE
     assert dict(clinic.rows(LINKS)) == right
 
@@ -228,6 +258,14 @@ def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
     outcome = runner.finish(DEV)
     assert (outcome.verdict, outcome.exit_code, outcome.sealed) == (Verdict.IN_DOUBT, 5, False)
     assert f"nexus-reimport settle {DEV}" in outcome.advice
+    assert "where: postgres 127.0.0.1:9/" in outcome.error, "why it could not be asked just now"
+    assert "state: not known yet" in outcome.error
+    asked = runner.settle(DEV)
+    assert (asked.verdict, asked.exit_code) == (Verdict.IN_DOUBT, 5)
+    assert asked.error == outcome.error
+    assert asked.advice == outcome.advice
+    with pytest.raises(RecordError, match="IN_DOUBT"):  # and shows no digest that would be refused
+        runner.rollback(runner.RollbackOptions(run=book.run.id))
     with pytest.raises(RecordError, match="IN_DOUBT"):
         record.create(environments.load(DEV))
     secrets.write_text(there)

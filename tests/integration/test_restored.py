@@ -50,6 +50,7 @@ def test_a_restore_is_acknowledged_once_and_told_by_every_check(
     assert (code, "with a reason" in err) == (1, True)
     code, out, err = command(capsys, *acknowledge, WHY, "--yes")
     assert (code, WHY in out) == (0, True), err
+    assert out.startswith("the database was restored from before 1 run; acknowledged by ")
     code, told = checked(capsys)
     assert code == 0
     assert "the database was restored from before this run; acknowledged by " in told

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import runbook, runner
+from nexus_reimport import runbook, runner, show
 from nexus_reimport.errors import SettingsError, StopError
 from nexus_reimport.model import Approval, LineState, Proposal, SignOff
-from nexus_reimport.record import closing, signatures
+from nexus_reimport.record import Verdict, closing, signatures
 from nexus_reimport.runbook import Runbook
 from nexus_reimport.runner.outcome import Outcome
 from support.clinic import Clinic
@@ -208,6 +208,23 @@ def test_a_second_person_is_asked_for_before_a_page_is_executed(
     (outcome,) = runner.run([DEV], approve=runner.GivenApproval(digest, "B. Person", "agreed"))
     assert "begun without a name" in outcome.error
     assert len(book.run.events()) == before
+
+
+def test_an_approval_without_the_second_persons_name_costs_no_preflight(
+    clinic: Clinic,
+) -> None:
+    """It was refused by the page, which ended the run; now before a page is executed."""
+    run = clinic.proposed().run
+    path = clinic.folder / f"{DEV}.toml"
+    path.write_text(f"{path.read_text()}\n[approval]\nsecond_person = true\n")
+    book = runbook.resume(DEV, run.id)
+    digest = book.run.load(Proposal).digest[:12]
+    (asked,) = runner.run([DEV], approve=digest)
+    assert (asked.exit_code, asked.verdict) == (1, None)
+    assert "a second person must approve, and no name was given" in asked.error
+    assert book.run.verdict() is Verdict.WAITING
+    text = repr(show.proposal(book.run.load(Proposal), book.outlook()))
+    assert f'--approve {digest} --who "…"' in text
 
 
 def test_the_self_test_voids_nothing_of_what_the_rehearsal_has_proven(

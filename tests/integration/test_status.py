@@ -107,7 +107,8 @@ def test_a_stopped_run_and_a_database_that_is_not_adopted_are_told(clinic: Clini
         assert next_of().startswith("wait until it has ended; ")
     run.journal(Event.FAILED, stage="snapshot", kind="SourceError", what="x", exit_code=3)
     run.seal()
-    assert next_of() == f"nexus-reimport run {DEV}"
+    again = f"fix it, then: nexus-reimport run {DEV}"
+    assert next_of() == f"nexus-reimport record show {DEV} says what stopped the last one: {again}"
     clinic.do("DROP SCHEMA nexus_reimport CASCADE", role=ROLE)
     clinic.grant()
     assert next_of().endswith(f"nexus-reimport adopt {DEV}")

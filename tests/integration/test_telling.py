@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass
@@ -12,7 +13,10 @@ import pytest
 
 from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
+from nexus_reimport.errors import ReimportError
+from nexus_reimport.events import Event
 from nexus_reimport.record import Verdict
+from nexus_reimport.runbook import maintenance
 from support.clinic import Clinic
 
 DEV = "sandbox-dev"
@@ -64,6 +68,28 @@ def test_the_end_of_a_run_is_told_with_its_verdict_and_where_its_record_is(
     assert news["exit_code"] == outcome.exit_code
     assert news["environment_kind"] == "dev"
     assert outcome.untold == ""
+
+
+def test_a_rollback_is_told_with_the_run_that_it_undoes_and_the_window_if_it_is_still_up(
+    clinic: Clinic, told: Told
+) -> None:
+    settings = environments.load(DEV)
+    undone = "20260101T000000Z-0000"
+    run = record.create(settings, "rollback", undoes=undone)
+    run.journal(Event.ROLLBACK, undoes=undone)
+    clinic.edit(DEV, "timeout = 20", 'timeout = 20\nenter = ["/bin/true"]\nleave = ["/bin/false"]')
+    with contextlib.suppress(ReimportError), maintenance.held(environments.load(DEV), run):
+        pass
+    runner.seal(DEV)
+    run = record.create(settings, "rollback", undoes=undone)
+    run.journal(Event.ROLLBACK, undoes=undone)
+    run.journal(Event.COMMITTED)
+    outcome = runner.seal(DEV)
+    first, news = told.news()
+    assert (first["undoes"], first["database"]) == (undone, "as it was: nothing was written")
+    assert (news["undoes"], news["database"]) == (undone, f"committed: run {undone} is undone")
+    assert outcome.window
+    assert news["window"] == outcome.window
 
 
 def test_a_stopped_run_is_told_with_its_four_lines_and_no_secret(

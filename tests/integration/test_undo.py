@@ -304,12 +304,22 @@ def test_only_the_latest_run_can_be_taken_back(clinic: Clinic, rehearsed: Path) 
     second = clinic.whole()
     with pytest.raises(StopError, match=f"is not the latest; the latest is {second.run.id}"):
         rollback.begin(DEV, undo_run=first.run.id)
-    taken_back()
-    with pytest.raises(StopError, match="was undone by"):
+    book, _ = taken_back()
+    with pytest.raises(StopError, match=r"was undone by .* already") as twice:
         rollback.begin(DEV, undo_run=second.run.id)
+    also = f"only to undo run {first.run.id} too: nexus-reimport rollback {first.run.id}"
+    assert twice.value.next == f"nexus-reimport run {DEV} imports again; {also}"
+    with pytest.raises(StopError, match="is a rollback, which cannot be undone itself") as itself:
+        rollback.begin(DEV, undo_run=book.run.id)
+    assert itself.value.next == twice.value.next
+    with pytest.raises(StopError, match="was never committed here, so there is nothing to undo"):
+        rollback.begin(DEV, undo_run="20260101T000000Z-0000")
     taken_back()
     with pytest.raises(StopError, match="no run was committed here"):
         rollback.begin(DEV)
+    with pytest.raises(StopError, match=r"was undone by .*; no run is left that could be") as done:
+        rollback.begin(DEV, undo_run=first.run.id)
+    assert done.value.next == f"nexus-reimport run {DEV} imports again"
 
 
 def test_a_schema_that_was_changed_since_is_refused(clinic: Clinic, rehearsed: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import LockConflict
-from nexus_reimport.nexus import pg_tools, waiters
+from nexus_reimport.nexus import pg_tools, registry, waiters
 from nexus_reimport.nexus.postgres import connected, exported_snapshot
 from nexus_reimport.record import Verdict
 from nexus_reimport.settings import Postgres
@@ -301,3 +301,33 @@ def test_a_run_that_waits_for_its_locks_lets_an_alter_table_pass(
     assert waited[0] < PATIENCE
     assert clinic.state() == before
     assert book.run.verdict() is Verdict.STOPPED
+
+
+def test_who_only_reads_our_table_of_runs_does_not_wait_for_a_run(clinic: Clinic) -> None:
+    """An auditor's SELECT would wait until COMMIT, and would end a run that has not locked yet."""
+    with clinic.connect(role=ROLE) as run, clinic.connect(role=ROLE) as auditor:
+        registry.make(run)  # the first run of a database has made it
+        auditor.execute("SET lock_timeout = '5s'")
+        with run.transaction():
+            registry.make(run)
+            assert auditor.execute("SELECT run, seal FROM nexus_reimport.runs").fetchall() == []
+
+
+def test_a_table_of_runs_of_an_older_version_is_brought_up_to_date(clinic: Clinic) -> None:
+    columns = (
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'nexus_reimport.runs'::regclass"
+        " AND attnum > 0 AND NOT attisdropped ORDER BY attname"
+    )
+    with clinic.connect(role=ROLE) as connection:
+        registry.make(connection)
+        whole = connection.execute(columns).fetchall()
+        connection.execute(
+            "ALTER TABLE nexus_reimport.runs DROP COLUMN number, DROP COLUMN sequence"
+        )
+        connection.execute(
+            "INSERT INTO nexus_reimport.runs (run, environment, digest, approved_by, before, after)"
+            " VALUES ('one', 'sandbox-dev', '', '', '{}', '{}')"
+        )
+        registry.make(connection)
+        assert connection.execute(columns).fetchall() == whole
+        assert connection.execute("SELECT number FROM nexus_reimport.runs").fetchall() == [(1,)]

@@ -16,6 +16,7 @@ from openpyxl import Workbook
 from nexus_reimport.errors import (
     DISK_FULL,
     SERVERS_DISK_FULL,
+    MappingError,
     OnlySealed,
     StopError,
     StorageError,
@@ -147,6 +148,26 @@ def test_a_verified_run_that_is_not_sealed_is_told_as_verified(known: Settings) 
     told = notebook.told_of(run, DISK_FULL, file="/records/journal.jsonl")
     assert "state: the database is reimported, and verified\n" in told
     assert told.endswith(f"nexus-reimport finish {known.name} verifies and seals it")
+
+
+def test_the_state_that_is_told_is_that_of_the_run_and_not_only_of_its_last_step(
+    known: Settings,
+) -> None:
+    broken = MappingError("the mapping is not valid TOML", next="correct it")
+    for run, left in (
+        (create(known), "nothing was written"),
+        (committed(known), "the database is reimported, and not verified yet; this step wrote"),
+    ):
+        run.journal(Event.FAILED, stage="03_verify", **journal.failure(broken))
+        assert f"  state: {left}" in notebook.last_error(run)
+
+
+def test_an_undone_run_is_not_told_as_reimported(known: Settings) -> None:
+    run = create(known)
+    run.journal(Event.ROLLBACK, undoes="20260101T000000Z-0000")
+    run.journal(Event.COMMITTED)
+    left = "the database is as it was before run 20260101T000000Z-0000, and not verified yet"
+    assert f"  state: {left}\n" in notebook.told_of(run, "interrupted")
 
 
 def test_a_cell_says_what_a_full_disk_has_left(known: Settings) -> None:

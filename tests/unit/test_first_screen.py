@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from nexus_reimport import model
+from nexus_reimport import model, show
 from nexus_reimport.events import Event
 from nexus_reimport.model import (
     Applied,
@@ -182,6 +182,32 @@ def test_what_was_done_is_what_the_transaction_has_counted(record: Path) -> None
     assert screen.headline == "COMMITTED, NOT VERIFIED YET: the checks after it come next"
     journal.append(record, Event.VERIFIED)
     assert first_screen.read(record).headline == "COMPLETE: deleted, imported and verified"
+
+
+def test_a_waiver_that_ends_before_the_verification_may_is_on_the_first_screen(
+    record: Path,
+) -> None:
+    proposed(record)
+    waiver = "every_planned_appointment_has_a_clinic, until 2026-03-01"
+    has(record, Outlook(ending=(waiver,)))
+    ends = "this waiver ends today; a verification after midnight would stop"
+    assert f"{ends}: {waiver}" in line(first_screen.read(record), "look at this")
+    assert ends.capitalize() in repr(show.proposal(PROPOSAL, Outlook(ending=(waiver,))))
+    committed(record)
+    has(record, Outlook(ending=(waiver,)))
+    assert ends not in line(first_screen.read(record), "look at this")
+
+
+def test_a_run_that_was_verified_after_an_upgrade_says_so(record: Path) -> None:
+    committed(record)
+    journal.append(record, Event.VERIFIED, code=PROPOSAL.code, mapping=PROPOSAL.mapping)
+    assert "verified with" not in line(first_screen.read(record), "look at this")
+    journal.append(record, Event.VERIFIED, code="upgraded", mapping=PROPOSAL.mapping)
+    look = line(first_screen.read(record), "look at this")
+    assert "verified with another package than the one that was approved" in look
+    journal.append(record, Event.VERIFIED, code="upgraded", mapping="edited")
+    look = line(first_screen.read(record), "look at this")
+    assert "verified with another package and mapping than the one that was approved" in look
 
 
 def test_what_to_do_next_stands_under_the_verdict_of_a_run_that_is_not_finished(

@@ -378,7 +378,7 @@ def test_a_record_of_a_former_version_is_named_and_hinders_nothing_once_it_is_se
 
 
 def test_an_empty_run_id_means_the_one_open_run(known: settings.Settings) -> None:
-    with pytest.raises(RecordError, match="0 open runs"):
+    with pytest.raises(RecordError, match="no open run"):
         record.find(known)
     run = record.create(known)
     assert record.find(known) == run

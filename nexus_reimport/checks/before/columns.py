@@ -20,7 +20,7 @@ def every_value_fits(before: Before) -> Finding:
     lost = [(e.source, c) for e in extracts for c in e.cleaned if loses(c.what)]
     keys += [f"{source}.{c.field}: {c.what} ({c.records:,})" for source, c in lost]
     derived = sum(m.derived for _, m, _ in misfits)
-    looked = sum(e.loaded for e in before.plan.entities.values())
+    looked = sum(fit.held for e in before.plan.entities.values() for fit in e.fits)
     note = f"{derived:,} more are derived from another value" if derived else ""
     count = sum(count for *_, count in misfits) + sum(c.records for _, c in lost)
     return Finding(looked, keys, count=count, note=note)

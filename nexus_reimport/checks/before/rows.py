@@ -36,8 +36,9 @@ def no_column_has_more_misfits_than_its_budget(before: Before) -> Finding:
                 }
                 listed = ", ".join(f"{n:,} {reason}" for reason, n in reasons.items() if n)
                 over.append(
-                    f"{entity.entity}.{fit.column}: {fit.misfits:,} of {fit.held:,} values"
-                    f" do not fit, budget {fit.budget:,} ({listed})"
+                    f"{entity.entity}.{fit.column}: {fit.misfits:,} of"
+                    f" {wording.amount(fit.held, 'value does', 'values do')} not fit, budget"
+                    f" {fit.budget:,} ({listed})"
                 )
                 count += fit.misfits
     held = sum(fit.held for entity in before.plan.entities.values() for fit in entity.fits)
@@ -48,12 +49,13 @@ def no_column_has_more_misfits_than_its_budget(before: Before) -> Finding:
 @check(Before, Level.STOP, serves=("M3", "D1", "D2"), waivable=False)
 def no_needed_column_stays_empty(before: Before) -> Finding:
     """Every planned row has a value in each column that must not be empty."""
-    looked, gaps = 0, []
+    looked, count, gaps = 0, 0, []
     for name, plan in before.plan.entities.items():
         # PostgreSQL fills generated columns; Nexus's other defaults exist only in Python
         needed = [c for c in before.survey.columns[name] if c.not_null and not c.generated]
         empty = _empty(before, name, [column.name for column in needed])
         looked += plan.file.rows
+        count += len(set().union(*empty.values()))  # a row counts once, however many it lacks
         if empty:
             records = _records(before, name)
             gaps += [_Empty(name, c, keys, records) for c, keys in empty.items()]
@@ -61,14 +63,13 @@ def no_needed_column_stays_empty(before: Before) -> Finding:
         f"{e.entity}.{e.column} would be empty: {rows_by_name(e.keys, e.records)}" for e in gaps
     ]
     advice = [_advice(before, e) for e in gaps]
-    count = sum(len(e.keys) for e in gaps)
     return Finding(max(1, looked), lines, count=count, note="; ".join(advice))
 
 
 @check(Before, Level.STOP, serves=("M2", "M3"), waivable=False)
 def no_two_planned_rows_share_a_unique_key(before: Before) -> Finding:
     """No two planned rows have the same values in the columns of a unique key."""
-    looked, count, lines, advice = 0, 0, [], []
+    looked, twice_there, lines, advice = 0, set[tuple[str, str]](), [], []
     for name in before.plan.entities:
         # keys over expressions or conditions can only be judged by PostgreSQL
         keys = [k for k in before.survey.unique_keys.get(name, ()) if k.is_plain]
@@ -83,9 +84,9 @@ def no_two_planned_rows_share_a_unique_key(before: Before) -> Finding:
                 ]
                 pairs = [" and ".join(_named(rows, records)) for rows in same]
                 lines.append(f"{name}.{', '.join(key.columns)} ({key.name}): {_few(pairs)}")
-                count += sum(len(rows) - 1 for rows in same)
+                twice_there |= {(name, row) for rows in same for row in rows[1:]}
                 advice.append(_of_duplicates(before, name, key.columns, same, records))
-    return Finding(max(1, looked), lines, count=count, note="; ".join(advice))
+    return Finding(max(1, looked), lines, count=len(twice_there), note="; ".join(advice))
 
 
 def _empty(before: Before, entity: str, needed: list[str]) -> dict[str, list[str]]:

@@ -17,9 +17,15 @@ OF_THE_RUN = frozenset({f"{OWN_SCHEMA}.{RUNS_NAME}"})  # a run and its undo add 
 
 
 def make(connection: Connection) -> None:
-    """Create our own schema and its tables, or bring those of an older version up to date."""
+    """Create our own schema and its tables, or bring those of an older version up to date.
+
+    A table that is up to date is not altered: until COMMIT that would keep out everybody who only
+    reads it, and whoever waits so ends our reading (``nexus.waiters``).
+    """
     make_schema(connection)
     connection.execute(statement("own_schema"))
+    if not scalar(connection, statement("runs_table_is_current")):
+        connection.execute(statement("own_schema_of_an_older_version"))
 
 
 def make_schema(connection: Connection) -> None:

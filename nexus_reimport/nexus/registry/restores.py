@@ -23,10 +23,14 @@ class Restore:
     at: datetime
     runs: tuple[tuple[str, str], ...]  # run, seal of its record
 
-    def __str__(self) -> str:
+    @property
+    def acknowledged(self) -> str:
+        """Who acknowledged it, when, and why."""
         when = f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        by = f"acknowledged by {self.who}, {when}: {self.why}"
-        return f"the database was restored from before this run; {by}"
+        return f"acknowledged by {self.who}, {when}: {self.why}"
+
+    def __str__(self) -> str:
+        return f"the database was restored from before this run; {self.acknowledged}"
 
 
 def write(connection: Connection, restore: Restore) -> None:
