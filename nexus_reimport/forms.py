@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
+from nexus_reimport import wording
+
 DateForm = Literal["d/m/y", "d.m.y", "d-m-y", "m/d/y", "m.d.y", "m-d-y", "y/m/d", "y.m.d", "y-m-d"]
 DecimalSign = Literal[".", ","]
 ORDERS = ("d/m/y", "m/d/y", "y/m/d")
@@ -221,16 +223,18 @@ def unclear_times(texts: Iterable[str]) -> str:
     marked = sum(bool(c and c.half) for _, c in parsed)
     bare = sum(bool(c and not c.half and 1 <= c.hours <= 12) for _, c in parsed)
     if marked and bare:
-        return f"{marked:,} times have AM or PM, and {bare:,} have none and may be either"
+        times = wording.amount(marked, "time has", "times have")
+        others = wording.amount(bare, "has", "have")
+        return f"{times} AM or PM, and {others} none and may be either"
     dotted = [c for _, c in parsed if c and c.dotted and not c.seconds and not c.half]
     fractions = sum(c is None and bool(_FRACTION.fullmatch(text)) for text, c in parsed)
     if dotted and fractions:
-        return (
-            f"{len(dotted):,} times like 9.30, and {fractions:,} that must be hours with a fraction"
-        )
+        times = wording.amount(len(dotted), "time")
+        return f"{times} like 9.30, and {fractions:,} that must be hours with a fraction"
     proof = any(c and (not c.dotted or c.seconds or c.half) for _, c in parsed)
     if dotted and not proof and all(c.minutes in _QUARTERS for c in dotted):
-        return f"{len(dotted):,} times like 9.50, which may also be hours with a fraction"
+        times = wording.amount(len(dotted), "time")
+        return f"{times} like 9.50, which may also be hours with a fraction"
     return ""
 
 

@@ -175,6 +175,9 @@ def _texts(node: ast.expr, known: Mapping[str, ast.expr] = MappingProxyType({}))
             return [*_texts(body, known), *_texts(orelse, known)]
         case ast.BoolOp(ast.Or(), [*options]):
             return [text for one in options for text in _texts(one, known)]
+        case ast.Call(ast.Attribute(ast.Name("wording"), "amount"), [_, one, *several]):
+            texts = _texts(several[0], known) if several else [f"{t}s" for t in _texts(one, known)]
+            return [f"{BLANK} {text}" for text in texts]
     return [BLANK]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import requests
 import tenacity
 
+from nexus_reimport import wording
 from nexus_reimport.errors import ApplicationError, ApplicationRefused, as_kind
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.certificates import distrusted
@@ -76,7 +77,7 @@ class Api:
             if not page.get("next"):
                 break
         if rows != total:
-            raise self.error(path, f"says {total:,} rows, and gave {rows:,}", _LOOK)
+            raise self.error(path, f"says {wording.amount(total, 'row')}, and gave {rows:,}", _LOOK)
 
     def ask(self, method: str, path: str, **more: Any) -> requests.Response:
         """One request, tried again where nothing was answered, or a server before Nexus failed."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.intake import OfIntake
 from nexus_reimport.model import Level, Plan
@@ -35,7 +36,7 @@ class Inside(OfIntake):
 def tables_hold_as_many_rows_as_planned(inside: Inside) -> Finding:
     """Every wiped table holds exactly as many rows as the plan says."""
     off = [
-        f"{e.table}: {inside.after[e.table].rows:,} rows, planned {e.rows_after:,}"
+        f"{e.table}: {wording.amount(inside.after[e.table].rows, 'row')}, planned {e.rows_after:,}"
         for e in inside.plan.entities.values()
         if inside.after[e.table].rows != e.rows_after
     ]
@@ -60,7 +61,9 @@ def protected_tables_were_not_written(inside: Inside) -> Finding:
         wrote = inside.writes.get(name, (0, 0, 0))
         wanted = wiped.get(name, (0, planned.get(name, 0), 0))
         if wrote != wanted and name.partition(".")[0] not in ours:
-            off.append(f"{name}: {sum(wrote):,} rows written, planned {sum(wanted):,}")
+            off.append(
+                f"{name}: {wording.amount(sum(wrote), 'row')} written, planned {sum(wanted):,}"
+            )
     # the counters can be switched off by a setting; a lock cannot be hidden
     may = {*wiped, *inside.mapping.link_tables()}
     for schema, name in touched(inside.database.connection):
@@ -89,7 +92,8 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
         # A reference that no row uses was looked at, too.
         looked += then.rows + 1
         if lost:
-            off.append(f"{reference.table}.{reference.column}: {lost:,} rows point at deleted rows")
+            pointing = wording.amount(lost, "row points", "rows point")
+            off.append(f"{reference.table}.{reference.column}: {pointing} at deleted rows")
     return Finding(looked, off, empty="" if known else "no column can point at a wiped table")
 
 

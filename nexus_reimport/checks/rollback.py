@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.model import Level
 from nexus_reimport.nexus import changes
@@ -47,7 +48,11 @@ class Restored:
 @check(Undoing, Level.STOP, serves=("M1", "S6"), links=True)
 def every_row_is_what_it_was(undoing: Undoing) -> Finding:
     """Every row and every fixed link is as it was before the run; kept rows are unchanged."""
-    off = [f"{table}: {rows:,} rows" for table, rows in undoing.misplaced.items() if rows]
+    off = [
+        f"{table}: {wording.amount(rows, 'row')}"
+        for table, rows in undoing.misplaced.items()
+        if rows
+    ]
     looked = sum(undoing.after[t].rows for t in undoing.undoes.before)
     return Finding(max(1, looked), off)
 
@@ -58,10 +63,14 @@ def the_state_is_the_one_before_the_run(undoing: Undoing) -> Finding:
     before = undoing.undoes.before
     if not undoing.since.is_quiet:
         stays = sum(n.created + n.changed for n in undoing.since.newer)
-        note = f"people have written since: {stays:,} newer rows, compared row by row instead"
+        note = (
+            f"people have written since: {wording.amount(stays, 'newer row')}, compared row by row"
+        )
         return Finding(len(before), note=note)
     differ = differing(before, undoing.after)
-    return Finding(max(1, len(before)), differ, note=f"{len(before)} tables compared")
+    return Finding(
+        max(1, len(before)), differ, note=f"{wording.amount(len(before), 'table')} compared"
+    )
 
 
 @check(
@@ -82,11 +91,14 @@ def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
     for name in sorted({*undoing.database.catalog.tables, *writes} - wiped):
         inserted, updated, deleted = writes.get(name, (0, 0, 0))
         if name.partition(".")[0] not in ours and (inserted or deleted or updated != links[name]):
-            off.append(f"{name}: {inserted + updated + deleted:,} rows, {links[name]:,} links")
+            wrote_here = wording.amount(inserted + updated + deleted, "row")
+            off.append(f"{name}: {wrote_here}, {wording.amount(links[name], 'link')}")
     for name in sorted(wiped):
         wrote, wanted = writes.get(name, (0, 0, 0)), undoing.planned[name]
         if wrote != wanted:
-            off.append(f"{name}: {sum(wrote):,} rows written, {sum(wanted):,} differed")
+            off.append(
+                f"{name}: {wording.amount(sum(wrote), 'row')} written, {sum(wanted):,} differed"
+            )
     may = {*wiped, *(link.table for link in undoing.undo.links)}
     for schema, name in touched(undoing.transaction.connection):
         if schema not in ours and not (
@@ -107,7 +119,8 @@ def nothing_points_at_what_was_taken_back(undoing: Undoing) -> Finding:
         lost = changes.lost(undoing.transaction, undoing.undo, reference)
         looked += 1
         if lost:
-            off.append(f"{reference.table}.{reference.column}: {lost:,} rows point at deleted rows")
+            pointing = wording.amount(lost, "row points", "rows point")
+            off.append(f"{reference.table}.{reference.column}: {pointing} at deleted rows")
     return Finding(max(1, looked), off)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 
-from nexus_reimport import progress
+from nexus_reimport import progress, wording
 from nexus_reimport.nexus import fingerprint
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import Connection, statement, table_name
@@ -49,5 +49,7 @@ def differences(
             differing.append(f"{name}: {'is missing' if after is None else 'did not exist'}")
         elif before != after:
             content = ", different content" if before.rows == after.rows else ""
-            differing.append(f"{name}: {before.rows:,} rows, in the copy {after.rows:,}{content}")
+            differing.append(
+                f"{name}: {wording.amount(before.rows, 'row')}, in the copy {after.rows:,}{content}"
+            )
     return tuple(differing)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from nexus_reimport import wording
 from nexus_reimport.nexus.postgres import Connection
 
 
@@ -59,7 +60,7 @@ def moved(
 ) -> tuple[str, ...]:
     """The tables whose fingerprints differ, with their row counts."""
     return tuple(
-        f"{table}: {then.rows:,} rows then, {now.rows:,} now"
+        f"{table}: {wording.amount(then.rows, 'row')} then, {now.rows:,} now"
         + (", different content" if then.rows == now.rows else "")
         for table in sorted(differing(expected, actual))
         for then, now in [(expected[table], actual.get(table, Fingerprint(0, "gone")))]

@@ -287,7 +287,7 @@ def _unexplained(hit: Hit) -> Problem:
         f"entities = {json.dumps(hit.entities)}",
     ]
     return Problem(
-        f"{hit.table}.{hit.column} holds {hit.rows:,} ids of rows that will be wiped, and neither a"
-        " foreign key nor the mapping explains them",
+        f"{hit.table}.{hit.column} holds {wording.amount(hit.rows, 'id')} of rows that will be"
+        " wiped, and neither a foreign key nor the mapping explains that",
         "name the column in the mapping:\n" + "\n".join(lines),
     )

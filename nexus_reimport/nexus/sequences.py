@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from nexus_reimport import wording
 from nexus_reimport.nexus.postgres import Connection, scalar, statement, table_name
 
 
@@ -65,7 +66,8 @@ class Reading:
     def __str__(self) -> str:
         if self.next is None:
             return f"{self.sequence}: it has no value left"
-        return f"{self.sequence}: {self.taken:,} rows hold values that it gives out next"
+        rows = wording.amount(self.taken, "row holds", "rows hold")
+        return f"{self.sequence}: {rows} values that it gives out next"
 
 
 def behind(connection: Connection, schema: str, tables: Iterable[str]) -> tuple[Sequence, ...]:

@@ -57,7 +57,7 @@ def entries(runs: Path, *events: Event) -> list[Entry]:
 def purged(runs: Path) -> Iterator[tuple[str, str]]:
     """What was purged: the run, or lab, and a sentence about it."""
     for entry in entries(runs, Event.PURGED):
-        size = f"{entry.line['files']:,} files, {entry.line['bytes'] / 1e6:,.1f} MB"
+        size = f"{wording.amount(entry.line['files'], 'file')}, {entry.line['bytes'] / 1e6:,.1f} MB"
         yield (
             entry.text("of"),
             f"private files purged by {entry.text('who')}, {_when(entry)}; {size}",

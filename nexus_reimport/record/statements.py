@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from nexus_reimport import wording
 from nexus_reimport.errors import NOTHING_WRITTEN, SettingsError
 from nexus_reimport.record import closing
 from nexus_reimport.settings import Settings, Waiver
@@ -24,7 +25,7 @@ def tidy(given: str) -> str:
 def problem(text: str, longest: int) -> str:
     """Why ``text`` cannot stand in a record, by its form alone; "" where it can."""
     if len(text) > longest:
-        return f"has {len(text):,} characters; {longest:,} are the most"
+        return f"has {wording.amount(len(text), 'character')}; {longest:,} are the most"
     if not text.isprintable():
         return "has characters that cannot be shown"
     if suspected(text):

@@ -6,6 +6,7 @@ Nothing is read but versions and counts, and nothing is written.
 from __future__ import annotations
 
 from nexus_reimport import mapping as mappings
+from nexus_reimport import wording
 from nexus_reimport.nexus import deployment, pg_tools
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.runbook import connections
@@ -37,7 +38,7 @@ def filemaker(place: FileMaker) -> str:
     if first := next(filter(None, errors), None):
         raise first
     products = ", ".join(one.product for one in asked)
-    return f"{products}; {len(tables)} tables can be read"
+    return f"{products}; {wording.amount(len(tables), 'table')} can be read"
 
 
 def s3(place: S3) -> str:

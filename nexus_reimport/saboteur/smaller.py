@@ -19,6 +19,7 @@ from itertools import chain
 
 from psycopg import sql
 
+from nexus_reimport import wording
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
@@ -252,4 +253,5 @@ class Smaller:
     def share(self) -> str:
         """How many patients stay, of how many."""
         people = self.intake.mapping.people()
-        return f"{len(self.rows[people]):,} of {len(self._references[people]):,} patients"
+        all_of_them = wording.amount(len(self._references[people]), "patient")
+        return f"{len(self.rows[people]):,} of {all_of_them}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from nexus_reimport import wording
 from nexus_reimport.nexus.activity import Activity, TableWrites
 from nexus_reimport.show.page import Marked, Page, ShownTable, TextLine, Tone, table
 
@@ -23,7 +24,8 @@ def activity(value: Activity) -> Page:
             *_writers(value),
             *_possible_writers(value),
             TextLine(
-                f"Watched from {_at(value.since)} to {_at(value.until)}: {value.tables:,} tables."
+                f"Watched from {_at(value.since)} to {_at(value.until)}:"
+                f" {wording.amount(value.tables, 'table')}."
             ),
         ),
     )

@@ -191,8 +191,8 @@ def survey(value: Survey) -> Page:
             folded(roles),
             folded(pointers),
             TextLine(
-                f"{unused:,} more columns could reference them but do not;"
-                f" {value.scanned_columns:,} columns were searched for ids."
+                f"{wording.amount(unused, 'more column')} could reference them but do not;"
+                f" {wording.amount(value.scanned_columns, 'column')} searched for ids."
             ),
             *([folded(undo_data(value.undo))] if value.undo else []),
         ),
@@ -218,8 +218,9 @@ def backup(value: Backup) -> Page:
         "The backup, in the run's private folder",
         (
             TextLine(
-                f"{value.dump}: {_size(value.dump_bytes)}, {value.tables_in_dump:,} tables, made by"
-                f" pg_dump {value.client_version} from PostgreSQL {value.server_version}."
+                f"{value.dump}: {_size(value.dump_bytes)},"
+                f" {wording.amount(value.tables_in_dump, 'table')},"
+                f" made by pg_dump {value.client_version} from PostgreSQL {value.server_version}."
             ),
             folded(table("Rows exported to CSV", "file | rows", sorted(value.csv_rows.items()))),
             TextLine(
@@ -264,5 +265,5 @@ def _problems(value: Survey) -> tuple[TextLine | ShownTable, ...]:
 def _size(count: int) -> str:
     """A size in bytes, kB or MB (decimal units)."""
     if count < 10_000:
-        return f"{count:,} bytes"
+        return wording.amount(count, "byte")
     return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"

@@ -14,7 +14,7 @@ from enum import StrEnum
 from html import escape
 from typing import TYPE_CHECKING, Protocol
 
-from nexus_reimport import naming
+from nexus_reimport import naming, wording
 from nexus_reimport.record import marks, rendering
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ class Folded:
         if self.in_text:
             return "\n\n".join(part.as_text() for part in self.parts)
         rows = sum(len(part.rows) for part in self.parts if isinstance(part, ShownTable))
-        return f"[{self.summary}: {rows:,} rows, in the page and in the record]"
+        return f"[{self.summary}: {wording.amount(rows, 'row')}, in the page and in the record]"
 
 
 Part = TextLine | ShownTable | Checks | Folded | Picture

@@ -21,6 +21,12 @@ from nexus_reimport.show.page import (
     folded,
 )
 
+# One value and several, in the line about the file that lists them.
+_DIFFERENT = (
+    "value of Nexus that is different in FileMaker or gets",
+    "values of Nexus that are different in FileMaker or get",
+)
+
 
 def plan(value: Plan) -> Page:
     """Everything that was decided. Nothing has been done yet."""
@@ -52,8 +58,7 @@ def plan(value: Plan) -> Page:
             TextLine(
                 "The record lists the ids: ledger.csv, misfits.csv. The values are only in the"
                 " run's private folder: left_out, misfits.csv, and differences.csv with the"
-                f" {value.differences.rows:,} values of Nexus that are different in FileMaker or"
-                " get cleared."
+                f" {wording.amount(value.differences.rows, *_DIFFERENT)} cleared."
             ),
             TextLine(f"Plan {value.digest}"),
         ),
@@ -165,9 +170,9 @@ def _over_budget(entities: tuple[EntityPlan, ...]) -> Iterator[TextLine]:
         for fit in entity.fits:
             if fit.is_over:
                 yield TextLine(
-                    f"OVER: {naming.rows(entity.entity)}, {fit.column}: {fit.misfits:,} of"
-                    f" {fit.held:,} values do not fit; the limit is {fit.budget:,}, and never"
-                    " more than half of them.",
+                    f"OVER: {naming.rows(entity.entity)}, {fit.column}:  {fit.misfits:,} of"
+                    f" {wording.amount(fit.held, 'value does', 'values do')} not fit; the limit is"
+                    f" {fit.budget:,}, and never more than half of them.",
                     Tone.BAD,
                 )
 

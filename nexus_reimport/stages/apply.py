@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from psycopg import sql
 
-from nexus_reimport import checks
+from nexus_reimport import checks, wording
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Journal, null_journal
@@ -155,7 +155,7 @@ def settle(target: Postgres, run: str) -> bool:
             in doubt.
     """
     with connected(target, "not known yet") as connection:
-        wait_for_run_lock(connection, run, target.lock_wait)
+        wait_for_run_lock(connection, target.lock_wait)
         return registry.was_committed(connection, run)
 
 
@@ -511,7 +511,10 @@ class _Reimport:
             return
         differ = moved(self._request.proposal.after, after)
         if differ:
-            rows = {n: f"{c:,} rows differ from the plan" for n, c in self._unplanned()}
+            rows = {
+                n: f"{wording.amount(c, 'row differs', 'rows differ')} from the plan"
+                for n, c in self._unplanned()
+            }
             raise StopError(
                 "the result differs from the one that was rehearsed and approved\n"
                 + "\n".join(

@@ -18,7 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from nexus_reimport import progress, settings, storage
+from nexus_reimport import progress, settings, storage, wording
 from nexus_reimport.errors import StorageError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Census
@@ -47,7 +47,7 @@ def take(place: settings.S3, folder: Path, name: str = "census") -> Census:
         for prefix in place.prefixes:
             for page in _pages(client, place, prefix):
                 objects.update(page)
-                progress.tell(0, 0, f"{len(objects):,} files so far")
+                progress.tell(0, 0, f"{wording.amount(len(objects), 'file')} so far")
     with rowfile.writer(folder / f"{name}.parquet", COLUMNS) as out:
         for key in sorted(objects):  # prefixes may overlap, and come in any order
             size, etag, modified = objects[key]

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nexus_reimport import checks, progress
+from nexus_reimport import checks, progress, wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event, Journal
 from nexus_reimport.model import Applied, Backup, Ground, Rehearsal, Report, Undone
@@ -174,9 +174,9 @@ def _compare(
     with connected(place) as connection:
         differ = contents.differences(was, contents.read(connection, {}), besides=besides)
     if differ:
+        tables = wording.amount(len(was), "table differs", "tables differ")
         raise StopError(
-            f"{what}: {len(differ)} of {len(was)} tables differ\n"
-            + "\n".join(f"    {line}" for line in differ),
+            f"{what}: {len(differ)} of {tables}\n" + "\n".join(f"    {line}" for line in differ),
             where=f"scratch database on {place.host}:{place.port}",
             state=COPY_DROPPED,
             next=advice,

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from nexus_reimport import wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Backup
 from nexus_reimport.nexus import contents, scratch
@@ -108,8 +109,9 @@ def run(
             inside = (*first, *_owned(connection, owners), *placed, *last)
         differ = contents.differences(backup.contents, restored)
         if differ:
+            tables = wording.amount(len(differ), "table differs", "tables differ")
             raise StopError(
-                f"the restored copy is not what was dumped: {len(differ)} tables differ\n"
+                f"the restored copy is not what was dumped: {tables}\n"
                 + "\n".join(f"    {line}" for line in differ),
                 where=f"run {run_id}",
                 state="the copy was dropped; the live database was not touched",

@@ -145,4 +145,6 @@ def _dry_run(rehearsal: Rehearsal | None) -> _Proof:
     if rehearsal.ground is Ground.INSIDE:
         return _Proof(text=f"rehearsed {rehearsal.ground}: {rehearsal.why_inside}")
     done = f"applied, verified, undone and applied again {rehearsal.ground}"
-    return _Proof(holds=True, by="rehearsal", text=f"{done}; {rehearsal.rows:,} rows compared")
+    return _Proof(
+        holds=True, by="rehearsal", text=f"{done}; {wording.amount(rehearsal.rows, 'row')} compared"
+    )

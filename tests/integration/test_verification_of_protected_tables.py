@@ -49,7 +49,7 @@ PROTECTED = {
     ),
     "a log has lost a row": (
         "DELETE FROM xero_sync_logs WHERE id = (SELECT min(id::text)::uuid FROM xero_sync_logs)",
-        "xero_sync_logs: 1 rows fewer",
+        "xero_sync_logs: 1 row fewer",
     ),
     "a table is gone": ("DROP TABLE xero_item_mappings CASCADE", "no table xero_item_mappings"),
     "a column of a table is gone": (

@@ -97,12 +97,12 @@ def test_a_record_is_never_taken_for_headers(line, tmp_path):
 
 
 def test_a_line_that_is_not_as_wide_as_the_headers_stops_with_its_number(tmp_path):
-    for row, held in ((f"1,{SECRET},3", 3), ("1", 1)):
+    for row, held in ((f"1,{SECRET},3", "3 values"), ("1", "1 value")):
         for name, separator in (("t.csv", ","), ("t.tab", "\t")):
             lines(tmp_path, *(x.replace(",", separator) for x in ("id,a", "0,0", row)), name=name)
             with pytest.raises(SourceError) as stopped:
                 files(tmp_path).count(name)
-            what = f"line 3 holds {held} values, but there are 2 columns"
+            what = f"line 3 holds {held}, but there are 2 columns"
             assert str(stopped.value).splitlines()[0] == what
             assert SECRET not in str(stopped.value)
 

@@ -266,8 +266,8 @@ def test_times_are_read_in_every_clear_form(
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        (("9:30 AM", "1:05 PM", "2:15"), "2 times have AM or PM, and 1 have none"),
-        (("9.30", "9.5", "14.75"), "1 times like 9.30, and 2 that must be hours with a fraction"),
+        (("9:30 AM", "1:05 PM", "2:15"), "2 times have AM or PM, and 1 has none"),
+        (("9.30", "9.5", "14.75"), "1 time like 9.30, and 2 that must be hours with a fraction"),
         (("9.50", "8.25", "7.00"), "may also be hours with a fraction"),
     ],
 )

@@ -89,7 +89,7 @@ def test_the_register_says_who_has_purged_what_and_the_record_is_as_sealed(
     assert wrong(found) == {}
     remarks = {one.run: " ".join(one.remarks) for one in found}
     assert "private files purged by " in remarks[runs[0].id]
-    assert "; 1 files, 0.0 MB" in remarks[runs[0].id]
+    assert "; 1 file, 0.0 MB" in remarks[runs[0].id]
     assert purged(known) == []
     lines = register.entries(known.folders.runs / known.name, Event.PURGED)
     line = next(one for one in lines if one.text("of") == runs[0].id)

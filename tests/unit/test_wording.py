@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_reimport import wording
+from nexus_reimport import PACKAGE, wording
 
 NAMES = st.lists(st.text("abc", min_size=1), max_size=30)
 
@@ -51,3 +56,42 @@ def test_a_part_is_never_more_than_its_whole(count: int, whole: int) -> None:
 def test_one_is_not_many() -> None:
     assert [wording.amount(n, "day") for n in (0, 1, 2877)] == ["0 days", "1 day", "2,877 days"]
     assert wording.amount(2, "entity", "entities") == "2 entities"
+
+
+# After a number that can be 1: a word or two, and the plural of what is counted.
+_SEVERAL = re.compile(r" (?:[a-z-]+ ){0,2}?(?!has\b|is\b|was\b|as\b|its\b|this\b|exis)([a-z]+s)\b")
+_NO_COUNT = {"holds", "repeats", "afterwards"}  # no plurals
+_FIXED = {"ms", "characters"}  # a unit; the most that a cell of a workbook holds
+_FOR_PEOPLE_WHO_PROGRAM = "__repr__"
+
+
+def counted_plurals(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and noun of each text in which a number stands directly before a plural."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef) and function.name == _FOR_PEOPLE_WHO_PROGRAM:
+            function.body = []
+    for node in ast.walk(tree):
+        values = node.values if isinstance(node, ast.JoinedStr) else []
+        for number, after in pairwise(values):
+            if not isinstance(number, ast.FormattedValue) or not isinstance(after, ast.Constant):
+                continue
+            form = ast.unparse(number.format_spec) if number.format_spec else ""
+            noun = _SEVERAL.match(str(after.value))
+            if noun and ("," in form or "len(" in ast.unparse(number.value)):
+                yield number.lineno, noun[1]
+
+
+def test_every_message_that_counts_knows_what_one_of_it_is_called() -> None:
+    files = sorted(PACKAGE.rglob("*.py"))
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line}: {noun}"
+        for path in files
+        for line, noun in counted_plurals(ast.parse(path.read_text(encoding="utf-8")))
+        if noun not in _NO_COUNT | _FIXED
+    ]
+    assert found == [], "wording.amount says 1 row, and 2 rows"
+
+
+def test_a_counted_plural_is_seen() -> None:
+    tree = ast.parse('f"{len(runs)} runs: {n:,} more rows, {n:,} of {whole:,} days, {n:,} now"')
+    assert [noun for _, noun in counted_plurals(tree)] == ["runs", "rows", "days"]

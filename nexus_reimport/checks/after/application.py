@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Set
 from typing import Any
 
+from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.after.subject import After, had
 from nexus_reimport.model import Level
@@ -35,7 +36,8 @@ def the_calendar_shows_every_appointment(after: After) -> Finding:
     off = list(answers.calendar_broken)
     if answers.calendar_events != planned:
         off.append("count")
-    note = f"{answers.calendar_events:,} events, {planned:,} appointments"
+    events = wording.amount(answers.calendar_events, "event")
+    note = f"{events}, {wording.amount(planned, 'appointment')}"
     return Finding(max(1, planned), off, note=note)
 
 
@@ -60,9 +62,11 @@ def the_application_shows_what_the_database_holds(after: After) -> Finding:
     shown = had(after.api)
     off = list(_differences(asked, wanted, shown))
     looked = sum(map(len, wanted.patients.values())) + len(wanted.events) + len(asked.patients)
+    patients = sum(map(len, shown.patients.values()))
     note = (
-        f"Nexus's API was asked: {sum(map(len, shown.patients.values())):,} patients,"
-        f" {len(shown.events):,} appointments, {len(asked.patients):,} patients one by one"
+        f"Nexus's API was asked: {wording.amount(patients, 'patient')},"
+        f" {wording.amount(len(shown.events), 'appointment')},"
+        f" {wording.amount(len(asked.patients), 'patient')} one by one"
     )
     return Finding(max(1, looked), off, note=note)
 
@@ -81,7 +85,8 @@ def _differences(asked: Asked, wanted: Shown, shown: Shown) -> Iterator[str]:
     for clinic, count in wanted.by_clinic.items():
         patients = shown.by_clinic.get(clinic, 0)
         if patients != count:
-            yield f"clinic {clinic}: {patients:,} patients are shown, {count:,} in the database"
+            are_shown = wording.amount(patients, "patient is", "patients are")
+            yield f"clinic {clinic}: {are_shown} shown, {count:,} in the database"
     yield from _missing("appointments in the calendar", wanted.events, shown.events)
     yield from _missing("patients found by their names", wanted.by_name, shown.by_name)
     for key in asked.patients:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from nexus_reimport import wording
 from nexus_reimport.checks import SAMPLE, Finding, check
 from nexus_reimport.checks.after.subject import After, had, kept
 from nexus_reimport.files import rowfile
@@ -35,7 +36,9 @@ def protected_tables_are_as_they_were(after: After) -> Finding:
         count += compared.wrong
         lines += [f"{table}: {difference}"] if difference else []
     fewer = {t: n for t, n in _counted(after) if n < 0 and t not in after.mapping.transient}
-    lines += [f"{table}: {-n:,} rows fewer, which are only counted" for table, n in fewer.items()]
+    lines += [
+        f"{table}: {wording.amount(-n, 'row')} fewer, only counted" for table, n in fewer.items()
+    ]
     count -= sum(fewer.values())
     counted = sum(not f.digest for f in before.values())
     note = f"{counted} tables are volatile as a whole and only counted" if counted else ""
@@ -49,11 +52,15 @@ def nothing_was_added_to_protected_tables(after: After) -> Finding:
     Of tables that are volatile as a whole the numbers are told alone.
     """
     added = [(table, c) for table, c in after.once(_compared) if c.added]
-    lines = [f"{table}: {c.added:,} rows{c.examples(c.added_keys)}" for table, c in added]
+    lines = [
+        f"{table}: {wording.amount(c.added, 'row')}{c.examples(c.added_keys)}" for table, c in added
+    ]
     moved = {table: n for table, n in _counted(after) if n}
     gone = {t: -n for t, n in moved.items() if n < 0 and t in after.mapping.transient}
-    lines += [f"{table}: {n:,} rows fewer, which come and go" for table, n in gone.items()]
-    changes = ", ".join(f"{table} {n:+,} rows" for table, n in moved.items())
+    lines += [
+        f"{table}: {wording.amount(n, 'row')} fewer, which come and go" for table, n in gone.items()
+    ]
+    changes = ", ".join(f"rows of {table}: {n:+,}" for table, n in moved.items())
     return Finding(
         len(_protected(after)),
         lines,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from nexus_reimport import wording
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.checks.after.subject import After
 from nexus_reimport.files import beside, rowfile
@@ -19,7 +20,9 @@ def no_file_was_lost(after: After) -> Finding:
     named, objects = after.named, after.once(_objects)
     lost = sum(key in named for key in (*objects.gone, *objects.changed))
     held = after.census_now.objects
-    return Finding(max(1, len(named)), count=lost, note=f"{held:,} objects in the bucket")
+    return Finding(
+        max(1, len(named)), count=lost, note=f"{wording.amount(held, 'object')} in the bucket"
+    )
 
 
 @check(After, Level.REVIEW, serves=("K1", "K2", "K13"), links=True)
@@ -60,8 +63,8 @@ def a_sample_of_the_files_is_unchanged(after: After) -> Finding:
         off += [f"other {', '.join(differ)}"] if differ else []
     counted = Counter(off)
     note = (
-        f"{after.sample.objects:,} of {after.census.objects:,} objects, {after.sample.bytes_read:,}"
-        " bytes, read in full before and after"
+        f"{after.sample.objects:,} of {wording.amount(after.census.objects, 'object')},"
+        f" {wording.amount(after.sample.bytes_read, 'byte')}, read in full before and after"
     )
     lines = [f"{difference}: {count:,}" for difference, count in counted.items()]
     return Finding(after.sample.objects, lines, count=len(off), note=note)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Set
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nexus_reimport import strict_json
+from nexus_reimport import strict_json, wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.after.subject import After, had, kept
 from nexus_reimport.files import rowfile
@@ -32,7 +32,7 @@ def the_run_is_written_down_in_the_database(after: After) -> Finding:
     """The database holds this run's row as it was committed, and every earlier run's unchanged."""
     run, rows = after.claim.run, had(after.own.rows)
     ours = [row for row in rows if row["run"] == run]
-    off = [f"{run} has {len(ours)} rows"] if len(ours) != 1 else []
+    off = [f"{run} has {wording.amount(len(ours), 'row')}"] if len(ours) != 1 else []
     was = {name: row for name, *row in rowfile.read(after.folder, kept(after.survey.runs))}
     for row in ours[:1]:
         off += [f"{run}: {column}" for column in _not_as_written(after, row, was.keys())]
@@ -178,7 +178,7 @@ def _differing(
             yield table, now.why
         elif now != then:
             same = ", other content" if now.rows == then.rows else ""
-            yield table, f"{now.rows:,} rows, must be {then.rows:,}{same}"
+            yield table, f"{wording.amount(now.rows, 'row')}, must be {then.rows:,}{same}"
 
 
 def _wrong_links(after: After, attachment: str, kept: RowFile | Unread) -> str:
@@ -194,7 +194,8 @@ def _wrong_links(after: After, attachment: str, kept: RowFile | Unread) -> str:
     links = list(rowfile.read(after.folder, kept))
     if set(links) == wanted and len(links) == len(wanted):
         return ""
-    return f"{len(links):,} links, must be {len(wanted):,}; {len(wanted - set(links)):,} are lost"
+    lost = wording.amount(len(wanted - set(links)), "is", "are")
+    return f"{wording.amount(len(links), 'link')}, must be {len(wanted):,}; {lost} lost"
 
 
 def _wrong_pointers(after: After) -> list[str]:
@@ -202,5 +203,5 @@ def _wrong_pointers(after: After) -> list[str]:
     kept, now = had(after.own.pointers)
     if kept == now:
         return []
-    difference = f"{len(now - kept):,} lines lost, {len(kept - now):,} too many"
+    difference = f"{wording.amount(len(now - kept), 'line')} lost, {len(kept - now):,} too many"
     return [f"what pointed at the run's rows: {difference}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nexus_reimport import wording
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.files import columns
@@ -50,7 +51,10 @@ def every_file_is_in_s3(before: Before) -> Finding:
     if respelt:
         notes.append(f"{respelt:,} under a key that differs from Nexus's only in its Unicode form")
     if stored.twins:
-        notes.append(f"{stored.twins:,} keys of the bucket differ from another only in that form")
+        twins = wording.amount(
+            stored.twins, "key of the bucket differs", "keys of the bucket differ"
+        )
+        notes.append(f"{twins} from another only in that form")
     rows = sum(state.rows for state in before.survey.attachments.values())
     empty = "" if rows else "Nexus has no documents and images"
     return Finding(looked, count=sum(missing.values()), note=", ".join(notes), empty=empty)
@@ -65,7 +69,11 @@ def the_bucket_is_the_right_one(before: Before) -> Finding:
     present = looked - sum(stored.reals(keys).null_count for keys in wanted)
     # earlier imports left a few rows without a file; another bucket would have hardly any
     off = [] if present >= 0.9 * looked else [before.census.bucket]
-    return Finding(max(1, looked), off, note=f"{present:,} of {looked:,} files are there")
+    return Finding(
+        max(1, looked),
+        off,
+        note=f"{wording.part(present, looked)} {'file is' if looked == 1 else 'files are'} there",
+    )
 
 
 @check(Before, Level.STOP, serves=("K5", "M2"), waivable=False, links=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.model import Level
@@ -25,7 +26,8 @@ def keys_are_left_for_new_rows(before: Before) -> Finding:
     for name, (first, last) in before.survey.next_keys.items():
         new = before.plan.entities[name].new
         if first + new > last:
-            off.append(f"{name}: {new:,} new rows from key {first} on, the last key is {last}")
+            rows = wording.amount(new, "new row")
+            off.append(f"{name}: {rows} from key {first} on, the last key is {last}")
     note = "" if before.survey.next_keys else "no table has an integer key"
     return Finding(max(1, len(before.survey.next_keys)), off, note=note)
 

@@ -42,7 +42,7 @@ def exported_files_are_of_the_day(before: Before) -> Finding:
         for file in files
         if taken - file.modified_at > timedelta(days=1)
     ]
-    note = f"{len(files):,} of {len(extracts):,} tables come from files"
+    note = f"read from files: {len(files):,} of {wording.amount(len(extracts), 'table')}"
     return Finding(len(extracts), old, note=note)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, TypeGuard
 
+from nexus_reimport import wording
 from nexus_reimport.filemaker import Page, codes, jsontext
 from nexus_reimport.filemaker.answer import (
     FEW_TRIES,
@@ -79,7 +80,9 @@ class Envelope(Reply):
         total = self.total
         rows, returned = len(self.data), str(self.response["dataInfo"].get("returnedCount", ""))
         if returned not in ("", str(rows)) or (rows < 1 + (offset > 1) and offset + rows <= total):
-            what = f"FileMaker sent {rows:,} rows from record {offset:,} of {total:,}"
+            what = (
+                f"FileMaker sent {wording.amount(rows, 'row')} from record {offset:,} of {total:,}"
+            )
             raise transient(what, self.where, RUN_AGAIN_LATER, tries=FEW_TRIES)
         return answer
 

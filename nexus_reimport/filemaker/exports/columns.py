@@ -95,8 +95,9 @@ def refuse_rounded_ids(grid: Grid, places: Mapping[str, int], where: str) -> Non
             continue
         lines = wording.some(f"{number:,}" for number in sorted(n for n, _ in long.values()))
         raise SourceError(
-            f"column {name}: all {len(long):,} ids of more than 15 digits have only zeros from the"
-            f" 16th on: a spreadsheet program has rounded them (lines {lines})",
+            f"column {name}: all {wording.amount(len(long), 'id')} of more than 15 digits"
+            " have only zeros from the 16th on: a spreadsheet program has rounded them (lines"
+            f" {lines})",
             where=where,
             next="export the table from FileMaker again, and do not save it in a spreadsheet"
             " program",
@@ -131,7 +132,8 @@ def _dates(column: _Column, forms: Forms) -> _Fault | None:
     if short and seen.total > 1 and not seen.under(order):
         return _Fault(
             SourceError,
-            f"{short:,} of {seen.total:,} dates have years of two digits: the century is unknown",
+            f"{short:,} of {wording.amount(seen.total, 'date has', 'dates have')} years of two"
+            " digits: the century is unknown",
             "export again with years of four digits",
         )
     return _contradicted(seen, declared, order, ORDERS, "dates") or _turned(column, order)
@@ -166,7 +168,7 @@ def _contradicted(
         if not any(map(seen.under, all_forms)) and seen.total > 1 and noun == "dates":
             return _Fault(
                 SourceError,
-                f"none of {seen.total:,} dates can be read in any form",
+                f"none of {wording.amount(seen.total, 'date')} can be read in any form",
                 "check in FileMaker what the field holds; export it as day, month and year",
             )
         return None
@@ -206,8 +208,9 @@ def _turned(column: _Column, order: str) -> _Fault | None:
         return None
     return _Fault(
         SourceError,
-        f"none of {len(days):,} date cells is after the 12th of a month, and all {len(texts):,}"
-        " dates that are text are: a spreadsheet program has swapped day and month",
+        f"none of {wording.amount(len(days), 'date cell')} is after the 12th of a month, and all"
+        f" {wording.amount(len(texts), 'date')} that are text are: a spreadsheet program has"
+        " swapped day and month",
         "export the table from FileMaker again, and do not save it in a spreadsheet program",
     )
 
@@ -238,8 +241,8 @@ def _numbers(column: _Column, forms: Forms) -> _Fault | None:
     if forms.decimal is None and both and both == seen.total:
         return _Fault(
             SettingsError,
-            f"{both:,} numbers like 1,234 or 1.234 can be read with thousands or with a fraction,"
-            " and no other number of the column shows which",
+            f"{wording.amount(both, 'number')} like 1,234 or 1.234 can be read with thousands or"
+            " with a fraction, and no other number of the column shows which",
             'write decimal = "." or "," under [filemaker.exports], as the file has it',
         )
     sign = forms.decimal or "."
@@ -249,7 +252,8 @@ def _numbers(column: _Column, forms: Forms) -> _Fault | None:
         return fault
     return _Fault(  # with a decimal comma, a point could be read as a separator of thousands
         SourceError,
-        f'decimal = "," is declared, but {points:,} of {seen.total:,} numbers have a point',
+        f'decimal = "," is declared, but {points:,} of'
+        f" {wording.amount(seen.total, 'number has', 'numbers have')} a point",
         f"check lines {', '.join(list(seen.outside(','))[: written.FEW])} of the file; correct"
         " these records in FileMaker, and export again",
     )

@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from nexus_reimport import forms
+from nexus_reimport import forms, wording
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, Usage, suggest
 from nexus_reimport.filemaker.cleaning import REPETITION
@@ -104,7 +104,8 @@ class ExportedFiles:
         ]
         if problems:
             raise SourceError(
-                f"{len(problems):,} problem(s) with the {len(tables):,} exported files\n"
+                f"{len(problems):,} problem(s) with the"
+                f" {wording.amount(len(tables), 'exported file')}\n"
                 + "\n".join(f"    {problem}" for problem in problems),
                 where=f"channel={self.channel}, folder={self._place.folder}",
                 next="export the missing files into the folder, or write the names of the files"
@@ -303,8 +304,8 @@ class ExportedFiles:
         if len(alike) > 1:
             named = " and ".join(ascii(name) if not name.isascii() else name for name in alike)
             raise SettingsError(
-                f"{len(alike)} files have the name {table} if case and the encoding of letters are"
-                f" ignored: {named}",
+                f"{wording.amount(len(alike), 'file has', 'files have')} the name {table} if case"
+                f" and the encoding of letters are ignored: {named}",
                 where=f"{self._where(table)}, folder={self._place.folder}",
                 next="remove the older one",
             )

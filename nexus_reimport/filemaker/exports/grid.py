@@ -144,8 +144,8 @@ def _even(
             cells = cells[:end] + (None,) * (width - end)
         if len(cells) != width:
             raise SourceError(
-                f"line {line.number:,} holds {len(cells):,} values,"
-                f" but there are {width:,} columns",
+                f"line {line.number:,} holds {wording.amount(len(cells), 'value')},"
+                f" but there {'is' if width == 1 else 'are'} {wording.amount(width, 'column')}",
                 where=where,
                 next=_AGAIN,
             )
@@ -191,7 +191,7 @@ def _headers(
     if wanted and not known:
         raise SourceError(
             f"line {line.number:,} is not a header line, or it is that of another table: it has"
-            f" none of the {len(wanted):,} fields that the mapping needs",
+            f" none of the {wording.amount(len(wanted), 'field')} that the mapping needs",
             where=where,
             next="export with field names as headers, or give the file's columns in the mapping",
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from nexus_reimport import wording
 from nexus_reimport.errors import SourceError
 from nexus_reimport.filemaker.exports import kinds
 from nexus_reimport.filemaker.exports.cells import Cell, Dressed, Failed, Uncomputed
@@ -45,7 +46,8 @@ def opened(content: bytes, where: str) -> Sheet:
         has_formulas, merged = _markup(first)
     if any(sheet is not first for sheet in filled):
         raise SourceError(
-            f"{len(filled)} of {len(book.worksheets)} sheets hold data; only the first may",
+            f"{len(filled)} of {wording.amount(len(book.worksheets), 'sheet holds', 'sheets hold')}"
+            " data; only the first may",
             where=where,
             next="keep only the exported sheet, or export the table from FileMaker again",
         )

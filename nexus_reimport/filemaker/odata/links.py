@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from nexus_reimport import wording
 from nexus_reimport.errors import SourceError
 from nexus_reimport.filemaker.answer import inconsistent_read
 from nexus_reimport.filemaker.odata.collection import Collection
@@ -82,10 +83,12 @@ class Keys:
         """
         first, second = len(self._keys), len(again._keys)
         if first != second:
-            what = f"{self._table}: {first:,} records arrived, but {second:,} existed afterwards"
+            arrived = f"{wording.amount(first, 'record')} arrived"
+            what = f"{self._table}: {arrived}, but {second:,} existed afterwards"
             raise inconsistent_read(what, self._where)
         if self._keys != again._keys:
-            what = f"{self._table}: the order of the {first:,} records changed while they were read"
+            records = wording.amount(first, "record")
+            what = f"{self._table}: the order of {records} changed while they were read"
             raise inconsistent_read(what, self._where)
 
 
