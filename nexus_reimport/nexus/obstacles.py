@@ -96,7 +96,8 @@ def _notice(connection: Connection, kind: str, name: str, more: str) -> str:
     if kind == "materialized view":
         refresh = _text(connection, "REFRESH MATERIALIZED VIEW {};", table_name(name, more))
         return f"materialized view {name}.{more} is not refreshed: after the run execute {refresh}"
-    return f"{name} large objects are in the dump, but are not compared with the copy"
+    objects = wording.amount(int(name), "large object is", "large objects are")
+    return f"{objects} in the dump, and not compared with the copy"
 
 
 def _text(

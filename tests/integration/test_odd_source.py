@@ -328,7 +328,7 @@ def test_ids_in_a_file_that_differ_in_case_alone_stop_and_their_lines_are_named(
 
     with small("exports", change) as place, pytest.raises(SourceError) as stopped:
         place.read()
-    assert "1 rows have the key of an earlier row: lines 3\n" in str(stopped.value)
+    assert "1 row has the key of an earlier row: lines 3\n" in str(stopped.value)
     assert "the keys in lines 3 differ only in case or spelling" in str(stopped.value)
 
 

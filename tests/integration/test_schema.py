@@ -443,12 +443,12 @@ def test_a_schema_that_was_changed_after_the_commit_stops_the_run_and_is_named(
 # what is written beside the plan -> what names it
 BESIDE = {
     "UPDATE practice.site SET label = label": "site: 2 rows written, planned 0",
-    'INSERT INTO "Other One".log VALUES (1)': "Other One.log: 1 rows written, planned 0",
+    'INSERT INTO "Other One".log VALUES (1)': "Other One.log: 1 row written, planned 0",
     'DELETE FROM "Other One".log': "Other One.log: locked for writing",
     'TRUNCATE "Other One".log': "Other One.log: locked for writing",
     "SELECT nextval('\"Other One\".numbers')": "Other One.numbers: locked for writing",
     "UPDATE practice.person SET shoe_size = shoe_size": "person: .* rows written, planned",
-    'INSERT INTO "Other One".parts VALUES (7)': "Other One.parts: 1 rows written",
+    'INSERT INTO "Other One".parts VALUES (7)': "Other One.parts: 1 row written",
 }
 
 

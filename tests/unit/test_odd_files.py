@@ -121,7 +121,7 @@ def test_a_related_field_with_one_value_for_each_record_is_read(tmp_path):
     found = read(files(tmp_path), "t.csv", **{"Person::Name": "text"})
     assert [row["Person::Name"] for row in found] == ["x", ""]
     lines(tmp_path, "id,Person::Name", ",x", "1,x")
-    with pytest.raises(SourceError, match="1 rows have values but no key: lines 2"):
+    with pytest.raises(SourceError, match="1 row has values but no key: lines 2"):
         read(files(tmp_path), "t.csv")
 
 

@@ -100,7 +100,7 @@ def in_order(keys: Iterable[tuple[int, str]], where: str) -> Sequence[int]:
         lines.append(line)
         keyed.append((key.compared, key.written, number))
     missing = [lines[number] for compared, _, number in keyed if not compared]
-    _refuse(missing, "rows have values but no key", where)
+    _refuse(missing, "values but no key", where)
     keyed.sort()
     again, spelt_otherwise = _repeated(keyed)
     hint = ""
@@ -109,7 +109,7 @@ def in_order(keys: Iterable[tuple[int, str]], where: str) -> Sequence[int]:
             f" (the keys in lines {_few([lines[n] for n in spelt_otherwise])} differ only in case"
             " or spelling, and FileMaker's relationships treat such keys as equal)"
         )
-    _refuse([lines[n] for n in again], "rows have the key of an earlier row", where, hint)
+    _refuse([lines[n] for n in again], "the key of an earlier row", where, hint)
     return array("Q", (number for _, _, number in keyed))
 
 
@@ -155,7 +155,7 @@ def _repeated(keyed: Sequence[tuple[str, str, int]]) -> tuple[list[int], list[in
 def _refuse(lines: Sequence[int], what: str, where: str, hint: str = "") -> None:
     if lines:
         raise SourceError(
-            f"{len(lines):,} {what}: lines {_few(lines)}",
+            f"{wording.amount(len(lines), 'row has', 'rows have')} {what}: lines {_few(lines)}",
             where=where,
             next=f"fix the records in FileMaker{hint}, and export the table again",
         )
