@@ -148,7 +148,7 @@ def test_an_approval_is_of_the_product_and_not_of_the_made_up_clinic(
     assert first == approval.code_digest()
     (tmp_path / "nexus_sandbox" / "clinic" / "people.py").write_text("")
     assert approval.code_digest() == first
-    for changed in ("stages/apply.py", "sql/deployment.sql", "mappings/nexus.toml"):
+    for changed in ("stages/apply/reimport.py", "sql/deployment.sql", "mappings/nexus.toml"):
         with (copied / changed).open("a") as out:
             out.write("\n")
         assert approval.code_digest() != first

@@ -1,0 +1,167 @@
+"""The states of an apply: before, as it is foretold, and after; each is proven or the run stops."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+
+from psycopg import sql
+
+from nexus_reimport import wording
+from nexus_reimport.errors import StopError
+from nexus_reimport.nexus import differences, incoming, registry, schema, undo_data, versions
+from nexus_reimport.nexus.fingerprint import Fingerprint, moved
+from nexus_reimport.nexus.postgres import Connection, scalar, table_name
+from nexus_reimport.nexus.registry import UndoPart
+from nexus_reimport.nexus.tables import fingerprints_of
+from nexus_reimport.nexus.transaction import ROLLED_BACK
+from nexus_reimport.stages.apply.request import ApplyRequest
+from nexus_reimport.stages.apply.subject import Subject
+
+
+def require_same_schema(connection: Connection, request: ApplyRequest) -> None:
+    """Stop unless the schema is the surveyed one; under the locks nobody can change it."""
+    intake = request.intake
+    was, now = intake.survey.schema, schema.describe(connection, intake.mapping)
+    # A copy does without owners, grants, policies, publications and event triggers.
+    if request.scratch is not None:
+        was, now = schema.structure(was), schema.structure(now)
+    schema.require_same(
+        was,
+        now,
+        "since the preflight",
+        state=ROLLED_BACK,
+        next="run 01_preflight again: it shows what the change means",
+    )
+
+
+def copied(subject: Subject) -> dict[str, Fingerprint]:
+    """The state before, where rows were copied aside that of the copies."""
+    rows = {
+        part.table: undo_data.fingerprint_before(subject.connection, subject.undo, part)
+        for part in subject.undo.tables
+    }
+    others = subject.request.plan.before.keys() - rows.keys()
+    return fingerprints_of(subject.database, others) | rows
+
+
+def compare_before(subject: Subject, same: Collection[str]) -> None:
+    """Stop unless the state is the planned one; the tables ``same`` are as they were copied."""
+    subject.transaction.check_time()
+    plan = subject.request.plan
+    others = fingerprints_of(subject.database, plan.before.keys() - same)
+    require_before(subject, {table: plan.before[table] for table in same} | others)
+
+
+def require_before(subject: Subject, now: Mapping[str, Fingerprint]) -> None:
+    differ = moved(subject.request.plan.before, now)
+    if differ:
+        raise StopError(
+            "Nexus was changed since the preflight\n" + "\n".join(f"    {line}" for line in differ),
+            state=ROLLED_BACK,
+            next="run 01_preflight again: the plan must include what people have changed since",
+        )
+
+
+def rows_to_come(subject: Subject) -> Iterator[tuple[UndoPart, sql.Composable]]:
+    """The rows of each table as they will be; without those that nobody can know before."""
+    for part in subject.undo.tables:
+        wanted = subject.wanted[part.table]
+        if subject.has_all_columns(part.table, wanted.columns):
+            yield part, wanted.place
+    # Two attachments in one table: neither knows what the other will write into a row.
+    shared = Counter(link.table for link in subject.undo.links)
+    for link in subject.undo.links:
+        if shared[link.table] == 1:
+            written = incoming.links(link.attachment)
+            yield link, undo_data.with_links(subject.mapping.schema_name, link, written)
+
+
+def after(
+    subject: Subject, part: UndoPart, foretold: Mapping[UndoPart, Fingerprint], *, is_same: bool
+) -> Fingerprint:
+    """The fingerprint of a table as the run leaves it, with every row proven.
+
+    Of a table whose rows were of the ``same`` versions under the locks as when they were
+    copied, a row that was not written must still be of that version, and one that was written
+    must be as it was foretold. Else every row is hashed again.
+    """
+    # Nobody could know its rows before: see ``_foretelling``.
+    if part not in foretold:
+        return undo_data.hash_now(subject.transaction, subject.undo, part)
+    written = _written(subject, part)
+    if (
+        is_same
+        and written is not None
+        and not versions.moved(subject.transaction, part, written)
+        and (
+            # Two values may be stored in two ways, and be printed as one.
+            _is_as_planned(subject, part)
+            or undo_data.is_as_foretold(subject.transaction, subject.undo, part, written)
+        )
+    ):
+        return foretold[part]
+    return undo_data.fingerprint_now(subject.transaction, part)
+
+
+def _written(subject: Subject, part: UndoPart) -> sql.Composable | None:
+    """A query of the keys of rows that are written; None where every row is."""
+    if isinstance(part, registry.UndoLinks):
+        return incoming.linked_keys(part)
+    wanted = subject.wanted[part.table]
+    return None if wanted.whole else wanted.written
+
+
+def _is_as_planned(subject: Subject, part: UndoPart) -> bool:
+    """Whether the rows that were written are stored as the planned ones, which were hashed."""
+    if isinstance(part, registry.UndoLinks):
+        place = table_name(subject.mapping.schema_name, part.table)
+        columns = undo_data.hashed_columns(part)
+        wanted = incoming.links(part.attachment)
+        return differences.are_stored(subject.transaction, place, part.key, columns, wanted)
+    return differences.are_as_wanted(subject.transaction, subject.wanted[part.table])
+
+
+def require_rehearsed(subject: Subject, after: Mapping[str, Fingerprint]) -> None:
+    if subject.request.proposal is None:
+        return
+    differ = moved(subject.request.proposal.after, after)
+    if differ:
+        rows = {
+            n: f"{wording.amount(c, 'row differs', 'rows differ')} from the plan"
+            for n, c in _unplanned(subject)
+        }
+        raise StopError(
+            "the result differs from the one that was rehearsed and approved\n"
+            + "\n".join(
+                f"    {d}" + (f"; {rows[t]}" if (t := d.partition(":")[0]) in rows else "")
+                for d in differ
+            ),
+            state=ROLLED_BACK,
+            next="keep this record, run 01_preflight again, and compare both records",
+        )
+
+
+def require_foretold(
+    after: Mapping[str, Fingerprint], foretold: Mapping[UndoPart, Fingerprint]
+) -> None:
+    other = [part.table for part, expected in foretold.items() if after[part.table] != expected]
+    if other:
+        raise StopError(
+            f"the result differs from the plan: {', '.join(sorted(other))}",
+            state=ROLLED_BACK,
+            next="something in the database changes rows: look for triggers and rules",
+        )
+
+
+def _unplanned(subject: Subject) -> Iterator[tuple[str, int]]:
+    """Table -> how many rows differ from the row files; slow, so counted only for the error."""
+    for name, entity in subject.request.plan.entities.items():
+        key = sql.Identifier(subject.database.catalog.tables[entity.table].primary_key[0])
+        query = sql.SQL(
+            "SELECT count(*) FROM {} AS t FULL JOIN {} AS i ON t.{key} = i.{key}"
+            " WHERE t.{key} IS NULL OR i.{key} IS NULL OR t::text <> i::text"
+        ).format(
+            table_name(subject.mapping.schema_name, entity.table), incoming.rows(name), key=key
+        )
+        yield entity.table, int(scalar(subject.connection, query))

@@ -1,0 +1,111 @@
+"""The run that can be undone: the latest, if its undo data is there and the schema the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nexus_reimport.errors import NOTHING_WRITTEN, StopError
+from nexus_reimport.nexus import references, registry, schema
+from nexus_reimport.nexus.database import Database
+from nexus_reimport.nexus.postgres import scalar
+from nexus_reimport.nexus.references import Reference
+from nexus_reimport.nexus.registry import Committed, UndoData
+from nexus_reimport.nexus.tables import mapped_tables
+
+
+def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
+    """The run that can be undone, and its undo data; ``run`` must name it, or be empty.
+
+    Raises:
+        StopError: there is none, another run is the latest, or it cannot be undone exactly.
+            Nothing was written.
+    """
+    connection = database.connection
+    every = registry.runs(connection)
+    # a rollback has no undo data: it cannot be undone itself
+    standing = [r for r in every if r.kind != "rollback" and not r.undone_by]
+    if run and (not standing or run != standing[0].run):
+        raise _not_this_one(run, every, standing)
+    if not standing:
+        raise StopError(
+            "no run was committed here that could be undone",
+            where=f"database {scalar(connection, 'SELECT current_database()')}",
+            next="see nexus-reimport record list",
+        )
+    last = standing[0]
+    restore = f"nexus-reimport restore {last.run} --into NAME gives the whole database back"
+    if last.undo is None or not registry.is_kept(connection, last.undo):
+        raise StopError(
+            f"the undo data of run {last.run} no longer exists",
+            where="it was purged, or the database was restored from a dump since",
+            next=restore,
+        )
+    require_same_schema(database, last, NOTHING_WRITTEN)
+    return last, last.undo
+
+
+def _not_this_one(run: str, every: Sequence[Committed], standing: Sequence[Committed]) -> StopError:
+    """Why ``run`` cannot be undone; ``standing`` are those that are not undone, the latest first.
+
+    Who repeats a rollback must not be sent on to undo the run before it.
+    """
+    known = next((r for r in every if r.run == run), None)
+    latest = f"the latest is {standing[0].run}" if standing else "no run is left that could be"
+    if known is not None and known.kind != "rollback" and not known.undone_by:
+        return StopError(
+            f"run {run} is not the latest; {latest}",
+            next=f"only the latest can be undone: nexus-reimport rollback {standing[0].run};"
+            f" the whole database as before {run}: nexus-reimport restore {run} --into NAME",
+        )
+    before = ""
+    if standing:
+        before = f"only to undo run {standing[0].run} too: nexus-reimport rollback"
+        before += f" {standing[0].run}"
+    if known is None:
+        return StopError(
+            f"run {run} was never committed here, so there is nothing to undo; {latest}",
+            next=before or "see nexus-reimport record list",
+        )
+    again = f"nexus-reimport run {known.environment} imports again"
+    todo = "; ".join(filter(None, (again, before)))
+    if known.kind == "rollback":
+        return StopError(
+            f"run {run} is a rollback, which cannot be undone itself; {latest}", next=todo
+        )
+    return StopError(
+        f"run {run} was undone by {known.undone_by} already: nothing is left to do; {latest}",
+        next=todo,
+    )
+
+
+def require_same_schema(database: Database, undoes: Committed, state: str) -> None:
+    """Stop unless the schema is the one before the run: else its rows cannot be put back exactly.
+
+    Raises:
+        StopError: the schema was changed. ``state`` is left.
+    """
+    since_run = f"since run {undoes.run}"
+    advice = (
+        "revert the change and try again; or nexus-reimport restore"
+        f" {undoes.run} --into NAME gives the whole database back"
+    )
+    kept = undoes.undo
+    if kept is None or (
+        not kept.facts
+        and database.catalog.digest(mapped_tables(database.mapping)) != kept.schema_digest
+    ):
+        raise StopError(
+            f"the schema of the tables was changed {since_run}",
+            where="columns, types or foreign keys of mapped tables",
+            state=state,
+            next=advice,
+        )
+    if kept.facts:
+        now = schema.structure(schema.describe(database.connection, database.mapping))
+        schema.require_same(kept.facts, now, since_run, state=state, next=advice)
+
+
+def references_to_wiped(database: Database, undo: UndoData) -> tuple[Reference, ...]:
+    """The references that can point at a row of a wiped table."""
+    wiped = {part.table for part in undo.tables}
+    return tuple(r for r in references.declared(database) if r.target in wiped)

@@ -1,0 +1,68 @@
+"""What an undo would do now, found in a transaction that is rolled back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from psycopg import sql
+
+from nexus_reimport.events import null_journal
+from nexus_reimport.mapping import FieldMapping
+from nexus_reimport.model import NewerDecision, RollbackPreview
+from nexus_reimport.nexus import changes, registry, schema, waiters
+from nexus_reimport.nexus.database import Database
+from nexus_reimport.nexus.postgres import Connection, copy_out, rolled_back, scalar, table_name
+from nexus_reimport.nexus.tables import Role, fingerprints_now
+from nexus_reimport.nexus.transaction import Reports, Transaction
+from nexus_reimport.settings import Postgres
+from nexus_reimport.stages.undo.latest import latest, references_to_wiped
+from nexus_reimport.stages.undo.request import STAGE, STEPS
+
+
+def preview(
+    target: Postgres, mapping: FieldMapping, run: str, newer: NewerDecision, folder: Path
+) -> RollbackPreview:
+    """What undoing ``run`` would do now; only private files are written.
+
+    Whole rows that were created or edited since go to the private ``folder``.
+
+    Raises:
+        StopError: it is not the latest run, its undo data is gone, or the schema was changed.
+            Nothing was written.
+    """
+    with waiters.reading(target) as connection, rolled_back(connection):
+        # temporary tables need a transaction that may write; it is rolled back
+        reports = Reports(STAGE, STEPS, null_journal)
+        transaction = Transaction(connection, target, mapping.schema_name, reports)
+        transaction.fix_session()
+        database = Database.read(connection, mapping)
+        undoes, undo = latest(database, run)
+        known = references_to_wiped(database, undo)
+        newer_rows = changes.find(transaction, undo, known, keep=newer is NewerDecision.KEEP)
+        saved = {
+            part.table: copy_out(
+                connection,
+                changes.newer_rows(transaction, part),
+                folder / f"newer_{part.table}.parquet",
+                part.loads,
+            )
+            for part in undo.tables
+        }
+        return RollbackPreview(
+            undoes=undoes.run,
+            kind=undoes.kind,
+            committed_at=undoes.committed_at,
+            newer=newer,
+            since=newer_rows,
+            rows_before={p.table: undoes.before[p.table].rows for p in undo.tables},
+            rows_now={p.table: _count(connection, mapping, p.table) for p in undo.tables},
+            links=registry.links_before(connection, undo),
+            now=fingerprints_now(database, Role.WIPED, Role.LINK),
+            schema=schema.describe(connection, mapping),
+            saved=saved,
+        )
+
+
+def _count(connection: Connection, mapping: FieldMapping, table: str) -> int:
+    place = table_name(mapping.schema_name, table)
+    return int(scalar(connection, sql.SQL("SELECT count(*) FROM {}").format(place)))
