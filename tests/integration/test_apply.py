@@ -25,6 +25,7 @@ from nexus_reimport.model import (
     digest,
 )
 from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.transaction import ROLLED_BACK
 from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Verdict
 from nexus_reimport.settings import Write
@@ -360,7 +361,7 @@ def test_others_never_wait_longer_than_allowed(clinic: Clinic, rehearsed: Path) 
     late = runbook.resume("sandbox-dev", book.run.id)
     with pytest.raises((Busy, TargetError)) as told:
         apply_with(late, progress=at_step(4, lambda: time.sleep(0.5)))
-    assert told.value.state == apply.ROLLED_BACK
+    assert told.value.state == ROLLED_BACK
     assert clinic.state() == before
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from nexus_reimport import runbook
 from nexus_reimport.errors import ReimportError, TargetError
+from nexus_reimport.nexus.transaction import ROLLED_BACK
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import rollback
-from nexus_reimport.stages import undo
 from support.clinic import Clinic
 
 DEV = "sandbox-dev"
@@ -96,7 +96,7 @@ def test_in_a_rollback_each_step_says_its_own_state(clinic: Clinic) -> None:
     book.preview()
     book.propose()
     book.approve(rehearsed=True)
-    assert lost(clinic, book.undo).state == undo.ROLLED_BACK
+    assert lost(clinic, book.undo).state == ROLLED_BACK
     assert clinic.state() == after
     book.undo()
     assert lost(clinic, book.verify).state.startswith("the run was undone and this is committed")

@@ -15,6 +15,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import Denied, StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.mapping import FieldMapping
+from nexus_reimport.model import Approval, Plan, Proposal
 from nexus_reimport.nexus import denied, pg_tools, rights
 from nexus_reimport.nexus.postgres import connected, statement
 from nexus_reimport.nexus.rights import RULES, Right, Task
@@ -320,9 +321,9 @@ def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
 
     load = book.run.load
     order = book._request(
-        load(apply.Plan),
-        load(apply.Proposal),
-        load(apply.Approval),
+        load(Plan),
+        load(Proposal),
+        load(Approval),
     )
     with pytest.raises(Denied) as told:
         book.execute(
@@ -480,7 +481,7 @@ def test_a_sequence_whose_stand_may_not_be_read_or_set_stops(
 
 def test_what_a_migration_makes_later_can_be_read_by_default(clinic: Clinic) -> None:
     clinic.do("CREATE TABLE made_by_a_migration (id serial PRIMARY KEY)")
-    assert planned().run.has(apply.Plan)
+    assert planned().run.has(Plan)
 
 
 def test_a_copy_of_the_database_has_the_tables_rights_and_asks_for_the_rest(

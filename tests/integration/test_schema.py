@@ -18,7 +18,7 @@ from nexus_reimport.events import null_journal
 from nexus_reimport.model import Report
 from nexus_reimport.nexus import inventory, schema
 from nexus_reimport.nexus.postgres import connected
-from nexus_reimport.nexus.transaction import Reports, Transaction
+from nexus_reimport.nexus.transaction import ROLLED_BACK, Reports, Transaction
 from nexus_reimport.runbook import rollback
 from nexus_reimport.stages import apply as reimport
 from nexus_sandbox.postgres.server import PostgresServer
@@ -335,7 +335,7 @@ def test_a_schema_that_is_changed_between_approval_and_locks_stops_the_execution
         before = more.state()
         with pytest.raises(StopError, match=told):
             book.apply()
-        assert error.value.state == reimport.ROLLED_BACK
+        assert error.value.state == ROLLED_BACK
         assert more.state() == before
         if change == CASCADE:
             assert more.rows('SELECT count(*) FROM "Other One"."Wears it"') == [(86,)]
@@ -367,7 +367,7 @@ def test_what_was_taken_away_after_the_approval_is_named_before_anything_is_read
         with pytest.raises(StopError, match="the schema was changed since the preflight") as error:
             book.apply()
         assert told in str(error.value)
-        assert error.value.state == reimport.ROLLED_BACK
+        assert error.value.state == ROLLED_BACK
         assert found.state() == before
 
 

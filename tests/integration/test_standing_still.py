@@ -14,6 +14,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, InDoubt
 from nexus_reimport.nexus import transaction
 from nexus_reimport.nexus.postgres import connected, scalar
+from nexus_reimport.nexus.transaction import ROLLED_BACK
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import rollback
 from nexus_reimport.settings import Postgres
@@ -61,7 +62,7 @@ def test_writers_are_let_in_while_the_run_is_stopped_and_it_knows_when_it_goes_o
         process.wait()
     last = book.run.events()[-1].line
     assert last["what"] == "others have waited for us as long as max_writers_wait allows"
-    assert last["state"] == apply.ROLLED_BACK
+    assert last["state"] == ROLLED_BACK
     assert book.run.verdict() is Verdict.STOPPED
     assert clinic.state() == before
     clinic.edit(DEV, f"max_writers_wait = {LIMIT:g}", "max_writers_wait = 30")
