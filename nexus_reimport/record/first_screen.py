@@ -350,7 +350,7 @@ def _looks(seen: _Record) -> list[str]:
 
 _CHECKS = {
     "checks_before": "before",
-    "checks_rehearsal": "rehearsal",
+    "checks_rehearsal": "before the rehearsal",  # whether it can prove something, not that it did
     "checks_inside": "inside the transaction",
     "checks_after": "after",
     "checks_rollback": "after the rollback",
