@@ -151,6 +151,8 @@ def _written(entities: Sequence[EntityPlan], done: Applied) -> str:
     rows = naming.counted({e.entity: done.written.get(e.table, 0) for e in entities}, "")
     if not rows:
         return "nothing: all rows were already as imported afresh"
+    if all(e.rows_after <= done.written.get(e.table, 0) for e in entities):
+        return rows  # a first import
     return f"{rows}; all other rows were already as imported afresh"
 
 
