@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexus_reimport import convert, ids, strict_json
 from nexus_reimport.files import columns, rowfile
-from nexus_reimport.files.spool import Spool
+from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.ids import Id
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import KEY, Snapshot, Survey
@@ -89,8 +89,7 @@ class Intake:
 
     def ids_in(self, source: str, field: str) -> Column:
         """The ids in a field of all records of ``source``, as ids compare, "" for none."""
-        held = columns.column(self.folder, self.snapshot.extracts[source].file, field)
-        return columns.of(ids.of(value).compared for value in columns.texts(held))
+        return _compared(columns.column(self.folder, self.snapshot.extracts[source].file, field))
 
     def rows(self, entity: str) -> Iterator[dict[str, str | None]]:
         """The rows of ``entity`` before the run: column -> PostgreSQL's text, NULL as None."""
@@ -140,20 +139,56 @@ class OfIntake:
         return self.intake.folder
 
 
-class LoadedIds:
-    """The id map of the last run, of which one entity's is in memory when it is asked for."""
+@dataclass(frozen=True, slots=True)
+class IdPairs:
+    """FileMaker ids, as they are written and as they compare, and beside each the id of its row.
 
-    def __init__(self, intake: Intake) -> None:
-        self._pairs: dict[str, Spool[tuple[str, str]]] = {}
-        for entity, filemaker_id, nexus_id in rowfile.read(intake.folder, intake.survey.id_map):
-            name = entity or ""
-            if name not in self._pairs:
-                self._pairs[name] = Spool(intake.folder)
-            self._pairs[name].add((filemaker_id or "", nexus_id or ""))
+    As columns: an object for each id takes several times the memory.
+    """
 
-    def of(self, entity: str) -> IdMap:
-        """FileMaker ids and Nexus ids of one entity, as the last run loaded them."""
-        return tuple((ids.of(written), key) for written, key in self._pairs.get(entity, ()))
+    written: Column
+    compared: Column
+    keys: Column
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[Id, str]]) -> IdPairs:
+        """These pairs."""
+        listed = list(pairs)
+        return cls(
+            columns.of(filemaker_id.written for filemaker_id, _ in listed),
+            columns.of(filemaker_id.compared for filemaker_id, _ in listed),
+            columns.of(key for _, key in listed),
+        )
+
+    @classmethod
+    def read(cls, folder: Path, id_map: RowFile, entity: str) -> IdPairs:
+        """Those of one entity in an id map."""
+        names = ("filemaker_id", "nexus_id")
+        written, keys = columns.read(folder, id_map, names, entity={entity}).columns
+        return cls(written, _compared(written), keys)
+
+    def and_then(self, others: IdPairs) -> IdPairs:
+        """These pairs, and after them others; of an id that comes twice the first one counts."""
+        return IdPairs(
+            columns.together([self.written, others.written]),
+            columns.together([self.compared, others.compared]),
+            columns.together([self.keys, others.keys]),
+        )
+
+    def find(self, wanted: Iterable[Id]) -> list[str | None]:
+        """The id of each one's row; None if there is none."""
+        compared = columns.of(filemaker_id.compared for filemaker_id in wanted)
+        return list(columns.values(columns.looked_up(compared, self.compared, self.keys)))
+
+
+def ids_of(written: Iterable[str]) -> Iterator[Id]:
+    """The ids that are written so."""
+    return map(ids.of, written)
+
+
+def _compared(written: Column) -> Column:
+    """Ids as they compare, "" for none."""
+    return columns.of(ids.of(value).compared for value in columns.texts(written))
 
 
 def id_pairs(lines: Iterable[rowfile.Row]) -> Iterator[tuple[str, Id, str]]:

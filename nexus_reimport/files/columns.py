@@ -17,9 +17,14 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    import numpy
     from pyarrow import ChunkedArray as Booleans
     from pyarrow import ChunkedArray as Column
     from pyarrow import StringScalar, Table
+
+    Numbers = numpy.ndarray[Any, Any]  # whole ones, of rows
 
 
 def read(
@@ -66,6 +71,13 @@ def of(values: Iterable[str | None]) -> Column:
             parts.append(rowfile.array(part))
             part = []
     return pa.chunked_array([*parts, rowfile.array(part)])
+
+
+def together(columns: Sequence[Column]) -> Column:
+    """Several columns, one after the other."""
+    import pyarrow as pa
+
+    return pa.chunked_array([c for column in columns for c in column.chunks], pa.string())
 
 
 def texts(column: Column) -> Iterator[str]:
@@ -121,12 +133,65 @@ def order(column: Column) -> Iterator[int]:
         yield from numbers[start : start + rowfile.BATCH].to_pylist()
 
 
-def looked_up(wanted: Column, known: Column, given: Column) -> Column:
-    """What ``given`` holds in the first row whose ``known`` value is each wanted one, or null."""
+def places(wanted: Column, known: Column) -> Numbers:
+    """Of each wanted value the number of the first row of ``known`` that holds it, -1 if none."""
     import pyarrow.compute as pc
 
-    at = pc.index_in(wanted, value_set=known.combine_chunks(), skip_nulls=True)
-    return given.combine_chunks().take(at.combine_chunks()) if len(given) else nothing(len(wanted))
+    return _numbers(pc.index_in(wanted, value_set=known.combine_chunks(), skip_nulls=True))
+
+
+def at(column: Column, places: Numbers) -> Column:
+    """What ``column`` holds in these rows, null for -1."""
+    import numpy as np
+    import pyarrow as pa
+
+    valid = pa.py_buffer(np.packbits(places >= 0, bitorder="little"))
+    rows = pa.Array.from_buffers(pa.int64(), len(places), [valid, pa.py_buffer(places)])
+    return pa.chunked_array([column.combine_chunks().take(rows)])
+
+
+def whole(numbers: Iterable[int]) -> Numbers:
+    """Whole numbers as numpy has them."""
+    import numpy as np
+
+    return np.fromiter(numbers, np.int64)
+
+
+def ranks(*columns: Column) -> Numbers:
+    """The numbers of the rows in the order of the first column, of equal ones of the next one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names = [str(number) for number in range(len(columns))]
+    keys = [(name, "ascending") for name in names]
+    return _numbers(
+        pa.chunked_array([pc.sort_indices(pa.Table.from_arrays([*columns], names), sort_keys=keys)])
+    )
+
+
+def _numbers(column: Column) -> Numbers:
+    """Whole numbers as numpy has them, -1 for a null."""
+    import numpy as np
+
+    parts = [np.empty(0, np.int64)]
+    for chunk in column.chunks:
+        validity, data = chunk.buffers()
+        held = np.frombuffer(data, chunk.type.to_pandas_dtype())[chunk.offset :][: len(chunk)]
+        if chunk.null_count:
+            valid = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
+            held = np.where(valid[chunk.offset :][: len(chunk)], held, -1)
+        parts.append(held.astype(np.int64))
+    return np.concatenate(parts)
+
+
+def looked_up(wanted: Column, known: Column, given: Column) -> Column:
+    """What ``given`` holds in the first row whose ``known`` value is each wanted one, or null."""
+    return at(given, places(wanted, known))
+
+
+def last(wanted: Column, known: Column, given: Column) -> Column:
+    """The same for the last row whose ``known`` value is each wanted one."""
+    return looked_up(wanted, *(together([one])[::-1] for one in (known, given)))
 
 
 def of_several(held: Column, owners: Column) -> Column:

@@ -273,6 +273,20 @@ def read_dicts(path: Path, file: RowFile) -> Iterator[dict[str, str | None]]:
     return (dict(zip(file.columns, row, strict=True)) for row in read(path, file))
 
 
+def read_in_order(path: Path, file: RowFile, key: str) -> Iterator[Dict]:
+    """The same of a file in the order of ``key``.
+
+    Raises:
+        RecordError: the file is missing, has changed since the stage wrote it, or is in no order.
+    """
+    last = ""
+    for row in read_dicts(path, file):
+        if (now := row[key] or "") < last:
+            raise _changed(file.name)
+        last = now
+        yield row
+
+
 def read_columns(path: Path, file: RowFile, columns: Sequence[str]) -> Iterator[Dict]:
     """Some columns of each row, by column, for who wrote the file just now.
 

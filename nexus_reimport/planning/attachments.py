@@ -20,10 +20,9 @@ from nexus_reimport import ids
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.files.spool import Spool
-from nexus_reimport.ids import Id
-from nexus_reimport.intake import Intake
+from nexus_reimport.intake import IdPairs, Intake
 from nexus_reimport.mapping import Attachment
-from nexus_reimport.model import LinkPlan, Outcome
+from nexus_reimport.model import KEY, LinkPlan, Outcome
 
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Column
@@ -37,7 +36,7 @@ class OwnerRows:
 
     before: frozenset[str]
     after: frozenset[str]
-    by_filemaker_id: Mapping[Id, str]  # -> Nexus id
+    pairs: IdPairs  # of those after
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +62,16 @@ class Placed:
     owner: str | None  # the Nexus id of that owner
 
 
-def place(intake: Intake, name: str, file: RowFile, owners: Mapping[Id, str]) -> Iterator[Placed]:
+def place(intake: Intake, name: str, file: RowFile, owners: IdPairs) -> Iterator[Placed]:
     """Every attachment of Nexus with the owner that FileMaker names.
 
-    ``file`` has the attachments before or after a run; ``owners`` is FileMaker id -> Nexus id.
+    ``file`` has the attachments before or after a run.
     """
-    spec = intake.mapping.attachments[name]
-    nexus_ids = {filemaker_id.compared: key for filemaker_id, key in owners.items()}
+    filemaker_owners = _owners(intake, intake.mapping.attachments[name], file)
+    keys = columns.looked_up(filemaker_owners, owners.compared, owners.keys)
     rows = rowfile.read_dicts(intake.folder, file)
-    for row, owner in zip(rows, columns.values(_owners(intake, spec, file)), strict=True):
+    both = zip(columns.values(filemaker_owners), columns.values(keys), strict=True)
+    for row, (owner, key) in zip(rows, both, strict=True):
         yield Placed(
             key=row["key"] or "",
             link_key=row["link_key"] or "",
@@ -79,7 +79,7 @@ def place(intake: Intake, name: str, file: RowFile, owners: Mapping[Id, str]) ->
             content_type=row["content_type"],
             known=owner is not None,
             filemaker_owner=owner or "",
-            owner=nexus_ids.get(owner) if owner else None,
+            owner=key,
         )
 
 
@@ -115,16 +115,19 @@ def _by_field(intake: Intake, spec: Attachment) -> dict[str, tuple[Column, Colum
 
 
 def outcomes(
-    intake: Intake, name: str, owners: Mapping[Id, str]
+    intake: Intake, name: str, owners: IdPairs
 ) -> Iterator[tuple[str, Outcome, str, str | None]]:
     """Of each record of FileMaker: its id, outcome, rule, and the attachment's key."""
     spec = intake.mapping.attachments[name]
+    file = intake.snapshot.extracts[spec.source].file
+    filemaker_ids = columns.texts(columns.column(intake.folder, file, KEY))
     keys = columns.values(_keys(intake, name, spec))
-    for record, key in zip(intake.records(spec.source), keys, strict=True):
-        filemaker_id = record.id.written
+    are_loaded = columns.among(intake.ids_in(spec.source, spec.owner.field), owners.compared)
+    each = zip(filemaker_ids, keys, columns.values(are_loaded), strict=True)
+    for filemaker_id, key, is_loaded in each:
         if key is None:
             yield filemaker_id, Outcome.LEFT_OUT, "not_in_nexus", None
-        elif record.id_in(spec.owner.field) not in owners:
+        elif not is_loaded:
             yield filemaker_id, Outcome.LEFT_OUT, "owner_not_loaded", key
         else:
             yield filemaker_id, Outcome.LINKED, "", key
@@ -197,8 +200,7 @@ def plan_all(intake: Intake, rows: Mapping[str, OwnerRows]) -> dict[str, LinkPla
             ),
             live_elsewhere=types,
         )
-        known = rows[owner].by_filemaker_id
-        placed = place(intake, name, survey.attachment_rows[name], known)
+        placed = place(intake, name, survey.attachment_rows[name], rows[owner].pairs)
         plans[name] = plan(name, spec, placed, owners, intake.folder)
     return plans
 

@@ -15,12 +15,12 @@ from nexus_reimport import convert, ids
 from nexus_reimport.convert import ConversionError, Partial
 from nexus_reimport.convert.registry import Given
 from nexus_reimport.ids import Id
-from nexus_reimport.intake import Page, Record
+from nexus_reimport.intake import IdPairs, Page, Record
 from nexus_reimport.mapping import ColumnSpec
 from nexus_reimport.nexus.catalog import Column
 from nexus_reimport.planning.gathered import Detail
 
-Resolver = Mapping[str, Mapping[Id, str]]  # entity -> FileMaker id -> Nexus id
+Resolver = Mapping[str, IdPairs]  # entity -> the ids of its rows
 
 
 class Outcome(NamedTuple):
@@ -82,10 +82,15 @@ class ColumnConverter:
         """The outcome for each record, of fields of its own."""
         fields = self.spec.fields_used
         texts = records.rows(fields)
-        outcomes = {
-            one: self._outcome(Record(zip(fields, one, strict=True)), known) for one in set(texts)
-        }
-        return [outcomes[one] for one in texts]
+        different = list(set(texts))
+        each = [Record(zip(fields, one, strict=True)) for one in different]
+        if self.spec.entity:
+            wanted = (record.id_in(self.spec.source_field) for record in each)
+            outcomes = map(self._entity, each, known[self.spec.entity].find(wanted))
+        else:
+            outcomes = map(self._outcome, each)
+        by_texts = dict(zip(different, outcomes, strict=True))
+        return [by_texts[one] for one in texts]
 
     def of_cards(self, gathered: Sequence[Sequence[Detail]]) -> list[Outcome]:
         """The outcome for each record's card, of the records that are gathered into it."""
@@ -98,12 +103,10 @@ class ColumnConverter:
         card = self.spec.converter.make(Given(self.zone, self.as_of, named=named, details=details))
         return self._fitting(card, held)
 
-    def _outcome(self, record: Record, known: Resolver) -> Outcome:
+    def _outcome(self, record: Record) -> Outcome:
         held = any(map(str.strip, record.values()))
         try:
             self._refuse_unreadable(record)
-            if self.spec.entity:
-                return self._entity(record, held, known[self.spec.entity])
             if self.spec.lookup:
                 key, misfit = self.lookups.find(self.spec, record)
                 return Outcome(None, held, (misfit,)) if misfit else self._fitting(key, held)
@@ -128,10 +131,10 @@ class ColumnConverter:
                 if parse and text.strip():
                     parse(text)
 
-    def _entity(self, record: Record, held: int, known: Mapping[Id, str]) -> Outcome:
+    def _entity(self, record: Record, key: str | None) -> Outcome:
+        held = any(map(str.strip, record.values()))
         if not record[self.spec.source_field].strip():
             return Outcome(None, held, is_unresolved=True)
-        key = known.get(record.id_in(self.spec.source_field))
         if key is None:
             misfits = (f"names no row of {self.spec.entity}",) if self.spec.may_miss else ()
             return Outcome(None, held, misfits, is_unresolved=True)

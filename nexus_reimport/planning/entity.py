@@ -6,29 +6,32 @@ stays in memory when it is planned are ids of what FileMaker does not bring back
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from nexus_reimport import ids
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import columns, rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.files.spool import Spool
 from nexus_reimport.ids import Id
-from nexus_reimport.intake import IdMap, Intake, Page, stored_id
+from nexus_reimport.intake import IdPairs, Intake, Page, ids_of
 from nexus_reimport.mapping import DefaultRule, Entity, OverrideRule
 from nexus_reimport.model import ColumnFit, Misfits
 from nexus_reimport.planning import matching, merge, misfits
+from nexus_reimport.planning.before import RowsBefore
 from nexus_reimport.planning.column import Resolver
 from nexus_reimport.planning.feed import Converted, RecordConverter
-from nexus_reimport.planning.matching import Matches, in_order
+from nexus_reimport.planning.matching import Matches
 from nexus_reimport.planning.merge import Merger, Row
 from nexus_reimport.planning.misfits import DERIVED, EMPTY, STAYS, Misfit
 from nexus_reimport.planning.spooled import ConvertedRecord, SpooledRecords, SpooledRows
 from nexus_reimport.settings import Cause, EntityDecisions
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray as Column
 
 Override = tuple[str, str, str]  # Nexus id, column, why
 
@@ -68,13 +71,22 @@ class Merged:
     left_out_by: Mapping[str, int]  # rule -> records
     matched_by: Mapping[str, int]  # rule -> records
     new: int  # rows that did not exist before
-    owners: Mapping[Id, str]  # FileMaker id -> Nexus id of what it brings, if records are gathered
+    owners: IdPairs  # what FileMaker brings, if records are gathered for it
     ambiguous: tuple[str, ...]
     misfits: tuple[Misfits, ...]
     fits: tuple[ColumnFit, ...]
     overridden: Mapping[str, int]  # rule -> rows
     overrides: tuple[Override, ...]
     merger: Merger
+
+
+class _Brought(NamedTuple):
+    """A record of FileMaker, and the id of the row that it brings."""
+
+    number: int
+    key: str
+    written: str  # its own id
+    converted: ConvertedRecord
 
 
 class EntityPlanner:
@@ -101,78 +113,69 @@ class EntityPlanner:
         self._differing: list[tuple[str, int]] = []  # FileMaker id, number of its differences
         self._overridden: Counter[str] = Counter()
         self._overrides: list[Override] = []
-        self._before = self._read_rows()
-
-    def _read_rows(self) -> SpooledRows:
-        """The rows before the run, their values counted."""
-        file = self._intake.survey.rows[self._name]
-        at = file.columns.index(self._key)
-        rows = SpooledRows.of(file.columns, self._intake.folder)
-        for values in rowfile.read(self._intake.folder, file):
-            rows.add(values[at] or "", values)
-            self._merger.count_before(dict(zip(file.columns, values, strict=True)))
-        return rows
+        self._before = RowsBefore(intake, name)
+        self._going = SpooledRows.of(self._before.columns, intake.folder)
 
     def merge(
-        self, known: Resolver, loaded: IdMap, pointed_at: frozenset[str], lists: Lists
-    ) -> tuple[Merged, dict[Id, str]]:
+        self, known: Resolver, loaded: IdPairs, pointed_at: frozenset[str], lists: Lists
+    ) -> tuple[Merged, IdPairs]:
         """Convert, match and merge; the rows are written as they are made.
 
-        Gives also FileMaker id -> Nexus id of every row that will exist after the run.
+        Gives also FileMaker id and Nexus id of every row that will exist after the run.
 
         ``known`` has the rows of the entities before this one; ``loaded`` is the id map;
         ``pointed_at`` are the rows that tables outside the reimport reference.
         """
         converted = self._convert(known)
+        records, before = converted.fed, self._before
         matches = matching.match(
-            self._name,
-            self._spec,
-            converted.fed,
-            self._before,
-            loaded,
-            self._intake.mapping.namespace,
+            self._name, self._spec, (records, before), loaded, self._intake.mapping.namespace
         )
-        keys = {**matches.pairs, **self._new_ids(converted, matches)}
-        brought = set(keys.values())
-        unmatched = dict(self._unmatched(brought, converted, loaded))
+        keys = self._keys(records, matches)
+        brought = IdPairs(records.written, records.compared, keys)
+        unmatched = dict(self._unmatched(matches, converted, loaded))
         going = {
             key
             for key, (cause, _) in unmatched.items()
             if self._decisions.of(cause) == "purge" and key not in pointed_at
         }
-        rows = heapq.merge(
-            self._merge(keys, converted.fed, matches),
-            ((key, self._before[key]) for key in sorted(unmatched.keys() - going)),
-            key=lambda pair: pair[0],
-        )
         # A row file has at least one column, also if the entity has no row.
-        columns = self._before.columns if brought or len(unmatched) > len(going) else (self._key,)
-        file = write_rows(self._path, columns, (row for _, row in rows), self._merger)
+        stays = len(records) or len(unmatched) > len(going)
+        columns = before.columns if stays else (self._key,)
+        rows = self._rows(brought, matches, records, going)
+        file = write_rows(self._path, columns, rows, self._merger)
         self._write_lists(lists)
+        in_filemaker = brought.find(i for _, i in unmatched.values())
         merged = Merged(
             name=self._name,
             spec=self._spec,
             key=self._key,
             decisions=self._decisions,
             rows=file,
-            before=len(self._before),
-            candidates=self._before.only(going),
+            before=len(before),
+            candidates=self._going,
             unmatched=unmatched,
-            unpaired={key: i for key, (_, i) in unmatched.items() if i and i not in keys},
+            unpaired={
+                key: i
+                for (key, (_, i)), row in zip(unmatched.items(), in_filemaker, strict=True)
+                if i and row is None
+            },
             left_out=self._left_out(converted),
-            paired=self._paired(keys, matches),
+            paired=self._paired(brought, matches),
             left_out_by=Counter(converted.left_out.values()),
             matched_by=dict(matches.by_rule),
-            new=len(keys) - len(matches.pairs),
-            owners=keys if self._spec.gathered() else {},
-            ambiguous=tuple(i.written for i in in_order(matches.ambiguous)),
+            new=len(matches.records),
+            owners=brought if self._spec.gathered() else IdPairs.of(()),
+            ambiguous=matches.ambiguous,
             misfits=tuple(misfits.sums(self._misfits)),
             fits=tuple(misfits.fits(self._spec, converted.held, self._misfits)),
             overridden=self._overridden,
             overrides=tuple(self._overrides),
             merger=self._merger,
         )
-        return merged, _resolvable(keys, unmatched, going)
+        # FileMaker's own pairs come first: they win over what a kept row carries.
+        kept = ((i, key) for key, (_, i) in reversed(unmatched.items()) if i and key not in going)
+        return merged, brought.and_then(IdPairs.of(kept))
 
     @property
     def _path(self) -> Path:
@@ -198,73 +201,109 @@ class EntityPlanner:
             fed.add(records, converted)
         return ConvertedRecords(fed, left_out, held)
 
-    def _new_ids(self, converted: ConvertedRecords, matches: Matches) -> dict[Id, str]:
-        """A key for each record that matches no row.
+    def _keys(self, records: SpooledRecords, matches: Matches) -> Column:
+        """Of each record the id of its row: of a new row, if they are whole numbers, the next free
+        one in the order of FileMaker's ids.
 
-        If keys are whole numbers: the next free ones, in the order of FileMaker's ids. Else a
-        version-5 UUID, which is the same in every run and every environment: new random ids on
-        every reimport once orphaned 10,190 documents.
+        Else a version-5 UUID, which is the same in every run and every environment: new random ids
+        on every reimport once orphaned 10,190 documents.
         """
-        new = in_order(converted.fed.keys() - matches.pairs.keys())
+        new: list[str | None] = [None] * len(records)
         first, _ = self._intake.survey.next_keys.get(self._name, (None, None))
-        if first is not None:
-            return {filemaker_id: str(first + n) for n, filemaker_id in enumerate(new)}
         namespace = self._intake.mapping.namespace
-        return {i: matching.derived_id(namespace, self._name, i) for i in new}
+        free = columns.at(records.written, columns.whole(matches.records))
+        in_order = columns.ranks(free).tolist()
+        for place, written in enumerate(columns.texts(columns.at(free, columns.whole(in_order)))):
+            number = matches.records[in_order[place]]
+            new[number] = (
+                matching.derived_id(namespace, self._name, written)
+                if first is None
+                else str(first + place)
+            )
+        return columns.first(
+            columns.at(self._before.ids(), columns.whole(matches.rows)), columns.of(new)
+        )
 
-    def _merge(
-        self, keys: Mapping[Id, str], fed: SpooledRecords, matches: Matches
-    ) -> Iterator[tuple[str, Row]]:
-        """The rows that FileMaker brings, by their ids and in the order of these."""
-        pairs = sorted(keys.items(), key=lambda pair: (pair[1], pair[0].written))
-        records = zip(pairs, fed.converted([record_id for record_id, _ in pairs]), strict=True)
-        for key, several in groupby(records, key=lambda record: record[0][1]):
-            row: Row = {}
+    def _rows(
+        self, brought: IdPairs, matches: Matches, records: SpooledRecords, going: set[str]
+    ) -> Iterator[Row]:
+        """The rows after the run in the order of their ids; those that are ``going`` set aside."""
+        before = iter(self._before)
+        row = next(before, None)
+        for key, several in groupby(self._records(brought, records), key=lambda one: one.key):
+            while row is not None and (row[self._key] or "") < key:
+                yield from self._unbrought(row, going)
+                row = next(before, None)
+            was = row if row is not None and row[self._key] == key else None
+            if was is not None:
+                self._merger.count_before(was)
+            merged: Row = {}
             # Two records of one row are a fault that a check stops; the last one is shown.
-            for (record_id, _), converted in several:
-                row = self._merged_row(
-                    key, record_id, converted, existed=record_id in matches.pairs
-                )
-            self._override(key, row)
-            yield key, row
+            for one in several:
+                existed = matches.rows[one.number] >= 0
+                merged = self._merged_row(one, was if existed else None)
+            self._override(key, merged, existed=was is not None)
+            yield merged
+            row = next(before, None) if was is not None else row
+        while row is not None:
+            yield from self._unbrought(row, going)
+            row = next(before, None)
 
-    def _merged_row(
-        self, key: str, record_id: Id, converted: ConvertedRecord, *, existed: bool
-    ) -> Row:
-        if existed:
-            row = self._merger.merge(key, self._before[key], converted.values, existed=True)
+    def _unbrought(self, row: Row, going: set[str]) -> Iterator[Row]:
+        """A row that FileMaker does not bring, if it stays."""
+        self._merger.count_before(row)
+        key = row[self._key] or ""
+        if key in going:
+            self._going.add(key, tuple(row.values()))
         else:
-            row = self._new_row(key, record_id, converted)
-        self._note_misfits(record_id, converted, row)
+            yield row
+
+    @staticmethod
+    def _records(brought: IdPairs, records: SpooledRecords) -> Iterator[_Brought]:
+        """The records in the order of the rows that they bring."""
+        order = columns.ranks(brought.keys, brought.written)
+        numbers = order.tolist()
+        yield from map(
+            _Brought,
+            numbers,
+            columns.texts(columns.at(brought.keys, order)),
+            columns.texts(columns.at(brought.written, order)),
+            records.converted(numbers),
+        )
+
+    def _merged_row(self, one: _Brought, was: Row | None) -> Row:
+        if was is not None:
+            row = self._merger.merge(one.key, was, one.converted.values, existed=True)
+        else:
+            row = self._new_row(one)
+        self._note_misfits(one.written, one.converted, row)
         if differing := self._merger.differences:
             lines = [(k, c, merge.as_text(was), merge.as_text(new)) for k, c, was, new in differing]
-            self._differing.append((record_id.written, self._differences.add([*lines])))
+            self._differing.append((one.written, self._differences.add([*lines])))
             differing.clear()
         return row
 
-    def _new_row(self, key: str, record_id: Id, converted: ConvertedRecord) -> Row:
-        row = {**self._new, self._key: key}
-        row = self._merger.merge(key, row, converted.values, existed=False)
+    def _new_row(self, one: _Brought) -> Row:
+        row = {**self._new, self._key: one.key}
+        row = self._merger.merge(one.key, row, one.converted.values, existed=False)
         for name, rule in self._rules.items():
             if not row.get(name):
-                text = converted.fields.get(rule.source_field, "")
+                text = one.converted.fields.get(rule.source_field, "")
                 default = self._converter.new_value(rule, text, row)
                 row[name] = default.value
-                self._misfits += [(name, w, record_id.written, DERIVED) for w in default.derived]
+                self._misfits += [(name, w, one.written, DERIVED) for w in default.derived]
         return row
 
-    def _note_misfits(self, filemaker_id: Id, fed: ConvertedRecord, row: Row) -> None:
+    def _note_misfits(self, filemaker_id: str, fed: ConvertedRecord, row: Row) -> None:
         """Note the values that did not fit, and what the column holds instead."""
         for column, reason in fed.misfits:
             card_part = self._spec.columns[column].converter.misfits_in
             part = f"{column}.{card_part}" if card_part else column
             became = STAYS if self._merger.holds(row, part) else EMPTY
-            self._misfits.append((column, reason, filemaker_id.written, became))
-        self._misfits += [
-            (column, why, filemaker_id.written, DERIVED) for column, why in fed.derived
-        ]
+            self._misfits.append((column, reason, filemaker_id, became))
+        self._misfits += [(column, why, filemaker_id, DERIVED) for column, why in fed.derived]
 
-    def _override(self, key: str, row: Row) -> None:
+    def _override(self, key: str, row: Row, *, existed: bool) -> None:
         """Apply the named rules to a row that FileMaker brings, and count it."""
         for rule in self._spec.overrides:
             if row.get(rule.column) != rule.was or not self._applies(rule, row):
@@ -272,7 +311,7 @@ class EntityPlanner:
             self._overridden[rule.name] += 1
             if not rule.asks or self._decisions.past_scheduled == rule.becomes:
                 row[rule.column] = rule.becomes
-                if key in self._before:
+                if existed:
                     self._overrides.append((key, rule.column, rule.name))
 
     def _applies(self, rule: OverrideRule, row: Row) -> bool:
@@ -281,16 +320,17 @@ class EntityPlanner:
         return self._converter.is_over(row.get(rule.past))
 
     def _unmatched(
-        self, brought: set[str], converted: ConvertedRecords, loaded: IdMap
+        self, matches: Matches, converted: ConvertedRecords, loaded: IdPairs
     ) -> Iterator[tuple[str, tuple[Cause, Id]]]:
-        """Why FileMaker does not bring a row back: for each row that no record matches."""
-        missing = self._before.keys() - brought
-        by_row = {nexus_id: i for i, nexus_id in loaded if nexus_id in missing}
-        place = self._spec.filemaker_id
-        for key in sorted(missing):
-            stored = stored_id(self._before[key], place) if place else ids.NONE
-            # Notes carry no id of FileMaker's: what the last run noted stands for it.
-            filemaker_id = stored or by_row.get(key, ids.NONE)
+        """Why FileMaker does not bring a row back: each row that no record matches, in order."""
+        free = columns.whole(number for number, is_free in enumerate(matches.free) if is_free)
+        missing, stored = (
+            columns.at(one, free) for one in (self._before.ids(), self._before.written)
+        )
+        # Notes carry no id of FileMaker's: what the last run noted stands for it.
+        noted = columns.last(missing, loaded.keys, loaded.written)
+        filemaker_ids = ids_of(columns.texts(columns.first(stored, noted)))
+        for key, filemaker_id in zip(columns.texts(missing), filemaker_ids, strict=True):
             if not filemaker_id:
                 cause = Cause.NO_FILEMAKER_ID
             elif filemaker_id in converted.left_out:
@@ -311,14 +351,18 @@ class EntityPlanner:
 
     def _left_out(self, converted: ConvertedRecords) -> Spool[tuple[str, str]]:
         spool: Spool[tuple[str, str]] = Spool(self._intake.folder)
-        for record_id in in_order(converted.left_out):
+        for record_id in sorted(converted.left_out, key=lambda record_id: record_id.written):
             spool.add((record_id.written, converted.left_out[record_id]))
         return spool
 
-    def _paired(self, keys: Mapping[Id, str], matches: Matches) -> Spool[tuple[str, str, bool]]:
+    def _paired(self, brought: IdPairs, matches: Matches) -> Spool[tuple[str, str, bool]]:
         spool: Spool[tuple[str, str, bool]] = Spool(self._intake.folder)
-        for record_id in in_order(keys):
-            spool.add((record_id.written, keys[record_id], record_id not in matches.pairs))
+        order = columns.ranks(brought.written)
+        written, keys = (
+            columns.texts(columns.at(one, order)) for one in (brought.written, brought.keys)
+        )
+        for number, record_id, key in zip(order.tolist(), written, keys, strict=True):
+            spool.add((record_id, key, matches.rows[number] < 0))
         return spool
 
 
@@ -331,15 +375,6 @@ def write_rows(
             merger.count_after(row)
             out.add([row[column] for column in columns])
     return out.done()
-
-
-def _resolvable(
-    keys: Mapping[Id, str], unmatched: Mapping[str, tuple[Cause, Id]], going: set[str]
-) -> dict[Id, str]:
-    """``keys``, with the rows besides that stay whatever is decided about others."""
-    kept = {unmatched[k][1]: k for k in sorted(unmatched) if unmatched[k][1] and k not in going}
-    # FileMaker's own pairs come last: they win over what a kept row carries.
-    return {**kept, **keys}
 
 
 def _rules_of_fields(spec: Entity, records: Page) -> dict[int, str]:

@@ -17,6 +17,7 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import Intake, Page
 from nexus_reimport.mapping import ColumnSpec, DefaultRule, Entity
+from nexus_reimport.model import KEY
 from nexus_reimport.planning.column import ColumnConverter, Lookups, Outcome, Resolver
 from nexus_reimport.planning.gathered import Detail, Gathered
 
@@ -115,10 +116,10 @@ class RecordConverter:
                 self._gathered[source] = Gathered.read(self._intake, source)
         return {source: self._gathered[source].of(owners) for source in sources}
 
-    def gathered_from(self, source: str) -> Iterator[tuple[Id, Id, bool]]:
-        """Of each record of a gathered source: its id, its owner's id, whether it holds nothing.
+    def gathered_from(self, source: str) -> Iterator[tuple[list[str], list[Id], list[bool]]]:
+        """Of records of a gathered source: ids, their owners' ids, whether they hold nothing.
 
-        It holds nothing if no card uses any of its values.
+        A record holds nothing if no card uses any of its values.
         """
         gathering = [
             column
@@ -129,8 +130,8 @@ class RecordConverter:
         link = self._mapping.sources[source].links[0].field
         for records in self._intake.pages(source):
             entries = zip(*(_entries(column, records) for column in gathering), strict=True)
-            holds_nothing = (not any(of_cards) for of_cards in entries)
-            yield from zip(records.ids(), records.ids(link), holds_nothing, strict=True)
+            holds_nothing = [not any(of_cards) for of_cards in entries]
+            yield records[KEY], records.ids(link), holds_nothing
 
     def new_value(self, spec: DefaultRule, text: str, row: Mapping[str, Any]) -> Partial:
         """The value that a named rule gives a new row; ``text`` is that of the field it reads."""

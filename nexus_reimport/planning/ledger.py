@@ -9,13 +9,14 @@ lost" was once reported while 35% of the appointments had been skipped.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 
 from nexus_reimport.files import rowfile
 from nexus_reimport.ids import Id
+from nexus_reimport.intake import IdPairs
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import OF_NEXUS_ALONE, Account, Outcome
 
@@ -96,20 +97,21 @@ def opened(
 
 
 def merged(
-    records: Iterable[tuple[Id, Id, bool]], loaded: Mapping[Id, str]
+    records: Iterable[tuple[list[str], list[Id], list[bool]]], loaded: IdPairs
 ) -> Iterator[RecordOutcome]:
     """The outcomes of records that are merged into other records' rows.
 
-    ``records`` are FileMaker id, owner's id, and whether no card uses any of their values.
-    ``loaded`` are the owners that become rows: FileMaker id -> Nexus id.
+    ``records`` are FileMaker ids, owners' ids, and whether no card uses any of their values.
+    ``loaded`` are the owners that become rows.
     """
-    for filemaker_id, owner, holds_nothing in records:
-        if owner not in loaded:
-            yield filemaker_id.written, Outcome.LEFT_OUT, "owner_not_loaded", None
-        elif holds_nothing:
-            yield filemaker_id.written, Outcome.LEFT_OUT, "holds_nothing", None
-        else:
-            yield filemaker_id.written, Outcome.MERGED, "", loaded[owner]
+    for page, owners, nothing in records:
+        for written, key, holds_nothing in zip(page, loaded.find(owners), nothing, strict=True):
+            if key is None:
+                yield written, Outcome.LEFT_OUT, "owner_not_loaded", None
+            elif holds_nothing:
+                yield written, Outcome.LEFT_OUT, "holds_nothing", None
+            else:
+                yield written, Outcome.MERGED, "", key
 
 
 def _of(counts: Counter[tuple[Outcome, str]], *outcomes: Outcome) -> int:

@@ -5,197 +5,226 @@ the run before; the id derived from FileMaker's; then equal values in all column
 with a different date matches only if there is no id map, that is on the first run: earlier imports
 lost the dates of notes. Equal candidates pair up in sorted order, so the same data always gives
 the same pairs.
+
+Records and rows are numbered from 0, as they were read: an object for each of them would take more
+memory than everything else.
 """
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
-from nexus_reimport.ids import Id
-from nexus_reimport.intake import IdMap, Row, stored_id
+from nexus_reimport.files import columns
+from nexus_reimport.intake import IdPairs
 from nexus_reimport.mapping import Entity, Identity
 from nexus_reimport.text import folded
 
 if TYPE_CHECKING:
     import numpy
+    from pyarrow import ChunkedArray as Column
 
-T = TypeVar("T", Id, str)
-U = TypeVar("U", Id, str)
 _BYTES = 16  # of a hash
+_NONE = -1
 Values = Mapping[str, Any]
+
+
+class Side(Protocol):
+    """The records of FileMaker, or the rows of Nexus."""
+
+    @property
+    def written(self) -> Column:
+        """FileMaker's id of each as it is written there, null if a row has none."""
+
+    @property
+    def compared(self) -> Column:
+        """The same as ids compare."""
+
+    def ids(self) -> Column:
+        """The id of each: of a record FileMaker's, of a row that of Nexus."""
+
+    def values(self, numbers: Sequence[int], names: Sequence[str]) -> Iterator[Values]:
+        """The values of those with these numbers, which are in order."""
 
 
 @dataclass(slots=True)
 class Matches:
-    """FileMaker id -> Nexus id, the number of matches by rule, and ids that two rows claim."""
+    """Of each record the number of its row, the number of matches by rule, ids that two rows claim.
 
-    pairs: dict[Id, str] = field(default_factory=dict)
+    The number is -1 if a record has no row.
+    """
+
+    rows: array[int]
+    free: bytearray  # of each row 1 if it has no record
     by_rule: Counter[str] = field(default_factory=Counter)
-    ambiguous: set[Id] = field(default_factory=set)
+    ambiguous: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> list[int]:
+        """The records without a row."""
+        return [number for number, row in enumerate(self.rows) if row == _NONE]
+
+    def pair(self, rule: str, pairs: Iterable[tuple[int, int]]) -> None:
+        """Pair records and rows, those that are not paired yet; a row of -1 is none."""
+        count = 0
+        for record, row in pairs:
+            if row != _NONE and self.rows[record] == _NONE and self.free[row]:
+                self.rows[record], self.free[row] = row, 0
+                count += 1
+        if count:
+            self.by_rule[rule] += count
 
 
-def derived_id(namespace: uuid.UUID, entity: str, filemaker_id: Id) -> str:
-    """The version-5 UUID of a new row that FileMaker brings."""
+def derived_id(namespace: uuid.UUID, entity: str, filemaker_id: str) -> str:
+    """The version-5 UUID of a new row that FileMaker brings, whose id is written so."""
     # Never a random one: documents point at patients by bare ids, which no constraint holds.
     # A reimport that gave out new ids once orphaned 10,190 documents and all image batches.
-    return str(uuid.uuid5(namespace, f"{entity}:{filemaker_id.written}"))
+    return str(uuid.uuid5(namespace, f"{entity}:{filemaker_id}"))
 
 
 def match(
     entity: str,
     spec: Entity,
-    fed: Mapping[Id, Values],
-    rows: Mapping[str, Row],
-    id_map: IdMap,
+    sides: tuple[Side, Side],
+    id_map: IdPairs,
     namespace: uuid.UUID,
 ) -> Matches:
-    """Pairs of records (FileMaker id -> fed values) and rows (Nexus id -> columns).
-
-    If Nexus writes an id in a different case than FileMaker, the pair has FileMaker's spelling.
-    """
-    matches = Matches()
-    known = {record_id: record_id for record_id in fed}
-    free = _Free(matches, set(fed), set(rows))
+    """Pairs of the records and the rows of an entity."""
+    records, rows = sides
+    ids, keys = records.ids(), rows.ids()
+    matches = Matches(array("q", [_NONE]) * len(ids), bytearray(b"\1") * len(keys))
     if spec.filemaker_id:
-        claimed = _claims(rows, spec.filemaker_id, known)
-        matches.ambiguous = {i for i, keys in claimed.items() if len(keys) > 1}
+        matches.ambiguous = _ambiguous(records, rows)
         # Which of two rows that claim an id is taken does not matter: such a plan always stops.
-        free.pair(_rule_by_id(spec), ((i, min(claimed[i])) for i in in_order(claimed)))
+        claimed = columns.places(records.compared, rows.compared)
+        matches.pair(_rule_by_id(spec), enumerate(claimed.tolist()))
     # Notes and other rows have no column for FileMaker's id: the id map finds them again, even if
     # their text was edited in FileMaker.
-    free.pair("remembered", _remembered(id_map, known))
-    free.pair("derived id", ((i, derived_id(namespace, entity, i)) for i in in_order(fed)))
+    matches.pair("remembered", _remembered(id_map, records, keys))
+    matches.pair("derived id", _derived(matches.records, entity, records, keys, namespace))
     # Equal values come last: names and texts repeat, an id does not.
     for rule in spec.identity:
         if rule.by == "filemaker_id":
             continue
         exact = (*rule.by, *rule.then)
-        free.pair(rule.name, _equal(rule, exact, free, fed, rows))
-        if rule.then and not id_map:
+        matches.pair(rule.name, _equal(rule, exact, matches, records, rows))
+        if rule.then and not len(id_map.keys):
             loosely = f"{rule.name}, other {' or '.join(rule.then)}"
-            free.pair(loosely, _equal(rule, rule.by, free, fed, rows))
+            matches.pair(loosely, _equal(rule, rule.by, matches, records, rows))
     return matches
-
-
-def in_order(ids: Iterable[Id]) -> list[Id]:
-    """The ids sorted as they are written, so that the same data gives the same plan."""
-    return sorted(ids, key=lambda i: i.written)
-
-
-class _Free:
-    """The records and rows that are not paired yet."""
-
-    def __init__(self, matches: Matches, records: set[Id], rows: set[str]) -> None:
-        self._matches, self.records, self.rows = matches, records, rows
-
-    def pair(self, rule: str, pairs: Iterable[tuple[Id, str]]) -> None:
-        for record, row in pairs:
-            if record in self.records and row in self.rows:
-                self._matches.pairs[record] = row
-                self._matches.by_rule[rule] += 1
-                self.records.discard(record)
-                self.rows.discard(row)
 
 
 def _rule_by_id(spec: Entity) -> str:
     return next((r.name for r in spec.identity if r.by == "filemaker_id"), "filemaker_id")
 
 
-def _claims(rows: Mapping[str, Row], place: str, known: Mapping[Id, Id]) -> dict[Id, list[str]]:
-    """FileMaker id, in FileMaker's spelling if it has the record -> the rows that carry it."""
-    claimed: dict[Id, list[str]] = defaultdict(list)
-    spelt = dict(known)
-    for key, row in rows.items():
-        filemaker_id = stored_id(row, place)
-        if filemaker_id:
-            claimed[spelt.setdefault(filemaker_id, filemaker_id)].append(key)
-    return claimed
+def _ambiguous(records: Side, rows: Side) -> tuple[str, ...]:
+    """The ids that several rows carry, in FileMaker's spelling if it has the record; in order."""
+    first = columns.places(rows.compared, rows.compared).tolist()
+    several = sorted({row for number, row in enumerate(first) if row not in (_NONE, number)})
+    claimed = columns.at(rows.compared, columns.whole(several))
+    in_filemaker = columns.at(records.written, columns.places(claimed, records.compared))
+    in_nexus = columns.at(rows.written, columns.whole(several))
+    return tuple(sorted(columns.texts(columns.first(in_filemaker, in_nexus))))
 
 
-def _remembered(id_map: IdMap, known: Mapping[Id, Id]) -> list[tuple[Id, str]]:
-    """The id map with ids in FileMaker's spelling; pairs with the exact spelling come first."""
-    pairs = [
-        (known.get(was, was), was.written, row)
-        for was, row in sorted(id_map, key=lambda pair: pair[0].written)
-    ]
-    pairs.sort(key=lambda pair: (pair[0].written, pair[1] != pair[0].written))
-    return [(record, row) for record, _, row in pairs]
+def _remembered(id_map: IdPairs, records: Side, keys: Column) -> Iterator[tuple[int, int]]:
+    """The pairs of the id map in the order of FileMaker's spelling; the exact one comes first."""
+    numbers = columns.places(id_map.compared, records.compared)
+    rows = columns.places(id_map.keys, keys)
+    now = columns.at(records.written, numbers)
+    lines = zip(columns.values(now), columns.texts(id_map.written), strict=True)
+    pairs = zip(numbers.tolist(), rows.tolist(), strict=True)
+    ordered = sorted(
+        (spelt, spelt != was, was, number, pair)
+        for number, ((spelt, was), pair) in enumerate(zip(lines, pairs, strict=True))
+        if spelt is not None and pair[1] != _NONE
+    )
+    return (pair for *_, pair in ordered)
+
+
+def _derived(
+    free: Sequence[int], entity: str, records: Side, keys: Column, namespace: uuid.UUID
+) -> Iterator[tuple[int, int]]:
+    written = columns.texts(columns.at(records.written, columns.whole(free)))
+    derived = columns.of(derived_id(namespace, entity, one) for one in written)
+    return zip(free, columns.places(derived, keys).tolist(), strict=True)
 
 
 def _equal(
-    rule: Identity,
-    columns: tuple[str, ...],
-    free: _Free,
-    fed: Mapping[Id, Values],
-    rows: Mapping[str, Row],
-) -> Iterator[tuple[Id, str]]:
-    """Pairs whose ``columns`` are equal; equal candidates in the order of ``then`` and of ids."""
-    records = _Grouped.of(free.records, fed, rule, columns)
-    targets = _Grouped.of(free.rows, rows, rule, columns)
-    for some, others in records.with_the_same_values(targets):  # no order: an id is in one group
-        # Those that one side has more of stay unpaired.
-        yield from zip(
-            _sorted(some, fed, rule.then), _sorted(others, rows, rule.then), strict=False
-        )
+    rule: Identity, names: tuple[str, ...], matches: Matches, records: Side, rows: Side
+) -> Iterator[tuple[int, int]]:
+    """Pairs whose columns ``names`` are equal; equal ones in the order of ``then`` and of ids."""
+    free = [number for number, is_free in enumerate(matches.free) if is_free]
+    some = _Grouped.of(matches.records, records, rule, names)
+    others = _Grouped.of(free, rows, rule, names)
+    # Those that one side has more of stay unpaired.
+    for ones, candidates in some.with_the_same_values(others, rule.then):
+        yield from zip(ones, candidates, strict=False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Grouped(Generic[T]):
-    """Ids, and for each a hash of the values that are compared; the values can be long."""
+class _Grouped:
+    """Numbers of one side, and for each a hash of the values, which can be long, to compare."""
 
-    ids: list[T]
+    side: Side
+    numbers: numpy.ndarray[Any, Any]
     hashes: numpy.ndarray[Any, Any]
 
     @classmethod
     def of(
-        cls, ids: set[T], values: Mapping[T, Values], rule: Identity, columns: tuple[str, ...]
-    ) -> _Grouped[T]:
-        """Those ids of which no value is empty: rows with an empty value are never equal."""
+        cls, numbers: Sequence[int], side: Side, rule: Identity, names: tuple[str, ...]
+    ) -> _Grouped:
+        """Those of which no value is empty: rows with an empty value are never equal."""
         import numpy as np
 
-        those, hashes = list[T](), bytearray()
-        for key in ids:
-            held = values[key]
-            compared = [held.get(column) for column in columns]
+        those, hashes = array("q"), bytearray()
+        for number, held in zip(numbers, side.values(numbers, names), strict=True):
+            compared = [held.get(name) for name in names]
             if all(compared):
                 group = [
                     folded(str(v)) if c in rule.folded else str(v)
-                    for c, v in zip(columns, compared, strict=True)
+                    for c, v in zip(names, compared, strict=True)
                 ]
-                hashes += blake2b(json.dumps(group).encode(), digest_size=_BYTES).digest()
-                those.append(key)
+                # No text of ours holds this character.
+                hashes += blake2b("\0".join(group).encode(), digest_size=_BYTES).digest()
+                those.append(number)
         # A list for each group would take more memory than everything else.
-        return cls(those, np.frombuffer(bytes(hashes), f"S{_BYTES}"))
+        return cls(side, np.array(those), np.frombuffer(bytes(hashes), f"S{_BYTES}"))
 
-    def with_the_same_values(self, other: _Grouped[U]) -> Iterator[tuple[list[T], list[U]]]:
+    def with_the_same_values(
+        self, other: _Grouped, then: tuple[str, ...]
+    ) -> Iterator[tuple[list[int], list[int]]]:
         """The groups of equal values that both sides have."""
         import numpy as np
 
         shared = np.intersect1d(self.hashes, other.hashes)
-        yield from zip(self._groups(shared), other._groups(shared), strict=True)
+        yield from zip(self._groups(shared, then), other._groups(shared, then), strict=True)
 
-    def _groups(self, hashes: numpy.ndarray[Any, Any]) -> Iterator[list[T]]:
+    def _groups(
+        self, hashes: numpy.ndarray[Any, Any], then: tuple[str, ...]
+    ) -> Iterator[list[int]]:
         import numpy as np
 
         order = np.argsort(self.hashes)
-        ordered = self.hashes[order]
-        starts = np.searchsorted(ordered, hashes)
-        ends = np.searchsorted(ordered, hashes, side="right")
-        for start, end in zip(starts, ends, strict=True):
-            yield [self.ids[n] for n in order[start:end]]
+        ordered, numbers = self.hashes[order], self.numbers[order].tolist()
+        starts = np.searchsorted(ordered, hashes).tolist()
+        ends = np.searchsorted(ordered, hashes, side="right").tolist()
+        groups = [numbers[start:end] for start, end in zip(starts, ends, strict=True)]
+        several = sorted(number for group in groups if len(group) > 1 for number in group)
+        places = self._places(several, then)
+        return (sorted(group, key=lambda number: places.get(number, ())) for group in groups)
 
-
-def _sorted(ids: list[T], values: Mapping[T, Values], then: tuple[str, ...]) -> list[T]:
-    """Equal candidates in the order of their values of ``then``, and of their ids."""
-
-    def order(key: T) -> tuple[list[str], str]:
-        held = values[key]
-        return [str(held.get(column) or "") for column in then], str(key)
-
-    return sorted(ids, key=order) if len(ids) > 1 else ids
+    def _places(self, numbers: list[int], then: tuple[str, ...]) -> dict[int, tuple[str, ...]]:
+        """Of equal candidates the values of ``then`` and the id, in whose order they are."""
+        ids = columns.texts(columns.at(self.side.ids(), columns.whole(numbers)))
+        values = self.side.values(numbers, then)
+        return {
+            number: (*(str(held.get(name) or "") for name in then), one)
+            for number, one, held in zip(numbers, ids, values, strict=True)
+        }

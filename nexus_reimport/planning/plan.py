@@ -18,7 +18,7 @@ from nexus_reimport import naming, progress
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.ids import Id
-from nexus_reimport.intake import IdMap, Intake, LoadedIds, stored_id
+from nexus_reimport.intake import IdMap, IdPairs, Intake, stored_id
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import (
     Account,
@@ -63,18 +63,17 @@ def make(
     """
     mapping, survey, folder = intake.mapping, intake.survey, intake.folder
     converter = RecordConverter(intake, zone=settings.zone, as_of=as_of)
-    loaded, pointed_at = LoadedIds(intake), intake.pointed_at()
+    pointed_at = intake.pointed_at()
     merged: dict[str, Merged] = {}
     # The rows of the entities so far. The mapping lists parents first: later rows look them up.
-    known: dict[str, dict[Id, str]] = {}
+    known: dict[str, IdPairs] = {}
     steps = progress.Steps(len(mapping.entities) + 1)
     with _lists(folder) as lists:
         for number, name in enumerate(mapping.entities):
             steps.begin(naming.rows(name))
             planner = EntityPlanner(name, intake, settings.decisions_for(name), converter)
-            merged[name], resolvable = planner.merge(
-                known, loaded.of(name), pointed_at[name], lists
-            )
+            loaded = IdPairs.read(folder, survey.id_map, name)
+            merged[name], resolvable = planner.merge(known, loaded, pointed_at[name], lists)
             converter.release()
             still = _looked_up(mapping, [*mapping.entities][number + 1 :])
             known = {n: ids for n, ids in {**known, name: resolvable}.items() if n in still}
@@ -121,7 +120,7 @@ def _looked_up(mapping: FieldMapping, later: Iterable[str]) -> set[str]:
 
 
 def _owners(
-    entities: Mapping[str, Decided], known: Mapping[str, dict[Id, str]], intake: Intake
+    entities: Mapping[str, Decided], known: Mapping[str, IdPairs], intake: Intake
 ) -> dict[str, OwnerRows]:
     """The rows to which documents and images can belong.
 
@@ -140,7 +139,7 @@ def _owners(
         name: OwnerRows(
             before=keys(name, survey.rows[name]) if name in owning else frozenset(),
             after=keys(name, decided.merged.rows),
-            by_filemaker_id=known.get(name, {}),
+            pairs=known.get(name, IdPairs.of(())),
         )
         for name, decided in entities.items()
     }
@@ -195,7 +194,7 @@ def _existing(intake: Intake, name: str, loaded: IdMap) -> tuple[OwnerRows, dict
     remembered = {filemaker_id: key for filemaker_id, key in loaded if key in keys}
     # What a row itself carries wins over what the last run noted.
     known = remembered | {i: rows[0] for i, rows in carried.items() if len(rows) == 1}
-    owners = OwnerRows(frozenset(keys), frozenset(keys), known)
+    owners = OwnerRows(frozenset(keys), frozenset(keys), IdPairs.of(known.items()))
     return owners, {spelt[i].written: key for i, key in known.items()}
 
 
@@ -302,5 +301,5 @@ def _add_entity(book: Ledger, decided: Decided) -> None:
 
 def _add_attachments(book: Ledger, intake: Intake, owners: Mapping[str, OwnerRows]) -> None:
     for name, spec in intake.mapping.attachments.items():
-        known = owners[spec.owner.entity].by_filemaker_id
-        book.add_all(spec.source, name, attachments.outcomes(intake, name, known))
+        pairs = owners[spec.owner.entity].pairs
+        book.add_all(spec.source, name, attachments.outcomes(intake, name, pairs))

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from nexus_reimport.files import columns
 from nexus_reimport.files.spool import Spool
-from nexus_reimport.ids import Id
 from nexus_reimport.intake import Page
 from nexus_reimport.planning.feed import Converted
 from nexus_reimport.planning.merge import Row
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray as Column
 
 _AT_ONCE = 2_000  # records in memory
 _Values = tuple[str | None, ...]
@@ -32,10 +35,6 @@ class SpooledRows(Mapping[str, Row]):
     def add(self, key: str, values: _Values) -> None:
         """Add a row; ``values`` are in the order of the columns."""
         self._at[key] = self._spool.add(values)
-
-    def only(self, keys: Iterable[str]) -> SpooledRows:
-        """These rows alone."""
-        return SpooledRows(self.columns, self._spool, {key: self._at[key] for key in keys})
 
     def __getitem__(self, key: str) -> Row:
         """A row, as a new dictionary."""
@@ -64,44 +63,59 @@ class ConvertedRecord:
     fields: dict[str, str]
 
 
-class SpooledRecords(Mapping[Id, Mapping[str, Any]]):
-    """Converted records: FileMaker id -> column -> value."""
+class SpooledRecords:
+    """Converted records; each has a number, from 0 on, in the order in which they are added."""
 
-    def __init__(self, columns: Iterable[str], fields: Iterable[str], folder: Path) -> None:
-        self._columns, self._fields = tuple(columns), tuple(fields)
+    def __init__(self, names: Iterable[str], fields: Iterable[str], folder: Path) -> None:
+        self._names, self._fields = tuple(names), tuple(fields)
         self._spool: Spool[tuple[Any, ...]] = Spool(folder)
-        self._at: dict[Id, int] = {}
+        self._written: list[Column] = []
+        self._compared: list[Column] = []
 
     def add(self, records: Page, converted: Converted) -> None:
         """Add some records; of their fields those are kept that a new row may need."""
-        values = zip(*(converted.values[column] for column in self._columns), strict=True)
+        record_ids = records.ids()
+        self._written.append(columns.of(one.written for one in record_ids))
+        self._compared.append(columns.of(one.compared for one in record_ids))
+        values = zip(*(converted.values[name] for name in self._names), strict=True)
         texts: Iterable[tuple[str, ...]] = (
             records.rows(self._fields) if self._fields else repeat(())
         )
-        for number, of_record in enumerate(zip(records.ids(), values, texts, strict=False)):
+        for number, of_record in enumerate(zip(values, texts, strict=False)):
             noted = converted.misfits.get(number, ()), converted.derived.get(number, ())
-            self._at[of_record[0]] = self._spool.add((*of_record[1:], *noted))
-
-    def converted(self, record_ids: Sequence[Id]) -> Iterator[ConvertedRecord]:
-        """What was made of some records."""
-        for values, texts, misfits, derived in self._several(record_ids):
-            named = dict(zip(self._columns, values, strict=True))
-            fields = dict(zip(self._fields, texts, strict=True))
-            yield ConvertedRecord(named, misfits, derived, fields)
-
-    def _several(self, record_ids: Sequence[Id]) -> Iterator[tuple[Any, ...]]:
-        for start in range(0, len(record_ids), _AT_ONCE):
-            those = record_ids[start : start + _AT_ONCE]
-            yield from self._spool.several([self._at[record_id] for record_id in those])
-
-    def __getitem__(self, record_id: Id) -> Mapping[str, Any]:
-        """The values of a record."""
-        return dict(zip(self._columns, self._spool[self._at[record_id]][0], strict=True))
-
-    def __iter__(self) -> Iterator[Id]:
-        """The ids, in the order in which they were added."""
-        return iter(self._at)
+            self._spool.add((*of_record, *noted))
 
     def __len__(self) -> int:
         """How many records there are."""
-        return len(self._at)
+        return len(self._spool)
+
+    @property
+    def written(self) -> Column:
+        """The ids as FileMaker writes them."""
+        return columns.together(self._written)
+
+    @property
+    def compared(self) -> Column:
+        """The ids as they compare."""
+        return columns.together(self._compared)
+
+    def ids(self) -> Column:
+        """The ids by which records are put in order: as FileMaker writes them."""
+        return self.written
+
+    def converted(self, numbers: Sequence[int]) -> Iterator[ConvertedRecord]:
+        """What was made of the records with these numbers."""
+        for values, texts, misfits, derived in self._several(numbers):
+            named = dict(zip(self._names, values, strict=True))
+            fields = dict(zip(self._fields, texts, strict=True))
+            yield ConvertedRecord(named, misfits, derived, fields)
+
+    def values(self, numbers: Sequence[int], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Some columns of the records with these numbers."""
+        places = {name: self._names.index(name) for name in names if name in self._names}
+        for values, *_ in self._several(numbers):
+            yield {name: values[place] for name, place in places.items()}
+
+    def _several(self, numbers: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+        for start in range(0, len(numbers), _AT_ONCE):
+            yield from self._spool.several(numbers[start : start + _AT_ONCE])

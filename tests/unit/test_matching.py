@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_reimport import ids
+from nexus_reimport.files import columns
+from nexus_reimport.intake import IdPairs, stored_id
 from nexus_reimport.mapping import Entity
 from nexus_reimport.planning import matching
 
@@ -43,16 +46,37 @@ class Written(NamedTuple):
     ambiguous: set[str]
 
 
+class Side:
+    """Records, or rows in the order of their ids: id -> values, and FileMaker's ids of them."""
+
+    def __init__(self, held: dict[str, Any], written: list[str]) -> None:
+        self._held = held
+        self.written = columns.of(one or None for one in written)
+        self.compared = columns.of(ids.of(one).compared or None for one in written)
+
+    def ids(self) -> Any:
+        return columns.of(self._held)
+
+    def values(self, numbers: Sequence[int], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        assert [*numbers] == sorted(numbers)
+        every = list(self._held.values())
+        return ({name: every[n].get(name) for name in names} for n in numbers)
+
+
 def matched(spec: Entity, fed: Any, rows: Any, remembered: Any = None) -> Written:
     """The pairs and ids as they are written."""
-    loaded = tuple((ids.of(one), key) for one, key in (remembered or {}).items())
-    known = {ids.of(one): values for one, values in fed.items()}
-    found = matching.match("e", spec, known, rows, loaded, SPACE)
-    assert all(one.written in fed for one in found.pairs), "FileMaker's spelling, not Nexus's"
+    loaded = IdPairs.of((ids.of(one), key) for one, key in (remembered or {}).items())
+    rows = dict(sorted(rows.items()))
+    place = spec.filemaker_id
+    stored = [stored_id(row, place).written if place else "" for row in rows.values()]
+    sides = (Side(fed, [*fed]), Side(rows, stored))
+    found = matching.match("e", spec, sides, loaded, SPACE)
+    keys, names = [*rows], [*fed]
+    assert [not is_free for is_free in found.free] == [n in found.rows for n in range(len(rows))]
     return Written(
-        {one.written: key for one, key in found.pairs.items()},
+        {names[n]: keys[row] for n, row in enumerate(found.rows) if row >= 0},
         dict(found.by_rule),
-        {one.written for one in found.ambiguous},
+        set(found.ambiguous),
     )
 
 

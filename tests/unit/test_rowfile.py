@@ -158,3 +158,14 @@ def test_columns_that_change_their_names_or_places_are_a_change(tmp_path: Path) 
         out.add(("a", "a"))
     with pytest.raises(RecordError, match="not what the run wrote"):
         list(rowfile.read(tmp_path, file))
+
+
+def test_rows_that_are_read_in_order_must_be_in_order(tmp_path: Path) -> None:
+    file = rowfile.write(
+        tmp_path / "f.parquet", ("id", "a"), [("1", "x"), ("10", None), ("2", "y")]
+    )
+    rows = rowfile.read_in_order(tmp_path, file, "id")
+    assert [row["id"] for row in rows] == ["1", "10", "2"], "as texts compare"
+    file = rowfile.write(tmp_path / "f.parquet", ("id", "a"), [("2", "x"), ("10", "y")])
+    with pytest.raises(RecordError, match="is not what the run wrote there"):
+        list(rowfile.read_in_order(tmp_path, file, "id"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.after.subject import After, had
 from nexus_reimport.files import beside, columns, rowfile
-from nexus_reimport.intake import id_pairs
+from nexus_reimport.intake import IdPairs
 from nexus_reimport.model import Level
 from nexus_reimport.nexus.readings import Unread
 from nexus_reimport.planning import attachments
@@ -26,8 +26,7 @@ def _hang_right(after: After, name: str) -> Finding:
     if spec is None:
         return Finding(1, note="not in this mapping")
     owner, was = spec.owner.entity, after.survey.attachment_rows[name]
-    loaded = rowfile.read(after.folder, after.plan.id_map)
-    owners = {i: key for _, i, key in id_pairs(line for line in loaded if line[0] == owner)}
+    owners = IdPairs.read(after.folder, after.plan.id_map, owner)
     known = columns.column(after.folder, was, "key")  # others have come since
     now = columns.read(after.folder, had(after.attachments[name]), ("key", "linked"))
     is_known = columns.values(columns.among(now["key"], known))
