@@ -52,9 +52,17 @@ class Page(dict[str, list[str]]):
         """The ids of the records, or those in a field of each."""
         return list(map(ids.of, self[field]))
 
+    def compared(self) -> list[str]:
+        """The records' ids as ids compare."""
+        return [ids.of(written).compared for written in self[KEY]]
+
     def rows(self, fields: Sequence[str]) -> list[tuple[str, ...]]:
         """The texts of some fields, record by record."""
         return list(zip(*(self[field] for field in fields), strict=True))
+
+    def only(self, numbers: Iterable[int]) -> Page:
+        """The ids alone of the records with these numbers, which are counted from 0."""
+        return Page({KEY: [self[KEY][number] for number in numbers]})
 
     def without(self, numbers: Container[int]) -> Page:
         """The same without the records with these numbers, which are counted from 0."""

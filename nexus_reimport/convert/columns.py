@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
 from decimal import Decimal
 
 from nexus_reimport.convert.moments import iso_date
@@ -13,6 +14,8 @@ from nexus_reimport.convert.outcome import ConversionError
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
 # As format_type prints it. Without precision and scale there is no limit to check.
 _NUMERIC = re.compile(r"numeric\(([0-9]+),([0-9]+)\)")
+# As PostgreSQL prints it.
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Checked before COPY: PostgreSQL's own error would quote the value, and stop at the first one.
 _INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 # A number from a spreadsheet comes as 1.0; PostgreSQL itself prints t and f.
@@ -24,6 +27,8 @@ _BOOLEANS = {
 
 def as_uuid(value: str) -> str | None:
     """A UUID in lower case."""
+    if _UUID.fullmatch(value):
+        return value
     if not value.strip():
         return None
     try:
@@ -58,18 +63,24 @@ def for_type(value: str, type_name: str) -> str:
         if not -limit <= int(number or 0) < limit:
             raise ConversionError(f"too large for {type_name}")
         return number
+    of_type = _OTHERS.get(type_name)
+    if of_type:
+        return of_type(value) or ""
     numeric = _NUMERIC.fullmatch(type_name)
-    if numeric:
-        return _numeric(value, int(numeric[1]), int(numeric[2]))
-    if type_name == "date":
-        return iso_date(value) or ""
-    if type_name == "uuid":
-        return as_uuid(value) or ""
-    if type_name == "boolean":
-        if value.strip().casefold() not in _BOOLEANS:
-            raise ConversionError("neither yes nor no")
-        return _BOOLEANS[value.strip().casefold()]
-    return value
+    return _numeric(value, int(numeric[1]), int(numeric[2])) if numeric else value
+
+
+def _boolean(value: str) -> str:
+    if value.strip().casefold() not in _BOOLEANS:
+        raise ConversionError("neither yes nor no")
+    return _BOOLEANS[value.strip().casefold()]
+
+
+_OTHERS: dict[str, Callable[[str], str | None]] = {
+    "date": iso_date,
+    "uuid": as_uuid,
+    "boolean": _boolean,
+}
 
 
 def _numeric(value: str, precision: int, scale: int) -> str:

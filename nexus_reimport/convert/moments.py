@@ -86,7 +86,7 @@ def as_text(moment: datetime) -> str:
     utc = moment.astimezone(UTC)
     # PostgreSQL prints no zeros at the end of a fraction.
     fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
-    return f"{utc:%Y-%m-%d %H:%M:%S}{fraction}+00"
+    return f"{utc.replace(microsecond=0, tzinfo=None).isoformat(' ')}{fraction}+00"
 
 
 def chronological(value: str) -> tuple[float, str]:

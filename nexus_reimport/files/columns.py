@@ -124,15 +124,6 @@ def in_turn(several: Sequence[Column]) -> Column:
     return of(value for row in rows for value in row)
 
 
-def order(column: Column) -> Iterator[int]:
-    """The numbers of the rows in the order of their values; of equal ones as they stand."""
-    import pyarrow.compute as pc
-
-    numbers = pc.sort_indices(column)
-    for start in range(0, len(numbers), rowfile.BATCH):
-        yield from numbers[start : start + rowfile.BATCH].to_pylist()
-
-
 def places(wanted: Column, known: Column) -> Numbers:
     """Of each wanted value the number of the first row of ``known`` that holds it, -1 if none."""
     import pyarrow.compute as pc

@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nexus_reimport import ids
 from nexus_reimport.files import columns, rowfile
@@ -49,8 +49,7 @@ class Owners:
     live_elsewhere: Mapping[str, frozenset[str]]  # other content types -> ids after
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """One attachment, its link, and its owner by FileMaker."""
 
     key: str
@@ -259,11 +258,11 @@ def _groups(placed: Iterable[Placed], folder: Path) -> Iterator[tuple[str, list[
 
     def set_aside() -> Iterator[str]:
         for attachment in placed:
-            spool.add(astuple(attachment))
+            spool.add(tuple(attachment))
             yield attachment.link_key
 
-    order = columns.order(columns.of(set_aside()))
-    members = (Placed(*spool[number]) for number in order)
+    order = columns.ranks(columns.of(set_aside())).tolist()
+    members = (Placed(*held) for held in spool.in_order(order))
     for link_key, several in groupby(members, key=lambda member: member.link_key):
         yield link_key, list(several)
     spool.close()

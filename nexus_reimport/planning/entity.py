@@ -189,13 +189,13 @@ class EntityPlanner:
         for page in self._intake.pages(self._spec.source):
             # By its own fields first: the misfits of a record that is left out do not count.
             rules = _rules_of_fields(self._spec, page)
-            left_out.update((i, rules[n]) for n, i in enumerate(page.ids()) if n in rules)
+            left_out.update(zip(page.only(rules).ids(), rules.values(), strict=True))
             records = page.without(rules)
             if not records.count:
                 continue
             converted = self._converter.convert(self._name, records, known)
             rules = _rules_of_values(self._spec, converted)
-            left_out.update((i, rules[n]) for n, i in enumerate(records.ids()) if n in rules)
+            left_out.update(zip(records.only(rules).ids(), rules.values(), strict=True))
             records, converted = records.without(rules), converted.without(rules)
             held.update({name: sum(counts) for name, counts in converted.held.items()})
             fed.add(records, converted)
@@ -210,13 +210,13 @@ class EntityPlanner:
         """
         new: list[str | None] = [None] * len(records)
         first, _ = self._intake.survey.next_keys.get(self._name, (None, None))
-        namespace = self._intake.mapping.namespace
-        free = columns.at(records.written, columns.whole(matches.records))
-        in_order = columns.ranks(free).tolist()
-        for place, written in enumerate(columns.texts(columns.at(free, columns.whole(in_order)))):
-            number = matches.records[in_order[place]]
+        namespace, written = self._intake.mapping.namespace, records.written
+        free = columns.whole(matches.records)
+        free = free[columns.ranks(columns.at(written, free))]
+        each = zip(free.tolist(), columns.texts(columns.at(written, free)), strict=True)
+        for place, (number, filemaker_id) in enumerate(each):
             new[number] = (
-                matching.derived_id(namespace, self._name, written)
+                matching.derived_id(namespace, self._name, filemaker_id)
                 if first is None
                 else str(first + place)
             )

@@ -64,6 +64,11 @@ class Merger:
         }
         self._fed = tuple((name, name.partition(".")[0], c) for name, c in spec.columns.items())
         self._json = json.intersection(base for _, base, _ in self._fed)
+        every = self._decided.values()
+        self._plain = tuple(one for one in every if one.base not in self._json)
+        self._inside = {
+            base: tuple(one for one in every if one.base == base) for base in self._json
+        }
         self._read: dict[str, tuple[str, Any]] = {}  # JSON column -> the last text, and its content
         # Nexus id, column, Nexus's value, FileMaker's value ("" if it has none)
         self.differences: list[tuple[str, str, Any, Any]] = []
@@ -135,7 +140,14 @@ class Merger:
 
     def _held(self, row: Row) -> Iterator[_Decided]:
         """All that ``row`` holds a value for."""
-        return (one for one in self._decided.values() if self._has(row, one))
+        for one in self._plain:
+            if row.get(one.base):
+                yield one
+        for base, several in self._inside.items():
+            document = self._parsed(base, row.get(base))
+            for one in several if document else ():
+                if _holds(document, one):
+                    yield one
 
     def _has(self, row: Row, column: _Decided) -> bool:
         text = row.get(column.base)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from nexus_reimport.files import columns
 from nexus_reimport.files.spool import Spool
 from nexus_reimport.intake import Page
+from nexus_reimport.model import KEY
 from nexus_reimport.planning.feed import Converted
 from nexus_reimport.planning.merge import Row
 
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Column
 
-_AT_ONCE = 2_000  # records in memory
 _Values = tuple[str | None, ...]
 
 
@@ -74,9 +74,8 @@ class SpooledRecords:
 
     def add(self, records: Page, converted: Converted) -> None:
         """Add some records; of their fields those are kept that a new row may need."""
-        record_ids = records.ids()
-        self._written.append(columns.of(one.written for one in record_ids))
-        self._compared.append(columns.of(one.compared for one in record_ids))
+        self._written.append(columns.of(records[KEY]))
+        self._compared.append(columns.of(records.compared()))
         values = zip(*(converted.values[name] for name in self._names), strict=True)
         texts: Iterable[tuple[str, ...]] = (
             records.rows(self._fields) if self._fields else repeat(())
@@ -105,7 +104,7 @@ class SpooledRecords:
 
     def converted(self, numbers: Sequence[int]) -> Iterator[ConvertedRecord]:
         """What was made of the records with these numbers."""
-        for values, texts, misfits, derived in self._several(numbers):
+        for values, texts, misfits, derived in self._spool.in_order(numbers):
             named = dict(zip(self._names, values, strict=True))
             fields = dict(zip(self._fields, texts, strict=True))
             yield ConvertedRecord(named, misfits, derived, fields)
@@ -113,9 +112,5 @@ class SpooledRecords:
     def values(self, numbers: Sequence[int], names: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Some columns of the records with these numbers."""
         places = {name: self._names.index(name) for name in names if name in self._names}
-        for values, *_ in self._several(numbers):
+        for values, *_ in self._spool.in_order(numbers):
             yield {name: values[place] for name, place in places.items()}
-
-    def _several(self, numbers: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-        for start in range(0, len(numbers), _AT_ONCE):
-            yield from self._spool.several(numbers[start : start + _AT_ONCE])

@@ -41,7 +41,7 @@ def _another_id(text: str, number: int) -> str:
 
 def _later_id(text: str, number: int) -> str:
     """An id behind those of all copies before: a table is read in the order of its ids."""
-    return f"z{number:07}{text[8:]}" if number else text
+    return f"z{number:07}{text}" if number else text
 
 
 def _peak() -> int:
