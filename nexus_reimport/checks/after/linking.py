@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.after.subject import After, had
-from nexus_reimport.files import beside, columns, rowfile
+from nexus_reimport.files import beside, columns
 from nexus_reimport.intake import IdPairs
 from nexus_reimport.model import Level
 from nexus_reimport.nexus.readings import Unread
