@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Self
+
+import psycopg
 
 from nexus_reimport.nexus.postgres import Connection, connected
 from nexus_reimport.settings import Postgres
@@ -34,7 +38,7 @@ class Watch:
         self.done.set()
         self._thread.join(PATIENCE)
         if self._thread.is_alive() and self._connection is not None:
-            self._connection.close()  # the server does not answer: the thread's wait ends
+            _hang_up(self._connection)  # the server does not answer: the thread's wait ends
         self._thread.join()
 
     def watch(self) -> None:
@@ -47,3 +51,13 @@ class Watch:
 
     def _opened(self, connection: Connection) -> None:
         self._connection = connection
+
+
+def _hang_up(connection: Connection) -> None:
+    """End a connection that another thread waits for; that thread closes it.
+
+    To close it here would free its number, which another socket gets: the thread would wait for
+    that one, and for ever.
+    """
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)

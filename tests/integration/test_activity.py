@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -305,6 +306,36 @@ def test_a_server_that_does_not_answer_does_not_keep_the_block_from_ending(
     finally:
         os.kill(pid, signal.SIGCONT)
     until(lambda: clinic.value(HOW_MANY) == 0)
+
+
+def test_the_end_of_a_watch_does_not_wait_for_a_socket_that_was_opened_meanwhile(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is closed under a thread's wait gives its number to the next socket."""
+    monkeypatch.setattr(watch, "PATIENCE", 1.0)
+    over, (silent, other) = threading.Event(), socket.socketpair()
+
+    def takes(number: int) -> None:
+        while not over.wait(0.001):
+            try:
+                os.fstat(number)
+            except OSError:
+                os.dup2(silent.fileno(), number)
+                return
+
+    with silent, other:
+        with activity.watching(postgres(), "public", ("patients",)) as watching:
+            until(lambda: clinic.value(HOW_MANY) == 1)
+            pid = clinic.value(OURS.format("pid"))
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(3 * activity.PAUSE)
+            number = watching._connection.fileno()
+            thread = threading.Thread(target=takes, args=(number,))
+            thread.start()
+        os.kill(pid, signal.SIGCONT)
+        over.set()
+        thread.join()
+    assert threads() == []
 
 
 def test_a_session_seen_twice_is_one_line() -> None:
