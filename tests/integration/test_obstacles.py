@@ -246,7 +246,7 @@ def test_ids_that_nothing_explains_are_explained_by_the_printed_lines(
         (blocked,) = report.blocking
         assert blocked.check == "nothing_unexplained_points_at_the_rows"
         (told,) = found_in(found.connection, tmp_path)
-        assert told.what.startswith('Loose "one".It\'s holds 1 ids')
+        assert told.what.startswith('Loose "one".It\'s holds 1 id')
         lines = told.fix.partition("\n")[2]
         mapping = tmp_path / "second_installation.toml"
         mapping.write_text(f"{mapping.read_text()}\n{lines}\n")
@@ -280,7 +280,7 @@ def test_what_acts_beside_a_run_is_told_before_it(
         for part in (
             "event trigger watch",
             "publication partly",
-            "1 large objects",
+            "1 large object is",
             'REFRESH MATERIALIZED VIEW "practice"."Name List";',
             "visit_id_seq behind visit.id: 3 rows hold values that",
         ):

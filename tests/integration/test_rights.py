@@ -329,7 +329,6 @@ def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
         book.execute(
             "applied",
             "apply",
-            "02_execute",
             lambda: apply.apply(
                 book.settings.postgres,
                 order,
