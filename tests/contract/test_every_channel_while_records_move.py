@@ -60,7 +60,7 @@ def test_a_record_that_goes_while_another_comes_stops_though_the_count_stays(
 ):
     said = {
         "data_api": "the order of the records changed after 20 of 57",
-        "odata": "the order of the 57 records changed while they were read",
+        "odata": "the order of 57 records changed while they were read",
     }
     assert contacts().records[0].values["id"] == channel.truth(contacts())[0]["id"]
     simulator.faults.append(
@@ -74,7 +74,7 @@ def test_a_record_that_goes_while_another_comes_stops_though_the_count_stays(
 def test_a_key_edited_while_it_is_paged_stops(channel, source, simulator):
     said = {
         "data_api": "the order of the records changed after 30 of 57",
-        "odata": "the order of the 57 records changed while they were read",
+        "odata": "the order of 57 records changed while they were read",
     }
     simulator.faults.append(
         faults.edit_record(channel.records, "API_Contacts", 0, {"id": "ZZZ, sorted last"}, nth=4)

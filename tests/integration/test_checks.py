@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import checks, record, runbook
+from nexus_reimport import checks, record, runbook, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.checks import after, before, inside
 from nexus_reimport.errors import SettingsError, StopError
@@ -265,18 +265,18 @@ def test_what_a_waiver_is_worth_is_said(clinic: Clinic, rehearsed: Path) -> None
     name = "every_planned_patient_has_a_clinic"
     count = results(book)[name].offending
     assert count > 0
+    offend = wording.amount(count, "offends", "offend")
     for given, passed, words in (
         (waiver(name), True, "waived up to 5,000 by A. Person until 2026-03-01: by hand"),
         (
             waiver(name, until="2026-02-28"),
             False,
-            f"EXPIRED: waived up to 5,000 by A. Person until 2026-02-28: {count} offend",
+            f"EXPIRED: waived up to 5,000 by A. Person until 2026-02-28: {offend}",
         ),
         (
             waiver(name, 0),
             False,
-            f"NOT ENOUGH: waived up to 0 by A. Person until 2026-03-01:"
-            f" {count} offend, {count} more",
+            f"NOT ENOUGH: waived up to 0 by A. Person until 2026-03-01: {offend}, {count} more",
         ),
     ):
         result = results(book, given)[name]

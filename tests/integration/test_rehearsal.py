@@ -363,7 +363,8 @@ def test_the_last_resort_is_said_on_the_page_and_dev_goes_on(no_createdb: Clinic
 
 def test_prod_needs_a_waiver_for_the_last_resort(no_createdb: Clinic) -> None:
     """The right is revoked after the beginning, which would have refused."""
-    no_createdb.add_prod()  # with every right of the list
+    no_createdb.add_prod()
+    no_createdb.grant("prod")  # every right of the list
     before = no_createdb.state("prod")
     book = checked(planned(PROD))
     with no_createdb.server.access.connect() as administrator:

@@ -166,7 +166,7 @@ def test_a_run_that_would_take_the_last_value_of_a_sequence_is_stopped_in_the_pr
         (stopped,) = report.blocking
         assert stopped.check == "keys_are_left_for_new_rows"
         assert stopped.sample == (
-            f"people: 1 new rows from key {first} on, the last key is {first}",
+            f"people: 1 new row from key {first} on, the last key is {first}",
         )
         (found.folder / "second.toml").open("a").write(WAIVER)
         book, report = found.checked()
