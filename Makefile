@@ -35,7 +35,7 @@ demo: $(READY)
 	$(BIN)/nexus-reimport demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -n 2 tests/unit
