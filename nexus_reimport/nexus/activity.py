@@ -287,6 +287,10 @@ class Writers(Watch):
                 self.interrupted = True
                 self.done.wait(RETRY)
 
+    def left_behind(self) -> None:
+        """The server could not be asked."""
+        self.interrupted = True
+
     def _look_repeatedly(self, connection: Connection) -> None:
         while True:
             rows = connection.execute(statement("writers"), self._asked).fetchall()

@@ -39,11 +39,18 @@ class Watch:
         self._thread.join(PATIENCE)
         if self._thread.is_alive() and self._connection is not None:
             _hang_up(self._connection)  # the server does not answer: the thread's wait ends
-        self._thread.join()
+        # One that still waits to be connected has nothing to hang up: it must not keep the run, and
+        # ends when the server answers, or with the process.
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            self.left_behind()
 
     def watch(self) -> None:
         """Runs in the thread."""
         raise NotImplementedError
+
+    def left_behind(self) -> None:
+        """Called where the thread did not end in time, because the server does not answer."""
 
     def connection(self) -> AbstractContextManager[Connection]:
         """A connection that is closed at the end even if the server does not answer."""

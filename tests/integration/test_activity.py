@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, ReimportError, StopError
 from nexus_reimport.nexus import activity, watch
 from nexus_reimport.nexus.activity import Activity, TableWrites, Watched, merged
+from nexus_reimport.nexus.postgres import Connection
+from nexus_reimport.nexus.watch import Watch
 from nexus_reimport.settings import Postgres
 from support.clinic import ROLE, Clinic
 from support.running import until
@@ -241,6 +243,22 @@ def threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name == "writers"]
 
 
+@contextmanager
+def stopped_server(clinic: Clinic) -> Iterator[Callable[[], None]]:
+    """What stops the server's process of our watch; it goes on at the end, whatever happens."""
+    pids: list[int] = []
+
+    def stop() -> None:
+        pids.append(clinic.value(OURS.format("pid")))
+        os.kill(pids[-1], signal.SIGSTOP)
+
+    try:
+        yield stop
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
 def test_a_watch_leaves_no_thread_and_no_connection(clinic: Clinic) -> None:
     with activity.watching(postgres(), "public", ("patients",)):
         until(lambda: clinic.value(HOW_MANY) == 1)
@@ -294,18 +312,39 @@ def test_a_server_that_does_not_answer_does_not_keep_the_block_from_ending(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "PATIENCE", 1.0)
-    with activity.watching(postgres(), "public", ("patients",)):
-        until(lambda: clinic.value(HOW_MANY) == 1)
-        pid = clinic.value(OURS.format("pid"))
-        os.kill(pid, signal.SIGSTOP)
-        time.sleep(3 * activity.PAUSE)
-        began = time.monotonic()
-    try:
+    with stopped_server(clinic) as stop:
+        with activity.watching(postgres(), "public", ("patients",)) as writers:
+            until(lambda: writers._connection)
+            stop()
+            time.sleep(3 * activity.PAUSE)
+            began = time.monotonic()
         assert time.monotonic() - began < 60, "it does not wait for the server"
         assert threads() == []
-    finally:
-        os.kill(pid, signal.SIGCONT)
     until(lambda: clinic.value(HOW_MANY) == 0)
+
+
+def test_a_server_that_does_not_answer_while_a_watch_connects_does_not_keep_the_block(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of such a connection we have nothing that could be closed."""
+    monkeypatch.setattr(watch, "PATIENCE", 1.0)
+    opened = Watch._opened
+
+    def stopped_first(self: Watch, connection: Connection) -> None:
+        stop()  # as if the server had stopped while we were still connecting
+        connection.execute("SELECT 1")
+        opened(self, connection)
+
+    monkeypatch.setattr(Watch, "_opened", stopped_first)
+    with stopped_server(clinic) as stop:
+        with activity.watching(postgres(), "public", ("patients",)) as writers:
+            until(lambda: clinic.value(HOW_MANY) == 1)
+            time.sleep(3 * activity.PAUSE)
+            began = time.monotonic()
+        assert time.monotonic() - began < 60, "it does not wait for the server"
+        assert writers.interrupted
+    until(lambda: clinic.value(HOW_MANY) == 0)
+    until(lambda: not threads())
 
 
 def test_the_end_of_a_watch_does_not_wait_for_a_socket_that_was_opened_meanwhile(
@@ -325,7 +364,7 @@ def test_the_end_of_a_watch_does_not_wait_for_a_socket_that_was_opened_meanwhile
 
     with silent, other:
         with activity.watching(postgres(), "public", ("patients",)) as watching:
-            until(lambda: clinic.value(HOW_MANY) == 1)
+            until(lambda: watching._connection)
             pid = clinic.value(OURS.format("pid"))
             os.kill(pid, signal.SIGSTOP)
             time.sleep(3 * activity.PAUSE)
