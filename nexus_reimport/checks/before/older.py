@@ -69,15 +69,16 @@ def no_change_of_filemaker_lies_in_the_future(before: Before) -> Finding:
     Else a computer's clock is wrong, or the environment's time zone is. In such a table an edit
     between the preflight and the execution is not noticed: it would be older than the newest one.
     """
-    taken = before.snapshot.taken_at + timedelta(seconds=before.snapshot.seconds) + _CLOCKS
-    limit = taken.astimezone(before.settings.zone).replace(tzinfo=None)
+    taken = before.snapshot.taken_at + timedelta(seconds=before.snapshot.seconds)
+    local = taken.astimezone(before.settings.zone)
+    limit = local.replace(tzinfo=None) + _CLOCKS
     extracts = before.snapshot.extracts.values()
     late = [
         f"{e.source}: newest change {e.newest}"
         for e in extracts
         if (newest := _at(e.newest)) and newest > limit
     ]
-    return Finding(len(extracts), late, note=f"read until {limit - _CLOCKS:%Y-%m-%d %H:%M:%S}")
+    return Finding(len(extracts), late, note=f"read until {local:%Y-%m-%d %H:%M:%S %Z}")
 
 
 def _both(before: Before) -> Iterator[tuple[Extract, Extract]]:
