@@ -264,6 +264,7 @@ def test_a_database_that_does_not_answer_is_told_with_the_time_since_when(
 ) -> None:
     secrets = shown.folder / ".env.sandbox-dev"
     kept = secrets.read_text()
+    settled(page, session, "read-again", "Patients")  # the numbers that are older then
     secrets.write_text(kept.replace(str(shown.server.port), "9"))
     try:
         text = settled(page, session, "read-again", "Nexus could not be read, since ")
