@@ -141,11 +141,7 @@ def likely(content: bytes) -> str:
 
 def is_utf8(content: bytes) -> bool:
     """Whether ``content`` is UTF-8 throughout."""
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return first_undecodable([content], "utf-8") is None
 
 
 def _order(content: bytes) -> str:

@@ -16,7 +16,7 @@ from nexus_reimport.nexus.registry import UndoPart
 from nexus_reimport.nexus.tables import fingerprints_of
 from nexus_reimport.nexus.transaction import ROLLED_BACK
 from nexus_reimport.stages.apply.request import ApplyRequest
-from nexus_reimport.stages.apply.subject import Subject
+from nexus_reimport.stages.apply.subject import Subject, has_all_columns
 
 
 def require_same_schema(connection: Connection, request: ApplyRequest) -> None:
@@ -67,7 +67,7 @@ def rows_to_come(subject: Subject) -> Iterator[tuple[UndoPart, sql.Composable]]:
     """The rows of each table as they will be; without those that nobody can know before."""
     for part in subject.undo.tables:
         wanted = subject.wanted[part.table]
-        if subject.has_all_columns(part.table, wanted.columns):
+        if has_all_columns(subject.database, part.table, wanted.columns):
             yield part, wanted.place
     # Two attachments in one table: neither knows what the other will write into a row.
     shared = Counter(link.table for link in subject.undo.links)

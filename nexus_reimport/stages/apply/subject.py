@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import differences, incoming, sequences, undo_data
@@ -41,10 +41,6 @@ class Subject:
         """Which field feeds which column."""
         return self.request.intake.mapping
 
-    def has_all_columns(self, table: str, columns: Collection[str]) -> bool:
-        """Whether ``columns`` are all that the table has: the database fills none by itself."""
-        return {c.name for c in self.database.catalog.tables[table].columns} == {*columns}
-
 
 def read(transaction: Transaction, request: ApplyRequest) -> Subject:
     """The subject of an apply; every table of the survey must be there."""
@@ -53,24 +49,26 @@ def read(transaction: Transaction, request: ApplyRequest) -> Subject:
     undo = undo_data.of(request.run, database, plan.entities, plan.links, intake.survey.schema)
     wiped = [part.table for part in undo.tables]
     counted = sequences.behind(database.connection, intake.mapping.schema_name, wiped)
-    bare = Subject(transaction, request, database, undo, counted, {})
-    wanted = {plan.entities[name].table: _wanted_of(name, bare) for name in plan.entities}
-    return replace(bare, wanted=wanted)
+    wanted = {e.table: _wanted_of(name, request, database) for name, e in plan.entities.items()}
+    return Subject(transaction, request, database, undo, counted, wanted)
 
 
-def _wanted_of(name: str, subject: Subject) -> Wanted:
+def has_all_columns(database: Database, table: str, columns: Collection[str]) -> bool:
+    """Whether ``columns`` are all that the table has: the database fills none by itself."""
+    return {c.name for c in database.catalog.tables[table].columns} == {*columns}
+
+
+def _wanted_of(name: str, request: ApplyRequest, database: Database) -> Wanted:
     """The planned rows of an entity, and how its table can be written."""
-    entity, request = subject.request.plan.entities[name], subject.request
+    entity, schema_name = request.plan.entities[name], request.intake.mapping.schema_name
+    table, columns = entity.table, entity.file.columns
     return Wanted(
         name=name,
-        table=entity.table,
-        key=subject.database.catalog.tables[entity.table].primary_key[0],
-        columns=entity.file.columns,
+        table=table,
+        key=database.catalog.tables[table].primary_key[0],
+        columns=columns,
         place=incoming.rows(name),
-        fixed=differences.fixed_columns(
-            subject.connection, subject.mapping.schema_name, entity.table
-        ),
+        fixed=differences.fixed_columns(database.connection, schema_name, table),
         # What the database fills by itself is only the same if it does it again, in every row.
-        whole=request.write is Write.ALL
-        or not subject.has_all_columns(entity.table, entity.file.columns),
+        whole=request.write is Write.ALL or not has_all_columns(database, table, columns),
     )
