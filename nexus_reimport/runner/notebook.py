@@ -29,6 +29,9 @@ PREFLIGHT, EXECUTE, VERIFY = "01_preflight", "02_execute", "03_verify"
 ROLLBACK = "90_rollback"
 HOME = ".kernel"  # of the kernels, in the environment's private folder
 FOLDER = CHECKOUT / "runbook"
+# A kernel's ports are chosen before it listens on them: another process can take one in between.
+STARTS = 3
+_DIED_AT_ITS_START = "Kernel died before replying to kernel_info"  # jupyter_client's own words
 Parameters = Mapping[str, str | bool]
 _LINES = ("where", "state", "next")
 _STATES = {
@@ -184,14 +187,32 @@ def _once_asked(run: Run, *, is_committed: bool) -> dict[str, str]:
     }
 
 
-def _papermill(page: Path, output: Path, parameters: Parameters) -> None:
+def _papermill(page: Path, output: Path, parameters: Parameters, starts: int = STARTS) -> None:
+    """Execute the page in a kernel; one that died before its first cell is started anew."""
+    log = output.with_suffix(".log")
+    try:
+        _in_a_kernel(page, output, parameters, log)
+    except RuntimeError as error:
+        if str(error) != _DIED_AT_ITS_START:
+            raise
+        if starts == 1:
+            raise ReimportError(
+                f"no kernel could be started: each of {STARTS} died before the page's first cell",
+                where=str(log),
+                state="",  # the run's own, which the journal knows
+                next="its last lines say why; mend that, as free memory or the installation",
+            ) from error
+        _papermill(page, output, parameters, starts - 1)
+
+
+def _in_a_kernel(page: Path, output: Path, parameters: Parameters, log: Path) -> None:
     import papermill
     from traitlets.config import Config
 
     config = Config()
     config.KernelManager.transport_encryption = "required"  # else plain TCP on loopback
     config.NotebookClient.kernel_manager_class = "nexus_reimport.runner.quiet.QuietManager"
-    config.QuietManager.place = str(output.with_suffix(".log"))
+    config.QuietManager.place = str(log)
     papermill.execute_notebook(
         str(page),
         str(output),

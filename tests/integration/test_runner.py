@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
+from jupyter_client.provisioning import local_provisioner
 
 from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import InDoubt, RecordError, SettingsError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Approval, Proposal
-from nexus_reimport.record import Run, Verdict, lock, pages
+from nexus_reimport.record import Run, Verdict, journal, lock, pages
 from nexus_reimport.runner import notebook
 from support.clinic import ROLE, Clinic
 from support.running import DEV, digest_of, in_background, kill_kernel, stage_pid, until
@@ -238,6 +244,48 @@ def test_a_kernel_that_dies_between_stages_is_killed(clinic: Clinic) -> None:
     run = run_page(clinic, "import os\nos._exit(9)")
     assert run.verdict() is Verdict.KILLED
     assert "the kernel died" in notebook.last_error(run)
+
+
+@pytest.fixture
+def taken_ports(monkeypatch: pytest.MonkeyPatch, forked_kernels: None) -> Iterator[list[int]]:
+    """How many kernels are yet to be started whose port another program takes before them."""
+    left = [0]
+    launch = local_provisioner.launch_kernel
+
+    def after_another(cmd: list[str], **others: Any) -> Any:
+        if left[0] == 0:
+            return launch(cmd, **others)
+        left[0] -= 1
+        connection = json.loads(Path(cmd[cmd.index("-f") + 1]).read_bytes())
+        other = taken.enter_context(socket.socket())
+        other.bind((connection["ip"], connection["shell_port"]))
+        other.listen()
+        return launch(cmd, **others)
+
+    with ExitStack() as taken:
+        monkeypatch.setattr(local_provisioner, "launch_kernel", after_another)
+        yield left
+
+
+def test_a_kernel_whose_port_another_program_took_is_started_anew(
+    clinic: Clinic, taken_ports: list[int]
+) -> None:
+    taken_ports[0] = notebook.STARTS - 1
+    run = run_page(clinic, "open('cell', 'w').close()")
+    assert (clinic.folder / "cell").exists()
+    assert not journal.only(run.events(), Event.FAILED)
+
+
+def test_a_kernel_that_never_starts_is_told(clinic: Clinic, taken_ports: list[int]) -> None:
+    taken_ports[0] = notebook.STARTS
+    run = run_page(clinic, "open('cell', 'w').close()")
+    assert run.verdict() is Verdict.FAILED
+    assert not (clinic.folder / "cell").exists()
+    error = notebook.last_error(run)
+    assert error.startswith(f"no kernel could be started: each of {notebook.STARTS} died")
+    assert "the database is as it was" in error
+    log = next(word for word in error.split() if word.endswith(".log"))
+    assert "Address already in use" in Path(log).read_text()
 
 
 def test_html_asks_no_other_host_for_anything(clinic: Clinic) -> None:
