@@ -38,3 +38,10 @@ class Rehearsal:
     rows: int = 0
     left_out: tuple[str, ...] = ()  # extensions that no table needs
     undo_waited: float = 0.0  # seconds that writers would wait for the undo
+
+    @property
+    def needs(self) -> float:
+        """Seconds that it took to execute and to verify; inside the real transaction, all of it."""
+        if self.ground is Ground.INSIDE:
+            return self.seconds
+        return self.times.get("apply", 0.0) + self.times.get("verify", 0.0)

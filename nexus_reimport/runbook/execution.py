@@ -87,7 +87,7 @@ class Execution(Gated):
             InDoubt: the connection was lost at COMMIT, and the database cannot be asked now.
         """
         # In JupyterLab hours may pass between the approval and this cell.
-        approval.refuse(approval.refusals(approval.window(self.settings)))
+        approval.refuse(approval.refusals(self.window()))
         load = self.run.load
         request = self._request(load(Plan), load(Proposal), load(Approval))
         return self.execute(

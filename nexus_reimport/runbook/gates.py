@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexus_reimport import saboteur, wording
+from nexus_reimport import record, saboteur, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import (
@@ -17,7 +17,7 @@ from nexus_reimport.model import (
     Survey,
 )
 from nexus_reimport.nexus import schema
-from nexus_reimport.record import Run, anchor, journal, signatures
+from nexus_reimport.record import Run, State, anchor, journal, signatures
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.runbook.steps import Steps
 from nexus_reimport.settings import EnvironmentKind
@@ -50,8 +50,12 @@ class Gated(Steps):
             *self._proposed(),
             *sign_off.gates(self.settings, self.sheet()),
             *approval.second_person(self.settings, self.begun_by()),
-            *approval.window(self.settings),
+            *self.window(),
         )
+
+    def window(self) -> tuple[Gate, ...]:
+        """That it may be executed now, and that there is time enough."""
+        return tuple(approval.window(self.settings, self.run.load(Rehearsal)))
 
     def _proposed(self) -> tuple[Gate, ...]:
         """That what was proposed can still be executed, and was tried on dev before prod."""
@@ -114,6 +118,7 @@ class Gated(Steps):
             proposal.mapping,
             schema.differences(before, now),
             _untested(last),
+            any(r.undoes == last.id and r.state() is State.COMMITTED for r in record.every(dev)),
         )
 
 

@@ -226,7 +226,14 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _window_in_order(self) -> Settings:
-        if self.window is not None and not self.window.is_ordered(self.zone):
+        if self.window is None:
+            return self
+        if skipped := self.window.skipped(self.zone):
+            raise ValueError(
+                f"window: {skipped} does not exist in {self.timezone}: the clocks skip it that"
+                " night; write a time before or after it"
+            )
+        if not self.window.is_ordered(self.zone):
             raise ValueError("window: `to` is not later than `from`")
         return self
 

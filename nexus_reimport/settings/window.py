@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
@@ -50,11 +50,27 @@ class Window(Strict):
         """Whether ``now``, an instant, lies inside: from the first moment on, before the last."""
         if span := self._span(zone):
             return span[0] <= now < span[1]
-        clock = now.astimezone(zone).time()
-        opens, closes = (end for end in (self.opens, self.closes) if isinstance(end, time))
+        clock, (opens, closes) = now.astimezone(zone).time(), self._hours()
         if opens < closes:
             return opens <= clock < closes
         return clock >= opens or clock < closes
+
+    def closing(self, now: datetime, zone: ZoneInfo) -> datetime:
+        """The instant at which a window that is open ``now`` closes."""
+        if span := self._span(zone):
+            return span[1]
+        here, (_, closes) = now.astimezone(zone), self._hours()
+        day = here.date() + timedelta(days=here.time() >= closes)
+        return _instant(datetime.combine(day, closes), zone, fold=0)
+
+    def skipped(self, zone: ZoneInfo) -> str:
+        """The day and time of an end that the clocks of ``zone`` never show; "" if both exist."""
+        for end in (self.opens, self.closes):
+            if isinstance(end, datetime) and end.tzinfo is None:
+                there_and_back = _instant(end, zone, fold=0).astimezone(zone).replace(tzinfo=None)
+                if there_and_back != end:
+                    return f"{end:%Y-%m-%d %H:%M}"
+        return ""
 
     def spelled(self, zone: ZoneInfo) -> str:
         """The window for a person."""
@@ -62,6 +78,11 @@ class Window(Strict):
             days = " to ".join(f"{end.astimezone(zone):%Y-%m-%d %H:%M}" for end in span)
             return f"{days} ({zone.key})"
         return f"{self.opens:%H:%M} to {self.closes:%H:%M} of each day ({zone.key})"
+
+    def _hours(self) -> tuple[time, time]:
+        """The two times of day, of a window that is no span."""
+        opens, closes = (end for end in (self.opens, self.closes) if isinstance(end, time))
+        return opens, closes
 
     def _span(self, zone: ZoneInfo) -> tuple[datetime, datetime] | None:
         """The two instants of one span of time; None for hours of each day.

@@ -25,7 +25,7 @@ from nexus_reimport.model import (
     digest,
 )
 from nexus_reimport.nexus.changes import Since
-from nexus_reimport.settings import EnvironmentKind, Settings
+from nexus_reimport.settings import EnvironmentKind, Settings, Window
 from nexus_reimport.text import name_key
 
 SCHEMA_LINES = 20  # differences between two schemas that a message lists
@@ -64,6 +64,7 @@ class DevRun:
     mapping: str
     schema: tuple[str, ...]  # differences between the two schemas
     untested: str = ""  # what is missing in the self-test of its verification
+    taken_back: bool = False  # by a rollback, since
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,23 +210,49 @@ def gates(
     if settings.kind is EnvironmentKind.PROD:
         claim = f"{settings.dev_environment} was run to its end with the same package, mapping and"
         claim += " schema, and its verification was tested"
+        if dev_run is not None and dev_run.taken_back:
+            claim += f" ({dev_run.run}; taken back since)"
         # First: a new preflight of prod is of use only once dev was run with what is there now.
         conditions.insert(0, Gate(claim, _tried_on_dev(settings, mapping_digest, dev_run)))
     return tuple(conditions)
 
 
-def window(settings: Settings) -> Iterator[Gate]:
-    """That now is a time at which the environment may be executed, if its file names one."""
+def window(settings: Settings, rehearsed: Rehearsal) -> Iterator[Gate]:
+    """That now is a time at which the environment may be executed, if its file names one.
+
+    It must be open for as long as ``rehearsed`` has needed to execute and to verify.
+    """
     if settings.window is None:
         return
-    spelled = settings.window.spelled(settings.zone)
-    now = datetime.now(UTC)
-    closed = Refusal(
-        f"it is {now.astimezone(settings.zone):%Y-%m-%d %H:%M}, outside of the window: {spelled}",
+    spelled, now = settings.window.spelled(settings.zone), datetime.now(UTC)
+    refusal = _outside(settings, settings.window, now) or _too_late(
+        settings, settings.window, now, rehearsed
+    )
+    yield Gate(f"it is executed in its window: {spelled}", refusal)
+
+
+def _outside(settings: Settings, open_in: Window, now: datetime) -> Refusal | None:
+    if open_in.is_open(now, settings.zone):
+        return None
+    return Refusal(
+        f"it is {now.astimezone(settings.zone):%Y-%m-%d %H:%M}, outside of the window:"
+        f" {open_in.spelled(settings.zone)}",
         f"approve it inside of the window, or correct [window] in {settings.name}.toml",
     )
-    is_open = settings.window.is_open(now, settings.zone)
-    yield Gate(f"it is executed in its window: {spelled}", None if is_open else closed)
+
+
+def _too_late(
+    settings: Settings, open_in: Window, now: datetime, rehearsed: Rehearsal
+) -> Refusal | None:
+    closes = open_in.closing(now, settings.zone)
+    left, needed = (closes - now).total_seconds(), rehearsed.needs
+    if left >= needed:
+        return None
+    return Refusal(
+        f"the window closes at {closes.astimezone(settings.zone):%Y-%m-%d %H:%M}, in {left:,.0f} s;"
+        f" to execute and to verify took {needed:,.0f} s in the rehearsal",
+        f"approve it earlier in the window, or correct [window] in {settings.name}.toml",
+    )
 
 
 def second_person(

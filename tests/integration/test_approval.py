@@ -13,7 +13,7 @@ from nexus_reimport.model import Proposal
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.runner import notebook
-from support.clinic import Clinic
+from support.clinic import Clinic, taken_back
 from support.running import until
 
 pytestmark = pytest.mark.usefixtures("forked_kernels")
@@ -40,7 +40,10 @@ def test_a_go_on_prod_says_what_its_approval_is_refused_for_and_stays_good_for_i
     assert f"{DEV} has no COMPLETE run" in refused.error
     assert run.verdict() is Verdict.WAITING, "a refused approval costs no preflight"
     assert clinic.state("prod") == before
-    clinic.whole(DEV, rehearsed)
+    tried = clinic.whole(DEV, rehearsed)
+    assert taken_back(DEV).passed, "a way back that was tried on dev costs prod nothing"
+    claim = runbook.resume(PROD).gates()[0].claim
+    assert claim.endswith(f"was tested ({tried.run.id}; taken back since)")
     (done,) = runner.run([PROD], approve=digest)
     assert (done.run, done.verdict) == (run.id, Verdict.COMPLETE)
 

@@ -55,3 +55,15 @@ def test_the_mapping_of_dev_is_compared_with_the_one_there_is_now(prod: Settings
     dev = DevRun("20260101T000000Z-0000", approval.code_digest(), MAPPING, ())
     reasons = approval.refusals(approval.gates(prod, decided, MAPPING, dev))
     assert [one.what for one in reasons] == ["the mapping was changed since the preflight"]
+
+
+@pytest.mark.parametrize("taken_back", [True, False])
+def test_a_dev_run_that_was_taken_back_stands_for_dev_and_the_gate_says_so(
+    prod: Settings, taken_back: bool
+) -> None:
+    now = approval.code_digest()
+    proposal = Proposal("sandbox-prod", "", MAPPING, now, "", "", "", {}, {}, digest="1" * 64)
+    dev = DevRun("20260101T000000Z-0000", now, MAPPING, (), taken_back=taken_back)
+    gate = approval.gates(prod, proposal, MAPPING, dev)[0]
+    assert gate.refusal is None
+    assert gate.claim.endswith(f"({dev.run}; taken back since)") is taken_back
