@@ -37,7 +37,7 @@ from support.clinic import (
     Clinic,
     Executed,
     opened,
-    planned,
+    surveyed,
 )
 from support.pages import Page, served
 
@@ -129,6 +129,7 @@ def clinic(
         found.executed_once = lambda: request.getfixturevalue("executed_once")
         found.proposed_once = lambda: request.getfixturevalue("proposed_once")
         found.planned_once = lambda: request.getfixturevalue("planned_once")
+        found.surveyed_once = lambda: request.getfixturevalue("surveyed_once")
         yield found
 
 
@@ -152,20 +153,36 @@ def forked_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def planned_once(
+def surveyed_once(
     postgres: PostgresServer,
     templates: dict[str, str],
     filled_s3: S3Server,
     made_up: MadeUp,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """The folders of a run of sandbox-dev that has its plan, once a session.
+    """The folders of a run of sandbox-dev that has read all that its plan needs, once a session.
 
     A preflight changes nothing, so its run can go on, on any database of the same template.
     """
-    folder = tmp_path_factory.mktemp("planned")
+    folder = tmp_path_factory.mktemp("surveyed")
     with opened(folder, postgres, filled_s3, made_up, templates):
-        planned()
+        surveyed()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def planned_once(
+    postgres: PostgresServer,
+    templates: dict[str, str],
+    filled_s3: S3Server,
+    made_up: MadeUp,
+    surveyed_once: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The folders of that run, which has its plan."""
+    folder = tmp_path_factory.mktemp("planned")
+    with opened(folder, postgres, filled_s3, made_up, templates) as found:
+        found.go_on(surveyed_once).plan()
     return folder
 
 

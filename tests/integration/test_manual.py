@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def planned_with_past(clinic: Clinic) -> runbook.Runbook:
     """A plan whose sheet asks of appointments that are over too: of the made-up ones, all are."""
     path = clinic.folder / "sandbox-dev.toml"
     path.write_text(f"{path.read_text()}\n[manual]\npast = true\n")
-    return planned()
+    return clinic.planned_anew()
 
 
 def test_of_appointments_that_are_over_nobody_is_asked(clinic: Clinic) -> None:
@@ -102,7 +103,7 @@ def test_the_next_sheet_holds_what_was_given_so_that_it_can_take_its_place(clini
     fill(there["clinics"], key, clinic_id=name)
     there.save(path)
     for _ in range(2):
-        _, there = put_back(planned())
+        _, there = put_back(clinic.planned_anew())
         sheet = there["clinics"]
         assert sheet.cell(line_of(sheet, key), column_of(sheet, "clinic_id")).value == name
 
@@ -110,7 +111,7 @@ def test_the_next_sheet_holds_what_was_given_so_that_it_can_take_its_place(clini
 def test_dates_and_texts_are_taken_as_they_are_meant(clinic: Clinic) -> None:
     from datetime import date, datetime
 
-    book = planned()
+    book = clinic.planned_anew()
     path, there = put_back(book)
     sheet = there["coordinator"]
     first, second, *_ = sorted(
@@ -122,19 +123,22 @@ def test_dates_and_texts_are_taken_as_they_are_meant(clinic: Clinic) -> None:
     fill(sheet, second, coordinator_date="2026-02-28")
     there.save(path)
     with pytest.raises(StopError, match="Coordinator: is a formula"):
-        planned()
+        clinic.planned_anew()
     fill(sheet, first, coordinator_date=datetime(2026, 1, 31), coordinator_name=None)
     there.save(path)
-    made = rows(planned(), "patients")
+    made = rows(clinic.planned_anew(), "patients")
     assert made[first]["coordinator_date"] == "2026-01-31"
     assert made[second]["coordinator_date"] == "2026-02-28"
 
 
-def refused(clinic: Clinic, book: Workbook, path: Path) -> str:
+def refused(
+    clinic: Clinic, book: Workbook, path: Path, plan: Callable[[], object] | None = None
+) -> str:
+    """What a ``plan`` says of ``book``; by itself one of a clinic as it is found."""
     before = clinic.state()
     book.save(path)
     with pytest.raises(StopError, match=r"cells? of manual.xlsx cannot be used") as told:
-        planned()
+        (plan or clinic.planned_anew)()
     assert clinic.state() == before
     assert "remove manual.xlsx" in told.value.next
     return told.value.what
@@ -194,7 +198,7 @@ def test_a_stale_line_is_refused(clinic: Clinic) -> None:
         first,
     )
     assert "the row holds a different value now; only an empty value is filled" in refused(
-        clinic, there, path
+        clinic, there, path, planned
     )
     clinic.do("UPDATE patients SET funding_type_id = NULL WHERE id::text = %s", "dev", first)
     swapped = sheet.cell(line_of(sheet, second), 1)
@@ -210,7 +214,7 @@ def given_and_executed(clinic: Clinic) -> tuple[runbook.Runbook, str]:
     path, there = put_back(first)
     fill(there["clinics"], key, clinic_id=clinic.value("SELECT min(name) FROM clinics"))
     there.save(path)
-    return planned(), key
+    return clinic.planned_anew(), key
 
 
 def test_a_sheet_that_nobody_has_touched_is_never_refused(clinic: Clinic) -> None:
@@ -246,7 +250,7 @@ def test_a_value_of_a_row_that_is_gone_is_counted_and_refuses_nothing(clinic: Cl
     name = clinic.value("SELECT min(full_name) FROM clinicians")
     fill(sheet["appointments"], key, clinician_id=name)
     sheet.save(path)
-    book = planned()
+    book = clinic.planned_anew()
     assert {b.kind: b.used for b in plan_of(book).by_hand}["appointments"] == 1
     put_back(book)
     ids = {n: f for _, f, n in rowfile.read(book.folder, plan_of(book).id_map)}
@@ -285,7 +289,7 @@ def test_a_grey_cell_shows_what_is_there_and_takes_nothing_else(clinic: Clinic) 
     first = sheet.cell(grey[0], column)
     kept, first.value = first.value, f" {first.value.upper()} "  # filled down: it is the same
     there.save(path)
-    assert {b.kind: b.used for b in plan_of(planned()).by_hand}["appointments"] == 0
+    assert {b.kind: b.used for b in plan_of(clinic.planned_anew()).by_hand}["appointments"] == 0
     first.value = next(n for n in names.values() if n != kept)
     assert "the row holds a different value now; only an empty value is filled" in refused(
         clinic, there, path
@@ -297,7 +301,7 @@ def test_a_file_that_is_no_workbook_is_refused(clinic: Clinic, content: bytes) -
     book = clinic.planned()
     book.settings.sheet.write_bytes(content)
     with pytest.raises(StopError, match=r"manual.xlsx cannot be read") as told:
-        planned()
+        clinic.planned_anew()
     assert "without a password" in told.value.next
     book.settings.sheet.unlink()
-    planned()
+    clinic.planned_anew()

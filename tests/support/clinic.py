@@ -54,12 +54,18 @@ _granted: dict[tuple[int, str], list[str]] = {}  # port, template -> what a copy
 _pickled: dict[int, tuple[MadeUp, bytes]] = {}  # by id; held, so that no other has the same
 
 
-def planned(name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.Runbook:
-    """A run up to its plan."""
+def surveyed(name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.Runbook:
+    """A run that has read all that a plan is made of."""
     book = runbook.begin(name, links_only=links_only)
     book.snapshot()
     book.census()
     book.survey_and_backup()
+    return book
+
+
+def planned(name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.Runbook:
+    """A run up to its plan."""
+    book = surveyed(name, links_only=links_only)
     book.plan()
     return book
 
@@ -127,6 +133,7 @@ class Clinic:
     made_up: MadeUp
     environments: tuple[str, ...] = ("sandbox-dev", "sandbox-prod")
     executed_once: Callable[[], Executed] | None = None
+    surveyed_once: Callable[[], Path] | None = None
     planned_once: Callable[[], Path] | None = None
     proposed_once: Callable[[], Path] | None = None
 
@@ -193,6 +200,19 @@ class Clinic:
         """
         assert self.planned_once is not None
         return self.go_on(self.planned_once())
+
+    def planned_anew(self) -> runbook.Runbook:
+        """A plan of what the session's run has read, in its place if one was made here before.
+
+        For a clinic as it is found, where what a person has decided or filled in is another.
+        """
+        assert self.surveyed_once is not None
+        surveyed = self.surveyed_once()
+        for run in surveyed.glob("*/sandbox-dev/*"):
+            shutil.rmtree(self.folder.parent / run.relative_to(surveyed), ignore_errors=True)
+        book = self.go_on(surveyed)
+        book.plan()
+        return book
 
     def proposed(self) -> runbook.Runbook:
         """The session's preflight, which waits for its approval, as if it had been made here.
