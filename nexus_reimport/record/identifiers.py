@@ -1,8 +1,8 @@
 """What identifies a person in today's data, and the environment's secrets: what a sweep looks for.
 
 It is taken from the private folder of a run (FileMaker as it was read, Nexus as it was before) each
-time that it is needed (``personal``), and never written anywhere; in memory are numbers that stand
-for it (``hashes``). The rules:
+time that it is needed (``personal``), and never written anywhere; what is held are numbers that
+stand for it in this process alone (``hashes``). The rules:
 
 - Names have four letters or more; shorter ones are looked for as a part of the whole name alone.
 - Phones and numbers are looked for with any separators, those of less than nine digits as they are
@@ -22,6 +22,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
 
@@ -71,15 +72,18 @@ _SEVERAL = 1 << 20  # characters of texts whose words are counted off at once
 
 
 class Identifiers:
-    """Everything that must not be in a record. What it holds of people are numbers."""
+    """Everything that must not be in a record. What it holds of people are numbers.
 
-    def __init__(self) -> None:
+    If they are many they lie in a file without a name in ``folder``.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
         self.secrets: set[bytes] = set()
         self.missing: list[str] = []  # row files that could not be read
-        self.ids = Values()  # of records and rows: numbers that say nothing
-        self._known = HashSet()  # words in a row, digits after their sign
+        self.ids = Values(folder)  # of records and rows: numbers that say nothing
+        self._known = HashSet(folder)  # words in a row, digits after their sign
         self._days: set[date] = set()  # of birth: there are few
-        self._texts = Values()
+        self._texts = Values(folder)
         self._lately: set[int] = set()  # numbers of values that were taken
         self._waiting: set[str] = set()  # texts
         self._length = 0  # of these
@@ -133,16 +137,21 @@ class Identifiers:
         self._known.add_all(_telling(parts), _KINDS.index(Kind.TEXT))
 
     def among(
-        self, numbers: hashes.Numbers, but: hashes.Numbers
-    ) -> Iterator[tuple[int, int, Kind]]:
-        """Which of ``numbers`` are looked for, those ``but``: their places, themselves, as what."""
+        self, several: Iterable[hashes.Numbers], but: hashes.Numbers
+    ) -> Iterator[tuple[int, int, int, Kind]]:
+        """Which numbers are looked for, those ``but``.
+
+        In which of ``several`` they are, their places there, themselves, and as what.
+        """
         import numpy as np
 
         self._take_texts()
-        places, codes = self._known.among(numbers)
-        is_asked = ~np.isin(numbers[places], but)
-        for place, code in zip(places[is_asked], codes[is_asked], strict=True):
-            yield int(place), int(numbers[place]), _KINDS[code]
+        known = self._known.among(several)
+        is_asked = ~np.isin(known.numbers, but)
+        columns = (known.which, known.places, known.numbers, known.codes)
+        for *numbers, code in zip(*(c[is_asked].tolist() for c in columns), strict=True):
+            which, place, number = numbers
+            yield which, place, number, _KINDS[code]
 
     def counts(self) -> dict[str, int]:
         """How many of each kind."""
@@ -156,8 +165,8 @@ class Identifiers:
 class Values:
     """Texts of which only numbers are held."""
 
-    def __init__(self) -> None:
-        self._numbers = HashSet()
+    def __init__(self, folder: Path | None = None) -> None:
+        self._numbers = HashSet(folder)
 
     def add(self, value: str) -> None:
         """Add one."""
@@ -186,13 +195,13 @@ def _telling(parts: Sequence[bytes]) -> hashes.Numbers:
     """The numbers of six words in a row, of which three have three letters or more."""
     import numpy as np
 
+    if len(parts) < WINDOW:
+        return np.zeros(0, np.uint64)
     weighed = {part: int(len(part) >= 3 and not part.isdigit()) for part in set(parts)}
     weighed[_APART] = -100
     weights = np.fromiter(map(weighed.__getitem__, parts), np.int64, len(parts))
-    for length, numbers in hashes.rolled(parts, WINDOW):
-        if length == WINDOW:
-            return numbers[np.convolve(weights, np.ones(WINDOW, np.int64), "valid") >= 3]
-    return np.zeros(0, np.uint64)
+    *_, numbers = hashes.rolled(parts, WINDOW)
+    return numbers[np.convolve(weights, np.ones(WINDOW, np.int64), "valid") >= 3]
 
 
 # ---------------------------------------------------------------- one value

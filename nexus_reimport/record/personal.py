@@ -55,13 +55,13 @@ def of_run(settings: Settings, mapping: FieldMapping | None, run: Run) -> Identi
     has read. Without a mapping nothing is known but the secrets. ``missing`` says what was not
     there to be searched for.
     """
-    terms = Identifiers()
+    holders = [run] if run.has(Snapshot) else [run, *islice(_readers(settings, run), 1)]
+    terms = Identifiers(holders[-1].private)
     identifiers.add_secrets(terms, settings)
     began = next((e.at.date() for e in run.events()), date.max)
     if mapping is None:
         terms.missing.append("the mapping")
         return terms
-    holders = [run] if run.has(Snapshot) else [run, *islice(_readers(settings, run), 1)]
     for name, columns, parts in chain.from_iterable(_tables(mapping, one) for one in holders):
         for values in parts(columns):
             if values is None:

@@ -106,8 +106,8 @@ class Sweep:
 
     def _all_numbers(self, piece: _Piece) -> Iterator[int]:
         """The numbers of everything in a piece that is looked for."""
-        for _, numbers in piece.rolled():
-            yield from (number for _, number, _ in self._wanted.among(numbers, self._labels))
+        among = self._wanted.among(piece.rolled(), self._labels)
+        yield from (number for _, _, number, _ in among)
         yield from (number for number, _, _ in _numbers(piece.text))
 
     def files(self, folder: Path, *but: str) -> Iterator[Hit]:
@@ -159,10 +159,10 @@ class Sweep:
         yield from (Hit(name, line, kind) for line, kind in sorted(hits))
 
     def _piece(self, piece: _Piece) -> Iterator[tuple[int, str]]:
-        for count, numbers in piece.rolled():
-            for first, _, kind in self._wanted.among(numbers, self._labels):
-                if not self._is_harmless(piece, first, count, kind):
-                    yield piece.line_of(first + (0 if kind is Kind.TEXT else count - 1)), kind
+        for shorter, first, _, kind in self._wanted.among(piece.rolled(), self._labels):
+            count = shorter + 1
+            if not self._is_harmless(piece, first, count, kind):
+                yield piece.line_of(first + (0 if kind is Kind.TEXT else count - 1)), kind
         for start, end, kind in self._found_digits(piece.text):
             if not self._is_quantity(piece.text, start, end):
                 yield piece.line_at(start), kind
@@ -192,7 +192,7 @@ class Sweep:
 
         candidates = list(_numbers(text))
         numbers = np.array([number for number, _, _ in candidates], np.uint64)
-        for place, _, kind in self._wanted.among(numbers, self._labels):
+        for _, place, _, kind in self._wanted.among([numbers], self._labels):
             _, start, end = candidates[place]
             yield start, end, kind
 
@@ -294,7 +294,7 @@ class _Piece:
         self.text = words.unescaped(self.raw)
         self.parts = words.folded(self.text).split()
 
-    def rolled(self) -> Iterator[tuple[int, hashes.Numbers]]:
+    def rolled(self) -> Iterator[hashes.Numbers]:
         """For each length of what is looked for: a number for so many words from each word on."""
         return hashes.rolled(self.parts, LONGEST)
 
