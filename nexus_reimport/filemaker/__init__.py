@@ -89,7 +89,6 @@ class Page:
     offset: int  # of the first row, from 1
     rows: tuple[dict[str, str], ...]
     record_ids: tuple[str, ...] = ()  # FileMaker's own, if the channel has them
-    mod_ids: tuple[str, ...] = ()
     repaired: int = 0
     separated: bool = False  # repetitions of a field are one text, with 0x1D between them
 

@@ -27,13 +27,13 @@ class Sent:
         self.fields = tuple(n for n, kind in types.items() if kind in ("date", "timestamp"))
         self._seen = {name: Seen() for name in self.fields}
 
-    def add(self, records: Sequence[Mapping[str, str]]) -> None:
-        """Look at the records of a page."""
+    def add(self, columns: Mapping[str, Sequence[str]]) -> None:
+        """Look at a page, which is given by its fields."""
         for name, seen in self._seen.items():
-            texts = [text for record in records if (text := record.get(name, ""))]
+            texts = columns.get(name, ())
             # The usual case; no other form has a hyphen there.
-            others = [text for text in texts if text[4:5] != "-"]
-            if usual := len(texts) - len(others):
+            others = [text for text in texts if text and text[4:5] != "-"]
+            if usual := len(texts) - len(others) - texts.count(""):
                 seen.counts[(ISO,)] += usual
             seen.counts.update(orders(_day_of(text)) for text in others)
 

@@ -310,13 +310,9 @@ def _keys(wanted: ReadRequest, records: Sequence[dict[str, str]]) -> tuple[list[
         cleaned = [clean(key) for key in keys]
         keys = [key for key, _ in cleaned]
         odd = {number for number, (_, done) in enumerate(cleaned) if any(map(loses, done))}
-    return [_lower_uuids(key) for key in keys], odd
-
-
-def _lower_uuids(key: str) -> str:
-    if JOINT not in key:
-        return convert.identifier(key)
-    return JOINT.join(map(convert.identifier, key.split(JOINT)))
+    if wanted.beside:
+        return [JOINT.join(map(convert.identifier, key.split(JOINT))) for key in keys], odd
+    return convert.identifiers(keys), odd
 
 
 def _names(page: Page) -> Sequence[str]:
@@ -342,12 +338,14 @@ def _extract(
             # By column: a call for each value took two thirds of the time.
             records = tuple(map(apart, part.rows)) if part.separated else part.rows
             written, odd = _keys(wanted, records)
-            out.add_columns([written, *cleaner.columns(records, written)])
+            texts = cleaner.columns(records, written)
+            out.add_columns([written, *texts])
             keys.add(written, _names(part), odd)
+            by_field = dict(zip(real.values(), texts, strict=True))
             if modified:
                 # The gate asks for it again, to see whether FileMaker was edited since.
-                newest = max(newest, *(forms.stamp(record[modified]) for record in records))
-            task.sent.add(records)
+                newest = max(newest, forms.newest(by_field[modified]))
+            task.sent.add(by_field)
             rows += len(records)
             done.add(len(records))
     at_end = source.count(wanted.table)  # a record that was added meanwhile may be missing

@@ -21,7 +21,7 @@ def sent(**columns: tuple[str, ...]) -> Sent:
     """A table whose columns hold these dates."""
     found = Sent("T", dict.fromkeys(columns, "date"))
     for name, values in columns.items():
-        found.add([{name: value} for value in values])
+        found.add({name: values})
     return found
 
 

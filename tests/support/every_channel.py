@@ -114,11 +114,10 @@ class Channel:
         """The rows of ``page`` as ``truth`` has them."""
         hidden = {f.name for f in table.fields if self.left_out(f)}
         nothing = ("",) * len(page.rows)
-        together = zip(page.rows, page.record_ids or nothing, page.mod_ids or nothing, strict=True)
         return [
             {name: text for name, text in row.items() if name not in hidden}
-            | {"recordId": record_id, "modId": mod_id}
-            for row, record_id, mod_id in together
+            | {"recordId": record_id}
+            for row, record_id in zip(page.rows, page.record_ids or nothing, strict=True)
         ]
 
     def truth(self, table: FileTable) -> list[Row]:
@@ -136,8 +135,7 @@ class Channel:
             if not self.left_out(f)
             for name in f.names
         }
-        ids = (str(record.record_id), str(record.mod_id)) if self.tells_ids else ("", "")
-        return {**row, "recordId": ids[0], "modId": ids[1]}
+        return {**row, "recordId": str(record.record_id) if self.tells_ids else ""}
 
     def _text(self, value: object, kind: str) -> str:
         if kind == "number" and self.only_numbers and not isinstance(value, int | float):

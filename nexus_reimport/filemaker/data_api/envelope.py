@@ -124,7 +124,6 @@ def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
         offset=offset + skip,
         rows=jsontext.rows_of_text(rows, answer.where),
         record_ids=answer.ids(data),
-        mod_ids=tuple([str(record.get("modId", "")) for record in data]),
         repaired=repaired,
     )
 
