@@ -14,7 +14,6 @@ from pathlib import Path
 import psycopg
 import pytest
 import requests
-from jupyter_client.provisioning import local_provisioner
 
 from nexus_reimport import CHECKOUT
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
@@ -24,7 +23,6 @@ from nexus_sandbox.clinic import generate
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from nexus_sandbox.stack import fill
-from support import forking
 from support.clinic import (
     BUCKETS,
     ENVIRONMENTS,
@@ -140,16 +138,6 @@ def no_createdb(clinic: Clinic) -> Iterator[Clinic]:
         connection.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
         yield clinic
         connection.execute(f"ALTER ROLE {ROLE} CREATEDB")
-
-
-@pytest.fixture
-def forked_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels of pages are forked from one process: for tests of what comes after a kernel's start.
-
-    Those of the kernel itself, and of commands as a person starts them, have jupyter's own.
-    """
-    forking.ready()
-    monkeypatch.setattr(local_provisioner, "launch_kernel", forking.launch_kernel)
 
 
 @pytest.fixture(scope="session")

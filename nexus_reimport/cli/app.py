@@ -150,6 +150,9 @@ def run_sequence(
 
     Without an approval the run stops after the preflight (exit code 6). --approve continues it.
     """
+    from nexus_reimport import forked
+
+    forked.ready()  # it loads beside us
     from nexus_reimport import runner
 
     outcomes = runner.run(
@@ -172,6 +175,9 @@ def relink(
     as_json: AsJson = False,
 ) -> None:
     """Fix the links of documents and images, and change nothing else; same pages, same record."""
+    from nexus_reimport import forked
+
+    forked.ready()  # it loads beside us
     from nexus_reimport import runner
 
     outcomes = runner.run(
@@ -188,6 +194,9 @@ def relink(
 @app.command()
 def finish(environment: Environment, run: RunId = "", as_json: AsJson = False) -> None:
     """Settle, verify and seal a run that is in doubt, or committed but unverified."""
+    from nexus_reimport import forked
+
+    forked.ready()  # it loads beside us
     from nexus_reimport import runner
 
     give_outcomes([runner.finish(environment, run, progress)], as_json=as_json)

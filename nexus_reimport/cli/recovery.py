@@ -53,6 +53,9 @@ def rollback(
         raise SettingsError(
             "--keep-newer and --discard-newer cannot be used together", next="choose one of them"
         )
+    from nexus_reimport import forked
+
+    forked.ready()  # it loads beside us
     from nexus_reimport import runner
     from nexus_reimport.model import NewerDecision
 

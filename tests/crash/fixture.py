@@ -19,6 +19,7 @@ from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.model import Proposal
 from nexus_reimport.nexus import deployment
+from nexus_reimport.runner import fork_server
 from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_sandbox.clinic import Clinic
 from nexus_sandbox.clinic.layouts import ONLY_ODATA
@@ -93,7 +94,7 @@ class Command:
 
 def _is_kernel(pid: int) -> bool:
     try:
-        return any("ipykernel_launcher" in part for part in psutil.Process(pid).cmdline())
+        return psutil.Process(pid).name() == fork_server.KERNEL
     except psutil.Error:
         return False
 

@@ -16,7 +16,6 @@ from nexus_reimport.runner import notebook
 from support.clinic import Clinic, taken_back
 from support.running import until
 
-pytestmark = pytest.mark.usefixtures("forked_kernels")
 DEV, PROD = "sandbox-dev", "sandbox-prod"
 
 

@@ -102,7 +102,6 @@ def test_an_unforeseen_error_is_reported_without_its_text(
     assert "unhashable" not in told
 
 
-@pytest.mark.usefixtures("forked_kernels")
 def test_a_run_says_what_it_did_as_text_and_as_json(
     capsys: pytest.CaptureFixture[str], clinic: Clinic
 ) -> None:

@@ -40,7 +40,6 @@ from support.interlock import (
 
 __all__ = ["elsewhere", "replica"]
 
-pytestmark = pytest.mark.usefixtures("forked_kernels")
 FILE_CHECK = "filemaker_is_the_file_of_the_record_before"
 
 

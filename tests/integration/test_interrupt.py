@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP: whatever ends a command, its verdict and its sentence are right."""
+"""Ctrl-C, SIGTERM and SIGHUP: whatever ends a command, its verdict and its sentence are right.
+
+Started as a person starts it, and not forked, is the command of the terminal that is closed.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -21,26 +21,11 @@ from nexus_reimport.interrupt import Interrupted, listening, passed_on
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run, Verdict
 from support.clinic import ROLE, Clinic
+from support.forking import Command
 from support.running import digest_of, stage_pid, until
 
 DEV = "sandbox-dev"
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-
-
-@contextmanager
-def command(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A command in a process of its own."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "nexus_reimport.cli", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=dict(os.environ),
-        cwd=Path(__file__).parent,
-        start_new_session=True,
-    ) as running:
-        yield running
-        running.kill()
 
 
 @pytest.mark.parametrize("name", SIGNALS)
@@ -49,7 +34,7 @@ def test_a_preflight_that_was_interrupted_is_killed_sealed_and_says_so(
 ) -> None:
     clinic.simulator.latency_ms = 400
     before = clinic.state()
-    with command("run", DEV) as running:
+    with Command("run", DEV) as running:
         until(lambda: stage_pid("snapshot"))
         running.send_signal(getattr(signal, name))
         out, err = running.communicate(timeout=120)
@@ -68,7 +53,7 @@ def test_an_execution_that_was_interrupted_leaves_the_database_as_it_was(
     digest = digest_of(clinic.proposed())
     before = clinic.state()
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    with command("run", DEV, "--approve", digest) as running:
+    with Command("run", DEV, "--approve", digest) as running:
         with clinic.connect() as other, other.transaction():
             other.execute("LOCK TABLE xero_contact_links")  # read by the checks, after all writes
             until(lambda: stage_pid("apply") and clinic.value(waiting, role=ROLE))
@@ -106,9 +91,9 @@ def test_who_reads_no_more_does_not_end_a_run(clinic: Clinic) -> None:
     """``nexus-reimport run ENV 2>&1 | head``: progress and result have nowhere to go."""
     pipe, end = os.pipe()
     os.close(pipe)
-    words = [sys.executable, "-m", "nexus_reimport.cli", "run", DEV]
-    with subprocess.Popen(words, stdout=end, stderr=end) as running:
-        os.close(end)
+    with os.fdopen(end, "wb") as nowhere:
+        running = Command("run", DEV, output=nowhere)
+    with running:
         assert running.wait(timeout=300) == 6  # it waits for its approval
     (run,) = record.every(environments.load(DEV))
     assert run.verdict() is Verdict.WAITING
@@ -131,7 +116,7 @@ def test_an_interrupt_before_a_run_is_opened_says_nothing_of_an_older_one(clinic
     with socket.create_server(("127.0.0.1", 0)) as mute:
         ours = f"{port}{mute.getsockname()[1]}"
         path.write_text(path.read_text().replace(f"{port}{clinic.server.port}", ours))
-        with command("run", DEV) as running:
+        with Command("run", DEV) as running:
             mute.settimeout(60)
             mute.accept()  # and no answer
             running.send_signal(signal.SIGINT)

@@ -27,7 +27,6 @@ from support.commands import command
 from support.halting import halted
 from support.running import digest_of, in_background, kill_kernel, stage_pid, until
 
-pytestmark = pytest.mark.usefixtures("forked_kernels")
 DEV = "sandbox-dev"
 SAYS = "a word that only the hook says"
 

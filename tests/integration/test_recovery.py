@@ -32,7 +32,6 @@ from support.rollbacks import DEV, approved, executed
 
 __all__ = ["named"]
 
-pytestmark = pytest.mark.usefixtures("forked_kernels")
 README = CHECKOUT / "runbook" / "README.md"
 
 

@@ -28,7 +28,6 @@ from support.halting import halted
 from support.relinking import linked_wrongly, relinked
 from support.sheets import fill, put_back, without_clinic
 
-pytestmark = pytest.mark.usefixtures("forked_kernels")
 DEV = "sandbox-dev"
 TABLES = {
     "patients": "patients",

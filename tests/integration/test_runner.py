@@ -14,15 +14,14 @@ from typing import Any
 
 import nbformat
 import pytest
-from jupyter_client.provisioning import local_provisioner
 
-from nexus_reimport import record, runbook, runner
+from nexus_reimport import forked, record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import InDoubt, RecordError, SettingsError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Approval, Proposal
 from nexus_reimport.record import Run, Verdict, journal, lock, pages
-from nexus_reimport.runner import notebook
+from nexus_reimport.runner import fork_server, notebook
 from support.clinic import ROLE, Clinic
 from support.running import DEV, digest_of, in_background, kill_kernel, stage_pid, until
 
@@ -152,7 +151,6 @@ def test_a_kernel_killed_in_the_transaction_leaves_the_database_as_it_was(clinic
     assert clinic.state() == before
 
 
-@pytest.mark.usefixtures("forked_kernels")
 def test_a_committed_run_is_finished_later(clinic: Clinic) -> None:
     book = clinic.proposed()
     with pytest.raises(StopError, match="nothing to finish"):
@@ -165,7 +163,6 @@ def test_a_committed_run_is_finished_later(clinic: Clinic) -> None:
     assert (done.run, done.verdict, done.sealed) == (book.run.id, Verdict.COMPLETE, True)
 
 
-@pytest.mark.usefixtures("forked_kernels")
 def test_a_committed_run_that_is_wrong_stays_open_until_a_person_closes_it(clinic: Clinic) -> None:
     book = clinic.proposed()
     book.approve(rehearsed=True)
@@ -246,24 +243,78 @@ def test_a_kernel_that_dies_between_stages_is_killed(clinic: Clinic) -> None:
     assert "the kernel died" in notebook.last_error(run)
 
 
+def test_where_no_kernel_can_be_forked_jupyter_starts_it(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forked, "SUITABLE", False)
+    source = (
+        "from pathlib import Path\nPath('cell').write_text(Path('/proc/self/cmdline').read_text())"
+    )
+    run = run_page(clinic, source)
+    assert "ipykernel_launcher" in (clinic.folder / "cell").read_text()
+    assert not journal.only(run.events(), Event.FAILED)
+
+
+def test_a_kernel_is_forked_from_a_process_that_ends_with_the_runner(clinic: Clinic) -> None:
+    code = (
+        "import sys; from pathlib import Path; from nexus_reimport import record, settings\n"
+        "from nexus_reimport.runner import notebook\n"
+        "run = record.create(settings.load(sys.argv[1]))\n"
+        "notebook.execute(run, 'page', {'run_id': run.id}, Path(sys.argv[2]))"
+    )
+    source = "import os, time\nopen('pids', 'w').write(f'{os.getppid()} {os.getpid()} ')\n"
+    page_that(clinic.folder, source + "while True: pass")
+    words = [sys.executable, "-c", code, DEV, str(clinic.folder)]
+    pids = clinic.folder / "pids"
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL) as command:
+        until(lambda: pids.exists() and pids.read_text().endswith(" "))
+        server, kernel = map(int, pids.read_text().split())
+        assert (comm(server), comm(kernel)) == (fork_server.SERVER, fork_server.KERNEL)
+        assert os.getsid(kernel) == kernel, "Ctrl-C at the terminal does not reach it"
+        command.kill()
+        until(lambda: not comm(server) and not comm(kernel))
+    assert record.every(environments.load(DEV))[-1].workers() == ()
+
+
+def comm(pid: int) -> str:
+    """The name of a process; "" where there is none, or only its exit code."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if ") Z " in state else state.partition("(")[2].rpartition(")")[0]
+
+
+def test_a_kernel_whose_fork_server_is_killed_has_died_and_the_next_has_another(
+    clinic: Clinic,
+) -> None:
+    source = "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(60)"
+    run = run_page(clinic, source)
+    assert run.verdict() is Verdict.KILLED
+    assert "the kernel died" in notebook.last_error(run)
+    assert run.workers() == ()
+    run = run_page(clinic, "open('cell', 'w').close()")
+    assert (clinic.folder / "cell").exists()
+
+
 @pytest.fixture
-def taken_ports(monkeypatch: pytest.MonkeyPatch, forked_kernels: None) -> Iterator[list[int]]:
+def taken_ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many kernels are yet to be started whose port another program takes before them."""
     left = [0]
-    launch = local_provisioner.launch_kernel
+    start = forked.kernel
 
-    def after_another(cmd: list[str], **others: Any) -> Any:
+    def after_another(arguments: list[str], *others: Any) -> Any:
         if left[0] == 0:
-            return launch(cmd, **others)
+            return start(arguments, *others)
         left[0] -= 1
-        connection = json.loads(Path(cmd[cmd.index("-f") + 1]).read_bytes())
+        connection = json.loads(Path(arguments[arguments.index("-f") + 1]).read_bytes())
         other = taken.enter_context(socket.socket())
         other.bind((connection["ip"], connection["shell_port"]))
         other.listen()
-        return launch(cmd, **others)
+        return start(arguments, *others)
 
     with ExitStack() as taken:
-        monkeypatch.setattr(local_provisioner, "launch_kernel", after_another)
+        monkeypatch.setattr(forked, "kernel", after_another)
         yield left
 
 

@@ -534,7 +534,6 @@ def test_a_killed_rollback_leaves_the_database_as_it_was(
     taken_back()
 
 
-@pytest.mark.usefixtures("forked_kernels")
 def test_a_rollback_killed_after_its_commit_is_finished_by_the_next_command(
     clinic: Clinic, rehearsed: Path, tmp_path: Path
 ) -> None:

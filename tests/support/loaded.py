@@ -1,0 +1,13 @@
+"""Imported by the process that commands and their kernels are forked from: what they load."""
+
+import gc
+import importlib
+
+from nexus_reimport.runner.fork_server import LOADED
+
+COMMANDS = ("nexus_reimport.cli", "nexus_reimport.runner", "papermill", "support.apply_until")
+
+for _name in (*LOADED, *COMMANDS):
+    importlib.import_module(_name)
+gc.collect()
+gc.freeze()
