@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,6 +157,8 @@ class IdPairs:
     written: Column
     compared: Column
     keys: Column
+    # Made when they are first looked for.
+    _indexed: list[tuple[columns.Index, Column]] = field(default_factory=list, compare=False)
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[Id, str]]) -> IdPairs:
@@ -185,8 +187,12 @@ class IdPairs:
 
     def find(self, wanted: Iterable[Id]) -> list[str | None]:
         """The id of each one's row; None if there is none."""
-        compared = columns.of(filemaker_id.compared for filemaker_id in wanted)
-        return list(columns.values(columns.looked_up(compared, self.compared, self.keys)))
+        if not self._indexed:
+            index = columns.Index(self.compared)
+            self._indexed.append((index, columns.in_one_piece(self.keys)))
+        ((index, keys),) = self._indexed
+        places = index.first([filemaker_id.compared for filemaker_id in wanted])
+        return list(columns.values(columns.at(keys, places)))
 
 
 def ids_of(written: Iterable[str]) -> Iterator[Id]:

@@ -80,6 +80,13 @@ def together(columns: Sequence[Column]) -> Column:
     return pa.chunked_array([c for column in columns for c in column.chunks], pa.string())
 
 
+def in_one_piece(column: Column) -> Column:
+    """The same values, which ``at`` need not put together each time."""
+    import pyarrow as pa
+
+    return pa.chunked_array([column.combine_chunks()], pa.string())
+
+
 def texts(column: Column) -> Iterator[str]:
     """The values one after the other, nothing as ""."""
     return (value or "" for value in values(column))
@@ -173,6 +180,43 @@ def _numbers(column: Column) -> Numbers:
             held = np.where(valid[chunk.offset :][: len(chunk)], held, -1)
         parts.append(held.astype(np.int64))
     return np.concatenate(parts)
+
+
+class Index:
+    """Finds the rows of a column that hold a value, where it is asked page after page.
+
+    ``places`` goes through the whole column each time: with as many more pages as there are rows,
+    that grows with their square. In memory are 16 bytes for each row, beside the column.
+    """
+
+    def __init__(self, known: Column) -> None:
+        import numpy as np
+
+        hashes = np.fromiter(map(hash, texts(known)), np.int64, len(known))
+        self._known, self._order = in_one_piece(known), np.argsort(hashes, kind="stable")
+        self._hashes = hashes[self._order]
+
+    def rows(self, wanted: Sequence[str]) -> list[list[int]]:
+        """Of each wanted value the numbers of the rows that hold it, in order."""
+        import numpy as np
+
+        hashes = np.fromiter(map(hash, wanted), np.int64, len(wanted))
+        starts = np.searchsorted(self._hashes, hashes)
+        counts = np.searchsorted(self._hashes, hashes, side="right") - starts
+        of_wanted = np.repeat(np.arange(len(wanted)), counts)
+        offsets = np.arange(len(of_wanted)) - np.repeat(np.cumsum(counts) - counts, counts)
+        rows = self._order[np.repeat(starts, counts) + offsets]
+        rows_of: list[list[int]] = [[] for _ in wanted]
+        # Two values can share a hash.
+        held = values(at(self._known, rows))
+        for number, row, value in zip(of_wanted.tolist(), rows.tolist(), held, strict=True):
+            if value == wanted[number]:
+                rows_of[number].append(row)
+        return rows_of
+
+    def first(self, wanted: Sequence[str]) -> Numbers:
+        """Of each wanted value the first of these rows, -1 if none."""
+        return whole(rows[0] if rows else -1 for rows in self.rows(wanted))
 
 
 def looked_up(wanted: Column, known: Column, given: Column) -> Column:

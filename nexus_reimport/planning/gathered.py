@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from nexus_reimport.files import columns
 from nexus_reimport.files.spool import Spool
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import Intake
@@ -20,26 +20,25 @@ class Gathered:
 
     _columns: tuple[str, ...]
     _spool: Spool[tuple[str, ...]]
-    _by_owner: Mapping[Id, list[int]]
+    _by_owner: columns.Index
 
     @classmethod
     def read(cls, intake: Intake, source: str) -> Gathered:
         """All records of ``source``."""
-        columns = intake.snapshot.extracts[source].file.columns
+        names = intake.snapshot.extracts[source].file.columns
         link = intake.mapping.sources[source].links[0].field
         spool: Spool[tuple[str, ...]] = Spool(intake.folder)
-        by_owner: dict[Id, list[int]] = defaultdict(list)
         for records in intake.pages(source):
-            for owner, values in zip(records.ids(link), records.rows(columns), strict=True):
-                by_owner[owner].append(spool.add(values))
-        return cls(columns, spool, dict(by_owner))
+            for values in records.rows(names):
+                spool.add(values)
+        return cls(names, spool, columns.Index(intake.ids_in(source, link)))
 
     def of(self, owners: Iterable[Id]) -> list[list[Detail]]:
         """The records of each owner, in the order of their own keys.
 
         The same records always give the same card, whatever the channel.
         """
-        numbers = [self._by_owner.get(owner, []) for owner in owners]
+        numbers = self._by_owner.rows([owner.compared for owner in owners])
         records = self._spool.several([number for several in numbers for number in several])
         return [
             sorted(
