@@ -31,7 +31,7 @@ from nexus_reimport.nexus.postgres import LONGEST_NAME, scalar, table_name
 from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoPart, UndoTable
 from nexus_reimport.nexus.transaction import Transaction
-from nexus_reimport.nexus.undo_data import hashed_columns, hashed_now, links_not_fixed
+from nexus_reimport.nexus.undo_data import KEY, hashed_columns, hashed_now, links_not_fixed
 
 SAMPLE = 5
 
@@ -85,12 +85,14 @@ def look_ahead(transaction: Transaction, undo: UndoData) -> frozenset[UndoPart]:
         _look(transaction, part)
     for table in undo.tables:
         transaction.let_go_first()
-        transaction.make_temporary(temporary("was", table), undo_data.hashed_before(undo, table))
+        rows = undo_data.hashed_before(undo, table)
+        transaction.make_temporary(temporary("was", table), rows, KEY)
     return comparable
 
 
 def _look(transaction: Transaction, part: UndoPart) -> None:
-    transaction.make_temporary(temporary("now", part), hashed_now(transaction.schema, part))
+    rows = hashed_now(transaction.schema, part)
+    transaction.make_temporary(temporary("now", part), rows, KEY)
 
 
 def fingerprints(transaction: Transaction, undo: UndoData) -> dict[str, Fingerprint]:
@@ -126,6 +128,7 @@ def find(
                 " FROM {} AS n FULL JOIN {} AS a ON a.key = n.key"
                 " WHERE n.hash IS DISTINCT FROM a.hash"
             ).format(temporary("now", part), undo.after(part)),
+            KEY,
         )
         newer.append(_counted(transaction, part))
         if isinstance(part, UndoTable):
@@ -135,6 +138,7 @@ def find(
                 sql.SQL("SELECT key, 'newer' AS why FROM {} WHERE {}").format(
                     temporary("newer", part), condition
                 ),
+                KEY,
             )
     _remember_ids(transaction, undo, known)
     return Since(tuple(newer), _pointed_at(transaction, undo, known, keep=keep))
@@ -181,7 +185,7 @@ def find_unlike(transaction: Transaction, part: UndoTable) -> None:
         sql.Literal(not is_comparable(part)),
         temporary("stays", part),
     )
-    transaction.make_temporary(temporary("unlike", part), query)
+    transaction.make_temporary(temporary("unlike", part), query, KEY)
 
 
 def is_comparable(part: UndoTable) -> bool:
@@ -200,7 +204,8 @@ def foretell(
     foretold = {}
     for part in undo.parts:
         transaction.let_go_first()
-        transaction.make_temporary(temporary("back", part), _expected(undo, part, keep=keep))
+        rows = _expected(undo, part, keep=keep)
+        transaction.make_temporary(temporary("back", part), rows, KEY)
         if shared[part.table] == 1:
             place = temporary("back", part)
             foretold[part] = undo_data.fingerprint_of_hashes(transaction.connection, place)
@@ -284,7 +289,7 @@ def _remember_ids(transaction: Transaction, undo: UndoData, known: Sequence[Refe
         columns = tuple(dict.fromkeys((part.key, *reference.target_columns)))
         present = table_name(transaction.schema, part.table)
         rows = references.without(present, undo.before(part), columns)
-        transaction.make_temporary(place, references.ids(rows, reference, part.key))
+        transaction.make_temporary(place, references.ids(rows, reference, part.key), "id")
 
 
 def _staying(undo: UndoData, reference: Reference, *, keep: bool) -> sql.Composable:

@@ -30,7 +30,8 @@ from nexus_reimport.nexus.postgres import (
 from nexus_reimport.nexus.transaction import Transaction
 
 NEW, GONE, CHANGED, REPLACED = "new", "gone", "changed", "replaced"
-_WHAT = sql.Identifier("(what)")  # a name that no column of an application has
+_OUTCOME = "(what)"  # a name that no column of an application has
+_WHAT = sql.Identifier(_OUTCOME)
 _NONE = sql.SQL("false")
 
 
@@ -95,7 +96,8 @@ def fixed_columns(connection: Connection, schema: str, table: str) -> tuple[str,
 def find(transaction: Transaction, wanted: Wanted, present: sql.Composable) -> Difference:
     """Write down which rows differ, and count them; ``present`` gives the rows as they are."""
     # In place of those of an attempt whose findings did not hold under the locks.
-    transaction.make_temporary(wanted.differing, _differing(wanted, present))
+    differing = _differing(wanted, present)
+    transaction.make_temporary(wanted.differing, differing, wanted.key, _OUTCOME)
     query = sql.SQL("SELECT {0}, count(*) FROM {1} GROUP BY 1").format(_WHAT, wanted.differing)
     return Difference(**dict(transaction.connection.execute(query).fetchall()))
 

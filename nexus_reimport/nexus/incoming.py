@@ -10,7 +10,8 @@ from pathlib import Path
 from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.nexus.postgres import Connection, copy_in, names, table_name
+from nexus_reimport.nexus.differences import Wanted
+from nexus_reimport.nexus.postgres import copy_in, names, table_name
 from nexus_reimport.nexus.registry import UndoLinks
 from nexus_reimport.nexus.transaction import Transaction
 
@@ -30,23 +31,20 @@ def linked_keys(link: UndoLinks) -> sql.Composed:
     return sql.SQL("SELECT {} FROM {}").format(sql.Identifier(link.key), links(link.attachment))
 
 
-def load_rows(
-    transaction: Transaction, entity: str, table: str, folder: Path, file: RowFile
-) -> None:
-    """Copy the planned rows of ``entity`` into their temporary table, in the form of ``table``.
+def load_rows(transaction: Transaction, wanted: Wanted, folder: Path, file: RowFile) -> None:
+    """Copy the planned rows of an entity into their temporary table, in the form of their table.
 
     Raises:
         RecordError: the row file has changed since the plan was made.
     """
     transaction.let_go_first()
-    connection, place = transaction.connection, rows(entity)
+    connection, place = transaction.connection, rows(wanted.name)
     connection.execute(
         sql.SQL("CREATE TEMP TABLE {} (LIKE {}) ON COMMIT DROP").format(
-            place, table_name(transaction.schema, table)
+            place, table_name(transaction.schema, wanted.table)
         )
     )
-    copy_in(connection, place, folder, file)
-    _analyse(connection, place)
+    transaction.analyze(place, copy_in(connection, place, folder, file), wanted.key)
 
 
 def load_links(transaction: Transaction, link: UndoLinks, folder: Path, file: RowFile) -> None:
@@ -62,10 +60,5 @@ def load_links(transaction: Transaction, link: UndoLinks, folder: Path, file: Ro
             place, names(columns), table_name(transaction.schema, link.table)
         )
     )
-    copy_in(connection, place, folder, file, columns)  # a plain key has no content type
-    _analyse(connection, place)
-
-
-def _analyse(connection: Connection, place: sql.Identifier) -> None:
-    # autovacuum never analyses a temporary table, and the planner would guess its size
-    connection.execute(sql.SQL("ANALYZE {}").format(place))
+    # a plain key has no content type
+    transaction.analyze(place, copy_in(connection, place, folder, file, columns), link.key)

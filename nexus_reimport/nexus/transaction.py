@@ -23,10 +23,12 @@ from nexus_reimport.nexus.postgres import (
     LOST,
     Connection,
     connected,
+    names,
     scalar,
     statement,
     table_name,
 )
+from nexus_reimport.nexus.watch import PAUSE
 from nexus_reimport.settings import Postgres
 
 T = TypeVar("T")
@@ -39,6 +41,7 @@ _CUT_SHORT = (None, "57014", "25P03", "57P01")
 _ENDED = ("FATAL", "PANIC")  # severities with which the server ends the session
 # Taken as it is needed. That of temporary tables cannot be set once the session has used some.
 _MEMORY = sql.SQL("SET LOCAL temp_buffers = '64MB'; SET LOCAL work_mem = '32MB'")
+_WORTH_STATISTICS = 500  # rows
 _ROUGHLY = 0.5  # seconds: the server's limit started slightly before our own clock
 Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
 
@@ -68,6 +71,8 @@ class Transaction:
         self._target, self._reports = target, reports
         self._end: float | None = None
         self._deadline: Deadline | None = None
+        self._temporary = set[str]()
+        self._asked_at = 0.0
         self._at_start = self._counters()
 
     @contextmanager
@@ -75,7 +80,7 @@ class Transaction:
         """A named step: its start goes to the journal, its duration to ``timings``."""
         self._reports.journal(Event.STEP, stage=self._reports.stage, step=name)
         progress.tell(len(self.timings), self._reports.steps, name)
-        self.let_go_first()
+        self._let_go()
         began = time.monotonic()
         yield
         self.ended(name, time.monotonic() - began)
@@ -84,13 +89,20 @@ class Transaction:
         """Stop if another session waits for us before we have our locks.
 
         Even reading blocks an ALTER TABLE, and everyone who reads that table waits behind it. Once
-        we have our locks others must wait, and that time is limited.
+        we have our locks others must wait, and that time is limited. It is asked at each step, and
+        within one five times a second, as ``waiters`` does: of a small clinic a step has dozens of
+        statements, each shorter than the question.
 
         Raises:
             LockConflict: another session waits. The transaction is rolled back.
         """
+        if time.monotonic() - self._asked_at >= PAUSE:
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self._end is None:
             _stop_if_awaited(self.connection)
+            self._asked_at = time.monotonic()
 
     def ended(self, name: str, seconds: float) -> None:
         """Record how long a step took, and tell that it has ended."""
@@ -151,12 +163,27 @@ class Transaction:
         self.check_time()
         return self.connection.execute(query, parameters).rowcount
 
-    def make_temporary(self, place: sql.Identifier, query: sql.Composable) -> None:
-        """Keep the rows of ``query`` in a temporary table, in place of an earlier one."""
-        self.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(place))
-        self.execute(sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(place, query))
-        # Autovacuum never analyzes temporary tables, and the joins need statistics.
-        self.execute(sql.SQL("ANALYZE {}").format(place))
+    def make_temporary(self, place: sql.Identifier, query: sql.Composable, *joined: str) -> None:
+        """Keep the rows of ``query`` in a temporary table, in place of an earlier one.
+
+        ``joined`` are the columns by which it is joined, or chosen from.
+        """
+        name = place.as_string(self.connection)
+        # Only where it is needed: after a DROP the driver prepares all its statements anew.
+        if name in self._temporary:
+            self.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(place))
+        self._temporary.add(name)
+        create = sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(place, query)
+        self.analyze(place, self.execute(create), *joined)
+
+    def analyze(self, place: sql.Identifier, rows: int, *columns: str) -> None:
+        """Gather statistics of ``columns`` of a new table of ``rows`` rows.
+
+        Autovacuum does not see it. Of a small table any plan is fast, and what is only carried
+        along, as texts of notes are, costs the most to look at.
+        """
+        if rows >= _WORTH_STATISTICS:
+            self.execute(sql.SQL("ANALYZE {} ({})").format(place, names(columns)))
 
     def check_time(self) -> None:
         """Limit the next statement to the rest of the time that others may wait for us.

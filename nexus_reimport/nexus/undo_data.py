@@ -41,6 +41,7 @@ from nexus_reimport.nexus.schema import Facts, structure
 from nexus_reimport.nexus.tables import mapped_tables
 from nexus_reimport.nexus.transaction import Transaction
 
+KEY = "key"  # as the key is called in tables of (key, hash)
 Pointers = frozenset[tuple[str, str, int]]  # place, id, rows
 
 
@@ -135,9 +136,8 @@ def foretell(
     for part, rows in planned.items():
         transaction.let_go_first()
         query = _hashed(rows, part.key, hashed_columns(part))
-        transaction.execute(sql.SQL("CREATE TABLE {} AS {}").format(undo.after(part), query))
-        # Autovacuum sees no table of an open transaction; the planner would guess its size.
-        transaction.execute(sql.SQL("ANALYZE {}").format(undo.after(part)))
+        create = sql.SQL("CREATE TABLE {} AS {}").format(undo.after(part), query)
+        transaction.analyze(undo.after(part), transaction.execute(create), KEY)
         foretold[part] = fingerprint_after(transaction.connection, undo, part)
     return foretold
 

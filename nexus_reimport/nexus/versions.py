@@ -36,6 +36,7 @@ def write_down(transaction: Transaction, parts: Iterable[UndoPart]) -> frozenset
             sql.SQL("SELECT {} AS key, ctid AS place, xmin AS version FROM {}").format(
                 sql.Identifier(part.key), table_name(transaction.schema, part.table)
             ),
+            "key",
         )
     # Asked with the tables read: from here on their storage cannot be changed.
     asked = {"schema": transaction.schema, "tables": [part.table for part in every]}

@@ -268,8 +268,8 @@ class _Reimport:
 
     def _load_incoming(self) -> None:
         plan, folder = self._request.plan, self._intake.folder
-        for name, entity in plan.entities.items():
-            incoming.load_rows(self._transaction, name, entity.table, folder, entity.file)
+        for entity in plan.entities.values():
+            incoming.load_rows(self._transaction, self._wanted[entity.table], folder, entity.file)
         for link in self._undo.links:
             file = plan.links[link.attachment].file
             incoming.load_links(self._transaction, link, folder, file)
