@@ -7,6 +7,8 @@ password, TLS and login.
 
 from __future__ import annotations
 
+from nexus_reimport.runner import blocked_import  # noqa: F401 - before jupyter_server comes
+
 
 def _jupyter_server_extension_points() -> list[dict[str, object]]:
     """What ``jupyter_server`` loads by the name ``nexus_reimport.page``."""

@@ -1,7 +1,8 @@
-"""Blocks an optional import that costs a command 1.4 s and serves no notebook.
+"""Blocks an optional import that costs a program 1.4 s and serves no notebook and no page.
 
-``nbformat`` brings a checker of JSON schemas, and that, where it is installed, a grammar of
-international addresses, which it compiles when it is imported. No schema of a notebook has one.
+``nbformat`` and ``jupyter_server`` bring a checker of JSON schemas, and that, where it is
+installed, a grammar of international addresses, which it compiles when it is imported. No schema of
+a notebook, or of a server's event, has one.
 """
 
 from __future__ import annotations

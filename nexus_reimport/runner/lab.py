@@ -76,7 +76,7 @@ def prepare(environment: str, *, browser: bool = True, port: int = 0) -> Lab:
     options += () if browser else ("--no-browser",)
     # Jupyter refuses to start as root without it.
     options += ("--allow-root",) if os.geteuid() == 0 else ()
-    command = (sys.executable, "-m", "jupyterlab", *options)
+    command = (sys.executable, "-m", "nexus_reimport.runner.lab_server", *options)
     return Lab(folder, command, _variables(settings, folder))
 
 

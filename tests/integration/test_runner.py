@@ -388,7 +388,15 @@ def test_an_archive_that_fails_is_told_loudly_and_changes_no_result(
     assert book.run.problems() == []
 
 
-def test_a_command_does_not_wait_for_what_no_notebook_needs() -> None:
+@pytest.mark.parametrize(
+    "program",
+    [
+        "nexus_reimport.runner, papermill",
+        "nexus_reimport.page.application",
+        "nexus_reimport.runner.lab_server",
+    ],
+)
+def test_no_program_waits_for_what_no_notebook_needs(program: str) -> None:
     spared = "sys.modules['rfc3987_syntax']"
-    code = f"import sys, nexus_reimport.runner, papermill; sys.exit(bool({spared}))"
+    code = f"import sys, {program}; sys.exit(bool({spared}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
