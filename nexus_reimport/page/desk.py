@@ -62,9 +62,8 @@ class Desk:
         """
         return environments.load(self.environment)
 
-    def head(self, user: str) -> Head:
+    def head(self, settings: Settings, user: str) -> Head:
         """The head of each page."""
-        settings = self.settings
         place = settings.postgres
         return Head(
             word=settings.kind.upper(),

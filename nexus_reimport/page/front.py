@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from zoneinfo import ZoneInfo
 
 from nexus_reimport.model import SheetLine, SignOff
 from nexus_reimport.page import gates, history, outcome, signing, status, way_back, words, work
@@ -22,6 +21,7 @@ from nexus_reimport.page.work import Work
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook import connections
 from nexus_reimport.runbook.connections import Connections, LastSync
+from nexus_reimport.settings import Settings
 
 DECIDE = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
 
@@ -44,8 +44,8 @@ class Form:
 class Front:
     """All of the page."""
 
+    settings: Settings  # as they were read for all of it
     state: str
-    zone: ZoneInfo
     status: Reading[Status]
     connections: Reading[Connections]
     look: Reading[WayBack]
@@ -127,6 +127,7 @@ class Front:
 class Live:
     """What changes while a command is at work; cheap, since it is asked for again and again."""
 
+    settings: Settings  # as they were read for all of it
     state: str
     work: Work | None
     lines: list[Line]
@@ -139,7 +140,7 @@ def live(desk: Desk) -> Live:
     state = desk.state(settings)  # first: see ``gather``
     at_work = work.now(settings)
     of = at_work.run if at_work and at_work.run else work.latest(settings)
-    return Live(state, at_work, work.last_lines(of), of.id if of else "")
+    return Live(settings, state, at_work, work.last_lines(of), of.id if of else "")
 
 
 def gather(desk: Desk, form: Form | None = None) -> Front:
@@ -162,8 +163,8 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
     of = at_work.run if at_work and at_work.run else last
     look = desk.look.value
     return Front(
+        settings=settings,
         state=state,
-        zone=settings.zone,
         status=desk.status,
         connections=desk.connections,
         look=desk.look,

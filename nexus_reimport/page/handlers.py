@@ -20,6 +20,7 @@ from nexus_reimport.page.front import Form, Front
 from nexus_reimport.page.headers import StrictHeaders
 from nexus_reimport.page.signing import Signing
 from nexus_reimport.record import Run, statements
+from nexus_reimport.settings import Settings
 from nexus_reimport.stages.approval import short
 
 PATH = "/settings/data-management"
@@ -51,16 +52,16 @@ class PageHandler(StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMix
         """Who is signed in, by name; "" where nobody has said it."""
         return identity.name_of(self.current_user)
 
-    def page(self, template: str, **values: Any) -> str:
+    def page(self, template: str, settings: Settings, **values: Any) -> str:
         """A page, or a part of one, with what all of them need."""
         env = self.settings[f"{self.name}_jinja2_env"]
         return str(
             env.get_template(template).render(
-                head=self.desk.head(self.user_name),
+                head=self.desk.head(settings, self.user_name),
                 front=self.front,
                 asset=self.asset,
                 xsrf=self.xsrf_token.decode(),
-                zone=self.desk.settings.zone,
+                zone=settings.zone,
                 **values,
             )
         )
@@ -68,7 +69,7 @@ class PageHandler(StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMix
     async def show(self, form: Form | None = None) -> None:
         """Write the whole page; ``form`` is one that was refused."""
         it = await asyncio.to_thread(front.gather, self.desk, form)
-        self.write(self.page("front.html", it=it))
+        self.write(self.page("front.html", it.settings, it=it))
 
     def back(self, place: str = "", to: str = "") -> None:
         """Lead the browser back to the page, at ``place``."""
@@ -195,7 +196,7 @@ class Execute(Starts):
                 next=first.next or "look at the gates",
             )
         given, digest = self.confirmation(), it.waiting.load(Proposal).digest
-        word = self.desk.head("").word
+        word = self.desk.head(it.settings, "").word
         problems = given.problems(word, it.patients_after, short(digest))
         problems = problems or await self.unfit(given) or await self.another(given, it.waiting)
         if problems:
@@ -283,7 +284,7 @@ class RollBack(Starts):
                 state="nothing was started",
                 next="look first, then choose",
             )
-        given, word = self.confirmation(), self.desk.head("").word
+        given, word = self.confirmation(), self.desk.head(self.desk.settings, "").word
         if problems := given.problems(word, look.patients, look.digest) or await self.unfit(given):
             self.set_status(422)
             await self.show(Form(given, {f"back-{name}": why for name, why in problems.items()}))

@@ -73,7 +73,7 @@ class Login(StrictHeaders, LoginFormHandler):
         page = self.settings["data_management"]
         self.write(
             page.jinja2_env.get_template("login.html").render(
-                head=page.desk.head(""),
+                head=page.desk.head(page.desk.settings, ""),
                 next=self.get_argument("next", default=self.base_url),
                 error=(message or {}).get("error", ""),
                 xsrf=self.xsrf_token.decode(),

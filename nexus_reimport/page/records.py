@@ -42,9 +42,11 @@ class OneRun(PageHandler):
         return run
 
     def _page(self, run: Run) -> str:
-        undone = history.taken_back(self.desk.settings)
+        settings = self.desk.settings
+        undone = history.taken_back(settings)
         return self.page(
             "run.html",
+            settings,
             past=history.past(run, undone),
             facts=show.facts(run),
             error=notebook.last_error(run),
@@ -120,7 +122,7 @@ class Events(PageHandler):
 
     def _parts(self) -> dict[str, str]:
         it = front.live(self.desk)
-        parts = {name: self.page(f"{name}.html", it=it) for name in LIVE}
+        parts = {name: self.page(f"{name}.html", it.settings, it=it) for name in LIVE}
         return {"state": it.state, **parts}
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -180,8 +181,12 @@ def read(folder: Path) -> list[Entry]:
 
 def lines(folder: Path) -> list[bytes]:
     """Every line as it stands there, the last one also without its end."""
+    return _lines(_content(folder))[0]
+
+
+def _content(folder: Path) -> bytes:
     path = folder / JOURNAL
-    return _lines(path.read_bytes() if path.is_file() else b"")[0]
+    return path.read_bytes() if path.is_file() else b""
 
 
 def parsed(raw: bytes) -> dict[str, Any] | None:
@@ -204,7 +209,13 @@ def parsed(raw: bytes) -> dict[str, Any] | None:
 
 def scan(folder: Path) -> Reading:
     """The journal, with what is wrong with it."""
-    return reading(lines(folder))
+    return _scanned(_content(folder))
+
+
+@lru_cache(maxsize=64)  # a page asks the same journals for a dozen things, once a second
+def _scanned(content: bytes) -> Reading:
+    """By the bytes themselves, which are read each time: no change of a file escapes."""
+    return reading(_lines(content)[0])
 
 
 def reading(raw_lines: Sequence[bytes], first: int = 1) -> Reading:

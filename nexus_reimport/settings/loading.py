@@ -143,9 +143,11 @@ def _twins(path: Path) -> Iterator[str]:
 
     Where file names do not regard case (macOS, Windows), both would write into one folder.
     """
-    for other in names(path.parent):
-        if other != path.stem and other.casefold() == path.stem.casefold():
-            yield f"{other}.toml has the same name except for case: records of both could mix"
+    own = path.name.casefold()
+    alike = [one for one in sorted(path.parent.glob("*.toml")) if one.name.casefold() == own]
+    for other in alike:
+        if other.name != path.name and not _is_mapping(other):
+            yield f"{other.name} has the same name except for case: records of both could mix"
 
 
 def _logins(written: dict[str, Any]) -> Iterator[str]:

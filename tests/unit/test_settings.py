@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import shutil
 import unicodedata
 from datetime import date
@@ -88,6 +89,26 @@ def test_a_mapping_is_no_twin_of_an_environment(environment_files: Path) -> None
     assert settings.load("sandbox-dev", environment_files).name == "sandbox-dev"
     shutil.copy(environment_files / "sandbox-dev.toml", environment_files / "Sandbox-Dev.toml")
     assert "has the same name except for case" in refused(environment_files)
+
+
+def test_no_other_environment_is_read_to_load_one(environment_files: Path) -> None:
+    """The page loads its environment with each request."""
+
+    def files_read() -> int:
+        calls = cProfile.Profile()
+        calls.runcall(settings.load, "sandbox-dev", environment_files)
+        names = [getattr(one.code, "co_name", "") for one in calls.getstats()]
+        assert "read_bytes" in names
+        return sum(
+            one.callcount
+            for one, name in zip(calls.getstats(), names, strict=True)
+            if name == "read_bytes"
+        )
+
+    alone = files_read()
+    for number in range(9):
+        shutil.copy(environment_files / "sandbox-prod.toml", environment_files / f"{number}.toml")
+    assert files_read() == alone
 
 
 def test_what_the_mapping_does_not_have_is_told_at_once(environment_files: Path) -> None:
