@@ -17,6 +17,7 @@ from support.browsers import (
     at_rest,
     buttons,
     choose,
+    follow,
     look_at,
     press,
     sign_in,
@@ -122,7 +123,7 @@ def test_dry_run_full_reimport_and_rollback(
     wait_for(browser, "runs", "Ada Engineer")
     look_at(browser, shots, "5 complete")
 
-    browser.find_element(By.LINK_TEXT, "verify").click()
+    follow(browser, "verify")
     assert "Sign-off" in browser.find_element(By.TAG_NAME, "body").text
     assert f"/runs/{run.id}/files/03_verify.html" in browser.current_url
     browser.get(f"{page.url}/runs/{run.id}")
@@ -157,7 +158,7 @@ def test_the_sign_off_of_production_is_signed_on_a_phone_without_scripts(
         sign_in(browser, own)
         wait_for(browser, "sign-off", "Missing: 3 of 7 lines")
         assert "next: sign it under Sign-off" in text_of(browser, "reimport")
-        browser.find_element(By.LINK_TEXT, "sign it under Sign-off").click()
+        follow(browser, "sign it under Sign-off")
         assert browser.current_url.endswith("#sign-off")
 
         choose(browser, "S5")
@@ -225,30 +226,35 @@ def test_two_people_see_the_same_run_and_one_of_them_cancels_it(
 
 
 def test_without_scripts_the_page_reloads_itself_and_a_gate_closes_when_somebody_writes(
-    page: Page, session: requests.Session, shown: Clinic, tmp_path: Path
+    clinic: Clinic, tmp_path: Path
 ) -> None:
-    with started(tmp_path / "plain", scripts=False) as browser:
-        sign_in(browser, page)
-        press(browser, START)
-        wait_for(browser, "work", "Dry run is at work")
-        assert browser.find_elements(By.CSS_SELECTOR, "noscript"), "scripts are switched off"
+    waiting = clinic.proposed().run
+    with (
+        served(DEV, clinic.folder, tmp_path / "jupyter") as own,
+        started(tmp_path / "plain", scripts=False) as browser,
+    ):
+        sign_in(browser, own)
         wait_for(browser, "reimport", "Every gate is open")
         number = after_it(browser)
-        note = shown.value("SELECT id FROM notes ORDER BY id LIMIT 1")
-        shown.do("UPDATE notes SET content = content || '.' WHERE id = %s", "dev", note)
-        try:
-            before = shown.state()
-            press(browser, "Read again")
-            said = wait_for(browser, "reimport", "Closed: 1 of")
-            assert "notes: " in said
-            assert "start another dry run" in said
-            assert not buttons(browser)["Reimport DEV"]
-            digest = runs(shown)[-1].load(Proposal).digest[:12]
-            given = {"name": "A", "reason": "B", "phrase": f"DEV {number}", "digest": digest}
-            forced = page.post(session, "execute", **given)
-            assert forced.status_code == 409
-            assert "the full reimport is closed" in forced.text
-            assert shown.state() == before
-        finally:
-            query = "UPDATE notes SET content = left(content, -1) WHERE id = %s"
-            shown.do(query, "dev", note)
+        note = clinic.value("SELECT id FROM notes ORDER BY id LIMIT 1")
+        clinic.do("UPDATE notes SET content = content || '.' WHERE id = %s", "dev", note)
+        before = clinic.state()
+        press(browser, "Read again")
+        said = wait_for(browser, "reimport", "Closed: 1 of")
+        assert "notes: " in said
+        assert "start another dry run" in said
+        assert not buttons(browser)["Reimport DEV"]
+        digest = waiting.load(Proposal).digest[:12]
+        given = {"name": "A", "reason": "B", "phrase": f"DEV {number}", "digest": digest}
+        forced = own.post(own.signed_in(), "execute", **given)
+        assert forced.status_code == 409
+        assert "the full reimport is closed" in forced.text
+
+        clinic.simulator.latency_ms = 30_000  # for each page: it must last until it is cancelled
+        press(browser, START)
+        wait_for(browser, "work", "Dry run is at work")
+        assert browser.find_elements(By.CSS_SELECTOR, "noscript meta"), "scripts are switched off"
+        wait_for(browser, "log", "read FileMaker begins")
+        press(browser, "Cancel dry run")
+        wait_for(browser, "dry-run", "KILLED: it was interrupted; nothing was written")
+        assert clinic.state() == before

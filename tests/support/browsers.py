@@ -23,6 +23,11 @@ from support.pages import TOKEN, Page
 
 T = TypeVar("T")
 LONG = 300.0  # seconds: a whole run, on a machine that has other things to do
+AGAIN = 0.5  # second between two looks: each takes a share of a processor from what is waited for
+TEXT = "return document.getElementById(arguments[0]).innerText"  # what is visible, in one question
+_EVERY = "[...document.querySelectorAll('button')]"
+BUTTONS = f"return {_EVERY}.map(one => [one.innerText.trim(), one.matches(':enabled')])"
+BUTTON = f"return {_EVERY}.find(one => one.innerText.trim() === arguments[0])"
 QUIET = (
     "--headless",
     "--no-sandbox",  # as root it has none
@@ -85,7 +90,8 @@ def _wait_for_another(browser: webdriver.Chrome, old: WebElement, what: str) -> 
 
 def text_of(browser: webdriver.Chrome, place: str) -> str:
     """What a part of the page says, in one line."""
-    return " ".join(browser.find_element(By.ID, place).text.split())
+    text: str = browser.execute_script(TEXT, place)
+    return " ".join(text.split())
 
 
 def until_given(
@@ -101,7 +107,7 @@ def until_given(
         except WebDriverException:  # an element, or a document, of the page before
             return None
 
-    return WebDriverWait(browser, seconds, 0.2).until(tried, what)
+    return WebDriverWait(browser, seconds, AGAIN).until(tried, what)
 
 
 def wait_for(browser: webdriver.Chrome, place: str, words: str, seconds: float = LONG) -> str:
@@ -133,26 +139,35 @@ def buttons(browser: webdriver.Chrome) -> dict[str, bool]:
     """Each button by its label, and whether it can be pressed."""
 
     def found() -> dict[str, bool]:
-        every = browser.find_elements(By.TAG_NAME, "button")
-        return {one.text.strip(): one.is_enabled() for one in every}
+        return dict(browser.execute_script(BUTTONS))
 
     return until_given(browser, found, "there are no buttons", LONG)
 
 
 def press(browser: webdriver.Chrome, label: str) -> None:
     """Press the button that is called so, with the keyboard, and wait for the next page."""
-    old = browser.find_element(By.TAG_NAME, "html")
+    pages = []  # the page may show itself anew before the button is pressed: the last counts
 
     def pressed() -> bool:
-        every = browser.find_elements(By.TAG_NAME, "button")
-        button = next((one for one in every if one.text.strip() == label), None)
+        pages.append(browser.find_element(By.TAG_NAME, "html"))
+        button: WebElement | None = browser.execute_script(BUTTON, label)
         if button is None or not button.is_enabled():
             return False
         button.send_keys(Keys.ENTER)
         return True
 
     until_given(browser, pressed, f"no button {label!r} can be pressed", LONG)
-    _wait_for_another(browser, old, f"{label!r} did nothing")
+    _wait_for_another(browser, pages[-1], f"{label!r} did nothing")
+
+
+def follow(browser: webdriver.Chrome, label: str) -> None:
+    """Click on the link that is called so; until that is done, the page may show itself anew."""
+
+    def followed() -> bool:
+        browser.find_element(By.LINK_TEXT, label).click()
+        return True
+
+    until_given(browser, followed, f"no link {label!r} can be followed")
 
 
 def value_of(browser: webdriver.Chrome, xpath: str) -> str:
