@@ -75,9 +75,13 @@ def own_cpu() -> float:
 
 def peak() -> int:
     """The most memory that this process, or the largest one that it started, has had; bytes."""
+    return max(own_peak(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+
+
+def own_peak() -> int:
+    """The most memory that this process has had; bytes."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    own = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) * 1024
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nexus_reimport import settings
+from nexus_reimport import record, settings
 from nexus_reimport.files import private
 from nexus_reimport.nexus.registry import Committed
 from nexus_reimport.record import Run, bag, chain, journal
@@ -27,7 +27,14 @@ class Sealed:
     @classmethod
     def of(cls, known: settings.Settings) -> Sealed:
         """Four sealed records: committed and stopped runs by turns."""
-        runs = [complete(known), stopped(known), complete(known), stopped(known)]
+        for run in (complete, stopped, complete, stopped):
+            run(known)
+        return cls.read(known)
+
+    @classmethod
+    def read(cls, known: settings.Settings) -> Sealed:
+        """The records that are there."""
+        runs = record.every(known)
         return cls(known, runs, [row(runs[0]), row(runs[2])])
 
     @property

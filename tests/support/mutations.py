@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,6 +215,20 @@ def mutate(folder: Path, chance: random.Random) -> str:
 def everything(folder: Path) -> dict[str, bytes | str | None]:
     """All that lies below a folder: the bytes of files, where links lead, None for folders."""
     return {path.relative_to(folder).as_posix(): _what(path) for path in folder.rglob("*")}
+
+
+def restore(folder: Path, kept: Path, differing: Iterable[str]) -> None:
+    """Make each record of ``folder`` in which one of these paths lies as it is in ``kept``."""
+    for name in {path.partition("/")[0] for path in differing}:
+        now, before = folder / name, kept / name
+        if now.is_dir() and not now.is_symlink():
+            shutil.rmtree(now)
+        else:
+            now.unlink(missing_ok=True)
+        if before.is_dir():
+            shutil.copytree(before, now, symlinks=True)
+        elif before.is_file():
+            shutil.copy2(before, now)
 
 
 def _what(path: Path) -> bytes | str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from nexus_reimport import record
@@ -46,6 +48,18 @@ def committed(known: Settings) -> Run:
     run.journal(Event.COMMITTED)
     run.journal(Event.FINISHED, stage="apply")
     return run
+
+
+def made_once(known: Settings, kept: Path, make: Callable[[Settings], object]) -> None:
+    """What ``make`` leaves in the environment's folders; from ``kept``, if it was made before."""
+    folders = (known.folders.runs, known.folders.private)
+    if kept.is_dir():
+        for folder in folders:
+            shutil.copytree(kept / folder.name, folder, symlinks=True, dirs_exist_ok=True)
+        return
+    make(known)
+    for folder in folders:
+        shutil.copytree(folder, kept / folder.name, symlinks=True)
 
 
 def row(run: Run, **differing: Any) -> Committed:

@@ -10,6 +10,7 @@ import pytest
 from nexus_reimport import settings
 from support.auditing import auditors_tool
 from support.forgeries import Sealed
+from support.records import made_once
 
 SERVERS = {"postgres", "s3", "clinic"}
 
@@ -28,10 +29,17 @@ def known(environment_files: Path) -> settings.Settings:
     return settings.load("sandbox-dev", environment_files)
 
 
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where records lie that were made once, and are copied for each test."""
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def sealed(known: settings.Settings) -> Sealed:
+def sealed(known: settings.Settings, kept: Path) -> Sealed:
     """Four sealed records: committed and stopped runs by turns."""
-    return Sealed.of(known)
+    made_once(known, kept / "sealed", Sealed.of)
+    return Sealed.read(known)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import bagit
@@ -305,28 +306,38 @@ def killed_after(events: int, work: Callable[[], object]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
+def left_behind(folder: Path) -> frozenset[tuple[Path, bytes]]:
+    """What the files of a folder hold, but for times and hashes, which each process writes anew."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return frozenset((path, re.sub(rb"[0-9a-f]+", b"", path.read_bytes())) for path in files)
+
+
 def test_a_kill_at_any_instant_leaves_an_open_record_or_a_sealed_one(
     known: settings.Settings,
 ) -> None:
     sealed(known)
     run = record.create(known)
     shutil.copytree(known.folders.runs, kept := known.folders.runs.with_name("kept"))
-    states = set()
+    states, known_files = set(), set()
     for after in itertools.count():
         shutil.rmtree(known.folders.runs)
         shutil.copytree(kept, known.folders.runs)
         killed = killed_after(after, run.seal)
         states.add((run.is_sealed, chain.noted_last(run.bag.parent).run == run.id))
-        later = record.create(known)  # seals it, or writes the one file that was left to write
-        assert run.problems() == []
-        later.seal()
-        assert [one.place().sequence for one in record.every(known)] == [1, 2, 3]
-        assert bag.info(later.bag)["Record-Before"] == run.id
-        assert all(one.problems() == [] for one in record.every(known))
+        # Most touches are of a file that is read: what the next run finds is the same as before.
+        if (files := left_behind(known.folders.runs)) not in known_files:
+            known_files.add(files)
+            later = record.create(known)  # seals it, or writes the one file that was left to write
+            assert run.problems() == []
+            later.seal()
+            assert [one.place().sequence for one in record.every(known)] == [1, 2, 3]
+            assert bag.info(later.bag)["Record-Before"] == run.id
+            assert all(one.problems() == [] for one in record.every(known))
         if not killed:
             break
     assert states == {(False, False), (False, True), (True, True)}
     assert after > 20
+    assert len(known_files) > 20
 
 
 def test_a_run_that_could_not_be_sealed_is_not_the_last_one_for_ever(

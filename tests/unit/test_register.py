@@ -19,12 +19,12 @@ from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import Run, by_hand, check, journal, purge, register, signatures
-from support.records import checked, committed, complete, row, stopped, wrong
+from support.records import checked, committed, complete, made_once, row, stopped, wrong
 
 NOW, LONG = timedelta(0), timedelta(days=30)
 
 
-def kept(known: settings.Settings, older_than: timedelta, *needed: str) -> dict[str, str]:
+def staying(known: settings.Settings, older_than: timedelta, *needed: str) -> dict[str, str]:
     """Private folder -> why it stays."""
     return {one.name: one.kept for one in purge.look(known, older_than, needed)}
 
@@ -53,7 +53,7 @@ def test_what_never_goes_has_its_reason(known: settings.Settings) -> None:
     doubt.seal()
     running = committed(known)
     (known.folders.private / known.name / "nobody's").mkdir()
-    assert kept(known, NOW, done.id) == {
+    assert staying(known, NOW, done.id) == {
         done.id: "the database may have to be taken back to before it",
         old.id: "",
         spoilt.id: "its record is not as it was sealed",
@@ -61,7 +61,7 @@ def test_what_never_goes_has_its_reason(known: settings.Settings) -> None:
         doubt.id: "the run is IN_DOUBT",
         running.id: "the run is open",
     }, "and what belongs to no record is not even looked at"
-    assert kept(known, LONG)[old.id] == "younger"
+    assert staying(known, LONG)[old.id] == "younger"
 
 
 def test_pages_of_an_open_run_stay_and_those_of_others_go(known: settings.Settings) -> None:
@@ -71,12 +71,12 @@ def test_pages_of_an_open_run_stay_and_those_of_others_go(known: settings.Settin
         (place / name).mkdir(parents=True)
         (place / name / "01_preflight.ipynb").write_text("{}")
     run.journal(Event.BY_HAND, lab="used")
-    assert kept(known, NOW) == {
+    assert staying(known, NOW) == {
         run.id: "the run is open",
         "lab/left": "",
         "lab/used": "an open run was stepped through in it",
     }
-    assert kept(known, LONG)["lab/left"] == "younger"
+    assert staying(known, LONG)["lab/left"] == "younger"
 
 
 def test_the_register_says_who_has_purged_what_and_the_record_is_as_sealed(
@@ -144,8 +144,7 @@ class Forger:
         return list(whole.problems)
 
 
-@pytest.fixture
-def forger(known: settings.Settings) -> Forger:
+def signed(known: settings.Settings) -> None:
     """Two lines are held by the second record, two more by none yet."""
     complete(known)
     for line in ("S2", "S5"):
@@ -153,6 +152,12 @@ def forger(known: settings.Settings) -> Forger:
     complete(known)
     for line in ("S6", "S7"):
         signatures.sign(known, line, "A. Person", "told to all")
+
+
+@pytest.fixture
+def forger(known: settings.Settings, kept: Path) -> Forger:
+    """The signed records, to be forged."""
+    made_once(known, kept / "signed", signed)
     return Forger(known)
 
 
