@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy
     from pyarrow import ChunkedArray as Booleans
     from pyarrow import ChunkedArray as Column
-    from pyarrow import StringScalar, Table
+    from pyarrow import StringArray, StringScalar, Table
 
     Numbers = numpy.ndarray[Any, Any]  # whole ones, of rows
 
@@ -84,7 +84,12 @@ def in_one_piece(column: Column) -> Column:
     """The same values, which ``at`` need not put together each time."""
     import pyarrow as pa
 
-    return pa.chunked_array([column.combine_chunks()], pa.string())
+    return pa.chunked_array([_array(column)], pa.string())
+
+
+def _array(column: Column) -> StringArray:
+    """The same values; a column in one piece is not copied, as Arrow does."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def texts(column: Column) -> Iterator[str]:
@@ -135,7 +140,7 @@ def places(wanted: Column, known: Column) -> Numbers:
     """Of each wanted value the number of the first row of ``known`` that holds it, -1 if none."""
     import pyarrow.compute as pc
 
-    return _numbers(pc.index_in(wanted, value_set=known.combine_chunks(), skip_nulls=True))
+    return _numbers(pc.index_in(wanted, value_set=_array(known), skip_nulls=True))
 
 
 def at(column: Column, places: Numbers) -> Column:
@@ -145,7 +150,7 @@ def at(column: Column, places: Numbers) -> Column:
 
     valid = pa.py_buffer(np.packbits(places >= 0, bitorder="little"))
     rows = pa.Array.from_buffers(pa.int64(), len(places), [valid, pa.py_buffer(places)])
-    return pa.chunked_array([column.combine_chunks().take(rows)])
+    return pa.chunked_array([_array(column).take(rows)])
 
 
 def whole(numbers: Iterable[int]) -> Numbers:

@@ -21,6 +21,7 @@ from nexus_reimport.files import private
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch, StringArray
+    from pyarrow.parquet import ParquetFile
 
 # Before Arrow is loaded, here or elsewhere: its own pool keeps what was freed for the next piece,
 # which took 100 MiB more at the peak of a plan, and no less time.
@@ -237,12 +238,11 @@ def read(path: Path, file: RowFile) -> Iterator[tuple[str | None, ...]]:
 
 def batches(path: Path, file: RowFile) -> Iterator[RecordBatch]:
     """The same, some rows at a time, as Arrow holds them."""
-    import pyarrow.parquet as pq
 
     where = path / file.name
     digest, rows = _Digest(file.columns), 0
     try:
-        source = pq.ParquetFile(where)
+        source = _opened(where)
     except (OSError, ValueError):
         raise _changed(where.name) from None
     with source:
@@ -256,6 +256,16 @@ def batches(path: Path, file: RowFile) -> Iterator[RecordBatch]:
         raise _changed(where.name)
 
 
+def _opened(path: Path) -> ParquetFile:
+    """A row file, of which only the rows that are read are in memory.
+
+    Read ahead, as Arrow does unless told otherwise, all that was read stays there to the end.
+    """
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path, pre_buffer=False)
+
+
 def distinct(path: Path, together: Sequence[str] = ()) -> Iterator[dict[str, list[str | None]]]:
     """A row file's values by column, some rows at a time: of those rows each value once.
 
@@ -264,9 +274,8 @@ def distinct(path: Path, together: Sequence[str] = ()) -> Iterator[dict[str, lis
     Raises:
         OSError, ValueError: it is gone, or no row file.
     """
-    import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as source:
+    with _opened(path) as source:
         for batch in source.iter_batches(batch_size=4 * BATCH):
             names = zip(batch.schema.names, batch.columns, strict=True)
             yield {n: (c if n in together else c.unique()).to_pylist() for n, c in names}
@@ -296,10 +305,9 @@ def read_columns(path: Path, file: RowFile, columns: Sequence[str]) -> Iterator[
 
     Only they are read, so nothing is compared with the digest. What is no column is not given.
     """
-    import pyarrow.parquet as pq
 
     wanted = [column for column in columns if column in file.columns]
-    with pq.ParquetFile(path / file.name) as source:
+    with _opened(path / file.name) as source:
         for batch in source.iter_batches(batch_size=BATCH, columns=wanted):
             by_column = [batch.column(name).to_pylist() for name in wanted]
             yield from (dict(zip(wanted, row, strict=True)) for row in zip(*by_column, strict=True))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import stat
 import struct
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -169,3 +171,21 @@ def test_rows_that_are_read_in_order_must_be_in_order(tmp_path: Path) -> None:
     file = rowfile.write(tmp_path / "f.parquet", ("id", "a"), [("2", "x"), ("10", "y")])
     with pytest.raises(RecordError, match="is not what the run wrote there"):
         list(rowfile.read_in_order(tmp_path, file, "id"))
+
+
+def test_of_a_row_file_no_more_is_in_memory_than_is_read(tmp_path: Path) -> None:
+    """Arrow kept all that it had read ahead: a whole file, at its end."""
+    chance = random.Random(1)
+    rows = ([str(n), chance.randbytes(100).hex()] for n in range(20 * rowfile.BATCH))
+    file = rowfile.write(tmp_path / "x.parquet", ("id", "text"), rows)
+    readers: list[Callable[[], Iterator[object]]] = [
+        lambda: rowfile.batches(tmp_path, file),
+        lambda: rowfile.distinct(tmp_path / file.name),
+        lambda: rowfile.read_columns(tmp_path, file, ("id", "text")),
+    ]
+    for read in readers:
+        before, most = pa.total_allocated_bytes(), 0
+        for number, _ in enumerate(read()):
+            if number < 20 or not number % rowfile.BATCH:
+                most = max(most, pa.total_allocated_bytes())
+        assert most - before < (tmp_path / file.name).stat().st_size / 2
