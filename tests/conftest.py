@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 import requests
 
@@ -34,10 +33,13 @@ from support.clinic import (
     SECRETS,
     Clinic,
     Executed,
+    WayBack,
+    no_copies,
     opened,
     surveyed,
 )
 from support.pages import Page, served
+from support.rollbacks import approved
 
 # Else each of some hundred processes that tests start compiles the package anew: half a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -128,16 +130,15 @@ def clinic(
         found.proposed_once = lambda: request.getfixturevalue("proposed_once")
         found.planned_once = lambda: request.getfixturevalue("planned_once")
         found.surveyed_once = lambda: request.getfixturevalue("surveyed_once")
+        found.way_back_once = lambda: request.getfixturevalue("way_back_once")
         yield found
 
 
 @pytest.fixture
 def no_createdb(clinic: Clinic) -> Iterator[Clinic]:
     """The clinic, whose role may not create databases: no copy can be made for a rehearsal."""
-    with psycopg.connect(clinic.server.dsn(), autocommit=True) as connection:
-        connection.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
+    with no_copies(clinic.server):
         yield clinic
-        connection.execute(f"ALTER ROLE {ROLE} CREATEDB")
 
 
 @pytest.fixture(scope="session")
@@ -226,6 +227,23 @@ def executed_once(
         after = verify.gather(book.settings, expected, book._storage())
         postgres.create_database(template, template=found.databases["dev"], owner=OWNER)
         return Executed(book.run.id, folder, template, book._before(), after)
+
+
+@pytest.fixture(scope="session")
+def way_back_once(
+    postgres: PostgresServer,
+    templates: dict[str, str],
+    filled_s3: S3Server,
+    made_up: MadeUp,
+    executed_once: Executed,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> WayBack:
+    """The rollback of that run, looked at and approved once: it has written nothing."""
+    folder = tmp_path_factory.mktemp("way_back")
+    after = templates | {"dev": executed_once.template}
+    with opened(folder, postgres, filled_s3, made_up, after) as found:
+        found.resumed(executed_once)
+        return WayBack(approved().run.id, folder, executed_once)
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,7 @@ def test_a_waiver_that_ends_today_is_said_with_the_go(clinic: Clinic) -> None:
     path = clinic.folder / f"{DEV}.toml"
     day = today(environments.load(DEV)).isoformat()
     path.write_text(path.read_text().replace("2099-12-31", day))
-    book = clinic.preflight()
+    book = clinic.preflight(dry=True)
     assert f"every_patient_has_a_clinic, until {day}" in book.outlook().ending
     text = repr(show.proposal(book.run.load(Proposal), book.outlook()))
     assert "verification after midnight would stop: every_patient_has_a_clinic" in text

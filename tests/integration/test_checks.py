@@ -247,7 +247,9 @@ def test_one_waiver_is_for_a_check_before_and_its_twin_after(
             for name in names
         )
     )
-    book = clinic.preflight()  # the rehearsal has verified: both stages were asked
+    book = clinic.planned()
+    book.check_before()
+    book.rehearse()  # the rehearsal has verified: both stages were asked
     found = {r.check: r for r in book.run.load(Report, "checks_before").results}
     verified = book.run.load(Rehearsal).verified
     assert verified is not None

@@ -144,7 +144,7 @@ def test_a_record_that_was_edited_is_found_out(
     capsys: pytest.CaptureFixture[str],
     clinic: Clinic,
 ) -> None:
-    first, second = clinic.executed(), clinic.whole()
+    first, second = clinic.executed(), clinic.whole(dry=True)
     code, out, _ = command(capsys, "record", "check", DEV)
     assert (code, out.count("as sealed")) == (0, 2)
     (first.run.folder / "plan.json").write_text("{}")
@@ -183,7 +183,7 @@ def test_a_record_is_checked_while_the_database_is_down(
 def test_the_database_knows_which_records_must_be_there(
     capsys: pytest.CaptureFixture[str], clinic: Clinic, tmp_path: Path
 ) -> None:
-    first, second = clinic.executed(), clinic.whole()
+    first, second = clinic.executed(), clinic.whole(dry=True)
     columns = "run, sequence, verdict, seal"
     held = clinic.rows(f"SELECT {columns} FROM nexus_reimport.runs ORDER BY number", role=ROLE)
     assert held == [
@@ -210,7 +210,7 @@ def test_a_damaged_record_does_not_spoil_the_runs_after_it(
     first = clinic.executed().run
     for name in (bag.MANIFEST, bag.INFO, bag.TAG_MANIFEST):
         (first.bag / name).write_bytes(b"\xff{")
-    second = clinic.whole().run
+    second = clinic.whole(dry=True).run
     assert (second.verdict(), second.is_sealed) == ("COMPLETE", True)
     _, said = as_json(capsys, "record", "check", DEV)
     assert [(c["run"], c["is_right"]) for c in said["checked"]] == [

@@ -44,7 +44,7 @@ def test_a_filemaker_that_was_restored_from_a_backup_stops_the_run(clinic: Clini
         backup = deepcopy(notes[:2])
         for note in notes[:2]:
             note.values |= {"modificationTimestamp": "2025-11-14 10:00:00", "note": "Entered since"}
-    first = clinic.whole()
+    first = clinic.whole(dry=True)
     with clinic.simulator.edit() as tables:
         tables["API_Notes"].records[:2] = backup
         newer = tables["API_Notes"].records[2]
@@ -55,7 +55,7 @@ def test_a_filemaker_that_was_restored_from_a_backup_stops_the_run(clinic: Clini
     assert "(e.g. notes: 2 records as before a change that was read then)" in text
     # Without the private files only the newest change of each table is known.
     shutil.rmtree(first.run.private)
-    assert clinic.preflight().run.load(Report, "checks_before").passed
+    assert clinic.preflight(dry=True).run.load(Report, "checks_before").passed
 
 
 def test_the_newest_change_of_the_whole_file_goes_back_and_stops_the_run(

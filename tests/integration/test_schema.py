@@ -396,7 +396,7 @@ def test_a_schema_that_was_changed_since_the_run_refuses_its_rollback_and_is_nam
     postgres: PostgresServer, s3: S3Server, tmp_path: Path
 ) -> None:
     with altered(postgres, s3, tmp_path, MORE) as found:
-        run = found.whole().run
+        run = found.whole(dry=True).run
         found.do(CASCADE)
         before = found.state()
         with pytest.raises(StopError, match=r"Wears it_person_fkey .*: did not exist") as told:

@@ -67,6 +67,17 @@ FIVE = {
     "an expression": schema("integer DEFAULT (nextval('practice.person_nr') + 0)"),
 }
 
+# What gives out their keys must be there before the table: their rehearsal is on a restored copy.
+RESTORED_IN_ORDER = (
+    "serial",
+    "a sequence in another schema",
+    "a sequence named by text, as old dumps have it",
+    "a sequence named without its schema",
+    "a function in plpgsql",
+    "a function in sql",
+    "a sequence that another column owns",
+)
+
 
 WAIVER = """
 [[waivers]]
@@ -86,7 +97,7 @@ def test_the_application_can_add_rows_after_a_run_and_after_its_rollback(
     with altered(postgres, s3, tmp_path, chosen) as found:
         if late:
             found.do("SET search_path = practice")
-        run = found.whole().run
+        run = found.whole(dry=kind not in RESTORED_IN_ORDER).run
         assert run.verdict() == "COMPLETE"
         assert found.next_person() == 5
         found.do("DELETE FROM practice.person WHERE id = 5")
@@ -108,7 +119,7 @@ def test_a_sequence_that_falls_gives_out_free_keys(
         f" RESTART {now};",
     )
     with altered(postgres, s3, tmp_path, falling) as found:
-        found.whole()
+        found.whole(dry=True)
         assert people(found) == [1, 2, 3, 4]
         assert found.next_person() == 0
 
@@ -121,7 +132,7 @@ def test_keys_that_a_session_keeps_for_itself_are_not_given_to_anybody_else(
         "CREATE SEQUENCE practice.person_nr CACHE 20;\n",
     )
     with altered(postgres, s3, tmp_path, cached) as found:
-        found.whole()
+        found.whole(dry=True)
         assert people(found) == [1, 2, 3, 21]
         assert found.next_person() == 4, "the session's own, kept since it has made the rows"
         found.do("DISCARD SEQUENCES")
@@ -137,7 +148,7 @@ def test_a_sequence_that_two_tables_share_gives_out_free_keys_to_both(
     )
     with altered(postgres, s3, tmp_path, shared) as found:
         before = found.rows("SELECT id FROM practice.visit")
-        assert found.whole().run.verdict() == "COMPLETE"
+        assert found.whole(dry=True).run.verdict() == "COMPLETE"
         new = found.next_person()
         visits = {key for (key,) in found.rows("SELECT id FROM practice.visit")}
         assert new not in visits
@@ -183,7 +194,7 @@ def test_keys_that_were_given_out_since_the_preflight_stop_the_execution(
 ) -> None:
     owned = schema("integer DEFAULT nextval('practice.person_nr')")
     with altered(postgres, s3, tmp_path, owned) as found:
-        book = found.approved()
+        book = found.approved(dry=True)
         assert found.rows("SELECT nextval('practice.person_nr')") == [(4,)]
         before = found.state()
         with pytest.raises(StopError, match="keys were given out since the preflight: 1 ") as told:
@@ -197,7 +208,7 @@ def test_a_run_that_is_rolled_back_leaves_the_sequences_as_they_were(
 ) -> None:
     owned = schema("integer DEFAULT nextval('practice.person_nr')")
     with altered(postgres, s3, tmp_path, owned) as found:
-        book = found.approved()
+        book = found.approved(dry=True)
         found.do("UPDATE practice.person SET shoe_size = 1 WHERE id = 3")
         with pytest.raises(StopError, match="changed since the preflight"):
             book.apply()
@@ -213,6 +224,6 @@ def test_a_text_key_has_no_sequence_to_move(
         " DEFAULT 'C' || nextval('practice.carer_nr'),",
     )
     with altered(postgres, s3, tmp_path, text) as found:
-        assert found.whole().run.verdict() == "COMPLETE"
+        assert found.whole(dry=True).run.verdict() == "COMPLETE"
         assert found.rows("SELECT is_called FROM practice.carer_nr") == [(False,)]
         found.do("INSERT INTO practice.carer (named, person_id) VALUES ('x', 1)")

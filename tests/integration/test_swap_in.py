@@ -45,7 +45,7 @@ def test_the_printed_statements_swap_it_in_with_owner_settings_and_grants(
         admin.execute(f"GRANT CONNECT ON DATABASE {live} TO reader_{live}")
         admin.execute(f"ALTER DATABASE {live} SET work_mem = '5MB'")
     try:
-        book = clinic.preflight()
+        book = clinic.preflight(dry=True)
         book.approve(rehearsed=True)
         book.apply()
         done = runner.restore_into(book.run.id, named)
@@ -58,7 +58,7 @@ def test_the_printed_statements_swap_it_in_with_owner_settings_and_grants(
             runbook.begin(DEV)
         adoption.adopt(adoption.candidate(DEV, this_is_a_copy=True), this_is_a_copy=True)
         runner.seal(DEV)
-        assert clinic.whole().run.verdict() is Verdict.COMPLETE
+        assert clinic.whole(dry=True).run.verdict() is Verdict.COMPLETE
     finally:
         drop_aside(clinic)
         with administrator(clinic, live) as admin:

@@ -226,7 +226,7 @@ def test_what_a_key_of_other_columns_points_at_stays(
     schema = SCHEMA.replace("legacy_no text,", "legacy_no text UNIQUE, UNIQUE (given, family),", 1)
     with altered(postgres, s3, tmp_path, schema + POINTING_BY_OTHER_COLUMNS) as found:
         before = found.rows("SELECT * FROM practice.person ORDER BY id")
-        found.whole()
+        found.whole(dry=True)
         new = "FROM practice.person WHERE id = 4"
         found.do("INSERT INTO practice.key_card VALUES (DEFAULT)")
         for _ in range(2 * ("key_card" in places)):
@@ -272,7 +272,7 @@ def test_a_link_that_dangled_before_the_run_is_no_reason_to_keep_a_row(clinic: C
         patient,
     )
     before = clinic.state()
-    again = clinic.whole()
+    again = clinic.whole(dry=True)
     assert new_patient(again) == patient
     _, done = taken_back()
     assert done.exact
@@ -301,7 +301,7 @@ def test_a_link_that_a_person_changed_since_is_kept_or_put_back(
 
 def test_only_the_latest_run_can_be_taken_back(clinic: Clinic, rehearsed: Path) -> None:
     first = executed(clinic, rehearsed)
-    second = clinic.whole()
+    second = clinic.whole(dry=True)
     with pytest.raises(StopError, match=f"is not the latest; the latest is {second.run.id}"):
         rollback.begin(DEV, undo_run=first.run.id)
     book, _ = taken_back()
@@ -353,7 +353,7 @@ def test_purging_keeps_the_latest_and_the_preflight_shows_what_there_is(
     from nexus_reimport import runner, show
 
     first = executed(clinic, rehearsed)
-    second = clinic.whole()
+    second = clinic.whole(dry=True)
     seen, _ = planned().survey_and_backup()
     assert [u.run for u in seen.undo] == [second.run.id, first.run.id]
     assert f"{first.run.id}" in repr(show.survey(seen))
@@ -380,9 +380,8 @@ def test_nothing_is_taken_back_without_its_own_digest(clinic: Clinic, rehearsed:
     book.undo()
 
 
-def test_what_was_written_after_the_look_stops_the_undo(clinic: Clinic, rehearsed: Path) -> None:
-    executed(clinic, rehearsed)
-    book = approved()
+def test_what_was_written_after_the_look_stops_the_undo(clinic: Clinic) -> None:
+    book = clinic.way_back()
     copy_row(clinic, "notes")
     before = clinic.state()
     with pytest.raises(StopError, match="changed since the preview\n    notes: "):
@@ -415,31 +414,26 @@ def undone_while(book: Rollback, act: Callable[[], object]) -> Undone:
     )
 
 
-def test_a_row_that_is_edited_while_the_undo_looks_stops_it(
-    clinic: Clinic, rehearsed: Path
-) -> None:
-    executed(clinic, rehearsed)
-    book, before = approved(), clinic.state()
+def test_a_row_that_is_edited_while_the_undo_looks_stops_it(clinic: Clinic) -> None:
+    book, before = clinic.way_back(), clinic.state()
     with pytest.raises(StopError, match="changed since the preview\n    notes: "):
         undone_while(book, lambda: clinic.do("UPDATE notes SET content = content || '.'"))
     now = clinic.state()
     assert {table for table in now if now[table] != before[table]} == {"notes"}
 
 
-def test_a_row_that_is_written_anew_as_it_was_while_the_undo_looks_does_not(
-    clinic: Clinic, rehearsed: Path
-) -> None:
+def test_a_row_that_is_written_anew_as_it_was_while_the_undo_looks_does_not(clinic: Clinic) -> None:
     before = clinic.state()
-    executed(clinic, rehearsed)
-    done = undone_while(approved(), lambda: clinic.do("UPDATE notes SET content = content"))
+    done = undone_while(clinic.way_back(), lambda: clinic.do("UPDATE notes SET content = content"))
     assert done.exact
     assert clinic.state() == before
 
 
-def test_what_is_pointed_at_while_the_undo_looks_stays(clinic: Clinic, rehearsed: Path) -> None:
-    patient = new_patient(executed(clinic, rehearsed))
+def test_what_is_pointed_at_while_the_undo_looks_stays(clinic: Clinic) -> None:
+    book = clinic.way_back()
+    patient = new_patient(runbook.resume(DEV, book.undoes))
     done = undone_while(
-        approved(),
+        book,
         lambda: copy_row(clinic, "xero_contact_links", patient_id=patient, company_id=None),
     )
     stays = {(p.table, p.by): p.rows for p in done.since.pointed_at}
@@ -447,9 +441,8 @@ def test_what_is_pointed_at_while_the_undo_looks_stays(clinic: Clinic, rehearsed
     assert clinic.value("SELECT count(*) FROM patients WHERE id = %s", "dev", patient) == 1
 
 
-def test_a_rollback_that_would_not_be_exact_is_rolled_back(clinic: Clinic, rehearsed: Path) -> None:
-    executed(clinic, rehearsed)
-    book = approved()
+def test_a_rollback_that_would_not_be_exact_is_rolled_back(clinic: Clinic) -> None:
+    book = clinic.way_back()
     before = clinic.state()
 
     def meddle(done: Undoing) -> Any:
@@ -465,10 +458,9 @@ def test_a_rollback_that_would_not_be_exact_is_rolled_back(clinic: Clinic, rehea
     assert clinic.state() == before
 
 
-def test_undo_data_that_somebody_has_edited_is_noticed(clinic: Clinic, rehearsed: Path) -> None:
-    run = executed(clinic, rehearsed)
-    kept = f"nexus_reimport_undo_{run.run.id.lower().replace('-', '_')}.notes"
-    book = approved()
+def test_undo_data_that_somebody_has_edited_is_noticed(clinic: Clinic) -> None:
+    book = clinic.way_back()
+    kept = f"nexus_reimport_undo_{book.undoes.lower().replace('-', '_')}.notes"
     clinic.do(
         f"UPDATE {kept} SET content = 'x' WHERE id = (SELECT min(id::text)::uuid FROM {kept})",
         role=ROLE,
@@ -487,11 +479,8 @@ def test_undo_data_that_somebody_has_edited_is_noticed(clinic: Clinic, rehearsed
         "DELETE FROM public.xero_sync_logs",
     ],
 )
-def test_a_rollback_that_writes_elsewhere_is_noticed(
-    clinic: Clinic, rehearsed: Path, statement: str
-) -> None:
-    executed(clinic, rehearsed)
-    book = approved()
+def test_a_rollback_that_writes_elsewhere_is_noticed(clinic: Clinic, statement: str) -> None:
+    book = clinic.way_back()
     before = clinic.state()
 
     def meddle(done: Undoing) -> Any:
@@ -513,16 +502,15 @@ def test_a_run_that_was_never_verified_is_closed_as_undone(clinic: Clinic, rehea
     assert (run.run.verdict(), run.run.is_sealed) == (Verdict.UNDONE, True)
     assert book.run.verdict() is Verdict.COMPLETE
     assert record.open_runs(run.settings) == []
-    clinic.preflight()
+    clinic.preflight(dry=True)
 
 
 @pytest.mark.parametrize("step", [1, 2, 4, 5, 7, 8, 9])
 def test_a_killed_rollback_leaves_the_database_as_it_was(
-    clinic: Clinic, rehearsed: Path, tmp_path: Path, step: int
+    clinic: Clinic, tmp_path: Path, step: int
 ) -> None:
-    executed(clinic, rehearsed)
+    book = clinic.way_back()
     before = clinic.state()
-    book = approved()
     with halted(DEV, book.run.id, step, tmp_path / "marker", "undo") as process:
         process.kill()
         process.wait()
@@ -535,13 +523,12 @@ def test_a_killed_rollback_leaves_the_database_as_it_was(
 
 
 def test_a_rollback_killed_after_its_commit_is_finished_by_the_next_command(
-    clinic: Clinic, rehearsed: Path, tmp_path: Path
+    clinic: Clinic, tmp_path: Path
 ) -> None:
     from nexus_reimport import runner
 
     before = clinic.state()
-    executed(clinic, rehearsed)
-    book = approved()
+    book = clinic.way_back()
     with halted(DEV, book.run.id, undo.STEPS, tmp_path / "marker", "undo") as process:
         process.kill()
         process.wait()
@@ -552,11 +539,10 @@ def test_a_rollback_killed_after_its_commit_is_finished_by_the_next_command(
 
 
 def test_a_killed_backend_of_a_rollback_leaves_the_database_as_it_was(
-    clinic: Clinic, rehearsed: Path, tmp_path: Path
+    clinic: Clinic, tmp_path: Path
 ) -> None:
-    executed(clinic, rehearsed)
+    book = clinic.way_back()
     before = clinic.state()
-    book = approved()
     with halted(DEV, book.run.id, 6, tmp_path / "marker", "undo"):
         kill_backend(clinic)
     assert not book.book.settle()
@@ -564,11 +550,8 @@ def test_a_killed_backend_of_a_rollback_leaves_the_database_as_it_was(
     nothing_left(clinic)
 
 
-def test_a_rollback_in_another_database_than_the_approved_one_is_an_error(
-    clinic: Clinic, rehearsed: Path
-) -> None:
-    executed(clinic, rehearsed)
-    book = approved()
+def test_a_rollback_in_another_database_than_the_approved_one_is_an_error(clinic: Clinic) -> None:
+    book = clinic.way_back()
     clinic.edit(DEV, clinic.databases["dev"], "nowhere")
     with pytest.raises(TargetError):
         rollback.begin(DEV, book.run.id).undo()

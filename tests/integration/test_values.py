@@ -186,7 +186,7 @@ def test_what_is_over_and_still_scheduled_is_for_a_person_to_decide(
 
 def test_what_a_named_rule_sets_is_executed_and_is_no_alarm(clinic: Clinic) -> None:
     clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
-    clinic.whole()
+    clinic.whole(dry=True)
     left = clinic.value(
         "SELECT count(*) FROM appointments WHERE status = 'scheduled' AND end_time < now()"
         " - interval '1 day' AND filemaker_event_id IS NOT NULL AND patient_id IS NOT NULL"
@@ -289,7 +289,7 @@ def test_cards_of_every_shape_go_the_whole_way(clinic: Clinic) -> None:
     )
     for record in who[:-1]:
         set_details(clinic, record, ("Mobile", "0491570001"))
-    clinic.whole()
+    clinic.whole(dry=True)
     after = dict(clinic.rows("SELECT id::text, contact_json FROM patients"))
     assert {json.dumps(after[key]["phones"][0]["number"]) for key in keys} == {'"0491570001"'}
     assert ["a@b.example" in json.dumps(after[key]) for key in keys] == [

@@ -81,7 +81,7 @@ def beside(clinic: Clinic) -> tuple[Clinic, runbook.Runbook]:
         "INSERT INTO other.log VALUES (1, 'a'), (2, 'b')"
     )
     clinic.grant()
-    return clinic, clinic.whole()
+    return clinic, clinic.whole(dry=True)
 
 
 @pytest.mark.parametrize("name", PROTECTED)

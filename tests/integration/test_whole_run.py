@@ -141,7 +141,7 @@ def test_every_attachment_that_filemaker_can_place_hangs_on_its_patient(
 def test_a_second_run_changes_nothing(clinic: Clinic) -> None:
     clinic.executed()
     before = clinic.state()
-    book = clinic.whole()
+    book = clinic.whole(dry=True)
     assert clinic.state() == before
     plan = book.run.load(Plan)
     for entity in plan.entities.values():
@@ -157,7 +157,7 @@ def test_a_second_run_changes_only_what_filemaker_changed(clinic: Clinic) -> Non
         note, gone = [r for r in tables["API_Notes"].records if r.values.get("Note")][:2]
         note.values["Note"] = "quite another text"
         tables["API_Notes"].records.remove(gone)
-    clinic.whole()
+    clinic.whole(dry=True)
     after = clinic.state()
     assert {t for t in after if after[t] != before[t]} == {"notes"}
     assert clinic.value("SELECT count(*) FROM notes WHERE content = 'quite another text'") == 1

@@ -68,13 +68,13 @@ class Altered:
         book = self.begun()
         return book, book.check_before()
 
-    def approved(self) -> runbook.Runbook:
-        """A run up to its approval."""
-        return approved(*self.checked())
+    def approved(self, *, dry: bool = False) -> runbook.Runbook:
+        """A run up to its approval; a ``dry`` one is not about its rehearsal."""
+        return approved(*self.checked(), self.server if dry else None)
 
-    def whole(self) -> runbook.Runbook:
+    def whole(self, *, dry: bool = False) -> runbook.Runbook:
         """A run to its end, sealed."""
-        return finished(self.approved())
+        return finished(self.approved(dry=dry))
 
     def next_person(self) -> int:
         """The id of a person whom the application adds."""

@@ -6,7 +6,7 @@ import itertools
 import pickle
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from nexus_reimport.checks.before import Before
 from nexus_reimport.model import Report, SelfTest, Trial
 from nexus_reimport.nexus import deployment
 from nexus_reimport.runbook import rollback
+from nexus_reimport.runbook.rollback import Rollback
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
 from nexus_sandbox.clinic import Clinic as MadeUp
 from nexus_sandbox.clinic.layouts import ONLY_ODATA
@@ -70,10 +71,16 @@ def planned(name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.R
     return book
 
 
-def approved(book: runbook.Runbook, report: Report) -> runbook.Runbook:
-    """A run whose checks before let it pass, rehearsed and approved."""
+def approved(
+    book: runbook.Runbook, report: Report, dry_on: PostgresServer | None = None
+) -> runbook.Runbook:
+    """A run whose checks before let it pass, rehearsed and approved.
+
+    Its rehearsal is a dry run where the server is named on which it is: see ``no_copies``.
+    """
     assert not report.blocking, report.blocking
-    book.rehearse()
+    with no_copies(dry_on) if dry_on else nullcontext():
+        book.rehearse()
     book.propose()
     book.approve(rehearsed=True)
     return book
@@ -121,6 +128,15 @@ class Executed:
     after: After
 
 
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """The rollback of an executed run, looked at and approved: its folders, and that run."""
+
+    run: str
+    folder: Path
+    executed: Executed
+
+
 @dataclass(slots=True)
 class Clinic:
     """A clinic of one test's own: two databases, a FileMaker, its environment files."""
@@ -136,6 +152,7 @@ class Clinic:
     surveyed_once: Callable[[], Path] | None = None
     planned_once: Callable[[], Path] | None = None
     proposed_once: Callable[[], Path] | None = None
+    way_back_once: Callable[[], WayBack] | None = None
 
     def add_prod(self) -> None:
         """Make the second database, which most tests do not need."""
@@ -185,11 +202,14 @@ class Clinic:
         of_prod = 'kind = "prod"\ndev_environment = "sandbox-prod"'
         self.edit("sandbox-dev", 'kind = "dev"', of_prod)
 
-    def preflight(self, name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.Runbook:
-        """A preflight to its end."""
+    def preflight(
+        self, name: str = "sandbox-dev", *, links_only: bool = False, dry: bool = False
+    ) -> runbook.Runbook:
+        """A preflight to its end; a ``dry`` one where the copy is not tested: ``no_copies``."""
         book = planned(name, links_only=links_only)
         book.check_before()
-        book.rehearse()
+        with no_copies(self.server) if dry else nullcontext():
+            book.rehearse()
         book.propose()
         return book
 
@@ -236,22 +256,46 @@ class Clinic:
         """The session's run, executed and sealed, as if that had been done here."""
         assert self.executed_once is not None
         once = self.executed_once()
-        self.server.drop_database(self.databases["dev"])
-        make_database(self.server, self.databases["dev"], once.template)
-        self.adopt("dev", this_is_a_copy=True)
+        self.become(once.template)
         return self.resumed(once)
+
+    def become(self, template: str) -> None:
+        """Have another database in the place of dev's: a copy of ``template``."""
+        self.server.drop_database(self.databases["dev"])
+        make_database(self.server, self.databases["dev"], template)
+        self.adopt("dev", this_is_a_copy=True)
 
     def resumed(self, once: Executed) -> runbook.Runbook:
         """The session's executed run, where the database is a copy of its template."""
-        for place in ("runs", "private"):
-            shutil.copytree(once.folder / place, self.folder.parent / place)
+        self.copy_records(once.folder)
         return runbook.resume("sandbox-dev", once.run)
 
-    def whole(self, name: str = "sandbox-dev", rehearsed: Path | None = None) -> runbook.Runbook:
-        """A run to its end, sealed; of a clinic as it is found, the session's ``rehearsed`` one."""
+    def copy_records(self, folder: Path) -> None:
+        """Have the runs of another clinic, where there are none."""
+        for place in ("runs", "private"):
+            shutil.copytree(folder / place, self.folder.parent / place)
+
+    def way_back(self) -> Rollback:
+        """The rollback of the session's executed run, approved, as if both had been done here.
+
+        Where people have written since, it needs a look of its own, by ``rollbacks.approved``.
+        """
+        assert self.way_back_once is not None
+        once = self.way_back_once()
+        self.become(once.executed.template)
+        self.copy_records(once.folder)
+        return rollback.begin("sandbox-dev", once.run)
+
+    def whole(
+        self, name: str = "sandbox-dev", rehearsed: Path | None = None, *, dry: bool = False
+    ) -> runbook.Runbook:
+        """A run to its end, sealed; of a clinic as it is found, the session's ``rehearsed`` one.
+
+        Another clinic needs a preflight of its own, which may be a ``dry`` one.
+        """
         if rehearsed is not None:
             return finished(self.approved(rehearsed))
-        book = self.preflight(name)
+        book = self.preflight(name, dry=dry)
         book.approve(rehearsed=True)
         return finished(book)
 
@@ -269,6 +313,20 @@ class Clinic:
                 ).fetchone()
                 for (table,) in connection.execute(query).fetchall()
             }
+
+
+@contextmanager
+def no_copies(server: PostgresServer) -> Iterator[None]:
+    """Our role may not create databases: a rehearsal is a dry run inside the real transaction.
+
+    That is what the runbook does where no copy can be made, and a quarter of the work.
+    """
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
+        try:
+            yield
+        finally:
+            connection.execute(f"ALTER ROLE {ROLE} CREATEDB")
 
 
 def make_database(server: PostgresServer, name: str, template: str) -> None:
