@@ -33,6 +33,7 @@ from support.clinic import (
     SECRETS,
     Clinic,
     Executed,
+    Twice,
     WayBack,
     no_copies,
     opened,
@@ -131,6 +132,7 @@ def clinic(
         found.planned_once = lambda: request.getfixturevalue("planned_once")
         found.surveyed_once = lambda: request.getfixturevalue("surveyed_once")
         found.way_back_once = lambda: request.getfixturevalue("way_back_once")
+        found.twice_once = lambda: request.getfixturevalue("executed_twice")
         yield found
 
 
@@ -244,6 +246,25 @@ def way_back_once(
     with opened(folder, postgres, filled_s3, made_up, after) as found:
         found.resumed(executed_once)
         return WayBack(approved().run.id, folder, executed_once)
+
+
+@pytest.fixture(scope="session")
+def executed_twice(
+    postgres: PostgresServer,
+    templates: dict[str, str],
+    filled_s3: S3Server,
+    made_up: MadeUp,
+    executed_once: Executed,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Twice:
+    """That run, and the same again on top of it."""
+    folder, template = tmp_path_factory.mktemp("twice"), "template_executed_twice"
+    after = templates | {"dev": executed_once.template}
+    with opened(folder, postgres, filled_s3, made_up, after) as found:
+        found.resumed(executed_once)
+        second = found.whole(dry=True)
+        postgres.create_database(template, template=found.databases["dev"], owner=OWNER)
+        return Twice(executed_once.run, second.run.id, folder, template)
 
 
 @pytest.fixture(scope="session")

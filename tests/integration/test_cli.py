@@ -144,7 +144,7 @@ def test_a_record_that_was_edited_is_found_out(
     capsys: pytest.CaptureFixture[str],
     clinic: Clinic,
 ) -> None:
-    first, second = clinic.executed(), clinic.whole(dry=True)
+    first, second = clinic.executed_twice()
     code, out, _ = command(capsys, "record", "check", DEV)
     assert (code, out.count("as sealed")) == (0, 2)
     (first.run.folder / "plan.json").write_text("{}")
@@ -183,7 +183,7 @@ def test_a_record_is_checked_while_the_database_is_down(
 def test_the_database_knows_which_records_must_be_there(
     capsys: pytest.CaptureFixture[str], clinic: Clinic, tmp_path: Path
 ) -> None:
-    first, second = clinic.executed(), clinic.whole(dry=True)
+    first, second = clinic.executed_twice()
     columns = "run, sequence, verdict, seal"
     held = clinic.rows(f"SELECT {columns} FROM nexus_reimport.runs ORDER BY number", role=ROLE)
     assert held == [

@@ -21,6 +21,7 @@ from nexus_reimport.model import (
     Plan,
     RollbackPreview,
     RollbackProposal,
+    Survey,
     Undone,
 )
 from nexus_reimport.nexus import changes as since
@@ -32,7 +33,7 @@ from nexus_reimport.stages import undo
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import altered
-from support.clinic import ROLE, Clinic, planned
+from support.clinic import ROLE, Clinic, surveyed
 from support.clinic import taken_back as taken_back_of
 from support.halting import halted, kill_backend, nothing_left
 from support.rollbacks import DEV, approved, executed
@@ -299,9 +300,8 @@ def test_a_link_that_a_person_changed_since_is_kept_or_put_back(
     assert now == {i: o for i, o in before.items() if i != fixed}
 
 
-def test_only_the_latest_run_can_be_taken_back(clinic: Clinic, rehearsed: Path) -> None:
-    first = executed(clinic, rehearsed)
-    second = clinic.whole(dry=True)
+def test_only_the_latest_run_can_be_taken_back(clinic: Clinic) -> None:
+    first, second = clinic.executed_twice()
     with pytest.raises(StopError, match=f"is not the latest; the latest is {second.run.id}"):
         rollback.begin(DEV, undo_run=first.run.id)
     book, _ = taken_back()
@@ -347,14 +347,11 @@ def test_undo_data_that_is_gone_is_said_and_the_dump_is_named(
     assert f"nexus-reimport restore {run.run.id} --into NAME" in told.value.next
 
 
-def test_purging_keeps_the_latest_and_the_preflight_shows_what_there_is(
-    clinic: Clinic, rehearsed: Path
-) -> None:
+def test_purging_keeps_the_latest_and_the_preflight_shows_what_there_is(clinic: Clinic) -> None:
     from nexus_reimport import runner, show
 
-    first = executed(clinic, rehearsed)
-    second = clinic.whole(dry=True)
-    seen, _ = planned().survey_and_backup()
+    first, second = clinic.executed_twice()
+    seen = surveyed().run.load(Survey)
     assert [u.run for u in seen.undo] == [second.run.id, first.run.id]
     assert f"{first.run.id}" in repr(show.survey(seen))
     gone = runner.purge_undo(DEV, 1)

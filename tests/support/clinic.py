@@ -137,6 +137,16 @@ class WayBack:
     executed: Executed
 
 
+@dataclass(frozen=True, slots=True)
+class Twice:
+    """An executed run and the next one: their ids, folders, and a template of the database."""
+
+    first: str
+    second: str
+    folder: Path
+    template: str
+
+
 @dataclass(slots=True)
 class Clinic:
     """A clinic of one test's own: two databases, a FileMaker, its environment files."""
@@ -153,6 +163,7 @@ class Clinic:
     planned_once: Callable[[], Path] | None = None
     proposed_once: Callable[[], Path] | None = None
     way_back_once: Callable[[], WayBack] | None = None
+    twice_once: Callable[[], Twice] | None = None
 
     def add_prod(self) -> None:
         """Make the second database, which most tests do not need."""
@@ -258,6 +269,15 @@ class Clinic:
         once = self.executed_once()
         self.become(once.template)
         return self.resumed(once)
+
+    def executed_twice(self) -> tuple[runbook.Runbook, runbook.Runbook]:
+        """The session's executed run and one after it, as if both had been done here."""
+        assert self.twice_once is not None
+        once = self.twice_once()
+        self.become(once.template)
+        self.copy_records(once.folder)
+        first = runbook.resume("sandbox-dev", once.first)
+        return first, runbook.resume("sandbox-dev", once.second)
 
     def become(self, template: str) -> None:
         """Have another database in the place of dev's: a copy of ``template``."""
