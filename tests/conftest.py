@@ -32,9 +32,12 @@ from support.clinic import (
     SCALE,
     SECRETS,
     Clinic,
+    Committed,
     Executed,
     Twice,
     WayBack,
+    as_tested,
+    closed,
     no_copies,
     opened,
     surveyed,
@@ -213,18 +216,39 @@ def rehearsed(
 
 
 @pytest.fixture(scope="session")
-def executed_once(
+def committed_once(
     postgres: PostgresServer,
     templates: dict[str, str],
     filled_s3: S3Server,
     made_up: MadeUp,
     rehearsed: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Executed:
-    """The session's approved run, executed once."""
-    folder, template = tmp_path_factory.mktemp("executed"), "template_executed"
+) -> Committed:
+    """The session's approved run, committed once, and not verified."""
+    folder, template = tmp_path_factory.mktemp("committed"), "template_committed"
     with opened(folder, postgres, filled_s3, made_up, templates) as found:
-        book = found.whole(rehearsed=rehearsed)
+        book = found.approved(rehearsed)
+        as_tested(book)
+        book.apply()
+        postgres.create_database(template, template=found.databases["dev"], owner=OWNER)
+        return Committed(book.run.id, folder, template)
+
+
+@pytest.fixture(scope="session")
+def executed_once(
+    postgres: PostgresServer,
+    templates: dict[str, str],
+    filled_s3: S3Server,
+    made_up: MadeUp,
+    committed_once: Committed,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Executed:
+    """That run, verified and sealed."""
+    folder, template = tmp_path_factory.mktemp("executed"), "template_executed"
+    committed = templates | {"dev": committed_once.template}
+    with opened(folder, postgres, filled_s3, made_up, committed) as found:
+        book = found.resumed(committed_once)
+        closed(book)
         expected = book.expected()
         after = verify.gather(book.settings, expected, book._storage())
         postgres.create_database(template, template=found.databases["dev"], owner=OWNER)

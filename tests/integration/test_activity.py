@@ -45,10 +45,8 @@ def desk(clinic: Clinic, name: str = DESK) -> Iterator[psycopg.Connection[Any]]:
 
 
 def surveyed(clinic: Clinic) -> runbook.Runbook:
-    """A new run up to its survey."""
-    book = runbook.begin("sandbox-dev")
-    book.snapshot()
-    book.census()
+    """A run that has made its survey just now."""
+    book = clinic.read_before()
     book.survey_and_backup()
     return book
 

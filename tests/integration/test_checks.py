@@ -20,13 +20,6 @@ from nexus_reimport.settings import EntityDecisions, Waiver
 from support.clinic import Clinic
 
 
-@pytest.fixture
-def committed(clinic: Clinic, rehearsed: Path) -> tuple[Clinic, runbook.Runbook]:
-    book = clinic.approved(rehearsed)
-    book.apply()
-    return clinic, book
-
-
 def test_every_check_has_looked_at_something(
     committed: tuple[Clinic, runbook.Runbook],
 ) -> None:

@@ -85,7 +85,7 @@ def test_what_is_no_record_of_a_patient_is_left_out_by_name_and_counted(clinic: 
         not (r.values.get("nameFirst") or r.values.get("nameLast"))
         for r in tables["API_Contacts"].records
     )
-    book = planned()
+    book = clinic.planned()
     assert account(book, "events").left_out["without_patient"] == blocks > 0
     assert account(book, "notes").left_out["empty_note"] == silent > 0
     assert account(book, "contacts").left_out["without_a_name"] == nameless > 0

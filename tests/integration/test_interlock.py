@@ -264,9 +264,9 @@ def test_a_bucket_without_the_rows_files_is_refused(clinic: Clinic) -> None:
 
 
 def test_another_filemaker_file_than_the_record_befores_is_refused(
-    clinic: Clinic, rehearsed: Path
+    clinic: Clinic,
 ) -> None:
-    clinic.whole(rehearsed=rehearsed)
+    clinic.executed()
     tables = list(clinic.simulator.tables.values())
     with Simulator(tables, password=PASSWORD, database="WalkArchive") as other:
         secret(clinic, "NEXUS_SANDBOX_FILEMAKER_URL", other.url)
@@ -278,10 +278,10 @@ def test_another_filemaker_file_than_the_record_befores_is_refused(
 
 
 def test_a_filemaker_file_of_another_size_is_refused_and_can_be_waived(
-    clinic: Clinic, rehearsed: Path
+    clinic: Clinic,
 ) -> None:
     clinic.add_prod()
-    first = clinic.whole(rehearsed=rehearsed)
+    first = clinic.executed()
     had = first.run.load(Snapshot).extracts["notes"].rows
     with clinic.simulator.edit() as tables:
         notes = tables["API_Notes"].records

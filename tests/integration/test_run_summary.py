@@ -264,8 +264,8 @@ def test_a_live_run_is_running_and_a_killed_one_is_not(
 # ---------------------------------------------------------------- it was committed
 
 
-def test_a_complete_run_tells_what_the_database_holds(clinic: Clinic, rehearsed: Path) -> None:
-    before, book = held(clinic), clinic.whole(rehearsed=rehearsed)
+def test_a_complete_run_tells_what_the_database_holds(clinic: Clinic) -> None:
+    before, book = held(clinic), clinic.executed()
     facts = every_number_is_true(clinic, book.run, before)
     assert "state" not in facts
     assert book.run.verdict() is Verdict.COMPLETE

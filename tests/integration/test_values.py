@@ -165,7 +165,7 @@ def test_what_is_over_and_still_scheduled_is_for_a_person_to_decide(
         " AND filemaker_event_id IS NOT NULL"
     )
     assert over > 0
-    book = planned()
+    book = clinic.planned_anew()
     made = plan_of(book)
     (rule,) = made.entities["appointments"].overridden
     assert rule.rows >= over

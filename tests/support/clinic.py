@@ -108,6 +108,11 @@ def finished(book: runbook.Runbook) -> runbook.Runbook:
     """An approved run, to its end, sealed."""
     as_tested(book)
     book.apply()
+    return closed(book)
+
+
+def closed(book: runbook.Runbook) -> runbook.Runbook:
+    """A committed run, verified and sealed."""
     book.verify()
     book.sign_off()
     book.seal()
@@ -115,15 +120,21 @@ def finished(book: runbook.Runbook) -> runbook.Runbook:
 
 
 @dataclass(frozen=True, slots=True)
-class Executed:
-    """A run that was executed and sealed: its folders, and a template of the database after it.
-
-    ``before`` and ``after`` are what its checks look at; row files lie in its private folder.
-    """
+class Committed:
+    """A run that was committed: its folders, and a template of the database after it."""
 
     run: str
     folder: Path
     template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Executed(Committed):
+    """One that was verified and sealed, too.
+
+    ``before`` and ``after`` are what its checks look at; row files lie in its private folder.
+    """
+
     before: Before
     after: After
 
@@ -237,13 +248,20 @@ class Clinic:
 
         For a clinic as it is found, where what a person has decided or filled in is another.
         """
+        book = self.read_before()
+        book.plan()
+        return book
+
+    def read_before(self) -> runbook.Runbook:
+        """The session's run that has read all that a plan is made of, as if that was done here.
+
+        Where Nexus is another one, its survey is to be made again.
+        """
         assert self.surveyed_once is not None
         surveyed = self.surveyed_once()
         for run in surveyed.glob("*/sandbox-dev/*"):
             shutil.rmtree(self.folder.parent / run.relative_to(surveyed), ignore_errors=True)
-        book = self.go_on(surveyed)
-        book.plan()
-        return book
+        return self.go_on(surveyed)
 
     def proposed(self) -> runbook.Runbook:
         """The session's preflight, which waits for its approval, as if it had been made here.
@@ -285,8 +303,8 @@ class Clinic:
         make_database(self.server, self.databases["dev"], template)
         self.adopt("dev", this_is_a_copy=True)
 
-    def resumed(self, once: Executed) -> runbook.Runbook:
-        """The session's executed run, where the database is a copy of its template."""
+    def resumed(self, once: Committed) -> runbook.Runbook:
+        """The session's committed run, where the database is a copy of its template."""
         self.copy_records(once.folder)
         return runbook.resume("sandbox-dev", once.run)
 
@@ -339,7 +357,7 @@ class Clinic:
 def no_copies(server: PostgresServer) -> Iterator[None]:
     """Our role may not create databases: a rehearsal is a dry run inside the real transaction.
 
-    That is what the runbook does where no copy can be made, and a quarter of the work.
+    That is what the runbook does where no copy can be made, and a sixth of the work.
     """
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(f"ALTER ROLE {ROLE} NOCREATEDB")
