@@ -2,7 +2,7 @@
 
 On the way out the journal gets an entry, locks are released, the maintenance window comes down, and
 the person reads what the database holds. A signal that was ignored before (``nohup``) stays
-ignored.
+ignored. What a command has started ends with it, and leaves no core.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from types import FrameType
 Handler = Callable[[int, FrameType | None], None]
 # SIGHUP comes when the terminal is closed, or the line to it is lost.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 class Interrupted(SystemExit):  # not an Exception, so that no ``except Exception`` stops it
@@ -103,3 +105,23 @@ def leave_no_core() -> None:
     """
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
+def ends_with_us(farewell: signal.Signals) -> Callable[[], None] | None:
+    """For ``preexec_fn``: the kernel sends ``farewell`` when the thread that started it ends.
+
+    None where the kernel cannot do that (macOS): the next command cleans up.
+    """
+    if sys.platform != "linux":
+        return None
+    import ctypes  # help needs none of it
+
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    parent = os.getpid()
+
+    def tie() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(farewell), 0, 0, 0)
+        if os.getppid() != parent:  # the parent ended before prctl took effect
+            os._exit(1)
+
+    return tie

@@ -21,7 +21,7 @@ from typing import Generic, Self, TypeVar
 from nexus_reimport import CHECKOUT
 from nexus_reimport.errors import SandboxError
 from nexus_reimport.files import private
-from nexus_reimport.nexus.pg_tools import ends_with_us
+from nexus_reimport.interrupt import ends_with_us
 
 NOBODY = 65534
 """The user for PostgreSQL if we are root, because PostgreSQL refuses to run as root."""

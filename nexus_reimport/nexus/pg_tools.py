@@ -6,13 +6,11 @@ that started them ends, even if that was killed.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -30,14 +28,13 @@ from nexus_reimport.errors import (
     is_disk_full,
 )
 from nexus_reimport.files import private
+from nexus_reimport.interrupt import ends_with_us
 from nexus_reimport.nexus import denied, refusal, session
 from nexus_reimport.settings import Postgres
 
 TIMEOUT = 6 * 3600  # seconds
 LOCK_WAIT = 5  # seconds that pg_dump waits for a lock, like every session of ours
 _PAUSE = 0.5  # seconds
-# of Linux's <sys/prctl.h>
-_PR_SET_PDEATHSIG = 1
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -185,24 +182,6 @@ def _ended(
 def place(target: Postgres) -> str:
     """Where a server and its database are, for a message."""
     return f"postgres {target.host}:{target.port}/{target.database}"
-
-
-def ends_with_us(farewell: signal.Signals) -> Callable[[], None] | None:
-    """For ``preexec_fn``: the kernel sends ``farewell`` when the thread that started it ends.
-
-    None where the kernel cannot do that (macOS): the next command cleans up.
-    """
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    parent = os.getpid()
-
-    def tie() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(farewell), 0, 0, 0)
-        if os.getppid() != parent:  # the parent ended before prctl took effect
-            os._exit(1)
-
-    return tie
 
 
 def _environment(target: Postgres) -> dict[str, str]:

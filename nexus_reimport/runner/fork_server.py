@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_reimport.files import private
-from nexus_reimport.nexus.pg_tools import ends_with_us
+from nexus_reimport.interrupt import ends_with_us
 
 # What every page needs.
 LOADED = (

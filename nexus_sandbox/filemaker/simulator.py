@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Self
 
 from nexus_reimport.errors import SandboxError
-from nexus_reimport.nexus.pg_tools import ends_with_us
+from nexus_reimport.interrupt import ends_with_us
 from nexus_sandbox.filemaker.data_api import Api
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.file import FileTable, load
