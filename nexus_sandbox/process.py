@@ -239,6 +239,13 @@ def until(
     return True
 
 
+def listens(port: int) -> bool:
+    """Whether something listens on this port of loopback."""
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def free_port(preferred: int = 0, *, besides: Collection[int] = ()) -> int:
     """A free port on loopback: the preferred one if possible."""
     candidates = (

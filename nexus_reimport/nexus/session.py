@@ -13,12 +13,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from nexus_reimport.errors import TargetError
-from nexus_reimport.settings import Postgres
+
+if TYPE_CHECKING:
+    from nexus_reimport.settings import Postgres
 
 Connection = psycopg.Connection[Any]
 # By this name our sessions are told from others' in pg_stat_activity.

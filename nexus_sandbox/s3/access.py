@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from nexus_reimport.errors import SandboxError
 from nexus_reimport.files import private
+from nexus_sandbox import process
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -87,6 +88,9 @@ class Storage:
 
     def has_buckets(self) -> bool:
         """Whether the server that listens on the port knows our key, and has the buckets."""
+        # Asked fifty times a second while it starts: a client costs a twentieth of one.
+        if not process.listens(self.ports["s3"]):
+            return False
         try:
             held = {bucket["Name"] for bucket in self.client().list_buckets()["Buckets"]}
         except (BotoCoreError, ClientError):

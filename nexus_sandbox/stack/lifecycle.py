@@ -11,7 +11,6 @@ ones start from what is there, and one that was interrupted is made again.
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -334,13 +333,7 @@ def _servers(stack: Stack) -> tuple[Server, ...]:
         "FileMaker": stack.filemaker_port,
         **{f"API of {name}": port for name, port in stack.api_ports.items()},
     }
-    return tuple(Server(name, port, _listens(port)) for name, port in ports.items())
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(2)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    return tuple(Server(name, port, process.listens(port)) for name, port in ports.items())
 
 
 def _delete(folder: Path) -> None:

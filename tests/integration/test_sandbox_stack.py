@@ -264,7 +264,7 @@ def test_a_clinic_that_was_kept_from_before_it_was_adopted_is_made_again(sandbox
 
 def test_another_size_than_the_kept_one_is_refused(sandbox: Stack) -> None:
     with pytest.raises(SandboxError) as refusal:
-        lifecycle.up(sandbox.folder, scale=0.5)
+        lifecycle.up(sandbox.folder, scale=0.5, environments=sandbox.folder.parent / "environments")
     assert str(refusal.value) == (
         "the existing clinic has scale 0.02 and seed 20251109, not scale 0.5 and seed 20251109\n"
         f"  where: folder={sandbox.folder}\n"
