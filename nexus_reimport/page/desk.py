@@ -11,7 +11,7 @@ from nexus_reimport.page import commands, status, way_back, work
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import WayBack
-from nexus_reimport.record import lock, register
+from nexus_reimport.record import Run, lock, register
 from nexus_reimport.runbook import connections
 from nexus_reimport.runbook.connections import Connections
 from nexus_reimport.settings import Settings
@@ -80,27 +80,37 @@ class Desk:
 
     def state(self, settings: Settings) -> str:
         """What stands now, as one text: when it is another one, the page is another one."""
-        run = work.latest(settings)
+        busy = self.is_busy(settings)
         command = commands.latest(settings)
         parts = [
-            f"busy={self.is_busy(settings)}",
-            f"run={run.id} {run.verdict()} {run.is_sealed}" if run else "",
+            f"busy={busy}",
+            f"run={_came_to(work.latest(settings), busy=busy)}",
             f"command={command.log.stem} {command.is_at_work}" if command else "",
             f"register={register.size(settings.folders.runs / settings.name)}",
         ]
         for reading in (self.status, self.connections, self.look):
-            parts.append(f"{reading.is_at_work} {reading.at} {reading.failing_since}")
+            parts.append(f"{reading.ended} {reading.at} {reading.failing_since}")
         return "; ".join(parts)
 
     def begin_what_is_due(self, settings: Settings) -> None:
         """Read what nobody has read yet, what is old, and what a run may have changed."""
-        run = work.latest(settings)
-        now = f"{self.is_busy(settings)} {run.id} {run.verdict()}" if run else ""
+        busy = self.is_busy(settings)
+        now = f"{busy} {_came_to(work.latest(settings), busy=busy)}"
         has_changed, self._state = now != self._state, now
         if has_changed and not self.look.is_at_work:
             self.forget_look()
         for reading in (self.status, self.connections):
             old = reading.at is not None and datetime.now(UTC) - reading.at > OLD
-            of_the_run = has_changed and (reading is self.status or not self.is_busy(settings))
+            of_the_run = has_changed and (reading is self.status or not busy)
             if reading.is_new or old or of_the_run:
                 reading.begin()
+
+
+def _came_to(run: Run | None, *, busy: bool) -> str:
+    """What the last run has come to, as far as the page shows it.
+
+    While a command is at work the verdict is what a kill would leave: another one in each stage.
+    """
+    if run is None:
+        return ""
+    return f"{run.id} {run.is_committed()}" if busy else f"{run.id} {run.verdict()} {run.is_sealed}"

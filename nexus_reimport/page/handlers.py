@@ -25,6 +25,7 @@ from nexus_reimport.stages.approval import short
 
 PATH = "/settings/data-management"
 FIRST_LOOK = 2.0  # seconds that a request waits for a reading that has just begun
+NEXT_LOOK = 0.5  # the same where an older reading can be shown: else the page is shown twice
 
 
 class PageHandler(StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterHandler):
@@ -106,8 +107,7 @@ class Whole(PageHandler):
             return
         self.desk.begin_what_is_due(self.desk.settings)
         for reading in (self.desk.status, self.desk.connections):
-            if reading.is_new:
-                await reading.soon(FIRST_LOOK)
+            await reading.soon(FIRST_LOOK if reading.is_new else NEXT_LOOK)
         await self.show()
 
 

@@ -42,11 +42,12 @@ class Past:
     pages: tuple[str, ...]  # paths in its record
 
 
-def of(settings: Settings) -> tuple[list[Past], int]:
-    """The newest runs, newest first, and how many more there are."""
+def of(settings: Settings, at_work: Run | None) -> tuple[list[Past], int]:
+    """The newest runs, newest first, and how many more there are; ``at_work`` has not ended."""
     runs = record.every(settings)
     undone = record.taken_back(runs)
-    return [past(run, undone) for run in reversed(runs[-SHOWN:])], max(0, len(runs) - SHOWN)
+    newest = [past(run, undone, is_at_work=run == at_work) for run in reversed(runs[-SHOWN:])]
+    return newest, max(0, len(runs) - SHOWN)
 
 
 def taken_back(settings: Settings) -> dict[str, str]:
@@ -54,10 +55,10 @@ def taken_back(settings: Settings) -> dict[str, str]:
     return record.taken_back(record.every(settings))
 
 
-def past(run: Run, undone: dict[str, str]) -> Past:
+def past(run: Run, undone: dict[str, str], *, is_at_work: bool = False) -> Past:
     """One run as the list shows it."""
     entries = run.events()
-    verdict = run.standing()
+    verdict = Verdict.RUNNING if is_at_work else run.standing()  # also between two stages
     done: Applied | Undone | None = _load(run, Applied) or _load(run, Undone)
     return Past(
         run=run,

@@ -25,6 +25,7 @@ class Reading(Generic[T]):
         self.at: datetime | None = None  # of ``value``
         self.error: ReimportError | None = None  # why the last try gave none
         self.failing_since: datetime | None = None
+        self.ended = 0  # how often it was tried, to the end
 
     @property
     def is_at_work(self) -> bool:
@@ -57,6 +58,7 @@ class Reading(Generic[T]):
         else:
             self.value, self.at = value, datetime.now(UTC)
             self.error = self.failing_since = None
+        self.ended += 1
 
     def _failed(self, error: ReimportError) -> None:
         self.error = error

@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader
 from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy
+from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal
 from nexus_reimport.nexus.changes import NewerRows, Since
@@ -29,6 +30,7 @@ from nexus_reimport.page.confirmation import Confirmation, is_meant
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.page.front import Front, Live
 from nexus_reimport.page.readings import Reading
+from nexus_reimport.record import Verdict
 from nexus_reimport.record import run as runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.settings import Settings
@@ -101,6 +103,25 @@ def test_a_page_on_which_something_is_at_work_is_of_a_state_that_says_so(
         page = shown(Ending(at_work))
     assert "busy=False" in page.state
     assert page.work is None
+
+
+def test_a_page_on_which_something_is_at_work_is_another_one_at_commit_and_not_at_each_stage(
+    settings: Settings,
+) -> None:
+    """Else each stage would show every open page anew, and have all of Nexus counted again."""
+    desk = Desk("sandbox-dev")
+    with record.at_work(settings):
+        run = record.create(settings)
+        shown = desk.state(settings)
+        for event in (Event.STARTED, Event.FINISHED):
+            run.journal(event, stage="snapshot")
+            assert desk.state(settings) == shown
+            assert [past.verdict for past in history.of(settings, run)[0]] == [Verdict.RUNNING]
+        run.journal(Event.STARTED, stage="apply")
+        run.journal(Event.COMMITTING)
+        assert desk.state(settings) == shown
+        run.journal(Event.COMMITTED)
+        assert desk.state(settings) != shown
 
 
 # ---------------------------------------------------------------- what is typed
