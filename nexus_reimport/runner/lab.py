@@ -29,8 +29,10 @@ c.ServerApp.ip = "127.0.0.1"
 c.ServerApp.terminals_enabled = False
 c.KernelManager.transport_encryption = "required"
 """
-# JupyterLab asks whether it may fetch news from another host.
-_NO_NEWS = b'{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
+# JupyterLab asks whether it may fetch news from another host, and asks node whether it is built.
+_PAGE = b"""\
+{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}, "buildCheck": false}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def _variables(settings: Settings, folder: Path) -> dict[str, str]:
     config = private.make_folder(Path(own["JUPYTER_CONFIG_DIR"]))
     private.write_new(config / "jupyter_server_config.py", _CONFIGURATION.encode())
     shutil.copy(config / "jupyter_server_config.py", config / "jupyter_lab_config.py")
-    private.write_new(private.make_folder(config / "labconfig") / "page_config.json", _NO_NEWS)
+    private.write_new(private.make_folder(config / "labconfig") / "page_config.json", _PAGE)
     # The first two could bring a kernel of somebody else's.
     gone = ("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH", marks.RUN_VARIABLE)
     kept = {name: value for name, value in os.environ.items() if name not in gone}

@@ -32,7 +32,8 @@ PAGES = ("01_preflight", "02_execute", "03_verify")
 TIMES = "03-06"  # a cell that only shows something
 NOTEBOOK = "const book = window.jupyterapp?.shell.currentWidget;"
 READY = (
-    f"{NOTEBOOK} return book?.context?.isReady && book.content.widgets.length > 0"
+    f"{NOTEBOOK} return book?.context?.path === arguments[0] && book.context.isReady"
+    " && book.content.widgets.length > 0"
     " && book.sessionContext?.session?.kernel?.status === 'idle'"
 )
 FILL_IN = (
@@ -46,7 +47,7 @@ SELECT = (
     " return book.content.activeCellIndex"
 )
 COMMAND = (
-    "window.ended = ''; window.jupyterapp.commands.execute(arguments[0])"
+    "window.ended = ''; window.jupyterapp.commands.execute(...arguments)"
     ".then(() => window.ended = 'done', error => window.ended = String(error))"
 )
 
@@ -60,18 +61,24 @@ class JupyterLab:
     token: str
 
     def open(self, page: str) -> None:
-        """Show a page, its kernel ready."""
-        self.browser.get(f"{self.address}/lab/tree/{page}.ipynb?reset&token={self.token}")
-        until_given(self.browser, lambda: self.browser.execute_script(READY), f"{page} is not open")
+        """Show a page, its kernel ready: the first one by its address, others beside it."""
+        path = f"{page}.ipynb"
+        if self.browser.current_url.startswith(self.address):
+            self.does("docmanager:open", {"path": path})
+        else:
+            self.browser.get(f"{self.address}/lab/tree/{path}?reset&token={self.token}")
+        until_given(
+            self.browser, lambda: self.browser.execute_script(READY, path), f"{page} is not open"
+        )
 
     def fill_in(self, **parameters: str) -> None:
         """Write parameters below those of the page, as a person does."""
         text = "".join(f"\n{name} = {value!r}" for name, value in parameters.items())
         self.browser.execute_script(FILL_IN, text)
 
-    def does(self, command: str) -> None:
+    def does(self, command: str, *arguments: dict[str, str]) -> None:
         """One command, to its end."""
-        self.browser.execute_script(COMMAND, command)
+        self.browser.execute_script(COMMAND, command, *arguments)
         ended = until_given(
             self.browser,
             lambda: self.browser.execute_script("return window.ended"),
