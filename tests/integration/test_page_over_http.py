@@ -337,13 +337,18 @@ def test_a_cancel_that_came_too_late_is_told_as_such(
     page: Page, session: requests.Session, shown: Clinic, who: str
 ) -> None:
     settings = settings_of(shown)
-    ended = record.every(settings)[-1].events()[-1].at
+    run = record.create(settings)
     log = (
         settings.folders.private / settings.name / commands.FOLDER / "99990101T000000Z-dry-run.log"
     )
     private.close_folder(log.parent)
     log.touch()
     try:
+        run.journal(Event.COMMITTING)
+        run.journal(Event.COMMITTED)
+        run.journal(Event.VERIFIED)
+        assert run.verdict() is Verdict.COMPLETE
+        ended = run.events()[-1].at
         commands._write(Command(log, "dry-run", "Ada", ended - timedelta(seconds=9), 0, who))
         text = said(page, session)
         by = f" by {who}" if who else ""
@@ -352,6 +357,8 @@ def test_a_cancel_that_came_too_late_is_told_as_such(
     finally:
         log.unlink()
         log.with_suffix(".json").unlink()
+        shutil.rmtree(run.bag)
+        shutil.rmtree(run.private)
 
 
 # ---------------------------------------------------------------- the sign-off
