@@ -276,7 +276,7 @@ def distinct(path: Path, together: Sequence[str] = ()) -> Iterator[dict[str, lis
     """
 
     with _opened(path) as source:
-        for batch in source.iter_batches(batch_size=4 * BATCH):
+        for batch in source.iter_batches(batch_size=BATCH):
             names = zip(batch.schema.names, batch.columns, strict=True)
             yield {n: (c if n in together else c.unique()).to_pylist() for n, c in names}
 
