@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +20,7 @@ from nexus_reimport.record import Run, Verdict, closing, marks, pages
 from nexus_reimport.runner import notebook, sequence
 from support.clinic import Clinic
 from support.executing import outputs_of, page_of, run_cells
+from support.forking import Command
 from support.leaking import files
 from support.running import DEV, stage_pid, until
 
@@ -252,8 +251,7 @@ def at_most(size: int) -> Iterator[None]:
 
 def test_a_killed_runner_leaves_no_page_that_was_not_looked_at(clinic: Clinic) -> None:
     clinic.simulator.latency_ms = 400
-    command = [sys.executable, "-m", "nexus_reimport.cli", "run", DEV, "--approve-rehearsed"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as runner:
+    with Command("run", DEV, "--approve-rehearsed") as runner:
         until(lambda: stage_pid("snapshot"))
         runner.kill()
     (run,) = record.every(environments.load(DEV))

@@ -24,20 +24,9 @@ from nexus_sandbox.postgres.server import Postgres
 from nexus_sandbox.stack import lifecycle, state
 from nexus_sandbox.stack.access import ROLE
 from nexus_sandbox.stack.lifecycle import Stack
+from support.bringing_up import Command
 
 SCALE = 0.02
-
-COMMAND = f"""
-import sys, time
-from pathlib import Path
-from nexus_sandbox.stack import lifecycle
-def tell(message): print(message, flush=True)
-folder = Path(sys.argv[1])
-lifecycle.up(folder, scale={SCALE}, environments=folder.parent / "environments",
-         progress=tell, detach=sys.argv[2] == "detach")
-tell("up")
-time.sleep(float(sys.argv[3]))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -459,18 +448,17 @@ def test_a_mistyped_folder_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 @contextmanager
-def command(folder: Path, mode: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
+def command(folder: Path, mode: str, seconds: float) -> Iterator[Command]:
     """An ``up`` in a process of its own, ended at the latest with the block."""
-    arguments = [sys.executable, "-c", COMMAND, str(folder), mode, str(seconds)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as running:
-        try:
-            yield running
-            running.wait(60)
-        finally:
-            running.kill()
+    running = Command(folder, SCALE, mode, seconds)
+    try:
+        yield running
+        running.wait(60)
+    finally:
+        running.kill()
 
 
-def wait_for(running: subprocess.Popen[str], beginning: str) -> None:
+def wait_for(running: subprocess.Popen[str] | Command, beginning: str) -> None:
     assert running.stdout is not None
     for line in running.stdout:
         if line.startswith(beginning):

@@ -12,18 +12,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, NamedTuple
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["support.loaded"])
-
-
-def ready() -> None:
-    """Start the process they are forked from, here: later its place may be a test's own folder."""
-    forkserver.ensure_running()
 
 
 class _Start(NamedTuple):

@@ -6,8 +6,9 @@ import importlib
 from nexus_reimport.runner.fork_server import LOADED
 
 COMMANDS = ("nexus_reimport.cli", "nexus_reimport.runner", "papermill", "support.apply_until")
+SANDBOX = ("nexus_sandbox.stack.lifecycle",)
 
-for _name in (*LOADED, *COMMANDS):
+for _name in (*LOADED, *COMMANDS, *SANDBOX):
     importlib.import_module(_name)
 gc.collect()
 gc.freeze()
