@@ -32,6 +32,7 @@ from support.clinic import (
     SCALE,
     SECRETS,
     Clinic,
+    Clinics,
     Committed,
     Executed,
     Twice,
@@ -39,7 +40,6 @@ from support.clinic import (
     as_tested,
     closed,
     no_copies,
-    opened,
     surveyed,
 )
 from support.pages import Page, served
@@ -119,17 +119,25 @@ def templates(postgres: PostgresServer, made_up: MadeUp) -> dict[str, str]:
     return {"dev": "template_dev", "prod": "template_prod"}
 
 
+@pytest.fixture(scope="session")
+def clinics(
+    postgres: PostgresServer,
+    filled_s3: S3Server,
+    made_up: MadeUp,
+    templates: dict[str, str],
+) -> Clinics:
+    """Opens a clinic wherever it is wanted."""
+    return Clinics(postgres, filled_s3, made_up, templates)
+
+
 @pytest.fixture
 def clinic(
     request: pytest.FixtureRequest,
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
+    clinics: Clinics,
     tmp_path: Path,
 ) -> Iterator[Clinic]:
     """A clinic of this test's own, as it is found."""
-    with opened(tmp_path, postgres, filled_s3, made_up, templates) as found:
+    with clinics.opened(tmp_path) as found:
         found.executed_once = lambda: request.getfixturevalue("executed_once")
         found.proposed_once = lambda: request.getfixturevalue("proposed_once")
         found.planned_once = lambda: request.getfixturevalue("planned_once")
@@ -148,10 +156,7 @@ def no_createdb(clinic: Clinic) -> Iterator[Clinic]:
 
 @pytest.fixture(scope="session")
 def surveyed_once(
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
+    clinics: Clinics,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The folders of a run of sandbox-dev that has read all that its plan needs, once a session.
@@ -159,39 +164,33 @@ def surveyed_once(
     A preflight changes nothing, so its run can go on, on any database of the same template.
     """
     folder = tmp_path_factory.mktemp("surveyed")
-    with opened(folder, postgres, filled_s3, made_up, templates):
+    with clinics.opened(folder):
         surveyed()
     return folder
 
 
 @pytest.fixture(scope="session")
 def planned_once(
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
+    clinics: Clinics,
     surveyed_once: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The folders of that run, which has its plan."""
     folder = tmp_path_factory.mktemp("planned")
-    with opened(folder, postgres, filled_s3, made_up, templates) as found:
+    with clinics.opened(folder) as found:
         found.go_on(surveyed_once).plan()
     return folder
 
 
 @pytest.fixture(scope="session")
 def proposed_once(
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
+    clinics: Clinics,
     planned_once: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The folders of that run, rehearsed: it waits for its approval."""
     folder = tmp_path_factory.mktemp("proposed")
-    with opened(folder, postgres, filled_s3, made_up, templates) as found:
+    with clinics.opened(folder) as found:
         book = found.go_on(planned_once)
         book.check_before()
         book.rehearse()
@@ -201,102 +200,81 @@ def proposed_once(
 
 @pytest.fixture(scope="session")
 def rehearsed(
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
+    clinics: Clinics,
     proposed_once: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The folders of that run, approved."""
     folder = tmp_path_factory.mktemp("rehearsed")
-    with opened(folder, postgres, filled_s3, made_up, templates) as found:
+    with clinics.opened(folder) as found:
         found.go_on(proposed_once).approve(rehearsed=True)
     return folder
 
 
 @pytest.fixture(scope="session")
 def committed_once(
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
+    clinics: Clinics,
     rehearsed: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Committed:
     """The session's approved run, committed once, and not verified."""
     folder, template = tmp_path_factory.mktemp("committed"), "template_committed"
-    with opened(folder, postgres, filled_s3, made_up, templates) as found:
+    with clinics.opened(folder) as found:
         book = found.approved(rehearsed)
         as_tested(book)
         book.apply()
-        postgres.create_database(template, template=found.databases["dev"], owner=OWNER)
+        clinics.keep(found, template)
         return Committed(book.run.id, folder, template)
 
 
 @pytest.fixture(scope="session")
 def executed_once(
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
+    clinics: Clinics,
     committed_once: Committed,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Executed:
     """That run, verified and sealed."""
     folder, template = tmp_path_factory.mktemp("executed"), "template_executed"
-    committed = templates | {"dev": committed_once.template}
-    with opened(folder, postgres, filled_s3, made_up, committed) as found:
+    with clinics.opened(folder, committed_once.template) as found:
         book = found.resumed(committed_once)
         closed(book)
         expected = book.expected()
         after = verify.gather(book.settings, expected, book._storage())
-        postgres.create_database(template, template=found.databases["dev"], owner=OWNER)
+        clinics.keep(found, template)
         return Executed(book.run.id, folder, template, book._before(), after)
 
 
 @pytest.fixture(scope="session")
 def way_back_once(
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
+    clinics: Clinics,
     executed_once: Executed,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> WayBack:
     """The rollback of that run, looked at and approved once: it has written nothing."""
     folder = tmp_path_factory.mktemp("way_back")
-    after = templates | {"dev": executed_once.template}
-    with opened(folder, postgres, filled_s3, made_up, after) as found:
+    with clinics.opened(folder, executed_once.template) as found:
         found.resumed(executed_once)
         return WayBack(approved().run.id, folder, executed_once)
 
 
 @pytest.fixture(scope="session")
 def executed_twice(
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
+    clinics: Clinics,
     executed_once: Executed,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Twice:
     """That run, and the same again on top of it."""
     folder, template = tmp_path_factory.mktemp("twice"), "template_executed_twice"
-    after = templates | {"dev": executed_once.template}
-    with opened(folder, postgres, filled_s3, made_up, after) as found:
+    with clinics.opened(folder, executed_once.template) as found:
         found.resumed(executed_once)
         second = found.whole(dry=True)
-        postgres.create_database(template, template=found.databases["dev"], owner=OWNER)
+        clinics.keep(found, template)
         return Twice(executed_once.run, second.run.id, folder, template)
 
 
 @pytest.fixture(scope="session")
 def shown(
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
+    clinics: Clinics,
     executed_once: Executed,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Clinic]:
@@ -305,7 +283,7 @@ def shown(
     No variable leads there: other tests of this process have clinics of their own.
     """
     folder = tmp_path_factory.mktemp("shown")
-    with opened(folder, postgres, filled_s3, made_up, templates) as found:
+    with clinics.opened(folder) as found:
         found.executed_once = lambda: executed_once
         found.executed()
         del os.environ[FOLDER_VARIABLE]

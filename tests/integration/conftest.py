@@ -8,37 +8,26 @@ from pathlib import Path
 import pytest
 
 from nexus_reimport import runbook
-from nexus_sandbox.clinic import Clinic as MadeUp
-from nexus_sandbox.postgres.server import PostgresServer
-from nexus_sandbox.s3.server import S3Server
-from support.clinic import Clinic, Committed, Executed, opened
+from support.clinic import Clinic, Clinics, Committed, Executed
 
 
 @pytest.fixture
 def done(
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
+    clinics: Clinics,
     executed_once: Executed,
     tmp_path: Path,
 ) -> Iterator[tuple[Clinic, runbook.Runbook]]:
     """A clinic after a whole run: ``Clinic.executed``, without the clinic before it."""
-    after = templates | {"dev": executed_once.template}
-    with opened(tmp_path / "done", postgres, filled_s3, made_up, after) as clinic:
+    with clinics.opened(tmp_path / "done", executed_once.template) as clinic:
         yield clinic, clinic.resumed(executed_once)
 
 
 @pytest.fixture
 def committed(
-    postgres: PostgresServer,
-    templates: dict[str, str],
-    filled_s3: S3Server,
-    made_up: MadeUp,
+    clinics: Clinics,
     committed_once: Committed,
     tmp_path: Path,
 ) -> Iterator[tuple[Clinic, runbook.Runbook]]:
     """A clinic whose run was committed, and not verified yet."""
-    after = templates | {"dev": committed_once.template}
-    with opened(tmp_path / "committed", postgres, filled_s3, made_up, after) as clinic:
+    with clinics.opened(tmp_path / "committed", committed_once.template) as clinic:
         yield clinic, clinic.resumed(committed_once)

@@ -20,7 +20,7 @@ from nexus_reimport.saboteur.scene import Scene
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import altered
-from support.clinic import ROLE, Clinic, as_tested, opened, planned
+from support.clinic import ROLE, Clinic, Clinics, as_tested, planned
 
 
 def nothing(scene: Scene) -> int:
@@ -55,11 +55,9 @@ OF_NO_COPY = {after.application.the_application_shows_what_the_database_holds.__
 
 
 @pytest.fixture(scope="module")
-def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SelfTest:
+def matrix(clinics: Clinics, rehearsed: Path, tmp_path_factory: pytest.TempPathFactory) -> SelfTest:
     """Every kind against the verification, on the state of the session's rehearsed run."""
-    needed = ("postgres", "filled_s3", "made_up", "templates", "rehearsed")
-    *servers, rehearsed = (request.getfixturevalue(name) for name in needed)
-    with opened(tmp_path_factory.mktemp("matrix"), *servers) as found:
+    with clinics.opened(tmp_path_factory.mktemp("matrix")) as found:
         return found.approved(rehearsed).sabotaged()
 
 

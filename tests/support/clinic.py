@@ -393,32 +393,43 @@ def filemaker_of(made_up: MadeUp) -> list[FileTable]:
     return list(pickle.loads(_pickled[id(made_up)][1]))  # noqa: S301 - our own bytes
 
 
-@contextmanager
-def opened(
-    folder: Path,
-    server: PostgresServer,
-    s3: S3Server,
-    made_up: MadeUp,
-    templates: dict[str, str],
-) -> Iterator[Clinic]:
-    """Databases made of the templates, FileMaker as it is, environment files in ``folder``."""
-    number = next(_number)
-    databases = {kind: f"nexus_{kind}_{number}" for kind in templates}
-    make_database(server, databases["dev"], templates["dev"])
-    tables = filemaker_of(made_up)
-    with (
-        Simulator(tables, password=PASSWORD, only_odata=ONLY_ODATA) as simulator,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        environments = folder / "environments"
-        write_environments(environments, server, simulator, s3, databases)
-        patch.setenv(FOLDER_VARIABLE, str(environments))
-        patch.delenv(ENVIRONMENT_VARIABLE, raising=False)
-        found = Clinic(server, simulator, s3, environments, databases, made_up)
-        found.adopt("dev", this_is_a_copy=True)
-        yield found
-    for database in databases.values():
-        server.drop_database(database)
+@dataclass(frozen=True, slots=True)
+class Clinics:
+    """Opens clinics on the session's servers; ``templates`` hold each kind as it is found."""
+
+    server: PostgresServer
+    s3: S3Server
+    made_up: MadeUp
+    templates: dict[str, str]
+
+    @contextmanager
+    def opened(self, folder: Path, dev: str = "") -> Iterator[Clinic]:
+        """Databases made of the templates, FileMaker as it is, environment files in ``folder``.
+
+        ``dev`` is another template, for that one.
+        """
+        number = next(_number)
+        databases = {kind: f"nexus_{kind}_{number}" for kind in self.templates}
+        make_database(self.server, databases["dev"], dev or self.templates["dev"])
+        tables = filemaker_of(self.made_up)
+        with (
+            Simulator(tables, password=PASSWORD, only_odata=ONLY_ODATA) as simulator,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            environments = folder / "environments"
+            write_environments(environments, self.server, simulator, self.s3, databases)
+            patch.setenv(FOLDER_VARIABLE, str(environments))
+            patch.delenv(ENVIRONMENT_VARIABLE, raising=False)
+            found = Clinic(self.server, simulator, self.s3, environments, databases, self.made_up)
+            found.adopt("dev", this_is_a_copy=True)
+            yield found
+        for database in databases.values():
+            self.server.drop_database(database)
+
+    def keep(self, clinic: Clinic, template: str) -> None:
+        """Make a template of the clinic's dev as it is now."""
+        dev = clinic.databases["dev"]
+        self.server.create_database(template, template=dev, owner=OWNER)
 
 
 SECRETS = {
