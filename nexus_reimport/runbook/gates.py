@@ -17,7 +17,7 @@ from nexus_reimport.model import (
     Survey,
 )
 from nexus_reimport.nexus import schema
-from nexus_reimport.record import Run, State, anchor, journal, signatures
+from nexus_reimport.record import Run, anchor, journal, signatures
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.runbook.steps import Steps
 from nexus_reimport.settings import EnvironmentKind
@@ -118,7 +118,7 @@ class Gated(Steps):
             proposal.mapping,
             schema.differences(before, now),
             _untested(last),
-            any(r.undoes == last.id and r.state() is State.COMMITTED for r in record.every(dev)),
+            last.id in record.taken_back(record.every(dev)),
         )
 
 
