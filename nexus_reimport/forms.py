@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -30,10 +30,6 @@ _DATE = re.compile(r"([0-9]{1,4})([/.-])([0-9]{1,2})\2([0-9]{1,4})")
 _SHORT = re.compile(r"[0-9]{1,2}([/.-])[0-9]{1,2}\1[0-9]{1,2}")
 _USUAL = re.compile(  # the usual timestamp, tried first for speed
     r"([0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})"
-)
-_USUAL_LINES = tuple(
-    re.compile(rf"{line}(?:\n{line})*")
-    for line in (_USUAL.pattern.replace("[ T]", sign) for sign in " T")
 )
 # A fraction, and an offset that is dropped: FileMaker stores wall-clock time.
 _STAMP = re.compile(
@@ -83,15 +79,6 @@ def orders(text: str) -> tuple[str, ...]:
 def has_short_year(text: str) -> bool:
     """Whether ``text`` looks like a date with a year of two digits."""
     return bool(_SHORT.fullmatch(text))
-
-
-def newest(texts: Sequence[str]) -> str:
-    """The greatest ``stamp`` of ``texts``; ``""`` if none of them is one."""
-    joined = "\n".join(texts)
-    # Of one form, they compare as they are.
-    if joined.count("\n") < len(texts) and any(form.fullmatch(joined) for form in _USUAL_LINES):
-        return stamp(max(texts))
-    return max(map(stamp, texts), default="")
 
 
 def stamp(text: str) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from nexus_reimport.convert.outcome import ConversionError
 from nexus_reimport.text import name_key
 
 # By shape: uuid.UUID also takes braces, urn: and no hyphens at all.
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _UUID_LENGTH = 36
-_USUAL = rf"(?:{_UUID.pattern}|[0-9]+)"
-_USUAL_LINES = re.compile(rf"{_USUAL}(?:\n{_USUAL})*")
 _TRUE = frozenset({"1", "1.0", "yes", "true"})  # a spreadsheet gives the number 1 as 1.0
 
 
@@ -44,14 +42,6 @@ def identifier(value: str) -> str:
     if len(stripped) == _UUID_LENGTH and _UUID.fullmatch(stripped):
         return stripped.lower()
     return stripped
-
-
-def identifiers(values: Sequence[str]) -> list[str]:
-    """``identifier`` of each; much faster where all are UUIDs or numbers, as is usual."""
-    joined = "\n".join(values)
-    if joined.count("\n") < len(values) and _USUAL_LINES.fullmatch(joined):
-        return joined.lower().split("\n")
-    return [identifier(value) for value in values]
 
 
 def choice(value: str, choices: Mapping[str, tuple[str, ...]]) -> str | None:

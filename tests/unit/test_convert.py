@@ -14,8 +14,6 @@ from nexus_reimport import convert
 from nexus_reimport.convert import ConversionError, Partial
 from nexus_reimport.text import folded
 
-UUID = "0A1b2c3D-0000-4000-8000-00000000000f"
-
 SYDNEY = ZoneInfo("Australia/Sydney")
 
 
@@ -233,20 +231,3 @@ def test_paragraphs_of_a_short_text_are_newlines_too() -> None:
 def test_a_letter_is_escaped() -> None:
     assert convert.html_pages("a < b\rc & d", "") == ["<p>a &lt; b</p><p>c &amp; d</p>"]
     assert convert.html_pages(" ", "") == []
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        [],
-        [""],
-        [UUID.upper(), "17", UUID.lower()],
-        [UUID.upper(), "", "17"],
-        [UUID.upper(), "Abc"],
-        [f"{UUID.upper()}\n17"],
-        [f"{UUID.upper()}\n17", UUID.upper()],
-        ["17", " 18 ", "١٧"],
-    ],
-)
-def test_identifiers_of_a_column_are_those_of_its_values(values: list[str]) -> None:
-    assert convert.identifiers(values) == [convert.identifier(value) for value in values]

@@ -84,21 +84,6 @@ def test_stamps_compare_as_instants_whatever_their_form(text: str, as_stamp: str
     assert forms.stamp(text) == as_stamp
 
 
-@pytest.mark.parametrize(
-    "texts",
-    [
-        [],
-        ["", "soon"],
-        ["2025-01-02T03:04:05", "2025-01-02T03:04:06"],
-        ["2025-01-02T03:04:05", "2025-01-02 03:04:04"],  # as texts they compare otherwise
-        ["2025-01-02 03:04:05", "06/30/2025 09:00:00", ""],
-        ["2025-01-02 03:04:05\n2026-01-02 03:04:05", "2025-01-02 03:04:05"],
-    ],
-)
-def test_the_newest_of_a_column_is_the_greatest_of_its_stamps(texts: list[str]) -> None:
-    assert forms.newest(texts) == max(map(forms.stamp, texts), default="")
-
-
 # ---------------------------------------------------------------- columns of exported files
 
 
