@@ -274,7 +274,6 @@ def distinct(path: Path, together: Sequence[str] = ()) -> Iterator[dict[str, lis
     Raises:
         OSError, ValueError: it is gone, or no row file.
     """
-
     with _opened(path) as source:
         for batch in source.iter_batches(batch_size=BATCH):
             names = zip(batch.schema.names, batch.columns, strict=True)
@@ -305,7 +304,6 @@ def read_columns(path: Path, file: RowFile, columns: Sequence[str]) -> Iterator[
 
     Only they are read, so nothing is compared with the digest. What is no column is not given.
     """
-
     wanted = [column for column in columns if column in file.columns]
     with _opened(path / file.name) as source:
         for batch in source.iter_batches(batch_size=BATCH, columns=wanted):

@@ -200,7 +200,7 @@ def _papermill(page: Path, output: Path, parameters: Parameters, starts: int = S
                 f"no kernel could be started: each of {STARTS} died before the page's first cell",
                 where=str(log),
                 state="",  # the run's own, which the journal knows
-                next="its last lines say why; mend that, as free memory or the installation",
+                next="its last lines say why; correct that, such as too little memory",
             ) from error
         _papermill(page, output, parameters, starts - 1)
 

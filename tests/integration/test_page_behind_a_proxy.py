@@ -1,4 +1,4 @@
-"""The page at Nexus's own address: whom Nexus lets in is let in, by name, and nobody else."""
+"""The page at Nexus's own address: whom Nexus lets in is let in, by name; all others are not."""
 
 from __future__ import annotations
 
