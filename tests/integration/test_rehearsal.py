@@ -21,7 +21,7 @@ from nexus_reimport.nexus import rights, scratch
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.stages import backup, rehearsal
 from nexus_sandbox.postgres.server import PostgresServer
-from support.clinic import ROLE, Clinic, planned
+from support.clinic import ROLE, Clinic, copies, planned
 from support.halting import halted, nothing_left
 
 DEV, PROD = "sandbox-dev", "sandbox-prod"
@@ -35,15 +35,6 @@ until = "2099-12-31"
 """
 
 
-def copies(clinic: Clinic) -> list[str]:
-    """The scratch databases that the server holds."""
-    with psycopg.connect(clinic.server.dsn(), autocommit=True) as connection:
-        rows = connection.execute(
-            "SELECT datname FROM pg_database WHERE datname LIKE 'nexus_reimport_scratch_%'"
-        ).fetchall()
-    return [name for (name,) in rows]
-
-
 def gone(clinic: Clinic) -> bool:
     """Whether no scratch database, and nothing that is written down of one, is left in time.
 
@@ -52,7 +43,7 @@ def gone(clinic: Clinic) -> bool:
     end = time.monotonic() + 60
     register = clinic.folder.parent / "private" / DEV / "scratch"
     while time.monotonic() < end:
-        if not copies(clinic) and not list(register.glob("*.json")):
+        if not copies(clinic.server) and not list(register.glob("*.json")):
             return True
         time.sleep(0.1)
     return False
@@ -107,7 +98,7 @@ def test_a_killed_rehearsal_leaves_no_copy_behind(
     book = checked(clinic.planned())
     with halted(DEV, book.run.id, step, tmp_path / "marker", "rehearse") as process:
         if step < rehearsal.STEPS:
-            assert len(copies(clinic)) == 1
+            assert len(copies(clinic.server)) == 1
         process.kill()
         process.wait()
         assert gone(clinic)
@@ -115,6 +106,7 @@ def test_a_killed_rehearsal_leaves_no_copy_behind(
     nothing_left(clinic)
     if step == 1:
         book.rehearse()
+        assert gone(clinic)
 
 
 def test_a_copy_that_even_the_watch_could_not_drop_is_dropped_by_the_next_command(
@@ -127,9 +119,9 @@ def test_a_copy_that_even_the_watch_could_not_drop_is_dropped_by_the_next_comman
         subprocess.run(["kill", "-9", *watches, str(process.pid)], check=True)
         process.wait()
     time.sleep(0.5)
-    assert len(copies(clinic)) == 1
+    assert len(copies(clinic.server)) == 1
     runbook.resume(DEV, book.run.id)
-    assert len(copies(clinic)) == 1, "reading a run clears nothing"
+    assert len(copies(clinic.server)) == 1, "reading a run clears nothing"
     runbook.begin(DEV)
     assert gone(clinic)
 
@@ -235,7 +227,7 @@ def test_only_a_database_that_we_made_ourselves_is_ever_dropped(clinic: Clinic) 
             connection.execute(f"COMMENT ON DATABASE {foreign} IS 'somebody else''s'")
         assert not scratch.drop(settings.postgres, foreign, "0123456789abcdef")
         assert scratch.sweep(settings.postgres, settings.scratch_register) == ()
-        assert copies(clinic) == [foreign]
+        assert copies(clinic.server) == [foreign]
         copy = scratch.Scratch(
             settings.postgres.model_copy(update={"database": foreign}), "0123456789abcdef"
         )
@@ -406,7 +398,7 @@ def test_an_extension_that_only_a_superuser_may_make_is_told_and_no_copy_is_begu
     assert "tables need extensions that only a superuser may make: bloom" in done.why_inside
     with pytest.raises(StopError, match="only a superuser may make: bloom"):
         runner.restore_into(book.run.id, f"{clinic.databases['dev']}_back")
-    assert copies(clinic) == []
+    assert copies(clinic.server) == []
 
 
 def test_a_rehearsal_is_a_part_of_the_record(clinic: Clinic) -> None:

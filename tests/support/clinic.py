@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from nexus_reimport import CHECKOUT, runbook, saboteur
 from nexus_reimport.checks.after import After
 from nexus_reimport.checks.before import Before
 from nexus_reimport.model import Report, SelfTest, Trial
-from nexus_reimport.nexus import deployment
+from nexus_reimport.nexus import deployment, scratch
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runbook.rollback import Rollback
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
@@ -353,6 +354,26 @@ class Clinic:
             }
 
 
+def copies(server: PostgresServer) -> list[str]:
+    """The scratch databases that the server holds."""
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+        return [name for (name,) in connection.execute(query, (scratch.PREFIX,)).fetchall()]
+
+
+def let_copies_go(server: PostgresServer) -> None:
+    """Leave no scratch database to the next test.
+
+    Where a busy server did not let the run drop it, its watch still tries; once the clinic's own
+    database is gone, the watch cannot connect.
+    """
+    end = time.monotonic() + 30
+    while (left := copies(server)) and time.monotonic() < end:
+        time.sleep(0.2)
+    for name in left:
+        server.drop_database(name)
+
+
 @contextmanager
 def no_copies(server: PostgresServer) -> Iterator[None]:
     """Our role may not create databases: a rehearsal is a dry run inside the real transaction.
@@ -423,6 +444,7 @@ class Clinics:
             found = Clinic(self.server, simulator, self.s3, environments, databases, self.made_up)
             found.adopt("dev", this_is_a_copy=True)
             yield found
+        let_copies_go(self.server)
         for database in databases.values():
             self.server.drop_database(database)
 
