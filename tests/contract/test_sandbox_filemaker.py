@@ -46,7 +46,7 @@ class Client:
 
     def call(self, verb, path, **more):
         headers = {**self.headers, **more.pop("headers", {})}
-        answer = self.http.request(verb, self.base + path, headers=headers, timeout=10, **more)
+        answer = self.http.request(verb, self.base + path, headers=headers, timeout=60, **more)
         content = answer.json()
         token = content["response"].get("token")
         if token:
@@ -407,13 +407,13 @@ def test_it_runs_alone_and_prints_its_address_only(tmp_path):
             assert url.startswith("http://127.0.0.1:")
             with requests.Session() as http:
                 http.trust_env = False
-                answer = http.get(f"{url}/fmi/data/v1/productInfo", timeout=10)
+                answer = http.get(f"{url}/fmi/data/v1/productInfo", timeout=60)
                 http.auth = ("nexus_reader", PASSWORD)
                 base = f"{url}/fmi/data/v1/databases/WalkClinic"
-                login = http.post(f"{base}/sessions", json={}, timeout=10)
+                login = http.post(f"{base}/sessions", json={}, timeout=60)
                 http.auth = None
                 http.headers["Authorization"] = f"Bearer {login.json()['response']['token']}"
-                layouts = http.get(f"{base}/layouts", timeout=10).json()["response"]["layouts"]
+                layouts = http.get(f"{base}/layouts", timeout=60).json()["response"]["layouts"]
             assert answer.json()["messages"] == [{"code": "0", "message": "OK"}]
             (folder,) = layouts
             listed = [layout["name"] for layout in folder["folderLayoutNames"]]
@@ -432,7 +432,7 @@ def test_several_processes_answer_on_one_port_and_know_each_others_tokens(tmp_pa
         base = f"http://127.0.0.1:{server.port}/fmi/data/v1/databases/WalkClinic"
         auth = ("nexus_reader", PASSWORD)
         tokens = [
-            requests.post(f"{base}/sessions", json={}, auth=auth, timeout=10).json()["response"]
+            requests.post(f"{base}/sessions", json={}, auth=auth, timeout=60).json()["response"]
             for _ in range(3)
         ]
         bearers = [f"Bearer {token['token']}" for token in tokens] * 10
@@ -448,4 +448,4 @@ def test_several_processes_answer_on_one_port_and_know_each_others_tokens(tmp_pa
 
 
 def asked(url, bearer):
-    return requests.get(url, headers={"Authorization": bearer}, timeout=10)
+    return requests.get(url, headers={"Authorization": bearer}, timeout=60)

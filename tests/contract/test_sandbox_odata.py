@@ -42,7 +42,7 @@ def get(simulator, http):
     def send(target, verb="GET", **headers):
         prepared = http.prepare_request(requests.Request(verb, simulator.url, headers=headers))
         prepared.url = f"{simulator.url}{BASE}{target}"
-        answer = http.send(prepared, timeout=10)
+        answer = http.send(prepared, timeout=60)
         is_json = answer.headers["Content-Type"] == "application/json"
         return answer.status_code, answer.json() if is_json else answer.text
 
@@ -101,22 +101,22 @@ def test_every_request_needs_account_and_password_and_a_token_is_none(simulator,
     with requests.Session() as bare:
         bare.trust_env = False
         url = f"{simulator.url}{BASE}"
-        assert bare.get(url, timeout=10).status_code == 401
+        assert bare.get(url, timeout=60).status_code == 401
         login = bare.post(
             f"{simulator.url}/fmi/data/v1/databases/WalkClinic/sessions",
             json={},
             auth=("nexus_reader", PASSWORD),
-            timeout=10,
+            timeout=60,
         )
         token = login.json()["response"]["token"]
         for authorization in (f"Bearer {token}", "Basic bm9ib2R5Om5vdGhpbmc="):
-            answer = bare.get(url, headers={"Authorization": authorization}, timeout=10)
+            answer = bare.get(url, headers={"Authorization": authorization}, timeout=60)
             assert answer.status_code == 401
             assert answer.json()["error"]["code"] == "212"
             assert answer.headers["WWW-Authenticate"].startswith("Basic")
-        as_xml = bare.get(f"{url}/$metadata", headers={"Accept": "application/xml"}, timeout=10)
+        as_xml = bare.get(f"{url}/$metadata", headers={"Accept": "application/xml"}, timeout=60)
         assert "<m:code>212</m:code>" in as_xml.text
-    assert http.get(url, timeout=10).status_code == 200
+    assert http.get(url, timeout=60).status_code == 200
 
 
 def test_the_service_document_lists_the_sets_and_the_root_the_databases(get, simulator, http):
@@ -127,7 +127,7 @@ def test_the_service_document_lists_the_sets_and_the_root_the_databases(get, sim
         "url": "%40%20Dates%20to%20Connect",
         "kind": "EntitySet",
     }
-    root = http.get(f"{simulator.url}/fmi/odata/v4", timeout=10).json()
+    root = http.get(f"{simulator.url}/fmi/odata/v4", timeout=60).json()
     assert root["value"] == [{"name": "WalkClinic", "url": "WalkClinic"}]
 
 
@@ -324,7 +324,7 @@ def test_a_verb_that_writes_is_refused_and_changes_nothing(code, simulator, verb
 def test_another_database_is_not_there_and_a_longer_url_than_2000_characters_is_refused(
     simulator, http, get
 ):
-    elsewhere = http.get(f"{simulator.url}/fmi/odata/v4/Elsewhere", timeout=10)
+    elsewhere = http.get(f"{simulator.url}/fmi/odata/v4/Elsewhere", timeout=60)
     assert (elsewhere.status_code, elsewhere.json()["error"]["code"]) == (404, "802")
     room = 2_000 - len(f"{simulator.url}{BASE}/API_event?x=")
     assert get(f"/API_event?x={'y' * room}")[0] == 200
@@ -382,14 +382,14 @@ def test_tables_without_a_layout_are_known_to_odata_alone():
             http.trust_env = False
             base = f"{simulator.url}/fmi/data/v1/databases/WalkClinic"
             login = http.post(
-                f"{base}/sessions", json={}, auth=("nexus_reader", PASSWORD), timeout=10
+                f"{base}/sessions", json={}, auth=("nexus_reader", PASSWORD), timeout=60
             )
             http.headers["Authorization"] = f"Bearer {login.json()['response']['token']}"
-            listed = http.get(f"{base}/layouts", timeout=10).text
+            listed = http.get(f"{base}/layouts", timeout=60).text
             assert "API_Contacts" in listed
             assert "API_event" not in listed
             for end in ("", "/records", "/records/101"):
-                answer = http.get(f"{base}/layouts/API_event{end}", timeout=10)
+                answer = http.get(f"{base}/layouts/API_event{end}", timeout=60)
                 assert answer.json()["messages"][0]["code"] == "105"
 
 
@@ -399,10 +399,10 @@ def test_latency_holds_for_pages_and_not_for_metadata(get, simulator):
         get(target)
         return time.monotonic() - began
 
-    simulator.latency_ms = 1_500  # more than a busy machine needs for an answer
-    assert seconds("/API_event?$top=1") >= 1.5
-    assert seconds("/$metadata") < 1.5
-    assert seconds("") < 1.5
+    simulator.latency_ms = 4_000  # more than a busy machine needs for an answer
+    assert seconds("/API_event?$top=1") >= 4
+    assert seconds("/$metadata") < 4
+    assert seconds("") < 4
 
 
 def test_a_short_page_has_a_link_to_what_it_lacks(get, simulator):
@@ -419,7 +419,7 @@ def test_an_error_inside_of_an_answer_comes_with_status_200(simulator, get, http
     assert content["value"][-1]["error"]["code"] == "951"
     assert len(content["value"]) == 4
     simulator.faults[:] = [faults.error_inside("API_event", 951, is_json=False)]
-    cut = http.get(f"{simulator.url}{BASE}/API_event", timeout=10)
+    cut = http.get(f"{simulator.url}{BASE}/API_event", timeout=60)
     assert cut.status_code == 200
     with pytest.raises(json.JSONDecodeError):
         json.loads(cut.text)

@@ -58,7 +58,7 @@ def test_wrong_or_no_credentials_are_refused(server: S3Server) -> None:
     wrong = replace(server.access, secret_key="wrong").client()
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
         wrong.list_objects_v2(Bucket="walk-nexus-prod")
-    assert requests.get(f"{server.access.endpoint}/walk-nexus-prod", timeout=10).status_code == 403
+    assert requests.get(f"{server.access.endpoint}/walk-nexus-prod", timeout=60).status_code == 403
 
 
 def test_a_bucket_that_is_not_there_is_not_made_by_writing_to_it(server: S3Server) -> None:

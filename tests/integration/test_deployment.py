@@ -202,7 +202,7 @@ def on_a_terminal(typed: str, *arguments: str) -> tuple[int, str, str]:
             text=True,
         ) as running:
             os.write(ours, f"{typed}\n".encode())
-            out, told = running.communicate(timeout=60)
+            out, told = running.communicate(timeout=120)
         return running.returncode, out, told
     finally:
         os.close(ours)

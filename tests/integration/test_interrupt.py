@@ -120,7 +120,7 @@ def test_an_interrupt_before_a_run_is_opened_says_nothing_of_an_older_one(clinic
             mute.settimeout(60)
             mute.accept()  # and no answer
             running.send_signal(signal.SIGINT)
-            _, err = running.communicate(timeout=60)
+            _, err = running.communicate(timeout=120)
     assert running.returncode == 3, err
     assert "this command had opened no run" in err
     assert older.id not in err

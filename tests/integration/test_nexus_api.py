@@ -167,10 +167,10 @@ def test_the_stand_in_asks_for_a_session_as_nexus_does(clinic: Clinic, api: Nexu
         "SELECT object_id FROM documents_document WHERE object_id IN"
         " (SELECT id FROM patients) LIMIT 1"
     )
-    anonymous = requests.get(f"{api.url}/api/documents/?patient_id={one}", timeout=10)
+    anonymous = requests.get(f"{api.url}/api/documents/?patient_id={one}", timeout=60)
     assert anonymous.status_code == 200
     assert anonymous.json()["count"] > 0
-    assert requests.get(f"{api.url}/api/patients/", timeout=10).status_code == 403
+    assert requests.get(f"{api.url}/api/patients/", timeout=60).status_code == 403
     with application.opened(access(api)) as asked:
         page = asked.get("/api/patients/", {"archived": "false", "page_size": "5"})
         assert len(page["results"]) > 5, "page_size is ignored"

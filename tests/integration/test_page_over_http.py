@@ -82,22 +82,22 @@ def test_the_page_is_at_its_address_with_and_without_the_last_slash(
 
 def test_without_a_login_every_address_leads_to_it_and_tells_nothing(page: Page) -> None:
     for path in ("", "/", "/runs/20260101T000000Z-0000"):
-        answer = requests.get(page.url + path, timeout=10, allow_redirects=False)
+        answer = requests.get(page.url + path, timeout=60, allow_redirects=False)
         assert answer.status_code == 302
         assert answer.headers["Location"].startswith("/login")
     for action in ("read-again", "test-again"):
-        answer = requests.post(f"{page.url}/{action}", timeout=10, allow_redirects=False)
+        answer = requests.post(f"{page.url}/{action}", timeout=60, allow_redirects=False)
         assert answer.status_code == 403
 
 
 def test_a_wrong_token_is_refused_and_the_page_says_so(page: Page) -> None:
     session = requests.Session()
-    session.get(f"{page.origin}/login", timeout=10)
+    session.get(f"{page.origin}/login", timeout=60)
     given = {"_xsrf": session.cookies["_xsrf"], "password": TOKEN + "."}
-    answer = session.post(f"{page.origin}/login", given, timeout=10)
+    answer = session.post(f"{page.origin}/login", given, timeout=60)
     assert answer.status_code == 401
     assert "not the token or the password" in words(answer.text)
-    assert session.get(page.url, timeout=10, allow_redirects=False).status_code == 302
+    assert session.get(page.url, timeout=60, allow_redirects=False).status_code == 302
 
 
 def test_a_login_ends_after_half_a_day(page: Page) -> None:
@@ -146,10 +146,10 @@ def test_a_forged_request_is_refused_also_where_a_proxy_adds_the_token(
     headers = {"Origin": "https://elsewhere.example"}
     if with_token:
         headers["Authorization"] = f"token {TOKEN}"
-    answer = session.post(f"{page.url}/read-again", {}, headers=headers, timeout=10)
+    answer = session.post(f"{page.url}/read-again", {}, headers=headers, timeout=60)
     assert answer.status_code == 403
     assert "Nothing was done" in words(answer.text)
-    assert session.get(f"{page.url}/read-again", timeout=10).status_code == 405
+    assert session.get(f"{page.url}/read-again", timeout=60).status_code == 405
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -157,10 +157,10 @@ def test_no_action_is_done_by_a_link_or_by_a_form_of_another_site(
     page: Page, session: requests.Session, shown: Clinic, action: str
 ) -> None:
     before = left_behind(shown)
-    assert session.get(f"{page.url}/{action}", timeout=10).status_code == 405
+    assert session.get(f"{page.url}/{action}", timeout=60).status_code == 405
     given = {"line": "S5", "who": "A. Forger", "text": "agreed"}
     for token in ({}, {"_xsrf": "forged"}):
-        forged = session.post(f"{page.url}/{action}", given | token, timeout=10)
+        forged = session.post(f"{page.url}/{action}", given | token, timeout=60)
         assert forged.status_code == 403
     assert left_behind(shown) == before
 
@@ -176,7 +176,7 @@ def test_the_server_of_the_page_has_no_kernels_and_no_files(
         "/lab",
         "/tree",
     ):
-        assert session.get(page.origin + path, timeout=10).status_code == 404, path
+        assert session.get(page.origin + path, timeout=60).status_code == 404, path
 
 
 def test_the_page_shows_what_nexus_holds_and_what_it_lacks(
@@ -307,7 +307,7 @@ def test_an_environment_that_is_broken_is_told_in_four_lines(
     kept = path.read_text()
     path.write_text(kept + "\nnothing_known = 1\n")
     try:
-        answer = session.get(page.url, timeout=10)
+        answer = session.get(page.url, timeout=60)
         assert answer.status_code == 500
         assert "nothing_known" in words(answer.text)
         assert "fix the file" in words(answer.text)
@@ -446,7 +446,7 @@ def test_an_archived_page_is_shown_as_it_lies_there_and_can_do_nothing(
     planted = run.folder / "planted.html"
     planted.write_text("<script>alert(1)</script>")
     try:
-        answer = session.get(f"{page.url}/runs/{run.id}/files/planted.html", timeout=10)
+        answer = session.get(f"{page.url}/runs/{run.id}/files/planted.html", timeout=60)
         assert answer.text == planted.read_text()
         policy = answer.headers["Content-Security-Policy"]
         assert policy.startswith("sandbox; default-src 'none';")
@@ -456,7 +456,7 @@ def test_an_archived_page_is_shown_as_it_lies_there_and_can_do_nothing(
     for name, path in (("plan.json", "files/"), ("journal.jsonl", "files/")):
         (found,) = run.folder.rglob(name)
         place = found.relative_to(run.folder).as_posix()
-        answer = session.get(f"{page.url}/runs/{run.id}/{path}{place}", timeout=10)
+        answer = session.get(f"{page.url}/runs/{run.id}/{path}{place}", timeout=60)
         assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
     for wrong in (
@@ -465,8 +465,8 @@ def test_an_archived_page_is_shown_as_it_lies_there_and_can_do_nothing(
         "%2fetc%2fpasswd",
     ):
         address = f"{page.url}/runs/{run.id}/files/{wrong}"
-        assert session.get(address, timeout=10).status_code == 404, wrong
-    assert session.get(f"{page.url}/runs/nothing", timeout=10).status_code == 404
+        assert session.get(address, timeout=60).status_code == 404, wrong
+    assert session.get(f"{page.url}/runs/nothing", timeout=60).status_code == 404
 
 
 def test_the_page_of_a_run_tells_it_whole(
@@ -474,7 +474,7 @@ def test_the_page_of_a_run_tells_it_whole(
 ) -> None:
     assert shown.executed_once is not None
     run = shown.executed_once().run
-    text = words(session.get(f"{page.url}/runs/{run}", timeout=10).text)
+    text = words(session.get(f"{page.url}/runs/{run}", timeout=60).text)
     for told in (
         "COMPLETE",
         "Approved by",
@@ -532,7 +532,7 @@ def test_the_page_loads_beside_jupyterlab(
 
 def answers(address: str) -> bool:
     try:
-        return requests.get(f"{address}/login", timeout=5).status_code == 200
+        return requests.get(f"{address}/login", timeout=60).status_code == 200
     except requests.ConnectionError:
         return False
 

@@ -65,7 +65,7 @@ def test_what_is_booked_meanwhile_does_not_stop_a_run_that_re_links_alone(
 ) -> None:
     executed(clinic, rehearsed)
     linked_wrongly(clinic)
-    book = clinic.preflight(links_only=True)
+    book = clinic.preflight(links_only=True, dry=True)
     clinic.do(
         "UPDATE notes SET content = 'since' WHERE id = (SELECT min(id::text)::uuid FROM notes)"
     )

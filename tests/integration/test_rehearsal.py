@@ -40,7 +40,7 @@ def gone(clinic: Clinic) -> bool:
 
     It may take a while: where a busy server does not let the run drop it, the watch does.
     """
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     register = clinic.folder.parent / "private" / DEV / "scratch"
     while time.monotonic() < end:
         if not copies(clinic.server) and not list(register.glob("*.json")):

@@ -153,7 +153,7 @@ def test_every_attachment_row_may_have_its_object_and_both_buckets_are_filled(
 def test_filemaker_answers_with_its_password(sandbox: Stack) -> None:
     url = f"{sandbox.filemaker_url}/fmi/data/v1/databases/WalkClinic/sessions"
     right, wrong = (
-        requests.post(url, json={}, auth=("nexus_reader", password), timeout=10)
+        requests.post(url, json={}, auth=("nexus_reader", password), timeout=60)
         for password in (sandbox.filemaker_password, "wrong")
     )
     assert (right.status_code, wrong.status_code) == (200, 401)
@@ -394,12 +394,12 @@ def user(folder: Path) -> Iterator[subprocess.Popen[str]]:
             yield running
         finally:
             if running.poll() is None:
-                running.communicate("\n", timeout=60)
+                running.communicate("\n", timeout=120)
 
 
 def test_of_two_users_the_first_to_end_leaves_the_servers_to_the_other(stopped: Path) -> None:
     with user(stopped) as one, user(stopped) as other:
-        one.communicate("\n", timeout=60)
+        one.communicate("\n", timeout=120)
         assert one.returncode == 0
         assert lifecycle.status(stopped).running
         sandbox = Stack.at(stopped)
@@ -407,7 +407,7 @@ def test_of_two_users_the_first_to_end_leaves_the_servers_to_the_other(stopped: 
         for touch in (lifecycle.down, lifecycle.reset):
             with pytest.raises(Busy, match="another command is at work"):
                 touch(stopped)
-        other.communicate("\n", timeout=60)
+        other.communicate("\n", timeout=120)
     assert gone(stopped)
 
 

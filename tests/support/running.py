@@ -16,7 +16,7 @@ from nexus_reimport.runner import Outcome
 DEV = "sandbox-dev"
 
 
-def until(found: Callable[[], object], seconds: float = 60) -> None:
+def until(found: Callable[[], object], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < end, "it did not happen in time"
