@@ -58,8 +58,12 @@ _LOGINS = tuple(
         ),
     )
 )
+_MAY_BE_ID = (Kind.PHONE, Kind.NUMBER, Kind.BIRTH_DATE)
 _HEX = frozenset(b"0123456789abcdef")
-_UUID = (8, 4, 4, 4, 12)
+_UUID = (8, 4, 4, 4, 12)  # digits of its groups
+_KEY = re.compile(
+    rb"(?<![0-9A-Za-z])%b(?![0-9A-Za-z])" % b"-".join(b"[0-9A-Fa-f]{%d}" % n for n in _UUID)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +181,12 @@ class Sweep:
 
     def _is_harmless(self, piece: _Piece, first: int, count: int, kind: Kind) -> bool:
         parts = piece.parts
-        if kind is Kind.BIRTH_DATE:
-            return _is_moment(piece, first, count) or _is_no_day(piece, first, count)
-        if count == 1 and kind in (Kind.PHONE, Kind.NUMBER):
-            return self._is_id(parts[first].decode("utf-8", "replace"))
-        return count == 1 and _is_in_uuid(parts, first)
+        if _is_in_uuid(parts, first, count):
+            return True
+        if count == 1 and kind in _MAY_BE_ID and self._is_id(parts[first].decode(errors="replace")):
+            return True
+        is_birth = kind is Kind.BIRTH_DATE
+        return is_birth and (_is_moment(piece, first, count) or _is_no_day(piece, first, count))
 
     def _is_id(self, written: str) -> bool:
         return written in self._sizes or written in self._wanted.ids
@@ -201,6 +206,8 @@ class Sweep:
         if _QUANTITY.fullmatch(written) or self._is_id(written.decode("utf-8", "replace")):
             return True
         begin = max(start - 40, 0)
+        if any(k.start() <= start and end <= k.end() for k in _KEY.finditer(text, begin, end + 40)):
+            return True
         moments = _MOMENT.finditer(text, begin, end + 40)
         return any(m.start() < end and start < m.end() for m in moments)
 
@@ -253,11 +260,12 @@ def _is_no_day(piece: _Piece, first: int, count: int) -> bool:
     return re.search(pattern, line) is None
 
 
-def _is_in_uuid(parts: list[bytes], place: int) -> bool:
-    if not _HEX.issuperset(parts[place]) or len(parts[place]) not in _UUID:
+def _is_in_uuid(parts: list[bytes], first: int, count: int) -> bool:
+    """Whether so many words are groups of one UUID."""
+    if not _HEX.issuperset(parts[first]) or len(parts[first]) not in _UUID:
         return False
-    for offset in range(len(_UUID)):
-        around = parts[max(place - offset, 0) : place - offset + len(_UUID)]
+    for offset in range(len(_UUID) - count + 1):
+        around = parts[max(first - offset, 0) : first - offset + len(_UUID)]
         if tuple(map(len, around)) == _UUID and all(map(_HEX.issuperset, around)):
             return True
     return False

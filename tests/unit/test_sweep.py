@@ -307,6 +307,35 @@ def test_a_name_of_hexadecimal_digits_is_not_found_in_an_id(name: str) -> None:
     assert found_in(wanted, f"patient-{name.lower()}-4104") == [Kind.NAME]
 
 
+@pytest.mark.parametrize(
+    ("what", "value", "key"),
+    [
+        ("birth", "1952-03-14", "19520314-9af6-4104-a63b-ca15dc20881f"),
+        ("birth", "1952-03-14", "14031952-9AF6-4104-A63B-CA15DC20881F"),
+        ("phone", "9955 5016", "ca15dc20-9955-5016-a63b-ca15dc20881f"),
+        ("phone", "99555016", "99555016-9af6-4104-a63b-ca15dc20881f"),
+        ("phone", "02 9955 5016", "ca15dc20-0299-5550-16aa-ca15dc20881f"),
+        ("phone", "0412 345 678", "ca15dc20-9af6-4104-a63b-000412345678"),
+        ("phone", "61 2995 5501 66", "ca15dc20-6129-9555-0166-ca15dc20881f"),
+    ],
+)
+def test_digits_in_a_key_of_a_record_are_of_the_key(what: str, value: str, key: str) -> None:
+    wanted = of(**{what: value})
+    assert found_in(wanted, value) != []
+    for line in (key, f'entity,"{key}",kept', f"patients {key}; {key}"):
+        assert found_in(wanted, line) == [], line
+    assert found_in(wanted, f"{key} {value}") != []
+    assert found_in(wanted, f"{value}-4104-a63b-ca15dc20881f") != []
+
+
+def test_a_birth_date_of_eight_digits_that_is_an_id_of_a_record_is_an_id() -> None:
+    wanted = of(birth="1952-03-14")
+    assert found_in(wanted, "19520314") == [Kind.BIRTH_DATE]
+    wanted.ids.add("19520314")
+    assert found_in(wanted, "19520314") == []
+    assert found_in(wanted, "born on 14.03.1952") == [Kind.BIRTH_DATE]
+
+
 def test_a_label_is_found_with_the_rest_of_the_name_alone() -> None:
     wanted = of("Grace", "Patient")
     labels = "class Patient: a note of the clinic"
