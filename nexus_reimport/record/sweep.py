@@ -40,6 +40,8 @@ _MOMENT = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}[0-9:.]*(
 _QUANTITY = re.compile(
     rb"[0-9]+\.[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2}"
 )
+_BETWEEN = rb"[\W_]{1,3}"  # two words
+_COMMA = re.compile(r", ?")
 _ABROAD = re.compile(r"0011|00|011")
 # What a login begins with, whosever it is. Each expression begins with letters of its own, by which
 # re finds the places ten times as fast as by an alternation: these are asked of every byte.
@@ -183,13 +185,15 @@ class Sweep:
         parts = piece.parts
         if _is_in_uuid(parts, first, count):
             return True
-        if count == 1 and kind in _MAY_BE_ID and self._is_id(parts[first].decode(errors="replace")):
+        if kind in _MAY_BE_ID and all(self._are_ids(one) for one in piece.written(first, count)):
             return True
         is_birth = kind is Kind.BIRTH_DATE
         return is_birth and (_is_moment(piece, first, count) or _is_no_day(piece, first, count))
 
-    def _is_id(self, written: str) -> bool:
-        return written in self._sizes or written in self._wanted.ids
+    def _are_ids(self, written: bytes) -> bool:
+        """Whether it is an id of a record, or several with a comma between them, as in CSV."""
+        several = _COMMA.split(written.decode(errors="replace"))
+        return all(one in self._sizes or one in self._wanted.ids for one in several)
 
     def _found_digits(self, text: bytes) -> Iterator[tuple[int, int, Kind]]:
         """Phones and numbers with any separators: where they begin and end, and what they are."""
@@ -203,7 +207,7 @@ class Sweep:
 
     def _is_quantity(self, text: bytes, start: int, end: int) -> bool:
         written = text[start:end]
-        if _QUANTITY.fullmatch(written) or self._is_id(written.decode("utf-8", "replace")):
+        if _QUANTITY.fullmatch(written) or self._are_ids(written):
             return True
         begin = max(start - 40, 0)
         if any(k.start() <= start and end <= k.end() for k in _KEY.finditer(text, begin, end + 40)):
@@ -241,7 +245,7 @@ def _logins(raw: bytes) -> Iterator[int]:
 
 def _is_moment(piece: _Piece, first: int, count: int) -> bool:
     """Whether a time of day follows a date: midnight is none, since programs write it anyway."""
-    day = rb"[\W_]{1,3}".join(piece.parts[first : first + count])
+    day = _BETWEEN.join(piece.parts[first : first + count])
     pattern = rb"(?<![^\W_])" + day + rb"(?![^\W_]|[ ,]{1,3}(?!00:00)[0-9]{1,2}:[0-9]{2})"
     line = piece.text_of_line(piece.line_of(first))
     return re.search(pattern, line, re.IGNORECASE) is None and day.decode("latin-1").isascii()
@@ -305,6 +309,15 @@ class _Piece:
     def rolled(self) -> Iterator[hashes.Numbers]:
         """For each length of what is looked for: a number for so many words from each word on."""
         return hashes.rolled(self.parts, LONGEST)
+
+    def written(self, first: int, count: int) -> list[bytes]:
+        """Words in a row as they are written, wherever they are in their line."""
+        several = self.parts[first : first + count]
+        if count == 1:
+            return several
+        pattern = rb"(?<![^\W_])%b(?![^\W_])" % _BETWEEN.join(map(re.escape, several))
+        line = self.text_of_line(self.line_of(first))
+        return re.findall(pattern, line, re.IGNORECASE) or [b" ".join(several)]
 
     def line_of(self, word: int) -> int:
         """In which line of the text a word stands, from 1."""

@@ -336,6 +336,27 @@ def test_a_birth_date_of_eight_digits_that_is_an_id_of_a_record_is_an_id() -> No
     assert found_in(wanted, "born on 14.03.1952") == [Kind.BIRTH_DATE]
 
 
+@pytest.mark.parametrize(
+    ("phone", "one", "other"),
+    [
+        ("9955 5016", "9955", "5016"),
+        ("412 345 678", "4123", "45678"),
+        ("5550 1661", "5550", "1661"),
+    ],
+)
+def test_two_ids_beside_each_other_are_no_phone(phone: str, one: str, other: str) -> None:
+    wanted = of(phone=phone)
+    texts = (f"{one},{other}", f"patients,{one},{other},kept", f"[{one}, {other}]")
+    assert found_in(wanted, texts[0]) == found_in(wanted, texts[1]) == [Kind.PHONE]
+    wanted.ids.update([one])
+    assert found_in(wanted, texts[0]) == [Kind.PHONE], "only one of the two is an id"
+    wanted.ids.update([other])
+    for text in texts:
+        assert found_in(wanted, text) == [], text
+    for text in (phone, f"{one} {other}", f"{one}-{other}", f"{one},{other} {one} {other}"):
+        assert found_in(wanted, text) == [Kind.PHONE], text
+
+
 def test_a_label_is_found_with_the_rest_of_the_name_alone() -> None:
     wanted = of("Grace", "Patient")
     labels = "class Patient: a note of the clinic"
