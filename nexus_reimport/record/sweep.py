@@ -60,7 +60,6 @@ _LOGINS = tuple(
         ),
     )
 )
-_MAY_BE_ID = (Kind.PHONE, Kind.NUMBER, Kind.BIRTH_DATE)
 _HEX = frozenset(b"0123456789abcdef")
 _UUID = (8, 4, 4, 4, 12)  # digits of its groups
 _KEY = re.compile(
@@ -185,9 +184,11 @@ class Sweep:
         parts = piece.parts
         if _is_in_uuid(parts, first, count):
             return True
-        if kind in _MAY_BE_ID and all(self._are_ids(one) for one in piece.written(first, count)):
-            return True
         is_birth = kind is Kind.BIRTH_DATE
+        # Three numbers may be a date as Python prints it, whatever is an id: (1952, 3, 14).
+        may_be_ids = count == 1 if is_birth else kind in (Kind.PHONE, Kind.NUMBER)
+        if may_be_ids and all(self._are_ids(one) for one in piece.written(first, count)):
+            return True
         return is_birth and (_is_moment(piece, first, count) or _is_no_day(piece, first, count))
 
     def _are_ids(self, written: bytes) -> bool:

@@ -333,7 +333,9 @@ def test_a_birth_date_of_eight_digits_that_is_an_id_of_a_record_is_an_id() -> No
     assert found_in(wanted, "19520314") == [Kind.BIRTH_DATE]
     wanted.ids.add("19520314")
     assert found_in(wanted, "19520314") == []
-    assert found_in(wanted, "born on 14.03.1952") == [Kind.BIRTH_DATE]
+    wanted.ids.update(["1952", "3", "14", "03"])
+    for text in ("born on 14.03.1952", "datetime.date(1952, 3, 14)", "14,3,1952", "[1952, 3, 14]"):
+        assert found_in(wanted, text) == [Kind.BIRTH_DATE], text
 
 
 @pytest.mark.parametrize(
