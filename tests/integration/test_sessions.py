@@ -25,6 +25,7 @@ from nexus_sandbox.postgres.server import binaries
 from support.clinic import ROLE, Clinic
 from support.interlock import secret
 from support.poolers import TransactionPool, dropping_options, listening
+from support.running import until
 
 DEV = "sandbox-dev"
 ODD = {
@@ -287,12 +288,13 @@ def test_the_session_of_a_killed_run_ends_by_itself_and_is_waited_for(
 def test_a_session_that_stays_is_named_and_left_alone(clinic: Clinic, rehearsed: Path) -> None:
     clinic.edit(DEV, "lock_wait = 10", "lock_wait = 1")
     book = clinic.approved(rehearsed)
+    query = (
+        "SELECT pid, to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+        " FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'"
+    )
     with at_work() as process:
-        pid, since = clinic.rows(
-            "SELECT pid, to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
-            " FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'",
-            role=ROLE,
-        )[0]
+        until(lambda: clinic.rows(query, role=ROLE))  # it says that it is there a moment before
+        pid, since = clinic.rows(query, role=ROLE)[0]
         with pytest.raises(Busy) as told:
             book.apply()
         assert process.poll() is None
