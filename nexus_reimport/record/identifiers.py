@@ -7,7 +7,7 @@ stand for it in this process alone (``hashes``). The rules:
 - Names have four letters or more; shorter ones are looked for as a part of the whole name alone.
 - Phones and numbers are looked for with any separators, those of less than nine digits as they are
   written or without any. A number, or a date of eight digits, that is an id of a record is an id;
-  so are several ids with commas between them, as in CSV. Digits of a UUID are of that.
+  so are several ids with commas between them, as in CSV. Digits of a UUID belong to it.
 - Birth dates are looked for in the usual spellings. A date with a time of day is a moment, and a
   day of the last year before the run is one of the run's own.
 - Of texts any six words that follow each other are looked for, if three of them are no short ones;

@@ -184,12 +184,13 @@ class Sweep:
         parts = piece.parts
         if _is_in_uuid(parts, first, count):
             return True
-        is_birth = kind is Kind.BIRTH_DATE
-        # Three numbers may be a date as Python prints it, whatever is an id: (1952, 3, 14).
-        may_be_ids = count == 1 if is_birth else kind in (Kind.PHONE, Kind.NUMBER)
-        if may_be_ids and all(self._are_ids(one) for one in piece.written(first, count)):
-            return True
-        return is_birth and (_is_moment(piece, first, count) or _is_no_day(piece, first, count))
+        if kind is Kind.BIRTH_DATE:
+            # Three numbers may be a date as Python prints it, whatever is an id: (1952, 3, 14).
+            is_id = count == 1 and self._are_ids(parts[first])
+            return is_id or _is_moment(piece, first, count) or _is_no_day(piece, first, count)
+        if kind in (Kind.PHONE, Kind.NUMBER):
+            return all(self._are_ids(one) for one in piece.written(first, count))
+        return False
 
     def _are_ids(self, written: bytes) -> bool:
         """Whether it is an id of a record, or several with a comma between them, as in CSV."""

@@ -20,7 +20,7 @@ from nexus_reimport.saboteur.scene import Scene
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import altered
-from support.clinic import ROLE, Clinic, Clinics, as_tested, planned
+from support.clinic import ROLE, Clinic, Clinics, as_tested, copies, planned
 
 
 def nothing(scene: Scene) -> int:
@@ -116,7 +116,7 @@ def test_what_is_put_in_is_found_by_name_and_taken_out_again(
     assert fates["a_sequence_is_set_back"] == ("no_sequence_was_set_back",)
     assert clinic.state() == before
     assert sorted(path.name for path in book.folder.iterdir()) == files
-    assert not clinic.rows("SELECT FROM pg_database WHERE datname LIKE 'nexus_reimport_scratch%'")
+    assert not copies(clinic.server)
     page = repr(show.self_test(found))
     assert "9 caught, 1 missed, 1 not possible here" in page
     assert re.search(r"no_file_was_lost +1 +1", page)
